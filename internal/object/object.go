@@ -1,0 +1,131 @@
+// Package object holds what every floor speaks of: one Kubernetes object, where it was written,
+// an ordered set of them, how to read them, mask their secrets and judge their health.
+// It never does I/O beyond a reader that it is given, and knows no cluster.
+package object
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Ref names one object. The version is left out on purpose: an object that is served in two
+// versions is still one object.
+type Ref struct {
+	Group     string `json:"group,omitempty"`
+	Kind      string `json:"kind"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
+}
+
+// String prints "Deployment prod/api", or "Namespace prod" where there is no namespace.
+func (r Ref) String() string {
+	if r.Namespace == "" {
+		return r.Kind + " " + r.Name
+	}
+	return r.Kind + " " + r.Namespace + "/" + r.Name
+}
+
+// Compare orders by group, kind, namespace and name.
+func (r Ref) Compare(o Ref) int {
+	for _, c := range []int{
+		strings.Compare(r.Group, o.Group), strings.Compare(r.Kind, o.Kind),
+		strings.Compare(r.Namespace, o.Namespace), strings.Compare(r.Name, o.Name),
+	} {
+		if c != 0 {
+			return c
+		}
+	}
+	return 0
+}
+
+// Origin is where an object was written. File is relative to the project's root; Line is 1-based.
+// The zero value means that nobody knows.
+type Origin struct {
+	File string `json:"file,omitempty"`
+	Line int    `json:"line,omitempty"`
+}
+
+// String prints "k8s/base/deployment.yaml:3".
+func (o Origin) String() string {
+	switch {
+	case o.File == "":
+		return ""
+	case o.Line == 0:
+		return o.File
+	}
+	return fmt.Sprintf("%s:%d", o.File, o.Line)
+}
+
+// Object is one Kubernetes object. Body has the shape of decoded JSON: map[string]any, []any,
+// string, int64, float64, bool and nil. Whoever changes a Body clones it first.
+type Object struct {
+	Body   map[string]any
+	Origin Origin
+}
+
+// Ref names the object after its apiVersion, kind and metadata.
+func (o Object) Ref() Ref {
+	group, _, found := strings.Cut(o.str("apiVersion"), "/")
+	if !found {
+		group = ""
+	}
+	return Ref{Group: group, Kind: o.str("kind"), Namespace: o.str("metadata", "namespace"), Name: o.str("metadata", "name")}
+}
+
+// APIVersion is the object's apiVersion, such as "apps/v1".
+func (o Object) APIVersion() string { return o.str("apiVersion") }
+
+// Labels are the object's own labels; never nil, and not for writing.
+func (o Object) Labels() map[string]any { return o.section("labels") }
+
+// Annotations are the object's own annotations; never nil, and not for writing.
+func (o Object) Annotations() map[string]any { return o.section("annotations") }
+
+func (o Object) section(name string) map[string]any {
+	m, _ := o.At("metadata", name).(map[string]any)
+	if m == nil {
+		return map[string]any{}
+	}
+	return m
+}
+
+// At is the value at a path of map keys, nil where there is none.
+func (o Object) At(path ...string) any {
+	var v any = o.Body
+	for _, p := range path {
+		m, ok := v.(map[string]any)
+		if !ok {
+			return nil
+		}
+		v = m[p]
+	}
+	return v
+}
+
+func (o Object) str(path ...string) string {
+	s, _ := o.At(path...).(string)
+	return s
+}
+
+// Clone is a deep copy.
+func (o Object) Clone() Object {
+	return Object{Body: cloneValue(o.Body).(map[string]any), Origin: o.Origin}
+}
+
+func cloneValue(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		m := make(map[string]any, len(v))
+		for k, x := range v {
+			m[k] = cloneValue(x)
+		}
+		return m
+	case []any:
+		l := make([]any, len(v))
+		for i, x := range v {
+			l[i] = cloneValue(x)
+		}
+		return l
+	}
+	return v
+}

@@ -1,0 +1,93 @@
+package object
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+)
+
+// Set is an ordered collection of objects, unique by Ref. The zero value is empty and ready.
+type Set struct {
+	objects []Object
+	index   map[Ref]int
+}
+
+// DuplicateError says that two objects have one Ref.
+type DuplicateError struct {
+	Ref           Ref
+	First, Second Origin
+}
+
+func (e *DuplicateError) Error() string {
+	return fmt.Sprintf("%s is defined twice: %s and %s", e.Ref, e.First, e.Second)
+}
+
+// Add appends an object; a second one with the same Ref is a *DuplicateError.
+func (s *Set) Add(o Object) error {
+	r := o.Ref()
+	if i, ok := s.index[r]; ok {
+		return &DuplicateError{Ref: r, First: s.objects[i].Origin, Second: o.Origin}
+	}
+	if s.index == nil {
+		s.index = map[Ref]int{}
+	}
+	s.index[r] = len(s.objects)
+	s.objects = append(s.objects, o)
+	return nil
+}
+
+// Objects are the set's objects in order. The slice is a copy, the bodies are not.
+func (s Set) Objects() []Object { return slices.Clone(s.objects) }
+
+// Refs are the names of the set's objects, in order.
+func (s Set) Refs() []Ref {
+	refs := make([]Ref, len(s.objects))
+	for i, o := range s.objects {
+		refs[i] = o.Ref()
+	}
+	return refs
+}
+
+// Get is the object with that Ref.
+func (s Set) Get(r Ref) (Object, bool) {
+	i, ok := s.index[r]
+	if !ok {
+		return Object{}, false
+	}
+	return s.objects[i], true
+}
+
+// Len counts the objects.
+func (s Set) Len() int { return len(s.objects) }
+
+// Map is the set with each object replaced by f's result, which must not share what it changed.
+func (s Set) Map(f func(Object) (Object, error)) (Set, error) {
+	var out Set
+	for _, o := range s.objects {
+		n, err := f(o)
+		if err != nil {
+			return Set{}, err
+		}
+		if err := out.Add(n); err != nil {
+			return Set{}, err
+		}
+	}
+	return out, nil
+}
+
+// Digest names the content: "sha256:…" over each object's canonical JSON, whatever the order of
+// the objects, of their keys, or the formatting of their source.
+func (s Set) Digest() string {
+	sorted := s.Objects()
+	slices.SortFunc(sorted, func(a, b Object) int { return a.Ref().Compare(b.Ref()) })
+	h := sha256.New()
+	enc := json.NewEncoder(h) // sorts keys
+	for _, o := range sorted {
+		if err := enc.Encode(o.Body); err != nil {
+			panic(fmt.Sprintf("object %s holds a value that JSON has no form for: %v", o.Ref(), err))
+		}
+	}
+	return "sha256:" + hex.EncodeToString(h.Sum(nil))
+}

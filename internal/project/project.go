@@ -1,0 +1,70 @@
+// Package project says what a repository holds: its images and its environments, as slipway.yaml
+// states them or as conventional layouts show them. It reads files below one folder and nothing else.
+package project
+
+// Project is what slipway.yaml (or detection) describes.
+type Project struct {
+	Name string
+	// Dir is the absolute root; all other paths are relative to it, with forward slashes.
+	Dir string
+	// File is the file that it was read from, relative to Dir; empty when it was detected.
+	File         string
+	Images       []Image
+	Environments []Environment
+	// Notes are what detection assumed, one sentence each, for the user to see.
+	Notes []string
+}
+
+// Image is one image that this repository builds.
+type Image struct {
+	// Name is how manifests call it, with or without a registry: "myapp", "acme/myapp",
+	// "ghcr.io/acme/myapp" all recognise "ghcr.io/acme/myapp".
+	Name       string
+	Context    string // folder of the build context; "." when not said
+	Dockerfile string // relative to Dir; Context/Dockerfile when not said
+	Target     string
+	BuildArgs  map[string]string
+	Platforms  []string // "linux/amd64"; empty: the builder's own
+	// Detected: no one asked for this image, a Dockerfile was found.
+	Detected bool
+}
+
+// Environment is one place that the project runs.
+type Environment struct {
+	Name  string
+	Class Class
+	// Path is the Kustomize overlay or the folder of plain YAML.
+	Path string
+	// Context is the kubeconfig context. Empty: the context called like the environment.
+	Context string
+	// Namespace is for objects that name none, and for the records. Empty: the context's own.
+	Namespace string
+	// Registry is where an image goes whose manifest names no registry ("ghcr.io/acme").
+	Registry string
+	// Line is where slipway.yaml begins it (0 when detected).
+	Line int
+}
+
+// Class says which contract holds.
+type Class string
+
+// The classes, from the least to the most protected.
+const (
+	Local      Class = "local"
+	Staging    Class = "staging"
+	Production Class = "production"
+)
+
+// Source is one state of the project's repository.
+type Source struct {
+	Project Project
+	// Commit is the full hash; empty where there is no Git repository or no commit.
+	Commit string
+	// Tag is the image tag that this state earns: "sha-3f9c2e1", with a content suffix when Dirty.
+	Tag   string
+	Dirty bool
+	// Remote is the URL of the repository's origin without credentials; empty when there is none.
+	Remote string
+	// Time is the commit's, in seconds since 1970: the timestamps of everything built from it.
+	Time int64
+}
