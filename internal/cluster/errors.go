@@ -1,0 +1,152 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"slipway/internal/object"
+)
+
+// UnknownContextError says that the kubeconfig has no such context.
+type UnknownContextError struct {
+	Context string
+	Known   []string
+}
+
+func (e *UnknownContextError) Error() string {
+	if len(e.Known) == 0 {
+		return fmt.Sprintf("the kubeconfig has no context %q: it has none at all", e.Context)
+	}
+	return fmt.Sprintf("the kubeconfig has no context %q, only %s", e.Context, strings.Join(e.Known, ", "))
+}
+
+// UnreachableError says that no API server answered.
+type UnreachableError struct {
+	Context, Server string
+	Err             error
+}
+
+func (e *UnreachableError) Error() string {
+	return fmt.Sprintf("no cluster answers at %s (context %s): %v", e.Server, e.Context, e.Err)
+}
+
+func (e *UnreachableError) Unwrap() error { return e.Err }
+
+// UnauthorizedError says that the API server does not accept our credentials.
+type UnauthorizedError struct {
+	Context, Server, User string
+	Err                   error
+}
+
+func (e *UnauthorizedError) Error() string {
+	return fmt.Sprintf("%s does not accept the credentials of user %q (context %s): %v", e.Server, e.User, e.Context, e.Err)
+}
+
+func (e *UnauthorizedError) Unwrap() error { return e.Err }
+
+// Permission is one thing that a user may or may not do.
+type Permission struct {
+	Verb, Group, Resource, Namespace string
+}
+
+// String prints "patch deployments.apps in prod".
+func (p Permission) String() string {
+	s := p.Verb + " " + p.Resource
+	if p.Group != "" {
+		s += "." + p.Group
+	}
+	if p.Namespace != "" {
+		s += " in " + p.Namespace
+	}
+	return s
+}
+
+// PermissionError names what we may not do.
+type PermissionError struct {
+	Context, User string
+	Missing       []Permission
+	Err           error // the server's refusal, when it came from an act and not from asking
+}
+
+func (e *PermissionError) Error() string {
+	texts := make([]string, len(e.Missing))
+	for i, p := range e.Missing {
+		texts[i] = p.String()
+	}
+	return fmt.Sprintf("user %q may not %s (context %s)", e.User, strings.Join(texts, ", nor "), e.Context)
+}
+
+func (e *PermissionError) Unwrap() error { return e.Err }
+
+// UnknownKindError says that the API server does not serve a kind.
+type UnknownKindError struct {
+	APIVersion, Kind string
+	Origin           object.Origin
+	// Err is set where the group is known but could not be asked (an extension API that is down).
+	Err error
+}
+
+func (e *UnknownKindError) Error() string {
+	at := ""
+	if s := e.Origin.String(); s != "" {
+		at = s + ": "
+	}
+	if e.Err != nil {
+		return fmt.Sprintf("%sthe API of %s %s does not answer: %v", at, e.APIVersion, e.Kind, e.Err)
+	}
+	return fmt.Sprintf("%sthe cluster does not know %s %s (is its CustomResourceDefinition installed?)", at, e.APIVersion, e.Kind)
+}
+
+func (e *UnknownKindError) Unwrap() error { return e.Err }
+
+// explain turns what client-go returns for an act on ref into our own errors. What it does not
+// know it wraps with the act and the object.
+func (c *Cluster) explain(act string, ref object.Ref, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case apierrors.IsUnauthorized(err):
+		return &UnauthorizedError{Context: c.context, Server: c.server, User: c.user, Err: err}
+	case apierrors.IsForbidden(err) && deniedByRBAC(err):
+		return &PermissionError{Context: c.context, User: c.user, Missing: []Permission{refusal(act, ref, err)}, Err: err}
+	case noAnswer(err):
+		return &UnreachableError{Context: c.context, Server: c.server, Err: err}
+	}
+	return fmt.Errorf("%s %s: %w", act, ref, err)
+}
+
+// deniedByRBAC tells a missing permission from a refusal by admission (quota, Pod Security, a
+// policy), which has the same code.
+func deniedByRBAC(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, " cannot ") && strings.Contains(text, " resource ")
+}
+
+func refusal(act string, ref object.Ref, err error) Permission {
+	p := Permission{Verb: act, Group: ref.Group, Resource: strings.ToLower(ref.Kind), Namespace: ref.Namespace}
+	var status apierrors.APIStatus
+	if errors.As(err, &status) && status.Status().Details != nil {
+		d := status.Status().Details
+		p.Group, p.Resource = d.Group, d.Kind
+	}
+	return p
+}
+
+// noAnswer tells errors of the way to the server from the server's own.
+func noAnswer(err error) bool {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) {
+		return status.Status().Reason == metav1.StatusReasonUnknown && status.Status().Code == 0
+	}
+	var (
+		u *url.Error
+		n net.Error
+	)
+	return errors.As(err, &u) || errors.As(err, &n)
+}
