@@ -1,0 +1,197 @@
+package plan
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"slipway/internal/object"
+)
+
+// ErrStale says that a plan no longer is what would be done.
+var ErrStale = errors.New("the plan is stale: what would be done has changed since it was made")
+
+// Input is everything that a plan follows from.
+type Input struct {
+	Environment, Commit string
+	// Base is the digest of the set that the last release recorded.
+	Base string
+	// Desired is the set as it would be applied, namespaces filled in.
+	Desired object.Set
+	// Observed has one entry for each object of Desired and for each of Owned.
+	Observed []Observed
+	// Owned are the objects that earlier releases of this environment recorded.
+	Owned []object.Ref
+	// AllowDelete names what may be deleted although its kind is protected: a kind ("Namespace")
+	// or one object as Ref prints it ("PersistentVolumeClaim prod/data").
+	AllowDelete []string
+}
+
+// protected kinds hold other objects or data, and are never deleted without being named.
+var protected = []string{"Namespace", "CustomResourceDefinition", "PersistentVolume", "PersistentVolumeClaim"}
+
+// Make decides what would change.
+func Make(in Input) Plan {
+	observed := make(map[object.Ref]Observed, len(in.Observed))
+	for _, o := range in.Observed {
+		observed[o.Ref] = o
+	}
+	p := Plan{
+		Environment: in.Environment, Commit: in.Commit, Base: in.Base,
+		Digest: in.Desired.Digest(), Changes: []Change{}, Complete: true,
+	}
+	uids := map[string]bool{}
+	for _, want := range in.Desired.Objects() {
+		o, ok := observed[want.Ref()]
+		if !ok {
+			o = Observed{Ref: want.Ref(), Err: errors.New("nobody looked at it")}
+		}
+		if id := uid(o.Live); id != "" {
+			uids[id] = true
+		}
+		c := decide(o)
+		if c.Action == Blocked || o.Unverified != "" {
+			p.Complete = false
+		}
+		p.Changes = append(p.Changes, c)
+	}
+	for _, ref := range surplus(in) {
+		o, ok := observed[ref]
+		if !ok {
+			o = Observed{Ref: ref, Err: errors.New("nobody looked at it")}
+		}
+		// An object that moved to another API group is served under both names: deleting the old
+		// name would delete the new one.
+		if uids[uid(o.Live)] || (o.Live.Body == nil && o.Err == nil) {
+			continue
+		}
+		c := remove(o, in.AllowDelete)
+		if c.Action == Blocked {
+			p.Complete = false
+		}
+		p.Changes = append(p.Changes, c)
+	}
+	slices.SortFunc(p.Changes, inOrder)
+	hide(p.Changes, in.Desired)
+	return p
+}
+
+// hide takes the values of Secrets out of what the server says against an object.
+func hide(changes []Change, desired object.Set) {
+	var secrets []string
+	for i, c := range changes {
+		if c.Action != Blocked {
+			continue
+		}
+		if secrets == nil {
+			secrets = object.SecretValues(desired)
+		}
+		changes[i].Reason = object.Mask(c.Reason, secrets)
+	}
+}
+
+// decide says what applying the desired object would do.
+func decide(o Observed) Change {
+	c := Change{Ref: o.Ref, Stage: stageOf(o.Ref), Reason: o.Unverified}
+	switch {
+	case o.Err != nil:
+		c.Action, c.Reason = Blocked, o.Err.Error()
+	case o.Live.Body == nil:
+		c.Action = Create
+	case o.Live.At("metadata", "deletionTimestamp") != nil:
+		c.Action, c.Reason = Blocked, "it is being deleted: wait until it is gone"
+	default:
+		c.Fields = differences(o.Live, o.Merged, o.Unverified != "")
+		c.Action = Update
+		if len(c.Fields) == 0 {
+			c.Action = Keep
+		}
+	}
+	return c
+}
+
+// remove says what becomes of an object that is ours, is there, and is no longer wanted.
+func remove(o Observed, allowed []string) Change {
+	c := Change{Ref: o.Ref, Action: Delete, Stage: deletion(stageOf(o.Ref)), Reason: "no longer in the source"}
+	switch {
+	case o.Err != nil:
+		c.Action, c.Reason = Blocked, o.Err.Error()
+	case slices.Contains(protected, o.Ref.Kind) && !named(o.Ref, allowed):
+		c.Action = Keep
+		c.Reason = fmt.Sprintf("protected: no longer in the source, but a %s is deleted only when it is named", o.Ref.Kind)
+	case o.Live.At("metadata", "deletionTimestamp") != nil:
+		c.Reason = "no longer in the source, is being deleted already"
+	}
+	return c
+}
+
+func named(ref object.Ref, allowed []string) bool {
+	return slices.ContainsFunc(allowed, func(a string) bool {
+		return strings.EqualFold(a, ref.Kind) || a == ref.String()
+	})
+}
+
+// surplus are the owned objects that are not desired, each once.
+func surplus(in Input) []object.Ref {
+	var refs []object.Ref
+	for _, r := range in.Owned {
+		if _, ok := in.Desired.Get(r); !ok {
+			refs = append(refs, r)
+		}
+	}
+	slices.SortFunc(refs, object.Ref.Compare)
+	return slices.Compact(refs)
+}
+
+func uid(o object.Object) string {
+	s, _ := o.At("metadata", "uid").(string)
+	return s
+}
+
+func inOrder(a, b Change) int {
+	byKind := cmp.Compare(rankOf(a.Ref), rankOf(b.Ref))
+	byRef := a.Ref.Compare(b.Ref)
+	if a.Stage >= deletion(Rest) { // deletes run backwards
+		byKind, byRef = -byKind, -byRef
+	}
+	return cmp.Or(cmp.Compare(a.Stage, b.Stage), byKind, byRef)
+}
+
+// Count counts the changes of one action.
+func (p Plan) Count(a Action) int {
+	n := 0
+	for _, c := range p.Changes {
+		if c.Action == a {
+			n++
+		}
+	}
+	return n
+}
+
+// Empty says that there is nothing to do and nothing in the way.
+func (p Plan) Empty() bool { return p.Count(Keep) == len(p.Changes) }
+
+// Equal says that both plans would do the same from the same start. The commit does not count:
+// two commits with one content are one plan.
+func (p Plan) Equal(other Plan) bool {
+	p.Commit, other.Commit = "", ""
+	a, errA := json.Marshal(p)
+	b, errB := json.Marshal(other)
+	return errA == nil && errB == nil && bytes.Equal(a, b)
+}
+
+// Parse reads a plan that was saved as JSON.
+func Parse(data []byte) (Plan, error) {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	dec.DisallowUnknownFields()
+	var p Plan
+	if err := dec.Decode(&p); err != nil {
+		return Plan{}, fmt.Errorf("read plan: %w", err)
+	}
+	return p, nil
+}
