@@ -16,6 +16,9 @@ require (
 )
 
 require (
+	github.com/goccy/go-yaml v1.19.2 // indirect
+	github.com/olareg/olareg v0.2.2 // indirect
+	github.com/sudo-bmitch/oci-digest v0.1.2 // indirect
 	k8s.io/apiserver v0.37.2 // indirect
 	k8s.io/component-base v0.37.2 // indirect
 )
