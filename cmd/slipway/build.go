@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"slipway/internal/cluster"
+	"slipway/internal/deploy"
+	"slipway/internal/image"
+)
+
+func newBuildCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "build ENV", Short: "Build and push an environment's images, and print their digests", Args: cobra.ExactArgs(1),
+		Long: `Builds each of the project's images for the state that Git describes and pushes it to the repository
+that the environment's manifests name, with the tag sha-<commit>. An image that is in the registry
+already is not built again; one that another environment's repository has is copied. A tag is
+never overwritten.`,
+	}
+	out := outputFlag(cmd, asText, asJSON)
+	cmd.RunE = func(c *cobra.Command, args []string) error {
+		return runBuild(c.Context(), a, args[0], *out)
+	}
+	return cmd
+}
+
+func runBuild(ctx context.Context, a *app, name string, out format) error {
+	t, err := a.buildTarget(ctx, name)
+	if err != nil {
+		return err
+	}
+	prepared, err := deploy.Prepare(ctx, t, deploy.PrepareOptions{Build: true, Image: a.imageOptions(t)})
+	if err != nil {
+		return err
+	}
+	if len(prepared.Images) == 0 {
+		a.warn("note: %s uses no image that this project builds", name)
+	}
+	for _, pin := range prepared.Images {
+		if out == asJSON {
+			err = a.json(pin)
+		} else {
+			_, err = fmt.Fprintln(a.stdout, pin.Reference())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// imageOptions say how to reach registries and builders for this target.
+func (a *app) imageOptions(t deploy.Target) image.Options {
+	o := image.Options{
+		Notify: func(text string) { fmt.Fprintf(a.stderr, "  · %s\n", text) },
+	}
+	if t.Cluster == nil {
+		return o
+	}
+	if sandbox, ok := t.Cluster.Sandbox(); ok {
+		o.Mirror = sandbox.Registry
+	}
+	return o
+}
+
+// buildTarget is a target whose cluster may be missing: a build needs the kubeconfig only to learn
+// that the environment is a sandbox, whose registry stands for all others.
+func (a *app) buildTarget(ctx context.Context, name string) (deploy.Target, error) {
+	src, err := a.source(ctx)
+	if err != nil {
+		return deploy.Target{}, err
+	}
+	env, err := src.Project.Environment(name)
+	if err != nil {
+		return deploy.Target{}, err
+	}
+	t, err := a.targetOf(src, env)
+	var (
+		unnamed *noContextError
+		unknown *cluster.UnknownContextError
+	)
+	if a.context == "" && (errors.As(err, &unnamed) || errors.As(err, &unknown)) {
+		return deploy.Target{Source: src, Environment: env, Notify: a.progress}, nil
+	}
+	return t, err
+}

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"slipway/internal/deploy"
+)
+
+func newDeleteCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "delete ENV", Short: "Delete what was deployed to an environment", Args: cobra.ExactArgs(1),
+		Long: `Deletes the objects that earlier releases of this environment recorded, and nothing else. Namespaces,
+CustomResourceDefinitions, PersistentVolumes and claims stay. The history stays too.`,
+	}
+	o := actFlags(cmd)
+	cmd.RunE = func(c *cobra.Command, args []string) error {
+		return runDelete(c.Context(), a, args[0], o)
+	}
+	return cmd
+}
+
+func runDelete(ctx context.Context, a *app, name string, o *actOptions) error {
+	t, err := a.target(ctx, name)
+	if err != nil {
+		return err
+	}
+	t.Notify = a.listen(o)
+	return a.propose(ctx, t, deploy.Nothing(), o)
+}

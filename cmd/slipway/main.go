@@ -1,0 +1,94 @@
+// Command slipway takes what runs on a laptop cluster to staging and production, and keeps it there.
+//
+// Each verb is one file: its flags, its call into package deploy, and what it prints. Nothing is
+// decided here. Errors become hints and exit codes in explain.go alone.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"slipway/internal/builder"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// run is main without the process: it returns the exit code.
+func run(args []string, stdin *os.File, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if len(args) > 0 && args[0] == builder.EngineArg {
+		return explain(stderr, builder.Engine(ctx, args[1:]))
+	}
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	root := newRoot(a)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err != nil && !a.started && !errors.Is(err, errSilent) {
+		err = &usageError{err}
+	}
+	if ctx.Err() != nil && err != nil {
+		err = fmt.Errorf("%w: %w", errInterrupted, err)
+	}
+	return explain(stderr, err)
+}
+
+// app is what all verbs share: where to read, where to print, and the flags that select.
+type app struct {
+	stdin          *os.File
+	stdout, stderr io.Writer
+	started        bool // flags and arguments were understood; what fails now is the work
+
+	dir        string
+	kubeconfig string
+	context    string
+	namespace  string
+}
+
+const about = `Slipway takes what runs on a laptop cluster to staging and production, and keeps it there.
+
+One manifest base with an overlay per environment, images named by digest, and one command that
+builds, pushes, plans, applies, watches and records. What fails in staging or production goes
+back to the last healthy release.`
+
+const exitCodes = `
+Exit codes:
+  0    done
+  1    error
+  2    the command line was not understood
+  3    the plan has changes (only with --exit-code)
+  4    a check found faults
+  5    applied, but not healthy
+  6    conflict, or a stale plan
+  130  interrupted
+`
+
+func newRoot(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use: "slipway", Short: "The bridge from a laptop cluster to production", Long: about,
+		SilenceErrors: true, SilenceUsage: true,
+		PersistentPreRun:  func(*cobra.Command, []string) { a.started = true },
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.SetUsageTemplate(root.UsageTemplate() + exitCodes)
+	f := root.PersistentFlags()
+	f.StringVar(&a.dir, "dir", ".", "the project's folder")
+	f.StringVar(&a.kubeconfig, "kubeconfig", "", "kubeconfig file (default $KUBECONFIG or ~/.kube/config)")
+	f.StringVar(&a.context, "context", "", "kubeconfig context, instead of the environment's")
+	f.StringVar(&a.namespace, "namespace", "", "namespace, instead of the environment's")
+	root.AddCommand(
+		newRenderCommand(a), newBuildCommand(a), newPlanCommand(a), newDeployCommand(a),
+		newStatusCommand(a), newHistoryCommand(a), newRollbackCommand(a), newDeleteCommand(a),
+		newSandboxCommand(a), newVersionCommand(a),
+	)
+	return root
+}

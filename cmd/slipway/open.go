@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"slices"
+
+	"slipway/internal/cluster"
+	"slipway/internal/deploy"
+	"slipway/internal/git"
+	"slipway/internal/project"
+)
+
+// noContextError says that nothing names the cluster of an environment.
+type noContextError struct {
+	Environment string
+	Known       []string
+}
+
+func (e *noContextError) Error() string {
+	return fmt.Sprintf("environment %s names no kubeconfig context, and there is none called %q", e.Environment, e.Environment)
+}
+
+// source reads the project, and what Git says about its state.
+func (a *app) source(ctx context.Context) (project.Source, error) {
+	p, err := project.Open(a.dir)
+	if err != nil {
+		return project.Source{}, err
+	}
+	for _, n := range p.Notes {
+		a.warn("note: %s", n)
+	}
+	state, err := git.Open(ctx, p.Dir)
+	if errors.Is(err, git.ErrNone) {
+		a.warn("note: %s is in no Git repository: images get no commit tag, and nothing tells releases apart but their content", p.Dir)
+		return project.Source{Project: p, Dirty: true}, nil
+	} else if err != nil {
+		return project.Source{}, err
+	}
+	return project.Source{
+		Project: p, Commit: state.Commit, Tag: state.Tag(), Dirty: state.Dirty,
+		Remote: state.Remote, Time: state.Time.Unix(),
+	}, nil
+}
+
+// target is one environment of the project with its cluster, which has not been asked anything yet.
+func (a *app) target(ctx context.Context, name string) (deploy.Target, error) {
+	src, err := a.source(ctx)
+	if err != nil {
+		return deploy.Target{}, err
+	}
+	env, err := src.Project.Environment(name)
+	if err != nil {
+		return deploy.Target{}, err
+	}
+	return a.targetOf(src, env)
+}
+
+func (a *app) targetOf(src project.Source, env project.Environment) (deploy.Target, error) {
+	c, err := a.cluster(&env)
+	if err != nil {
+		return deploy.Target{}, err
+	}
+	return deploy.Target{Source: src, Environment: env, Cluster: c, Notify: a.progress}, nil
+}
+
+// cluster opens the environment's context: the flag's, its own, or the one called like it. Never
+// the kubeconfig's current one, which is wherever somebody last worked.
+func (a *app) cluster(env *project.Environment) (*cluster.Cluster, error) {
+	if a.namespace != "" {
+		env.Namespace = a.namespace
+	}
+	if a.context != "" {
+		env.Context = a.context
+	}
+	if env.Context == "" {
+		known, err := cluster.Contexts(a.kubeconfig)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(known, env.Name) {
+			return nil, &noContextError{Environment: env.Name, Known: known}
+		}
+		env.Context = env.Name
+	}
+	return cluster.Open(cluster.Options{
+		Kubeconfig: a.kubeconfig, Context: env.Context, Namespace: env.Namespace,
+		Warn: func(text string) { a.warn("warning: %s (says the API server)", text) },
+	})
+}
+
+// who names the person or the run that acts, for the record.
+func who() string {
+	if actor := os.Getenv("GITHUB_ACTOR"); actor != "" {
+		return actor + " (CI)"
+	}
+	name := "unknown"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	if host, err := os.Hostname(); err == nil {
+		name += "@" + host
+	}
+	return name
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"slipway/internal/deploy"
+)
+
+// errConsent says that nobody could be asked.
+var errConsent = errors.New("this needs consent, and standard input is not a terminal")
+
+// errDeclined says that somebody was asked and said no.
+var errDeclined = errors.New("not confirmed; nothing was changed")
+
+// format is the value of --output.
+type format string
+
+const (
+	asText format = "text"
+	asJSON format = "json"
+	asYAML format = "yaml"
+)
+
+// outputFlag adds --output with the formats that a verb knows; the first is the default.
+func outputFlag(cmd *cobra.Command, known ...format) *format {
+	f := known[0]
+	names := make([]string, len(known))
+	for i, k := range known {
+		names[i] = string(k)
+	}
+	cmd.Flags().VarP(&formatValue{&f, known}, "output", "o", strings.Join(names, " or "))
+	return &f
+}
+
+type formatValue struct {
+	f     *format
+	known []format
+}
+
+func (v *formatValue) String() string { return string(*v.f) }
+func (v *formatValue) Type() string   { return "format" }
+func (v *formatValue) Set(s string) error {
+	for _, k := range v.known {
+		if s == string(k) {
+			*v.f = k
+			return nil
+		}
+	}
+	return fmt.Errorf("use one of %v", v.known)
+}
+
+// warn prints one line on standard error.
+func (a *app) warn(text string, args ...any) {
+	fmt.Fprintf(a.stderr, "slipway: "+text+"\n", args...)
+}
+
+// json prints one value on standard output, on one line.
+func (a *app) json(v any) error { return json.NewEncoder(a.stdout).Encode(v) }
+
+// marks are the signs that acts have in plans and progress alike.
+var marks = map[string]string{"created": "+", "updated": "~", "deleted": "-"}
+
+// progress prints an event for a person.
+func (a *app) progress(e deploy.Event) {
+	mark, ok := marks[e.Message]
+	if !ok {
+		mark = "·"
+	}
+	if e.Ref != nil {
+		fmt.Fprintf(a.stderr, "  %s %s  %s\n", mark, e.Ref, e.Message)
+		return
+	}
+	fmt.Fprintf(a.stderr, "  %s %s\n", mark, e.Message)
+}
+
+// confirm asks; without a terminal it refuses and the hint names the flag.
+func (a *app) confirm(yes bool, question string) error {
+	if yes {
+		return nil
+	}
+	if a.stdin == nil || !term.IsTerminal(int(a.stdin.Fd())) {
+		return errConsent
+	}
+	fmt.Fprintf(a.stderr, "%s [y/N] ", question)
+	line, err := bufio.NewReader(a.stdin).ReadString('\n')
+	if answer := strings.ToLower(strings.TrimSpace(line)); err != nil || answer != "y" && answer != "yes" {
+		return errDeclined
+	}
+	return nil
+}
+
+// age prints how long ago something was: "3s", "12m", "5h", "9d".
+func age(t time.Time) string {
+	d := time.Since(t)
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", max(0, int(d.Seconds())))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", int(d.Hours()))
+	}
+	return fmt.Sprintf("%dd", int(d.Hours()/24))
+}
+
+// short is the usual seven characters of a commit.
+func short(commit string) string {
+	if commit == "" {
+		return "-"
+	}
+	return commit[:min(7, len(commit))]
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"slipway/internal/deploy"
+)
+
+func newRollbackCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "rollback ENV [REVISION]", Short: "Deploy an earlier release again", Args: cobra.RangeArgs(1, 2),
+		Long: `Deploys what an earlier release held, from its record: it needs neither Git nor the manifests.
+Without REVISION it is the last healthy release before the newest. The rollback is a release of
+its own, planned, watched and recorded like any other.`,
+	}
+	o := actFlags(cmd)
+	cmd.RunE = func(c *cobra.Command, args []string) error {
+		revision := 0
+		if len(args) == 2 {
+			n, err := strconv.Atoi(args[1])
+			if err != nil || n < 1 {
+				return &usageError{fmt.Errorf("revision %q: give a number from `slipway history %s`", args[1], args[0])}
+			}
+			revision = n
+		}
+		return runRollback(c.Context(), a, args[0], revision, o)
+	}
+	return cmd
+}
+
+func runRollback(ctx context.Context, a *app, name string, revision int, o *actOptions) error {
+	t, err := a.target(ctx, name)
+	if err != nil {
+		return err
+	}
+	t.Notify = a.listen(o)
+	prepared, err := deploy.Recorded(ctx, t, revision)
+	if err != nil {
+		return err
+	}
+	return a.propose(ctx, t, prepared, o)
+}

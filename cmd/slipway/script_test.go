@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"slipway/internal/sandboxtest"
+)
+
+// The test binary is slipway too: scripts run it as a process of its own, and the embedded builder
+// starts it once more.
+func TestMain(m *testing.M) {
+	testscript.Main(suite{m}, map[string]func(){
+		"slipway": func() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
+	})
+}
+
+// shared is the sandbox of the whole run.
+var shared *sandboxtest.Sandbox
+
+type suite struct{ m *testing.M }
+
+// Run starts the sandbox around the tests.
+func (s suite) Run() int {
+	flag.Parse()
+	var err error
+	if shared, err = sandboxtest.Start(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, "no sandbox for the scripts:", err)
+		return 1
+	}
+	defer shared.Stop()
+	return s.m.Run()
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		Setup:               setup,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		UpdateScripts:       os.Getenv("UPDATE") != "",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"project": cmdProject, "commit": cmdCommit, "edit": cmdEdit,
+			"cluster": cmdCluster, "registry": cmdRegistry, "code": cmdCode, "until": cmdUntil,
+		},
+	})
+}
+
+// setup gives a script its own namespaces dev, staging and prod, and an environment in which git
+// commits and nothing of the machine's own configuration is read.
+func setup(env *testscript.Env) error {
+	prefix := sandboxtest.Name("t")
+	kubeconfig := filepath.Join(env.WorkDir, "kubeconfig")
+	if err := shared.Project(env.T().(interface{ Context() context.Context }).Context(), prefix, kubeconfig, "dev", "staging", "prod"); err != nil {
+		return err
+	}
+	cache, err := filepath.Abs(filepath.Join(os.TempDir(), fmt.Sprintf("slipway-test-cache-%d", os.Getpid())))
+	if err != nil {
+		return err
+	}
+	env.Setenv("KUBECONFIG", kubeconfig)
+	env.Setenv("PREFIX", prefix)
+	env.Setenv("REGISTRY", shared.Registry)
+	env.Setenv("HOME", env.WorkDir)
+	env.Setenv("XDG_CACHE_HOME", cache)
+	for _, who := range []string{"AUTHOR", "COMMITTER"} {
+		env.Setenv("GIT_"+who+"_NAME", "Ada")
+		env.Setenv("GIT_"+who+"_EMAIL", "ada@example.com")
+		env.Setenv("GIT_"+who+"_DATE", "2026-01-02T03:04:05Z")
+	}
+	env.Setenv("GIT_CONFIG_GLOBAL", os.DevNull)
+	env.Setenv("GIT_CONFIG_SYSTEM", os.DevNull)
+	return nil
+}
+
+// cmdProject copies testdata/web to a folder of that name, gives its image a name of this
+// script's own, and commits it: project NAME.
+func cmdProject(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: project NAME")
+	}
+	name := args[0]
+	ts.Check(os.CopyFS(ts.MkAbs(name), os.DirFS(filepath.Join(sourceDir, "testdata", "web"))))
+	ts.Check(filepath.WalkDir(ts.MkAbs(name), func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		text := strings.ReplaceAll(string(b), "PREFIX", ts.Getenv("PREFIX"))
+		return os.WriteFile(path, []byte(text), 0o644)
+	}))
+	ts.Check(ts.Chdir(name))
+	ts.Check(ts.Exec("git", "init", "-q", "-b", "main"))
+	cmdCommit(ts, false, []string{"first"})
+}
+
+// cmdCommit commits everything below the current folder: commit MESSAGE.
+func cmdCommit(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: commit MESSAGE")
+	}
+	ts.Check(ts.Exec("git", "add", "-A"))
+	ts.Check(ts.Exec("git", "commit", "-q", "-m", args[0]))
+}
+
+// cmdEdit replaces a text that must be there: edit FILE OLD NEW. "\n" in NEW is a line break.
+func cmdEdit(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: edit FILE OLD NEW")
+	}
+	path := ts.MkAbs(args[0])
+	b, err := os.ReadFile(path)
+	ts.Check(err)
+	if !strings.Contains(string(b), args[1]) {
+		ts.Fatalf("%s does not contain %q", args[0], args[1])
+	}
+	text := strings.ReplaceAll(string(b), args[1], strings.ReplaceAll(args[2], `\n`, "\n"))
+	ts.Check(os.WriteFile(path, []byte(text), 0o644))
+}
+
+// cmdCode runs a command and expects an exit code: code N COMMAND...
+func cmdCode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: code N COMMAND [ARG...]")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	got := 0
+	if err != nil {
+		var exit interface{ ExitCode() int }
+		if !asExit(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if fmt.Sprint(got) != args[0] {
+		ts.Fatalf("%s exited with %d, want %s", strings.Join(args[1:], " "), got, args[0])
+	}
+}
+
+// sourceDir is this package's folder: scripts run elsewhere.
+var sourceDir = func() string {
+	dir, err := os.Getwd()
+	if err != nil {
+		panic(err)
+	}
+	return dir
+}()
+
+// Every row of the table of errors must have a script that shows its hint.
+func TestEveryHintHasAScript(t *testing.T) {
+	paths, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no scripts found: %v", err)
+	}
+	var codes []string
+	for _, p := range paths {
+		b, err := os.ReadFile(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(b)) {
+			if f := strings.Fields(line); len(f) > 2 && f[0] == "code" {
+				codes = append(codes, f[1])
+			}
+		}
+	}
+	for _, want := range []int{codeError, codeUsage, codeHasChanges, codeUnhealthy, codeConflict} {
+		if !slices.Contains(codes, fmt.Sprint(want)) {
+			t.Errorf("no script expects exit code %d", want)
+		}
+	}
+}

@@ -1,0 +1,90 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"slipway/internal/cluster"
+	"slipway/internal/object"
+	"slipway/internal/plan"
+	"slipway/internal/release"
+)
+
+// act applies stage by stage, watches, and deletes what is no longer wanted only once the new
+// objects are healthy: until then old pods may still need it.
+func (t Target) act(ctx context.Context, p Proposal, o Options, rel *release.Release) error {
+	var deletes []plan.Change
+	stage, applied := -1, []object.Ref{}
+	for _, c := range p.Plan.Changes {
+		if c.Action == plan.Delete {
+			deletes = append(deletes, c)
+			continue
+		}
+		if c.Stage != stage {
+			if err := t.settled(ctx, applied, o); err != nil {
+				return err
+			}
+			stage, applied = c.Stage, nil
+		}
+		if c.Action != plan.Create && c.Action != plan.Update {
+			continue
+		}
+		if err := t.applyOne(ctx, c, p.Prepared.Set, o); err != nil {
+			return err
+		}
+		applied = append(applied, c.Ref)
+		rel.Applied = append(rel.Applied, c.Ref)
+	}
+	if err := t.watch(ctx, p.Prepared.Set, o); err != nil {
+		return err
+	}
+	return t.prune(ctx, deletes, o, rel)
+}
+
+func (t Target) applyOne(ctx context.Context, c plan.Change, set object.Set, o Options) error {
+	obj, ok := set.Get(c.Ref)
+	if !ok {
+		return fmt.Errorf("apply %s: the plan names an object that is not in the set", c.Ref)
+	}
+	if _, err := t.Cluster.Apply(ctx, obj, cluster.ApplyOptions{Force: o.Force}); err != nil {
+		return err
+	}
+	t.say(Act, &c.Ref, "%sd", c.Action)
+	return nil
+}
+
+// settled waits for what later stages stand on: definitions that must be served, namespaces that
+// must exist.
+func (t Target) settled(ctx context.Context, applied []object.Ref, o Options) error {
+	var ground []object.Ref
+	for _, r := range applied {
+		if r.Kind == "CustomResourceDefinition" || r.Kind == "Namespace" {
+			ground = append(ground, r)
+		}
+	}
+	if len(ground) == 0 {
+		return nil
+	}
+	return t.Cluster.WaitEstablished(ctx, ground, time.Minute)
+}
+
+func (t Target) watch(ctx context.Context, set object.Set, o Options) error {
+	return t.Cluster.Wait(ctx, set, cluster.WaitOptions{
+		Timeout: o.Timeout,
+		Notify:  func(p cluster.Progress) { t.say(Watch, &p.Ref, "%s", p.Message) },
+	})
+}
+
+func (t Target) prune(ctx context.Context, deletes []plan.Change, o Options, rel *release.Release) error {
+	var gone []object.Ref
+	for _, c := range deletes {
+		if err := t.Cluster.Delete(ctx, c.Ref); err != nil {
+			return err
+		}
+		t.say(Prune, &c.Ref, "deleted")
+		gone = append(gone, c.Ref)
+		rel.Applied = append(rel.Applied, c.Ref)
+	}
+	return t.Cluster.WaitGone(ctx, gone, o.Timeout)
+}

@@ -1,0 +1,203 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"slipway/internal/cluster"
+	"slipway/internal/object"
+	"slipway/internal/plan"
+	"slipway/internal/project"
+	"slipway/internal/release"
+)
+
+// Options are for one run.
+type Options struct {
+	// Who deploys, for the record: a person, or the CI run.
+	Who string
+	// Timeout bounds the watch; 0 takes what the objects themselves allow.
+	Timeout time.Duration
+	// Force takes fields over from other managers.
+	Force bool
+	// NoRollback leaves a release that fails as it is, for somebody to look at.
+	NoRollback bool
+}
+
+// UnhealthyError says that a release was applied and did not become healthy, and what became of it.
+type UnhealthyError struct {
+	Environment string
+	Release     release.Release
+	Cause       *cluster.NotHealthyError
+	// RolledBack is the release that took its place; nil when there was none.
+	RolledBack *release.Release
+	// RollbackErr is why going back did not work, or was not tried.
+	RollbackErr error
+}
+
+func (e *UnhealthyError) Error() string {
+	s := fmt.Sprintf("release %d of %s is not healthy: %v", e.Release.Revision, e.Environment, e.Cause)
+	switch {
+	case e.RolledBack != nil:
+		s += fmt.Sprintf("; %s is back on release %d", e.Environment, e.RolledBack.RollbackOf)
+	case e.RollbackErr != nil:
+		s += fmt.Sprintf("; going back: %v", e.RollbackErr)
+	}
+	return s
+}
+
+func (e *UnhealthyError) Unwrap() error { return e.Cause }
+
+// BlockedError refuses a plan with changes that the API server would not take.
+type BlockedError struct {
+	Environment string
+	Changes     []plan.Change
+	// Causes are the errors behind them, where there are any.
+	Causes []error
+}
+
+func (e *BlockedError) Error() string {
+	c := e.Changes[0]
+	more := ""
+	if n := len(e.Changes) - 1; n > 0 {
+		more = fmt.Sprintf(" (and %d more objects)", n)
+	}
+	return fmt.Sprintf("nothing was applied to %s: %s: %s%s", e.Environment, c.Ref, c.Reason, more)
+}
+
+func (e *BlockedError) Unwrap() []error { return e.Causes }
+
+// Apply does what the proposal says, watches it become healthy and records it. In staging and
+// production a release that fails gives way to the last healthy one. It returns the release that
+// the proposal became, also with an error.
+func Apply(ctx context.Context, t Target, p Proposal, o Options) (release.Release, error) {
+	if err := t.admit(ctx, p); err != nil {
+		return release.Release{}, err
+	}
+	lock, err := t.Cluster.Lock(ctx, t.Records().LockName(), cluster.Holder{Who: o.Who}, func(m string) { t.say(Lock, nil, "%s", m) })
+	if err != nil {
+		return release.Release{}, err
+	}
+	defer lock.Unlock()
+	ctx = lock.Context()
+	if err := t.unchanged(ctx, p); err != nil {
+		return release.Release{}, err
+	}
+	rel, err := t.carryOut(ctx, p, o)
+	var sick *cluster.NotHealthyError
+	if !errors.As(err, &sick) {
+		return rel, err
+	}
+	bad := &UnhealthyError{Environment: t.Environment.Name, Release: rel, Cause: sick}
+	if t.Environment.Class != project.Local && !o.NoRollback {
+		bad.RolledBack, bad.RollbackErr = t.goBack(ctx, o)
+	}
+	return rel, bad
+}
+
+// admit refuses before anything is written.
+func (t Target) admit(ctx context.Context, p Proposal) error {
+	var blocked []plan.Change
+	for _, c := range p.Plan.Changes {
+		if c.Action == plan.Blocked {
+			blocked = append(blocked, c)
+		}
+	}
+	if len(blocked) > 0 {
+		return &BlockedError{Environment: t.Environment.Name, Changes: blocked}
+	}
+	return t.Cluster.Permit(ctx, p.Plan.Changes)
+}
+
+// goBack deploys the last healthy release, under the lock that its caller holds.
+func (t Target) goBack(ctx context.Context, o Options) (*release.Release, error) {
+	prepared, err := Recorded(ctx, t, 0)
+	if err != nil {
+		return nil, err
+	}
+	t.say(Rollback, nil, "going back to release %d (%s)", prepared.RollbackOf, prepared.Tag)
+	proposal, err := Plan(ctx, t, prepared)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.admit(ctx, proposal); err != nil {
+		return nil, err
+	}
+	rel, err := t.carryOut(ctx, proposal, o)
+	if err != nil {
+		return nil, err
+	}
+	return &rel, nil
+}
+
+// carryOut records the intent, acts, watches, and records the outcome whatever it is.
+func (t Target) carryOut(ctx context.Context, p Proposal, o Options) (release.Release, error) {
+	rel, err := t.Records().Begin(ctx, t.intent(p, o))
+	if err != nil {
+		return rel, fmt.Errorf("record the release of %s: %w", t.Environment.Name, err)
+	}
+	t.say(Record, nil, "release %d", rel.Revision)
+	err = t.act(ctx, p, o, &rel)
+	rel.Finished = time.Now().UTC()
+	rel.Status, rel.Failure = outcome(ctx, p, err)
+	var sick *cluster.NotHealthyError
+	if errors.As(err, &sick) {
+		rel.Evidence = sick.Failures
+	}
+	if rel.Status == release.Healthy || rel.Status == release.Deleted {
+		rel.Owned = append(p.Prepared.Set.Refs(), kept(p.Plan)...)
+	}
+	// The run may have been interrupted; what happened is written down all the same.
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+	defer cancel()
+	if ferr := t.Records().Finish(end, rel); ferr != nil {
+		err = errors.Join(err, fmt.Errorf("record the outcome of release %d of %s: %w", rel.Revision, t.Environment.Name, ferr))
+	}
+	return rel, err
+}
+
+func (t Target) intent(p Proposal, o Options) release.Release {
+	return release.Release{
+		Project: t.Source.Project.Name, Environment: t.Environment.Name,
+		Commit: p.Prepared.Commit, Tag: p.Prepared.Tag, Dirty: p.Prepared.Dirty,
+		Who: o.Who, Started: time.Now().UTC(), Digest: p.Plan.Digest,
+		Images: p.Prepared.Images, Objects: p.Prepared.Set, RollbackOf: p.Prepared.RollbackOf,
+		Owned: union(p.Latest.Owned, p.Prepared.Set.Refs()),
+	}
+}
+
+func outcome(ctx context.Context, p Proposal, err error) (release.Status, string) {
+	switch {
+	case err == nil && p.Prepared.Delete:
+		return release.Deleted, ""
+	case err == nil:
+		return release.Healthy, ""
+	case ctx.Err() != nil:
+		return release.Interrupted, context.Cause(ctx).Error()
+	}
+	return release.Failed, err.Error()
+}
+
+// kept are the owned objects that are no longer wanted and were not deleted, because they are protected.
+func kept(p plan.Plan) []object.Ref {
+	var refs []object.Ref
+	for _, c := range p.Changes {
+		if c.Action == plan.Keep && c.Reason != "" {
+			refs = append(refs, c.Ref)
+		}
+	}
+	return refs
+}
+
+func union(a, b []object.Ref) []object.Ref {
+	seen := map[object.Ref]bool{}
+	var out []object.Ref
+	for _, r := range append(append([]object.Ref{}, a...), b...) {
+		if !seen[r] {
+			seen[r] = true
+			out = append(out, r)
+		}
+	}
+	return out
+}

@@ -1,0 +1,68 @@
+// Package deploy is the path from a source to a healthy release: prepare, plan, apply. The CLI and
+// the agent differ in where the source comes from, who consents and who listens; the rest is here.
+// Only Apply writes to a cluster.
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"slipway/internal/cluster"
+	"slipway/internal/object"
+	"slipway/internal/project"
+	"slipway/internal/release"
+)
+
+// Target is one environment of one source, and the cluster that it lives in.
+type Target struct {
+	Source      project.Source
+	Environment project.Environment
+	Cluster     *cluster.Cluster
+	// Notify hears what happens. Nil: nobody listens.
+	Notify func(Event)
+}
+
+// Step is a part of the path.
+type Step string
+
+// The steps, in the order in which a deploy takes them.
+const (
+	Render   Step = "render"
+	Image    Step = "image"
+	Lock     Step = "lock"
+	Record   Step = "record"
+	Act      Step = "apply"
+	Watch    Step = "watch"
+	Prune    Step = "delete"
+	Failure  Step = "failure"
+	Rollback Step = "rollback"
+)
+
+// Event is one thing that happened on the way.
+type Event struct {
+	Step    Step        `json:"step"`
+	Ref     *object.Ref `json:"ref,omitempty"`
+	Message string      `json:"message"`
+	Time    time.Time   `json:"time"`
+}
+
+func (t Target) say(step Step, ref *object.Ref, format string, args ...any) {
+	if t.Notify != nil {
+		t.Notify(Event{Step: step, Ref: ref, Message: fmt.Sprintf(format, args...), Time: time.Now().UTC()})
+	}
+}
+
+// Records are the environment's releases.
+func (t Target) Records() release.Store {
+	return release.Store{Cluster: t.Cluster, Project: t.Source.Project.Name, Environment: t.Environment.Name}
+}
+
+// latest is the newest release, or the zero value where there is none.
+func (t Target) latest(ctx context.Context) (release.Release, error) {
+	rel, err := t.Records().Latest(ctx)
+	if isNone(err) {
+		return release.Release{}, nil
+	}
+	return rel, err
+}

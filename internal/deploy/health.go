@@ -1,0 +1,38 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+
+	"slipway/internal/object"
+	"slipway/internal/release"
+)
+
+// Health says in a few words how a release's objects are now, and whether all is well.
+func Health(ctx context.Context, t Target, rel release.Release) (bool, string, error) {
+	if rel.Status == release.Deleted {
+		return false, "deleted", nil
+	}
+	states, err := t.Cluster.Health(ctx, rel.Owned)
+	if err != nil {
+		return false, "unknown", err
+	}
+	bad, first := 0, ""
+	for _, s := range states {
+		if s.Health.Status == object.Current {
+			continue
+		}
+		if bad++; first == "" {
+			first = fmt.Sprintf("%s: %s", s.Ref, s.Health.Message)
+		}
+	}
+	switch {
+	case bad > 1:
+		return false, fmt.Sprintf("%s (and %d more)", first, bad-1), nil
+	case bad == 1:
+		return false, first, nil
+	case rel.Status == release.Healthy:
+		return true, "healthy", nil
+	}
+	return false, string(rel.Status), nil
+}

@@ -1,0 +1,172 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"slipway/internal/image"
+	"slipway/internal/object"
+	"slipway/internal/project"
+	"slipway/internal/release"
+	"slipway/internal/render"
+)
+
+// ErrDirty refuses what no commit describes.
+var ErrDirty = errors.New("the working tree has changes that are not committed")
+
+// MutableImageError refuses images whose content may change under their name.
+type MutableImageError struct {
+	Environment string
+	Uses        []image.Use
+}
+
+func (e *MutableImageError) Error() string {
+	u := e.Uses[0]
+	more := ""
+	if n := len(e.Uses) - 1; n > 0 {
+		more = fmt.Sprintf(" (and %d more)", n)
+	}
+	return fmt.Sprintf("%s in production environment %s runs %q, which can change without a deploy%s", u.Ref, e.Environment, u.Reference, more)
+}
+
+// Prepared is what an environment should hold: objects with their digests in place.
+type Prepared struct {
+	Set    object.Set
+	Images []image.Pin
+	Commit string
+	Tag    string
+	Dirty  bool
+	// RollbackOf is the revision whose objects these are, 0 for what comes from source.
+	RollbackOf int
+	// Delete: the empty set is meant.
+	Delete bool
+}
+
+// PrepareOptions says how far preparing may go.
+type PrepareOptions struct {
+	// Build what is in no registry yet. Without it such images keep their tag alone.
+	Build bool
+	Image image.Options
+}
+
+// Prepare renders the environment, finds or builds its images, and puts their digests in. It asks
+// registries, but no cluster.
+func Prepare(ctx context.Context, t Target, o PrepareOptions) (Prepared, error) {
+	if t.Environment.Class == project.Production && t.Source.Dirty {
+		return Prepared{}, fmt.Errorf("prepare %s: %w", t.Environment.Name, ErrDirty)
+	}
+	set, err := t.render(ctx, t.Environment)
+	if err != nil {
+		return Prepared{}, err
+	}
+	pins, err := t.pins(ctx, set, o)
+	if err != nil {
+		return Prepared{}, err
+	}
+	if set, err = image.Put(set, pins); err != nil {
+		return Prepared{}, fmt.Errorf("prepare %s: %w", t.Environment.Name, err)
+	}
+	if uses := image.Mutables(set); t.Environment.Class == project.Production && len(uses) > 0 {
+		return Prepared{}, &MutableImageError{Environment: t.Environment.Name, Uses: uses}
+	}
+	return Prepared{Set: set, Images: pins, Commit: t.Source.Commit, Tag: t.Source.Tag, Dirty: t.Source.Dirty}, nil
+}
+
+func (t Target) render(ctx context.Context, env project.Environment) (object.Set, error) {
+	result, err := render.Render(ctx, t.Source.Project.Dir, env)
+	if err != nil {
+		return object.Set{}, err
+	}
+	for _, w := range result.Warnings {
+		t.say(Render, nil, "warning: %s", w)
+	}
+	return result.Set, nil
+}
+
+// Recorded is what an earlier release held. Revision 0 means the last healthy one before the newest.
+func Recorded(ctx context.Context, t Target, revision int) (Prepared, error) {
+	rel, err := t.recorded(ctx, revision)
+	if err != nil {
+		return Prepared{}, err
+	}
+	set, err := rel.Set()
+	if err != nil {
+		return Prepared{}, fmt.Errorf("read release %d of %s: %w", rel.Revision, t.Environment.Name, err)
+	}
+	return Prepared{Set: set, Images: rel.Images, Commit: rel.Commit, Tag: rel.Tag, Dirty: rel.Dirty, RollbackOf: rel.Revision}, nil
+}
+
+// NoHealthyError says that there is nothing to go back to.
+type NoHealthyError struct{ Environment string }
+
+func (e *NoHealthyError) Error() string {
+	return fmt.Sprintf("%s has no earlier healthy release to go back to", e.Environment)
+}
+
+func (t Target) recorded(ctx context.Context, revision int) (release.Release, error) {
+	if revision != 0 {
+		return t.Records().Get(ctx, revision)
+	}
+	history, err := t.Records().History(ctx)
+	if err != nil {
+		return release.Release{}, err
+	}
+	for _, rel := range history[min(1, len(history)):] {
+		if rel.Status == release.Healthy && rel.Digest != history[0].Digest {
+			return t.Records().Get(ctx, rel.Revision)
+		}
+	}
+	return release.Release{}, &NoHealthyError{Environment: t.Environment.Name}
+}
+
+// Nothing is the empty set, on purpose: a deploy of it deletes the environment.
+func Nothing() Prepared { return Prepared{Delete: true} }
+
+// pins finds or makes the content of each of the project's images.
+func (t Target) pins(ctx context.Context, set object.Set, o PrepareOptions) ([]image.Pin, error) {
+	matches, err := image.Match(t.Source.Project.Images, set)
+	if err != nil {
+		return nil, fmt.Errorf("images of %s: %w", t.Environment.Name, err)
+	}
+	var pins []image.Pin
+	for _, m := range matches {
+		siblings, err := t.siblings(ctx, m.Image)
+		if err != nil {
+			return nil, err
+		}
+		pin, err := image.Ensure(ctx, t.Source, t.Environment, m, siblings, o.Build, o.Image)
+		if err != nil {
+			return nil, fmt.Errorf("image %s of %s: %w", m.Image.Name, t.Environment.Name, err)
+		}
+		pins = append(pins, pin)
+	}
+	return pins, nil
+}
+
+// siblings are the repositories that the project's other environments use for the same image:
+// what was tested there is copied, not built again.
+func (t Target) siblings(ctx context.Context, img project.Image) ([]string, error) {
+	var repositories []string
+	for _, env := range t.Source.Project.Environments {
+		if env.Name == t.Environment.Name {
+			continue
+		}
+		result, err := render.Render(ctx, t.Source.Project.Dir, env)
+		if err != nil {
+			t.say(Image, nil, "warning: images of %s are not looked for: %v", env.Name, err)
+			continue
+		}
+		matches, err := image.Match([]project.Image{img}, result.Set)
+		if err != nil {
+			continue // an image that only some environments use is no fault of this one
+		}
+		for _, m := range matches {
+			if !slices.Contains(repositories, m.Repository) {
+				repositories = append(repositories, m.Repository)
+			}
+		}
+	}
+	return repositories, nil
+}
