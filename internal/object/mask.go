@@ -1,0 +1,187 @@
+package object
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Hidden stands for a secret value. It is the same for every value.
+const Hidden = "(hidden)"
+
+const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
+
+// IsSecret says whether an object's data may not be shown.
+func IsSecret(o Object) bool {
+	r := o.Ref()
+	return r.Kind == "Secret" && r.Group == ""
+}
+
+// Masked is the object as it may be shown: the keys of a Secret's data stay, its values become
+// Hidden, in kubectl's copy of the object too. Other objects come back as they are.
+func Masked(o Object) Object {
+	if !IsSecret(o) {
+		return o
+	}
+	o = o.Clone()
+	maskData(o.Body)
+	annotations, _ := o.At("metadata", "annotations").(map[string]any)
+	if copied, ok := annotations[lastApplied]; ok {
+		annotations[lastApplied] = maskCopy(copied)
+	}
+	return o
+}
+
+func maskData(body map[string]any) {
+	for _, field := range []string{"data", "stringData"} {
+		switch v := body[field].(type) {
+		case nil:
+		case map[string]any:
+			for k := range v {
+				v[k] = Hidden
+			}
+		default:
+			body[field] = Hidden
+		}
+	}
+}
+
+func maskCopy(v any) string {
+	text, _ := v.(string)
+	var body map[string]any
+	if json.Unmarshal([]byte(text), &body) != nil {
+		return Hidden
+	}
+	maskData(body)
+	masked, err := json.Marshal(body)
+	if err != nil {
+		return Hidden
+	}
+	return string(masked)
+}
+
+// MaskedSet is the set as it may be shown.
+func MaskedSet(s Set) Set {
+	out := Set{objects: make([]Object, len(s.objects)), index: s.index}
+	for i, o := range s.objects {
+		out.objects[i] = Masked(o)
+	}
+	return out
+}
+
+// Shorter values cannot be told from ordinary text, and hiding them would destroy it.
+const minSecret = 4
+
+// SecretValues are the values of the set's Secrets in the forms that they take in free text:
+// plain, base64, escaped, and line by line or leaf by leaf where a value has several.
+func SecretValues(s Set) []string {
+	seen := map[string]bool{}
+	for _, o := range s.objects {
+		if !IsSecret(o) {
+			continue
+		}
+		for _, field := range []string{"data", "stringData"} {
+			values, _ := o.At(field).(map[string]any)
+			for _, v := range values {
+				if text, ok := v.(string); ok {
+					addForms(seen, text, field == "data")
+				}
+			}
+		}
+	}
+	values := make([]string, 0, len(seen))
+	for v := range seen {
+		values = append(values, v)
+	}
+	slices.Sort(values)
+	return values
+}
+
+func addForms(seen map[string]bool, text string, encoded bool) {
+	plain := text
+	if encoded {
+		raw, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))
+		if err == nil {
+			plain = string(raw)
+		}
+		add(seen, text)
+	}
+	add(seen, plain)
+	add(seen, strings.TrimSpace(plain))
+	for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
+		add(seen, enc.EncodeToString([]byte(plain)))
+	}
+	add(seen, url.QueryEscape(plain))
+	add(seen, url.PathEscape(plain))
+	if quoted, err := json.Marshal(plain); err == nil {
+		add(seen, strings.Trim(string(quoted), `"`))
+	}
+	if lines := strings.Split(plain, "\n"); len(lines) > 1 {
+		for _, l := range lines {
+			add(seen, strings.TrimSpace(l))
+		}
+	}
+	var parsed any
+	if json.Unmarshal([]byte(plain), &parsed) == nil {
+		addLeaves(seen, parsed)
+	}
+}
+
+func addLeaves(seen map[string]bool, v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, x := range v {
+			addLeaves(seen, x)
+		}
+	case []any:
+		for _, x := range v {
+			addLeaves(seen, x)
+		}
+	case string:
+		add(seen, v)
+	}
+}
+
+func add(seen map[string]bool, v string) {
+	if len(v) >= minSecret {
+		seen[v] = true
+	}
+}
+
+// Mask hides the secrets wherever they stand in a text, overlapping ones included.
+func Mask(text string, secrets []string) string {
+	var covered []bool
+	for _, s := range secrets {
+		if len(s) < minSecret {
+			continue
+		}
+		for at := 0; ; at++ {
+			i := strings.Index(text[at:], s)
+			if i < 0 {
+				break
+			}
+			if covered == nil {
+				covered = make([]bool, len(text))
+			}
+			at += i
+			for j := at; j < at+len(s); j++ {
+				covered[j] = true
+			}
+		}
+	}
+	if covered == nil {
+		return text
+	}
+	var b strings.Builder
+	for i := 0; i < len(text); i++ {
+		switch {
+		case !covered[i]:
+			b.WriteByte(text[i])
+		case i == 0 || !covered[i-1]:
+			b.WriteString(Hidden)
+		}
+	}
+	return b.String()
+}

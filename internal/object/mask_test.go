@@ -1,0 +1,92 @@
+package object
+
+import (
+	"bytes"
+	"encoding/base64"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func secret(data map[string]any) Object {
+	return Object{Body: map[string]any{
+		"apiVersion": "v1", "kind": "Secret",
+		"metadata": map[string]any{"name": "s", "annotations": map[string]any{
+			lastApplied: `{"kind":"Secret","data":{"password":"aHVudGVyMg=="},"stringData":{"x":"hunter2"}}`, "other": "kept"}},
+		"data": data,
+	}}
+}
+
+func TestMaskedHidesValuesAndKeepsKeys(t *testing.T) {
+	o := secret(map[string]any{"password": "aHVudGVyMg==", "empty": ""})
+	o.Body["stringData"] = "hunter2" // malformed, yet a secret
+	before := o.Clone()
+	m := Masked(o)
+	if diff := cmp.Diff(map[string]any{"password": Hidden, "empty": Hidden}, m.At("data")); diff != "" {
+		t.Error(diff)
+	}
+	if m.Annotations()["other"] != "kept" || m.At("stringData") != Hidden {
+		t.Errorf("%v", m.Body)
+	}
+	var s Set
+	if err := s.Add(m); err != nil {
+		t.Fatal(err)
+	}
+	var text bytes.Buffer
+	if err := WriteYAML(&text, s); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range []string{"hunter2", "aHVudGVyMg"} {
+		if strings.Contains(text.String(), v) {
+			t.Errorf("%s shows in\n%s", v, text.String())
+		}
+	}
+	if diff := cmp.Diff(before.Body, o.Body); diff != "" {
+		t.Errorf("the original was changed: %s", diff)
+	}
+}
+
+func TestMaskedHidesAnUnreadableCopyWhole(t *testing.T) {
+	o := secret(nil)
+	o.Body["metadata"].(map[string]any)["annotations"].(map[string]any)[lastApplied] = "{broken hunter2"
+	if got := Masked(o).Annotations()[lastApplied]; got != Hidden {
+		t.Error(got)
+	}
+}
+
+func TestMaskedLeavesOtherObjects(t *testing.T) {
+	o := Object{Body: map[string]any{"apiVersion": "example.com/v1", "kind": "Secret", "metadata": map[string]any{"name": "x"}, "data": map[string]any{"a": "b"}}}
+	if diff := cmp.Diff(o, Masked(o)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestMaskText(t *testing.T) {
+	enc := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+	var s Set
+	if err := s.Add(secret(map[string]any{
+		"password": enc("hun=ter 2"),
+		"pem":      enc("-----BEGIN-----\nMIIBsecretline\n-----END-----\n"),
+		"config":   enc(`{"auths":{"ghcr.io":{"password":"inner-pass"}}}`),
+		"short":    enc("a"),
+		"one":      enc("abcdef"), "two": enc("defghi"),
+	})); err != nil {
+		t.Fatal(err)
+	}
+	values := SecretValues(s)
+	for text, want := range map[string]string{
+		"dial postgres://u:hun=ter 2@db": "dial postgres://u:(hidden)@db",
+		"dial u:hun%3Dter+2@db":          "dial u:(hidden)@db",
+		"got " + enc("hun=ter 2"):        "got (hidden)",
+		"line MIIBsecretline.":           "line (hidden).",
+		"login inner-pass failed":        "login (hidden) failed",
+		"a banana":                       "a banana",
+		"xabcdefghix":                    "x(hidden)x",
+		"nothing":                        "nothing",
+	} {
+		if got := Mask(text, values); got != want {
+			t.Errorf("%q became %q, want %q", text, got, want)
+		}
+	}
+}

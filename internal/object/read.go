@@ -1,0 +1,387 @@
+package object
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// What one file may hold. Real bundles of definitions reach 5 MiB; everything above these figures
+// has so far been an accident or an attack.
+const (
+	maxBytes     = 8 << 20
+	maxDocuments = 10_000
+	maxDepth     = 200
+	maxAliased   = 100_000 // nodes that aliases stand for, once expanded
+)
+
+// ReadError says where a file is wrong.
+type ReadError struct {
+	File string
+	Line int // 1-based; 0 when it is about the file as a whole
+	Err  error
+}
+
+func (e *ReadError) Error() string {
+	return Origin{File: e.File, Line: e.Line}.String() + ": " + e.Err.Error()
+}
+
+func (e *ReadError) Unwrap() error { return e.Err }
+
+// Read gives the objects of a YAML (or JSON) stream in order, the items of a List in its place.
+// Scalars mean what they mean to kubectl (YAML 1.1: a plain yes is true). An error is a *ReadError.
+func Read(r io.Reader, file string) ([]Object, error) {
+	var objects []Object
+	err := eachDocument(r, file, func(d *decoder, root *yaml.Node) error {
+		v, err := d.value(root, 0)
+		if err != nil || v == nil {
+			return err
+		}
+		objects, err = d.collect(objects, root, v)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return objects, nil
+}
+
+// Check reads a YAML stream as Read does, budgets included, but takes any content.
+func Check(r io.Reader, file string) error {
+	return eachDocument(r, file, func(d *decoder, root *yaml.Node) error {
+		_, err := d.value(root, 0)
+		return err
+	})
+}
+
+func eachDocument(r io.Reader, file string, visit func(*decoder, *yaml.Node) error) error {
+	text, err := io.ReadAll(io.LimitReader(r, maxBytes+1))
+	if err != nil {
+		return &ReadError{File: file, Err: err}
+	}
+	if len(text) > maxBytes {
+		return &ReadError{File: file, Err: fmt.Errorf("larger than %d MiB", maxBytes>>20)}
+	}
+	d := &decoder{file: file}
+	stream := yaml.NewDecoder(bytes.NewReader(text))
+	for n := 1; ; n++ {
+		var doc yaml.Node
+		err := stream.Decode(&doc)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return &ReadError{File: file, Line: syntaxLine(err, text), Err: syntaxMessage(err)}
+		}
+		if n > maxDocuments {
+			return d.fail(&doc, "more than %d documents", maxDocuments)
+		}
+		if len(doc.Content) == 0 {
+			continue
+		}
+		if err := visit(d, doc.Content[0]); err != nil {
+			return err
+		}
+	}
+}
+
+// decoder turns nodes into the values of an Object's Body.
+type decoder struct {
+	file    string
+	aliased int
+	inAlias int
+}
+
+func (d *decoder) fail(n *yaml.Node, format string, args ...any) error {
+	return &ReadError{File: d.file, Line: n.Line, Err: fmt.Errorf(format, args...)}
+}
+
+// collect appends the object, or what a List holds.
+func (d *decoder) collect(objects []Object, n *yaml.Node, v any) ([]Object, error) {
+	body, ok := v.(map[string]any)
+	if !ok {
+		return nil, d.fail(n, "an object must be a mapping")
+	}
+	o := Object{Body: body, Origin: Origin{File: d.file, Line: n.Line}}
+	items, listed := body["items"].([]any)
+	if kind := o.str("kind"); listed && strings.HasSuffix(kind, "List") {
+		nodes := mappingValue(n, "items")
+		for i, item := range items {
+			at := n
+			if nodes != nil && i < len(nodes.Content) {
+				at = nodes.Content[i]
+			}
+			var err error
+			if objects, err = d.collect(objects, at, item); err != nil {
+				return nil, err
+			}
+		}
+		return objects, nil
+	}
+	if err := identity(o); err != nil {
+		return nil, d.fail(n, "%w", err)
+	}
+	return append(objects, o), nil
+}
+
+// identity says what an object lacks to be one.
+func identity(o Object) error {
+	var missing []string
+	for _, path := range [][]string{{"apiVersion"}, {"kind"}, {"metadata", "name"}} {
+		name := strings.Join(path, ".")
+		switch v := o.At(path...).(type) {
+		case string:
+			if v == "" {
+				missing = append(missing, name)
+			}
+		case nil:
+			missing = append(missing, name)
+		default:
+			return fmt.Errorf("%s must be a string: write %q", name, fmt.Sprint(v))
+		}
+	}
+	for _, path := range [][]string{{"metadata", "namespace"}, {"metadata", "generateName"}} {
+		switch v := o.At(path...).(type) {
+		case nil, string:
+		default:
+			return fmt.Errorf("%s must be a string: write %q", strings.Join(path, "."), fmt.Sprint(v))
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	what := "object"
+	if kind := o.str("kind"); kind != "" {
+		what = kind
+	}
+	if o.str("metadata", "generateName") != "" {
+		return fmt.Errorf("%s has generateName, which cannot be deployed again: give it a metadata.name", what)
+	}
+	return fmt.Errorf("%s without %s", what, strings.Join(missing, ", "))
+}
+
+func (d *decoder) value(n *yaml.Node, depth int) (any, error) {
+	if depth > maxDepth {
+		return nil, d.fail(n, "nested deeper than %d levels", maxDepth)
+	}
+	if d.inAlias > 0 {
+		if d.aliased++; d.aliased > maxAliased {
+			return nil, d.fail(n, "aliases stand for more than %d values", maxAliased)
+		}
+	}
+	switch n.Kind {
+	case yaml.AliasNode:
+		d.inAlias++
+		defer func() { d.inAlias-- }()
+		return d.value(n.Alias, depth+1)
+	case yaml.MappingNode:
+		return d.mapping(n, depth)
+	case yaml.SequenceNode:
+		list := make([]any, 0, len(n.Content))
+		for _, c := range n.Content {
+			v, err := d.value(c, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, v)
+		}
+		return list, nil
+	}
+	return d.scalar(n)
+}
+
+func (d *decoder) mapping(n *yaml.Node, depth int) (any, error) {
+	m := make(map[string]any, len(n.Content)/2)
+	lines := make(map[string]int, len(n.Content)/2)
+	var merges []*yaml.Node
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, c := n.Content[i], n.Content[i+1]
+		if k.Kind == yaml.ScalarNode && k.ShortTag() == "!!merge" {
+			merges = append(merges, c)
+			continue
+		}
+		key, err := d.key(k)
+		if err != nil {
+			return nil, err
+		}
+		if first, ok := lines[key]; ok {
+			return nil, d.fail(k, "key %q is there twice (first in line %d)", key, first)
+		}
+		lines[key] = k.Line
+		if m[key], err = d.value(c, depth+1); err != nil {
+			return nil, err
+		}
+	}
+	for _, c := range merges {
+		if err := d.merge(m, c, depth+1); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// merge fills in what "<<" brings: what is there already stays.
+func (d *decoder) merge(m map[string]any, n *yaml.Node, depth int) error {
+	v, err := d.value(n, depth)
+	if err != nil {
+		return err
+	}
+	sources, ok := v.([]any)
+	if !ok {
+		sources = []any{v}
+	}
+	for _, s := range sources {
+		from, ok := s.(map[string]any)
+		if !ok {
+			return d.fail(n, "<< takes a mapping")
+		}
+		for k, x := range from {
+			if _, ok := m[k]; !ok {
+				m[k] = cloneValue(x)
+			}
+		}
+	}
+	return nil
+}
+
+func (d *decoder) key(n *yaml.Node) (string, error) {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if n.Kind != yaml.ScalarNode {
+		return "", d.fail(n, "a key must be a string")
+	}
+	v, err := d.scalar(n)
+	if err != nil {
+		return "", err
+	}
+	switch v := v.(type) {
+	case string:
+		return v, nil
+	case nil:
+		return "", d.fail(n, "a key must be a string")
+	default:
+		return fmt.Sprint(v), nil
+	}
+}
+
+// Words that are booleans in YAML 1.1, which kubectl reads, and strings in the parser that we use.
+var (
+	truths    = []string{"y", "Y", "yes", "Yes", "YES", "on", "On", "ON"}
+	falsities = []string{"n", "N", "no", "No", "NO", "off", "Off", "OFF"}
+)
+
+func (d *decoder) scalar(n *yaml.Node) (any, error) {
+	switch tag := n.ShortTag(); tag {
+	case "!!str", "!!timestamp", "!!merge":
+		if n.Style == 0 && slices.Contains(truths, n.Value) {
+			return true, nil
+		}
+		if n.Style == 0 && slices.Contains(falsities, n.Value) {
+			return false, nil
+		}
+		return n.Value, nil
+	case "!!null":
+		return nil, nil
+	case "!!binary":
+		raw, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(n.Value), ""))
+		if err != nil {
+			return nil, d.fail(n, "!!binary: %w", err)
+		}
+		return string(raw), nil
+	case "!!bool", "!!int", "!!float":
+		// The 1.2 form of octal numbers is a string to kubectl.
+		if n.Style == 0 && strings.HasPrefix(strings.TrimLeft(n.Value, "+-"), "0o") {
+			return n.Value, nil
+		}
+		var v any
+		if err := n.Decode(&v); err != nil {
+			return nil, d.fail(n, "%q is no %s", n.Value, strings.TrimPrefix(tag, "!!"))
+		}
+		return d.number(n, v)
+	default:
+		return nil, d.fail(n, "tag %s has no meaning here", tag)
+	}
+}
+
+// number gives a number the type that decoded JSON would have.
+func (d *decoder) number(n *yaml.Node, v any) (any, error) {
+	switch v := v.(type) {
+	case int:
+		return int64(v), nil
+	case uint64:
+		return float64(v), nil
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return nil, d.fail(n, "%s has no JSON form", n.Value)
+		}
+		text, err := json.Marshal(v)
+		if err != nil {
+			return nil, d.fail(n, "%w", err)
+		}
+		if i, err := strconv.ParseInt(string(text), 10, 64); err == nil {
+			return i, nil
+		}
+		return v, nil
+	default: // int64, bool, and string where a tag was forced
+		return v, nil
+	}
+}
+
+func mappingValue(n *yaml.Node, key string) *yaml.Node {
+	for n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	for i := 0; i+1 < len(n.Content) && n.Kind == yaml.MappingNode; i += 2 {
+		if n.Content[i].Value == key {
+			return n.Content[i+1]
+		}
+	}
+	return nil
+}
+
+var (
+	yamlLine   = regexp.MustCompile(`line (\d+): `)
+	badAnchor  = regexp.MustCompile(`unknown anchor '(.+)' referenced`)
+	tabbedLine = regexp.MustCompile(`^ *\t`)
+)
+
+// syntaxLine finds the line of the parser's error, which counts from 0 or from 1 depending on the
+// message, leaves the first line out, and does not say where an unknown alias is.
+func syntaxLine(err error, text []byte) int {
+	msg, line := err.Error(), 1
+	if m := yamlLine.FindStringSubmatch(msg); m != nil {
+		line, _ = strconv.Atoi(m[1])
+		if strings.Contains(msg, "did not find expected") {
+			line++
+		}
+	}
+	if m := badAnchor.FindStringSubmatch(msg); m != nil {
+		if before, _, found := bytes.Cut(text, []byte("*"+m[1])); found {
+			return bytes.Count(before, []byte("\n")) + 1
+		}
+	}
+	if strings.Contains(msg, "found a tab") || strings.Contains(msg, "cannot start any token") {
+		for i, l := range bytes.Split(text, []byte("\n")) {
+			if i+1 >= line && tabbedLine.Match(l) {
+				return i + 1
+			}
+		}
+	}
+	return line
+}
+
+func syntaxMessage(err error) error {
+	msg := strings.TrimPrefix(err.Error(), "yaml: ")
+	return errors.New(yamlLine.ReplaceAllString(msg, ""))
+}
