@@ -43,7 +43,12 @@ func asExit(err error, to *interface{ ExitCode() int }) bool {
 //	cluster patch ENV KIND/NAME JSON       merge patch as field manager "kubectl-edit"
 //	cluster create ENV KIND/NAME JSON      creates from the rest of the object
 //	cluster delete ENV KIND/NAME
+//	cluster versions ENV                   prints each object's resourceVersion
 func cmdCluster(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) == 2 && args[0] == "versions" {
+		printVersions(ts, args[1])
+		return
+	}
 	if len(args) < 3 {
 		ts.Fatalf("usage: cluster get|list|patch|create|delete ENV KIND/NAME …")
 	}
@@ -85,6 +90,18 @@ func cmdCluster(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(r.Delete(ctx, nameOf, metav1.DeleteOptions{}))
 	default:
 		ts.Fatalf("cluster: unknown verb %s", args[0])
+	}
+}
+
+// printVersions shows whether anything was written to what a deploy and its record consist of.
+func printVersions(ts *testscript.TestScript, env string) {
+	for _, kind := range []string{"secret", "lease", "configmap", "service", "deployment", "replicaset"} {
+		r, gvk := resource(ts, env, kind)
+		l, err := r.List(ts.Context(), metav1.ListOptions{})
+		ts.Check(err)
+		for _, o := range l.Items {
+			fmt.Fprintln(ts.Stdout(), gvk.Kind, o.GetName(), o.GetResourceVersion())
+		}
 	}
 }
 
