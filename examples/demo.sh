@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# The main job, end to end, on a sandbox of its own: `make demo` runs this.
+# KEEP=1 leaves the sandbox and the repository in place, to go on by hand.
+set -euo pipefail
+
+examples=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d "${TMPDIR:-/tmp}/slipway-demo-XXXXXX")
+export PATH="$(dirname "$examples")/bin:$PATH"
+export XDG_DATA_HOME=$work/data XDG_CACHE_HOME=$work/cache
+export GIT_AUTHOR_NAME=Ada GIT_AUTHOR_EMAIL=ada@example.com GIT_COMMITTER_NAME=Ada GIT_COMMITTER_EMAIL=ada@example.com
+started=$SECONDS
+
+bold='' plain=''
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$'\e[1m' plain=$'\e[0m'; fi
+
+finish() {
+  code=$?
+  if [ "${KEEP:-}" = 1 ] && [ $code = 0 ]; then return; fi
+  slipway sandbox down 2>/dev/null || true
+  rm -rf "$work"
+  [ $code = 0 ] || echo "demo: stopped with exit code $code" >&2
+}
+trap finish EXIT
+
+say() { printf '\n%s# %s%s\n' "$bold" "$*" "$plain"; }
+
+# run prints a command as one would type it, and runs it; the exit code must be the first argument.
+run() {
+  local want=$1 code=0
+  printf '%s$ %s%s\n' "$bold" "$2" "$plain"
+  eval "$2" || code=$?
+  if [ $code != "$want" ]; then echo "demo: exit code $code, expected $want" >&2; exit 1; fi
+}
+
+say "A cluster, a registry and a Git server on this machine: one process, no Docker."
+run 0 'slipway sandbox up'
+export KUBECONFIG=$work/data/slipway/sandbox/default/kubeconfig
+
+say "The service: one Dockerfile, one base, an overlay for each environment."
+cp -r "$examples/myapp" "$work/myapp" && cd "$work/myapp"
+run 0 'git init -q -b main && git add -A && git commit -qm "myapp" && git ls-files k8s'
+run 0 'CGO_ENABLED=0 go build -trimpath -buildvcs=true -o dist/myapp .'
+
+say "What would happen? Nothing is written by asking."
+run 0 'slipway plan dev'
+
+say "Build, push, plan, apply, watch, record: one command. Then the same image, by digest, further up."
+run 0 'slipway deploy dev --yes'
+run 0 'slipway deploy staging --yes'
+run 0 'slipway deploy prod --yes'
+run 0 'slipway status'
+
+say "A broken version. Simulated nodes run nothing: the label tells them how this version behaves."
+cat >>Dockerfile <<'DOCKERFILE'
+LABEL sandbox.slipway.dev/behavior="exit=2" \
+      sandbox.slipway.dev/log="panic: DATABASE_URL is not set"
+DOCKERFILE
+run 0 'git commit -qam "read the database address from the environment" && git log --oneline'
+run 5 'slipway deploy prod --yes'
+
+say "Production is back where it was, and the record says why."
+run 0 'slipway history prod'
+
+say "The fix, and then a change of mind: a rollback is a release like any other."
+run 0 'git revert --no-edit HEAD >/dev/null && slipway deploy prod --yes'
+run 0 'slipway rollback prod 1 --yes'
+run 0 'slipway status'
+
+echo
+if [ "${KEEP:-}" = 1 ]; then
+  cat <<TEXT
+${bold}Go on by hand:${plain}
+  export PATH=$(dirname "$examples")/bin:\$PATH XDG_DATA_HOME=$XDG_DATA_HOME KUBECONFIG=$KUBECONFIG
+  cd $work/myapp
+  slipway plan staging        # what would change
+  slipway history prod        # what happened
+  slipway sandbox reset       # when you are done; then remove $work
+TEXT
+else
+  echo "Done in $((SECONDS - started)) s; nothing is left behind. To go on by hand: KEEP=1 make demo"
+fi
