@@ -1,0 +1,235 @@
+package builder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/docker/cli/cli/config"
+	"github.com/moby/buildkit/client"
+	"github.com/moby/buildkit/session"
+	"github.com/moby/buildkit/session/auth/authprovider"
+	"github.com/moby/buildkit/util/progress/progressui"
+	"github.com/tonistiigi/fsutil"
+	"golang.org/x/sync/errgroup"
+)
+
+// Request is one image to build and push.
+type Request struct {
+	Context    string // folder
+	Dockerfile string // path of the file; empty: Dockerfile in Context
+	Target     string
+	BuildArgs  map[string]string
+	Labels     map[string]string
+	Platforms  []string // "linux/amd64"; empty: the builder's own
+	// Repository is where it is pushed, as it is really reached: "127.0.0.1:5000/acme/myapp".
+	Repository string
+	// Tag is only used by Docker's classic image store, which cannot push by digest.
+	Tag string
+	// Epoch is the time of everything in the image, in seconds since 1970: with it, the same source
+	// gives the same digest.
+	Epoch int64
+	// Progress shows the build; nil: nothing. On a terminal it is redrawn, unless Plain.
+	Progress io.Writer
+	Plain    bool
+}
+
+// Result is what was pushed.
+type Result struct {
+	Digest string
+	// Tagged: the builder could not push by digest alone, and Request.Tag already names it.
+	Tagged bool
+}
+
+// BuildError says which step of which file failed, and what that step printed last.
+type BuildError struct {
+	Step string // "[2/2] RUN make"
+	File string
+	Line int
+	Log  []string
+	Err  error
+}
+
+func (e *BuildError) Error() string {
+	at := e.File
+	if e.Line > 0 {
+		at += ":" + strconv.Itoa(e.Line)
+	}
+	if e.Step == "" {
+		return fmt.Sprintf("build %s: %s", at, message(e.Err))
+	}
+	return fmt.Sprintf("build %s: %s: %s", at, e.Step, message(e.Err))
+}
+
+func (e *BuildError) Unwrap() error { return e.Err }
+
+// PlatformError says that a base image is not for the platform that was asked for. BuildKit only
+// warns and pushes an image that claims to be what it is not.
+type PlatformError struct{ Detail string }
+
+func (e *PlatformError) Error() string { return e.Detail }
+
+// Build builds and pushes by digest: no tag is made or moved, except by Docker's classic image store
+// (Result.Tagged).
+func (b *Builder) Build(ctx context.Context, r Request) (Result, error) {
+	opt, err := b.solveOptions(r)
+	if err != nil {
+		return Result{}, err
+	}
+	show, err := display(r)
+	if err != nil {
+		return Result{}, err
+	}
+	resp, seen, err := b.solve(ctx, opt, show)
+	if err != nil {
+		return Result{}, b.explain(r, seen, err)
+	}
+	if seen.platform != "" {
+		return Result{}, &BuildError{File: r.dockerfile(), Err: &PlatformError{Detail: seen.platform}}
+	}
+	if b.classic {
+		digest, err := b.docker.push(ctx, r.Repository, r.Tag)
+		if err != nil {
+			return Result{}, fmt.Errorf("push %s:%s: %w", r.Repository, r.Tag, err)
+		}
+		return Result{Digest: digest, Tagged: true}, nil
+	}
+	digest := resp.ExporterResponse["containerimage.digest"]
+	if digest == "" {
+		return Result{}, fmt.Errorf("build %s: %s gave no digest back", r.dockerfile(), b.where)
+	}
+	return Result{Digest: digest}, nil
+}
+
+func (r Request) dockerfile() string {
+	if r.Dockerfile == "" {
+		return filepath.Join(r.Context, "Dockerfile")
+	}
+	return r.Dockerfile
+}
+
+func (b *Builder) solveOptions(r Request) (client.SolveOpt, error) {
+	file := r.dockerfile()
+	if _, err := os.Stat(file); err != nil {
+		return client.SolveOpt{}, fmt.Errorf("read Dockerfile: %w", err)
+	}
+	sources, err := fsutil.NewFS(r.Context)
+	if err != nil {
+		return client.SolveOpt{}, fmt.Errorf("read build context: %w", err)
+	}
+	folder, err := fsutil.NewFS(filepath.Dir(file))
+	if err != nil {
+		return client.SolveOpt{}, fmt.Errorf("read Dockerfile: %w", err)
+	}
+	return client.SolveOpt{
+		Frontend:      "dockerfile.v0",
+		FrontendAttrs: b.frontendAttrs(r),
+		LocalMounts:   map[string]fsutil.FS{"context": sources, "dockerfile": folder},
+		Exports:       []client.ExportEntry{b.export(r)},
+		Session:       []session.Attachable{credentials()},
+	}, nil
+}
+
+func (b *Builder) frontendAttrs(r Request) map[string]string {
+	attrs := map[string]string{
+		"filename":                    filepath.Base(r.dockerfile()),
+		"build-arg:SOURCE_DATE_EPOCH": strconv.FormatInt(r.Epoch, 10),
+	}
+	if b.Embedded() {
+		// A "# syntax=" line makes BuildKit pull a front end, which fails offline. It is not looked
+		// for when this attribute is there.
+		attrs["cmdline"] = "builtin"
+	}
+	if r.Target != "" {
+		attrs["target"] = r.Target
+	}
+	if len(r.Platforms) > 0 {
+		attrs["platform"] = strings.Join(r.Platforms, ",")
+	}
+	for k, v := range r.BuildArgs {
+		attrs["build-arg:"+k] = v
+	}
+	for k, v := range r.Labels {
+		attrs["label:"+k] = v
+	}
+	return attrs
+}
+
+func (b *Builder) export(r Request) client.ExportEntry {
+	if b.classic {
+		return client.ExportEntry{Type: "moby", Attrs: map[string]string{"name": r.Repository + ":" + r.Tag}}
+	}
+	attrs := map[string]string{
+		"name":              r.Repository,
+		"push":              "true",
+		"push-by-digest":    "true", // BuildKit overwrites tags without a word
+		"name-canonical":    "true",
+		"oci-mediatypes":    "true",
+		"rewrite-timestamp": "true",
+	}
+	if !b.Embedded() && PlainHTTP(registryOf(r.Repository)) {
+		attrs["registry.insecure"] = "true"
+	}
+	return client.ExportEntry{Type: client.ExporterImage, Attrs: attrs}
+}
+
+// credentials come from the user's Docker configuration and its helpers, when BuildKit asks.
+func credentials() session.Attachable {
+	return authprovider.NewDockerAuthProvider(authprovider.DockerAuthProviderConfig{
+		AuthConfigProvider: authprovider.LoadAuthConfig(config.LoadDefaultConfigFile(io.Discard)),
+	})
+}
+
+func display(r Request) (progressui.Display, error) {
+	switch {
+	case r.Progress == nil:
+		return progressui.NewDisplay(io.Discard, progressui.QuietMode)
+	case r.Plain:
+		return progressui.NewDisplay(r.Progress, progressui.PlainMode)
+	}
+	return progressui.NewDisplay(r.Progress, progressui.AutoMode)
+}
+
+func (b *Builder) solve(ctx context.Context, opt client.SolveOpt, show progressui.Display) (*client.SolveResponse, *observation, error) {
+	statuses, shown := make(chan *client.SolveStatus), make(chan *client.SolveStatus)
+	seen := &observation{}
+	var resp *client.SolveResponse
+	var g errgroup.Group
+	g.Go(func() (err error) {
+		resp, err = b.client.Solve(ctx, nil, opt, statuses)
+		return err
+	})
+	g.Go(func() error {
+		defer close(shown)
+		for s := range statuses {
+			seen.add(s)
+			shown <- s
+		}
+		return nil
+	})
+	g.Go(func() error {
+		// Not cancelled with the build, or the failing step's log is lost.
+		_, err := show.UpdateFrom(context.WithoutCancel(ctx), shown)
+		return err
+	})
+	err := g.Wait()
+	return resp, seen, err
+}
+
+// explain turns BuildKit's error into ours.
+func (b *Builder) explain(r Request, seen *observation, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	failed := seen.failed()
+	e := &BuildError{Step: failed.name, File: r.dockerfile(), Line: lineOf(err), Log: failed.log, Err: err}
+	if b.engine != nil && b.engine.noRuntime != "" && strings.Contains(err.Error(), refusal) {
+		e.Step, e.Err = "", &NoRuntimeError{Step: failed.name, Reason: b.engine.noRuntime}
+	}
+	return e
+}

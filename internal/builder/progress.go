@@ -1,0 +1,105 @@
+package builder
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/moby/buildkit/client"
+	solvererrors "github.com/moby/buildkit/solver/errdefs"
+	"github.com/opencontainers/go-digest"
+)
+
+// keptLog is how many lines of a failing step are kept.
+const keptLog = 20
+
+// observation is what a build's progress told.
+type observation struct {
+	steps    map[digest.Digest]*step
+	order    []digest.Digest
+	platform string // the warning that a base image is for another platform
+}
+
+type step struct {
+	name, err string
+	log       []string
+	partial   string // a line whose end has not come yet
+}
+
+func (o *observation) step(d digest.Digest) *step {
+	s, ok := o.steps[d]
+	if !ok {
+		if o.steps == nil {
+			o.steps = map[digest.Digest]*step{}
+		}
+		s = &step{}
+		o.steps[d] = s
+		o.order = append(o.order, d)
+	}
+	return s
+}
+
+func (o *observation) add(st *client.SolveStatus) {
+	for _, v := range st.Vertexes {
+		s := o.step(v.Digest)
+		s.name = v.Name
+		if v.Error != "" {
+			s.err = v.Error
+		}
+	}
+	for _, l := range st.Logs {
+		o.step(l.Vertex).print(string(l.Data))
+	}
+	for _, w := range st.Warnings {
+		if short, ok := strings.CutPrefix(string(w.Short), "InvalidBaseImagePlatform: "); ok {
+			o.platform = short
+		}
+	}
+}
+
+func (s *step) print(text string) {
+	lines := strings.Split(s.partial+text, "\n")
+	s.partial = lines[len(lines)-1]
+	s.log = append(s.log, lines[:len(lines)-1]...)
+	if n := len(s.log) - keptLog; n > 0 {
+		s.log = slices.Delete(s.log, 0, n)
+	}
+}
+
+// failed is the step that broke the build; those that were only cancelled with it do not count.
+func (o *observation) failed() step {
+	for _, d := range o.order {
+		s := *o.steps[d]
+		if s.err == "" || strings.Contains(s.err, "context canceled") {
+			continue
+		}
+		if s.partial != "" {
+			s.log = append(s.log, s.partial)
+		}
+		return s
+	}
+	return step{}
+}
+
+// lineOf is the line of the Dockerfile that an error is about; 0 when it does not say.
+func lineOf(err error) int {
+	for _, src := range solvererrors.Sources(err) {
+		for _, r := range src.Ranges {
+			if r.Start != nil && r.Start.Line > 0 {
+				return int(r.Start.Line)
+			}
+		}
+	}
+	return 0
+}
+
+// message drops what gRPC and the solver put in front of each error.
+func message(err error) string {
+	msg := err.Error()
+	for {
+		next := strings.TrimPrefix(strings.TrimPrefix(msg, "failed to solve: "), "rpc error: code = Unknown desc = ")
+		if next == msg {
+			return msg
+		}
+		msg = next
+	}
+}
