@@ -1,0 +1,31 @@
+package controlplane
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"log"
+
+	"k8s.io/klog/v2"
+)
+
+// RedirectLogs sends what the components log, all of them, to one place. klog is global, so this is
+// for the whole process.
+func RedirectLogs(w io.Writer, verbosity int) error {
+	fs := flag.NewFlagSet("klog", flag.ContinueOnError)
+	klog.InitFlags(fs)
+	for _, kv := range [][2]string{
+		{"logtostderr", "false"},
+		{"alsologtostderr", "false"},
+		{"stderrthreshold", "FATAL"},
+		{"one_output", "true"}, // else an error is written once for each severity below it
+		{"v", fmt.Sprint(verbosity)},
+	} {
+		if err := fs.Set(kv[0], kv[1]); err != nil {
+			return err
+		}
+	}
+	klog.SetOutput(w)
+	log.SetOutput(w)
+	return nil
+}
