@@ -37,6 +37,9 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if len(os.Args) > 2 && os.Args[1] == holdArg {
+		hold(os.Args[2])
+	}
 	os.Exit(m.Run())
 }
 
