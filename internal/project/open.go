@@ -1,0 +1,154 @@
+package project
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// File is the name of the project file.
+const File = "slipway.yaml"
+
+// ErrNone says that a folder holds no project. The error that wraps it lists what was looked for.
+var ErrNone = errors.New("no project")
+
+// FileError says where the project file is wrong.
+type FileError struct {
+	File string
+	Line int // 1-based; 0 when it is about the file as a whole
+	Err  error
+}
+
+func (e *FileError) Error() string {
+	if e.Line == 0 {
+		return fmt.Sprintf("read %s: %v", e.File, e.Err)
+	}
+	return fmt.Sprintf("read %s: line %d: %v", e.File, e.Line, e.Err)
+}
+
+func (e *FileError) Unwrap() error { return e.Err }
+
+// UnknownEnvironmentError says that the project has no such environment.
+type UnknownEnvironmentError struct {
+	Name  string
+	Known []string
+	// Suggestion is the known name that was probably meant; empty when none is near.
+	Suggestion string
+}
+
+func (e *UnknownEnvironmentError) Error() string {
+	msg := fmt.Sprintf("unknown environment %q", e.Name)
+	if e.Suggestion != "" {
+		return msg + fmt.Sprintf(" (did you mean %q?)", e.Suggestion)
+	}
+	return msg + " (known: " + strings.Join(e.Known, ", ") + ")"
+}
+
+// Environment is the environment of that name, or an *UnknownEnvironmentError.
+func (p Project) Environment(name string) (Environment, error) {
+	var known []string
+	for _, e := range p.Environments {
+		if e.Name == name {
+			return e, nil
+		}
+		known = append(known, e.Name)
+	}
+	return Environment{}, &UnknownEnvironmentError{Name: name, Known: known, Suggestion: Suggest(name, known)}
+}
+
+// Open finds the project that dir belongs to: slipway.yaml in dir or above it, up to the root of
+// the Git repository; else what a conventional layout in one of these folders shows.
+func Open(dir string) (Project, error) {
+	folders, err := candidates(dir)
+	if err != nil {
+		return Project{}, err
+	}
+	for _, f := range folders {
+		text, err := os.ReadFile(filepath.Join(f, File))
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return Project{}, &FileError{File: File, Err: err}
+		}
+		return Parse(f, text)
+	}
+	for i, f := range folders {
+		// Somebody stands in k8s/ itself: the project is what holds it.
+		if i < len(folders)-1 && slices.Contains(layoutRoots, filepath.Base(f)) {
+			continue
+		}
+		p, found, err := detect(f)
+		if err != nil || found {
+			return p, err
+		}
+	}
+	return Project{}, fmt.Errorf("%w in %s: looked for %s, %s", ErrNone, folders[0], File, strings.Join(lookedFor, ", "))
+}
+
+// candidates are dir and the folders above it within its Git repository, nearest first.
+func candidates(dir string) ([]string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open project: %w", err)
+	}
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return nil, fmt.Errorf("open project: %w", err)
+	}
+	var folders []string
+	for f := dir; ; f = filepath.Dir(f) {
+		folders = append(folders, f)
+		if _, err := os.Stat(filepath.Join(f, ".git")); err == nil {
+			return folders, nil
+		}
+		if f == filepath.Dir(f) {
+			return folders[:1], nil // no repository: only dir itself
+		}
+	}
+}
+
+// Suggest is the known word nearest to a mistyped one; empty when none is near.
+func Suggest(word string, known []string) string {
+	best, distance := "", max(2, len(word)/3)+1
+	for _, k := range known {
+		if d := edits(word, k); d < distance && d < len(k) {
+			best, distance = k, d
+		}
+	}
+	if best == "" {
+		for _, k := range known {
+			if len(word) >= 3 && strings.HasPrefix(k, word) || len(k) >= 3 && strings.HasPrefix(word, k) {
+				return k
+			}
+		}
+	}
+	return best
+}
+
+// edits counts insertions, deletions, replacements and swaps of neighbours.
+func edits(a, b string) int {
+	rows := make([][]int, len(a)+1)
+	for i := range rows {
+		rows[i] = make([]int, len(b)+1)
+		rows[i][0] = i
+	}
+	for j := range rows[0] {
+		rows[0][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
+			}
+		}
+	}
+	return rows[len(a)][len(b)]
+}

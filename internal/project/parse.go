@@ -1,0 +1,217 @@
+package project
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// A project file is written by hand; more than this is not one.
+const maxFile = 1 << 20
+
+var (
+	label     = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+	imageName = regexp.MustCompile(`^([a-zA-Z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*$`)
+	registry  = regexp.MustCompile(`^[a-zA-Z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$`)
+	platform  = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?$`)
+	yamlLine  = regexp.MustCompile(`line (\d+): `)
+)
+
+// Parse reads the text of a project file that stands in dir. Everything in it must be understood:
+// an error is a *FileError.
+func Parse(dir string, text []byte) (Project, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return Project{}, &FileError{File: File, Err: err}
+	}
+	defer root.Close()
+	p := Project{Dir: dir, File: File}
+	r := &reader{root: root}
+	top, err := r.document(text)
+	if err != nil {
+		return Project{}, err
+	}
+	if err := r.project(&p, top); err != nil {
+		return Project{}, err
+	}
+	return p, nil
+}
+
+// reader walks the file's nodes. root answers whether what they name exists.
+type reader struct{ root *os.Root }
+
+func (r *reader) fail(n *yaml.Node, format string, args ...any) error {
+	return &FileError{File: File, Line: n.Line, Err: fmt.Errorf(format, args...)}
+}
+
+func (r *reader) document(text []byte) (*yaml.Node, error) {
+	if len(text) > maxFile {
+		return nil, &FileError{File: File, Err: fmt.Errorf("larger than %d MiB", maxFile>>20)}
+	}
+	stream := yaml.NewDecoder(bytes.NewReader(text))
+	var doc, more yaml.Node
+	err := stream.Decode(&doc)
+	if errors.Is(err, io.EOF) || err == nil && len(doc.Content) == 0 {
+		return nil, &FileError{File: File, Err: errors.New("nothing in it")}
+	}
+	if err == nil {
+		if err = stream.Decode(&more); errors.Is(err, io.EOF) {
+			return doc.Content[0], nil
+		}
+		if err == nil {
+			return nil, r.fail(&more, "a second document")
+		}
+	}
+	line, msg := 1, strings.TrimPrefix(err.Error(), "yaml: ")
+	if m := yamlLine.FindStringSubmatch(msg); m != nil {
+		line, _ = strconv.Atoi(m[1])
+		// The parser counts from 0 in these.
+		if strings.Contains(msg, "did not find expected") {
+			line++
+		}
+		msg = yamlLine.ReplaceAllString(msg, "")
+	}
+	return nil, &FileError{File: File, Line: line, Err: errors.New(msg)}
+}
+
+// fields calls the function of each key. A key without one is an error.
+func (r *reader) fields(n *yaml.Node, what string, known map[string]func(*yaml.Node) error) error {
+	var names []string
+	for k := range known {
+		names = append(names, k)
+	}
+	slices.Sort(names)
+	return r.entries(n, what, func(k, v *yaml.Node) error {
+		read, ok := known[k.Value]
+		if !ok {
+			hint := " (known: " + strings.Join(names, ", ") + ")"
+			if s := Suggest(k.Value, names); s != "" {
+				hint = fmt.Sprintf(" (did you mean %q?)", s)
+			}
+			return r.fail(k, "unknown key %q%s", k.Value, hint)
+		}
+		return read(v)
+	})
+}
+
+// entries visits a mapping in order. Keys are strings and unique.
+func (r *reader) entries(n *yaml.Node, what string, visit func(k, v *yaml.Node) error) error {
+	if n.Kind != yaml.MappingNode {
+		return r.fail(n, "%s must be a mapping", what)
+	}
+	seen := map[string]int{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, v := n.Content[i], n.Content[i+1]
+		if k.Kind != yaml.ScalarNode || k.ShortTag() == "!!null" || k.ShortTag() == "!!merge" {
+			return r.fail(k, "a key of %s must be a string", what)
+		}
+		if first, ok := seen[k.Value]; ok {
+			return r.fail(k, "%q is there twice (first in line %d)", k.Value, first)
+		}
+		seen[k.Value] = k.Line
+		if v.Kind == yaml.AliasNode {
+			return r.fail(v, "aliases are not understood here")
+		}
+		if err := visit(k, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *reader) items(n *yaml.Node, what string, visit func(v *yaml.Node) error) error {
+	if n.Kind != yaml.SequenceNode {
+		return r.fail(n, "%s must be a list", what)
+	}
+	for _, v := range n.Content {
+		if v.Kind == yaml.AliasNode {
+			return r.fail(v, "aliases are not understood here")
+		}
+		if err := visit(v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// text stores a string that is not empty and satisfies a pattern, where one is given.
+func (r *reader) text(into *string, what string, pattern *regexp.Regexp) func(*yaml.Node) error {
+	return func(n *yaml.Node) error {
+		if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" {
+			return r.fail(n, "%s must be a string%s", what, quoted(n))
+		}
+		if n.Value == "" {
+			return r.fail(n, "%s is empty", what)
+		}
+		if pattern != nil && !pattern.MatchString(n.Value) {
+			return r.fail(n, "%q is no %s%s", n.Value, what, rule(pattern))
+		}
+		*into = n.Value
+		return nil
+	}
+}
+
+func quoted(n *yaml.Node) string {
+	if n.Kind != yaml.ScalarNode || n.Value == "" {
+		return ""
+	}
+	return fmt.Sprintf(": write %q", n.Value)
+}
+
+func rule(pattern *regexp.Regexp) string {
+	switch pattern {
+	case label:
+		return ": lower-case letters, digits and dashes, at most 63"
+	case imageName:
+		return ": a repository without tag or digest, such as myapp or acme/myapp"
+	case registry:
+		return ": a host and path without scheme, such as ghcr.io/acme"
+	case platform:
+		return ": such as linux/amd64"
+	}
+	return ""
+}
+
+// within stores a path below the project's root that exists.
+func (r *reader) within(into *string, what string, folder bool) func(*yaml.Node) error {
+	return func(n *yaml.Node) error {
+		if err := r.text(into, what, nil)(n); err != nil {
+			return err
+		}
+		p := path.Clean(filepath.ToSlash(n.Value))
+		if path.IsAbs(p) || p == ".." || strings.HasPrefix(p, "../") {
+			return r.fail(n, "%s %s is outside the project", what, n.Value)
+		}
+		*into = p
+		return r.exists(n, what, p, folder)
+	}
+}
+
+func (r *reader) exists(n *yaml.Node, what, p string, folder bool) error {
+	info, err := r.root.Stat(filepath.FromSlash(p))
+	switch {
+	case errors.Is(err, os.ErrNotExist) && folder:
+		return r.fail(n, "%s %s: no such folder", what, p)
+	case errors.Is(err, os.ErrNotExist):
+		return r.fail(n, "%s %s: no such file", what, p)
+	case err != nil && strings.Contains(err.Error(), "escapes"):
+		return r.fail(n, "%s %s is a link that leads outside the project", what, p)
+	case err != nil:
+		return r.fail(n, "%s %s: %w", what, p, err)
+	case info.IsDir() != folder && folder:
+		return r.fail(n, "%s %s is no folder", what, p)
+	case info.IsDir() != folder:
+		return r.fail(n, "%s %s is a folder", what, p)
+	}
+	return nil
+}
