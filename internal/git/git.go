@@ -1,0 +1,242 @@
+// Package git runs the git program: the state of a working tree and the history between commits.
+// It never asks for a password, and what it reads leaves the index and the working tree as they are.
+package git
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+var (
+	// ErrNone says that a folder is in no Git repository.
+	ErrNone = errors.New("no Git repository")
+	// ErrNoProgram says that there is no git to run.
+	ErrNoProgram = errors.New("no git program in PATH")
+)
+
+// Error is what git itself said.
+type Error struct {
+	Args   []string
+	Code   int
+	Stderr string
+}
+
+func (e *Error) Error() string {
+	msg := strings.TrimSpace(e.Stderr)
+	if msg == "" {
+		msg = fmt.Sprintf("exit code %d", e.Code)
+	}
+	return fmt.Sprintf("git %s: %s", e.Args[0], msg)
+}
+
+// Repository is a Git working tree.
+type Repository struct {
+	// Dir is the absolute root of the working tree.
+	Dir string
+}
+
+// State is what a working tree holds.
+type State struct {
+	// Commit is the full hash; empty before the first commit.
+	Commit string
+	// Short are the first seven digits, which is what image tags are made of.
+	Short string
+	// Time is when the commit was made.
+	Time time.Time
+	// Branch is empty on a detached head.
+	Branch string
+	// Dirty: tracked files differ from the commit, or there are files that git neither tracks nor ignores.
+	Dirty bool
+	// Fingerprint names the content of a dirty tree: the same content on the same commit, the same
+	// twelve digits. Ignored files are no part of it. Empty when clean.
+	Fingerprint string
+	// Remote is the URL of origin without credentials; empty where there is none, or it is a path.
+	Remote string
+}
+
+// Commit is one entry of the history.
+type Commit struct {
+	Hash    string
+	Author  string
+	Email   string
+	Time    time.Time
+	Subject string
+}
+
+// Open finds the repository that dir is in.
+func Open(ctx context.Context, dir string) (Repository, error) {
+	out, err := run(ctx, dir, "rev-parse", "--show-toplevel")
+	var failed *Error
+	if errors.As(err, &failed) && strings.Contains(failed.Stderr, "not a git repository") {
+		return Repository{}, fmt.Errorf("%w at %s", ErrNone, dir)
+	}
+	if err != nil {
+		return Repository{}, err
+	}
+	return Repository{Dir: filepath.FromSlash(strings.TrimSuffix(out, "\n"))}, nil
+}
+
+// State reads the working tree's state.
+func (r Repository) State(ctx context.Context) (State, error) {
+	var s State
+	changed, err := r.status(ctx, &s)
+	if err != nil {
+		return State{}, err
+	}
+	if s.Commit != "" {
+		out, err := run(ctx, r.Dir, "log", "-1", "--no-show-signature", "--format=%ct", s.Commit, "--")
+		if err != nil {
+			return State{}, err
+		}
+		seconds, err := strconv.ParseInt(strings.TrimSpace(out), 10, 64)
+		if err != nil {
+			return State{}, fmt.Errorf("git log: time of %s: %w", s.Commit, err)
+		}
+		s.Time = time.Unix(seconds, 0).UTC()
+		s.Short = s.Commit[:7]
+	}
+	if s.Dirty = len(changed) > 0; s.Dirty {
+		if s.Fingerprint, err = fingerprint(ctx, r.Dir, s.Commit, changed); err != nil {
+			return State{}, err
+		}
+	}
+	out, err := run(ctx, r.Dir, "config", "--get", "remote.origin.url")
+	var failed *Error
+	if err != nil && (!errors.As(err, &failed) || failed.Code != 1) {
+		return State{}, err
+	}
+	s.Remote = withoutCredentials(strings.TrimSpace(out))
+	return s, nil
+}
+
+// status reads head and the paths that are not as committed.
+func (r Repository) status(ctx context.Context, s *State) ([]string, error) {
+	out, err := run(ctx, r.Dir, "status", "--porcelain=v2", "-z", "--branch", "--untracked-files=all", "--no-renames", "--ignore-submodules=none")
+	if err != nil {
+		return nil, err
+	}
+	var changed []string
+	for _, line := range strings.Split(out, "\x00") {
+		kind, rest, _ := strings.Cut(line, " ")
+		switch kind {
+		case "#":
+			if v, ok := strings.CutPrefix(rest, "branch.oid "); ok && v != "(initial)" {
+				s.Commit = v
+			}
+			if v, ok := strings.CutPrefix(rest, "branch.head "); ok && v != "(detached)" {
+				s.Branch = v
+			}
+		case "1": // XY sub mH mI mW hH hI path
+			changed = append(changed, last(rest, 8))
+		case "u": // XY sub m1 m2 m3 mW h1 h2 h3 path
+			changed = append(changed, last(rest, 10))
+		case "?":
+			changed = append(changed, rest)
+		}
+	}
+	slices.Sort(changed)
+	return slices.Compact(changed), nil
+}
+
+// last is the last of n fields, which may itself contain spaces.
+func last(line string, n int) string {
+	fields := strings.SplitN(line, " ", n)
+	return fields[len(fields)-1]
+}
+
+// Log lists the commits that to has and from has not, newest first. An empty from means all of
+// them.
+func (r Repository) Log(ctx context.Context, from, to string) ([]Commit, error) {
+	args := []string{"log", "-z", "--no-show-signature", "--no-color", "--format=%H%x1f%an%x1f%ae%x1f%ct%x1f%s", "--end-of-options", to}
+	if from != "" {
+		args = append(args, "^"+from)
+	}
+	out, err := run(ctx, r.Dir, append(args, "--")...)
+	if err != nil {
+		return nil, err
+	}
+	var commits []Commit
+	for _, entry := range strings.Split(strings.Trim(out, "\x00\n"), "\x00") {
+		f := strings.Split(entry, "\x1f")
+		if len(f) < 5 {
+			continue
+		}
+		seconds, err := strconv.ParseInt(f[3], 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("git log: time of %s: %w", f[0], err)
+		}
+		commits = append(commits, Commit{Hash: f[0], Author: f[1], Email: f[2], Time: time.Unix(seconds, 0).UTC(), Subject: strings.Join(f[4:], "\x1f")})
+	}
+	return commits, nil
+}
+
+// IsAncestor says whether b's history has a; a commit is its own ancestor.
+func (r Repository) IsAncestor(ctx context.Context, a, b string) (bool, error) {
+	_, err := run(ctx, r.Dir, "merge-base", "--is-ancestor", "--end-of-options", a, b)
+	var failed *Error
+	if errors.As(err, &failed) && failed.Code == 1 {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// withoutCredentials drops what could let somebody in. A path on this machine is nobody's business.
+func withoutCredentials(remote string) string {
+	if u, err := url.Parse(remote); err == nil && u.Scheme != "" && u.Host != "" {
+		if u.Scheme == "ssh" && u.User != nil {
+			u.User = url.User(u.User.Username())
+		} else {
+			u.User = nil
+		}
+		u.RawQuery, u.Fragment = "", ""
+		return u.String()
+	}
+	host, path, ok := strings.Cut(remote, ":")
+	if !ok || path == "" || strings.ContainsAny(host, "/\\") || len(host) == 1 || strings.HasPrefix(path, "//") {
+		return ""
+	}
+	return remote // git@github.com:acme/myapp.git
+}
+
+// run runs git in dir and gives its standard output.
+func run(ctx context.Context, dir string, args ...string) (string, error) {
+	// A repository can name a program for status to run; nothing is to be run by merely looking.
+	cmd := exec.CommandContext(ctx, "git", append([]string{"-c", "core.fsmonitor=false"}, args...)...)
+	cmd.Dir = dir
+	cmd.Env = environment(os.Environ())
+	cmd.WaitDelay = time.Second
+	var out, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &stderr
+	err := cmd.Run()
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return out.String(), nil
+	case ctx.Err() != nil:
+		return "", fmt.Errorf("git %s: %w", args[0], context.Cause(ctx))
+	case errors.Is(err, exec.ErrNotFound):
+		return "", ErrNoProgram
+	case errors.As(err, &exit):
+		return "", &Error{Args: args, Code: exit.ExitCode(), Stderr: stderr.String()}
+	}
+	return "", fmt.Errorf("git %s: %w", args[0], err)
+}
+
+// environment is the user's, less what a calling hook says about its own repository.
+func environment(env []string) []string {
+	env = slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		return slices.Contains([]string{"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE"}, name)
+	})
+	return append(env, "GIT_TERMINAL_PROMPT=0", "GIT_OPTIONAL_LOCKS=0", "LC_ALL=C", "LANGUAGE=C")
+}

@@ -1,0 +1,229 @@
+package git
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// repository makes one with one commit, as git itself would.
+func repository(t *testing.T) (Repository, func(args ...string)) {
+	t.Helper()
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("GIT_CONFIG_NOSYSTEM", "1")
+	git := func(args ...string) {
+		t.Helper()
+		cmd := exec.Command("git", args...)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "GIT_AUTHOR_NAME=Ann", "GIT_AUTHOR_EMAIL=ann@example.com", "GIT_COMMITTER_NAME=Ann", "GIT_COMMITTER_EMAIL=ann@example.com",
+			"GIT_AUTHOR_DATE=2026-01-02T03:04:05Z", "GIT_COMMITTER_DATE=2026-01-02T03:04:05Z")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, out)
+		}
+	}
+	git("init", "-q", "-b", "main")
+	write(t, dir, ".gitignore", "ignored\n")
+	write(t, dir, "a b.txt", "one\n")
+	git("add", ".")
+	git("commit", "-q", "-m", "first: begin")
+	r, err := Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, git
+}
+
+func write(t *testing.T, dir, name, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func state(t *testing.T, r Repository) State {
+	t.Helper()
+	s, err := r.State(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestOpen(t *testing.T) {
+	r, _ := repository(t)
+	write(t, r.Dir, "deep/er/x", "")
+	inner, err := Open(t.Context(), filepath.Join(r.Dir, "deep/er"))
+	if err != nil || inner != r {
+		t.Errorf("%v %v", inner, err)
+	}
+	if _, err := Open(t.Context(), t.TempDir()); !errors.Is(err, ErrNone) {
+		t.Errorf("no repository: %v", err)
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Open(cancelled, r.Dir); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	t.Setenv("PATH", t.TempDir())
+	if _, err := Open(t.Context(), r.Dir); !errors.Is(err, ErrNoProgram) {
+		t.Errorf("no git: %v", err)
+	}
+}
+
+func TestStateOfACleanTree(t *testing.T) {
+	r, git := repository(t)
+	git("remote", "add", "origin", "https://bob:token@git.example.com/acme/myapp.git?private_token=x")
+	write(t, r.Dir, "ignored", "x")
+	s := state(t, r)
+	if len(s.Commit) != 40 || s.Short != s.Commit[:7] || s.Branch != "main" || s.Dirty || s.Fingerprint != "" ||
+		s.Time.Format("2006-01-02T15:04:05Z") != "2026-01-02T03:04:05Z" || s.Remote != "https://git.example.com/acme/myapp.git" {
+		t.Errorf("%+v", s)
+	}
+	git("checkout", "-q", "--detach")
+	if s := state(t, r); s.Branch != "" || s.Commit == "" {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestStateBeforeTheFirstCommit(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("HOME", dir)
+	if out, err := exec.Command("git", "init", "-q", "-b", "main", dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	write(t, dir, "x", "1")
+	r, err := Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := state(t, r); s.Commit != "" || s.Short != "" || !s.Dirty || s.Branch != "main" || s.Fingerprint == "" {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestFingerprintFollowsTheContentAlone(t *testing.T) {
+	r, git := repository(t)
+	seen := map[string]string{}
+	look := func(what string) string {
+		t.Helper()
+		s := state(t, r)
+		if !s.Dirty || len(s.Fingerprint) != 12 {
+			t.Fatalf("%s: %+v", what, s)
+		}
+		return s.Fingerprint
+	}
+	fresh := func(what string) string {
+		t.Helper()
+		f := look(what)
+		if other, ok := seen[f]; ok {
+			t.Errorf("%s has the fingerprint of %s", what, other)
+		}
+		seen[f] = what
+		return f
+	}
+	write(t, r.Dir, "a b.txt", "two\n")
+	changed := fresh("a changed file")
+	index, err := os.ReadFile(filepath.Join(r.Dir, ".git/index"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, r.Dir, "a b.txt", "two\n")
+	if look("written again") != changed {
+		t.Error("the same content has another fingerprint")
+	}
+	if after, _ := os.ReadFile(filepath.Join(r.Dir, ".git/index")); !cmp.Equal(index, after) {
+		t.Error("the index was touched")
+	}
+	git("add", ".")
+	if look("staged") != changed {
+		t.Error("staging changes the fingerprint")
+	}
+	if err := os.Chmod(filepath.Join(r.Dir, "a b.txt"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	fresh("an executable file")
+	write(t, r.Dir, "new\nline", "x")
+	fresh("an untracked file")
+	write(t, r.Dir, "new\nline", "y")
+	fresh("another untracked file")
+	if err := os.Symlink("a b.txt", filepath.Join(r.Dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	fresh("a link")
+	if err := os.Remove(filepath.Join(r.Dir, "a b.txt")); err != nil {
+		t.Fatal(err)
+	}
+	fresh("a deleted file")
+	git("init", "-q", "nested")
+	write(t, r.Dir, "nested/x", "1")
+	fresh("a repository within")
+	write(t, r.Dir, "nested/x", "2")
+	fresh("a change within")
+}
+
+func TestLogAndIsAncestor(t *testing.T) {
+	r, git := repository(t)
+	first := state(t, r).Commit
+	write(t, r.Dir, "b", "2")
+	git("add", ".")
+	git("-c", "user.name=x", "commit", "-q", "-m", "second: go on\n\nwith a body")
+	second := state(t, r).Commit
+	commits, err := r.Log(t.Context(), first, second)
+	if err != nil || len(commits) != 1 || commits[0].Subject != "second: go on" || commits[0].Author != "Ann" || commits[0].Email != "ann@example.com" || commits[0].Hash != second {
+		t.Errorf("%+v %v", commits, err)
+	}
+	if commits, err := r.Log(t.Context(), "", second); err != nil || len(commits) != 2 || commits[1].Hash != first {
+		t.Errorf("%+v %v", commits, err)
+	}
+	if commits, err := r.Log(t.Context(), second, second); err != nil || len(commits) != 0 {
+		t.Errorf("%+v %v", commits, err)
+	}
+	for pair, want := range map[[2]string]bool{{first, second}: true, {second, first}: false, {first, first}: true} {
+		if got, err := r.IsAncestor(t.Context(), pair[0], pair[1]); err != nil || got != want {
+			t.Errorf("%v: %v %v", pair, got, err)
+		}
+	}
+	var failed *Error
+	if _, err := r.IsAncestor(t.Context(), "0000000000000000000000000000000000000001", second); !errors.As(err, &failed) || !strings.Contains(err.Error(), "git merge-base: fatal") {
+		t.Errorf("%v", err)
+	}
+	if _, err := r.Log(t.Context(), "", "--output=/tmp/x"); !errors.As(err, &failed) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestAHookOfAnotherRepositoryDoesNotConfuse(t *testing.T) {
+	r, _ := repository(t)
+	t.Setenv("GIT_DIR", filepath.Join(t.TempDir(), "elsewhere"))
+	if s := state(t, r); s.Commit == "" {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestWithoutCredentials(t *testing.T) {
+	for remote, want := range map[string]string{
+		"https://user:pass@host/a.git":      "https://host/a.git",
+		"https://ghp_token@github.com/a/b":  "https://github.com/a/b",
+		"ssh://git:pass@host:22/a.git":      "ssh://git@host:22/a.git",
+		"git@github.com:acme/myapp.git":     "git@github.com:acme/myapp.git",
+		"http://127.0.0.1:4000/acme/my.git": "http://127.0.0.1:4000/acme/my.git",
+		"/home/ann/repo":                    "", "../repo": "", "file:///srv/repo": "", "": "", `C:\repo`: "",
+	} {
+		if got := withoutCredentials(remote); got != want {
+			t.Errorf("%s: %q", remote, got)
+		}
+	}
+}
