@@ -10,6 +10,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -56,6 +57,10 @@ type Cluster struct {
 	discovery discovery.CachedDiscoveryInterface
 	mapper    meta.ResettableRESTMapper
 
+	discovered struct {
+		sync.Mutex
+		at time.Time // when the kinds that the server serves were last asked for
+	}
 	// answered is set once the server has answered: from then on a lost connection is worth
 	// waiting for, before it the address is just wrong.
 	answered atomic.Bool
@@ -123,7 +128,7 @@ func (c *Cluster) Sandbox() (Sandbox, bool) {
 }
 
 func (c *Cluster) connect(cfg *rest.Config, warn func(string)) error {
-	cfg.QPS, cfg.Burst = 50, 100
+	cfg.QPS, cfg.Burst = 200, 400 // what is in flight at once is bounded by each
 	cfg.UserAgent = Manager
 	cfg.Dial = dial
 	cfg.WarningHandlerWithContext = &warner{to: warn}

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -105,20 +106,72 @@ func (e *UnknownKindError) Error() string {
 
 func (e *UnknownKindError) Unwrap() error { return e.Err }
 
-// explain turns what client-go returns for an act on ref into our own errors. What it does not
-// know it wraps with the act and the object.
-func (c *Cluster) explain(act string, ref object.Ref, err error) error {
+// NoNamespaceError says that a namespace is not there.
+type NoNamespaceError struct {
+	Context, Namespace string
+}
+
+func (e *NoNamespaceError) Error() string {
+	return fmt.Sprintf("namespace %s is not there (context %s)", e.Namespace, e.Context)
+}
+
+// classify turns what client-go returns for an act into our own errors, and leaves the rest as
+// the server said it.
+func (c *Cluster) classify(verb string, ref object.Ref, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, context.Canceled):
+		return err
 	case apierrors.IsUnauthorized(err):
 		return &UnauthorizedError{Context: c.context, Server: c.server, User: c.user, Err: err}
 	case apierrors.IsForbidden(err) && deniedByRBAC(err):
-		return &PermissionError{Context: c.context, User: c.user, Missing: []Permission{refusal(act, ref, err)}, Err: err}
+		return &PermissionError{Context: c.context, User: c.user, Missing: []Permission{refusal(verb, ref, err)}, Err: err}
+	case namespaceMissing(err):
+		return &NoNamespaceError{Context: c.context, Namespace: ref.Namespace}
 	case noAnswer(err):
 		return &UnreachableError{Context: c.context, Server: c.server, Err: err}
 	}
-	return fmt.Errorf("%s %s: %w", act, ref, err)
+	return err
+}
+
+// explain is classify with the act and the object said where our own error does not say them.
+func (c *Cluster) explain(verb string, ref object.Ref, err error) error {
+	err = c.classify(verb, ref, err)
+	if err == nil || typed(err) {
+		return err
+	}
+	return fmt.Errorf("%s %s: %w", verb, ref, err)
+}
+
+func typed(err error) bool {
+	var (
+		unauthorized *UnauthorizedError
+		permission   *PermissionError
+		unreachable  *UnreachableError
+		unknown      *UnknownKindError
+		conflict     *ConflictError
+		namespace    *NoNamespaceError
+	)
+	return errors.As(err, &unauthorized) || errors.As(err, &permission) || errors.As(err, &unreachable) ||
+		errors.As(err, &unknown) || errors.As(err, &conflict) || errors.As(err, &namespace)
+}
+
+// hopeless tells errors that every further request would meet too.
+func hopeless(err error) bool {
+	var (
+		unreachable  *UnreachableError
+		unauthorized *UnauthorizedError
+	)
+	return errors.As(err, &unreachable) || errors.As(err, &unauthorized)
+}
+
+func namespaceMissing(err error) bool {
+	var status apierrors.APIStatus
+	if !apierrors.IsNotFound(err) || !errors.As(err, &status) || status.Status().Details == nil {
+		return false
+	}
+	return status.Status().Details.Kind == "namespaces"
 }
 
 // deniedByRBAC tells a missing permission from a refusal by admission (quota, Pod Security, a
@@ -128,8 +181,8 @@ func deniedByRBAC(err error) bool {
 	return strings.Contains(text, " cannot ") && strings.Contains(text, " resource ")
 }
 
-func refusal(act string, ref object.Ref, err error) Permission {
-	p := Permission{Verb: act, Group: ref.Group, Resource: strings.ToLower(ref.Kind), Namespace: ref.Namespace}
+func refusal(verb string, ref object.Ref, err error) Permission {
+	p := Permission{Verb: verb, Group: ref.Group, Resource: strings.ToLower(ref.Kind), Namespace: ref.Namespace}
 	var status apierrors.APIStatus
 	if errors.As(err, &status) && status.Status().Details != nil {
 		d := status.Status().Details

@@ -22,6 +22,9 @@ type Observed struct {
 	Ref object.Ref
 	// Live is the object as it is; its Body is nil when there is none.
 	Live object.Object
+	// Desired is what is to be applied: the object of the set, with replicas left as they are where
+	// an autoscaler has them. Its Body is nil for an object that is only to be deleted.
+	Desired object.Object
 	// Merged is what the API server says that applying would give (server-side dry-run). Where
 	// the server could not be asked yet it is the desired object and Unverified says why.
 	Merged     object.Object
