@@ -1,0 +1,285 @@
+package cluster
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+// cause says in one sentence what probably went wrong. s is what ended the wait, d the pod's
+// symptom behind it.
+func cause(s, d symptom, events []corev1.Event) string {
+	switch s.reason {
+	case "DeploymentPaused":
+		return "its rollout is paused (spec.paused), so the new version never starts"
+	case "NotFound":
+		return "somebody deleted it while the deploy was waiting for it"
+	case "Terminating":
+		return "somebody is deleting it"
+	case "DeadlineExceeded":
+		return "it did not finish within its activeDeadlineSeconds"
+	}
+	text := detailCause(d, events)
+	if s.pod == nil && s.reason == "BackoffLimitExceeded" {
+		return jobCause(s, text)
+	}
+	return text
+}
+
+// jobCause is the cause for a Job that gave up, given why its last pod failed.
+func jobCause(s symptom, last string) string {
+	if s.reason != "BackoffLimitExceeded" {
+		return last
+	}
+	if last == "" {
+		return "each of its tries failed"
+	}
+	return "each of its tries failed: " + last
+}
+
+func detailCause(d symptom, events []corev1.Event) string {
+	switch d.reason {
+	case "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed":
+		return imageCause(d, events)
+	case "OOMKilled":
+		return oomCause(d)
+	case "StartError", "ContainerCannotRun", "RunContainerError":
+		return "the container's command cannot be started: " + d.message
+	case "CreateContainerConfigError", "FailedMount":
+		return missingCause(d.message)
+	case "FailedCreate":
+		return createCause(d.message)
+	case corev1.PodReasonUnschedulable:
+		return roomCause(d)
+	case "Unhealthy":
+		return probeCause(d, events)
+	}
+	if d.exit != nil {
+		return exitCause(d, events)
+	}
+	return strings.TrimSuffix(d.message, ".")
+}
+
+func imageCause(d symptom, events []corev1.Event) string {
+	image := containerOf(d).Image
+	message := d.message
+	// An older kubelet says why only in the event.
+	for _, e := range events {
+		if e.Reason == "Failed" && strings.Contains(e.Message, "pull image") {
+			message += " " + e.Message
+		}
+	}
+	lower := strings.ToLower(message)
+	has := func(words ...string) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(lower, w) })
+	}
+	switch {
+	case d.reason == "InvalidImageName":
+		return fmt.Sprintf("%q is not a valid image name", image)
+	case d.reason == "ErrImageNeverPull":
+		return fmt.Sprintf("imagePullPolicy is Never and the node does not have the image %s", image)
+	case d.reason == "SignatureValidationFailed":
+		return fmt.Sprintf("the signature of the image %s is not accepted", image)
+	case has("no match for platform", "no matching manifest"):
+		return fmt.Sprintf("the image %s has no variant for the node's platform", image)
+	case has("unauthorized", "denied", "forbidden", "authentication required", "no basic auth"):
+		return fmt.Sprintf("the registry does not give out the image %s: the pull secret is missing or wrong, or there is no such repository", image)
+	case has("not found", "manifest unknown", "name unknown", "does not exist"):
+		return fmt.Sprintf("the image %s is not in the registry", image)
+	case has("x509", "https client"):
+		return fmt.Sprintf("the node does not trust the registry of the image %s", image)
+	}
+	return fmt.Sprintf("the image %s cannot be pulled: %s", image, strings.TrimSuffix(d.message, "."))
+}
+
+func oomCause(d symptom) string {
+	if limit, ok := containerOf(d).Resources.Limits[corev1.ResourceMemory]; ok {
+		return fmt.Sprintf("the container needs more memory than its limit of %s", limit.String())
+	}
+	return "the container needs more memory than there is"
+}
+
+func exitCause(d symptom, events []corev1.Event) string {
+	what := "the container"
+	if isInit(d) {
+		what = fmt.Sprintf("the init container %q", d.container)
+	}
+	if probe, text, ok := lastProbe(events, "Liveness", "Startup"); ok && *d.exit != 0 && *d.exit != 1 {
+		return fmt.Sprintf("%s is restarted because its %s fails: %s", what, probeName(probe, containerOf(d)), text)
+	}
+	after := "right after it starts"
+	if d.ran >= 5*time.Second {
+		after = fmt.Sprintf("after %s", d.ran.Round(time.Second))
+	}
+	switch code := *d.exit; code {
+	case 0:
+		return fmt.Sprintf("%s ends by itself with exit code 0 %s, but should keep running", what, after)
+	case 126, 127:
+		return fmt.Sprintf("%s exits with code %d %s: its command cannot be found or executed", what, code, after)
+	case 137:
+		return fmt.Sprintf("%s is killed (exit code 137) %s", what, after)
+	default:
+		return fmt.Sprintf("%s exits with code %d %s", what, code, after)
+	}
+}
+
+var (
+	missingObject = regexp.MustCompile(`(?i)(configmap|secret) "([^"]+)" not found`)
+	missingKey    = regexp.MustCompile(`(?i)couldn't find key (\S+) in (configmap|secret) (\S+)`)
+)
+
+func missingCause(message string) string {
+	kinds := map[string]string{"configmap": "ConfigMap", "secret": "Secret"}
+	if m := missingObject.FindStringSubmatch(message); m != nil {
+		return fmt.Sprintf("it needs the %s %q, which does not exist", kinds[strings.ToLower(m[1])], m[2])
+	}
+	if m := missingKey.FindStringSubmatch(message); m != nil {
+		_, name, found := strings.Cut(m[3], "/")
+		if !found {
+			name = m[3]
+		}
+		return fmt.Sprintf("it needs the key %q, which the %s %q does not have", m[1], kinds[strings.ToLower(m[2])], name)
+	}
+	return "the container's configuration is wrong: " + message
+}
+
+var (
+	quotaText = regexp.MustCompile(`exceeded quota: ([^,]+), requested: (\S+), used: (\S+), limited: (\S+)`)
+	podSecure = regexp.MustCompile(`violates PodSecurity "([^"]+)": (.*)`)
+)
+
+func createCause(message string) string {
+	if m := quotaText.FindStringSubmatch(message); m != nil {
+		return fmt.Sprintf("the quota %q leaves no room for the pod: requested %s, used %s, limit %s", m[1], m[2], m[3], m[4])
+	}
+	if m := podSecure.FindStringSubmatch(message); m != nil {
+		return fmt.Sprintf("Pod Security %q of the namespace does not let the pod in: %s", m[1], m[2])
+	}
+	return "the API server does not let the pod in: " + message
+}
+
+var (
+	insufficient = regexp.MustCompile(`(\d+) Insufficient ([^,.\s]+)`)
+	nodeCounts   = regexp.MustCompile(`^\d+/\d+ nodes are available: `)
+)
+
+// roomCause names what no node has, and how much of it the pod asks for.
+func roomCause(d symptom) string {
+	why, _, _ := strings.Cut(d.message, " preemption:")
+	why = strings.TrimSuffix(nodeCounts.ReplaceAllString(strings.TrimSpace(why), ""), ".")
+	if m := insufficient.FindStringSubmatch(why); m != nil && d.pod != nil {
+		asked := requests(d.pod, corev1.ResourceName(m[2]))
+		switch m[2] {
+		case "cpu":
+			return fmt.Sprintf("no node has %s CPUs free: %s", asked.String(), why)
+		case "memory":
+			return fmt.Sprintf("no node has %s of memory free: %s", asked.String(), why)
+		default:
+			return fmt.Sprintf("no node has %s %s free: %s", asked.String(), m[2], why)
+		}
+	}
+	return "no node takes the pod: " + why
+}
+
+func requests(pod *corev1.Pod, name corev1.ResourceName) resource.Quantity {
+	var sum resource.Quantity
+	for _, c := range pod.Spec.Containers {
+		sum.Add(c.Resources.Requests[name])
+	}
+	return sum
+}
+
+func probeCause(d symptom, events []corev1.Event) string {
+	c := containerOf(d)
+	if probe, text, ok := lastProbe(events, "Startup", "Liveness"); ok {
+		return fmt.Sprintf("the %s fails: %s", probeName(probe, c), text)
+	}
+	_, text, ok := lastProbe(events, "Readiness")
+	switch {
+	case ok:
+		return fmt.Sprintf("the %s never succeeded: %s", probeName("Readiness", c), text)
+	case c.ReadinessProbe != nil:
+		return fmt.Sprintf("the %s has not succeeded yet", probeName("Readiness", c))
+	}
+	return "the container runs, but is not ready"
+}
+
+var httpStatus = regexp.MustCompile(`HTTP probe failed with statuscode: (\d+)`)
+
+// lastProbe finds the last failure of one of the kinds of probes in the events.
+func lastProbe(events []corev1.Event, kinds ...string) (kind, text string, ok bool) {
+	for _, e := range slices.Backward(events) {
+		for _, kind := range kinds {
+			text, found := strings.CutPrefix(e.Message, kind+" probe ")
+			if e.Reason != "Unhealthy" || !found {
+				continue
+			}
+			_, text, _ = strings.Cut(text, ": ")
+			return kind, probeText(strings.TrimSpace(text)), true
+		}
+	}
+	return "", "", false
+}
+
+func probeText(text string) string {
+	switch {
+	case httpStatus.MatchString(text):
+		return "HTTP " + httpStatus.FindStringSubmatch(text)[1]
+	case strings.Contains(text, "connection refused"):
+		return "connection refused"
+	case strings.Contains(text, "deadline exceeded") || strings.Contains(text, "imed out"):
+		return "no answer in time"
+	case text == "":
+		return "it says nothing"
+	}
+	return text
+}
+
+// probeName prints "readiness probe GET :8080/readyz".
+func probeName(kind string, c corev1.Container) string {
+	name := strings.ToLower(kind) + " probe"
+	p := map[string]*corev1.Probe{"Readiness": c.ReadinessProbe, "Liveness": c.LivenessProbe, "Startup": c.StartupProbe}[kind]
+	switch {
+	case p == nil:
+	case p.HTTPGet != nil:
+		name += " GET :" + portOf(c, p.HTTPGet.Port.String()) + "/" + strings.TrimPrefix(p.HTTPGet.Path, "/")
+	case p.TCPSocket != nil:
+		name += " on TCP port " + portOf(c, p.TCPSocket.Port.String())
+	case p.GRPC != nil:
+		name += " on gRPC port " + strconv.Itoa(int(p.GRPC.Port))
+	case p.Exec != nil:
+		name += " " + strconv.Quote(strings.Join(p.Exec.Command, " "))
+	}
+	return name
+}
+
+func portOf(c corev1.Container, port string) string {
+	for _, p := range c.Ports {
+		if p.Name == port {
+			return strconv.Itoa(int(p.ContainerPort))
+		}
+	}
+	return port
+}
+
+func containerOf(d symptom) corev1.Container {
+	if d.pod == nil {
+		return corev1.Container{}
+	}
+	for _, c := range slices.Concat(d.pod.Spec.InitContainers, d.pod.Spec.Containers) {
+		if c.Name == d.container {
+			return c
+		}
+	}
+	return corev1.Container{}
+}
+
+func isInit(d symptom) bool {
+	return d.pod != nil && slices.ContainsFunc(d.pod.Spec.InitContainers, func(c corev1.Container) bool { return c.Name == d.container })
+}

@@ -1,0 +1,258 @@
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
+
+	"slipway/internal/object"
+)
+
+// Evidence says why one object is not healthy, in the cluster's words and in a sentence of ours.
+// It is stored in the record, and holds no value of the set's Secrets.
+type Evidence struct {
+	Ref       object.Ref `json:"ref"`
+	Pod       string     `json:"pod,omitempty"`
+	Container string     `json:"container,omitempty"`
+	// Reason is Kubernetes' word: ImagePullBackOff, CrashLoopBackOff, OOMKilled, Unschedulable…
+	Reason   string `json:"reason"`
+	Message  string `json:"message,omitempty"`
+	ExitCode *int32 `json:"exitCode,omitempty"`
+	Restarts int32  `json:"restarts,omitempty"`
+	// LogLines are the container's last; Previous: of the run that crashed, not of the one now.
+	LogLines []string `json:"logLines,omitempty"`
+	Previous bool     `json:"previous,omitempty"`
+	// Events are the last warnings, "Reason: message", the newest at the end.
+	Events []string `json:"events,omitempty"`
+	// Cause is the probable cause, one plain sentence without a full stop.
+	Cause string `json:"cause"`
+	// Origin is where the object is written.
+	Origin object.Origin `json:"origin,omitzero"`
+	// Notes say what could not be looked at.
+	Notes []string `json:"notes,omitempty"`
+}
+
+const (
+	maxEvidence = 3
+	maxEvents   = 5
+	maxLogLines = 15
+	maxLogBytes = 16 << 10
+	maxMessage  = 1000
+	logTimeout  = 5 * time.Second
+)
+
+// evidence explains one object, with at most one piece for each container and reason.
+func (w *waiter) evidence(ctx context.Context, it *item) []Evidence {
+	reasons := it.final
+	if len(reasons) == 0 {
+		reasons = it.symptoms
+	}
+	if len(reasons) == 0 {
+		reasons = []symptom{{reason: string(it.health.Status), message: it.health.Message}}
+	}
+	var list []Evidence
+	seen := map[string]bool{}
+	for _, s := range reasons {
+		if seen[s.key()] || len(list) == maxEvidence {
+			continue
+		}
+		seen[s.key()] = true
+		list = append(list, w.explain(ctx, it, s, detail(s, it.symptoms)))
+	}
+	if list[0].Cause == "" {
+		list[0].Cause = w.text(it.health.Message)
+	}
+	return withoutEcho(list)
+}
+
+// detail is the pod's symptom behind a workload's: a Deployment only says that it made no progress.
+func detail(s symptom, all []symptom) symptom {
+	if s.pod != nil || s.reason == "FailedCreate" {
+		return s
+	}
+	for _, d := range all {
+		if d.pod != nil || d.reason == "FailedCreate" {
+			return d
+		}
+	}
+	return s
+}
+
+// withoutEcho drops containers that are just waiting where another piece names a real cause.
+func withoutEcho(list []Evidence) []Evidence {
+	kept := slices.DeleteFunc(slices.Clone(list), func(e Evidence) bool {
+		return e.Reason == "Unhealthy" || e.Reason == "ContainerCreating" || e.Reason == "PodInitializing"
+	})
+	if len(kept) == 0 {
+		return list[:1]
+	}
+	return kept
+}
+
+// explain turns a symptom into evidence; d is the pod's symptom behind it, often the same.
+func (w *waiter) explain(ctx context.Context, it *item, s, d symptom) Evidence {
+	if d.pod == nil && it.kept != nil {
+		e := *it.kept
+		e.Reason, e.Message = s.reason, w.text(s.message)
+		e.Cause = w.text(jobCause(s, e.Cause))
+		return e
+	}
+	e := Evidence{Ref: it.ref, Container: d.container, Reason: s.reason, Message: w.text(cmp.Or(s.message, d.message)),
+		ExitCode: d.exit, Restarts: d.restarts, Origin: it.desired.Origin}
+	if it.note != "" {
+		e.Notes = append(e.Notes, it.note)
+	}
+	uids := []types.UID{uidOf(it.live)}
+	if d.pod != nil {
+		e.Pod = d.pod.Name
+		uids = append(uids, d.pod.UID)
+		if d.pod.OwnerReferences != nil && it.ref.Kind == "Deployment" {
+			uids = append(uids, d.pod.OwnerReferences[0].UID)
+		}
+	}
+	events, err := w.c.events(ctx, w.c.namespaceOf(it.ref), uids...)
+	if err != nil {
+		e.Notes = append(e.Notes, unseen("events", err))
+	}
+	e.Events = w.warnings(events)
+	w.addLogs(ctx, &e, d)
+	e.Cause = w.text(cause(s, d, events))
+	return e
+}
+
+// events lists what happened to some objects, the newest at the end.
+func (c *Cluster) events(ctx context.Context, namespace string, uids ...types.UID) ([]corev1.Event, error) {
+	ctx, cancel := context.WithTimeout(ctx, logTimeout)
+	defer cancel()
+	var all []corev1.Event
+	for _, uid := range uids {
+		if uid == "" {
+			continue
+		}
+		list, err := c.typed.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{
+			FieldSelector: fields.OneTermEqualSelector("involvedObject.uid", string(uid)).String(), Limit: 200})
+		if err != nil {
+			return all, err
+		}
+		all = append(all, list.Items...)
+	}
+	slices.SortStableFunc(all, func(a, b corev1.Event) int { return eventTime(a).Compare(eventTime(b)) })
+	return all, nil
+}
+
+func eventTime(e corev1.Event) time.Time {
+	switch {
+	case e.Series != nil:
+		return e.Series.LastObservedTime.Time
+	case !e.LastTimestamp.IsZero():
+		return e.LastTimestamp.Time
+	case !e.EventTime.IsZero():
+		return e.EventTime.Time
+	}
+	return e.CreationTimestamp.Time
+}
+
+func (w *waiter) warnings(events []corev1.Event) []string {
+	var list []string
+	for _, e := range slices.Backward(events) {
+		text := w.text(e.Reason + ": " + strings.Join(strings.Fields(e.Message), " "))
+		if e.Type != corev1.EventTypeWarning || slices.Contains(list, text) {
+			continue
+		}
+		if list = append(list, text); len(list) == maxEvents {
+			break
+		}
+	}
+	slices.Reverse(list)
+	return list
+}
+
+// addLogs fetches the last lines of a container that has run. Not being allowed to is a fact, not
+// an error.
+func (w *waiter) addLogs(ctx context.Context, e *Evidence, s symptom) {
+	if s.pod == nil || s.container == "" {
+		return
+	}
+	i := slices.IndexFunc(statuses(s.pod), func(st corev1.ContainerStatus) bool { return st.Name == s.container })
+	if i < 0 {
+		return
+	}
+	st := statuses(s.pod)[i]
+	ran := st.State.Running != nil || st.State.Terminated != nil || st.LastTerminationState.Terminated != nil
+	if !ran || s.reason == "StartError" || s.reason == "ContainerCannotRun" {
+		return
+	}
+	previous := st.State.Terminated == nil && st.LastTerminationState.Terminated != nil && s.exit != nil
+	text, err := w.c.logs(ctx, s.pod, s.container, previous)
+	if err != nil && previous && !apierrors.IsForbidden(err) {
+		previous = false
+		text, err = w.c.logs(ctx, s.pod, s.container, previous)
+	}
+	switch {
+	case apierrors.IsForbidden(err):
+		e.Notes = append(e.Notes, "logs not permitted: get pods/log")
+	case err != nil:
+		e.Notes = append(e.Notes, fmt.Sprintf("logs not read: %v", err))
+	default:
+		e.LogLines, e.Previous = w.lines(text), previous
+	}
+}
+
+func statuses(p *corev1.Pod) []corev1.ContainerStatus {
+	return slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses)
+}
+
+func (c *Cluster) logs(ctx context.Context, pod *corev1.Pod, container string, previous bool) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, logTimeout)
+	defer cancel()
+	tail, limit := int64(maxLogLines+5), int64(maxLogBytes)
+	return c.typed.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
+		Container: container, Previous: previous, TailLines: &tail, LimitBytes: &limit}).DoRaw(ctx)
+}
+
+// lines cleans log text for a terminal and for JSON: a program may log anything.
+func (w *waiter) lines(text []byte) []string {
+	var list []string
+	for line := range strings.SplitSeq(w.scrub(strings.ToValidUTF8(string(text), "\uFFFD")), "\n") {
+		line = strings.TrimRight(printable(line), " \t\r")
+		if line != "" {
+			list = append(list, shorten(line))
+		}
+	}
+	return list[max(0, len(list)-maxLogLines):]
+}
+
+// printable keeps a container from steering the terminal: escape sequences are dropped.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\t' && (r < ' ' || r >= 0x7f && r < 0xa0) {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// text makes a message fit for a person and for the record.
+func (w *waiter) text(s string) string { return shorten(printable(w.scrub(s))) }
+
+func shorten(s string) string {
+	if len(s) <= maxMessage {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxMessage], "") + "…"
+}
+
+// scrubber hides the values of the set's Secrets in free text.
+func scrubber(set object.Set) func(string) string {
+	values := object.SecretValues(set)
+	return func(text string) string { return object.Mask(text, values) }
+}

@@ -1,0 +1,185 @@
+package cluster
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// symptom is one thing that keeps an object from being healthy.
+type symptom struct {
+	pod       *corev1.Pod // nil: the workload itself says so
+	container string
+	reason    string // the word that Kubernetes uses for it
+	message   string
+	exit      *int32
+	restarts  int32
+	ran       time.Duration // of the run that ended
+	// after is how long it must stand to be final; hopeful ones never are.
+	after time.Duration
+	// crash marks those that another object's health may cure.
+	crash bool
+}
+
+// hopeful marks a symptom that may well go away: it explains, but decides nothing.
+const hopeful time.Duration = -1
+
+const (
+	standImage  = time.Second     // once more, in case that a push is just ending
+	standConfig = 8 * time.Second // operators write Secrets some seconds later
+	standStatus = 2 * time.Second // a controller's old verdict, right after a change
+	standCreate = 3 * time.Second
+)
+
+func (s symptom) key() string { return s.container + "/" + s.reason }
+
+// podSymptoms reads a pod's status. restarts says whether a container's crashes are enough.
+func podSymptoms(pod *corev1.Pod, grace time.Duration, crashed func(container string, restarts int32, waiting bool) bool) []symptom {
+	if s, ok := unscheduled(pod, grace); ok {
+		return []symptom{s}
+	}
+	var list []symptom
+	for i, st := range statuses(pod) {
+		s, ok := containerSymptom(st, i < len(pod.Status.InitContainerStatuses), crashed)
+		if !ok {
+			continue
+		}
+		s.pod, s.container, s.restarts = pod, st.Name, st.RestartCount
+		list = append(list, s)
+	}
+	// What keeps an init container from starting keeps all others waiting: the cause comes first.
+	slices.SortStableFunc(list, func(a, b symptom) int { return weight(a) - weight(b) })
+	return list
+}
+
+func weight(s symptom) int {
+	switch {
+	case s.after >= 0 && !s.crash:
+		return 0
+	case s.crash:
+		return 1
+	case s.reason == "Unhealthy" || s.reason == "ContainerCreating" || s.reason == "PodInitializing":
+		return 3
+	}
+	return 2
+}
+
+func unscheduled(pod *corev1.Pod, grace time.Duration) (symptom, bool) {
+	if pod.Spec.NodeName != "" {
+		return symptom{}, false
+	}
+	for _, c := range pod.Status.Conditions {
+		if c.Type != corev1.PodScheduled || c.Status != corev1.ConditionFalse {
+			continue
+		}
+		s := symptom{pod: pod, reason: c.Reason, message: c.Message, after: grace}
+		// A gated pod waits on purpose, a nominated one for those that it pushes out.
+		if c.Reason != corev1.PodReasonUnschedulable || pod.Status.NominatedNodeName != "" {
+			s.after = hopeful
+		}
+		return s, true
+	}
+	return symptom{pod: pod, reason: "Pending", message: "no scheduler has looked at it yet", after: hopeful}, true
+}
+
+func containerSymptom(st corev1.ContainerStatus, init bool, crashed func(string, int32, bool) bool) (symptom, bool) {
+	waiting, ended := st.State.Waiting, st.State.Terminated
+	if waiting != nil {
+		if s, ok := waitingSymptom(st, waiting); ok {
+			return s, true
+		}
+	}
+	last := ended
+	if last == nil {
+		last = st.LastTerminationState.Terminated
+	}
+	backoff := waiting != nil && waiting.Reason == "CrashLoopBackOff"
+	switch {
+	case last != nil && (backoff || ended != nil && ended.ExitCode != 0 || st.State.Running != nil && !st.Ready && last.ExitCode != 0):
+		s := crashSymptom(st, last, backoff)
+		if crashed(st.Name, st.RestartCount, backoff) {
+			s.after, s.crash = 0, true
+		}
+		return s, true
+	case st.State.Running != nil && !st.Ready && init:
+		return symptom{reason: "PodInitializing", message: "the init container has not finished yet", after: hopeful}, true
+	case st.State.Running != nil && !st.Ready:
+		return symptom{reason: "Unhealthy", message: "running, not ready", after: hopeful}, true
+	}
+	return symptom{}, false
+}
+
+// crashSymptom calls it a loop once the kubelet has begun to start the container again.
+func crashSymptom(st corev1.ContainerStatus, last *corev1.ContainerStateTerminated, backoff bool) symptom {
+	s := symptom{reason: "Error", message: last.Message, exit: &last.ExitCode, after: hopeful}
+	if backoff || st.RestartCount > 0 {
+		s.reason = "CrashLoopBackOff"
+	}
+	if !last.StartedAt.IsZero() && !last.FinishedAt.IsZero() {
+		s.ran = last.FinishedAt.Sub(last.StartedAt.Time)
+	}
+	switch last.Reason {
+	case "OOMKilled", "StartError", "ContainerCannotRun":
+		s.reason = last.Reason
+	}
+	return s
+}
+
+// waitingSymptom reads the reasons for which a kubelet does not start a container.
+func waitingSymptom(st corev1.ContainerStatus, w *corev1.ContainerStateWaiting) (symptom, bool) {
+	s := symptom{reason: w.Reason, message: w.Message}
+	switch w.Reason {
+	case "", "PodInitializing", "CrashLoopBackOff":
+		return symptom{}, false
+	case "InvalidImageName", "ErrImageNeverPull":
+		return s, true
+	case "ErrImagePull", "ImagePullBackOff", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed":
+		// The two first take turns; people know the second.
+		if w.Reason == "ErrImagePull" {
+			s.reason = "ImagePullBackOff"
+		}
+		s.after = hopeful
+		if permanentPull.MatchString(w.Message) || w.Reason == "SignatureValidationFailed" {
+			s.after = standImage
+		}
+		return s, true
+	case "CreateContainerConfigError", "CreateContainerError", "RunContainerError", "PreCreateHookError",
+		"PreStartHookError", "PostStartHookError":
+		s.after = standConfig
+		return s, true
+	}
+	s.after = hopeful // ContainerCreating, and whatever comes to be
+	return s, true
+}
+
+// permanentPull matches what registries and container runtimes say when asking again will not
+// help. A registry that does not answer, answers 5xx or 429 is not among them.
+var permanentPull = regexp.MustCompile(`(?i)not found|manifest unknown|manifest invalid|name unknown|name invalid|` +
+	`repository does not exist|unauthorized|\bdenied\b|forbidden|authentication required|no basic auth|` +
+	`no match for platform|no matching manifest|x509: |server gave HTTP response to HTTPS client|invalid reference format`)
+
+// missingVolume matches mounts of what is not there.
+var missingVolume = regexp.MustCompile(`(?i)(configmap|secret) "[^"]*" not found|references non-existent (config|secret) key`)
+
+// mountSymptoms reads a pod's events: that a volume is missing is said nowhere else.
+func mountSymptoms(pod *corev1.Pod, events []corev1.Event) []symptom {
+	for _, e := range events {
+		if e.Reason == "FailedMount" && missingVolume.MatchString(e.Message) {
+			return []symptom{{pod: pod, reason: "FailedMount", message: e.Message, after: standConfig}}
+		}
+	}
+	return nil
+}
+
+// createSymptom is for pods that the API server does not let in.
+func createSymptom(message string, grace time.Duration) symptom {
+	s := symptom{reason: "FailedCreate", message: message, after: standCreate}
+	// Old pods that go make room in a quota.
+	if strings.Contains(message, "exceeded quota") {
+		s.after = grace
+	}
+	return s
+}
