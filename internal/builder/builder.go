@@ -5,6 +5,7 @@ package builder
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"strings"
@@ -93,15 +94,21 @@ func (e *NoBuilderError) Error() string {
 	return msg
 }
 
-// NoRuntimeError says that a RUN step needs a container runtime which the embedded engine does not have.
+// ErrNoRuntime is what a NoRuntimeError is.
+var ErrNoRuntime = errors.New("no container runtime")
+
+// NoRuntimeError says that a RUN step needs a container runtime which the embedded engine does not
+// have: runc 1.1 or later.
 type NoRuntimeError struct {
 	Step   string // the step that needs it
-	Reason string // "runc is not on PATH", "/usr/bin/runc is version 1.0.3"
+	Reason string // "runc is not on PATH", "/usr/bin/runc is version 1.0"
 }
 
 func (e *NoRuntimeError) Error() string {
-	return fmt.Sprintf("%s needs a container runtime: %s; install runc 1.1 or later (Debian: apt-get install runc) or start Docker", e.Step, e.Reason)
+	return fmt.Sprintf("%s needs a container runtime: %s", e.Step, e.Reason)
 }
+
+func (e *NoRuntimeError) Unwrap() error { return ErrNoRuntime }
 
 // version is the embedded BuildKit's, as the module that was linked says.
 func version() string {

@@ -1,0 +1,206 @@
+package image
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"slipway/internal/object"
+	"slipway/internal/project"
+)
+
+// Use is one place where an object names an image.
+type Use struct {
+	Ref       object.Ref `json:"ref"`
+	Container string     `json:"container"` // or the volume's name
+	Reference string     `json:"reference"`
+}
+
+// Matched is one of the project's images as an environment's manifests name it.
+type Matched struct {
+	Image project.Image
+	// Repository, Tag and Digest are as rendered.
+	Repository, Tag, Digest string
+	Uses                    []Use
+}
+
+// Stated tells whether the manifests themselves say which content runs, by digest or by a tag that
+// never moves. Such an image is resolved, never built.
+func (m Matched) Stated() bool {
+	return reference{m.Repository, m.Tag, m.Digest}.stated()
+}
+
+// In is where the image lives for an environment, whose registry holds what names none.
+func (m Matched) In(env project.Environment) string {
+	if env.Registry == "" || hostOf(m.Repository) != "" {
+		return m.Repository
+	}
+	return strings.TrimSuffix(env.Registry, "/") + "/" + m.Repository
+}
+
+// NoMatchError says that no manifest uses an image that the project builds, so that an override of
+// it would silently do nothing.
+type NoMatchError struct {
+	Image      string
+	Candidates []string // the repositories that the manifests do use
+}
+
+func (e *NoMatchError) Error() string { return fmt.Sprintf("no manifest uses the image %s", e.Image) }
+
+// AmbiguousError says that one environment uses an image of the project in several versions or from
+// several places.
+type AmbiguousError struct {
+	Image      string
+	References []string
+}
+
+func (e *AmbiguousError) Error() string {
+	return fmt.Sprintf("image %s is used as %s: one environment runs one of them", e.Image, strings.Join(e.References, " and as "))
+}
+
+// Match recognises the project's images in an environment's objects, in the project's order. Where
+// several names mean one repository the longest does.
+func Match(images []project.Image, set object.Set) ([]Matched, error) {
+	found := map[string][]Use{}
+	var candidates []string
+	for _, u := range Uses(set) {
+		repository := parse(u.Reference).repository
+		if !slices.Contains(candidates, repository) {
+			candidates = append(candidates, repository)
+		}
+		if name := closest(images, repository); name != "" {
+			found[name] = append(found[name], u)
+		}
+	}
+	var out []Matched
+	for _, img := range images {
+		uses := found[img.Name]
+		if len(uses) == 0 {
+			if img.Detected {
+				continue
+			}
+			return nil, &NoMatchError{Image: img.Name, Candidates: candidates}
+		}
+		m, err := one(img, uses)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, m)
+	}
+	return out, nil
+}
+
+func closest(images []project.Image, repository string) string {
+	best, name := 0, ""
+	for _, img := range images {
+		if n := calls(img.Name, repository); n > best {
+			best, name = n, img.Name
+		}
+	}
+	return name
+}
+
+// one makes a single answer of all uses. Tags that say nothing certain do not count as different.
+func one(img project.Image, uses []Use) (Matched, error) {
+	first := parse(uses[0].Reference)
+	different := map[string]bool{}
+	for _, u := range uses {
+		r := parse(u.Reference)
+		if r.repository != first.repository || (r.stated() || first.stated()) && r != first {
+			different[u.Reference] = true
+		}
+	}
+	if len(different) > 0 {
+		refs := append([]string{uses[0].Reference}, slices.Sorted(maps.Keys(different))...)
+		return Matched{}, &AmbiguousError{Image: img.Name, References: refs}
+	}
+	return Matched{Image: img, Repository: first.repository, Tag: first.tag, Digest: first.digest, Uses: uses}, nil
+}
+
+// Uses are all places that name an image, in the set's order.
+func Uses(set object.Set) []Use {
+	var uses []Use
+	for _, o := range set.Objects() {
+		visit(o.Body, func(container, ref string) string {
+			uses = append(uses, Use{Ref: o.Ref(), Container: container, Reference: ref})
+			return ref
+		})
+	}
+	return uses
+}
+
+// Mutables are the uses of images without a digest that have no tag or "latest".
+func Mutables(set object.Set) []Use {
+	return slices.DeleteFunc(Uses(set), func(u Use) bool { return !Mutable(u.Reference) })
+}
+
+// Put writes each pin into every place that names its image, in a copy of the set.
+func Put(set object.Set, pins []Pin) (object.Set, error) {
+	images := make([]project.Image, len(pins))
+	byName := map[string]Pin{}
+	for i, p := range pins {
+		images[i].Name = p.Name
+		byName[p.Name] = p
+	}
+	return set.Map(func(o object.Object) (object.Object, error) {
+		o = o.Clone()
+		visit(o.Body, func(_, ref string) string {
+			if name := closest(images, parse(ref).repository); name != "" {
+				return byName[name].Reference()
+			}
+			return ref
+		})
+		return o, nil
+	})
+}
+
+var containerLists = []string{"initContainers", "containers", "ephemeralContainers"}
+
+// visit calls f for every image below v, wherever a pod may be described, and writes back what it
+// changed. Custom resources embed pods at depths of their own, so no path is assumed.
+func visit(v any, f func(container, ref string) string) {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, list := range containerLists {
+			for _, c := range items(v[list]) {
+				visitField(c, "image", c, f)
+			}
+		}
+		for _, volume := range items(v["volumes"]) {
+			if source, ok := volume["image"].(map[string]any); ok {
+				visitField(source, "reference", volume, f)
+			}
+		}
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			visit(v[k], f)
+		}
+	case []any:
+		for _, x := range v {
+			visit(x, f)
+		}
+	}
+}
+
+func visitField(m map[string]any, field string, named map[string]any, f func(container, ref string) string) {
+	ref, ok := m[field].(string)
+	if !ok || ref == "" {
+		return
+	}
+	name, _ := named["name"].(string)
+	if next := f(name, ref); next != ref {
+		m[field] = next
+	}
+}
+
+// items are the maps of a list.
+func items(v any) []map[string]any {
+	list, _ := v.([]any)
+	var out []map[string]any
+	for _, x := range list {
+		if m, ok := x.(map[string]any); ok {
+			out = append(out, m)
+		}
+	}
+	return out
+}

@@ -1,0 +1,198 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"slipway/internal/builder"
+)
+
+// UnauthorizedError says that a registry does not let us do what we must.
+type UnauthorizedError struct {
+	Registry, Repository string
+	Err                  error
+}
+
+func (e *UnauthorizedError) Error() string {
+	return fmt.Sprintf("registry %s refuses access to %s: %v", e.Registry, e.Repository, e.Err)
+}
+
+func (e *UnauthorizedError) Unwrap() error { return e.Err }
+
+// UnreachableError says that a registry does not answer as one.
+type UnreachableError struct {
+	Registry, Repository string
+	Err                  error
+}
+
+func (e *UnreachableError) Error() string {
+	return fmt.Sprintf("registry %s does not answer for %s: %v", e.Registry, e.Repository, e.Err)
+}
+
+func (e *UnreachableError) Unwrap() error { return e.Err }
+
+// TagTakenError says that a tag already names other content. Tags never move.
+type TagTakenError struct {
+	Repository, Tag  string
+	Existing, Digest string
+}
+
+func (e *TagTakenError) Error() string {
+	return fmt.Sprintf("%s:%s is already %s in the registry, not %s: tags are never overwritten", e.Repository, e.Tag, e.Existing, e.Digest)
+}
+
+// store reaches registries, all of them at the mirror where there is one.
+type store struct {
+	mirror    string
+	transport http.RoundTripper
+}
+
+// locate is where a repository is really reached: a sandbox's registry answers for every host, with
+// the path kept.
+func locate(repository, mirror string) (name.Repository, error) {
+	r, err := name.NewRepository(repository)
+	if err != nil {
+		return r, fmt.Errorf("image name: %w", err)
+	}
+	if mirror != "" {
+		if r, err = name.NewRepository(mirror + "/" + r.RepositoryStr()); err != nil {
+			return r, fmt.Errorf("registry mirror: %w", err)
+		}
+	}
+	if builder.PlainHTTP(r.RegistryStr()) {
+		return name.NewRepository(r.Name(), name.Insecure)
+	}
+	return r, nil
+}
+
+func (s store) options(ctx context.Context) []remote.Option {
+	return []remote.Option{
+		remote.WithContext(ctx), remote.WithTransport(s.transport),
+		remote.WithAuthFromKeychain(authn.DefaultKeychain),
+	}
+}
+
+// find gives the digest of what a pin names in a repository, empty where it is not there.
+func (s store) find(ctx context.Context, repository string, p Pin) (string, error) {
+	ref, err := s.reference(repository, p)
+	if err != nil {
+		return "", err
+	}
+	desc, err := remote.Head(ref, s.options(ctx)...)
+	if notFound(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", explain(repository, ref.Context(), err)
+	}
+	return desc.Digest.String(), nil
+}
+
+// reference names a pin's content in a repository, by digest where it has one.
+func (s store) reference(repository string, p Pin) (name.Reference, error) {
+	r, err := locate(repository, s.mirror)
+	if err != nil {
+		return nil, err
+	}
+	if p.Digest != "" {
+		if _, err := v1.NewHash(p.Digest); err != nil {
+			return nil, fmt.Errorf("image %s: %w", p.Reference(), err)
+		}
+		return r.Digest(p.Digest), nil
+	}
+	if _, err := name.NewTag(r.Name() + ":" + p.Tag); err != nil {
+		return nil, fmt.Errorf("image %s: %w", p.Reference(), err)
+	}
+	return r.Tag(p.Tag), nil
+}
+
+// copy brings the content that a pin names from another repository to the pin's own, under its tag.
+func (s store) copy(ctx context.Context, from string, p Pin) error {
+	source, err := s.reference(from, p)
+	if err != nil {
+		return err
+	}
+	desc, err := remote.Get(source, s.options(ctx)...)
+	if err != nil {
+		return explain(from, source.Context(), err)
+	}
+	if err := s.mayTag(ctx, p); err != nil {
+		return err
+	}
+	target, err := s.target(p)
+	if err != nil {
+		return err
+	}
+	pusher, err := remote.NewPusher(s.options(ctx)...)
+	if err != nil {
+		return err
+	}
+	return explain(p.Repository, target.Context(), pusher.Push(ctx, target, desc))
+}
+
+// tag gives content that is in the pin's repository its tag.
+func (s store) tag(ctx context.Context, p Pin) error {
+	if err := s.mayTag(ctx, p); err != nil {
+		return err
+	}
+	content, err := s.reference(p.Repository, p)
+	if err != nil {
+		return err
+	}
+	desc, err := remote.Get(content, s.options(ctx)...)
+	if err != nil {
+		return explain(p.Repository, content.Context(), err)
+	}
+	return explain(p.Repository, content.Context(), remote.Tag(content.Context().Tag(p.Tag), desc, s.options(ctx)...))
+}
+
+// mayTag refuses to move a tag.
+func (s store) mayTag(ctx context.Context, p Pin) error {
+	if p.Tag == "" {
+		return nil
+	}
+	existing, err := s.find(ctx, p.Repository, Pin{Tag: p.Tag})
+	if err != nil {
+		return err
+	}
+	if existing != "" && existing != p.Digest {
+		return &TagTakenError{Repository: p.Repository, Tag: p.Tag, Existing: existing, Digest: p.Digest}
+	}
+	return nil
+}
+
+// target is what a pin's content is pushed as: its tag, or where it has none its digest.
+func (s store) target(p Pin) (name.Reference, error) {
+	if p.Tag != "" {
+		p.Digest = ""
+	}
+	return s.reference(p.Repository, p)
+}
+
+func notFound(err error) bool {
+	var e *transport.Error
+	return errors.As(err, &e) && e.StatusCode == http.StatusNotFound
+}
+
+// explain says which registry an error came from, and of what kind it is.
+func explain(repository string, r name.Repository, err error) error {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	var e *transport.Error
+	switch {
+	case !errors.As(err, &e):
+		return &UnreachableError{Registry: r.RegistryStr(), Repository: repository, Err: err}
+	case e.StatusCode == http.StatusUnauthorized || e.StatusCode == http.StatusForbidden:
+		return &UnauthorizedError{Registry: r.RegistryStr(), Repository: repository, Err: err}
+	}
+	return fmt.Errorf("registry %s, %s: %w", r.RegistryStr(), repository, err)
+}
