@@ -40,7 +40,23 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == holdArg {
 		hold(os.Args[2])
 	}
+	if len(os.Args) > 2 && os.Args[1] == "inside" {
+		inside(os.Args[2])
+	}
 	os.Exit(m.Run())
+}
+
+// inside is what a RUN step does in TestRunSteps.
+func inside(what string) {
+	if what == "fail" {
+		fmt.Println("this went wrong")
+		os.Exit(3)
+	}
+	if err := os.WriteFile("/made", nil, 0o644); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	os.Exit(0)
 }
 
 // open starts the embedded engine, or says why this machine cannot.

@@ -1,16 +1,13 @@
 package builder
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -27,29 +24,6 @@ func TestNamedBuildKitThatDoesNotAnswerIsAnError(t *testing.T) {
 	if !errors.As(err, &got) || got.Address != addr || got.From != "$BUILDKIT_HOST" {
 		t.Fatalf("%T: %v", err, err)
 	}
-}
-
-// The user's own BuildKit: an engine behind a unix socket, so that all but the embedding is real.
-func TestBuildWithNamedBuildKit(t *testing.T) {
-	addr := exposeEngine(t)
-	t.Setenv("BUILDKIT_HOST", addr)
-	b, err := Find(t.Context(), Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	if want := "BuildKit at " + addr + " ($BUILDKIT_HOST)"; b.Describe() != want {
-		t.Errorf("%q, want %q", b.Describe(), want)
-	}
-	repository := startRegistry(t) + "/myapp"
-	res, err := b.Build(t.Context(), Request{
-		Context:    write(t, t.TempDir(), map[string]string{"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"}),
-		Repository: repository,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	pull(t, repository, res.Digest)
 }
 
 func TestFindFallsBackToTheEmbeddedEngine(t *testing.T) {
@@ -103,23 +77,6 @@ func TestDockerEndpoint(t *testing.T) {
 	}
 }
 
-func TestSecondBuildWaits(t *testing.T) {
-	state := t.TempDir()
-	open(t, Options{State: state})
-	ctx, cancel := context.WithCancel(t.Context())
-	var said []string
-	_, err := Find(ctx, Options{Address: Embedded, State: state, Notify: func(s string) {
-		said = append(said, s)
-		cancel()
-	}})
-	if !errors.Is(err, context.Canceled) {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]string{"another build uses " + state + ", waiting for it"}, said); diff != "" {
-		t.Error(diff)
-	}
-}
-
 // holdArg makes the test binary a parent that waits with a running engine.
 const holdArg = "hold-engine"
 
@@ -133,71 +90,6 @@ func hold(state string) {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	b.Close()
 	os.Exit(0)
-}
-
-func TestEngineEndsWithItsParent(t *testing.T) {
-	state := t.TempDir()
-	open(t, Options{}) // skips where the engine cannot run
-	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", holdArg, state)
-	if _, err := cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if line, err := bufio.NewReader(out).ReadString('\n'); line != "up\n" {
-		t.Fatal(line, err)
-	}
-	if err := cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = cmd.Wait()
-	lock, err := lockState(t.Context(), state, Options{}) // returns when nobody holds it any more
-	if err != nil {
-		t.Fatal(err)
-	}
-	lock.Close()
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(string(mounts), state) {
-		t.Error("mounts were left on the machine")
-	}
-}
-
-// exposeEngine gives the address of a BuildKit that serves one client.
-func exposeEngine(t *testing.T) string {
-	t.Helper()
-	open(t, Options{}) // skips where the engine cannot run
-	e, err := startEngine(t.Context(), Options{State: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "b.sock")
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
-		go func() { _, _ = io.Copy(e.conn, c) }()
-		_, _ = io.Copy(c, e.conn)
-	}()
-	t.Cleanup(func() {
-		l.Close()
-		if err := e.close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return "unix://" + path
 }
 
 func TestPlainHTTP(t *testing.T) {

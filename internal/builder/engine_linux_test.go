@@ -1,0 +1,172 @@
+package builder
+
+import (
+	"bufio"
+	"context"
+	"debug/elf"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// The user's own BuildKit: an engine behind a unix socket, so that all but the embedding is real.
+func TestBuildWithNamedBuildKit(t *testing.T) {
+	addr := exposeEngine(t)
+	t.Setenv("BUILDKIT_HOST", addr)
+	b, err := Find(t.Context(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if want := "BuildKit at " + addr + " ($BUILDKIT_HOST)"; b.Describe() != want {
+		t.Errorf("%q, want %q", b.Describe(), want)
+	}
+	repository := startRegistry(t) + "/myapp"
+	res, err := b.Build(t.Context(), Request{
+		Context:    write(t, t.TempDir(), map[string]string{"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"}),
+		Repository: repository,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pull(t, repository, res.Digest)
+}
+
+func TestSecondBuildWaits(t *testing.T) {
+	state := t.TempDir()
+	open(t, Options{State: state})
+	ctx, cancel := context.WithCancel(t.Context())
+	var said []string
+	_, err := Find(ctx, Options{Address: Embedded, State: state, Notify: func(s string) {
+		said = append(said, s)
+		cancel()
+	}})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"another build uses " + state + ", waiting for it"}, said); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestEngineEndsWithItsParent(t *testing.T) {
+	state := t.TempDir()
+	open(t, Options{}) // skips where the engine cannot run
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", holdArg, state)
+	if _, err := cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "up\n" {
+		t.Fatal(line, err)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	lock, err := lockState(t.Context(), state, Options{}) // returns when nobody holds it any more
+	if err != nil {
+		t.Fatal(err)
+	}
+	lock.Close()
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(mounts), state) {
+		t.Error("mounts were left on the machine")
+	}
+}
+
+// exposeEngine gives the address of a BuildKit that serves one client.
+func exposeEngine(t *testing.T) string {
+	t.Helper()
+	open(t, Options{}) // skips where the engine cannot run
+	e, err := startEngine(t.Context(), Options{State: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "b.sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() { _, _ = io.Copy(e.conn, c) }()
+		_, _ = io.Copy(c, e.conn)
+	}()
+	t.Cleanup(func() {
+		l.Close()
+		if err := e.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return "unix://" + path
+}
+
+// The RUN steps run this test binary: it is static and so needs no base image.
+func TestRunSteps(t *testing.T) {
+	if path, reason := findRuntime(t.Context()); path == "" {
+		t.Skip("no RUN steps on this machine: ", reason)
+	}
+	if dynamic(t) {
+		t.Skip("this test binary needs a dynamic linker, which an image from scratch has not: CGO_ENABLED=0")
+	}
+	host := startRegistry(t)
+	dir := write(t, t.TempDir(), map[string]string{
+		"Dockerfile": "FROM scratch\nCOPY tool /tool\nRUN [\"/tool\", \"inside\", \"write\"]\n",
+		"Failing":    "FROM scratch\nCOPY tool /tool\nRUN [\"/tool\", \"inside\", \"fail\"]\n",
+	})
+	exe, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "tool"), exe, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	b := open(t, Options{})
+	res, err := b.Build(t.Context(), Request{Context: dir, Repository: host + "/myapp", Progress: t.Output()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files := fileNames(t, pull(t, host+"/myapp", res.Digest)); !slices.Contains(files, "made") {
+		t.Errorf("files %v, want one that RUN made", files)
+	}
+	var shown strings.Builder
+	_, err = b.Build(t.Context(), Request{Context: dir, Dockerfile: filepath.Join(dir, "Failing"), Repository: host + "/myapp", Progress: &shown})
+	got := (*BuildError)(nil)
+	if !errors.As(err, &got) || got.Line != 3 || !strings.HasSuffix(got.Step, "RUN [\"/tool\", \"inside\", \"fail\"]") || !slices.Contains(got.Log, "this went wrong") {
+		t.Errorf("%+v", err)
+	}
+	if !strings.Contains(shown.String(), "this went wrong") {
+		t.Error("the failing step's log was not shown:\n", shown.String())
+	}
+}
+
+func dynamic(t *testing.T) bool {
+	t.Helper()
+	f, err := elf.Open("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	return slices.ContainsFunc(f.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP })
+}
