@@ -18,6 +18,7 @@ import (
 	"go.etcd.io/etcd/server/v3/embed"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/component-base/version"
 
 	"slipway/sandbox/kubeconfig"
 	"slipway/sandbox/pki"
@@ -70,7 +71,7 @@ func Leaves() []pki.Leaf {
 
 // ControlPlane is one that runs.
 type ControlPlane struct {
-	// Config is for clients of this process, which may do everything.
+	// Config is for the simulated nodes. It may do everything.
 	Config *rest.Config
 	// Failed receives what a component ended with, unasked.
 	Failed <-chan error
@@ -93,6 +94,9 @@ type group struct {
 // Start returns when the API server is ready and the others run. The end of ctx ends the API
 // server's clients, which go first in any case; Stop, needed after an error too, ends everything.
 func Start(ctx context.Context, o Options) (*ControlPlane, error) {
+	// Clients take their name from that of the program, when they are made, which for controllers is
+	// late. It is what managedFields show: here the same as in any other cluster.
+	os.Args[0] = "kube-controller-manager"
 	failed := make(chan error, 8)
 	c := &ControlPlane{options: o, failed: failed, Failed: failed}
 	c.clients.ctx, c.clients.stop = context.WithCancel(ctx)
@@ -187,6 +191,7 @@ func (c *ControlPlane) config() (*rest.Config, error) {
 	}
 	cfg.QPS, cfg.Burst = 200, 400
 	cfg.ContentType = "application/vnd.kubernetes.protobuf"
+	cfg.UserAgent = "kubelet/" + version.Get().GitVersion
 	return cfg, nil
 }
 

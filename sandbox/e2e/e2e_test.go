@@ -156,10 +156,16 @@ func TestSandbox(t *testing.T) {
 			t.Errorf("before %+v, after %+v", first, p.state)
 		}
 		// With the old client certificate: a kubeconfig that somebody copied stays valid.
-		if _, err := prod.AppsV1().Deployments("prod").Get(t.Context(), "myapp", metav1.GetOptions{}); err != nil {
-			t.Error(err)
-		}
 		checkPodIsMade(t, prod)
+		d, err := prod.AppsV1().Deployments("prod").Get(t.Context(), "myapp", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range d.ManagedFields {
+			if f.Subresource == "status" && f.Manager != "kube-controller-manager" {
+				t.Errorf("the status belongs to %q", f.Manager)
+			}
+		}
 	})
 
 	t.Run("SIGTERM stops it, in order and soon", func(t *testing.T) {
