@@ -24,6 +24,7 @@ import (
 	"slipway/sandbox/pki"
 	"slipway/sandbox/registry"
 	"slipway/sandbox/tenant"
+	"slipway/sandbox/volume"
 )
 
 const logLimit = 16 << 20
@@ -235,6 +236,10 @@ func (s *sandbox) populate(ctx context.Context, cp *controlplane.ControlPlane) e
 	if err != nil {
 		return err
 	}
+	life, wg := cp.Clients()
+	if err := volume.Start(life, wg, client); err != nil {
+		return fmt.Errorf("volumes: %w", err)
+	}
 	var g errgroup.Group
 	g.Go(func() error {
 		if err := tenant.Ensure(ctx, client); err != nil {
@@ -244,7 +249,6 @@ func (s *sandbox) populate(ctx context.Context, cp *controlplane.ControlPlane) e
 		return nil
 	})
 	g.Go(func() error {
-		life, wg := cp.Clients()
 		err := node.Start(life, wg, node.Options{
 			Config: cp.Config, Count: s.nodes, Registry: s.state().Registry,
 			CertFile: s.keys.Cert(controlplane.Kubelet), KeyFile: s.keys.Key(controlplane.Kubelet),

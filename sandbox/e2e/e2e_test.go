@@ -19,6 +19,7 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
@@ -103,6 +104,7 @@ func (p *process) client(contextName string) kubernetes.Interface {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	cfg.QPS = -1
 	c, err := kubernetes.NewForConfig(cfg)
 	if err != nil {
 		p.t.Fatal(err)
@@ -130,6 +132,9 @@ func TestSandbox(t *testing.T) {
 		}
 	})
 	t.Run("an editor of prod deploys to prod only", func(t *testing.T) {
+		if _, err := prod.CoreV1().PersistentVolumeClaims("prod").Create(t.Context(), claim(), metav1.CreateOptions{}); err != nil {
+			t.Error(err)
+		}
 		if _, err := prod.AppsV1().Deployments("prod").Create(t.Context(), deployment(), metav1.CreateOptions{}); err != nil {
 			t.Error(err)
 		}
@@ -257,7 +262,7 @@ func checkWeb(t *testing.T, s datadir.State) {
 	}
 }
 
-// checkPodIsMade: controllers and scheduler act on what was created before the restart.
+// checkPodIsMade: controllers, scheduler and volumes act on what was created before the restart.
 func checkPodIsMade(t *testing.T, c kubernetes.Interface) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -282,8 +287,23 @@ func deployment() *appsv1.Deployment {
 			Selector: &metav1.LabelSelector{MatchLabels: labels},
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: labels},
-				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "myapp", Image: "registry.example/none:1"}}},
+				Spec: corev1.PodSpec{
+					Containers: []corev1.Container{{Name: "myapp", Image: "registry.example/none:1"}},
+					Volumes: []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{
+						PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}}}},
+				},
 			},
+		},
+	}
+}
+
+// claim has no class: the default one serves it.
+func claim() *corev1.PersistentVolumeClaim {
+	return &corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{Name: "data"},
+		Spec: corev1.PersistentVolumeClaimSpec{
+			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+			Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}},
 		},
 	}
 }

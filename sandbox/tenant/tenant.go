@@ -25,6 +25,9 @@ func User(name string) string { return name + "-user" }
 func Ensure(ctx context.Context, client kubernetes.Interface) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
+	if _, err := client.RbacV1().ClusterRoles().Create(ctx, metricsReader(), metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+		return err
+	}
 	for _, name := range Names {
 		// Tried again, since it may be on its way out, deleted just before the last stop, and
 		// since the controllers that complete it have only started.
@@ -73,5 +76,18 @@ func binding(name string) *rbacv1.RoleBinding {
 		ObjectMeta: metav1.ObjectMeta{Name: User(name), Namespace: name},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "edit"},
 		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: User(name)}},
+	}
+}
+
+// metricsReader lets whoever may view pods see what they use ("kubectl top"): metrics-server brings
+// the same role with it.
+func metricsReader() *rbacv1.ClusterRole {
+	return &rbacv1.ClusterRole{
+		ObjectMeta: metav1.ObjectMeta{Name: "system:aggregated-metrics-reader", Labels: map[string]string{
+			"rbac.authorization.k8s.io/aggregate-to-view":  "true",
+			"rbac.authorization.k8s.io/aggregate-to-edit":  "true",
+			"rbac.authorization.k8s.io/aggregate-to-admin": "true",
+		}},
+		Rules: []rbacv1.PolicyRule{{APIGroups: []string{"metrics.k8s.io"}, Resources: []string{"pods", "nodes"}, Verbs: []string{"get", "list", "watch"}}},
 	}
 }
