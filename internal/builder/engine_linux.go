@@ -64,7 +64,7 @@ func Engine(ctx context.Context, args []string) error {
 		return fmt.Errorf("read engine configuration: %w", err)
 	}
 	if cfg.Rootless && len(args) == 1 {
-		return becomeRoot()
+		return becomeRoot(cfg)
 	}
 	for _, fd := range []int{connFD, lockFD, statusFD} {
 		unix.CloseOnExec(fd) // a RUN step must not inherit them
@@ -80,8 +80,14 @@ func Engine(ctx context.Context, args []string) error {
 
 // becomeRoot waits until the parent has mapped our ids, then runs this program again: the first
 // exec in a new user namespace had an unmapped id and lost every capability.
-func becomeRoot() error {
+func becomeRoot(cfg engineConfig) error {
 	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
+		return err
+	}
+	// runc keeps its state in /run, which is not ours, unless it has this and is not called root.
+	run := filepath.Join(cfg.State, "run")
+	err := errors.Join(os.MkdirAll(run, 0o700), os.Setenv("XDG_RUNTIME_DIR", run), os.Setenv("USER", "slipway"))
+	if err != nil {
 		return err
 	}
 	return syscall.Exec("/proc/self/exe", append(os.Args, secondExec), os.Environ())
