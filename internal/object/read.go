@@ -56,12 +56,56 @@ func Read(r io.Reader, file string) ([]Object, error) {
 	return objects, nil
 }
 
-// Check reads a YAML stream as Read does, budgets included, but takes any content.
+// Check reads a YAML stream for syntax and budgets alone: any content will do.
 func Check(r io.Reader, file string) error {
-	return eachDocument(r, file, func(d *decoder, root *yaml.Node) error {
-		_, err := d.value(root, 0)
-		return err
-	})
+	return eachDocument(r, file, func(d *decoder, root *yaml.Node) error { return d.walk(root, 0) })
+}
+
+// FromJSON makes an object of its JSON.
+func FromJSON(text []byte, origin Origin) (Object, error) {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	var body map[string]any
+	if err := dec.Decode(&body); err != nil {
+		return Object{}, &ReadError{File: origin.File, Line: origin.Line, Err: err}
+	}
+	v, err := fromNumbers(body, 0)
+	if err != nil {
+		return Object{}, &ReadError{File: origin.File, Line: origin.Line, Err: err}
+	}
+	o := Object{Body: v.(map[string]any), Origin: origin}
+	if err := identity(o); err != nil {
+		return Object{}, &ReadError{File: origin.File, Line: origin.Line, Err: err}
+	}
+	return o, nil
+}
+
+// fromNumbers gives the numbers below v their type, in place.
+func fromNumbers(v any, depth int) (any, error) {
+	if depth > maxDepth {
+		return nil, fmt.Errorf("nested deeper than %d levels", maxDepth)
+	}
+	var err error
+	switch v := v.(type) {
+	case map[string]any:
+		for k, x := range v {
+			if v[k], err = fromNumbers(x, depth+1); err != nil {
+				return nil, err
+			}
+		}
+	case []any:
+		for i, x := range v {
+			if v[i], err = fromNumbers(x, depth+1); err != nil {
+				return nil, err
+			}
+		}
+	case json.Number:
+		if i, err := v.Int64(); err == nil {
+			return i, nil
+		}
+		return v.Float64()
+	}
+	return v, nil
 }
 
 func eachDocument(r io.Reader, file string, visit func(*decoder, *yaml.Node) error) error {
@@ -70,7 +114,7 @@ func eachDocument(r io.Reader, file string, visit func(*decoder, *yaml.Node) err
 		return &ReadError{File: file, Err: err}
 	}
 	if len(text) > maxBytes {
-		return &ReadError{File: file, Err: fmt.Errorf("larger than %d MiB", maxBytes>>20)}
+		return &ReadError{File: file, Err: overBudget{fmt.Sprintf("larger than %d MiB", maxBytes>>20)}}
 	}
 	d := &decoder{file: file}
 	stream := yaml.NewDecoder(bytes.NewReader(text))
@@ -84,7 +128,7 @@ func eachDocument(r io.Reader, file string, visit func(*decoder, *yaml.Node) err
 			return &ReadError{File: file, Line: syntaxLine(err, text), Err: syntaxMessage(err)}
 		}
 		if n > maxDocuments {
-			return d.fail(&doc, "more than %d documents", maxDocuments)
+			return d.over(&doc, "more than %d documents", maxDocuments)
 		}
 		if len(doc.Content) == 0 {
 			continue
@@ -93,6 +137,19 @@ func eachDocument(r io.Reader, file string, visit func(*decoder, *yaml.Node) err
 			return err
 		}
 	}
+}
+
+// ErrBudget says that a stream holds more than any honest one.
+var ErrBudget = errors.New("over budget")
+
+// overBudget is ErrBudget with what exactly was too much.
+type overBudget struct{ msg string }
+
+func (e overBudget) Error() string        { return e.msg }
+func (e overBudget) Is(target error) bool { return target == ErrBudget }
+
+func (d *decoder) over(n *yaml.Node, format string, args ...any) error {
+	return &ReadError{File: d.file, Line: n.Line, Err: overBudget{fmt.Sprintf(format, args...)}}
 }
 
 // decoder turns nodes into the values of an Object's Body.
@@ -170,14 +227,39 @@ func identity(o Object) error {
 	return fmt.Errorf("%s without %s", what, strings.Join(missing, ", "))
 }
 
-func (d *decoder) value(n *yaml.Node, depth int) (any, error) {
+// spend counts a node against the budgets.
+func (d *decoder) spend(n *yaml.Node, depth int) error {
 	if depth > maxDepth {
-		return nil, d.fail(n, "nested deeper than %d levels", maxDepth)
+		return d.over(n, "nested deeper than %d levels", maxDepth)
 	}
 	if d.inAlias > 0 {
 		if d.aliased++; d.aliased > maxAliased {
-			return nil, d.fail(n, "aliases stand for more than %d values", maxAliased)
+			return d.over(n, "aliases stand for more than %d values", maxAliased)
 		}
+	}
+	return nil
+}
+
+func (d *decoder) walk(n *yaml.Node, depth int) error {
+	if err := d.spend(n, depth); err != nil {
+		return err
+	}
+	if n.Kind == yaml.AliasNode {
+		d.inAlias++
+		defer func() { d.inAlias-- }()
+		return d.walk(n.Alias, depth+1)
+	}
+	for _, c := range n.Content {
+		if err := d.walk(c, depth+1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *decoder) value(n *yaml.Node, depth int) (any, error) {
+	if err := d.spend(n, depth); err != nil {
+		return nil, err
 	}
 	switch n.Kind {
 	case yaml.AliasNode:

@@ -1,0 +1,237 @@
+package render
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"slipway/internal/object"
+	"slipway/internal/project"
+)
+
+// tree writes files into a new folder; "-> x" makes a link.
+func treeOf(t testing.TB, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		p := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if target, ok := strings.CutPrefix(text, "-> "); ok {
+			err = os.Symlink(target, p)
+		} else {
+			err = os.WriteFile(p, []byte(text), 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func render(t *testing.T, dir, path string) (Result, error) {
+	t.Helper()
+	return Render(t.Context(), dir, project.Environment{Name: "env", Path: path})
+}
+
+func configMap(name string) string {
+	return "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: " + name + "\n"
+}
+
+// origins lists what came out and from where.
+func origins(r Result) []string {
+	var lines []string
+	for _, o := range r.Set.Objects() {
+		lines = append(lines, fmt.Sprintf("%s < %s", o.Ref(), o.Origin))
+	}
+	return lines
+}
+
+func TestPlainFolder(t *testing.T) {
+	dir := treeOf(t, map[string]string{
+		"k8s/b.yaml": configMap("b1") + "---\n" + configMap("b2"), "k8s/a.yml": configMap("a"),
+		"k8s/c.json":     `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c"}}`,
+		"k8s/sub/d.yaml": configMap("d"), "k8s/.hidden/e.yaml": configMap("e"), "k8s/README.md": "#", "k8s/.f.yaml": configMap("f"),
+		"k8s/own/kustomization.yaml": "resources: [x.yaml]", "k8s/chart/Chart.yaml": "name: x", "k8s/link.yaml": "-> ../other/g.yaml", "other/g.yaml": configMap("g"),
+		"k8s/round": "-> ../k8s",
+	})
+	r, err := render(t, dir, "k8s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"ConfigMap a < k8s/a.yml:1", "ConfigMap b1 < k8s/b.yaml:1", "ConfigMap b2 < k8s/b.yaml:6",
+		"ConfigMap c < k8s/c.json:1", "ConfigMap g < k8s/link.yaml:1", "ConfigMap d < k8s/sub/d.yaml:1",
+	}
+	if diff := cmp.Diff(want, origins(r)); diff != "" {
+		t.Error(diff)
+	}
+	wantWarnings := []string{
+		"k8s/chart is left out: it is a Helm chart", "k8s/own is left out: it has a kustomization of its own", "k8s/round is left out: it is a link to a folder",
+	}
+	if diff := cmp.Diff(wantWarnings, r.Warnings); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestKustomizeKeepsOriginsToItself(t *testing.T) {
+	files := map[string]string{
+		"k8s/base/kustomization.yaml": "resources: [all.yaml]\nsecretGenerator:\n- name: keys\n  literals: [a=b]\n",
+		"k8s/base/all.yaml":           configMap("one") + "---\n" + configMap("two") + "  annotations: {kept: yes please}\n",
+		"k8s/prod/kustomization.yaml": "namePrefix: prod-\nresources:\n- ../base\n- three.yaml\nconfigMapGenerator:\n- name: settings\n  literals: [x=y]",
+		"k8s/prod/three.yaml":         "\n\n" + configMap("three"),
+	}
+	want := []string{
+		"ConfigMap prod-one < k8s/base/all.yaml:1", "ConfigMap prod-settings-dtk8hdkg9k < k8s/prod/kustomization.yaml:6",
+		"ConfigMap prod-three < k8s/prod/three.yaml:3", "ConfigMap prod-two < k8s/base/all.yaml:6",
+		"Secret prod-keys-fm2mt62dt9 < k8s/base/kustomization.yaml:3",
+	}
+	r, err := render(t, treeOf(t, files), "k8s/prod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := origins(r)
+	if diff := cmp.Diff(len(want), len(got)); diff != "" {
+		t.Error(diff)
+	}
+	for i := range got { // hashes are Kustomize's business
+		if g, w := unhash(got[i]), unhash(want[i]); g != w {
+			t.Errorf("got %s, want %s", g, w)
+		}
+	}
+	for _, o := range r.Set.Objects() {
+		if o.Ref().Name == "prod-two" {
+			if diff := cmp.Diff(map[string]any{"kept": "yes please"}, o.Annotations()); diff != "" {
+				t.Error(diff)
+			}
+		} else if o.At("metadata", "annotations") != nil {
+			t.Errorf("%s has annotations: %v", o.Ref(), o.Annotations())
+		}
+	}
+	files["k8s/prod/kustomization.yaml"] += "\nbuildMetadata: [originAnnotations]\n"
+	if r, err = render(t, treeOf(t, files), "k8s/prod"); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.Set.Objects()[0].Annotations()["config.kubernetes.io/origin"]; got != "path: ../base/all.yaml\n" {
+		t.Errorf("asked for, yet: %q", got)
+	}
+	files["k8s/prod/kustomization.yaml"] = strings.Replace(files["k8s/prod/kustomization.yaml"], "originAnnotations", "managedByLabel", 1)
+	if r, err = render(t, treeOf(t, files), "k8s/prod"); err != nil {
+		t.Fatal(err)
+	}
+	if o := r.Set.Objects()[0]; o.At("metadata", "annotations") != nil || o.Labels()["app.kubernetes.io/managed-by"] == nil || o.Origin.Line != 1 {
+		t.Errorf("%v %v", o.Body, o.Origin)
+	}
+}
+
+// unhash cuts a generator's hash.
+func unhash(line string) string {
+	name, from, _ := strings.Cut(line, " < ")
+	for _, g := range []string{"prod-settings-", "prod-keys-"} {
+		if i := strings.Index(name, g); i >= 0 {
+			name = name[:i+len(g)]
+		}
+	}
+	return name + " < " + from
+}
+
+// An override that copies annotations must not copy the notes about origins.
+func TestOriginsAreNotCopied(t *testing.T) {
+	dir := treeOf(t, map[string]string{
+		"k/kustomization.yaml": `resources: [a.yaml]
+replacements:
+- source: {kind: ConfigMap, name: a, fieldPath: metadata.annotations}
+  targets:
+  - select: {kind: ConfigMap, name: b}
+    fieldPaths: [copied]
+    options: {create: true}
+`,
+		"k/a.yaml": configMap("a") + "  annotations: {x: y1}\n---\n" + configMap("b"),
+	})
+	r, err := render(t, dir, "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := r.Set.Objects()[1]
+	copied, _ := b.At("copied").(map[string]any)
+	if copied["x"] != "y1" || copied["config.kubernetes.io/origin"] != nil || b.Origin.Line != 7 {
+		t.Errorf("%v %v", b.Body, b.Origin)
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	dir := treeOf(t, map[string]string{
+		"base/kustomization.yaml":         "resources: [a.yaml]\n",
+		"base/a.yaml":                     configMap("a"),
+		"overlays/prod/kustomization.yml": "bases:\n- ../../base\ncommonLabels:\n  env: prod\n",
+	})
+	r, err := render(t, dir, "overlays/prod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"overlays/prod/kustomization.yml:1: bases is deprecated: write resources",
+		"overlays/prod/kustomization.yml:3: commonLabels is deprecated: it also writes selectors, which cannot change later: write labels with includeSelectors: false",
+	}
+	if diff := cmp.Diff(want, r.Warnings); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestRenderTwiceIsEqual(t *testing.T) {
+	var texts [2]strings.Builder
+	for i := range texts {
+		for _, env := range []string{"dev", "staging", "prod"} {
+			r, err := render(t, "../../examples/myapp", "k8s/overlays/"+env)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := object.WriteYAML(&texts[i], r.Set); err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintln(&texts[i], origins(r))
+		}
+	}
+	if diff := cmp.Diff(texts[0].String(), texts[1].String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestRenderSideBySide(t *testing.T) {
+	custom := treeOf(t, map[string]string{
+		"k/kustomization.yaml": "resources: [a.yaml]\nopenapi: {path: schema.json}\n",
+		"k/a.yaml":             configMap("a"), "k/schema.json": `{"definitions": {}}`,
+	})
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			dir, path := "../../examples/myapp", "k8s/overlays/prod"
+			if i%4 == 0 {
+				dir, path = custom, "k"
+			}
+			if _, err := render(t, dir, path); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+func TestRenderStopsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, path := range []string{"k8s/overlays/dev", "k8s/base"} {
+		if _, err := Render(ctx, "../../examples/myapp", project.Environment{Name: "dev", Path: path}); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
