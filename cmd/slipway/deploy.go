@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"slipway/internal/cluster"
 	"slipway/internal/deploy"
 	"slipway/internal/release"
 )
@@ -33,7 +34,7 @@ func actFlags(cmd *cobra.Command) *actOptions {
 }
 
 func (o *actOptions) options() deploy.Options {
-	return deploy.Options{Who: who(), Timeout: o.timeout, Force: o.force, NoRollback: o.noRollback}
+	return deploy.Options{Who: who(), Timeout: o.timeout, NoRollback: o.noRollback}
 }
 
 func newDeployCommand(a *app) *cobra.Command {
@@ -66,7 +67,7 @@ func runDeploy(ctx context.Context, a *app, name string, o *actOptions) error {
 
 // propose plans, shows, asks and applies: what deploy, rollback and delete have in common.
 func (a *app) propose(ctx context.Context, t deploy.Target, prepared deploy.Prepared, o *actOptions) error {
-	proposal, err := deploy.Plan(ctx, t, prepared)
+	proposal, err := deploy.Plan(ctx, t, prepared, deploy.PlanOptions{Force: o.force})
 	if err != nil {
 		return err
 	}
@@ -115,14 +116,14 @@ func (a *app) show(t deploy.Target, p deploy.Proposal, o *actOptions) error {
 // report prints the outcome.
 func (a *app) report(t deploy.Target, rel release.Release, o *actOptions, text string) error {
 	if *o.out == asJSON {
-		return a.json(rel.Summary())
+		return a.json(rel.Summary)
 	}
 	fmt.Fprintf(a.stdout, "%s  release %d  %s\n", t.Environment.Name, rel.Revision, text)
 	return nil
 }
 
 // printEvidence shows why a release failed.
-func printEvidence(w io.Writer, failures []release.Evidence) {
+func printEvidence(w io.Writer, failures []cluster.Evidence) {
 	for _, f := range failures {
 		fmt.Fprintf(w, "\n✗ %s  %s\n", f.Ref, f.Cause)
 		if at := f.Origin.String(); at != "" {
@@ -151,6 +152,9 @@ func printEvidence(w io.Writer, failures []release.Evidence) {
 		which := "log"
 		if f.Previous {
 			which = "log of the run before"
+		}
+		for _, n := range f.Notes {
+			fmt.Fprintf(w, "    note  %s\n", n)
 		}
 		for _, l := range f.LogLines {
 			fmt.Fprintf(w, "    %s  %s\n", which, l)

@@ -35,7 +35,7 @@ func runHistory(ctx context.Context, a *app, name string, out format) error {
 	}
 	if out == asJSON {
 		for _, rel := range history {
-			if err := a.json(rel.Summary()); err != nil {
+			if err := a.json(rel); err != nil {
 				return err
 			}
 		}

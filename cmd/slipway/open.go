@@ -33,17 +33,32 @@ func (a *app) source(ctx context.Context) (project.Source, error) {
 	for _, n := range p.Notes {
 		a.warn("note: %s", n)
 	}
-	state, err := git.Open(ctx, p.Dir)
+	repository, err := git.Open(ctx, p.Dir)
 	if errors.Is(err, git.ErrNone) {
-		a.warn("note: %s is in no Git repository: images get no commit tag, and nothing tells releases apart but their content", p.Dir)
+		a.warn("note: %s is in no Git repository: no commit names what is deployed, and no image can be built", p.Dir)
 		return project.Source{Project: p, Dirty: true}, nil
 	} else if err != nil {
 		return project.Source{}, err
 	}
+	state, err := repository.State(ctx)
+	if err != nil {
+		return project.Source{}, err
+	}
 	return project.Source{
-		Project: p, Commit: state.Commit, Tag: state.Tag(), Dirty: state.Dirty,
+		Project: p, Commit: state.Commit, Tag: tag(state), Dirty: state.Dirty,
 		Remote: state.Remote, Time: state.Time.Unix(),
 	}, nil
+}
+
+// tag is the image tag that a state earns; a dirty tree's content is part of it.
+func tag(s git.State) string {
+	switch {
+	case s.Commit == "":
+		return ""
+	case s.Dirty:
+		return "sha-" + s.Short + "-" + s.Fingerprint
+	}
+	return "sha-" + s.Short
 }
 
 // target is one environment of the project with its cluster, which has not been asked anything yet.

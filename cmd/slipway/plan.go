@@ -40,7 +40,7 @@ func runPlan(ctx context.Context, a *app, name string, out format, exitCode bool
 	if err != nil {
 		return err
 	}
-	proposal, err := deploy.Plan(ctx, t, prepared)
+	proposal, err := deploy.Plan(ctx, t, prepared, deploy.PlanOptions{})
 	if err != nil {
 		return err
 	}

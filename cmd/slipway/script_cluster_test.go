@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -54,7 +55,7 @@ func cmdCluster(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	kind, nameOf, _ := strings.Cut(args[2], "/")
 	r, gvk := resource(ts, args[1], kind)
-	ctx := ts.Context()
+	ctx := context.Background()
 	switch args[0] {
 	case "get":
 		o, err := r.Get(ctx, nameOf, metav1.GetOptions{})
@@ -97,7 +98,7 @@ func cmdCluster(ts *testscript.TestScript, neg bool, args []string) {
 func printVersions(ts *testscript.TestScript, env string) {
 	for _, kind := range []string{"secret", "lease", "configmap", "service", "deployment", "replicaset"} {
 		r, gvk := resource(ts, env, kind)
-		l, err := r.List(ts.Context(), metav1.ListOptions{})
+		l, err := r.List(context.Background(), metav1.ListOptions{})
 		ts.Check(err)
 		for _, o := range l.Items {
 			fmt.Fprintln(ts.Stdout(), gvk.Kind, o.GetName(), o.GetResourceVersion())
@@ -150,10 +151,10 @@ func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
 	for {
 		var objects []unstructured.Unstructured
 		if nameOf == "*" {
-			l, err := r.List(ts.Context(), metav1.ListOptions{})
+			l, err := r.List(context.Background(), metav1.ListOptions{})
 			ts.Check(err)
 			objects = l.Items
-		} else if o, err := r.Get(ts.Context(), nameOf, metav1.GetOptions{}); err == nil {
+		} else if o, err := r.Get(context.Background(), nameOf, metav1.GetOptions{}); err == nil {
 			objects = append(objects, *o)
 		}
 		last = ""

@@ -59,7 +59,7 @@ func TestScripts(t *testing.T) {
 func setup(env *testscript.Env) error {
 	prefix := sandboxtest.Name("t")
 	kubeconfig := filepath.Join(env.WorkDir, "kubeconfig")
-	if err := shared.Project(env.T().(interface{ Context() context.Context }).Context(), prefix, kubeconfig, "dev", "staging", "prod"); err != nil {
+	if err := shared.Project(context.Background(), prefix, kubeconfig, "dev", "staging", "prod"); err != nil {
 		return err
 	}
 	cache, err := filepath.Abs(filepath.Join(os.TempDir(), fmt.Sprintf("slipway-test-cache-%d", os.Getpid())))

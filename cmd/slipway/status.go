@@ -83,7 +83,7 @@ func (a *app) stand(ctx context.Context, src project.Source, env project.Environ
 	} else if err != nil {
 		return s, err
 	}
-	summary := rel.Summary()
+	summary := rel.Summary
 	s.Release = &summary
 	s.Healthy, s.Health, err = deploy.Health(ctx, t, rel)
 	return s, err

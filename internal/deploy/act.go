@@ -22,7 +22,7 @@ func (t Target) act(ctx context.Context, p Proposal, o Options, rel *release.Rel
 			continue
 		}
 		if c.Stage != stage {
-			if err := t.settled(ctx, applied, o); err != nil {
+			if err := t.settled(ctx, applied); err != nil {
 				return err
 			}
 			stage, applied = c.Stage, nil
@@ -30,24 +30,24 @@ func (t Target) act(ctx context.Context, p Proposal, o Options, rel *release.Rel
 		if c.Action != plan.Create && c.Action != plan.Update {
 			continue
 		}
-		if err := t.applyOne(ctx, c, p.Prepared.Set, o); err != nil {
+		if err := t.applyOne(ctx, c, p); err != nil {
 			return err
 		}
 		applied = append(applied, c.Ref)
 		rel.Applied = append(rel.Applied, c.Ref)
 	}
-	if err := t.watch(ctx, p.Prepared.Set, o); err != nil {
+	if err := t.watch(ctx, p.objects, o); err != nil {
 		return err
 	}
 	return t.prune(ctx, deletes, o, rel)
 }
 
-func (t Target) applyOne(ctx context.Context, c plan.Change, set object.Set, o Options) error {
-	obj, ok := set.Get(c.Ref)
+func (t Target) applyOne(ctx context.Context, c plan.Change, p Proposal) error {
+	obj, ok := p.objects.Get(c.Ref)
 	if !ok {
 		return fmt.Errorf("apply %s: the plan names an object that is not in the set", c.Ref)
 	}
-	if _, err := t.Cluster.Apply(ctx, obj, cluster.ApplyOptions{Force: o.Force}); err != nil {
+	if _, err := t.Cluster.Apply(ctx, obj, cluster.ApplyOptions{Force: p.force}); err != nil {
 		return err
 	}
 	t.say(Act, &c.Ref, "%sd", c.Action)
@@ -56,7 +56,7 @@ func (t Target) applyOne(ctx context.Context, c plan.Change, set object.Set, o O
 
 // settled waits for what later stages stand on: definitions that must be served, namespaces that
 // must exist.
-func (t Target) settled(ctx context.Context, applied []object.Ref, o Options) error {
+func (t Target) settled(ctx context.Context, applied []object.Ref) error {
 	var ground []object.Ref
 	for _, r := range applied {
 		if r.Kind == "CustomResourceDefinition" || r.Kind == "Namespace" {
@@ -79,7 +79,7 @@ func (t Target) watch(ctx context.Context, set object.Set, o Options) error {
 func (t Target) prune(ctx context.Context, deletes []plan.Change, o Options, rel *release.Release) error {
 	var gone []object.Ref
 	for _, c := range deletes {
-		if err := t.Cluster.Delete(ctx, c.Ref); err != nil {
+		if err := t.Cluster.Delete(ctx, c.Ref, cluster.DeleteOptions{}); err != nil {
 			return err
 		}
 		t.say(Prune, &c.Ref, "deleted")

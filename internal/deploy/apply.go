@@ -19,8 +19,6 @@ type Options struct {
 	Who string
 	// Timeout bounds the watch; 0 takes what the objects themselves allow.
 	Timeout time.Duration
-	// Force takes fields over from other managers.
-	Force bool
 	// NoRollback leaves a release that fails as it is, for somebody to look at.
 	NoRollback bool
 }
@@ -75,13 +73,23 @@ func Apply(ctx context.Context, t Target, p Proposal, o Options) (release.Releas
 	if err := t.admit(ctx, p); err != nil {
 		return release.Release{}, err
 	}
-	lock, err := t.Cluster.Lock(ctx, t.Records().LockName(), cluster.Holder{Who: o.Who}, func(m string) { t.say(Lock, nil, "%s", m) })
+	lock, err := t.Cluster.Lock(ctx, t.Records().LockName(), cluster.Holder{Who: o.Who, Doing: "deploy " + p.Prepared.Tag})
 	if err != nil {
 		return release.Release{}, err
 	}
-	defer lock.Unlock()
-	ctx = lock.Context()
-	if err := t.unchanged(ctx, p); err != nil {
+	if lock.TookOver != nil {
+		t.say(Lock, nil, "took over from %s, who is gone", lock.TookOver)
+	}
+	rel, err := t.applyLocked(lock.Context(), p, o)
+	if uerr := lock.Unlock(ctx); uerr != nil {
+		t.say(Lock, nil, "warning: the lock stays until it runs out: %v", uerr)
+	}
+	return rel, err
+}
+
+func (t Target) applyLocked(ctx context.Context, p Proposal, o Options) (release.Release, error) {
+	p, err := t.again(ctx, p)
+	if err != nil {
 		return release.Release{}, err
 	}
 	rel, err := t.carryOut(ctx, p, o)
@@ -91,7 +99,7 @@ func Apply(ctx context.Context, t Target, p Proposal, o Options) (release.Releas
 	}
 	bad := &UnhealthyError{Environment: t.Environment.Name, Release: rel, Cause: sick}
 	if t.Environment.Class != project.Local && !o.NoRollback {
-		bad.RolledBack, bad.RollbackErr = t.goBack(ctx, o)
+		bad.RolledBack, bad.RollbackErr = t.goBack(ctx, p.force, o)
 	}
 	return rel, bad
 }
@@ -111,13 +119,13 @@ func (t Target) admit(ctx context.Context, p Proposal) error {
 }
 
 // goBack deploys the last healthy release, under the lock that its caller holds.
-func (t Target) goBack(ctx context.Context, o Options) (*release.Release, error) {
+func (t Target) goBack(ctx context.Context, force bool, o Options) (*release.Release, error) {
 	prepared, err := Recorded(ctx, t, 0)
 	if err != nil {
 		return nil, err
 	}
 	t.say(Rollback, nil, "going back to release %d (%s)", prepared.RollbackOf, prepared.Tag)
-	proposal, err := Plan(ctx, t, prepared)
+	proposal, err := Plan(ctx, t, prepared, PlanOptions{Force: force})
 	if err != nil {
 		return nil, err
 	}
@@ -158,11 +166,14 @@ func (t Target) carryOut(ctx context.Context, p Proposal, o Options) (release.Re
 }
 
 func (t Target) intent(p Proposal, o Options) release.Release {
-	return release.Release{
+	summary := release.Summary{
 		Project: t.Source.Project.Name, Environment: t.Environment.Name,
 		Commit: p.Prepared.Commit, Tag: p.Prepared.Tag, Dirty: p.Prepared.Dirty,
 		Who: o.Who, Started: time.Now().UTC(), Digest: p.Plan.Digest,
-		Images: p.Prepared.Images, Objects: p.Prepared.Set, RollbackOf: p.Prepared.RollbackOf,
+		Images: p.Prepared.Images, RollbackOf: p.Prepared.RollbackOf,
+	}
+	return release.Release{
+		Summary: summary, Objects: p.Prepared.Set,
 		Owned: union(p.Latest.Owned, p.Prepared.Set.Refs()),
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"slipway/internal/cluster"
+	"slipway/internal/object"
 	"slipway/internal/plan"
 	"slipway/internal/release"
 )
@@ -15,6 +17,10 @@ type Proposal struct {
 	Plan     plan.Plan
 	// Latest is the release that the plan starts from; the zero value when there is none.
 	Latest release.Release
+	// objects are what is to be applied: the prepared ones, in their namespaces, with the replicas
+	// that an autoscaler has set.
+	objects object.Set
+	force   bool
 }
 
 // Done says that nothing is left to do: nothing changes, and the last release that says so is healthy.
@@ -22,8 +28,14 @@ func (p Proposal) Done() bool {
 	return p.Plan.Empty() && p.Plan.Complete && p.Latest.Status == release.Healthy
 }
 
+// PlanOptions say how to plan.
+type PlanOptions struct {
+	// Force plans to take over fields that other managers own.
+	Force bool
+}
+
 // Plan compares what is prepared with the cluster. It writes nothing.
-func Plan(ctx context.Context, t Target, p Prepared) (Proposal, error) {
+func Plan(ctx context.Context, t Target, p Prepared, o PlanOptions) (Proposal, error) {
 	latest, err := t.latest(ctx)
 	if err != nil {
 		return Proposal{}, err
@@ -31,7 +43,7 @@ func Plan(ctx context.Context, t Target, p Prepared) (Proposal, error) {
 	if p.Set, err = t.Cluster.Place(ctx, p.Set); err != nil {
 		return Proposal{}, err
 	}
-	observed, err := t.Cluster.Observe(ctx, p.Set, latest.Owned)
+	observed, err := t.Cluster.Observe(ctx, p.Set, latest.Owned, cluster.ObserveOptions{Force: o.Force})
 	if err != nil {
 		return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)
 	}
@@ -39,22 +51,31 @@ func Plan(ctx context.Context, t Target, p Prepared) (Proposal, error) {
 		Environment: t.Environment.Name, Commit: p.Commit, Base: latest.Digest,
 		Desired: p.Set, Observed: observed, Owned: latest.Owned,
 	})
-	return Proposal{Prepared: p, Plan: made, Latest: latest}, nil
+	proposal := Proposal{Prepared: p, Plan: made, Latest: latest, force: o.Force}
+	for _, seen := range observed {
+		if seen.Desired.Body == nil {
+			continue
+		}
+		if err := proposal.objects.Add(seen.Desired); err != nil {
+			return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)
+		}
+	}
+	return proposal, nil
 }
 
-// unchanged makes the plan once more, under the lock: what was consented to is what is done.
-func (t Target) unchanged(ctx context.Context, p Proposal) error {
-	now, err := Plan(ctx, t, p.Prepared)
+// again makes the plan once more, under the lock: what was consented to is what is done.
+func (t Target) again(ctx context.Context, p Proposal) (Proposal, error) {
+	now, err := Plan(ctx, t, p.Prepared, PlanOptions{Force: p.force})
 	if err != nil {
-		return err
+		return now, err
 	}
 	if now.Latest.Revision != p.Latest.Revision {
-		return fmt.Errorf("%w: release %d of %s came in between", plan.ErrStale, now.Latest.Revision, t.Environment.Name)
+		return now, fmt.Errorf("%w: release %d of %s came in between", plan.ErrStale, now.Latest.Revision, t.Environment.Name)
 	}
 	if !now.Plan.Equal(p.Plan) {
-		return fmt.Errorf("%w: objects of %s were changed since", plan.ErrStale, t.Environment.Name)
+		return now, fmt.Errorf("%w: objects of %s were changed since", plan.ErrStale, t.Environment.Name)
 	}
-	return nil
+	return now, nil
 }
 
 func isNone(err error) bool { return errors.Is(err, release.ErrNone) }

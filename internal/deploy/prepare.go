@@ -91,11 +91,7 @@ func Recorded(ctx context.Context, t Target, revision int) (Prepared, error) {
 	if err != nil {
 		return Prepared{}, err
 	}
-	set, err := rel.Set()
-	if err != nil {
-		return Prepared{}, fmt.Errorf("read release %d of %s: %w", rel.Revision, t.Environment.Name, err)
-	}
-	return Prepared{Set: set, Images: rel.Images, Commit: rel.Commit, Tag: rel.Tag, Dirty: rel.Dirty, RollbackOf: rel.Revision}, nil
+	return Prepared{Set: rel.Objects, Images: rel.Images, Commit: rel.Commit, Tag: rel.Tag, Dirty: rel.Dirty, RollbackOf: rel.Revision}, nil
 }
 
 // NoHealthyError says that there is nothing to go back to.
