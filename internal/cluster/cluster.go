@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/discovery"
@@ -25,6 +26,7 @@ import (
 	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/tools/clientcmd"
 	clientapi "k8s.io/client-go/tools/clientcmd/api"
+	"k8s.io/klog/v2"
 )
 
 // Manager is the field manager of everything that we apply.
@@ -32,6 +34,10 @@ const Manager = "slipway"
 
 // sandboxExtension is the kubeconfig extension by which a cluster says that it is a sandbox.
 const sandboxExtension = "slipway.dev/sandbox"
+
+// quiet keeps client-go from writing to standard error by itself: what it complains about comes
+// back as errors too.
+var quiet = sync.OnceFunc(func() { klog.SetLogger(logr.Discard()) })
 
 // Options says which cluster to open.
 type Options struct {
@@ -76,6 +82,7 @@ type Sandbox struct {
 
 // Open reads the kubeconfig and prepares the clients. It sends nothing over the network.
 func Open(o Options) (*Cluster, error) {
+	quiet()
 	raw, err := load(o.Kubeconfig)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,211 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func TestLock(t *testing.T) {
+	t.Parallel()
+	c := newPlace(t).editor
+	ada, err := c.Lock(t.Context(), "deploy", Holder{Who: "ada", Doing: "deploy sha-3f9c2e1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ada.TookOver != nil {
+		t.Errorf("a free lock was taken over from %v", ada.TookOver)
+	}
+	began := time.Now()
+	_, err = c.Lock(t.Context(), "deploy", Holder{Who: "bob"})
+	var locked *LockedError
+	if !errors.As(err, &locked) || locked.Holder.Who != "ada" || locked.Holder.Doing != "deploy sha-3f9c2e1" || locked.Since.IsZero() {
+		t.Fatalf("a second lock: %v", err)
+	}
+	if d := time.Since(began); d > 4*time.Second {
+		t.Errorf("it took %s to say so", d)
+	}
+	if h, held, err := c.Locked(t.Context(), "deploy"); err != nil || !held || h.Who != "ada" {
+		t.Errorf("locked: %v, %v, %v", h, held, err)
+	}
+	if err := ada.Unlock(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if ada.Context().Err() == nil {
+		t.Error("the context outlives the lock")
+	}
+	if _, held, err := c.Locked(t.Context(), "deploy"); err != nil || held {
+		t.Errorf("after unlocking: held %v, %v", held, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	bob, err := c.Lock(ctx, "deploy", Holder{Who: "bob"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel() // an interrupt must not keep the lock
+	if err := bob.Unlock(ctx); err != nil {
+		t.Error(err)
+	}
+	if _, held, err := c.Locked(t.Context(), "deploy"); err != nil || held {
+		t.Errorf("after an interrupt: held %v, %v", held, err)
+	}
+}
+
+func TestOneOfManyLocks(t *testing.T) {
+	t.Parallel()
+	c := newPlace(t).editor
+	var (
+		wg  sync.WaitGroup
+		won atomic.Int32
+	)
+	for range 8 {
+		wg.Go(func() {
+			_, err := c.Lock(t.Context(), "deploy", Holder{Who: "racer"})
+			var locked *LockedError
+			switch {
+			case err == nil:
+				won.Add(1)
+			case !errors.As(err, &locked):
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if won.Load() != 1 {
+		t.Errorf("%d have the lock", won.Load())
+	}
+}
+
+func TestLockTakeover(t *testing.T) {
+	t.Parallel()
+	c := newPlace(t).editor
+	for i, test := range []struct {
+		name    string
+		holder  Holder
+		seconds int32
+	}{
+		{"process is gone", Holder{Who: "ada", Machine: machine(), PID: 1<<22 + 7, Started: "1"}, 3600},
+		{"its number belongs to another process", Holder{Who: "ada", Machine: machine(), PID: os.Getpid(), Started: "1"}, 3600},
+		{"another machine, never renewed", Holder{Who: "ada", Machine: "another", PID: os.Getpid()}, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			name := fmt.Sprintf("lock-%d", i)
+			writeLease(t, c, name, test.holder, test.seconds)
+			l, err := c.Lock(t.Context(), name, Holder{Who: "bob"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if l.TookOver == nil || l.TookOver.Who != "ada" {
+				t.Errorf("took over from %v", l.TookOver)
+			}
+			if err := l.Unlock(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A holder on another machine is alive as long as it renews, whatever its clock says.
+func TestLockOfOtherMachineIsRenewed(t *testing.T) {
+	t.Parallel()
+	c := newPlace(t).editor
+	lease := writeLease(t, c, "deploy", Holder{Who: "ada", Machine: "another"}, 60)
+	var wg sync.WaitGroup
+	ctx, cancel := context.WithCancel(t.Context())
+	defer func() { cancel(); wg.Wait() }()
+	wg.Go(func() {
+		for tick := time.NewTicker(200 * time.Millisecond); ; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			long := metav1.NewMicroTime(time.Now().Add(-24 * time.Hour).Truncate(time.Microsecond))
+			lease.Spec.RenewTime = &long
+			var err error
+			if lease, err = c.typed.CoordinationV1().Leases(c.namespace).Update(ctx, lease, metav1.UpdateOptions{}); err != nil && ctx.Err() == nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	_, err := c.Lock(t.Context(), "deploy", Holder{Who: "bob"})
+	var locked *LockedError
+	if !errors.As(err, &locked) {
+		t.Error(err)
+	}
+}
+
+// Whoever cannot renew stops.
+func TestLockIsLost(t *testing.T) {
+	t.Parallel()
+	c := newPlace(t).editor
+	l, err := c.Lock(t.Context(), "deploy", Holder{Who: "ada"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeLease(t, c, "deploy", Holder{Who: "bob", Machine: "another"}, 60)
+	<-l.Context().Done()
+	if !errors.Is(context.Cause(l.Context()), ErrLockLost) {
+		t.Errorf("the context ended with %v", context.Cause(l.Context()))
+	}
+	if err := l.Unlock(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if h, held, err := c.Locked(t.Context(), "deploy"); err != nil || !held || h.Who != "bob" {
+		t.Errorf("unlocking a lost lock took it from the other: %v, %v, %v", h, held, err)
+	}
+}
+
+func TestLockWithoutNamespace(t *testing.T) {
+	t.Parallel()
+	nowhere := newPlace(t).admin
+	nowhere.namespace += "-never"
+	_, err := nowhere.Lock(t.Context(), "deploy", Holder{})
+	var missing *NoNamespaceError
+	if !errors.As(err, &missing) || missing.Namespace != nowhere.namespace {
+		t.Errorf("lock: %v", err)
+	}
+	if _, err := nowhere.PutRecord(t.Context(), Record{Name: "r"}); !errors.As(err, &missing) {
+		t.Errorf("record: %v", err)
+	}
+}
+
+// writeLease makes or replaces a lease, as another holder would have left it.
+func writeLease(t *testing.T, c *Cluster, name string, h Holder, seconds int32) *coordinationv1.Lease {
+	t.Helper()
+	leases := c.typed.CoordinationV1().Leases(c.namespace)
+	text, err := json.Marshal(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	identity, now := h.Who+"/other", metav1.NowMicro()
+	lease := &coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: map[string]string{holderAnnotation: string(text)}},
+		Spec:       coordinationv1.LeaseSpec{HolderIdentity: &identity, LeaseDurationSeconds: &seconds, RenewTime: &now, AcquireTime: &now},
+	}
+	current, found, err := c.lease(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !found {
+		lease, err = leases.Create(t.Context(), lease, metav1.CreateOptions{})
+	} else {
+		lease.ResourceVersion = current.ResourceVersion
+		lease, err = leases.Update(t.Context(), lease, metav1.UpdateOptions{})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lease
+}

@@ -1,0 +1,89 @@
+package cluster
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"slipway/internal/object"
+	"slipway/internal/plan"
+)
+
+// All that is missing is said at once, by verb and kind.
+func TestPermit(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	deployment := object.Ref{Group: "apps", Kind: "Deployment", Namespace: p.namespace, Name: "web"}
+	changes := []plan.Change{
+		{Action: plan.Create, Ref: deployment},
+		{Action: plan.Delete, Ref: object.Ref{Kind: "ConfigMap", Namespace: p.namespace, Name: "c"}},
+		{Action: plan.Keep, Ref: object.Ref{Kind: "Node", Name: "n"}},
+		{Action: plan.Update, Ref: object.Ref{Group: "nowhere.example", Kind: "Thing", Name: "n"}},
+	}
+	if err := p.editor.Permit(t.Context(), changes); err != nil {
+		t.Errorf("an editor: %v", err)
+	}
+	elsewhere := deployment
+	elsewhere.Namespace = "kube-system"
+	changes = append(changes,
+		plan.Change{Action: plan.Update, Ref: elsewhere},
+		plan.Change{Action: plan.Create, Ref: object.Ref{Group: "rbac.authorization.k8s.io", Kind: "ClusterRole", Name: "x"}})
+	err := p.editor.Permit(t.Context(), changes)
+	var denied *PermissionError
+	if !errors.As(err, &denied) {
+		t.Fatal(err)
+	}
+	var missing []string
+	for _, m := range denied.Missing {
+		missing = append(missing, m.String())
+	}
+	want := []string{
+		"create clusterroles.rbac.authorization.k8s.io", "get clusterroles.rbac.authorization.k8s.io", "patch clusterroles.rbac.authorization.k8s.io",
+		"get deployments.apps in kube-system", "patch deployments.apps in kube-system",
+	}
+	if diff := cmp.Diff(want, missing); diff != "" {
+		t.Error(diff)
+	}
+	if !strings.HasPrefix(denied.User, "system:serviceaccount:"+p.namespace) {
+		t.Errorf("user %q", denied.User)
+	}
+	if err := p.admin.Permit(t.Context(), changes); err != nil {
+		t.Errorf("an admin: %v", err)
+	}
+}
+
+// A role may name the objects that it is about.
+func TestPermitByName(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	set := p.parse(t, `{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: $NAMESPACE, namespace: ""}, rules: [
+  {apiGroups: [storage.k8s.io], resources: [storageclasses], verbs: [get, patch], resourceNames: [mine]}]}
+---
+{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: $NAMESPACE, namespace: ""}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: $NAMESPACE},
+  subjects: [{kind: Group, apiGroup: rbac.authorization.k8s.io, name: "system:serviceaccounts:$NAMESPACE"}]}`)
+	set, err := p.admin.Place(t.Context(), set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	apply(t, p.admin, set)
+	class := func(name string) []plan.Change {
+		return []plan.Change{{Action: plan.Update, Ref: object.Ref{Group: "storage.k8s.io", Kind: "StorageClass", Name: name}}}
+	}
+	if err := p.editor.Permit(t.Context(), class("mine")); err != nil {
+		t.Error(err)
+	}
+	var denied *PermissionError
+	if err := p.editor.Permit(t.Context(), class("yours")); !errors.As(err, &denied) {
+		t.Error(err)
+	}
+}
+
+func TestWho(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	if who := p.editor.Who(t.Context()); !strings.HasPrefix(who, "system:serviceaccount:"+p.namespace+":") {
+		t.Errorf("%q", who)
+	}
+}
