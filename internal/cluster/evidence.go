@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -161,10 +162,14 @@ func eventTime(e corev1.Event) time.Time {
 	return e.CreationTimestamp.Time
 }
 
+// podSuffix is what the kubelet adds to its messages; the evidence names the pod already.
+var podSuffix = regexp.MustCompile(` in pod \S+\([0-9a-f-]{36}\)$`)
+
 func (w *waiter) warnings(events []corev1.Event) []string {
 	var list []string
 	for _, e := range slices.Backward(events) {
-		text := w.text(e.Reason + ": " + strings.Join(strings.Fields(e.Message), " "))
+		message := podSuffix.ReplaceAllString(strings.Join(strings.Fields(e.Message), " "), "")
+		text := w.text(e.Reason + ": " + message)
 		if e.Type != corev1.EventTypeWarning || slices.Contains(list, text) {
 			continue
 		}
@@ -231,14 +236,16 @@ func (w *waiter) lines(text []byte) []string {
 	return list[max(0, len(list)-maxLogLines):]
 }
 
-// printable keeps a container from steering the terminal: escape sequences are dropped.
+var escapes = regexp.MustCompile(`\x1b(\[[0-9;:?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-_])`)
+
+// printable keeps a container from steering the terminal: colours and control characters go.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r != '\t' && (r < ' ' || r >= 0x7f && r < 0xa0) {
 			return -1
 		}
 		return r
-	}, s)
+	}, escapes.ReplaceAllString(s, ""))
 }
 
 // text makes a message fit for a person and for the record.

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"slipway/internal/object"
 )
 
@@ -15,13 +17,13 @@ type item struct {
 	health  object.Health
 	told    object.Health
 	err     error
-	seen    bool
 	done    bool
 
 	// symptoms are what the last look found, final those that will not go away by themselves.
 	symptoms   []symptom
 	final      []symptom
 	since      map[string]span
+	stale      map[types.UID]time.Time // since when pods of earlier templates are broken
 	starts     map[string]int32
 	pardoned   bool
 	current    time.Time // since when it is healthy, as far as we saw
@@ -35,11 +37,11 @@ type item struct {
 type span struct{ first, last time.Time }
 
 // flicker is how long a symptom may be out of sight and still be the same one: between two tries
-// the kubelet shows other states.
-const flicker = 5 * time.Second
+// the kubelet shows other states, and an API server may be away for a while.
+const flicker = 8 * time.Second
 
 func newItem(o object.Object) *item {
-	return &item{ref: o.Ref(), desired: o, since: map[string]span{}, starts: map[string]int32{},
+	return &item{ref: o.Ref(), desired: o, since: map[string]span{}, starts: map[string]int32{}, stale: map[types.UID]time.Time{},
 		health: object.Health{Status: object.Unknown}}
 }
 

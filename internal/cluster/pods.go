@@ -5,9 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strconv"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -36,6 +34,7 @@ func (c *Cluster) namespaceOf(ref object.Ref) string { return cmp.Or(ref.Namespa
 // podView is what a workload's newest template has led to.
 type podView struct {
 	pods   []corev1.Pod // of the newest template, not being deleted
+	stale  []corev1.Pod // of a StatefulSet's earlier templates, not being deleted
 	going  bool         // some pod of the workload is being deleted
 	create string       // why the newest ReplicaSet cannot create pods
 	hosts  []types.UID  // whose events matter beside the pods': the workload, its ReplicaSet
@@ -72,6 +71,8 @@ func (c *Cluster) view(ctx context.Context, live object.Object) (podView, error)
 			v.going = true
 		case newest(&pod):
 			v.pods = append(v.pods, pod)
+		case ref.Kind == "StatefulSet" && metav1.IsControlledBy(&pod, &metav1.ObjectMeta{UID: uid}):
+			v.stale = append(v.stale, pod)
 		}
 	}
 	return v, nil
@@ -166,45 +167,4 @@ func selectorOf(live object.Object) (string, error) {
 func uidOf(o object.Object) types.UID {
 	s, _ := o.At("metadata", "uid").(string)
 	return types.UID(s)
-}
-
-// settled says that a healthy workload's containers without a readiness probe have run for a
-// moment, or had been healthy for that long since we look (clocks may differ).
-func (w *waiter) settled(ctx context.Context, it *item) bool {
-	now := time.Now()
-	if it.current.IsZero() {
-		it.current = now
-	}
-	if now.Sub(it.current) >= settle || !startsUnproved(it.live) {
-		return true
-	}
-	v, err := w.c.view(ctx, it.live)
-	if err != nil {
-		return true // who may not see pods has nothing but the workload's own word
-	}
-	for _, pod := range v.pods {
-		for _, st := range pod.Status.ContainerStatuses {
-			if st.State.Running == nil || now.Sub(st.State.Running.StartedAt.Time) < settle {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// startsUnproved says that a container of the workload has nothing that tells running from ready.
-func startsUnproved(live object.Object) bool {
-	switch live.Ref().Kind {
-	case "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet":
-	default:
-		return false
-	}
-	if n, ok := live.At("spec", "minReadySeconds").(int64); ok && n > 0 {
-		return false
-	}
-	containers, _ := live.At("spec", "template", "spec", "containers").([]any)
-	return slices.ContainsFunc(containers, func(c any) bool {
-		m, _ := c.(map[string]any)
-		return m["readinessProbe"] == nil
-	})
 }

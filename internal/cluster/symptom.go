@@ -31,6 +31,7 @@ const (
 	standImage  = time.Second     // once more, in case that a push is just ending
 	standConfig = 8 * time.Second // operators write Secrets some seconds later
 	standStatus = 2 * time.Second // a controller's old verdict, right after a change
+	standDenied = 5 * time.Second
 	standCreate = 3 * time.Second
 )
 

@@ -43,6 +43,7 @@ func (w *waiter) examine(ctx context.Context, it *item) {
 	for i := range pods {
 		it.symptoms = append(it.symptoms, w.podSymptoms(it, &pods[i], v.going)...)
 	}
+	w.unstick(ctx, it, v.stale)
 	if v.create != "" {
 		it.add(createSymptom(v.create, w.grace))
 	}

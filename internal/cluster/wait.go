@@ -80,8 +80,9 @@ const (
 )
 
 // Wait returns nil as soon as every blocking object of the set is healthy, or a *NotHealthyError as
-// soon as one of them cannot become healthy by itself, or at the timeout. It reads only. An API
-// server that stops to answer is asked again until the timeout.
+// soon as one of them cannot become healthy by itself, or at the timeout. An API server that stops
+// to answer is asked again until the timeout. It reads only, but for the broken pods that a
+// StatefulSet's rollout gets stuck on, see unstick.
 func (c *Cluster) Wait(ctx context.Context, set object.Set, o WaitOptions) error {
 	w := newWaiter(c, set, o)
 	if len(w.items) == 0 {
@@ -168,7 +169,9 @@ func (w *waiter) news(look []*item, later bool) {
 	healthier, silent := false, 0
 	for _, it := range look {
 		if it.err != nil {
-			silent++
+			if noAnswer(it.err) {
+				silent++
+			}
 			continue
 		}
 		healthier = healthier || it.done
@@ -250,13 +253,13 @@ func (w *waiter) check(ctx context.Context, it *item) {
 		return
 	case err != nil:
 		it.err = err
-		if apierrors.IsForbidden(err) {
-			it.add(symptom{reason: "Forbidden", message: err.Error(), after: callTimeout})
+		if isDenied(err) {
+			it.add(symptom{reason: "Forbidden", message: err.Error(), after: standDenied})
 		}
 		it.judge(time.Now())
 		return
 	}
-	it.err, it.seen, it.live = nil, true, live
+	it.err, it.live = nil, live
 	it.health = live.Health()
 	if it.health.Status == object.Current && w.settled(ctx, it) {
 		it.done = true
@@ -266,6 +269,9 @@ func (w *waiter) check(ctx context.Context, it *item) {
 	it.judge(time.Now())
 	w.roomSoon(ctx, it)
 }
+
+// isDenied tells refusals, which rarely are a passing state of an API server that has just started.
+func isDenied(err error) bool { return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) }
 
 // gone is an object that is not there. A Job with a time to live vanishes after it ran, so that
 // its absence counts as done.
@@ -289,11 +295,11 @@ func (w *waiter) report(ctx context.Context, failed []*item, timeout bool) error
 	}
 	e := &NotHealthyError{Timeout: timeout, Failures: slices.Concat(evidence...)}
 	for _, it := range failed {
-		if apierrors.IsForbidden(it.err) {
+		if isDenied(it.err) {
 			return w.c.explain("get", it.ref, it.err)
 		}
 		if it.err != nil {
-			e.Err = it.err
+			e.Err = w.c.explain("get", it.ref, it.err)
 		}
 	}
 	for _, it := range w.pending() {

@@ -1,0 +1,173 @@
+package cluster
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"slipway/internal/object"
+)
+
+// restrict takes the edit role from the place's editor and gives it these rules.
+func restrict(t *testing.T, p place, rules ...rbacv1.PolicyRule) {
+	t.Helper()
+	rbac := p.admin.typed.RbacV1()
+	old, err := rbac.RoleBindings(p.namespace).List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(old.Items) != 1 {
+		t.Fatalf("role bindings: %v, %v", old, err)
+	}
+	if err := rbac.RoleBindings(p.namespace).Delete(t.Context(), old.Items[0].Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: "few"}, Rules: rules}
+	if _, err := rbac.Roles(p.namespace).Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	binding := &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "few"}, Subjects: old.Items[0].Subjects,
+		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "few"}}
+	if _, err := rbac.RoleBindings(p.namespace).Create(t.Context(), binding, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Who may not read logs and events gets the rest, and is told what is missing.
+func TestEvidenceWithoutPermission(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	restrict(t, p, rbacv1.PolicyRule{APIGroups: []string{"", "apps"}, Resources: []string{"pods", "deployments", "replicasets"}, Verbs: []string{"get", "list"}})
+	set := p.parse(t, deployment("api", "exit=3", probe, ""))
+	apply(t, p.admin, set)
+	err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: time.Minute})
+	var sick *NotHealthyError
+	if !errors.As(err, &sick) {
+		t.Fatalf("Wait: %v", err)
+	}
+	e := sick.Failures[0]
+	notes := strings.Join(e.Notes, "\n")
+	if e.Cause != "the container exits with code 3 right after it starts" || !strings.Contains(notes, "logs not permitted: get pods/log") ||
+		!strings.Contains(notes, "events not permitted: ") {
+		t.Errorf("evidence: %+v", e)
+	}
+}
+
+// Who may not see pods has the workload's own word, and is told so.
+func TestWaitWithoutPods(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	restrict(t, p, rbacv1.PolicyRule{APIGroups: []string{"apps"}, Resources: []string{"deployments"}, Verbs: []string{"get"}})
+	good := p.parse(t, deployment("good", "", "", ""))
+	apply(t, p.admin, good)
+	if err := p.editor.Wait(t.Context(), good, WaitOptions{Timeout: time.Minute}); err != nil {
+		t.Errorf("a healthy Deployment: %v", err)
+	}
+	bad := p.parse(t, deployment("bad", "never-ready", probe, "progressDeadlineSeconds: 2"))
+	apply(t, p.admin, bad)
+	var sick *NotHealthyError
+	if err := p.editor.Wait(t.Context(), bad, WaitOptions{Timeout: time.Minute}); !errors.As(err, &sick) {
+		t.Fatalf("a sick Deployment: %v", err)
+	}
+	if e := sick.Failures[0]; e.Reason != "ProgressDeadlineExceeded" || len(e.Notes) == 0 || !strings.HasPrefix(e.Notes[0], "pods not permitted: ") {
+		t.Errorf("evidence: %+v", e)
+	}
+}
+
+// A StatefulSet whose new pods crash comes back when the old template does.
+func TestWaitStatefulSetBack(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	text := func(behavior string) string {
+		return strings.NewReplacer("kind: Deployment", "kind: StatefulSet", "  replicas: 1", "  replicas: 2\n  serviceName: api").Replace(deployment("api", behavior, probe, ""))
+	}
+	good, bad := p.parse(t, text("")), p.parse(t, text("crash"))
+	apply(t, p.editor, good)
+	if err := p.editor.Wait(t.Context(), good, WaitOptions{Timeout: time.Minute}); err != nil {
+		t.Fatal(err)
+	}
+	apply(t, p.editor, bad)
+	var sick *NotHealthyError
+	if err := p.editor.Wait(t.Context(), bad, WaitOptions{Timeout: time.Minute}); !errors.As(err, &sick) {
+		t.Fatalf("a crashing update: %v", err)
+	}
+	apply(t, p.editor, good)
+	if err := p.editor.Wait(t.Context(), good, WaitOptions{Timeout: 30 * time.Second}); err != nil {
+		t.Errorf("going back: %v", err)
+	}
+}
+
+// An API server that is away for some seconds is asked again.
+func TestWaitSurvivesOutage(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	var requests, broken atomic.Int64
+	c := through(t, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			n := requests.Add(1)
+			switch {
+			case !strings.Contains(r.URL.Path, "/deployments/") || broken.Load() >= 4:
+				next.ServeHTTP(rw, r)
+			case n%2 == 0:
+				broken.Add(1)
+				http.Error(rw, "no leader", http.StatusServiceUnavailable)
+			default:
+				broken.Add(1)
+				panic(http.ErrAbortHandler)
+			}
+		})
+	})
+	set := p.parse(t, deployment("api", "", probe, ""))
+	apply(t, p.admin, set)
+	if err := c.Wait(t.Context(), set, WaitOptions{Timeout: time.Minute}); err != nil {
+		t.Error(err)
+	}
+	if broken.Load() < 4 {
+		t.Errorf("%d requests were broken", broken.Load())
+	}
+	broken.Store(-1000)
+	var sick *NotHealthyError
+	err := c.Wait(t.Context(), set, WaitOptions{Timeout: 2 * time.Second})
+	if !errors.As(err, &sick) || !sick.Timeout || sick.Err == nil || !slices.Equal(sick.Waiting, []object.Ref{set.Refs()[0]}) {
+		t.Errorf("an API server that stays away: %v", err)
+	}
+}
+
+// through opens the sandbox as admin behind a handler.
+func through(t *testing.T, wrap func(http.Handler) http.Handler) *Cluster {
+	t.Helper()
+	cfg, err := sandbox(t).Admin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, err := url.Parse(cfg.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport, err := rest.TransportFor(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := &httputil.ReverseProxy{Transport: transport, Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
+	server := httptest.NewServer(wrap(proxy))
+	t.Cleanup(server.Close)
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	out := clientapi.NewConfig()
+	out.Clusters["proxy"] = &clientapi.Cluster{Server: server.URL}
+	out.Contexts["proxy"] = &clientapi.Context{Cluster: "proxy"}
+	if err := clientcmd.WriteToFile(*out, kubeconfig); err != nil {
+		t.Fatal(err)
+	}
+	return open(t, Options{Kubeconfig: kubeconfig, Context: "proxy"})
+}
