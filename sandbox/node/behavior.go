@@ -78,7 +78,19 @@ func parseScript(text string) (script, error) {
 	return s, nil
 }
 
-// vocabulary has an example for each word that takes a value.
+// vocabulary has an example for each word that takes a value. What the words do:
+//
+//	crash, exit=3      ends right after its start, with exit code 1 or the one given
+//	oom                ends right after its start as OOMKilled, 137
+//	crash-after=2s     ends after that time with code 1, or as exit and oom say
+//	run=2s             ends after that time with code 0, or as exit says
+//	slow=5s            nobody listens before: startup, liveness and readiness probes fail
+//	never-ready        the readiness probe fails
+//	unhealthy-after=3s the liveness probe fails from then on; without one, the readiness probe
+//	init-crash         the pod's first init container ends with code 1
+//
+// slow, never-ready and unhealthy-after bring a readiness probe of their own where the container
+// has no probe that would notice.
 var vocabulary = map[string]string{
 	"crash": "", "oom": "", "never-ready": "", "init-crash": "",
 	"exit": "exit=3", "crash-after": "crash-after=2s", "run": "run=2s", "slow": "slow=5s", "unhealthy-after": "unhealthy-after=3s",

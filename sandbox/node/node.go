@@ -36,6 +36,7 @@ import (
 const (
 	nodePrefix     = "sim-node-"
 	nodeAddress    = "127.0.0.1"
+	maxNodes       = 250 // one byte of the pods' addresses
 	leaseNamespace = "kube-node-lease"
 	leaseSeconds   = 40
 	heartbeat      = 10 * time.Second
@@ -60,6 +61,9 @@ type Options struct {
 func Start(ctx context.Context, wg *sync.WaitGroup, o Options) error {
 	if o.Registry == "" {
 		return errors.New("no registry: nothing could tell whether an image exists")
+	}
+	if o.Count < 0 || o.Count > maxNodes {
+		return fmt.Errorf("%d nodes: from 0 to %d are possible", o.Count, maxNodes)
 	}
 	config := rest.CopyConfig(o.Config)
 	config.QPS = -1 // three kubelets and their clients, not one

@@ -102,7 +102,9 @@ func (p *pod) advance(now time.Time) []notice {
 	}
 	var notes []notice
 	for _, c := range p.containers {
-		notes = append(notes, c.step(p.obj, now)...)
+		if !p.done() {
+			notes = append(notes, c.step(p.obj, now)...)
+		}
 	}
 	if p.done() {
 		notes = append(notes, p.stopSidecars(now)...)
@@ -205,6 +207,8 @@ func (p *pod) wake() time.Time {
 	switch {
 	case p.obj.DeletionTimestamp != nil:
 		return p.stopAt
+	case p.done():
+		return time.Time{}
 	case !p.mounted:
 		return p.mountWake
 	}
