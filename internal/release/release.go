@@ -1,12 +1,15 @@
-// Package release is the record: what each deploy to an environment was, what became of it, and
-// what it may delete. It is kept in Secrets of the environment's namespace, so that a rollback needs
-// neither Git nor the manifests. It decides nothing.
+// Package release keeps the record of each deploy to an environment: what was to run, from which
+// commit, who shipped it, whether it became healthy, and what it may delete. Records lie in the
+// environment's own namespace. It changes nothing else.
 package release
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"slipway/internal/cluster"
@@ -15,92 +18,149 @@ import (
 )
 
 // ErrNone says that there is no such release.
-var ErrNone = errors.New("no such release")
+var ErrNone = errors.New("there is no such release")
 
 // Status is what became of a release.
 type Status string
 
-// The statuses. Pending releases whose deploy is gone read as Interrupted.
+// The statuses, as people read them in the history.
 const (
-	Pending     Status = "pending"
-	Healthy     Status = "healthy"
-	Failed      Status = "failed"
+	// Pending: it is being deployed.
+	Pending Status = "pending"
+	// Healthy: all of it was applied and became healthy.
+	Healthy Status = "healthy"
+	// Failed: it was not applied as a whole, or did not become healthy.
+	Failed Status = "failed"
+	// Interrupted: whoever deployed it vanished on the way.
 	Interrupted Status = "interrupted"
-	Deleted     Status = "deleted"
+	// Deleted: the environment was emptied.
+	Deleted Status = "deleted"
 )
 
-// Summary is what may be shown of a release. It holds no object and no Secret value.
-type Summary struct {
-	Project     string      `json:"project"`
-	Environment string      `json:"environment"`
-	Revision    int         `json:"revision"`
-	Status      Status      `json:"status"`
-	Commit      string      `json:"commit,omitempty"`
-	Tag         string      `json:"tag,omitempty"`
-	Dirty       bool        `json:"dirty,omitempty"`
-	Who         string      `json:"who,omitempty"`
-	Started     time.Time   `json:"started"`
-	Finished    time.Time   `json:"finished,omitzero"`
-	Digest      string      `json:"digest"`
-	Images      []image.Pin `json:"images,omitempty"`
-	// RollbackOf is the revision whose objects were deployed again.
-	RollbackOf int                `json:"rollbackOf,omitempty"`
-	Failure    string             `json:"failure,omitempty"`
-	Evidence   []cluster.Evidence `json:"evidence,omitempty"`
-	// Applied are the objects that were created, updated or deleted, in that order of time.
-	Applied []object.Ref `json:"applied,omitempty"`
-}
-
-// Release is the whole record.
+// Release is the record of one deploy. As JSON and as text it holds no value of a Secret.
 type Release struct {
-	Summary
-	// Owned are the objects that later releases may delete: those of this release and, until it
-	// is healthy, those of the ones before it.
-	Owned []object.Ref
-	// Objects are what the environment should hold.
-	Objects object.Set
+	Project     string `json:"project"`
+	Environment string `json:"environment"`
+	// Revision counts the environment's deploys from 1.
+	Revision int    `json:"revision"`
+	Status   Status `json:"status"`
+	Commit   string `json:"commit,omitempty"`
+	Tag      string `json:"tag,omitempty"`
+	Dirty    bool   `json:"dirty,omitempty"`
+	// Who deployed it, as the API server knows them.
+	Who      string    `json:"who,omitempty"`
+	Message  string    `json:"message,omitempty"`
+	Started  time.Time `json:"started"`
+	Finished time.Time `json:"finished,omitzero"`
+	// Digest names the set of objects.
+	Digest string      `json:"digest"`
+	Images []image.Pin `json:"images,omitempty"`
+	// RollbackOf is the revision whose objects were deployed again; 0: this is no rollback.
+	RollbackOf int `json:"rollbackOf,omitempty"`
+	// Failure says in one sentence why it failed.
+	Failure string `json:"failure,omitempty"`
 
-	version string // of the stored record, for writing it again
+	// What follows is in whole releases only, not in those of History.
+
+	Evidence []cluster.Evidence `json:"evidence,omitempty"`
+	// Owned are the objects that a later deploy may delete: those of this release, and until it
+	// is healthy those of earlier ones too.
+	Owned []object.Ref `json:"owned,omitempty"`
+	// Kept are owned objects that the release no longer has, and that were left in place because
+	// they are protected.
+	Kept []object.Ref `json:"kept,omitempty"`
+	// Objects are the set as it was to be applied. Rollback needs their Secrets, nobody else
+	// may see them.
+	Objects object.Set `json:"-"`
+
+	version string // of the record, for writing it again
 }
 
-// stored is a Release as it is written: JSON.
-type stored struct {
-	Summary
-	Owned   []object.Ref   `json:"owned"`
-	Objects []storedObject `json:"objects"`
-}
-
-type storedObject struct {
-	Body   json.RawMessage `json:"body"`
-	Origin object.Origin   `json:"origin,omitzero"`
-}
-
-func (r Release) encode() ([]byte, error) {
-	s := stored{Summary: r.Summary, Owned: r.Owned}
-	for _, o := range r.Objects.Objects() {
-		body, err := json.Marshal(o.Body)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", o.Ref(), err)
+// String prints "revision 12, sha-88a1b07, healthy".
+func (r Release) String() string {
+	s := fmt.Sprintf("revision %d", r.Revision)
+	for _, part := range []string{r.Tag, string(r.Status)} {
+		if part != "" {
+			s += ", " + part
 		}
-		s.Objects = append(s.Objects, storedObject{body, o.Origin})
 	}
-	return json.Marshal(s)
+	return s
+}
+
+// stored is the form in which a release lies in its record.
+type stored struct {
+	Release Release  `json:"release"`
+	Objects []member `json:"objects"`
+}
+
+type member struct {
+	Body   map[string]any `json:"body"`
+	Origin object.Origin  `json:"origin,omitzero"`
+}
+
+// encode gives the record of a release: data that holds all, and a summary that holds what lists
+// need.
+func encode(r Release) (summary, data []byte, err error) {
+	s := stored{Release: r, Objects: []member{}}
+	for _, o := range r.Objects.Objects() {
+		s.Objects = append(s.Objects, member{Body: o.Body, Origin: o.Origin})
+	}
+	if data, err = json.Marshal(s); err != nil {
+		return nil, nil, err
+	}
+	r.Evidence, r.Owned, r.Kept = nil, nil, nil
+	summary, err = json.Marshal(r)
+	return summary, data, err
 }
 
 func decode(data []byte) (Release, error) {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
 	var s stored
-	if err := json.Unmarshal(data, &s); err != nil {
+	if err := dec.Decode(&s); err != nil {
 		return Release{}, err
 	}
-	r := Release{Summary: s.Summary, Owned: s.Owned}
-	for _, o := range s.Objects {
-		obj, err := object.FromJSON(o.Body, o.Origin)
-		if err != nil {
-			return Release{}, err
-		}
-		if err := r.Objects.Add(obj); err != nil {
+	for _, m := range s.Objects {
+		body, _ := numbers(m.Body).(map[string]any)
+		if err := s.Release.Objects.Add(object.Object{Body: body, Origin: m.Origin}); err != nil {
 			return Release{}, err
 		}
 	}
-	return r, nil
+	return s.Release, nil
+}
+
+// numbers gives json.Numbers the types that objects have.
+func numbers(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, x := range v {
+			v[k] = numbers(x)
+		}
+	case []any:
+		for i, x := range v {
+			v[i] = numbers(x)
+		}
+	case json.Number:
+		if n, err := v.Int64(); err == nil {
+			return n
+		}
+		f, _ := v.Float64() // out of range is infinity, which no object could hold
+		return f
+	}
+	return v
+}
+
+// union is both lists, each Ref once, in order.
+func union(a, b []object.Ref) []object.Ref {
+	all := slices.Concat(a, b)
+	slices.SortFunc(all, object.Ref.Compare)
+	return slices.Compact(all)
+}
+
+// hide takes the values of the release's Secrets out of its sentences.
+func hide(r Release) Release {
+	secrets := object.SecretValues(r.Objects)
+	r.Failure = object.Mask(strings.TrimSpace(r.Failure), secrets)
+	r.Message = object.Mask(r.Message, secrets)
+	return r
 }

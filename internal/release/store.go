@@ -4,175 +4,282 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"slipway/internal/cluster"
+	"slipway/internal/object"
 )
+
+// kept is how many records an environment keeps.
+const kept = 10
 
 const (
 	projectLabel     = "slipway.dev/project"
 	environmentLabel = "slipway.dev/environment"
-	// keep is how many records stay. The two newest healthy ones stay whatever their age: what
-	// runs, and what to go back to.
-	keep = 10
+	revisionLabel    = "slipway.dev/revision"
 )
 
-// Store is the records of one environment.
+// Store keeps the releases of one environment.
 type Store struct {
-	Cluster              *cluster.Cluster
-	Project, Environment string
+	Cluster     *cluster.Cluster
+	Project     string
+	Environment string
 }
 
-// LockName is the name of the Lease that whoever deploys holds.
-func (s Store) LockName() string { return "slipway." + word(s.Project) + "." + word(s.Environment) }
-
-func (s Store) recordName(revision int) string { return fmt.Sprintf("%s.v%d", s.LockName(), revision) }
-
-func (s Store) labels() map[string]string {
-	return map[string]string{projectLabel: word(s.Project), environmentLabel: word(s.Environment)}
-}
-
-var unfit = regexp.MustCompile(`[^a-z0-9]+`)
-
-// word makes a name fit for labels and object names. What it has to change it tells apart by a hash.
-func word(name string) string {
-	w := strings.Trim(unfit.ReplaceAllString(strings.ToLower(name), "-"), "-")
-	if w == name && len(w) <= 40 {
-		return w
-	}
-	sum := sha256.Sum256([]byte(name))
-	return strings.Trim(fmt.Sprintf("%s-%x", w[:min(40, len(w))], sum[:4]), "-")
-}
-
-// Begin records that a release is about to be applied, before anything is, and gives it its
-// revision.
+// Begin writes down that a release starts, before anything is changed, and returns it with its
+// revision, what it owns and when it started. An earlier release that is still pending was
+// interrupted. Whoever calls it holds the Lock.
 func (s Store) Begin(ctx context.Context, r Release) (Release, error) {
-	history, err := s.History(ctx)
+	heads, err := s.heads(ctx)
 	if err != nil {
 		return r, err
 	}
-	r.Revision, r.Status = 1, Pending
-	if len(history) > 0 {
-		r.Revision = history[0].Revision + 1
+	var last Release
+	if len(heads) > 0 {
+		if last, err = s.load(ctx, heads[0].Name); err != nil {
+			return r, err
+		}
 	}
-	return s.put(ctx, r)
+	if last.Status == Pending {
+		last.Status = Interrupted
+		if last, err = s.write(ctx, last); err != nil {
+			return r, err
+		}
+	}
+	r.Project, r.Environment = s.Project, s.Environment
+	r.Revision, r.Status, r.version = last.Revision+1, Pending, ""
+	r.Digest = r.Objects.Digest()
+	r.Owned = union(last.Owned, r.Objects.Refs())
+	if r.Started.IsZero() {
+		r.Started = time.Now().UTC().Truncate(time.Second)
+	}
+	if r, err = s.write(ctx, r); err != nil {
+		return r, err
+	}
+	return r, s.forget(ctx, heads)
 }
 
-// Finish records the outcome, and lets go of the records that are too old.
-func (s Store) Finish(ctx context.Context, r Release) error {
-	if _, err := s.put(ctx, r); err != nil {
-		return err
+// Finish writes down how a release ended: its Status, Failure and Evidence, as the caller set them.
+// A healthy one owns from then on what it has, and what was kept; any other one owns what
+// it did before.
+func (s Store) Finish(ctx context.Context, r Release) (Release, error) {
+	if r.Finished.IsZero() {
+		r.Finished = time.Now().UTC().Truncate(time.Second)
 	}
-	return s.forget(ctx)
+	if r.Status == Healthy || r.Status == Deleted {
+		r.Owned = union(r.Objects.Refs(), r.Kept)
+	}
+	return s.write(ctx, r)
 }
 
-// Update records how far a pending release has come.
-func (s Store) Update(ctx context.Context, r Release) (Release, error) { return s.put(ctx, r) }
+// History are the releases that are still known, newest first, without evidence and objects.
+func (s Store) History(ctx context.Context) ([]Release, error) {
+	heads, err := s.heads(ctx)
+	if err != nil {
+		return nil, err
+	}
+	releases := make([]Release, 0, len(heads))
+	for _, h := range heads {
+		var r Release
+		if err := json.Unmarshal(h.Summary, &r); err != nil {
+			return nil, fmt.Errorf("read record %s: %w", h.Name, err)
+		}
+		r.version = h.Version
+		if r, err = s.present(ctx, r); err != nil {
+			return nil, err
+		}
+		releases = append(releases, r)
+	}
+	return releases, nil
+}
 
-func (s Store) put(ctx context.Context, r Release) (Release, error) {
-	data, err := r.encode()
+// Latest is the newest release, whatever became of it; ErrNone when there was none.
+func (s Store) Latest(ctx context.Context) (Release, error) {
+	heads, err := s.heads(ctx)
 	if err != nil {
-		return r, fmt.Errorf("write release %d: %w", r.Revision, err)
+		return Release{}, err
 	}
-	summary, err := json.Marshal(r.Summary)
+	if len(heads) == 0 {
+		return Release{}, s.none("release")
+	}
+	return s.whole(ctx, heads[0].Name)
+}
+
+// LastHealthy is the newest release that became healthy, unless the environment was emptied since.
+func (s Store) LastHealthy(ctx context.Context) (Release, error) {
+	history, err := s.History(ctx)
 	if err != nil {
-		return r, fmt.Errorf("write release %d: %w", r.Revision, err)
+		return Release{}, err
 	}
-	written, err := s.Cluster.PutRecord(ctx, cluster.Record{
-		Name: s.recordName(r.Revision), Labels: s.labels(), Summary: summary, Data: data, Version: r.version,
+	if i := lastHealthy(history); i >= 0 {
+		return s.whole(ctx, s.name(history[i].Revision))
+	}
+	return Release{}, s.none("healthy release")
+}
+
+// Get is one release.
+func (s Store) Get(ctx context.Context, revision int) (Release, error) {
+	return s.whole(ctx, s.name(revision))
+}
+
+// Lock makes sure that nobody else deploys this environment.
+func (s Store) Lock(ctx context.Context, h cluster.Holder) (*cluster.Lock, error) {
+	return s.Cluster.Lock(ctx, s.lockName(), h)
+}
+
+// Locked tells who seems to deploy this environment now.
+func (s Store) Locked(ctx context.Context) (cluster.Holder, bool, error) {
+	return s.Cluster.Locked(ctx, s.lockName())
+}
+
+// heads are the environment's records, newest first.
+func (s Store) heads(ctx context.Context) ([]cluster.Record, error) {
+	heads, err := s.Cluster.Records(ctx, map[string]string{projectLabel: safe(s.Project), environmentLabel: safe(s.Environment)})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(heads, func(a, b cluster.Record) int { return cmp.Compare(revisionOf(b), revisionOf(a)) })
+	return heads, nil
+}
+
+func revisionOf(r cluster.Record) int {
+	n, _ := strconv.Atoi(r.Labels[revisionLabel]) // a record without it is older than all
+	return n
+}
+
+// whole is load as people see it.
+func (s Store) whole(ctx context.Context, name string) (Release, error) {
+	r, err := s.load(ctx, name)
+	if err != nil {
+		return Release{}, err
+	}
+	return s.present(ctx, r)
+}
+
+func (s Store) load(ctx context.Context, name string) (Release, error) {
+	record, found, err := s.Cluster.Record(ctx, name)
+	if err != nil {
+		return Release{}, err
+	}
+	if !found {
+		return Release{}, s.none("record " + name)
+	}
+	r, err := decode(record.Data)
+	if err != nil {
+		return Release{}, fmt.Errorf("read record %s: %w", name, err)
+	}
+	r.version = record.Version
+	return r, nil
+}
+
+func (s Store) none(what string) error {
+	return fmt.Errorf("%s of %s in %s: %w", what, s.Project, s.Environment, ErrNone)
+}
+
+// present shows a pending release that nobody works on as what it is.
+func (s Store) present(ctx context.Context, r Release) (Release, error) {
+	if r.Status != Pending {
+		return r, nil
+	}
+	_, held, err := s.Locked(ctx)
+	if err != nil {
+		return r, err
+	}
+	if !held {
+		r.Status = Interrupted
+	}
+	return r, nil
+}
+
+func (s Store) write(ctx context.Context, r Release) (Release, error) {
+	r = hide(r)
+	summary, data, err := encode(r)
+	if err != nil {
+		return r, fmt.Errorf("write %s: %w", r, err)
+	}
+	record, err := s.Cluster.PutRecord(ctx, cluster.Record{
+		Name: s.name(r.Revision), Version: r.version, Summary: summary, Data: data,
+		Labels: map[string]string{
+			projectLabel: safe(s.Project), environmentLabel: safe(s.Environment), revisionLabel: strconv.Itoa(r.Revision),
+		},
 	})
-	r.version = written.Version
+	r.version = record.Version
 	return r, err
 }
 
-// forget deletes old records.
-func (s Store) forget(ctx context.Context) error {
-	history, err := s.History(ctx)
-	if err != nil {
-		return err
+// forget removes the oldest records. heads are those from before the release that begins.
+func (s Store) forget(ctx context.Context, heads []cluster.Record) error {
+	if len(heads) < kept {
+		return nil
 	}
-	healthy := 0
-	for i, r := range history {
-		if r.Status == Healthy {
-			healthy++
+	history := make([]Release, len(heads))
+	for i, h := range heads {
+		if err := json.Unmarshal(h.Summary, &history[i]); err != nil {
+			return fmt.Errorf("read record %s: %w", h.Name, err)
 		}
-		if i < keep || r.Status == Healthy && healthy <= 2 {
+	}
+	healthy := lastHealthy(history)
+	for i := kept - 1; i < len(heads); i++ {
+		if i == healthy {
 			continue
 		}
-		if err := s.Cluster.DeleteRecord(ctx, s.recordName(r.Revision)); err != nil {
+		if err := s.Cluster.DeleteRecord(ctx, heads[i].Name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// History is the summaries of all releases, newest first; empty where there are none.
-func (s Store) History(ctx context.Context) ([]Summary, error) {
-	records, err := s.Cluster.Records(ctx, s.labels())
-	if err != nil {
-		return nil, err
-	}
-	history := make([]Summary, 0, len(records))
-	for _, r := range records {
-		var sum Summary
-		if err := json.Unmarshal(r.Summary, &sum); err != nil {
-			return nil, fmt.Errorf("read record %s: %w", r.Name, err)
-		}
-		history = append(history, sum)
-	}
-	slices.SortFunc(history, func(a, b Summary) int { return cmp.Compare(b.Revision, a.Revision) })
-	for i := range history {
-		if err := s.orphaned(ctx, &history[i]); err != nil {
-			return nil, err
+// lastHealthy is the index of the newest healthy release in a history; -1 when there is none, or
+// when the environment was emptied since.
+func lastHealthy(history []Release) int {
+	for i, r := range history {
+		switch r.Status {
+		case Healthy:
+			return i
+		case Deleted:
+			return -1
 		}
 	}
-	return history, nil
+	return -1
 }
 
-// orphaned marks a release that was never finished and that nobody works on any more.
-func (s Store) orphaned(ctx context.Context, r *Summary) error {
-	if r.Status != Pending {
-		return nil
-	}
-	_, alive, err := s.Cluster.Locked(ctx, s.LockName())
-	if err != nil {
-		return err
-	}
-	if !alive {
-		r.Status, r.Failure = Interrupted, "the deploy ended without writing down its outcome"
-	}
-	return nil
+func (s Store) name(revision int) string {
+	return fmt.Sprintf("slipway.%s.%s.v%d", safe(s.Project), safe(s.Environment), revision)
 }
 
-// Latest is the newest release; ErrNone where there is none.
-func (s Store) Latest(ctx context.Context) (Release, error) {
-	history, err := s.History(ctx)
-	if err != nil {
-		return Release{}, err
-	}
-	if len(history) == 0 {
-		return Release{}, fmt.Errorf("%s: %w", s.Environment, ErrNone)
-	}
-	return s.Get(ctx, history[0].Revision)
+func (s Store) lockName() string {
+	return "slipway." + safe(s.Project) + "." + safe(s.Environment)
 }
 
-// Get is one release; ErrNone where there is none of that number.
-func (s Store) Get(ctx context.Context, revision int) (Release, error) {
-	record, found, err := s.Cluster.Record(ctx, s.recordName(revision))
-	if err != nil {
-		return Release{}, err
+var unfit = regexp.MustCompile(`[^a-z0-9-]+`)
+
+// safe makes a name fit for a label and an object's name; what it changes it makes distinct by a
+// digest.
+func safe(name string) string {
+	const longest = 40
+	s := strings.Trim(unfit.ReplaceAllString(strings.ToLower(name), "-"), "-")
+	if s == name && len(s) <= longest && s != "" {
+		return s
 	}
-	if !found {
-		return Release{}, fmt.Errorf("release %d of %s: %w", revision, s.Environment, ErrNone)
+	sum := sha256.Sum256([]byte(name))
+	return strings.Trim(s[:min(len(s), longest)], "-") + "x" + hex.EncodeToString(sum[:4])
+}
+
+// Owned are the objects that a deploy may delete now: those of the latest release; none when there
+// was none.
+func (s Store) Owned(ctx context.Context) ([]object.Ref, error) {
+	r, err := s.Latest(ctx)
+	if errors.Is(err, ErrNone) {
+		return nil, nil
 	}
-	r, err := decode(record.Data)
-	if err != nil {
-		return Release{}, fmt.Errorf("read release %d of %s: %w", revision, s.Environment, err)
-	}
-	r.version = record.Version
-	return r, s.orphaned(ctx, &r.Summary)
+	return r.Owned, err
 }

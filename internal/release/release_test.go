@@ -1,0 +1,300 @@
+package release
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"slipway/internal/cluster"
+	"slipway/internal/image"
+	"slipway/internal/object"
+	"slipway/internal/sandboxtest"
+)
+
+var shared struct {
+	sync.Once
+	*sandboxtest.Sandbox
+	err error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if shared.Sandbox != nil {
+		shared.Stop()
+	}
+	os.Exit(code)
+}
+
+// newStore is the store of an environment of the test's own.
+func newStore(t *testing.T) Store {
+	t.Helper()
+	shared.Do(func() { shared.Sandbox, shared.err = sandboxtest.Start(context.Background()) })
+	if shared.err != nil {
+		t.Fatal(shared.err)
+	}
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := shared.Project(t.Context(), sandboxtest.Name("release"), kubeconfig, "prod"); err != nil {
+		t.Fatal(err)
+	}
+	c, err := cluster.Open(cluster.Options{Kubeconfig: kubeconfig, Context: "prod"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Store{Cluster: c, Project: "shop", Environment: "prod"}
+}
+
+func objects(t *testing.T, names ...string) object.Set {
+	t.Helper()
+	var set object.Set
+	for _, name := range names {
+		list, err := object.Read(strings.NewReader(`{apiVersion: v1, kind: Secret, metadata: {name: `+name+`, namespace: shop},
+  stringData: {password: hunter22}, numbers: [1, 1.5, 9007199254740993, true, null]}`), "k8s/"+name+".yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := set.Add(list[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return set
+}
+
+func begin(t *testing.T, s Store, names ...string) Release {
+	t.Helper()
+	r, err := s.Begin(t.Context(), Release{Tag: "sha-3f9c2e1", Objects: objects(t, names...)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func finish(t *testing.T, s Store, r Release, status Status) Release {
+	t.Helper()
+	r.Status = status
+	r, err := s.Finish(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func names(refs []object.Ref) string {
+	var out []string
+	for _, r := range refs {
+		out = append(out, r.Name)
+	}
+	return strings.Join(out, " ")
+}
+
+func statuses(t *testing.T, s Store) string {
+	t.Helper()
+	history, err := s.History(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, r := range history {
+		out = append(out, fmt.Sprintf("%d %s", r.Revision, r.Status))
+	}
+	return strings.Join(out, ", ")
+}
+
+func TestRelease(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	if _, err := s.Latest(t.Context()); !errors.Is(err, ErrNone) {
+		t.Errorf("latest of none: %v", err)
+	}
+	if _, err := s.LastHealthy(t.Context()); !errors.Is(err, ErrNone) {
+		t.Errorf("last healthy of none: %v", err)
+	}
+	if owned, err := s.Owned(t.Context()); owned != nil || err != nil {
+		t.Errorf("owned of none: %v, %v", owned, err)
+	}
+	lock, err := s.Lock(t.Context(), cluster.Holder{Who: "ada"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := int32(3)
+	r, err := s.Begin(t.Context(), Release{
+		Commit: "3f9c2e1", Tag: "sha-3f9c2e1", Who: "ada", Message: "with hunter22", Objects: objects(t, "a", "b"),
+		Images: []image.Pin{{Name: "shop", Repository: "ghcr.io/acme/shop", Digest: "sha256:1"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := statuses(t, s); got != "1 pending" {
+		t.Errorf("history while it is deployed: %s", got)
+	}
+	r.Status, r.Failure = Failed, "password hunter22 was refused"
+	r.Evidence = []cluster.Evidence{{Reason: "CrashLoopBackOff", Cause: "it crashes", ExitCode: &code}}
+	if r, err = s.Finish(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	if err := lock.Unlock(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+
+	got, err := s.Get(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Objects.Digest() != r.Digest || got.Digest != r.Digest || r.Digest != objects(t, "b", "a").Digest() {
+		t.Error("the objects came back as others")
+	}
+	if o := got.Objects.Objects()[0]; o.Origin.File != "k8s/a.yaml" || o.At("stringData", "password") != "hunter22" {
+		t.Errorf("origin %s, body %v", o.Origin, o.Body)
+	}
+	r.Objects, got.Objects = object.Set{}, object.Set{}
+	if diff := cmp.Diff(r, got, cmp.AllowUnexported(Release{}, object.Set{})); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := s.Get(t.Context(), 2); !errors.Is(err, ErrNone) {
+		t.Errorf("a revision that never was: %v", err)
+	}
+}
+
+// A Secret's value lies in the record, for rollback, and shows nowhere.
+func TestSecretsDoNotShow(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	r, err := s.Begin(t.Context(), Release{Message: "with hunter22", Objects: objects(t, "a")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Failure = "password hunter22 was refused"
+	r = finish(t, s, r, Failed)
+	history, err := s.History(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.Marshal([]any{r, history})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{string(data), fmt.Sprint(r), fmt.Sprintf("%+v", history)} {
+		if strings.Contains(text, "hunter22") {
+			t.Errorf("the secret shows: %s", text)
+		}
+	}
+}
+
+// What was applied once stays ours until a release without it is healthy.
+func TestOwned(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	owns := func(r Release, want string) {
+		t.Helper()
+		if got := names(r.Owned); got != want {
+			t.Errorf("%s owns %q, want %q", r, got, want)
+		}
+		stored, err := s.Owned(t.Context())
+		if err != nil || names(stored) != want {
+			t.Errorf("%s: the record says %q, want %q (%v)", r, names(stored), want, err)
+		}
+	}
+	r := begin(t, s, "a", "b")
+	owns(finish(t, s, r, Healthy), "a b")
+	r = begin(t, s, "b", "c")
+	owns(r, "a b c")
+	owns(finish(t, s, r, Failed), "a b c")
+	r = begin(t, s, "d") // and interrupted
+	owns(r, "a b c d")
+	r = begin(t, s, "b")
+	owns(r, "a b c d")
+	r.Kept = objects(t, "c").Refs()
+	owns(finish(t, s, r, Healthy), "b c")
+	if got := statuses(t, s); got != "4 healthy, 3 interrupted, 2 failed, 1 healthy" {
+		t.Error(got)
+	}
+	r = begin(t, s)
+	owns(r, "b c")
+	owns(finish(t, s, r, Deleted), "")
+}
+
+func TestLastHealthy(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	finish(t, s, begin(t, s, "a"), Healthy)
+	finish(t, s, begin(t, s, "b"), Failed)
+	r, err := s.LastHealthy(t.Context())
+	if err != nil || r.Revision != 1 || names(r.Objects.Refs()) != "a" {
+		t.Errorf("%v, %v", r, err)
+	}
+	begin(t, s, "c")
+	if got := statuses(t, s); got != "3 interrupted, 2 failed, 1 healthy" {
+		t.Errorf("nobody has the lock: %s", got)
+	}
+	if r, err := s.Latest(t.Context()); err != nil || r.Status != Interrupted {
+		t.Errorf("%v, %v", r, err)
+	}
+	finish(t, s, begin(t, s), Deleted)
+	if _, err := s.LastHealthy(t.Context()); !errors.Is(err, ErrNone) {
+		t.Errorf("a release from before the environment was emptied: %v", err)
+	}
+}
+
+// Ten records stay, and the last healthy one whatever its age.
+func TestForget(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	finish(t, s, begin(t, s, "a"), Healthy)
+	finish(t, s, begin(t, s, "a"), Healthy)
+	for range 12 {
+		finish(t, s, begin(t, s, "b"), Failed)
+	}
+	history, err := s.History(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(history); n != kept+1 || history[n-1].Revision != 2 || history[n-2].Revision != 5 {
+		t.Error(statuses(t, s))
+	}
+	if r, err := s.LastHealthy(t.Context()); err != nil || r.Revision != 2 {
+		t.Errorf("%v, %v", r, err)
+	}
+	other := Store{Cluster: s.Cluster, Project: "shop", Environment: "staging"}
+	if got := statuses(t, other); got != "" {
+		t.Errorf("another environment of the namespace: %s", got)
+	}
+}
+
+// Of two that begin at once, one is told.
+func TestBeginTwice(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	r := begin(t, s, "a")
+	copied := r
+	finish(t, s, r, Healthy)
+	copied.Status = Failed
+	if _, err := s.Finish(t.Context(), copied); !errors.Is(err, cluster.ErrRecordChanged) {
+		t.Errorf("an outdated end was written: %v", err)
+	}
+}
+
+func TestSafe(t *testing.T) {
+	for _, name := range []string{"shop", "my-shop-2"} {
+		if got := safe(name); got != name {
+			t.Errorf("%q became %q", name, got)
+		}
+	}
+	seen := map[string]string{}
+	for _, name := range []string{"Shop", "shop_", "a/b", "a.b", "", "-", strings.Repeat("x", 41), strings.Repeat("x", 42), "shop"} {
+		got := safe(name)
+		if other, ok := seen[got]; ok {
+			t.Errorf("%q and %q are both %q", name, other, got)
+		}
+		seen[got] = name
+		if len(got) > 60 || unfit.MatchString(got) || strings.Trim(got, "-") != got || got == "" {
+			t.Errorf("%q became %q", name, got)
+		}
+	}
+}
