@@ -188,14 +188,22 @@ func usage(p *corev1.Pod, c *corev1.Container) corev1.ResourceList {
 	}{{corev1.ResourceCPU, cpuKey, "5m"}, {corev1.ResourceMemory, memoryKey, "32Mi"}} {
 		used := resource.MustParse(r.min)
 		if request, ok := c.Resources.Requests[r.name]; ok {
-			used = *resource.NewMilliQuantity(request.MilliValue()/10, request.Format)
+			used = share(r.name, request, 10)
 		}
 		if said, err := resource.ParseQuantity(p.Annotations[r.key]); err == nil {
-			used = *resource.NewMilliQuantity(said.MilliValue()/int64(len(p.Spec.Containers)), said.Format)
+			used = share(r.name, said, int64(len(p.Spec.Containers)))
 		}
 		list[r.name] = used
 	}
 	return list
+}
+
+// share counts CPU in thousandths, memory in bytes.
+func share(name corev1.ResourceName, q resource.Quantity, n int64) resource.Quantity {
+	if name == corev1.ResourceCPU {
+		return *resource.NewMilliQuantity(q.MilliValue()/n, q.Format)
+	}
+	return *resource.NewQuantity(q.Value()/n, q.Format)
 }
 
 func metricsList(kind string, items []any) any {
