@@ -205,7 +205,7 @@ func (s *sandbox) serveCluster(ctx context.Context, ready func()) error {
 	defer s.stopping()
 	ready()
 	s.progress("READY export KUBECONFIG=" + s.state().Kubeconfig)
-	time.AfterFunc(5*time.Second, debug.FreeOSMemory)
+	go returnMemory(ctx)
 	select {
 	case <-ctx.Done():
 		return nil
