@@ -25,7 +25,7 @@ func TestPullSecrets(t *testing.T) {
 		{"port differs", config(`{"auths":{"r.localhost:5000":{"username":"bob"}}}`), "r.localhost:5001/web", nil},
 		{"address of docker login", config(`{"auths":{"https://index.docker.io/v1/":{"username":"bob"}}}`), "busybox", []credential{{"bob", ""}}},
 		{"wildcard", config(`{"auths":{"*.azurecr.io":{"username":"bob"}}}`), "acme.azurecr.io/web", []credential{{"bob", ""}}},
-		{"wildcard is one label", config(`{"auths":{"*.io":{"username":"bob"}}}`), "acme.azurecr.io/web", nil},
+		{"beginning of the host", config(`{"auths":{"acme.azurecr":{"username":"bob"}}}`), "acme.azurecr.io/web", nil},
 		{"longest first", config(`{"auths":{"ghcr.io":{"username":"all"},"ghcr.io/acme":{"username":"acme"}}}`), "ghcr.io/acme/web", []credential{{"acme", ""}, {"all", ""}}},
 		{"old form", &corev1.Secret{Type: corev1.SecretTypeDockercfg, Data: map[string][]byte{corev1.DockerConfigKey: []byte(`{"ghcr.io":{"username":"old"}}`)}},
 			"ghcr.io/acme/web", []credential{{"old", ""}}},

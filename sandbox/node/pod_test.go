@@ -380,3 +380,13 @@ func TestReportKeepsForeignConditions(t *testing.T) {
 	s.until(0)
 	expect(t, "condition", foreign, s.pod.report(s.now).Conditions[0])
 }
+
+func TestTransitionTimeIsOfTheLastChange(t *testing.T) {
+	obj := single()
+	s := newStage(t, obj)
+	s.until(0)
+	obj.Status = *s.pod.report(dawn)
+	for _, c := range s.pod.report(dawn.Add(time.Hour)).Conditions {
+		expect(t, string(c.Type), dawn, c.LastTransitionTime.Time)
+	}
+}
