@@ -38,8 +38,14 @@ func main() {
 	// The first signal stops in order, the second one at once.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
-	if err := serve(ctx, o); err != nil {
-		fmt.Fprintln(os.Stderr, "slipway-sandbox: error:", err)
+	people, err := ownStderr()
+	if err != nil {
+		people = os.Stderr
+	} else {
+		err = serve(ctx, o, people)
+	}
+	if err != nil {
+		fmt.Fprintln(people, "slipway-sandbox: error:", err)
 		os.Exit(1)
 	}
 }

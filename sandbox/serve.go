@@ -35,12 +35,13 @@ type sandbox struct {
 	started       time.Time
 	dir           *datadir.Dir
 	log           *os.File
+	people        *os.File
 	api, reg, git net.Listener
 	keys          pki.Keys
 }
 
-// serve runs until ctx ends or a component does.
-func serve(ctx context.Context, o options) error {
+// serve runs until ctx ends or a component does. What people should know goes to people.
+func serve(ctx context.Context, o options, people *os.File) error {
 	// Nearly everything that a start allocates stays: collecting less often makes it faster.
 	gc := debug.SetGCPercent(400)
 	dir, err := datadir.Open(o.data)
@@ -53,10 +54,13 @@ func serve(ctx context.Context, o options) error {
 		return err
 	}
 	defer log.Close()
-	if err := controlplane.RedirectLogs(log, o.verbosity); err != nil {
+	if err := divertStderr(log, people); err != nil {
 		return err
 	}
-	s := &sandbox{options: o, started: time.Now(), dir: dir, log: log}
+	if err := controlplane.RedirectLogs(ctx, log, o.verbosity); err != nil {
+		return err
+	}
+	s := &sandbox{options: o, started: time.Now(), dir: dir, log: log, people: people}
 	if err := s.listen(); err != nil {
 		return err
 	}
@@ -73,7 +77,7 @@ func serve(ctx context.Context, o options) error {
 }
 
 func (s *sandbox) progress(line string) {
-	fmt.Fprintf(os.Stderr, "slipway-sandbox: %6.2fs %s\n", time.Since(s.started).Seconds(), line)
+	fmt.Fprintf(s.people, "slipway-sandbox: %6.2fs %s\n", time.Since(s.started).Seconds(), line)
 }
 
 // listen opens the three ports, so that they are known before anything is written down.
