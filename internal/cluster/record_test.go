@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // noise does not compress.
@@ -145,6 +146,13 @@ func TestTornWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	chunk := chunksOf("r.1", packed)[1].Name
+	damage := []byte(`{"data": {"data": "AAAA"}}`)
+	if _, err := c.typed.CoreV1().Secrets(c.namespace).Patch(t.Context(), chunk, types.MergePatchType, damage, metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := c.Record(t.Context(), "r.1"); err == nil || !strings.Contains(err.Error(), "does not match its digest") {
+		t.Errorf("a damaged record: %v", err)
+	}
 	if err := c.remove(t.Context(), chunk); err != nil {
 		t.Fatal(err)
 	}

@@ -69,6 +69,8 @@ type Release struct {
 	// Kept are owned objects that the release no longer has, and that were left in place because
 	// they are protected.
 	Kept []object.Ref `json:"kept,omitempty"`
+	// Applied are the objects that were created, updated or deleted, in the order in which it happened.
+	Applied []object.Ref `json:"applied,omitempty"`
 	// Objects are the set as it was to be applied. Rollback needs their Secrets, nobody else
 	// may see them.
 	Objects object.Set `json:"-"`
@@ -108,7 +110,7 @@ func encode(r Release) (summary, data []byte, err error) {
 	if data, err = json.Marshal(s); err != nil {
 		return nil, nil, err
 	}
-	r.Evidence, r.Owned, r.Kept = nil, nil, nil
+	r.Evidence, r.Owned, r.Kept, r.Applied = nil, nil, nil, nil
 	summary, err = json.Marshal(r)
 	return summary, data, err
 }

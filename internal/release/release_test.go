@@ -242,6 +242,27 @@ func TestLastHealthy(t *testing.T) {
 	}
 }
 
+// Only the newest release can be pending, whoever has the lock.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	begin(t, s, "a")
+	lock, err := s.Lock(t.Context(), cluster.Holder{Who: "ada"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin(t, s, "a")
+	if got := statuses(t, s); got != "2 pending, 1 interrupted" {
+		t.Error(got)
+	}
+	if err := lock.Unlock(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := statuses(t, s); got != "2 interrupted, 1 interrupted" {
+		t.Error(got)
+	}
+}
+
 // Ten records stay, and the last healthy one whatever its age.
 func TestForget(t *testing.T) {
 	t.Parallel()
