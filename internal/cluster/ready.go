@@ -20,7 +20,7 @@ func (w *waiter) settled(ctx context.Context, it *item) bool {
 	}
 	v, err := w.c.view(ctx, it.live)
 	if err != nil {
-		return true // who may not see pods has nothing but the workload's own word
+		return isDenied(err) // who may not see pods has nothing but the workload's own word
 	}
 	for _, pod := range v.pods {
 		for _, st := range pod.Status.ContainerStatuses {

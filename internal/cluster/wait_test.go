@@ -8,6 +8,9 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
 	"slipway/internal/object"
 )
 
@@ -185,7 +188,7 @@ spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
 	if err := p.editor.Wait(t.Context(), set, WaitOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(began); took > time.Second {
+	if took := time.Since(began); took > 2*time.Second { // less than what a fresh container without a probe takes
 		t.Errorf("a healthy set took %s", took)
 	}
 }
@@ -202,7 +205,7 @@ func TestWaitLooksAtNewPods(t *testing.T) {
 	}
 	apply(t, p.editor, bad)
 	var sick *NotHealthyError
-	if err := p.editor.Wait(t.Context(), bad, WaitOptions{Timeout: time.Minute}); !errors.As(err, &sick) {
+	if err := p.editor.Wait(t.Context(), bad, WaitOptions{Timeout: time.Minute}); !errors.As(err, &sick) || sick.Timeout {
 		t.Fatalf("a crashing update: %v", err)
 	}
 	apply(t, p.editor, good)
@@ -217,20 +220,27 @@ func TestWaitLooksAtNewPods(t *testing.T) {
 func TestWaitPardonsCrashes(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	set := p.parse(t, deployment("api", "crash", probe, "")+"---\n"+deployment("db", "slow=8s", probe, ""))
+	set := p.parse(t, deployment("api", "crash", probe, "")+"---\n"+deployment("db", "slow=1500ms", probe, ""))
 	apply(t, p.editor, set)
-	var ready time.Time
-	err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: 3 * time.Minute, Notify: func(n Progress) {
+	heal := func() {
+		pods := p.editor.typed.CoreV1().Pods(p.namespace)
+		list, err := pods.List(t.Context(), metav1.ListOptions{LabelSelector: "app=api"})
+		if err != nil || len(list.Items) != 1 || list.Items[0].Status.ContainerStatuses[0].RestartCount == 0 {
+			t.Errorf("the pod should have crashed by now: %v, %v", list.Items, err)
+			return
+		}
+		patch := []byte(`{"metadata": {"annotations": {"sandbox.slipway.dev/behavior": null}}}`)
+		if _, err := pods.Patch(t.Context(), list.Items[0].Name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+			t.Error(err)
+		}
+	}
+	err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: time.Minute, Notify: func(n Progress) {
 		if n.Ref.Name == "db" && n.Status == object.Current {
-			ready = time.Now()
+			heal()
 		}
 	}})
-	var sick *NotHealthyError
-	if !errors.As(err, &sick) || ready.IsZero() {
-		t.Fatalf("want a failure after the database was ready: %v", err)
-	}
-	if sick.Failures[0].Ref.Name != "api" || len(sick.Failures) != 1 {
-		t.Errorf("failures: %+v", sick.Failures)
+	if err != nil {
+		t.Error(err)
 	}
 }
 
