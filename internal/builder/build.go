@@ -2,7 +2,6 @@ package builder
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -86,6 +85,9 @@ func (b *Builder) Build(ctx context.Context, r Request) (Result, error) {
 		return Result{}, err
 	}
 	resp, seen, err := b.solve(ctx, opt, show)
+	if ctx.Err() != nil {
+		return Result{}, ctx.Err()
+	}
 	if err != nil {
 		return Result{}, b.explain(r, seen, err)
 	}
@@ -93,7 +95,7 @@ func (b *Builder) Build(ctx context.Context, r Request) (Result, error) {
 		return Result{}, &BuildError{File: r.dockerfile(), Err: &PlatformError{Detail: seen.platform}}
 	}
 	if b.classic {
-		digest, err := b.docker.push(ctx, r.Repository, r.Tag)
+		digest, err := b.docker.push(ctx, localhost(r.Repository), r.Tag)
 		if err != nil {
 			return Result{}, fmt.Errorf("push %s:%s: %w", r.Repository, r.Tag, err)
 		}
@@ -162,7 +164,7 @@ func (b *Builder) frontendAttrs(r Request) map[string]string {
 
 func (b *Builder) export(r Request) client.ExportEntry {
 	if b.classic {
-		return client.ExportEntry{Type: "moby", Attrs: map[string]string{"name": r.Repository + ":" + r.Tag}}
+		return client.ExportEntry{Type: "moby", Attrs: map[string]string{"name": localhost(r.Repository) + ":" + r.Tag}}
 	}
 	attrs := map[string]string{
 		"name":              r.Repository,
@@ -174,6 +176,7 @@ func (b *Builder) export(r Request) client.ExportEntry {
 	}
 	if !b.Embedded() && PlainHTTP(registryOf(r.Repository)) {
 		attrs["registry.insecure"] = "true"
+		attrs["name"] = localhost(r.Repository)
 	}
 	return client.ExportEntry{Type: client.ExporterImage, Attrs: attrs}
 }
@@ -223,9 +226,6 @@ func (b *Builder) solve(ctx context.Context, opt client.SolveOpt, show progressu
 
 // explain turns BuildKit's error into ours.
 func (b *Builder) explain(r Request, seen *observation, err error) error {
-	if errors.Is(err, context.Canceled) {
-		return err
-	}
 	failed := seen.failed()
 	e := &BuildError{Step: failed.name, File: r.dockerfile(), Line: lineOf(err), Log: failed.log, Err: err}
 	if b.engine != nil && b.engine.noRuntime != "" && strings.Contains(err.Error(), refusal) {

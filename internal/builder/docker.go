@@ -190,7 +190,7 @@ func pushedDigest(resp *http.Response) (string, error) {
 		err := dec.Decode(&m)
 		switch {
 		case errors.Is(err, io.EOF) && digest == "":
-			return "", fmt.Errorf("Docker answers %s and no digest", resp.Status)
+			return "", fmt.Errorf("no digest in the answer %s", resp.Status)
 		case errors.Is(err, io.EOF):
 			return digest, nil
 		case err != nil:

@@ -78,7 +78,9 @@ func TestEngineEndsWithItsParent(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
-	lock, err := lockState(t.Context(), state, Options{}) // returns when nobody holds it any more
+	ctx, cancel := context.WithTimeout(t.Context(), 2*stopTime)
+	defer cancel()
+	lock, err := lockState(ctx, state, Options{}) // returns when nobody holds it any more
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,4 +171,17 @@ func dynamic(t *testing.T) bool {
 	}
 	defer f.Close()
 	return slices.ContainsFunc(f.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP })
+}
+
+func TestCancelledBuild(t *testing.T) {
+	b := open(t, Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := b.Build(ctx, Request{
+		Context:    write(t, t.TempDir(), map[string]string{"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"}),
+		Repository: startRegistry(t) + "/myapp",
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
 }

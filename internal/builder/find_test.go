@@ -103,3 +103,16 @@ func TestPlainHTTP(t *testing.T) {
 		}
 	}
 }
+
+func TestLocalhost(t *testing.T) {
+	for repository, want := range map[string]string{
+		"k3d-registry.localhost:5000/acme/myapp": "localhost:5000/acme/myapp",
+		"registry.localhost/myapp":               "localhost/myapp",
+		"ghcr.io/acme/myapp":                     "ghcr.io/acme/myapp",
+		"myapp":                                  "myapp",
+	} {
+		if got := localhost(repository); got != want {
+			t.Errorf("%s becomes %s, want %s", repository, got, want)
+		}
+	}
+}

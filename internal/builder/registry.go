@@ -68,3 +68,16 @@ func registryOf(repository string) string {
 	}
 	return "docker.io"
 }
+
+// localhost calls *.localhost plainly localhost, for builders that cannot resolve such names.
+func localhost(repository string) string {
+	host := registryOf(repository)
+	if !localName(hostname(host)) {
+		return repository
+	}
+	rest := strings.TrimPrefix(repository, host)
+	if _, port, err := net.SplitHostPort(host); err == nil {
+		return "localhost:" + port + rest
+	}
+	return "localhost" + rest
+}

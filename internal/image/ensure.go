@@ -117,6 +117,9 @@ func (s store) build(ctx context.Context, src project.Source, img project.Image,
 	if err != nil {
 		return p, err
 	}
+	if err := s.mayPush(ctx, p); err != nil {
+		return p, err
+	}
 	bo := o.Builder
 	bo.Notify = o.Notify
 	if o.Mirror != "" {

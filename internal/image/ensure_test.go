@@ -221,6 +221,24 @@ func TestRegistryErrors(t *testing.T) {
 	}
 }
 
+func TestReadersMayNotBuild(t *testing.T) {
+	all := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	host := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		all.ServeHTTP(w, r)
+	}))
+	_, err := Ensure(t.Context(), source, project.Environment{}, matched("ghcr.io/acme/myapp", "", ""), nil, true, Options{
+		Mirror:  host,
+		Builder: builder.Options{Address: "unix:///nowhere"}, // not reached
+	})
+	if e := (*UnauthorizedError)(nil); !errors.As(err, &e) {
+		t.Errorf("%T: %v", err, err)
+	}
+}
+
 func TestLocate(t *testing.T) {
 	for _, c := range []struct{ repository, mirror, want, scheme string }{
 		{"ghcr.io/acme/myapp", "", "ghcr.io/acme/myapp", "https"},

@@ -138,6 +138,20 @@ func (s store) copy(ctx context.Context, from string, p Pin) error {
 	return explain(p.Repository, target.Context(), pusher.Push(ctx, target, desc))
 }
 
+// mayPush asks before a build whether its result will be taken. Of BuildKit's own push only text comes back.
+func (s store) mayPush(ctx context.Context, p Pin) error {
+	ref, err := s.reference(p.Repository, p)
+	if err != nil {
+		return err
+	}
+	bound := roundTrip(func(r *http.Request) (*http.Response, error) { return s.transport.RoundTrip(r.WithContext(ctx)) })
+	return explain(p.Repository, ref.Context(), remote.CheckPushPermission(ref, authn.DefaultKeychain, bound))
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
 // tag gives content that is in the pin's repository its tag.
 func (s store) tag(ctx context.Context, p Pin) error {
 	if err := s.mayTag(ctx, p); err != nil {
