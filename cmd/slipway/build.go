@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -56,6 +57,10 @@ func runBuild(ctx context.Context, a *app, name string, out format) error {
 func (a *app) imageOptions(t deploy.Target) image.Options {
 	o := image.Options{
 		Notify: func(text string) { fmt.Fprintf(a.stderr, "  · %s\n", text) },
+	}
+	// Elsewhere the log of a step is shown when that step fails.
+	if onTerminal := isTerminal(a.stderr); onTerminal || os.Getenv("CI") != "" {
+		o.Progress, o.Plain = a.stderr, !onTerminal
 	}
 	if t.Cluster == nil {
 		return o

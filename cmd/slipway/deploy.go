@@ -116,7 +116,7 @@ func (a *app) show(t deploy.Target, p deploy.Proposal, o *actOptions) error {
 // report prints the outcome.
 func (a *app) report(t deploy.Target, rel release.Release, o *actOptions, text string) error {
 	if *o.out == asJSON {
-		return a.json(rel.Summary)
+		return a.json(rel)
 	}
 	fmt.Fprintf(a.stdout, "%s  release %d  %s\n", t.Environment.Name, rel.Revision, text)
 	return nil

@@ -9,10 +9,12 @@ import (
 	"slipway/internal/builder"
 	"slipway/internal/cluster"
 	"slipway/internal/deploy"
+	"slipway/internal/git"
 	"slipway/internal/image"
 	"slipway/internal/plan"
 	"slipway/internal/project"
 	"slipway/internal/release"
+	"slipway/internal/render"
 )
 
 // The exit codes; --help lists them.
@@ -72,6 +74,7 @@ var rows = []row{
 	as(codeUsage, always[*usageError]("`slipway --help` lists the verbs, `slipway VERB --help` its flags")),
 
 	is(project.ErrNone, codeError, "run it in the repository's folder or give --dir; overlays/NAME, k8s/overlays/NAME or a slipway.yaml make a project"),
+	as(codeError, always[*project.FileError]("correct the file; docs/slipway.yaml.md lists every key")),
 	as(codeUsage, func(e *project.UnknownEnvironmentError) string {
 		if e.Suggestion != "" {
 			return fmt.Sprintf("did you mean %q?", e.Suggestion)
@@ -89,6 +92,8 @@ var rows = []row{
 	as(codeError, func(e *cluster.PermissionError) string {
 		return "nothing was changed; the ClusterRole edit, bound in the namespace, is enough for what most projects hold"
 	}),
+	as(codeError, always[*cluster.NoNamespaceError]("make it with `kubectl create namespace`, or put a Namespace into the manifests")),
+	as(codeError, always[*cluster.UnknownKindError]("install what defines it, or put its CustomResourceDefinition into the manifests")),
 	as(codeConflict, always[*cluster.LockedError]("wait for it to end, or look at it with `slipway history ENV`")),
 	as(codeConflict, always[*cluster.ConflictError]("if those fields are yours, --force-conflicts takes them over; otherwise leave them out of the manifests")),
 	is(plan.ErrStale, codeConflict, "nothing was changed; look at the new plan and run it again"),
@@ -106,6 +111,20 @@ var rows = []row{
 	as(codeError, func(e *image.NoMatchError) string {
 		return "images in the manifests: " + list(e.Candidates) + "; correct images[].name in slipway.yaml, or the manifests"
 	}),
+	as(codeError, func(e *image.AmbiguousError) string {
+		return "name the images in slipway.yaml so that each fits one image of the manifests"
+	}),
+	as(codeError, always[*image.MissingError]("push it, or let the manifests name no tag, and the image of this commit is built")),
+	as(codeError, func(e *image.UnauthorizedError) string {
+		return "log in with `docker login`, or give the environment's user access"
+	}),
+	as(codeError, always[*image.UnreachableError]("is the registry up, and its name right in the manifests?")),
+	as(codeError, always[*image.TagTakenError]("a tag is never moved: commit, so that the image gets a tag of its own")),
+	is(image.ErrNoTag, codeError, "commit first: images are tagged by the commit they are built from"),
+	is(git.ErrNoProgram, codeError, "install git"),
+	is(render.ErrEmpty, codeError, "an empty folder deletes nothing; `slipway delete ENV` is how an environment is emptied"),
+	as(codeError, always[*render.RefusedError]("keep a copy of what it names in the repository")),
+	as(codeError, always[*render.Error]("nothing was changed; correct the manifests and look with `slipway render ENV`")),
 	is(builder.ErrNoRuntime, codeError, "install runc (Debian: apt-get install runc), or start Docker or a buildkitd"),
 	is(errNoSandbox, codeError, "`make build` makes both; keep them in one folder"),
 }
@@ -124,6 +143,12 @@ func explain(w io.Writer, err error) int {
 	}
 	if code == codeHasChanges || errors.Is(err, errSilent) {
 		return code
+	}
+	var failed *builder.BuildError
+	if errors.As(err, &failed) {
+		for _, line := range failed.Log {
+			fmt.Fprintf(w, "  | %s\n", line)
+		}
 	}
 	fmt.Fprintf(w, "slipway: error: %v\n", err)
 	if hint != "" {

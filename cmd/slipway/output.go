@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -86,7 +87,7 @@ func (a *app) confirm(yes bool, question string) error {
 	if yes {
 		return nil
 	}
-	if a.stdin == nil || !term.IsTerminal(int(a.stdin.Fd())) {
+	if !isTerminal(a.stdin) {
 		return errConsent
 	}
 	fmt.Fprintf(a.stderr, "%s [y/N] ", question)
@@ -95,6 +96,11 @@ func (a *app) confirm(yes bool, question string) error {
 		return errDeclined
 	}
 	return nil
+}
+
+func isTerminal(v any) bool {
+	f, ok := v.(*os.File)
+	return ok && f != nil && term.IsTerminal(int(f.Fd()))
 }
 
 // age prints how long ago something was: "3s", "12m", "5h", "9d".

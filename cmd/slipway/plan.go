@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -72,7 +73,7 @@ func printPlan(w io.Writer, t deploy.Target, p deploy.Proposal) {
 		}
 		reason := ""
 		if c.Reason != "" {
-			reason = "   " + c.Reason
+			reason = "   " + strings.TrimPrefix(c.Reason, c.Ref.String()+": ")
 		}
 		fmt.Fprintf(w, "  %s %s%s\n", planMarks[c.Action], c.Ref, reason)
 		for _, f := range c.Fields {
@@ -90,10 +91,12 @@ func printPlan(w io.Writer, t deploy.Target, p deploy.Proposal) {
 	switch {
 	case p.Plan.Empty() && p.Plan.Complete:
 		fmt.Fprintln(w, "nothing to change")
+	case p.Plan.Count(plan.Blocked) > 0:
+		fmt.Fprintln(w, "what is marked ! cannot be applied, so nothing would be")
 	case !p.Plan.Complete:
-		fmt.Fprintln(w, "some objects could not be verified with the API server; they are marked above")
+		fmt.Fprintln(w, "not every object could be verified with the API server before its kind or namespace is there")
 	}
-	if t.Environment.Class != project.Local && p.Latest.Revision > 0 && !p.Plan.Empty() && p.Prepared.RollbackOf == 0 && !p.Prepared.Delete {
+	if t.Environment.Class != project.Local && p.Latest.Revision > 0 && p.Plan.Count(plan.Blocked) == 0 && !p.Plan.Empty() && p.Prepared.RollbackOf == 0 && !p.Prepared.Delete {
 		fmt.Fprintln(w, "if it does not become healthy, the last healthy release comes back")
 	}
 }

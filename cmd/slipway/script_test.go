@@ -66,6 +66,7 @@ func setup(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
+	env.Setenv("PATH", filepath.Join(sourceDir, "..", "..", "bin")+string(filepath.ListSeparator)+env.Getenv("PATH"))
 	env.Setenv("KUBECONFIG", kubeconfig)
 	env.Setenv("PREFIX", prefix)
 	env.Setenv("REGISTRY", shared.Registry)

@@ -20,7 +20,7 @@ import (
 type standing struct {
 	Environment string           `json:"environment"`
 	Class       project.Class    `json:"class"`
-	Release     *release.Summary `json:"release,omitempty"`
+	Release     *release.Release `json:"release,omitempty"`
 	Healthy     bool             `json:"healthy"`
 	Health      string           `json:"health"`
 	// Error is why the environment could not be read.
@@ -83,8 +83,7 @@ func (a *app) stand(ctx context.Context, src project.Source, env project.Environ
 	} else if err != nil {
 		return s, err
 	}
-	summary := rel.Summary
-	s.Release = &summary
+	s.Release = &rel
 	s.Healthy, s.Health, err = deploy.Health(ctx, t, rel)
 	return s, err
 }

@@ -39,7 +39,7 @@ func (t Target) act(ctx context.Context, p Proposal, o Options, rel *release.Rel
 	if err := t.watch(ctx, p.objects, o); err != nil {
 		return err
 	}
-	return t.prune(ctx, deletes, o, rel)
+	return t.prune(ctx, deletes, p, o, rel)
 }
 
 func (t Target) applyOne(ctx context.Context, c plan.Change, p Proposal) error {
@@ -66,6 +66,7 @@ func (t Target) settled(ctx context.Context, applied []object.Ref) error {
 	if len(ground) == 0 {
 		return nil
 	}
+	defer t.Cluster.Rediscover() // the new kinds
 	return t.Cluster.WaitEstablished(ctx, ground, time.Minute)
 }
 
@@ -76,10 +77,10 @@ func (t Target) watch(ctx context.Context, set object.Set, o Options) error {
 	})
 }
 
-func (t Target) prune(ctx context.Context, deletes []plan.Change, o Options, rel *release.Release) error {
+func (t Target) prune(ctx context.Context, deletes []plan.Change, p Proposal, o Options, rel *release.Release) error {
 	var gone []object.Ref
 	for _, c := range deletes {
-		if err := t.Cluster.Delete(ctx, c.Ref, cluster.DeleteOptions{}); err != nil {
+		if err := t.Cluster.Delete(ctx, c.Ref, cluster.DeleteOptions{UID: p.uids[c.Ref]}); err != nil {
 			return err
 		}
 		t.say(Prune, &c.Ref, "deleted")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"slipway/internal/cluster"
@@ -61,7 +62,7 @@ func (e *BlockedError) Error() string {
 	if n := len(e.Changes) - 1; n > 0 {
 		more = fmt.Sprintf(" (and %d more objects)", n)
 	}
-	return fmt.Sprintf("nothing was applied to %s: %s: %s%s", e.Environment, c.Ref, c.Reason, more)
+	return fmt.Sprintf("nothing was applied to %s: %s: %s%s", e.Environment, c.Ref, strings.TrimPrefix(c.Reason, c.Ref.String()+": "), more)
 }
 
 func (e *BlockedError) Unwrap() []error { return e.Causes }
@@ -73,22 +74,40 @@ func Apply(ctx context.Context, t Target, p Proposal, o Options) (release.Releas
 	if err := t.admit(ctx, p); err != nil {
 		return release.Release{}, err
 	}
-	lock, err := t.Cluster.Lock(ctx, t.Records().LockName(), cluster.Holder{Who: o.Who, Doing: "deploy " + p.Prepared.Tag})
+	founded, err := t.found(ctx, p)
+	if err != nil {
+		return release.Release{}, err
+	}
+	lock, err := t.Records().Lock(ctx, cluster.Holder{Who: o.Who, Doing: "deploy " + p.Prepared.Tag})
 	if err != nil {
 		return release.Release{}, err
 	}
 	if lock.TookOver != nil {
 		t.say(Lock, nil, "took over from %s, who is gone", lock.TookOver)
 	}
-	rel, err := t.applyLocked(lock.Context(), p, o)
+	rel, err := t.applyLocked(lock.Context(), p, founded, o)
 	if uerr := lock.Unlock(ctx); uerr != nil {
 		t.say(Lock, nil, "warning: the lock stays until it runs out: %v", uerr)
 	}
 	return rel, err
 }
 
-func (t Target) applyLocked(ctx context.Context, p Proposal, o Options) (release.Release, error) {
-	p, err := t.again(ctx, p)
+// found makes the namespace in which locks and records are kept, where the source has it and the
+// cluster has not: the one change that comes before the record.
+func (t Target) found(ctx context.Context, p Proposal) (bool, error) {
+	for _, c := range p.Plan.Changes {
+		if c.Action == plan.Create && c.Ref.Kind == "Namespace" && c.Ref.Group == "" && c.Ref.Name == t.Cluster.Namespace() {
+			if err := t.applyOne(ctx, c, p); err != nil {
+				return false, err
+			}
+			return true, t.Cluster.WaitEstablished(ctx, []object.Ref{c.Ref}, time.Minute)
+		}
+	}
+	return false, nil
+}
+
+func (t Target) applyLocked(ctx context.Context, p Proposal, founded bool, o Options) (release.Release, error) {
+	p, err := t.again(ctx, p, founded)
 	if err != nil {
 		return release.Release{}, err
 	}
@@ -113,7 +132,7 @@ func (t Target) admit(ctx context.Context, p Proposal) error {
 		}
 	}
 	if len(blocked) > 0 {
-		return &BlockedError{Environment: t.Environment.Name, Changes: blocked}
+		return &BlockedError{Environment: t.Environment.Name, Changes: blocked, Causes: p.refusals}
 	}
 	return t.Cluster.Permit(ctx, p.Plan.Changes)
 }
@@ -147,34 +166,26 @@ func (t Target) carryOut(ctx context.Context, p Proposal, o Options) (release.Re
 	}
 	t.say(Record, nil, "release %d", rel.Revision)
 	err = t.act(ctx, p, o, &rel)
-	rel.Finished = time.Now().UTC()
 	rel.Status, rel.Failure = outcome(ctx, p, err)
+	rel.Kept = kept(p.Plan)
 	var sick *cluster.NotHealthyError
 	if errors.As(err, &sick) {
 		rel.Evidence = sick.Failures
 	}
-	if rel.Status == release.Healthy || rel.Status == release.Deleted {
-		rel.Owned = append(p.Prepared.Set.Refs(), kept(p.Plan)...)
-	}
 	// The run may have been interrupted; what happened is written down all the same.
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer cancel()
-	if ferr := t.Records().Finish(end, rel); ferr != nil {
-		err = errors.Join(err, fmt.Errorf("record the outcome of release %d of %s: %w", rel.Revision, t.Environment.Name, ferr))
+	finished, ferr := t.Records().Finish(end, rel)
+	if ferr != nil {
+		return rel, errors.Join(err, fmt.Errorf("record the outcome of release %d of %s: %w", rel.Revision, t.Environment.Name, ferr))
 	}
-	return rel, err
+	return finished, err
 }
 
 func (t Target) intent(p Proposal, o Options) release.Release {
-	summary := release.Summary{
-		Project: t.Source.Project.Name, Environment: t.Environment.Name,
-		Commit: p.Prepared.Commit, Tag: p.Prepared.Tag, Dirty: p.Prepared.Dirty,
-		Who: o.Who, Started: time.Now().UTC(), Digest: p.Plan.Digest,
-		Images: p.Prepared.Images, RollbackOf: p.Prepared.RollbackOf,
-	}
 	return release.Release{
-		Summary: summary, Objects: p.Prepared.Set,
-		Owned: union(p.Latest.Owned, p.Prepared.Set.Refs()),
+		Commit: p.Prepared.Commit, Tag: p.Prepared.Tag, Dirty: p.Prepared.Dirty, Who: o.Who,
+		Images: p.Prepared.Images, RollbackOf: p.Prepared.RollbackOf, Objects: p.Prepared.Set,
 	}
 }
 
@@ -199,16 +210,4 @@ func kept(p plan.Plan) []object.Ref {
 		}
 	}
 	return refs
-}
-
-func union(a, b []object.Ref) []object.Ref {
-	seen := map[object.Ref]bool{}
-	var out []object.Ref
-	for _, r := range append(append([]object.Ref{}, a...), b...) {
-		if !seen[r] {
-			seen[r] = true
-			out = append(out, r)
-		}
-	}
-	return out
 }

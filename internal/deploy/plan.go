@@ -20,7 +20,11 @@ type Proposal struct {
 	// objects are what is to be applied: the prepared ones, in their namespaces, with the replicas
 	// that an autoscaler has set.
 	objects object.Set
-	force   bool
+	// uids are the live objects that were looked at: others of the same name stay.
+	uids map[object.Ref]string
+	// refusals are why objects are blocked.
+	refusals []error
+	force    bool
 }
 
 // Done says that nothing is left to do: nothing changes, and the last release that says so is healthy.
@@ -51,8 +55,12 @@ func Plan(ctx context.Context, t Target, p Prepared, o PlanOptions) (Proposal, e
 		Environment: t.Environment.Name, Commit: p.Commit, Base: latest.Digest,
 		Desired: p.Set, Observed: observed, Owned: latest.Owned,
 	})
-	proposal := Proposal{Prepared: p, Plan: made, Latest: latest, force: o.Force}
+	proposal := Proposal{Prepared: p, Plan: made, Latest: latest, uids: map[object.Ref]string{}, force: o.Force}
 	for _, seen := range observed {
+		proposal.uids[seen.Ref], _ = seen.Live.At("metadata", "uid").(string)
+		if seen.Err != nil {
+			proposal.refusals = append(proposal.refusals, seen.Err)
+		}
 		if seen.Desired.Body == nil {
 			continue
 		}
@@ -64,7 +72,8 @@ func Plan(ctx context.Context, t Target, p Prepared, o PlanOptions) (Proposal, e
 }
 
 // again makes the plan once more, under the lock: what was consented to is what is done.
-func (t Target) again(ctx context.Context, p Proposal) (Proposal, error) {
+// Where the environment's namespace was only just made, there was nothing to compare with.
+func (t Target) again(ctx context.Context, p Proposal, founded bool) (Proposal, error) {
 	now, err := Plan(ctx, t, p.Prepared, PlanOptions{Force: p.force})
 	if err != nil {
 		return now, err
@@ -72,7 +81,7 @@ func (t Target) again(ctx context.Context, p Proposal) (Proposal, error) {
 	if now.Latest.Revision != p.Latest.Revision {
 		return now, fmt.Errorf("%w: release %d of %s came in between", plan.ErrStale, now.Latest.Revision, t.Environment.Name)
 	}
-	if !now.Plan.Equal(p.Plan) {
+	if !founded && !now.Plan.Equal(p.Plan) {
 		return now, fmt.Errorf("%w: objects of %s were changed since", plan.ErrStale, t.Environment.Name)
 	}
 	return now, nil
