@@ -94,4 +94,3 @@ func NoSandbox(from, to string) error {
 	}
 	return clientcmd.WriteToFile(*cfg, to)
 }
-
