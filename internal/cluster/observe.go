@@ -120,7 +120,7 @@ func (s *survey) ask(ctx context.Context, o *plan.Observed) {
 	}
 	merged, err := s.c.apply(ctx, o.Desired, ApplyOptions{Force: s.force, dryRun: true})
 	if err == nil {
-		o.Merged = merged
+		o.Merged, o.Err = merged, s.same(ctx, o, merged)
 		return
 	}
 	if o.Unverified = s.excuse(o.Ref, err); o.Unverified != "" {
@@ -128,6 +128,19 @@ func (s *survey) ask(ctx context.Context, o *plan.Observed) {
 		return
 	}
 	o.Err = err
+}
+
+// same reads the live object again where a controller has written to it since: what it wrote would
+// look like a change of ours.
+func (s *survey) same(ctx context.Context, o *plan.Observed, merged object.Object) error {
+	if o.Live.Body == nil || o.Live.At("metadata", "resourceVersion") == merged.At("metadata", "resourceVersion") {
+		return nil
+	}
+	live, found, err := s.c.get(ctx, o.Ref, version(o.Desired))
+	if err == nil && found {
+		o.Live = live
+	}
+	return err
 }
 
 // excuse says why the server's refusal says nothing about the deploy itself; empty: it does.

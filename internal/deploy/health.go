@@ -19,7 +19,8 @@ func Health(ctx context.Context, t Target, rel release.Release) (bool, string, e
 	}
 	bad, first := 0, ""
 	for _, s := range states {
-		if s.Health.Status == object.Current {
+		// What a deploy would not wait for does not spoil the board either.
+		if s.Health.Status == object.Current || !s.Blocking {
 			continue
 		}
 		if bad++; first == "" {

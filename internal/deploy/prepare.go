@@ -159,8 +159,8 @@ func (t Target) siblings(ctx context.Context, img project.Image) ([]string, erro
 			continue // an image that only some environments use is no fault of this one
 		}
 		for _, m := range matches {
-			if !slices.Contains(repositories, m.Repository) {
-				repositories = append(repositories, m.Repository)
+			if r := m.In(env); !slices.Contains(repositories, r) {
+				repositories = append(repositories, r)
 			}
 		}
 	}
