@@ -22,10 +22,10 @@ test: build ## every test; scripts run against the real control plane
 build: slipway sandbox ## bin/slipway and bin/slipway-sandbox, static and stripped
 
 slipway:
-	@go build -ldflags "-s -w -X main.version=$(VERSION)" -o bin/slipway ./cmd/slipway
+	@go build -v -ldflags "-s -w -X main.version=$(VERSION)" -o bin/slipway ./cmd/slipway 2>&1 | awk -f sandbox/progress.awk
 
 sandbox:
-	@[ -x bin/slipway-sandbox ] || echo "Compiling the sandbox: Kubernetes 1.37 from source, about 10 minutes on two cores, once. Go's build cache keeps it (3.7 GB)."
+	@[ -x bin/slipway-sandbox ] || echo "Building the sandbox: Kubernetes 1.37 from source, about 10 minutes on two cores the first time. Go's build cache keeps it (3.7 GB)."
 	@cd sandbox && go build -v -ldflags "$$(cat ldflags)" -o ../bin/slipway-sandbox . 2>&1 | awk -f progress.awk
 
 lint: ## gofmt, vet, staticcheck, and the direction of imports
