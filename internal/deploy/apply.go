@@ -166,6 +166,9 @@ func (t Target) carryOut(ctx context.Context, p Proposal, o Options) (release.Re
 	}
 	t.say(Record, nil, "release %d", rel.Revision)
 	err = t.act(ctx, p, o, &rel)
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
+		err = fmt.Errorf("%w: %w", cause, err) // the lock was lost, rather than "context canceled"
+	}
 	rel.Status, rel.Failure = outcome(ctx, p, err)
 	rel.Kept = kept(p.Plan)
 	var sick *cluster.NotHealthyError
