@@ -82,9 +82,9 @@ func (a *app) propose(ctx context.Context, t deploy.Target, prepared deploy.Prep
 	}
 	started := time.Now()
 	rel, err := deploy.Apply(ctx, t, proposal, o.options())
-	var sick *deploy.UnhealthyError
-	if errors.As(err, &sick) && *o.out == asText {
-		printEvidence(a.stderr, sick.Cause.Failures)
+	var failed *deploy.FailedError
+	if errors.As(err, &failed) && *o.out == asText {
+		printEvidence(a.stderr, failed.Release.Evidence)
 	}
 	if err != nil {
 		return err

@@ -99,7 +99,7 @@ var rows = []row{
 	as(codeConflict, always[*cluster.ConflictError]("if those fields are yours, --force-conflicts takes them over; otherwise leave them out of the manifests")),
 	is(plan.ErrStale, codeConflict, "nothing was changed; look at the new plan and run it again"),
 	as(codeError, always[*deploy.BlockedError]("nothing was changed; `slipway plan ENV` shows every object that the API server would refuse")),
-	as(codeUnhealthy, func(e *deploy.UnhealthyError) string {
+	as(codeUnhealthy, func(e *deploy.FailedError) string {
 		if e.RolledBack != nil {
 			return fmt.Sprintf("%s runs release %d again; the evidence is above, and in the record of release %d", e.Environment, e.RolledBack.RollbackOf, e.Release.Revision)
 		}

@@ -66,7 +66,8 @@ func setup(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
-	env.Setenv("PATH", filepath.Join(sourceDir, "..", "..", "bin")+string(filepath.ListSeparator)+env.Getenv("PATH"))
+	// After testscript's own folder: scripts run the slipway under test, not one that was built before.
+	env.Setenv("PATH", env.Getenv("PATH")+string(filepath.ListSeparator)+filepath.Join(sourceDir, "..", "..", "bin"))
 	env.Setenv("KUBECONFIG", kubeconfig)
 	env.Setenv("PREFIX", prefix)
 	env.Setenv("REGISTRY", shared.Registry)

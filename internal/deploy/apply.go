@@ -24,19 +24,21 @@ type Options struct {
 	NoRollback bool
 }
 
-// UnhealthyError says that a release was applied and did not become healthy, and what became of it.
-type UnhealthyError struct {
+// FailedError says that a release was applied, or a part of it, and did not become healthy, and what
+// became of it.
+type FailedError struct {
 	Environment string
 	Release     release.Release
-	Cause       *cluster.NotHealthyError
+	// Cause is a *cluster.NotHealthyError, or the refusal that came in the middle.
+	Cause error
 	// RolledBack is the release that took its place; nil when there was none.
 	RolledBack *release.Release
 	// RollbackErr is why going back did not work, or was not tried.
 	RollbackErr error
 }
 
-func (e *UnhealthyError) Error() string {
-	s := fmt.Sprintf("release %d of %s is not healthy: %v", e.Release.Revision, e.Environment, e.Cause)
+func (e *FailedError) Error() string {
+	s := fmt.Sprintf("release %d of %s failed: %v", e.Release.Revision, e.Environment, e.Cause)
 	switch {
 	case e.RolledBack != nil:
 		s += fmt.Sprintf("; %s is back on release %d", e.Environment, e.RolledBack.RollbackOf)
@@ -46,7 +48,7 @@ func (e *UnhealthyError) Error() string {
 	return s
 }
 
-func (e *UnhealthyError) Unwrap() error { return e.Cause }
+func (e *FailedError) Unwrap() error { return e.Cause }
 
 // BlockedError refuses a plan with changes that the API server would not take.
 type BlockedError struct {
@@ -113,10 +115,10 @@ func (t Target) applyLocked(ctx context.Context, p Proposal, founded bool, o Opt
 	}
 	rel, err := t.carryOut(ctx, p, o)
 	var sick *cluster.NotHealthyError
-	if !errors.As(err, &sick) {
+	if touched := errors.As(err, &sick) || len(rel.Applied) > 0; err == nil || ctx.Err() != nil || !touched {
 		return rel, err
 	}
-	bad := &UnhealthyError{Environment: t.Environment.Name, Release: rel, Cause: sick}
+	bad := &FailedError{Environment: t.Environment.Name, Release: rel, Cause: err}
 	if t.Environment.Class != project.Local && !o.NoRollback {
 		bad.RolledBack, bad.RollbackErr = t.goBack(ctx, p.force, o)
 	}
