@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -183,5 +184,32 @@ func TestCancelledBuild(t *testing.T) {
 	})
 	if !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
+	}
+}
+
+// A user without root and without subordinate ids still builds what copies files, and gets the
+// digest that everybody gets.
+func TestBuildWithoutSubordinateIDs(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can become such a user; the other tests are run by one already")
+	}
+	open(t, Options{}) // skips where the engine cannot run
+	const nobody = 54321
+	home := t.TempDir()
+	for dir := home; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+		if err := os.Chown(dir, nobody, nobody); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestBuildIsReproducible$", "-test.v")
+	cmd.Dir = home
+	cmd.Env = []string{"HOME=" + home, "TMPDIR=" + home, "USER=nobody-in-particular", "PATH=" + os.Getenv("PATH")}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	out, err := cmd.CombinedOutput()
+	if strings.Contains(string(out), "--- SKIP") {
+		t.Skipf("no user namespaces for ordinary users here: %s", out)
+	}
+	if err != nil || !strings.Contains(string(out), "--- PASS") {
+		t.Errorf("%v: %s", err, out)
 	}
 }

@@ -48,7 +48,7 @@ func startEngine(ctx context.Context, o Options) (*engine, error) {
 	}
 	// The child holds it from here on: the lock lasts until the last of us two has let go.
 	defer lock.Close()
-	e, status, err := spawn(cfg, lock)
+	e, status, err := spawn(cfg, lock, o.notify)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +109,7 @@ func lockState(ctx context.Context, dir string, o Options) (*os.File, error) {
 }
 
 // spawn starts the child with the connection, the lock and the status pipe as descriptors 3, 4, 5.
-func spawn(cfg engineConfig, lock *os.File) (_ *engine, status *os.File, err error) {
+func spawn(cfg engineConfig, lock *os.File, notify func(string, ...any)) (_ *engine, status *os.File, err error) {
 	ours, theirs, err := socketPair()
 	if err != nil {
 		return nil, nil, err
@@ -125,13 +125,13 @@ func spawn(cfg engineConfig, lock *os.File) (_ *engine, status *os.File, err err
 	}
 	defer statusEnd.Close()
 	e := &engine{conn: conn, log: filepath.Join(cfg.State, "engine.log")}
-	if err := e.run(cfg, []*os.File{theirs, lock, statusEnd}); err != nil {
+	if err := e.run(cfg, []*os.File{theirs, lock, statusEnd}, notify); err != nil {
 		return nil, nil, errors.Join(err, conn.Close(), status.Close())
 	}
 	return e, status, nil
 }
 
-func (e *engine) run(cfg engineConfig, files []*os.File) error {
+func (e *engine) run(cfg engineConfig, files []*os.File, notify func(string, ...any)) error {
 	arg, err := json.Marshal(cfg)
 	if err != nil {
 		return err
@@ -155,6 +155,13 @@ func (e *engine) run(cfg engineConfig, files []*os.File) error {
 		return nil
 	}
 	e.cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
+	maps, err := subordinates()
+	if err != nil {
+		// One id is enough for most images: what they copy belongs to root.
+		notify("files in the image can belong to root only: %v", err)
+		e.cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
+		e.cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
+	}
 	mapped, err := e.cmd.StdinPipe() // closing it tells the child that its ids are mapped
 	if err != nil {
 		return err
@@ -162,7 +169,7 @@ func (e *engine) run(cfg engineConfig, files []*os.File) error {
 	if err := e.cmd.Start(); err != nil {
 		return &cannotRunError{fmt.Sprintf("the embedded engine may not have a user namespace here (%v): allow unprivileged user namespaces, or start Docker or a buildkitd", err)}
 	}
-	if err := mapIDs(e.cmd.Process.Pid); err != nil {
+	if err := mapIDs(e.cmd.Process.Pid, maps); err != nil {
 		return errors.Join(err, e.cmd.Process.Kill(), mapped.Close(), ignoreExit(e.cmd.Wait()))
 	}
 	return mapped.Close()
@@ -244,25 +251,32 @@ func socketPair() (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), "engine"), os.NewFile(uintptr(fds[1]), "client"), nil
 }
 
-// mapIDs makes the child root in its user namespace, with the user's subordinate ids for the rest.
-func mapIDs(pid int) error {
+// idMap is a call of one of the two programs that may give a process the ids of others.
+type idMap struct{ tool, id, start, count string }
+
+// subordinates are the ids that this user may give to a child besides the own one.
+func subordinates() ([]idMap, error) {
 	u, err := user.Current()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, m := range []struct{ tool, file, id string }{
-		{"newuidmap", "/etc/subuid", u.Uid},
-		{"newgidmap", "/etc/subgid", u.Gid},
-	} {
-		start, count, err := subordinate(m.file, u)
-		if err != nil {
-			return &cannotRunError{fmt.Sprintf("the embedded engine needs subordinate ids for %s: %v (usermod --add-subuids 100000-165535 --add-subgids 100000-165535 %s)", u.Username, err, u.Username)}
+	maps := []idMap{{tool: "newuidmap", id: u.Uid}, {tool: "newgidmap", id: u.Gid}}
+	for i, file := range []string{"/etc/subuid", "/etc/subgid"} {
+		m := &maps[i]
+		if m.start, m.count, err = subordinate(file, u); err != nil {
+			return nil, fmt.Errorf("%w (usermod --add-subuids 100000-165535 --add-subgids 100000-165535 %s)", err, u.Username)
 		}
-		tool, err := exec.LookPath(m.tool)
-		if err != nil {
-			return &cannotRunError{fmt.Sprintf("the embedded engine needs %s to run without root (Debian: apt-get install uidmap), or start Docker", m.tool)}
+		if m.tool, err = exec.LookPath(m.tool); err != nil {
+			return nil, fmt.Errorf("%w (Debian: apt-get install uidmap)", err)
 		}
-		out, err := exec.Command(tool, strconv.Itoa(pid), "0", m.id, "1", "1", start, count).CombinedOutput()
+	}
+	return maps, nil
+}
+
+// mapIDs makes the child root in its user namespace, with the subordinate ids for the rest.
+func mapIDs(pid int, maps []idMap) error {
+	for _, m := range maps {
+		out, err := exec.Command(m.tool, strconv.Itoa(pid), "0", m.id, "1", "1", m.start, m.count).CombinedOutput()
 		if err != nil {
 			return &cannotRunError{fmt.Sprintf("%s: %v: %s", m.tool, err, bytes.TrimSpace(out))}
 		}
