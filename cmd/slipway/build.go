@@ -74,11 +74,7 @@ func (a *app) imageOptions(t deploy.Target) image.Options {
 // buildTarget is a target whose cluster may be missing: a build needs the kubeconfig only to learn
 // that the environment is a sandbox, whose registry stands for all others.
 func (a *app) buildTarget(ctx context.Context, name string) (deploy.Target, error) {
-	src, err := a.source(ctx)
-	if err != nil {
-		return deploy.Target{}, err
-	}
-	env, err := src.Project.Environment(name)
+	src, env, err := a.environment(ctx, name)
 	if err != nil {
 		return deploy.Target{}, err
 	}

@@ -61,13 +61,19 @@ func tag(s git.State) string {
 	return "sha-" + s.Short
 }
 
-// target is one environment of the project with its cluster, which has not been asked anything yet.
-func (a *app) target(ctx context.Context, name string) (deploy.Target, error) {
+// environment is the project with one of its environments.
+func (a *app) environment(ctx context.Context, name string) (project.Source, project.Environment, error) {
 	src, err := a.source(ctx)
 	if err != nil {
-		return deploy.Target{}, err
+		return src, project.Environment{}, err
 	}
 	env, err := src.Project.Environment(name)
+	return src, env, err
+}
+
+// target is one environment of the project with its cluster, which has not been asked anything yet.
+func (a *app) target(ctx context.Context, name string) (deploy.Target, error) {
+	src, env, err := a.environment(ctx, name)
 	if err != nil {
 		return deploy.Target{}, err
 	}

@@ -23,11 +23,7 @@ asks no cluster and no registry: images stay as written, Secret values too.`,
 }
 
 func runRender(ctx context.Context, a *app, name string, out format) error {
-	src, err := a.source(ctx)
-	if err != nil {
-		return err
-	}
-	env, err := src.Project.Environment(name)
+	src, env, err := a.environment(ctx, name)
 	if err != nil {
 		return err
 	}
