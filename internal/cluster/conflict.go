@@ -55,8 +55,12 @@ func (c Conflict) String() string {
 
 func short(v any) string {
 	data, err := json.Marshal(v)
-	if err != nil || len(data) > 60 {
+	if err != nil {
 		return "another value"
+	}
+	// An image's tag and the start of its digest fit.
+	if r := []rune(string(data)); len(r) > 120 {
+		return string(r[:119]) + "…"
 	}
 	return string(data)
 }
@@ -196,15 +200,19 @@ func element(list []any, s step) any {
 		}
 		return nil
 	}
-	for _, e := range list {
-		if matches(e, s.where) {
-			return e
+	// Of a key that is not written, the server knows the default: a port's protocol.
+	for _, defaults := range []bool{false, true} {
+		for _, e := range list {
+			if matches(e, s.where, defaults) {
+				return e
+			}
 		}
 	}
 	return nil
 }
 
-func matches(e any, where [][2]string) bool {
+func matches(e any, where [][2]string, defaults bool) bool {
+	found := false
 	for _, w := range where {
 		v := e
 		if w[0] != "" { // an element of a set is its own key: [="a"]
@@ -212,11 +220,14 @@ func matches(e any, where [][2]string) bool {
 			if !ok {
 				return false
 			}
-			v = m[w[0]]
+			if v = m[w[0]]; v == nil && defaults {
+				continue
+			}
 		}
 		if fmt.Sprint(v) != w[1] {
 			return false
 		}
+		found = true
 	}
-	return true
+	return found
 }

@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -32,6 +33,10 @@ func TestConflict(t *testing.T) {
 	secret := func(value string) object.Object {
 		return manifests(t, `{apiVersion: v1, kind: Secret, metadata: {name: s, namespace: shop}, stringData: {k: `+value+`}}`).Objects()[0]
 	}
+	service := func(spec string) object.Object {
+		return manifests(t, `{apiVersion: v1, kind: Service, metadata: {name: web, namespace: shop}, spec: {`+spec+`}}`).Objects()[0]
+	}
+	long := strings.Repeat("x", 118)
 	for _, test := range []struct {
 		name       string
 		live, ours object.Object
@@ -47,6 +52,14 @@ func TestConflict(t *testing.T) {
 			causeOf(`conflict with "tool"`, `.spec.template.spec.containers[name="api"].ports[containerPort=80,protocol="TCP"].hostPort`),
 			Conflict{Field: "spec.template.spec.containers[name=api].ports[containerPort=80,protocol=TCP].hostPort", Manager: "tool", Theirs: int64(1), Ours: int64(1)},
 			`tool holds spec.template.spec.containers[name=api].ports[containerPort=80,protocol=TCP].hostPort (1, ours is 1)`},
+		{"a key that we leave to its default", service("ports: [{port: 80, protocol: TCP, targetPort: 2}]"), service("ports: [{port: 443, targetPort: 3}, {port: 80, targetPort: 1}]"),
+			causeOf(`conflict with "tool"`, `.spec.ports[port=80,protocol="TCP"].targetPort`),
+			Conflict{Field: "spec.ports[port=80,protocol=TCP].targetPort", Manager: "tool", Theirs: int64(2), Ours: int64(1)},
+			`tool holds spec.ports[port=80,protocol=TCP].targetPort (2, ours is 1)`},
+		{"long values", deployment(long+"a", "1"), deployment(long+"b", "1"),
+			causeOf(`conflict with "tool"`, `.spec.template.spec.containers[name="api"].image`),
+			Conflict{Field: "spec.template.spec.containers[name=api].image", Manager: "tool", Theirs: long + "a", Ours: long + "b"},
+			`tool holds spec.template.spec.containers[name=api].image ("` + long + `…, ours is "` + long + `…)`},
 		{"through a subresource", deployment("a", "5"), deployment("a", "3"),
 			causeOf(`conflict with "kubectl" with subresource "scale" using apps/v1`, `.spec.replicas`),
 			Conflict{Field: "spec.replicas", Manager: "kubectl", Subresource: "scale", Theirs: int64(5), Ours: int64(3)},
