@@ -10,12 +10,12 @@ export GOTOOLCHAIN := local
 
 VERSION := $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
 
-.PHONY: demo test build slipway sandbox lint bench
+.PHONY: demo test build slipway sandbox kubectl lint bench
 
 demo: build ## dev, staging, prod, a broken version and its rollback, on the embedded sandbox
 	@./examples/demo.sh
 
-test: build ## every test; scripts run against the real control plane
+test: build kubectl ## every test; scripts run against the real control plane, with the real kubectl
 	go test ./...
 	cd sandbox && go test ./...
 
@@ -27,6 +27,10 @@ slipway:
 sandbox:
 	@[ -x bin/slipway-sandbox ] || echo "Building the sandbox: Kubernetes 1.37 from source, about 10 minutes on two cores the first time. Go's build cache keeps it (3.7 GB)."
 	@cd sandbox && go build -v -ldflags "$$(cat ldflags)" -o ../bin/slipway-sandbox . 2>&1 | awk -f progress.awk
+
+# For the scripts alone: build and demo do without it.
+kubectl:
+	@cd sandbox && go build -ldflags "$$(cat ldflags)" -o ../bin/kubectl ./kubectl
 
 lint: ## gofmt, vet, staticcheck, and the direction of imports
 	@bad=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$bad" ] || { echo "gofmt would change: $$bad"; exit 1; }

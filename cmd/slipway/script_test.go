@@ -50,6 +50,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"project": cmdProject, "commit": cmdCommit, "edit": cmdEdit,
 			"cluster": cmdCluster, "registry": cmdRegistry, "code": cmdCode, "until": cmdUntil,
+			"needs": cmdNeeds,
 		},
 	})
 }
@@ -66,11 +67,14 @@ func setup(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
-	// After testscript's own folder: scripts run the slipway under test, not one that was built before.
-	env.Setenv("PATH", env.Getenv("PATH")+string(filepath.ListSeparator)+filepath.Join(sourceDir, "..", "..", "bin"))
+	// After testscript's own folder: scripts run the slipway under test, not one that was built
+	// before. Before the machine's: its kubectl may be another one.
+	own, machine, _ := strings.Cut(env.Getenv("PATH"), string(filepath.ListSeparator))
+	env.Setenv("PATH", strings.Join([]string{own, filepath.Join(sourceDir, "..", "..", "bin"), machine}, string(filepath.ListSeparator)))
 	env.Setenv("KUBECONFIG", kubeconfig)
 	env.Setenv("PREFIX", prefix)
 	env.Setenv("REGISTRY", shared.Registry)
+	env.Setenv("GITSERVER", shared.GitServer)
 	env.Setenv("HOME", env.WorkDir)
 	env.Setenv("XDG_CACHE_HOME", cache)
 	for _, who := range []string{"AUTHOR", "COMMITTER"} {
@@ -147,6 +151,16 @@ func cmdCode(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if fmt.Sprint(got) != args[0] {
 		ts.Fatalf("%s exited with %d, want %s", strings.Join(args[1:], " "), got, args[0])
+	}
+}
+
+// cmdNeeds fails with a word on how to get a program that bin has not: needs PROGRAM.
+func cmdNeeds(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: needs PROGRAM")
+	}
+	if _, err := os.Stat(filepath.Join(sourceDir, "..", "..", "bin", args[0])); err != nil {
+		ts.Fatalf("bin/%s is missing: run `make test` once, it builds what the tests need", args[0])
 	}
 }
 
