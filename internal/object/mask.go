@@ -3,6 +3,7 @@ package object
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -85,8 +86,11 @@ func SecretValues(s Set) []string {
 		for _, field := range []string{"data", "stringData"} {
 			values, _ := o.At(field).(map[string]any)
 			for _, v := range values {
-				if text, ok := v.(string); ok {
-					addForms(seen, text, field == "data")
+				switch v := v.(type) {
+				case string:
+					addForms(seen, v, field == "data")
+				case int64, float64:
+					add(seen, fmt.Sprint(v))
 				}
 			}
 		}

@@ -62,6 +62,18 @@ func TestMaskedLeavesOtherObjects(t *testing.T) {
 	}
 }
 
+func TestSecretValuesThatAreNumbers(t *testing.T) {
+	var s Set
+	if err := s.Add(Object{Body: map[string]any{"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "x"},
+		"stringData": map[string]any{"pin": int64(1234567)}}}); err != nil {
+		t.Fatal(err)
+	}
+	const refusal = ".stringData.pin: expected string, got &value.valueUnstructured{Value:1234567}"
+	if got := Mask(refusal, SecretValues(s)); strings.Contains(got, "1234567") {
+		t.Error(got)
+	}
+}
+
 func TestMaskText(t *testing.T) {
 	enc := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 	var s Set

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"regexp"
 	"slices"
@@ -215,7 +216,7 @@ func identity(o Object) error {
 		}
 	}
 	if len(missing) == 0 {
-		return nil
+		return secretText(o)
 	}
 	what := "object"
 	if kind := o.str("kind"); kind != "" {
@@ -225,6 +226,25 @@ func identity(o Object) error {
 		return fmt.Errorf("%s has generateName, which cannot be deployed again: give it a metadata.name", what)
 	}
 	return fmt.Errorf("%s without %s", what, strings.Join(missing, ", "))
+}
+
+// secretText refuses a Secret's number or truth value before the API server does, which repeats the
+// value in its answer.
+func secretText(o Object) error {
+	if !IsSecret(o) {
+		return nil
+	}
+	for _, field := range []string{"data", "stringData"} {
+		values, _ := o.At(field).(map[string]any)
+		for _, k := range slices.Sorted(maps.Keys(values)) {
+			switch values[k].(type) {
+			case nil, string:
+			default:
+				return fmt.Errorf("Secret %s: %s.%s must be a string: write it in quotes", o.Ref().Name, field, k)
+			}
+		}
+	}
+	return nil
 }
 
 // spend counts a node against the budgets.
@@ -339,6 +359,9 @@ func (d *decoder) merge(m map[string]any, n *yaml.Node, depth int) error {
 func (d *decoder) key(n *yaml.Node) (string, error) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
+	}
+	if n.Kind == yaml.MappingNode {
+		return "", d.fail(n, "a key must be a string; {{ }} is a template's, which nobody has filled in")
 	}
 	if n.Kind != yaml.ScalarNode {
 		return "", d.fail(n, "a key must be a string")
