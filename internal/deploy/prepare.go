@@ -109,12 +109,30 @@ func (t Target) recorded(ctx context.Context, revision int) (release.Release, er
 	if err != nil {
 		return release.Release{}, err
 	}
-	for _, rel := range history[min(1, len(history)):] {
-		if rel.Status == release.Healthy && rel.Digest != history[0].Digest {
-			return t.Records().Get(ctx, rel.Revision)
-		}
+	if i := before(history); i >= 0 {
+		return t.Records().Get(ctx, history[i].Revision)
 	}
 	return release.Release{}, &NoHealthyError{Environment: t.Environment.Name}
+}
+
+// before is the index of the release that a history, newest first, goes back to: the last healthy
+// one before the newest. Where the newest is itself a rollback that did well, it is the one before
+// what that went back to: a second rollback goes further back, and not to what the first one left.
+func before(history []release.Release) int {
+	if len(history) == 0 {
+		return -1
+	}
+	current, below := history[0], history[0].Revision
+	if current.Status == release.Healthy {
+		for _, rel := range history {
+			if rel.Revision == below && rel.RollbackOf > 0 {
+				below = rel.RollbackOf
+			}
+		}
+	}
+	return slices.IndexFunc(history, func(rel release.Release) bool {
+		return rel.Revision < below && rel.Status == release.Healthy && rel.Digest != current.Digest
+	})
 }
 
 // Nothing is the empty set, on purpose: a deploy of it deletes the environment.
@@ -126,13 +144,16 @@ func (t Target) pins(ctx context.Context, set object.Set, o PrepareOptions) ([]i
 	if err != nil {
 		return nil, fmt.Errorf("images of %s: %w", t.Environment.Name, err)
 	}
+	if len(matches) == 0 {
+		return nil, nil
+	}
+	others, err := t.others(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var pins []image.Pin
 	for _, m := range matches {
-		siblings, err := t.siblings(ctx, m.Image)
-		if err != nil {
-			return nil, err
-		}
-		pin, err := image.Ensure(ctx, t.Source, t.Environment, m, siblings, o.Build, o.Image)
+		pin, err := image.Ensure(ctx, t.Source, t.Environment, m, siblings(m.Image, others), o.Build, o.Image)
 		if err != nil {
 			return nil, fmt.Errorf("image %s of %s: %w", m.Image.Name, t.Environment.Name, err)
 		}
@@ -141,28 +162,45 @@ func (t Target) pins(ctx context.Context, set object.Set, o PrepareOptions) ([]i
 	return pins, nil
 }
 
-// siblings are the repositories that the project's other environments use for the same image:
-// what was tested there is copied, not built again.
-func (t Target) siblings(ctx context.Context, img project.Image) ([]string, error) {
-	var repositories []string
+// other is another environment of the project, rendered.
+type other struct {
+	environment project.Environment
+	set         object.Set
+}
+
+func (t Target) others(ctx context.Context) ([]other, error) {
+	var others []other
 	for _, env := range t.Source.Project.Environments {
 		if env.Name == t.Environment.Name {
 			continue
 		}
 		result, err := render.Render(ctx, t.Source.Project.Dir, env)
+		if ctx.Err() != nil {
+			return nil, err
+		}
 		if err != nil {
 			t.say(Image, nil, "warning: images of %s are not looked for: %v", env.Name, err)
 			continue
 		}
-		matches, err := image.Match([]project.Image{img}, result.Set)
+		others = append(others, other{env, result.Set})
+	}
+	return others, nil
+}
+
+// siblings are the repositories that the project's other environments use for the same image:
+// what was tested there is copied, not built again.
+func siblings(img project.Image, others []other) []string {
+	var repositories []string
+	for _, o := range others {
+		matches, err := image.Match([]project.Image{img}, o.set)
 		if err != nil {
 			continue // an image that only some environments use is no fault of this one
 		}
 		for _, m := range matches {
-			if r := m.In(env); !slices.Contains(repositories, r) {
+			if r := m.In(o.environment); !slices.Contains(repositories, r) {
 				repositories = append(repositories, r)
 			}
 		}
 	}
-	return repositories, nil
+	return repositories
 }
