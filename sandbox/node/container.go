@@ -19,6 +19,7 @@ const (
 	backoffReset = time.Minute            // a run this long wipes the back-off; kubelet: 10 min
 	noticeDelay  = 200 * time.Millisecond // until an end, or a failed pull, is acted upon
 	retryDelay   = 2 * time.Second        // until a configuration error is looked at again
+	pullDelay    = 2 * time.Second        // that a pull which failed again shows as such; kubelet: 10 to 15 s
 )
 
 type role int

@@ -106,9 +106,13 @@ func (k *kubelet) pull(ctx context.Context, p *pod, c *container, ref reference.
 	img, cred, err := k.registry.find(ctx, ref, creds)
 	took := time.Since(begin).Truncate(time.Millisecond)
 	if err != nil {
+		delay := noticeDelay
+		if c.pulls > 0 {
+			delay = pullDelay
+		}
 		c.pulls++
 		c.pullErr = pullFailure(ref, err)
-		c.wait("ErrImagePull", c.pullErr, time.Now().Add(noticeDelay))
+		c.wait("ErrImagePull", c.pullErr, time.Now().Add(delay))
 		return img, append(notes, warning(c, "Failed", "Failed to pull image %q: %s", name, c.pullErr), warning(c, "Failed", "Error: ErrImagePull")), false
 	}
 	k.store.add(p.obj.Spec.NodeName, ref, present{img, cred})
