@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"slipway/internal/object"
@@ -25,6 +26,8 @@ type item struct {
 	since      map[string]span
 	stale      map[types.UID]time.Time // since when pods of earlier templates are broken
 	starts     map[string]int32
+	unchanged  bool
+	pulls      map[string]pull
 	pardoned   bool
 	current    time.Time // since when it is healthy, as far as we saw
 	events     time.Time // when its events were read last
@@ -103,6 +106,44 @@ func (it *item) crashes(container string, restarts int32, waiting bool) (termina
 		return true
 	}
 	return restarts >= 2
+}
+
+// pull is how a container waits for its image.
+type pull struct {
+	reason string // at the last look
+	old    bool   // it failed before we looked, and has not been tried since
+}
+
+func pullKey(pod *corev1.Pod, container string) string { return string(pod.UID) + "/" + container }
+
+// oldPulls looks at how pods pull, and says whether some failure is from before. The next try may
+// come minutes later, and shows for a moment as ErrImagePull.
+func (it *item) oldPulls(pods []corev1.Pod) (any bool) {
+	first := it.pulls == nil
+	if first {
+		it.pulls = map[string]pull{}
+	}
+	for i := range pods {
+		for _, st := range statuses(&pods[i]) {
+			key := pullKey(&pods[i], st.Name)
+			p, known := it.pulls[key]
+			reason := ""
+			if st.State.Waiting != nil {
+				reason = st.State.Waiting.Reason
+			}
+			failing := reason == "ErrImagePull" || reason == "ImagePullBackOff"
+			switch {
+			case !known:
+				p.old = failing && first && it.unchanged
+			case !failing || reason == "ErrImagePull" && p.reason != reason:
+				p.old = false
+			}
+			p.reason = reason
+			it.pulls[key] = p
+			any = any || p.old
+		}
+	}
+	return any
 }
 
 // deadline is how long the workload itself says that it may take.

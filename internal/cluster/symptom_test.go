@@ -178,6 +178,39 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// A pull that failed before we looked counts once it has been tried again.
+func TestOldPulls(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		unchanged bool
+		reasons   []string // at each look
+		want      string
+	}{
+		{"of an object that this deploy changed", false, []string{"ImagePullBackOff", "ImagePullBackOff"}, "no no"},
+		{"fails again", true, []string{"ImagePullBackOff", "ImagePullBackOff", "ErrImagePull", "ImagePullBackOff"}, "yes yes no no"},
+		{"had just failed", true, []string{"ErrImagePull", "ErrImagePull", "ImagePullBackOff", "ErrImagePull"}, "yes yes yes no"},
+		{"succeeds", true, []string{"ImagePullBackOff", "", ""}, "yes no no"},
+		{"was on its way", true, []string{"ContainerCreating", "ErrImagePull"}, "no no"},
+	} {
+		it := newItem(sample(t))
+		it.unchanged = c.unchanged
+		var got []string
+		for _, reason := range c.reasons {
+			pod := podOf(t, `{status: {containerStatuses: [{name: app, state: {waiting: {reason: "`+reason+`"}}}]}}`)
+			got = append(got, word(it.oldPulls([]corev1.Pod{*pod})))
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%s: %s, want %s", c.name, strings.Join(got, " "), c.want)
+		}
+	}
+	it := newItem(sample(t))
+	it.unchanged = true
+	it.oldPulls(nil)
+	if it.oldPulls([]corev1.Pod{*podOf(t, `{status: {containerStatuses: [{name: app, state: {waiting: {reason: ErrImagePull}}}]}}`)}) {
+		t.Error("a pod that came later: its first failure is no old one")
+	}
+}
+
 func word(b bool) string {
 	if b {
 		return "yes"

@@ -39,6 +39,11 @@ func (w *waiter) examine(ctx context.Context, it *item) {
 		it.note = unseen("pods", err)
 		return
 	}
+	if it.oldPulls(v.pods) { // and what follows from them
+		for i := range it.symptoms {
+			it.symptoms[i].after = hopeful
+		}
+	}
 	pods := sickest(v.pods)
 	for i := range pods {
 		it.symptoms = append(it.symptoms, w.podSymptoms(it, &pods[i], v.going)...)
@@ -52,13 +57,14 @@ func (w *waiter) examine(ctx context.Context, it *item) {
 }
 
 // podSymptoms adds what depends on the workload: a Job decides on its own when it has tried often
-// enough, and pods that go make room for those that come.
+// enough, pods that go make room for those that come, and an old pull is tried again.
 func (w *waiter) podSymptoms(it *item, pod *corev1.Pod, going bool) []symptom {
 	list := podSymptoms(pod, w.grace, func(container string, restarts int32, waiting bool) bool {
 		return it.crashes(string(pod.UID)+"/"+container, restarts, waiting)
 	})
 	for i, s := range list {
-		if s.crash && it.ref.Kind == "Job" || s.reason == corev1.PodReasonUnschedulable && going {
+		old := s.reason == "ImagePullBackOff" && it.pulls[pullKey(pod, s.container)].old
+		if old || s.crash && it.ref.Kind == "Job" || s.reason == corev1.PodReasonUnschedulable && going {
 			list[i].after, list[i].crash = hopeful, false
 		}
 	}

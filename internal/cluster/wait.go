@@ -20,6 +20,9 @@ type WaitOptions struct {
 	// Grace is how long a pod that fits on no node, or that a quota refuses, may wait for room.
 	// Zero: 15 seconds.
 	Grace time.Duration
+	// Unchanged are objects of the set that were so before. What their pods could not pull then says
+	// nothing of now, whoever has pushed the image or made the pull secret since: it must fail again.
+	Unchanged []object.Ref
 	// Notify hears of each change of an object's health, from one goroutine.
 	Notify func(Progress)
 }
@@ -133,7 +136,9 @@ func newWaiter(c *Cluster, set object.Set, o WaitOptions) *waiter {
 	}
 	for _, obj := range set.Objects() {
 		if obj.Blocking() {
-			w.items = append(w.items, newItem(obj))
+			it := newItem(obj)
+			it.unchanged = slices.Contains(o.Unchanged, it.ref)
+			w.items = append(w.items, it)
 		}
 	}
 	if w.timeout == 0 {

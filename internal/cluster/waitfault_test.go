@@ -85,6 +85,26 @@ func TestWaitWithoutPods(t *testing.T) {
 	}
 }
 
+// What could not be pulled before says nothing of now, until it has failed once more.
+func TestWaitOldPull(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	image := strings.Replace(p.image, ":v1", ":v2", 1)
+	set := p.parse(t, strings.Replace(deployment("api", "", probe, ""), "$IMAGE", image, 1))
+	apply(t, p.editor, set)
+	for _, unchanged := range [][]object.Ref{nil, set.Refs()} {
+		err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: time.Minute, Unchanged: unchanged})
+		var sick *NotHealthyError
+		if !errors.As(err, &sick) || sick.Timeout || sick.Failures[0].Cause != "the image "+image+" is not in the registry" {
+			t.Fatalf("a missing image: %v", err)
+		}
+	}
+	push(t, sandbox(t).Registry+"/"+strings.TrimPrefix(image, "ghcr.io/"))
+	if err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: time.Minute, Unchanged: set.Refs()}); err != nil {
+		t.Errorf("pushed since: %v", err)
+	}
+}
+
 // A StatefulSet whose new pods crash comes back when the old template does.
 func TestWaitStatefulSetBack(t *testing.T) {
 	t.Parallel()

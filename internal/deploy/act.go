@@ -36,7 +36,7 @@ func (t Target) act(ctx context.Context, p Proposal, o Options, rel *release.Rel
 		applied = append(applied, c.Ref)
 		rel.Applied = append(rel.Applied, c.Ref)
 	}
-	if err := t.watch(ctx, p.objects, o); err != nil {
+	if err := t.watch(ctx, p, o); err != nil {
 		return err
 	}
 	return t.prune(ctx, deletes, p, o, rel)
@@ -70,10 +70,16 @@ func (t Target) settled(ctx context.Context, applied []object.Ref) error {
 	return t.Cluster.WaitEstablished(ctx, ground, time.Minute)
 }
 
-func (t Target) watch(ctx context.Context, set object.Set, o Options) error {
-	return t.Cluster.Wait(ctx, set, cluster.WaitOptions{
-		Timeout: o.Timeout,
-		Notify:  func(p cluster.Progress) { t.say(Watch, &p.Ref, "%s", p.Message) },
+func (t Target) watch(ctx context.Context, p Proposal, o Options) error {
+	var unchanged []object.Ref
+	for _, c := range p.Plan.Changes {
+		if c.Action == plan.Keep {
+			unchanged = append(unchanged, c.Ref)
+		}
+	}
+	return t.Cluster.Wait(ctx, p.objects, cluster.WaitOptions{
+		Timeout: o.Timeout, Unchanged: unchanged,
+		Notify: func(p cluster.Progress) { t.say(Watch, &p.Ref, "%s", p.Message) },
 	})
 }
 
