@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -116,7 +117,12 @@ func printSandbox(a *app, st sandboxState) {
 }
 
 func (s sandbox) foreground(ctx context.Context, a *app, cmd *exec.Cmd) error {
+	ctx, release := signal.NotifyContext(ctx, syscall.SIGHUP)
+	defer release()
 	cmd.Stdout, cmd.Stderr = a.stderr, a.stderr
+	// A terminal sends Ctrl-C to the whole group, and two signals would end the sandbox at once
+	// where one ends it in order.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", cmd.Path, err)
 	}

@@ -5,12 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -138,48 +139,65 @@ func query(ts *testscript.TestScript, v any, path string) string {
 	return b.String()
 }
 
-// cmdUntil repeats a cluster get until its output contains a text: until TEXT get ENV KIND/NAME JSONPATH.
+// cmdUntil repeats a look until it shows a text:
+//
+//	until TEXT get ENV KIND/NAME JSONPATH   as cluster get; NAME * is every one
+//	until TEXT exec COMMAND [ARG…]          whatever its exit code
 func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 5 || args[1] != "get" {
-		ts.Fatalf("usage: until TEXT get ENV KIND/NAME JSONPATH")
+	if neg || len(args) < 3 || args[1] != "exec" && (args[1] != "get" || len(args) != 5) {
+		ts.Fatalf("usage: until TEXT get ENV KIND/NAME JSONPATH, or until TEXT exec COMMAND [ARG...]")
 	}
-	kind, nameOf, _ := strings.Cut(args[3], "/")
-	r, _ := resource(ts, args[2], kind)
-	deadline, tick := time.After(60*time.Second), time.NewTicker(50*time.Millisecond)
+	pause := 200 * time.Millisecond // each try is in the script's log
+	look := func() string {
+		_ = ts.Exec(args[2], args[3:]...)
+		return ts.ReadFile("stdout")
+	}
+	if args[1] == "get" {
+		kind, nameOf, _ := strings.Cut(args[3], "/")
+		r, _ := resource(ts, args[2], kind)
+		look = func() string { return lookAt(ts, r, nameOf, args[4]) }
+		pause = 50 * time.Millisecond
+	}
+	deadline, tick := time.After(60*time.Second), time.NewTicker(pause)
 	defer tick.Stop()
-	last := ""
 	for {
-		var objects []unstructured.Unstructured
-		if nameOf == "*" {
-			l, err := r.List(context.Background(), metav1.ListOptions{})
-			ts.Check(err)
-			objects = l.Items
-		} else if o, err := r.Get(context.Background(), nameOf, metav1.GetOptions{}); err == nil {
-			objects = append(objects, *o)
-		}
-		last = ""
-		for _, o := range objects {
-			last += query(ts, o.Object, "{"+args[4]+"}") + "\n"
-		}
+		last := look()
 		if strings.Contains(last, args[0]) {
 			return
 		}
 		select {
 		case <-deadline:
-			ts.Fatalf("%s never said %q; last: %s", args[3], args[0], last)
+			ts.Fatalf("%s never said %q; last: %s", strings.Join(args[2:], " "), args[0], last)
 		case <-tick.C:
 		}
 	}
+}
+
+// lookAt queries one object, or every one of a kind; nothing where there is none.
+func lookAt(ts *testscript.TestScript, r dynamic.ResourceInterface, nameOf, path string) string {
+	var objects []unstructured.Unstructured
+	if nameOf == "*" {
+		l, err := r.List(context.Background(), metav1.ListOptions{})
+		ts.Check(err)
+		objects = l.Items
+	} else if o, err := r.Get(context.Background(), nameOf, metav1.GetOptions{}); err == nil {
+		objects = append(objects, *o)
+	}
+	var b strings.Builder
+	for _, o := range objects {
+		fmt.Fprintln(&b, query(ts, o.Object, "{"+path+"}"))
+	}
+	return b.String()
 }
 
 // cmdRegistry looks into the registry, or pushes a small image that nobody built:
 //
 //	registry push REPOSITORY:TAG [LABEL=VALUE…]
 //	registry tags REPOSITORY
-//	registry label REPOSITORY:TAG LABEL
+//	registry labels REPOSITORY               prints "TAG LABEL=VALUE" lines
 func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: registry push|tags|label …")
+		ts.Fatalf("usage: registry push|tags|labels …")
 	}
 	at := shared.Registry + "/" + args[1]
 	switch args[0] {
@@ -206,20 +224,25 @@ func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 		tags, err := remote.List(repo)
 		ts.Check(err)
 		fmt.Fprintln(ts.Stdout(), strings.Join(tags, "\n"))
-	case "label":
-		ref, err := name.ParseReference(at, name.Insecure)
+	case "labels":
+		repo, err := name.NewRepository(at, name.Insecure)
 		ts.Check(err)
-		fmt.Fprintln(ts.Stdout(), labels(ts, ref)[args[2]])
+		tags, err := remote.List(repo)
+		ts.Check(err)
+		for _, tag := range tags {
+			printLabels(ts, repo.Tag(tag))
+		}
 	default:
 		ts.Fatalf("registry: unknown verb %s", args[0])
 	}
 }
 
-func labels(ts *testscript.TestScript, ref name.Reference) map[string]string {
-	img, err := remote.Image(ref)
+func printLabels(ts *testscript.TestScript, tag name.Tag) {
+	img, err := remote.Image(tag)
 	ts.Check(err)
-	var cfg *v1.ConfigFile
-	cfg, err = img.ConfigFile()
+	cfg, err := img.ConfigFile()
 	ts.Check(err)
-	return cfg.Config.Labels
+	for _, k := range slices.Sorted(maps.Keys(cfg.Config.Labels)) {
+		fmt.Fprintf(ts.Stdout(), "%s %s=%s\n", tag.TagStr(), k, cfg.Config.Labels[k])
+	}
 }

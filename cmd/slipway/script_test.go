@@ -74,7 +74,7 @@ func setup(env *testscript.Env) error {
 	env.Setenv("KUBECONFIG", kubeconfig)
 	env.Setenv("PREFIX", prefix)
 	env.Setenv("REGISTRY", shared.Registry)
-	env.Setenv("GITSERVER", shared.GitServer)
+	env.Setenv("GITSERVER", strings.TrimPrefix(shared.GitServer, "http://"))
 	env.Setenv("HOME", env.WorkDir)
 	env.Setenv("XDG_CACHE_HOME", cache)
 	for _, who := range []string{"AUTHOR", "COMMITTER"} {
@@ -84,7 +84,18 @@ func setup(env *testscript.Env) error {
 	}
 	env.Setenv("GIT_CONFIG_GLOBAL", os.DevNull)
 	env.Setenv("GIT_CONFIG_SYSTEM", os.DevNull)
+	env.Setenv("GIT_TERMINAL_PROMPT", "0")
+	env.Defer(func() { stopSandboxes(env.WorkDir) })
 	return nil
+}
+
+// stopSandboxes ends what a script that failed half-way has left running.
+func stopSandboxes(workDir string) {
+	states, _ := filepath.Glob(filepath.Join(workDir, "data", "slipway", "sandbox", "*", "sandbox.json"))
+	for _, path := range states {
+		s := sandbox{data: filepath.Dir(path)}
+		_, _ = s.stop(context.Background())
+	}
 }
 
 // cmdProject copies testdata/web to a folder of that name, gives its image a name of this
@@ -111,13 +122,18 @@ func cmdProject(ts *testscript.TestScript, neg bool, args []string) {
 	cmdCommit(ts, false, []string{"first"})
 }
 
-// cmdCommit commits everything below the current folder: commit MESSAGE.
+// cmdCommit commits everything below the current folder: commit MESSAGE. $HEAD is then its hash, and
+// $SHORT the seven digits that tags are made of.
 func cmdCommit(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: commit MESSAGE")
 	}
 	ts.Check(ts.Exec("git", "add", "-A"))
 	ts.Check(ts.Exec("git", "commit", "-q", "-m", args[0]))
+	ts.Check(ts.Exec("git", "rev-parse", "HEAD"))
+	head := strings.TrimSpace(ts.ReadFile("stdout"))
+	ts.Setenv("HEAD", head)
+	ts.Setenv("SHORT", head[:7])
 }
 
 // cmdEdit replaces a text that must be there: edit FILE OLD NEW. "\n" in NEW is a line break.
