@@ -1,12 +1,14 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,82 +18,63 @@ import (
 	"slipway/internal/object"
 )
 
-// ApplyOptions say how to apply.
-type ApplyOptions struct {
-	// Force takes over fields that other managers hold. An autoscaler's replicas are never taken.
-	Force bool
-	// dryRun only asks.
-	dryRun bool
+// Apply makes the object so on the server. Fields that another manager holds with other values are
+// a *ConflictError, unless force takes them over. An autoscaler's replicas always stay.
+func (c *Cluster) Apply(ctx context.Context, o object.Object, force bool) error {
+	_, err := c.apply(ctx, o, metav1.PatchOptions{Force: &force})
+	return c.explain(ctx, "apply", o.Ref(), err)
 }
 
-// Apply makes the object so on the server, and returns it as it then is. Fields that another
-// manager holds with other values are a *ConflictError; where that is an autoscaler, its replicas
-// stay.
-func (c *Cluster) Apply(ctx context.Context, o object.Object, opt ApplyOptions) (object.Object, error) {
-	applied, err := c.apply(ctx, o, opt)
-	return applied, c.explain("apply", o.Ref(), err)
-}
-
-func (c *Cluster) apply(ctx context.Context, o object.Object, opt ApplyOptions) (object.Object, error) {
+func (c *Cluster) apply(ctx context.Context, o object.Object, opt metav1.PatchOptions) (object.Object, error) {
 	gentle := opt
-	gentle.Force = false
+	gentle.Force = new(bool)
 	applied, err := c.patch(ctx, o, gentle)
-	var conflict *ConflictError
-	if !errors.As(err, &conflict) {
+	conflict, ok := errors.AsType[*ConflictError](err)
+	if !ok {
 		return applied, err
 	}
-	if live := conflict.live; conflict.scaled() && live.Body != nil {
-		o = withReplicas(o, live.At("spec", "replicas"))
+	if conflict.scaled() && conflict.live.Body != nil {
+		o = withReplicas(o, conflict.live.At("spec", "replicas"))
 		if applied, err = c.patch(ctx, o, gentle); !errors.As(err, &conflict) {
 			return applied, err
 		}
 	}
-	if !opt.Force {
+	if !*opt.Force {
 		return object.Object{}, err
 	}
 	return c.patch(ctx, o, opt)
 }
 
 // patch is one server-side apply.
-func (c *Cluster) patch(ctx context.Context, o object.Object, opt ApplyOptions) (object.Object, error) {
+func (c *Cluster) patch(ctx context.Context, o object.Object, opt metav1.PatchOptions) (object.Object, error) {
 	ref := o.Ref()
 	at, err := c.endpoint(ref, version(o))
+	if unknown, ok := errors.AsType[*UnknownKindError](err); ok {
+		unknown.Origin = o.Origin
+	}
 	if err != nil {
-		return object.Object{}, located(err, o)
+		return object.Object{}, err
 	}
 	data, err := json.Marshal(wire(o).Body)
 	if err != nil {
 		return object.Object{}, err
 	}
-	options := metav1.PatchOptions{FieldManager: Manager, FieldValidation: metav1.FieldValidationStrict, Force: &opt.Force}
-	if opt.dryRun {
-		options.DryRun = []string{metav1.DryRunAll}
+	opt.FieldManager, opt.FieldValidation = Manager, metav1.FieldValidationStrict
+	result, err := at.Patch(ctx, ref.Name, types.ApplyPatchType, data, opt)
+	if apierrors.IsConflict(err) {
+		live, _, _ := c.get(ctx, ref, version(o)) // without it the conflict is told without values
+		return object.Object{}, conflictOf(err, live, o)
 	}
-	var result *unstructured.Unstructured
-	err = c.call(ctx, func(ctx context.Context) (err error) {
-		result, err = at.Patch(ctx, ref.Name, types.ApplyPatchType, data, options)
-		return err
-	})
-	switch {
-	case err == nil:
-		return received(result, o.Origin), nil
-	case apierrors.IsConflict(err):
-		live, _, getErr := c.get(ctx, ref, version(o))
-		if getErr != nil {
-			live = object.Object{}
-		}
-		return object.Object{}, conflictOf(ref, err, live, o)
-	}
-	return object.Object{}, c.classify("patch", ref, err)
+	return received(result), err
 }
 
-// located adds where the object was written.
-func located(err error, o object.Object) error {
-	var unknown *UnknownKindError
-	if errors.As(err, &unknown) {
-		unknown.Origin = o.Origin
+// withReplicas is a copy of o with that number of replicas.
+func withReplicas(o object.Object, replicas any) object.Object {
+	o = o.Clone()
+	if spec, ok := o.Body["spec"].(map[string]any); ok {
+		spec["replicas"] = replicas
 	}
-	return err
+	return o
 }
 
 // wire is the object as it is sent: without what only the server writes (a resourceVersion that
@@ -109,10 +92,9 @@ func wire(o object.Object) object.Object {
 	if !ok || !object.IsSecret(o) {
 		return o
 	}
-	data, _ := o.Body["data"].(map[string]any)
-	data = maps.Clone(data)
-	if data == nil {
-		data = map[string]any{}
+	data := map[string]any{}
+	if given, ok := o.Body["data"].(map[string]any); ok {
+		data = maps.Clone(given)
 	}
 	for k, v := range plain {
 		text, ok := v.(string)
@@ -126,71 +108,96 @@ func wire(o object.Object) object.Object {
 	return o
 }
 
-func received(u *unstructured.Unstructured, origin object.Origin) object.Object {
-	if metadata, ok := u.Object["metadata"].(map[string]any); ok {
-		delete(metadata, "managedFields")
+func received(u *unstructured.Unstructured) object.Object {
+	if u == nil {
+		return object.Object{}
 	}
-	return object.Object{Body: u.Object, Origin: origin}
+	unstructured.RemoveNestedField(u.Object, "metadata", "managedFields")
+	return object.Object{Body: u.Object}
 }
 
-// Get reads one object; false when there is none.
-func (c *Cluster) Get(ctx context.Context, ref object.Ref) (object.Object, bool, error) {
-	o, found, err := c.get(ctx, ref, "")
-	return o, found, c.explain("get", ref, err)
-}
-
+// get reads one object, in any version where none is given; false when there is none.
 func (c *Cluster) get(ctx context.Context, ref object.Ref, version string) (object.Object, bool, error) {
 	at, err := c.endpoint(ref, version)
 	if err != nil {
 		return object.Object{}, false, err
 	}
-	var result *unstructured.Unstructured
-	err = c.call(ctx, func(ctx context.Context) (err error) {
-		result, err = at.Get(ctx, ref.Name, metav1.GetOptions{})
-		return err
-	})
-	switch {
-	case err == nil:
-		return received(result, object.Origin{}), true, nil
-	case apierrors.IsNotFound(err):
+	result, err := at.Get(ctx, ref.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
 		return object.Object{}, false, nil
 	}
-	return object.Object{}, false, c.classify("get", ref, err)
-}
-
-// DeleteOptions say how to delete.
-type DeleteOptions struct {
-	// UID is the object that was looked at: another one of the same name stays. Empty: whichever
-	// is there.
-	UID string
+	return received(result), err == nil, err
 }
 
 // Delete asks the server to delete an object and, in the background, what it owns. That there is
-// none is no error. The object may be there for a while afterwards.
-func (c *Cluster) Delete(ctx context.Context, ref object.Ref, opt DeleteOptions) error {
-	return c.explain("delete", ref, c.delete(ctx, ref, opt))
-}
-
-func (c *Cluster) delete(ctx context.Context, ref object.Ref, opt DeleteOptions) error {
+// none is no error. With a uid it is only the object that was looked at: another one of the same
+// name stays. The object may be there for a while afterwards.
+func (c *Cluster) Delete(ctx context.Context, ref object.Ref, uid string) error {
 	at, err := c.endpoint(ref, "")
-	var unknown *UnknownKindError
-	if errors.As(err, &unknown) && unknown.Err == nil {
+	if unknown, ok := errors.AsType[*UnknownKindError](err); ok && unknown.Err == nil {
 		return nil // its definition is gone, and the object with it
 	}
 	if err != nil {
-		return err
+		return c.explain(ctx, "delete", ref, err)
 	}
 	background := metav1.DeletePropagationBackground
 	options := metav1.DeleteOptions{PropagationPolicy: &background}
-	if opt.UID != "" {
-		options.Preconditions = metav1.NewUIDPreconditions(opt.UID)
+	if uid != "" {
+		options.Preconditions = metav1.NewUIDPreconditions(uid)
 	}
-	err = c.call(ctx, func(ctx context.Context) error { return at.Delete(ctx, ref.Name, options) })
+	err = at.Delete(ctx, ref.Name, options)
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil
-	case apierrors.IsConflict(err) && opt.UID != "":
-		return fmt.Errorf("%w: it has been replaced by another %s since it was looked at", err, ref.Kind)
+	case apierrors.IsConflict(err) && uid != "":
+		return fmt.Errorf("delete %s: it has been replaced by another one since it was looked at: %w", ref, err)
 	}
-	return c.classify("delete", ref, err)
+	return c.explain(ctx, "delete", ref, err)
+}
+
+// StillThereError says that deleted objects are held by something.
+type StillThereError struct {
+	Refs []object.Ref
+	// Held are the finalizers that one of them waits for.
+	Held []any
+}
+
+func (e *StillThereError) Error() string {
+	text := e.Refs[0].String()
+	if n := len(e.Refs) - 1; n > 0 {
+		text += fmt.Sprintf(" (and %d more)", n)
+	}
+	if len(e.Held) == 0 {
+		return text + " is still being deleted"
+	}
+	return fmt.Sprintf("%s is held by finalizers %v", text, e.Held)
+}
+
+// WaitGone waits for deleted objects to be gone. Timeout zero means two minutes; what is there
+// afterwards is a *StillThereError.
+func (c *Cluster) WaitGone(ctx context.Context, refs []object.Ref, timeout time.Duration) error {
+	until, cancel := context.WithTimeout(ctx, cmp.Or(timeout, 2*time.Minute))
+	defer cancel()
+	for {
+		var left []object.Ref
+		var held []any
+		for _, ref := range refs {
+			live, found, err := c.get(ctx, ref, "")
+			if err != nil {
+				return c.explain(ctx, "get", ref, err)
+			}
+			if found {
+				left = append(left, ref)
+			}
+			if finalizers, ok := live.At("metadata", "finalizers").([]any); ok {
+				held = finalizers
+			}
+		}
+		if len(left) == 0 {
+			return nil
+		}
+		if refs = left; !sleep(until, pollFast) {
+			return cmp.Or[error](context.Cause(ctx), &StillThereError{Refs: refs, Held: held})
+		}
+	}
 }

@@ -25,19 +25,15 @@ func cause(s, d symptom, events []corev1.Event) string {
 	case "DeadlineExceeded":
 		return "it did not finish within its activeDeadlineSeconds"
 	}
-	text := detailCause(d, events)
-	if s.pod == nil && s.reason == "BackoffLimitExceeded" {
-		return jobCause(s, text)
-	}
-	return text
+	return jobCause(s, detailCause(d, events))
 }
 
 // jobCause is the cause for a Job that gave up, given why its last pod failed.
 func jobCause(s symptom, last string) string {
-	if s.reason != "BackoffLimitExceeded" {
+	switch {
+	case s.reason != "BackoffLimitExceeded":
 		return last
-	}
-	if last == "" {
+	case last == "":
 		return "each of its tries failed"
 	}
 	return "each of its tries failed: " + last
@@ -131,41 +127,30 @@ func exitCause(d symptom, events []corev1.Event) string {
 
 var (
 	missingObject = regexp.MustCompile(`(?i)(configmap|secret) "([^"]+)" not found`)
-	missingKey    = regexp.MustCompile(`(?i)couldn't find key (\S+) in (configmap|secret) (\S+)`)
+	missingKey    = regexp.MustCompile(`(?i)couldn't find key (\S+) in (configmap|secret) (?:\S+/)?(\S+)`)
+	missingKinds  = map[string]string{"configmap": "ConfigMap", "secret": "Secret"}
 )
 
 func missingCause(message string) string {
-	kinds := map[string]string{"configmap": "ConfigMap", "secret": "Secret"}
 	if m := missingObject.FindStringSubmatch(message); m != nil {
-		return fmt.Sprintf("it needs the %s %q, which does not exist", kinds[strings.ToLower(m[1])], m[2])
+		return fmt.Sprintf("it needs the %s %q, which does not exist", missingKinds[strings.ToLower(m[1])], m[2])
 	}
 	if m := missingKey.FindStringSubmatch(message); m != nil {
-		_, name, found := strings.Cut(m[3], "/")
-		if !found {
-			name = m[3]
-		}
-		return fmt.Sprintf("it needs the key %q, which the %s %q does not have", m[1], kinds[strings.ToLower(m[2])], name)
+		return fmt.Sprintf("it needs the key %q, which the %s %q does not have", m[1], missingKinds[strings.ToLower(m[2])], m[3])
 	}
 	return "the container's configuration is wrong: " + message
 }
 
-var (
-	quotaText = regexp.MustCompile(`exceeded quota: ([^,]+), requested: (\S+), used: (\S+), limited: (\S+)`)
-	podSecure = regexp.MustCompile(`violates PodSecurity "([^"]+)": (.*)`)
-)
-
+// createCause leaves out which pod it is: it has no name yet.
 func createCause(message string) string {
-	if m := quotaText.FindStringSubmatch(message); m != nil {
-		return fmt.Sprintf("the quota %q leaves no room for the pod: requested %s, used %s, limit %s", m[1], m[2], m[3], m[4])
-	}
-	if m := podSecure.FindStringSubmatch(message); m != nil {
-		return fmt.Sprintf("Pod Security %q of the namespace does not let the pod in: %s", m[1], m[2])
+	if _, why, ok := strings.Cut(message, " is forbidden: "); ok {
+		message = why
 	}
 	return "the API server does not let the pod in: " + message
 }
 
 var (
-	insufficient = regexp.MustCompile(`(\d+) Insufficient ([^,.\s]+)`)
+	insufficient = regexp.MustCompile(`\d+ Insufficient ([^,.\s]+)`)
 	nodeCounts   = regexp.MustCompile(`^\d+/\d+ nodes are available: `)
 )
 
@@ -174,15 +159,8 @@ func roomCause(d symptom) string {
 	why, _, _ := strings.Cut(d.message, " preemption:")
 	why = strings.TrimSuffix(nodeCounts.ReplaceAllString(strings.TrimSpace(why), ""), ".")
 	if m := insufficient.FindStringSubmatch(why); m != nil && d.pod != nil {
-		asked := requests(d.pod, corev1.ResourceName(m[2]))
-		switch m[2] {
-		case "cpu":
-			return fmt.Sprintf("no node has %s CPUs free: %s", asked.String(), why)
-		case "memory":
-			return fmt.Sprintf("no node has %s of memory free: %s", asked.String(), why)
-		default:
-			return fmt.Sprintf("no node has %s %s free: %s", asked.String(), m[2], why)
-		}
+		asked := requests(d.pod, corev1.ResourceName(m[1]))
+		return fmt.Sprintf("no node has %s of %s free: %s", asked.String(), m[1], why)
 	}
 	return "no node takes the pod: " + why
 }

@@ -4,14 +4,16 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -35,8 +37,8 @@ const Manager = "slipway"
 // sandboxExtension is the kubeconfig extension by which a cluster says that it is a sandbox.
 const sandboxExtension = "slipway.dev/sandbox"
 
-// quiet keeps client-go from writing to standard error by itself: what it complains about comes
-// back as errors too.
+// quiet keeps client-go from writing to standard error: what it complains about comes back as
+// errors too.
 var quiet = sync.OnceFunc(func() { klog.SetLogger(logr.Discard()) })
 
 // Options says which cluster to open.
@@ -52,24 +54,13 @@ type Options struct {
 
 // Cluster is one kubeconfig context: an API server, who we are there, and a namespace.
 type Cluster struct {
-	context   string
-	server    string
-	user      string
-	namespace string
-	sandbox   *Sandbox
+	context, server, user, namespace string
+	sandbox                          *Sandbox
 
 	dynamic   dynamic.Interface
 	typed     kubernetes.Interface
 	discovery discovery.CachedDiscoveryInterface
 	mapper    meta.ResettableRESTMapper
-
-	discovered struct {
-		sync.Mutex
-		at time.Time // when the kinds that the server serves were last asked for
-	}
-	// answered is set once the server has answered: from then on a lost connection is worth
-	// waiting for, before it the address is just wrong.
-	answered atomic.Bool
 }
 
 // Sandbox is what a sandbox's kubeconfig entry says about the services beside it.
@@ -82,7 +73,6 @@ type Sandbox struct {
 
 // Open reads the kubeconfig and prepares the clients. It sends nothing over the network.
 func Open(o Options) (*Cluster, error) {
-	quiet()
 	raw, err := load(o.Kubeconfig)
 	if err != nil {
 		return nil, err
@@ -91,21 +81,18 @@ func Open(o Options) (*Cluster, error) {
 	if !ok {
 		return nil, &UnknownContextError{Context: o.Context, Known: known(raw)}
 	}
+	c := &Cluster{context: o.Context, user: entry.AuthInfo, namespace: cmp.Or(o.Namespace, entry.Namespace, "default")}
 	cfg, err := clientcmd.NewNonInteractiveClientConfig(*raw, o.Context, &clientcmd.ConfigOverrides{}, nil).ClientConfig()
+	if err == nil {
+		c.sandbox, err = sandboxOf(raw.Clusters[entry.Cluster])
+	}
+	if err == nil {
+		err = c.connect(cfg, o.Warn)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("kubeconfig context %q: %w", o.Context, err)
 	}
-	c := &Cluster{context: o.Context, server: cfg.Host, user: entry.AuthInfo, namespace: o.Namespace}
-	if c.namespace == "" {
-		c.namespace = entry.Namespace
-	}
-	if c.namespace == "" {
-		c.namespace = "default"
-	}
-	if c.sandbox, err = sandboxOf(raw.Clusters[entry.Cluster]); err != nil {
-		return nil, fmt.Errorf("kubeconfig context %q: %w", o.Context, err)
-	}
-	return c, c.connect(cfg, o.Warn)
+	return c, nil
 }
 
 // Contexts are the names of the kubeconfig's contexts, sorted.
@@ -116,12 +103,6 @@ func Contexts(kubeconfig string) ([]string, error) {
 	}
 	return known(raw), nil
 }
-
-// Context is the kubeconfig context's name.
-func (c *Cluster) Context() string { return c.context }
-
-// Server is the API server's URL.
-func (c *Cluster) Server() string { return c.server }
 
 // Namespace is where objects go that name none, and where records and locks are kept.
 func (c *Cluster) Namespace() string { return c.namespace }
@@ -135,20 +116,24 @@ func (c *Cluster) Sandbox() (Sandbox, bool) {
 }
 
 func (c *Cluster) connect(cfg *rest.Config, warn func(string)) error {
+	c.server = cfg.Host
 	cfg.QPS, cfg.Burst = 200, 400 // what is in flight at once is bounded by each
 	cfg.UserAgent = Manager
+	cfg.Timeout = answerTime
 	cfg.Dial = dial
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return &retrier{next: next} })
 	cfg.WarningHandlerWithContext = &warner{to: warn}
-	var err error
-	if c.dynamic, err = dynamic.NewForConfig(cfg); err != nil {
-		return fmt.Errorf("kubeconfig context %q: %w", c.context, err)
-	}
-	typed, err := kubernetes.NewForConfig(cfg)
+	client, err := rest.HTTPClientFor(cfg)
 	if err != nil {
-		return fmt.Errorf("kubeconfig context %q: %w", c.context, err)
+		return err
 	}
-	c.typed = typed
-	c.discovery = memory.NewMemCacheClient(typed.Discovery())
+	if c.dynamic, err = dynamic.NewForConfigAndClient(cfg, client); err != nil {
+		return err
+	}
+	if c.typed, err = kubernetes.NewForConfigAndClient(cfg, client); err != nil {
+		return err
+	}
+	c.discovery = memory.NewMemCacheClient(c.typed.Discovery())
 	c.mapper = restmapper.NewDeferredDiscoveryRESTMapper(c.discovery)
 	return nil
 }
@@ -165,9 +150,9 @@ func dial(ctx context.Context, network, address string) (net.Conn, error) {
 }
 
 func load(kubeconfig string) (*clientapi.Config, error) {
+	quiet()
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = kubeconfig
-	rules.WarnIfAllMissing = false
 	raw, err := rules.Load()
 	if err != nil {
 		return nil, fmt.Errorf("read kubeconfig: %w", err)
@@ -175,14 +160,7 @@ func load(kubeconfig string) (*clientapi.Config, error) {
 	return raw, nil
 }
 
-func known(raw *clientapi.Config) []string {
-	names := make([]string, 0, len(raw.Contexts))
-	for name := range raw.Contexts {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
-}
+func known(raw *clientapi.Config) []string { return slices.Sorted(maps.Keys(raw.Contexts)) }
 
 func sandboxOf(entry *clientapi.Cluster) (*Sandbox, error) {
 	if entry == nil {
@@ -197,4 +175,26 @@ func sandboxOf(entry *clientapi.Cluster) (*Sandbox, error) {
 		return nil, fmt.Errorf("extension %s: %w", sandboxExtension, err)
 	}
 	return &s, nil
+}
+
+// warner hands on each warning of the API server once.
+type warner struct {
+	to   func(string)
+	mu   sync.Mutex
+	seen map[string]bool
+}
+
+// HandleWarningHeaderWithContext implements rest.WarningHandlerWithContext. 299 is the only code
+// that the API server uses.
+func (w *warner) HandleWarningHeaderWithContext(_ context.Context, code int, _, text string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.to == nil || code != 299 || text == "" || w.seen[text] {
+		return
+	}
+	if w.seen == nil {
+		w.seen = map[string]bool{}
+	}
+	w.seen[text] = true
+	w.to(text)
 }

@@ -41,8 +41,8 @@ func writeKubeconfig(t *testing.T, address string) string {
 func TestOpen(t *testing.T) {
 	file := writeKubeconfig(t, "127.0.0.1:1")
 	c := open(t, Options{Kubeconfig: file, Context: "prod"})
-	if c.Context() != "prod" || c.Namespace() != "shop" || c.Server() != "https://127.0.0.1:1" {
-		t.Errorf("context %q, namespace %q, server %q", c.Context(), c.Namespace(), c.Server())
+	if c.context != "prod" || c.Namespace() != "shop" || c.server != "https://127.0.0.1:1" {
+		t.Errorf("context %q, namespace %q, server %q", c.context, c.Namespace(), c.server)
 	}
 	s, ok := c.Sandbox()
 	if diff := cmp.Diff(Sandbox{Registry: "127.0.0.1:5000", GitServer: "http://127.0.0.1:9418"}, s); !ok || diff != "" {
@@ -83,9 +83,9 @@ func TestUnreachable(t *testing.T) {
 	acts := map[string]func() error{
 		"place":   func() error { _, err := c.Place(t.Context(), set); return err },
 		"permit":  func() error { return c.Permit(t.Context(), nil) },
-		"observe": func() error { _, err := c.Observe(t.Context(), set, nil, ObserveOptions{}); return err },
-		"apply":   func() error { _, err := c.Apply(t.Context(), set.Objects()[0], ApplyOptions{}); return err },
-		"delete":  func() error { return c.Delete(t.Context(), set.Refs()[0], DeleteOptions{}) },
+		"observe": func() error { _, err := c.Observe(t.Context(), set, nil, false); return err },
+		"apply":   func() error { return c.Apply(t.Context(), set.Objects()[0], false) },
+		"delete":  func() error { return c.Delete(t.Context(), set.Refs()[0], "") },
 		"records": func() error { _, err := c.Records(t.Context(), nil); return err },
 		"lock":    func() error { _, err := c.Lock(t.Context(), "l", Holder{}); return err },
 	}
@@ -96,7 +96,7 @@ func TestUnreachable(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if who := c.Who(t.Context()); who != "ada" {
+	if who := c.who(t.Context()); who != "ada" {
 		t.Errorf("who: %q", who)
 	}
 }
@@ -105,7 +105,7 @@ func TestUnauthorized(t *testing.T) {
 	t.Parallel()
 	s := sandbox(t)
 	good := open(t, Options{Kubeconfig: s.Kubeconfig, Context: "admin"})
-	file := writeKubeconfig(t, strings.TrimPrefix(good.Server(), "https://"))
+	file := writeKubeconfig(t, strings.TrimPrefix(good.server, "https://"))
 	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -116,7 +116,7 @@ func TestUnauthorized(t *testing.T) {
 	}
 	c := open(t, Options{Kubeconfig: file, Context: "prod"})
 	set := manifests(t, `{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: shop}}`)
-	_, err = c.Observe(t.Context(), set, nil, ObserveOptions{})
+	_, err = c.Observe(t.Context(), set, nil, false)
 	var unauthorized *UnauthorizedError
 	if !errors.As(err, &unauthorized) || unauthorized.User != "ada" {
 		t.Errorf("%v", err)

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"strconv"
+	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -68,35 +68,30 @@ func short(v any) string {
 // scaled says that an autoscaler holds the replicas. A person with `kubectl scale` is another
 // manager on the same subresource: that is drift, and stays a conflict.
 func (e *ConflictError) scaled() bool {
-	for _, c := range e.Conflicts {
-		if c.Field == "spec.replicas" && c.Subresource == "scale" && c.Manager == "kube-controller-manager" {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(e.Conflicts, func(c Conflict) bool {
+		return c.Field == "spec.replicas" && c.Subresource == "scale" && c.Manager == "kube-controller-manager"
+	})
 }
 
 var holder = regexp.MustCompile(`conflict with "((?:[^"\\]|\\.)*)"(?: with subresource "([^"]*)")?`)
 
 // conflictOf reads the causes of a 409 of server-side apply; another 409 comes back as it is.
-func conflictOf(ref object.Ref, err error, live, desired object.Object) error {
-	var status apierrors.APIStatus
-	if !errors.As(err, &status) || status.Status().Details == nil {
+func conflictOf(err error, live, desired object.Object) error {
+	e := &ConflictError{Ref: desired.Ref(), live: live}
+	theirs, ours := object.Masked(live), object.Masked(wire(desired))
+	status, _ := errors.AsType[*apierrors.StatusError](err)
+	if status == nil || status.ErrStatus.Details == nil {
 		return err
 	}
-	theirs, ours := object.Masked(live), object.Masked(wire(desired))
-	e := &ConflictError{Ref: ref, live: live}
-	for _, cause := range status.Status().Details.Causes {
+	for _, cause := range status.ErrStatus.Details.Causes {
 		if cause.Type != metav1.CauseTypeFieldManagerConflict {
 			continue
 		}
-		c := Conflict{Manager: "another manager"}
+		c := Conflict{Manager: "another manager", Theirs: valueAt(theirs.Body, cause.Field), Ours: valueAt(ours.Body, cause.Field)}
 		if m := holder.FindStringSubmatch(cause.Message); m != nil {
 			c.Manager, c.Subresource = m[1], m[2]
 		}
-		steps := stepsOf(cause.Field)
-		c.Field = pathOf(steps)
-		c.Theirs, c.Ours = follow(theirs.Body, steps), follow(ours.Body, steps)
+		c.Field = strings.ReplaceAll(strings.TrimPrefix(cause.Field, "."), `"`, "")
 		e.Conflicts = append(e.Conflicts, c)
 	}
 	if len(e.Conflicts) == 0 {
@@ -105,87 +100,20 @@ func conflictOf(ref object.Ref, err error, live, desired object.Object) error {
 	return e
 }
 
-// step goes one deeper into a value: to a key of a map, to the element of a list that has these
-// keys, or to the element at an index.
-type step struct {
-	key   string
-	where [][2]string
-	index int
-}
+var step = regexp.MustCompile(`\.([^.\[]+)|\[([^\]]+)\]`)
 
-// stepsOf reads the server's form of a path: .spec.containers[name="api"].image. A key with a dot
+// valueAt follows the server's form of a path: .spec.containers[name="api"].image. A key with a dot
 // in it reads as two; then no value is found, and the path still names the place.
-func stepsOf(path string) []step {
-	var steps []step
-	for path != "" {
-		if path[0] != '[' {
-			path = strings.TrimPrefix(path, ".")
-			end := strings.IndexAny(path, ".[")
-			if end < 0 {
-				end = len(path)
-			}
-			if end == 0 {
-				return steps
-			}
-			steps = append(steps, step{key: path[:end]})
-			path = path[end:]
-			continue
-		}
-		end := strings.IndexByte(path, ']')
-		if end < 0 {
-			return steps
-		}
-		steps = append(steps, selector(path[1:end]))
-		path = path[end+1:]
-	}
-	return steps
-}
-
-func selector(text string) step {
-	if n, err := strconv.Atoi(text); err == nil {
-		return step{index: n}
-	}
-	var s step
-	for pair := range strings.SplitSeq(text, ",") {
-		k, v, _ := strings.Cut(pair, "=")
-		if plain, err := strconv.Unquote(v); err == nil {
-			v = plain
-		}
-		s.where = append(s.where, [2]string{k, v})
-	}
-	return s
-}
-
-func pathOf(steps []step) string {
-	var b strings.Builder
-	for _, s := range steps {
-		switch {
-		case s.key != "":
-			if b.Len() > 0 {
-				b.WriteByte('.')
-			}
-			b.WriteString(s.key)
-		case s.where != nil:
-			pairs := make([]string, len(s.where))
-			for i, w := range s.where {
-				pairs[i] = w[0] + "=" + w[1]
-			}
-			b.WriteString("[" + strings.Join(pairs, ",") + "]")
-		default:
-			b.WriteString("[" + strconv.Itoa(s.index) + "]")
-		}
-	}
-	return b.String()
-}
-
-// follow is the value at the end of the steps, nil where there is none.
-func follow(v any, steps []step) any {
-	for _, s := range steps {
+func valueAt(v any, path string) any {
+	for _, s := range step.FindAllStringSubmatch(path, -1) {
 		switch x := v.(type) {
 		case map[string]any:
-			v = x[s.key]
+			v = x[s[1]]
 		case []any:
-			v = element(x, s)
+			v = nil
+			if i := slices.IndexFunc(x, func(e any) bool { return keyed(e, s[2]) }); i >= 0 {
+				v = x[i]
+			}
 		default:
 			return nil
 		}
@@ -193,38 +121,17 @@ func follow(v any, steps []step) any {
 	return v
 }
 
-func element(list []any, s step) any {
-	if s.where == nil {
-		if s.index < len(list) {
-			return list[s.index]
-		}
-		return nil
-	}
-	// Of a key that is not written, the server knows the default: a port's protocol.
-	for _, defaults := range []bool{false, true} {
-		for _, e := range list {
-			if matches(e, s.where, defaults) {
-				return e
-			}
-		}
-	}
-	return nil
-}
-
-func matches(e any, where [][2]string, defaults bool) bool {
+// keyed says whether a list's element has the keys of a path: containerPort=80,protocol="TCP". A key
+// that is not written has its default there.
+func keyed(element any, keys string) bool {
+	m, _ := element.(map[string]any)
 	found := false
-	for _, w := range where {
-		v := e
-		if w[0] != "" { // an element of a set is its own key: [="a"]
-			m, ok := e.(map[string]any)
-			if !ok {
-				return false
-			}
-			if v = m[w[0]]; v == nil && defaults {
-				continue
-			}
+	for pair := range strings.SplitSeq(keys, ",") {
+		k, want, _ := strings.Cut(pair, "=")
+		if m[k] == nil {
+			continue
 		}
-		if fmt.Sprint(v) != w[1] {
+		if have, err := json.Marshal(m[k]); err != nil || string(have) != want {
 			return false
 		}
 		found = true

@@ -69,11 +69,11 @@ func TestConflict(t *testing.T) {
 			Conflict{Field: "data.k", Manager: "kubectl-edit", Theirs: object.Hidden, Ours: object.Hidden},
 			`kubectl-edit holds data.k ("(hidden)", ours is "(hidden)")`},
 		{"an unknown form", deployment("a", "1"), deployment("a", "1"), causeOf(`something new`, `.a[`),
-			Conflict{Field: "a", Manager: "another manager"}, `another manager holds a`},
+			Conflict{Field: "a[", Manager: "another manager"}, `another manager holds a[`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			live := wire(test.live)
-			err := conflictOf(test.ours.Ref(), conflictStatus(test.cause), live, test.ours)
+			err := conflictOf(conflictStatus(test.cause), live, test.ours)
 			var conflict *ConflictError
 			if !errors.As(err, &conflict) {
 				t.Fatal(err)
@@ -90,7 +90,7 @@ func TestConflict(t *testing.T) {
 
 func TestConflictOfAnotherKind(t *testing.T) {
 	err := conflictStatus()
-	if got := conflictOf(object.Ref{}, err, object.Object{}, object.Object{}); got != err {
+	if got := conflictOf(err, object.Object{}, manifests(t, `{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}`).Objects()[0]); got != err {
 		t.Errorf("a conflict without managers became %v", got)
 	}
 }

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"regexp"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"slipway/internal/object"
 )
@@ -115,91 +115,60 @@ func (e *NoNamespaceError) Error() string {
 	return fmt.Sprintf("namespace %s is not there (context %s)", e.Namespace, e.Context)
 }
 
-// classify turns what client-go returns for an act into our own errors, and leaves the rest as
-// the server said it.
-func (c *Cluster) classify(verb string, ref object.Ref, err error) error {
+// fact is our own error for what client-go returned of an act; what has none stays as it is.
+func (c *Cluster) fact(ctx context.Context, ref object.Ref, err error) error {
+	_, served := errors.AsType[*apierrors.StatusError](err)
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, context.Canceled):
-		return err
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
 	case apierrors.IsUnauthorized(err):
 		return &UnauthorizedError{Context: c.context, Server: c.server, User: c.user, Err: err}
-	case apierrors.IsForbidden(err) && deniedByRBAC(err):
-		return &PermissionError{Context: c.context, User: c.user, Missing: []Permission{refusal(verb, ref, err)}, Err: err}
 	case namespaceMissing(err):
 		return &NoNamespaceError{Context: c.context, Namespace: ref.Namespace}
-	case noAnswer(err):
+	case !served && noAnswer(err):
 		return &UnreachableError{Context: c.context, Server: c.server, Err: err}
+	}
+	if m := refusal.FindStringSubmatch(err.Error()); m != nil && apierrors.IsForbidden(err) {
+		missing := []Permission{{Verb: m[1], Resource: m[2], Group: m[3], Namespace: m[4]}}
+		return &PermissionError{Context: c.context, User: c.user, Missing: missing, Err: err}
 	}
 	return err
 }
 
-// explain is classify with the act and the object said where our own error does not say them.
-func (c *Cluster) explain(verb string, ref object.Ref, err error) error {
-	err = c.classify(verb, ref, err)
-	if err == nil || typed(err) {
-		return err
+// explain is fact with the act and the object said where our own errors do not say them.
+func (c *Cluster) explain(ctx context.Context, act string, ref object.Ref, err error) error {
+	known := c.fact(ctx, ref, err)
+	switch err.(type) {
+	case nil, *UnknownKindError, *ConflictError:
+		return known
 	}
-	return fmt.Errorf("%s %s: %w", verb, ref, err)
-}
-
-func typed(err error) bool {
-	var (
-		unauthorized *UnauthorizedError
-		permission   *PermissionError
-		unreachable  *UnreachableError
-		unknown      *UnknownKindError
-		conflict     *ConflictError
-		namespace    *NoNamespaceError
-	)
-	return errors.As(err, &unauthorized) || errors.As(err, &permission) || errors.As(err, &unreachable) ||
-		errors.As(err, &unknown) || errors.As(err, &conflict) || errors.As(err, &namespace)
+	if known != err {
+		return known
+	}
+	return fmt.Errorf("%s %s: %w", act, ref, err)
 }
 
 // hopeless tells errors that every further request would meet too.
 func hopeless(err error) bool {
-	var (
-		unreachable  *UnreachableError
-		unauthorized *UnauthorizedError
-	)
-	return errors.As(err, &unreachable) || errors.As(err, &unauthorized)
+	_, unreachable := errors.AsType[*UnreachableError](err)
+	_, unauthorized := errors.AsType[*UnauthorizedError](err)
+	return unreachable || unauthorized
 }
 
 func namespaceMissing(err error) bool {
-	var status apierrors.APIStatus
-	if !apierrors.IsNotFound(err) || !errors.As(err, &status) || status.Status().Details == nil {
-		return false
-	}
-	return status.Status().Details.Kind == "namespaces"
+	status, ok := errors.AsType[*apierrors.StatusError](err)
+	return ok && apierrors.IsNotFound(err) && status.ErrStatus.Details != nil && status.ErrStatus.Details.Kind == "namespaces"
 }
 
-// deniedByRBAC tells a missing permission from a refusal by admission (quota, Pod Security, a
-// policy), which has the same code.
-func deniedByRBAC(err error) bool {
-	text := err.Error()
-	return strings.Contains(text, " cannot ") && strings.Contains(text, " resource ")
-}
+// refusal is how RBAC says what is not permitted. A refusal by admission (quota, Pod Security, a
+// policy) has the same code and other words.
+var refusal = regexp.MustCompile(`cannot (\S+) resource "([^"]+)" in API group "([^"]*)"(?: in the namespace "([^"]+)")?`)
 
-func refusal(verb string, ref object.Ref, err error) Permission {
-	p := Permission{Verb: verb, Group: ref.Group, Resource: strings.ToLower(ref.Kind), Namespace: ref.Namespace}
-	var status apierrors.APIStatus
-	if errors.As(err, &status) && status.Status().Details != nil {
-		d := status.Status().Details
-		p.Group, p.Resource = d.Group, d.Kind
-	}
-	return p
-}
-
-// noAnswer tells errors of the way to the server from the server's own.
+// noAnswer tells errors of the way to the server.
 func noAnswer(err error) bool {
-	var status apierrors.APIStatus
-	if errors.As(err, &status) {
-		return status.Status().Reason == metav1.StatusReasonUnknown && status.Status().Code == 0
-	}
-	var (
-		u *url.Error
-		n net.Error
-	)
-	return errors.As(err, &u) || errors.As(err, &n)
+	_, u := errors.AsType[*url.Error](err)
+	_, n := errors.AsType[net.Error](err)
+	return u || n
 }

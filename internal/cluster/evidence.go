@@ -12,7 +12,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 
 	"slipway/internal/object"
@@ -48,7 +47,6 @@ const (
 	maxLogLines = 15
 	maxLogBytes = 16 << 10
 	maxMessage  = 1000
-	logTimeout  = 5 * time.Second
 )
 
 // evidence explains one object, with at most one piece for each container and reason.
@@ -91,7 +89,7 @@ func detail(s symptom, all []symptom) symptom {
 // withoutEcho drops containers that are just waiting where another piece names a real cause.
 func withoutEcho(list []Evidence) []Evidence {
 	kept := slices.DeleteFunc(slices.Clone(list), func(e Evidence) bool {
-		return e.Reason == "Unhealthy" || e.Reason == "ContainerCreating" || e.Reason == "PodInitializing"
+		return e.Reason == "Unhealthy" || starting(e.Reason)
 	})
 	if len(kept) == 0 {
 		return list[:1]
@@ -120,7 +118,7 @@ func (w *waiter) explain(ctx context.Context, it *item, s, d symptom) Evidence {
 			uids = append(uids, d.pod.OwnerReferences[0].UID)
 		}
 	}
-	events, err := w.c.events(ctx, w.c.namespaceOf(it.ref), uids...)
+	events, err := w.c.events(ctx, it.ref.Namespace, uids...)
 	if err != nil {
 		e.Notes = append(e.Notes, unseen("events", err))
 	}
@@ -132,15 +130,12 @@ func (w *waiter) explain(ctx context.Context, it *item, s, d symptom) Evidence {
 
 // events lists what happened to some objects, the newest at the end.
 func (c *Cluster) events(ctx context.Context, namespace string, uids ...types.UID) ([]corev1.Event, error) {
-	ctx, cancel := context.WithTimeout(ctx, logTimeout)
-	defer cancel()
 	var all []corev1.Event
 	for _, uid := range uids {
 		if uid == "" {
-			continue
+			continue // an object that never was there
 		}
-		list, err := c.typed.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{
-			FieldSelector: fields.OneTermEqualSelector("involvedObject.uid", string(uid)).String(), Limit: 200})
+		list, err := c.typed.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{FieldSelector: "involvedObject.uid=" + string(uid)})
 		if err != nil {
 			return all, err
 		}
@@ -184,7 +179,7 @@ func (w *waiter) warnings(events []corev1.Event) []string {
 // addLogs fetches the last lines of a container that has run. Not being allowed to is a fact, not
 // an error.
 func (w *waiter) addLogs(ctx context.Context, e *Evidence, s symptom) {
-	if s.pod == nil || s.container == "" {
+	if s.pod == nil || s.reason == "StartError" || s.reason == "ContainerCannotRun" {
 		return
 	}
 	i := slices.IndexFunc(statuses(s.pod), func(st corev1.ContainerStatus) bool { return st.Name == s.container })
@@ -192,8 +187,7 @@ func (w *waiter) addLogs(ctx context.Context, e *Evidence, s symptom) {
 		return
 	}
 	st := statuses(s.pod)[i]
-	ran := st.State.Running != nil || st.State.Terminated != nil || st.LastTerminationState.Terminated != nil
-	if !ran || s.reason == "StartError" || s.reason == "ContainerCannotRun" {
+	if st.State.Waiting != nil && st.LastTerminationState.Terminated == nil {
 		return
 	}
 	previous := st.State.Terminated == nil && st.LastTerminationState.Terminated != nil && s.exit != nil
@@ -212,13 +206,7 @@ func (w *waiter) addLogs(ctx context.Context, e *Evidence, s symptom) {
 	}
 }
 
-func statuses(p *corev1.Pod) []corev1.ContainerStatus {
-	return slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses)
-}
-
 func (c *Cluster) logs(ctx context.Context, pod *corev1.Pod, container string, previous bool) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, logTimeout)
-	defer cancel()
 	tail, limit := int64(maxLogLines+5), int64(maxLogBytes)
 	return c.typed.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
 		Container: container, Previous: previous, TailLines: &tail, LimitBytes: &limit}).DoRaw(ctx)
@@ -256,10 +244,4 @@ func shorten(s string) string {
 		return s
 	}
 	return strings.ToValidUTF8(s[:maxMessage], "") + "…"
-}
-
-// scrubber hides the values of the set's Secrets in free text.
-func scrubber(set object.Set) func(string) string {
-	values := object.SecretValues(set)
-	return func(text string) string { return object.Mask(text, values) }
 }

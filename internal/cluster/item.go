@@ -14,37 +14,35 @@ import (
 type item struct {
 	ref     object.Ref
 	desired object.Object
-	live    object.Object
-	health  object.Health
-	told    object.Health
-	err     error
-	done    bool
+	// unchanged: it was so before the deploy.
+	unchanged bool
 
-	// symptoms are what the last look found, final those that will not go away by themselves.
-	symptoms   []symptom
-	final      []symptom
-	since      map[string]span
-	stale      map[types.UID]time.Time // since when pods of earlier templates are broken
-	starts     map[string]int32
-	unchanged  bool
-	pulls      map[string]pull
-	pardoned   bool
-	current    time.Time // since when it is healthy, as far as we saw
-	events     time.Time // when its events were read last
-	fromEvents []symptom // what they said
-	note       string    // what could not be looked at
-	kept       *Evidence // of pods that are gone by now
+	// What the last look gave: symptoms are what it found, final those that will not go away by
+	// themselves.
+	live     object.Object
+	health   object.Health
+	err      error
+	done     bool
+	symptoms []symptom
+	final    []symptom
+	note     string // what could not be looked at
+
+	// What is remembered of earlier ones.
+	told     object.Health
+	wasDone  bool
+	current  time.Time            // since when it is healthy, as far as we saw
+	since    map[string]time.Time // since when each symptom stands
+	starts   map[string]int32     // from which of its restarts on a container's crashes count
+	pardoned bool
+	pulls    map[string]string       // which of a container's pulls failed before we looked: the reason at the last look
+	stale    map[types.UID]time.Time // since when pods of earlier templates are broken
+	events   time.Time               // when its events were read, and what they said
+	said     []symptom
+	kept     *Evidence // of pods that are gone by now
 }
 
-// span is for how long a symptom has been seen.
-type span struct{ first, last time.Time }
-
-// flicker is how long a symptom may be out of sight and still be the same one: between two tries
-// the kubelet shows other states, and an API server may be away for a while.
-const flicker = 8 * time.Second
-
 func newItem(o object.Object) *item {
-	return &item{ref: o.Ref(), desired: o, since: map[string]span{}, starts: map[string]int32{}, stale: map[types.UID]time.Time{},
+	return &item{ref: o.Ref(), desired: o, since: map[string]time.Time{}, starts: map[string]int32{}, stale: map[types.UID]time.Time{},
 		health: object.Health{Status: object.Unknown}}
 }
 
@@ -52,99 +50,66 @@ func (it *item) add(s symptom) { it.symptoms = append(it.symptoms, s) }
 
 // judge decides which symptoms have stood long enough.
 func (it *item) judge(now time.Time) {
-	for key, s := range it.since {
-		if now.Sub(s.last) > flicker {
-			delete(it.since, key)
-		}
-	}
-	it.final = nil
+	before := it.since
+	it.since, it.final = map[string]time.Time{}, nil
 	for _, s := range it.symptoms {
-		key := s.key()
-		seen, ok := it.since[key]
+		first, ok := before[s.key()]
 		if !ok {
-			seen.first = now
+			first = now
 		}
-		seen.last = now
-		it.since[key] = seen
-		if s.after >= 0 && now.Sub(seen.first) >= s.after {
+		it.since[s.key()] = first
+		if s.after >= 0 && now.Sub(first) >= s.after {
 			it.final = append(it.final, s)
 		}
 	}
 }
 
-// isHard says that a final symptom is of a kind that no other object's health can cure.
-func (it *item) isHard() bool {
-	return slices.ContainsFunc(it.final, func(s symptom) bool { return !s.crash })
-}
-
 // pardon counts crashes afresh.
 func (it *item) pardon() {
-	if !slices.ContainsFunc(it.symptoms, func(s symptom) bool { return s.crash }) {
-		return
+	if slices.ContainsFunc(it.symptoms, func(s symptom) bool { return s.crash }) {
+		it.pardoned, it.final = true, nil
+		clear(it.starts)
 	}
-	it.pardoned = true
-	clear(it.starts)
-	it.final = nil
 }
 
-// crashes is how often a container was restarted since we look. Pods that had been crashing for
-// long when we came must crash once more: this deploy may have brought the configuration that
-// heals them.
-func (it *item) crashes(container string, restarts int32, waiting bool) (terminal bool) {
+// crashes says whether a container's restarts are enough. Pods that had been crashing for long when
+// we came must crash once more: this deploy may have brought the configuration that heals them.
+func (it *item) crashes(container string, restarts int32, waiting bool) bool {
 	base, known := it.starts[container]
 	if !known {
-		base = restarts
-		if !it.pardoned && restarts < 3 {
-			base = 0
+		if it.pardoned || restarts >= 3 {
+			base = restarts
 		}
 		it.starts[container] = base
 	}
-	switch {
-	case base > 0 || it.pardoned:
+	if base > 0 || it.pardoned {
 		return restarts > base
-	case waiting:
-		return true
 	}
-	return restarts >= 2
+	return waiting || restarts >= 2
 }
 
-// pull is how a container waits for its image.
-type pull struct {
-	reason string // at the last look
-	old    bool   // it failed before we looked, and has not been tried since
-}
-
-func pullKey(pod *corev1.Pod, container string) string { return string(pod.UID) + "/" + container }
-
-// oldPulls looks at how pods pull, and says whether some failure is from before. The next try may
-// come minutes later, and shows for a moment as ErrImagePull.
-func (it *item) oldPulls(pods []corev1.Pod) (any bool) {
-	first := it.pulls == nil
-	if first {
-		it.pulls = map[string]pull{}
-	}
+// oldPulls says whether a pull that failed before we looked has not been tried since. The next try
+// may come minutes later, and shows for a moment as ErrImagePull.
+func (it *item) oldPulls(pods []corev1.Pod) bool {
+	first, before := it.pulls == nil, it.pulls
+	it.pulls = map[string]string{}
 	for i := range pods {
 		for _, st := range statuses(&pods[i]) {
-			key := pullKey(&pods[i], st.Name)
-			p, known := it.pulls[key]
-			reason := ""
+			key, reason := containerKey(&pods[i], st.Name), ""
 			if st.State.Waiting != nil {
 				reason = st.State.Waiting.Reason
 			}
-			failing := reason == "ErrImagePull" || reason == "ImagePullBackOff"
-			switch {
-			case !known:
-				p.old = failing && first && it.unchanged
-			case !failing || reason == "ErrImagePull" && p.reason != reason:
-				p.old = false
+			was, old := before[key]
+			again := reason == "ErrImagePull" && was != reason
+			if (reason == "ErrImagePull" || reason == "ImagePullBackOff") && (first && it.unchanged || old && !again) {
+				it.pulls[key] = reason
 			}
-			p.reason = reason
-			it.pulls[key] = p
-			any = any || p.old
 		}
 	}
-	return any
+	return len(it.pulls) > 0
 }
+
+func containerKey(pod *corev1.Pod, container string) string { return string(pod.UID) + "/" + container }
 
 // deadline is how long the workload itself says that it may take.
 func (it *item) deadline() time.Duration {

@@ -1,26 +1,29 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"syscall"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/rand"
+	clientcoordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
 
 	"slipway/internal/object"
 )
 
 const (
-	lockSeconds = 15
-	// renewEvery and giveUpAfter: whoever could not renew stops well before somebody else may
-	// take over.
-	renewEvery  = 5 * time.Second
+	// Whoever could not renew for giveUpAfter stops, well before somebody else may take over.
+	lockTime    = 15 * time.Second
 	giveUpAfter = 10 * time.Second
+	renewEvery  = 5 * time.Second
 	lookEvery   = 500 * time.Millisecond
 
 	holderAnnotation = "slipway.dev/holder"
@@ -37,18 +40,13 @@ type Holder struct {
 	Doing string    `json:"doing,omitempty"` // "deploy sha-3f9c2e1"
 	Since time.Time `json:"since"`
 
-	// Machine and Started tell a process that is gone from one that runs; empty where the system
-	// does not say.
+	// Machine tells a process that is gone from one that runs; empty where the system does not say.
 	Machine string `json:"machine,omitempty"`
-	Started string `json:"started,omitempty"`
 }
 
 // String prints "ada on laptop (process 123), deploy sha-3f9c2e1".
 func (h Holder) String() string {
 	s := h.Who
-	if s == "" {
-		s = "somebody"
-	}
 	if h.Host != "" {
 		s += " on " + h.Host
 	}
@@ -61,15 +59,38 @@ func (h Holder) String() string {
 	return s
 }
 
+// machine names this boot of this machine and its space of process numbers: two containers may
+// share a host name, and process 7 of one is not process 7 of the other. Empty where the system is
+// not Linux.
+func machine() string {
+	boot, errBoot := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	space, errSpace := os.Readlink("/proc/self/ns/pid")
+	if errBoot != nil || errSpace != nil {
+		return ""
+	}
+	return string(bytes.TrimSpace(boot)) + " " + space
+}
+
+// here says that the holder runs, or ran, on this machine.
+func (h Holder) here() bool { return h.Machine != "" && h.Machine == machine() }
+
+// vanished says that the holder ran on this machine and certainly no longer does.
+func (h Holder) vanished() bool {
+	if !h.here() {
+		return false
+	}
+	p, err := os.FindProcess(h.PID)
+	return err != nil || errors.Is(p.Signal(syscall.Signal(0)), os.ErrProcessDone)
+}
+
 // LockedError says that somebody else has the lock, and is alive.
 type LockedError struct {
 	Name   string
 	Holder Holder
-	Since  time.Time
 }
 
 func (e *LockedError) Error() string {
-	return fmt.Sprintf("locked by %s since %s (lease %s)", e.Holder, e.Since.Format(time.RFC3339), e.Name)
+	return fmt.Sprintf("locked by %s since %s (lease %s)", e.Holder, e.Holder.Since.Format(time.RFC3339), e.Name)
 }
 
 // Lock is a Lease that we hold, renewed until Unlock.
@@ -89,35 +110,41 @@ type Lock struct {
 // for as long as it takes to see whether they are alive: alive is a *LockedError, else the lock is
 // taken over. The clocks of others are not trusted, only whether the Lease changes.
 func (c *Cluster) Lock(ctx context.Context, name string, h Holder) (*Lock, error) {
-	here(&h)
+	h.Host, _ = os.Hostname()
+	h.PID, h.Machine, h.Since = os.Getpid(), machine(), time.Now().UTC().Truncate(time.Second)
 	l := &Lock{c: c, identity: h.Who + "@" + h.Host + "/" + rand.String(8), done: make(chan struct{})}
+	var first *coordinationv1.Lease // as we saw it first
+	var began time.Time
 	for {
-		lease, found, err := c.lease(ctx, name)
+		lease, err := c.lease(ctx, name)
 		if err != nil {
 			return nil, err
 		}
-		if found && held(lease) {
-			if lease, err = c.outlive(ctx, lease); err != nil {
-				return nil, err
+		if first == nil {
+			first, began = lease, time.Now()
+		}
+		held, was := identityOf(lease) != "", holderOf(lease)
+		if held && !was.vanished() && time.Since(began) <= duration(lease) {
+			if lease.ResourceVersion != first.ResourceVersion || was.here() && renewedWithin(lease, renewEvery+time.Second) {
+				return nil, &LockedError{Name: name, Holder: was}
 			}
-			if lease == nil {
-				continue // it was deleted while we watched
+			if !sleep(ctx, lookEvery) {
+				return nil, context.Cause(ctx)
 			}
-			if was := holderOf(lease); held(lease) {
+			continue
+		}
+		switch err := l.take(ctx, lease, h); {
+		case err == nil:
+			if held {
 				l.TookOver = &was
 			}
-		}
-		err = l.take(ctx, name, lease, found, h)
-		switch {
-		case err == nil:
 			l.ctx, l.cancel = context.WithCancelCause(ctx)
 			go l.renew()
 			return l, nil
-		case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
-			l.TookOver = nil // somebody was quicker: look again
-		default:
-			return nil, c.explain("lock", leaseRef(c.namespace, name), err)
+		case !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err):
+			return nil, c.explain(ctx, "lock", c.leaseRef(name), err)
 		}
+		first = nil // somebody was quicker
 	}
 }
 
@@ -130,96 +157,54 @@ func (l *Lock) Unlock(ctx context.Context) error {
 	<-l.done
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	lease, found, err := l.c.lease(ctx, l.lease.Name)
-	if err != nil || !found || identityOf(lease) != l.identity {
+	lease, err := l.c.lease(ctx, l.lease.Name)
+	if err != nil || identityOf(lease) != l.identity {
 		return err
 	}
 	lease.Spec.HolderIdentity = nil
 	delete(lease.Annotations, holderAnnotation)
-	_, err = l.c.typed.CoordinationV1().Leases(l.c.namespace).Update(ctx, lease, metav1.UpdateOptions{FieldManager: Manager})
-	return l.c.explain("unlock", leaseRef(l.c.namespace, lease.Name), err)
+	_, err = l.c.leases().Update(ctx, lease, metav1.UpdateOptions{FieldManager: Manager})
+	return l.c.explain(ctx, "unlock", l.c.leaseRef(lease.Name), err)
 }
 
 // Locked tells who seems to have the lock now, without waiting. It is for showing only: what may
 // be done is for Lock to find out.
 func (c *Cluster) Locked(ctx context.Context, name string) (Holder, bool, error) {
-	lease, found, err := c.lease(ctx, name)
-	if err != nil || !found || !held(lease) {
+	lease, err := c.lease(ctx, name)
+	if err != nil || identityOf(lease) == "" {
 		return Holder{}, false, err
 	}
 	h := holderOf(lease)
-	if vanished(h) {
-		return h, false, nil
-	}
-	return h, c.now(ctx).Sub(lastChange(lease)) < duration(lease), nil
-}
-
-// outlive watches a held lease until it is free, its holder is known to be gone, or has not renewed
-// it for its whole duration; a renewal is a *LockedError. It returns the lease as it is then, nil
-// when it was deleted.
-func (c *Cluster) outlive(ctx context.Context, lease *coordinationv1.Lease) (*coordinationv1.Lease, error) {
-	first := lease
-	began := time.Now()
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
-	for held(lease) {
-		h := holderOf(lease)
-		locked := &LockedError{Name: lease.Name, Holder: h, Since: h.Since}
-		switch {
-		case vanished(h):
-			return lease, nil
-		case lease.ResourceVersion != first.ResourceVersion, freshHere(lease, h):
-			return nil, locked
-		case time.Since(began) > duration(lease):
-			return lease, nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		case <-tick.C:
-		}
-		var (
-			found bool
-			err   error
-		)
-		if lease, found, err = c.lease(ctx, first.Name); err != nil {
-			return nil, err
-		}
-		if !found {
-			return nil, nil
-		}
-	}
-	return lease, nil
+	return h, !h.vanished() && renewedWithin(lease, duration(lease)), nil
 }
 
 // take writes our name into the lease, if nobody changed it since it was read.
-func (l *Lock) take(ctx context.Context, name string, lease *coordinationv1.Lease, found bool, h Holder) error {
-	if !found {
-		lease = &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: name}}
-	}
+func (l *Lock) take(ctx context.Context, lease *coordinationv1.Lease, h Holder) error {
 	text, err := json.Marshal(h)
 	if err != nil {
 		return err
 	}
-	now, seconds, transitions := metav1.NowMicro(), int32(lockSeconds), int32(1)
+	now, seconds, transitions := metav1.NowMicro(), int32(lockTime/time.Second), int32(1)
 	if t := lease.Spec.LeaseTransitions; t != nil {
 		transitions = *t + 1
 	}
-	if lease.Annotations == nil {
-		lease.Annotations = map[string]string{}
-	}
-	lease.Annotations[holderAnnotation] = string(text)
+	metav1.SetMetaDataAnnotation(&lease.ObjectMeta, holderAnnotation, string(text))
 	lease.Spec = coordinationv1.LeaseSpec{
 		HolderIdentity: &l.identity, LeaseDurationSeconds: &seconds,
 		AcquireTime: &now, RenewTime: &now, LeaseTransitions: &transitions,
 	}
-	leases := l.c.typed.CoordinationV1().Leases(l.c.namespace)
 	ctx, cancel := context.WithTimeout(ctx, giveUpAfter)
 	defer cancel()
-	if found {
-		l.lease, err = leases.Update(ctx, lease, metav1.UpdateOptions{FieldManager: Manager})
+	if lease.ResourceVersion == "" {
+		l.lease, err = l.c.leases().Create(ctx, lease, metav1.CreateOptions{FieldManager: Manager})
 	} else {
-		l.lease, err = leases.Create(ctx, lease, metav1.CreateOptions{FieldManager: Manager})
+		l.lease, err = l.c.leases().Update(ctx, lease, metav1.UpdateOptions{FieldManager: Manager})
+	}
+	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
+		// The answer to our own write may have been lost, and this be the answer to its repetition.
+		if there, e := l.c.lease(ctx, lease.Name); e == nil && identityOf(there) == l.identity {
+			l.lease, err = there, nil
+		}
 	}
 	return err
 }
@@ -227,66 +212,57 @@ func (l *Lock) take(ctx context.Context, name string, lease *coordinationv1.Leas
 // renew keeps the lease ours until the lock's context ends, and ends it when the lease is lost.
 func (l *Lock) renew() {
 	defer close(l.done)
-	tick := time.NewTicker(renewEvery)
-	defer tick.Stop()
-	renewed := time.Now()
-	for {
-		select {
-		case <-l.ctx.Done():
-			return
-		case <-tick.C:
-		}
+	renewed, pause := time.Now(), renewEvery
+	for sleep(l.ctx, pause) {
 		began := time.Now()
 		ok, lost := l.renewOnce(renewed.Add(giveUpAfter))
-		if ok {
-			renewed = began
-			continue
-		}
-		if lost || time.Since(renewed) >= giveUpAfter {
+		switch {
+		case ok:
+			renewed, pause = began, renewEvery
+		case lost || time.Since(renewed) >= giveUpAfter:
 			l.cancel(ErrLockLost)
 			return
+		default:
+			pause = time.Second
 		}
-		tick.Reset(time.Second)
 	}
 }
 
 func (l *Lock) renewOnce(deadline time.Time) (ok, lost bool) {
 	ctx, cancel := context.WithDeadline(l.ctx, deadline)
 	defer cancel()
-	leases := l.c.typed.CoordinationV1().Leases(l.c.namespace)
-	lease := l.lease.DeepCopy()
 	now := metav1.NowMicro()
-	lease.Spec.RenewTime = &now
-	updated, err := leases.Update(ctx, lease, metav1.UpdateOptions{FieldManager: Manager})
+	l.lease.Spec.RenewTime = &now
+	updated, err := l.c.leases().Update(ctx, l.lease, metav1.UpdateOptions{FieldManager: Manager})
 	if err == nil {
 		l.lease = updated
 		return true, false
 	}
 	// Our own lost answer, or somebody's label, is no loss: whose name is in it?
-	current, found, err := l.c.lease(ctx, l.lease.Name)
+	current, err := l.c.lease(ctx, l.lease.Name)
 	if err != nil {
 		return false, false
 	}
-	if !found || identityOf(current) != l.identity {
-		return false, true
-	}
 	l.lease = current
-	return false, false
+	return false, identityOf(current) != l.identity
 }
 
-func (c *Cluster) lease(ctx context.Context, name string) (*coordinationv1.Lease, bool, error) {
-	var lease *coordinationv1.Lease
-	err := c.call(ctx, func(ctx context.Context) (err error) {
-		lease, err = c.typed.CoordinationV1().Leases(c.namespace).Get(ctx, name, metav1.GetOptions{})
-		return err
-	})
+func (c *Cluster) leases() clientcoordinationv1.LeaseInterface {
+	return c.typed.CoordinationV1().Leases(c.namespace)
+}
+
+func (c *Cluster) leaseRef(name string) object.Ref {
+	return object.Ref{Group: "coordination.k8s.io", Kind: "Lease", Namespace: c.namespace, Name: name}
+}
+
+// lease reads a lease; where there is none, it is one that nobody holds.
+func (c *Cluster) lease(ctx context.Context, name string) (*coordinationv1.Lease, error) {
+	lease, err := c.leases().Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return nil, false, nil
+		return &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: name}}, nil
 	}
-	return lease, err == nil, c.explain("read", leaseRef(c.namespace, name), err)
+	return lease, c.explain(ctx, "read", c.leaseRef(name), err)
 }
-
-func held(lease *coordinationv1.Lease) bool { return identityOf(lease) != "" }
 
 func identityOf(lease *coordinationv1.Lease) string {
 	if lease.Spec.HolderIdentity == nil {
@@ -304,26 +280,13 @@ func holderOf(lease *coordinationv1.Lease) Holder {
 }
 
 func duration(lease *coordinationv1.Lease) time.Duration {
-	if s := lease.Spec.LeaseDurationSeconds; s != nil && *s > 0 {
+	if s := lease.Spec.LeaseDurationSeconds; s != nil {
 		return time.Duration(*s) * time.Second
 	}
-	return lockSeconds * time.Second
+	return lockTime
 }
 
-// lastChange is the server's time of the last change, where it says so, else the holder's.
-func lastChange(lease *coordinationv1.Lease) time.Time {
-	var last time.Time
-	for _, m := range lease.ManagedFields {
-		if m.Time != nil && m.Time.After(last) {
-			last = m.Time.Time
-		}
-	}
-	if last.IsZero() && lease.Spec.RenewTime != nil {
-		last = lease.Spec.RenewTime.Time
-	}
-	return last
-}
-
-func leaseRef(namespace, name string) object.Ref {
-	return object.Ref{Group: "coordination.k8s.io", Kind: "Lease", Namespace: namespace, Name: name}
+// renewedWithin says that the lease was renewed within that time, by our clock.
+func renewedWithin(lease *coordinationv1.Lease, d time.Duration) bool {
+	return lease.Spec.RenewTime != nil && time.Since(lease.Spec.RenewTime.Time) < d
 }

@@ -117,7 +117,7 @@ func (p place) parse(t *testing.T, text string) object.Set {
 func apply(t *testing.T, c *Cluster, set object.Set) {
 	t.Helper()
 	for _, o := range set.Objects() {
-		if _, err := c.Apply(t.Context(), o, ApplyOptions{}); err != nil {
+		if err := c.Apply(t.Context(), o, false); err != nil {
 			t.Fatal(err)
 		}
 	}

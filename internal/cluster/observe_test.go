@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
@@ -47,9 +46,9 @@ spec:
 {apiVersion: batch/v1, kind: CronJob, metadata: {name: web}, spec: {schedule: "0 3 * * *", jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: j, image: $IMAGE}]}}}}}}
 `
 
-func observed(t *testing.T, c *Cluster, set object.Set, owned []object.Ref, opt ObserveOptions) plan.Plan {
+func observed(t *testing.T, c *Cluster, set object.Set, owned []object.Ref, force bool) plan.Plan {
 	t.Helper()
-	list, err := c.Observe(t.Context(), set, owned, opt)
+	list, err := c.Observe(t.Context(), set, owned, force)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,15 +105,15 @@ func TestObserveApplyObserve(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	set := p.parse(t, shop)
-	first := observed(t, p.editor, set, nil, ObserveOptions{})
+	first := observed(t, p.editor, set, nil, false)
 	if n := first.Count(plan.Create); n != set.Len() || !first.Complete {
 		t.Fatalf("%d of %d objects are new: %v", n, set.Len(), summary(first))
 	}
-	if _, found, err := p.editor.Get(t.Context(), set.Refs()[0]); err != nil || found {
+	if _, found, err := p.editor.get(t.Context(), set.Refs()[0], ""); err != nil || found {
 		t.Fatalf("observing created something: %v, %v", found, err)
 	}
 	apply(t, p.editor, set)
-	if second := observed(t, p.editor, set, nil, ObserveOptions{}); !second.Empty() || !second.Complete {
+	if second := observed(t, p.editor, set, nil, false); !second.Empty() || !second.Complete {
 		t.Errorf("after applying: %v", summary(second))
 	}
 
@@ -126,11 +125,11 @@ func TestObserveApplyObserve(t *testing.T) {
 		`update Secret/web data.PASSWORD "(hidden)"→"(hidden)" data.gone "(hidden)"→null`,
 		`update Service/web spec.ports[name=http].port 80→81`,
 	}
-	if diff := cmp.Diff(want, summary(observed(t, p.editor, changed, nil, ObserveOptions{}))); diff != "" {
+	if diff := cmp.Diff(want, summary(observed(t, p.editor, changed, nil, false))); diff != "" {
 		t.Error(diff)
 	}
 	apply(t, p.editor, changed)
-	if last := observed(t, p.editor, changed, nil, ObserveOptions{}); !last.Empty() {
+	if last := observed(t, p.editor, changed, nil, false); !last.Empty() {
 		t.Errorf("after the change: %v", summary(last))
 	}
 }
@@ -150,25 +149,25 @@ func TestOwnedButNotDesired(t *testing.T) {
 		t.Fatal(err)
 	}
 	owned := []object.Ref{a, b, never, goneKind}
-	got := observed(t, p.editor, only, owned, ObserveOptions{})
+	got := observed(t, p.editor, only, owned, false)
 	if diff := cmp.Diff([]string{"delete ConfigMap/b: no longer in the source"}, summary(got)); diff != "" || !got.Complete {
 		t.Error(diff)
 	}
 	for range 2 { // what is gone already is done
-		if err := p.editor.Delete(t.Context(), b, DeleteOptions{}); err != nil {
+		if err := p.editor.Delete(t.Context(), b, ""); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := p.editor.Delete(t.Context(), goneKind, DeleteOptions{}); err != nil {
+	if err := p.editor.Delete(t.Context(), goneKind, ""); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.editor.Delete(t.Context(), a, DeleteOptions{UID: "another"}); err == nil {
+	if err := p.editor.Delete(t.Context(), a, "another"); err == nil {
 		t.Error("an object with another UID was deleted")
 	}
-	if _, found, err := p.editor.Get(t.Context(), a); err != nil || !found {
+	if _, found, err := p.editor.get(t.Context(), a, ""); err != nil || !found {
 		t.Errorf("a is gone: %v", err)
 	}
-	if got := observed(t, p.editor, only, owned, ObserveOptions{}); !got.Empty() {
+	if got := observed(t, p.editor, only, owned, false); !got.Empty() {
 		t.Error(summary(got))
 	}
 }
@@ -201,7 +200,7 @@ func TestObserveRefusals(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := observed(t, p.editor, set, nil, ObserveOptions{})
+			got := observed(t, p.editor, set, nil, false)
 			if lines := summary(got); got.Count(plan.Blocked) != 1 || got.Complete || !strings.Contains(strings.Join(lines, "\n"), test.want) {
 				t.Errorf("%v\nwant %s", lines, test.want)
 			}
@@ -219,24 +218,24 @@ func TestObserveConflict(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := summary(observed(t, p.editor, set, nil, ObserveOptions{}))
+	got := summary(observed(t, p.editor, set, nil, false))
 	want := []string{fmt.Sprintf(`blocked ConfigMap/web: ConfigMap %s/web: kubectl-edit holds data.LEVEL ("debug", ours is "info")`, p.namespace)}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 	config := set.Objects()[1]
 	var conflict *ConflictError
-	if _, err := p.editor.Apply(t.Context(), config, ApplyOptions{}); !errors.As(err, &conflict) {
+	if err := p.editor.Apply(t.Context(), config, false); !errors.As(err, &conflict) {
 		t.Errorf("apply: %v", err)
 	}
-	got = summary(observed(t, p.editor, set, nil, ObserveOptions{Force: true}))
+	got = summary(observed(t, p.editor, set, nil, true))
 	if diff := cmp.Diff([]string{`update ConfigMap/web data.LEVEL "debug"→"info"`}, got); diff != "" {
 		t.Error(diff)
 	}
-	if _, err := p.editor.Apply(t.Context(), config, ApplyOptions{Force: true}); err != nil {
+	if err := p.editor.Apply(t.Context(), config, true); err != nil {
 		t.Error(err)
 	}
-	if got := observed(t, p.editor, set, nil, ObserveOptions{}); !got.Empty() {
+	if got := observed(t, p.editor, set, nil, false); !got.Empty() {
 		t.Error(summary(got))
 	}
 }
@@ -270,7 +269,7 @@ func TestObserveUnverified(t *testing.T) {
 		"blocked ConfigMap/c: namespace " + p.namespace + "-never is not there (context admin)",
 		"create " + kind + "/w: its kind comes with CustomResourceDefinition " + kind + "s.acme.example of the same deploy",
 	}
-	got := observed(t, p.admin, set, nil, ObserveOptions{})
+	got := observed(t, p.admin, set, nil, false)
 	if diff := cmp.Diff(want, summary(got)); diff != "" || got.Complete {
 		t.Error(diff)
 	}
@@ -278,29 +277,15 @@ func TestObserveUnverified(t *testing.T) {
 	// Once the definition is there, so is the kind.
 	objects := set.Objects()
 	t.Cleanup(func() {
-		_ = p.admin.Delete(context.WithoutCancel(t.Context()), objects[0].Ref(), DeleteOptions{})
+		_ = p.admin.Delete(context.WithoutCancel(t.Context()), objects[0].Ref(), "")
 	})
-	if _, err := p.admin.Apply(t.Context(), objects[0], ApplyOptions{}); err != nil {
+	if err := p.admin.Apply(t.Context(), objects[0], false); err != nil {
 		t.Fatal(err)
 	}
-	established := func(ctx context.Context) bool {
-		o, _, err := p.admin.Get(ctx, objects[0].Ref())
-		if err != nil {
-			t.Fatal(err)
-		}
-		conditions, _ := o.At("status", "conditions").([]any)
-		return slices.ContainsFunc(conditions, func(c any) bool {
-			m := c.(map[string]any)
-			return m["type"] == "Established" && m["status"] == "True"
-		})
+	if err := p.admin.WaitServed(t.Context(), objects[0]); err != nil {
+		t.Fatal(err)
 	}
-	for !established(t.Context()) {
-		if t.Context().Err() != nil {
-			t.Fatal(t.Context().Err())
-		}
-	}
-	p.admin.Rediscover()
-	if _, err := p.admin.Apply(t.Context(), objects[1], ApplyOptions{}); err != nil {
+	if err := p.admin.Apply(t.Context(), objects[1], false); err != nil {
 		t.Error(err)
 	}
 }
@@ -314,10 +299,15 @@ func TestAutoscalerIsNotFought(t *testing.T) {
 {apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: web}, spec: {minReplicas: 1, maxReplicas: 9, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web},
   metrics: [{type: External, external: {metric: {name: nothing}, target: {type: Value, value: "1"}}}]}}`)
 	apply(t, p.editor, set)
+	// Nobody has scaled yet: to leave replicas out would reset them to one.
+	silent := edited(t, set, "Deployment", func(b map[string]any) { delete(b["spec"].(map[string]any), "replicas") })
+	if got := observed(t, p.editor, silent, nil, false); !got.Empty() {
+		t.Errorf("source without replicas: %v", summary(got))
+	}
 	scale(t, p, "kube-controller-manager", 5)
-	for _, opt := range []ObserveOptions{{}, {Force: true}} {
-		if got := observed(t, p.editor, set, nil, opt); !got.Empty() {
-			t.Errorf("force %v: %v", opt.Force, summary(got))
+	for _, force := range []bool{false, true} {
+		if got := observed(t, p.editor, set, nil, force); !got.Empty() {
+			t.Errorf("force %v: %v", force, summary(got))
 		}
 	}
 	// Even somebody who never looked cannot take them.
@@ -327,9 +317,12 @@ func TestAutoscalerIsNotFought(t *testing.T) {
 			if o.Ref().Kind != "Deployment" {
 				continue
 			}
-			applied, err := p.editor.Apply(t.Context(), o, ApplyOptions{Force: force})
-			if err != nil || applied.At("spec", "replicas") != int64(5) {
-				t.Errorf("force %v: %v, %v", force, applied.At("spec", "replicas"), err)
+			if err := p.editor.Apply(t.Context(), o, force); err != nil {
+				t.Error(err)
+			}
+			live, _, err := p.editor.get(t.Context(), o.Ref(), "")
+			if err != nil || live.At("spec", "replicas") != int64(5) {
+				t.Errorf("force %v: %v, %v", force, live.At("spec", "replicas"), err)
 			}
 		}
 	}
@@ -338,14 +331,14 @@ func TestAutoscalerIsNotFought(t *testing.T) {
 	scale(t, p, "kubectl", 7)
 	without := object.Set{}
 	for _, o := range set.Objects() {
-		if !isScaler(o) {
+		if o.Ref().Kind != "HorizontalPodAutoscaler" {
 			if err := without.Add(o); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 	scaler := object.Ref{Group: "autoscaling", Kind: "HorizontalPodAutoscaler", Namespace: p.namespace, Name: "web"}
-	got := observed(t, p.editor, without, []object.Ref{scaler}, ObserveOptions{})
+	got := observed(t, p.editor, without, []object.Ref{scaler}, false)
 	if lines := strings.Join(summary(got), "\n"); !strings.Contains(lines, "kubectl (scale) holds spec.replicas (7, ours is 2)") || !strings.Contains(lines, "delete HorizontalPodAutoscaler") {
 		t.Error(lines)
 	}

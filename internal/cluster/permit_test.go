@@ -83,7 +83,7 @@ func TestPermitByName(t *testing.T) {
 func TestWho(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	if who := p.editor.Who(t.Context()); !strings.HasPrefix(who, "system:serviceaccount:"+p.namespace+":") {
+	if who := p.editor.who(t.Context()); !strings.HasPrefix(who, "system:serviceaccount:"+p.namespace+":") {
 		t.Errorf("%q", who)
 	}
 }

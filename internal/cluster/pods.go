@@ -1,35 +1,18 @@
 package cluster
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"strconv"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
 	"slipway/internal/object"
 )
-
-// read gets one live object, once; who polls repeats it anyway.
-func (c *Cluster) read(ctx context.Context, ref object.Ref) (object.Object, error) {
-	ref.Namespace = c.namespaceOf(ref)
-	resource, err := c.endpoint(ref, "")
-	if err != nil {
-		return object.Object{}, err
-	}
-	u, err := resource.Get(ctx, ref.Name, metav1.GetOptions{})
-	if err != nil {
-		return object.Object{}, err
-	}
-	return object.Object{Body: u.Object}, nil
-}
-
-func (c *Cluster) namespaceOf(ref object.Ref) string { return cmp.Or(ref.Namespace, c.namespace) }
 
 // podView is what a workload's newest template has led to.
 type podView struct {
@@ -42,126 +25,108 @@ type podView struct {
 
 // view finds the pods that the last change made. The old ones' trouble is no news.
 func (c *Cluster) view(ctx context.Context, live object.Object) (podView, error) {
-	ref := live.Ref()
-	uid := uidOf(live)
+	ref, uid := live.Ref(), uidOf(live)
 	v := podView{hosts: []types.UID{uid}}
 	if ref.Group == "" && ref.Kind == "Pod" {
 		pod, err := c.typed.CoreV1().Pods(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
-		if err != nil {
-			return v, err
+		if err == nil {
+			v.pods = []corev1.Pod{*pod}
 		}
-		v.pods = []corev1.Pod{*pod}
-		return v, nil
-	}
-	selector, err := selectorOf(live)
-	if err != nil || selector == "" {
 		return v, err
 	}
-	list, err := c.typed.CoreV1().Pods(ref.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector, Limit: 500})
+	selector, err := selectorOf(live)
+	if err != nil || selector.LabelSelector == "" {
+		return v, err
+	}
+	list, err := c.typed.CoreV1().Pods(ref.Namespace).List(ctx, selector)
 	if err != nil {
 		return v, err
 	}
 	newest, err := c.newest(ctx, live, selector, &v)
-	if err != nil {
-		return v, err
-	}
 	for _, pod := range list.Items {
 		switch {
 		case pod.DeletionTimestamp != nil:
 			v.going = true
-		case newest(&pod):
+		case newest.made(pod):
 			v.pods = append(v.pods, pod)
-		case ref.Kind == "StatefulSet" && metav1.IsControlledBy(&pod, &metav1.ObjectMeta{UID: uid}):
+		case ref.Kind == "StatefulSet" && controls(uid, &pod):
 			v.stale = append(v.stale, pod)
 		}
 	}
-	return v, nil
+	return v, err
 }
 
-// newest returns the test for pods of the last template.
-func (c *Cluster) newest(ctx context.Context, live object.Object, selector string, v *podView) (func(*corev1.Pod) bool, error) {
+// revision is a workload's template: who controls its pods, and the hash that they carry where
+// those of other templates have the same controller.
+type revision struct {
+	owner types.UID
+	hash  string
+}
+
+func (r revision) made(pod corev1.Pod) bool {
+	return controls(r.owner, &pod) && (r.hash == "" || pod.Labels[appsv1.ControllerRevisionHashLabelKey] == r.hash)
+}
+
+// newest finds the last template, and what v says of it.
+func (c *Cluster) newest(ctx context.Context, live object.Object, selector metav1.ListOptions, v *podView) (revision, error) {
 	ref, uid := live.Ref(), uidOf(live)
-	owned := func(owner types.UID) func(*corev1.Pod) bool {
-		return func(p *corev1.Pod) bool { return metav1.IsControlledBy(p, &metav1.ObjectMeta{UID: owner}) }
-	}
+	high := int64(-1)
 	switch ref.Kind {
 	case "Deployment":
-		rs, err := c.newestReplicaSet(ctx, ref, uid, selector)
-		if err != nil || rs == nil {
-			return func(*corev1.Pod) bool { return false }, err
+		list, err := c.typed.AppsV1().ReplicaSets(ref.Namespace).List(ctx, selector)
+		if err != nil {
+			return revision{}, err
 		}
-		v.hosts = append(v.hosts, rs.UID)
-		for _, cond := range rs.Status.Conditions {
+		var newest appsv1.ReplicaSet
+		for _, rs := range list.Items {
+			n, _ := strconv.ParseInt(rs.Annotations["deployment.kubernetes.io/revision"], 10, 64)
+			if controls(uid, &rs) && n > high {
+				newest, high = rs, n
+			}
+		}
+		v.hosts = append(v.hosts, newest.UID)
+		for _, cond := range newest.Status.Conditions {
 			if cond.Type == appsv1.ReplicaSetReplicaFailure && cond.Status == corev1.ConditionTrue {
 				v.create = cond.Message
 			}
 		}
-		return owned(rs.UID), nil
+		return revision{owner: newest.UID}, nil
 	case "StatefulSet":
 		hash, _ := live.At("status", "updateRevision").(string)
-		return func(p *corev1.Pod) bool {
-			return owned(uid)(p) && p.Labels[appsv1.ControllerRevisionHashLabelKey] == hash
-		}, nil
+		return revision{owner: uid, hash: hash}, nil
 	case "DaemonSet":
-		hash, err := c.newestRevision(ctx, ref, uid, selector)
+		list, err := c.typed.AppsV1().ControllerRevisions(ref.Namespace).List(ctx, selector)
 		if err != nil {
-			return nil, err
+			return revision{}, err
 		}
-		return func(p *corev1.Pod) bool {
-			return owned(uid)(p) && p.Labels[appsv1.ControllerRevisionHashLabelKey] == hash
-		}, nil
+		newest := revision{owner: uid}
+		for _, r := range list.Items {
+			if controls(uid, &r) && r.Revision > high {
+				newest.hash, high = r.Labels[appsv1.ControllerRevisionHashLabelKey], r.Revision
+			}
+		}
+		return newest, nil
 	}
-	return owned(uid), nil
+	return revision{owner: uid}, nil
 }
 
-func (c *Cluster) newestReplicaSet(ctx context.Context, ref object.Ref, uid types.UID, selector string) (*appsv1.ReplicaSet, error) {
-	list, err := c.typed.AppsV1().ReplicaSets(ref.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
-	if err != nil {
-		return nil, err
-	}
-	var best *appsv1.ReplicaSet
-	high := int64(-1)
-	for i, rs := range list.Items {
-		n, _ := strconv.ParseInt(rs.Annotations["deployment.kubernetes.io/revision"], 10, 64)
-		if metav1.IsControlledBy(&rs, &metav1.ObjectMeta{UID: uid}) && n > high {
-			best, high = &list.Items[i], n
-		}
-	}
-	return best, nil
+func controls(owner types.UID, o metav1.Object) bool {
+	return metav1.IsControlledBy(o, &metav1.ObjectMeta{UID: owner})
 }
 
-func (c *Cluster) newestRevision(ctx context.Context, ref object.Ref, uid types.UID, selector string) (string, error) {
-	list, err := c.typed.AppsV1().ControllerRevisions(ref.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+// selectorOf is for listing what a workload selects; empty where it selects nothing.
+func selectorOf(live object.Object) (metav1.ListOptions, error) {
+	raw, _ := live.At("spec", "selector").(map[string]any)
+	var labels metav1.LabelSelector
+	err := runtime.DefaultUnstructuredConverter.FromUnstructured(raw, &labels)
+	if err != nil || raw == nil {
+		return metav1.ListOptions{}, err
+	}
+	selector, err := metav1.LabelSelectorAsSelector(&labels)
 	if err != nil {
-		return "", err
+		return metav1.ListOptions{}, fmt.Errorf("%s: spec.selector: %w", live.Ref(), err)
 	}
-	hash, high := "", int64(-1)
-	for _, r := range list.Items {
-		if metav1.IsControlledBy(&r, &metav1.ObjectMeta{UID: uid}) && r.Revision > high {
-			hash, high = r.Labels[appsv1.ControllerRevisionHashLabelKey], r.Revision
-		}
-	}
-	return hash, nil
-}
-
-func selectorOf(live object.Object) (string, error) {
-	raw, ok := live.At("spec", "selector").(map[string]any)
-	if !ok {
-		return "", nil
-	}
-	data, err := json.Marshal(raw)
-	if err != nil {
-		return "", err
-	}
-	var s metav1.LabelSelector
-	if err := json.Unmarshal(data, &s); err != nil {
-		return "", fmt.Errorf("%s: spec.selector: %w", live.Ref(), err)
-	}
-	selector, err := metav1.LabelSelectorAsSelector(&s)
-	if err != nil {
-		return "", fmt.Errorf("%s: spec.selector: %w", live.Ref(), err)
-	}
-	return selector.String(), nil
+	return metav1.ListOptions{LabelSelector: selector.String()}, nil
 }
 
 func uidOf(o object.Object) types.UID {

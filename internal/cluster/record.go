@@ -19,6 +19,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	clientcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"slipway/internal/object"
 )
@@ -52,43 +53,32 @@ type Record struct {
 
 // Records are the records that carry the labels, without their data, by name.
 func (c *Cluster) Records(ctx context.Context, selector map[string]string) ([]Record, error) {
-	terms := []string{"!" + partOf}
-	if len(selector) > 0 {
-		terms = append(terms, labels.FormatLabels(selector))
-	}
-	options := metav1.ListOptions{LabelSelector: strings.Join(terms, ","), FieldSelector: "type=" + recordType}
-	var list *corev1.SecretList
-	err := c.call(ctx, func(ctx context.Context) (err error) {
-		list, err = c.typed.CoreV1().Secrets(c.namespace).List(ctx, options)
-		return err
-	})
-	if err != nil {
-		return nil, c.explain("list", secretRef(c.namespace, "records"), err)
-	}
-	records := make([]Record, 0, len(list.Items))
-	for i := range list.Items {
-		records = append(records, headOf(&list.Items[i]))
+	heads, err := c.listSecrets(ctx, strings.TrimSuffix("!"+partOf+","+labels.Set(selector).String(), ","))
+	records := make([]Record, len(heads))
+	for i := range heads {
+		records[i] = headOf(&heads[i])
 	}
 	slices.SortFunc(records, func(a, b Record) int { return cmp.Compare(a.Name, b.Name) })
-	return records, nil
+	return records, err
 }
 
 // Record reads one record whole; false when there is none.
 func (c *Cluster) Record(ctx context.Context, name string) (Record, bool, error) {
 	for try := 1; ; try++ {
-		head, found, err := c.secret(ctx, name)
-		if err != nil || !found {
-			return Record{}, false, err
+		head, err := c.secrets().Get(ctx, name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return Record{}, false, nil
 		}
-		data, err := c.assemble(ctx, head)
-		if err == nil {
-			r := headOf(head)
-			r.Data = data
+		if err != nil {
+			return Record{}, false, c.explain(ctx, "read", c.secretRef(name), err)
+		}
+		r := headOf(head)
+		if r.Data, err = c.assemble(ctx, head); err == nil {
 			return r, true, nil
 		}
 		// Whoever rewrites the record sweeps the chunks that the head named when we read it.
-		if try == 3 || typed(err) || ctx.Err() != nil {
-			return Record{}, false, fmt.Errorf("record %s: %w", name, err)
+		if try == 3 || noAnswer(err) {
+			return Record{}, false, c.explain(ctx, "read", c.secretRef(name), err)
 		}
 	}
 }
@@ -96,22 +86,18 @@ func (c *Cluster) Record(ctx context.Context, name string) (Record, bool, error)
 // PutRecord writes a record, whole or not at all: the head, by which it is read, comes last. A
 // record with no Version must be new, another one unchanged; else ErrRecordChanged.
 func (c *Cluster) PutRecord(ctx context.Context, r Record) (Record, error) {
-	packed, err := pack(r.Data)
+	head, chunks, err := secretsOf(r)
 	if err != nil {
 		return r, err
 	}
-	head := headSecret(r, packed)
-	chunks := chunksOf(r.Name, packed)
 	for _, chunk := range chunks {
-		if err := c.create(ctx, chunk); err != nil && !apierrors.IsAlreadyExists(err) {
-			return r, c.explain("write", secretRef(c.namespace, chunk.Name), err)
+		if _, err := c.secrets().Create(ctx, chunk, metav1.CreateOptions{FieldManager: Manager}); err != nil && !apierrors.IsAlreadyExists(err) {
+			return r, c.explain(ctx, "write", c.secretRef(chunk.Name), err)
 		}
 	}
-	written, err := c.putHead(ctx, head)
-	if err != nil {
+	if r.Version, err = c.putHead(ctx, head); err != nil {
 		return r, err
 	}
-	r.Version = written.ResourceVersion
 	return r, c.sweep(ctx, r.Name, chunks)
 }
 
@@ -123,142 +109,122 @@ func (c *Cluster) DeleteRecord(ctx context.Context, name string) error {
 	return c.sweep(ctx, name, nil)
 }
 
-func (c *Cluster) putHead(ctx context.Context, head *corev1.Secret) (*corev1.Secret, error) {
-	secrets := c.typed.CoreV1().Secrets(c.namespace)
+func (c *Cluster) putHead(ctx context.Context, head *corev1.Secret) (version string, err error) {
 	var written *corev1.Secret
-	err := c.call(ctx, func(ctx context.Context) (err error) {
-		if head.ResourceVersion == "" {
-			written, err = secrets.Create(ctx, head, metav1.CreateOptions{FieldManager: Manager})
-		} else {
-			written, err = secrets.Update(ctx, head, metav1.UpdateOptions{FieldManager: Manager})
-		}
-		return err
-	})
+	if head.ResourceVersion == "" {
+		written, err = c.secrets().Create(ctx, head, metav1.CreateOptions{FieldManager: Manager})
+	} else {
+		written, err = c.secrets().Update(ctx, head, metav1.UpdateOptions{FieldManager: Manager})
+	}
 	if err == nil {
-		return written, nil
+		return written.ResourceVersion, nil
 	}
 	if !apierrors.IsAlreadyExists(err) && !apierrors.IsConflict(err) {
-		return nil, c.explain("write", secretRef(c.namespace, head.Name), err)
+		return "", c.explain(ctx, "write", c.secretRef(head.Name), err)
 	}
 	// The answer to our own write may have been lost, and this be the answer to its repetition.
-	there, found, getErr := c.secret(ctx, head.Name)
-	if getErr == nil && found && maps.EqualFunc(there.Data, head.Data, bytes.Equal) {
-		return there, nil
+	there, err := c.secrets().Get(ctx, head.Name, metav1.GetOptions{})
+	if err == nil && maps.EqualFunc(there.Data, head.Data, bytes.Equal) {
+		return there.ResourceVersion, nil
 	}
-	return nil, fmt.Errorf("record %s: %w", head.Name, ErrRecordChanged)
-}
-
-func (c *Cluster) create(ctx context.Context, s *corev1.Secret) error {
-	return c.call(ctx, func(ctx context.Context) error {
-		_, err := c.typed.CoreV1().Secrets(c.namespace).Create(ctx, s, metav1.CreateOptions{FieldManager: Manager})
-		return err
-	})
-}
-
-func (c *Cluster) remove(ctx context.Context, name string) error {
-	err := c.call(ctx, func(ctx context.Context) error {
-		return c.typed.CoreV1().Secrets(c.namespace).Delete(ctx, name, metav1.DeleteOptions{})
-	})
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	return c.explain("delete", secretRef(c.namespace, name), err)
+	return "", fmt.Errorf("record %s: %w", head.Name, ErrRecordChanged)
 }
 
 // sweep removes the record's chunks, except those to keep.
 func (c *Cluster) sweep(ctx context.Context, name string, keep []*corev1.Secret) error {
-	var list *corev1.SecretList
-	err := c.call(ctx, func(ctx context.Context) (err error) {
-		list, err = c.typed.CoreV1().Secrets(c.namespace).List(ctx, metav1.ListOptions{LabelSelector: partOf + "=" + name})
-		return err
-	})
+	chunks, err := c.listSecrets(ctx, partOf+"="+name)
 	if err != nil {
-		return c.explain("list", secretRef(c.namespace, "records"), err)
+		return err
 	}
-	for i := range list.Items {
-		s := list.Items[i].Name
-		if slices.ContainsFunc(keep, func(k *corev1.Secret) bool { return k.Name == s }) {
+	for _, chunk := range chunks {
+		if slices.ContainsFunc(keep, func(k *corev1.Secret) bool { return k.Name == chunk.Name }) {
 			continue
 		}
-		if err := c.remove(ctx, s); err != nil {
+		if err := c.remove(ctx, chunk.Name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *Cluster) secret(ctx context.Context, name string) (*corev1.Secret, bool, error) {
-	var s *corev1.Secret
-	err := c.call(ctx, func(ctx context.Context) (err error) {
-		s, err = c.typed.CoreV1().Secrets(c.namespace).Get(ctx, name, metav1.GetOptions{})
-		return err
-	})
+func (c *Cluster) remove(ctx context.Context, name string) error {
+	err := c.secrets().Delete(ctx, name, metav1.DeleteOptions{})
 	if apierrors.IsNotFound(err) {
-		return nil, false, nil
+		return nil
 	}
-	return s, err == nil, c.explain("read", secretRef(c.namespace, name), err)
+	return c.explain(ctx, "delete", c.secretRef(name), err)
+}
+
+func (c *Cluster) listSecrets(ctx context.Context, selector string) ([]corev1.Secret, error) {
+	list, err := c.secrets().List(ctx, metav1.ListOptions{LabelSelector: selector, FieldSelector: "type=" + recordType})
+	if err != nil {
+		return nil, c.explain(ctx, "list", c.secretRef("records"), err)
+	}
+	return list.Items, nil
+}
+
+func (c *Cluster) secrets() clientcorev1.SecretInterface {
+	return c.typed.CoreV1().Secrets(c.namespace)
+}
+
+func (c *Cluster) secretRef(name string) object.Ref {
+	return object.Ref{Kind: "Secret", Namespace: c.namespace, Name: name}
 }
 
 // assemble gives the data that a head stands for.
 func (c *Cluster) assemble(ctx context.Context, head *corev1.Secret) ([]byte, error) {
-	packed := head.Data[dataKey]
-	if text := string(head.Data[chunksKey]); text != "" {
-		n, err := strconv.Atoi(text)
+	packed, want := head.Data[dataKey], string(head.Data[digestKey])
+	n, _ := strconv.Atoi(string(head.Data[chunksKey])) // none: the head holds it all
+	for i := range n {
+		part, err := c.secrets().Get(ctx, chunkName(head.Name, want, i), metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil, fmt.Errorf("part %d of %d is missing", i+1, n)
+		}
 		if err != nil {
-			return nil, fmt.Errorf("the number of its parts is %q", text)
+			return nil, err
 		}
-		for i := range n {
-			part, found, err := c.secret(ctx, chunkName(head.Name, string(head.Data[digestKey]), i))
-			if err != nil {
-				return nil, err
-			}
-			if !found {
-				return nil, fmt.Errorf("part %d of %d is missing", i+1, n)
-			}
-			packed = append(packed, part.Data[dataKey]...)
-		}
+		packed = append(packed, part.Data[dataKey]...)
 	}
-	if digest(packed) != string(head.Data[digestKey]) {
+	if digest(packed) != want {
 		return nil, errors.New("its content does not match its digest")
 	}
-	return unpack(packed)
+	z, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(z)
 }
 
 func headOf(s *corev1.Secret) Record {
 	return Record{Name: s.Name, Labels: s.Labels, Summary: s.Data[summaryKey], Version: s.ResourceVersion}
 }
 
-func headSecret(r Record, packed []byte) *corev1.Secret {
-	data := map[string][]byte{summaryKey: r.Summary, digestKey: []byte(digest(packed))}
-	if n := pieces(packed); n == 1 {
-		data[dataKey] = packed
-	} else {
-		data[chunksKey] = []byte(strconv.Itoa(n))
+// secretsOf are a record's head, and the chunks for what does not fit into it. Their names come
+// from their content, so that those of an earlier writing stay readable until the head names the
+// new ones.
+func secretsOf(r Record) (head *corev1.Secret, chunks []*corev1.Secret, err error) {
+	packed, err := pack(r.Data)
+	if err != nil {
+		return nil, nil, err
 	}
-	return &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Name: r.Name, Labels: r.Labels, ResourceVersion: r.Version},
-		Type:       recordType, Data: data,
-	}
-}
-
-// chunksOf are the Secrets besides the head. Their names come from their content, so that those of
-// an earlier writing stay readable until the head names the new ones.
-func chunksOf(name string, packed []byte) []*corev1.Secret {
-	if pieces(packed) == 1 {
-		return nil
-	}
-	var chunks []*corev1.Secret
 	d := digest(packed)
-	for part := range slices.Chunk(packed, chunkSize) {
-		chunks = append(chunks, &corev1.Secret{
-			ObjectMeta: metav1.ObjectMeta{Name: chunkName(name, d, len(chunks)), Labels: map[string]string{partOf: name}},
-			Type:       recordType, Data: map[string][]byte{dataKey: part},
-		})
+	head = secretOf(r.Name, r.Labels, map[string][]byte{summaryKey: r.Summary, digestKey: []byte(d)})
+	head.ResourceVersion = r.Version
+	if len(packed) <= chunkSize {
+		head.Data[dataKey] = packed
+		return head, nil, nil
 	}
-	return chunks
+	for part := range slices.Chunk(packed, chunkSize) {
+		name := chunkName(r.Name, d, len(chunks))
+		chunks = append(chunks, secretOf(name, map[string]string{partOf: r.Name}, map[string][]byte{dataKey: part}))
+	}
+	head.Data[chunksKey] = []byte(strconv.Itoa(len(chunks)))
+	return head, chunks, nil
 }
 
-func pieces(packed []byte) int { return max(1, (len(packed)+chunkSize-1)/chunkSize) }
+func secretOf(name string, marks map[string]string, data map[string][]byte) *corev1.Secret {
+	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: marks}, Type: recordType, Data: data}
+}
 
 func chunkName(record, digest string, i int) string {
 	return fmt.Sprintf("%s.%.12s.%d", record, digest, i)
@@ -275,20 +241,6 @@ func pack(data []byte) ([]byte, error) {
 	if _, err := z.Write(data); err != nil {
 		return nil, err
 	}
-	if err := z.Close(); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
-}
-
-func unpack(packed []byte) ([]byte, error) {
-	z, err := gzip.NewReader(bytes.NewReader(packed))
-	if err != nil {
-		return nil, err
-	}
-	return io.ReadAll(z)
-}
-
-func secretRef(namespace, name string) object.Ref {
-	return object.Ref{Kind: "Secret", Namespace: namespace, Name: name}
+	err := z.Close()
+	return b.Bytes(), err
 }

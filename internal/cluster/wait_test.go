@@ -67,15 +67,15 @@ func TestWaitFails(t *testing.T) {
 		{name: "init container", manifest: strings.Replace(deployment("api", "init-crash", probe, ""), "      containers:", "      initContainers:\n      - {name: migrate, image: $IMAGE}\n      containers:", 1),
 			ref: "Deployment", reason: "CrashLoopBackOff", cause: `the init container "migrate" exits with code 1 right after it starts`, exit: 1, logs: true, within: 15 * time.Second},
 		{name: "no room", manifest: deployment("api", "", "resources: {requests: {cpu: 64}}", ""),
-			ref: "Deployment", reason: "Unschedulable", cause: "no node has 64 CPUs free: 3 Insufficient cpu", exit: -1, within: 8 * time.Second},
+			ref: "Deployment", reason: "Unschedulable", cause: "no node has 64 of cpu free: 3 Insufficient cpu", exit: -1, within: 8 * time.Second},
 		{name: "quota", manifest: "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: none}\nspec: {hard: {pods: 0}}\n---\n" + deployment("api", "", probe, ""),
-			ref: "Deployment", reason: "FailedCreate", cause: `the quota "none" leaves no room for the pod: requested pods=1, used pods=0, limit pods=0`, exit: -1, within: 10 * time.Second},
+			ref: "Deployment", reason: "FailedCreate", cause: `the API server does not let the pod in: exceeded quota: none, requested: pods=1, used: pods=0, limited: pods=0`, exit: -1, within: 10 * time.Second},
 		{name: "quota of a stateful set", manifest: "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: none}\nspec: {hard: {pods: 0}}\n---\n" +
 			strings.NewReplacer("kind: Deployment", "kind: StatefulSet", "  replicas: 1", "  replicas: 1\n  serviceName: api").Replace(deployment("api", "", probe, "")),
-			ref: "StatefulSet", reason: "FailedCreate", cause: `the quota "none" leaves no room for the pod: requested pods=1, used pods=0, limit pods=0`, exit: -1, within: 12 * time.Second},
+			ref: "StatefulSet", reason: "FailedCreate", cause: `the API server does not let the pod in: exceeded quota: none, requested: pods=1, used: pods=0, limited: pods=0`, exit: -1, within: 12 * time.Second},
 		{name: "pod security", manifest: "apiVersion: v1\nkind: Namespace\nmetadata: {name: $NAMESPACE, labels: {pod-security.kubernetes.io/enforce: baseline}}\n---\n" +
 			deployment("api", "", "securityContext: {privileged: true}", ""), ref: "Deployment", reason: "FailedCreate", exit: -1, within: 10 * time.Second,
-			cause: `Pod Security "baseline:latest" of the namespace does not let the pod in: privileged (container "app" must not set securityContext.privileged=true)`},
+			cause: `the API server does not let the pod in: violates PodSecurity "baseline:latest": privileged (container "app" must not set securityContext.privileged=true)`},
 		{name: "missing configuration", manifest: deployment("api", "", "envFrom: [{configMapRef: {name: settings}}]", ""),
 			ref: "Deployment", reason: "CreateContainerConfigError", cause: `it needs the ConfigMap "settings", which does not exist`, exit: -1, within: 20 * time.Second},
 		{name: "stateful set", manifest: strings.NewReplacer("kind: Deployment", "kind: StatefulSet", "  replicas: 1", "  replicas: 1\n  serviceName: api").Replace(deployment("api", "crash", probe, "")),
@@ -172,7 +172,7 @@ spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
 			t.Errorf("last news of %s: %v", r, last[r])
 		}
 	}
-	standing, err := p.editor.Health(t.Context(), append(set.Refs(), object.Ref{Kind: "ConfigMap", Name: "none"}, object.Ref{Kind: "Node", Name: "a"}, object.Ref{Group: "acme.dev", Kind: "Toy", Name: "a"}))
+	standing, err := p.editor.Health(t.Context(), append(set.Refs(), object.Ref{Kind: "ConfigMap", Namespace: p.namespace, Name: "none"}, object.Ref{Kind: "Node", Name: "a"}, object.Ref{Group: "acme.dev", Kind: "Toy", Name: "a"}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,7 +265,7 @@ func TestWaitTimeout(t *testing.T) {
 }
 
 // A definition is waited for until its kind is served.
-func TestWaitEstablished(t *testing.T) {
+func TestWaitServed(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	group := p.namespace + ".acme.dev"
@@ -288,7 +288,7 @@ metadata: {name: `+p.namespace+`-more}
 		t.Errorf("before: %v, %v", s, err)
 	}
 	apply(t, p.admin, set)
-	if err := p.admin.WaitEstablished(t.Context(), set.Refs(), 30*time.Second); err != nil {
+	if err := p.admin.WaitServed(t.Context(), set.Objects()...); err != nil {
 		t.Fatal(err)
 	}
 	apply(t, p.admin, p.parse(t, "apiVersion: "+group+"/v1\nkind: Toy\nmetadata: {name: a}\n"))

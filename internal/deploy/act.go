@@ -3,7 +3,6 @@ package deploy
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"slipway/internal/cluster"
 	"slipway/internal/object"
@@ -15,14 +14,15 @@ import (
 // objects are healthy: until then old pods may still need it.
 func (t Target) act(ctx context.Context, p Proposal, o Options, rel *release.Release) error {
 	var deletes []plan.Change
-	stage, applied := -1, []object.Ref{}
+	var applied []object.Object // in this stage
+	stage := -1
 	for _, c := range p.Plan.Changes {
 		if c.Action == plan.Delete {
 			deletes = append(deletes, c)
 			continue
 		}
 		if c.Stage != stage {
-			if err := t.settled(ctx, applied); err != nil {
+			if err := t.Cluster.WaitServed(ctx, applied...); err != nil {
 				return err
 			}
 			stage, applied = c.Stage, nil
@@ -30,10 +30,11 @@ func (t Target) act(ctx context.Context, p Proposal, o Options, rel *release.Rel
 		if c.Action != plan.Create && c.Action != plan.Update {
 			continue
 		}
-		if err := t.applyOne(ctx, c, p); err != nil {
+		obj, err := t.applyOne(ctx, c, p)
+		if err != nil {
 			return err
 		}
-		applied = append(applied, c.Ref)
+		applied = append(applied, obj)
 		rel.Applied = append(rel.Applied, c.Ref)
 	}
 	if err := t.watch(ctx, p, o); err != nil {
@@ -42,32 +43,16 @@ func (t Target) act(ctx context.Context, p Proposal, o Options, rel *release.Rel
 	return t.prune(ctx, deletes, p, o, rel)
 }
 
-func (t Target) applyOne(ctx context.Context, c plan.Change, p Proposal) error {
+func (t Target) applyOne(ctx context.Context, c plan.Change, p Proposal) (object.Object, error) {
 	obj, ok := p.objects.Get(c.Ref)
 	if !ok {
-		return fmt.Errorf("apply %s: the plan names an object that is not in the set", c.Ref)
+		return obj, fmt.Errorf("apply %s: the plan names an object that is not in the set", c.Ref)
 	}
-	if _, err := t.Cluster.Apply(ctx, obj, cluster.ApplyOptions{Force: p.force}); err != nil {
-		return err
+	if err := t.Cluster.Apply(ctx, obj, p.force); err != nil {
+		return obj, err
 	}
 	t.say(Act, &c.Ref, "%sd", c.Action)
-	return nil
-}
-
-// settled waits for what later stages stand on: definitions that must be served, namespaces that
-// must exist.
-func (t Target) settled(ctx context.Context, applied []object.Ref) error {
-	var ground []object.Ref
-	for _, r := range applied {
-		if r.Kind == "CustomResourceDefinition" || r.Kind == "Namespace" {
-			ground = append(ground, r)
-		}
-	}
-	if len(ground) == 0 {
-		return nil
-	}
-	defer t.Cluster.Rediscover() // the new kinds
-	return t.Cluster.WaitEstablished(ctx, ground, time.Minute)
+	return obj, nil
 }
 
 func (t Target) watch(ctx context.Context, p Proposal, o Options) error {
@@ -86,7 +71,7 @@ func (t Target) watch(ctx context.Context, p Proposal, o Options) error {
 func (t Target) prune(ctx context.Context, deletes []plan.Change, p Proposal, o Options, rel *release.Release) error {
 	var gone []object.Ref
 	for _, c := range deletes {
-		if err := t.Cluster.Delete(ctx, c.Ref, cluster.DeleteOptions{UID: p.uids[c.Ref]}); err != nil {
+		if err := t.Cluster.Delete(ctx, c.Ref, p.uids[c.Ref]); err != nil {
 			return err
 		}
 		t.say(Prune, &c.Ref, "deleted")

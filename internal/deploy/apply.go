@@ -99,10 +99,11 @@ func Apply(ctx context.Context, t Target, p Proposal, o Options) (release.Releas
 func (t Target) found(ctx context.Context, p Proposal) (bool, error) {
 	for _, c := range p.Plan.Changes {
 		if c.Action == plan.Create && c.Ref.Kind == "Namespace" && c.Ref.Group == "" && c.Ref.Name == t.Cluster.Namespace() {
-			if err := t.applyOne(ctx, c, p); err != nil {
+			obj, err := t.applyOne(ctx, c, p)
+			if err != nil {
 				return false, err
 			}
-			return true, t.Cluster.WaitEstablished(ctx, []object.Ref{c.Ref}, time.Minute)
+			return true, t.Cluster.WaitServed(ctx, obj)
 		}
 	}
 	return false, nil

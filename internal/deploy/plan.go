@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"slipway/internal/cluster"
 	"slipway/internal/object"
 	"slipway/internal/plan"
 	"slipway/internal/release"
@@ -47,7 +46,7 @@ func Plan(ctx context.Context, t Target, p Prepared, o PlanOptions) (Proposal, e
 	if p.Set, err = t.Cluster.Place(ctx, p.Set); err != nil {
 		return Proposal{}, err
 	}
-	observed, err := t.Cluster.Observe(ctx, p.Set, latest.Owned, cluster.ObserveOptions{Force: o.Force})
+	observed, err := t.Cluster.Observe(ctx, p.Set, latest.Owned, o.Force)
 	if err != nil {
 		return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)
 	}

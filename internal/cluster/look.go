@@ -1,0 +1,225 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"slipway/internal/object"
+)
+
+const (
+	// settle is how long a container without a readiness probe must have run before it counts:
+	// Kubernetes calls it ready the moment it starts, also if it exits in the next one.
+	settle = 3 * time.Second
+	// maxPods bounds how many of a workload's pods are looked at: a thousand pods of one template
+	// fail for the same reason.
+	maxPods = 3
+	// eventPause bounds how often events are read: they come by no other way than a list.
+	eventPause = 2 * time.Second
+	// standStale is how long a pod of an earlier template must be broken: it may just be starting.
+	standStale = 3 * time.Second
+)
+
+// settled says that a healthy workload's containers without a readiness probe have run for a
+// moment, or had been healthy for that long since we look (clocks may differ).
+func (w *waiter) settled(ctx context.Context, it *item) bool {
+	now := time.Now()
+	if it.current.IsZero() {
+		it.current = now
+	}
+	if now.Sub(it.current) >= settle || !startsUnproved(it.live) {
+		return true
+	}
+	v, err := w.c.view(ctx, it.live)
+	if err != nil {
+		return isDenied(err) // who may not see pods has nothing but the workload's own word
+	}
+	for _, pod := range v.pods {
+		for _, st := range pod.Status.ContainerStatuses {
+			if st.State.Running == nil || now.Sub(st.State.Running.StartedAt.Time) < settle {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// startsUnproved says that a container of the workload has nothing that tells running from ready.
+func startsUnproved(live object.Object) bool {
+	if n, _ := live.At("spec", "minReadySeconds").(int64); n > 0 || live.Ref().Kind == "Job" {
+		return false
+	}
+	containers, _ := live.At("spec", "template", "spec", "containers").([]any)
+	return slices.ContainsFunc(containers, func(c any) bool {
+		m, _ := c.(map[string]any)
+		return m["readinessProbe"] == nil
+	})
+}
+
+// examine gathers the symptoms of an object that is not healthy.
+func (w *waiter) examine(ctx context.Context, it *item) {
+	if it.health.Status != object.Current {
+		it.current = time.Time{}
+	}
+	generation, _ := it.live.At("metadata", "generation").(int64)
+	if observed, ok := it.live.At("status", "observedGeneration").(int64); ok && observed < generation {
+		return // whatever the status says, it says of the state before the change
+	}
+	it.note = ""
+	it.symptoms = ownSymptoms(it.live, it.health)
+	v, err := w.c.view(ctx, it.live)
+	if err != nil {
+		it.note = unseen("pods", err)
+		return
+	}
+	if it.oldPulls(v.pods) { // and what follows from them
+		for i := range it.symptoms {
+			it.symptoms[i].after = hopeful
+		}
+	}
+	pods := sickest(v.pods)
+	for i := range pods {
+		it.symptoms = append(it.symptoms, w.podSymptoms(it, &pods[i], v.going)...)
+	}
+	w.unstick(ctx, it, v.stale)
+	if v.create != "" {
+		it.add(createSymptom(v.create, w.grace))
+	}
+	w.readEvents(ctx, it, pods, v.hosts)
+	w.keep(ctx, it)
+}
+
+// podSymptoms adds what depends on the workload: a Job decides on its own when it has tried often
+// enough, pods that go make room for those that come, and an old pull is tried again.
+func (w *waiter) podSymptoms(it *item, pod *corev1.Pod, going bool) []symptom {
+	list := podSymptoms(pod, w.grace, func(container string, restarts int32, waiting bool) bool {
+		return it.crashes(containerKey(pod, container), restarts, waiting)
+	})
+	for i, s := range list {
+		old := s.reason == "ImagePullBackOff" && it.pulls[containerKey(pod, s.container)] != ""
+		if old || s.crash && it.ref.Kind == "Job" || s.reason == corev1.PodReasonUnschedulable && going {
+			list[i].after, list[i].crash = hopeful, false
+		}
+	}
+	return list
+}
+
+// ownSymptoms are what the object says about itself.
+func ownSymptoms(live object.Object, h object.Health) []symptom {
+	kind := live.Ref().Kind
+	switch {
+	case h.Status == object.Failed:
+		reason, message, found := strings.Cut(h.Message, ": ")
+		if !found || strings.Contains(reason, " ") {
+			reason, message = "Failed", h.Message
+		}
+		s := symptom{reason: reason, message: message, after: standStatus}
+		if kind == "Job" {
+			s.after = 0
+		}
+		return []symptom{s}
+	case h.Status == object.Terminating:
+		return []symptom{{reason: "Terminating", message: h.Message, after: standGone}}
+	case kind == "Deployment" && live.At("spec", "paused") == true && h.Status == object.InProgress:
+		return []symptom{{reason: "DeploymentPaused", message: h.Message, after: standStatus}}
+	}
+	return nil
+}
+
+// sickest are a few pods that are not ready, the newest first.
+func sickest(pods []corev1.Pod) []corev1.Pod {
+	list := slices.DeleteFunc(slices.Clone(pods), func(p corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded || isReady(&p) })
+	slices.SortStableFunc(list, func(a, b corev1.Pod) int { return b.CreationTimestamp.Compare(a.CreationTimestamp.Time) })
+	return list[:min(len(list), maxPods)]
+}
+
+// readEvents looks for what only events say: missing volumes, and pods that are not let in where
+// the workload has no condition for it.
+func (w *waiter) readEvents(ctx context.Context, it *item, pods []corev1.Pod, hosts []types.UID) {
+	starting := slices.IndexFunc(pods, func(p corev1.Pod) bool { return isStarting(&p) })
+	silent := len(pods) == 0 && it.ref.Kind != "Deployment" && it.health.Status == object.InProgress
+	if starting < 0 && !silent {
+		return
+	}
+	if time.Since(it.events) >= eventPause {
+		it.events, it.said = time.Now(), nil
+		if silent {
+			list, _ := w.c.events(ctx, it.ref.Namespace, hosts...)
+			it.said = refused(list, w.began, w.grace)
+		} else {
+			list, _ := w.c.events(ctx, it.ref.Namespace, pods[starting].UID)
+			it.said = mountSymptoms(&pods[starting], list)
+		}
+	}
+	it.symptoms = append(slices.Clone(it.said), it.symptoms...)
+}
+
+// roomSoon takes back the verdict on a pod that fits nowhere when somebody is adding a node for it.
+func (w *waiter) roomSoon(ctx context.Context, it *item) {
+	it.final = slices.DeleteFunc(it.final, func(s symptom) bool {
+		if s.reason != corev1.PodReasonUnschedulable {
+			return false
+		}
+		events, _ := w.c.events(ctx, s.pod.Namespace, s.pod.UID)
+		return slices.ContainsFunc(events, func(e corev1.Event) bool {
+			return e.Reason == "TriggeredScaleUp" || e.Reason == "Nominated"
+		})
+	})
+}
+
+// keep saves what a Job's pod said before the Job controller deletes it.
+func (w *waiter) keep(ctx context.Context, it *item) {
+	if it.ref.Kind != "Job" {
+		return
+	}
+	for _, s := range it.symptoms {
+		if s.pod != nil && s.exit != nil && (it.kept == nil || it.kept.Pod != s.pod.Name || it.kept.Restarts != s.restarts) {
+			e := w.explain(ctx, it, s, s)
+			it.kept = &e
+			return
+		}
+	}
+}
+
+// unstick deletes broken pods of a StatefulSet's earlier templates. The controller waits for them
+// to become ready before it replaces them, which is never: without this a rollback of a StatefulSet
+// hangs (kubernetes/kubernetes#67250). The pods are those that the rollout is about to delete.
+func (w *waiter) unstick(ctx context.Context, it *item, stale []corev1.Pod) {
+	partition, _ := it.live.At("spec", "updateStrategy", "rollingUpdate", "partition").(int64)
+	if it.live.At("spec", "updateStrategy", "type") == "OnDelete" || partition > 0 {
+		return
+	}
+	for i := range stale {
+		pod := &stale[i]
+		if isReady(pod) || !isBroken(pod) {
+			continue
+		}
+		it.add(symptom{pod: pod, reason: "RolloutStuck", after: hopeful,
+			message: fmt.Sprintf("the pod %s of an earlier version is broken, and the rollout waits for it; deleting that pod lets it go on", pod.Name)})
+		if _, ok := it.stale[pod.UID]; !ok {
+			it.stale[pod.UID] = time.Now()
+		}
+		if time.Since(it.stale[pod.UID]) < standStale {
+			continue
+		}
+		err := w.c.typed.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(pod.UID))})
+		if apierrors.IsForbidden(err) {
+			it.note = "not permitted: delete pods"
+		}
+	}
+}
+
+func unseen(what string, err error) string {
+	if apierrors.IsForbidden(err) {
+		return what + " not permitted: " + err.Error()
+	}
+	return fmt.Sprintf("%s not read: %v", what, err)
+}
