@@ -99,7 +99,7 @@ func (c *Cluster) Wait(ctx context.Context, set object.Set, o WaitOptions) error
 			return nil
 		}
 		// Short at first, so that a deploy of healthy things ends at once.
-		if !sleep(until, min(max(pollFast, time.Since(w.began)/40), pollSlow)) && ctx.Err() == nil {
+		if !sleep(until, min(max(pollFast, time.Since(w.began)/60), pollSlow)) && ctx.Err() == nil {
 			return w.report(ctx, pending, pending, true)
 		}
 	}
