@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,7 +16,7 @@ import (
 
 func newBuildCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "build ENV", Short: "Build and push an environment's images, and print their digests", Args: cobra.ExactArgs(1),
+		Use: "build ENV", Short: "Build and push an environment's images, and print their digests", Args: a.envArgs(0),
 		Long: `Builds each of the project's images for the state that Git describes and pushes it to the repository
 that the environment's manifests name, with the tag sha-<commit>. An image that is in the registry
 already is not built again; one that another environment's repository has is copied. A tag is
@@ -56,7 +57,11 @@ func runBuild(ctx context.Context, a *app, name string, out format) error {
 // imageOptions say how to reach registries and builders for this target.
 func (a *app) imageOptions(t deploy.Target) image.Options {
 	o := image.Options{
-		Notify: func(text string) { fmt.Fprintf(a.stderr, "  · %s\n", text) },
+		Notify: func(text string) {
+			if t.Notify != nil {
+				t.Notify(deploy.Event{Step: deploy.Image, Message: text, Time: time.Now().UTC()})
+			}
+		},
 	}
 	// Elsewhere the log of a step is shown when that step fails.
 	if onTerminal := isTerminal(a.stderr); onTerminal || os.Getenv("CI") != "" {

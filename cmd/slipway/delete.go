@@ -10,7 +10,7 @@ import (
 
 func newDeleteCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "delete ENV", Short: "Delete what was deployed to an environment", Args: cobra.ExactArgs(1),
+		Use: "delete ENV", Short: "Delete what was deployed to an environment", Args: a.envArgs(0),
 		Long: `Deletes the objects that earlier releases of this environment recorded, and nothing else. Namespaces,
 CustomResourceDefinitions, PersistentVolumes and claims stay. The history stays too.`,
 	}

@@ -2,16 +2,15 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"slipway/internal/cluster"
 	"slipway/internal/deploy"
+	"slipway/internal/image"
+	"slipway/internal/plan"
 	"slipway/internal/release"
 )
 
@@ -28,9 +27,13 @@ func actFlags(cmd *cobra.Command) *actOptions {
 	o := &actOptions{out: outputFlag(cmd, asText, asJSON)}
 	f := cmd.Flags()
 	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask")
-	f.BoolVar(&o.force, "force-conflicts", false, "take fields over that another manager owns")
+	forceFlag(cmd, &o.force)
 	f.DurationVar(&o.timeout, "timeout", 0, "how long to watch (default: what the objects' own deadlines say)")
 	return o
+}
+
+func forceFlag(cmd *cobra.Command, force *bool) {
+	cmd.Flags().BoolVar(force, "force-conflicts", false, "take fields over that another manager owns")
 }
 
 func (o *actOptions) options() deploy.Options {
@@ -39,7 +42,7 @@ func (o *actOptions) options() deploy.Options {
 
 func newDeployCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "deploy ENV", Short: "Build, push, plan, apply, watch and record", Args: cobra.ExactArgs(1),
+		Use: "deploy ENV", Short: "Build, push, plan, apply, watch and record", Args: a.envArgs(0),
 		Long: `Builds what is in no registry yet, shows the plan, asks, applies it stage by stage and watches until
 all is healthy. Each deploy is recorded in the environment's namespace before its first change. In
 staging and production a release that fails gives way to the last healthy one.`,
@@ -58,6 +61,13 @@ func runDeploy(ctx context.Context, a *app, name string, o *actOptions) error {
 		return err
 	}
 	t.Notify = a.listen(o)
+	// What would stop the deploy at its end is better known before an image is built.
+	if err := a.mayAsk(o.yes); err != nil {
+		return err
+	}
+	if _, err := t.Records().Latest(ctx); err != nil && !errors.Is(err, release.ErrNone) {
+		return err
+	}
 	prepared, err := deploy.Prepare(ctx, t, deploy.PrepareOptions{Build: true, Image: a.imageOptions(t)})
 	if err != nil {
 		return err
@@ -71,96 +81,81 @@ func (a *app) propose(ctx context.Context, t deploy.Target, prepared deploy.Prep
 	if err != nil {
 		return err
 	}
-	if err := a.show(t, proposal, o); err != nil {
+	if err := a.show(ctx, t, proposal, o); err != nil {
 		return err
 	}
 	if proposal.Done() {
-		return a.report(t, proposal.Latest, o, "nothing changed")
+		return a.report(t, proposal.Latest, nil, o, "nothing changed")
 	}
-	if err := a.confirm(o.yes, fmt.Sprintf("Apply this to %s (%s)?", t.Environment.Name, t.Environment.Class)); err != nil {
+	if err := proposal.Blocked(); err != nil {
+		return err
+	}
+	if err := a.confirm(ctx, o.yes, fmt.Sprintf("Apply this to %s (%s)?", t.Environment.Name, t.Environment.Class)); err != nil {
 		return err
 	}
 	started := time.Now()
 	rel, err := deploy.Apply(ctx, t, proposal, o.options())
 	var failed *deploy.FailedError
-	if errors.As(err, &failed) && *o.out == asText {
-		printEvidence(a.stderr, failed.Release.Evidence)
+	if errors.As(err, &failed) && *o.out == asJSON {
+		return errors.Join(err, a.report(t, failed.Release, failed.RolledBack, o, err.Error()))
 	}
 	if err != nil {
 		return err
 	}
-	return a.report(t, rel, o, fmt.Sprintf("%s after %.1f s", rel.Status, time.Since(started).Seconds()))
+	return a.report(t, rel, nil, o, fmt.Sprintf("%s after %.1f s", rel.Status, time.Since(started).Seconds()))
 }
+
+// line is one line of --output json: an event, and with the steps plan and done what they came to.
+type line struct {
+	deploy.Event
+	Plan    *plan.Plan       `json:"plan,omitempty"`
+	Images  []image.Pin      `json:"images,omitempty"`
+	Release *release.Release `json:"release,omitempty"`
+	// RolledBack is the release that took the place of one that failed.
+	RolledBack *release.Release `json:"rolledBack,omitempty"`
+}
+
+// The steps that are the CLI's own.
+const (
+	stepPlan deploy.Step = "plan"
+	stepDone deploy.Step = "done"
+)
 
 // listen prints events as they come: text on standard error, or JSON lines on standard output.
 func (a *app) listen(o *actOptions) func(deploy.Event) {
 	if *o.out == asText {
 		return a.progress
 	}
-	enc := json.NewEncoder(a.stdout)
 	return func(e deploy.Event) {
-		if err := enc.Encode(e); err != nil {
+		if err := a.json(e); err != nil {
 			a.warn("warning: print an event: %v", err)
 		}
 	}
 }
 
-func (a *app) show(t deploy.Target, p deploy.Proposal, o *actOptions) error {
+func (a *app) show(ctx context.Context, t deploy.Target, p deploy.Proposal, o *actOptions) error {
 	if *o.out == asJSON {
-		return a.json(p.Plan)
+		e := deploy.Event{Step: stepPlan, Message: crossing(p), Time: time.Now().UTC()}
+		return a.json(line{Event: e, Plan: &p.Plan, Images: p.Prepared.Images})
 	}
-	printPlan(a.stdout, t, p)
+	a.printPlan(ctx, t, p)
 	return nil
 }
 
 // report prints the outcome.
-func (a *app) report(t deploy.Target, rel release.Release, o *actOptions, text string) error {
+func (a *app) report(t deploy.Target, rel release.Release, back *release.Release, o *actOptions, text string) error {
 	if *o.out == asJSON {
-		return a.json(rel)
+		l := line{Event: deploy.Event{Step: stepDone, Message: text, Time: time.Now().UTC()}, RolledBack: back}
+		if rel.Revision > 0 {
+			l.Release = &rel
+		}
+		return a.json(l)
 	}
-	fmt.Fprintf(a.stdout, "%s  release %d  %s\n", t.Environment.Name, rel.Revision, text)
+	if rel.Revision == 0 {
+		fmt.Fprintf(a.stdout, "%s  nothing to delete: it was never deployed\n", t.Environment.Name)
+		return nil
+	}
+	s := styleOf(a.stdout)
+	fmt.Fprintf(a.stdout, "%s  release %d  %s\n", s.bold(t.Environment.Name), rel.Revision, s.state(rel.Failure == "", text))
 	return nil
-}
-
-// printEvidence shows why a release failed.
-func printEvidence(w io.Writer, failures []cluster.Evidence) {
-	for _, f := range failures {
-		fmt.Fprintf(w, "\n✗ %s  %s\n", f.Ref, f.Cause)
-		if at := f.Origin.String(); at != "" {
-			fmt.Fprintf(w, "    written at %s\n", at)
-		}
-		if f.Pod != "" {
-			fmt.Fprintf(w, "    pod %s", f.Pod)
-			if f.Container != "" {
-				fmt.Fprintf(w, "  container %s", f.Container)
-			}
-			fmt.Fprintf(w, "  %s", f.Reason)
-			if f.ExitCode != nil {
-				fmt.Fprintf(w, "  exit code %d", *f.ExitCode)
-			}
-			if f.Restarts > 0 {
-				fmt.Fprintf(w, "  restarts %d", f.Restarts)
-			}
-			fmt.Fprintln(w)
-		}
-		if f.Message != "" {
-			fmt.Fprintf(w, "    %s\n", f.Message)
-		}
-		for _, e := range f.Events {
-			fmt.Fprintf(w, "    event  %s\n", e)
-		}
-		which := "log"
-		if f.Previous {
-			which = "log of the run before"
-		}
-		for _, n := range f.Notes {
-			fmt.Fprintf(w, "    note  %s\n", n)
-		}
-		for _, l := range f.LogLines {
-			fmt.Fprintf(w, "    %s  %s\n", which, l)
-		}
-	}
-	if len(failures) > 0 {
-		fmt.Fprintln(w)
-	}
 }

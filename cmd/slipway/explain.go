@@ -67,6 +67,9 @@ func always[E error](hint string) func(E) string { return func(E) string { retur
 
 // rows are tried in order; the first that matches explains. What none matches is code 1.
 var rows = []row{
+	{func(err error) (string, bool) {
+		return "", errors.Is(err, errInterrupted) && errors.Is(err, errDeclined)
+	}, codeInterrupted},
 	is(errInterrupted, codeInterrupted, "what was done is recorded; the same command again goes on from there"),
 	is(errHasChanges, codeHasChanges, ""),
 	is(errConsent, codeUsage, "look at `slipway plan ENV` first, then add --yes"),

@@ -1,30 +1,42 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"text/tabwriter"
+	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"slipway/internal/deploy"
 	"slipway/internal/release"
 )
 
 func newHistoryCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "history ENV", Short: "List an environment's releases, newest first", Args: cobra.ExactArgs(1),
+		Use: "history ENV [REVISION]", Short: "List an environment's releases, or show one", Args: a.envArgs(1),
+		Long: `Lists the releases that are still known, newest first: the last ten, and the last healthy one. With
+REVISION it shows one: who, when, which images by digest, what was done, and why it failed.`,
 	}
 	out := outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
-		return runHistory(c.Context(), a, args[0], *out)
+		revision, err := revisionArg(args)
+		if err != nil {
+			return err
+		}
+		return runHistory(c.Context(), a, args[0], revision, *out)
 	}
 	return cmd
 }
 
-func runHistory(ctx context.Context, a *app, name string, out format) error {
+func runHistory(ctx context.Context, a *app, name string, revision int, out format) error {
 	t, err := a.target(ctx, name)
 	if err != nil {
 		return err
+	}
+	if revision > 0 {
+		return a.showRelease(ctx, t, revision, out)
 	}
 	history, err := t.Records().History(ctx)
 	if err != nil {
@@ -41,23 +53,93 @@ func runHistory(ctx context.Context, a *app, name string, out format) error {
 		}
 		return nil
 	}
-	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "RELEASE\tSTATUS\tTAG\tCOMMIT\tAGE\tBY\t")
+	return a.printHistory(history)
+}
+
+func (a *app) printHistory(history []release.Release) error {
+	s := styleOf(a.stdout)
+	t := table{paint: func(row, column int, cell string) string {
+		switch {
+		case row == 0:
+			return s.bold(cell)
+		case column == 1:
+			return s.status(history[row-1].Status)
+		}
+		return cell
+	}}
+	t.add("RELEASE", "STATUS", "TAG", "COMMIT", "AGE", "BY", "")
 	for _, rel := range history {
 		note := ""
 		if rel.RollbackOf > 0 {
 			note = fmt.Sprintf("rollback to release %d", rel.RollbackOf)
 		} else if rel.Failure != "" {
-			note = firstLine(rel.Failure)
+			note = clip(brief(firstLine(rel.Failure)))
 		}
-		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", rel.Revision, rel.Status, dash(rel.Tag), short(rel.Commit), age(rel.Started), rel.Who, note)
+		t.add(fmt.Sprint(rel.Revision), string(rel.Status), cmp.Or(rel.Tag, "-"), short(rel.Commit), age(rel.Started), rel.Who, note)
 	}
-	return w.Flush()
+	return t.print(a.stdout)
 }
 
-func dash(s string) string {
-	if s == "" {
-		return "-"
+// showRelease prints one record, its evidence too.
+func (a *app) showRelease(ctx context.Context, t deploy.Target, revision int, out format) error {
+	rel, err := t.Records().Get(ctx, revision)
+	if err != nil {
+		return err
 	}
-	return s
+	if out == asJSON {
+		return a.json(rel)
+	}
+	printRelease(a.stdout, rel)
+	return nil
+}
+
+func printRelease(w io.Writer, rel release.Release) {
+	s := styleOf(w)
+	fmt.Fprintf(w, "%s  %s\n", s.bold(fmt.Sprintf("%s → %s  release %d", rel.Project, rel.Environment, rel.Revision)), s.status(rel.Status))
+	say := func(name, text string) {
+		if text != "" {
+			fmt.Fprintf(w, "  %-9s %s\n", name, text)
+		}
+	}
+	say("commit", rel.Commit)
+	if rel.Dirty {
+		say("", "with changes that were not committed")
+	}
+	say("by", rel.Who)
+	when := fmt.Sprintf("%s (%s ago)", rel.Started.Format(time.RFC3339), age(rel.Started))
+	if !rel.Finished.IsZero() {
+		when += fmt.Sprintf(", took %s", rel.Finished.Sub(rel.Started))
+	}
+	say("started", when)
+	if rel.RollbackOf > 0 {
+		say("content", fmt.Sprintf("of release %d", rel.RollbackOf))
+	}
+	for _, pin := range rel.Images {
+		say("image", pin.Reference())
+	}
+	for _, ref := range rel.Applied {
+		say("changed", ref.String())
+	}
+	for _, ref := range rel.Kept {
+		say("kept", ref.String())
+	}
+	if rel.Status == release.Failed {
+		printEvidence(w, deploy.Event{Message: rel.Failure, Evidence: rel.Evidence})
+	} else {
+		say("failure", rel.Failure)
+	}
+}
+
+// status colours what became of a release.
+func (s style) status(status release.Status) string {
+	switch text := string(status); status {
+	case release.Healthy:
+		return s.green(text)
+	case release.Failed:
+		return s.red(text)
+	case release.Pending, release.Interrupted:
+		return s.yellow(text)
+	default:
+		return text
+	}
 }

@@ -32,6 +32,7 @@ func hush() {
 func run(args []string, stdin *os.File, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // who presses Ctrl-C twice does not want to wait
 	if len(args) > 0 && args[0] == builder.EngineArg {
 		return explain(stderr, builder.Engine(ctx, args[1:]))
 	}
@@ -43,8 +44,12 @@ func run(args []string, stdin *os.File, stdout, stderr io.Writer) int {
 	if err != nil && !a.started && !errors.Is(err, errSilent) {
 		err = &usageError{err}
 	}
-	if ctx.Err() != nil && err != nil {
-		err = fmt.Errorf("%w: %w", errInterrupted, err)
+	if cause := context.Cause(ctx); ctx.Err() != nil && err != nil {
+		if err.Error() == cause.Error() {
+			err = errInterrupted
+		} else {
+			err = fmt.Errorf("%w: %w", errInterrupted, err)
+		}
 	}
 	return explain(stderr, err)
 }

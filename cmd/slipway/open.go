@@ -7,6 +7,9 @@ import (
 	"os"
 	"os/user"
 	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
 
 	"slipway/internal/cluster"
 	"slipway/internal/deploy"
@@ -126,4 +129,25 @@ func who() string {
 		name += "@" + host
 	}
 	return name
+}
+
+// envArgs takes ENV and up to more arguments; without any it says which environments there are.
+func (a *app) envArgs(more int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) == 0:
+			known := ""
+			if p, err := project.Open(a.dir); err == nil && len(p.Environments) > 0 {
+				var names []string
+				for _, e := range p.Environments {
+					names = append(names, e.Name)
+				}
+				known = ": " + strings.Join(names, ", ")
+			}
+			return fmt.Errorf("%s needs the name of an environment%s", cmd.CommandPath(), known)
+		case len(args) > 1+more:
+			return fmt.Errorf("%s takes one environment, and does not know what %q is", cmd.CommandPath(), args[1+more])
+		}
+		return nil
+	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -71,31 +72,62 @@ var marks = map[string]string{"created": "+", "updated": "~", "deleted": "-"}
 
 // progress prints an event for a person.
 func (a *app) progress(e deploy.Event) {
+	s := styleOf(a.stderr)
+	if e.Step == deploy.Failure {
+		printEvidence(a.stderr, e)
+		return
+	}
 	mark, ok := marks[e.Message]
 	if !ok {
 		mark = "·"
 	}
+	text := brief(e.Message)
 	if e.Ref != nil {
-		fmt.Fprintf(a.stderr, "  %s %s  %s\n", mark, e.Ref, e.Message)
+		text = fmt.Sprintf("%s  %s", e.Ref, text)
+	}
+	if mark == "·" {
+		fmt.Fprintf(a.stderr, "  %s %s\n", s.dim(mark), text)
 		return
 	}
-	fmt.Fprintf(a.stderr, "  %s %s\n", mark, e.Message)
+	fmt.Fprintln(a.stderr, s.mark(mark, fmt.Sprintf("  %s %s", mark, text)))
 }
 
-// confirm asks; without a terminal it refuses and the hint names the flag.
-func (a *app) confirm(yes bool, question string) error {
+// mayAsk refuses early what confirm would refuse: before anything is built or pushed.
+func (a *app) mayAsk(yes bool) error {
+	if !yes && !isTerminal(a.stdin) {
+		return errConsent
+	}
+	return nil
+}
+
+// confirm asks, and does not outlive an interrupt.
+func (a *app) confirm(ctx context.Context, yes bool, question string) error {
 	if yes {
 		return nil
 	}
-	if !isTerminal(a.stdin) {
-		return errConsent
+	if err := a.mayAsk(yes); err != nil {
+		return err
 	}
-	fmt.Fprintf(a.stderr, "%s [y/N] ", question)
-	line, err := bufio.NewReader(a.stdin).ReadString('\n')
-	if answer := strings.ToLower(strings.TrimSpace(line)); err != nil || answer != "y" && answer != "yes" {
+	fmt.Fprintf(a.stderr, "%s [y/N] ", styleOf(a.stderr).bold(question))
+	answer := make(chan string, 1)
+	go func() {
+		line, err := bufio.NewReader(a.stdin).ReadString('\n')
+		if err != nil {
+			line = ""
+			fmt.Fprintln(a.stderr)
+		}
+		answer <- strings.ToLower(strings.TrimSpace(line))
+	}()
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(a.stderr)
+		return errDeclined
+	case line := <-answer:
+		if line == "y" || line == "yes" {
+			return nil
+		}
 		return errDeclined
 	}
-	return nil
 }
 
 func isTerminal(v any) bool {

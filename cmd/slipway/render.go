@@ -11,7 +11,7 @@ import (
 
 func newRenderCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "render ENV", Short: "Print what an environment's manifests say", Args: cobra.ExactArgs(1),
+		Use: "render ENV", Short: "Print what an environment's manifests say", Args: a.envArgs(0),
 		Long: `Prints the environment's objects as its overlay or folder renders them, on standard output. It
 asks no cluster and no registry: images stay as written, Secret values too.`,
 	}

@@ -12,24 +12,33 @@ import (
 
 func newRollbackCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "rollback ENV [REVISION]", Short: "Deploy an earlier release again", Args: cobra.RangeArgs(1, 2),
+		Use: "rollback ENV [REVISION]", Short: "Deploy an earlier release again", Args: a.envArgs(1),
 		Long: `Deploys what an earlier release held, from its record: it needs neither Git nor the manifests.
-Without REVISION it is the last healthy release before the newest. The rollback is a release of
-its own, planned, watched and recorded like any other.`,
+Without REVISION it is the last healthy release before the newest; after a rollback, the one before
+what that went back to. The rollback is a release of its own, planned, watched and recorded like
+any other.`,
 	}
 	o := actFlags(cmd)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
-		revision := 0
-		if len(args) == 2 {
-			n, err := strconv.Atoi(args[1])
-			if err != nil || n < 1 {
-				return &usageError{fmt.Errorf("revision %q: give a number from `slipway history %s`", args[1], args[0])}
-			}
-			revision = n
+		revision, err := revisionArg(args)
+		if err != nil {
+			return err
 		}
 		return runRollback(c.Context(), a, args[0], revision, o)
 	}
 	return cmd
+}
+
+// revisionArg reads the REVISION of ENV [REVISION]; 0 when there is none.
+func revisionArg(args []string) (int, error) {
+	if len(args) < 2 {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(args[1])
+	if err != nil || n < 1 {
+		return 0, &usageError{fmt.Errorf("revision %q: give a number from `slipway history %s`", args[1], args[0])}
+	}
+	return n, nil
 }
 
 func runRollback(ctx context.Context, a *app, name string, revision int, o *actOptions) error {

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"text/tabwriter"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,30 +41,62 @@ func runStatus(ctx context.Context, a *app, out format) error {
 	if err != nil {
 		return err
 	}
-	var board []standing
-	var unread []error
-	for _, env := range src.Project.Environments {
-		s, err := a.stand(ctx, src, env)
-		if err != nil {
-			s.Health, s.Error = "unknown", err.Error()
-			unread = append(unread, fmt.Errorf("status of %s: %w", env.Name, err))
-		}
-		board = append(board, s)
+	board := make([]standing, len(src.Project.Environments))
+	unread := make([]error, len(board))
+	var all sync.WaitGroup
+	for i, env := range src.Project.Environments {
+		all.Go(func() {
+			var err error
+			if board[i], err = a.stand(ctx, src, env); err != nil {
+				board[i].Health, board[i].Error = "unknown", err.Error()
+				unread[i] = fmt.Errorf("status of %s: %w", env.Name, err)
+			}
+		})
 	}
+	all.Wait()
 	if out == asJSON {
 		for _, s := range board {
 			if err := a.json(s); err != nil {
 				return err
 			}
 		}
-		return errors.Join(unread...)
+	} else if err := a.printBoard(board); err != nil {
+		return err
 	}
-	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ENVIRONMENT\tCLASS\tRELEASE\tIMAGE\tCOMMIT\tHEALTH\tAGE\tBY")
+	return a.oneOf(unread)
+}
+
+// oneOf is the first of several errors; the others are said here.
+func (a *app) oneOf(errs []error) error {
+	var first error
+	for _, err := range errs {
+		switch {
+		case first == nil:
+			first = err
+		case err != nil:
+			a.warn("error: %v", err)
+		}
+	}
+	return first
+}
+
+func (a *app) printBoard(board []standing) error {
+	s := styleOf(a.stdout)
+	const health = 5
+	t := table{paint: func(row, column int, cell string) string {
+		switch {
+		case row == 0:
+			return s.bold(cell)
+		case column == health && board[row-1].Release != nil && board[row-1].Health != "deleted":
+			return s.state(board[row-1].Healthy, cell)
+		}
+		return cell
+	}}
+	t.add("ENVIRONMENT", "CLASS", "RELEASE", "IMAGE", "COMMIT", "HEALTH", "AGE", "BY")
 	for _, s := range board {
-		fmt.Fprintln(w, s.row())
+		t.add(s.row()...)
 	}
-	return errors.Join(append(unread, w.Flush())...)
+	return t.print(a.stdout)
 }
 
 // stand reads one environment's record, and how its objects are now.
@@ -88,24 +120,41 @@ func (a *app) stand(ctx context.Context, src project.Source, env project.Environ
 	return s, err
 }
 
-func (s standing) row() string {
+func (s standing) row() []string {
 	if s.Release == nil {
-		return strings.Join([]string{s.Environment, string(s.Class), "-", "-", "-", s.Health, "-", "-"}, "\t")
+		return []string{s.Environment, string(s.Class), "-", "-", "-", s.Health, "-", "-"}
 	}
 	r := s.Release
-	return strings.Join([]string{
-		s.Environment, string(s.Class), fmt.Sprint(r.Revision), images(r.Images), short(r.Commit), s.Health, age(r.Started), r.Who,
-	}, "\t")
+	return []string{
+		s.Environment, string(s.Class), fmt.Sprint(r.Revision), images(r.Images), short(r.Commit), brief(s.Health), age(r.Started), r.Who,
+	}
 }
 
-// images prints "myapp:sha-3f9c2e1"; the registry is in --output json.
+// maxImages is how many images are named on the board; a line that wraps is none.
+const maxImages = 3
+
+// images prints "myapp:sha-3f9c2e1", and "api,worker:sha-3f9c2e1" where they share a tag; the rest is in
+// --output json.
 func images(pins []image.Pin) string {
 	if len(pins) == 0 {
 		return "-"
 	}
-	names := make([]string, len(pins))
+	names, tags := make([]string, len(pins)), map[string]bool{}
 	for i, p := range pins {
-		names[i] = p.Name[strings.LastIndex(p.Name, "/")+1:] + ":" + p.Tag
+		names[i] = p.Name[strings.LastIndex(p.Name, "/")+1:]
+		tags[p.Tag] = true
 	}
-	return strings.Join(names, ",")
+	if len(tags) > 1 {
+		for i, p := range pins {
+			names[i] += ":" + p.Tag
+		}
+	}
+	text := strings.Join(names[:min(len(names), maxImages)], ",")
+	if n := len(names) - maxImages; n > 0 {
+		text += fmt.Sprintf(",+%d", n)
+	}
+	if len(tags) == 1 {
+		text += ":" + pins[0].Tag
+	}
+	return text
 }

@@ -34,7 +34,12 @@ type UnreachableError struct {
 }
 
 func (e *UnreachableError) Error() string {
-	return fmt.Sprintf("no cluster answers at %s (context %s): %v", e.Server, e.Context, e.Err)
+	err := e.Err
+	var request *url.Error
+	if errors.As(err, &request) {
+		err = request.Err // the request's own address only hides what is wrong
+	}
+	return fmt.Sprintf("no cluster answers at %s (context %s): %v", e.Server, e.Context, err)
 }
 
 func (e *UnreachableError) Unwrap() error { return e.Err }

@@ -55,16 +55,25 @@ func (t Target) applyOne(ctx context.Context, c plan.Change, p Proposal) (object
 	return obj, nil
 }
 
+// watch tells what happens to objects, but not that one which nobody touched is well.
 func (t Target) watch(ctx context.Context, p Proposal, o Options) error {
 	var unchanged []object.Ref
+	quiet := map[object.Ref]bool{}
 	for _, c := range p.Plan.Changes {
 		if c.Action == plan.Keep {
 			unchanged = append(unchanged, c.Ref)
+			quiet[c.Ref] = true
 		}
 	}
 	return t.Cluster.Wait(ctx, p.objects, cluster.WaitOptions{
 		Timeout: o.Timeout, Unchanged: unchanged,
-		Notify: func(p cluster.Progress) { t.say(Watch, &p.Ref, "%s", p.Message) },
+		Notify: func(p cluster.Progress) {
+			if p.Message == object.Unseen || p.Status == object.Current && quiet[p.Ref] {
+				return
+			}
+			delete(quiet, p.Ref)
+			t.say(Watch, &p.Ref, "%s", p.Message)
+		},
 	})
 }
 

@@ -62,9 +62,9 @@ func (e *BlockedError) Error() string {
 	c := e.Changes[0]
 	more := ""
 	if n := len(e.Changes) - 1; n > 0 {
-		more = fmt.Sprintf(" (and %d more objects)", n)
+		more = fmt.Sprintf(" (and %d more)", n)
 	}
-	return fmt.Sprintf("nothing was applied to %s: %s: %s%s", e.Environment, c.Ref, strings.TrimPrefix(c.Reason, c.Ref.String()+": "), more)
+	return fmt.Sprintf("%s cannot take this: %s: %s%s", e.Environment, c.Ref, strings.TrimPrefix(c.Reason, c.Ref.String()+": "), more)
 }
 
 func (e *BlockedError) Unwrap() []error { return e.Causes }
@@ -128,14 +128,8 @@ func (t Target) applyLocked(ctx context.Context, p Proposal, founded bool, o Opt
 
 // admit refuses before anything is written.
 func (t Target) admit(ctx context.Context, p Proposal) error {
-	var blocked []plan.Change
-	for _, c := range p.Plan.Changes {
-		if c.Action == plan.Blocked {
-			blocked = append(blocked, c)
-		}
-	}
-	if len(blocked) > 0 {
-		return &BlockedError{Environment: t.Environment.Name, Changes: blocked, Causes: p.refusals}
+	if err := p.Blocked(); err != nil {
+		return err
 	}
 	return t.Cluster.Permit(ctx, p.Plan.Changes)
 }
@@ -167,7 +161,7 @@ func (t Target) carryOut(ctx context.Context, p Proposal, o Options) (release.Re
 	if err != nil {
 		return rel, fmt.Errorf("record the release of %s: %w", t.Environment.Name, err)
 	}
-	t.say(Record, nil, "release %d", rel.Revision)
+	t.say(Record, nil, "recorded as release %d", rel.Revision)
 	err = t.act(ctx, p, o, &rel)
 	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
 		err = fmt.Errorf("%w: %w", cause, err) // the lock was lost, rather than "context canceled"
@@ -177,6 +171,9 @@ func (t Target) carryOut(ctx context.Context, p Proposal, o Options) (release.Re
 	var sick *cluster.NotHealthyError
 	if errors.As(err, &sick) {
 		rel.Evidence = sick.Failures
+	}
+	if rel.Status == release.Failed && t.Notify != nil {
+		t.Notify(Event{Step: Failure, Message: fmt.Sprintf("release %d failed: %s", rel.Revision, rel.Failure), Evidence: rel.Evidence, Time: time.Now().UTC()})
 	}
 	// The run may have been interrupted; what happened is written down all the same.
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)

@@ -44,7 +44,9 @@ type Event struct {
 	Step    Step        `json:"step"`
 	Ref     *object.Ref `json:"ref,omitempty"`
 	Message string      `json:"message"`
-	Time    time.Time   `json:"time"`
+	// Evidence is why a release failed, where the step is Failure.
+	Evidence []cluster.Evidence `json:"evidence,omitempty"`
+	Time     time.Time          `json:"time"`
 }
 
 func (t Target) say(step Step, ref *object.Ref, format string, args ...any) {

@@ -26,9 +26,28 @@ type Proposal struct {
 	force    bool
 }
 
-// Done says that nothing is left to do: nothing changes, and the last release that says so is healthy.
+// Done says that nothing is left to do: nothing changes, and the last release says so.
 func (p Proposal) Done() bool {
-	return p.Plan.Empty() && p.Plan.Complete && p.Latest.Status == release.Healthy
+	wanted := release.Healthy
+	if p.Prepared.Delete {
+		wanted = release.Deleted
+	}
+	never := p.Prepared.Delete && p.Latest.Revision == 0
+	return p.Plan.Empty() && p.Plan.Complete && (p.Latest.Status == wanted || never)
+}
+
+// Blocked is a *BlockedError where the API server would refuse a part of the plan.
+func (p Proposal) Blocked() error {
+	var blocked []plan.Change
+	for _, c := range p.Plan.Changes {
+		if c.Action == plan.Blocked {
+			blocked = append(blocked, c)
+		}
+	}
+	if len(blocked) == 0 {
+		return nil
+	}
+	return &BlockedError{Environment: p.Plan.Environment, Changes: blocked, Causes: p.refusals}
 }
 
 // PlanOptions say how to plan.

@@ -46,7 +46,8 @@ type Prepared struct {
 
 // PrepareOptions says how far preparing may go.
 type PrepareOptions struct {
-	// Build what is in no registry yet. Without it such images keep their tag alone.
+	// Build what is in no registry yet. Without it such images keep their tag alone, and production
+	// may be looked at from a tree with changes.
 	Build bool
 	Image image.Options
 }
@@ -54,7 +55,7 @@ type PrepareOptions struct {
 // Prepare renders the environment, finds or builds its images, and puts their digests in. It asks
 // registries, but no cluster.
 func Prepare(ctx context.Context, t Target, o PrepareOptions) (Prepared, error) {
-	if t.Environment.Class == project.Production && t.Source.Dirty {
+	if t.Environment.Class == project.Production && t.Source.Dirty && o.Build {
 		return Prepared{}, fmt.Errorf("prepare %s: %w", t.Environment.Name, ErrDirty)
 	}
 	set, err := t.render(ctx, t.Environment)

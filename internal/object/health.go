@@ -29,6 +29,9 @@ type Health struct {
 	Message string `json:"message,omitempty"`
 }
 
+// Unseen is the message of an object whose controller has not looked at it since it was changed.
+const Unseen = "its controller has not seen it yet"
+
 // WaitAnnotation lists an object among those that a deploy waits for ("true"), or takes it off
 // that list ("false").
 const WaitAnnotation = "slipway.dev/wait"
@@ -84,7 +87,7 @@ func (o Object) Health() Health {
 	}
 	observed, has := o.observedGeneration()
 	if generation, ok := o.int("metadata", "generation"); ok && has && observed < generation {
-		return Health{InProgress, "the controller has not seen the last change yet"}
+		return Health{InProgress, Unseen}
 	}
 	if h, ok := o.stalled(); ok {
 		return h
@@ -120,7 +123,7 @@ func (o Object) stalled() (Health, bool) {
 	}
 	generation, ok := o.int("metadata", "generation")
 	if c, has := o.condition("Ready"); ok && has && c.generation != 0 && c.generation < generation {
-		return Health{InProgress, "the controller has not seen the last change yet"}, true
+		return Health{InProgress, Unseen}, true
 	}
 	return Health{}, false
 }
@@ -160,7 +163,7 @@ func (o Object) emptyStatus() bool {
 
 func deploymentHealth(o Object) Health {
 	if _, ok := o.int("status", "observedGeneration"); !ok {
-		return Health{InProgress, "the controller has not seen it yet"}
+		return Health{InProgress, Unseen}
 	}
 	want := o.intOr(1, "spec", "replicas")
 	updated := o.intOr(0, "status", "updatedReplicas")
@@ -187,7 +190,7 @@ func deploymentHealth(o Object) Health {
 
 func statefulSetHealth(o Object) Health {
 	if _, ok := o.int("status", "observedGeneration"); !ok {
-		return Health{InProgress, "the controller has not seen it yet"}
+		return Health{InProgress, Unseen}
 	}
 	want := o.intOr(1, "spec", "replicas")
 	have := o.intOr(0, "status", "replicas")
@@ -219,7 +222,7 @@ func statefulSetHealth(o Object) Health {
 func daemonSetHealth(o Object) Health {
 	want, ok := o.int("status", "desiredNumberScheduled")
 	if _, observed := o.int("status", "observedGeneration"); !ok || !observed {
-		return Health{InProgress, "the controller has not seen it yet"}
+		return Health{InProgress, Unseen}
 	}
 	updated := o.intOr(0, "status", "updatedNumberScheduled")
 	available := o.intOr(0, "status", "numberAvailable")

@@ -50,12 +50,12 @@ const (
 func TestHealthDeployment(t *testing.T) {
 	checkHealth(t, "{apiVersion: apps/v1, kind: Deployment, ", []healthCase{
 		{"just created", `metadata: {name: a, generation: 1}, spec: {replicas: 3}, status: {}}`,
-			object.Health{Status: progress, Message: "the controller has not seen it yet"}},
+			object.Health{Status: progress, Message: object.Unseen}},
 		{"just created with no replicas", `metadata: {name: a, generation: 1}, spec: {replicas: 0}}`,
-			object.Health{Status: progress, Message: "the controller has not seen it yet"}},
+			object.Health{Status: progress, Message: object.Unseen}},
 		{"changed, the status is still the old one's", `metadata: {name: a, generation: 2}, spec: {replicas: 2},
 			status: {observedGeneration: 1, replicas: 2, updatedReplicas: 2, readyReplicas: 2, availableReplicas: 2}}`,
-			object.Health{Status: progress, Message: "the controller has not seen the last change yet"}},
+			object.Health{Status: progress, Message: object.Unseen}},
 		{"the old pods are ready, the new one is not", `metadata: {name: a, generation: 2}, spec: {replicas: 2},
 			status: {observedGeneration: 2, replicas: 3, updatedReplicas: 1, readyReplicas: 2, availableReplicas: 2}}`,
 			object.Health{Status: progress, Message: "1 of 2 updated"}},
@@ -74,7 +74,7 @@ func TestHealthDeployment(t *testing.T) {
 			object.Health{Status: object.Failed, Message: "ProgressDeadlineExceeded: 1 of 2 ready"}},
 		{"progress deadline of the change before", `metadata: {name: a, generation: 3}, spec: {replicas: 2},
 			status: {observedGeneration: 2, conditions: [{type: Progressing, status: "False", reason: ProgressDeadlineExceeded}]}}`,
-			object.Health{Status: progress, Message: "the controller has not seen the last change yet"}},
+			object.Health{Status: progress, Message: object.Unseen}},
 		{"paused half way", `metadata: {name: a, generation: 2}, spec: {replicas: 2, paused: true},
 			status: {observedGeneration: 2, replicas: 2, availableReplicas: 2}}`,
 			object.Health{Status: progress, Message: "the rollout is paused"}},
@@ -94,7 +94,7 @@ func TestHealthDeployment(t *testing.T) {
 
 func TestHealthStatefulSet(t *testing.T) {
 	checkHealth(t, "{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: a, generation: 2}, ", []healthCase{
-		{"not seen", `spec: {replicas: 0}}`, object.Health{Status: progress, Message: "the controller has not seen it yet"}},
+		{"not seen", `spec: {replicas: 0}}`, object.Health{Status: progress, Message: object.Unseen}},
 		{"old pods ready, none updated", `spec: {replicas: 2}, status: {observedGeneration: 2, replicas: 2, readyReplicas: 2,
 			availableReplicas: 2, currentReplicas: 2, currentRevision: a-1, updateRevision: a-2}}`,
 			object.Health{Status: progress, Message: "0 of 2 updated"}},
@@ -126,7 +126,7 @@ func TestHealthStatefulSet(t *testing.T) {
 
 func TestHealthDaemonSet(t *testing.T) {
 	checkHealth(t, "{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: a, generation: 2}, ", []healthCase{
-		{"not seen", `spec: {}}`, object.Health{Status: progress, Message: "the controller has not seen it yet"}},
+		{"not seen", `spec: {}}`, object.Health{Status: progress, Message: object.Unseen}},
 		{"half updated", `spec: {}, status: {observedGeneration: 2, desiredNumberScheduled: 3, updatedNumberScheduled: 1, numberAvailable: 2}}`,
 			object.Health{Status: progress, Message: "1 of 3 updated"}},
 		{"updated, not ready", `spec: {}, status: {observedGeneration: 2, desiredNumberScheduled: 3, updatedNumberScheduled: 3, numberAvailable: 2}}`,
@@ -226,7 +226,7 @@ func TestHealthCustomResource(t *testing.T) {
 			object.Health{Status: healthy, Message: "Resource is Ready"}},
 		{"ready for the generation before", `apiVersion: cert-manager.io/v1, kind: Certificate, metadata: {name: a, generation: 2},
 			status: {conditions: [{type: Ready, status: "True", observedGeneration: 1}]}}`,
-			object.Health{Status: progress, Message: "the controller has not seen the last change yet"}},
+			object.Health{Status: progress, Message: object.Unseen}},
 		{"not ready", `apiVersion: acme.dev/v1, kind: Database, metadata: {name: a}, status: {conditions: [{type: Ready, status: "False", message: creating disk}]}}`,
 			object.Health{Status: progress, Message: "creating disk"}},
 		{"stalled", `apiVersion: acme.dev/v1, kind: Database, metadata: {name: a}, status: {conditions: [{type: Stalled, status: "True", reason: NoDisk, message: none left}]}}`,
@@ -236,7 +236,7 @@ func TestHealthCustomResource(t *testing.T) {
 			object.Health{Status: healthy, Message: "Resource is Ready"}},
 		{"rollout, string generation is behind", `apiVersion: argoproj.io/v1alpha1, kind: Rollout, metadata: {name: a, generation: 12},
 			status: {observedGeneration: "11", phase: Healthy}}`,
-			object.Health{Status: progress, Message: "the controller has not seen the last change yet"}},
+			object.Health{Status: progress, Message: object.Unseen}},
 		{"rollout healthy", `apiVersion: argoproj.io/v1alpha1, kind: Rollout, metadata: {name: a, generation: 12},
 			status: {observedGeneration: "12", phase: Healthy}}`, object.Health{Status: healthy, Message: "healthy"}},
 		{"rollout degraded", `apiVersion: argoproj.io/v1alpha1, kind: Rollout, metadata: {name: a, generation: 12},

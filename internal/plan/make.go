@@ -122,7 +122,7 @@ func remove(o Observed, allowed []string) Change {
 		c.Action, c.Reason = Blocked, o.Err.Error()
 	case slices.Contains(protected, o.Ref.Kind) && !named(o.Ref, allowed):
 		c.Action = Keep
-		c.Reason = fmt.Sprintf("protected: no longer in the source, but a %s is deleted only when it is named", o.Ref.Kind)
+		c.Reason = fmt.Sprintf("no longer in the source, but a %s is not deleted with the rest", o.Ref.Kind)
 	case o.Live.At("metadata", "deletionTimestamp") != nil:
 		c.Reason = "no longer in the source, is being deleted already"
 	}

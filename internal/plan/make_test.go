@@ -59,7 +59,7 @@ func TestMake(t *testing.T) {
 		{"no longer wanted, unreadable", nil, []Observed{{Ref: config.Ref(), Err: errors.New("500")}}, []object.Ref{config.Ref()}, nil,
 			"blocked ConfigMap prod/c stage 8: 500\nincomplete"},
 		{"protected", nil, []Observed{{Ref: volume.Ref(), Live: volume}}, []object.Ref{volume.Ref()}, []string{"Namespace"},
-			"keep PersistentVolumeClaim prod/data stage 8: protected: no longer in the source, but a PersistentVolumeClaim is deleted only when it is named\ncomplete"},
+			"keep PersistentVolumeClaim prod/data stage 8: no longer in the source, but a PersistentVolumeClaim is not deleted with the rest\ncomplete"},
 		{"protected, kind named", nil, []Observed{{Ref: volume.Ref(), Live: volume}}, []object.Ref{volume.Ref()}, []string{"persistentvolumeclaim"},
 			"delete PersistentVolumeClaim prod/data stage 8: no longer in the source\ncomplete"},
 		{"protected, object named", nil, []Observed{{Ref: volume.Ref(), Live: volume}}, []object.Ref{volume.Ref()}, []string{"PersistentVolumeClaim prod/data"},

@@ -127,7 +127,11 @@ func (s Store) LastHealthy(ctx context.Context) (Release, error) {
 
 // Get is one release.
 func (s Store) Get(ctx context.Context, revision int) (Release, error) {
-	return s.whole(ctx, s.name(revision))
+	r, err := s.whole(ctx, s.name(revision))
+	if errors.Is(err, ErrNone) {
+		return r, s.none(fmt.Sprintf("release %d", revision))
+	}
+	return r, err
 }
 
 // Lock makes sure that nobody else deploys this environment.
@@ -181,7 +185,7 @@ func (s Store) load(ctx context.Context, name string) (Release, error) {
 }
 
 func (s Store) none(what string) error {
-	return fmt.Errorf("%s of %s in %s: %w", what, s.Project, s.Environment, ErrNone)
+	return fmt.Errorf("%s of %s → %s: %w", what, s.Project, s.Environment, ErrNone)
 }
 
 // present shows a pending release that nobody works on as what it is.

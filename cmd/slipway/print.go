@@ -1,0 +1,252 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"slipway/internal/deploy"
+	"slipway/internal/git"
+	"slipway/internal/plan"
+	"slipway/internal/project"
+	"slipway/internal/release"
+)
+
+// planMarks are the signs of a plan's actions.
+var planMarks = map[plan.Action]string{plan.Create: "+", plan.Update: "~", plan.Delete: "-", plan.Blocked: "!"}
+
+// printPlan writes a plan for a person.
+func (a *app) printPlan(ctx context.Context, t deploy.Target, p deploy.Proposal) {
+	w, s := a.stdout, styleOf(a.stdout)
+	fmt.Fprintf(w, "%s   %s\n", s.bold(t.Source.Project.Name+" → "+t.Environment.Name), crossing(p))
+	for _, line := range append(standingNow(p.Latest), a.commits(ctx, p)...) {
+		fmt.Fprintln(w, s.dim("  "+line))
+	}
+	same := 0
+	for _, c := range p.Plan.Changes {
+		switch {
+		case c.Action != plan.Keep:
+			a.printChange(c)
+		case c.Reason != "":
+			fmt.Fprintln(w, s.dim(fmt.Sprintf("  = %s   kept: %s", c.Ref, c.Reason)))
+		default:
+			same++
+		}
+	}
+	if same > 0 {
+		fmt.Fprintln(w, s.dim(fmt.Sprintf("  = %d unchanged", same)))
+	}
+	for _, line := range remarks(t, p) {
+		fmt.Fprintln(w, line)
+	}
+}
+
+func (a *app) printChange(c plan.Change) {
+	w, s, mark := a.stdout, styleOf(a.stdout), planMarks[c.Action]
+	line := s.mark(mark, fmt.Sprintf("  %s %s", mark, c.Ref))
+	if c.Reason != "" {
+		line += "   " + brief(oneLine(strings.TrimPrefix(c.Reason, c.Ref.String()+": ")))
+	}
+	fmt.Fprintln(w, line)
+	for _, f := range c.Fields {
+		before, textual := f.Before.(string)
+		after, alike := f.After.(string)
+		if textual && alike && strings.Contains(before+after, "\n") {
+			fmt.Fprintf(w, "      %s\n", f.Path)
+			for _, l := range lineDiff(before, after) {
+				fmt.Fprintln(w, "        "+s.mark(l[:1], l))
+			}
+			continue
+		}
+		from, to := values(f.Before, f.After)
+		fmt.Fprintf(w, "      %s   %s %s %s\n", f.Path, from, s.dim("→"), to)
+	}
+}
+
+// remarks are what a plan's last lines say.
+func remarks(t deploy.Target, p deploy.Proposal) []string {
+	var lines []string
+	for _, pin := range p.Prepared.Images {
+		if pin.Digest == "" {
+			lines = append(lines, fmt.Sprintf("image %s is in no registry yet: deploy builds it", pin.Reference()))
+		}
+	}
+	mayFail := t.Environment.Class != project.Local && p.Latest.Revision > 0 && p.Prepared.RollbackOf == 0 && !p.Prepared.Delete
+	switch {
+	case p.Done():
+		lines = append(lines, "nothing to change")
+	case p.Plan.Count(plan.Blocked) > 0:
+		return append(lines, "what is marked ! cannot be applied, so nothing would be")
+	case p.Plan.Empty():
+		lines = append(lines, "nothing to change; a deploy watches until all is healthy, and records it")
+	case !p.Plan.Complete:
+		lines = append(lines, "not every object could be verified with the API server before its kind or namespace is there")
+	}
+	if mayFail && !p.Plan.Empty() {
+		lines = append(lines, "if it does not become healthy, the last healthy release comes back")
+	}
+	if t.Environment.Class == project.Production && p.Prepared.Dirty && p.Prepared.RollbackOf == 0 {
+		lines = append(lines, "the working tree has changes that are not committed: production gets this once they are")
+	}
+	return lines
+}
+
+// crossing prints "sha-3f9c2e1 → sha-88a1b07".
+func crossing(p deploy.Proposal) string {
+	const nothing = "nothing"
+	from, to := cmp.Or(p.Latest.Tag, nothing), cmp.Or(p.Prepared.Tag, "what is here")
+	if p.Latest.Revision > 0 && p.Latest.Status != release.Deleted {
+		from = cmp.Or(p.Latest.Tag, fmt.Sprintf("release %d", p.Latest.Revision))
+	}
+	if p.Prepared.Delete {
+		to = nothing
+	}
+	if p.Prepared.RollbackOf > 0 {
+		to += fmt.Sprintf(" (release %d)", p.Prepared.RollbackOf)
+	}
+	return from + " → " + to
+}
+
+// standingNow says what runs, and who put it there.
+func standingNow(rel release.Release) []string {
+	if rel.Revision == 0 {
+		return nil
+	}
+	what := string(rel.Status)
+	if rel.RollbackOf > 0 {
+		what += fmt.Sprintf(", a rollback to release %d", rel.RollbackOf)
+	}
+	return []string{fmt.Sprintf("now release %d: %s, %s ago by %s", rel.Revision, what, age(rel.Started), cmp.Or(rel.Who, "somebody"))}
+}
+
+// maxCommits is how many commits a plan names.
+const maxCommits = 5
+
+// commits says which commits a plan brings, or takes back. Where Git cannot say it (another
+// repository, a shallow clone), nothing is said.
+func (a *app) commits(ctx context.Context, p deploy.Proposal) []string {
+	from, to := p.Latest.Commit, p.Prepared.Commit
+	if from == "" || to == "" || from == to {
+		return nil
+	}
+	repository, err := git.Open(ctx, a.dir)
+	if err != nil {
+		return nil
+	}
+	lines := logLines(ctx, repository, from, to, "")
+	return append(lines, logLines(ctx, repository, to, from, "without ")...)
+}
+
+func logLines(ctx context.Context, repository git.Repository, from, to, word string) []string {
+	log, err := repository.Log(ctx, from, to)
+	if err != nil {
+		return nil
+	}
+	var lines []string
+	for _, c := range log[:min(len(log), maxCommits)] {
+		lines = append(lines, fmt.Sprintf("%s%s %s (%s, %s ago)", word, short(c.Hash), c.Subject, c.Author, age(c.Time)))
+	}
+	if n := len(log) - maxCommits; n > 0 {
+		lines = append(lines, fmt.Sprintf("%sand %d commits more", word, n))
+	}
+	return lines
+}
+
+// maxValue is how long a value may be in a plan; JSON has it whole.
+const maxValue = 120
+
+// values prints both sides of a field, each on one line; "∅" is where there is nothing. Of two
+// images in one repository only tag and digest are said.
+func values(before, after any) (from, to string) {
+	a, okA := before.(string)
+	b, okB := after.(string)
+	if okA && okB {
+		if repository, ok := sameImage(a, b); ok {
+			return brief(strings.TrimPrefix(a, repository)), brief(strings.TrimPrefix(b, repository))
+		}
+	}
+	return value(before, okB || after == nil), value(after, okA || before == nil)
+}
+
+// sameImage is the common "ghcr.io/acme/api:" of two image references that have a digest.
+func sameImage(a, b string) (string, bool) {
+	if !digest.MatchString(a + b) {
+		return "", false
+	}
+	repository := func(s string) string {
+		s, _, _ = strings.Cut(s, "@")
+		return s[:max(strings.LastIndex(s, ":"), strings.LastIndex(s, "/"))+1]
+	}
+	r := repository(a)
+	return r, r == repository(b) && strings.HasSuffix(r, ":")
+}
+
+// value prints one side. A text stands as it is where the other side is a text too, so that "80"
+// and 80 differ.
+func value(v any, plain bool) string {
+	text, isText := v.(string)
+	switch {
+	case v == nil:
+		return "∅"
+	case isText && plain && text != "" && strings.TrimSpace(text) == text && !strings.ContainsAny(text, "\n\r\t\x1b"):
+		text = brief(text)
+	default:
+		text = brief(compact(v))
+	}
+	if utf8.RuneCountInString(text) > maxValue {
+		switch v := v.(type) {
+		case map[string]any:
+			return fmt.Sprintf("{%d fields}", len(v))
+		case []any:
+			return fmt.Sprintf("[%d items]", len(v))
+		}
+	}
+	return clip(text)
+}
+
+func clip(text string) string {
+	if r := []rune(text); len(r) > maxValue {
+		return string(r[:maxValue-1]) + "…"
+	}
+	return text
+}
+
+func compact(v any) string {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return fmt.Sprint(v)
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// maxLines is how many lines of each side of a text are shown.
+const maxLines = 10
+
+// lineDiff shows where two texts differ: the lines between what they begin and end with alike.
+func lineDiff(before, after string) []string {
+	a, b := strings.Split(before, "\n"), strings.Split(after, "\n")
+	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
+		a, b = a[1:], b[1:]
+	}
+	for len(a) > 0 && len(b) > 0 && a[len(a)-1] == b[len(b)-1] {
+		a, b = a[:len(a)-1], b[:len(b)-1]
+	}
+	return slices.Concat(marked("-", a), marked("+", b))
+}
+
+func marked(mark string, lines []string) []string {
+	var out []string
+	for _, l := range lines[:min(len(lines), maxLines)] {
+		out = append(out, strings.TrimRight(mark+" "+clip(brief(l)), " "))
+	}
+	if n := len(lines) - maxLines; n > 0 {
+		out = append(out, fmt.Sprintf("%s … %d lines more", mark, n))
+	}
+	return out
+}

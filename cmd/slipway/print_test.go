@@ -1,0 +1,66 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"slipway/internal/cluster"
+)
+
+func TestValues(t *testing.T) {
+	a, b := strings.Repeat("a", 64), strings.Repeat("b", 64)
+	for name, test := range map[string]struct {
+		before, after any
+		want          string
+	}{
+		"texts":              {"info", "debug", "info → debug"},
+		"text and number":    {"80", int64(80), `"80" → 80`},
+		"nothing":            {nil, "x", "∅ → x"},
+		"empty text":         {"", "x", `"" → x`},
+		"spaces":             {"x", "x ", `x → "x "`},
+		"one repository":     {"ghcr.io/acme/api:v1@sha256:" + a, "ghcr.io/acme/api:v2@sha256:" + b, "v1@sha256:aaaaaaaaaaaa → v2@sha256:bbbbbbbbbbbb"},
+		"not pinned yet":     {"ghcr.io/acme/api:v1@sha256:" + a, "ghcr.io/acme/api:v2", "v1@sha256:aaaaaaaaaaaa → v2"},
+		"another repository": {"ghcr.io/acme/api:v1@sha256:" + a, "nginx:v2", "ghcr.io/acme/api:v1@sha256:aaaaaaaaaaaa → nginx:v2"},
+		"a port is no tag":   {"localhost:5000/api@sha256:" + a, "localhost:5000/web@sha256:" + b, "localhost:5000/api@sha256:aaaaaaaaaaaa → localhost:5000/web@sha256:bbbbbbbbbbbb"},
+		"small map":          {nil, map[string]any{"a": "<b>"}, `∅ → {"a":"<b>"}`},
+		"large map":          {map[string]any{"a": strings.Repeat("x", 200)}, nil, "{1 fields} → ∅"},
+		"long text":          {nil, strings.Repeat("x", 200), "∅ → " + strings.Repeat("x", 119) + "…"},
+		"escape":             {nil, "\x1b[2J", `∅ → "\u001b[2J"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			from, to := values(test.before, test.after)
+			if diff := cmp.Diff(test.want, from+" → "+to); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestLineDiff(t *testing.T) {
+	got := lineDiff("a\nb\nc\nd", "a\nB\nC\nd")
+	if diff := cmp.Diff([]string{"- b", "- c", "+ B", "+ C"}, got); diff != "" {
+		t.Error(diff)
+	}
+	var long []string
+	for i := range 30 {
+		long = append(long, fmt.Sprint(i))
+	}
+	got = lineDiff("", strings.Join(long, "\n"))
+	if last := got[len(got)-1]; last != "+ … 20 lines more" {
+		t.Error(last)
+	}
+}
+
+func TestEvidenceSaysThingsOnce(t *testing.T) {
+	got := evidenceLines(cluster.Evidence{
+		Pod: "web-1", Container: "web", Reason: "ImagePullBackOff", Message: "Back-off pulling image: not found",
+		Events: []string{"Failed: not found", "Failed: Error: ImagePullBackOff", "FailedMount: no such volume"},
+	})
+	want := []string{"pod web-1  container web  ImagePullBackOff", "Back-off pulling image: not found", "event  FailedMount: no such volume"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"io"
+	"os"
+	"regexp"
+	"strings"
+	"unicode"
+)
+
+// style colours text where somebody looks: on a terminal, and not against their wish.
+type style struct{ on bool }
+
+func styleOf(w io.Writer) style {
+	return style{isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
+}
+
+func (s style) paint(code, text string) string {
+	if !s.on || text == "" {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+func (s style) bold(text string) string   { return s.paint("1", text) }
+func (s style) dim(text string) string    { return s.paint("2", text) }
+func (s style) red(text string) string    { return s.paint("31", text) }
+func (s style) green(text string) string  { return s.paint("32", text) }
+func (s style) yellow(text string) string { return s.paint("33", text) }
+
+// mark colours a line by the sign that it begins with.
+func (s style) mark(mark, line string) string {
+	switch mark {
+	case "+":
+		return s.green(line)
+	case "~", "±":
+		return s.yellow(line)
+	case "-", "!", "✗":
+		return s.red(line)
+	case "=", "·":
+		return s.dim(line)
+	}
+	return line
+}
+
+// state colours a word on how something is.
+func (s style) state(healthy bool, text string) string {
+	if healthy {
+		return s.green(text)
+	}
+	return s.red(text)
+}
+
+var digest = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
+
+// brief makes a text from anywhere fit for a line: nothing in it steers the terminal, and digests are
+// shortened as Git shortens commits. JSON has them whole.
+func brief(text string) string {
+	text = strings.Map(visible, text)
+	return digest.ReplaceAllStringFunc(text, func(d string) string { return d[:len("sha256:")+12] })
+}
+
+// visible keeps what would steer a terminal out of a text.
+func visible(r rune) rune {
+	if r != '\t' && unicode.IsControl(r) {
+		return -1
+	}
+	return r
+}
+
+// oneLine puts what a server said in several lines on one.
+func oneLine(text string) string {
+	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }), " ")
+}
