@@ -19,6 +19,9 @@ var serverOwned = []string{
 	"deletionTimestamp", "deletionGracePeriodSeconds",
 }
 
+// serverAnnotation is written by the API server, which counts a DaemonSet's templates in it.
+const serverAnnotation = "deprecated.daemonset.template.generation"
+
 // listKeys are what can tell the elements of a list apart, best first. A key counts only where
 // each element has it, and no two share its value.
 var listKeys = [][]string{
@@ -45,6 +48,14 @@ func trimmed(o object.Object) any {
 		meta = maps.Clone(meta)
 		for _, f := range serverOwned {
 			delete(meta, f)
+		}
+		if annotations, ok := meta["annotations"].(map[string]any); ok && annotations[serverAnnotation] != nil {
+			annotations = maps.Clone(annotations)
+			delete(annotations, serverAnnotation)
+			meta["annotations"] = annotations
+			if len(annotations) == 0 {
+				delete(meta, "annotations")
+			}
 		}
 		body["metadata"] = meta
 	}

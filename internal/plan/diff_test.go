@@ -12,6 +12,11 @@ func TestDifferences(t *testing.T) {
 		{"what the server writes does not count",
 			`{metadata: {name: a, uid: u, generation: 1, resourceVersion: "1", creationTimestamp: x, managedFields: [{}]}, status: {a: 1}}`,
 			`{metadata: {name: a, generation: 2, resourceVersion: "2"}, status: {a: 2}}`, ``},
+		{"what the server counts in an annotation does not count",
+			`{metadata: {annotations: {deprecated.daemonset.template.generation: "1"}}}`, `{metadata: {}}`, ``},
+		{"annotations beside that one do",
+			`{metadata: {annotations: {deprecated.daemonset.template.generation: "1", a: x}}}`, `{metadata: {annotations: {deprecated.daemonset.template.generation: "2", a: z}}}`,
+			`metadata.annotations.a: "x" → "z"`},
 		{"keys that are no words are quoted",
 			`{metadata: {annotations: {a.b/c: x, plain-key: x}}}`, `{metadata: {annotations: {a.b/c: z}, labels: {a: b}}}`,
 			`metadata.annotations["a.b/c"]: "x" → "z"
