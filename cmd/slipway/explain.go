@@ -98,6 +98,7 @@ var rows = []row{
 	as(codeError, always[*cluster.NoNamespaceError]("make it with `kubectl create namespace`, or put a Namespace into the manifests")),
 	as(codeError, always[*cluster.UnknownKindError]("install what defines it, or put its CustomResourceDefinition into the manifests")),
 	is(cluster.ErrLockLost, codeConflict, "somebody else may deploy by now; look with `slipway history ENV`, then deploy again"),
+	as(codeError, always[*cluster.ImmutableError]("nothing was changed; give the object another name, or delete it before the deploy: only a new one can be different there")),
 	as(codeConflict, always[*cluster.LockedError]("wait for it to end, or look at it with `slipway history ENV`")),
 	as(codeConflict, always[*cluster.ConflictError]("if those fields are yours, --force-conflicts takes them over; otherwise leave them out of the manifests")),
 	is(plan.ErrStale, codeConflict, "nothing was changed; look at the new plan and run it again"),

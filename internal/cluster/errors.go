@@ -139,7 +139,7 @@ func (c *Cluster) fact(ctx context.Context, ref object.Ref, err error) error {
 		missing := []Permission{{Verb: m[1], Resource: m[2], Group: m[3], Namespace: m[4]}}
 		return &PermissionError{Context: c.context, User: c.user, Missing: missing, Err: err}
 	}
-	return err
+	return immutable(ref, err)
 }
 
 // explain is fact with the act and the object said where our own errors do not say them.

@@ -186,7 +186,7 @@ func TestObserveRefusals(t *testing.T) {
 		{"immutable selector", edited(t, set, "Deployment", func(b map[string]any) {
 			put(map[string]any{"app": "web", "env": "prod"}, "spec", "selector", "matchLabels")(b)
 			put(map[string]any{"app": "web", "env": "prod"}, "spec", "template", "metadata", "labels")(b)
-		}), "field is immutable"},
+		}), "spec.selector cannot be changed once the object is there"},
 		{"a field that does not exist", edited(t, set, "Deployment", put("x", "spec", "replicaz")), `spec.replicaz: field not declared in schema`},
 		{"a kind that is not served", p.parse(t, `{apiVersion: acme.example/v1, kind: Widget, metadata: {name: w}}`),
 			"k8s/app.yaml:1: the cluster does not know acme.example/v1 Widget"},
