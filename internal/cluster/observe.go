@@ -54,7 +54,7 @@ type survey struct {
 	c           *Cluster
 	desired     object.Set
 	definitions map[schema.GroupKind]definition
-	scaled      map[object.Ref]bool
+	scaled      map[object.Ref]any
 	force       bool
 }
 
@@ -82,8 +82,8 @@ func (s *survey) look(ctx context.Context, o *plan.Observed) {
 
 // ask has the server try the apply without doing it.
 func (s *survey) ask(ctx context.Context, o *plan.Observed) {
-	if replicas := o.Live.At("spec", "replicas"); s.scaled[o.Ref] && replicas != nil {
-		o.Desired = withReplicas(o.Desired, replicas)
+	if minimum, scaled := s.scaled[o.Ref]; scaled {
+		o.Desired = settled(o.Desired, o.Live, minimum)
 	}
 	if o.Unverified == "" {
 		opt := metav1.PatchOptions{Force: &s.force, DryRun: []string{metav1.DryRunAll}}
@@ -128,11 +128,23 @@ func (s *survey) excuse(ref object.Ref, err error) string {
 	return ""
 }
 
-// scaledBy are the workloads whose replicas an autoscaler of the set has. They keep those that are
-// live: leaving replicas out instead would reset them to one wherever we are the only manager that
-// has set them. Where somebody else's autoscaler has scaled, the server's conflict says so, see apply.
-func scaledBy(set object.Set) map[object.Ref]bool {
-	scaled := map[object.Ref]bool{}
+// settled gives a workload that an autoscaler has the replicas that are live: leaving them out
+// instead would reset them to one wherever we are the only manager that has set them. A new one
+// starts with what the source says, or with the autoscaler's minimum.
+func settled(desired, live object.Object, minimum any) object.Object {
+	if replicas := live.At("spec", "replicas"); replicas != nil {
+		return withReplicas(desired, replicas)
+	}
+	if minimum != nil && desired.At("spec", "replicas") == nil {
+		return withReplicas(desired, minimum)
+	}
+	return desired
+}
+
+// scaledBy are the workloads whose replicas an autoscaler of the set has, with its minimum. Where
+// somebody else's autoscaler has scaled, the server's conflict says so, see apply.
+func scaledBy(set object.Set) map[object.Ref]any {
+	scaled := map[object.Ref]any{}
 	for _, o := range set.Objects() {
 		if r := o.Ref(); r.Group == "autoscaling" && r.Kind == "HorizontalPodAutoscaler" {
 			target, _ := o.At("spec", "scaleTargetRef").(map[string]any)
@@ -140,7 +152,7 @@ func scaledBy(set object.Set) map[object.Ref]bool {
 				"apiVersion": target["apiVersion"], "kind": target["kind"],
 				"metadata": map[string]any{"namespace": r.Namespace, "name": target["name"]},
 			}}
-			scaled[of.Ref()] = true
+			scaled[of.Ref()] = o.At("spec", "minReplicas")
 		}
 	}
 	return scaled
