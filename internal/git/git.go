@@ -180,16 +180,6 @@ func (r Repository) Log(ctx context.Context, from, to string) ([]Commit, error) 
 	return commits, nil
 }
 
-// IsAncestor says whether b's history has a; a commit is its own ancestor.
-func (r Repository) IsAncestor(ctx context.Context, a, b string) (bool, error) {
-	_, err := run(ctx, r.Dir, "merge-base", "--is-ancestor", "--end-of-options", a, b)
-	var failed *Error
-	if errors.As(err, &failed) && failed.Code == 1 {
-		return false, nil
-	}
-	return err == nil, err
-}
-
 // withoutCredentials drops what could let somebody in. A path on this machine is nobody's business.
 func withoutCredentials(remote string) string {
 	if u, err := url.Parse(remote); err == nil && u.Scheme != "" && u.Host != "" {

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -179,7 +178,7 @@ func TestFingerprintFollowsTheContentAlone(t *testing.T) {
 	fresh("a change within")
 }
 
-func TestLogAndIsAncestor(t *testing.T) {
+func TestLog(t *testing.T) {
 	r, git := repository(t)
 	first := state(t, r).Commit
 	write(t, r.Dir, "b", "2")
@@ -196,15 +195,7 @@ func TestLogAndIsAncestor(t *testing.T) {
 	if commits, err := r.Log(t.Context(), second, second); err != nil || len(commits) != 0 {
 		t.Errorf("%+v %v", commits, err)
 	}
-	for pair, want := range map[[2]string]bool{{first, second}: true, {second, first}: false, {first, first}: true} {
-		if got, err := r.IsAncestor(t.Context(), pair[0], pair[1]); err != nil || got != want {
-			t.Errorf("%v: %v %v", pair, got, err)
-		}
-	}
 	var failed *Error
-	if _, err := r.IsAncestor(t.Context(), "0000000000000000000000000000000000000001", second); !errors.As(err, &failed) || !strings.Contains(err.Error(), "git merge-base: fatal") {
-		t.Errorf("%v", err)
-	}
 	if _, err := r.Log(t.Context(), "", "--output=/tmp/x"); !errors.As(err, &failed) {
 		t.Errorf("%v", err)
 	}

@@ -1,7 +1,6 @@
 package object
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,9 +16,8 @@ func TestFromJSON(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		`{"kind":"X"}`: "f:3: X without apiVersion, metadata.name",
-		`{`:            "f:3: unexpected EOF",
-		`{"a":` + strings.Repeat("[", 300) + strings.Repeat("]", 300) + `}`: "f:3: nested deeper than 200 levels",
-		`{"a":1e999}`: `f:3: strconv.ParseFloat: parsing "1e999": value out of range`,
+		`{`:            "f:3: unexpected end of JSON input",
+		`{"a":1e999}`:  "f:3: json: cannot unmarshal number 1e999 into Go value of type float64",
 	} {
 		if _, err := FromJSON([]byte(text), Origin{File: "f", Line: 3}); err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)

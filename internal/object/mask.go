@@ -63,15 +63,6 @@ func maskCopy(v any) string {
 	return string(masked)
 }
 
-// MaskedSet is the set as it may be shown.
-func MaskedSet(s Set) Set {
-	out := Set{objects: make([]Object, len(s.objects)), index: s.index}
-	for i, o := range s.objects {
-		out.objects[i] = Masked(o)
-	}
-	return out
-}
-
 // Shorter values cannot be told from ordinary text, and hiding them would destroy it.
 const minSecret = 4
 

@@ -4,8 +4,11 @@
 package object
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime"
 )
 
 // Ref names one object. The version is left out on purpose: an object that is served in two
@@ -27,15 +30,8 @@ func (r Ref) String() string {
 
 // Compare orders by group, kind, namespace and name.
 func (r Ref) Compare(o Ref) int {
-	for _, c := range []int{
-		strings.Compare(r.Group, o.Group), strings.Compare(r.Kind, o.Kind),
-		strings.Compare(r.Namespace, o.Namespace), strings.Compare(r.Name, o.Name),
-	} {
-		if c != 0 {
-			return c
-		}
-	}
-	return 0
+	return cmp.Or(strings.Compare(r.Group, o.Group), strings.Compare(r.Kind, o.Kind),
+		strings.Compare(r.Namespace, o.Namespace), strings.Compare(r.Name, o.Name))
 }
 
 // Origin is where an object was written. File is relative to the project's root; Line is 1-based.
@@ -75,17 +71,9 @@ func (o Object) Ref() Ref {
 // APIVersion is the object's apiVersion, such as "apps/v1".
 func (o Object) APIVersion() string { return o.str("apiVersion") }
 
-// Labels are the object's own labels; never nil, and not for writing.
-func (o Object) Labels() map[string]any { return o.section("labels") }
-
-// Annotations are the object's own annotations; never nil, and not for writing.
-func (o Object) Annotations() map[string]any { return o.section("annotations") }
-
-func (o Object) section(name string) map[string]any {
-	m, _ := o.At("metadata", name).(map[string]any)
-	if m == nil {
-		return map[string]any{}
-	}
+// Annotations are the object's own annotations, not for writing.
+func (o Object) Annotations() map[string]any {
+	m, _ := o.At("metadata", "annotations").(map[string]any)
 	return m
 }
 
@@ -109,23 +97,5 @@ func (o Object) str(path ...string) string {
 
 // Clone is a deep copy.
 func (o Object) Clone() Object {
-	return Object{Body: cloneValue(o.Body).(map[string]any), Origin: o.Origin}
-}
-
-func cloneValue(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		m := make(map[string]any, len(v))
-		for k, x := range v {
-			m[k] = cloneValue(x)
-		}
-		return m
-	case []any:
-		l := make([]any, len(v))
-		for i, x := range v {
-			l[i] = cloneValue(x)
-		}
-		return l
-	}
-	return v
+	return Object{Body: runtime.DeepCopyJSON(o.Body), Origin: o.Origin}
 }

@@ -3,7 +3,6 @@ package object
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +14,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+	"k8s.io/apimachinery/pkg/runtime"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 )
 
 // What one file may hold. Real bundles of definitions reach 5 MiB; everything above these figures
@@ -64,49 +65,15 @@ func Check(r io.Reader, file string) error {
 
 // FromJSON makes an object of its JSON.
 func FromJSON(text []byte, origin Origin) (Object, error) {
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.UseNumber()
-	var body map[string]any
-	if err := dec.Decode(&body); err != nil {
-		return Object{}, &ReadError{File: origin.File, Line: origin.Line, Err: err}
+	o := Object{Origin: origin}
+	err := utiljson.Unmarshal(text, &o.Body)
+	if err == nil {
+		err = identity(o)
 	}
-	v, err := fromNumbers(body, 0)
 	if err != nil {
 		return Object{}, &ReadError{File: origin.File, Line: origin.Line, Err: err}
 	}
-	o := Object{Body: v.(map[string]any), Origin: origin}
-	if err := identity(o); err != nil {
-		return Object{}, &ReadError{File: origin.File, Line: origin.Line, Err: err}
-	}
 	return o, nil
-}
-
-// fromNumbers gives the numbers below v their type, in place.
-func fromNumbers(v any, depth int) (any, error) {
-	if depth > maxDepth {
-		return nil, fmt.Errorf("nested deeper than %d levels", maxDepth)
-	}
-	var err error
-	switch v := v.(type) {
-	case map[string]any:
-		for k, x := range v {
-			if v[k], err = fromNumbers(x, depth+1); err != nil {
-				return nil, err
-			}
-		}
-	case []any:
-		for i, x := range v {
-			if v[i], err = fromNumbers(x, depth+1); err != nil {
-				return nil, err
-			}
-		}
-	case json.Number:
-		if i, err := v.Int64(); err == nil {
-			return i, nil
-		}
-		return v.Float64()
-	}
-	return v, nil
 }
 
 func eachDocument(r io.Reader, file string, visit func(*decoder, *yaml.Node) error) error {
@@ -349,7 +316,7 @@ func (d *decoder) merge(m map[string]any, n *yaml.Node, depth int) error {
 		}
 		for k, x := range from {
 			if _, ok := m[k]; !ok {
-				m[k] = cloneValue(x)
+				m[k] = runtime.DeepCopyJSONValue(x)
 			}
 		}
 	}
@@ -430,11 +397,7 @@ func (d *decoder) number(n *yaml.Node, v any) (any, error) {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			return nil, d.fail(n, "%s has no JSON form", n.Value)
 		}
-		text, err := json.Marshal(v)
-		if err != nil {
-			return nil, d.fail(n, "%w", err)
-		}
-		if i, err := strconv.ParseInt(string(text), 10, 64); err == nil {
+		if i := int64(v); math.Abs(v) < 1<<63 && float64(i) == v {
 			return i, nil
 		}
 		return v, nil

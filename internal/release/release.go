@@ -4,13 +4,14 @@
 package release
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"slipway/internal/cluster"
 	"slipway/internal/image"
@@ -116,40 +117,16 @@ func encode(r Release) (summary, data []byte, err error) {
 }
 
 func decode(data []byte) (Release, error) {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
 	var s stored
-	if err := dec.Decode(&s); err != nil {
+	if err := utiljson.Unmarshal(data, &s); err != nil { // whole numbers as objects have them
 		return Release{}, err
 	}
 	for _, m := range s.Objects {
-		body, _ := numbers(m.Body).(map[string]any)
-		if err := s.Release.Objects.Add(object.Object{Body: body, Origin: m.Origin}); err != nil {
+		if err := s.Release.Objects.Add(object.Object{Body: m.Body, Origin: m.Origin}); err != nil {
 			return Release{}, err
 		}
 	}
 	return s.Release, nil
-}
-
-// numbers gives json.Numbers the types that objects have.
-func numbers(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		for k, x := range v {
-			v[k] = numbers(x)
-		}
-	case []any:
-		for i, x := range v {
-			v[i] = numbers(x)
-		}
-	case json.Number:
-		if n, err := v.Int64(); err == nil {
-			return n
-		}
-		f, _ := v.Float64() // out of range is infinity, which no object could hold
-		return f
-	}
-	return v
 }
 
 // union is both lists, each Ref once, in order.

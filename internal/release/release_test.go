@@ -113,9 +113,6 @@ func TestRelease(t *testing.T) {
 	if _, err := s.Latest(t.Context()); !errors.Is(err, ErrNone) {
 		t.Errorf("latest of none: %v", err)
 	}
-	if _, err := s.LastHealthy(t.Context()); !errors.Is(err, ErrNone) {
-		t.Errorf("last healthy of none: %v", err)
-	}
 	if owned, err := s.Owned(t.Context()); owned != nil || err != nil {
 		t.Errorf("owned of none: %v, %v", owned, err)
 	}
@@ -220,25 +217,17 @@ func TestOwned(t *testing.T) {
 	owns(finish(t, s, r, Deleted), "")
 }
 
-func TestLastHealthy(t *testing.T) {
+func TestAbandoned(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	finish(t, s, begin(t, s, "a"), Healthy)
 	finish(t, s, begin(t, s, "b"), Failed)
-	r, err := s.LastHealthy(t.Context())
-	if err != nil || r.Revision != 1 || names(r.Objects.Refs()) != "a" {
-		t.Errorf("%v, %v", r, err)
-	}
 	begin(t, s, "c")
 	if got := statuses(t, s); got != "3 interrupted, 2 failed, 1 healthy" {
 		t.Errorf("nobody has the lock: %s", got)
 	}
 	if r, err := s.Latest(t.Context()); err != nil || r.Status != Interrupted {
 		t.Errorf("%v, %v", r, err)
-	}
-	finish(t, s, begin(t, s), Deleted)
-	if _, err := s.LastHealthy(t.Context()); !errors.Is(err, ErrNone) {
-		t.Errorf("a release from before the environment was emptied: %v", err)
 	}
 }
 
@@ -279,7 +268,7 @@ func TestForget(t *testing.T) {
 	if n := len(history); n != kept+1 || history[n-1].Revision != 2 || history[n-2].Revision != 5 {
 		t.Error(statuses(t, s))
 	}
-	if r, err := s.LastHealthy(t.Context()); err != nil || r.Revision != 2 {
+	if r, err := s.Get(t.Context(), 2); err != nil || r.Status != Healthy {
 		t.Errorf("%v, %v", r, err)
 	}
 	other := Store{Cluster: s.Cluster, Project: "shop", Environment: "staging"}

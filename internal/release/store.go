@@ -113,18 +113,6 @@ func (s Store) Latest(ctx context.Context) (Release, error) {
 	return s.whole(ctx, heads[0].Name)
 }
 
-// LastHealthy is the newest release that became healthy, unless the environment was emptied since.
-func (s Store) LastHealthy(ctx context.Context) (Release, error) {
-	history, err := s.History(ctx)
-	if err != nil {
-		return Release{}, err
-	}
-	if i := lastHealthy(history); i >= 0 {
-		return s.whole(ctx, s.name(history[i].Revision))
-	}
-	return Release{}, s.none("healthy release")
-}
-
 // Get is one release.
 func (s Store) Get(ctx context.Context, revision int) (Release, error) {
 	r, err := s.whole(ctx, s.name(revision))

@@ -128,7 +128,7 @@ func TestKustomizeKeepsOriginsToItself(t *testing.T) {
 	if r, err = render(t, treeOf(t, files), "k8s/prod"); err != nil {
 		t.Fatal(err)
 	}
-	if o := r.Set.Objects()[0]; o.At("metadata", "annotations") != nil || o.Labels()["app.kubernetes.io/managed-by"] == nil || o.Origin.Line != 1 {
+	if o := r.Set.Objects()[0]; o.At("metadata", "annotations") != nil || o.At("metadata", "labels", "app.kubernetes.io/managed-by") == nil || o.Origin.Line != 1 {
 		t.Errorf("%v %v", o.Body, o.Origin)
 	}
 }
