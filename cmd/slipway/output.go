@@ -68,7 +68,7 @@ func (a *app) warn(text string, args ...any) {
 func (a *app) json(v any) error { return json.NewEncoder(a.stdout).Encode(v) }
 
 // marks are the signs that acts have in plans and progress alike.
-var marks = map[string]string{"created": "+", "updated": "~", "deleted": "-"}
+var marks = map[string]string{"created": "+", "updated": "~", "deleted": "-", "replaced": "±"}
 
 // progress prints an event for a person.
 func (a *app) progress(e deploy.Event) {

@@ -17,7 +17,7 @@ import (
 )
 
 // planMarks are the signs of a plan's actions.
-var planMarks = map[plan.Action]string{plan.Create: "+", plan.Update: "~", plan.Delete: "-", plan.Blocked: "!"}
+var planMarks = map[plan.Action]string{plan.Create: "+", plan.Update: "~", plan.Delete: "-", plan.Replace: "±", plan.Blocked: "!"}
 
 // printPlan writes a plan for a person.
 func (a *app) printPlan(ctx context.Context, t deploy.Target, p deploy.Proposal) {

@@ -68,6 +68,24 @@ func (c *Cluster) patch(ctx context.Context, o object.Object, opt metav1.PatchOp
 	return received(result), err
 }
 
+// tryCreate asks the server whether it would take an object as a new one, under another name: its own
+// is taken.
+func (c *Cluster) tryCreate(ctx context.Context, o object.Object) error {
+	at, err := c.endpoint(o.Ref(), version(o))
+	if err != nil {
+		return err
+	}
+	o = wire(o)
+	if metadata, ok := o.Body["metadata"].(map[string]any); ok {
+		delete(metadata, "name")
+		metadata["generateName"] = Manager + "-"
+	}
+	_, err = at.Create(ctx, &unstructured.Unstructured{Object: o.Body}, metav1.CreateOptions{
+		DryRun: []string{metav1.DryRunAll}, FieldManager: Manager, FieldValidation: metav1.FieldValidationStrict,
+	})
+	return err
+}
+
 // withReplicas is a copy of o with that number of replicas.
 func withReplicas(o object.Object, replicas any) object.Object {
 	o = o.Clone()

@@ -91,6 +91,11 @@ func (s *survey) ask(ctx context.Context, o *plan.Observed) {
 			o.Err = s.same(ctx, o)
 			return
 		}
+		if e := invalid(o.Ref, o.Err); e != nil && e.fixed() && o.Ref.Group == "batch" && o.Ref.Kind == "Job" {
+			o.Merged, o.Fixed = wire(o.Desired), true
+			o.Err = s.c.tryCreate(ctx, o.Desired)
+			return
+		}
 		o.Unverified = s.excuse(o.Ref, o.Err)
 	}
 	if o.Unverified != "" {

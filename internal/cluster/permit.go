@@ -31,6 +31,8 @@ var verbs = map[plan.Action][]string{
 	plan.Create: {"get", "create", "patch"},
 	plan.Update: {"get", "patch"},
 	plan.Delete: {"get", "delete"},
+
+	plan.Replace: {"get", "create", "patch", "delete"},
 }
 
 // Permit asks whether we may do all that the changes need, and keep records and locks besides.

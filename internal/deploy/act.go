@@ -27,7 +27,7 @@ func (t Target) act(ctx context.Context, p Proposal, o Options, rel *release.Rel
 			}
 			stage, applied = c.Stage, nil
 		}
-		if c.Action != plan.Create && c.Action != plan.Update {
+		if c.Action != plan.Create && c.Action != plan.Update && c.Action != plan.Replace {
 			continue
 		}
 		obj, err := t.applyOne(ctx, c, p)
@@ -48,6 +48,14 @@ func (t Target) applyOne(ctx context.Context, c plan.Change, p Proposal) (object
 	if !ok {
 		return obj, fmt.Errorf("apply %s: the plan names an object that is not in the set", c.Ref)
 	}
+	if c.Action == plan.Replace {
+		if err := t.Cluster.Delete(ctx, c.Ref, p.uids[c.Ref]); err != nil {
+			return obj, err
+		}
+		if err := t.Cluster.WaitGone(ctx, []object.Ref{c.Ref}, 0); err != nil {
+			return obj, err
+		}
+	}
 	if err := t.Cluster.Apply(ctx, obj, p.force); err != nil {
 		return obj, err
 	}
@@ -58,14 +66,22 @@ func (t Target) applyOne(ctx context.Context, c plan.Change, p Proposal) (object
 // watch tells what happens to objects, but not that one which nobody touched is well.
 func (t Target) watch(ctx context.Context, p Proposal, o Options) error {
 	var unchanged []object.Ref
+	var watched object.Set
 	quiet := map[object.Ref]bool{}
 	for _, c := range p.Plan.Changes {
+		obj, ok := p.objects.Get(c.Ref)
+		if !ok || c.Action == plan.Keep && c.Reason != "" {
+			continue // nobody waits for what is left alone
+		}
+		if err := watched.Add(obj); err != nil {
+			return err
+		}
 		if c.Action == plan.Keep {
 			unchanged = append(unchanged, c.Ref)
 			quiet[c.Ref] = true
 		}
 	}
-	return t.Cluster.Wait(ctx, p.objects, cluster.WaitOptions{
+	return t.Cluster.Wait(ctx, watched, cluster.WaitOptions{
 		Timeout: o.Timeout, Unchanged: unchanged,
 		Notify: func(p cluster.Progress) {
 			if p.Message == object.Unseen || p.Status == object.Current && quiet[p.Ref] {

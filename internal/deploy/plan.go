@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 
 	"slipway/internal/object"
 	"slipway/internal/plan"
@@ -71,7 +72,7 @@ func Plan(ctx context.Context, t Target, p Prepared, o PlanOptions) (Proposal, e
 	}
 	made := plan.Make(plan.Input{
 		Environment: t.Environment.Name, Commit: p.Commit, Base: latest.Digest,
-		Desired: p.Set, Observed: observed, Owned: latest.Owned,
+		Desired: p.Set, Observed: observed, Owned: latest.Owned, Rollback: p.RollbackOf > 0, Ran: ran(p.Set, latest),
 	})
 	proposal := Proposal{Prepared: p, Plan: made, Latest: latest, uids: map[object.Ref]string{}, force: o.Force}
 	for _, seen := range observed {
@@ -87,6 +88,24 @@ func Plan(ctx context.Context, t Target, p Prepared, o PlanOptions) (Proposal, e
 		}
 	}
 	return proposal, nil
+}
+
+// ran are the Jobs with a time to live that the last release, a healthy one, ran as they are desired.
+func ran(desired object.Set, latest release.Release) []object.Ref {
+	var refs []object.Ref
+	for _, o := range desired.Objects() {
+		before, ok := latest.Objects.Get(o.Ref())
+		if ok && latest.Status == release.Healthy && fleeting(o) && reflect.DeepEqual(o.Body, before.Body) {
+			refs = append(refs, o.Ref())
+		}
+	}
+	return refs
+}
+
+// fleeting objects take themselves away when they are done.
+func fleeting(o object.Object) bool {
+	r := o.Ref()
+	return r.Group == "batch" && r.Kind == "Job" && o.At("spec", "ttlSecondsAfterFinished") != nil
 }
 
 // again makes the plan once more, under the lock: what was consented to is what is done.

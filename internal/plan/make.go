@@ -26,6 +26,11 @@ type Input struct {
 	Observed []Observed
 	// Owned are the objects that earlier releases of this environment recorded.
 	Owned []object.Ref
+	// Rollback: Desired is what an earlier release had. Its Jobs have done their work and stay as they
+	// are: nobody wants an old migration to run, or the way back to wait for one.
+	Rollback bool
+	// Ran are Jobs that the last release ran as they are desired, and that took themselves away.
+	Ran []object.Ref
 	// AllowDelete names what may be deleted although its kind is protected: a kind ("Namespace")
 	// or one object as Ref prints it ("PersistentVolumeClaim prod/data").
 	AllowDelete []string
@@ -53,7 +58,7 @@ func Make(in Input) Plan {
 		if id := uid(o.Live); id != "" {
 			uids[id] = true
 		}
-		c := decide(o)
+		c := decide(o, in)
 		if c.Action == Blocked || o.Unverified != "" {
 			p.Complete = false
 		}
@@ -95,11 +100,18 @@ func hide(changes []Change, desired object.Set) {
 }
 
 // decide says what applying the desired object would do.
-func decide(o Observed) Change {
+func decide(o Observed, in Input) Change {
 	c := Change{Ref: o.Ref, Stage: stageOf(o.Ref), Reason: o.Unverified}
 	switch {
+	case in.Rollback && isJob(o.Ref):
+		c.Action, c.Reason = Keep, "a rollback runs no Job again"
 	case o.Err != nil:
 		c.Action, c.Reason = Blocked, o.Err.Error()
+	case o.Fixed:
+		c.Action, c.Reason = replace(o, in)
+		c.Fields = differences(o.Live, o.Merged, true)
+	case o.Live.Body == nil && slices.Contains(in.Ran, o.Ref):
+		c.Action, c.Reason = Keep, "it ran with the last release, and was removed after its time to live"
 	case o.Live.Body == nil:
 		c.Action = Create
 	case o.Live.At("metadata", "deletionTimestamp") != nil:
@@ -108,10 +120,25 @@ func decide(o Observed) Change {
 		c.Fields = differences(o.Live, o.Merged, o.Unverified != "")
 		c.Action = Update
 		if len(c.Fields) == 0 {
-			c.Action = Keep
+			c.Action, c.Reason = Keep, ""
 		}
 	}
 	return c
+}
+
+func isJob(r object.Ref) bool { return r.Group == "batch" && r.Kind == "Job" }
+
+// replace says whether an object that cannot be changed may be deleted and made anew: a Job of
+// ours that has ended. Anything else runs, holds data, or is somebody's.
+func replace(o Observed, in Input) (Action, string) {
+	ended := o.Live.Health().Status == object.Current || o.Live.Health().Status == object.Failed
+	switch {
+	case !slices.Contains(in.Owned, o.Ref):
+		return Blocked, "it cannot be changed, and no release of this environment made it"
+	case !ended:
+		return Blocked, "it still runs, and cannot be changed: wait for it, or delete it"
+	}
+	return Replace, "cannot be changed: the one that has ended is deleted, and it runs anew"
 }
 
 // remove says what becomes of an object that is ours, is there, and is no longer wanted.

@@ -50,7 +50,7 @@ func TestMake(t *testing.T) {
 			"create Deployment prod/api stage 4: namespace prod is not there yet\nincomplete"},
 		{"not verified, there: only what is asked for counts", []object.Object{deployment},
 			[]Observed{{Ref: deployment.Ref(), Live: with(live, "x", "spec", "defaulted"), Merged: deployment, Unverified: "no dry-run"}}, nil, nil,
-			"keep Deployment prod/api stage 4: no dry-run\nincomplete"},
+			"keep Deployment prod/api stage 4\nincomplete"},
 		{"on its way out", []object.Object{config}, []Observed{{Ref: config.Ref(), Live: dying, Merged: dying}}, nil, nil,
 			"blocked ConfigMap prod/c stage 3: it is being deleted: wait until it is gone\nincomplete"},
 		{"no longer wanted", nil, []Observed{{Ref: config.Ref(), Live: config}}, []object.Ref{config.Ref(), config.Ref()}, nil,

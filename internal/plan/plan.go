@@ -13,6 +13,8 @@ const (
 	Update Action = "update"
 	Keep   Action = "keep"
 	Delete Action = "delete"
+	// Replace deletes an object of ours that cannot be changed, and makes it anew.
+	Replace Action = "replace"
 	// Blocked: the API server would refuse it, or what it is could not be read.
 	Blocked Action = "blocked"
 )
@@ -29,6 +31,8 @@ type Observed struct {
 	// the server could not be asked yet it is the desired object and Unverified says why.
 	Merged     object.Object
 	Unverified string
+	// Fixed: the server refuses to change the live object, and would take Merged in its place.
+	Fixed bool
 	// Err is why the object could not be read, or would be refused.
 	Err error
 }
