@@ -27,7 +27,6 @@ func actFlags(cmd *cobra.Command) *actOptions {
 	o := &actOptions{out: outputFlag(cmd, asText, asJSON)}
 	f := cmd.Flags()
 	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask")
-	forceFlag(cmd, &o.force)
 	f.DurationVar(&o.timeout, "timeout", 0, "how long to watch (default: what the objects' own deadlines say)")
 	return o
 }
@@ -48,6 +47,7 @@ all is healthy. Each deploy is recorded in the environment's namespace before it
 staging and production a release that fails gives way to the last healthy one.`,
 	}
 	o := actFlags(cmd)
+	forceFlag(cmd, &o.force)
 	cmd.Flags().BoolVar(&o.noRollback, "no-rollback", false, "leave a release that fails in place, to look at it")
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		return runDeploy(c.Context(), a, args[0], o)

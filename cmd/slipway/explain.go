@@ -37,23 +37,30 @@ func (e *usageError) Unwrap() error { return e.err }
 // errSilent ends with a code after everything has been said.
 var errSilent = errors.New("")
 
-// errInterrupted says that somebody pressed Ctrl-C.
-var errInterrupted = errors.New("interrupted")
+// interruptedError says that somebody pressed Ctrl-C, and what that ended.
+type interruptedError struct{ err error }
+
+func (e *interruptedError) Error() string { return signals.Replace(e.err.Error()) }
+func (e *interruptedError) Unwrap() error { return e.err }
+
+// signals are Go's words for it.
+var signals = strings.NewReplacer("context canceled", "interrupted", "interrupt signal received", "interrupted", "terminated signal received", "interrupted")
 
 // row explains one kind of error: the exit code, and what to do next.
 type row struct {
+	name  string
 	match func(error) (hint string, ok bool)
 	code  int
 }
 
 // is matches a sentinel.
-func is(target error, code int, hint string) row {
-	return row{func(err error) (string, bool) { return hint, errors.Is(err, target) }, code}
+func is(name string, target error, code int, hint string) row {
+	return row{name, func(err error) (string, bool) { return hint, errors.Is(err, target) }, code}
 }
 
 // as matches a typed error, whose facts the hint may use.
-func as[E error](code int, hint func(E) string) row {
-	return row{func(err error) (string, bool) {
+func as[E error](name string, code int, hint func(E) string) row {
+	return row{name, func(err error) (string, bool) {
 		var e E
 		if !errors.As(err, &e) {
 			return "", false
@@ -65,73 +72,93 @@ func as[E error](code int, hint func(E) string) row {
 // always is a hint that needs no facts.
 func always[E error](hint string) func(E) string { return func(E) string { return hint } }
 
-// rows are tried in order; the first that matches explains. What none matches is code 1.
+// rows are tried in order; the first that matches explains. What none matches is code 1. Each row is
+// provoked by a script that expects its code and hint, and TestScripts fails for one that is not.
 var rows = []row{
-	{func(err error) (string, bool) {
-		return "", errors.Is(err, errInterrupted) && errors.Is(err, errDeclined)
+	{"interrupted question", func(err error) (string, bool) {
+		var stop *interruptedError
+		return "", errors.As(err, &stop) && errors.Is(err, errDeclined)
 	}, codeInterrupted},
-	is(errInterrupted, codeInterrupted, "what was done is recorded; the same command again goes on from there"),
-	is(errHasChanges, codeHasChanges, ""),
-	is(errConsent, codeUsage, "look at `slipway plan ENV` first, then add --yes"),
-	is(errDeclined, codeError, ""),
-	as(codeUsage, always[*usageError]("`slipway --help` lists the verbs, `slipway VERB --help` its flags")),
-
-	is(project.ErrNone, codeError, "run it in the repository's folder or give --dir; overlays/NAME, k8s/overlays/NAME or a slipway.yaml make a project"),
-	as(codeError, always[*project.FileError]("correct the file; docs/slipway.yaml.md lists every key")),
-	as(codeUsage, func(e *project.UnknownEnvironmentError) string {
-		if e.Suggestion != "" {
-			return fmt.Sprintf("did you mean %q?", e.Suggestion)
-		}
-		return "environments here: " + strings.Join(e.Known, ", ")
-	}),
-	as(codeError, func(e *noContextError) string {
-		return fmt.Sprintf("write `context:` under environments.%s in slipway.yaml, or give --context; the kubeconfig has: %s", e.Environment, list(e.Known))
-	}),
-	as(codeError, func(e *cluster.UnknownContextError) string {
-		return "contexts there: " + list(e.Known) + "; is KUBECONFIG set? `slipway sandbox status` prints the sandbox's"
-	}),
-	as(codeError, always[*cluster.UnreachableError]("is the cluster up, and the right one? `slipway sandbox up` starts one on this machine")),
-	as(codeError, always[*cluster.UnauthorizedError]("the credentials of this kubeconfig context are no longer good: log in again")),
-	as(codeError, func(e *cluster.PermissionError) string {
-		return "nothing was changed; the ClusterRole edit, bound in the namespace, is enough for what most projects hold"
-	}),
-	as(codeError, always[*cluster.NoNamespaceError]("make it with `kubectl create namespace`, or put a Namespace into the manifests")),
-	as(codeError, always[*cluster.UnknownKindError]("install what defines it, or put its CustomResourceDefinition into the manifests")),
-	is(cluster.ErrLockLost, codeConflict, "somebody else may deploy by now; look with `slipway history ENV`, then deploy again"),
-	as(codeError, always[*cluster.ImmutableError]("nothing was changed; give the object another name, or delete it before the deploy: only a new one can be different there")),
-	as(codeConflict, always[*cluster.LockedError]("wait for it to end, or look at it with `slipway history ENV`")),
-	as(codeConflict, always[*cluster.ConflictError]("if those fields are yours, --force-conflicts takes them over; otherwise leave them out of the manifests")),
-	is(plan.ErrStale, codeConflict, "nothing was changed; look at the new plan and run it again"),
-	as(codeError, always[*deploy.BlockedError]("nothing was changed; `slipway plan ENV` shows every object that the API server would refuse")),
-	as(codeUnhealthy, func(e *deploy.FailedError) string {
+	as("interrupted", codeInterrupted, always[*interruptedError]("the same command again goes on from there; what was changed is in `slipway history ENV`")),
+	is("has changes", errHasChanges, codeHasChanges, ""),
+	is("consent", errConsent, codeUsage, "look at `slipway plan ENV` first, then add --yes"),
+	is("declined", errDeclined, codeError, ""),
+	as("usage", codeUsage, always[*usageError]("`slipway --help` lists the verbs, `slipway VERB --help` its flags")),
+	// Before the rows of what may be behind it, such as an API server that stopped to answer.
+	as("failed", codeUnhealthy, func(e *deploy.FailedError) string {
 		if e.RolledBack != nil {
 			return fmt.Sprintf("%s runs release %d again; the evidence is above, and in the record of release %d", e.Environment, e.RolledBack.RollbackOf, e.Release.Revision)
 		}
+		if none := (*deploy.NoHealthyError)(nil); errors.As(e.RollbackErr, &none) {
+			return "the evidence is above; fix and deploy again"
+		}
 		return "the evidence is above; fix and deploy again, or `slipway rollback " + e.Environment + "`"
 	}),
-	as(codeError, always[*deploy.NoHealthyError]("`slipway history ENV` lists what there is; name a revision to take it as it was")),
-	is(release.ErrNone, codeError, "`slipway deploy ENV` makes the first release; `slipway history ENV` lists them"),
-	is(deploy.ErrDirty, codeError, "commit first: production gets only what a commit describes"),
-	as(codeError, always[*deploy.MutableImageError]("name a version or a digest in the manifests; latest and untagged images never go to production")),
-	as(codeError, func(e *image.NoMatchError) string {
+
+	is("no project", project.ErrNone, codeError, "run it in the repository's folder or give --dir; overlays/NAME, k8s/overlays/NAME or a slipway.yaml make a project"),
+	as("project file", codeError, always[*project.FileError]("correct the file; docs/slipway.yaml.md lists every key")),
+	as("unknown environment", codeUsage, func(e *project.UnknownEnvironmentError) string {
+		if e.Suggestion != "" {
+			return fmt.Sprintf("did you mean %q?", e.Suggestion)
+		}
+		return "environments here: " + list(e.Known)
+	}),
+	is("no git program", git.ErrNoProgram, codeError, "install git; commits and image tags are read through it"),
+	as("git", codeError, always[*git.Error]("git itself says so: `git status` in that folder shows the same")),
+
+	as("kubeconfig", codeError, always[*cluster.KubeconfigError]("give --kubeconfig or set KUBECONFIG; `slipway sandbox up` makes a cluster with one on this machine")),
+	as("no context", codeError, func(e *noContextError) string {
+		return fmt.Sprintf("write `context:` under environments.%s in slipway.yaml, or give --context; the kubeconfig has: %s", e.Environment, list(e.Known))
+	}),
+	as("unknown context", codeError, func(e *cluster.UnknownContextError) string {
+		return "contexts there: " + list(e.Known) + "; is KUBECONFIG set? `slipway sandbox status` prints the sandbox's"
+	}),
+	as("unreachable", codeError, always[*cluster.UnreachableError]("is the cluster up, and the right one? `slipway sandbox up` starts one on this machine")),
+	as("unauthorized", codeError, always[*cluster.UnauthorizedError]("the credentials of this kubeconfig context are no longer good: log in again")),
+	as("permission", codeError, always[*cluster.PermissionError]("the ClusterRole edit, bound in the namespace, is enough for what most projects hold; ask for what is missing, or leave it out of the manifests")),
+	as("no namespace", codeError, func(e *cluster.NoNamespaceError) string {
+		return "make it with `kubectl create namespace " + e.Namespace + "`, or put a Namespace into the manifests"
+	}),
+	as("unknown kind", codeError, always[*cluster.UnknownKindError]("install what defines it, or put its CustomResourceDefinition into the manifests")),
+
+	is("lock lost", cluster.ErrLockLost, codeConflict, "somebody else may deploy by now; look with `slipway history ENV`, then deploy again"),
+	as("immutable", codeError, always[*cluster.ImmutableError]("give the object another name, or delete it before the deploy: only a new one can be different there")),
+	as("locked", codeConflict, always[*cluster.LockedError]("wait for it to end, or look at it with `slipway history ENV`")),
+	is("record changed", cluster.ErrRecordChanged, codeConflict, "somebody else writes this environment's records; look with `slipway history ENV`, then deploy again"),
+	as("conflict", codeConflict, always[*cluster.ConflictError]("if those fields are yours, --force-conflicts takes them over; otherwise leave them out of the manifests")),
+	is("stale", plan.ErrStale, codeConflict, "nothing was changed; look at the new plan and run it again"),
+	as("blocked", codeError, func(e *deploy.BlockedError) string {
+		return "`slipway plan " + e.Environment + "` shows every object that the API server would refuse, and why"
+	}),
+	as("still there", codeError, always[*cluster.StillThereError]("whoever set the finalizers must let go of it; then run the same command again")),
+	as("no healthy release", codeError, always[*deploy.NoHealthyError]("`slipway history ENV` lists what there is; name a revision to take it as it was")),
+	is("no release", release.ErrNone, codeError, "`slipway deploy ENV` makes the first release; `slipway history ENV` lists them"),
+
+	is("dirty", deploy.ErrDirty, codeError, "commit first: production gets only what a commit describes"),
+	is("no commit", deploy.ErrNoCommit, codeError, "make it a Git repository and commit: production gets only what a commit describes"),
+	as("mutable image", codeError, always[*deploy.MutableImageError]("name a version or a digest in the manifests; latest and untagged images never go to production")),
+	as("no match", codeError, func(e *image.NoMatchError) string {
 		return "images in the manifests: " + list(e.Candidates) + "; correct images[].name in slipway.yaml, or the manifests"
 	}),
-	as(codeError, func(e *image.AmbiguousError) string {
-		return "name the images in slipway.yaml so that each fits one image of the manifests"
-	}),
-	as(codeError, always[*image.MissingError]("push it, or let the manifests name no tag, and the image of this commit is built")),
-	as(codeError, func(e *image.UnauthorizedError) string {
-		return "log in with `docker login`, or give the environment's user access"
-	}),
-	as(codeError, always[*image.UnreachableError]("is the registry up, and its name right in the manifests?")),
-	as(codeError, always[*image.TagTakenError]("a tag is never moved: commit, so that the image gets a tag of its own")),
-	is(image.ErrNoTag, codeError, "commit first: images are tagged by the commit they are built from"),
-	is(git.ErrNoProgram, codeError, "install git"),
-	is(render.ErrEmpty, codeError, "an empty folder deletes nothing; `slipway delete ENV` is how an environment is emptied"),
-	as(codeError, always[*render.RefusedError]("keep a copy of what it names in the repository")),
-	as(codeError, always[*render.Error]("nothing was changed; correct the manifests and look with `slipway render ENV`")),
-	is(builder.ErrNoRuntime, codeError, "install runc (Debian: apt-get install runc), or start Docker or a buildkitd"),
-	is(errNoSandbox, codeError, "`make build` makes both; keep them in one folder"),
+	as("ambiguous", codeError, always[*image.AmbiguousError]("name one of them in the manifests, or two images in slipway.yaml, each with enough of its path to tell them apart")),
+	as("missing image", codeError, always[*image.MissingError]("push it, or let the manifests name no tag, and the image of this commit is built")),
+	as("registry unauthorized", codeError, always[*image.UnauthorizedError]("log in with `docker login`, or let whoever you are logged in as read and push there")),
+	as("registry unreachable", codeError, always[*image.UnreachableError]("is the registry up, and its name right in the manifests?")),
+	as("tag taken", codeError, always[*image.TagTakenError]("a tag is never moved: give this content another tag in the manifests, or commit so that it gets one of its own")),
+	is("no tag", image.ErrNoTag, codeError, "commit first: images are tagged by the commit they are built from"),
+
+	as("platform", codeError, always[*builder.PlatformError]("name a base image that exists for this platform, or leave the platform out of images[].platforms")),
+	is("no runtime", builder.ErrNoRuntime, codeError, "install runc (Debian: apt-get install runc), or start Docker or a buildkitd"),
+	as("build", codeError, always[*builder.BuildError]("correct that step; nothing was pushed")),
+	as("no builder", codeError, always[*builder.NoBuilderError]("BUILDKIT_HOST names a BuildKit that runs elsewhere")),
+	as("builder unreachable", codeError, always[*builder.UnreachableError]("start it, or unset what names it: Slipway then looks for Docker, a buildkitd, and last its own engine")),
+
+	is("empty", render.ErrEmpty, codeError, "an empty folder deletes nothing; `slipway delete ENV` is how an environment is emptied"),
+	as("refused", codeError, always[*render.RefusedError]("only what lies in the repository is rendered: keep a copy there of what it names, or of what the chart renders to")),
+	as("renderer broke", codeError, always[*render.PanicError]("that is a fault of Slipway, not of yours: please report it with the manifests")),
+	as("render", codeError, always[*render.Error]("correct the manifests and look with `slipway render ENV`")),
+
+	is("no sandbox", errNoSandbox, codeError, "`make build` makes both; keep them in one folder"),
 }
 
 // explain prints an error with its hint and returns the exit code.
@@ -155,7 +182,7 @@ func explain(w io.Writer, err error) int {
 			fmt.Fprintf(w, "  | %s\n", line)
 		}
 	}
-	fmt.Fprintf(w, "slipway: error: %v\n", err)
+	fmt.Fprintf(w, "slipway: error: %s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "))
 	if hint != "" {
 		fmt.Fprintf(w, "slipway: hint: %s\n", hint)
 	}

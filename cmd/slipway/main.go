@@ -7,7 +7,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -44,12 +43,8 @@ func run(args []string, stdin *os.File, stdout, stderr io.Writer) int {
 	if err != nil && !a.started && !errors.Is(err, errSilent) {
 		err = &usageError{err}
 	}
-	if cause := context.Cause(ctx); ctx.Err() != nil && err != nil {
-		if err.Error() == cause.Error() {
-			err = errInterrupted
-		} else {
-			err = fmt.Errorf("%w: %w", errInterrupted, err)
-		}
+	if ctx.Err() != nil && err != nil {
+		err = &interruptedError{err}
 	}
 	return explain(stderr, err)
 }

@@ -19,6 +19,7 @@ what that went back to. The rollback is a release of its own, planned, watched a
 any other.`,
 	}
 	o := actFlags(cmd)
+	forceFlag(cmd, &o.force)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		revision, err := revisionArg(args)
 		if err != nil {

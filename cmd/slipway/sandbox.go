@@ -232,7 +232,7 @@ func newSandboxStatus(a *app, at func() (sandbox, error)) *cobra.Command {
 // openSandbox finds the instance's folder: $XDG_DATA_HOME/slipway/sandbox/NAME.
 func openSandbox(name string) (sandbox, error) {
 	if name == "" || name != filepath.Base(name) || strings.HasPrefix(name, ".") {
-		return sandbox{}, fmt.Errorf("sandbox name %q: use letters, digits and dashes", name)
+		return sandbox{}, &usageError{fmt.Errorf("sandbox name %q: use letters, digits and dashes", name)}
 	}
 	base := os.Getenv("XDG_DATA_HOME")
 	if base == "" {

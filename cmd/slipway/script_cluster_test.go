@@ -5,17 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
+	"io"
+	"os"
 	"os/exec"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/random"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/rogpeppe/go-internal/testscript"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -25,8 +23,12 @@ import (
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/util/jsonpath"
+
+	"slipway/internal/sandboxtest"
 )
 
 func asExit(err error, to *interface{ ExitCode() int }) bool {
@@ -38,7 +40,32 @@ func asExit(err error, to *interface{ ExitCode() int }) bool {
 	return true
 }
 
-// cmdCluster looks at the cluster, or changes it, behind slipway's back and as the administrator:
+// admin looks at a script's cluster, or changes it, behind slipway's back and as the administrator.
+type admin struct {
+	config *rest.Config
+	prefix string // of the script's namespaces
+}
+
+func adminOf(ts *testscript.TestScript) admin {
+	cfg, err := shared.Admin()
+	ts.Check(err)
+	return admin{cfg, ts.Getenv("PREFIX")}
+}
+
+// behind is the script command cluster as a program, for what a script's DO does.
+func behind() {
+	sandbox := sandboxtest.Sandbox{Kubeconfig: os.Getenv("KUBECONFIG")}
+	cfg, err := sandbox.Admin()
+	if err == nil {
+		err = admin{cfg, os.Getenv("PREFIX")}.do(context.Background(), os.Stdout, os.Args[1:])
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "behind:", err)
+		os.Exit(1)
+	}
+}
+
+// cmdCluster looks at the cluster, or changes it:
 //
 //	cluster get ENV KIND/NAME [JSONPATH]   prints; with ! it must not be there
 //	cluster list ENV KIND                  prints the names
@@ -46,97 +73,217 @@ func asExit(err error, to *interface{ ExitCode() int }) bool {
 //	cluster create ENV KIND/NAME JSON      creates from the rest of the object
 //	cluster delete ENV KIND/NAME
 //	cluster versions ENV                   prints each object's resourceVersion
+//	cluster forbid ENV CEL                 refuses the environment's user what the expression says
+//	cluster allow ENV                      takes that back
 func cmdCluster(ts *testscript.TestScript, neg bool, args []string) {
-	if len(args) == 2 && args[0] == "versions" {
-		printVersions(ts, args[1])
+	err := adminOf(ts).do(context.Background(), ts.Stdout(), args)
+	if neg && len(args) > 0 && args[0] == "get" {
+		if !apierrors.IsNotFound(err) {
+			ts.Fatalf("%s is there (%v)", args[2], err)
+		}
 		return
 	}
-	if len(args) < 3 {
-		ts.Fatalf("usage: cluster get|list|patch|create|delete ENV KIND/NAME …")
+	ts.Check(err)
+}
+
+func (a admin) do(ctx context.Context, w io.Writer, args []string) error {
+	switch {
+	case len(args) == 2 && args[0] == "versions":
+		return a.printVersions(ctx, w, args[1])
+	case len(args) == 3 && args[0] == "forbid":
+		return a.forbid(ctx, args[1], args[2])
+	case len(args) == 2 && args[0] == "allow":
+		return a.allow(ctx, args[1])
+	case len(args) < 3:
+		return errors.New("usage: cluster get|list|patch|create|delete|versions|forbid|allow ENV …")
 	}
 	kind, nameOf, _ := strings.Cut(args[2], "/")
-	r, gvk := resource(ts, args[1], kind)
-	ctx := context.Background()
+	r, gvk, err := a.resource(args[1], kind)
+	if err != nil {
+		return err
+	}
 	switch args[0] {
 	case "get":
 		o, err := r.Get(ctx, nameOf, metav1.GetOptions{})
-		if neg {
-			if !apierrors.IsNotFound(err) {
-				ts.Fatalf("%s is there (%v)", args[2], err)
-			}
-			return
+		if err != nil {
+			return err
 		}
-		ts.Check(err)
 		path := "{}"
 		if len(args) > 3 {
 			path = "{" + args[3] + "}"
 		}
-		fmt.Fprintln(ts.Stdout(), query(ts, o.Object, path))
+		text, err := query(o.Object, path)
+		fmt.Fprintln(w, text)
+		return err
 	case "list":
 		l, err := r.List(ctx, metav1.ListOptions{})
-		ts.Check(err)
-		for _, o := range l.Items {
-			fmt.Fprintln(ts.Stdout(), o.GetName())
+		if err != nil {
+			return err
 		}
+		for _, o := range l.Items {
+			fmt.Fprintln(w, o.GetName())
+		}
+		return nil
 	case "patch":
 		_, err := r.Patch(ctx, nameOf, types.MergePatchType, []byte(args[3]), metav1.PatchOptions{FieldManager: "kubectl-edit"})
-		ts.Check(err)
+		return err
 	case "create":
 		o := &unstructured.Unstructured{Object: map[string]any{}}
-		ts.Check(json.Unmarshal([]byte(args[3]), &o.Object))
+		if err := json.Unmarshal([]byte(args[3]), &o.Object); err != nil {
+			return err
+		}
 		o.SetGroupVersionKind(gvk)
 		o.SetName(nameOf)
 		_, err := r.Create(ctx, o, metav1.CreateOptions{FieldManager: "kubectl-create"})
-		ts.Check(err)
+		return err
 	case "delete":
-		ts.Check(r.Delete(ctx, nameOf, metav1.DeleteOptions{}))
-	default:
-		ts.Fatalf("cluster: unknown verb %s", args[0])
+		return r.Delete(ctx, nameOf, metav1.DeleteOptions{})
 	}
+	return fmt.Errorf("cluster: unknown verb %s", args[0])
 }
 
 // printVersions shows whether anything was written to what a deploy and its record consist of.
-func printVersions(ts *testscript.TestScript, env string) {
+func (a admin) printVersions(ctx context.Context, w io.Writer, env string) error {
 	for _, kind := range []string{"secret", "lease", "configmap", "service", "deployment", "replicaset"} {
-		r, gvk := resource(ts, env, kind)
-		l, err := r.List(context.Background(), metav1.ListOptions{})
-		ts.Check(err)
+		r, gvk, err := a.resource(env, kind)
+		if err != nil {
+			return err
+		}
+		l, err := r.List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
 		for _, o := range l.Items {
-			fmt.Fprintln(ts.Stdout(), gvk.Kind, o.GetName(), o.GetResourceVersion())
+			fmt.Fprintln(w, gvk.Kind, o.GetName(), o.GetResourceVersion())
+		}
+	}
+	return nil
+}
+
+// resource is the client for a kind in an environment's namespace, or cluster-wide.
+func (a admin) resource(env, kind string) (dynamic.ResourceInterface, schema.GroupVersionKind, error) {
+	none := schema.GroupVersionKind{}
+	dc, err := discovery.NewDiscoveryClientForConfig(a.config)
+	if err != nil {
+		return nil, none, err
+	}
+	cached := memory.NewMemCacheClient(dc)
+	mapper := restmapper.NewShortcutExpander(restmapper.NewDeferredDiscoveryRESTMapper(cached), cached, nil)
+	gvk, err := mapper.KindFor(schema.ParseGroupResource(strings.ToLower(kind)).WithVersion(""))
+	if err != nil {
+		return nil, none, err
+	}
+	mapping, err := mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+	if err != nil {
+		return nil, none, err
+	}
+	client, err := dynamic.NewForConfig(a.config)
+	if err != nil {
+		return nil, none, err
+	}
+	if mapping.Scope.Name() == meta.RESTScopeNameNamespace {
+		return client.Resource(mapping.Resource).Namespace(a.prefix + "-" + env), gvk, nil
+	}
+	return client.Resource(mapping.Resource), gvk, nil
+}
+
+// forbid has the API server itself refuse requests of the environment's user, in its namespace: what
+// gets through all the same was written.
+func (a admin) forbid(ctx context.Context, env, cel string) error {
+	namespace := a.prefix + "-" + env
+	cs, err := kubernetes.NewForConfig(a.config)
+	if err != nil {
+		return err
+	}
+	policy := &admissionv1.ValidatingAdmissionPolicy{
+		ObjectMeta: metav1.ObjectMeta{Name: namespace},
+		Spec: admissionv1.ValidatingAdmissionPolicySpec{
+			MatchConstraints: &admissionv1.MatchResources{
+				NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": namespace}},
+				ResourceRules: []admissionv1.NamedRuleWithOperations{{RuleWithOperations: admissionv1.RuleWithOperations{
+					Operations: []admissionv1.OperationType{admissionv1.OperationAll},
+					Rule:       admissionv1.Rule{APIGroups: []string{"*"}, APIVersions: []string{"*"}, Resources: []string{"*"}},
+				}}},
+			},
+			MatchConditions: []admissionv1.MatchCondition{{Name: "user", Expression: fmt.Sprintf("request.userInfo.username == %q", deployerOf(namespace))}},
+			Validations:     []admissionv1.Validation{{Expression: fmt.Sprintf("!(request.name == %q || (%s))", probe, cel), Message: "the script forbids it"}},
+		},
+	}
+	binding := &admissionv1.ValidatingAdmissionPolicyBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: namespace},
+		Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
+			PolicyName: namespace, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny},
+		},
+	}
+	if _, err := cs.AdmissionregistrationV1().ValidatingAdmissionPolicies().Create(ctx, policy, metav1.CreateOptions{}); err != nil {
+		return err
+	}
+	if _, err := cs.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings().Create(ctx, binding, metav1.CreateOptions{}); err != nil {
+		return err
+	}
+	return a.untilForbidden(ctx, namespace, true)
+}
+
+func (a admin) allow(ctx context.Context, env string) error {
+	cs, err := kubernetes.NewForConfig(a.config)
+	if err != nil {
+		return err
+	}
+	namespace := a.prefix + "-" + env
+	if err := cs.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings().Delete(ctx, namespace, metav1.DeleteOptions{}); err != nil {
+		return err
+	}
+	if err := cs.AdmissionregistrationV1().ValidatingAdmissionPolicies().Delete(ctx, namespace, metav1.DeleteOptions{}); err != nil {
+		return err
+	}
+	return a.untilForbidden(ctx, namespace, false)
+}
+
+// probe is the name of an object that every policy of forbid refuses, so as to see it in force.
+const probe = "is-it-forbidden"
+
+func deployerOf(namespace string) string { return "system:serviceaccount:" + namespace + ":deployer" }
+
+// untilForbidden waits until the API server has taken note of a policy, or of its end.
+func (a admin) untilForbidden(ctx context.Context, namespace string, want bool) error {
+	cfg := rest.CopyConfig(a.config)
+	cfg.Impersonate.UserName = deployerOf(namespace)
+	cs, err := kubernetes.NewForConfig(cfg)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		_, err := cs.CoreV1().ConfigMaps(namespace).Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: probe}}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		if apierrors.IsForbidden(err) == want || err != nil && !apierrors.IsForbidden(err) {
+			if apierrors.IsForbidden(err) {
+				return nil
+			}
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
 		}
 	}
 }
 
-// resource is the client for a kind in an environment's namespace, or cluster-wide.
-func resource(ts *testscript.TestScript, env, kind string) (dynamic.ResourceInterface, schema.GroupVersionKind) {
-	cfg, err := shared.Admin()
-	ts.Check(err)
-	dc, err := discovery.NewDiscoveryClientForConfig(cfg)
-	ts.Check(err)
-	mapper := restmapper.NewShortcutExpander(restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(dc)), memory.NewMemCacheClient(dc), nil)
-	gvk, err := mapper.KindFor(schema.ParseGroupResource(strings.ToLower(kind)).WithVersion(""))
-	ts.Check(err)
-	mapping, err := mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
-	ts.Check(err)
-	client, err := dynamic.NewForConfig(cfg)
-	ts.Check(err)
-	if mapping.Scope.Name() == meta.RESTScopeNameNamespace {
-		return client.Resource(mapping.Resource).Namespace(ts.Getenv("PREFIX") + "-" + env), gvk
-	}
-	return client.Resource(mapping.Resource), gvk
-}
-
-func query(ts *testscript.TestScript, v any, path string) string {
+func query(v any, path string) (string, error) {
 	if path == "{}" {
 		b, err := json.Marshal(v)
-		ts.Check(err)
-		return string(b)
+		return string(b), err
 	}
 	p := jsonpath.New("query").AllowMissingKeys(true)
-	ts.Check(p.Parse(path))
+	if err := p.Parse(path); err != nil {
+		return "", err
+	}
 	var b strings.Builder
-	ts.Check(p.Execute(&b, v))
-	return b.String()
+	err := p.Execute(&b, v)
+	return b.String(), err
 }
 
 // cmdUntil repeats a look until it shows a text:
@@ -154,7 +301,8 @@ func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if args[1] == "get" {
 		kind, nameOf, _ := strings.Cut(args[3], "/")
-		r, _ := resource(ts, args[2], kind)
+		r, _, err := adminOf(ts).resource(args[2], kind)
+		ts.Check(err)
 		look = func() string { return lookAt(ts, r, nameOf, args[4]) }
 		pause = 50 * time.Millisecond
 	}
@@ -185,64 +333,9 @@ func lookAt(ts *testscript.TestScript, r dynamic.ResourceInterface, nameOf, path
 	}
 	var b strings.Builder
 	for _, o := range objects {
-		fmt.Fprintln(&b, query(ts, o.Object, "{"+path+"}"))
+		text, err := query(o.Object, "{"+path+"}")
+		ts.Check(err)
+		fmt.Fprintln(&b, text)
 	}
 	return b.String()
-}
-
-// cmdRegistry looks into the registry, or pushes a small image that nobody built:
-//
-//	registry push REPOSITORY:TAG [LABEL=VALUE…]
-//	registry tags REPOSITORY
-//	registry labels REPOSITORY               prints "TAG LABEL=VALUE" lines
-func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: registry push|tags|labels …")
-	}
-	at := shared.Registry + "/" + args[1]
-	switch args[0] {
-	case "push":
-		img, err := random.Image(64, 1)
-		ts.Check(err)
-		cfg, err := img.ConfigFile()
-		ts.Check(err)
-		cfg = cfg.DeepCopy()
-		cfg.OS, cfg.Architecture = "linux", "amd64"
-		cfg.Config.Labels = map[string]string{}
-		for _, l := range args[2:] {
-			k, v, _ := strings.Cut(l, "=")
-			cfg.Config.Labels[k] = v
-		}
-		img, err = mutate.ConfigFile(img, cfg)
-		ts.Check(err)
-		ref, err := name.ParseReference(at, name.Insecure)
-		ts.Check(err)
-		ts.Check(remote.Write(ref, img))
-	case "tags":
-		repo, err := name.NewRepository(at, name.Insecure)
-		ts.Check(err)
-		tags, err := remote.List(repo)
-		ts.Check(err)
-		fmt.Fprintln(ts.Stdout(), strings.Join(tags, "\n"))
-	case "labels":
-		repo, err := name.NewRepository(at, name.Insecure)
-		ts.Check(err)
-		tags, err := remote.List(repo)
-		ts.Check(err)
-		for _, tag := range tags {
-			printLabels(ts, repo.Tag(tag))
-		}
-	default:
-		ts.Fatalf("registry: unknown verb %s", args[0])
-	}
-}
-
-func printLabels(ts *testscript.TestScript, tag name.Tag) {
-	img, err := remote.Image(tag)
-	ts.Check(err)
-	cfg, err := img.ConfigFile()
-	ts.Check(err)
-	for _, k := range slices.Sorted(maps.Keys(cfg.Config.Labels)) {
-		fmt.Fprintf(ts.Stdout(), "%s %s=%s\n", tag.TagStr(), k, cfg.Config.Labels[k])
-	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -19,12 +18,15 @@ import (
 // starts it once more.
 func TestMain(m *testing.M) {
 	testscript.Main(suite{m}, map[string]func(){
-		"slipway": func() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
+		"slipway": watched, "behind": behind,
 	})
 }
 
-// shared is the sandbox of the whole run.
-var shared *sandboxtest.Sandbox
+// shared is the sandbox of the whole run, cache the folder of its embedded builder.
+var (
+	shared *sandboxtest.Sandbox
+	cache  string
+)
 
 type suite struct{ m *testing.M }
 
@@ -37,10 +39,19 @@ func (s suite) Run() int {
 		return 1
 	}
 	defer shared.Stop()
+	dir, err := os.MkdirTemp("", "slipway-scripts-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	cache = filepath.Join(dir, "cache")
+	os.Setenv(heardFile, filepath.Join(dir, "heard"))
 	return s.m.Run()
 }
 
 func TestScripts(t *testing.T) {
+	t.Cleanup(func() { checkHeard(t) })
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		Setup:               setup,
@@ -63,10 +74,6 @@ func setup(env *testscript.Env) error {
 	if err := shared.Project(context.Background(), prefix, kubeconfig, "dev", "staging", "prod"); err != nil {
 		return err
 	}
-	cache, err := filepath.Abs(filepath.Join(os.TempDir(), fmt.Sprintf("slipway-test-cache-%d", os.Getpid())))
-	if err != nil {
-		return err
-	}
 	// After testscript's own folder: scripts run the slipway under test, not one that was built
 	// before. Before the machine's: its kubectl may be another one.
 	own, machine, _ := strings.Cut(env.Getenv("PATH"), string(filepath.ListSeparator))
@@ -77,6 +84,8 @@ func setup(env *testscript.Env) error {
 	env.Setenv("GITSERVER", strings.TrimPrefix(shared.GitServer, "http://"))
 	env.Setenv("HOME", env.WorkDir)
 	env.Setenv("XDG_CACHE_HOME", cache)
+	env.Setenv(heardFile, os.Getenv(heardFile))
+	env.Setenv(heardScript, strings.TrimPrefix(filepath.Base(env.WorkDir), "script-"))
 	for _, who := range []string{"AUTHOR", "COMMITTER"} {
 		env.Setenv("GIT_"+who+"_NAME", "Ada")
 		env.Setenv("GIT_"+who+"_EMAIL", "ada@example.com")
@@ -136,7 +145,7 @@ func cmdCommit(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("SHORT", head[:7])
 }
 
-// cmdEdit replaces a text that must be there: edit FILE OLD NEW. "\n" in NEW is a line break.
+// cmdEdit replaces a text that must be there: edit FILE OLD NEW. "\n" is a line break.
 func cmdEdit(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
 		ts.Fatalf("usage: edit FILE OLD NEW")
@@ -144,10 +153,11 @@ func cmdEdit(ts *testscript.TestScript, neg bool, args []string) {
 	path := ts.MkAbs(args[0])
 	b, err := os.ReadFile(path)
 	ts.Check(err)
-	if !strings.Contains(string(b), args[1]) {
-		ts.Fatalf("%s does not contain %q", args[0], args[1])
+	before, after := strings.ReplaceAll(args[1], `\n`, "\n"), strings.ReplaceAll(args[2], `\n`, "\n")
+	if !strings.Contains(string(b), before) {
+		ts.Fatalf("%s does not contain %q", args[0], before)
 	}
-	text := strings.ReplaceAll(string(b), args[1], strings.ReplaceAll(args[2], `\n`, "\n"))
+	text := strings.ReplaceAll(string(b), before, after)
 	ts.Check(os.WriteFile(path, []byte(text), 0o644))
 }
 
@@ -188,28 +198,3 @@ var sourceDir = func() string {
 	}
 	return dir
 }()
-
-// Every row of the table of errors must have a script that shows its hint.
-func TestEveryHintHasAScript(t *testing.T) {
-	paths, err := filepath.Glob("testdata/script/*.txtar")
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("no scripts found: %v", err)
-	}
-	var codes []string
-	for _, p := range paths {
-		b, err := os.ReadFile(p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for line := range strings.Lines(string(b)) {
-			if f := strings.Fields(line); len(f) > 2 && f[0] == "code" {
-				codes = append(codes, f[1])
-			}
-		}
-	}
-	for _, want := range []int{codeError, codeUsage, codeHasChanges, codeUnhealthy, codeConflict} {
-		if !slices.Contains(codes, fmt.Sprint(want)) {
-			t.Errorf("no script expects exit code %d", want)
-		}
-	}
-}

@@ -1,6 +1,7 @@
 package builder
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -93,13 +94,7 @@ func lineOf(err error) int {
 }
 
 // message drops what gRPC and the solver put in front of each error.
-func message(err error) string {
-	msg := err.Error()
-	for {
-		next := strings.TrimPrefix(strings.TrimPrefix(msg, "failed to solve: "), "rpc error: code = Unknown desc = ")
-		if next == msg {
-			return msg
-		}
-		msg = next
-	}
-}
+func message(err error) string { return internals.ReplaceAllString(err.Error(), "") }
+
+// internals are what BuildKit puts before the cause.
+var internals = regexp.MustCompile(`^(failed to solve: |rpc error: code = \w+ desc = |failed to compute cache key: |failed to calculate checksum of ref \S+: )+`)

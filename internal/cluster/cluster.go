@@ -155,7 +155,7 @@ func load(kubeconfig string) (*clientapi.Config, error) {
 	rules.ExplicitPath = kubeconfig
 	raw, err := rules.Load()
 	if err != nil {
-		return nil, fmt.Errorf("read kubeconfig: %w", err)
+		return nil, &KubeconfigError{Err: err}
 	}
 	return raw, nil
 }

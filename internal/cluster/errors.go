@@ -14,6 +14,13 @@ import (
 	"slipway/internal/object"
 )
 
+// KubeconfigError says that there is no kubeconfig that could be read.
+type KubeconfigError struct{ Err error }
+
+func (e *KubeconfigError) Error() string { return "read kubeconfig: " + e.Err.Error() }
+
+func (e *KubeconfigError) Unwrap() error { return e.Err }
+
 // UnknownContextError says that the kubeconfig has no such context.
 type UnknownContextError struct {
 	Context string
@@ -21,10 +28,7 @@ type UnknownContextError struct {
 }
 
 func (e *UnknownContextError) Error() string {
-	if len(e.Known) == 0 {
-		return fmt.Sprintf("the kubeconfig has no context %q: it has none at all", e.Context)
-	}
-	return fmt.Sprintf("the kubeconfig has no context %q, only %s", e.Context, strings.Join(e.Known, ", "))
+	return fmt.Sprintf("the kubeconfig has no context %q", e.Context)
 }
 
 // UnreachableError says that no API server answered.
@@ -106,7 +110,7 @@ func (e *UnknownKindError) Error() string {
 	if e.Err != nil {
 		return fmt.Sprintf("%sthe API of %s %s does not answer: %v", at, e.APIVersion, e.Kind, e.Err)
 	}
-	return fmt.Sprintf("%sthe cluster does not know %s %s (is its CustomResourceDefinition installed?)", at, e.APIVersion, e.Kind)
+	return fmt.Sprintf("%sthe cluster does not know %s %s", at, e.APIVersion, e.Kind)
 }
 
 func (e *UnknownKindError) Unwrap() error { return e.Err }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -47,7 +48,7 @@ type Holder struct {
 // String prints "ada on laptop (process 123), deploy sha-3f9c2e1".
 func (h Holder) String() string {
 	s := h.Who
-	if h.Host != "" {
+	if h.Host != "" && !strings.HasSuffix(h.Who, "@"+h.Host) {
 		s += " on " + h.Host
 	}
 	if h.PID != 0 {

@@ -25,7 +25,7 @@ import (
 )
 
 // ErrRecordChanged says that somebody else wrote a record since it was read, or made it first.
-var ErrRecordChanged = errors.New("the record was written by somebody else meanwhile")
+var ErrRecordChanged = errors.New("somebody else wrote it meanwhile")
 
 const (
 	recordType = "slipway.dev/release"

@@ -40,8 +40,17 @@ func (t Target) act(ctx context.Context, p Proposal, o Options, rel *release.Rel
 	if err := t.watch(ctx, p, o); err != nil {
 		return err
 	}
-	return t.prune(ctx, deletes, p, o, rel)
+	if err := t.prune(ctx, deletes, p, o, rel); err != nil {
+		return &leftoverError{err}
+	}
+	return nil
 }
+
+// leftoverError says that all that is wanted is healthy, and that something old is still there.
+type leftoverError struct{ err error }
+
+func (e *leftoverError) Error() string { return e.err.Error() }
+func (e *leftoverError) Unwrap() error { return e.err }
 
 func (t Target) applyOne(ctx context.Context, c plan.Change, p Proposal) (object.Object, error) {
 	obj, ok := p.objects.Get(c.Ref)
@@ -103,5 +112,8 @@ func (t Target) prune(ctx context.Context, deletes []plan.Change, p Proposal, o 
 		gone = append(gone, c.Ref)
 		rel.Applied = append(rel.Applied, c.Ref)
 	}
-	return t.Cluster.WaitGone(ctx, gone, o.Timeout)
+	if err := t.Cluster.WaitGone(ctx, gone, o.Timeout); err != nil {
+		return fmt.Errorf("wait until what was deleted is gone: %w", err)
+	}
+	return nil
 }

@@ -43,7 +43,7 @@ func (e *FailedError) Error() string {
 	case e.RolledBack != nil:
 		s += fmt.Sprintf("; %s is back on release %d", e.Environment, e.RolledBack.RollbackOf)
 	case e.RollbackErr != nil:
-		s += fmt.Sprintf("; going back: %v", e.RollbackErr)
+		s += fmt.Sprintf("; not rolled back: %v", e.RollbackErr)
 	}
 	return s
 }
@@ -81,7 +81,9 @@ func Apply(ctx context.Context, t Target, p Proposal, o Options) (release.Releas
 		return release.Release{}, err
 	}
 	lock, err := t.Records().Lock(ctx, cluster.Holder{Who: o.Who, Doing: "deploy " + p.Prepared.Tag})
-	if err != nil {
+	if locked := (*cluster.LockedError)(nil); errors.As(err, &locked) {
+		return release.Release{}, fmt.Errorf("%s is %w", t.Environment.Name, err)
+	} else if err != nil {
 		return release.Release{}, err
 	}
 	if lock.TookOver != nil {
@@ -115,8 +117,10 @@ func (t Target) applyLocked(ctx context.Context, p Proposal, founded bool, o Opt
 		return release.Release{}, err
 	}
 	rel, err := t.carryOut(ctx, p, o)
-	var sick *cluster.NotHealthyError
-	if touched := errors.As(err, &sick) || len(rel.Applied) > 0; err == nil || ctx.Err() != nil || !touched {
+	if !broken(rel, err) {
+		if err != nil && rel.Status != release.Pending {
+			err = fmt.Errorf("release %d of %s: %w", rel.Revision, t.Environment.Name, err)
+		}
 		return rel, err
 	}
 	bad := &FailedError{Environment: t.Environment.Name, Release: rel, Cause: err}
@@ -124,6 +128,19 @@ func (t Target) applyLocked(ctx context.Context, p Proposal, founded bool, o Opt
 		bad.RolledBack, bad.RollbackErr = t.goBack(ctx, p.force, o)
 	}
 	return rel, bad
+}
+
+// broken says that a release left the environment worse than it may have been: objects were changed,
+// and the new state is not healthy. An interrupt is no verdict, nor are old objects that do not go.
+func broken(rel release.Release, err error) bool {
+	var (
+		sick *cluster.NotHealthyError
+		left *leftoverError
+	)
+	if rel.Status != release.Failed || errors.As(err, &left) {
+		return false
+	}
+	return errors.As(err, &sick) || len(rel.Applied) > 0
 }
 
 // admit refuses before anything is written.
@@ -159,12 +176,12 @@ func (t Target) goBack(ctx context.Context, force bool, o Options) (*release.Rel
 func (t Target) carryOut(ctx context.Context, p Proposal, o Options) (release.Release, error) {
 	rel, err := t.Records().Begin(ctx, t.intent(p, o))
 	if err != nil {
-		return rel, fmt.Errorf("record the release of %s: %w", t.Environment.Name, err)
+		return rel, fmt.Errorf("record a release of %s: %w", t.Environment.Name, err)
 	}
 	t.say(Record, nil, "recorded as release %d", rel.Revision)
 	err = t.act(ctx, p, o, &rel)
-	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
-		err = fmt.Errorf("%w: %w", cause, err) // the lock was lost, rather than "context canceled"
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = cause // the lock was lost, rather than "context canceled"
 	}
 	rel.Status, rel.Failure = outcome(ctx, p, err)
 	rel.Kept = kept(p.Plan)
@@ -180,7 +197,7 @@ func (t Target) carryOut(ctx context.Context, p Proposal, o Options) (release.Re
 	defer cancel()
 	finished, ferr := t.Records().Finish(end, rel)
 	if ferr != nil {
-		return rel, errors.Join(err, fmt.Errorf("record the outcome of release %d of %s: %w", rel.Revision, t.Environment.Name, ferr))
+		return rel, errors.Join(err, fmt.Errorf("record the outcome: %w", ferr))
 	}
 	return finished, err
 }

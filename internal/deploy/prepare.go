@@ -16,6 +16,9 @@ import (
 // ErrDirty refuses what no commit describes.
 var ErrDirty = errors.New("the working tree has changes that are not committed")
 
+// ErrNoCommit refuses what has no commit at all.
+var ErrNoCommit = errors.New("no commit names this state of the source")
+
 // MutableImageError refuses images whose content may change under their name.
 type MutableImageError struct {
 	Environment string
@@ -55,8 +58,8 @@ type PrepareOptions struct {
 // Prepare renders the environment, finds or builds its images, and puts their digests in. It asks
 // registries, but no cluster.
 func Prepare(ctx context.Context, t Target, o PrepareOptions) (Prepared, error) {
-	if t.Environment.Class == project.Production && t.Source.Dirty && o.Build {
-		return Prepared{}, fmt.Errorf("prepare %s: %w", t.Environment.Name, ErrDirty)
+	if err := t.committed(); err != nil {
+		return Prepared{}, fmt.Errorf("prepare %s: %w", t.Environment.Name, err)
 	}
 	set, err := t.render(ctx, t.Environment)
 	if err != nil {
@@ -73,6 +76,19 @@ func Prepare(ctx context.Context, t Target, o PrepareOptions) (Prepared, error) 
 		return Prepared{}, &MutableImageError{Environment: t.Environment.Name, Uses: uses}
 	}
 	return Prepared{Set: set, Images: pins, Commit: t.Source.Commit, Tag: t.Source.Tag, Dirty: t.Source.Dirty}, nil
+}
+
+// committed refuses for production what nobody could look up later.
+func (t Target) committed() error {
+	switch {
+	case t.Environment.Class != project.Production:
+		return nil
+	case t.Source.Commit == "":
+		return ErrNoCommit
+	case t.Source.Dirty:
+		return ErrDirty
+	}
+	return nil
 }
 
 func (t Target) render(ctx context.Context, env project.Environment) (object.Set, error) {

@@ -132,7 +132,7 @@ func (s store) build(ctx context.Context, src project.Source, img project.Image,
 	o.notify("building %s:%s with %s", p.Repository, p.Tag, b.Describe())
 	res, err := b.Build(ctx, req)
 	if err = errors.Join(err, b.Close()); err != nil {
-		return p, err
+		return p, within(src.Project.Dir, err)
 	}
 	p.Digest = res.Digest
 	if !res.Tagged {
@@ -142,6 +142,17 @@ func (s store) build(ctx context.Context, src project.Source, img project.Image,
 	}
 	o.notify("built %s", p.Reference())
 	return p, nil
+}
+
+// within names the Dockerfile of a failed build as the project does.
+func within(dir string, err error) error {
+	var failed *builder.BuildError
+	if errors.As(err, &failed) {
+		if rel, relErr := filepath.Rel(dir, failed.File); relErr == nil && filepath.IsLocal(rel) {
+			failed.File = filepath.ToSlash(rel)
+		}
+	}
+	return err
 }
 
 func request(src project.Source, img project.Image, p Pin, o Options) (builder.Request, error) {

@@ -22,6 +22,10 @@ type UnauthorizedError struct {
 }
 
 func (e *UnauthorizedError) Error() string {
+	var answer *transport.Error
+	if errors.As(e.Err, &answer) && len(answer.Errors) == 0 {
+		return fmt.Sprintf("registry %s refuses access to %s: %d %s", e.Registry, e.Repository, answer.StatusCode, http.StatusText(answer.StatusCode))
+	}
 	return fmt.Sprintf("registry %s refuses access to %s: %v", e.Registry, e.Repository, e.Err)
 }
 

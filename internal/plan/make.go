@@ -13,7 +13,7 @@ import (
 )
 
 // ErrStale says that a plan no longer is what would be done.
-var ErrStale = errors.New("the plan is stale: what would be done has changed since it was made")
+var ErrStale = errors.New("the plan is stale")
 
 // Input is everything that a plan follows from.
 type Input struct {

@@ -40,11 +40,7 @@ type UnknownEnvironmentError struct {
 }
 
 func (e *UnknownEnvironmentError) Error() string {
-	msg := fmt.Sprintf("unknown environment %q", e.Name)
-	if e.Suggestion != "" {
-		return msg + fmt.Sprintf(" (did you mean %q?)", e.Suggestion)
-	}
-	return msg + " (known: " + strings.Join(e.Known, ", ") + ")"
+	return fmt.Sprintf("unknown environment %q", e.Name)
 }
 
 // Environment is the environment of that name, or an *UnknownEnvironmentError.

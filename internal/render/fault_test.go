@@ -19,7 +19,7 @@ func TestRenderErrors(t *testing.T) {
 	for i := 1; i < 12; i++ {
 		bomb += fmt.Sprintf("a%d: &a%d [%s]\n", i, i, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d,", i-1), 10), ","))
 	}
-	remoteWhy := "nothing is fetched while rendering: keep a copy in the repository"
+	remoteWhy := "nothing is fetched while rendering"
 	for name, c := range map[string]struct {
 		files map[string]string
 		want  string

@@ -210,7 +210,7 @@ func (g *guard) path(field string, n *yaml.Node, p string) error {
 		return nil
 	}
 	if remote(p) {
-		return &RefusedError{Origin: g.at(n), What: field + ": " + p, Why: "nothing is fetched while rendering: keep a copy in the repository"}
+		return &RefusedError{Origin: g.at(n), What: field + ": " + p, Why: "nothing is fetched while rendering"}
 	}
 	rel, err := g.within(field, n, p)
 	if err != nil {
@@ -302,7 +302,7 @@ func (g *guard) plugins(at *yaml.Node, text []byte) error {
 			if at == nil {
 				at = found
 			}
-			return &RefusedError{Origin: g.at(at), What: found.Value, Why: "nothing is fetched while rendering: keep a copy in the repository"}
+			return &RefusedError{Origin: g.at(at), What: found.Value, Why: "nothing is fetched while rendering"}
 		}
 	}
 }

@@ -231,8 +231,10 @@ func (b *build) touchesAnnotations() bool {
 	return false
 }
 
-// firstTry is what Kustomize says about having taken a folder for a file at first.
+// firstTry is what Kustomize says about having taken a folder for a file at first, secondTry about
+// having taken a file for a folder when it was no good as a file.
 var (
+	secondTry    = regexp.MustCompile(`accumulation err='(.*)': must build at directory: '[^']*': file is not directory`)
 	firstTry     = regexp.MustCompile(`accumulation err='accumulating resources from '[^']*': '[^']*' must resolve to a file': `)
 	unknownField = regexp.MustCompile(`unknown field "([^"]+)"`)
 )
@@ -261,6 +263,7 @@ func (b *build) explain(err error) error {
 		}
 	}
 	msg = firstTry.ReplaceAllString(msg, "")
+	msg = secondTry.ReplaceAllString(msg, "$1")
 	msg = strings.ReplaceAll(msg, b.tree.dir+"/", "")
 	return &libraryError{msg: strings.TrimSpace(msg), err: err}
 }

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// cmdRegistry looks into the registry, or pushes a small image that nobody built:
+//
+//	registry push REPOSITORY:TAG [LABEL=VALUE…]
+//	registry tags REPOSITORY
+//	registry labels REPOSITORY               prints "TAG LABEL=VALUE" lines
+//	registry digest REPOSITORY:TAG VARIABLE
+func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: registry push|tags|labels|digest …")
+	}
+	at := shared.Registry + "/" + args[1]
+	switch args[0] {
+	case "push":
+		img, err := random.Image(64, 1)
+		ts.Check(err)
+		cfg, err := img.ConfigFile()
+		ts.Check(err)
+		cfg = cfg.DeepCopy()
+		cfg.OS, cfg.Architecture = "linux", "amd64"
+		cfg.Config.Labels = map[string]string{}
+		for _, l := range args[2:] {
+			k, v, _ := strings.Cut(l, "=")
+			cfg.Config.Labels[k] = v
+		}
+		img, err = mutate.ConfigFile(img, cfg)
+		ts.Check(err)
+		ref, err := name.ParseReference(at, name.Insecure)
+		ts.Check(err)
+		ts.Check(remote.Write(ref, img))
+	case "tags":
+		repo, err := name.NewRepository(at, name.Insecure)
+		ts.Check(err)
+		tags, err := remote.List(repo)
+		ts.Check(err)
+		fmt.Fprintln(ts.Stdout(), strings.Join(tags, "\n"))
+	case "labels":
+		repo, err := name.NewRepository(at, name.Insecure)
+		ts.Check(err)
+		tags, err := remote.List(repo)
+		ts.Check(err)
+		for _, tag := range tags {
+			printLabels(ts, repo.Tag(tag))
+		}
+	case "digest":
+		ref, err := name.ParseReference(at, name.Insecure)
+		ts.Check(err)
+		desc, err := remote.Head(ref)
+		ts.Check(err)
+		ts.Setenv(args[2], desc.Digest.String())
+	default:
+		ts.Fatalf("registry: unknown verb %s", args[0])
+	}
+}
+
+func printLabels(ts *testscript.TestScript, tag name.Tag) {
+	img, err := remote.Image(tag)
+	ts.Check(err)
+	cfg, err := img.ConfigFile()
+	ts.Check(err)
+	for _, k := range slices.Sorted(maps.Keys(cfg.Config.Labels)) {
+		fmt.Fprintf(ts.Stdout(), "%s %s=%s\n", tag.TagStr(), k, cfg.Config.Labels[k])
+	}
+}
