@@ -43,7 +43,7 @@ func runHistory(ctx context.Context, a *app, name string, revision int, out form
 		return err
 	}
 	if len(history) == 0 {
-		return fmt.Errorf("history of %s: %w", name, release.ErrNone)
+		return fmt.Errorf("%s has no history yet: %w", name, release.ErrNone)
 	}
 	if out == asJSON {
 		for _, rel := range history {

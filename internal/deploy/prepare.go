@@ -58,7 +58,7 @@ type PrepareOptions struct {
 // Prepare renders the environment, finds or builds its images, and puts their digests in. It asks
 // registries, but no cluster.
 func Prepare(ctx context.Context, t Target, o PrepareOptions) (Prepared, error) {
-	if err := t.committed(); err != nil {
+	if err := t.committed(); err != nil && o.Build {
 		return Prepared{}, fmt.Errorf("prepare %s: %w", t.Environment.Name, err)
 	}
 	set, err := t.render(ctx, t.Environment)
