@@ -207,7 +207,7 @@ func secretText(o Object) error {
 			switch values[k].(type) {
 			case nil, string:
 			default:
-				return fmt.Errorf("Secret %s: %s.%s must be a string: write it in quotes", o.Ref().Name, field, k)
+				return fmt.Errorf("%s: %s.%s must be a string: write it in quotes", "Secret "+o.Ref().Name, field, k)
 			}
 		}
 	}
