@@ -115,49 +115,6 @@ func (e *UnknownKindError) Error() string {
 
 func (e *UnknownKindError) Unwrap() error { return e.Err }
 
-// InvalidError is the server's refusal of what an object says, without its dumps of whole objects.
-type InvalidError struct {
-	Ref object.Ref
-	// Faults are what is wrong, "spec.template: field is immutable".
-	Faults []string
-	Err    error
-}
-
-func (e *InvalidError) Error() string {
-	return fmt.Sprintf("%s: %s", e.Ref, strings.Join(e.Faults, "; "))
-}
-
-func (e *InvalidError) Unwrap() error { return e.Err }
-
-// fixed says that the object as it is cannot become what was asked for.
-func (e *InvalidError) fixed() bool { return strings.Contains(strings.Join(e.Faults, ""), "immutable") }
-
-// longestFault is where a fault becomes a dump: its last part then says what is wrong.
-const longestFault = 200
-
-// invalid reads the causes of a refusal; nil where it has none.
-func invalid(ref object.Ref, err error) *InvalidError {
-	status, ok := errors.AsType[*apierrors.StatusError](err)
-	if !ok || !apierrors.IsInvalid(err) || status.ErrStatus.Details == nil {
-		return nil
-	}
-	e := &InvalidError{Ref: ref, Err: err}
-	for _, c := range status.ErrStatus.Details.Causes {
-		message := c.Message
-		if i := strings.LastIndex(message, ": "); len(message) > longestFault && i > 0 {
-			message = message[i+len(": "):]
-		}
-		if c.Field != "" && c.Field != "[]" {
-			message = c.Field + ": " + message
-		}
-		e.Faults = append(e.Faults, message)
-	}
-	if e.Faults == nil {
-		return nil
-	}
-	return e
-}
-
 // NoNamespaceError says that a namespace is not there.
 type NoNamespaceError struct {
 	Context, Namespace string
@@ -179,10 +136,6 @@ func (c *Cluster) fact(ctx context.Context, ref object.Ref, err error) error {
 		return &UnauthorizedError{Context: c.context, Server: c.server, User: c.user, Err: err}
 	case namespaceMissing(err):
 		return &NoNamespaceError{Context: c.context, Namespace: ref.Namespace}
-	case apierrors.IsInvalid(err):
-		if e := invalid(ref, err); e != nil {
-			return e
-		}
 	case !served && noAnswer(err):
 		return &UnreachableError{Context: c.context, Server: c.server, Err: err}
 	}

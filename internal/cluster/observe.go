@@ -91,7 +91,7 @@ func (s *survey) ask(ctx context.Context, o *plan.Observed) {
 			o.Err = s.same(ctx, o)
 			return
 		}
-		if e := invalid(o.Ref, o.Err); e != nil && e.fixed() && o.Ref.Group == "batch" && o.Ref.Kind == "Job" {
+		if _, fixed := errors.AsType[*ImmutableError](immutable(o.Ref, o.Err)); fixed && o.Ref.Group == "batch" && o.Ref.Kind == "Job" {
 			o.Merged, o.Fixed = wire(o.Desired), true
 			o.Err = s.c.tryCreate(ctx, o.Desired)
 			return
