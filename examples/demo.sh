@@ -6,7 +6,8 @@ set -euo pipefail
 examples=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d "${TMPDIR:-/tmp}/slipway-demo-XXXXXX")
 export PATH="$(dirname "$examples")/bin:$PATH"
-export XDG_DATA_HOME=$work/data XDG_CACHE_HOME=$work/cache
+GOCACHE=$(go env GOCACHE) # before the next line moves it: the standard library is compiled already
+export GOCACHE XDG_DATA_HOME=$work/data XDG_CACHE_HOME=$work/cache
 export GIT_AUTHOR_NAME=Ada GIT_AUTHOR_EMAIL=ada@example.com GIT_COMMITTER_NAME=Ada GIT_COMMITTER_EMAIL=ada@example.com
 started=$SECONDS
 
