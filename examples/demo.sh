@@ -60,6 +60,7 @@ run 0 'git commit -qam "read the database address from the environment" && git l
 run 5 'slipway deploy prod --yes'
 
 say "Production is back where it was, and the record says why."
+run 0 'slipway status'
 run 0 'slipway history prod'
 
 say "The fix, and then a change of mind: a rollback is a release like any other."
