@@ -157,16 +157,16 @@ func Nothing() Prepared { return Prepared{Delete: true} }
 
 // pins finds or makes the content of each of the project's images.
 func (t Target) pins(ctx context.Context, set object.Set, o PrepareOptions) ([]image.Pin, error) {
-	matches, err := image.Match(t.Source.Project.Images, set)
-	if err != nil {
-		return nil, fmt.Errorf("images of %s: %w", t.Environment.Name, err)
-	}
-	if len(matches) == 0 {
+	if len(t.Source.Project.Images) == 0 {
 		return nil, nil
 	}
 	others, err := t.others(ctx)
 	if err != nil {
 		return nil, err
+	}
+	matches, err := image.Match(here(t.Source.Project.Images, set, others), set)
+	if err != nil {
+		return nil, fmt.Errorf("images of %s: %w", t.Environment.Name, err)
 	}
 	var pins []image.Pin
 	for _, m := range matches {
@@ -202,6 +202,34 @@ func (t Target) others(ctx context.Context) ([]other, error) {
 		others = append(others, other{env, result.Set})
 	}
 	return others, nil
+}
+
+// here are the project's images without those of other environments alone, whose containers this one
+// has not. A container that is there with another image is what an override that matches nothing
+// leaves behind, and stays a fault.
+func here(images []project.Image, set object.Set, others []other) []project.Image {
+	containers := map[string]bool{}
+	for _, u := range image.Uses(set) {
+		containers[u.Container] = true
+	}
+	return slices.DeleteFunc(slices.Clone(images), func(img project.Image) bool {
+		var unused *image.NoMatchError
+		if _, err := image.Match([]project.Image{img}, set); !errors.As(err, &unused) {
+			return false
+		}
+		elsewhere := false
+		for _, o := range others {
+			matches, err := image.Match([]project.Image{img}, o.set)
+			if err != nil || len(matches) == 0 {
+				continue
+			}
+			elsewhere = true
+			if slices.ContainsFunc(matches[0].Uses, func(u image.Use) bool { return containers[u.Container] }) {
+				return false
+			}
+		}
+		return elsewhere
+	})
 }
 
 // siblings are the repositories that the project's other environments use for the same image:
