@@ -125,6 +125,9 @@ var rows = []row{
 	as("immutable", codeError, always[*cluster.ImmutableError]("give the object another name, or delete it before the deploy: only a new one can be different there")),
 	as("locked", codeConflict, always[*cluster.LockedError]("wait for it to end, or look at it with `slipway history ENV`")),
 	is("record changed", cluster.ErrRecordChanged, codeConflict, "somebody else writes this environment's records; look with `slipway history ENV`, then deploy again"),
+	as("foreign", codeConflict, func(e *deploy.ForeignError) string {
+		return "nothing was changed; one object has one owner: give yours another name, or take it over with --force-conflicts once " + e.Owner + " has given it up"
+	}),
 	as("conflict", codeConflict, always[*cluster.ConflictError]("if those fields are yours, --force-conflicts takes them over; otherwise leave them out of the manifests")),
 	is("stale", plan.ErrStale, codeConflict, "nothing was changed; look at the new plan and run it again"),
 	as("blocked", codeError, func(e *deploy.BlockedError) string {

@@ -206,6 +206,7 @@ func (t Target) intent(p Proposal, o Options) release.Release {
 	return release.Release{
 		Commit: p.Prepared.Commit, Tag: p.Prepared.Tag, Dirty: p.Prepared.Dirty, Who: o.Who,
 		Images: p.Prepared.Images, RollbackOf: p.Prepared.RollbackOf, Objects: p.Prepared.Set,
+		Adopted: adopted(p.Plan, p.Latest),
 	}
 }
 

@@ -66,13 +66,18 @@ func Plan(ctx context.Context, t Target, p Prepared, o PlanOptions) (Proposal, e
 	if p.Set, err = t.Cluster.Place(ctx, p.Set); err != nil {
 		return Proposal{}, err
 	}
-	observed, err := t.Cluster.Observe(ctx, p.Set, latest.Owned, o.Force)
+	if p.Set, err = owned(p.Set, t.owner()); err != nil {
+		return Proposal{}, err
+	}
+	mayDelete := deletable(latest, p)
+	observed, err := t.Cluster.Observe(ctx, p.Set, mayDelete, o.Force)
 	if err != nil {
 		return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)
 	}
+	sparing(observed, t.owner(), o.Force)
 	made := plan.Make(plan.Input{
 		Environment: t.Environment.Name, Commit: p.Commit, Base: latest.Digest,
-		Desired: p.Set, Observed: observed, Owned: latest.Owned, Rollback: p.RollbackOf > 0, Ran: ran(p.Set, latest),
+		Desired: p.Set, Observed: observed, Owned: mayDelete, Rollback: p.RollbackOf > 0, Ran: ran(p.Set, latest),
 	})
 	proposal := Proposal{Prepared: p, Plan: made, Latest: latest, uids: map[object.Ref]string{}, force: o.Force}
 	for _, seen := range observed {

@@ -39,6 +39,9 @@ type Input struct {
 // protected kinds hold other objects or data, and are never deleted without being named.
 var protected = []string{"Namespace", "CustomResourceDefinition", "PersistentVolume", "PersistentVolumeClaim"}
 
+// Protected says that objects of a kind are never deleted without being named.
+func Protected(kind string) bool { return slices.Contains(protected, kind) }
+
 // Make decides what would change.
 func Make(in Input) Plan {
 	observed := make(map[object.Ref]Observed, len(in.Observed))
@@ -119,6 +122,9 @@ func decide(o Observed, in Input) Change {
 	default:
 		c.Fields = differences(o.Live, o.Merged, o.Unverified != "")
 		c.Action = Update
+		if !slices.Contains(in.Owned, o.Ref) && c.Reason == "" {
+			c.Reason = "was there before, and becomes part of " + in.Environment
+		}
 		if len(c.Fields) == 0 {
 			c.Action, c.Reason = Keep, ""
 		}
@@ -147,7 +153,7 @@ func remove(o Observed, allowed []string) Change {
 	switch {
 	case o.Err != nil:
 		c.Action, c.Reason = Blocked, o.Err.Error()
-	case slices.Contains(protected, o.Ref.Kind) && !named(o.Ref, allowed):
+	case Protected(o.Ref.Kind) && !named(o.Ref, allowed):
 		c.Action = Keep
 		c.Reason = fmt.Sprintf("no longer in the source, but a %s is not deleted with the rest", o.Ref.Kind)
 	case o.Live.At("metadata", "deletionTimestamp") != nil:

@@ -67,6 +67,9 @@ type Release struct {
 	// Owned are the objects that a later deploy may delete: those of this release, and until it
 	// is healthy those of earlier ones too.
 	Owned []object.Ref `json:"owned,omitempty"`
+	// Adopted are objects that were there before they became part of the environment with this release,
+	// or with the unhealthy ones before it. The way back leaves them there.
+	Adopted []object.Ref `json:"adopted,omitempty"`
 	// Kept are owned objects that the release no longer has, and that were left in place because
 	// they are protected.
 	Kept []object.Ref `json:"kept,omitempty"`
@@ -111,7 +114,7 @@ func encode(r Release) (summary, data []byte, err error) {
 	if data, err = json.Marshal(s); err != nil {
 		return nil, nil, err
 	}
-	r.Evidence, r.Owned, r.Kept, r.Applied = nil, nil, nil, nil
+	r.Evidence, r.Owned, r.Adopted, r.Kept, r.Applied = nil, nil, nil, nil, nil
 	summary, err = json.Marshal(r)
 	return summary, data, err
 }

@@ -1,0 +1,86 @@
+package deploy
+
+import (
+	"fmt"
+	"slices"
+
+	"slipway/internal/object"
+	"slipway/internal/plan"
+	"slipway/internal/release"
+)
+
+// ownerAnnotation says which project and environment deploy an object: all of them share one field
+// manager, so that the API server would see no conflict between two.
+const ownerAnnotation = "slipway.dev/owner"
+
+// ForeignError says that an object belongs to another project or environment.
+type ForeignError struct {
+	Ref   object.Ref
+	Owner string // "shop/prod"
+}
+
+func (e *ForeignError) Error() string {
+	return fmt.Sprintf("%s: %s deploys it already", e.Ref, e.Owner)
+}
+
+func (t Target) owner() string { return t.Source.Project.Name + "/" + t.Environment.Name }
+
+// owned puts the owner on each object that can have but one. What others may need as well, and what
+// is never deleted, is left out: projects share namespaces and definitions.
+func owned(set object.Set, owner string) (object.Set, error) {
+	return set.Map(func(o object.Object) (object.Object, error) {
+		if plan.Protected(o.Ref().Kind) {
+			return o, nil
+		}
+		o = o.Clone()
+		metadata, _ := o.Body["metadata"].(map[string]any)
+		annotations, ok := metadata["annotations"].(map[string]any)
+		if !ok {
+			annotations = map[string]any{}
+			metadata["annotations"] = annotations
+		}
+		annotations[ownerAnnotation] = owner
+		return o, nil
+	})
+}
+
+// sparing spares what another project or environment deploys: it is not changed, unless forced, and
+// never deleted.
+func sparing(observed []plan.Observed, owner string, force bool) {
+	for i, seen := range observed {
+		other, _ := seen.Live.Annotations()[ownerAnnotation].(string)
+		switch {
+		case other == "" || other == owner:
+		case seen.Desired.Body == nil:
+			observed[i].Live = object.Object{} // for us it is gone
+		case !force:
+			observed[i].Err = &ForeignError{Ref: seen.Ref, Owner: other}
+		}
+	}
+}
+
+// adopted are the objects that were there before they became part of the environment.
+func adopted(p plan.Plan, latest release.Release) []object.Ref {
+	var refs []object.Ref
+	if latest.Status != release.Healthy {
+		refs = slices.Clone(latest.Adopted)
+	}
+	for _, c := range p.Changes {
+		if (c.Action == plan.Update || c.Action == plan.Keep) && !slices.Contains(latest.Owned, c.Ref) {
+			refs = append(refs, c.Ref)
+		}
+	}
+	return refs
+}
+
+// deletable are the objects that a deploy may delete. The way back from a release leaves what was
+// there before that release.
+func deletable(latest release.Release, p Prepared) []object.Ref {
+	if p.RollbackOf == 0 {
+		return latest.Owned
+	}
+	return slices.DeleteFunc(slices.Clone(latest.Owned), func(r object.Ref) bool {
+		_, wanted := p.Set.Get(r)
+		return !wanted && slices.Contains(latest.Adopted, r)
+	})
+}
