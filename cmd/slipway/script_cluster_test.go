@@ -72,7 +72,7 @@ func behind() {
 //	cluster patch ENV KIND/NAME JSON       merge patch as field manager "kubectl-edit"
 //	cluster create ENV KIND/NAME JSON      creates from the rest of the object
 //	cluster delete ENV KIND/NAME
-//	cluster versions ENV                   prints each object's resourceVersion
+//	cluster versions ENV [KIND…]           prints each object's resourceVersion
 //	cluster forbid ENV CEL                 refuses the environment's user what the expression says
 //	cluster allow ENV                      takes that back
 func cmdCluster(ts *testscript.TestScript, neg bool, args []string) {
@@ -89,7 +89,9 @@ func cmdCluster(ts *testscript.TestScript, neg bool, args []string) {
 func (a admin) do(ctx context.Context, w io.Writer, args []string) error {
 	switch {
 	case len(args) == 2 && args[0] == "versions":
-		return a.printVersions(ctx, w, args[1])
+		return a.printVersions(ctx, w, args[1], "secret", "lease", "configmap", "service", "deployment", "replicaset")
+	case len(args) > 2 && args[0] == "versions":
+		return a.printVersions(ctx, w, args[1], args[2:]...)
 	case len(args) == 3 && args[0] == "forbid":
 		return a.forbid(ctx, args[1], args[2])
 	case len(args) == 2 && args[0] == "allow":
@@ -143,8 +145,8 @@ func (a admin) do(ctx context.Context, w io.Writer, args []string) error {
 }
 
 // printVersions shows whether anything was written to what a deploy and its record consist of.
-func (a admin) printVersions(ctx context.Context, w io.Writer, env string) error {
-	for _, kind := range []string{"secret", "lease", "configmap", "service", "deployment", "replicaset"} {
+func (a admin) printVersions(ctx context.Context, w io.Writer, env string, kinds ...string) error {
+	for _, kind := range kinds {
 		r, gvk, err := a.resource(env, kind)
 		if err != nil {
 			return err
@@ -195,6 +197,7 @@ func (a admin) forbid(ctx context.Context, env, cel string) error {
 	if err != nil {
 		return err
 	}
+	refused := metav1.StatusReasonForbidden
 	policy := &admissionv1.ValidatingAdmissionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: namespace},
 		Spec: admissionv1.ValidatingAdmissionPolicySpec{
@@ -206,7 +209,7 @@ func (a admin) forbid(ctx context.Context, env, cel string) error {
 				}}},
 			},
 			MatchConditions: []admissionv1.MatchCondition{{Name: "user", Expression: fmt.Sprintf("request.userInfo.username == %q", deployerOf(namespace))}},
-			Validations:     []admissionv1.Validation{{Expression: fmt.Sprintf("!(request.name == %q || (%s))", probe, cel), Message: "the script forbids it"}},
+			Validations:     []admissionv1.Validation{{Expression: fmt.Sprintf("!(request.name == %q || (%s))", probe, cel), Message: "the script forbids it", Reason: &refused}},
 		},
 	}
 	binding := &admissionv1.ValidatingAdmissionPolicyBinding{
@@ -258,11 +261,11 @@ func (a admin) untilForbidden(ctx context.Context, namespace string, want bool) 
 	defer tick.Stop()
 	for {
 		_, err := cs.CoreV1().ConfigMaps(namespace).Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: probe}}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-		if apierrors.IsForbidden(err) == want || err != nil && !apierrors.IsForbidden(err) {
-			if apierrors.IsForbidden(err) {
-				return nil
-			}
+		if err != nil && !apierrors.IsForbidden(err) {
 			return err
+		}
+		if (err != nil) == want {
+			return nil
 		}
 		select {
 		case <-ctx.Done():

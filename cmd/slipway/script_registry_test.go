@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -10,6 +12,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -46,6 +49,10 @@ func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 		repo, err := name.NewRepository(at, name.Insecure)
 		ts.Check(err)
 		tags, err := remote.List(repo)
+		var answer *transport.Error
+		if errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound {
+			return // nobody has pushed there
+		}
 		ts.Check(err)
 		fmt.Fprintln(ts.Stdout(), strings.Join(tags, "\n"))
 	case "labels":

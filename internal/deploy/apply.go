@@ -80,7 +80,7 @@ func Apply(ctx context.Context, t Target, p Proposal, o Options) (release.Releas
 	if err != nil {
 		return release.Release{}, err
 	}
-	lock, err := t.Records().Lock(ctx, cluster.Holder{Who: o.Who, Doing: "deploy " + p.Prepared.Tag})
+	lock, err := t.Records().Lock(ctx, cluster.Holder{Who: o.Who, Doing: p.Prepared.doing()})
 	if locked := (*cluster.LockedError)(nil); errors.As(err, &locked) {
 		return release.Release{}, fmt.Errorf("%s is %w", t.Environment.Name, err)
 	} else if err != nil {

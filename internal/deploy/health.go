@@ -14,7 +14,7 @@ func Health(ctx context.Context, t Target, rel release.Release) (bool, string, e
 	if rel.Status == release.Deleted {
 		return false, "deleted", nil
 	}
-	states, err := t.Cluster.Health(ctx, rel.Owned)
+	states, err := t.Cluster.Health(ctx, rel.Objects.Refs())
 	if err != nil {
 		return false, "unknown", err
 	}

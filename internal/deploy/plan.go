@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 
 	"slipway/internal/object"
@@ -114,7 +115,6 @@ func fleeting(o object.Object) bool {
 }
 
 // again makes the plan once more, under the lock: what was consented to is what is done.
-// Where the environment's namespace was only just made, there was nothing to compare with.
 func (t Target) again(ctx context.Context, p Proposal, founded bool) (Proposal, error) {
 	now, err := Plan(ctx, t, p.Prepared, PlanOptions{Force: p.force})
 	if err != nil {
@@ -123,10 +123,31 @@ func (t Target) again(ctx context.Context, p Proposal, founded bool) (Proposal, 
 	if now.Latest.Revision != p.Latest.Revision {
 		return now, fmt.Errorf("%w: release %d of %s came in between", plan.ErrStale, now.Latest.Revision, t.Environment.Name)
 	}
-	if !founded && !now.Plan.Equal(p.Plan) {
+	if !p.same(now, founded) {
 		return now, fmt.Errorf("%w: objects of %s were changed since", plan.ErrStale, t.Environment.Name)
 	}
 	return now, nil
+}
+
+// same says that a later proposal does what this one showed, to the same objects. Where the
+// environment's namespace was only just made, the server can now be asked about more, but what is
+// done to each object must be what was shown.
+func (p Proposal) same(now Proposal, founded bool) bool {
+	if !founded {
+		return now.Plan.Equal(p.Plan) && maps.Equal(now.uids, p.uids)
+	}
+	return maps.Equal(p.acts(), now.acts())
+}
+
+// acts are the changes other than to a namespace, which founding has made.
+func (p Proposal) acts() map[object.Ref]plan.Action {
+	acts := map[object.Ref]plan.Action{}
+	for _, c := range p.Plan.Changes {
+		if c.Ref.Kind != "Namespace" {
+			acts[c.Ref] = c.Action
+		}
+	}
+	return acts
 }
 
 func isNone(err error) bool { return errors.Is(err, release.ErrNone) }

@@ -47,6 +47,17 @@ type Prepared struct {
 	Delete bool
 }
 
+// doing says in a few words what is done with it.
+func (p Prepared) doing() string {
+	switch {
+	case p.Delete:
+		return "delete"
+	case p.RollbackOf > 0:
+		return fmt.Sprintf("rollback to release %d", p.RollbackOf)
+	}
+	return "deploy " + p.Tag
+}
+
 // PrepareOptions says how far preparing may go.
 type PrepareOptions struct {
 	// Build what is in no registry yet. Without it such images keep their tag alone, and production
