@@ -73,7 +73,8 @@ func behind() {
 //	cluster create ENV KIND/NAME JSON      creates from the rest of the object
 //	cluster delete ENV KIND/NAME
 //	cluster versions ENV [KIND…]           prints each object's resourceVersion
-//	cluster forbid ENV CEL                 refuses the environment's user what the expression says
+//	cluster forbid ENV CEL [MESSAGE]       refuses the environment's user what the expression says;
+//	                                       the message is an expression too
 //	cluster allow ENV                      takes that back
 func cmdCluster(ts *testscript.TestScript, neg bool, args []string) {
 	err := adminOf(ts).do(context.Background(), ts.Stdout(), args)
@@ -93,7 +94,9 @@ func (a admin) do(ctx context.Context, w io.Writer, args []string) error {
 	case len(args) > 2 && args[0] == "versions":
 		return a.printVersions(ctx, w, args[1], args[2:]...)
 	case len(args) == 3 && args[0] == "forbid":
-		return a.forbid(ctx, args[1], args[2])
+		return a.forbid(ctx, args[1], args[2], `"the script forbids it"`)
+	case len(args) == 4 && args[0] == "forbid":
+		return a.forbid(ctx, args[1], args[2], args[3])
 	case len(args) == 2 && args[0] == "allow":
 		return a.allow(ctx, args[1])
 	case len(args) < 3:
@@ -191,7 +194,7 @@ func (a admin) resource(env, kind string) (dynamic.ResourceInterface, schema.Gro
 
 // forbid has the API server itself refuse requests of the environment's user, in its namespace: what
 // gets through all the same was written.
-func (a admin) forbid(ctx context.Context, env, cel string) error {
+func (a admin) forbid(ctx context.Context, env, cel, message string) error {
 	namespace := a.prefix + "-" + env
 	cs, err := kubernetes.NewForConfig(a.config)
 	if err != nil {
@@ -209,7 +212,7 @@ func (a admin) forbid(ctx context.Context, env, cel string) error {
 				}}},
 			},
 			MatchConditions: []admissionv1.MatchCondition{{Name: "user", Expression: fmt.Sprintf("request.userInfo.username == %q", deployerOf(namespace))}},
-			Validations:     []admissionv1.Validation{{Expression: fmt.Sprintf("!(request.name == %q || (%s))", probe, cel), Message: "the script forbids it", Reason: &refused}},
+			Validations:     []admissionv1.Validation{{Expression: fmt.Sprintf("!(request.name == %q || (%s))", probe, cel), MessageExpression: message, Reason: &refused}},
 		},
 	}
 	binding := &admissionv1.ValidatingAdmissionPolicyBinding{

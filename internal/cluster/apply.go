@@ -168,7 +168,7 @@ func (c *Cluster) Delete(ctx context.Context, ref object.Ref, uid string) error 
 	case apierrors.IsNotFound(err):
 		return nil
 	case apierrors.IsConflict(err) && uid != "":
-		return fmt.Errorf("delete %s: it has been replaced by another one since it was looked at: %w", ref, err)
+		return fmt.Errorf("delete %s: another one has taken its place since it was looked at", ref)
 	}
 	return c.explain(ctx, "delete", ref, err)
 }

@@ -183,6 +183,7 @@ func (t Target) carryOut(ctx context.Context, p Proposal, o Options) (release.Re
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		err = cause // the lock was lost, rather than "context canceled"
 	}
+	err = masked(err, p.Prepared.Set)
 	rel.Status, rel.Failure = outcome(ctx, p, err)
 	rel.Kept = kept(p.Plan)
 	var sick *cluster.NotHealthyError
@@ -200,6 +201,26 @@ func (t Target) carryOut(ctx context.Context, p Proposal, o Options) (release.Re
 		return rel, errors.Join(err, fmt.Errorf("record the outcome: %w", ferr))
 	}
 	return finished, err
+}
+
+// maskedError says what an error says without the values of Secrets, which a server may repeat.
+type maskedError struct {
+	error
+	text string
+}
+
+func (e *maskedError) Error() string { return e.text }
+func (e *maskedError) Unwrap() error { return e.error }
+
+func masked(err error, set object.Set) error {
+	if err == nil {
+		return nil
+	}
+	text := object.Mask(err.Error(), object.SecretValues(set))
+	if text == err.Error() {
+		return err
+	}
+	return &maskedError{err, text}
 }
 
 func (t Target) intent(p Proposal, o Options) release.Release {

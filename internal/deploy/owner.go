@@ -44,16 +44,17 @@ func owned(set object.Set, owner string) (object.Set, error) {
 	})
 }
 
-// sparing spares what another project or environment deploys: it is not changed, unless forced, and
-// never deleted.
+// sparing spares what another project or environment deploys: it is not changed, unless forced. Only
+// what says that it is ours is deleted: another object may have taken a recorded one's place, or have
+// been there before a release that never came to it.
 func sparing(observed []plan.Observed, owner string, force bool) {
 	for i, seen := range observed {
 		other, _ := seen.Live.Annotations()[ownerAnnotation].(string)
 		switch {
-		case other == "" || other == owner:
-		case seen.Desired.Body == nil:
+		case other == owner:
+		case seen.Desired.Body == nil && !plan.Protected(seen.Ref.Kind):
 			observed[i].Live = object.Object{} // for us it is gone
-		case !force:
+		case other != "" && !force:
 			observed[i].Err = &ForeignError{Ref: seen.Ref, Owner: other}
 		}
 	}
