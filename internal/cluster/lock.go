@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -21,16 +22,18 @@ import (
 )
 
 const (
-	// Whoever could not renew for giveUpAfter stops, well before somebody else may take over.
+	// Whoever could not renew for doubtAfter changes nothing more until it knows that the lock is its
+	// own still: well before somebody else may take over.
 	lockTime    = 15 * time.Second
-	giveUpAfter = 10 * time.Second
+	doubtAfter  = 10 * time.Second
+	giveUpAfter = 2 * time.Minute
 	renewEvery  = 5 * time.Second
 	lookEvery   = 500 * time.Millisecond
 
 	holderAnnotation = "slipway.dev/holder"
 )
 
-// ErrLockLost is why a lock's context ends when the lock could not be renewed.
+// ErrLockLost says that somebody else has the lock, or may have it.
 var ErrLockLost = errors.New("the lock was lost: it could not be renewed in time")
 
 // Holder is who has a lock, for people to read.
@@ -102,6 +105,7 @@ type Lock struct {
 	c        *Cluster
 	lease    *coordinationv1.Lease
 	identity string
+	renewed  atomic.Int64 // when, in nanoseconds since 1970
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	done     chan struct{}
@@ -140,6 +144,7 @@ func (c *Cluster) Lock(ctx context.Context, name string, h Holder) (*Lock, error
 				l.TookOver = &was
 			}
 			l.ctx, l.cancel = context.WithCancelCause(ctx)
+			l.renewed.Store(time.Now().UnixNano())
 			go l.renew()
 			return l, nil
 		case !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err):
@@ -149,7 +154,26 @@ func (c *Cluster) Lock(ctx context.Context, name string, h Holder) (*Lock, error
 	}
 }
 
-// Context ends with ErrLockLost as its cause when the lock is lost: nothing may be changed then.
+// Held returns as soon as the lock is known to be ours, which is at once unless the API server has
+// not answered for a while. Whoever changes something asks first.
+func (l *Lock) Held(ctx context.Context) error {
+	for {
+		silent := time.Since(time.Unix(0, l.renewed.Load()))
+		switch {
+		case l.ctx.Err() != nil:
+			return context.Cause(l.ctx)
+		case silent < doubtAfter:
+			return nil
+		case silent > giveUpAfter:
+			return ErrLockLost
+		case !sleep(ctx, lookEvery):
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// Context ends with ErrLockLost as its cause when somebody else has taken the lock: nothing may be
+// changed then.
 func (l *Lock) Context() context.Context { return l.ctx }
 
 // Unlock gives the lock back. It does so after an interrupt too, within a few seconds.
@@ -194,7 +218,7 @@ func (l *Lock) take(ctx context.Context, lease *coordinationv1.Lease, h Holder) 
 		HolderIdentity: &l.identity, LeaseDurationSeconds: &seconds,
 		AcquireTime: &now, RenewTime: &now, LeaseTransitions: &transitions,
 	}
-	ctx, cancel := context.WithTimeout(ctx, giveUpAfter)
+	ctx, cancel := context.WithTimeout(ctx, doubtAfter)
 	defer cancel()
 	if lease.ResourceVersion == "" {
 		l.lease, err = l.c.leases().Create(ctx, lease, metav1.CreateOptions{FieldManager: Manager})
@@ -210,17 +234,20 @@ func (l *Lock) take(ctx context.Context, lease *coordinationv1.Lease, h Holder) 
 	return err
 }
 
-// renew keeps the lease ours until the lock's context ends, and ends it when the lease is lost.
+// renew keeps the lease ours until the lock's context ends, and ends it when somebody else has the
+// lease. An API server that does not answer is asked on: a restart of it takes the lock from nobody,
+// and a rollout can be watched on when it is back.
 func (l *Lock) renew() {
 	defer close(l.done)
-	renewed, pause := time.Now(), renewEvery
+	pause := renewEvery
 	for sleep(l.ctx, pause) {
 		began := time.Now()
-		ok, lost := l.renewOnce(renewed.Add(giveUpAfter))
+		ok, lost := l.renewOnce()
 		switch {
 		case ok:
-			renewed, pause = began, renewEvery
-		case lost || time.Since(renewed) >= giveUpAfter:
+			l.renewed.Store(began.UnixNano())
+			pause = renewEvery
+		case lost:
 			l.cancel(ErrLockLost)
 			return
 		default:
@@ -229,8 +256,8 @@ func (l *Lock) renew() {
 	}
 }
 
-func (l *Lock) renewOnce(deadline time.Time) (ok, lost bool) {
-	ctx, cancel := context.WithDeadline(l.ctx, deadline)
+func (l *Lock) renewOnce() (ok, lost bool) {
+	ctx, cancel := context.WithTimeout(l.ctx, doubtAfter)
 	defer cancel()
 	now := metav1.NowMicro()
 	l.lease.Spec.RenewTime = &now

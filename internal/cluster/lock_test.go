@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -163,6 +164,46 @@ func TestLockIsLost(t *testing.T) {
 	}
 	if h, held, err := c.Locked(t.Context(), "deploy"); err != nil || !held || h.Who != "bob" {
 		t.Errorf("unlocking a lost lock took it from the other: %v, %v, %v", h, held, err)
+	}
+}
+
+// An API server that is away takes the lock from nobody: nothing is changed while it is, and on we go
+// when it is back.
+func TestLockOutlastsTheServer(t *testing.T) {
+	t.Parallel()
+	var away atomic.Bool
+	c := through(t, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if away.Load() {
+				panic(http.ErrAbortHandler)
+			}
+			next.ServeHTTP(rw, r)
+		})
+	})
+	c.namespace = newPlace(t).namespace
+	l, err := c.Lock(t.Context(), "deploy", Holder{Who: "ada"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Held(t.Context()); err != nil {
+		t.Error(err)
+	}
+	away.Store(true)
+	<-time.After(doubtAfter + 3*time.Second)
+	unsure, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := l.Held(unsure); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("nobody can know, and the lock is said to be ours: %v", err)
+	}
+	away.Store(false)
+	if err := l.Held(t.Context()); err != nil {
+		t.Errorf("the server is back: %v", err)
+	}
+	if err := l.Context().Err(); err != nil {
+		t.Errorf("the lock's context ended: %v", context.Cause(l.Context()))
+	}
+	if err := l.Unlock(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

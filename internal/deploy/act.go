@@ -57,6 +57,9 @@ func (t Target) applyOne(ctx context.Context, c plan.Change, p Proposal) (object
 	if !ok {
 		return obj, fmt.Errorf("apply %s: the plan names an object that is not in the set", c.Ref)
 	}
+	if err := t.mayWrite(ctx); err != nil {
+		return obj, err
+	}
 	if c.Action == plan.Replace {
 		if err := t.Cluster.Delete(ctx, c.Ref, p.uids[c.Ref]); err != nil {
 			return obj, err
@@ -105,6 +108,9 @@ func (t Target) watch(ctx context.Context, p Proposal, o Options) error {
 func (t Target) prune(ctx context.Context, deletes []plan.Change, p Proposal, o Options, rel *release.Release) error {
 	var gone []object.Ref
 	for _, c := range deletes {
+		if err := t.mayWrite(ctx); err != nil {
+			return err
+		}
 		if err := t.Cluster.Delete(ctx, c.Ref, p.uids[c.Ref]); err != nil {
 			return err
 		}

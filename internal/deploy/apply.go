@@ -89,6 +89,7 @@ func Apply(ctx context.Context, t Target, p Proposal, o Options) (release.Releas
 	if lock.TookOver != nil {
 		t.say(Lock, nil, "took over from %s, who is gone", lock.TookOver)
 	}
+	t.lock = lock
 	rel, err := t.applyLocked(lock.Context(), p, founded, o)
 	if uerr := lock.Unlock(ctx); uerr != nil {
 		t.say(Lock, nil, "warning: the lock stays until it runs out: %v", uerr)
@@ -174,6 +175,9 @@ func (t Target) goBack(ctx context.Context, force bool, o Options) (*release.Rel
 
 // carryOut records the intent, acts, watches, and records the outcome whatever it is.
 func (t Target) carryOut(ctx context.Context, p Proposal, o Options) (release.Release, error) {
+	if err := t.mayWrite(ctx); err != nil {
+		return release.Release{}, err
+	}
 	rel, err := t.Records().Begin(ctx, t.intent(p, o))
 	if err != nil {
 		return rel, fmt.Errorf("record a release of %s: %w", t.Environment.Name, err)

@@ -21,6 +21,8 @@ type Target struct {
 	Cluster     *cluster.Cluster
 	// Notify hears what happens. Nil: nobody listens.
 	Notify func(Event)
+
+	lock *cluster.Lock
 }
 
 // Step is a part of the path.
@@ -47,6 +49,14 @@ type Event struct {
 	// Evidence is why a release failed, where the step is Failure.
 	Evidence []cluster.Evidence `json:"evidence,omitempty"`
 	Time     time.Time          `json:"time"`
+}
+
+// mayWrite waits until the environment's lock is known to be ours.
+func (t Target) mayWrite(ctx context.Context) error {
+	if t.lock == nil { // the namespace that the lock is kept in comes first
+		return nil
+	}
+	return t.lock.Held(ctx)
 }
 
 func (t Target) say(step Step, ref *object.Ref, format string, args ...any) {
