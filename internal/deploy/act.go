@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"slipway/internal/cluster"
 	"slipway/internal/object"
 	"slipway/internal/plan"
 	"slipway/internal/release"
@@ -73,36 +72,6 @@ func (t Target) applyOne(ctx context.Context, c plan.Change, p Proposal) (object
 	}
 	t.say(Act, &c.Ref, "%sd", c.Action)
 	return obj, nil
-}
-
-// watch tells what happens to objects, but not that one which nobody touched is well.
-func (t Target) watch(ctx context.Context, p Proposal, o Options) error {
-	var unchanged []object.Ref
-	var watched object.Set
-	quiet := map[object.Ref]bool{}
-	for _, c := range p.Plan.Changes {
-		obj, ok := p.objects.Get(c.Ref)
-		if !ok || c.Action == plan.Keep && c.Reason != "" {
-			continue // nobody waits for what is left alone
-		}
-		if err := watched.Add(obj); err != nil {
-			return err
-		}
-		if c.Action == plan.Keep {
-			unchanged = append(unchanged, c.Ref)
-			quiet[c.Ref] = true
-		}
-	}
-	return t.Cluster.Wait(ctx, watched, cluster.WaitOptions{
-		Timeout: o.Timeout, Unchanged: unchanged,
-		Notify: func(p cluster.Progress) {
-			if p.Message == object.Unseen || p.Status == object.Current && quiet[p.Ref] {
-				return
-			}
-			delete(quiet, p.Ref)
-			t.say(Watch, &p.Ref, "%s", p.Message)
-		},
-	})
 }
 
 func (t Target) prune(ctx context.Context, deletes []plan.Change, p Proposal, o Options, rel *release.Release) error {

@@ -1,0 +1,113 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"slipway/internal/cluster"
+	"slipway/internal/object"
+	"slipway/internal/plan"
+)
+
+// watch waits until all is healthy. Nobody waits for what the plan leaves alone.
+func (t Target) watch(ctx context.Context, p Proposal, o Options) error {
+	var unchanged []object.Ref
+	var watched object.Set
+	for _, c := range p.Plan.Changes {
+		obj, ok := p.objects.Get(c.Ref)
+		if !ok || c.Action == plan.Keep && c.Reason != "" {
+			continue
+		}
+		if err := watched.Add(obj); err != nil {
+			return err
+		}
+		if c.Action == plan.Keep {
+			unchanged = append(unchanged, c.Ref)
+		}
+	}
+	n := newNews(t, unchanged)
+	stop := n.every(ctx, remindAfter/2)
+	defer stop()
+	return t.Cluster.Wait(ctx, watched, cluster.WaitOptions{Timeout: o.Timeout, Unchanged: unchanged, Notify: n.hear})
+}
+
+// remindAfter is how long a watch may be silent. Some CI systems end what says nothing for minutes.
+const remindAfter = 30 * time.Second
+
+// news tells what happens to objects, but not that one which nobody touched is well. When nothing
+// happens it says what is waited for.
+type news struct {
+	t Target
+
+	mu      sync.Mutex
+	quiet   map[object.Ref]bool
+	waiting map[object.Ref]string
+	began   time.Time
+	told    time.Time
+}
+
+func newNews(t Target, unchanged []object.Ref) *news {
+	now := time.Now()
+	n := &news{t: t, quiet: map[object.Ref]bool{}, waiting: map[object.Ref]string{}, began: now, told: now}
+	for _, ref := range unchanged {
+		n.quiet[ref] = true
+	}
+	return n
+}
+
+func (n *news) hear(p cluster.Progress) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.waiting[p.Ref] = p.Message
+	if p.Status == object.Current {
+		delete(n.waiting, p.Ref)
+	}
+	if p.Message == object.Unseen || p.Status == object.Current && n.quiet[p.Ref] {
+		return
+	}
+	delete(n.quiet, p.Ref)
+	n.told = time.Now()
+	n.t.say(Watch, &p.Ref, "%s", p.Message)
+}
+
+// remind says what is waited for, if nothing has been said for a while.
+func (n *news) remind(now time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.waiting) == 0 || now.Sub(n.told) < remindAfter {
+		return
+	}
+	n.told = now
+	var texts []string
+	for ref, message := range n.waiting {
+		texts = append(texts, fmt.Sprintf("%s (%s)", ref, message))
+	}
+	slices.Sort(texts)
+	more := ""
+	if len(texts) > 1 {
+		more = fmt.Sprintf(", and %d more", len(texts)-1)
+	}
+	n.t.say(Watch, nil, "still waiting after %s for %s%s", now.Sub(n.began).Round(time.Second), texts[0], more)
+}
+
+// every reminds from time to time until it is stopped.
+func (n *news) every(ctx context.Context, pause time.Duration) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var done sync.WaitGroup
+	done.Go(func() {
+		tick := time.NewTicker(pause)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case now := <-tick.C:
+				n.remind(now)
+			}
+		}
+	})
+	return func() { cancel(); done.Wait() }
+}
