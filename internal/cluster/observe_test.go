@@ -52,7 +52,7 @@ func observed(t *testing.T, c *Cluster, set object.Set, owned []object.Ref, forc
 	if err != nil {
 		t.Fatal(err)
 	}
-	return plan.Make(plan.Input{Environment: "test", Desired: set, Observed: list, Owned: owned})
+	return plan.Make(plan.Input{Environment: "test", Desired: set, Observed: list, Owned: append(set.Refs(), owned...)})
 }
 
 // summary is one line for each change that is not Keep.
