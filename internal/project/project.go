@@ -11,6 +11,8 @@ type Project struct {
 	File         string
 	Images       []Image
 	Environments []Environment
+	// Remotes are the addresses that charts may be fetched from; an address covers what is below it.
+	Remotes []string
 	// Notes are what detection assumed, one sentence each, for the user to see.
 	Notes []string
 }
@@ -33,8 +35,15 @@ type Image struct {
 type Environment struct {
 	Name  string
 	Class Class
-	// Path is the Kustomize overlay or the folder of plain YAML.
+	// Path is the Kustomize overlay or the folder of plain YAML; empty where there are only charts.
 	Path string
+	// Charts are rendered beside what Path holds, in order.
+	Charts []Chart
+	// Skaffold resolves to paths and charts by profiles; nil where there is no skaffold.yaml.
+	Skaffold *Skaffold
+	// KubeVersion and APIVersions are what charts are told about the cluster when it is not asked.
+	KubeVersion string
+	APIVersions []string
 	// Context is the kubeconfig context. Empty: the context called like the environment.
 	Context string
 	// Namespace is for objects that name none, and for the records. Empty: the context's own.
@@ -43,6 +52,33 @@ type Environment struct {
 	Registry string
 	// Line is where slipway.yaml begins it (0 when detected).
 	Line int
+}
+
+// Chart is one release of a Helm chart.
+type Chart struct {
+	// Path is a folder with a Chart.yaml, or a packed chart; with a Repository it is the chart's name.
+	Path string
+	// Repository is where a chart comes from that does not lie in the project ("https://…",
+	// "oci://…"), and Version which one. Both must be said.
+	Repository, Version string
+	Release             string
+	// Namespace is the release's; empty: the environment's.
+	Namespace string
+	// Values are files, the later the stronger. The others are in Helm's grammar and outrank them
+	// in this order, whatever order they were written in.
+	Values                                       []string
+	SetJSON, Set, SetString, SetFile, SetLiteral []string
+	// Patches is a folder whose kustomization is applied to what the chart renders; it does not
+	// name the chart itself.
+	Patches string
+	// Line is where it is asked for in the project file; 0 when detected.
+	Line int
+}
+
+// Skaffold is a skaffold.yaml, taken with some of its profiles.
+type Skaffold struct {
+	File     string
+	Profiles []string
 }
 
 // Class says which contract holds.

@@ -1,0 +1,161 @@
+// Package tree shows a project's folder to whatever renders it: rooted, read-only, within budgets,
+// and with a note of everything that was looked at. It knows no format.
+package tree
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"slipway/internal/object"
+)
+
+// The largest file that is read.
+const maxFile = 8 << 20
+
+// RefusedError says what Slipway does not do for a source, and where the source asks for it.
+type RefusedError struct {
+	Origin object.Origin
+	// What was asked for, and Why it is not done.
+	What, Why string
+}
+
+func (e *RefusedError) Error() string {
+	msg := e.What + ": " + e.Why
+	if at := e.Origin.String(); at != "" {
+		return at + ": " + msg
+	}
+	return msg
+}
+
+const outside = "it is outside the project"
+
+// Tree is one folder. Files are read once, whoever asks; it may be used from several goroutines.
+type Tree struct {
+	dir  string // absolute, without links
+	root *os.Root
+	open func(name string, text []byte) (Text, error)
+
+	mu    sync.Mutex
+	files map[string]*file
+}
+
+// Text is a file's text as renderers see it. Secrets are what had to be decrypted to get at it.
+type Text struct {
+	Bytes   []byte
+	Secrets []string
+}
+
+type file struct {
+	once sync.Once
+	text Text
+	hash string
+	err  error
+}
+
+// Open opens the folder. Each file that is read goes through decrypt, where that is not nil.
+func Open(dir string, decrypt func(name string, text []byte) (Text, error)) (*Tree, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Tree{dir: dir, root: root, open: decrypt, files: map[string]*file{}}, nil
+}
+
+// Close lets go of the folder.
+func (t *Tree) Close() error { return t.root.Close() }
+
+// Dir is the folder's absolute path, without links.
+func (t *Tree) Dir() string { return t.dir }
+
+// Clean gives a path relative to the tree its one form. An absolute path below the folder is taken too.
+func (t *Tree) Clean(name string) (string, error) {
+	if filepath.IsAbs(name) {
+		rest, ok := strings.CutPrefix(filepath.Clean(name)+"/", strings.TrimSuffix(t.dir, "/")+"/")
+		if !ok {
+			return "", &RefusedError{What: name, Why: "an absolute path outside the project"}
+		}
+		name = strings.TrimSuffix(rest, "/")
+	}
+	name = path.Clean(filepath.ToSlash(name))
+	if name == ".." || strings.HasPrefix(name, "../") {
+		return "", &RefusedError{What: name, Why: outside}
+	}
+	return name, nil
+}
+
+// load reads a file once.
+func (t *Tree) load(name string) *file {
+	t.mu.Lock()
+	f := t.files[name]
+	if f == nil {
+		f = &file{}
+		t.files[name] = f
+	}
+	t.mu.Unlock()
+	f.once.Do(func() {
+		raw, err := t.raw(name)
+		if f.err = err; err != nil {
+			return
+		}
+		f.hash = hashOf(raw)
+		f.text = Text{Bytes: raw}
+		if t.open != nil {
+			f.text, f.err = t.open(name, raw)
+		}
+	})
+	return f
+}
+
+func (t *Tree) raw(name string) ([]byte, error) {
+	info, err := t.root.Stat(name)
+	if err != nil {
+		return nil, t.explain(name, err)
+	}
+	if !info.Mode().IsRegular() { // a pipe would block for ever
+		return nil, fmt.Errorf("%s is no regular file", name)
+	}
+	f, err := t.root.Open(name)
+	if err != nil {
+		return nil, t.explain(name, err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, t.explain(name, err)
+	}
+	if len(text) > maxFile {
+		return nil, fmt.Errorf("%s: larger than %d MiB", name, maxFile>>20)
+	}
+	return text, nil
+}
+
+// explain says about a path what the operating system says in its own way.
+func (t *Tree) explain(name string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s: no such file or folder%w", name, hidden{err})
+	case strings.Contains(err.Error(), "escapes"):
+		return &RefusedError{What: name, Why: outside}
+	}
+	return err
+}
+
+// hidden keeps a cause for errors.Is without repeating it.
+type hidden struct{ error }
+
+func (hidden) Error() string   { return "" }
+func (h hidden) Unwrap() error { return h.error }

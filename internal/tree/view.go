@@ -1,0 +1,204 @@
+package tree
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// What one render may read. Bases that include others several times over pass any limit on files:
+// what gives them away is that the same ones are read again and again.
+const (
+	maxTotal   = 64 << 20
+	maxFiles   = 20_000
+	maxRereads = 1_000
+)
+
+// View is the tree as one render sees it: it counts against the budgets and notes what was looked
+// at. It is for one goroutine.
+type View struct {
+	*Tree
+	ctx     context.Context
+	reads   map[Read]string
+	read    map[string]bool
+	bytes   int64
+	rereads int
+	secrets []string
+}
+
+// View begins a render.
+func (t *Tree) View(ctx context.Context) *View {
+	return &View{Tree: t, ctx: ctx, reads: map[Read]string{}, read: map[string]bool{}}
+}
+
+// Apart runs what fills a cache, and gives its reads by themselves, to be given to Replay by
+// everybody who uses the cache. They count for v as well.
+func (v *View) Apart(f func(*View) error) (Reads, error) {
+	part := v.Tree.View(v.ctx)
+	part.bytes, part.rereads = v.bytes, v.rereads
+	err := f(part)
+	v.bytes, v.rereads = part.bytes, part.rereads
+	reads := part.Reads()
+	v.Replay(reads)
+	return reads, err
+}
+
+// Replay notes what somebody else read on this view's behalf.
+func (v *View) Replay(r Reads) {
+	for read, hash := range r.seen {
+		v.reads[read] = hash
+	}
+	v.secrets = append(v.secrets, r.secrets...)
+}
+
+// Context is the render's.
+func (v *View) Context() context.Context { return v.ctx }
+
+// File gives a file's text within the budgets. The error for a missing one is an fs.ErrNotExist.
+// The text is not for writing.
+func (v *View) File(name string) ([]byte, error) {
+	if err := v.ctx.Err(); err != nil {
+		return nil, err
+	}
+	name, err := v.Clean(name)
+	if err != nil {
+		return nil, err
+	}
+	if v.read[name] {
+		if v.rereads++; v.rereads > maxRereads {
+			return nil, fmt.Errorf("%s: the same files are read again more than %d times: do bases include each other several times over?", name, maxRereads)
+		}
+	}
+	if len(v.read) == maxFiles {
+		return nil, fmt.Errorf("more than %d files", maxFiles)
+	}
+	f := v.load(name)
+	v.note(Read{File, name}, f.hash, f.err)
+	if f.err != nil {
+		return nil, f.err
+	}
+	if !v.read[name] {
+		v.read[name] = true
+		v.secrets = append(v.secrets, f.text.Secrets...)
+		if v.bytes += int64(len(f.text.Bytes)); v.bytes > maxTotal {
+			return nil, fmt.Errorf("more than %d MiB are read", maxTotal>>20)
+		}
+	}
+	return f.text.Bytes, nil
+}
+
+// Folder lists a folder in the order of names.
+func (v *View) Folder(name string) ([]fs.DirEntry, error) {
+	if err := v.ctx.Err(); err != nil {
+		return nil, err
+	}
+	name, err := v.Clean(name)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := v.list(name)
+	v.note(Read{Folder, name}, hashOfEntries(entries), err)
+	return entries, err
+}
+
+func (t *Tree) list(name string) ([]fs.DirEntry, error) {
+	entries, err := fs.ReadDir(t.root.FS(), name)
+	if err != nil {
+		return nil, t.explain(name, err)
+	}
+	return entries, nil
+}
+
+// Kind says what stands at a path: File, Folder or Nothing. What leads out of the tree, and what is
+// neither, is an error.
+func (v *View) Kind(name string) (Kind, error) {
+	name, err := v.Clean(name)
+	if err != nil {
+		return Nothing, err
+	}
+	kind, err := v.kind(name)
+	v.note(Read{Nothing, name}, string(kind), err)
+	return kind, err
+}
+
+func (t *Tree) kind(name string) (Kind, error) {
+	info, err := t.root.Stat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || err != nil && strings.Contains(err.Error(), "not a directory"):
+		return Nothing, nil
+	case err != nil:
+		return Nothing, t.explain(name, err)
+	case info.IsDir():
+		return Folder, nil
+	case info.Mode().IsRegular():
+		return File, nil
+	}
+	return Nothing, fmt.Errorf("%s is no regular file", name)
+}
+
+// IsFile says whether a path leads to a file.
+func (v *View) IsFile(elements ...string) bool {
+	kind, err := v.Kind(path.Join(elements...))
+	return err == nil && kind == File
+}
+
+// IsFolder says whether a path leads to a folder.
+func (v *View) IsFolder(elements ...string) bool {
+	kind, err := v.Kind(path.Join(elements...))
+	return err == nil && kind == Folder
+}
+
+// Real follows the links of a path by itself and gives it relative to the tree; what leads out is
+// refused.
+func (v *View) Real(name string) (string, error) {
+	name, err := v.Clean(name)
+	if err != nil {
+		return "", err
+	}
+	parts, done := strings.Split(name, "/"), "."
+	for links := 0; len(parts) > 0; {
+		part := parts[0]
+		parts = parts[1:]
+		if part == "." || part == "" {
+			continue
+		}
+		if part == ".." {
+			if done == "." {
+				return "", &RefusedError{What: name, Why: outside}
+			}
+			done = path.Dir(done)
+			continue
+		}
+		next := path.Join(done, part)
+		info, err := v.root.Lstat(next)
+		if err != nil {
+			v.note(Read{Nothing, next}, string(Nothing), nil)
+			return "", v.explain(next, err)
+		}
+		if info.Mode()&fs.ModeSymlink == 0 {
+			done = next
+			continue
+		}
+		if links++; links > 40 {
+			return "", fmt.Errorf("%s: links without end", name)
+		}
+		target, err := v.root.Readlink(next)
+		if err != nil {
+			return "", v.explain(next, err)
+		}
+		v.note(Read{Link, next}, target, nil)
+		if filepath.IsAbs(target) {
+			return "", &RefusedError{What: name, Why: "it is a link that leads outside the project"}
+		}
+		parts = append(strings.Split(filepath.ToSlash(target), "/"), parts...)
+	}
+	return done, nil
+}
+
+// Secrets are the values that had to be decrypted for what this view has read.
+func (v *View) Secrets() []string { return slices.Clone(v.secrets) }
