@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -86,12 +87,16 @@ func SecretValues(s Set) []string {
 			}
 		}
 	}
-	values := make([]string, 0, len(seen))
-	for v := range seen {
-		values = append(values, v)
+	return slices.Sorted(maps.Keys(seen))
+}
+
+// Forms are values in the forms that they take in free text, as those of SecretValues.
+func Forms(values []string) []string {
+	seen := map[string]bool{}
+	for _, v := range values {
+		addForms(seen, v, false)
 	}
-	slices.Sort(values)
-	return values
+	return slices.Sorted(maps.Keys(seen))
 }
 
 func addForms(seen map[string]bool, text string, encoded bool) {
@@ -143,6 +148,35 @@ func add(seen map[string]bool, v string) {
 	if len(v) >= minSecret {
 		seen[v] = true
 	}
+}
+
+// Hide is the object with the secrets, as of SecretValues or Forms, hidden in every string.
+func Hide(o Object, secrets []string) Object {
+	if len(secrets) == 0 {
+		return o
+	}
+	body, _ := hide(o.Body, secrets).(map[string]any)
+	return Object{Body: body, Origin: o.Origin}
+}
+
+func hide(v any, secrets []string) any {
+	switch v := v.(type) {
+	case string:
+		return Mask(v, secrets)
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, x := range v {
+			out[k] = hide(x, secrets)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, x := range v {
+			out[i] = hide(x, secrets)
+		}
+		return out
+	}
+	return v
 }
 
 // Mask hides the secrets wherever they stand in a text, overlapping ones included.
