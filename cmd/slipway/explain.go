@@ -185,7 +185,11 @@ func explain(w io.Writer, err error) int {
 			fmt.Fprintf(w, "  | %s\n", line)
 		}
 	}
-	fmt.Fprintf(w, "slipway: error: %s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "))
+	lines := strings.Split(err.Error(), "\n")
+	for i, l := range lines {
+		lines[i] = clean(l)
+	}
+	fmt.Fprintf(w, "%s %s\n", styleOf(w).red("slipway: error:"), strings.Join(lines, "\n  "))
 	if hint != "" {
 		fmt.Fprintf(w, "slipway: hint: %s\n", hint)
 	}

@@ -64,3 +64,14 @@ func TestEvidenceSaysThingsOnce(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestClean(t *testing.T) {
+	for text, want := range map[string]string{
+		".data.a: expected string, got &value.valueUnstructured{Value:1}": ".data.a: expected string, got 1",
+		"\x1b[2Jgone\r": "[2Jgone",
+	} {
+		if got := clean(text); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

@@ -19,6 +19,7 @@ import (
 
 // sandboxState is what slipway-sandbox writes to sandbox.json once it is ready.
 type sandboxState struct {
+	Running    bool      `json:"running"` // ours, not in the file
 	PID        int       `json:"pid"`
 	StartedAt  time.Time `json:"startedAt"`
 	Server     string    `json:"server"`
@@ -46,7 +47,7 @@ Contexts dev, staging and prod belong to users who may edit one namespace each; 
 		Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	var name string
-	cmd.PersistentFlags().StringVar(&name, "name", "default", "which sandbox; several run side by side")
+	cmd.PersistentFlags().StringVar(&name, "name", defaultSandbox, "which sandbox; several run side by side")
 	at := func() (sandbox, error) { return openSandbox(name) }
 	cmd.AddCommand(newSandboxUp(a, at), newSandboxDown(a, at), newSandboxStatus(a, at), newSandboxReset(a, at))
 	return cmd
@@ -59,6 +60,7 @@ type sandboxUpOptions struct {
 	registryPort int
 	registryAuth string
 	nodes        int
+	out          *format
 }
 
 func newSandboxUp(a *app, at func() (sandbox, error)) *cobra.Command {
@@ -73,6 +75,7 @@ func newSandboxUp(a *app, at func() (sandbox, error)) *cobra.Command {
 			return runSandboxUp(c.Context(), a, s, o)
 		},
 	}
+	o.out = outputFlag(cmd, asText, asJSON)
 	f := cmd.Flags()
 	f.BoolVar(&o.foreground, "foreground", false, "stay until interrupted")
 	f.IntVar(&o.port, "port", 0, "the API server's port (default: the last one, or a free one)")
@@ -85,8 +88,7 @@ func newSandboxUp(a *app, at func() (sandbox, error)) *cobra.Command {
 func runSandboxUp(ctx context.Context, a *app, s sandbox, o sandboxUpOptions) error {
 	if st, err := s.running(); err == nil {
 		fmt.Fprintf(a.stderr, "already up since %s\n", st.StartedAt.Local().Format("15:04:05"))
-		printSandbox(a, st)
-		return nil
+		return printSandbox(a, st, *o.out)
 	}
 	program, err := sandboxProgram()
 	if err != nil {
@@ -105,15 +107,19 @@ func runSandboxUp(ctx context.Context, a *app, s sandbox, o sandboxUpOptions) er
 	if err != nil {
 		return err
 	}
-	printSandbox(a, st)
-	return nil
+	return printSandbox(a, st, *o.out)
 }
 
-func printSandbox(a *app, st sandboxState) {
+func printSandbox(a *app, st sandboxState, out format) error {
+	if out == asJSON {
+		st.Running = true
+		return a.json(st)
+	}
 	fmt.Fprintf(a.stdout, "cluster     %s   contexts dev, staging, prod, admin\n", st.Server)
 	fmt.Fprintf(a.stdout, "registry    %s   also as k3d-registry.localhost\n", st.Registry)
 	fmt.Fprintf(a.stdout, "git server  %s\n", st.GitServer)
 	fmt.Fprintf(a.stdout, "\nexport KUBECONFIG=%s\n", st.Kubeconfig)
+	return nil
 }
 
 func (s sandbox) foreground(ctx context.Context, a *app, cmd *exec.Cmd) error {
@@ -208,26 +214,38 @@ func newSandboxReset(a *app, at func() (sandbox, error)) *cobra.Command {
 }
 
 func newSandboxStatus(a *app, at func() (sandbox, error)) *cobra.Command {
-	return &cobra.Command{
-		Use: "status", Short: "Say whether it runs, and where", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			s, err := at()
-			if err != nil {
-				return err
-			}
-			st, err := s.running()
-			if errors.Is(err, fs.ErrNotExist) {
-				fmt.Fprintln(a.stdout, "down; start it with: slipway sandbox up")
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-			printSandbox(a, st)
-			return nil
-		},
+	cmd := &cobra.Command{Use: "status", Short: "Say whether it runs, and where", Args: cobra.NoArgs}
+	out := outputFlag(cmd, asText, asJSON)
+	cmd.RunE = func(c *cobra.Command, _ []string) error {
+		s, err := at()
+		if err != nil {
+			return err
+		}
+		st, err := s.running()
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && *out == asJSON:
+			return a.json(map[string]bool{"running": false})
+		case errors.Is(err, fs.ErrNotExist):
+			_, err = fmt.Fprintln(a.stdout, "down; start it with: slipway sandbox up"+s.flag())
+			return err
+		case err != nil:
+			return err
+		}
+		return printSandbox(a, st, *out)
 	}
+	return cmd
 }
+
+// flag is what selects this sandbox on the command line.
+func (s sandbox) flag() string {
+	if name := filepath.Base(s.data); name != defaultSandbox {
+		return " --name " + name
+	}
+	return ""
+}
+
+// defaultSandbox is the one that nobody names.
+const defaultSandbox = "default"
 
 // openSandbox finds the instance's folder: $XDG_DATA_HOME/slipway/sandbox/NAME.
 func openSandbox(name string) (sandbox, error) {

@@ -53,10 +53,17 @@ func (s style) state(healthy bool, text string) string {
 
 var digest = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
 
-// brief makes a text from anywhere fit for a line: nothing in it steers the terminal, and digests are
-// shortened as Git shortens commits. JSON has them whole.
+// goValue is how an API server's refusal writes what it got instead of a string.
+var goValue = regexp.MustCompile(`&value\.valueUnstructured\{Value:([^{}]*)\}`)
+
+// clean makes a text from anywhere fit for a line: nothing in it steers the terminal.
+func clean(text string) string {
+	return goValue.ReplaceAllString(strings.Map(visible, text), "$1")
+}
+
+// brief is clean with digests shortened as Git shortens commits. JSON has them whole.
 func brief(text string) string {
-	text = strings.Map(visible, text)
+	text = clean(text)
 	return digest.ReplaceAllStringFunc(text, func(d string) string { return d[:len("sha256:")+12] })
 }
 

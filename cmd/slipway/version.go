@@ -19,22 +19,29 @@ var embedded = []struct{ name, module string }{
 }
 
 func newVersionCommand(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use: "version", Short: "Print the version, and those of what is embedded", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			fmt.Fprintf(a.stdout, "slipway %s (%s, %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			info, ok := debug.ReadBuildInfo()
-			if !ok {
-				return fmt.Errorf("the binary carries no build information")
-			}
+	cmd := &cobra.Command{Use: "version", Short: "Print the version, and those of what is embedded", Args: cobra.NoArgs}
+	out := outputFlag(cmd, asText, asJSON)
+	cmd.RunE = func(*cobra.Command, []string) error {
+		info, ok := debug.ReadBuildInfo()
+		if !ok {
+			return fmt.Errorf("the binary carries no build information")
+		}
+		modules := map[string]string{}
+		for _, m := range info.Deps {
+			modules[m.Path] = m.Version
+		}
+		if *out == asJSON {
+			v := map[string]string{"slipway": version, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH}
 			for _, e := range embedded {
-				for _, m := range info.Deps {
-					if m.Path == e.module {
-						fmt.Fprintf(a.stdout, "  %s %s\n", e.name, m.Version)
-					}
-				}
+				v[e.name] = modules[e.module]
 			}
-			return nil
-		},
+			return a.json(v)
+		}
+		fmt.Fprintf(a.stdout, "slipway %s (%s, %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		for _, e := range embedded {
+			fmt.Fprintf(a.stdout, "  %s %s\n", e.name, modules[e.module])
+		}
+		return nil
 	}
+	return cmd
 }

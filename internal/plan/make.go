@@ -109,7 +109,7 @@ func decide(o Observed, in Input) Change {
 	case in.Rollback && isJob(o.Ref):
 		c.Action, c.Reason = Keep, "a rollback runs no Job again"
 	case o.Err != nil:
-		c.Action, c.Reason = Blocked, o.Err.Error()
+		c.Action, c.Reason = Blocked, written(o)
 	case o.Fixed:
 		c.Action, c.Reason = replace(o, in)
 		c.Fields = differences(o.Live, o.Merged, true)
@@ -130,6 +130,15 @@ func decide(o Observed, in Input) Change {
 		}
 	}
 	return c
+}
+
+// written is why an object is refused, and where it is written.
+func written(o Observed) string {
+	text, at := o.Err.Error(), o.Desired.Origin.String()
+	if at == "" || strings.Contains(text, at) {
+		return text
+	}
+	return text + " (" + at + ")"
 }
 
 func isJob(r object.Ref) bool { return r.Group == "batch" && r.Kind == "Job" }
