@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"slipway/internal/deploy"
+	"slipway/internal/image"
 )
 
 func newRollbackCommand(a *app) *cobra.Command {
@@ -51,6 +52,9 @@ func runRollback(ctx context.Context, a *app, name string, revision int, o *actO
 	prepared, err := deploy.Recorded(ctx, t, revision)
 	if err != nil {
 		return err
+	}
+	for _, pin := range image.Gone(ctx, prepared.Images, a.imageOptions(t)) {
+		a.warn("warning: %s is in its registry no more: only nodes that have it already can run it", pin.Reference())
 	}
 	return a.propose(ctx, t, prepared, o)
 }

@@ -22,9 +22,10 @@ import (
 //	registry tags REPOSITORY
 //	registry labels REPOSITORY               prints "TAG LABEL=VALUE" lines
 //	registry digest REPOSITORY:TAG VARIABLE
+//	registry clear REPOSITORY                deletes its images
 func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: registry push|tags|labels|digest …")
+		ts.Fatalf("usage: registry push|tags|labels|digest|clear …")
 	}
 	at := shared.Registry + "/" + args[1]
 	switch args[0] {
@@ -55,13 +56,19 @@ func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		ts.Check(err)
 		fmt.Fprintln(ts.Stdout(), strings.Join(tags, "\n"))
-	case "labels":
+	case "labels", "clear":
 		repo, err := name.NewRepository(at, name.Insecure)
 		ts.Check(err)
 		tags, err := remote.List(repo)
 		ts.Check(err)
 		for _, tag := range tags {
-			printLabels(ts, repo.Tag(tag))
+			if args[0] == "labels" {
+				printLabels(ts, repo.Tag(tag))
+				continue
+			}
+			desc, err := remote.Head(repo.Tag(tag))
+			ts.Check(err)
+			ts.Check(remote.Delete(repo.Digest(desc.Digest.String())))
 		}
 	case "digest":
 		ref, err := name.ParseReference(at, name.Insecure)

@@ -90,6 +90,23 @@ func Ensure(ctx context.Context, src project.Source, env project.Environment, m 
 	return s.build(ctx, src, m.Image, p, o)
 }
 
+// lookTime is how long Gone asks: who rolls back has no time to lose.
+const lookTime = 5 * time.Second
+
+// Gone are those pins whose content is in its registry no more, as far as that can be asked.
+func Gone(ctx context.Context, pins []Pin, o Options) []Pin {
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	s := store{mirror: o.Mirror, transport: builder.Transport()}
+	var gone []Pin
+	for _, p := range pins {
+		if digest, err := s.find(ctx, p.Repository, p); err == nil && digest == "" {
+			gone = append(gone, p)
+		}
+	}
+	return gone
+}
+
 // search looks for a pin's content in other repositories. One that cannot be asked is passed over:
 // nobody needs it to be there.
 func (s store) search(ctx context.Context, repositories []string, p Pin, o Options) (from, digest string, err error) {
