@@ -117,7 +117,7 @@ func (c *Config) entry(a Activation, e any, line int) (verdict, error) {
 	}
 	if env := text(e, "env"); env != "" {
 		name, pattern, ok := strings.Cut(env, "=")
-		value := a.env(name)
+		value, _ := a.env(name)
 		switch {
 		case !ok:
 			return v, &FileError{c.File, line, fmt.Errorf("invalid env variable format: %s, should be KEY=VALUE", env)}

@@ -76,7 +76,7 @@ func TestConformance(t *testing.T) {
 			taken[how] = append(taken[how], c.ID)
 			a := Activation{
 				Command: c.Command, KubeContext: c.CurrentContext, KubeContextFlag: c.KubeContextFlag, Profiles: c.Profiles,
-				Env: func(name string) string { return c.Env[name] }, NoAuto: !c.AutoActivation,
+				Env: func(name string) (string, bool) { v, ok := c.Env[name]; return v, ok }, NoAuto: !c.AutoActivation,
 			}
 			all, err := Resolve(configs[c.Doc:c.Doc+1], a, func(string) ([]byte, error) {
 				return []byte("apiVersion: " + version + "\nkind: Config\n"), nil

@@ -40,10 +40,10 @@ func Parse(text []byte, file string) ([]Config, error) {
 		} else if err != nil {
 			return nil, syntaxError(file, err)
 		}
-		top := doc.Content[0]
-		if top.Kind == yaml.ScalarNode && top.ShortTag() == "!!null" {
+		if len(doc.Content) == 0 || null(doc.Content[0]) {
 			continue
 		}
+		top := doc.Content[0]
 		c, err := document(top, file)
 		if err != nil {
 			return nil, err

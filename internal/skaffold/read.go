@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -165,32 +166,20 @@ func (r *reader) value(n *yaml.Node, k kind, path string) (any, error) {
 	} else {
 		v, err = r.one(n, k, path)
 	}
-	if err != nil || k.pointer {
+	if err != nil || k.pointer || !blank(v) {
 		return v, err
 	}
+	return nil, nil
+}
+
+func blank(v any) bool {
 	switch e := v.(type) {
-	case string:
-		if e == "" {
-			return nil, nil
-		}
-	case bool:
-		if !e {
-			return nil, nil
-		}
-	case int64:
-		if e == 0 {
-			return nil, nil
-		}
 	case []any:
-		if len(e) == 0 {
-			return nil, nil
-		}
+		return len(e) == 0
 	case map[string]any:
-		if len(e) == 0 {
-			return nil, nil
-		}
+		return len(e) == 0
 	}
-	return v, nil
+	return v == nil || reflect.ValueOf(v).IsZero()
 }
 
 func (r *reader) items(n *yaml.Node, k kind, path string) (any, error) {

@@ -66,17 +66,17 @@ type Activation struct {
 	Command string
 	// KubeContext is the current one; KubeContextFlag is asked for by name and outranks it.
 	KubeContext, KubeContextFlag string
-	// Env looks up an environment variable; nil: there are none.
-	Env func(name string) string
+	// Env looks up an environment variable, as os.LookupEnv does; nil: there are none.
+	Env func(name string) (string, bool)
 	// Profiles are asked for by name, in this order; "-name" takes one away.
 	Profiles []string
 	// NoAuto leaves activation entries aside; NoPropagate keeps Profiles from required configurations.
 	NoAuto, NoPropagate bool
 }
 
-func (a Activation) env(name string) string {
+func (a Activation) env(name string) (string, bool) {
 	if a.Env == nil {
-		return ""
+		return "", false
 	}
 	return a.Env(name)
 }
