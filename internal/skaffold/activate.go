@@ -76,11 +76,7 @@ func (c *Config) fires(a Activation, i int, profile any) (verdict, error) {
 			return v, err
 		}
 		out.warnings = append(out.warnings, v.warnings...)
-		switch {
-		case v.fires && !all:
-			v.warnings = out.warnings
-			return v, nil
-		case !v.fires && all:
+		if v.fires != all { // one that fires is enough; where all must, one that does not is
 			v.warnings = out.warnings
 			return v, nil
 		}

@@ -244,7 +244,7 @@ func split(path string) ([]string, error) {
 	}
 	parts := strings.Split(path[1:], "/")
 	for i, p := range parts {
-		parts[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(p)
+		parts[i] = strings.ReplaceAll(strings.ReplaceAll(p, "~1", "/"), "~0", "~")
 	}
 	return parts, nil
 }

@@ -338,4 +338,6 @@ func (r *reader) scalar(n *yaml.Node) (any, error) {
 }
 
 // escape writes a key as a part of a JSON pointer.
-func escape(key string) string { return strings.NewReplacer("~", "~0", "/", "~1").Replace(key) }
+func escape(key string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")
+}
