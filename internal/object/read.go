@@ -63,17 +63,25 @@ func Check(r io.Reader, file string) error {
 	return eachDocument(r, file, func(d *decoder, root *yaml.Node) error { return d.walk(root, 0) })
 }
 
-// FromJSON makes an object of its JSON.
-func FromJSON(text []byte, origin Origin) (Object, error) {
-	o := Object{Origin: origin}
-	err := utiljson.Unmarshal(text, &o.Body)
-	if err == nil {
-		err = identity(o)
-	}
-	if err != nil {
+// CheckNode is Check for what has been parsed.
+func CheckNode(n *yaml.Node, file string) error { return (&decoder{file: file}).walk(n, 0) }
+
+// New makes an object of its body, which must say at least what it is.
+func New(body map[string]any, origin Origin) (Object, error) {
+	o := Object{Body: body, Origin: origin}
+	if err := identity(o); err != nil {
 		return Object{}, &ReadError{File: origin.File, Line: origin.Line, Err: err}
 	}
 	return o, nil
+}
+
+// FromJSON makes an object of its JSON.
+func FromJSON(text []byte, origin Origin) (Object, error) {
+	var body map[string]any
+	if err := utiljson.Unmarshal(text, &body); err != nil {
+		return Object{}, &ReadError{File: origin.File, Line: origin.Line, Err: err}
+	}
+	return New(body, origin)
 }
 
 func eachDocument(r io.Reader, file string, visit func(*decoder, *yaml.Node) error) error {

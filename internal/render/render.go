@@ -89,7 +89,7 @@ func (t *tree) render(path string) (Result, error) {
 		return Result{}, err
 	}
 	if name != "" {
-		return kustomize(t, path)
+		return overlay(t, path)
 	}
 	if t.isFile(path, "Chart.yaml") {
 		return Result{}, &RefusedError{Origin: object.Origin{File: join(path, "Chart.yaml")}, What: "a Helm chart", Why: "not rendered yet"}

@@ -1,0 +1,185 @@
+package kustomize
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/kustomize/api/filters/refvar"
+	"sigs.k8s.io/kustomize/api/konfig"
+	"sigs.k8s.io/kustomize/api/resource"
+	"sigs.k8s.io/kustomize/api/types"
+	"sigs.k8s.io/kustomize/kyaml/resid"
+)
+
+// mark notes at the resource that a var takes its value from that it does.
+func (p *pile) mark(v types.Var) error {
+	id := resid.NewResIdWithNamespace(v.ObjRef.GVK(), v.ObjRef.Name, v.ObjRef.Namespace)
+	matches := id.GvknEquals
+	if id.Namespace != "" || id.IsClusterScoped() {
+		matches = id.Equals
+	}
+	var found []*resource.Resource
+	for _, r := range p.list {
+		if slices.ContainsFunc(append(r.PrevIds(), r.CurId()), matches) {
+			found = append(found, r)
+		}
+	}
+	if len(found) > 1 {
+		return fmt.Errorf("%s is in %s and %s", v.Name, p.origins[found[0]], p.origins[found[1]])
+	}
+	if len(found) == 1 {
+		found[0].AppendRefVarName(v)
+	}
+	return nil
+}
+
+// resolveVars puts values where $(NAME) stands.
+func (p *pile) resolveVars() error {
+	values := map[string]any{}
+	for _, v := range p.vars.AsSlice() {
+		value, err := p.valueOf(v)
+		if err != nil {
+			return fmt.Errorf("vars: %w", err)
+		}
+		values[v.Name] = value
+	}
+	if len(values) == 0 {
+		return nil
+	}
+	replace := refvar.MakePrimitiveReplacer(map[string]int{}, values)
+	fs := chosen(p.specs.VarReference)
+	for _, r := range p.list {
+		for _, f := range fs(r) {
+			if err := p.apply(r, refvar.Filter{MappingFunc: replace, FieldSpec: f}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (p *pile) valueOf(v types.Var) (any, error) {
+	for _, r := range p.list {
+		if !slices.Contains(r.GetRefVarNames(), v.Name) {
+			continue
+		}
+		value, err := r.GetFieldValue(v.FieldRef.FieldPath)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %s has no field %s", v.Name, refOf(r), v.FieldRef.FieldPath)
+		}
+		return value, nil
+	}
+	return nil, fmt.Errorf("%s: %s %s is not among the resources", v.Name, v.ObjRef.Kind, v.ObjRef.Name)
+}
+
+// dropLocal drops what is only there for Kustomize.
+func (p *pile) dropLocal() error {
+	var err error
+	p.list = slices.DeleteFunc(p.list, func(r *resource.Resource) bool {
+		if r.IsNilOrEmpty() {
+			return true
+		}
+		if e := valid(r.YNode()); e != nil && err == nil {
+			err = p.about(r)(e)
+		}
+		local, ok := r.GetAnnotations(konfig.IgnoredByKustomizeAnnotation)[konfig.IgnoredByKustomizeAnnotation]
+		return ok && local != "false"
+	})
+	p.index = nil
+	return err
+}
+
+// tidy removes the library's notes from a resource, but for those that were asked for.
+func tidy(r *resource.Resource, asked map[string]bool) error {
+	annotations := r.GetAnnotations()
+	for _, key := range resource.BuildAnnotations {
+		delete(annotations, key)
+	}
+	if !asked[types.OriginAnnotations] {
+		delete(annotations, "config.kubernetes.io/origin")
+	}
+	if !asked[types.TransformerAnnotations] {
+		delete(annotations, "alpha.config.kubernetes.io/transformations")
+	}
+	return r.SetAnnotations(annotations)
+}
+
+// What stands first and last in the command's order unless the kustomization says something else.
+var (
+	first = []string{
+		"Namespace", "ResourceQuota", "StorageClass", "CustomResourceDefinition", "ServiceAccount", "PodSecurityPolicy", "Role",
+		"ClusterRole", "RoleBinding", "ClusterRoleBinding", "ConfigMap", "Secret", "Endpoints", "Service", "LimitRange", "PriorityClass",
+		"PersistentVolume", "PersistentVolumeClaim", "Deployment", "StatefulSet", "CronJob", "PodDisruptionBudget",
+	}
+	last = []string{"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"}
+)
+
+// sort puts the resources in the order that the overlay asks for.
+func (l *layer) sort(p *pile) error {
+	options := l.k.SortOptions
+	if options == nil {
+		options = &types.SortOptions{Order: types.LegacySortOrder}
+	}
+	switch {
+	case options.Order == types.FIFOSortOrder && options.LegacySortOptions != nil:
+		return errors.New("sortOptions: legacySortOptions go with order legacy")
+	case options.Order == types.FIFOSortOrder:
+		return nil
+	case options.Order != types.LegacySortOrder:
+		return errors.New("sortOptions: order must be fifo or legacy")
+	}
+	orders := options.LegacySortOptions
+	if orders == nil {
+		orders = &types.LegacySortOptions{OrderFirst: first, OrderLast: last}
+	}
+	place := map[string]int{}
+	for i, kind := range orders.OrderFirst {
+		place[kind] = i - len(orders.OrderFirst)
+	}
+	for i, kind := range orders.OrderLast {
+		place[kind] = i + 1
+	}
+	ranks := make([]rank, len(p.list))
+	for i, r := range p.list {
+		ranks[i] = rankOf(r, place)
+	}
+	slices.SortStableFunc(ranks, rank.compare)
+	for i := range ranks {
+		p.list[i] = ranks[i].r
+	}
+	return p.unique()
+}
+
+// rank is where a resource stands among others.
+type rank struct {
+	r                 *resource.Resource
+	gvk               resid.Gvk
+	place             int
+	kind, kindAndName string
+}
+
+func rankOf(r *resource.Resource, place map[string]int) rank {
+	or := func(s, empty string) string {
+		if s == "" {
+			return empty
+		}
+		return s
+	}
+	id := r.CurId()
+	return rank{r, id.Gvk, place[id.Kind], or(id.Group, "~G") + "_" + or(id.Version, "~V") + "_" + or(id.Kind, "~K"),
+		id.Gvk.String() + "|" + or(id.Namespace, "~X") + "|" + or(id.Name, "~N")}
+}
+
+func (a rank) compare(b rank) int {
+	switch {
+	case a.gvk.Equals(b.gvk):
+		return strings.Compare(a.kindAndName, b.kindAndName)
+	case a.place != b.place:
+		return a.place - b.place
+	case a.gvk.Kind == types.NamespaceKind && b.gvk.Kind == types.NamespaceKind && (a.gvk.Group == "" || b.gvk.Group == ""):
+		return strings.Compare(b.kind, a.kind)
+	}
+	return strings.Compare(a.kind, b.kind)
+}

@@ -1,0 +1,299 @@
+package kustomize
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"sigs.k8s.io/kustomize/api/filters/patchjson6902"
+	"sigs.k8s.io/kustomize/api/resource"
+	"sigs.k8s.io/kustomize/api/types"
+	"sigs.k8s.io/kustomize/kyaml/kio/kioutil"
+	"sigs.k8s.io/yaml"
+
+	"slipway/internal/object"
+)
+
+// strategic plans what patchesStrategicMerge says.
+func (s *plan) strategic() error {
+	if len(s.k.PatchesStrategicMerge) == 0 {
+		return nil
+	}
+	at := s.entries("patchesStrategicMerge")
+	var all []*resource.Resource
+	for i, text := range s.k.PatchesStrategicMerge {
+		s.now = at.item(i)
+		list, err := s.mergePatch(string(text))
+		if err != nil {
+			return s.fail(s.now, err)
+		}
+		all = append(all, list...)
+	}
+	run, err := mergeAll(all)
+	return s.add("PatchStrategicMergeTransformer", s.field("patchesStrategicMerge"), err, run)
+}
+
+// mergePatch reads one that stands in the text or in a file.
+func (l *layer) mergePatch(text string) ([]*resource.Resource, error) {
+	list, _, err := parse([]byte(text), l.file)
+	if err == nil {
+		return list, nil
+	}
+	if strings.Contains(text, "\n") {
+		return nil, fmt.Errorf("neither a patch nor a file: %w", reason(err))
+	}
+	content, rel, err := l.text(text)
+	if err != nil {
+		return nil, err
+	}
+	list, _, err = parse(content, rel)
+	return list, err
+}
+
+// reason is an error without the place that does not fit: lines of a text inside another are not its lines.
+func reason(err error) error {
+	var read *object.ReadError
+	if errors.As(err, &read) {
+		return read.Err
+	}
+	return err
+}
+
+func (l *layer) mergePatches(paths []string, text string) (func(*pile) error, error) {
+	var all []*resource.Resource
+	if text != "" {
+		paths = append(paths, text)
+	}
+	for _, p := range paths {
+		list, err := l.mergePatch(p)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, list...)
+	}
+	return mergeAll(all)
+}
+
+// mergeAll applies patches each to the resource that it names.
+func mergeAll(patches []*resource.Resource) (func(*pile) error, error) {
+	if len(patches) == 0 {
+		return nil, errors.New("the patch is empty")
+	}
+	return func(p *pile) error {
+		for _, patch := range patches {
+			target, err := p.one(patch.OrgId())
+			if err != nil {
+				return err
+			}
+			if err := p.merged(target, patch); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil
+}
+
+// merged applies a patch of any name to a resource.
+func (p *pile) merged(r, patch *resource.Resource) error {
+	fit := patch.DeepCopy()
+	if err := fit.CopyMergeMetaDataFieldsFrom(patch); err != nil {
+		return err
+	}
+	fit.SetGvk(r.GetGvk())
+	fit.SetKind(patch.GetKind())
+	about := p.about(r)
+	if err := r.ApplySmPatch(fit); err != nil {
+		return about(err)
+	}
+	if r.IsNilOrEmpty() {
+		return nil
+	}
+	p.lent = append(p.lent, r)
+	if twins := p.current(r.CurId()); len(twins) > 1 {
+		return &object.DuplicateError{Ref: refOf(r), First: p.origins[twins[0]], Second: p.origins[twins[1]]}
+	}
+	return nil
+}
+
+// patches plans what patches says.
+func (s *plan) patches() error {
+	at := s.entries("patches")
+	for i, patch := range s.k.Patches {
+		s.now = at.item(i)
+		run, err := s.patch(patch)
+		if err := s.add("PatchTransformer", s.now, err, run); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// json plans what patchesJson6902 says.
+func (s *plan) json() error {
+	at := s.entries("patchesJson6902")
+	for i, patch := range s.k.PatchesJson6902 {
+		s.now = at.item(i)
+		run, err := s.jsonPatch(patch)
+		if err := s.add("PatchJson6902Transformer", s.now, err, run); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// patchText is what a patch says, wherever it stands.
+func (l *layer) patchText(patch types.Patch) (string, string, error) {
+	text := strings.TrimSpace(patch.Patch)
+	switch {
+	case text == "" && patch.Path == "":
+		return "", "", errors.New("it needs one of patch and path")
+	case text != "" && patch.Path != "":
+		return "", "", errors.New("it may not have both patch and path")
+	case text != "":
+		return text, l.file, nil
+	}
+	content, rel, err := l.text(patch.Path)
+	return string(content), rel, err
+}
+
+// patch is what an entry of patches does: one or several merges, or operations on fields.
+func (l *layer) patch(patch types.Patch) (func(*pile) error, error) {
+	text, file, err := l.patchText(patch)
+	if err != nil {
+		return nil, err
+	}
+	merges, _, errMerge := parse([]byte(text), file)
+	operations, count, errJSON := operationsOf(text)
+	switch {
+	case len(merges) > 0 && count > 0:
+		return nil, errors.New("it is both a merge and a list of operations")
+	case errMerge != nil && errJSON != nil:
+		return nil, unreadable(text, patch.Path, errMerge, errJSON)
+	case errMerge != nil:
+		return operate(patch.Target, operations, true)
+	}
+	for _, m := range merges {
+		if patch.Options != nil && patch.Options.AllowNameChange {
+			m.AllowNameChange()
+		}
+		if patch.Options != nil && patch.Options.AllowKindChange {
+			m.AllowKindChange()
+		}
+	}
+	if patch.Target == nil || len(merges) == 0 {
+		return func(p *pile) error { return p.mergeNamed(merges) }, nil
+	}
+	if len(merges) > 1 {
+		return nil, errors.New("several merges in one entry cannot have a target: write one entry for each")
+	}
+	return func(p *pile) error {
+		targets, err := p.Select(*patch.Target)
+		if err != nil {
+			return err
+		}
+		for _, r := range targets {
+			if err := p.merged(r, merges[0]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil
+}
+
+// unreadable says why a patch is neither a merge nor a list of operations.
+func unreadable(text, path string, errMerge, errJSON error) error {
+	switch {
+	case strings.HasPrefix(text, "[") || strings.HasPrefix(text, "-"):
+		return fmt.Errorf("no list of operations: %w", errJSON)
+	case path != "":
+		return errMerge
+	}
+	return fmt.Errorf("neither a merge nor a list of operations: %w", reason(errMerge))
+}
+
+func (p *pile) mergeNamed(merges []*resource.Resource) error {
+	for _, m := range merges {
+		r, err := p.one(m.OrgId())
+		if err != nil {
+			return err
+		}
+		about := p.about(r)
+		if err := r.ApplySmPatch(m.DeepCopy()); err != nil {
+			return about(err)
+		}
+		p.lent = append(p.lent, r)
+	}
+	return nil
+}
+
+// operationsOf reads a JSON patch, which may be written as YAML, and counts its operations.
+func operationsOf(text string) (string, int, error) {
+	if text == "" {
+		return "", 0, errors.New("it is empty")
+	}
+	if text[0] != '[' {
+		t, err := yaml.YAMLToJSON([]byte(text))
+		if err != nil {
+			return "", 0, err
+		}
+		text = string(t)
+	}
+	var list []map[string]*json.RawMessage
+	err := json.NewDecoder(bytes.NewReader([]byte(text))).Decode(&list)
+	return text, len(list), err
+}
+
+// jsonPatch is what an entry of patchesJson6902 does.
+func (l *layer) jsonPatch(patch types.Patch) (func(*pile) error, error) {
+	if patch.Target == nil || patch.Target.Name == "" {
+		return nil, errors.New("it needs a target with a name")
+	}
+	text, _, err := l.patchText(patch)
+	if err != nil {
+		return nil, err
+	}
+	operations, count, err := operationsOf(text)
+	if err != nil {
+		return nil, fmt.Errorf("no list of operations: %w", err)
+	}
+	if count == 0 {
+		return nil, errors.New("the patch is empty")
+	}
+	return operate(patch.Target, operations, false)
+}
+
+// operate applies operations to whatever is selected. patches notes the name from before, which
+// patchesJson6902 does not.
+func operate(target *types.Selector, operations string, remember bool) (func(*pile) error, error) {
+	if operations == "null" {
+		return func(*pile) error { return nil }, nil
+	}
+	if target == nil {
+		return nil, errors.New("operations need a target")
+	}
+	return func(p *pile) error {
+		found, err := p.Select(*target)
+		if err != nil {
+			return err
+		}
+		for _, r := range found {
+			if remember {
+				r.StorePreviousId()
+			}
+			internal := kioutil.GetInternalAnnotations(&r.RNode)
+			if err := p.apply(r, patchjson6902.Filter{Patch: operations}); err != nil {
+				return err
+			}
+			annotations := r.GetAnnotations()
+			for k, v := range internal {
+				annotations[k] = v
+			}
+			if err := r.SetAnnotations(annotations); err != nil && !remember {
+				return p.about(r)(err)
+			}
+		}
+		return nil
+	}, nil
+}

@@ -1,0 +1,248 @@
+package kustomize
+
+import (
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+
+	"sigs.k8s.io/kustomize/api/types"
+	"sigs.k8s.io/kustomize/kyaml/resid"
+	"sigs.k8s.io/yaml"
+)
+
+// specs say which fields the transformations go for, as a file of configurations does.
+type specs struct {
+	NamePrefix                types.FsSlice `json:"namePrefix,omitempty"`
+	NameSuffix                types.FsSlice `json:"nameSuffix,omitempty"`
+	NameSpace                 types.FsSlice `json:"namespace,omitempty"`
+	CommonLabels              types.FsSlice `json:"commonLabels,omitempty"`
+	Labels                    types.FsSlice `json:"labels,omitempty"`
+	TemplateLabels            types.FsSlice `json:"templateLabels,omitempty"`
+	VolumeClaimTemplateLabels types.FsSlice `json:"volumeClaimTemplateLabels,omitempty"`
+	CommonAnnotations         types.FsSlice `json:"commonAnnotations,omitempty"`
+	NameReference             references    `json:"nameReference,omitempty"`
+	VarReference              types.FsSlice `json:"varReference,omitempty"`
+	Images                    types.FsSlice `json:"images,omitempty"`
+	Replicas                  types.FsSlice `json:"replicas,omitempty"`
+}
+
+// reference says which fields hold the name of a kind of object.
+type reference struct {
+	resid.Gvk `json:",inline"`
+	Referrers types.FsSlice `json:"fieldSpecs,omitempty"`
+}
+
+type references []reference
+
+func (r references) Len() int           { return len(r) }
+func (r references) Swap(i, j int)      { r[i], r[j] = r[j], r[i] }
+func (r references) Less(i, j int) bool { return r[i].IsLessThan(r[j].Gvk) }
+
+//go:embed defaults.json
+var defaults []byte
+
+// defaultSpecs are the library's own, which it keeps to itself: defaults.json holds them.
+func defaultSpecs() *specs {
+	var s specs
+	if err := json.Unmarshal(defaults, &s); err != nil {
+		panic(err)
+	}
+	s.sort()
+	all, err := (&specs{}).merge(&s)
+	if err != nil {
+		panic(err)
+	}
+	return all
+}
+
+func (s *specs) slices() []*types.FsSlice {
+	return []*types.FsSlice{
+		&s.NamePrefix, &s.NameSuffix, &s.NameSpace, &s.CommonLabels, &s.Labels, &s.TemplateLabels,
+		&s.VolumeClaimTemplateLabels, &s.CommonAnnotations, &s.VarReference, &s.Images, &s.Replicas,
+	}
+}
+
+// sort puts the fields in the library's order, which it is not stable in either.
+func (s *specs) sort() {
+	for _, fs := range s.slices() {
+		sort.Sort(*fs)
+	}
+	sort.Sort(s.NameReference)
+}
+
+func (s *specs) empty() bool {
+	for _, fs := range s.slices() {
+		if len(*fs) > 0 {
+			return false
+		}
+	}
+	return len(s.NameReference) == 0
+}
+
+// merge gives the fields of both. It changes neither.
+func (s *specs) merge(o *specs) (*specs, error) {
+	if s == o || o.empty() {
+		return s, nil
+	}
+	merged, mine, other := &specs{}, s.slices(), o.slices()
+	for i, fs := range merged.slices() {
+		var err error
+		if *fs, err = mine[i].DeepCopy().MergeAll(*other[i]); err != nil {
+			return nil, err
+		}
+	}
+	for _, r := range s.NameReference {
+		r.Referrers = r.Referrers.DeepCopy()
+		merged.NameReference = append(merged.NameReference, r)
+	}
+	for _, r := range o.NameReference {
+		if err := merged.refer(r); err != nil {
+			return nil, err
+		}
+	}
+	merged.sort()
+	return merged, nil
+}
+
+func (s *specs) refer(r reference) error {
+	for i, have := range s.NameReference {
+		if have.Gvk.Equals(r.Gvk) {
+			all, err := have.Referrers.MergeAll(r.Referrers)
+			s.NameReference[i].Referrers = all
+			return err
+		}
+	}
+	r.Referrers = r.Referrers.DeepCopy()
+	s.NameReference = append(s.NameReference, r)
+	return nil
+}
+
+// configure adds the fields that configurations and definitions of custom resources name.
+func (l *layer) configure(p *pile) error {
+	all, at := l.Builder.specs, l.entries("configurations")
+	custom := &specs{}
+	for i, name := range l.k.Configurations {
+		l.now = at.item(i)
+		text, err := l.Load(name)
+		if err != nil {
+			return err
+		}
+		var s specs
+		if err := yaml.UnmarshalStrict(text, &s); err != nil {
+			return l.fail(l.now, fmt.Errorf("%s: %w", name, err))
+		}
+		s.sort()
+		if custom, err = custom.merge(&s); err != nil {
+			return l.fail(l.now, err)
+		}
+	}
+	all, err := all.merge(custom)
+	if err == nil {
+		p.specs, err = p.specs.merge(all)
+	}
+	if err != nil {
+		return l.fail(l.field("configurations"), err)
+	}
+	return l.definitions(p)
+}
+
+func (l *layer) definitions(p *pile) error {
+	at := l.entries("crds")
+	for i, name := range l.k.Crds {
+		l.now = at.item(i)
+		text, err := l.Load(name)
+		if err != nil {
+			return err
+		}
+		s, err := specsOfDefinitions(text)
+		if err == nil {
+			p.specs, err = p.specs.merge(s)
+		}
+		if err != nil {
+			return l.fail(l.now, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	return nil
+}
+
+// definition is what counts of an OpenAPI definition.
+type definition struct {
+	Schema struct {
+		Properties map[string]map[string]any `json:"properties"`
+	}
+}
+
+// specsOfDefinitions reads OpenAPI definitions that tell by their extensions what a field is for.
+func specsOfDefinitions(text []byte) (*specs, error) {
+	var types map[string]definition
+	if err := yaml.Unmarshal(text, &types); err != nil {
+		return nil, err
+	}
+	s := &specs{}
+	for _, name := range sortedKeys(types) {
+		fields := types[name].Schema.Properties
+		if fields["kind"] == nil || fields["apiVersion"] == nil || fields["metadata"] == nil {
+			continue
+		}
+		d := definitions{types: types, kind: name[strings.LastIndex(name, ".")+1:], specs: &specs{}}
+		if err := d.read(name, nil); err != nil {
+			return nil, err
+		}
+		var err error
+		if s, err = s.merge(d.specs); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+type definitions struct {
+	types map[string]definition
+	kind  string
+	specs *specs
+}
+
+func (d *definitions) read(name string, path []string) error {
+	if len(path) > 50 {
+		return errors.New("definitions refer to each other without end")
+	}
+	properties := d.types[name].Schema.Properties
+	for _, field := range sortedKeys(properties) {
+		p := properties[field]
+		spec := func(more ...string) types.FieldSpec {
+			all := append(append(append([]string{}, path...), field), more...)
+			return types.FieldSpec{Gvk: resid.Gvk{Kind: d.kind}, Path: strings.Join(all, "/")}
+		}
+		for extension, fs := range map[string]*types.FsSlice{
+			"x-kubernetes-annotation": &d.specs.CommonAnnotations, "x-kubernetes-label-selector": &d.specs.CommonLabels,
+			"x-kubernetes-identity": &d.specs.NamePrefix,
+		} {
+			if _, ok := p[extension].(string); ok {
+				var err error
+				if *fs, err = fs.MergeOne(spec()); err != nil {
+					return err
+				}
+			}
+		}
+		version, ok := p["x-kubernetes-object-ref-api-version"].(string)
+		if kind, known := p["x-kubernetes-object-ref-kind"].(string); ok && known {
+			key, ok := p["x-kubernetes-object-ref-name-key"].(string)
+			if !ok {
+				key = "name"
+			}
+			r := reference{resid.Gvk{Kind: kind, Version: version}, types.FsSlice{spec(key)}}
+			if err := d.specs.refer(r); err != nil {
+				return err
+			}
+		}
+		if ref, ok := p["$ref"].(string); ok {
+			if err := d.read(ref, append(path[:len(path):len(path)], field)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
