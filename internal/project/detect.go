@@ -14,9 +14,12 @@ import (
 // Where people keep manifests, the likeliest first.
 var layoutRoots = []string{"k8s", "kubernetes", "deploy", "kustomize", "manifests"}
 
+// Where people keep charts, or folders of charts.
+var chartRoots = []string{"chart", "charts", "helm", "deploy/chart", "deploy/charts", "deploy/helm"}
+
 var lookedFor = []string{
-	"k8s/overlays/*", "overlays/*", "k8s-dev, k8s-prod", "k8s/*.yaml",
-	"and the same in kubernetes, deploy, kustomize and manifests",
+	"k8s/overlays/*", "overlays/*", "k8s-dev, k8s-prod", "k8s/dev, k8s/prod", "chart with values-*.yaml", "skaffold.yaml", "k8s/*.yaml",
+	"and the same in kubernetes, deploy, kustomize, manifests, charts/*, helm",
 }
 
 // detect finds the environments of a conventional layout in dir.
@@ -28,22 +31,36 @@ func detect(dir string) (Project, bool, error) {
 	defer root.Close()
 	l := layout{root.FS()}
 	p := Project{Name: nameOf(dir), Dir: dir}
-	for _, look := range []func() []Environment{l.overlays, l.siblings, l.subfolders, l.single} {
-		if p.Environments = look(); len(p.Environments) > 0 {
-			break
+	var others []string
+	for _, look := range []func() []Environment{l.overlays, l.siblings, l.subfolders, l.releases, l.skaffold, l.chart, l.single} {
+		envs := look()
+		if len(p.Environments) == 0 {
+			p.Environments = envs
+			continue
+		}
+		for _, e := range envs {
+			for _, source := range e.sources() {
+				if !slices.Contains(others, source) && !slices.ContainsFunc(p.Environments, func(e Environment) bool { return e.within(source) }) {
+					others = append(others, source)
+				}
+			}
 		}
 	}
 	if len(p.Environments) == 0 {
 		return Project{}, false, nil
 	}
-	for i, e := range p.Environments {
-		if e.Class != "" {
-			p.Notes = append(p.Notes, fmt.Sprintf("%s is taken as one environment, %s, of class %s", e.Path, e.Name, e.Class))
-			continue
+	for i := range p.Environments {
+		e := &p.Environments[i]
+		var note string
+		if e.Class == "" {
+			e.Class, note = classOf(e.Name)
 		}
-		class, note := classOf(e.Name)
-		p.Environments[i].Class = class
-		p.Notes = append(p.Notes, fmt.Sprintf("%s is taken as environment %s of class %s", e.Path, e.Name, class))
+		for j := range e.Charts {
+			if e.Charts[j].Release == "" {
+				e.Charts[j].Release = p.Name[:min(len(p.Name), 53)]
+			}
+		}
+		p.Notes = append(p.Notes, fmt.Sprintf("%s is taken as environment %s of class %s", describe(*e), e.Name, e.Class))
 		if note != "" {
 			p.Notes = append(p.Notes, note)
 		}
@@ -52,7 +69,57 @@ func detect(dir string) (Project, bool, error) {
 		p.Images = []Image{{Name: p.Name, Context: ".", Dockerfile: "Dockerfile", Detected: true}}
 		p.Notes = append(p.Notes, fmt.Sprintf("Dockerfile is taken to build image %s", p.Name))
 	}
+	if len(others) > 0 {
+		p.Notes = append(p.Notes, "not taken, but there: "+strings.Join(others, ", "))
+	}
+	if l.file("Tiltfile") {
+		p.Notes = append(p.Notes, "Tiltfile is a program, and not read")
+	}
 	return p, true, nil
+}
+
+// describe names what an environment is made of.
+func describe(e Environment) string {
+	switch {
+	case e.Skaffold != nil && len(e.Skaffold.Profiles) > 0:
+		return e.Skaffold.File + " with profile " + strings.Join(e.Skaffold.Profiles, ", ")
+	case e.Skaffold != nil:
+		return e.Skaffold.File
+	}
+	var parts []string
+	if e.Path != "" {
+		parts = append(parts, e.Path)
+	}
+	for _, c := range e.Charts {
+		name := "chart " + c.Path
+		if c.Path == "." {
+			name = "Chart.yaml"
+		}
+		if len(c.Values) > 0 {
+			name += " with " + strings.Join(c.Values, ", ")
+		}
+		parts = append(parts, name)
+	}
+	return strings.Join(parts, " and ")
+}
+
+// sources are the folders and the file that an environment is made of.
+func (e Environment) sources() []string {
+	var names []string
+	if e.Path != "" {
+		names = append(names, e.Path)
+	}
+	for _, c := range e.Charts {
+		names = append(names, path.Clean(c.Path+"/Chart.yaml"))
+	}
+	if e.Skaffold != nil {
+		names = append(names, e.Skaffold.File)
+	}
+	return names
+}
+
+func (e Environment) within(source string) bool {
+	return slices.ContainsFunc(e.sources(), func(s string) bool { return strings.HasPrefix(s+"/", source+"/") })
 }
 
 // layout looks at one folder.
@@ -145,8 +212,10 @@ func (l layout) file(p string) bool {
 }
 
 func (l layout) kustomized(p string) bool {
-	return l.file(path.Join(p, "kustomization.yaml")) || l.file(path.Join(p, "kustomization.yml")) || l.file(path.Join(p, "Kustomization"))
+	return slices.ContainsFunc(kustomizations, func(name string) bool { return l.file(path.Join(p, name)) })
 }
+
+var kustomizations = []string{"kustomization.yaml", "kustomization.yml", "Kustomization"}
 
 // manifests says whether a folder has YAML of Kubernetes in it.
 func (l layout) manifests(p string) bool {
@@ -161,7 +230,7 @@ func (l layout) manifests(p string) bool {
 		return false
 	}
 	return slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
-		if ext := path.Ext(e.Name()); e.IsDir() || ext != ".yaml" && ext != ".yml" {
+		if ext := path.Ext(e.Name()); e.IsDir() || ext != ".yaml" && ext != ".yml" && ext != ".json" {
 			return false
 		}
 		text, err := fs.ReadFile(l.fs, path.Join(p, e.Name()))
@@ -169,7 +238,8 @@ func (l layout) manifests(p string) bool {
 	})
 }
 
-var hasKind = regexp.MustCompile(`(?m)^"?kind"?:`)
+// A key of the document, or of a mapping in braces as in JSON.
+var hasKind = regexp.MustCompile(`(?m)(^|[{,]\s*)["']?kind["']?\s*:`)
 
 var classNames = map[string]Class{
 	"dev": Local, "development": Local, "local": Local, "laptop": Local,

@@ -21,7 +21,7 @@ func TestDocumentation(t *testing.T) {
 	example, _, _ := strings.Cut(rest, "```")
 	dir := tree(t, map[string]string{
 		"Dockerfile": "", "worker/Dockerfile.release": "",
-		"k8s/overlays/dev/": "", "k8s/overlays/staging/": "", "k8s/overlays/prod/": "",
+		"k8s/redis.yaml": "", "k8s/overlays/dev/": "", "k8s/overlays/staging/": "", "k8s/overlays/prod/": "",
 	})
 	p, err := Parse(dir, []byte(example))
 	if err != nil {
@@ -34,12 +34,13 @@ func TestDocumentation(t *testing.T) {
 		"## The file":       "%: x\n",
 		"## An image":       "project: a\nimages: [{%: x}]\n",
 		"## An environment": "project: a\nenvironments: {dev: {%: x}}\n",
+		"## A chart":        "project: a\nenvironments: {dev: {charts: [{%: x}]}}\n",
 	} {
 		_, rest, found := strings.Cut(text, section+"\n")
 		table, _, _ := strings.Cut(rest, "\n## ")
 		var documented []string
-		for _, m := range regexp.MustCompile("(?m)^\\| `([a-z]+)` ").FindAllStringSubmatch(table, -1) {
-			documented = append(documented, m[1])
+		for _, m := range regexp.MustCompile("(?m)^\\| ((?:`[a-zA-Z]+` )+)").FindAllStringSubmatch(table, -1) {
+			documented = append(documented, strings.Fields(strings.ReplaceAll(m[1], "`", ""))...)
 		}
 		slices.Sort(documented)
 		// An unlikely key makes the parser list those that it knows.

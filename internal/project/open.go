@@ -72,9 +72,11 @@ func Open(dir string) (Project, error) {
 		}
 		return Parse(f, text)
 	}
-	for i, f := range folders {
-		// Somebody stands in k8s/ itself: the project is what holds it.
-		if i < len(folders)-1 && slices.Contains(layoutRoots, filepath.Base(f)) {
+	top := folders[len(folders)-1]
+	for _, f := range folders {
+		// Somebody stands in k8s/ or in a chart of charts/: the project is what holds it.
+		within, _ := filepath.Rel(top, f)
+		if slices.ContainsFunc(strings.Split(filepath.ToSlash(within), "/"), isPlace) {
 			continue
 		}
 		p, found, err := detect(f)
@@ -83,6 +85,10 @@ func Open(dir string) (Project, error) {
 		}
 	}
 	return Project{}, fmt.Errorf("%w in %s: looked for %s, %s", ErrNone, folders[0], File, strings.Join(lookedFor, ", "))
+}
+
+func isPlace(name string) bool {
+	return slices.Contains(layoutRoots, name) || slices.Contains(chartRoots, name)
 }
 
 // candidates are dir and the folders above it within its Git repository, nearest first.

@@ -24,7 +24,14 @@ var (
 	imageName = regexp.MustCompile(`^([a-zA-Z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*$`)
 	registry  = regexp.MustCompile(`^[a-zA-Z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$`)
 	platform  = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?$`)
-	yamlLine  = regexp.MustCompile(`line (\d+): `)
+	address   = regexp.MustCompile(`^(https?|oci)://[^/\s]+(/\S*)?$`)
+	release   = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?$`)
+	// What charts are told about the cluster.
+	kubeVersion = regexp.MustCompile(`^v?\d+\.\d+(\.\d+)?([-+][0-9A-Za-z.+-]+)?$`)
+	apiVersion  = regexp.MustCompile(`^[a-z0-9.-]+(/[A-Za-z0-9]+){0,2}$`)
+	assignment  = regexp.MustCompile(`(?s)^[^=]+=`)
+
+	yamlLine = regexp.MustCompile(`line (\d+): `)
 )
 
 // Parse reads the text of a project file that stands in dir. Everything in it must be understood:
@@ -161,6 +168,16 @@ func (r *reader) text(into *string, what string, pattern *regexp.Regexp) func(*y
 	}
 }
 
+// texts stores a list of strings.
+func (r *reader) texts(into *[]string, what, each string, pattern *regexp.Regexp) func(*yaml.Node) error {
+	return func(n *yaml.Node) error {
+		return r.items(n, what, func(n *yaml.Node) error {
+			*into = append(*into, "")
+			return r.text(&(*into)[len(*into)-1], each, pattern)(n)
+		})
+	}
+}
+
 func quoted(n *yaml.Node) string {
 	if n.Kind != yaml.ScalarNode || n.Value == "" {
 		return ""
@@ -178,6 +195,16 @@ func rule(pattern *regexp.Regexp) string {
 		return ": a host and path without scheme, such as ghcr.io/acme"
 	case platform:
 		return ": such as linux/amd64"
+	case address:
+		return ": an address such as https://charts.example.com or oci://ghcr.io/acme/charts"
+	case release:
+		return ": lower-case letters, digits and dashes, at most 53"
+	case kubeVersion:
+		return ": such as 1.31 or v1.31.2"
+	case apiVersion:
+		return ": such as monitoring.coreos.com/v1 or monitoring.coreos.com/v1/ServiceMonitor"
+	case assignment:
+		return ": it is key=value"
 	}
 	return ""
 }
@@ -195,6 +222,16 @@ func (r *reader) within(into *string, what string, folder bool) func(*yaml.Node)
 		*into = p
 		return r.exists(n, what, p, folder)
 	}
+}
+
+// is tells whether a file stands in a folder.
+func (r *reader) is(folder, name string) bool {
+	info, err := r.root.Stat(filepath.FromSlash(path.Join(folder, name)))
+	return err == nil && info.Mode().IsRegular()
+}
+
+func (r *reader) kustomized(folder string) bool {
+	return slices.ContainsFunc(kustomizations, func(name string) bool { return r.is(folder, name) })
 }
 
 func (r *reader) exists(n *yaml.Node, what, p string, folder bool) error {

@@ -56,10 +56,40 @@ environments:
     class: production
   odd:
     path: k8s/prod
+  shop:
+    class: staging
+    charts:
+      - path: chart
+        namespace: shop
+        values: [chart/values-prod.yaml, ./more.yaml]
+        set: [a=1, "b.c={x,y}"]
+        setString: ["d=1"]
+        setJSON: ['e=[1,2]']
+        setFile: [f=more.yaml]
+        setLiteral: ["g=a,b"]
+        patches: k8s/patches
+    kubeVersion: v1.31.2
+    apiVersions: [monitoring.coreos.com/v1, policy/v1/PodDisruptionBudget]
+  both:
+    class: local
+    path: k8s/dev
+    charts:
+      - {path: packed.tgz, release: own}
+      - {path: redis, repository: "https://charts.example.com/stable", version: "20.1.0", release: cache}
+      - {path: redis, repository: "oci://ghcr.io/acme", version: ">=1", release: cache, namespace: other}
+  skaffold:
+    class: local
+    skaffold: skaffold.yaml
+  profiles:
+    class: staging
+    skaffold: {file: k8s/skaffold.yaml, profiles: [gcb, -local]}
+remotes: [oci://ghcr.io/acme]
 `
 
 func whereWhole(t testing.TB) string {
-	return tree(t, map[string]string{"Dockerfile": "", "k8s/dev/": "", "k8s/prod/": "", "k8s/file": "", "out": "-> /etc"})
+	return tree(t, map[string]string{"Dockerfile": "", "k8s/dev/": "", "k8s/prod/": "", "k8s/file": "", "out": "-> /etc",
+		"chart/Chart.yaml": "", "chart/values-prod.yaml": "", "more.yaml": "", "packed.tgz": "", "k8s/patches/kustomization.yaml": "",
+		"skaffold.yaml": "", "k8s/skaffold.yaml": ""})
 }
 
 func TestParse(t *testing.T) {
@@ -76,8 +106,20 @@ func TestParse(t *testing.T) {
 			{Name: "dev", Class: Local, Path: "k8s/dev", Context: "laptop", Namespace: "mine", Registry: "k3d-registry.localhost:5000", Line: 10},
 			{Name: "eu-prod", Class: Production, Path: "k8s/prod", Line: 15},
 			{Name: "odd", Class: Production, Path: "k8s/prod", Line: 18},
+			{Name: "shop", Class: Staging, Line: 20, KubeVersion: "v1.31.2", APIVersions: []string{"monitoring.coreos.com/v1", "policy/v1/PodDisruptionBudget"},
+				Charts: []Chart{{Path: "chart", Release: "myapp", Namespace: "shop", Values: []string{"chart/values-prod.yaml", "more.yaml"},
+					Set: []string{"a=1", "b.c={x,y}"}, SetString: []string{"d=1"}, SetJSON: []string{"e=[1,2]"}, SetFile: []string{"f=more.yaml"},
+					SetLiteral: []string{"g=a,b"}, Patches: "k8s/patches", Line: 23}}},
+			{Name: "both", Class: Local, Path: "k8s/dev", Line: 34, Charts: []Chart{
+				{Path: "packed.tgz", Release: "own", Line: 38},
+				{Path: "redis", Repository: "https://charts.example.com/stable", Version: "20.1.0", Release: "cache", Line: 39},
+				{Path: "redis", Repository: "oci://ghcr.io/acme", Version: ">=1", Release: "cache", Namespace: "other", Line: 40},
+			}},
+			{Name: "skaffold", Class: Local, Skaffold: &Skaffold{File: "skaffold.yaml"}, Line: 41},
+			{Name: "profiles", Class: Staging, Skaffold: &Skaffold{File: "k8s/skaffold.yaml", Profiles: []string{"gcb", "-local"}}, Line: 44},
 		},
-		Notes: []string{"environment odd is treated as production: its name does not say its class"},
+		Remotes: []string{"oci://ghcr.io/acme", "https://charts.example.com/stable"},
+		Notes:   []string{"environment odd is treated as production: its name does not say its class"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -87,13 +129,14 @@ func TestParse(t *testing.T) {
 func TestParseErrors(t *testing.T) {
 	dir := whereWhole(t)
 	const envs = "environments: {dev: {path: k8s/dev}}\n"
+	env := func(keys string) string { return "project: a\nenvironments:\n  dev:\n    {" + keys + "}\n" }
 	for name, c := range map[string]struct{ text, want string }{
 		"empty":             {"# nothing\n", "nothing in it"},
 		"syntax":            {"project: a\n b: c\n", "line 2: mapping values are not allowed in this context"},
 		"open list":         {"project: a\nimages: [\nx: y\n", "line 2: did not find expected ',' or ']'"},
 		"two documents":     {"project: a\n---\nb: c\n", "line 2: a second document"},
 		"unknown key":       {"project: a\nimags: []\n" + envs, `line 2: unknown key "imags" (did you mean "images"?)`},
-		"strange key":       {"project: a\nwhatever: []\n" + envs, `line 2: unknown key "whatever" (known: environments, images, project)`},
+		"strange key":       {"project: a\nwhatever: []\n" + envs, `line 2: unknown key "whatever" (known: environments, images, project, remotes)`},
 		"unknown inner key": {"project: a\nenvironments:\n  dev:\n    pth: k8s/dev\n", `line 4: unknown key "pth" (did you mean "path"?)`},
 		"not a mapping":     {"- a\n", "line 1: the file must be a mapping"},
 		"wrong type":        {"project: a\nimages: {a: b}\n" + envs, "line 2: images must be a list"},
@@ -105,7 +148,7 @@ func TestParseErrors(t *testing.T) {
 		"no environment":    {"project: a\n", "line 1: environments is missing: at least one"},
 		"twice":             {"project: a\nenvironments:\n  dev: {path: k8s/dev}\n  dev: {path: k8s/prod}\n", `line 4: "dev" is there twice (first in line 3)`},
 		"key twice":         {"project: a\nproject: b\n" + envs, `line 2: "project" is there twice (first in line 1)`},
-		"no path":           {"project: a\nenvironments:\n  dev: {class: local}\n", "line 3: environment dev has no path"},
+		"no path":           {"project: a\nenvironments:\n  dev: {class: local}\n", "line 3: environment dev has no path, charts or skaffold"},
 		"missing path":      {"project: a\nenvironments:\n  dev: {path: k8s/dve}\n", "line 3: path k8s/dve: no such folder"},
 		"path is a file":    {"project: a\nenvironments:\n  dev: {path: k8s/file}\n", "line 3: path k8s/file is no folder"},
 		"path above":        {"project: a\nenvironments:\n  dev: {path: k8s/../../x}\n", "line 3: path k8s/../../x is outside the project"},
@@ -121,6 +164,35 @@ func TestParseErrors(t *testing.T) {
 		"Dockerfile folder": {"project: a\nimages:\n- name: x\n  dockerfile: k8s\n" + envs, "line 4: dockerfile k8s is a folder"},
 		"platform":          {"project: a\nimages:\n- name: x\n  platforms: [amd64]\n" + envs, `line 4: "amd64" is no platform: such as linux/amd64`},
 		"registry":          {"project: a\nenvironments:\n  dev: {path: k8s/dev, registry: 'https://ghcr.io'}\n", `line 3: "https://ghcr.io" is no registry: a host and path without scheme, such as ghcr.io/acme`},
+		"remote":            {"project: a\nremotes: [ghcr.io/acme]\n" + envs, `line 2: "ghcr.io/acme" is no address: an address such as https://charts.example.com or oci://ghcr.io/acme/charts`},
+		"chart as path":     {env("path: chart"), "line 4: path chart is a Helm chart: write charts: [{path: chart}]"},
+		"no chart's path":   {env("charts: [{release: x}]"), "line 4: a chart without a path: its folder, or its name in a repository"},
+		"chart as mapping":  {env("charts: {path: chart}"), "line 4: charts must be a list"},
+		"no chart":          {env("charts: [{path: k8s/dev}]"), "line 4: chart k8s/dev: no Chart.yaml in it"},
+		"missing chart":     {env("charts: [{path: k8s/chart}]"), "line 4: chart k8s/chart: no such folder"},
+		"missing packed":    {env("charts: [{path: x.tgz}]"), "line 4: chart x.tgz: no such file"},
+		"chart outside":     {env("charts: [{path: ../chart}]"), "line 4: chart ../chart is outside the project"},
+		"chart's key":       {env("charts: [{path: chart, value: []}]"), `line 4: unknown key "value" (did you mean "values"?)`},
+		"values file":       {env("charts: [{path: chart, values: [chart/values-prd.yaml]}]"), "line 4: values chart/values-prd.yaml: no such file"},
+		"values as text":    {env("charts: [{path: chart, values: more.yaml}]"), "line 4: values must be a list"},
+		"set":               {env("charts: [{path: chart, set: [replicas]}]"), `line 4: "replicas" is no assignment: it is key=value`},
+		"set as mapping":    {env("charts: [{path: chart, set: {replicas: 2}}]"), "line 4: set must be a list"},
+		"repository alone":  {env("charts: [{path: redis, repository: 'https://x.org'}]"), "line 4: chart redis comes from a repository, without a version: say which"},
+		"version alone":     {env("charts: [{path: chart, version: 1.2.3}]"), "line 4: chart chart has a version and no repository: what lies in the project is taken as it is"},
+		"version as number": {env("charts: [{path: redis, repository: 'https://x.org', version: 1.20}]"), `line 4: version must be a string: write "1.20"`},
+		"repository":        {env("charts: [{path: redis, repository: bitnami, version: 1.2.3}]"), `line 4: "bitnami" is no repository: an address such as https://charts.example.com or oci://ghcr.io/acme/charts`},
+		"address as path":   {env("charts: [{path: 'oci://x.org/redis'}]"), "line 4: path oci://x.org/redis is an address: write repository, version, and the chart's name as path"},
+		"no release":        {env("charts: [{path: chart}, {path: packed.tgz, release: x}]"), "line 4: chart chart has no release: of several, each needs a name of its own"},
+		"release twice":     {env("charts: [{path: chart, release: x}, {path: packed.tgz, release: x}]"), `line 4: release "x" is there twice (first in line 4)`},
+		"release's name":    {env("charts: [{path: chart, release: My_App}]"), `line 4: "My_App" is no release: lower-case letters, digits and dashes, at most 53`},
+		"patches":           {env("charts: [{path: chart, patches: k8s/dev}]"), "line 4: patches k8s/dev: no kustomization.yaml in it"},
+		"kubeVersion":       {env("kubeVersion: 1.30"), `line 4: kubeVersion must be a string: write "1.30"`},
+		"kubeVersion name":  {env("kubeVersion: latest"), `line 4: "latest" is no kubeVersion: such as 1.31 or v1.31.2`},
+		"apiVersions":       {env("apiVersions: [a/b/c/d]"), `line 4: "a/b/c/d" is no API version: such as monitoring.coreos.com/v1 or monitoring.coreos.com/v1/ServiceMonitor`},
+		"skaffold":          {env("skaffold: skafold.yaml"), "line 4: skaffold skafold.yaml: no such file"},
+		"skaffold's file":   {env("skaffold: {file: k8s/dev}"), "line 4: file k8s/dev is a folder"},
+		"skaffold's key":    {env("skaffold: {profile: [x]}"), `line 4: unknown key "profile" (did you mean "profiles"?)`},
+		"skaffold and path": {env("skaffold: skaffold.yaml, path: k8s/dev"), "line 3: environment dev has skaffold, which says what is rendered, and path or charts beside it"},
 		"too large":         {"# " + strings.Repeat("x", 2<<20), "larger than 1 MiB"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -3,6 +3,8 @@ package project
 import (
 	"fmt"
 	"path"
+	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -16,6 +18,7 @@ func (r *reader) project(p *Project, n *yaml.Node) error {
 		"environments": func(n *yaml.Node) error {
 			return r.entries(n, "environments", func(k, v *yaml.Node) error { return r.environment(p, k, v) })
 		},
+		"remotes": r.texts(&p.Remotes, "remotes", "address", address),
 	})
 	if err != nil {
 		return err
@@ -25,6 +28,11 @@ func (r *reader) project(p *Project, n *yaml.Node) error {
 	}
 	if len(p.Environments) == 0 {
 		return r.fail(n, "environments is missing: at least one")
+	}
+	for i := range p.Environments {
+		if err := r.releases(p, &p.Environments[i]); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -47,12 +55,7 @@ func (r *reader) image(p *Project, n *yaml.Node) error {
 				return nil
 			})
 		},
-		"platforms": func(n *yaml.Node) error {
-			return r.items(n, "platforms", func(n *yaml.Node) error {
-				img.Platforms = append(img.Platforms, "")
-				return r.text(&img.Platforms[len(img.Platforms)-1], "platform", platform)(n)
-			})
-		},
+		"platforms": r.texts(&img.Platforms, "platforms", "platform", platform),
 	})
 	if err != nil {
 		return err
@@ -80,32 +83,33 @@ func (r *reader) environment(p *Project, key, n *yaml.Node) error {
 	if err := r.text(&env.Name, "environment name", label)(key); err != nil {
 		return err
 	}
-	var class string
 	err := r.fields(n, "environment "+env.Name, map[string]func(*yaml.Node) error{
-		"path":      r.within(&env.Path, "path", true),
-		"context":   r.text(&env.Context, "context", nil),
-		"namespace": r.text(&env.Namespace, "namespace", label),
-		"registry":  r.text(&env.Registry, "registry", registry),
-		"class": func(n *yaml.Node) error {
-			if err := r.text(&class, "class", nil)(n); err != nil {
-				return err
+		"path": func(n *yaml.Node) error {
+			err := r.within(&env.Path, "path", true)(n)
+			if err == nil && r.is(env.Path, "Chart.yaml") && !r.kustomized(env.Path) {
+				return r.fail(n, "path %s is a Helm chart: write charts: [{path: %s}]", env.Path, env.Path)
 			}
-			switch env.Class = Class(class); env.Class {
-			case Local, Staging, Production:
-				return nil
-			}
-			hint := ""
-			if s := Suggest(class, []string{string(Local), string(Staging), string(Production)}); s != "" {
-				hint = fmt.Sprintf(" (did you mean %q?)", s)
-			}
-			return r.fail(n, "unknown class %q%s: it is local, staging or production", class, hint)
+			return err
 		},
+		"charts": func(n *yaml.Node) error {
+			return r.items(n, "charts", func(n *yaml.Node) error { return r.chart(&env, n) })
+		},
+		"skaffold":    func(n *yaml.Node) error { return r.skaffold(&env, n) },
+		"kubeVersion": r.text(&env.KubeVersion, "kubeVersion", kubeVersion),
+		"apiVersions": r.texts(&env.APIVersions, "apiVersions", "API version", apiVersion),
+		"context":     r.text(&env.Context, "context", nil),
+		"namespace":   r.text(&env.Namespace, "namespace", label),
+		"registry":    r.text(&env.Registry, "registry", registry),
+		"class":       func(n *yaml.Node) error { return r.class(&env.Class, n) },
 	})
 	if err != nil {
 		return err
 	}
-	if env.Path == "" {
-		return r.fail(key, "environment %s has no path", env.Name)
+	switch {
+	case env.Skaffold != nil && (env.Path != "" || len(env.Charts) > 0):
+		return r.fail(key, "environment %s has skaffold, which says what is rendered, and path or charts beside it", env.Name)
+	case env.Skaffold == nil && env.Path == "" && len(env.Charts) == 0:
+		return r.fail(key, "environment %s has no path, charts or skaffold", env.Name)
 	}
 	if env.Class == "" {
 		var note string
@@ -116,4 +120,114 @@ func (r *reader) environment(p *Project, key, n *yaml.Node) error {
 	}
 	p.Environments = append(p.Environments, env)
 	return nil
+}
+
+func (r *reader) class(into *Class, n *yaml.Node) error {
+	var class string
+	if err := r.text(&class, "class", nil)(n); err != nil {
+		return err
+	}
+	switch *into = Class(class); *into {
+	case Local, Staging, Production:
+		return nil
+	}
+	hint := ""
+	if s := Suggest(class, []string{string(Local), string(Staging), string(Production)}); s != "" {
+		hint = fmt.Sprintf(" (did you mean %q?)", s)
+	}
+	return r.fail(n, "unknown class %q%s: it is local, staging or production", class, hint)
+}
+
+func (r *reader) chart(env *Environment, n *yaml.Node) error {
+	c := Chart{Line: n.Line}
+	at := n
+	err := r.fields(n, "a chart", map[string]func(*yaml.Node) error{
+		"path":       func(n *yaml.Node) error { at = n; return r.text(&c.Path, "path", nil)(n) },
+		"repository": r.text(&c.Repository, "repository", address),
+		"version":    r.text(&c.Version, "version", nil),
+		"release":    r.text(&c.Release, "release", release),
+		"namespace":  r.text(&c.Namespace, "namespace", label),
+		"values": func(n *yaml.Node) error {
+			return r.items(n, "values", func(n *yaml.Node) error {
+				c.Values = append(c.Values, "")
+				return r.within(&c.Values[len(c.Values)-1], "values", false)(n)
+			})
+		},
+		"set":        r.texts(&c.Set, "set", "assignment", assignment),
+		"setString":  r.texts(&c.SetString, "setString", "assignment", assignment),
+		"setJSON":    r.texts(&c.SetJSON, "setJSON", "assignment", nil),
+		"setFile":    r.texts(&c.SetFile, "setFile", "assignment", assignment),
+		"setLiteral": r.texts(&c.SetLiteral, "setLiteral", "assignment", assignment),
+		"patches": func(n *yaml.Node) error {
+			if err := r.within(&c.Patches, "patches", true)(n); err != nil || r.kustomized(c.Patches) {
+				return err
+			}
+			return r.fail(n, "patches %s: no kustomization.yaml in it", c.Patches)
+		},
+	})
+	switch {
+	case err != nil:
+		return err
+	case c.Path == "":
+		return r.fail(n, "a chart without a path: its folder, or its name in a repository")
+	case c.Repository != "" && c.Version == "":
+		return r.fail(n, "chart %s comes from a repository, without a version: say which", c.Path)
+	case c.Repository == "" && c.Version != "":
+		return r.fail(n, "chart %s has a version and no repository: what lies in the project is taken as it is", c.Path)
+	case c.Repository != "":
+		env.Charts = append(env.Charts, c)
+		return nil
+	case address.MatchString(c.Path):
+		return r.fail(at, "path %s is an address: write repository, version, and the chart's name as path", c.Path)
+	}
+	packed := strings.HasSuffix(c.Path, ".tgz")
+	if err := r.within(&c.Path, "chart", !packed)(at); err != nil {
+		return err
+	}
+	if !packed && !r.is(c.Path, "Chart.yaml") {
+		return r.fail(at, "chart %s: no Chart.yaml in it", c.Path)
+	}
+	env.Charts = append(env.Charts, c)
+	return nil
+}
+
+// releases gives the only chart of an environment the project's name, and lets what its charts come
+// from be fetched.
+func (r *reader) releases(p *Project, env *Environment) error {
+	for i := range env.Charts {
+		c := &env.Charts[i]
+		if c.Release == "" && len(env.Charts) > 1 {
+			return r.fail(&yaml.Node{Line: c.Line}, "chart %s has no release: of several, each needs a name of its own", c.Path)
+		}
+		if c.Release == "" {
+			c.Release = p.Name[:min(len(p.Name), 53)]
+		}
+		for _, other := range env.Charts[:i] {
+			if other.Release == c.Release && other.Namespace == c.Namespace {
+				return r.fail(&yaml.Node{Line: c.Line}, "release %q is there twice (first in line %d)", c.Release, other.Line)
+			}
+		}
+		if c.Repository != "" && !slices.Contains(p.Remotes, c.Repository) {
+			p.Remotes = append(p.Remotes, c.Repository)
+		}
+	}
+	return nil
+}
+
+// skaffold is a file, or a file with profiles.
+func (r *reader) skaffold(env *Environment, n *yaml.Node) error {
+	s := Skaffold{File: "skaffold.yaml"}
+	env.Skaffold = &s
+	if n.Kind == yaml.ScalarNode {
+		return r.within(&s.File, "skaffold", false)(n)
+	}
+	at := n
+	err := r.fields(n, "skaffold", map[string]func(*yaml.Node) error{
+		"file":     func(n *yaml.Node) error { at = n; return r.within(&s.File, "file", false)(n) },
+		"profiles": r.texts(&s.Profiles, "profiles", "profile", nil),
+	})
+	if err != nil {
+		return err
+	}
+	return r.exists(at, "skaffold", s.File, false)
 }
