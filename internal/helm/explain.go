@@ -1,0 +1,65 @@
+package helm
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"slipway/internal/object"
+)
+
+// place is where Go's templates say that an error is, each include of a chain in turn.
+var place = regexp.MustCompile(`template: ([^:]+):(\d+)(?::\d+)?: (?:executing "(?:[^"\\]|\\.)*" at <((?s:.*?))>: )?`)
+
+// explain says where in the project a template is wrong, and in one line what with.
+func explain(err error, origins map[string]string) error {
+	var over *BudgetError
+	budget := errors.As(err, &over)
+	if budget && error(over) == err {
+		return err
+	}
+	text := err.Error()
+	var first, last object.Origin
+	expression := ""
+	for _, m := range place.FindAllStringSubmatch(text, -1) {
+		expression = m[3]
+		if origins[m[1]] == "" {
+			continue // a value that is a template
+		}
+		last.File = origins[m[1]]
+		last.Line, _ = strconv.Atoi(m[2])
+		if first.File == "" {
+			first = last
+		}
+	}
+	if budget {
+		return &BudgetError{last, over.What}
+	}
+	if last.File == "" {
+		return err
+	}
+	all := place.FindAllStringIndex(text, -1)
+	message := text[all[len(all)-1][1]:]
+	if strings.HasPrefix(message, "wrong type for value") || strings.Contains(message, "nil pointer evaluating") || strings.Contains(message, "can't evaluate field") {
+		message = expression + ": " + message
+	}
+	var own *failure
+	if errors.As(err, &own) {
+		message = own.msg
+	}
+	if first != last {
+		message += fmt.Sprintf(" (included by %s)", first)
+	}
+	return &object.ReadError{File: last.File, Line: last.Line, Err: because{message, err}}
+}
+
+// because is a short text for a cause.
+type because struct {
+	msg   string
+	cause error
+}
+
+func (b because) Error() string { return b.msg }
+func (b because) Unwrap() error { return b.cause }

@@ -1,0 +1,260 @@
+package helm
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	v2 "helm.sh/helm/v4/pkg/chart/v2"
+	v1 "helm.sh/helm/v4/pkg/release/v1"
+	"helm.sh/helm/v4/pkg/release/v1/util"
+	"sigs.k8s.io/yaml"
+
+	"slipway/internal/object"
+)
+
+// document is one YAML document that a chart renders to.
+type document struct {
+	template string // as Helm names it
+	kind     string
+	objects  []object.Object
+	hook     *Hook
+	warnings []string
+}
+
+// separator is what Helm splits at, whatever follows it in the line.
+var separator = regexp.MustCompile(`(?m)^---[ \t]*`)
+
+func split(text string) []string {
+	var docs []string
+	for _, doc := range separator.Split(strings.TrimLeftFunc(text, unicode.IsSpace), -1) {
+		if doc = strings.TrimLeftFunc(doc, unicode.IsSpace); doc != "" {
+			docs = append(docs, doc)
+		}
+	}
+	return docs
+}
+
+// documents reads what was rendered, in Helm's order.
+func (r *run) documents(c *v2.Chart) ([]document, error) {
+	var definitions, manifests, hooks []document
+	if r.release.options.IncludeCRDs {
+		for _, d := range c.CRDObjects() {
+			docs, err := r.release.read(d.Filename, r.release.origins[d.File], string(d.File.Data))
+			if err != nil {
+				return nil, err
+			}
+			definitions = append(definitions, docs...)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.texts)) {
+		if strings.HasSuffix(name, "NOTES.txt") {
+			continue
+		}
+		docs, err := r.release.read(name, r.origins[name], r.texts[name])
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range docs {
+			if d.hook == nil {
+				manifests = append(manifests, d)
+			} else {
+				hooks = append(hooks, d)
+			}
+		}
+	}
+	order := installOrder()
+	slices.SortStableFunc(manifests, order)
+	slices.SortStableFunc(hooks, order)
+	return slices.Concat(definitions, manifests, hooks), nil
+}
+
+// installOrder compares by kind: those that Helm knows in its order, then the others by name.
+func installOrder() func(a, b document) int {
+	rank := map[string]int{}
+	for i, kind := range util.InstallOrder {
+		rank[kind] = i - len(util.InstallOrder)
+	}
+	return func(a, b document) int {
+		if rank[a.kind] == 0 && rank[b.kind] == 0 {
+			return strings.Compare(a.kind, b.kind)
+		}
+		return cmp.Compare(rank[a.kind], rank[b.kind])
+	}
+}
+
+// assemble leaves what is asked for.
+func assemble(docs []document, o Options) (Result, error) {
+	result := Result{Hooks: map[int]Hook{}}
+	docs = slices.DeleteFunc(docs, func(d document) bool {
+		result.Warnings = append(result.Warnings, d.warnings...)
+		return d.hook != nil && (o.NoHooks || len(d.hook.Events) == 0 || o.SkipTests && slices.Contains(d.hook.Events, string(v1.HookTest)))
+	})
+	if len(o.ShowOnly) > 0 {
+		var err error
+		if docs, err = only(docs, o.ShowOnly); err != nil {
+			return Result{}, err
+		}
+	}
+	for _, d := range docs {
+		for _, obj := range d.objects {
+			if d.hook != nil {
+				result.Hooks[len(result.Objects)] = *d.hook
+			}
+			result.Objects = append(result.Objects, obj)
+		}
+	}
+	return result, nil
+}
+
+func only(docs []document, patterns []string) ([]document, error) {
+	var shown []document
+	for _, pattern := range patterns {
+		before := len(shown)
+		for _, d := range docs {
+			_, below, _ := strings.Cut(d.template, "/")
+			if ok, _ := path.Match(pattern, below); ok {
+				shown = append(shown, d)
+			}
+		}
+		if len(shown) == before {
+			return nil, fmt.Errorf("show only %s: the chart renders nothing from a template of that name", pattern)
+		}
+	}
+	return shown, nil
+}
+
+// read reads one rendered file.
+func (r *release) read(name, origin, text string) ([]document, error) {
+	texts := split(text)
+	docs := make([]document, 0, len(texts))
+	for i, text := range texts {
+		d := document{template: name}
+		if err := d.read(text, origin); err != nil {
+			return nil, &object.ReadError{File: origin, Err: misread(text, i+1, len(texts), err)}
+		}
+		docs = append(docs, d)
+	}
+	return docs, nil
+}
+
+func (d *document) read(text, origin string) error {
+	if err := d.decode([]byte(text), object.Origin{File: origin}); err != nil {
+		return err
+	}
+	for i, w := range d.warnings {
+		d.warnings[i] = origin + ": " + w
+	}
+	return nil
+}
+
+// decode reads a document as Helm and kubectl do. What is there twice counts the last time, and is
+// worth a warning.
+func (d *document) decode(text []byte, origin object.Origin) error {
+	if err := object.Check(bytes.NewReader(text), ""); errors.Is(err, object.ErrBudget) {
+		return err
+	}
+	asJSON, err := yaml.YAMLToJSONStrict(text)
+	if err != nil {
+		strict := err
+		if asJSON, err = yaml.YAMLToJSON(text); err != nil {
+			return err
+		}
+		_, line, _ := strings.Cut(strict.Error(), "line ")
+		d.warnings = append(d.warnings, "what it renders to, line "+line)
+	}
+	if string(asJSON) == "null" {
+		return nil
+	}
+	var head struct {
+		APIVersion, Kind any
+		Metadata         struct{ Annotations map[string]any }
+		Items            []json.RawMessage
+	}
+	if err := json.Unmarshal(asJSON, &head); err != nil {
+		return fmt.Errorf("this is no object: %s", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	d.kind, _ = head.Kind.(string)
+	if head.Kind == nil && head.APIVersion == nil {
+		d.warnings = append(d.warnings, "left out what is no object: it has neither apiVersion nor kind")
+		return nil
+	}
+	texts := []json.RawMessage{asJSON}
+	if head.Items != nil && strings.HasSuffix(d.kind, "List") {
+		texts = head.Items
+	}
+	for _, text := range texts {
+		o, err := object.FromJSON(text, origin)
+		var own *object.ReadError
+		if errors.As(err, &own) {
+			return own.Err
+		}
+		d.objects = append(d.objects, o)
+	}
+	d.attach(head.Metadata.Annotations)
+	return nil
+}
+
+// attach makes a hook of a document that says it is one. Helm leaves out what names any event that
+// it does not know.
+func (d *document) attach(annotations map[string]any) {
+	say := func(key string) []string {
+		if annotations[key] == nil {
+			return nil
+		}
+		list := strings.Split(fmt.Sprint(annotations[key]), ",")
+		for i, s := range list {
+			list[i] = strings.ToLower(strings.TrimSpace(s))
+		}
+		return list
+	}
+	events := say(v1.HookAnnotation)
+	if events == nil {
+		return
+	}
+	weight, _ := strconv.Atoi(fmt.Sprint(annotations[v1.HookWeightAnnotation]))
+	d.hook = &Hook{Weight: weight, DeletePolicies: say(v1.HookDeleteAnnotation)}
+	for _, event := range events {
+		if event == "test-success" { // Helm 2's word
+			event = v1.HookTest.String()
+		}
+		if !slices.Contains(knownEvents, v1.HookEvent(event)) {
+			d.hook.Events = nil
+			d.warnings = append(d.warnings, fmt.Sprintf("%s is left out: Helm knows no hook %q", d.objects[0].Ref(), event))
+			return
+		}
+		d.hook.Events = append(d.hook.Events, event)
+	}
+}
+
+var knownEvents = []v1.HookEvent{
+	v1.HookPreInstall, v1.HookPostInstall, v1.HookPreDelete, v1.HookPostDelete, v1.HookPreUpgrade,
+	v1.HookPostUpgrade, v1.HookPreRollback, v1.HookPostRollback, v1.HookTest,
+}
+
+// misread shows the line of what was rendered that is no YAML: the template's own line tells nothing.
+func misread(text string, n, of int, err error) error {
+	where := "what it renders to"
+	if of > 1 {
+		where = fmt.Sprintf("document %d of what it renders to", n)
+	}
+	var syntax *object.ReadError
+	if checked := object.Check(strings.NewReader(text), ""); !errors.As(checked, &syntax) {
+		return fmt.Errorf("%s: %w", where, err)
+	}
+	lines := strings.Split(text, "\n")
+	shown := ""
+	if syntax.Line > 0 && syntax.Line <= len(lines) {
+		shown = fmt.Sprintf("\n  %d | %s", syntax.Line, lines[syntax.Line-1])
+	}
+	return fmt.Errorf("%s, line %d: %w%s", where, syntax.Line, syntax.Err, shown)
+}

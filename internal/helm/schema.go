@@ -1,0 +1,193 @@
+package helm
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/xeipuuv/gojsonschema"
+	"helm.sh/helm/v4/pkg/chart/common"
+	chart "helm.sh/helm/v4/pkg/chart/v2"
+
+	"slipway/internal/object"
+)
+
+// validate holds a chart's values, and those of the charts in it, against their schemas.
+func (r *release) validate(c *chart.Chart, values map[string]any) error {
+	var problems []error
+	if i := slices.IndexFunc(c.Raw, func(f *common.File) bool { return f.Name == "values.schema.json" }); i >= 0 {
+		if err := r.check(c.Schema, values); err != nil {
+			problems = append(problems, &object.ReadError{File: r.origins[c.Raw[i]], Err: err})
+		}
+	}
+	for _, sub := range c.Dependencies() {
+		own, ok := values[sub.Name()].(map[string]any)
+		if ok {
+			problems = append(problems, r.validate(sub, own))
+		} else if values[sub.Name()] != nil {
+			problems = append(problems, fmt.Errorf("values: %s is a chart, so what stands there must be a mapping", sub.Name()))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func (r *release) check(text []byte, values map[string]any) error {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	var schema any
+	if err := decoder.Decode(&schema); err != nil {
+		return err
+	}
+	root, _ := schema.(map[string]any)
+	draft, _ := root["$schema"].(string)
+	delete(root, "$schema")
+	schema = r.plain(schema, !strings.Contains(draft, "draft-0"))
+	if endless(schema, schema, map[uintptr]bool{}) {
+		return errors.New("the schema refers to itself without end")
+	}
+	compiled, err := gojsonschema.NewSchema(gojsonschema.NewGoLoader(schema))
+	if err != nil {
+		return err
+	}
+	result, err := compiled.Validate(gojsonschema.NewGoLoader(values))
+	if err != nil || result.Valid() {
+		return err
+	}
+	var list []string
+	for _, e := range result.Errors() {
+		list = append(list, "\n- "+e.Field()+": "+e.Description())
+	}
+	slices.Sort(list)
+	return errors.New("the values do not meet the chart's schema:" + strings.Join(slices.Compact(list), ""))
+}
+
+// plain says a schema in the words of draft 7, which is what the library knows. Since 2019, and where
+// no draft is named, what stands beside a reference counts, and formats do not. Helm would fetch what
+// lies outside; here that allows everything.
+func (r *release) plain(v any, recent bool) any {
+	switch v := v.(type) {
+	case []any:
+		for i, x := range v {
+			v[i] = r.plain(x, recent)
+		}
+	case map[string]any:
+		for k, x := range v {
+			v[k] = r.plain(x, recent)
+		}
+		for _, key := range []string{"$id", "id"} {
+			if _, ok := v[key].(string); ok {
+				delete(v, key)
+			}
+		}
+		ref, ok := v["$ref"].(string)
+		if ok && ref != "#" && !strings.HasPrefix(ref, "#/") {
+			r.warnings = append(r.warnings, fmt.Sprintf("%s: the schema of its values refers to %s, which is not looked at: that part is not checked", r.origin, ref))
+			delete(v, "$ref")
+		} else if ok && recent && len(v) > 1 {
+			delete(v, "$ref")
+			all, _ := v["allOf"].([]any)
+			v["allOf"] = append(all, map[string]any{"$ref": ref})
+		}
+		if recent {
+			newer(v)
+		}
+	}
+	return v
+}
+
+// newer renames the keywords that came after draft 7.
+func newer(v map[string]any) {
+	if _, ok := v["format"].(string); ok {
+		delete(v, "format")
+	}
+	if first, ok := v["prefixItems"].([]any); ok {
+		if rest, ok := v["items"]; ok {
+			v["additionalItems"] = rest
+		}
+		v["items"] = first
+	}
+	for _, key := range []string{"dependentRequired", "dependentSchemas"} {
+		more, _ := v[key].(map[string]any)
+		if old, ok := v["dependencies"].(map[string]any); ok {
+			maps.Copy(old, more)
+		} else if more != nil {
+			v["dependencies"] = more
+		}
+	}
+}
+
+// endless finds a schema that comes back to itself before it has looked at any part of a value: on it
+// the library would recur until the program ends.
+func endless(root, v any, done map[uintptr]bool) bool {
+	switch v := v.(type) {
+	case []any:
+		return slices.ContainsFunc(v, func(x any) bool { return endless(root, x, done) })
+	case map[string]any:
+		if circular(root, v, done) {
+			return true
+		}
+		for _, x := range v {
+			if endless(root, x, done) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// circular follows what applies to one and the same value. Done says of a schema that it was entered,
+// and whether it was left.
+func circular(root any, v any, done map[uintptr]bool) bool {
+	m, ok := v.(map[string]any)
+	if !ok {
+		return false
+	}
+	id := reflect.ValueOf(m).Pointer()
+	if left, entered := done[id]; entered {
+		return !left
+	}
+	done[id] = false
+	next := []any{m["not"], m["if"], m["then"], m["else"]}
+	for _, key := range []string{"allOf", "anyOf", "oneOf"} {
+		list, _ := m[key].([]any)
+		next = append(next, list...)
+	}
+	if ref, ok := m["$ref"].(string); ok {
+		next = append(next, pointed(root, ref))
+	}
+	if slices.ContainsFunc(next, func(x any) bool { return circular(root, x, done) }) {
+		return true
+	}
+	done[id] = true
+	return false
+}
+
+func pointed(root any, ref string) any {
+	for key := range strings.SplitSeq(strings.TrimPrefix(ref, "#"), "/") {
+		if key == "" {
+			continue
+		}
+		if plain, err := url.PathUnescape(key); err == nil {
+			key = plain
+		}
+		key = strings.NewReplacer("~1", "/", "~0", "~").Replace(key)
+		switch at := root.(type) {
+		case map[string]any:
+			root = at[key]
+		case []any:
+			i, err := strconv.Atoi(key)
+			if err != nil || i < 0 || i >= len(at) {
+				return nil
+			}
+			root = at[i]
+		}
+	}
+	return root
+}

@@ -1,0 +1,389 @@
+package helm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"sort"
+	"strings"
+	"text/template"
+	"text/template/parse"
+	"time"
+
+	"helm.sh/helm/v4/pkg/chart"
+	"helm.sh/helm/v4/pkg/chart/common"
+	v2 "helm.sh/helm/v4/pkg/chart/v2"
+
+	"slipway/internal/object"
+)
+
+// limits are what the templates of one release may take.
+type limits struct {
+	time    time.Duration
+	steps   int // loops begun and templates entered
+	depth   int // templates within each other
+	written int // bytes, those that other templates throw away included
+	text    int // bytes that one function gives
+	items   int // values that one function gives or takes
+}
+
+var defaultLimits = limits{time: 30 * time.Second, steps: 50_000_000, depth: 1000, written: 256 << 20, text: 16 << 20, items: 1_000_000}
+
+// BudgetError says which template takes more than any honest one.
+type BudgetError struct {
+	Origin object.Origin
+	What   string
+}
+
+func (e *BudgetError) Error() string {
+	if at := e.Origin.String(); at != "" {
+		return at + ": " + e.What
+	}
+	return e.What
+}
+
+// Is makes it an object.ErrBudget.
+func (e *BudgetError) Is(target error) bool { return target == object.ErrBudget }
+
+// set is the parsed templates of a chart with the charts that are enabled in it. It is cloned for
+// each render, and never executed itself.
+type set struct {
+	root    *template.Template
+	names   []string          // in the order that they are rendered in
+	charts  map[string]string // the path of each one's chart, by name
+	origins map[string]string // by name
+	marks   marks
+}
+
+// mark is a place that a render passes. Go's templates cannot be stopped, but they write all that
+// they meet: an empty text of ours at the begin of each loop, and at both ends of each template,
+// stands for a mark, and what writes there can count, and fail.
+type mark struct {
+	depth  int // +1 where a template is entered, -1 where it is left
+	origin object.Origin
+}
+
+// begin gets the templates of a chart ready to run.
+func (e *Engine) begin(ctx context.Context, r *release, c *v2.Chart, shift time.Duration) (*run, error) {
+	files, charts := map[string]*common.File{}, map[string]string{}
+	collect(files, charts, c)
+	names := make([]string, 0, len(files))
+	var key strings.Builder
+	for name := range files {
+		names = append(names, name)
+	}
+	// What lies deeper comes first, so that a chart's own definitions replace those of its charts.
+	sort.Slice(names, func(i, j int) bool {
+		a, b := strings.Count(names[i], "/"), strings.Count(names[j], "/")
+		if a != b {
+			return a > b
+		}
+		return names[i] > names[j]
+	})
+	for _, name := range names {
+		fmt.Fprintf(&key, "%s %p\n", name, files[name])
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.sets[key.String()]
+	if s == nil {
+		var err error
+		if s, err = e.parse(names, files, charts, r.origins); err != nil {
+			return nil, err
+		}
+		r.sets[key.String()] = s
+	}
+	return newRun(ctx, e, r, s, shift)
+}
+
+// collect lists the templates of a chart and the charts in it under the names that Helm gives them.
+func collect(files map[string]*common.File, charts map[string]string, c *v2.Chart) {
+	library := strings.EqualFold(c.Metadata.Type, "library")
+	for _, f := range c.Templates {
+		if !library || strings.HasPrefix(path.Base(f.Name), "_") {
+			name := path.Join(c.ChartFullPath(), f.Name)
+			files[name], charts[name] = f, c.ChartFullPath()
+		}
+	}
+	for _, sub := range c.Dependencies() {
+		collect(files, charts, sub)
+	}
+}
+
+func (e *Engine) parse(names []string, files map[string]*common.File, charts map[string]string, origins map[*common.File]string) (*set, error) {
+	s := &set{root: template.New("gotpl").Option("missingkey=zero").Funcs(e.funcs), names: names, charts: charts, origins: map[string]string{}, marks: marks{}}
+	for _, name := range names {
+		s.origins[name] = origins[files[name]]
+	}
+	for _, name := range names {
+		if _, err := s.root.New(name).Parse(string(files[name].Data)); err != nil {
+			return nil, explain(err, s.origins)
+		}
+	}
+	for _, t := range s.root.Templates() {
+		s.marks.put(t.Tree, s.origins)
+	}
+	return s, nil
+}
+
+type marks map[*byte]mark
+
+// put places the marks of a template, once.
+func (m marks) put(t *parse.Tree, origins map[string]string) {
+	if t == nil || t.Root == nil {
+		return
+	}
+	nodes := t.Root.Nodes
+	at := object.Origin{File: origins[t.ParseName]}
+	if len(nodes) > 0 {
+		if first, ok := nodes[0].(*parse.TextNode); ok && isMark(first.Text) {
+			return
+		}
+		at.Line = line(t, nodes[0])
+	}
+	m.loops(t.Root, object.Origin{File: at.File})
+	t.Root.Nodes = slices.Concat([]parse.Node{m.text(1, at)}, nodes, []parse.Node{m.text(-1, at)})
+}
+
+func (m marks) text(depth int, at object.Origin) *parse.TextNode {
+	place := new([1]byte)
+	m[&place[0]] = mark{depth, at}
+	return &parse.TextNode{NodeType: parse.NodeText, Text: place[:0]}
+}
+
+func isMark(text []byte) bool { return len(text) == 0 && cap(text) == 1 }
+
+func (m marks) loops(list *parse.ListNode, at object.Origin) {
+	if list == nil {
+		return
+	}
+	for _, n := range list.Nodes {
+		switch n := n.(type) {
+		case *parse.IfNode:
+			m.loops(n.List, at)
+			m.loops(n.ElseList, at)
+		case *parse.WithNode:
+			m.loops(n.List, at)
+			m.loops(n.ElseList, at)
+		case *parse.RangeNode:
+			m.loops(n.List, at)
+			m.loops(n.ElseList, at)
+			at.Line = n.Line
+			n.List.Nodes = slices.Concat([]parse.Node{m.text(0, at)}, n.List.Nodes)
+		}
+	}
+}
+
+// line is where a node stands.
+func line(t *parse.Tree, n parse.Node) int {
+	location, _ := t.ErrorContext(n)
+	var line, column int
+	if _, err := fmt.Sscanf(strings.TrimPrefix(location, t.ParseName), ":%d:%d", &line, &column); err != nil {
+		return 0
+	}
+	return line
+}
+
+// run is one execution of a chart's templates.
+type run struct {
+	*set
+	engine  *Engine
+	limits  limits
+	release *release
+	ctx     context.Context
+	shift   time.Duration // of the clock
+
+	root    *template.Template
+	texts   map[string]string   // what the templates render to, by name
+	used    map[string][]string // the functions that vary, by template
+	inner   marks               // of templates that are values
+	current string              // the template that is being rendered
+	at      object.Origin       // the last mark
+
+	steps, depth, written int
+}
+
+func newRun(ctx context.Context, e *Engine, rel *release, s *set, shift time.Duration) (*run, error) {
+	root, err := s.root.Clone()
+	if err != nil {
+		return nil, err
+	}
+	r := &run{set: s, engine: e, limits: e.limits, release: rel, ctx: ctx, shift: shift, root: root,
+		texts: map[string]string{}, used: map[string][]string{}, inner: marks{}}
+	// A clone forgets its options: go.dev/issue/43022.
+	root.Option("missingkey=zero").Funcs(r.functions(root))
+	return r, nil
+}
+
+// scope is what the templates of a chart and the charts in it see, by the chart's path.
+func (r *release) scope(c *v2.Chart, values common.Values) map[string]map[string]any {
+	top := map[string]any{
+		"Capabilities": r.capabilities,
+		"Release": map[string]any{
+			"Name": r.name, "Namespace": r.namespace, "Revision": 1, "Service": "Helm",
+			"IsUpgrade": r.options.IsUpgrade, "IsInstall": !r.options.IsUpgrade,
+		},
+		"Values": values,
+	}
+	scopes := map[string]map[string]any{}
+	descend(scopes, c, top)
+	return scopes
+}
+
+func descend(scopes map[string]map[string]any, c *v2.Chart, above common.Values) map[string]any {
+	accessor, err := chart.NewAccessor(c)
+	if err != nil {
+		panic(err) // it is a chart
+	}
+	meta := accessor.MetadataAsMap()
+	meta["IsRoot"] = c.IsRoot()
+	subcharts := map[string]any{}
+	own := map[string]any{
+		"Chart": meta, "Files": newFiles(c.Files), "Release": above["Release"], "Capabilities": above["Capabilities"],
+		"Values": common.Values{}, "Subcharts": subcharts,
+	}
+	if c.IsRoot() {
+		own["Values"] = above["Values"]
+	} else if values, err := above.Table("Values." + c.Name()); err == nil {
+		own["Values"] = values
+	}
+	for _, sub := range c.Dependencies() {
+		subcharts[sub.Name()] = descend(scopes, sub, own)
+	}
+	scopes[c.ChartFullPath()] = own
+	return own
+}
+
+// execute renders every template that is not a mere part of others.
+func (r *run) execute(scopes map[string]map[string]any) error {
+	total := 0
+	for _, name := range r.names {
+		if strings.HasPrefix(path.Base(name), "_") {
+			continue
+		}
+		chart := r.charts[name]
+		scope := scopes[chart]
+		scope["Template"] = common.Values{"Name": name, "BasePath": path.Join(chart, "templates")}
+		r.current, r.depth, r.at = name, 0, object.Origin{File: r.origins[name]}
+		out := sink{run: r}
+		if err := r.root.ExecuteTemplate(&out, name, scope); err != nil {
+			return explain(err, r.origins)
+		}
+		if total += out.Len(); total > r.limits.written/4 {
+			return &BudgetError{r.at, fmt.Sprintf("the chart renders to more than %d MiB", r.limits.written>>22)}
+		}
+		r.texts[name] = strings.ReplaceAll(out.String(), "<no value>", "")
+	}
+	return nil
+}
+
+// sink is where a template writes to.
+type sink struct {
+	strings.Builder
+	run *run
+}
+
+func (s *sink) Write(p []byte) (int, error) {
+	if isMark(p) {
+		return 0, s.run.pass(&p[:1][0])
+	}
+	if err := s.run.wrote(len(p)); err != nil {
+		return 0, err
+	}
+	return s.Builder.Write(p)
+}
+
+// pass counts a mark.
+func (r *run) pass(place *byte) error {
+	m, ok := r.marks[place]
+	if !ok {
+		m = r.inner[place]
+	}
+	if m.origin.File != "" {
+		r.at = m.origin
+	}
+	r.depth += m.depth
+	if r.depth > r.limits.depth {
+		return &BudgetError{r.at, fmt.Sprintf("templates within templates, more than %d deep: does one include itself?", r.limits.depth)}
+	}
+	r.steps++
+	if r.steps > r.limits.steps {
+		return &BudgetError{r.at, fmt.Sprintf("more than %d steps: is this a loop without end?", r.limits.steps)}
+	}
+	if r.steps%64 == 0 {
+		return r.alive()
+	}
+	return nil
+}
+
+func (r *run) wrote(n int) error {
+	if r.written += n; r.written > r.limits.written {
+		return &BudgetError{r.at, fmt.Sprintf("the templates write more than %d MiB", r.limits.written>>20)}
+	}
+	return nil
+}
+
+// alive ends a render that nobody waits for any more.
+func (r *run) alive() error {
+	if r.ctx.Err() == nil {
+		return nil
+	}
+	err := context.Cause(r.ctx)
+	if errors.Is(err, errTooLong) {
+		return &BudgetError{r.at, fmt.Sprintf("the templates take longer than %s", r.limits.time)}
+	}
+	return err
+}
+
+// include renders a template into a string. Go's templates give an error of its own to each.
+func (r *run) include(t *template.Template) func(string, any) (string, error) {
+	return func(name string, data any) (string, error) {
+		out := sink{run: r}
+		err := t.ExecuteTemplate(&out, name, data)
+		return out.String(), err
+	}
+}
+
+// tpl renders a value as a template.
+func (r *run) tpl(parent *template.Template) func(string, any) (string, error) {
+	return func(text string, data any) (string, error) {
+		if !strings.Contains(text, "{{") {
+			return strings.ReplaceAll(text, "<no value>", ""), nil
+		}
+		if err := r.wrote(len(text)); err != nil {
+			return "", err
+		}
+		t, err := r.inline(parent, text)
+		if err != nil {
+			return "", err
+		}
+		out := sink{run: r}
+		err = t.Execute(&out, data)
+		return strings.ReplaceAll(out.String(), "<no value>", ""), err
+	}
+}
+
+// inline parses a value. What it defines is seen by itself alone, which takes a copy of everything.
+func (r *run) inline(parent *template.Template, text string) (*template.Template, error) {
+	defines := strings.Contains(text, "define") || strings.Contains(text, "block")
+	if defines {
+		own, err := parent.Clone()
+		if err != nil {
+			return nil, err
+		}
+		parent = own.Option("missingkey=zero").Funcs(template.FuncMap{"include": r.include(own), "tpl": r.tpl(own)})
+	}
+	t, err := parent.New("gotpl").Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	r.inner.put(t.Tree, nil)
+	if defines {
+		for _, t := range parent.Templates() {
+			r.inner.put(t.Tree, nil)
+		}
+	}
+	return t, nil
+}

@@ -1,0 +1,55 @@
+package helm
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// compare finds the fields in which two renders of one release differ.
+func compare(docs, again []document, used map[string][]string) []Unstable {
+	var list []Unstable
+	for i, d := range docs {
+		if i >= len(again) || len(d.objects) != len(again[i].objects) {
+			break
+		}
+		for j, o := range d.objects {
+			for _, field := range differing("", o.Body, again[i].objects[j].Body) {
+				list = append(list, Unstable{Template: o.Origin.File, Ref: o.Ref(), Field: field, Functions: strings.Join(used[d.template], ", ")})
+			}
+		}
+	}
+	return list
+}
+
+func differing(at string, a, b any) []string {
+	var list []string
+	switch a := a.(type) {
+	case map[string]any:
+		b, ok := b.(map[string]any)
+		if !ok {
+			break
+		}
+		merged := maps.Clone(a)
+		maps.Copy(merged, b)
+		for _, k := range slices.Sorted(maps.Keys(merged)) {
+			list = append(list, differing(strings.TrimPrefix(at+"."+k, "."), a[k], b[k])...)
+		}
+		return list
+	case []any:
+		b, ok := b.([]any)
+		if !ok || len(a) != len(b) {
+			break
+		}
+		for i := range a {
+			list = append(list, differing(at+"["+strconv.Itoa(i)+"]", a[i], b[i])...)
+		}
+		return list
+	}
+	if reflect.DeepEqual(a, b) {
+		return nil
+	}
+	return []string{at}
+}
