@@ -10,7 +10,7 @@ export GOTOOLCHAIN := local
 
 VERSION := $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
 
-.PHONY: demo test build slipway sandbox kubectl lint bench
+.PHONY: demo test build slipway sandbox kubectl lint fuzz peers bench golden
 
 demo: build ## dev, staging, prod, a broken version and its rollback, on the embedded sandbox
 	@./examples/demo.sh
@@ -36,8 +36,21 @@ lint: ## gofmt, vet, staticcheck, and the direction of imports
 	@bad=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$bad" ] || { echo "gofmt would change: $$bad"; exit 1; }
 	go vet ./...
 	cd sandbox && go vet ./...
+	cd bench && go vet ./...
 	go tool staticcheck ./...
 	go test -run 'TestImports|TestReservedImports' .
 
-bench: ## ratios against the peers, side by side; nothing to compare yet
-	@echo "bench: no comparison exists yet; the first ones come with the renderers"
+fuzz: ## every fuzz target, FUZZTIME each
+	@./.ci/fuzz $(or $(FUZZTIME),30s)
+
+# The real commands, from their modules as bench/go.mod pins them: to compare with, never to render with.
+peers:
+	@echo "Building the kustomize and helm commands: some minutes the first time."
+	@cd bench && go build -ldflags "-s -w" -o ../bin/peers/kustomize sigs.k8s.io/kustomize/kustomize/v5
+	@cd bench && go build -ldflags "-s -w -X helm.sh/helm/v4/internal/version.version=$$(go list -m -f '{{.Version}}' helm.sh/helm/v4)" -o ../bin/peers/helm helm.sh/helm/v4/cmd/helm
+
+bench: slipway peers ## slipway's CPU time and memory against the peers'; BENCH=small leaves out the long part
+	@cd bench && go test ./... && go run . $(if $(filter small,$(BENCH)),-small) $(BENCHFLAGS)
+
+golden: peers ## what the peers print for each case of internal/render/testdata/golden, kept beside it
+	@cd bench && go run ./golden

@@ -1,0 +1,106 @@
+// Command bench renders the same projects with slipway and with its peers, side by side in one run,
+// and prints how many times the peer's CPU time and memory slipway takes.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+func main() {
+	root := flag.String("root", "..", "the repository's folder; its bin folder holds the programs")
+	conformance := flag.String("conformance", os.Getenv("SLIPWAY_CONFORMANCE"), "folder of render.tar.xz (default ROOT/../shared/conformance)")
+	small := flag.Bool("small", false, "leave 3,001 objects out: they take the peer some minutes")
+	strict := flag.Bool("strict", false, "fail when a target is missed")
+	flag.Parse()
+	missed, err := run(os.Stdout, *root, *conformance, *small)
+	if err == nil && *strict && missed > 0 {
+		err = fmt.Errorf("%d targets missed", missed)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// bench is one run of the comparison.
+type bench struct {
+	machine
+	temp    string
+	slipway string
+	peers   map[string]string // the programs, by engine
+}
+
+func run(w io.Writer, root, conformance string, small bool) (missed int, err error) {
+	temp, err := os.MkdirTemp("", "slipway-bench-")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
+	root, err = filepath.Abs(root)
+	if err != nil {
+		return 0, err
+	}
+	if conformance == "" {
+		conformance = filepath.Join(root, "..", "shared", "conformance")
+	}
+	b := &bench{
+		machine: machine{home: filepath.Join(temp, "home")}, temp: temp,
+		slipway: filepath.Join(root, "bin", "slipway"),
+		peers:   map[string]string{},
+	}
+	for _, peer := range []string{kustomize, helm} {
+		b.peers[peer] = filepath.Join(root, "bin", "peers", peer)
+	}
+	t := &table{w: w}
+	t.head(small)
+	loads, err := generated(filepath.Join(temp, "generated"), small)
+	if err != nil {
+		return 0, err
+	}
+	cases, err := unpacked(filepath.Join(temp, "cases"), conformance)
+	if errors.Is(err, os.ErrNotExist) {
+		t.note("the conformance cases are left out: there is no %s", filepath.Join(conformance, archive))
+	} else if err != nil {
+		return 0, err
+	}
+	var results []result
+	for _, l := range append(loads, cases...) {
+		r, err := b.measure(l)
+		if err != nil {
+			return 0, err
+		}
+		results = append(results, r)
+		t.speed(r)
+	}
+	if err := b.start(t); err != nil {
+		return 0, err
+	}
+	t.memory(results)
+	t.growth(results)
+	for _, r := range results {
+		if err := b.same(t, r.load); err != nil {
+			return 0, err
+		}
+	}
+	t.foot()
+	return t.missed, nil
+}
+
+// start is what every command pays before it does anything.
+func (b *bench) start(t *table) error {
+	var s samples
+	for range 21 {
+		c, err := b.run(b.temp, filepath.Join(b.temp, "version"), b.home, b.slipway, "version")
+		if err != nil {
+			return err
+		}
+		s = append(s, c)
+	}
+	t.start(s)
+	return nil
+}
