@@ -25,6 +25,7 @@ var allowed = map[string]string{
 	"internal/kustomize":   "object project tree",
 	"internal/helm":        "object project tree",
 	"internal/render":      "object project tree kustomize helm skaffold sops",
+	"internal/scaffold":    "object project",
 	"internal/image":       "object project builder",
 	"internal/plan":        "object",
 	"internal/origin":      "object project render",

@@ -15,6 +15,7 @@ import (
 	"slipway/internal/project"
 	"slipway/internal/release"
 	"slipway/internal/render"
+	"slipway/internal/scaffold"
 )
 
 // The exit codes; --help lists them.
@@ -95,7 +96,12 @@ var rows = []row{
 		return "the evidence is above; fix and deploy again, or `slipway rollback " + e.Environment + "`"
 	}),
 
-	is("no project", project.ErrNone, codeError, "run it in the repository's folder or give --dir; overlays/NAME, k8s/overlays/NAME or a slipway.yaml make a project"),
+	is("no project", project.ErrNone, codeError, "run it in the repository's folder or give --dir; overlays/NAME, k8s/overlays/NAME or a slipway.yaml make a project; `slipway init` makes a start"),
+	is("nothing to begin with", scaffold.ErrNothing, codeError, "give the folder of a Dockerfile or of manifests with --dir"),
+	as("exists", codeError, always[*scaffold.ExistsError]("nothing was written: what is there is yours to change; docs/slipway.yaml.md lists every key")),
+	as("loose manifests", codeError, func(e *scaffold.LooseError) string {
+		return "nothing was written; move them: mkdir -p k8s && git mv " + strings.Join(e.Paths, " ") + " k8s/"
+	}),
 	as("project file", codeError, always[*project.FileError]("correct the file; docs/slipway.yaml.md lists every key")),
 	as("unknown environment", codeUsage, func(e *project.UnknownEnvironmentError) string {
 		if e.Suggestion != "" {

@@ -30,7 +30,7 @@ func detect(dir string) (Project, bool, error) {
 	}
 	defer root.Close()
 	l := layout{root.FS()}
-	p := Project{Name: nameOf(dir), Dir: dir}
+	p := l.named(dir)
 	var others []string
 	for _, look := range []func() []Environment{l.overlays, l.siblings, l.subfolders, l.releases, l.skaffold, l.chart, l.single} {
 		envs := look()
@@ -65,8 +65,7 @@ func detect(dir string) (Project, bool, error) {
 			p.Notes = append(p.Notes, note)
 		}
 	}
-	if l.file("Dockerfile") {
-		p.Images = []Image{{Name: p.Name, Context: ".", Dockerfile: "Dockerfile", Detected: true}}
+	if len(p.Images) > 0 {
 		p.Notes = append(p.Notes, fmt.Sprintf("Dockerfile is taken to build image %s", p.Name))
 	}
 	if len(others) > 0 {
@@ -76,6 +75,23 @@ func detect(dir string) (Project, bool, error) {
 		p.Notes = append(p.Notes, "Tiltfile is a program, and not read")
 	}
 	return p, true, nil
+}
+
+// Named is what a folder says by itself: the project's name, and the image of its Dockerfile.
+func Named(dir string) (Project, error) {
+	folders, err := candidates(dir)
+	if err != nil {
+		return Project{}, err
+	}
+	return layout{os.DirFS(folders[0])}.named(folders[0]), nil
+}
+
+func (l layout) named(dir string) Project {
+	p := Project{Name: nameOf(dir), Dir: dir}
+	if l.file("Dockerfile") {
+		p.Images = []Image{{Name: p.Name, Context: ".", Dockerfile: "Dockerfile", Detected: true}}
+	}
+	return p
 }
 
 // describe names what an environment is made of.
@@ -234,12 +250,18 @@ func (l layout) manifests(p string) bool {
 			return false
 		}
 		text, err := fs.ReadFile(l.fs, path.Join(p, e.Name()))
-		return err == nil && hasKind.Match(text)
+		return err == nil && IsManifest(text)
 	})
 }
 
-// A key of the document, or of a mapping in braces as in JSON.
-var hasKind = regexp.MustCompile(`(?m)(^|[{,]\s*)["']?kind["']?\s*:`)
+// Keys of the document, or of a mapping in braces as in JSON.
+var (
+	hasKind    = regexp.MustCompile(`(?m)(^|[{,]\s*)["']?kind["']?\s*:`)
+	hasVersion = regexp.MustCompile(`(?m)(^|[{,]\s*)["']?apiVersion["']?\s*:`)
+)
+
+// IsManifest tells whether a YAML or JSON text looks like Kubernetes objects.
+func IsManifest(text []byte) bool { return hasKind.Match(text) && hasVersion.Match(text) }
 
 var classNames = map[string]Class{
 	"dev": Local, "development": Local, "local": Local, "laptop": Local,

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path"
+
+	"github.com/spf13/cobra"
+
+	"slipway/internal/project"
+	"slipway/internal/scaffold"
+)
+
+func newInitCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "init", Short: "Write slipway.yaml, and first manifests where there are none", Args: cobra.NoArgs,
+		Long: `Writes down what Slipway finds in the repository: a slipway.yaml with its environments, each with its
+class. Where there is only a Dockerfile it writes manifests too, a base with overlays for dev, staging
+and prod, or a chart with values for them; where there is a folder of manifests, overlays over it.
+Nothing that is there is changed.`,
+	}
+	var chart, show bool
+	cmd.Flags().BoolVar(&chart, "helm", false, "write a Helm chart, not a base with overlays")
+	cmd.Flags().BoolVar(&show, "print", false, "print what would be written")
+	cmd.RunE = func(*cobra.Command, []string) error { return runInit(a, chart, show) }
+	return cmd
+}
+
+func runInit(a *app, chart, show bool) error {
+	p, files, err := scaffold.Make(a.dir, chart)
+	if err != nil {
+		return err
+	}
+	for _, n := range p.Notes {
+		a.warn("note: %s", n)
+	}
+	if show {
+		for _, f := range files {
+			if len(files) > 1 {
+				fmt.Fprintf(a.stdout, "-- %s --\n", f.Path)
+			}
+			fmt.Fprint(a.stdout, f.Text)
+		}
+		return nil
+	}
+	root, err := os.OpenRoot(p.Dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	for _, f := range files {
+		if err := writeNew(root, f); err != nil {
+			return err
+		}
+		fmt.Fprintln(a.stdout, "wrote", f.Path)
+	}
+	// What was written is what every other command will read.
+	if p, err = project.Open(p.Dir); err != nil {
+		return err
+	}
+	env := p.Environments[0]
+	for _, e := range p.Environments {
+		if e.Class == project.Production {
+			env = e
+		}
+	}
+	a.warn("next: slipway render %s", env.Name)
+	return nil
+}
+
+func writeNew(root *os.Root, f scaffold.File) error {
+	if err := root.MkdirAll(path.Dir(f.Path), 0o755); err != nil {
+		return err
+	}
+	w, err := root.OpenFile(f.Path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	if _, err := w.WriteString(f.Text); err != nil {
+		w.Close()
+		return err
+	}
+	return w.Close()
+}
