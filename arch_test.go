@@ -32,7 +32,7 @@ var allowed = map[string]string{
 	"internal/check":       "object project origin image",
 	"internal/cluster":     "object plan",
 	"internal/release":     "object image cluster",
-	"internal/deploy":      "object project builder render image plan cluster release origin check",
+	"internal/deploy":      "object project builder helm render image plan cluster release origin check",
 	"internal/promote":     "project git image release",
 	"internal/agent":       "git project plan deploy release promote",
 	"internal/web":         "plan release deploy",

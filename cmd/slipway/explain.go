@@ -16,6 +16,7 @@ import (
 	"slipway/internal/release"
 	"slipway/internal/render"
 	"slipway/internal/scaffold"
+	"slipway/internal/tree"
 )
 
 // The exit codes; --help lists them.
@@ -162,8 +163,12 @@ var rows = []row{
 	as("no builder", codeError, always[*builder.NoBuilderError]("BUILDKIT_HOST names a BuildKit that runs elsewhere")),
 	as("builder unreachable", codeError, always[*builder.UnreachableError]("start it, or unset what names it: Slipway then looks for Docker, a buildkitd, and last its own engine")),
 
+	as("hooks", codeError, always[*deploy.HookError]("write `noHooks: true` for the chart if its objects do without them, or put them into the manifests as plain Jobs")),
+	is("render budget", render.ErrBudget, codeError, "look for a template that repeats itself without end"),
+	as("no skaffold", codeUsage, always[*noSkaffoldError]("environments of other projects are named without -p")),
+	as("foreign folder", codeError, always[*foreignFolderError]("name a folder that is empty, missing, or was written by render")),
 	is("empty", render.ErrEmpty, codeError, "an empty folder deletes nothing; `slipway delete ENV` is how an environment is emptied"),
-	as("refused", codeError, always[*render.RefusedError]("only what lies in the repository is rendered: keep a copy there of what it names, or of what the chart renders to")),
+	as("refused", codeError, always[*tree.RefusedError]("only what lies in the repository is rendered: keep a copy there of what it names, or of what the chart renders to")),
 	as("renderer broke", codeError, always[*render.PanicError]("that is a fault of Slipway, not of yours: please report it with the manifests")),
 	as("render", codeError, always[*render.Error]("correct the manifests and look with `slipway render ENV`")),
 

@@ -88,7 +88,7 @@ func (a *app) targetOf(src project.Source, env project.Environment) (deploy.Targ
 	if err != nil {
 		return deploy.Target{}, err
 	}
-	return deploy.Target{Source: src, Environment: env, Cluster: c, Notify: a.progress}, nil
+	return deploy.Target{Source: src, Environment: env, Cluster: c, Render: a.renderOptions("deploy"), Notify: a.progress}, nil
 }
 
 // cluster opens the environment's context: the flag's, its own, or the one called like it. Never

@@ -1,46 +1,243 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"slipway/internal/object"
+	"slipway/internal/project"
 	"slipway/internal/render"
 )
 
+// renderFlags are the flags of render. Those of the drop-ins are in renderDropin.
+type renderFlags struct {
+	out         renderOutput
+	all, digest bool
+	show        bool
+	dropin      renderDropin
+	skaffold    renderSkaffold
+}
+
 func newRenderCommand(a *app) *cobra.Command {
+	var o renderFlags
 	cmd := &cobra.Command{
-		Use: "render ENV", Short: "Print what an environment's manifests say", Args: a.envArgs(0),
-		Long: `Prints the environment's objects as its overlay or folder renders them, on standard output. It
-asks no cluster and no registry: images stay as written, Secret values too.`,
+		Use: "render ENV... | --all | --kustomize DIR | --chart DIR", Short: "Print what an environment's manifests say",
+		Long: `Prints the environment's objects as its overlay, charts or folder render them, on standard output.
+It asks no cluster and no registry: images stay as written, Secret values too, but not what had to be
+decrypted.
+
+Without a project, --kustomize DIR prints what "kustomize build DIR" would, and --chart DIR what
+"helm template NAME DIR" would, with the flags of the same names.`,
 	}
-	out := outputFlag(cmd, asYAML, asJSON)
+	f := cmd.Flags()
+	f.VarP(&o.out, "output", "o", "yaml, json (one object a line), or a folder such as ./out to write one file an object into")
+	f.BoolVar(&o.all, "all", false, "render every environment")
+	f.BoolVar(&o.digest, "digest", false, "print each set's digest alone: it does not depend on order or formatting")
+	f.BoolVar(&o.show, "show-secrets", false, "print decrypted values instead of "+object.Hidden)
+	o.dropin.flags(cmd)
+	o.skaffold.flags(cmd)
+	cmd.Args = func(_ *cobra.Command, args []string) error { return o.one(a, cmd, args) }
 	cmd.RunE = func(c *cobra.Command, args []string) error {
-		return runRender(c.Context(), a, args[0], *out)
+		if o.dropin.asked() {
+			return runDropin(c.Context(), a, o)
+		}
+		return runRender(c.Context(), a, args, o)
 	}
 	return cmd
 }
 
-func runRender(ctx context.Context, a *app, name string, out format) error {
-	src, env, err := a.environment(ctx, name)
-	if err != nil {
-		return err
-	}
-	result, err := render.Render(ctx, src.Project.Dir, env)
-	if err != nil {
-		return err
-	}
-	for _, w := range result.Warnings {
-		a.warn("warning: %s", w)
-	}
-	if out == asJSON {
-		for _, o := range result.Set.Objects() {
-			if err := a.json(o.Body); err != nil {
-				return err
-			}
+// one demands exactly one thing to render from.
+func (o *renderFlags) one(a *app, cmd *cobra.Command, args []string) error {
+	given := 0
+	for _, asked := range []bool{len(args) > 0, o.all, o.dropin.kustomize != "", o.dropin.chart.Path != "", len(o.skaffold.profiles) > 0} {
+		if asked {
+			given++
 		}
-		return nil
 	}
-	return object.WriteYAML(a.stdout, result.Set)
+	switch {
+	case given == 0:
+		return a.envArgs(0)(cmd, args)
+	case given > 1:
+		return fmt.Errorf("%s takes environments, or --all, or -p, or --kustomize, or --chart", cmd.CommandPath())
+	}
+	return o.dropin.check(cmd)
+}
+
+// renderOptions are what rendering may know of this machine, for one of Skaffold's commands.
+func (a *app) renderOptions(command string) render.Options {
+	o := render.Options{Version: version, Command: command, KubeContext: a.context, Env: os.LookupEnv}
+	if os.Getenv("SLIPWAY_CACHE") != "off" {
+		if dir, err := os.UserCacheDir(); err == nil {
+			o.Cache = filepath.Join(dir, "slipway")
+		}
+	}
+	return o
+}
+
+// rendered is one environment's result in the form that is asked for.
+type rendered struct {
+	env project.Environment
+	render.Text
+	objects []object.Object
+	err     error
+}
+
+func runRender(ctx context.Context, a *app, names []string, o renderFlags) error {
+	p, err := project.Open(a.dir)
+	if err != nil {
+		return err
+	}
+	for _, n := range p.Notes {
+		a.warn("note: %s", n)
+	}
+	envs, err := o.environments(p, names)
+	if err != nil {
+		return err
+	}
+	options := a.renderOptions("render")
+	options.Remotes = p.Remotes
+	r, err := render.Open(p.Dir, options)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	if o.skaffold.explain {
+		return o.skaffold.run(ctx, a, r, envs, o.out)
+	}
+	results := make([]rendered, len(envs))
+	var g errgroup.Group
+	g.SetLimit(runtime.NumCPU())
+	for i, env := range envs {
+		g.Go(func() error {
+			results[i] = o.render(ctx, r, env)
+			return nil
+		})
+	}
+	_ = g.Wait() // errors are the environments' own: one that fails does not stop the others
+	return o.print(a, results)
+}
+
+func (o renderFlags) environments(p project.Project, names []string) ([]project.Environment, error) {
+	if o.all {
+		return p.Environments, nil
+	}
+	if len(o.skaffold.profiles) > 0 {
+		return o.skaffold.environments(p)
+	}
+	var envs []project.Environment
+	for _, n := range names {
+		env, err := p.Environment(n)
+		if err != nil {
+			return nil, err
+		}
+		envs = append(envs, env)
+	}
+	return envs, nil
+}
+
+func (o renderFlags) render(ctx context.Context, r *render.Renderer, env project.Environment) rendered {
+	if o.out.kind == asYAML {
+		t, err := r.Text(ctx, env, o.show)
+		return rendered{env: env, Text: t, err: err}
+	}
+	result, err := r.Render(ctx, env)
+	objects := result.Set.Objects()
+	if err == nil && !o.show {
+		objects = hidden(objects, result.Set.Concealed())
+	}
+	return rendered{env: env, objects: objects, err: err, Text: render.Text{Digest: result.Set.Digest(), Warnings: result.Warnings}}
+}
+
+// print prints what rendered, and gives the errors of what did not.
+func (o renderFlags) print(a *app, results []rendered) error {
+	var errs []error
+	for i, r := range results {
+		for _, w := range r.Warnings {
+			a.warn("warning: %s", w)
+		}
+		if r.err != nil {
+			errs = append(errs, r.err)
+			continue
+		}
+		if err := o.printOne(a, r, len(results) > 1, i > 0); err != nil {
+			return err
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (o renderFlags) printOne(a *app, r rendered, several, later bool) error {
+	switch {
+	case o.digest:
+		_, err := fmt.Fprintf(a.stdout, "%s  %s\n", r.Digest, r.env.Name)
+		return err
+	case o.out.kind == asJSON:
+		return a.jsonLines(r.objects)
+	case o.out.folder != "":
+		folder := o.out.folder
+		if several {
+			folder = filepath.Join(folder, r.env.Name)
+		}
+		return a.writeFolder(folder, r.objects)
+	}
+	var head string
+	if later {
+		head = "---\n"
+	}
+	if several {
+		head += fmt.Sprintf("# environment %s, %d objects, %s\n", r.env.Name, r.Text.Objects, r.Digest)
+	}
+	_, err := fmt.Fprintf(a.stdout, "%s%s", head, r.YAML)
+	return err
+}
+
+// hidden is the objects without the values that had to be decrypted for them.
+func hidden(objects []object.Object, concealed []string) []object.Object {
+	secrets := object.Forms(concealed)
+	for i, o := range objects {
+		objects[i] = object.Hide(o, secrets)
+	}
+	return objects
+}
+
+func (a *app) jsonLines(objects []object.Object) error {
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
+	for _, o := range objects {
+		if err := enc.Encode(o.Body); err != nil {
+			return err
+		}
+	}
+	_, err := a.stdout.Write(text.Bytes())
+	return err
+}
+
+// renderOutput is the value of render's --output.
+type renderOutput struct {
+	kind   format
+	folder string
+}
+
+func (v *renderOutput) String() string { return v.folder + string(v.kind) }
+func (v *renderOutput) Type() string   { return "yaml, json or DIR" }
+func (v *renderOutput) Set(s string) error {
+	switch {
+	case s == string(asYAML) || s == string(asJSON):
+		*v = renderOutput{kind: format(s)}
+	case strings.ContainsRune(s, filepath.Separator) || s == ".":
+		*v = renderOutput{folder: s}
+	default:
+		return fmt.Errorf("%q is neither yaml nor json; a folder is written ./%s", s, s)
+	}
+	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"slipway/internal/object"
 	"slipway/internal/project"
 	"slipway/internal/release"
+	"slipway/internal/render"
 )
 
 // Target is one environment of one source, and the cluster that it lives in.
@@ -19,6 +20,8 @@ type Target struct {
 	Source      project.Source
 	Environment project.Environment
 	Cluster     *cluster.Cluster
+	// Render is what rendering needs to know beyond the project.
+	Render render.Options
 	// Notify hears what happens. Nil: nobody listens.
 	Notify func(Event)
 
@@ -30,7 +33,7 @@ type Step string
 
 // The steps, in the order in which a deploy takes them.
 const (
-	Render   Step = "render"
+	Rendering Step = "render"
 	Image    Step = "image"
 	Lock     Step = "lock"
 	Record   Step = "record"

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
+	"slipway/internal/helm"
 	"slipway/internal/image"
 	"slipway/internal/object"
 	"slipway/internal/project"
@@ -103,14 +106,47 @@ func (t Target) committed() error {
 }
 
 func (t Target) render(ctx context.Context, env project.Environment) (object.Set, error) {
-	result, err := render.Render(ctx, t.Source.Project.Dir, env)
+	if err := t.capabilities(ctx, &env); err != nil {
+		return object.Set{}, err
+	}
+	result, err := render.Render(ctx, t.Source.Project, env, t.Render)
 	if err != nil {
 		return object.Set{}, err
 	}
 	for _, w := range result.Warnings {
-		t.say(Render, nil, "warning: %s", w)
+		t.say(Rendering, nil, "warning: %s", w)
+	}
+	if len(result.Hooks) > 0 {
+		return object.Set{}, &HookError{Environment: env.Name, Hooks: result.Hooks}
 	}
 	return result.Set, nil
+}
+
+// capabilities tells charts which cluster they are rendered for, where the project does not say.
+func (t Target) capabilities(ctx context.Context, env *project.Environment) error {
+	if t.Cluster == nil || env.KubeVersion != "" || len(env.Charts) == 0 && env.Skaffold == nil {
+		return nil
+	}
+	version, apis, err := t.Cluster.Capabilities(ctx)
+	if err != nil {
+		return fmt.Errorf("ask the cluster of %s for its version: %w", env.Name, err)
+	}
+	env.KubeVersion, env.APIVersions = version, append(apis, env.APIVersions...)
+	return nil
+}
+
+// HookError says that a chart wants objects run at events of its life, which a deploy does not do.
+type HookError struct {
+	Environment string
+	Hooks       map[object.Ref]helm.Hook
+}
+
+func (e *HookError) Error() string {
+	var hooks []string
+	for _, ref := range slices.SortedFunc(maps.Keys(e.Hooks), object.Ref.Compare) {
+		hooks = append(hooks, fmt.Sprintf("%s (%s)", ref, strings.Join(e.Hooks[ref].Events, ", ")))
+	}
+	return fmt.Sprintf("prepare %s: a deploy does not run a chart's hooks: %s", e.Environment, strings.Join(hooks, ", "))
 }
 
 // Recorded is what an earlier release held. Revision 0 means the last healthy one before the newest.
@@ -202,7 +238,7 @@ func (t Target) others(ctx context.Context) ([]other, error) {
 		if env.Name == t.Environment.Name {
 			continue
 		}
-		result, err := render.Render(ctx, t.Source.Project.Dir, env)
+		result, err := render.Render(ctx, t.Source.Project, env, t.Render)
 		if ctx.Err() != nil {
 			return nil, err
 		}

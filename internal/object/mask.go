@@ -67,10 +67,13 @@ func maskCopy(v any) string {
 // Shorter values cannot be told from ordinary text, and hiding them would destroy it.
 const minSecret = 4
 
-// SecretValues are the values of the set's Secrets in the forms that they take in free text:
+// SecretValues are the values of the set's Secrets, and those it conceals, in the forms that they take in free text:
 // plain, base64, escaped, and line by line or leaf by leaf where a value has several.
 func SecretValues(s Set) []string {
 	seen := map[string]bool{}
+	for _, v := range s.concealed {
+		addForms(seen, v, false)
+	}
 	for _, o := range s.objects {
 		if !IsSecret(o) {
 			continue
@@ -155,24 +158,25 @@ func Hide(o Object, secrets []string) Object {
 	if len(secrets) == 0 {
 		return o
 	}
-	body, _ := hide(o.Body, secrets).(map[string]any)
+	body, _ := HideIn(o.Body, secrets).(map[string]any)
 	return Object{Body: body, Origin: o.Origin}
 }
 
-func hide(v any, secrets []string) any {
+// HideIn is Hide for any value of a Body.
+func HideIn(v any, secrets []string) any {
 	switch v := v.(type) {
 	case string:
 		return Mask(v, secrets)
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for k, x := range v {
-			out[k] = hide(x, secrets)
+			out[k] = HideIn(x, secrets)
 		}
 		return out
 	case []any:
 		out := make([]any, len(v))
 		for i, x := range v {
-			out[i] = hide(x, secrets)
+			out[i] = HideIn(x, secrets)
 		}
 		return out
 	}

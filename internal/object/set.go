@@ -10,8 +10,9 @@ import (
 
 // Set is an ordered collection of objects, unique by Ref. The zero value is empty and ready.
 type Set struct {
-	objects []Object
-	index   map[Ref]int
+	objects   []Object
+	index     map[Ref]int
+	concealed []string
 }
 
 // DuplicateError says that two objects have one Ref.
@@ -37,6 +38,13 @@ func (s *Set) Add(o Object) error {
 	s.objects = append(s.objects, o)
 	return nil
 }
+
+// Conceal says that the objects hold values which were decrypted for them: wherever these stand, in
+// a ConfigMap or an environment variable too, they are as secret as a Secret's.
+func (s *Set) Conceal(values []string) { s.concealed = append(s.concealed, values...) }
+
+// Concealed are the values given to Conceal.
+func (s Set) Concealed() []string { return slices.Clone(s.concealed) }
 
 // Objects are the set's objects in order. The slice is a copy, the bodies are not.
 func (s Set) Objects() []Object { return slices.Clone(s.objects) }
@@ -64,7 +72,7 @@ func (s Set) Len() int { return len(s.objects) }
 
 // Map is the set with each object replaced by f's result, which must not share what it changed.
 func (s Set) Map(f func(Object) (Object, error)) (Set, error) {
-	var out Set
+	out := Set{concealed: s.concealed}
 	for _, o := range s.objects {
 		n, err := f(o)
 		if err != nil {

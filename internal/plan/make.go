@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -88,10 +89,15 @@ func Make(in Input) Plan {
 	return p
 }
 
-// hide takes the values of Secrets out of what the server says against an object.
+// hide takes the values of Secrets out of what the server says against an object, and those that had
+// to be decrypted out of every field.
 func hide(changes []Change, desired object.Set) {
 	var secrets []string
+	concealed := object.Forms(desired.Concealed())
 	for i, c := range changes {
+		for j := range c.Fields {
+			conceal(&c.Fields[j], concealed)
+		}
 		if c.Action != Blocked {
 			continue
 		}
@@ -100,6 +106,18 @@ func hide(changes []Change, desired object.Set) {
 		}
 		changes[i].Reason = object.Mask(c.Reason, secrets)
 	}
+}
+
+// conceal hides decrypted values of a field. What such a value takes the place of was one, too.
+func conceal(f *Field, values []string) {
+	if len(values) == 0 {
+		return
+	}
+	after := object.HideIn(f.After, values)
+	if !reflect.DeepEqual(after, f.After) && f.Before != nil {
+		f.Before = object.Hidden
+	}
+	f.Before, f.After = object.HideIn(f.Before, values), after
 }
 
 // decide says what applying the desired object would do.

@@ -68,6 +68,8 @@ type Chart struct {
 	// in this order, whatever order they were written in.
 	Values                                       []string
 	SetJSON, Set, SetString, SetFile, SetLiteral []string
+	// NoHooks leaves the chart's hooks out.
+	NoHooks bool
 	// Patches is a folder whose kustomization is applied to what the chart renders; it does not
 	// name the chart itself.
 	Patches string

@@ -97,6 +97,8 @@ func (r Release) String() string {
 type stored struct {
 	Release Release  `json:"release"`
 	Objects []member `json:"objects"`
+	// Concealed are the values that had to be decrypted for the objects.
+	Concealed []string `json:"concealed,omitempty"`
 }
 
 type member struct {
@@ -107,7 +109,7 @@ type member struct {
 // encode gives the record of a release: data that holds all, and a summary that holds what lists
 // need.
 func encode(r Release) (summary, data []byte, err error) {
-	s := stored{Release: r, Objects: []member{}}
+	s := stored{Release: r, Objects: []member{}, Concealed: r.Objects.Concealed()}
 	for _, o := range r.Objects.Objects() {
 		s.Objects = append(s.Objects, member{Body: o.Body, Origin: o.Origin})
 	}
@@ -124,6 +126,7 @@ func decode(data []byte) (Release, error) {
 	if err := utiljson.Unmarshal(data, &s); err != nil { // whole numbers as objects have them
 		return Release{}, err
 	}
+	s.Release.Objects.Conceal(s.Concealed)
 	for _, m := range s.Objects {
 		if err := s.Release.Objects.Add(object.Object{Body: m.Body, Origin: m.Origin}); err != nil {
 			return Release{}, err

@@ -1,24 +1,23 @@
-// Package render makes one environment's objects from its folder: a Kustomize overlay, or plain
-// YAML. It runs no other program, reads nothing outside the project, writes nothing and uses no
-// network.
+// Package render makes one environment's objects from its source: Kustomize overlays, Helm charts,
+// plain YAML, or what a skaffold.yaml picks of these. It runs no other program, reads nothing outside
+// the project, writes nothing there, and fetches only charts from where the project file allows it.
 package render
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 
+	"slipway/internal/helm"
+	"slipway/internal/kustomize"
 	"slipway/internal/object"
 	"slipway/internal/project"
+	"slipway/internal/sops"
+	"slipway/internal/tree"
 )
 
-// Result is what rendering gives.
-type Result struct {
-	Set object.Set
-	// Warnings are what worked but should not stay so, each with its file and line where known.
-	Warnings []string
-}
+// ErrEmpty says that a source renders to nothing, which is never taken for a wish to delete.
+var ErrEmpty = errors.New("no objects")
 
 // Error says that an environment could not be rendered.
 type Error struct {
@@ -30,69 +29,103 @@ func (e *Error) Error() string { return fmt.Sprintf("render %s: %v", e.Environme
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// PanicError is a panic of a library, kept to the environment that met it.
-type PanicError struct {
-	Value any
-	Stack []byte
+// Options are what a render needs to know beyond the project.
+type Options struct {
+	// Remotes are the addresses that charts may be fetched from.
+	Remotes []string
+	// Cache is a folder for fetched charts and for results; empty: nothing is fetched, and nothing kept.
+	Cache string
+	// Version names the program: another one's results are not taken from the cache.
+	Version string
+	// Command, KubeContext and Env decide which of Skaffold's profiles fire by themselves.
+	Command, KubeContext string
+	Env                  func(string) (string, bool)
+	// Lookup answers a template's lookup; nil: nothing is ever found.
+	Lookup helm.Lookup
 }
 
-func (e *PanicError) Error() string { return fmt.Sprintf("the renderer broke down: %v", e.Value) }
-
-// RefusedError says what Slipway does not do for a source, and where the source asks for it.
-type RefusedError struct {
-	Origin object.Origin
-	// What was asked for, and Why it is not done.
-	What, Why string
+// Renderer renders environments of one project. What they share is read and parsed once. It may be
+// used from several goroutines.
+type Renderer struct {
+	options   Options
+	tree      *tree.Tree
+	kustomize *kustomize.Builder
+	helm      *helm.Engine
 }
 
-func (e *RefusedError) Error() string {
-	msg := e.What + ": " + e.Why
-	if at := e.Origin.String(); at != "" {
-		return at + ": " + msg
-	}
-	return msg
+// Result is what rendering an environment gives.
+type Result struct {
+	// Set has Kustomize's order, Helm's, or that of the files; origins are relative to the project.
+	// Namespaces are left as they are written, those of charts with one of their own excepted.
+	Set object.Set
+	// Warnings are what worked but should not stay so, each with its file and line where known.
+	Warnings []string
+	// Hooks are those objects of the set that a chart wants run at some event.
+	Hooks map[object.Ref]helm.Hook
+	// Reads is everything that was consulted: while it stays the same, so does the result.
+	Reads tree.Reads
 }
 
-// Render renders one environment of the project at dir. Objects come in Kustomize's order, or in
-// that of the files; their origins are relative to dir. Namespaces are left as they are written.
-// An error is an *Error.
-func Render(ctx context.Context, dir string, env project.Environment) (result Result, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &PanicError{Value: v, Stack: debug.Stack()}
-		}
-		if err != nil {
-			result, err = Result{}, &Error{Environment: env.Name, Err: err}
-		}
-	}()
-	if env.Path == "" {
-		return Result{}, errors.New("the environment has no path")
-	}
-	t, err := openTree(ctx, dir)
+// Open prepares rendering from the folder dir.
+func Open(dir string, o Options) (*Renderer, error) {
+	t, err := tree.Open(dir, sops.Decrypt)
 	if err != nil {
-		return Result{}, err
+		return nil, err
 	}
-	defer t.close()
-	return t.render(env.Path)
+	r := &Renderer{options: o, tree: t, helm: helm.New(helm.Config{Remotes: o.Remotes, Cache: o.Cache})}
+	r.kustomize = kustomize.New(t, r.helm.Inflate)
+	return r, nil
 }
 
-func (t *tree) render(path string) (Result, error) {
-	info, err := t.root.Stat(path)
+// Close lets go of the project's folder.
+func (r *Renderer) Close() error { return r.tree.Close() }
+
+// Render renders one environment of a project whose folder nobody else has open.
+func Render(ctx context.Context, p project.Project, env project.Environment, o Options) (Result, error) {
+	o.Remotes = p.Remotes
+	r, err := Open(p.Dir, o)
 	if err != nil {
-		return Result{}, t.explain(path, err)
+		return Result{}, &Error{Environment: env.Name, Err: err}
 	}
-	if !info.IsDir() {
-		return Result{}, fmt.Errorf("%s is no folder", path)
-	}
-	name, err := t.kustomization(path)
+	defer r.Close()
+	return r.Render(ctx, env)
+}
+
+// Render renders one environment. An error is an *Error.
+func (r *Renderer) Render(ctx context.Context, env project.Environment) (Result, error) {
+	result, err := bounded(ctx, func(ctx context.Context) (Result, error) {
+		s := source{Renderer: r, view: r.tree.View(ctx), env: env}
+		return s.render()
+	})
 	if err != nil {
-		return Result{}, err
+		return Result{}, &Error{Environment: env.Name, Err: err}
 	}
-	if name != "" {
-		return overlay(t, path)
-	}
-	if t.isFile(path, "Chart.yaml") {
-		return Result{}, &RefusedError{Origin: object.Origin{File: join(path, "Chart.yaml")}, What: "a Helm chart", Why: "not rendered yet"}
-	}
-	return plain(t, path)
+	return result, nil
+}
+
+// Output is what one overlay or chart renders to by itself: unlike an environment's set it may name
+// an object twice, or not at all.
+type Output struct {
+	Objects  []object.Object
+	Warnings []string
+	// Concealed are values that had to be decrypted. They may stand in any object.
+	Concealed []string
+}
+
+// Kustomize renders an overlay as `kustomize build` does.
+func (r *Renderer) Kustomize(ctx context.Context, folder string, o kustomize.Options) (Output, error) {
+	return bounded(ctx, func(ctx context.Context) (Output, error) {
+		v := r.tree.View(ctx)
+		b, err := r.kustomize.Build(v, folder, o)
+		return Output{b.Objects, b.Warnings, v.Secrets()}, err
+	})
+}
+
+// Chart renders a chart as `helm template` does.
+func (r *Renderer) Chart(ctx context.Context, c project.Chart, o helm.Options) (Output, error) {
+	return bounded(ctx, func(ctx context.Context) (Output, error) {
+		v := r.tree.View(ctx)
+		h, err := r.helm.Render(v, c, o)
+		return Output{h.Objects, h.Warnings, v.Secrets()}, err
+	})
 }

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"slipway/internal/helm"
+	"slipway/internal/kustomize"
+	"slipway/internal/object"
+	"slipway/internal/project"
+	"slipway/internal/render"
+)
+
+// renderDropin renders one overlay or chart without a project, as kustomize and helm would.
+type renderDropin struct {
+	kustomize  string
+	restrictor string
+	chart      project.Chart
+	helm       helm.Options
+}
+
+const (
+	rootOnly     = "LoadRestrictionsRootOnly"
+	unrestricted = "LoadRestrictionsNone"
+)
+
+func (d *renderDropin) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&d.kustomize, "kustomize", "", "render this overlay, as kustomize build")
+	f.StringVar(&d.restrictor, "load-restrictor", rootOnly, "with --kustomize: "+unrestricted+" takes files from beside the kustomization's folder, too")
+	f.StringVar(&d.chart.Path, "chart", "", "render this chart, as helm template")
+	f.StringVar(&d.chart.Release, "release", "release-name", "with --chart: the release's name")
+	f.StringArrayVarP(&d.chart.Values, "values", "f", nil, "with --chart: a values file; the later the stronger")
+	f.StringArrayVar(&d.chart.SetJSON, "set-json", nil, "with --chart: values as key=JSON; stronger than values files")
+	f.StringArrayVar(&d.chart.Set, "set", nil, "with --chart: values as key=value; stronger than --set-json")
+	f.StringArrayVar(&d.chart.SetString, "set-string", nil, "with --chart: values as key=string; stronger than --set")
+	f.StringArrayVar(&d.chart.SetFile, "set-file", nil, "with --chart: values as key=file; stronger than --set-string")
+	f.StringArrayVar(&d.chart.SetLiteral, "set-literal", nil, "with --chart: values as key=text, taken as it is; strongest")
+	f.StringVar(&d.helm.KubeVersion, "kube-version", "", "with --chart: the cluster's version")
+	f.StringSliceVarP(&d.helm.APIVersions, "api-versions", "a", nil, "with --chart: more API versions that the cluster has")
+	f.BoolVar(&d.helm.IncludeCRDs, "include-crds", false, "with --chart: the chart's crds folder, too")
+	f.BoolVar(&d.helm.SkipTests, "skip-tests", false, "with --chart: leave out test hooks")
+	f.BoolVar(&d.helm.NoHooks, "no-hooks", false, "with --chart: leave out hooks")
+	f.BoolVar(&d.helm.IsUpgrade, "is-upgrade", false, "with --chart: .Release.IsUpgrade instead of .Release.IsInstall")
+	f.StringArrayVarP(&d.helm.ShowOnly, "show-only", "s", nil, "with --chart: only these templates")
+}
+
+func (d *renderDropin) asked() bool { return d.kustomize != "" || d.chart.Path != "" }
+
+// check refuses flags that would have no effect.
+func (d *renderDropin) check(cmd *cobra.Command) error {
+	var err error
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		with, _, ok := strings.Cut(strings.TrimPrefix(f.Usage, "with "), ":")
+		if ok && strings.HasPrefix(with, "--") && !cmd.Flags().Changed(with[2:]) && err == nil {
+			err = fmt.Errorf("--%s goes with %s alone", f.Name, with)
+		}
+	})
+	if d.restrictor != rootOnly && d.restrictor != unrestricted {
+		return fmt.Errorf("--load-restrictor is %s or %s, not %q", rootOnly, unrestricted, d.restrictor)
+	}
+	return err
+}
+
+func runDropin(ctx context.Context, a *app, o renderFlags) error {
+	d := o.dropin
+	at := d.kustomize + d.chart.Path
+	root, err := a.root(at)
+	if err != nil {
+		return err
+	}
+	r, err := render.Open(root, a.renderOptions("render"))
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	var out render.Output
+	if d.kustomize != "" {
+		var folder string
+		if folder, err = real(d.kustomize); err == nil {
+			out, err = r.Kustomize(ctx, folder, kustomize.Options{LoadRestrictionsNone: d.restrictor == unrestricted})
+		}
+	} else {
+		out, err = d.renderChart(ctx, a, r)
+	}
+	if err != nil {
+		return &render.Error{Environment: at, Err: err}
+	}
+	for _, w := range out.Warnings {
+		a.warn("warning: %s", w)
+	}
+	if !o.show {
+		out.Objects = hidden(out.Objects, out.Concealed)
+	}
+	return o.printObjects(a, at, out.Objects)
+}
+
+func (d *renderDropin) renderChart(ctx context.Context, a *app, r *render.Renderer) (render.Output, error) {
+	c := d.chart
+	var err error
+	if c.Path, err = real(c.Path); err != nil {
+		return render.Output{}, err
+	}
+	for i, v := range c.Values {
+		if c.Values[i], err = real(v); err != nil {
+			return render.Output{}, err
+		}
+	}
+	for i, v := range c.SetFile {
+		key, file, _ := strings.Cut(v, "=")
+		if file, err = real(file); err != nil {
+			return render.Output{}, err
+		}
+		c.SetFile[i] = key + "=" + file
+	}
+	d.helm.Namespace = a.namespace
+	return r.Chart(ctx, c, d.helm)
+}
+
+func (o renderFlags) printObjects(a *app, name string, objects []object.Object) error {
+	switch {
+	case o.digest:
+		var set object.Set
+		for _, obj := range objects {
+			if err := set.Add(obj); err != nil {
+				return err
+			}
+		}
+		_, err := fmt.Fprintf(a.stdout, "%s  %s\n", set.Digest(), name)
+		return err
+	case o.out.kind == asJSON:
+		return a.jsonLines(objects)
+	case o.out.folder != "":
+		return a.writeFolder(o.out.folder, objects)
+	}
+	return object.WriteYAML(a.stdout, objects)
+}
+
+// real is a path as it is on disk, absolute.
+func real(p string) (string, error) {
+	p, err := filepath.Abs(p)
+	if err != nil {
+		return "", err
+	}
+	found, err := filepath.EvalSymlinks(p)
+	if errors.Is(err, os.ErrNotExist) {
+		return p, nil // whoever reads it says so
+	}
+	return found, err
+}
+
+// root is the folder that a drop-in may read: --dir where it was given, else the Git repository that
+// holds what is rendered, else the current folder where it does, else what is rendered alone.
+func (a *app) root(p string) (string, error) {
+	at, err := real(p)
+	if err != nil {
+		return "", err
+	}
+	if a.dir != "." {
+		return real(a.dir)
+	}
+	for f := at; ; f = filepath.Dir(f) {
+		if _, err := os.Stat(filepath.Join(f, ".git")); err == nil {
+			return f, nil
+		}
+		if f == filepath.Dir(f) {
+			break
+		}
+	}
+	here, err := real(".")
+	if err != nil {
+		return "", err
+	}
+	if below, err := filepath.Rel(here, at); err == nil && filepath.IsLocal(below) {
+		return here, nil
+	}
+	return at, nil
+}

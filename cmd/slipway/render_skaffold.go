@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"slipway/internal/project"
+	"slipway/internal/render"
+)
+
+// renderSkaffold picks profiles of a skaffold.yaml for one run.
+type renderSkaffold struct {
+	profiles []string
+	explain  bool
+}
+
+func (s *renderSkaffold) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringSliceVarP(&s.profiles, "profile", "p", nil, "profiles of skaffold.yaml, as skaffold render -p; -NAME takes one out")
+	f.BoolVar(&s.explain, "explain", false, "say which profiles of skaffold.yaml fire and why, and with -o json the configuration that results")
+}
+
+// noSkaffoldError says that profiles were asked for where there are none.
+type noSkaffoldError struct{ Dir string }
+
+func (e *noSkaffoldError) Error() string {
+	return fmt.Sprintf("-p names profiles of a skaffold.yaml, and %s has none", e.Dir)
+}
+
+// environments is the project's skaffold.yaml with those profiles.
+func (s *renderSkaffold) environments(p project.Project) ([]project.Environment, error) {
+	for _, env := range p.Environments {
+		if env.Skaffold == nil {
+			continue
+		}
+		named := project.Environment{Name: strings.Join(s.profiles, "+"), Class: project.Production}
+		for _, e := range p.Environments {
+			if e.Name == named.Name {
+				named = e
+			}
+		}
+		named.Path, named.Charts = "", nil
+		named.Skaffold = &project.Skaffold{File: env.Skaffold.File, Profiles: s.profiles}
+		return []project.Environment{named}, nil
+	}
+	return nil, &noSkaffoldError{p.Dir}
+}
+
+// errNothingToExplain refuses --explain where no profiles are.
+var errNothingToExplain = errors.New("--explain says which profiles of a skaffold.yaml fire, and this environment has none")
+
+// run prints which profiles fire for each environment, and why; as JSON with what they come to.
+func (s *renderSkaffold) run(ctx context.Context, a *app, r *render.Renderer, envs []project.Environment, out renderOutput) error {
+	for _, env := range envs {
+		if env.Skaffold == nil {
+			return errNothingToExplain
+		}
+		configs, err := r.Explain(ctx, env)
+		if err != nil {
+			return err
+		}
+		for _, c := range configs {
+			for _, w := range c.Warnings {
+				a.warn("warning: %s", w)
+			}
+			if out.kind == asJSON {
+				fired := []string{}
+				for _, f := range c.Fired {
+					fired = append(fired, f.Profile)
+				}
+				if err := a.json(map[string]any{"environment": env.Name, "file": c.File, "profiles": fired, "config": c.Config}); err != nil {
+					return err
+				}
+				continue
+			}
+			fmt.Fprintf(a.stdout, "%s ← %s\n", env.Name, strings.TrimSpace(c.File+" "+c.Name))
+			for _, f := range c.Fired {
+				fmt.Fprintf(a.stdout, "  + %s  %s  (%s:%d)\n", f.Profile, f.Why, c.File, f.Line)
+			}
+			for _, f := range c.NotFired {
+				fmt.Fprintf(a.stdout, "  - %s  %s  (%s:%d)\n", f.Profile, f.Why, c.File, f.Line)
+			}
+			for _, ch := range c.Changes {
+				fmt.Fprintf(a.stdout, "  ~ %s  by %s (%s:%d)\n", ch.Path, ch.Profile, c.File, ch.Line)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,75 @@
+package render
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+)
+
+// What one render may take. Templates cannot be stopped from outside: one that goes on for ever is
+// left behind, and ends with the process.
+const (
+	maxTime   = time.Minute
+	maxMemory = 3 << 30
+	look      = 50 * time.Millisecond
+)
+
+// ErrBudget says that a render took more time or memory than any honest one.
+var ErrBudget = errors.New("over budget")
+
+// PanicError is a panic of a library, kept to the environment that met it.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("the renderer broke down: %v", e.Value) }
+
+// bounded calls f within the budgets.
+func bounded[T any](ctx context.Context, f func(context.Context) (T, error)) (T, error) {
+	type answer struct {
+		value T
+		err   error
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, maxTime, fmt.Errorf("%w: not done after %v", ErrBudget, maxTime))
+	defer cancel()
+	done := make(chan answer, 1)
+	go func() {
+		var a answer
+		defer func() {
+			if v := recover(); v != nil {
+				a.err = &PanicError{Value: v, Stack: debug.Stack()}
+			}
+			done <- a
+		}()
+		a.value, a.err = f(ctx)
+	}()
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	var none T
+	for {
+		select {
+		case a := <-done:
+			if a.err != nil && errors.Is(a.err, context.DeadlineExceeded) {
+				a.err = context.Cause(ctx)
+			}
+			return a.value, a.err
+		case <-ctx.Done():
+			return none, context.Cause(ctx)
+		case <-tick.C:
+			if heap() > maxMemory {
+				return none, fmt.Errorf("%w: more than %d GiB of memory", ErrBudget, maxMemory>>30)
+			}
+		}
+	}
+}
+
+// heap is the memory that the process's objects take, in bytes.
+func heap() uint64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}

@@ -1,0 +1,113 @@
+package render
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"os"
+	"path/filepath"
+
+	"slipway/internal/object"
+	"slipway/internal/project"
+	"slipway/internal/tree"
+)
+
+// Text is an environment's set as YAML.
+type Text struct {
+	YAML     []byte
+	Digest   string // of the set
+	Objects  int
+	Warnings []string
+}
+
+// entry is a Text as it is kept, before the YAML, on a line of its own.
+type entry struct {
+	Reads    []tree.Seen `json:"reads"`
+	Digest   string      `json:"digest"`
+	Objects  int         `json:"objects"`
+	Warnings []string    `json:"warnings,omitempty"`
+}
+
+// Text renders an environment to YAML, from the cache where nothing that was consulted has changed.
+// Decrypted values are hidden, unless show says otherwise.
+func (r *Renderer) Text(ctx context.Context, env project.Environment, show bool) (Text, error) {
+	file := r.entryFile(env)
+	if t, ok := r.kept(file); ok {
+		return t, nil
+	}
+	result, err := r.Render(ctx, env)
+	if err != nil {
+		return Text{}, err
+	}
+	concealed := result.Set.Concealed()
+	objects := result.Set.Objects()
+	if !show {
+		secrets := object.Forms(concealed)
+		for i, o := range objects {
+			objects[i] = object.Hide(o, secrets)
+		}
+	}
+	var yaml bytes.Buffer
+	if err := object.WriteYAML(&yaml, objects); err != nil {
+		return Text{}, &Error{Environment: env.Name, Err: err}
+	}
+	t := Text{YAML: yaml.Bytes(), Digest: result.Set.Digest(), Objects: len(objects), Warnings: result.Warnings}
+	if len(concealed) == 0 { // what had to be decrypted is never written
+		r.keep(file, t, result.Reads)
+	}
+	return t, nil
+}
+
+// entryFile is named by everything beside the tree that a result depends on; empty: nothing is kept.
+func (r *Renderer) entryFile(env project.Environment) string {
+	o := r.options
+	if o.Cache == "" || o.Version == "" || o.Lookup != nil || env.Skaffold != nil {
+		return ""
+	}
+	env.Line = 0
+	key, err := json.Marshal([]any{o.Version, r.tree.Dir(), o.Remotes, env})
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(key)
+	return filepath.Join(o.Cache, "render", hex.EncodeToString(sum[:16]))
+}
+
+// kept is a result whose reads still hold. Whatever is wrong with it, it is then as good as none.
+func (r *Renderer) kept(file string) (Text, bool) {
+	if file == "" {
+		return Text{}, false
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return Text{}, false
+	}
+	head, yaml, found := bytes.Cut(text, []byte("\n"))
+	var e entry
+	if !found || json.Unmarshal(head, &e) != nil || !r.tree.Same(e.Reads) {
+		return Text{}, false
+	}
+	return Text{YAML: yaml, Digest: e.Digest, Objects: e.Objects, Warnings: e.Warnings}, true
+}
+
+// keep stores a result. One that cannot be stored is rendered again, which costs time alone.
+func (r *Renderer) keep(file string, t Text, reads tree.Reads) {
+	if file == "" {
+		return
+	}
+	head, err := json.Marshal(entry{Reads: reads.List(), Digest: t.Digest, Objects: t.Objects, Warnings: t.Warnings})
+	if err != nil || os.MkdirAll(filepath.Dir(file), 0o700) != nil {
+		return
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(file), ".new-")
+	if err != nil {
+		return
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(bytes.Join([][]byte{head, t.YAML}, []byte("\n")))
+	if tmp.Close() == nil && err == nil {
+		_ = os.Rename(tmp.Name(), file)
+	}
+}

@@ -1,0 +1,27 @@
+package render
+
+import (
+	"sigs.k8s.io/kustomize/kyaml/openapi"
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"slipway/internal/object"
+)
+
+// into puts a chart's object into the namespace of the chart's release, as helm install does with
+// what names none. Of kinds that nobody here knows, the cluster alone could say whether they have one.
+func (s *source) into(o object.Object, namespace string) object.Object {
+	if namespace == "" || o.Ref().Namespace != "" {
+		return o
+	}
+	namespaced, known := openapi.IsNamespaceScoped(yaml.TypeMeta{APIVersion: o.APIVersion(), Kind: o.Ref().Kind})
+	if !known {
+		s.warn("%s: %s names no namespace and is not put into %s: whether its kind has one is not known", o.Origin, o.Ref(), namespace)
+	}
+	if !namespaced || !known {
+		return o
+	}
+	o = o.Clone()
+	meta, _ := o.Body["metadata"].(map[string]any)
+	meta["namespace"] = namespace
+	return o
+}

@@ -1,0 +1,171 @@
+package render
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"strings"
+
+	"slipway/internal/kustomize"
+	"slipway/internal/project"
+	"slipway/internal/skaffold"
+	"slipway/internal/tree"
+)
+
+// Explain says what a skaffold.yaml comes to for an environment, which must have one: each of its
+// configurations with the profiles that fire. An error is an *Error.
+func (r *Renderer) Explain(ctx context.Context, env project.Environment) ([]skaffold.Resolved, error) {
+	s := source{Renderer: r, view: r.tree.View(ctx), env: env}
+	resolved, err := s.resolve(*env.Skaffold)
+	if err != nil {
+		return nil, &Error{Environment: env.Name, Err: err}
+	}
+	return resolved, nil
+}
+
+func (s *source) resolve(sk project.Skaffold) ([]skaffold.Resolved, error) {
+	text, err := s.view.File(sk.File)
+	if err != nil {
+		return nil, err
+	}
+	configs, err := skaffold.Parse(text, sk.File)
+	if err != nil {
+		return nil, err
+	}
+	o := s.options
+	return skaffold.Resolve(configs, skaffold.Activation{
+		Command: o.Command, KubeContext: s.env.Context, KubeContextFlag: o.KubeContext, Env: o.Env, Profiles: sk.Profiles,
+	}, s.view.File)
+}
+
+// skaffold renders what a skaffold.yaml names, in Skaffold's order: files, kustomizations, charts.
+func (s *source) skaffold(sk project.Skaffold) error {
+	resolved, err := s.resolve(sk)
+	if err != nil {
+		return err
+	}
+	for _, r := range resolved {
+		for _, w := range r.Warnings {
+			s.warn("%s", w)
+		}
+		m, err := r.Manifests(images(r))
+		if err != nil {
+			return err
+		}
+		if err := s.manifestsOf(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// images stand for themselves while nothing is built.
+func images(r skaffold.Resolved) map[string]string {
+	refs := map[string]string{}
+	build, _ := r.Config["build"].(map[string]any)
+	artifacts, _ := build["artifacts"].([]any)
+	for _, a := range artifacts {
+		a, _ := a.(map[string]any)
+		if name, _ := a["image"].(string); name != "" {
+			refs[name] = name
+		}
+	}
+	return refs
+}
+
+func (s *source) manifestsOf(m skaffold.Manifests) error {
+	for _, w := range m.Warnings {
+		s.warn("%s", w)
+	}
+	if m.KubeContext != "" && s.env.Context != "" && m.KubeContext != s.env.Context {
+		s.warn("deploy.kubeContext %s is not used: the environment's context is %s", m.KubeContext, s.env.Context)
+	}
+	s.namespace = m.Namespace
+	defer func() { s.namespace = "" }()
+	for _, p := range m.RawYAML {
+		if err := s.pattern(p.Path); err != nil {
+			return err
+		}
+	}
+	for _, p := range m.Kustomize {
+		if err := s.overlay(p.Path, kustomize.Options{LoadRestrictionsNone: m.LoadRestrictionsNone}); err != nil {
+			return err
+		}
+	}
+	for _, r := range m.Releases {
+		c := project.Chart{
+			Path: r.ChartPath, Release: r.Name, Namespace: r.Namespace, Values: r.ValuesFiles,
+			Set: r.Set, SetFile: r.SetFile, Line: r.Line,
+		}
+		if c.Path == "" {
+			c.Path, c.Repository, c.Version = r.RemoteChart, r.Repo, r.Version
+		}
+		if err := s.chart(c, r.Overrides); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pattern reads the files that a pattern matches. Folders that it matches count with what is in them.
+func (s *source) pattern(pattern string) error {
+	names := []string{"."}
+	for _, part := range strings.Split(path.Clean(pattern), "/") {
+		var matched []string
+		for _, name := range names {
+			more, err := s.match(name, part)
+			if err != nil {
+				return fmt.Errorf("%s: %w", pattern, err)
+			}
+			matched = append(matched, more...)
+		}
+		names = matched
+	}
+	if len(names) == 0 {
+		s.warn("%s matches no file", pattern)
+	}
+	for _, name := range names {
+		kind, err := s.view.Kind(name)
+		if err != nil {
+			return err
+		}
+		if kind == tree.Folder {
+			err = s.plain(name)
+		} else if manifest(name) {
+			err = s.file(name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// match lists what a folder has by the name, or the pattern of names, part.
+func (s *source) match(folder, part string) ([]string, error) {
+	if !strings.ContainsAny(part, `*?[\`) {
+		kind, err := s.view.Kind(path.Join(folder, part))
+		if err != nil || kind == tree.Nothing {
+			return nil, err
+		}
+		return []string{path.Join(folder, part)}, nil
+	}
+	if !s.view.IsFolder(folder) {
+		return nil, nil
+	}
+	entries, err := s.view.Folder(folder)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		ok, err := path.Match(part, e.Name())
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			names = append(names, path.Join(folder, e.Name()))
+		}
+	}
+	return names, nil
+}

@@ -1,0 +1,220 @@
+package render
+
+import (
+	"bytes"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"slipway/internal/helm"
+	"slipway/internal/kustomize"
+	"slipway/internal/object"
+	"slipway/internal/project"
+	"slipway/internal/tree"
+)
+
+// source renders one environment, part by part: its charts, then what its path holds.
+type source struct {
+	*Renderer
+	view   *tree.View
+	env    project.Environment
+	result Result
+	// namespace is for what names none; only Skaffold sets it.
+	namespace string
+}
+
+func (s *source) render() (Result, error) {
+	if s.env.Skaffold != nil {
+		if err := s.skaffold(*s.env.Skaffold); err != nil {
+			return Result{}, err
+		}
+	} else if s.env.Path == "" && len(s.env.Charts) == 0 {
+		return Result{}, fmt.Errorf("the environment has neither path nor charts")
+	}
+	for _, c := range s.env.Charts {
+		if err := s.chart(c, nil); err != nil {
+			return Result{}, err
+		}
+	}
+	if s.env.Path != "" {
+		if err := s.path(s.env.Path); err != nil {
+			return Result{}, err
+		}
+	}
+	if s.result.Set.Len() == 0 {
+		return Result{}, ErrEmpty
+	}
+	s.result.Reads = s.view.Reads()
+	s.result.Set.Conceal(s.view.Secrets())
+	return s.result, nil
+}
+
+func (s *source) add(objects []object.Object, warnings []string) error {
+	s.result.Warnings = append(s.result.Warnings, warnings...)
+	for _, o := range objects {
+		if err := s.result.Set.Add(s.into(o, s.namespace)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *source) warn(format string, args ...any) {
+	s.result.Warnings = append(s.result.Warnings, fmt.Sprintf(format, args...))
+}
+
+// chart renders one chart, over the inline values, and has its patches applied.
+func (s *source) chart(c project.Chart, inline map[string]any) error {
+	ns := c.Namespace
+	if ns == "" {
+		ns = s.env.Namespace
+	}
+	out, err := s.helm.Render(s.view, c, helm.Options{
+		Namespace: ns, KubeVersion: s.env.KubeVersion, APIVersions: s.env.APIVersions,
+		IncludeCRDs: true, SkipTests: true, NoHooks: c.NoHooks, Inline: inline, Lookup: s.options.Lookup,
+	})
+	if err != nil {
+		return err
+	}
+	objects := out.Objects
+	if c.Patches != "" {
+		b, err := s.kustomize.Build(s.view, c.Patches, kustomize.Options{Extra: objects})
+		if err != nil {
+			return err
+		}
+		objects, out.Warnings = b.Objects, append(out.Warnings, b.Warnings...)
+	}
+	for i, o := range objects {
+		h, ok, err := helm.HookOf(o)
+		if err != nil {
+			return err
+		}
+		if ok {
+			if s.result.Hooks == nil {
+				s.result.Hooks = map[object.Ref]helm.Hook{}
+			}
+			s.result.Hooks[o.Ref()] = h
+		}
+		objects[i] = s.into(o, c.Namespace)
+	}
+	return s.add(objects, out.Warnings)
+}
+
+// path renders an overlay, a folder of plain YAML, or a file of it.
+func (s *source) path(p string) error {
+	real, err := s.view.Real(p)
+	if err != nil {
+		return err
+	}
+	switch kind, err := s.view.Kind(real); {
+	case err != nil:
+		return err
+	case kind == tree.File:
+		return s.file(real)
+	}
+	kustomized, err := kustomize.File(s.view, real)
+	if err != nil {
+		return err
+	}
+	if kustomized != "" {
+		return s.overlay(real, kustomize.Options{})
+	}
+	if s.view.IsFile(real, "Chart.yaml") {
+		return &tree.RefusedError{Origin: object.Origin{File: path.Join(real, "Chart.yaml")}, What: "a Helm chart given as path", Why: "write it under charts, with its values files"}
+	}
+	return s.plain(p)
+}
+
+func (s *source) overlay(folder string, o kustomize.Options) error {
+	o.Inflate = s.helm.Inflate
+	b, err := s.kustomize.Build(s.view, folder, o)
+	if err != nil {
+		return err
+	}
+	return s.add(b.Objects, b.Warnings)
+}
+
+func (s *source) file(name string) error {
+	text, err := s.view.File(name)
+	if err != nil {
+		return err
+	}
+	objects, err := object.Read(bytes.NewReader(text), name)
+	if err != nil {
+		return err
+	}
+	return s.add(objects, nil)
+}
+
+// plain reads the YAML and JSON files of a folder and of the folders in it, in the order of their
+// paths. Hidden ones, and folders that something else renders, are left out.
+func (s *source) plain(folder string) error {
+	files, err := s.manifests(folder)
+	if err != nil {
+		return err
+	}
+	before := s.result.Set.Len()
+	for _, f := range files {
+		if err := s.file(f); err != nil {
+			return err
+		}
+	}
+	if s.result.Set.Len() == before {
+		return fmt.Errorf("%s: %w", folder, ErrEmpty)
+	}
+	return nil
+}
+
+func (s *source) manifests(folder string) ([]string, error) {
+	entries, err := s.view.Folder(folder)
+	if err != nil {
+		return nil, err
+	}
+	var files []string
+	for _, e := range entries {
+		name := path.Join(folder, e.Name())
+		if strings.HasPrefix(e.Name(), ".") || name == project.File {
+			continue
+		}
+		kind, err := s.view.Kind(name) // follows links: those that lead out are refused here
+		if err != nil {
+			return nil, err
+		}
+		if kind == tree.Folder {
+			more, err := s.subfolder(name, !e.IsDir())
+			if err != nil {
+				return nil, err
+			}
+			files = append(files, more...)
+		} else if manifest(name) {
+			files = append(files, name)
+		}
+	}
+	slices.Sort(files)
+	return files, nil
+}
+
+func manifest(name string) bool {
+	return slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(name))
+}
+
+func (s *source) subfolder(name string, link bool) ([]string, error) {
+	kustomized, err := kustomize.File(s.view, name)
+	if err != nil {
+		return nil, err
+	}
+	why := ""
+	switch {
+	case kustomized != "":
+		why = "it has a kustomization of its own"
+	case s.view.IsFile(name, "Chart.yaml"):
+		why = "it is a Helm chart"
+	case link: // could lead round in a circle
+		why = "it is a link to a folder"
+	default:
+		return s.manifests(name)
+	}
+	s.warn("%s is left out: %s", name, why)
+	return nil, nil
+}
