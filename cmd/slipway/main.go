@@ -93,7 +93,7 @@ func newRoot(a *app) *cobra.Command {
 	f.StringVar(&a.dir, "dir", ".", "the project's folder")
 	f.StringVar(&a.kubeconfig, "kubeconfig", "", "kubeconfig file (default $KUBECONFIG or ~/.kube/config)")
 	f.StringVar(&a.context, "context", "", "kubeconfig context, instead of the environment's")
-	f.StringVar(&a.namespace, "namespace", "", "namespace, instead of the environment's")
+	f.StringVarP(&a.namespace, "namespace", "n", "", "namespace, instead of the environment's")
 	root.AddCommand(
 		newInitCommand(a), newRenderCommand(a), newBuildCommand(a), newPlanCommand(a), newDeployCommand(a),
 		newStatusCommand(a), newHistoryCommand(a), newRollbackCommand(a), newDeleteCommand(a),

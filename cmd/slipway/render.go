@@ -29,7 +29,7 @@ type renderFlags struct {
 }
 
 func newRenderCommand(a *app) *cobra.Command {
-	var o renderFlags
+	o := renderFlags{out: renderOutput{kind: asYAML}}
 	cmd := &cobra.Command{
 		Use: "render ENV... | --all | --kustomize DIR | --chart DIR", Short: "Print what an environment's manifests say",
 		Long: `Prints the environment's objects as its overlay, charts or folder render them, on standard output.

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"slipway/internal/object"
@@ -40,7 +42,7 @@ func (a *app) writeFolder(folder string, objects []object.Object) error {
 		delete(stale, names[i])
 	}
 	// The list first: what is interrupted is still known as ours.
-	all := strings.Join(append(names, keys(stale)...), "\n") + "\n"
+	all := strings.Join(slices.AppendSeq(slices.Clone(names), maps.Keys(stale)), "\n") + "\n"
 	if err := os.WriteFile(filepath.Join(folder, listing), []byte(all), 0o644); err != nil {
 		return err
 	}

@@ -34,14 +34,14 @@ type Step string
 // The steps, in the order in which a deploy takes them.
 const (
 	Rendering Step = "render"
-	Image    Step = "image"
-	Lock     Step = "lock"
-	Record   Step = "record"
-	Act      Step = "apply"
-	Watch    Step = "watch"
-	Prune    Step = "delete"
-	Failure  Step = "failure"
-	Rollback Step = "rollback"
+	Image     Step = "image"
+	Lock      Step = "lock"
+	Record    Step = "record"
+	Act       Step = "apply"
+	Watch     Step = "watch"
+	Prune     Step = "delete"
+	Failure   Step = "failure"
+	Rollback  Step = "rollback"
 )
 
 // Event is one thing that happened on the way.

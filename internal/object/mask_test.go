@@ -34,7 +34,7 @@ func TestMaskedHidesValuesAndKeepsKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	var text bytes.Buffer
-	if err := WriteYAML(&text, s); err != nil {
+	if err := WriteYAML(&text, s.Objects()); err != nil {
 		t.Fatal(err)
 	}
 	for _, v := range []string{"hunter2", "aHVudGVyMg"} {

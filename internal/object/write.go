@@ -4,14 +4,15 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 
 	"go.yaml.in/yaml/v2"
 )
 
-// WriteYAML writes the set as kubectl and kustomize do: one document an object, keys sorted. Read gives
+// WriteYAML writes objects as kubectl and kustomize do: one document an object, keys sorted. Read gives
 // back the same bodies.
-func WriteYAML(w io.Writer, s Set) error {
-	for i, o := range s.objects {
+func WriteYAML(w io.Writer, objects []Object) error {
+	for i, o := range objects {
 		text, err := o.YAML()
 		if err != nil {
 			return err
@@ -28,12 +29,32 @@ func WriteYAML(w io.Writer, s Set) error {
 
 // YAML is the object's text as WriteYAML writes it.
 func (o Object) YAML() ([]byte, error) {
-	body := marked(o.Body)
+	var body any = o.Body
+	if merges(body) {
+		body = marked(body)
+	}
 	text, err := yaml.Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", o.Ref(), err)
 	}
 	return bytes.ReplaceAll(text, []byte(`"<<\x01"`), []byte(`"<<"`)), nil
+}
+
+// merges says whether the string "<<" is anywhere in a value.
+func merges(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return v == "<<"
+	case []any:
+		return slices.ContainsFunc(v, merges)
+	case map[string]any:
+		for k, c := range v {
+			if k == "<<" || merges(c) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // marked gives the string "<<" a mark by which the encoder quotes it: it writes it bare, and then it

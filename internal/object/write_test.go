@@ -12,7 +12,7 @@ import (
 func roundTrip(t *testing.T, s Set) {
 	t.Helper()
 	var text bytes.Buffer
-	if err := WriteYAML(&text, s); err != nil {
+	if err := WriteYAML(&text, s.Objects()); err != nil {
 		t.Fatal(err)
 	}
 	again, err := Read(bytes.NewReader(text.Bytes()), "written")
@@ -42,7 +42,7 @@ func TestWriteYAMLIsWhatKubectlWrites(t *testing.T) {
 		}
 	}
 	var text strings.Builder
-	if err := WriteYAML(&text, s); err != nil {
+	if err := WriteYAML(&text, s.Objects()); err != nil {
 		t.Fatal(err)
 	}
 	want := `apiVersion: v1

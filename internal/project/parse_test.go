@@ -68,6 +68,7 @@ environments:
         setFile: [f=more.yaml]
         setLiteral: ["g=a,b"]
         patches: k8s/patches
+        noHooks: true
     kubeVersion: v1.31.2
     apiVersions: [monitoring.coreos.com/v1, policy/v1/PodDisruptionBudget]
   both:
@@ -109,11 +110,11 @@ func TestParse(t *testing.T) {
 			{Name: "shop", Class: Staging, Line: 20, KubeVersion: "v1.31.2", APIVersions: []string{"monitoring.coreos.com/v1", "policy/v1/PodDisruptionBudget"},
 				Charts: []Chart{{Path: "chart", Release: "myapp", Namespace: "shop", Values: []string{"chart/values-prod.yaml", "more.yaml"},
 					Set: []string{"a=1", "b.c={x,y}"}, SetString: []string{"d=1"}, SetJSON: []string{"e=[1,2]"}, SetFile: []string{"f=more.yaml"},
-					SetLiteral: []string{"g=a,b"}, Patches: "k8s/patches", Line: 23}}},
+					SetLiteral: []string{"g=a,b"}, Patches: "k8s/patches", NoHooks: true, Line: 23}}},
 			{Name: "both", Class: Local, Path: "k8s/dev", Line: 34, Charts: []Chart{
-				{Path: "packed.tgz", Release: "own", Line: 38},
-				{Path: "redis", Repository: "https://charts.example.com/stable", Version: "20.1.0", Release: "cache", Line: 39},
-				{Path: "redis", Repository: "oci://ghcr.io/acme", Version: ">=1", Release: "cache", Namespace: "other", Line: 40},
+				{Path: "packed.tgz", Release: "own", Line: 39},
+				{Path: "redis", Repository: "https://charts.example.com/stable", Version: "20.1.0", Release: "cache", Line: 40},
+				{Path: "redis", Repository: "oci://ghcr.io/acme", Version: ">=1", Release: "cache", Namespace: "other", Line: 41},
 			}},
 			{Name: "skaffold", Class: Local, Skaffold: &Skaffold{File: "skaffold.yaml"}, Line: 41},
 			{Name: "profiles", Class: Staging, Skaffold: &Skaffold{File: "k8s/skaffold.yaml", Profiles: []string{"gcb", "-local"}}, Line: 44},
@@ -185,6 +186,7 @@ func TestParseErrors(t *testing.T) {
 		"no release":        {env("charts: [{path: chart}, {path: packed.tgz, release: x}]"), "line 4: chart chart has no release: of several, each needs a name of its own"},
 		"release twice":     {env("charts: [{path: chart, release: x}, {path: packed.tgz, release: x}]"), `line 4: release "x" is there twice (first in line 4)`},
 		"release's name":    {env("charts: [{path: chart, release: My_App}]"), `line 4: "My_App" is no release: lower-case letters, digits and dashes, at most 53`},
+		"noHooks":           {env("charts: [{path: chart, noHooks: perhaps}]"), "line 4: noHooks must be true or false"},
 		"patches":           {env("charts: [{path: chart, patches: k8s/dev}]"), "line 4: patches k8s/dev: no kustomization.yaml in it"},
 		"kubeVersion":       {env("kubeVersion: 1.30"), `line 4: kubeVersion must be a string: write "1.30"`},
 		"kubeVersion name":  {env("kubeVersion: latest"), `line 4: "latest" is no kubeVersion: such as 1.31 or v1.31.2`},

@@ -24,7 +24,7 @@ func TestExample(t *testing.T) {
 	}
 	got := map[string]facts{}
 	for _, env := range p.Environments {
-		r, err := Render(t.Context(), p.Dir, env)
+		r, err := Render(t.Context(), p, env, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

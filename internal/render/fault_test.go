@@ -1,7 +1,6 @@
 package render
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -24,10 +23,10 @@ func TestRenderErrors(t *testing.T) {
 		"12 broken YAML in a plain folder": {map[string]string{"k/a.yaml": configMap("a") + "   x: y\n"}, "k/a.yaml:5: mapping values are not allowed in this context"},
 		"13 bomb in a plain folder":        {map[string]string{"k/a.yaml": bomb}, "k/a.yaml:1: aliases stand for more than 100000 values"},
 		"14 link out of a plain one":       {map[string]string{"k/a.yaml": "-> /etc/passwd"}, "k/a.yaml: it is outside the project"},
-		"14 the environment is a link":     {map[string]string{"k": "-> /etc"}, "k: it is outside the project"},
+		"14 the environment is a link":     {map[string]string{"k": "-> /etc"}, "k: it is a link that leads outside the project"},
 		"duplicate object":                 {map[string]string{"k/a.yaml": configMap("a"), "k/b.yaml": "---\n" + configMap("a")}, "ConfigMap a is defined twice: k/a.yaml:1 and k/b.yaml:2"},
 		"nothing":                          {map[string]string{"k/README.md": "#"}, "k: no objects"},
-		"chart":                            {map[string]string{"k/Chart.yaml": "name: x\n"}, "k/Chart.yaml: a Helm chart: not rendered yet"},
+		"chart":                            {map[string]string{"k/Chart.yaml": "name: x\n"}, "k/Chart.yaml: a Helm chart given as path: write it under charts, with its values files"},
 		"no such folder":                   {map[string]string{"x/a.yaml": ""}, "k: no such file or folder"},
 		"a file":                           {map[string]string{"k": ""}, "k is no folder"},
 	} {
@@ -49,28 +48,25 @@ func TestRenderErrors(t *testing.T) {
 	}
 }
 
-// breaking is a context that breaks the library in the middle of its work.
-type breaking struct {
-	context.Context
-	asked int
-}
-
-func (b *breaking) Err() error {
-	if b.asked++; b.asked == 3 {
-		panic("out of nowhere")
-	}
-	return nil
-}
-
+// A panic in the middle of a library's work is an error of that environment alone.
 func TestFault16PanicOfALibrary(t *testing.T) {
-	for _, path := range []string{"k8s/overlays/prod", "k8s/overlays/prod"} { // twice: no lock is left held
-		_, err := Render(&breaking{Context: t.Context()}, "../../examples/myapp", project.Environment{Name: "prod", Path: path})
+	dir := treeOf(t, map[string]string{
+		"skaffold.yaml": "apiVersion: skaffold/v4beta11\nkind: Config\nmanifests: {rawYaml: [a.yaml]}\nprofiles:\n- name: p\n  activation: [{env: A=b}]\n",
+		"a.yaml":        configMap("a"), "k/a.yaml": configMap("a"),
+	})
+	r, err := Open(dir, Options{Env: func(string) (string, bool) { panic("out of nowhere") }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for range 2 { // twice: no lock is left held
+		_, err := r.Render(t.Context(), project.Environment{Name: "prod", Skaffold: &project.Skaffold{File: "skaffold.yaml"}})
 		var broken *PanicError
-		if !errors.As(err, &broken) || err.Error() != "render prod: the renderer broke down: out of nowhere" || !strings.Contains(string(broken.Stack), "slipway/internal/kustomize") {
+		if !errors.As(err, &broken) || err.Error() != "render prod: the renderer broke down: out of nowhere" || !strings.Contains(string(broken.Stack), "skaffold") {
 			t.Errorf("%v", err)
 		}
 	}
-	if _, err := render(t, "../../examples/myapp", "k8s/overlays/prod"); err != nil {
+	if _, err := r.Render(t.Context(), project.Environment{Name: "dev", Path: "k"}); err != nil {
 		t.Error(err)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"slipway/internal/helm"
 	"slipway/internal/kustomize"
@@ -41,7 +43,7 @@ type Options struct {
 	Command, KubeContext string
 	Env                  func(string) (string, bool)
 	// Lookup answers a template's lookup; nil: nothing is ever found.
-	Lookup helm.Lookup
+	Lookup func(apiVersion, kind, namespace, name string) (map[string]any, error)
 }
 
 // Renderer renders environments of one project. What they share is read and parsed once. It may be
@@ -73,7 +75,7 @@ func Open(dir string, o Options) (*Renderer, error) {
 		return nil, err
 	}
 	r := &Renderer{options: o, tree: t, helm: helm.New(helm.Config{Remotes: o.Remotes, Cache: o.Cache})}
-	r.kustomize = kustomize.New(t, r.helm.Inflate)
+	r.kustomize = kustomize.New(t)
 	return r, nil
 }
 
@@ -116,8 +118,12 @@ type Output struct {
 func (r *Renderer) Kustomize(ctx context.Context, folder string, o kustomize.Options) (Output, error) {
 	return bounded(ctx, func(ctx context.Context) (Output, error) {
 		v := r.tree.View(ctx)
+		var warnings []string
+		o.Inflate = r.inflate(func(format string, args ...any) {
+			warnings = append(warnings, fmt.Sprintf(format, args...))
+		})
 		b, err := r.kustomize.Build(v, folder, o)
-		return Output{b.Objects, b.Warnings, v.Secrets()}, err
+		return Output{b.Objects, append(b.Warnings, warnings...), v.Secrets()}, err
 	})
 }
 
@@ -125,7 +131,33 @@ func (r *Renderer) Kustomize(ctx context.Context, folder string, o kustomize.Opt
 func (r *Renderer) Chart(ctx context.Context, c project.Chart, o helm.Options) (Output, error) {
 	return bounded(ctx, func(ctx context.Context) (Output, error) {
 		v := r.tree.View(ctx)
+		c, err := r.within(c)
+		if err != nil {
+			return Output{}, err
+		}
 		h, err := r.helm.Render(v, c, o)
+		for _, u := range h.Unstable {
+			h.Warnings = append(h.Warnings, fmt.Sprintf("not the same each time: %s", u))
+		}
 		return Output{h.Objects, h.Warnings, v.Secrets()}, err
 	})
+}
+
+// within is the chart with paths as the project has them.
+func (r *Renderer) within(c project.Chart) (project.Chart, error) {
+	var err error
+	clean := func(p string) string {
+		cleaned, cerr := r.tree.Clean(p)
+		err = errors.Join(err, cerr)
+		return cleaned
+	}
+	c.Path, c.Values, c.SetFile = clean(c.Path), slices.Clone(c.Values), slices.Clone(c.SetFile)
+	for i, p := range c.Values {
+		c.Values[i] = clean(p)
+	}
+	for i, s := range c.SetFile {
+		key, p, _ := strings.Cut(s, "=")
+		c.SetFile[i] = key + "=" + clean(p)
+	}
+	return c, err
 }

@@ -40,7 +40,7 @@ func treeOf(t testing.TB, files map[string]string) string {
 
 func render(t *testing.T, dir, path string) (Result, error) {
 	t.Helper()
-	return Render(t.Context(), dir, project.Environment{Name: "env", Path: path})
+	return Render(t.Context(), project.Project{Dir: dir}, project.Environment{Name: "env", Path: path}, Options{})
 }
 
 func configMap(name string) string {
@@ -110,7 +110,7 @@ func TestRenderTwiceIsEqual(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := object.WriteYAML(&texts[i], r.Set); err != nil {
+			if err := object.WriteYAML(&texts[i], r.Set.Objects()); err != nil {
 				t.Fatal(err)
 			}
 			fmt.Fprintln(&texts[i], origins(r))
@@ -145,7 +145,7 @@ func TestRenderStopsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, path := range []string{"k8s/overlays/dev", "k8s/base"} {
-		if _, err := Render(ctx, "../../examples/myapp", project.Environment{Name: "dev", Path: path}); !errors.Is(err, context.Canceled) {
+		if _, err := Render(ctx, project.Project{Dir: "../../examples/myapp"}, project.Environment{Name: "dev", Path: path}, Options{}); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}

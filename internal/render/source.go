@@ -53,7 +53,11 @@ func (s *source) render() (Result, error) {
 func (s *source) add(objects []object.Object, warnings []string) error {
 	s.result.Warnings = append(s.result.Warnings, warnings...)
 	for _, o := range objects {
-		if err := s.result.Set.Add(s.into(o, s.namespace)); err != nil {
+		o, err := object.New(s.into(o, s.namespace).Body, o.Origin)
+		if err == nil {
+			err = s.result.Set.Add(o)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -63,6 +67,8 @@ func (s *source) add(objects []object.Object, warnings []string) error {
 func (s *source) warn(format string, args ...any) {
 	s.result.Warnings = append(s.result.Warnings, fmt.Sprintf(format, args...))
 }
+
+const hookAnnotation = "helm.sh/hook"
 
 // chart renders one chart, over the inline values, and has its patches applied.
 func (s *source) chart(c project.Chart, inline map[string]any) error {
@@ -77,7 +83,13 @@ func (s *source) chart(c project.Chart, inline map[string]any) error {
 	if err != nil {
 		return err
 	}
-	objects := out.Objects
+	objects, hooks := out.Objects, map[object.Ref]helm.Hook{}
+	for i, h := range out.Hooks {
+		hooks[objects[i].Ref()] = h
+	}
+	for _, u := range out.Unstable {
+		s.warn("not the same each time: %s", u)
+	}
 	if c.Patches != "" {
 		b, err := s.kustomize.Build(s.view, c.Patches, kustomize.Options{Extra: objects})
 		if err != nil {
@@ -86,17 +98,17 @@ func (s *source) chart(c project.Chart, inline map[string]any) error {
 		objects, out.Warnings = b.Objects, append(out.Warnings, b.Warnings...)
 	}
 	for i, o := range objects {
-		h, ok, err := helm.HookOf(o)
-		if err != nil {
-			return err
+		h, ok := hooks[o.Ref()]
+		if !ok && o.Annotations()[hookAnnotation] != nil { // a patch has renamed it
+			h, ok = helm.Hook{Events: []string{fmt.Sprint(o.Annotations()[hookAnnotation])}}, true
 		}
+		objects[i] = s.into(o, c.Namespace)
 		if ok {
 			if s.result.Hooks == nil {
 				s.result.Hooks = map[object.Ref]helm.Hook{}
 			}
-			s.result.Hooks[o.Ref()] = h
+			s.result.Hooks[objects[i].Ref()] = h
 		}
-		objects[i] = s.into(o, c.Namespace)
 	}
 	return s.add(objects, out.Warnings)
 }
@@ -111,7 +123,7 @@ func (s *source) path(p string) error {
 	case err != nil:
 		return err
 	case kind == tree.File:
-		return s.file(real)
+		return fmt.Errorf("%s is no folder", p)
 	}
 	kustomized, err := kustomize.File(s.view, real)
 	if err != nil {
@@ -126,8 +138,22 @@ func (s *source) path(p string) error {
 	return s.plain(p)
 }
 
+// inflate is how kustomizations get at charts.
+func (r *Renderer) inflate(warn func(format string, args ...any)) func(*tree.View, kustomize.Chart) ([]object.Object, error) {
+	return func(v *tree.View, c kustomize.Chart) ([]object.Object, error) {
+		out, err := r.helm.Inflate(v, c.HelmChart, c.Dir, c.Values)
+		for _, w := range out.Warnings {
+			warn("%s: %s", c.Origin, w)
+		}
+		for _, u := range out.Unstable {
+			warn("%s: not the same each time: %s", c.Origin, u)
+		}
+		return out.Objects, err
+	}
+}
+
 func (s *source) overlay(folder string, o kustomize.Options) error {
-	o.Inflate = s.helm.Inflate
+	o.Inflate = s.inflate(s.warn)
 	b, err := s.kustomize.Build(s.view, folder, o)
 	if err != nil {
 		return err
