@@ -111,13 +111,13 @@ func TestParse(t *testing.T) {
 				Charts: []Chart{{Path: "chart", Release: "myapp", Namespace: "shop", Values: []string{"chart/values-prod.yaml", "more.yaml"},
 					Set: []string{"a=1", "b.c={x,y}"}, SetString: []string{"d=1"}, SetJSON: []string{"e=[1,2]"}, SetFile: []string{"f=more.yaml"},
 					SetLiteral: []string{"g=a,b"}, Patches: "k8s/patches", NoHooks: true, Line: 23}}},
-			{Name: "both", Class: Local, Path: "k8s/dev", Line: 34, Charts: []Chart{
+			{Name: "both", Class: Local, Path: "k8s/dev", Line: 35, Charts: []Chart{
 				{Path: "packed.tgz", Release: "own", Line: 39},
 				{Path: "redis", Repository: "https://charts.example.com/stable", Version: "20.1.0", Release: "cache", Line: 40},
 				{Path: "redis", Repository: "oci://ghcr.io/acme", Version: ">=1", Release: "cache", Namespace: "other", Line: 41},
 			}},
-			{Name: "skaffold", Class: Local, Skaffold: &Skaffold{File: "skaffold.yaml"}, Line: 41},
-			{Name: "profiles", Class: Staging, Skaffold: &Skaffold{File: "k8s/skaffold.yaml", Profiles: []string{"gcb", "-local"}}, Line: 44},
+			{Name: "skaffold", Class: Local, Skaffold: &Skaffold{File: "skaffold.yaml"}, Line: 42},
+			{Name: "profiles", Class: Staging, Skaffold: &Skaffold{File: "k8s/skaffold.yaml", Profiles: []string{"gcb", "-local"}}, Line: 45},
 		},
 		Remotes: []string{"oci://ghcr.io/acme", "https://charts.example.com/stable"},
 		Notes:   []string{"environment odd is treated as production: its name does not say its class"},
