@@ -219,7 +219,7 @@ func TestObserveConflict(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := summary(observed(t, p.editor, set, nil, false))
-	want := []string{fmt.Sprintf(`blocked ConfigMap/web: ConfigMap %s/web: kubectl-edit holds data.LEVEL ("debug", ours is "info")`, p.namespace)}
+	want := []string{fmt.Sprintf(`blocked ConfigMap/web: ConfigMap %s/web: kubectl-edit holds data.LEVEL ("debug", ours is "info") (k8s/app.yaml:4)`, p.namespace)}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -266,7 +266,7 @@ func TestObserveUnverified(t *testing.T) {
 		"create CustomResourceDefinition/" + kind + "s.acme.example",
 		"create Namespace/" + p.namespace + "-more",
 		"create ConfigMap/c: namespace " + p.namespace + "-more comes with the same deploy",
-		"blocked ConfigMap/c: namespace " + p.namespace + "-never is not there (context admin)",
+		"blocked ConfigMap/c: namespace " + p.namespace + "-never is not there (context admin) (k8s/app.yaml:11)",
 		"create " + kind + "/w: its kind comes with CustomResourceDefinition " + kind + "s.acme.example of the same deploy",
 	}
 	got := observed(t, p.admin, set, nil, false)
