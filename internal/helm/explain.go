@@ -1,6 +1,7 @@
 package helm
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"regexp"
@@ -15,6 +16,11 @@ var place = regexp.MustCompile(`template: ([^:]+):(\d+)(?::\d+)?: (?:executing "
 
 // explain says where in the project a template is wrong, and in one line what with.
 func explain(err error, origins map[string]string) error {
+	for _, ended := range []error{context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, ended) {
+			return ended
+		}
+	}
 	var over *BudgetError
 	budget := errors.As(err, &over)
 	if budget && error(over) == err {

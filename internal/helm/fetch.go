@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -84,7 +85,7 @@ func covered(at *url.URL, list []string) bool {
 		if err != nil || above.Scheme != at.Scheme || !strings.EqualFold(above.Host, at.Host) {
 			continue
 		}
-		if strings.HasPrefix(strings.TrimSuffix(at.Path, "/")+"/", strings.TrimSuffix(above.Path, "/")+"/") {
+		if strings.HasPrefix(path.Join("/", at.Path)+"/", strings.TrimSuffix(path.Join("/", above.Path), "/")+"/") {
 			return true
 		}
 	}

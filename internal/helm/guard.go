@@ -25,7 +25,7 @@ var random = []string{
 // The functions that can give much more than they take, or never come back from a map that holds
 // itself: of texts, of lists, and those that can put a map into itself.
 const (
-	writing = "print println printf html js urlquery quote squote cat toString toStrings toYaml mustToYaml toYamlPretty " +
+	writing = "print println printf html js urlquery quote squote cat toString toStrings mustToYaml toYamlPretty " +
 		"toJson mustToJson toPrettyJson mustToPrettyJson toRawJson mustToRawJson toToml mustToToml deepCopy mustDeepCopy wrapWith"
 	listing = "list tuple append mustAppend push mustPush prepend mustPrepend concat"
 	merging = "merge mergeOverwrite mustMerge mustMergeOverwrite"
@@ -56,7 +56,7 @@ func (r *run) functions(root *template.Template) template.FuncMap {
 		"now":  func() time.Time { r.use("now"); return time.Now().Add(r.shift) },
 	}
 	if ask := r.release.options.Lookup; ask != nil {
-		f["lookup"] = ask
+		f["lookup"] = (func(string, string, string, string) (map[string]any, error))(ask)
 	}
 	for _, name := range random {
 		f[name] = r.wrap(name, func(args []reflect.Value) {
@@ -76,9 +76,16 @@ func (r *run) functions(root *template.Template) template.FuncMap {
 		f[name] = r.wrap(name, nil, r.size)
 	}
 	for name := range strings.FieldsSeq(merging) {
-		f[name] = r.wrap(name, nil, func(v reflect.Value) { r.weighAll([]reflect.Value{v}) })
+		f[name] = r.wrap(name, func([]reflect.Value) { clear(r.yaml) }, func(v reflect.Value) { r.weighAll([]reflect.Value{v}) })
+	}
+	f["toYaml"] = r.toYAML
+	f["unset"] = func(d map[string]any, key string) map[string]any {
+		clear(r.yaml)
+		delete(d, key)
+		return d
 	}
 	f["set"] = func(d map[string]any, key string, v any) map[string]any {
+		clear(r.yaml)
 		d[key] = v
 		r.weighAll([]reflect.Value{reflect.ValueOf(v)})
 		return d
@@ -88,6 +95,28 @@ func (r *run) functions(root *template.Template) template.FuncMap {
 	}
 	r.dates(f)
 	return f
+}
+
+// asYAML is what a map was written as. The map is held, so that none other takes its place.
+type asYAML struct {
+	m    map[string]any
+	text string
+}
+
+// toYAML writes a map once, as long as none is changed: charts say the same resources and labels for
+// object after object.
+func (r *run) toYAML(v any) string {
+	m, ok := v.(map[string]any)
+	if known, found := r.yaml[reflect.ValueOf(m).Pointer()]; ok && found {
+		return known.text
+	}
+	r.weighAll([]reflect.Value{reflect.ValueOf(v)})
+	text := orEmpty(toYAML(v))
+	r.text(1, len(text))
+	if ok {
+		r.yaml[reflect.ValueOf(m).Pointer()] = asYAML{m, text}
+	}
+	return text
 }
 
 // dates are the functions that take the present for what is no time.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"sync"
 	"text/template"
 	"time"
@@ -34,8 +35,8 @@ type Config struct {
 	Cache string
 }
 
-// Engine renders charts, and keeps what it has loaded as long as it lives. It may be used from
-// several goroutines.
+// Engine renders charts. It keeps what it has loaded, and with it the trees that were shown, as long
+// as it lives. It may be used from several goroutines.
 type Engine struct {
 	config Config
 	funcs  template.FuncMap
@@ -64,8 +65,11 @@ type Options struct {
 	// Inline are values below those of all files.
 	Inline map[string]any
 	// Lookup asks the cluster; nil: it is empty.
-	Lookup func(apiVersion, kind, namespace, name string) (map[string]any, error)
+	Lookup Lookup
 }
+
+// Lookup finds an object, or where there is no name a list of them. What is not there is an empty map.
+type Lookup func(apiVersion, kind, namespace, name string) (map[string]any, error)
 
 // Result is what a chart renders to.
 type Result struct {
@@ -138,7 +142,13 @@ func (e *Engine) render(ctx context.Context, l *loaded, c project.Chart, o Optio
 	}
 	result, err := assemble(docs, o)
 	result.Unstable = unstable
-	result.Warnings = append(append(append([]string{}, l.warnings...), rel.warnings...), result.Warnings...)
+	var warnings []string
+	for _, w := range slices.Concat(l.warnings, rel.warnings, result.Warnings) {
+		if !slices.Contains(warnings, w) {
+			warnings = append(warnings, w)
+		}
+	}
+	result.Warnings = warnings
 	return result, err
 }
 

@@ -254,10 +254,10 @@ func (r *reader) files(origin string, files []*archive.BufferedFile) (*chart.Cha
 		return nil, loadError(origin, err)
 	}
 	for _, f := range slices.Concat(c.Templates, c.Files, c.Raw) {
-		r.origins[f] = path.Join(origin, f.Name)
+		r.origins[f] = fileIn(origin, f.Name)
 	}
 	for _, name := range slices.Sorted(maps.Keys(within)) {
-		below, at := within[name], path.Join(origin, "charts", name)
+		below, at := within[name], fileIn(origin, "charts/"+name)
 		var sub *chart.Chart
 		var err error
 		if path.Ext(name) == ".tgz" && below[0].Name == "" {
@@ -273,13 +273,21 @@ func (r *reader) files(origin string, files []*archive.BufferedFile) (*chart.Cha
 	return c, nil
 }
 
+// fileIn names a file of a chart, which may lie at an address.
+func fileIn(origin, name string) string {
+	if origin == "." {
+		return name
+	}
+	return origin + "/" + name
+}
+
 // checkFiles finds what is no YAML, with the line that Helm's loader does not always say, and what
 // is made to exhaust it.
 func checkFiles(origin string, files []*archive.BufferedFile) error {
 	for _, f := range files {
 		switch f.Name {
 		case "Chart.yaml", "Chart.lock", "values.yaml", "requirements.yaml", "requirements.lock":
-			if err := object.Check(bytes.NewReader(f.Data), path.Join(origin, f.Name)); err != nil {
+			if err := object.Check(bytes.NewReader(f.Data), fileIn(origin, f.Name)); err != nil {
 				return err
 			}
 		}
@@ -290,28 +298,47 @@ func checkFiles(origin string, files []*archive.BufferedFile) error {
 var (
 	inFile   = regexp.MustCompile(`^cannot load (\S+): `)
 	yamlLine = regexp.MustCompile(`yaml: line (\d+): `)
-	jsonType = regexp.MustCompile(`.*cannot unmarshal (\w+) into Go (?:struct field \w*\.?|value of type )(\S+).*`)
+	mistyped = regexp.MustCompile(`cannot unmarshal (\w+) into Go (?:struct field \w*\.(\S+) of|value of) type (\S+)`)
 )
 
 // loadError says which file of a chart is wrong.
 func loadError(origin string, err error) error {
-	e := &object.ReadError{File: path.Join(origin, "Chart.yaml"), Err: err}
+	e := &object.ReadError{File: fileIn(origin, "Chart.yaml"), Err: err}
 	msg := err.Error()
 	if m := inFile.FindStringSubmatch(msg); m != nil {
-		e.File, msg = path.Join(origin, m[1]), msg[len(m[0]):]
+		e.File, msg = fileIn(origin, m[1]), msg[len(m[0]):]
 	}
 	if m := yamlLine.FindStringSubmatch(msg); m != nil {
 		e.Line, _ = strconv.Atoi(m[1])
 	}
 	msg = strings.TrimPrefix(msg, "validation: ")
 	msg = strings.Replace(msg, "Chart.yaml file is missing", "no such file: this is no chart", 1)
-	e.Err = errors.New(jsonType.ReplaceAllString(msg, "$2: a $1 does not belong here"))
+	e.Err = errors.New(plainly(msg))
 	return e
+}
+
+// plainly says what stands where something else belongs in words of YAML instead of Go's.
+func plainly(msg string) string {
+	m := mistyped.FindStringSubmatch(msg)
+	if m == nil {
+		return msg
+	}
+	what, is, must := m[2], m[1], "mapping"
+	if what == "" {
+		what = "this"
+	}
+	if m[3] == "string" || m[3] == "bool" || m[3] == "int" {
+		must = m[3]
+	} else if strings.HasPrefix(m[3], "[]") {
+		must = "list"
+	}
+	names := strings.NewReplacer("array", "list", "object", "mapping")
+	return fmt.Sprintf("%s must be a %s, and is a %s", what, must, names.Replace(is))
 }
 
 // wrong is an error about a key of the chart's Chart.yaml.
 func (l *loaded) wrong(key string, err error) error {
-	return &object.ReadError{File: path.Join(l.origin, "Chart.yaml"), Line: lineOf(l.chart, key+":"), Err: err}
+	return &object.ReadError{File: fileIn(l.origin, "Chart.yaml"), Line: lineOf(l.chart, key+":"), Err: err}
 }
 
 func lineOf(c *chart.Chart, text string) int {
@@ -338,8 +365,8 @@ func (l *loaded) installable() error {
 	return nil
 }
 
-// complete finds the dependencies that charts/ lacks. What it has is taken as it is, as Helm does,
-// which leaves out what does not fit without a word.
+// complete finds the dependencies that charts/ lacks. What it has is taken as it is, as Helm does: of
+// another version it counts as a chart that Chart.yaml does not name, without a word.
 func (r *reader) complete(dir string, c *chart.Chart) error {
 	for _, d := range c.Metadata.Dependencies {
 		at := object.Origin{File: path.Join(dir, "Chart.yaml"), Line: lineOf(c, "name: "+d.Name)}
@@ -347,7 +374,7 @@ func (r *reader) complete(dir string, c *chart.Chart) error {
 			if !slices.ContainsFunc(c.Dependencies(), func(s *chart.Chart) bool {
 				return s.Name() == d.Name && compatible(d.Version, s.Metadata.Version)
 			}) {
-				r.warnings = append(r.warnings, fmt.Sprintf("%s: dependency %s is left out: charts/ holds version %s, which is not %s", at, d.Name, c.Dependencies()[i].Metadata.Version, d.Version))
+				r.warnings = append(r.warnings, fmt.Sprintf("%s: charts/ holds %s %s, which is not %s: it is rendered all the same, and its condition, tags and alias do not count", at, d.Name, c.Dependencies()[i].Metadata.Version, d.Version))
 			}
 			continue
 		}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,12 +30,17 @@ type document struct {
 	warnings []string
 }
 
-// separator is what Helm splits at, whatever follows it in the line.
-var separator = regexp.MustCompile(`(?m)^---[ \t]*`)
-
+// split parts what was rendered as Helm does: at every line that begins with three dashes, whatever
+// follows them.
 func split(text string) []string {
 	var docs []string
-	for _, doc := range separator.Split(strings.TrimLeftFunc(text, unicode.IsSpace), -1) {
+	text = "\n" + strings.TrimLeftFunc(text, unicode.IsSpace)
+	for more := true; more; {
+		var doc string
+		if doc, text, more = strings.Cut(text, "\n---"); more {
+			text = strings.TrimLeft(text, " \t")
+			doc += "\n"
+		}
 		if doc = strings.TrimLeftFunc(doc, unicode.IsSpace); doc != "" {
 			docs = append(docs, doc)
 		}
@@ -148,7 +152,12 @@ func (r *release) read(name, origin, text string) ([]document, error) {
 }
 
 func (d *document) read(text, origin string) error {
-	if err := d.decode([]byte(text), object.Origin{File: origin}); err != nil {
+	if body, ok := plainYAML(text); ok && plainObject(body) {
+		o := object.Object{Body: body, Origin: object.Origin{File: origin}}
+		d.kind, _ = body["kind"].(string)
+		d.objects = []object.Object{o}
+		d.attach(o.Annotations())
+	} else if err := d.decode([]byte(text), object.Origin{File: origin}); err != nil {
 		return err
 	}
 	for i, w := range d.warnings {
@@ -157,11 +166,39 @@ func (d *document) read(text, origin string) error {
 	return nil
 }
 
+// plainObject says whether a body is an object that there is nothing to say about.
+func plainObject(body map[string]any) bool {
+	meta, _ := body["metadata"].(map[string]any)
+	for _, v := range []any{body["apiVersion"], body["kind"], meta["name"]} {
+		if s, _ := v.(string); s == "" {
+			return false
+		}
+	}
+	_, list := body["items"]
+	_, namespaced := meta["namespace"].(string)
+	annotations, annotated := meta["annotations"]
+	if _, ok := annotations.(map[string]any); annotated && !ok {
+		return false
+	}
+	return !list && (namespaced || meta["namespace"] == nil) && meta["generateName"] == nil && (body["kind"] != "Secret" || allText(body["data"]) && allText(body["stringData"]))
+}
+
+func allText(v any) bool {
+	m, ok := v.(map[string]any)
+	for _, x := range m {
+		_, text := x.(string)
+		ok = ok && text
+	}
+	return ok || v == nil
+}
+
 // decode reads a document as Helm and kubectl do. What is there twice counts the last time, and is
 // worth a warning.
 func (d *document) decode(text []byte, origin object.Origin) error {
-	if err := object.Check(bytes.NewReader(text), ""); errors.Is(err, object.ErrBudget) {
-		return err
+	if bytes.IndexByte(text, '&') >= 0 { // aliases can stand for more than there is room for
+		if err := object.Check(bytes.NewReader(text), ""); errors.Is(err, object.ErrBudget) {
+			return err
+		}
 	}
 	asJSON, err := yaml.YAMLToJSONStrict(text)
 	if err != nil {
@@ -207,6 +244,19 @@ func (d *document) decode(text []byte, origin object.Origin) error {
 // attach makes a hook of a document that says it is one. Helm leaves out what names any event that
 // it does not know.
 func (d *document) attach(annotations map[string]any) {
+	h, ok, err := hookOf(annotations)
+	if err != nil && len(d.objects) > 0 {
+		d.warnings = append(d.warnings, fmt.Sprintf("%s is left out: %v", d.objects[0].Ref(), err))
+	}
+	if ok {
+		d.hook = &h
+	}
+}
+
+// HookOf says when an object wants to be created, if it says so.
+func HookOf(o object.Object) (Hook, bool, error) { return hookOf(o.Annotations()) }
+
+func hookOf(annotations map[string]any) (h Hook, ok bool, err error) {
 	say := func(key string) []string {
 		if annotations[key] == nil {
 			return nil
@@ -219,21 +269,20 @@ func (d *document) attach(annotations map[string]any) {
 	}
 	events := say(v1.HookAnnotation)
 	if events == nil {
-		return
+		return Hook{}, false, nil
 	}
-	weight, _ := strconv.Atoi(fmt.Sprint(annotations[v1.HookWeightAnnotation]))
-	d.hook = &Hook{Weight: weight, DeletePolicies: say(v1.HookDeleteAnnotation)}
+	h.Weight, _ = strconv.Atoi(fmt.Sprint(annotations[v1.HookWeightAnnotation]))
+	h.DeletePolicies = say(v1.HookDeleteAnnotation)
 	for _, event := range events {
 		if event == "test-success" { // Helm 2's word
 			event = v1.HookTest.String()
 		}
 		if !slices.Contains(knownEvents, v1.HookEvent(event)) {
-			d.hook.Events = nil
-			d.warnings = append(d.warnings, fmt.Sprintf("%s is left out: Helm knows no hook %q", d.objects[0].Ref(), event))
-			return
+			return Hook{}, true, fmt.Errorf("Helm knows no hook %q", event)
 		}
-		d.hook.Events = append(d.hook.Events, event)
+		h.Events = append(h.Events, event)
 	}
+	return h, true, nil
 }
 
 var knownEvents = []v1.HookEvent{
@@ -253,7 +302,7 @@ func misread(text string, n, of int, err error) error {
 	}
 	lines := strings.Split(text, "\n")
 	shown := ""
-	if syntax.Line > 0 && syntax.Line <= len(lines) {
+	if syntax.Line > 0 && syntax.Line <= len(lines) && !strings.Contains(text, "kind: Secret") {
 		shown = fmt.Sprintf("\n  %d | %s", syntax.Line, lines[syntax.Line-1])
 	}
 	return fmt.Errorf("%s, line %d: %w%s", where, syntax.Line, syntax.Err, shown)

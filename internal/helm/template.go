@@ -29,7 +29,7 @@ type limits struct {
 	items   int // values that one function gives or takes
 }
 
-var defaultLimits = limits{time: 30 * time.Second, steps: 50_000_000, depth: 1000, written: 256 << 20, text: 16 << 20, items: 1_000_000}
+var defaultLimits = limits{time: 30 * time.Second, steps: 10_000_000, depth: 1000, written: 256 << 20, text: 16 << 20, items: 1_000_000}
 
 // BudgetError says which template takes more than any honest one.
 type BudgetError struct {
@@ -199,6 +199,7 @@ type run struct {
 	texts   map[string]string   // what the templates render to, by name
 	used    map[string][]string // the functions that vary, by template
 	inner   marks               // of templates that are values
+	yaml    map[uintptr]asYAML  // what maps were written as, by their address
 	current string              // the template that is being rendered
 	at      object.Origin       // the last mark
 
@@ -211,7 +212,7 @@ func newRun(ctx context.Context, e *Engine, rel *release, s *set, shift time.Dur
 		return nil, err
 	}
 	r := &run{set: s, engine: e, limits: e.limits, release: rel, ctx: ctx, shift: shift, root: root,
-		texts: map[string]string{}, used: map[string][]string{}, inner: marks{}}
+		texts: map[string]string{}, used: map[string][]string{}, inner: marks{}, yaml: map[uintptr]asYAML{}}
 	// A clone forgets its options: go.dev/issue/43022.
 	root.Option("missingkey=zero").Funcs(r.functions(root))
 	return r, nil

@@ -13,6 +13,7 @@ import (
 	v2 "helm.sh/helm/v4/pkg/chart/v2"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	"helm.sh/helm/v4/pkg/strvals"
+	"sigs.k8s.io/yaml"
 
 	"slipway/internal/object"
 	"slipway/internal/project"
@@ -22,7 +23,16 @@ import (
 // userValues merges what a release says, in Helm's order: files, then --set-json, --set,
 // --set-string, --set-file and --set-literal, wherever they were written.
 func userValues(v *tree.View, c project.Chart, inline map[string]any) (map[string]any, error) {
-	values := loader.MergeMaps(map[string]any{}, inline)
+	values := map[string]any{}
+	if len(inline) > 0 { // as a file would say it, where all numbers are alike
+		text, err := yaml.Marshal(inline)
+		if err != nil {
+			return nil, err
+		}
+		if values, err = readValues("values", text); err != nil {
+			return nil, err
+		}
+	}
 	for _, name := range c.Values {
 		text, err := valuesFile(v, name)
 		if err != nil {
@@ -87,8 +97,8 @@ func readValues(name string, text []byte) (map[string]any, error) {
 	if m := yamlLine.FindStringSubmatch(message); m != nil {
 		e.Line, _ = strconv.Atoi(m[1])
 	}
-	if m := jsonType.FindStringSubmatch(message); m != nil {
-		e.Err = fmt.Errorf("values are a mapping, and this is a %s", m[1])
+	if plain := plainly(message); plain != message {
+		e.Err = errors.New(plain)
 	} else if _, after, ok := strings.Cut(message, "yaml: "); ok {
 		e.Err = errors.New(after)
 	}
