@@ -16,8 +16,6 @@ import (
 	"filippo.io/age/armor"
 	"github.com/ProtonMail/go-crypto/openpgp"
 	pgparmor "github.com/ProtonMail/go-crypto/openpgp/armor"
-
-	"slipway/internal/tree"
 )
 
 // KeyError says that nobody here has a key for an encrypted file.
@@ -25,9 +23,14 @@ type KeyError struct {
 	File string
 	// Recipients may decrypt it; Looked is where keys were looked for, and what was there.
 	Recipients, Looked []string
+	// Refused is why none was looked for.
+	Refused string
 }
 
 func (e *KeyError) Error() string {
+	if e.Refused != "" {
+		return e.File + ": decrypt: " + e.Refused
+	}
 	return fmt.Sprintf("%s: decrypt: no key of %s; looked in %s", e.File, strings.Join(e.Recipients, " or "), strings.Join(e.Looked, ", "))
 }
 
@@ -87,18 +90,12 @@ func (m *metadata) dataKey(name string) ([]byte, error) {
 			}
 		}
 	}
-	if len(missing.Recipients) > 0 {
-		return nil, missing
-	}
-	refused := &tree.RefusedError{
-		What: "decrypt with " + strings.Join(m.services(), " or "),
-		Why:  "nothing is asked over the network while rendering; let an age or PGP key open it too",
-	}
 	if len(m.Groups) > 0 {
-		refused.What, refused.Why = "decrypt with key_groups", "a key in several parts is not put together; let one age or PGP key open it"
+		missing.Refused = "its key is in several parts (key_groups), and is not put together"
+	} else if len(missing.Recipients) == 0 {
+		missing.Refused = "its key is with " + strings.Join(m.services(), " and ") + ": nothing is asked over the network while rendering"
 	}
-	refused.Origin.File = name
-	return nil, refused
+	return nil, missing
 }
 
 func openPGP(enc string, ring openpgp.EntityList) ([]byte, error) {

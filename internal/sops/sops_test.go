@@ -21,8 +21,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 	"golang.org/x/crypto/ssh"
-
-	"slipway/internal/tree"
 )
 
 // The files of testdata were encrypted by the SOPS library, 3.13.3; NAME.plain is what went in.
@@ -159,11 +157,11 @@ func TestDecryptRefused(t *testing.T) {
 	alone(t)
 	t.Setenv("SOPS_AGE_KEY_FILE", "testdata/age.txt")
 	for name, want := range map[string]string{
-		"kms.yaml":    "decrypt with AWS KMS: nothing is asked over the network while rendering; let an age or PGP key open it too",
-		"groups.yaml": "decrypt with key_groups: a key in several parts is not put together; let one age or PGP key open it",
+		"kms.yaml":    "decrypt: its key is with AWS KMS: nothing is asked over the network while rendering",
+		"groups.yaml": "decrypt: its key is in several parts (key_groups), and is not put together",
 	} {
 		_, err := Decrypt(name, read(t, name))
-		var refused *tree.RefusedError
+		var refused *KeyError
 		if !errors.As(err, &refused) || err.Error() != name+": "+want {
 			t.Errorf("got  %v\nwant %s: %s", err, name, want)
 		}
