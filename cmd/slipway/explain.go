@@ -16,6 +16,7 @@ import (
 	"slipway/internal/release"
 	"slipway/internal/render"
 	"slipway/internal/scaffold"
+	"slipway/internal/sops"
 	"slipway/internal/tree"
 )
 
@@ -169,6 +170,7 @@ var rows = []row{
 	as("foreign folder", codeError, always[*foreignFolderError]("name a folder that is empty, missing, or was written by render")),
 	is("empty", render.ErrEmpty, codeError, "an empty folder deletes nothing; `slipway delete ENV` is how an environment is emptied"),
 	as("refused", codeError, always[*tree.RefusedError]("only what lies in the repository is rendered: keep a copy there of what it names, or of what the chart renders to")),
+	as("no key", codeError, always[*sops.KeyError]("SOPS_AGE_KEY_FILE names a file with your key; where yours is none of them, `sops updatekeys` lets it open the file too")),
 	as("renderer broke", codeError, always[*render.PanicError]("that is a fault of Slipway, not of yours: please report it with the manifests")),
 	as("render", codeError, always[*render.Error]("correct the manifests and look with `slipway render ENV`")),
 
