@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -120,6 +122,9 @@ func (b *bench) measure(l load) (result, error) {
 		// The first run fills the cache as everybody's first run does; the second finds it.
 		for _, into := range []*samples{&r.colds, &r.warms} {
 			c, err := b.run(l.dir, filepath.Join(b.temp, "all.yaml"), cache, b.slipway, "render", "--all")
+			if err == nil {
+				err = b.whole(l)
+			}
 			if err != nil {
 				return r, err
 			}
@@ -130,6 +135,27 @@ func (b *bench) measure(l load) (result, error) {
 		}
 	}
 	return r, nil
+}
+
+// whole demands that slipway has printed all objects of all environments.
+func (b *bench) whole(l load) error {
+	f, err := os.Open(filepath.Join(b.temp, "all.yaml"))
+	if err != nil || l.objects == 0 {
+		return err
+	}
+	defer f.Close()
+	n := 0
+	// Line by line: a child's peak memory is never less than what this process had when it started it.
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		if bytes.HasPrefix(lines.Bytes(), []byte("kind: ")) {
+			n++
+		}
+	}
+	if n != l.objects*len(l.peer) {
+		return fmt.Errorf("%s %s: slipway printed %d objects, not %d times %d", l.engine, l.name, n, len(l.peer), l.objects)
+	}
+	return lines.Err()
 }
 
 // peerRuns is the sum of the peer's processes, and the peak of one.

@@ -2,6 +2,7 @@ package work
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -55,8 +56,12 @@ const environmentText = `  %s:
       values: [values-%s.yaml]
 `
 
+// named is where an object's labels go.
+var named = regexp.MustCompile(`(?m)^metadata:\n  name: .*\n`)
+
 // template turns a manifest of one service into a template of all.
 func template(kind, manifest string) string {
+	manifest = named.ReplaceAllString(manifest, "$0  labels:\n    {{- include \"shop.labels\" (dict \"root\" $$ \"name\" $$name) | nindent 4 }}\n")
 	text := strings.NewReplacer(
 		"acme/IMAGE", `{{ include "shop.image" (dict "root" $ "image" $s.image) }}`,
 		"acme/worker", `{{ include "shop.image" (dict "root" $ "image" "worker") }}`,
@@ -65,7 +70,6 @@ func template(kind, manifest string) string {
 		"PORT", `{{ $s.port }}`,
 		"replicas: 1", `replicas: {{ $s.replicas | default $.Values.replicas }}`,
 		"maxReplicas: 1", `maxReplicas: {{ $.Values.autoscaling.maxReplicas }}`,
-		"metadata:\n  name: NAME", "metadata:\n  name: {{ include \"shop.name\" (dict \"root\" $ \"name\" $name) }}\n  labels:\n    {{- include \"shop.labels\" (dict \"root\" $ \"name\" $name) | nindent 4 }}",
 		"  labels:\n    app.kubernetes.io/name: NAME\nspec:", "spec:",
 		"          requests:\n            cpu: 20m\n            memory: 32Mi\n          limits:\n            memory: 512Mi\n", "          {{- toYaml $.Values.resources | nindent 10 }}\n",
 	).Replace(manifest)
