@@ -2,7 +2,7 @@
 // and keeps what they print beside it: cmd/slipway's tests compare slipway with that.
 //
 // A case is a txtar archive. Its comment says what it is for, then the peers' command lines, one a
-// line; "! " before one means that it must fail. The files are the input, NAME.base64 is decoded to
+// line; "! " before one means that it must fail, and "# " begins what slipway's error must say. The files are the input, NAME.base64 is decoded to
 // NAME. What command N prints is kept as want/N.yaml, why it fails as want/N.err.
 package main
 
@@ -31,7 +31,7 @@ func main() {
 }
 
 // pointer is what kustomize's errors print now and then, another one each time.
-var pointer = regexp.MustCompile(`0x[0-9a-f]{8,}`)
+var pointer = regexp.MustCompile(`&{0x[0-9a-f]+`)
 
 // peers is where the commands are.
 type peers struct{ bin string }
@@ -92,7 +92,7 @@ func (p peers) answer(a *txtar.Archive) ([]byte, error) {
 	n := 0
 	for line := range strings.Lines(string(a.Comment)) {
 		words, fails := strings.CutPrefix(strings.TrimSpace(line), "! ")
-		words, _, _ = strings.Cut(words, " # ") // what slipway's own error must say
+		words, _, _ = strings.Cut(words, " # ")
 		if !strings.HasPrefix(words, "kustomize build ") && !strings.HasPrefix(words, "helm template ") {
 			continue
 		}
@@ -142,7 +142,7 @@ func (p peers) ask(dir string, words []string, fails bool) (txtar.File, error) {
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &stdout, &stderr
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home}
 	err = cmd.Run()
-	why := pointer.ReplaceAllString(strings.ReplaceAll(stderr.String(), dir, "$WORK"), "0x…")
+	why := pointer.ReplaceAllString(strings.ReplaceAll(stderr.String(), dir, "$WORK"), "&{0x…")
 	command := strings.Join(words, " ")
 	switch {
 	case fails && err == nil:
