@@ -77,7 +77,7 @@ func run(w io.Writer, root, conformance string, small bool) (missed int, err err
 		results = append(results, r)
 		t.speed(r)
 	}
-	if err := b.start(t); err != nil {
+	if err := b.start(t, results); err != nil {
 		return 0, err
 	}
 	t.memory(results)
@@ -92,7 +92,7 @@ func run(w io.Writer, root, conformance string, small bool) (missed int, err err
 }
 
 // start is what every command pays before it does anything.
-func (b *bench) start(t *table) error {
+func (b *bench) start(t *table, all []result) error {
 	var s samples
 	for range 21 {
 		c, err := b.run(b.temp, filepath.Join(b.temp, "version"), b.home, b.slipway, "version")
@@ -101,6 +101,6 @@ func (b *bench) start(t *table) error {
 		}
 		s = append(s, c)
 	}
-	t.start(s)
+	t.start(s, all)
 	return nil
 }

@@ -69,10 +69,15 @@ func (t *table) speed(r result) {
 	}
 }
 
-func (t *table) start(s samples) {
+func (t *table) start(s samples, all []result) {
 	fmt.Fprintln(t.w)
 	t.row("slipway version", "start", "", fmt.Sprintf("%.1f ms ±%.0f%%", 1e3*s.cpu().Seconds(), 100*s.spread()), "",
 		fmt.Sprintf("< %d ms", startTarget.Milliseconds()), s.cpu() < startTarget)
+	for _, r := range all {
+		if goal := warmTarget * r.peers.cpu().Seconds(); s.cpu().Seconds() > goal {
+			t.note("%s %s, unchanged: the target is %.0f ms, and a process that does nothing takes %.0f", r.engine, r.name, 1e3*goal, 1e3*s.cpu().Seconds())
+		}
+	}
 }
 
 func (t *table) memory(all []result) {

@@ -2,8 +2,9 @@
 // and keeps what they print beside it: cmd/slipway's tests compare slipway with that.
 //
 // A case is a txtar archive. Its comment says what it is for, then the peers' command lines, one a
-// line; "! " before one means that it must fail, and "# " begins what slipway's error must say. The files are the input, NAME.base64 is decoded to
-// NAME. What command N prints is kept as want/N.yaml, why it fails as want/N.err.
+// line; "! " before one means that it must fail, and "# " begins what slipway's error must say. The
+// files are the input, NAME.base64 is decoded to NAME. What command N prints is kept as want/N.yaml,
+// why it fails as want/N.err.
 package main
 
 import (
