@@ -163,7 +163,8 @@ func same(t *testing.T, file string, got []object.Object) {
 		t.Fatal(err)
 	}
 	var want []object.Object
-	for doc := range strings.SplitSeq(string(text), "\n---\n") {
+	for doc := range strings.SplitAfterSeq(string(text), "\n---\n") {
+		doc = strings.TrimSuffix(doc, "---\n") // the line break before it belongs to the document
 		if !strings.Contains("\n"+doc, "\nkind:") {
 			continue // no object
 		}

@@ -31,7 +31,7 @@ type document struct {
 }
 
 // split parts what was rendered as Helm does: at every line that begins with three dashes, whatever
-// follows them.
+// follows them. Helm prints a line break after each part, which a text at its end may be made of.
 func split(text string) []string {
 	var docs []string
 	text = "\n" + strings.TrimLeftFunc(text, unicode.IsSpace)
@@ -42,7 +42,7 @@ func split(text string) []string {
 			doc += "\n"
 		}
 		if doc = strings.TrimLeftFunc(doc, unicode.IsSpace); doc != "" {
-			docs = append(docs, doc)
+			docs = append(docs, doc+"\n")
 		}
 	}
 	return docs
