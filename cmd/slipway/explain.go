@@ -16,6 +16,7 @@ import (
 	"slipway/internal/release"
 	"slipway/internal/render"
 	"slipway/internal/scaffold"
+	"slipway/internal/skaffold"
 	"slipway/internal/sops"
 	"slipway/internal/tree"
 )
@@ -166,6 +167,14 @@ var rows = []row{
 
 	as("hooks", codeError, always[*deploy.HookError]("write `noHooks: true` for the chart if its objects do without them, or put them into the manifests as plain Jobs")),
 	is("render budget", render.ErrBudget, codeError, "look for a template that repeats itself without end"),
+	as("unknown profile", codeUsage, func(e *skaffold.UnknownProfileError) string {
+		if e.Suggestion != "" {
+			return fmt.Sprintf("did you mean %q?", e.Suggestion)
+		}
+		return "profiles there: " + list(e.Known)
+	}),
+	as("skaffold file", codeError, always[*skaffold.FileError]("correct the file; `slipway render -p PROFILE --explain` shows what it comes to")),
+	is("nothing to explain", errNothingToExplain, codeUsage, "leave it out, or name profiles with -p"),
 	as("no skaffold", codeUsage, always[*noSkaffoldError]("environments of other projects are named without -p")),
 	as("foreign folder", codeError, always[*foreignFolderError]("name a folder that is empty, missing, or was written by render")),
 	is("empty", render.ErrEmpty, codeError, "an empty folder deletes nothing; `slipway delete ENV` is how an environment is emptied"),

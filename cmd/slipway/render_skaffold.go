@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -33,21 +35,22 @@ func (e *noSkaffoldError) Error() string {
 
 // environments is the project's skaffold.yaml with those profiles.
 func (s *renderSkaffold) environments(p project.Project) ([]project.Environment, error) {
+	file := "skaffold.yaml"
 	for _, env := range p.Environments {
-		if env.Skaffold == nil {
-			continue
+		if env.Skaffold != nil {
+			file = env.Skaffold.File
 		}
-		named := project.Environment{Name: strings.Join(s.profiles, "+"), Class: project.Production}
-		for _, e := range p.Environments {
-			if e.Name == named.Name {
-				named = e
-			}
-		}
-		named.Path, named.Charts = "", nil
-		named.Skaffold = &project.Skaffold{File: env.Skaffold.File, Profiles: s.profiles}
-		return []project.Environment{named}, nil
 	}
-	return nil, &noSkaffoldError{p.Dir}
+	if _, err := os.Stat(filepath.Join(p.Dir, file)); err != nil {
+		return nil, &noSkaffoldError{p.Dir}
+	}
+	name := strings.Join(s.profiles, ",")
+	env, err := p.Environment(name)
+	if err != nil {
+		env = project.Environment{Name: name}
+	}
+	env.Path, env.Charts, env.Skaffold = "", nil, &project.Skaffold{File: file, Profiles: s.profiles}
+	return []project.Environment{env}, nil
 }
 
 // errNothingToExplain refuses --explain where no profiles are.

@@ -116,7 +116,9 @@ func (f *file) scalar(n *yaml.Node, path string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", strings.TrimSuffix(path, ":"), err)
 		}
-		f.secrets = append(f.secrets, plain)
+		if kind == "str" || kind == "bytes" || len(plain) > 5 { // to hide every "true" and port would hide all else
+			f.secrets = append(f.secrets, plain)
+		}
 		f.mac.Write([]byte(said(v)))
 		return n.Encode(v)
 	}
