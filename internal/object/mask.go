@@ -153,12 +153,22 @@ func add(seen map[string]bool, v string) {
 	}
 }
 
-// Hide is the object with the secrets, as of SecretValues or Forms, hidden in every string.
+// Hide is the object with the secrets, as of SecretValues or Forms, hidden in every string. A Secret's
+// value that holds one in its base64, whole or among other text, is hidden as a whole.
 func Hide(o Object, secrets []string) Object {
 	if len(secrets) == 0 {
 		return o
 	}
 	body, _ := HideIn(o.Body, secrets).(map[string]any)
+	if data, _ := o.At("data").(map[string]any); IsSecret(o) {
+		for k, v := range data {
+			text, _ := v.(string)
+			plain, _ := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))
+			if Mask(string(plain), secrets) != string(plain) {
+				body["data"].(map[string]any)[k] = Hidden
+			}
+		}
+	}
 	return Object{Body: body, Origin: o.Origin}
 }
 

@@ -102,3 +102,20 @@ func TestMaskText(t *testing.T) {
 		}
 	}
 }
+
+// Kustomize breaks base64 into lines, and a file that was decrypted holds more than its secrets.
+func TestHideInBase64(t *testing.T) {
+	long := strings.Repeat("0123456789", 9)
+	secret := func(plain string) Object {
+		enc := base64.StdEncoding.EncodeToString([]byte(plain))
+		return Object{Body: map[string]any{"apiVersion": "v1", "kind": "Secret", "data": map[string]any{"k": enc[:min(70, len(enc))] + "\n" + enc[min(70, len(enc)):] + "\n"}}}
+	}
+	for plain, hidden := range map[string]bool{
+		long: true, "hunter22\nuser: ada, and more of what is in no other value of this file\n": true, "user: ada\nhost: db\n": false,
+	} {
+		got := Hide(secret(plain), Forms([]string{long, "hunter22"})).At("data", "k")
+		if got == Hidden != hidden {
+			t.Errorf("%q: %q", plain, got)
+		}
+	}
+}
