@@ -149,7 +149,7 @@ func documents(t *testing.T, stream string) []any {
 		}
 		if list, ok := doc.(map[string]any); ok && list["kind"] == "List" {
 			out = append(out, list["items"].([]any)...)
-		} else if doc != nil {
+		} else if ok && (list["kind"] != nil || list["apiVersion"] != nil) { // nothing else is an object
 			out = append(out, doc)
 		}
 	}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"archive/tar"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ulikunitz/xz"
+)
+
+// Each case that the real kustomize and helm were run on, from the pack of them that lies beside the
+// project: other people's manifests and charts, and Kustomize's own suite.
+func TestConformance(t *testing.T) {
+	dir := unpackCases(t)
+	table, err := os.ReadFile(filepath.Join(dir, "CASES.tsv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SLIPWAY_CACHE", "off")
+	ran := 0
+	for line := range strings.Lines(string(table)) {
+		column := strings.Split(strings.TrimRight(line, "\n"), "\t")
+		if strings.HasPrefix(line, "#") || len(column) < 7 {
+			continue
+		}
+		ran++
+		t.Run(column[0], func(t *testing.T) { conform(t, dir, column) })
+	}
+	if ran != 498 {
+		t.Errorf("%d cases, and not 498", ran)
+	}
+}
+
+// conform runs a case. Its columns: name, kind, path, values, flags, status, expected file.
+func conform(t *testing.T, dir string, column []string) {
+	kind, path, values, flags := column[1], column[2], strings.Fields(column[3]), strings.Fields(column[4])
+	command, args := kind+" "+path, []string{"render"}
+	if kind == "kustomize" {
+		top := 1
+		if strings.HasPrefix(path, "krusty/") { // each case is a folder of its own
+			top = 2
+		}
+		parts := strings.Split(path, "/")
+		t.Chdir(filepath.Join(dir, filepath.Join(parts[:top]...)))
+		args = append(args, "--kustomize", filepath.Join(append([]string{"."}, parts[top:]...)...))
+		flags = slices.DeleteFunc(flags, func(f string) bool {
+			return f == "--enable-helm" || f == "--helm-command" || strings.HasPrefix(f, "helm")
+		})
+	} else {
+		t.Chdir(filepath.Join(dir, path))
+		args = append(args, "--chart", ".", "--release", "rel")
+		for _, v := range values {
+			args = append(args, "-f", v)
+		}
+	}
+	args = append(args, flags...)
+	if column[5] == "must-fail" {
+		goldenFails(t, command, args, "error: ")
+		return
+	}
+	want, err := os.ReadFile(filepath.Join(dir, "expected", column[6]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if why, other := ofHelm3[column[0]]; other {
+		t.Skip("made with Helm 3, and the engine here is Helm 4: " + why)
+	}
+	goldenPrints(t, command, args, string(want))
+}
+
+// ofHelm3 are the cases of Helm 3 that have a twin of Helm 4 with another result.
+var ofHelm3 = map[string]string{
+	"helm-inflator/values-helm3":  "it keeps a null of the values where Helm 4 drops the key",
+	"helm-inflator/overlay-helm3": "it keeps a null of the values where Helm 4 drops the key",
+}
+
+// unpackCases gives the folder of the cases.
+func unpackCases(t *testing.T) string {
+	t.Helper()
+	dir := os.Getenv("SLIPWAY_CONFORMANCE")
+	if dir == "" {
+		dir = filepath.Join(sourceDir, "..", "..", "..", "shared", "conformance")
+	}
+	packed, err := os.Open(filepath.Join(dir, "render.tar.xz"))
+	if errors.Is(err, os.ErrNotExist) {
+		t.Skipf("the comparison with 498 results of kustomize and helm is left out: there is no render.tar.xz in %s (SLIPWAY_CONFORMANCE names another folder)", dir)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer packed.Close()
+	plain, err := xz.NewReader(packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := t.TempDir()
+	for files := tar.NewReader(plain); ; {
+		h, err := files.Next()
+		if errors.Is(err, io.EOF) {
+			return out
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.Typeflag != tar.TypeReg {
+			continue
+		}
+		text, err := io.ReadAll(files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := filepath.Join(out, h.Name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
