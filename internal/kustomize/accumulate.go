@@ -28,7 +28,7 @@ func (l *layer) accumulate(p *pile) error {
 	}
 	vars := l.entries("vars")
 	for i, v := range l.k.Vars {
-		if err := p.mark(v); err != nil {
+		if err := p.refer(v); err != nil {
 			return l.fail(vars.item(i), err)
 		}
 	}

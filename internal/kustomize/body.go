@@ -17,7 +17,7 @@ import (
 // bodyOf turns a resource into the value that the command prints. The library goes by way of YAML, JSON
 // and YAML again for that, and what this makes of odd scalars is part of what has to be met.
 func bodyOf(n *yaml.Node) (map[string]any, error) {
-	v, err := valueOf(n, true)
+	v, err := valueOf(n, true, false)
 	if err != nil {
 		return nil, err
 	}
@@ -28,31 +28,33 @@ func bodyOf(n *yaml.Node) (map[string]any, error) {
 	return body, nil
 }
 
-func valueOf(n *yaml.Node, top bool) (any, error) {
+// valueOf knows whether a value stands in flow style, for the library quotes more there.
+func valueOf(n *yaml.Node, top, flow bool) (any, error) {
+	flow = flow || n.Style&yaml.FlowStyle != 0
 	switch n.Kind {
 	case yaml.AliasNode:
-		return valueOf(n.Alias, top)
+		return valueOf(n.Alias, top, flow)
 	case yaml.MappingNode:
 		m := make(map[string]any, len(n.Content)/2)
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			k := n.Content[i]
-			if k.Kind != yaml.ScalarNode || !top && !textual(k) {
-				return nil, fmt.Errorf("key %s must be a string: write it in quotes", k.Value)
-			}
-			if _, twice := m[k.Value]; twice {
-				return nil, fmt.Errorf("key %q is there twice", k.Value)
-			}
-			v, err := valueOf(n.Content[i+1], false)
+			k, err := keyOf(n.Content[i], top, flow)
 			if err != nil {
 				return nil, err
 			}
-			m[k.Value] = v
+			if _, twice := m[k]; twice {
+				return nil, fmt.Errorf("key %q is there twice", k)
+			}
+			v, err := valueOf(n.Content[i+1], false, flow)
+			if err != nil {
+				return nil, err
+			}
+			m[k] = v
 		}
 		return m, nil
 	case yaml.SequenceNode:
 		list := make([]any, len(n.Content))
 		for i, c := range n.Content {
-			v, err := valueOf(c, false)
+			v, err := valueOf(c, false, flow)
 			if err != nil {
 				return nil, err
 			}
@@ -60,18 +62,36 @@ func valueOf(n *yaml.Node, top bool) (any, error) {
 		}
 		return list, nil
 	}
-	return scalarOf(n)
+	return scalarOf(n, flow)
 }
 
-// textual says whether a key stays a string when it is written and read again.
-func textual(n *yaml.Node) bool { return n.ShortTag() == "!!str" || n.ShortTag() == "!!merge" }
+// keyOf is a key, which has to be a string, but for those of an object itself.
+func keyOf(n *yaml.Node, top, flow bool) (string, error) {
+	if n.Kind == yaml.ScalarNode && n.Style&yaml.TaggedStyle == 0 && n.Value != "" && harmless(n.Value) {
+		if tag := n.ShortTag(); tag == "!!str" || tag == "!!merge" || top && n.Tag == tag && tag != "!!null" {
+			return n.Value, nil
+		}
+	}
+	m, err := again(bare(n), &yaml.Node{Kind: yaml.ScalarNode, Value: "v"}, flow)
+	if !top && err == nil {
+		inner := &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{bare(n), {Kind: yaml.ScalarNode, Value: "v"}}}
+		m, err = again(key("v"), inner, flow)
+		m, _ = m["v"].(map[string]any)
+	}
+	for k := range m {
+		return k, nil
+	}
+	return "", fmt.Errorf("key %s must be a string: write it in quotes", n.Value)
+}
 
-func scalarOf(n *yaml.Node) (any, error) {
+func scalarOf(n *yaml.Node, flow bool) (any, error) {
 	quoted := n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0
 	switch tag := n.ShortTag(); {
-	case n.Kind == 0 || tag == "!!null" && !quoted:
+	case n.Kind == 0:
 		return nil, nil
-	case n.Style&yaml.TaggedStyle != 0:
+	case n.Style&yaml.TaggedStyle != 0 || n.Style&yaml.FoldedStyle != 0 && strings.Contains(n.Value, "\n"):
+	case tag == "!!null" && !quoted && (!flow || n.Value != ""):
+		return nil, nil
 	case tag == "!!str" && (n.Tag != "" || !quoted) && harmless(n.Value):
 		return n.Value, nil
 	case n.Tag == "" && quoted && harmless(n.Value):
@@ -83,53 +103,37 @@ func scalarOf(n *yaml.Node) (any, error) {
 			return i, nil
 		}
 	}
-	return roundTrip(n)
+	return roundTrip(n, flow)
 }
 
-// harmless says whether a text comes back from being written as it was, in whatever style.
+// harmless says whether a text comes back from being written as it was, in whatever style but folded.
 func harmless(s string) bool {
 	if s == "" {
 		return true
 	}
-	if s[0] <= ' ' || s[len(s)-1] == ' ' || s[len(s)-1] == '\t' {
+	if s[0] <= ' ' || strings.ContainsAny(s[len(s)-1:], " \t") {
 		return false
 	}
-	line := 0
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '\n':
-			if line++; i+1 < len(s) && s[i+1] == '\n' || i > 0 && s[i-1] == ' ' {
+	for i, r := range s {
+		switch {
+		case r == '\n':
+			if strings.HasPrefix(s[i+1:], "\n") || s[i-1] == ' ' {
 				return false
 			}
-		case c < ' ' && c != '\t' || c == 0x7f:
+		case r < ' ' && r != '\t' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r == 0xfeff || r == 0xfffd || r > 0xffff:
 			return false
-		case c >= 0x80:
-			return printable(s)
 		}
 	}
 	return true
 }
 
-func printable(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool {
-		return r < ' ' && r != '\n' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r == 0xfeff || r == 0xfffd || r >= 0xd800 && r < 0xe000 || r > 0xffff
-	})
-}
-
 // roundTrip does with one scalar what the library does with all.
-func roundTrip(n *yaml.Node) (any, error) {
-	c := *n
-	c.HeadComment, c.LineComment, c.FootComment, c.Anchor = "", "", "", ""
-	m := &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{{Kind: yaml.ScalarNode, Value: "v"}, &c}}
-	text, err := kyaml.String(m)
+func roundTrip(n *yaml.Node, flow bool) (any, error) {
+	m, err := again(key("v"), bare(n), flow)
 	if err != nil {
 		return nil, err
 	}
-	var again map[string]any
-	if err := kyaml.Unmarshal([]byte(text), &again); err != nil {
-		return nil, err
-	}
-	j, err := json.Marshal(again["v"])
+	j, err := json.Marshal(m["v"])
 	if err != nil {
 		return nil, err
 	}
@@ -148,6 +152,27 @@ func roundTrip(n *yaml.Node) (any, error) {
 	return v, nil
 }
 
+// again writes a mapping of one pair and reads it.
+func again(k, v *yaml.Node, flow bool) (map[string]any, error) {
+	m := &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{k, v}}
+	if flow {
+		m.Style = yaml.FlowStyle
+	}
+	text, err := kyaml.String(m)
+	if err != nil {
+		return nil, err
+	}
+	var read map[string]any
+	return read, kyaml.Unmarshal([]byte(text), &read)
+}
+
+// bare is a node without its comments.
+func bare(n *yaml.Node) *yaml.Node {
+	c := *n
+	c.HeadComment, c.LineComment, c.FootComment, c.Anchor = "", "", "", ""
+	return &c
+}
+
 // resourceOf makes a resource of an object.
 func resourceOf(o object.Object) *resource.Resource {
 	return &resource.Resource{RNode: *kyaml.NewRNode(nodeOf(o.Body))}
@@ -158,7 +183,7 @@ func nodeOf(v any) *yaml.Node {
 	case map[string]any:
 		n := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 		for _, k := range sortedKeys(v) {
-			n.Content = append(n.Content, nodeOf(k), nodeOf(v[k]))
+			n.Content = append(n.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: k}, nodeOf(v[k]))
 		}
 		return n
 	case []any:
@@ -169,14 +194,18 @@ func nodeOf(v any) *yaml.Node {
 		return n
 	case string:
 		n := &yaml.Node{}
-		n.SetString(v)
+		if n.SetString(v); n.Style == 0 {
+			n.Style = styleOf(v)
+		}
 		return n
 	case nil:
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"}
 	case bool:
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: strconv.FormatBool(v)}
 	case float64:
-		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!float", Value: strconv.FormatFloat(v, 'g', -1, 64)}
+		n := &yaml.Node{Kind: yaml.ScalarNode, Value: strconv.FormatFloat(v, 'g', -1, 64)}
+		n.Tag = n.ShortTag()
+		return n
 	}
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: fmt.Sprint(v)}
 }

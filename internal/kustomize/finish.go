@@ -13,8 +13,8 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/resid"
 )
 
-// mark notes at the resource that a var takes its value from that it does.
-func (p *pile) mark(v types.Var) error {
+// refer notes at the resource that a var takes its value from that it does.
+func (p *pile) refer(v types.Var) error {
 	id := resid.NewResIdWithNamespace(v.ObjRef.GVK(), v.ObjRef.Name, v.ObjRef.Namespace)
 	matches := id.GvknEquals
 	if id.Namespace != "" || id.IsClusterScoped() {
@@ -49,10 +49,10 @@ func (p *pile) resolveVars() error {
 		return nil
 	}
 	replace := refvar.MakePrimitiveReplacer(map[string]int{}, values)
-	fs := chosen(p.specs.VarReference)
+	chosen := chosen(p.specs.VarReference)
 	for _, r := range p.list {
-		for _, f := range fs(r) {
-			if err := p.apply(r, refvar.Filter{MappingFunc: replace, FieldSpec: f}); err != nil {
+		for _, f := range chosen(r) {
+			if err := p.apply(r, refvar.Filter{MappingFunc: replace, FieldSpec: f.FieldSpec}); err != nil {
 				return err
 			}
 		}
@@ -92,7 +92,7 @@ func (p *pile) dropLocal() error {
 }
 
 // tidy removes the library's notes from a resource, but for those that were asked for.
-func tidy(r *resource.Resource, asked map[string]bool) error {
+func tidy(r *resource.Resource, asked map[string]bool) {
 	annotations := r.GetAnnotations()
 	for _, key := range resource.BuildAnnotations {
 		delete(annotations, key)
@@ -103,7 +103,7 @@ func tidy(r *resource.Resource, asked map[string]bool) error {
 	if !asked[types.TransformerAnnotations] {
 		delete(annotations, "alpha.config.kubernetes.io/transformations")
 	}
-	return r.SetAnnotations(annotations)
+	setAnnotations(r, annotations)
 }
 
 // What stands first and last in the command's order unless the kustomization says something else.

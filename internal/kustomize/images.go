@@ -7,7 +7,6 @@ import (
 	"sigs.k8s.io/kustomize/api/filters/imagetag"
 	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/api/types"
-	"sigs.k8s.io/kustomize/kyaml/utils"
 )
 
 // setImages puts other names, tags and digests to images. The library looks at all of each object for
@@ -17,9 +16,9 @@ func (p *pile) setImages(entries []types.Image, all types.FsSlice) error {
 	for i, e := range entries { // as image.IsImageMatched of the library
 		patterns[i], _ = regexp.Compile("^" + e.Name + "(:[a-zA-Z0-9_.{}-]*)?(@[a-zA-Z0-9]+([.+_-][a-zA-Z0-9]+)*:[a-zA-Z0-9_.{}-]*)?$")
 	}
-	fs := chosen(all)
+	chosen := chosen(all)
 	for _, r := range p.list {
-		images, plain := imagesOf(r, fs(r))
+		images, plain := imagesOf(r, chosen(r))
 		for i, e := range entries {
 			if plain && !anyMatch(images, patterns[i]) {
 				continue
@@ -27,10 +26,10 @@ func (p *pile) setImages(entries []types.Image, all types.FsSlice) error {
 			if err := p.apply(r, imagetag.LegacyFilter{ImageTag: e}); err != nil {
 				return err
 			}
-			if err := p.apply(r, imagetag.Filter{ImageTag: e, FsSlice: fs(r)}); err != nil {
+			if err := p.apply(r, imagetag.Filter{ImageTag: e, FsSlice: all}); err != nil {
 				return err
 			}
-			images, plain = imagesOf(r, fs(r))
+			images, plain = imagesOf(r, chosen(r))
 		}
 	}
 	return nil
@@ -46,7 +45,7 @@ func anyMatch(images []string, pattern *regexp.Regexp) bool {
 }
 
 // imagesOf lists the images of an object, and says whether the library would find just these.
-func imagesOf(r *resource.Resource, fs types.FsSlice) ([]string, bool) {
+func imagesOf(r *resource.Resource, specs []spec) ([]string, bool) {
 	if r.GetKind() == "CustomResourceDefinition" {
 		return nil, true
 	}
@@ -56,8 +55,8 @@ func imagesOf(r *resource.Resource, fs types.FsSlice) ([]string, bool) {
 		return n.Kind == yaml.ScalarNode
 	}
 	plain := containers(r.YNode(), take)
-	for _, f := range fs {
-		plain = plain && reach(r.YNode(), utils.PathSplitter(f.Path, "/"), take)
+	for _, f := range specs {
+		plain = plain && reach(r.YNode(), f.path, take)
 	}
 	return images, plain
 }

@@ -172,9 +172,7 @@ func (l *layer) finish(p *pile) error {
 		}
 	}
 	for _, r := range p.list {
-		if err := tidy(r, asked); err != nil {
-			return located(p.origins[r], err)
-		}
+		tidy(r, asked)
 	}
 	return nil
 }

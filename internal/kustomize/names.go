@@ -1,206 +1,262 @@
 package kustomize
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
-	"sigs.k8s.io/kustomize/api/filters/nameref"
-	"sigs.k8s.io/kustomize/api/konfig"
-	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/api/resource"
-	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/resid"
 	"sigs.k8s.io/kustomize/kyaml/utils"
 	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
-// names finds out which resources a name may mean.
+// names finds out which resources a name may mean. The library looks through all of them for each field
+// that may hold one.
 type names struct {
-	before map[string]map[string][]*resource.Resource // by previous name and present namespace
-	was    map[string]map[string]bool                 // the first namespaces of what is in a namespace now
+	*pile
+	before map[string]map[string][]*called // by previous name and present namespace
+	was    map[string]map[string]bool      // the first namespaces of what is in a namespace now
+	known  map[resid.Gvk][]referrer
+}
+
+// called is a resource with what it is called now, and was before.
+type called struct {
+	*resource.Resource
+	id       resid.ResId
+	previous []resid.ResId
 }
 
 // referrer is a field that may hold the name of a kind of object.
 type referrer struct {
-	field  types.FieldSpec
-	path   []string
+	spec
 	target resid.Gvk
 }
 
-// fixNames lets fields that name an object name it as it is called now. The library looks through all
-// objects for each such field; here it only gets to see those that were once called what the field says.
+// fixNames lets fields that name an object name it as it is called now.
 func (p *pile) fixNames(refs references) error {
-	n := names{map[string]map[string][]*resource.Resource{}, map[string]map[string]bool{}}
-	for _, r := range p.list {
-		n.add(r)
+	n := names{p, map[string]map[string][]*called{}, map[string]map[string]bool{}, map[resid.Gvk][]referrer{}}
+	all := make([]*called, len(p.list))
+	for i, r := range p.list {
+		all[i] = &called{r, r.CurId(), r.PrevIds()}
+		n.add(all[i])
 	}
-	known := map[resid.Gvk][]referrer{}
-	for _, r := range p.list {
-		gvk := r.OrgId().Gvk
-		fields, ok := known[gvk]
-		if !ok {
-			fields = referrers(refs, gvk)
-			known[gvk] = fields
+	for _, c := range all {
+		accounts, err := accountNamespaces(c)
+		if err != nil {
+			return p.about(c.Resource)(err)
 		}
-		if err := n.fix(p, r, fields); err != nil {
-			return err
+		for _, f := range n.referrers(refs, c.first().Gvk) {
+			s := search{names: &n, by: c, field: f, accounts: accounts}
+			if ok := reach(c.YNode(), f.path, s.fix); !ok {
+				if s.err == nil {
+					s.err = errors.New("it cannot hold a name")
+				}
+				return p.about(c.Resource)(fmt.Errorf("%s: %w", f.Path, s.err))
+			}
 		}
 	}
 	return nil
 }
 
-func referrers(refs references, gvk resid.Gvk) []referrer {
-	var fields []referrer
+// first is the id that a resource began with.
+func (c *called) first() resid.ResId {
+	if len(c.previous) > 0 {
+		return c.previous[0]
+	}
+	return c.id
+}
+
+// wasOf says whether a resource was of a kind.
+func (c *called) wasOf(kind resid.Gvk) bool {
+	return slices.ContainsFunc(c.previous, func(id resid.ResId) bool { return id.IsSelected(&kind) })
+}
+
+func (n *names) referrers(refs references, gvk resid.Gvk) []referrer {
+	fields, ok := n.known[gvk]
+	if ok {
+		return fields
+	}
 	for _, ref := range refs {
 		for _, fs := range ref.Referrers {
 			if gvk.IsSelected(&fs.Gvk) {
-				fields = append(fields, referrer{fs, utils.PathSplitter(fs.Path, "/"), ref.Gvk})
+				fields = append(fields, referrer{spec{fs, utils.PathSplitter(fs.Path, "/")}, ref.Gvk})
 			}
 		}
 	}
+	n.known[gvk] = fields
 	return fields
 }
 
-func (n *names) add(r *resource.Resource) {
-	here := r.CurId().EffectiveNamespace()
-	ids := r.PrevIds()
-	for i, id := range ids {
-		if slices.ContainsFunc(ids[:i], func(o resid.ResId) bool { return o.Name == id.Name }) {
+func (n *names) add(c *called) {
+	here := c.id.EffectiveNamespace()
+	for i, id := range c.previous {
+		if slices.ContainsFunc(c.previous[:i], func(o resid.ResId) bool { return o.Name == id.Name }) {
 			continue
 		}
 		if n.before[id.Name] == nil {
-			n.before[id.Name] = map[string][]*resource.Resource{}
+			n.before[id.Name] = map[string][]*called{}
 		}
-		n.before[id.Name][here] = append(n.before[id.Name][here], r)
+		n.before[id.Name][here] = append(n.before[id.Name][here], c)
 	}
 	if n.was[here] == nil {
 		n.was[here] = map[string]bool{}
 	}
-	if was := r.OrgId().EffectiveNamespace(); was != resid.TotallyNotANamespace {
-		n.was[here][was] = true
-	}
+	n.was[here][c.first().EffectiveNamespace()] = true
 }
 
-// fix looks at the fields of one resource.
-func (n *names) fix(p *pile, r *resource.Resource, fields []referrer) error {
-	id := r.CurId()
-	accounts, err := accountNamespaces(r)
-	if err != nil {
-		return p.about(r)(err)
-	}
-	for _, f := range fields {
-		var named []string
-		plain := reach(r.YNode(), f.path, func(v *yaml.Node) bool { return n.collect(v, &named) })
-		if plain && len(named) == 0 {
-			continue
-		}
-		if !plain {
-			named = sortedKeys(n.before)
-		}
-		c := &candidates{was: map[string]bool{}}
-		for _, name := range named {
-			n.gather(c, name, id, accounts)
-		}
-		n.namespaces(c, id, accounts)
-		err := p.apply(r, nameref.Filter{Referrer: r, NameFieldToUpdate: f.field, ReferralTarget: f.target, ReferralCandidates: c})
-		if err != nil {
-			return err
-		}
-		for _, found := range c.list { // the filter notes at it who refers to it, which nobody asks for
-			if err := found.PipeE(kyaml.ClearAnnotation(konfig.ConfigAnnoDomain + "/refBy")); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+// search looks for what one field of one resource means.
+type search struct {
+	*names
+	by       *called
+	field    referrer
+	accounts map[string]bool // namespaces that a RoleBinding takes ServiceAccounts from
+	err      error
 }
 
-// collect takes the names out of a field, as far as anything was called so before. It says whether the
-// field has a form that the library takes.
-func (n *names) collect(v *yaml.Node, named *[]string) bool {
+// fix looks at a field, and says whether it has a form that it may have.
+func (s *search) fix(n *yaml.Node) bool {
 	switch {
-	case v == nil || v.Tag == kyaml.NodeTagNull:
-	case v.Kind == yaml.ScalarNode:
-		if n.before[v.Value] != nil && !slices.Contains(*named, v.Value) {
-			*named = append(*named, v.Value)
+	case n.Tag == kyaml.NodeTagNull:
+	case n.Kind == yaml.ScalarNode:
+		if found := s.find(n.Value, nil, sameName); found != nil && found.id.Name != n.Value {
+			*n = yaml.Node{Kind: yaml.ScalarNode, Value: found.id.Name, Style: n.Style}
 		}
-	case v.Kind == yaml.MappingNode:
-		name := mapped(v, "name")
-		return name != nil && n.collect(&yaml.Node{Kind: yaml.ScalarNode, Value: name.Value}, named)
-	case v.Kind == yaml.SequenceNode:
-		for _, c := range v.Content {
-			if c.Kind == yaml.SequenceNode || !n.collect(c, named) {
+	case n.Kind == yaml.MappingNode:
+		s.mapping(n)
+	case n.Kind == yaml.SequenceNode:
+		for _, c := range n.Content {
+			if c.Kind == yaml.SequenceNode || !s.fix(c) {
 				return false
 			}
 		}
 	default:
 		return false
 	}
-	return true
+	return s.err == nil
 }
 
-// gather adds what once had a name and may be meant by a resource.
-func (n *names) gather(c *candidates, name string, by resid.ResId, accounts map[string]bool) {
-	for _, here := range sortedKeys(n.before[name]) {
-		near := by.IsClusterScoped() || here == resid.TotallyNotANamespace || here == by.EffectiveNamespace()
-		for _, r := range n.before[name][here] {
-			if (near || accounts[r.GetNamespace()]) && !slices.Contains(c.list, r) {
-				c.list = append(c.list, r)
+// mapping looks at a name that stands beside its namespace.
+func (s *search) mapping(n *yaml.Node) {
+	name := mapped(n, "name")
+	if name == nil {
+		s.err = errors.New("there is no name in it")
+		return
+	}
+	found := s.find(name.Value, mapped(n, "namespace"), func(a, b *called) bool {
+		return sameName(a, b) && a.id.Namespace == b.id.Namespace
+	})
+	if found == nil || found.id.Name == name.Value && found.id.Namespace == "" {
+		return
+	}
+	*name = yaml.Node{Kind: yaml.ScalarNode, Value: found.id.Name, Style: name.Style}
+	if found.id.Namespace == "" {
+		return // which is any namespace, not the default one
+	}
+	ns := mapped(n, "namespace")
+	if ns == nil {
+		ns = &yaml.Node{Style: styleOf(found.id.Namespace)}
+		n.Content = append(n.Content, key("namespace"), ns)
+	}
+	*ns = yaml.Node{Kind: yaml.ScalarNode, Value: found.id.Namespace, Style: ns.Style}
+}
+
+func sameName(a, b *called) bool { return a.id.Name == b.id.Name }
+
+// find is the one resource that was once called what a field says, and may be meant by it.
+func (s *search) find(old string, namespace *yaml.Node, same func(a, b *called) bool) *called {
+	list := s.candidates(old, namespace)
+	if len(list) == 1 {
+		return list[0]
+	}
+	for _, strict := range []bool{false, true} {
+		if !strict || len(list) > 1 {
+			list = slices.DeleteFunc(list, func(c *called) bool { return !c.PrefixesSuffixesEquals(s.by, !strict) })
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	for _, c := range list[1:] {
+		if !same(list[0], c) {
+			s.err = fmt.Errorf("%s may mean %s (%s) or %s (%s)", old, refOf(list[0].Resource), s.origins[list[0].Resource], refOf(c.Resource), s.origins[c.Resource])
+			return nil
+		}
+	}
+	return list[0]
+}
+
+func (s *search) candidates(old string, namespace *yaml.Node) []*called {
+	byFirst := namespace != nil && s.wasSomewhere(namespace.Value)
+	role, bound := s.role()
+	var list []*called
+	for here, all := range s.before[old] {
+		for _, c := range all {
+			if !s.sees(here) && !s.accounts[c.id.Namespace] || !c.wasOf(s.field.target) || bound && !c.wasOf(role) || !s.near(c) {
+				continue
+			}
+			if namespace != nil {
+				if ns := c.id.EffectiveNamespace(); byFirst && c.first().EffectiveNamespace() != namespace.Value || !byFirst && ns != namespace.Value {
+					continue
+				}
+			}
+			list = append(list, c)
+		}
+	}
+	if len(list) > 1 {
+		slices.SortFunc(list, func(a, b *called) int { return strings.Compare(a.id.String(), b.id.String()) })
+	}
+	return list
+}
+
+// sees says whether the resource may name what is in a namespace.
+func (s *search) sees(namespace string) bool {
+	return s.by.id.IsClusterScoped() || namespace == resid.TotallyNotANamespace || namespace == s.by.id.EffectiveNamespace()
+}
+
+// near says whether the resource may name another, ServiceAccounts being nameable from anywhere.
+func (s *search) near(c *called) bool {
+	return s.sees(c.id.EffectiveNamespace()) || c.id.Kind == "ServiceAccount"
+}
+
+// wasSomewhere says whether anything that could be named began in a namespace.
+func (s *search) wasSomewhere(namespace string) bool {
+	if namespace == resid.TotallyNotANamespace {
+		return false
+	}
+	if s.by.id.IsClusterScoped() {
+		for _, was := range s.was {
+			if was[namespace] {
+				return true
 			}
 		}
 	}
-}
-
-func (n *names) namespaces(c *candidates, by resid.ResId, accounts map[string]bool) {
-	for here, was := range n.was {
-		if !by.IsClusterScoped() && here != resid.TotallyNotANamespace && here != by.EffectiveNamespace() && !accounts[here] {
-			continue
-		}
-		for ns := range was {
-			c.was[ns] = true
+	for here := range s.accounts {
+		if s.was[here][namespace] {
+			return true
 		}
 	}
+	return s.was[resid.TotallyNotANamespace][namespace] || s.was[s.by.id.EffectiveNamespace()][namespace]
 }
 
-// candidates are what a name may mean, as much of a resmap.ResMap as the library's filter asks for.
-type candidates struct {
-	resmap.ResMap
-	list []*resource.Resource
-	was  map[string]bool // the first namespaces of everything that could be meant, whatever its name
-}
-
-func (c *candidates) Resources() []*resource.Resource { return c.list }
-
-func (c *candidates) GroupedByOriginalNamespace() map[string][]*resource.Resource {
-	groups := group(c.list, (*resource.Resource).OrgId)
-	for ns := range c.was {
-		groups[ns] = append([]*resource.Resource{}, groups[ns]...)
+// role is the kind that a roleRef says, where the field is the name in one.
+func (s *search) role() (resid.Gvk, bool) {
+	if !strings.HasSuffix(s.field.Path, "roleRef/name") {
+		return resid.Gvk{}, false
 	}
-	return groups
-}
-
-func (c *candidates) GroupedByCurrentNamespace() map[string][]*resource.Resource {
-	return group(c.list, (*resource.Resource).CurId)
-}
-
-func group(list []*resource.Resource, id func(*resource.Resource) resid.ResId) map[string][]*resource.Resource {
-	groups := map[string][]*resource.Resource{}
-	for _, r := range list {
-		if ns := id(r).EffectiveNamespace(); ns != resid.TotallyNotANamespace {
-			groups[ns] = append(groups[ns], r)
-		}
+	ref := mapped(s.by.YNode(), "roleRef")
+	group, kind := mapped(ref, "apiGroup"), mapped(ref, "kind")
+	if group == nil || kind == nil {
+		return resid.Gvk{}, false
 	}
-	return groups
+	return resid.Gvk{Group: group.Value, Kind: kind.Value}, true
 }
 
-// accountNamespaces are the namespaces that a RoleBinding takes ServiceAccounts from.
-func accountNamespaces(r *resource.Resource) (map[string]bool, error) {
-	if r.GetKind() != "RoleBinding" || r.CurId().IsClusterScoped() {
-		return nil, nil
-	}
-	subjects := mapped(r.YNode(), "subjects")
-	if subjects == nil || subjects.Kind != yaml.SequenceNode {
+func accountNamespaces(c *called) (map[string]bool, error) {
+	subjects := mapped(c.YNode(), "subjects")
+	if c.id.Kind != "RoleBinding" || c.id.IsClusterScoped() || subjects == nil || subjects.Kind != yaml.SequenceNode {
 		return nil, nil
 	}
 	accounts := map[string]bool{}
@@ -210,7 +266,7 @@ func accountNamespaces(r *resource.Resource) (map[string]bool, error) {
 			continue
 		}
 		if ns.ShortTag() != "!!str" {
-			return nil, fmt.Errorf("the namespace of a subject is blank")
+			return nil, errors.New("the namespace of a subject is blank")
 		}
 		accounts[ns.Value] = true
 	}

@@ -5,9 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
-	"sigs.k8s.io/kustomize/api/filters/patchjson6902"
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/kio/kioutil"
@@ -266,12 +267,16 @@ func (l *layer) jsonPatch(patch types.Patch) (func(*pile) error, error) {
 
 // operate applies operations to whatever is selected. patches notes the name from before, which
 // patchesJson6902 does not.
-func operate(target *types.Selector, operations string, remember bool) (func(*pile) error, error) {
-	if operations == "null" {
+func operate(target *types.Selector, text string, named bool) (func(*pile) error, error) {
+	if text == "null" {
 		return func(*pile) error { return nil }, nil
 	}
 	if target == nil {
 		return nil, errors.New("operations need a target")
+	}
+	operations, err := jsonpatch.DecodePatch([]byte(text))
+	if err != nil {
+		return nil, err
 	}
 	return func(p *pile) error {
 		found, err := p.Select(*target)
@@ -279,21 +284,38 @@ func operate(target *types.Selector, operations string, remember bool) (func(*pi
 			return err
 		}
 		for _, r := range found {
-			if remember {
-				r.StorePreviousId()
+			if named {
+				remember(r)
 			}
 			internal := kioutil.GetInternalAnnotations(&r.RNode)
-			if err := p.apply(r, patchjson6902.Filter{Patch: operations}); err != nil {
-				return err
-			}
-			annotations := r.GetAnnotations()
-			for k, v := range internal {
-				annotations[k] = v
-			}
-			if err := r.SetAnnotations(annotations); err != nil && !remember {
+			if err := change(r, operations); err != nil {
 				return p.about(r)(err)
 			}
+			annotations := r.GetAnnotations()
+			maps.Copy(annotations, internal)
+			setAnnotations(r, annotations)
 		}
 		return nil
 	}, nil
+}
+
+// change applies operations to a resource.
+func change(r *resource.Resource, operations jsonpatch.Patch) error {
+	body, err := bodyOf(r.YNode())
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(body)
+	if err == nil {
+		text, err = operations.Apply(text)
+	}
+	var changed map[string]any
+	if err == nil {
+		err = json.Unmarshal(text, &changed)
+	}
+	if err != nil {
+		return err
+	}
+	r.SetYNode(nodeOf(changed))
+	return nil
 }

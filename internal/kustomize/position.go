@@ -63,7 +63,7 @@ func deep(n *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
-// path finds the scalar that names a file, alone or as key=file.
+// pathNode finds the scalar that names a file, alone or as key=file.
 func pathNode(n *yaml.Node, file string) *yaml.Node {
 	if n == nil {
 		return nil

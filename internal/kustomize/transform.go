@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
 	"sigs.k8s.io/kustomize/api/builtins"
 	"sigs.k8s.io/kustomize/api/filters/annotations"
 	"sigs.k8s.io/kustomize/api/filters/labels"
@@ -21,8 +22,9 @@ import (
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/kio"
 	"sigs.k8s.io/kustomize/kyaml/resid"
+	"sigs.k8s.io/kustomize/kyaml/utils"
 	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
-	"sigs.k8s.io/yaml"
+	jsonYAML "sigs.k8s.io/yaml"
 
 	"slipway/internal/object"
 )
@@ -193,7 +195,7 @@ func (s *plan) replacements() error {
 	if len(s.k.Replacements) == 0 {
 		return nil
 	}
-	text, err := yaml.Marshal(map[string]any{"replacements": s.k.Replacements})
+	text, err := jsonYAML.Marshal(map[string]any{"replacements": s.k.Replacements})
 	if err != nil {
 		return err
 	}
@@ -203,50 +205,67 @@ func (s *plan) replacements() error {
 	return s.add("ReplacementTransformer", s.field("replacements"), r.Config(helpers, text), func(p *pile) error { return r.Transform(p) })
 }
 
+// spec is a field with its path.
+type spec struct {
+	types.FieldSpec
+	path []string
+}
+
 // chosen gives the fields of a list that are meant for a resource.
-func chosen(all types.FsSlice) func(*resource.Resource) types.FsSlice {
-	type key struct{ apiVersion, kind string }
-	known := map[key]types.FsSlice{}
-	return func(r *resource.Resource) types.FsSlice {
-		k := key{r.GetApiVersion(), r.GetKind()}
-		fs, ok := known[k]
+func chosen(all types.FsSlice) func(*resource.Resource) []spec {
+	type kind struct{ apiVersion, kind string }
+	known := map[kind][]spec{}
+	return func(r *resource.Resource) []spec {
+		k := kind{r.GetApiVersion(), r.GetKind()}
+		list, ok := known[k]
 		if !ok {
 			gvk := r.GetGvk()
 			for _, f := range all {
 				if gvk.IsSelected(&f.Gvk) {
-					fs = append(fs, f)
+					list = append(list, spec{f, utils.PathSplitter(f.Path, "/")})
 				}
 			}
-			known[k] = fs
+			known[k] = list
 		}
-		return fs
+		return list
 	}
+}
+
+// mark gives all resources labels or annotations at the fields of a list.
+func (p *pile) mark(pairs map[string]string, all types.FsSlice, slow func(pairs map[string]string, fs types.FsSlice) kio.Filter) error {
+	if len(pairs) == 0 {
+		return nil
+	}
+	chosen, keys, styles := chosen(all), sortedKeys(pairs), map[string]yaml.Style{}
+	for _, k := range keys {
+		styles[k] = styleOf(pairs[k])
+	}
+	for _, r := range p.list {
+		for _, k := range keys {
+			f := fields{kind: yaml.MappingNode, tag: kyaml.NodeTagMap, do: func(n *yaml.Node) bool { return put(n, k, pairs[k], styles[k]) }}
+			for _, spec := range chosen(r) {
+				if f.create = spec.CreateIfNotPresent; f.at(r.YNode(), spec.path) {
+					continue
+				}
+				if err := p.apply(r, slow(map[string]string{k: pairs[k]}, types.FsSlice{spec.FieldSpec})); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
 }
 
 func (p *pile) label(pairs map[string]string, all types.FsSlice) error {
-	if len(pairs) == 0 {
-		return nil
-	}
-	fs := chosen(all)
-	for _, r := range p.list {
-		if err := p.apply(r, labels.Filter{Labels: pairs, FsSlice: fs(r)}); err != nil {
-			return err
-		}
-	}
-	return nil
+	return p.mark(pairs, all, func(pairs map[string]string, fs types.FsSlice) kio.Filter {
+		return labels.Filter{Labels: pairs, FsSlice: fs}
+	})
 }
 
 func (p *pile) annotate(pairs map[string]string, all types.FsSlice) error {
-	if len(pairs) == 0 {
-		return nil
-	}
-	fs := chosen(all)
-	for _, r := range p.list {
-		if err := p.apply(r, annotations.Filter{Annotations: pairs, FsSlice: fs(r)}); err != nil {
-			return err
-		}
-	}
-	return nil
+	return p.mark(pairs, all, func(pairs map[string]string, fs types.FsSlice) kio.Filter {
+		return annotations.Filter{Annotations: pairs, FsSlice: fs}
+	})
 }
 
 // setNamespace moves everything into a namespace.
@@ -254,16 +273,20 @@ func (p *pile) setNamespace(f namespace.Filter) error {
 	if f.Namespace == "" {
 		return nil
 	}
-	fs := chosen(f.FsSlice)
+	chosen := chosen(f.FsSlice)
 	p.index = nil
 	for _, r := range p.list {
 		if r.IsNilOrEmpty() || r.GetAnnotations(konfig.HelmGeneratedAnnotation)[konfig.HelmGeneratedAnnotation] == "true" {
 			continue
 		}
-		r.StorePreviousId()
-		one := f
-		one.FsSlice = fs(r)
-		if err := p.apply(r, one); err != nil {
+		remember(r)
+		more, kind := chosen(r), r.GetKind()
+		if len(more) == 0 && kind != "RoleBinding" && kind != "ClusterRoleBinding" && !f.UnsetOnly {
+			if r.GetGvk().IsClusterScoped() || put(child(r.YNode(), "metadata"), "namespace", f.Namespace, 0) {
+				continue
+			}
+		}
+		if err := p.apply(r, f); err != nil {
 			return err
 		}
 	}
@@ -276,18 +299,18 @@ func nameless(id resid.ResId) bool {
 }
 
 func (p *pile) prefix(text string, all types.FsSlice) error {
-	return p.rename(all, text != "", func(r *resource.Resource) { r.AddNamePrefix(text) }, func(fs types.FieldSpec) kio.Filter {
+	return p.rename(all, "prefixes", text, func(name string) string { return text + name }, func(fs types.FieldSpec) kio.Filter {
 		return prefix.Filter{Prefix: text, FieldSpec: fs}
 	})
 }
 
 func (p *pile) suffix(text string, all types.FsSlice) error {
-	return p.rename(all, text != "", func(r *resource.Resource) { r.AddNameSuffix(text) }, func(fs types.FieldSpec) kio.Filter {
+	return p.rename(all, "suffixes", text, func(name string) string { return name + text }, func(fs types.FieldSpec) kio.Filter {
 		return suffix.Filter{Suffix: text, FieldSpec: fs}
 	})
 }
 
-func (p *pile) rename(all types.FsSlice, changes bool, note func(*resource.Resource), filter func(types.FieldSpec) kio.Filter) error {
+func (p *pile) rename(all types.FsSlice, what, text string, fast func(string) string, slow func(types.FieldSpec) kio.Filter) error {
 	p.index = nil
 	for _, r := range p.list {
 		id := r.OrgId()
@@ -299,12 +322,16 @@ func (p *pile) rename(all types.FsSlice, changes bool, note func(*resource.Resou
 				continue
 			}
 			if fs.Path == "metadata/name" {
-				note(r)
-				if changes {
-					r.StorePreviousId()
+				note(r, what, text)
+				if text != "" {
+					remember(r)
+				}
+				if n := mapped(mapped(r.YNode(), "metadata"), "name"); n != nil && n.Kind == yaml.ScalarNode && n.Tag != kyaml.NodeTagNull {
+					*n = yaml.Node{Kind: yaml.ScalarNode, Value: fast(n.Value), Style: n.Style}
+					continue
 				}
 			}
-			if err := p.apply(r, filter(fs)); err != nil {
+			if err := p.apply(r, slow(fs)); err != nil {
 				return err
 			}
 		}
@@ -345,7 +372,7 @@ func (p *pile) hash() error {
 		if err != nil {
 			return p.about(r)(err)
 		}
-		r.StorePreviousId()
+		remember(r)
 		if err := r.SetName(r.GetName() + "-" + h); err != nil {
 			return p.about(r)(err)
 		}
