@@ -181,7 +181,7 @@ func (l *loaded) release(c project.Chart, o Options, values map[string]any) (*re
 	}
 	kube, err := common.ParseKubeVersion(version)
 	if err != nil {
-		return nil, fmt.Errorf("Kubernetes version %q: %w", version, err)
+		return nil, fmt.Errorf("version of Kubernetes %q: %w", version, err)
 	}
 	r.capabilities = common.DefaultCapabilities.Copy()
 	r.capabilities.KubeVersion = *kube

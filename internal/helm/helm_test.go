@@ -217,7 +217,7 @@ func TestHooks(t *testing.T) {
 	if diff := cmp.Diff(want, r.Hooks); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{`templates/a.yaml: ConfigMap odd is left out: Helm knows no hook "pre-lunch"`}, r.Warnings); diff != "" {
+	if diff := cmp.Diff([]string{`templates/a.yaml: ConfigMap odd is left out: to Helm there is no hook "pre-lunch"`}, r.Warnings); diff != "" {
 		t.Error(diff)
 	}
 	for _, c := range []struct {

@@ -278,7 +278,7 @@ func hookOf(annotations map[string]any) (h Hook, ok bool, err error) {
 			event = v1.HookTest.String()
 		}
 		if !slices.Contains(knownEvents, v1.HookEvent(event)) {
-			return Hook{}, true, fmt.Errorf("Helm knows no hook %q", event)
+			return Hook{}, true, fmt.Errorf("to Helm there is no hook %q", event)
 		}
 		h.Events = append(h.Events, event)
 	}
