@@ -34,13 +34,16 @@ type document struct {
 // follows them. Helm prints a line break after each part, which a text at its end may be made of.
 func split(text string) []string {
 	var docs []string
-	text = "\n" + strings.TrimLeftFunc(text, unicode.IsSpace)
-	for more := true; more; {
-		var doc string
-		if doc, text, more = strings.Cut(text, "\n---"); more {
-			text = strings.TrimLeft(text, " \t")
-			doc += "\n"
+	text = strings.TrimLeftFunc(text, unicode.IsSpace)
+	for text != "" {
+		if rest, ok := strings.CutPrefix(text, "---"); ok {
+			text = strings.TrimLeft(rest, " \t")
 		}
+		doc := text
+		if i := strings.Index(text, "\n---"); i >= 0 {
+			doc = text[:i+1]
+		}
+		text = text[len(doc):]
 		if doc = strings.TrimLeftFunc(doc, unicode.IsSpace); doc != "" {
 			docs = append(docs, doc+"\n")
 		}

@@ -111,7 +111,7 @@ func (p *plainParser) mapping(indent, depth int) map[string]any {
 	return m
 }
 
-// ends doubts what is indented between two levels.
+// ends doubts what is indented between two levels, and what goes on in another line.
 func (p *plainParser) ends(indent int) {
 	if p.indent > indent {
 		p.doubt()
@@ -193,7 +193,6 @@ func (p *plainParser) value(s string, indent int) any {
 		v = p.scalar(s)
 	}
 	p.next()
-	p.ends(indent) // it would go on there
 	return v
 }
 
@@ -242,7 +241,6 @@ func (p *plainParser) literal(header string, parent int) string {
 		p.text = rest
 	}
 	p.next()
-	p.ends(parent)
 	switch s := text.String(); {
 	case s == "":
 		p.doubt()

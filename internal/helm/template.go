@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path"
 	"slices"
 	"sort"
@@ -68,7 +69,7 @@ type mark struct {
 // begin gets the templates of a chart ready to run.
 func (e *Engine) begin(ctx context.Context, r *release, c *v2.Chart, shift time.Duration) (*run, error) {
 	files, charts := map[string]*common.File{}, map[string]string{}
-	collect(files, charts, c)
+	list(files, charts, c)
 	names := make([]string, 0, len(files))
 	var key strings.Builder
 	for name := range files {
@@ -98,8 +99,8 @@ func (e *Engine) begin(ctx context.Context, r *release, c *v2.Chart, shift time.
 	return newRun(ctx, e, r, s, shift)
 }
 
-// collect lists the templates of a chart and the charts in it under the names that Helm gives them.
-func collect(files map[string]*common.File, charts map[string]string, c *v2.Chart) {
+// list gives the templates of a chart and the charts in it under the names that Helm gives them.
+func list(files map[string]*common.File, charts map[string]string, c *v2.Chart) {
 	library := strings.EqualFold(c.Metadata.Type, "library")
 	for _, f := range c.Templates {
 		if !library || strings.HasPrefix(path.Base(f.Name), "_") {
@@ -108,7 +109,7 @@ func collect(files map[string]*common.File, charts map[string]string, c *v2.Char
 		}
 	}
 	for _, sub := range c.Dependencies() {
-		collect(files, charts, sub)
+		list(files, charts, sub)
 	}
 }
 
@@ -202,6 +203,7 @@ type run struct {
 	yaml    map[uintptr]asYAML  // what maps were written as, by their address
 	current string              // the template that is being rendered
 	at      object.Origin       // the last mark
+	spare   []*sink
 
 	steps, depth, written int
 }
@@ -268,22 +270,22 @@ func (r *run) execute(scopes map[string]map[string]any) error {
 		scope := scopes[chart]
 		scope["Template"] = common.Values{"Name": name, "BasePath": path.Join(chart, "templates")}
 		r.current, r.depth, r.at = name, 0, object.Origin{File: r.origins[name]}
-		out := sink{run: r}
-		if err := r.root.ExecuteTemplate(&out, name, scope); err != nil {
+		text, err := r.collect(true, func(w io.Writer) error { return r.root.ExecuteTemplate(w, name, scope) })
+		if err != nil {
 			return explain(err, r.origins)
 		}
-		if total += out.Len(); total > r.limits.written/4 {
+		if total += len(text); total > r.limits.written/4 {
 			return &BudgetError{r.at, fmt.Sprintf("the chart renders to more than %d MiB", r.limits.written>>22)}
 		}
-		r.texts[name] = strings.ReplaceAll(out.String(), "<no value>", "")
+		r.texts[name] = text
 	}
 	return nil
 }
 
 // sink is where a template writes to.
 type sink struct {
-	strings.Builder
-	run *run
+	run  *run
+	text []byte
 }
 
 func (s *sink) Write(p []byte) (int, error) {
@@ -293,7 +295,25 @@ func (s *sink) Write(p []byte) (int, error) {
 	if err := s.run.wrote(len(p)); err != nil {
 		return 0, err
 	}
-	return s.Builder.Write(p)
+	s.text = append(s.text, p...)
+	return len(p), nil
+}
+
+// collect gives what a template writes, without what Go's templates say of a missing value where
+// clean is set. The memory for it is used again.
+func (r *run) collect(clean bool, execute func(io.Writer) error) (string, error) {
+	out := &sink{run: r}
+	if n := len(r.spare); n > 0 {
+		out, r.spare = r.spare[n-1], r.spare[:n-1]
+	}
+	out.text = out.text[:0]
+	err := execute(out)
+	text := string(out.text)
+	if clean {
+		text = strings.ReplaceAll(text, "<no value>", "")
+	}
+	r.spare = append(r.spare, out)
+	return text, err
 }
 
 // pass counts a mark.
@@ -341,9 +361,7 @@ func (r *run) alive() error {
 // include renders a template into a string. Go's templates give an error of its own to each.
 func (r *run) include(t *template.Template) func(string, any) (string, error) {
 	return func(name string, data any) (string, error) {
-		out := sink{run: r}
-		err := t.ExecuteTemplate(&out, name, data)
-		return out.String(), err
+		return r.collect(false, func(w io.Writer) error { return t.ExecuteTemplate(w, name, data) })
 	}
 }
 
@@ -360,9 +378,7 @@ func (r *run) tpl(parent *template.Template) func(string, any) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		out := sink{run: r}
-		err = t.Execute(&out, data)
-		return strings.ReplaceAll(out.String(), "<no value>", ""), err
+		return r.collect(true, func(w io.Writer) error { return t.Execute(w, data) })
 	}
 }
 
