@@ -256,9 +256,7 @@ func (d *document) attach(annotations map[string]any) {
 	}
 }
 
-// HookOf says when an object wants to be created, if it says so.
-func HookOf(o object.Object) (Hook, bool, error) { return hookOf(o.Annotations()) }
-
+// hookOf says when an object wants to be created, if it says so.
 func hookOf(annotations map[string]any) (h Hook, ok bool, err error) {
 	say := func(key string) []string {
 		if annotations[key] == nil {

@@ -293,51 +293,19 @@ func (p *plainParser) flow(s string, depth int) (v any, rest string) {
 	if depth > 20 {
 		p.doubt()
 	}
-	closing, list, m := byte(']'), []any{}, map[string]any{}
-	if s[0] == '{' {
-		closing = '}'
-	}
-	for s = strings.TrimLeft(s[1:], " "); ; s = strings.TrimLeft(s[1:], " ") {
-		if s == "" {
-			p.doubt()
+	list, m := []any{}, map[string]any{}
+	isMap, closing := s[0] == '{', byte(s[0]+2) // in ASCII
+	s = strings.TrimLeft(s[1:], " ")
+	for empty := s != "" && s[0] == closing; !empty; s = s[1:] {
+		key, item := "", any(nil)
+		if isMap {
+			key, s = p.flowKey(s)
 		}
-		if s[0] == closing && len(list) == 0 && len(m) == 0 {
-			break
-		}
-		key := ""
-		if closing == '}' {
-			end := strings.IndexAny(s, ":,[]{}'\"#")
-			if end <= 0 || s[end] != ':' || end+1 == len(s) || s[end+1] != ' ' {
-				p.doubt()
-			}
-			if key, _, _ = p.key(s[:end+1]); key == "" {
-				p.doubt()
-			}
-			if s = strings.TrimLeft(s[end+1:], " "); s == "" {
-				p.doubt()
-			}
-		}
-		var item any
-		switch s[0] {
-		case '[', '{':
-			item, s = p.flow(s, depth+1)
-		case '"', '\'':
-			text, rest, ok := p.quoted(s)
-			if !ok {
-				p.doubt()
-			}
-			item, s = text, rest
-		default:
-			end := strings.IndexAny(s, ":,[]{}'\"#")
-			if end <= 0 || s[end] != ',' && s[end] != closing {
-				p.doubt()
-			}
-			item, s = p.scalar(strings.TrimRight(s[:end], " ")), s[end:]
-		}
+		item, s = p.flowItem(strings.TrimLeft(s, " "), closing, depth)
 		if _, twice := m[key]; twice {
 			p.doubt()
 		}
-		if closing == '}' {
+		if isMap {
 			m[key] = item
 		} else {
 			list = append(list, item)
@@ -349,10 +317,44 @@ func (p *plainParser) flow(s string, depth int) (v any, rest string) {
 			break
 		}
 	}
-	if closing == '}' {
+	if isMap {
 		return m, s[1:]
 	}
 	return list, s[1:]
+}
+
+func (p *plainParser) flowKey(s string) (key, rest string) {
+	s = strings.TrimLeft(s, " ")
+	end := strings.IndexAny(s, ":,[]{}'\"#")
+	if end <= 0 || s[end] != ':' || end+1 == len(s) || s[end+1] != ' ' {
+		p.doubt()
+	}
+	key, _, ok := p.key(s[:end+1])
+	if !ok {
+		p.doubt()
+	}
+	return key, s[end+1:]
+}
+
+func (p *plainParser) flowItem(s string, closing byte, depth int) (item any, rest string) {
+	if s == "" {
+		p.doubt()
+	}
+	switch s[0] {
+	case '[', '{':
+		return p.flow(s, depth+1)
+	case '"', '\'':
+		text, rest, ok := p.quoted(s)
+		if !ok {
+			p.doubt()
+		}
+		return text, rest
+	}
+	end := strings.IndexAny(s, ":,[]{}'\"#")
+	if end <= 0 || s[end] != ',' && s[end] != closing {
+		p.doubt()
+	}
+	return p.scalar(strings.TrimRight(s[:end], " ")), s[end:]
 }
 
 // scalar gives a plain scalar its type.
