@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"slices"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
 	"slipway/internal/object"
 )
 
@@ -30,4 +33,30 @@ func (c *Cluster) Capabilities(ctx context.Context) (version string, apis []stri
 	}
 	slices.Sort(apis)
 	return info.GitVersion, slices.Compact(apis), nil
+}
+
+// Lookup reads an object, or where name is empty a list of them, as templates of charts ask for it.
+// What is not there is an empty map.
+func (c *Cluster) Lookup(ctx context.Context, apiVersion, kind, namespace, name string) (map[string]any, error) {
+	gv, err := schema.ParseGroupVersion(apiVersion)
+	if err != nil {
+		return nil, err
+	}
+	ref := object.Ref{Group: gv.Group, Kind: kind, Namespace: namespace, Name: name}
+	if name != "" {
+		o, there, err := c.get(ctx, ref, gv.Version)
+		if err != nil || !there {
+			return map[string]any{}, c.explain(ctx, "look up", ref, err)
+		}
+		return o.Body, nil
+	}
+	at, err := c.endpoint(ref, gv.Version)
+	if err != nil {
+		return nil, err
+	}
+	list, err := at.List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, c.explain(ctx, "list", ref, err)
+	}
+	return list.UnstructuredContent(), nil
 }

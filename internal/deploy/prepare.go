@@ -109,7 +109,13 @@ func (t Target) render(ctx context.Context, env project.Environment) (object.Set
 	if err := t.capabilities(ctx, &env); err != nil {
 		return object.Set{}, err
 	}
-	result, err := render.Render(ctx, t.Source.Project, env, t.Render)
+	options := t.Render
+	if t.Cluster != nil {
+		options.Lookup = func(apiVersion, kind, namespace, name string) (map[string]any, error) {
+			return t.Cluster.Lookup(ctx, apiVersion, kind, namespace, name)
+		}
+	}
+	result, err := render.Render(ctx, t.Source.Project, env, options)
 	if err != nil {
 		return object.Set{}, err
 	}

@@ -252,3 +252,12 @@ func (r *reader) exists(n *yaml.Node, what, p string, folder bool) error {
 	}
 	return nil
 }
+
+func (r *reader) truth(into *bool, what string) func(*yaml.Node) error {
+	return func(n *yaml.Node) error {
+		if n.ShortTag() != "!!bool" {
+			return r.fail(n, "%s must be true or false", what)
+		}
+		return n.Decode(into)
+	}
+}

@@ -68,6 +68,8 @@ type Chart struct {
 	// in this order, whatever order they were written in.
 	Values                                       []string
 	SetJSON, Set, SetString, SetFile, SetLiteral []string
+	// Lookup lets the chart's templates look at what is in the cluster.
+	Lookup bool
 	// NoHooks leaves the chart's hooks out.
 	NoHooks bool
 	// Patches is a folder whose kustomization is applied to what the chart renders; it does not

@@ -158,12 +158,8 @@ func (r *reader) chart(env *Environment, n *yaml.Node) error {
 		"setJSON":    r.texts(&c.SetJSON, "setJSON", "assignment", nil),
 		"setFile":    r.texts(&c.SetFile, "setFile", "assignment", assignment),
 		"setLiteral": r.texts(&c.SetLiteral, "setLiteral", "assignment", assignment),
-		"noHooks": func(n *yaml.Node) error {
-			if n.ShortTag() != "!!bool" {
-				return r.fail(n, "noHooks must be true or false")
-			}
-			return n.Decode(&c.NoHooks)
-		},
+		"lookup":     r.truth(&c.Lookup, "lookup"),
+		"noHooks":    r.truth(&c.NoHooks, "noHooks"),
 		"patches": func(n *yaml.Node) error {
 			if err := r.within(&c.Patches, "patches", true)(n); err != nil || r.kustomized(c.Patches) {
 				return err

@@ -42,8 +42,8 @@ type Options struct {
 	// Command, KubeContext and Env decide which of Skaffold's profiles fire by themselves.
 	Command, KubeContext string
 	Env                  func(string) (string, bool)
-	// Lookup answers a template's lookup; nil: nothing is ever found.
-	Lookup func(apiVersion, kind, namespace, name string) (map[string]any, error)
+	// Lookup answers lookup in templates of charts that ask for it; nil: nothing is ever found.
+	Lookup helm.Lookup
 }
 
 // Renderer renders environments of one project. What they share is read and parsed once. It may be

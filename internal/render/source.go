@@ -76,9 +76,15 @@ func (s *source) chart(c project.Chart, inline map[string]any) error {
 	if ns == "" {
 		ns = s.env.Namespace
 	}
+	var lookup helm.Lookup
+	if c.Lookup {
+		if lookup = s.options.Lookup; lookup == nil {
+			s.warn("chart %s: no cluster is asked here, so lookup finds nothing", c.Path)
+		}
+	}
 	out, err := s.helm.Render(s.view, c, helm.Options{
 		Namespace: ns, KubeVersion: s.env.KubeVersion, APIVersions: s.env.APIVersions,
-		IncludeCRDs: true, SkipTests: true, NoHooks: c.NoHooks, Inline: inline, Lookup: s.options.Lookup,
+		IncludeCRDs: true, SkipTests: true, NoHooks: c.NoHooks, Inline: inline, Lookup: lookup,
 	})
 	if err != nil {
 		return err
