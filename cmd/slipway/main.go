@@ -8,6 +8,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -19,9 +21,11 @@ import (
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
-// hush keeps libraries from printing: Kustomize writes its deprecations to os.Stderr by itself, and we
-// say the same with file and line.
+// hush keeps libraries from printing: what Kustomize and Helm would say by themselves, we say with file
+// and line.
 func hush() {
+	log.SetOutput(io.Discard)
+	slog.SetDefault(slog.New(slog.DiscardHandler))
 	if null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0); err == nil {
 		os.Stderr = null
 	}

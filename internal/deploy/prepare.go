@@ -111,6 +111,7 @@ func (t Target) render(ctx context.Context, env project.Environment) (object.Set
 	}
 	options := t.Render
 	if t.Cluster != nil {
+		env.Namespace = t.Cluster.Namespace()
 		options.Lookup = func(apiVersion, kind, namespace, name string) (map[string]any, error) {
 			return t.Cluster.Lookup(ctx, apiVersion, kind, namespace, name)
 		}

@@ -98,8 +98,18 @@ func (r *release) plain(v any, recent bool) any {
 		if recent {
 			newer(v)
 		}
+		for _, key := range unknown {
+			if _, ok := v[key]; ok {
+				r.warnings = append(r.warnings, fmt.Sprintf("%s: the schema of its values says %s, which is not checked", r.origin, key))
+			}
+		}
 	}
 	return v
+}
+
+// unknown are the keywords of later drafts that the library passes over.
+var unknown = []string{
+	"unevaluatedProperties", "unevaluatedItems", "minContains", "maxContains", "$dynamicRef", "$recursiveRef",
 }
 
 // newer renames the keywords that came after draft 7.

@@ -119,7 +119,7 @@ func (r *Renderer) Kustomize(ctx context.Context, folder string, o kustomize.Opt
 	return bounded(ctx, func(ctx context.Context) (Output, error) {
 		v := r.tree.View(ctx)
 		var warnings []string
-		o.Inflate = r.inflate(func(format string, args ...any) {
+		o.Inflate = r.inflate("", func(format string, args ...any) {
 			warnings = append(warnings, fmt.Sprintf(format, args...))
 		})
 		b, err := r.kustomize.Build(v, folder, o)

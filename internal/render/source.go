@@ -76,6 +76,9 @@ func (s *source) chart(c project.Chart, inline map[string]any) error {
 	if ns == "" {
 		ns = s.env.Namespace
 	}
+	if ns == "" {
+		s.warn("%s names no namespace: charts see \"default\" here, and what the kubeconfig context says when it is planned or deployed", s.env.Name)
+	}
 	var lookup helm.Lookup
 	if c.Lookup {
 		if lookup = s.options.Lookup; lookup == nil {
@@ -145,8 +148,11 @@ func (s *source) path(p string) error {
 }
 
 // inflate is how kustomizations get at charts.
-func (r *Renderer) inflate(warn func(format string, args ...any)) func(*tree.View, kustomize.Chart) ([]object.Object, error) {
+func (r *Renderer) inflate(kubeVersion string, warn func(format string, args ...any)) func(*tree.View, kustomize.Chart) ([]object.Object, error) {
 	return func(v *tree.View, c kustomize.Chart) ([]object.Object, error) {
+		if c.KubeVersion == "" {
+			c.KubeVersion = kubeVersion
+		}
 		out, err := r.helm.Inflate(v, c.HelmChart, c.Dir, c.Values)
 		for _, w := range out.Warnings {
 			warn("%s: %s", c.Origin, w)
@@ -159,7 +165,7 @@ func (r *Renderer) inflate(warn func(format string, args ...any)) func(*tree.Vie
 }
 
 func (s *source) overlay(folder string, o kustomize.Options) error {
-	o.Inflate = s.inflate(s.warn)
+	o.Inflate = s.inflate(s.env.KubeVersion, s.warn)
 	b, err := s.kustomize.Build(s.view, folder, o)
 	if err != nil {
 		return err
