@@ -31,6 +31,9 @@ func plainYAML(text string) (body map[string]any, ok bool) {
 	return body, ok && p.done
 }
 
+// The longest key with its colon: somewhat more is none in YAML.
+const maxKey = 1000
+
 type doubt struct{}
 
 var errDoubt = doubt{}
@@ -158,7 +161,7 @@ func (p *plainParser) key(line string) (key, rest string, ok bool) {
 			p.doubt()
 		}
 	}
-	if rest != "" && rest[0] != ' ' {
+	if rest != "" && rest[0] != ' ' || len(line)-len(rest) > maxKey {
 		p.doubt()
 	}
 	return key, strings.TrimLeft(rest, " "), true
@@ -325,7 +328,7 @@ func (p *plainParser) flow(s string, depth int) (v any, rest string) {
 
 func (p *plainParser) flowKey(s string) (key, rest string) {
 	s = strings.TrimLeft(s, " ")
-	end := strings.IndexAny(s, ":,[]{}'\"#")
+	end := strings.IndexAny(s, ":,[]{}'\"#?")
 	if end <= 0 || s[end] != ':' || end+1 == len(s) || s[end+1] != ' ' {
 		p.doubt()
 	}
@@ -350,7 +353,7 @@ func (p *plainParser) flowItem(s string, closing byte, depth int) (item any, res
 		}
 		return text, rest
 	}
-	end := strings.IndexAny(s, ":,[]{}'\"#")
+	end := strings.IndexAny(s, ":,[]{}'\"#?")
 	if end <= 0 || s[end] != ',' && s[end] != closing {
 		p.doubt()
 	}
