@@ -50,7 +50,7 @@ peers:
 	@cd bench && go build -ldflags "-s -w -X helm.sh/helm/v4/internal/version.version=$$(go list -m -f '{{.Version}}' helm.sh/helm/v4)" -o ../bin/peers/helm helm.sh/helm/v4/cmd/helm
 
 bench: slipway peers ## slipway's CPU time and memory against the peers'; BENCH=small leaves out the long part
-	@cd bench && go test ./... && go run . $(if $(filter small,$(BENCH)),-small) $(BENCHFLAGS)
+	@cd bench && go test ./work && go run . $(if $(filter small,$(BENCH)),-small) $(BENCHFLAGS)
 
 golden: peers ## what the peers print for each case of internal/render/testdata/golden, kept beside it
 	@cd bench && go run ./golden
