@@ -38,6 +38,7 @@ var allowed = map[string]string{
 	"internal/web":         "plan release deploy",
 	"cmd/slipway":          "*",
 	"internal/sandboxtest": "",
+	"internal/foldertest":  "",
 }
 
 // reserved lists what only some packages may import.

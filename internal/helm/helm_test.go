@@ -353,3 +353,17 @@ func TestTogether(t *testing.T) {
 		}
 	}
 }
+
+// render renders a chart of a folder.
+func render(t testing.TB, dir string, c project.Chart, o helm.Options) (helm.Result, error) {
+	t.Helper()
+	if c.Release == "" {
+		c.Release = "rel"
+	}
+	root, err := tree.Open(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	return helm.New(helm.Config{}).Render(root.View(t.Context()), c, o)
+}

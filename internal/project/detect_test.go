@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"slipway/internal/foldertest"
 )
 
 const manifest = "apiVersion: v1\nkind: ConfigMap\n"
@@ -57,7 +59,7 @@ func TestDetect(t *testing.T) {
 					files[f] = text
 				}
 			}
-			p, err := Open(tree(t, files))
+			p, err := Open(foldertest.Of(t, files))
 			if c.want == nil {
 				if !errors.Is(err, ErrNone) || !strings.Contains(err.Error(), "looked for slipway.yaml, k8s/overlays/*") {
 					t.Errorf("%+v %v", p, err)
@@ -89,7 +91,7 @@ func TestDetect(t *testing.T) {
 }
 
 func TestDetectImage(t *testing.T) {
-	dir := tree(t, map[string]string{"My App/Dockerfile": "", "My App/k8s/a.yaml": manifest})
+	dir := foldertest.Of(t, map[string]string{"My App/Dockerfile": "", "My App/k8s/a.yaml": manifest})
 	p, err := Open(filepath.Join(dir, "My App"))
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +108,7 @@ func TestDetectImage(t *testing.T) {
 
 func TestOpenLooksUpToTheGitRoot(t *testing.T) {
 	const file = "project: a\nenvironments: {dev: {path: k8s}}\n"
-	dir := tree(t, map[string]string{
+	dir := foldertest.Of(t, map[string]string{
 		"repo/.git/": "", "repo/slipway.yaml": file, "repo/k8s/a.yaml": manifest, "repo/src/deep/": "",
 		"plain/slipway.yaml": file, "plain/k8s/a.yaml": manifest, "plain/src/": "",
 		"found/.git/": "", "found/k8s/overlays/dev/kustomization.yaml": "",
@@ -144,7 +146,7 @@ func TestClassOf(t *testing.T) {
 }
 
 func TestNotesSayWhatIsNotTaken(t *testing.T) {
-	dir := tree(t, map[string]string{
+	dir := foldertest.Of(t, map[string]string{
 		"app/k8s/overlays/dev/kustomization.yaml": "", "app/k8s/base.yaml": manifest, "app/chart/Chart.yaml": "", "app/chart/values-dev.yaml": "",
 		"app/skaffold.yaml": "", "app/Tiltfile": "", "app/deploy/a.yaml": manifest,
 	})

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"slipway/internal/foldertest"
 )
 
 // docs/slipway.yaml.md lists every key that the parser knows, and no other; its example is read.
@@ -19,7 +21,7 @@ func TestDocumentation(t *testing.T) {
 	text := string(b)
 	_, rest, _ := strings.Cut(text, "```yaml\n")
 	example, _, _ := strings.Cut(rest, "```")
-	dir := tree(t, map[string]string{
+	dir := foldertest.Of(t, map[string]string{
 		"Dockerfile": "", "worker/Dockerfile.release": "",
 		"k8s/redis.yaml": "", "k8s/overlays/dev/": "", "k8s/overlays/staging/": "", "k8s/overlays/prod/": "",
 	})

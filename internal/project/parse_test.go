@@ -2,40 +2,13 @@ package project
 
 import (
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-)
 
-// tree writes files into a new folder; a name that ends in / is a folder, "-> x" makes a link.
-func tree(t testing.TB, files map[string]string) string {
-	t.Helper()
-	dir, err := filepath.EvalSymlinks(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, text := range files {
-		p := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		var err error
-		if target, ok := strings.CutPrefix(text, "-> "); ok {
-			err = os.Symlink(target, p)
-		} else if strings.HasSuffix(name, "/") {
-			err = os.MkdirAll(p, 0o755)
-		} else {
-			err = os.WriteFile(p, []byte(text), 0o644)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
+	"slipway/internal/foldertest"
+)
 
 const whole = `project: myapp
 images:
@@ -88,7 +61,7 @@ remotes: [oci://ghcr.io/acme]
 `
 
 func whereWhole(t testing.TB) string {
-	return tree(t, map[string]string{"Dockerfile": "", "k8s/dev/": "", "k8s/prod/": "", "k8s/file": "", "out": "-> /etc",
+	return foldertest.Of(t, map[string]string{"Dockerfile": "", "k8s/dev/": "", "k8s/prod/": "", "k8s/file": "", "out": "-> /etc",
 		"chart/Chart.yaml": "", "chart/values-prod.yaml": "", "more.yaml": "", "packed.tgz": "", "k8s/patches/kustomization.yaml": "",
 		"skaffold.yaml": "", "k8s/skaffold.yaml": ""})
 }

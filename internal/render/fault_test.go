@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"slipway/internal/foldertest"
 	"slipway/internal/project"
 )
 
@@ -32,7 +33,7 @@ func TestRenderErrors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			begun := time.Now()
-			r, err := render(t, treeOf(t, c.files), "k")
+			r, err := render(t, foldertest.Of(t, c.files), "k")
 			var re *Error
 			if !errors.As(err, &re) {
 				t.Fatalf("no error: %v", origins(r))
@@ -50,7 +51,7 @@ func TestRenderErrors(t *testing.T) {
 
 // A panic in the middle of a library's work is an error of that environment alone.
 func TestFault16PanicOfALibrary(t *testing.T) {
-	dir := treeOf(t, map[string]string{
+	dir := foldertest.Of(t, map[string]string{
 		"skaffold.yaml": "apiVersion: skaffold/v4beta11\nkind: Config\nmanifests: {rawYaml: [a.yaml]}\nprofiles:\n- name: p\n  activation: [{env: A=b}]\n",
 		"a.yaml":        configMap("a"), "k/a.yaml": configMap("a"),
 	})

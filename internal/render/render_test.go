@@ -4,39 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"slipway/internal/foldertest"
 	"slipway/internal/object"
 	"slipway/internal/project"
 )
-
-// tree writes files into a new folder; "-> x" makes a link.
-func treeOf(t testing.TB, files map[string]string) string {
-	t.Helper()
-	dir := t.TempDir()
-	for name, text := range files {
-		p := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		var err error
-		if target, ok := strings.CutPrefix(text, "-> "); ok {
-			err = os.Symlink(target, p)
-		} else {
-			err = os.WriteFile(p, []byte(text), 0o644)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
 
 func render(t *testing.T, dir, path string) (Result, error) {
 	t.Helper()
@@ -57,7 +34,7 @@ func origins(r Result) []string {
 }
 
 func TestPlainFolder(t *testing.T) {
-	dir := treeOf(t, map[string]string{
+	dir := foldertest.Of(t, map[string]string{
 		"k8s/b.yaml": configMap("b1") + "---\n" + configMap("b2"), "k8s/a.yml": configMap("a"),
 		"k8s/c.json":     `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c"}}`,
 		"k8s/sub/d.yaml": configMap("d"), "k8s/.hidden/e.yaml": configMap("e"), "k8s/README.md": "#", "k8s/.f.yaml": configMap("f"),
@@ -84,7 +61,7 @@ func TestPlainFolder(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
-	dir := treeOf(t, map[string]string{
+	dir := foldertest.Of(t, map[string]string{
 		"base/kustomization.yaml":         "resources: [a.yaml]\n",
 		"base/a.yaml":                     configMap("a"),
 		"overlays/prod/kustomization.yml": "bases:\n- ../../base\ncommonLabels:\n  env: prod\n",
@@ -122,7 +99,7 @@ func TestRenderTwiceIsEqual(t *testing.T) {
 }
 
 func TestRenderSideBySide(t *testing.T) {
-	custom := treeOf(t, map[string]string{
+	custom := foldertest.Of(t, map[string]string{
 		"k/kustomization.yaml": "resources: [a.yaml]\nopenapi: {path: schema.json}\n",
 		"k/a.yaml":             configMap("a"), "k/schema.json": `{"definitions": {}}`,
 	})

@@ -9,29 +9,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-)
 
-// folder writes files into a new folder; "-> x" makes a link.
-func folder(t *testing.T, files map[string]string) string {
-	t.Helper()
-	dir := t.TempDir()
-	for name, text := range files {
-		p := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		var err error
-		if target, ok := strings.CutPrefix(text, "-> "); ok {
-			err = os.Symlink(target, p)
-		} else {
-			err = os.WriteFile(p, []byte(text), 0o644)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
+	"slipway/internal/foldertest"
+)
 
 func open(t *testing.T, dir string) *Tree {
 	t.Helper()
@@ -63,7 +43,7 @@ func TestReads(t *testing.T) {
 		"listed file text": {func(dir string) error { return os.WriteFile(dir+"/list/z", []byte("2"), 0o644) }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := folder(t, map[string]string{"a/x.yaml": "1", "other/y.yaml": "1", "list/z": "1", "link": "-> a"})
+			dir := foldertest.Of(t, map[string]string{"a/x.yaml": "1", "other/y.yaml": "1", "list/z": "1", "link": "-> a"})
 			v := open(t, dir).View(t.Context())
 			reads, err := v.Apart(func(part *View) error {
 				if _, err := part.File("a/x.yaml"); err != nil {
@@ -97,7 +77,7 @@ func TestReads(t *testing.T) {
 }
 
 func TestOutside(t *testing.T) {
-	dir := folder(t, map[string]string{"in/a": "1", "link": "-> /etc", "up": "-> ../..", "file": "-> /etc/passwd", "round": "-> round"})
+	dir := foldertest.Of(t, map[string]string{"in/a": "1", "link": "-> /etc", "up": "-> ../..", "file": "-> /etc/passwd", "round": "-> round"})
 	v := open(t, dir).View(t.Context())
 	for _, name := range []string{"../x", "/etc/passwd", "link/passwd", "file", "in/../../x"} {
 		if text, err := v.File(name); !errors.As(err, new(*RefusedError)) {
@@ -122,7 +102,7 @@ func TestOutside(t *testing.T) {
 
 // What is decrypted is remembered for everybody who reads the file, and only for them.
 func TestSecrets(t *testing.T) {
-	dir := folder(t, map[string]string{"s": "x", "plain": "y"})
+	dir := foldertest.Of(t, map[string]string{"s": "x", "plain": "y"})
 	tr, err := Open(dir, func(name string, text []byte) (Text, error) {
 		if name == "s" {
 			return Text{Bytes: []byte("open " + string(text)), Secrets: []string{"open x"}}, nil

@@ -1,0 +1,38 @@
+// Package foldertest writes the folders that tests read.
+package foldertest
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Of writes files into a new folder and gives its path, without links. A name that ends with a slash
+// makes a folder, a text "-> x" a link to x.
+func Of(t testing.TB, files map[string]string) string {
+	t.Helper()
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range files {
+		if err := write(filepath.Join(dir, name), text, strings.HasSuffix(name, "/")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func write(path, text string, folder bool) error {
+	if folder {
+		return os.MkdirAll(path, 0o755)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	if target, ok := strings.CutPrefix(text, "-> "); ok {
+		return os.Symlink(target, path)
+	}
+	return os.WriteFile(path, []byte(text), 0o644)
+}
