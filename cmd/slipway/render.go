@@ -8,11 +8,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
 	"slipway/internal/object"
 	"slipway/internal/project"
@@ -89,6 +88,7 @@ type rendered struct {
 	env project.Environment
 	render.Text
 	objects []object.Object
+	digest  string // where it was asked for
 	err     error
 }
 
@@ -114,16 +114,11 @@ func runRender(ctx context.Context, a *app, names []string, o renderFlags) error
 	if o.skaffold.explain {
 		return o.skaffold.run(ctx, a, r, envs, o.out)
 	}
-	results := make([]rendered, len(envs))
-	var g errgroup.Group
-	g.SetLimit(runtime.NumCPU())
-	for i, env := range envs {
-		g.Go(func() error {
-			results[i] = o.render(ctx, r, env)
-			return nil
-		})
+	debug.SetGCPercent(400) // short work: memory is cheaper than collecting it
+	var results []rendered  // one that fails does not stop the others
+	for _, env := range envs {
+		results = append(results, o.render(ctx, r, env))
 	}
-	_ = g.Wait() // errors are the environments' own: one that fails does not stop the others
 	return o.print(a, results)
 }
 
@@ -145,17 +140,21 @@ func (o renderFlags) environments(p project.Project, names []string) ([]project.
 	return envs, nil
 }
 
-func (o renderFlags) render(ctx context.Context, r *render.Renderer, env project.Environment) rendered {
-	if o.out.kind == asYAML {
-		t, err := r.Text(ctx, env, o.show)
+func (o renderFlags) render(ctx context.Context, renderer *render.Renderer, env project.Environment) rendered {
+	if o.out.kind == asYAML && !o.digest {
+		t, err := renderer.Text(ctx, env, o.show)
 		return rendered{env: env, Text: t, err: err}
 	}
-	result, err := r.Render(ctx, env)
+	result, err := renderer.Render(ctx, env)
 	objects := result.Set.Objects()
 	if err == nil && !o.show {
 		objects = hidden(objects, result.Set.Concealed())
 	}
-	return rendered{env: env, objects: objects, err: err, Text: render.Text{Digest: result.Set.Digest(), Warnings: result.Warnings}}
+	r := rendered{env: env, objects: objects, err: err, Text: render.Text{Warnings: result.Warnings}}
+	if o.digest && err == nil {
+		r.digest = result.Set.Digest()
+	}
+	return r
 }
 
 // print prints what rendered, and gives the errors of what did not.
@@ -179,7 +178,7 @@ func (o renderFlags) print(a *app, results []rendered) error {
 func (o renderFlags) printOne(a *app, r rendered, several, later bool) error {
 	switch {
 	case o.digest:
-		_, err := fmt.Fprintf(a.stdout, "%s  %s\n", r.Digest, r.env.Name)
+		_, err := fmt.Fprintf(a.stdout, "%s  %s\n", r.digest, r.env.Name)
 		return err
 	case o.out.kind == asJSON:
 		return a.jsonLines(r.objects)
@@ -195,7 +194,7 @@ func (o renderFlags) printOne(a *app, r rendered, several, later bool) error {
 		head = "---\n"
 	}
 	if several {
-		head += fmt.Sprintf("# environment %s, %d objects, %s\n", r.env.Name, r.Text.Objects, r.Digest)
+		head += fmt.Sprintf("# environment %s, %d objects\n", r.env.Name, r.Text.Objects)
 	}
 	_, err := fmt.Fprintf(a.stdout, "%s%s", head, r.YAML)
 	return err

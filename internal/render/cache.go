@@ -17,7 +17,6 @@ import (
 // Text is an environment's set as YAML.
 type Text struct {
 	YAML     []byte
-	Digest   string // of the set
 	Objects  int
 	Warnings []string
 }
@@ -25,7 +24,6 @@ type Text struct {
 // entry is a Text as it is kept, before the YAML, on a line of its own.
 type entry struct {
 	Reads    []tree.Seen `json:"reads"`
-	Digest   string      `json:"digest"`
 	Objects  int         `json:"objects"`
 	Warnings []string    `json:"warnings,omitempty"`
 }
@@ -53,7 +51,7 @@ func (r *Renderer) Text(ctx context.Context, env project.Environment, show bool)
 	if err := object.WriteYAML(&yaml, objects); err != nil {
 		return Text{}, &Error{Environment: env.Name, Err: err}
 	}
-	t := Text{YAML: yaml.Bytes(), Digest: result.Set.Digest(), Objects: len(objects), Warnings: result.Warnings}
+	t := Text{YAML: yaml.Bytes(), Objects: len(objects), Warnings: result.Warnings}
 	if len(concealed) == 0 { // what had to be decrypted is never written
 		r.keep(file, t, result.Reads)
 	}
@@ -89,7 +87,7 @@ func (r *Renderer) kept(file string) (Text, bool) {
 	if !found || json.Unmarshal(head, &e) != nil || !r.tree.Same(e.Reads) {
 		return Text{}, false
 	}
-	return Text{YAML: yaml, Digest: e.Digest, Objects: e.Objects, Warnings: e.Warnings}, true
+	return Text{YAML: yaml, Objects: e.Objects, Warnings: e.Warnings}, true
 }
 
 // keep stores a result. One that cannot be stored is rendered again, which costs time alone.
@@ -97,7 +95,7 @@ func (r *Renderer) keep(file string, t Text, reads tree.Reads) {
 	if file == "" {
 		return
 	}
-	head, err := json.Marshal(entry{Reads: reads.List(), Digest: t.Digest, Objects: t.Objects, Warnings: t.Warnings})
+	head, err := json.Marshal(entry{Reads: reads.List(), Objects: t.Objects, Warnings: t.Warnings})
 	if err != nil || os.MkdirAll(filepath.Dir(file), 0o700) != nil {
 		return
 	}
