@@ -42,7 +42,6 @@ func TestFaults(t *testing.T) {
 		"wrong in a value":        {bad("c: {{ tpl \"{{ .Values.a.b }}\" . }}\n"), "templates/a.yaml:1: .Values.a.b: nil pointer evaluating interface {}.b"},
 		"no YAML":                 {bad("apiVersion: v1\nkind: A\nmetadata: {name: a}\n---\nkind: B\n foo: : bar\n"), "templates/a.yaml: document 2 of what it renders to, line 2: mapping values are not allowed in this context\n  2 |  foo: : bar"},
 		"no object":               {bad("just a text\n"), "templates/a.yaml: what it renders to: this is no object"},
-		"object without name":     {bad("apiVersion: v1\nkind: ConfigMap\n"), "templates/a.yaml: what it renders to: ConfigMap without metadata.name"},
 		"schema":                  {meta + "-- values.yaml --\nnum: text\n-- values.schema.json --\n{\"properties\": {\"num\": {\"type\": \"integer\"}}, \"required\": [\"m\"]}\n", "values.schema.json: the values do not meet the chart's schema:\n- (root): m is required\n- num: Invalid type. Expected: integer, given: string"},
 		"schema without end":      {meta + "-- values.schema.json --\n{\"allOf\": [{\"$ref\": \"#/$defs/a\"}], \"$defs\": {\"a\": {\"anyOf\": [{\"$ref\": \"#\"}]}}}\n", "values.schema.json: the schema refers to itself without end"},
 		"schema is none":          {meta + "-- values.schema.json --\n{\"type\": 1}\n", "values.schema.json: "},

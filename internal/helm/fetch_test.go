@@ -118,11 +118,12 @@ func TestRepository(t *testing.T) {
 	if err := os.Remove(packed[0]); err != nil {
 		t.Fatal(err)
 	}
-	files["/stable/files/db-1.2.3.tgz"] = string(packedDB(t, "two"))
+	two := packedDB(t, "two")
+	files["/stable/files/db-1.2.3.tgz"] = string(two)
 	if _, err := from(stable, "1.2.3", address); err == nil || !strings.Contains(err.Error(), "and the repository says") {
 		t.Errorf("another content under the same digest: %v", err)
 	}
-	files["/stable/index.yaml"] = index("files/db-1.2.3.tgz", packedDB(t, "two"))
+	files["/stable/index.yaml"] = index("files/db-1.2.3.tgz", two)
 	if _, err := from(stable, "1.2.3", address); err == nil || !strings.Contains(err.Error(), "a version does not change") {
 		t.Errorf("another content: %v", err)
 	}

@@ -16,6 +16,7 @@ import (
 	v2 "helm.sh/helm/v4/pkg/chart/v2"
 	v1 "helm.sh/helm/v4/pkg/release/v1"
 	"helm.sh/helm/v4/pkg/release/v1/util"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"sigs.k8s.io/yaml"
 
 	"slipway/internal/object"
@@ -233,10 +234,9 @@ func (d *document) decode(text []byte, origin object.Origin) error {
 		texts = head.Items
 	}
 	for _, text := range texts {
-		o, err := object.FromJSON(text, origin)
-		var own *object.ReadError
-		if errors.As(err, &own) {
-			return own.Err
+		o := object.Object{Origin: origin}
+		if err := utiljson.Unmarshal(text, &o.Body); err != nil {
+			return err
 		}
 		d.objects = append(d.objects, o)
 	}

@@ -15,7 +15,6 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/runtime"
-	utiljson "k8s.io/apimachinery/pkg/util/json"
 )
 
 // What one file may hold. Real bundles of definitions reach 5 MiB; everything above these figures
@@ -73,15 +72,6 @@ func New(body map[string]any, origin Origin) (Object, error) {
 		return Object{}, &ReadError{File: origin.File, Line: origin.Line, Err: err}
 	}
 	return o, nil
-}
-
-// FromJSON makes an object of its JSON.
-func FromJSON(text []byte, origin Origin) (Object, error) {
-	var body map[string]any
-	if err := utiljson.Unmarshal(text, &body); err != nil {
-		return Object{}, &ReadError{File: origin.File, Line: origin.Line, Err: err}
-	}
-	return New(body, origin)
 }
 
 func eachDocument(r io.Reader, file string, visit func(*decoder, *yaml.Node) error) error {

@@ -127,3 +127,20 @@ func TestRenderStopsWithItsContext(t *testing.T) {
 		}
 	}
 }
+
+// What a chart may print, an environment need not take: each of its objects can be found again.
+func TestIncompleteObjects(t *testing.T) {
+	for text, want := range map[string]string{
+		"kind: ConfigMap\napiVersion: v1\n":                                            "ConfigMap without metadata.name",
+		"kind: Job\napiVersion: batch/v1\nmetadata: {generateName: again-}\n":          "Job has generateName, which cannot be deployed again: give it a metadata.name",
+		"kind: Secret\napiVersion: v1\nmetadata: {name: a}\nstringData: {number: 1}\n": "Secret a: stringData.number must be a string: write it in quotes",
+		configMap("a") + "---\n" + configMap("a"):                                      "ConfigMap a is defined twice: chart/templates/a.yaml and chart/templates/a.yaml",
+	} {
+		dir := foldertest.Of(t, map[string]string{"chart/Chart.yaml": "{apiVersion: v2, name: chart, version: 1.0.0}", "chart/templates/a.yaml": text})
+		env := project.Environment{Name: "dev", Namespace: "dev", Charts: []project.Chart{{Path: "chart", Release: "a"}}}
+		_, err := Render(t.Context(), project.Project{Dir: dir}, env, Options{})
+		if err == nil || !strings.HasSuffix(err.Error(), want) || !strings.Contains(err.Error(), "chart/templates/a.yaml") {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
