@@ -222,11 +222,15 @@ func (l *layer) base(name, dir string) (*pile, error) {
 		return l.fresh(name, dir)
 	}
 	if !l.filling {
-		l.Builder.filling.Lock()
+		select {
+		case l.Builder.filling <- struct{}{}:
+		case <-l.view.Context().Done():
+			return nil, l.view.Context().Err()
+		}
 		l.filling = true
 		defer func() {
 			l.filling = false
-			l.Builder.filling.Unlock()
+			<-l.Builder.filling
 		}()
 	}
 	if b := l.cached(key); b != nil {

@@ -145,8 +145,11 @@ func (l *layer) plugin(config *resource.Resource) (resmap.Configurable, error) {
 	if err != nil {
 		return nil, err
 	}
-	helpers := resmap.NewPluginHelpers(l, l.parts.GetFieldValidator(), resmap.NewFactory(l.parts.GetResourceFactory()), types.DisabledPluginConfig())
-	return made, made.Config(helpers, text)
+	return made, made.Config(l.helpers(), text)
+}
+
+func (l *layer) helpers() *resmap.PluginHelpers {
+	return resmap.NewPluginHelpers(l, l.parts.GetFieldValidator(), resmap.NewFactory(l.parts.GetResourceFactory()), types.DisabledPluginConfig())
 }
 
 // validate runs the validators, which may change nothing but a label that says so.

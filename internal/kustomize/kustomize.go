@@ -6,6 +6,7 @@ package kustomize
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -43,7 +44,7 @@ type Builder struct {
 	tree    *tree.Tree
 	specs   *specs
 	parts   *provider.DepProvider
-	filling sync.Mutex // held while a base is made, so that nobody makes it at the same time
+	filling chan struct{} // holds one while a base is made, so that nobody makes it at the same time
 
 	mu    sync.Mutex
 	bases map[baseKey]*base
@@ -51,7 +52,10 @@ type Builder struct {
 
 // New makes a Builder for a tree.
 func New(t *tree.Tree) *Builder {
-	return &Builder{tree: t, specs: defaultSpecs(), parts: provider.NewDepProvider(), bases: map[baseKey]*base{}}
+	return &Builder{
+		tree: t, specs: defaultSpecs(), parts: provider.NewDepProvider(),
+		filling: make(chan struct{}, 1), bases: map[baseKey]*base{},
+	}
 }
 
 // errAlone stops a build that has to be made again with nothing beside it.
@@ -136,7 +140,7 @@ func (b *build) run(overlay string) (Result, error) {
 	if err := l.finish(p); err != nil {
 		return Result{}, err
 	}
-	r := Result{Warnings: b.warnings}
+	r := Result{Warnings: once(b.warnings)}
 	for _, res := range p.list {
 		body, err := bodyOf(res.YNode())
 		if err != nil {
@@ -145,6 +149,16 @@ func (b *build) run(overlay string) (Result, error) {
 		r.Objects = append(r.Objects, object.Object{Body: body, Origin: p.origins[res]})
 	}
 	return r, nil
+}
+
+// once leaves out what was there before.
+func once(list []string) []string {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(list, func(s string) bool {
+		was := seen[s]
+		seen[s] = true
+		return was
+	})
 }
 
 // finish does what is done once, when all layers are there.

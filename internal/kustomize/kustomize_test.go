@@ -134,12 +134,13 @@ func TestWarnings(t *testing.T) {
 	files := map[string]string{
 		"base/kustomization.yaml":         "resources: [a.yaml]\nvars: []\n",
 		"base/a.yaml":                     configMap("a"),
-		"overlays/prod/kustomization.yml": "bases:\n- ../../base\ncommonLabels:\n  env: prod\nimages: [{name: 'my(app', newTag: x}]\n",
+		"second/kustomization.yaml":       "resources: [../base]\nnamePrefix: second-\n",
+		"overlays/prod/kustomization.yml": "bases:\n- ../../base\n- ../../second\ncommonLabels:\n  env: prod\nimages: [{name: 'my(app', newTag: x}]\n",
 	}
 	want := []string{
 		"overlays/prod/kustomization.yml:1: bases is deprecated: write resources",
-		"overlays/prod/kustomization.yml:3: commonLabels is deprecated: it also writes selectors, which cannot change later: write labels with includeSelectors: false",
-		`overlays/prod/kustomization.yml:5: images: "my(app" is no valid pattern and matches no image`,
+		"overlays/prod/kustomization.yml:4: commonLabels is deprecated: it also writes selectors, which cannot change later: write labels with includeSelectors: false",
+		`overlays/prod/kustomization.yml:6: images: "my(app" is no valid pattern and matches no image`,
 		"base/kustomization.yaml:2: vars is deprecated: write replacements",
 	}
 	root := treeOf(t, files)
@@ -194,6 +195,22 @@ func TestSharedBase(t *testing.T) {
 	}
 	if !strings.Contains(first["dev"], "image: a:dev") || !strings.Contains(first["prod"], "image: a:1") || strings.Contains(first["prod"], "replicas") {
 		t.Error(first)
+	}
+}
+
+// A base that comes from memory may still lead back to who asks for it now.
+func TestSharedBaseInACircle(t *testing.T) {
+	root := treeOf(t, map[string]string{
+		"a/kustomization.yaml": "namePrefix: a-\nconfigMapGenerator: [{name: c}]\n", "base/kustomization.yaml": "resources: [../a]\n",
+		"x/kustomization.yaml": "resources: [../base]\n", "a/b/kustomization.yaml": "resources:\n- ../../base\n",
+	})
+	b := kustomize.New(root)
+	if _, err := b.Build(root.View(t.Context()), "x", kustomize.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := b.Build(root.View(t.Context()), "a/b", kustomize.Options{})
+	if err == nil || err.Error() != "a/b/kustomization.yaml:2: resources: a goes round in a circle: it is or holds the folder of a/b/kustomization.yaml, which leads here" {
+		t.Error(err)
 	}
 }
 
@@ -310,5 +327,38 @@ func TestCharts(t *testing.T) {
 	want := map[string]any{"a": map[string]any{"b": 2, "c": 1}, "list": []any{3}}
 	if diff := cmp.Diff(want, c.Values); diff != "" || c.Dir != "base/charts/web" || c.Namespace != "web" || c.AdditionalValuesFiles[0] != "base/more.yaml" {
 		t.Error(diff, c)
+	}
+}
+
+// What the conformance cases leave out, as kustomize 5.8.2 builds it.
+func TestOddities(t *testing.T) {
+	for name, c := range map[string]struct{ kustomization, resources, want string }{
+		"a Role elsewhere has the same name": {"namePrefix: p-\n",
+			"apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: b, namespace: a}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: r}\nsubjects: [{kind: ServiceAccount, name: s, namespace: other}]\n---\n" +
+				"apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: r, namespace: other}\n---\napiVersion: v1\nkind: ServiceAccount\nmetadata: {name: s, namespace: other}\n",
+			"p-s [r p-s]"},
+		"a list that is null": {"images: [{name: x, newTag: yy}]\n", "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {initContainers: null, containers: [{name: x, image: x}]}\n",
+			"p [map[containers:[map[image:x:yy name:x]] initContainers:[]]]"},
+		"a number as an annotation":    {"namePrefix: p-\n", "apiVersion: v1\nkind: Pod\nmetadata: {name: p, annotations: {a: 5, b: null}}\n", "p-p [map[a:5 b:null]]"},
+		"an empty list of annotations": {"namePrefix: p-\n", "apiVersion: v1\nkind: Pod\nmetadata: {name: p, annotations: {}}\n", "p-p []"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := must(t, map[string]string{"k/kustomization.yaml": "resources: [a.yaml]\n" + c.kustomization, "k/a.yaml": c.resources}, "k")
+			var seen []any
+			for _, o := range r.Objects {
+				if v := o.At("roleRef", "name"); v != nil {
+					s := object.Object{Body: o.At("subjects").([]any)[0].(map[string]any)}
+					seen = append(seen, v, s.At("name"))
+				}
+				for _, v := range []any{o.At("spec"), o.At("metadata", "annotations")} {
+					if v != nil {
+						seen = append(seen, v)
+					}
+				}
+			}
+			if got := fmt.Sprint(r.Objects[0].Ref().Name, " ", seen); got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+		})
 	}
 }

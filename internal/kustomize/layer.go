@@ -2,6 +2,7 @@ package kustomize
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
@@ -147,12 +148,36 @@ var unknownField = regexp.MustCompile(`unknown field "([^"]+)"`)
 
 // strict finds the line behind what the library says about a kustomization.
 func (l *layer) strict(err error) error {
-	m := unknownField.FindStringSubmatch(err.Error())
-	if m == nil {
-		msg := strings.TrimPrefix(err.Error(), "invalid Kustomization: ")
-		return l.fail(entry{}, errors.New(strings.TrimPrefix(msg, "json: ")))
+	if m := unknownField.FindStringSubmatch(err.Error()); m != nil {
+		return l.fail(entry{node: deep(l.node, m[1])}, fmt.Errorf("unknown field %q%s", m[1], didYouMean(m[1])))
 	}
-	return l.fail(entry{node: deep(l.node, m[1])}, fmt.Errorf("unknown field %q%s", m[1], didYouMean(m[1])))
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) {
+		field := wrong.Field[strings.LastIndex(wrong.Field, ".")+1:]
+		hint := ""
+		if wrong.Type.Kind() == reflect.String && (wrong.Value == "number" || wrong.Value == "bool") {
+			hint = ": put it in quotes"
+		}
+		return l.fail(entry{node: deep(l.node, field)}, fmt.Errorf("%s takes %s, not %s%s", wrong.Field, takes(wrong.Type.Kind()), kinds[wrong.Value], hint))
+	}
+	return l.fail(entry{}, errors.New(strings.TrimPrefix(err.Error(), "invalid Kustomization: ")))
+}
+
+// kinds are JSON's words in YAML's.
+var kinds = map[string]string{"array": "a list", "object": "a mapping", "string": "a text", "number": "a number", "bool": "true or false"}
+
+func takes(k reflect.Kind) string {
+	switch k {
+	case reflect.Slice:
+		return kinds["array"]
+	case reflect.Struct, reflect.Map, reflect.Pointer:
+		return kinds["object"]
+	case reflect.String:
+		return kinds["string"]
+	case reflect.Bool:
+		return kinds["bool"]
+	}
+	return kinds["number"]
 }
 
 // didYouMean suggests a field of a kustomization.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
@@ -18,22 +19,22 @@ import (
 )
 
 // strategic plans what patchesStrategicMerge says.
-func (s *plan) strategic() error {
-	if len(s.k.PatchesStrategicMerge) == 0 {
-		return nil
-	}
+func (s *plan) strategic() {
 	at := s.entries("patchesStrategicMerge")
 	var all []*resource.Resource
 	for i, text := range s.k.PatchesStrategicMerge {
 		s.now = at.item(i)
 		list, err := s.mergePatch(string(text))
 		if err != nil {
-			return s.fail(s.now, err)
+			s.err = s.fail(s.now, err)
+			return
 		}
 		all = append(all, list...)
 	}
-	run, err := mergeAll(all)
-	return s.add("PatchStrategicMergeTransformer", s.field("patchesStrategicMerge"), err, run)
+	if len(s.k.PatchesStrategicMerge) > 0 {
+		run, err := mergeAll(all)
+		s.add("PatchStrategicMergeTransformer", s.field("patchesStrategicMerge"), run, err)
+	}
 }
 
 // mergePatch reads one that stands in the text or in a file.
@@ -62,7 +63,7 @@ func reason(err error) error {
 	return err
 }
 
-func (l *layer) mergePatches(paths []string, text string) (func(*pile) error, error) {
+func (l *layer) mergePatches(paths []string, text string) (action, error) {
 	var all []*resource.Resource
 	if text != "" {
 		paths = append(paths, text)
@@ -78,7 +79,7 @@ func (l *layer) mergePatches(paths []string, text string) (func(*pile) error, er
 }
 
 // mergeAll applies patches each to the resource that it names.
-func mergeAll(patches []*resource.Resource) (func(*pile) error, error) {
+func mergeAll(patches []*resource.Resource) (action, error) {
 	if len(patches) == 0 {
 		return nil, errors.New("the patch is empty")
 	}
@@ -118,32 +119,6 @@ func (p *pile) merged(r, patch *resource.Resource) error {
 	return nil
 }
 
-// patches plans what patches says.
-func (s *plan) patches() error {
-	at := s.entries("patches")
-	for i, patch := range s.k.Patches {
-		s.now = at.item(i)
-		run, err := s.patch(patch)
-		if err := s.add("PatchTransformer", s.now, err, run); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// json plans what patchesJson6902 says.
-func (s *plan) json() error {
-	at := s.entries("patchesJson6902")
-	for i, patch := range s.k.PatchesJson6902 {
-		s.now = at.item(i)
-		run, err := s.jsonPatch(patch)
-		if err := s.add("PatchJson6902Transformer", s.now, err, run); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // patchText is what a patch says, wherever it stands.
 func (l *layer) patchText(patch types.Patch) (string, string, error) {
 	text := strings.TrimSpace(patch.Patch)
@@ -160,7 +135,7 @@ func (l *layer) patchText(patch types.Patch) (string, string, error) {
 }
 
 // patch is what an entry of patches does: one or several merges, or operations on fields.
-func (l *layer) patch(patch types.Patch) (func(*pile) error, error) {
+func (l *layer) patch(patch types.Patch) (action, error) {
 	text, file, err := l.patchText(patch)
 	if err != nil {
 		return nil, err
@@ -247,7 +222,7 @@ func operationsOf(text string) (string, int, error) {
 }
 
 // jsonPatch is what an entry of patchesJson6902 does.
-func (l *layer) jsonPatch(patch types.Patch) (func(*pile) error, error) {
+func (l *layer) jsonPatch(patch types.Patch) (action, error) {
 	if patch.Target == nil || patch.Target.Name == "" {
 		return nil, errors.New("it needs a target with a name")
 	}
@@ -267,7 +242,7 @@ func (l *layer) jsonPatch(patch types.Patch) (func(*pile) error, error) {
 
 // operate applies operations to whatever is selected. patches notes the name from before, which
 // patchesJson6902 does not.
-func operate(target *types.Selector, text string, named bool) (func(*pile) error, error) {
+func operate(target *types.Selector, text string, named bool) (action, error) {
 	if text == "null" {
 		return func(*pile) error { return nil }, nil
 	}
@@ -299,21 +274,33 @@ func operate(target *types.Selector, text string, named bool) (func(*pile) error
 	}, nil
 }
 
-// change applies operations to a resource.
+// The text of an object that operations may not grow beyond.
+const maxText = 8 << 20
+
+// change applies operations to a resource. Copies of copies are the ones that grow without end.
 func change(r *resource.Resource, operations jsonpatch.Patch) error {
 	body, err := bodyOf(r.YNode())
 	if err != nil {
 		return err
 	}
 	text, err := json.Marshal(body)
-	if err == nil {
-		text, err = operations.Apply(text)
+	if err != nil {
+		return err
+	}
+	size := len(operations)
+	if copies := slices.DeleteFunc(slices.Clone(operations), func(o jsonpatch.Operation) bool { return o.Kind() != "copy" }); len(copies) > 10 {
+		size = 1
+	}
+	for part := range slices.Chunk(operations, max(size, 1)) {
+		if text, err = part.Apply(text); err != nil {
+			return err
+		}
+		if len(text) > maxText {
+			return fmt.Errorf("the object grows beyond %d MiB", maxText>>20)
+		}
 	}
 	var changed map[string]any
-	if err == nil {
-		err = json.Unmarshal(text, &changed)
-	}
-	if err != nil {
+	if err := json.Unmarshal(text, &changed); err != nil {
 		return err
 	}
 	r.SetYNode(nodeOf(changed))

@@ -125,7 +125,7 @@ func (l *layer) custom(texts []string, field string) ([]step, error) {
 }
 
 // transformer is what a plugin does to a pile.
-func (l *layer) transformer(c resmap.Configurable) (func(*pile) error, error) {
+func (l *layer) transformer(c resmap.Configurable) (action, error) {
 	switch c := c.(type) {
 	case *builtins.AnnotationsTransformerPlugin:
 		return func(p *pile) error { return p.annotate(c.Annotations, c.FieldSpecs) }, nil

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
-	"sigs.k8s.io/kustomize/api/builtins"
 	"sigs.k8s.io/kustomize/api/filters/annotations"
 	"sigs.k8s.io/kustomize/api/filters/labels"
 	"sigs.k8s.io/kustomize/api/filters/namespace"
@@ -17,193 +16,17 @@ import (
 	"sigs.k8s.io/kustomize/api/filters/suffix"
 	"sigs.k8s.io/kustomize/api/hasher"
 	"sigs.k8s.io/kustomize/api/konfig"
-	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/kio"
 	"sigs.k8s.io/kustomize/kyaml/resid"
 	"sigs.k8s.io/kustomize/kyaml/utils"
 	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
-	jsonYAML "sigs.k8s.io/yaml"
-
-	"slipway/internal/object"
 )
 
 const validatedBy = konfig.ValidatedByLabelKey
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
-
-// step is one transformation.
-type step struct {
-	at  object.Origin
-	by  *resource.Origin // nil unless asked for
-	run func(*pile) error
-}
-
-// transform does what the kustomization's fields say, in the library's order, then its transformers.
-func (l *layer) transform(p *pile) error {
-	steps, err := l.steps(p.specs)
-	if err != nil {
-		return err
-	}
-	custom, err := l.custom(l.k.Transformers, "transformers")
-	if err != nil {
-		return err
-	}
-	for _, s := range append(steps, custom...) {
-		if err := s.run(p); err != nil {
-			return located(s.at, err)
-		}
-		for _, r := range p.list {
-			if s.by == nil {
-				break
-			}
-			if err := transformed(r, s.by); err != nil {
-				return located(s.at, err)
-			}
-		}
-		p.dropEmpty()
-	}
-	return nil
-}
-
-// transformed notes a transformation at a resource, for those who asked by buildMetadata.
-func transformed(r *resource.Resource, by *resource.Origin) error {
-	have, err := r.GetOrigin()
-	if err != nil {
-		return err
-	}
-	if have == nil {
-		return r.SetOrigin(by)
-	}
-	return r.AddTransformation(by)
-}
-
-// plan collects the steps of a layer.
-type plan struct {
-	*layer
-	steps []step
-}
-
-// add puts a step behind the others. What an entry says is read when the step is made.
-func (s *plan) add(kind string, e entry, err error, run func(*pile) error) error {
-	if err != nil || s.failed != nil {
-		return s.fail(e, err)
-	}
-	named := func(p *pile) error {
-		if err := run(p); err != nil && !hasPlace(err) {
-			return fmt.Errorf("%s: %w", e.field, err)
-		} else {
-			return err
-		}
-	}
-	s.steps = append(s.steps, step{s.at(e), s.builtin(kind), named})
-	return nil
-}
-
-func (l *layer) steps(c *specs) ([]step, error) {
-	s := &plan{layer: l}
-	k := &l.k
-	for _, part := range []func() error{
-		s.strategic, s.patches,
-		func() error {
-			return s.when(k.Namespace != "", "NamespaceTransformer", "namespace", func(p *pile) error {
-				return p.setNamespace(namespace.Filter{Namespace: k.Namespace, FsSlice: c.NameSpace})
-			})
-		},
-		func() error {
-			return s.when(k.NamePrefix != "", "PrefixTransformer", "namePrefix", func(p *pile) error { return p.prefix(k.NamePrefix, c.NamePrefix) })
-		},
-		func() error {
-			return s.when(k.NameSuffix != "", "SuffixTransformer", "nameSuffix", func(p *pile) error { return p.suffix(k.NameSuffix, c.NameSuffix) })
-		},
-		func() error { return s.labels(c) },
-		func() error {
-			return s.when(len(k.CommonAnnotations) > 0, "AnnotationsTransformer", "commonAnnotations", func(p *pile) error {
-				return p.annotate(k.CommonAnnotations, c.CommonAnnotations)
-			})
-		},
-		s.json, func() error { return s.replicas(c) }, func() error { return s.images(c) }, s.replacements,
-	} {
-		if err := part(); err != nil {
-			return nil, err
-		}
-	}
-	return s.steps, nil
-}
-
-func (s *plan) when(asked bool, kind, field string, run func(*pile) error) error {
-	if !asked {
-		return nil
-	}
-	return s.add(kind, s.field(field), nil, run)
-}
-
-func (s *plan) labels(c *specs) error {
-	at := s.entries("labels")
-	for i, label := range s.k.Labels {
-		fs, err := types.FsSlice(slices.Clone(label.FieldSpecs)).MergeAll(c.Labels)
-		merge := func(more types.FsSlice) {
-			if err == nil {
-				fs, err = fs.MergeAll(more)
-			}
-		}
-		if label.IncludeSelectors {
-			merge(c.CommonLabels)
-		} else {
-			if label.IncludeTemplates {
-				merge(c.TemplateLabels)
-			}
-			if label.IncludeVolumeClaimTemplates {
-				merge(c.VolumeClaimTemplateLabels)
-			}
-			merge(types.FsSlice{{Path: "metadata/labels", CreateIfNotPresent: true}})
-		}
-		if err := s.add("LabelTransformer", at.item(i), err, func(p *pile) error { return p.label(label.Pairs, fs) }); err != nil {
-			return err
-		}
-	}
-	return s.when(len(s.k.Labels)+len(s.k.CommonLabels) > 0, "LabelTransformer", "commonLabels", func(p *pile) error {
-		return p.label(s.k.CommonLabels, c.CommonLabels)
-	})
-}
-
-func (s *plan) replicas(c *specs) error {
-	at := s.entries("replicas")
-	for i, r := range s.k.Replicas {
-		if err := s.add("ReplicaCountTransformer", at.item(i), nil, func(p *pile) error { return p.scale(r, c.Replicas) }); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *plan) images(c *specs) error {
-	at := s.entries("images", "imageTags")
-	if s.origin == nil { // all in one go
-		return s.when(len(s.k.Images) > 0, "ImageTagTransformer", "images", func(p *pile) error { return p.setImages(s.k.Images, c.Images) })
-	}
-	for i := range s.k.Images {
-		if err := s.add("ImageTagTransformer", at.item(i), nil, func(p *pile) error { return p.setImages(s.k.Images[i:i+1], c.Images) }); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *plan) replacements() error {
-	if len(s.k.Replacements) == 0 {
-		return nil
-	}
-	text, err := jsonYAML.Marshal(map[string]any{"replacements": s.k.Replacements})
-	if err != nil {
-		return err
-	}
-	s.now = entry{field: "replacements", node: find(s.node, "replacements")}
-	r := builtins.NewReplacementTransformerPlugin()
-	helpers := resmap.NewPluginHelpers(s.layer, s.parts.GetFieldValidator(), resmap.NewFactory(s.parts.GetResourceFactory()), types.DisabledPluginConfig())
-	return s.add("ReplacementTransformer", s.field("replacements"), r.Config(helpers, text), func(p *pile) error { return r.Transform(p) })
-}
 
 // spec is a field with its path.
 type spec struct {
