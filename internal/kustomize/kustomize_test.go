@@ -337,8 +337,8 @@ func TestOddities(t *testing.T) {
 			"apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: b, namespace: a}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: r}\nsubjects: [{kind: ServiceAccount, name: s, namespace: other}]\n---\n" +
 				"apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: r, namespace: other}\n---\napiVersion: v1\nkind: ServiceAccount\nmetadata: {name: s, namespace: other}\n",
 			"p-s [r p-s]"},
-		"a list that is null": {"images: [{name: x, newTag: yy}]\n", "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {initContainers: null, containers: [{name: x, image: x}]}\n",
-			"p [map[containers:[map[image:x:yy name:x]] initContainers:[]]]"},
+		"a list that is null": {"images: [{name: none, newTag: yy}]\n", "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {initContainers: null, containers: [{name: x, image: x}]}\n",
+			"p [map[containers:[map[image:x name:x]] initContainers:[]]]"},
 		"a number as an annotation":    {"namePrefix: p-\n", "apiVersion: v1\nkind: Pod\nmetadata: {name: p, annotations: {a: 5, b: null}}\n", "p-p [map[a:5 b:null]]"},
 		"an empty list of annotations": {"namePrefix: p-\n", "apiVersion: v1\nkind: Pod\nmetadata: {name: p, annotations: {}}\n", "p-p []"},
 	} {
