@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -33,7 +35,8 @@ func newRenderCommand(a *app) *cobra.Command {
 		Use: "render ENV... | --all | --kustomize DIR | --chart DIR", Short: "Print what an environment's manifests say",
 		Long: `Prints the environment's objects as its overlay, charts or folder render them, on standard output.
 It asks no cluster and no registry: images stay as written, Secret values too, but not what had to be
-decrypted.
+decrypted. What was rendered is kept in the user's cache folder until something that was read for it
+changes; SLIPWAY_CACHE=off does without.
 
 Without a project, --kustomize DIR prints what "kustomize build DIR" would, and --chart DIR what
 "helm template NAME DIR" would, with the flags of the same names.`,
@@ -74,13 +77,26 @@ func (o *renderFlags) one(a *app, cmd *cobra.Command, args []string) error {
 
 // renderOptions are what rendering may know of this machine, for one of Skaffold's commands.
 func (a *app) renderOptions(command string) render.Options {
-	o := render.Options{Version: version, Command: command, KubeContext: a.context, Env: os.LookupEnv}
+	o := render.Options{Version: version + build(), Command: command, KubeContext: a.context, Env: os.LookupEnv}
 	if os.Getenv("SLIPWAY_CACHE") != "off" {
 		if dir, err := os.UserCacheDir(); err == nil {
 			o.Cache = filepath.Join(dir, "slipway")
 		}
 	}
 	return o
+}
+
+// build tells builds of one version apart, as developers make them.
+func build() string {
+	path, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf(" %d %d", info.Size(), info.ModTime().UnixNano())
 }
 
 // rendered is one environment's result in the form that is asked for.
@@ -104,6 +120,9 @@ func runRender(ctx context.Context, a *app, names []string, o renderFlags) error
 	if err != nil {
 		return err
 	}
+	for i := range envs {
+		envs[i].Namespace = cmp.Or(a.namespace, envs[i].Namespace)
+	}
 	options := a.renderOptions("render")
 	options.Remotes = p.Remotes
 	r, err := render.Open(p.Dir, options)
@@ -124,7 +143,7 @@ func runRender(ctx context.Context, a *app, names []string, o renderFlags) error
 
 func (o renderFlags) environments(p project.Project, names []string) ([]project.Environment, error) {
 	if o.all {
-		return p.Environments, nil
+		return slices.Clone(p.Environments), nil
 	}
 	if len(o.skaffold.profiles) > 0 {
 		return o.skaffold.environments(p)

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"time"
 
 	"slipway/internal/object"
 	"slipway/internal/project"
@@ -52,7 +53,7 @@ func (r *Renderer) Text(ctx context.Context, env project.Environment, show bool)
 		return Text{}, &Error{Environment: env.Name, Err: err}
 	}
 	t := Text{YAML: yaml.Bytes(), Objects: len(objects), Warnings: result.Warnings}
-	if len(concealed) == 0 { // what had to be decrypted is never written
+	if len(concealed) == 0 && !result.Unstable { // what had to be decrypted is never written
 		r.keep(file, t, result.Reads)
 	}
 	return t, nil
@@ -99,6 +100,7 @@ func (r *Renderer) keep(file string, t Text, reads tree.Reads) {
 	if err != nil || os.MkdirAll(filepath.Dir(file), 0o700) != nil {
 		return
 	}
+	sweep(filepath.Dir(file))
 	tmp, err := os.CreateTemp(filepath.Dir(file), ".new-")
 	if err != nil {
 		return
@@ -107,5 +109,21 @@ func (r *Renderer) keep(file string, t Text, reads tree.Reads) {
 	_, err = tmp.Write(bytes.Join([][]byte{head, t.YAML}, []byte("\n")))
 	if tmp.Close() == nil && err == nil {
 		_ = os.Rename(tmp.Name(), file)
+	}
+}
+
+// Results that are older are rendered again.
+const maxAge = 30 * 24 * time.Hour
+
+// sweep removes what nobody has rendered for long: those of other versions and of projects that are gone.
+func sweep(folder string) {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > maxAge {
+			_ = os.Remove(filepath.Join(folder, e.Name()))
+		}
 	}
 }

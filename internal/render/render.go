@@ -64,6 +64,8 @@ type Result struct {
 	Warnings []string
 	// Hooks are those objects of the set that a chart wants run at some event.
 	Hooks map[object.Ref]helm.Hook
+	// Unstable: it does not come out the same each time, and Warnings say where.
+	Unstable bool
 	// Reads is everything that was consulted: while it stays the same, so does the result.
 	Reads tree.Reads
 }
@@ -119,9 +121,7 @@ func (r *Renderer) Kustomize(ctx context.Context, folder string, o kustomize.Opt
 	return bounded(ctx, func(ctx context.Context) (Output, error) {
 		v := r.tree.View(ctx)
 		var warnings []string
-		o.Inflate = r.inflate("", func(format string, args ...any) {
-			warnings = append(warnings, fmt.Sprintf(format, args...))
-		})
+		o.Inflate = r.inflate("", func(text string, _ bool) { warnings = append(warnings, text) })
 		b, err := r.kustomize.Build(v, folder, o)
 		return Output{b.Objects, append(b.Warnings, warnings...), v.Secrets()}, err
 	})

@@ -97,6 +97,7 @@ func (s *source) chart(c project.Chart, inline map[string]any) error {
 		hooks[objects[i].Ref()] = h
 	}
 	for _, u := range out.Unstable {
+		s.result.Unstable = true
 		s.warn("not the same each time: %s", u)
 	}
 	if c.Patches != "" {
@@ -147,25 +148,29 @@ func (s *source) path(p string) error {
 	return s.plain(p)
 }
 
-// inflate is how kustomizations get at charts.
-func (r *Renderer) inflate(kubeVersion string, warn func(format string, args ...any)) func(*tree.View, kustomize.Chart) ([]object.Object, error) {
+// inflate is how kustomizations get at charts. Warn hears what was worth one, and whether it was that
+// the result is not the same each time.
+func (r *Renderer) inflate(kubeVersion string, warn func(text string, unstable bool)) func(*tree.View, kustomize.Chart) ([]object.Object, error) {
 	return func(v *tree.View, c kustomize.Chart) ([]object.Object, error) {
 		if c.KubeVersion == "" {
 			c.KubeVersion = kubeVersion
 		}
 		out, err := r.helm.Inflate(v, c.HelmChart, c.Dir, c.Values)
 		for _, w := range out.Warnings {
-			warn("%s: %s", c.Origin, w)
+			warn(fmt.Sprintf("%s: %s", c.Origin, w), false)
 		}
 		for _, u := range out.Unstable {
-			warn("%s: not the same each time: %s", c.Origin, u)
+			warn(fmt.Sprintf("%s: not the same each time: %s", c.Origin, u), true)
 		}
 		return out.Objects, err
 	}
 }
 
 func (s *source) overlay(folder string, o kustomize.Options) error {
-	o.Inflate = s.inflate(s.env.KubeVersion, s.warn)
+	o.Inflate = s.inflate(s.env.KubeVersion, func(text string, unstable bool) {
+		s.warn("%s", text)
+		s.result.Unstable = s.result.Unstable || unstable
+	})
 	b, err := s.kustomize.Build(s.view, folder, o)
 	if err != nil {
 		return err
