@@ -1,42 +1,26 @@
 package kustomize_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"slipway/internal/foldertest"
 	"slipway/internal/kustomize"
 	"slipway/internal/object"
 	"slipway/internal/tree"
 )
 
-// treeOf writes files into a new folder; "-> x" makes a link.
+// treeOf is a tree of files.
 func treeOf(t testing.TB, files map[string]string) *tree.Tree {
 	t.Helper()
-	dir := t.TempDir()
-	for name, text := range files {
-		p := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		var err error
-		if target, ok := strings.CutPrefix(text, "-> "); ok {
-			err = os.Symlink(target, p)
-		} else {
-			err = os.WriteFile(p, []byte(text), 0o644)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	return open(t, dir)
+	return open(t, foldertest.Of(t, files))
 }
 
 func open(t testing.TB, dir string) *tree.Tree {
@@ -361,4 +345,21 @@ func TestOddities(t *testing.T) {
 			}
 		})
 	}
+}
+
+// text is what the command would print.
+func text(t testing.TB, objects []object.Object) string {
+	t.Helper()
+	var all bytes.Buffer
+	for i, o := range objects {
+		one, err := o.YAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i > 0 {
+			all.WriteString("---\n")
+		}
+		all.Write(one)
+	}
+	return all.String()
 }
