@@ -11,6 +11,7 @@ import (
 	"slipway/internal/deploy"
 	"slipway/internal/git"
 	"slipway/internal/image"
+	"slipway/internal/object"
 	"slipway/internal/plan"
 	"slipway/internal/project"
 	"slipway/internal/release"
@@ -166,7 +167,7 @@ var rows = []row{
 	as("builder unreachable", codeError, always[*builder.UnreachableError]("start it, or unset what names it: Slipway then looks for Docker, a buildkitd, and last its own engine")),
 
 	as("hooks", codeError, always[*deploy.HookError]("write `noHooks: true` for the chart if its objects do without them, or put them into the manifests as plain Jobs")),
-	is("render budget", render.ErrBudget, codeError, "look for a template that repeats itself without end"),
+	is("over budget", object.ErrBudget, codeError, "nothing honest has grown so large yet: look for what repeats itself, aliases and loops above all"),
 	as("unknown profile", codeUsage, func(e *skaffold.UnknownProfileError) string {
 		if e.Suggestion != "" {
 			return fmt.Sprintf("did you mean %q?", e.Suggestion)

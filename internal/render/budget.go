@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
+
+	"slipway/internal/object"
 )
 
 // What one render may take. Templates cannot be stopped from outside: one that goes on for ever is
@@ -16,9 +18,6 @@ const (
 	maxMemory = 3 << 30
 	look      = 50 * time.Millisecond
 )
-
-// ErrBudget says that a render took more time or memory than any honest one.
-var ErrBudget = errors.New("over budget")
 
 // PanicError is a panic of a library, kept to the environment that met it.
 type PanicError struct {
@@ -34,7 +33,7 @@ func bounded[T any](ctx context.Context, f func(context.Context) (T, error)) (T,
 		value T
 		err   error
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, maxTime, fmt.Errorf("%w: not done after %v", ErrBudget, maxTime))
+	ctx, cancel := context.WithTimeoutCause(ctx, maxTime, fmt.Errorf("%w: not done after %v", object.ErrBudget, maxTime))
 	defer cancel()
 	done := make(chan answer, 1)
 	go func() {
@@ -61,7 +60,7 @@ func bounded[T any](ctx context.Context, f func(context.Context) (T, error)) (T,
 			return none, context.Cause(ctx)
 		case <-tick.C:
 			if heap() > maxMemory {
-				return none, fmt.Errorf("%w: more than %d GiB of memory", ErrBudget, maxMemory>>30)
+				return none, fmt.Errorf("%w: more than %d GiB of memory", object.ErrBudget, maxMemory>>30)
 			}
 		}
 	}
