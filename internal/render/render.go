@@ -84,7 +84,7 @@ func Open(dir string, o Options) (*Renderer, error) {
 // Close lets go of the project's folder.
 func (r *Renderer) Close() error { return r.tree.Close() }
 
-// Render renders one environment of a project whose folder nobody else has open.
+// Render opens a project for one environment. Who renders several opens a Renderer.
 func Render(ctx context.Context, p project.Project, env project.Environment, o Options) (Result, error) {
 	o.Remotes = p.Remotes
 	r, err := Open(p.Dir, o)
