@@ -16,6 +16,7 @@ import (
 	"slipway/internal/object"
 	"slipway/internal/project"
 	"slipway/internal/render"
+	"slipway/internal/tree"
 )
 
 // renderDropin renders one overlay or chart without a project, as kustomize and helm would.
@@ -89,6 +90,9 @@ func runDropin(ctx context.Context, a *app, o renderFlags) error {
 		}
 	} else {
 		out, err = d.renderChart(ctx, a, r)
+	}
+	if refused := (*tree.RefusedError)(nil); errors.As(err, &refused) && strings.Contains(refused.Why+refused.What, "outside") {
+		err = fmt.Errorf("%w; files are read from %s and below, --dir names another folder", err, root)
 	}
 	if err != nil {
 		return &render.Error{Environment: at, Err: err}
