@@ -75,7 +75,7 @@ func keyOf(n *yaml.Node, top, flow bool) (string, error) {
 	m, err := again(bare(n), &yaml.Node{Kind: yaml.ScalarNode, Value: "v"}, flow)
 	if !top && err == nil {
 		inner := &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{bare(n), {Kind: yaml.ScalarNode, Value: "v"}}}
-		m, err = again(key("v"), inner, flow)
+		m, _ = again(key("v"), inner, flow)
 		m, _ = m["v"].(map[string]any)
 	}
 	for k := range m {

@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 what Kustomize deprecates is built as long as it builds it
+
 package kustomize
 
 import (
