@@ -29,6 +29,9 @@ func WriteYAML(w io.Writer, objects []Object) error {
 
 // YAML is the object's text as WriteYAML writes it.
 func (o Object) YAML() ([]byte, error) {
+	if text, ok := quick(nil, o.Body, 0, false); ok && len(o.Body) > 0 {
+		return text, nil
+	}
 	var body any = o.Body
 	if merges(body) {
 		body = marked(body)

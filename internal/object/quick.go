@@ -1,0 +1,186 @@
+package object
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// maxColumn is where the YAML library begins to break lines at blanks.
+const maxColumn = 78
+
+// quick writes a mapping as the YAML library would, at a fraction of the time, which is a third of a
+// render. It gives up at whatever could need quotes or a break of its own, and then the library writes.
+func quick(b []byte, m map[string]any, indent int, inline bool) ([]byte, bool) {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		if len(k) > 100 || !plain(k, 0) || strings.Contains(k, " ") || nought(k) {
+			return nil, false
+		}
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, naturally)
+	ok := true
+	for i, k := range keys {
+		if i > 0 || !inline {
+			b = blanks(b, indent)
+		}
+		b = append(append(b, k...), ':')
+		if b, ok = quickValue(b, m[k], indent, indent+len(k)+2); !ok {
+			return nil, false
+		}
+	}
+	return b, true
+}
+
+// quickValue writes what comes after a key.
+func quickValue(b []byte, v any, indent, column int) ([]byte, bool) {
+	switch v := v.(type) {
+	case map[string]any:
+		if len(v) > 0 {
+			return quick(append(b, '\n'), v, indent+2, false)
+		}
+	case []any:
+		if len(v) > 0 {
+			return quickList(append(b, '\n'), v, indent, false)
+		}
+	}
+	b, ok := quickScalar(append(b, ' '), v, column)
+	return append(b, '\n'), ok
+}
+
+func quickList(b []byte, list []any, indent int, inline bool) ([]byte, bool) {
+	ok := true
+	for i, v := range list {
+		if i > 0 || !inline {
+			b = blanks(b, indent)
+		}
+		b = append(b, '-', ' ')
+		m, isMap := v.(map[string]any)
+		inner, isList := v.([]any)
+		switch {
+		case isMap && len(m) > 0:
+			b, ok = quick(b, m, indent+2, true)
+		case isList && len(inner) > 0:
+			b, ok = quickList(b, inner, indent+2, true)
+		default:
+			b, ok = quickScalar(b, v, indent+2)
+			b = append(b, '\n')
+		}
+		if !ok {
+			return nil, false
+		}
+	}
+	return b, true
+}
+
+func quickScalar(b []byte, v any, column int) ([]byte, bool) {
+	switch v := v.(type) {
+	case nil:
+		return append(b, "null"...), true
+	case bool:
+		return strconv.AppendBool(b, v), true
+	case int64:
+		return strconv.AppendInt(b, v, 10), true
+	case map[string]any: // empty
+		return append(b, '{', '}'), true
+	case []any:
+		return append(b, '[', ']'), true
+	case string:
+		if v == "" || len(v) < 18 && strings.Trim(v, "0123456789") == "" || v == "true" || v == "false" {
+			return append(append(append(b, '"'), v...), '"'), true
+		}
+		return append(b, v...), plain(v, column) || quantity(v)
+	}
+	return nil, false
+}
+
+// plain says whether a text means itself without quotes, beyond doubt: it begins with a letter or a
+// slash, is no word that means something else, and fits into its line.
+func plain(s string, column int) bool {
+	if s == "" || !letter(s[0]) && s[0] != '/' || len(s) <= 5 && slices.Contains(words, strings.ToLower(s)) {
+		return false
+	}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case letter(c) || digit(c) || strings.IndexByte("_./=@+-", c) >= 0:
+		case c == ':' && i+1 < len(s) && s[i+1] != ' ':
+		case c == ' ' && i+1 < len(s) && s[i+1] != ' ' && column+len(s) <= maxColumn:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// quantity says whether a text is a number with a unit, such as 250m or 64Mi.
+func quantity(s string) bool {
+	unit := strings.TrimLeft(s, "0123456789")
+	return s[0] != '0' && unit != s && len(unit) < 3 && plain(unit, 0) && !strings.ContainsAny(unit, "_./=@+-: 0123456789")
+}
+
+// words are those that YAML takes for something else than texts, or once took.
+var words = []string{"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
+
+func letter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
+func digit(c byte) bool  { return c >= '0' && c <= '9' }
+
+func blanks(b []byte, n int) []byte {
+	for range n {
+		b = append(b, ' ')
+	}
+	return b
+}
+
+// naturally is the library's order of keys: numbers by their value, letters after everything else.
+func naturally(a, b string) int {
+	for i := 0; i < len(a) && i < len(b); i++ {
+		if a[i] == b[i] {
+			continue
+		}
+		switch al, bl := letter(a[i]), letter(b[i]); {
+		case al && bl:
+			return int(a[i]) - int(b[i])
+		case al:
+			return 1
+		case bl:
+			return -1
+		}
+		an, ai := number(a, b, i)
+		bn, bi := number(b, a, i)
+		if an != bn {
+			return an - bn
+		}
+		if ai != bi {
+			return ai - bi
+		}
+		return int(a[i]) - int(b[i])
+	}
+	return len(a) - len(b)
+}
+
+// nought says whether a number in a key begins with one: the library's order is none there.
+func nought(k string) bool {
+	for i := 1; i < len(k); i++ {
+		if k[i] == '0' && !digit(k[i-1]) {
+			return true
+		}
+	}
+	return false
+}
+
+// number is the value of the digits from i on, and where they end. After other digits a nought counts.
+func number(s, other string, i int) (value, end int) {
+	if s[i] == '0' || other[i] == '0' {
+		for j := i - 1; j >= 0 && digit(s[j]); j-- {
+			if s[j] != '0' {
+				value = 1
+				break
+			}
+		}
+	}
+	for end = i; end < len(s) && digit(s[end]); end++ {
+		value = value*10 + int(s[end]-'0')
+	}
+	return value, end
+}
