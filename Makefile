@@ -40,8 +40,8 @@ lint: ## gofmt, vet, staticcheck, and the direction of imports
 	go tool staticcheck ./...
 	go test -run 'TestImports|TestReservedImports' .
 
-fuzz: ## every fuzz target, FUZZTIME each
-	@./.ci/fuzz $(or $(FUZZTIME),30s)
+fuzz: ## every fuzz target, FUZZTIME each; FUZZ picks some
+	@./.ci/fuzz $(or $(FUZZTIME),30s) '$(or $(FUZZ),^Fuzz)'
 
 # The real commands, from their modules as bench/go.mod pins them: to compare with, never to render with.
 peers:
