@@ -249,7 +249,7 @@ func TestWaitTimeout(t *testing.T) {
 	p := newPlace(t)
 	set := p.parse(t, deployment("api", "never-ready", probe, ""))
 	apply(t, p.editor, set)
-	err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: 3 * time.Second})
+	err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: 10 * time.Second})
 	var sick *NotHealthyError
 	if !errors.As(err, &sick) || !sick.Timeout || len(sick.Waiting) != 1 || len(sick.Failures) != 1 {
 		t.Fatalf("Wait: %v", err)
