@@ -44,9 +44,32 @@ func quickValue(b []byte, v any, indent, column int) ([]byte, bool) {
 		if len(v) > 0 {
 			return quickList(append(b, '\n'), v, indent, false)
 		}
+	case string:
+		if strings.Contains(v, "\n") {
+			return quickLines(append(b, " |\n"...), v, indent+2)
+		}
 	}
 	b, ok := quickScalar(append(b, ' '), v, column)
 	return append(b, '\n'), ok
+}
+
+// quickLines writes a text of several lines, the last one ended as the others are.
+func quickLines(b []byte, text string, indent int) ([]byte, bool) {
+	if text[0] == ' ' || text[0] == '\n' || !strings.HasSuffix(text, "\n") || strings.HasSuffix(text, "\n\n") || strings.Contains(text, " \n") {
+		return nil, false
+	}
+	for line := range strings.Lines(text) {
+		if line != "\n" {
+			b = blanks(b, indent)
+		}
+		for i := range len(line) - 1 {
+			if line[i] < ' ' || line[i] > '~' {
+				return nil, false
+			}
+		}
+		b = append(b, line...)
+	}
+	return b, true
 }
 
 func quickList(b []byte, list []any, indent int, inline bool) ([]byte, bool) {
@@ -90,7 +113,7 @@ func quickScalar(b []byte, v any, column int) ([]byte, bool) {
 		if v == "" || len(v) < 18 && strings.Trim(v, "0123456789") == "" || v == "true" || v == "false" {
 			return append(append(append(b, '"'), v...), '"'), true
 		}
-		return append(b, v...), plain(v, column) || quantity(v)
+		return append(b, v...), plain(v, column) || quantity(v) || flag(v, column)
 	}
 	return nil, false
 }
@@ -117,6 +140,12 @@ func plain(s string, column int) bool {
 func quantity(s string) bool {
 	unit := strings.TrimLeft(s, "0123456789")
 	return s[0] != '0' && unit != s && len(unit) < 3 && plain(unit, 0) && !strings.ContainsAny(unit, "_./=@+-: 0123456789")
+}
+
+// flag says whether a text is an option of a command, such as --port=80.
+func flag(s string, column int) bool {
+	name := strings.TrimPrefix(strings.TrimPrefix(s, "-"), "-")
+	return len(name) > 1 && letter(name[0]) && plain(name, column+2)
 }
 
 // words are those that YAML takes for something else than texts, or once took.
