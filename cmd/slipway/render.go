@@ -7,9 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -133,12 +133,11 @@ func runRender(ctx context.Context, a *app, names []string, o renderFlags) error
 	if o.skaffold.explain {
 		return o.skaffold.run(ctx, a, r, envs, o.out)
 	}
-	debug.SetGCPercent(400) // short work: memory is cheaper than collecting it
-	var results []rendered  // one that fails does not stop the others
-	for _, env := range envs {
-		results = append(results, o.render(ctx, r, env))
+	var errs []error // one that fails does not stop the others
+	for i, env := range envs {
+		errs = append(errs, o.print(a, o.render(ctx, r, env), len(envs) > 1, i > 0))
 	}
-	return o.print(a, results)
+	return errors.Join(errs...)
 }
 
 func (o renderFlags) environments(p project.Project, names []string) ([]project.Environment, error) {
@@ -176,25 +175,14 @@ func (o renderFlags) render(ctx context.Context, renderer *render.Renderer, env 
 	return r
 }
 
-// print prints what rendered, and gives the errors of what did not.
-func (o renderFlags) print(a *app, results []rendered) error {
-	var errs []error
-	for i, r := range results {
-		for _, w := range r.Warnings {
-			a.warn("warning: %s", w)
-		}
-		if r.err != nil {
-			errs = append(errs, r.err)
-			continue
-		}
-		if err := o.printOne(a, r, len(results) > 1, i > 0); err != nil {
-			return err
-		}
+// print prints what rendered, and gives the error of what did not.
+func (o renderFlags) print(a *app, r rendered, several, later bool) error {
+	for _, w := range r.Warnings {
+		a.warn("warning: %s", w)
 	}
-	return errors.Join(errs...)
-}
-
-func (o renderFlags) printOne(a *app, r rendered, several, later bool) error {
+	if r.err != nil {
+		return r.err
+	}
 	switch {
 	case o.digest:
 		_, err := fmt.Fprintf(a.stdout, "%s  %s\n", r.digest, r.env.Name)
@@ -215,7 +203,10 @@ func (o renderFlags) printOne(a *app, r rendered, several, later bool) error {
 	if several {
 		head += fmt.Sprintf("# environment %s, %d objects\n", r.env.Name, r.Text.Objects)
 	}
-	_, err := fmt.Fprintf(a.stdout, "%s%s", head, r.YAML)
+	if _, err := io.WriteString(a.stdout, head); err != nil {
+		return err
+	}
+	_, err := a.stdout.Write(r.YAML)
 	return err
 }
 

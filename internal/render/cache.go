@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -106,7 +107,7 @@ func (r *Renderer) keep(file string, t Text, reads tree.Reads) {
 		return
 	}
 	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(bytes.Join([][]byte{head, t.YAML}, []byte("\n")))
+	_, err = (&net.Buffers{head, []byte("\n"), t.YAML}).WriteTo(tmp)
 	if tmp.Close() == nil && err == nil {
 		_ = os.Rename(tmp.Name(), file)
 	}
