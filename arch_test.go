@@ -18,6 +18,7 @@ var allowed = map[string]string{
 	"internal/object":      "",
 	"internal/project":     "",
 	"internal/git":         "",
+	"internal/heap":        "",
 	"internal/builder":     "",
 	"internal/tree":        "object",
 	"internal/skaffold":    "",
