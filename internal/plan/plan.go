@@ -38,12 +38,7 @@ type Observed struct {
 }
 
 // Field is one difference within an object. Secret values are masked before they come here.
-type Field struct {
-	// Path is dotted, lists by their key: spec.template.spec.containers[name=api].image
-	Path   string `json:"path"`
-	Before any    `json:"before,omitempty"` // nil: was not there
-	After  any    `json:"after,omitempty"`  // nil: will not be there
-}
+type Field = object.Field
 
 // Change is what would happen to one object, and why.
 type Change struct {

@@ -205,6 +205,10 @@ func rule(pattern *regexp.Regexp) string {
 		return ": such as monitoring.coreos.com/v1 or monitoring.coreos.com/v1/ServiceMonitor"
 	case assignment:
 		return ": it is key=value"
+	case objectPattern:
+		return ": KIND/NAME, with * for any text, such as Deployment/api"
+	case ruleID:
+		return ": `slipway check --explain` lists them"
 	}
 	return ""
 }

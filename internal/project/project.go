@@ -13,6 +13,8 @@ type Project struct {
 	Environments []Environment
 	// Remotes are the addresses that charts may be fetched from; an address covers what is below it.
 	Remotes []string
+	// Exceptions are what may differ, or break a rule, and why.
+	Exceptions []Exception
 	// Notes are what detection assumed, one sentence each, for the user to see.
 	Notes []string
 }
@@ -52,6 +54,23 @@ type Environment struct {
 	Registry string
 	// Line is where slipway.yaml begins it (0 when detected).
 	Line int
+}
+
+// Exception says that something is meant to be as it is.
+type Exception struct {
+	// Rule is one of check's; empty: the exception is about a difference that compare shows.
+	Rule string
+	// Object is "KIND/NAME" with * and ? in either, as rendered or without an environment's prefix;
+	// empty: any.
+	Object string
+	// Field is a field's path; it stands for everything below it. Empty: any.
+	Field string
+	// Environments are where it holds; none: everywhere.
+	Environments []string
+	Reason       string
+	// Until is the last day that it holds, "2027-03-31"; empty: for good.
+	Until string
+	Line  int
 }
 
 // Chart is one release of a Helm chart.

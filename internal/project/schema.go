@@ -19,6 +19,9 @@ func (r *reader) project(p *Project, n *yaml.Node) error {
 			return r.entries(n, "environments", func(k, v *yaml.Node) error { return r.environment(p, k, v) })
 		},
 		"remotes": r.texts(&p.Remotes, "remotes", "address", address),
+		"exceptions": func(n *yaml.Node) error {
+			return r.items(n, "exceptions", func(n *yaml.Node) error { return r.exception(p, n) })
+		},
 	})
 	if err != nil {
 		return err
@@ -34,7 +37,7 @@ func (r *reader) project(p *Project, n *yaml.Node) error {
 			return err
 		}
 	}
-	return nil
+	return r.exceptFor(p)
 }
 
 func (r *reader) image(p *Project, n *yaml.Node) error {

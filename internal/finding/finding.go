@@ -1,0 +1,117 @@
+// Package finding holds what checks say: rules, and the places where they are broken. It checks nothing
+// itself.
+package finding
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"slipway/internal/object"
+	"slipway/internal/project"
+)
+
+// Severity is how bad it is that a rule is broken.
+type Severity string
+
+// The severities. What is not certain is a Warning at most.
+const (
+	Error   Severity = "error"
+	Warning Severity = "warning"
+)
+
+// Rule is something that holds in a project that is well.
+type Rule struct {
+	// ID is a word or a few: "image-mutable". It is never used again for something else.
+	ID string `json:"id"`
+	// Group is what --explain sorts by: one of Groups.
+	Group string `json:"group"`
+	// Classes are where it holds; none: everywhere.
+	Classes  []project.Class `json:"classes,omitempty"`
+	Severity Severity        `json:"severity"`
+	// Title is one line: what is wrong where it is broken.
+	Title string `json:"title"`
+	// Why says what happens to whoever leaves it so, and Fix what to write instead. Both are Markdown.
+	Why string `json:"why"`
+	Fix string `json:"fix"`
+}
+
+// Groups are the groups of rules, in the order in which they are shown.
+var Groups = []string{"crossing", "references", "must not ship", "must exist", "schema", "workflow", "own"}
+
+// Holds says whether the rule is for environments of a class.
+func (r Rule) Holds(c project.Class) bool {
+	return len(r.Classes) == 0 || slices.Contains(r.Classes, c)
+}
+
+// Place is where something is written. File is relative to the project; Line and Column are 1-based, 0
+// where nobody knows.
+type Place struct {
+	File   string `json:"file,omitempty"`
+	Line   int    `json:"line,omitempty"`
+	Column int    `json:"column,omitempty"`
+}
+
+// At is the place of an object.
+func At(o object.Origin) Place { return Place{File: o.File, Line: o.Line} }
+
+// String prints "overlays/prod/kustomization.yaml:9:5".
+func (p Place) String() string {
+	s := object.Origin{File: p.File, Line: p.Line}.String()
+	if p.Line > 0 && p.Column > 0 {
+		s += fmt.Sprintf(":%d", p.Column)
+	}
+	return s
+}
+
+// Compare orders by file, line and column.
+func (p Place) Compare(o Place) int {
+	return cmp.Or(strings.Compare(p.File, o.File), cmp.Compare(p.Line, o.Line), cmp.Compare(p.Column, o.Column))
+}
+
+// Finding is one place where a rule is broken.
+type Finding struct {
+	Rule     string   `json:"rule"`
+	Severity Severity `json:"severity"`
+	// Environments are those in which it is so; none: it is about none in particular.
+	Environments []string `json:"environments,omitempty"`
+	// Object and Field are what is wrong; Field is in the grammar of object.Step. A finding with neither
+	// is about a file.
+	Object *object.Ref `json:"object,omitempty"`
+	Field  string      `json:"field,omitempty"`
+	// Place is where to change it. A rule over objects leaves it out: the field's place is then found.
+	Place   Place  `json:"place,omitzero"`
+	Message string `json:"message"`
+	// Fix is what to write, one line. Edits do it, where that is decided.
+	Fix   string `json:"fix,omitempty"`
+	Edits []Edit `json:"edits,omitempty"`
+}
+
+// Edit replaces the bytes from Start up to End of a file.
+type Edit struct {
+	File  string `json:"file"`
+	Start int    `json:"start"`
+	End   int    `json:"end"`
+	New   string `json:"new"`
+}
+
+// Unchecked is what could not be looked at, and why: it is never taken for good.
+type Unchecked struct {
+	Environments []string    `json:"environments,omitempty"`
+	Object       *object.Ref `json:"object,omitempty"`
+	Place        Place       `json:"place,omitzero"`
+	What         string      `json:"what"` // "its schema"
+	Why          string      `json:"why"`
+}
+
+// New begins a finding about a field of an object.
+func (r Rule) New(o object.Object, field, format string, args ...any) Finding {
+	ref := o.Ref()
+	return Finding{Rule: r.ID, Severity: r.Severity, Object: &ref, Field: field, Message: fmt.Sprintf(format, args...)}
+}
+
+// In begins a finding about a place in a file.
+func (r Rule) In(p Place, format string, args ...any) Finding {
+	return Finding{Rule: r.ID, Severity: r.Severity, Place: p, Message: fmt.Sprintf(format, args...)}
+}

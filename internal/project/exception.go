@@ -1,0 +1,63 @@
+package project
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+var (
+	objectPattern = regexp.MustCompile(`^[A-Za-z0-9*?]+/[a-z0-9.*?-]+$`)
+	ruleID        = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+)
+
+func (r *reader) exception(p *Project, n *yaml.Node) error {
+	e := Exception{Line: n.Line}
+	err := r.fields(n, "an exception", map[string]func(*yaml.Node) error{
+		"rule":         r.text(&e.Rule, "rule", ruleID),
+		"object":       r.text(&e.Object, "object", objectPattern),
+		"field":        r.text(&e.Field, "field", nil),
+		"environments": r.texts(&e.Environments, "environments", "environment", label),
+		"reason":       r.text(&e.Reason, "reason", nil),
+		"until": func(n *yaml.Node) error {
+			if _, err := time.Parse(time.DateOnly, n.Value); err != nil || n.Kind != yaml.ScalarNode {
+				return r.fail(n, "%q is no day: write it as 2027-03-31", n.Value)
+			}
+			e.Until = n.Value
+			return nil
+		},
+	})
+	switch {
+	case err != nil:
+		return err
+	case e.Reason == "":
+		return r.fail(n, "an exception without a reason")
+	case e.Rule == "" && e.Object == "" && e.Field == "":
+		return r.fail(n, "an exception for everything: say at least one of rule, object and field")
+	}
+	p.Exceptions = append(p.Exceptions, e)
+	return nil
+}
+
+// exceptFor checks that exceptions name environments that are there. They may stand before them.
+func (r *reader) exceptFor(p *Project) error {
+	known := make([]string, len(p.Environments))
+	for i, e := range p.Environments {
+		known[i] = e.Name
+	}
+	for _, e := range p.Exceptions {
+		for _, name := range e.Environments {
+			if !slices.Contains(known, name) {
+				hint := ""
+				if s := Suggest(name, known); s != "" {
+					hint = fmt.Sprintf(" (did you mean %q?)", s)
+				}
+				return &FileError{File: File, Line: e.Line, Err: fmt.Errorf("the exception is for environment %q, which is not there%s", name, hint)}
+			}
+		}
+	}
+	return nil
+}
