@@ -38,9 +38,14 @@ func detect(dir string) (Project, bool, error) {
 			p.Environments = envs
 			continue
 		}
+		before := slices.Clone(others)
 		for _, e := range envs {
 			for _, source := range e.sources() {
-				if !slices.Contains(others, source) && !slices.ContainsFunc(p.Environments, func(e Environment) bool { return e.within(source) }) {
+				if slices.Contains(before, source) || slices.ContainsFunc(p.Environments, func(e Environment) bool { return e.within(source) }) {
+					continue
+				}
+				p.Others = append(p.Others, e)
+				if !slices.Contains(others, source) {
 					others = append(others, source)
 				}
 			}
@@ -49,17 +54,10 @@ func detect(dir string) (Project, bool, error) {
 	if len(p.Environments) == 0 {
 		return Project{}, false, nil
 	}
+	p.Others = p.apart()
 	for i := range p.Environments {
 		e := &p.Environments[i]
-		var note string
-		if e.Class == "" {
-			e.Class, note = classOf(e.Name)
-		}
-		for j := range e.Charts {
-			if e.Charts[j].Release == "" {
-				e.Charts[j].Release = p.Name[:min(len(p.Name), 53)]
-			}
-		}
+		note := p.complete(e)
 		p.Notes = append(p.Notes, fmt.Sprintf("%s is taken as environment %s of class %s", describe(*e), e.Name, e.Class))
 		if note != "" {
 			p.Notes = append(p.Notes, note)
@@ -75,6 +73,41 @@ func detect(dir string) (Project, bool, error) {
 		p.Notes = append(p.Notes, "Tiltfile is a program, and not read")
 	}
 	return p, true, nil
+}
+
+// complete infers what detection leaves open, and gives the note that this is worth.
+func (p Project) complete(e *Environment) (note string) {
+	if e.Class == "" {
+		e.Class, note = classOf(e.Name)
+	}
+	for j := range e.Charts {
+		if e.Charts[j].Release == "" {
+			e.Charts[j].Release = p.Name[:min(len(p.Name), 53)]
+		}
+	}
+	return note
+}
+
+// apart are the others under names of their own, without those whose class is a guess.
+func (p Project) apart() []Environment {
+	var envs []Environment
+	for _, e := range p.Others {
+		if p.complete(&e) != "" {
+			continue
+		}
+		if slices.ContainsFunc(append(envs, p.Environments...), func(o Environment) bool { return o.Name == e.Name }) {
+			prefix := "other"
+			switch {
+			case e.Skaffold != nil:
+				prefix = "skaffold"
+			case len(e.Charts) > 0:
+				prefix = "chart"
+			}
+			e.Name = prefix + "-" + e.Name
+		}
+		envs = append(envs, e)
+	}
+	return unique(envs)
 }
 
 // Named is what a folder says by itself: the project's name, and the image of its Dockerfile.

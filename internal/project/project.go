@@ -11,6 +11,9 @@ type Project struct {
 	File         string
 	Images       []Image
 	Environments []Environment
+	// Others are environments of further layouts that detection found and did not take: nothing is
+	// deployed from them, but they are checked.
+	Others []Environment
 	// Remotes are the addresses that charts may be fetched from; an address covers what is below it.
 	Remotes []string
 	// Exceptions are what may differ, or break a rule, and why.
