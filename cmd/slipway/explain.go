@@ -28,6 +28,7 @@ const (
 	codeError       = 1
 	codeUsage       = 2
 	codeHasChanges  = 3
+	codeFaults      = 4
 	codeUnhealthy   = 5
 	codeConflict    = 6
 	codeInterrupted = 130
@@ -86,6 +87,7 @@ var rows = []row{
 	}, codeInterrupted},
 	as("interrupted", codeInterrupted, always[*interruptedError]("the same command again goes on from there; what was changed is in `slipway history ENV`")),
 	is("has changes", errHasChanges, codeHasChanges, ""),
+	is("faults", errFaults, codeFaults, ""),
 	is("consent", errConsent, codeUsage, "look at `slipway plan ENV` first, then add --yes"),
 	is("declined", errDeclined, codeError, ""),
 	as("usage", codeUsage, always[*usageError]("`slipway --help` lists the verbs, `slipway VERB --help` its flags")),
@@ -114,6 +116,7 @@ var rows = []row{
 		return "environments here: " + list(e.Known)
 	}),
 	is("no git program", git.ErrNoProgram, codeError, "install git; commits and image tags are read through it"),
+	is("no repository", git.ErrNone, codeError, "a revision is one of a Git repository: name environments alone"),
 	as("git", codeError, always[*git.Error]("git itself says so: `git status` in that folder shows the same")),
 
 	as("kubeconfig", codeError, always[*cluster.KubeconfigError]("give --kubeconfig or set KUBECONFIG; `slipway sandbox up` makes a cluster with one on this machine")),
@@ -199,7 +202,7 @@ func explain(w io.Writer, err error) int {
 			break
 		}
 	}
-	if code == codeHasChanges || errors.Is(err, errSilent) {
+	if code == codeHasChanges || code == codeFaults || errors.Is(err, errSilent) {
 		return code
 	}
 	var failed *builder.BuildError

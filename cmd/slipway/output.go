@@ -29,6 +29,8 @@ const (
 	asText format = "text"
 	asJSON format = "json"
 	asYAML format = "yaml"
+
+	asMarkdown format = "markdown"
 )
 
 // outputFlag adds --output with the formats that a verb knows; the first is the default.

@@ -200,10 +200,15 @@ func withoutCredentials(remote string) string {
 
 // run runs git in dir and gives its standard output.
 func run(ctx context.Context, dir string, args ...string) (string, error) {
+	return runWith(ctx, dir, nil, args...)
+}
+
+// runWith is run with more in the environment.
+func runWith(ctx context.Context, dir string, env []string, args ...string) (string, error) {
 	// A repository can name a program for status to run; nothing is to be run by merely looking.
 	cmd := exec.CommandContext(ctx, "git", append([]string{"-c", "core.fsmonitor=false"}, args...)...)
 	cmd.Dir = dir
-	cmd.Env = environment(os.Environ())
+	cmd.Env = append(environment(os.Environ()), env...)
 	cmd.WaitDelay = time.Second
 	var out, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &stderr

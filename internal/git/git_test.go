@@ -223,3 +223,32 @@ func TestWithoutCredentials(t *testing.T) {
 		}
 	}
 }
+
+func TestExportGivesAnOlderState(t *testing.T) {
+	r, git := repository(t)
+	write(t, r.Dir, "app/k8s/x.yaml", "old\n")
+	git("add", ".")
+	git("commit", "-q", "-m", "old")
+	write(t, r.Dir, "app/k8s/x.yaml", "new\n")
+	git("add", ".")
+	git("commit", "-q", "-m", "new")
+	write(t, r.Dir, "app/k8s/x.yaml", "changed\n")
+	before := state(t, r)
+	folder, err := r.Export(t.Context(), "HEAD~1", filepath.Join(r.Dir, "app"), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(folder, "k8s/x.yaml"))
+	if err != nil || string(text) != "old\n" {
+		t.Errorf("%q %v", text, err)
+	}
+	if after := state(t, r); !cmp.Equal(before, after) {
+		t.Error(cmp.Diff(before, after))
+	}
+	var failed *Error
+	for _, revision := range []string{"nowhere", "--all", ""} {
+		if _, err := r.Export(t.Context(), revision, r.Dir, t.TempDir()); !errors.As(err, &failed) {
+			t.Errorf("%q: %v", revision, err)
+		}
+	}
+}

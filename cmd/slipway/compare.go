@@ -1,0 +1,263 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"slipway/internal/contract"
+	"slipway/internal/git"
+	"slipway/internal/project"
+	"slipway/internal/render"
+)
+
+// errFaults says that a check found faults, which have been shown.
+var errFaults = errors.New("faults were found")
+
+func newCompareCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "compare A B", Short: "Show how environment B differs from A, because of what, and whether it may",
+		Long: `Renders two environments, or one at two Git revisions (prod@HEAD~3 prod), and sets them side by side,
+whatever prefixes, namespaces and hashes their objects are named with. What environments are there for
+is expected and only counted: replicas, images, resources, settings, hosts, names. What belongs on a
+laptop, what B lacks, and what nobody has given a reason for are faults, and the exit code is then 4.
+Exceptions with their reasons stand in slipway.yaml. It asks no cluster, and shows no secrets.`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return fmt.Errorf("%s takes two environments: A and B", cmd.CommandPath())
+			}
+			return nil
+		},
+	}
+	out := outputFlag(cmd, asText, asJSON, asMarkdown)
+	all := cmd.Flags().Bool("all", false, "show what is expected too, instead of counting it")
+	cmd.RunE = func(c *cobra.Command, args []string) error {
+		return runCompare(c.Context(), a, args, *out, *all)
+	}
+	return cmd
+}
+
+func runCompare(ctx context.Context, a *app, names []string, out format, all bool) error {
+	p, err := project.Open(a.dir)
+	if err != nil {
+		return err
+	}
+	for _, n := range p.Notes {
+		a.warn("note: %s", n)
+	}
+	in := contract.Input{Exceptions: p.Exceptions, Today: time.Now().Format(time.DateOnly)}
+	for i, side := range []*contract.Side{&in.A, &in.B} {
+		if *side, err = a.side(ctx, p, names[i]); err != nil {
+			return err
+		}
+	}
+	r := contract.Compare(in)
+	switch out {
+	case asJSON:
+		err = a.json(r)
+	case asMarkdown:
+		_, err = io.WriteString(a.stdout, markdown(r))
+	default:
+		a.printComparison(r, all)
+	}
+	for _, f := range r.Findings {
+		a.warn("warning: %s: %s", f.Place, f.Message)
+	}
+	if err == nil && r.Faults() > 0 {
+		return errFaults
+	}
+	return err
+}
+
+// side renders ENV, or ENV@REVISION as the project was then.
+func (a *app) side(ctx context.Context, p project.Project, name string) (contract.Side, error) {
+	envName, revision, past := strings.Cut(name, "@")
+	if past {
+		folder, err := os.MkdirTemp("", "slipway-")
+		if err != nil {
+			return contract.Side{}, err
+		}
+		defer os.RemoveAll(folder)
+		if p, err = projectAt(ctx, p.Dir, revision, folder); err != nil {
+			return contract.Side{}, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	env, err := p.Environment(envName)
+	if err != nil {
+		return contract.Side{}, err
+	}
+	env.Namespace = cmp.Or(a.namespace, env.Namespace)
+	result, err := render.Render(ctx, p, env, a.renderOptions("render"))
+	for _, w := range result.Warnings {
+		a.warn("warning: %s", w)
+	}
+	return contract.Side{Name: name, Environment: env, Set: result.Set}, err
+}
+
+// projectAt is the project as it was at a revision, in a folder of its own.
+func projectAt(ctx context.Context, dir, revision, folder string) (project.Project, error) {
+	repository, err := git.Open(ctx, dir)
+	if err != nil {
+		return project.Project{}, err
+	}
+	was, err := repository.Export(ctx, revision, dir, folder)
+	if err != nil {
+		return project.Project{}, err
+	}
+	return project.Open(was)
+}
+
+// faultMarks are the signs of the classes.
+var faultMarks = map[contract.Class]string{
+	contract.MustNotShip: "✗", contract.Missing: "✗", contract.Unexplained: "✗", contract.Accepted: "·", contract.Expected: "=",
+}
+
+// summary is "31 fields equal · 9 differ as expected · 2 must not ship".
+func summary(r contract.Result) string {
+	parts := []string{count(r.Equal, "field") + " equal"}
+	for _, c := range []contract.Class{contract.Expected, contract.Accepted, contract.MustNotShip, contract.Missing, contract.Unexplained} {
+		if n := r.Count(c); n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, classWords(c)))
+		}
+	}
+	return strings.Join(parts, " · ")
+}
+
+func classWords(c contract.Class) string {
+	switch c {
+	case contract.Expected:
+		return "differ as expected"
+	case contract.Accepted:
+		return "accepted"
+	}
+	return string(c)
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func (a *app) printComparison(r contract.Result, all bool) {
+	w, s := a.stdout, styleOf(a.stdout)
+	fmt.Fprintf(w, "%s    %s\n", s.bold(r.B+" ← "+r.A), summary(r))
+	for _, c := range contract.Classes {
+		causes := r.Causes(c)
+		if len(causes) == 0 {
+			continue
+		}
+		mark := faultMarks[c]
+		if c == contract.Expected && !all {
+			fmt.Fprintln(w, s.mark(mark, mark+" "+classWords(c)+": "+kinds(r, c)))
+			continue
+		}
+		fmt.Fprintln(w, s.mark(mark, fmt.Sprintf("%s %s: %d because of %s", mark, classWords(c), r.Count(c), count(len(causes), "line"))))
+		for _, cause := range causes {
+			fmt.Fprintf(w, "  %s\n", cmp.Or(places(cause), "(nobody knows where)"))
+			for _, d := range cause.Differences {
+				fmt.Fprintf(w, "    %s\n", differenceLine(d))
+			}
+		}
+	}
+}
+
+// kinds counts what differs: "image 2 · replicas 1".
+func kinds(r contract.Result, c contract.Class) string {
+	counts := map[string]int{}
+	for _, d := range r.Differences {
+		if d.Class == c {
+			counts[d.What]++
+		}
+	}
+	var parts []string
+	for _, what := range slices.Sorted(maps.Keys(counts)) {
+		parts = append(parts, fmt.Sprintf("%s %d", what, counts[what]))
+	}
+	return strings.Join(parts, " · ")
+}
+
+func places(c contract.Cause) string {
+	var all []string
+	for _, p := range c.Places {
+		all = append(all, clean(p.String()))
+	}
+	return strings.Join(all, ", ")
+}
+
+func differenceLine(d contract.Difference) string {
+	text := clean(d.Object.String())
+	switch {
+	case d.Class == contract.MustNotShip && reflect.DeepEqual(d.A, d.B):
+		text += fmt.Sprintf("  %s   %s on both sides", clean(d.Field), value(d.B, true))
+	case d.Field != "":
+		from, to := values(d.A, d.B)
+		text += fmt.Sprintf("  %s   %s → %s", clean(d.Field), from, to)
+	default:
+		text += "   is in " + d.Only + " alone"
+	}
+	return text + "   (" + because(d) + ")"
+}
+
+// because is what a difference is, and why it may be or not.
+func because(d contract.Difference) string {
+	if d.Reason == "" {
+		return d.What
+	}
+	return d.What + ": " + brief(oneLine(d.Reason))
+}
+
+// markdown is the comparison as a pull request shows it.
+func markdown(r contract.Result) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "### %s ← %s\n\n%s\n", cell(r.B), cell(r.A), summary(r))
+	for _, c := range contract.Classes {
+		causes := r.Causes(c)
+		if len(causes) == 0 {
+			continue
+		}
+		title := fmt.Sprintf("%s: %d because of %s", classWords(c), r.Count(c), count(len(causes), "line"))
+		if c == contract.Expected {
+			fmt.Fprintf(&b, "\n<details><summary>%s</summary>\n", title)
+		} else {
+			fmt.Fprintf(&b, "\n**%s**\n", title)
+		}
+		fmt.Fprintf(&b, "\n| object | field | %s | %s | what | because of |\n|---|---|---|---|---|---|\n", cell(r.A), cell(r.B))
+		for _, cause := range causes {
+			for _, d := range cause.Differences {
+				from, to := values(d.A, d.B)
+				if d.Field == "" {
+					d.Field, from, to = "in "+d.Only+" alone", "", ""
+				}
+				fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", cell(d.Object.String()), cell(d.Field), cell(from), cell(to), escaped(because(d)), cell(places(cause)))
+			}
+		}
+		if c == contract.Expected {
+			b.WriteString("\n</details>\n")
+		}
+	}
+	return b.String()
+}
+
+// cell is a text as it stands, in a table of Markdown.
+func cell(text string) string {
+	if text == "" {
+		return ""
+	}
+	return "`" + strings.NewReplacer("|", `\|`, "`", "'").Replace(oneLine(clean(text))) + "`"
+}
+
+func escaped(text string) string {
+	return strings.NewReplacer("|", `\|`, "<", "&lt;", "`", "'", "*", `\*`, "_", `\_`).Replace(text)
+}

@@ -1,0 +1,321 @@
+package contract
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"slipway/internal/finding"
+	"slipway/internal/object"
+	"slipway/internal/project"
+)
+
+func side(t *testing.T, name string, class project.Class, text string) Side {
+	t.Helper()
+	objects, err := object.Read(strings.NewReader(text), name+".yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := Side{Name: name, Environment: project.Environment{Name: name, Class: class}}
+	for _, o := range objects {
+		if err := s.Set.Add(o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+// compared is each difference as "class · what · field", those as expected left out unless all.
+func compared(t *testing.T, a, b string) []string {
+	t.Helper()
+	r := Compare(Input{A: side(t, "dev", project.Local, a), B: side(t, "prod", project.Production, b)})
+	return lines(r)
+}
+
+func lines(r Result) []string {
+	var out []string
+	for _, d := range r.Differences {
+		out = append(out, string(d.Class)+" · "+d.What+" · "+strings.TrimPrefix(d.Field, "spec.template."))
+	}
+	slices.Sort(out)
+	return out
+}
+
+const web = `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      - name: web
+        image: acme/web:1
+        command: [serve, --port=80]
+        env: [{name: COLOR, value: red}]
+        ports: [{containerPort: 80}]
+        livenessProbe: {httpGet: {path: /live, port: 80}, periodSeconds: 5}
+        resources: {requests: {cpu: 1, memory: 1Gi}, limits: {cpu: 2, memory: 1Gi}}
+        securityContext: {runAsNonRoot: true}
+        volumeMounts: [{name: data, mountPath: /data}]
+      volumes: [{name: data, emptyDir: {}}]
+`
+
+// Each case changes the Deployment above on the side of B.
+func TestFields(t *testing.T) {
+	for name, c := range map[string]struct {
+		was, is string
+		want    string // empty: nothing differs
+	}{
+		"nothing":           {"", "", ""},
+		"replicas":          {"spec:\n  selector", "spec:\n  replicas: 3\n  selector", "expected · replicas · spec.replicas"},
+		"tag":               {"web:1", "web:2", "expected · image · spec.containers[name=web].image"},
+		"registry, digest":  {"acme/web:1", "ghcr.io/x/web@sha256:0", "expected · image · spec.containers[name=web].image"},
+		"another program":   {"acme/web:1", "acme/db:1", "unexplained · image · spec.containers[name=web].image"},
+		"laptop registry":   {"acme/web:1", "k3d-registry.localhost:5000/web:1", "must not ship · image · spec.containers[name=web].image"},
+		"reload":            {"--port=80]", "--port=80, --reload]", "must not ship · development command · spec.containers[name=web].command"},
+		"reload's likeness": {"--port=80]", "--port=80, --reload-rules=x.yaml]", "unexplained · command · spec.containers[name=web].command"},
+		"command":           {"--port=80", "--port=81", "unexplained · command · spec.containers[name=web].command"},
+		"environment named": {"--port=80", "--port=80", ""},
+		"env value":         {"red", "blue", "expected · settings · spec.containers[name=web].env[name=COLOR].value"},
+		"env lost":          {"env: [{name: COLOR, value: red}]", "env: []", "unexplained · environment variable · spec.containers[name=web].env[name=COLOR]"},
+		"port":              {"containerPort: 80", "containerPort: 81", "unexplained · ports · spec.containers[name=web].ports[containerPort=80]"},
+		"probe timing":      {"periodSeconds: 5", "periodSeconds: 9", "expected · probe timing · spec.containers[name=web].livenessProbe.periodSeconds"},
+		"probe path":        {"/live,", "/,", "unexplained · path · spec.containers[name=web].livenessProbe.httpGet.path"},
+		"probe lost":        {"        livenessProbe: {httpGet: {path: /live, port: 80}, periodSeconds: 5}\n", "", "missing · probe · spec.containers[name=web].livenessProbe"},
+		"memory limit lost": {"limits: {cpu: 2, memory: 1Gi}", "limits: {cpu: 2}", "missing · resources · spec.containers[name=web].resources.limits.memory"},
+		"cpu limit lost":    {"limits: {cpu: 2, memory: 1Gi}", "limits: {memory: 1Gi}", "expected · resources · spec.containers[name=web].resources.limits.cpu"},
+		"more memory":       {"limits: {cpu: 2, memory: 1Gi}", "limits: {cpu: 2, memory: 2Gi}", "expected · resources · spec.containers[name=web].resources.limits.memory"},
+		"resources lost":    {"resources: {requests: {cpu: 1, memory: 1Gi}, limits: {cpu: 2, memory: 1Gi}}", "", "missing · resources · spec.containers[name=web].resources"},
+		"weaker":            {"runAsNonRoot: true", "runAsNonRoot: false", "unexplained · runAsNonRoot · spec.containers[name=web].securityContext.runAsNonRoot"},
+		"stronger":          {"runAsNonRoot: true", "runAsNonRoot: true, readOnlyRootFilesystem: true", "expected · security · spec.containers[name=web].securityContext.readOnlyRootFilesystem"},
+		"privileged":        {"runAsNonRoot: true", "runAsNonRoot: true, privileged: true", "unexplained · privileges · spec.containers[name=web].securityContext.privileged"},
+		"volume lost":       {"volumes: [{name: data, emptyDir: {}}]", "volumes: []", "missing · volume · spec.volumes[name=data]"},
+		"mount lost":        {"volumeMounts: [{name: data, mountPath: /data}]", "volumeMounts: []", "missing · volume · spec.containers[name=web].volumeMounts[name=data]"},
+		"container gained":  {"- name: web\n", "- name: proxy\n        image: acme/proxy:1\n      - name: web\n", "unexplained · container · spec.containers[name=proxy]"},
+		"container lost":    {"- name: web\n", "- name: api\n", "missing · container · spec.containers[name=web]"},
+		"scratch folder":    {"[{name: data, emptyDir: {}}]", "[{name: data, emptyDir: {}}, {name: tmp, emptyDir: {}}]", "expected · scratch folder · spec.volumes[name=tmp]"},
+		"volume gained":     {"[{name: data, emptyDir: {}}]", "[{name: data, emptyDir: {}}, {name: tmp, hostPath: {}}]", "unexplained · volume · spec.volumes[name=tmp]"},
+		"label of its own":  {"labels: {app: web}", "labels: {app: web, env: prod}", "expected · labels · metadata.labels.env"},
+		"other label":       {"labels: {app: web}", "labels: {app: web, team: blue}", "unexplained · team · metadata.labels.team"},
+		"placement":         {"      volumes:", "      nodeSelector: {pool: big}\n      volumes:", "expected · placement · spec.nodeSelector"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if !strings.Contains(web, c.was) {
+				t.Fatalf("%q is not in the manifest", c.was)
+			}
+			var want []string
+			if c.want != "" {
+				want = []string{c.want}
+			}
+			got := compared(t, web, strings.Replace(web, c.was, c.is, 1))
+			got = got[:min(1, len(got))] // where the key of a list differs, both elements are told
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// What only a laptop has is not missing in production.
+func TestLaptopsOwn(t *testing.T) {
+	dev := strings.NewReplacer("emptyDir: {}", "hostPath: {path: /src}", "--port=80]", "--port=80, --reload]").Replace(web)
+	prod := strings.NewReplacer("volumes: [{name: data, emptyDir: {}}]", "volumes: []", "volumeMounts: [{name: data, mountPath: /data}]", "volumeMounts: []").Replace(web)
+	want := []string{
+		"expected · development command · spec.containers[name=web].command",
+		"expected · source mount · spec.volumes[name=data]",
+	}
+	if diff := cmp.Diff(want, compared(t, dev, prod)); diff != "" {
+		t.Error(diff)
+	}
+	kept := strings.ReplaceAll(dev, "acme/web:1", "localhost:5000/web:1")
+	r := Compare(Input{A: side(t, "dev", project.Local, kept), B: side(t, "prod", project.Production, kept)})
+	want = []string{
+		"must not ship · development command · spec.containers[name=web].command",
+		"must not ship · image · spec.containers[name=web].image",
+	}
+	if diff := cmp.Diff(want, lines(r)); diff != "" {
+		t.Error(diff)
+	}
+	if all := leaves(r.Differences[0].B) + r.Equal; all < 15 || r.Faults() != 2 {
+		t.Errorf("%d equal, %d faults", r.Equal, r.Faults())
+	}
+	// On another laptop the same is well.
+	if r := Compare(Input{A: side(t, "dev", project.Local, kept), B: side(t, "local", project.Local, kept)}); len(r.Differences) != 0 {
+		t.Errorf("%v", lines(r))
+	}
+}
+
+func TestObjectsAreMatchedAcrossNames(t *testing.T) {
+	dev := `
+{apiVersion: v1, kind: ConfigMap, metadata: {name: dev-conf-5gbkf827b5, namespace: shop-dev}, data: {A: "1", OLD: x}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: dev-web, namespace: shop-dev}, spec: {selector: {app: dev-web}, ports: [{port: 80}]}}
+---
+{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: dev-web, namespace: shop-dev}, spec: {rules: [{host: web.localhost, http: {paths: [{path: /, backend: {service: {name: dev-web, port: {number: 80}}}}]}}]}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: mail, namespace: shop-dev}, spec: {ports: [{port: 25}]}}
+`
+	prod := `
+# Another line, so that nothing is matched by its place.
+{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: web, namespace: shop}, spec: {minAvailable: 1}}
+---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: conf-bbmhdt74dt, namespace: shop}, data: {A: "2", NEW: y}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: web, namespace: shop}, spec: {selector: {app: web}, ports: [{port: 80}]}}
+---
+{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: web, namespace: shop}, spec: {rules: [{host: web.example.com, http: {paths: [{path: /shop, backend: {service: {name: web, port: {number: 80}}}}]}}]}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: queue, namespace: shop}, spec: {ports: [{port: 5672}]}}
+`
+	a, b := side(t, "dev", project.Local, dev), side(t, "prod", project.Production, prod)
+	r := Compare(Input{A: a, B: b})
+	var faults []string
+	for _, d := range r.Differences {
+		if d.Class != Expected {
+			faults = append(faults, string(d.Class)+" · "+d.Object.String()+" "+d.Field)
+		}
+	}
+	slices.Sort(faults)
+	want := []string{
+		"missing · Service shop-dev/mail ",
+		"unexplained · ConfigMap shop/conf-bbmhdt74dt data.OLD",
+		"unexplained · Ingress shop/web spec.rules[host=web.example.com].http.paths[path=/]",
+		"unexplained · Ingress shop/web spec.rules[host=web.example.com].http.paths[path=/shop]",
+		"unexplained · Service shop/queue ",
+	}
+	if diff := cmp.Diff(want, faults); diff != "" {
+		t.Error(diff, lines(r))
+	}
+	if i := slices.IndexFunc(r.Differences, func(d Difference) bool { return d.Field == "data.OLD" }); r.Differences[i].Was.Name != "dev-conf-5gbkf827b5" {
+		t.Errorf("%+v", r.Differences[i])
+	}
+}
+
+func TestHostsOfALaptop(t *testing.T) {
+	ingress := func(host string) string {
+		return `{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: web}, spec: {rules: [{host: ` + host + `, http: {paths: []}}]}}`
+	}
+	for host, want := range map[string][]string{
+		"web.localhost":     {"must not ship · host · spec.rules[host=web.localhost].host"},
+		"localhost.acme.io": {"expected · host · spec.rules[host=localhost.acme.io].host"},
+	} {
+		if diff := cmp.Diff(want, compared(t, ingress("web.localhost"), ingress(host))); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+func TestLaptopRegistry(t *testing.T) {
+	for image, want := range map[string]bool{
+		"localhost:5000/web": true, "k3d-registry.localhost:5000/web:dev": true, "k3d-reg:5000/web": true, "kind-registry:5000/web": true,
+		"10.0.0.4:5000/web": true, "127.0.0.1/web": true, "host.docker.internal:5000/web": true,
+		"k3d-tools/web": false, "web": false, "localhost": false, "ghcr.io/localhost/web": false, "8.8.8.8/web": false, "k3d-io/k3d:5": false,
+	} {
+		if laptopRegistry(image) != want {
+			t.Errorf("%s: %t", image, !want)
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	n := names{{"dev-web", "web"}: true, {"dev", "prod"}: true}
+	for text, want := range map[[2]string]bool{
+		{"http://dev-web:80", "http://web:80"}:            true,
+		{"web-dev", "web-prod"}:                           true,
+		{"--file=/etc/dev.yaml", "--file=/etc/prod.yaml"}: true,
+		{"http://dev-web:80", "http://web:81"}:            false,
+		{"http://dev-web:80", "https://web:80"}:           false,
+		{"develop", "prodelop"}:                           false,
+		{"web", "api"}:                                    false,
+	} {
+		if n.alike(text[0], text[1]) != want {
+			t.Errorf("%v: %t", text, !want)
+		}
+	}
+	if n.alike("dev", "dev") {
+		t.Error("equal is no difference of names")
+	}
+}
+
+func TestSecretsStayHidden(t *testing.T) {
+	text := func(password, greeting string) string {
+		return `{apiVersion: v1, kind: Secret, metadata: {name: s}, stringData: {password: ` + password + `}}
+---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: c}, data: {greeting: "` + greeting + `"}}`
+	}
+	a, b := side(t, "dev", project.Local, text("hunter2-dev", "sealed-one")), side(t, "prod", project.Production, text("hunter2-prod", "sealed-two"))
+	a.Set.Conceal([]string{"sealed-one"})
+	b.Set.Conceal([]string{"sealed-two"})
+	r := Compare(Input{A: a, B: b})
+	if len(r.Differences) != 2 {
+		t.Fatalf("%v", lines(r))
+	}
+	for _, d := range r.Differences {
+		if d.A != object.Hidden || d.B != object.Hidden || d.Class != Expected || d.What != "settings" {
+			t.Errorf("%+v", d)
+		}
+	}
+}
+
+func TestCauses(t *testing.T) {
+	a, b := side(t, "dev", project.Local, web), side(t, "prod", project.Production, strings.NewReplacer("web:1", "web:2", "red", "blue", "periodSeconds: 5", "periodSeconds: 6").Replace(web))
+	b.Because = func(_ object.Ref, field string) []finding.Place {
+		if strings.HasSuffix(field, ".image") {
+			return []finding.Place{{File: "k.yaml", Line: 9}}
+		}
+		return nil
+	}
+	got := map[string]int{}
+	for _, c := range Compare(Input{A: a, B: b}).Causes(Expected) {
+		got[c.Places[0].String()] = len(c.Differences)
+	}
+	if diff := cmp.Diff(map[string]int{"k.yaml:9": 1, "prod.yaml:2": 2}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestExceptions(t *testing.T) {
+	b := strings.NewReplacer("--port=80", "--port=81", "value: red}", "value: red}, {name: X, value: x}").Replace(web)
+	for name, c := range map[string]struct {
+		e        project.Exception
+		faults   int
+		findings string
+	}{
+		"field below":       {project.Exception{Field: "spec.template.spec.containers[name=web]"}, 0, ""},
+		"half a name":       {project.Exception{Field: "spec.template.spec.containers[name=web].comm"}, 2, "exception-unused"},
+		"object":            {project.Exception{Object: "Deployment/*"}, 0, ""},
+		"prefix left out":   {project.Exception{Object: "Deployment/w?b", Field: "spec.template.spec.containers[name=web].command"}, 1, ""},
+		"other object":      {project.Exception{Object: "Service/web"}, 2, "exception-unused"},
+		"other":             {project.Exception{Object: "Deployment/web", Environments: []string{"staging"}}, 2, ""},
+		"either side":       {project.Exception{Object: "Deployment/web", Environments: []string{"dev"}}, 0, ""},
+		"last day":          {project.Exception{Object: "Deployment/web", Until: "2027-03-31"}, 0, ""},
+		"the day after":     {project.Exception{Object: "Deployment/web", Until: "2027-03-30"}, 2, "exception-expired"},
+		"a rule of check's": {project.Exception{Rule: "image-mutable", Object: "Deployment/web"}, 2, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.e.Reason, c.e.Line = "because", 7
+			r := Compare(Input{
+				A: side(t, "dev", project.Local, web), B: side(t, "prod", project.Production, strings.Replace(b, "name: web}", "name: prod-web}", 1)),
+				Exceptions: []project.Exception{c.e}, Today: "2027-03-31",
+			})
+			if r.Faults() != c.faults || r.Count(Accepted) != 2-c.faults {
+				t.Errorf("%v", lines(r))
+			}
+			got := ""
+			for _, f := range r.Findings {
+				got += f.Rule
+				if f.Place.String() != "slipway.yaml:7" {
+					t.Errorf("%+v", f)
+				}
+			}
+			if got != c.findings {
+				t.Errorf("%+v", r.Findings)
+			}
+		})
+	}
+}

@@ -1,0 +1,93 @@
+package contract
+
+import (
+	"fmt"
+	"path"
+	"slices"
+
+	"slipway/internal/finding"
+	"slipway/internal/object"
+	"slipway/internal/project"
+)
+
+// Rules are those about exceptions, which only comparing can tell to be of no use.
+var Rules = []finding.Rule{
+	{
+		ID: "exception-unused", Group: "crossing", Severity: finding.Warning,
+		Title: "an exception matches no difference",
+		Why:   "What it excused has gone, or its object or field is misspelt. It would excuse the next difference that happens to fit, without anybody having thought about that one.",
+		Fix:   "Remove the exception, or correct `object` and `field`. `slipway compare A B --all` shows both as they are to be written.",
+	},
+	{
+		ID: "exception-expired", Group: "crossing", Severity: finding.Warning,
+		Title: "the day of an exception has passed",
+		Why:   "Somebody wrote down until when the difference would be there. It no longer excuses anything.",
+		Fix:   "Remove the exception together with the difference, or give it a later day in `until`.",
+	},
+}
+
+// except takes the differences that the project has a reason for out of the faults.
+func (c *comparison) except() {
+	for _, e := range c.Exceptions {
+		if e.Rule != "" || !c.concerns(e) {
+			continue
+		}
+		at := finding.Place{File: project.File, Line: e.Line}
+		if e.Until != "" && c.Today > e.Until {
+			c.result.Findings = append(c.result.Findings, Rules[1].In(at, "the exception %s held until %s", described(e), e.Until))
+			continue
+		}
+		used := false
+		for i, d := range c.result.Differences {
+			if !c.excuses(e, d) {
+				continue
+			}
+			used = true
+			if d.Class != Expected {
+				c.result.Differences[i].Class, c.result.Differences[i].Reason = Accepted, e.Reason
+			}
+		}
+		if !used {
+			c.result.Findings = append(c.result.Findings, Rules[0].In(at, "the exception %s matches nothing between %s and %s", described(e), c.A.Name, c.B.Name))
+		}
+	}
+}
+
+func (c *comparison) concerns(e project.Exception) bool {
+	return len(e.Environments) == 0 || slices.Contains(e.Environments, c.A.Environment.Name) || slices.Contains(e.Environments, c.B.Environment.Name)
+}
+
+func (c *comparison) excuses(e project.Exception, d Difference) bool {
+	if e.Field != "" {
+		if _, ok := within(d.Field, e.Field); !ok {
+			return false
+		}
+	}
+	if e.Object == "" {
+		return true
+	}
+	names := []object.Ref{d.Object}
+	if d.Was != nil {
+		names = append(names, *d.Was)
+	}
+	for _, r := range names[:len(names):len(names)] {
+		for _, env := range []project.Environment{c.A.Environment, c.B.Environment} {
+			r.Name = bare(object.Object{Body: map[string]any{"apiVersion": "v1", "kind": r.Kind, "metadata": map[string]any{"name": r.Name}}}, added(env))
+			names = append(names, r)
+		}
+	}
+	return slices.ContainsFunc(names, func(r object.Ref) bool {
+		ok, _ := path.Match(e.Object, r.Kind+"/"+r.Name)
+		return ok
+	})
+}
+
+func described(e project.Exception) string {
+	switch {
+	case e.Field == "":
+		return "for " + e.Object
+	case e.Object == "":
+		return "for " + e.Field
+	}
+	return fmt.Sprintf("for %s %s", e.Object, e.Field)
+}
