@@ -30,7 +30,7 @@ var allowed = map[string]string{
 	"internal/image":       "object project builder",
 	"internal/plan":        "object",
 	"internal/finding":     "object project",
-	"internal/origin":      "object project tree render",
+	"internal/origin":      "object project finding tree render",
 	"internal/contract":    "object project finding origin",
 	"internal/rule":        "object project finding",
 	"internal/schema":      "object finding",

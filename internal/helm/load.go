@@ -58,6 +58,9 @@ type loaded struct {
 // load gives the chart that a release is of.
 func (e *Engine) load(ctx context.Context, v *tree.View, c project.Chart) (*loaded, error) {
 	key := chartKey{v.Tree, c.Path, c.Repository, c.Version}
+	if v.IsEdited() && c.Repository == "" && e.differs(v, key) {
+		return e.fresh(ctx, v, c)
+	}
 	e.mu.Lock()
 	s := e.charts[key]
 	if s == nil {
@@ -71,6 +74,27 @@ func (e *Engine) load(ctx context.Context, v *tree.View, c project.Chart) (*load
 		v.Replay(s.reads)
 		return s.loaded, nil
 	}
+	l, err := e.fresh(ctx, v, c)
+	if err == nil {
+		s.loaded = l
+	}
+	return l, err
+}
+
+// differs says whether the chart has to be loaded again for a view that shows other texts.
+func (e *Engine) differs(v *tree.View, key chartKey) bool {
+	e.mu.Lock()
+	s := e.charts[key]
+	e.mu.Unlock()
+	if s == nil {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.loaded == nil || v.Differs(s.reads)
+}
+
+func (e *Engine) fresh(ctx context.Context, v *tree.View, c project.Chart) (*loaded, error) {
 	l := &loaded{origins: map[*common.File]string{}, sets: map[string]*set{}}
 	reads, err := v.Apart(func(v *tree.View) error {
 		ld := &reader{Engine: e, ctx: ctx, v: v, loaded: l}
@@ -80,11 +104,8 @@ func (e *Engine) load(ctx context.Context, v *tree.View, c project.Chart) (*load
 		}
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	l.reads, s.loaded = reads, l
-	return l, nil
+	l.reads = reads
+	return l, err
 }
 
 // reader loads one chart with all that it depends on.

@@ -220,7 +220,7 @@ func (l *layer) base(name, dir string) (*pile, error) {
 		}
 	}
 	l.used[key] = true
-	if l.alone || l.origin != nil {
+	if b := l.cached(key); l.alone || l.origin != nil || l.view.IsEdited() && (b == nil || l.view.Differs(b.reads)) {
 		return l.fresh(name, dir)
 	}
 	if !l.filling {

@@ -97,8 +97,16 @@ func Render(ctx context.Context, p project.Project, env project.Environment, o O
 
 // Render renders one environment. An error is an *Error.
 func (r *Renderer) Render(ctx context.Context, env project.Environment) (Result, error) {
+	return r.Edited(ctx, env, nil)
+}
+
+// View is a look at the project's files beside a render.
+func (r *Renderer) View(ctx context.Context) *tree.View { return r.tree.View(ctx) }
+
+// Edited renders one environment as if some files, by their paths in the project, said something else.
+func (r *Renderer) Edited(ctx context.Context, env project.Environment, edits map[string][]byte) (Result, error) {
 	result, err := bounded(ctx, func(ctx context.Context) (Result, error) {
-		s := source{Renderer: r, view: r.tree.View(ctx), env: env}
+		s := source{Renderer: r, view: r.tree.Edited(ctx, edits), env: env}
 		return s.render()
 	})
 	if err != nil {

@@ -29,17 +29,34 @@ type View struct {
 	bytes   int64
 	rereads int
 	secrets []string
+	edits   map[string][]byte
 }
 
 // View begins a render.
-func (t *Tree) View(ctx context.Context) *View {
-	return &View{Tree: t, ctx: ctx, reads: map[Read]string{}, read: map[string]bool{}}
+func (t *Tree) View(ctx context.Context) *View { return t.Edited(ctx, nil) }
+
+// Edited begins a render that sees other texts in place of some files, by their paths.
+func (t *Tree) Edited(ctx context.Context, edits map[string][]byte) *View {
+	return &View{Tree: t, ctx: ctx, reads: map[Read]string{}, read: map[string]bool{}, edits: edits}
+}
+
+// IsEdited says whether the view shows anything else than the tree holds: what comes of it is not for others.
+func (v *View) IsEdited() bool { return len(v.edits) > 0 }
+
+// Differs says whether the view shows another text for one of the files that were read.
+func (v *View) Differs(r Reads) bool {
+	for name := range v.edits {
+		if _, ok := r.seen[Read{File, name}]; ok {
+			return true
+		}
+	}
+	return false
 }
 
 // Apart runs what fills a cache, and gives its reads by themselves, to be given to Replay by
 // everybody who uses the cache. They count for v as well.
 func (v *View) Apart(f func(*View) error) (Reads, error) {
-	part := v.Tree.View(v.ctx)
+	part := v.Tree.Edited(v.ctx, v.edits)
 	part.bytes, part.rereads = v.bytes, v.rereads
 	err := f(part)
 	v.bytes, v.rereads = part.bytes, part.rereads
@@ -78,6 +95,9 @@ func (v *View) File(name string) ([]byte, error) {
 		return nil, fmt.Errorf("more than %d files", maxFiles)
 	}
 	f := v.load(name)
+	if text, ok := v.edits[name]; ok && f.err == nil {
+		f = &file{text: Text{Bytes: text, Secrets: f.text.Secrets}, hash: hashOf(text)}
+	}
 	v.note(Read{File, name}, f.hash, f.err)
 	if f.err != nil {
 		return nil, f.err

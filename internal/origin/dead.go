@@ -1,0 +1,192 @@
+package origin
+
+import (
+	"context"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"slipway/internal/object"
+	"slipway/internal/project"
+	"slipway/internal/tree"
+)
+
+// Dead is an override that does nothing, whatever it says.
+type Dead struct {
+	Override
+	// By hides it; nil: it matches nothing.
+	By *Override
+	// Unread: no template has a word for it.
+	Unread bool
+	// Known is what it could have matched: the images of the environment, the keys of the chart.
+	Known []string
+	// Meant is the one of them that it probably should.
+	Meant string
+}
+
+// Dead are the overrides that do nothing. One that says what is there anyway is none of them: it does
+// something as soon as either changes.
+func (r *Report) Dead(ctx context.Context) ([]Dead, error) {
+	var dead []Dead
+	with := r.Set.Objects()
+	for _, e := range r.Effects {
+		if len(e.Changes) > 0 || e.Err != nil {
+			continue
+		}
+		b := r.lab.bend(e.Override)
+		if b != nil {
+			objects, err := r.lab.render(ctx, nil, b)
+			if err != nil || len(differences(with, objects)) > 0 {
+				continue
+			}
+		}
+		d := Dead{Override: e.Override}
+		if b != nil {
+			d.By = r.hiding(ctx, e.Override, b)
+		}
+		if d.By == nil && !r.explain(ctx, &d) {
+			continue
+		}
+		dead = append(dead, d)
+	}
+	return dead, ctx.Err()
+}
+
+// hiding finds the override without which another would do something.
+func (r *Report) hiding(ctx context.Context, o Override, b *bent) *Override {
+	for _, e := range slices.Backward(r.Effects) {
+		if e.rank == o.rank || !rivals(e.Override, o) {
+			continue
+		}
+		without, err := r.lab.render(ctx, []Override{e.Override}, nil)
+		if err != nil {
+			continue
+		}
+		other, err := r.lab.render(ctx, []Override{e.Override}, b)
+		if err != nil || len(differences(without, other)) > 0 {
+			return &e.Override
+		}
+	}
+	return nil
+}
+
+// rivals says whether one override could hide another.
+func rivals(a, b Override) bool {
+	if b.Kind == values || a.Kind == values {
+		return a.Kind == b.Kind && (within(a.Name, b.Name) || within(b.Name, a.Name))
+	}
+	merging := func(o Override) bool {
+		return strings.HasPrefix(strings.ToLower(o.Kind), "patch") || o.Kind == "operation"
+	}
+	return strings.EqualFold(a.Kind, b.Kind) || merging(a) || merging(b)
+}
+
+// explain says what a dead override could have matched. It is false where nobody can know: a value that
+// some template has a word for may be read under other conditions.
+func (r *Report) explain(ctx context.Context, d *Dead) bool {
+	switch {
+	case strings.EqualFold(d.Kind, "images"):
+		d.Known = r.unnamed(ctx)
+		name := text(value(d.node.Node, "name"))
+		var meant []string
+		for _, image := range d.Known {
+			if path.Base(image) == path.Base(name) {
+				meant = append(meant, image)
+			}
+		}
+		if len(meant) == 1 {
+			d.Meant = meant[0]
+		}
+		return true
+	case d.Kind != values:
+		return d.Kind != "components"
+	}
+	for _, c := range r.Environment.Charts {
+		if slices.Contains(c.Values, d.File) || d.set != nil {
+			return r.unread(d, c)
+		}
+	}
+	return false
+}
+
+var tagOrDigest = regexp.MustCompile(`(:[A-Za-z0-9_.-]+)?(@[a-z0-9]+:[0-9a-f]+)?$`)
+
+// unnamed are the images as they are called before any entry of images gives them another name.
+func (r *Report) unnamed(ctx context.Context) []string {
+	var without []Override
+	for _, e := range r.Effects {
+		if strings.EqualFold(e.Kind, "images") {
+			without = append(without, e.Override)
+		}
+	}
+	objects, err := r.lab.render(ctx, without, nil)
+	if err != nil {
+		objects = r.Set.Objects()
+	}
+	return images(objects)
+}
+
+// images are the repositories of all containers of the objects.
+func images(objects []object.Object) []string {
+	var list []string
+	for _, o := range objects {
+		spec, _, _ := o.PodSpec()
+		for _, key := range []string{"initContainers", "containers"} {
+			containers, _ := spec[key].([]any)
+			for _, c := range containers {
+				c, _ := c.(map[string]any)
+				if image, _ := c["image"].(string); image != "" {
+					list = append(list, tagOrDigest.ReplaceAllString(image, ""))
+				}
+			}
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+var words = regexp.MustCompile(`[A-Za-z_][A-Za-z0-9_-]*`)
+
+// unread says whether no template of a chart can read a value: some part of its name is in none of them.
+// Charts within others read their values by other names: those are left alone.
+func (r *Report) unread(d *Dead, c project.Chart) bool {
+	known := map[string]bool{}
+	templates := 0
+	for _, seen := range r.lab.with.Reads.List() {
+		below, ok := strings.CutPrefix(seen.Path, c.Path+"/")
+		if !ok || seen.Kind != tree.File || strings.HasSuffix(below, ".tgz") {
+			continue
+		}
+		inTemplates := strings.HasPrefix(below, "templates/")
+		if !inTemplates && below != "Chart.yaml" && !strings.HasPrefix(below, "charts/") {
+			continue
+		}
+		content, err := r.lab.view.File(seen.Path)
+		if err != nil {
+			return false
+		}
+		if inTemplates {
+			templates++
+		}
+		for _, w := range words.FindAllString(string(content)+" "+strings.ReplaceAll(below, "/", " "), -1) {
+			known[w] = true
+		}
+	}
+	steps, err := object.Steps(d.Name)
+	if err != nil || templates == 0 || steps[0].Key == "global" || slices.ContainsFunc(steps, func(s object.Step) bool { return s.Element }) {
+		return false
+	}
+	missing := slices.IndexFunc(steps, func(s object.Step) bool { return !known[s.Key] })
+	if missing < 0 {
+		return false
+	}
+	var near []string
+	for _, o := range r.lab.overrides {
+		if o.isDefault() {
+			near = append(near, o.Name)
+		}
+	}
+	d.Unread, d.Known, d.Meant = true, near, project.Suggest(d.Name, near)
+	return true
+}

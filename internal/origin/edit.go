@@ -1,0 +1,138 @@
+package origin
+
+import (
+	"encoding/json"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// change is what is different in a file's text: nodes that are left out, and others that say something
+// else.
+type change struct {
+	drop    map[*yaml.Node]bool
+	replace map[*yaml.Node]*yaml.Node
+}
+
+// leave leaves out one node: an item of a list, or the value of a key together with it.
+func leave(n *yaml.Node) change { return change{drop: map[*yaml.Node]bool{n: true}} }
+
+// print writes a document with a change made. It is in flow style, with each node on the line that it
+// had: what comes of it is known by its line. A list, which is one of operations, is JSON: Kustomize takes
+// everything that begins with a bracket for that.
+func (c change) print(doc *yaml.Node) []byte {
+	p := &printer{change: c, line: 1, scalar: scalar}
+	if doc.Kind == yaml.DocumentNode && real(doc.Content[0]).Kind == yaml.SequenceNode {
+		p.scalar = jsonScalar
+	}
+	p.node(doc)
+	p.text.WriteByte('\n')
+	return []byte(p.text.String())
+}
+
+type printer struct {
+	change
+	text strings.Builder
+	line int
+	deep int
+
+	scalar func(*yaml.Node) string
+}
+
+// Aliases that stand for others: deeper than any honest file goes.
+const maxDeep = 200
+
+func (p *printer) node(n *yaml.Node) {
+	if other := p.replace[n]; other != nil {
+		n = other
+	}
+	if p.deep++; p.deep > maxDeep {
+		return
+	}
+	defer func() { p.deep-- }()
+	for ; p.line < n.Line; p.line++ {
+		p.text.WriteByte('\n')
+	}
+	switch n.Kind {
+	case yaml.DocumentNode:
+		p.node(n.Content[0])
+	case yaml.AliasNode:
+		p.node(n.Alias)
+	case yaml.SequenceNode:
+		p.list(n)
+	case yaml.MappingNode:
+		p.mapping(n)
+	default:
+		p.text.WriteString(p.scalar(n))
+	}
+}
+
+func (p *printer) list(n *yaml.Node) {
+	p.text.WriteByte('[')
+	first := true
+	for _, item := range n.Content {
+		if p.drop[item] {
+			continue
+		}
+		if !first {
+			p.text.WriteString(", ")
+		}
+		first = false
+		p.node(item)
+	}
+	p.text.WriteByte(']')
+}
+
+func (p *printer) mapping(n *yaml.Node) {
+	p.text.WriteByte('{')
+	first := true
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, v := n.Content[i], n.Content[i+1]
+		if p.drop[v] {
+			continue
+		}
+		if !first {
+			p.text.WriteString(", ")
+		}
+		first = false
+		if k.ShortTag() == "!!merge" {
+			p.text.WriteString("<<")
+		} else {
+			p.node(k)
+		}
+		p.text.WriteString(": ")
+		p.node(v)
+	}
+	p.text.WriteByte('}')
+}
+
+// bare are texts that mean the same in any place of a document, quotes or not.
+var bare = regexp.MustCompile(`^[A-Za-z0-9_./+-]+$`)
+
+// scalar is the text of a scalar in flow style. What needs no quotes keeps its type.
+func scalar(n *yaml.Node) string {
+	tag := ""
+	if n.Style&yaml.TaggedStyle != 0 {
+		tag = n.Tag + " "
+	}
+	quoted := n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0
+	switch {
+	case !quoted && n.Value == "" && n.ShortTag() == "!!null":
+		return tag + "null"
+	case !quoted && (bare.MatchString(n.Value) || n.ShortTag() != "!!str"):
+		return tag + n.Value
+	}
+	return tag + strconv.QuoteToGraphic(n.Value)
+}
+
+func jsonScalar(n *yaml.Node) string {
+	var v any
+	if n.Decode(&v) == nil {
+		if text, err := json.Marshal(v); err == nil {
+			return string(text)
+		}
+	}
+	return strconv.Quote(n.Value)
+}

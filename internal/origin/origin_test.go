@@ -1,0 +1,191 @@
+package origin
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"slipway/internal/foldertest"
+	"slipway/internal/object"
+	"slipway/internal/project"
+	"slipway/internal/render"
+)
+
+var shop = map[string]string{
+	"base/kustomization.yaml": "resources: [app.yaml]\n",
+	"base/app.yaml": `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: shop}
+spec:
+  replicas: 1
+  template:
+    spec:
+      containers:
+      - name: shop
+        image: k3d-registry.localhost:5000/shop:dev
+`,
+	"mid/kustomization.yaml": `resources: [../base]
+images:
+- name: k3d-registry.localhost:5000/shop
+  newTag: "1"
+replicas:
+- name: shop
+  count: 2
+`,
+	"prod/kustomization.yaml": `resources: [../mid]
+namePrefix: prod-
+labels:
+- pairs:
+    tier: web
+    env: prod
+images:
+- name: shop
+  newName: ghcr.io/acme/shop
+- name: k3d-registry.localhost:5000/shop
+  newName: ghcr.io/acme/shop
+  newTag: "2"
+replicas:
+- name: shop
+  count: 2
+patches:
+- target: {kind: Deployment}
+  patch: |-
+    - op: add
+      path: /spec/paused
+      value: true
+    - op: replace
+      path: /spec/paused
+      value: true
+- target: {kind: StatefulSet}
+  patch: |-
+    - op: add
+      path: /spec/paused
+      value: true
+configMapGenerator:
+- name: settings
+  literals:
+  - LOG=info
+  - MODE=a
+`,
+	"chart/Chart.yaml":  "apiVersion: v2\nname: shop\nversion: 1.0.0\n",
+	"chart/values.yaml": "image: {repository: local/shop, tag: dev}\nreplicaCount: 1\ningress: {enabled: false, host: a}\n",
+	"chart/templates/app.yaml": `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: {{ .Release.Name }}}
+spec:
+  replicas: {{ .Values.replicaCount }}
+  template:
+    spec:
+      containers:
+      - name: shop
+        image: {{ .Values.image.repository }}:{{ .Values.image.tag }}
+        {{ if .Values.ingress.enabled }}args: [{{ .Values.ingress.host }}]{{ end }}
+`,
+	"values-prod.yaml":  "image:\n  repository: ghcr.io/acme/shop\nreplicaCount: 1\nreplicaCuont: 3\ningress: {host: b}\n",
+	"values-extra.yaml": "image: {repository: ghcr.io/acme/other}\n",
+}
+
+func open(t *testing.T) (*render.Renderer, project.Environment, project.Environment) {
+	t.Helper()
+	r, err := render.Open(foldertest.Of(t, shop), render.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	return r, project.Environment{Name: "prod", Path: "prod"}, project.Environment{Name: "chart", Namespace: "n", Charts: []project.Chart{{
+		Path: "chart", Release: "shop", Values: []string{"values-prod.yaml", "values-extra.yaml"},
+	}}}
+}
+
+func TestDead(t *testing.T) {
+	r, prod, chart := open(t)
+	for _, test := range []struct {
+		env  project.Environment
+		want string
+	}{
+		{prod, `
+mid/kustomization.yaml:3:3: images[0] "k3d-registry.localhost:5000/shop" | by prod/kustomization.yaml:10:3: images[1] "k3d-registry.localhost:5000/shop" | meant 
+mid/kustomization.yaml:6:3: replicas[0] "shop" | by prod/kustomization.yaml:14:3: replicas[0] "shop" | meant 
+prod/kustomization.yaml:8:3: images[0] "shop" | by  | meant k3d-registry.localhost:5000/shop
+prod/kustomization.yaml:19: patches[0] on Deployment: add /spec/paused | by prod/kustomization.yaml:22: patches[0] on Deployment: replace /spec/paused | meant 
+prod/kustomization.yaml:25:3: patches[1] on StatefulSet | by  | meant `},
+		{chart, `
+values-prod.yaml:2:3: image.repository | by values-extra.yaml:1:9: image.repository | meant 
+values-prod.yaml:4:1: replicaCuont | by  | meant replicaCount`},
+	} {
+		t.Run(test.env.Name, func(t *testing.T) {
+			report, err := Analyze(t.Context(), r, test.env, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			dead, err := report.Dead(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got strings.Builder
+			for _, d := range dead {
+				by := ""
+				if d.By != nil {
+					by = d.By.String()
+				}
+				fmt.Fprintf(&got, "\n%s | by %s | meant %s", d.Override, by, d.Meant)
+			}
+			if diff := cmp.Diff(test.want, got.String()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestWhy(t *testing.T) {
+	r, prod, chart := open(t)
+	for _, test := range []struct {
+		env         project.Environment
+		field, want string
+	}{
+		{prod, "spec.template.spec.containers[name=shop].image", `
+base/app.yaml:10:9 k3d-registry.localhost:5000/shop:dev
+mid/kustomization.yaml:3:3: images[0] "k3d-registry.localhost:5000/shop" k3d-registry.localhost:5000/shop:1 lost
+prod/kustomization.yaml:10:3: images[1] "k3d-registry.localhost:5000/shop" ghcr.io/acme/shop:2`},
+		{prod, "spec.replicas", `
+base/app.yaml:5:3 1
+mid/kustomization.yaml:6:3: replicas[0] "shop" 2 lost
+prod/kustomization.yaml:14:3: replicas[0] "shop" 2`},
+		{prod, "metadata.name", `
+base/app.yaml:3:12 shop
+prod/kustomization.yaml:2:13: namePrefix prod-shop`},
+		{chart, "spec.template.spec.containers[name=shop].image", `
+chart/templates/app.yaml :dev
+chart/values.yaml:1:9: image.repository local/shop:dev lost
+values-prod.yaml:2:3: image.repository ghcr.io/acme/shop:dev lost
+values-extra.yaml:1:9: image.repository ghcr.io/acme/other:dev
+chart/values.yaml:1:33: image.tag ghcr.io/acme/other:dev`},
+	} {
+		t.Run(test.env.Name+" "+test.field, func(t *testing.T) {
+			find := func(all []object.Object) (object.Object, error) {
+				for _, o := range all {
+					if o.Ref().Kind == "Deployment" {
+						return o, nil
+					}
+				}
+				return object.Object{}, fmt.Errorf("none")
+			}
+			c, err := Why(t.Context(), r, test.env, find, test.field, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := fmt.Sprintf("\n%s %v", c.Base, c.Found)
+			for _, l := range c.Links {
+				got += fmt.Sprintf("\n%s %v", l.Override, l.Value)
+				if l.Lost {
+					got += " lost"
+				}
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
