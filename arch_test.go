@@ -35,7 +35,7 @@ var allowed = map[string]string{
 	"internal/rule":        "object project finding",
 	"internal/schema":      "object finding",
 	"internal/workflow":    "object project finding",
-	"internal/check":       "object project tree image render origin finding rule schema workflow contract",
+	"internal/check":       "object project tree skaffold image render origin finding rule schema workflow contract",
 	"internal/cluster":     "object plan",
 	"internal/release":     "object image cluster",
 	"internal/deploy":      "object project builder helm render image plan cluster release origin check finding",

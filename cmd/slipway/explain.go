@@ -115,6 +115,12 @@ var rows = []row{
 		}
 		return "environments here: " + list(e.Known)
 	}),
+	as("unknown rule", codeUsage, func(e *unknownRuleError) string {
+		if e.Suggestion != "" {
+			return fmt.Sprintf("did you mean %q?", e.Suggestion)
+		}
+		return "`slipway check --explain` lists the rules"
+	}),
 	is("no git program", git.ErrNoProgram, codeError, "install git; commits and image tags are read through it"),
 	is("no repository", git.ErrNone, codeError, "a revision is one of a Git repository: name environments alone"),
 	as("git", codeError, always[*git.Error]("git itself says so: `git status` in that folder shows the same")),

@@ -6,6 +6,8 @@ package check
 import (
 	"context"
 	"slices"
+	"sync"
+	"time"
 
 	"slipway/internal/finding"
 	"slipway/internal/object"
@@ -21,12 +23,19 @@ type Input struct {
 	// with another.
 	Environments []project.Environment
 	Renderer     *render.Renderer
+	// Now decides which exceptions have expired.
+	Now time.Time
 }
 
 // Report is what checking gives.
 type Report struct {
+	// Environments are those that rendered, and were looked at.
+	Environments []string `json:"environments"`
+	// Findings are in the order in which they should be read: errors first, then by place.
 	Findings  []finding.Finding   `json:"findings"`
 	Unchecked []finding.Unchecked `json:"unchecked"`
+	// Accepted counts the findings that exceptions leave out.
+	Accepted int `json:"accepted"`
 }
 
 // environment is one that was rendered.
@@ -45,7 +54,9 @@ type group struct {
 }
 
 // groups are all checks, in the order in which they are made.
-var groups = []group{}
+var groups = []group{
+	{rules: projectRules},
+}
 
 // run is one run of the checks.
 type run struct {
@@ -54,6 +65,8 @@ type run struct {
 	view    *tree.View // for files beside those that are rendered
 	envs    []environment
 	current string // the environment that is looked at
+	rules   map[string]finding.Rule
+	locator locator
 	report  Report
 }
 
@@ -62,7 +75,25 @@ func (r *run) find(f finding.Finding) {
 	if r.current != "" && f.Environments == nil {
 		f.Environments = []string{r.current}
 	}
+	if len(f.Environments) > 0 {
+		f.Environments = slices.DeleteFunc(slices.Clone(f.Environments), func(name string) bool {
+			env, ok := r.named(name)
+			rule, known := r.rules[f.Rule]
+			return ok && known && !rule.Holds(env.Class)
+		})
+		if len(f.Environments) == 0 {
+			return
+		}
+	}
 	r.report.Findings = append(r.report.Findings, f)
+}
+
+func (r *run) named(name string) (project.Environment, bool) {
+	i := slices.IndexFunc(r.Environments, func(e project.Environment) bool { return e.Name == name })
+	if i < 0 {
+		return project.Environment{}, false
+	}
+	return r.Environments[i], true
 }
 
 func (r *run) unchecked(u finding.Unchecked) {
@@ -73,7 +104,9 @@ func (r *run) unchecked(u finding.Unchecked) {
 }
 
 // Rules are all that check knows, those of the project apart.
-func Rules() []finding.Rule {
+func Rules() []finding.Rule { return rulesOf(groups) }
+
+func rulesOf(groups []group) []finding.Rule {
 	var all []finding.Rule
 	for _, g := range groups {
 		all = append(all, g.rules...)
@@ -82,14 +115,21 @@ func Rules() []finding.Rule {
 }
 
 // Run checks. An environment that does not render is an error that does not stop the others.
-func Run(ctx context.Context, in Input) (Report, error) {
-	r := &run{Input: in, ctx: ctx}
-	for _, env := range in.Environments {
-		result, err := in.Renderer.Render(ctx, env)
-		if err != nil {
-			return r.report, err
-		}
-		r.envs = append(r.envs, environment{env, result.Set, result.Warnings})
+func Run(ctx context.Context, in Input) (Report, error) { return runGroups(ctx, in, groups) }
+
+func runGroups(ctx context.Context, in Input, groups []group) (Report, error) {
+	r := &run{
+		Input: in, ctx: ctx, view: in.Renderer.View(ctx), rules: map[string]finding.Rule{},
+		report: Report{Environments: []string{}, Findings: []finding.Finding{}, Unchecked: []finding.Unchecked{}},
+	}
+	for _, rule := range rulesOf(groups) {
+		r.rules[rule.ID] = rule
+	}
+	if err := r.exceptionsKnown(); err != nil {
+		return r.report, err
+	}
+	if err := r.render(); err != nil {
+		return r.report, err
 	}
 	for _, g := range groups {
 		for _, env := range r.envs {
@@ -103,5 +143,35 @@ func Run(ctx context.Context, in Input) (Report, error) {
 			g.all(r)
 		}
 	}
-	return r.report, nil
+	r.locator = locator{view: r.view, envs: r.envs, files: map[string][]document{}}
+	r.accept()
+	r.finish()
+	return r.report, ctx.Err()
+}
+
+// render renders all environments, two at a time: each may need much memory.
+func (r *run) render() error {
+	results, errs := make([]render.Result, len(r.Environments)), make([]error, len(r.Environments))
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, 2)
+	for i, env := range r.Environments {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			results[i], errs[i] = r.Renderer.Render(r.ctx, env)
+		})
+	}
+	wg.Wait()
+	if err := r.ctx.Err(); err != nil {
+		return context.Cause(r.ctx)
+	}
+	for i, env := range r.Environments {
+		if errs[i] != nil {
+			r.broken(env, errs[i])
+			continue
+		}
+		r.envs = append(r.envs, environment{env, results[i].Set, results[i].Warnings})
+		r.report.Environments = append(r.report.Environments, env.Name)
+	}
+	return nil
 }

@@ -38,7 +38,7 @@ type Rule struct {
 }
 
 // Groups are the groups of rules, in the order in which they are shown.
-var Groups = []string{"crossing", "references", "must not ship", "must exist", "schema", "workflow", "own"}
+var Groups = []string{"crossing", "references", "must not ship", "must exist", "schema", "workflow", "project", "own"}
 
 // Holds says whether the rule is for environments of a class.
 func (r Rule) Holds(c project.Class) bool {

@@ -13,7 +13,9 @@ var podTemplates = map[string]string{
 func (o Object) PodSpec() (spec map[string]any, path string, ok bool) { return o.pod("spec") }
 
 // PodMetadata is the metadata of the pods that an object runs, with its path; nil where they have none.
-func (o Object) PodMetadata() (metadata map[string]any, path string, ok bool) { return o.pod("metadata") }
+func (o Object) PodMetadata() (metadata map[string]any, path string, ok bool) {
+	return o.pod("metadata")
+}
 
 func (o Object) pod(part string) (map[string]any, string, bool) {
 	r := o.Ref()

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"slipway/internal/check"
+	"slipway/internal/finding"
+	"slipway/internal/project"
+	"slipway/internal/render"
+)
+
+const (
+	asSARIF  format = "sarif"
+	asGitHub format = "github"
+)
+
+// unknownRuleError says that there is no such rule.
+type unknownRuleError struct{ ID, Suggestion string }
+
+func (e *unknownRuleError) Error() string { return fmt.Sprintf("unknown rule %q", e.ID) }
+
+type checkOptions struct {
+	out          *format
+	failOn       finding.Severity
+	explain, fix bool
+}
+
+func newCheckCommand(a *app) *cobra.Command {
+	o := checkOptions{failOn: finding.Error}
+	cmd := &cobra.Command{
+		Use: "check [ENV...]", Short: "Find what is wrong before it is deployed",
+		Long: `Renders the environments (all of them, unless some are named) and says what is wrong with them, where,
+and what to write instead: overrides that do nothing, references that lead nowhere, what must not go to
+production and what must be there, and pipelines that deploy something else than they build. It asks no
+cluster, needs no configuration, and writes nothing without --fix.
+
+What is meant to be as it is goes under "exceptions:" in slipway.yaml, with its reason.`,
+		Example: "  slipway check\n  slipway check prod -o github\n  slipway check --explain image-mutable",
+	}
+	o.out = outputFlag(cmd, asText, asJSON, asSARIF, asGitHub, asMarkdown)
+	f := cmd.Flags()
+	f.Var((*severityValue)(&o.failOn), "fail-on", "exit with 4 at an error, or at a warning already")
+	f.BoolVar(&o.explain, "explain", false, "list all rules, or explain the one that is named: --explain RULE")
+	f.BoolVar(&o.fix, "fix", false, "change the files where the fix is certain, and print each change")
+	cmd.RunE = func(c *cobra.Command, args []string) error {
+		if o.explain {
+			return a.explainRules(args)
+		}
+		return runCheck(c.Context(), a, args, o)
+	}
+	return cmd
+}
+
+type severityValue finding.Severity
+
+func (v *severityValue) String() string { return string(*v) }
+func (v *severityValue) Type() string   { return "warning or error" }
+func (v *severityValue) Set(s string) error {
+	if s != string(finding.Error) && s != string(finding.Warning) {
+		return fmt.Errorf("use one of [%s %s]", finding.Warning, finding.Error)
+	}
+	*v = severityValue(s)
+	return nil
+}
+
+func runCheck(ctx context.Context, a *app, names []string, o checkOptions) error {
+	p, err := project.Open(a.dir)
+	if err != nil {
+		return err
+	}
+	for _, n := range p.Notes {
+		a.warn("note: %s", n)
+	}
+	envs, err := checked(p, names)
+	if err != nil {
+		return err
+	}
+	for i := range envs {
+		envs[i].Namespace = cmp.Or(a.namespace, envs[i].Namespace)
+	}
+	report, err := a.check(ctx, p, envs)
+	if err != nil {
+		return err
+	}
+	if o.fix {
+		if err := a.fix(p.Dir, report); err != nil {
+			return err
+		}
+		if report, err = a.check(ctx, p, envs); err != nil { // what is left
+			return err
+		}
+	}
+	if err := a.printReport(report, *o.out); err != nil {
+		return err
+	}
+	for _, f := range report.Findings {
+		if f.Severity == finding.Error || o.failOn == finding.Warning {
+			return errFaults
+		}
+	}
+	return nil
+}
+
+// checked are the environments to look at, those of layouts that nothing is deployed from included.
+func checked(p project.Project, names []string) ([]project.Environment, error) {
+	all := p
+	all.Environments = append(slices.Clone(p.Environments), p.Others...)
+	if len(names) == 0 {
+		return all.Environments, nil
+	}
+	var envs []project.Environment
+	for _, n := range names {
+		env, err := all.Environment(n)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(envs, func(e project.Environment) bool { return e.Name == n }) {
+			envs = append(envs, env)
+		}
+	}
+	return envs, nil
+}
+
+func (a *app) check(ctx context.Context, p project.Project, envs []project.Environment) (check.Report, error) {
+	options := a.renderOptions("render")
+	options.Remotes = p.Remotes
+	r, err := render.Open(p.Dir, options)
+	if err != nil {
+		return check.Report{}, err
+	}
+	defer r.Close()
+	return check.Run(ctx, check.Input{Project: p, Environments: envs, Renderer: r, Now: time.Now()})
+}
+
+func (a *app) printReport(r check.Report, as format) error {
+	switch as {
+	case asJSON:
+		return a.json(r)
+	case asSARIF:
+		return a.json(sarifOf(r, check.Rules()))
+	case asGitHub:
+		return printGitHub(a.stdout, r)
+	case asMarkdown:
+		return printMarkdown(a.stdout, r)
+	}
+	a.printFindings(r)
+	return nil
+}
+
+// printFindings prints the report for a person.
+func (a *app) printFindings(r check.Report) {
+	s, several := styleOf(a.stdout), len(r.Environments) > 1
+	for _, f := range r.Findings {
+		mark := s.red("✗")
+		if f.Severity == finding.Warning {
+			mark = s.yellow("!")
+		}
+		what := ""
+		if f.Object != nil {
+			what = clean(f.Object.String()) + "  "
+		}
+		fmt.Fprintf(a.stdout, "%s %s  %s%s\n", mark, s.bold(f.Rule), what, brief(oneLine(f.Message)))
+		place := clean(f.Place.String())
+		if len(f.Environments) > 0 && several {
+			place = strings.TrimSpace(place + "  " + s.dim("in "+list(f.Environments)))
+		}
+		for _, line := range []string{place, prefixed("fix: ", brief(oneLine(f.Fix)))} {
+			if line != "" {
+				fmt.Fprintf(a.stdout, "    %s\n", line)
+			}
+		}
+	}
+	for _, u := range r.Unchecked {
+		fmt.Fprintf(a.stdout, "%s\n", s.dim("· not checked: "+uncheckedLine(u)))
+	}
+	fmt.Fprintln(a.stdout, checkSummary(r))
+}
+
+func prefixed(prefix, text string) string {
+	if text == "" {
+		return ""
+	}
+	return prefix + text
+}
+
+// uncheckedLine says what could not be looked at, where, and why.
+func uncheckedLine(u finding.Unchecked) string {
+	var parts []string
+	if u.Object != nil {
+		parts = append(parts, u.Object.String()+":")
+	}
+	parts = append(parts, u.What)
+	if p := u.Place.String(); p != "" {
+		parts = append(parts, "("+p+")")
+	}
+	if len(u.Environments) > 0 && u.Object != nil {
+		parts = append(parts, "in "+list(u.Environments))
+	}
+	return clean(strings.Join(parts, " ") + ": " + oneLine(u.Why))
+}
+
+// checkSummary is the last line: "dev, prod: 3 errors, 1 warning".
+func checkSummary(r check.Report) string {
+	errs := 0
+	for _, f := range r.Findings {
+		if f.Severity == finding.Error {
+			errs++
+		}
+	}
+	parts := []string{"nothing found"}
+	if len(r.Findings) > 0 {
+		parts = []string{count(errs, "error"), count(len(r.Findings)-errs, "warning")}
+	}
+	if r.Accepted > 0 {
+		parts = append(parts, fmt.Sprintf("%d accepted", r.Accepted))
+	}
+	if n := len(r.Unchecked); n > 0 {
+		parts = append(parts, fmt.Sprintf("%d not checked", n))
+	}
+	return cmp.Or(strings.Join(r.Environments, ", "), "no environment") + ": " + strings.Join(parts, ", ")
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"slipway/internal/check"
+	"slipway/internal/finding"
+	"slipway/internal/project"
+)
+
+// explainRules prints the table of all rules, or the pages of those that are named.
+func (a *app) explainRules(ids []string) error {
+	if len(ids) == 0 {
+		return a.ruleTable()
+	}
+	for i, id := range ids {
+		var known []string
+		var found *finding.Rule
+		for _, r := range check.Rules() {
+			known = append(known, r.ID)
+			if r.ID == id {
+				found = &r
+			}
+		}
+		if found == nil {
+			return &unknownRuleError{ID: id, Suggestion: project.Suggest(id, known)}
+		}
+		if i > 0 {
+			fmt.Fprintln(a.stdout)
+		}
+		a.rulePage(*found)
+	}
+	return nil
+}
+
+func (a *app) ruleTable() error {
+	s := styleOf(a.stdout)
+	t := table{paint: func(_, column int, cell string) string {
+		if column == 1 && cell == string(finding.Error) {
+			return s.red(cell)
+		}
+		return cell
+	}}
+	for _, group := range finding.Groups {
+		for _, r := range check.Rules() {
+			if r.Group == group {
+				t.add(r.ID, string(r.Severity), group, classes(r), r.Title)
+			}
+		}
+	}
+	return t.print(a.stdout)
+}
+
+func (a *app) rulePage(r finding.Rule) {
+	s := styleOf(a.stdout)
+	fmt.Fprintf(a.stdout, "%s\n%s, %s, %s\n\n%s.\n\n%s\n", s.bold(r.ID), r.Severity, r.Group, classes(r), strings.TrimSuffix(r.Title, "."), strings.TrimSpace(r.Why))
+	if r.Fix != "" {
+		fmt.Fprintf(a.stdout, "\n%s\n%s\n", s.bold("Fix"), strings.TrimSpace(r.Fix))
+	}
+	fmt.Fprintf(a.stdout, "\n%s\nexceptions:\n  - {rule: %s, object: KIND/NAME, reason: why it may stay}\n", s.bold("Where it is meant"), r.ID)
+}
+
+func classes(r finding.Rule) string {
+	if len(r.Classes) == 0 {
+		return "everywhere"
+	}
+	names := make([]string, len(r.Classes))
+	for i, c := range r.Classes {
+		names[i] = string(c)
+	}
+	return list(names)
+}

@@ -1,0 +1,74 @@
+package check
+
+import (
+	"errors"
+	"strings"
+
+	"slipway/internal/finding"
+	"slipway/internal/object"
+	"slipway/internal/project"
+	"slipway/internal/render"
+	"slipway/internal/skaffold"
+	"slipway/internal/tree"
+)
+
+var ruleRender = finding.Rule{
+	ID: "render", Group: "project", Severity: finding.Error,
+	Title: "The environment does not render",
+	Why:   "What does not render cannot be deployed, and nothing else about the environment can be checked.",
+	Fix:   "Correct the file at the place that is named, and look at the result with `slipway render ENV`.",
+}
+
+var ruleExceptionUnused = finding.Rule{
+	ID: "exception-unused", Group: "project", Severity: finding.Warning,
+	Title: "An exception in slipway.yaml matches nothing",
+	Why: "The fault that the exception was written for is gone, or its object or field has another name by now. " +
+		"Left in place, the exception would hide the next fault of the kind, which nobody has looked at.",
+	Fix: "Delete the exception from `exceptions:` in slipway.yaml, or correct its object, field or environments.",
+}
+
+var ruleExceptionExpired = finding.Rule{
+	ID: "exception-expired", Group: "project", Severity: finding.Warning,
+	Title: "An exception in slipway.yaml has expired",
+	Why:   "The last day that somebody meant it to hold is over. What it left out is reported again.",
+	Fix:   "Mend what it was written for and delete the exception, or write a later day under `until:` with a reason that still holds.",
+}
+
+var projectRules = []finding.Rule{ruleRender, ruleExceptionUnused, ruleExceptionExpired}
+
+// broken says that an environment does not render. One that was only found beside those that are
+// deployed may be meant for another tool, so for it that is no fault.
+func (r *run) broken(env project.Environment, err error) {
+	place, message := where(err)
+	for _, e := range r.Project.Others {
+		if e.Name == env.Name {
+			r.unchecked(finding.Unchecked{Environments: []string{env.Name}, Place: place, What: "environment " + env.Name, Why: message})
+			return
+		}
+	}
+	f := ruleRender.In(place, "%s", message)
+	f.Environments = []string{env.Name}
+	r.find(f)
+}
+
+// where takes the place out of an error.
+func where(err error) (finding.Place, string) {
+	var rendering *render.Error
+	if errors.As(err, &rendering) {
+		err = rendering.Err
+	}
+	var place finding.Place
+	var read *object.ReadError
+	var refused *tree.RefusedError
+	var file *skaffold.FileError
+	switch {
+	case errors.As(err, &read):
+		place = finding.Place{File: read.File, Line: read.Line}
+	case errors.As(err, &refused):
+		place = finding.At(refused.Origin)
+	case errors.As(err, &file):
+		place = finding.Place{File: file.File, Line: file.Line}
+	}
+	message := strings.ReplaceAll(err.Error(), "\n", " ")
+	return place, strings.TrimPrefix(message, place.String()+": ")
+}
