@@ -16,7 +16,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"slipway/internal/contract"
+	"slipway/internal/deploy"
 	"slipway/internal/git"
+	"slipway/internal/plan"
 	"slipway/internal/project"
 	"slipway/internal/render"
 )
@@ -26,42 +28,88 @@ var errFaults = errors.New("faults were found")
 
 func newCompareCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "compare A B", Short: "Show how environment B differs from A, because of what, and whether it may",
+		Use: "compare A B | compare ENV --live", Short: "Show how environment B differs from A, because of what, and whether it may",
 		Long: `Renders two environments, or one at two Git revisions (prod@HEAD~3 prod), and sets them side by side,
 whatever prefixes, namespaces and hashes their objects are named with. What environments are there for
 is expected and only counted: replicas, images, resources, settings, hosts, names. What belongs on a
 laptop, what B lacks, and what nobody has given a reason for are faults, and the exit code is then 4.
-Exceptions with their reasons stand in slipway.yaml. It asks no cluster, and shows no secrets.`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 2 {
-				return fmt.Errorf("%s takes two environments: A and B", cmd.CommandPath())
-			}
-			return nil
-		},
+Exceptions with their reasons stand in slipway.yaml. No secrets are shown, and no cluster is asked, unless
+with --live: then B is what runs, as the API server would have it after a deploy of A.`,
 	}
 	out := outputFlag(cmd, asText, asJSON, asMarkdown)
 	all := cmd.Flags().Bool("all", false, "show what is expected too, instead of counting it")
+	live := cmd.Flags().Bool("live", false, "set one environment beside what runs in its cluster")
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		switch {
+		case *live:
+			return a.envArgs(0)(cmd, args)
+		case len(args) != 2:
+			return fmt.Errorf("%s takes two environments: A and B, or one and --live", cmd.CommandPath())
+		}
+		return nil
+	}
 	cmd.RunE = func(c *cobra.Command, args []string) error {
-		return runCompare(c.Context(), a, args, *out, *all)
+		in, err := a.sides(c.Context(), args, *live)
+		if err != nil {
+			return err
+		}
+		return a.showComparison(contract.Compare(in), *out, *all)
 	}
 	return cmd
 }
 
-func runCompare(ctx context.Context, a *app, names []string, out format, all bool) error {
+// sides are what is to be compared.
+func (a *app) sides(ctx context.Context, names []string, live bool) (contract.Input, error) {
+	in := contract.Input{Today: time.Now().Format(time.DateOnly)}
+	if live {
+		return a.liveSides(ctx, in, names[0])
+	}
 	p, err := project.Open(a.dir)
 	if err != nil {
-		return err
+		return in, err
 	}
 	for _, n := range p.Notes {
 		a.warn("note: %s", n)
 	}
-	in := contract.Input{Exceptions: p.Exceptions, Today: time.Now().Format(time.DateOnly)}
+	in.Exceptions = p.Exceptions
 	for i, side := range []*contract.Side{&in.A, &in.B} {
 		if *side, err = a.side(ctx, p, names[i]); err != nil {
-			return err
+			return in, err
 		}
 	}
-	r := contract.Compare(in)
+	return in, nil
+}
+
+// liveSides are an environment as a deploy would make it, and as it is.
+func (a *app) liveSides(ctx context.Context, in contract.Input, name string) (contract.Input, error) {
+	t, err := a.target(ctx, name)
+	if err != nil {
+		return in, err
+	}
+	prepared, err := deploy.Prepare(ctx, t, deploy.PrepareOptions{Image: a.imageOptions(t)})
+	if err != nil {
+		return in, err
+	}
+	proposal, err := deploy.Plan(ctx, t, prepared, deploy.PlanOptions{Force: true})
+	if err == nil {
+		err = proposal.Blocked()
+	}
+	in.Exceptions = t.Source.Project.Exceptions
+	in.A, in.B = contract.Side{Name: name, Environment: t.Environment}, contract.Side{Name: name + " live", Environment: t.Environment}
+	in.A.Set.Conceal(prepared.Set.Concealed())
+	for _, o := range proposal.Observed {
+		if o.Desired.Body != nil {
+			o.Merged.Origin = o.Desired.Origin
+			err = errors.Join(err, in.A.Set.Add(plan.Wish(o.Merged)))
+		}
+		if o.Live.Body != nil {
+			err = errors.Join(err, in.B.Set.Add(plan.Wish(o.Live)))
+		}
+	}
+	return in, err
+}
+
+func (a *app) showComparison(r contract.Result, out format, all bool) (err error) {
 	switch out {
 	case asJSON:
 		err = a.json(r)

@@ -3,6 +3,7 @@
 package contract
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 
@@ -165,15 +166,27 @@ func (c *comparison) gained(o object.Object) {
 
 func (c *comparison) both(p pair) {
 	c.result.Equal += leaves(p.a.Body)
-	shown := object.Shown{Before: object.HideIn(object.Masked(*p.a).Body, c.secrets), After: object.HideIn(object.Masked(*p.b).Body, c.secrets)}
+	shown := object.Shown{Before: object.Masked(*p.a).Body, After: object.Masked(*p.b).Body}
 	fields := object.Differences(p.a.Body, p.b.Body, shown, false)
 	for _, f := range moved(fields, *p.b) {
 		if reordered(f) {
 			continue
 		}
 		c.result.Equal -= leaves(f.Before)
-		c.classify(p, f)
+		c.classify(p, c.hidden(f))
 	}
+}
+
+// hidden hides what had to be decrypted. What stands in such a value's place on the other side is as
+// secret: an older value, which nobody knows any more.
+func (c *comparison) hidden(f object.Field) object.Field {
+	a, b := object.HideIn(f.Before, c.secrets), object.HideIn(f.After, c.secrets)
+	kept := reflect.DeepEqual(a, f.Before) && reflect.DeepEqual(b, f.After)
+	f.Before, f.After = a, b
+	if !kept && a != nil && b != nil {
+		f.Before, f.After = object.Hidden, object.Hidden
+	}
+	return f
 }
 
 // classify notes a field by the first line of the table that speaks of it, or what is below it.

@@ -248,9 +248,9 @@ func TestSecretsStayHidden(t *testing.T) {
 ---
 {apiVersion: v1, kind: ConfigMap, metadata: {name: c}, data: {greeting: "` + greeting + `"}}`
 	}
+	// What b conceals nobody says, as of an older value in a cluster.
 	a, b := side(t, "dev", project.Local, text("hunter2-dev", "sealed-one")), side(t, "prod", project.Production, text("hunter2-prod", "sealed-two"))
 	a.Set.Conceal([]string{"sealed-one"})
-	b.Set.Conceal([]string{"sealed-two"})
 	r := Compare(Input{A: a, B: b})
 	if len(r.Differences) != 2 {
 		t.Fatalf("%v", lines(r))

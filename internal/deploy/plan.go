@@ -18,6 +18,8 @@ type Proposal struct {
 	Plan     plan.Plan
 	// Latest is the release that the plan starts from; the zero value when there is none.
 	Latest release.Release
+	// Observed is what was looked at in the cluster.
+	Observed []plan.Observed
 	// objects are what is to be applied: the prepared ones, in their namespaces, with the replicas
 	// that an autoscaler has set.
 	objects object.Set
@@ -80,7 +82,7 @@ func Plan(ctx context.Context, t Target, p Prepared, o PlanOptions) (Proposal, e
 		Environment: t.Environment.Name, Commit: p.Commit, Base: latest.Digest,
 		Desired: p.Set, Observed: observed, Owned: mayDelete, Rollback: p.RollbackOf > 0, Ran: ran(p.Set, latest),
 	})
-	proposal := Proposal{Prepared: p, Plan: made, Latest: latest, uids: map[object.Ref]string{}, force: o.Force}
+	proposal := Proposal{Prepared: p, Plan: made, Latest: latest, Observed: observed, uids: map[object.Ref]string{}, force: o.Force}
 	for _, seen := range observed {
 		proposal.uids[seen.Ref], _ = seen.Live.At("metadata", "uid").(string)
 		if seen.Err != nil {

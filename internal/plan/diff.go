@@ -23,6 +23,12 @@ func differences(before, after object.Object, asked bool) []Field {
 	return object.Differences(trimmed(before), trimmed(after), masked, asked)
 }
 
+// Wish is the object without what the API server writes by itself. It shares the rest.
+func Wish(o object.Object) object.Object {
+	body, _ := trimmed(o).(map[string]any)
+	return object.Object{Body: body, Origin: o.Origin}
+}
+
 // trimmed is the body without what is not anybody's wish; it shares the rest.
 func trimmed(o object.Object) any {
 	body := maps.Clone(o.Body)
