@@ -33,7 +33,7 @@ var allowed = map[string]string{
 	"internal/origin":      "object project finding tree render",
 	"internal/contract":    "object project finding origin",
 	"internal/rule":        "object project finding",
-	"internal/schema":      "object finding",
+	"internal/schema":      "object project finding",
 	"internal/workflow":    "object project finding",
 	"internal/check":       "object project tree skaffold image render origin finding rule schema workflow contract",
 	"internal/cluster":     "object plan",

@@ -134,6 +134,16 @@ func elementNames(a, b []any) (namesA, namesB []string) {
 	return positions(len(a)), positions(len(b))
 }
 
+// Elements are the steps to the elements of a list: by key where it has one ("[name=api]"), by position
+// elsewhere.
+func Elements(list []any) []string {
+	if !mappings(list) {
+		return positions(len(list))
+	}
+	names, _ := elementNames(list, nil)
+	return names
+}
+
 func keyed(list []any, keys []string) ([]string, bool) {
 	names := make([]string, len(list))
 	seen := make(map[string]bool, len(list))

@@ -1,0 +1,150 @@
+package schema
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"slipway/internal/object"
+)
+
+// custom holds the object against a version of its definition. What a definition says in anyOf, oneOf,
+// not, formats and CEL is not looked at: all else stands in the open. The validators of the API server
+// are not used as they cost each start of the program more than a millisecond.
+func (w *walk) custom(definition object.Object, version string) {
+	list, _ := definition.At("spec", "versions").([]any)
+	var served []string
+	for _, e := range list {
+		entry := object.Object{Body: asMap(e)}
+		name, _ := entry.At("name").(string)
+		if entry.At("served") != false {
+			served = append(served, name)
+		}
+		if name != version || entry.At("served") == false {
+			continue
+		}
+		if entry.At("deprecated") == true {
+			w.add(apiDeprecated.New(w.object, "apiVersion", "%s %s is deprecated by its own definition", w.object.APIVersion(), w.object.Ref().Kind), "")
+		}
+		w.properties("", w.object.Body, asMap(entry.At("schema", "openAPIV3Schema")), true)
+		return
+	}
+	w.add(apiRemoved.New(w.object, "apiVersion", "the definition of %s has no version %s", w.object.Ref().Kind, version),
+		"write one of "+strings.Join(served, ", "))
+}
+
+func asMap(v any) map[string]any {
+	m, _ := v.(map[string]any)
+	return m
+}
+
+// follow holds a value against the schema of a definition.
+func (w *walk) follow(path string, v any, s map[string]any) {
+	if v == nil {
+		return
+	}
+	if s["x-kubernetes-int-or-string"] == true {
+		_, text := v.(string)
+		if _, number := whole(v); !text && !number {
+			w.wrong(path, v, "IntOrString")
+		}
+		return
+	}
+	typ, _ := s["type"].(string)
+	_, isWhole := whole(v)
+	_, isList := v.([]any)
+	is := map[string]bool{"string": reflect.TypeOf(v).Kind() == reflect.String, "boolean": reflect.TypeOf(v).Kind() == reflect.Bool,
+		"integer": isWhole, "number": number(v), "array": isList, "object": reflect.TypeOf(v).Kind() == reflect.Map}
+	if fits, known := is[typ]; known && !fits {
+		w.wrong(path, v, typ)
+		return
+	}
+	w.limits(path, v, s)
+	switch typ {
+	case "array":
+		w.list(path, v, func(at string, e any) { w.follow(at, e, asMap(s["items"])) })
+	case "object":
+		w.properties(path, asMap(v), s, s["x-kubernetes-embedded-resource"] == true)
+	}
+}
+
+func (w *walk) properties(path string, m, s map[string]any, resource bool) {
+	known, rest := asMap(s["properties"]), asMap(s["additionalProperties"])
+	open := s["x-kubernetes-preserve-unknown-fields"] == true || s["additionalProperties"] == true || s == nil
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		at := object.Join(path, k)
+		switch below, ok := known[k]; {
+		case resource && k == "metadata":
+			w.value(at, m[k], reflect.TypeFor[metav1.ObjectMeta]())
+		case resource && (k == "apiVersion" || k == "kind"):
+		case ok:
+			w.follow(at, m[k], asMap(below))
+		case rest != nil:
+			w.follow(at, m[k], rest)
+		case !open && m[k] != nil:
+			w.unknown(path, k, w.object.Ref().Kind, slices.Sorted(maps.Keys(known)))
+		}
+	}
+	required, _ := s["required"].([]any)
+	for _, r := range required {
+		name, _ := r.(string)
+		if _, filled := asMap(known[name])["default"]; m[name] == nil && !filled {
+			w.missing(object.Join(path, name))
+		}
+	}
+}
+
+// limits are what a definition says about one value.
+func (w *walk) limits(path string, v any, s map[string]any) {
+	refuse := func(format string, args ...any) {
+		w.add(invalidValue.New(w.object, path, "%s %s", path, fmt.Sprintf(format, args...)), "")
+	}
+	size, unit := 0.0, ""
+	switch v := v.(type) {
+	case string:
+		size, unit = float64(utf8.RuneCountInString(v)), "Length"
+		if pattern, _ := s["pattern"].(string); pattern != "" {
+			if re, err := regexp.Compile(pattern); err == nil && !re.MatchString(v) {
+				refuse("must match %s", pattern)
+			}
+		}
+	case []any:
+		size, unit = float64(len(v)), "Items"
+	case map[string]any:
+		size, unit = float64(len(v)), "Properties"
+	case int64:
+		size, unit = float64(v), "imum"
+	case float64:
+		size, unit = v, "imum"
+	}
+	what := map[string]string{"imum": "must be at %s %v", "Length": "must have at %s %v letters"}[unit]
+	if what == "" {
+		what = "must have at %s %v entries"
+	}
+	if low, ok := float(s["min"+unit]); ok && size < low {
+		refuse(what, "least", low)
+	}
+	if high, ok := float(s["max"+unit]); ok && size > high {
+		refuse(what, "most", high)
+	}
+	allowed, _ := s["enum"].([]any)
+	if allowed != nil && !slices.ContainsFunc(allowed, func(a any) bool { return fmt.Sprint(a) == fmt.Sprint(v) }) {
+		refuse("must be one of %s", strings.Trim(fmt.Sprint(allowed...), "[]"))
+	}
+}
+
+func float(v any) (float64, bool) {
+	switch v := v.(type) {
+	case int64:
+		return float64(v), true
+	case float64:
+		return v, true
+	}
+	return 0, false
+}

@@ -1,0 +1,249 @@
+package schema
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/api/validation/path"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	valid "k8s.io/apimachinery/pkg/util/validation"
+
+	"slipway/internal/object"
+)
+
+// demand is what the API server asks of a field beyond its type.
+type demand struct {
+	needed bool
+	// what says why a value will not do, "" where it will.
+	what func(v any) string
+}
+
+var (
+	there    = demand{needed: true}
+	port     = demand{true, portNumber}
+	someport = demand{false, func(v any) string {
+		if s, ok := v.(string); ok {
+			return first(valid.IsValidPortName(s))
+		}
+		return portNumber(v)
+	}}
+	portname = demand{false, text(valid.IsValidPortName)}
+	label    = demand{true, text(valid.IsDNS1123Label)}
+)
+
+func portNumber(v any) string {
+	if i, ok := whole(v); ok && (i < 1 || i > 65535) {
+		return "is no port: 1 to 65535 are"
+	}
+	return ""
+}
+
+// text asks about a text; what is none is the matter of its type.
+func text(ask func(string) []string) func(any) string {
+	return func(v any) string {
+		s, ok := v.(string)
+		if !ok {
+			return ""
+		}
+		return first(ask(s))
+	}
+}
+
+func first(messages []string) string {
+	if len(messages) == 0 {
+		return ""
+	}
+	m, _, _ := strings.Cut(messages[0], " (e.g.")
+	return "is refused: " + m
+}
+
+// ofKinds are the demands by version and kind, ofPods those of what runs pods, below the pod's spec.
+var (
+	ofKinds = map[string]map[string]demand{
+		"v1 Service": {"spec.ports[].port": port, "spec.ports[].targetPort": someport, "spec.ports[].name": {false, text(valid.IsDNS1123Label)}},
+		"networking.k8s.io/v1 Ingress": {"spec.rules[].http.paths[].pathType": there, "spec.rules[].http.paths[].backend": there,
+			"spec.rules[].http.paths[].backend.service.name": there, "spec.rules[].http.paths[].backend.service.port.number": {false, portNumber}},
+		"autoscaling/v2 HorizontalPodAutoscaler":          {"spec.maxReplicas": there, "spec.scaleTargetRef.kind": there, "spec.scaleTargetRef.name": there},
+		"batch/v1 CronJob":                                {"spec.schedule": there, "spec.jobTemplate.spec.template.spec": there},
+		"batch/v1 Job":                                    {"spec.template.spec": there},
+		"apps/v1 Deployment":                              {"spec.selector": there, "spec.template.spec": there},
+		"apps/v1 StatefulSet":                             {"spec.selector": there, "spec.template.spec": there},
+		"apps/v1 DaemonSet":                               {"spec.selector": there, "spec.template.spec": there},
+		"apps/v1 ReplicaSet":                              {"spec.selector": there, "spec.template.spec": there},
+		"v1 PersistentVolumeClaim":                        {"spec.accessModes": there, "spec.resources": there},
+		"rbac.authorization.k8s.io/v1 RoleBinding":        {"roleRef.kind": there, "roleRef.name": there},
+		"rbac.authorization.k8s.io/v1 ClusterRoleBinding": {"roleRef.kind": there, "roleRef.name": there},
+	}
+	ofPods = map[string]demand{"containers": there, "volumes[].name": label}
+)
+
+// ofContainers holds for containers and initContainers.
+var ofContainers = map[string]demand{
+	"name": label, "image": there, "ports[].containerPort": port, "ports[].name": portname, "ports[].hostPort": {false, hostPort},
+	"env[].name": there, "volumeMounts[].name": there, "volumeMounts[].mountPath": there,
+	"livenessProbe.httpGet.port": someport, "readinessProbe.httpGet.port": someport, "startupProbe.httpGet.port": someport,
+	"livenessProbe.tcpSocket.port": someport, "readinessProbe.tcpSocket.port": someport, "startupProbe.tcpSocket.port": someport,
+}
+
+func hostPort(v any) string {
+	if i, ok := whole(v); ok && i == 0 { // says that there is none
+		return ""
+	}
+	return portNumber(v)
+}
+
+// demands looks at the fields of a built-in kind.
+func (w *walk) demands() {
+	kind := w.object.APIVersion() + " " + w.object.Ref().Kind
+	w.ask("", w.object.Body, ofKinds[kind])
+	spec, at, ok := w.object.PodSpec()
+	if !ok {
+		return
+	}
+	w.ask(at, spec, ofPods)
+	for _, list := range []string{"containers", "initContainers"} {
+		below := make(map[string]demand, len(ofContainers))
+		for p, d := range ofContainers {
+			below[list+"[]."+p] = d
+		}
+		w.ask(at, spec, below)
+	}
+	w.pods(spec, at)
+}
+
+func (w *walk) ask(at string, v any, demands map[string]demand) {
+	for _, p := range slices.Sorted(maps.Keys(demands)) {
+		w.each(at, v, strings.Split(p, "."), demands[p])
+	}
+}
+
+// each asks a demand of each place that a pattern ("ports[].name") leads to. What is missing on the way
+// is asked of nobody: there may be something else in its place.
+func (w *walk) each(at string, v any, pattern []string, d demand) {
+	m, ok := v.(map[string]any)
+	if !ok {
+		return
+	}
+	key, isList := strings.CutSuffix(pattern[0], "[]")
+	at = object.Join(at, key)
+	switch {
+	case isList:
+		list, _ := m[key].([]any)
+		for i, name := range object.Elements(list) {
+			w.each(at+name, list[i], pattern[1:], d)
+		}
+	case len(pattern) > 1:
+		w.each(at, m[key], pattern[1:], d)
+	case empty(m[key]) && d.needed:
+		w.missing(at)
+	case !empty(m[key]) && d.what != nil:
+		if what := d.what(m[key]); what != "" {
+			w.add(invalidValue.New(w.object, at, "%s: %v %s", at, m[key], what), "")
+		}
+	}
+}
+
+func empty(v any) bool {
+	list, isList := v.([]any)
+	return v == nil || v == "" || isList && len(list) == 0
+}
+
+func (w *walk) missing(at string) {
+	w.add(requiredField.New(w.object, at, "%s is missing: the API server refuses the object", at), "add "+at)
+}
+
+// pods looks at what the parts of a pod say of each other.
+func (w *walk) pods(spec map[string]any, at string) {
+	restart, _ := spec["restartPolicy"].(string)
+	kind, seen := w.object.Ref().Kind, map[string]bool{}
+	switch field := object.Join(at, "restartPolicy"); {
+	case (kind == "Job" || kind == "CronJob") && restart != "OnFailure" && restart != "Never":
+		w.add(invalidValue.New(w.object, field, "the pods of a %s must say restartPolicy OnFailure or Never: Always is the default, and is refused", kind), "write restartPolicy: OnFailure")
+	case strings.HasPrefix(w.object.APIVersion(), "apps/") && restart != "" && restart != "Always":
+		w.add(invalidValue.New(w.object, field, "the pods of a %s cannot have restartPolicy %s", kind, restart), "remove it: Always is the default")
+	}
+	for _, list := range []string{"containers", "initContainers"} {
+		containers, _ := spec[list].([]any)
+		for i, step := range object.Elements(containers) {
+			name, _ := asMap(containers[i])["name"].(string)
+			if name != "" && seen[name] {
+				w.add(invalidValue.New(w.object, object.Join(at, list)+step+".name", "two containers have the name %s", name), "give one another name")
+			}
+			seen[name] = true
+		}
+	}
+	if w.object.APIVersion() == "apps/v1" {
+		w.selector()
+	}
+}
+
+// selector compares a workload's selector with the labels of its own pods.
+func (w *walk) selector() {
+	raw, ok := w.object.At("spec", "selector").(map[string]any)
+	pods, _, _ := w.object.PodMetadata()
+	var wants metav1.LabelSelector
+	if !ok || runtime.DefaultUnstructuredConverter.FromUnstructured(raw, &wants) != nil {
+		return
+	}
+	selector, err := metav1.LabelSelectorAsSelector(&wants)
+	has := labels.Set{}
+	for k, v := range asMap(pods["labels"]) {
+		has[k] = fmt.Sprint(v)
+	}
+	if err == nil && (selector.Empty() || !selector.Matches(has)) {
+		w.add(selectorMismatch.New(w.object, "spec.selector", "the selector (%s) does not match the labels of the pods (%s)", selector, has),
+			"write the same labels in spec.selector.matchLabels and spec.template.metadata.labels")
+	}
+}
+
+// names looks at the object's own name, and at labels.
+func (w *walk) names() {
+	ref := w.object.Ref()
+	ask := func(name string) []string { return validation.NameIsDNSSubdomain(name, false) }
+	switch {
+	case ref.Group == "rbac.authorization.k8s.io":
+		ask = path.IsValidPathSegmentName
+	case ref.Kind == "Service" && w.minor > 0 && w.minor < 36: // since then it may begin with a digit
+		ask = valid.IsDNS1035Label
+	case ref.Kind == "Service" || ref.Kind == "Namespace" || ref.Kind == "StatefulSet":
+		ask = valid.IsDNS1123Label
+	case ref.Group == "certificates.k8s.io" || ref.Name == "":
+		ask = func(string) []string { return nil }
+	}
+	if what := first(ask(ref.Name)); what != "" {
+		w.add(invalidName.New(w.object, "metadata.name", "the name %q %s", ref.Name, what), "")
+	}
+	if ref.Kind == "CronJob" && len(ref.Name) > 52 {
+		w.add(invalidName.New(w.object, "metadata.name", "the name %q has %d letters: a CronJob may have 52, as its Jobs get 11 more", ref.Name, len(ref.Name)), "")
+	}
+	w.labels("metadata", w.object.Body["metadata"])
+	if pods, at, ok := w.object.PodMetadata(); ok && at != "metadata" {
+		w.labels(at, pods)
+	}
+}
+
+func (w *walk) labels(at string, metadata any) {
+	for _, list := range []string{"labels", "annotations"} {
+		m := asMap(asMap(metadata)[list])
+		for _, k := range slices.Sorted(maps.Keys(m)) {
+			field := object.Join(at+"."+list, k)
+			key := k
+			if list == "annotations" {
+				key = strings.ToLower(k)
+			}
+			if what := first(valid.IsQualifiedName(key)); what != "" {
+				w.add(invalidName.New(w.object, field, "the key %q %s", k, what), "")
+			}
+			if v, ok := m[k].(string); ok && list == "labels" {
+				if what := first(valid.IsValidLabelValue(v)); what != "" {
+					w.add(invalidName.New(w.object, field, "the label's value %q %s", v, what), "")
+				}
+			}
+		}
+	}
+}
