@@ -12,6 +12,7 @@ import (
 	"slipway/internal/git"
 	"slipway/internal/image"
 	"slipway/internal/object"
+	"slipway/internal/origin"
 	"slipway/internal/plan"
 	"slipway/internal/project"
 	"slipway/internal/release"
@@ -121,6 +122,8 @@ var rows = []row{
 		}
 		return "`slipway check --explain` lists the rules"
 	}),
+	as("no object", codeError, func(e *noObjectError) string { return "objects here: " + list(e.Known) }),
+	as("no field", codeError, always[*origin.NoFieldError]("`slipway render ENV` shows the object; elements of a list are written containers[name=api] or args[0]")),
 	is("no git program", git.ErrNoProgram, codeError, "install git; commits and image tags are read through it"),
 	is("no repository", git.ErrNone, codeError, "a revision is one of a Git repository: name environments alone"),
 	as("git", codeError, always[*git.Error]("git itself says so: `git status` in that folder shows the same")),

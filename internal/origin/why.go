@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -84,6 +86,7 @@ func Why(ctx context.Context, r *render.Renderer, env project.Environment, find 
 		}
 		kept = append(kept, needed...)
 		for _, o := range slices.Backward(slices.Concat(because, needed)) {
+			o.Place = l.precise(o, steps)
 			chain.Links = append(chain.Links, Link{Override: o, Value: show(now), Lost: len(gone) > 0})
 		}
 		if len(because) == 0 {
@@ -140,6 +143,33 @@ func (l *lab) decides(ctx context.Context, o Override, gone []Override, about ob
 	}
 	other, err := l.render(ctx, gone, b)
 	return err == nil && slices.ContainsFunc(differences(with, other), func(c Change) bool { return c.touches(about.Ref(), field) })
+}
+
+// precise is the line of a patch that says a field, where it is written in one.
+func (l *lab) precise(o Override, field []object.Step) finding.Place {
+	if o.set != nil || o.node == nil || !strings.HasPrefix(strings.ToLower(o.Kind), "patch") || len(field) == 0 {
+		return o.Place
+	}
+	n := o.node.Node
+	if in := value(n, "patch"); in != nil {
+		var doc yaml.Node
+		if yaml.Unmarshal([]byte(in.Value), &doc) == nil && len(doc.Content) > 0 {
+			if at, depth := object.Find(doc.Content[0], field); depth == len(field) {
+				return finding.Place{File: o.File, Line: in.Line + at.Line}
+			}
+		}
+		return o.Place
+	}
+	where := text(n)
+	if n.Kind == yaml.MappingNode {
+		where = text(value(n, "path"))
+	}
+	if f := l.files[join(path.Dir(o.File), where)]; f != nil {
+		if at, depth := object.Find(f.doc.Content[0], field); depth == len(field) {
+			return finding.Place{File: f.name, Line: at.Line, Column: at.Column}
+		}
+	}
+	return o.Place
 }
 
 // NoFieldError says that an object has no such field.
