@@ -17,7 +17,10 @@ import (
 
 	"slipway/internal/contract"
 	"slipway/internal/deploy"
+	"slipway/internal/finding"
 	"slipway/internal/git"
+	"slipway/internal/object"
+	"slipway/internal/origin"
 	"slipway/internal/plan"
 	"slipway/internal/project"
 	"slipway/internal/render"
@@ -36,12 +39,13 @@ laptop, what B lacks, and what nobody has given a reason for are faults, and the
 Exceptions with their reasons stand in slipway.yaml. No secrets are shown, and no cluster is asked, unless
 with --live: then B is what runs, as the API server would have it after a deploy of A.`,
 	}
-	out := outputFlag(cmd, asText, asJSON, asMarkdown)
-	all := cmd.Flags().Bool("all", false, "show what is expected too, instead of counting it")
-	live := cmd.Flags().Bool("live", false, "set one environment beside what runs in its cluster")
+	var o compareOptions
+	o.out = outputFlag(cmd, asText, asJSON, asMarkdown)
+	cmd.Flags().BoolVar(&o.all, "all", false, "show what is expected too, instead of counting it")
+	cmd.Flags().BoolVar(&o.live, "live", false, "set one environment beside what runs in its cluster")
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		switch {
-		case *live:
+		case o.live:
 			return a.envArgs(0)(cmd, args)
 		case len(args) != 2:
 			return fmt.Errorf("%s takes two environments: A and B, or one and --live", cmd.CommandPath())
@@ -49,39 +53,101 @@ with --live: then B is what runs, as the API server would have it after a deploy
 		return nil
 	}
 	cmd.RunE = func(c *cobra.Command, args []string) error {
-		in, err := a.sides(c.Context(), args, *live)
-		if err != nil {
-			return err
+		if o.live {
+			in, err := a.liveSides(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return a.showComparison(in, o)
 		}
-		return a.showComparison(contract.Compare(in), *out, *all)
+		return runCompare(c.Context(), a, args, o)
 	}
 	return cmd
 }
 
-// sides are what is to be compared.
-func (a *app) sides(ctx context.Context, names []string, live bool) (contract.Input, error) {
-	in := contract.Input{Today: time.Now().Format(time.DateOnly)}
-	if live {
-		return a.liveSides(ctx, in, names[0])
-	}
-	p, err := project.Open(a.dir)
+type compareOptions struct {
+	out       *format
+	all, live bool
+}
+
+func runCompare(ctx context.Context, a *app, names []string, o compareOptions) error {
+	here, err := project.Open(a.dir)
 	if err != nil {
-		return in, err
+		return err
 	}
-	for _, n := range p.Notes {
+	for _, n := range here.Notes {
 		a.warn("note: %s", n)
 	}
-	in.Exceptions = p.Exceptions
+	in := contract.Input{Exceptions: here.Exceptions}
 	for i, side := range []*contract.Side{&in.A, &in.B} {
-		if *side, err = a.side(ctx, p, names[i]); err != nil {
-			return in, err
+		p := here
+		envName, revision, past := strings.Cut(names[i], "@")
+		if past {
+			folder, err := os.MkdirTemp("", "slipway-")
+			if err != nil {
+				return err
+			}
+			defer os.RemoveAll(folder)
+			if p, err = projectAt(ctx, here.Dir, revision, folder); err != nil {
+				return fmt.Errorf("%s: %w", names[i], err)
+			}
+		}
+		env, err := p.Environment(envName)
+		if err != nil {
+			return err
+		}
+		options := a.renderOptions("render")
+		options.Remotes = p.Remotes
+		r, err := render.Open(p.Dir, options)
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		side.Name = names[i]
+		if err := a.fill(ctx, side, r, env); err != nil {
+			return err
 		}
 	}
-	return in, nil
+	return a.showComparison(in, o)
+}
+
+// causesTime is how long the causes on one side may be looked for.
+const causesTime = 3 * time.Second
+
+// fill renders a side, and finds out why it is as it is.
+func (a *app) fill(ctx context.Context, side *contract.Side, r *render.Renderer, env project.Environment) error {
+	env.Namespace = cmp.Or(a.namespace, env.Namespace)
+	result, err := r.Render(ctx, env)
+	if err != nil {
+		return err
+	}
+	for _, w := range result.Warnings {
+		a.warn("warning: %s", w)
+	}
+	report, err := origin.Analyze(ctx, r, env, origin.Options{Budget: causesTime})
+	if err != nil {
+		return err
+	}
+	if n := len(report.NotTried); n > 0 {
+		a.warn("note: %s: %s not looked at as causes, in %s", side.Name, count(n, "override"), causesTime)
+	}
+	side.Environment, side.Set = env, result.Set
+	side.Because = func(ref object.Ref, field string) []finding.Place {
+		var places []finding.Place
+		for _, o := range report.Because(ref, field) {
+			places = append(places, o.Place)
+		}
+		return places
+	}
+	side.Locate = func(at object.Origin, field string) finding.Place {
+		place, _ := origin.Locate(r.View(ctx), at, field)
+		return place
+	}
+	return nil
 }
 
 // liveSides are an environment as a deploy would make it, and as it is.
-func (a *app) liveSides(ctx context.Context, in contract.Input, name string) (contract.Input, error) {
+func (a *app) liveSides(ctx context.Context, name string) (in contract.Input, err error) {
 	t, err := a.target(ctx, name)
 	if err != nil {
 		return in, err
@@ -109,14 +175,16 @@ func (a *app) liveSides(ctx context.Context, in contract.Input, name string) (co
 	return in, err
 }
 
-func (a *app) showComparison(r contract.Result, out format, all bool) (err error) {
-	switch out {
+func (a *app) showComparison(in contract.Input, o compareOptions) (err error) {
+	in.Today = time.Now().Format(time.DateOnly)
+	r := contract.Compare(in)
+	switch *o.out {
 	case asJSON:
 		err = a.json(r)
 	case asMarkdown:
 		_, err = io.WriteString(a.stdout, markdown(r))
 	default:
-		a.printComparison(r, all)
+		a.printComparison(r, o.all)
 	}
 	for _, f := range r.Findings {
 		a.warn("warning: %s: %s", f.Place, f.Message)
@@ -125,31 +193,6 @@ func (a *app) showComparison(r contract.Result, out format, all bool) (err error
 		return errFaults
 	}
 	return err
-}
-
-// side renders ENV, or ENV@REVISION as the project was then.
-func (a *app) side(ctx context.Context, p project.Project, name string) (contract.Side, error) {
-	envName, revision, past := strings.Cut(name, "@")
-	if past {
-		folder, err := os.MkdirTemp("", "slipway-")
-		if err != nil {
-			return contract.Side{}, err
-		}
-		defer os.RemoveAll(folder)
-		if p, err = projectAt(ctx, p.Dir, revision, folder); err != nil {
-			return contract.Side{}, fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	env, err := p.Environment(envName)
-	if err != nil {
-		return contract.Side{}, err
-	}
-	env.Namespace = cmp.Or(a.namespace, env.Namespace)
-	result, err := render.Render(ctx, p, env, a.renderOptions("render"))
-	for _, w := range result.Warnings {
-		a.warn("warning: %s", w)
-	}
-	return contract.Side{Name: name, Environment: env, Set: result.Set}, err
 }
 
 // projectAt is the project as it was at a revision, in a folder of its own.
@@ -211,7 +254,7 @@ func (a *app) printComparison(r contract.Result, all bool) {
 			fmt.Fprintln(w, s.mark(mark, mark+" "+classWords(c)+": "+kinds(r, c)))
 			continue
 		}
-		fmt.Fprintln(w, s.mark(mark, fmt.Sprintf("%s %s: %d because of %s", mark, classWords(c), r.Count(c), count(len(causes), "line"))))
+		fmt.Fprintln(w, s.mark(mark, fmt.Sprintf("%s %s: %d because of %s", mark, classWords(c), r.Count(c), count(distinct(causes), "line"))))
 		for _, cause := range causes {
 			fmt.Fprintf(w, "  %s\n", cmp.Or(places(cause), "(nobody knows where)"))
 			for _, d := range cause.Differences {
@@ -234,6 +277,17 @@ func kinds(r contract.Result, c contract.Class) string {
 		parts = append(parts, fmt.Sprintf("%s %d", what, counts[what]))
 	}
 	return strings.Join(parts, " · ")
+}
+
+// distinct counts the lines that causes lie in.
+func distinct(causes []contract.Cause) int {
+	lines := map[finding.Place]bool{}
+	for _, c := range causes {
+		for _, p := range c.Places {
+			lines[finding.Place{File: p.File, Line: p.Line}] = true
+		}
+	}
+	return len(lines)
 }
 
 func places(c contract.Cause) string {
@@ -275,7 +329,7 @@ func markdown(r contract.Result) string {
 		if len(causes) == 0 {
 			continue
 		}
-		title := fmt.Sprintf("%s: %d because of %s", classWords(c), r.Count(c), count(len(causes), "line"))
+		title := fmt.Sprintf("%s: %d because of %s", classWords(c), r.Count(c), count(distinct(causes), "line"))
 		if c == contract.Expected {
 			fmt.Fprintf(&b, "\n<details><summary>%s</summary>\n", title)
 		} else {

@@ -33,9 +33,10 @@ type Side struct {
 	Name        string
 	Environment project.Environment
 	Set         object.Set
-	// Because gives the places that made a field what it is; nil: nobody knows more than where the
-	// object is written.
+	// Because gives the overrides that made a field what it is, Locate where an object's field, or what is
+	// to hold it, is written; nil: nobody knows more than where the object begins.
 	Because func(r object.Ref, field string) []finding.Place
+	Locate  func(at object.Origin, field string) finding.Place
 }
 
 // Input is what is compared: how B differs from A.
@@ -227,23 +228,38 @@ func (c *comparison) note(d Difference, p pair) {
 		d.Was = &was
 	}
 	d.Field = object.Mask(d.Field, c.secrets)
-	d.Because = append(because(c.A, p.a, d.Field), because(c.B, p.b, d.Field)...)
-	if len(d.Because) == 0 {
-		o := p.b
-		if o == nil {
-			o = p.a
-		}
-		if o.Origin.File != "" {
-			d.Because = []finding.Place{finding.At(o.Origin)}
-		}
-	}
-	slices.SortFunc(d.Because, finding.Place.Compare)
-	d.Because = slices.Compact(d.Because)
+	d.Because = c.because(p, d.Field)
 	c.result.Differences = append(c.result.Differences, d)
 }
 
-func because(s Side, o *object.Object, field string) []finding.Place {
-	if s.Because == nil || o == nil {
+// because are the overrides that only one side has, or those of both; where there is none, the field's
+// own place.
+func (c *comparison) because(p pair, field string) []finding.Place {
+	a, b := c.A.because(p.a, field), c.B.because(p.b, field)
+	shared := func(f finding.Place) bool { return slices.Contains(a, f) && slices.Contains(b, f) }
+	all := append(slices.Clone(a), b...)
+	if own := slices.DeleteFunc(slices.Clone(all), shared); len(own) > 0 {
+		all = own
+	}
+	slices.SortFunc(all, finding.Place.Compare)
+	if len(all) > 0 {
+		return slices.Compact(all)
+	}
+	o, s := p.b, c.B
+	if o == nil {
+		o, s = p.a, c.A
+	}
+	switch {
+	case o.Origin.File == "":
+		return nil
+	case s.Locate == nil || field == "":
+		return []finding.Place{finding.At(o.Origin)}
+	}
+	return []finding.Place{s.Locate(o.Origin, field)}
+}
+
+func (s Side) because(o *object.Object, field string) []finding.Place {
+	if s.Because == nil || o == nil || field == "" {
 		return nil
 	}
 	return s.Because(o.Ref(), field)
