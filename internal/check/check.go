@@ -14,6 +14,7 @@ import (
 	"slipway/internal/project"
 	"slipway/internal/render"
 	"slipway/internal/tree"
+	"slipway/internal/workflow"
 )
 
 // Input is what is to be checked.
@@ -56,6 +57,7 @@ type group struct {
 // groups are all checks, in the order in which they are made.
 var groups = []group{
 	{rules: projectRules},
+	{rules: workflow.Rules, all: checkWorkflows},
 }
 
 // run is one run of the checks.

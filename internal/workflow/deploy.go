@@ -148,7 +148,7 @@ func (c *checker) names(cmd command) {
 			continue
 		}
 		if env, renamed := c.renamed(kind, name); renamed != "" {
-			c.add(deployName.In(w.place, "%s %s is in no environment: %s renders it as %s", kind, name, env, renamed),
+			c.add(deployName.In(w.place, "no environment that is deployed has a %s %s: %s renders it as %s", kind, name, env, renamed),
 				"write "+strings.ToLower(kind)+"/"+renamed)
 		}
 	}
