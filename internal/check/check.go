@@ -11,6 +11,7 @@ import (
 
 	"slipway/internal/finding"
 	"slipway/internal/object"
+	"slipway/internal/origin"
 	"slipway/internal/project"
 	"slipway/internal/render"
 	"slipway/internal/tree"
@@ -58,6 +59,7 @@ type group struct {
 var groups = []group{
 	{rules: projectRules},
 	{rules: workflow.Rules, all: checkWorkflows},
+	{rules: overrideRules, all: overrides},
 }
 
 // run is one run of the checks.
@@ -68,6 +70,7 @@ type run struct {
 	envs    []environment
 	current string // the environment that is looked at
 	rules   map[string]finding.Rule
+	reports map[string]*origin.Report // what overrides do, by environment
 	locator locator
 	report  Report
 }
@@ -122,7 +125,8 @@ func Run(ctx context.Context, in Input) (Report, error) { return runGroups(ctx, 
 func runGroups(ctx context.Context, in Input, groups []group) (Report, error) {
 	r := &run{
 		Input: in, ctx: ctx, view: in.Renderer.View(ctx), rules: map[string]finding.Rule{},
-		report: Report{Environments: []string{}, Findings: []finding.Finding{}, Unchecked: []finding.Unchecked{}},
+		reports: map[string]*origin.Report{},
+		report:  Report{Environments: []string{}, Findings: []finding.Finding{}, Unchecked: []finding.Unchecked{}},
 	}
 	for _, rule := range rulesOf(groups) {
 		r.rules[rule.ID] = rule
@@ -145,7 +149,7 @@ func runGroups(ctx context.Context, in Input, groups []group) (Report, error) {
 			g.all(r)
 		}
 	}
-	r.locator = locator{view: r.view, envs: r.envs, files: map[string][]document{}}
+	r.locator = locator{view: r.view, envs: r.envs, files: map[string][]document{}, place: r.because}
 	r.accept()
 	r.finish()
 	return r.report, ctx.Err()

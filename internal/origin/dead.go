@@ -190,3 +190,15 @@ func (r *Report) unread(d *Dead, c project.Chart) bool {
 	d.Unread, d.Known, d.Meant = true, near, project.Suggest(d.Name, near)
 	return true
 }
+
+// EntryName is where the name of an entry of images stands, and how it is written; line 0: nowhere.
+func (o Override) EntryName() (line, column int, name string) {
+	if o.node == nil {
+		return 0, 0, ""
+	}
+	n := value(o.node.Node, "name")
+	if n == nil {
+		return 0, 0, ""
+	}
+	return n.Line, n.Column, n.Value
+}
