@@ -60,6 +60,11 @@ var groups = []group{
 	{rules: projectRules},
 	{rules: workflow.Rules, all: checkWorkflows},
 	{rules: overrideRules, all: overrides},
+	references,
+	mustExist,
+	images,
+	numericTags,
+	crossing,
 }
 
 // run is one run of the checks.
