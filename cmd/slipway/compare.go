@@ -134,8 +134,12 @@ func (a *app) fill(ctx context.Context, side *contract.Side, r *render.Renderer,
 	side.Environment, side.Set = env, result.Set
 	side.Because = func(ref object.Ref, field string) []finding.Place {
 		var places []finding.Place
-		for _, o := range report.Because(ref, field) {
-			places = append(places, o.Place)
+		overrides := report.Because(ref, field)
+		for _, o := range overrides {
+			// Of a patch and one operation of it, the operation says more.
+			if !slices.ContainsFunc(overrides, func(in origin.Override) bool { return strings.HasPrefix(in.Name, o.Name+": ") }) {
+				places = append(places, o.Place)
+			}
 		}
 		return places
 	}

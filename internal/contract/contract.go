@@ -192,7 +192,9 @@ func (c *comparison) hidden(f object.Field) object.Field {
 
 // classify notes a field by the first line of the table that speaks of it, or what is below it.
 func (c *comparison) classify(p pair, f object.Field) {
-	f.Before, f.After = filled(f.Before), filled(f.After)
+	if f.Before != nil && f.After != nil {
+		f.Before, f.After = filled(f.Before), filled(f.After)
+	}
 	d := Difference{Class: Expected, What: "names", Object: p.b.Ref(), Field: f.Path, A: f.Before, B: f.After}
 	if c.names.alike(f.Before, f.After) {
 		c.note(d, p)
@@ -271,17 +273,12 @@ func reordered(f object.Field) bool {
 	return strings.HasPrefix(text, "order [")
 }
 
-// filled is nil for a list or mapping without anything: it says no more than one that is not there.
+// filled is nil for a list or mapping without anything.
 func filled(v any) any {
-	switch x := v.(type) {
-	case []any:
-		if len(x) == 0 {
-			return nil
-		}
-	case map[string]any:
-		if len(x) == 0 {
-			return nil
-		}
+	list, isList := v.([]any)
+	mapping, isMapping := v.(map[string]any)
+	if isList && len(list) == 0 || isMapping && len(mapping) == 0 {
+		return nil
 	}
 	return v
 }

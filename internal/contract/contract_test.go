@@ -102,6 +102,10 @@ func TestFields(t *testing.T) {
 		"volume gained":     {"[{name: data, emptyDir: {}}]", "[{name: data, emptyDir: {}}, {name: tmp, hostPath: {}}]", "unexplained · volume · spec.volumes[name=tmp]"},
 		"label of its own":  {"labels: {app: web}", "labels: {app: web, env: prod}", "expected · labels · metadata.labels.env"},
 		"other label":       {"labels: {app: web}", "labels: {app: web, team: blue}", "unexplained · team · metadata.labels.team"},
+		"another volume":    {"emptyDir: {}", "persistentVolumeClaim: {claimName: data}", "unexplained · emptyDir · spec.volumes[name=data].emptyDir"},
+		"version label":     {"labels: {app: web}", "labels: {app: web, app.kubernetes.io/version: v2}", "expected · version · metadata.labels[\"app.kubernetes.io/version\"]"},
+		"other service":     {"env: [{name: COLOR, value: red}]", "env: [{name: COLOR, valueFrom: {secretKeyRef: {name: s, key: k}}}]", "expected · settings · spec.containers[name=web].env[name=COLOR].value"},
+		"readiness gained":  {"        resources:", "        readinessProbe: {httpGet: {path: /, port: 80}}\n        resources:", "expected · probe · spec.containers[name=web].readinessProbe"},
 		"placement":         {"      volumes:", "      nodeSelector: {pool: big}\n      volumes:", "expected · placement · spec.nodeSelector"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -10,21 +10,11 @@ import (
 	"slipway/internal/project"
 )
 
-// Rules are those about exceptions, which only comparing can tell to be of no use.
-var Rules = []finding.Rule{
-	{
-		ID: "exception-unused", Group: "crossing", Severity: finding.Warning,
-		Title: "an exception matches no difference",
-		Why:   "What it excused has gone, or its object or field is misspelt. It would excuse the next difference that happens to fit, without anybody having thought about that one.",
-		Fix:   "Remove the exception, or correct `object` and `field`. `slipway compare A B --all` shows both as they are to be written.",
-	},
-	{
-		ID: "exception-expired", Group: "crossing", Severity: finding.Warning,
-		Title: "the day of an exception has passed",
-		Why:   "Somebody wrote down until when the difference would be there. It no longer excuses anything.",
-		Fix:   "Remove the exception together with the difference, or give it a later day in `until`.",
-	},
-}
+// The rules that exceptions can break; check has their words.
+var (
+	unused  = finding.Rule{ID: "exception-unused", Severity: finding.Warning}
+	expired = finding.Rule{ID: "exception-expired", Severity: finding.Warning}
+)
 
 // except takes the differences that the project has a reason for out of the faults.
 func (c *comparison) except() {
@@ -34,7 +24,7 @@ func (c *comparison) except() {
 		}
 		at := finding.Place{File: project.File, Line: e.Line}
 		if e.Until != "" && c.Today > e.Until {
-			c.result.Findings = append(c.result.Findings, Rules[1].In(at, "the exception %s held until %s", described(e), e.Until))
+			c.result.Findings = append(c.result.Findings, expired.In(at, "the exception %s held until %s", described(e), e.Until))
 			continue
 		}
 		used := false
@@ -48,7 +38,7 @@ func (c *comparison) except() {
 			}
 		}
 		if !used {
-			c.result.Findings = append(c.result.Findings, Rules[0].In(at, "the exception %s matches nothing between %s and %s", described(e), c.A.Name, c.B.Name))
+			c.result.Findings = append(c.result.Findings, unused.In(at, "the exception %s matches nothing between %s and %s", described(e), c.A.Name, c.B.Name))
 		}
 	}
 }

@@ -3,6 +3,7 @@ package contract
 import (
 	"fmt"
 	"maps"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,7 +18,7 @@ type line struct {
 	when  when
 	kinds string // empty: any
 	// fields are paths with pod for the pod's spec, containers for initContainers too, [] for an element and
-	// * for a key. One stands for everything below it, unless it ends with $.
+	// * for a key or a part of it. One stands for everything below it, unless it ends with $.
 	fields string
 	given  func(change) bool // nil: whatever it is
 }
@@ -61,7 +62,7 @@ var table = []line{
 	{Expected, "scratch folder", gained, workloads, "pod.volumes[]$", isEmptyDir},
 	{Unexplained, "volume", gained, workloads, "pod.volumes[]$ pod.containers[].volumeMounts[]$", nil},
 	{Missing, "volume", lost, workloads, "pod.volumes[]$ pod.containers[].volumeMounts[]$", nil},
-	{Missing, "probe", lost, workloads, "pod.containers[].livenessProbe$ pod.containers[].readinessProbe$ pod.containers[].startupProbe$", nil},
+	{Missing, "probe", lost, workloads, "pod.containers[].*Probe$", nil},
 	{Missing, "lifecycle", lost, workloads, "pod.containers[].lifecycle", nil},
 	{Missing, "resources", lost, workloads, "pod.containers[].resources$ pod.containers[].resources.requests pod.containers[].resources.limits$ pod.containers[].resources.limits.memory", nil},
 	{Missing, "TLS", lost, "Ingress", "spec.tls$", nil},
@@ -94,21 +95,11 @@ var table = []line{
 	{Expected, "placement", always, workloads, "pod.nodeSelector pod.tolerations pod.priorityClassName pod.affinity pod.topologySpreadConstraints", nil},
 
 	// What B has more, and protects it.
-	{Expected, "probe", gained, workloads, "pod.containers[].livenessProbe$ pod.containers[].readinessProbe$ pod.containers[].startupProbe$ pod.containers[].lifecycle$", nil},
-	{Expected, "probe timing", always, workloads, probes("livenessProbe", "readinessProbe", "startupProbe"), nil},
+	{Expected, "probe", gained, workloads, "pod.containers[].*Probe$ pod.containers[].lifecycle$", nil},
+	{Expected, "probe timing", always, workloads, "pod.containers[].*Probe.*Seconds pod.containers[].*Probe.*Threshold", nil},
 	{Unexplained, "privileges", gained, workloads, "pod.containers[].securityContext.privileged pod.containers[].securityContext.capabilities.add", nil},
 	{Expected, "security", gained, workloads, "pod.securityContext pod.containers[].securityContext pod.automountServiceAccountToken pod.serviceAccountName", nil},
 	{Expected, "pod annotations", gained, workloads, "podMetadata.annotations", nil},
-}
-
-func probes(names ...string) string {
-	var fields []string
-	for _, n := range names {
-		for _, f := range []string{"initialDelaySeconds", "periodSeconds", "timeoutSeconds", "failureThreshold", "successThreshold", "terminationGracePeriodSeconds"} {
-			fields = append(fields, "pod.containers[]."+n+"."+f)
-		}
-	}
-	return strings.Join(fields, " ")
 }
 
 // protectors are kinds that environments beyond the laptop have of their own.
@@ -147,7 +138,7 @@ func (l line) on(c change) verdict {
 		f, exactly := strings.CutSuffix(f, "$")
 		pattern := steps(f)
 		n := min(len(pattern), len(c.path))
-		if !slices.EqualFunc(pattern[:n], c.path[:n], func(p, s string) bool { return p == s || p == "*" && s != "[]" }) {
+		if !slices.EqualFunc(pattern[:n], c.path[:n], fits) {
 			continue
 		}
 		switch {
@@ -161,6 +152,11 @@ func (l line) on(c change) verdict {
 		}
 	}
 	return silent
+}
+
+func fits(pattern, step string) bool {
+	ok, _ := path.Match(pattern, strings.ReplaceAll(step, "/", "."))
+	return pattern == step || ok && step != "[]"
 }
 
 func steps(pattern string) []string {
