@@ -131,6 +131,8 @@ func (r *run) dead(d deadIn) {
 		}
 	case strings.HasPrefix(strings.ToLower(d.Kind), "patch"):
 		message = d.Name + " changes nothing: its target is not there, or has it already"
+	case d.Kind == "replacements" || d.Kind == "transformers":
+		message = d.Name + " changes nothing: what it writes is there already, or there is nothing to write it to"
 	}
 	f := rule.In(d.Place, "%s", message)
 	f.Environments, f.Fix, f.Edits = d.environments, fix, edits

@@ -148,47 +148,81 @@ func images(objects []object.Object) []string {
 
 var words = regexp.MustCompile(`[A-Za-z_][A-Za-z0-9_-]*`)
 
-// unread says whether no template of a chart can read a value: some part of its name is in none of them.
-// Charts within others read their values by other names: those are left alone.
+// unread says whether no template of a chart can read a value: some part of its name is in none of them,
+// and none takes what is above it as a whole. What is for a chart within is left alone: it has other names
+// there.
 func (r *Report) unread(d *Dead, c project.Chart) bool {
+	steps, err := object.Steps(d.Name)
+	if err != nil || slices.ContainsFunc(steps, func(s object.Step) bool { return s.Element }) {
+		return false
+	}
+	templates, about := r.templates(c)
 	known := map[string]bool{}
-	templates := 0
+	for _, w := range words.FindAllString(templates+about, -1) {
+		known[w] = true
+	}
+	if templates == "" || steps[0].Key == "global" || slices.Contains(words.FindAllString(about, -1), steps[0].Key) {
+		return false
+	}
+	missing, above := 0, "Values"
+	for ; missing < len(steps) && known[steps[missing].Key]; missing++ {
+		above = steps[missing].Key
+	}
+	if missing == len(steps) || whole(templates, above) {
+		return false
+	}
+	for _, o := range r.lab.overrides {
+		if o.isDefault() {
+			d.Known = append(d.Known, o.Name)
+		}
+	}
+	d.Unread, d.Meant = true, project.Suggest(d.Name, d.Known)
+	return true
+}
+
+// templates are the texts of a chart's templates, those of charts within it too, and what its Chart.yaml
+// and the names of its folders say; empty where one cannot be read.
+func (r *Report) templates(c project.Chart) (templates, about string) {
+	var texts, others strings.Builder
 	for _, seen := range r.lab.with.Reads.List() {
 		below, ok := strings.CutPrefix(seen.Path, c.Path+"/")
-		if !ok || seen.Kind != tree.File || strings.HasSuffix(below, ".tgz") {
-			continue
-		}
-		inTemplates := strings.HasPrefix(below, "templates/")
-		if !inTemplates && below != "Chart.yaml" && !strings.HasPrefix(below, "charts/") {
+		if !ok || seen.Kind != tree.File {
 			continue
 		}
 		content, err := r.lab.view.File(seen.Path)
 		if err != nil {
+			return "", ""
+		}
+		switch {
+		case strings.HasPrefix(below, "templates/"):
+			texts.Write(content)
+		case strings.HasPrefix(below, "charts/"):
+			others.WriteString(" " + strings.ReplaceAll(below, "/", " ") + " ")
+		case below == "Chart.yaml":
+			others.Write(content)
+		}
+	}
+	return texts.String(), others.String()
+}
+
+// whole says whether a text takes what has a name as it is, and not only parts of it.
+func whole(text, name string) bool {
+	for rest := text; ; {
+		_, after, found := strings.Cut(rest, "."+name)
+		if !found {
 			return false
 		}
-		if inTemplates {
-			templates++
+		switch {
+		case after != "" && (after[0] == '_' || after[0] == '-' || isLetter(after[0])): // a longer name
+		case len(after) < 2 || after[0] != '.' || !isLetter(after[1]) && after[1] != '_':
+			return true
 		}
-		for _, w := range words.FindAllString(string(content)+" "+strings.ReplaceAll(below, "/", " "), -1) {
-			known[w] = true
-		}
+		rest = after
 	}
-	steps, err := object.Steps(d.Name)
-	if err != nil || templates == 0 || steps[0].Key == "global" || slices.ContainsFunc(steps, func(s object.Step) bool { return s.Element }) {
-		return false
-	}
-	missing := slices.IndexFunc(steps, func(s object.Step) bool { return !known[s.Key] })
-	if missing < 0 {
-		return false
-	}
-	var near []string
-	for _, o := range r.lab.overrides {
-		if o.isDefault() {
-			near = append(near, o.Name)
-		}
-	}
-	d.Unread, d.Known, d.Meant = true, near, project.Suggest(d.Name, near)
-	return true
+}
+
+func isLetter(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
 }
 
 // EntryName is where the name of an entry of images stands, and how it is written; line 0: nowhere.

@@ -81,9 +81,10 @@ spec:
       containers:
       - name: shop
         image: {{ .Values.image.repository }}:{{ .Values.image.tag }}
-        {{ if .Values.ingress.enabled }}args: [{{ .Values.ingress.host }}]{{ end }}
+        {{ if .Values.ingress.enabled }}args: [{{ .Values.ingress.host }}]
+        resources: {{ toYaml .Values.resources }}{{ end }}
 `,
-	"values-prod.yaml":  "image:\n  repository: ghcr.io/acme/shop\nreplicaCount: 1\nreplicaCuont: 3\ningress: {host: b}\n",
+	"values-prod.yaml":  "image:\n  repository: ghcr.io/acme/shop\nreplicaCount: 1\nreplicaCuont: 3\ningress: {host: b, hots: c}\nresources: {limits: {memory: 1Gi}}\nvalues: 1\n",
 	"values-extra.yaml": "image: {repository: ghcr.io/acme/other}\n",
 }
 
@@ -113,7 +114,9 @@ prod/kustomization.yaml:19: patches[0] on Deployment: add /spec/paused | by prod
 prod/kustomization.yaml:25:3: patches[1] on StatefulSet | by  | meant `},
 		{chart, `
 values-prod.yaml:2:3: image.repository | by values-extra.yaml:1:9: image.repository | meant 
-values-prod.yaml:4:1: replicaCuont | by  | meant replicaCount`},
+values-prod.yaml:4:1: replicaCuont | by  | meant replicaCount
+values-prod.yaml:5:20: ingress.hots | by  | meant ingress.host
+values-prod.yaml:7:1: values | by  | meant `},
 	} {
 		t.Run(test.env.Name, func(t *testing.T) {
 			report, err := Analyze(t.Context(), r, test.env, Options{})
