@@ -196,14 +196,15 @@ func shared(refs []object.Ref, prefix, suffix string) bool {
 
 var (
 	secretUsed = regexp.MustCompile(`\$\{\{[^}]*\bsecrets\.([\w-]+)`)
-	elsewhere  = regexp.MustCompile(`^(/|~|\$HOME|\$\{HOME|\$RUNNER_TEMP|\$\{RUNNER_TEMP|\$\{\{\s*runner\.temp|\$\(mktemp|\$GITHUB_|\$\{GITHUB_|&)`)
+	// inside is a path in the workspace, as far as it is known.
+	inside = regexp.MustCompile(`^((\$GITHUB_WORKSPACE|\$\{\{ ?github\.workspace ?\}\})/)?[\w.][^$]*$`)
 )
 
 // kubeconfig looks for a secret that becomes a file in the workspace.
 func (c *checker) kubeconfig(j job) {
 	for _, cmd := range j.commands {
 		for _, file := range cmd.writes {
-			if file.text == "" || elsewhere.MatchString(file.text) {
+			if !inside.MatchString(file.text) {
 				continue
 			}
 			secret := ""

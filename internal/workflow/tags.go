@@ -83,8 +83,8 @@ func ByPriority(entries []Entry) []Entry {
 
 // What starts a run: kinds of Git references, as an entry sees them.
 const (
-	onBranch   = "a branch"
-	onTag      = "a tag"
+	onBranch   = "a push to a branch"
+	onTag      = "a Git tag"
 	onPull     = "a pull request"
 	onSchedule = "a schedule"
 )

@@ -5,6 +5,7 @@ package workflow
 import (
 	"cmp"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -140,9 +141,7 @@ func (c *checker) job(w *flow, parsed *actionlint.Job, env map[string]string) jo
 		switch exec := step.Exec.(type) {
 		case *actionlint.ExecAction:
 			uses := strings.ToLower(value(exec.Uses))
-			for _, name := range []string{"kind-action", "setup-kind", "k3d", "k3s", "minikube"} {
-				j.throwaway = j.throwaway || strings.Contains(uses, name)
-			}
+			j.throwaway = j.throwaway || ownCluster.MatchString(uses)
 			j.waits = j.waits || strings.Contains(uses, "k8s-deploy") || strings.Contains(uses, "rollout") || strings.Contains(uses, "wait")
 		case *actionlint.ExecRun:
 			if exec.Run == nil || !w.posix(parsed, exec) {
@@ -154,19 +153,21 @@ func (c *checker) job(w *flow, parsed *actionlint.Job, env map[string]string) jo
 		}
 	}
 	for _, cmd := range j.commands {
-		switch cmd.text(0) {
-		case "kind", "k3d", "minikube", "ctlptl":
-			j.throwaway = true
+		if name := path.Base(cmd.text(0)); name != "kubectl" && name != "helm" {
+			j.throwaway = j.throwaway || slices.ContainsFunc(cmd.words, func(w word) bool { return ownCluster.MatchString(w.text) })
 		}
 		j.waits = j.waits || waits(cmd)
 	}
 	return j
 }
 
+// ownCluster is what a job makes a cluster with that is gone after it.
+var ownCluster = regexp.MustCompile(`\b(kind|k3d|k3s|minikube|microk8s|ctlptl)\b`)
+
 // run gives a step's commands, and those of a script that it calls.
 func (c *checker) run(s script, folder string, place finding.Place) []command {
 	commands, err := s.commands()
-	if err != nil {
+	if err != nil && (strings.Contains(s.text, "kubectl") || strings.Contains(s.text, "helm")) {
 		c.unchecked = append(c.unchecked, finding.Unchecked{Place: place, What: "the step's commands", Why: err.Error()})
 	}
 	var all []command
