@@ -58,12 +58,12 @@ func (l *lab) bendPatch(b *bent, o Override) {
 			return
 		}
 		doc, b.inside = &d, &inline{inner, &d}
-	} else if f := l.files[join(path.Dir(o.file.name), where)]; f != nil {
+	} else if f := l.files[path.Join(path.Dir(o.file.name), where)]; f != nil {
 		doc, b.file = f.doc, f
 	} else {
 		return
 	}
-	root := real(doc.Content[0])
+	root := resolved(doc.Content[0])
 	if root.Kind == yaml.SequenceNode {
 		for _, op := range root.Content {
 			b.leaves(value(op, "value"))
@@ -80,14 +80,14 @@ var identity = map[string]bool{
 }
 
 func (b *bent) merge(n *yaml.Node, top bool) {
-	switch n = real(n); n.Kind {
+	switch n = resolved(n); n.Kind {
 	case yaml.SequenceNode:
 		for _, c := range n.Content {
 			b.merge(c, false)
 		}
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			k, v := n.Content[i].Value, real(n.Content[i+1])
+			k, v := n.Content[i].Value, resolved(n.Content[i+1])
 			switch {
 			case top && (k == "apiVersion" || k == "kind") || identity[k] && v.Kind == yaml.ScalarNode:
 			case top && k == "metadata":
@@ -106,7 +106,7 @@ func (b *bent) merge(n *yaml.Node, top bool) {
 }
 
 func (b *bent) leaves(n *yaml.Node) {
-	if n = real(n); n == nil {
+	if n = resolved(n); n == nil {
 		return
 	}
 	switch n.Kind {
@@ -129,7 +129,7 @@ func (b *bent) other(n *yaml.Node) {
 		return
 	}
 	twin := *n
-	switch r := real(n); {
+	switch r := resolved(n); {
 	case r.Kind == yaml.SequenceNode:
 		twin = *r
 		twin.Content = append(append([]*yaml.Node{}, r.Content...), probe(r.Line))

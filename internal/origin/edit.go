@@ -24,7 +24,7 @@ func leave(n *yaml.Node) change { return change{drop: map[*yaml.Node]bool{n: tru
 // everything that begins with a bracket for that.
 func (c change) print(doc *yaml.Node) []byte {
 	p := &printer{change: c, line: 1, scalar: scalar}
-	if doc.Kind == yaml.DocumentNode && real(doc.Content[0]).Kind == yaml.SequenceNode {
+	if doc.Kind == yaml.DocumentNode && resolved(doc.Content[0]).Kind == yaml.SequenceNode {
 		p.scalar = jsonScalar
 	}
 	p.node(doc)

@@ -34,11 +34,11 @@ func (l *lab) layer(name string, seen map[string]bool) error {
 	if f == nil {
 		return err
 	}
-	top := real(f.doc.Content[0])
+	top := resolved(f.doc.Content[0])
 	for _, field := range []string{"resources", "bases", "components"} {
 		for _, n := range items(value(top, field)) {
 			for _, base := range konfig.RecognizedKustomizationFileNames() {
-				if below := join(join(path.Dir(name), n.Value), base); l.was(below) {
+				if below := path.Join(path.Join(path.Dir(name), n.Value), base); l.was(below) {
 					if err := l.layer(below, seen); err != nil {
 						return err
 					}
@@ -64,7 +64,7 @@ func items(n *yaml.Node) []*yaml.Node {
 // fields notes what each field of a kustomization says.
 func (l *lab) fields(f *file, top *yaml.Node) error {
 	for i := 0; i+1 < len(top.Content); i += 2 {
-		k, v := top.Content[i].Value, real(top.Content[i+1])
+		k, v := top.Content[i].Value, resolved(top.Content[i+1])
 		var err error
 		switch strings.ToLower(k) {
 		case "nameprefix", "namesuffix", "namespace":
@@ -139,7 +139,7 @@ func (l *lab) patch(f *file, field string, i int, n *yaml.Node) error {
 		}
 		return nil
 	}
-	other := join(path.Dir(f.name), where)
+	other := path.Join(path.Dir(f.name), where)
 	if where == "" || strings.Contains(where, "\n") || !l.was(other) {
 		return nil
 	}
@@ -151,7 +151,7 @@ func (l *lab) patch(f *file, field string, i int, n *yaml.Node) error {
 }
 
 func (l *lab) operations(f *file, name string, doc *yaml.Node, in *inline) {
-	list := items(real(doc.Content[0]))
+	list := items(resolved(doc.Content[0]))
 	for _, n := range list {
 		if len(list) > 1 {
 			l.add(Override{Kind: "operation", Name: fmt.Sprintf("%s: %s %s", name, text(value(n, "op")), text(value(n, "path"))), Text: brief(n)}, f, n, in)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"path"
 	"slices"
 	"strings"
 
@@ -44,11 +43,12 @@ type node struct {
 // inline is a scalar that is a document by itself.
 type inline struct{ scalar, doc *yaml.Node }
 
-// flag is a chart's setting in the project file: the list and the place in it.
-type flag struct {
-	chart int
-	list  func(*project.Chart) *[]string
-	index int
+// flag is a chart's setting in the project file: one of a list of its.
+type flag struct{ chart, list, index int }
+
+// flagLists are the lists of a chart's settings, the weakest first.
+func flagLists(c *project.Chart) []*[]string {
+	return []*[]string{&c.SetJSON, &c.Set, &c.SetString, &c.SetFile, &c.SetLiteral}
 }
 
 func newLab(ctx context.Context, r *render.Renderer, env project.Environment) (*lab, error) {
@@ -100,7 +100,7 @@ func (l *lab) add(o Override, f *file, n *yaml.Node, inside *inline) {
 func (l *lab) render(ctx context.Context, without []Override, other *bent) ([]object.Object, error) {
 	c := change{drop: map[*yaml.Node]bool{}, replace: map[*yaml.Node]*yaml.Node{}}
 	touched, texts := map[*file]bool{}, map[*inline]bool{}
-	env := l.env
+	env := leaveFlags(l.env, without)
 	if other != nil {
 		c.replace = maps.Clone(other.nodes)
 		touched[other.file] = true
@@ -110,7 +110,6 @@ func (l *lab) render(ctx context.Context, without []Override, other *bent) ([]ob
 	}
 	for _, o := range without {
 		if o.set != nil {
-			env = o.set.leave(env, without)
 			continue
 		}
 		touched[o.file] = true
@@ -133,37 +132,35 @@ func (l *lab) render(ctx context.Context, without []Override, other *bent) ([]ob
 	return result.Set.Objects(), err
 }
 
-// leave is the environment without the flag, and without the others that are left out beside it.
-func (f *flag) leave(env project.Environment, without []Override) project.Environment {
+// leaveFlags is the environment without the flags that are left out.
+func leaveFlags(env project.Environment, without []Override) project.Environment {
 	env.Charts = slices.Clone(env.Charts)
-	c := env.Charts[f.chart]
-	var kept []string
-	for i, s := range *f.list(&c) {
-		if !slices.ContainsFunc(without, func(o Override) bool {
-			return o.set != nil && o.set.chart == f.chart && o.set.index == i && o.Kind == "values" && sameList(o.set, f, &c)
-		}) {
-			kept = append(kept, s)
+	for i := range env.Charts {
+		for j, list := range flagLists(&env.Charts[i]) {
+			var kept []string
+			for k, s := range *list {
+				if !slices.ContainsFunc(without, func(o Override) bool { return o.set != nil && *o.set == flag{i, j, k} }) {
+					kept = append(kept, s)
+				}
+			}
+			*list = kept
 		}
 	}
-	*f.list(&c) = kept
-	env.Charts[f.chart] = c
 	return env
 }
 
-func sameList(a, b *flag, c *project.Chart) bool { return a.list(c) == b.list(c) }
-
 // value is what a mapping has for a key, in whatever case it is written.
 func value(n *yaml.Node, key string) *yaml.Node {
-	n = real(n)
+	n = resolved(n)
 	for i := 0; n != nil && n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
 		if strings.EqualFold(n.Content[i].Value, key) {
-			return real(n.Content[i+1])
+			return resolved(n.Content[i+1])
 		}
 	}
 	return nil
 }
 
-func real(n *yaml.Node) *yaml.Node {
+func resolved(n *yaml.Node) *yaml.Node {
 	for n != nil && n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
@@ -171,7 +168,7 @@ func real(n *yaml.Node) *yaml.Node {
 }
 
 func text(n *yaml.Node) string {
-	if n = real(n); n == nil || n.Kind != yaml.ScalarNode {
+	if n = resolved(n); n == nil || n.Kind != yaml.ScalarNode {
 		return ""
 	}
 	return n.Value
@@ -188,5 +185,3 @@ func brief(n *yaml.Node) string {
 	}
 	return s
 }
-
-func join(dir, name string) string { return path.Join(dir, name) }

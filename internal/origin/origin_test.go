@@ -144,6 +144,9 @@ values-prod.yaml:7:1: values | by  | meant `},
 
 func TestWhy(t *testing.T) {
 	r, prod, chart := open(t)
+	flags := chart
+	flags.Name, flags.Charts = "flags", []project.Chart{chart.Charts[0]}
+	flags.Charts[0].Line, flags.Charts[0].SetString, flags.Charts[0].Set = 7, []string{"replicaCount=3"}, []string{"replicaCount=2"}
 	for _, test := range []struct {
 		env         project.Environment
 		field, want string
@@ -165,6 +168,12 @@ chart/values.yaml:1:9: image.repository local/shop:dev lost
 values-prod.yaml:2:3: image.repository ghcr.io/acme/shop:dev lost
 values-extra.yaml:1:9: image.repository ghcr.io/acme/other:dev
 chart/values.yaml:1:33: image.tag ghcr.io/acme/other:dev`},
+		{flags, "spec.replicas", `
+chart/templates/app.yaml <nil>
+chart/values.yaml:2:1: replicaCount 1 lost
+values-prod.yaml:3:1: replicaCount 1 lost
+slipway.yaml:7: replicaCount 2 lost
+slipway.yaml:7: replicaCount 3`},
 	} {
 		t.Run(test.env.Name+" "+test.field, func(t *testing.T) {
 			find := func(all []object.Object) (object.Object, error) {

@@ -1,6 +1,7 @@
 package origin
 
 import (
+	"path"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -22,7 +23,7 @@ func (l *lab) charts() error {
 	for i, c := range l.env.Charts {
 		names := c.Values
 		if c.Repository == "" {
-			names = append([]string{join(c.Path, "values.yaml")}, names...)
+			names = append([]string{path.Join(c.Path, "values.yaml")}, names...)
 		}
 		for j, name := range names {
 			if !l.was(name) {
@@ -39,7 +40,7 @@ func (l *lab) charts() error {
 			if c.Repository == "" && j == 0 {
 				kind = defaults
 			}
-			l.leaves(f, "", real(f.doc.Content[0]), func(o *Override) { o.Kind = kind })
+			l.leaves(f, "", resolved(f.doc.Content[0]), func(o *Override) { o.Kind = kind })
 		}
 		l.flags(i, c)
 	}
@@ -47,16 +48,12 @@ func (l *lab) charts() error {
 }
 
 func (l *lab) flags(i int, c project.Chart) {
-	for _, list := range []func(*project.Chart) *[]string{
-		func(c *project.Chart) *[]string { return &c.SetJSON }, func(c *project.Chart) *[]string { return &c.Set },
-		func(c *project.Chart) *[]string { return &c.SetString }, func(c *project.Chart) *[]string { return &c.SetFile },
-		func(c *project.Chart) *[]string { return &c.SetLiteral },
-	} {
-		for j, s := range *list(&c) {
+	for j, list := range flagLists(&c) {
+		for k, s := range *list {
 			key, says, _ := strings.Cut(s, "=")
 			l.overrides = append(l.overrides, Override{
 				Place: finding.Place{File: project.File, Line: c.Line}, Kind: values, Name: key, Text: says,
-				set: &flag{i, list, j}, rank: len(l.overrides),
+				set: &flag{i, j, k}, rank: len(l.overrides),
 			})
 		}
 	}
@@ -70,7 +67,7 @@ func (l *lab) leaves(f *file, at string, n *yaml.Node, also func(*Override)) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], n.Content[i+1]
 		name := object.Join(at, k.Value)
-		if below := real(v); below.Kind == yaml.MappingNode && len(below.Content) > 0 && below == v {
+		if below := resolved(v); below.Kind == yaml.MappingNode && len(below.Content) > 0 && below == v {
 			l.leaves(f, name, below, also)
 			continue
 		}

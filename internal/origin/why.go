@@ -164,7 +164,7 @@ func (l *lab) precise(o Override, field []object.Step) finding.Place {
 	if n.Kind == yaml.MappingNode {
 		where = text(value(n, "path"))
 	}
-	if f := l.files[join(path.Dir(o.File), where)]; f != nil {
+	if f := l.files[path.Join(path.Dir(o.File), where)]; f != nil {
 		if at, depth := object.Find(f.doc.Content[0], field); depth == len(field) {
 			return finding.Place{File: f.name, Line: at.Line, Column: at.Column}
 		}
