@@ -65,6 +65,7 @@ var groups = []group{
 	images,
 	numericTags,
 	crossing,
+	overrides,
 }
 
 // run is one run of the checks.
@@ -77,7 +78,9 @@ type run struct {
 	rules   map[string]finding.Rule
 	reports map[string]*origin.Report // what overrides do, by environment
 	locator locator
-	report  Report
+	// overrides are what each environment's overrides do; nil: not asked for yet.
+	overrides map[string]*origin.Report
+	report    Report
 }
 
 // find notes a finding. Where the rule is not for an environment's class it is none.
@@ -155,6 +158,7 @@ func runGroups(ctx context.Context, in Input, groups []group) (Report, error) {
 		}
 	}
 	r.locator = locator{view: r.view, envs: r.envs, files: map[string][]document{}, place: r.because}
+	r.locator = locator{view: r.view, envs: r.envs, files: map[string][]document{}, place: r.overridden}
 	r.accept()
 	r.finish()
 	return r.report, ctx.Err()
