@@ -25,6 +25,8 @@ type Input struct {
 	// with another.
 	Environments []project.Environment
 	Renderer     *render.Renderer
+	// Definitions are of custom resources that the environments do not bring along.
+	Definitions []object.Object
 	// Now decides which exceptions have expired.
 	Now time.Time
 }
@@ -66,6 +68,7 @@ var groups = []group{
 	numericTags,
 	crossing,
 	overrides,
+	schemas,
 }
 
 // run is one run of the checks.

@@ -1,11 +1,14 @@
 package check
 
 import (
+	"bytes"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"slipway/internal/finding"
 	"slipway/internal/object"
@@ -100,10 +103,15 @@ func (r *run) deadOverrides() {
 	partial := len(r.Environments) < len(r.Project.Environments)
 	for _, at := range order {
 		u := uses[at]
-		if u.alive || len(u.dead) == 0 || at.File == "" || partial && !r.own(u.dead[0], at.File) {
+		// What a base says and every overlay says otherwise is a default, not a fault.
+		def := u.first.By != nil && u.first.By.File != at.File
+		if u.alive || len(u.dead) == 0 || at.File == "" || def || partial && !r.own(u.dead[0], at.File) {
 			continue
 		}
 		f := dead(u.first)
+		if u.first.Meant != "" && f.Rule == overrideDead.ID {
+			f.Edits = r.rename(at, u.first.Meant)
+		}
 		f.Environments = u.dead
 		r.find(f)
 	}
@@ -138,6 +146,47 @@ func dead(d origin.Dead) finding.Finding {
 		f.Fix = "name: " + d.Meant
 	}
 	return f
+}
+
+// rename is the edit that gives the entry at a place another name. There is none where the name is written
+// in a way of its own.
+func (r *run) rename(at finding.Place, name string) []finding.Edit {
+	text, err := r.view.File(at.File)
+	if err != nil || !plainName.MatchString(name) {
+		return nil
+	}
+	for _, doc := range documents(text) {
+		if doc.node.Line != at.Line || doc.node.Column != at.Column {
+			continue
+		}
+		for i := 0; i+1 < len(doc.node.Content); i += 2 {
+			v := doc.node.Content[i+1]
+			if start, ok := offset(text, v.Line, v.Column); ok && doc.node.Content[i].Value == "name" && bytes.HasPrefix(text[start:], []byte(v.Value)) {
+				return []finding.Edit{{File: at.File, Start: start, End: start + len(v.Value), New: name}}
+			}
+		}
+	}
+	return nil
+}
+
+// plainName are texts that YAML takes without quotes for what they are.
+var plainName = regexp.MustCompile(`^[a-z][a-zA-Z0-9._/:-]*[a-zA-Z0-9]$`)
+
+// offset is the byte at a line and a column, which counts characters.
+func offset(text []byte, line, column int) (int, bool) {
+	start := 0
+	for range line - 1 {
+		i := bytes.IndexByte(text[start:], '\n')
+		if i < 0 {
+			return 0, false
+		}
+		start += i + 1
+	}
+	for range column - 1 {
+		_, n := utf8.DecodeRune(text[start:])
+		start += n
+	}
+	return start, start < len(text)
 }
 
 // overridden is where the override is that gave a field its value, or the value that it is computed from.
