@@ -80,6 +80,7 @@ func setup(env *testscript.Env) error {
 	env.Setenv("PATH", strings.Join([]string{own, filepath.Join(sourceDir, "..", "..", "bin"), machine}, string(filepath.ListSeparator)))
 	env.Setenv("KUBECONFIG", kubeconfig)
 	env.Setenv("PREFIX", prefix)
+	env.Setenv("EXAMPLES", filepath.Join(sourceDir, "..", "..", "examples"))
 	env.Setenv("REGISTRY", shared.Registry)
 	env.Setenv("GITSERVER", strings.TrimPrefix(shared.GitServer, "http://"))
 	env.Setenv("HOME", env.WorkDir)

@@ -67,7 +67,6 @@ var groups = []group{
 	images,
 	numericTags,
 	crossing,
-	overrides,
 	schemas,
 }
 
@@ -81,9 +80,7 @@ type run struct {
 	rules   map[string]finding.Rule
 	reports map[string]*origin.Report // what overrides do, by environment
 	locator locator
-	// overrides are what each environment's overrides do; nil: not asked for yet.
-	overrides map[string]*origin.Report
-	report    Report
+	report  Report
 }
 
 // find notes a finding. Where the rule is not for an environment's class it is none.
@@ -160,7 +157,6 @@ func runGroups(ctx context.Context, in Input, groups []group) (Report, error) {
 			g.all(r)
 		}
 	}
-	r.locator = locator{view: r.view, envs: r.envs, files: map[string][]document{}, place: r.because}
 	r.locator = locator{view: r.view, envs: r.envs, files: map[string][]document{}, place: r.overridden}
 	r.accept()
 	r.finish()

@@ -23,6 +23,7 @@ var (
 // toys are checks that are easily provoked: each Deployment is a finding at its replicas.
 var toys = []group{
 	{rules: projectRules},
+	{rules: overrideRules, all: overrides},
 	{rules: []finding.Rule{noReplicas, onlyProd}, each: func(r *run, env environment) {
 		for _, o := range env.set.Objects() {
 			if o.Ref().Kind == "Deployment" {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -53,7 +54,13 @@ type deadIn struct {
 func overrides(r *run) {
 	var dead []*deadIn
 	live := map[finding.Place]bool{}
-	for _, env := range r.Project.Environments {
+	envs := slices.Clone(r.Project.Environments)
+	for _, env := range r.Environments {
+		if !slices.ContainsFunc(envs, func(e project.Environment) bool { return e.Name == env.Name }) {
+			envs = append(envs, env) // found beside them
+		}
+	}
+	for _, env := range envs {
 		asked := slices.ContainsFunc(r.envs, func(e environment) bool { return e.Name == env.Name })
 		report, err := origin.Analyze(r.ctx, r.Renderer, env, origin.Options{Budget: overrideBudget})
 		if err != nil {
@@ -171,15 +178,42 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// because is the place of the strongest override that a field is so because of.
-func (r *run) because(env string, ref object.Ref, field string) (finding.Place, bool) {
+// overridden is where the override is that gave a field its value, or the value that it is computed from.
+func (r *run) overridden(env string, ref object.Ref, field string) (finding.Place, bool) {
 	report := r.reports[env]
 	if report == nil || field == "" {
 		return finding.Place{}, false
 	}
-	list := report.Because(ref, field)
-	if len(list) == 0 {
-		return finding.Place{}, false
+	for _, e := range slices.Backward(report.Effects) { // the strongest is the last
+		for _, c := range e.Changes {
+			if c.Ref == ref && slices.ContainsFunc(c.Fields, func(f object.Field) bool { return covers(f.Path, field) && f.Before != nil }) {
+				return r.inPatch(e.Override, field), true
+			}
+		}
 	}
-	return list[len(list)-1].Place, true
+	return finding.Place{}, false
+}
+
+// inPatch is the field's own place in the file of a patch, or the override's.
+func (r *run) inPatch(o origin.Override, field string) finding.Place {
+	_, quoted, _ := strings.Cut(o.Name, " ")
+	name, err := strconv.Unquote(quoted)
+	if err != nil || !strings.HasPrefix(strings.ToLower(o.Kind), "patches") {
+		return o.Place
+	}
+	steps, err := object.Steps(field)
+	if err != nil {
+		return o.Place
+	}
+	file := path.Join(path.Dir(o.File), name)
+	text, err := r.view.File(file)
+	if err != nil {
+		return o.Place
+	}
+	for _, doc := range documents(text) {
+		if n, depth := object.Find(doc.node, steps); depth == len(steps) {
+			return finding.Place{File: file, Line: n.Line, Column: n.Column}
+		}
+	}
+	return o.Place
 }

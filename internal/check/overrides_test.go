@@ -28,13 +28,13 @@ func TestOverrides(t *testing.T) {
 		"a default that every overlay changes":   {base(""), ""},
 		"an image by its whole name":             {base("images:\n  - name: reg.localhost:5000/web\n    newTag: v1\n"), ""},
 		"an image that says what is there":       {base("images:\n  - name: reg.localhost:5000/web\n    newTag: dev\n"), ""},
-		"an image without its registry":          {base("images:\n  - name: web # ours\n    newTag: v1\n"), "override-dead " + at + "5:5 prod images[0] \"web\" matches none of: reg.localhost:5000/web\n"},
+		"an image without its registry":          {base("images:\n  - name: web # ours\n    newTag: v1\n"), "image-unmatched " + at + "5:5 prod images[0] \"web\" matches none of 1 image: reg.localhost:5000/web\n"},
 		"replicas for nothing":                   {base("replicas:\n  - {name: wbe, count: 2}\n"), "render"},
 		"a value that a template reads":          {base("", append(chart, "values-prod.yaml", "count: 2\n")...), ""},
-		"a value that no template has a word of": {base("", append(chart, "values-prod.yaml", "counts: 2\n")...), "value-unread values-prod.yaml:1:1 chart-prod counts: no template of the chart reads it\n"},
+		"a value that no template has a word of": {base("", append(chart, "values-prod.yaml", "counts: 2\n")...), "value-unread values-prod.yaml:1:1 chart-prod counts is read by no template of the chart\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, err := checkFolder(t, []group{{rules: projectRules}, overrides}, c.files)
+			r, err := checkFolder(t, []group{{rules: projectRules}, {rules: overrideRules, all: overrides}}, c.files)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -42,7 +42,7 @@ func TestOverrides(t *testing.T) {
 				t.Errorf("got %s", got)
 			}
 			for _, f := range r.Findings {
-				if f.Rule != overrideDead.ID {
+				if f.Rule != ruleImageUnmatched.ID {
 					continue
 				}
 				text := c.files["k8s/overlays/prod/kustomization.yaml"]
