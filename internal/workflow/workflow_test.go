@@ -228,7 +228,7 @@ func TestRules(t *testing.T) {
 			files:  map[string]string{"ci/deploy.sh": "set -e\nkubectl rollout status deployment/api\n"},
 			want:   []string{"deploy-name error 2:24 ci/deploy.sh"},
 		},
-		"another shell": {change: []string{"      - run: |\n", "      - shell: python\n        run: |\n"}},
+		"another shell": {change: []string{"      - run: |\n", "      - shell: pwsh\n        run: |\n", "status deployment/prod-api", "status deployment/api"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
