@@ -71,42 +71,42 @@ func TestFields(t *testing.T) {
 		was, is string
 		want    string // empty: nothing differs
 	}{
-		"nothing":           {"", "", ""},
-		"replicas":          {"spec:\n  selector", "spec:\n  replicas: 3\n  selector", "expected · replicas · spec.replicas"},
-		"tag":               {"web:1", "web:2", "expected · image · spec.containers[name=web].image"},
-		"registry, digest":  {"acme/web:1", "ghcr.io/x/web@sha256:0", "expected · image · spec.containers[name=web].image"},
-		"another program":   {"acme/web:1", "acme/db:1", "unexplained · image · spec.containers[name=web].image"},
-		"laptop registry":   {"acme/web:1", "k3d-registry.localhost:5000/web:1", "must not ship · image · spec.containers[name=web].image"},
-		"reload":            {"--port=80]", "--port=80, --reload]", "must not ship · development command · spec.containers[name=web].command"},
-		"reload's likeness": {"--port=80]", "--port=80, --reload-rules=x.yaml]", "unexplained · command · spec.containers[name=web].command"},
-		"command":           {"--port=80", "--port=81", "unexplained · command · spec.containers[name=web].command"},
-		"environment named": {"--port=80", "--port=80", ""},
-		"env value":         {"red", "blue", "expected · settings · spec.containers[name=web].env[name=COLOR].value"},
-		"env lost":          {"env: [{name: COLOR, value: red}]", "env: []", "unexplained · environment variable · spec.containers[name=web].env[name=COLOR]"},
-		"port":              {"containerPort: 80", "containerPort: 81", "unexplained · ports · spec.containers[name=web].ports[containerPort=80]"},
-		"probe timing":      {"periodSeconds: 5", "periodSeconds: 9", "expected · probe timing · spec.containers[name=web].livenessProbe.periodSeconds"},
-		"probe path":        {"/live,", "/,", "unexplained · path · spec.containers[name=web].livenessProbe.httpGet.path"},
-		"probe lost":        {"        livenessProbe: {httpGet: {path: /live, port: 80}, periodSeconds: 5}\n", "", "missing · probe · spec.containers[name=web].livenessProbe"},
-		"memory limit lost": {"limits: {cpu: 2, memory: 1Gi}", "limits: {cpu: 2}", "missing · resources · spec.containers[name=web].resources.limits.memory"},
-		"cpu limit lost":    {"limits: {cpu: 2, memory: 1Gi}", "limits: {memory: 1Gi}", "expected · resources · spec.containers[name=web].resources.limits.cpu"},
-		"more memory":       {"limits: {cpu: 2, memory: 1Gi}", "limits: {cpu: 2, memory: 2Gi}", "expected · resources · spec.containers[name=web].resources.limits.memory"},
-		"resources lost":    {"resources: {requests: {cpu: 1, memory: 1Gi}, limits: {cpu: 2, memory: 1Gi}}", "", "missing · resources · spec.containers[name=web].resources"},
-		"weaker":            {"runAsNonRoot: true", "runAsNonRoot: false", "unexplained · runAsNonRoot · spec.containers[name=web].securityContext.runAsNonRoot"},
-		"stronger":          {"runAsNonRoot: true", "runAsNonRoot: true, readOnlyRootFilesystem: true", "expected · security · spec.containers[name=web].securityContext.readOnlyRootFilesystem"},
-		"privileged":        {"runAsNonRoot: true", "runAsNonRoot: true, privileged: true", "unexplained · privileges · spec.containers[name=web].securityContext.privileged"},
-		"volume lost":       {"volumes: [{name: data, emptyDir: {}}]", "volumes: []", "missing · volume · spec.volumes[name=data]"},
-		"mount lost":        {"volumeMounts: [{name: data, mountPath: /data}]", "volumeMounts: []", "missing · volume · spec.containers[name=web].volumeMounts[name=data]"},
-		"container gained":  {"- name: web\n", "- name: proxy\n        image: acme/proxy:1\n      - name: web\n", "unexplained · container · spec.containers[name=proxy]"},
-		"container lost":    {"- name: web\n", "- name: api\n", "missing · container · spec.containers[name=web]"},
-		"scratch folder":    {"[{name: data, emptyDir: {}}]", "[{name: data, emptyDir: {}}, {name: tmp, emptyDir: {}}]", "expected · scratch folder · spec.volumes[name=tmp]"},
-		"volume gained":     {"[{name: data, emptyDir: {}}]", "[{name: data, emptyDir: {}}, {name: tmp, hostPath: {}}]", "unexplained · volume · spec.volumes[name=tmp]"},
-		"label of its own":  {"labels: {app: web}", "labels: {app: web, env: prod}", "expected · labels · metadata.labels.env"},
-		"other label":       {"labels: {app: web}", "labels: {app: web, team: blue}", "unexplained · team · metadata.labels.team"},
-		"another volume":    {"emptyDir: {}", "persistentVolumeClaim: {claimName: data}", "unexplained · emptyDir · spec.volumes[name=data].emptyDir"},
-		"version label":     {"labels: {app: web}", "labels: {app: web, app.kubernetes.io/version: v2}", "expected · version · metadata.labels[\"app.kubernetes.io/version\"]"},
-		"other service":     {"env: [{name: COLOR, value: red}]", "env: [{name: COLOR, valueFrom: {secretKeyRef: {name: s, key: k}}}]", "expected · settings · spec.containers[name=web].env[name=COLOR].value"},
-		"readiness gained":  {"        resources:", "        readinessProbe: {httpGet: {path: /, port: 80}}\n        resources:", "expected · probe · spec.containers[name=web].readinessProbe"},
-		"placement":         {"      volumes:", "      nodeSelector: {pool: big}\n      volumes:", "expected · placement · spec.nodeSelector"},
+		"nothing":            {"", "", ""},
+		"replicas":           {"spec:\n  selector", "spec:\n  replicas: 3\n  selector", "expected · replicas · spec.replicas"},
+		"tag":                {"web:1", "web:2", "expected · image · spec.containers[name=web].image"},
+		"registry, digest":   {"acme/web:1", "ghcr.io/x/web@sha256:0", "expected · image · spec.containers[name=web].image"},
+		"another program":    {"acme/web:1", "acme/db:1", "unexplained · image · spec.containers[name=web].image"},
+		"laptop registry":    {"acme/web:1", "k3d-registry.localhost:5000/web:1", "must not ship · image · spec.containers[name=web].image"},
+		"reload":             {"--port=80]", "--port=80, --reload]", "must not ship · development command · spec.containers[name=web].command"},
+		"reload's likeness":  {"--port=80]", "--port=80, --reload-rules=x.yaml]", "unexplained · command · spec.containers[name=web].command"},
+		"command":            {"--port=80", "--port=81", "unexplained · command · spec.containers[name=web].command"},
+		"env value":          {"red", "blue", "expected · settings · spec.containers[name=web].env[name=COLOR].value"},
+		"env lost":           {"env: [{name: COLOR, value: red}]", "env: []", "unexplained · environment variable · spec.containers[name=web].env[name=COLOR]"},
+		"port":               {"containerPort: 80", "containerPort: 81", "unexplained · ports · spec.containers[name=web].ports[containerPort=80]"},
+		"probe timing":       {"periodSeconds: 5", "periodSeconds: 9", "expected · probe timing · spec.containers[name=web].livenessProbe.periodSeconds"},
+		"probe path":         {"/live,", "/,", "unexplained · path · spec.containers[name=web].livenessProbe.httpGet.path"},
+		"probe lost":         {"        livenessProbe: {httpGet: {path: /live, port: 80}, periodSeconds: 5}\n", "", "missing · probe · spec.containers[name=web].livenessProbe"},
+		"memory limit lost":  {"limits: {cpu: 2, memory: 1Gi}", "limits: {cpu: 2}", "missing · resources · spec.containers[name=web].resources.limits.memory"},
+		"cpu limit lost":     {"limits: {cpu: 2, memory: 1Gi}", "limits: {memory: 1Gi}", "expected · resources · spec.containers[name=web].resources.limits.cpu"},
+		"more memory":        {"limits: {cpu: 2, memory: 1Gi}", "limits: {cpu: 2, memory: 2Gi}", "expected · resources · spec.containers[name=web].resources.limits.memory"},
+		"resources lost":     {"resources: {requests: {cpu: 1, memory: 1Gi}, limits: {cpu: 2, memory: 1Gi}}", "", "missing · resources · spec.containers[name=web].resources"},
+		"weaker":             {"runAsNonRoot: true", "runAsNonRoot: false", "unexplained · runAsNonRoot · spec.containers[name=web].securityContext.runAsNonRoot"},
+		"stronger":           {"runAsNonRoot: true", "runAsNonRoot: true, readOnlyRootFilesystem: true", "expected · security · spec.containers[name=web].securityContext.readOnlyRootFilesystem"},
+		"privileged":         {"runAsNonRoot: true", "runAsNonRoot: true, privileged: true", "unexplained · privileges · spec.containers[name=web].securityContext.privileged"},
+		"volume lost":        {"volumes: [{name: data, emptyDir: {}}]", "volumes: []", "missing · volume · spec.volumes[name=data]"},
+		"mount lost":         {"volumeMounts: [{name: data, mountPath: /data}]", "volumeMounts: []", "missing · volume · spec.containers[name=web].volumeMounts[name=data]"},
+		"container gained":   {"- name: web\n", "- name: proxy\n        image: acme/proxy:1\n      - name: web\n", "unexplained · container · spec.containers[name=proxy]"},
+		"container lost":     {"- name: web\n", "- name: api\n", "missing · container · spec.containers[name=web]"},
+		"scratch folder":     {"[{name: data, emptyDir: {}}]", "[{name: data, emptyDir: {}}, {name: tmp, emptyDir: {}}]", "expected · scratch folder · spec.volumes[name=tmp]"},
+		"volume gained":      {"[{name: data, emptyDir: {}}]", "[{name: data, emptyDir: {}}, {name: tmp, hostPath: {}}]", "unexplained · volume · spec.volumes[name=tmp]"},
+		"label of its own":   {"labels: {app: web}", "labels: {app: web, env: prod}", "expected · labels · metadata.labels.env"},
+		"other label":        {"labels: {app: web}", "labels: {app: web, team: blue}", "unexplained · team · metadata.labels.team"},
+		"init image":         {"      volumes:", "      initContainers: [{name: init, image: \"localhost:5000/x:1\"}]\n      volumes:", "must not ship · image · spec.initContainers[name=init].image"},
+		"another volume":     {"emptyDir: {}", "persistentVolumeClaim: {claimName: data}", "unexplained · emptyDir · spec.volumes[name=data].emptyDir"},
+		"version label":      {"labels: {app: web}", "labels: {app: web, app.kubernetes.io/version: v2}", "expected · version · metadata.labels[\"app.kubernetes.io/version\"]"},
+		"env from elsewhere": {"env: [{name: COLOR, value: red}]", "env: [{name: COLOR, valueFrom: {secretKeyRef: {name: s, key: k}}}]", "expected · settings · spec.containers[name=web].env[name=COLOR].value"},
+		"readiness gained":   {"        resources:", "        readinessProbe: {httpGet: {path: /, port: 80}}\n        resources:", "expected · probe · spec.containers[name=web].readinessProbe"},
+		"placement":          {"      volumes:", "      nodeSelector: {pool: big}\n      volumes:", "expected · placement · spec.nodeSelector"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if !strings.Contains(web, c.was) {
@@ -200,6 +200,67 @@ func TestObjectsAreMatchedAcrossNames(t *testing.T) {
 	}
 }
 
+// Objects are one by where they are written, and by what the pairs found so teach about prefixes.
+func TestPairs(t *testing.T) {
+	objects := func(names ...string) Side {
+		var s Side
+		for i, n := range names {
+			kind, name, _ := strings.Cut(n, "/")
+			o := object.Object{Body: map[string]any{"apiVersion": "v1", "kind": kind, "metadata": map[string]any{"name": name}}}
+			if kind != "ConfigMap" {
+				o.Origin = object.Origin{File: "base.yaml", Line: i + 1}
+			}
+			if err := s.Set.Add(o); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return s
+	}
+	for name, c := range map[string]struct {
+		a, b Side
+		want string
+	}{
+		"place":                {objects("Service/x-web"), objects("Service/other"), "x-web=other"},
+		"place of another":     {objects("Service/web", "Service/x"), objects("Service/y", "Service/web"), "web=web x= =y"},
+		"prefix and hash":      {objects("Service/t1-web", "ConfigMap/t1-conf-5gbkf827b5"), objects("Service/t2-web", "ConfigMap/t2-conf-bbmhdt74dt"), "t1-web=t2-web t1-conf-5gbkf827b5=t2-conf-bbmhdt74dt"},
+		"suffix":               {objects("Service/web-t1", "ConfigMap/conf-t1"), objects("Service/web", "ConfigMap/conf"), "web-t1=web conf-t1=conf"},
+		"no hash":              {objects("ConfigMap/conf-aaaaaaaaaa"), objects("ConfigMap/conf"), "conf-aaaaaaaaaa= =conf"},
+		"which is not decided": {objects("ConfigMap/conf-5gbkf827b5", "ConfigMap/conf-bbmhdt74dt"), objects("ConfigMap/conf"), "conf-5gbkf827b5= conf-bbmhdt74dt= =conf"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			for _, p := range match(c.a, c.b) {
+				text := "="
+				if p.a != nil {
+					text = p.a.Ref().Name + "="
+				}
+				if p.b != nil {
+					text += p.b.Ref().Name
+				}
+				got = append(got, text)
+			}
+			if diff := cmp.Diff(c.want, strings.Join(got, " ")); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestObjectsOfOneSide(t *testing.T) {
+	text := `{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: web}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: web}}`
+	full := side(t, "prod", project.Production, text)
+	for class, want := range map[project.Class][]string{
+		project.Local:      {"expected · object · ", "missing · object · "},
+		project.Production: {"missing · object · ", "missing · object · "},
+	} {
+		if diff := cmp.Diff(want, lines(Compare(Input{A: full, B: side(t, "b", class, "")}))); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
 func TestHostsOfALaptop(t *testing.T) {
 	ingress := func(host string) string {
 		return `{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: web}, spec: {rules: [{host: ` + host + `, http: {paths: []}}]}}`
@@ -246,6 +307,25 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// The order of variables is no difference, and an init container's image is like any other's.
+func TestLists(t *testing.T) {
+	a := strings.NewReplacer("value: red}", "value: red}, {name: X, value: x}", "      volumes:", "      initContainers: [{name: init, image: acme/init:1}]\n      volumes:").Replace(web)
+	b := strings.NewReplacer("{name: COLOR, value: red}, {name: X, value: x}", "{name: X, value: x}, {name: COLOR, value: red}", "init:1", "init:2").Replace(a)
+	if diff := cmp.Diff([]string{"expected · image · spec.initContainers[name=init].image"}, compared(t, a, b)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A namespace within a text is a name too.
+func TestNamespaceInText(t *testing.T) {
+	b := side(t, "prod", project.Production, strings.Replace(web, "--port=80", "--to=db.shop.svc", 1))
+	a := side(t, "dev", project.Local, strings.Replace(web, "--port=80", "--to=db.shop-testing.svc", 1))
+	a.Environment.Namespace, b.Environment.Namespace = "shop-testing", "shop"
+	if diff := cmp.Diff([]string{"expected · names · spec.containers[name=web].command"}, lines(Compare(Input{A: a, B: b}))); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestSecretsStayHidden(t *testing.T) {
 	text := func(password, greeting string) string {
 		return `{apiVersion: v1, kind: Secret, metadata: {name: s}, stringData: {password: ` + password + `}}
@@ -269,16 +349,30 @@ func TestSecretsStayHidden(t *testing.T) {
 func TestCauses(t *testing.T) {
 	a, b := side(t, "dev", project.Local, web), side(t, "prod", project.Production, strings.NewReplacer("web:1", "web:2", "red", "blue", "periodSeconds: 5", "periodSeconds: 6").Replace(web))
 	b.Because = func(_ object.Ref, field string) []finding.Place {
-		if strings.HasSuffix(field, ".image") {
-			return []finding.Place{{File: "k.yaml", Line: 9}}
+		switch {
+		case strings.HasSuffix(field, ".image"):
+			return []finding.Place{{File: "base.yaml", Line: 1}, {File: "k.yaml", Line: 9}}
+		case strings.HasSuffix(field, ".periodSeconds"):
+			return []finding.Place{{File: "base.yaml", Line: 2}}
 		}
 		return nil
 	}
+	// What stands on both sides makes no difference, unless there is nothing else.
+	a.Because = func(_ object.Ref, field string) []finding.Place {
+		switch {
+		case strings.HasSuffix(field, ".image"):
+			return []finding.Place{{File: "base.yaml", Line: 1}}
+		case strings.HasSuffix(field, ".periodSeconds"):
+			return []finding.Place{{File: "base.yaml", Line: 2}}
+		}
+		return nil
+	}
+	b.Locate = func(at object.Origin, field string) finding.Place { return finding.Place{File: at.File, Line: 15} }
 	got := map[string]int{}
 	for _, c := range Compare(Input{A: a, B: b}).Causes(Expected) {
 		got[c.Places[0].String()] = len(c.Differences)
 	}
-	if diff := cmp.Diff(map[string]int{"k.yaml:9": 1, "prod.yaml:2": 2}, got); diff != "" {
+	if diff := cmp.Diff(map[string]int{"k.yaml:9": 1, "base.yaml:2": 1, "prod.yaml:15": 1}, got); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -304,7 +398,7 @@ func TestExceptions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c.e.Reason, c.e.Line = "because", 7
 			r := Compare(Input{
-				A: side(t, "dev", project.Local, web), B: side(t, "prod", project.Production, strings.Replace(b, "name: web}", "name: prod-web}", 1)),
+				A: side(t, "dev", project.Local, strings.Replace(web, "name: web}", "name: dev-web}", 1)), B: side(t, "prod", project.Production, strings.Replace(b, "name: web}", "name: prod-web}", 1)),
 				Exceptions: []project.Exception{c.e}, Today: "2027-03-31",
 			})
 			if r.Faults() != c.faults || r.Count(Accepted) != 2-c.faults {
