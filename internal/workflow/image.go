@@ -228,8 +228,7 @@ func (c *checker) judge(w *flow, repository, tag string) (message string, sure b
 				return "", false
 			}
 			if m := commitTag.FindStringSubmatch(form); m != nil {
-				n, _ := strconv.Atoi(m[2])
-				wanted = append(wanted, fmt.Sprintf("%s gives %s and %s", e.Text, m[1]+"…"+m[3], characters(n)))
+				wanted = append(wanted, fmt.Sprintf("%s gives %s…%s with %s characters", e.Text, m[1], m[3], m[2]))
 				forms = append(forms, form)
 			}
 		}
@@ -239,8 +238,7 @@ func (c *checker) judge(w *flow, repository, tag string) (message string, sure b
 	}
 	built := strings.Join(wanted, ", ")
 	if m := commitTag.FindStringSubmatch(tag); m != nil {
-		n, _ := strconv.Atoi(m[2])
-		return fmt.Sprintf("the tag %s and %s of the commit is built by no tag rule: %s", m[1]+"…"+m[3], characters(n), built), true
+		return fmt.Sprintf("the tag %s…%s with %s characters of the commit is built by no tag rule: %s", m[1], m[3], m[2], built), true
 	}
 	if m := unknownTag.FindStringSubmatch(tag); m != nil && w != nil && !w.sets(m[2]) && slices.ContainsFunc(forms, func(f string) bool { return strings.HasPrefix(f, m[1]+"<") }) {
 		return fmt.Sprintf("$%s is set nowhere in this workflow, and a whole commit has 40 characters: %s", m[2], built), false
@@ -253,7 +251,7 @@ func (c *checker) judge(w *flow, repository, tag string) (message string, sure b
 			return "", false
 		}
 		if ok && end && m[1] != "" && hexadecimal.MatchString(rest) {
-			message = fmt.Sprintf("the tag %s, with %s, is built by no tag rule: %s", tag, characters(len(rest)), built)
+			message = fmt.Sprintf("the tag %s, with %d characters, is built by no tag rule: %s", tag, len(rest), built)
 		}
 	}
 	return message, message != ""

@@ -7,7 +7,6 @@ import (
 	"path"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/rhysd/actionlint"
@@ -297,5 +296,3 @@ func triggers(events []actionlint.Event) (on, branches []string) {
 	}
 	return on, branches
 }
-
-func characters(n int) string { return strconv.Itoa(n) + " characters" }
