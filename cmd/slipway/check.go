@@ -157,6 +157,9 @@ func (a *app) printReport(r check.Report, as format) error {
 // printFindings prints the report for a person.
 func (a *app) printFindings(r check.Report) {
 	s, several := styleOf(a.stdout), len(r.Environments) > 1
+	for _, c := range r.Crossings {
+		fmt.Fprintf(a.stdout, "%s    %s\n", s.bold(c.B+" ← "+c.A), summary(c))
+	}
 	for _, f := range r.Findings {
 		mark := s.red("✗")
 		if f.Severity == finding.Warning {

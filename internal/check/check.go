@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"slipway/internal/contract"
 	"slipway/internal/finding"
 	"slipway/internal/object"
 	"slipway/internal/origin"
@@ -38,6 +39,8 @@ type Report struct {
 	// Findings are in the order in which they should be read: errors first, then by place.
 	Findings  []finding.Finding   `json:"findings"`
 	Unchecked []finding.Unchecked `json:"unchecked"`
+	// Crossings are how production differs from where it was tried out.
+	Crossings []contract.Result `json:"crossings,omitempty"`
 	// Accepted counts the findings that exceptions leave out.
 	Accepted int `json:"accepted"`
 }
@@ -158,6 +161,7 @@ func runGroups(ctx context.Context, in Input, groups []group) (Report, error) {
 		}
 	}
 	r.locator = locator{view: r.view, envs: r.envs, files: map[string][]document{}, place: r.overridden}
+	r.compare()
 	r.accept()
 	r.finish()
 	return r.report, ctx.Err()
