@@ -196,7 +196,7 @@ func (w *walk) selector() {
 		has[k] = fmt.Sprint(v)
 	}
 	if err == nil && (selector.Empty() || !selector.Matches(has)) {
-		w.add(selectorMismatch.New(w.object, "spec.selector", "the selector (%s) does not match the labels of the pods (%s)", selector, has),
+		w.add(selectorMismatch.New(w.object, "spec.selector", "the selector %q does not match the labels of the pods, %q: the API server refuses that", selector, has),
 			"write the same labels in spec.selector.matchLabels and spec.template.metadata.labels")
 	}
 }
