@@ -1,9 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -12,8 +16,10 @@ import (
 
 	"slipway/internal/check"
 	"slipway/internal/finding"
+	"slipway/internal/object"
 	"slipway/internal/project"
 	"slipway/internal/render"
+	"slipway/internal/schema"
 )
 
 const (
@@ -30,6 +36,8 @@ type checkOptions struct {
 	out          *format
 	failOn       finding.Severity
 	explain, fix bool
+	kubeVersion  string
+	schemas      []string
 }
 
 func newCheckCommand(a *app) *cobra.Command {
@@ -49,6 +57,8 @@ What is meant to be as it is goes under "exceptions:" in slipway.yaml, with its 
 	f.Var((*severityValue)(&o.failOn), "fail-on", "exit with 4 at an error, or at a warning already")
 	f.BoolVar(&o.explain, "explain", false, "list all rules, or explain the one that is named: --explain RULE")
 	f.BoolVar(&o.fix, "fix", false, "change the files where the fix is certain, and print each change")
+	f.StringVar(&o.kubeVersion, "kube-version", "", "the clusters' version (1.34), instead of kubeVersion in slipway.yaml")
+	f.StringArrayVar(&o.schemas, "schema", nil, "a file or folder with definitions of custom resources; may be repeated")
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		if o.explain {
 			return a.explainRules(args)
@@ -85,7 +95,11 @@ func runCheck(ctx context.Context, a *app, names []string, o checkOptions) error
 	for i := range envs {
 		envs[i].Namespace = cmp.Or(a.namespace, envs[i].Namespace)
 	}
-	report, err := a.check(ctx, p, envs)
+	in := check.Input{Project: p, Environments: envs, KubeVersion: o.kubeVersion}
+	if in.Definitions, err = definitions(o); err != nil {
+		return err
+	}
+	report, err := a.check(ctx, in)
 	if err != nil {
 		return err
 	}
@@ -93,7 +107,7 @@ func runCheck(ctx context.Context, a *app, names []string, o checkOptions) error
 		if err := a.fix(p.Dir, report); err != nil {
 			return err
 		}
-		if report, err = a.check(ctx, p, envs); err != nil { // what is left
+		if report, err = a.check(ctx, in); err != nil { // what is left
 			return err
 		}
 	}
@@ -128,15 +142,43 @@ func checked(p project.Project, names []string) ([]project.Environment, error) {
 	return envs, nil
 }
 
-func (a *app) check(ctx context.Context, p project.Project, envs []project.Environment) (check.Report, error) {
+func (a *app) check(ctx context.Context, in check.Input) (check.Report, error) {
 	options := a.renderOptions("render")
-	options.Remotes = p.Remotes
-	r, err := render.Open(p.Dir, options)
+	options.Remotes = in.Project.Remotes
+	r, err := render.Open(in.Project.Dir, options)
 	if err != nil {
 		return check.Report{}, err
 	}
 	defer r.Close()
-	return check.Run(ctx, check.Input{Project: p, Environments: envs, Renderer: r, Now: time.Now()})
+	in.Renderer, in.Now = r, time.Now()
+	return check.Run(ctx, in)
+}
+
+// definitions are the objects of the files and folders of --schema.
+func definitions(o checkOptions) ([]object.Object, error) {
+	if _, err := schema.New(schema.Options{KubeVersion: o.kubeVersion}); err != nil {
+		return nil, &usageError{fmt.Errorf("--kube-version: %w", err)}
+	}
+	var all []object.Object
+	for _, top := range o.schemas {
+		err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
+			manifest := slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(path))
+			if err != nil || d.IsDir() || !manifest && path != top {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			list, err := object.Read(bytes.NewReader(text), path)
+			all = append(all, list...)
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("--schema %s: %w", top, err)
+		}
+	}
+	return all, nil
 }
 
 func (a *app) printReport(r check.Report, as format) error {

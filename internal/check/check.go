@@ -26,6 +26,8 @@ type Input struct {
 	// with another.
 	Environments []project.Environment
 	Renderer     *render.Renderer
+	// KubeVersion, where given, is the clusters' instead of what the environments say.
+	KubeVersion string
 	// Definitions are of custom resources that the environments do not bring along.
 	Definitions []object.Object
 	// Now decides which exceptions have expired.

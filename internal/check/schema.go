@@ -1,32 +1,45 @@
 package check
 
 import (
+	"cmp"
+	"fmt"
+
 	"slipway/internal/finding"
-	"slipway/internal/object"
 	"slipway/internal/schema"
 )
 
 var schemas = group{rules: schema.Rules, each: (*run).schema}
 
-// schema holds an environment's objects against their types. Custom resources are defined by any
-// environment: definitions are often installed by another one.
+// schema holds an environment's objects against the API of its cluster. A definition may come from any
+// environment, as it is often installed from elsewhere; that of the environment itself counts first.
 func (r *run) schema(env environment) {
-	var all []object.Object
-	for _, e := range append([]environment{env}, r.envs...) {
-		all = append(all, e.set.Objects()...)
+	o := schema.Options{KubeVersion: cmp.Or(r.KubeVersion, env.KubeVersion)}
+	for _, e := range r.envs {
+		o.Definitions = append(o.Definitions, e.set.Objects()...)
 	}
-	v, err := schema.New(schema.Options{KubeVersion: env.KubeVersion, Definitions: append(all, r.Definitions...)})
+	o.Definitions = append(append(o.Definitions, r.Definitions...), env.set.Objects()...)
+	v, err := schema.New(o)
 	if err != nil {
-		r.unchecked(finding.Unchecked{What: "the types of " + env.Name, Why: err.Error()})
+		r.unchecked(finding.Unchecked{What: "the objects of " + env.Name + " against the Kubernetes API", Why: err.Error()})
 		return
 	}
-	for _, o := range env.set.Objects() {
-		findings, unchecked := v.Check(o)
-		for _, f := range findings {
+	var left []finding.Unchecked
+	more := map[string]int{}
+	for _, obj := range env.set.Objects() {
+		found, unchecked := v.Check(obj)
+		for _, f := range found {
 			r.find(f)
 		}
 		for _, u := range unchecked {
-			r.unchecked(u)
+			if more[u.Why]++; more[u.Why] == 1 {
+				left = append(left, u)
+			}
 		}
+	}
+	for _, u := range left {
+		if n := more[u.Why] - 1; n > 0 {
+			u.What += fmt.Sprintf(", and that of %d more", n)
+		}
+		r.unchecked(u)
 	}
 }
