@@ -27,11 +27,10 @@ func side(t *testing.T, name string, class project.Class, text string) Side {
 	return s
 }
 
-// compared is each difference as "class · what · field", those as expected left out unless all.
+// compared is each difference between two texts as "class · what · field", without the path to the pod.
 func compared(t *testing.T, a, b string) []string {
 	t.Helper()
-	r := Compare(Input{A: side(t, "dev", project.Local, a), B: side(t, "prod", project.Production, b)})
-	return lines(r)
+	return lines(Compare(Input{A: side(t, "dev", project.Local, a), B: side(t, "prod", project.Production, b)}))
 }
 
 func lines(r Result) []string {
