@@ -19,6 +19,7 @@ import (
 	"slipway/internal/object"
 	"slipway/internal/project"
 	"slipway/internal/render"
+	"slipway/internal/rule"
 	"slipway/internal/schema"
 )
 
@@ -99,6 +100,9 @@ func runCheck(ctx context.Context, a *app, names []string, o checkOptions) error
 	if in.Definitions, err = definitions(o); err != nil {
 		return err
 	}
+	if in.Rules, err = check.LoadRules(p.Dir, p.Rules); err != nil {
+		return err
+	}
 	report, err := a.check(ctx, in)
 	if err != nil {
 		return err
@@ -111,7 +115,7 @@ func runCheck(ctx context.Context, a *app, names []string, o checkOptions) error
 			return err
 		}
 	}
-	if err := a.printReport(report, *o.out); err != nil {
+	if err := a.printReport(report, in.Rules, *o.out); err != nil {
 		return err
 	}
 	for _, f := range report.Findings {
@@ -181,12 +185,12 @@ func definitions(o checkOptions) ([]object.Object, error) {
 	return all, nil
 }
 
-func (a *app) printReport(r check.Report, as format) error {
+func (a *app) printReport(r check.Report, rules *rule.Set, as format) error {
 	switch as {
 	case asJSON:
 		return a.json(r)
 	case asSARIF:
-		return a.json(sarifOf(r, check.Rules()))
+		return a.json(sarifOf(r, check.Rules(rules)))
 	case asGitHub:
 		return printGitHub(a.stdout, r)
 	case asMarkdown:

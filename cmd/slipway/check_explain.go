@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -11,13 +12,25 @@ import (
 
 // explainRules prints the table of all rules, or the pages of those that are named.
 func (a *app) explainRules(ids []string) error {
+	p, err := project.Open(a.dir)
+	if errors.Is(err, project.ErrNone) { // what is explained is the same everywhere
+		p, err = project.Project{Dir: a.dir}, nil
+	}
+	if err != nil {
+		return err
+	}
+	own, err := check.LoadRules(p.Dir, p.Rules)
+	if err != nil {
+		return err
+	}
+	rules := check.Rules(own)
 	if len(ids) == 0 {
-		return a.ruleTable()
+		return a.ruleTable(rules)
 	}
 	for i, id := range ids {
 		var known []string
 		var found *finding.Rule
-		for _, r := range check.Rules() {
+		for _, r := range rules {
 			known = append(known, r.ID)
 			if r.ID == id {
 				found = &r
@@ -34,7 +47,7 @@ func (a *app) explainRules(ids []string) error {
 	return nil
 }
 
-func (a *app) ruleTable() error {
+func (a *app) ruleTable(rules []finding.Rule) error {
 	s := styleOf(a.stdout)
 	t := table{paint: func(_, column int, cell string) string {
 		if column == 1 && cell == string(finding.Error) {
@@ -43,7 +56,7 @@ func (a *app) ruleTable() error {
 		return cell
 	}}
 	for _, group := range finding.Groups {
-		for _, r := range check.Rules() {
+		for _, r := range rules {
 			if r.Group == group {
 				t.add(r.ID, string(r.Severity), group, classes(r), r.Title)
 			}

@@ -17,6 +17,7 @@ import (
 	"slipway/internal/project"
 	"slipway/internal/release"
 	"slipway/internal/render"
+	"slipway/internal/rule"
 	"slipway/internal/scaffold"
 	"slipway/internal/skaffold"
 	"slipway/internal/sops"
@@ -116,6 +117,7 @@ var rows = []row{
 		}
 		return "environments here: " + list(e.Known)
 	}),
+	as("rules file", codeError, always[*rule.FileError]("correct the file of rules; docs/slipway.yaml.md shows one")),
 	as("unknown rule", codeUsage, func(e *unknownRuleError) string {
 		if e.Suggestion != "" {
 			return fmt.Sprintf("did you mean %q?", e.Suggestion)

@@ -5,6 +5,8 @@ package check
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"slipway/internal/origin"
 	"slipway/internal/project"
 	"slipway/internal/render"
+	"slipway/internal/rule"
 	"slipway/internal/tree"
 	"slipway/internal/workflow"
 )
@@ -28,6 +31,8 @@ type Input struct {
 	Renderer     *render.Renderer
 	// KubeVersion, where given, is the clusters' instead of what the environments say.
 	KubeVersion string
+	// Rules are the rules over one object, the project's own among them; nil: those of Slipway alone.
+	Rules *rule.Set
 	// Definitions are of custom resources that the environments do not bring along.
 	Definitions []object.Object
 	// Now decides which exceptions have expired.
@@ -121,8 +126,26 @@ func (r *run) unchecked(u finding.Unchecked) {
 	r.report.Unchecked = append(r.report.Unchecked, u)
 }
 
-// Rules are all that check knows, those of the project apart.
-func Rules() []finding.Rule { return rulesOf(groups) }
+// Rules are all that check knows, with those over one object as they were loaded.
+func Rules(own *rule.Set) []finding.Rule { return append(rulesOf(groups), own.Rules()...) }
+
+// LoadRules reads the rules over one object, the project's own included.
+func LoadRules(dir string, names []string) (*rule.Set, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open project: %w", err)
+	}
+	defer root.Close()
+	var files []rule.File
+	for _, name := range names {
+		text, err := root.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("read rules: %w", err)
+		}
+		files = append(files, rule.File{Name: name, Text: text})
+	}
+	return rule.Load(files...)
+}
 
 func rulesOf(groups []group) []finding.Rule {
 	var all []finding.Rule
@@ -133,7 +156,28 @@ func rulesOf(groups []group) []finding.Rule {
 }
 
 // Run checks. An environment that does not render is an error that does not stop the others.
-func Run(ctx context.Context, in Input) (Report, error) { return runGroups(ctx, in, groups) }
+func Run(ctx context.Context, in Input) (Report, error) {
+	if in.Rules == nil {
+		var err error
+		if in.Rules, err = rule.Load(); err != nil {
+			return Report{}, err
+		}
+	}
+	return runGroups(ctx, in, append(slices.Clone(groups), group{rules: in.Rules.Rules(), each: checkObjects}))
+}
+
+// checkObjects asks the rules over one object.
+func checkObjects(r *run, env environment) {
+	for _, o := range env.set.Objects() {
+		findings, unchecked := r.Rules.Check(o, env.Class)
+		for _, f := range findings {
+			r.find(f)
+		}
+		for _, u := range unchecked {
+			r.unchecked(u)
+		}
+	}
+}
 
 func runGroups(ctx context.Context, in Input, groups []group) (Report, error) {
 	r := &run{
@@ -141,8 +185,8 @@ func runGroups(ctx context.Context, in Input, groups []group) (Report, error) {
 		reports: map[string]*origin.Report{},
 		report:  Report{Environments: []string{}, Findings: []finding.Finding{}, Unchecked: []finding.Unchecked{}},
 	}
-	for _, rule := range rulesOf(groups) {
-		r.rules[rule.ID] = rule
+	for _, known := range rulesOf(groups) {
+		r.rules[known.ID] = known
 	}
 	if err := r.exceptionsKnown(); err != nil {
 		return r.report, err

@@ -110,7 +110,7 @@ func TestParseErrors(t *testing.T) {
 		"open list":         {"project: a\nimages: [\nx: y\n", "line 2: did not find expected ',' or ']'"},
 		"two documents":     {"project: a\n---\nb: c\n", "line 2: a second document"},
 		"unknown key":       {"project: a\nimags: []\n" + envs, `line 2: unknown key "imags" (did you mean "images"?)`},
-		"strange key":       {"project: a\nwhatever: []\n" + envs, `line 2: unknown key "whatever" (known: environments, exceptions, images, project, remotes)`},
+		"strange key":       {"project: a\nwhatever: []\n" + envs, `line 2: unknown key "whatever" (known: environments, exceptions, images, project, remotes, rules)`},
 		"unknown inner key": {"project: a\nenvironments:\n  dev:\n    pth: k8s/dev\n", `line 4: unknown key "pth" (did you mean "path"?)`},
 		"not a mapping":     {"- a\n", "line 1: the file must be a mapping"},
 		"wrong type":        {"project: a\nimages: {a: b}\n" + envs, "line 2: images must be a list"},

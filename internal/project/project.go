@@ -16,6 +16,8 @@ type Project struct {
 	Others []Environment
 	// Remotes are the addresses that charts may be fetched from; an address covers what is below it.
 	Remotes []string
+	// Rules are files with rules of the project's own.
+	Rules []string
 	// Exceptions are what may differ, or break a rule, and why.
 	Exceptions []Exception
 	// Notes are what detection assumed, one sentence each, for the user to see.

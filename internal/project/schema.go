@@ -18,6 +18,12 @@ func (r *reader) project(p *Project, n *yaml.Node) error {
 		"environments": func(n *yaml.Node) error {
 			return r.entries(n, "environments", func(k, v *yaml.Node) error { return r.environment(p, k, v) })
 		},
+		"rules": func(n *yaml.Node) error {
+			return r.items(n, "rules", func(n *yaml.Node) error {
+				p.Rules = append(p.Rules, "")
+				return r.within(&p.Rules[len(p.Rules)-1], "the file of rules", false)(n)
+			})
+		},
 		"remotes": r.texts(&p.Remotes, "remotes", "address", address),
 		"exceptions": func(n *yaml.Node) error {
 			return r.items(n, "exceptions", func(n *yaml.Node) error { return r.exception(p, n) })
