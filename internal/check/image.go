@@ -138,7 +138,7 @@ func (u use) moves() (moves, sure bool) {
 
 func (s *stock) mutable(u use) {
 	moves, sure := u.moves()
-	if !moves {
+	if !moves || laptopHost.MatchString(hostOf(u.repository)) { // another image is meant anyway
 		return
 	}
 	what := fmt.Sprintf("its tag %q is", u.tag)
