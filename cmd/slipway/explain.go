@@ -124,6 +124,9 @@ var rows = []row{
 		}
 		return "`slipway check --explain` lists the rules"
 	}),
+	as("no namespace", codeError, func(e *noNamespaceError) string {
+		return "write `namespace:` under environments." + e.Environment + " in slipway.yaml, or give --namespace"
+	}),
 	as("no object", codeError, func(e *noObjectError) string { return "objects here: " + list(e.Known) }),
 	as("no field", codeError, always[*origin.NoFieldError]("`slipway render ENV` shows the object; elements of a list are written containers[name=api] or args[0]")),
 	is("no git program", git.ErrNoProgram, codeError, "install git; commits and image tags are read through it"),

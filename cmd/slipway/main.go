@@ -100,7 +100,7 @@ func newRoot(a *app) *cobra.Command {
 	f.StringVar(&a.context, "context", "", "kubeconfig context, instead of the environment's")
 	f.StringVarP(&a.namespace, "namespace", "n", "", "namespace, instead of the environment's")
 	root.AddCommand(
-		newInitCommand(a), newCheckCommand(a), newWhyCommand(a), newCompareCommand(a), newRenderCommand(a),
+		newInitCommand(a), newCheckCommand(a), newGuardCommand(a), newWhyCommand(a), newCompareCommand(a), newRenderCommand(a),
 		newBuildCommand(a), newPlanCommand(a), newDeployCommand(a),
 		newStatusCommand(a), newHistoryCommand(a), newRollbackCommand(a), newDeleteCommand(a),
 		newSandboxCommand(a), newVersionCommand(a),
