@@ -135,7 +135,7 @@ var edits = []edit{
 
 	{"Deployment", "requests: {cpu: 50m, memory: 64Mi}, ", "", []string{"resource-requests " + container + ".resources.requests"}},
 	{"Deployment", "limits: {memory: 64Mi}", "limits: {cpu: 1}", []string{"memory-limit " + container + ".resources.limits.memory"}},
-	{"CronJob", "memory: 64Mi", "memory: null", []string{
+	{"CronJob", ", memory: 64Mi", "", []string{
 		"resource-requests spec.jobTemplate.spec.template.spec.containers[name=nightly].resources.requests",
 		"memory-limit spec.jobTemplate.spec.template.spec.containers[name=nightly].resources.limits.memory"}},
 
