@@ -34,14 +34,16 @@ func (a *app) fix(dir string, r check.Report) error {
 			return fmt.Errorf("fix %s: %w", file, err)
 		}
 		text, made := edited(old, byFile[file])
-		if made == 0 {
+		if len(made) == 0 {
 			continue
 		}
 		if err := replace(root, filepath.FromSlash(file), text); err != nil {
 			return fmt.Errorf("fix %s: %w", file, err)
 		}
-		a.printChanges(file, old, text)
-		changed += made
+		for _, e := range slices.Backward(made) {
+			a.printEdit(old, e)
+		}
+		changed += len(made)
 	}
 	if changed == 0 {
 		fmt.Fprintln(a.stderr, "slipway: nothing could be fixed for certain; nothing was changed")
@@ -53,7 +55,7 @@ func (a *app) fix(dir string, r check.Report) error {
 
 // edited makes edits from the end to the start, so that none moves another. Of two that overlap only
 // one is made: the next run makes the other, if it is still wanted.
-func edited(text []byte, edits []finding.Edit) (out []byte, made int) {
+func edited(text []byte, edits []finding.Edit) (out []byte, made []finding.Edit) {
 	slices.SortStableFunc(edits, func(a, b finding.Edit) int { return cmp.Or(cmp.Compare(b.Start, a.Start), cmp.Compare(b.End, a.End)) })
 	out = slices.Clone(text)
 	free := len(text) + 1 // edits must end before it
@@ -63,7 +65,7 @@ func edited(text []byte, edits []finding.Edit) (out []byte, made int) {
 		}
 		out = slices.Replace(out, e.Start, e.End, []byte(e.New)...)
 		free = e.Start
-		made++
+		made = append(made, e)
 	}
 	return out, made
 }
@@ -88,31 +90,23 @@ func replace(root *os.Root, name string, text []byte) error {
 	return nil
 }
 
-// printChanges prints the lines in which two texts differ. They go to standard error: the report of what
-// is left is the result.
-func (a *app) printChanges(file string, before, after []byte) {
+// printEdit prints the lines that an edit changes, on one line. They go to standard error: the report of
+// what is left is the result.
+func (a *app) printEdit(text []byte, e finding.Edit) {
+	start := bytes.LastIndexByte(text[:e.Start], '\n') + 1
+	end := e.End
+	if i := bytes.IndexByte(text[e.End:], '\n'); i >= 0 && (e.End == 0 || text[e.End-1] != '\n') {
+		end += i
+	}
 	s := styleOf(a.stderr)
-	old, new := bytes.Split(before, []byte("\n")), bytes.Split(after, []byte("\n"))
-	head := 0
-	for head < min(len(old), len(new)) && bytes.Equal(old[head], new[head]) {
-		head++
-	}
-	tail := 0
-	for tail < min(len(old), len(new))-head && bytes.Equal(old[len(old)-1-tail], new[len(new)-1-tail]) {
-		tail++
-	}
-	old, new = old[head:len(old)-tail], new[head:len(new)-tail]
-	for i := range max(len(old), len(new)) {
+	shown := func(lines string) string {
 		var parts []string
-		if i < len(old) && i < len(new) && bytes.Equal(old[i], new[i]) {
-			continue
+		for line := range strings.Lines(lines) {
+			parts = append(parts, clean(strings.TrimSpace(line)))
 		}
-		if i < len(old) {
-			parts = append(parts, s.red("- "+clean(strings.TrimSpace(string(old[i])))))
-		}
-		if i < len(new) {
-			parts = append(parts, s.green("+ "+clean(strings.TrimSpace(string(new[i])))))
-		}
-		fmt.Fprintf(a.stderr, "%s:%d  %s\n", file, head+i+1, strings.Join(parts, "  "))
+		return strings.Join(parts, " ⏎ ")
 	}
+	before, after := string(text[start:end]), string(text[start:e.Start])+e.New+string(text[e.End:end])
+	line := 1 + bytes.Count(text[:start], []byte("\n"))
+	fmt.Fprintf(a.stderr, "%s:%d  %s  %s\n", e.File, line, s.red("- "+shown(before)), s.green("+ "+shown(after)))
 }
