@@ -8,9 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"slipway/internal/check"
 	"slipway/internal/object"
 	"slipway/internal/project"
-	"slipway/internal/rule"
 )
 
 // noNamespaceError says that nothing names the namespace in which policies are to hold.
@@ -49,7 +49,7 @@ func runGuard(a *app, name string, out format) error {
 	if namespace == "" {
 		return &noNamespaceError{name}
 	}
-	rules, err := rule.Load()
+	rules, err := check.LoadRules(p.Dir, p.Rules)
 	if err != nil {
 		return err
 	}
