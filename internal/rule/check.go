@@ -12,6 +12,7 @@ import (
 	"github.com/google/cel-go/common/types/ref"
 	"github.com/google/cel-go/common/types/traits"
 	"github.com/google/cel-go/ext"
+	"go.yaml.in/yaml/v3"
 
 	"slipway/internal/finding"
 	"slipway/internal/object"
@@ -218,10 +219,30 @@ func (l *look) demand(r *rule, p *program, path string) error {
 		message = r.Title
 	}
 	f := r.rule().New(l.object, below(path, r.Field), "%s", message)
-	first, _, _ := strings.Cut(r.Fix, "\n")
-	f.Fix = strings.TrimSuffix(first, ":")
+	f.Fix = brief(r.Fix)
 	l.findings = append(l.findings, f)
 	return nil
+}
+
+// brief is a fix on one line: its first, and the YAML that follows it.
+func brief(fix string) string {
+	first, rest, _ := strings.Cut(fix, "\n")
+	_, snippet, _ := strings.Cut(rest, "```yaml\n")
+	snippet, _, closed := strings.Cut(snippet, "```")
+	var n yaml.Node
+	if !closed || yaml.Unmarshal([]byte(snippet), &n) != nil || len(n.Content) == 0 {
+		return strings.TrimSuffix(first, ":")
+	}
+	n.Content[0].Style, n.Content[0].LineComment, n.Content[0].HeadComment = yaml.FlowStyle, "", ""
+	text, err := yaml.Marshal(n.Content[0])
+	if err != nil {
+		return strings.TrimSuffix(first, ":")
+	}
+	line := strings.TrimSpace(string(text))
+	if n.Content[0].Kind == yaml.MappingNode {
+		line = strings.TrimSuffix(strings.TrimPrefix(line, "{"), "}")
+	}
+	return first + " " + line
 }
 
 func below(path, field string) string {
