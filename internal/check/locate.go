@@ -149,6 +149,41 @@ func documents(text []byte) []document {
 
 var templateKey = regexp.MustCompile(`^(\s*(?:- +)?)["']?([A-Za-z0-9_./-]+)["']?:`)
 
+var action = regexp.MustCompile(`\{\{.*?\}\}`)
+
+// begins is the line with an object's kind in a template; -1: it is not known which. Of several of the
+// kind it is the one whose name, with anything in place of what is computed, is the object's.
+func begins(lines []string, ref object.Ref) int {
+	found, named := []int{}, []int{}
+	for i, line := range lines {
+		if strings.TrimSpace(line) != "kind: "+ref.Kind {
+			continue
+		}
+		found = append(found, i)
+		for _, below := range lines[i:min(i+6, len(lines))] {
+			name, ok := strings.CutPrefix(strings.TrimSpace(below), "name:")
+			if !ok {
+				continue
+			}
+			parts := action.Split(strings.Trim(strings.TrimSpace(name), `"'`), -1)
+			for j := range parts {
+				parts[j] = regexp.QuoteMeta(parts[j])
+			}
+			if ok, _ := regexp.MatchString("^"+strings.Join(parts, ".+")+"$", ref.Name); ok {
+				named = append(named, i)
+			}
+			break
+		}
+	}
+	switch {
+	case len(found) == 1:
+		return found[0]
+	case len(named) == 1:
+		return named[0]
+	}
+	return -1
+}
+
 // inTemplate looks for the field's keys in a template's text, each deeper than the one before. What is
 // computed is not found: then it is the part around it.
 func (l *locator) inTemplate(p finding.Place, o object.Object, steps []object.Step) finding.Place {
@@ -157,7 +192,7 @@ func (l *locator) inTemplate(p finding.Place, o object.Object, steps []object.St
 		return p
 	}
 	lines := strings.Split(string(text), "\n")
-	start := slices.IndexFunc(lines, func(line string) bool { return strings.TrimSpace(line) == "kind: "+o.Ref().Kind })
+	start := begins(lines, o.Ref())
 	if start < 0 {
 		return p
 	}

@@ -120,9 +120,12 @@ func (s *stock) service(o object.Object) {
 	}
 }
 
-// nearly names a workload that has some of the labels, or other values for them.
+// nearly names a workload that has some of the labels, or other values for them: rather the object's
+// namesake.
 func (s *stock) nearly(o object.Object, want labels.Set) string {
-	for _, w := range s.pods {
+	namesake := func(w workload) bool { return w.Ref().Name == o.Ref().Name }
+	pods := slices.DeleteFunc(slices.Clone(s.pods), func(w workload) bool { return !namesake(w) })
+	for _, w := range append(pods, s.pods...) {
 		for _, k := range slices.Sorted(maps.Keys(want)) {
 			if have, ok := w.labels[k]; ok && have != want[k] && s.together(s.namespace(w.Object), s.namespace(o)) {
 				return fmt.Sprintf(" (%s %s has %s=%v)", w.Ref().Kind, w.Ref().Name, k, have)
@@ -219,7 +222,7 @@ func (s *stock) backend(o object.Object, field, namespace, name string, port any
 		for _, other := range s.all("", "Service", at) {
 			names = append(names, other.Ref().Name)
 		}
-		if !s.made(name) && (namespace == "" || namespace == s.Namespace) {
+		if (s.whole || !s.made(name)) && (namespace == "" || namespace == s.Namespace) {
 			s.tell(backendService, s.whole && len(names) > 0, o, field+".name", "", "it leads to Service %s, which is not there%s", name, meant(name, names))
 		}
 		return
