@@ -43,11 +43,19 @@ var crossing = group{
 			if n == int64(0) {
 				what = "0 switches the autoscaler off at each deploy"
 			}
-			s.tell(hpaReplicas, true, w.Object, "spec.replicas", "leave replicas out", "%s %s%s scales it: %s", h.Ref().Kind, h.Ref().Name, in(h.Origin.String()), what)
+			fix := "leave replicas out"
+			if w.Origin.Line == 0 { // in a template: without the value it would be the chart's default
+				fix = "let " + w.Origin.File + " leave replicas out where there is an autoscaler"
+			}
+			s.tell(hpaReplicas, true, w.Object, "spec.replicas", fix, "%s %s%s scales it: %s", h.Ref().Kind, h.Ref().Name, in(h.Origin.String()), what)
 		}
 		for _, w := range env.warnings {
 			if what, ok := strings.CutPrefix(w, "not the same each time: "); ok {
-				s.find(unstableRender.In(finding.Place{}, "it does not come out the same each time: %s", what))
+				var place finding.Place
+				if file, rest, ok := strings.Cut(what, ": "); ok && s.view.IsFile(file) {
+					place.File, what = file, rest
+				}
+				s.find(unstableRender.In(place, "it does not come out the same each time: %s", what))
 			}
 		}
 		s.selectors()

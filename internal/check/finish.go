@@ -32,7 +32,7 @@ func (r *run) finish() {
 			all = append(all, one)
 		}
 	}
-	all = r.locator.merge(all)
+	all = r.locator.merge(withoutSlips(all))
 	slices.SortStableFunc(all, func(a, b finding.Finding) int {
 		return cmp.Or(strings.Compare(string(a.Severity), string(b.Severity)), a.Place.Compare(b.Place),
 			strings.Compare(a.Rule, b.Rule), strings.Compare(a.Message, b.Message))
@@ -69,4 +69,17 @@ func (l *locator) merge(all []finding.Finding) []finding.Finding {
 		}
 	}
 	return out
+}
+
+// withoutSlips leaves out what is said of a container without an image: that it lacks all the rest, too,
+// is one slip, such as a patch for another name.
+func withoutSlips(all []finding.Finding) []finding.Finding {
+	slip := func(f, g finding.Finding) bool {
+		container, ok := strings.CutSuffix(g.Field, "].image")
+		return ok && g.Rule == "required-field" && f.Rule != g.Rule && f.Object != nil && g.Object != nil && *f.Object == *g.Object &&
+			strings.HasPrefix(f.Field, container+"]")
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(f finding.Finding) bool {
+		return slices.ContainsFunc(all, func(g finding.Finding) bool { return slip(f, g) })
+	})
 }

@@ -109,9 +109,34 @@ func (r *run) notTried(env project.Environment, report *origin.Report) {
 	for _, name := range report.Several {
 		add(finding.Place{File: name}, "its overrides", "the file has several documents")
 	}
-	if env.Skaffold != nil {
+	if env.Skaffold != nil && r.hasCharts(env.Name) {
 		add(finding.Place{File: env.Skaffold.File}, "its values for charts", "overrides in skaffold.yaml are not tried one by one")
 	}
+}
+
+// hasCharts says whether charts bring something to an environment.
+func (r *run) hasCharts(name string) bool {
+	return slices.ContainsFunc(r.envs, func(e environment) bool {
+		return e.Name == name && slices.ContainsFunc(e.set.Objects(), func(o object.Object) bool { return o.Origin.Line == 0 })
+	})
+}
+
+// otherName offers what a patch may be meant for, where nothing is called as it says.
+func (r *run) otherName(d deadIn) string {
+	_, target, _ := strings.Cut(d.Name, " on ")
+	kind, name, _ := strings.Cut(target, "/")
+	var names []string
+	for _, e := range r.envs {
+		for _, o := range e.set.Objects() {
+			if o.Ref().Kind == kind && slices.Contains(d.environments, e.Name) {
+				names = append(names, r.locator.written(e.Name, o.Ref()))
+			}
+		}
+	}
+	if name == "" || slices.Contains(names, name) {
+		return ""
+	}
+	return project.Suggest(name, names)
 }
 
 // dead makes a finding of an override that does nothing.
@@ -133,11 +158,16 @@ func (r *run) dead(d deadIn) {
 	case d.Unread:
 		rule = ruleValueUnread
 		message = d.Name + " is read by no template of the chart"
+		fix = "correct the key, or delete it"
 		if d.Meant != "" {
 			fix = "write " + d.Meant
 		}
 	case strings.HasPrefix(strings.ToLower(d.Kind), "patch"):
 		message = d.Name + " changes nothing: its target is not there, or has it already"
+		if name := r.otherName(d); name != "" {
+			message = d.Name + " changes nothing: nothing is called so"
+			fix = "write " + name + ", if that is meant, or delete it"
+		}
 	case d.Kind == "replacements" || d.Kind == "transformers":
 		message = d.Name + " changes nothing: what it writes is there already, or there is nothing to write it to"
 	}

@@ -150,10 +150,26 @@ type comparison struct {
 // lost notes an object that only A has.
 func (c *comparison) lost(o object.Object) {
 	d := Difference{Class: Missing, What: "object", Object: o.Ref(), Only: c.A.Name}
-	if o.Ref().Kind == "Namespace" || c.B.Environment.Class == project.Local && protects(o.Ref()) {
+	if o.Ref().Kind == "Namespace" || o.Ref().Kind == "Secret" && makes(c.B.Set, o.Ref().Name) || c.B.Environment.Class == project.Local && protects(o.Ref()) {
 		d.Class = Expected
 	}
 	c.note(d, pair{a: &o})
+}
+
+// makes says whether a controller makes a Secret of that name from what is in a set.
+func makes(set object.Set, name string) bool {
+	return slices.ContainsFunc(set.Objects(), func(o object.Object) bool {
+		switch o.Ref().Kind {
+		case "SealedSecret", "SopsSecret":
+			return o.Ref().Name == name
+		case "ExternalSecret":
+			target, _ := o.At("spec", "target", "name").(string)
+			return target == name || target == "" && o.Ref().Name == name
+		case "Certificate":
+			return o.At("spec", "secretName") == name
+		}
+		return false
+	})
 }
 
 // gained notes an object that only B has.

@@ -251,6 +251,24 @@ func TestPairs(t *testing.T) {
 	}
 }
 
+// What a controller makes a Secret from stands for the Secret.
+func TestSecretMadeThere(t *testing.T) {
+	a := side(t, "dev", project.Local, `{apiVersion: v1, kind: Secret, metadata: {name: db}}`)
+	for text, want := range map[string]Class{
+		`{apiVersion: bitnami.com/v1alpha1, kind: SealedSecret, metadata: {name: db}}`:                                    Expected,
+		`{apiVersion: external-secrets.io/v1, kind: ExternalSecret, metadata: {name: x}, spec: {target: {name: db}}}`:     Expected,
+		`{apiVersion: external-secrets.io/v1, kind: ExternalSecret, metadata: {name: db}, spec: {target: {name: other}}}`: Missing,
+		`{apiVersion: cert-manager.io/v1, kind: Certificate, metadata: {name: x}, spec: {secretName: db}}`:                Expected,
+		`{apiVersion: v1, kind: ConfigMap, metadata: {name: db}}`:                                                         Missing,
+	} {
+		for _, d := range Compare(Input{A: a, B: side(t, "prod", project.Production, text)}).Differences {
+			if d.Object.Kind == "Secret" && d.Class != want {
+				t.Errorf("%s: %s, want %s", text, d.Class, want)
+			}
+		}
+	}
+}
+
 func TestObjectsOfOneSide(t *testing.T) {
 	text := `{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: web}}
 ---

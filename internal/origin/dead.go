@@ -149,19 +149,29 @@ func images(objects []object.Object) []string {
 var words = regexp.MustCompile(`[A-Za-z_][A-Za-z0-9_-]*`)
 
 // unread says whether no template of a chart can read a value: some part of its name is in none of them,
-// and none takes what is above it as a whole. What is for a chart within is left alone: it has other names
-// there.
+// and none takes what is above it as a whole. What is for a chart within must be in neither's, and is left
+// alone where it may have other names there.
 func (r *Report) unread(d *Dead, c project.Chart) bool {
 	steps, err := object.Steps(d.Name)
 	if err != nil || slices.ContainsFunc(steps, func(s object.Step) bool { return s.Element }) {
 		return false
 	}
 	templates, about := r.templates(c)
+	if slices.Contains(words.FindAllString(about, -1), steps[0].Key) {
+		within, more := r.templates(project.Chart{Path: c.Path + "/charts/" + steps[0].Key})
+		if named := strings.Contains(about, "alias:") || strings.Contains(about, "import-values:"); named || within == "" || whole(within, "Values") {
+			return false
+		}
+		if strings.Contains(more, "Chart.yaml") || strings.Contains(more, ".tgz") { // whose templates may read it, too
+			return false
+		}
+		templates, about = templates+within, about+more
+	}
 	known := map[string]bool{}
 	for _, w := range words.FindAllString(templates+about, -1) {
 		known[w] = true
 	}
-	if templates == "" || steps[0].Key == "global" || slices.Contains(words.FindAllString(about, -1), steps[0].Key) {
+	if templates == "" || slices.ContainsFunc(steps, func(s object.Step) bool { return s.Key == "global" }) {
 		return false
 	}
 	missing, above := 0, "Values"

@@ -154,7 +154,11 @@ func empty(v any) bool {
 }
 
 func (w *walk) missing(at string) {
-	w.add(requiredField.New(w.object, at, "%s is missing: the API server refuses the object", at), "add "+at)
+	fix := "add " + at
+	if strings.HasSuffix(at, "].image") { // what a patch for a misspelt name makes
+		fix += ", or write the name of the container that is meant"
+	}
+	w.add(requiredField.New(w.object, at, "%s is missing: the API server refuses the object", at), fix)
 }
 
 // pods looks at what the parts of a pod say of each other.

@@ -127,7 +127,7 @@ func TestCheck(t *testing.T) {
 		"an expression that fails":        {"", workload("{matchLabels: {app: api}}", "{matchExpressions: [{key: tier, operator: NotIn, values: [web]}]}"), "selector-mismatch spec.selector: write the same labels in spec.selector.matchLabels and spec.template.metadata.labels"},
 		"no selector":                     {"", workload("selector: {matchLabels: {app: api}}", "paused: false"), "required-field spec.selector: add spec.selector"},
 		"an empty selector":               {"", workload("{matchLabels: {app: api}}", "{}"), "selector-mismatch spec.selector: write the same labels in spec.selector.matchLabels and spec.template.metadata.labels"},
-		"a container without image":       {"", workload("image: api:1", "tty: true"), "required-field " + at + ".image: add " + at + ".image"},
+		"a container without image":       {"", workload("image: api:1", "tty: true"), "required-field " + at + ".image: add " + at + ".image, or write the name of the container that is meant"},
 		"no containers":                   {"", head("v1", "Pod") + "spec: {containers: []}\n", "required-field spec.containers: add spec.containers"},
 		"two containers of a name":        {"", head("v1", "Pod") + "spec: {containers: [{name: a, image: b}], initContainers: [{name: a, image: b}]}\n", "invalid-value spec.initContainers[name=a].name: give one another name"},
 		"a port above all":                {"", workload("containerPort: 8080", "containerPort: 80800"), "invalid-value " + at + ".ports[name=http].containerPort:"},
