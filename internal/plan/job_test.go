@@ -35,6 +35,8 @@ func TestMakeJobs(t *testing.T) {
 			"keep Job prod/migrate stage 4: a rollback runs no Job again\ncomplete"},
 		"gone after its time": {Input{Observed: []Observed{{Ref: job.Ref(), Merged: job}}, Owned: ours, Ran: ours},
 			"keep Job prod/migrate stage 4: it ran with the last release, and was removed after its time to live\ncomplete"},
+		"going after its time": {Input{Observed: []Observed{{Ref: job.Ref(), Live: with(ended, "2026-11-01T00:00:00Z", "metadata", "deletionTimestamp"), Merged: job}}, Owned: ours, Ran: ours},
+			"keep Job prod/migrate stage 4: it ran with the last release, and was removed after its time to live\ncomplete"},
 		"gone": {Input{Observed: []Observed{{Ref: job.Ref(), Merged: job}}, Owned: ours},
 			"create Job prod/migrate stage 4\ncomplete"},
 	} {

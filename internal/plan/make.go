@@ -120,6 +120,9 @@ func conceal(f *Field, values []string) {
 	f.Before, f.After = object.HideIn(f.Before, values), after
 }
 
+// leaving says that an object is being deleted.
+func leaving(o object.Object) bool { return o.At("metadata", "deletionTimestamp") != nil }
+
 // decide says what applying the desired object would do.
 func decide(o Observed, in Input) Change {
 	c := Change{Ref: o.Ref, Stage: stageOf(o.Ref), Reason: o.Unverified}
@@ -131,11 +134,11 @@ func decide(o Observed, in Input) Change {
 	case o.Fixed:
 		c.Action, c.Reason = replace(o, in)
 		c.Fields = differences(o.Live, o.Merged, true)
-	case o.Live.Body == nil && slices.Contains(in.Ran, o.Ref):
+	case (o.Live.Body == nil || leaving(o.Live)) && slices.Contains(in.Ran, o.Ref):
 		c.Action, c.Reason = Keep, "it ran with the last release, and was removed after its time to live"
 	case o.Live.Body == nil:
 		c.Action = Create
-	case o.Live.At("metadata", "deletionTimestamp") != nil:
+	case leaving(o.Live):
 		c.Action, c.Reason = Blocked, "it is being deleted: wait until it is gone"
 	default:
 		c.Fields = differences(o.Live, o.Merged, o.Unverified != "")
@@ -183,7 +186,7 @@ func remove(o Observed, allowed []string) Change {
 	case Protected(o.Ref.Kind) && !named(o.Ref, allowed):
 		c.Action = Keep
 		c.Reason = fmt.Sprintf("no longer in the source, but a %s is not deleted with the rest", o.Ref.Kind)
-	case o.Live.At("metadata", "deletionTimestamp") != nil:
+	case leaving(o.Live):
 		c.Reason = "no longer in the source, is being deleted already"
 	}
 	return c
