@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -16,6 +17,7 @@ import (
 
 	"slipway/internal/check"
 	"slipway/internal/finding"
+	"slipway/internal/git"
 	"slipway/internal/object"
 	"slipway/internal/project"
 	"slipway/internal/render"
@@ -103,6 +105,9 @@ func runCheck(ctx context.Context, a *app, names []string, o checkOptions) error
 	if in.Rules, err = check.LoadRules(p.Dir, p.Rules); err != nil {
 		return err
 	}
+	if in.Past, err = past(ctx, p.Dir); err != nil {
+		return err
+	}
 	report, err := a.check(ctx, in)
 	if err != nil {
 		return err
@@ -124,6 +129,36 @@ func runCheck(ctx context.Context, a *app, names []string, o checkOptions) error
 		}
 	}
 	return nil
+}
+
+// past is the project as the last commit has it, or the one before where nothing has changed since. It is
+// nil outside Git, and for the first commit.
+func past(ctx context.Context, dir string) (*check.Past, error) {
+	repository, err := git.Open(ctx, dir)
+	if errors.Is(err, git.ErrNone) || errors.Is(err, git.ErrNoProgram) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, revision := range []string{"HEAD", "HEAD~1"} {
+		if !repository.Exists(ctx, revision) {
+			if revision == "HEAD~1" && repository.IsShallow(ctx) {
+				return &check.Past{Missing: "the clone holds no commit before this one: fetch one more (fetch-depth: 2)"}, nil
+			}
+			return nil, nil
+		}
+		changed, err := repository.Changed(ctx, revision, dir)
+		if err != nil {
+			return nil, err
+		}
+		if len(changed) > 0 {
+			return &check.Past{Name: revision, Changed: changed, Text: func(name string) ([]byte, error) {
+				return repository.Text(ctx, revision, dir, name)
+			}}, nil
+		}
+	}
+	return nil, nil
 }
 
 // checked are the environments to look at, those of layouts that nothing is deployed from included.

@@ -35,6 +35,8 @@ type Input struct {
 	Rules *rule.Set
 	// Definitions are of custom resources that the environments do not bring along.
 	Definitions []object.Object
+	// Past is what the project was before; nil: nobody knows.
+	Past *Past
 	// Now decides which exceptions have expired.
 	Now time.Time
 }
@@ -57,6 +59,7 @@ type environment struct {
 	project.Environment
 	set      object.Set
 	warnings []string
+	reads    tree.Reads
 }
 
 // group is a list of rules with what finds where they are broken.
@@ -77,6 +80,7 @@ var groups = []group{
 	images,
 	numericTags,
 	crossing,
+	past,
 	schemas,
 }
 
@@ -234,7 +238,7 @@ func (r *run) render() error {
 			r.broken(env, errs[i])
 			continue
 		}
-		r.envs = append(r.envs, environment{env, results[i].Set, results[i].Warnings})
+		r.envs = append(r.envs, environment{env, results[i].Set, results[i].Warnings, results[i].Reads})
 		r.report.Environments = append(r.report.Environments, env.Name)
 	}
 	return nil
