@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"slices"
 
 	"slipway/internal/object"
 	"slipway/internal/plan"
@@ -135,10 +136,29 @@ func (t Target) again(ctx context.Context, p Proposal, founded bool) (Proposal, 
 // environment's namespace was only just made, the server can now be asked about more, but what is
 // done to each object must be what was shown.
 func (p Proposal) same(now Proposal, founded bool) bool {
+	now = p.gone(now)
 	if !founded {
 		return now.Plan.Equal(p.Plan) && maps.Equal(now.uids, p.uids)
 	}
 	return maps.Equal(p.acts(), now.acts())
+}
+
+// gone is the later proposal as it would be if the Jobs that were to make way were still there: that
+// their time to live has ended in between changes nothing about what is done.
+func (p Proposal) gone(now Proposal) Proposal {
+	now.uids, now.Plan.Changes = maps.Clone(now.uids), slices.Clone(now.Plan.Changes)
+	for _, was := range p.Plan.Changes {
+		i := slices.IndexFunc(now.Plan.Changes, func(c plan.Change) bool { return c.Ref == was.Ref })
+		o, ok := p.objects.Get(was.Ref)
+		if i < 0 || !ok || !fleeting(o) || was.Action != plan.Replace || now.Plan.Changes[i].Action != plan.Create {
+			continue
+		}
+		now.Plan.Changes[i] = was
+		if uid, ok := p.uids[was.Ref]; ok {
+			now.uids[was.Ref] = uid
+		}
+	}
+	return now
 }
 
 // acts are the changes other than to a namespace, which founding has made.

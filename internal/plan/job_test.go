@@ -25,6 +25,8 @@ func TestMakeJobs(t *testing.T) {
 	}{
 		"ended": {Input{Observed: fixed(ended), Owned: ours},
 			"replace Job prod/migrate stage 4: cannot be changed: the one that has ended is deleted, and it runs anew\n  spec.image: \"v1\" → \"v2\"\ncomplete"},
+		"ended, and on its way out": {Input{Observed: fixed(with(ended, "2026-11-01T00:00:00Z", "metadata", "deletionTimestamp")), Owned: ours},
+			"replace Job prod/migrate stage 4: cannot be changed: the one that has ended is deleted, and it runs anew\n  spec.image: \"v1\" → \"v2\"\ncomplete"},
 		"running": {Input{Observed: fixed(running), Owned: ours},
 			"blocked Job prod/migrate stage 4: it still runs, and cannot be changed: wait for it, or delete it\n  spec.image: \"v1\" → \"v2\"\nincomplete"},
 		"somebody else's": {Input{Observed: fixed(ended)},

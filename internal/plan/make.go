@@ -167,7 +167,8 @@ func isJob(r object.Ref) bool { return r.Group == "batch" && r.Kind == "Job" }
 // replace says whether an object that cannot be changed may be deleted and made anew: a Job of
 // ours that has ended. Anything else runs, holds data, or is somebody's.
 func replace(o Observed, in Input) (Action, string) {
-	ended := o.Live.Health().Status == object.Current || o.Live.Health().Status == object.Failed
+	status := o.Live.Health().Status
+	ended := status == object.Current || status == object.Failed || leaving(o.Live)
 	switch {
 	case !slices.Contains(in.Owned, o.Ref):
 		return Blocked, "it cannot be changed, and no release of this environment made it"
