@@ -85,7 +85,9 @@ func immutable(r *run, e environment) {
 			fields = []string{"data", "binaryData", "stringData"}
 		}
 		for _, d := range object.Differences(before.Body, o.Body, object.Shown{}, false) {
-			if i := slices.IndexFunc(fields, func(f string) bool { return d.Path == f || strings.HasPrefix(d.Path, f+".") || strings.HasPrefix(d.Path, f+"[") || strings.HasPrefix(f, d.Path+".") }); i >= 0 {
+			if i := slices.IndexFunc(fields, func(f string) bool {
+				return d.Path == f || strings.HasPrefix(d.Path, f+".") || strings.HasPrefix(d.Path, f+"[") || strings.HasPrefix(f, d.Path+".")
+			}); i >= 0 {
 				f := ruleImmutable.New(o, fields[i], "%s is not what it was in %s: what is deployed cannot be changed", fields[i], r.Past.Name)
 				f.Fix = "give it its value back, or the object another name"
 				r.find(f)
