@@ -49,7 +49,7 @@ peers:
 	@cd bench && go build -ldflags "-s -w" -o ../bin/peers/kustomize sigs.k8s.io/kustomize/kustomize/v5
 	@cd bench && go build -ldflags "-s -w -X helm.sh/helm/v4/internal/version.version=$$(go list -m -f '{{.Version}}' helm.sh/helm/v4)" -o ../bin/peers/helm helm.sh/helm/v4/cmd/helm
 
-bench: slipway peers ## slipway's CPU time and memory against the peers'; BENCH=small leaves out the long part
+bench: slipway peers ## slipway's CPU time and memory against the peers', and check's by itself (BENCHFLAGS=-check); BENCH=small leaves out the long part
 	@cd bench && go test ./work && go run . $(if $(filter small,$(BENCH)),-small) $(BENCHFLAGS)
 
 golden: peers ## what the peers print for each case of internal/render/testdata/golden, kept beside it

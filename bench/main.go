@@ -16,8 +16,9 @@ func main() {
 	conformance := flag.String("conformance", os.Getenv("SLIPWAY_CONFORMANCE"), "folder of render.tar.xz (default ROOT/../shared/conformance)")
 	small := flag.Bool("small", false, "leave 3,001 objects out: they take the peer some minutes")
 	strict := flag.Bool("strict", false, "fail when a target is missed")
+	only := flag.Bool("check", false, "measure check alone, not rendering")
 	flag.Parse()
-	missed, err := run(os.Stdout, *root, *conformance, *small)
+	missed, err := run(os.Stdout, *root, *conformance, *small, *only)
 	if err == nil && *strict && missed > 0 {
 		err = fmt.Errorf("%d targets missed", missed)
 	}
@@ -35,7 +36,7 @@ type bench struct {
 	peers   map[string]string // the programs, by engine
 }
 
-func run(w io.Writer, root, conformance string, small bool) (missed int, err error) {
+func run(w io.Writer, root, conformance string, small, only bool) (missed int, err error) {
 	temp, err := os.MkdirTemp("", "slipway-bench-")
 	if err != nil {
 		return 0, err
@@ -57,6 +58,11 @@ func run(w io.Writer, root, conformance string, small bool) (missed int, err err
 		b.peers[peer] = filepath.Join(root, "bin", "peers", peer)
 	}
 	t := &table{w: w}
+	if only {
+		err := b.checks(t, root, small)
+		t.foot()
+		return t.missed, err
+	}
 	t.head(small)
 	loads, err := generated(filepath.Join(temp, "generated"), small)
 	if err != nil {
@@ -86,6 +92,9 @@ func run(w io.Writer, root, conformance string, small bool) (missed int, err err
 		if err := b.same(t, r.load); err != nil {
 			return 0, err
 		}
+	}
+	if err := b.checks(t, root, small); err != nil {
+		return 0, err
 	}
 	t.foot()
 	return t.missed, nil

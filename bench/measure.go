@@ -15,8 +15,9 @@ import (
 
 // cost is what a whole process took.
 type cost struct {
-	cpu time.Duration // user and system
-	rss int64         // bytes, at its peak
+	cpu  time.Duration // user and system
+	wall time.Duration
+	rss  int64 // bytes, at its peak
 }
 
 // machine runs programs in an environment of their own, so that nobody's configuration has a say.
@@ -38,17 +39,23 @@ func (m machine) run(dir, stdout, cache string, argv ...string) (cost, error) {
 		"PATH=" + os.Getenv("PATH"), "HOME=" + m.home, "XDG_CACHE_HOME=" + cache,
 		"HELM_CACHE_HOME=" + m.home, "HELM_CONFIG_HOME=" + m.home, "HELM_DATA_HOME=" + m.home,
 	}
-	if err := cmd.Run(); err != nil {
-		return cost{}, fmt.Errorf("%s in %s: %w: %s", strings.Join(argv, " "), dir, err, strings.TrimSpace(stderr.String()))
+	start := time.Now()
+	err = cmd.Run()
+	wall := time.Since(start)
+	if cmd.ProcessState == nil {
+		return cost{}, err
+	}
+	if err != nil {
+		err = fmt.Errorf("%s in %s: %w: %s", strings.Join(argv, " "), dir, err, strings.TrimSpace(stderr.String()))
 	}
 	usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
 	if !ok {
 		return cost{}, fmt.Errorf("%s: the system does not say what it cost", filepath.Base(argv[0]))
 	}
 	return cost{
-		cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(),
-		rss: usage.Maxrss << 10,
-	}, nil
+		cpu:  cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(),
+		wall: wall, rss: usage.Maxrss << 10,
+	}, err
 }
 
 // samples are the costs of one thing, measured again and again.
@@ -170,7 +177,7 @@ func (b *bench) peerRuns(l load) (cost, error) {
 		if err != nil {
 			return cost{}, err
 		}
-		sum = cost{sum.cpu + c.cpu, max(sum.rss, c.rss)}
+		sum = cost{sum.cpu + c.cpu, sum.wall + c.wall, max(sum.rss, c.rss)}
 	}
 	return sum, nil
 }

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"slipway/bench/work"
+)
+
+const (
+	faults         = 4 // the code with which check ends that has found something
+	checkTarget    = 300 * time.Millisecond
+	overrideTarget = 2 * time.Second
+	targetServices = 12
+)
+
+// checks measures check on the tutorial, and how its cost grows with the number of overrides.
+func (b *bench) checks(t *table, root string, small bool) error {
+	fmt.Fprintf(t.w, "\n%-32s %-11s %16s %16s %9s  %s\n", "", "", "CPU min, median", "wall min, median", "each", "target")
+	if _, err := b.asked(t, "check examples/tutorial", filepath.Join(root, "examples", "tutorial"), 0, 11, checkTarget, "check"); err != nil {
+		return err
+	}
+	t.note("check has no peer here: the module proxy refused kube-linter (403) when this was written, and kubeconform fetches its schemas from the network")
+	for _, growth := range []struct {
+		what  string
+		write func(string, int) (int, error)
+		sizes []int
+	}{{"services", work.Overrides, []int{6, 12, 24, 48}}, {"values", work.Values, []int{20, 60}}} {
+		for _, n := range growth.sizes {
+			if small && n == 48 {
+				continue
+			}
+			dir := filepath.Join(b.temp, "overrides", fmt.Sprint(growth.what, n))
+			count, err := growth.write(dir, n)
+			if err != nil {
+				return err
+			}
+			target := time.Duration(0)
+			if growth.what == "services" && n == targetServices {
+				target = overrideTarget
+			}
+			name := fmt.Sprintf("check %d %s × 3", n, growth.what)
+			left, err := b.asked(t, name, dir, count, 3, target, "check")
+			if err != nil {
+				return err
+			}
+			if left > 0 {
+				t.note("%s: %d overrides were left untried at the end of the budget", name, left)
+			}
+			if target == 0 {
+				continue
+			}
+			if _, err := b.asked(t, fmt.Sprintf("why, %d services", n), dir, 0, 3, 0, "why", "prod", "Deployment/svc03", "spec.replicas"); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// asked runs slipway several times and prints a row, with the cost of one override where there are some.
+// It says how many overrides check has not tried.
+func (b *bench) asked(t *table, name, dir string, overrides, times int, target time.Duration, args ...string) (int, error) {
+	var cpu, wall []time.Duration
+	file := filepath.Join(b.temp, "asked.json")
+	for range times {
+		c, err := b.run(dir, file, b.home, append([]string{b.slipway, "-o", "json"}, args...)...)
+		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == faults {
+			err = nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		cpu, wall = append(cpu, c.cpu), append(wall, c.wall)
+	}
+	slices.Sort(cpu)
+	slices.Sort(wall)
+	each, limit, left := "", "", 0
+	if overrides > 0 {
+		var err error
+		if left, err = untried(file); err != nil {
+			return 0, err
+		}
+		name += fmt.Sprintf(": %d", overrides)
+		each = fmt.Sprintf("%.1f ms", 1e3*cpu[0].Seconds()/float64(overrides-left))
+		if left > 0 {
+			limit = fmt.Sprintf("(%d untried)", left)
+		}
+	}
+	both := func(d []time.Duration) string {
+		return fmt.Sprintf("%.3f, %.3f s", d[0].Seconds(), d[len(d)/2].Seconds())
+	}
+	if target == 0 {
+		fmt.Fprintf(t.w, "%-32s %-11s %16s %16s %9s  %s\n", name, args[0], both(cpu), both(wall), each, limit)
+		return left, nil
+	}
+	// What else the machine does only ever adds to wall time: the best run is nearest to the truth.
+	t.row(name, args[0], both(cpu), both(wall), each, "< "+target.String(), wall[0] < target && left == 0)
+	return left, nil
+}
+
+// untried counts the overrides that a report of check says it has not tried.
+func untried(file string) (int, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return 0, err
+	}
+	var report struct{ Unchecked []struct{ What, Why string } }
+	if err := json.Unmarshal(text, &report); err != nil {
+		return 0, fmt.Errorf("what check printed: %w", err)
+	}
+	n := 0
+	for _, u := range report.Unchecked {
+		if strings.HasPrefix(u.Why, "trying all overrides took more than") {
+			n++
+		}
+	}
+	return n, nil
+}
