@@ -219,18 +219,18 @@ func (l *look) demand(r *rule, p *program, path string) error {
 		message = r.Title
 	}
 	f := r.rule().New(l.object, below(path, r.Field), "%s", message)
-	f.Fix = brief(r.Fix)
+	f.Fix = brief(r.Fix, r.Group == "must exist")
 	l.findings = append(l.findings, f)
 	return nil
 }
 
-// brief is a fix on one line: its first, and the YAML that follows it.
-func brief(fix string) string {
+// brief is a fix on one line: its first, and the YAML that follows it where that is to be written as it is.
+func brief(fix string, verbatim bool) string {
 	first, rest, _ := strings.Cut(fix, "\n")
 	_, snippet, _ := strings.Cut(rest, "```yaml\n")
 	snippet, _, closed := strings.Cut(snippet, "```")
 	var n yaml.Node
-	if !closed || yaml.Unmarshal([]byte(snippet), &n) != nil || len(n.Content) == 0 {
+	if !verbatim || !closed || yaml.Unmarshal([]byte(snippet), &n) != nil || len(n.Content) == 0 {
 		return strings.TrimSuffix(first, ":")
 	}
 	n.Content[0].Style, n.Content[0].LineComment, n.Content[0].HeadComment = yaml.FlowStyle, "", ""
