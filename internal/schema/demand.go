@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/validation"
-	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -211,7 +211,7 @@ func (w *walk) names() {
 	ask := func(name string) []string { return validation.NameIsDNSSubdomain(name, false) }
 	switch {
 	case ref.Group == "rbac.authorization.k8s.io":
-		ask = path.IsValidPathSegmentName
+		ask = content.IsPathSegmentName
 	case ref.Kind == "Service" && w.minor > 0 && w.minor < 36: // since then it may begin with a digit
 		ask = valid.IsDNS1035Label
 	case ref.Kind == "Service" || ref.Kind == "Namespace" || ref.Kind == "StatefulSet":
