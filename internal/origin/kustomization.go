@@ -94,10 +94,31 @@ func (l *lab) fields(f *file, top *yaml.Node) error {
 				if inline := value(n, "valuesInline"); inline != nil {
 					l.leaves(f, fmt.Sprintf("%s[%d].valuesInline", k, i), inline, nil)
 				}
+				if err = l.chartValues(f, n); err != nil {
+					break
+				}
 			}
 		}
 		if err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// chartValues notes what the values files of an entry of helmCharts say.
+func (l *lab) chartValues(f *file, entry *yaml.Node) error {
+	for _, n := range append([]*yaml.Node{value(entry, "valuesFile")}, items(value(entry, "additionalValuesFiles"))...) {
+		name := path.Join(path.Dir(f.name), text(n))
+		if text(n) == "" || !l.was(name) {
+			continue
+		}
+		other, err := l.open(name)
+		if err != nil {
+			return err
+		}
+		if other != nil {
+			l.leaves(other, "", resolved(other.doc.Content[0]), nil)
 		}
 	}
 	return nil

@@ -84,8 +84,10 @@ spec:
         {{ if .Values.ingress.enabled }}args: [{{ .Values.ingress.host }}]
         resources: {{ toYaml .Values.resources }}{{ end }}
 `,
-	"values-prod.yaml":  "image:\n  repository: ghcr.io/acme/shop\nreplicaCount: 1\nreplicaCuont: 3\ningress: {host: b, hots: c}\nresources: {limits: {memory: 1Gi}}\nvalues: 1\n",
-	"values-extra.yaml": "image: {repository: ghcr.io/acme/other}\n",
+	"inflated/kustomization.yaml": "helmGlobals: {chartHome: ..}\nhelmCharts:\n- name: chart\n  releaseName: shop\n  valuesFile: own.yaml\n",
+	"inflated/own.yaml":           "replicaCount: 4\n",
+	"values-prod.yaml":            "image:\n  repository: ghcr.io/acme/shop\nreplicaCount: 1\nreplicaCuont: 3\ningress: {host: b, hots: c}\nresources: {limits: {memory: 1Gi}}\nvalues: 1\n",
+	"values-extra.yaml":           "image: {repository: ghcr.io/acme/other}\n",
 }
 
 func open(t *testing.T) (*render.Renderer, project.Environment, project.Environment) {
@@ -168,6 +170,9 @@ chart/values.yaml:1:9: image.repository local/shop:dev lost
 values-prod.yaml:2:3: image.repository ghcr.io/acme/shop:dev lost
 values-extra.yaml:1:9: image.repository ghcr.io/acme/other:dev
 chart/values.yaml:1:33: image.tag ghcr.io/acme/other:dev`},
+		{project.Environment{Name: "inflated", Path: "inflated"}, "spec.replicas", `
+chart/templates/app.yaml 1
+inflated/own.yaml:1:1: replicaCount 4`},
 		{flags, "spec.replicas", `
 chart/templates/app.yaml <nil>
 chart/values.yaml:2:1: replicaCount 1 lost
