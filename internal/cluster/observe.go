@@ -103,14 +103,14 @@ func (s *survey) ask(ctx context.Context, o *plan.Observed) {
 	}
 }
 
-// same reads the live object again where a controller has written to it since: what it wrote would
-// look like a change of ours.
+// same reads the live object again where a controller has written to it since, or taken it away: what
+// was done to it would look like a change of ours.
 func (s *survey) same(ctx context.Context, o *plan.Observed) error {
 	if o.Live.Body == nil || o.Live.At("metadata", "resourceVersion") == o.Merged.At("metadata", "resourceVersion") {
 		return nil
 	}
-	live, found, err := s.c.get(ctx, o.Ref, version(o.Desired))
-	if found {
+	live, _, err := s.c.get(ctx, o.Ref, version(o.Desired))
+	if err == nil {
 		o.Live = live
 	}
 	return err

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -385,5 +387,29 @@ func TestPlace(t *testing.T) {
 	}
 	if set.Digest() != before {
 		t.Error("Place changed the set that it was given")
+	}
+}
+
+// What goes away between the look and the question is not there: a Job whose time to live has ended.
+func TestObserveVanishing(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	set := p.parse(t, `{apiVersion: v1, kind: ConfigMap, metadata: {name: fleeting}, data: {a: b}}`)
+	apply(t, p.editor, set)
+	var once sync.Once
+	late := through(t, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPatch {
+				once.Do(func() {
+					if err := p.editor.Delete(t.Context(), set.Refs()[0], ""); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	if diff := cmp.Diff([]string{"create ConfigMap/fleeting"}, summary(observed(t, late, set, nil, false))); diff != "" {
+		t.Error(diff)
 	}
 }

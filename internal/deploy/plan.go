@@ -143,15 +143,18 @@ func (p Proposal) same(now Proposal, founded bool) bool {
 	return maps.Equal(p.acts(), now.acts())
 }
 
-// gone is the later proposal as it would be if the Jobs that were to make way were still there: that
-// their time to live has ended in between changes nothing about what is done.
+// gone is the later proposal as it would be if the Jobs that have run were still there: that their
+// time to live has ended in between changes nothing about what is done.
 func (p Proposal) gone(now Proposal) Proposal {
 	now.uids, now.Plan.Changes = maps.Clone(now.uids), slices.Clone(now.Plan.Changes)
 	for _, was := range p.Plan.Changes {
 		i := slices.IndexFunc(now.Plan.Changes, func(c plan.Change) bool { return c.Ref == was.Ref })
 		o, ok := p.objects.Get(was.Ref)
-		if i < 0 || !ok || !fleeting(o) || was.Action != plan.Replace || now.Plan.Changes[i].Action != plan.Create {
+		if i < 0 || !ok || !fleeting(o) || !alike(was.Action, now.Plan.Changes[i].Action) {
 			continue
+		}
+		if uid := now.uids[was.Ref]; uid != "" && uid != p.uids[was.Ref] {
+			continue // another Job by now
 		}
 		now.Plan.Changes[i] = was
 		if uid, ok := p.uids[was.Ref]; ok {
@@ -159,6 +162,11 @@ func (p Proposal) gone(now Proposal) Proposal {
 		}
 	}
 	return now
+}
+
+// alike says that what is done to a Job that has gone comes to the same as what was to be done to it.
+func alike(was, now plan.Action) bool {
+	return was == now || was == plan.Replace && now == plan.Create
 }
 
 // acts are the changes other than to a namespace, which founding has made.
