@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,7 +33,7 @@ func runBuild(ctx context.Context, a *app, name string, out format) error {
 	if err != nil {
 		return err
 	}
-	prepared, err := deploy.Prepare(ctx, t, deploy.PrepareOptions{Build: true, Image: a.imageOptions(t)})
+	prepared, err := a.prepare(ctx, t)
 	if err != nil {
 		return err
 	}
@@ -51,7 +50,16 @@ func runBuild(ctx context.Context, a *app, name string, out format) error {
 			return err
 		}
 	}
+	a.tell(func() (string, []ciValue) {
+		return imagesMarkdown("slipway build "+name, prepared.Images), imageValues(prepared.Images)
+	})
 	return nil
+}
+
+// prepare renders and builds, in a fold of the log.
+func (a *app) prepare(ctx context.Context, t deploy.Target) (deploy.Prepared, error) {
+	defer a.ci.group("images of " + t.Environment.Name)()
+	return deploy.Prepare(ctx, t, deploy.PrepareOptions{Build: true, Image: a.imageOptions(t)})
 }
 
 // imageOptions say how to reach registries and builders for this target.
@@ -64,7 +72,7 @@ func (a *app) imageOptions(t deploy.Target) image.Options {
 		},
 	}
 	// Elsewhere the log of a step is shown when that step fails.
-	if onTerminal := isTerminal(a.stderr); onTerminal || os.Getenv("CI") != "" {
+	if onTerminal := isTerminal(a.stderr); onTerminal || inCI() {
 		o.Progress, o.Plain = a.stderr, !onTerminal
 	}
 	if t.Cluster == nil {

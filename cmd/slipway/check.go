@@ -123,6 +123,7 @@ func runCheck(ctx context.Context, a *app, names []string, o checkOptions) error
 	if err := a.printReport(report, in.Rules, *o.out); err != nil {
 		return err
 	}
+	a.tellReport(report, *o.out)
 	for _, f := range report.Findings {
 		if f.Severity == finding.Error || o.failOn == finding.Warning {
 			return errFaults
@@ -227,11 +228,14 @@ func (a *app) printReport(r check.Report, rules *rule.Set, as format) error {
 	case asSARIF:
 		return a.json(sarifOf(r, check.Rules(rules)))
 	case asGitHub:
-		return printGitHub(a.stdout, r)
+		githubOutput{a.stdout}.annotate(reportNotes(r)...)
+		return nil
 	case asMarkdown:
 		return printMarkdown(a.stdout, r)
 	}
+	end := a.ci.group("findings")
 	a.printFindings(r)
+	end()
 	return nil
 }
 

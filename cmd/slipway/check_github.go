@@ -15,33 +15,20 @@ var (
 	markdownCell   = strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;")
 )
 
-// printGitHub prints the workflow commands that put findings at their lines in a pull request.
-func printGitHub(w io.Writer, r check.Report) error {
+// reportNotes are what a report says at lines of the source.
+func reportNotes(r check.Report) []ciNote {
+	var notes []ciNote
 	for _, f := range r.Findings {
-		properties := []string{"title=" + githubProperty.Replace(f.Rule)}
-		if f.Place.File != "" {
-			properties = append(properties, "file="+githubProperty.Replace(f.Place.File))
-		}
-		if f.Place.Line > 0 {
-			properties = append(properties, fmt.Sprintf("line=%d", f.Place.Line))
-		}
-		if f.Place.Column > 0 {
-			properties = append(properties, fmt.Sprintf("col=%d", f.Place.Column))
-		}
 		text := message(f)
 		if f.Fix != "" {
 			text += "\nfix: " + f.Fix
 		}
-		if _, err := fmt.Fprintf(w, "::%s %s::%s\n", f.Severity, strings.Join(properties, ","), githubText.Replace(text)); err != nil {
-			return err
-		}
+		notes = append(notes, ciNote{f.Severity, f.Place, f.Rule, text})
 	}
 	for _, u := range r.Unchecked {
-		if _, err := fmt.Fprintf(w, "::notice title=not checked::%s\n", githubText.Replace(uncheckedLine(u))); err != nil {
-			return err
-		}
+		notes = append(notes, ciNote{severity: "notice", title: "not checked", text: uncheckedLine(u)})
 	}
-	return nil
+	return notes
 }
 
 // message is a finding's with the object in front of it.

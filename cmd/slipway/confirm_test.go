@@ -35,7 +35,15 @@ func terminal(t *testing.T) (program, person *os.File) {
 	return program, person
 }
 
+// notInCI has the program ask, wherever these tests run.
+func notInCI(t *testing.T) {
+	for _, name := range []string{"CI", "GITHUB_ACTIONS", "GITLAB_CI"} {
+		t.Setenv(name, "")
+	}
+}
+
 func TestConfirm(t *testing.T) {
+	notInCI(t)
 	for name, test := range map[string]struct {
 		typed string
 		want  error
@@ -58,6 +66,7 @@ func TestConfirm(t *testing.T) {
 
 // Who presses Ctrl-C at the question need not press return as well.
 func TestConfirmEndsWithTheInterrupt(t *testing.T) {
+	notInCI(t)
 	program, _ := terminal(t)
 	ctx, interrupt := context.WithCancel(t.Context())
 	var stderr bytes.Buffer

@@ -68,7 +68,7 @@ func runDeploy(ctx context.Context, a *app, name string, o *actOptions) error {
 	if _, err := t.Records().Latest(ctx); err != nil && !errors.Is(err, release.ErrNone) {
 		return err
 	}
-	prepared, err := deploy.Prepare(ctx, t, deploy.PrepareOptions{Build: true, Image: a.imageOptions(t)})
+	prepared, err := a.prepare(ctx, t)
 	if err != nil {
 		return err
 	}
@@ -85,6 +85,7 @@ func (a *app) propose(ctx context.Context, t deploy.Target, prepared deploy.Prep
 		return err
 	}
 	if proposal.Done() {
+		a.tell(func() (string, []ciValue) { return a.planMarkdown(ctx, t, proposal), releaseValues(proposal.Latest) })
 		return a.report(t, proposal.Latest, nil, o, "nothing changed")
 	}
 	if err := proposal.Blocked(); err != nil {
@@ -94,7 +95,7 @@ func (a *app) propose(ctx context.Context, t deploy.Target, prepared deploy.Prep
 		return err
 	}
 	started := time.Now()
-	rel, err := deploy.Apply(ctx, t, proposal, o.options())
+	rel, err := a.apply(ctx, t, proposal, o)
 	var failed *deploy.FailedError
 	if errors.As(err, &failed) && *o.out == asJSON {
 		return errors.Join(err, a.report(t, failed.Release, failed.RolledBack, o, err.Error()))
@@ -103,6 +104,19 @@ func (a *app) propose(ctx context.Context, t deploy.Target, prepared deploy.Prep
 		return err
 	}
 	return a.report(t, rel, nil, o, fmt.Sprintf("%s after %.1f s", rel.Status, time.Since(started).Seconds()))
+}
+
+// apply is deploy.Apply in a fold of the log, and tells the CI platform what came of it.
+func (a *app) apply(ctx context.Context, t deploy.Target, p deploy.Proposal, o *actOptions) (release.Release, error) {
+	end := a.ci.group("apply to " + t.Environment.Name + " and watch")
+	rel, err := deploy.Apply(ctx, t, p, o.options())
+	end()
+	var failed *deploy.FailedError
+	if errors.As(err, &failed) {
+		rel = failed.Release
+	}
+	a.tell(func() (string, []ciValue) { return a.releaseMarkdown(ctx, t, p, rel, err), releaseValues(rel) })
+	return rel, err
 }
 
 // line is one line of --output json: an event, and with the steps plan and done what they came to.
@@ -138,6 +152,7 @@ func (a *app) show(ctx context.Context, t deploy.Target, p deploy.Proposal, o *a
 		e := deploy.Event{Step: stepPlan, Message: crossing(p), Time: time.Now().UTC()}
 		return a.json(line{Event: e, Plan: &p.Plan, Images: p.Prepared.Images})
 	}
+	defer a.ci.group("plan of " + t.Environment.Name)()
 	a.printPlan(ctx, t, p)
 	return nil
 }

@@ -91,6 +91,7 @@ var rows = []row{
 	is("has changes", errHasChanges, codeHasChanges, ""),
 	is("faults", errFaults, codeFaults, ""),
 	is("consent", errConsent, codeUsage, "look at `slipway plan ENV` first, then add --yes"),
+	is("consent in CI", errConsentCI, codeUsage, "add --yes to the job's command; the environment's protection rules are where people consent"),
 	is("declined", errDeclined, codeError, ""),
 	as("usage", codeUsage, always[*usageError]("`slipway --help` lists the verbs, `slipway VERB --help` its flags")),
 	// Before the rows of what may be behind it, such as an API server that stopped to answer.
@@ -216,7 +217,7 @@ func explain(w io.Writer, err error) int {
 			break
 		}
 	}
-	if code == codeHasChanges || code == codeFaults || errors.Is(err, errSilent) {
+	if isSilent(err) {
 		return code
 	}
 	var failed *builder.BuildError
@@ -234,6 +235,11 @@ func explain(w io.Writer, err error) int {
 		fmt.Fprintf(w, "slipway: hint: %s\n", hint)
 	}
 	return code
+}
+
+// isSilent says that an error is an exit code alone: what there is to say has been said.
+func isSilent(err error) bool {
+	return errors.Is(err, errHasChanges) || errors.Is(err, errFaults) || errors.Is(err, errSilent)
 }
 
 func list(names []string) string {

@@ -41,7 +41,7 @@ func run(args []string, stdin *os.File, stdout, stderr io.Writer) int {
 		return explain(stderr, builder.Engine(ctx, args[1:]))
 	}
 	hush()
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, ci: ciOf(stderr)}
 	root := newRoot(a)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -51,13 +51,21 @@ func run(args []string, stdin *os.File, stdout, stderr io.Writer) int {
 	if ctx.Err() != nil && err != nil {
 		err = &interruptedError{err}
 	}
-	return explain(stderr, err)
+	if err == nil || isSilent(err) {
+		return explain(stderr, err)
+	}
+	end := a.ci.group("") // what an error quotes is no command
+	code := explain(stderr, err)
+	end()
+	a.ci.annotate(notesOf(err)...)
+	return code
 }
 
 // app is what all verbs share: where to read, where to print, and the flags that select.
 type app struct {
 	stdin          *os.File
 	stdout, stderr io.Writer
+	ci             ciOutput
 	started        bool // flags and arguments were understood; what fails now is the work
 
 	dir        string

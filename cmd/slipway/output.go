@@ -19,6 +19,9 @@ import (
 // errConsent says that nobody could be asked.
 var errConsent = errors.New("this needs consent, and standard input is not a terminal")
 
+// errConsentCI says that nobody is to be asked, whatever standard input looks like.
+var errConsentCI = errors.New("this needs consent, and nobody is asked in CI")
+
 // errDeclined says that somebody was asked and said no.
 var errDeclined = errors.New("not confirmed; nothing was changed")
 
@@ -96,7 +99,12 @@ func (a *app) progress(e deploy.Event) {
 
 // mayAsk refuses early what confirm would refuse: before anything is built or pushed.
 func (a *app) mayAsk(yes bool) error {
-	if !yes && !isTerminal(a.stdin) {
+	switch {
+	case yes:
+		return nil
+	case inCI():
+		return errConsentCI
+	case !isTerminal(a.stdin):
 		return errConsent
 	}
 	return nil

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -21,7 +22,7 @@ registry yet is planned by its tag. Secret values are never shown. Where the ser
 object, the exit code is the one that deploy would have.`,
 	}
 	var o planOptions
-	o.out = outputFlag(cmd, asText, asJSON)
+	o.out = outputFlag(cmd, asText, asJSON, asMarkdown)
 	cmd.Flags().BoolVar(&o.exitCode, "exit-code", false, "exit with 3 when the plan has changes")
 	forceFlag(cmd, &o.force)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
@@ -40,19 +41,24 @@ func runPlan(ctx context.Context, a *app, name string, o planOptions) error {
 	if err != nil {
 		return err
 	}
-	prepared, err := deploy.Prepare(ctx, t, deploy.PrepareOptions{Image: a.imageOptions(t)})
+	proposal, err := a.proposal(ctx, t, o)
 	if err != nil {
 		return err
 	}
-	proposal, err := deploy.Plan(ctx, t, prepared, deploy.PlanOptions{Force: o.force})
-	if err != nil {
-		return err
-	}
-	if *o.out == asJSON {
+	switch *o.out {
+	case asJSON:
 		err = a.json(proposal.Plan)
-	} else {
+	case asMarkdown:
+		_, err = fmt.Fprint(a.stdout, a.planMarkdown(ctx, t, proposal))
+	default:
+		end := a.ci.group("plan of " + name)
 		a.printPlan(ctx, t, proposal)
+		end()
 	}
+	a.tell(func() (string, []ciValue) {
+		markdown := a.planMarkdown(ctx, t, proposal)
+		return markdown, planValues(proposal.Plan, markdown)
+	})
 	if err == nil {
 		err = proposal.Blocked()
 	}
@@ -60,4 +66,13 @@ func runPlan(ctx context.Context, a *app, name string, o planOptions) error {
 		return errHasChanges
 	}
 	return err
+}
+
+// proposal prepares and plans; nothing is built.
+func (a *app) proposal(ctx context.Context, t deploy.Target, o planOptions) (deploy.Proposal, error) {
+	prepared, err := deploy.Prepare(ctx, t, deploy.PrepareOptions{Image: a.imageOptions(t)})
+	if err != nil {
+		return deploy.Proposal{}, err
+	}
+	return deploy.Plan(ctx, t, prepared, deploy.PlanOptions{Force: o.force})
 }

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"slipway/internal/check"
+	"slipway/internal/deploy"
+	"slipway/internal/image"
+	"slipway/internal/plan"
+	"slipway/internal/release"
+)
+
+// maxComment is less than the 65,536 characters that a comment on a pull request may have.
+const maxComment = 60_000
+
+var backticks = regexp.MustCompile("`+")
+
+// fenced is a block that nothing in the text can end.
+func fenced(language, text string) string {
+	fence := "```"
+	for _, run := range backticks.FindAllString(text, -1) {
+		if len(run) >= len(fence) {
+			fence = run + "`"
+		}
+	}
+	return fence + language + "\n" + strings.TrimRight(text, "\n") + "\n" + fence + "\n"
+}
+
+// planMarkdown is what printPlan prints, for a comment.
+func (a *app) planMarkdown(ctx context.Context, t deploy.Target, p deploy.Proposal) string {
+	var b bytes.Buffer
+	page := *a
+	page.stdout = &b
+	page.printPlan(ctx, t, p)
+	head, rest, _ := strings.Cut(b.String(), "\n")
+	var lines []string
+	for l := range strings.Lines(shorten(rest, maxComment)) {
+		lines = append(lines, strings.TrimPrefix(l, "  ")) // a diff's marks stand at the margin
+	}
+	return fmt.Sprintf("**slipway plan** %s: %s\n\n%s", markdownText(head), planSummary(p.Plan), fenced("diff", strings.Join(lines, "")))
+}
+
+// markdownText keeps a text from being read as Markdown or as HTML.
+func markdownText(text string) string {
+	return markdownSign.ReplaceAllString(strings.ReplaceAll(clean(text), "<", "&lt;"), `\$0`)
+}
+
+var markdownSign = regexp.MustCompile("[\\\\`*_\\[\\]|#~]")
+
+func planSummary(p plan.Plan) string {
+	var parts []string
+	for _, k := range []struct {
+		action plan.Action
+		word   string
+	}{{plan.Create, "to create"}, {plan.Update, "to update"}, {plan.Replace, "to replace"}, {plan.Delete, "to delete"}, {plan.Blocked, "refused"}} {
+		if n := p.Count(k.action); n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, k.word))
+		}
+	}
+	return cmp.Or(strings.Join(parts, ", "), "nothing to change")
+}
+
+func planValues(p plan.Plan, markdown string) []ciValue {
+	return []ciValue{
+		{"changes", fmt.Sprint(len(p.Changes) - p.Count(plan.Keep))}, {"empty", fmt.Sprint(p.Empty())}, {"markdown", markdown},
+	}
+}
+
+// imagesMarkdown lists images by their digests.
+func imagesMarkdown(title string, pins []image.Pin) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "**%s**\n", markdownText(title))
+	if len(pins) > 0 {
+		b.WriteString("\n| image | content |\n|---|---|\n")
+	}
+	for _, p := range pins {
+		fmt.Fprintf(&b, "| %s | `%s` |\n", markdownText(p.Name), p.Reference())
+	}
+	return b.String()
+}
+
+// releaseMarkdown is what a deploy did, and the evidence where it failed.
+func (a *app) releaseMarkdown(ctx context.Context, t deploy.Target, p deploy.Proposal, rel release.Release, err error) string {
+	title := fmt.Sprintf("slipway: release %d of %s: %s", rel.Revision, t.Environment.Name, cmp.Or(string(rel.Status), "not recorded"))
+	var b strings.Builder
+	b.WriteString(imagesMarkdown(title, p.Prepared.Images))
+	var failed *deploy.FailedError
+	switch {
+	case errors.As(err, &failed):
+		fmt.Fprintf(&b, "\n%s\n", markdownText(oneLine(err.Error())))
+		for _, e := range failed.Release.Evidence {
+			b.WriteString("\n" + fenced("", cleanLines(append([]string{e.Ref.String() + "  " + e.Cause}, evidenceLines(e)...))))
+		}
+	case err != nil:
+		fmt.Fprintf(&b, "\n%s\n", markdownText(oneLine(err.Error())))
+	}
+	b.WriteString("\n" + a.planMarkdown(ctx, t, p))
+	return b.String()
+}
+
+// tellReport annotates what check found, unless that is what it printed.
+func (a *app) tellReport(r check.Report, printed format) {
+	if printed != asGitHub {
+		a.ci.annotate(reportNotes(r)...)
+	}
+	a.tell(func() (string, []ciValue) {
+		var b strings.Builder
+		if err := printMarkdown(&b, r); err != nil {
+			a.warn("warning: %v", err)
+		}
+		return b.String(), nil
+	})
+}
