@@ -50,16 +50,28 @@ var crossing = group{
 			s.tell(hpaReplicas, true, w.Object, "spec.replicas", fix, "%s %s%s scales it: %s", h.Ref().Kind, h.Ref().Name, in(h.Origin.String()), what)
 		}
 		for _, w := range env.warnings {
-			if what, ok := strings.CutPrefix(w, "not the same each time: "); ok {
-				var place finding.Place
-				if file, rest, ok := strings.Cut(what, ": "); ok && s.view.IsFile(file) {
-					place.File, what = file, rest
-				}
-				s.find(unstableRender.In(place, "it does not come out the same each time: %s", what))
+			if _, what, ok := strings.Cut(w, "not the same each time: "); ok {
+				s.unstable(what)
 			}
 		}
 		s.selectors()
 	},
+}
+
+// unstable tells of a field that helm.Unstable names: "templates/db.yaml: Secret db data.password: randAlphaNum".
+func (s *stock) unstable(what string) {
+	f := unstableRender.In(finding.Place{}, "it does not come out the same each time: %s", what)
+	file, rest, _ := strings.Cut(what, ": ")
+	if words := strings.SplitN(rest, " ", 3); len(words) == 3 && s.view.IsFile(file) {
+		f.Place.File, f.Message = file, "it does not come out the same each time: "+rest
+		for _, o := range s.objects {
+			if ref := o.Ref(); o.Origin.File == file && ref.Kind == words[0] && ref.Name == path.Base(words[1]) {
+				f.Object, f.Place = &ref, finding.Place{} // the object's own: overrides of the field are not the cause
+				f.Message = "it does not come out the same each time: " + words[2]
+			}
+		}
+	}
+	s.find(f)
 }
 
 func in(place string) string {

@@ -218,10 +218,24 @@ func (l *look) demand(r *rule, p *program, path string) error {
 	if message == "" {
 		message = r.Title
 	}
-	f := r.rule().New(l.object, below(path, r.Field), "%s", message)
+	f := r.rule().New(l.object, below(path, l.field(r.Field)), "%s", message)
 	f.Fix = brief(r.Fix, r.Group == "must exist")
 	l.findings = append(l.findings, f)
 	return nil
+}
+
+// field is the first of several that is there, or the first.
+func (l *look) field(fields texts) string {
+	at := l.body
+	if item, ok := l.bound["item"].(ref.Val); ok {
+		at, _ = item.Value().(map[string]any)
+	}
+	for _, f := range fields {
+		if _, ok := at[f]; ok {
+			return f
+		}
+	}
+	return append(fields, "")[0]
 }
 
 // brief is a fix on one line: its first, and the YAML that follows it where that is to be written as it is.

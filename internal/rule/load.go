@@ -54,8 +54,9 @@ type rule struct {
 	// Each are lists, the later within the elements of the earlier, for whose elements ("item") the
 	// expression must hold. None: it is about the object.
 	Each texts `yaml:"each"`
-	// Field is the field that is found at fault, below the item or the object.
-	Field             string `yaml:"field"`
+	// Field is the field that is found at fault, below the item or the object: of several the first that
+	// is there.
+	Field             texts  `yaml:"field"`
 	Expression        string `yaml:"expression"`
 	Message           string `yaml:"message"`
 	MessageExpression string `yaml:"messageExpression"`
