@@ -18,22 +18,26 @@ func newBuildCommand(a *app) *cobra.Command {
 		Use: "build ENV", Short: "Build and push an environment's images, and print their digests", Args: a.envArgs(0),
 		Long: `Builds each of the project's images for the state that Git describes and pushes it to the repository
 that the environment's manifests name, with the tag sha-<commit>. An image that is in the registry
-already is not built again; one that another environment's repository has is copied. A tag is
-never overwritten.`,
+already is not built again, neither is one whose Dockerfile, files and arguments an earlier commit
+had: it is the same image, and keeps its name. One that another environment's repository has is
+copied. A tag of a commit is never overwritten.`,
 	}
+	rebuild := cmd.Flags().Bool("rebuild", false, "build anew what has been built from the same files: base images and what is fetched may be newer")
 	out := outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
-		return runBuild(c.Context(), a, args[0], *out)
+		return runBuild(c.Context(), a, args[0], *rebuild, *out)
 	}
 	return cmd
 }
 
-func runBuild(ctx context.Context, a *app, name string, out format) error {
+func runBuild(ctx context.Context, a *app, name string, rebuild bool, out format) error {
 	t, err := a.buildTarget(ctx, name)
 	if err != nil {
 		return err
 	}
-	prepared, err := a.prepare(ctx, t)
+	images := a.imageOptions(t)
+	images.Rebuild = rebuild
+	prepared, err := a.prepare(ctx, t, images)
 	if err != nil {
 		return err
 	}
@@ -57,9 +61,9 @@ func runBuild(ctx context.Context, a *app, name string, out format) error {
 }
 
 // prepare renders and builds, in a fold of the log.
-func (a *app) prepare(ctx context.Context, t deploy.Target) (deploy.Prepared, error) {
+func (a *app) prepare(ctx context.Context, t deploy.Target, o image.Options) (deploy.Prepared, error) {
 	defer a.ci.group("images of " + t.Environment.Name)()
-	return deploy.Prepare(ctx, t, deploy.PrepareOptions{Build: true, Image: a.imageOptions(t)})
+	return deploy.Prepare(ctx, t, deploy.PrepareOptions{Build: true, Image: o})
 }
 
 // imageOptions say how to reach registries and builders for this target.

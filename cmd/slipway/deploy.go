@@ -68,7 +68,7 @@ func runDeploy(ctx context.Context, a *app, name string, o *actOptions) error {
 	if _, err := t.Records().Latest(ctx); err != nil && !errors.Is(err, release.ErrNone) {
 		return err
 	}
-	prepared, err := a.prepare(ctx, t)
+	prepared, err := a.prepare(ctx, t, a.imageOptions(t))
 	if err != nil {
 		return err
 	}

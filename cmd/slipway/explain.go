@@ -176,6 +176,7 @@ var rows = []row{
 	as("registry unauthorized", codeError, always[*image.UnauthorizedError]("log in with `docker login`, or let whoever you are logged in as read and push there")),
 	as("registry unreachable", codeError, always[*image.UnreachableError]("is the registry up, and its name right in the manifests?")),
 	as("tag taken", codeError, always[*image.TagTakenError]("a tag is never moved: give this content another tag in the manifests, or commit so that it gets one of its own")),
+	as("rebuild", codeError, always[*image.RebuildError]("commit first (`git commit --allow-empty` does), then build that commit anew")),
 	is("no tag", image.ErrNoTag, codeError, "commit first: images are tagged by the commit they are built from"),
 
 	as("platform", codeError, always[*builder.PlatformError]("name a base image that exists for this platform, or leave the platform out of images[].platforms")),

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/docker/cli/cli/config"
 	"github.com/moby/buildkit/client"
@@ -25,7 +26,11 @@ type Request struct {
 	Target     string
 	BuildArgs  map[string]string
 	Labels     map[string]string
-	Platforms  []string // "linux/amd64"; empty: the builder's own
+	// Annotations go to the manifest, where they are read without a second request.
+	Annotations map[string]string
+	Platforms   []string // "linux/amd64"; empty: the builder's own
+	// Anew takes nothing from the cache, and asks for what base images now are.
+	Anew bool
 	// Repository is where it is pushed, as it is really reached: "127.0.0.1:5000/acme/myapp".
 	Repository string
 	// Tag is only used by Docker's classic image store, which cannot push by digest.
@@ -36,6 +41,8 @@ type Request struct {
 	// Progress shows the build; nil: nothing. On a terminal it is redrawn, unless Plain.
 	Progress io.Writer
 	Plain    bool
+	// Notify receives what a person should know, one sentence each. May be nil.
+	Notify func(string)
 }
 
 // Result is what was pushed.
@@ -43,6 +50,9 @@ type Result struct {
 	Digest string
 	// Tagged: the builder could not push by digest alone, and Request.Tag already names it.
 	Tagged bool
+	// Unforeseen: the build took files from the context that Inputs knows nothing of, so that its
+	// digest does not stand for this content.
+	Unforeseen bool
 }
 
 // BuildError says which step of which file failed, and what that step printed last.
@@ -76,7 +86,8 @@ func (e *PlatformError) Error() string { return e.Detail }
 // Build builds and pushes by digest: no tag is made or moved, except by Docker's classic image store
 // (Result.Tagged).
 func (b *Builder) Build(ctx context.Context, r Request) (Result, error) {
-	opt, err := b.solveOptions(r)
+	var unforeseen atomic.Bool
+	opt, err := b.solveOptions(r, &unforeseen)
 	if err != nil {
 		return Result{}, err
 	}
@@ -99,13 +110,13 @@ func (b *Builder) Build(ctx context.Context, r Request) (Result, error) {
 		if err != nil {
 			return Result{}, fmt.Errorf("push %s:%s: %w", r.Repository, r.Tag, err)
 		}
-		return Result{Digest: digest, Tagged: true}, nil
+		return Result{Digest: digest, Tagged: true, Unforeseen: unforeseen.Load()}, nil
 	}
 	digest := resp.ExporterResponse["containerimage.digest"]
 	if digest == "" {
 		return Result{}, fmt.Errorf("build %s: %s gave no digest back", r.dockerfile(), b.where)
 	}
-	return Result{Digest: digest}, nil
+	return Result{Digest: digest, Unforeseen: unforeseen.Load()}, nil
 }
 
 func (r Request) dockerfile() string {
@@ -115,11 +126,13 @@ func (r Request) dockerfile() string {
 	return r.Dockerfile
 }
 
-func (b *Builder) solveOptions(r Request) (client.SolveOpt, error) {
+func (b *Builder) solveOptions(r Request, unforeseen *atomic.Bool) (client.SolveOpt, error) {
 	file := r.dockerfile()
-	if _, err := os.Stat(file); err != nil {
+	text, err := os.ReadFile(file)
+	if err != nil {
 		return client.SolveOpt{}, fmt.Errorf("read Dockerfile: %w", err)
 	}
+	known := taken(text)
 	sources, err := fsutil.NewFS(r.Context)
 	if err != nil {
 		return client.SolveOpt{}, fmt.Errorf("read build context: %w", err)
@@ -132,8 +145,14 @@ func (b *Builder) solveOptions(r Request) (client.SolveOpt, error) {
 		Frontend:      "dockerfile.v0",
 		FrontendAttrs: b.frontendAttrs(r),
 		LocalMounts:   map[string]fsutil.FS{"context": sources, "dockerfile": folder},
-		Exports:       []client.ExportEntry{b.export(r)},
-		Session:       []session.Attachable{credentials()},
+		LocalFilterOpt: func(name string, f *fsutil.FilterOpt) error {
+			if name == "context" && !foresaw(known, f.FollowPaths) {
+				unforeseen.Store(true)
+			}
+			return nil
+		},
+		Exports: []client.ExportEntry{b.export(r)},
+		Session: []session.Attachable{credentials()},
 	}, nil
 }
 
@@ -152,6 +171,9 @@ func (b *Builder) frontendAttrs(r Request) map[string]string {
 	}
 	if len(r.Platforms) > 0 {
 		attrs["platform"] = strings.Join(r.Platforms, ",")
+	}
+	if r.Anew {
+		attrs["no-cache"], attrs["image-resolve-mode"] = "", "pull"
 	}
 	for k, v := range r.BuildArgs {
 		attrs["build-arg:"+k] = v
@@ -173,6 +195,12 @@ func (b *Builder) export(r Request) client.ExportEntry {
 		"name-canonical":    "true",
 		"oci-mediatypes":    "true",
 		"rewrite-timestamp": "true",
+	}
+	for k, v := range r.Annotations {
+		attrs["annotation."+k] = v
+		if len(r.Platforms) > 1 {
+			attrs["annotation-index."+k] = v
+		}
 	}
 	if !b.Embedded() && PlainHTTP(registryOf(r.Repository)) {
 		attrs["registry.insecure"] = "true"

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,8 @@ type Options struct {
 	// Progress shows builds; nil: nothing. Plain: never redraw.
 	Progress io.Writer
 	Plain    bool
+	// Rebuild builds although the same inputs have been built: what is fetched may be newer.
+	Rebuild bool
 	// Notify is told what was done, one sentence each. May be nil.
 	Notify func(string)
 }
@@ -46,48 +49,165 @@ func (e *MissingError) Error() string {
 // ErrNoTag says that nothing names the state to build: there is no commit.
 var ErrNoTag = errors.New("no commit names this state, so an image of it has no tag")
 
-// Ensure gives the content of one matched image: what its own repository has under the wanted tag;
-// else what another environment's repository (siblings) has under it, copied, because what was
-// tested is what ships; else what is built and pushed now. What the manifests state is never built.
-// Without build nothing is written, and an image that is in no registry keeps an empty digest.
+// RebuildError says that a commit's tag already names what was built of it, so that what is built anew
+// cannot have it.
+type RebuildError struct{ Repository, Tag string }
+
+func (e *RebuildError) Error() string {
+	return fmt.Sprintf("%s:%s is in the registry already: built anew it may be other content, and tags are never overwritten", e.Repository, e.Tag)
+}
+
+// Ensure gives the content of one matched image. It is looked for by the tag of this commit, in its own
+// repository and then in those of other environments (siblings), because what was tested is what ships;
+// then, by the tag of what it is built from, as what an earlier commit has built; else it is built and
+// pushed now. What the manifests state is never built. Without build nothing is written, and an image
+// that is in no registry keeps an empty digest.
 func Ensure(ctx context.Context, src project.Source, env project.Environment, m Matched, siblings []string, build bool, o Options) (Pin, error) {
-	p := Pin{Name: m.Image.Name, Repository: m.In(env), Tag: src.Tag}
-	if m.Stated() {
-		p.Tag, p.Digest = m.Tag, m.Digest
-	} else if p.Tag == "" {
-		return p, ErrNoTag
+	e := ensurer{
+		store: store{mirror: o.Mirror, transport: builder.Transport()}, Options: o,
+		src: src, image: m.Image, build: build,
+		pin: Pin{Name: m.Image.Name, Repository: m.In(env), Tag: src.Tag},
 	}
-	s := store{mirror: o.Mirror, transport: builder.Transport()}
-	digest, err := s.find(ctx, p.Repository, p)
+	for _, r := range siblings {
+		if r != e.pin.Repository {
+			e.siblings = append(e.siblings, r)
+		}
+	}
+	if m.Stated() {
+		e.pin.Tag, e.pin.Digest = m.Tag, m.Digest
+		return e.stated(ctx)
+	}
+	if e.pin.Tag == "" {
+		return e.pin, ErrNoTag
+	}
+	if o.Rebuild && build {
+		return e.rebuild(ctx)
+	}
+	p, err := e.tagged(ctx)
+	if err != nil || p.Digest != "" {
+		return p, err
+	}
+	req, inputs, err := e.request(ctx)
+	if err != nil && !build {
+		o.notify("not looked for as the same content: %v", err) // a build will say the same, louder
+		return p, nil
+	}
+	if err != nil {
+		return p, err
+	}
+	p, err = e.same(ctx, inputs)
+	if err != nil || p.Digest != "" || !build {
+		return p, err
+	}
+	return e.make(ctx, req, inputs)
+}
+
+// ensurer is one call of Ensure.
+type ensurer struct {
+	store
+	Options
+	src      project.Source
+	image    project.Image
+	pin      Pin // what is wanted
+	siblings []string
+	build    bool
+}
+
+// stated finds what the manifests name by digest or by a tag that never moves.
+func (e ensurer) stated(ctx context.Context) (Pin, error) {
+	p := e.pin
+	digest, err := e.find(ctx, p.Repository, p)
 	if err != nil {
 		return p, err
 	}
 	if digest != "" {
 		p.Digest = digest
-		o.notify("found %s", p.Reference())
+		e.notify("found %s", p.Reference())
 		return p, nil
 	}
-	from, digest, err := s.search(ctx, siblings, p, o)
-	switch {
-	case err != nil:
+	from, found, err := e.search(ctx, p)
+	if err != nil {
 		return p, err
-	case digest != "" && build:
-		p.Digest = digest
-		if err := s.copy(ctx, from, p); err != nil {
-			return p, fmt.Errorf("copy from %s: %w", from, err)
-		}
-		o.notify("copied %s from %s", p.Reference(), from)
-		return p, nil
-	case digest != "":
-		p.Digest = digest
-		o.notify("found %s in %s", p.Digest, from)
-		return p, nil
-	case m.Stated():
-		return p, &MissingError{Pin: p, Looked: append([]string{p.Repository}, siblings...)}
-	case !build:
+	}
+	if found == nil {
+		return p, &MissingError{Pin: p, Looked: append([]string{p.Repository}, e.siblings...)}
+	}
+	p.Digest = found.Digest.String()
+	return p, e.bring(ctx, from, p)
+}
+
+// tagged finds what this commit's tag names.
+func (e ensurer) tagged(ctx context.Context) (Pin, error) {
+	found, err := e.look(ctx, e.pin.Repository, e.pin)
+	if err != nil {
+		return e.pin, err
+	}
+	if found != nil {
+		p := found.pinned(e.pin)
+		e.notify("found %s", p.Reference())
 		return p, nil
 	}
-	return s.build(ctx, src, m.Image, p, o)
+	from, found, err := e.search(ctx, e.pin)
+	if err != nil || found == nil {
+		return e.pin, err
+	}
+	p := found.pinned(e.pin)
+	if err := e.bring(ctx, from, p); err != nil || !e.build || p.Tag == e.pin.Tag {
+		return p, err
+	}
+	return p, e.retag(ctx, p, e.pin.Tag, found)
+}
+
+// same finds content that another commit has built from the same inputs, and gives it this commit's tag.
+func (e ensurer) same(ctx context.Context, inputs string) (Pin, error) {
+	by := Pin{Repository: e.pin.Repository, Tag: inputsTag(inputs)}
+	from := by.Repository
+	found, err := e.look(ctx, from, by)
+	if err == nil && found == nil {
+		from, found, err = e.search(ctx, by)
+	}
+	if err != nil || found == nil {
+		return e.pin, err
+	}
+	p := found.pinned(e.pin)
+	if from != p.Repository {
+		if err := e.bring(ctx, from, p); err != nil {
+			return p, err
+		}
+	}
+	what := found.version
+	if found.revision != "" {
+		what += " (commit " + found.revision + ")"
+	}
+	e.notify("%s:%s is the same content as %s: not built again", p.Repository, e.pin.Tag, cmp.Or(what, p.Digest))
+	// What is not committed is nothing that others should find.
+	if !e.build || e.src.Dirty {
+		return p, nil
+	}
+	if from != p.Repository {
+		e.remember(ctx, by.Tag, found)
+	}
+	return p, e.retag(ctx, p, e.pin.Tag, found)
+}
+
+// remember puts the tag of the inputs on content. It spares a build, and nothing depends on it.
+func (e ensurer) remember(ctx context.Context, tag string, c *content) {
+	if err := e.retag(ctx, e.pin, tag, c); err != nil {
+		e.notify("not tagged %s, the next commit builds anew: %v", tag, err)
+	}
+}
+
+// bring copies a pin's content from another repository, where something may be written.
+func (e ensurer) bring(ctx context.Context, from string, p Pin) error {
+	if !e.build {
+		e.notify("found %s in %s", p.Digest, from)
+		return nil
+	}
+	if err := e.copy(ctx, from, p); err != nil {
+		return fmt.Errorf("copy from %s: %w", from, err)
+	}
+	e.notify("copied %s from %s", p.Reference(), from)
+	return nil
 }
 
 // lookTime is how long Gone asks: who rolls back has no time to lose.
@@ -109,56 +229,87 @@ func Gone(ctx context.Context, pins []Pin, o Options) []Pin {
 
 // search looks for a pin's content in other repositories. One that cannot be asked is passed over:
 // nobody needs it to be there.
-func (s store) search(ctx context.Context, repositories []string, p Pin, o Options) (from, digest string, err error) {
-	for _, r := range repositories {
-		if r == p.Repository {
-			continue
-		}
-		digest, err := s.find(ctx, r, p)
+func (e ensurer) search(ctx context.Context, p Pin) (from string, found *content, err error) {
+	for _, r := range e.siblings {
+		found, err := e.look(ctx, r, p)
 		if ctx.Err() != nil {
-			return "", "", err
+			return "", nil, err
 		}
 		if err != nil {
-			o.notify("not looked for in %s: %v", r, err)
+			e.notify("not looked for in %s: %v", r, err)
 			continue
 		}
-		if digest != "" {
-			return r, digest, nil
+		if found != nil {
+			return r, found, nil
 		}
 	}
-	return "", "", nil
+	return "", nil, nil
 }
 
-func (s store) build(ctx context.Context, src project.Source, img project.Image, p Pin, o Options) (Pin, error) {
-	req, err := request(src, img, p, o)
+// rebuild builds what may be in the registry, and from now on stands for the same inputs.
+func (e ensurer) rebuild(ctx context.Context) (Pin, error) {
+	existing, err := e.find(ctx, e.pin.Repository, e.pin)
 	if err != nil {
+		return e.pin, err
+	}
+	if existing != "" {
+		return e.pin, &RebuildError{Repository: e.pin.Repository, Tag: e.pin.Tag}
+	}
+	req, inputs, err := e.request(ctx)
+	if err != nil {
+		return e.pin, err
+	}
+	req.Anew = true
+	return e.make(ctx, req, inputs)
+}
+
+// make builds and pushes, and then tags.
+func (e ensurer) make(ctx context.Context, req builder.Request, inputs string) (Pin, error) {
+	p := e.pin
+	if err := e.mayPush(ctx, p); err != nil {
 		return p, err
 	}
-	if err := s.mayPush(ctx, p); err != nil {
-		return p, err
-	}
-	bo := o.Builder
-	bo.Notify = o.Notify
-	if o.Mirror != "" {
-		bo.Mirrors = map[string]string{"*": o.Mirror}
+	bo := e.Builder
+	bo.Notify = e.Notify
+	if e.Mirror != "" {
+		bo.Mirrors = map[string]string{"*": e.Mirror}
 	}
 	b, err := builder.Find(ctx, bo)
 	if err != nil {
 		return p, err
 	}
-	o.notify("building %s:%s with %s", p.Repository, p.Tag, b.Describe())
+	e.notify("building %s:%s with %s", p.Repository, p.Tag, b.Describe())
 	res, err := b.Build(ctx, req)
 	if err = errors.Join(err, b.Close()); err != nil {
-		return p, within(src.Project.Dir, err)
+		return p, within(e.src.Project.Dir, err)
 	}
 	p.Digest = res.Digest
-	if !res.Tagged {
-		if err := s.tag(ctx, p); err != nil {
-			return p, fmt.Errorf("tag %s: %w", p.Digest, err)
-		}
+	if err := e.name(ctx, p, res, inputs); err != nil {
+		return p, fmt.Errorf("tag %s: %w", p.Digest, err)
 	}
-	o.notify("built %s", p.Reference())
+	e.notify("built %s", p.Reference())
 	return p, nil
+}
+
+// name tags what was built. The commit's tag comes last: once it is there, nothing more is asked.
+func (e ensurer) name(ctx context.Context, p Pin, res builder.Result, inputs string) error {
+	if err := e.mayTag(ctx, p); err != nil {
+		return err
+	}
+	built, err := e.look(ctx, p.Repository, p)
+	if err != nil {
+		return err
+	}
+	if built == nil {
+		return fmt.Errorf("%s has not what was pushed there", p.Repository)
+	}
+	if !e.src.Dirty && !res.Unforeseen {
+		e.remember(ctx, inputsTag(inputs), built)
+	}
+	if res.Tagged {
+		return nil
+	}
+	return e.retag(ctx, p, p.Tag, built)
 }
 
 // within names the Dockerfile of a failed build as the project does.
@@ -172,27 +323,32 @@ func within(dir string, err error) error {
 	return err
 }
 
-func request(src project.Source, img project.Image, p Pin, o Options) (builder.Request, error) {
-	repository, err := locate(p.Repository, o.Mirror)
+// request is what is asked of a builder, with the digest of its inputs.
+func (e ensurer) request(ctx context.Context) (builder.Request, string, error) {
+	repository, err := locate(e.pin.Repository, e.Mirror)
 	if err != nil {
-		return builder.Request{}, err
+		return builder.Request{}, "", err
 	}
+	labels := labels(e.src, e.image, e.pin)
 	req := builder.Request{
-		Context:    filepath.Join(src.Project.Dir, filepath.FromSlash(img.Context)),
-		Target:     img.Target,
-		BuildArgs:  img.BuildArgs,
-		Labels:     labels(src, img, p),
-		Platforms:  img.Platforms,
-		Repository: repository.Name(),
-		Tag:        p.Tag,
-		Epoch:      src.Time,
-		Progress:   o.Progress,
-		Plain:      o.Plain,
+		Context:     filepath.Join(e.src.Project.Dir, filepath.FromSlash(e.image.Context)),
+		Target:      e.image.Target,
+		BuildArgs:   e.image.BuildArgs,
+		Labels:      labels,
+		Annotations: map[string]string{versionKey: labels[versionKey], revisionKey: labels[revisionKey]},
+		Platforms:   e.image.Platforms,
+		Repository:  repository.Name(),
+		Tag:         e.pin.Tag,
+		Epoch:       e.src.Time,
+		Progress:    e.Progress,
+		Plain:       e.Plain,
+		Notify:      e.Notify,
 	}
-	if img.Dockerfile != "" {
-		req.Dockerfile = filepath.Join(src.Project.Dir, filepath.FromSlash(img.Dockerfile))
+	if e.image.Dockerfile != "" {
+		req.Dockerfile = filepath.Join(e.src.Project.Dir, filepath.FromSlash(e.image.Dockerfile))
 	}
-	return req, nil
+	inputs, err := builder.Inputs(ctx, req)
+	return req, inputs, err
 }
 
 // labels say where the image comes from. Nothing in them depends on when or where it is built, or
@@ -201,11 +357,11 @@ func labels(src project.Source, img project.Image, p Pin) map[string]string {
 	const prefix = "org.opencontainers.image."
 	l := map[string]string{
 		prefix + "title":   path.Base(img.Name),
-		prefix + "version": p.Tag,
+		versionKey:         p.Tag,
 		prefix + "created": time.Unix(src.Time, 0).UTC().Format(time.RFC3339),
 	}
 	if src.Commit != "" {
-		l[prefix+"revision"] = src.Commit
+		l[revisionKey] = src.Commit
 	}
 	if src.Remote != "" {
 		l[prefix+"source"] = src.Remote

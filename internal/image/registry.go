@@ -156,22 +156,6 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// tag gives content that is in the pin's repository its tag.
-func (s store) tag(ctx context.Context, p Pin) error {
-	if err := s.mayTag(ctx, p); err != nil {
-		return err
-	}
-	content, err := s.reference(p.Repository, p)
-	if err != nil {
-		return err
-	}
-	desc, err := remote.Get(content, s.options(ctx)...)
-	if err != nil {
-		return explain(p.Repository, content.Context(), err)
-	}
-	return explain(p.Repository, content.Context(), remote.Tag(content.Context().Tag(p.Tag), desc, s.options(ctx)...))
-}
-
 // mayTag refuses to move a tag.
 func (s store) mayTag(ctx context.Context, p Pin) error {
 	if p.Tag == "" {
