@@ -177,6 +177,17 @@ var rows = []row{
 	as("registry unreachable", codeError, always[*image.UnreachableError]("is the registry up, and its name right in the manifests?")),
 	as("tag taken", codeError, always[*image.TagTakenError]("a tag is never moved: give this content another tag in the manifests, or commit so that it gets one of its own")),
 	as("rebuild", codeError, always[*image.RebuildError]("commit first (`git commit --allow-empty` does), then build that commit anew")),
+	as("registry limits", codeError, always[*image.RateLimitedError]("log in there, which often raises the limit, or wait; the same command again goes on from there")),
+	as("registry broke off", codeError, always[*image.BrokenError]("nothing was tagged; the same command again sends only what is missing")),
+	as("corrupt image", codeError, func(e *image.CorruptError) string {
+		if e.Upload {
+			return "nothing was tagged; the same command again sends what is missing"
+		}
+		return "nothing was tagged; push that image to " + e.Registry + " again, or ask whoever runs that registry"
+	}),
+	as("registry credentials", codeError, always[*image.CredentialsError]("correct the Docker configuration (DOCKER_CONFIG or ~/.docker/config.json), or install the credential helper that it names")),
+	as("reference", codeUsage, always[*image.ReferenceError]("images are named HOST/NAME:TAG or HOST/NAME@sha256:…")),
+	as("no image", codeError, always[*image.NotFoundError]("is it pushed, and its name right? a registry may also hide what you may not read: `docker login`")),
 	is("no tag", image.ErrNoTag, codeError, "commit first: images are tagged by the commit they are built from"),
 
 	as("platform", codeError, always[*builder.PlatformError]("name a base image that exists for this platform, or leave the platform out of images[].platforms")),

@@ -109,7 +109,7 @@ func newRoot(a *app) *cobra.Command {
 	f.StringVarP(&a.namespace, "namespace", "n", "", "namespace, instead of the environment's")
 	root.AddCommand(
 		newInitCommand(a), newCheckCommand(a), newGuardCommand(a), newWhyCommand(a), newCompareCommand(a), newRenderCommand(a),
-		newBuildCommand(a), newPlanCommand(a), newDeployCommand(a),
+		newBuildCommand(a), newImageCommand(a), newPlanCommand(a), newDeployCommand(a),
 		newStatusCommand(a), newHistoryCommand(a), newRollbackCommand(a), newDeleteCommand(a),
 		newSandboxCommand(a), newVersionCommand(a),
 	)

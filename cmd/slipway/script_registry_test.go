@@ -3,12 +3,16 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	memory "github.com/google/go-containerregistry/pkg/registry"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -19,13 +23,15 @@ import (
 // cmdRegistry looks into the registry, or pushes a small image that nobody built:
 //
 //	registry push REPOSITORY:TAG [LABEL=VALUE…]
+//	registry index REPOSITORY:TAG [LABEL=VALUE…]   one for arm64 and amd64, with attestations
+//	registry other VARIABLE                  starts one beside it, empty; $VARIABLE is its 127.0.0.1:port
 //	registry tags REPOSITORY
 //	registry labels REPOSITORY               prints "TAG LABEL=VALUE" lines
 //	registry digest REPOSITORY:TAG VARIABLE
 //	registry clear REPOSITORY                deletes its images
 func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: registry push|tags|labels|digest|clear …")
+		ts.Fatalf("usage: registry push|index|other|tags|labels|digest|clear …")
 	}
 	at := shared.Registry + "/" + args[1]
 	switch args[0] {
@@ -36,16 +42,18 @@ func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 		cfg = cfg.DeepCopy()
 		cfg.OS, cfg.Architecture = "linux", "amd64"
-		cfg.Config.Labels = map[string]string{}
-		for _, l := range args[2:] {
-			k, v, _ := strings.Cut(l, "=")
-			cfg.Config.Labels[k] = v
-		}
+		cfg.Config.Labels = pairs(args[2:])
 		img, err = mutate.ConfigFile(img, cfg)
 		ts.Check(err)
 		ref, err := name.ParseReference(at, name.Insecure)
 		ts.Check(err)
 		ts.Check(remote.Write(ref, img))
+	case "index":
+		pushIndex(ts, at, pairs(args[2:]))
+	case "other":
+		s := httptest.NewServer(memory.New(memory.Logger(log.New(io.Discard, "", 0))))
+		ts.Defer(s.Close)
+		ts.Setenv(args[1], strings.TrimPrefix(s.URL, "http://"))
 	case "tags":
 		repo, err := name.NewRepository(at, name.Insecure)
 		ts.Check(err)
@@ -83,6 +91,16 @@ func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 	default:
 		ts.Fatalf("registry: unknown verb %s", args[0])
 	}
+}
+
+// pairs reads KEY=VALUE arguments.
+func pairs(args []string) map[string]string {
+	out := map[string]string{}
+	for _, arg := range args {
+		k, v, _ := strings.Cut(arg, "=")
+		out[k] = v
+	}
+	return out
 }
 
 func printLabels(ts *testscript.TestScript, tag name.Tag) {

@@ -157,10 +157,23 @@ func last(line string, n int) string {
 // Log lists the commits that to has and from has not, newest first. An empty from means all of
 // them.
 func (r Repository) Log(ctx context.Context, from, to string) ([]Commit, error) {
-	args := []string{"log", "-z", "--no-show-signature", "--no-color", "--format=%H%x1f%an%x1f%ae%x1f%ct%x1f%s", "--end-of-options", to}
 	if from != "" {
-		args = append(args, "^"+from)
+		return r.log(ctx, "--end-of-options", to, "^"+from)
 	}
+	return r.log(ctx, "--end-of-options", to)
+}
+
+// Find is the commit of that hash, if the repository has it: a shallow clone has not all.
+func (r Repository) Find(ctx context.Context, hash string) (Commit, bool) {
+	commits, err := r.log(ctx, "-1", "--end-of-options", hash+"^{commit}")
+	if err != nil || len(commits) == 0 {
+		return Commit{}, false
+	}
+	return commits[0], true
+}
+
+func (r Repository) log(ctx context.Context, args ...string) ([]Commit, error) {
+	args = append([]string{"log", "-z", "--no-show-signature", "--no-color", "--format=%H%x1f%an%x1f%ae%x1f%ct%x1f%s"}, args...)
 	out, err := run(ctx, r.Dir, append(args, "--")...)
 	if err != nil {
 		return nil, err

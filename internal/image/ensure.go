@@ -64,7 +64,7 @@ func (e *RebuildError) Error() string {
 // that is in no registry keeps an empty digest.
 func Ensure(ctx context.Context, src project.Source, env project.Environment, m Matched, siblings []string, build bool, o Options) (Pin, error) {
 	e := ensurer{
-		store: store{mirror: o.Mirror, transport: builder.Transport()}, Options: o,
+		store: o.store(), Options: o,
 		src: src, image: m.Image, build: build,
 		pin: Pin{Name: m.Image.Name, Repository: m.In(env), Tag: src.Tag},
 	}
@@ -203,7 +203,7 @@ func (e ensurer) bring(ctx context.Context, from string, p Pin) error {
 		e.notify("found %s in %s", p.Digest, from)
 		return nil
 	}
-	if err := e.copy(ctx, from, p); err != nil {
+	if _, err := e.copy(ctx, from, p); err != nil {
 		return fmt.Errorf("copy from %s: %w", from, err)
 	}
 	e.notify("copied %s from %s", p.Reference(), from)
@@ -217,7 +217,7 @@ const lookTime = 5 * time.Second
 func Gone(ctx context.Context, pins []Pin, o Options) []Pin {
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
-	s := store{mirror: o.Mirror, transport: builder.Transport()}
+	s := o.store()
 	var gone []Pin
 	for _, p := range pins {
 		if digest, err := s.find(ctx, p.Repository, p); err == nil && digest == "" {
@@ -293,7 +293,7 @@ func (e ensurer) make(ctx context.Context, req builder.Request, inputs string) (
 
 // name tags what was built. The commit's tag comes last: once it is there, nothing more is asked.
 func (e ensurer) name(ctx context.Context, p Pin, res builder.Result, inputs string) error {
-	if err := e.mayTag(ctx, p); err != nil {
+	if _, err := e.mayTag(ctx, p); err != nil {
 		return err
 	}
 	built, err := e.look(ctx, p.Repository, p)

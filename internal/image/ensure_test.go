@@ -186,8 +186,8 @@ func TestEnsureCopiesWhatWasTested(t *testing.T) {
 func TestTagsNeverMove(t *testing.T) {
 	host := startRegistry(t)
 	old, other := push(t, host+"/myapp:v1.0.0"), push(t, host+"/myapp:v1.1.0")
-	s := store{transport: builder.Transport()}
-	err := s.mayTag(t.Context(), Pin{Repository: host + "/myapp", Tag: "v1.0.0", Digest: other})
+	s := Options{}.store()
+	_, err := s.mayTag(t.Context(), Pin{Repository: host + "/myapp", Tag: "v1.0.0", Digest: other})
 	want := &TagTakenError{Repository: host + "/myapp", Tag: "v1.0.0", Existing: old, Digest: other}
 	got := (*TagTakenError)(nil)
 	if !errors.As(err, &got) {
@@ -196,7 +196,7 @@ func TestTagsNeverMove(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error("(-want +got):\n", diff)
 	}
-	if err := s.mayTag(t.Context(), Pin{Repository: host + "/myapp", Tag: "v1.0.0", Digest: old}); err != nil {
+	if there, err := s.mayTag(t.Context(), Pin{Repository: host + "/myapp", Tag: "v1.0.0", Digest: old}); err != nil || !there {
 		t.Error("the same content under its tag: ", err)
 	}
 }

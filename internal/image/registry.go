@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -59,6 +58,10 @@ type store struct {
 	transport http.RoundTripper
 }
 
+func (o Options) store() store {
+	return store{mirror: o.Mirror, transport: &patient{next: builder.Transport(), notify: o.notify}}
+}
+
 // locate is where a repository is really reached: a sandbox's registry answers for every host, with
 // the path kept.
 func locate(repository, mirror string) (name.Repository, error) {
@@ -80,7 +83,10 @@ func locate(repository, mirror string) (name.Repository, error) {
 func (s store) options(ctx context.Context) []remote.Option {
 	return []remote.Option{
 		remote.WithContext(ctx), remote.WithTransport(s.transport),
-		remote.WithAuthFromKeychain(authn.DefaultKeychain),
+		remote.WithAuthFromKeychain(logins{}),
+		remote.WithRetryStatusCodes(http.StatusRequestTimeout, http.StatusInternalServerError, http.StatusBadGateway,
+			http.StatusServiceUnavailable, http.StatusGatewayTimeout),
+		remote.WithRetryPredicate(again),
 	}
 }
 
@@ -118,30 +124,6 @@ func (s store) reference(repository string, p Pin) (name.Reference, error) {
 	return r.Tag(p.Tag), nil
 }
 
-// copy brings the content that a pin names from another repository to the pin's own, under its tag.
-func (s store) copy(ctx context.Context, from string, p Pin) error {
-	source, err := s.reference(from, p)
-	if err != nil {
-		return err
-	}
-	desc, err := remote.Get(source, s.options(ctx)...)
-	if err != nil {
-		return explain(from, source.Context(), err)
-	}
-	if err := s.mayTag(ctx, p); err != nil {
-		return err
-	}
-	target, err := s.target(p)
-	if err != nil {
-		return err
-	}
-	pusher, err := remote.NewPusher(s.options(ctx)...)
-	if err != nil {
-		return err
-	}
-	return explain(p.Repository, target.Context(), pusher.Push(ctx, target, desc))
-}
-
 // mayPush asks before a build whether its result will be taken. Of BuildKit's own push only text comes back.
 func (s store) mayPush(ctx context.Context, p Pin) error {
 	ref, err := s.reference(p.Repository, p)
@@ -149,26 +131,27 @@ func (s store) mayPush(ctx context.Context, p Pin) error {
 		return err
 	}
 	bound := roundTrip(func(r *http.Request) (*http.Response, error) { return s.transport.RoundTrip(r.WithContext(ctx)) })
-	return explain(p.Repository, ref.Context(), remote.CheckPushPermission(ref, authn.DefaultKeychain, bound))
+	return explain(p.Repository, ref.Context(), remote.CheckPushPermission(ref, logins{}, bound))
 }
 
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// mayTag refuses to move a tag.
-func (s store) mayTag(ctx context.Context, p Pin) error {
+// mayTag refuses to move a tag, and tells whether the pin's content is there under its name already.
+func (s store) mayTag(ctx context.Context, p Pin) (there bool, err error) {
 	if p.Tag == "" {
-		return nil
+		existing, err := s.find(ctx, p.Repository, p)
+		return existing != "", err
 	}
 	existing, err := s.find(ctx, p.Repository, Pin{Tag: p.Tag})
 	if err != nil {
-		return err
+		return false, err
 	}
 	if existing != "" && existing != p.Digest {
-		return &TagTakenError{Repository: p.Repository, Tag: p.Tag, Existing: existing, Digest: p.Digest}
+		return false, &TagTakenError{Repository: p.Repository, Tag: p.Tag, Existing: existing, Digest: p.Digest}
 	}
-	return nil
+	return existing != "", nil
 }
 
 // target is what a pin's content is pushed as: its tag, or where it has none its digest.
@@ -182,19 +165,4 @@ func (s store) target(p Pin) (name.Reference, error) {
 func notFound(err error) bool {
 	var e *transport.Error
 	return errors.As(err, &e) && e.StatusCode == http.StatusNotFound
-}
-
-// explain says which registry an error came from, and of what kind it is.
-func explain(repository string, r name.Repository, err error) error {
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
-	var e *transport.Error
-	switch {
-	case !errors.As(err, &e):
-		return &UnreachableError{Registry: r.RegistryStr(), Repository: repository, Err: err}
-	case e.StatusCode == http.StatusUnauthorized || e.StatusCode == http.StatusForbidden:
-		return &UnauthorizedError{Registry: r.RegistryStr(), Repository: repository, Err: err}
-	}
-	return fmt.Errorf("registry %s, %s: %w", r.RegistryStr(), repository, err)
 }

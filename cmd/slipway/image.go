@@ -1,0 +1,155 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"slipway/internal/cluster"
+	"slipway/internal/git"
+	"slipway/internal/image"
+)
+
+func newImageCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{Use: "image", Short: "Look at images in registries, and copy them"}
+	cmd.AddCommand(newImageInspectCommand(a), newImageCopyCommand(a))
+	return cmd
+}
+
+func newImageInspectCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "inspect REF", Short: "Show an image's digest, platforms, size, commit and attestations", Args: cobra.ExactArgs(1),
+		Long: `Reads what a registry says about an image, and fetches none of its layers. The commit is what the label
+org.opencontainers.image.revision names. With --context the registry is the one of that sandbox.`,
+	}
+	out := outputFlag(cmd, asText, asJSON)
+	cmd.RunE = func(c *cobra.Command, args []string) error {
+		return runImageInspect(c.Context(), a, args[0], *out)
+	}
+	return cmd
+}
+
+func newImageCopyCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "copy SRC DST", Short: "Copy an image to another name or registry, whole, and print it by digest", Args: cobra.ExactArgs(2),
+		Long: `Copies an image with all its platforms, attestations and signatures. Only what is missing is sent; within
+one registry, layers are not sent at all. A tag that names something else is not moved. Where DST names
+no tag it gets that of SRC. Logins are those of Docker, its credential helpers included.`,
+	}
+	cmd.RunE = func(c *cobra.Command, args []string) error {
+		o, err := a.registryOptions()
+		if err != nil {
+			return err
+		}
+		pin, sent, err := image.Copy(c.Context(), args[0], args[1], o)
+		if err != nil {
+			return fmt.Errorf("copy %s: %w", args[0], err)
+		}
+		if !sent {
+			a.warn("%s is there already: nothing was sent", args[1])
+		}
+		_, err = fmt.Fprintln(a.stdout, pin.Reference())
+		return err
+	}
+	return cmd
+}
+
+// registryOptions reach the registries themselves, or with --context that of a sandbox.
+func (a *app) registryOptions() (image.Options, error) {
+	o := image.Options{Notify: func(text string) { a.warn("%s", text) }}
+	if a.context == "" {
+		return o, nil
+	}
+	c, err := cluster.Open(cluster.Options{Kubeconfig: a.kubeconfig, Context: a.context})
+	if err != nil {
+		return o, err
+	}
+	if sandbox, ok := c.Sandbox(); ok {
+		o.Mirror = sandbox.Registry
+	}
+	return o, nil
+}
+
+// inspected is what is known about an image, with what Git knows about its commit.
+type inspected struct {
+	image.Info
+	Commit  string `json:"commit,omitempty"`
+	Subject string `json:"subject,omitempty"`
+}
+
+func runImageInspect(ctx context.Context, a *app, ref string, out format) error {
+	o, err := a.registryOptions()
+	if err != nil {
+		return err
+	}
+	info, err := image.Inspect(ctx, ref, o)
+	if err != nil {
+		return fmt.Errorf("inspect %s: %w", ref, err)
+	}
+	i := inspected{Info: info, Commit: info.Labels[image.LabelRevision]}
+	found := false
+	if hash.MatchString(i.Commit) {
+		if repository, err := git.Open(ctx, a.dir); err == nil {
+			var c git.Commit
+			c, found = repository.Find(ctx, i.Commit)
+			i.Subject = c.Subject
+		}
+	}
+	if out == asJSON {
+		return a.json(i)
+	}
+	return a.printImage(i, found)
+}
+
+// hash is what a label must look like to be looked for in Git.
+var hash = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
+
+func (a *app) printImage(i inspected, found bool) error {
+	commit := "no label says"
+	switch {
+	case found:
+		commit = short(i.Commit) + "  " + brief(i.Subject)
+	case i.Commit != "":
+		commit = brief(i.Commit) + "  (not in this repository)"
+	}
+	t := table{}
+	t.add("image", i.Reference)
+	t.add("size", megabytes(i.Size))
+	for n, p := range i.Platforms {
+		t.add([]string{"platforms", ""}[min(n, 1)], p.Name+"  "+megabytes(p.Size))
+	}
+	t.add("commit", commit)
+	t.add("source", cmp.Or(brief(i.Labels[image.LabelSource]), "no label says"))
+	t.add("created", cmp.Or(brief(i.Labels[image.LabelCreated]), "no label says"))
+	t.add("attestations", cmp.Or(attestations(i.Attestations), "none"))
+	return t.print(a.stdout)
+}
+
+// attestations prints "provenance, sbom (linux/amd64, linux/arm64), signature".
+func attestations(all []image.Attestation) string {
+	platforms := map[string][]string{}
+	for _, at := range all {
+		platforms[at.Kind] = append(platforms[at.Kind], at.Platform)
+	}
+	var kinds []string
+	for _, kind := range slices.Sorted(maps.Keys(platforms)) {
+		if of := slices.DeleteFunc(platforms[kind], func(p string) bool { return p == "" }); len(of) > 0 {
+			kind += " (" + strings.Join(slices.Compact(of), ", ") + ")"
+		}
+		kinds = append(kinds, kind)
+	}
+	return strings.Join(kinds, ", ")
+}
+
+func megabytes(bytes int64) string {
+	if bytes < 100_000 {
+		return fmt.Sprintf("%.1f kB", float64(bytes)/1e3)
+	}
+	return fmt.Sprintf("%.1f MB", float64(bytes)/1e6)
+}

@@ -1,0 +1,160 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+// ReferenceError says that something is no reference to an image, or to none in particular.
+type ReferenceError struct{ Reference, Reason string }
+
+func (e *ReferenceError) Error() string { return fmt.Sprintf("image %q: %s", e.Reference, e.Reason) }
+
+// NotFoundError says that a registry has no such image.
+type NotFoundError struct{ Reference string }
+
+func (e *NotFoundError) Error() string { return fmt.Sprintf("there is no image %s", e.Reference) }
+
+// refer reads a reference that somebody has typed.
+func refer(s string) (Pin, error) {
+	r := parse(s)
+	if _, err := name.ParseReference(s, name.WeakValidation); err != nil {
+		return Pin{}, &ReferenceError{Reference: s, Reason: "not HOST/NAME:TAG or HOST/NAME@sha256:…"}
+	}
+	return Pin{Repository: r.repository, Tag: r.tag, Digest: r.digest}, nil
+}
+
+// Copy brings an image to another name, in whatever registry: all its platforms, its attestations and
+// signatures. Where dst names no tag it is that of src. A tag that names something else there is not
+// moved. What is there is not sent again, and sent tells whether anything was.
+func Copy(ctx context.Context, src, dst string, o Options) (p Pin, sent bool, err error) {
+	from, err := refer(src)
+	if err == nil && from.Tag == "" && from.Digest == "" {
+		err = &ReferenceError{Reference: src, Reason: "name a tag or a digest"}
+	}
+	if err != nil {
+		return p, false, err
+	}
+	if p, err = refer(dst); err != nil {
+		return p, false, err
+	}
+	s := o.store()
+	digest, err := s.find(ctx, from.Repository, from)
+	switch {
+	case err != nil:
+		return p, false, err
+	case digest == "":
+		return p, false, &NotFoundError{Reference: src}
+	case p.Digest != "" && p.Digest != digest:
+		return p, false, &ReferenceError{Reference: dst, Reason: "its digest is not that of " + src + ", which is " + digest}
+	}
+	if p.Tag == "" && p.Digest == "" {
+		p.Tag = from.Tag
+	}
+	p.Digest = digest
+	sent, err = s.copy(ctx, from.Repository, p)
+	return p, sent, err
+}
+
+// copy brings the content that a pin names from another repository to the pin's own, whole: the tag
+// comes last, so that what it names is complete. What is there already is not sent.
+func (s store) copy(ctx context.Context, from string, p Pin) (sent bool, err error) {
+	there, err := s.mayTag(ctx, p)
+	if err != nil || there {
+		return false, err
+	}
+	source, err := s.reference(from, p)
+	if err != nil {
+		return false, err
+	}
+	target, err := s.target(p)
+	if err != nil {
+		return false, err
+	}
+	err = s.push(ctx, source, target)
+	if repository, at := p.Repository, target.Context(); err != nil {
+		if readFrom(err, source.Context(), at) {
+			repository, at = from, source.Context()
+		}
+		return false, explain(repository, at, err)
+	}
+	return true, nil
+}
+
+func (s store) push(ctx context.Context, source, target name.Reference) error {
+	puller, err := remote.NewPuller(s.options(ctx)...)
+	if err != nil {
+		return err
+	}
+	pusher, err := remote.NewPusher(s.options(ctx)...)
+	if err != nil {
+		return err
+	}
+	content, err := puller.Get(ctx, source)
+	if err != nil {
+		return err
+	}
+	if source.Context() != target.Context() {
+		referrers, err := s.referrers(ctx, source.Context().Digest(content.Digest.String()), remote.Reuse(puller))
+		if err != nil {
+			return err
+		}
+		for _, r := range referrers {
+			referrer, err := puller.Get(ctx, source.Context().Digest(r.Digest.String()))
+			if err != nil {
+				return err
+			}
+			if err := pusher.Push(ctx, target.Context().Digest(r.Digest.String()), referrer); err != nil {
+				return err
+			}
+		}
+	}
+	return pusher.Push(ctx, target, content)
+}
+
+// referrers are what is said about an image without being part of it: signatures, attestations. A
+// registry that knows nothing of such has none.
+func (s store) referrers(ctx context.Context, d name.Digest, with ...remote.Option) ([]v1.Descriptor, error) {
+	index, err := remote.Referrers(d, append(s.options(ctx), with...)...)
+	var answer *transport.Error
+	if errors.As(err, &answer) && answer.StatusCode >= 400 && answer.StatusCode < 500 {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	m, err := index.IndexManifest()
+	if err != nil {
+		return nil, fmt.Errorf("what refers to %s: %w", d, err)
+	}
+	return m.Manifests, nil
+}
+
+// readFrom tells whether a copy failed where it reads.
+func readFrom(err error, source, target name.Repository) bool {
+	var (
+		answer *transport.Error
+		sent   *url.Error
+		at     string
+	)
+	switch {
+	case isUntrue(err):
+		return true
+	case errors.As(err, &answer) && answer.Request != nil:
+		at = answer.Request.URL.String()
+	case errors.As(err, &sent):
+		at = sent.URL
+	}
+	of := func(r name.Repository) bool {
+		return strings.HasPrefix(at, fmt.Sprintf("%s://%s/v2/%s/", r.Scheme(), r.RegistryStr(), r.RepositoryStr()))
+	}
+	return of(source) && !of(target) || source.RegistryStr() != target.RegistryStr() && strings.Contains(at, "://"+source.RegistryStr()+"/")
+}

@@ -1,0 +1,189 @@
+package image
+
+import (
+	"errors"
+	"io"
+	"log"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// counted is a registry that remembers what it was asked.
+type counted struct {
+	mu   sync.Mutex
+	all  []string
+	host string
+}
+
+func startCounted(t *testing.T) *counted {
+	t.Helper()
+	c := &counted{}
+	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)), registry.WithReferrersSupport(true))
+	c.host = serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.mu.Lock()
+		c.all = append(c.all, r.Method+" "+r.URL.Path)
+		c.mu.Unlock()
+		inner.ServeHTTP(w, r)
+	}))
+	return c
+}
+
+// take gives what began with one of these since the last time.
+func (c *counted) take(methods ...string) []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := slices.DeleteFunc(c.all, func(r string) bool {
+		return !slices.ContainsFunc(methods, func(m string) bool { return strings.HasPrefix(r, m+" ") })
+	})
+	c.all = nil
+	return all
+}
+
+func must[T any](t *testing.T) func(v T, err error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// whole pushes an index of two platforms with BuildKit's attestations, and a signature of it. It gives
+// the digests of both.
+func whole(t *testing.T, tag string) (index, signature string) {
+	t.Helper()
+	idx := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
+	for _, arch := range []string{"amd64", "arm64"} {
+		img := must[v1.Image](t)(random.Image(300, 2))
+		cfg := must[*v1.ConfigFile](t)(img.ConfigFile()).DeepCopy()
+		cfg.OS, cfg.Architecture = "linux", arch
+		cfg.Config.Labels = map[string]string{LabelRevision: source.Commit}
+		img = must[v1.Image](t)(mutate.ConfigFile(img, cfg))
+		about := must[v1.Hash](t)(img.Digest()).String()
+		idx = mutate.AppendManifests(idx, mutate.IndexAddendum{Add: img, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: arch}}})
+		said := mutate.MediaType(empty.Image, types.OCIManifestSchema1)
+		for _, predicate := range []string{"https://slsa.dev/provenance/v1", "https://spdx.dev/Document"} {
+			said = must[v1.Image](t)(mutate.Append(said, mutate.Addendum{
+				Layer:       static.NewLayer([]byte(`{"about":"`+about+predicate+`"}`), "application/vnd.in-toto+json"),
+				Annotations: map[string]string{predicateType: predicate},
+			}))
+		}
+		idx = mutate.AppendManifests(idx, mutate.IndexAddendum{Add: said, Descriptor: v1.Descriptor{
+			Platform:    &v1.Platform{OS: "unknown", Architecture: "unknown"},
+			Annotations: map[string]string{referenceType: "attestation-manifest", referenceDigest: about},
+		}})
+	}
+	ref := must[name.Tag](t)(name.NewTag(tag))
+	if err := remote.WriteIndex(ref, idx); err != nil {
+		t.Fatal(err)
+	}
+	index = digestOf(t, tag)
+	desc := must[*v1.Descriptor](t)(remote.Head(ref))
+	signed := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), "application/vnd.dev.cosign.artifact.sig.v1+json")
+	signed = must[v1.Image](t)(mutate.Append(signed, mutate.Addendum{Layer: static.NewLayer([]byte("signed"), "text/plain")}))
+	signature = must[v1.Hash](t)(mutate.Subject(signed, *desc).(v1.Image).Digest()).String()
+	if err := remote.Write(ref.Context().Digest(signature), mutate.Subject(signed, *desc).(v1.Image)); err != nil {
+		t.Fatal(err)
+	}
+	return index, signature
+}
+
+func TestCopyWhole(t *testing.T) {
+	from, to := startCounted(t), startCounted(t)
+	index, signature := whole(t, from.host+"/acme/api:v1.0.0")
+	want := must[Info](t)(Inspect(t.Context(), from.host+"/acme/api:v1.0.0", Options{}))
+	from.take()
+	p, sent, err := Copy(t.Context(), from.host+"/acme/api:v1.0.0", to.host+"/prod/api", Options{})
+	if err != nil || !sent {
+		t.Fatal(sent, err)
+	}
+	if diff := cmp.Diff(Pin{Repository: to.host + "/prod/api", Tag: "v1.0.0", Digest: index}, p); diff != "" {
+		t.Error("(-want +got):\n", diff)
+	}
+	want.Reference = p.Reference()
+	if diff := cmp.Diff(want, must[Info](t)(Inspect(t.Context(), to.host+"/prod/api:v1.0.0", Options{}))); diff != "" {
+		t.Error("what arrived (-want +got):\n", diff)
+	}
+	if len(want.Platforms) != 2 || len(want.Attestations) != 5 || want.Labels[LabelRevision] != source.Commit {
+		t.Errorf("inspected %+v", want)
+	}
+	writes := to.take("PUT", "POST", "PATCH")
+	if last := writes[len(writes)-1]; last != "PUT /v2/prod/api/manifests/v1.0.0" || !slices.Contains(writes, "PUT /v2/prod/api/manifests/"+signature) {
+		t.Errorf("written %q", writes)
+	}
+	// Every layer and every configuration is read from here once.
+	blobs := slices.DeleteFunc(from.take("GET"), func(r string) bool { return !strings.Contains(r, "/blobs/") })
+	if slices.Sort(blobs); len(slices.Compact(slices.Clone(blobs))) < len(blobs) {
+		t.Errorf("read twice: %q", blobs)
+	}
+
+	if _, sent, err := Copy(t.Context(), from.host+"/acme/api:v1.0.0", to.host+"/prod/api", Options{}); err != nil || sent {
+		t.Error("the same again: ", sent, err)
+	}
+	if writes := to.take("PUT", "POST", "PATCH"); len(writes) > 0 {
+		t.Errorf("the same again writes %q", writes)
+	}
+}
+
+func TestCopySendsWhatIsMissing(t *testing.T) {
+	from, to := startCounted(t), startCounted(t)
+	base := must[v1.Image](t)(random.Image(500, 3))
+	more := must[v1.Layer](t)(random.Layer(500, types.DockerLayer))
+	for host, img := range map[string]v1.Image{
+		to.host + "/api:v1.0.0":   base,
+		from.host + "/api:v1.1.0": must[v1.Image](t)(mutate.AppendLayers(base, more)),
+	} {
+		if err := remote.Write(must[name.Tag](t)(name.NewTag(host)), img); err != nil {
+			t.Fatal(err)
+		}
+	}
+	to.take()
+	if _, _, err := Copy(t.Context(), from.host+"/api:v1.1.0", to.host+"/api", Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if sent := to.take("PATCH"); len(sent) != 2 { // the layer and the configuration
+		t.Errorf("sent %q", sent)
+	}
+}
+
+func TestCopyRefuses(t *testing.T) {
+	host := startRegistry(t)
+	digest, taken := push(t, host+"/api:v1.0.0"), push(t, host+"/prod/api:v1.0.0")
+	for name, c := range map[string]struct {
+		src, dst string
+		want     any
+	}{
+		"a tag that is taken":       {"/api:v1.0.0", "/prod/api:v1.0.0", new(*TagTakenError)},
+		"no tag, which is the same": {"/api:v1.0.0", "/prod/api", new(*TagTakenError)},
+		"nothing there":             {"/api:v9.9.9", "/prod/api", new(*NotFoundError)},
+		"another digest":            {"/api:v1.0.0", "/prod/api@" + taken, new(*ReferenceError)},
+		"no tag at all":             {"/api", "/prod/api", new(*ReferenceError)},
+		"no name":                   {"/api:v1.0.0", "/prod/API", new(*ReferenceError)},
+	} {
+		if _, _, err := Copy(t.Context(), host+c.src, host+c.dst, Options{}); !errors.As(err, c.want) {
+			t.Errorf("%s: %T: %v", name, err, err)
+		}
+	}
+	if now := digestOf(t, host+"/prod/api:v1.0.0"); now != taken {
+		t.Errorf("the tag moved to %s", now)
+	}
+	p, sent, err := Copy(t.Context(), host+"/api@"+digest, host+"/elsewhere/api", Options{})
+	if err != nil || !sent || p.Reference() != host+"/elsewhere/api@"+digest {
+		t.Errorf("by digest alone: %s %t %v", p.Reference(), sent, err)
+	}
+}

@@ -1,0 +1,221 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+// RateLimitedError says that a registry takes no more requests for now.
+type RateLimitedError struct {
+	Registry string
+	// Wait is what the registry asks for; 0: it does not say.
+	Wait time.Duration
+}
+
+func (e *RateLimitedError) Error() string {
+	if e.Wait == 0 {
+		return fmt.Sprintf("registry %s takes no more requests for now (429 Too Many Requests)", e.Registry)
+	}
+	return fmt.Sprintf("registry %s takes no more requests for the next %s (429 Too Many Requests)", e.Registry, e.Wait)
+}
+
+// BrokenError says that a registry broke off in the middle of an answer.
+type BrokenError struct {
+	Registry string
+	Err      error
+}
+
+func (e *BrokenError) Error() string {
+	return fmt.Sprintf("registry %s broke off in the middle of an answer: %v", e.Registry, e.Err)
+}
+
+func (e *BrokenError) Unwrap() error { return e.Err }
+
+// CorruptError says that content is not what its digest promises.
+type CorruptError struct {
+	Registry, Repository string
+	// Upload: it was right here, and arrived as something else there.
+	Upload bool
+	Err    error
+}
+
+func (e *CorruptError) Error() string {
+	if e.Upload {
+		return fmt.Sprintf("registry %s got something else for %s than was sent: %v", e.Registry, e.Repository, e.Err)
+	}
+	return fmt.Sprintf("what registry %s gives out of %s is not what its digest says: %v", e.Registry, e.Repository, e.Err)
+}
+
+func (e *CorruptError) Unwrap() error { return e.Err }
+
+// CredentialsError says that the credentials for a registry could not be read.
+type CredentialsError struct {
+	Registry string
+	Err      error
+}
+
+func (e *CredentialsError) Error() string {
+	return fmt.Sprintf("credentials for registry %s: %v", e.Registry, e.Err)
+}
+
+func (e *CredentialsError) Unwrap() error { return e.Err }
+
+// logins are the Docker configuration's, its credential helpers' included.
+type logins struct{}
+
+func (l logins) Resolve(r authn.Resource) (authn.Authenticator, error) {
+	auth, err := authn.DefaultKeychain.Resolve(r)
+	if err != nil {
+		return nil, &CredentialsError{Registry: r.RegistryStr(), Err: err}
+	}
+	return auth, nil
+}
+
+const (
+	// maxWait is how long all waits for one request may take that a registry asks for.
+	maxWait = time.Minute
+	// maxTries is how often a request is made that a registry has put off.
+	maxTries = 4
+)
+
+// patient does what a registry asks of those who ask too often, within reason, and says it. It also
+// knows by name the registry whose answer broke off, which in a copy between two nobody else does.
+type patient struct {
+	next   http.RoundTripper
+	notify func(format string, args ...any)
+}
+
+func (t *patient) RoundTrip(r *http.Request) (*http.Response, error) {
+	waited := time.Duration(0)
+	for try := 1; ; try++ {
+		resp, err := t.next.RoundTrip(r)
+		if err != nil {
+			return nil, err
+		}
+		if resp.StatusCode != http.StatusTooManyRequests {
+			resp.Body = &body{ReadCloser: resp.Body, registry: r.URL.Host}
+			return resp, nil
+		}
+		asked := retryAfter(resp.Header.Get("Retry-After"))
+		_ = resp.Body.Close() // its status says it all
+		wait := asked
+		if wait == 0 {
+			wait = time.Second << (try - 1)
+		}
+		if waited += wait; waited > maxWait || try == maxTries || r.Body != nil && r.GetBody == nil {
+			return nil, &RateLimitedError{Registry: r.URL.Host, Wait: asked}
+		}
+		t.notify("registry %s takes no more requests for now: waiting %s", r.URL.Host, wait)
+		select {
+		case <-r.Context().Done():
+			return nil, context.Cause(r.Context())
+		case <-time.After(wait):
+		}
+		r = r.Clone(r.Context())
+		if r.GetBody != nil {
+			if r.Body, err = r.GetBody(); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+// retryAfter reads the header, which holds seconds or a date; what it holds else counts for nothing.
+func retryAfter(header string) time.Duration {
+	if seconds, err := strconv.Atoi(header); err == nil && seconds > 0 {
+		return time.Duration(seconds) * time.Second
+	}
+	if at, err := http.ParseTime(header); err == nil {
+		return max(0, time.Until(at).Round(time.Second))
+	}
+	return 0
+}
+
+// body names the registry in what goes wrong while it is read.
+type body struct {
+	io.ReadCloser
+	registry string
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF && !stopped(err) {
+		err = &BrokenError{Registry: b.registry, Err: err}
+	}
+	return n, err
+}
+
+func stopped(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// again tells what is worth another try: what the network did. What patient has waited for is not.
+func again(err error) bool {
+	var answer *transport.Error
+	switch {
+	case err == nil || stopped(err) || errors.As(err, new(*RateLimitedError)):
+		return false
+	case errors.As(err, &answer):
+		return answer.Temporary()
+	}
+	return slices.ContainsFunc([]error{io.ErrUnexpectedEOF, io.EOF, syscall.EPIPE, syscall.ECONNRESET, net.ErrClosed},
+		func(target error) bool { return errors.Is(err, target) })
+}
+
+// untrue is what go-containerregistry says, in errors without a type, about content that is not what
+// its digest promises.
+var untrue = []string{"error verifying ", "does not match requested digest", "does not match expected size"}
+
+func isUntrue(err error) bool {
+	return slices.ContainsFunc(untrue, func(text string) bool { return strings.Contains(err.Error(), text) })
+}
+
+// explain says which registry an error came from, and of what kind it is.
+func explain(repository string, r name.Repository, err error) error {
+	if err == nil || stopped(err) {
+		return err
+	}
+	var (
+		e           *transport.Error
+		limited     *RateLimitedError
+		broken      *BrokenError
+		credentials *CredentialsError
+	)
+	switch {
+	case errors.As(err, &limited):
+		return limited
+	case errors.As(err, &broken):
+		return broken
+	case errors.As(err, &credentials):
+		return credentials
+	case isUntrue(err):
+		return &CorruptError{Registry: r.RegistryStr(), Repository: repository, Err: err}
+	case !errors.As(err, &e):
+		return &UnreachableError{Registry: r.RegistryStr(), Repository: repository, Err: err}
+	case e.StatusCode == http.StatusUnauthorized || e.StatusCode == http.StatusForbidden:
+		return &UnauthorizedError{Registry: r.RegistryStr(), Repository: repository, Err: err}
+	case e.StatusCode >= http.StatusInternalServerError:
+		return &UnreachableError{Registry: r.RegistryStr(), Repository: repository, Err: err}
+	case slices.ContainsFunc(e.Errors, damaged):
+		return &CorruptError{Registry: r.RegistryStr(), Repository: repository, Upload: true, Err: err}
+	}
+	return fmt.Errorf("registry %s, %s: %w", r.RegistryStr(), repository, err)
+}
+
+// damaged is a registry's answer to an upload that did not arrive as it was sent.
+func damaged(d transport.Diagnostic) bool {
+	return d.Code == transport.DigestInvalidErrorCode || d.Code == transport.SizeInvalidErrorCode || d.Code == transport.BlobUploadInvalidErrorCode
+}

@@ -1,0 +1,221 @@
+package image
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+)
+
+// Info is what a registry says about an image.
+type Info struct {
+	// Reference names it by digest, with the tag that was asked for.
+	Reference string `json:"reference"`
+	Digest    string `json:"digest"`
+	MediaType string `json:"mediaType"`
+	// Size is that of all blobs, each once, as they are sent.
+	Size      int64      `json:"size"`
+	Platforms []Platform `json:"platforms"`
+	// Labels are those of the first platform.
+	Labels       map[string]string `json:"labels,omitempty"`
+	Attestations []Attestation     `json:"attestations,omitempty"`
+}
+
+// Platform is one of the machines that an image is for.
+type Platform struct {
+	Name   string `json:"name"` // "linux/arm64/v8"
+	Digest string `json:"digest"`
+	Size   int64  `json:"size"`
+}
+
+// Attestation is something said about an image, by its builder or by whoever signed it.
+type Attestation struct {
+	// Kind is provenance, sbom, signature, or the type itself.
+	Kind string `json:"kind"`
+	Type string `json:"type"`
+	// Platform is the one that it is about; empty: the whole image.
+	Platform string `json:"platform,omitempty"`
+}
+
+// The labels that say where an image comes from.
+const (
+	LabelRevision = revisionKey
+	LabelSource   = "org.opencontainers.image.source"
+	LabelCreated  = "org.opencontainers.image.created"
+)
+
+// The annotations by which BuildKit marks its attestations.
+const (
+	referenceType   = "vnd.docker.reference.type"
+	referenceDigest = "vnd.docker.reference.digest"
+	predicateType   = "in-toto.io/predicate-type"
+	bundlePredicate = "dev.sigstore.bundle.predicateType"
+)
+
+// Inspect reads what a registry has under a reference, which names a tag or a digest. It fetches no layer.
+func Inspect(ctx context.Context, ref string, o Options) (Info, error) {
+	p, err := refer(ref)
+	if err == nil && p.Tag == "" && p.Digest == "" {
+		err = &ReferenceError{Reference: ref, Reason: "name a tag or a digest"}
+	}
+	if err != nil {
+		return Info{}, err
+	}
+	r := reading{store: o.store(), blobs: map[v1.Hash]bool{}}
+	at, err := r.reference(p.Repository, p)
+	if err != nil {
+		return Info{}, err
+	}
+	switch err := r.read(ctx, at); {
+	case notFound(err):
+		return Info{}, &NotFoundError{Reference: ref}
+	case err != nil:
+		return Info{}, explain(p.Repository, at.Context(), err)
+	}
+	p.Digest = r.info.Digest
+	r.info.Reference = p.Reference()
+	return r.info, nil
+}
+
+// reading is an image while it is read.
+type reading struct {
+	store
+	info  Info
+	blobs map[v1.Hash]bool // counted
+}
+
+func (r *reading) read(ctx context.Context, at name.Reference) error {
+	puller, err := remote.NewPuller(r.options(ctx)...)
+	if err != nil {
+		return err
+	}
+	top, err := puller.Get(ctx, at)
+	if err != nil {
+		return err
+	}
+	r.info.Digest, r.info.MediaType = top.Digest.String(), string(top.MediaType)
+	if !top.MediaType.IsIndex() {
+		err = r.image(top, nil)
+	} else {
+		err = r.index(ctx, puller, at.Context(), top)
+	}
+	if err != nil {
+		return err
+	}
+	referrers, err := r.referrers(ctx, at.Context().Digest(r.info.Digest), remote.Reuse(puller))
+	for _, d := range referrers {
+		r.attested(cmp.Or(d.Annotations[bundlePredicate], d.ArtifactType), "")
+	}
+	return err
+}
+
+func (r *reading) index(ctx context.Context, puller *remote.Puller, at name.Repository, top *remote.Descriptor) error {
+	children, err := manifests(top)
+	if err != nil {
+		return err
+	}
+	names := map[string]string{} // of platforms, by digest
+	for _, d := range children {
+		names[d.Digest.String()] = platformName(d.Platform)
+	}
+	for _, d := range children {
+		child, err := puller.Get(ctx, at.Digest(d.Digest.String()))
+		if err != nil {
+			return err
+		}
+		if d.Annotations[referenceType] == "" {
+			if err := r.image(child, d.Platform); err != nil {
+				return err
+			}
+			continue
+		}
+		m, err := r.layers(child)
+		if err != nil {
+			return err
+		}
+		for _, l := range m.Layers {
+			r.attested(l.Annotations[predicateType], names[d.Annotations[referenceDigest]])
+		}
+	}
+	return nil
+}
+
+// layers counts what a manifest names.
+func (r *reading) layers(d *remote.Descriptor) (*v1.Manifest, error) {
+	m, err := v1.ParseManifest(strings.NewReader(string(d.Manifest)))
+	if err != nil {
+		return nil, fmt.Errorf("manifest %s: %w", d.Digest, err)
+	}
+	for _, b := range append(m.Layers, m.Config) {
+		if !r.blobs[b.Digest] {
+			r.blobs[b.Digest] = true
+			r.info.Size += b.Size
+		}
+	}
+	return m, nil
+}
+
+// image adds one platform. Where the index says for which, only the first image's configuration is read.
+func (r *reading) image(d *remote.Descriptor, platform *v1.Platform) error {
+	m, err := r.layers(d)
+	if err != nil {
+		return err
+	}
+	p := Platform{Digest: d.Digest.String(), Size: m.Config.Size}
+	for _, l := range m.Layers {
+		p.Size += l.Size
+	}
+	if platform == nil || r.info.Labels == nil && len(r.info.Platforms) == 0 {
+		cfg, err := configOf(d)
+		if err != nil {
+			return err
+		}
+		r.info.Labels = cfg.Config.Labels
+		if platform == nil {
+			platform = cfg.Platform()
+		}
+	}
+	p.Name = platformName(platform)
+	r.info.Platforms = append(r.info.Platforms, p)
+	return nil
+}
+
+func (r *reading) attested(predicate, platform string) {
+	kind := predicate
+	for text, k := range map[string]string{
+		"slsa.dev/provenance": "provenance", "spdx": "sbom", "cyclonedx": "sbom", "sigstore.dev/cosign/sign": "signature",
+		"vnd.dev.cosign.artifact.sig": "signature", "vnd.dev.sigstore.bundle": "signature",
+	} {
+		if strings.Contains(predicate, text) {
+			kind = k
+		}
+	}
+	r.info.Attestations = append(r.info.Attestations, Attestation{Kind: kind, Type: predicate, Platform: platform})
+}
+
+func manifests(d *remote.Descriptor) ([]v1.Descriptor, error) {
+	m, err := v1.ParseIndexManifest(strings.NewReader(string(d.Manifest)))
+	if err != nil {
+		return nil, fmt.Errorf("index %s: %w", d.Digest, err)
+	}
+	return m.Manifests, nil
+}
+
+func configOf(d *remote.Descriptor) (*v1.ConfigFile, error) {
+	img, err := d.Image()
+	if err != nil {
+		return nil, err
+	}
+	return img.ConfigFile()
+}
+
+func platformName(p *v1.Platform) string {
+	if p == nil || p.Architecture == "" {
+		return "unknown"
+	}
+	return p.String()
+}
