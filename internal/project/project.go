@@ -16,7 +16,7 @@ type Project struct {
 	Others []Environment
 	// Remotes are the addresses that charts may be fetched from; an address covers what is below it.
 	Remotes []string
-	// Rules are files with rules of the project's own.
+	// Rules are files with rules of the project's own, those of folders included.
 	Rules []string
 	// Exceptions are what may differ, or break a rule, and why.
 	Exceptions []Exception

@@ -2,6 +2,7 @@ package project
 
 import (
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -19,10 +20,7 @@ func (r *reader) project(p *Project, n *yaml.Node) error {
 			return r.entries(n, "environments", func(k, v *yaml.Node) error { return r.environment(p, k, v) })
 		},
 		"rules": func(n *yaml.Node) error {
-			return r.items(n, "rules", func(n *yaml.Node) error {
-				p.Rules = append(p.Rules, "")
-				return r.within(&p.Rules[len(p.Rules)-1], "the file of rules", false)(n)
-			})
+			return r.items(n, "rules", func(n *yaml.Node) error { return r.rules(&p.Rules, n) })
 		},
 		"remotes": r.texts(&p.Remotes, "remotes", "address", address),
 		"exceptions": func(n *yaml.Node) error {
@@ -44,6 +42,32 @@ func (r *reader) project(p *Project, n *yaml.Node) error {
 		}
 	}
 	return r.exceptFor(p)
+}
+
+// rules are a file of rules, or the files of a folder in the order of their names.
+func (r *reader) rules(into *[]string, n *yaml.Node) error {
+	var name string
+	if err := r.within(&name, "rules", true)(n); err != nil {
+		if err := r.within(&name, "the file of rules", false)(n); err != nil {
+			return err
+		}
+		*into = append(*into, name)
+		return nil
+	}
+	entries, err := fs.ReadDir(r.root.FS(), name)
+	if err != nil {
+		return r.fail(n, "rules %s: %w", name, err)
+	}
+	known := len(*into)
+	for _, e := range entries {
+		if file := path.Join(name, e.Name()); path.Ext(file) == ".yaml" && r.is(name, e.Name()) {
+			*into = append(*into, file)
+		}
+	}
+	if len(*into) == known {
+		return r.fail(n, "rules %s: the folder has no *.yaml in it", name)
+	}
+	return nil
 }
 
 func (r *reader) image(p *Project, n *yaml.Node) error {
