@@ -54,7 +54,7 @@ func run(w io.Writer, root, conformance string, small, only bool) (missed int, e
 		slipway: filepath.Join(root, "bin", "slipway"),
 		peers:   map[string]string{},
 	}
-	for _, peer := range []string{kustomize, helm} {
+	for _, peer := range []string{kustomize, helm, kubeconform} {
 		b.peers[peer] = filepath.Join(root, "bin", "peers", peer)
 	}
 	t := &table{w: w}
