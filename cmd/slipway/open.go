@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/Masterminds/semver/v3"
 	"github.com/spf13/cobra"
 
 	"slipway/internal/cluster"
@@ -49,7 +50,7 @@ func (a *app) source(ctx context.Context) (project.Source, error) {
 	}
 	return project.Source{
 		Project: p, Commit: state.Commit, Tag: tag(state), Dirty: state.Dirty,
-		Remote: state.Remote, Time: state.Time.Unix(),
+		Versions: versions(state), Remote: state.Remote, Time: state.Time.Unix(),
 	}, nil
 }
 
@@ -62,6 +63,20 @@ func tag(s git.State) string {
 		return "sha-" + s.Short + "-" + s.Fingerprint
 	}
 	return "sha-" + s.Short
+}
+
+// versions are the releases that a commit is tagged as, without the v. An image tag has no place for
+// a "+" and what follows it.
+func versions(s git.State) []string {
+	var versions []string
+	for _, t := range s.Tags {
+		v, err := semver.StrictNewVersion(strings.TrimPrefix(t, "v"))
+		if err == nil && v.Metadata() == "" && !s.Dirty {
+			versions = append(versions, v.String())
+		}
+	}
+	slices.Sort(versions)
+	return slices.Compact(versions)
 }
 
 // environment is the project with one of its environments.

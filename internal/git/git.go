@@ -60,6 +60,8 @@ type State struct {
 	// Fingerprint names the content of a dirty tree: the same content on the same commit, the same
 	// twelve digits. Ignored files are no part of it. Empty when clean.
 	Fingerprint string
+	// Tags are the names of the tags on the commit.
+	Tags []string
 	// Remote is the URL of origin without credentials; empty where there is none, or it is a path.
 	Remote string
 }
@@ -94,16 +96,9 @@ func (r Repository) State(ctx context.Context) (State, error) {
 		return State{}, err
 	}
 	if s.Commit != "" {
-		out, err := run(ctx, r.Dir, "log", "-1", "--no-show-signature", "--format=%ct", s.Commit, "--")
-		if err != nil {
+		if err := r.describe(ctx, &s); err != nil {
 			return State{}, err
 		}
-		seconds, err := strconv.ParseInt(strings.TrimSpace(out), 10, 64)
-		if err != nil {
-			return State{}, fmt.Errorf("git log: time of %s: %w", s.Commit, err)
-		}
-		s.Time = time.Unix(seconds, 0).UTC()
-		s.Short = s.Commit[:7]
 	}
 	if s.Dirty = len(changed) > 0; s.Dirty {
 		if s.Fingerprint, err = fingerprint(ctx, r.Dir, s.Commit, changed); err != nil {
@@ -117,6 +112,27 @@ func (r Repository) State(ctx context.Context) (State, error) {
 	}
 	s.Remote = withoutCredentials(strings.TrimSpace(out))
 	return s, nil
+}
+
+// describe reads what the commit itself says, and the tags on it.
+func (r Repository) describe(ctx context.Context, s *State) error {
+	out, err := run(ctx, r.Dir, "log", "-1", "--no-show-signature", "--decorate=full", "--decorate-refs=refs/tags/*", "--format=%ct%n%D", s.Commit, "--")
+	if err != nil {
+		return err
+	}
+	when, refs, _ := strings.Cut(strings.TrimSpace(out), "\n")
+	seconds, err := strconv.ParseInt(when, 10, 64)
+	if err != nil {
+		return fmt.Errorf("git log: time of %s: %w", s.Commit, err)
+	}
+	s.Time, s.Short = time.Unix(seconds, 0).UTC(), s.Commit[:7]
+	for _, ref := range strings.Split(refs, ", ") {
+		if tag, ok := strings.CutPrefix(ref, "tag: refs/tags/"); ok {
+			s.Tags = append(s.Tags, tag)
+		}
+	}
+	slices.Sort(s.Tags)
+	return nil
 }
 
 // status reads head and the paths that are not as committed.

@@ -62,6 +62,24 @@ func state(t *testing.T, r Repository) State {
 	return s
 }
 
+func TestTagsOfTheCommit(t *testing.T) {
+	r, git := repository(t)
+	if got := state(t, r).Tags; got != nil {
+		t.Errorf("no tag: %q", got)
+	}
+	git("tag", "-a", "-m", "a release", "v1.2.0")
+	git("tag", "odd,name")
+	git("config", "log.excludeDecoration", "refs/tags/*")
+	git("branch", "v9.0.0")
+	if diff := cmp.Diff([]string{"odd,name", "v1.2.0"}, state(t, r).Tags); diff != "" {
+		t.Error(diff)
+	}
+	git("commit", "-q", "--allow-empty", "-m", "later")
+	if got := state(t, r).Tags; got != nil {
+		t.Errorf("tags of an earlier commit: %q", got)
+	}
+}
+
 func TestOpen(t *testing.T) {
 	r, _ := repository(t)
 	write(t, r.Dir, "deep/er/x", "")

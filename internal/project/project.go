@@ -127,6 +127,9 @@ type Source struct {
 	// Tag is the image tag that this state earns: "sha-3f9c2e1", with a content suffix when Dirty.
 	Tag   string
 	Dirty bool
+	// Versions are the releases that the commit is tagged as, "1.4.0" for v1.4.0: what is built from it
+	// is tagged so, too. None when Dirty.
+	Versions []string
 	// Remote is the URL of the repository's origin without credentials; empty when there is none.
 	Remote string
 	// Time is the commit's, in seconds since 1970: the timestamps of everything built from it.
