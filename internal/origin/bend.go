@@ -44,25 +44,11 @@ func (l *lab) bend(o Override) *bent {
 }
 
 func (l *lab) bendPatch(b *bent, o Override) {
-	n := o.node.Node
-	where, inner := text(n), (*yaml.Node)(nil)
-	if n.Kind == yaml.MappingNode {
-		where, inner = text(value(n, "path")), value(n, "patch")
-	} else if strings.Contains(where, "\n") {
-		inner = n
-	}
-	var doc *yaml.Node
-	if inner != nil {
-		var d yaml.Node
-		if yaml.Unmarshal([]byte(inner.Value), &d) != nil || len(d.Content) == 0 {
-			return
-		}
-		doc, b.inside = &d, &inline{inner, &d}
-	} else if f := l.files[path.Join(path.Dir(o.file.name), where)]; f != nil {
-		doc, b.file = f.doc, f
-	} else {
+	doc, f, inside := l.patchText(o)
+	if doc == nil {
 		return
 	}
+	b.file, b.inside = f, inside
 	root := resolved(doc.Content[0])
 	if root.Kind == yaml.SequenceNode {
 		for _, op := range root.Content {
@@ -71,6 +57,29 @@ func (l *lab) bendPatch(b *bent, o Override) {
 		return
 	}
 	b.merge(root, true)
+}
+
+// patchText is what a patch says and the file that it stands in, in a text there or by itself; nil where
+// that cannot be read.
+func (l *lab) patchText(o Override) (*yaml.Node, *file, *inline) {
+	n := o.node.Node
+	where, inner := text(n), (*yaml.Node)(nil)
+	if n.Kind == yaml.MappingNode {
+		where, inner = text(value(n, "path")), value(n, "patch")
+	} else if strings.Contains(where, "\n") {
+		inner = n
+	}
+	if inner != nil {
+		var d yaml.Node
+		if yaml.Unmarshal([]byte(inner.Value), &d) != nil || len(d.Content) == 0 {
+			return nil, nil, nil
+		}
+		return &d, o.file, &inline{inner, &d}
+	}
+	if f := l.files[path.Join(path.Dir(o.file.name), where)]; f != nil {
+		return f.doc, f, nil
+	}
+	return nil, nil, nil
 }
 
 // identity are keys that say which thing a merge is about.

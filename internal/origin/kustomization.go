@@ -3,6 +3,7 @@ package origin
 import (
 	"fmt"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -35,8 +36,12 @@ func (l *lab) layer(name string, seen map[string]bool) error {
 		return err
 	}
 	top := resolved(f.doc.Content[0])
+	f.reach = path.Dir(name)
 	for _, field := range []string{"resources", "bases", "components"} {
 		for _, n := range items(value(top, field)) {
+			if !filepath.IsLocal(n.Value) {
+				f.reach = "."
+			}
 			for _, base := range konfig.RecognizedKustomizationFileNames() {
 				if below := path.Join(path.Join(path.Dir(name), n.Value), base); l.was(below) {
 					if err := l.layer(below, seen); err != nil {
@@ -65,6 +70,7 @@ func items(n *yaml.Node) []*yaml.Node {
 func (l *lab) fields(f *file, top *yaml.Node) error {
 	for i := 0; i+1 < len(top.Content); i += 2 {
 		k, v := top.Content[i].Value, resolved(top.Content[i+1])
+		l.tangled = l.tangled || slices.Contains([]string{"replacements", "vars", "transformers", "configurations"}, strings.ToLower(k))
 		var err error
 		switch strings.ToLower(k) {
 		case "nameprefix", "namesuffix", "namespace":
@@ -148,6 +154,7 @@ func entryName(field string, i int, n *yaml.Node) string {
 // patch notes an entry, and each operation of it where it has several.
 func (l *lab) patch(f *file, field string, i int, n *yaml.Node) error {
 	name := entryName(field, i, n)
+	l.tangled = l.tangled || value(n, "options") != nil
 	l.add(Override{Kind: field, Name: name, Text: brief(n)}, f, n, nil)
 	where, within := text(n), (*yaml.Node)(nil)
 	if n.Kind == yaml.MappingNode {

@@ -26,12 +26,18 @@ type lab struct {
 	files     map[string]*file
 	overrides []Override
 	several   []string // files of several documents, of which none is tried
+	documents map[object.Origin]*yaml.Node
+	// tangled: what an override changes is not to be known from where an object is written. A replacement
+	// may carry it elsewhere, or a patch may give the object another name.
+	tangled bool
 }
 
 // file is one that holds overrides.
 type file struct {
 	name string
 	doc  *yaml.Node
+	// reach is the folder that holds all objects of a kustomization; "." where that is not sure.
+	reach string
 }
 
 // node is where an override stands in a file, or in a text that stands in one.
@@ -56,7 +62,7 @@ func newLab(ctx context.Context, r *render.Renderer, env project.Environment) (*
 	if err != nil {
 		return nil, err
 	}
-	l := &lab{renderer: r, view: r.View(ctx), env: env, with: with, files: map[string]*file{}}
+	l := &lab{renderer: r, view: r.View(ctx), env: env, with: with, files: map[string]*file{}, documents: map[object.Origin]*yaml.Node{}}
 	if err := l.kustomizations(); err != nil {
 		return nil, err
 	}
@@ -83,7 +89,7 @@ func (l *lab) open(name string) (*file, error) {
 		l.files[name] = nil
 		return nil, nil
 	}
-	l.files[name] = &file{name, &doc}
+	l.files[name] = &file{name: name, doc: &doc}
 	return l.files[name], nil
 }
 

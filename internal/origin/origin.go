@@ -74,7 +74,11 @@ func Analyze(ctx context.Context, r *render.Renderer, env project.Environment, o
 	}
 	asked := slices.DeleteFunc(slices.Clone(l.overrides), func(o Override) bool { return !only(o) })
 	report := &Report{Environment: env, Set: l.with.Set, Several: l.several, lab: l}
-	report.Effects, report.NotTried = l.each(ctx, asked, time.Now().Add(cmp.Or(o.Budget, defaultBudget)), nil)
+	until := time.Now().Add(cmp.Or(o.Budget, defaultBudget))
+	shared, single := l.together(ctx, asked, until)
+	report.Effects, report.NotTried = l.each(ctx, single, until, nil)
+	report.Effects = append(report.Effects, shared...)
+	slices.SortFunc(report.Effects, func(a, b Effect) int { return cmp.Compare(a.rank, b.rank) })
 	return report, ctx.Err()
 }
 

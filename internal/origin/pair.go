@@ -11,6 +11,7 @@ type Change struct {
 	// Ref is the object's with everything in place; where it is only there without something, its name there.
 	Ref    object.Ref     `json:"ref"`
 	Fields []object.Field `json:"fields"` // Before is with everything in place; none: the whole object
+	at     object.Origin
 }
 
 // differences are the objects that two renders of one source do not have alike.
@@ -28,13 +29,13 @@ func differences(with, without []object.Object) []Change {
 			other := left[i]
 			left = slices.Delete(left, i, i+1)
 			if fields := object.Differences(o.Body, other.Body, object.Shown{}, false); len(fields) > 0 {
-				changes = append(changes, Change{o.Ref(), fields})
+				changes = append(changes, Change{o.Ref(), fields, o.Origin})
 			}
 		}
 		with = single
 	}
 	for _, o := range append(with, left...) {
-		changes = append(changes, Change{Ref: o.Ref()})
+		changes = append(changes, Change{Ref: o.Ref(), at: o.Origin})
 	}
 	return changes
 }

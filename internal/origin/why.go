@@ -195,25 +195,7 @@ func Locate(v *tree.View, at object.Origin, field string) (place finding.Place, 
 	if err != nil || at.Line == 0 {
 		return place, false
 	}
-	text, err := v.File(at.File)
-	if err != nil {
-		return place, false
-	}
-	d := yaml.NewDecoder(bytes.NewReader(text))
-	var doc *yaml.Node
-	for {
-		var next yaml.Node
-		if err := d.Decode(&next); err != nil {
-			if !errors.Is(err, io.EOF) {
-				return place, false
-			}
-			break
-		}
-		if len(next.Content) == 0 || next.Content[0].Line > at.Line {
-			break
-		}
-		doc = next.Content[0]
-	}
+	doc := document(v, at)
 	if doc == nil {
 		return place, false
 	}
@@ -222,4 +204,25 @@ func Locate(v *tree.View, at object.Origin, field string) (place finding.Place, 
 		return place, false
 	}
 	return finding.Place{File: at.File, Line: n.Line, Column: n.Column}, depth == len(steps)
+}
+
+// document is the one that an object was written in; nil where that cannot be read.
+func document(v *tree.View, at object.Origin) *yaml.Node {
+	text, err := v.File(at.File)
+	if err != nil || at.Line == 0 {
+		return nil
+	}
+	var doc *yaml.Node
+	for d := yaml.NewDecoder(bytes.NewReader(text)); ; {
+		var next yaml.Node
+		switch err := d.Decode(&next); {
+		case errors.Is(err, io.EOF):
+			return doc
+		case err != nil:
+			return nil
+		case len(next.Content) == 0 || next.Content[0].Line > at.Line:
+			return doc
+		}
+		doc = next.Content[0]
+	}
 }
