@@ -17,27 +17,34 @@ func newBuildCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "build ENV", Short: "Build and push an environment's images, and print their digests", Args: a.envArgs(0),
 		Long: `Builds each of the project's images for the state that Git describes and pushes it to the repository
-that the environment's manifests name, with the tag sha-<commit>; where the commit is tagged v1.4.0,
-with 1.4.0 too. An image that is in the registry already is not built again, neither is one whose Dockerfile, files and arguments an earlier commit
+that the environment's manifests name, with the tag sha-<commit>. An image that is in the registry
+already is not built again, neither is one whose Dockerfile, files and arguments an earlier commit
 had: it is the same image, and keeps its name. One that another environment's repository has is
-copied. A tag of a commit is never overwritten.`,
+copied. A tag of a commit is never overwritten.
+
+With --sign each image is signed, as cosign 3 does it, also one that was built before.`,
 	}
 	rebuild := cmd.Flags().Bool("rebuild", false, "build anew what has been built from the same files: base images and what is fetched may be newer")
+	s := signFlags(cmd.Flags())
 	out := outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
-		return runBuild(c.Context(), a, args[0], *rebuild, *out)
+		return runBuild(c.Context(), a, args[0], *rebuild, s, *out)
 	}
 	return cmd
 }
 
-func runBuild(ctx context.Context, a *app, name string, rebuild bool, out format) error {
+func runBuild(ctx context.Context, a *app, name string, rebuild bool, s *signing, out format) error {
+	by, err := s.signer()
+	if err != nil {
+		return err
+	}
 	t, err := a.buildTarget(ctx, name)
 	if err != nil {
 		return err
 	}
 	images := a.imageOptions(t)
 	images.Rebuild = rebuild
-	prepared, err := a.prepare(ctx, t, images)
+	prepared, err := a.prepare(ctx, t, deploy.PrepareOptions{Image: images, Sign: by, Unsigned: true})
 	if err != nil {
 		return err
 	}
@@ -61,9 +68,10 @@ func runBuild(ctx context.Context, a *app, name string, rebuild bool, out format
 }
 
 // prepare renders and builds, in a fold of the log.
-func (a *app) prepare(ctx context.Context, t deploy.Target, o image.Options) (deploy.Prepared, error) {
+func (a *app) prepare(ctx context.Context, t deploy.Target, o deploy.PrepareOptions) (deploy.Prepared, error) {
 	defer a.ci.group("images of " + t.Environment.Name)()
-	return deploy.Prepare(ctx, t, deploy.PrepareOptions{Build: true, Image: o})
+	o.Build = true
+	return deploy.Prepare(ctx, t, o)
 }
 
 // imageOptions say how to reach registries and builders for this target.

@@ -19,6 +19,7 @@ import (
 	"slipway/internal/render"
 	"slipway/internal/rule"
 	"slipway/internal/scaffold"
+	"slipway/internal/signature"
 	"slipway/internal/skaffold"
 	"slipway/internal/sops"
 	"slipway/internal/tree"
@@ -172,9 +173,6 @@ var rows = []row{
 		return "images in the manifests: " + list(e.Candidates) + "; correct images[].name in slipway.yaml, or the manifests"
 	}),
 	as("ambiguous", codeError, always[*image.AmbiguousError]("name one of them in the manifests, or two images in slipway.yaml, each with enough of its path to tell them apart")),
-	as("no node for it", codeError, func(e *deploy.PlatformError) string {
-		return "nothing was changed; build it for " + list(e.Needs) + " too (images[].platforms in slipway.yaml), or let a nodeSelector on kubernetes.io/arch pick other nodes"
-	}),
 	as("missing image", codeError, always[*image.MissingError]("push it, or let the manifests name no tag, and the image of this commit is built")),
 	as("registry unauthorized", codeError, always[*image.UnauthorizedError]("log in with `docker login`, or let whoever you are logged in as read and push there")),
 	as("registry unreachable", codeError, always[*image.UnreachableError]("is the registry up, and its name right in the manifests?")),
@@ -198,6 +196,11 @@ var rows = []row{
 	as("build", codeError, always[*builder.BuildError]("correct that step; nothing was pushed")),
 	as("no builder", codeError, always[*builder.NoBuilderError]("BUILDKIT_HOST names a BuildKit that runs elsewhere")),
 	as("builder unreachable", codeError, always[*builder.UnreachableError]("start it, or unset what names it: Slipway then looks for Docker, a buildkitd, and last its own engine")),
+
+	as("signing key", codeError, always[*signature.KeyError]("a key is a PEM file, or a variable named as env://NAME; COSIGN_PASSWORD holds the password of cosign's")),
+	as("no signature", codeError, always[*signature.ServiceError]("the image is pushed and not signed: the same command again signs it; --key needs no service")),
+	is("no token", signature.ErrNoToken, codeUsage, "give --key, or in GitHub Actions `permissions: id-token: write`"),
+	as("unsigned", codeError, always[*signature.UnsignedError]("`slipway build ENV --sign` signs the image; whose signature counts, slipway.yaml says under `signatures` or --key")),
 
 	as("hooks", codeError, always[*deploy.HookError]("write `noHooks: true` for the chart if its objects do without them, or put them into the manifests as plain Jobs")),
 	is("over budget", object.ErrBudget, codeError, "nothing honest has grown so large yet: look for what repeats itself, aliases and loops above all"),

@@ -17,8 +17,8 @@ import (
 )
 
 func newImageCommand(a *app) *cobra.Command {
-	cmd := &cobra.Command{Use: "image", Short: "Look at images in registries, and copy them"}
-	cmd.AddCommand(newImageInspectCommand(a), newImageCopyCommand(a))
+	cmd := &cobra.Command{Use: "image", Short: "Look at images in registries, copy and verify them"}
+	cmd.AddCommand(newImageInspectCommand(a), newImageCopyCommand(a), newImageVerifyCommand(a))
 	return cmd
 }
 

@@ -14,6 +14,7 @@ import (
 	"slipway/internal/project"
 	"slipway/internal/release"
 	"slipway/internal/render"
+	"slipway/internal/signature"
 )
 
 // ErrDirty refuses what no commit describes.
@@ -67,6 +68,10 @@ type PrepareOptions struct {
 	// may be looked at from a tree with changes.
 	Build bool
 	Image image.Options
+	// Sign signs each image; nil: none.
+	Sign *signature.Signer
+	// Unsigned images are what somebody may yet sign: the environment's demand for signatures does not hold.
+	Unsigned bool
 }
 
 // Prepare renders the environment, finds or builds its images, and puts their digests in. It asks
@@ -224,7 +229,7 @@ func (t Target) pins(ctx context.Context, set object.Set, o PrepareOptions) ([]i
 	}
 	var pins []image.Pin
 	for _, m := range matches {
-		pin, err := image.Ensure(ctx, t.Source, t.Environment, m, siblings(m.Image, others), o.Build, o.Image)
+		pin, err := t.pin(ctx, m, siblings(m.Image, others), o)
 		if err != nil {
 			return nil, fmt.Errorf("image %s of %s: %w", m.Image.Name, t.Environment.Name, err)
 		}

@@ -80,16 +80,7 @@ func Ensure(ctx context.Context, src project.Source, env project.Environment, m 
 	if e.pin.Tag == "" {
 		return e.pin, ErrNoTag
 	}
-	p, err := e.content(ctx)
-	if err != nil || !build {
-		return p, err
-	}
-	return p, e.released(ctx, p)
-}
-
-// content finds or builds what is wanted.
-func (e ensurer) content(ctx context.Context) (Pin, error) {
-	if e.Rebuild && e.build {
+	if o.Rebuild && build {
 		return e.rebuild(ctx)
 	}
 	p, err := e.tagged(ctx)
@@ -97,15 +88,15 @@ func (e ensurer) content(ctx context.Context) (Pin, error) {
 		return p, err
 	}
 	req, inputs, err := e.request(ctx)
-	if err != nil && !e.build {
-		e.notify("not looked for as the same content: %v", err) // a build will say the same, louder
+	if err != nil && !build {
+		o.notify("not looked for as the same content: %v", err) // a build will say the same, louder
 		return p, nil
 	}
 	if err != nil {
 		return p, err
 	}
 	p, err = e.same(ctx, inputs)
-	if err != nil || p.Digest != "" || !e.build {
+	if err != nil || p.Digest != "" || !build {
 		return p, err
 	}
 	return e.make(ctx, req, inputs)

@@ -37,6 +37,7 @@ func TestDocumentation(t *testing.T) {
 		"## An image":       "project: a\nimages: [{%: x}]\n",
 		"## An environment": "project: a\nenvironments: {dev: {%: x}}\n",
 		"## A chart":        "project: a\nenvironments: {dev: {charts: [{%: x}]}}\n",
+		"## A signature":    "project: a\nenvironments: {dev: {signatures: [{%: x}]}}\n",
 		"## An exception":   "project: a\nexceptions: [{%: x}]\n",
 	} {
 		_, rest, found := strings.Cut(text, section+"\n")

@@ -57,9 +57,15 @@ type Environment struct {
 	Namespace string
 	// Registry is where an image goes whose manifest names no registry ("ghcr.io/acme").
 	Registry string
+	// Signatures are who may sign the project's images: one of them must have, or nothing is deployed.
+	Signatures []Signature
 	// Line is where slipway.yaml begins it (0 when detected).
 	Line int
 }
+
+// Signature is who may sign: whoever has the other half of the public key in a file, or an identity
+// that an issuer vouched for, by the certificates and logs that a file names (none: the public Sigstore's).
+type Signature struct{ Key, Identity, Issuer, TrustedRoot string }
 
 // Exception says that something is meant to be as it is.
 type Exception struct {

@@ -134,6 +134,9 @@ func (r *reader) environment(p *Project, key, n *yaml.Node) error {
 		"namespace":   r.text(&env.Namespace, "namespace", label),
 		"registry":    r.text(&env.Registry, "registry", registry),
 		"class":       func(n *yaml.Node) error { return r.class(&env.Class, n) },
+		"signatures": func(n *yaml.Node) error {
+			return r.items(n, "signatures", func(n *yaml.Node) error { return r.signature(&env, n) })
+		},
 	})
 	if err != nil {
 		return err
@@ -152,6 +155,26 @@ func (r *reader) environment(p *Project, key, n *yaml.Node) error {
 		}
 	}
 	p.Environments = append(p.Environments, env)
+	return nil
+}
+
+func (r *reader) signature(env *Environment, n *yaml.Node) error {
+	var s Signature
+	err := r.fields(n, "a signature", map[string]func(*yaml.Node) error{
+		"key":         r.within(&s.Key, "key", false),
+		"identity":    r.text(&s.Identity, "identity", nil),
+		"issuer":      r.text(&s.Issuer, "issuer", address),
+		"trustedRoot": r.within(&s.TrustedRoot, "trustedRoot", false),
+	})
+	switch {
+	case err != nil:
+		return err
+	case s.Key == "" && (s.Identity == "" || s.Issuer == ""):
+		return r.fail(n, "a signature needs a key, or an identity and its issuer")
+	case s.Key != "" && s != Signature{Key: s.Key}:
+		return r.fail(n, "a signature is by a key or by an identity: make two of it")
+	}
+	env.Signatures = append(env.Signatures, s)
 	return nil
 }
 

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"slipway/internal/image"
+	"slipway/internal/signature"
+)
+
+func newImageVerifyCommand(a *app) *cobra.Command {
+	var d signature.Demand
+	cmd := &cobra.Command{
+		Use: "verify REF", Short: "Find who has signed an image, and fail where nobody did who may", Args: cobra.ExactArgs(1),
+		Long: `Looks beside an image for a signature in the form of cosign 3 (a Sigstore bundle), by the owner of a key or
+by an identity, and prints the image by digest and who signed it. Attestations do not count, nor do the
+signatures of cosign before 2.`,
+	}
+	f := cmd.Flags()
+	f.StringVar(&d.Key, "key", "", "the public key of who may sign: FILE or env://NAME")
+	f.StringVar(&d.Identity, "identity", "", "who may sign without a key, such as a workflow's address; * stands for any text")
+	f.StringVar(&d.Issuer, "issuer", "", "with --identity: who vouches for it, such as https://token.actions.githubusercontent.com")
+	f.StringVar(&d.TrustedRoot, "trusted-root", "", "with --identity: `FILE` with the certificates and logs to trust (default the public Sigstore's)")
+	out := outputFlag(cmd, asText, asJSON)
+	cmd.RunE = func(c *cobra.Command, args []string) error {
+		if d.Key == "" == (d.Identity == "" || d.Issuer == "") {
+			return &usageError{errors.New("who may sign is named by --key, or by --identity and --issuer")}
+		}
+		return runImageVerify(c.Context(), a, args[0], d, *out)
+	}
+	return cmd
+}
+
+func runImageVerify(ctx context.Context, a *app, ref string, d signature.Demand, out format) error {
+	by, err := signature.Authorities([]signature.Demand{d}, readNamed)
+	if err != nil {
+		return err
+	}
+	o, err := a.registryOptions()
+	if err != nil {
+		return err
+	}
+	pin, err := image.Resolve(ctx, ref, o)
+	if err != nil {
+		return err
+	}
+	who, err := image.Signed(ctx, pin, nil, by, o)
+	if err != nil {
+		return err
+	}
+	if out == asJSON {
+		return a.json(map[string]string{"image": pin.Reference(), "digest": pin.Digest, "signedBy": who})
+	}
+	_, err = fmt.Fprintf(a.stdout, "%s is signed by %s\n", pin.Reference(), who)
+	return err
+}

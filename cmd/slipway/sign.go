@@ -1,0 +1,64 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"slipway/internal/signature"
+)
+
+// signing is what build's flags say about signatures.
+type signing struct {
+	sign        bool
+	key, config string
+}
+
+func signFlags(f *pflag.FlagSet) *signing {
+	var s signing
+	f.BoolVar(&s.sign, "sign", false, "sign the images: with --key, or in a CI in the name of its identity token")
+	f.StringVar(&s.key, "key", "", "with --sign: a private key, FILE or env://NAME; $COSIGN_PASSWORD opens cosign's")
+	f.StringVar(&s.config, "signing-config", "", "with --sign and no key: `FILE` that names the Sigstore services (default the public ones)")
+	return &s
+}
+
+// signer is ready before anything is built; nil where nothing is to be signed.
+func (s *signing) signer() (*signature.Signer, error) {
+	switch {
+	case !s.sign && s.key+s.config != "":
+		return nil, &usageError{errors.New("--key and --signing-config say how to --sign")}
+	case !s.sign:
+		return nil, nil
+	case s.key != "" && s.config != "":
+		return nil, &usageError{errors.New("--key needs no --signing-config: who has a key asks nobody")}
+	case s.key != "":
+		text, err := readNamed(s.key)
+		if err != nil {
+			return nil, &signature.KeyError{Name: s.key, Err: err}
+		}
+		return signature.PrivateKey(s.key, text, []byte(os.Getenv("COSIGN_PASSWORD")))
+	}
+	var config []byte
+	if s.config != "" {
+		var err error
+		if config, err = os.ReadFile(s.config); err != nil {
+			return nil, err
+		}
+	}
+	return signature.Keyless(config, os.Getenv)
+}
+
+// readNamed reads a file, or a variable by the name that cosign gives it.
+func readNamed(name string) ([]byte, error) {
+	variable, ok := strings.CutPrefix(name, "env://")
+	if !ok {
+		return os.ReadFile(name)
+	}
+	text, set := os.LookupEnv(variable)
+	if !set {
+		return nil, errors.New("the variable is not set")
+	}
+	return []byte(text), nil
+}

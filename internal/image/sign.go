@@ -1,0 +1,86 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"slipway/internal/signature"
+)
+
+// Resolve gives the digest of what a reference names.
+func Resolve(ctx context.Context, ref string, o Options) (Pin, error) {
+	p, err := refer(ref)
+	if err == nil && p.Tag == "" && p.Digest == "" {
+		err = &ReferenceError{Reference: ref, Reason: "name a tag or a digest"}
+	}
+	if err != nil {
+		return p, err
+	}
+	p.Digest, err = o.store().find(ctx, p.Repository, p)
+	if err == nil && p.Digest == "" {
+		err = &NotFoundError{Reference: ref}
+	}
+	return p, err
+}
+
+// Sign signs what a pin names, unless that key has signed it already.
+func Sign(ctx context.Context, p Pin, by *signature.Signer, o Options) error {
+	img, err := o.store().signable(ctx, p, p.Repository)
+	if err != nil {
+		return err
+	}
+	signed, err := by.Sign(ctx, img)
+	if service := (*signature.ServiceError)(nil); err != nil && !errors.As(err, &service) {
+		err = explain(p.Repository, img.Digest.Context(), err)
+	}
+	if err != nil {
+		return fmt.Errorf("sign %s: %w", p.Reference(), err)
+	}
+	if signed {
+		o.notify("signed %s", p.Reference())
+	} else {
+		o.notify("found the signature of %s", p.Reference())
+	}
+	return nil
+}
+
+// signable is where a pin's content lies in a repository.
+func (s store) signable(ctx context.Context, p Pin, repository string) (signature.Image, error) {
+	r, err := locate(repository, s.mirror)
+	return signature.Image{Digest: r.Digest(p.Digest), Options: s.options(ctx)}, err
+}
+
+// Signed demands that one of the authorities has signed what a pin names, and says who. The signature is
+// looked for in its own repository and in others: it is about the content, wherever that was copied to.
+func Signed(ctx context.Context, p Pin, others []string, by []signature.Authority, o Options) (who string, err error) {
+	s := o.store()
+	unsigned := &signature.UnsignedError{Image: p.Reference()}
+	for _, a := range by {
+		unsigned.By = append(unsigned.By, a.Name)
+	}
+	if p.Digest == "" {
+		unsigned.Found = []string{"it is in no registry yet"}
+		return "", unsigned
+	}
+	for i, repository := range append([]string{p.Repository}, others...) {
+		if i > 0 && repository == p.Repository {
+			continue
+		}
+		img, err := s.signable(ctx, p, repository)
+		if err != nil {
+			return "", err
+		}
+		who, found, err := signature.Find(ctx, img, by)
+		switch {
+		case err != nil && (i == 0 || ctx.Err() != nil):
+			return "", fmt.Errorf("signatures of %s: %w", p.Reference(), explain(repository, img.Digest.Context(), err))
+		case err != nil: // what another registry could have said, nobody needs
+			found = []string{fmt.Sprintf("%s: %v", repository, err)}
+		case who != "":
+			return who, nil
+		}
+		unsigned.Found = append(unsigned.Found, found...)
+	}
+	return "", unsigned
+}

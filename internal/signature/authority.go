@@ -1,0 +1,133 @@
+package signature
+
+import (
+	"crypto"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/sigstore/sigstore-go/pkg/bundle"
+	"github.com/sigstore/sigstore-go/pkg/root"
+	"github.com/sigstore/sigstore-go/pkg/verify"
+	"github.com/sigstore/sigstore/pkg/cryptoutils"
+	"github.com/sigstore/sigstore/pkg/signature"
+)
+
+// Demand says who may sign: whoever has the other half of the public key in a file, or an identity
+// that an issuer of OIDC tokens vouched for. "*" in the identity stands for any text. TrustedRoot is a
+// file that names the certificates and logs to trust; without one they are the public Sigstore's.
+type Demand struct{ Key, Identity, Issuer, TrustedRoot string }
+
+// Authority is a demand that can be held against signatures.
+type Authority struct {
+	Name    string
+	trusted root.TrustedMaterial
+	how     []verify.VerifierOption
+	who     verify.PolicyOption
+}
+
+// Authorities reads the files that demands name.
+func Authorities(demands []Demand, read func(name string) ([]byte, error)) ([]Authority, error) {
+	var list []Authority
+	for _, d := range demands {
+		var a Authority
+		var err error
+		if d.Key != "" {
+			a, err = readKey(d.Key, read)
+		} else {
+			a, err = d.identity(read)
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, a)
+	}
+	return list, nil
+}
+
+func readKey(name string, read func(string) ([]byte, error)) (Authority, error) {
+	text, err := read(name)
+	if err != nil {
+		return Authority{}, &KeyError{Name: name, Err: err}
+	}
+	key, err := cryptoutils.UnmarshalPEMToPublicKey(text)
+	if err != nil {
+		return Authority{}, &KeyError{Name: name, Err: err}
+	}
+	return publicKey(name, key)
+}
+
+func publicKey(name string, key crypto.PublicKey) (Authority, error) {
+	verifier, err := signature.LoadDefaultVerifier(key)
+	if err != nil {
+		return Authority{}, &KeyError{Name: name, Err: err}
+	}
+	lasting := root.NewExpiringKey(verifier, time.Time{}, time.Time{})
+	return Authority{
+		Name: name,
+		trusted: root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) {
+			return lasting, nil
+		}),
+		how: []verify.VerifierOption{verify.WithNoObserverTimestamps()},
+		who: verify.WithKey(),
+	}, nil
+}
+
+// identity demands a signature that is in a transparency log and was made while its certificate held.
+func (d Demand) identity(read func(string) ([]byte, error)) (Authority, error) {
+	var trusted *root.TrustedRoot
+	var err error
+	if d.TrustedRoot == "" {
+		trusted, err = root.FetchTrustedRoot()
+	} else {
+		var text []byte
+		if text, err = read(d.TrustedRoot); err == nil {
+			trusted, err = root.NewTrustedRootFromJSON(text)
+		}
+	}
+	if err != nil {
+		return Authority{}, fmt.Errorf("trusted root of signatures %s: %w", d.TrustedRoot, err)
+	}
+	pattern := "^" + strings.ReplaceAll(regexp.QuoteMeta(d.Identity), `\*`, ".*") + "$"
+	who, err := verify.NewShortCertificateIdentity(d.Issuer, "", "", pattern)
+	if err != nil {
+		return Authority{}, fmt.Errorf("identity %s of %s: %w", d.Identity, d.Issuer, err)
+	}
+	a := Authority{
+		Name: d.Identity, trusted: trusted,
+		how: []verify.VerifierOption{verify.WithTransparencyLog(1), verify.WithObserverTimestamps(1)},
+		who: verify.WithCertificateIdentity(who),
+	}
+	if len(trusted.CTLogs()) > 0 {
+		a.how = append(a.how, verify.WithSignedCertificateTimestamps(1))
+	}
+	return a, nil
+}
+
+// verify says why a bundle is no signature by this authority over this digest; empty: it is one.
+func (a Authority) verify(b *bundle.Bundle, digest v1.Hash) string {
+	v, err := verify.NewVerifier(a.trusted, a.how...)
+	if err != nil {
+		return err.Error()
+	}
+	raw, err := hex.DecodeString(digest.Hex)
+	if err != nil {
+		return err.Error()
+	}
+	result, err := v.Verify(b, verify.NewPolicy(verify.WithArtifactDigest(digest.Algorithm, raw), a.who))
+	switch {
+	case err != nil && strings.Contains(err.Error(), "could not verify envelope"):
+		return "made with another key, or changed since"
+	case err != nil && strings.Contains(err.Error(), "does not match any digest"):
+		return "made for another image"
+	case err != nil:
+		return err.Error()
+	// Who attests something of an image, its provenance or its faults, has not signed it by that.
+	case result.Statement == nil || result.Statement.PredicateType != predicateType:
+		return "it attests something else"
+	}
+	return ""
+}

@@ -1,0 +1,174 @@
+// Package signature signs images by their digest and finds who has signed one, in the form that
+// cosign 3 writes and reads: a Sigstore bundle that refers to the image, beside it in its repository.
+package signature
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/sigstore/sigstore-go/pkg/bundle"
+)
+
+const (
+	bundleType    = "application/vnd.dev.sigstore.bundle.v0.3+json"
+	bundleTypes   = "application/vnd.dev.sigstore.bundle" // all versions begin so
+	emptyType     = "application/vnd.oci.empty.v1+json"
+	predicateType = "https://sigstore.dev/cosign/sign/v1"
+
+	// Anybody who may push attaches things to an image; more than this of them is not read.
+	maxReferrers = 100
+	maxBundle    = 4 << 20
+)
+
+// Image is one content in a registry, and the way there.
+type Image struct {
+	Digest  name.Digest
+	Options []remote.Option
+}
+
+// UnsignedError says that nobody who may has signed an image.
+type UnsignedError struct {
+	// Image is what people call it, with its digest; Found what was there instead, By who could sign.
+	Image     string
+	Found, By []string
+}
+
+func (e *UnsignedError) Error() string {
+	found := "no signature found"
+	if len(e.Found) > 0 {
+		found = strings.Join(e.Found, "; ")
+	}
+	return fmt.Sprintf("%s is not signed by %s: %s", e.Image, strings.Join(e.By, " or "), found)
+}
+
+// Find gives the name of the first authority that has signed an image. Where it is empty, found says what was
+// there instead, one sentence each.
+func Find(ctx context.Context, img Image, by []Authority) (who string, found []string, err error) {
+	digest, err := v1.NewHash(img.Digest.DigestStr())
+	if err != nil {
+		return "", nil, err
+	}
+	index, err := remote.Referrers(img.Digest, img.Options...)
+	if err != nil {
+		return "", nil, err
+	}
+	list, err := index.IndexManifest()
+	if err != nil {
+		return "", nil, err
+	}
+	for i, d := range list.Manifests {
+		if i == maxReferrers {
+			found = append(found, fmt.Sprintf("%d more attachments were not read", len(list.Manifests)-i))
+			break
+		}
+		b, err := read(img, d.Digest)
+		switch {
+		case ctx.Err() != nil:
+			return "", nil, ctx.Err()
+		case err != nil:
+			found = append(found, fmt.Sprintf("%.19s: %v", d.Digest, err))
+			continue
+		case b == nil:
+			continue
+		}
+		var why []string
+		for _, a := range by {
+			reason := a.verify(b, digest)
+			if reason == "" {
+				return a.Name, nil, nil
+			}
+			if !slices.Contains(why, reason) {
+				why = append(why, reason)
+			}
+		}
+		found = append(found, fmt.Sprintf("%.19s is none: %s", d.Digest, strings.Join(why, ", ")))
+	}
+	return "", found, nil
+}
+
+// read gives the bundle that a referrer holds; nil where it is something else.
+func read(img Image, referrer v1.Hash) (*bundle.Bundle, error) {
+	artifact, err := remote.Image(img.Digest.Context().Digest(referrer.String()), img.Options...)
+	if err != nil {
+		return nil, err
+	}
+	layers, err := artifact.Layers()
+	if err != nil || len(layers) != 1 {
+		return nil, err
+	}
+	// The list of a registry without the referrers API does not always say what something is; this does.
+	if t, err := layers[0].MediaType(); err != nil || !strings.HasPrefix(string(t), bundleTypes) {
+		return nil, err
+	}
+	r, err := layers[0].Compressed()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	text, err := io.ReadAll(io.LimitReader(r, maxBundle))
+	if err != nil {
+		return nil, err
+	}
+	b := &bundle.Bundle{}
+	return b, b.UnmarshalJSON(text)
+}
+
+// attach puts a bundle beside the image that it is about.
+func attach(img Image, b *bundle.Bundle) error {
+	subject, err := remote.Head(img.Digest, img.Options...)
+	if err != nil {
+		return err
+	}
+	text, err := b.MarshalJSON()
+	if err != nil {
+		return err
+	}
+	config, layer := static.NewLayer([]byte("{}"), emptyType), static.NewLayer(text, bundleType)
+	m := manifest{v1.Manifest{
+		SchemaVersion: 2, MediaType: types.OCIManifestSchema1, ArtifactType: bundleType,
+		Subject: &v1.Descriptor{MediaType: subject.MediaType, Digest: subject.Digest, Size: subject.Size},
+		Layers:  make([]v1.Descriptor, 1),
+		Annotations: map[string]string{
+			"org.opencontainers.image.created":  time.Now().UTC().Format(time.RFC3339),
+			"dev.sigstore.bundle.content":       "dsse-envelope",
+			"dev.sigstore.bundle.predicateType": predicateType,
+		},
+	}}
+	for part, into := range map[v1.Layer]*v1.Descriptor{config: &m.Config, layer: &m.Layers[0]} {
+		if err := remote.WriteLayer(img.Digest.Context(), part, img.Options...); err != nil {
+			return err
+		}
+		into.MediaType, _ = part.MediaType()
+		into.Size, _ = part.Size()
+		if into.Digest, err = part.Digest(); err != nil {
+			return err
+		}
+	}
+	m.Config.ArtifactType = bundleType
+	raw, err := m.RawManifest()
+	if err != nil {
+		return err
+	}
+	digest, _, err := v1.SHA256(bytes.NewReader(raw))
+	if err != nil {
+		return err
+	}
+	return remote.Put(img.Digest.Context().Digest(digest.String()), m, img.Options...)
+}
+
+// manifest is one that can be put into a registry.
+type manifest struct{ v1.Manifest }
+
+func (m manifest) RawManifest() ([]byte, error)        { return json.Marshal(m.Manifest) }
+func (m manifest) MediaType() (types.MediaType, error) { return m.Manifest.MediaType, nil }
