@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -24,6 +25,10 @@ var shared struct {
 	*sandboxtest.Sandbox
 	err error
 }
+
+// patience is how long what must come is waited for. It costs nothing where it comes, and a busy machine
+// is no fault of the code.
+const patience = 3 * time.Minute
 
 func TestMain(m *testing.M) {
 	code := m.Run()

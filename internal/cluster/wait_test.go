@@ -93,7 +93,7 @@ func TestWaitFails(t *testing.T) {
 			set := p.parse(t, secret+c.manifest)
 			apply(t, p.admin, set)
 			began := time.Now()
-			err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: 90 * time.Second, Grace: 3 * time.Second})
+			err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: patience, Grace: 3 * time.Second})
 			took := time.Since(began)
 			var sick *NotHealthyError
 			if !errors.As(err, &sick) || len(sick.Failures) == 0 {
@@ -157,7 +157,7 @@ spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
 	apply(t, p.editor, set)
 	last := map[object.Ref]Progress{}
 	count := 0
-	err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: time.Minute, Notify: func(n Progress) {
+	err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: patience, Notify: func(n Progress) {
 		if last[n.Ref] == n {
 			t.Errorf("told twice: %v", n)
 		}
@@ -200,17 +200,17 @@ func TestWaitLooksAtNewPods(t *testing.T) {
 	good := p.parse(t, deployment("api", "", probe, ""))
 	bad := p.parse(t, deployment("api", "crash", probe, ""))
 	apply(t, p.editor, good)
-	if err := p.editor.Wait(t.Context(), good, WaitOptions{Timeout: time.Minute}); err != nil {
+	if err := p.editor.Wait(t.Context(), good, WaitOptions{Timeout: patience}); err != nil {
 		t.Fatal(err)
 	}
 	apply(t, p.editor, bad)
 	var sick *NotHealthyError
-	if err := p.editor.Wait(t.Context(), bad, WaitOptions{Timeout: time.Minute}); !errors.As(err, &sick) || sick.Timeout {
+	if err := p.editor.Wait(t.Context(), bad, WaitOptions{Timeout: patience}); !errors.As(err, &sick) || sick.Timeout {
 		t.Fatalf("a crashing update: %v", err)
 	}
 	apply(t, p.editor, good)
 	began := time.Now()
-	if err := p.editor.Wait(t.Context(), good, WaitOptions{Timeout: time.Minute}); err != nil {
+	if err := p.editor.Wait(t.Context(), good, WaitOptions{Timeout: patience}); err != nil {
 		t.Errorf("going back: %v", err)
 	}
 	t.Logf("back after %s", time.Since(began))
@@ -234,7 +234,7 @@ func TestWaitPardonsCrashes(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: time.Minute, Notify: func(n Progress) {
+	err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: patience, Notify: func(n Progress) {
 		if n.Ref.Name == "db" && n.Status == object.Current {
 			heal()
 		}
@@ -302,7 +302,7 @@ func TestWaitWithoutPermission(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	set := p.parse(t, "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: api, namespace: kube-system}\n")
-	err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: 30 * time.Second})
+	err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: patience})
 	var denied *PermissionError
 	if !errors.As(err, &denied) {
 		t.Errorf("Wait: %v", err)

@@ -51,7 +51,7 @@ func TestEvidenceWithoutPermission(t *testing.T) {
 	restrict(t, p, rbacv1.PolicyRule{APIGroups: []string{"", "apps"}, Resources: []string{"pods", "deployments", "replicasets"}, Verbs: []string{"get", "list"}})
 	set := p.parse(t, deployment("api", "exit=3", probe, ""))
 	apply(t, p.admin, set)
-	err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: time.Minute})
+	err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: patience})
 	var sick *NotHealthyError
 	if !errors.As(err, &sick) {
 		t.Fatalf("Wait: %v", err)
@@ -71,13 +71,13 @@ func TestWaitWithoutPods(t *testing.T) {
 	restrict(t, p, rbacv1.PolicyRule{APIGroups: []string{"apps"}, Resources: []string{"deployments"}, Verbs: []string{"get"}})
 	good := p.parse(t, deployment("good", "", "", ""))
 	apply(t, p.admin, good)
-	if err := p.editor.Wait(t.Context(), good, WaitOptions{Timeout: time.Minute}); err != nil {
+	if err := p.editor.Wait(t.Context(), good, WaitOptions{Timeout: patience}); err != nil {
 		t.Errorf("a healthy Deployment: %v", err)
 	}
 	bad := p.parse(t, deployment("bad", "never-ready", probe, "progressDeadlineSeconds: 2"))
 	apply(t, p.admin, bad)
 	var sick *NotHealthyError
-	if err := p.editor.Wait(t.Context(), bad, WaitOptions{Timeout: time.Minute}); !errors.As(err, &sick) {
+	if err := p.editor.Wait(t.Context(), bad, WaitOptions{Timeout: patience}); !errors.As(err, &sick) {
 		t.Fatalf("a sick Deployment: %v", err)
 	}
 	if e := sick.Failures[0]; e.Reason != "ProgressDeadlineExceeded" || len(e.Notes) == 0 || !strings.HasPrefix(e.Notes[0], "pods not permitted: ") {
@@ -93,14 +93,14 @@ func TestWaitOldPull(t *testing.T) {
 	set := p.parse(t, strings.Replace(deployment("api", "", probe, ""), "$IMAGE", image, 1))
 	apply(t, p.editor, set)
 	for _, unchanged := range [][]object.Ref{nil, set.Refs()} {
-		err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: time.Minute, Unchanged: unchanged})
+		err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: patience, Unchanged: unchanged})
 		var sick *NotHealthyError
 		if !errors.As(err, &sick) || sick.Timeout || sick.Failures[0].Cause != "the image "+image+" is not in the registry" {
 			t.Fatalf("a missing image: %v", err)
 		}
 	}
 	push(t, sandbox(t).Registry+"/"+strings.TrimPrefix(image, "ghcr.io/"))
-	if err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: time.Minute, Unchanged: set.Refs()}); err != nil {
+	if err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: patience, Unchanged: set.Refs()}); err != nil {
 		t.Errorf("pushed since: %v", err)
 	}
 }
@@ -114,16 +114,16 @@ func TestWaitStatefulSetBack(t *testing.T) {
 	}
 	good, bad := p.parse(t, text("")), p.parse(t, text("crash"))
 	apply(t, p.editor, good)
-	if err := p.editor.Wait(t.Context(), good, WaitOptions{Timeout: time.Minute}); err != nil {
+	if err := p.editor.Wait(t.Context(), good, WaitOptions{Timeout: patience}); err != nil {
 		t.Fatal(err)
 	}
 	apply(t, p.editor, bad)
 	var sick *NotHealthyError
-	if err := p.editor.Wait(t.Context(), bad, WaitOptions{Timeout: time.Minute}); !errors.As(err, &sick) {
+	if err := p.editor.Wait(t.Context(), bad, WaitOptions{Timeout: patience}); !errors.As(err, &sick) {
 		t.Fatalf("a crashing update: %v", err)
 	}
 	apply(t, p.editor, good)
-	if err := p.editor.Wait(t.Context(), good, WaitOptions{Timeout: 30 * time.Second}); err != nil {
+	if err := p.editor.Wait(t.Context(), good, WaitOptions{Timeout: patience}); err != nil {
 		t.Errorf("going back: %v", err)
 	}
 }
@@ -150,7 +150,7 @@ func TestWaitSurvivesOutage(t *testing.T) {
 	})
 	set := p.parse(t, deployment("api", "", probe, ""))
 	apply(t, p.admin, set)
-	if err := c.Wait(t.Context(), set, WaitOptions{Timeout: time.Minute}); err != nil {
+	if err := c.Wait(t.Context(), set, WaitOptions{Timeout: patience}); err != nil {
 		t.Error(err)
 	}
 	if broken.Load() < 4 {
