@@ -10,12 +10,12 @@ export GOTOOLCHAIN := local
 
 VERSION := $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
 
-.PHONY: demo test build slipway sandbox kubectl lint fuzz peers bench golden
+.PHONY: demo test build slipway sandbox kubectl runtime lint fuzz peers bench golden
 
 demo: build ## dev, staging, prod, a broken version and its rollback, on the embedded sandbox
 	@./examples/demo.sh
 
-test: build kubectl ## every test; scripts run against the real control plane, with the real kubectl
+test: build kubectl runtime ## every test; scripts run against the real control plane, with the real kubectl
 	go test ./...
 	cd sandbox && go test ./...
 
@@ -31,6 +31,13 @@ sandbox:
 # For the scripts alone: build and demo do without it.
 kubectl:
 	@cd sandbox && go build -ldflags "$$(cat ldflags)" -o ../bin/kubectl ./kubectl
+
+# For the tests of RUN steps alone: Debian's runc and busybox, unpacked and not installed.
+runtime:
+	@[ -x bin/runc ] && [ -x bin/busybox ] || ( t=$$(mktemp -d) && trap 'rm -rf "$$t"' EXIT && cd "$$t" && \
+	{ apt-get -qq download runc busybox-static 2>/dev/null || { apt-get -qq update && apt-get -qq download runc busybox-static; }; } && \
+	for p in *.deb; do dpkg-deb -x "$$p" .; done && cp usr/sbin/runc bin/busybox "$(CURDIR)/bin/" ) || \
+	echo "Debian's runc and busybox-static cannot be fetched: what tests RUN steps is left out."
 
 lint: ## gofmt, vet, staticcheck, and the direction of imports
 	@bad=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$bad" ] || { echo "gofmt would change: $$bad"; exit 1; }

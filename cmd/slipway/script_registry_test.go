@@ -29,9 +29,12 @@ import (
 //	registry labels REPOSITORY               prints "TAG LABEL=VALUE" lines
 //	registry digest REPOSITORY:TAG VARIABLE
 //	registry clear REPOSITORY                deletes its images
+//	registry busybox REPOSITORY:TAG          pushes a base image in which RUN has a shell
+//	registry cat REPOSITORY:TAG FILE         prints a file of an image
+//	registry attested REPOSITORY:TAG         prints what kinds of statements are attached
 func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: registry push|index|other|tags|labels|digest|clear …")
+		ts.Fatalf("usage: registry push|index|other|tags|labels|digest|clear|busybox|cat|attested …")
 	}
 	at := shared.Registry + "/" + args[1]
 	switch args[0] {
@@ -88,6 +91,20 @@ func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 		desc, err := remote.Head(ref)
 		ts.Check(err)
 		ts.Setenv(args[2], desc.Digest.String())
+	case "busybox":
+		ref, err := name.ParseReference(at, name.Insecure)
+		ts.Check(err)
+		img, err := busybox()
+		ts.Check(err)
+		ts.Check(remote.Write(ref, img))
+	case "cat", "attested":
+		ref, err := name.ParseReference(at, name.Insecure)
+		ts.Check(err)
+		if args[0] == "cat" {
+			ts.Check(printFile(ts.Stdout(), ref, args[2]))
+		} else {
+			ts.Check(printStatements(ts.Stdout(), ref))
+		}
 	default:
 		ts.Fatalf("registry: unknown verb %s", args[0])
 	}

@@ -30,7 +30,12 @@ type Request struct {
 	Annotations map[string]string
 	Platforms   []string // "linux/amd64"; empty: the builder's own
 	// Anew takes nothing from the cache, and asks for what base images now are.
-	Anew bool
+	Anew       bool
+	Secrets    []Secret
+	SSH        bool // lend the build the SSH agent
+	Cache      Cache
+	Provenance string // "min", "max"; empty: none
+	SBOM       string // the image that makes one; empty: none
 	// Repository is where it is pushed, as it is really reached: "127.0.0.1:5000/acme/myapp".
 	Repository string
 	// Tag is only used by Docker's classic image store, which cannot push by digest.
@@ -141,7 +146,17 @@ func (b *Builder) solveOptions(r Request, unforeseen *atomic.Bool) (client.Solve
 	if err != nil {
 		return client.SolveOpt{}, fmt.Errorf("read Dockerfile: %w", err)
 	}
+	lent, err := r.lent()
+	if err != nil {
+		return client.SolveOpt{}, err
+	}
+	if b.classic && r.attested() {
+		return client.SolveOpt{}, &AttestationError{Reason: "Docker's classic image store keeps none"}
+	}
+	exports, imports := b.cache(r)
 	return client.SolveOpt{
+		CacheExports:  exports,
+		CacheImports:  imports,
 		Frontend:      "dockerfile.v0",
 		FrontendAttrs: b.frontendAttrs(r),
 		LocalMounts:   map[string]fsutil.FS{"context": sources, "dockerfile": folder},
@@ -152,7 +167,7 @@ func (b *Builder) solveOptions(r Request, unforeseen *atomic.Bool) (client.Solve
 			return nil
 		},
 		Exports: []client.ExportEntry{b.export(r)},
-		Session: []session.Attachable{credentials()},
+		Session: append(lent, credentials()),
 	}, nil
 }
 
@@ -174,6 +189,12 @@ func (b *Builder) frontendAttrs(r Request) map[string]string {
 	}
 	if r.Anew {
 		attrs["no-cache"], attrs["image-resolve-mode"] = "", "pull"
+	}
+	if r.Provenance != "" {
+		attrs["attest:provenance"] = "mode=" + r.Provenance
+	}
+	if r.SBOM != "" {
+		attrs["attest:sbom"] = "generator=" + r.SBOM
 	}
 	for k, v := range r.BuildArgs {
 		attrs["build-arg:"+k] = v
@@ -198,7 +219,7 @@ func (b *Builder) export(r Request) client.ExportEntry {
 	}
 	for k, v := range r.Annotations {
 		attrs["annotation."+k] = v
-		if len(r.Platforms) > 1 {
+		if len(r.Platforms) > 1 || r.attested() {
 			attrs["annotation-index."+k] = v
 		}
 	}
@@ -258,6 +279,9 @@ func (b *Builder) explain(r Request, seen *observation, err error) error {
 	e := &BuildError{Step: failed.name, File: r.dockerfile(), Line: lineOf(err), Log: failed.log, Err: err}
 	if b.engine != nil && b.engine.noRuntime != "" && strings.Contains(err.Error(), refusal) {
 		e.Step, e.Err = "", &NoRuntimeError{Step: failed.name, Reason: b.engine.noRuntime}
+	}
+	if r.SBOM != "" && strings.Contains(err.Error()+failed.name, r.SBOM) {
+		e.Err = &AttestationError{Reason: fmt.Sprintf("the SBOM scanner %s does not run: %s", r.SBOM, message(err))}
 	}
 	return e
 }

@@ -81,6 +81,10 @@ func (r Request) writeTo(h hash.Hash, dockerfile []byte) {
 	for _, k := range slices.Sorted(maps.Keys(r.BuildArgs)) {
 		fmt.Fprintf(h, "arg %q %q\n", k, r.BuildArgs[k])
 	}
+	for _, s := range r.Secrets {
+		fmt.Fprintf(h, "secret %q\n", s.ID) // never the value
+	}
+	fmt.Fprintf(h, "ssh %v\nprovenance %q\nsbom %q\n", r.SSH, r.Provenance, r.SBOM)
 }
 
 // hashFile adds a file as BuildKit sees it: neither its times nor its owner.
@@ -114,7 +118,7 @@ func (r Request) warn(files []*types.Stat) {
 			sizes[top] += f.Size
 		}
 	}
-	if total <= largeContext || r.Notify == nil {
+	if total <= largeContext {
 		return
 	}
 	largest := slices.SortedFunc(maps.Keys(sizes), func(a, b string) int { return int(sizes[b] - sizes[a]) })
@@ -122,7 +126,7 @@ func (r Request) warn(files []*types.Stat) {
 	for _, name := range largest[:min(len(largest), 5)] {
 		names = append(names, fmt.Sprintf("%s (%d MB)", name, sizes[name]>>20))
 	}
-	r.Notify(fmt.Sprintf("warning: the build takes %d MB from the context: %s; name in .dockerignore what it does not need", total>>20, strings.Join(names, ", ")))
+	r.notify(fmt.Sprintf("warning: the build takes %d MB from the context: %s; name in .dockerignore what it does not need", total>>20, strings.Join(names, ", ")))
 }
 
 // sources are the files that BuildKit gets to see of the context when it asks for those paths; nil asks

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
+
 	"slipway/internal/builder"
 	"slipway/internal/project"
 )
@@ -65,7 +67,7 @@ func (e *RebuildError) Error() string {
 func Ensure(ctx context.Context, src project.Source, env project.Environment, m Matched, siblings []string, build bool, o Options) (Pin, error) {
 	e := ensurer{
 		store: o.store(), Options: o,
-		src: src, image: m.Image, build: build,
+		src: src, image: m.Image, build: build, silent: map[string]bool{},
 		pin: Pin{Name: m.Image.Name, Repository: m.In(env), Tag: src.Tag},
 	}
 	for _, r := range siblings {
@@ -110,6 +112,7 @@ type ensurer struct {
 	image    project.Image
 	pin      Pin // what is wanted
 	siblings []string
+	silent   map[string]bool // those siblings that could not be asked
 	build    bool
 }
 
@@ -231,11 +234,15 @@ func Gone(ctx context.Context, pins []Pin, o Options) []Pin {
 // nobody needs it to be there.
 func (e ensurer) search(ctx context.Context, p Pin) (from string, found *content, err error) {
 	for _, r := range e.siblings {
+		if e.silent[r] {
+			continue
+		}
 		found, err := e.look(ctx, r, p)
 		if ctx.Err() != nil {
 			return "", nil, err
 		}
 		if err != nil {
+			e.silent[r] = true
 			e.notify("not looked for in %s: %v", r, err)
 			continue
 		}
@@ -284,7 +291,7 @@ func (e ensurer) make(ctx context.Context, req builder.Request, inputs string) (
 		return p, within(e.src.Project.Dir, err)
 	}
 	p.Digest = res.Digest
-	if err := e.name(ctx, p, res, inputs); err != nil {
+	if err := e.tag(ctx, p, res, inputs); err != nil {
 		return p, fmt.Errorf("tag %s: %w", p.Digest, err)
 	}
 	e.notify("built %s", p.Reference())
@@ -292,7 +299,7 @@ func (e ensurer) make(ctx context.Context, req builder.Request, inputs string) (
 }
 
 // name tags what was built. The commit's tag comes last: once it is there, nothing more is asked.
-func (e ensurer) name(ctx context.Context, p Pin, res builder.Result, inputs string) error {
+func (e ensurer) tag(ctx context.Context, p Pin, res builder.Result, inputs string) error {
 	if _, err := e.mayTag(ctx, p); err != nil {
 		return err
 	}
@@ -337,6 +344,9 @@ func (e ensurer) request(ctx context.Context) (builder.Request, string, error) {
 		Labels:      labels,
 		Annotations: map[string]string{versionKey: labels[versionKey], revisionKey: labels[revisionKey]},
 		Platforms:   e.image.Platforms,
+		SSH:         e.image.SSH,
+		Provenance:  e.image.Provenance,
+		SBOM:        e.image.SBOM,
 		Repository:  repository.Name(),
 		Tag:         e.pin.Tag,
 		Epoch:       e.src.Time,
@@ -344,11 +354,42 @@ func (e ensurer) request(ctx context.Context) (builder.Request, string, error) {
 		Plain:       e.Plain,
 		Notify:      e.Notify,
 	}
+	for _, s := range e.image.Secrets {
+		secret := builder.Secret{ID: s.ID, Env: s.Env}
+		if s.File != "" {
+			secret.File = filepath.Join(e.src.Project.Dir, filepath.FromSlash(s.File))
+		}
+		req.Secrets = append(req.Secrets, secret)
+	}
+	if req.Cache, err = e.cache(); err != nil {
+		return req, "", err
+	}
 	if e.image.Dockerfile != "" {
 		req.Dockerfile = filepath.Join(e.src.Project.Dir, filepath.FromSlash(e.image.Dockerfile))
 	}
 	inputs, err := builder.Inputs(ctx, req)
 	return req, inputs, err
+}
+
+// cache says where a builder keeps its steps for others.
+func (e ensurer) cache() (builder.Cache, error) {
+	c := builder.Cache{Inline: e.image.Cache.Inline, GitHub: e.image.Cache.GitHub}
+	if e.image.Cache.Local != "" {
+		c.Local = filepath.Join(e.src.Project.Dir, filepath.FromSlash(e.image.Cache.Local))
+	}
+	if e.image.Cache.Registry == "" {
+		return c, nil
+	}
+	ref, err := name.ParseReference(e.image.Cache.Registry)
+	if err != nil {
+		return c, fmt.Errorf("cache: %w", err)
+	}
+	repository, err := locate(ref.Context().Name(), e.Mirror)
+	if err != nil {
+		return c, fmt.Errorf("cache: %w", err)
+	}
+	c.Registry = repository.Name() + ":" + ref.Identifier()
+	return c, nil
 }
 
 // labels say where the image comes from. Nothing in them depends on when or where it is built, or

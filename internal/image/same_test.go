@@ -187,7 +187,7 @@ func TestUnforeseenContentIsBuiltAgain(t *testing.T) {
 	e := ensurer{store: store{mirror: c.o.Mirror, transport: builder.Transport()}, Options: c.o, src: c.src}
 	p := Pin{Repository: "ghcr.io/a", Tag: "sha-4444444", Digest: digestOf(t, c.o.Mirror+"/a:sha-1111111")}
 	before := len(c.tags("a"))
-	if err := e.name(t.Context(), p, builder.Result{Unforeseen: true}, strings.Repeat("0", 64)); err != nil {
+	if err := e.tag(t.Context(), p, builder.Result{Unforeseen: true}, strings.Repeat("0", 64)); err != nil {
 		t.Fatal(err)
 	}
 	if tags := c.tags("a"); len(tags) != before+1 {

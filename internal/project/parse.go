@@ -30,6 +30,10 @@ var (
 	kubeVersion = regexp.MustCompile(`^v?\d+\.\d+(\.\d+)?([-+][0-9A-Za-z.+-]+)?$`)
 	apiVersion  = regexp.MustCompile(`^[a-z0-9.-]+(/[A-Za-z0-9]+){0,2}$`)
 	assignment  = regexp.MustCompile(`(?s)^[^=]+=`)
+	// What builds are told.
+	reference  = regexp.MustCompile(`^([a-zA-Z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*(:[0-9A-Za-z_][0-9A-Za-z_.-]{0,127})?(@sha256:[0-9a-f]{64})?$`)
+	variable   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	provenance = regexp.MustCompile(`^(off|min|max)$`)
 
 	yamlLine = regexp.MustCompile(`line (\d+): `)
 )
@@ -203,6 +207,12 @@ func rule(pattern *regexp.Regexp) string {
 		return ": such as 1.31 or v1.31.2"
 	case apiVersion:
 		return ": such as monitoring.coreos.com/v1 or monitoring.coreos.com/v1/ServiceMonitor"
+	case reference:
+		return ": such as ghcr.io/acme/cache:shop"
+	case variable:
+		return ": the name of an environment variable"
+	case provenance:
+		return ": min, max or off"
 	case assignment:
 		return ": it is key=value"
 	case objectPattern:

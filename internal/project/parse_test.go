@@ -66,6 +66,32 @@ func whereWhole(t testing.TB) string {
 		"skaffold.yaml": "", "k8s/skaffold.yaml": ""})
 }
 
+func TestParseHowAnImageIsBuilt(t *testing.T) {
+	p, err := Parse(whereWhole(t), []byte(`project: a
+environments: {dev: {path: k8s/dev}}
+images:
+  - name: x
+    secrets: {npm: {env: NPM_TOKEN}, key: {file: .key}}
+    ssh: true
+    cache: {registry: "ghcr.io/acme/cache:shop", local: .cache, inline: true, github: true}
+    provenance: max
+    sbom: docker/buildkit-syft-scanner:1
+  - {name: y, provenance: off}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Image{{
+		Name: "x", Context: ".", Dockerfile: "Dockerfile",
+		Secrets: []Secret{{ID: "npm", Env: "NPM_TOKEN"}, {ID: "key", File: ".key"}}, SSH: true,
+		Cache:      Cache{Registry: "ghcr.io/acme/cache:shop", Local: ".cache", Inline: true, GitHub: true},
+		Provenance: "max", SBOM: "docker/buildkit-syft-scanner:1",
+	}, {Name: "y", Context: ".", Dockerfile: "Dockerfile"}}
+	if diff := cmp.Diff(want, p.Images); diff != "" {
+		t.Error("(-want +got):\n", diff)
+	}
+}
+
 func TestParse(t *testing.T) {
 	dir := whereWhole(t)
 	got, err := Parse(dir, []byte(whole))
@@ -105,74 +131,81 @@ func TestParseErrors(t *testing.T) {
 	const envs = "environments: {dev: {path: k8s/dev}}\n"
 	env := func(keys string) string { return "project: a\nenvironments:\n  dev:\n    {" + keys + "}\n" }
 	for name, c := range map[string]struct{ text, want string }{
-		"empty":             {"# nothing\n", "nothing in it"},
-		"syntax":            {"project: a\n b: c\n", "line 2: mapping values are not allowed in this context"},
-		"open list":         {"project: a\nimages: [\nx: y\n", "line 2: did not find expected ',' or ']'"},
-		"two documents":     {"project: a\n---\nb: c\n", "line 2: a second document"},
-		"unknown key":       {"project: a\nimags: []\n" + envs, `line 2: unknown key "imags" (did you mean "images"?)`},
-		"strange key":       {"project: a\nwhatever: []\n" + envs, `line 2: unknown key "whatever" (known: environments, exceptions, images, project, remotes, rules)`},
-		"unknown inner key": {"project: a\nenvironments:\n  dev:\n    pth: k8s/dev\n", `line 4: unknown key "pth" (did you mean "path"?)`},
-		"not a mapping":     {"- a\n", "line 1: the file must be a mapping"},
-		"wrong type":        {"project: a\nimages: {a: b}\n" + envs, "line 2: images must be a list"},
-		"number for text":   {"project: 12\n" + envs, `line 1: project name must be a string: write "12"`},
-		"null":              {"project:\n" + envs, "line 1: project name must be a string"},
-		"empty text":        {"project: ''\n" + envs, "line 1: project name is empty"},
-		"bad name":          {"project: My_App\n" + envs, `line 1: "My_App" is no project name: lower-case letters, digits and dashes, at most 63`},
-		"no project":        {envs, "line 1: project is missing: the project's name"},
-		"no environment":    {"project: a\n", "line 1: environments is missing: at least one"},
-		"twice":             {"project: a\nenvironments:\n  dev: {path: k8s/dev}\n  dev: {path: k8s/prod}\n", `line 4: "dev" is there twice (first in line 3)`},
-		"key twice":         {"project: a\nproject: b\n" + envs, `line 2: "project" is there twice (first in line 1)`},
-		"no path":           {"project: a\nenvironments:\n  dev: {class: local}\n", "line 3: environment dev has no path, charts or skaffold"},
-		"missing path":      {"project: a\nenvironments:\n  dev: {path: k8s/dve}\n", "line 3: path k8s/dve: no such folder"},
-		"path is a file":    {"project: a\nenvironments:\n  dev: {path: k8s/file}\n", "line 3: path k8s/file is no folder"},
-		"path above":        {"project: a\nenvironments:\n  dev: {path: k8s/../../x}\n", "line 3: path k8s/../../x is outside the project"},
-		"absolute path":     {"project: a\nenvironments:\n  dev: {path: /etc}\n", "line 3: path /etc is outside the project"},
-		"link out":          {"project: a\nenvironments:\n  dev: {path: out}\n", "line 3: path out is a link that leads outside the project"},
-		"no reason":         {"project: a\n" + envs + "exceptions:\n  - rule: x\n", "line 4: an exception without a reason"},
-		"all excepted":      {"project: a\n" + envs + "exceptions:\n  - reason: x\n", "line 4: an exception for everything: say at least one of rule, object and field"},
-		"no day":            {"project: a\n" + envs + "exceptions: [{until: soon}]\n", `line 3: "soon" is no day: write it as 2027-03-31`},
-		"excepted where":    {"project: a\n" + envs + "exceptions: [{rule: a, reason: b, environments: [dve]}]\n", `line 3: the exception is for environment "dve", which is not there (did you mean "dev"?)`},
-		"unknown class":     {"project: a\nenvironments:\n  dev: {path: k8s/dev, class: prod}\n", `line 3: unknown class "prod" (did you mean "production"?): it is local, staging or production`},
-		"alias":             {"project: &a x\nenvironments: *a\n", "line 2: aliases are not understood here"},
-		"merge":             {"<<: {project: a}\n" + envs, "line 1: a key of the file must be a string"},
-		"image without":     {"project: a\nimages:\n- context: .\n" + envs, "line 3: an image without a name"},
-		"image tag":         {"project: a\nimages:\n- name: myapp:dev\n" + envs, `line 3: "myapp:dev" is no image name: a repository without tag or digest, such as myapp or acme/myapp`},
-		"image twice":       {"project: a\nimages:\n- name: x\n- name: x\n" + envs, `line 4: image "x" is there twice`},
-		"no Dockerfile":     {"project: a\nimages:\n- name: x\n  context: k8s\n" + envs, "line 3: dockerfile k8s/Dockerfile: no such file"},
-		"Dockerfile folder": {"project: a\nimages:\n- name: x\n  dockerfile: k8s\n" + envs, "line 4: dockerfile k8s is a folder"},
-		"platform":          {"project: a\nimages:\n- name: x\n  platforms: [amd64]\n" + envs, `line 4: "amd64" is no platform: such as linux/amd64`},
-		"registry":          {"project: a\nenvironments:\n  dev: {path: k8s/dev, registry: 'https://ghcr.io'}\n", `line 3: "https://ghcr.io" is no registry: a host and path without scheme, such as ghcr.io/acme`},
-		"remote":            {"project: a\nremotes: [ghcr.io/acme]\n" + envs, `line 2: "ghcr.io/acme" is no address: an address such as https://charts.example.com or oci://ghcr.io/acme/charts`},
-		"chart as path":     {env("path: chart"), "line 4: path chart is a Helm chart: write charts: [{path: chart}]"},
-		"no chart's path":   {env("charts: [{release: x}]"), "line 4: a chart without a path: its folder, or its name in a repository"},
-		"chart as mapping":  {env("charts: {path: chart}"), "line 4: charts must be a list"},
-		"no chart":          {env("charts: [{path: k8s/dev}]"), "line 4: chart k8s/dev: no Chart.yaml in it"},
-		"missing chart":     {env("charts: [{path: k8s/chart}]"), "line 4: chart k8s/chart: no such folder"},
-		"missing packed":    {env("charts: [{path: x.tgz}]"), "line 4: chart x.tgz: no such file"},
-		"chart outside":     {env("charts: [{path: ../chart}]"), "line 4: chart ../chart is outside the project"},
-		"chart's key":       {env("charts: [{path: chart, value: []}]"), `line 4: unknown key "value" (did you mean "values"?)`},
-		"values file":       {env("charts: [{path: chart, values: [chart/values-prd.yaml]}]"), "line 4: values chart/values-prd.yaml: no such file"},
-		"values as text":    {env("charts: [{path: chart, values: more.yaml}]"), "line 4: values must be a list"},
-		"set":               {env("charts: [{path: chart, set: [replicas]}]"), `line 4: "replicas" is no assignment: it is key=value`},
-		"set as mapping":    {env("charts: [{path: chart, set: {replicas: 2}}]"), "line 4: set must be a list"},
-		"repository alone":  {env("charts: [{path: redis, repository: 'https://x.org'}]"), "line 4: chart redis comes from a repository, without a version: say which"},
-		"version alone":     {env("charts: [{path: chart, version: 1.2.3}]"), "line 4: chart chart has a version and no repository: what lies in the project is taken as it is"},
-		"version as number": {env("charts: [{path: redis, repository: 'https://x.org', version: 1.20}]"), `line 4: version must be a string: write "1.20"`},
-		"repository":        {env("charts: [{path: redis, repository: bitnami, version: 1.2.3}]"), `line 4: "bitnami" is no repository: an address such as https://charts.example.com or oci://ghcr.io/acme/charts`},
-		"address as path":   {env("charts: [{path: 'oci://x.org/redis'}]"), "line 4: path oci://x.org/redis is an address: write repository, version, and the chart's name as path"},
-		"no release":        {env("charts: [{path: chart}, {path: packed.tgz, release: x}]"), "line 4: chart chart has no release: of several, each needs a name of its own"},
-		"release twice":     {env("charts: [{path: chart, release: x}, {path: packed.tgz, release: x}]"), `line 4: release "x" is there twice (first in line 4)`},
-		"release's name":    {env("charts: [{path: chart, release: My_App}]"), `line 4: "My_App" is no release: lower-case letters, digits and dashes, at most 53`},
-		"noHooks":           {env("charts: [{path: chart, noHooks: perhaps}]"), "line 4: noHooks must be true or false"},
-		"patches":           {env("charts: [{path: chart, patches: k8s/dev}]"), "line 4: patches k8s/dev: no kustomization.yaml in it"},
-		"kubeVersion":       {env("kubeVersion: 1.30"), `line 4: kubeVersion must be a string: write "1.30"`},
-		"kubeVersion name":  {env("kubeVersion: latest"), `line 4: "latest" is no kubeVersion: such as 1.31 or v1.31.2`},
-		"apiVersions":       {env("apiVersions: [a/b/c/d]"), `line 4: "a/b/c/d" is no API version: such as monitoring.coreos.com/v1 or monitoring.coreos.com/v1/ServiceMonitor`},
-		"skaffold":          {env("skaffold: skafold.yaml"), "line 4: skaffold skafold.yaml: no such file"},
-		"skaffold's file":   {env("skaffold: {file: k8s/dev}"), "line 4: file k8s/dev is a folder"},
-		"skaffold's key":    {env("skaffold: {profile: [x]}"), `line 4: unknown key "profile" (did you mean "profiles"?)`},
-		"skaffold and path": {env("skaffold: skaffold.yaml, path: k8s/dev"), "line 3: environment dev has skaffold, which says what is rendered, and path or charts beside it"},
-		"too large":         {"# " + strings.Repeat("x", 2<<20), "larger than 1 MiB"},
+		"empty":              {"# nothing\n", "nothing in it"},
+		"syntax":             {"project: a\n b: c\n", "line 2: mapping values are not allowed in this context"},
+		"open list":          {"project: a\nimages: [\nx: y\n", "line 2: did not find expected ',' or ']'"},
+		"two documents":      {"project: a\n---\nb: c\n", "line 2: a second document"},
+		"unknown key":        {"project: a\nimags: []\n" + envs, `line 2: unknown key "imags" (did you mean "images"?)`},
+		"strange key":        {"project: a\nwhatever: []\n" + envs, `line 2: unknown key "whatever" (known: environments, exceptions, images, project, remotes, rules)`},
+		"unknown inner key":  {"project: a\nenvironments:\n  dev:\n    pth: k8s/dev\n", `line 4: unknown key "pth" (did you mean "path"?)`},
+		"not a mapping":      {"- a\n", "line 1: the file must be a mapping"},
+		"wrong type":         {"project: a\nimages: {a: b}\n" + envs, "line 2: images must be a list"},
+		"number for text":    {"project: 12\n" + envs, `line 1: project name must be a string: write "12"`},
+		"null":               {"project:\n" + envs, "line 1: project name must be a string"},
+		"empty text":         {"project: ''\n" + envs, "line 1: project name is empty"},
+		"bad name":           {"project: My_App\n" + envs, `line 1: "My_App" is no project name: lower-case letters, digits and dashes, at most 63`},
+		"no project":         {envs, "line 1: project is missing: the project's name"},
+		"no environment":     {"project: a\n", "line 1: environments is missing: at least one"},
+		"twice":              {"project: a\nenvironments:\n  dev: {path: k8s/dev}\n  dev: {path: k8s/prod}\n", `line 4: "dev" is there twice (first in line 3)`},
+		"key twice":          {"project: a\nproject: b\n" + envs, `line 2: "project" is there twice (first in line 1)`},
+		"no path":            {"project: a\nenvironments:\n  dev: {class: local}\n", "line 3: environment dev has no path, charts or skaffold"},
+		"missing path":       {"project: a\nenvironments:\n  dev: {path: k8s/dve}\n", "line 3: path k8s/dve: no such folder"},
+		"path is a file":     {"project: a\nenvironments:\n  dev: {path: k8s/file}\n", "line 3: path k8s/file is no folder"},
+		"path above":         {"project: a\nenvironments:\n  dev: {path: k8s/../../x}\n", "line 3: path k8s/../../x is outside the project"},
+		"absolute path":      {"project: a\nenvironments:\n  dev: {path: /etc}\n", "line 3: path /etc is outside the project"},
+		"link out":           {"project: a\nenvironments:\n  dev: {path: out}\n", "line 3: path out is a link that leads outside the project"},
+		"no reason":          {"project: a\n" + envs + "exceptions:\n  - rule: x\n", "line 4: an exception without a reason"},
+		"all excepted":       {"project: a\n" + envs + "exceptions:\n  - reason: x\n", "line 4: an exception for everything: say at least one of rule, object and field"},
+		"no day":             {"project: a\n" + envs + "exceptions: [{until: soon}]\n", `line 3: "soon" is no day: write it as 2027-03-31`},
+		"excepted where":     {"project: a\n" + envs + "exceptions: [{rule: a, reason: b, environments: [dve]}]\n", `line 3: the exception is for environment "dve", which is not there (did you mean "dev"?)`},
+		"unknown class":      {"project: a\nenvironments:\n  dev: {path: k8s/dev, class: prod}\n", `line 3: unknown class "prod" (did you mean "production"?): it is local, staging or production`},
+		"alias":              {"project: &a x\nenvironments: *a\n", "line 2: aliases are not understood here"},
+		"merge":              {"<<: {project: a}\n" + envs, "line 1: a key of the file must be a string"},
+		"image without":      {"project: a\nimages:\n- context: .\n" + envs, "line 3: an image without a name"},
+		"image tag":          {"project: a\nimages:\n- name: myapp:dev\n" + envs, `line 3: "myapp:dev" is no image name: a repository without tag or digest, such as myapp or acme/myapp`},
+		"image twice":        {"project: a\nimages:\n- name: x\n- name: x\n" + envs, `line 4: image "x" is there twice`},
+		"no Dockerfile":      {"project: a\nimages:\n- name: x\n  context: k8s\n" + envs, "line 3: dockerfile k8s/Dockerfile: no such file"},
+		"Dockerfile folder":  {"project: a\nimages:\n- name: x\n  dockerfile: k8s\n" + envs, "line 4: dockerfile k8s is a folder"},
+		"secret of nothing":  {"project: a\nimages:\n- name: x\n  secrets: {npm: {}}\n" + envs, "line 4: secret npm needs one of env and file: where its value is"},
+		"secret elsewhere":   {"project: a\nimages:\n- name: x\n  secrets: {npm: {file: ../token}}\n" + envs, "line 4: file ../token of secret npm is not below the project's folder"},
+		"secret in the file": {"project: a\nimages:\n- name: x\n  secrets: {npm: {env: 'a b'}}\n" + envs, `line 4: "a b" is no env: the name of an environment variable`},
+		"argument of none":   {"project: a\nimages:\n- name: x\n  args: {A: }\n" + envs, "line 4: argument A must be a string: none is taken from the environment"},
+		"cache elsewhere":    {"project: a\nimages:\n- name: x\n  cache: {local: /tmp/cache}\n" + envs, "line 4: the cache folder /tmp/cache is not below the project's folder"},
+		"cache without name": {"project: a\nimages:\n- name: x\n  cache: {registry: 'https://x.org'}\n" + envs, `line 4: "https://x.org" is no registry: such as ghcr.io/acme/cache:shop`},
+		"provenance":         {"project: a\nimages:\n- name: x\n  provenance: full\n" + envs, `line 4: "full" is no provenance: min, max or off`},
+		"platform":           {"project: a\nimages:\n- name: x\n  platforms: [amd64]\n" + envs, `line 4: "amd64" is no platform: such as linux/amd64`},
+		"registry":           {"project: a\nenvironments:\n  dev: {path: k8s/dev, registry: 'https://ghcr.io'}\n", `line 3: "https://ghcr.io" is no registry: a host and path without scheme, such as ghcr.io/acme`},
+		"remote":             {"project: a\nremotes: [ghcr.io/acme]\n" + envs, `line 2: "ghcr.io/acme" is no address: an address such as https://charts.example.com or oci://ghcr.io/acme/charts`},
+		"chart as path":      {env("path: chart"), "line 4: path chart is a Helm chart: write charts: [{path: chart}]"},
+		"no chart's path":    {env("charts: [{release: x}]"), "line 4: a chart without a path: its folder, or its name in a repository"},
+		"chart as mapping":   {env("charts: {path: chart}"), "line 4: charts must be a list"},
+		"no chart":           {env("charts: [{path: k8s/dev}]"), "line 4: chart k8s/dev: no Chart.yaml in it"},
+		"missing chart":      {env("charts: [{path: k8s/chart}]"), "line 4: chart k8s/chart: no such folder"},
+		"missing packed":     {env("charts: [{path: x.tgz}]"), "line 4: chart x.tgz: no such file"},
+		"chart outside":      {env("charts: [{path: ../chart}]"), "line 4: chart ../chart is outside the project"},
+		"chart's key":        {env("charts: [{path: chart, value: []}]"), `line 4: unknown key "value" (did you mean "values"?)`},
+		"values file":        {env("charts: [{path: chart, values: [chart/values-prd.yaml]}]"), "line 4: values chart/values-prd.yaml: no such file"},
+		"values as text":     {env("charts: [{path: chart, values: more.yaml}]"), "line 4: values must be a list"},
+		"set":                {env("charts: [{path: chart, set: [replicas]}]"), `line 4: "replicas" is no assignment: it is key=value`},
+		"set as mapping":     {env("charts: [{path: chart, set: {replicas: 2}}]"), "line 4: set must be a list"},
+		"repository alone":   {env("charts: [{path: redis, repository: 'https://x.org'}]"), "line 4: chart redis comes from a repository, without a version: say which"},
+		"version alone":      {env("charts: [{path: chart, version: 1.2.3}]"), "line 4: chart chart has a version and no repository: what lies in the project is taken as it is"},
+		"version as number":  {env("charts: [{path: redis, repository: 'https://x.org', version: 1.20}]"), `line 4: version must be a string: write "1.20"`},
+		"repository":         {env("charts: [{path: redis, repository: bitnami, version: 1.2.3}]"), `line 4: "bitnami" is no repository: an address such as https://charts.example.com or oci://ghcr.io/acme/charts`},
+		"address as path":    {env("charts: [{path: 'oci://x.org/redis'}]"), "line 4: path oci://x.org/redis is an address: write repository, version, and the chart's name as path"},
+		"no release":         {env("charts: [{path: chart}, {path: packed.tgz, release: x}]"), "line 4: chart chart has no release: of several, each needs a name of its own"},
+		"release twice":      {env("charts: [{path: chart, release: x}, {path: packed.tgz, release: x}]"), `line 4: release "x" is there twice (first in line 4)`},
+		"release's name":     {env("charts: [{path: chart, release: My_App}]"), `line 4: "My_App" is no release: lower-case letters, digits and dashes, at most 53`},
+		"noHooks":            {env("charts: [{path: chart, noHooks: perhaps}]"), "line 4: noHooks must be true or false"},
+		"patches":            {env("charts: [{path: chart, patches: k8s/dev}]"), "line 4: patches k8s/dev: no kustomization.yaml in it"},
+		"kubeVersion":        {env("kubeVersion: 1.30"), `line 4: kubeVersion must be a string: write "1.30"`},
+		"kubeVersion name":   {env("kubeVersion: latest"), `line 4: "latest" is no kubeVersion: such as 1.31 or v1.31.2`},
+		"apiVersions":        {env("apiVersions: [a/b/c/d]"), `line 4: "a/b/c/d" is no API version: such as monitoring.coreos.com/v1 or monitoring.coreos.com/v1/ServiceMonitor`},
+		"skaffold":           {env("skaffold: skafold.yaml"), "line 4: skaffold skafold.yaml: no such file"},
+		"skaffold's file":    {env("skaffold: {file: k8s/dev}"), "line 4: file k8s/dev is a folder"},
+		"skaffold's key":     {env("skaffold: {profile: [x]}"), `line 4: unknown key "profile" (did you mean "profiles"?)`},
+		"skaffold and path":  {env("skaffold: skaffold.yaml, path: k8s/dev"), "line 3: environment dev has skaffold, which says what is rendered, and path or charts beside it"},
+		"too large":          {"# " + strings.Repeat("x", 2<<20), "larger than 1 MiB"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Parse(dir, []byte(c.text))

@@ -34,8 +34,28 @@ type Image struct {
 	Target     string
 	BuildArgs  map[string]string
 	Platforms  []string // "linux/amd64"; empty: the builder's own
+	Secrets    []Secret
+	SSH        bool // lend the build the SSH agent
+	Cache      Cache
+	Provenance string // "min" or "max"; empty: none
+	SBOM       string // the image that makes one; empty: none
 	// Detected: no one asked for this image, a Dockerfile was found.
 	Detected bool
+}
+
+// Secret is what a build may read under a name, and no image keeps. One of Env and File is set.
+type Secret struct {
+	ID   string
+	Env  string // environment variable
+	File string // relative to Dir
+}
+
+// Cache is where builds on other machines find what this one has done, and the reverse.
+type Cache struct {
+	Registry string // "ghcr.io/acme/cache:shop"
+	Local    string // folder, relative to Dir
+	Inline   bool   // in the image itself
+	GitHub   bool   // the cache of GitHub Actions, where it runs
 }
 
 // Environment is one place that the project runs.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -82,19 +83,29 @@ func (r *reader) image(p *Project, n *yaml.Node) error {
 			img.BuildArgs = map[string]string{}
 			return r.entries(n, "args", func(k, v *yaml.Node) error {
 				if v.Kind != yaml.ScalarNode || v.ShortTag() == "!!null" {
-					return r.fail(v, "argument %s must be a string", k.Value)
+					return r.fail(v, "argument %s must be a string: none is taken from the environment", k.Value)
 				}
 				img.BuildArgs[k.Value] = v.Value
 				return nil
 			})
 		},
 		"platforms": r.texts(&img.Platforms, "platforms", "platform", platform),
+		"secrets": func(n *yaml.Node) error {
+			return r.entries(n, "secrets", func(k, v *yaml.Node) error { return r.secret(&img, k, v) })
+		},
+		"ssh":        r.truth(&img.SSH, "ssh"),
+		"cache":      func(n *yaml.Node) error { return r.cache(&img.Cache, n) },
+		"provenance": r.text(&img.Provenance, "provenance", provenance),
+		"sbom":       r.text(&img.SBOM, "sbom", reference),
 	})
 	if err != nil {
 		return err
 	}
 	if img.Name == "" {
 		return r.fail(n, "an image without a name")
+	}
+	if img.Provenance == "off" {
+		img.Provenance = ""
 	}
 	for _, other := range p.Images {
 		if other.Name == img.Name {
@@ -109,6 +120,37 @@ func (r *reader) image(p *Project, n *yaml.Node) error {
 	}
 	p.Images = append(p.Images, img)
 	return nil
+}
+
+func (r *reader) secret(img *Image, key, n *yaml.Node) error {
+	s := Secret{ID: key.Value}
+	err := r.fields(n, "secret "+s.ID, map[string]func(*yaml.Node) error{
+		"env":  r.text(&s.Env, "env", variable),
+		"file": r.text(&s.File, "file", nil),
+	})
+	switch {
+	case err != nil:
+		return err
+	case (s.Env == "") == (s.File == ""):
+		return r.fail(n, "secret %s needs one of env and file: where its value is", s.ID)
+	case s.File != "" && !filepath.IsLocal(filepath.FromSlash(s.File)):
+		return r.fail(n, "file %s of secret %s is not below the project's folder", s.File, s.ID)
+	}
+	img.Secrets = append(img.Secrets, s)
+	return nil
+}
+
+func (r *reader) cache(into *Cache, n *yaml.Node) error {
+	err := r.fields(n, "cache", map[string]func(*yaml.Node) error{
+		"registry": r.text(&into.Registry, "registry", reference),
+		"local":    r.text(&into.Local, "local", nil),
+		"inline":   r.truth(&into.Inline, "inline"),
+		"github":   r.truth(&into.GitHub, "github"),
+	})
+	if err == nil && into.Local != "" && !filepath.IsLocal(filepath.FromSlash(into.Local)) {
+		return r.fail(n, "the cache folder %s is not below the project's folder", into.Local)
+	}
+	return err
 }
 
 func (r *reader) environment(p *Project, key, n *yaml.Node) error {
