@@ -17,8 +17,8 @@ func newBuildCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "build ENV", Short: "Build and push an environment's images, and print their digests", Args: a.envArgs(0),
 		Long: `Builds each of the project's images for the state that Git describes and pushes it to the repository
-that the environment's manifests name, with the tag sha-<commit>. An image that is in the registry
-already is not built again, neither is one whose Dockerfile, files and arguments an earlier commit
+that the environment's manifests name, with the tag sha-<commit>; where the commit is tagged v1.4.0,
+with 1.4.0 too. An image that is in the registry already is not built again, neither is one whose Dockerfile, files and arguments an earlier commit
 had: it is the same image, and keeps its name. One that another environment's repository has is
 copied. A tag of a commit is never overwritten.
 

@@ -1,22 +1,19 @@
 package main
 
 import (
-	"archive/tar"
-	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/ulikunitz/xz"
+	"slipway/internal/foldertest"
 )
 
 // Each case that the real kustomize and helm were run on, from the pack of them that lies beside the
 // project: other people's manifests and charts, and Kustomize's own suite.
 func TestConformance(t *testing.T) {
-	dir := unpackCases(t)
+	dir := foldertest.Conformance(t, filepath.Join(sourceDir, "..", ".."), "the comparison with 498 results of kustomize and helm")
 	table, err := os.ReadFile(filepath.Join(dir, "CASES.tsv"))
 	if err != nil {
 		t.Fatal(err)
@@ -79,49 +76,4 @@ func conform(t *testing.T, dir string, column []string) {
 var ofHelm3 = map[string]string{
 	"helm-inflator/values-helm3":  "it keeps a null of the values where Helm 4 drops the key",
 	"helm-inflator/overlay-helm3": "it keeps a null of the values where Helm 4 drops the key",
-}
-
-// unpackCases gives the folder of the cases.
-func unpackCases(t *testing.T) string {
-	t.Helper()
-	dir := os.Getenv("SLIPWAY_CONFORMANCE")
-	if dir == "" {
-		dir = filepath.Join(sourceDir, "..", "..", "..", "shared", "conformance")
-	}
-	packed, err := os.Open(filepath.Join(dir, "render.tar.xz"))
-	if errors.Is(err, os.ErrNotExist) {
-		t.Skipf("the comparison with 498 results of kustomize and helm is left out: there is no render.tar.xz in %s (SLIPWAY_CONFORMANCE names another folder)", dir)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer packed.Close()
-	plain, err := xz.NewReader(packed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := t.TempDir()
-	for files := tar.NewReader(plain); ; {
-		h, err := files.Next()
-		if errors.Is(err, io.EOF) {
-			return out
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if h.Typeflag != tar.TypeReg {
-			continue
-		}
-		text, err := io.ReadAll(files)
-		if err != nil {
-			t.Fatal(err)
-		}
-		name := filepath.Join(out, h.Name)
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(name, text, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
 }

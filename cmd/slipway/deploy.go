@@ -72,6 +72,9 @@ func runDeploy(ctx context.Context, a *app, name string, o *actOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := deploy.Fit(ctx, t, prepared, a.imageOptions(t)); err != nil {
+		return err
+	}
 	return a.propose(ctx, t, prepared, o)
 }
 

@@ -173,6 +173,9 @@ var rows = []row{
 		return "images in the manifests: " + list(e.Candidates) + "; correct images[].name in slipway.yaml, or the manifests"
 	}),
 	as("ambiguous", codeError, always[*image.AmbiguousError]("name one of them in the manifests, or two images in slipway.yaml, each with enough of its path to tell them apart")),
+	as("no node for it", codeError, func(e *deploy.PlatformError) string {
+		return "nothing was changed; build it for " + list(e.Needs) + " too (images[].platforms in slipway.yaml), or let a nodeSelector on kubernetes.io/arch pick other nodes"
+	}),
 	as("missing image", codeError, always[*image.MissingError]("push it, or let the manifests name no tag, and the image of this commit is built")),
 	as("registry unauthorized", codeError, always[*image.UnauthorizedError]("log in with `docker login`, or let whoever you are logged in as read and push there")),
 	as("registry unreachable", codeError, always[*image.UnreachableError]("is the registry up, and its name right in the manifests?")),

@@ -74,5 +74,8 @@ func (a *app) proposal(ctx context.Context, t deploy.Target, o planOptions) (dep
 	if err != nil {
 		return deploy.Proposal{}, err
 	}
+	if err := deploy.Fit(ctx, t, prepared, a.imageOptions(t)); err != nil {
+		return deploy.Proposal{}, err
+	}
 	return deploy.Plan(ctx, t, prepared, deploy.PlanOptions{Force: o.force})
 }

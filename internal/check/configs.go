@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"slipway/internal/object"
 )
@@ -97,6 +98,7 @@ var hashed = regexp.MustCompile(`^-[0-9a-z]{10}$`)
 
 func (s *stock) unsourced(w workload, kind, name, field string) {
 	var names []string
+	sure := false
 	for _, o := range s.all("", kind, s.namespace(w.Object)) {
 		other := o.Ref().Name
 		if rest, ok := strings.CutPrefix(other, name); ok && hashed.MatchString(rest) {
@@ -105,8 +107,31 @@ func (s *stock) unsourced(w workload, kind, name, field string) {
 			return
 		}
 		names = append(names, other)
+		sure = sure || slip(name, other)
 	}
-	s.tell(configMissing, false, w.Object, field, "", "it needs %s %s, which the environment does not bring%s: the pods wait until it is there", kind, name, meant(name, names))
+	s.tell(configMissing, sure, w.Object, field, "", "it needs %s %s, which the environment does not bring%s: the pods wait until it is there", kind, name, meant(name, names))
+}
+
+// slip says that two names are the same but for a letter too many or two that changed places: nobody
+// calls two things so. Other letters, and digits, may well tell things apart: db-ro and db-rw, cache-1.
+func slip(a, b string) bool {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	if len(a) < 6 {
+		return false
+	}
+	i := 0
+	for i < len(a) && a[i] == b[i] {
+		i++
+	}
+	switch {
+	case len(a)+1 == len(b):
+		return a[i:] == b[i+1:] && !unicode.IsDigit(rune(b[i]))
+	case len(a) == len(b) && i+1 < len(a):
+		return a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:]
+	}
+	return false
 }
 
 func (s *stock) claim(w workload, name, field string) {

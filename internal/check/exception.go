@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"slipway/internal/contract"
 	"slipway/internal/finding"
 	"slipway/internal/project"
 )
@@ -37,13 +38,13 @@ func (r *run) accept() {
 		}
 		at := finding.Place{File: r.Project.File, Line: e.Line}
 		if e.Until != "" && e.Until < today {
-			f := ruleExceptionExpired.In(at, "the exception from %s held until %s: %s", e.Rule, e.Until, e.Reason)
+			f := contract.ExceptionExpired.In(at, "the exception from %s held until %s: %s", e.Rule, e.Until, e.Reason)
 			f.Fix = "mend what it was written for and delete it, or give it a later day"
 			r.find(f)
 			continue
 		}
 		if used := r.leaveOut(e); !used && r.complete(e) {
-			f := ruleExceptionUnused.In(at, "the exception from %s matches no finding", e.Rule)
+			f := contract.ExceptionUnused.In(at, "the exception from %s matches no finding", e.Rule)
 			f.Fix = "delete it, or correct its object, field or environments"
 			r.find(f)
 		}

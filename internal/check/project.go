@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 
+	"slipway/internal/contract"
 	"slipway/internal/finding"
 	"slipway/internal/object"
 	"slipway/internal/project"
@@ -19,22 +20,7 @@ var ruleRender = finding.Rule{
 	Fix:   "Correct the file at the place that is named, and look at the result with `slipway render ENV`.",
 }
 
-var ruleExceptionUnused = finding.Rule{
-	ID: "exception-unused", Group: "project", Severity: finding.Warning,
-	Title: "An exception in slipway.yaml matches nothing",
-	Why: "The fault that the exception was written for is gone, or its object or field has another name by now. " +
-		"Left in place, the exception would hide the next fault of the kind, which nobody has looked at.",
-	Fix: "Delete the exception from `exceptions:` in slipway.yaml, or correct its object, field or environments.",
-}
-
-var ruleExceptionExpired = finding.Rule{
-	ID: "exception-expired", Group: "project", Severity: finding.Warning,
-	Title: "An exception in slipway.yaml has expired",
-	Why:   "The last day that somebody meant it to hold is over. What it left out is reported again.",
-	Fix:   "Mend what it was written for and delete the exception, or write a later day under `until:` with a reason that still holds.",
-}
-
-var projectRules = []finding.Rule{ruleRender, ruleExceptionUnused, ruleExceptionExpired}
+var projectRules = []finding.Rule{ruleRender, contract.ExceptionUnused, contract.ExceptionExpired}
 
 // broken says that an environment does not render. One that was only found beside those that are
 // deployed may be meant for another tool, so for it that is no fault.

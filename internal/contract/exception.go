@@ -10,11 +10,22 @@ import (
 	"slipway/internal/project"
 )
 
-// The rules that exceptions can break; check has their words.
-var (
-	unused  = finding.Rule{ID: "exception-unused", Severity: finding.Warning}
-	expired = finding.Rule{ID: "exception-expired", Severity: finding.Warning}
-)
+// ExceptionUnused is the rule that an exception matches something.
+var ExceptionUnused = finding.Rule{
+	ID: "exception-unused", Group: "project", Severity: finding.Warning,
+	Title: "An exception in slipway.yaml matches nothing",
+	Why: "The fault that the exception was written for is gone, or its object or field has another name by now. " +
+		"Left in place, the exception would hide the next fault of the kind, which nobody has looked at.",
+	Fix: "Delete the exception from `exceptions:` in slipway.yaml, or correct its object, field or environments.",
+}
+
+// ExceptionExpired is the rule that an exception still holds.
+var ExceptionExpired = finding.Rule{
+	ID: "exception-expired", Group: "project", Severity: finding.Warning,
+	Title: "An exception in slipway.yaml has expired",
+	Why:   "The last day that somebody meant it to hold is over. What it left out is reported again.",
+	Fix:   "Mend what it was written for and delete the exception, or write a later day under `until:` with a reason that still holds.",
+}
 
 // except takes the differences that the project has a reason for out of the faults.
 func (c *comparison) except() {
@@ -24,7 +35,7 @@ func (c *comparison) except() {
 		}
 		at := finding.Place{File: project.File, Line: e.Line}
 		if e.Until != "" && c.Today > e.Until {
-			c.result.Findings = append(c.result.Findings, expired.In(at, "the exception %s held until %s", described(e), e.Until))
+			c.result.Findings = append(c.result.Findings, ExceptionExpired.In(at, "the exception %s held until %s", described(e), e.Until))
 			continue
 		}
 		used := false
@@ -38,7 +49,7 @@ func (c *comparison) except() {
 			}
 		}
 		if !used {
-			c.result.Findings = append(c.result.Findings, unused.In(at, "the exception %s matches nothing between %s and %s", described(e), c.A.Name, c.B.Name))
+			c.result.Findings = append(c.result.Findings, ExceptionUnused.In(at, "the exception %s matches nothing between %s and %s", described(e), c.A.Name, c.B.Name))
 		}
 	}
 }

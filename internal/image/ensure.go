@@ -82,7 +82,16 @@ func Ensure(ctx context.Context, src project.Source, env project.Environment, m 
 	if e.pin.Tag == "" {
 		return e.pin, ErrNoTag
 	}
-	if o.Rebuild && build {
+	p, err := e.content(ctx)
+	if err != nil || !build {
+		return p, err
+	}
+	return p, e.released(ctx, p)
+}
+
+// content finds or builds what is wanted.
+func (e ensurer) content(ctx context.Context) (Pin, error) {
+	if e.Rebuild && e.build {
 		return e.rebuild(ctx)
 	}
 	p, err := e.tagged(ctx)
@@ -90,15 +99,15 @@ func Ensure(ctx context.Context, src project.Source, env project.Environment, m 
 		return p, err
 	}
 	req, inputs, err := e.request(ctx)
-	if err != nil && !build {
-		o.notify("not looked for as the same content: %v", err) // a build will say the same, louder
+	if err != nil && !e.build {
+		e.notify("not looked for as the same content: %v", err) // a build will say the same, louder
 		return p, nil
 	}
 	if err != nil {
 		return p, err
 	}
 	p, err = e.same(ctx, inputs)
-	if err != nil || p.Digest != "" || !build {
+	if err != nil || p.Digest != "" || !e.build {
 		return p, err
 	}
 	return e.make(ctx, req, inputs)

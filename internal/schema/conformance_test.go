@@ -1,20 +1,18 @@
 package schema_test
 
 import (
-	"archive/tar"
 	"encoding/json"
-	"errors"
-	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/ulikunitz/xz"
 	"k8s.io/apimachinery/pkg/runtime"
 	serializer "k8s.io/apimachinery/pkg/runtime/serializer/json"
 	clientscheme "k8s.io/client-go/kubernetes/scheme"
 
+	"slipway/internal/foldertest"
 	"slipway/internal/object"
 	"slipway/internal/schema"
 )
@@ -71,40 +69,25 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// expected are the files of the pack of cases that lies beside the project.
+// expected are what kustomize and helm printed.
 func expected(t *testing.T) map[string]string {
 	t.Helper()
-	dir := os.Getenv("SLIPWAY_CONFORMANCE")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "conformance")
-	}
-	packed, err := os.Open(filepath.Join(dir, "render.tar.xz"))
-	if errors.Is(err, os.ErrNotExist) {
-		t.Skipf("the check of other people's objects is left out: there is no render.tar.xz in %s (SLIPWAY_CONFORMANCE names another folder)", dir)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer packed.Close()
-	plain, err := xz.NewReader(packed)
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := filepath.Join(foldertest.Conformance(t, filepath.Join("..", ".."), "the check of other people's objects"), "expected")
 	out := map[string]string{}
-	for files := tar.NewReader(plain); ; {
-		h, err := files.Next()
-		if errors.Is(err, io.EOF) {
-			return out
+	err := filepath.WalkDir(dir, func(file string, _ fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(file) != ".yaml" {
+			return err
 		}
+		name, err := filepath.Rel(dir, file)
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
-		if _, name, ok := strings.Cut(h.Name, "expected/"); ok && h.Typeflag == tar.TypeReg && strings.HasSuffix(name, ".yaml") {
-			text, err := io.ReadAll(files)
-			if err != nil {
-				t.Fatal(err)
-			}
-			out[name] = string(text)
-		}
+		text, err := os.ReadFile(file)
+		out[filepath.ToSlash(name)] = string(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
+	return out
 }

@@ -1,0 +1,75 @@
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	corev1helpers "k8s.io/component-helpers/scheduling/corev1"
+	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
+	"k8s.io/klog/v2"
+
+	"slipway/internal/object"
+)
+
+// Nodes are the machines of a cluster.
+type Nodes []corev1.Node
+
+// Nodes lists them. allowed is false where we may not: who may edit one namespace often may not.
+func (c *Cluster) Nodes(ctx context.Context) (nodes Nodes, allowed bool, err error) {
+	// Version 0: the server's cache will do, and spares etcd.
+	list, err := c.typed.CoreV1().Nodes().List(ctx, metav1.ListOptions{ResourceVersion: "0"})
+	if apierrors.IsForbidden(err) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, c.explain(ctx, "list", object.Ref{Kind: "Node"}, err)
+	}
+	return list.Items, true, nil
+}
+
+// Platforms counts the nodes on which a pod of that specification may run, by platform ("linux/arm64").
+// Its nodeSelector, required affinity and tolerations have a say; what it prefers, and what nodes are
+// short of for now, has none.
+func (n Nodes) Platforms(spec map[string]any) map[string]int {
+	var pod corev1.PodSpec
+	placing := map[string]any{}
+	for _, field := range []string{"nodeSelector", "affinity", "tolerations", "nodeName"} {
+		if v, ok := spec[field]; ok {
+			placing[field] = v
+		}
+	}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(placing, &pod); err != nil {
+		return nil // the server says better what is wrong with it
+	}
+	may := nodeaffinity.NewRequiredNodeAffinity(pod.NodeSelector, pod.Affinity)
+	count := map[string]int{}
+	for _, node := range n {
+		ok, err := may.Match(&node)
+		_, tainted := corev1helpers.FindMatchingUntoleratedTaint(klog.Background(), node.Spec.Taints, pod.Tolerations, lasting, true)
+		if err != nil || !ok || tainted || pod.NodeName != "" && pod.NodeName != node.Name {
+			continue
+		}
+		if p := platformOf(node); p != "" {
+			count[p]++
+		}
+	}
+	return count
+}
+
+// lasting taints keep pods away for good. Those of Kubernetes itself say how a node is just now.
+func lasting(t *corev1.Taint) bool {
+	return t.Effect != corev1.TaintEffectPreferNoSchedule && !strings.HasPrefix(t.Key, "node.kubernetes.io/")
+}
+
+func platformOf(n corev1.Node) string {
+	arch := cmp.Or(n.Status.NodeInfo.Architecture, n.Labels[corev1.LabelArchStable])
+	if arch == "" {
+		return ""
+	}
+	return cmp.Or(n.Status.NodeInfo.OperatingSystem, n.Labels[corev1.LabelOSStable], "linux") + "/" + arch
+}

@@ -1,0 +1,122 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"slipway/internal/image"
+	"slipway/internal/object"
+)
+
+// PlatformError says that an image is for no machine that its pods may run on.
+type PlatformError struct {
+	Environment string
+	Ref         object.Ref
+	Image       string
+	Has, Needs  []string // platforms, "linux/arm64"
+}
+
+func (e *PlatformError) Error() string {
+	return fmt.Sprintf("%s cannot run in %s: %s is for %s, and the nodes that it may run on are %s",
+		e.Ref, e.Environment, e.Image, strings.Join(e.Has, ", "), strings.Join(e.Needs, ", "))
+}
+
+// Fit compares the platforms of the images with those of the nodes that their pods may run on. Images
+// that are not built yet, and those of others, are not looked at.
+func Fit(ctx context.Context, t Target, p Prepared, o image.Options) error {
+	pins := map[string]image.Pin{}
+	for _, pin := range p.Images {
+		if pin.Digest != "" {
+			pins[pin.Reference()] = pin
+		}
+	}
+	if len(pins) == 0 {
+		return nil
+	}
+	nodes, allowed, err := t.Cluster.Nodes(ctx)
+	if err != nil {
+		return fmt.Errorf("nodes of %s: %w", t.Environment.Name, err)
+	}
+	if !allowed {
+		t.say(Image, nil, "not checked: whether the images are for the machines of %s (listing its nodes is not allowed)", t.Environment.Name)
+		return nil
+	}
+	platforms := map[string][]string{}
+	for _, ref := range slices.Sorted(maps.Keys(pins)) {
+		if platforms[ref], err = image.Platforms(ctx, pins[ref], o); err != nil {
+			return fmt.Errorf("platforms of %s: %w", ref, err)
+		}
+	}
+	for _, o := range p.Set.Objects() {
+		for _, pod := range pods(o.Body) {
+			on := nodes.Platforms(pod)
+			for _, ref := range images(pod) {
+				if err := t.fit(o.Ref(), ref, platforms[ref], on); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// fit judges one image of one pod.
+func (t Target) fit(ref object.Ref, img string, has []string, on map[string]int) error {
+	if len(has) == 0 || len(on) == 0 {
+		return nil // nothing is known, or no node is there yet
+	}
+	var wrong []string
+	all, bad := 0, 0
+	for _, platform := range slices.Sorted(maps.Keys(on)) {
+		all += on[platform]
+		if !image.Runs(has, platform) {
+			wrong, bad = append(wrong, platform), bad+on[platform]
+		}
+	}
+	switch bad {
+	case 0:
+		return nil
+	case all:
+		return &PlatformError{Environment: t.Environment.Name, Ref: ref, Image: img, Has: has, Needs: wrong}
+	}
+	t.say(Image, nil, "warning: %s: %s is for %s only, and %d of the %d nodes that it may run on are %s: a nodeSelector on kubernetes.io/arch keeps it off them",
+		ref, img, strings.Join(has, ", "), bad, all, strings.Join(wrong, ", "))
+	return nil
+}
+
+// pods are the pod specifications within an object, at whatever depth.
+func pods(v any) []map[string]any {
+	var found []map[string]any
+	switch v := v.(type) {
+	case map[string]any:
+		if _, ok := v["containers"].([]any); ok {
+			found = append(found, v)
+		}
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			found = append(found, pods(v[key])...)
+		}
+	case []any:
+		for _, x := range v {
+			found = append(found, pods(x)...)
+		}
+	}
+	return found
+}
+
+// images are those that the containers of a pod run, each once.
+func images(pod map[string]any) []string {
+	var refs []string
+	for _, list := range []string{"initContainers", "containers"} {
+		containers, _ := pod[list].([]any)
+		for _, c := range containers {
+			container, _ := c.(map[string]any)
+			if ref, ok := container["image"].(string); ok && !slices.Contains(refs, ref) {
+				refs = append(refs, ref)
+			}
+		}
+	}
+	return refs
+}
