@@ -44,6 +44,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == "inside" {
 		inside(os.Args[2])
 	}
+	if len(os.Args) > 2 && os.Args[1] == bridgeArg {
+		bridge(os.Args[2])
+	}
 	os.Exit(m.Run())
 }
 

@@ -64,14 +64,10 @@ func dockerEndpoint() (endpoint, error) {
 // contextHost reads docker's context store; the store's own package would bring in the whole CLI.
 func contextHost(name string) (string, error) {
 	id := sha256.Sum256([]byte(name))
-	raw, err := os.ReadFile(filepath.Join(config.Dir(), "contexts", "meta", hex.EncodeToString(id[:]), "meta.json"))
-	if err != nil {
-		return "", err
-	}
 	var meta struct {
 		Endpoints map[string]struct{ Host string }
 	}
-	if err := json.Unmarshal(raw, &meta); err != nil {
+	if err := readJSON(filepath.Join(config.Dir(), "contexts", "meta", hex.EncodeToString(id[:]), "meta.json"), &meta); err != nil {
 		return "", err
 	}
 	return meta.Endpoints["docker"].Host, nil

@@ -41,6 +41,50 @@ func TestBuildWithNamedBuildKit(t *testing.T) {
 	pull(t, repository, res.Digest)
 }
 
+// What buildx builds in: found where Docker itself does not answer, and by name before Docker.
+func TestBuildWithBuildxContainer(t *testing.T) {
+	for name, builder := range map[string]string{"current": "", "named": "mine"} {
+		t.Run(name, func(t *testing.T) {
+			socket := strings.TrimPrefix(exposeEngine(t), "unix://")
+			dir := write(t, t.TempDir(), map[string]string{
+				"current":        `{"Key":"unix:///none.sock","Name":"mine","Global":false}`,
+				"instances/mine": `{"Name":"mine","Driver":"docker-container","Nodes":[{"Name":"mine0","Endpoint":"colima"}]}`,
+				"bin/docker": "#!/bin/sh\n[ \"$*\" = '--context=colima exec -i buildx_buildkit_mine0 buildctl dial-stdio' ] || { echo \"$*\" >&2; exit 1; }\n" +
+					"exec /proc/$PPID/exe " + bridgeArg + " " + socket + "\n",
+			})
+			if err := os.Chmod(filepath.Join(dir, "bin/docker"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("PATH", filepath.Join(dir, "bin")+":"+os.Getenv("PATH"))
+			t.Setenv("BUILDX_CONFIG", dir)
+			t.Setenv("BUILDX_BUILDER", builder)
+			t.Setenv("BUILDKIT_HOST", "")
+			t.Setenv("DOCKER_HOST", "unix://"+filepath.Join(dir, "none.sock"))
+			b, err := Find(t.Context(), Options{State: t.TempDir()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer b.Close()
+			if !strings.HasPrefix(b.Describe(), "BuildKit at docker-container://buildx_buildkit_mine0?context=colima") {
+				t.Error(b.Describe())
+			}
+		})
+	}
+}
+
+// bridgeArg makes the test binary what buildctl dial-stdio is.
+const bridgeArg = "bridge"
+
+func bridge(socket string) {
+	c, err := net.Dial("unix", socket)
+	if err != nil {
+		os.Exit(1)
+	}
+	go func() { _, _ = io.Copy(c, os.Stdin) }()
+	_, _ = io.Copy(os.Stdout, c)
+	os.Exit(0)
+}
+
 func TestSecondBuildWaits(t *testing.T) {
 	state := t.TempDir()
 	open(t, Options{State: state})

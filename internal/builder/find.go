@@ -2,20 +2,25 @@ package builder
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
+	"github.com/docker/cli/cli/config"
 	"github.com/moby/buildkit/client"
 	_ "github.com/moby/buildkit/client/connhelper/dockercontainer" // docker-container://NAME
 )
 
 const probeTime = 5 * time.Second
 
-// Find gives the first BuildKit that answers: Options.Address, $BUILDKIT_HOST, Docker's, a rootless
-// or system buildkitd, and last the engine in this binary. What is named and does not answer is an
-// error: to build somewhere else than asked would surprise.
+// Find gives the first BuildKit that answers: Options.Address, $BUILDKIT_HOST, the container of
+// $BUILDX_BUILDER, Docker's, the container that buildx would use, a rootless or system buildkitd, and
+// last the engine in this binary. What is named and does not answer is an error: to build somewhere
+// else than asked would surprise.
 func Find(ctx context.Context, o Options) (*Builder, error) {
 	if o.Address == Embedded {
 		return embedded(ctx, o, nil)
@@ -25,6 +30,10 @@ func Find(ctx context.Context, o Options) (*Builder, error) {
 	}
 	if addr := os.Getenv("BUILDKIT_HOST"); addr != "" {
 		return named(ctx, addr, "$BUILDKIT_HOST")
+	}
+	container := buildxContainer()
+	if name := os.Getenv("BUILDX_BUILDER"); name != "" && container != "" {
+		return named(ctx, container, "$BUILDX_BUILDER")
 	}
 	var looked []string
 	if d, err := dockerEndpoint(); err != nil {
@@ -39,17 +48,61 @@ func Find(ctx context.Context, o Options) (*Builder, error) {
 		}
 		looked = append(looked, d.String())
 	}
+	var addresses []string
+	if container != "" {
+		addresses = append(addresses, container)
+	}
 	for _, path := range sockets() {
-		if _, err := os.Stat(path); err != nil {
-			continue
+		if _, err := os.Stat(path); err == nil {
+			addresses = append(addresses, "unix://"+path)
 		}
-		b, err := named(ctx, "unix://"+path, "")
+	}
+	for _, address := range addresses {
+		b, err := named(ctx, address, "")
 		if err == nil {
 			return b, nil
 		}
-		looked = append(looked, "unix://"+path)
+		looked = append(looked, address)
 	}
 	return embedded(ctx, o, looked)
+}
+
+// buildxContainer is the address of the container in which buildx would build; empty where it would
+// not, or cannot be read: nobody has named it.
+func buildxContainer() string {
+	dir := os.Getenv("BUILDX_CONFIG")
+	if dir == "" {
+		dir = filepath.Join(config.Dir(), "buildx")
+	}
+	name := os.Getenv("BUILDX_BUILDER")
+	if name == "" {
+		var current struct{ Name string }
+		if readJSON(filepath.Join(dir, "current"), &current) != nil || current.Name == "" {
+			return ""
+		}
+		name = current.Name
+	}
+	var builder struct {
+		Driver string
+		Nodes  []struct{ Name, Endpoint string }
+	}
+	err := readJSON(filepath.Join(dir, "instances", filepath.Base(name)), &builder)
+	if err != nil || builder.Driver != "docker-container" || len(builder.Nodes) == 0 {
+		return ""
+	}
+	address := "docker-container://buildx_buildkit_" + builder.Nodes[0].Name
+	if e := builder.Nodes[0].Endpoint; e != "" && !strings.Contains(e, "://") {
+		address += "?context=" + url.QueryEscape(e)
+	}
+	return address
+}
+
+func readJSON(path string, into any) error {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(raw, into)
 }
 
 // sockets are where buildkitd listens by default, as an ordinary user and as root.
