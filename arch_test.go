@@ -36,6 +36,7 @@ var allowed = map[string]string{
 	"internal/rule":        "object project finding",
 	"internal/schema":      "object project finding",
 	"internal/workflow":    "object project finding",
+	"internal/ci":          "",
 	"internal/check":       "object project tree skaffold image render origin finding rule schema workflow contract",
 	"internal/cluster":     "object plan",
 	"internal/release":     "object image cluster",

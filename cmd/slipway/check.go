@@ -228,7 +228,7 @@ func (a *app) printReport(r check.Report, rules *rule.Set, as format) error {
 	case asSARIF:
 		return a.json(sarifOf(r, check.Rules(rules)))
 	case asGitHub:
-		githubOutput{a.stdout}.annotate(reportNotes(r)...)
+		githubOutput{a.stdout, a.workspaceFolder}.annotate(reportNotes(r)...)
 		return nil
 	case asMarkdown:
 		return printMarkdown(a.stdout, r)

@@ -68,7 +68,7 @@ func TestHostileReport(t *testing.T) {
 		t.Errorf("text: %q", out.String())
 	}
 	out.Reset()
-	githubOutput{&out}.annotate(reportNotes(r)...)
+	githubOutput{w: &out}.annotate(reportNotes(r)...)
 	if bytes.Count(out.Bytes(), []byte("\n")) != 1 || !bytes.Contains(out.Bytes(), []byte(",file=k8s/a%2Cline=9%3Ab.yaml,line=3::")) {
 		t.Errorf("github: %q", out.String())
 	}

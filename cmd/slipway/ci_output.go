@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"regexp"
 	"strings"
 	"time"
@@ -42,10 +43,10 @@ type ciNote struct {
 }
 
 // ciOf is the platform that this process runs on. It is no platform where nothing but CI is set.
-func ciOf(w io.Writer) ciOutput {
+func (a *app) ciOf(w io.Writer) ciOutput {
 	switch {
 	case os.Getenv("GITHUB_ACTIONS") == "true":
-		return githubOutput{w}
+		return githubOutput{w, a.workspaceFolder}
 	case os.Getenv("GITLAB_CI") == "true":
 		return gitlabOutput{w}
 	}
@@ -65,7 +66,24 @@ func (noOutput) annotate(...ciNote)   {}
 func (noOutput) summary(string) error { return nil }
 func (noOutput) set(...ciValue) error { return nil }
 
-type githubOutput struct{ w io.Writer }
+type githubOutput struct {
+	w io.Writer
+	// folder is where the project lies in the workspace; nil: at its root.
+	folder func() string
+}
+
+// workspaceFolder is what precedes the project's paths to make them the repository's.
+func (a *app) workspaceFolder() string {
+	p, err := project.Open(a.dir)
+	if err != nil || os.Getenv("GITHUB_WORKSPACE") == "" {
+		return ""
+	}
+	folder, err := below(os.Getenv("GITHUB_WORKSPACE"), p.Dir)
+	if err != nil || strings.HasPrefix(folder, "..") {
+		return ""
+	}
+	return folder
+}
 
 // group stops workflow commands within: the log of a container must not set an output. A title that is
 // empty folds nothing.
@@ -84,10 +102,14 @@ func (o githubOutput) group(title string) func() {
 }
 
 func (o githubOutput) annotate(notes ...ciNote) {
+	folder := ""
+	if o.folder != nil && len(notes) > 0 {
+		folder = o.folder()
+	}
 	for _, n := range notes {
 		properties := "title=" + githubProperty.Replace(n.title)
 		if n.at.File != "" {
-			properties += ",file=" + githubProperty.Replace(n.at.File)
+			properties += ",file=" + githubProperty.Replace(path.Join(folder, n.at.File))
 		}
 		if n.at.Line > 0 {
 			properties += fmt.Sprintf(",line=%d", n.at.Line)
@@ -103,20 +125,20 @@ func (o githubOutput) annotate(notes ...ciNote) {
 const maxSummary = 1 << 20
 
 func (o githubOutput) summary(markdown string) error {
-	path := os.Getenv("GITHUB_STEP_SUMMARY")
-	if path == "" {
+	file := os.Getenv("GITHUB_STEP_SUMMARY")
+	if file == "" {
 		return nil
 	}
 	there := 0
-	if info, err := os.Stat(path); err == nil {
+	if info, err := os.Stat(file); err == nil {
 		there = int(info.Size())
 	}
-	return appendFile(path, shorten(markdown, maxSummary-there-1)+"\n")
+	return appendFile(file, shorten(markdown, maxSummary-there-1)+"\n")
 }
 
 func (o githubOutput) set(values ...ciValue) error {
-	path := os.Getenv("GITHUB_OUTPUT")
-	if path == "" {
+	file := os.Getenv("GITHUB_OUTPUT")
+	if file == "" {
 		return nil
 	}
 	var b strings.Builder
@@ -129,7 +151,7 @@ func (o githubOutput) set(values ...ciValue) error {
 			fmt.Fprintf(&b, "%s=%s\n", v.name, v.value)
 		}
 	}
-	return appendFile(path, b.String())
+	return appendFile(file, b.String())
 }
 
 // gitlabOutput has no summary, and no annotations outside of reports.
@@ -154,8 +176,8 @@ var notInVariable = regexp.MustCompile(`[^A-Z0-9]+`)
 // set writes the dotenv file that SLIPWAY_DOTENV names, for artifacts:reports:dotenv. GitLab takes no
 // value of several lines there, so those are left out.
 func (o gitlabOutput) set(values ...ciValue) error {
-	path := os.Getenv("SLIPWAY_DOTENV")
-	if path == "" {
+	file := os.Getenv("SLIPWAY_DOTENV")
+	if file == "" {
 		return nil
 	}
 	var b strings.Builder
@@ -164,11 +186,11 @@ func (o gitlabOutput) set(values ...ciValue) error {
 			fmt.Fprintf(&b, "SLIPWAY_%s=%s\n", notInVariable.ReplaceAllString(strings.ToUpper(v.name), "_"), v.value)
 		}
 	}
-	return appendFile(path, b.String())
+	return appendFile(file, b.String())
 }
 
-func appendFile(path, text string) error {
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+func appendFile(file, text string) error {
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}

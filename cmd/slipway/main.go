@@ -41,7 +41,8 @@ func run(args []string, stdin *os.File, stdout, stderr io.Writer) int {
 		return explain(stderr, builder.Engine(ctx, args[1:]))
 	}
 	hush()
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, ci: ciOf(stderr)}
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	a.ci = a.ciOf(stderr)
 	root := newRoot(a)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -109,7 +110,7 @@ func newRoot(a *app) *cobra.Command {
 	f.StringVarP(&a.namespace, "namespace", "n", "", "namespace, instead of the environment's")
 	root.AddCommand(
 		newInitCommand(a), newCheckCommand(a), newGuardCommand(a), newWhyCommand(a), newCompareCommand(a), newRenderCommand(a),
-		newBuildCommand(a), newImageCommand(a), newPlanCommand(a), newDeployCommand(a),
+		newBuildCommand(a), newImageCommand(a), newPlanCommand(a), newDeployCommand(a), newCICommand(a),
 		newStatusCommand(a), newHistoryCommand(a), newRollbackCommand(a), newDeleteCommand(a),
 		newSandboxCommand(a), newVersionCommand(a),
 	)

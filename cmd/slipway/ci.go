@@ -1,0 +1,258 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/spf13/cobra"
+
+	"slipway/internal/ci"
+	"slipway/internal/git"
+	"slipway/internal/image"
+	"slipway/internal/project"
+	"slipway/internal/render"
+	"slipway/internal/scaffold"
+)
+
+// errGitOps says what --gitops waits for.
+var errGitOps = errors.New("--gitops: the job would end at a commit of new pins, and Slipway does not write pins into Git yet")
+
+// notOursError says that a workflow is not written over.
+type notOursError struct{ File string }
+
+func (e *notOursError) Error() string {
+	return e.File + " was not written by `slipway ci`, was written for another project, or was changed outside of the parts that are yours"
+}
+
+// noStageError says that there is nothing that a pipeline would deploy, or that it cannot be named in one.
+type noStageError struct{ Why string }
+
+func (e *noStageError) Error() string { return "no workflow: " + e.Why }
+
+func newCICommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "ci github|gitlab", Short: "Write the workflow that checks, builds, plans and deploys this project",
+		Long: `Writes .github/workflows/slipway.yml or .gitlab-ci.yml: pull requests are checked and get a plan as a
+comment, which forks do not; a push to the main branch is built once and passes the environments in the
+order of slipway.yaml, those of class production last and behind an environment that you protect. What
+only you know, such as how a job logs in to a cluster with OIDC, stands between marks: fill it in once.
+Written again, what is between the marks is kept. A file that was changed elsewhere is never written
+over: the difference is shown.`,
+		ValidArgs: []string{string(ci.GitHub), string(ci.GitLab)},
+		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+	}
+	var show, gitops bool
+	cmd.Flags().BoolVar(&show, "print", false, "print what would be written")
+	cmd.Flags().BoolVar(&gitops, "gitops", false, "end at a commit instead of a deploy (not possible yet)")
+	cmd.RunE = func(c *cobra.Command, args []string) error {
+		if gitops {
+			return errGitOps
+		}
+		return runCI(c.Context(), a, ci.Platform(args[0]), show)
+	}
+	return cmd
+}
+
+func runCI(ctx context.Context, a *app, platform ci.Platform, show bool) error {
+	p, root, err := a.pipeline(ctx)
+	if err != nil {
+		return err
+	}
+	text, err := platform.Workflow(p)
+	if err != nil {
+		return err
+	}
+	if show {
+		fmt.Fprint(a.stdout, text)
+		return nil
+	}
+	top, err := os.OpenRoot(root)
+	if err != nil {
+		return err
+	}
+	defer top.Close()
+	file := platform.File(p)
+	old, err := top.ReadFile(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := writeNew(top, scaffold.File{Path: file, Text: text}); err != nil {
+			return err
+		}
+		fmt.Fprintln(a.stdout, "wrote", file)
+		a.warn("next: fill in what stands between %q marks in %s", "yours", file)
+		return nil
+	case err != nil:
+		return err
+	}
+	renewed, ours := ci.Renew(string(old), text)
+	switch {
+	case !ours:
+		for _, l := range differing(string(old), text) {
+			fmt.Fprintln(a.stdout, styleOf(a.stdout).mark(l[:1], clean(l)))
+		}
+		return &notOursError{file}
+	case renewed == string(old):
+		fmt.Fprintln(a.stdout, file, "is as it should be")
+		return nil
+	}
+	if err := replaceFile(top, file, renewed); err != nil {
+		return err
+	}
+	fmt.Fprintln(a.stdout, "wrote", file, "again, with what is yours in it")
+	return nil
+}
+
+// replaceFile leaves the old file or the new one, never a part.
+func replaceFile(top *os.Root, file, text string) error {
+	beside := file + ".new"
+	if err := top.Remove(beside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := writeNew(top, scaffold.File{Path: beside, Text: text}); err != nil {
+		return errors.Join(err, top.Remove(beside))
+	}
+	return top.Rename(beside, file)
+}
+
+// shellWord is what stands in scripts as it is.
+var shellWord = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+
+// pipeline is what a workflow needs to know of the project, and the root of its repository.
+func (a *app) pipeline(ctx context.Context) (p ci.Project, root string, err error) {
+	here, err := project.Open(a.dir)
+	if err != nil {
+		return p, "", err
+	}
+	for _, n := range here.Notes {
+		a.warn("note: %s", n)
+	}
+	repository, err := git.Open(ctx, here.Dir)
+	if err != nil {
+		return p, "", err
+	}
+	p = ci.Project{Name: here.Name, Builds: len(here.Images) > 0}
+	if p.Branch, err = repository.Main(ctx); err != nil {
+		return p, "", err
+	}
+	if p.Folder, err = below(repository.Dir, here.Dir); err != nil {
+		return p, "", err
+	}
+	envs := slices.DeleteFunc(slices.Clone(here.Environments), func(e project.Environment) bool { return e.Class == project.Local })
+	slices.SortStableFunc(envs, func(x, y project.Environment) int {
+		return cmp.Compare(order(x.Class), order(y.Class))
+	})
+	for _, e := range envs {
+		if !shellWord.MatchString(e.Name) || !shellWord.MatchString(here.Name) {
+			return p, "", &noStageError{fmt.Sprintf("%q of %q is no name that stands in a script as it is", e.Name, here.Name)}
+		}
+		p.Stages = append(p.Stages, ci.Stage{Name: e.Name, Context: cmp.Or(e.Context, e.Name), Production: e.Class == project.Production})
+	}
+	if len(p.Stages) == 0 {
+		return p, "", &noStageError{"every environment is local, and no pipeline reaches a laptop's cluster"}
+	}
+	err = a.destinations(ctx, here, envs, &p)
+	return p, repository.Dir, err
+}
+
+func order(c project.Class) int {
+	if c == project.Production {
+		return 1
+	}
+	return 0
+}
+
+// below is where dir lies in root; empty: it is the same.
+func below(root, dir string) (string, error) {
+	root, err := filepath.EvalSymlinks(root)
+	if err != nil {
+		return "", err
+	}
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return "", err
+	}
+	rel, err := filepath.Rel(root, dir)
+	return strings.TrimPrefix(path.Clean(filepath.ToSlash(rel)), "."), err
+}
+
+// destinations are where the images of the environments go.
+func (a *app) destinations(ctx context.Context, here project.Project, envs []project.Environment, p *ci.Project) error {
+	options := a.renderOptions("render")
+	options.Remotes = here.Remotes
+	r, err := render.Open(here.Dir, options)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	where := map[string]string{}
+	for _, env := range envs {
+		result, err := r.Render(ctx, env)
+		if err != nil {
+			return err
+		}
+		matched, err := image.Match(here.Images, result.Set)
+		if err != nil {
+			return err
+		}
+		for _, m := range matched {
+			repository, err := name.NewRepository(m.In(env))
+			if err != nil {
+				return err
+			}
+			if first, ok := where[m.Image.Name]; ok && first != repository.Name() {
+				p.Copies = true
+			}
+			where[m.Image.Name] = repository.Name()
+			if host := repository.RegistryStr(); !slices.Contains(p.Registries, host) {
+				p.Registries = append(p.Registries, host)
+			}
+		}
+	}
+	return nil
+}
+
+// differing are the lines that one text has and the other has not, in their order; "…" is where lines
+// that both have are left out.
+func differing(before, after string) []string {
+	a, b := strings.Split(before, "\n"), strings.Split(after, "\n")
+	if len(a)*len(b) > 4_000_000 {
+		return lineDiff(before, after)
+	}
+	common := make([][]int, len(a)+1) // how many lines the rests have in common
+	for i := range common {
+		common[i] = make([]int, len(b)+1)
+	}
+	for i := len(a) - 1; i >= 0; i-- {
+		for j := len(b) - 1; j >= 0; j-- {
+			if common[i][j] = max(common[i+1][j], common[i][j+1]); a[i] == b[j] {
+				common[i][j] = common[i+1][j+1] + 1
+			}
+		}
+	}
+	lines := []string{"- what is there", "+ what would be written"}
+	for i, j := 0, 0; i < len(a) || j < len(b); {
+		switch {
+		case i < len(a) && j < len(b) && a[i] == b[j]:
+			if lines[len(lines)-1] != "  …" {
+				lines = append(lines, "  …")
+			}
+			i, j = i+1, j+1
+		case j == len(b) || i < len(a) && common[i+1][j] >= common[i][j+1]:
+			lines = append(lines, "- "+a[i])
+			i++
+		default:
+			lines = append(lines, "+ "+b[j])
+			j++
+		}
+	}
+	return lines
+}

@@ -1,0 +1,200 @@
+// Package ci writes a project's workflow for a CI platform. It gives texts as values: it reads no
+// file, writes none, and asks nobody.
+package ci
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"text/template"
+)
+
+//go:embed *.yml.tmpl
+var templates embed.FS
+
+// Stage is an environment that the workflow deploys.
+type Stage struct {
+	Name string
+	// Context is the kubeconfig context that the login must make.
+	Context    string
+	Production bool
+}
+
+// Project is what the workflow is for.
+type Project struct {
+	Name string
+	// Folder is the project's below the repository's root; empty: the root itself.
+	Folder string
+	Branch string
+	// Stages are in the order in which a commit passes them.
+	Stages []Stage
+	// Builds: there are images to build. Copies: stages have repositories of their own.
+	Builds, Copies bool
+	// Registries are the hosts that images are pushed to.
+	Registries []string
+}
+
+// Platform is where a workflow runs.
+type Platform string
+
+// The platforms.
+const (
+	GitHub Platform = "github"
+	GitLab Platform = "gitlab"
+)
+
+// File is where the platform looks for the workflow, from the repository's root.
+func (k Platform) File(p Project) string {
+	switch {
+	case k == GitLab:
+		return ".gitlab-ci.yml"
+	case p.Folder != "":
+		return ".github/workflows/slipway-" + p.Name + ".yml"
+	}
+	return ".github/workflows/slipway.yml"
+}
+
+// Workflow is the text of the file.
+func (k Platform) Workflow(p Project) (string, error) {
+	t := template.New("").Delims("<%", "%>").Funcs(template.FuncMap{
+		"id":   func(name string) string { return notInID.ReplaceAllString(name, "-") },
+		"json": quote,
+		"file": func() string { return k.File(p) },
+		// own: the platform's token opens it.
+		"own": func(host string) bool {
+			return k == GitHub && host == "ghcr.io" || k == GitLab && host == "registry.gitlab.com"
+		},
+	})
+	t, err := t.ParseFS(templates, "*.yml.tmpl")
+	if err != nil {
+		return "", err
+	}
+	var b bytes.Buffer
+	if err := t.ExecuteTemplate(&b, string(k)+".yml.tmpl", page{p}); err != nil {
+		return "", err
+	}
+	return sealed(string(k)+" "+p.Name, strings.TrimRight(b.String(), "\n")+"\n"), nil
+}
+
+// page is what the templates see.
+type page struct{ Project }
+
+// Previous are the stages that pull requests are planned for. What can plan can deploy, so production is
+// planned from the branch alone.
+func (p page) Previous() []Stage {
+	return slices.DeleteFunc(slices.Clone(p.Stages), func(s Stage) bool { return s.Production })
+}
+
+// Before is the job that a stage waits for.
+func (p page) Before(s Stage) string {
+	i := slices.Index(p.Stages, s)
+	switch {
+	case i > 0:
+		return "deploy-" + notInID.ReplaceAllString(p.Stages[i-1].Name, "-")
+	case p.Builds:
+		return "build"
+	}
+	return "check"
+}
+
+// At is a stage together with the project, for templates within templates.
+func (p page) At(s Stage) map[string]any { return map[string]any{"Project": p, "Stage": s} }
+
+// Login is At with the job that logs in.
+func (p page) Login(verb string, s Stage) map[string]any {
+	at := p.At(s)
+	at["Job"] = verb + "-" + notInID.ReplaceAllString(s.Name, "-")
+	return at
+}
+
+var notInID = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
+
+// quote writes a text as YAML and shell-free JSON read it alike.
+func quote(text string) (string, error) {
+	b, err := json.Marshal(text)
+	return string(b), err
+}
+
+const (
+	seal  = "# slipway ci: "
+	begin = "# >>> yours: "
+	end   = "# <<< yours"
+)
+
+// sealed puts a first line before a text, by which it is known again.
+func sealed(whose, text string) string {
+	return fmt.Sprintf("%s%s %s\n%s", seal, whose, sum(text), text)
+}
+
+// sum is of what is ours in a text.
+func sum(text string) string {
+	digest := sha256.Sum256([]byte(mapOwn(text, func(string, string) string { return "" })))
+	return hex.EncodeToString(digest[:])[:16]
+}
+
+// mapOwn changes what stands between the marks of each part that is the person's.
+func mapOwn(text string, change func(name, body string) string) string {
+	var b, body strings.Builder
+	name, inside := "", false
+	for line := range strings.Lines(text) {
+		trimmed := strings.TrimSpace(line)
+		switch {
+		case inside && trimmed == end:
+			b.WriteString(change(name, body.String()) + line)
+			inside = false
+		case inside:
+			body.WriteString(line)
+		default:
+			b.WriteString(line)
+			if name, inside = strings.CutPrefix(trimmed, begin); inside {
+				body.Reset()
+			}
+		}
+	}
+	if inside { // its end was deleted: nothing is the person's alone
+		return b.String() + body.String()
+	}
+	return b.String()
+}
+
+// Renew is the new text with what the person wrote into the parts that are theirs. It is false where the
+// old one is not ours for this project, was changed elsewhere, or has such a part that the new one lacks.
+func Renew(old, text string) (string, bool) {
+	first, rest, _ := strings.Cut(old, "\n")
+	head, _, _ := strings.Cut(text, "\n")
+	owner := head[:strings.LastIndexByte(head, ' ')+1]
+	if strings.TrimSuffix(first, "\r") != owner+sum(rest) || owner == "" {
+		return "", false
+	}
+	theirs := map[string]string{}
+	mapOwn(rest, func(name, body string) string {
+		if isFilled(body) {
+			theirs[name] = body
+		}
+		return ""
+	})
+	renewed := mapOwn(text, func(name, body string) string {
+		if old, ok := theirs[name]; ok {
+			delete(theirs, name)
+			return old
+		}
+		return body
+	})
+	return renewed, len(theirs) == 0
+}
+
+// isFilled says that a part holds more than comments.
+func isFilled(body string) bool {
+	for line := range strings.Lines(body) {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			return true
+		}
+	}
+	return false
+}
