@@ -23,13 +23,22 @@ type standing struct {
 	Release     *release.Release `json:"release,omitempty"`
 	Healthy     bool             `json:"healthy"`
 	Health      string           `json:"health"`
+	// Running says for each image which commit it was built from.
+	Running []running `json:"running,omitempty"`
+	// Behind is how it stands to the environment before it.
+	Behind *lag `json:"behind,omitempty"`
+	// Notes are what there is to say about both, one sentence each.
+	Notes []string `json:"notes,omitempty"`
 	// Error is why the environment could not be read.
 	Error string `json:"error,omitempty"`
 }
 
 func newStatusCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "status", Short: "Show what runs in each environment", Args: cobra.NoArgs,
+		Use: "status", Short: "Show what runs in each environment, and how far behind it is", Args: cobra.NoArgs,
+		Long: `Reads each environment's record, the health of its objects, and in the registry which commit its images were
+built from. Below the table it says where an image is of another commit than the release, and how many
+commits an environment is behind the one before it in the project's order.`,
 	}
 	out := outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(c *cobra.Command, _ []string) error { return runStatus(c.Context(), a, *out) }
@@ -54,6 +63,7 @@ func runStatus(ctx context.Context, a *app, out format) error {
 		})
 	}
 	all.Wait()
+	a.place(ctx, board)
 	if out == asJSON {
 		for _, s := range board {
 			if err := a.json(s); err != nil {
@@ -96,7 +106,15 @@ func (a *app) printBoard(board []standing) error {
 	for _, s := range board {
 		t.add(s.row()...)
 	}
-	return t.print(a.stdout)
+	if err := t.print(a.stdout); err != nil {
+		return err
+	}
+	for _, line := range board {
+		for _, n := range line.Notes {
+			fmt.Fprintln(a.stdout, s.dim(line.Environment+": "+brief(n)))
+		}
+	}
+	return nil
 }
 
 // stand reads one environment's record, and how its objects are now.
@@ -116,6 +134,9 @@ func (a *app) stand(ctx context.Context, src project.Source, env project.Environ
 		return s, err
 	}
 	s.Release = &rel
+	if rel.Status != release.Deleted {
+		s.Running, s.Notes = commitsOf(ctx, rel, a.imageOptions(t))
+	}
 	s.Healthy, s.Health, err = deploy.Health(ctx, t, rel)
 	return s, err
 }

@@ -2,6 +2,7 @@ package git
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -16,6 +17,18 @@ func (r Repository) Exists(ctx context.Context, revision string) bool {
 func (r Repository) IsShallow(ctx context.Context) bool {
 	out, err := run(ctx, r.Dir, "rev-parse", "--is-shallow-repository")
 	return err == nil && strings.TrimSpace(out) == "true"
+}
+
+// Between counts the commits that to has and from has not, and the other way round.
+func (r Repository) Between(ctx context.Context, from, to string) (more, less int, err error) {
+	out, err := run(ctx, r.Dir, "rev-list", "--left-right", "--count", "--end-of-options", to+"..."+from, "--")
+	if err != nil {
+		return 0, 0, err
+	}
+	if _, err := fmt.Sscan(out, &more, &less); err != nil {
+		return 0, 0, fmt.Errorf("git rev-list --count: %q: %w", out, err)
+	}
+	return more, less, nil
 }
 
 // Changed lists the files below dir in which the working tree differs from a revision, relative to dir.
