@@ -11,6 +11,7 @@ import (
 	"slipway/internal/deploy"
 	"slipway/internal/git"
 	"slipway/internal/image"
+	"slipway/internal/metadata"
 	"slipway/internal/object"
 	"slipway/internal/origin"
 	"slipway/internal/plan"
@@ -168,6 +169,12 @@ var rows = []row{
 	as("still there", codeError, always[*cluster.StillThereError]("whoever set the finalizers must let go of it; then run the same command again")),
 	as("no healthy release", codeError, always[*deploy.NoHealthyError]("`slipway history ENV` lists what there is; name a revision to take it as it was")),
 	is("no release", release.ErrNone, codeError, "`slipway deploy ENV` makes the first release; `slipway history ENV` lists them"),
+
+	as("tag inputs", codeError, always[*metadata.InputError]("correct that line; `slipway tags --help` shows an example, and docker/metadata-action's documentation lists every type")),
+	as("tag traps", codeError, always[*trapError]("write what each warning says, or leave --strict out")),
+	as("tag file", codeError, always[*inputFileError]("its keys are the action's inputs: images, tags, flavor, labels, annotations, sep-*, bake-target, context")),
+	as("no step", codeUsage, always[*noOutputError]("leave it out to print the tags, or use it in a step of a workflow")),
+	as("nothing built", codeError, always[*nothingBuiltError]("run it in a Git checkout, or in a CI system's job")),
 
 	is("dirty", deploy.ErrDirty, codeError, "commit first: production gets only what a commit describes"),
 	is("no commit", deploy.ErrNoCommit, codeError, "make it a Git repository and commit: production gets only what a commit describes"),

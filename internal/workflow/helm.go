@@ -9,6 +9,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"slipway/internal/finding"
+	"slipway/internal/metadata"
 	"slipway/internal/object"
 )
 
@@ -114,7 +115,7 @@ func (c *checker) tagDefault(cmd command, all []setting) {
 	}
 	for key, image := range given {
 		tag := defaults[key]["tag"]
-		if _, set := image["tag"]; set || image["repository"] == "" || image["digest"] != "" || !mutableTag(tag) {
+		if _, set := image["tag"]; set || image["repository"] == "" || image["digest"] != "" || !metadata.Mutable(tag) {
 			continue
 		}
 		c.add(helmTagDefault.In(cmd.words[0].place, "this renders %s:%s: the command gives %s.repository and no tag, and %s says %s",

@@ -10,6 +10,7 @@ import (
 	"github.com/rhysd/actionlint"
 
 	"slipway/internal/finding"
+	"slipway/internal/metadata"
 	"slipway/internal/project"
 )
 
@@ -18,8 +19,8 @@ type build struct {
 	*flow
 	step    finding.Place
 	line    func(line, column int) finding.Place // within the input "tags"; nil: it has none
-	entries []Entry
-	flavor  Flavor
+	entries []metadata.Entry
+	flavor  metadata.Flavor
 	images  []string
 	short   int // how long a short commit is; 0: unknown
 }
@@ -38,12 +39,13 @@ func (c *checker) metadata(w *flow, j job) {
 			return nil
 		}
 		env := environ(environ(environ(nil, w.Env), j.Env), step.Env)
-		b := build{flow: w, step: w.at(exec.Uses), flavor: ParseFlavor(value(in("flavor"))), short: 7}
+		b := build{flow: w, step: w.at(exec.Uses), short: 7}
+		b.flavor, _ = metadata.ParseFlavor(value(in("flavor"))) // what a run computes is no mistake here
 		if n, set := env["DOCKER_METADATA_SHORT_SHA_LENGTH"]; set {
 			b.short, _ = strconv.Atoi(n)
 		}
 		text := value(in("tags"))
-		entries, err := ParseTags(text)
+		entries, err := metadata.ParseTags(text)
 		if err != nil || expression.MatchString(text) && !strings.Contains(text, "type=") || value(in("context")) == "git" {
 			c.unchecked = append(c.unchecked, finding.Unchecked{Place: b.step, What: "the image's tags", Why: "what they are is known in a run only"})
 			continue
@@ -60,14 +62,16 @@ func (c *checker) metadata(w *flow, j job) {
 }
 
 // at is where an entry is written.
-func (b build) at(e Entry) finding.Place {
+func (b build) at(e metadata.Entry) finding.Place {
 	if b.line == nil {
 		return b.step
 	}
 	return b.line(e.Line+1, 1)
 }
 
-func (b build) fires(e Entry) bool { return slices.ContainsFunc(b.on, e.fires) }
+func (b build) fires(e metadata.Entry) bool {
+	return slices.ContainsFunc(b.on, func(on string) bool { return fires(e, on) })
+}
 
 // tags holds a step's entries against what starts the workflow.
 func (c *checker) tags(b build) {
@@ -78,14 +82,14 @@ func (c *checker) tags(b build) {
 		case !b.fires(e):
 			if b.line != nil {
 				c.add(tagNever.In(b.at(e), "%s never fires: it needs %s, and the workflow is started by %s only",
-					e.Text, e.needs(), b.started()), "add the trigger below on:, or delete the entry")
+					e.Text, needs(e), b.started()), "add the trigger below on:, or delete the entry")
 			}
 		case !pushes:
-		case e.moves():
+		case e.Moves():
 			c.add(tagMutable.In(b.at(e), "%s pushes %s, which is another image after each run", e.Text, b.named(e)), "delete the entry")
 		}
 	}
-	if i := slices.IndexFunc(b.entries, func(e Entry) bool { return b.fires(e) && b.flavor.latest(e) }); i >= 0 && pushes {
+	if i := slices.IndexFunc(b.entries, func(e metadata.Entry) bool { return b.fires(e) && latest(b.flavor, e) }); i >= 0 && pushes {
 		c.add(tagMutable.In(b.at(b.entries[i]), "%s also pushes the tag latest: flavor latest=auto adds it", b.entries[i].Text),
 			"write flavor: latest=false")
 	} else if b.flavor.Latest == "true" && pushes {
@@ -101,29 +105,29 @@ func (c *checker) tags(b build) {
 }
 
 // version is the entry that names the version although it moves and the commit is there too.
-func (b build) version() (Entry, bool) {
+func (b build) version() (metadata.Entry, bool) {
 	for _, on := range []string{onBranch, onSchedule} {
 		if !slices.Contains(b.on, on) {
 			continue
 		}
-		var first *Entry
-		for _, e := range ByPriority(b.entries) {
-			if !e.fires(on) {
+		var first *metadata.Entry
+		for _, e := range metadata.ByPriority(b.entries) {
+			if !fires(e, on) {
 				continue
 			}
 			if first == nil {
 				first = &e
 			}
-			if text, ok := e.tag(b.flavor, b.short); ok && first.moves() && strings.Contains(text, "<sha:") {
+			if text, ok := tagOf(e, b.flavor, b.short); ok && first.Moves() && strings.Contains(text, "<sha:") {
 				return *first, true
 			}
 		}
 	}
-	return Entry{}, false
+	return metadata.Entry{}, false
 }
 
 // named says which tag a moving entry gives.
-func (b build) named(e Entry) string {
+func (b build) named(e metadata.Entry) string {
 	switch {
 	case e.Type == "ref" && len(b.branches) == 1 && !strings.ContainsAny(b.branches[0], "*?[!+"):
 		return "the tag " + e.Attrs["prefix"] + b.branches[0] + e.Attrs["suffix"]
@@ -223,7 +227,7 @@ func (c *checker) judge(w *flow, repository, tag string) (message string, sure b
 			if !b.fires(e) || e.Type != "sha" && e.Type != "raw" && e.Type != "match" {
 				continue
 			}
-			form, ok := e.tag(b.flavor, b.short)
+			form, ok := tagOf(e, b.flavor, b.short)
 			if !ok || form == tag {
 				return "", false
 			}

@@ -1,0 +1,320 @@
+// Package metadata makes an image's tags, labels and annotations from what is built, by the rules of
+// docker/metadata-action 6. It asks no network, and writes nothing.
+package metadata
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// InputError says that a line of an input is not understood.
+type InputError struct {
+	Input string // "images", "tags", "flavor", …
+	Line  string
+	Why   string
+}
+
+func (e *InputError) Error() string { return fmt.Sprintf("%s: %q: %s", e.Input, e.Line, e.Why) }
+
+// Entry is one line of the input "tags".
+type Entry struct {
+	Type string
+	// Attrs are the attributes as they are written; no defaults are filled in.
+	Attrs map[string]string
+	Text  string
+	Line  int // in the input, from 0
+}
+
+// priorities are which entry comes first, and so names the version, where none says its own.
+var priorities = map[string]float64{
+	"schedule": 1000, "semver": 900, "pep440": 900, "match": 800, "edge": 700, "ref": 600, "raw": 200, "sha": 100,
+}
+
+// required are the attributes that a type cannot do without.
+var required = map[string]string{"semver": "pattern", "pep440": "pattern", "match": "pattern", "ref": "event", "raw": "value"}
+
+// line is one of an input that says something.
+type line struct {
+	text string
+	at   int // from 0
+	// bared: quotes around a comma were taken away, and it now separates.
+	bared bool
+}
+
+// lines are an input's. The action reads quotes here already, before a line is split: what is left
+// of "a,b" is a,b, and what is left of "a=""b,c""" is a="b,c".
+func lines(input, text string) ([]line, error) {
+	r := csv.NewReader(strings.NewReader(text))
+	r.Comment, r.FieldsPerRecord, r.LazyQuotes = '#', -1, true
+	var all []line
+	for {
+		record, err := r.Read()
+		if err == io.EOF {
+			return all, nil
+		}
+		if err != nil {
+			return nil, &InputError{input, text, err.Error()}
+		}
+		l := line{text: strings.TrimSpace(strings.Join(record, ",")), bared: slices.ContainsFunc(record, func(s string) bool {
+			return strings.Contains(s, ",") && !strings.Contains(s, `"`)
+		})}
+		l.at, _ = r.FieldPos(0)
+		l.at--
+		if strings.Contains(l.text, "\n") && r.InputOffset() >= int64(len(text)) && !strings.HasSuffix(strings.TrimSpace(text), `"`) {
+			return nil, &InputError{input, l.text, "a quote is not closed"}
+		}
+		if l.text != "" && l.text[0] != '#' {
+			all = append(all, l)
+		}
+	}
+}
+
+// field is one KEY=VALUE of a line, or a bare value.
+type field struct {
+	key, value string
+	bare       bool
+}
+
+// fields splits a line, which is a record of comma-separated values.
+func fields(input, line string) ([]field, error) {
+	record, err := csv.NewReader(strings.NewReader(line)).Read()
+	if err != nil {
+		return nil, &InputError{input, line, `a quote stands around a whole field, as in "pattern=a,b": ` + err.Error()}
+	}
+	all := make([]field, len(record))
+	for i, text := range record {
+		key, value, found := strings.Cut(text, "=")
+		if !found {
+			key, value = "", text
+		}
+		all[i] = field{strings.ToLower(strings.TrimSpace(key)), strings.TrimSpace(value), !found}
+	}
+	return all, nil
+}
+
+// ParseTags reads the input "tags", one entry a line. Without any the action has four of its own.
+func ParseTags(input string) ([]Entry, error) {
+	var entries []Entry
+	all, err := lines("tags", input)
+	for _, l := range all {
+		e, err := parseEntry(l.text)
+		if err != nil {
+			return nil, err
+		}
+		e.Line = l.at
+		entries = append(entries, e)
+	}
+	if len(entries) == 0 && err == nil {
+		return ParseTags("type=schedule\ntype=ref,event=branch\ntype=ref,event=tag\ntype=ref,event=pr")
+	}
+	return entries, err
+}
+
+func parseEntry(line string) (Entry, error) {
+	e := Entry{Type: "raw", Attrs: map[string]string{}, Text: line}
+	all, err := fields("tags", line)
+	if err != nil {
+		return e, err
+	}
+	for _, f := range all {
+		if f.bare {
+			f.key = "value"
+		}
+		e.Attrs[f.key] = f.value
+	}
+	if t, ok := e.Attrs["type"]; ok {
+		e.Type = t
+	}
+	fail := func(why string, args ...any) (Entry, error) {
+		return e, &InputError{"tags", line, fmt.Sprintf(why, args...)}
+	}
+	if _, known := priorities[e.Type]; !known {
+		return fail("unknown type %q; there are schedule, semver, pep440, match, edge, ref, raw, sha", e.Type)
+	}
+	if key := required[e.Type]; key != "" && !e.has(key) {
+		return fail("type=%s needs %s=", e.Type, key)
+	}
+	switch {
+	case e.Type == "match" && e.Attr("group") != "" && math.IsNaN(number(e.Attr("group"))):
+		return fail("group=%s is no number", e.Attr("group"))
+	case e.Type == "ref" && !slices.Contains([]string{"branch", "tag", "pr"}, e.Attrs["event"]):
+		return fail("unknown event %q; there are branch, tag, pr", e.Attrs["event"])
+	case e.Type == "sha" && e.Attr("format") != "short" && e.Attr("format") != "long":
+		return fail("unknown format %q; there are short, long", e.Attr("format"))
+	}
+	return e, nil
+}
+
+func (e Entry) has(key string) bool { _, ok := e.Attrs[key]; return ok }
+
+// Attr is an attribute, or its default.
+func (e Entry) Attr(key string) string {
+	if value, ok := e.Attrs[key]; ok {
+		return value
+	}
+	switch {
+	case key == "enable":
+		return "true"
+	case key == "priority":
+		return strconv.FormatFloat(priorities[e.Type], 'f', -1, 64)
+	case key == "pattern" && e.Type == "schedule":
+		return "nightly"
+	case key == "group":
+		return "0"
+	case key == "format":
+		return "short"
+	case key == "prefix" && e.Type == "sha":
+		return "sha-"
+	case key == "prefix" && e.Type == "ref" && e.Attrs["event"] == "pr":
+		return "pr-"
+	}
+	return ""
+}
+
+// number reads as JavaScript does: nothing is 0, and what is none is NaN.
+func number(text string) float64 {
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return 0
+	}
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return math.NaN()
+	}
+	return n
+}
+
+// Priority is the entry's own, or that of its type.
+func (e Entry) Priority() float64 {
+	if n := number(e.Attr("priority")); !math.IsNaN(n) {
+		return n
+	}
+	return priorities[e.Type]
+}
+
+// ByPriority gives the entries in the order in which the action asks them.
+func ByPriority(entries []Entry) []Entry {
+	return slices.SortedStableFunc(slices.Values(entries), func(a, b Entry) int {
+		switch p, q := a.Priority(), b.Priority(); {
+		case p > q:
+			return -1
+		case p < q:
+			return 1
+		}
+		return 0
+	})
+}
+
+// Moves says that the tag stands for another image after each run.
+func (e Entry) Moves() bool {
+	switch e.Type {
+	case "edge", "schedule":
+		return !strings.Contains(e.Attrs["pattern"], "{{")
+	case "ref":
+		return e.Attrs["event"] == "branch"
+	case "raw":
+		return Mutable(e.Attrs["prefix"] + e.Attrs["value"] + e.Attrs["suffix"])
+	}
+	return false
+}
+
+var mutable = strings.Fields("latest main master develop dev development staging edge nightly stable test local head trunk prod production")
+
+// Mutable says that a tag's name promises to be moved.
+func Mutable(tag string) bool { return slices.Contains(mutable, strings.ToLower(tag)) }
+
+// Flavor is the input of that name: what holds for all entries.
+type Flavor struct {
+	Latest, Prefix, Suffix     string
+	PrefixLatest, SuffixLatest bool // "latest" gets them too
+}
+
+// ParseFlavor reads it. With an error it gives what else it says.
+func ParseFlavor(input string) (Flavor, error) {
+	f := Flavor{Latest: "auto"}
+	all, first := lines("flavor", input)
+	for _, l := range all {
+		if err := f.parse(l.text); first == nil {
+			first = err
+		}
+	}
+	return f, first
+}
+
+func (f *Flavor) parse(line string) error {
+	all, err := fields("flavor", line)
+	if err != nil {
+		return err
+	}
+	onLatest := new(bool)
+	for _, each := range all {
+		switch key, value := each.key, each.value; {
+		case key == "latest":
+			if f.Latest = value; value != "auto" && value != "true" && value != "false" {
+				return &InputError{"flavor", line, "latest is auto, true or false"}
+			}
+		case key == "prefix":
+			f.Prefix, onLatest = value, &f.PrefixLatest
+		case key == "suffix":
+			f.Suffix, onLatest = value, &f.SuffixLatest
+		case key == "onlatest" && (value == "true" || value == "false"):
+			*onLatest = value == "true"
+		case key == "onlatest":
+			return &InputError{"flavor", line, "onlatest is true or false"}
+		default:
+			return &InputError{"flavor", line, fmt.Sprintf("unknown key %q; there are latest, prefix, suffix, onlatest", key)}
+		}
+	}
+	return nil
+}
+
+// Image is one entry of the input "images".
+type Image struct {
+	Name   string
+	Enable bool
+}
+
+// ParseImages reads it: one image a line, or on a single line names with commas between them.
+func ParseImages(input string) ([]Image, error) {
+	var images []Image
+	list, err := lines("images", input)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range list {
+		line := l.text
+		all, err := fields("images", line)
+		if err != nil {
+			return nil, err
+		}
+		if len(list) == 1 && !slices.ContainsFunc(all, func(f field) bool { return !f.bare }) {
+			for _, f := range all {
+				images = append(images, Image{f.value, true})
+			}
+			continue
+		}
+		image := Image{Enable: true}
+		for _, f := range all {
+			switch {
+			case f.bare || f.key == "name":
+				image.Name = f.value
+			case f.key == "enable" && (f.value == "true" || f.value == "false"):
+				image.Enable = f.value == "true"
+			case f.key == "enable":
+				return nil, &InputError{"images", line, "enable is true or false"}
+			default:
+				return nil, &InputError{"images", line, fmt.Sprintf("unknown key %q; there are name, enable", f.key)}
+			}
+		}
+		if image.Name == "" {
+			return nil, &InputError{"images", line, "the name is empty"}
+		}
+		images = append(images, image)
+	}
+	return images, nil
+}

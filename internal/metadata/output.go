@@ -1,0 +1,78 @@
+package metadata
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"strings"
+)
+
+// withDefaults fills in what the action takes for what is not given.
+func (in Inputs) withDefaults() Inputs {
+	in.Context = cmp.Or(in.Context, "workflow")
+	in.SepTags, in.SepLabels, in.SepAnnotations = cmp.Or(in.SepTags, "\n"), cmp.Or(in.SepLabels, "\n"), cmp.Or(in.SepAnnotations, "\n")
+	in.BakeTarget = cmp.Or(in.BakeTarget, "docker-metadata-action")
+	return in
+}
+
+// Document is a result for programs.
+type Document struct {
+	Version     string            `json:"version,omitempty"`
+	Tags        []string          `json:"tags"`
+	TagNames    []string          `json:"tag-names"`
+	Labels      map[string]string `json:"labels"`
+	Annotations []string          `json:"annotations"`
+}
+
+// Document gives the result as the action's output "json" has it, with annotations at their levels.
+func (r Result) Document(levels []string) Document {
+	d := Document{Version: r.Version, Tags: append([]string{}, r.Tags...), TagNames: append([]string{}, r.TagNames...),
+		Labels: map[string]string{}, Annotations: []string{}}
+	for _, label := range r.Labels {
+		key, value, _ := strings.Cut(label, "=")
+		// The action loses all lines but the first here, and only here.
+		if end := strings.IndexAny(value, "\n\r\u2028\u2029"); end >= 0 {
+			value = value[:end]
+		}
+		d.Labels[key] = value
+	}
+	for _, level := range levels {
+		for _, annotation := range r.Annotations {
+			d.Annotations = append(d.Annotations, level+":"+annotation)
+		}
+	}
+	return d
+}
+
+// Outputs are the action's, by name; those that begin with bake-file hold the file's text.
+func (r Result) Outputs(in Inputs, c Context) map[string]string {
+	in = in.withDefaults()
+	d := r.Document(c.Levels)
+	d.Version = ""
+	args := map[string]string{"DOCKER_META_IMAGES": strings.Join(r.Images, ","), "DOCKER_META_VERSION": r.Version}
+	if r.Version == "" {
+		delete(args, "DOCKER_META_VERSION")
+	}
+	bake := func(target map[string]any) string {
+		return encode(map[string]any{"target": map[string]any{in.BakeTarget: target}}, "  ")
+	}
+	return map[string]string{
+		"version": r.Version, "tags": strings.Join(r.Tags, in.SepTags), "tag-names": strings.Join(r.TagNames, in.SepTags),
+		"labels": strings.Join(r.Labels, in.SepLabels), "annotations": strings.Join(d.Annotations, in.SepAnnotations),
+		"json":                  encode(d, ""),
+		"bake-file-tags":        bake(map[string]any{"tags": d.Tags, "args": args}),
+		"bake-file-labels":      bake(map[string]any{"labels": d.Labels}),
+		"bake-file-annotations": bake(map[string]any{"annotations": d.Annotations}),
+		"bake-file":             bake(map[string]any{"tags": d.Tags, "labels": d.Labels, "args": args}),
+	}
+}
+
+// encode leaves <, > and & as they are, as other programs do. Nothing here can fail to be written.
+func encode(v any, indent string) string {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", indent)
+	_ = e.Encode(v)
+	return strings.TrimSuffix(b.String(), "\n")
+}

@@ -1,0 +1,184 @@
+package metadata
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// values are what an expression can name: Handlebars calls each with what stands after its name.
+type values map[string]func(args []argument, options map[string]string) (string, error)
+
+// argument is nothing for a name that stands for nothing, as in {{date YYYY}}.
+type argument struct {
+	text  string
+	known bool
+}
+
+// escapes are Handlebars' own, more than HTML needs.
+var escapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&#x27;", "`", "&#x60;", "=", "&#x3D;")
+
+// template is one text with expressions while it is evaluated.
+type template struct {
+	values values
+	rest   string
+	// escaped notes expressions whose value was changed by HTML escaping.
+	escaped []string
+}
+
+// expand evaluates a text as Handlebars does, as far as one line needs it: {{name}}, {{{name}}},
+// {{&name}}, {{name 'text' key='text'}}, comments, and if, unless, else.
+func (v values) expand(s string) (out string, escaped []string, err error) {
+	if !strings.Contains(s, "{{") {
+		return s, nil, nil
+	}
+	t := &template{values: v, rest: s}
+	out, stop, err := t.block()
+	if err == nil && stop != "" {
+		err = fmt.Errorf("{{%s}} closes nothing", stop)
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("expression: %w", err)
+	}
+	return out, t.escaped, nil
+}
+
+// block evaluates up to the tag that ends it: "else…", "/name", or nothing at the end of the text.
+func (t *template) block() (out, stop string, err error) {
+	var b strings.Builder
+	for {
+		before, after, found := strings.Cut(t.rest, "{{")
+		if t.rest = after; !found {
+			b.WriteString(before)
+			return b.String(), "", nil
+		}
+		if plain, ok := strings.CutSuffix(before, `\`); ok {
+			b.WriteString(plain + "{{")
+			continue
+		}
+		b.WriteString(before)
+		tag, err := t.tag()
+		if err != nil {
+			return "", "", err
+		}
+		switch {
+		case strings.HasPrefix(tag, "!"):
+			continue
+		case tag == "else", tag == "^", strings.HasPrefix(tag, "else "), strings.HasPrefix(tag, "/"):
+			return b.String(), tag, nil
+		}
+		value, err := t.evaluate(tag)
+		if err != nil {
+			return "", "", err
+		}
+		b.WriteString(value)
+	}
+}
+
+// tag reads up to the closing braces. A third brace becomes "&": both say not to escape.
+func (t *template) tag() (string, error) {
+	closing, mark := "}}", ""
+	switch {
+	case strings.HasPrefix(t.rest, "!--"):
+		closing = "--}}"
+	case strings.HasPrefix(t.rest, "{"):
+		closing, mark, t.rest = "}}}", "&", t.rest[1:]
+	}
+	tag, after, found := strings.Cut(t.rest, closing)
+	if !found {
+		return "", fmt.Errorf("{{%s is not closed", t.rest)
+	}
+	t.rest = after
+	return mark + strings.TrimSpace(tag), nil
+}
+
+func (t *template) evaluate(tag string) (string, error) {
+	if head, ok := strings.CutPrefix(tag, "#"); ok {
+		return t.condition(strings.TrimSpace(head))
+	}
+	bare, plain := strings.CutPrefix(tag, "&")
+	value, err := t.call(strings.TrimSpace(bare))
+	if err != nil || plain {
+		return value, err
+	}
+	safe := escapes.Replace(value)
+	if safe != value {
+		t.escaped = append(t.escaped, bare)
+	}
+	return safe, nil
+}
+
+// condition evaluates {{#if name}}…{{else}}…{{/if}}. As in Handlebars a text is true unless it is empty.
+func (t *template) condition(head string) (string, error) {
+	word, name, _ := strings.Cut(head, " ")
+	if word != "if" && word != "unless" {
+		return "", fmt.Errorf("{{#%s}} is not supported; there are if and unless", word)
+	}
+	value, err := t.call(strings.TrimSpace(name))
+	if err != nil {
+		return "", err
+	}
+	holds := (value != "") == (word == "if")
+	notes := len(t.escaped)
+	yes, stop, err := t.block()
+	if err != nil {
+		return "", err
+	}
+	if !holds {
+		t.escaped = t.escaped[:notes]
+	}
+	no := ""
+	switch {
+	case strings.HasPrefix(stop, "else "):
+		no, err = t.condition(strings.TrimSpace(stop[len("else "):]))
+		word = ""
+	case stop == "else", stop == "^":
+		notes = len(t.escaped)
+		if no, stop, err = t.block(); holds && err == nil {
+			t.escaped = t.escaped[:notes]
+		}
+	}
+	if err == nil && word != "" && stop != "/"+word {
+		err = fmt.Errorf("{{#%s}} is not closed", head)
+	}
+	if holds {
+		return yes, err
+	}
+	return no, err
+}
+
+// part is a word of an expression: a name or path, a quoted text, either after key=.
+var part = regexp.MustCompile(`^\s*(?:([\w-]+)=)?(?:'((?:\\'|[^'])*)'|"((?:\\"|[^"])*)"|([^\s'"=|(){}\[\]]+))(?:\s+|$)`)
+
+// call gives a value by its name and arguments. What nobody knows is empty.
+func (t *template) call(expression string) (string, error) {
+	var args []argument
+	var name string
+	options := map[string]string{}
+	for rest, first := expression, true; rest != ""; first = false {
+		m := part.FindStringSubmatch(rest)
+		if m == nil || first && (m[1] != "" || m[4] == "") || strings.ContainsAny(m[4][:min(1, len(m[4]))], "#/^>~*&!") {
+			return "", fmt.Errorf("{{%s}} is not understood", expression)
+		}
+		rest = rest[len(m[0]):]
+		quoted := strings.ReplaceAll(m[2], `\'`, "'") + strings.ReplaceAll(m[3], `\"`, `"`)
+		switch {
+		case first:
+			name = m[4]
+		case m[1] != "":
+			options[m[1]] = quoted
+		default:
+			args = append(args, argument{quoted, m[4] == ""})
+		}
+	}
+	value, known := t.values[name]
+	switch {
+	case expression == "":
+		return "", fmt.Errorf("{{}} is empty")
+	case known:
+		return value(args, options)
+	case len(args)+len(options) > 0:
+		return "", fmt.Errorf("there is no %s that takes arguments", name)
+	}
+	return "", nil
+}

@@ -1,0 +1,57 @@
+package metadata
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Warning is something that the result hides. Trap is empty for what is merely said.
+type Warning struct{ Trap, Text, Fix string }
+
+// The traps: the result is the action's, and rarely what was meant.
+const (
+	MovingVersion = "moving-version"
+	TooLong       = "tag-too-long"
+	Leading       = "tag-begins-wrong"
+	Escaped       = "html-in-tag"
+	FallsThrough  = "match-falls-through"
+	MergeCommit   = "merge-commit"
+	UnaskedLatest = "unasked-latest"
+	NeverFires    = "tag-never"
+	Length        = "tag-length"
+)
+
+func (m *maker) warn(trap, text, fix string) {
+	if w := (Warning{trap, text, fix}); !slices.Contains(m.Warnings, w) {
+		m.Warnings = append(m.Warnings, w)
+	}
+}
+
+// traps looks at the whole result.
+func (m *maker) traps() {
+	if m.first != nil && m.first.Moves() {
+		fix := "add type=sha,priority=1001"
+		if i := slices.IndexFunc(m.entries, func(e Entry) bool { return e.Type == "sha" }); i >= 0 {
+			fix = "write " + m.entries[i].Text + ",priority=1001"
+		}
+		m.warn(MovingVersion, fmt.Sprintf("the version is %s, by %q: another image has it after the next run, and its label org.opencontainers.image.version says nothing",
+			m.Version, m.first.Text), fix)
+	}
+	for _, tag := range m.TagNames {
+		if len(tag) > 128 {
+			m.warn(TooLong, fmt.Sprintf("the tag %s… has %d characters, and registries take 128", tag[:40], len(tag)), "write a shorter value, or type=sha")
+		}
+		if strings.HasPrefix(tag, ".") || strings.HasPrefix(tag, "-") {
+			m.warn(Leading, fmt.Sprintf("the tag %s begins with %q, which no registry takes", tag, tag[:1]), "give the entry a prefix= of letters or digits")
+		}
+	}
+	if m.Latest && m.flavor.Latest == "auto" {
+		m.warn(UnaskedLatest, fmt.Sprintf("the tag latest comes along because of %q", m.first.Text), "write latest=false in flavor, or latest=true where it is meant")
+	}
+	head := m.context.Payload.PullRequest.Head.SHA
+	if m.sha && strings.Contains(m.context.Event, "pull_request") && head != "" && head != m.context.SHA {
+		m.warn(MergeCommit, fmt.Sprintf("the commit %.7s is not the pull request's, but one that the CI system made or its base: nobody finds it later", m.context.SHA),
+			"set DOCKER_METADATA_PR_HEAD_SHA=true")
+	}
+}
