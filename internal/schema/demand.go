@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -34,7 +35,20 @@ var (
 	}}
 	portname = demand{false, text(valid.IsValidPortName)}
 	label    = demand{true, text(valid.IsDNS1123Label)}
+	protocol = oneOf("SCTP TCP UDP")
+	scheme   = oneOf("HTTP HTTPS")
 )
+
+// oneOf is asked of fields whose values the API lists.
+func oneOf(known string) demand {
+	names := strings.Fields(known)
+	return demand{false, func(v any) string {
+		if s, ok := v.(string); ok && !slices.Contains(names, s) {
+			return "is none of " + strings.Join(names, ", ") + didYouMean(s, names)
+		}
+		return ""
+	}}
+}
 
 func portNumber(v any) string {
 	if i, ok := whole(v); ok && (i < 1 || i > 65535) {
@@ -65,13 +79,14 @@ func first(messages []string) string {
 // ofKinds are the demands by version and kind, ofPods those of what runs pods, below the pod's spec.
 var (
 	ofKinds = map[string]map[string]demand{
-		"v1 Service": {"spec.ports[].port": port, "spec.ports[].targetPort": someport, "spec.ports[].name": {false, text(valid.IsDNS1123Label)}},
-		"networking.k8s.io/v1 Ingress": {"spec.rules[].http.paths[].pathType": there, "spec.rules[].http.paths[].backend": there,
+		"v1 Service": {"spec.ports[].port": port, "spec.ports[].targetPort": someport, "spec.ports[].name": {false, text(valid.IsDNS1123Label)},
+			"spec.ports[].protocol": protocol, "spec.type": oneOf("ClusterIP ExternalName LoadBalancer NodePort")},
+		"networking.k8s.io/v1 Ingress": {"spec.rules[].http.paths[].pathType": {true, oneOf("Exact ImplementationSpecific Prefix").what}, "spec.rules[].http.paths[].backend": there,
 			"spec.rules[].http.paths[].backend.service.name": there, "spec.rules[].http.paths[].backend.service.port.number": {false, portNumber}},
 		"autoscaling/v2 HorizontalPodAutoscaler":          {"spec.maxReplicas": there, "spec.scaleTargetRef.kind": there, "spec.scaleTargetRef.name": there},
-		"batch/v1 CronJob":                                {"spec.schedule": there, "spec.jobTemplate.spec.template.spec": there},
+		"batch/v1 CronJob":                                {"spec.schedule": there, "spec.jobTemplate.spec.template.spec": there, "spec.concurrencyPolicy": oneOf("Allow Forbid Replace")},
 		"batch/v1 Job":                                    {"spec.template.spec": there},
-		"apps/v1 Deployment":                              {"spec.selector": there, "spec.template.spec": there},
+		"apps/v1 Deployment":                              {"spec.selector": there, "spec.template.spec": there, "spec.strategy.type": oneOf("Recreate RollingUpdate")},
 		"apps/v1 StatefulSet":                             {"spec.selector": there, "spec.template.spec": there},
 		"apps/v1 DaemonSet":                               {"spec.selector": there, "spec.template.spec": there},
 		"apps/v1 ReplicaSet":                              {"spec.selector": there, "spec.template.spec": there},
@@ -79,12 +94,16 @@ var (
 		"rbac.authorization.k8s.io/v1 RoleBinding":        {"roleRef.kind": there, "roleRef.name": there},
 		"rbac.authorization.k8s.io/v1 ClusterRoleBinding": {"roleRef.kind": there, "roleRef.name": there},
 	}
-	ofPods = map[string]demand{"containers": there, "volumes[].name": label}
+	ofPods = map[string]demand{"containers": there, "volumes[].name": label, "dnsPolicy": oneOf("ClusterFirst ClusterFirstWithHostNet Default None"),
+		"tolerations[].effect": oneOf("NoExecute NoSchedule PreferNoSchedule"), "tolerations[].operator": oneOf("Equal Exists Gt Lt"),
+		"topologySpreadConstraints[].whenUnsatisfiable": oneOf("DoNotSchedule ScheduleAnyway")}
 )
 
 // ofContainers holds for containers and initContainers.
 var ofContainers = map[string]demand{
 	"name": label, "image": there, "ports[].containerPort": port, "ports[].name": portname, "ports[].hostPort": {false, hostPort},
+	"imagePullPolicy": oneOf("Always IfNotPresent Never"), "ports[].protocol": protocol,
+	"livenessProbe.httpGet.scheme": scheme, "readinessProbe.httpGet.scheme": scheme, "startupProbe.httpGet.scheme": scheme,
 	"env[].name": there, "volumeMounts[].name": there, "volumeMounts[].mountPath": there,
 	"livenessProbe.httpGet.port": someport, "readinessProbe.httpGet.port": someport, "startupProbe.httpGet.port": someport,
 	"livenessProbe.tcpSocket.port": someport, "readinessProbe.tcpSocket.port": someport, "startupProbe.tcpSocket.port": someport,
@@ -101,6 +120,7 @@ func hostPort(v any) string {
 func (w *walk) demands() {
 	kind := w.object.APIVersion() + " " + w.object.Ref().Kind
 	w.ask("", w.object.Body, ofKinds[kind])
+	w.together(kind, asMap(w.object.Body["spec"]))
 	spec, at, ok := w.object.PodSpec()
 	if !ok {
 		return
@@ -114,6 +134,44 @@ func (w *walk) demands() {
 		w.ask(at, spec, below)
 	}
 	w.pods(spec, at)
+}
+
+// together looks at what the fields of a kind say of each other.
+func (w *walk) together(kind string, spec map[string]any) {
+	least, _ := whole(spec["minReplicas"])
+	most, said := whole(spec["maxReplicas"])
+	switch ports, _ := spec["ports"].([]any); {
+	case kind == "v1 Service" && len(ports) == 0 && spec["type"] != "ExternalName" && spec["clusterIP"] != "None":
+		w.missing("spec.ports")
+	case kind == "v1 Service" && len(ports) > 1:
+		for i, step := range object.Elements(ports) {
+			if empty(asMap(ports[i])["name"]) {
+				w.missing("spec.ports" + step + ".name")
+			}
+		}
+	case kind == "policy/v1 PodDisruptionBudget" && spec["minAvailable"] != nil && spec["maxUnavailable"] != nil:
+		w.add(invalidValue.New(w.object, "spec.maxUnavailable", "minAvailable and maxUnavailable are both there: one of them may be"), "remove one of them")
+	case kind == "autoscaling/v2 HorizontalPodAutoscaler" && said && least > most:
+		w.add(invalidValue.New(w.object, "spec.minReplicas", "minReplicas is %d, and maxReplicas %d", least, most), "write the smaller one as minReplicas")
+	}
+}
+
+// container holds what one asks for against what it may have, and its mounts against the pod's volumes.
+func (w *walk) container(c map[string]any, at string, volumes []string) {
+	requests, limits := asMap(asMap(c["resources"])["requests"]), asMap(asMap(c["resources"])["limits"])
+	for _, what := range slices.Sorted(maps.Keys(limits)) {
+		asked, err := resource.ParseQuantity(fmt.Sprint(requests[what]))
+		most, err2 := resource.ParseQuantity(fmt.Sprint(limits[what]))
+		if err == nil && err2 == nil && asked.Cmp(most) > 0 {
+			w.add(invalidValue.New(w.object, object.Join(at+".resources.requests", what), "it asks for %s of %s, and may have %s", &asked, what, &most), "write a limit that is not below the request")
+		}
+	}
+	mounts, _ := c["volumeMounts"].([]any)
+	for i, step := range object.Elements(mounts) {
+		if name, _ := asMap(mounts[i])["name"].(string); name != "" && !slices.Contains(volumes, name) {
+			w.add(invalidValue.New(w.object, at+".volumeMounts"+step+".name", "it mounts %s, and the pod has no volume of that name%s", name, didYouMean(name, volumes)), "")
+		}
+	}
 }
 
 func (w *walk) ask(at string, v any, demands map[string]demand) {
@@ -171,9 +229,20 @@ func (w *walk) pods(spec map[string]any, at string) {
 	case strings.HasPrefix(w.object.APIVersion(), "apps/") && restart != "" && restart != "Always":
 		w.add(invalidValue.New(w.object, field, "the pods of a %s cannot have restartPolicy %s", kind, restart), "remove it: Always is the default")
 	}
+	var volumes []string
+	for _, named := range []any{spec["volumes"], w.object.At("spec", "volumeClaimTemplates")} {
+		list, _ := named.([]any)
+		for _, v := range list {
+			for _, m := range []map[string]any{asMap(v), asMap(asMap(v)["metadata"])} {
+				name, _ := m["name"].(string)
+				volumes = append(volumes, name)
+			}
+		}
+	}
 	for _, list := range []string{"containers", "initContainers"} {
 		containers, _ := spec[list].([]any)
 		for i, step := range object.Elements(containers) {
+			w.container(asMap(containers[i]), object.Join(at, list)+step, volumes)
 			name, _ := asMap(containers[i])["name"].(string)
 			if name != "" && seen[name] {
 				w.add(invalidValue.New(w.object, object.Join(at, list)+step+".name", "two containers have the name %s", name), "give one another name")

@@ -27,7 +27,7 @@ var (
 		Fix:   "Add the field. In a patch, write the `name` of the container exactly as the base has it."}
 	invalidValue = finding.Rule{ID: "invalid-value", Group: "schema", Severity: finding.Error,
 		Title: "A value that the API server refuses",
-		Why:   "The type is right, but the value is outside of what the API takes: a port above 65535, a port's name of more than 15 letters, a Job whose pods restart always, a value that a definition does not list.",
+		Why:   "The type is right, but the value is outside of what the API takes: a port above 65535, a port's name of more than 15 letters, a Job whose pods restart always, a request above its limit, a mount of a volume that is not there, a value that is not listed.",
 		Fix:   "Write a value that the message names."}
 	selectorMismatch = finding.Rule{ID: "selector-mismatch", Group: "schema", Severity: finding.Error,
 		Title: "A workload that does not select its own pods",

@@ -41,7 +41,7 @@ spec:
         env: [{name: PORT, value: "8080"}, {name: EMPTY}]
         resources:
           requests: {cpu: 1, memory: 128Mi}
-          limits: {cpu: 0.5, memory: 1e9}
+          limits: {cpu: 1.5, memory: 1e9}
         livenessProbe:
           periodSeconds: 10
           httpGet: {path: /, port: http}
@@ -101,9 +101,9 @@ spec:
 
 func custom(spec string) string { return head("example.com/v1", "Widget") + "spec: " + spec + "\n" }
 
-// Each entry is an object with what is said of it: rule and field, "" where nothing may be.
-func TestCheck(t *testing.T) {
-	for name, c := range map[string]struct{ kube, text, want string }{
+// cases are objects with what is said of each: rule and field, "" where nothing may be.
+func cases() map[string]struct{ kube, text, want string } {
+	return map[string]struct{ kube, text, want string }{
 		"a good Deployment":               {"", workload(), ""},
 		"a field with a mistake":          {"", workload("livenessProbe", "livenesProbe"), "unknown-field " + at + ".livenesProbe: write livenessProbe"},
 		"a field at the wrong level":      {"", workload("  replicas: 2", "  image: x"), "unknown-field spec.image: remove it, or move it to where it belongs"},
@@ -136,7 +136,28 @@ func TestCheck(t *testing.T) {
 		"a Deployment that runs once":     {"", workload("nodeSelector: null", "restartPolicy: Never"), "invalid-value spec.template.spec.restartPolicy: remove it: Always is the default"},
 		"a Job that restarts always":      {"", head("batch/v1", "Job") + "spec: {template: {" + strings.TrimSpace(pod) + "}}\n", "invalid-value spec.template.spec.restartPolicy: write restartPolicy: OnFailure"},
 		"a good Job":                      {"", head("batch/v1", "Job") + "spec: {template: {spec: {restartPolicy: Never, containers: [{name: a, image: b}]}}}\n", ""},
-		"a Service's ports":               {"", head("v1", "Service") + "spec: {ports: [{port: 80, targetPort: http, nodePort: 30080}, {port: 443, targetPort: 8443}]}\n", ""},
+		"a Service's ports":               {"", head("v1", "Service") + "spec: {type: NodePort, selector: {app: a}, ports: [{name: a, port: 80, targetPort: http, nodePort: 30080}, {name: b, port: 443, targetPort: 8443, protocol: TCP}]}\n", ""},
+		"a Service without ports":         {"", head("v1", "Service") + "spec: {selector: {a: b}}\n", "required-field spec.ports: add spec.ports"},
+		"a Service of pods alone":         {"", head("v1", "Service") + "spec: {clusterIP: None, selector: {a: b}}\n", ""},
+		"a Service of a name":             {"", head("v1", "Service") + "spec: {type: ExternalName, externalName: a.example.com}\n", ""},
+		"two ports without names":         {"", head("v1", "Service") + "spec: {ports: [{name: a, port: 80}, {port: 443}]}\n", "required-field spec.ports[port=443].name: add spec.ports[port=443].name"},
+		"a type in other letters":         {"", head("v1", "Service") + "spec: {type: Nodeport, ports: [{port: 80}]}\n", "invalid-value spec.type:"},
+		"a protocol in other letters":     {"", workload("containerPort: 8080", "containerPort: 8080, protocol: tcp"), "invalid-value " + at + ".ports[name=http].protocol:"},
+		"a policy in other letters":       {"", workload("image: api:1", "image: api:1\n        imagePullPolicy: always"), "invalid-value " + at + ".imagePullPolicy:"},
+		"a scheme in other letters":       {"", workload("port: http}", "port: http, scheme: https}"), "invalid-value " + at + ".livenessProbe.httpGet.scheme:"},
+		"a strategy of one's own":         {"", workload("  strategy:", "  strategy:\n    type: rolling"), "invalid-value spec.strategy.type:"},
+		"a DNS policy, an effect":         {"", workload("nodeSelector: null", "dnsPolicy: default\n      tolerations: [{key: a, effect: noSchedule}, {key: a, operator: equal}]"), "invalid-value spec.template.spec.dnsPolicy:; invalid-value spec.template.spec.tolerations[0].effect:; invalid-value spec.template.spec.tolerations[1].operator:"},
+		"a good toleration":               {"", workload("nodeSelector: null", "dnsPolicy: Default\n      tolerations: [{key: a, value: b, effect: NoSchedule}, {operator: Exists}]"), ""},
+		"a spread that is none":           {"", workload("nodeSelector: null", "topologySpreadConstraints: [{maxSkew: 1, topologyKey: a, whenUnsatisfiable: Maybe}]"), "invalid-value spec.template.spec.topologySpreadConstraints[topologyKey=a,whenUnsatisfiable=Maybe].whenUnsatisfiable:"},
+		"it asks for more than it has":    {"", workload("{cpu: 1, memory", "{cpu: 1501m, memory"), "invalid-value " + at + ".resources.requests.cpu: write a limit that is not below the request"},
+		"it asks for all it has":          {"", workload("{cpu: 1, memory", "{cpu: 1500m, memory"), ""},
+		"a mount of nothing":              {"", workload("[{name: tmp, mountPath", "[{name: tnp, mountPath"), "invalid-value " + at + ".volumeMounts[name=tnp].name:"},
+		"a mount of a claim":              {"", head("apps/v1", "StatefulSet") + "spec: {serviceName: a, selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: a, image: b, volumeMounts: [{name: data, mountPath: /data}]}]}}, volumeClaimTemplates: [{metadata: {name: data}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}]}\n", ""},
+		"a budget both ways":              {"", head("policy/v1", "PodDisruptionBudget") + "spec: {minAvailable: 1, maxUnavailable: 1, selector: {matchLabels: {a: b}}}\n", "invalid-value spec.maxUnavailable: remove one of them"},
+		"an autoscaler upside down":       {"", head("autoscaling/v2", "HorizontalPodAutoscaler") + "spec: {minReplicas: 5, maxReplicas: 4, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: a}}\n", "invalid-value spec.minReplicas: write the smaller one as minReplicas"},
+		"an autoscaler of one number":     {"", head("autoscaling/v2", "HorizontalPodAutoscaler") + "spec: {minReplicas: 4, maxReplicas: 4, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: a}}\n", ""},
+		"a CronJob that forbids":          {"", head("batch/v1", "CronJob") + "spec: {schedule: '* * * * *', concurrencyPolicy: forbid, jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: a, image: b}]}}}}}\n", "invalid-value spec.concurrencyPolicy:"},
+		"a path type in other letters":    {"", head("networking.k8s.io/v1", "Ingress") + "spec: {rules: [{http: {paths: [{path: /, pathType: prefix, backend: {service: {name: a, port: {number: 80}}}}]}}]}\n", "invalid-value spec.rules[0].http.paths[path=/].pathType:"},
 		"a Service's wrong port":          {"", head("v1", "Service") + "spec: {ports: [{port: 0}]}\n", "invalid-value spec.ports[port=0].port:"},
 		"a Service without port":          {"", head("v1", "Service") + "spec: {ports: [{targetPort: 80}]}\n", "required-field spec.ports[0].port: add spec.ports[0].port"},
 		"no path type":                    {"", head("networking.k8s.io/v1", "Ingress") + "spec: {rules: [{host: a, http: {paths: [{path: /, backend: {service: {name: a, port: {number: 80}}}}]}}, {host: b}]}\n", "required-field spec.rules[host=a].http.paths[path=/].pathType: add spec.rules[host=a].http.paths[path=/].pathType"},
@@ -157,10 +178,10 @@ func TestCheck(t *testing.T) {
 		"a name in capitals":              {"", workload("name: api\n  creation", "name: Api\n  creation"), "invalid-name metadata.name:"},
 		"a role with colons":              {"", head("rbac.authorization.k8s.io/v1", "ClusterRole") + "rules: [{apiGroups: [\"\"], resources: [pods], verbs: [get]}]\n", ""},
 		"a system role":                   {"", strings.Replace(head("rbac.authorization.k8s.io/v1", "ClusterRole"), "name: x", `name: "system:Node_x"`, 1), ""},
-		"a Service with a dot":            {"", strings.Replace(head("v1", "Service"), "name: x", "name: a.b", 1), "invalid-name metadata.name:"},
+		"a Service with a dot":            {"", strings.Replace(head("v1", "Service"), "name: x", "name: a.b", 1) + "spec: {ports: [{port: 80}]}\n", "invalid-name metadata.name:"},
 		"a ConfigMap with a dot":          {"", strings.Replace(head("v1", "ConfigMap"), "name: x", "name: a.b", 1), ""},
-		"a Service with a digit":          {"", strings.Replace(head("v1", "Service"), "name: x", "name: 1a", 1), ""},
-		"a Service with a digit, earlier": {"1.33", strings.Replace(head("v1", "Service"), "name: x", "name: 1a", 1), "invalid-name metadata.name:"},
+		"a Service with a digit":          {"", strings.Replace(head("v1", "Service"), "name: x", "name: 1a", 1) + "spec: {ports: [{port: 80}]}\n", ""},
+		"a Service with a digit, earlier": {"1.33", strings.Replace(head("v1", "Service"), "name: x", "name: 1a", 1) + "spec: {ports: [{port: 80}]}\n", "invalid-name metadata.name:"},
 		"a label that is too long":        {"", workload("tier: web", "tier: "+strings.Repeat("a", 64)), "invalid-name spec.template.metadata.labels.tier:"},
 		"a label with a slash":            {"", workload("tier: web", "tier: feature/x"), "invalid-name spec.template.metadata.labels.tier:"},
 		"a long name of a CronJob":        {"", strings.Replace(head("batch/v1", "CronJob"), "name: x", "name: "+strings.Repeat("x", 53), 1) + "spec: {schedule: '* * * * *', jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: a, image: b}]}}}}}\n", "invalid-name metadata.name:"},
@@ -186,7 +207,11 @@ func TestCheck(t *testing.T) {
 		"custom: metadata":           {"", "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: x, lables: {}}\nspec: {size: 1}\n", "unknown-field metadata.lables: write labels"},
 		"custom: version not served": {"", head("example.com/v1alpha1", "Widget"), "api-removed apiVersion: write one of v1beta1, v1"},
 		"custom: deprecated":         {"", head("example.com/v1beta1", "Widget") + "what: ever\n", "api-deprecated warning apiVersion:"},
-	} {
+	}
+}
+
+func TestCheck(t *testing.T) {
+	for name, c := range cases() {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(c.want, said(t, c.kube, c.text)); diff != "" {
 				t.Error(diff)
