@@ -34,10 +34,8 @@ func (e *notOursError) Error() string {
 	return e.File + " was not written by `slipway ci`, was written for another project, or was changed outside of the parts that are yours"
 }
 
-// noStageError says that there is nothing that a pipeline would deploy, or that it cannot be named in one.
-type noStageError struct{ Why string }
-
-func (e *noStageError) Error() string { return "no workflow: " + e.Why }
+// errNoStage says that there is nothing that a pipeline would deploy, or that it cannot be named in one.
+var errNoStage = errors.New("nothing for a pipeline to deploy")
 
 func newCICommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
@@ -148,27 +146,20 @@ func (a *app) pipeline(ctx context.Context) (p ci.Project, root string, err erro
 		return p, "", err
 	}
 	envs := slices.DeleteFunc(slices.Clone(here.Environments), func(e project.Environment) bool { return e.Class == project.Local })
-	slices.SortStableFunc(envs, func(x, y project.Environment) int {
-		return cmp.Compare(order(x.Class), order(y.Class))
-	})
+	last := func(e project.Environment) bool { return e.Class == project.Production }
+	first := slices.DeleteFunc(slices.Clone(envs), last)
+	envs = append(first, slices.DeleteFunc(envs, func(e project.Environment) bool { return !last(e) })...)
 	for _, e := range envs {
 		if !shellWord.MatchString(e.Name) || !shellWord.MatchString(here.Name) {
-			return p, "", &noStageError{fmt.Sprintf("%q of %q is no name that stands in a script as it is", e.Name, here.Name)}
+			return p, "", fmt.Errorf("%w: %q of %q is no name that stands in a script as it is", errNoStage, e.Name, here.Name)
 		}
-		p.Stages = append(p.Stages, ci.Stage{Name: e.Name, Context: cmp.Or(e.Context, e.Name), Production: e.Class == project.Production})
+		p.Stages = append(p.Stages, ci.Stage{Name: e.Name, Context: cmp.Or(e.Context, e.Name), Production: last(e)})
 	}
 	if len(p.Stages) == 0 {
-		return p, "", &noStageError{"every environment is local, and no pipeline reaches a laptop's cluster"}
+		return p, "", fmt.Errorf("%w: every environment is local, and no pipeline reaches a laptop's cluster", errNoStage)
 	}
 	err = a.destinations(ctx, here, envs, &p)
 	return p, repository.Dir, err
-}
-
-func order(c project.Class) int {
-	if c == project.Production {
-		return 1
-	}
-	return 0
 }
 
 // below is where dir lies in root; empty: it is the same.

@@ -134,7 +134,7 @@ var rows = []row{
 	as("no field", codeError, always[*origin.NoFieldError]("`slipway render ENV` shows the object; elements of a list are written containers[name=api] or args[0]")),
 	is("gitops", errGitOps, codeUsage, "without --gitops the job deploys; where Argo CD or Flux deploy, `slipway build ENV` prints the digest to commit"),
 	as("not ours", codeError, always[*notOursError]("nothing was written; the lines above are the difference: move the file away to have it written new, or take over what you want with --print")),
-	as("no stage", codeError, always[*noStageError]("give an environment `class: staging` or `class: production` in slipway.yaml, and a plain name")),
+	is("no stage", errNoStage, codeError, "give an environment `class: staging` or `class: production` in slipway.yaml, and a plain name"),
 	is("no git program", git.ErrNoProgram, codeError, "install git; commits and image tags are read through it"),
 	is("no repository", git.ErrNone, codeError, "a revision is one of a Git repository: name environments alone"),
 	as("git", codeError, always[*git.Error]("git itself says so: `git status` in that folder shows the same")),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -133,7 +134,7 @@ func (a *app) cluster(env *project.Environment) (*cluster.Cluster, error) {
 
 // who names the person or the run that acts, for the record.
 func who() string {
-	if actor := os.Getenv("GITHUB_ACTOR"); actor != "" {
+	if actor := cmp.Or(os.Getenv("GITHUB_ACTOR"), os.Getenv("GITLAB_USER_LOGIN")); actor != "" {
 		return actor + " (CI)"
 	}
 	name := "unknown"

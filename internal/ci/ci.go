@@ -63,12 +63,12 @@ func (k Platform) File(p Project) string {
 // Workflow is the text of the file.
 func (k Platform) Workflow(p Project) (string, error) {
 	t := template.New("").Delims("<%", "%>").Funcs(template.FuncMap{
-		"id":   func(name string) string { return notInID.ReplaceAllString(name, "-") },
 		"json": quote,
 		"file": func() string { return k.File(p) },
-		// own: the platform's token opens it.
-		"own": func(host string) bool {
-			return k == GitHub && host == "ghcr.io" || k == GitLab && host == "registry.gitlab.com"
+		"own":  k.owns,
+		// some: a registry is of the platform (or is not).
+		"some": func(p Project, own bool) bool {
+			return slices.ContainsFunc(p.Registries, func(host string) bool { return k.owns(host) == own })
 		},
 	})
 	t, err := t.ParseFS(templates, "*.yml.tmpl")
@@ -82,6 +82,11 @@ func (k Platform) Workflow(p Project) (string, error) {
 	return sealed(string(k)+" "+p.Name, strings.TrimRight(b.String(), "\n")+"\n"), nil
 }
 
+// owns: the platform's own token opens the registry.
+func (k Platform) owns(host string) bool {
+	return k == GitHub && host == "ghcr.io" || k == GitLab && host == "registry.gitlab.com"
+}
+
 // page is what the templates see.
 type page struct{ Project }
 
@@ -91,27 +96,29 @@ func (p page) Previous() []Stage {
 	return slices.DeleteFunc(slices.Clone(p.Stages), func(s Stage) bool { return s.Production })
 }
 
-// Before is the job that a stage waits for.
-func (p page) Before(s Stage) string {
-	i := slices.Index(p.Stages, s)
-	switch {
-	case i > 0:
-		return "deploy-" + notInID.ReplaceAllString(p.Stages[i-1].Name, "-")
-	case p.Builds:
-		return "build"
+// job is one that a stage has in the workflow.
+type job struct {
+	Project
+	Stage     Stage
+	ID, Needs string
+}
+
+// Jobs are a stage's: what is planned, and what is deployed.
+func (p page) Jobs(s Stage) map[string]job {
+	needs := "check"
+	if i := slices.Index(p.Stages, s); i > 0 {
+		needs = "deploy-" + id(p.Stages[i-1].Name)
+	} else if p.Builds {
+		needs = "build"
 	}
-	return "check"
+	plan, deploy := job{p.Project, s, "plan-" + id(s.Name), "check"}, job{p.Project, s, "deploy-" + id(s.Name), needs}
+	if s.Production {
+		plan.Needs, deploy.Needs = needs, plan.ID
+	}
+	return map[string]job{"plan": plan, "deploy": deploy}
 }
 
-// At is a stage together with the project, for templates within templates.
-func (p page) At(s Stage) map[string]any { return map[string]any{"Project": p, "Stage": s} }
-
-// Login is At with the job that logs in.
-func (p page) Login(verb string, s Stage) map[string]any {
-	at := p.At(s)
-	at["Job"] = verb + "-" + notInID.ReplaceAllString(s.Name, "-")
-	return at
-}
+func id(name string) string { return notInID.ReplaceAllString(name, "-") }
 
 var notInID = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
 

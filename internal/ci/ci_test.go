@@ -2,6 +2,7 @@ package ci
 
 import (
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -86,6 +87,10 @@ func TestGitHubRights(t *testing.T) {
 				}
 				if j.Permissions == nil || j.Permissions.Scopes["contents"].Value.Value != "read" {
 					t.Errorf("%s: writes to the repository", id)
+				}
+				foreign := slices.ContainsFunc(p.Registries, func(host string) bool { return host != "ghcr.io" })
+				if j.Permissions.Scopes["id-token"] != nil != (id != "check" && (id != "build" || foreign)) {
+					t.Errorf("%s: has an identity, or lacks it", id)
 				}
 				pull := strings.Contains(condition, "'pull_request'")
 				if pull && !strings.Contains(condition, "head.repo.full_name == github.repository") {
