@@ -227,15 +227,7 @@ func (t Target) pins(ctx context.Context, set object.Set, o PrepareOptions) ([]i
 	if err != nil {
 		return nil, fmt.Errorf("images of %s: %w", t.Environment.Name, err)
 	}
-	var pins []image.Pin
-	for _, m := range matches {
-		pin, err := t.pin(ctx, m, siblings(m.Image, others), o)
-		if err != nil {
-			return nil, fmt.Errorf("image %s of %s: %w", m.Image.Name, t.Environment.Name, err)
-		}
-		pins = append(pins, pin)
-	}
-	return pins, nil
+	return t.ensure(ctx, matches, others, o)
 }
 
 // other is another environment of the project, rendered.

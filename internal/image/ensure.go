@@ -23,6 +23,8 @@ type Options struct {
 	Mirror string
 	// Builder says where to build; its Mirrors and Notify are set here.
 	Builder builder.Options
+	// Shared keeps the builder for other images; nil: one is looked for and left again.
+	Shared *builder.Shared
 	// Progress shows builds; nil: nothing. Plain: never redraw.
 	Progress io.Writer
 	Plain    bool
@@ -290,13 +292,20 @@ func (e ensurer) make(ctx context.Context, req builder.Request, inputs string) (
 	if e.Mirror != "" {
 		bo.Mirrors = map[string]string{"*": e.Mirror}
 	}
-	b, err := builder.Find(ctx, bo)
+	shared := e.Shared
+	if shared == nil {
+		shared = &builder.Shared{}
+	}
+	b, err := shared.Find(ctx, bo)
 	if err != nil {
 		return p, err
 	}
 	e.notify("building %s:%s with %s", p.Repository, p.Tag, b.Describe())
 	res, err := b.Build(ctx, req)
-	if err = errors.Join(err, b.Close()); err != nil {
+	if e.Shared == nil {
+		err = errors.Join(err, shared.Close())
+	}
+	if err != nil {
 		return p, within(e.src.Project.Dir, err)
 	}
 	p.Digest = res.Digest
@@ -307,7 +316,7 @@ func (e ensurer) make(ctx context.Context, req builder.Request, inputs string) (
 	return p, nil
 }
 
-// name tags what was built. The commit's tag comes last: once it is there, nothing more is asked.
+// tag tags what was built. The commit's tag comes last: once it is there, nothing more is asked.
 func (e ensurer) tag(ctx context.Context, p Pin, res builder.Result, inputs string) error {
 	if _, err := e.mayTag(ctx, p); err != nil {
 		return err

@@ -1,0 +1,78 @@
+package deploy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"slipway/internal/builder"
+	"slipway/internal/image"
+)
+
+// atOnce bounds how many images are looked for or built at the same time.
+const atOnce = 4
+
+// ensure finds or makes the images of an environment, several at once with one builder. The first that
+// fails stops the others; an image has its tags only once it is whole.
+func (t Target) ensure(ctx context.Context, matches []image.Matched, others []other, o PrepareOptions) (pins []image.Pin, err error) {
+	shared := &builder.Shared{}
+	defer func() { err = errors.Join(err, shared.Close()) }()
+	o.Image.Shared = shared
+	var mu sync.Mutex
+	if notify := o.Image.Notify; notify != nil {
+		o.Image.Notify = func(text string) {
+			mu.Lock()
+			defer mu.Unlock()
+			notify(text)
+		}
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(atOnce)
+	pins = make([]image.Pin, len(matches))
+	for i, m := range matches {
+		own := o
+		if len(matches) > 1 && own.Image.Progress != nil {
+			own.Image.Progress, own.Image.Plain = &labelled{mu: &mu, w: o.Image.Progress, label: path.Base(m.Image.Name)}, true
+		}
+		g.Go(func() (err error) {
+			if pins[i], err = t.pin(ctx, m, siblings(m.Image, others), own); err != nil {
+				return fmt.Errorf("image %s of %s: %w", m.Image.Name, t.Environment.Name, err)
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return pins, nil
+}
+
+// labelled writes whole lines, each with the image that it is about.
+type labelled struct {
+	mu    *sync.Mutex
+	w     io.Writer
+	label string
+	rest  []byte
+}
+
+func (l *labelled) Write(p []byte) (int, error) {
+	l.rest = append(l.rest, p...)
+	end := bytes.LastIndexByte(l.rest, '\n') + 1
+	var out []byte
+	for line := range bytes.Lines(l.rest[:end]) {
+		if len(bytes.TrimSpace(line)) > 0 {
+			out = append(append(out, l.label+" | "...), line...)
+		}
+	}
+	l.rest = l.rest[end:]
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, err := l.w.Write(out)
+	return len(p), err
+}
