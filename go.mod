@@ -8,7 +8,7 @@ require (
 	github.com/Masterminds/semver/v3 v3.5.0
 	github.com/Masterminds/sprig/v3 v3.3.0
 	github.com/containerd/containerd/v2 v2.4.2
-	github.com/dlclark/regexp2/v2 v2.13.0
+	github.com/dlclark/regexp2 v1.12.0
 	github.com/docker/cli v29.8.2+incompatible
 	github.com/gobwas/glob v0.2.3
 	github.com/google/cel-go v0.29.2

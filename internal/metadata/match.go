@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dlclark/regexp2/v2"
+	"github.com/dlclark/regexp2"
 )
 
 // matchTime is how long one regular expression may take: some never end.
@@ -68,7 +68,7 @@ const absent = "\x00"
 
 // compile reads a JavaScript regular expression.
 func compile(pattern string) (expression *regexp2.Regexp, global bool, err error) {
-	options := regexp2.ECMAScript
+	options := regexp2.RegexOptions(regexp2.ECMAScript)
 	if parts := slashed.FindStringSubmatch(pattern); parts != nil {
 		pattern = parts[1]
 		global = strings.Contains(parts[2], "g")

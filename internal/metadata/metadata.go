@@ -8,9 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/text/collate"
-	"golang.org/x/text/language"
 )
 
 // Inputs are the action's, in its own text of several lines.
@@ -301,8 +298,7 @@ func (m *maker) pairs(input, custom string) ([]string, error) {
 	for key := range found {
 		keys = append(keys, key)
 	}
-	order := collate.New(language.English)
-	slices.SortFunc(keys, func(a, b string) int { return cmp.Or(order.CompareString(a, b), cmp.Compare(a, b)) })
+	slices.SortFunc(keys, localeCompare)
 	for i, key := range keys {
 		keys[i] = key + "=" + found[key]
 	}
