@@ -206,6 +206,7 @@ var rows = []row{
 
 	as("platform", codeError, always[*builder.PlatformError]("name a base image that exists for this platform, or leave the platform out of images[].platforms")),
 	is("no runtime", builder.ErrNoRuntime, codeError, "install runc (Debian: apt-get install runc), or start Docker or a buildkitd"),
+	as("push", codeError, always[*builder.PushError]("nothing was tagged; what arrived stays there, and the same command again sends only the rest")),
 	as("build secret", codeError, always[*builder.SecretError]("set it, or correct images[].secrets and images[].ssh in slipway.yaml; nothing was built")),
 	as("attestation", codeError, always[*builder.AttestationError]("name another builder with BUILDKIT_HOST, or leave images[].sbom and images[].provenance out of slipway.yaml")),
 	as("build", codeError, always[*builder.BuildError]("correct that step; nothing was pushed")),

@@ -23,6 +23,7 @@ type proxy struct {
 	mu     sync.Mutex
 	seen   []string
 	faults []*fault
+	once   sync.Once
 	held   chan struct{} // closed once a request is held
 }
 
@@ -37,6 +38,7 @@ type fault struct {
 //
 //	proxy start VARIABLE                     $VARIABLE is its 127.0.0.1:port, for image names and Dockerfiles
 //	proxy fault HOST HOW REQUEST [TIMES]     what happens to requests "METHOD /path" that match the expression
+//	proxy mend HOST                          breaks nothing any more
 //	proxy requests HOST [REQUEST]            prints those made since the last time, and forgets them
 //	proxy held HOST                          returns when a request is held
 //
@@ -45,7 +47,7 @@ type fault struct {
 // (no answer until the client goes away).
 func cmdProxy(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: proxy start|fault|requests|held …")
+		ts.Fatalf("usage: proxy start|fault|mend|requests|held …")
 	}
 	if args[0] == "start" {
 		p := &proxy{held: make(chan struct{})}
@@ -83,6 +85,10 @@ func cmdProxy(ts *testscript.TestScript, neg bool, args []string) {
 			}
 		}
 		p.seen = nil
+	case args[0] == "mend":
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.faults = nil
 	case args[0] == "held":
 		<-p.held
 	default:
@@ -111,7 +117,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch how := p.fault(r.Method + " " + r.URL.Path); how {
 	case "":
 	case "hold":
-		close(p.held)
+		p.once.Do(func() { close(p.held) })
 		_, _ = io.Copy(io.Discard, r.Body) // who goes away is only noticed once all is read
 		<-r.Context().Done()
 		return
@@ -147,10 +153,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // truncate lets only the first half of a body through: of the request where it has one, else of the answer.
 func truncate(to *httputil.ReverseProxy, r *http.Request) {
 	if r.Method != http.MethodGet {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			panic(err)
-		}
+		body, _ := io.ReadAll(r.Body) // less where the client has gone away
 		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(string(body[:len(body)/2]))), int64(len(body)/2)
 		return
 	}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/docker/cli/cli/config"
 	"github.com/moby/buildkit/client"
@@ -81,6 +82,24 @@ func (e *BuildError) Error() string {
 }
 
 func (e *BuildError) Unwrap() error { return e.Err }
+
+// PushError says that what was built did not get into the registry.
+type PushError struct {
+	Repository string
+	Err        error
+}
+
+func (e *PushError) Error() string {
+	return fmt.Sprintf("push to %s: %s", e.Repository, message(e.Err))
+}
+func (e *PushError) Unwrap() error { return e.Err }
+
+// FullError says that the embedded engine has no room for its work.
+type FullError struct{ Folder string }
+
+func (e *FullError) Error() string {
+	return fmt.Sprintf("the disk is full at %s, where the embedded engine keeps its cache: make room, delete that folder, or set XDG_CACHE_HOME", e.Folder)
+}
 
 // PlatformError says that a base image is not for the platform that was asked for. BuildKit only
 // warns and pushes an image that claims to be what it is not.
@@ -275,6 +294,12 @@ func (b *Builder) solve(ctx context.Context, opt client.SolveOpt, show progressu
 
 // explain turns BuildKit's error into ours.
 func (b *Builder) explain(r Request, seen *observation, err error) error {
+	if b.engine != nil && strings.Contains(err.Error(), syscall.ENOSPC.Error()) {
+		return &FullError{Folder: filepath.Dir(b.engine.log)}
+	}
+	if strings.Contains(err.Error(), "failed to push ") {
+		return &PushError{Repository: r.Repository, Err: err}
+	}
 	failed := seen.failed()
 	e := &BuildError{Step: failed.name, File: r.dockerfile(), Line: lineOf(err), Log: failed.log, Err: err}
 	if b.engine != nil && b.engine.noRuntime != "" && strings.Contains(err.Error(), refusal) {

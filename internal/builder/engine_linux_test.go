@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 // The user's own BuildKit: an engine behind a unix socket, so that all but the embedding is real.
@@ -69,6 +70,35 @@ func TestBuildWithBuildxContainer(t *testing.T) {
 				t.Error(b.Describe())
 			}
 		})
+	}
+}
+
+func TestDiskFull(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can mount a small disk: what a full one does to a build was not tried")
+	}
+	open(t, Options{}) // skips where the engine cannot run
+	state := t.TempDir()
+	if err := unix.Mount("tmpfs", state, "tmpfs", 0, "size=20m"); err != nil {
+		t.Skip("no small disk here: what a full one does to a build was not tried: ", err)
+	}
+	defer func() {
+		if err := unix.Unmount(state, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	}()
+	dir := write(t, t.TempDir(), map[string]string{"Dockerfile": "FROM scratch\nCOPY large /\n", "large": ""})
+	if err := os.Truncate(filepath.Join(dir, "large"), 50<<20); err != nil {
+		t.Fatal(err)
+	}
+	b, err := Find(t.Context(), Options{Address: Embedded, State: state})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	_, err = b.Build(t.Context(), Request{Context: dir, Repository: startRegistry(t) + "/myapp"})
+	if e := (*FullError)(nil); !errors.As(err, &e) || e.Folder != state {
+		t.Errorf("%T: %v", err, err)
 	}
 }
 

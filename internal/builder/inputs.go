@@ -124,7 +124,9 @@ func (r Request) warn(files []*types.Stat) {
 	largest := slices.SortedFunc(maps.Keys(sizes), func(a, b string) int { return int(sizes[b] - sizes[a]) })
 	var names []string
 	for _, name := range largest[:min(len(largest), 5)] {
-		names = append(names, fmt.Sprintf("%s (%d MB)", name, sizes[name]>>20))
+		if mb := sizes[name] >> 20; mb > 0 {
+			names = append(names, fmt.Sprintf("%s (%d MB)", name, mb))
+		}
 	}
 	r.notify(fmt.Sprintf("warning: the build takes %d MB from the context: %s; name in .dockerignore what it does not need", total>>20, strings.Join(names, ", ")))
 }

@@ -97,4 +97,4 @@ func lineOf(err error) int {
 func message(err error) string { return internals.ReplaceAllString(err.Error(), "") }
 
 // internals are what BuildKit puts before the cause.
-var internals = regexp.MustCompile(`^(failed to solve: |rpc error: code = \w+ desc = |failed to compute cache key: |failed to calculate checksum of ref \S+: )+`)
+var internals = regexp.MustCompile(`^(failed to solve: |failed to push \S+: |rpc error: code = \w+ desc = |failed to compute cache key: |failed to calculate checksum of ref \S+: )+`)
