@@ -10,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"slipway/internal/finding"
+	"slipway/internal/object"
 	"slipway/internal/project"
 )
 
@@ -63,6 +64,9 @@ func (s *stock) unstable(what string) {
 	f := unstableRender.In(finding.Place{}, "it does not come out the same each time: %s", what)
 	file, rest, _ := strings.Cut(what, ": ")
 	if words := strings.SplitN(rest, " ", 3); len(words) == 3 && s.view.IsFile(file) {
+		if !slices.ContainsFunc(s.objects, func(o object.Object) bool { return o.Origin.File == file }) {
+			return // a test of the chart, which is not deployed
+		}
 		f.Place.File, f.Message = file, "it does not come out the same each time: "+rest
 		for _, o := range s.objects {
 			if ref := o.Ref(); o.Origin.File == file && ref.Kind == words[0] && ref.Name == path.Base(words[1]) {

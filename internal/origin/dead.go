@@ -89,6 +89,9 @@ func (r *Report) explain(ctx context.Context, d *Dead) bool {
 	case strings.EqualFold(d.Kind, "images"):
 		d.Known = r.unnamed(ctx)
 		name := text(value(d.node.Node, "name"))
+		if slices.Contains(d.Known, name) {
+			return false // it matches, and says nothing: a pipeline fills it in
+		}
 		var meant []string
 		for _, image := range d.Known {
 			if path.Base(image) == path.Base(name) {
