@@ -49,6 +49,15 @@ func take(r *run, env environment) *stock {
 	for _, o := range s.objects {
 		if w, ok := runs(o); ok {
 			s.pods = append(s.pods, w)
+			if o.Ref().Kind == "Job" { // one that makes a Secret has its name among its arguments
+				for _, c := range w.containers() {
+					args, _ := c.body["args"].([]any)
+					for _, arg := range args {
+						_, value, _ := strings.Cut(text(arg), "=")
+						s.mentioned[text(arg)], s.mentioned[value] = true, true
+					}
+				}
+			}
 		}
 		ref := o.Ref()
 		if !strings.Contains(ref.Group, ".") || strings.HasSuffix(ref.Group, ".k8s.io") {
