@@ -52,12 +52,13 @@ fuzz: ## every fuzz target, FUZZTIME each; FUZZ picks some
 
 # The real commands, from their modules as bench/go.mod pins them: to compare with, never to render with.
 peers:
-	@echo "Building the kustomize, helm and kubeconform commands: some minutes the first time."
+	@echo "Building the kustomize, helm, kubeconform and crane commands: some minutes the first time."
 	@cd bench && go build -ldflags "-s -w" -o ../bin/peers/kustomize sigs.k8s.io/kustomize/kustomize/v5
 	@cd bench && go build -ldflags "-s -w -X helm.sh/helm/v4/internal/version.version=$$(go list -m -f '{{.Version}}' helm.sh/helm/v4)" -o ../bin/peers/helm helm.sh/helm/v4/cmd/helm
 	@cd bench && go build -ldflags "-s -w" -o ../bin/peers/kubeconform github.com/yannh/kubeconform/cmd/kubeconform
+	@cd bench && go build -ldflags "-s -w" -o ../bin/peers/crane github.com/google/go-containerregistry/cmd/crane
 
-bench: slipway peers ## slipway's CPU time and memory against the peers', and check's by itself (BENCHFLAGS=-check); BENCH=small leaves out the long part
+bench: slipway peers ## slipway's CPU time and memory against the peers', and check's by itself (BENCHFLAGS=-check, -copy); BENCH=small leaves out the long part
 	@cd bench && go test ./work && go run . $(if $(filter small,$(BENCH)),-small) $(BENCHFLAGS)
 
 golden: peers ## what the peers print for each case of internal/render/testdata/golden, kept beside it

@@ -1,5 +1,5 @@
-// Command bench renders the same projects with slipway and with its peers, side by side in one run,
-// and prints how many times the peer's CPU time and memory slipway takes.
+// Command bench renders the same projects, and copies the same image, with slipway and with its peers,
+// side by side in one run, and prints how many times the peer's CPU time and memory slipway takes.
 package main
 
 import (
@@ -16,9 +16,10 @@ func main() {
 	conformance := flag.String("conformance", os.Getenv("SLIPWAY_CONFORMANCE"), "folder of render.tar.xz (default ROOT/../shared/conformance)")
 	small := flag.Bool("small", false, "leave 3,001 objects out: they take the peer some minutes")
 	strict := flag.Bool("strict", false, "fail when a target is missed")
-	only := flag.Bool("check", false, "measure check alone, not rendering")
+	check := flag.Bool("check", false, "measure check alone, not rendering")
+	images := flag.Bool("copy", false, "measure copying images alone, not rendering")
 	flag.Parse()
-	missed, err := run(os.Stdout, *root, *conformance, *small, *only)
+	missed, err := run(os.Stdout, *root, *conformance, *small, *check, *images)
 	if err == nil && *strict && missed > 0 {
 		err = fmt.Errorf("%d targets missed", missed)
 	}
@@ -36,7 +37,7 @@ type bench struct {
 	peers   map[string]string // the programs, by engine
 }
 
-func run(w io.Writer, root, conformance string, small, only bool) (missed int, err error) {
+func run(w io.Writer, root, conformance string, small, check, images bool) (missed int, err error) {
 	temp, err := os.MkdirTemp("", "slipway-bench-")
 	if err != nil {
 		return 0, err
@@ -54,11 +55,16 @@ func run(w io.Writer, root, conformance string, small, only bool) (missed int, e
 		slipway: filepath.Join(root, "bin", "slipway"),
 		peers:   map[string]string{},
 	}
-	for _, peer := range []string{kustomize, helm, kubeconform} {
+	for _, peer := range []string{kustomize, helm, kubeconform, crane} {
 		b.peers[peer] = filepath.Join(root, "bin", "peers", peer)
 	}
 	t := &table{w: w}
-	if only {
+	if images {
+		err := b.copies(t, small)
+		t.foot()
+		return t.missed, err
+	}
+	if check {
 		err := b.checks(t, root, small)
 		t.foot()
 		return t.missed, err
@@ -94,6 +100,9 @@ func run(w io.Writer, root, conformance string, small, only bool) (missed int, e
 		}
 	}
 	if err := b.checks(t, root, small); err != nil {
+		return 0, err
+	}
+	if err := b.copies(t, small); err != nil {
 		return 0, err
 	}
 	t.foot()

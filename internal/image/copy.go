@@ -89,12 +89,15 @@ func (s store) copy(ctx context.Context, from string, p Pin) (sent bool, err err
 	return true, nil
 }
 
+// jobs is how many blobs are on their way at once.
+const jobs = 8
+
 func (s store) push(ctx context.Context, source, target name.Reference) error {
-	puller, err := remote.NewPuller(s.options(ctx)...)
+	puller, err := remote.NewPuller(append(s.options(ctx), remote.WithJobs(jobs))...)
 	if err != nil {
 		return err
 	}
-	pusher, err := remote.NewPusher(s.options(ctx)...)
+	pusher, err := remote.NewPusher(append(s.options(ctx), remote.WithJobs(jobs))...)
 	if err != nil {
 		return err
 	}
