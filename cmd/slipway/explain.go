@@ -170,10 +170,8 @@ var rows = []row{
 	as("no healthy release", codeError, always[*deploy.NoHealthyError]("`slipway history ENV` lists what there is; name a revision to take it as it was")),
 	is("no release", release.ErrNone, codeError, "`slipway deploy ENV` makes the first release; `slipway history ENV` lists them"),
 
-	as("tag inputs", codeError, always[*metadata.InputError]("correct that line; `slipway tags --help` shows an example, and docker/metadata-action's documentation lists every type")),
+	as("tag inputs", codeError, always[*metadata.InputError]("correct it; `slipway tags --help` lists the inputs, and docker/metadata-action's documentation every type of entry")),
 	as("tag traps", codeError, always[*trapError]("write what each warning says, or leave --strict out")),
-	as("tag file", codeError, always[*inputFileError]("its keys are the action's inputs: images, tags, flavor, labels, annotations, sep-*, bake-target, context")),
-	as("no step", codeUsage, always[*noOutputError]("leave it out to print the tags, or use it in a step of a workflow")),
 	as("nothing built", codeError, always[*nothingBuiltError]("run it in a Git checkout, or in a CI system's job")),
 
 	is("dirty", deploy.ErrDirty, codeError, "commit first: production gets only what a commit describes"),

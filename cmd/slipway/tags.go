@@ -3,10 +3,9 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -31,24 +30,11 @@ type nothingBuiltError struct{ Why string }
 
 func (e *nothingBuiltError) Error() string { return "nothing says what is built: " + e.Why }
 
-// inputFileError says that the file with the inputs is not understood.
-type inputFileError struct{ err error }
-
-func (e *inputFileError) Error() string { return e.err.Error() }
-func (e *inputFileError) Unwrap() error { return e.err }
-
 // trapError says that --strict found what only is warned of otherwise.
 type trapError struct{ Traps []string }
 
 func (e *trapError) Error() string {
 	return fmt.Sprintf("nothing was written: %s with --strict: %s", count(len(e.Traps), "trap"), list(e.Traps))
-}
-
-// noOutputError says that a step's outputs are asked for where there is no step.
-type noOutputError struct{}
-
-func (*noOutputError) Error() string {
-	return "-o github sets a step's outputs, and GITHUB_OUTPUT names no file"
 }
 
 type tagsOptions struct {
@@ -98,7 +84,7 @@ func runTags(ctx context.Context, a *app, o *tagsOptions) error {
 		return err
 	}
 	if *o.out == asGitHub && os.Getenv("GITHUB_OUTPUT") == "" {
-		return &noOutputError{}
+		return &usageError{errors.New("-o github sets a step's outputs, and GITHUB_OUTPUT names no file")}
 	}
 	c, err := built(ctx, a, o.Context)
 	if err != nil {
@@ -142,30 +128,23 @@ func runTags(ctx context.Context, a *app, o *tagsOptions) error {
 
 // read takes from the file what no flag says.
 func (o *tagsOptions) read(a *app) error {
-	given := o.Inputs
 	if o.file != "" {
-		text, err := os.ReadFile(filepath.Join(a.dir, o.file))
-		if filepath.IsAbs(o.file) {
-			text, err = os.ReadFile(o.file)
+		flags, err := json.Marshal(o.Inputs)
+		if err != nil {
+			return err
 		}
+		name := o.file
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(a.dir, name)
+		}
+		text, err := os.ReadFile(name)
 		if err == nil {
 			err = yaml.UnmarshalStrict(text, &o.Inputs)
 		}
-		if err != nil {
-			return &inputFileError{fmt.Errorf("read the inputs in %s: %w", o.file, err)}
+		if err := errors.Join(err, json.Unmarshal(flags, &o.Inputs)); err != nil {
+			return &metadata.InputError{Input: o.file, Why: err.Error()}
 		}
 	}
-	pick := func(flag string, file *string) { *file = cmp.Or(flag, *file) }
-	pick(given.Images, &o.Images)
-	pick(given.Tags, &o.Tags)
-	pick(given.Flavor, &o.Flavor)
-	pick(given.Labels, &o.Labels)
-	pick(given.Annotations, &o.Annotations)
-	pick(given.SepTags, &o.SepTags)
-	pick(given.SepLabels, &o.SepLabels)
-	pick(given.SepAnnotations, &o.SepAnnotations)
-	pick(given.BakeTarget, &o.BakeTarget)
-	pick(given.Context, &o.Context)
 	if o.Context != "" && o.Context != "workflow" && o.Context != "git" {
 		return &usageError{fmt.Errorf("context is workflow or git, and not %q", o.Context)}
 	}
@@ -283,42 +262,23 @@ func setOutputs(outputs map[string]string) error {
 	if err != nil {
 		return fmt.Errorf("write the bake files: %w", err)
 	}
-	var set, env strings.Builder
+	var set, env []ciValue
 	for _, name := range slices.Sorted(maps.Keys(outputs)) {
 		value := outputs[name]
 		if kind, ok := strings.CutPrefix(name, "bake-file"); ok {
-			path := filepath.Join(dir, "docker-metadata-action-bake"+kind+".json")
-			if err := os.WriteFile(path, []byte(value), 0o644); err != nil {
+			value = filepath.Join(dir, "docker-metadata-action-bake"+kind+".json")
+			if err := os.WriteFile(value, []byte(outputs[name]), 0o644); err != nil {
 				return fmt.Errorf("write the bake files: %w", err)
 			}
-			value = path
 		}
-		assign(&set, name, value)
-		assign(&env, "DOCKER_METADATA_OUTPUT_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_")), value)
+		set = append(set, ciValue{name, value})
+		env = append(env, ciValue{"DOCKER_METADATA_OUTPUT_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_")), value})
 	}
-	if err := add(os.Getenv("GITHUB_OUTPUT"), set.String()); err != nil {
-		return err
+	err = assign(os.Getenv("GITHUB_OUTPUT"), set)
+	if err == nil && os.Getenv("DOCKER_METADATA_SET_OUTPUT_ENV") != "false" {
+		err = assign(os.Getenv("GITHUB_ENV"), env)
 	}
-	if path := os.Getenv("GITHUB_ENV"); path != "" && !strings.EqualFold(os.Getenv("DOCKER_METADATA_SET_OUTPUT_ENV"), "false") {
-		return add(path, env.String())
-	}
-	return nil
-}
-
-// assign writes NAME and its value as GitHub reads them. No value can guess where it ends.
-func assign(w io.Writer, name, value string) {
-	end := "slipway-" + rand.Text()
-	fmt.Fprintf(w, "%s<<%s\n%s\n%s\n", name, end, value, end)
-}
-
-// add writes at the end of a file that the runner reads.
-func add(path, text string) error {
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
-		return fmt.Errorf("set the step's outputs: %w", err)
-	}
-	_, err = f.WriteString(text)
-	if err := errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("set the step's outputs: %w", err)
 	}
 	return nil

@@ -12,14 +12,19 @@ import (
 	"strings"
 )
 
-// InputError says that a line of an input is not understood.
+// InputError says that a line of an input is not understood, or without a line all of it.
 type InputError struct {
-	Input string // "images", "tags", "flavor", …
+	Input string // "images", "tags", "flavor", …, or a file of them
 	Line  string
 	Why   string
 }
 
-func (e *InputError) Error() string { return fmt.Sprintf("%s: %q: %s", e.Input, e.Line, e.Why) }
+func (e *InputError) Error() string {
+	if e.Line == "" {
+		return e.Input + ": " + e.Why
+	}
+	return fmt.Sprintf("%s: %q: %s", e.Input, e.Line, e.Why)
+}
 
 // Entry is one line of the input "tags".
 type Entry struct {

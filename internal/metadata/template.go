@@ -27,30 +27,15 @@ type template struct {
 }
 
 // expand evaluates a text as Handlebars does, as far as one line needs it: {{name}}, {{{name}}},
-// {{&name}}, {{name 'text' key='text'}}, comments, and if, unless, else.
+// {{&name}}, {{name 'text' key='text'}}, and comments.
 func (v values) expand(s string) (out string, escaped []string, err error) {
-	if !strings.Contains(s, "{{") {
-		return s, nil, nil
-	}
 	t := &template{values: v, rest: s}
-	out, stop, err := t.block()
-	if err == nil && stop != "" {
-		err = fmt.Errorf("{{%s}} closes nothing", stop)
-	}
-	if err != nil {
-		return "", nil, fmt.Errorf("expression: %w", err)
-	}
-	return out, t.escaped, nil
-}
-
-// block evaluates up to the tag that ends it: "else…", "/name", or nothing at the end of the text.
-func (t *template) block() (out, stop string, err error) {
 	var b strings.Builder
 	for {
 		before, after, found := strings.Cut(t.rest, "{{")
 		if t.rest = after; !found {
 			b.WriteString(before)
-			return b.String(), "", nil
+			return b.String(), t.escaped, nil
 		}
 		if plain, ok := strings.CutSuffix(before, `\`); ok {
 			b.WriteString(plain + "{{")
@@ -58,20 +43,13 @@ func (t *template) block() (out, stop string, err error) {
 		}
 		b.WriteString(before)
 		tag, err := t.tag()
+		if err == nil && !strings.HasPrefix(tag, "!") {
+			tag, err = t.evaluate(tag)
+			b.WriteString(tag)
+		}
 		if err != nil {
-			return "", "", err
+			return "", nil, fmt.Errorf("expression: %w", err)
 		}
-		switch {
-		case strings.HasPrefix(tag, "!"):
-			continue
-		case tag == "else", tag == "^", strings.HasPrefix(tag, "else "), strings.HasPrefix(tag, "/"):
-			return b.String(), tag, nil
-		}
-		value, err := t.evaluate(tag)
-		if err != nil {
-			return "", "", err
-		}
-		b.WriteString(value)
 	}
 }
 
@@ -93,9 +71,6 @@ func (t *template) tag() (string, error) {
 }
 
 func (t *template) evaluate(tag string) (string, error) {
-	if head, ok := strings.CutPrefix(tag, "#"); ok {
-		return t.condition(strings.TrimSpace(head))
-	}
 	bare, plain := strings.CutPrefix(tag, "&")
 	value, err := t.call(strings.TrimSpace(bare))
 	if err != nil || plain {
@@ -106,45 +81,6 @@ func (t *template) evaluate(tag string) (string, error) {
 		t.escaped = append(t.escaped, bare)
 	}
 	return safe, nil
-}
-
-// condition evaluates {{#if name}}…{{else}}…{{/if}}. As in Handlebars a text is true unless it is empty.
-func (t *template) condition(head string) (string, error) {
-	word, name, _ := strings.Cut(head, " ")
-	if word != "if" && word != "unless" {
-		return "", fmt.Errorf("{{#%s}} is not supported; there are if and unless", word)
-	}
-	value, err := t.call(strings.TrimSpace(name))
-	if err != nil {
-		return "", err
-	}
-	holds := (value != "") == (word == "if")
-	notes := len(t.escaped)
-	yes, stop, err := t.block()
-	if err != nil {
-		return "", err
-	}
-	if !holds {
-		t.escaped = t.escaped[:notes]
-	}
-	no := ""
-	switch {
-	case strings.HasPrefix(stop, "else "):
-		no, err = t.condition(strings.TrimSpace(stop[len("else "):]))
-		word = ""
-	case stop == "else", stop == "^":
-		notes = len(t.escaped)
-		if no, stop, err = t.block(); holds && err == nil {
-			t.escaped = t.escaped[:notes]
-		}
-	}
-	if err == nil && word != "" && stop != "/"+word {
-		err = fmt.Errorf("{{#%s}} is not closed", head)
-	}
-	if holds {
-		return yes, err
-	}
-	return no, err
 }
 
 // part is a word of an expression: a name or path, a quoted text, either after key=.
@@ -158,7 +94,7 @@ func (t *template) call(expression string) (string, error) {
 	for rest, first := expression, true; rest != ""; first = false {
 		m := part.FindStringSubmatch(rest)
 		if m == nil || first && (m[1] != "" || m[4] == "") || strings.ContainsAny(m[4][:min(1, len(m[4]))], "#/^>~*&!") {
-			return "", fmt.Errorf("{{%s}} is not understood", expression)
+			return "", fmt.Errorf("{{%s}} is not understood; there are a name, a name with quoted texts, and key='text'", expression)
 		}
 		rest = rest[len(m[0]):]
 		quoted := strings.ReplaceAll(m[2], `\'`, "'") + strings.ReplaceAll(m[3], `\"`, `"`)
