@@ -203,7 +203,11 @@ var (
 // kubeconfig looks for a secret that becomes a file in the workspace.
 func (c *checker) kubeconfig(j job) {
 	for _, cmd := range j.commands {
-		for _, file := range cmd.writes {
+		files := cmd.writes
+		if cmd.text(0) == "tee" {
+			files = slices.Concat(files, cmd.words[1:])
+		}
+		for _, file := range files {
 			if !inside.MatchString(file.text) {
 				continue
 			}
