@@ -61,6 +61,13 @@ func (e *RebuildError) Error() string {
 	return fmt.Sprintf("%s:%s is in the registry already: built anew it may be other content, and tags are never overwritten", e.Repository, e.Tag)
 }
 
+// ChangedError says that somebody edited files while they were built: no tag would be true of the result.
+type ChangedError struct{ Context string }
+
+func (e *ChangedError) Error() string {
+	return fmt.Sprintf("files in %s changed while they were built: nothing was tagged, build again", e.Context)
+}
+
 // Ensure gives the content of one matched image. It is looked for by the tag of this commit, in its own
 // repository and then in those of other environments (siblings), because what was tested is what ships;
 // then, by the tag of what it is built from, as what an earlier commit has built; else it is built and
@@ -311,6 +318,12 @@ func (e ensurer) make(ctx context.Context, req builder.Request, inputs string) (
 	}
 	if err != nil {
 		return p, within(e.src.Project.Dir, err)
+	}
+	req.Notify = nil // it has said what there is to say
+	if after, err := builder.Inputs(ctx, req); err != nil {
+		return p, err
+	} else if after != inputs {
+		return p, &ChangedError{Context: e.image.Context}
 	}
 	p.Digest = res.Digest
 	if err := e.tag(ctx, p, res, inputs); err != nil {

@@ -179,6 +179,23 @@ func TestRebuild(t *testing.T) {
 	}
 }
 
+func TestFilesThatChangeWhileTheyAreBuilt(t *testing.T) {
+	c := newCommits(t)
+	c.commit("1")
+	c.ensure("ghcr.io/a") // skips where nothing can be built
+	c.write("app.txt", "second")
+	c.commit("2")
+	c.o.Notify = func(s string) {
+		if strings.HasPrefix(s, "building ") {
+			c.write("app.txt", "edited")
+		}
+	}
+	_, err := c.try("ghcr.io/a")
+	if e := (*ChangedError)(nil); !errors.As(err, &e) || len(c.tags("a")) != 2 {
+		t.Errorf("%v, tags %v", err, c.tags("a"))
+	}
+}
+
 // A base image takes files by ONBUILD, for example: the digest of the inputs does not stand for what was built.
 func TestUnforeseenContentIsBuiltAgain(t *testing.T) {
 	c := newCommits(t)
