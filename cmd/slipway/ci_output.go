@@ -48,7 +48,7 @@ func (a *app) ciOf(w io.Writer) ciOutput {
 	case os.Getenv("GITHUB_ACTIONS") == "true":
 		return githubOutput{w, a.workspaceFolder}
 	case os.Getenv("GITLAB_CI") == "true":
-		return gitlabOutput{w}
+		return gitlabOutput{w: w}
 	}
 	return noOutput{}
 }
@@ -133,7 +133,7 @@ func (o githubOutput) summary(markdown string) error {
 	if info, err := os.Stat(file); err == nil {
 		there = int(info.Size())
 	}
-	return appendFile(file, shorten(markdown, maxSummary-there-1)+"\n")
+	return appendFile(file, shorten(markdown+"\n", maxSummary-there))
 }
 
 func (o githubOutput) set(values ...ciValue) error { return assign(os.Getenv("GITHUB_OUTPUT"), values) }
@@ -157,7 +157,10 @@ func assign(file string, values []ciValue) error {
 }
 
 // gitlabOutput has no summary, and no annotations outside of reports.
-type gitlabOutput struct{ w io.Writer }
+type gitlabOutput struct {
+	noOutput
+	w io.Writer
+}
 
 var notInSection = regexp.MustCompile(`[^a-z0-9]+`)
 
@@ -169,9 +172,6 @@ func (o gitlabOutput) group(title string) func() {
 	fmt.Fprintf(o.w, "\x1b[0Ksection_start:%d:%s[collapsed=true]\r\x1b[0K%s\n", time.Now().Unix(), id, clean(title))
 	return func() { fmt.Fprintf(o.w, "\x1b[0Ksection_end:%d:%s\r\x1b[0K\n", time.Now().Unix(), id) }
 }
-
-func (gitlabOutput) annotate(...ciNote)   {}
-func (gitlabOutput) summary(string) error { return nil }
 
 var notInVariable = regexp.MustCompile(`[^A-Z0-9]+`)
 
@@ -203,10 +203,13 @@ func appendFile(file, text string) error {
 // shorten cuts a text at a line so that it fits, and says so.
 func shorten(text string, most int) string {
 	const cut = "\n… the rest is left out here: it is too long\n"
-	if len(text) <= most {
+	switch {
+	case len(text) <= most:
 		return text
+	case most < len(cut):
+		return ""
 	}
-	text = text[:max(0, most-len(cut))]
+	text = text[:most-len(cut)]
 	return text[:max(0, strings.LastIndexByte(text, '\n'))] + cut
 }
 
