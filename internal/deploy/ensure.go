@@ -13,6 +13,7 @@ import (
 
 	"slipway/internal/builder"
 	"slipway/internal/image"
+	"slipway/internal/signature"
 )
 
 // atOnce bounds how many images are looked for or built at the same time.
@@ -20,7 +21,7 @@ const atOnce = 4
 
 // ensure finds or makes the images of an environment, several at once with one builder. The first that
 // fails stops the others; an image has its tags only once it is whole.
-func (t Target) ensure(ctx context.Context, matches []image.Matched, others []other, o PrepareOptions) (pins []image.Pin, err error) {
+func (t Target) ensure(ctx context.Context, matches []image.Matched, others []other, by []signature.Authority, o PrepareOptions) (pins []image.Pin, err error) {
 	shared := &builder.Shared{}
 	defer func() { err = errors.Join(err, shared.Close()) }()
 	o.Image.Shared = shared
@@ -41,7 +42,7 @@ func (t Target) ensure(ctx context.Context, matches []image.Matched, others []ot
 			own.Image.Progress, own.Image.Plain = &labelled{mu: &mu, w: o.Image.Progress, label: path.Base(m.Image.Name)}, true
 		}
 		g.Go(func() (err error) {
-			if pins[i], err = t.pin(ctx, m, siblings(m.Image, others), own); err != nil {
+			if pins[i], err = t.pin(ctx, m, siblings(m.Image, others), by, own); err != nil {
 				return fmt.Errorf("image %s of %s: %w", m.Image.Name, t.Environment.Name, err)
 			}
 			return nil

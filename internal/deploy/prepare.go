@@ -227,7 +227,19 @@ func (t Target) pins(ctx context.Context, set object.Set, o PrepareOptions) ([]i
 	if err != nil {
 		return nil, fmt.Errorf("images of %s: %w", t.Environment.Name, err)
 	}
-	return t.ensure(ctx, matches, others, o)
+	by, err := t.authorities(o)
+	if err != nil {
+		return nil, err
+	}
+	if len(by) > 0 && o.Build {
+		look := o
+		look.Build, look.Image.Notify = false, nil
+		// Of several images none is copied where one is refused.
+		if _, err := t.ensure(ctx, matches, others, by, look); err != nil {
+			return nil, err
+		}
+	}
+	return t.ensure(ctx, matches, others, by, o)
 }
 
 // other is another environment of the project, rendered.
