@@ -50,8 +50,9 @@ func newTagsCommand(a *app) *cobra.Command {
 		Use: "tags", Short: "Print an image's tags and labels, as docker/metadata-action makes them", Args: cobra.NoArgs,
 		Long: `Makes tags, labels and annotations of what is built, with the inputs and the rules of
 docker/metadata-action 6. What is built is what GitHub, Gitea, Forgejo, GitLab, Bitbucket, Azure or
-CircleCI say in their variables, and elsewhere what Git has checked out. No network is asked, so that
-the repository's description and license are what the event's file says. SOURCE_DATE_EPOCH is the clock.
+CircleCI say in their variables, and elsewhere what Git has checked out: a branch, or a tag on none. No
+network is asked, so that the repository's description and license are what the event's file says.
+SOURCE_DATE_EPOCH is the clock.
 
 Where the action's result is rarely what was meant, the result is the same and a warning says so;
 with --strict it is an error. -o github does what the action does: it sets the step's outputs and

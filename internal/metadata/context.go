@@ -19,6 +19,8 @@ type Context struct {
 	// Short is how long a short commit is, as it is written; empty: 7. Levels are where annotations go.
 	Short  string
 	Levels []string
+	// github: some events run on the default branch alone. Elsewhere a schedule may be of any branch.
+	github bool
 }
 
 // Payload is what we read of the event's file.
@@ -65,7 +67,7 @@ func FromEnvironment(env func(string) string, event []byte) (c Context, ok bool,
 	ok = true
 	switch {
 	case env("GITHUB_ACTIONS") != "" || env("GITHUB_REF") != "" || env("GITHUB_EVENT_NAME") != "":
-		err = c.github(env, event)
+		c.github, err = true, c.actions(env, event)
 	case env("GITLAB_CI") != "":
 		c.gitlab(env)
 	case env("BITBUCKET_COMMIT") != "":
@@ -89,7 +91,7 @@ func FromEnvironment(env func(string) string, event []byte) (c Context, ok bool,
 	return c, ok, err
 }
 
-func (c *Context) github(env func(string) string, event []byte) error {
+func (c *Context) actions(env func(string) string, event []byte) error {
 	if len(event) > 0 {
 		if err := json.Unmarshal(event, &c.Payload); err != nil {
 			return fmt.Errorf("read the event: %w", err)

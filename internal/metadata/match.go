@@ -93,9 +93,47 @@ func compile(pattern string) (expression *regexp2.Regexp, global bool, err error
 			}
 		}
 	}
+	if pattern, err = positional(pattern); err != nil {
+		return nil, false, err
+	}
 	expression, err = regexp2.Compile(pattern, options)
 	if err == nil {
 		expression.MatchTimeout = matchTime
 	}
 	return expression, global, err
+}
+
+var (
+	// piece is what a group is looked for between: an escape, a set, the beginning of a group.
+	piece    = regexp.MustCompile(`\\k<[^>]+>|(?s:\\.)|\[(?:\\.|[^\]\\])*\]|\((?:\?(?:<?[=!]|<([^=!>][^>]*)>|[ims]*(?:-[ims]+)?:|))?`)
+	backward = regexp.MustCompile(`^\\k<([^>]+)>$`)
+)
+
+// positional takes the names of groups away: JavaScript numbers all groups as they stand, regexp2
+// those with names after the others.
+func positional(pattern string) (string, error) {
+	names, n := map[string]int{}, 0
+	var wrong error
+	pattern = piece.ReplaceAllStringFunc(pattern, func(token string) string {
+		m := piece.FindStringSubmatch(token)
+		switch {
+		case token == "(?":
+			wrong = fmt.Errorf("invalid group")
+		case token == "(":
+			n++
+		case m[1] != "":
+			if n++; names[m[1]] != 0 {
+				wrong = fmt.Errorf("two groups have the name %s", m[1])
+			}
+			names[m[1]] = n
+			return "("
+		}
+		return token
+	})
+	return piece.ReplaceAllStringFunc(pattern, func(token string) string {
+		if m := backward.FindStringSubmatch(token); m != nil && names[m[1]] > 0 {
+			return fmt.Sprintf(`(?:\%d)`, names[m[1]])
+		}
+		return token
+	}), wrong
 }

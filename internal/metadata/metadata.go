@@ -364,8 +364,7 @@ func (m *maker) globals() values {
 	case strings.HasPrefix(c.Ref, "refs/pull/"):
 		base = c.Payload.PullRequest.Base.Ref
 	}
-	// These events always run on the default branch's last commit.
-	isDefault := branch != "" && (branch == c.Payload.Repository.DefaultBranch ||
+	isDefault := branch != "" && (branch == c.Payload.Repository.DefaultBranch || c.github &&
 		regexp.MustCompile("create|discussion|issues|schedule").MatchString(c.Event))
 	v := m.dates()
 	v["branch"], v["tag"], v["base_ref"] = constant(""), constant(""), constant(base)

@@ -93,7 +93,7 @@ func (t *template) call(expression string) (string, error) {
 	options := map[string]string{}
 	for rest, first := expression, true; rest != ""; first = false {
 		m := part.FindStringSubmatch(rest)
-		if m == nil || first && (m[1] != "" || m[4] == "") || strings.ContainsAny(m[4][:min(1, len(m[4]))], "#/^>~*&!") {
+		if m == nil || first && (m[1] != "" || m[4] == "") || strings.ContainsAny(m[4][:min(1, len(m[4]))], "#/^>~*&!") || first && m[4] == "else" {
 			return "", fmt.Errorf("{{%s}} is not understood; there are a name, a name with quoted texts, and key='text'", expression)
 		}
 		rest = rest[len(m[0]):]

@@ -30,7 +30,7 @@ func (m *maker) warn(trap, text, fix string) {
 
 // traps looks at the whole result.
 func (m *maker) traps() {
-	if m.first != nil && m.first.Moves() {
+	if m.first != nil && (m.first.Moves() || Mutable(m.Version)) {
 		fix := "add type=sha,priority=1001"
 		if i := slices.IndexFunc(m.entries, func(e Entry) bool { return e.Type == "sha" }); i >= 0 {
 			fix = "write " + m.entries[i].Text + ",priority=1001"
