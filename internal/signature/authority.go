@@ -50,10 +50,10 @@ func Authorities(demands []Demand, read func(name string) ([]byte, error)) ([]Au
 
 func readKey(name string, read func(string) ([]byte, error)) (Authority, error) {
 	text, err := read(name)
-	if err != nil {
-		return Authority{}, &KeyError{Name: name, Err: err}
+	var key crypto.PublicKey
+	if err == nil {
+		key, err = cryptoutils.UnmarshalPEMToPublicKey(text)
 	}
-	key, err := cryptoutils.UnmarshalPEMToPublicKey(text)
 	if err != nil {
 		return Authority{}, &KeyError{Name: name, Err: err}
 	}

@@ -3,7 +3,6 @@
 package signature
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -134,33 +134,27 @@ func attach(img Image, b *bundle.Bundle) error {
 	if err != nil {
 		return err
 	}
-	config, layer := static.NewLayer([]byte("{}"), emptyType), static.NewLayer(text, bundleType)
 	m := manifest{v1.Manifest{
-		SchemaVersion: 2, MediaType: types.OCIManifestSchema1, ArtifactType: bundleType,
-		Subject: &v1.Descriptor{MediaType: subject.MediaType, Digest: subject.Digest, Size: subject.Size},
-		Layers:  make([]v1.Descriptor, 1),
+		SchemaVersion: 2, MediaType: types.OCIManifestSchema1, ArtifactType: bundleType, Subject: subject,
 		Annotations: map[string]string{
 			"org.opencontainers.image.created":  time.Now().UTC().Format(time.RFC3339),
 			"dev.sigstore.bundle.content":       "dsse-envelope",
 			"dev.sigstore.bundle.predicateType": predicateType,
 		},
 	}}
-	for part, into := range map[v1.Layer]*v1.Descriptor{config: &m.Config, layer: &m.Layers[0]} {
+	for _, part := range []v1.Layer{static.NewLayer([]byte("{}"), emptyType), static.NewLayer(text, bundleType)} {
 		if err := remote.WriteLayer(img.Digest.Context(), part, img.Options...); err != nil {
 			return err
 		}
-		into.MediaType, _ = part.MediaType()
-		into.Size, _ = part.Size()
-		if into.Digest, err = part.Digest(); err != nil {
+		d, err := partial.Descriptor(part)
+		if err != nil {
 			return err
 		}
+		m.Layers = append(m.Layers, *d)
 	}
+	m.Config, m.Layers = m.Layers[0], m.Layers[1:]
 	m.Config.ArtifactType = bundleType
-	raw, err := m.RawManifest()
-	if err != nil {
-		return err
-	}
-	digest, _, err := v1.SHA256(bytes.NewReader(raw))
+	digest, err := partial.Digest(m)
 	if err != nil {
 		return err
 	}
