@@ -39,6 +39,25 @@ func TestCaches(t *testing.T) {
 	}
 }
 
+func TestAnew(t *testing.T) {
+	b, host := open(t, Options{}), startRegistry(t)
+	var shown strings.Builder
+	r := Request{
+		Context:    write(t, t.TempDir(), map[string]string{"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"}),
+		Repository: host + "/myapp", Progress: &shown, Plain: true,
+	}
+	for i, cached := range []bool{false, true, false} {
+		shown.Reset()
+		r.Anew = i == 2
+		if _, err := b.Build(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(shown.String(), "CACHED") != cached {
+			t.Errorf("build %d: cached %v:\n%s", i, !cached, shown.String())
+		}
+	}
+}
+
 func TestWhatIsLent(t *testing.T) {
 	t.Setenv("SSH_AUTH_SOCK", "")
 	for want, r := range map[string]Request{

@@ -201,7 +201,7 @@ func TestUnforeseenContentIsBuiltAgain(t *testing.T) {
 	c := newCommits(t)
 	c.commit("1")
 	c.ensure("ghcr.io/a")
-	e := ensurer{store: store{mirror: c.o.Mirror, transport: builder.Transport()}, Options: c.o, src: c.src}
+	e := ensurer{store: store{mirror: c.o.Mirror, transport: builder.Transport()}, Options: c.o, src: c.src, pin: Pin{Repository: "ghcr.io/a"}}
 	p := Pin{Repository: "ghcr.io/a", Tag: "sha-4444444", Digest: digestOf(t, c.o.Mirror+"/a:sha-1111111")}
 	before := len(c.tags("a"))
 	if err := e.tag(t.Context(), p, builder.Result{Unforeseen: true}, strings.Repeat("0", 64)); err != nil {
