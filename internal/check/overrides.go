@@ -109,16 +109,6 @@ func (r *run) notTried(env project.Environment, report *origin.Report) {
 	for _, name := range report.Several {
 		add(finding.Place{File: name}, "its overrides", "the file has several documents")
 	}
-	if env.Skaffold != nil && r.hasCharts(env.Name) {
-		add(finding.Place{File: env.Skaffold.File}, "its values for charts", "overrides in skaffold.yaml are not tried one by one")
-	}
-}
-
-// hasCharts says whether charts bring something to an environment.
-func (r *run) hasCharts(name string) bool {
-	return slices.ContainsFunc(r.envs, func(e environment) bool {
-		return e.Name == name && slices.ContainsFunc(e.set.Objects(), func(o object.Object) bool { return o.Origin.Line == 0 })
-	})
 }
 
 // otherName offers what a patch may be meant for, where nothing is called as it says.

@@ -105,7 +105,7 @@ func (r *Report) explain(ctx context.Context, d *Dead) bool {
 	case d.Kind != values:
 		return d.Kind != "components"
 	}
-	for _, c := range r.Environment.Charts {
+	for _, c := range r.lab.charts {
 		if slices.Contains(c.Values, d.File) || d.set != nil {
 			return r.unread(d, c)
 		}

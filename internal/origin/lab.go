@@ -22,6 +22,7 @@ type lab struct {
 	renderer  *render.Renderer
 	view      *tree.View
 	env       project.Environment
+	charts    []project.Chart // its own, and those of its skaffold.yaml
 	with      render.Result
 	files     map[string]*file
 	overrides []Override
@@ -62,11 +63,18 @@ func newLab(ctx context.Context, r *render.Renderer, env project.Environment) (*
 	if err != nil {
 		return nil, err
 	}
-	l := &lab{renderer: r, view: r.View(ctx), env: env, with: with, files: map[string]*file{}, documents: map[object.Origin]*yaml.Node{}}
+	charts, err := r.Charts(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	l := &lab{renderer: r, charts: charts, view: r.View(ctx), env: env, with: with, files: map[string]*file{}, documents: map[object.Origin]*yaml.Node{}}
 	if err := l.kustomizations(); err != nil {
 		return nil, err
 	}
-	return l, l.charts()
+	if err := l.chartsValues(); err != nil {
+		return nil, err
+	}
+	return l, l.skaffold()
 }
 
 // open parses a file once. What is no YAML document holds no override.

@@ -86,8 +86,24 @@ spec:
 `,
 	"inflated/kustomization.yaml": "helmGlobals: {chartHome: ..}\nhelmCharts:\n- name: chart\n  releaseName: shop\n  valuesFile: own.yaml\n",
 	"inflated/own.yaml":           "replicaCount: 4\n",
-	"values-prod.yaml":            "image:\n  repository: ghcr.io/acme/shop\nreplicaCount: 1\nreplicaCuont: 3\ningress: {host: b, hots: c}\nresources: {limits: {memory: 1Gi}}\nvalues: 1\n",
-	"values-extra.yaml":           "image: {repository: ghcr.io/acme/other}\n",
+	"skaffold.yaml": `apiVersion: skaffold/v4beta11
+kind: Config
+manifests:
+  helm:
+    releases:
+    - name: shop
+      chartPath: chart
+      valuesFiles: [values-extra.yaml]
+      setValues:
+        image.repository: ghcr.io/acme/third
+        replicaCount: 2
+profiles:
+- name: prod
+  patches:
+  - {op: replace, path: /manifests/helm/releases/0/setValues/replicaCount, value: 5}
+`,
+	"values-prod.yaml":  "image:\n  repository: ghcr.io/acme/shop\nreplicaCount: 1\nreplicaCuont: 3\ningress: {host: b, hots: c}\nresources: {limits: {memory: 1Gi}}\nvalues: 1\n",
+	"values-extra.yaml": "image: {repository: ghcr.io/acme/other}\n",
 }
 
 func open(t *testing.T) (*render.Renderer, project.Environment, project.Environment) {
@@ -119,6 +135,8 @@ values-prod.yaml:2:3: image.repository | by values-extra.yaml:1:9: image.reposit
 values-prod.yaml:4:1: replicaCuont | by  | meant replicaCount
 values-prod.yaml:5:20: ingress.hots | by  | meant ingress.host
 values-prod.yaml:7:1: values | by  | meant `},
+		{project.Environment{Name: "skaffold", Skaffold: &project.Skaffold{File: "skaffold.yaml"}}, `
+values-extra.yaml:1:9: image.repository | by skaffold.yaml:10:9: image.repository | meant `},
 	} {
 		t.Run(test.env.Name, func(t *testing.T) {
 			report, err := Analyze(t.Context(), r, test.env, Options{})

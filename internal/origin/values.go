@@ -18,9 +18,9 @@ const (
 
 func (o Override) isDefault() bool { return o.Kind == defaults }
 
-// charts notes the values of the environment's charts, the weakest first.
-func (l *lab) charts() error {
-	for i, c := range l.env.Charts {
+// chartsValues notes the values of the environment's charts, the weakest first.
+func (l *lab) chartsValues() error {
+	for i, c := range l.charts {
 		names := c.Values
 		if c.Repository == "" {
 			names = append([]string{path.Join(c.Path, "values.yaml")}, names...)
@@ -42,9 +42,48 @@ func (l *lab) charts() error {
 			}
 			l.leaves(f, "", resolved(f.doc.Content[0]), func(o *Override) { o.Kind = kind })
 		}
-		l.flags(i, c)
+		if i < len(l.env.Charts) {
+			l.flags(i, c)
+		}
 	}
 	return nil
+}
+
+// skaffold notes the values that a skaffold.yaml itself gives to charts, those of its profiles last.
+func (l *lab) skaffold() error {
+	if l.env.Skaffold == nil || len(l.charts) == 0 {
+		return nil
+	}
+	f, err := l.open(l.env.Skaffold.File)
+	if f == nil {
+		return err
+	}
+	top := resolved(f.doc.Content[0])
+	for _, config := range append([]*yaml.Node{top}, items(value(top, "profiles"))...) {
+		for _, section := range []string{"manifests", "deploy"} {
+			for _, release := range items(value(value(value(config, section), "helm"), "releases")) {
+				for _, field := range []string{"setValues", "setValueTemplates", "overrides"} {
+					if n := value(release, field); n != nil {
+						l.leaves(f, "", n, dotted)
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// dotted is how the keys of setValues name what they set.
+func dotted(o *Override) {
+	steps, err := object.Steps(o.Name)
+	if err != nil {
+		return
+	}
+	var keys []string
+	for _, s := range steps {
+		keys = append(keys, s.Key)
+	}
+	o.Name = strings.Join(keys, ".")
 }
 
 func (l *lab) flags(i int, c project.Chart) {

@@ -93,18 +93,44 @@ func (s *source) manifestsOf(m skaffold.Manifests) error {
 		}
 	}
 	for _, r := range m.Releases {
-		c := project.Chart{
-			Path: r.ChartPath, Release: r.Name, Namespace: r.Namespace, Values: r.ValuesFiles,
-			Set: r.Set, SetFile: r.SetFile, Line: r.Line,
-		}
-		if c.Path == "" {
-			c.Path, c.Repository, c.Version = r.RemoteChart, r.Repo, r.Version
-		}
-		if err := s.chart(c, r.Overrides); err != nil {
+		if err := s.chart(chartOf(r), r.Overrides); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func chartOf(r skaffold.Release) project.Chart {
+	c := project.Chart{
+		Path: r.ChartPath, Release: r.Name, Namespace: r.Namespace, Values: r.ValuesFiles,
+		Set: r.Set, SetFile: r.SetFile, Line: r.Line,
+	}
+	if c.Path == "" {
+		c.Path, c.Repository, c.Version = r.RemoteChart, r.Repo, r.Version
+	}
+	return c
+}
+
+// Charts are those of an environment, or of what its skaffold.yaml comes to.
+func (r *Renderer) Charts(ctx context.Context, env project.Environment) ([]project.Chart, error) {
+	charts := env.Charts
+	if env.Skaffold == nil {
+		return charts, nil
+	}
+	resolved, err := r.Explain(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range resolved {
+		m, err := c.Manifests(images(c))
+		if err != nil {
+			return nil, &Error{Environment: env.Name, Err: err}
+		}
+		for _, release := range m.Releases {
+			charts = append(charts, chartOf(release))
+		}
+	}
+	return charts, nil
 }
 
 // pattern reads the files that a pattern matches. Folders that it matches count with what is in them.
