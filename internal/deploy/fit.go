@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -46,7 +47,10 @@ func Fit(ctx context.Context, t Target, p Prepared, o image.Options) error {
 	}
 	platforms := map[string][]string{}
 	for _, ref := range slices.Sorted(maps.Keys(pins)) {
-		if platforms[ref], err = image.Platforms(ctx, pins[ref], o); err != nil {
+		platforms[ref], err = image.Platforms(ctx, pins[ref], o)
+		if errors.As(err, new(*image.NotFoundError)) { // a plan before the copy from another environment
+			t.say(Image, nil, "not checked before %s is copied: whether it is for the machines of %s", ref, t.Environment.Name)
+		} else if err != nil {
 			return fmt.Errorf("platforms of %s: %w", ref, err)
 		}
 	}

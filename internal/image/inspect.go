@@ -219,38 +219,3 @@ func platformName(p *v1.Platform) string {
 	}
 	return p.String()
 }
-
-// Revision is the commit that a pin's content was built from, as its annotation or its label says; empty
-// where neither does.
-func Revision(ctx context.Context, p Pin, o Options) (string, error) {
-	s := o.store()
-	repository, err := locate(p.Repository, o.Mirror)
-	if err != nil {
-		return "", err
-	}
-	found, err := s.look(ctx, p.Repository, p)
-	switch {
-	case err != nil:
-		return "", err
-	case found == nil:
-		return "", &NotFoundError{Reference: p.Reference()}
-	case found.revision != "":
-		return found.revision, nil
-	}
-	content := found.Descriptor
-	if content.MediaType.IsIndex() {
-		children, err := manifests(content)
-		if err != nil || len(children) == 0 {
-			return "", err
-		}
-		// The first is a platform: BuildKit puts its attestations behind them.
-		if content, err = remote.Get(repository.Digest(children[0].Digest.String()), s.options(ctx)...); err != nil {
-			return "", explain(p.Repository, repository, err)
-		}
-	}
-	cfg, err := configOf(content)
-	if err != nil {
-		return "", explain(p.Repository, repository, err)
-	}
-	return cfg.Config.Labels[LabelRevision], nil
-}

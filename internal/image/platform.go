@@ -4,37 +4,79 @@ import (
 	"context"
 	"slices"
 	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
 // Platforms are those that a pin's content is for, as "linux/arm64"; none where it does not say.
 func Platforms(ctx context.Context, p Pin, o Options) ([]string, error) {
-	s := o.store()
-	found, err := s.look(ctx, p.Repository, p)
-	if err != nil || found == nil {
+	found, children, err := o.store().open(ctx, p)
+	if err != nil {
 		return nil, err
 	}
 	var names []string
-	if found.MediaType.IsIndex() {
-		children, err := manifests(found.Descriptor)
-		if err != nil {
-			return nil, err
+	for _, d := range children {
+		if name := platformName(d.Platform); d.Annotations[referenceType] == "" && !strings.HasPrefix(name, "unknown") {
+			names = append(names, name)
 		}
-		for _, d := range children {
-			if name := platformName(d.Platform); d.Annotations[referenceType] == "" && !strings.HasPrefix(name, "unknown") {
-				names = append(names, name)
-			}
-		}
+	}
+	if children != nil {
 		return names, nil
 	}
 	cfg, err := configOf(found.Descriptor)
-	if err != nil {
-		repository, _ := locate(p.Repository, o.Mirror)
-		return nil, explain(p.Repository, repository, err)
-	}
-	if cfg.Architecture != "" {
+	if err == nil && cfg.Architecture != "" {
 		names = append(names, platformName(cfg.Platform()))
 	}
-	return names, nil
+	return names, found.explain(err)
+}
+
+// Revision is the commit that a pin's content was built from, as its annotation or its label says; empty
+// where neither does.
+func Revision(ctx context.Context, p Pin, o Options) (string, error) {
+	s := o.store()
+	found, children, err := s.open(ctx, p)
+	if err != nil || found.revision != "" {
+		return found.revision, err
+	}
+	content := found.Descriptor
+	if len(children) > 0 { // the first is a platform: BuildKit puts its attestations behind them
+		if content, err = remote.Get(found.at.Digest(children[0].Digest.String()), s.options(ctx)...); err != nil {
+			return "", found.explain(err)
+		}
+	}
+	cfg, err := configOf(content)
+	if err != nil {
+		return "", found.explain(err)
+	}
+	return cfg.Config.Labels[LabelRevision], nil
+}
+
+// opened is what a pin names.
+type opened struct {
+	content
+	pin Pin
+	at  name.Repository // where it is really reached
+}
+
+func (o opened) explain(err error) error { return explain(o.pin.Repository, o.at, err) }
+
+// open reads a pin's manifest, and the children of an index; they are nil for anything else.
+func (s store) open(ctx context.Context, p Pin) (opened, []v1.Descriptor, error) {
+	found, err := s.look(ctx, p.Repository, p)
+	if err == nil && found == nil {
+		err = &NotFoundError{Reference: p.Reference()}
+	}
+	if err != nil {
+		return opened{}, nil, err
+	}
+	o := opened{content: *found, pin: p}
+	if o.at, err = locate(p.Repository, s.mirror); err != nil || !found.MediaType.IsIndex() {
+		return o, nil, err
+	}
+	children, err := manifests(found.Descriptor)
+	return o, append([]v1.Descriptor{}, children...), err
 }
 
 // Runs tells whether something that is for these platforms runs on a node of that one ("linux/arm64").
