@@ -187,3 +187,28 @@ func TestCopyRefuses(t *testing.T) {
 		t.Errorf("by digest alone: %s %t %v", p.Reference(), sent, err)
 	}
 }
+
+func TestPlatformsAndRevision(t *testing.T) {
+	host := startRegistry(t)
+	index, _ := whole(t, host+"/api:v1.0.0")
+	alone := push(t, host+"/alone:v1.0.0") // says nothing about itself
+	for _, c := range []struct {
+		pin       Pin
+		platforms []string
+		revision  string
+	}{
+		{Pin{Repository: "ghcr.io/api", Digest: index}, []string{"linux/amd64", "linux/arm64"}, source.Commit},
+		{Pin{Repository: "ghcr.io/alone", Digest: alone}, nil, ""},
+	} {
+		platforms := must[[]string](t)(Platforms(t.Context(), c.pin, Options{Mirror: host}))
+		if diff := cmp.Diff(c.platforms, platforms); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.pin.Repository, diff)
+		}
+		if revision := must[string](t)(Revision(t.Context(), c.pin, Options{Mirror: host})); revision != c.revision {
+			t.Errorf("%s is of %q", c.pin.Repository, revision)
+		}
+	}
+	if _, err := Platforms(t.Context(), Pin{Repository: host + "/api", Tag: "v2.0.0"}, Options{}); !errors.As(err, new(*NotFoundError)) {
+		t.Errorf("%T: %v", err, err)
+	}
+}
