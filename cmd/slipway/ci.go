@@ -158,8 +158,29 @@ func (a *app) pipeline(ctx context.Context) (p ci.Project, root string, err erro
 	if len(p.Stages) == 0 {
 		return p, "", fmt.Errorf("%w: every environment is local, and no pipeline reaches a laptop's cluster", errNoStage)
 	}
+	if p.Signing, err = signedBy(envs); err != nil {
+		return p, "", err
+	}
 	err = a.destinations(ctx, here, envs, &p)
 	return p, repository.Dir, err
+}
+
+// signedBy is the way that all environments accept which demand signatures.
+func signedBy(envs []project.Environment) (ci.Signing, error) {
+	demanding := slices.DeleteFunc(slices.Clone(envs), func(e project.Environment) bool { return len(e.Signatures) == 0 })
+	if len(demanding) == 0 {
+		return "", nil
+	}
+	all := func(accepts func(project.Signature) bool) bool {
+		return !slices.ContainsFunc(demanding, func(e project.Environment) bool { return !slices.ContainsFunc(e.Signatures, accepts) })
+	}
+	switch {
+	case all(func(s project.Signature) bool { return s.Identity != "" }):
+		return ci.Keyless, nil
+	case all(func(s project.Signature) bool { return s.Key != "" }):
+		return ci.Key, nil
+	}
+	return "", fmt.Errorf("%w: some environments demand the signature of a key, others of an identity, and a build makes one", errNoStage)
 }
 
 // below is where dir lies in root; empty: it is the same.

@@ -38,7 +38,18 @@ type Project struct {
 	Builds, Copies bool
 	// Registries are the hosts that images are pushed to.
 	Registries []string
+	// Signing is how images are signed when they are built; empty: not at all.
+	Signing Signing
 }
+
+// Signing is a way of signing images.
+type Signing string
+
+// The ways: as the job itself, whose identity the platform vouches for, or with a key that the platform keeps.
+const (
+	Keyless Signing = "keyless"
+	Key     Signing = "key"
+)
 
 // Platform is where a workflow runs.
 type Platform string
@@ -89,6 +100,18 @@ func (k Platform) owns(host string) bool {
 
 // page is what the templates see.
 type page struct{ Project }
+
+// Build is what the job that builds runs.
+func (p page) Build() string {
+	command := "slipway build " + p.Stages[0].Name
+	switch p.Signing {
+	case Keyless:
+		command += " --sign"
+	case Key:
+		command += " --sign --key env://COSIGN_PRIVATE_KEY"
+	}
+	return command
+}
 
 // Previous are the stages that pull requests are planned for. What can plan can deploy, so production is
 // planned from the branch alone.
