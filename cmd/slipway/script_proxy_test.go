@@ -18,8 +18,9 @@ import (
 // proxies are the registries in front of the sandbox's that scripts have made, by their host.
 var proxies sync.Map
 
-// proxy passes on to the sandbox's registry, counts, and breaks what it is told to.
+// proxy passes on to a registry, counts, and breaks what it is told to.
 type proxy struct {
+	to     string
 	mu     sync.Mutex
 	seen   []string
 	faults []*fault
@@ -34,9 +35,9 @@ type fault struct {
 	times int // -1: always
 }
 
-// cmdProxy is a registry of its own address that passes on to the sandbox's:
+// cmdProxy is a registry of its own address that passes on to the sandbox's, or to another:
 //
-//	proxy start VARIABLE                     $VARIABLE is its 127.0.0.1:port, for image names and Dockerfiles
+//	proxy start VARIABLE [HOST]              $VARIABLE is its 127.0.0.1:port, for image names and Dockerfiles
 //	proxy fault HOST HOW REQUEST [TIMES]     what happens to requests "METHOD /path" that match the expression
 //	proxy mend HOST                          breaks nothing any more
 //	proxy requests HOST [REQUEST]            prints those made since the last time, and forgets them
@@ -50,7 +51,10 @@ func cmdProxy(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: proxy start|fault|mend|requests|held …")
 	}
 	if args[0] == "start" {
-		p := &proxy{held: make(chan struct{})}
+		p := &proxy{to: shared.Registry, held: make(chan struct{})}
+		if len(args) > 2 {
+			p.to = args[2]
+		}
 		s := httptest.NewServer(p)
 		// Not Close: it waits for what is held.
 		ts.Defer(func() { s.CloseClientConnections(); s.Listener.Close() })
@@ -112,7 +116,7 @@ func (p *proxy) fault(request string) string {
 
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	to := &httputil.ReverseProxy{Rewrite: func(pr *httputil.ProxyRequest) {
-		pr.SetURL(&url.URL{Scheme: "http", Host: shared.Registry})
+		pr.SetURL(&url.URL{Scheme: "http", Host: p.to})
 	}}
 	switch how := p.fault(r.Method + " " + r.URL.Path); how {
 	case "":

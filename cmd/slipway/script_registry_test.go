@@ -20,6 +20,14 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// located is where a repository is: in the sandbox's registry, unless it names another on this machine.
+func located(repository string) string {
+	if strings.HasPrefix(repository, "127.0.0.1:") {
+		return repository
+	}
+	return shared.Registry + "/" + repository
+}
+
 // cmdRegistry looks into the registry, or pushes a small image that nobody built:
 //
 //	registry push REPOSITORY:TAG [LABEL=VALUE…]
@@ -36,7 +44,7 @@ func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: registry push|index|other|tags|labels|digest|clear|busybox|cat|attested …")
 	}
-	at := shared.Registry + "/" + args[1]
+	at := located(args[1])
 	switch args[0] {
 	case "push":
 		img, err := random.Image(64, 1)

@@ -94,7 +94,7 @@ func makeKey(ts *testscript.TestScript, args []string) {
 }
 
 func digestIn(ts *testscript.TestScript, ref string) name.Digest {
-	d, err := name.NewDigest(shared.Registry+"/"+ref, name.Insecure)
+	d, err := name.NewDigest(located(ref), name.Insecure)
 	ts.Check(err)
 	return d
 }

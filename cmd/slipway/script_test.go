@@ -85,6 +85,7 @@ func setup(env *testscript.Env) error {
 	env.Setenv("GITSERVER", strings.TrimPrefix(shared.GitServer, "http://"))
 	env.Setenv("HOME", env.WorkDir)
 	env.Setenv("XDG_CACHE_HOME", cache)
+	env.Setenv("GOCACHE", goCache())
 	env.Setenv(heardFile, os.Getenv(heardFile))
 	env.Setenv(heardScript, strings.TrimPrefix(filepath.Base(env.WorkDir), "script-"))
 	for _, who := range []string{"AUTHOR", "COMMITTER"} {
@@ -97,6 +98,19 @@ func setup(env *testscript.Env) error {
 	env.Setenv("GIT_TERMINAL_PROMPT", "0")
 	env.Defer(func() { stopSandboxes(env.WorkDir) })
 	return nil
+}
+
+// goCache is what go itself keeps, for scripts that build a program: else the standard library is
+// compiled again.
+func goCache() string {
+	if dir := os.Getenv("GOCACHE"); dir != "" {
+		return dir
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "go-build")
 }
 
 // stopSandboxes ends what a script that failed half-way has left running.

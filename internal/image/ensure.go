@@ -196,14 +196,10 @@ func (e ensurer) same(ctx context.Context, inputs string) (Pin, error) {
 			return p, err
 		}
 	}
-	what := found.version
-	if found.revision != "" {
-		what += " (commit " + found.revision + ")"
-	}
 	if found.version == e.pin.Tag {
 		e.notify("%s:%s was built before and had no tag", p.Repository, p.Tag)
 	} else {
-		e.notify("%s:%s is the same content as %s: not built again", p.Repository, e.pin.Tag, cmp.Or(what, p.Digest))
+		e.notify("%s:%s is the same content as %s: not built again", p.Repository, e.pin.Tag, cmp.Or(found.version, p.Digest))
 	}
 	// What is not committed is nothing that others should find.
 	if !e.build || e.src.Dirty {
