@@ -17,8 +17,8 @@ const (
 // content is what a registry has behind a tag.
 type content struct {
 	*remote.Descriptor
-	// version is the tag that the content was built as; empty where others built it.
-	version string
+	// version is the tag that the content was built as, and revision the commit; empty where others built it.
+	version, revision string
 }
 
 var commitTag = regexp.MustCompile(`^sha-[0-9a-f]{7,40}(-[0-9a-f]+)?$`)
@@ -40,7 +40,7 @@ func (s store) look(ctx context.Context, repository string, p Pin) (*content, er
 	c := &content{Descriptor: desc}
 	// What is no JSON has no annotations: whoever runs it will say what is wrong.
 	if json.Unmarshal(desc.Manifest, &manifest) == nil && commitTag.MatchString(manifest.Annotations[versionKey]) {
-		c.version = manifest.Annotations[versionKey]
+		c.version, c.revision = manifest.Annotations[versionKey], manifest.Annotations[revisionKey]
 	}
 	return c, nil
 }
