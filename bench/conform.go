@@ -36,7 +36,9 @@ func (b *bench) conforms(t *table, name, root, dir string, render ...[]string) e
 	if err != nil {
 		return err
 	}
-	var report struct{ Summary struct{ Valid, Invalid, Errors, Skipped int } }
+	var report struct {
+		Summary struct{ Valid, Invalid, Errors, Skipped int }
+	}
 	if err := json.Unmarshal(text, &report); err != nil {
 		return fmt.Errorf("what kubeconform printed: %w", err)
 	}
