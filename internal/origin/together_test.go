@@ -115,14 +115,14 @@ func tangle(r *rand.Rand) map[string]string {
 			fmt.Fprintf(&overlay, `- target: {kind: %s, name: %s}
   patch: '[{"op": "add", "path": "/metadata/labels/n%d", "value": "z"}]'
 `, kind, n, i%3)
-		default:
-			fmt.Fprintf(&overlay, "- target: {kind: Deployment, name: %s}\n  path: patch%d.yaml\n", n, i)
-			files[fmt.Sprintf("prod/patch%d.yaml", i)] = text
 		case 14:
 			fmt.Fprintf(&overlay, `- target: {kind: Deployment, name: %s}
   patch: '[{"op": "replace", "path": "/metadata/name", "value": "%s"}]'
   options: {allowNameChange: true}
 `, n, pick("k", n))
+		default:
+			fmt.Fprintf(&overlay, "- target: {kind: Deployment, name: %s}\n  path: patch%d.yaml\n", n, i)
+			files[fmt.Sprintf("prod/patch%d.yaml", i)] = text
 		}
 	}
 	files["prod/kustomization.yaml"] = overlay.String()
