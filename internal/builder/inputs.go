@@ -163,12 +163,8 @@ func (r Request) excludes() ([]string, error) {
 // taken are the paths of the context that a Dockerfile copies or mounts in any of its stages; nil means
 // all of it, also where that cannot be told. Build compares it with what BuildKit really asks for.
 func taken(dockerfile []byte) []string {
-	parsed, err := parser.Parse(bytes.NewReader(dockerfile))
-	if err != nil {
-		return nil
-	}
-	stages, _, err := instructions.Parse(parsed.AST, nil)
-	if err != nil {
+	stages := stagesOf(dockerfile)
+	if stages == nil {
 		return nil
 	}
 	paths := []string{ignoreFile}
@@ -184,6 +180,37 @@ func taken(dockerfile []byte) []string {
 		}
 	}
 	return paths
+}
+
+// stagesOf gives nil for what is no Dockerfile: BuildKit says why.
+func stagesOf(dockerfile []byte) []instructions.Stage {
+	parsed, err := parser.Parse(bytes.NewReader(dockerfile))
+	if err != nil {
+		return nil
+	}
+	stages, _, err := instructions.Parse(parsed.AST, nil)
+	if err != nil {
+		return nil
+	}
+	return stages
+}
+
+// Moving are the base images of a Dockerfile that may be others by now: they are named without a digest.
+func Moving(r Request) []string {
+	text, err := os.ReadFile(r.dockerfile())
+	if err != nil {
+		return nil
+	}
+	var bases []string
+	known := []string{"scratch"}
+	for _, stage := range stagesOf(text) {
+		base := stage.BaseName
+		if !slices.Contains(known, strings.ToLower(base)) && !strings.Contains(base, "@") && !slices.Contains(bases, base) {
+			bases = append(bases, base)
+		}
+		known = append(known, strings.ToLower(stage.Name))
+	}
+	return bases
 }
 
 // ignoreFile is read of each context.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -153,5 +154,27 @@ func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(fmt.Errorf("setting up: %w", err))
+	}
+}
+
+func TestMoving(t *testing.T) {
+	dir := t.TempDir()
+	text := `ARG BASE=alpine
+FROM golang:1.26 AS Build
+FROM build AS test
+FROM gcr.io/distroless/static@sha256:`+strings.Repeat("1", 64)+`
+FROM golang:1.26
+FROM $BASE
+FROM scratch
+COPY --from=build /a /a
+`
+	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := Moving(Request{Context: dir}); !slices.Equal(got, []string{"golang:1.26", "$BASE"}) {
+		t.Errorf("moving bases: %q", got)
+	}
+	if got := Moving(Request{Context: t.TempDir()}); got != nil {
+		t.Errorf("no Dockerfile: %q", got)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"path"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -115,7 +116,7 @@ func (e ensurer) content(ctx context.Context) (Pin, error) {
 	if err != nil {
 		return p, err
 	}
-	p, err = e.same(ctx, inputs)
+	p, err = e.same(ctx, inputs, builder.Moving(req))
 	if err != nil || p.Digest != "" || !e.build {
 		return p, err
 	}
@@ -180,7 +181,8 @@ func (e ensurer) tagged(ctx context.Context) (Pin, error) {
 }
 
 // same finds content that another commit has built from the same inputs, and gives it this commit's tag.
-func (e ensurer) same(ctx context.Context, inputs string) (Pin, error) {
+// The base images that could be others by now are said.
+func (e ensurer) same(ctx context.Context, inputs string, moving []string) (Pin, error) {
 	by := Pin{Repository: e.pin.Repository, Tag: inputsTag(inputs)}
 	from := by.Repository
 	found, err := e.look(ctx, from, by)
@@ -199,7 +201,11 @@ func (e ensurer) same(ctx context.Context, inputs string) (Pin, error) {
 	if found.version == e.pin.Tag {
 		e.notify("%s:%s was built before and had no tag", p.Repository, p.Tag)
 	} else {
-		e.notify("%s:%s is the same content as %s: not built again", p.Repository, e.pin.Tag, cmp.Or(found.version, p.Digest))
+		newer := ""
+		if len(moving) > 0 {
+			newer = "; if there is a newer " + strings.Join(moving, " or ") + ", --rebuild takes it"
+		}
+		e.notify("%s:%s is the same content as %s: not built again%s", p.Repository, e.pin.Tag, cmp.Or(found.version, p.Digest), newer)
 	}
 	// What is not committed is nothing that others should find.
 	if !e.build || e.src.Dirty {
