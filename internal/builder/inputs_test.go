@@ -162,7 +162,7 @@ func TestMoving(t *testing.T) {
 	text := `ARG BASE=alpine
 FROM golang:1.26 AS Build
 FROM build AS test
-FROM gcr.io/distroless/static@sha256:`+strings.Repeat("1", 64)+`
+FROM gcr.io/distroless/static@sha256:` + strings.Repeat("1", 64) + `
 FROM golang:1.26
 FROM $BASE
 FROM scratch
