@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -94,21 +93,16 @@ func runImageInspect(ctx context.Context, a *app, ref string, out format) error 
 	}
 	i := inspected{Info: info, Commit: info.Labels[image.LabelRevision]}
 	found := false
-	if hash.MatchString(i.Commit) {
-		if repository, err := git.Open(ctx, a.dir); err == nil {
-			var c git.Commit
-			c, found = repository.Find(ctx, i.Commit)
-			i.Subject = c.Subject
-		}
+	if repository, err := git.Open(ctx, a.dir); err == nil {
+		var c git.Commit
+		c, found = repository.Find(ctx, i.Commit)
+		i.Subject = c.Subject
 	}
 	if out == asJSON {
 		return a.json(i)
 	}
 	return a.printImage(i, found)
 }
-
-// hash is what a label must look like to be looked for in Git.
-var hash = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
 
 func (a *app) printImage(i inspected, found bool) error {
 	commit := "no label says"

@@ -95,12 +95,8 @@ func (s *standing) lookUp(ctx context.Context, repository git.Repository) {
 		if !r.Labelled {
 			continue
 		}
-		var found bool
-		if hash.MatchString(r.Commit) {
-			var c git.Commit
-			c, found = repository.Find(ctx, r.Commit)
-			r.Subject = c.Subject
-		}
+		c, found := repository.Find(ctx, r.Commit)
+		r.Subject = c.Subject
 		if !found && !slices.Contains(unknown, r.Commit) {
 			unknown = append(unknown, r.Commit)
 		}
@@ -122,7 +118,7 @@ func (s *standing) lookUp(ctx context.Context, repository git.Repository) {
 // and where these are the same by those of the releases.
 func (s *standing) against(ctx context.Context, repository git.Repository, other standing) {
 	b := lag{Environment: other.Environment}
-	count := func(own, others string) bool {
+	compare := func(own, others string) bool {
 		if own == "" || others == "" || own == others {
 			return own != ""
 		}
@@ -132,12 +128,12 @@ func (s *standing) against(ctx context.Context, repository git.Repository, other
 	}
 	for _, r := range s.Running {
 		i := slices.IndexFunc(other.Running, func(o running) bool { return o.Image == r.Image })
-		if i >= 0 && !count(r.Commit, other.Running[i].Commit) {
+		if i >= 0 && !compare(r.Commit, other.Running[i].Commit) {
 			return // a commit that is not here; lookUp has said so
 		}
 	}
 	if b.Commits == 0 && b.Ahead == 0 {
-		if !count(s.Release.Commit, other.Release.Commit) {
+		if !compare(s.Release.Commit, other.Release.Commit) {
 			return
 		}
 		b.SameImages = len(s.Running) > 0 && (b.Commits > 0 || b.Ahead > 0)
@@ -145,10 +141,10 @@ func (s *standing) against(ctx context.Context, repository git.Repository, other
 	s.Behind = &b
 	var parts []string
 	if b.Commits > 0 {
-		parts = append(parts, plural(b.Commits, "commit")+" behind "+other.Environment)
+		parts = append(parts, count(b.Commits, "commit")+" behind "+other.Environment)
 	}
 	if b.Ahead > 0 {
-		parts = append(parts, plural(b.Ahead, "commit")+" ahead of "+other.Environment)
+		parts = append(parts, count(b.Ahead, "commit")+" ahead of "+other.Environment)
 	}
 	if len(parts) == 0 {
 		return
@@ -158,11 +154,4 @@ func (s *standing) against(ctx context.Context, repository git.Repository, other
 		text += ", with images of the same commit"
 	}
 	s.Notes = append(s.Notes, text)
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -173,7 +173,8 @@ func built(ctx context.Context, a *app, source string) (metadata.Context, error)
 	case err == nil && (source == "git" || !ci):
 		err = checkedOut(ctx, a, repository, &c, ci)
 	case err == nil && c.CommitDate.IsZero() && c.SHA != "":
-		c.CommitDate, err = repository.Time(ctx, c.SHA)
+		commit, _ := repository.Find(ctx, c.SHA)
+		c.CommitDate = commit.Time
 	case ci && source != "git" && (errors.Is(err, git.ErrNone) || errors.Is(err, git.ErrNoProgram)):
 		err = nil // the CI system has said enough
 	case errors.Is(err, git.ErrNone):

@@ -11,9 +11,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -179,8 +181,14 @@ func (r Repository) Log(ctx context.Context, from, to string) ([]Commit, error) 
 	return r.log(ctx, "--end-of-options", to)
 }
 
+// digits keep what others wrote, such as an image's label, from being read as another kind of revision.
+var digits = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9a-f]{7,64}$`) })
+
 // Find is the commit of that hash, if the repository has it: a shallow clone has not all.
 func (r Repository) Find(ctx context.Context, hash string) (Commit, bool) {
+	if !digits().MatchString(hash) {
+		return Commit{}, false
+	}
 	commits, err := r.log(ctx, "-1", "--end-of-options", hash+"^{commit}")
 	if err != nil || len(commits) == 0 {
 		return Commit{}, false

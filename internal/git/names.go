@@ -3,10 +3,7 @@ package git
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strconv"
 	"strings"
-	"time"
 )
 
 // Names gives the newest tag of HEAD and the branch that the remote has as its default; empty where there is none.
@@ -19,17 +16,19 @@ func (r Repository) Names(ctx context.Context) (tag, trunk string, err error) {
 	return strings.Split(tags, "\n")[0], strings.TrimPrefix(trunk, "origin/"), err
 }
 
-// Time is when a commit was made; zero where it is not in this clone.
-func (r Repository) Time(ctx context.Context, commit string) (time.Time, error) {
-	out, err := r.ask(ctx, "log", "-1", "--no-show-signature", "--format=%ct", "--end-of-options", commit, "--")
-	if err != nil || out == "" {
-		return time.Time{}, err
+// Main is the branch that others are merged into: origin's where a clone knows it, else main or master
+// where there is one, else the one that is checked out.
+func (r Repository) Main(ctx context.Context) (string, error) {
+	if _, trunk, err := r.Names(ctx); err != nil || trunk != "" {
+		return trunk, err
 	}
-	seconds, err := strconv.ParseInt(out, 10, 64)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("git log: time of %s: %w", commit, err)
+	for _, name := range []string{"main", "master"} {
+		if r.Exists(ctx, "refs/heads/"+name) {
+			return name, nil
+		}
 	}
-	return time.Unix(seconds, 0).UTC(), nil
+	out, err := run(ctx, r.Dir, "symbolic-ref", "--quiet", "--short", "HEAD")
+	return strings.TrimSpace(out), err
 }
 
 // ask runs a command for which to fail is an answer: there is none.

@@ -17,12 +17,12 @@ func TestNames(t *testing.T) {
 		t.Errorf("%q, %q, %v", tag, trunk, err)
 	}
 	s := state(t, r)
-	if at, err := r.Time(t.Context(), s.Commit); err != nil || !at.Equal(s.Time) {
-		t.Errorf("the commit's time is %s and not %s: %v", at, s.Time, err)
+	if c, found := r.Find(t.Context(), s.Commit); !found || !c.Time.Equal(s.Time) {
+		t.Errorf("the commit's time is %s and not %s", c.Time, s.Time)
 	}
-	for _, unknown := range []string{"860c1904a1ce19322e91ac35af1ab07466440c37", "--all"} {
-		if at, err := r.Time(t.Context(), unknown); err != nil || !at.IsZero() {
-			t.Errorf("the time of %s: %s, %v", unknown, at, err)
+	for _, unknown := range []string{"860c1904a1ce19322e91ac35af1ab07466440c37", "--all", "HEAD"} {
+		if c, found := r.Find(t.Context(), unknown); found || !c.Time.IsZero() {
+			t.Errorf("%s: %+v", unknown, c)
 		}
 	}
 }
