@@ -13,28 +13,28 @@ import (
 // needs looks at what a pod does not start without.
 func (s *stock) needs(w workload) {
 	for _, c := range w.containers() {
-		for _, e := range items(c.body["env"]) {
-			from := mapping(e["valueFrom"])
+		for _, e := range object.Mappings(c.body["env"]) {
+			from := object.Mapping(e["valueFrom"])
 			at := fmt.Sprintf("%s.env[name=%s].valueFrom.", c.path, text(e["name"]))
 			s.config(w, "ConfigMap", from["configMapKeyRef"], "name", at+"configMapKeyRef")
 			s.config(w, "Secret", from["secretKeyRef"], "name", at+"secretKeyRef")
 		}
-		for i, e := range items(c.body["envFrom"]) {
+		for i, e := range object.Mappings(c.body["envFrom"]) {
 			at := fmt.Sprintf("%s.envFrom[%d].", c.path, i)
 			s.config(w, "ConfigMap", e["configMapRef"], "name", at+"configMapRef")
 			s.config(w, "Secret", e["secretRef"], "name", at+"secretRef")
 		}
 	}
-	for _, v := range items(w.spec["volumes"]) {
+	for _, v := range object.Mappings(w.spec["volumes"]) {
 		at := fmt.Sprintf("%s.volumes[name=%s].", w.path, text(v["name"]))
 		s.config(w, "ConfigMap", v["configMap"], "name", at+"configMap")
 		s.config(w, "Secret", v["secret"], "secretName", at+"secret")
-		for i, p := range items(mapping(v["projected"])["sources"]) {
+		for i, p := range object.Mappings(object.Mapping(v["projected"])["sources"]) {
 			at := fmt.Sprintf("%sprojected.sources[%d].", at, i)
 			s.config(w, "ConfigMap", p["configMap"], "name", at+"configMap")
 			s.config(w, "Secret", p["secret"], "name", at+"secret")
 		}
-		s.claim(w, text(mapping(v["persistentVolumeClaim"])["claimName"]), at+"persistentVolumeClaim.claimName")
+		s.claim(w, text(object.Mapping(v["persistentVolumeClaim"])["claimName"]), at+"persistentVolumeClaim.claimName")
 	}
 	s.account(w)
 }
@@ -44,7 +44,7 @@ var clusterMade = []string{"kube-root-ca.crt", "istio-ca-root-cert", "openshift-
 
 // config looks at one reference; by is the field that holds the name.
 func (s *stock) config(w workload, kind string, reference any, by, field string) {
-	from := mapping(reference)
+	from := object.Mapping(reference)
 	name := text(from[by])
 	if name == "" || from["optional"] == true {
 		return
@@ -67,7 +67,7 @@ func (s *stock) config(w workload, kind string, reference any, by, field string)
 		}
 	}
 	missing(from["key"], field+".key")
-	for i, item := range items(from["items"]) {
+	for i, item := range object.Mappings(from["items"]) {
 		missing(item["key"], fmt.Sprintf("%s.items[%d].key", field, i))
 	}
 }
@@ -78,7 +78,7 @@ func keysOf(o object.Object) []string {
 	}
 	var keys []string
 	for _, part := range []string{"data", "stringData", "binaryData"} {
-		for k := range mapping(o.At(part)) {
+		for k := range object.Mapping(o.At(part)) {
 			keys = append(keys, k)
 		}
 	}
@@ -140,8 +140,8 @@ func (s *stock) claim(w workload, name, field string) {
 		return
 	}
 	for _, set := range s.all("apps", "StatefulSet", namespace) {
-		for _, t := range items(set.At("spec", "volumeClaimTemplates")) {
-			if strings.HasPrefix(name, text(mapping(t["metadata"])["name"])+"-"+set.Ref().Name+"-") {
+		for _, t := range object.Mappings(set.At("spec", "volumeClaimTemplates")) {
+			if strings.HasPrefix(name, text(object.Mapping(t["metadata"])["name"])+"-"+set.Ref().Name+"-") {
 				return
 			}
 		}

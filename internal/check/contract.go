@@ -117,7 +117,7 @@ func (s *stock) covering(w workload, group, kind string, selector func(object.Ob
 }
 
 func ofService(o object.Object) labels.Selector {
-	if m := mapping(o.At("spec", "selector")); len(m) > 0 {
+	if m := object.Mapping(o.At("spec", "selector")); len(m) > 0 {
 		return words(m).AsSelector()
 	}
 	return labels.Nothing()
@@ -151,7 +151,7 @@ func (s *stock) stands(w workload) {
 
 // single is what is meant to run once: two pods cannot share its volume.
 func single(w workload) bool {
-	for _, v := range items(w.spec["volumes"]) {
+	for _, v := range object.Mappings(w.spec["volumes"]) {
 		if v["persistentVolumeClaim"] != nil {
 			return text(w.At("spec", "strategy", "type")) == "Recreate"
 		}
@@ -160,13 +160,13 @@ func single(w workload) bool {
 }
 
 func (s *stock) spread(w workload, n scale) {
-	constraints := items(w.spec["topologySpreadConstraints"])
+	constraints := object.Mappings(w.spec["topologySpreadConstraints"])
 	for i, c := range constraints {
 		if selector := selectorOf(c["labelSelector"]); !selector.Matches(words(w.labels)) {
 			s.tell(spreadMissing, false, w.Object, fmt.Sprintf("%s.topologySpreadConstraints[%d]", w.path, i), "", "its labelSelector does not take the pods themselves: nothing is spread")
 		}
 	}
-	affinity := mapping(mapping(w.spec["affinity"])["podAntiAffinity"])
+	affinity := object.Mapping(object.Mapping(w.spec["affinity"])["podAntiAffinity"])
 	if len(constraints) == 0 && len(affinity) == 0 {
 		s.tell(spreadMissing, false, w.Object, w.path, "", "its %d pods may all run on one node", n.least)
 	}
@@ -183,7 +183,7 @@ func (s *stock) ends(w workload) {
 		return
 	}
 	for _, c := range w.containers() {
-		hook := mapping(mapping(c.body["lifecycle"])["preStop"])
+		hook := object.Mapping(object.Mapping(c.body["lifecycle"])["preStop"])
 		if n := sleeps(hook); n >= grace {
 			s.tell(shutdownGrace, false, w.Object, c.path+".lifecycle.preStop", "", "its preStop hook sleeps for %d s, and the pod is killed after %d s", n, grace)
 		}
@@ -192,11 +192,11 @@ func (s *stock) ends(w workload) {
 
 // sleeps is how long a hook does nothing but sleep.
 func sleeps(hook map[string]any) int {
-	if n, ok := number(mapping(hook["sleep"])["seconds"]); ok {
+	if n, ok := number(object.Mapping(hook["sleep"])["seconds"]); ok {
 		return n
 	}
 	var words []string
-	list, _ := mapping(hook["exec"])["command"].([]any)
+	list, _ := object.Mapping(hook["exec"])["command"].([]any)
 	for _, w := range list {
 		words = append(words, strings.Fields(fmt.Sprint(w))...)
 	}

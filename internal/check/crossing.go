@@ -137,7 +137,7 @@ func (s *stock) inSelectors(e project.Environment) map[string]string {
 func (s *stock) selecting(key, value string) string {
 	var names []string
 	for _, o := range s.objects {
-		if r := o.Ref(); r.Group == "apps" && mapping(o.At("spec", "selector", "matchLabels"))[key] == value {
+		if r := o.Ref(); r.Group == "apps" && object.Mapping(o.At("spec", "selector", "matchLabels"))[key] == value {
 			names = append(names, r.Kind+" "+r.Name)
 		}
 	}

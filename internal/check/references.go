@@ -98,7 +98,7 @@ func (s *stock) refers(o object.Object) {
 	case "policy/PodDisruptionBudget":
 		selector := selectorOf(o.At("spec", "selector"))
 		if !selector.Empty() && len(s.selected(s.namespace(o), selector)) == 0 {
-			s.tell(budgetSelector, s.whole, o, "spec.selector", "", "it covers pods with %s, and no workload here has such%s", selector, s.nearly(o, words(mapping(o.At("spec", "selector", "matchLabels")))))
+			s.tell(budgetSelector, s.whole, o, "spec.selector", "", "it covers pods with %s, and no workload here has such%s", selector, s.nearly(o, words(object.Mapping(o.At("spec", "selector", "matchLabels")))))
 		}
 	case "rbac.authorization.k8s.io/RoleBinding", "rbac.authorization.k8s.io/ClusterRoleBinding":
 		s.binding(o)
@@ -106,7 +106,7 @@ func (s *stock) refers(o object.Object) {
 }
 
 func (s *stock) service(o object.Object) {
-	selector := words(mapping(o.At("spec", "selector")))
+	selector := words(object.Mapping(o.At("spec", "selector")))
 	if len(selector) == 0 || o.At("spec", "type") == "ExternalName" {
 		return
 	}
@@ -115,7 +115,7 @@ func (s *stock) service(o object.Object) {
 		s.tell(serviceSelector, s.whole, o, "spec.selector", "", "it selects pods with %s, and no workload here has such%s: it has no endpoints", selector, s.nearly(o, selector))
 		return
 	}
-	for i, p := range items(o.At("spec", "ports")) {
+	for i, p := range object.Mappings(o.At("spec", "ports")) {
 		s.target(o, fmt.Sprintf("spec.ports[%d]", i), p, pods)
 	}
 }
@@ -148,7 +148,7 @@ func (s *stock) target(o object.Object, field string, port map[string]any, pods 
 		loose = loose || w.loose
 		declares := false
 		for _, c := range w.containers() {
-			for _, p := range items(c.body["ports"]) {
+			for _, p := range object.Mappings(c.body["ports"]) {
 				if !c.stays {
 					continue
 				}
@@ -174,12 +174,12 @@ func (s *stock) target(o object.Object, field string, port map[string]any, pods 
 }
 
 func (s *stock) ingress(o object.Object) {
-	if b := mapping(mapping(o.At("spec", "defaultBackend"))["service"]); b != nil {
+	if b := object.Mapping(object.Mapping(o.At("spec", "defaultBackend"))["service"]); b != nil {
 		s.backend(o, "spec.defaultBackend.service", "", text(b["name"]), b["port"])
 	}
-	for i, rule := range items(o.At("spec", "rules")) {
-		for j, p := range items(mapping(rule["http"])["paths"]) {
-			if b := mapping(mapping(p["backend"])["service"]); b != nil {
+	for i, rule := range object.Mappings(o.At("spec", "rules")) {
+		for j, p := range object.Mappings(object.Mapping(rule["http"])["paths"]) {
+			if b := object.Mapping(object.Mapping(p["backend"])["service"]); b != nil {
 				s.backend(o, fmt.Sprintf("spec.rules[%d].http.paths[%d].backend.service", i, j), "", text(b["name"]), b["port"])
 			}
 		}
@@ -189,7 +189,7 @@ func (s *stock) ingress(o object.Object) {
 			return
 		}
 	}
-	for i, t := range items(o.At("spec", "tls")) {
+	for i, t := range object.Mappings(o.At("spec", "tls")) {
 		name := text(t["secretName"])
 		if _, there := s.get("", "Secret", s.namespace(o), name); name != "" && !there && !s.made(name) {
 			s.tell(tlsSecret, false, o, fmt.Sprintf("spec.tls[%d].secretName", i), "", "nobody makes the Secret %s that its certificate is in", name)
@@ -198,8 +198,8 @@ func (s *stock) ingress(o object.Object) {
 }
 
 func (s *stock) route(o object.Object) {
-	for i, rule := range items(o.At("spec", "rules")) {
-		for j, b := range items(rule["backendRefs"]) {
+	for i, rule := range object.Mappings(o.At("spec", "rules")) {
+		for j, b := range object.Mappings(rule["backendRefs"]) {
 			if text(b["group"]) == "" && (b["kind"] == nil || b["kind"] == "Service") {
 				s.backend(o, fmt.Sprintf("spec.rules[%d].backendRefs[%d]", i, j), text(b["namespace"]), text(b["name"]), map[string]any{"number": b["port"]})
 			}
@@ -208,7 +208,7 @@ func (s *stock) route(o object.Object) {
 }
 
 func (s *stock) backend(o object.Object, field, namespace, name string, port any) {
-	p := mapping(port)
+	p := object.Mapping(port)
 	if name == "" || p["name"] == "use-annotation" { // the AWS controller's word for a backend in an annotation
 		return
 	}
@@ -228,7 +228,7 @@ func (s *stock) backend(o object.Object, field, namespace, name string, port any
 		return
 	}
 	var have []string
-	for _, sp := range items(service.At("spec", "ports")) {
+	for _, sp := range object.Mappings(service.At("spec", "ports")) {
 		if p["name"] != nil && p["name"] == sp["name"] || p["number"] != nil && p["number"] == sp["port"] {
 			return
 		}
@@ -264,7 +264,7 @@ func meant(name string, known []string) string {
 
 // scaled is what an autoscaler scales, by group, kind and name.
 func scaled(o object.Object) (group, kind, name string) {
-	t := mapping(o.At("spec", "scaleTargetRef"))
+	t := object.Mapping(o.At("spec", "scaleTargetRef"))
 	group, _, _ = strings.Cut(text(t["apiVersion"]), "/")
 	if kind = text(t["kind"]); kind == "" && o.Ref().Group == "keda.sh" {
 		kind = "Deployment"
@@ -290,7 +290,7 @@ func (s *stock) scales(o object.Object) {
 }
 
 func (s *stock) binding(o object.Object) {
-	for i, subject := range items(o.At("subjects")) {
+	for i, subject := range object.Mappings(o.At("subjects")) {
 		name, namespace := text(subject["name"]), text(subject["namespace"])
 		if subject["kind"] != "ServiceAccount" || name == "default" {
 			continue
@@ -308,7 +308,7 @@ func (s *stock) binding(o object.Object) {
 			s.tell(roleBinding, false, o, field+".name", "", "it is for ServiceAccount %s, which is not there", name)
 		}
 	}
-	role := mapping(o.At("roleRef"))
+	role := object.Mapping(o.At("roleRef"))
 	if _, ok := s.get("rbac.authorization.k8s.io", "Role", s.namespace(o), text(role["name"])); role["kind"] == "Role" && !ok {
 		s.tell(roleBinding, false, o, "roleRef.name", "", "it binds Role %s, which is not there", text(role["name"]))
 	}

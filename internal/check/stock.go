@@ -95,7 +95,7 @@ func runs(o object.Object) (workload, bool) {
 	spec, path, ok := o.PodSpec()
 	metadata, _, _ := o.PodMetadata()
 	if !ok {
-		if spec, ok = o.At("spec", "template", "spec").(map[string]any); !ok || len(items(spec["containers"])) == 0 {
+		if spec, ok = o.At("spec", "template", "spec").(map[string]any); !ok || len(object.Mappings(spec["containers"])) == 0 {
 			return w, false
 		}
 		path = "spec.template.spec"
@@ -227,29 +227,10 @@ type container struct {
 
 func (w workload) containers() []container {
 	var out []container
-	for _, list := range []string{"initContainers", "containers", "ephemeralContainers"} {
-		for _, c := range items(w.spec[list]) {
-			stays := list == "containers" || c["restartPolicy"] == "Always"
-			out = append(out, container{c, fmt.Sprintf("%s.%s[name=%s]", w.path, list, text(c["name"])), text(c["name"]), stays})
-		}
+	for _, c := range object.Containers(w.spec, w.path) {
+		out = append(out, container{c.Body, c.Path, text(c.Body["name"]), c.List == "containers" || c.Body["restartPolicy"] == "Always"})
 	}
 	return out
-}
-
-// items are the mappings of a list.
-func items(v any) []map[string]any {
-	list, _ := v.([]any)
-	var out []map[string]any
-	for _, e := range list {
-		m, _ := e.(map[string]any)
-		out = append(out, m) // what is none stays, so that positions are right
-	}
-	return out
-}
-
-func mapping(v any) map[string]any {
-	m, _ := v.(map[string]any)
-	return m
 }
 
 func text(v any) string {

@@ -57,11 +57,8 @@ func startsUnproved(live object.Object) bool {
 	if n, _ := live.At("spec", "minReadySeconds").(int64); n > 0 || live.Ref().Kind == "Job" {
 		return false
 	}
-	containers, _ := live.At("spec", "template", "spec", "containers").([]any)
-	return slices.ContainsFunc(containers, func(c any) bool {
-		m, _ := c.(map[string]any)
-		return m["readinessProbe"] == nil
-	})
+	containers := object.Mappings(live.At("spec", "template", "spec", "containers"))
+	return slices.ContainsFunc(containers, func(c map[string]any) bool { return c["readinessProbe"] == nil })
 }
 
 // examine gathers the symptoms of an object that is not healthy.

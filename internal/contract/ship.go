@@ -30,9 +30,7 @@ func spoken(v any) string {
 
 // mustNotShip looks for what belongs on a laptop in an object of B, whether A has it too or not.
 func (c *comparison) mustNotShip(p pair) {
-	rules, _ := p.b.At("spec", "rules").([]any)
-	for _, e := range rules {
-		rule, _ := e.(map[string]any)
+	for _, rule := range object.Mappings(p.b.At("spec", "rules")) {
 		if host, _ := rule["host"].(string); p.b.Ref().Kind == "Ingress" && laptopHost(host) {
 			c.refuse(p, "spec.rules[host="+host+"].host", "host", "it means whichever machine looks it up")
 		}
@@ -41,21 +39,13 @@ func (c *comparison) mustNotShip(p pair) {
 	if !ok {
 		return
 	}
-	for _, list := range []string{"initContainers", "containers"} {
-		containers, _ := spec[list].([]any)
-		for i, e := range containers {
-			container, _ := e.(map[string]any)
-			at := fmt.Sprintf("%s.%s[%d]", path, list, i)
-			if name, ok := container["name"].(string); ok {
-				at = fmt.Sprintf("%s.%s[name=%s]", path, list, name)
-			}
-			if image, _ := container["image"].(string); laptopRegistry(image) {
-				c.refuse(p, at+".image", "image", "a laptop's registry: no other cluster can pull from it")
-			}
-			for _, field := range []string{"command", "args"} {
-				if laptopTool.MatchString(spoken(container[field])) {
-					c.refuse(p, at+"."+field, "development command", "it is for whoever changes the code while it runs")
-				}
+	for _, container := range object.Containers(spec, path) {
+		if image, _ := container.Body["image"].(string); laptopRegistry(image) {
+			c.refuse(p, container.Path+".image", "image", "a laptop's registry: no other cluster can pull from it")
+		}
+		for _, field := range []string{"command", "args"} {
+			if laptopTool.MatchString(spoken(container.Body[field])) {
+				c.refuse(p, container.Path+"."+field, "development command", "it is for whoever changes the code while it runs")
 			}
 		}
 	}

@@ -296,11 +296,7 @@ func isEmptyDir(c change) bool {
 func volumeGoes(c change) bool {
 	has := func(o *object.Object, name any) bool {
 		spec, _, _ := o.PodSpec()
-		volumes, _ := spec["volumes"].([]any)
-		return slices.ContainsFunc(volumes, func(v any) bool {
-			m, _ := v.(map[string]any)
-			return m["name"] == name
-		})
+		return slices.ContainsFunc(object.Mappings(spec["volumes"]), func(v map[string]any) bool { return v["name"] == name })
 	}
 	mount, ok := c.field.Before.(map[string]any)
 	if !ok {

@@ -113,13 +113,9 @@ func pods(v any) []map[string]any {
 // images are those that the containers of a pod run, each once.
 func images(pod map[string]any) []string {
 	var refs []string
-	for _, list := range []string{"initContainers", "containers"} {
-		containers, _ := pod[list].([]any)
-		for _, c := range containers {
-			container, _ := c.(map[string]any)
-			if ref, ok := container["image"].(string); ok && !slices.Contains(refs, ref) {
-				refs = append(refs, ref)
-			}
+	for _, c := range object.Containers(pod, "") {
+		if ref, ok := c.Body["image"].(string); ok && !slices.Contains(refs, ref) {
+			refs = append(refs, ref)
 		}
 	}
 	return refs

@@ -155,19 +155,15 @@ func Put(set object.Set, pins []Pin) (object.Set, error) {
 	})
 }
 
-var containerLists = []string{"initContainers", "containers", "ephemeralContainers"}
-
 // visit calls f for every image below v, wherever a pod may be described, and writes back what it
 // changed. Custom resources embed pods at depths of their own, so no path is assumed.
 func visit(v any, f func(container, ref string) string) {
 	switch v := v.(type) {
 	case map[string]any:
-		for _, list := range containerLists {
-			for _, c := range items(v[list]) {
-				visitField(c, "image", c, f)
-			}
+		for _, c := range object.Containers(v, "") {
+			visitField(c.Body, "image", c.Body, f)
 		}
-		for _, volume := range items(v["volumes"]) {
+		for _, volume := range object.Mappings(v["volumes"]) {
 			if source, ok := volume["image"].(map[string]any); ok {
 				visitField(source, "reference", volume, f)
 			}
@@ -191,16 +187,4 @@ func visitField(m map[string]any, field string, named map[string]any, f func(con
 	if next := f(name, ref); next != ref {
 		m[field] = next
 	}
-}
-
-// items are the maps of a list.
-func items(v any) []map[string]any {
-	list, _ := v.([]any)
-	var out []map[string]any
-	for _, x := range list {
-		if m, ok := x.(map[string]any); ok {
-			out = append(out, m)
-		}
-	}
-	return out
 }

@@ -341,9 +341,7 @@ type condition struct {
 func (c condition) text() string { return joinReason(c.reason, c.message, "no reason given") }
 
 func (o Object) condition(name string) (condition, bool) {
-	list, _ := o.At("status", "conditions").([]any)
-	for _, item := range list {
-		m, _ := item.(map[string]any)
+	for _, m := range Mappings(o.At("status", "conditions")) {
 		if c := (Object{Body: m}); c.str("type") == name {
 			return condition{c.str("status"), c.str("reason"), c.str("message"), c.intOr(0, "observedGeneration")}, true
 		}

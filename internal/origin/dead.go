@@ -134,14 +134,10 @@ func (r *Report) unnamed(ctx context.Context) []string {
 func images(objects []object.Object) []string {
 	var list []string
 	for _, o := range objects {
-		spec, _, _ := o.PodSpec()
-		for _, key := range []string{"initContainers", "containers"} {
-			containers, _ := spec[key].([]any)
-			for _, c := range containers {
-				c, _ := c.(map[string]any)
-				if image, _ := c["image"].(string); image != "" {
-					list = append(list, tagOrDigest.ReplaceAllString(image, ""))
-				}
+		spec, path, _ := o.PodSpec()
+		for _, c := range object.Containers(spec, path) {
+			if image, _ := c.Body["image"].(string); image != "" {
+				list = append(list, tagOrDigest.ReplaceAllString(image, ""))
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"slipway/internal/kustomize"
+	"slipway/internal/object"
 	"slipway/internal/project"
 	"slipway/internal/skaffold"
 	"slipway/internal/tree"
@@ -62,10 +63,7 @@ func (s *source) skaffold(sk project.Skaffold) error {
 // images stand for themselves while nothing is built.
 func images(r skaffold.Resolved) map[string]string {
 	refs := map[string]string{}
-	build, _ := r.Config["build"].(map[string]any)
-	artifacts, _ := build["artifacts"].([]any)
-	for _, a := range artifacts {
-		a, _ := a.(map[string]any)
+	for _, a := range object.Mappings(object.Mapping(r.Config["build"])["artifacts"]) {
 		if name, _ := a["image"].(string); name != "" {
 			refs[name] = name
 		}

@@ -110,10 +110,10 @@ func production(objects []object.Object) map[string]any {
 		if w.Kind == "Deployment" && !autoscaled[w.Name] && alone(o) {
 			scaled = append(scaled, w)
 		}
-		containers, _ := o.At("spec", "template", "spec", "containers").([]any)
+		containers := object.Mappings(o.At("spec", "template", "spec", "containers"))
 		probed := len(containers) == 0
-		for _, c := range containers {
-			c := object.Object{Body: mapping(c)}
+		for _, body := range containers {
+			c := object.Object{Body: body}
 			if name, _ := c.At("name").(string); c.At("resources", "limits") == nil && c.At("resources", "requests") == nil && name != "" {
 				w.Containers = append(w.Containers, name)
 			}
@@ -134,11 +134,6 @@ func alone(o object.Object) bool {
 	if n, ok := o.At("spec", "replicas").(int64); ok && n != 1 || o.At("spec", "strategy", "type") == "Recreate" {
 		return false
 	}
-	volumes, _ := o.At("spec", "template", "spec", "volumes").([]any)
-	return !slices.ContainsFunc(volumes, func(v any) bool { return mapping(v)["persistentVolumeClaim"] != nil })
-}
-
-func mapping(v any) map[string]any {
-	m, _ := v.(map[string]any)
-	return m
+	volumes := object.Mappings(o.At("spec", "template", "spec", "volumes"))
+	return !slices.ContainsFunc(volumes, func(v map[string]any) bool { return v["persistentVolumeClaim"] != nil })
 }

@@ -21,7 +21,7 @@ func (w *walk) custom(definition object.Object, version string) {
 	list, _ := definition.At("spec", "versions").([]any)
 	var served []string
 	for _, e := range list {
-		entry := object.Object{Body: asMap(e)}
+		entry := object.Object{Body: object.Mapping(e)}
 		name, _ := entry.At("name").(string)
 		if entry.At("served") != false {
 			served = append(served, name)
@@ -32,16 +32,11 @@ func (w *walk) custom(definition object.Object, version string) {
 		if entry.At("deprecated") == true {
 			w.add(apiDeprecated.New(w.object, "apiVersion", "%s %s is deprecated by its own definition", w.object.APIVersion(), w.object.Ref().Kind), "")
 		}
-		w.properties("", w.object.Body, asMap(entry.At("schema", "openAPIV3Schema")), true)
+		w.properties("", w.object.Body, object.Mapping(entry.At("schema", "openAPIV3Schema")), true)
 		return
 	}
 	w.add(apiRemoved.New(w.object, "apiVersion", "the definition of %s has no version %s", w.object.Ref().Kind, version),
 		"write one of "+strings.Join(served, ", "))
-}
-
-func asMap(v any) map[string]any {
-	m, _ := v.(map[string]any)
-	return m
 }
 
 // follow holds a value against the schema of a definition.
@@ -68,14 +63,14 @@ func (w *walk) follow(path string, v any, s map[string]any) {
 	w.limits(path, v, s)
 	switch typ {
 	case "array":
-		w.list(path, v, func(at string, e any) { w.follow(at, e, asMap(s["items"])) })
+		w.list(path, v, func(at string, e any) { w.follow(at, e, object.Mapping(s["items"])) })
 	case "object":
-		w.properties(path, asMap(v), s, s["x-kubernetes-embedded-resource"] == true)
+		w.properties(path, object.Mapping(v), s, s["x-kubernetes-embedded-resource"] == true)
 	}
 }
 
 func (w *walk) properties(path string, m, s map[string]any, resource bool) {
-	known, rest := asMap(s["properties"]), asMap(s["additionalProperties"])
+	known, rest := object.Mapping(s["properties"]), object.Mapping(s["additionalProperties"])
 	open := s["x-kubernetes-preserve-unknown-fields"] == true || s["additionalProperties"] == true || s == nil
 	for _, k := range slices.Sorted(maps.Keys(m)) {
 		at := object.Join(path, k)
@@ -84,7 +79,7 @@ func (w *walk) properties(path string, m, s map[string]any, resource bool) {
 			w.value(at, m[k], reflect.TypeFor[metav1.ObjectMeta]())
 		case resource && (k == "apiVersion" || k == "kind"):
 		case ok:
-			w.follow(at, m[k], asMap(below))
+			w.follow(at, m[k], object.Mapping(below))
 		case rest != nil:
 			w.follow(at, m[k], rest)
 		case !open && m[k] != nil:
@@ -94,7 +89,7 @@ func (w *walk) properties(path string, m, s map[string]any, resource bool) {
 	required, _ := s["required"].([]any)
 	for _, r := range required {
 		name, _ := r.(string)
-		if _, filled := asMap(known[name])["default"]; m[name] == nil && !filled {
+		if _, filled := object.Mapping(known[name])["default"]; m[name] == nil && !filled {
 			w.missing(object.Join(path, name))
 		}
 	}

@@ -120,7 +120,7 @@ func hostPort(v any) string {
 func (w *walk) demands() {
 	kind := w.object.APIVersion() + " " + w.object.Ref().Kind
 	w.ask("", w.object.Body, ofKinds[kind])
-	w.together(kind, asMap(w.object.Body["spec"]))
+	w.together(kind, object.Mapping(w.object.Body["spec"]))
 	spec, at, ok := w.object.PodSpec()
 	if !ok {
 		return
@@ -145,7 +145,7 @@ func (w *walk) together(kind string, spec map[string]any) {
 		w.missing("spec.ports")
 	case kind == "v1 Service" && len(ports) > 1:
 		for i, step := range object.Elements(ports) {
-			if empty(asMap(ports[i])["name"]) {
+			if empty(object.Mapping(ports[i])["name"]) {
 				w.missing("spec.ports" + step + ".name")
 			}
 		}
@@ -158,7 +158,7 @@ func (w *walk) together(kind string, spec map[string]any) {
 
 // container holds what one asks for against what it may have, and its mounts against the pod's volumes.
 func (w *walk) container(c map[string]any, at string, volumes []string) {
-	requests, limits := asMap(asMap(c["resources"])["requests"]), asMap(asMap(c["resources"])["limits"])
+	requests, limits := object.Mapping(object.Mapping(c["resources"])["requests"]), object.Mapping(object.Mapping(c["resources"])["limits"])
 	for _, what := range slices.Sorted(maps.Keys(limits)) {
 		asked, err := resource.ParseQuantity(fmt.Sprint(requests[what]))
 		most, err2 := resource.ParseQuantity(fmt.Sprint(limits[what]))
@@ -168,7 +168,7 @@ func (w *walk) container(c map[string]any, at string, volumes []string) {
 	}
 	mounts, _ := c["volumeMounts"].([]any)
 	for i, step := range object.Elements(mounts) {
-		if name, _ := asMap(mounts[i])["name"].(string); name != "" && !slices.Contains(volumes, name) {
+		if name, _ := object.Mapping(mounts[i])["name"].(string); name != "" && !slices.Contains(volumes, name) {
 			w.add(invalidValue.New(w.object, at+".volumeMounts"+step+".name", "it mounts %s, and the pod has no volume of that name%s", name, didYouMean(name, volumes)), "")
 		}
 	}
@@ -231,9 +231,8 @@ func (w *walk) pods(spec map[string]any, at string) {
 	}
 	var volumes []string
 	for _, named := range []any{spec["volumes"], w.object.At("spec", "volumeClaimTemplates")} {
-		list, _ := named.([]any)
-		for _, v := range list {
-			for _, m := range []map[string]any{asMap(v), asMap(asMap(v)["metadata"])} {
+		for _, v := range object.Mappings(named) {
+			for _, m := range []map[string]any{v, object.Mapping(v["metadata"])} {
 				name, _ := m["name"].(string)
 				volumes = append(volumes, name)
 			}
@@ -242,8 +241,8 @@ func (w *walk) pods(spec map[string]any, at string) {
 	for _, list := range []string{"containers", "initContainers"} {
 		containers, _ := spec[list].([]any)
 		for i, step := range object.Elements(containers) {
-			w.container(asMap(containers[i]), object.Join(at, list)+step, volumes)
-			name, _ := asMap(containers[i])["name"].(string)
+			w.container(object.Mapping(containers[i]), object.Join(at, list)+step, volumes)
+			name, _ := object.Mapping(containers[i])["name"].(string)
 			if name != "" && seen[name] {
 				w.add(invalidValue.New(w.object, object.Join(at, list)+step+".name", "two containers have the name %s", name), "give one another name")
 			}
@@ -265,7 +264,7 @@ func (w *walk) selector() {
 	}
 	selector, err := metav1.LabelSelectorAsSelector(&wants)
 	has := labels.Set{}
-	for k, v := range asMap(pods["labels"]) {
+	for k, v := range object.Mapping(pods["labels"]) {
 		has[k] = fmt.Sprint(v)
 	}
 	if err == nil && (selector.Empty() || !selector.Matches(has)) {
@@ -302,7 +301,7 @@ func (w *walk) names() {
 
 func (w *walk) labels(at string, metadata any) {
 	for _, list := range []string{"labels", "annotations"} {
-		m := asMap(asMap(metadata)[list])
+		m := object.Mapping(object.Mapping(metadata)[list])
 		for _, k := range slices.Sorted(maps.Keys(m)) {
 			field := object.Join(at+"."+list, k)
 			key := k

@@ -11,6 +11,7 @@ import (
 
 	"slipway/internal/finding"
 	"slipway/internal/metadata"
+	"slipway/internal/object"
 	"slipway/internal/project"
 )
 
@@ -319,20 +320,16 @@ func (c *checker) rendered() {
 		}
 		for _, o := range env.Set.Objects() {
 			spec, path, _ := o.PodSpec()
-			for _, list := range []string{"initContainers", "containers"} {
-				containers, _ := spec[list].([]any)
-				for _, item := range containers {
-					container, _ := item.(map[string]any)
-					image, _ := container["image"].(string)
-					colon := strings.LastIndex(image, ":")
-					if colon < strings.LastIndex(image, "/") || colon < 0 || strings.Contains(image, "@") {
-						continue
-					}
-					if message, sure := c.judge(nil, image[:colon], image[colon+1:]); sure {
-						f := tagLength.New(o, fmt.Sprintf("%s.%s[name=%v].image", path, list, container["name"]), "%s", message)
-						f.Environments = []string{env.Name}
-						c.add(f, "write a tag that is built")
-					}
+			for _, container := range object.Containers(spec, path) {
+				image, _ := container.Body["image"].(string)
+				colon := strings.LastIndex(image, ":")
+				if colon < strings.LastIndex(image, "/") || colon < 0 || strings.Contains(image, "@") {
+					continue
+				}
+				if message, sure := c.judge(nil, image[:colon], image[colon+1:]); sure {
+					f := tagLength.New(o, container.Path+".image", "%s", message)
+					f.Environments = []string{env.Name}
+					c.add(f, "write a tag that is built")
 				}
 			}
 		}
