@@ -47,7 +47,13 @@ only you know, such as how a job logs in to a cluster with OIDC, stands between 
 Written again, what is between the marks is kept. A file that was changed elsewhere is never written
 over: the difference is shown.`,
 		ValidArgs: []string{string(ci.GitHub), string(ci.GitLab)},
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		Args: func(cmd *cobra.Command, args []string) error {
+			err := named("the name of a platform: github or gitlab")(cmd, args)
+			if err == nil && !slices.Contains(cmd.ValidArgs, args[0]) {
+				err = fmt.Errorf("%s writes for github or gitlab, not for %q", cmd.CommandPath(), args[0])
+			}
+			return err
+		},
 	}
 	var show, gitops bool
 	cmd.Flags().BoolVar(&show, "print", false, "print what would be written")

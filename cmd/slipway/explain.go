@@ -186,8 +186,8 @@ var rows = []row{
 	}),
 	as("missing image", codeError, always[*image.MissingError]("push it, or let the manifests name no tag, and the image of this commit is built")),
 	as("registry unauthorized", codeError, always[*image.UnauthorizedError]("log in with `docker login`, or let whoever you are logged in as read and push there")),
-	as("registry unreachable", codeError, always[*image.UnreachableError]("is the registry up, and its name right in the manifests?")),
-	as("tag taken", codeError, always[*image.TagTakenError]("a tag is never moved: give this content another tag in the manifests, or commit so that it gets one of its own")),
+	as("registry unreachable", codeError, always[*image.UnreachableError]("is the registry up, and its name right? that of a sandbox is found through its kubeconfig context (KUBECONFIG, --context)")),
+	as("tag taken", codeError, always[*image.TagTakenError]("a tag is never moved: give this content another one; what is built from a new commit gets one of its own")),
 	as("rebuild", codeError, always[*image.RebuildError]("commit first (`git commit --allow-empty` does), then build that commit anew")),
 	as("registry limits", codeError, always[*image.RateLimitedError]("log in there, which often raises the limit, or wait; the same command again goes on from there")),
 	as("registry broke off", codeError, always[*image.BrokenError]("nothing was tagged; the same command again sends only what is missing")),
@@ -207,11 +207,19 @@ var rows = []row{
 	as("push", codeError, always[*builder.PushError]("nothing was tagged; what arrived stays there, and the same command again sends only the rest")),
 	as("build secret", codeError, always[*builder.SecretError]("set it, or correct images[].secrets and images[].ssh in slipway.yaml; nothing was built")),
 	as("attestation", codeError, always[*builder.AttestationError]("name another builder with BUILDKIT_HOST, or leave images[].sbom and images[].provenance out of slipway.yaml")),
-	as("build", codeError, always[*builder.BuildError]("correct that step; nothing was pushed")),
+	as("base image", codeError, always[*builder.BaseError]("is its name right, and can its registry be reached and read from here (`docker login`)? nothing was pushed")),
+	as("build", codeError, func(e *builder.BuildError) string {
+		const hint = "correct that step; nothing was pushed"
+		if strings.Contains(e.Step, "] COPY ") && strings.HasSuffix(e.Err.Error(), "not found") {
+			return hint + "; files come from images[].context, less what .dockerignore leaves out"
+		}
+		return hint
+	}),
 	as("no builder", codeError, always[*builder.NoBuilderError]("BUILDKIT_HOST names a BuildKit that runs elsewhere")),
 	as("builder unreachable", codeError, always[*builder.UnreachableError]("start it, or unset what names it: Slipway then looks for Docker, a buildkitd, and last its own engine")),
 
 	as("signing key", codeError, always[*signature.KeyError]("a key is a PEM file, or a variable named as env://NAME; COSIGN_PASSWORD holds the password of cosign's")),
+	as("no trusted root", codeError, always[*signature.TrustError]("--trusted-root, or trustedRoot in slipway.yaml, names a file with it, where the public Sigstore's cannot be fetched")),
 	as("no signature", codeError, always[*signature.ServiceError]("the image is pushed and not signed: the same command again signs it; --key needs no service")),
 	is("no token", signature.ErrNoToken, codeUsage, "give --key, or in GitHub Actions `permissions: id-token: write`"),
 	as("unsigned", codeError, always[*signature.UnsignedError]("`slipway build ENV --sign` signs the image; whose signature counts, slipway.yaml says under `signatures` or --key")),

@@ -14,7 +14,7 @@ import (
 func newImageVerifyCommand(a *app) *cobra.Command {
 	var d signature.Demand
 	cmd := &cobra.Command{
-		Use: "verify REF", Short: "Find who has signed an image, and fail where nobody did who may", Args: cobra.ExactArgs(1),
+		Use: "verify REF", Short: "Find who has signed an image, and fail where nobody did who may", Args: named("REF"),
 		Long: `Looks beside an image for a signature in the form of cosign 3 (a Sigstore bundle), by the owner of a key or
 by an identity, and prints the image by digest and who signed it. Attestations do not count, nor do the
 signatures of cosign before 2.`,

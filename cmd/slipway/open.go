@@ -147,6 +147,19 @@ func who() string {
 	return name
 }
 
+// named takes one argument for each name.
+func named(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < len(names):
+			return fmt.Errorf("%s needs %s", cmd.CommandPath(), strings.Join(names[len(args):], " and "))
+		case len(args) > len(names):
+			return fmt.Errorf("%s does not know what %q is", cmd.CommandPath(), args[len(names)])
+		}
+		return nil
+	}
+}
+
 // envArgs takes ENV and up to more arguments; without any it says which environments there are.
 func (a *app) envArgs(more int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {

@@ -43,13 +43,23 @@ func outputFlag(cmd *cobra.Command, known ...format) *format {
 	for i, k := range known {
 		names[i] = string(k)
 	}
-	cmd.Flags().VarP(&formatValue{&f, known}, "output", "o", strings.Join(names, " or "))
+	cmd.Flags().VarP(&formatValue{&f, known, orList(names)}, "output", "o", orList(names))
 	return &f
+}
+
+// orList prints "text, json or yaml".
+func orList(names []string) string {
+	last := len(names) - 1
+	if last < 1 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
 type formatValue struct {
 	f     *format
 	known []format
+	names string
 }
 
 func (v *formatValue) String() string { return string(*v.f) }
@@ -61,7 +71,7 @@ func (v *formatValue) Set(s string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("use one of %v", v.known)
+	return fmt.Errorf("use %s", v.names)
 }
 
 // warn prints one line on standard error.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -142,8 +143,11 @@ func (o *tagsOptions) read(a *app) error {
 		if err == nil {
 			err = yaml.UnmarshalStrict(text, &o.Inputs)
 		}
+		if path := (*fs.PathError)(nil); errors.As(err, &path) {
+			err = path.Err
+		}
 		if err := errors.Join(err, json.Unmarshal(flags, &o.Inputs)); err != nil {
-			return &metadata.InputError{Input: o.file, Why: err.Error()}
+			return &metadata.InputError{Input: o.file, Why: unmarshalled.ReplaceAllString(err.Error(), "")}
 		}
 	}
 	if o.Context != "" && o.Context != "workflow" && o.Context != "git" {
@@ -152,13 +156,16 @@ func (o *tagsOptions) read(a *app) error {
 	return nil
 }
 
+// unmarshalled is what the library says of its own ways.
+var unmarshalled = regexp.MustCompile(`^error (unmarshaling|converting YAML to) JSON: (while decoding JSON: )?(json: |yaml: )?`)
+
 // built asks the CI system, or Git, what is built.
 func built(ctx context.Context, a *app, source string) (metadata.Context, error) {
 	var event []byte
 	if path := os.Getenv("GITHUB_EVENT_PATH"); path != "" {
 		var err error
 		if event, err = os.ReadFile(path); err != nil {
-			return metadata.Context{}, fmt.Errorf("read the event: %w", err)
+			return metadata.Context{}, fmt.Errorf("read the event that GITHUB_EVENT_PATH names: %w", err)
 		}
 	}
 	c, ci, err := metadata.FromEnvironment(os.Getenv, event)

@@ -107,6 +107,11 @@ type PlatformError struct{ Detail string }
 
 func (e *PlatformError) Error() string { return e.Detail }
 
+// BaseError says that no registry gave an image that the build begins with or copies from.
+type BaseError struct{ Image, Why string }
+
+func (e *BaseError) Error() string { return fmt.Sprintf("base image %s: %s", e.Image, e.Why) }
+
 // Build builds and pushes by digest: no tag is made or moved, except by Docker's classic image store
 // (Result.Tagged).
 func (b *Builder) Build(ctx context.Context, r Request) (Result, error) {
@@ -305,8 +310,14 @@ func (b *Builder) explain(r Request, seen *observation, err error) error {
 	if b.engine != nil && b.engine.noRuntime != "" && strings.Contains(err.Error(), refusal) {
 		e.Step, e.Err = "", &NoRuntimeError{Step: failed.name, Reason: b.engine.noRuntime}
 	}
+	why := message(err)
+	if at := unresolved.FindStringSubmatchIndex(why); at != nil {
+		image := why[at[2]:at[3]]
+		why = why[at[1]:]
+		e.Step, e.Err = "", &BaseError{Image: image, Why: why}
+	}
 	if r.SBOM != "" && strings.Contains(err.Error()+failed.name, r.SBOM) {
-		e.Err = &AttestationError{Reason: fmt.Sprintf("the SBOM scanner %s does not run: %s", r.SBOM, message(err))}
+		e.Err = &AttestationError{Reason: fmt.Sprintf("the SBOM scanner %s does not run: %s", r.SBOM, why)}
 	}
 	return e
 }

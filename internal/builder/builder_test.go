@@ -243,8 +243,17 @@ func TestBuildErrors(t *testing.T) {
 	})
 	t.Run("unknown instruction", func(t *testing.T) {
 		err := build(t, "FROM scratch\nCOPPY . /\n")
-		if !strings.Contains(err.Error(), "unknown instruction: COPPY") {
+		if !strings.Contains(err.Error(), "/Dockerfile:2: unknown instruction: COPPY") {
 			t.Fatal(err)
+		}
+	})
+	t.Run("missing base", func(t *testing.T) {
+		err := build(t, "FROM "+host+"/nowhere:1\n")
+		if want := "/Dockerfile:1: base image " + host + "/nowhere:1: not found"; !strings.HasSuffix(err.Error(), want) {
+			t.Fatal(err)
+		}
+		if got := (*BaseError)(nil); !errors.As(err, &got) {
+			t.Fatalf("%T", err)
 		}
 	})
 	t.Run("no Dockerfile", func(t *testing.T) {

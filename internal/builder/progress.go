@@ -93,8 +93,14 @@ func lineOf(err error) int {
 	return 0
 }
 
-// message drops what gRPC and the solver put in front of each error.
-func message(err error) string { return internals.ReplaceAllString(err.Error(), "") }
+// message drops what gRPC and the solver put in front of each error, and what they say twice.
+func message(err error) string {
+	said := strings.Split(internals.ReplaceAllString(err.Error(), ""), ": ")
+	return strings.Join(slices.Compact(said), ": ")
+}
 
 // internals are what BuildKit puts before the cause.
-var internals = regexp.MustCompile(`^(failed to solve: |failed to push \S+: |rpc error: code = \w+ desc = |failed to compute cache key: |failed to calculate checksum of ref \S+: )+`)
+var internals = regexp.MustCompile(`^(failed to solve: |failed to push \S+: |rpc error: code = \w+ desc = |failed to compute cache key: |failed to calculate checksum of ref \S+: |dockerfile parse error on line \d+: )+`)
+
+// unresolved is what BuildKit says of an image that no registry gives it.
+var unresolved = regexp.MustCompile(`failed to resolve source metadata for (\S+): (?:\S+: )?`)

@@ -27,7 +27,7 @@ func (e *NotFoundError) Error() string { return fmt.Sprintf("there is no image %
 func refer(s string) (Pin, error) {
 	r := parse(s)
 	if _, err := name.ParseReference(s, name.WeakValidation); err != nil {
-		return Pin{}, &ReferenceError{Reference: s, Reason: "not HOST/NAME:TAG or HOST/NAME@sha256:…"}
+		return Pin{}, &ReferenceError{Reference: s, Reason: "that is no name of an image"}
 	}
 	return Pin{Repository: r.repository, Tag: r.tag, Digest: r.digest}, nil
 }

@@ -173,6 +173,7 @@ func TestParseErrors(t *testing.T) {
 		"cache elsewhere":    {"project: a\nimages:\n- name: x\n  cache: {local: /tmp/cache}\n" + envs, "line 4: the cache folder /tmp/cache is not below the project's folder"},
 		"cache without name": {"project: a\nimages:\n- name: x\n  cache: {registry: 'https://x.org'}\n" + envs, `line 4: "https://x.org" is no registry: such as ghcr.io/acme/cache:shop`},
 		"provenance":         {"project: a\nimages:\n- name: x\n  provenance: full\n" + envs, `line 4: "full" is no provenance: min, max or off`},
+		"platform misspelt":  {"project: a\nimages:\n- name: x\n  platforms: [linux/amd46]\n" + envs, `line 4: "linux/amd46" is no platform: such as linux/amd64`},
 		"platform":           {"project: a\nimages:\n- name: x\n  platforms: [amd64]\n" + envs, `line 4: "amd64" is no platform: such as linux/amd64`},
 		"registry":           {"project: a\nenvironments:\n  dev: {path: k8s/dev, registry: 'https://ghcr.io'}\n", `line 3: "https://ghcr.io" is no registry: a host and path without scheme, such as ghcr.io/acme`},
 		"remote":             {"project: a\nremotes: [ghcr.io/acme]\n" + envs, `line 2: "ghcr.io/acme" is no address: an address such as https://charts.example.com or oci://ghcr.io/acme/charts`},

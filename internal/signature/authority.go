@@ -89,7 +89,7 @@ func (d Demand) identity(read func(string) ([]byte, error)) (Authority, error) {
 		}
 	}
 	if err != nil {
-		return Authority{}, fmt.Errorf("trusted root of signatures %s: %w", d.TrustedRoot, err)
+		return Authority{}, &TrustError{File: d.TrustedRoot, Err: err}
 	}
 	pattern := "^" + strings.ReplaceAll(regexp.QuoteMeta(d.Identity), `\*`, ".*") + "$"
 	who, err := verify.NewShortCertificateIdentity(d.Issuer, "", "", pattern)

@@ -1,6 +1,7 @@
 package signature
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -33,6 +34,17 @@ type KeyError struct {
 
 func (e *KeyError) Error() string { return fmt.Sprintf("key %s: %v", e.Name, e.Err) }
 func (e *KeyError) Unwrap() error { return e.Err }
+
+// TrustError says that it is not known whose certificates and logs count.
+type TrustError struct {
+	File string // none: the public Sigstore's
+	Err  error
+}
+
+func (e *TrustError) Error() string {
+	return fmt.Sprintf("trusted root of signatures: %s: %v", cmp.Or(e.File, "the public Sigstore's"), e.Err)
+}
+func (e *TrustError) Unwrap() error { return e.Err }
 
 // ServiceError says that there is no signature because who must certify, log or date it did not.
 type ServiceError struct{ Err error }
