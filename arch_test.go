@@ -42,7 +42,7 @@ var allowed = map[string]string{
 	"internal/cluster":     "object plan",
 	"internal/release":     "object image cluster",
 	"internal/deploy":      "object project builder helm render image plan cluster release origin check finding signature",
-	"internal/promote":     "project git image release",
+	"internal/promote":     "object project finding image render origin",
 	"internal/agent":       "git project plan deploy release promote",
 	"internal/web":         "plan release deploy",
 	"cmd/slipway":          "*",

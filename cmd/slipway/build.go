@@ -20,7 +20,8 @@ func newBuildCommand(a *app) *cobra.Command {
 that the environment's manifests name, with the tag sha-<commit>; where the commit is tagged v1.4.0,
 with 1.4.0 too. An image that is in the registry already is not built again, neither is one whose Dockerfile, files and arguments an earlier commit
 had: it is the same image, and keeps its name. One that another environment's repository has is
-copied. A tag of a commit is never overwritten.
+copied. A tag of a commit is never overwritten. A version that the manifests state changes nothing of that:
+it is what "slipway deploy" takes, and "slipway promote" replaces.
 
 With --sign each image is signed, as cosign 3 does it, also one that was built before.`,
 	}
@@ -44,7 +45,7 @@ func runBuild(ctx context.Context, a *app, name string, rebuild bool, s *signing
 	}
 	images := a.imageOptions(t)
 	images.Rebuild = rebuild
-	prepared, err := a.prepare(ctx, t, deploy.PrepareOptions{Image: images, Sign: by, Unsigned: true})
+	prepared, err := a.prepare(ctx, t, deploy.PrepareOptions{Image: images, Anew: true, Sign: by, Unsigned: true})
 	if err != nil {
 		return err
 	}

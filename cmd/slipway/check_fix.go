@@ -2,8 +2,8 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -33,15 +33,15 @@ func (a *app) fix(dir string, r check.Report) error {
 		if err != nil {
 			return fmt.Errorf("fix %s: %w", file, err)
 		}
-		text, made := edited(old, byFile[file])
+		text, made := finding.Apply(old, byFile[file])
 		if len(made) == 0 {
 			continue
 		}
 		if err := replace(root, filepath.FromSlash(file), text); err != nil {
 			return fmt.Errorf("fix %s: %w", file, err)
 		}
-		for _, e := range slices.Backward(made) {
-			a.printEdit(old, e)
+		for _, e := range slices.Backward(made) { // to standard error: the report of what is left is the result
+			printEdit(a.stderr, old, e)
 		}
 		changed += len(made)
 	}
@@ -51,23 +51,6 @@ func (a *app) fix(dir string, r check.Report) error {
 	}
 	fmt.Fprintf(a.stderr, "slipway: %s made; look at them with `git diff`\n", count(changed, "change"))
 	return nil
-}
-
-// edited makes edits from the end to the start, so that none moves another. Of two that overlap only
-// one is made: the next run makes the other, if it is still wanted.
-func edited(text []byte, edits []finding.Edit) (out []byte, made []finding.Edit) {
-	slices.SortStableFunc(edits, func(a, b finding.Edit) int { return cmp.Or(cmp.Compare(b.Start, a.Start), cmp.Compare(b.End, a.End)) })
-	out = slices.Clone(text)
-	free := len(text) + 1 // edits must end before it
-	for _, e := range edits {
-		if e.Start < 0 || e.End < e.Start || e.End > len(text) || e.End > free || e.Start >= free {
-			continue
-		}
-		out = slices.Replace(out, e.Start, e.End, []byte(e.New)...)
-		free = e.Start
-		made = append(made, e)
-	}
-	return out, made
 }
 
 // replace puts a new file in the place of the old one, with its mode.
@@ -90,15 +73,14 @@ func replace(root *os.Root, name string, text []byte) error {
 	return nil
 }
 
-// printEdit prints the lines that an edit changes, on one line. They go to standard error: the report of
-// what is left is the result.
-func (a *app) printEdit(text []byte, e finding.Edit) {
+// printEdit prints the lines that an edit changes, on one line.
+func printEdit(w io.Writer, text []byte, e finding.Edit) {
 	start := bytes.LastIndexByte(text[:e.Start], '\n') + 1
 	end := e.End
 	if i := bytes.IndexByte(text[e.End:], '\n'); i >= 0 && (e.End == 0 || text[e.End-1] != '\n') {
 		end += i
 	}
-	s := styleOf(a.stderr)
+	s := styleOf(w)
 	shown := func(lines string) string {
 		var parts []string
 		for line := range strings.Lines(lines) {
@@ -106,7 +88,15 @@ func (a *app) printEdit(text []byte, e finding.Edit) {
 		}
 		return strings.Join(parts, " ⏎ ")
 	}
+	if added := strings.TrimLeft(e.New, "\r\n"); e.Start == e.End && (e.Start == start || added != e.New) { // lines of their own
+		line := 1 + bytes.Count(text[:e.Start], []byte("\n"))
+		if added != e.New {
+			line++
+		}
+		fmt.Fprintf(w, "%s:%d  %s\n", e.File, line, s.green("+ "+shown(added)))
+		return
+	}
 	before, after := string(text[start:end]), string(text[start:e.Start])+e.New+string(text[e.End:end])
 	line := 1 + bytes.Count(text[:start], []byte("\n"))
-	fmt.Fprintf(a.stderr, "%s:%d  %s  %s\n", e.File, line, s.red("- "+shown(before)), s.green("+ "+shown(after)))
+	fmt.Fprintf(w, "%s:%d  %s  %s\n", e.File, line, s.red("- "+shown(before)), s.green("+ "+shown(after)))
 }

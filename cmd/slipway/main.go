@@ -110,7 +110,7 @@ func newRoot(a *app) *cobra.Command {
 	f.StringVarP(&a.namespace, "namespace", "n", "", "namespace, instead of the environment's")
 	root.AddCommand(
 		newInitCommand(a), newCheckCommand(a), newGuardCommand(a), newWhyCommand(a), newCompareCommand(a), newRenderCommand(a),
-		newBuildCommand(a), newImageCommand(a), newTagsCommand(a), newPlanCommand(a), newDeployCommand(a), newCICommand(a),
+		newBuildCommand(a), newImageCommand(a), newTagsCommand(a), newPlanCommand(a), newDeployCommand(a), newPromoteCommand(a), newCICommand(a),
 		newStatusCommand(a), newHistoryCommand(a), newRollbackCommand(a), newDeleteCommand(a),
 		newSandboxCommand(a), newVersionCommand(a),
 	)

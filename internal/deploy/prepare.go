@@ -67,6 +67,8 @@ type PrepareOptions struct {
 	// Build what is in no registry yet. Without it such images keep their tag alone, and production
 	// may be looked at from a tree with changes.
 	Build bool
+	// Anew passes over the versions that the manifests state: what this commit's images are is asked.
+	Anew  bool
 	Image image.Options
 	// Sign signs each image; nil: none.
 	Sign *signature.Signer
@@ -226,6 +228,11 @@ func (t Target) pins(ctx context.Context, set object.Set, o PrepareOptions) ([]i
 	matches, err := image.Match(here(t.Source.Project.Images, set, others), set)
 	if err != nil {
 		return nil, fmt.Errorf("images of %s: %w", t.Environment.Name, err)
+	}
+	if o.Anew {
+		for i := range matches {
+			matches[i].Tag, matches[i].Digest = "", ""
+		}
 	}
 	by, err := t.authorities(o)
 	if err != nil {

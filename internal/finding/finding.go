@@ -96,6 +96,23 @@ type Edit struct {
 	New   string `json:"new"`
 }
 
+// Apply makes edits of a text from the end to the start, so that none moves another. Of two that overlap only
+// one is made: the next run makes the other, if it is still wanted.
+func Apply(text []byte, edits []Edit) (out []byte, made []Edit) {
+	slices.SortStableFunc(edits, func(a, b Edit) int { return cmp.Or(cmp.Compare(b.Start, a.Start), cmp.Compare(b.End, a.End)) })
+	out = slices.Clone(text)
+	free := len(text) + 1 // edits must end before it
+	for _, e := range edits {
+		if e.Start < 0 || e.End < e.Start || e.End > len(text) || e.End > free || e.Start >= free {
+			continue
+		}
+		out = slices.Replace(out, e.Start, e.End, []byte(e.New)...)
+		free = e.Start
+		made = append(made, e)
+	}
+	return out, made
+}
+
 // Unchecked is what could not be looked at, and why: it is never taken for good.
 type Unchecked struct {
 	Environments []string    `json:"environments,omitempty"`

@@ -143,6 +143,11 @@ func (r Repository) status(ctx context.Context, s *State) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	return changed(out, s), nil
+}
+
+// changed reads what git status prints.
+func changed(out string, s *State) []string {
 	var changed []string
 	for _, line := range strings.Split(out, "\x00") {
 		kind, rest, _ := strings.Cut(line, " ")
@@ -163,7 +168,7 @@ func (r Repository) status(ctx context.Context, s *State) ([]string, error) {
 		}
 	}
 	slices.Sort(changed)
-	return slices.Compact(changed), nil
+	return slices.Compact(changed)
 }
 
 // last is the last of n fields, which may itself contain spaces.

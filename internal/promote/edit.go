@@ -1,0 +1,305 @@
+// Package promote writes pins into the files that an environment is rendered from, and proves by rendering
+// that nothing else comes of it. It changes texts, and writes no file.
+package promote
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+
+	"slipway/internal/finding"
+)
+
+// Set is the edit that makes the scalar at a path say something else: nothing but its text changes, and
+// its quotes stay. A number in the path is the index of a list's item. Of several documents it is the
+// last that has the path.
+func Set(file string, text []byte, path []string, value string) (finding.Edit, error) {
+	n, err := at(text, path)
+	if err != nil {
+		return finding.Edit{}, err
+	}
+	start, end, err := span(text, n)
+	if err != nil {
+		return finding.Edit{}, fmt.Errorf("line %d: %w", n.Line, err)
+	}
+	said := value
+	switch {
+	case n.Style&yaml.DoubleQuotedStyle != 0:
+		said = strconv.Quote(value)
+	case n.Style&yaml.SingleQuotedStyle != 0:
+		said = "'" + strings.ReplaceAll(value, "'", "''") + "'"
+	default:
+		said = scalar(value)
+	}
+	if start == end && start > 0 && text[start-1] == ':' {
+		said = " " + said
+	}
+	e := finding.Edit{File: file, Start: start, End: end, New: said}
+	return e, verify(text, e, path, value)
+}
+
+// pair is a key with what it is to say.
+type pair struct{ key, value string }
+
+// addAfter is the edit that gives a mapping more keys, below one that it has.
+func addAfter(file string, text []byte, path []string, key string, more ...pair) (finding.Edit, error) {
+	m, err := at(text, path)
+	if err != nil {
+		return finding.Edit{}, err
+	}
+	k, v := child(m, key)
+	if v == nil {
+		return finding.Edit{}, fmt.Errorf("line %d: there is no %s", m.Line, key)
+	}
+	_, end, err := span(text, v)
+	if err != nil {
+		return finding.Edit{}, fmt.Errorf("line %d: %w", v.Line, err)
+	}
+	var b strings.Builder
+	if m.Style&yaml.FlowStyle != 0 {
+		for _, p := range more {
+			b.WriteString(", " + p.key + ": " + scalar(p.value))
+		}
+	} else {
+		end += lineEnd(text[end:])
+		for _, p := range more {
+			b.WriteString(newline(text) + strings.Repeat(" ", k.Column-1) + p.key + ": " + scalar(p.value))
+		}
+	}
+	e := finding.Edit{File: file, Start: end, End: end, New: b.String()}
+	last := more[len(more)-1]
+	return e, verify(text, e, append(slices.Clone(path), last.key), last.value)
+}
+
+// addItem is the edit that puts one more mapping at the end of a list of mappings, which need not be there.
+func addItem(file string, text []byte, key string, more ...pair) (finding.Edit, error) {
+	docs, err := documents(text)
+	if err != nil || len(docs) != 1 {
+		return finding.Edit{}, errors.Join(err, errors.New("it is not one YAML document"))
+	}
+	_, list := child(docs[0], key)
+	e := finding.Edit{File: file}
+	nl, index := newline(text), 0
+	var items []*yaml.Node
+	if list != nil {
+		items = list.Content
+	}
+	switch {
+	case list == nil || list.ShortTag() == "!!null" && list.Value == "":
+		e.Start, e.New = len(text), key+":"+block(nl, "  - ", "    ", more)
+		if len(text) > 0 && text[len(text)-1] == '\n' {
+			e.New += nl
+		} else {
+			e.New = nl + e.New
+		}
+		if list != nil {
+			e.Start, _, err = span(text, list)
+			e.New = block(nl, "  - ", "    ", more)
+		}
+	case list.Style&yaml.FlowStyle != 0 && len(items) == 0:
+		e.Start, err = offset(text, list)
+		e.Start, e.New = e.Start+1, flow(more)
+	case len(items) > 0 && items[len(items)-1].Kind == yaml.MappingNode && len(items[len(items)-1].Content) > 0:
+		index = len(items)
+		last := items[index-1]
+		if _, e.Start, err = span(text, last.Content[len(last.Content)-1]); err != nil {
+			break
+		}
+		if list.Style&yaml.FlowStyle != 0 {
+			e.Start += bytes.IndexByte(text[e.Start:], '}') + 1
+			e.New = ", " + flow(more)
+			break
+		}
+		var begin int
+		if begin, err = offset(text, last); err != nil {
+			break
+		}
+		begin -= last.Column - 1
+		dash := max(0, bytes.IndexByte(text[begin:], '-'))
+		e.Start += lineEnd(text[e.Start:])
+		e.New = block(nl, strings.Repeat(" ", dash)+"-"+strings.Repeat(" ", max(1, last.Column-2-dash)), strings.Repeat(" ", max(dash+2, last.Column-1)), more)
+	default:
+		err = fmt.Errorf("line %d: %s is no list of mappings", list.Line, key)
+	}
+	if e.End = e.Start; err != nil {
+		return e, err
+	}
+	last := more[len(more)-1]
+	return e, verify(text, e, []string{key, strconv.Itoa(index), last.key}, last.value)
+}
+
+func block(nl, first, rest string, more []pair) string {
+	var b strings.Builder
+	for i, p := range more {
+		b.WriteString(nl + rest)
+		if i == 0 {
+			b.Reset()
+			b.WriteString(nl + first)
+		}
+		b.WriteString(p.key + ": " + scalar(p.value))
+	}
+	return b.String()
+}
+
+func flow(more []pair) string {
+	var parts []string
+	for _, p := range more {
+		parts = append(parts, p.key+": "+scalar(p.value))
+	}
+	return "{" + strings.Join(parts, ", ") + "}"
+}
+
+// verify reads what would be written: what cannot be edited line by line is not edited.
+func verify(text []byte, e finding.Edit, path []string, value string) error {
+	after, _ := finding.Apply(text, []finding.Edit{e})
+	n, err := at(after, path)
+	if err != nil {
+		return err
+	}
+	if n.Value != value || n.ShortTag() != "!!str" {
+		return fmt.Errorf("line %d: it cannot be edited without writing the file anew", n.Line)
+	}
+	return nil
+}
+
+func documents(text []byte) ([]*yaml.Node, error) {
+	var docs []*yaml.Node
+	for d := yaml.NewDecoder(bytes.NewReader(text)); ; {
+		var doc yaml.Node
+		if err := d.Decode(&doc); errors.Is(err, io.EOF) {
+			return docs, nil
+		} else if err != nil {
+			return nil, err
+		}
+		docs = append(docs, doc.Content[0])
+	}
+}
+
+// at is the node at a path. Behind an alias it is what others say too: whether they may is for the proof.
+func at(text []byte, path []string) (*yaml.Node, error) {
+	docs, err := documents(text)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range slices.Backward(docs) {
+		for _, step := range path {
+			i, convErr := strconv.Atoi(step)
+			switch {
+			case n == nil:
+			case n.Kind == yaml.MappingNode:
+				_, n = child(n, step)
+			case n.Kind == yaml.SequenceNode && convErr == nil && i < len(n.Content):
+				n = n.Content[i]
+			default:
+				n = nil
+			}
+			if n != nil && n.Kind == yaml.AliasNode {
+				n = n.Alias
+			}
+		}
+		if n != nil {
+			return n, nil
+		}
+	}
+	return nil, fmt.Errorf("there is no %s that can be edited", strings.Join(path, "."))
+}
+
+func child(m *yaml.Node, key string) (k, v *yaml.Node) {
+	for i := 0; m.Kind == yaml.MappingNode && i+1 < len(m.Content); i += 2 {
+		if m.Content[i].Value == key {
+			return m.Content[i], m.Content[i+1]
+		}
+	}
+	return nil, nil
+}
+
+var errNotOneLine = errors.New("it is no value on one line")
+
+// span is where a scalar on one line stands, quotes included, and its anchor and tag not.
+func span(text []byte, n *yaml.Node) (start, end int, err error) {
+	if n.Kind != yaml.ScalarNode || n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
+		return 0, 0, errNotOneLine
+	}
+	if start, err = offset(text, n); err != nil {
+		return 0, 0, err
+	}
+	for start < len(text) && (text[start] == '&' || text[start] == '!') {
+		start += max(0, bytes.IndexAny(append(text[start:len(text):len(text)], '\n'), " \r\n"))
+		start += len(text[start:]) - len(bytes.TrimLeft(text[start:], " "))
+	}
+	rest := text[start:]
+	switch {
+	case n.Style&yaml.DoubleQuotedStyle != 0:
+		for i := 1; i < len(rest); i++ {
+			if rest[i] == '\\' {
+				i++
+			} else if rest[i] == '"' {
+				return start, start + i + 1, nil
+			}
+		}
+	case n.Style&yaml.SingleQuotedStyle != 0:
+		for i := 1; i < len(rest); i++ {
+			if rest[i] != '\'' {
+				continue
+			}
+			if i+1 == len(rest) || rest[i+1] != '\'' {
+				return start, start + i + 1, nil
+			}
+			i++
+		}
+	case bytes.HasPrefix(rest, []byte(n.Value)):
+		return start, start + len(n.Value), nil
+	}
+	return 0, 0, errNotOneLine
+}
+
+// offset is where a node begins. Columns count characters.
+func offset(text []byte, n *yaml.Node) (int, error) {
+	start := 0
+	for range n.Line - 1 {
+		i := bytes.IndexByte(text[start:], '\n')
+		if i < 0 {
+			return 0, errNotOneLine
+		}
+		start += i + 1
+	}
+	for range n.Column - 1 {
+		_, size := utf8.DecodeRune(text[start:])
+		start += size
+	}
+	return start, nil
+}
+
+// lineEnd is how far the line goes on, without its break.
+func lineEnd(rest []byte) int {
+	line, _, _ := bytes.Cut(rest, []byte("\n"))
+	return len(bytes.TrimSuffix(line, []byte("\r")))
+}
+
+func newline(text []byte) string {
+	if bytes.Contains(text, []byte("\r\n")) {
+		return "\r\n"
+	}
+	return "\n"
+}
+
+// words are what some readers of YAML take for a boolean.
+var words = []string{"y", "n", "yes", "no", "on", "off", "true", "false"}
+
+// scalar is a text as YAML writes it: in quotes where it would be read as something else.
+func scalar(value string) string {
+	var plain, flow []yaml.Node
+	if yaml.Unmarshal([]byte("- "+value), &plain) == nil && yaml.Unmarshal([]byte("["+value+"]"), &flow) == nil &&
+		len(plain) == 1 && len(flow) == 1 && plain[0].Value == value && flow[0].Value == value && plain[0].ShortTag() == "!!str" &&
+		plain[0].Style == 0 && !slices.Contains(words, strings.ToLower(value)) {
+		return value
+	}
+	return strconv.Quote(value)
+}

@@ -1,0 +1,129 @@
+package promote
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"slipway/internal/finding"
+)
+
+// Edits of real files, byte for byte.
+func TestConformance(t *testing.T) {
+	dir := os.Getenv("SLIPWAY_CONFORMANCE")
+	if dir == "" {
+		dir = filepath.Join("..", "..", "..", "shared", "conformance")
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "edits.json"))
+	if err != nil {
+		t.Skipf("left out: 40 edits of real files, which are not at %s (SLIPWAY_CONFORMANCE)", dir)
+	}
+	var cases []struct {
+		ID                 string
+		Path               []any
+		New, Before, After string
+	}
+	if err := json.Unmarshal(b, &cases); err != nil {
+		t.Fatal(err)
+	}
+	if len(cases) < 40 {
+		t.Fatalf("%d cases", len(cases))
+	}
+	for _, c := range cases {
+		t.Run(c.ID, func(t *testing.T) {
+			var path []string
+			for _, step := range c.Path {
+				path = append(path, fmt.Sprint(step))
+			}
+			e, err := Set("f", []byte(c.Before), path, c.New)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, _ := finding.Apply([]byte(c.Before), []finding.Edit{e}); string(got) != c.After {
+				t.Errorf("%v: %q in place of %q", path, e.New, c.Before[e.Start:e.End])
+			}
+		})
+	}
+}
+
+func TestSet(t *testing.T) {
+	for name, c := range map[string]struct{ before, value, after string }{
+		"plain":          {"a: {tag: x}\n", "v2", "a: {tag: v2}\n"},
+		"crlf":           {"a:\r\n  tag: x\r\n  b: 1\r\n", "v2", "a:\r\n  tag: v2\r\n  b: 1\r\n"},
+		"an anchor":      {"a:\n  tag: &t !!str x # mine\nb: *t\n", "1.10", "a:\n  tag: &t !!str \"1.10\" # mine\nb: *t\n"},
+		"single quotes":  {"a:\n  tag: 'it''s'\n", "v2", "a:\n  tag: 'v2'\n"},
+		"double quotes":  {"a:\n  tag: \"a\\\"b\" # c\n", "v2", "a:\n  tag: \"v2\" # c\n"},
+		"nothing":        {"a:\n  tag:\n", "v2", "a:\n  tag: v2\n"},
+		"a comment":      {"a:\n  tag:   # c\n", "v2", "a:\n  tag: v2   # c\n"},
+		"no end":         {"a:\n  tag: x", "0123456", "a:\n  tag: \"0123456\""},
+		"a boolean":      {"a:\n  tag: x\n", "on", "a:\n  tag: \"on\"\n"},
+		"characters":     {"a: {é: ü, tag: x}\n", "v2", "a: {é: ü, tag: v2}\n"},
+		"documents":      {"a: {tag: x}\n---\na: {tag: x} # last\n---\nb: 1\n", "v2", "a: {tag: x}\n---\na: {tag: v2} # last\n---\nb: 1\n"},
+		"a reference":    {"a:\n  tag: x\n", "h/a:t@sha256:1", "a:\n  tag: h/a:t@sha256:1\n"},
+		"an alias":       {"x: &x\n  tag: x\na: *x\n", "v2", "x: &x\n  tag: v2\na: *x\n"},
+		"an alias below": {"x: &x v\na: {tag: *x}\n", "v2", "x: &x v2\na: {tag: *x}\n"},
+		"lines":          {"a:\n  tag: |\n    x\n", "v2", ""},
+		"folded lines":   {"a:\n  tag: x\n    y\n", "v2", ""},
+		"merged":         {"x: &x {tag: x}\na:\n  <<: *x\n", "v2", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, err := Set("f", []byte(c.before), []string{"a", "tag"}, c.value)
+			if err != nil || c.after == "" {
+				if err == nil || c.after != "" {
+					t.Fatalf("%v: %+v", err, e)
+				}
+				return
+			}
+			if got, _ := finding.Apply([]byte(c.before), []finding.Edit{e}); string(got) != c.after {
+				t.Errorf("%q", got)
+			}
+		})
+	}
+}
+
+func TestAdd(t *testing.T) {
+	more := []pair{{"name", "a"}, {"newTag", "1.0"}}
+	for name, c := range map[string]struct{ before, after string }{
+		"no list":       {"resources: [x]\n# end\n", "resources: [x]\n# end\nimages:\n  - name: a\n    newTag: \"1.0\"\n"},
+		"no end":        {"resources: [x]", "resources: [x]\nimages:\n  - name: a\n    newTag: \"1.0\""},
+		"an empty list": {"images: []\nb: 1\n", "images: [{name: a, newTag: \"1.0\"}]\nb: 1\n"},
+		"nothing":       {"images:\nb: 1\n", "images:\n  - name: a\n    newTag: \"1.0\"\nb: 1\n"},
+		"flow":          {"images: [{name: b}] # c\n", "images: [{name: b}, {name: a, newTag: \"1.0\"}] # c\n"},
+		"indent 0":      {"images:\n- name: b # c\nb: 1\n", "images:\n- name: b # c\n- name: a\n  newTag: \"1.0\"\nb: 1\n"},
+		"indent 4":      {"images:\r\n    -   name: b\r\n", "images:\r\n    -   name: b\r\n    -   name: a\r\n        newTag: \"1.0\"\r\n"},
+		"flow in block": {"images:\n  - {name: b, newTag: x}", "images:\n  - {name: b, newTag: x}\n  - name: a\n    newTag: \"1.0\""},
+		"texts":         {"images: [a, b]\n", ""},
+		"documents":     {"a: 1\n---\nb: 1\n", ""},
+		"flow file":     {"{resources: [x]}\n", ""},
+	} {
+		t.Run("item/"+name, func(t *testing.T) {
+			e, err := addItem("f", []byte(c.before), "images", more...)
+			if err != nil || c.after == "" {
+				if err == nil || c.after != "" {
+					t.Fatalf("%v: %+v", err, e)
+				}
+				return
+			}
+			if got, _ := finding.Apply([]byte(c.before), []finding.Edit{e}); string(got) != c.after {
+				t.Errorf("%q", got)
+			}
+		})
+	}
+	for name, c := range map[string]struct{ before, after string }{
+		"block":  {"a:\n- name: x # c\n  b: 1\n", "a:\n- name: x # c\n  newTag: t\n  digest: d\n  b: 1\n"},
+		"flow":   {"a: [{name: x, b: 1}]\n", "a: [{name: x, newTag: t, digest: d, b: 1}]\n"},
+		"no end": {"a:\n  - name: 'x'", "a:\n  - name: 'x'\n    newTag: t\n    digest: d"},
+	} {
+		t.Run("key/"+name, func(t *testing.T) {
+			e, err := addAfter("f", []byte(c.before), []string{"a", "0"}, "name", pair{"newTag", "t"}, pair{"digest", "d"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, _ := finding.Apply([]byte(c.before), []finding.Edit{e}); string(got) != c.after {
+				t.Errorf("%q", got)
+			}
+		})
+	}
+}
