@@ -32,12 +32,12 @@ sandbox:
 kubectl:
 	@cd sandbox && go build -ldflags "$$(cat ldflags)" -o ../bin/kubectl ./kubectl
 
-# For the tests of RUN steps alone: Debian's runc and busybox, unpacked and not installed.
+# For the tests of RUN steps alone: Debian's runc, uidmap and busybox, unpacked and not installed.
 runtime:
-	@[ -x bin/runc ] && [ -x bin/busybox ] || ( t=$$(mktemp -d) && trap 'rm -rf "$$t"' EXIT && cd "$$t" && \
-	{ apt-get -qq download runc busybox-static 2>/dev/null || { apt-get -qq update && apt-get -qq download runc busybox-static; }; } && \
-	for p in *.deb; do dpkg-deb -x "$$p" .; done && cp usr/sbin/runc bin/busybox "$(CURDIR)/bin/" ) || \
-	echo "Debian's runc and busybox-static cannot be fetched: what tests RUN steps is left out."
+	@[ -x bin/runc ] && [ -x bin/busybox ] && [ -x bin/uidmap/newuidmap ] || ( t=$$(mktemp -d) && trap 'rm -rf "$$t"' EXIT && cd "$$t" && \
+	{ apt-get -qq download runc uidmap busybox-static 2>/dev/null || { apt-get -qq update && apt-get -qq download runc uidmap busybox-static; }; } && \
+	for p in *.deb; do dpkg-deb -x "$$p" .; done && mkdir -p "$(CURDIR)/bin/uidmap" && cp usr/sbin/runc bin/busybox "$(CURDIR)/bin/" && cp usr/bin/new[ug]idmap "$(CURDIR)/bin/uidmap/" ) || \
+	echo "Debian's runc, uidmap and busybox-static cannot be fetched: what tests RUN steps is left out."
 
 lint: ## gofmt, vet, staticcheck, and the direction of imports
 	@bad=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$bad" ] || { echo "gofmt would change: $$bad"; exit 1; }

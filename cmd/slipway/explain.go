@@ -205,6 +205,7 @@ var rows = []row{
 	as("tag taken", codeError, always[*image.TagTakenError]("a tag is never moved: give this content another one; what is built from a new commit gets one of its own")),
 	as("rebuild", codeError, always[*image.RebuildError]("commit first (`git commit --allow-empty` does), then build that commit anew")),
 	as("registry limits", codeError, always[*image.RateLimitedError]("log in there, which often raises the limit, or wait; the same command again goes on from there")),
+	as("plain HTTP", codeError, always[*image.PlainHTTPError]("give that registry a certificate, or reach it through a tunnel at localhost; nothing was sent")),
 	as("registry broke off", codeError, always[*image.BrokenError]("nothing was tagged; the same command again sends only what is missing")),
 	as("corrupt image", codeError, func(e *image.CorruptError) string {
 		if e.Upload {
@@ -218,9 +219,10 @@ var rows = []row{
 	is("no tag", image.ErrNoTag, codeError, "commit first: images are tagged by the commit they are built from"),
 
 	as("platform", codeError, always[*builder.PlatformError]("name a base image that exists for this platform, or leave the platform out of images[].platforms")),
-	is("no runtime", builder.ErrNoRuntime, codeError, "install runc (Debian: apt-get install runc), or start Docker or a buildkitd"),
+	is("no runtime", builder.ErrNoRuntime, codeError, "install runc (Debian: apt-get install runc, and for ordinary users uidmap), or start Docker or a buildkitd"),
 	as("push", codeError, always[*builder.PushError]("nothing was tagged; what arrived stays there, and the same command again sends only the rest")),
 	as("build secret", codeError, always[*builder.SecretError]("set it, or correct images[].secrets and images[].ssh in slipway.yaml; nothing was built")),
+	as("disk full", codeError, always[*builder.FullError]("make room, delete that folder, or set XDG_CACHE_HOME to one with more; nothing was tagged")),
 	as("attestation", codeError, always[*builder.AttestationError]("name another builder with BUILDKIT_HOST, or leave images[].sbom and images[].provenance out of slipway.yaml")),
 	as("base image", codeError, always[*builder.BaseError]("is its name right, and can its registry be reached and read from here (`docker login`)? nothing was pushed")),
 	as("build", codeError, func(e *builder.BuildError) string {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -30,7 +31,7 @@ func located(repository string) string {
 
 // cmdRegistry looks into the registry, or pushes a small image that nobody built:
 //
-//	registry push REPOSITORY:TAG [LABEL=VALUE…]
+//	registry push REPOSITORY:TAG [LABEL=VALUE…]   for amd64, or what the label arch says
 //	registry index REPOSITORY:TAG [LABEL=VALUE…]   one for arm64 and amd64, with attestations
 //	registry other VARIABLE                  starts one beside it, empty; $VARIABLE is its 127.0.0.1:port
 //	registry tags REPOSITORY
@@ -52,8 +53,8 @@ func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 		cfg, err := img.ConfigFile()
 		ts.Check(err)
 		cfg = cfg.DeepCopy()
-		cfg.OS, cfg.Architecture = "linux", "amd64"
 		cfg.Config.Labels = pairs(args[2:])
+		cfg.OS, cfg.Architecture = "linux", cmp.Or(cfg.Config.Labels["arch"], "amd64")
 		img, err = mutate.ConfigFile(img, cfg)
 		ts.Check(err)
 		ref, err := name.ParseReference(at, name.Insecure)

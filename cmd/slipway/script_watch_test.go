@@ -110,6 +110,7 @@ func (m *moment) act() {
 // constructed are errors that no script can provoke: they depend on the machine, or are faults of ours.
 var constructed = map[string]error{
 	"no builder":     fmt.Errorf("image web of dev: %w", &builder.NoBuilderError{Looked: []string{"unix:///run/buildkit/buildkitd.sock"}, Reason: "the embedded engine needs Linux"}),
+	"disk full":      fmt.Errorf("image web of dev: %w", &builder.FullError{Folder: "/cache"}),
 	"renderer broke": &render.Error{Environment: "dev", Err: &render.PanicError{Value: "index out of range"}},
 }
 
@@ -117,6 +118,9 @@ func TestConstructedRows(t *testing.T) {
 	for name, want := range map[string]string{
 		"no builder": `slipway: error: image web of dev: no BuildKit to build with: the embedded engine needs Linux; nothing answers at unix:///run/buildkit/buildkitd.sock
 slipway: hint: BUILDKIT_HOST names a BuildKit that runs elsewhere
+`,
+		"disk full": `slipway: error: image web of dev: the disk is full at /cache, where the embedded engine keeps its cache
+slipway: hint: make room, delete that folder, or set XDG_CACHE_HOME to one with more; nothing was tagged
 `,
 		"renderer broke": `slipway: error: render dev: the renderer broke down: index out of range
 slipway: hint: that is a fault of Slipway, not of yours: please report it with the manifests

@@ -98,7 +98,7 @@ func (e *PushError) Unwrap() error { return e.Err }
 type FullError struct{ Folder string }
 
 func (e *FullError) Error() string {
-	return fmt.Sprintf("the disk is full at %s, where the embedded engine keeps its cache: make room, delete that folder, or set XDG_CACHE_HOME", e.Folder)
+	return fmt.Sprintf("the disk is full at %s, where the embedded engine keeps its cache", e.Folder)
 }
 
 // PlatformError says that a base image is not for the platform that was asked for. BuildKit only

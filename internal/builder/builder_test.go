@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -44,8 +45,14 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == "inside" {
 		inside(os.Args[2])
 	}
+	if len(os.Args) > 2 && slices.Contains([]string{"as-is", "with-ids", "without-namespaces"}, os.Args[1]) {
+		become(os.Args[1], os.Args[2:])
+	}
 	if len(os.Args) > 2 && os.Args[1] == bridgeArg {
 		bridge(os.Args[2])
+	}
+	if bin, err := filepath.Abs(filepath.Join("..", "..", "bin")); err == nil { // what make runtime has fetched
+		os.Setenv("PATH", os.Getenv("PATH")+":"+bin)
 	}
 	os.Exit(m.Run())
 }
@@ -72,6 +79,9 @@ func open(t *testing.T, o Options) *Builder {
 	o.Address = Embedded
 	if o.State == "" {
 		o.State = t.TempDir()
+	}
+	if o.Notify == nil {
+		o.Notify = func(said string) { t.Log(said) }
 	}
 	b, err := Find(t.Context(), o)
 	if none := (*NoBuilderError)(nil); errors.As(err, &none) {

@@ -15,6 +15,8 @@ type engineConfig struct {
 	Mirrors  map[string]string `json:"mirrors,omitempty"`
 	// Rootless: the engine is root only in a user namespace of its own.
 	Rootless bool `json:"rootless,omitempty"`
+	// OneID is why it has the user's own id alone, with which no RUN step runs.
+	OneID string `json:"oneID,omitempty"`
 }
 
 // engineStatus is what the engine answers once, when it is up or cannot be.

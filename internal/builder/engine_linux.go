@@ -1,6 +1,7 @@
 package builder
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -157,6 +158,7 @@ func newWorker(ctx context.Context, cfg engineConfig) (*base.Worker, engineStatu
 		return overlay.NewSnapshotter(root, overlay.AsynchronousRemove)
 	}}
 	binary, reason := findRuntime(ctx)
+	reason = cmp.Or(reason, cfg.OneID)
 	st.NoRuntime = reason
 	if binary == "" {
 		binary = "/proc/self/exe" // some binary must be named, though none is run

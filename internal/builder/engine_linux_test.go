@@ -5,6 +5,7 @@ import (
 	"context"
 	"debug/elf"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -261,29 +262,134 @@ func TestCancelledBuild(t *testing.T) {
 	}
 }
 
-// A user without root and without subordinate ids still builds what copies files, and gets the
-// digest that everybody gets.
-func TestBuildWithoutSubordinateIDs(t *testing.T) {
+// ordinary is a user that no machine knows.
+const ordinary = 54321
+
+// asOrdinary runs tests as that user, in a process that is prepared as the argument says.
+func asOrdinary(t *testing.T, prepared, tests string, env ...string) string {
+	t.Helper()
 	if os.Getuid() != 0 {
-		t.Skip("only root can become such a user; the other tests are run by one already")
+		t.Skip("only root can become another user; the other tests are run by an ordinary one already")
 	}
 	open(t, Options{}) // skips where the engine cannot run
-	const nobody = 54321
 	home := t.TempDir()
 	for dir := home; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
-		if err := os.Chown(dir, nobody, nobody); err != nil {
+		if err := os.Chown(dir, ordinary, ordinary); err != nil {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestBuildIsReproducible$", "-test.v")
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", prepared, "-test.run=^("+tests+")$", "-test.v")
 	cmd.Dir = home
-	cmd.Env = []string{"HOME=" + home, "TMPDIR=" + home, "USER=nobody-in-particular", "PATH=" + os.Getenv("PATH")}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	cmd.Env = append([]string{"HOME=" + home, "TMPDIR=" + home, "USER=nobody-in-particular", "PATH=" + os.Getenv("PATH")}, env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}
+	if prepared == "without-namespaces" {
+		cmd.SysProcAttr.Cloneflags, cmd.SysProcAttr.GidMappingsEnableSetgroups = unix.CLONE_NEWUSER, true
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{Size: ordinary + 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{Size: ordinary + 1}}
+	}
 	out, err := cmd.CombinedOutput()
 	if strings.Contains(string(out), "--- SKIP") {
-		t.Skipf("no user namespaces for ordinary users here: %s", out)
+		t.Skipf("not tried as an ordinary user: %s", out)
 	}
 	if err != nil || !strings.Contains(string(out), "--- PASS") {
 		t.Errorf("%v: %s", err, out)
+	}
+	return string(out)
+}
+
+// become prepares this process, which is root, and then runs the tests as the ordinary user.
+func become(prepared string, args []string) {
+	var err error
+	switch prepared {
+	case "without-namespaces":
+		err = os.WriteFile("/proc/sys/user/max_user_namespaces", []byte("0"), 0)
+	case "with-ids":
+		err = errors.Join(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
+			over("/etc/passwd", "nobody-in-particular:x:54321:54321::/:/bin/sh\n"),
+			over("/etc/subuid", "nobody-in-particular:100000:65536\n"), over("/etc/subgid", "nobody-in-particular:100000:65536\n"))
+	}
+	if err == nil {
+		cmd := exec.Command("/proc/self/exe", args...)
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: ordinary, Gid: ordinary}}
+		err = cmd.Run()
+	}
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// over puts a text where a file is, for this process and its children.
+func over(path, text string) error {
+	f, err := os.CreateTemp("", "over")
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Chmod(0o644), f.Close(), unix.Mount(f.Name(), path, "", unix.MS_BIND, ""))
+}
+
+// A user without root and without subordinate ids still builds what copies files, and gets the
+// digest that everybody gets. RUN says what is missing.
+func TestOrdinaryUserWithoutIDs(t *testing.T) {
+	out := asOrdinary(t, "as-is", "TestBuildIsReproducible|TestRunNeedsIDs", "SLIPWAY_ONE_ID=yes")
+	if want := "can belong to root only, and RUN steps do not run: /etc/subuid has no line for "; !strings.Contains(out, want) {
+		t.Errorf("not said: %q in %s", want, out)
+	}
+}
+
+func TestRunNeedsIDs(t *testing.T) {
+	if os.Getenv("SLIPWAY_ONE_ID") == "" {
+		t.Skip("TestOrdinaryUserWithoutIDs runs it")
+	}
+	want := "for an ordinary user runc needs more ids than the user's own: /etc/subuid has no line for "
+	if path, reason := findRuntime(t.Context()); path == "" {
+		want = reason
+	}
+	_, err := open(t, Options{}).Build(t.Context(), Request{
+		Context:    write(t, t.TempDir(), map[string]string{"Dockerfile": "FROM scratch\nCOPY Dockerfile /\nRUN [\"/tool\"]\n"}),
+		Repository: startRegistry(t) + "/myapp",
+	})
+	if e := (*NoRuntimeError)(nil); !errors.As(err, &e) || !strings.HasPrefix(e.Reason, want) {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
+// With subordinate ids, and the programs that give them, RUN steps run for everybody.
+func TestOrdinaryUserRuns(t *testing.T) {
+	if path, reason := findRuntime(t.Context()); path == "" {
+		t.Skip("RUN steps of ordinary users were not tried: ", reason)
+	}
+	dir := t.TempDir()
+	for _, tool := range []string{"newuidmap", "newgidmap"} {
+		raw, err := os.ReadFile(filepath.Join("..", "..", "bin", "uidmap", tool))
+		if err != nil {
+			t.Skip("RUN steps of ordinary users were not tried; make runtime: ", err)
+		}
+		path := filepath.Join(dir, tool)
+		if err := errors.Join(os.WriteFile(path, raw, 0o755), os.Chmod(path, 0o755|os.ModeSetuid)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	asOrdinary(t, "with-ids", "TestRunSteps")
+}
+
+// Where an ordinary user may have no user namespace, that is what is said.
+func TestNoUserNamespaces(t *testing.T) {
+	asOrdinary(t, "without-namespaces", "TestCannotRun", "SLIPWAY_CANNOT_RUN=yes")
+}
+
+func TestCannotRun(t *testing.T) {
+	if os.Getenv("SLIPWAY_CANNOT_RUN") == "" {
+		t.Skip("TestNoUserNamespaces runs it")
+	}
+	_, err := Find(t.Context(), Options{Address: Embedded, State: t.TempDir()})
+	want := "no BuildKit to build with: the embedded engine may not have a user namespace here (fork/exec /proc/self/exe: no space left on device): " +
+		"allow unprivileged user namespaces, or start Docker or a buildkitd"
+	if e := (*NoBuilderError)(nil); !errors.As(err, &e) || e.Error() != want {
+		t.Errorf("%v, want %s", err, want)
 	}
 }

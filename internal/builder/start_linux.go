@@ -132,6 +132,15 @@ func spawn(cfg engineConfig, lock *os.File, notify func(string, ...any)) (_ *eng
 }
 
 func (e *engine) run(cfg engineConfig, files []*os.File, notify func(string, ...any)) error {
+	var maps []idMap
+	if cfg.Rootless {
+		var err error
+		if maps, err = subordinates(); err != nil {
+			// One id is enough for what is only copied: it belongs to root. runc wants those of devices too.
+			notify("files in the image can belong to root only, and RUN steps do not run: %v", err)
+			cfg.OneID = "for an ordinary user runc needs more ids than the user's own: " + err.Error()
+		}
+	}
 	arg, err := json.Marshal(cfg)
 	if err != nil {
 		return err
@@ -155,10 +164,7 @@ func (e *engine) run(cfg engineConfig, files []*os.File, notify func(string, ...
 		return nil
 	}
 	e.cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
-	maps, err := subordinates()
-	if err != nil {
-		// One id is enough for most images: what they copy belongs to root.
-		notify("files in the image can belong to root only: %v", err)
+	if maps == nil {
 		e.cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
 		e.cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
 	}

@@ -67,6 +67,7 @@ func Plan(ctx context.Context, t Target, p Prepared, o PlanOptions) (Proposal, e
 	if err != nil {
 		return Proposal{}, err
 	}
+	t.moved(p, latest)
 	if p.Set, err = t.Cluster.Place(ctx, p.Set); err != nil {
 		return Proposal{}, err
 	}
@@ -99,6 +100,20 @@ func Plan(ctx context.Context, t Target, p Prepared, o PlanOptions) (Proposal, e
 	return proposal, nil
 }
 
+// moved warns of tags that Git names as before and that somebody has put on other content. A rollback
+// names its content by digest.
+func (t Target) moved(p Prepared, latest release.Release) {
+	for _, now := range p.Images {
+		for _, was := range latest.Images {
+			if p.RollbackOf == 0 && now.Tag != "" && now.Tag == was.Tag && now.Repository == was.Repository &&
+				now.Digest != "" && was.Digest != "" && now.Digest != was.Digest {
+				t.say(Image, nil, "warning: %s:%s was %s in release %d and is %s now: somebody has moved the tag; name the digest in the manifests to keep what was tested",
+					now.Repository, now.Tag, was.Digest, latest.Revision, now.Digest)
+			}
+		}
+	}
+}
+
 // ran are the Jobs with a time to live that the last release, a healthy one, ran as they are desired.
 func ran(desired object.Set, latest release.Release) []object.Ref {
 	var refs []object.Ref
@@ -119,6 +134,7 @@ func fleeting(o object.Object) bool {
 
 // again makes the plan once more, under the lock: what was consented to is what is done.
 func (t Target) again(ctx context.Context, p Proposal, founded bool) (Proposal, error) {
+	t.Notify = nil // it has said what there is to say
 	now, err := Plan(ctx, t, p.Prepared, PlanOptions{Force: p.force})
 	if err != nil {
 		return now, err

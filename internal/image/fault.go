@@ -193,6 +193,7 @@ func explain(repository string, r name.Repository, err error) error {
 		limited     *RateLimitedError
 		broken      *BrokenError
 		credentials *CredentialsError
+		plain       *PlainHTTPError
 	)
 	switch {
 	case errors.As(err, &limited):
@@ -201,6 +202,8 @@ func explain(repository string, r name.Repository, err error) error {
 		return broken
 	case errors.As(err, &credentials):
 		return credentials
+	case errors.As(err, &plain):
+		return plain
 	case isUntrue(err):
 		return &CorruptError{Registry: r.RegistryStr(), Repository: repository, Err: err}
 	case !errors.As(err, &e):

@@ -67,7 +67,25 @@ func (o Options) store() store {
 		c, err := next(ctx, network, addr)
 		return conn{c}, err
 	}
-	return store{mirror: o.Mirror, transport: &patient{next: t, notify: o.notify}}
+	return store{mirror: o.Mirror, transport: &patient{next: onlyTLS{t}, notify: o.notify}}
+}
+
+// PlainHTTPError says that a registry of another machine would be spoken to without TLS.
+type PlainHTTPError struct{ Registry string }
+
+func (e *PlainHTTPError) Error() string {
+	return fmt.Sprintf("registry %s is on another machine, and plain HTTP is for this one alone", e.Registry)
+}
+
+// onlyTLS refuses plain HTTP but on this machine: go-containerregistry falls back to it in private
+// networks, passwords included.
+type onlyTLS struct{ next http.RoundTripper }
+
+func (t onlyTLS) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme != "https" && !builder.PlainHTTP(r.URL.Host) {
+		return nil, &PlainHTTPError{Registry: r.URL.Host}
+	}
+	return t.next.RoundTrip(r)
 }
 
 // conn sends what it reads elsewhere in larger pieces than the 32 kB of io.Copy: fewer system calls.
