@@ -67,6 +67,13 @@ over: the difference is shown.`,
 	return cmd
 }
 
+// toFill is how the workflows say that a part must be filled in.
+const toFill = "FILL IN"
+
+func (a *app) fillIn(file string) {
+	a.warn("next: fill in what stands between %q marks in %s; `grep -n %q` finds it", "yours", file, toFill)
+}
+
 func runCI(ctx context.Context, a *app, platform ci.Platform, show bool) error {
 	p, root, err := a.pipeline(ctx)
 	if err != nil {
@@ -93,7 +100,7 @@ func runCI(ctx context.Context, a *app, platform ci.Platform, show bool) error {
 			return err
 		}
 		fmt.Fprintln(a.stdout, "wrote", file)
-		a.warn("next: fill in what stands between %q marks in %s", "yours", file)
+		a.fillIn(file)
 		return nil
 	case err != nil:
 		return err
@@ -113,6 +120,9 @@ func runCI(ctx context.Context, a *app, platform ci.Platform, show bool) error {
 		return err
 	}
 	fmt.Fprintln(a.stdout, "wrote", file, "again, with what is yours in it")
+	if strings.Count(renewed, toFill) > strings.Count(string(old), toFill) {
+		a.fillIn(file)
+	}
 	return nil
 }
 

@@ -201,7 +201,12 @@ var rows = []row{
 	}),
 	as("missing image", codeError, always[*image.MissingError]("push it, or let the manifests name no tag, and the image of this commit is built")),
 	as("registry unauthorized", codeError, always[*image.UnauthorizedError]("log in with `docker login`, or let whoever you are logged in as read and push there")),
-	as("registry unreachable", codeError, always[*image.UnreachableError]("is the registry up, and its name right? that of a sandbox is found through its kubeconfig context (KUBECONFIG, --context)")),
+	as("registry unreachable", codeError, func(e *image.UnreachableError) string {
+		if host, _, _ := strings.Cut(e.Registry, ":"); host == "localhost" || strings.HasSuffix(host, ".localhost") {
+			return "is the registry up? that of a sandbox is found through its kubeconfig context (KUBECONFIG, --context)"
+		}
+		return "is the registry up, and its name right?"
+	}),
 	as("tag taken", codeError, always[*image.TagTakenError]("a tag is never moved: give this content another one; what is built from a new commit gets one of its own")),
 	as("rebuild", codeError, always[*image.RebuildError]("commit first (`git commit --allow-empty` does), then build that commit anew")),
 	as("registry limits", codeError, always[*image.RateLimitedError]("log in there, which often raises the limit, or wait; the same command again goes on from there")),

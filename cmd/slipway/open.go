@@ -50,7 +50,7 @@ func (a *app) source(ctx context.Context) (project.Source, error) {
 		return project.Source{}, err
 	}
 	return project.Source{
-		Project: p, Commit: state.Commit, Tag: tag(state), Dirty: state.Dirty,
+		Project: p, Commit: state.Commit, Tag: tag(state), Dirty: state.Dirty, Changed: state.Changed,
 		Versions: versions(state), Remote: state.Remote, Time: state.Time.Unix(),
 	}, nil
 }

@@ -136,6 +136,9 @@ func (a *app) stand(ctx context.Context, src project.Source, env project.Environ
 	s.Release = &rel
 	if rel.Status != release.Deleted {
 		s.Running, s.Notes = commitsOf(ctx, rel, a.imageOptions(t))
+		if rel.Dirty && rel.Commit != "" {
+			s.Notes = append(s.Notes, fmt.Sprintf("release %d has changes that were not committed, on top of %s", rel.Revision, short(rel.Commit)))
+		}
 	}
 	s.Healthy, s.Health, err = deploy.Health(ctx, t, rel)
 	return s, err

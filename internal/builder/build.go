@@ -59,6 +59,14 @@ type Result struct {
 	// Unforeseen: the build took files from the context that Inputs knows nothing of, so that its
 	// digest does not stand for this content.
 	Unforeseen bool
+	// Warnings are what BuildKit has against the Dockerfile.
+	Warnings []Warning
+}
+
+// Warning is about a line of the Dockerfile; 0: about none.
+type Warning struct {
+	Line int
+	Text string
 }
 
 // BuildError says which step of which file failed, and what that step printed last.
@@ -139,13 +147,13 @@ func (b *Builder) Build(ctx context.Context, r Request) (Result, error) {
 		if err != nil {
 			return Result{}, fmt.Errorf("push %s:%s: %w", r.Repository, r.Tag, err)
 		}
-		return Result{Digest: digest, Tagged: true, Unforeseen: unforeseen.Load()}, nil
+		return Result{Digest: digest, Tagged: true, Unforeseen: unforeseen.Load(), Warnings: seen.warnings}, nil
 	}
 	digest := resp.ExporterResponse["containerimage.digest"]
 	if digest == "" {
 		return Result{}, fmt.Errorf("build %s: %s gave no digest back", r.dockerfile(), b.where)
 	}
-	return Result{Digest: digest, Unforeseen: unforeseen.Load()}, nil
+	return Result{Digest: digest, Unforeseen: unforeseen.Load(), Warnings: seen.warnings}, nil
 }
 
 func (r Request) dockerfile() string {

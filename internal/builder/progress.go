@@ -18,6 +18,7 @@ type observation struct {
 	steps    map[digest.Digest]*step
 	order    []digest.Digest
 	platform string // the warning that a base image is for another platform
+	warnings []Warning
 }
 
 type step struct {
@@ -25,6 +26,9 @@ type step struct {
 	log       []string
 	partial   string // a line whose end has not come yet
 }
+
+// lineAtEnd is for displays that know no line.
+var lineAtEnd = regexp.MustCompile(` \(line \d+\)$`)
 
 func (o *observation) step(d digest.Digest) *step {
 	s, ok := o.steps[d]
@@ -51,9 +55,15 @@ func (o *observation) add(st *client.SolveStatus) {
 		o.step(l.Vertex).print(string(l.Data))
 	}
 	for _, w := range st.Warnings {
-		if short, ok := strings.CutPrefix(string(w.Short), "InvalidBaseImagePlatform: "); ok {
+		text := string(w.Short)
+		if short, ok := strings.CutPrefix(text, "InvalidBaseImagePlatform: "); ok {
 			o.platform = short
 		}
+		said := Warning{Text: lineAtEnd.ReplaceAllString(text, "")}
+		if len(w.Range) > 0 && w.Range[0].Start != nil {
+			said.Line = int(w.Range[0].Start.Line)
+		}
+		o.warnings = append(o.warnings, said)
 	}
 }
 

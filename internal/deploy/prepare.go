@@ -99,6 +99,16 @@ func Prepare(ctx context.Context, t Target, o PrepareOptions) (Prepared, error) 
 	return Prepared{Set: set, Images: pins, Commit: t.Source.Commit, Tag: t.Source.Tag, Dirty: t.Source.Dirty}, nil
 }
 
+// changed names a few of the files that no commit describes.
+func (t Target) changed() string {
+	const most = 3
+	files := t.Source.Changed
+	if len(files) <= most {
+		return strings.Join(files, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(files[:most], ", "), len(files)-most)
+}
+
 // committed refuses for production what nobody could look up later.
 func (t Target) committed() error {
 	switch {
@@ -107,7 +117,7 @@ func (t Target) committed() error {
 	case t.Source.Commit == "":
 		return ErrNoCommit
 	case t.Source.Dirty:
-		return ErrDirty
+		return fmt.Errorf("%w: %s", ErrDirty, t.changed())
 	}
 	return nil
 }

@@ -62,6 +62,8 @@ type State struct {
 	// Fingerprint names the content of a dirty tree: the same content on the same commit, the same
 	// twelve digits. Ignored files are no part of it. Empty when clean.
 	Fingerprint string
+	// Changed are the files that make a tree dirty, from the repository's top.
+	Changed []string
 	// Tags are the names of the tags on the commit.
 	Tags []string
 	// Remote is the URL of origin without credentials; empty where there is none, or it is a path.
@@ -102,6 +104,7 @@ func (r Repository) State(ctx context.Context) (State, error) {
 			return State{}, err
 		}
 	}
+	s.Changed = changed
 	if s.Dirty = len(changed) > 0; s.Dirty {
 		if s.Fingerprint, err = fingerprint(ctx, r.Dir, s.Commit, changed); err != nil {
 			return State{}, err

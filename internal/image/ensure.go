@@ -321,6 +321,14 @@ func (e ensurer) make(ctx context.Context, req builder.Request, inputs string) (
 	if err != nil {
 		return p, within(e.src.Project.Dir, err)
 	}
+	file := cmp.Or(e.image.Dockerfile, path.Join(e.image.Context, "Dockerfile"))
+	for _, w := range res.Warnings {
+		at := file
+		if w.Line > 0 {
+			at = fmt.Sprintf("%s:%d", file, w.Line)
+		}
+		e.notify("warning: %s: %s", at, w.Text)
+	}
 	req.Notify = nil // it has said what there is to say
 	if after, err := builder.Inputs(ctx, req); err != nil {
 		return p, err

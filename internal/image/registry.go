@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -39,7 +40,15 @@ type UnreachableError struct {
 }
 
 func (e *UnreachableError) Error() string {
-	return fmt.Sprintf("registry %s does not answer for %s: %v", e.Registry, e.Repository, e.Err)
+	why := e.Err.Error()
+	// A registry on loopback is asked twice, with TLS and without: two answers that are the same are one.
+	if first, second, ok := strings.Cut(why, "; Get "); ok {
+		_, a, _ := strings.Cut(first, "\": ")
+		if _, b, _ := strings.Cut(second, "\": "); a == b {
+			why = a
+		}
+	}
+	return fmt.Sprintf("registry %s does not answer for %s: %s", e.Registry, e.Repository, why)
 }
 
 func (e *UnreachableError) Unwrap() error { return e.Err }

@@ -153,6 +153,8 @@ type Source struct {
 	// Tag is the image tag that this state earns: "sha-3f9c2e1", with a content suffix when Dirty.
 	Tag   string
 	Dirty bool
+	// Changed are the files that no commit describes, from the repository's top.
+	Changed []string
 	// Versions are the releases that the commit is tagged as, "1.4.0" for v1.4.0: what is built from it
 	// is tagged so, too. None when Dirty.
 	Versions []string
