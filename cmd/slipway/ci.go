@@ -24,8 +24,8 @@ import (
 	"slipway/internal/scaffold"
 )
 
-// errGitOps says what --gitops waits for.
-var errGitOps = errors.New("--gitops: the job would end at a commit of new pins, and Slipway does not write pins into Git yet")
+// errGitOps says that there would be nothing to commit.
+var errGitOps = errors.New("--gitops: the project builds no image, so nothing is promoted")
 
 // notOursError says that a workflow is not written over.
 type notOursError struct{ File string }
@@ -45,7 +45,10 @@ comment, which forks do not; a push to the main branch is built once and passes 
 order of slipway.yaml, those of class production last and behind an environment that you protect. What
 only you know, such as how a job logs in to a cluster with OIDC, stands between marks: fill it in once.
 Written again, what is between the marks is kept. A file that was changed elsewhere is never written
-over: the difference is shown.`,
+over: the difference is shown.
+
+With --gitops no job reaches a cluster: each environment's ends with "slipway promote", a commit that says
+which images it runs.`,
 		ValidArgs: []string{string(ci.GitHub), string(ci.GitLab)},
 		Args: func(cmd *cobra.Command, args []string) error {
 			err := named("the name of a platform: github or gitlab")(cmd, args)
@@ -57,12 +60,9 @@ over: the difference is shown.`,
 	}
 	var show, gitops bool
 	cmd.Flags().BoolVar(&show, "print", false, "print what would be written")
-	cmd.Flags().BoolVar(&gitops, "gitops", false, "end at a commit instead of a deploy (not possible yet)")
+	cmd.Flags().BoolVar(&gitops, "gitops", false, "end at a commit instead of a deploy")
 	cmd.RunE = func(c *cobra.Command, args []string) error {
-		if gitops {
-			return errGitOps
-		}
-		return runCI(c.Context(), a, ci.Platform(args[0]), show)
+		return runCI(c.Context(), a, ci.Platform(args[0]), show, gitops)
 	}
 	return cmd
 }
@@ -74,10 +74,13 @@ func (a *app) fillIn(file string) {
 	a.warn("next: fill in what stands between %q marks in %s; `grep -n %q` finds it", "yours", file, toFill)
 }
 
-func runCI(ctx context.Context, a *app, platform ci.Platform, show bool) error {
+func runCI(ctx context.Context, a *app, platform ci.Platform, show, gitops bool) error {
 	p, root, err := a.pipeline(ctx)
 	if err != nil {
 		return err
+	}
+	if p.GitOps = gitops; gitops && !p.Builds {
+		return errGitOps
 	}
 	text, err := platform.Workflow(p)
 	if err != nil {

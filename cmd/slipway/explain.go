@@ -135,7 +135,7 @@ var rows = []row{
 	as("no field", codeError, always[*origin.NoFieldError]("`slipway render ENV` shows the object; elements of a list are written containers[name=api] or args[0]")),
 	as("not ours", codeError, always[*notOursError]("nothing was written; the lines above are the difference: move the file away to have it written new, or take over what you want with --print")),
 	is("no stage", errNoStage, codeError, "give an environment `class: staging` or `class: production` in slipway.yaml, and a plain name"),
-	is("gitops", errGitOps, codeUsage, "without --gitops the job deploys; where Argo CD or Flux deploy, `slipway build ENV` prints the digest to commit"),
+	is("gitops", errGitOps, codeError, "without --gitops the workflow deploys what the manifests state"),
 	as("undecided", codeError, func(e *promote.UndecidedError) string { return "nothing was written; " + e.Write }),
 	as("not built", codeError, func(e *notBuiltError) string {
 		return "`slipway build " + e.Environment + "` at that commit builds and pushes it; nothing was written"

@@ -56,7 +56,11 @@ func (r *runner) checkout(head string) (workspace, temp string) {
 	r.ts.Check(err)
 	workspace, temp = filepath.Join(dir, "workspace"), filepath.Join(dir, "temp")
 	r.ts.Check(os.MkdirAll(temp, 0o755))
-	r.ts.Check(r.ts.Exec("git", "clone", "-q", r.ts.MkAbs("."), workspace))
+	origin := r.ts.Getenv("ORIGIN") // a bare repository, which jobs may push to
+	if origin == "" {
+		origin = r.ts.MkAbs(".")
+	}
+	r.ts.Check(r.ts.Exec("git", "clone", "-q", origin, workspace))
 	r.ts.Check(r.ts.Exec("git", "-C", workspace, "checkout", "-q", head))
 	return workspace, temp
 }
@@ -95,9 +99,9 @@ func (r *runner) shell(text, dir string, env map[string]string) bool {
 }
 
 type githubJob struct {
-	If, Needs string
-	Env       map[string]string
-	Steps     []githubStep
+	If, Needs    string
+	Env, Outputs map[string]string
+	Steps        []githubStep
 }
 
 type githubStep struct {
@@ -126,7 +130,7 @@ func (r *runner) github(doc *yaml.Node, head, event string) {
 		event, from = "pull_request", "mallory/web"
 	}
 	known := map[string]string{
-		"github.event_name": event, "github.token": "ghs_token", "github.repository": "acme/web",
+		"github.event_name": event, "github.sha": head, "github.token": "ghs_token", "github.repository": "acme/web",
 		"github.event.pull_request.head.repo.full_name": from, "github.event.pull_request.number": "7",
 	}
 	for i := 0; i < len(w.Jobs.Content); i += 2 {
@@ -145,12 +149,20 @@ func (r *runner) github(doc *yaml.Node, head, event string) {
 		known["github.workspace"] = workspace
 		env := map[string]string{
 			"CI": "true", "GITHUB_ACTIONS": "true", "GITHUB_ACTOR": "ada", "GITHUB_EVENT_NAME": event, "GITHUB_JOB": name, "GITHUB_SHA": head,
-			"GITHUB_REPOSITORY": "acme/web", "GITHUB_WORKSPACE": workspace, "RUNNER_TEMP": temp, "GITHUB_RUN_ID": "1", "GITHUB_REF": "refs/heads/main",
+			"GITHUB_REPOSITORY": "acme/web", "GITHUB_SERVER_URL": "https://github.com", "GITHUB_WORKSPACE": workspace, "RUNNER_TEMP": temp, "GITHUB_RUN_ID": "1", "GITHUB_REF": "refs/heads/main",
 			"GITHUB_EVENT_PATH": filepath.Join(temp, "event.json"), "GITHUB_ENV": filepath.Join(temp, "env"), "GITHUB_PATH": filepath.Join(temp, "path"),
 			"GITHUB_OUTPUT": filepath.Join(temp, "output"), "GITHUB_STEP_SUMMARY": filepath.Join(temp, "summary"),
 		}
 		r.ts.Check(os.WriteFile(env["GITHUB_EVENT_PATH"], []byte(`{"pull_request":{"number":7}}`), 0o644))
 		r.say(name, r.steps(job, merged(env, w.Env), known, w.Defaults.Run.WorkingDirectory))
+		for line := range strings.Lines(readIfThere(env["GITHUB_OUTPUT"])) {
+			k, v, _ := strings.Cut(strings.TrimSpace(line), "=")
+			for output, value := range job.Outputs {
+				if strings.HasSuffix(value, ".outputs."+k+" }}") {
+					known["needs."+name+".outputs."+output] = v
+				}
+			}
+		}
 		summary, _ := os.ReadFile(env["GITHUB_STEP_SUMMARY"])
 		r.ts.Check(os.WriteFile(filepath.Join(r.ts.Getenv("WORK"), "summary-"+name), summary, 0o644))
 	}
@@ -241,10 +253,12 @@ func holds(ts *testscript.TestScript, condition string, known map[string]string)
 }
 
 type gitlabJob struct {
-	Stage  string
-	Rules  []struct{ If, When string }
-	Before []string `yaml:"before_script"`
-	Script []string
+	Stage        string
+	Dependencies []string
+	Artifacts    struct{ Reports struct{ Dotenv string } }
+	Rules        []struct{ If, When string }
+	Before       []string `yaml:"before_script"`
+	Script       []string
 }
 
 func (r *runner) gitlab(doc *yaml.Node, head, event string) {
@@ -261,6 +275,7 @@ func (r *runner) gitlab(doc *yaml.Node, head, event string) {
 	if event == "merge_request" {
 		maps.Copy(known, map[string]string{"CI_COMMIT_BRANCH": "", "CI_PIPELINE_SOURCE": "merge_request_event", "CI_MERGE_REQUEST_SOURCE_PROJECT_ID": "1"})
 	}
+	left := map[string]map[string]string{} // by jobs, in their dotenv reports
 	for _, stage := range w.Stages {
 		for _, name := range slices.Sorted(maps.Keys(w.Jobs)) {
 			var job gitlabJob
@@ -288,12 +303,23 @@ func (r *runner) gitlab(doc *yaml.Node, head, event string) {
 			env := merged(known, map[string]string{
 				"GITLAB_CI": "true", "CI": "true", "CI_PROJECT_DIR": workspace, "CI_JOB_NAME": name, "CI_COMMIT_SHA": head,
 				"CI_REGISTRY": "registry.gitlab.com", "CI_REGISTRY_USER": "gitlab-ci-token", "CI_REGISTRY_PASSWORD": "glcbt-token", "GITLAB_USER_LOGIN": "ada",
+				"GITLAB_USER_NAME": "Grace", "GITLAB_USER_EMAIL": "grace@example.com",
 			})
+			for _, other := range job.Dependencies {
+				maps.Copy(env, left[other])
+			}
 			end := "failed"
 			if r.shell(strings.Join(append(template.Before, job.Script...), "\n"), workspace, merged(env, w.Variables)) {
 				end = "done"
 			}
 			r.say(name, end)
+			left[name] = map[string]string{}
+			if report := job.Artifacts.Reports.Dotenv; report != "" {
+				for line := range strings.Lines(readIfThere(filepath.Join(workspace, report))) {
+					k, v, _ := strings.Cut(strings.TrimSpace(line), "=")
+					left[name][k] = v
+				}
+			}
 		}
 	}
 }

@@ -40,6 +40,8 @@ type Project struct {
 	Registries []string
 	// Signing is how images are signed when they are built; empty: not at all.
 	Signing Signing
+	// GitOps: a stage's job ends at a commit, and whoever keeps the environment deploys it.
+	GitOps bool
 }
 
 // Signing is a way of signing images.
@@ -124,17 +126,27 @@ type job struct {
 	Project
 	Stage     Stage
 	ID, Needs string
+	// From is the stage before, with the job that commits what it runs; nil: there is none.
+	From *job
 }
 
 // Jobs are a stage's: what is planned, and what is deployed.
 func (p page) Jobs(s Stage) map[string]job {
+	if p.GitOps {
+		promote := job{Project: p.Project, Stage: s, ID: "promote-" + id(s.Name), Needs: "build"}
+		if i := slices.Index(p.Stages, s); i > 0 {
+			before := p.Jobs(p.Stages[i-1])["promote"]
+			promote.Needs, promote.From = before.ID, &before
+		}
+		return map[string]job{"promote": promote}
+	}
 	needs := "check"
 	if i := slices.Index(p.Stages, s); i > 0 {
 		needs = "deploy-" + id(p.Stages[i-1].Name)
 	} else if p.Builds {
 		needs = "build"
 	}
-	plan, deploy := job{p.Project, s, "plan-" + id(s.Name), "check"}, job{p.Project, s, "deploy-" + id(s.Name), needs}
+	plan, deploy := job{p.Project, s, "plan-" + id(s.Name), "check", nil}, job{p.Project, s, "deploy-" + id(s.Name), needs, nil}
 	if s.Production {
 		plan.Needs, deploy.Needs = needs, plan.ID
 	}

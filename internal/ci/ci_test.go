@@ -22,6 +22,8 @@ var projects = map[string]Project{
 	"no images":       {Name: "web", Branch: "release/1.x", Stages: stages},
 	"production only": {Name: "web", Branch: "main", Stages: stages[1:], Builds: true, Registries: []string{"ghcr.io"}},
 	"a folder":        {Name: "web", Folder: "services/web app", Branch: "main", Stages: stages, Builds: true},
+	"gitops":         {Name: "web", Branch: "main", Stages: stages, Builds: true, GitOps: true, Registries: []string{"ghcr.io", "registry.gitlab.com"}},
+	"gitops, copies": {Name: "web", Folder: "services/web", Branch: "main", Stages: stages, Builds: true, GitOps: true, Copies: true, Registries: []string{"ghcr.io"}},
 	"two regions": {Name: "web", Branch: "main", Builds: true, Registries: []string{"ghcr.io"}, Stages: []Stage{
 		{Name: "dev.eu", Context: "x"}, {Name: "staging", Context: "y"}, {Name: "eu", Context: "z", Production: true}, {Name: "us", Context: "z", Production: true},
 	}},
@@ -83,15 +85,16 @@ func TestGitHubRights(t *testing.T) {
 				if j.If != nil {
 					condition = j.If.Value
 				}
-				deploys := strings.HasPrefix(id, "deploy-")
+				promotes := strings.HasPrefix(id, "promote-")
+				deploys := strings.HasPrefix(id, "deploy-") || promotes
 				if deploys && (j.Environment == nil || j.Concurrency == nil || condition != "github.event_name == 'push'") {
 					t.Errorf("%s: no environment, no queue, or not from a push alone (%s)", id, condition)
 				}
-				if j.Permissions == nil || j.Permissions.Scopes["contents"].Value.Value != "read" {
-					t.Errorf("%s: writes to the repository", id)
+				if j.Permissions == nil || (j.Permissions.Scopes["contents"].Value.Value == "write") != promotes {
+					t.Errorf("%s: writes to the repository, or cannot", id)
 				}
 				foreign := slices.ContainsFunc(p.Registries, func(host string) bool { return host != "ghcr.io" })
-				if j.Permissions.Scopes["id-token"] != nil != (id != "check" && (id != "build" || foreign || p.Signing == Keyless)) {
+				if j.Permissions.Scopes["id-token"] != nil != (id != "check" && (id != "build" && !promotes || foreign || id == "build" && p.Signing == Keyless)) {
 					t.Errorf("%s: has an identity, or lacks it", id)
 				}
 				pull := strings.Contains(condition, "'pull_request'")
