@@ -180,7 +180,7 @@ func (l layout) overlays() []Environment {
 		parent := path.Join(r, "overlays")
 		var envs []Environment
 		for _, name := range l.folders(parent) {
-			if p := path.Join(parent, name); l.kustomized(p) && label.MatchString(name) {
+			if p := path.Join(parent, name); l.kustomized(p) && label.matches(name) {
 				envs = append(envs, Environment{Name: name, Path: p})
 			}
 		}
@@ -197,7 +197,7 @@ func (l layout) siblings() []Environment {
 	for _, folder := range l.folders(".") {
 		for _, r := range layoutRoots {
 			name, ok := strings.CutPrefix(folder, r+"-")
-			if ok && label.MatchString(name) && l.manifests(folder) {
+			if ok && label.matches(name) && l.manifests(folder) {
 				envs = append(envs, Environment{Name: name, Path: folder})
 			}
 		}
@@ -211,7 +211,7 @@ func (l layout) subfolders() []Environment {
 		var envs []Environment
 		for _, name := range l.folders(r) {
 			p := path.Join(r, name)
-			if _, note := classOf(name); note == "" && label.MatchString(name) && l.manifests(p) {
+			if _, note := classOf(name); note == "" && label.matches(name) && l.manifests(p) {
 				envs = append(envs, Environment{Name: name, Path: p})
 			}
 		}

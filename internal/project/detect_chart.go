@@ -101,7 +101,7 @@ func (l layout) values(chart string) map[string]string {
 		entries, _ := fs.ReadDir(l.fs, dir)
 		for _, e := range entries {
 			m := pattern.FindStringSubmatch(e.Name())
-			if m == nil || e.IsDir() || !label.MatchString(m[1]) || found[m[1]] != "" || known && classNames[m[1]] == "" {
+			if m == nil || e.IsDir() || !label.matches(m[1]) || found[m[1]] != "" || known && classNames[m[1]] == "" {
 				continue
 			}
 			found[m[1]] = path.Join(dir, e.Name())
@@ -141,7 +141,7 @@ func (l layout) skaffold() []Environment {
 			return unique(envs) // what is wrong in it, rendering says
 		}
 		for _, p := range config.Profiles {
-			if name := strings.ToLower(p.Name); label.MatchString(name) {
+			if name := strings.ToLower(p.Name); label.matches(name) {
 				envs = append(envs, Environment{Name: name, Skaffold: &Skaffold{File: file, Profiles: []string{p.Name}}})
 			}
 		}

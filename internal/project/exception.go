@@ -2,7 +2,6 @@ package project
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"time"
 
@@ -10,8 +9,8 @@ import (
 )
 
 var (
-	objectPattern = regexp.MustCompile(`^[A-Za-z0-9*?]+/[a-z0-9.*?-]+$`)
-	ruleID        = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+	objectPattern = newPattern(`^[A-Za-z0-9*?]+/[a-z0-9.*?-]+$`, "KIND/NAME, with * for any text, such as Deployment/api")
+	ruleID        = newPattern(`^[a-z0-9]+(-[a-z0-9]+)*$`, "`slipway check --explain` lists them")
 )
 
 func (r *reader) exception(p *Project, n *yaml.Node) error {

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -20,23 +21,35 @@ import (
 const maxFile = 1 << 20
 
 var (
-	label     = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
-	imageName = regexp.MustCompile(`^([a-zA-Z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*$`)
-	registry  = regexp.MustCompile(`^[a-zA-Z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$`)
-	platform  = regexp.MustCompile(`^(darwin|freebsd|linux|windows)/(386|amd64|arm|arm64|loong64|mips64|mips64le|ppc64le|riscv64|s390x)(/v[0-9.]+)?$`)
-	address   = regexp.MustCompile(`^(https?|oci)://[^/\s]+(/\S*)?$`)
-	release   = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?$`)
+	label     = newPattern(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`, "lower-case letters, digits and dashes, at most 63")
+	imageName = newPattern(`^([a-zA-Z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*$`, "a repository without tag or digest, such as myapp or acme/myapp")
+	registry  = newPattern(`^[a-zA-Z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$`, "a host and path without scheme, such as ghcr.io/acme")
+	platform  = newPattern(`^(darwin|freebsd|linux|windows)/(386|amd64|arm|arm64|loong64|mips64|mips64le|ppc64le|riscv64|s390x)(/v[0-9.]+)?$`, "such as linux/amd64")
+	address   = newPattern(`^(https?|oci)://[^/\s]+(/\S*)?$`, "an address such as https://charts.example.com or oci://ghcr.io/acme/charts")
+	release   = newPattern(`^[a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?$`, "lower-case letters, digits and dashes, at most 53")
 	// What charts are told about the cluster.
-	kubeVersion = regexp.MustCompile(`^v?\d+\.\d+(\.\d+)?([-+][0-9A-Za-z.+-]+)?$`)
-	apiVersion  = regexp.MustCompile(`^[a-z0-9.-]+(/[A-Za-z0-9]+){0,2}$`)
-	assignment  = regexp.MustCompile(`(?s)^[^=]+=`)
+	kubeVersion = newPattern(`^v?\d+\.\d+(\.\d+)?([-+][0-9A-Za-z.+-]+)?$`, "such as 1.31 or v1.31.2")
+	apiVersion  = newPattern(`^[a-z0-9.-]+(/[A-Za-z0-9]+){0,2}$`, "such as monitoring.coreos.com/v1 or monitoring.coreos.com/v1/ServiceMonitor")
+	assignment  = newPattern(`(?s)^[^=]+=`, "it is key=value")
 	// What builds are told.
-	reference  = regexp.MustCompile(`^([a-zA-Z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*(:[0-9A-Za-z_][0-9A-Za-z_.-]{0,127})?(@sha256:[0-9a-f]{64})?$`)
-	variable   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	provenance = regexp.MustCompile(`^(off|min|max)$`)
+	reference  = newPattern(`^([a-zA-Z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*(:[0-9A-Za-z_][0-9A-Za-z_.-]{0,127})?(@sha256:[0-9a-f]{64})?$`, "such as ghcr.io/acme/cache:shop")
+	variable   = newPattern(`^[A-Za-z_][A-Za-z0-9_]*$`, "the name of an environment variable")
+	provenance = newPattern(`^(off|min|max)$`, "min, max or off")
 
 	yamlLine = regexp.MustCompile(`line (\d+): `)
 )
+
+// pattern is what a string must look like, and how one says so.
+type pattern struct {
+	words   string
+	matches func(string) bool
+}
+
+// newPattern leaves the work to whoever asks first: it would be done in every command.
+func newPattern(expression, words string) *pattern {
+	compiled := sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })
+	return &pattern{words, func(s string) bool { return compiled().MatchString(s) }}
+}
 
 // Parse reads the text of a project file that stands in dir. Everything in it must be understood:
 // an error is a *FileError.
@@ -156,7 +169,7 @@ func (r *reader) items(n *yaml.Node, what string, visit func(v *yaml.Node) error
 }
 
 // text stores a string that is not empty and satisfies a pattern, where one is given.
-func (r *reader) text(into *string, what string, pattern *regexp.Regexp) func(*yaml.Node) error {
+func (r *reader) text(into *string, what string, must *pattern) func(*yaml.Node) error {
 	return func(n *yaml.Node) error {
 		if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" {
 			return r.fail(n, "%s must be a string%s", what, quoted(n))
@@ -164,8 +177,8 @@ func (r *reader) text(into *string, what string, pattern *regexp.Regexp) func(*y
 		if n.Value == "" {
 			return r.fail(n, "%s is empty", what)
 		}
-		if pattern != nil && !pattern.MatchString(n.Value) {
-			return r.fail(n, "%q is no %s%s", n.Value, what, rule(pattern))
+		if must != nil && !must.matches(n.Value) {
+			return r.fail(n, "%q is no %s: %s", n.Value, what, must.words)
 		}
 		*into = n.Value
 		return nil
@@ -173,11 +186,11 @@ func (r *reader) text(into *string, what string, pattern *regexp.Regexp) func(*y
 }
 
 // texts stores a list of strings.
-func (r *reader) texts(into *[]string, what, each string, pattern *regexp.Regexp) func(*yaml.Node) error {
+func (r *reader) texts(into *[]string, what, each string, must *pattern) func(*yaml.Node) error {
 	return func(n *yaml.Node) error {
 		return r.items(n, what, func(n *yaml.Node) error {
 			*into = append(*into, "")
-			return r.text(&(*into)[len(*into)-1], each, pattern)(n)
+			return r.text(&(*into)[len(*into)-1], each, must)(n)
 		})
 	}
 }
@@ -187,40 +200,6 @@ func quoted(n *yaml.Node) string {
 		return ""
 	}
 	return fmt.Sprintf(": write %q", n.Value)
-}
-
-func rule(pattern *regexp.Regexp) string {
-	switch pattern {
-	case label:
-		return ": lower-case letters, digits and dashes, at most 63"
-	case imageName:
-		return ": a repository without tag or digest, such as myapp or acme/myapp"
-	case registry:
-		return ": a host and path without scheme, such as ghcr.io/acme"
-	case platform:
-		return ": such as linux/amd64"
-	case address:
-		return ": an address such as https://charts.example.com or oci://ghcr.io/acme/charts"
-	case release:
-		return ": lower-case letters, digits and dashes, at most 53"
-	case kubeVersion:
-		return ": such as 1.31 or v1.31.2"
-	case apiVersion:
-		return ": such as monitoring.coreos.com/v1 or monitoring.coreos.com/v1/ServiceMonitor"
-	case reference:
-		return ": such as ghcr.io/acme/cache:shop"
-	case variable:
-		return ": the name of an environment variable"
-	case provenance:
-		return ": min, max or off"
-	case assignment:
-		return ": it is key=value"
-	case objectPattern:
-		return ": KIND/NAME, with * for any text, such as Deployment/api"
-	case ruleID:
-		return ": `slipway check --explain` lists them"
-	}
-	return ""
 }
 
 // within stores a path below the project's root that exists.

@@ -277,7 +277,7 @@ func (r *reader) chart(env *Environment, n *yaml.Node) error {
 	case c.Repository != "":
 		env.Charts = append(env.Charts, c)
 		return nil
-	case address.MatchString(c.Path):
+	case address.matches(c.Path):
 		return r.fail(at, "path %s is an address: write repository, version, and the chart's name as path", c.Path)
 	}
 	packed := strings.HasSuffix(c.Path, ".tgz")
