@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path"
-	"regexp"
 	"strings"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"slipway/internal/deploy"
 	"slipway/internal/finding"
 	"slipway/internal/image"
+	"slipway/internal/lazy"
 	"slipway/internal/project"
 	"slipway/internal/release"
 )
@@ -162,18 +162,18 @@ type gitlabOutput struct {
 	w io.Writer
 }
 
-var notInSection = regexp.MustCompile(`[^a-z0-9]+`)
+var notInSection = lazy.Regexp(`[^a-z0-9]+`)
 
 func (o gitlabOutput) group(title string) func() {
 	if title == "" {
 		return func() {}
 	}
-	id := notInSection.ReplaceAllString(strings.ToLower(title), "_") + "_" + strings.ToLower(rand.Text()[:6])
+	id := notInSection().ReplaceAllString(strings.ToLower(title), "_") + "_" + strings.ToLower(rand.Text()[:6])
 	fmt.Fprintf(o.w, "\x1b[0Ksection_start:%d:%s[collapsed=true]\r\x1b[0K%s\n", time.Now().Unix(), id, clean(title))
 	return func() { fmt.Fprintf(o.w, "\x1b[0Ksection_end:%d:%s\r\x1b[0K\n", time.Now().Unix(), id) }
 }
 
-var notInVariable = regexp.MustCompile(`[^A-Z0-9]+`)
+var notInVariable = lazy.Regexp(`[^A-Z0-9]+`)
 
 // set writes the dotenv file that SLIPWAY_DOTENV names, for artifacts:reports:dotenv. GitLab takes no
 // value of several lines there, so those are left out.
@@ -185,7 +185,7 @@ func (o gitlabOutput) set(values ...ciValue) error {
 	var b strings.Builder
 	for _, v := range values {
 		if !strings.ContainsAny(v.value, "\r\n") {
-			fmt.Fprintf(&b, "SLIPWAY_%s=%s\n", notInVariable.ReplaceAllString(strings.ToUpper(v.name), "_"), v.value)
+			fmt.Fprintf(&b, "SLIPWAY_%s=%s\n", notInVariable().ReplaceAllString(strings.ToUpper(v.name), "_"), v.value)
 		}
 	}
 	return appendFile(file, b.String())
@@ -264,7 +264,7 @@ func cleanLines(lines []string) string {
 	return strings.Join(lines, "\n")
 }
 
-var notInName = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
+var notInName = lazy.Regexp(`[^A-Za-z0-9_-]+`)
 
 // imageValues are the outputs of build.
 func imageValues(pins []image.Pin) []ciValue {
@@ -272,7 +272,7 @@ func imageValues(pins []image.Pin) []ciValue {
 	var values []ciValue
 	for _, p := range pins {
 		all[p.Name] = p.Reference()
-		values = append(values, ciValue{"image-" + notInName.ReplaceAllString(p.Name, "-"), p.Reference()})
+		values = append(values, ciValue{"image-" + notInName().ReplaceAllString(p.Name, "-"), p.Reference()})
 	}
 	return append(values, ciValue{"images", compact(all)})
 }

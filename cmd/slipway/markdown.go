@@ -6,12 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"slipway/internal/check"
 	"slipway/internal/deploy"
 	"slipway/internal/image"
+	"slipway/internal/lazy"
 	"slipway/internal/plan"
 	"slipway/internal/release"
 )
@@ -19,12 +19,12 @@ import (
 // maxComment is less than the 65,536 characters that a comment on a pull request may have.
 const maxComment = 60_000
 
-var backticks = regexp.MustCompile("`+")
+var backticks = lazy.Regexp("`+")
 
 // fenced is a block that nothing in the text can end.
 func fenced(language, text string) string {
 	fence := "```"
-	for _, run := range backticks.FindAllString(text, -1) {
+	for _, run := range backticks().FindAllString(text, -1) {
 		if len(run) >= len(fence) {
 			fence = run + "`"
 		}
@@ -48,10 +48,10 @@ func (a *app) planMarkdown(ctx context.Context, t deploy.Target, p deploy.Propos
 
 // markdownText keeps a text from being read as Markdown or as HTML.
 func markdownText(text string) string {
-	return markdownSign.ReplaceAllString(strings.ReplaceAll(clean(text), "<", "&lt;"), `\$0`)
+	return markdownSign().ReplaceAllString(strings.ReplaceAll(clean(text), "<", "&lt;"), `\$0`)
 }
 
-var markdownSign = regexp.MustCompile("[\\\\`*_\\[\\]|#~]")
+var markdownSign = lazy.Regexp("[\\\\`*_\\[\\]|#~]")
 
 func planSummary(p plan.Plan) string {
 	var parts []string

@@ -174,7 +174,7 @@ func values(before, after any) (from, to string) {
 
 // sameImage is the common "ghcr.io/acme/api:" of two image references that have a digest.
 func sameImage(a, b string) (string, bool) {
-	if !digest.MatchString(a + b) {
+	if !digest().MatchString(a + b) {
 		return "", false
 	}
 	repository := func(s string) string {

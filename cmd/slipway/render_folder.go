@@ -7,10 +7,10 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
+	"slipway/internal/lazy"
 	"slipway/internal/object"
 )
 
@@ -97,7 +97,7 @@ func written(folder string) ([]string, error) {
 	return names, nil
 }
 
-var unsafe = regexp.MustCompile(`[^a-zA-Z0-9.-]+`)
+var unsafe = lazy.Regexp(`[^a-zA-Z0-9.-]+`)
 
 // fileName is "deployment.apps_shop_api.yaml": kind, group, namespace, name.
 func fileName(o object.Object) string {
@@ -112,7 +112,7 @@ func fileName(o object.Object) string {
 	parts := []string{strings.ToLower(kind)}
 	for _, p := range []string{r.Namespace, r.Name} {
 		if p != "" {
-			parts = append(parts, unsafe.ReplaceAllString(p, "-"))
+			parts = append(parts, unsafe().ReplaceAllString(p, "-"))
 		}
 	}
 	return strings.Join(parts, "_") + ".yaml"

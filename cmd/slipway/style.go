@@ -3,9 +3,10 @@ package main
 import (
 	"io"
 	"os"
-	"regexp"
 	"strings"
 	"unicode"
+
+	"slipway/internal/lazy"
 )
 
 // style colours text where somebody looks: on a terminal, and not against their wish.
@@ -52,20 +53,20 @@ func (s style) state(healthy bool, text string) string {
 	return s.red(text)
 }
 
-var digest = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
+var digest = lazy.Regexp(`sha256:[0-9a-f]{64}`)
 
 // goValue is how an API server's refusal writes what it got instead of a string.
-var goValue = regexp.MustCompile(`&value\.valueUnstructured\{Value:([^{}]*)\}`)
+var goValue = lazy.Regexp(`&value\.valueUnstructured\{Value:([^{}]*)\}`)
 
 // clean makes a text from anywhere fit for a line: nothing in it steers the terminal.
 func clean(text string) string {
-	return goValue.ReplaceAllString(strings.Map(visible, text), "$1")
+	return goValue().ReplaceAllString(strings.Map(visible, text), "$1")
 }
 
 // brief is clean with digests shortened as Git shortens commits. JSON has them whole.
 func brief(text string) string {
 	text = clean(text)
-	return digest.ReplaceAllStringFunc(text, func(d string) string { return d[:len("sha256:")+12] })
+	return digest().ReplaceAllStringFunc(text, func(d string) string { return d[:len("sha256:")+12] })
 }
 
 // visible keeps what would steer a terminal out of a text.

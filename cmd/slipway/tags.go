@@ -10,7 +10,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"slipway/internal/git"
+	"slipway/internal/lazy"
 	"slipway/internal/metadata"
 	"slipway/internal/workflow"
 )
@@ -147,7 +147,7 @@ func (o *tagsOptions) read(a *app) error {
 			err = path.Err
 		}
 		if err := errors.Join(err, json.Unmarshal(flags, &o.Inputs)); err != nil {
-			return &metadata.InputError{Input: o.file, Why: unmarshalled.ReplaceAllString(err.Error(), "")}
+			return &metadata.InputError{Input: o.file, Why: unmarshalled().ReplaceAllString(err.Error(), "")}
 		}
 	}
 	if o.Context != "" && o.Context != "workflow" && o.Context != "git" {
@@ -157,7 +157,7 @@ func (o *tagsOptions) read(a *app) error {
 }
 
 // unmarshalled is what the library says of its own ways.
-var unmarshalled = regexp.MustCompile(`^error (unmarshaling|converting YAML to) JSON: (while decoding JSON: )?(json: |yaml: )?`)
+var unmarshalled = lazy.Regexp(`^error (unmarshaling|converting YAML to) JSON: (while decoding JSON: )?(json: |yaml: )?`)
 
 // built asks the CI system, or Git, what is built.
 func built(ctx context.Context, a *app, source string) (metadata.Context, error) {
@@ -240,11 +240,11 @@ func clock() (time.Time, error) {
 	return time.Unix(seconds, 0), nil
 }
 
-var workflowFile = regexp.MustCompile(`(\.(?:github|gitea|forgejo)/workflows/[^@]+)@`)
+var workflowFile = lazy.Regexp(`(\.(?:github|gitea|forgejo)/workflows/[^@]+)@`)
 
 // held holds the entries against the workflow that runs, where its file is checked out.
 func held(a *app, in metadata.Inputs, c metadata.Context, images []string) []metadata.Warning {
-	name := workflowFile.FindStringSubmatch(os.Getenv("GITHUB_WORKFLOW_REF"))
+	name := workflowFile().FindStringSubmatch(os.Getenv("GITHUB_WORKFLOW_REF"))
 	entries, err := metadata.ParseTags(in.Tags)
 	if name == nil || err != nil || in.Tags == "" {
 		return nil

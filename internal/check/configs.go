@@ -2,11 +2,11 @@ package check
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 
+	"slipway/internal/lazy"
 	"slipway/internal/object"
 )
 
@@ -94,14 +94,14 @@ func some(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-var hashed = regexp.MustCompile(`^-[0-9a-z]{10}$`)
+var hashed = lazy.Regexp(`^-[0-9a-z]{10}$`)
 
 func (s *stock) unsourced(w workload, kind, name, field string) {
 	var names []string
 	sure := false
 	for _, o := range s.all("", kind, s.namespace(w.Object)) {
 		other := o.Ref().Name
-		if rest, ok := strings.CutPrefix(other, name); ok && hashed.MatchString(rest) {
+		if rest, ok := strings.CutPrefix(other, name); ok && hashed().MatchString(rest) {
 			s.tell(configMissing, true, w.Object, field, "name it where Kustomize looks, or set disableNameSuffixHash",
 				"it needs %s %s, which is rendered as %s: nothing changed the name here", kind, name, other)
 			return

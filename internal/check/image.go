@@ -3,12 +3,12 @@ package check
 import (
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 
 	"slipway/internal/finding"
 	"slipway/internal/image"
+	"slipway/internal/lazy"
 	"slipway/internal/object"
 	"slipway/internal/project"
 )
@@ -86,7 +86,7 @@ func (s *stock) uses(o object.Object) []use {
 	return out
 }
 
-var laptopHost = regexp.MustCompile(`^(localhost|.+\.localhost|k3d-.+|kind-registry|kind\.local|ko\.local|minikube\.local|.+\.k3d\.internal|host\.docker\.internal|host\.minikube\.internal|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$`)
+var laptopHost = lazy.Regexp(`^(localhost|.+\.localhost|k3d-.+|kind-registry|kind\.local|ko\.local|minikube\.local|.+\.k3d\.internal|host\.docker\.internal|host\.minikube\.internal|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$`)
 
 func hostOf(repository string) string {
 	host, _, found := strings.Cut(repository, "/")
@@ -107,7 +107,7 @@ func (s *stock) laptop(u use) {
 	host := hostOf(u.repository)
 	declared, _, _ := strings.Cut(s.Registry, "/")
 	switch {
-	case laptopHost.MatchString(host):
+	case laptopHost().MatchString(host):
 		s.tell(imageLaptop, true, u.Object, u.field, "", "it runs %s: %s is a laptop's registry, which no node of %s reaches", u.reference(), host, s.Name)
 	case host != "" && host != declared && private(host):
 		s.tell(imageLaptop, s.onLaptop(host), u.Object, u.field, "", "it runs %s: %s is an address of a private network", u.reference(), host)
@@ -123,8 +123,8 @@ func (s *stock) onLaptop(host string) bool {
 
 // Tags that move: for sure, and by custom.
 var (
-	moving = regexp.MustCompile(`^(latest|dev|develop|development|main|master|trunk|head|HEAD|local|wip|debug|snapshot|SNAPSHOT)$`)
-	floats = regexp.MustCompile(`^(edge|nightly|canary|next|stable|unstable|staging|stage|test|testing|prod|production|release|beta|alpha|lts)$`)
+	moving = lazy.Regexp(`^(latest|dev|develop|development|main|master|trunk|head|HEAD|local|wip|debug|snapshot|SNAPSHOT)$`)
+	floats = lazy.Regexp(`^(edge|nightly|canary|next|stable|unstable|staging|stage|test|testing|prod|production|release|beta|alpha|lts)$`)
 )
 
 // moves says whether a reference stands for different images over time, and whether that is sure.
@@ -132,13 +132,13 @@ func (u use) moves() (moves, sure bool) {
 	if u.digest != "" {
 		return false, false
 	}
-	sure = u.tag == "" || moving.MatchString(u.tag)
-	return sure || floats.MatchString(u.tag), sure
+	sure = u.tag == "" || moving().MatchString(u.tag)
+	return sure || floats().MatchString(u.tag), sure
 }
 
 func (s *stock) mutable(u use) {
 	moves, sure := u.moves()
-	if !moves || laptopHost.MatchString(hostOf(u.repository)) { // another image is meant anyway
+	if !moves || laptopHost().MatchString(hostOf(u.repository)) { // another image is meant anyway
 		return
 	}
 	what := fmt.Sprintf("its tag %q is", u.tag)

@@ -10,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"slipway/internal/finding"
+	"slipway/internal/lazy"
 	"slipway/internal/object"
 	"slipway/internal/tree"
 )
@@ -147,9 +148,9 @@ func documents(text []byte) []document {
 	}
 }
 
-var templateKey = regexp.MustCompile(`^(\s*(?:- +)?)["']?([A-Za-z0-9_./-]+)["']?:`)
+var templateKey = lazy.Regexp(`^(\s*(?:- +)?)["']?([A-Za-z0-9_./-]+)["']?:`)
 
-var action = regexp.MustCompile(`\{\{.*?\}\}`)
+var action = lazy.Regexp(`\{\{.*?\}\}`)
 
 // begins is the line with an object's kind in a template; -1: it is not known which. Of several of the
 // kind it is the one whose name, with anything in place of what is computed, is the object's.
@@ -165,7 +166,7 @@ func begins(lines []string, ref object.Ref) int {
 			if !ok {
 				continue
 			}
-			parts := action.Split(strings.Trim(strings.TrimSpace(name), `"'`), -1)
+			parts := action().Split(strings.Trim(strings.TrimSpace(name), `"'`), -1)
 			for j := range parts {
 				parts[j] = regexp.QuoteMeta(parts[j])
 			}
@@ -207,14 +208,14 @@ func (l *locator) inTemplate(p finding.Place, o object.Object, steps []object.St
 			continue
 		}
 		at := slices.IndexFunc(lines[n:end], func(line string) bool {
-			m := templateKey.FindStringSubmatch(line)
+			m := templateKey().FindStringSubmatch(line)
 			return m != nil && m[2] == s.Key && len(m[1]) > indent
 		})
 		if at < 0 {
 			return p
 		}
 		n += at
-		indent = len(templateKey.FindStringSubmatch(lines[n])[1])
+		indent = len(templateKey().FindStringSubmatch(lines[n])[1])
 		p.Line, p.Column = n+1, indent+1
 		n++
 	}

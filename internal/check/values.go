@@ -3,13 +3,13 @@ package check
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 	plain "sigs.k8s.io/yaml"
 
 	"slipway/internal/finding"
+	"slipway/internal/lazy"
 )
 
 var imageNumericTag = finding.Rule{ID: "image-numeric-tag", Group: "crossing", Severity: finding.Error,
@@ -68,7 +68,7 @@ func (s *stock) tags(name string) []tag {
 	return found
 }
 
-var tagKey = regexp.MustCompile(`^(?i:(.*image)?[-_]?tag)$`)
+var tagKey = lazy.Regexp(`^(?i:(.*image)?[-_]?tag)$`)
 
 func tagsIn(n, parent *yaml.Node, at string, found func(tag)) {
 	if n.Kind != yaml.MappingNode {
@@ -85,7 +85,7 @@ func tagsIn(n, parent *yaml.Node, at string, found func(tag)) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], n.Content[i+1]
 		if v.Kind == yaml.ScalarNode {
-			named := tagKey.MatchString(k.Value) && (like || strings.Contains(strings.ToLower(k.Value), "image"))
+			named := tagKey().MatchString(k.Value) && (like || strings.Contains(strings.ToLower(k.Value), "image"))
 			if named || like && k.Value == "version" {
 				found(tag{path: at + "." + k.Value, node: v, parent: parent})
 			}

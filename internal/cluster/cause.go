@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,6 +9,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+
+	"slipway/internal/lazy"
 )
 
 // cause says in one sentence what probably went wrong. s is what ended the wait, d the pod's
@@ -126,16 +127,16 @@ func exitCause(d symptom, events []corev1.Event) string {
 }
 
 var (
-	missingObject = regexp.MustCompile(`(?i)(configmap|secret) "([^"]+)" not found`)
-	missingKey    = regexp.MustCompile(`(?i)couldn't find key (\S+) in (configmap|secret) (?:\S+/)?(\S+)`)
+	missingObject = lazy.Regexp(`(?i)(configmap|secret) "([^"]+)" not found`)
+	missingKey    = lazy.Regexp(`(?i)couldn't find key (\S+) in (configmap|secret) (?:\S+/)?(\S+)`)
 	missingKinds  = map[string]string{"configmap": "ConfigMap", "secret": "Secret"}
 )
 
 func missingCause(message string) string {
-	if m := missingObject.FindStringSubmatch(message); m != nil {
+	if m := missingObject().FindStringSubmatch(message); m != nil {
 		return fmt.Sprintf("it needs the %s %q, which does not exist", missingKinds[strings.ToLower(m[1])], m[2])
 	}
-	if m := missingKey.FindStringSubmatch(message); m != nil {
+	if m := missingKey().FindStringSubmatch(message); m != nil {
 		return fmt.Sprintf("it needs the key %q, which the %s %q does not have", m[1], missingKinds[strings.ToLower(m[2])], m[3])
 	}
 	return "the container's configuration is wrong: " + message
@@ -150,15 +151,15 @@ func createCause(message string) string {
 }
 
 var (
-	insufficient = regexp.MustCompile(`\d+ Insufficient ([^,.\s]+)`)
-	nodeCounts   = regexp.MustCompile(`^\d+/\d+ nodes are available: `)
+	insufficient = lazy.Regexp(`\d+ Insufficient ([^,.\s]+)`)
+	nodeCounts   = lazy.Regexp(`^\d+/\d+ nodes are available: `)
 )
 
 // roomCause names what no node has, and how much of it the pod asks for.
 func roomCause(d symptom) string {
 	why, _, _ := strings.Cut(d.message, " preemption:")
-	why = strings.TrimSuffix(nodeCounts.ReplaceAllString(strings.TrimSpace(why), ""), ".")
-	if m := insufficient.FindStringSubmatch(why); m != nil && d.pod != nil {
+	why = strings.TrimSuffix(nodeCounts().ReplaceAllString(strings.TrimSpace(why), ""), ".")
+	if m := insufficient().FindStringSubmatch(why); m != nil && d.pod != nil {
 		asked := requests(d.pod, corev1.ResourceName(m[1]))
 		return fmt.Sprintf("no node has %s of %s free: %s", asked.String(), m[1], why)
 	}
@@ -188,7 +189,7 @@ func probeCause(d symptom, events []corev1.Event) string {
 	return "the container runs, but is not ready"
 }
 
-var httpStatus = regexp.MustCompile(`HTTP probe failed with statuscode: (\d+)`)
+var httpStatus = lazy.Regexp(`HTTP probe failed with statuscode: (\d+)`)
 
 // lastProbe finds the last failure of one of the kinds of probes in the events.
 func lastProbe(events []corev1.Event, kinds ...string) (kind, text string, ok bool) {
@@ -207,8 +208,8 @@ func lastProbe(events []corev1.Event, kinds ...string) (kind, text string, ok bo
 
 func probeText(text string) string {
 	switch {
-	case httpStatus.MatchString(text):
-		return "HTTP " + httpStatus.FindStringSubmatch(text)[1]
+	case httpStatus().MatchString(text):
+		return "HTTP " + httpStatus().FindStringSubmatch(text)[1]
 	case strings.Contains(text, "connection refused"):
 		return "connection refused"
 	case strings.Contains(text, "deadline exceeded") || strings.Contains(text, "imed out"):

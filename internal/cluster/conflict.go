@@ -4,13 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"slipway/internal/lazy"
 	"slipway/internal/object"
 )
 
@@ -73,7 +73,7 @@ func (e *ConflictError) scaled() bool {
 	})
 }
 
-var holder = regexp.MustCompile(`conflict with "((?:[^"\\]|\\.)*)"(?: with subresource "([^"]*)")?`)
+var holder = lazy.Regexp(`conflict with "((?:[^"\\]|\\.)*)"(?: with subresource "([^"]*)")?`)
 
 // conflictOf reads the causes of a 409 of server-side apply; another 409 comes back as it is.
 func conflictOf(err error, live, desired object.Object) error {
@@ -88,7 +88,7 @@ func conflictOf(err error, live, desired object.Object) error {
 			continue
 		}
 		c := Conflict{Manager: "another manager", Theirs: valueAt(theirs.Body, cause.Field), Ours: valueAt(ours.Body, cause.Field)}
-		if m := holder.FindStringSubmatch(cause.Message); m != nil {
+		if m := holder().FindStringSubmatch(cause.Message); m != nil {
 			c.Manager, c.Subresource = m[1], m[2]
 		}
 		c.Field = strings.ReplaceAll(strings.TrimPrefix(cause.Field, "."), `"`, "")
@@ -100,12 +100,12 @@ func conflictOf(err error, live, desired object.Object) error {
 	return e
 }
 
-var step = regexp.MustCompile(`\.([^.\[]+)|\[([^\]]+)\]`)
+var step = lazy.Regexp(`\.([^.\[]+)|\[([^\]]+)\]`)
 
 // valueAt follows the server's form of a path: .spec.containers[name="api"].image. A key with a dot
 // in it reads as two; then no value is found, and the path still names the place.
 func valueAt(v any, path string) any {
-	for _, s := range step.FindAllStringSubmatch(path, -1) {
+	for _, s := range step().FindAllStringSubmatch(path, -1) {
 		switch x := v.(type) {
 		case map[string]any:
 			v = x[s[1]]

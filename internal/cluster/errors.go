@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"regexp"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"slipway/internal/lazy"
 	"slipway/internal/object"
 )
 
@@ -139,7 +139,7 @@ func (c *Cluster) fact(ctx context.Context, ref object.Ref, err error) error {
 	case !served && noAnswer(err):
 		return &UnreachableError{Context: c.context, Server: c.server, Err: err}
 	}
-	if m := refusal.FindStringSubmatch(err.Error()); m != nil && apierrors.IsForbidden(err) {
+	if m := refusal().FindStringSubmatch(err.Error()); m != nil && apierrors.IsForbidden(err) {
 		missing := []Permission{{Verb: m[1], Resource: m[2], Group: m[3], Namespace: m[4]}}
 		return &PermissionError{Context: c.context, User: c.user, Missing: missing, Err: err}
 	}
@@ -173,7 +173,7 @@ func namespaceMissing(err error) bool {
 
 // refusal is how RBAC says what is not permitted. A refusal by admission (quota, Pod Security, a
 // policy) has the same code and other words.
-var refusal = regexp.MustCompile(`cannot (\S+) resource "([^"]+)" in API group "([^"]*)"(?: in the namespace "([^"]+)")?`)
+var refusal = lazy.Regexp(`cannot (\S+) resource "([^"]+)" in API group "([^"]*)"(?: in the namespace "([^"]+)")?`)
 
 // noAnswer tells errors of the way to the server.
 func noAnswer(err error) bool {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"slipway/internal/lazy"
 	"slipway/internal/object"
 )
 
@@ -158,12 +158,12 @@ func eventTime(e corev1.Event) time.Time {
 }
 
 // podSuffix is what the kubelet adds to its messages; the evidence names the pod already.
-var podSuffix = regexp.MustCompile(` in pod \S+\([0-9a-f-]{36}\)$`)
+var podSuffix = lazy.Regexp(` in pod \S+\([0-9a-f-]{36}\)$`)
 
 func (w *waiter) warnings(events []corev1.Event) []string {
 	var list []string
 	for _, e := range slices.Backward(events) {
-		message := podSuffix.ReplaceAllString(strings.Join(strings.Fields(e.Message), " "), "")
+		message := podSuffix().ReplaceAllString(strings.Join(strings.Fields(e.Message), " "), "")
 		text := w.text(e.Reason + ": " + message)
 		if e.Type != corev1.EventTypeWarning || slices.Contains(list, text) {
 			continue
@@ -224,7 +224,7 @@ func (w *waiter) lines(text []byte) []string {
 	return list[max(0, len(list)-maxLogLines):]
 }
 
-var escapes = regexp.MustCompile(`\x1b(\[[0-9;:?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-_])`)
+var escapes = lazy.Regexp(`\x1b(\[[0-9;:?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-_])`)
 
 // printable keeps a container from steering the terminal: colours and control characters go.
 func printable(s string) string {
@@ -233,7 +233,7 @@ func printable(s string) string {
 			return -1
 		}
 		return r
-	}, escapes.ReplaceAllString(s, ""))
+	}, escapes().ReplaceAllString(s, ""))
 }
 
 // text makes a message fit for a person and for the record.

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"slipway/internal/lazy"
 )
 
 // symptom is one thing that keeps an object from being healthy.
@@ -168,12 +170,12 @@ var permanentPull = regexp.MustCompile(`(?i)not found|manifest unknown|manifest 
 	`no match for platform|no matching manifest|x509: |server gave HTTP response to HTTPS client|invalid reference format`)
 
 // missingVolume matches mounts of what is not there.
-var missingVolume = regexp.MustCompile(`(?i)(configmap|secret) "[^"]*" not found|references non-existent (config|secret) key`)
+var missingVolume = lazy.Regexp(`(?i)(configmap|secret) "[^"]*" not found|references non-existent (config|secret) key`)
 
 // mountSymptoms reads a pod's events: that a volume is missing is said nowhere else.
 func mountSymptoms(pod *corev1.Pod, events []corev1.Event) []symptom {
 	for _, e := range events {
-		if e.Reason == "FailedMount" && missingVolume.MatchString(e.Message) {
+		if e.Reason == "FailedMount" && missingVolume().MatchString(e.Message) {
 			return []symptom{{pod: pod, reason: "FailedMount", message: e.Message, after: standConfig}}
 		}
 	}

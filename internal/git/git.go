@@ -11,12 +11,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
+
+	"slipway/internal/lazy"
 )
 
 var (
@@ -190,7 +190,7 @@ func (r Repository) Log(ctx context.Context, from, to string) ([]Commit, error) 
 }
 
 // digits keep what others wrote, such as an image's label, from being read as another kind of revision.
-var digits = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9a-f]{7,64}$`) })
+var digits = lazy.Regexp(`^[0-9a-f]{7,64}$`)
 
 // Find is the commit of that hash, if the repository has it: a shallow clone has not all.
 func (r Repository) Find(ctx context.Context, hash string) (Commit, bool) {

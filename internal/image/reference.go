@@ -1,9 +1,10 @@
 package image
 
 import (
-	"regexp"
 	"slices"
 	"strings"
+
+	"slipway/internal/lazy"
 )
 
 // reference is an image as a manifest writes it, in its parts and nothing made up.
@@ -45,10 +46,10 @@ func calls(name, repository string) int {
 	return len(want)
 }
 
-var immutableTag = regexp.MustCompile(`^(sha-[0-9a-f]{7,40}|v?\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?)$`)
+var immutableTag = lazy.Regexp(`^(sha-[0-9a-f]{7,40}|v?\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?)$`)
 
 // stated tells whether Git itself says which content runs: by digest, or by a tag that never moves.
-func (r reference) stated() bool { return r.digest != "" || immutableTag.MatchString(r.tag) }
+func (r reference) stated() bool { return r.digest != "" || immutableTag().MatchString(r.tag) }
 
 // Mutable tells whether a reference names no certain content even loosely: no digest, and no tag or
 // "latest".

@@ -3,9 +3,10 @@ package image
 import (
 	"context"
 	"encoding/json"
-	"regexp"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"slipway/internal/lazy"
 )
 
 // What our builds write into their manifests, so that one request tells where content comes from.
@@ -21,7 +22,7 @@ type content struct {
 	version, revision string
 }
 
-var commitTag = regexp.MustCompile(`^sha-[0-9a-f]{7,40}(-[0-9a-f]+)?$`)
+var commitTag = lazy.Regexp(`^sha-[0-9a-f]{7,40}(-[0-9a-f]+)?$`)
 
 // look gets what a pin names in a repository; nil where it is not there. It asks once.
 func (s store) look(ctx context.Context, repository string, p Pin) (*content, error) {
@@ -39,7 +40,7 @@ func (s store) look(ctx context.Context, repository string, p Pin) (*content, er
 	var manifest struct{ Annotations map[string]string }
 	c := &content{Descriptor: desc}
 	// What is no JSON has no annotations: whoever runs it will say what is wrong.
-	if json.Unmarshal(desc.Manifest, &manifest) == nil && commitTag.MatchString(manifest.Annotations[versionKey]) {
+	if json.Unmarshal(desc.Manifest, &manifest) == nil && commitTag().MatchString(manifest.Annotations[versionKey]) {
 		c.version, c.revision = manifest.Annotations[versionKey], manifest.Annotations[revisionKey]
 	}
 	return c, nil

@@ -2,18 +2,19 @@ package metadata
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/dlclark/regexp2"
+
+	"slipway/internal/lazy"
 )
 
 // matchTime is how long one regular expression may take: some never end.
 const matchTime = time.Second
 
-var slashed = regexp.MustCompile(`^/(.+)/(.*)$`)
+var slashed = lazy.Regexp(`^/(.+)/(.*)$`)
 
 // match gives a group of an attribute's JavaScript regular expression, which may be written /re/flags.
 func (m *maker) match(e Entry, key, text, group string) (value string, found bool, err error) {
@@ -69,7 +70,7 @@ const absent = "\x00"
 // compile reads a JavaScript regular expression.
 func compile(pattern string) (expression *regexp2.Regexp, global bool, err error) {
 	options := regexp2.RegexOptions(regexp2.ECMAScript)
-	if parts := slashed.FindStringSubmatch(pattern); parts != nil {
+	if parts := slashed().FindStringSubmatch(pattern); parts != nil {
 		pattern = parts[1]
 		global = strings.Contains(parts[2], "g")
 		for i, flag := range parts[2] {
@@ -105,8 +106,8 @@ func compile(pattern string) (expression *regexp2.Regexp, global bool, err error
 
 var (
 	// piece is what a group is looked for between: an escape, a set, the beginning of a group.
-	piece    = regexp.MustCompile(`\\k<[^>]+>|(?s:\\.)|\[(?:\\.|[^\]\\])*\]|\((?:\?(?:<?[=!]|<([^=!>][^>]*)>|[ims]*(?:-[ims]+)?:|))?`)
-	backward = regexp.MustCompile(`^\\k<([^>]+)>$`)
+	piece    = lazy.Regexp(`\\k<[^>]+>|(?s:\\.)|\[(?:\\.|[^\]\\])*\]|\((?:\?(?:<?[=!]|<([^=!>][^>]*)>|[ims]*(?:-[ims]+)?:|))?`)
+	backward = lazy.Regexp(`^\\k<([^>]+)>$`)
 )
 
 // positional takes the names of groups away: JavaScript numbers all groups as they stand, regexp2
@@ -114,8 +115,8 @@ var (
 func positional(pattern string) (string, error) {
 	names, n := map[string]int{}, 0
 	var wrong error
-	pattern = piece.ReplaceAllStringFunc(pattern, func(token string) string {
-		m := piece.FindStringSubmatch(token)
+	pattern = piece().ReplaceAllStringFunc(pattern, func(token string) string {
+		m := piece().FindStringSubmatch(token)
 		switch {
 		case token == "(?":
 			wrong = fmt.Errorf("invalid group")
@@ -130,8 +131,8 @@ func positional(pattern string) (string, error) {
 		}
 		return token
 	})
-	return piece.ReplaceAllStringFunc(pattern, func(token string) string {
-		if m := backward.FindStringSubmatch(token); m != nil && names[m[1]] > 0 {
+	return piece().ReplaceAllStringFunc(pattern, func(token string) string {
+		if m := backward().FindStringSubmatch(token); m != nil && names[m[1]] > 0 {
 			return fmt.Sprintf(`(?:\%d)`, names[m[1]])
 		}
 		return token

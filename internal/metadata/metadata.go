@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"slipway/internal/lazy"
 )
 
 // Inputs are the action's, in its own text of several lines.
@@ -152,9 +154,9 @@ func (m *maker) set(e Entry, tag string, latest bool) {
 	}
 }
 
-var unclean = regexp.MustCompile(`[^a-zA-Z0-9._-]+`)
+var unclean = lazy.Regexp(`[^a-zA-Z0-9._-]+`)
 
-func sanitize(tag string) string { return unclean.ReplaceAllString(tag, "-") }
+func sanitize(tag string) string { return unclean().ReplaceAllString(tag, "-") }
 
 // value is what a type makes, without prefix and suffix.
 func (m *maker) value(e Entry) (value string, latest, fires bool, err error) {
@@ -203,7 +205,7 @@ func (m *maker) value(e Entry) (value string, latest, fires bool, err error) {
 }
 
 // isRaw are patterns that take a pre-release as it is written.
-var isRaw = regexp.MustCompile(`^\{\{\{?\s*raw\s*\}?\}\}$`)
+var isRaw = lazy.Regexp(`^\{\{\{?\s*raw\s*\}?\}\}$`)
 
 // version is what an entry of type semver or pep440 makes of a Git tag or its own value.
 func (m *maker) version(e Entry, text string) (value string, latest, fires bool, err error) {
@@ -230,7 +232,7 @@ func (m *maker) version(e Entry, text string) (value string, latest, fires bool,
 		return "", false, false, nil
 	}
 	pattern := e.Attrs["pattern"]
-	if !release && !isRaw.MatchString(pattern) {
+	if !release && !isRaw().MatchString(pattern) {
 		pattern = "{{version}}"
 	}
 	v := values{}

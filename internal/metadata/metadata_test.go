@@ -288,7 +288,7 @@ func TestReferenceUnits(t *testing.T) {
 		})
 	}
 	for _, row := range u.Raw {
-		if isRaw.MatchString(row.Input) != row.Expected {
+		if isRaw().MatchString(row.Input) != row.Expected {
 			t.Errorf("is_raw: %s is not %v", row.Input, row.Expected)
 		}
 	}

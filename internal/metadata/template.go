@@ -2,8 +2,9 @@ package metadata
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
+
+	"slipway/internal/lazy"
 )
 
 // values are what an expression can name: Handlebars calls each with what stands after its name.
@@ -84,7 +85,7 @@ func (t *template) evaluate(tag string) (string, error) {
 }
 
 // part is a word of an expression: a name or path, a quoted text, either after key=.
-var part = regexp.MustCompile(`^\s*(?:([\w-]+)=)?(?:'((?:\\'|[^'])*)'|"((?:\\"|[^"])*)"|([^\s'"=|(){}\[\]]+))(?:\s+|$)`)
+var part = lazy.Regexp(`^\s*(?:([\w-]+)=)?(?:'((?:\\'|[^'])*)'|"((?:\\"|[^"])*)"|([^\s'"=|(){}\[\]]+))(?:\s+|$)`)
 
 // call gives a value by its name and arguments. What nobody knows is empty.
 func (t *template) call(expression string) (string, error) {
@@ -92,7 +93,7 @@ func (t *template) call(expression string) (string, error) {
 	var name string
 	options := map[string]string{}
 	for rest, first := expression, true; rest != ""; first = false {
-		m := part.FindStringSubmatch(rest)
+		m := part().FindStringSubmatch(rest)
 		if m == nil || first && (m[1] != "" || m[4] == "") || strings.ContainsAny(m[4][:min(1, len(m[4]))], "#/^>~*&!") || first && m[4] == "else" {
 			return "", fmt.Errorf("{{%s}} is not understood; there are a name, a name with quoted texts, and key='text'", expression)
 		}

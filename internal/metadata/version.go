@@ -1,16 +1,14 @@
 package metadata
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
-	"sync"
+
+	"slipway/internal/lazy"
 )
 
 // semver is semver.org's own expression, with the "v" that node-semver allows.
-var semver = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^v?(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-((?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?(?:\+([0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*))?$`)
-})
+var semver = lazy.Regexp(`^v?(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-((?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?(?:\+([0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*))?$`)
 
 // parseSemver gives the fields for a pattern, and whether it is a release.
 func parseSemver(text string) (f map[string]string, release, ok bool) {
@@ -34,13 +32,11 @@ func parseSemver(text string) (f map[string]string, release, ok bool) {
 }
 
 // pep440 is the expression of PEP 440, appendix B.
-var pep440 = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?i)^\s*v?(?:(\d+)!)?(\d+(?:\.\d+)*)` +
-		`(?:[-_.]?(alpha|a|beta|b|preview|pre|c|rc)[-_.]?(\d*))?` +
-		`(?:-(\d+)|[-_.]?(post|rev|r)[-_.]?(\d*))?` +
-		`(?:[-_.]?(dev)[-_.]?(\d*))?` +
-		`(?:\+([a-z0-9]+(?:[-_.][a-z0-9]+)*))?\s*$`)
-})
+var pep440 = lazy.Regexp(`(?i)^\s*v?(?:(\d+)!)?(\d+(?:\.\d+)*)` +
+	`(?:[-_.]?(alpha|a|beta|b|preview|pre|c|rc)[-_.]?(\d*))?` +
+	`(?:-(\d+)|[-_.]?(post|rev|r)[-_.]?(\d*))?` +
+	`(?:[-_.]?(dev)[-_.]?(\d*))?` +
+	`(?:\+([a-z0-9]+(?:[-_.][a-z0-9]+)*))?\s*$`)
 
 var preWord = map[string]string{"alpha": "a", "beta": "b", "c": "rc", "pre": "rc", "preview": "rc"}
 

@@ -12,9 +12,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"go.yaml.in/yaml/v3"
+
+	"slipway/internal/lazy"
 )
 
 // A project file is written by hand; more than this is not one.
@@ -47,7 +48,7 @@ type pattern struct {
 
 // newPattern leaves the work to whoever asks first: it would be done in every command.
 func newPattern(expression, words string) *pattern {
-	compiled := sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })
+	compiled := lazy.Regexp(expression)
 	return &pattern{words, func(s string) bool { return compiled().MatchString(s) }}
 }
 

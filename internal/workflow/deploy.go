@@ -2,12 +2,12 @@ package workflow
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/rhysd/actionlint"
 
+	"slipway/internal/lazy"
 	"slipway/internal/object"
 	"slipway/internal/project"
 )
@@ -125,7 +125,7 @@ var kinds = map[string]string{
 	"hpa": "HorizontalPodAutoscaler", "ing": "Ingress", "ingress": "Ingress", "cm": "ConfigMap", "configmap": "ConfigMap",
 }
 
-var plainName = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`)
+var plainName = lazy.Regexp(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`)
 
 // names holds what a command names against what is rendered.
 func (c *checker) names(cmd command) {
@@ -144,7 +144,7 @@ func (c *checker) names(cmd command) {
 			name = args[1].text
 		}
 		kind := kinds[strings.ToLower(short)]
-		if kind == "" || !plainName.MatchString(name) {
+		if kind == "" || !plainName().MatchString(name) {
 			continue
 		}
 		if env, renamed := c.renamed(kind, name); renamed != "" {
@@ -195,9 +195,9 @@ func shared(refs []object.Ref, prefix, suffix string) bool {
 }
 
 var (
-	secretUsed = regexp.MustCompile(`\$\{\{[^}]*\bsecrets\.([\w-]+)`)
+	secretUsed = lazy.Regexp(`\$\{\{[^}]*\bsecrets\.([\w-]+)`)
 	// inside is a path in the workspace, as far as it is known.
-	inside = regexp.MustCompile(`^((\$GITHUB_WORKSPACE|\$\{\{ ?github\.workspace ?\}\})/)?[\w.][^$]*$`)
+	inside = lazy.Regexp(`^((\$GITHUB_WORKSPACE|\$\{\{ ?github\.workspace ?\}\})/)?[\w.][^$]*$`)
 )
 
 // kubeconfig looks for a secret that becomes a file in the workspace.
@@ -208,14 +208,14 @@ func (c *checker) kubeconfig(j job) {
 			files = slices.Concat(files, cmd.words[1:])
 		}
 		for _, file := range files {
-			if !inside.MatchString(file.text) {
+			if !inside().MatchString(file.text) {
 				continue
 			}
 			secret := ""
 			for _, o := range j.commands {
 				if o.pipe == cmd.pipe {
 					for _, w := range slices.Concat(o.words, o.reads) {
-						if m := secretUsed.FindStringSubmatch(w.text); m != nil {
+						if m := secretUsed().FindStringSubmatch(w.text); m != nil {
 							secret = m[1]
 						}
 					}
@@ -229,7 +229,7 @@ func (c *checker) kubeconfig(j job) {
 	}
 }
 
-var commit = regexp.MustCompile(`^[0-9a-f]{40}$`)
+var commit = lazy.Regexp(`^[0-9a-f]{40}$`)
 
 // pins looks at which actions can be moved, once for each.
 func (c *checker) pins(w *flow) {
@@ -237,7 +237,7 @@ func (c *checker) pins(w *flow) {
 	check := func(uses *actionlint.String) {
 		action, ref, found := strings.Cut(value(uses), "@")
 		if !found || seen[value(uses)] || strings.HasPrefix(action, ".") || strings.HasPrefix(action, "docker://") ||
-			strings.Contains(value(uses), "${{") || commit.MatchString(ref) {
+			strings.Contains(value(uses), "${{") || commit().MatchString(ref) {
 			return
 		}
 		seen[value(uses)] = true

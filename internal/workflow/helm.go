@@ -2,13 +2,13 @@ package workflow
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
 	"slipway/internal/finding"
+	"slipway/internal/lazy"
 	"slipway/internal/metadata"
 	"slipway/internal/object"
 )
@@ -60,7 +60,7 @@ func settings(c command) []setting {
 }
 
 // lastWins is what people write beside such a command.
-var lastWins = regexp.MustCompile(`(?i)\blast\b[^.]*\b(overrides?|wins?|precedence)\b`)
+var lastWins = lazy.Regexp(`(?i)\blast\b[^.]*\b(overrides?|wins?|precedence)\b`)
 
 // helm looks at what a job's helm commands set.
 func (c *checker) helm(w *flow, j job) {
@@ -79,7 +79,7 @@ func (c *checker) helm(w *flow, j job) {
 		}
 		mixed := slices.ContainsFunc(all, func(s setting) bool { return s.rank != all[0].rank })
 		for _, comment := range cmd.comments {
-			if mixed && lastWins.MatchString(comment.text) {
+			if mixed && lastWins().MatchString(comment.text) {
 				c.add(helmPrecedence.In(comment.place, "the comment is not true: Helm ranks by the kind of the flag (-f < --set-json < --set < --set-string …); "+
 					"the order counts only between flags of one kind"), "say that --set outranks -f wherever it stands")
 			}

@@ -10,6 +10,7 @@ import (
 	"github.com/rhysd/actionlint"
 
 	"slipway/internal/finding"
+	"slipway/internal/lazy"
 	"slipway/internal/metadata"
 	"slipway/internal/object"
 	"slipway/internal/project"
@@ -47,7 +48,7 @@ func (c *checker) metadata(w *flow, j job) {
 		}
 		text := value(in("tags"))
 		entries, err := metadata.ParseTags(text)
-		if err != nil || expression.MatchString(text) && !strings.Contains(text, "type=") || value(in("context")) == "git" {
+		if err != nil || expression().MatchString(text) && !strings.Contains(text, "type=") || value(in("context")) == "git" {
 			c.unchecked = append(c.unchecked, finding.Unchecked{Place: b.step, What: "the image's tags", Why: "what they are is known in a run only"})
 			continue
 		}
@@ -178,7 +179,7 @@ func (c *checker) elsewhere(repository string) bool {
 			for _, step := range j.Steps {
 				if exec, ok := step.Exec.(*actionlint.ExecAction); ok && strings.HasPrefix(value(exec.Uses), "docker/build-push-action@") {
 					for line := range strings.Lines(inputOf(exec, "tags")) {
-						if !metaTags.MatchString(strings.TrimSpace(line)) && unknown(line) {
+						if !metaTags().MatchString(strings.TrimSpace(line)) && unknown(line) {
 							return true
 						}
 					}
@@ -197,7 +198,7 @@ func (c *checker) elsewhere(repository string) bool {
 	return false
 }
 
-var metaTags = regexp.MustCompile(`^\$\{\{\s*steps\.[\w-]+\.outputs\.tags\s*\}\}$`)
+var metaTags = lazy.Regexp(`^\$\{\{\s*steps\.[\w-]+\.outputs\.tags\s*\}\}$`)
 
 func inputOf(exec *actionlint.ExecAction, name string) string {
 	if i := exec.Inputs[name]; i != nil {
@@ -207,9 +208,9 @@ func inputOf(exec *actionlint.ExecAction, name string) string {
 }
 
 var (
-	commitTag   = regexp.MustCompile(`^([^<]*)<sha:(\d+)>([^<]*)$`)
-	unknownTag  = regexp.MustCompile(`^([\w.-]*)\$\{?(\w*(?i:sha|commit)\w*)\}?$`)
-	hexadecimal = regexp.MustCompile(`^[0-9a-f]{4,40}$`)
+	commitTag   = lazy.Regexp(`^([^<]*)<sha:(\d+)>([^<]*)$`)
+	unknownTag  = lazy.Regexp(`^([\w.-]*)\$\{?(\w*(?i:sha|commit)\w*)\}?$`)
+	hexadecimal = lazy.Regexp(`^[0-9a-f]{4,40}$`)
 )
 
 // judge says what is wrong with a tag that is deployed; empty: nothing, as far as can be known. An empty
@@ -232,7 +233,7 @@ func (c *checker) judge(w *flow, repository, tag string) (message string, sure b
 			if !ok || form == tag {
 				return "", false
 			}
-			if m := commitTag.FindStringSubmatch(form); m != nil {
+			if m := commitTag().FindStringSubmatch(form); m != nil {
 				wanted = append(wanted, fmt.Sprintf("%s gives %s…%s with %s characters", e.Text, m[1], m[3], m[2]))
 				forms = append(forms, form)
 			}
@@ -242,20 +243,20 @@ func (c *checker) judge(w *flow, repository, tag string) (message string, sure b
 		return "", false
 	}
 	built := strings.Join(wanted, ", ")
-	if m := commitTag.FindStringSubmatch(tag); m != nil {
+	if m := commitTag().FindStringSubmatch(tag); m != nil {
 		return fmt.Sprintf("the tag %s…%s with %s characters of the commit is built by no tag rule: %s", m[1], m[3], m[2], built), true
 	}
-	if m := unknownTag.FindStringSubmatch(tag); m != nil && w != nil && !w.sets(m[2]) && slices.ContainsFunc(forms, func(f string) bool { return strings.HasPrefix(f, m[1]+"<") }) {
+	if m := unknownTag().FindStringSubmatch(tag); m != nil && w != nil && !w.sets(m[2]) && slices.ContainsFunc(forms, func(f string) bool { return strings.HasPrefix(f, m[1]+"<") }) {
 		return fmt.Sprintf("$%s is set nowhere in this workflow, and a whole commit has 40 characters: %s", m[2], built), false
 	}
 	for _, form := range forms {
-		m := commitTag.FindStringSubmatch(form)
+		m := commitTag().FindStringSubmatch(form)
 		rest, ok := strings.CutPrefix(tag, m[1])
 		rest, end := strings.CutSuffix(rest, m[3])
 		if ok && end && strconv.Itoa(len(rest)) == m[2] {
 			return "", false
 		}
-		if ok && end && m[1] != "" && hexadecimal.MatchString(rest) {
+		if ok && end && m[1] != "" && hexadecimal().MatchString(rest) {
 			message = fmt.Sprintf("the tag %s, with %d characters, is built by no tag rule: %s", tag, len(rest), built)
 		}
 	}

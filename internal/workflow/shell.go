@@ -3,12 +3,12 @@ package workflow
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
 
 	"slipway/internal/finding"
+	"slipway/internal/lazy"
 )
 
 // word is one word of a command: quotes are off and what is known is filled in; "<sha:7>" stands for
@@ -56,12 +56,12 @@ type script struct {
 	env  map[string]string
 }
 
-var expression = regexp.MustCompile(`(?s)\$\{\{.*?\}\}`)
+var expression = lazy.Regexp(`(?s)\$\{\{.*?\}\}`)
 
 // commands takes a script apart.
 func (s script) commands() ([]command, error) {
 	// A shell does not see expressions: they are filled in before it starts.
-	masked := expression.ReplaceAllStringFunc(s.text, func(e string) string { return strings.Repeat("x", len(e)) })
+	masked := expression().ReplaceAllStringFunc(s.text, func(e string) string { return strings.Repeat("x", len(e)) })
 	file, err := syntax.NewParser(syntax.KeepComments(true)).Parse(strings.NewReader(masked), "")
 	if err != nil {
 		return nil, fmt.Errorf("read the shell's commands: %w", err)
@@ -173,15 +173,15 @@ func (s script) parts(parts []syntax.WordPart) string {
 func sha(n int) string { return fmt.Sprintf("<sha:%d>", n) }
 
 var (
-	variable = regexp.MustCompile(`\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?::0?:(\d+))?\}|\{\{\s*env\.([A-Za-z_]\w*)\s*\}\})`)
-	wholeSHA = regexp.MustCompile(`\$\{\{\s*github\.sha\s*\}\}|\$\(git rev-parse HEAD\)`)
-	shortSHA = regexp.MustCompile(`\$\(git rev-parse --short=(\d+) HEAD\)|\$\((?:echo|printf '?%s'?) "?<sha:40>"? *\| *(?:cut -c ?1?-|head -c ?)(\d+)\)`)
+	variable = lazy.Regexp(`\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?::0?:(\d+))?\}|\{\{\s*env\.([A-Za-z_]\w*)\s*\}\})`)
+	wholeSHA = lazy.Regexp(`\$\{\{\s*github\.sha\s*\}\}|\$\(git rev-parse HEAD\)`)
+	shortSHA = lazy.Regexp(`\$\(git rev-parse --short=(\d+) HEAD\)|\$\((?:echo|printf '?%s'?) "?<sha:40>"? *\| *(?:cut -c ?1?-|head -c ?)(\d+)\)`)
 )
 
 // normal fills in what is known: variables, and the commit in the ways in which people write it.
 func normal(text string, env map[string]string) string {
-	text = variable.ReplaceAllStringFunc(wholeSHA.ReplaceAllString(text, sha(40)), func(v string) string {
-		m := variable.FindStringSubmatch(v)
+	text = variable().ReplaceAllStringFunc(wholeSHA().ReplaceAllString(text, sha(40)), func(v string) string {
+		m := variable().FindStringSubmatch(v)
 		name := m[1] + m[2] + m[4]
 		value, known := env[name]
 		if name == "GITHUB_SHA" {
@@ -195,5 +195,5 @@ func normal(text string, env map[string]string) string {
 		}
 		return value
 	})
-	return shortSHA.ReplaceAllString(text, "<sha:$1$2>")
+	return shortSHA().ReplaceAllString(text, "<sha:$1$2>")
 }

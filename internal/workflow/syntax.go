@@ -2,12 +2,12 @@ package workflow
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 
 	"github.com/rhysd/actionlint"
 
 	"slipway/internal/finding"
+	"slipway/internal/lazy"
 )
 
 // surely are the kinds of mistakes for which GitHub refuses the workflow or an expression fails; others
@@ -15,7 +15,7 @@ import (
 var surely = []string{"syntax-check", "expression", "job-needs", "id", "env-var"}
 
 // mild are messages of these kinds that do not stop a run: a value is empty, or may be abused.
-var mild = regexp.MustCompile(`potentially untrusted|is not defined in object type|should not be empty`)
+var mild = lazy.Regexp(`potentially untrusted|is not defined in object type|should not be empty`)
 
 // syntax reads a workflow with actionlint, without its shellcheck and pyflakes; nothing is started.
 func (c *checker) syntax(f File) (w *actionlint.Workflow) {
@@ -51,7 +51,7 @@ func (c *checker) syntax(f File) (w *actionlint.Workflow) {
 	for _, e := range errs {
 		place := finding.Place{File: f.Name, Line: e.Line, Column: e.Column}
 		found := workflowSyntax.In(place, "%s", e.Message)
-		if !slices.Contains(surely, e.Kind) || mild.MatchString(e.Message) {
+		if !slices.Contains(surely, e.Kind) || mild().MatchString(e.Message) {
 			found.Severity = finding.Warning
 		}
 		c.add(found, "")

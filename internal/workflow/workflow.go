@@ -5,7 +5,6 @@ package workflow
 import (
 	"cmp"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -13,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"slipway/internal/finding"
+	"slipway/internal/lazy"
 	"slipway/internal/object"
 	"slipway/internal/project"
 )
@@ -140,7 +140,7 @@ func (c *checker) job(w *flow, parsed *actionlint.Job, env map[string]string) jo
 		switch exec := step.Exec.(type) {
 		case *actionlint.ExecAction:
 			uses := strings.ToLower(value(exec.Uses))
-			j.throwaway = j.throwaway || ownCluster.MatchString(uses)
+			j.throwaway = j.throwaway || ownCluster().MatchString(uses)
 			j.waits = j.waits || strings.Contains(uses, "k8s-deploy") || strings.Contains(uses, "rollout") || strings.Contains(uses, "wait")
 		case *actionlint.ExecRun:
 			if exec.Run == nil || !w.posix(parsed, exec) {
@@ -153,7 +153,7 @@ func (c *checker) job(w *flow, parsed *actionlint.Job, env map[string]string) jo
 	}
 	for _, cmd := range j.commands {
 		if name := path.Base(cmd.text(0)); name != "kubectl" && name != "helm" {
-			j.throwaway = j.throwaway || slices.ContainsFunc(cmd.words, func(w word) bool { return ownCluster.MatchString(w.text) })
+			j.throwaway = j.throwaway || slices.ContainsFunc(cmd.words, func(w word) bool { return ownCluster().MatchString(w.text) })
 		}
 		j.waits = j.waits || waits(cmd)
 	}
@@ -161,7 +161,7 @@ func (c *checker) job(w *flow, parsed *actionlint.Job, env map[string]string) jo
 }
 
 // ownCluster is what a job makes a cluster with that is gone after it.
-var ownCluster = regexp.MustCompile(`\b(kind|k3d|k3s|minikube|microk8s|ctlptl)\b`)
+var ownCluster = lazy.Regexp(`\b(kind|k3d|k3s|minikube|microk8s|ctlptl)\b`)
 
 // run gives a step's commands, and those of a script that it calls.
 func (c *checker) run(s script, folder string, place finding.Place) []command {
