@@ -32,14 +32,20 @@ func refer(s string) (Pin, error) {
 	return Pin{Repository: r.repository, Tag: r.tag, Digest: r.digest}, nil
 }
 
+// referOne reads a reference that must name a tag or a digest.
+func referOne(s string) (Pin, error) {
+	p, err := refer(s)
+	if err == nil && p.Tag == "" && p.Digest == "" {
+		err = &ReferenceError{Reference: s, Reason: "name a tag or a digest"}
+	}
+	return p, err
+}
+
 // Copy brings an image to another name, in whatever registry: all its platforms, its attestations and
 // signatures. Where dst names no tag it is that of src. A tag that names something else there is not
 // moved. What is there is not sent again, and sent tells whether anything was.
 func Copy(ctx context.Context, src, dst string, o Options) (p Pin, sent bool, err error) {
-	from, err := refer(src)
-	if err == nil && from.Tag == "" && from.Digest == "" {
-		err = &ReferenceError{Reference: src, Reason: "name a tag or a digest"}
-	}
+	from, err := referOne(src)
 	if err != nil {
 		return p, false, err
 	}

@@ -33,23 +33,17 @@ func (e *RateLimitedError) Error() string {
 }
 
 // BrokenError says that a registry broke off in the middle of an answer.
-type BrokenError struct {
-	Registry string
-	Err      error
-}
+type BrokenError struct{ Failure }
 
 func (e *BrokenError) Error() string {
 	return fmt.Sprintf("registry %s broke off in the middle of an answer: %v", e.Registry, e.Err)
 }
 
-func (e *BrokenError) Unwrap() error { return e.Err }
-
 // CorruptError says that content is not what its digest promises.
 type CorruptError struct {
-	Registry, Repository string
+	Failure
 	// Upload: it was right here, and arrived as something else there.
 	Upload bool
-	Err    error
 }
 
 func (e *CorruptError) Error() string {
@@ -59,19 +53,12 @@ func (e *CorruptError) Error() string {
 	return fmt.Sprintf("what registry %s gives out of %s is not what its digest says: %v", e.Registry, e.Repository, e.Err)
 }
 
-func (e *CorruptError) Unwrap() error { return e.Err }
-
 // CredentialsError says that the credentials for a registry could not be read.
-type CredentialsError struct {
-	Registry string
-	Err      error
-}
+type CredentialsError struct{ Failure }
 
 func (e *CredentialsError) Error() string {
 	return fmt.Sprintf("credentials for registry %s: %v", e.Registry, e.Err)
 }
-
-func (e *CredentialsError) Unwrap() error { return e.Err }
 
 // logins are the Docker configuration's, its credential helpers' included.
 type logins struct{}
@@ -79,7 +66,7 @@ type logins struct{}
 func (l logins) Resolve(r authn.Resource) (authn.Authenticator, error) {
 	auth, err := authn.DefaultKeychain.Resolve(r)
 	if err != nil {
-		return nil, &CredentialsError{Registry: r.RegistryStr(), Err: err}
+		return nil, &CredentialsError{Failure{Registry: r.RegistryStr(), Err: err}}
 	}
 	return auth, nil
 }
@@ -153,7 +140,7 @@ type body struct {
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil && err != io.EOF && !stopped(err) {
-		err = &BrokenError{Registry: b.registry, Err: err}
+		err = &BrokenError{Failure{Registry: b.registry, Err: err}}
 	}
 	return n, err
 }
@@ -195,6 +182,7 @@ func explain(repository string, r name.Repository, err error) error {
 		credentials *CredentialsError
 		plain       *PlainHTTPError
 	)
+	at := Failure{Registry: r.RegistryStr(), Repository: repository, Err: err}
 	switch {
 	case errors.As(err, &limited):
 		return limited
@@ -205,15 +193,15 @@ func explain(repository string, r name.Repository, err error) error {
 	case errors.As(err, &plain):
 		return plain
 	case isUntrue(err):
-		return &CorruptError{Registry: r.RegistryStr(), Repository: repository, Err: err}
+		return &CorruptError{Failure: at}
 	case !errors.As(err, &e):
-		return &UnreachableError{Registry: r.RegistryStr(), Repository: repository, Err: err}
+		return &UnreachableError{at}
 	case e.StatusCode == http.StatusUnauthorized || e.StatusCode == http.StatusForbidden:
-		return &UnauthorizedError{Registry: r.RegistryStr(), Repository: repository, Err: err}
+		return &UnauthorizedError{at}
 	case e.StatusCode >= http.StatusInternalServerError:
-		return &UnreachableError{Registry: r.RegistryStr(), Repository: repository, Err: err}
+		return &UnreachableError{at}
 	case slices.ContainsFunc(e.Errors, damaged):
-		return &CorruptError{Registry: r.RegistryStr(), Repository: repository, Upload: true, Err: err}
+		return &CorruptError{Failure: at, Upload: true}
 	}
 	return fmt.Errorf("registry %s, %s: %w", r.RegistryStr(), repository, err)
 }

@@ -43,9 +43,11 @@ type Attestation struct {
 
 // The labels that say where an image comes from.
 const (
-	LabelRevision = revisionKey
+	LabelRevision = "org.opencontainers.image.revision"
 	LabelSource   = "org.opencontainers.image.source"
 	LabelCreated  = "org.opencontainers.image.created"
+	labelTitle    = "org.opencontainers.image.title"
+	labelVersion  = "org.opencontainers.image.version"
 )
 
 // The annotations by which BuildKit marks its attestations.
@@ -58,10 +60,7 @@ const (
 
 // Inspect reads what a registry has under a reference, which names a tag or a digest. It fetches no layer.
 func Inspect(ctx context.Context, ref string, o Options) (Info, error) {
-	p, err := refer(ref)
-	if err == nil && p.Tag == "" && p.Digest == "" {
-		err = &ReferenceError{Reference: ref, Reason: "name a tag or a digest"}
-	}
+	p, err := referOne(ref)
 	if err != nil {
 		return Info{}, err
 	}

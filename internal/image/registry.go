@@ -17,11 +17,16 @@ import (
 	"slipway/internal/builder"
 )
 
-// UnauthorizedError says that a registry does not let us do what we must.
-type UnauthorizedError struct {
+// Failure is what went wrong at a registry, about one of its repositories where that is known.
+type Failure struct {
 	Registry, Repository string
 	Err                  error
 }
+
+func (f Failure) Unwrap() error { return f.Err }
+
+// UnauthorizedError says that a registry does not let us do what we must.
+type UnauthorizedError struct{ Failure }
 
 func (e *UnauthorizedError) Error() string {
 	var answer *transport.Error
@@ -31,13 +36,8 @@ func (e *UnauthorizedError) Error() string {
 	return fmt.Sprintf("registry %s refuses access to %s: %v", e.Registry, e.Repository, e.Err)
 }
 
-func (e *UnauthorizedError) Unwrap() error { return e.Err }
-
 // UnreachableError says that a registry does not answer as one.
-type UnreachableError struct {
-	Registry, Repository string
-	Err                  error
-}
+type UnreachableError struct{ Failure }
 
 func (e *UnreachableError) Error() string {
 	why := e.Err.Error()
@@ -50,8 +50,6 @@ func (e *UnreachableError) Error() string {
 	}
 	return fmt.Sprintf("registry %s does not answer for %s: %s", e.Registry, e.Repository, why)
 }
-
-func (e *UnreachableError) Unwrap() error { return e.Err }
 
 // TagTakenError says that a tag already names other content. Tags never move.
 type TagTakenError struct {

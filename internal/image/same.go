@@ -9,12 +9,6 @@ import (
 	"slipway/internal/lazy"
 )
 
-// What our builds write into their manifests, so that one request tells where content comes from.
-const (
-	versionKey  = "org.opencontainers.image.version"
-	revisionKey = "org.opencontainers.image.revision"
-)
-
 // content is what a registry has behind a tag.
 type content struct {
 	*remote.Descriptor
@@ -40,8 +34,8 @@ func (s store) look(ctx context.Context, repository string, p Pin) (*content, er
 	var manifest struct{ Annotations map[string]string }
 	c := &content{Descriptor: desc}
 	// What is no JSON has no annotations: whoever runs it will say what is wrong.
-	if json.Unmarshal(desc.Manifest, &manifest) == nil && commitTag().MatchString(manifest.Annotations[versionKey]) {
-		c.version, c.revision = manifest.Annotations[versionKey], manifest.Annotations[revisionKey]
+	if json.Unmarshal(desc.Manifest, &manifest) == nil && commitTag().MatchString(manifest.Annotations[labelVersion]) {
+		c.version, c.revision = manifest.Annotations[labelVersion], manifest.Annotations[LabelRevision]
 	}
 	return c, nil
 }

@@ -10,10 +10,7 @@ import (
 
 // Resolve gives the digest of what a reference names.
 func Resolve(ctx context.Context, ref string, o Options) (Pin, error) {
-	p, err := refer(ref)
-	if err == nil && p.Tag == "" && p.Digest == "" {
-		err = &ReferenceError{Reference: ref, Reason: "name a tag or a digest"}
-	}
+	p, err := referOne(ref)
 	if err != nil {
 		return p, err
 	}
