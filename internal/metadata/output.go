@@ -17,14 +17,14 @@ func (in Inputs) withDefaults() Inputs {
 
 // Document is a result for programs.
 type Document struct {
-	Version     string            `json:"version,omitempty"`
+	Version     string            `json:"version"`
 	Tags        []string          `json:"tags"`
 	TagNames    []string          `json:"tag-names"`
 	Labels      map[string]string `json:"labels"`
 	Annotations []string          `json:"annotations"`
 }
 
-// Document gives the result as the action's output "json" has it, with annotations at their levels.
+// Document gives the result with annotations at their levels.
 func (r Result) Document(levels []string) Document {
 	d := Document{Version: r.Version, Tags: append([]string{}, r.Tags...), TagNames: append([]string{}, r.TagNames...),
 		Labels: map[string]string{}, Annotations: []string{}}
@@ -48,7 +48,13 @@ func (r Result) Document(levels []string) Document {
 func (r Result) Outputs(in Inputs, c Context) map[string]string {
 	in = in.withDefaults()
 	d := r.Document(c.Levels)
-	d.Version = ""
+	// The action's output "json" has all but the version.
+	action := struct {
+		Tags        []string          `json:"tags"`
+		TagNames    []string          `json:"tag-names"`
+		Labels      map[string]string `json:"labels"`
+		Annotations []string          `json:"annotations"`
+	}{d.Tags, d.TagNames, d.Labels, d.Annotations}
 	args := map[string]string{"DOCKER_META_IMAGES": strings.Join(r.Images, ","), "DOCKER_META_VERSION": r.Version}
 	if r.Version == "" {
 		delete(args, "DOCKER_META_VERSION")
@@ -59,7 +65,7 @@ func (r Result) Outputs(in Inputs, c Context) map[string]string {
 	return map[string]string{
 		"version": r.Version, "tags": strings.Join(r.Tags, in.SepTags), "tag-names": strings.Join(r.TagNames, in.SepTags),
 		"labels": strings.Join(r.Labels, in.SepLabels), "annotations": strings.Join(d.Annotations, in.SepAnnotations),
-		"json":                  encode(d, ""),
+		"json":                  encode(action, ""),
 		"bake-file-tags":        bake(map[string]any{"tags": d.Tags, "args": args}),
 		"bake-file-labels":      bake(map[string]any{"labels": d.Labels}),
 		"bake-file-annotations": bake(map[string]any{"annotations": d.Annotations}),
