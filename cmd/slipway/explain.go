@@ -90,7 +90,7 @@ var rows = []row{
 		var stop *interruptedError
 		return "", errors.As(err, &stop) && errors.Is(err, errDeclined)
 	}, codeInterrupted},
-	as("interrupted", codeInterrupted, always[*interruptedError]("the same command again goes on from there; what was changed is in `slipway history ENV`")),
+	as("interrupted", codeInterrupted, always[*interruptedError]("the same command again goes on from there; what a deploy changed is in `slipway history ENV`")),
 	is("has changes", errHasChanges, codeHasChanges, ""),
 	is("faults", errFaults, codeFaults, ""),
 	is("consent", errConsent, codeUsage, "look at `slipway plan ENV` first, then add --yes"),

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
 
+	"slipway/internal/finding"
 	"slipway/internal/git"
 	"slipway/internal/lazy"
 	"slipway/internal/metadata"
@@ -106,6 +107,7 @@ func runTags(ctx context.Context, a *app, o *tagsOptions) error {
 			text += "; " + w.Fix
 		}
 		a.warn("warning: %s", clean(text))
+		a.ci.annotate(ciNote{severity: finding.Warning, title: "slipway tags", text: clean(text)})
 	}
 	if o.strict && len(traps) > 0 {
 		return &trapError{slices.Compact(slices.Sorted(slices.Values(traps)))}

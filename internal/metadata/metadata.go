@@ -79,6 +79,7 @@ func Make(in Inputs, c Context) (Result, error) {
 	}
 	m.entries = ByPriority(m.entries)
 	for _, e := range m.entries {
+		m.strays(e)
 		if err := m.entry(e); err != nil {
 			return Result{}, err
 		}

@@ -2,6 +2,8 @@ package metadata
 
 import (
 	"fmt"
+	"maps"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -20,6 +22,8 @@ const (
 	UnaskedLatest = "unasked-latest"
 	NeverFires    = "tag-never"
 	Length        = "tag-length"
+	NoAttribute   = "no-attribute"
+	NoImage       = "no-image-name"
 )
 
 func (m *maker) warn(trap, text, fix string) {
@@ -28,8 +32,31 @@ func (m *maker) warn(trap, text, fix string) {
 	}
 }
 
+// attributes are what entries of each type have beside type, enable, priority, prefix and suffix.
+var attributes = map[string][]string{
+	"schedule": {"pattern"}, "semver": {"pattern", "value", "match"}, "pep440": {"pattern", "value", "match"},
+	"match": {"pattern", "group", "value"}, "edge": {"branch"}, "ref": {"event"}, "raw": {"value"}, "sha": {"format"},
+}
+
+// strays are attributes that nothing reads: the action takes no notice of what is misspelt.
+func (m *maker) strays(e Entry) {
+	known := append([]string{"type", "enable", "priority", "prefix", "suffix"}, attributes[e.Type]...)
+	for _, key := range slices.Sorted(maps.Keys(e.Attrs)) {
+		if !slices.Contains(known, key) {
+			m.warn(NoAttribute, fmt.Sprintf("%s= in %q does nothing", key, e.Text), "type="+e.Type+" reads "+strings.Join(known[1:], ", "))
+		}
+	}
+}
+
+var imageName = regexp.MustCompile(`^([a-z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*$`)
+
 // traps looks at the whole result.
 func (m *maker) traps() {
+	for _, image := range m.Images {
+		if !imageName.MatchString(image) {
+			m.warn(NoImage, fmt.Sprintf("no registry takes the name %q", image), "write HOST/NAME, without a tag")
+		}
+	}
 	if m.first != nil && (m.first.Moves() || Mutable(m.Version)) {
 		fix := "add type=sha,priority=1001"
 		if i := slices.IndexFunc(m.entries, func(e Entry) bool { return e.Type == "sha" }); i >= 0 {
