@@ -57,13 +57,31 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// inside is what a RUN step does in TestRunSteps.
+// inside is what the steps of these tests do.
 func inside(what string) {
 	if what == "fail" {
 		fmt.Println("this went wrong")
 		os.Exit(3)
 	}
-	if err := os.WriteFile("/made", nil, 0o644); err != nil {
+	path, text := "/made", []byte(nil)
+	switch what {
+	case "scan":
+		path = filepath.Join(os.Getenv("BUILDKIT_SCAN_DESTINATION"), "spdx.json")
+		text = []byte(`{"_type":"https://in-toto.io/Statement/v0.1","predicateType":"https://spdx.dev/Document","predicate":{"spdxVersion":"SPDX-2.3"}}`)
+	case "ask":
+		c, err := net.Dial("unix", os.Getenv("SSH_AUTH_SOCK"))
+		if err == nil {
+			_, err = c.Write([]byte{0, 0, 0, 1, 11})
+		}
+		if text = make([]byte, 9); err == nil {
+			_, err = io.ReadFull(c, text)
+		}
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+	}
+	if err := os.WriteFile(path, text, 0o644); err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"golang.org/x/sys/unix"
 )
 
@@ -236,6 +237,72 @@ func TestRunSteps(t *testing.T) {
 	}
 	if !strings.Contains(shown.String(), "this went wrong") {
 		t.Error("the failing step's log was not shown:\n", shown.String())
+	}
+}
+
+// An agent that a RUN step asks, and a scanner of our own making, whose SBOM goes with the image.
+func TestAgentAndScanner(t *testing.T) {
+	if path, reason := findRuntime(t.Context()); path == "" {
+		t.Skip("no agent was asked, no image scanned: ", reason)
+	}
+	host, socket := startRegistry(t), filepath.Join(t.TempDir(), "agent")
+	agent, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer agent.Close()
+	go func() {
+		for c, err := agent.Accept(); err == nil; c, err = agent.Accept() {
+			if _, err := io.ReadFull(c, make([]byte, 5)); err == nil {
+				_, _ = c.Write([]byte{0, 0, 0, 5, 12, 0, 0, 0, 0}) // no keys
+			}
+		}
+	}()
+	t.Setenv("SSH_AUTH_SOCK", socket)
+	dir := write(t, t.TempDir(), map[string]string{
+		"Dockerfile": "FROM scratch\nCOPY tool /tool\nRUN --mount=type=ssh [\"/tool\", \"inside\", \"ask\"]\n",
+		"Scanner":    "FROM scratch\nCOPY tool /tool\nENTRYPOINT [\"/tool\", \"inside\", \"scan\"]\n",
+	})
+	exe, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "tool"), exe, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	b := open(t, Options{})
+	scanner, err := b.Build(t.Context(), Request{Context: dir, Dockerfile: filepath.Join(dir, "Scanner"), Repository: host + "/scanner"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := b.Build(t.Context(), Request{Context: dir, Repository: host + "/myapp", SSH: true, SBOM: host + "/scanner@" + scanner.Digest, Progress: t.Output(), Plain: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var types []string
+	index, err := remote.Index(mustRepository(t, host+"/myapp").Digest(res.Digest), remote.WithContext(t.Context()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := index.IndexManifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range list.Manifests {
+		img, err := index.Image(m.Digest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		manifest, err := img.Manifest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range manifest.Layers {
+			types = append(types, l.Annotations["in-toto.io/predicate-type"])
+		}
+	}
+	if !slices.Contains(types, "https://spdx.dev/Document") {
+		t.Errorf("statements %q", types)
 	}
 }
 
