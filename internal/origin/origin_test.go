@@ -162,6 +162,34 @@ values-extra.yaml:1:9: image.repository | by skaffold.yaml:10:9: image.repositor
 	}
 }
 
+// What there is no time for is listed, whole, and never called dead.
+func TestNotTried(t *testing.T) {
+	r, prod, chart := open(t)
+	for _, env := range []project.Environment{prod, chart} {
+		whole, err := Analyze(t.Context(), r, env, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		short, err := Analyze(t.Context(), r, env, Options{Budget: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, got := map[string]bool{}, map[string]bool{}
+		for _, e := range whole.Effects {
+			want[e.Override.String()] = true
+		}
+		for _, o := range short.NotTried {
+			got[o.String()] = true
+		}
+		if diff := cmp.Diff(want, got); diff != "" || len(want) == 0 {
+			t.Errorf("%s: not tried: %s", env.Name, diff)
+		}
+		if dead, err := short.Dead(t.Context()); err != nil || len(dead) > 0 {
+			t.Errorf("%s: called dead: %v, %v", env.Name, dead, err)
+		}
+	}
+}
+
 func TestWhy(t *testing.T) {
 	r, prod, chart := open(t)
 	flags := chart
