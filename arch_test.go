@@ -49,6 +49,7 @@ var allowed = map[string]string{
 	"cmd/slipway":          "*",
 	"internal/sandboxtest": "",
 	"internal/foldertest":  "",
+	"internal/imagetest":   "",
 }
 
 // reserved lists what only some packages may import.

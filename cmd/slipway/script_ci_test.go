@@ -240,6 +240,11 @@ func holds(ts *testscript.TestScript, condition string, known map[string]string)
 		}
 		return expand(ts, "${{ "+s+" }}", known)
 	}
+	return equal(ts, condition, value)
+}
+
+// equal says whether both sides of each "a == b" have the same value.
+func equal(ts *testscript.TestScript, condition string, value func(string) string) bool {
 	for part := range strings.SplitSeq(condition, " && ") {
 		a, b, ok := strings.Cut(part, " == ")
 		if !ok {
@@ -326,20 +331,10 @@ func (r *runner) gitlab(doc *yaml.Node, head, event string) {
 
 // ruleHolds evaluates `$A == "text" && $B == $C`.
 func ruleHolds(ts *testscript.TestScript, rule string, known map[string]string) bool {
-	value := func(s string) string {
+	return equal(ts, rule, func(s string) string {
 		if name, ok := strings.CutPrefix(s, "$"); ok {
 			return known[name]
 		}
 		return strings.Trim(s, `"`)
-	}
-	for part := range strings.SplitSeq(rule, " && ") {
-		a, b, ok := strings.Cut(part, " == ")
-		if !ok {
-			ts.Fatalf("what is %q?", rule)
-		}
-		if value(a) != value(b) {
-			return false
-		}
-	}
-	return true
+	})
 }

@@ -14,11 +14,11 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	memory "github.com/google/go-containerregistry/pkg/registry"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"slipway/internal/imagetest"
 )
 
 // located is where a repository is: in the sandbox's registry, unless it names another on this machine.
@@ -48,20 +48,10 @@ func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 	at := located(args[1])
 	switch args[0] {
 	case "push":
-		img, err := random.Image(64, 1)
-		ts.Check(err)
-		cfg, err := img.ConfigFile()
-		ts.Check(err)
-		cfg = cfg.DeepCopy()
-		cfg.Config.Labels = pairs(args[2:])
-		cfg.OS, cfg.Architecture = "linux", cmp.Or(cfg.Config.Labels["arch"], "amd64")
-		img, err = mutate.ConfigFile(img, cfg)
-		ts.Check(err)
-		ref, err := name.ParseReference(at, name.Insecure)
-		ts.Check(err)
-		ts.Check(remote.Write(ref, img))
+		labels := pairs(args[2:])
+		imagetest.Push(at, imagetest.Image(64, cmp.Or(labels["arch"], "amd64"), labels))
 	case "index":
-		pushIndex(ts, at, pairs(args[2:]))
+		imagetest.Push(at, imagetest.Index(200_000, pairs(args[2:]), "amd64"))
 	case "other":
 		s := httptest.NewServer(memory.New(memory.Logger(log.New(io.Discard, "", 0))))
 		ts.Defer(s.Close)
@@ -101,11 +91,9 @@ func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 		ts.Setenv(args[2], desc.Digest.String())
 	case "busybox":
-		ref, err := name.ParseReference(at, name.Insecure)
-		ts.Check(err)
 		img, err := busybox()
 		ts.Check(err)
-		ts.Check(remote.Write(ref, img))
+		imagetest.Push(at, img)
 	case "cat", "attested":
 		ref, err := name.ParseReference(at, name.Insecure)
 		ts.Check(err)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -19,12 +18,7 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/static"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/secure-systems-lab/go-securesystemslib/encrypted"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
@@ -32,6 +26,8 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/verify"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	"github.com/sigstore/sigstore/pkg/signature"
+
+	"slipway/internal/imagetest"
 )
 
 const bundleType = "application/vnd.dev.sigstore.bundle.v0.3+json"
@@ -63,7 +59,7 @@ func cmdSignature(ts *testscript.TestScript, neg bool, args []string) {
 			if args[0] == "forge" {
 				text = forged(ts, text, args[2], args[3])
 			}
-			attachBundle(ts, to, text)
+			imagetest.Attach(to, bundleType, []byte(text))
 		}
 	default:
 		ts.Fatalf("signature: unknown verb %s", args[0])
@@ -168,17 +164,4 @@ func forged(ts *testscript.TestScript, text, from, to string) string {
 	out, err := json.Marshal(b)
 	ts.Check(err)
 	return string(out)
-}
-
-// attachBundle attaches a bundle in another way than Slipway does: the artifact's type is the config's.
-func attachBundle(ts *testscript.TestScript, d name.Digest, text string) {
-	subject, err := remote.Head(d, remote.WithContext(context.Background()))
-	ts.Check(err)
-	artifact := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), bundleType)
-	artifact, err = mutate.AppendLayers(artifact, static.NewLayer([]byte(text), bundleType))
-	ts.Check(err)
-	artifact = mutate.Subject(artifact, v1.Descriptor{MediaType: subject.MediaType, Digest: subject.Digest, Size: subject.Size}).(v1.Image)
-	digest, err := artifact.Digest()
-	ts.Check(err)
-	ts.Check(remote.Write(d.Context().Digest(digest.String()), artifact))
 }

@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"net"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -21,11 +19,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"slipway/internal/imagetest"
 )
 
 // TestMain lets the test binary be the engine, as the slipway binary is.
@@ -116,14 +115,6 @@ func open(t *testing.T, o Options) *Builder {
 	return b
 }
 
-// startRegistry gives the host:port of an empty registry.
-func startRegistry(t *testing.T) string {
-	t.Helper()
-	s := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
-	t.Cleanup(s.Close)
-	return strings.TrimPrefix(s.URL, "http://")
-}
-
 func write(t *testing.T, dir string, files map[string]string) string {
 	t.Helper()
 	for name, body := range files {
@@ -165,7 +156,7 @@ func fileNames(t *testing.T, img v1.Image) []string {
 }
 
 func TestBuildIsReproducible(t *testing.T) {
-	host := startRegistry(t)
+	host := imagetest.Start(t)
 	files := map[string]string{
 		"Dockerfile":    "# syntax=docker/dockerfile:1\nFROM scratch\nARG FLAVOUR\nENV FLAVOUR=$FLAVOUR\nCOPY . /app/\n",
 		".dockerignore": "secret\nDockerfile\n.dockerignore\n",
@@ -214,7 +205,7 @@ func TestBuildIsReproducible(t *testing.T) {
 }
 
 func TestBuildToLocalhostName(t *testing.T) {
-	_, port, _ := net.SplitHostPort(startRegistry(t))
+	_, port, _ := net.SplitHostPort(imagetest.Start(t))
 	b := open(t, Options{})
 	res, err := b.Build(t.Context(), Request{
 		Context:    write(t, t.TempDir(), map[string]string{"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"}),
@@ -228,7 +219,7 @@ func TestBuildToLocalhostName(t *testing.T) {
 
 func TestBuildErrors(t *testing.T) {
 	hideRuntime(t)
-	host := startRegistry(t)
+	host := imagetest.Start(t)
 	base := mustPush(t, host+"/base:1", "amd64")
 	b := open(t, Options{})
 	build := func(t *testing.T, dockerfile string, platforms ...string) error {
@@ -307,7 +298,7 @@ func hideRuntime(t *testing.T) {
 }
 
 func TestMirror(t *testing.T) {
-	host := startRegistry(t)
+	host := imagetest.Start(t)
 	mustPush(t, host+"/library/base:1", runtime.GOARCH)
 	b := open(t, Options{Mirrors: map[string]string{"docker.io": host}})
 	_, err := b.Build(t.Context(), Request{

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"slipway/internal/imagetest"
 )
 
 func TestBuildWithDocker(t *testing.T) {
@@ -16,7 +18,7 @@ func TestBuildWithDocker(t *testing.T) {
 		t.Skip("no Docker on this machine: ", err)
 	}
 	defer b.Close()
-	repository := startRegistry(t) + "/myapp"
+	repository := imagetest.Start(t) + "/myapp"
 	res, err := b.Build(t.Context(), Request{
 		Context:    write(t, t.TempDir(), map[string]string{"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"}),
 		Repository: repository, Tag: "v1",

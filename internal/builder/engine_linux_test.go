@@ -19,6 +19,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"golang.org/x/sys/unix"
+
+	"slipway/internal/imagetest"
 )
 
 // The user's own BuildKit: an engine behind a unix socket, so that all but the embedding is real.
@@ -33,7 +35,7 @@ func TestBuildWithNamedBuildKit(t *testing.T) {
 	if want := "BuildKit at " + addr + " ($BUILDKIT_HOST)"; b.Describe() != want {
 		t.Errorf("%q, want %q", b.Describe(), want)
 	}
-	repository := startRegistry(t) + "/myapp"
+	repository := imagetest.Start(t) + "/myapp"
 	res, err := b.Build(t.Context(), Request{
 		Context:    write(t, t.TempDir(), map[string]string{"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"}),
 		Repository: repository,
@@ -98,7 +100,7 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	_, err = b.Build(t.Context(), Request{Context: dir, Repository: startRegistry(t) + "/myapp"})
+	_, err = b.Build(t.Context(), Request{Context: dir, Repository: imagetest.Start(t) + "/myapp"})
 	if e := (*FullError)(nil); !errors.As(err, &e) || e.Folder != state {
 		t.Errorf("%T: %v", err, err)
 	}
@@ -209,7 +211,7 @@ func TestRunSteps(t *testing.T) {
 	if dynamic(t) {
 		t.Skip("this test binary needs a dynamic linker, which an image from scratch has not: CGO_ENABLED=0")
 	}
-	host := startRegistry(t)
+	host := imagetest.Start(t)
 	dir := write(t, t.TempDir(), map[string]string{
 		"Dockerfile": "FROM scratch\nCOPY tool /tool\nRUN [\"/tool\", \"inside\", \"write\"]\n",
 		"Failing":    "FROM scratch\nCOPY tool /tool\nRUN [\"/tool\", \"inside\", \"fail\"]\n",
@@ -245,7 +247,7 @@ func TestAgentAndScanner(t *testing.T) {
 	if path, reason := findRuntime(t.Context()); path == "" {
 		t.Skip("no agent was asked, no image scanned: ", reason)
 	}
-	host, socket := startRegistry(t), filepath.Join(t.TempDir(), "agent")
+	host, socket := imagetest.Start(t), filepath.Join(t.TempDir(), "agent")
 	agent, err := net.Listen("unix", socket)
 	if err != nil {
 		t.Fatal(err)
@@ -322,7 +324,7 @@ func TestCancelledBuild(t *testing.T) {
 	cancel()
 	_, err := b.Build(ctx, Request{
 		Context:    write(t, t.TempDir(), map[string]string{"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"}),
-		Repository: startRegistry(t) + "/myapp",
+		Repository: imagetest.Start(t) + "/myapp",
 	})
 	if !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
@@ -417,7 +419,7 @@ func TestRunNeedsIDs(t *testing.T) {
 	}
 	_, err := open(t, Options{}).Build(t.Context(), Request{
 		Context:    write(t, t.TempDir(), map[string]string{"Dockerfile": "FROM scratch\nCOPY Dockerfile /\nRUN [\"/tool\"]\n"}),
-		Repository: startRegistry(t) + "/myapp",
+		Repository: imagetest.Start(t) + "/myapp",
 	})
 	if e := (*NoRuntimeError)(nil); !errors.As(err, &e) || !strings.HasPrefix(e.Reason, want) {
 		t.Errorf("%v, want %s", err, want)

@@ -5,11 +5,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"slipway/internal/imagetest"
 )
 
 // An engine without a cache of its own finds the steps in a folder, or in the image itself.
 func TestCaches(t *testing.T) {
-	host := startRegistry(t)
+	host := imagetest.Start(t)
 	for name, cache := range map[string]Cache{
 		"folder":   {Local: filepath.Join(t.TempDir(), "cache")},
 		"registry": {Registry: host + "/cache:myapp"},
@@ -40,7 +42,7 @@ func TestCaches(t *testing.T) {
 }
 
 func TestAnew(t *testing.T) {
-	b, host := open(t, Options{}), startRegistry(t)
+	b, host := open(t, Options{}), imagetest.Start(t)
 	var shown strings.Builder
 	r := Request{
 		Context:    write(t, t.TempDir(), map[string]string{"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"}),

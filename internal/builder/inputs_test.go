@@ -13,6 +13,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"slipway/internal/imagetest"
 )
 
 const twoStages = "FROM scratch AS one\nCOPY src /src\nRUN --mount=type=bind,source=tool,target=/tool --mount=type=cache,target=/c make\n" +
@@ -102,7 +104,7 @@ func TestLargeContextIsSaid(t *testing.T) {
 
 // What BuildKit asks for decides whether Inputs may stand for a build.
 func TestUnforeseenFiles(t *testing.T) {
-	host := startRegistry(t)
+	host := imagetest.Start(t)
 	plain := mustPush(t, host+"/plain:1", "amd64")
 	eager := onBuild(t, host+"/eager:1", "COPY . /all/")
 	b := open(t, Options{})

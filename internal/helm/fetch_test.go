@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -14,16 +13,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"slipway/internal/helm"
+	"slipway/internal/imagetest"
 	"slipway/internal/project"
 	"slipway/internal/tree"
 )
@@ -163,9 +160,7 @@ func TestLockedDependency(t *testing.T) {
 }
 
 func TestRegistry(t *testing.T) {
-	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
-	t.Cleanup(server.Close)
-	host := strings.TrimPrefix(server.URL, "http://")
+	host := imagetest.Start(t)
 	image, err := mutate.Append(mutate.MediaType(empty.Image, types.OCIManifestSchema1), mutate.Addendum{
 		Layer: static.NewLayer(packedDB(t, "pulled"), "application/vnd.cncf.helm.chart.content.v1.tar+gzip"),
 	})
@@ -173,13 +168,7 @@ func TestRegistry(t *testing.T) {
 		t.Fatal(err)
 	}
 	for tag, image := range map[string]v1.Image{"charts/db:1.2.3": image, "charts/db:9.9.9": mutate.MediaType(empty.Image, types.OCIManifestSchema1)} {
-		ref, err := name.ParseReference(host + "/" + tag)
-		if err == nil {
-			err = remote.Write(ref, image)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		imagetest.Push(host+"/"+tag, image)
 	}
 	root, err := tree.Open(t.TempDir(), nil)
 	if err != nil {

@@ -13,13 +13,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"slipway/internal/imagetest"
 )
 
 // counted is a registry that remembers what it was asked.
@@ -53,60 +51,18 @@ func (c *counted) take(methods ...string) []string {
 	return all
 }
 
-func must[T any](t *testing.T) func(v T, err error) T {
-	return func(v T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}
-
 // whole pushes an index of two platforms with BuildKit's attestations, and a signature of it. It gives
 // the digests of both.
-func whole(t *testing.T, tag string) (index, signature string) {
-	t.Helper()
-	idx := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
-	for _, arch := range []string{"amd64", "arm64"} {
-		img := must[v1.Image](t)(random.Image(300, 2))
-		cfg := must[*v1.ConfigFile](t)(img.ConfigFile()).DeepCopy()
-		cfg.OS, cfg.Architecture = "linux", arch
-		cfg.Config.Labels = map[string]string{LabelRevision: source.Commit}
-		img = must[v1.Image](t)(mutate.ConfigFile(img, cfg))
-		about := must[v1.Hash](t)(img.Digest()).String()
-		idx = mutate.AppendManifests(idx, mutate.IndexAddendum{Add: img, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: arch}}})
-		said := mutate.MediaType(empty.Image, types.OCIManifestSchema1)
-		for _, predicate := range []string{"https://slsa.dev/provenance/v1", "https://spdx.dev/Document"} {
-			said = must[v1.Image](t)(mutate.Append(said, mutate.Addendum{
-				Layer:       static.NewLayer([]byte(`{"about":"`+about+predicate+`"}`), "application/vnd.in-toto+json"),
-				Annotations: map[string]string{predicateType: predicate},
-			}))
-		}
-		idx = mutate.AppendManifests(idx, mutate.IndexAddendum{Add: said, Descriptor: v1.Descriptor{
-			Platform:    &v1.Platform{OS: "unknown", Architecture: "unknown"},
-			Annotations: map[string]string{referenceType: "attestation-manifest", referenceDigest: about},
-		}})
-	}
-	ref := must[name.Tag](t)(name.NewTag(tag))
-	if err := remote.WriteIndex(ref, idx); err != nil {
-		t.Fatal(err)
-	}
-	index = digestOf(t, tag)
-	desc := must[*v1.Descriptor](t)(remote.Head(ref))
-	signed := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), "application/vnd.dev.cosign.artifact.sig.v1+json")
-	signed = must[v1.Image](t)(mutate.Append(signed, mutate.Addendum{Layer: static.NewLayer([]byte("signed"), "text/plain")}))
-	signature = must[v1.Hash](t)(mutate.Subject(signed, *desc).(v1.Image).Digest()).String()
-	if err := remote.Write(ref.Context().Digest(signature), mutate.Subject(signed, *desc).(v1.Image)); err != nil {
-		t.Fatal(err)
-	}
-	return index, signature
+func whole(tag string) (index, signature string) {
+	index = imagetest.Push(tag, imagetest.Index(300, map[string]string{LabelRevision: source.Commit}, "arm64", "amd64"))
+	at := imagetest.Must(name.NewTag(tag)).Context().Digest(index)
+	return index, imagetest.Attach(at, "application/vnd.dev.cosign.artifact.sig.v1+json", []byte("signed"))
 }
 
 func TestCopyWhole(t *testing.T) {
 	from, to := startCounted(t), startCounted(t)
-	index, signature := whole(t, from.host+"/acme/api:v1.0.0")
-	want := must[Info](t)(Inspect(t.Context(), from.host+"/acme/api:v1.0.0", Options{}))
+	index, signature := whole(from.host + "/acme/api:v1.0.0")
+	want := imagetest.Must(Inspect(t.Context(), from.host+"/acme/api:v1.0.0", Options{}))
 	from.take()
 	p, sent, err := Copy(t.Context(), from.host+"/acme/api:v1.0.0", to.host+"/prod/api", Options{})
 	if err != nil || !sent {
@@ -116,7 +72,7 @@ func TestCopyWhole(t *testing.T) {
 		t.Error("(-want +got):\n", diff)
 	}
 	want.Reference = p.Reference()
-	if diff := cmp.Diff(want, must[Info](t)(Inspect(t.Context(), to.host+"/prod/api:v1.0.0", Options{}))); diff != "" {
+	if diff := cmp.Diff(want, imagetest.Must(Inspect(t.Context(), to.host+"/prod/api:v1.0.0", Options{}))); diff != "" {
 		t.Error("what arrived (-want +got):\n", diff)
 	}
 	if len(want.Platforms) != 2 || len(want.Attestations) != 5 || want.Labels[LabelRevision] != source.Commit {
@@ -142,16 +98,10 @@ func TestCopyWhole(t *testing.T) {
 
 func TestCopySendsWhatIsMissing(t *testing.T) {
 	from, to := startCounted(t), startCounted(t)
-	base := must[v1.Image](t)(random.Image(500, 3))
-	more := must[v1.Layer](t)(random.Layer(500, types.DockerLayer))
-	for host, img := range map[string]v1.Image{
-		to.host + "/api:v1.0.0":   base,
-		from.host + "/api:v1.1.0": must[v1.Image](t)(mutate.AppendLayers(base, more)),
-	} {
-		if err := remote.Write(must[name.Tag](t)(name.NewTag(host)), img); err != nil {
-			t.Fatal(err)
-		}
-	}
+	base := imagetest.Must(random.Image(500, 3))
+	more := imagetest.Must(random.Layer(500, types.DockerLayer))
+	imagetest.Push(to.host+"/api:v1.0.0", base)
+	imagetest.Push(from.host+"/api:v1.1.0", imagetest.Must(mutate.AppendLayers(base, more)))
 	to.take()
 	if _, _, err := Copy(t.Context(), from.host+"/api:v1.1.0", to.host+"/api", Options{}); err != nil {
 		t.Fatal(err)
@@ -162,8 +112,8 @@ func TestCopySendsWhatIsMissing(t *testing.T) {
 }
 
 func TestCopyRefuses(t *testing.T) {
-	host := startRegistry(t)
-	digest, taken := push(t, host+"/api:v1.0.0"), push(t, host+"/prod/api:v1.0.0")
+	host := imagetest.Start(t)
+	digest, taken := push(host+"/api:v1.0.0"), push(host+"/prod/api:v1.0.0")
 	for name, c := range map[string]struct {
 		src, dst string
 		want     any
@@ -189,22 +139,22 @@ func TestCopyRefuses(t *testing.T) {
 }
 
 func TestPlatformsAndRevision(t *testing.T) {
-	host := startRegistry(t)
-	index, _ := whole(t, host+"/api:v1.0.0")
-	alone := push(t, host+"/alone:v1.0.0") // says nothing about itself
+	host := imagetest.Start(t)
+	index, _ := whole(host + "/api:v1.0.0")
+	alone := push(host + "/alone:v1.0.0") // says nothing about itself
 	for _, c := range []struct {
 		pin       Pin
 		platforms []string
 		revision  string
 	}{
-		{Pin{Repository: "ghcr.io/api", Digest: index}, []string{"linux/amd64", "linux/arm64"}, source.Commit},
+		{Pin{Repository: "ghcr.io/api", Digest: index}, []string{"linux/arm64", "linux/amd64"}, source.Commit},
 		{Pin{Repository: "ghcr.io/alone", Digest: alone}, nil, ""},
 	} {
-		platforms := must[[]string](t)(Platforms(t.Context(), c.pin, Options{Mirror: host}))
+		platforms := imagetest.Must(Platforms(t.Context(), c.pin, Options{Mirror: host}))
 		if diff := cmp.Diff(c.platforms, platforms); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.pin.Repository, diff)
 		}
-		if revision := must[string](t)(Revision(t.Context(), c.pin, Options{Mirror: host})); revision != c.revision {
+		if revision := imagetest.Must(Revision(t.Context(), c.pin, Options{Mirror: host})); revision != c.revision {
 			t.Errorf("%s is of %q", c.pin.Repository, revision)
 		}
 	}

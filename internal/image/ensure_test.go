@@ -23,6 +23,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"slipway/internal/builder"
+	"slipway/internal/imagetest"
 	"slipway/internal/project"
 )
 
@@ -40,12 +41,6 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// startRegistry gives the host:port of an empty registry.
-func startRegistry(t *testing.T) string {
-	t.Helper()
-	return serve(t, registry.New(registry.Logger(log.New(io.Discard, "", 0))))
-}
-
 func serve(t *testing.T, h http.Handler) string {
 	t.Helper()
 	s := httptest.NewServer(h)
@@ -54,34 +49,14 @@ func serve(t *testing.T, h http.Handler) string {
 }
 
 // push puts a random image there and gives its digest.
-func push(t *testing.T, tag string) string {
-	t.Helper()
-	ref, err := name.NewTag(tag)
-	if err != nil {
-		t.Fatal(err)
-	}
-	img, err := random.Image(200, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := remote.Write(ref, img, remote.WithContext(t.Context())); err != nil {
-		t.Fatal(err)
-	}
-	digest, err := img.Digest()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return digest.String()
+func push(tag string) string {
+	return imagetest.Push(tag, imagetest.Must(random.Image(200, 2)))
 }
 
 // digestOf is what a tag names, empty where there is none.
 func digestOf(t *testing.T, tag string) string {
 	t.Helper()
-	ref, err := name.NewTag(tag)
-	if err != nil {
-		t.Fatal(err)
-	}
-	desc, err := remote.Head(ref, remote.WithContext(t.Context()))
+	desc, err := remote.Head(imagetest.Must(name.NewTag(tag)), remote.WithContext(t.Context()))
 	if err != nil {
 		return ""
 	}
@@ -100,9 +75,9 @@ func matched(repository, tag, digest string) Matched {
 }
 
 func TestEnsureFinds(t *testing.T) {
-	host := startRegistry(t)
-	have := push(t, host+"/acme/myapp:sha-3f9c2e1")
-	stated := push(t, host+"/acme/myapp:v1.2.3")
+	host := imagetest.Start(t)
+	have := push(host + "/acme/myapp:sha-3f9c2e1")
+	stated := push(host + "/acme/myapp:v1.2.3")
 	for name, c := range map[string]struct {
 		tag, digest string
 		want        Pin
@@ -127,7 +102,7 @@ func TestEnsureFinds(t *testing.T) {
 }
 
 func TestEnsureFindsNothing(t *testing.T) {
-	o := Options{Mirror: startRegistry(t)}
+	o := Options{Mirror: imagetest.Start(t)}
 	got, err := Ensure(t.Context(), source, project.Environment{Registry: "ghcr.io/acme"}, matched("myapp", "", ""), nil, false, o)
 	if want := (Pin{Name: "myapp", Repository: "ghcr.io/acme/myapp", Tag: "sha-3f9c2e1"}); err != nil || got != want {
 		t.Errorf("%+v, %v", got, err)
@@ -144,15 +119,15 @@ func TestEnsureFindsNothing(t *testing.T) {
 }
 
 func TestEnsureCopiesWhatWasTested(t *testing.T) {
-	for name, mirror := range map[string]string{"within a registry": startRegistry(t), "between registries": ""} {
+	for name, mirror := range map[string]string{"within a registry": imagetest.Start(t), "between registries": ""} {
 		t.Run(name, func(t *testing.T) {
 			from, to := "k3d.localhost:5000", "ghcr.io"
 			reachFrom, reachTo := mirror, mirror
 			if mirror == "" {
-				from, to = startRegistry(t), startRegistry(t)
+				from, to = imagetest.Start(t), imagetest.Start(t)
 				reachFrom, reachTo = from, to
 			}
-			tested := push(t, reachFrom+"/myapp:sha-3f9c2e1")
+			tested := push(reachFrom + "/myapp:sha-3f9c2e1")
 			var said []string
 			o := Options{Mirror: mirror, Notify: func(s string) { said = append(said, s) }}
 			ensure := func(build bool) Pin {
@@ -184,8 +159,8 @@ func TestEnsureCopiesWhatWasTested(t *testing.T) {
 }
 
 func TestTagsNeverMove(t *testing.T) {
-	host := startRegistry(t)
-	old, other := push(t, host+"/myapp:v1.0.0"), push(t, host+"/myapp:v1.1.0")
+	host := imagetest.Start(t)
+	old, other := push(host+"/myapp:v1.0.0"), push(host+"/myapp:v1.1.0")
 	s := Options{}.store()
 	_, err := s.mayTag(t.Context(), Pin{Repository: host + "/myapp", Tag: "v1.0.0", Digest: other})
 	want := &TagTakenError{Repository: host + "/myapp", Tag: "v1.0.0", Existing: old, Digest: other}
@@ -265,7 +240,7 @@ func TestEnsureBuilds(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the embedded engine needs Linux")
 	}
-	host := startRegistry(t)
+	host := imagetest.Start(t)
 	src := source
 	src.Project.Dir = t.TempDir()
 	write := func(file, body string) {

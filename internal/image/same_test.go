@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"slipway/internal/builder"
+	"slipway/internal/imagetest"
 	"slipway/internal/project"
 )
 
@@ -28,7 +29,7 @@ func newCommits(t *testing.T) *commits {
 	c := &commits{t: t, build: true, src: source}
 	c.src.Project.Dir = t.TempDir()
 	c.o = Options{
-		Mirror:  startRegistry(t),
+		Mirror:  imagetest.Start(t),
 		Builder: builder.Options{Address: builder.Embedded, State: t.TempDir()},
 		Notify:  func(s string) { c.said = append(c.said, s) },
 	}
@@ -69,16 +70,8 @@ func (c *commits) try(repository string, siblings ...string) (Pin, error) {
 
 func (c *commits) tags(repository string) []string {
 	c.t.Helper()
-	r, err := name.NewRepository(c.o.Mirror + "/" + repository)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	tags, err := remote.List(r, remote.WithContext(c.t.Context()))
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	slices.Sort(tags)
-	return tags
+	r := imagetest.Must(name.NewRepository(c.o.Mirror + "/" + repository))
+	return slices.Sorted(slices.Values(imagetest.Must(remote.List(r, remote.WithContext(c.t.Context())))))
 }
 
 func TestSameContentIsNotBuiltAgain(t *testing.T) {

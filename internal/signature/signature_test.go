@@ -16,7 +16,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"io"
-	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -25,13 +24,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/static"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
 	protodsse "github.com/sigstore/protobuf-specs/gen/pb-go/dsse"
@@ -39,6 +33,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/testing/ca"
 	"google.golang.org/protobuf/encoding/protojson"
 
+	"slipway/internal/imagetest"
 	"slipway/internal/signature"
 )
 
@@ -52,51 +47,26 @@ const (
 // repository is one in a registry of this process, with the referrers API or without.
 func repository(t *testing.T, api bool) name.Repository {
 	t.Helper()
-	server := httptest.NewServer(registry.New(registry.WithReferrersSupport(api), registry.Logger(log.New(io.Discard, "", 0))))
-	t.Cleanup(server.Close)
-	r, err := name.NewRepository(strings.TrimPrefix(server.URL, "http://")+"/acme/shop", name.Insecure)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
+	return imagetest.Must(name.NewRepository(imagetest.Start(t, registry.WithReferrersSupport(api))+"/acme/shop", name.Insecure))
 }
 
 func pushed(t *testing.T, r name.Repository) signature.Image {
-	t.Helper()
-	img, err := random.Image(64, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	digest, err := img.Digest()
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := signature.Image{Digest: r.Digest(digest.String()), Options: []remote.Option{remote.WithContext(t.Context())}}
-	if err := remote.Write(at.Digest, img); err != nil {
-		t.Fatal(err)
-	}
-	return at
+	img := imagetest.Must(random.Image(64, 1))
+	digest := imagetest.Must(img.Digest()).String()
+	imagetest.Push(r.Name()+"@"+digest, img)
+	return signature.Image{Digest: r.Digest(digest), Options: []remote.Option{remote.WithContext(t.Context())}}
 }
 
 func pemOf(t *testing.T, key crypto.Signer) (private, public []byte) {
 	t.Helper()
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pub, err := x509.MarshalPKIXPublicKey(key.Public())
-	if err != nil {
-		t.Fatal(err)
-	}
+	der := imagetest.Must(x509.MarshalPKCS8PrivateKey(key))
+	pub := imagetest.Must(x509.MarshalPKIXPublicKey(key.Public()))
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: pub})
 }
 
 func authority(t *testing.T, d signature.Demand, file []byte) []signature.Authority {
 	t.Helper()
-	by, err := signature.Authorities([]signature.Demand{d}, func(string) ([]byte, error) { return file, nil })
-	if err != nil {
-		t.Fatal(err)
-	}
+	by := imagetest.Must(signature.Authorities([]signature.Demand{d}, func(string) ([]byte, error) { return file, nil }))
 	return by
 }
 
@@ -111,33 +81,8 @@ func find(t *testing.T, img signature.Image, by []signature.Authority) (who, fou
 
 func readFile(t *testing.T, name string) []byte {
 	t.Helper()
-	text, err := os.ReadFile("testdata/" + name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := imagetest.Must(os.ReadFile("testdata/" + name))
 	return text
-}
-
-// attach attaches some text as a bundle, as other clients may.
-func attach(t *testing.T, subject name.Digest, text []byte) {
-	t.Helper()
-	artifact := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), bundleType)
-	artifact, err := mutate.AppendLayers(artifact, static.NewLayer(text, bundleType))
-	if err != nil {
-		t.Fatal(err)
-	}
-	of, err := v1.NewHash(subject.DigestStr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	artifact = mutate.Subject(artifact, v1.Descriptor{MediaType: types.OCIManifestSchema1, Digest: of, Size: 1}).(v1.Image)
-	digest, err := artifact.Digest()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := remote.Write(subject.Context().Digest(digest.String()), artifact); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // Each kind of key signs, once, in registries of both kinds; and its public half alone verifies it.
@@ -159,10 +104,7 @@ func TestKeys(t *testing.T) {
 		for _, api := range []bool{true, false} {
 			t.Run(name, func(t *testing.T) {
 				img := pushed(t, repository(t, api))
-				s, err := signature.PrivateKey("key", c.private, []byte("test"))
-				if err != nil {
-					t.Fatal(err)
-				}
+				s := imagetest.Must(signature.PrivateKey("key", c.private, []byte("test")))
 				for _, want := range []bool{true, false} {
 					if signed, err := s.Sign(t.Context(), img); err != nil || signed != want {
 						t.Fatalf("signed: %v, want %v: %v", signed, want, err)
@@ -182,7 +124,7 @@ func TestKeys(t *testing.T) {
 // What cosign 3.1.3 has signed is signed (`cosign sign --key cosign.key`).
 func TestCosignsSignature(t *testing.T) {
 	img := signature.Image{Digest: repository(t, true).Digest("sha256:eba388b6ef64b1556f3ad35c5445a3df3e53d9d325aef116f2dc70da2d4f3ae0")}
-	attach(t, img.Digest, readFile(t, "cosign.json"))
+	imagetest.Attach(img.Digest, bundleType, readFile(t, "cosign.json"))
 	if who, found := find(t, img, authority(t, signature.Demand{Key: "cosign.pub"}, readFile(t, "cosign.pub"))); who != "cosign.pub" {
 		t.Error(found)
 	}
@@ -206,14 +148,14 @@ func TestBadKeys(t *testing.T) {
 func TestOtherAttachments(t *testing.T) {
 	img := pushed(t, repository(t, true))
 	by := authority(t, signature.Demand{Key: "cosign.pub"}, readFile(t, "cosign.pub"))
-	attach(t, img.Digest, []byte(`{"mediaType":"`+bundleType+`"}`))
-	attach(t, img.Digest, []byte("garbage"))
+	imagetest.Attach(img.Digest, bundleType, []byte(`{"mediaType":"`+bundleType+`"}`))
+	imagetest.Attach(img.Digest, bundleType, []byte("garbage"))
 	who, found := find(t, img, by)
 	if who != "" || strings.Count(found, "\n") != 1 {
 		t.Errorf("by %q: %s", who, found)
 	}
 	for range 101 {
-		attach(t, img.Digest, []byte(rand.Text()))
+		imagetest.Attach(img.Digest, bundleType, []byte(rand.Text()))
 	}
 	if who, found = find(t, img, by); who != "" || !strings.HasSuffix(found, "3 more attachments were not read") {
 		t.Errorf("by %q: %s", who, found)
@@ -253,27 +195,12 @@ func sigstore(t *testing.T) (*ca.VirtualSigstore, []byte) {
 // keyless is a bundle that a Sigstore's services have made of a statement.
 func keyless(t *testing.T, s *ca.VirtualSigstore, statement string, logged bool) []byte {
 	t.Helper()
-	entity, err := s.AttestHashedRekordV2(identity, issuer, []byte(statement))
-	if err != nil {
-		t.Fatal(err)
-	}
-	content, err := entity.VerificationContent()
-	if err != nil {
-		t.Fatal(err)
-	}
-	sig, err := entity.SignatureContent()
-	if err != nil {
-		t.Fatal(err)
-	}
+	entity := imagetest.Must(s.AttestHashedRekordV2(identity, issuer, []byte(statement)))
+	content := imagetest.Must(entity.VerificationContent())
+	sig := imagetest.Must(entity.SignatureContent())
 	envelope := sig.EnvelopeContent().RawEnvelope()
-	raw, err := base64.StdEncoding.DecodeString(envelope.Signatures[0].Sig)
-	if err != nil {
-		t.Fatal(err)
-	}
-	times, err := entity.Timestamps()
-	if err != nil {
-		t.Fatal(err)
-	}
+	raw := imagetest.Must(base64.StdEncoding.DecodeString(envelope.Signatures[0].Sig))
+	times := imagetest.Must(entity.Timestamps())
 	b := &protobundle.Bundle{
 		MediaType: bundleType,
 		VerificationMaterial: &protobundle.VerificationMaterial{
@@ -289,19 +216,13 @@ func keyless(t *testing.T, s *ca.VirtualSigstore, statement string, logged bool)
 			Signatures: []*protodsse.Signature{{Sig: raw}},
 		}},
 	}
-	entries, err := entity.TlogEntries()
-	if err != nil {
-		t.Fatal(err)
-	}
+	entries := imagetest.Must(entity.TlogEntries())
 	for _, e := range entries {
 		if logged {
 			b.VerificationMaterial.TlogEntries = append(b.VerificationMaterial.TlogEntries, e.TransparencyLogEntry())
 		}
 	}
-	text, err := protojson.Marshal(b)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := imagetest.Must(protojson.Marshal(b))
 	return text
 }
 
@@ -342,7 +263,7 @@ func TestIdentities(t *testing.T) {
 			if c.issuer != "" {
 				who.Issuer = c.issuer
 			}
-			attach(t, img.Digest, keyless(t, by, statement(img, kind), !c.unlogged))
+			imagetest.Attach(img.Digest, bundleType, keyless(t, by, statement(img, kind), !c.unlogged))
 			got, found := find(t, img, authority(t, who, trust))
 			if (got != "") != (c.want == "") || !strings.Contains(found, c.want) {
 				t.Errorf("by %q: %s", got, found)
@@ -389,10 +310,7 @@ func TestKeylessAsks(t *testing.T) {
 	config := `{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json","caUrls":` + service("1") +
 		`,"rekorTlogUrls":` + service("2") + `,"rekorTlogConfig":{"selector":"ANY"},"tsaUrls":` + service("1") + `,"tsaConfig":{"selector":"ANY"}}`
 	env := map[string]string{"ACTIONS_ID_TOKEN_REQUEST_URL": server.URL + "/token?job=1", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "secret"}
-	s, err := signature.Keyless([]byte(config), func(name string) string { return env[name] })
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := imagetest.Must(signature.Keyless([]byte(config), func(name string) string { return env[name] }))
 	img := pushed(t, repository(t, true))
 	sign := func() string {
 		signed, err := s.Sign(t.Context(), img)
