@@ -240,7 +240,7 @@ var rows = []row{
 	as("no builder", codeError, always[*builder.NoBuilderError]("BUILDKIT_HOST names a BuildKit that runs elsewhere")),
 	as("builder unreachable", codeError, always[*builder.UnreachableError]("start it, or unset what names it: Slipway then looks for Docker, a buildkitd, and last its own engine")),
 
-	as("signing key", codeError, always[*signature.KeyError]("a key is a PEM file, or a variable named as env://NAME; COSIGN_PASSWORD holds the password of cosign's")),
+	as("signing key", codeError, always[*signature.KeyError]("a key is a PEM file, or a variable named as env://NAME; COSIGN_PASSWORD holds the password of one that is encrypted")),
 	as("no trusted root", codeError, always[*signature.TrustError]("--trusted-root, or trustedRoot in slipway.yaml, names a file with it, where the public Sigstore's cannot be fetched")),
 	as("no signature", codeError, always[*signature.ServiceError]("the image is pushed and not signed: the same command again signs it; --key needs no service")),
 	is("no token", signature.ErrNoToken, codeUsage, "give --key, or in GitHub Actions `permissions: id-token: write`"),

@@ -63,11 +63,26 @@ func Copy(ctx context.Context, src, dst string, o Options) (p Pin, sent bool, er
 		return p, false, &ReferenceError{Reference: dst, Reason: "its digest is not that of " + src + ", which is " + digest}
 	}
 	if p.Tag == "" && p.Digest == "" {
-		p.Tag = from.Tag
+		if p.Tag, err = s.agreed(ctx, src, from); err != nil {
+			return p, false, err
+		}
 	}
 	p.Digest = digest
 	sent, err = s.copy(ctx, from.Repository, p)
 	return p, sent, err
+}
+
+// agreed is the tag of a pin that somebody has typed. With a digest it may be that of other content, and
+// a tag that lies is not to be spread.
+func (s store) agreed(ctx context.Context, typed string, p Pin) (string, error) {
+	if p.Tag == "" || p.Digest == "" {
+		return p.Tag, nil
+	}
+	named, err := s.find(ctx, p.Repository, Pin{Repository: p.Repository, Tag: p.Tag})
+	if err == nil && named != "" && named != p.Digest {
+		err = &ReferenceError{Reference: typed, Reason: "its tag names " + named + " there; leave the tag out, or name one for the copy"}
+	}
+	return p.Tag, err
 }
 
 // copy brings the content that a pin names from another repository to the pin's own, whole: the tag

@@ -247,7 +247,11 @@ func (m *maker) version(e Entry, text string) (value string, latest, fires bool,
 // names puts the tags together.
 func (m *maker) names() {
 	if m.first == nil {
-		m.warn("", "no entry gives a tag here", "look at what starts the run, and at the input tags")
+		what := cmp.Or(m.context.Ref, "a commit on no branch and no tag")
+		if m.context.Event != "" {
+			what += " and the event " + m.context.Event
+		}
+		m.warn("", "no entry gives a tag for "+what, "look at what starts the run, and at the input tags")
 		return
 	}
 	m.TagNames = append([]string{m.Version}, m.Partial...)

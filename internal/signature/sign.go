@@ -8,6 +8,8 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/pem"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -55,6 +57,9 @@ func (e *ServiceError) Unwrap() error { return e.Err }
 // PrivateKey signs with a key: a plain one, or one in cosign's form, which the password opens.
 func PrivateKey(name string, text, password []byte) (*Signer, error) {
 	key, err := cryptoutils.UnmarshalPEMToPrivateKey(text, cryptoutils.StaticPasswordFunc(password))
+	if block, _ := pem.Decode(text); err != nil && block != nil && strings.HasPrefix(block.Type, "ENCRYPTED ") {
+		err = errors.New("it is encrypted, and the password does not open it")
+	}
 	if err != nil {
 		return nil, &KeyError{Name: name, Err: err}
 	}

@@ -134,8 +134,8 @@ func TestBadKeys(t *testing.T) {
 	for name, c := range map[string]struct{ text, password, want string }{
 		"no PEM":         {"hello", "", "PEM decoding failed"},
 		"public":         {string(readFile(t, "cosign.pub")), "", "unknown private key"},
-		"wrong password": {string(readFile(t, "cosign.key")), "tset", "decryption failed"},
-		"no password":    {string(readFile(t, "cosign.key")), "", "decryption failed"},
+		"wrong password": {string(readFile(t, "cosign.key")), "tset", "it is encrypted, and the password does not open it"},
+		"no password":    {string(readFile(t, "cosign.key")), "", "the password does not open it"},
 	} {
 		_, err := signature.PrivateKey("some.key", []byte(c.text), []byte(c.password))
 		if e := (*signature.KeyError)(nil); !errors.As(err, &e) || !strings.Contains(err.Error(), "key some.key: ") || !strings.Contains(err.Error(), c.want) {
