@@ -63,14 +63,14 @@ func replace(root *os.Root, name string, text []byte) error {
 		return fmt.Errorf("it is a link: change what it leads to")
 	}
 	temporary := filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+".slipway")
-	if err := root.WriteFile(temporary, text, info.Mode().Perm()); err != nil {
-		return err
+	err = root.WriteFile(temporary, text, info.Mode().Perm())
+	if err == nil {
+		err = root.Rename(temporary, name)
 	}
-	if err := root.Rename(temporary, name); err != nil {
+	if err != nil {
 		_ = root.Remove(temporary)
-		return err
 	}
-	return nil
+	return err
 }
 
 // printEdit prints the lines that an edit changes, on one line.

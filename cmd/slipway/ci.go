@@ -136,7 +136,7 @@ func replaceFile(top *os.Root, file, text string) error {
 		return err
 	}
 	if err := writeNew(top, scaffold.File{Path: beside, Text: text}); err != nil {
-		return errors.Join(err, top.Remove(beside))
+		return err
 	}
 	return top.Rename(beside, file)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -76,9 +77,9 @@ func writeNew(root *os.Root, f scaffold.File) error {
 	if err != nil {
 		return err
 	}
-	if _, err := w.WriteString(f.Text); err != nil {
-		w.Close()
-		return err
+	_, err = w.WriteString(f.Text)
+	if err = errors.Join(err, w.Close()); err != nil {
+		return errors.Join(err, root.Remove(f.Path)) // a part of a file is worse than none
 	}
-	return w.Close()
+	return nil
 }
