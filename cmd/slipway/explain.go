@@ -137,19 +137,15 @@ var rows = []row{
 	is("no stage", errNoStage, codeError, "give an environment `class: staging` or `class: production` in slipway.yaml, and a plain name"),
 	is("gitops", errGitOps, codeError, "without --gitops the workflow deploys what the manifests state"),
 	as("undecided", codeError, func(e *promote.UndecidedError) string { return "nothing was written; " + e.Write }),
-	as("not built", codeError, func(e *notBuiltError) string {
-		return "`slipway build " + e.Environment + "` at that commit builds and pushes it; nothing was written"
-	}),
-	as("not stated", codeError, func(e *notStatedError) string {
-		return "`slipway promote " + e.Environment + "` states it there; without --from this commit's images are promoted"
-	}),
-	as("older", codeConflict, always[*olderError]("nothing was written; if going back is meant, --older does it")),
-	as("promoted meanwhile", codeConflict, always[*changedError]("nothing was pushed; `git pull` and look which of the two is wanted, then promote again")),
-	as("unclean", codeError, always[*uncleanError]("nothing was committed; commit or undo them first")),
-	as("unpushed", codeError, always[*unpushedError]("nothing was committed; `git push` them first: a promotion sends no other commit")),
+	is("not built", errNotBuilt, codeError, "nothing was written; `slipway build ENV` at that commit builds and pushes it"),
+	is("not stated", errNotStated, codeError, "`slipway promote` to that one states it there; without --from this commit's images are promoted"),
+	is("older", errOlder, codeConflict, "nothing was written; if going back is meant, --older does it"),
+	is("promoted meanwhile", errMeanwhile, codeConflict, "nothing was pushed; `git pull` and look which of the two is wanted, then promote again"),
+	is("unclean", errUnclean, codeError, "nothing was committed; commit or undo them first"),
+	is("unpushed", errUnpushed, codeError, "nothing was committed; `git push` them first: a promotion sends no other commit"),
 	is("no upstream", git.ErrNoUpstream, codeError, "`git switch` to the branch that is deployed, and `git branch --set-upstream-to=origin/BRANCH` once"),
-	as("push refused", codeError, always[*git.RefusedError]("nothing was changed; where the branch is protected, let who runs this push to it (a bypass for the job's identity), or promote on a branch of its own and open a pull request")),
-	as("push behind", codeConflict, always[*git.BehindError]("nothing was changed; others push there all the time: run it again")),
+	is("push refused", git.ErrRefused, codeError, "nothing was changed; where the branch is protected, let who runs this push to it (a bypass for the job's identity), or promote on a branch of its own and open a pull request"),
+	is("push behind", git.ErrMoved, codeConflict, "nothing was changed; others push there all the time: run it again"),
 	is("no git program", git.ErrNoProgram, codeError, "install git; commits and image tags are read through it"),
 	is("no repository", git.ErrNone, codeError, "a revision is one of a Git repository: name environments alone"),
 	as("git", codeError, always[*git.Error]("git itself says so: `git status` in that folder shows the same")),

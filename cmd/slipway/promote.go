@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,50 +21,14 @@ import (
 	"slipway/internal/release"
 )
 
-// notBuiltError says that no registry has what is to be promoted.
-type notBuiltError struct{ Environment, Reference string }
-
-func (e *notBuiltError) Error() string {
-	return fmt.Sprintf("promote to %s: %s is in no registry, and a promotion builds nothing", e.Environment, e.Reference)
-}
-
-// notStatedError says that nobody knows what an environment runs.
-type notStatedError struct{ Environment, Image, Why string }
-
-func (e *notStatedError) Error() string {
-	return fmt.Sprintf("promote from %s: its manifests state no digest of %s, and %s", e.Environment, e.Image, e.Why)
-}
-
-// olderError says that what is stated is from a later commit.
-type olderError struct{ Environment, Image, Is, Would string }
-
-func (e *olderError) Error() string {
-	return fmt.Sprintf("promote %s to %s: %s is there, and %s is from an earlier commit", e.Image, e.Environment, e.Is, e.Would)
-}
-
-// changedError says that somebody else has promoted since.
-type changedError struct{ Environment, Image, Was, Is string }
-
-func (e *changedError) Error() string {
-	return fmt.Sprintf("promote %s to %s: it was %s, and somebody else has made it %s since", e.Image, e.Environment, e.Was, e.Is)
-}
-
-// uncleanError says that a file to edit has changes that are not committed.
-type uncleanError struct{ Files []string }
-
-func (e *uncleanError) Error() string {
-	return "there are changes in " + list(e.Files) + " that are not committed"
-}
-
-// unpushedError says that a push would send more than the promotion.
-type unpushedError struct {
-	Branch, Upstream string
-	Commits          int
-}
-
-func (e *unpushedError) Error() string {
-	return fmt.Sprintf("%s has %s that %s has not", e.Branch, count(e.Commits, "commit"), e.Upstream)
-}
+var (
+	errNotBuilt  = errors.New("is in no registry, and a promotion builds nothing")
+	errNotStated = errors.New("nobody says what it runs")
+	errOlder     = errors.New("is from an earlier commit")
+	errMeanwhile = errors.New("somebody else has promoted it")
+	errUnclean   = errors.New("not committed")
+	errUnpushed  = errors.New("not pushed")
+)
 
 type promoteOptions struct {
 	from                string
@@ -95,34 +58,44 @@ on top of the upstream branch, never by force, and again when others were faster
 	return cmd
 }
 
-func runPromote(ctx context.Context, a *app, name string, o promoteOptions) error {
+func runPromote(ctx context.Context, a *app, name string, o promoteOptions) (err error) {
 	t, err := a.buildTarget(ctx, name)
 	if err != nil {
 		return err
 	}
+	o.commit = o.commit || o.push
 	p := promoter{app: a, promoteOptions: o, images: a.imageOptions(t), target: t}
 	p.target.Cluster = nil // it is asked nothing
+	if t = p.target; t.Source.Dirty && t.Source.Commit != "" && (o.commit || o.from == "") {
+		// What else has changed in the tree is no part of it.
+		remove, apartErr := p.apart(ctx, t.Source.Commit, &t)
+		if apartErr != nil {
+			return apartErr
+		}
+		defer func() { err = errors.Join(err, remove()) }()
+	}
 	if o.from != "" {
-		err = p.stated(ctx)
+		err = p.stated(ctx, t)
 	} else {
-		err = p.built(ctx)
+		err = p.built(ctx, t)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if o.commit || o.push {
+	case o.commit:
 		return p.record(ctx)
 	}
-	result, err := promote.Plan(ctx, t.Source.Project, t.Environment, p.pins, t.Render)
+	result, err := promote.Plan(ctx, p.target.Source.Project, p.target.Environment, p.pins, t.Render)
 	if err != nil {
 		return err
 	}
-	if repository, err := git.Open(ctx, t.Source.Project.Dir); err == nil {
-		if err := p.newer(ctx, repository, result); err != nil {
-			return err
-		}
+	if repository, openErr := git.Open(ctx, p.target.Source.Project.Dir); openErr == nil {
+		err = p.newer(ctx, repository, result)
 	}
-	if err := writeAll(ctx, t.Source.Project.Dir, result.Files); err != nil {
+	if err == nil {
+		err = writeAll(ctx, p.target.Source.Project.Dir, result.Files)
+	}
+	if err != nil {
 		return err
 	}
 	return p.report(result, "", "")
@@ -137,75 +110,40 @@ type promoter struct {
 	pins   []image.Pin
 }
 
-// built are this commit's images, whatever else has changed in the tree.
-func (p *promoter) built(ctx context.Context) (err error) {
-	t := p.target
-	if t.Source.Dirty && t.Source.Commit != "" {
-		repository, err := git.Open(ctx, t.Source.Project.Dir)
-		if err != nil {
-			return err
-		}
-		remove, err := p.apart(ctx, repository, t.Source.Commit, &t)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, remove()) }()
-		t.Source.Tag, t.Source.Dirty = "sha-"+t.Source.Commit[:7], false
-	}
+// built are the images of this commit.
+func (p *promoter) built(ctx context.Context, t deploy.Target) error {
 	prepared, err := deploy.Prepare(ctx, t, deploy.PrepareOptions{Image: p.images, Anew: true, Unsigned: true})
 	if err != nil {
 		return err
 	}
 	for _, pin := range prepared.Images {
 		if pin.Digest == "" {
-			return &notBuiltError{t.Environment.Name, pin.Reference()}
+			return fmt.Errorf("promote to %s: %s %w", t.Environment.Name, pin.Reference(), errNotBuilt)
 		}
 	}
 	p.pins = prepared.Images
 	return nil
 }
 
-// apart makes a target of what a commit has, in a folder that the returned function removes.
-func (p *promoter) apart(ctx context.Context, r git.Repository, commit string, t *deploy.Target) (remove func() error, err error) {
-	folder, err := below(r.Dir, t.Source.Project.Dir)
-	if err != nil {
-		return nil, err
-	}
-	other, remove, err := r.Apart(ctx, commit)
-	if err != nil {
-		return nil, err
-	}
-	if t.Source.Project, err = project.Open(filepath.Join(other.Dir, filepath.FromSlash(folder))); err == nil {
-		t.Environment, err = t.Source.Project.Environment(t.Environment.Name)
-	}
-	if err != nil {
-		return nil, errors.Join(err, remove())
-	}
-	return remove, nil
-}
-
-// stated are the images of another environment.
-func (p *promoter) stated(ctx context.Context) error {
-	src := p.target.Source
-	env, err := src.Project.Environment(p.from)
+// stated are the images that another environment's manifests state, or else its last healthy release.
+func (p *promoter) stated(ctx context.Context, t deploy.Target) error {
+	env, err := t.Source.Project.Environment(p.from)
 	if err != nil {
 		return err
 	}
-	pins, not, err := promote.Stated(ctx, src.Project, env, p.target.Render)
-	if err != nil {
+	pins, not, err := promote.Stated(ctx, t.Source.Project, env, t.Render)
+	if p.pins = pins; err != nil || len(not) == 0 {
 		return err
 	}
-	if p.pins = pins; len(not) == 0 {
-		return nil
-	}
-	running, err := p.healthy(ctx, src, env)
+	running, err := p.healthy(ctx, t.Source, env)
+	why := "no healthy release of it is recorded"
 	if err != nil {
-		return &notStatedError{p.from, not[0], "its cluster cannot say: " + err.Error()}
+		why = "its cluster cannot say: " + err.Error()
 	}
 	for _, name := range not {
 		i := slices.IndexFunc(running, func(pin image.Pin) bool { return pin.Name == name && pin.Digest != "" })
 		if i < 0 {
-			return &notStatedError{p.from, name, "no healthy release of it is recorded"}
+			return fmt.Errorf("promote from %s: %w: its manifests state no digest of %s, and %s", p.from, errNotStated, name, why)
 		}
 		p.pins = append(p.pins, running[i])
 	}
@@ -219,99 +157,123 @@ func (p *promoter) healthy(ctx context.Context, src project.Source, env project.
 		return nil, err
 	}
 	history, err := t.Records().History(ctx)
-	if err != nil {
-		return nil, err
+	if i := slices.IndexFunc(history, func(r release.Release) bool { return r.Status == release.Healthy }); i >= 0 {
+		return history[i].Images, nil
 	}
-	for _, r := range history {
-		if r.Status == release.Healthy {
-			return r.Images, nil
-		}
-	}
-	return nil, nil
+	return nil, err
 }
 
 // More often than this others are not faster by chance.
 const maxPushes = 5
 
-// record commits the promotion on a checkout of its own, so that this one stays as it is until all is done.
+// record commits on top of this commit, or of the upstream branch: there again where others push meanwhile,
+// as long as that is not another promotion.
 func (p *promoter) record(ctx context.Context) error {
-	repository, err := git.Open(ctx, p.target.Source.Project.Dir)
-	if err != nil {
-		return err
-	}
-	base := p.target.Source.Commit
+	base, done := p.target.Source.Commit, "committed "
 	if base == "" {
 		return deploy.ErrNoCommit
 	}
-	if !p.push {
-		result, commit, err := p.on(ctx, repository, base)
-		if err == nil && commit != base {
-			err = repository.Forward(ctx, commit)
+	r, err := git.Open(ctx, p.target.Source.Project.Dir)
+	if err != nil {
+		return err
+	}
+	var up git.Upstream
+	if p.push {
+		if up, err = r.Upstream(ctx); err != nil {
+			return err
+		}
+		done = "pushed to " + up.Name() + ": "
+	}
+	var first promote.Promotion
+	for try := 1; ; try++ {
+		if p.push {
+			if base, err = p.fetch(ctx, r, up); err != nil {
+				return err
+			}
+		}
+		result, commit, err := p.on(ctx, r, base)
+		if try == 1 {
+			first = result
+		}
+		if err == nil {
+			err = p.meanwhile(first.Before, result.Before)
+		}
+		if err == nil && p.push && commit != base {
+			err = r.Push(ctx, up, commit)
+		}
+		if errors.Is(err, git.ErrMoved) && try < maxPushes {
+			p.progress(deploy.Event{Step: "push", Message: err.Error() + ": once more on top of it"})
+			continue
 		}
 		if err != nil {
 			return err
 		}
-		return p.report(result, commit, "committed "+commit[:7])
+		if commit != base {
+			err = r.Forward(ctx, commit)
+		}
+		if err != nil && p.push {
+			p.warn("note: this checkout stays at its commit: %v", err)
+		} else if err != nil {
+			return err
+		}
+		return p.report(result, commit, done+commit[:7])
 	}
-	up, err := repository.Upstream(ctx)
-	if err != nil {
-		return err
-	}
-	if base, err = repository.Fetch(ctx, up); err != nil {
-		return err
-	}
-	more, _, err := repository.Between(ctx, base, p.target.Source.Commit)
-	if err != nil {
-		return err
-	}
-	if more > 0 {
-		return &unpushedError{up.Branch, up.Name(), more}
-	}
-	result, commit, err := p.race(ctx, repository, up, base)
-	if err != nil {
-		return err
-	}
-	if err := repository.Forward(ctx, commit); err != nil {
-		p.warn("note: this checkout stays at its commit: %v", err)
-	}
-	return p.report(result, commit, "pushed "+commit[:7]+" to "+up.Name())
 }
 
-// race puts the promotion on top of what others push meanwhile, as long as that is not another one.
-func (p *promoter) race(ctx context.Context, r git.Repository, up git.Upstream, base string) (first promote.Promotion, commit string, err error) {
-	for try := range maxPushes {
-		result, commit, err := p.on(ctx, r, base)
-		if err != nil {
-			return first, "", err
-		}
-		if try == 0 {
-			first = result
-		}
-		for _, is := range result.Before {
-			i := slices.IndexFunc(first.Before, func(was image.Pin) bool { return was.Name == is.Name })
-			if i >= 0 && first.Before[i] != is {
-				return first, "", &changedError{first.Environment, is.Name, first.Before[i].Reference(), is.Reference()}
-			}
-		}
-		if commit == base {
-			return result, commit, nil
-		}
-		var behind *git.BehindError
-		if err = r.Push(ctx, up, commit); !errors.As(err, &behind) || try == maxPushes-1 {
-			return result, commit, err
-		}
-		p.progress(deploy.Event{Step: "push", Message: behind.Error() + ": once more on top of it"})
-		if base, err = r.Fetch(ctx, up); err != nil {
-			return first, "", err
+// fetch gets the upstream's commit, which has all that is here: nothing else is pushed along.
+func (p *promoter) fetch(ctx context.Context, r git.Repository, up git.Upstream) (string, error) {
+	base, err := r.Fetch(ctx, up)
+	if err != nil {
+		return "", err
+	}
+	more, _, err := r.Between(ctx, base, p.target.Source.Commit)
+	if err == nil && more > 0 {
+		err = fmt.Errorf("%s has %s that are %w to %s", up.Branch, count(more, "commit"), errUnpushed, up.Name())
+	}
+	return base, err
+}
+
+// meanwhile refuses to write over what somebody else has promoted since.
+func (p *promoter) meanwhile(first, now []image.Pin) error {
+	for _, is := range now {
+		i := slices.IndexFunc(first, func(was image.Pin) bool { return was.Name == is.Name })
+		if i >= 0 && first[i] != is {
+			return fmt.Errorf("promote %s to %s: it was %s and is %s now: %w", is.Name, p.target.Environment.Name, first[i].Reference(), is.Reference(), errMeanwhile)
 		}
 	}
-	return first, commit, err
+	return nil
+}
+
+// apart makes a target of what a commit has, in a folder that the returned function removes.
+func (p *promoter) apart(ctx context.Context, commit string, t *deploy.Target) (remove func() error, err error) {
+	here, err := git.Open(ctx, t.Source.Project.Dir)
+	if err != nil {
+		return nil, err
+	}
+	folder, err := below(here.Dir, t.Source.Project.Dir)
+	if err != nil {
+		return nil, err
+	}
+	other, remove, err := here.Apart(ctx, commit)
+	if err != nil {
+		return nil, err
+	}
+	if t.Source.Project, err = project.Open(filepath.Join(other, filepath.FromSlash(folder))); err == nil {
+		t.Environment, err = t.Source.Project.Environment(t.Environment.Name)
+	}
+	if err != nil {
+		return nil, errors.Join(err, remove())
+	}
+	if t.Source.Dirty {
+		t.Source.Tag, t.Source.Dirty = "sha-"+t.Source.Commit[:7], false
+	}
+	return remove, nil
 }
 
 // on makes the commit on top of another; where nothing changes it is that one.
 func (p *promoter) on(ctx context.Context, r git.Repository, base string) (result promote.Promotion, commit string, err error) {
 	t := p.target
-	remove, err := p.apart(ctx, r, base, &t)
+	remove, err := p.apart(ctx, base, &t)
 	if err != nil {
 		return result, "", err
 	}
@@ -324,21 +286,10 @@ func (p *promoter) on(ctx context.Context, r git.Repository, base string) (resul
 	if err := p.newer(ctx, r, result); err != nil {
 		return result, "", err
 	}
-	other, err := git.Open(ctx, dir)
-	if err != nil {
-		return result, "", err
-	}
-	folder, err := below(other.Dir, dir)
-	if err != nil {
-		return result, "", err
-	}
-	var files []string
-	for _, name := range slices.Sorted(maps.Keys(result.Files)) {
-		files = append(files, path.Join(folder, name))
-	}
-	unclean, err := r.Unclean(ctx, files)
+	files := slices.Sorted(maps.Keys(result.Files))
+	unclean, err := r.Unclean(ctx, p.target.Source.Project.Dir, files)
 	if err == nil && len(unclean) > 0 {
-		err = &uncleanError{unclean}
+		err = fmt.Errorf("changes in %s are %w", list(unclean), errUnclean)
 	}
 	if err == nil {
 		err = writeAll(ctx, dir, result.Files)
@@ -349,7 +300,7 @@ func (p *promoter) on(ctx context.Context, r git.Repository, base string) (resul
 	if err != nil {
 		return result, "", err
 	}
-	commit, err = other.Commit(ctx, p.message(ctx, r, result), files)
+	commit, err = r.Commit(ctx, dir, p.message(ctx, r, result), files)
 	return result, commit, err
 }
 
@@ -364,7 +315,6 @@ func (p *promoter) bring(ctx context.Context, t deploy.Target) error {
 		p.warn("note: %s states no digest of %s still", t.Environment.Name, list(not))
 		return nil
 	}
-	t.Source.Dirty = false // it is about to be committed as it is
 	_, err = deploy.Prepare(ctx, t, deploy.PrepareOptions{Image: p.images, Build: true})
 	return err
 }
@@ -382,7 +332,7 @@ func (p *promoter) newer(ctx context.Context, r git.Repository, result promote.P
 			return err
 		}
 		if more == 0 && less > 0 {
-			return &olderError{result.Environment, was.Name, was.Reference(), result.After[i].Tag}
+			return fmt.Errorf("promote %s to %s: %s is there, and %s %w", was.Name, p.target.Environment.Name, was.Reference(), result.After[i].Tag, errOlder)
 		}
 	}
 	return nil
@@ -412,7 +362,7 @@ func (p *promoter) message(ctx context.Context, r git.Repository, result promote
 	if tags = slices.Compact(tags); len(tags) == 1 && tags[0] != "" {
 		what += " " + tags[0]
 	}
-	return fmt.Sprintf("Promote %s to %s\n\n%s", what, result.Environment, strings.Join(lines, "\n"))
+	return fmt.Sprintf("Promote %s to %s\n\n%s", what, p.target.Environment.Name, strings.Join(lines, "\n"))
 }
 
 // report prints each edit, and what became of them.
@@ -421,7 +371,7 @@ func (p *promoter) report(result promote.Promotion, commit, done string) error {
 		p.warn("note: %s", n)
 	}
 	p.tell(func() (string, []ciValue) {
-		return imagesMarkdown("slipway promote "+result.Environment, result.After), append(imageValues(p.pins), ciValue{"commit", commit})
+		return imagesMarkdown("slipway promote "+p.target.Environment.Name, result.After), append(imageValues(result.Images), ciValue{"commit", commit})
 	})
 	edits := make([]finding.Edit, len(result.Changes))
 	for i, c := range result.Changes {
@@ -429,16 +379,16 @@ func (p *promoter) report(result promote.Promotion, commit, done string) error {
 	}
 	switch {
 	case *p.out == asJSON:
-		return p.json(map[string]any{"environment": result.Environment, "edits": edits, "images": p.pins, "commit": commit})
+		return p.json(map[string]any{"environment": p.target.Environment.Name, "edits": edits, "images": result.Images, "commit": commit})
 	case len(edits) == 0:
-		fmt.Fprintln(p.stdout, result.Environment, " nothing to change")
+		fmt.Fprintln(p.stdout, p.target.Environment.Name, " nothing to change")
 		return nil
 	}
 	for i, e := range edits {
 		printEdit(p.stdout, result.Changes[i].Text, e)
 	}
 	if done != "" {
-		fmt.Fprintln(p.stdout, result.Environment, "", done)
+		fmt.Fprintln(p.stdout, p.target.Environment.Name, "", done)
 	}
 	return nil
 }

@@ -136,21 +136,8 @@ func (s *stock) rendered(tag string) bool {
 
 // offset is where a plain scalar begins in the text that it was read from.
 func offset(text []byte, n *yaml.Node) (int, bool) {
-	lines := strings.SplitAfter(string(text), "\n")
-	if n.Line < 1 || n.Line > len(lines) {
-		return 0, false
-	}
-	start := 0
-	for _, l := range lines[:n.Line-1] {
-		start += len(l)
-	}
-	column := 0
-	for i := range lines[n.Line-1] { // columns count runes
-		if column++; column == n.Column {
-			return start + i, strings.HasPrefix(lines[n.Line-1][i:], n.Value)
-		}
-	}
-	return 0, false
+	start, ok := finding.Offset(text, n.Line, n.Column)
+	return start, ok && strings.HasPrefix(string(text[start:]), n.Value)
 }
 
 // fallsThrough says where a chart's default gives the tag of an image that a stronger file names.

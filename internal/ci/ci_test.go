@@ -22,8 +22,8 @@ var projects = map[string]Project{
 	"no images":       {Name: "web", Branch: "release/1.x", Stages: stages},
 	"production only": {Name: "web", Branch: "main", Stages: stages[1:], Builds: true, Registries: []string{"ghcr.io"}},
 	"a folder":        {Name: "web", Folder: "services/web app", Branch: "main", Stages: stages, Builds: true},
-	"gitops":         {Name: "web", Branch: "main", Stages: stages, Builds: true, GitOps: true, Registries: []string{"ghcr.io", "registry.gitlab.com"}},
-	"gitops, copies": {Name: "web", Folder: "services/web", Branch: "main", Stages: stages, Builds: true, GitOps: true, Copies: true, Registries: []string{"ghcr.io"}},
+	"gitops":          {Name: "web", Branch: "main", Stages: stages, Builds: true, GitOps: true, Registries: []string{"ghcr.io", "registry.gitlab.com"}},
+	"gitops, copies":  {Name: "web", Folder: "services/web", Branch: "main", Stages: stages, Builds: true, GitOps: true, Copies: true, Registries: []string{"ghcr.io"}},
 	"two regions": {Name: "web", Branch: "main", Builds: true, Registries: []string{"ghcr.io"}, Stages: []Stage{
 		{Name: "dev.eu", Context: "x"}, {Name: "staging", Context: "y"}, {Name: "eu", Context: "z", Production: true}, {Name: "us", Context: "z", Production: true},
 	}},

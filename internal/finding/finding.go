@@ -3,10 +3,12 @@
 package finding
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"slipway/internal/object"
 	"slipway/internal/project"
@@ -111,6 +113,23 @@ func Apply(text []byte, edits []Edit) (out []byte, made []Edit) {
 		made = append(made, e)
 	}
 	return out, made
+}
+
+// Offset is where a line's column stands in a text. Columns count characters.
+func Offset(text []byte, line, column int) (int, bool) {
+	start := 0
+	for range line - 1 {
+		i := bytes.IndexByte(text[start:], '\n')
+		if i < 0 {
+			return 0, false
+		}
+		start += i + 1
+	}
+	for range column - 1 {
+		_, size := utf8.DecodeRune(text[start:])
+		start += size
+	}
+	return start, true
 }
 
 // Unchecked is what could not be looked at, and why: it is never taken for good.

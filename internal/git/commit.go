@@ -15,21 +15,14 @@ type Upstream struct{ Branch, Remote, Ref string }
 // Name is how people call it: "origin/main".
 func (u Upstream) Name() string { return u.Remote + "/" + strings.TrimPrefix(u.Ref, "refs/heads/") }
 
-// ErrNoUpstream says that nothing names where a branch is pushed to.
-var ErrNoUpstream = errors.New("no upstream branch")
-
-// BehindError says that a push was refused because the branch has moved: fetched, it can be tried again.
-type BehindError struct{ Upstream Upstream }
-
-func (e *BehindError) Error() string { return e.Upstream.Name() + " has moved" }
-
-// RefusedError is a push that the other side does not take.
-type RefusedError struct {
-	Upstream Upstream
-	Says     string
-}
-
-func (e *RefusedError) Error() string { return "push to " + e.Upstream.Name() + ": " + e.Says }
+var (
+	// ErrNoUpstream says that nothing names where a branch is pushed to.
+	ErrNoUpstream = errors.New("no upstream branch")
+	// ErrMoved refuses a push because others were faster: fetched, it can be tried again.
+	ErrMoved = errors.New("has moved")
+	// ErrRefused is a push that the other side does not take, in its words.
+	ErrRefused = errors.New("push refused")
+)
 
 // Upstream is that of the branch that is checked out.
 func (r Repository) Upstream(ctx context.Context) (u Upstream, err error) {
@@ -42,23 +35,11 @@ func (r Repository) Upstream(ctx context.Context) (u Upstream, err error) {
 		return u, err
 	}
 	u.Branch = strings.TrimSpace(branch)
-	for key, value := range map[string]*string{"remote": &u.Remote, "merge": &u.Ref} {
-		out, err := run(ctx, r.Dir, "config", "--get", "branch."+u.Branch+"."+key)
-		if errors.As(err, &failed) && failed.Code == 1 {
-			return u, fmt.Errorf("%w of %s", ErrNoUpstream, u.Branch)
-		}
-		if err != nil {
-			return u, err
-		}
-		*value = strings.TrimSpace(out)
+	out, err := run(ctx, r.Dir, "for-each-ref", "--format=%(upstream:remotename) %(upstream:remoteref)", "refs/heads/"+u.Branch)
+	if _, scanErr := fmt.Sscan(out, &u.Remote, &u.Ref); err == nil && scanErr != nil {
+		err = fmt.Errorf("%w of %s", ErrNoUpstream, u.Branch)
 	}
-	return u, nil
-}
-
-// Head is the commit that is checked out.
-func (r Repository) Head(ctx context.Context) (string, error) {
-	out, err := run(ctx, r.Dir, "rev-parse", "--verify", "HEAD^{commit}")
-	return strings.TrimSpace(out), err
+	return u, err
 }
 
 // Fetch gets the upstream branch, and gives its commit.
@@ -70,14 +51,13 @@ func (r Repository) Fetch(ctx context.Context, u Upstream) (string, error) {
 	return strings.TrimSpace(out), err
 }
 
-// Unclean are those of some files, relative to the root, that are not as committed.
-func (r Repository) Unclean(ctx context.Context, files []string) ([]string, error) {
-	var s State
-	out, err := run(ctx, r.Dir, append([]string{"status", "--porcelain=v2", "-z", "--untracked-files=all", "--no-renames", "--"}, literal(files)...)...)
+// Unclean are those of some files below dir that are not as committed.
+func (r Repository) Unclean(ctx context.Context, dir string, files []string) ([]string, error) {
+	out, err := run(ctx, dir, append([]string{"status", "--porcelain=v2", "-z", "--untracked-files=all", "--no-renames", "--"}, literal(files)...)...)
 	if err != nil {
 		return nil, err
 	}
-	return changed(out, &s), nil
+	return changed(out, &State{}), nil
 }
 
 // literal are paths that git takes as they are.
@@ -90,30 +70,30 @@ func literal(files []string) []string {
 }
 
 // Apart checks a commit out into a folder beside, which the returned function removes.
-func (r Repository) Apart(ctx context.Context, commit string) (Repository, func() error, error) {
-	dir, err := os.MkdirTemp("", "slipway-commit-")
+func (r Repository) Apart(ctx context.Context, commit string) (dir string, remove func() error, err error) {
+	above, err := os.MkdirTemp("", "slipway-commit-")
 	if err != nil {
-		return r, nil, err
+		return "", nil, err
 	}
-	apart := Repository{Dir: filepath.Join(dir, "tree")}
-	remove := func() error {
+	dir = filepath.Join(above, "tree")
+	if _, err := run(ctx, r.Dir, "worktree", "add", "--quiet", "--detach", dir, commit); err != nil {
+		return "", nil, errors.Join(err, os.RemoveAll(above))
+	}
+	return dir, func() error {
 		// What was interrupted is cleared away all the same.
-		_, err := run(context.WithoutCancel(ctx), r.Dir, "worktree", "remove", "--force", apart.Dir)
-		return errors.Join(err, os.RemoveAll(dir))
-	}
-	if _, err := run(ctx, r.Dir, "worktree", "add", "--quiet", "--detach", apart.Dir, commit); err != nil {
-		return r, nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	return apart, remove, nil
+		_, err := run(context.WithoutCancel(ctx), r.Dir, "worktree", "remove", "--force", dir)
+		return errors.Join(err, os.RemoveAll(above))
+	}, nil
 }
 
-// Commit commits some files, relative to the root, and nothing else.
-func (r Repository) Commit(ctx context.Context, message string, files []string) (string, error) {
+// Commit commits some files below dir, and nothing else.
+func (r Repository) Commit(ctx context.Context, dir, message string, files []string) (string, error) {
 	args := append([]string{"commit", "--quiet", "--only", "--message", message, "--"}, literal(files)...)
-	if _, err := run(ctx, r.Dir, args...); err != nil {
+	if _, err := run(ctx, dir, args...); err != nil {
 		return "", err
 	}
-	return r.Head(ctx)
+	out, err := run(ctx, dir, "rev-parse", "--verify", "HEAD^{commit}")
+	return strings.TrimSpace(out), err
 }
 
 // Push sends a commit to the upstream branch, never by force.
@@ -128,7 +108,7 @@ func (r Repository) Push(ctx context.Context, u Upstream, commit string) error {
 		line = strings.TrimSpace(line)
 		switch {
 		case strings.HasPrefix(line, "! [rejected]"), strings.Contains(line, "(failed to update ref)"), strings.Contains(line, "cannot lock ref"):
-			return &BehindError{u}
+			return fmt.Errorf("%s %w", u.Name(), ErrMoved)
 		case strings.HasPrefix(line, "remote:"):
 			says = append(says, strings.TrimSpace(strings.TrimPrefix(line, "remote:")))
 		case strings.HasPrefix(line, "! [remote rejected]"):
@@ -139,7 +119,7 @@ func (r Repository) Push(ctx context.Context, u Upstream, commit string) error {
 	if len(says) == 0 {
 		return err
 	}
-	return &RefusedError{u, strings.Join(says, "\n")}
+	return fmt.Errorf("%w by %s: %s", ErrRefused, u.Name(), strings.Join(says, "\n"))
 }
 
 // Forward moves the branch that is checked out on to a commit, with the working tree. Changes in it stay,

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -78,82 +77,35 @@ func addAfter(file string, text []byte, path []string, key string, more ...pair)
 	return e, verify(text, e, append(slices.Clone(path), last.key), last.value)
 }
 
-// addItem is the edit that puts one more mapping at the end of a list of mappings, which need not be there.
+// addItem is the edit that puts one more mapping at the end of a list, which need not be there.
 func addItem(file string, text []byte, key string, more ...pair) (finding.Edit, error) {
-	docs, err := documents(text)
-	if err != nil || len(docs) != 1 {
-		return finding.Edit{}, errors.Join(err, errors.New("it is not one YAML document"))
+	nl, indent, index := newline(text), "  ", 0
+	e := finding.Edit{File: file, Start: len(text), New: key + ":"}
+	if list, err := at(text, []string{key}); err == nil {
+		if index = len(list.Content); index == 0 || list.Kind != yaml.SequenceNode || list.Style&yaml.FlowStyle != 0 {
+			return e, fmt.Errorf("line %d: %s is no list with a line for each entry", list.Line, key)
+		}
+		last := list.Content[index-1]
+		if len(last.Content) == 0 {
+			return e, fmt.Errorf("line %d: it is no entry of %s", last.Line, key)
+		}
+		_, end, err := span(text, last.Content[len(last.Content)-1])
+		if err != nil {
+			return e, fmt.Errorf("line %d: %w", last.Line, err)
+		}
+		e.Start, e.New, indent = end+lineEnd(text[end:]), "", strings.Repeat(" ", list.Column-1)
+	} else if len(text) > 0 && text[len(text)-1] != '\n' {
+		e.New = nl + e.New
 	}
-	_, list := child(docs[0], key)
-	e := finding.Edit{File: file}
-	nl, index := newline(text), 0
-	var items []*yaml.Node
-	if list != nil {
-		items = list.Content
+	for i, p := range more {
+		e.New += nl + indent + []string{"- ", "  "}[min(i, 1)] + p.key + ": " + scalar(p.value)
 	}
-	switch {
-	case list == nil || list.ShortTag() == "!!null" && list.Value == "":
-		e.Start, e.New = len(text), key+":"+block(nl, "  - ", "    ", more)
-		if len(text) > 0 && text[len(text)-1] == '\n' {
-			e.New += nl
-		} else {
-			e.New = nl + e.New
-		}
-		if list != nil {
-			e.Start, _, err = span(text, list)
-			e.New = block(nl, "  - ", "    ", more)
-		}
-	case list.Style&yaml.FlowStyle != 0 && len(items) == 0:
-		e.Start, err = offset(text, list)
-		e.Start, e.New = e.Start+1, flow(more)
-	case len(items) > 0 && items[len(items)-1].Kind == yaml.MappingNode && len(items[len(items)-1].Content) > 0:
-		index = len(items)
-		last := items[index-1]
-		if _, e.Start, err = span(text, last.Content[len(last.Content)-1]); err != nil {
-			break
-		}
-		if list.Style&yaml.FlowStyle != 0 {
-			e.Start += bytes.IndexByte(text[e.Start:], '}') + 1
-			e.New = ", " + flow(more)
-			break
-		}
-		var begin int
-		if begin, err = offset(text, last); err != nil {
-			break
-		}
-		begin -= last.Column - 1
-		dash := max(0, bytes.IndexByte(text[begin:], '-'))
-		e.Start += lineEnd(text[e.Start:])
-		e.New = block(nl, strings.Repeat(" ", dash)+"-"+strings.Repeat(" ", max(1, last.Column-2-dash)), strings.Repeat(" ", max(dash+2, last.Column-1)), more)
-	default:
-		err = fmt.Errorf("line %d: %s is no list of mappings", list.Line, key)
+	if index == 0 && bytes.HasSuffix(text, []byte("\n")) {
+		e.New += nl
 	}
-	if e.End = e.Start; err != nil {
-		return e, err
-	}
+	e.End = e.Start
 	last := more[len(more)-1]
 	return e, verify(text, e, []string{key, strconv.Itoa(index), last.key}, last.value)
-}
-
-func block(nl, first, rest string, more []pair) string {
-	var b strings.Builder
-	for i, p := range more {
-		b.WriteString(nl + rest)
-		if i == 0 {
-			b.Reset()
-			b.WriteString(nl + first)
-		}
-		b.WriteString(p.key + ": " + scalar(p.value))
-	}
-	return b.String()
-}
-
-func flow(more []pair) string {
-	var parts []string
-	for _, p := range more {
-		parts = append(parts, p.key+": "+scalar(p.value))
-	}
-	return "{" + strings.Join(parts, ", ") + "}"
 }
 
 // verify reads what would be written: what cannot be edited line by line is not edited.
@@ -227,54 +179,31 @@ func span(text []byte, n *yaml.Node) (start, end int, err error) {
 	if n.Kind != yaml.ScalarNode || n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
 		return 0, 0, errNotOneLine
 	}
-	if start, err = offset(text, n); err != nil {
-		return 0, 0, err
+	start, ok := finding.Offset(text, n.Line, n.Column)
+	if !ok {
+		return 0, 0, errNotOneLine
 	}
 	for start < len(text) && (text[start] == '&' || text[start] == '!') {
 		start += max(0, bytes.IndexAny(append(text[start:len(text):len(text)], '\n'), " \r\n"))
 		start += len(text[start:]) - len(bytes.TrimLeft(text[start:], " "))
 	}
 	rest := text[start:]
-	switch {
-	case n.Style&yaml.DoubleQuotedStyle != 0:
-		for i := 1; i < len(rest); i++ {
-			if rest[i] == '\\' {
-				i++
-			} else if rest[i] == '"' {
-				return start, start + i + 1, nil
-			}
+	double := n.Style&yaml.DoubleQuotedStyle != 0
+	if !double && n.Style&yaml.SingleQuotedStyle == 0 {
+		if !bytes.HasPrefix(rest, []byte(n.Value)) {
+			return 0, 0, errNotOneLine
 		}
-	case n.Style&yaml.SingleQuotedStyle != 0:
-		for i := 1; i < len(rest); i++ {
-			if rest[i] != '\'' {
-				continue
-			}
-			if i+1 == len(rest) || rest[i+1] != '\'' {
-				return start, start + i + 1, nil
-			}
-			i++
-		}
-	case bytes.HasPrefix(rest, []byte(n.Value)):
 		return start, start + len(n.Value), nil
 	}
-	return 0, 0, errNotOneLine
-}
-
-// offset is where a node begins. Columns count characters.
-func offset(text []byte, n *yaml.Node) (int, error) {
-	start := 0
-	for range n.Line - 1 {
-		i := bytes.IndexByte(text[start:], '\n')
-		if i < 0 {
-			return 0, errNotOneLine
+	for i := 1; i < len(rest); i++ {
+		switch {
+		case double && rest[i] == '\\', !double && bytes.HasPrefix(rest[i:], []byte("''")):
+			i++
+		case rest[i] == rest[0]:
+			return start, start + i + 1, nil
 		}
-		start += i + 1
 	}
-	for range n.Column - 1 {
-		_, size := utf8.DecodeRune(text[start:])
-		start += size
-	}
-	return start, nil
+	return 0, 0, errNotOneLine
 }
 
 // lineEnd is how far the line goes on, without its break.

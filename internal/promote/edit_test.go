@@ -88,14 +88,13 @@ func TestAdd(t *testing.T) {
 	for name, c := range map[string]struct{ before, after string }{
 		"no list":       {"resources: [x]\n# end\n", "resources: [x]\n# end\nimages:\n  - name: a\n    newTag: \"1.0\"\n"},
 		"no end":        {"resources: [x]", "resources: [x]\nimages:\n  - name: a\n    newTag: \"1.0\""},
-		"an empty list": {"images: []\nb: 1\n", "images: [{name: a, newTag: \"1.0\"}]\nb: 1\n"},
-		"nothing":       {"images:\nb: 1\n", "images:\n  - name: a\n    newTag: \"1.0\"\nb: 1\n"},
-		"flow":          {"images: [{name: b}] # c\n", "images: [{name: b}, {name: a, newTag: \"1.0\"}] # c\n"},
+		"an empty list": {"images: []\nb: 1\n", ""},
+		"nothing":       {"images:\nb: 1\n", ""},
+		"flow":          {"images: [{name: b}] # c\n", ""},
 		"indent 0":      {"images:\n- name: b # c\nb: 1\n", "images:\n- name: b # c\n- name: a\n  newTag: \"1.0\"\nb: 1\n"},
-		"indent 4":      {"images:\r\n    -   name: b\r\n", "images:\r\n    -   name: b\r\n    -   name: a\r\n        newTag: \"1.0\"\r\n"},
+		"indent 4":      {"images:\r\n    -   name: b\r\n", "images:\r\n    -   name: b\r\n    - name: a\r\n      newTag: \"1.0\"\r\n"},
 		"flow in block": {"images:\n  - {name: b, newTag: x}", "images:\n  - {name: b, newTag: x}\n  - name: a\n    newTag: \"1.0\""},
 		"texts":         {"images: [a, b]\n", ""},
-		"documents":     {"a: 1\n---\nb: 1\n", ""},
 		"flow file":     {"{resources: [x]}\n", ""},
 	} {
 		t.Run("item/"+name, func(t *testing.T) {
