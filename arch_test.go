@@ -28,7 +28,7 @@ var allowed = map[string]string{
 	"internal/helm":        "object project tree",
 	"internal/render":      "object project tree kustomize helm skaffold sops",
 	"internal/scaffold":    "object project",
-	"internal/signature":   "",
+	"internal/signature":   "project",
 	"internal/image":       "object project builder signature",
 	"internal/plan":        "object",
 	"internal/finding":     "object project",

@@ -8,11 +8,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"slipway/internal/image"
+	"slipway/internal/project"
 	"slipway/internal/signature"
 )
 
 func newImageVerifyCommand(a *app) *cobra.Command {
-	var d signature.Demand
+	var d project.Signature
 	cmd := &cobra.Command{
 		Use: "verify REF", Short: "Find who has signed an image, and fail where nobody did who may", Args: named("REF"),
 		Long: `Looks beside an image for a signature in the form of cosign 3 (a Sigstore bundle), by the owner of a key or
@@ -34,8 +35,8 @@ signatures of cosign before 2.`,
 	return cmd
 }
 
-func runImageVerify(ctx context.Context, a *app, ref string, d signature.Demand, out format) error {
-	by, err := signature.Authorities([]signature.Demand{d}, readNamed)
+func runImageVerify(ctx context.Context, a *app, ref string, d project.Signature, out format) error {
+	by, err := signature.Authorities([]project.Signature{d}, readNamed)
 	if err != nil {
 		return err
 	}

@@ -19,11 +19,7 @@ func (t Target) authorities(o PrepareOptions) ([]signature.Authority, error) {
 		return nil, err
 	}
 	defer root.Close()
-	var demands []signature.Demand
-	for _, s := range t.Environment.Signatures {
-		demands = append(demands, signature.Demand(s))
-	}
-	by, err := signature.Authorities(demands, root.ReadFile)
+	by, err := signature.Authorities(t.Environment.Signatures, root.ReadFile)
 	if err != nil {
 		return nil, fmt.Errorf("signatures of %s: %w", t.Environment.Name, err)
 	}

@@ -2,6 +2,7 @@ package foldertest
 
 import (
 	"archive/tar"
+	"bytes"
 	"errors"
 	"io"
 	"os"
@@ -11,23 +12,28 @@ import (
 	"github.com/ulikunitz/xz"
 )
 
-// Conformance unpacks the cases that kustomize and helm were run on, which lie beside the repository at
-// root, and gives their folder. Where they are not there it says that what is left out, and skips the test.
-func Conformance(t testing.TB, root, what string) string {
+// Reference is a file of what other programs gave, which lies beside the repository at root. Where it is not
+// there it says that what is left out, and skips the test.
+func Reference(t testing.TB, root, name, what string) []byte {
 	t.Helper()
 	dir := os.Getenv("SLIPWAY_CONFORMANCE")
 	if dir == "" {
 		dir = filepath.Join(root, "..", "shared", "conformance")
 	}
-	packed, err := os.Open(filepath.Join(dir, "render.tar.xz"))
+	text, err := os.ReadFile(filepath.Join(dir, name))
 	if errors.Is(err, os.ErrNotExist) {
-		t.Skipf("%s is left out: there is no render.tar.xz in %s (SLIPWAY_CONFORMANCE names another folder)", what, dir)
+		t.Skipf("%s is left out: there is no %s in %s (SLIPWAY_CONFORMANCE names another folder)", what, name, dir)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer packed.Close()
-	plain, err := xz.NewReader(packed)
+	return text
+}
+
+// Conformance unpacks the cases that kustomize and helm were run on, and gives their folder.
+func Conformance(t testing.TB, root, what string) string {
+	t.Helper()
+	plain, err := xz.NewReader(bytes.NewReader(Reference(t, root, "render.tar.xz", what)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -194,8 +194,8 @@ func number(text string) float64 {
 	return n
 }
 
-// Priority is the entry's own, or that of its type.
-func (e Entry) Priority() float64 {
+// priority is the entry's own, or that of its type.
+func (e Entry) priority() float64 {
 	if n := number(e.Attr("priority")); !math.IsNaN(n) {
 		return n
 	}
@@ -205,7 +205,7 @@ func (e Entry) Priority() float64 {
 // ByPriority gives the entries in the order in which the action asks them.
 func ByPriority(entries []Entry) []Entry {
 	return slices.SortedStableFunc(slices.Values(entries), func(a, b Entry) int {
-		switch p, q := a.Priority(), b.Priority(); {
+		switch p, q := a.priority(), b.priority(); {
 		case p > q:
 			return -1
 		case p < q:
@@ -284,8 +284,8 @@ type Image struct {
 	Enable bool
 }
 
-// ParseImages reads it: one image a line, or on a single line names with commas between them.
-func ParseImages(input string) ([]Image, error) {
+// parseImages reads it: one image a line, or on a single line names with commas between them.
+func parseImages(input string) ([]Image, error) {
 	var images []Image
 	list, err := lines("images", input)
 	if err != nil {

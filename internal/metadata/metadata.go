@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -55,7 +54,7 @@ type maker struct {
 func Make(in Inputs, c Context) (Result, error) {
 	m := &maker{context: c}
 	m.values = m.globals()
-	images, err := ParseImages(in.Images)
+	images, err := parseImages(in.Images)
 	if err != nil {
 		return Result{}, err
 	}
@@ -102,7 +101,7 @@ func (m *maker) expand(v values, input, line, part string) (string, error) {
 		return "", &InputError{input, line, err.Error()}
 	}
 	for _, name := range escaped {
-		m.warn(Escaped, fmt.Sprintf("{{%s}} is written as HTML in %q: %s", name, line, out), "write {{{"+name+"}}}")
+		m.warn(htmlInTag, fmt.Sprintf("{{%s}} is written as HTML in %q: %s", name, line, out), "write {{{"+name+"}}}")
 	}
 	return out, nil
 }
@@ -218,7 +217,7 @@ func (m *maker) version(e Entry, text string) (value string, latest, fires bool,
 		if found {
 			text = group
 		} else {
-			m.warn(FallsThrough, fmt.Sprintf("%q: match does not match %s, which is then taken whole", e.Text, text),
+			m.warn(fallsThrough, fmt.Sprintf("%q: match does not match %s, which is then taken whole", e.Text, text),
 				"write type=match, or make match fit every tag that is built")
 		}
 	}
@@ -325,7 +324,7 @@ func (m *maker) short() (string, error) {
 	return m.context.SHA[:int(max(0, min(length, float64(len(m.context.SHA)))))], nil
 }
 
-func constant(s string) func([]argument, map[string]string) (string, error) {
+func constant(s string) expression {
 	return func([]argument, map[string]string) (string, error) { return s, nil }
 }
 
@@ -334,7 +333,7 @@ func (m *maker) dates() values {
 	return values{"date": m.date(m.context.Now), "commit_date": m.date(m.context.CommitDate)}
 }
 
-func (m *maker) date(t time.Time) func([]argument, map[string]string) (string, error) {
+func (m *maker) date(t time.Time) expression {
 	return func(args []argument, options map[string]string) (string, error) {
 		if len(args) == 0 {
 			return "", fmt.Errorf("a date needs a format, as in {{date 'YYYYMMDD'}}")
@@ -359,6 +358,9 @@ func (m *maker) date(t time.Time) func([]argument, map[string]string) (string, e
 	}
 }
 
+// onDefault are events of the default branch.
+var onDefault = lazy.Regexp("create|discussion|issues|schedule")
+
 // globals are the expressions that stand anywhere but in a pattern.
 func (m *maker) globals() values {
 	c := m.context
@@ -372,7 +374,7 @@ func (m *maker) globals() values {
 		base = c.Payload.PullRequest.Base.Ref
 	}
 	isDefault := branch != "" && (branch == c.Payload.Repository.DefaultBranch || c.github &&
-		regexp.MustCompile("create|discussion|issues|schedule").MatchString(c.Event))
+		onDefault().MatchString(c.Event))
 	v := m.dates()
 	v["branch"], v["tag"], v["base_ref"] = constant(""), constant(""), constant(base)
 	if onBranch {

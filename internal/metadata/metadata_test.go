@@ -3,14 +3,14 @@ package metadata
 import (
 	"encoding/json"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"slipway/internal/foldertest"
 )
 
 // reference is what docker/metadata-action itself gave.
@@ -90,20 +90,8 @@ var unwritten = map[string]struct{ name, ref, payload string }{
 		{"base": {"ref": "main"}, "head": {"sha": "2222222222222222222222222222222222222222"}},`},
 }
 
-func load(t *testing.T) reference {
-	dir := os.Getenv("SLIPWAY_CONFORMANCE")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "conformance")
-	}
-	b, err := os.ReadFile(filepath.Join(dir, "metadata.json"))
-	if os.IsNotExist(err) {
-		t.Skipf("left out: the cases of docker/metadata-action, which are not at %s (SLIPWAY_CONFORMANCE)", dir)
-	}
-	var r reference
-	if err == nil {
-		err = json.Unmarshal(b, &r)
-	}
-	if err != nil {
+func load(t *testing.T) (r reference) {
+	if err := json.Unmarshal(foldertest.Reference(t, "../..", "metadata.json", "the comparison with docker/metadata-action"), &r); err != nil {
 		t.Fatal(err)
 	}
 	return r
@@ -190,7 +178,7 @@ func TestReference(t *testing.T) {
 				}
 			}
 			distinct := slices.Compact(slices.Sorted(slices.Values(each.Warnings)))
-			if fell := slices.ContainsFunc(got.Warnings, func(w Warning) bool { return w.Trap == FallsThrough }); fell {
+			if fell := slices.ContainsFunc(got.Warnings, func(w Warning) bool { return w.Trap == fallsThrough }); fell {
 				said++
 			}
 			if len(distinct) > said {
@@ -281,7 +269,7 @@ func TestReferenceUnits(t *testing.T) {
 	}
 	for _, row := range u.Image {
 		t.Run("images/"+strings.Join(row.Input, "|"), func(t *testing.T) {
-			images, err := ParseImages(quoted(row.Input))
+			images, err := parseImages(quoted(row.Input))
 			if diff := cmp.Diff(row.Expected, images); !fails(t, err, row.Error) && diff != "" {
 				t.Error(diff)
 			}

@@ -7,8 +7,11 @@ import (
 	"slipway/internal/lazy"
 )
 
-// values are what an expression can name: Handlebars calls each with what stands after its name.
-type values map[string]func(args []argument, options map[string]string) (string, error)
+// expression is what Handlebars calls with what stands after its name.
+type expression func(args []argument, options map[string]string) (string, error)
+
+// values are what can be named.
+type values map[string]expression
 
 // argument is nothing for a name that stands for nothing, as in {{date YYYY}}.
 type argument struct {

@@ -13,17 +13,15 @@ type Warning struct{ Trap, Text, Fix string }
 
 // The traps: the result is the action's, and rarely what was meant.
 const (
-	MovingVersion = "moving-version"
-	TooLong       = "tag-too-long"
-	Leading       = "tag-begins-wrong"
-	Escaped       = "html-in-tag"
-	FallsThrough  = "match-falls-through"
-	MergeCommit   = "merge-commit"
-	UnaskedLatest = "unasked-latest"
-	NeverFires    = "tag-never"
-	Length        = "tag-length"
-	NoAttribute   = "no-attribute"
-	NoImage       = "no-image-name"
+	movingVersion = "moving-version"
+	tooLong       = "tag-too-long"
+	leading       = "tag-begins-wrong"
+	htmlInTag     = "html-in-tag"
+	fallsThrough  = "match-falls-through"
+	mergeCommit   = "merge-commit"
+	unaskedLatest = "unasked-latest"
+	noAttribute   = "no-attribute"
+	noImage       = "no-image-name"
 )
 
 func (m *maker) warn(trap, text, fix string) {
@@ -43,7 +41,7 @@ func (m *maker) strays(e Entry) {
 	known := append([]string{"type", "enable", "priority", "prefix", "suffix"}, attributes[e.Type]...)
 	for _, key := range slices.Sorted(maps.Keys(e.Attrs)) {
 		if !slices.Contains(known, key) {
-			m.warn(NoAttribute, fmt.Sprintf("%s= in %q does nothing", key, e.Text), "type="+e.Type+" reads "+strings.Join(known[1:], ", "))
+			m.warn(noAttribute, fmt.Sprintf("%s= in %q does nothing", key, e.Text), "type="+e.Type+" reads "+strings.Join(known[1:], ", "))
 		}
 	}
 }
@@ -54,7 +52,7 @@ var imageName = regexp.MustCompile(`^([a-z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._/-]+[
 func (m *maker) traps() {
 	for _, image := range m.Images {
 		if !imageName.MatchString(image) {
-			m.warn(NoImage, fmt.Sprintf("no registry takes the name %q", image), "write HOST/NAME, without a tag")
+			m.warn(noImage, fmt.Sprintf("no registry takes the name %q", image), "write HOST/NAME, without a tag")
 		}
 	}
 	if m.first != nil && (m.first.Moves() || Mutable(m.Version)) {
@@ -62,23 +60,23 @@ func (m *maker) traps() {
 		if i := slices.IndexFunc(m.entries, func(e Entry) bool { return e.Type == "sha" }); i >= 0 {
 			fix = "write " + m.entries[i].Text + ",priority=1001"
 		}
-		m.warn(MovingVersion, fmt.Sprintf("the version is %s, by %q: another image has it after the next run, and its label org.opencontainers.image.version says nothing",
+		m.warn(movingVersion, fmt.Sprintf("the version is %s, by %q: another image has it after the next run, and its label org.opencontainers.image.version says nothing",
 			m.Version, m.first.Text), fix)
 	}
 	for _, tag := range m.TagNames {
 		if len(tag) > 128 {
-			m.warn(TooLong, fmt.Sprintf("the tag %s… has %d characters, and registries take 128", tag[:40], len(tag)), "write a shorter value, or type=sha")
+			m.warn(tooLong, fmt.Sprintf("the tag %s… has %d characters, and registries take 128", tag[:40], len(tag)), "write a shorter value, or type=sha")
 		}
 		if strings.HasPrefix(tag, ".") || strings.HasPrefix(tag, "-") {
-			m.warn(Leading, fmt.Sprintf("the tag %s begins with %q, which no registry takes", tag, tag[:1]), "give the entry a prefix= of letters or digits")
+			m.warn(leading, fmt.Sprintf("the tag %s begins with %q, which no registry takes", tag, tag[:1]), "give the entry a prefix= of letters or digits")
 		}
 	}
 	if m.Latest && m.flavor.Latest == "auto" {
-		m.warn(UnaskedLatest, fmt.Sprintf("the tag latest comes along because of %q", m.first.Text), "write latest=false in flavor, or latest=true where it is meant")
+		m.warn(unaskedLatest, fmt.Sprintf("the tag latest comes along because of %q", m.first.Text), "write latest=false in flavor, or latest=true where it is meant")
 	}
 	head := m.context.Payload.PullRequest.Head.SHA
 	if m.sha && strings.Contains(m.context.Event, "pull_request") && head != "" && head != m.context.SHA {
-		m.warn(MergeCommit, fmt.Sprintf("the commit %.7s is not the pull request's, but one that the CI system made or its base: nobody finds it later", m.context.SHA),
+		m.warn(mergeCommit, fmt.Sprintf("the commit %.7s is not the pull request's, but one that the CI system made or its base: nobody finds it later", m.context.SHA),
 			"set DOCKER_METADATA_PR_HEAD_SHA=true")
 	}
 }

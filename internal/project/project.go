@@ -83,8 +83,9 @@ type Environment struct {
 	Line int
 }
 
-// Signature is who may sign: whoever has the other half of the public key in a file, or an identity
-// that an issuer vouched for, by the certificates and logs that a file names (none: the public Sigstore's).
+// Signature is who may sign: whoever has the other half of the public key in a file, or an identity that
+// an issuer of OIDC tokens vouched for; "*" in the identity stands for any text. TrustedRoot is a file that
+// names the certificates and logs to trust; without one they are the public Sigstore's.
 type Signature struct{ Key, Identity, Issuer, TrustedRoot string }
 
 // Exception says that something is meant to be as it is.

@@ -14,14 +14,11 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/verify"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	"github.com/sigstore/sigstore/pkg/signature"
+
+	"slipway/internal/project"
 )
 
-// Demand says who may sign: whoever has the other half of the public key in a file, or an identity
-// that an issuer of OIDC tokens vouched for. "*" in the identity stands for any text. TrustedRoot is a
-// file that names the certificates and logs to trust; without one they are the public Sigstore's.
-type Demand struct{ Key, Identity, Issuer, TrustedRoot string }
-
-// Authority is a demand that can be held against signatures.
+// Authority is one who may sign, in a form that can be held against signatures.
 type Authority struct {
 	Name    string
 	trusted root.TrustedMaterial
@@ -29,16 +26,16 @@ type Authority struct {
 	who     verify.PolicyOption
 }
 
-// Authorities reads the files that demands name.
-func Authorities(demands []Demand, read func(name string) ([]byte, error)) ([]Authority, error) {
+// Authorities reads the files that name who may sign.
+func Authorities(may []project.Signature, read func(name string) ([]byte, error)) ([]Authority, error) {
 	var list []Authority
-	for _, d := range demands {
+	for _, d := range may {
 		var a Authority
 		var err error
 		if d.Key != "" {
 			a, err = readKey(d.Key, read)
 		} else {
-			a, err = d.identity(read)
+			a, err = identity(d, read)
 		}
 		if err != nil {
 			return nil, err
@@ -77,7 +74,7 @@ func publicKey(name string, key crypto.PublicKey) (Authority, error) {
 }
 
 // identity demands a signature that is in a transparency log and was made while its certificate held.
-func (d Demand) identity(read func(string) ([]byte, error)) (Authority, error) {
+func identity(d project.Signature, read func(string) ([]byte, error)) (Authority, error) {
 	var trusted *root.TrustedRoot
 	var err error
 	if d.TrustedRoot == "" {

@@ -34,6 +34,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"slipway/internal/imagetest"
+	"slipway/internal/project"
 	"slipway/internal/signature"
 )
 
@@ -64,9 +65,9 @@ func pemOf(t *testing.T, key crypto.Signer) (private, public []byte) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: pub})
 }
 
-func authority(t *testing.T, d signature.Demand, file []byte) []signature.Authority {
+func authority(t *testing.T, d project.Signature, file []byte) []signature.Authority {
 	t.Helper()
-	by := imagetest.Must(signature.Authorities([]signature.Demand{d}, func(string) ([]byte, error) { return file, nil }))
+	by := imagetest.Must(signature.Authorities([]project.Signature{d}, func(string) ([]byte, error) { return file, nil }))
 	return by
 }
 
@@ -110,10 +111,10 @@ func TestKeys(t *testing.T) {
 						t.Fatalf("signed: %v, want %v: %v", signed, want, err)
 					}
 				}
-				if who, found := find(t, img, authority(t, signature.Demand{Key: "its own"}, c.public)); who != "its own" {
+				if who, found := find(t, img, authority(t, project.Signature{Key: "its own"}, c.public)); who != "its own" {
 					t.Error(found)
 				}
-				if who, found := find(t, img, authority(t, signature.Demand{Key: "another"}, other)); who != "" || !strings.HasSuffix(found, "is none: made with another key, or changed since") {
+				if who, found := find(t, img, authority(t, project.Signature{Key: "another"}, other)); who != "" || !strings.HasSuffix(found, "is none: made with another key, or changed since") {
 					t.Errorf("by %q: %s", who, found)
 				}
 			})
@@ -125,7 +126,7 @@ func TestKeys(t *testing.T) {
 func TestCosignsSignature(t *testing.T) {
 	img := signature.Image{Digest: repository(t, true).Digest("sha256:eba388b6ef64b1556f3ad35c5445a3df3e53d9d325aef116f2dc70da2d4f3ae0")}
 	imagetest.Attach(img.Digest, bundleType, readFile(t, "cosign.json"))
-	if who, found := find(t, img, authority(t, signature.Demand{Key: "cosign.pub"}, readFile(t, "cosign.pub"))); who != "cosign.pub" {
+	if who, found := find(t, img, authority(t, project.Signature{Key: "cosign.pub"}, readFile(t, "cosign.pub"))); who != "cosign.pub" {
 		t.Error(found)
 	}
 }
@@ -147,7 +148,7 @@ func TestBadKeys(t *testing.T) {
 // What else is attached to an image, broken or by the thousand, is no signature and does no harm.
 func TestOtherAttachments(t *testing.T) {
 	img := pushed(t, repository(t, true))
-	by := authority(t, signature.Demand{Key: "cosign.pub"}, readFile(t, "cosign.pub"))
+	by := authority(t, project.Signature{Key: "cosign.pub"}, readFile(t, "cosign.pub"))
 	imagetest.Attach(img.Digest, bundleType, []byte(`{"mediaType":"`+bundleType+`"}`))
 	imagetest.Attach(img.Digest, bundleType, []byte("garbage"))
 	who, found := find(t, img, by)
@@ -253,7 +254,7 @@ func TestIdentities(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			img := pushed(t, r)
-			by, kind, who := mine, predicate, signature.Demand{Identity: c.identity, Issuer: issuer, TrustedRoot: "root.json"}
+			by, kind, who := mine, predicate, project.Signature{Identity: c.identity, Issuer: issuer, TrustedRoot: "root.json"}
 			if c.by != nil {
 				by = c.by
 			}
@@ -269,7 +270,7 @@ func TestIdentities(t *testing.T) {
 				t.Errorf("by %q: %s", got, found)
 			}
 			// A key never vouches for an identity's signature.
-			if got, found := find(t, img, authority(t, signature.Demand{Key: "cosign.pub"}, readFile(t, "cosign.pub"))); got != "" || found == "" {
+			if got, found := find(t, img, authority(t, project.Signature{Key: "cosign.pub"}, readFile(t, "cosign.pub"))); got != "" || found == "" {
 				t.Errorf("by %q", got)
 			}
 		})
@@ -326,7 +327,7 @@ func TestKeylessAsks(t *testing.T) {
 	if why := sign(); !strings.Contains(why, "ask GitHub for an identity token: ") || strings.Contains(why, "secret") {
 		t.Error(why)
 	}
-	if _, found := find(t, img, authority(t, signature.Demand{Key: "cosign.pub"}, readFile(t, "cosign.pub"))); found != "" {
+	if _, found := find(t, img, authority(t, project.Signature{Key: "cosign.pub"}, readFile(t, "cosign.pub"))); found != "" {
 		t.Error(found)
 	}
 }

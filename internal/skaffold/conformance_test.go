@@ -2,13 +2,12 @@ package skaffold
 
 import (
 	"encoding/json"
-	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"slipway/internal/foldertest"
 )
 
 // suite is what Skaffold's own schema package makes of its test tables and examples.
@@ -29,21 +28,9 @@ type suite struct {
 	}
 }
 
-func conformance(t *testing.T) suite {
+func conformance(t *testing.T) (s suite) {
 	t.Helper()
-	dir := os.Getenv("SLIPWAY_CONFORMANCE")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "conformance")
-	}
-	text, err := os.ReadFile(filepath.Join(dir, "skaffold-profiles.json"))
-	if errors.Is(err, os.ErrNotExist) {
-		t.Skip("skaffold-profiles.json is not there: nothing was compared with Skaffold itself")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	var s suite
-	if err := json.Unmarshal(text, &s); err != nil {
+	if err := json.Unmarshal(foldertest.Reference(t, "../..", "skaffold-profiles.json", "the comparison with Skaffold"), &s); err != nil {
 		t.Fatal(err)
 	}
 	return s
