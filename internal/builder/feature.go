@@ -19,7 +19,7 @@ type Secret struct{ ID, Env, File string }
 type Cache struct {
 	Registry string // a reference, as it is really reached
 	Local    string // folder
-	Inline   bool   // in the image itself
+	Inline   bool   // in the image itself, where only others look
 	GitHub   bool   // GitHub Actions' cache, where this runs in it
 }
 
