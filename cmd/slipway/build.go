@@ -18,10 +18,11 @@ func newBuildCommand(a *app) *cobra.Command {
 		Use: "build ENV", Short: "Build and push an environment's images, and print their digests", Args: a.envArgs(0),
 		Long: `Builds each of the project's images for the state that Git describes and pushes it to the repository
 that the environment's manifests name, with the tag sha-<commit>; where the commit is tagged v1.4.0,
-with 1.4.0 too. An image that is in the registry already is not built again, neither is one whose Dockerfile, files and arguments an earlier commit
-had: it is the same image, and keeps its name. One that another environment's repository has is
-copied. A tag of a commit is never overwritten. A version that the manifests state changes nothing of that:
-it is what "slipway deploy" takes, and "slipway promote" replaces.
+with 1.4.0 too. An image that is in the registry already is not built again, neither is one whose
+Dockerfile, files and arguments an earlier commit had: it is the same image, and keeps its name. One that
+another environment's repository has is copied. A tag of a commit is never overwritten. A version that the
+manifests state changes nothing of that: it is what "slipway deploy" takes, and "slipway promote" replaces.
+Changes that are not committed get a tag of their own, which never goes to production.
 
 With --sign each image is signed, as cosign 3 does it, also one that was built before.`,
 	}

@@ -198,8 +198,11 @@ var rows = []row{
 	as("missing image", codeError, always[*image.MissingError]("push it, or let the manifests name no tag, and the image of this commit is built")),
 	as("registry unauthorized", codeError, always[*image.UnauthorizedError]("log in with `docker login`, or let whoever you are logged in as read and push there")),
 	as("registry unreachable", codeError, func(e *image.UnreachableError) string {
-		if host, _, _ := strings.Cut(e.Registry, ":"); host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		switch host, _, _ := strings.Cut(e.Registry, ":"); {
+		case host == "localhost" || strings.HasSuffix(host, ".localhost"):
 			return "is the registry up? that of a sandbox is found through its kubeconfig context (KUBECONFIG, --context)"
+		case host == "127.0.0.1":
+			return "is the registry up, and its name right? `slipway sandbox up` starts that of a sandbox"
 		}
 		return "is the registry up, and its name right?"
 	}),
