@@ -20,8 +20,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"slipway/internal/imagetest"
@@ -220,7 +218,7 @@ func TestBuildToLocalhostName(t *testing.T) {
 func TestBuildErrors(t *testing.T) {
 	hideRuntime(t)
 	host := imagetest.Start(t)
-	base := mustPush(t, host+"/base:1", "amd64")
+	base := mustPush(host+"/base:1", "amd64")
 	b := open(t, Options{})
 	build := func(t *testing.T, dockerfile string, platforms ...string) error {
 		_, err := b.Build(t.Context(), Request{
@@ -299,7 +297,7 @@ func hideRuntime(t *testing.T) {
 
 func TestMirror(t *testing.T) {
 	host := imagetest.Start(t)
-	mustPush(t, host+"/library/base:1", runtime.GOARCH)
+	mustPush(host+"/library/base:1", runtime.GOARCH)
 	b := open(t, Options{Mirrors: map[string]string{"docker.io": host}})
 	_, err := b.Build(t.Context(), Request{
 		Context:    write(t, t.TempDir(), map[string]string{"Dockerfile": "FROM base:1\nCOPY Dockerfile /\n"}),
@@ -319,28 +317,9 @@ func mustRepository(t *testing.T, s string) name.Repository {
 	return r
 }
 
-// mustPush pushes an image of one random layer for linux and that architecture.
-func mustPush(t *testing.T, tag, arch string) string {
-	t.Helper()
-	ref, err := name.NewTag(tag)
-	if err != nil {
-		t.Fatal(err)
-	}
-	img, err := random.Image(100, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg, err := img.ConfigFile()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg.OS, cfg.Architecture = "linux", arch
-	if img, err = mutate.ConfigFile(img, cfg); err != nil {
-		t.Fatal(err)
-	}
-	if err := remote.Write(ref, img, remote.WithContext(t.Context())); err != nil {
-		t.Fatal(err)
-	}
+// mustPush pushes an image of random layers for linux and that architecture.
+func mustPush(tag, arch string) string {
+	imagetest.Push(tag, imagetest.Image(100, arch, nil))
 	return tag
 }
 

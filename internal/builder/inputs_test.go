@@ -9,10 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/random"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"slipway/internal/imagetest"
 )
@@ -105,8 +102,8 @@ func TestLargeContextIsSaid(t *testing.T) {
 // What BuildKit asks for decides whether Inputs may stand for a build.
 func TestUnforeseenFiles(t *testing.T) {
 	host := imagetest.Start(t)
-	plain := mustPush(t, host+"/plain:1", "amd64")
-	eager := onBuild(t, host+"/eager:1", "COPY . /all/")
+	plain := mustPush(host+"/plain:1", "amd64")
+	eager := onBuild(host+"/eager:1", "COPY . /all/")
 	b := open(t, Options{})
 	for name, c := range map[string]struct {
 		dockerfile string
@@ -132,18 +129,11 @@ func TestUnforeseenFiles(t *testing.T) {
 	}
 }
 
-func onBuild(t *testing.T, tag string, instructions ...string) string {
-	t.Helper()
-	img, err := random.Image(100, 1)
-	must(t, err)
-	cfg, err := img.ConfigFile()
-	must(t, err)
-	cfg.OS, cfg.Architecture, cfg.Config.OnBuild = "linux", "amd64", instructions
-	img, err = mutate.ConfigFile(img, cfg)
-	must(t, err)
-	ref, err := name.NewTag(tag)
-	must(t, err)
-	must(t, remote.Write(ref, img, remote.WithContext(t.Context())))
+func onBuild(tag string, instructions ...string) string {
+	img := imagetest.Image(100, "amd64", nil)
+	cfg := imagetest.Must(img.ConfigFile()).DeepCopy()
+	cfg.Config.OnBuild = instructions
+	imagetest.Push(tag, imagetest.Must(mutate.ConfigFile(img, cfg)))
 	return tag
 }
 

@@ -10,12 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/random"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-
+	"slipway/internal/imagetest"
 	"slipway/internal/object"
 	"slipway/internal/sandboxtest"
 )
@@ -67,7 +62,7 @@ func newPlace(t *testing.T) place {
 	}
 	p.editor = open(t, Options{Kubeconfig: kubeconfig, Context: "test"})
 	p.admin = open(t, Options{Kubeconfig: kubeconfig, Context: "admin", Namespace: p.namespace})
-	push(t, s.Registry+"/"+prefix+"/app:v1")
+	push(s.Registry + "/" + prefix + "/app:v1")
 	return p
 }
 
@@ -81,22 +76,8 @@ func open(t *testing.T, o Options) *Cluster {
 }
 
 // push puts a small image that runs on the nodes' platform.
-func push(t *testing.T, reference string) {
-	t.Helper()
-	img, err := random.Image(256, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if img, err = mutate.ConfigFile(img, &v1.ConfigFile{OS: "linux", Architecture: runtime.GOARCH}); err != nil {
-		t.Fatal(err)
-	}
-	ref, err := name.ParseReference(reference, name.Insecure)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := remote.Write(ref, img, remote.WithContext(t.Context())); err != nil {
-		t.Fatal(err)
-	}
+func push(reference string) {
+	imagetest.Push(reference, imagetest.Image(256, runtime.GOARCH, nil))
 }
 
 // parse reads manifests, with $IMAGE and $NAMESPACE filled in.

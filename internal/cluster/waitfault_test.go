@@ -99,7 +99,7 @@ func TestWaitOldPull(t *testing.T) {
 			t.Fatalf("a missing image: %v", err)
 		}
 	}
-	push(t, sandbox(t).Registry+"/"+strings.TrimPrefix(image, "ghcr.io/"))
+	push(sandbox(t).Registry + "/" + strings.TrimPrefix(image, "ghcr.io/"))
 	if err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: patience, Unchanged: set.Refs()}); err != nil {
 		t.Errorf("pushed since: %v", err)
 	}
