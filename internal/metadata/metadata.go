@@ -3,6 +3,7 @@ package metadata
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -96,11 +97,14 @@ func Make(in Inputs, c Context) (Result, error) {
 
 // expand evaluates the expressions in a part of a line.
 func (m *maker) expand(v values, input, line, part string) (string, error) {
-	out, escaped, err := v.expand(part)
+	out, notes, err := v.expand(part)
 	if err != nil {
 		return "", &InputError{input, line, err.Error()}
 	}
-	for _, name := range escaped {
+	for _, name := range notes.unknown {
+		m.warn(noValue, fmt.Sprintf("{{%s}} in %q is nothing", name, line), "there are "+strings.Join(slices.Sorted(maps.Keys(v)), ", "))
+	}
+	for _, name := range notes.escaped {
 		m.warn(htmlInTag, fmt.Sprintf("{{%s}} is written as HTML in %q: %s", name, line, out), "write {{{"+name+"}}}")
 	}
 	return out, nil

@@ -26,20 +26,22 @@ var escapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "
 type template struct {
 	values values
 	rest   string
-	// escaped notes expressions whose value was changed by HTML escaping.
-	escaped []string
+	notes
 }
+
+// notes are expressions whose value was changed by HTML escaping, and names that nothing has.
+type notes struct{ escaped, unknown []string }
 
 // expand evaluates a text as Handlebars does, as far as one line needs it: {{name}}, {{{name}}},
 // {{&name}}, {{name 'text' key='text'}}, and comments.
-func (v values) expand(s string) (out string, escaped []string, err error) {
+func (v values) expand(s string) (out string, n notes, err error) {
 	t := &template{values: v, rest: s}
 	var b strings.Builder
 	for {
 		before, after, found := strings.Cut(t.rest, "{{")
 		if t.rest = after; !found {
 			b.WriteString(before)
-			return b.String(), t.escaped, nil
+			return b.String(), t.notes, nil
 		}
 		if plain, ok := strings.CutSuffix(before, `\`); ok {
 			b.WriteString(plain + "{{")
@@ -52,7 +54,7 @@ func (v values) expand(s string) (out string, escaped []string, err error) {
 			b.WriteString(tag)
 		}
 		if err != nil {
-			return "", nil, fmt.Errorf("expression: %w", err)
+			return "", notes{}, fmt.Errorf("expression: %w", err)
 		}
 	}
 }
@@ -120,5 +122,6 @@ func (t *template) call(expression string) (string, error) {
 	case len(args)+len(options) > 0:
 		return "", fmt.Errorf("there is no %s that takes arguments", name)
 	}
+	t.unknown = append(t.unknown, name)
 	return "", nil
 }

@@ -21,6 +21,7 @@ const (
 	mergeCommit   = "merge-commit"
 	unaskedLatest = "unasked-latest"
 	noAttribute   = "no-attribute"
+	noValue       = "no-value"
 	noImage       = "no-image-name"
 )
 
