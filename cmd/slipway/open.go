@@ -49,10 +49,31 @@ func (a *app) source(ctx context.Context) (project.Source, error) {
 	if err != nil {
 		return project.Source{}, err
 	}
+	recent, err := recentTags(ctx, repository, p, state)
+	if err != nil {
+		return project.Source{}, err
+	}
 	return project.Source{
-		Project: p, Commit: state.Commit, Tag: tag(state), Dirty: state.Dirty, Changed: state.Changed,
+		Project: p, Recent: recent, Commit: state.Commit, Tag: tag(state), Dirty: state.Dirty, Changed: state.Changed,
 		Versions: versions(state), Remote: state.Remote, Time: state.Time.Unix(),
 	}, nil
+}
+
+// recentTags are for images that keep a cache in themselves; nobody else pays for asking.
+func recentTags(ctx context.Context, repository git.Repository, p project.Project, s git.State) ([]string, error) {
+	const commits = 5
+	if s.Commit == "" || !slices.ContainsFunc(p.Images, func(i project.Image) bool { return i.Cache.Inline }) {
+		return nil, nil
+	}
+	hashes, err := repository.Recent(ctx, s.Commit, commits)
+	if err != nil {
+		return nil, err
+	}
+	var tags []string
+	for _, h := range hashes {
+		tags = append(tags, "sha-"+h[:7])
+	}
+	return tags, nil
 }
 
 // tag is the image tag that a state earns; a dirty tree's content is part of it.

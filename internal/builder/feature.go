@@ -19,7 +19,8 @@ type Secret struct{ ID, Env, File string }
 type Cache struct {
 	Registry string // a reference, as it is really reached
 	Local    string // folder
-	Inline   bool   // in the image itself, where only others look
+	Inline   bool   // in the image itself
+	From     string // an image that may hold an inline cache
 	GitHub   bool   // GitHub Actions' cache, where this runs in it
 }
 
@@ -93,6 +94,13 @@ func (b *Builder) cache(r Request) (exports, imports []client.CacheOptionsEntry)
 		if _, err := os.Stat(filepath.Join(r.Cache.Local, "index.json")); err == nil {
 			imports = append(imports, client.CacheOptionsEntry{Type: "local", Attrs: map[string]string{"src": r.Cache.Local}})
 		}
+	}
+	if r.Cache.From != "" {
+		from := map[string]string{"ref": r.Cache.From}
+		if !b.Embedded() && PlainHTTP(registryOf(r.Cache.From)) {
+			from["registry.insecure"] = "true"
+		}
+		imports = append(imports, client.CacheOptionsEntry{Type: "registry", Attrs: from})
 	}
 	if r.Cache.Inline {
 		exports = append(exports, client.CacheOptionsEntry{Type: "inline", Attrs: map[string]string{}})

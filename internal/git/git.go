@@ -180,6 +180,12 @@ func last(line string, n int) string {
 	return fields[len(fields)-1]
 }
 
+// Recent are the hashes of a commit and its nearest ancestors, newest first, n at most.
+func (r Repository) Recent(ctx context.Context, commit string, n int) ([]string, error) {
+	out, err := run(ctx, r.Dir, "rev-list", "--first-parent", "--max-count="+strconv.Itoa(n), "--end-of-options", commit, "--")
+	return strings.Fields(out), err
+}
+
 // Log lists the commits that to has and from has not, newest first. An empty from means all of
 // them.
 func (r Repository) Log(ctx context.Context, from, to string) ([]Commit, error) {

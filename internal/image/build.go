@@ -34,6 +34,9 @@ func (e ensurer) make(ctx context.Context, req builder.Request, inputs string) (
 	if err != nil {
 		return p, err
 	}
+	if req.Cache.Inline {
+		req.Cache.From = e.earlier(ctx)
+	}
 	e.notify("building %s:%s with %s", p.Repository, p.Tag, b.Describe())
 	res, err := b.Build(ctx, req)
 	if e.Shared == nil {
@@ -135,6 +138,22 @@ func (e ensurer) request(ctx context.Context) (builder.Request, string, error) {
 	}
 	inputs, err := builder.Inputs(ctx, req)
 	return req, inputs, err
+}
+
+// earlier is the image of the nearest commit that has one; empty: a build has nothing to start from.
+func (e ensurer) earlier(ctx context.Context) string {
+	for _, tag := range e.src.Recent {
+		digest, err := e.find(ctx, e.pin.Repository, Pin{Tag: tag})
+		if err != nil {
+			e.notify("no inline cache is looked for: %v", err)
+			return ""
+		}
+		repository, err := locate(e.pin.Repository, e.Mirror)
+		if err == nil && digest != "" {
+			return repository.Digest(digest).String()
+		}
+	}
+	return ""
 }
 
 // cache says where a builder keeps its steps for others.

@@ -156,6 +156,9 @@ type Source struct {
 	Dirty bool
 	// Changed are the files that no commit describes, from the repository's top.
 	Changed []string
+	// Recent are the tags that this commit and the nearest ones before it earn, the newest first: their
+	// images may hold what a build can start from. Empty where no image keeps an inline cache.
+	Recent []string
 	// Versions are the releases that the commit is tagged as, "1.4.0" for v1.4.0: what is built from it
 	// is tagged so, too. None when Dirty.
 	Versions []string
