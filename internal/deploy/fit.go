@@ -10,6 +10,7 @@ import (
 
 	"slipway/internal/image"
 	"slipway/internal/object"
+	"slipway/internal/release"
 )
 
 // PlatformError says that an image is for no machine that its pods may run on.
@@ -25,8 +26,9 @@ func (e *PlatformError) Error() string {
 		e.Ref, e.Environment, e.Image, strings.Join(e.Has, ", "), strings.Join(e.Needs, ", "))
 }
 
-// Fit compares the platforms of the images with those of the nodes that their pods may run on. Images
-// that are not built yet, and those of others, are not looked at.
+// Fit compares the platforms of the images with those of the nodes that their pods may run on; where
+// these may not be asked for, with those of the images that ran there before. Images that are not built
+// yet, and those of others, are not looked at.
 func Fit(ctx context.Context, t Target, p Prepared, o image.Options) error {
 	pins := map[string]image.Pin{}
 	for _, pin := range p.Images {
@@ -42,8 +44,7 @@ func Fit(ctx context.Context, t Target, p Prepared, o image.Options) error {
 		return fmt.Errorf("nodes of %s: %w", t.Environment.Name, err)
 	}
 	if !allowed {
-		t.say(Image, nil, "not checked: whether the images are for the machines of %s (listing its nodes is not allowed)", t.Environment.Name)
-		return nil
+		return t.fitAsBefore(ctx, p.Images, o)
 	}
 	platforms := map[string][]string{}
 	for _, ref := range slices.Sorted(maps.Keys(pins)) {
@@ -65,6 +66,36 @@ func Fit(ctx context.Context, t Target, p Prepared, o image.Options) error {
 		}
 	}
 	return nil
+}
+
+// fitAsBefore says what is not checked: images that are not for all that those of the last healthy release
+// were for.
+func (t Target) fitAsBefore(ctx context.Context, pins []image.Pin, o image.Options) error {
+	latest, err := t.latest(ctx)
+	if err != nil {
+		return err
+	}
+	for _, pin := range pins {
+		i := slices.IndexFunc(latest.Images, func(before image.Pin) bool { return before.Name == pin.Name })
+		if pin.Digest == "" || i >= 0 && latest.Status == release.Healthy && t.replaces(ctx, latest.Images[i], pin, o) {
+			continue
+		}
+		t.say(Image, nil, "not checked: whether %s is for the machines of %s (listing its nodes is not allowed)", pin.Name, t.Environment.Name)
+	}
+	return nil
+}
+
+// replaces says that an image is for all platforms that another one is for.
+func (t Target) replaces(ctx context.Context, before, now image.Pin, o image.Options) bool {
+	if before.Digest == now.Digest {
+		return true
+	}
+	had, err := image.Platforms(ctx, before, o)
+	if err != nil || len(had) == 0 {
+		return false
+	}
+	has, err := image.Platforms(ctx, now, o)
+	return err == nil && !slices.ContainsFunc(had, func(platform string) bool { return !slices.Contains(has, platform) })
 }
 
 // fit judges one image of one pod.
