@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"reflect"
 	"runtime"
 	"slices"
 	"sync"
@@ -144,8 +145,20 @@ func (c Change) touches(ref object.Ref, field string) bool {
 		return false
 	}
 	return len(c.Fields) == 0 || field == "" || slices.ContainsFunc(c.Fields, func(f object.Field) bool {
-		return within(f.Path, field) || within(field, f.Path)
+		return within(f.Path, field) || within(field, f.Path) && differsAt(f, field)
 	})
+}
+
+// differsAt says whether what changed as a whole changed in a part of it.
+func differsAt(f object.Field, part string) bool {
+	above, errAbove := object.Steps(f.Path)
+	steps, err := object.Steps(part)
+	if err != nil || errAbove != nil || len(steps) < len(above) {
+		return true
+	}
+	before, had := object.Value(f.Before, steps[len(above):])
+	after, has := object.Value(f.After, steps[len(above):])
+	return had != has || !reflect.DeepEqual(before, after)
 }
 
 // within says whether a path is another, or below it.

@@ -69,6 +69,28 @@ configMapGenerator:
   - LOG=info
   - MODE=a
 `,
+	"component/kustomization.yaml": `apiVersion: kustomize.config.k8s.io/v1alpha1
+kind: Component
+patches:
+- target: {kind: Deployment}
+  patch: '[{"op": "add", "path": "/spec/minReadySeconds", "value": 5}]'
+`,
+	"extra/kustomization.yaml": `resources: [../base]
+components: [../component]
+namespace: shop
+commonAnnotations: {owner: team}
+nameSuffix: -b
+replacements:
+- source: {kind: Deployment, name: shop, fieldPath: spec.replicas}
+  targets:
+  - select: {kind: Deployment}
+    fieldPaths: [spec.revisionHistoryLimit]
+    options: {create: true}
+- source: {kind: Deployment, name: shop, fieldPath: spec.replicas}
+  targets:
+  - select: {kind: StatefulSet}
+    fieldPaths: [spec.replicas]
+`,
 	"chart/Chart.yaml":  "apiVersion: v2\nname: shop\nversion: 1.0.0\n",
 	"chart/values.yaml": "image: {repository: local/shop, tag: dev}\nreplicaCount: 1\ningress: {enabled: false, host: a}\n",
 	"chart/templates/app.yaml": `apiVersion: apps/v1
@@ -135,6 +157,8 @@ values-prod.yaml:2:3: image.repository | by values-extra.yaml:1:9: image.reposit
 values-prod.yaml:4:1: replicaCuont | by  | meant replicaCount
 values-prod.yaml:5:20: ingress.hots | by  | meant ingress.host
 values-prod.yaml:7:1: values | by  | meant `},
+		{project.Environment{Name: "extra", Path: "extra"}, `
+extra/kustomization.yaml:12:3: replacements[1] | by  | meant `},
 		{project.Environment{Name: "skaffold", Skaffold: &project.Skaffold{File: "skaffold.yaml"}}, `
 values-extra.yaml:1:9: image.repository | by skaffold.yaml:10:9: image.repository | meant `},
 	} {
@@ -192,6 +216,7 @@ func TestNotTried(t *testing.T) {
 
 func TestWhy(t *testing.T) {
 	r, prod, chart := open(t)
+	extra := project.Environment{Name: "extra", Path: "extra"}
 	flags := chart
 	flags.Name, flags.Charts = "flags", []project.Chart{chart.Charts[0]}
 	flags.Charts[0].Line, flags.Charts[0].SetString, flags.Charts[0].Set = 7, []string{"replicaCount=3"}, []string{"replicaCount=2"}
@@ -210,6 +235,25 @@ prod/kustomization.yaml:14:3: replicas[0] "shop" 2`},
 		{prod, "metadata.name", `
 base/app.yaml:3:12 shop
 prod/kustomization.yaml:2:13: namePrefix prod-shop`},
+		{prod, "metadata.labels.env", `
+base/app.yaml:3:1 <nil>
+prod/kustomization.yaml:6:10: labels[0].pairs.env prod`},
+		{extra, "metadata.namespace", `
+base/app.yaml:3:1 <nil>
+extra/kustomization.yaml:3:12: namespace shop`},
+		{extra, "metadata.annotations.owner", `
+base/app.yaml:3:1 <nil>
+extra/kustomization.yaml:4:28: commonAnnotations.owner team`},
+		{extra, "metadata.name", `
+base/app.yaml:3:12 shop
+extra/kustomization.yaml:5:13: nameSuffix shop-b`},
+		{extra, "spec.revisionHistoryLimit", `
+base/app.yaml:4:1 <nil>
+extra/kustomization.yaml:7:3: replacements[0] 1`},
+		{extra, "spec.minReadySeconds", `
+base/app.yaml:4:1 <nil>
+component/kustomization.yaml:4:3: patches[0] on Deployment 5
+extra/kustomization.yaml:2:14: components[0] "../component" 5`},
 		{chart, "spec.template.spec.containers[name=shop].image", `
 chart/templates/app.yaml :dev
 chart/values.yaml:1:9: image.repository local/shop:dev lost
