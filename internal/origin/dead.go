@@ -29,9 +29,9 @@ type Dead struct {
 // something as soon as either changes.
 func (r *Report) Dead(ctx context.Context) ([]Dead, error) {
 	var dead []Dead
-	with := r.Set.Objects()
+	with, alive := r.Set.Objects(), r.restating(ctx)
 	for _, e := range r.Effects {
-		if len(e.Changes) > 0 || e.Err != nil {
+		if len(e.Changes) > 0 || e.Err != nil || alive[e.rank] {
 			continue
 		}
 		b := r.lab.bend(e.Override)
@@ -53,19 +53,22 @@ func (r *Report) Dead(ctx context.Context) ([]Dead, error) {
 	return dead, ctx.Err()
 }
 
-// hiding finds the override without which another would do something.
+// hiding finds the override without which another would do something. Those of its kind come first: patches
+// can hide anything, and there may be many.
 func (r *Report) hiding(ctx context.Context, o Override, b *bent) *Override {
-	for _, e := range slices.Backward(r.Effects) {
-		if e.rank == o.rank || !rivals(e.Override, o) {
-			continue
-		}
-		without, err := r.lab.render(ctx, []Override{e.Override}, nil)
-		if err != nil {
-			continue
-		}
-		other, err := r.lab.render(ctx, []Override{e.Override}, b)
-		if err != nil || len(differences(without, other)) > 0 {
-			return &e.Override
+	for _, kin := range []bool{true, false} {
+		for _, e := range slices.Backward(r.Effects) {
+			if e.rank == o.rank || strings.EqualFold(e.Kind, o.Kind) != kin || !rivals(e.Override, o) {
+				continue
+			}
+			without, err := r.lab.render(ctx, []Override{e.Override})
+			if err != nil {
+				continue
+			}
+			other, err := r.lab.render(ctx, []Override{e.Override}, b)
+			if err != nil || len(differences(without, other)) > 0 {
+				return &e.Override
+			}
 		}
 	}
 	return nil
@@ -123,7 +126,7 @@ func (r *Report) unnamed(ctx context.Context) []string {
 			without = append(without, e.Override)
 		}
 	}
-	objects, err := r.lab.render(ctx, without, nil)
+	objects, err := r.lab.render(ctx, without)
 	if err != nil {
 		objects = r.Set.Objects()
 	}

@@ -111,12 +111,12 @@ func (l *lab) add(o Override, f *file, n *yaml.Node, inside *inline) {
 }
 
 // render renders without some overrides, and with what others say made into something else.
-func (l *lab) render(ctx context.Context, without []Override, other *bent) ([]object.Object, error) {
+func (l *lab) render(ctx context.Context, without []Override, others ...*bent) ([]object.Object, error) {
 	c := change{drop: map[*yaml.Node]bool{}, replace: map[*yaml.Node]*yaml.Node{}}
 	touched, texts := map[*file]bool{}, map[*inline]bool{}
 	env := leaveFlags(l.env, without)
-	if other != nil {
-		c.replace = maps.Clone(other.nodes)
+	for _, other := range others {
+		maps.Copy(c.replace, other.nodes)
 		touched[other.file] = true
 		if other.inside != nil {
 			texts[other.inside] = true

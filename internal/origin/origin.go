@@ -87,7 +87,7 @@ func Analyze(ctx context.Context, r *render.Renderer, env project.Environment, o
 func (l *lab) each(ctx context.Context, asked []Override, until time.Time, base []Override) ([]Effect, []Override) {
 	with := l.with.Set.Objects()
 	if len(base) > 0 {
-		set, err := l.render(ctx, base, nil)
+		set, err := l.render(ctx, base)
 		if err != nil {
 			return []Effect{{Err: err}}, nil
 		}
@@ -100,7 +100,7 @@ func (l *lab) each(ctx context.Context, asked []Override, until time.Time, base 
 	for range runtime.GOMAXPROCS(0) {
 		work.Go(func() {
 			for i := range next {
-				without, err := l.render(ctx, append(slices.Clone(base), asked[i]), nil)
+				without, err := l.render(ctx, append(slices.Clone(base), asked[i]))
 				effects[i], done[i] = Effect{Override: asked[i], Err: err}, true
 				if err == nil {
 					effects[i].Changes = differences(with, without)

@@ -83,7 +83,7 @@ func overrides(g []member) []Override {
 // that nobody claims, or where one that seems to do nothing does something by itself: then it has done so
 // to what another one claims.
 func (l *lab) share(ctx context.Context, group []member, until time.Time) (effects []Effect, alone []Override) {
-	without, err := l.render(ctx, overrides(group), nil)
+	without, err := l.render(ctx, overrides(group))
 	if err != nil {
 		return nil, overrides(group)
 	}
@@ -106,6 +106,37 @@ func (l *lab) share(ctx context.Context, group []member, until time.Time) (effec
 		return nil, overrides(group)
 	}
 	return append(effects, tried...), left
+}
+
+// restating are overrides that seem to do nothing and do something as soon as they say something else.
+// They are known by their rank. Images are left out: what they are called then is nobody's.
+func (r *Report) restating(ctx context.Context) map[int]bool {
+	var idle []Override
+	for _, e := range r.Effects {
+		if len(e.Changes) == 0 && e.Err == nil && !strings.EqualFold(e.Kind, "images") {
+			idle = append(idle, e.Override)
+		}
+	}
+	alive := map[int]bool{}
+	groups, _ := r.lab.groups(idle)
+	for _, group := range groups {
+		var members []member
+		var other []*bent
+		for _, m := range group {
+			if b := r.lab.bend(m.Override); b != nil {
+				members, other = append(members, m), append(other, b)
+			}
+		}
+		objects, err := r.lab.render(ctx, nil, other...)
+		of := make([][]Change, len(members))
+		known := err == nil && !slices.ContainsFunc(differences(r.Set.Objects(), objects), func(c Change) bool { return !r.lab.hand(c, members, of) })
+		for i, m := range members {
+			if known && len(of[i]) > 0 {
+				alive[m.rank] = true
+			}
+		}
+	}
+	return alive
 }
 
 // hand gives each field of a change to the one that claims it. It is false where none does, or several do.

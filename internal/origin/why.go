@@ -93,7 +93,7 @@ func Why(ctx context.Context, r *render.Renderer, env project.Environment, find 
 			break
 		}
 		gone = append(gone, because...)
-		objects, err := l.render(ctx, gone, nil)
+		objects, err := l.render(ctx, gone)
 		if err != nil {
 			break
 		}
@@ -137,7 +137,7 @@ func (l *lab) decides(ctx context.Context, o Override, gone []Override, about ob
 	if b == nil {
 		return false
 	}
-	with, err := l.render(ctx, gone, nil)
+	with, err := l.render(ctx, gone)
 	if err != nil {
 		return false
 	}
