@@ -2,6 +2,7 @@ package origin
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,11 +77,17 @@ func Why(ctx context.Context, r *render.Renderer, env project.Environment, find 
 		return chain, &NoFieldError{about.Ref(), field}
 	}
 	var gone, kept []Override
-	now := about
+	now, objects := about, all
 	for range maxRounds {
-		effects, left := l.each(ctx, l.without(append(slices.Clone(gone), kept...)), until, gone)
+		asked, shared := l.without(append(slices.Clone(gone), kept...)), []Effect(nil)
+		if len(gone) == 0 {
+			shared, asked = l.together(ctx, asked, until)
+		}
+		effects, left := l.each(ctx, asked, until, gone)
+		effects = append(effects, shared...)
+		slices.SortFunc(effects, func(a, b Effect) int { return cmp.Compare(a.rank, b.rank) })
 		chain.NotTried = append(chain.NotTried, left...)
-		because, needed := l.deciding(ctx, effects, gone, now, field)
+		because, needed := l.deciding(ctx, effects, gone, objects, now, field)
 		if len(because)+len(needed) == 0 {
 			break
 		}
@@ -93,8 +100,7 @@ func Why(ctx context.Context, r *render.Renderer, env project.Environment, find 
 			break
 		}
 		gone = append(gone, because...)
-		objects, err := l.render(ctx, gone)
-		if err != nil {
+		if objects, err = l.render(ctx, gone); err != nil {
 			break
 		}
 		i := slices.IndexFunc(objects, func(o object.Object) bool { return same(about, o) })
@@ -115,30 +121,28 @@ func Why(ctx context.Context, r *render.Renderer, env project.Environment, find 
 // deciding are the overrides that a field is so because of, and those of them that cannot be left out. Two
 // that say the same hide each other: then it is the one that would change the field if it said something
 // else.
-func (l *lab) deciding(ctx context.Context, effects []Effect, gone []Override, o object.Object, field string) (because, needed []Override) {
+func (l *lab) deciding(ctx context.Context, effects []Effect, gone []Override, with []object.Object, o object.Object, field string) (because, needed []Override) {
 	for _, e := range effects {
 		switch {
 		case slices.ContainsFunc(e.Changes, func(c Change) bool { return c.touches(o.Ref(), field) }):
 			because = append(because, e.Override)
-		case e.Err != nil && l.decides(ctx, e.Override, gone, o, field):
+		case e.Err != nil && l.decides(ctx, e.Override, gone, with, o, field):
 			needed = append(needed, e.Override)
 		}
 	}
 	for _, e := range effects {
-		if len(because)+len(needed) == 0 && e.Err == nil && l.decides(ctx, e.Override, gone, o, field) {
+		if len(because)+len(needed) == 0 && e.Err == nil && l.decides(ctx, e.Override, gone, with, o, field) {
 			because = append(because, e.Override)
 		}
 	}
 	return because, needed
 }
 
-func (l *lab) decides(ctx context.Context, o Override, gone []Override, about object.Object, field string) bool {
+// decides says whether a field would be different if an override said something else; with is how all
+// is without those that are gone.
+func (l *lab) decides(ctx context.Context, o Override, gone []Override, with []object.Object, about object.Object, field string) bool {
 	b := l.bend(o)
 	if b == nil {
-		return false
-	}
-	with, err := l.render(ctx, gone)
-	if err != nil {
 		return false
 	}
 	other, err := l.render(ctx, gone, b)
