@@ -29,9 +29,16 @@ type Dead struct {
 // something as soon as either changes.
 func (r *Report) Dead(ctx context.Context) ([]Dead, error) {
 	var dead []Dead
-	with, alive := r.Set.Objects(), r.restating(ctx)
+	with := r.Set.Objects()
+	var idle []Override
 	for _, e := range r.Effects {
-		if len(e.Changes) > 0 || e.Err != nil || alive[e.rank] {
+		if len(e.Changes) == 0 && e.Err == nil {
+			idle = append(idle, e.Override)
+		}
+	}
+	restating := r.lab.bending(ctx, idle, ground{with: with})
+	for _, e := range r.Effects {
+		if len(e.Changes) > 0 || e.Err != nil || len(restating[e.rank]) > 0 {
 			continue
 		}
 		b := r.lab.bend(e.Override)

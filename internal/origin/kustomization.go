@@ -37,6 +37,9 @@ func (l *lab) layer(name string, seen map[string]bool) error {
 	}
 	top := resolved(f.doc.Content[0])
 	f.reach = path.Dir(name)
+	if text(value(top, "kind")) == "Component" {
+		f.reach = "." // it changes what includes it
+	}
 	for _, field := range []string{"resources", "bases", "components"} {
 		for _, n := range items(value(top, field)) {
 			if !filepath.IsLocal(n.Value) {

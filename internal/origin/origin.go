@@ -76,23 +76,22 @@ func Analyze(ctx context.Context, r *render.Renderer, env project.Environment, o
 	asked := slices.DeleteFunc(slices.Clone(l.overrides), func(o Override) bool { return !only(o) })
 	report := &Report{Environment: env, Set: l.with.Set, Several: l.several, lab: l}
 	until := time.Now().Add(cmp.Or(o.Budget, defaultBudget))
-	shared, single := l.together(ctx, asked, until)
-	report.Effects, report.NotTried = l.each(ctx, single, until, nil)
+	all := ground{with: l.with.Set.Objects()}
+	shared, single := l.together(ctx, asked, until, all)
+	report.Effects, report.NotTried = l.each(ctx, single, until, all)
 	report.Effects = append(report.Effects, shared...)
 	slices.SortFunc(report.Effects, func(a, b Effect) int { return cmp.Compare(a.rank, b.rank) })
 	return report, ctx.Err()
 }
 
-// each leaves out overrides one by one, on top of others that are left out of both sides.
-func (l *lab) each(ctx context.Context, asked []Override, until time.Time, base []Override) ([]Effect, []Override) {
-	with := l.with.Set.Objects()
-	if len(base) > 0 {
-		set, err := l.render(ctx, base)
-		if err != nil {
-			return []Effect{{Err: err}}, nil
-		}
-		with = set
-	}
+// ground is what is compared with: the objects without the overrides that are gone from both sides.
+type ground struct {
+	gone []Override
+	with []object.Object
+}
+
+// each leaves out overrides one by one.
+func (l *lab) each(ctx context.Context, asked []Override, until time.Time, g ground) ([]Effect, []Override) {
 	effects := make([]Effect, len(asked))
 	done := make([]bool, len(asked))
 	next := make(chan int)
@@ -100,10 +99,10 @@ func (l *lab) each(ctx context.Context, asked []Override, until time.Time, base 
 	for range runtime.GOMAXPROCS(0) {
 		work.Go(func() {
 			for i := range next {
-				without, err := l.render(ctx, append(slices.Clone(base), asked[i]))
+				without, err := l.render(ctx, append(slices.Clone(g.gone), asked[i]))
 				effects[i], done[i] = Effect{Override: asked[i], Err: err}, true
 				if err == nil {
-					effects[i].Changes = differences(with, without)
+					effects[i].Changes = differences(g.with, without)
 				}
 			}
 		})

@@ -1,6 +1,7 @@
 package origin
 
 import (
+	"cmp"
 	"context"
 	"regexp"
 	"slices"
@@ -26,14 +27,14 @@ const fewest = 3
 
 // together tries overrides in groups. What it gives back is to be tried one by one: what has no claim, and
 // what could not be told apart after all.
-func (l *lab) together(ctx context.Context, asked []Override, until time.Time) (effects []Effect, single []Override) {
+func (l *lab) together(ctx context.Context, asked []Override, until time.Time, on ground) (effects []Effect, single []Override) {
 	groups, single := l.groups(asked)
 	for _, g := range groups {
 		if ctx.Err() != nil || time.Now().After(until) {
 			single = append(single, overrides(g)...)
 			continue
 		}
-		shared, alone := l.share(ctx, g, until)
+		shared, alone := l.share(ctx, g, until, on)
 		effects, single = append(effects, shared...), append(single, alone...)
 	}
 	return effects, single
@@ -82,13 +83,13 @@ func overrides(g []member) []Override {
 // share leaves out a group and gives each of it what it does. Nothing is known where something differs
 // that nobody claims, or where one that seems to do nothing does something by itself: then it has done so
 // to what another one claims.
-func (l *lab) share(ctx context.Context, group []member, until time.Time) (effects []Effect, alone []Override) {
-	without, err := l.render(ctx, overrides(group))
+func (l *lab) share(ctx context.Context, group []member, until time.Time, on ground) (effects []Effect, alone []Override) {
+	without, err := l.render(ctx, append(slices.Clone(on.gone), overrides(group)...))
 	if err != nil {
 		return nil, overrides(group)
 	}
 	of := make([][]Change, len(group))
-	for _, c := range differences(l.with.Set.Objects(), without) {
+	for _, c := range differences(on.with, without) {
 		if !l.hand(c, group, of) {
 			return nil, overrides(group)
 		}
@@ -101,42 +102,37 @@ func (l *lab) share(ctx context.Context, group []member, until time.Time) (effec
 			effects = append(effects, Effect{Override: m.Override, Changes: of[i]})
 		}
 	}
-	tried, left := l.each(ctx, idle, until, nil)
+	tried, left := l.each(ctx, idle, until, on)
 	if slices.ContainsFunc(tried, func(e Effect) bool { return len(e.Changes) > 0 || e.Err != nil }) {
 		return nil, overrides(group)
 	}
 	return append(effects, tried...), left
 }
 
-// restating are overrides that seem to do nothing and do something as soon as they say something else.
-// They are known by their rank. Images are left out: what they are called then is nobody's.
-func (r *Report) restating(ctx context.Context) map[int]bool {
-	var idle []Override
-	for _, e := range r.Effects {
-		if len(e.Changes) == 0 && e.Err == nil && !strings.EqualFold(e.Kind, "images") {
-			idle = append(idle, e.Override)
-		}
-	}
-	alive := map[int]bool{}
-	groups, _ := r.lab.groups(idle)
+// bending lets overrides say something else, in groups, and gives what then is different because of each,
+// by its rank. What could not be told apart is not in it.
+func (l *lab) bending(ctx context.Context, asked []Override, on ground) map[int][]Change {
+	effects := map[int][]Change{}
+	groups, _ := l.groups(asked)
 	for _, group := range groups {
 		var members []member
 		var other []*bent
 		for _, m := range group {
-			if b := r.lab.bend(m.Override); b != nil {
-				members, other = append(members, m), append(other, b)
+			said, ok := m.claim.said(m.Override)
+			if b := l.bend(m.Override); b != nil && ok {
+				members, other = append(members, member{m.Override, said}), append(other, b)
 			}
 		}
-		objects, err := r.lab.render(ctx, nil, other...)
+		objects, err := l.render(ctx, on.gone, other...)
 		of := make([][]Change, len(members))
-		known := err == nil && !slices.ContainsFunc(differences(r.Set.Objects(), objects), func(c Change) bool { return !r.lab.hand(c, members, of) })
+		if err != nil || slices.ContainsFunc(differences(on.with, objects), func(c Change) bool { return !l.hand(c, members, of) }) {
+			continue
+		}
 		for i, m := range members {
-			if known && len(of[i]) > 0 {
-				alive[m.rank] = true
-			}
+			effects[m.rank] = of[i]
 		}
 	}
-	return alive
+	return effects
 }
 
 // hand gives each field of a change to the one that claims it. It is false where none does, or several do.
@@ -172,14 +168,36 @@ func (c claim) apart(other claim) bool {
 	return !beneath(c.dir, other.dir) && !beneath(other.dir, c.dir)
 }
 
+// said is the claim of an override that says something else: an image is known by what it was called, if
+// no other entry of the file calls one so, or is for the same image.
+func (c claim) said(o Override) (claim, bool) {
+	if c.kind != "images" {
+		return c, true
+	}
+	called := func(n *yaml.Node) string { return cmp.Or(text(value(n, "newName")), text(value(n, "name"))) }
+	same := 0
+	for _, other := range items(value(resolved(o.file.doc.Content[0]), "images")) {
+		if called(other) == called(o.node.Node) || text(value(other, "name")) == c.key {
+			same++
+		}
+	}
+	c.kind, c.key = "said", called(o.node.Node)
+	return c, same == 1
+}
+
 func (c claim) owns(change Change, f object.Field, kind, name string) bool {
 	if change.at.Line == 0 || !beneath(change.at.File, c.dir) {
 		return false
 	}
+	called := func(v any) bool {
+		image, _ := v.(string)
+		return strings.HasSuffix(f.Path, ".image") && tagOrDigest.ReplaceAllString(image, "") == c.key
+	}
 	switch c.kind {
 	case "images":
-		image, _ := f.After.(string) // without the entry
-		return strings.HasSuffix(f.Path, ".image") && tagOrDigest.ReplaceAllString(image, "") == c.key
+		return called(f.After) // without the entry
+	case "said":
+		return called(f.Before)
 	case "replicas":
 		return name == c.key
 	case "":

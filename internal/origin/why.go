@@ -79,15 +79,13 @@ func Why(ctx context.Context, r *render.Renderer, env project.Environment, find 
 	var gone, kept []Override
 	now, objects := about, all
 	for range maxRounds {
-		asked, shared := l.without(append(slices.Clone(gone), kept...)), []Effect(nil)
-		if len(gone) == 0 {
-			shared, asked = l.together(ctx, asked, until)
-		}
-		effects, left := l.each(ctx, asked, until, gone)
+		on := ground{gone, objects}
+		shared, single := l.together(ctx, l.without(append(slices.Clone(gone), kept...)), until, on)
+		effects, left := l.each(ctx, single, until, on)
 		effects = append(effects, shared...)
 		slices.SortFunc(effects, func(a, b Effect) int { return cmp.Compare(a.rank, b.rank) })
 		chain.NotTried = append(chain.NotTried, left...)
-		because, needed := l.deciding(ctx, effects, gone, objects, now, field)
+		because, needed := l.deciding(ctx, effects, on, now, field)
 		if len(because)+len(needed) == 0 {
 			break
 		}
@@ -121,32 +119,43 @@ func Why(ctx context.Context, r *render.Renderer, env project.Environment, find 
 // deciding are the overrides that a field is so because of, and those of them that cannot be left out. Two
 // that say the same hide each other: then it is the one that would change the field if it said something
 // else.
-func (l *lab) deciding(ctx context.Context, effects []Effect, gone []Override, with []object.Object, o object.Object, field string) (because, needed []Override) {
+func (l *lab) deciding(ctx context.Context, effects []Effect, on ground, o object.Object, field string) (because, needed []Override) {
+	touch := func(c Change) bool { return c.touches(o.Ref(), field) }
 	for _, e := range effects {
 		switch {
-		case slices.ContainsFunc(e.Changes, func(c Change) bool { return c.touches(o.Ref(), field) }):
+		case slices.ContainsFunc(e.Changes, touch):
 			because = append(because, e.Override)
-		case e.Err != nil && l.decides(ctx, e.Override, gone, with, o, field):
+		case e.Err != nil && l.decides(ctx, e.Override, on, touch):
 			needed = append(needed, e.Override)
 		}
 	}
+	if len(because)+len(needed) > 0 {
+		return because, needed
+	}
+	var rest []Override
 	for _, e := range effects {
-		if len(because)+len(needed) == 0 && e.Err == nil && l.decides(ctx, e.Override, gone, with, o, field) {
-			because = append(because, e.Override)
+		if e.Err == nil {
+			rest = append(rest, e.Override)
 		}
 	}
-	return because, needed
+	bent := l.bending(ctx, rest, on)
+	for _, o := range rest {
+		changes, known := bent[o.rank]
+		if known && slices.ContainsFunc(changes, touch) || !known && l.decides(ctx, o, on, touch) {
+			return []Override{o}, nil
+		}
+	}
+	return nil, nil
 }
 
-// decides says whether a field would be different if an override said something else; with is how all
-// is without those that are gone.
-func (l *lab) decides(ctx context.Context, o Override, gone []Override, with []object.Object, about object.Object, field string) bool {
+// decides says whether what is asked for would be different if an override said something else.
+func (l *lab) decides(ctx context.Context, o Override, on ground, touch func(Change) bool) bool {
 	b := l.bend(o)
 	if b == nil {
 		return false
 	}
-	other, err := l.render(ctx, gone, b)
-	return err == nil && slices.ContainsFunc(differences(with, other), func(c Change) bool { return c.touches(about.Ref(), field) })
+	other, err := l.render(ctx, on.gone, b)
+	return err == nil && slices.ContainsFunc(differences(on.with, other), touch)
 }
 
 // precise is the line of a patch that says a field, where it is written in one.
