@@ -216,13 +216,7 @@ func TestRunSteps(t *testing.T) {
 		"Dockerfile": "FROM scratch\nCOPY tool /tool\nRUN [\"/tool\", \"inside\", \"write\"]\n",
 		"Failing":    "FROM scratch\nCOPY tool /tool\nRUN [\"/tool\", \"inside\", \"fail\"]\n",
 	})
-	exe, err := os.ReadFile("/proc/self/exe")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "tool"), exe, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	copySelf(t, dir)
 	b := open(t, Options{})
 	res, err := b.Build(t.Context(), Request{Context: dir, Repository: host + "/myapp", Progress: t.Output()})
 	if err != nil {
@@ -265,13 +259,7 @@ func TestAgentAndScanner(t *testing.T) {
 		"Dockerfile": "FROM scratch\nCOPY tool /tool\nRUN --mount=type=ssh [\"/tool\", \"inside\", \"ask\"]\n",
 		"Scanner":    "FROM scratch\nCOPY tool /tool\nENTRYPOINT [\"/tool\", \"inside\", \"scan\"]\n",
 	})
-	exe, err := os.ReadFile("/proc/self/exe")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "tool"), exe, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	copySelf(t, dir)
 	b := open(t, Options{})
 	scanner, err := b.Build(t.Context(), Request{Context: dir, Dockerfile: filepath.Join(dir, "Scanner"), Repository: host + "/scanner"})
 	if err != nil {
@@ -305,6 +293,18 @@ func TestAgentAndScanner(t *testing.T) {
 	}
 	if !slices.Contains(types, "https://spdx.dev/Document") {
 		t.Errorf("statements %q", types)
+	}
+}
+
+// copySelf puts this test binary into a build context, as the tool that RUN steps run.
+func copySelf(t *testing.T, dir string) {
+	t.Helper()
+	exe, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "tool"), exe, 0o755); err != nil {
+		t.Fatal(err)
 	}
 }
 
