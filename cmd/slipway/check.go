@@ -16,13 +16,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"slipway/internal/check"
-	"slipway/internal/finding"
+	"slipway/internal/check/finding"
+	"slipway/internal/check/rule"
+	"slipway/internal/check/schema"
 	"slipway/internal/git"
 	"slipway/internal/object"
 	"slipway/internal/project"
 	"slipway/internal/render"
-	"slipway/internal/rule"
-	"slipway/internal/schema"
 )
 
 const (

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"slipway/internal/check"
-	"slipway/internal/finding"
+	"slipway/internal/check/finding"
 	"slipway/internal/project"
 )
 

@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"slipway/internal/check"
-	"slipway/internal/finding"
+	"slipway/internal/check/finding"
 )
 
 // fix makes the edits of all findings, each file at once, and prints the lines that changed.

@@ -2,7 +2,7 @@ package main
 
 import (
 	"slipway/internal/check"
-	"slipway/internal/finding"
+	"slipway/internal/check/finding"
 )
 
 // The part of SARIF 2.1.0 that code scanning reads.

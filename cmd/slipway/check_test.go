@@ -7,9 +7,9 @@ import (
 	"testing"
 
 	"slipway/internal/check"
-	"slipway/internal/finding"
-	"slipway/internal/foldertest"
+	"slipway/internal/check/finding"
 	"slipway/internal/object"
+	"slipway/internal/render/foldertest"
 )
 
 // Edits keep every byte beside them, line ends and modes included; of two that overlap one is made.

@@ -20,8 +20,8 @@ import (
 	"slipway/internal/git"
 	"slipway/internal/image"
 	"slipway/internal/project"
+	"slipway/internal/project/scaffold"
 	"slipway/internal/render"
-	"slipway/internal/scaffold"
 )
 
 // errGitOps says that there would be nothing to commit.

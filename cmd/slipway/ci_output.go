@@ -11,11 +11,11 @@ import (
 	"strings"
 	"time"
 
-	"slipway/internal/builder"
+	"slipway/internal/check/finding"
 	"slipway/internal/deploy"
-	"slipway/internal/finding"
 	"slipway/internal/image"
-	"slipway/internal/lazy"
+	"slipway/internal/image/builder"
+	"slipway/internal/lazyregexp"
 	"slipway/internal/project"
 	"slipway/internal/release"
 )
@@ -162,7 +162,7 @@ type gitlabOutput struct {
 	w io.Writer
 }
 
-var notInSection = lazy.Regexp(`[^a-z0-9]+`)
+var notInSection = lazyregexp.New(`[^a-z0-9]+`)
 
 func (o gitlabOutput) group(title string) func() {
 	if title == "" {
@@ -173,7 +173,7 @@ func (o gitlabOutput) group(title string) func() {
 	return func() { fmt.Fprintf(o.w, "\x1b[0Ksection_end:%d:%s\r\x1b[0K\n", time.Now().Unix(), id) }
 }
 
-var notInVariable = lazy.Regexp(`[^A-Z0-9]+`)
+var notInVariable = lazyregexp.New(`[^A-Z0-9]+`)
 
 // set writes the dotenv file that SLIPWAY_DOTENV names, for artifacts:reports:dotenv. GitLab takes no
 // value of several lines there, so those are left out.
@@ -264,7 +264,7 @@ func cleanLines(lines []string) string {
 	return strings.Join(lines, "\n")
 }
 
-var notInName = lazy.Regexp(`[^A-Za-z0-9_-]+`)
+var notInName = lazyregexp.New(`[^A-Za-z0-9_-]+`)
 
 // imageValues are the outputs of build.
 func imageValues(pins []image.Pin) []ciValue {

@@ -15,12 +15,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"slipway/internal/contract"
+	"slipway/internal/check/contract"
+	"slipway/internal/check/finding"
+	"slipway/internal/check/origin"
 	"slipway/internal/deploy"
-	"slipway/internal/finding"
 	"slipway/internal/git"
 	"slipway/internal/object"
-	"slipway/internal/origin"
 	"slipway/internal/plan"
 	"slipway/internal/project"
 	"slipway/internal/render"

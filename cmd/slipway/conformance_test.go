@@ -7,13 +7,13 @@ import (
 	"strings"
 	"testing"
 
-	"slipway/internal/foldertest"
+	"slipway/internal/render/foldertest"
 )
 
 // Each case that the real kustomize and helm were run on, from the pack of them that lies beside the
 // project: other people's manifests and charts, and Kustomize's own suite.
 func TestConformance(t *testing.T) {
-	dir := foldertest.Conformance(t, filepath.Join(sourceDir, "..", ".."), "the comparison with 498 results of kustomize and helm")
+	dir := foldertest.Conformance(t, "the comparison with 498 results of kustomize and helm")
 	table, err := os.ReadFile(filepath.Join(dir, "CASES.tsv"))
 	if err != nil {
 		t.Fatal(err)

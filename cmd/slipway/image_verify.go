@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"slipway/internal/image"
+	"slipway/internal/image/signature"
 	"slipway/internal/project"
-	"slipway/internal/signature"
 )
 
 func newImageVerifyCommand(a *app) *cobra.Command {

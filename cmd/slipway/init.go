@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"slipway/internal/project"
-	"slipway/internal/scaffold"
+	"slipway/internal/project/scaffold"
 )
 
 func newInitCommand(a *app) *cobra.Command {

@@ -16,8 +16,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"slipway/internal/builder"
-	_ "slipway/internal/heap" // fewer collections, none of them at the start
+	_ "slipway/internal/gctune" // fewer collections, none of them at the start
+	"slipway/internal/image/builder"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }

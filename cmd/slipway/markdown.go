@@ -11,7 +11,7 @@ import (
 	"slipway/internal/check"
 	"slipway/internal/deploy"
 	"slipway/internal/image"
-	"slipway/internal/lazy"
+	"slipway/internal/lazyregexp"
 	"slipway/internal/plan"
 	"slipway/internal/release"
 )
@@ -19,7 +19,7 @@ import (
 // maxComment is less than the 65,536 characters that a comment on a pull request may have.
 const maxComment = 60_000
 
-var backticks = lazy.Regexp("`+")
+var backticks = lazyregexp.New("`+")
 
 // fenced is a block that nothing in the text can end.
 func fenced(language, text string) string {
@@ -51,7 +51,7 @@ func markdownText(text string) string {
 	return markdownSign().ReplaceAllString(strings.ReplaceAll(clean(text), "<", "&lt;"), `\$0`)
 }
 
-var markdownSign = lazy.Regexp("[\\\\`*_\\[\\]|#~]")
+var markdownSign = lazyregexp.New("[\\\\`*_\\[\\]|#~]")
 
 func planSummary(p plan.Plan) string {
 	var parts []string

@@ -12,8 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"slipway/internal/check/finding"
 	"slipway/internal/deploy"
-	"slipway/internal/finding"
 	"slipway/internal/git"
 	"slipway/internal/image"
 	"slipway/internal/project"

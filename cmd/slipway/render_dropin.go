@@ -11,12 +11,12 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"slipway/internal/helm"
-	"slipway/internal/kustomize"
 	"slipway/internal/object"
 	"slipway/internal/project"
 	"slipway/internal/render"
-	"slipway/internal/tree"
+	"slipway/internal/render/helm"
+	"slipway/internal/render/kustomize"
+	"slipway/internal/render/tree"
 )
 
 // renderDropin renders one overlay or chart without a project, as kustomize and helm would.

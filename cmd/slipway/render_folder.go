@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"slipway/internal/lazy"
+	"slipway/internal/lazyregexp"
 	"slipway/internal/object"
 )
 
@@ -97,7 +97,7 @@ func written(folder string) ([]string, error) {
 	return names, nil
 }
 
-var unsafe = lazy.Regexp(`[^a-zA-Z0-9.-]+`)
+var unsafe = lazyregexp.New(`[^a-zA-Z0-9.-]+`)
 
 // fileName is "deployment.apps_shop_api.yaml": kind, group, namespace, name.
 func fileName(o object.Object) string {

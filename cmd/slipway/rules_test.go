@@ -15,9 +15,9 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"slipway/internal/check"
-	"slipway/internal/finding"
+	"slipway/internal/check/finding"
+	"slipway/internal/check/rule"
 	"slipway/internal/project"
-	"slipway/internal/rule"
 )
 
 // ordinary is what each of the little repositories has where its file does not say otherwise.

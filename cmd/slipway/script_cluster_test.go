@@ -28,7 +28,7 @@ import (
 	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/util/jsonpath"
 
-	"slipway/internal/sandboxtest"
+	"slipway/internal/cluster/sandboxtest"
 )
 
 func asExit(err error, to *interface{ ExitCode() int }) bool {

@@ -18,7 +18,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"slipway/internal/imagetest"
+	"slipway/internal/image/imagetest"
 )
 
 // located is where a repository is: in the sandbox's registry, unless it names another on this machine.

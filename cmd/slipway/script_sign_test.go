@@ -27,7 +27,7 @@ import (
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	"github.com/sigstore/sigstore/pkg/signature"
 
-	"slipway/internal/imagetest"
+	"slipway/internal/image/imagetest"
 )
 
 const bundleType = "application/vnd.dev.sigstore.bundle.v0.3+json"

@@ -11,7 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"slipway/internal/sandboxtest"
+	"slipway/internal/cluster/sandboxtest"
 )
 
 // The test binary is slipway too: scripts run it as a process of its own, and the embedded builder

@@ -18,7 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"slipway/internal/builder"
+	"slipway/internal/image/builder"
 	"slipway/internal/render"
 )
 

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"slipway/internal/signature"
+	"slipway/internal/image/signature"
 )
 
 // signing is what build's flags say about signatures.

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"unicode"
 
-	"slipway/internal/lazy"
+	"slipway/internal/lazyregexp"
 )
 
 // style colours text where somebody looks: on a terminal, and not against their wish.
@@ -53,10 +53,10 @@ func (s style) state(healthy bool, text string) string {
 	return s.red(text)
 }
 
-var digest = lazy.Regexp(`sha256:[0-9a-f]{64}`)
+var digest = lazyregexp.New(`sha256:[0-9a-f]{64}`)
 
 // goValue is how an API server's refusal writes what it got instead of a string.
-var goValue = lazy.Regexp(`&value\.valueUnstructured\{Value:([^{}]*)\}`)
+var goValue = lazyregexp.New(`&value\.valueUnstructured\{Value:([^{}]*)\}`)
 
 // clean makes a text from anywhere fit for a line: nothing in it steers the terminal.
 func clean(text string) string {

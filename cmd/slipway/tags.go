@@ -18,11 +18,11 @@ import (
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
 
-	"slipway/internal/finding"
+	"slipway/internal/check/finding"
+	"slipway/internal/check/workflow"
 	"slipway/internal/git"
-	"slipway/internal/lazy"
-	"slipway/internal/metadata"
-	"slipway/internal/workflow"
+	"slipway/internal/image/metadata"
+	"slipway/internal/lazyregexp"
 )
 
 const asBake format = "bake"
@@ -159,7 +159,7 @@ func (o *tagsOptions) read(a *app) error {
 }
 
 // unmarshalled is what the library says of its own ways.
-var unmarshalled = lazy.Regexp(`^error (unmarshaling|converting YAML to) JSON: (while decoding JSON: )?(json: |yaml: )?`)
+var unmarshalled = lazyregexp.New(`^error (unmarshaling|converting YAML to) JSON: (while decoding JSON: )?(json: |yaml: )?`)
 
 // built asks the CI system, or Git, what is built.
 func built(ctx context.Context, a *app, source string) (metadata.Context, error) {
@@ -242,7 +242,7 @@ func clock() (time.Time, error) {
 	return time.Unix(seconds, 0), nil
 }
 
-var workflowFile = lazy.Regexp(`(\.(?:github|gitea|forgejo)/workflows/[^@]+)@`)
+var workflowFile = lazyregexp.New(`(\.(?:github|gitea|forgejo)/workflows/[^@]+)@`)
 
 // held holds the entries against the workflow that runs, where its file is checked out.
 func held(a *app, in metadata.Inputs, c metadata.Context, images []string) []metadata.Warning {

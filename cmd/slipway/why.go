@@ -8,9 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"slipway/internal/finding"
+	"slipway/internal/check/finding"
+	"slipway/internal/check/origin"
 	"slipway/internal/object"
-	"slipway/internal/origin"
 	"slipway/internal/project"
 	"slipway/internal/render"
 )

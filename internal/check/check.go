@@ -11,15 +11,15 @@ import (
 	"sync"
 	"time"
 
-	"slipway/internal/contract"
-	"slipway/internal/finding"
+	"slipway/internal/check/contract"
+	"slipway/internal/check/finding"
+	"slipway/internal/check/origin"
+	"slipway/internal/check/rule"
+	"slipway/internal/check/workflow"
 	"slipway/internal/object"
-	"slipway/internal/origin"
 	"slipway/internal/project"
 	"slipway/internal/render"
-	"slipway/internal/rule"
-	"slipway/internal/tree"
-	"slipway/internal/workflow"
+	"slipway/internal/render/tree"
 )
 
 // Input is what is to be checked.

@@ -8,11 +8,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"slipway/internal/finding"
-	"slipway/internal/foldertest"
+	"slipway/internal/check/finding"
 	"slipway/internal/object"
 	"slipway/internal/project"
 	"slipway/internal/render"
+	"slipway/internal/render/foldertest"
 )
 
 var (

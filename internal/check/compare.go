@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"slipway/internal/contract"
+	"slipway/internal/check/contract"
 	"slipway/internal/project"
 )
 

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"unicode"
 
-	"slipway/internal/lazy"
+	"slipway/internal/lazyregexp"
 	"slipway/internal/object"
 )
 
@@ -94,7 +94,7 @@ func some(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-var hashed = lazy.Regexp(`^-[0-9a-z]{10}$`)
+var hashed = lazyregexp.New(`^-[0-9a-z]{10}$`)
 
 func (s *stock) unsourced(w workload, kind, name, field string) {
 	var names []string

@@ -9,7 +9,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"slipway/internal/finding"
+	"slipway/internal/check/finding"
 	"slipway/internal/object"
 	"slipway/internal/project"
 )

@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"slipway/internal/finding"
+	"slipway/internal/check/finding"
 	"slipway/internal/project"
 )
 

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"slipway/internal/contract"
-	"slipway/internal/finding"
+	"slipway/internal/check/contract"
+	"slipway/internal/check/finding"
 	"slipway/internal/project"
 )
 

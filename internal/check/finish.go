@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"slipway/internal/finding"
+	"slipway/internal/check/finding"
 	"slipway/internal/object"
 )
 

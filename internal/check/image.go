@@ -6,9 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"slipway/internal/finding"
+	"slipway/internal/check/finding"
 	"slipway/internal/image"
-	"slipway/internal/lazy"
+	"slipway/internal/lazyregexp"
 	"slipway/internal/object"
 	"slipway/internal/project"
 )
@@ -86,7 +86,7 @@ func (s *stock) uses(o object.Object) []use {
 	return out
 }
 
-var laptopHost = lazy.Regexp(`^(localhost|.+\.localhost|k3d-.+|kind-registry|kind\.local|ko\.local|minikube\.local|.+\.k3d\.internal|host\.docker\.internal|host\.minikube\.internal|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$`)
+var laptopHost = lazyregexp.New(`^(localhost|.+\.localhost|k3d-.+|kind-registry|kind\.local|ko\.local|minikube\.local|.+\.k3d\.internal|host\.docker\.internal|host\.minikube\.internal|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$`)
 
 func hostOf(repository string) string {
 	host, _, found := strings.Cut(repository, "/")
@@ -123,8 +123,8 @@ func (s *stock) onLaptop(host string) bool {
 
 // Tags that move: for sure, and by custom.
 var (
-	moving = lazy.Regexp(`^(latest|dev|develop|development|main|master|trunk|head|HEAD|local|wip|debug|snapshot|SNAPSHOT)$`)
-	floats = lazy.Regexp(`^(edge|nightly|canary|next|stable|unstable|staging|stage|test|testing|prod|production|release|beta|alpha|lts)$`)
+	moving = lazyregexp.New(`^(latest|dev|develop|development|main|master|trunk|head|HEAD|local|wip|debug|snapshot|SNAPSHOT)$`)
+	floats = lazyregexp.New(`^(edge|nightly|canary|next|stable|unstable|staging|stage|test|testing|prod|production|release|beta|alpha|lts)$`)
 )
 
 // moves says whether a reference stands for different images over time, and whether that is sure.

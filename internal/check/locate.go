@@ -9,10 +9,10 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"slipway/internal/finding"
-	"slipway/internal/lazy"
+	"slipway/internal/check/finding"
+	"slipway/internal/lazyregexp"
 	"slipway/internal/object"
-	"slipway/internal/tree"
+	"slipway/internal/render/tree"
 )
 
 // locator finds where the fields of objects are written.
@@ -148,9 +148,9 @@ func documents(text []byte) []document {
 	}
 }
 
-var templateKey = lazy.Regexp(`^(\s*(?:- +)?)["']?([A-Za-z0-9_./-]+)["']?:`)
+var templateKey = lazyregexp.New(`^(\s*(?:- +)?)["']?([A-Za-z0-9_./-]+)["']?:`)
 
-var action = lazy.Regexp(`\{\{.*?\}\}`)
+var action = lazyregexp.New(`\{\{.*?\}\}`)
 
 // begins is the line with an object's kind in a template; -1: it is not known which. Of several of the
 // kind it is the one whose name, with anything in place of what is computed, is the object's.

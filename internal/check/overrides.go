@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"slipway/internal/finding"
+	"slipway/internal/check/finding"
+	"slipway/internal/check/origin"
 	"slipway/internal/object"
-	"slipway/internal/origin"
 	"slipway/internal/project"
 )
 

@@ -5,9 +5,9 @@ import (
 	"slices"
 	"strings"
 
-	"slipway/internal/finding"
+	"slipway/internal/check/finding"
 	"slipway/internal/object"
-	"slipway/internal/tree"
+	"slipway/internal/render/tree"
 )
 
 // Past is an earlier state of the project's files.

@@ -4,13 +4,13 @@ import (
 	"errors"
 	"strings"
 
-	"slipway/internal/contract"
-	"slipway/internal/finding"
+	"slipway/internal/check/contract"
+	"slipway/internal/check/finding"
 	"slipway/internal/object"
 	"slipway/internal/project"
 	"slipway/internal/render"
-	"slipway/internal/skaffold"
-	"slipway/internal/tree"
+	"slipway/internal/render/skaffold"
+	"slipway/internal/render/tree"
 )
 
 var ruleRender = finding.Rule{

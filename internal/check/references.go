@@ -8,7 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/labels"
 
-	"slipway/internal/finding"
+	"slipway/internal/check/finding"
 	"slipway/internal/object"
 	"slipway/internal/project"
 )

@@ -8,10 +8,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"slipway/internal/finding"
-	"slipway/internal/foldertest"
+	"slipway/internal/check/finding"
 	"slipway/internal/project"
 	"slipway/internal/render"
+	"slipway/internal/render/foldertest"
 )
 
 // checked are the findings of one's groups in a project of the given environments.

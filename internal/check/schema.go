@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"fmt"
 
-	"slipway/internal/finding"
-	"slipway/internal/schema"
+	"slipway/internal/check/finding"
+	"slipway/internal/check/schema"
 )
 
 var schemas = group{rules: schema.Rules, each: (*run).schema}

@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 
-	"slipway/internal/finding"
+	"slipway/internal/check/finding"
 	"slipway/internal/object"
 	"slipway/internal/project"
 )

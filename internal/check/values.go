@@ -8,8 +8,8 @@ import (
 	"go.yaml.in/yaml/v3"
 	plain "sigs.k8s.io/yaml"
 
-	"slipway/internal/finding"
-	"slipway/internal/lazy"
+	"slipway/internal/check/finding"
+	"slipway/internal/lazyregexp"
 )
 
 var imageNumericTag = finding.Rule{ID: "image-numeric-tag", Group: "crossing", Severity: finding.Error,
@@ -68,7 +68,7 @@ func (s *stock) tags(name string) []tag {
 	return found
 }
 
-var tagKey = lazy.Regexp(`^(?i:(.*image)?[-_]?tag)$`)
+var tagKey = lazyregexp.New(`^(?i:(.*image)?[-_]?tag)$`)
 
 func tagsIn(n, parent *yaml.Node, at string, found func(tag)) {
 	if n.Kind != yaml.MappingNode {

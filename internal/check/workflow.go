@@ -3,8 +3,8 @@ package check
 import (
 	"path"
 
-	"slipway/internal/finding"
-	"slipway/internal/workflow"
+	"slipway/internal/check/finding"
+	"slipway/internal/check/workflow"
 )
 
 // workflows is where GitHub looks for them.

@@ -9,7 +9,7 @@ import (
 	"github.com/rhysd/actionlint"
 	"go.yaml.in/yaml/v3"
 
-	"slipway/internal/workflow"
+	"slipway/internal/check/workflow"
 )
 
 var stages = []Stage{{Name: "staging", Context: "staging"}, {Name: "prod", Context: "arn:aws:eks:eu-west-1:1:cluster/a", Production: true}}

@@ -10,7 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
-	"slipway/internal/lazy"
+	"slipway/internal/lazyregexp"
 )
 
 // cause says in one sentence what probably went wrong. s is what ended the wait, d the pod's
@@ -127,8 +127,8 @@ func exitCause(d symptom, events []corev1.Event) string {
 }
 
 var (
-	missingObject = lazy.Regexp(`(?i)(configmap|secret) "([^"]+)" not found`)
-	missingKey    = lazy.Regexp(`(?i)couldn't find key (\S+) in (configmap|secret) (?:\S+/)?(\S+)`)
+	missingObject = lazyregexp.New(`(?i)(configmap|secret) "([^"]+)" not found`)
+	missingKey    = lazyregexp.New(`(?i)couldn't find key (\S+) in (configmap|secret) (?:\S+/)?(\S+)`)
 	missingKinds  = map[string]string{"configmap": "ConfigMap", "secret": "Secret"}
 )
 
@@ -151,8 +151,8 @@ func createCause(message string) string {
 }
 
 var (
-	insufficient = lazy.Regexp(`\d+ Insufficient ([^,.\s]+)`)
-	nodeCounts   = lazy.Regexp(`^\d+/\d+ nodes are available: `)
+	insufficient = lazyregexp.New(`\d+ Insufficient ([^,.\s]+)`)
+	nodeCounts   = lazyregexp.New(`^\d+/\d+ nodes are available: `)
 )
 
 // roomCause names what no node has, and how much of it the pod asks for.
@@ -189,7 +189,7 @@ func probeCause(d symptom, events []corev1.Event) string {
 	return "the container runs, but is not ready"
 }
 
-var httpStatus = lazy.Regexp(`HTTP probe failed with statuscode: (\d+)`)
+var httpStatus = lazyregexp.New(`HTTP probe failed with statuscode: (\d+)`)
 
 // lastProbe finds the last failure of one of the kinds of probes in the events.
 func lastProbe(events []corev1.Event, kinds ...string) (kind, text string, ok bool) {

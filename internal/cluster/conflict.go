@@ -10,7 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"slipway/internal/lazy"
+	"slipway/internal/lazyregexp"
 	"slipway/internal/object"
 )
 
@@ -73,7 +73,7 @@ func (e *ConflictError) scaled() bool {
 	})
 }
 
-var holder = lazy.Regexp(`conflict with "((?:[^"\\]|\\.)*)"(?: with subresource "([^"]*)")?`)
+var holder = lazyregexp.New(`conflict with "((?:[^"\\]|\\.)*)"(?: with subresource "([^"]*)")?`)
 
 // conflictOf reads the causes of a 409 of server-side apply; another 409 comes back as it is.
 func conflictOf(err error, live, desired object.Object) error {
@@ -100,7 +100,7 @@ func conflictOf(err error, live, desired object.Object) error {
 	return e
 }
 
-var step = lazy.Regexp(`\.([^.\[]+)|\[([^\]]+)\]`)
+var step = lazyregexp.New(`\.([^.\[]+)|\[([^\]]+)\]`)
 
 // valueAt follows the server's form of a path: .spec.containers[name="api"].image. A key with a dot
 // in it reads as two; then no value is found, and the path still names the place.

@@ -10,7 +10,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
-	"slipway/internal/lazy"
+	"slipway/internal/lazyregexp"
 	"slipway/internal/object"
 )
 
@@ -173,7 +173,7 @@ func namespaceMissing(err error) bool {
 
 // refusal is how RBAC says what is not permitted. A refusal by admission (quota, Pod Security, a
 // policy) has the same code and other words.
-var refusal = lazy.Regexp(`cannot (\S+) resource "([^"]+)" in API group "([^"]*)"(?: in the namespace "([^"]+)")?`)
+var refusal = lazyregexp.New(`cannot (\S+) resource "([^"]+)" in API group "([^"]*)"(?: in the namespace "([^"]+)")?`)
 
 // noAnswer tells errors of the way to the server.
 func noAnswer(err error) bool {

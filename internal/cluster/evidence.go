@@ -13,7 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"slipway/internal/lazy"
+	"slipway/internal/lazyregexp"
 	"slipway/internal/object"
 )
 
@@ -158,7 +158,7 @@ func eventTime(e corev1.Event) time.Time {
 }
 
 // podSuffix is what the kubelet adds to its messages; the evidence names the pod already.
-var podSuffix = lazy.Regexp(` in pod \S+\([0-9a-f-]{36}\)$`)
+var podSuffix = lazyregexp.New(` in pod \S+\([0-9a-f-]{36}\)$`)
 
 func (w *waiter) warnings(events []corev1.Event) []string {
 	var list []string
@@ -224,7 +224,7 @@ func (w *waiter) lines(text []byte) []string {
 	return list[max(0, len(list)-maxLogLines):]
 }
 
-var escapes = lazy.Regexp(`\x1b(\[[0-9;:?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-_])`)
+var escapes = lazyregexp.New(`\x1b(\[[0-9;:?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-_])`)
 
 // printable keeps a container from steering the terminal: colours and control characters go.
 func printable(s string) string {

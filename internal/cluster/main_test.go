@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"slipway/internal/imagetest"
+	"slipway/internal/cluster/sandboxtest"
+	"slipway/internal/image/imagetest"
 	"slipway/internal/object"
-	"slipway/internal/sandboxtest"
 )
 
 var shared struct {

@@ -8,7 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"slipway/internal/lazy"
+	"slipway/internal/lazyregexp"
 )
 
 // symptom is one thing that keeps an object from being healthy.
@@ -170,7 +170,7 @@ var permanentPull = regexp.MustCompile(`(?i)not found|manifest unknown|manifest 
 	`no match for platform|no matching manifest|x509: |server gave HTTP response to HTTPS client|invalid reference format`)
 
 // missingVolume matches mounts of what is not there.
-var missingVolume = lazy.Regexp(`(?i)(configmap|secret) "[^"]*" not found|references non-existent (config|secret) key`)
+var missingVolume = lazyregexp.New(`(?i)(configmap|secret) "[^"]*" not found|references non-existent (config|secret) key`)
 
 // mountSymptoms reads a pod's events: that a volume is missing is said nowhere else.
 func mountSymptoms(pod *corev1.Pod, events []corev1.Event) []symptom {

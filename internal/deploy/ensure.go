@@ -11,9 +11,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"slipway/internal/builder"
 	"slipway/internal/image"
-	"slipway/internal/signature"
+	"slipway/internal/image/builder"
+	"slipway/internal/image/signature"
 )
 
 // atOnce bounds how many images are looked for or built at the same time.

@@ -8,13 +8,13 @@ import (
 	"slices"
 	"strings"
 
-	"slipway/internal/helm"
 	"slipway/internal/image"
+	"slipway/internal/image/signature"
 	"slipway/internal/object"
 	"slipway/internal/project"
 	"slipway/internal/release"
 	"slipway/internal/render"
-	"slipway/internal/signature"
+	"slipway/internal/render/helm"
 )
 
 // ErrDirty refuses what no commit describes.

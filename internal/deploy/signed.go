@@ -6,7 +6,7 @@ import (
 	"os"
 
 	"slipway/internal/image"
-	"slipway/internal/signature"
+	"slipway/internal/image/signature"
 )
 
 // authorities are who may sign the environment's images; nobody where no signature is demanded.

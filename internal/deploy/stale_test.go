@@ -18,12 +18,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"slipway/internal/cluster"
+	"slipway/internal/cluster/sandboxtest"
 	"slipway/internal/deploy"
 	"slipway/internal/object"
 	"slipway/internal/plan"
 	"slipway/internal/project"
 	"slipway/internal/release"
-	"slipway/internal/sandboxtest"
 )
 
 var shared struct {

@@ -16,7 +16,7 @@ import (
 	"strings"
 	"time"
 
-	"slipway/internal/lazy"
+	"slipway/internal/lazyregexp"
 )
 
 var (
@@ -196,7 +196,7 @@ func (r Repository) Log(ctx context.Context, from, to string) ([]Commit, error) 
 }
 
 // digits keep what others wrote, such as an image's label, from being read as another kind of revision.
-var digits = lazy.Regexp(`^[0-9a-f]{7,64}$`)
+var digits = lazyregexp.New(`^[0-9a-f]{7,64}$`)
 
 // Find is the commit of that hash, if the repository has it: a shallow clone has not all.
 func (r Repository) Find(ctx context.Context, hash string) (Commit, bool) {

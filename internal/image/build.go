@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 
-	"slipway/internal/builder"
+	"slipway/internal/image/builder"
 	"slipway/internal/project"
 )
 

@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
-	"slipway/internal/imagetest"
+	"slipway/internal/image/imagetest"
 )
 
 // counted is a registry that remembers what it was asked.

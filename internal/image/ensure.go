@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"slipway/internal/builder"
+	"slipway/internal/image/builder"
 	"slipway/internal/project"
 )
 

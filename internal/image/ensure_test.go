@@ -22,8 +22,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
-	"slipway/internal/builder"
-	"slipway/internal/imagetest"
+	"slipway/internal/image/builder"
+	"slipway/internal/image/imagetest"
 	"slipway/internal/project"
 )
 

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"slipway/internal/lazy"
+	"slipway/internal/lazyregexp"
 )
 
 // reference is an image as a manifest writes it, in its parts and nothing made up.
@@ -46,7 +46,7 @@ func calls(name, repository string) int {
 	return len(want)
 }
 
-var immutableTag = lazy.Regexp(`^(sha-[0-9a-f]{7,40}|v?\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?)$`)
+var immutableTag = lazyregexp.New(`^(sha-[0-9a-f]{7,40}|v?\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?)$`)
 
 // stated tells whether Git itself says which content runs: by digest, or by a tag that never moves.
 func (r reference) stated() bool { return r.digest != "" || immutableTag().MatchString(r.tag) }

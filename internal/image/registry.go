@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
-	"slipway/internal/builder"
+	"slipway/internal/image/builder"
 )
 
 // Failure is what went wrong at a registry, about one of its repositories where that is known.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
-	"slipway/internal/lazy"
+	"slipway/internal/lazyregexp"
 )
 
 // content is what a registry has behind a tag.
@@ -16,7 +16,7 @@ type content struct {
 	version, revision string
 }
 
-var commitTag = lazy.Regexp(`^sha-[0-9a-f]{7,40}(-[0-9a-f]+)?$`)
+var commitTag = lazyregexp.New(`^sha-[0-9a-f]{7,40}(-[0-9a-f]+)?$`)
 
 // look gets what a pin names in a repository; nil where it is not there. It asks once.
 func (s store) look(ctx context.Context, repository string, p Pin) (*content, error) {

@@ -11,8 +11,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
-	"slipway/internal/builder"
-	"slipway/internal/imagetest"
+	"slipway/internal/image/builder"
+	"slipway/internal/image/imagetest"
 	"slipway/internal/project"
 )
 

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"slipway/internal/signature"
+	"slipway/internal/image/signature"
 )
 
 // Resolve gives the digest of what a reference names.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"slipway/internal/foldertest"
+	"slipway/internal/render/foldertest"
 )
 
 const manifest = "apiVersion: v1\nkind: ConfigMap\n"

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"slipway/internal/foldertest"
+	"slipway/internal/render/foldertest"
 )
 
 // docs/slipway.yaml.md lists every key that the parser knows, and no other; its example is read.

@@ -15,7 +15,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"slipway/internal/lazy"
+	"slipway/internal/lazyregexp"
 )
 
 // A project file is written by hand; more than this is not one.
@@ -48,7 +48,7 @@ type pattern struct {
 
 // newPattern leaves the work to whoever asks first: it would be done in every command.
 func newPattern(expression, words string) *pattern {
-	compiled := lazy.Regexp(expression)
+	compiled := lazyregexp.New(expression)
 	return &pattern{words, func(s string) bool { return compiled().MatchString(s) }}
 }
 

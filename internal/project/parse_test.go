@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"slipway/internal/foldertest"
+	"slipway/internal/render/foldertest"
 )
 
 const whole = `project: myapp

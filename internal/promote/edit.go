@@ -13,7 +13,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"slipway/internal/finding"
+	"slipway/internal/check/finding"
 )
 
 // Set is the edit that makes the scalar at a path say something else: nothing but its text changes, and

@@ -3,23 +3,15 @@ package promote
 import (
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 
-	"slipway/internal/finding"
+	"slipway/internal/check/finding"
+	"slipway/internal/render/foldertest"
 )
 
 // Edits of real files, byte for byte.
 func TestConformance(t *testing.T) {
-	dir := os.Getenv("SLIPWAY_CONFORMANCE")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "conformance")
-	}
-	b, err := os.ReadFile(filepath.Join(dir, "edits.json"))
-	if err != nil {
-		t.Skipf("left out: 40 edits of real files, which are not at %s (SLIPWAY_CONFORMANCE)", dir)
-	}
+	b := foldertest.Reference(t, "edits.json", "40 edits of real files")
 	var cases []struct {
 		ID                 string
 		Path               []any

@@ -17,10 +17,10 @@ import (
 	"go.yaml.in/yaml/v3"
 	"sigs.k8s.io/kustomize/api/konfig"
 
-	"slipway/internal/finding"
+	"slipway/internal/check/finding"
+	"slipway/internal/check/origin"
 	"slipway/internal/image"
 	"slipway/internal/object"
-	"slipway/internal/origin"
 	"slipway/internal/project"
 	"slipway/internal/render"
 )

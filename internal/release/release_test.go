@@ -14,9 +14,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"slipway/internal/cluster"
+	"slipway/internal/cluster/sandboxtest"
 	"slipway/internal/image"
 	"slipway/internal/object"
-	"slipway/internal/sandboxtest"
 )
 
 var shared struct {

@@ -13,7 +13,7 @@ import (
 
 	"slipway/internal/object"
 	"slipway/internal/project"
-	"slipway/internal/tree"
+	"slipway/internal/render/tree"
 )
 
 // Text is an environment's set as YAML.

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"slipway/internal/foldertest"
 	"slipway/internal/project"
+	"slipway/internal/render/foldertest"
 )
 
 // Each case is one thing that a source may not do or get wrong, with all that is said about it.

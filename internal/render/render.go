@@ -10,12 +10,12 @@ import (
 	"slices"
 	"strings"
 
-	"slipway/internal/helm"
-	"slipway/internal/kustomize"
 	"slipway/internal/object"
 	"slipway/internal/project"
-	"slipway/internal/sops"
-	"slipway/internal/tree"
+	"slipway/internal/render/helm"
+	"slipway/internal/render/kustomize"
+	"slipway/internal/render/sops"
+	"slipway/internal/render/tree"
 )
 
 // ErrEmpty says that a source renders to nothing, which is never taken for a wish to delete.

@@ -10,9 +10,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"slipway/internal/foldertest"
 	"slipway/internal/object"
 	"slipway/internal/project"
+	"slipway/internal/render/foldertest"
 )
 
 func render(t *testing.T, dir, path string) (Result, error) {

@@ -6,11 +6,11 @@ import (
 	"path"
 	"strings"
 
-	"slipway/internal/kustomize"
 	"slipway/internal/object"
 	"slipway/internal/project"
-	"slipway/internal/skaffold"
-	"slipway/internal/tree"
+	"slipway/internal/render/kustomize"
+	"slipway/internal/render/skaffold"
+	"slipway/internal/render/tree"
 )
 
 // Explain says what a skaffold.yaml comes to for an environment, which must have one: each of its

@@ -7,11 +7,11 @@ import (
 	"slices"
 	"strings"
 
-	"slipway/internal/helm"
-	"slipway/internal/kustomize"
 	"slipway/internal/object"
 	"slipway/internal/project"
-	"slipway/internal/tree"
+	"slipway/internal/render/helm"
+	"slipway/internal/render/kustomize"
+	"slipway/internal/render/tree"
 )
 
 // source renders one environment, part by part: its charts, then what its path holds.

@@ -1,0 +1,319 @@
+// Package contract sets two environments side by side: what differs between them, because of what, and
+// whether it may. It renders nothing and decides nothing by the clock: both sides and the day are given.
+package contract
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+
+	"slipway/internal/check/finding"
+	"slipway/internal/object"
+	"slipway/internal/project"
+)
+
+// Class says whether a difference may be.
+type Class string
+
+// The classes. The first three are faults.
+const (
+	MustNotShip Class = "must not ship" // what belongs on a laptop and is not on one
+	Missing     Class = "missing"       // what A has, B needs and has not
+	Unexplained Class = "unexplained"   // no reason is known
+	Accepted    Class = "accepted"      // the project's exceptions give the reason
+	Expected    Class = "expected"      // what environments are there for
+)
+
+// Classes are all of them, in the order in which they are shown.
+var Classes = []Class{MustNotShip, Missing, Unexplained, Accepted, Expected}
+
+// Side is one of the two.
+type Side struct {
+	// Name is what it is called where it is shown: "prod", "prod@HEAD~3".
+	Name        string
+	Environment project.Environment
+	Set         object.Set
+	// Because gives the overrides that made a field what it is, Locate where an object's field, or what is
+	// to hold it, is written; nil: nobody knows more than where the object begins.
+	Because func(r object.Ref, field string) []finding.Place
+	Locate  func(at object.Origin, field string) finding.Place
+}
+
+// Input is what is compared: how B differs from A.
+type Input struct {
+	A, B       Side
+	Exceptions []project.Exception
+	// Today is the day, as "2027-03-31", by which exceptions expire.
+	Today string
+}
+
+// Difference is one field, or one object, that is not the same on both sides. Secrets are masked.
+type Difference struct {
+	Class Class `json:"class"`
+	// What says it in a word or two: "replicas", "probe".
+	What string `json:"what"`
+	// Object is B's, or A's where B has none. Was is A's name for it, where that is another one.
+	Object object.Ref  `json:"object"`
+	Was    *object.Ref `json:"was,omitempty"`
+	// Field is empty where it is about the object as a whole, which only the side called Only has.
+	Field string `json:"field,omitempty"`
+	Only  string `json:"only,omitempty"`
+	A     any    `json:"a,omitempty"`
+	B     any    `json:"b,omitempty"`
+	// Reason is the exception's, or why it must not ship.
+	Reason  string          `json:"reason,omitempty"`
+	Because []finding.Place `json:"because,omitempty"`
+}
+
+// Result is what comparing gives.
+type Result struct {
+	A           string       `json:"a"`
+	B           string       `json:"b"`
+	Equal       int          `json:"equal"` // fields
+	Differences []Difference `json:"differences"`
+	// Findings are about exceptions that have lost their point.
+	Findings []finding.Finding `json:"findings,omitempty"`
+}
+
+// Count counts the differences of a class.
+func (r Result) Count(c Class) int {
+	n := 0
+	for _, d := range r.Differences {
+		if d.Class == c {
+			n++
+		}
+	}
+	return n
+}
+
+// Faults counts the differences that should not be.
+func (r Result) Faults() int { return r.Count(MustNotShip) + r.Count(Missing) + r.Count(Unexplained) }
+
+// Cause is what a group of differences goes back to.
+type Cause struct {
+	Places      []finding.Place
+	Differences []Difference
+}
+
+// Causes are the differences of a class by what made them so, those that explain most first.
+func (r Result) Causes(c Class) []Cause {
+	var causes []Cause
+	for _, d := range r.Differences {
+		if d.Class != c {
+			continue
+		}
+		i := slices.IndexFunc(causes, func(c Cause) bool { return slices.Equal(c.Places, d.Because) })
+		if i < 0 {
+			i, causes = len(causes), append(causes, Cause{Places: d.Because})
+		}
+		causes[i].Differences = append(causes[i].Differences, d)
+	}
+	slices.SortStableFunc(causes, func(a, b Cause) int { return len(b.Differences) - len(a.Differences) })
+	return causes
+}
+
+// Compare says how B differs from A.
+func Compare(in Input) Result {
+	c := comparison{Input: in, result: Result{A: in.A.Name, B: in.B.Name, Differences: []Difference{}}}
+	c.secrets = object.Forms(append(in.A.Set.Concealed(), in.B.Set.Concealed()...))
+	c.pairs = match(in.A, in.B)
+	c.names = renames(in.A.Environment, in.B.Environment, c.pairs)
+	for _, p := range c.pairs {
+		switch {
+		case p.b == nil:
+			c.lost(*p.a)
+		case p.a == nil:
+			c.gained(*p.b)
+		default:
+			c.both(p)
+		}
+		if p.b != nil && in.B.Environment.Class != project.Local {
+			c.mustNotShip(p)
+		}
+	}
+	c.except()
+	slices.SortStableFunc(c.result.Differences, func(a, b Difference) int {
+		return slices.Index(Classes, a.Class) - slices.Index(Classes, b.Class)
+	})
+	return c.result
+}
+
+// comparison is one run of Compare.
+type comparison struct {
+	Input
+	pairs   []pair
+	names   names
+	secrets []string
+	result  Result
+}
+
+// lost notes an object that only A has.
+func (c *comparison) lost(o object.Object) {
+	d := Difference{Class: Missing, What: "object", Object: o.Ref(), Only: c.A.Name}
+	if o.Ref().Kind == "Namespace" || o.Ref().Kind == "Secret" && makes(c.B.Set, o.Ref().Name) || c.B.Environment.Class == project.Local && protects(o.Ref()) {
+		d.Class = Expected
+	}
+	c.note(d, pair{a: &o})
+}
+
+// makes says whether a controller makes a Secret of that name from what is in a set.
+func makes(set object.Set, name string) bool {
+	return slices.ContainsFunc(set.Objects(), func(o object.Object) bool {
+		switch o.Ref().Kind {
+		case "SealedSecret", "SopsSecret":
+			return o.Ref().Name == name
+		case "ExternalSecret":
+			target, _ := o.At("spec", "target", "name").(string)
+			return target == name || target == "" && o.Ref().Name == name
+		case "Certificate":
+			return o.At("spec", "secretName") == name
+		}
+		return false
+	})
+}
+
+// gained notes an object that only B has.
+func (c *comparison) gained(o object.Object) {
+	d := Difference{Class: Unexplained, What: "object", Object: o.Ref(), Only: c.B.Name}
+	if protects(o.Ref()) {
+		d.Class = Expected
+	}
+	c.note(d, pair{b: &o})
+}
+
+func (c *comparison) both(p pair) {
+	c.result.Equal += leaves(p.a.Body)
+	shown := object.Shown{Before: object.Masked(*p.a).Body, After: object.Masked(*p.b).Body}
+	fields := object.Differences(p.a.Body, p.b.Body, shown, false)
+	for _, f := range moved(fields, *p.b) {
+		if reordered(f) {
+			continue
+		}
+		c.result.Equal -= leaves(f.Before)
+		c.classify(p, c.hidden(f))
+	}
+}
+
+// hidden hides what had to be decrypted. What stands in such a value's place on the other side is as
+// secret: an older value, which nobody knows any more.
+func (c *comparison) hidden(f object.Field) object.Field {
+	a, b := object.HideIn(f.Before, c.secrets), object.HideIn(f.After, c.secrets)
+	kept := reflect.DeepEqual(a, f.Before) && reflect.DeepEqual(b, f.After)
+	f.Before, f.After = a, b
+	if !kept && a != nil && b != nil {
+		f.Before, f.After = object.Hidden, object.Hidden
+	}
+	return f
+}
+
+// classify notes a field by the first line of the table that speaks of it, or what is below it.
+func (c *comparison) classify(p pair, f object.Field) {
+	if f.Before != nil && f.After != nil {
+		f.Before, f.After = filled(f.Before), filled(f.After)
+	}
+	d := Difference{Class: Expected, What: "names", Object: p.b.Ref(), Field: f.Path, A: f.Before, B: f.After}
+	if c.names.alike(f.Before, f.After) {
+		c.note(d, p)
+		return
+	}
+	ch := change{pair: p, field: f, path: shape(*p.b, f.Path), a: c.A, b: c.B}
+	for _, l := range table {
+		switch l.on(ch) {
+		case speaks:
+			d.Class, d.What = l.class, l.what
+			if d.Class != nothing {
+				c.note(d, p)
+			}
+			return
+		case below:
+			for _, f := range parts(f) {
+				c.classify(p, f)
+			}
+			return
+		}
+	}
+	d.Class, d.What = Unexplained, ch.path[len(ch.path)-1]
+	if d.What == "[]" {
+		d.What = ch.path[max(0, len(ch.path)-2)]
+	}
+	c.note(d, p)
+}
+
+// note keeps a difference with its causes.
+func (c *comparison) note(d Difference, p pair) {
+	if p.a != nil && p.b != nil && p.a.Ref() != p.b.Ref() {
+		was := p.a.Ref()
+		d.Was = &was
+	}
+	d.Field = object.Mask(d.Field, c.secrets)
+	d.Because = c.because(p, d.Field)
+	c.result.Differences = append(c.result.Differences, d)
+}
+
+// because are the overrides that only one side has, or those of both; where there is none, the field's
+// own place.
+func (c *comparison) because(p pair, field string) []finding.Place {
+	a, b := c.A.because(p.a, field), c.B.because(p.b, field)
+	shared := func(f finding.Place) bool { return slices.Contains(a, f) && slices.Contains(b, f) }
+	all := append(slices.Clone(a), b...)
+	if own := slices.DeleteFunc(slices.Clone(all), shared); len(own) > 0 {
+		all = own
+	}
+	slices.SortFunc(all, finding.Place.Compare)
+	if len(all) > 0 {
+		return slices.Compact(all)
+	}
+	o, s := p.b, c.B
+	if o == nil {
+		o, s = p.a, c.A
+	}
+	switch {
+	case o.Origin.File == "":
+		return nil
+	case s.Locate == nil || field == "":
+		return []finding.Place{finding.At(o.Origin)}
+	}
+	return []finding.Place{s.Locate(o.Origin, field)}
+}
+
+func (s Side) because(o *object.Object, field string) []finding.Place {
+	if s.Because == nil || o == nil || field == "" {
+		return nil
+	}
+	return s.Because(o.Ref(), field)
+}
+
+// reordered: the same elements in another order. Where the order means something the values differ too.
+func reordered(f object.Field) bool {
+	text, _ := f.Before.(string)
+	return strings.HasPrefix(text, "order [")
+}
+
+// filled is nil for a list or mapping without anything.
+func filled(v any) any {
+	list, isList := v.([]any)
+	mapping, isMapping := v.(map[string]any)
+	if isList && len(list) == 0 || isMapping && len(mapping) == 0 {
+		return nil
+	}
+	return v
+}
+
+// leaves counts the values that hold no others.
+func leaves(v any) int {
+	n := 0
+	switch v := v.(type) {
+	case nil:
+	case map[string]any:
+		for _, x := range v {
+			n += leaves(x)
+		}
+	case []any:
+		for _, x := range v {
+			n += leaves(x)
+		}
+	default:
+		n = 1
+	}
+	return n
+}

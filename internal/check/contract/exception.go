@@ -1,0 +1,94 @@
+package contract
+
+import (
+	"fmt"
+	"path"
+	"slices"
+
+	"slipway/internal/check/finding"
+	"slipway/internal/object"
+	"slipway/internal/project"
+)
+
+// ExceptionUnused is the rule that an exception matches something.
+var ExceptionUnused = finding.Rule{
+	ID: "exception-unused", Group: "project", Severity: finding.Warning,
+	Title: "An exception in slipway.yaml matches nothing",
+	Why: "The fault that the exception was written for is gone, or its object or field has another name by now. " +
+		"Left in place, the exception would hide the next fault of the kind, which nobody has looked at.",
+	Fix: "Delete the exception from `exceptions:` in slipway.yaml, or correct its object, field or environments.",
+}
+
+// ExceptionExpired is the rule that an exception still holds.
+var ExceptionExpired = finding.Rule{
+	ID: "exception-expired", Group: "project", Severity: finding.Warning,
+	Title: "An exception in slipway.yaml has expired",
+	Why:   "The last day that somebody meant it to hold is over. What it left out is reported again.",
+	Fix:   "Mend what it was written for and delete the exception, or write a later day under `until:` with a reason that still holds.",
+}
+
+// except takes the differences that the project has a reason for out of the faults.
+func (c *comparison) except() {
+	for _, e := range c.Exceptions {
+		if e.Rule != "" || !c.concerns(e) {
+			continue
+		}
+		at := finding.Place{File: project.File, Line: e.Line}
+		if e.Until != "" && c.Today > e.Until {
+			c.result.Findings = append(c.result.Findings, ExceptionExpired.In(at, "the exception %s held until %s", described(e), e.Until))
+			continue
+		}
+		used := false
+		for i, d := range c.result.Differences {
+			if !c.excuses(e, d) {
+				continue
+			}
+			used = true
+			if d.Class != Expected {
+				c.result.Differences[i].Class, c.result.Differences[i].Reason = Accepted, e.Reason
+			}
+		}
+		if !used {
+			c.result.Findings = append(c.result.Findings, ExceptionUnused.In(at, "the exception %s matches nothing between %s and %s", described(e), c.A.Name, c.B.Name))
+		}
+	}
+}
+
+func (c *comparison) concerns(e project.Exception) bool {
+	return len(e.Environments) == 0 || slices.Contains(e.Environments, c.A.Environment.Name) || slices.Contains(e.Environments, c.B.Environment.Name)
+}
+
+func (c *comparison) excuses(e project.Exception, d Difference) bool {
+	if e.Field != "" {
+		if _, ok := within(d.Field, e.Field); !ok {
+			return false
+		}
+	}
+	if e.Object == "" {
+		return true
+	}
+	names := []object.Ref{d.Object}
+	if d.Was != nil {
+		names = append(names, *d.Was)
+	}
+	for _, r := range names[:len(names):len(names)] {
+		for _, env := range []project.Environment{c.A.Environment, c.B.Environment} {
+			r.Name = bare(object.Object{Body: map[string]any{"apiVersion": "v1", "kind": r.Kind, "metadata": map[string]any{"name": r.Name}}}, added(env))
+			names = append(names, r)
+		}
+	}
+	return slices.ContainsFunc(names, func(r object.Ref) bool {
+		ok, _ := path.Match(e.Object, r.Kind+"/"+r.Name)
+		return ok
+	})
+}
+
+func described(e project.Exception) string {
+	switch {
+	case e.Field == "":
+		return "for " + e.Object
+	case e.Object == "":
+		return "for " + e.Field
+	}
+	return fmt.Sprintf("for %s %s", e.Object, e.Field)
+}

@@ -1,0 +1,179 @@
+package origin
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"slipway/internal/project"
+	"slipway/internal/render"
+	"slipway/internal/render/foldertest"
+)
+
+// What is found in groups is what is found one by one, in projects of every kind: of ours, and in such as
+// are made of what can come between two overrides.
+func TestTogether(t *testing.T) {
+	const repos = "../../../cmd/slipway/testdata/repos"
+	entries, err := os.ReadDir(repos)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dirs := []string{"../../../examples/myapp", "../../../examples/tutorial"}
+	for _, e := range entries {
+		if e.IsDir() {
+			dirs = append(dirs, filepath.Join(repos, e.Name()))
+		}
+	}
+	grouped, bent := 0, 0
+	count := func(dir string) {
+		g, b := compared(t, dir)
+		grouped, bent = grouped+g, bent+b
+	}
+	for _, dir := range dirs {
+		count(dir)
+	}
+	for seed := range uint64(40) {
+		count(foldertest.Of(t, tangle(rand.New(rand.NewPCG(seed, 1)))))
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+	if grouped < 200 || bent < 200 {
+		t.Errorf("%d overrides alone were known from a group without them, and %d from one that says something else", grouped, bent)
+	}
+}
+
+func compared(t *testing.T, dir string) (grouped, bent int) {
+	t.Helper()
+	p, err := project.Open(dir)
+	if err != nil {
+		t.Fatalf("%s: %v", dir, err)
+	}
+	r, err := render.Open(p.Dir, render.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, env := range p.Environments {
+		l, err := newLab(t.Context(), r, env)
+		if err != nil {
+			t.Logf("%s, %s: %v", dir, env.Name, err)
+			continue
+		}
+		g, b := l.compared(t, ground{with: l.with.Set.Objects()})
+		grouped, bent = grouped+g, bent+b
+		gone := l.overrides[len(l.overrides)/2:][:min(1, len(l.overrides))]
+		if objects, err := l.render(t.Context(), gone); err == nil {
+			g, b := l.compared(t, ground{gone, objects})
+			grouped, bent = grouped+g, bent+b
+		}
+		if t.Failed() {
+			t.Fatalf("%s, %s", dir, env.Name)
+		}
+	}
+	return grouped, bent
+}
+
+// compared holds what groups say of the overrides against what each says alone.
+func (l *lab) compared(t *testing.T, on ground) (grouped, bent int) {
+	t.Helper()
+	same := func(o Override, alone, shared []Change) {
+		if diff := cmp.Diff(alone, shared, cmpopts.IgnoreUnexported(Change{}), cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s, without %v:\n%s", o, on.gone, diff)
+		}
+	}
+	until := time.Now().Add(time.Minute)
+	all := l.without(on.gone)
+	shared, _ := l.together(t.Context(), all, until, on)
+	for _, e := range shared {
+		alone, _ := l.each(t.Context(), []Override{e.Override}, until, on)
+		same(e.Override, alone[0].Changes, e.Changes)
+	}
+	effects := l.bending(t.Context(), all, on)
+	for _, o := range all {
+		if changes, known := effects[o.rank]; known {
+			objects, err := l.render(t.Context(), on.gone, l.bend(o))
+			if err != nil {
+				t.Error(o, err)
+			}
+			same(o, differences(on.with, objects), changes)
+		}
+	}
+	return len(shared), len(effects)
+}
+
+// tangle is a project with a few services whose overrides meet in many ways.
+func tangle(r *rand.Rand) map[string]string {
+	pick := func(of ...string) string { return of[r.IntN(len(of))] }
+	name := func() string { return pick("api", "bot", "cat", "dog", "x-api", "api-y") }
+	files := map[string]string{}
+	var bases string
+	for _, n := range []string{"api", "bot", "cat", "dog"} {
+		files["base/"+n+"/app.yaml"] = strings.ReplaceAll(thing, "NAME", n)
+		files["base/"+n+"/kustomization.yaml"] = "resources: [app.yaml]\nlabels:\n- pairs: {tier: " + pick("web", "back") + "}\n" +
+			pick("", "namePrefix: x-\n", "commonAnnotations: {by: "+n+"}\n", "images:\n- {name: "+n+", newTag: '1'}\n")
+		bases += "- " + n + "\n"
+	}
+	files["base/kustomization.yaml"] = "resources:\n" + bases + pick("", "nameSuffix: -y\n", "replicas:\n- {name: api, count: 2}\n- {name: bot, count: 1}\n- {name: cat, count: 4}\n")
+	var overlay strings.Builder
+	overlay.WriteString("resources: [../base]\n" + pick("", "namePrefix: p-\n", "namespace: q\n"))
+	if r.IntN(6) == 0 {
+		overlay.WriteString("replacements:\n- source: {kind: Deployment, name: api, fieldPath: spec.replicas}\n  targets:\n  - select: {kind: Deployment, name: bot}\n    fieldPaths: [spec.replicas]\n")
+	}
+	overlay.WriteString("configMapGenerator:\n- name: settings\n  literals: [LOG=info]\nimages:\n")
+	for range 6 {
+		fmt.Fprintf(&overlay, "- {name: %s, %s}\n", pick("api", "bot", "cat", "dog", "reg/api"), pick("newTag: '2'", "newName: reg/api", "newName: bot", "newTag: '1'"))
+	}
+	overlay.WriteString("replicas:\n")
+	most := 1 + 3*r.IntN(2) // 1: as the base says
+	for _, n := range []string{"api", "bot", "dog"} {
+		fmt.Fprintf(&overlay, "- {name: %s, count: %d}\n", n, 1+r.IntN(most))
+	}
+	overlay.WriteString("patches:\n")
+	for i := range 6 {
+		kind, n := pick("Deployment", "Deployment", "ConfigMap"), name()
+		text := fmt.Sprintf("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: %s, labels: {n%d: %s}}\n", n, i, pick("one", "two"))
+		switch r.IntN(15) {
+		case 0, 1, 2, 3, 4, 5, 6:
+			fmt.Fprintf(&overlay, `- target: {kind: %s, name: %s}
+  patch: '[{"op": "add", "path": "/metadata/labels/n%d", "value": "z"}]'
+`, kind, n, i%3)
+		case 14:
+			fmt.Fprintf(&overlay, `- target: {kind: Deployment, name: %s}
+  patch: '[{"op": "replace", "path": "/metadata/name", "value": "%s"}]'
+  options: {allowNameChange: true}
+`, n, pick("k", n))
+		default:
+			fmt.Fprintf(&overlay, "- target: {kind: Deployment, name: %s}\n  path: patch%d.yaml\n", n, i)
+			files[fmt.Sprintf("prod/patch%d.yaml", i)] = text
+		}
+	}
+	files["prod/kustomization.yaml"] = overlay.String()
+	files["slipway.yaml"] = "project: shop\nenvironments:\n  prod: {path: prod}\n"
+	return files
+}
+
+const thing = `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: NAME, labels: {app: NAME}}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: NAME}}
+  template:
+    metadata: {labels: {app: NAME}}
+    spec:
+      containers:
+      - {name: main, image: NAME, envFrom: [{configMapRef: {name: settings}}, {configMapRef: {name: NAME}}]}
+      - {name: side, image: 'bot:1'}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: NAME, labels: {app: NAME}}
+data: {a: b}
+`

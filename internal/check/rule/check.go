@@ -1,0 +1,338 @@
+package rule
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/ref"
+	"github.com/google/cel-go/common/types/traits"
+	"github.com/google/cel-go/ext"
+	"go.yaml.in/yaml/v3"
+
+	"slipway/internal/check/finding"
+	"slipway/internal/object"
+	"slipway/internal/project"
+)
+
+// variables are what expressions may name beside object and item, the later made of the earlier. The
+// policies declare them too.
+var variables = [][2]string{
+	{"pod", `object.kind == "Pod" ? object.spec : object.kind == "CronJob" ? object.spec.jobTemplate.spec.template.spec : object.spec.template.spec`},
+	{"containers", `variables.pod.?containers.orValue([]) + variables.pod.?initContainers.orValue([])`},
+}
+
+// dialect is CEL as the API servers from 1.30 on have it for policies, as far as rules use it.
+var dialect = sync.OnceValues(func() (*cel.Env, error) {
+	options := []cel.EnvOption{
+		cel.OptionalTypes(), cel.HomogeneousAggregateLiterals(), cel.CrossTypeNumericComparisons(true), cel.DefaultUTCTimeZone(true),
+		cel.ASTValidators(cel.ValidateRegexLiterals(), cel.ValidateHomogeneousAggregateLiterals()),
+		ext.Strings(ext.StringsVersion(2)),
+		cel.Variable("object", cel.DynType), cel.Variable("item", cel.DynType),
+	}
+	for _, v := range variables {
+		options = append(options, cel.Variable("variables."+v[0], cel.DynType))
+	}
+	return cel.NewEnv(options...)
+})
+
+// made are the variables' programs.
+var made = sync.OnceValues(func() (map[string]cel.Program, error) {
+	programs := map[string]cel.Program{}
+	for _, v := range variables {
+		p, err := translate(v[1], nil)
+		if err != nil {
+			return nil, fmt.Errorf("variables.%s: %w", v[0], err)
+		}
+		programs["variables."+v[0]] = p
+	}
+	return programs, nil
+})
+
+// syntaxError says where in an expression it is wrong; lines count from 0.
+type syntaxError struct {
+	line int
+	text string
+}
+
+func (e *syntaxError) Error() string { return e.text }
+
+// translate compiles an expression; of a type, where one is given.
+func translate(text string, want *cel.Type) (cel.Program, error) {
+	env, err := dialect()
+	if err != nil {
+		return nil, err
+	}
+	ast, issues := env.Compile(text)
+	if issues.Err() != nil {
+		first := issues.Errors()[0]
+		return nil, &syntaxError{max(first.Location.Line()-1, 0), first.Message}
+	}
+	if want != nil && !ast.OutputType().IsExactType(want) {
+		return nil, &syntaxError{0, fmt.Sprintf("it gives %s, and must give %s", ast.OutputType(), want)}
+	}
+	return env.Program(ast, cel.EvalOptions(cel.OptOptimize))
+}
+
+// program is a rule that is compiled.
+type program struct {
+	each             []cel.Program
+	expression, text cel.Program
+}
+
+func (r *rule) build() (*program, error) {
+	p := &program{}
+	for _, each := range r.Each {
+		compiled, err := r.part("each", each, nil)
+		if err != nil {
+			return nil, err
+		}
+		p.each = append(p.each, compiled)
+	}
+	var err error
+	if p.expression, err = r.part("expression", r.Expression, cel.BoolType); err != nil {
+		return nil, err
+	}
+	if r.MessageExpression != "" {
+		p.text, err = r.part("messageExpression", r.MessageExpression, cel.StringType)
+	}
+	return p, err
+}
+
+func (r *rule) part(key, text string, want *cel.Type) (cel.Program, error) {
+	compiled, err := translate(text, want)
+	if wrong, ok := err.(*syntaxError); ok {
+		return nil, &FileError{File: r.file, Line: r.lines[key] + wrong.line, Err: fmt.Errorf("rule %s: %s: %w", r.ID, key, err)}
+	}
+	return compiled, err
+}
+
+// Check asks the rules for a class about one object. What cannot be evaluated is unchecked, never good.
+func (s *Set) Check(o object.Object, class project.Class) ([]finding.Finding, []finding.Unchecked) {
+	l := look{object: o, name: o.Ref().Kind}
+	if group := o.Ref().Group; group != "" {
+		l.name += "." + group
+	}
+	for _, r := range s.rules {
+		if !r.rule().Holds(class) || !slices.Contains(r.Kinds, l.name) {
+			continue
+		}
+		if err := l.ask(r); err != nil {
+			of := o.Ref()
+			l.unchecked = append(l.unchecked, finding.Unchecked{Object: &of, Place: finding.At(o.Origin), What: "rule " + r.ID, Why: err.Error()})
+		}
+	}
+	return l.findings, l.unchecked
+}
+
+// look is one object with what is found in it.
+type look struct {
+	object    object.Object
+	name      string // "Deployment.apps"
+	body      map[string]any
+	bound     map[string]any
+	findings  []finding.Finding
+	unchecked []finding.Unchecked
+}
+
+func (l *look) ask(r *rule) error {
+	p, err := r.compile()
+	if err != nil {
+		return err
+	}
+	if l.bound == nil {
+		if err := l.bind(); err != nil {
+			return err
+		}
+	}
+	return l.walk(r, p, 0, "")
+}
+
+// bind makes the names of expressions known; a variable is evaluated when something asks for it.
+func (l *look) bind() error {
+	programs, err := made()
+	if err != nil {
+		return err
+	}
+	l.body, _ = bare(l.object.Body).(map[string]any)
+	l.bound = map[string]any{"object": l.body}
+	for name, p := range programs {
+		l.bound[name] = func() ref.Val {
+			v, _, err := p.Eval(l.bound)
+			if err != nil {
+				return types.WrapErr(err)
+			}
+			return v
+		}
+	}
+	return nil
+}
+
+// walk takes the elements of the lists from a depth on, and demands the expression of each.
+func (l *look) walk(r *rule, p *program, depth int, path string) error {
+	if depth == len(p.each) {
+		return l.demand(r, p, path)
+	}
+	outer, had := l.bound["item"]
+	defer func() {
+		if l.bound["item"] = outer; !had {
+			delete(l.bound, "item")
+		}
+	}()
+	list, _, err := p.each[depth].Eval(l.bound)
+	if err != nil {
+		return err
+	}
+	elements, ok := list.(traits.Iterable)
+	if !ok {
+		return fmt.Errorf("each gives %s and no list", list.Type())
+	}
+	i := 0
+	for it := elements.Iterator(); it.HasNext() == types.True; i++ {
+		v := it.Next()
+		l.bound["item"] = v
+		if err := l.walk(r, p, depth+1, l.path(list, v, i, path)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *look) demand(r *rule, p *program, path string) error {
+	v, _, err := p.expression.Eval(l.bound)
+	if err != nil || v == types.True {
+		return err
+	}
+	message := r.Message
+	if p.text != nil {
+		v, _, err := p.text.Eval(l.bound)
+		if err != nil {
+			return fmt.Errorf("messageExpression: %w", err)
+		}
+		message = string(v.(types.String))
+	}
+	if message == "" {
+		message = r.Title
+	}
+	f := r.rule().New(l.object, below(path, l.field(r.Field)), "%s", message)
+	f.Fix = brief(r.Fix, r.Group == "must exist")
+	l.findings = append(l.findings, f)
+	return nil
+}
+
+// field is the first of several that is there, or the first.
+func (l *look) field(fields texts) string {
+	at := l.body
+	if item, ok := l.bound["item"].(ref.Val); ok {
+		at, _ = item.Value().(map[string]any)
+	}
+	for _, f := range fields {
+		if _, ok := at[f]; ok {
+			return f
+		}
+	}
+	return append(fields, "")[0]
+}
+
+// brief is a fix on one line: its first, and the YAML that follows it where that is to be written as it is.
+func brief(fix string, verbatim bool) string {
+	first, rest, _ := strings.Cut(fix, "\n")
+	_, snippet, _ := strings.Cut(rest, "```yaml\n")
+	snippet, _, closed := strings.Cut(snippet, "```")
+	var n yaml.Node
+	if !verbatim || !closed || yaml.Unmarshal([]byte(snippet), &n) != nil || len(n.Content) == 0 {
+		return strings.TrimSuffix(first, ":")
+	}
+	n.Content[0].Style, n.Content[0].LineComment, n.Content[0].HeadComment = yaml.FlowStyle, "", ""
+	text, err := yaml.Marshal(n.Content[0])
+	if err != nil {
+		return strings.TrimSuffix(first, ":")
+	}
+	line := strings.TrimSpace(string(text))
+	if n.Content[0].Kind == yaml.MappingNode {
+		line = strings.TrimSuffix(strings.TrimPrefix(line, "{"), "}")
+	}
+	return first + " " + line
+}
+
+func below(path, field string) string {
+	if path == "" || field == "" || field[0] == '[' {
+		return path + field
+	}
+	return path + "." + field
+}
+
+// path is where in the object an element of a list, or a key of a map, stands. Elements that are made by
+// an expression stand nowhere: then it is the path so far.
+func (l *look) path(list, element ref.Val, i int, sofar string) string {
+	if at, ok := find(l.body, element.Value(), ""); ok {
+		return at
+	}
+	at, ok := find(l.body, list.Value(), "")
+	if !ok {
+		return sofar
+	}
+	if _, isMap := list.(traits.Mapper); isMap {
+		return object.Join(at, fmt.Sprint(element.Value()))
+	}
+	return fmt.Sprintf("%s[%d]", at, i)
+}
+
+// find is the path of a map or list that is part of a value: the same one, not an equal one.
+func find(v, wanted any, path string) (string, bool) {
+	if same(v, wanted) {
+		return path, true
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		for k, c := range v {
+			if at, ok := find(c, wanted, object.Join(path, k)); ok {
+				return at, true
+			}
+		}
+	case []any:
+		for i, c := range v {
+			if at, ok := find(c, wanted, ""); ok {
+				return path + below(object.Elements(v)[i], at), true
+			}
+		}
+	}
+	return "", false
+}
+
+func same(a, b any) bool {
+	switch a := a.(type) {
+	case map[string]any:
+		b, ok := b.(map[string]any)
+		return ok && reflect.ValueOf(a).Pointer() == reflect.ValueOf(b).Pointer()
+	case []any:
+		b, ok := b.([]any)
+		return ok && len(a) > 0 && len(a) == len(b) && &a[0] == &b[0]
+	}
+	return false
+}
+
+// bare is a value without what is null: the API server drops that before policies see it.
+func bare(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		m := make(map[string]any, len(v))
+		for k, c := range v {
+			if c != nil {
+				m[k] = bare(c)
+			}
+		}
+		return m
+	case []any:
+		list := make([]any, len(v))
+		for i, c := range v {
+			list[i] = bare(c)
+		}
+		return list
+	}
+	return v
+}

@@ -1,0 +1,247 @@
+// Package rule holds the rules over one object. Each is one expression in CEL, evaluated here by Check and
+// by the API server from what Policies gives: it is written for both. The package renders nothing and asks
+// no cluster.
+package rule
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"go.yaml.in/yaml/v3"
+
+	"slipway/internal/check/finding"
+	"slipway/internal/project"
+)
+
+// File is the text of a file with rules; its name is for errors.
+type File struct {
+	Name string
+	Text []byte
+}
+
+// FileError says where a file with rules is wrong.
+type FileError struct {
+	File string
+	Line int
+	Err  error
+}
+
+func (e *FileError) Error() string {
+	return finding.Place{File: e.File, Line: e.Line}.String() + ": " + e.Err.Error()
+}
+
+func (e *FileError) Unwrap() error { return e.Err }
+
+// Set is a list of rules, read and not yet compiled: each is when the first object of its kind comes.
+type Set struct{ rules []*rule }
+
+// rule is one rule as its file has it.
+type rule struct {
+	ID       string           `yaml:"id"`
+	Group    string           `yaml:"group"`
+	Classes  []project.Class  `yaml:"classes"`
+	Severity finding.Severity `yaml:"severity"`
+	Title    string           `yaml:"title"`
+	Why      string           `yaml:"why"`
+	Fix      string           `yaml:"fix"`
+	// Kinds are "Kind.group"; "workloads" stands for all that run pods.
+	Kinds []string `yaml:"kinds"`
+	// Each are lists, the later within the elements of the earlier, for whose elements ("item") the
+	// expression must hold. None: it is about the object.
+	Each texts `yaml:"each"`
+	// Field is the field that is found at fault, below the item or the object: of several the first that
+	// is there.
+	Field             texts  `yaml:"field"`
+	Expression        string `yaml:"expression"`
+	Message           string `yaml:"message"`
+	MessageExpression string `yaml:"messageExpression"`
+
+	file    string
+	lines   map[string]int // of the keys
+	compile func() (*program, error)
+}
+
+// texts is a string or a list of them.
+type texts []string
+
+func (t *texts) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind == yaml.ScalarNode {
+		*t = texts{n.Value}
+		return nil
+	}
+	return n.Decode((*[]string)(t))
+}
+
+//go:embed rules.yaml
+var builtin []byte
+
+// shipped reads the rules that come with Slipway, once, when something asks for them.
+var shipped = sync.OnceValues(func() (*Set, error) {
+	s := &Set{}
+	return s, s.read(File{Name: "rules.yaml", Text: builtin})
+})
+
+// Rules are the rules that come with Slipway. It reads them: it is not for variables of a package.
+func Rules() []finding.Rule {
+	s, err := shipped()
+	if err != nil {
+		panic(err) // a mistake of ours
+	}
+	return s.Rules()
+}
+
+// Load is the rules that come with Slipway and a project's own. Its own must compile; an error is a
+// *FileError.
+func Load(files ...File) (*Set, error) {
+	base, err := shipped()
+	if err != nil {
+		return nil, err
+	}
+	s := &Set{rules: slices.Clone(base.rules)}
+	for _, f := range files {
+		known := len(s.rules)
+		if err := s.read(f); err != nil {
+			return nil, err
+		}
+		for _, r := range s.rules[known:] {
+			if _, err := r.compile(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return s, nil
+}
+
+// Rules are all rules of the set.
+func (s *Set) Rules() []finding.Rule {
+	out := make([]finding.Rule, len(s.rules))
+	for i, r := range s.rules {
+		out[i] = r.rule()
+	}
+	return out
+}
+
+func (r *rule) rule() finding.Rule {
+	return finding.Rule{ID: r.ID, Group: r.Group, Classes: r.Classes, Severity: r.Severity, Title: r.Title, Why: r.Why, Fix: r.Fix}
+}
+
+// read adds the rules of a file.
+func (s *Set) read(f File) error {
+	var doc struct {
+		Rules []yaml.Node `yaml:"rules"`
+	}
+	if err := yaml.Unmarshal(f.Text, &doc); err != nil {
+		return &FileError{File: f.Name, Err: errors.New(strings.TrimPrefix(err.Error(), "yaml: "))}
+	}
+	if len(doc.Rules) == 0 {
+		return &FileError{File: f.Name, Err: errors.New("no rules in it: they are a list below the key rules")}
+	}
+	for i := range doc.Rules {
+		r, err := newRule(f.Name, &doc.Rules[i])
+		if err == nil {
+			err = s.add(r)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Set) add(r *rule) error {
+	for _, other := range s.rules {
+		if other.ID == r.ID {
+			return r.fail("id", "rule %s is there twice (first in %s)", r.ID, finding.Place{File: other.file, Line: other.lines["id"]})
+		}
+	}
+	s.rules = append(s.rules, r)
+	return nil
+}
+
+func (r *rule) fail(key, format string, args ...any) error {
+	line := r.lines[key]
+	if line == 0 {
+		line = r.lines[""]
+	}
+	return &FileError{File: r.file, Line: line, Err: fmt.Errorf(format, args...)}
+}
+
+// keys are those of a rule.
+var keys = []string{"id", "group", "classes", "severity", "title", "why", "fix", "kinds", "each", "field", "expression", "message", "messageExpression"}
+
+func newRule(file string, n *yaml.Node) (*rule, error) {
+	r := &rule{Group: "own", Severity: finding.Warning, file: file, lines: map[string]int{"": n.Line}}
+	if n.Kind != yaml.MappingNode {
+		return nil, r.fail("", "a rule must be a mapping")
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, v := n.Content[i], n.Content[i+1]
+		r.lines[k.Value] = v.Line
+		if v.Style == yaml.LiteralStyle || v.Style == yaml.FoldedStyle {
+			r.lines[k.Value]++ // the text begins below its key
+		}
+		if !slices.Contains(keys, k.Value) {
+			hint := " (known: " + strings.Join(keys, ", ") + ")"
+			if s := project.Suggest(k.Value, keys); s != "" {
+				hint = fmt.Sprintf(" (did you mean %q?)", s)
+			}
+			return nil, r.fail(k.Value, "unknown key %q%s", k.Value, hint)
+		}
+	}
+	if err := n.Decode(r); err != nil {
+		return nil, r.fail("", "%s", strings.ReplaceAll(strings.TrimPrefix(err.Error(), "yaml: unmarshal errors:\n  "), "\n  ", "; "))
+	}
+	r.compile = sync.OnceValues(r.build)
+	return r, r.check()
+}
+
+var (
+	id   = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+	kind = regexp.MustCompile(`^[A-Z][A-Za-z0-9]*(\.[a-z0-9.-]+)?$`)
+)
+
+// workloads are the kinds that run pods.
+var workloads = []string{"Pod", "Deployment.apps", "StatefulSet.apps", "DaemonSet.apps", "ReplicaSet.apps", "Job.batch", "CronJob.batch"}
+
+// check demands what a rule cannot do without.
+func (r *rule) check() error {
+	switch {
+	case !id.MatchString(r.ID):
+		return r.fail("id", "%q is no id: small letters, digits and dashes", r.ID)
+	case r.Title == "":
+		return r.fail("", "rule %s has no title: one line that says what is wrong", r.ID)
+	case r.Expression == "":
+		return r.fail("", "rule %s has no expression", r.ID)
+	case len(r.Kinds) == 0:
+		return r.fail("", "rule %s has no kinds: what it is about, such as [workloads] or [Service, Ingress.networking.k8s.io]", r.ID)
+	case r.Message != "" && r.MessageExpression != "":
+		return r.fail("message", "rule %s has message and messageExpression: one of them", r.ID)
+	case r.Severity != finding.Error && r.Severity != finding.Warning:
+		return r.fail("severity", "severity %q is neither error nor warning", r.Severity)
+	case !slices.Contains(finding.Groups, r.Group):
+		return r.fail("group", "group %q is none of %s", r.Group, strings.Join(finding.Groups, ", "))
+	}
+	for _, c := range r.Classes {
+		if c != project.Local && c != project.Staging && c != project.Production {
+			return r.fail("classes", "class %q is neither local, staging nor production", c)
+		}
+	}
+	var kinds []string
+	for _, k := range r.Kinds {
+		switch {
+		case k == "workloads":
+			kinds = append(kinds, workloads...)
+		case kind.MatchString(k):
+			kinds = append(kinds, k)
+		default:
+			return r.fail("kinds", "%q is no kind: workloads, or Kind, or Kind.group", k)
+		}
+	}
+	r.Kinds = kinds
+	return nil
+}

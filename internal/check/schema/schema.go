@@ -1,0 +1,181 @@
+// Package schema holds objects against what the Kubernetes API takes: the Go types of its own kinds, and
+// the definitions of custom ones. It asks no cluster; what it cannot judge it names.
+package schema
+
+import (
+	"cmp"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/version"
+
+	"slipway/internal/check/finding"
+	"slipway/internal/object"
+	"slipway/internal/project"
+)
+
+// The newest Kubernetes whose types are known, and the oldest that still gets fixes beside it.
+const (
+	newest = 37
+	oldest = newest - 3
+)
+
+// Options say what objects are held against.
+type Options struct {
+	// KubeVersion is that of the cluster ("1.34", "v1.34.2"). Without one only what no supported version
+	// takes is an error.
+	KubeVersion string
+	// Definitions are where CustomResourceDefinitions are looked for; other objects are passed over.
+	Definitions []object.Object
+}
+
+// Validator checks objects, one at a time.
+type Validator struct {
+	minor       int // of the cluster, 0: nobody said
+	scheme      *runtime.Scheme
+	versions    map[schema.GroupVersion]func(*runtime.Scheme) error
+	definitions map[schema.GroupKind]object.Object
+	fields      map[reflect.Type]map[string]reflect.Type
+}
+
+// New makes a Validator.
+func New(o Options) (*Validator, error) {
+	v := &Validator{
+		scheme: runtime.NewScheme(), versions: versions(),
+		definitions: map[schema.GroupKind]object.Object{}, fields: map[reflect.Type]map[string]reflect.Type{},
+	}
+	if o.KubeVersion != "" {
+		parsed, err := version.ParseGeneric(o.KubeVersion)
+		if err != nil || parsed.Major() != 1 {
+			return nil, fmt.Errorf("%q is no version of Kubernetes: write it as 1.%d", o.KubeVersion, newest)
+		}
+		v.minor = int(parsed.Minor())
+	}
+	for _, d := range o.Definitions {
+		if d.APIVersion() == "apiextensions.k8s.io/v1" && d.Ref().Kind == "CustomResourceDefinition" {
+			group, _ := d.At("spec", "group").(string)
+			kind, _ := d.At("spec", "names", "kind").(string)
+			v.definitions[schema.GroupKind{Group: group, Kind: kind}] = d
+		}
+	}
+	return v, nil
+}
+
+// Check holds an object against its type or its definition.
+func (v *Validator) Check(o object.Object) ([]finding.Finding, []finding.Unchecked) {
+	gvk := schema.FromAPIVersionAndKind(o.APIVersion(), o.Ref().Kind)
+	w := &walk{Validator: v, object: o}
+	if gone, ok := removedTypes[o.APIVersion()+" "+gvk.Kind]; ok {
+		w.removed(gone.minor, gone.instead)
+		return w.findings, nil
+	}
+	if d, ok := v.definitions[gvk.GroupKind()]; ok {
+		w.custom(d, gvk.Version)
+		w.names()
+		return w.findings, nil
+	}
+	typed, why := v.typed(gvk)
+	if typed == nil {
+		ref := o.Ref()
+		return nil, []finding.Unchecked{{Object: &ref, What: "its schema", Why: why}}
+	}
+	if w.lifecycle(typed) {
+		return w.findings, nil
+	}
+	w.value("", o.Body, reflect.TypeOf(typed))
+	w.names()
+	w.demands()
+	return w.findings, nil
+}
+
+// typed is an empty object of a kind, or why there is none.
+func (v *Validator) typed(gvk schema.GroupVersionKind) (runtime.Object, string) {
+	gv := gvk.GroupVersion()
+	if add := v.versions[gv]; add != nil {
+		if err := add(v.scheme); err != nil {
+			return nil, err.Error()
+		}
+		delete(v.versions, gv)
+	}
+	if typed, err := v.scheme.New(gvk); err == nil {
+		return typed, ""
+	}
+	if v.scheme.IsVersionRegistered(gv) {
+		var kinds []string
+		for k := range v.scheme.KnownTypes(gv) {
+			kinds = append(kinds, k)
+		}
+		slices.Sort(kinds)
+		return nil, fmt.Sprintf("%s has no kind %s%s", gv, gvk.Kind, didYouMean(gvk.Kind, kinds))
+	}
+	return nil, fmt.Sprintf("no definition of %s %s is in the project; give it with --schema", gvk.Kind, gvk.Group)
+}
+
+func didYouMean(word string, known []string) string {
+	if s := project.Suggest(word, known); s != "" {
+		return "; did you mean " + s + "?"
+	}
+	return ""
+}
+
+// removedTypes are those of which no Go type is left.
+var removedTypes = map[string]struct {
+	minor   int
+	instead string
+}{
+	"apiregistration.k8s.io/v1beta1 APIService":   {22, "apiregistration.k8s.io/v1"},
+	"autoscaling/v2beta1 HorizontalPodAutoscaler": {25, "autoscaling/v2"},
+	"autoscaling/v2beta2 HorizontalPodAutoscaler": {26, "autoscaling/v2"},
+	"batch/v2alpha1 CronJob":                      {21, "batch/v1"},
+	"extensions/v1beta1 PodSecurityPolicy":        {16, ""},
+	"policy/v1beta1 PodSecurityPolicy":            {25, ""},
+	"settings.k8s.io/v1alpha1 PodPreset":          {20, ""},
+}
+
+// lifecycle says whether the cluster no longer has the type, and warns where it is about to go.
+func (w *walk) lifecycle(typed runtime.Object) bool {
+	instead := ""
+	if t, ok := typed.(interface {
+		APILifecycleReplacement() schema.GroupVersionKind
+	}); ok {
+		if gvk := t.APILifecycleReplacement(); gvk.Kind == w.object.Ref().Kind {
+			instead = gvk.GroupVersion().String()
+		} else if gvk.Kind != "" {
+			instead = gvk.GroupVersion().String() + " " + gvk.Kind
+		}
+	}
+	if t, ok := typed.(interface{ APILifecycleRemoved() (int, int) }); ok {
+		if _, minor := t.APILifecycleRemoved(); w.removed(minor, instead) {
+			return true
+		}
+	}
+	if t, ok := typed.(interface{ APILifecycleDeprecated() (int, int) }); ok {
+		if _, minor := t.APILifecycleDeprecated(); minor <= cmp.Or(w.minor, newest) {
+			w.add(apiDeprecated.New(w.object, "apiVersion", "%s %s is deprecated since Kubernetes 1.%d", w.object.APIVersion(), w.object.Ref().Kind, minor), replacement(instead))
+		}
+	}
+	return false
+}
+
+func (w *walk) removed(minor int, instead string) bool {
+	if minor > cmp.Or(w.minor, oldest) {
+		return false
+	}
+	w.add(apiRemoved.New(w.object, "apiVersion", "%s %s is gone since Kubernetes 1.%d: the cluster refuses it", w.object.APIVersion(), w.object.Ref().Kind, minor), replacement(instead))
+	return true
+}
+
+func replacement(instead string) string {
+	version, kind, _ := strings.Cut(instead, " ")
+	switch {
+	case instead == "":
+		return ""
+	case kind != "":
+		return "write apiVersion: " + version + ", kind: " + kind
+	}
+	return "write apiVersion: " + version
+}

@@ -1,0 +1,221 @@
+package schema
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"slipway/internal/check/finding"
+	"slipway/internal/object"
+	"slipway/internal/project"
+)
+
+// walk is the look at one object. It walks the Go type beside the value, and does not decode: a decoder
+// stops at the first wrong type, and names no element of a list.
+type walk struct {
+	*Validator
+	object   object.Object
+	findings []finding.Finding
+}
+
+func (w *walk) add(f finding.Finding, fix string) {
+	f.Fix = fix
+	w.findings = append(w.findings, f)
+}
+
+// value holds a value against a type. Nothing is written where null is: the API takes it for every type.
+func (w *walk) value(path string, v any, t reflect.Type) {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if v == nil {
+		return
+	}
+	if own, ok := reflect.New(t).Interface().(json.Unmarshaler); ok {
+		w.own(path, v, own)
+		return
+	}
+	switch t.Kind() {
+	case reflect.Struct:
+		w.structure(path, v, t)
+	case reflect.Map:
+		if m, ok := mapping(w, path, v); ok {
+			for _, k := range slices.Sorted(maps.Keys(m)) {
+				w.value(object.Join(path, k), m[k], t.Elem())
+			}
+		}
+	case reflect.Slice:
+		if t.Elem().Kind() == reflect.Uint8 {
+			w.base64(path, v)
+			return
+		}
+		w.list(path, v, func(at string, e any) { w.value(at, e, t.Elem()) })
+	case reflect.String, reflect.Bool:
+		if reflect.TypeOf(v).Kind() != t.Kind() {
+			w.wrong(path, v, map[reflect.Kind]string{reflect.String: "string", reflect.Bool: "boolean"}[t.Kind()])
+		}
+	case reflect.Int32, reflect.Int64:
+		if i, ok := whole(v); !ok || reflect.Zero(t).OverflowInt(i) {
+			w.wrong(path, v, "integer")
+		}
+	case reflect.Float32, reflect.Float64:
+		if !number(v) {
+			w.wrong(path, v, "number")
+		}
+	}
+}
+
+func (w *walk) structure(path string, v any, t reflect.Type) {
+	m, ok := mapping(w, path, v)
+	if !ok {
+		return
+	}
+	fields := w.fieldsOf(t)
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		if field, known := fields[k]; known {
+			w.value(object.Join(path, k), m[k], field)
+		} else if m[k] != nil {
+			w.unknown(path, k, t.Name(), slices.Sorted(maps.Keys(fields)))
+		}
+	}
+}
+
+// fieldsOf are the fields of a structure as they are written, those of the structures that it takes in too.
+func (v *Validator) fieldsOf(t reflect.Type) map[string]reflect.Type {
+	if known, ok := v.fields[t]; ok {
+		return known
+	}
+	fields := map[string]reflect.Type{}
+	v.fields[t] = fields
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		switch below := f.Type; {
+		case name == "" && (f.Anonymous || strings.Contains(f.Tag.Get("json"), ",inline")):
+			for below.Kind() == reflect.Pointer {
+				below = below.Elem()
+			}
+			maps.Copy(fields, v.fieldsOf(below))
+		case name != "" && name != "-":
+			fields[name] = below
+		}
+	}
+	return fields
+}
+
+// own asks a type that reads itself: a quantity, a time, a number or a text.
+func (w *walk) own(path string, v any, t json.Unmarshaler) {
+	text, err := json.Marshal(v)
+	if err == nil {
+		err = t.UnmarshalJSON(text)
+	}
+	if err != nil {
+		w.wrong(path, v, reflect.TypeOf(t).Elem().Name())
+	}
+}
+
+func (w *walk) base64(path string, v any) {
+	s, ok := v.(string)
+	if ok {
+		_, err := base64.StdEncoding.DecodeString(s)
+		ok = err == nil
+	}
+	if !ok {
+		w.wrong(path, v, "base64")
+	}
+}
+
+func mapping(w *walk, path string, v any) (map[string]any, bool) {
+	m, ok := v.(map[string]any)
+	if !ok {
+		w.wrong(path, v, "object")
+	}
+	return m, ok
+}
+
+func (w *walk) list(path string, v any, each func(path string, v any)) {
+	list, ok := v.([]any)
+	if !ok {
+		w.wrong(path, v, "array")
+		return
+	}
+	for i, name := range object.Elements(list) {
+		each(path+name, list[i])
+	}
+}
+
+func (w *walk) unknown(path, key, in string, known []string) {
+	where := "at the top"
+	if path != "" {
+		where = "in " + path
+	}
+	f := unknownField.New(w.object, object.Join(path, key), "%s has no field %s %s: the API server refuses it, or drops it without a word", in, key, where)
+	if w.minor > newest { // there may be a field that these types do not have yet
+		f.Severity = finding.Warning
+	}
+	fix := "remove it, or move it to where it belongs"
+	if s := project.Suggest(key, known); s != "" {
+		fix = "write " + s
+	}
+	w.add(f, fix)
+}
+
+// wanted are the types in plain words. The names are those of definitions, and of Go types that read themselves.
+var wanted = map[string]string{
+	"string": "a text", "boolean": "true or false", "integer": "a whole number", "number": "a number", "object": "a mapping",
+	"array": "a list", "base64": "a text in base64", "IntOrString": "a whole number or a text", "Quantity": `a quantity such as 500m or "128Mi"`,
+	"Time": "a time such as 2006-01-02T15:04:05Z", "MicroTime": "a time such as 2006-01-02T15:04:05Z", "Duration": `a duration such as "1m30s"`,
+}
+
+func (w *walk) wrong(path string, v any, want string) {
+	plain, known := wanted[want]
+	if !known {
+		plain = "a " + want
+	}
+	is, fix := "", ""
+	switch v := v.(type) {
+	case map[string]any:
+		is = "a mapping"
+	case []any:
+		is = "a list"
+	case string:
+		is = "the text " + strconv.Quote(v)
+		if number, err := strconv.ParseInt(v, 10, 64); err == nil && (want == "integer" || want == "number") {
+			fix = fmt.Sprintf("write %d, without quotes", number)
+		} else if want == "boolean" && (v == "true" || v == "false") {
+			fix = "write " + v + ", without quotes"
+		}
+	default:
+		is = fmt.Sprint(v)
+		if want == "string" {
+			fix = fmt.Sprintf("write it in quotes: %q", is)
+		}
+	}
+	if object.IsSecret(w.object) { // nothing of a Secret is repeated
+		is, fix = "something else", ""
+	}
+	w.add(wrongType.New(w.object, path, "%s must be %s, and is %s", path, plain, is), fix)
+}
+
+func whole(v any) (int64, bool) {
+	switch v := v.(type) {
+	case int64:
+		return v, true
+	case float64:
+		return int64(v), v == float64(int64(v))
+	}
+	return 0, false
+}
+
+func number(v any) bool {
+	switch v.(type) {
+	case int64, float64:
+		return true
+	}
+	return false
+}

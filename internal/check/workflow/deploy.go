@@ -1,0 +1,256 @@
+package workflow
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/rhysd/actionlint"
+
+	"slipway/internal/lazyregexp"
+	"slipway/internal/object"
+	"slipway/internal/project"
+)
+
+// withValue are the flags of kubectl whose value is the next word.
+var withValue = strings.Fields("-n --namespace --context --kubeconfig --cluster --user -s --server -p --patch --type -f --filename -k " +
+	"--kustomize -l --selector --timeout -c --containers -o --output --replicas --field-manager --min --max --for --patch-file")
+
+// kubectl gives what is said beside flags: ["set", "image", "deployment/api", "api=…"]; nil for other programs.
+func kubectl(c command) []word {
+	if path.Base(c.text(0)) != "kubectl" {
+		return nil
+	}
+	var args []word
+	for i := 1; i < len(c.words); i++ {
+		if w := c.words[i]; slices.Contains(withValue, w.text) {
+			i++
+		} else if !strings.HasPrefix(w.text, "-") {
+			args = append(args, w)
+		}
+	}
+	return args
+}
+
+func says(args []word, verbs ...string) bool {
+	for i, v := range verbs {
+		if i >= len(args) || args[i].text != v {
+			return false
+		}
+	}
+	return len(verbs) > 0
+}
+
+// waits says that a command returns only when what was deployed is healthy, or may do so.
+func waits(c command) bool {
+	args := kubectl(c)
+	switch name := path.Base(c.text(0)); name {
+	case "helm":
+		return c.has("--wait", "--atomic", "--rollback-on-failure")
+	case "slipway", "skaffold", "kapp", "helmfile", "kluctl", "argocd", "flux", "werf":
+		return true
+	default:
+		return says(args, "rollout", "status") || says(args, "wait") ||
+			args == nil && (strings.Contains(name, "wait") || strings.Contains(name, "verify") || strings.Contains(name, "smoke"))
+	}
+}
+
+// brings says that a command brings workloads into a cluster.
+func brings(c command, all []command) bool {
+	if c.has("--dry-run", "--local", "-h", "--help") {
+		return false
+	}
+	args := kubectl(c)
+	switch path.Base(c.text(0)) {
+	case "helm":
+		return c.text(1) == "upgrade" || c.text(1) == "install"
+	case "slipway":
+		return c.text(1) == "deploy"
+	case "skaffold":
+		return c.text(1) == "run" || c.text(1) == "deploy"
+	case "helmfile":
+		return c.text(1) == "apply" || c.text(1) == "sync"
+	}
+	if says(args, "apply") {
+		// What kubectl creates and hands on is a namespace or a secret.
+		return !slices.ContainsFunc(all, func(o command) bool { return o.pipe == c.pipe && says(kubectl(o), "create") })
+	}
+	return says(args, "set") || says(args, "replace") || says(args, "rollout", "restart")
+}
+
+// deploys looks at the jobs that deploy, and at what they name.
+func (c *checker) deploys(w *flow) {
+	waiting := slices.ContainsFunc(w.jobs, func(j job) bool { return j.waits })
+	for _, j := range w.jobs {
+		c.kubeconfig(j)
+		if j.throwaway {
+			continue
+		}
+		for _, cmd := range j.commands {
+			c.names(cmd)
+			switch path.Base(cmd.text(0)) {
+			case "kubectl", "kustomize", "helm":
+				c.length(w, cmd)
+			}
+			if says(kubectl(cmd), "set", "image") && !cmd.has("--local", "--dry-run") && len(c.Environments) > 0 {
+				c.add(setImageLive.In(cmd.words[0].place, "kubectl set image changes the cluster only: the next apply brings back the image that is committed"),
+					"render with the tag and apply that")
+			}
+		}
+		i := slices.IndexFunc(j.commands, func(cmd command) bool { return brings(cmd, j.commands) })
+		if i < 0 {
+			continue
+		}
+		if !waiting {
+			c.add(noWait.In(j.commands[i].words[0].place, "nothing waits for the rollout: job %s is green before the pods are", value(j.ID)),
+				"add kubectl rollout status, helm --atomic, or use slipway deploy")
+		}
+		called := len(w.On) == 1 && w.On[0].EventName() == "workflow_call"
+		if w.Concurrency == nil && j.Concurrency == nil && !called {
+			c.add(noConcurrency.In(w.at(j.ID), "job %s deploys without a concurrency group: an older run can be the last to deploy", value(j.ID)),
+				"add concurrency: to the job")
+		}
+		if j.Environment == nil {
+			c.add(noEnvironment.In(w.at(j.ID), "job %s deploys without environment: no approval, and secrets that every workflow reads", value(j.ID)),
+				"add environment: to the job")
+		}
+	}
+}
+
+// kinds are what kubectl calls the kinds that get deployed.
+var kinds = map[string]string{
+	"deploy": "Deployment", "deployment": "Deployment", "deployments": "Deployment", "deployment.apps": "Deployment", "deployments.apps": "Deployment",
+	"sts": "StatefulSet", "statefulset": "StatefulSet", "statefulsets": "StatefulSet", "ds": "DaemonSet", "daemonset": "DaemonSet", "daemonsets": "DaemonSet",
+	"cj": "CronJob", "cronjob": "CronJob", "cronjobs": "CronJob", "job": "Job", "jobs": "Job", "svc": "Service", "service": "Service", "services": "Service",
+	"hpa": "HorizontalPodAutoscaler", "ing": "Ingress", "ingress": "Ingress", "cm": "ConfigMap", "configmap": "ConfigMap",
+}
+
+var plainName = lazyregexp.New(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`)
+
+// names holds what a command names against what is rendered.
+func (c *checker) names(cmd command) {
+	args := kubectl(cmd)
+	switch {
+	case says(args, "set"), says(args, "rollout"):
+		args = args[min(2, len(args)):]
+	case says(args, "scale"), says(args, "patch"), says(args, "autoscale"), says(args, "wait"), says(args, "annotate"), says(args, "label"), says(args, "logs"):
+		args = args[1:]
+	default:
+		return
+	}
+	for i, w := range args {
+		short, name, slash := strings.Cut(w.text, "/")
+		if !slash && i == 0 && len(args) > 1 {
+			name = args[1].text
+		}
+		kind := kinds[strings.ToLower(short)]
+		if kind == "" || !plainName().MatchString(name) {
+			continue
+		}
+		if env, renamed := c.renamed(kind, name); renamed != "" {
+			c.add(deployName.In(w.place, "no environment that is deployed has a %s %s: %s renders it as %s", kind, name, env, renamed),
+				"write "+strings.ToLower(kind)+"/"+renamed)
+		}
+	}
+}
+
+// renamed is what an object is called where an overlay gives all its objects a prefix or a suffix, and
+// no environment has one of the name itself. Local environments do not count: no workflow deploys them.
+func (c *checker) renamed(kind, name string) (env, renamed string) {
+	for _, e := range c.Environments {
+		if e.Class == project.Local {
+			continue
+		}
+		refs := e.Set.Refs()
+		for _, r := range refs {
+			if r.Kind != kind {
+				continue
+			}
+			if r.Name == name {
+				return "", ""
+			}
+			prefix, before := strings.CutSuffix(r.Name, name)
+			suffix, after := strings.CutPrefix(r.Name, name)
+			if before && strings.HasSuffix(prefix, "-") && shared(refs, prefix, "") || after && strings.HasPrefix(suffix, "-") && shared(refs, "", suffix) {
+				env, renamed = e.Name, r.Name
+			}
+		}
+	}
+	return env, renamed
+}
+
+// shared says that several objects, and all that a prefix is for, have it.
+func shared(refs []object.Ref, prefix, suffix string) bool {
+	n := 0
+	for _, r := range refs {
+		switch {
+		case r.Kind == "Namespace", r.Kind == "CustomResourceDefinition", r.Kind == "APIService":
+		case strings.HasPrefix(r.Name, prefix) && strings.HasSuffix(r.Name, suffix):
+			n++
+		case suffix == "" || r.Kind != "ConfigMap" && r.Kind != "Secret":
+			return false
+		}
+	}
+	return n > 1
+}
+
+var (
+	secretUsed = lazyregexp.New(`\$\{\{[^}]*\bsecrets\.([\w-]+)`)
+	// inside is a path in the workspace, as far as it is known.
+	inside = lazyregexp.New(`^((\$GITHUB_WORKSPACE|\$\{\{ ?github\.workspace ?\}\})/)?[\w.][^$]*$`)
+)
+
+// kubeconfig looks for a secret that becomes a file in the workspace.
+func (c *checker) kubeconfig(j job) {
+	for _, cmd := range j.commands {
+		files := cmd.writes
+		if cmd.text(0) == "tee" {
+			files = slices.Concat(files, cmd.words[1:])
+		}
+		for _, file := range files {
+			if !inside().MatchString(file.text) {
+				continue
+			}
+			secret := ""
+			for _, o := range j.commands {
+				if o.pipe == cmd.pipe {
+					for _, w := range slices.Concat(o.words, o.reads) {
+						if m := secretUsed().FindStringSubmatch(w.text); m != nil {
+							secret = m[1]
+						}
+					}
+				}
+			}
+			if secret != "" && strings.Contains(strings.ToLower(secret+file.text), "kube") {
+				c.add(kubeconfigWorkspace.In(file.place, "the secret %s is written into the workspace as %s, where all later steps can read it", secret, file.text),
+					`write it to "$RUNNER_TEMP/kubeconfig" with umask 077`)
+			}
+		}
+	}
+}
+
+var commit = lazyregexp.New(`^[0-9a-f]{40}$`)
+
+// pins looks at which actions can be moved, once for each.
+func (c *checker) pins(w *flow) {
+	seen := map[string]bool{}
+	check := func(uses *actionlint.String) {
+		action, ref, found := strings.Cut(value(uses), "@")
+		if !found || seen[value(uses)] || strings.HasPrefix(action, ".") || strings.HasPrefix(action, "docker://") ||
+			strings.Contains(value(uses), "${{") || commit().MatchString(ref) {
+			return
+		}
+		seen[value(uses)] = true
+		c.add(actionUnpinned.In(w.at(uses), "%s runs whatever %s is moved to", value(uses), ref), "write the commit: "+action+"@<40 characters> # "+ref)
+	}
+	for _, j := range w.jobs {
+		if j.WorkflowCall != nil {
+			check(j.WorkflowCall.Uses)
+		}
+		for _, step := range j.Steps {
+			if exec, ok := step.Exec.(*actionlint.ExecAction); ok {
+				check(exec.Uses)
+			}
+		}
+	}
+}

@@ -1,0 +1,159 @@
+package workflow
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"slipway/internal/check/finding"
+	"slipway/internal/image/metadata"
+	"slipway/internal/lazyregexp"
+	"slipway/internal/object"
+)
+
+// ranks are Helm's kinds of values, the later the stronger.
+var ranks = []string{"--values", "--set-json", "--set", "--set-string", "--set-file", "--set-literal"}
+
+// setting is one key that a flag of a helm command gives a value; a file has neither.
+type setting struct {
+	rank       int
+	key, value string
+	place      finding.Place
+}
+
+// settings are what a command's flags set, in the order in which they are written.
+func settings(c command) []setting {
+	var all []setting
+	for i := 1; i < len(c.words); i++ {
+		flag, text, joined := strings.Cut(c.words[i].text, "=")
+		if flag == "-f" {
+			flag = ranks[0]
+		}
+		rank := slices.Index(ranks, flag)
+		if rank < 0 {
+			continue
+		}
+		place := c.words[i].place
+		if !joined {
+			if i++; i >= len(c.words) {
+				break
+			}
+			text, place = c.words[i].text, c.words[i].place
+		}
+		switch flag {
+		case "--values":
+			all = append(all, setting{rank, "", text, place})
+		case "--set-json", "--set-literal":
+			key, value, _ := strings.Cut(text, "=")
+			all = append(all, setting{rank, key, value, place})
+		default:
+			for _, part := range strings.Split(text, ",") {
+				if key, value, ok := strings.Cut(part, "="); ok {
+					all = append(all, setting{rank, key, value, place})
+				}
+			}
+		}
+	}
+	return all
+}
+
+// lastWins is what people write beside such a command.
+var lastWins = lazyregexp.New(`(?i)\blast\b[^.]*\b(overrides?|wins?|precedence)\b`)
+
+// helm looks at what a job's helm commands set.
+func (c *checker) helm(w *flow, j job) {
+	for _, cmd := range j.commands {
+		if cmd.text(0) != "helm" || cmd.text(1) != "upgrade" && cmd.text(1) != "install" && cmd.text(1) != "template" {
+			continue
+		}
+		all := settings(cmd)
+		for i, s := range all {
+			for _, earlier := range all[:i] {
+				if s.key != "" && s.key == earlier.key && s.rank < earlier.rank {
+					c.add(helmPrecedence.In(s.place, "%s %s=%s comes later and loses: %s outranks it wherever it stands",
+						ranks[s.rank], s.key, s.value, ranks[earlier.rank]), "set the key once")
+				}
+			}
+		}
+		mixed := slices.ContainsFunc(all, func(s setting) bool { return s.rank != all[0].rank })
+		for _, comment := range cmd.comments {
+			if mixed && lastWins().MatchString(comment.text) {
+				c.add(helmPrecedence.In(comment.place, "the comment is not true: Helm ranks by the kind of the flag (-f < --set-json < --set < --set-string …); "+
+					"the order counts only between flags of one kind"), "say that --set outranks -f wherever it stands")
+			}
+		}
+		c.tagDefault(cmd, all)
+	}
+}
+
+// tagDefault looks for an image that gets its repository from a file of the command and its tag from the
+// chart.
+func (c *checker) tagDefault(cmd command, all []setting) {
+	chart := ""
+	for _, w := range cmd.words[2:] {
+		if _, ok := c.read(path.Join(cmd.folder, w.text, "Chart.yaml")); ok {
+			chart = path.Join(cmd.folder, w.text, "values.yaml")
+		}
+	}
+	defaults := c.images(chart)
+	given := map[string]map[string]string{}
+	for _, s := range all {
+		if s.key == "" {
+			for key, image := range c.images(path.Join(cmd.folder, s.value)) {
+				if given[key] == nil {
+					given[key] = map[string]string{}
+				}
+				for field, value := range image {
+					given[key][field] = value
+				}
+			}
+		} else if key, field, ok := cutLast(s.key); ok && given[key] != nil {
+			given[key][field] = s.value
+		}
+	}
+	for key, image := range given {
+		tag := defaults[key]["tag"]
+		if _, set := image["tag"]; set || image["repository"] == "" || image["digest"] != "" || !metadata.Mutable(tag) {
+			continue
+		}
+		c.add(helmTagDefault.In(cmd.words[0].place, "this renders %s:%s: the command gives %s.repository and no tag, and %s says %s",
+			image["repository"], tag, key, chart, tag), "add --set "+key+".tag=sha-${GITHUB_SHA::7}")
+	}
+}
+
+func cutLast(key string) (before, last string, ok bool) {
+	i := strings.LastIndex(key, ".")
+	if i < 0 {
+		return "", key, false
+	}
+	return key[:i], key[i+1:], true
+}
+
+// images are the mappings of a values file that say something of an image, by key.
+func (c *checker) images(file string) map[string]map[string]string {
+	text, ok := c.read(file)
+	var root yaml.Node
+	if !ok || yaml.Unmarshal(text, &root) != nil || object.CheckNode(&root, file) != nil {
+		return nil
+	}
+	found := map[string]map[string]string{}
+	var walk func(n *yaml.Node, key string)
+	walk = func(n *yaml.Node, key string) {
+		for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
+			name, v := n.Content[i].Value, n.Content[i+1]
+			if v.Kind == yaml.ScalarNode && (name == "repository" || name == "tag" || name == "digest") {
+				if found[key] == nil {
+					found[key] = map[string]string{}
+				}
+				found[key][name] = v.Value
+			}
+			walk(v, strings.TrimPrefix(key+"."+name, "."))
+		}
+	}
+	if len(root.Content) > 0 {
+		walk(root.Content[0], "")
+	}
+	return found
+}

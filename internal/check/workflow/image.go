@@ -1,0 +1,338 @@
+package workflow
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/rhysd/actionlint"
+
+	"slipway/internal/check/finding"
+	"slipway/internal/image/metadata"
+	"slipway/internal/lazyregexp"
+	"slipway/internal/object"
+	"slipway/internal/project"
+)
+
+// build is one step that makes up tags.
+type build struct {
+	*flow
+	step    finding.Place
+	line    func(line, column int) finding.Place // within the input "tags"; nil: it has none
+	entries []metadata.Entry
+	flavor  metadata.Flavor
+	images  []string
+	short   int // how long a short commit is; 0: unknown
+}
+
+// metadata notes what a job's steps build.
+func (c *checker) metadata(w *flow, j job) {
+	for _, step := range j.Steps {
+		exec, ok := step.Exec.(*actionlint.ExecAction)
+		if !ok || !strings.HasPrefix(value(exec.Uses), "docker/metadata-action@") {
+			continue
+		}
+		in := func(name string) *actionlint.String {
+			if i := exec.Inputs[name]; i != nil {
+				return i.Value
+			}
+			return nil
+		}
+		env := environ(environ(environ(nil, w.Env), j.Env), step.Env)
+		b := build{flow: w, step: w.at(exec.Uses), short: 7}
+		b.flavor, _ = metadata.ParseFlavor(value(in("flavor"))) // what a run computes is no mistake here
+		if n, set := env["DOCKER_METADATA_SHORT_SHA_LENGTH"]; set {
+			b.short, _ = strconv.Atoi(n)
+		}
+		text := value(in("tags"))
+		entries, err := metadata.ParseTags(text)
+		if err != nil || expression().MatchString(text) && !strings.Contains(text, "type=") || value(in("context")) == "git" {
+			c.unchecked = append(c.unchecked, finding.Unchecked{Place: b.step, What: "the image's tags", Why: "what they are is known in a run only"})
+			continue
+		}
+		b.entries = entries
+		if s := in("tags"); s != nil {
+			b.line = w.inside(s)
+		}
+		for _, image := range strings.FieldsFunc(value(in("images")), func(r rune) bool { return r == '\n' || r == ',' }) {
+			b.images = append(b.images, normal(strings.TrimPrefix(strings.TrimSpace(image), "name="), env))
+		}
+		c.builds = append(c.builds, b)
+	}
+}
+
+// at is where an entry is written.
+func (b build) at(e metadata.Entry) finding.Place {
+	if b.line == nil {
+		return b.step
+	}
+	return b.line(e.Line+1, 1)
+}
+
+func (b build) fires(e metadata.Entry) bool {
+	return slices.ContainsFunc(b.on, func(on string) bool { return fires(e, on) })
+}
+
+// tags holds a step's entries against what starts the workflow.
+func (c *checker) tags(b build) {
+	pushes := b.pushes()
+	for _, e := range b.entries {
+		switch {
+		case e.Attrs["enable"] == "false":
+		case !b.fires(e):
+			if b.line != nil {
+				c.add(tagNever.In(b.at(e), "%s never fires: it needs %s, and the workflow is started by %s only",
+					e.Text, needs(e), b.started()), "add the trigger below on:, or delete the entry")
+			}
+		case !pushes:
+		case e.Moves():
+			c.add(tagMutable.In(b.at(e), "%s pushes %s, which is another image after each run", e.Text, b.named(e)), "delete the entry")
+		}
+	}
+	if i := slices.IndexFunc(b.entries, func(e metadata.Entry) bool { return b.fires(e) && latest(b.flavor, e) }); i >= 0 && pushes {
+		c.add(tagMutable.In(b.at(b.entries[i]), "%s also pushes the tag latest: flavor latest=auto adds it", b.entries[i].Text),
+			"write flavor: latest=false")
+	} else if b.flavor.Latest == "true" && pushes {
+		c.add(tagMutable.In(b.step, "flavor latest=true pushes the tag latest, which is another image after each run"), "write flavor: latest=false")
+	}
+	if !strings.Contains(strings.Join(b.lines, "\n"), ".outputs.") || !pushes {
+		return
+	}
+	if e, ok := b.version(); ok {
+		c.add(imageVersion.In(b.at(e), "the version of every image is %s (org.opencontainers.image.version, output version): %s outranks the commit",
+			b.named(e), e.Text), "delete the entry, or write type=sha,priority=1001")
+	}
+}
+
+// version is the entry that names the version although it moves and the commit is there too.
+func (b build) version() (metadata.Entry, bool) {
+	for _, on := range []string{onBranch, onSchedule} {
+		if !slices.Contains(b.on, on) {
+			continue
+		}
+		var first *metadata.Entry
+		for _, e := range metadata.ByPriority(b.entries) {
+			if !fires(e, on) {
+				continue
+			}
+			if first == nil {
+				first = &e
+			}
+			if text, ok := tagOf(e, b.flavor, b.short); ok && first.Moves() && strings.Contains(text, "<sha:") {
+				return *first, true
+			}
+		}
+	}
+	return metadata.Entry{}, false
+}
+
+// named says which tag a moving entry gives.
+func (b build) named(e metadata.Entry) string {
+	switch {
+	case e.Type == "ref" && len(b.branches) == 1 && !strings.ContainsAny(b.branches[0], "*?[!+"):
+		return "the tag " + e.Attrs["prefix"] + b.branches[0] + e.Attrs["suffix"]
+	case e.Type == "ref":
+		return "a tag that is the branch's name"
+	case e.Type == "raw":
+		return "the tag " + e.Attrs["prefix"] + e.Attrs["value"] + e.Attrs["suffix"]
+	case e.Type == "edge":
+		return "the tag edge"
+	}
+	return "a fixed tag"
+}
+
+func (b build) started() string {
+	what := strings.Join(b.on, " or ")
+	if len(b.branches) > 0 && slices.Equal(b.on, []string{onBranch}) {
+		return "a push to " + strings.Join(b.branches, ", ")
+	}
+	return what
+}
+
+// pushes says whether what is built leaves the runner; where nobody says, it does.
+func (w *flow) pushes() bool {
+	builds := 0
+	for _, j := range w.jobs {
+		for _, step := range j.Steps {
+			exec, ok := step.Exec.(*actionlint.ExecAction)
+			if !ok || !strings.HasPrefix(value(exec.Uses), "docker/build-push-action@") {
+				continue
+			}
+			builds++
+			if push := exec.Inputs["push"]; exec.Inputs["outputs"] != nil || push != nil && value(push.Value) != "false" {
+				return true
+			}
+		}
+	}
+	return builds == 0
+}
+
+// elsewhere says that an image may also get its tags from something that is not read here.
+func (c *checker) elsewhere(repository string) bool {
+	unknown := func(text string) bool {
+		return repository == "" || strings.Contains(text, repository) || strings.Contains(text, "$")
+	}
+	for _, w := range c.flows {
+		for _, j := range w.jobs {
+			for _, step := range j.Steps {
+				if exec, ok := step.Exec.(*actionlint.ExecAction); ok && strings.HasPrefix(value(exec.Uses), "docker/build-push-action@") {
+					for line := range strings.Lines(inputOf(exec, "tags")) {
+						if !metaTags().MatchString(strings.TrimSpace(line)) && unknown(line) {
+							return true
+						}
+					}
+				}
+			}
+			for _, cmd := range j.commands {
+				switch cmd.text(0) {
+				case "docker", "podman", "buildah", "crane", "skopeo", "ko", "skaffold", "kaniko", "pack", "nerdctl", "regctl":
+					if slices.ContainsFunc(cmd.words[1:], func(w word) bool { return unknown(w.text) }) || cmd.text(0) == "skaffold" {
+						return true
+					}
+				}
+			}
+		}
+	}
+	return false
+}
+
+var metaTags = lazyregexp.New(`^\$\{\{\s*steps\.[\w-]+\.outputs\.tags\s*\}\}$`)
+
+func inputOf(exec *actionlint.ExecAction, name string) string {
+	if i := exec.Inputs[name]; i != nil {
+		return value(i.Value)
+	}
+	return ""
+}
+
+var (
+	commitTag   = lazyregexp.New(`^([^<]*)<sha:(\d+)>([^<]*)$`)
+	unknownTag  = lazyregexp.New(`^([\w.-]*)\$\{?(\w*(?i:sha|commit)\w*)\}?$`)
+	hexadecimal = lazyregexp.New(`^[0-9a-f]{4,40}$`)
+)
+
+// judge says what is wrong with a tag that is deployed; empty: nothing, as far as can be known. An empty
+// repository stands for whichever image the tag is for.
+func (c *checker) judge(w *flow, repository, tag string) (message string, sure bool) {
+	var wanted []string
+	var forms []string // <prefix><sha:n><suffix> that some entry builds
+	for _, b := range c.builds {
+		if repository != "" && !slices.Contains(b.images, repository) {
+			continue
+		}
+		if b.short == 0 {
+			return "", false
+		}
+		for _, e := range b.entries {
+			if !b.fires(e) || e.Type != "sha" && e.Type != "raw" && e.Type != "match" {
+				continue
+			}
+			form, ok := tagOf(e, b.flavor, b.short)
+			if !ok || form == tag {
+				return "", false
+			}
+			if m := commitTag().FindStringSubmatch(form); m != nil {
+				wanted = append(wanted, fmt.Sprintf("%s gives %s…%s with %s characters", e.Text, m[1], m[3], m[2]))
+				forms = append(forms, form)
+			}
+		}
+	}
+	if len(forms) == 0 || c.elsewhere(repository) {
+		return "", false
+	}
+	built := strings.Join(wanted, ", ")
+	if m := commitTag().FindStringSubmatch(tag); m != nil {
+		return fmt.Sprintf("the tag %s…%s with %s characters of the commit is built by no tag rule: %s", m[1], m[3], m[2], built), true
+	}
+	if m := unknownTag().FindStringSubmatch(tag); m != nil && w != nil && !w.sets(m[2]) && slices.ContainsFunc(forms, func(f string) bool { return strings.HasPrefix(f, m[1]+"<") }) {
+		return fmt.Sprintf("$%s is set nowhere in this workflow, and a whole commit has 40 characters: %s", m[2], built), false
+	}
+	for _, form := range forms {
+		m := commitTag().FindStringSubmatch(form)
+		rest, ok := strings.CutPrefix(tag, m[1])
+		rest, end := strings.CutSuffix(rest, m[3])
+		if ok && end && strconv.Itoa(len(rest)) == m[2] {
+			return "", false
+		}
+		if ok && end && m[1] != "" && hexadecimal().MatchString(rest) {
+			message = fmt.Sprintf("the tag %s, with %d characters, is built by no tag rule: %s", tag, len(rest), built)
+		}
+	}
+	return message, message != ""
+}
+
+// sets says that the workflow writes a variable's name somewhere other than to use it.
+func (w *flow) sets(name string) bool {
+	for _, line := range w.lines {
+		for _, at := range regexp.MustCompile(`\b`+name+`\b`).FindAllStringIndex(line, -1) {
+			if before := strings.TrimSuffix(line[:at[0]], "{"); !strings.HasSuffix(before, "$") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// length looks at the tags in a deploy command.
+func (c *checker) length(w *flow, cmd command) {
+	for _, word := range cmd.words {
+		for _, b := range c.builds {
+			for _, image := range b.images {
+				at := strings.Index(word.text, image+":")
+				if at < 0 || at > 0 && word.text[at-1] != '=' {
+					continue
+				}
+				tag, _, _ := strings.Cut(word.text[at+len(image)+1:], "@")
+				c.tagged(w, image, tag, word.place)
+			}
+		}
+	}
+	if cmd.text(0) != "helm" {
+		return
+	}
+	for _, s := range settings(cmd) {
+		if s.key == "tag" || strings.HasSuffix(s.key, ".tag") {
+			c.tagged(w, "", s.value, s.place)
+		}
+	}
+}
+
+func (c *checker) tagged(w *flow, image, tag string, place finding.Place) {
+	message, sure := c.judge(w, image, tag)
+	if message == "" {
+		return
+	}
+	f := tagLength.In(place, "%s", message)
+	if !sure {
+		f.Severity = finding.Warning
+	}
+	if !slices.ContainsFunc(c.findings, func(o finding.Finding) bool { return o.Place == place && o.Rule == f.Rule }) {
+		c.add(f, "deploy the tag that is built: sha-${GITHUB_SHA::7} for type=sha")
+	}
+}
+
+// rendered holds the images of the environments against the tags that are built.
+func (c *checker) rendered() {
+	for _, env := range c.Environments {
+		if env.Class == project.Local {
+			continue
+		}
+		for _, o := range env.Set.Objects() {
+			spec, path, _ := o.PodSpec()
+			for _, container := range object.Containers(spec, path) {
+				image, _ := container.Body["image"].(string)
+				colon := strings.LastIndex(image, ":")
+				if colon < strings.LastIndex(image, "/") || colon < 0 || strings.Contains(image, "@") {
+					continue
+				}
+				if message, sure := c.judge(nil, image[:colon], image[colon+1:]); sure {
+					f := tagLength.New(o, container.Path+".image", "%s", message)
+					f.Environments = []string{env.Name}
+					c.add(f, "write a tag that is built")
+				}
+			}
+		}
+	}
+}

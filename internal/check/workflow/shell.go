@@ -1,0 +1,199 @@
+package workflow
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+
+	"slipway/internal/check/finding"
+	"slipway/internal/lazyregexp"
+)
+
+// word is one word of a command: quotes are off and what is known is filled in; "<sha:7>" stands for
+// the commit's first seven characters.
+type word struct {
+	text  string
+	place finding.Place
+}
+
+// command is one simple command.
+type command struct {
+	words []word
+	// pipe is the same for the commands of a pipeline.
+	pipe *syntax.Stmt
+	// writes are the files that output goes to, reads what comes in by <<< and <<.
+	writes, reads []word
+	comments      []word
+	folder        string // where it is run, relative to the project
+}
+
+func (c command) text(i int) string {
+	if i < len(c.words) {
+		return c.words[i].text
+	}
+	return ""
+}
+
+// has says whether one of the flags is given, by itself or with a value.
+func (c command) has(flags ...string) bool {
+	for _, w := range c.words {
+		name, value, _ := strings.Cut(w.text, "=")
+		for _, f := range flags {
+			if name == f && value != "false" && value != "none" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// script is text for a shell, with where its places lie in a file.
+type script struct {
+	text string
+	at   func(line, column int) finding.Place
+	env  map[string]string
+}
+
+var expression = lazyregexp.New(`(?s)\$\{\{.*?\}\}`)
+
+// commands takes a script apart.
+func (s script) commands() ([]command, error) {
+	// A shell does not see expressions: they are filled in before it starts.
+	masked := expression().ReplaceAllStringFunc(s.text, func(e string) string { return strings.Repeat("x", len(e)) })
+	file, err := syntax.NewParser(syntax.KeepComments(true)).Parse(strings.NewReader(masked), "")
+	if err != nil {
+		return nil, fmt.Errorf("read the shell's commands: %w", err)
+	}
+	s.env = maps.Clone(s.env)
+	if s.env == nil {
+		s.env = map[string]string{}
+	}
+	var out []command
+	var comments []word
+	pipes := map[*syntax.Stmt]*syntax.Stmt{}
+	syntax.Walk(file, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.Comment:
+			comments = append(comments, word{n.Text, s.place(n.Hash)})
+		case *syntax.DeclClause:
+			s.assign(n.Args)
+		case *syntax.Stmt:
+			if pipes[n] == nil {
+				pipes[n] = n
+			}
+			switch c := n.Cmd.(type) {
+			case *syntax.BinaryCmd:
+				if c.Op == syntax.Pipe || c.Op == syntax.PipeAll {
+					pipes[c.X], pipes[c.Y] = pipes[n], pipes[n]
+				}
+			case *syntax.CallExpr:
+				if len(c.Args) == 0 {
+					s.assign(c.Assigns)
+				} else {
+					out = append(out, s.command(n, c, pipes[n]))
+				}
+			}
+		}
+		return true
+	})
+	for i, c := range out {
+		first, last := c.words[0].place.Line, c.words[len(c.words)-1].place.Line
+		for _, comment := range comments {
+			if comment.place.Line >= first-1 && comment.place.Line <= last {
+				out[i].comments = append(out[i].comments, comment)
+			}
+		}
+	}
+	return out, nil
+}
+
+func (s script) place(p syntax.Pos) finding.Place { return s.at(int(p.Line()), int(p.Col())) }
+
+func (s script) assign(assigns []*syntax.Assign) {
+	for _, a := range assigns {
+		if a.Name != nil && a.Value != nil && !a.Append {
+			s.env[a.Name.Value] = s.word(a.Value).text
+		}
+	}
+}
+
+func (s script) command(n *syntax.Stmt, call *syntax.CallExpr, pipe *syntax.Stmt) command {
+	c := command{pipe: pipe}
+	for i, a := range call.Args {
+		w := s.word(a)
+		if i == len(c.words) && len(c.words) == 0 && (w.text == "sudo" || w.text == "exec" || w.text == "time") && len(call.Args) > 1 {
+			call.Args = call.Args[1:]
+			return s.command(n, call, pipe)
+		}
+		c.words = append(c.words, w)
+	}
+	for _, r := range n.Redirs {
+		switch r.Op {
+		case syntax.RdrOut, syntax.AppOut, syntax.RdrClob, syntax.RdrAll, syntax.AppAll:
+			c.writes = append(c.writes, s.word(r.Word))
+		case syntax.Hdoc, syntax.DashHdoc:
+			c.reads = append(c.reads, s.word(r.Hdoc))
+		case syntax.WordHdoc:
+			c.reads = append(c.reads, s.word(r.Word))
+		}
+	}
+	return c
+}
+
+func (s script) word(w *syntax.Word) word {
+	if w == nil {
+		return word{}
+	}
+	return word{normal(s.parts(w.Parts), s.env), s.place(w.Pos())}
+}
+
+// parts are a word as it is written, without quotes.
+func (s script) parts(parts []syntax.WordPart) string {
+	var b strings.Builder
+	for _, p := range parts {
+		text := s.text[p.Pos().Offset():p.End().Offset()]
+		switch p := p.(type) {
+		case *syntax.SglQuoted:
+			text = s.text[p.Left.Offset()+1 : p.Right.Offset()]
+			if p.Dollar {
+				text = s.text[p.Left.Offset()+2 : p.Right.Offset()]
+			}
+		case *syntax.DblQuoted:
+			text = s.parts(p.Parts)
+		case *syntax.Lit:
+			text = strings.ReplaceAll(text, "\\\n", "")
+		}
+		b.WriteString(text)
+	}
+	return b.String()
+}
+
+func sha(n int) string { return fmt.Sprintf("<sha:%d>", n) }
+
+var (
+	variable = lazyregexp.New(`\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?::0?:(\d+))?\}|\{\{\s*env\.([A-Za-z_]\w*)\s*\}\})`)
+	wholeSHA = lazyregexp.New(`\$\{\{\s*github\.sha\s*\}\}|\$\(git rev-parse HEAD\)`)
+	shortSHA = lazyregexp.New(`\$\(git rev-parse --short=(\d+) HEAD\)|\$\((?:echo|printf '?%s'?) "?<sha:40>"? *\| *(?:cut -c ?1?-|head -c ?)(\d+)\)`)
+)
+
+// normal fills in what is known: variables, and the commit in the ways in which people write it.
+func normal(text string, env map[string]string) string {
+	text = variable().ReplaceAllStringFunc(wholeSHA().ReplaceAllString(text, sha(40)), func(v string) string {
+		m := variable().FindStringSubmatch(v)
+		name := m[1] + m[2] + m[4]
+		value, known := env[name]
+		if name == "GITHUB_SHA" {
+			value, known = sha(40), true
+		}
+		switch {
+		case !known, m[3] != "" && value != sha(40):
+			return v
+		case m[3] != "":
+			return "<sha:" + m[3] + ">"
+		}
+		return value
+	})
+	return shortSHA().ReplaceAllString(text, "<sha:$1$2>")
+}

@@ -1,0 +1,60 @@
+package workflow
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/rhysd/actionlint"
+
+	"slipway/internal/check/finding"
+	"slipway/internal/lazyregexp"
+)
+
+// surely are the kinds of mistakes for which GitHub refuses the workflow or an expression fails; others
+// rest on data that grows old (known actions, events), or are a matter of style.
+var surely = []string{"syntax-check", "expression", "job-needs", "id", "env-var"}
+
+// mild are messages of these kinds that do not stop a run: a value is empty, or may be abused.
+var mild = lazyregexp.New(`potentially untrusted|is not defined in object type|should not be empty`)
+
+// syntax reads a workflow with actionlint, without its shellcheck and pyflakes; nothing is started.
+func (c *checker) syntax(f File) (w *actionlint.Workflow) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.unchecked = append(c.unchecked, finding.Unchecked{Place: finding.Place{File: f.Name}, What: "the workflow", Why: fmt.Sprint(p)})
+			w = nil
+		}
+	}()
+	w, errs := actionlint.Parse(f.Text)
+	if w != nil {
+		actions, workflows := actionlint.NewLocalActionsCache(nil, nil), actionlint.NewLocalReusableWorkflowCache(nil, "", nil)
+		// Labels of runners are left out: those of one's own cannot be known.
+		rules := []actionlint.Rule{
+			actionlint.NewRuleMatrix(), actionlint.NewRuleCredentials(), actionlint.NewRuleShellName(),
+			actionlint.NewRuleEvents(), actionlint.NewRuleJobNeeds(), actionlint.NewRuleAction(actions),
+			actionlint.NewRuleEnvVar(), actionlint.NewRuleID(), actionlint.NewRuleGlob(),
+			actionlint.NewRulePermissions(), actionlint.NewRuleWorkflowCall(f.Name, workflows),
+			actionlint.NewRuleExpression(actions, workflows), actionlint.NewRuleDeprecatedCommands(),
+			actionlint.NewRuleIfCond(),
+		}
+		v := actionlint.NewVisitor()
+		for _, r := range rules {
+			v.AddPass(r)
+		}
+		if err := v.Visit(w); err != nil {
+			c.unchecked = append(c.unchecked, finding.Unchecked{Place: finding.Place{File: f.Name}, What: "the workflow", Why: err.Error()})
+		}
+		for _, r := range rules {
+			errs = append(errs, r.Errs()...)
+		}
+	}
+	for _, e := range errs {
+		place := finding.Place{File: f.Name, Line: e.Line, Column: e.Column}
+		found := workflowSyntax.In(place, "%s", e.Message)
+		if !slices.Contains(surely, e.Kind) || mild().MatchString(e.Message) {
+			found.Severity = finding.Warning
+		}
+		c.add(found, "")
+	}
+	return w
+}

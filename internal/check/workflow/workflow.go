@@ -1,0 +1,298 @@
+// Package workflow checks GitHub's workflows: their syntax, the tags that they build, and what their
+// deploy steps name. It runs nothing and asks nobody; what it does not understand is no finding.
+package workflow
+
+import (
+	"cmp"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/rhysd/actionlint"
+	"go.yaml.in/yaml/v3"
+
+	"slipway/internal/check/finding"
+	"slipway/internal/lazyregexp"
+	"slipway/internal/object"
+	"slipway/internal/project"
+)
+
+// File is a workflow. Name is relative to the project, "/" between folders.
+type File struct {
+	Name string
+	Text []byte
+}
+
+// Environment is one environment as it is rendered.
+type Environment struct {
+	Name  string
+	Class project.Class
+	Set   object.Set
+}
+
+// Project is what workflows deploy.
+type Project struct {
+	Environments []Environment
+	// Read gives another file of the project: a script, a values file. nil: there are none.
+	Read func(name string) ([]byte, bool)
+}
+
+// read gives a file of the project.
+func (p Project) read(name string) ([]byte, bool) {
+	name = path.Clean(name)
+	if p.Read == nil || path.IsAbs(name) || name == ".." || strings.HasPrefix(name, "../") {
+		return nil, false
+	}
+	return p.Read(name)
+}
+
+// flow is one workflow.
+type flow struct {
+	*actionlint.Workflow
+	file  string
+	lines []string
+	on    []string // what starts a run
+	// branches are those that a push to is listened for, where they are listed.
+	branches []string
+	jobs     []job
+}
+
+type job struct {
+	*actionlint.Job
+	commands []command
+	// throwaway: it makes a cluster of its own, which nobody uses.
+	throwaway bool
+	waits     bool
+}
+
+// checker is one run over all workflows.
+type checker struct {
+	Project
+	flows     []*flow
+	builds    []build
+	findings  []finding.Finding
+	unchecked []finding.Unchecked
+}
+
+// Check gives where the workflows break the rules, ordered by place.
+func Check(files []File, p Project) ([]finding.Finding, []finding.Unchecked) {
+	c := &checker{Project: p}
+	for _, f := range files {
+		if w := c.open(f); w != nil {
+			c.flows = append(c.flows, w)
+		}
+	}
+	for _, w := range c.flows {
+		for _, j := range w.jobs {
+			c.metadata(w, j)
+		}
+	}
+	for _, w := range c.flows {
+		c.pins(w)
+		c.deploys(w)
+		for _, j := range w.jobs {
+			c.helm(w, j)
+		}
+	}
+	for _, b := range c.builds {
+		c.tags(b)
+	}
+	c.rendered()
+	slices.SortStableFunc(c.findings, func(a, b finding.Finding) int {
+		return cmp.Or(a.Place.Compare(b.Place), strings.Compare(a.Rule, b.Rule))
+	})
+	return c.findings, c.unchecked
+}
+
+// add notes a finding with its fix.
+func (c *checker) add(f finding.Finding, fix string) {
+	f.Fix = fix
+	c.findings = append(c.findings, f)
+}
+
+// open reads a workflow and tells what is wrong with its syntax.
+func (c *checker) open(f File) *flow {
+	whole := finding.Place{File: f.Name}
+	var root yaml.Node
+	if err := yaml.Unmarshal(f.Text, &root); err == nil {
+		if err := object.CheckNode(&root, f.Name); err != nil {
+			c.unchecked = append(c.unchecked, finding.Unchecked{Place: whole, What: "the workflow", Why: err.Error()})
+			return nil
+		}
+	}
+	parsed := c.syntax(f)
+	if parsed == nil {
+		return nil
+	}
+	w := &flow{Workflow: parsed, file: f.Name, lines: strings.Split(string(f.Text), "\n")}
+	w.on, w.branches = triggers(parsed.On)
+	outer := environ(nil, parsed.Env)
+	for _, j := range parsed.Jobs {
+		w.jobs = append(w.jobs, c.job(w, j, environ(outer, j.Env)))
+	}
+	slices.SortFunc(w.jobs, func(a, b job) int { return a.Pos.Line - b.Pos.Line })
+	return w
+}
+
+func (c *checker) job(w *flow, parsed *actionlint.Job, env map[string]string) job {
+	j := job{Job: parsed}
+	for _, step := range parsed.Steps {
+		switch exec := step.Exec.(type) {
+		case *actionlint.ExecAction:
+			uses := strings.ToLower(value(exec.Uses))
+			j.throwaway = j.throwaway || ownCluster().MatchString(uses)
+			j.waits = j.waits || strings.Contains(uses, "k8s-deploy") || strings.Contains(uses, "rollout") || strings.Contains(uses, "wait")
+		case *actionlint.ExecRun:
+			if exec.Run == nil || !w.posix(parsed, exec) {
+				continue
+			}
+			s := script{exec.Run.Value, w.inside(exec.Run), environ(env, step.Env)}
+			folder := cmp.Or(value(exec.WorkingDirectory), directory(parsed.Defaults), directory(w.Defaults))
+			j.commands = append(j.commands, c.run(s, folder, w.at(exec.Run))...)
+		}
+	}
+	for _, cmd := range j.commands {
+		if name := path.Base(cmd.text(0)); name != "kubectl" && name != "helm" {
+			j.throwaway = j.throwaway || slices.ContainsFunc(cmd.words, func(w word) bool { return ownCluster().MatchString(w.text) })
+		}
+		j.waits = j.waits || waits(cmd)
+	}
+	return j
+}
+
+// ownCluster is what a job makes a cluster with that is gone after it.
+var ownCluster = lazyregexp.New(`\b(kind|k3d|k3s|minikube|microk8s|ctlptl)\b`)
+
+// run gives a step's commands, and those of a script that it calls.
+func (c *checker) run(s script, folder string, place finding.Place) []command {
+	commands, err := s.commands()
+	if err != nil && (strings.Contains(s.text, "kubectl") || strings.Contains(s.text, "helm")) {
+		c.unchecked = append(c.unchecked, finding.Unchecked{Place: place, What: "the step's commands", Why: err.Error()})
+	}
+	var all []command
+	for _, cmd := range commands {
+		cmd.folder = folder
+		all = append(all, cmd)
+		name := cmd.text(0)
+		if name == "bash" || name == "sh" {
+			name = cmd.text(1)
+		}
+		if !strings.HasSuffix(name, ".sh") || strings.Contains(place.File, ".sh") {
+			continue
+		}
+		file := path.Join(folder, name)
+		if text, ok := c.read(file); ok {
+			at := func(line, column int) finding.Place { return finding.Place{File: file, Line: line, Column: column} }
+			all = append(all, c.run(script{string(text), at, s.env}, folder, at(1, 1))...)
+		}
+	}
+	return all
+}
+
+// posix says whether a shell of the family that we read runs the step.
+func (w *flow) posix(j *actionlint.Job, exec *actionlint.ExecRun) bool {
+	shell := value(exec.Shell)
+	for _, d := range []*actionlint.Defaults{j.Defaults, w.Defaults} {
+		if shell == "" && d != nil && d.Run != nil {
+			shell = value(d.Run.Shell)
+		}
+	}
+	if shell == "" && j.RunsOn != nil {
+		return !slices.ContainsFunc(j.RunsOn.Labels, func(l *actionlint.String) bool { return strings.Contains(l.Value, "windows") })
+	}
+	name, _, _ := strings.Cut(shell, " ")
+	return name == "" || path.Base(name) == "bash" || path.Base(name) == "sh"
+}
+
+func directory(d *actionlint.Defaults) string {
+	if d == nil || d.Run == nil {
+		return ""
+	}
+	return value(d.Run.WorkingDirectory)
+}
+
+func value(s *actionlint.String) string {
+	if s == nil {
+		return ""
+	}
+	return s.Value
+}
+
+// environ adds variables to those that are known already.
+func environ(outer map[string]string, env *actionlint.Env) map[string]string {
+	all := map[string]string{}
+	for k, v := range outer {
+		all[k] = v
+	}
+	if env != nil {
+		for _, v := range env.Vars {
+			all[value(v.Name)] = normal(value(v.Value), outer)
+		}
+	}
+	return all
+}
+
+func (w *flow) at(s *actionlint.String) finding.Place {
+	return finding.Place{File: w.file, Line: s.Pos.Line, Column: s.Pos.Col}
+}
+
+// inside gives the places within a text: exactly in a block, its beginning otherwise.
+func (w *flow) inside(s *actionlint.String) func(line, column int) finding.Place {
+	values := strings.Split(s.Value, "\n")
+	begin := w.at(s)
+	head := w.lines[min(begin.Line, len(w.lines))-1]
+	head = head[min(begin.Column-1, len(head)):]
+	block := strings.HasPrefix(head, "|") || strings.HasPrefix(head, ">")
+	return func(line, column int) finding.Place {
+		at := begin.Line - 1
+		if block {
+			at += line
+		}
+		if at >= len(w.lines) || line > len(values) {
+			return begin
+		}
+		indent := strings.Index(w.lines[at], values[line-1])
+		if indent < 0 || !block && len(values) > 1 {
+			return begin
+		}
+		return finding.Place{File: w.file, Line: at + 1, Column: indent + column}
+	}
+}
+
+// triggers are what starts a run, and the branches that pushes are listened for.
+func triggers(events []actionlint.Event) (on, branches []string) {
+	set := map[string]bool{}
+	for _, event := range events {
+		webhook, ok := event.(*actionlint.WebhookEvent)
+		switch name := event.EventName(); {
+		case name == "push" && ok:
+			heads := !webhook.Branches.IsEmpty() || !webhook.BranchesIgnore.IsEmpty()
+			tags := !webhook.Tags.IsEmpty() || !webhook.TagsIgnore.IsEmpty()
+			set[onBranch] = set[onBranch] || heads || !tags
+			set[onTag] = set[onTag] || tags || !heads
+			if webhook.Branches != nil {
+				for _, b := range webhook.Branches.Values {
+					branches = append(branches, b.Value)
+				}
+			}
+		case strings.HasPrefix(name, "pull_request"):
+			set[onPull] = true
+		case name == "release":
+			set[onTag] = true
+		case name == "schedule":
+			set[onSchedule] = true
+		case name == "workflow_call":
+			set[onBranch], set[onTag], set[onPull], set[onSchedule] = true, true, true, true
+		case name == "workflow_dispatch", name == "create", name == "deployment", name == "deployment_status":
+			set[onBranch], set[onTag] = true, true
+		default:
+			set[onBranch] = true
+		}
+	}
+	for _, o := range []string{onBranch, onTag, onPull, onSchedule} {
+		if set[o] {
+			on = append(on, o)
+		}
+	}
+	return on, branches
+}

@@ -1,0 +1,222 @@
+// Package helm renders charts as `helm template` does, object for object and in its order, without
+// running it. It reads the project through a tree, writes to its own cache alone, and fetches no
+// chart whose address is not listed.
+package helm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"sync"
+	"text/template"
+	"time"
+
+	"helm.sh/helm/v4/pkg/chart/common"
+
+	"slipway/internal/object"
+	"slipway/internal/project"
+	"slipway/internal/render/tree"
+)
+
+// defaultKube is what charts are told about the cluster when nobody says better: the version of the
+// libraries that we are built with. Helm's own default depends on how it was linked.
+const (
+	defaultKube = "1.37.0"
+	helmVersion = "v4.3.1"
+)
+
+// Config is what holds for all charts.
+type Config struct {
+	// Remotes are the addresses that charts may be fetched from; an address covers what is below it.
+	Remotes []string
+	// Cache is the folder that keeps fetched charts by their digest. Empty: nothing is fetched.
+	Cache string
+}
+
+// Engine renders charts. It keeps what it has loaded, and with it the trees that were shown, as long
+// as it lives. It may be used from several goroutines.
+type Engine struct {
+	config Config
+	funcs  template.FuncMap
+	limits limits
+
+	mu     sync.Mutex
+	charts map[chartKey]*slot
+}
+
+// New makes an engine.
+func New(c Config) *Engine {
+	return &Engine{config: c, funcs: functions(), limits: defaultLimits, charts: map[chartKey]*slot{}}
+}
+
+// Options are what `helm template` has flags for, values apart. The zero value is its default.
+type Options struct {
+	// Namespace is the release's where the chart names none; empty: "default".
+	Namespace string
+	// KubeVersion and APIVersions are what .Capabilities say; the latter adds to what every cluster has.
+	KubeVersion string
+	APIVersions []string
+
+	IncludeCRDs, SkipTests, NoHooks, IsUpgrade bool
+	// ShowOnly leaves only what these templates render ("templates/*.yaml"), in this order.
+	ShowOnly []string
+	// Inline are values below those of all files.
+	Inline map[string]any
+	// Lookup asks the cluster; nil: it is empty.
+	Lookup Lookup
+}
+
+// Lookup finds an object, or where there is no name a list of them. What is not there is an empty map.
+type Lookup func(apiVersion, kind, namespace, name string) (map[string]any, error)
+
+// Result is what a chart renders to.
+type Result struct {
+	// Objects are in Helm's order: definitions, manifests by kind, hooks by kind.
+	Objects []object.Object
+	// Hooks says which of the objects are hooks, by their place in Objects.
+	Hooks    map[int]Hook
+	Warnings []string
+	// Unstable is what comes out differently each time.
+	Unstable []Unstable
+}
+
+// Hook is when an object is to be created, instead of with the others.
+type Hook struct {
+	Events         []string
+	Weight         int
+	DeletePolicies []string
+}
+
+// Unstable is a field that comes out differently each time, and the functions of its template that
+// do that.
+type Unstable struct {
+	Template  string
+	Ref       object.Ref
+	Field     string
+	Functions string
+}
+
+// String prints "templates/secret.yaml: Secret shop/db data.password: randAlphaNum".
+func (u Unstable) String() string {
+	return fmt.Sprintf("%s: %s %s: %s", u.Template, u.Ref, u.Field, u.Functions)
+}
+
+// Render renders one release. It ends soon after the view's context does.
+func (e *Engine) Render(v *tree.View, c project.Chart, o Options) (result Result, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%s: Helm's library fell over: %v", c.Path, p)
+		}
+	}()
+	ctx, cancel := context.WithTimeoutCause(v.Context(), e.limits.time, errTooLong)
+	defer cancel()
+	l, err := e.load(ctx, v, c)
+	if err != nil {
+		return Result{}, err
+	}
+	values, err := userValues(v, c, o.Inline)
+	if err != nil {
+		return Result{}, err
+	}
+	return e.render(ctx, l, c, o, values)
+}
+
+func (e *Engine) render(ctx context.Context, l *loaded, c project.Chart, o Options, values map[string]any) (Result, error) {
+	rel, err := l.release(c, o, values)
+	if err != nil {
+		return Result{}, err
+	}
+	docs, used, err := e.once(ctx, rel, 0)
+	if err != nil {
+		return Result{}, err
+	}
+	var unstable []Unstable
+	if len(used) > 0 {
+		again, _, err := e.once(ctx, rel, later)
+		if err != nil {
+			return Result{}, err
+		}
+		unstable = compare(docs, again, used)
+	}
+	result, err := assemble(docs, o)
+	result.Unstable = unstable
+	var warnings []string
+	for _, w := range slices.Concat(l.warnings, rel.warnings, result.Warnings) {
+		if !slices.Contains(warnings, w) {
+			warnings = append(warnings, w)
+		}
+	}
+	result.Warnings = warnings
+	return result, err
+}
+
+// release is one chart with one set of values.
+type release struct {
+	*loaded
+	name, namespace string
+	options         Options
+	values          map[string]any
+	capabilities    *common.Capabilities
+	warnings        []string
+}
+
+var releaseName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
+
+func (l *loaded) release(c project.Chart, o Options, values map[string]any) (*release, error) {
+	r := &release{loaded: l, name: c.Release, namespace: c.Namespace, options: o, values: values}
+	if len(r.name) > 53 || !releaseName.MatchString(r.name) {
+		return nil, fmt.Errorf("release %q: a release's name has at most 53 lower-case letters, digits, dashes and dots", r.name)
+	}
+	if r.namespace == "" {
+		r.namespace = o.Namespace
+	}
+	if r.namespace == "" {
+		r.namespace = "default"
+	}
+	version := o.KubeVersion
+	if version == "" {
+		version = defaultKube
+	}
+	kube, err := common.ParseKubeVersion(version)
+	if err != nil {
+		return nil, fmt.Errorf("version of Kubernetes %q: %w", version, err)
+	}
+	r.capabilities = common.DefaultCapabilities.Copy()
+	r.capabilities.KubeVersion = *kube
+	r.capabilities.APIVersions = append(r.capabilities.APIVersions[:len(r.capabilities.APIVersions):len(r.capabilities.APIVersions)], o.APIVersions...)
+	r.capabilities.HelmVersion.Version = helmVersion
+	r.warnings = conflicts(l.chart, values)
+	return r, nil
+}
+
+// once renders with everything that a template may change made anew, and the clock set forward. It
+// also gives what each template used that varies.
+func (e *Engine) once(ctx context.Context, r *release, shift time.Duration) ([]document, map[string][]string, error) {
+	c := copyChart(r.chart)
+	if err := settle(c, r.values); err != nil {
+		return nil, nil, &object.ReadError{File: r.origin, Err: err}
+	}
+	values, err := merger{}.values(c, r.values)
+	if err != nil {
+		return nil, nil, &object.ReadError{File: r.origin, Err: err}
+	}
+	if err := r.validate(c, values); err != nil {
+		return nil, nil, err
+	}
+	if want := c.Metadata.KubeVersion; want != "" && !compatible(want, r.capabilities.KubeVersion.String()) {
+		return nil, nil, r.wrong("kubeVersion", fmt.Errorf("the chart wants Kubernetes %s, and this is %s", want, r.capabilities.KubeVersion.Version))
+	}
+	run, err := e.begin(ctx, r, c, shift)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := run.execute(r.scope(c, values)); err != nil {
+		return nil, nil, err
+	}
+	docs, err := run.documents(c)
+	return docs, run.used, err
+}
+
+var errTooLong = errors.New("it takes too long")

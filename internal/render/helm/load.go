@@ -1,0 +1,457 @@
+package helm
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"helm.sh/helm/v4/pkg/chart/common"
+	"helm.sh/helm/v4/pkg/chart/loader/archive"
+	chart "helm.sh/helm/v4/pkg/chart/v2"
+	"helm.sh/helm/v4/pkg/chart/v2/loader"
+	"helm.sh/helm/v4/pkg/ignore"
+
+	"slipway/internal/object"
+	"slipway/internal/project"
+	"slipway/internal/render/tree"
+)
+
+// What charts may hold, packed ones within each other included.
+const (
+	maxUnpacked = 64 << 20
+	maxNested   = 20
+)
+
+// chartKey names a chart that was loaded. A tree shows one state of its folder for ever.
+type chartKey struct {
+	tree                      *tree.Tree
+	path, repository, version string
+}
+
+// slot is where a chart is loaded once, or again after an error.
+type slot struct {
+	mu sync.Mutex
+	*loaded
+}
+
+// loaded is a chart as it lies in the project. It is copied for each render.
+type loaded struct {
+	chart    *chart.Chart
+	origin   string
+	origins  map[*common.File]string // where a file of it was written
+	reads    tree.Reads
+	warnings []string
+
+	mu   sync.Mutex
+	sets map[string]*set
+}
+
+// load gives the chart that a release is of.
+func (e *Engine) load(ctx context.Context, v *tree.View, c project.Chart) (*loaded, error) {
+	key := chartKey{v.Tree, c.Path, c.Repository, c.Version}
+	if v.IsEdited() && c.Repository == "" && e.differs(v, key) {
+		return e.fresh(ctx, v, c)
+	}
+	e.mu.Lock()
+	s := e.charts[key]
+	if s == nil {
+		s = &slot{}
+		e.charts[key] = s
+	}
+	e.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.loaded != nil {
+		v.Replay(s.reads)
+		return s.loaded, nil
+	}
+	l, err := e.fresh(ctx, v, c)
+	if err == nil {
+		s.loaded = l
+	}
+	return l, err
+}
+
+// differs says whether the chart has to be loaded again for a view that shows other texts.
+func (e *Engine) differs(v *tree.View, key chartKey) bool {
+	e.mu.Lock()
+	s := e.charts[key]
+	e.mu.Unlock()
+	if s == nil {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.loaded == nil || v.Differs(s.reads)
+}
+
+func (e *Engine) fresh(ctx context.Context, v *tree.View, c project.Chart) (*loaded, error) {
+	l := &loaded{origins: map[*common.File]string{}, sets: map[string]*set{}}
+	reads, err := v.Apart(func(v *tree.View) error {
+		ld := &reader{Engine: e, ctx: ctx, v: v, loaded: l}
+		var err error
+		if l.chart, err = ld.top(c); err == nil {
+			err = l.installable()
+		}
+		return err
+	})
+	l.reads = reads
+	return l, err
+}
+
+// reader loads one chart with all that it depends on.
+type reader struct {
+	*Engine
+	*loaded
+	ctx      context.Context
+	v        *tree.View
+	unpacked int
+	within   []string // the folders being loaded, each below the one before
+}
+
+func (r *reader) top(c project.Chart) (*chart.Chart, error) {
+	if c.Repository != "" {
+		w := wanted{c.Repository, c.Path, c.Version}
+		r.origin = w.String()
+		return r.fetched(w, object.Origin{})
+	}
+	name, err := r.v.Clean(c.Path)
+	if err != nil {
+		return nil, err
+	}
+	r.origin = name
+	kind, err := r.v.Kind(name)
+	switch {
+	case err != nil:
+		return nil, err
+	case kind == tree.Folder:
+		return r.folder(name)
+	case kind == tree.Nothing:
+		return nil, fmt.Errorf("%s: no such chart%w", name, fs.ErrNotExist)
+	}
+	text, err := r.v.File(name)
+	if err != nil {
+		return nil, err
+	}
+	return r.packed(name, text)
+}
+
+// folder loads a chart's folder, and finds what it depends on and does not hold.
+func (r *reader) folder(dir string) (*chart.Chart, error) {
+	if slices.Contains(r.within, dir) || len(r.within) == maxNested {
+		return nil, &object.ReadError{File: path.Join(dir, "Chart.yaml"), Err: fmt.Errorf("the chart depends on itself: %s", strings.Join(append(r.within, dir), " → "))}
+	}
+	r.within = append(r.within, dir)
+	defer func() { r.within = r.within[:len(r.within)-1] }()
+	files, err := r.walk(dir)
+	if err != nil {
+		return nil, err
+	}
+	c, err := r.files(dir, files)
+	if err != nil {
+		return nil, err
+	}
+	return c, r.complete(dir, c)
+}
+
+// walk reads what .helmignore leaves.
+func (r *reader) walk(top string) ([]*archive.BufferedFile, error) {
+	rules := ignore.Empty()
+	if name := path.Join(top, ignore.HelmIgnore); r.v.IsFile(name) {
+		text, err := r.v.File(name)
+		if err != nil {
+			return nil, err
+		}
+		if rules, err = ignore.Parse(bytes.NewReader(text)); err != nil {
+			return nil, &object.ReadError{File: name, Err: err}
+		}
+	}
+	rules.AddDefaults()
+	var files []*archive.BufferedFile
+	var visit func(below string, depth int) error
+	visit = func(below string, depth int) error {
+		if depth > 100 {
+			return fmt.Errorf("%s: folders without end", path.Join(top, below))
+		}
+		entries, err := r.v.Folder(path.Join(top, below))
+		if err != nil {
+			return err
+		}
+		for _, entry := range entries {
+			name := path.Join(below, entry.Name())
+			full := path.Join(top, name)
+			kind, err := r.kind(full, entry)
+			if err != nil {
+				return err
+			}
+			info := entryInfo{dir: kind == tree.Folder}
+			if rules.Ignore(name, info) || name == ".git" {
+				continue
+			}
+			if info.dir {
+				if err := visit(name, depth+1); err != nil {
+					return err
+				}
+				continue
+			}
+			text, err := r.v.File(full)
+			if err != nil {
+				return err
+			}
+			files = append(files, &archive.BufferedFile{Name: name, Data: bytes.TrimPrefix(text, []byte("\ufeff"))})
+		}
+		return nil
+	}
+	return files, visit("", 0)
+}
+
+// kind follows links, which a folder's list does not.
+func (r *reader) kind(name string, entry fs.DirEntry) (tree.Kind, error) {
+	switch {
+	case entry.IsDir():
+		return tree.Folder, nil
+	case entry.Type().IsRegular():
+		return tree.File, nil
+	}
+	if _, err := r.v.Real(name); err != nil {
+		return tree.Nothing, err
+	}
+	return r.v.Kind(name)
+}
+
+// entryInfo is as much of a file as the rules of .helmignore look at.
+type entryInfo struct {
+	fs.FileInfo
+	dir bool
+}
+
+func (i entryInfo) IsDir() bool { return i.dir }
+
+// packed loads a .tgz.
+func (r *reader) packed(origin string, text []byte) (*chart.Chart, error) {
+	files, err := archive.LoadArchiveFiles(bytes.NewReader(text))
+	if err != nil {
+		return nil, &object.ReadError{File: origin, Err: fmt.Errorf("no packed chart: %w", err)}
+	}
+	for _, f := range files {
+		r.unpacked += len(f.Data)
+	}
+	if r.unpacked > maxUnpacked {
+		return nil, &object.ReadError{File: origin, Err: fmt.Errorf("more than %d MiB when unpacked", maxUnpacked>>20)}
+	}
+	return r.files(origin, files)
+}
+
+// files makes a chart of its files. Helm's loader does one chart at a time, because it takes the
+// charts within in random order and forgets where they lay.
+func (r *reader) files(origin string, files []*archive.BufferedFile) (*chart.Chart, error) {
+	var own []*archive.BufferedFile
+	within := map[string][]*archive.BufferedFile{}
+	for _, f := range files {
+		rest, ok := strings.CutPrefix(f.Name, "charts/")
+		if !ok || path.Ext(rest) == ".prov" {
+			own = append(own, f)
+			continue
+		}
+		name, below, _ := strings.Cut(rest, "/")
+		if !strings.HasPrefix(name, "_") && !strings.HasPrefix(name, ".") {
+			within[name] = append(within[name], &archive.BufferedFile{Name: below, Data: f.Data})
+		}
+	}
+	if err := checkFiles(origin, own); err != nil {
+		return nil, err
+	}
+	c, err := loader.LoadFiles(own)
+	if err != nil {
+		return nil, loadError(origin, err)
+	}
+	for _, f := range slices.Concat(c.Templates, c.Files, c.Raw) {
+		r.origins[f] = fileIn(origin, f.Name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(within)) {
+		below, at := within[name], fileIn(origin, "charts/"+name)
+		var sub *chart.Chart
+		var err error
+		if path.Ext(name) == ".tgz" && below[0].Name == "" {
+			sub, err = r.packed(at, below[0].Data)
+		} else {
+			sub, err = r.files(at, slices.DeleteFunc(below, func(f *archive.BufferedFile) bool { return f.Name == "" }))
+		}
+		if err != nil {
+			return nil, err
+		}
+		c.AddDependency(sub)
+	}
+	return c, nil
+}
+
+// fileIn names a file of a chart, which may lie at an address.
+func fileIn(origin, name string) string {
+	if origin == "." {
+		return name
+	}
+	return origin + "/" + name
+}
+
+// checkFiles finds what is no YAML, with the line that Helm's loader does not always say, and what
+// is made to exhaust it.
+func checkFiles(origin string, files []*archive.BufferedFile) error {
+	for _, f := range files {
+		switch f.Name {
+		case "Chart.yaml", "Chart.lock", "values.yaml", "requirements.yaml", "requirements.lock":
+			if err := object.Check(bytes.NewReader(f.Data), fileIn(origin, f.Name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+var (
+	inFile   = regexp.MustCompile(`^cannot load (\S+): `)
+	yamlLine = regexp.MustCompile(`yaml: line (\d+): `)
+	mistyped = regexp.MustCompile(`cannot unmarshal (\w+) into Go (?:struct field \w*\.(\S+) of|value of) type (\S+)`)
+)
+
+// loadError says which file of a chart is wrong.
+func loadError(origin string, err error) error {
+	e := &object.ReadError{File: fileIn(origin, "Chart.yaml"), Err: err}
+	msg := err.Error()
+	if m := inFile.FindStringSubmatch(msg); m != nil {
+		e.File, msg = fileIn(origin, m[1]), msg[len(m[0]):]
+	}
+	if m := yamlLine.FindStringSubmatch(msg); m != nil {
+		e.Line, _ = strconv.Atoi(m[1])
+	}
+	msg = strings.TrimPrefix(msg, "validation: ")
+	msg = strings.Replace(msg, "Chart.yaml file is missing", "no such file: this is no chart", 1)
+	e.Err = errors.New(plainly(msg))
+	return e
+}
+
+// plainly says what stands where something else belongs in words of YAML instead of Go's.
+func plainly(msg string) string {
+	m := mistyped.FindStringSubmatch(msg)
+	if m == nil {
+		return msg
+	}
+	what, is, must := m[2], m[1], "mapping"
+	if what == "" {
+		what = "this"
+	}
+	if m[3] == "string" || m[3] == "bool" || m[3] == "int" {
+		must = m[3]
+	} else if strings.HasPrefix(m[3], "[]") {
+		must = "list"
+	}
+	names := strings.NewReplacer("array", "list", "object", "mapping")
+	return fmt.Sprintf("%s must be a %s, and is a %s", what, must, names.Replace(is))
+}
+
+// wrong is an error about a key of the chart's Chart.yaml.
+func (l *loaded) wrong(key string, err error) error {
+	return &object.ReadError{File: fileIn(l.origin, "Chart.yaml"), Line: lineOf(l.chart, key+":"), Err: err}
+}
+
+func lineOf(c *chart.Chart, text string) int {
+	for _, f := range c.Raw {
+		if f.Name != "Chart.yaml" {
+			continue
+		}
+		for i, line := range strings.Split(string(f.Data), "\n") {
+			if strings.Contains(strings.NewReplacer(`"`, "", `'`, "").Replace(line), text) {
+				return i + 1
+			}
+		}
+	}
+	return 0
+}
+
+func (l *loaded) installable() error {
+	if strings.EqualFold(l.chart.Metadata.Type, "library") {
+		return l.wrong("type", errors.New("a library chart holds nothing to install: name a chart that uses it"))
+	}
+	if l.chart.Metadata.Deprecated {
+		l.warnings = append(l.warnings, l.origin+": this chart is deprecated")
+	}
+	return nil
+}
+
+// complete finds the dependencies that charts/ lacks. What it has is taken as it is, as Helm does: of
+// another version it counts as a chart that Chart.yaml does not name, without a word.
+func (r *reader) complete(dir string, c *chart.Chart) error {
+	for _, d := range c.Metadata.Dependencies {
+		at := object.Origin{File: path.Join(dir, "Chart.yaml"), Line: lineOf(c, "name: "+d.Name)}
+		if i := slices.IndexFunc(c.Dependencies(), func(s *chart.Chart) bool { return s.Name() == d.Name }); i >= 0 {
+			if !slices.ContainsFunc(c.Dependencies(), func(s *chart.Chart) bool {
+				return s.Name() == d.Name && compatible(d.Version, s.Metadata.Version)
+			}) {
+				r.warnings = append(r.warnings, fmt.Sprintf("%s: charts/ holds %s %s, which is not %s: it is rendered all the same, and its condition, tags and alias do not count", at, d.Name, c.Dependencies()[i].Metadata.Version, d.Version))
+			}
+			continue
+		}
+		sub, err := r.dependency(dir, c, d, at)
+		if err != nil {
+			return err
+		}
+		if sub.Name() != d.Name || !compatible(d.Version, sub.Metadata.Version) {
+			return &object.ReadError{File: at.File, Line: at.Line, Err: fmt.Errorf("dependency %s %s: %s is %s %s", d.Name, d.Version, d.Repository, sub.Name(), sub.Metadata.Version)}
+		}
+		c.AddDependency(sub)
+	}
+	return nil
+}
+
+func (r *reader) dependency(dir string, c *chart.Chart, d *chart.Dependency, at object.Origin) (*chart.Chart, error) {
+	refuse := func(why string) error {
+		return &tree.RefusedError{Origin: at, What: fmt.Sprintf("dependency %s %s from %q", d.Name, d.Version, d.Repository), Why: why}
+	}
+	if local, ok := strings.CutPrefix(d.Repository, "file://"); ok {
+		below, err := r.v.Clean(path.Join(dir, local))
+		if err != nil || path.IsAbs(local) {
+			return nil, refuse("it is outside the project")
+		}
+		return r.folder(below)
+	}
+	if !strings.Contains(d.Repository, "://") {
+		return nil, refuse("it is not in charts/: run helm dependency build")
+	}
+	locked := ""
+	if c.Lock != nil {
+		for _, l := range c.Lock.Dependencies {
+			if l.Name == d.Name && l.Repository == d.Repository {
+				locked = l.Version
+			}
+		}
+	}
+	if locked == "" {
+		return nil, refuse("it is not in charts/, and Chart.lock does not say which version: run helm dependency update")
+	}
+	return r.fetched(wanted{d.Repository, d.Name, locked}, at)
+}
+
+// copyChart copies what rendering changes: the tree of charts and their metadata, not what files say.
+func copyChart(c *chart.Chart) *chart.Chart {
+	out := *c
+	meta := *c.Metadata
+	meta.Dependencies = nil
+	for _, d := range c.Metadata.Dependencies {
+		own := *d
+		meta.Dependencies = append(meta.Dependencies, &own)
+	}
+	out.Metadata = &meta
+	out.SetDependencies()
+	for _, sub := range c.Dependencies() {
+		out.AddDependency(copyChart(sub))
+	}
+	return &out
+}
