@@ -27,6 +27,7 @@ var allowed = map[string]string{
 	"internal/render/kustomize":    "object project render/tree",
 	"internal/render/helm":         "object project render/tree",
 	"internal/render":              "object project render/tree render/kustomize render/helm render/skaffold render/sops",
+	"internal/project/source":      "git project",
 	"internal/project/scaffold":    "object project",
 	"internal/image/signature":     "project",
 	"internal/image":               "object project image/builder image/signature",
@@ -39,13 +40,14 @@ var allowed = map[string]string{
 	"internal/image/metadata":      "",
 	"internal/check/workflow":      "object project check/finding image/metadata",
 	"internal/ci":                  "",
-	"internal/check":               "object project render/tree render/skaffold image render check/origin check/finding check/rule check/schema check/workflow check/contract",
+	"internal/check":               "git object project render/tree render/skaffold image render check/origin check/finding check/rule check/schema check/workflow check/contract",
 	"internal/cluster":             "object plan",
 	"internal/release":             "object image cluster",
 	"internal/deploy":              "object project image/builder render/helm render image plan cluster release check/origin check check/finding image/signature",
 	"internal/promote":             "object project check/finding image render check/origin",
 	"cmd/slipway":                  "*",
 	"internal/cluster/sandboxtest": "",
+	"internal/cluster/sandbox":     "",
 	"internal/render/foldertest":   "",
 	"internal/image/imagetest":     "",
 }
@@ -53,7 +55,7 @@ var allowed = map[string]string{
 // reserved lists what only some packages may import.
 var reserved = map[string]string{
 	"k8s.io/client-go": "internal/cluster internal/cluster/sandboxtest",
-	"os/exec":          "internal/git internal/image/builder internal/cluster/sandboxtest cmd/slipway",
+	"os/exec":          "internal/git internal/image/builder internal/cluster/sandbox internal/cluster/sandboxtest",
 	"slipway/sandbox":  "",
 }
 

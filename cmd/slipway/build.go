@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"slipway/internal/cluster"
 	"slipway/internal/deploy"
 	"slipway/internal/image"
 )
@@ -96,22 +94,4 @@ func (a *app) imageOptions(t deploy.Target) image.Options {
 		o.Mirror = sandbox.Registry
 	}
 	return o
-}
-
-// buildTarget is a target whose cluster may be missing: a build needs the kubeconfig only to learn
-// that the environment is a sandbox, whose registry stands for all others.
-func (a *app) buildTarget(ctx context.Context, name string) (deploy.Target, error) {
-	src, env, err := a.environment(ctx, name)
-	if err != nil {
-		return deploy.Target{}, err
-	}
-	t, err := a.targetOf(src, env)
-	var (
-		unnamed *noContextError
-		unknown *cluster.UnknownContextError
-	)
-	if a.context == "" && (errors.As(err, &unnamed) || errors.As(err, &unknown)) {
-		return deploy.Target{Source: src, Environment: env, Render: a.renderOptions("build"), Notify: a.progress}, nil
-	}
-	return t, err
 }

@@ -1,15 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -19,9 +13,6 @@ import (
 	"slipway/internal/check/finding"
 	"slipway/internal/check/rule"
 	"slipway/internal/check/schema"
-	"slipway/internal/git"
-	"slipway/internal/object"
-	"slipway/internal/project"
 	"slipway/internal/render"
 )
 
@@ -84,14 +75,14 @@ func (v *severityValue) Set(s string) error {
 }
 
 func runCheck(ctx context.Context, a *app, names []string, o checkOptions) error {
-	p, err := project.Open(a.dir)
+	if _, err := schema.New(schema.Options{KubeVersion: o.kubeVersion}); err != nil {
+		return &usageError{fmt.Errorf("--kube-version: %w", err)}
+	}
+	p, err := a.project()
 	if err != nil {
 		return err
 	}
-	for _, n := range p.Notes {
-		a.warn("note: %s", n)
-	}
-	envs, err := checked(p, names)
+	envs, err := p.Select(names)
 	if err != nil {
 		return err
 	}
@@ -99,13 +90,13 @@ func runCheck(ctx context.Context, a *app, names []string, o checkOptions) error
 		envs[i].Namespace = cmp.Or(a.namespace, envs[i].Namespace)
 	}
 	in := check.Input{Project: p, Environments: envs, KubeVersion: o.kubeVersion}
-	if in.Definitions, err = definitions(o); err != nil {
+	if in.Definitions, err = schema.ReadDefinitions(o.schemas); err != nil {
 		return err
 	}
 	if in.Rules, err = check.LoadRules(p.Dir, p.Rules); err != nil {
 		return err
 	}
-	if in.Past, err = past(ctx, p.Dir); err != nil {
+	if in.Past, err = check.ReadPast(ctx, p.Dir); err != nil {
 		return err
 	}
 	report, err := a.check(ctx, in)
@@ -132,56 +123,6 @@ func runCheck(ctx context.Context, a *app, names []string, o checkOptions) error
 	return nil
 }
 
-// past is the project as the last commit has it, or the one before where nothing has changed since. It is
-// nil outside Git, and for the first commit.
-func past(ctx context.Context, dir string) (*check.Past, error) {
-	repository, err := git.Open(ctx, dir)
-	if errors.Is(err, git.ErrNone) || errors.Is(err, git.ErrNoProgram) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	for _, revision := range []string{"HEAD", "HEAD~1"} {
-		if !repository.Exists(ctx, revision) {
-			if revision == "HEAD~1" && repository.IsShallow(ctx) {
-				return &check.Past{Missing: "the clone holds no commit before this one: fetch one more (fetch-depth: 2)"}, nil
-			}
-			return nil, nil
-		}
-		changed, err := repository.Changed(ctx, revision, dir)
-		if err != nil {
-			return nil, err
-		}
-		if len(changed) > 0 {
-			return &check.Past{Name: revision, Changed: changed, Text: func(name string) ([]byte, error) {
-				return repository.Text(ctx, revision, dir, name)
-			}}, nil
-		}
-	}
-	return nil, nil
-}
-
-// checked are the environments to look at, those of layouts that nothing is deployed from included.
-func checked(p project.Project, names []string) ([]project.Environment, error) {
-	all := p
-	all.Environments = append(slices.Clone(p.Environments), p.Others...)
-	if len(names) == 0 {
-		return all.Environments, nil
-	}
-	var envs []project.Environment
-	for _, n := range names {
-		env, err := all.Environment(n)
-		if err != nil {
-			return nil, err
-		}
-		if !slices.ContainsFunc(envs, func(e project.Environment) bool { return e.Name == n }) {
-			envs = append(envs, env)
-		}
-	}
-	return envs, nil
-}
-
 func (a *app) check(ctx context.Context, in check.Input) (check.Report, error) {
 	options := a.renderOptions("render")
 	options.Remotes = in.Project.Remotes
@@ -192,33 +133,6 @@ func (a *app) check(ctx context.Context, in check.Input) (check.Report, error) {
 	defer r.Close()
 	in.Renderer, in.Now = r, time.Now()
 	return check.Run(ctx, in)
-}
-
-// definitions are the objects of the files and folders of --schema.
-func definitions(o checkOptions) ([]object.Object, error) {
-	if _, err := schema.New(schema.Options{KubeVersion: o.kubeVersion}); err != nil {
-		return nil, &usageError{fmt.Errorf("--kube-version: %w", err)}
-	}
-	var all []object.Object
-	for _, top := range o.schemas {
-		err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
-			manifest := slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(path))
-			if err != nil || d.IsDir() || !manifest && path != top {
-				return err
-			}
-			text, err := os.ReadFile(path)
-			if err != nil {
-				return err
-			}
-			list, err := object.Read(bytes.NewReader(text), path)
-			all = append(all, list...)
-			return err
-		})
-		if err != nil {
-			return nil, fmt.Errorf("--schema %s: %w", top, err)
-		}
-	}
-	return all, nil
 }
 
 func (a *app) printReport(r check.Report, rules *rule.Set, as format) error {

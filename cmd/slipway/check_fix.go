@@ -4,73 +4,27 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"maps"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 
 	"slipway/internal/check"
 	"slipway/internal/check/finding"
 )
 
-// fix makes the edits of all findings, each file at once, and prints the lines that changed.
+// fix makes the edits of all findings, and prints the lines that changed.
 func (a *app) fix(dir string, r check.Report) error {
-	byFile := map[string][]finding.Edit{}
-	for _, f := range r.Findings {
-		for _, e := range f.Edits {
-			byFile[e.File] = append(byFile[e.File], e)
-		}
+	fixed, err := finding.Fix(dir, r.Findings)
+	for _, f := range fixed { // to standard error: the report of what is left is the result
+		printEdit(a.stderr, f.Text, f.Edit)
 	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return fmt.Errorf("open project: %w", err)
-	}
-	defer root.Close()
-	changed := 0
-	for _, file := range slices.Sorted(maps.Keys(byFile)) {
-		old, err := root.ReadFile(filepath.FromSlash(file))
-		if err != nil {
-			return fmt.Errorf("fix %s: %w", file, err)
-		}
-		text, made := finding.Apply(old, byFile[file])
-		if len(made) == 0 {
-			continue
-		}
-		if err := replace(root, filepath.FromSlash(file), text); err != nil {
-			return fmt.Errorf("fix %s: %w", file, err)
-		}
-		for _, e := range slices.Backward(made) { // to standard error: the report of what is left is the result
-			printEdit(a.stderr, old, e)
-		}
-		changed += len(made)
-	}
-	if changed == 0 {
-		fmt.Fprintln(a.stderr, "slipway: nothing could be fixed for certain; nothing was changed")
-		return nil
-	}
-	fmt.Fprintf(a.stderr, "slipway: %s made; look at them with `git diff`\n", count(changed, "change"))
-	return nil
-}
-
-// replace puts a new file in the place of the old one, with its mode.
-func replace(root *os.Root, name string, text []byte) error {
-	info, err := root.Lstat(name)
 	if err != nil {
 		return err
 	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("it is a link: change what it leads to")
+	if len(fixed) == 0 {
+		fmt.Fprintln(a.stderr, "slipway: no finding has a certain fix; nothing was changed")
+		return nil
 	}
-	temporary := filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+".slipway")
-	err = root.WriteFile(temporary, text, info.Mode().Perm())
-	if err == nil {
-		err = root.Rename(temporary, name)
-	}
-	if err != nil {
-		_ = root.Remove(temporary)
-	}
-	return err
+	fmt.Fprintf(a.stderr, "slipway: %s made; review with `git diff`\n", count(len(fixed), "change"))
+	return nil
 }
 
 // printEdit prints the lines that an edit changes, on one line.

@@ -20,7 +20,6 @@ import (
 	"slipway/internal/git"
 	"slipway/internal/image"
 	"slipway/internal/project"
-	"slipway/internal/project/scaffold"
 	"slipway/internal/render"
 )
 
@@ -99,7 +98,7 @@ func runCI(ctx context.Context, a *app, platform ci.Platform, show, gitops bool)
 	old, err := top.ReadFile(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if err := writeNew(top, scaffold.File{Path: file, Text: text}); err != nil {
+		if err := project.CreateFile(top, file, text); err != nil {
 			return err
 		}
 		fmt.Fprintln(a.stdout, "wrote", file)
@@ -135,7 +134,7 @@ func replaceFile(top *os.Root, file, text string) error {
 	if err := top.Remove(beside); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := writeNew(top, scaffold.File{Path: beside, Text: text}); err != nil {
+	if err := project.CreateFile(top, beside, text); err != nil {
 		return err
 	}
 	return top.Rename(beside, file)

@@ -152,7 +152,8 @@ func (a *app) listen(o *actOptions) func(deploy.Event) {
 
 func (a *app) show(ctx context.Context, t deploy.Target, p deploy.Proposal, o *actOptions) error {
 	if *o.out == asJSON {
-		e := deploy.Event{Step: stepPlan, Message: crossing(p), Time: time.Now().UTC()}
+		sum := deploy.Summarize(ctx, t, p)
+		e := deploy.Event{Step: stepPlan, Message: sum.From + " → " + sum.To, Time: time.Now().UTC()}
 		return a.json(line{Event: e, Plan: &p.Plan, Images: p.Prepared.Images})
 	}
 	defer a.ci.group("plan of " + t.Environment.Name)()

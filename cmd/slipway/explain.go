@@ -9,6 +9,7 @@ import (
 	"slipway/internal/check/origin"
 	"slipway/internal/check/rule"
 	"slipway/internal/cluster"
+	"slipway/internal/cluster/sandbox"
 	"slipway/internal/deploy"
 	"slipway/internal/git"
 	"slipway/internal/image"
@@ -151,7 +152,7 @@ var rows = []row{
 	as("git", codeError, always[*git.Error]("git itself says so: `git status` in that folder shows the same")),
 
 	as("kubeconfig", codeError, always[*cluster.KubeconfigError]("give --kubeconfig or set KUBECONFIG; `slipway sandbox up` makes a cluster with one on this machine")),
-	as("no context", codeError, func(e *noContextError) string {
+	as("no context", codeError, func(e *deploy.NoContextError) string {
 		return fmt.Sprintf("write `context:` under environments.%s in slipway.yaml, or give --context; the kubeconfig has: %s", e.Environment, list(e.Known))
 	}),
 	as("unknown context", codeError, func(e *cluster.UnknownContextError) string {
@@ -255,15 +256,15 @@ var rows = []row{
 	}),
 	as("skaffold file", codeError, always[*skaffold.FileError]("correct the file; `slipway render -p PROFILE --explain` shows what it comes to")),
 	is("nothing to explain", errNothingToExplain, codeUsage, "leave it out, or name profiles with -p"),
-	as("no skaffold", codeUsage, always[*noSkaffoldError]("environments of other projects are named without -p")),
-	as("foreign folder", codeError, always[*foreignFolderError]("name a folder that is empty, missing, or was written by render")),
+	as("no skaffold", codeUsage, always[*project.NoSkaffoldError]("environments of other projects are named without -p")),
+	as("foreign folder", codeError, always[*render.ForeignDirectoryError]("name a folder that is empty, missing, or was written by render")),
 	is("empty", render.ErrEmpty, codeError, "an empty folder deletes nothing; `slipway delete ENV` is how an environment is emptied"),
 	as("refused", codeError, always[*tree.RefusedError]("only what lies in the repository is rendered: keep a copy there of what it names, or of what the chart renders to")),
 	as("no key", codeError, always[*sops.KeyError]("SOPS_AGE_KEY_FILE names a file with your key; where yours is none of them, `sops updatekeys` lets it open the file too")),
 	as("renderer broke", codeError, always[*render.PanicError]("that is a fault of Slipway, not of yours: please report it with the manifests")),
 	as("render", codeError, always[*render.Error]("correct the manifests and look with `slipway render ENV`")),
 
-	is("no sandbox", errNoSandbox, codeError, "`make build` makes both; keep them in one folder"),
+	is("no sandbox", sandbox.ErrNoProgram, codeError, "`make build` makes both; keep them in one folder"),
 }
 
 // explain prints an error with its hint and returns the exit code.

@@ -3,14 +3,12 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"slipway/internal/check"
 	"slipway/internal/object"
-	"slipway/internal/project"
 )
 
 // noNamespaceError says that nothing names the namespace in which policies are to hold.
@@ -37,7 +35,7 @@ their rule out. It asks no cluster; who may make policies applies them:
 }
 
 func runGuard(a *app, name string, out format) error {
-	p, err := project.Open(a.dir)
+	p, err := a.project()
 	if err != nil {
 		return err
 	}
@@ -53,21 +51,9 @@ func runGuard(a *app, name string, out format) error {
 	if err != nil {
 		return err
 	}
-	policies := rules.Policies(namespace, env.Class, excepted(p, name, time.Now())...)
+	policies := rules.Policies(namespace, env.Class, p.ExceptedRules(name, time.Now())...)
 	if out == asJSON {
 		return a.jsonLines(policies)
 	}
 	return object.WriteYAML(a.stdout, policies)
-}
-
-// excepted are the rules that hold for nothing in an environment, by the project's exceptions.
-func excepted(p project.Project, env string, now time.Time) []string {
-	var rules []string
-	for _, e := range p.Exceptions {
-		here := len(e.Environments) == 0 || slices.Contains(e.Environments, env)
-		if here && e.Object == "" && e.Field == "" && (e.Until == "" || e.Until >= now.Format(time.DateOnly)) {
-			rules = append(rules, e.Rule)
-		}
-	}
-	return rules
 }

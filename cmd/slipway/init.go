@@ -1,10 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
-	"path"
 
 	"github.com/spf13/cobra"
 
@@ -32,9 +30,7 @@ func runInit(a *app, chart, show bool) error {
 	if err != nil {
 		return err
 	}
-	for _, n := range p.Notes {
-		a.warn("note: %s", n)
-	}
+	a.notes(p.Notes)
 	if show {
 		for _, f := range files {
 			if len(files) > 1 {
@@ -50,7 +46,7 @@ func runInit(a *app, chart, show bool) error {
 	}
 	defer root.Close()
 	for _, f := range files {
-		if err := writeNew(root, f); err != nil {
+		if err := project.CreateFile(root, f.Path, f.Text); err != nil {
 			return err
 		}
 		fmt.Fprintln(a.stdout, "wrote", f.Path)
@@ -66,20 +62,5 @@ func runInit(a *app, chart, show bool) error {
 		}
 	}
 	a.warn("next: slipway render %s", env.Name)
-	return nil
-}
-
-func writeNew(root *os.Root, f scaffold.File) error {
-	if err := root.MkdirAll(path.Dir(f.Path), 0o755); err != nil {
-		return err
-	}
-	w, err := root.OpenFile(f.Path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = w.WriteString(f.Text)
-	if err = errors.Join(err, w.Close()); err != nil {
-		return errors.Join(err, root.Remove(f.Path)) // a part of a file is worse than none
-	}
 	return nil
 }

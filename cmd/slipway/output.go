@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"slipway/internal/deploy"
+	"slipway/internal/git"
 )
 
 // errConsent says that nobody could be asked.
@@ -169,10 +171,5 @@ func age(t time.Time) string {
 	return fmt.Sprintf("%dd", int(d.Hours()/24))
 }
 
-// short is the usual seven characters of a commit.
-func short(commit string) string {
-	if commit == "" {
-		return "-"
-	}
-	return commit[:min(7, len(commit))]
-}
+// short is the commit's usual seven digits, "-" where there is none.
+func short(commit string) string { return cmp.Or(git.Short(commit), "-") }

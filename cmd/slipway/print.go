@@ -12,7 +12,6 @@ import (
 	"slipway/internal/deploy"
 	"slipway/internal/git"
 	"slipway/internal/plan"
-	"slipway/internal/project"
 	"slipway/internal/release"
 )
 
@@ -22,8 +21,9 @@ var planMarks = map[plan.Action]string{plan.Create: "+", plan.Update: "~", plan.
 // printPlan writes a plan for a person.
 func (a *app) printPlan(ctx context.Context, t deploy.Target, p deploy.Proposal) {
 	w, s := a.stdout, styleOf(a.stdout)
-	fmt.Fprintf(w, "%s   %s\n", s.bold(t.Source.Project.Name+" → "+t.Environment.Name), crossing(p))
-	for _, line := range append(standingNow(p.Latest), a.commits(ctx, p)...) {
+	sum := deploy.Summarize(ctx, t, p)
+	fmt.Fprintf(w, "%s   %s → %s\n", s.bold(t.Source.Project.Name+" → "+t.Environment.Name), sum.From, sum.To)
+	for _, line := range append(standingNow(p.Latest), commitLines(sum)...) {
 		fmt.Fprintln(w, s.dim("  "+line))
 	}
 	same := 0
@@ -40,7 +40,7 @@ func (a *app) printPlan(ctx context.Context, t deploy.Target, p deploy.Proposal)
 	if same > 0 {
 		fmt.Fprintln(w, s.dim(fmt.Sprintf("  = %d unchanged", same)))
 	}
-	for _, line := range remarks(t, p) {
+	for _, line := range sum.Remarks {
 		fmt.Fprintln(w, line)
 	}
 }
@@ -67,50 +67,6 @@ func (a *app) printChange(c plan.Change) {
 	}
 }
 
-// remarks are what a plan's last lines say.
-func remarks(t deploy.Target, p deploy.Proposal) []string {
-	var lines []string
-	for _, pin := range p.Prepared.Images {
-		if pin.Digest == "" {
-			lines = append(lines, fmt.Sprintf("image %s is in no registry yet: deploy builds it", pin.Reference()))
-		}
-	}
-	mayFail := t.Environment.Class != project.Local && p.Latest.Revision > 0 && p.Prepared.RollbackOf == 0 && !p.Prepared.Delete
-	switch {
-	case p.Done():
-		lines = append(lines, "nothing to change")
-	case p.Plan.Count(plan.Blocked) > 0:
-		return append(lines, "what is marked ! cannot be applied, so nothing would be")
-	case p.Plan.Empty():
-		lines = append(lines, "nothing to change; a deploy watches until all is healthy, and records it")
-	case !p.Plan.Complete:
-		lines = append(lines, "not every object could be verified with the API server before its kind or namespace is there")
-	}
-	if mayFail && !p.Plan.Empty() {
-		lines = append(lines, "if it does not become healthy, the last healthy release comes back")
-	}
-	if t.Environment.Class == project.Production && p.Prepared.Dirty && p.Prepared.RollbackOf == 0 {
-		lines = append(lines, "the working tree has changes that are not committed: production gets this once they are")
-	}
-	return lines
-}
-
-// crossing prints "sha-3f9c2e1 → sha-88a1b07".
-func crossing(p deploy.Proposal) string {
-	const nothing = "nothing"
-	from, to := cmp.Or(p.Latest.Tag, nothing), cmp.Or(p.Prepared.Tag, "what is here")
-	if p.Latest.Revision > 0 && p.Latest.Status != release.Deleted {
-		from = cmp.Or(p.Latest.Tag, fmt.Sprintf("release %d", p.Latest.Revision))
-	}
-	if p.Prepared.Delete {
-		to = nothing
-	}
-	if p.Prepared.RollbackOf > 0 {
-		to += fmt.Sprintf(" (release %d)", p.Prepared.RollbackOf)
-	}
-	return from + " → " + to
-}
-
 // standingNow says what runs, and who put it there.
 func standingNow(rel release.Release) []string {
 	if rel.Revision == 0 {
@@ -126,26 +82,12 @@ func standingNow(rel release.Release) []string {
 // maxCommits is how many commits a plan names.
 const maxCommits = 5
 
-// commits says which commits a plan brings, or takes back. Where Git cannot say it (another
-// repository, a shallow clone), nothing is said.
-func (a *app) commits(ctx context.Context, p deploy.Proposal) []string {
-	from, to := p.Latest.Commit, p.Prepared.Commit
-	if from == "" || to == "" || from == to {
-		return nil
-	}
-	repository, err := git.Open(ctx, a.dir)
-	if err != nil {
-		return nil
-	}
-	lines := logLines(ctx, repository, from, to, "")
-	return append(lines, logLines(ctx, repository, to, from, "without ")...)
+// commitLines print the commits that a plan brings, and those that it takes back.
+func commitLines(sum deploy.Summary) []string {
+	return append(logLines(sum.Brings, ""), logLines(sum.Takes, "without ")...)
 }
 
-func logLines(ctx context.Context, repository git.Repository, from, to, word string) []string {
-	log, err := repository.Log(ctx, from, to)
-	if err != nil {
-		return nil
-	}
+func logLines(log []git.Commit, word string) []string {
 	var lines []string
 	for _, c := range log[:min(len(log), maxCommits)] {
 		lines = append(lines, fmt.Sprintf("%s%s %s (%s, %s ago)", word, short(c.Hash), c.Subject, c.Author, age(c.Time)))

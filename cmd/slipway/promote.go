@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -93,7 +92,7 @@ func runPromote(ctx context.Context, a *app, name string, o promoteOptions) (err
 		err = p.newer(ctx, repository, result)
 	}
 	if err == nil {
-		err = writeAll(ctx, p.target.Source.Project.Dir, result.Files)
+		err = project.ReplaceFiles(ctx, p.target.Source.Project.Dir, result.Files)
 	}
 	if err != nil {
 		return err
@@ -152,7 +151,7 @@ func (p *promoter) stated(ctx context.Context, t deploy.Target) error {
 
 // healthy are the images of an environment's last healthy release.
 func (p *promoter) healthy(ctx context.Context, src project.Source, env project.Environment) ([]image.Pin, error) {
-	t, err := p.targetOf(src, env)
+	t, err := p.connector(src)(env)
 	if err != nil {
 		return nil, err
 	}
@@ -292,7 +291,7 @@ func (p *promoter) on(ctx context.Context, r git.Repository, base string) (resul
 		err = fmt.Errorf("changes in %s are %w", list(unclean), errUnclean)
 	}
 	if err == nil {
-		err = writeAll(ctx, dir, result.Files)
+		err = project.ReplaceFiles(ctx, dir, result.Files)
 	}
 	if err == nil {
 		err = p.bring(ctx, t)
@@ -389,31 +388,6 @@ func (p *promoter) report(result promote.Promotion, commit, done string) error {
 	}
 	if done != "" {
 		fmt.Fprintln(p.stdout, p.target.Environment.Name, "", done)
-	}
-	return nil
-}
-
-// writeAll puts new texts in the places of old ones: all of them, or none.
-func writeAll(ctx context.Context, dir string, files map[string][]byte) error {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	done := map[string][]byte{}
-	for _, file := range slices.Sorted(maps.Keys(files)) {
-		name := filepath.FromSlash(file)
-		old, err := root.ReadFile(name)
-		if err = errors.Join(err, ctx.Err()); err == nil {
-			err = replace(root, name, files[file])
-		}
-		if err != nil {
-			for name, old := range done {
-				err = errors.Join(err, replace(root, name, old))
-			}
-			return fmt.Errorf("write %s: %w", file, err)
-		}
-		done[name] = old
 	}
 	return nil
 }

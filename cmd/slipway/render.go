@@ -109,12 +109,9 @@ type rendered struct {
 }
 
 func runRender(ctx context.Context, a *app, names []string, o renderFlags) error {
-	p, err := project.Open(a.dir)
+	p, err := a.project()
 	if err != nil {
 		return err
-	}
-	for _, n := range p.Notes {
-		a.warn("note: %s", n)
 	}
 	envs, err := o.environments(p, names)
 	if err != nil {
@@ -145,7 +142,8 @@ func (o renderFlags) environments(p project.Project, names []string) ([]project.
 		return slices.Clone(p.Environments), nil
 	}
 	if len(o.skaffold.profiles) > 0 {
-		return o.skaffold.environments(p)
+		env, err := p.WithProfiles(o.skaffold.profiles)
+		return []project.Environment{env}, err
 	}
 	var envs []project.Environment
 	for _, n := range names {
@@ -194,7 +192,7 @@ func (o renderFlags) print(a *app, r rendered, several, later bool) error {
 		if several {
 			folder = filepath.Join(folder, r.env.Name)
 		}
-		return a.writeFolder(folder, r.objects)
+		return a.writeDirectory(folder, r.objects)
 	}
 	var head string
 	if later {
@@ -208,6 +206,14 @@ func (o renderFlags) print(a *app, r rendered, several, later bool) error {
 	}
 	_, err := a.stdout.Write(r.YAML)
 	return err
+}
+
+func (a *app) writeDirectory(dir string, objects []object.Object) error {
+	if err := render.WriteDirectory(dir, objects); err != nil {
+		return err
+	}
+	a.warn("%s in %s", count(len(objects), "object"), dir)
+	return nil
 }
 
 // hidden is the objects without the values that had to be decrypted for them.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -73,7 +71,7 @@ func (d *renderDropin) check(cmd *cobra.Command) error {
 func runDropin(ctx context.Context, a *app, o renderFlags) error {
 	d := o.dropin
 	at := d.kustomize + d.chart.Path
-	root, err := a.root(at)
+	root, err := render.RootOf(at, given(a.dir))
 	if err != nil {
 		return err
 	}
@@ -85,7 +83,7 @@ func runDropin(ctx context.Context, a *app, o renderFlags) error {
 	var out render.Output
 	if d.kustomize != "" {
 		var folder string
-		if folder, err = real(d.kustomize); err == nil {
+		if folder, err = render.RealPath(d.kustomize); err == nil {
 			out, err = r.Kustomize(ctx, folder, kustomize.Options{LoadRestrictionsNone: d.restrictor == unrestricted})
 		}
 	} else {
@@ -109,17 +107,17 @@ func runDropin(ctx context.Context, a *app, o renderFlags) error {
 func (d *renderDropin) renderChart(ctx context.Context, a *app, r *render.Renderer) (render.Output, error) {
 	c := d.chart
 	var err error
-	if c.Path, err = real(c.Path); err != nil {
+	if c.Path, err = render.RealPath(c.Path); err != nil {
 		return render.Output{}, err
 	}
 	for i, v := range c.Values {
-		if c.Values[i], err = real(v); err != nil {
+		if c.Values[i], err = render.RealPath(v); err != nil {
 			return render.Output{}, err
 		}
 	}
 	for i, v := range c.SetFile {
 		key, file, _ := strings.Cut(v, "=")
-		if file, err = real(file); err != nil {
+		if file, err = render.RealPath(file); err != nil {
 			return render.Output{}, err
 		}
 		c.SetFile[i] = key + "=" + file
@@ -142,48 +140,15 @@ func (o renderFlags) printObjects(a *app, name string, objects []object.Object) 
 	case o.out.kind == asJSON:
 		return a.jsonLines(objects)
 	case o.out.folder != "":
-		return a.writeFolder(o.out.folder, objects)
+		return a.writeDirectory(o.out.folder, objects)
 	}
 	return object.WriteYAML(a.stdout, objects)
 }
 
-// real is a path as it is on disk, absolute.
-func real(p string) (string, error) {
-	p, err := filepath.Abs(p)
-	if err != nil {
-		return "", err
+// given is the value of --dir, empty where it has its default.
+func given(dir string) string {
+	if dir == "." {
+		return ""
 	}
-	found, err := filepath.EvalSymlinks(p)
-	if errors.Is(err, os.ErrNotExist) {
-		return p, nil // whoever reads it says so
-	}
-	return found, err
-}
-
-// root is the folder that a drop-in may read: --dir where it was given, else the Git repository that
-// holds what is rendered, else the current folder where it does, else what is rendered alone.
-func (a *app) root(p string) (string, error) {
-	at, err := real(p)
-	if err != nil {
-		return "", err
-	}
-	if a.dir != "." {
-		return real(a.dir)
-	}
-	for f := at; ; f = filepath.Dir(f) {
-		if _, err := os.Stat(filepath.Join(f, ".git")); err == nil {
-			return f, nil
-		}
-		if f == filepath.Dir(f) {
-			break
-		}
-	}
-	here, err := real(".")
-	if err != nil {
-		return "", err
-	}
-	if below, err := filepath.Rel(here, at); err == nil && filepath.IsLocal(below) {
-		return here, nil
-	}
-	return at, nil
+	return dir
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,33 +22,6 @@ func (s *renderSkaffold) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringSliceVarP(&s.profiles, "profile", "p", nil, "profiles of skaffold.yaml, as skaffold render -p; -NAME takes one out")
 	f.BoolVar(&s.explain, "explain", false, "say which profiles of skaffold.yaml fire and why, and with -o json the configuration that results")
-}
-
-// noSkaffoldError says that profiles were asked for where there are none.
-type noSkaffoldError struct{ Dir string }
-
-func (e *noSkaffoldError) Error() string {
-	return fmt.Sprintf("-p names profiles of a skaffold.yaml, and %s has none", e.Dir)
-}
-
-// environments is the project's skaffold.yaml with those profiles.
-func (s *renderSkaffold) environments(p project.Project) ([]project.Environment, error) {
-	file := "skaffold.yaml"
-	for _, env := range p.Environments {
-		if env.Skaffold != nil {
-			file = env.Skaffold.File
-		}
-	}
-	if _, err := os.Stat(filepath.Join(p.Dir, file)); err != nil {
-		return nil, &noSkaffoldError{p.Dir}
-	}
-	name := strings.Join(s.profiles, ",")
-	env, err := p.Environment(name)
-	if err != nil {
-		env = project.Environment{Name: name}
-	}
-	env.Path, env.Charts, env.Skaffold = "", nil, &project.Skaffold{File: file, Profiles: s.profiles}
-	return []project.Environment{env}, nil
 }
 
 // errNothingToExplain refuses --explain where no profiles are.

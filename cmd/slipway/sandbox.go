@@ -2,41 +2,16 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"os/exec"
 	"os/signal"
-	"path/filepath"
-	"strings"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
+
+	"slipway/internal/cluster/sandbox"
 )
-
-// sandboxState is what slipway-sandbox writes to sandbox.json once it is ready.
-type sandboxState struct {
-	Running    bool      `json:"running"` // ours, not in the file
-	PID        int       `json:"pid"`
-	StartedAt  time.Time `json:"startedAt"`
-	Server     string    `json:"server"`
-	Kubeconfig string    `json:"kubeconfig"`
-	Registry   string    `json:"registry"`
-	GitServer  string    `json:"gitServer"`
-	Version    string    `json:"version"`
-}
-
-// errNoSandbox says that the sandbox's program is not there.
-var errNoSandbox = errors.New("slipway-sandbox is neither beside slipway nor on the PATH")
-
-// sandboxStartTimeout is how long a start may take on a busy laptop; five seconds are usual.
-const sandboxStartTimeout = 2 * time.Minute
-
-// sandbox is one instance: a folder, and perhaps a process that serves it.
-type sandbox struct{ data string }
 
 func newSandboxCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
@@ -47,72 +22,71 @@ Contexts dev, staging and prod belong to users who may edit one namespace each; 
 		Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	var name string
-	cmd.PersistentFlags().StringVar(&name, "name", defaultSandbox, "which sandbox; several run side by side")
-	at := func() (sandbox, error) { return openSandbox(name) }
-	cmd.AddCommand(newSandboxUp(a, at), newSandboxDown(a, at), newSandboxStatus(a, at), newSandboxReset(a, at))
-	return cmd
-}
-
-// sandboxUpOptions are passed on to slipway-sandbox serve.
-type sandboxUpOptions struct {
-	foreground   bool
-	port         int
-	registryPort int
-	registryAuth string
-	nodes        int
-	out          *format
-}
-
-func newSandboxUp(a *app, at func() (sandbox, error)) *cobra.Command {
-	var o sandboxUpOptions
-	cmd := &cobra.Command{
-		Use: "up", Short: "Start it, in the background", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			s, err := at()
+	cmd.PersistentFlags().StringVar(&name, "name", sandbox.Default, "which sandbox; several run side by side")
+	with := func(run func(context.Context, sandbox.Instance) error) func(*cobra.Command, []string) error {
+		return func(c *cobra.Command, _ []string) error {
+			s, err := sandbox.Open(name)
+			if errors.As(err, new(*sandbox.NameError)) {
+				return &usageError{err}
+			}
 			if err != nil {
 				return err
 			}
-			return runSandboxUp(c.Context(), a, s, o)
-		},
+			return run(c.Context(), s)
+		}
 	}
-	o.out = outputFlag(cmd, asText, asJSON)
-	f := cmd.Flags()
-	f.BoolVar(&o.foreground, "foreground", false, "stay until interrupted")
-	f.IntVar(&o.port, "port", 0, "the API server's port (default: the last one, or a free one)")
-	f.IntVar(&o.registryPort, "registry-port", 0, "the registry's port (default: the last one, or a free one)")
-	f.StringVar(&o.registryAuth, "registry-auth", "", "USER:PASSWORD that the registry asks for (default: open)")
-	f.IntVar(&o.nodes, "nodes", 3, "simulated nodes")
+	cmd.AddCommand(newSandboxUp(a, with), newSandboxDown(a, with), newSandboxStatus(a, with), newSandboxReset(a, with))
 	return cmd
 }
 
-func runSandboxUp(ctx context.Context, a *app, s sandbox, o sandboxUpOptions) error {
-	if st, err := s.running(); err == nil {
+// withSandbox makes the RunE of a command from a function of the instance that --name selects.
+type withSandbox func(func(context.Context, sandbox.Instance) error) func(*cobra.Command, []string) error
+
+type sandboxUpOptions struct {
+	sandbox.Options
+	foreground bool
+	out        *format
+}
+
+func newSandboxUp(a *app, with withSandbox) *cobra.Command {
+	var o sandboxUpOptions
+	cmd := &cobra.Command{Use: "up", Short: "Start it, in the background", Args: cobra.NoArgs}
+	cmd.RunE = with(func(ctx context.Context, s sandbox.Instance) error { return runSandboxUp(ctx, a, s, o) })
+	o.out = outputFlag(cmd, asText, asJSON)
+	f := cmd.Flags()
+	f.BoolVar(&o.foreground, "foreground", false, "stay until interrupted")
+	f.IntVar(&o.Port, "port", 0, "the API server's port (default: the last one, or a free one)")
+	f.IntVar(&o.RegistryPort, "registry-port", 0, "the registry's port (default: the last one, or a free one)")
+	f.StringVar(&o.RegistryAuth, "registry-auth", "", "USER:PASSWORD that the registry asks for (default: open)")
+	f.IntVar(&o.Nodes, "nodes", 3, "simulated nodes")
+	return cmd
+}
+
+func runSandboxUp(ctx context.Context, a *app, s sandbox.Instance, o sandboxUpOptions) error {
+	if st, err := s.State(); err == nil {
 		fmt.Fprintf(a.stderr, "already up since %s\n", st.StartedAt.Local().Format("15:04:05"))
 		return printSandbox(a, st, *o.out)
 	}
-	program, err := sandboxProgram()
+	cmd, err := s.Command(o.Options)
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(s.data, 0o700); err != nil {
-		return fmt.Errorf("make the sandbox's folder: %w", err)
-	}
-	cmd := exec.Command(program, "serve", "--data", s.data,
-		fmt.Sprintf("--port=%d", o.port), fmt.Sprintf("--registry-port=%d", o.registryPort),
-		fmt.Sprintf("--nodes=%d", o.nodes), "--registry-auth="+o.registryAuth)
 	if o.foreground {
-		return s.foreground(ctx, a, cmd)
+		ctx, release := signal.NotifyContext(ctx, syscall.SIGHUP)
+		defer release()
+		cmd.Stdout, cmd.Stderr = a.stderr, a.stderr
+		return sandbox.Run(ctx, cmd)
 	}
-	st, err := s.background(ctx, a, cmd)
+	fmt.Fprintln(a.stderr, "starting the sandbox…")
+	st, err := s.Start(ctx, cmd)
 	if err != nil {
 		return err
 	}
 	return printSandbox(a, st, *o.out)
 }
 
-func printSandbox(a *app, st sandboxState, out format) error {
+func printSandbox(a *app, st sandbox.State, out format) error {
 	if out == asJSON {
-		st.Running = true
 		return a.json(st)
 	}
 	fmt.Fprintf(a.stdout, "cluster     %s   contexts dev, staging, prod, admin\n", st.Server)
@@ -122,215 +96,53 @@ func printSandbox(a *app, st sandboxState, out format) error {
 	return nil
 }
 
-func (s sandbox) foreground(ctx context.Context, a *app, cmd *exec.Cmd) error {
-	ctx, release := signal.NotifyContext(ctx, syscall.SIGHUP)
-	defer release()
-	cmd.Stdout, cmd.Stderr = a.stderr, a.stderr
-	// A terminal sends Ctrl-C to the whole group, and two signals would end the sandbox at once
-	// where one ends it in order.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start %s: %w", cmd.Path, err)
-	}
-	stop := context.AfterFunc(ctx, func() { _ = cmd.Process.Signal(syscall.SIGTERM) })
-	defer stop()
-	if err := cmd.Wait(); err != nil {
-		return fmt.Errorf("the sandbox ended: %w", err)
-	}
-	return nil
-}
-
-// background starts the sandbox in a session of its own and returns when it is ready.
-func (s sandbox) background(ctx context.Context, a *app, cmd *exec.Cmd) (sandboxState, error) {
-	out, err := os.Create(s.path("serve.log"))
-	if err != nil {
-		return sandboxState{}, fmt.Errorf("open the sandbox's log: %w", err)
-	}
-	defer out.Close()
-	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	fmt.Fprintln(a.stderr, "starting the sandbox…")
-	if err := cmd.Start(); err != nil {
-		return sandboxState{}, fmt.Errorf("start %s: %w", cmd.Path, err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	ctx, cancel := context.WithTimeout(ctx, sandboxStartTimeout)
-	defer cancel()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case err := <-ended:
-			return sandboxState{}, fmt.Errorf("the sandbox ended while starting (%v): %s", err, s.lastLine())
-		case <-ctx.Done():
-			_ = cmd.Process.Signal(syscall.SIGTERM)
-			return sandboxState{}, fmt.Errorf("the sandbox was not ready (%w); its log is %s", ctx.Err(), s.path("serve.log"))
-		case <-tick.C:
-			if st, err := s.running(); err == nil {
-				return st, nil
-			}
-		}
-	}
-}
-
-func newSandboxDown(a *app, at func() (sandbox, error)) *cobra.Command {
+func newSandboxDown(a *app, with withSandbox) *cobra.Command {
 	return &cobra.Command{
 		Use: "down", Short: "Stop it; data stays", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			s, err := at()
-			if err != nil {
-				return err
-			}
-			stopped, err := s.stop(c.Context())
+		RunE: with(func(ctx context.Context, s sandbox.Instance) error {
+			stopped, err := s.Stop(ctx)
 			if err == nil && !stopped {
-				fmt.Fprintln(a.stderr, "no sandbox is running here; nothing to stop")
+				fmt.Fprintln(a.stderr, "no sandbox is running; nothing to stop")
 			} else if err == nil {
-				fmt.Fprintln(a.stderr, "stopped; its data is kept in "+s.data)
+				fmt.Fprintln(a.stderr, "stopped; its data is kept in "+s.Data)
 			}
 			return err
-		},
+		}),
 	}
 }
 
-func newSandboxReset(a *app, at func() (sandbox, error)) *cobra.Command {
+func newSandboxReset(a *app, with withSandbox) *cobra.Command {
 	return &cobra.Command{
 		Use: "reset", Short: "Stop it and delete its data", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			s, err := at()
-			if err != nil {
-				return err
+		RunE: with(func(ctx context.Context, s sandbox.Instance) error {
+			err := s.Reset(ctx)
+			if err == nil {
+				fmt.Fprintln(a.stderr, "deleted "+s.Data)
 			}
-			if _, err := s.stop(c.Context()); err != nil {
-				return err
-			}
-			if err := os.RemoveAll(s.data); err != nil {
-				return fmt.Errorf("delete the sandbox's data: %w", err)
-			}
-			fmt.Fprintln(a.stderr, "deleted "+s.data)
-			return nil
-		},
+			return err
+		}),
 	}
 }
 
-func newSandboxStatus(a *app, at func() (sandbox, error)) *cobra.Command {
+func newSandboxStatus(a *app, with withSandbox) *cobra.Command {
 	cmd := &cobra.Command{Use: "status", Short: "Say whether it runs, and where", Args: cobra.NoArgs}
 	out := outputFlag(cmd, asText, asJSON)
-	cmd.RunE = func(c *cobra.Command, _ []string) error {
-		s, err := at()
-		if err != nil {
-			return err
-		}
-		st, err := s.running()
+	cmd.RunE = with(func(_ context.Context, s sandbox.Instance) error {
+		st, err := s.State()
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && *out == asJSON:
 			return a.json(map[string]bool{"running": false})
 		case errors.Is(err, fs.ErrNotExist):
-			_, err = fmt.Fprintln(a.stdout, "down; start it with: slipway sandbox up"+s.flag())
+			flag := ""
+			if s.Name() != sandbox.Default {
+				flag = " --name " + s.Name()
+			}
+			_, err = fmt.Fprintln(a.stdout, "down; start it with: slipway sandbox up"+flag)
 			return err
 		case err != nil:
 			return err
 		}
 		return printSandbox(a, st, *out)
-	}
+	})
 	return cmd
-}
-
-// flag is what selects this sandbox on the command line.
-func (s sandbox) flag() string {
-	if name := filepath.Base(s.data); name != defaultSandbox {
-		return " --name " + name
-	}
-	return ""
-}
-
-// defaultSandbox is the one that nobody names.
-const defaultSandbox = "default"
-
-// openSandbox finds the instance's folder: $XDG_DATA_HOME/slipway/sandbox/NAME.
-func openSandbox(name string) (sandbox, error) {
-	if name == "" || name != filepath.Base(name) || strings.HasPrefix(name, ".") {
-		return sandbox{}, &usageError{fmt.Errorf("sandbox name %q: use letters, digits and dashes", name)}
-	}
-	base := os.Getenv("XDG_DATA_HOME")
-	if base == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return sandbox{}, fmt.Errorf("find a folder for the sandbox: %w", err)
-		}
-		base = filepath.Join(home, ".local", "share")
-	}
-	return sandbox{data: filepath.Join(base, "slipway", "sandbox", name)}, nil
-}
-
-func (s sandbox) path(name string) string { return filepath.Join(s.data, name) }
-
-// running is the state of the live process; fs.ErrNotExist when there is none.
-func (s sandbox) running() (sandboxState, error) {
-	var st sandboxState
-	b, err := os.ReadFile(s.path("sandbox.json"))
-	if err != nil {
-		return st, err
-	}
-	if err := json.Unmarshal(b, &st); err != nil {
-		return st, fmt.Errorf("read %s: %w", s.path("sandbox.json"), err)
-	}
-	// The file outlives a killed process, and its number may belong to somebody else by now.
-	if !isSandbox(st.PID, s.data) {
-		return st, fs.ErrNotExist
-	}
-	return st, nil
-}
-
-func isSandbox(pid int, data string) bool {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	return err == nil && strings.Contains(string(b), "\x00--data\x00"+data+"\x00")
-}
-
-// stop ends the process and waits for it; false when none was running.
-func (s sandbox) stop(ctx context.Context) (bool, error) {
-	st, err := s.running()
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	} else if err != nil {
-		return false, err
-	}
-	if err := syscall.Kill(st.PID, syscall.SIGTERM); err != nil {
-		return false, fmt.Errorf("stop the sandbox (process %d): %w", st.PID, err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for isSandbox(st.PID, s.data) {
-		select {
-		case <-ctx.Done():
-			return true, fmt.Errorf("the sandbox (process %d) does not end: %w", st.PID, ctx.Err())
-		case <-tick.C:
-		}
-	}
-	return true, nil
-}
-
-func (s sandbox) lastLine() string {
-	b, err := os.ReadFile(s.path("serve.log"))
-	if err != nil {
-		return err.Error()
-	}
-	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
-	return lines[len(lines)-1]
-}
-
-func sandboxProgram() (string, error) {
-	if self, err := os.Executable(); err == nil {
-		beside := filepath.Join(filepath.Dir(self), "slipway-sandbox")
-		if _, err := os.Stat(beside); err == nil {
-			return beside, nil
-		}
-	}
-	path, err := exec.LookPath("slipway-sandbox")
-	if err != nil {
-		return "", errNoSandbox
-	}
-	return path, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"slipway/internal/cluster/sandbox"
 	"slipway/internal/cluster/sandboxtest"
 )
 
@@ -117,8 +118,8 @@ func goCache() string {
 func stopSandboxes(workDir string) {
 	states, _ := filepath.Glob(filepath.Join(workDir, "data", "slipway", "sandbox", "*", "sandbox.json"))
 	for _, path := range states {
-		s := sandbox{data: filepath.Dir(path)}
-		_, _ = s.stop(context.Background())
+		s := sandbox.Instance{Data: filepath.Dir(path)}
+		_, _ = s.Stop(context.Background())
 	}
 }
 

@@ -72,11 +72,11 @@ type State struct {
 
 // Commit is one entry of the history.
 type Commit struct {
-	Hash    string
-	Author  string
-	Email   string
-	Time    time.Time
-	Subject string
+	Hash    string    `json:"hash"`
+	Author  string    `json:"author"`
+	Email   string    `json:"email"`
+	Time    time.Time `json:"time"`
+	Subject string    `json:"subject"`
 }
 
 // Open finds the repository that dir is in.

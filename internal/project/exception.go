@@ -60,3 +60,17 @@ func (r *reader) exceptFor(p *Project) error {
 	}
 	return nil
 }
+
+// ExceptedRules are the rules that do not hold in an environment on a day, because of an exception that names neither an
+// object nor a field.
+func (p Project) ExceptedRules(environment string, day time.Time) []string {
+	var rules []string
+	for _, e := range p.Exceptions {
+		applies := len(e.Environments) == 0 || slices.Contains(e.Environments, environment)
+		expired := e.Until != "" && e.Until < day.Format(time.DateOnly)
+		if applies && !expired && e.Object == "" && e.Field == "" {
+			rules = append(rules, e.Rule)
+		}
+	}
+	return rules
+}

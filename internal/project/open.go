@@ -55,6 +55,26 @@ func (p Project) Environment(name string) (Environment, error) {
 	return Environment{}, &UnknownEnvironmentError{Name: name, Known: known, Suggestion: Suggest(name, known)}
 }
 
+// Select returns the named environments, each once, or all where there are no names. It knows those of further layouts
+// too (Others): they are not deployed, but they can be checked.
+func (p Project) Select(names []string) ([]Environment, error) {
+	p.Environments = slices.Concat(p.Environments, p.Others)
+	if len(names) == 0 {
+		return p.Environments, nil
+	}
+	var envs []Environment
+	for _, n := range names {
+		env, err := p.Environment(n)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(envs, func(e Environment) bool { return e.Name == n }) {
+			envs = append(envs, env)
+		}
+	}
+	return envs, nil
+}
+
 // Open finds the project that dir belongs to: slipway.yaml in dir or above it, up to the root of
 // the Git repository; else what a conventional layout in one of these folders shows.
 func Open(dir string) (Project, error) {

@@ -166,4 +166,6 @@ type Source struct {
 	Remote string
 	// Time is the commit's, in seconds since 1970: the timestamps of everything built from it.
 	Time int64
+	// Notes are what reading the source assumed, one sentence each, for the user to see.
+	Notes []string
 }

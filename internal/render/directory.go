@@ -1,4 +1,4 @@
-package main
+package render
 
 import (
 	"bytes"
@@ -14,17 +14,17 @@ import (
 	"slipway/internal/object"
 )
 
-// listing names the file that says which others in its folder render wrote.
+// listing is the file that lists the others which render wrote into a directory.
 const listing = ".slipway-render"
 
-// writeFolder writes one file an object, with names that depend on the object alone, and removes
-// those that an earlier render left. Files of somebody else are never touched.
-func (a *app) writeFolder(folder string, objects []object.Object) error {
-	before, err := written(folder)
+// WriteDirectory writes one file for each object, named after the object alone, and removes the files that an earlier
+// call left. A directory with other files is a *ForeignDirectoryError.
+func WriteDirectory(dir string, objects []object.Object) error {
+	before, err := written(dir)
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(folder, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	stale := map[string]bool{}
@@ -36,14 +36,14 @@ func (a *app) writeFolder(folder string, objects []object.Object) error {
 	for i, o := range objects {
 		names[i] = fileName(o)
 		if other, ok := seen[names[i]]; ok {
-			return fmt.Errorf("write %s: %s and %s would both be %s", folder, other, o.Ref(), names[i])
+			return fmt.Errorf("write %s: %s and %s would both be %s", dir, other, o.Ref(), names[i])
 		}
 		seen[names[i]] = o.Ref()
 		delete(stale, names[i])
 	}
-	// The list first: what is interrupted is still known as ours.
+	// The list comes first, so that the files of an interrupted call are still known.
 	all := strings.Join(slices.AppendSeq(slices.Clone(names), maps.Keys(stale)), "\n") + "\n"
-	if err := os.WriteFile(filepath.Join(folder, listing), []byte(all), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, listing), []byte(all), 0o644); err != nil {
 		return err
 	}
 	for i, o := range objects {
@@ -51,36 +51,35 @@ func (a *app) writeFolder(folder string, objects []object.Object) error {
 		if err := object.WriteYAML(&text, []object.Object{o}); err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(folder, names[i]), text.Bytes(), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, names[i]), text.Bytes(), 0o644); err != nil {
 			return err
 		}
 	}
 	for name := range stale {
-		if err := os.Remove(filepath.Join(folder, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}
-	a.warn("%d objects in %s", len(objects), folder)
-	return os.WriteFile(filepath.Join(folder, listing), []byte(strings.Join(names, "\n")+"\n"), 0o644)
+	return os.WriteFile(filepath.Join(dir, listing), []byte(strings.Join(names, "\n")+"\n"), 0o644)
 }
 
-// foreignFolderError says that a folder holds something else than an earlier render.
-type foreignFolderError struct{ Folder, File string }
+// ForeignDirectoryError refuses a directory with a file that no render wrote.
+type ForeignDirectoryError struct{ Directory, File string }
 
-func (e *foreignFolderError) Error() string {
-	return fmt.Sprintf("write %s: it holds %s, which no render wrote", e.Folder, e.File)
+func (e *ForeignDirectoryError) Error() string {
+	return fmt.Sprintf("write %s: %s was not written by slipway render", e.Directory, e.File)
 }
 
-// written is what an earlier render wrote into a folder. A folder with anything else is not taken.
-func written(folder string) ([]string, error) {
-	entries, err := os.ReadDir(folder)
+// written lists the files that an earlier call wrote into a directory.
+func written(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	text, err := os.ReadFile(filepath.Join(folder, listing))
+	text, err := os.ReadFile(filepath.Join(dir, listing))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
@@ -91,7 +90,7 @@ func written(folder string) ([]string, error) {
 	}
 	for _, e := range entries {
 		if !ours[e.Name()] {
-			return nil, &foreignFolderError{folder, e.Name()}
+			return nil, &ForeignDirectoryError{dir, e.Name()}
 		}
 	}
 	return names, nil

@@ -1,0 +1,145 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"slipway/internal/git"
+	"slipway/internal/image"
+	"slipway/internal/project"
+	"slipway/internal/release"
+)
+
+// Standing is what one environment runs, how it is, and how far behind the environment before it.
+type Standing struct {
+	Environment string           `json:"environment"`
+	Class       project.Class    `json:"class"`
+	Release     *release.Release `json:"release,omitempty"`
+	Healthy     bool             `json:"healthy"`
+	Health      string           `json:"health"`
+	// Running says for each image which commit it was built from.
+	Running []Running `json:"running,omitempty"`
+	// Behind compares it with the nearest environment before it that runs something.
+	Behind *Lag `json:"behind,omitempty"`
+	// Notes are remarks about Running and Behind, one sentence each.
+	Notes []string `json:"notes,omitempty"`
+	// Error is why the environment could not be read. Unread is the same error as a value.
+	Error  string `json:"error,omitempty"`
+	Unread error  `json:"-"`
+}
+
+// Deployed says that the environment runs a release.
+func (s Standing) Deployed() bool { return s.Release != nil && s.Release.Status != release.Deleted }
+
+// Running is one image of an environment with the commit that it was built from.
+type Running struct {
+	Image  string `json:"image"`
+	Digest string `json:"digest"`
+	// Commit is what the image's label says, or the release's commit where there is no label.
+	Commit string `json:"commit,omitempty"`
+	// Labelled: Commit comes from the image's label.
+	Labelled bool   `json:"labelled"`
+	Subject  string `json:"subject,omitempty"`
+}
+
+// Lag is the distance between an environment and one before it.
+type Lag struct {
+	Environment string `json:"environment"`
+	// Commits counts those that this environment lacks, Ahead those that the other lacks.
+	Commits int `json:"commits"`
+	Ahead   int `json:"ahead,omitempty"`
+	// SameImages: only the manifests differ.
+	SameImages bool `json:"sameImages,omitempty"`
+}
+
+const (
+	standingTimeout = 20 * time.Second // for one environment
+	registryTimeout = 5 * time.Second  // for the labels of its images
+)
+
+// Board reads all environments of a source at once, in the project's order. An environment that cannot be read
+// has its error in Unread and does not stop the others. connect opens the cluster of an environment.
+func Board(ctx context.Context, src project.Source, connect func(project.Environment) (Target, error)) []Standing {
+	board := make([]Standing, len(src.Project.Environments))
+	var all sync.WaitGroup
+	for i, env := range src.Project.Environments {
+		all.Go(func() {
+			s, err := standing(ctx, env, connect)
+			if err != nil {
+				s.Health, s.Error = "unknown", err.Error()
+				s.Unread = fmt.Errorf("status of %s: %w", env.Name, err)
+			}
+			board[i] = s
+		})
+	}
+	all.Wait()
+	if repository, err := git.Open(ctx, src.Project.Dir); err == nil {
+		compareCommits(ctx, repository, board)
+	}
+	return board
+}
+
+// standing reads one environment's record, and how its objects are now.
+func standing(ctx context.Context, env project.Environment, connect func(project.Environment) (Target, error)) (Standing, error) {
+	s := Standing{Environment: env.Name, Class: env.Class}
+	t, err := connect(env)
+	if err != nil {
+		return s, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, standingTimeout)
+	defer cancel()
+	rel, err := t.Records().Latest(ctx)
+	if errors.Is(err, release.ErrNone) {
+		s.Health = "not deployed"
+		return s, nil
+	} else if err != nil {
+		return s, err
+	}
+	s.Release = &rel
+	if s.Deployed() {
+		s.Running, s.Notes = readCommits(ctx, rel, t.imageOptions())
+		if rel.Dirty && rel.Commit != "" {
+			s.Notes = append(s.Notes, fmt.Sprintf("release %d has uncommitted changes on top of %s", rel.Revision, git.Short(rel.Commit)))
+		}
+	}
+	s.Healthy, s.Health, err = Health(ctx, t, rel)
+	return s, err
+}
+
+// imageOptions reach the target's registries without building anything.
+func (t Target) imageOptions() image.Options {
+	var o image.Options
+	if sandbox, ok := t.Cluster.Sandbox(); ok {
+		o.Mirror = sandbox.Registry
+	}
+	return o
+}
+
+// readCommits asks the registry which commits a release's images were built from. Where the registry does not
+// answer, the release's own commit stands in.
+func readCommits(ctx context.Context, rel release.Release, o image.Options) ([]Running, []string) {
+	ctx, cancel := context.WithTimeout(ctx, registryTimeout)
+	defer cancel()
+	list, notes := make([]Running, len(rel.Images)), make([]string, len(rel.Images))
+	var all sync.WaitGroup
+	for i, pin := range rel.Images {
+		list[i] = Running{Image: pin.Name, Digest: pin.Digest, Commit: rel.Commit}
+		all.Go(func() {
+			commit, err := image.Revision(ctx, pin, o)
+			switch {
+			case err != nil:
+				notes[i] = fmt.Sprintf("the commit of %s is unknown: %v", pin.Name, err)
+			case commit == "":
+				notes[i] = fmt.Sprintf("%s has no label with its commit", pin.Name)
+			default:
+				list[i].Commit, list[i].Labelled = commit, true
+			}
+		})
+	}
+	all.Wait()
+	return list, slices.DeleteFunc(notes, func(n string) bool { return n == "" })
+}

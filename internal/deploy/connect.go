@@ -1,0 +1,58 @@
+package deploy
+
+import (
+	"fmt"
+	"slices"
+
+	"slipway/internal/cluster"
+	"slipway/internal/project"
+)
+
+// ConnectOptions say where the clusters of environments are. The zero value reads KUBECONFIG as kubectl does.
+type ConnectOptions struct {
+	// Kubeconfig is a file. Empty: KUBECONFIG and ~/.kube/config.
+	Kubeconfig string
+	// Context and Namespace replace those of the environment.
+	Context, Namespace string
+	// Warn receives each warning of the API server once. Nil drops them.
+	Warn func(text string)
+}
+
+// NoContextError says that an environment names no kubeconfig context, and that no context has its name.
+type NoContextError struct {
+	Environment string
+	Known       []string
+}
+
+func (e *NoContextError) Error() string {
+	return fmt.Sprintf("environment %s names no kubeconfig context, and no context is called %q", e.Environment, e.Environment)
+}
+
+// Connect returns the target of one environment. It sends nothing over the network. The context is the
+// option's, the environment's own, or the one with the environment's name; never the kubeconfig's current
+// context, which is wherever the user last worked.
+func Connect(src project.Source, env project.Environment, o ConnectOptions) (Target, error) {
+	if o.Namespace != "" {
+		env.Namespace = o.Namespace
+	}
+	if o.Context != "" {
+		env.Context = o.Context
+	}
+	if env.Context == "" {
+		known, err := cluster.Contexts(o.Kubeconfig)
+		if err != nil {
+			return Target{}, err
+		}
+		if !slices.Contains(known, env.Name) {
+			return Target{}, &NoContextError{Environment: env.Name, Known: known}
+		}
+		env.Context = env.Name
+	}
+	c, err := cluster.Open(cluster.Options{
+		Kubeconfig: o.Kubeconfig, Context: env.Context, Namespace: env.Namespace, Warn: o.Warn,
+	})
+	if err != nil {
+		return Target{}, err
+	}
+	return Target{Source: src, Environment: env, Cluster: c}, nil
+}

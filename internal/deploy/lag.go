@@ -1,0 +1,113 @@
+package deploy
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"slipway/internal/git"
+)
+
+// compareCommits looks the commits of a board up in Git, and compares each environment with the nearest one
+// before it that runs something.
+func compareCommits(ctx context.Context, r git.Repository, board []Standing) {
+	before := -1
+	for i := range board {
+		s := &board[i]
+		if !s.Deployed() {
+			continue
+		}
+		addSubjects(ctx, r, s)
+		if before >= 0 {
+			compareWith(ctx, r, s, board[before])
+		}
+		before = i
+	}
+}
+
+// addSubjects reads the commits' subjects. It notes commits that Git does not have, and images of another commit
+// than the release.
+func addSubjects(ctx context.Context, r git.Repository, s *Standing) {
+	var unknown []string
+	if s.Release.Commit != "" && !r.Exists(ctx, s.Release.Commit) {
+		unknown = append(unknown, s.Release.Commit)
+	}
+	for i := range s.Running {
+		run := &s.Running[i]
+		if !run.Labelled {
+			continue
+		}
+		c, found := r.Find(ctx, run.Commit)
+		run.Subject = c.Subject
+		if !found && !slices.Contains(unknown, run.Commit) {
+			unknown = append(unknown, run.Commit)
+		}
+		if run.Commit != s.Release.Commit {
+			commit := strings.TrimSpace(git.Short(run.Commit) + " " + run.Subject)
+			s.Notes = append(s.Notes, fmt.Sprintf("runs %s of commit %s, release %d is of %s",
+				run.Image, commit, s.Release.Revision, cmp.Or(git.Short(s.Release.Commit), "none")))
+		}
+	}
+	why := "another repository's, or not fetched yet"
+	if r.IsShallow(ctx) {
+		why = "this is a shallow clone: `git fetch --unshallow`"
+	}
+	for _, commit := range unknown {
+		s.Notes = append(s.Notes, fmt.Sprintf("commit %s is not in this repository (%s)", git.Short(commit), why))
+	}
+}
+
+// compareWith counts how far an environment is behind another: by the commits of the images that both run, and
+// where these are the same by those of the releases.
+func compareWith(ctx context.Context, r git.Repository, s *Standing, other Standing) {
+	b := Lag{Environment: other.Environment}
+	count := func(own, others string) bool {
+		if own == "" || others == "" || own == others {
+			return own != ""
+		}
+		lacks, ahead, err := r.Between(ctx, own, others)
+		b.Commits, b.Ahead = max(b.Commits, lacks), max(b.Ahead, ahead)
+		return err == nil
+	}
+	for _, run := range s.Running {
+		i := slices.IndexFunc(other.Running, func(o Running) bool { return o.Image == run.Image })
+		if i >= 0 && !count(run.Commit, other.Running[i].Commit) {
+			return // Git does not have one of the commits, which addSubjects has noted
+		}
+	}
+	if b.Commits == 0 && b.Ahead == 0 {
+		if !count(s.Release.Commit, other.Release.Commit) {
+			return
+		}
+		b.SameImages = len(s.Running) > 0 && (b.Commits > 0 || b.Ahead > 0)
+	}
+	s.Behind = &b
+	if text := b.String(); text != "" {
+		s.Notes = append(s.Notes, text)
+	}
+}
+
+// String is "2 commits behind staging, 1 commit ahead of staging", or empty where there is no distance.
+func (b Lag) String() string {
+	var parts []string
+	if b.Commits > 0 {
+		parts = append(parts, commits(b.Commits)+" behind "+b.Environment)
+	}
+	if b.Ahead > 0 {
+		parts = append(parts, commits(b.Ahead)+" ahead of "+b.Environment)
+	}
+	text := strings.Join(parts, ", ")
+	if b.SameImages {
+		text += ", with images of the same commit"
+	}
+	return text
+}
+
+func commits(n int) string {
+	if n == 1 {
+		return "1 commit"
+	}
+	return fmt.Sprintf("%d commits", n)
+}

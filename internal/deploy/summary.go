@@ -1,0 +1,86 @@
+package deploy
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+
+	"slipway/internal/git"
+	"slipway/internal/plan"
+	"slipway/internal/project"
+	"slipway/internal/release"
+)
+
+// Summary is what a proposal comes to, for people: between which versions it crosses, with which commits, and what
+// there is to know before consenting.
+type Summary struct {
+	// From and To name versions: "sha-3f9c2e1", "release 4", "nothing".
+	From string `json:"from"`
+	To   string `json:"to"`
+	// Brings are the commits that the environment gets, Takes those that it loses, newest first. Both are empty
+	// where Git does not know the commits (another repository, a shallow clone).
+	Brings []git.Commit `json:"brings,omitempty"`
+	Takes  []git.Commit `json:"takes,omitempty"`
+	// Remarks are sentences about the whole plan.
+	Remarks []string `json:"remarks,omitempty"`
+}
+
+// Summarize reads the commits from the source's repository.
+func Summarize(ctx context.Context, t Target, p Proposal) Summary {
+	s := Summary{Remarks: remarks(t, p)}
+	s.From, s.To = versions(p)
+	from, to := p.Latest.Commit, p.Prepared.Commit
+	if from == "" || to == "" || from == to {
+		return s
+	}
+	repository, err := git.Open(ctx, t.Source.Project.Dir)
+	if err != nil {
+		return s
+	}
+	// An error means that Git does not know one of the commits.
+	s.Brings, _ = repository.Log(ctx, from, to)
+	s.Takes, _ = repository.Log(ctx, to, from)
+	return s
+}
+
+func versions(p Proposal) (from, to string) {
+	const nothing = "nothing"
+	from, to = cmp.Or(p.Latest.Tag, nothing), cmp.Or(p.Prepared.Tag, "the working tree")
+	if p.Latest.Revision > 0 && p.Latest.Status != release.Deleted {
+		from = cmp.Or(p.Latest.Tag, fmt.Sprintf("release %d", p.Latest.Revision))
+	}
+	if p.Prepared.Delete {
+		to = nothing
+	}
+	if p.Prepared.RollbackOf > 0 {
+		to += fmt.Sprintf(" (release %d)", p.Prepared.RollbackOf)
+	}
+	return from, to
+}
+
+func remarks(t Target, p Proposal) []string {
+	var lines []string
+	for _, pin := range p.Prepared.Images {
+		if pin.Digest == "" {
+			lines = append(lines, fmt.Sprintf("image %s is not in the registry yet: deploy builds it", pin.Reference()))
+		}
+	}
+	forward := p.Prepared.RollbackOf == 0 && !p.Prepared.Delete
+	switch {
+	case p.Done():
+		lines = append(lines, "nothing to change")
+	case p.Plan.Count(plan.Blocked) > 0:
+		return append(lines, "changes marked ! cannot be applied: a deploy would apply nothing")
+	case p.Plan.Empty():
+		lines = append(lines, "nothing to change; a deploy watches until all objects are healthy, and records it")
+	case !p.Plan.Complete:
+		lines = append(lines, "some objects cannot be verified with the API server before their kind or namespace exists")
+	}
+	if t.Environment.Class != project.Local && p.Latest.Revision > 0 && forward && !p.Plan.Empty() {
+		lines = append(lines, "if the release does not become healthy, the last healthy release comes back")
+	}
+	if t.Environment.Class == project.Production && p.Prepared.Dirty && p.Prepared.RollbackOf == 0 {
+		lines = append(lines, "the working tree has uncommitted changes: production does not take them before they are committed")
+	}
+	return lines
+}

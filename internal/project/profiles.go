@@ -1,0 +1,36 @@
+package project
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// NoSkaffoldError refuses profiles of a project without a skaffold.yaml.
+type NoSkaffoldError struct{ Dir string }
+
+func (e *NoSkaffoldError) Error() string {
+	return fmt.Sprintf("-p selects profiles of a skaffold.yaml, and %s has none", e.Dir)
+}
+
+// WithProfiles is the environment that profiles of the project's skaffold.yaml make. It has the class, context and
+// namespace of the environment that is called like the profiles, joined by commas, where there is one.
+func (p Project) WithProfiles(profiles []string) (Environment, error) {
+	file := "skaffold.yaml"
+	for _, env := range p.Environments {
+		if env.Skaffold != nil {
+			file = env.Skaffold.File
+		}
+	}
+	if _, err := os.Stat(filepath.Join(p.Dir, file)); err != nil {
+		return Environment{}, &NoSkaffoldError{p.Dir}
+	}
+	name := strings.Join(profiles, ",")
+	env, err := p.Environment(name)
+	if err != nil {
+		env = Environment{Name: name}
+	}
+	env.Path, env.Charts, env.Skaffold = "", nil, &Skaffold{File: file, Profiles: profiles}
+	return env, nil
+}
