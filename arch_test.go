@@ -43,7 +43,7 @@ var allowed = map[string]string{
 	"internal/check":               "git object project render/tree render/skaffold image render check/origin check/finding check/rule check/schema check/workflow check/contract",
 	"internal/cluster":             "object plan",
 	"internal/release":             "object image cluster",
-	"internal/deploy":              "object project image/builder render/helm render image plan cluster release check/origin check check/finding image/signature",
+	"internal/deploy":              "git object project image/builder render/helm render image plan cluster release check/origin check check/finding image/signature",
 	"internal/promote":             "object project check/finding image render check/origin",
 	"cmd/slipway":                  "*",
 	"internal/cluster/sandboxtest": "",
