@@ -21,7 +21,7 @@ const (
 	asGitHub format = "github"
 )
 
-// unknownRuleError says that there is no such rule.
+// unknownRuleError refuses the name of a rule.
 type unknownRuleError struct{ ID, Suggestion string }
 
 func (e *unknownRuleError) Error() string { return fmt.Sprintf("unknown rule %q", e.ID) }
@@ -37,22 +37,22 @@ type checkOptions struct {
 func newCheckCommand(a *app) *cobra.Command {
 	o := checkOptions{failOn: finding.Error}
 	cmd := &cobra.Command{
-		Use: "check [ENV...]", Short: "Find what is wrong before it is deployed",
-		Long: `Renders the environments (all of them, unless some are named) and says what is wrong with them, where,
-and what to write instead: overrides that do nothing, references that lead nowhere, what must not go to
-production and what must be there, and pipelines that deploy something else than they build. It asks no
+		Use: "check [ENV...]", Short: "Find faults before they are deployed",
+		Long: `Renders the environments (all, unless some are named) and reports faults with their place and their fix:
+overrides without effect, references to missing objects, laptop settings that must not reach production,
+objects that production needs, and pipelines that deploy another image than they build. It contacts no
 cluster, needs no configuration, and writes nothing without --fix.
 
-What is meant to be as it is goes under "exceptions:" in slipway.yaml, with its reason.`,
+To accept a finding, add it with its reason to "exceptions:" in slipway.yaml.`,
 		Example: "  slipway check\n  slipway check prod -o github\n  slipway check --explain image-mutable",
 	}
 	o.out = outputFlag(cmd, asText, asJSON, asSARIF, asGitHub, asMarkdown)
 	f := cmd.Flags()
-	f.Var((*severityValue)(&o.failOn), "fail-on", "exit with 4 at an error, or at a warning already")
-	f.BoolVar(&o.explain, "explain", false, "list all rules, or explain the one that is named: --explain RULE")
-	f.BoolVar(&o.fix, "fix", false, "change the files where the fix is certain, and print each change")
-	f.StringVar(&o.kubeVersion, "kube-version", "", "the clusters' version (1.34), instead of kubeVersion in slipway.yaml")
-	f.StringArrayVar(&o.schemas, "schema", nil, "a file or folder with definitions of custom resources; may be repeated")
+	f.Var((*severityValue)(&o.failOn), "fail-on", "lowest severity that makes check exit with 4: warning or error")
+	f.BoolVar(&o.explain, "explain", false, "list all rules, or explain one: --explain RULE")
+	f.BoolVar(&o.fix, "fix", false, "apply the fixes that are certain, and print each change")
+	f.StringVar(&o.kubeVersion, "kube-version", "", "Kubernetes version of the clusters (1.34), instead of kubeVersion in slipway.yaml")
+	f.StringArrayVar(&o.schemas, "schema", nil, "file or directory with CustomResourceDefinitions; may be repeated")
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		if o.explain {
 			return a.explainRules(args)
@@ -107,7 +107,7 @@ func runCheck(ctx context.Context, a *app, names []string, o checkOptions) error
 		if err := a.fix(p.Dir, report); err != nil {
 			return err
 		}
-		if report, err = a.check(ctx, in); err != nil { // what is left
+		if report, err = a.check(ctx, in); err != nil { // the findings that are left
 			return err
 		}
 	}
@@ -192,7 +192,7 @@ func prefixed(prefix, text string) string {
 	return prefix + text
 }
 
-// uncheckedLine says what could not be looked at, where, and why.
+// uncheckedLine prints a check that was skipped, where, and why.
 func uncheckedLine(u finding.Unchecked) string {
 	var parts []string
 	if u.Object != nil {

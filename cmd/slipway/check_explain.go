@@ -13,7 +13,7 @@ import (
 // explainRules prints the table of all rules, or the pages of those that are named.
 func (a *app) explainRules(ids []string) error {
 	p, err := project.Open(a.dir)
-	if errors.Is(err, project.ErrNone) { // what is explained is the same everywhere
+	if errors.Is(err, project.ErrNone) { // the rules are the same without a project
 		p, err = project.Project{Dir: a.dir}, nil
 	}
 	if err != nil {
@@ -71,7 +71,7 @@ func (a *app) rulePage(r finding.Rule) {
 	if r.Fix != "" {
 		fmt.Fprintf(a.stdout, "\n%s\n%s\n", s.bold("Fix"), strings.TrimSpace(r.Fix))
 	}
-	fmt.Fprintf(a.stdout, "\n%s\nexceptions:\n  - {rule: %s, object: KIND/NAME, reason: why it may stay}\n", s.bold("Where it is meant"), r.ID)
+	fmt.Fprintf(a.stdout, "\n%s\nexceptions:\n  - {rule: %s, object: KIND/NAME, reason: why this is accepted}\n", s.bold("To accept it"), r.ID)
 }
 
 func classes(r finding.Rule) string {

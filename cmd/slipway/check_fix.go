@@ -13,7 +13,7 @@ import (
 // fix makes the edits of all findings, and prints the lines that changed.
 func (a *app) fix(dir string, r check.Report) error {
 	fixed, err := finding.Fix(dir, r.Findings)
-	for _, f := range fixed { // to standard error: the report of what is left is the result
+	for _, f := range fixed { // to stderr: the findings that are left are the result
 		printEdit(a.stderr, f.Text, f.Edit)
 	}
 	if err != nil {

@@ -15,7 +15,7 @@ var (
 	markdownCell   = strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;")
 )
 
-// reportNotes are what a report says at lines of the source.
+// reportNotes are the annotations of a report at lines of the source.
 func reportNotes(r check.Report) []ciNote {
 	var notes []ciNote
 	for _, f := range r.Findings {
@@ -31,7 +31,7 @@ func reportNotes(r check.Report) []ciNote {
 	return notes
 }
 
-// message is a finding's with the object in front of it.
+// message is the finding's message after its object.
 func message(f finding.Finding) string {
 	if f.Object == nil {
 		return f.Message

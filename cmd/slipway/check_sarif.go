@@ -5,7 +5,7 @@ import (
 	"slipway/internal/check/finding"
 )
 
-// The part of SARIF 2.1.0 that code scanning reads.
+// The part of SARIF 2.1.0 that GitHub code scanning reads.
 type (
 	sarif struct {
 		Schema  string     `json:"$schema"`
@@ -65,7 +65,7 @@ type (
 	}
 )
 
-// sarifOf is a report as code scanning takes it. Severities are called as SARIF's levels are.
+// sarifOf converts a report to SARIF. Our severities have the names of SARIF's levels.
 func sarifOf(r check.Report, rules []finding.Rule) sarif {
 	run := sarifRun{Results: []sarifResult{}}
 	run.Tool.Driver = sarifDriver{Name: "slipway", Version: version, Rules: []sarifRule{}}

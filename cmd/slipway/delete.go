@@ -10,9 +10,9 @@ import (
 
 func newDeleteCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "delete ENV", Short: "Delete what was deployed to an environment", Args: a.envArgs(0),
-		Long: `Deletes the objects that earlier releases of this environment recorded, and nothing else. Namespaces,
-CustomResourceDefinitions, PersistentVolumes and claims stay. The history stays too.`,
+		Use: "delete ENV", Short: "Delete the objects of an environment", Args: a.envArgs(0),
+		Long: `Deletes the objects that releases of this environment recorded, and nothing else. Namespaces,
+CustomResourceDefinitions, PersistentVolumes and PersistentVolumeClaims stay. The history stays too.`,
 	}
 	o := actFlags(cmd)
 	cmd.RunE = func(c *cobra.Command, args []string) error {

@@ -26,13 +26,13 @@ type actOptions struct {
 func actFlags(cmd *cobra.Command) *actOptions {
 	o := &actOptions{out: outputFlag(cmd, asText, asJSON)}
 	f := cmd.Flags()
-	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask")
-	f.DurationVar(&o.timeout, "timeout", 0, "how long to watch (default: what the objects' own deadlines say)")
+	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask for confirmation")
+	f.DurationVar(&o.timeout, "timeout", 0, "how long to wait for healthy objects (default: the deadlines of the objects)")
 	return o
 }
 
 func forceFlag(cmd *cobra.Command, force *bool) {
-	cmd.Flags().BoolVar(force, "force-conflicts", false, "take fields over that another manager owns")
+	cmd.Flags().BoolVar(force, "force-conflicts", false, "take over fields that another field manager owns")
 }
 
 func (o *actOptions) options() deploy.Options {
@@ -42,13 +42,13 @@ func (o *actOptions) options() deploy.Options {
 func newDeployCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "deploy ENV", Short: "Build, push, plan, apply, watch and record", Args: a.envArgs(0),
-		Long: `Builds what is in no registry yet, shows the plan, asks, applies it stage by stage and watches until
-all is healthy. Each deploy is recorded in the environment's namespace before its first change. In
-staging and production a release that fails gives way to the last healthy one.`,
+		Long: `Builds images that are not in the registry yet, shows the plan, asks for confirmation, applies the plan stage
+by stage and watches until all objects are healthy. Each deploy is recorded in the environment's namespace
+before its first change. In staging and production a failed release is rolled back to the last healthy one.`,
 	}
 	o := actFlags(cmd)
 	forceFlag(cmd, &o.force)
-	cmd.Flags().BoolVar(&o.noRollback, "no-rollback", false, "leave a release that fails in place, to look at it")
+	cmd.Flags().BoolVar(&o.noRollback, "no-rollback", false, "keep a failed release in place, to inspect it")
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		return runDeploy(c.Context(), a, args[0], o)
 	}
@@ -61,7 +61,7 @@ func runDeploy(ctx context.Context, a *app, name string, o *actOptions) error {
 		return err
 	}
 	t.Notify = a.listen(o)
-	// What would stop the deploy at its end is better known before an image is built.
+	// A deploy that cannot ask for confirmation, or read the record, must fail before it builds an image.
 	if err := a.mayAsk(o.yes); err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func runDeploy(ctx context.Context, a *app, name string, o *actOptions) error {
 	return a.propose(ctx, t, prepared, o)
 }
 
-// propose plans, shows, asks and applies: what deploy, rollback and delete have in common.
+// propose plans, shows the plan, asks and applies. deploy, rollback and delete share it.
 func (a *app) propose(ctx context.Context, t deploy.Target, prepared deploy.Prepared, o *actOptions) error {
 	proposal, err := deploy.Plan(ctx, t, prepared, deploy.PlanOptions{Force: o.force})
 	if err != nil {
@@ -109,7 +109,7 @@ func (a *app) propose(ctx context.Context, t deploy.Target, prepared deploy.Prep
 	return a.report(t, rel, nil, o, fmt.Sprintf("%s after %.1f s", rel.Status, time.Since(started).Seconds()))
 }
 
-// apply is deploy.Apply in a fold of the log, and tells the CI platform what came of it.
+// apply calls deploy.Apply in a fold of the log, and tells the CI platform the outcome.
 func (a *app) apply(ctx context.Context, t deploy.Target, p deploy.Proposal, o *actOptions) (release.Release, error) {
 	end := a.ci.group("apply to " + t.Environment.Name + " and watch")
 	rel, err := deploy.Apply(ctx, t, p, o.options())
@@ -122,17 +122,17 @@ func (a *app) apply(ctx context.Context, t deploy.Target, p deploy.Proposal, o *
 	return rel, err
 }
 
-// line is one line of --output json: an event, and with the steps plan and done what they came to.
+// line is one line of --output json: an event, with the result of the steps plan and done.
 type line struct {
 	deploy.Event
 	Plan    *plan.Plan       `json:"plan,omitempty"`
 	Images  []image.Pin      `json:"images,omitempty"`
 	Release *release.Release `json:"release,omitempty"`
-	// RolledBack is the release that took the place of one that failed.
+	// RolledBack is the release that replaced a failed one.
 	RolledBack *release.Release `json:"rolledBack,omitempty"`
 }
 
-// The steps that are the CLI's own.
+// Steps that only the CLI emits.
 const (
 	stepPlan deploy.Step = "plan"
 	stepDone deploy.Step = "done"
@@ -171,7 +171,7 @@ func (a *app) report(t deploy.Target, rel release.Release, back *release.Release
 		return a.json(l)
 	}
 	if rel.Revision == 0 {
-		fmt.Fprintf(a.stdout, "%s  nothing to delete: it was never deployed\n", t.Environment.Name)
+		fmt.Fprintf(a.stdout, "%s  nothing to delete: it has never been deployed\n", t.Environment.Name)
 		return nil
 	}
 	s := styleOf(a.stdout)

@@ -26,7 +26,7 @@ func printEvidence(w io.Writer, e deploy.Event) {
 	fmt.Fprintln(w)
 }
 
-// evidenceLines are the details of one piece, each said once.
+// evidenceLines are the details of one piece of evidence, without repetitions.
 func evidenceLines(f cluster.Evidence) []string {
 	var lines []string
 	if at := f.Origin.String(); at != "" {
@@ -51,7 +51,7 @@ func evidenceLines(f cluster.Evidence) []string {
 	if len(f.LogLines) > 0 {
 		which := "last log lines:"
 		if f.Previous {
-			which = "last log lines of the run that ended:"
+			which = "last log lines of the previous container:"
 		}
 		lines = append(lines, which)
 		for _, l := range f.LogLines {

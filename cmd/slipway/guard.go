@@ -11,20 +11,20 @@ import (
 	"slipway/internal/object"
 )
 
-// noNamespaceError says that nothing names the namespace in which policies are to hold.
+// noNamespaceError says that the namespace of the policies is unknown.
 type noNamespaceError struct{ Environment string }
 
 func (e *noNamespaceError) Error() string {
-	return fmt.Sprintf("environment %s names no namespace: policies hold in one", e.Environment)
+	return fmt.Sprintf("environment %s has no namespace, and policies are bound to one", e.Environment)
 }
 
 func newGuardCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "guard ENV", Short: "Print check's rules as policies for the API server",
-		Long: `Prints the rules over one object that hold for an environment as ValidatingAdmissionPolicies with
-their bindings to its namespace: the API server then refuses what "slipway check" calls an error, and
-warns of what it calls a warning. Exceptions in slipway.yaml that name no object and no field leave
-their rule out. It asks no cluster; who may make policies applies them:
+		Use: "guard ENV", Short: "Print the rules of check as admission policies",
+		Long: `Prints the rules over one object as ValidatingAdmissionPolicies, bound to the environment's namespace: the
+API server then refuses errors of "slipway check", and warns about its warnings. An exception in
+slipway.yaml that names neither an object nor a field leaves its rule out. It contacts no cluster;
+apply the policies as a user who may create them:
 
   slipway guard prod | kubectl apply -f -`,
 	}

@@ -16,8 +16,8 @@ import (
 func newHistoryCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "history ENV [REVISION]", Short: "List an environment's releases, or show one", Args: a.envArgs(1),
-		Long: `Lists the releases that are still known, newest first: the last ten, and the last healthy one. With
-REVISION it shows one: who, when, which images by digest, what was done, and why it failed.`,
+		Long: `Lists the recorded releases, newest first: the last ten, and the last healthy one. With REVISION it shows
+one release: who deployed it, when, its images by digest, the changes, and why it failed.`,
 	}
 	out := outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
@@ -43,7 +43,7 @@ func runHistory(ctx context.Context, a *app, name string, revision int, out form
 		return err
 	}
 	if len(history) == 0 {
-		return fmt.Errorf("%s has no history yet: %w", name, release.ErrNone)
+		return fmt.Errorf("%s has no releases: %w", name, release.ErrNone)
 	}
 	if out == asJSON {
 		for _, rel := range history {
@@ -80,7 +80,7 @@ func (a *app) printHistory(history []release.Release) error {
 	return t.print(a.stdout)
 }
 
-// showRelease prints one record, its evidence too.
+// showRelease prints one record with its evidence.
 func (a *app) showRelease(ctx context.Context, t deploy.Target, revision int, out format) error {
 	rel, err := t.Records().Get(ctx, revision)
 	if err != nil {
@@ -103,7 +103,7 @@ func printRelease(w io.Writer, rel release.Release) {
 	}
 	say("commit", rel.Commit)
 	if rel.Dirty {
-		say("", "with changes that were not committed")
+		say("", "with uncommitted changes")
 	}
 	say("by", rel.Who)
 	when := fmt.Sprintf("%s (%s ago)", rel.Started.Format(time.RFC3339), age(rel.Started))
@@ -130,7 +130,7 @@ func printRelease(w io.Writer, rel release.Release) {
 	}
 }
 
-// status colours what became of a release.
+// status colours the status of a release.
 func (s style) status(status release.Status) string {
 	switch text := string(status); status {
 	case release.Healthy:

@@ -12,15 +12,15 @@ import (
 
 func newInitCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "init", Short: "Write slipway.yaml, and first manifests where there are none", Args: cobra.NoArgs,
-		Long: `Writes down what Slipway finds in the repository: a slipway.yaml with its environments, each with its
-class. Where there is only a Dockerfile it writes manifests too, a base with overlays for dev, staging
-and prod, or a chart with values for them; where there is a folder of manifests, overlays over it.
-Nothing that is there is changed.`,
+		Use: "init", Short: "Write slipway.yaml, and manifests where there are none", Args: cobra.NoArgs,
+		Long: `Writes a slipway.yaml with the environments that Slipway detects in the repository, each with its class.
+Where there is only a Dockerfile it also writes manifests: a base with overlays for dev, staging and prod,
+or a chart with values for them. Where there is a directory of manifests it writes overlays over it.
+It changes no existing file.`,
 	}
 	var chart, show bool
-	cmd.Flags().BoolVar(&chart, "helm", false, "write a Helm chart, not a base with overlays")
-	cmd.Flags().BoolVar(&show, "print", false, "print what would be written")
+	cmd.Flags().BoolVar(&chart, "helm", false, "write a Helm chart instead of a base with overlays")
+	cmd.Flags().BoolVar(&show, "print", false, "print the files instead of writing them")
 	cmd.RunE = func(*cobra.Command, []string) error { return runInit(a, chart, show) }
 	return cmd
 }
@@ -51,7 +51,7 @@ func runInit(a *app, chart, show bool) error {
 		}
 		fmt.Fprintln(a.stdout, "wrote", f.Path)
 	}
-	// What was written is what every other command will read.
+	// Read the files again: they must work for every other command.
 	if p, err = project.Open(p.Dir); err != nil {
 		return err
 	}

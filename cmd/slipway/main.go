@@ -1,7 +1,7 @@
 // Command slipway takes what runs on a laptop cluster to staging and production, and keeps it there.
 //
-// Each verb is one file: its flags, its call into package deploy, and what it prints. Nothing is
-// decided here. Errors become hints and exit codes in explain.go alone.
+// Each verb is one file: it parses flags, calls one function, and prints. Errors become hints and exit codes in
+// explain.go alone.
 package main
 
 import (
@@ -22,9 +22,8 @@ import (
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
-// hush keeps libraries from printing: what Kustomize and Helm would say by themselves, we say with file
-// and line.
-func hush() {
+// silenceLibraries keeps Kustomize and Helm from printing: we report the same with file and line.
+func silenceLibraries() {
 	log.SetOutput(io.Discard)
 	slog.SetDefault(slog.New(slog.DiscardHandler))
 	if null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0); err == nil {
@@ -36,11 +35,11 @@ func hush() {
 func run(args []string, stdin *os.File, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // who presses Ctrl-C twice does not want to wait
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
 	if len(args) > 0 && args[0] == builder.EngineArg {
 		return explain(stderr, builder.Engine(ctx, args[1:]))
 	}
-	hush()
+	silenceLibraries()
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
 	a.ci = a.ciOf(stderr)
 	root := newRoot(a)
@@ -55,19 +54,19 @@ func run(args []string, stdin *os.File, stdout, stderr io.Writer) int {
 	if err == nil || isSilent(err) {
 		return explain(stderr, err)
 	}
-	end := a.ci.group("") // what an error quotes is no command
+	end := a.ci.group("") // the platform must not read commands from the text of an error
 	code := explain(stderr, err)
 	end()
 	a.ci.annotate(notesOf(err)...)
 	return code
 }
 
-// app is what all verbs share: where to read, where to print, and the flags that select.
+// app holds the streams and the flags that all verbs share.
 type app struct {
 	stdin          *os.File
 	stdout, stderr io.Writer
 	ci             ciOutput
-	started        bool // flags and arguments were understood; what fails now is the work
+	started        bool // flags and arguments are valid; an error from now on is not a usage error
 
 	dir        string
 	kubeconfig string
@@ -77,17 +76,17 @@ type app struct {
 
 const about = `Slipway takes what runs on a laptop cluster to staging and production, and keeps it there.
 
-One manifest base with an overlay per environment, images named by digest, and one command that
-builds, pushes, plans, applies, watches and records. What fails in staging or production goes
-back to the last healthy release.`
+One manifest base with an overlay per environment, images pinned by digest, and one command that
+builds, pushes, plans, applies, watches and records. A release that fails in staging or production
+is rolled back to the last healthy one.`
 
 const exitCodes = `
 Exit codes:
   0    done
   1    error
-  2    the command line was not understood
+  2    invalid command line
   3    the plan has changes (only with --exit-code)
-  4    a check found faults
+  4    check found faults
   5    applied, but not healthy
   6    conflict, or a stale plan
   130  interrupted
@@ -104,7 +103,7 @@ func newRoot(a *app) *cobra.Command {
 	root.SetErr(a.stderr)
 	root.SetUsageTemplate(root.UsageTemplate() + exitCodes)
 	f := root.PersistentFlags()
-	f.StringVar(&a.dir, "dir", ".", "the project's folder")
+	f.StringVar(&a.dir, "dir", ".", "the project's directory")
 	f.StringVar(&a.kubeconfig, "kubeconfig", "", "kubeconfig file (default $KUBECONFIG or ~/.kube/config)")
 	f.StringVar(&a.context, "context", "", "kubeconfig context, instead of the environment's")
 	f.StringVarP(&a.namespace, "namespace", "n", "", "namespace, instead of the environment's")

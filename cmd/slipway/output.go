@@ -18,13 +18,13 @@ import (
 	"slipway/internal/git"
 )
 
-// errConsent says that nobody could be asked.
-var errConsent = errors.New("this needs consent, and standard input is not a terminal")
+// errConsent refuses an act that nobody can confirm.
+var errConsent = errors.New("confirmation required: stdin is not a terminal")
 
-// errConsentCI says that nobody is to be asked, whatever standard input looks like.
-var errConsentCI = errors.New("this needs consent, and nobody is asked in CI")
+// errConsentCI refuses to ask in CI, whatever stdin looks like.
+var errConsentCI = errors.New("confirmation required: pass --yes in CI")
 
-// errDeclined says that somebody was asked and said no.
+// errDeclined is the answer no.
 var errDeclined = errors.New("not confirmed; nothing was changed")
 
 // format is the value of --output.
@@ -38,7 +38,7 @@ const (
 	asMarkdown format = "markdown"
 )
 
-// outputFlag adds --output with the formats that a verb knows; the first is the default.
+// outputFlag adds --output with the formats of a verb; the first is the default.
 func outputFlag(cmd *cobra.Command, known ...format) *format {
 	f := known[0]
 	names := make([]string, len(known))
@@ -76,15 +76,15 @@ func (v *formatValue) Set(s string) error {
 	return fmt.Errorf("use %s", v.names)
 }
 
-// warn prints one line on standard error.
+// warn prints one line on stderr.
 func (a *app) warn(text string, args ...any) {
 	fmt.Fprintf(a.stderr, "slipway: "+text+"\n", args...)
 }
 
-// json prints one value on standard output, on one line.
+// json prints one value on stdout, on one line.
 func (a *app) json(v any) error { return json.NewEncoder(a.stdout).Encode(v) }
 
-// marks are the signs that acts have in plans and progress alike.
+// marks are the signs of acts, the same in plans and progress.
 var marks = map[string]string{"created": "+", "updated": "~", "deleted": "-", "replaced": "±"}
 
 // progress prints an event for a person.
@@ -109,7 +109,7 @@ func (a *app) progress(e deploy.Event) {
 	fmt.Fprintln(a.stderr, s.mark(mark, fmt.Sprintf("  %s %s", mark, text)))
 }
 
-// mayAsk refuses early what confirm would refuse: before anything is built or pushed.
+// mayAsk fails where confirm would fail, so that a verb can stop before it builds or pushes.
 func (a *app) mayAsk(yes bool) error {
 	switch {
 	case yes:
@@ -122,7 +122,7 @@ func (a *app) mayAsk(yes bool) error {
 	return nil
 }
 
-// confirm asks, and does not outlive an interrupt.
+// confirm asks until there is an answer or an interrupt.
 func (a *app) confirm(ctx context.Context, yes bool, question string) error {
 	if yes {
 		return nil
@@ -157,7 +157,7 @@ func isTerminal(v any) bool {
 	return ok && f != nil && term.IsTerminal(int(f.Fd()))
 }
 
-// age prints how long ago something was: "3s", "12m", "5h", "9d".
+// age prints the time since t: "3s", "12m", "5h", "9d".
 func age(t time.Time) string {
 	d := time.Since(t)
 	switch {
@@ -171,5 +171,5 @@ func age(t time.Time) string {
 	return fmt.Sprintf("%dd", int(d.Hours()/24))
 }
 
-// short is the commit's usual seven digits, "-" where there is none.
+// short prints the first seven digits of a commit, "-" for an empty one.
 func short(commit string) string { return cmp.Or(git.Short(commit), "-") }

@@ -15,11 +15,11 @@ var errHasChanges = errors.New("the plan has changes")
 
 func newPlanCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "plan ENV", Short: "Show what a deploy would change, and change nothing", Args: a.envArgs(0),
-		Long: `Renders the environment, looks its images up in the registry, and asks the API server what applying
-each object would change (a server-side dry run). Nothing is written: an image that is not in the
-registry yet is planned by its tag. Secret values are never shown. Where the server would refuse an
-object, the exit code is the one that deploy would have.`,
+		Use: "plan ENV", Short: "Show what a deploy would change", Args: a.envArgs(0),
+		Long: `Renders the environment, resolves its images in the registry, and asks the API server what applying each
+object would change (a server-side dry run). It writes nothing: an image that is not in the registry yet
+is planned by its tag. Secret values are never shown. Where the server would refuse an object, the exit
+code is that of deploy.`,
 	}
 	var o planOptions
 	o.out = outputFlag(cmd, asText, asJSON, asMarkdown)
@@ -68,7 +68,7 @@ func runPlan(ctx context.Context, a *app, name string, o planOptions) error {
 	return err
 }
 
-// proposal prepares and plans; nothing is built.
+// proposal prepares and plans, and builds nothing.
 func (a *app) proposal(ctx context.Context, t deploy.Target, o planOptions) (deploy.Proposal, error) {
 	prepared, err := deploy.Prepare(ctx, t, deploy.PrepareOptions{Image: a.imageOptions(t)})
 	if err != nil {

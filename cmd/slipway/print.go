@@ -23,7 +23,7 @@ func (a *app) printPlan(ctx context.Context, t deploy.Target, p deploy.Proposal)
 	w, s := a.stdout, styleOf(a.stdout)
 	sum := deploy.Summarize(ctx, t, p)
 	fmt.Fprintf(w, "%s   %s → %s\n", s.bold(t.Source.Project.Name+" → "+t.Environment.Name), sum.From, sum.To)
-	for _, line := range append(standingNow(p.Latest), commitLines(sum)...) {
+	for _, line := range append(currentRelease(p.Latest), commitLines(sum)...) {
 		fmt.Fprintln(w, s.dim("  "+line))
 	}
 	same := 0
@@ -67,8 +67,8 @@ func (a *app) printChange(c plan.Change) {
 	}
 }
 
-// standingNow says what runs, and who put it there.
-func standingNow(rel release.Release) []string {
+// currentRelease prints the release that runs, and who deployed it.
+func currentRelease(rel release.Release) []string {
 	if rel.Revision == 0 {
 		return nil
 	}
@@ -76,7 +76,7 @@ func standingNow(rel release.Release) []string {
 	if rel.RollbackOf > 0 {
 		what += fmt.Sprintf(", a rollback to release %d", rel.RollbackOf)
 	}
-	return []string{fmt.Sprintf("now release %d: %s, %s ago by %s", rel.Revision, what, age(rel.Started), cmp.Or(rel.Who, "somebody"))}
+	return []string{fmt.Sprintf("now release %d: %s, %s ago by %s", rel.Revision, what, age(rel.Started), cmp.Or(rel.Who, "an unknown user"))}
 }
 
 // maxCommits is how many commits a plan names.
@@ -93,7 +93,7 @@ func logLines(log []git.Commit, word string) []string {
 		lines = append(lines, fmt.Sprintf("%s%s %s (%s, %s ago)", word, short(c.Hash), c.Subject, c.Author, age(c.Time)))
 	}
 	if n := len(log) - maxCommits; n > 0 {
-		lines = append(lines, fmt.Sprintf("%sand %d commits more", word, n))
+		lines = append(lines, fmt.Sprintf("%sand %d more commits", word, n))
 	}
 	return lines
 }
@@ -101,8 +101,8 @@ func logLines(log []git.Commit, word string) []string {
 // maxValue is how long a value may be in a plan; JSON has it whole.
 const maxValue = 120
 
-// values prints both sides of a field, each on one line; "∅" is where there is nothing. Of two
-// images in one repository only tag and digest are said.
+// values prints both sides of a field, each on one line; "∅" stands for a missing field. Two images of one
+// repository are printed by tag and digest alone.
 func values(before, after any) (from, to string) {
 	a, okA := before.(string)
 	b, okB := after.(string)
@@ -127,7 +127,7 @@ func sameImage(a, b string) (string, bool) {
 	return r, r == repository(b) && strings.HasSuffix(r, ":")
 }
 
-// value prints one side. A text stands as it is where the other side is a text too, so that "80"
+// value prints one side. A string is printed without quotes where the other side is a string too, so that "80"
 // and 80 differ.
 func value(v any, plain bool) string {
 	text, isText := v.(string)
@@ -170,7 +170,7 @@ func compact(v any) string {
 // maxLines is how many lines of each side of a text are shown.
 const maxLines = 10
 
-// lineDiff shows where two texts differ: the lines between what they begin and end with alike.
+// lineDiff prints the lines in which two texts differ, without their common first and last lines.
 func lineDiff(before, after string) []string {
 	a, b := strings.Split(before, "\n"), strings.Split(after, "\n")
 	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
@@ -188,7 +188,7 @@ func marked(mark string, lines []string) []string {
 		out = append(out, strings.TrimRight(mark+" "+clip(brief(l)), " "))
 	}
 	if n := len(lines) - maxLines; n > 0 {
-		out = append(out, fmt.Sprintf("%s … %d lines more", mark, n))
+		out = append(out, fmt.Sprintf("%s … %d more lines", mark, n))
 	}
 	return out
 }

@@ -20,7 +20,7 @@ import (
 	"slipway/internal/render"
 )
 
-// renderFlags are the flags of render. Those of the drop-ins are in renderDropin.
+// renderFlags are the flags of render; renderDropin has those of --kustomize and --chart.
 type renderFlags struct {
 	out         renderOutput
 	all, digest bool
@@ -32,23 +32,23 @@ type renderFlags struct {
 func newRenderCommand(a *app) *cobra.Command {
 	o := renderFlags{out: renderOutput{kind: asYAML}}
 	cmd := &cobra.Command{
-		Use: "render ENV... | --all | --kustomize DIR | --chart DIR", Short: "Print what an environment's manifests say",
-		Long: `Prints the environment's objects as its overlay, charts or folder render them, on standard output.
-It asks no cluster and no registry: images stay as written, Secret values too, but not what had to be
-decrypted. What was rendered is kept in the user's cache folder until something that was read for it
-changes; SLIPWAY_CACHE=off does without.
+		Use: "render ENV... | --all | --kustomize DIR | --chart DIR", Short: "Render an environment's manifests",
+		Long: `Prints the objects of an environment's overlay, charts or directory on stdout. It contacts no cluster and no
+registry. Images and Secret values are printed as written; decrypted values are hidden. The result is
+cached in the user's cache directory until a file that was read for it changes; SLIPWAY_CACHE=off
+disables the cache.
 
-Without a project, --kustomize DIR prints what "kustomize build DIR" would, and --chart DIR what
-"helm template NAME DIR" would, with the flags of the same names.`,
+Without a project, --kustomize DIR prints the output of "kustomize build DIR", and --chart DIR that of
+"helm template NAME DIR", with the flags of the same names.`,
 	}
 	f := cmd.Flags()
-	f.VarP(&o.out, "output", "o", "yaml, json (one object a line), or a folder such as ./out to write one file an object into")
+	f.VarP(&o.out, "output", "o", "yaml, json (one object per line), or a directory such as ./out for one file per object")
 	f.BoolVar(&o.all, "all", false, "render every environment")
-	f.BoolVar(&o.digest, "digest", false, "print each set's digest alone: it does not depend on order or formatting")
+	f.BoolVar(&o.digest, "digest", false, "print only the digest of each set, which does not depend on order or formatting")
 	f.BoolVar(&o.show, "show-secrets", false, "print decrypted values instead of "+object.Hidden)
 	o.dropin.flags(cmd)
 	o.skaffold.flags(cmd)
-	cmd.Args = func(_ *cobra.Command, args []string) error { return o.one(a, cmd, args) }
+	cmd.Args = func(_ *cobra.Command, args []string) error { return o.oneSource(a, cmd, args) }
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		if o.dropin.asked() {
 			return runDropin(c.Context(), a, o)
@@ -58,8 +58,8 @@ Without a project, --kustomize DIR prints what "kustomize build DIR" would, and 
 	return cmd
 }
 
-// one demands exactly one thing to render from.
-func (o *renderFlags) one(a *app, cmd *cobra.Command, args []string) error {
+// oneSource refuses a command line that does not select exactly one source.
+func (o *renderFlags) oneSource(a *app, cmd *cobra.Command, args []string) error {
 	given := 0
 	for _, asked := range []bool{len(args) > 0, o.all, o.dropin.kustomize != "", o.dropin.chart.Path != "", len(o.skaffold.profiles) > 0} {
 		if asked {
@@ -70,14 +70,14 @@ func (o *renderFlags) one(a *app, cmd *cobra.Command, args []string) error {
 	case given == 0:
 		return a.envArgs(0)(cmd, args)
 	case given > 1:
-		return fmt.Errorf("%s takes environments, or --all, or -p, or --kustomize, or --chart", cmd.CommandPath())
+		return fmt.Errorf("%s takes one of: environments, --all, -p, --kustomize, --chart", cmd.CommandPath())
 	}
 	return o.dropin.check(cmd)
 }
 
-// renderOptions are what rendering may know of this machine, for one of Skaffold's commands.
+// renderOptions are the options of this machine; command selects Skaffold profiles by `activation.command`.
 func (a *app) renderOptions(command string) render.Options {
-	o := render.Options{Version: version + build(), Command: command, KubeContext: a.context, Env: os.LookupEnv}
+	o := render.Options{Version: version + buildID(), Command: command, KubeContext: a.context, Env: os.LookupEnv}
 	if os.Getenv("SLIPWAY_CACHE") != "off" {
 		if dir, err := os.UserCacheDir(); err == nil {
 			o.Cache = filepath.Join(dir, "slipway")
@@ -86,8 +86,8 @@ func (a *app) renderOptions(command string) render.Options {
 	return o
 }
 
-// build tells builds of one version apart, as developers make them.
-func build() string {
+// buildID differs between two builds of one version, so that a developer's build does not read the other's cache.
+func buildID() string {
 	path, err := os.Executable()
 	if err != nil {
 		return ""
@@ -99,12 +99,12 @@ func build() string {
 	return fmt.Sprintf(" %d %d", info.Size(), info.ModTime().UnixNano())
 }
 
-// rendered is one environment's result in the form that is asked for.
+// rendered is the result of one environment.
 type rendered struct {
 	env project.Environment
 	render.Text
 	objects []object.Object
-	digest  string // where it was asked for
+	digest  string // with --digest
 	err     error
 }
 
@@ -130,7 +130,7 @@ func runRender(ctx context.Context, a *app, names []string, o renderFlags) error
 	if o.skaffold.explain {
 		return o.skaffold.run(ctx, a, r, envs, o.out)
 	}
-	var errs []error // one that fails does not stop the others
+	var errs []error // an environment that fails does not stop the others
 	for i, env := range envs {
 		errs = append(errs, o.print(a, o.render(ctx, r, env), len(envs) > 1, i > 0))
 	}
@@ -173,7 +173,7 @@ func (o renderFlags) render(ctx context.Context, renderer *render.Renderer, env 
 	return r
 }
 
-// print prints what rendered, and gives the error of what did not.
+// print prints a result, or returns its error.
 func (o renderFlags) print(a *app, r rendered, several, later bool) error {
 	for _, w := range r.Warnings {
 		a.warn("warning: %s", w)
@@ -216,7 +216,7 @@ func (a *app) writeDirectory(dir string, objects []object.Object) error {
 	return nil
 }
 
-// hidden is the objects without the values that had to be decrypted for them.
+// hidden returns the objects without decrypted values.
 func hidden(objects []object.Object, concealed []string) []object.Object {
 	secrets := object.Forms(concealed)
 	for i, o := range objects {
@@ -252,7 +252,7 @@ func (v *renderOutput) Set(s string) error {
 	case strings.ContainsRune(s, filepath.Separator) || s == ".":
 		*v = renderOutput{folder: s}
 	default:
-		return fmt.Errorf("%q is neither yaml nor json; a folder is written ./%s", s, s)
+		return fmt.Errorf("invalid format %q: want yaml, json or a directory such as ./%s", s, s)
 	}
 	return nil
 }

@@ -32,19 +32,19 @@ const (
 
 func (d *renderDropin) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&d.kustomize, "kustomize", "", "render this overlay, as kustomize build")
-	f.StringVar(&d.restrictor, "load-restrictor", rootOnly, "with --kustomize: "+unrestricted+" takes files from beside the kustomization's folder, too")
-	f.StringVar(&d.chart.Path, "chart", "", "render this chart, as helm template")
+	f.StringVar(&d.kustomize, "kustomize", "", "render this overlay as kustomize build does")
+	f.StringVar(&d.restrictor, "load-restrictor", rootOnly, "with --kustomize: "+unrestricted+" also reads files outside the kustomization's directory")
+	f.StringVar(&d.chart.Path, "chart", "", "render this chart as helm template does")
 	f.StringVar(&d.chart.Release, "release", "release-name", "with --chart: the release's name")
-	f.StringArrayVarP(&d.chart.Values, "values", "f", nil, "with --chart: a values file; the later the stronger")
-	f.StringArrayVar(&d.chart.SetJSON, "set-json", nil, "with --chart: values as key=JSON; stronger than values files")
-	f.StringArrayVar(&d.chart.Set, "set", nil, "with --chart: values as key=value; stronger than --set-json")
-	f.StringArrayVar(&d.chart.SetString, "set-string", nil, "with --chart: values as key=string; stronger than --set")
-	f.StringArrayVar(&d.chart.SetFile, "set-file", nil, "with --chart: values as key=file; stronger than --set-string")
-	f.StringArrayVar(&d.chart.SetLiteral, "set-literal", nil, "with --chart: values as key=text, taken as it is; strongest")
-	f.StringVar(&d.helm.KubeVersion, "kube-version", "", "with --chart: the cluster's version")
-	f.StringSliceVarP(&d.helm.APIVersions, "api-versions", "a", nil, "with --chart: more API versions that the cluster has")
-	f.BoolVar(&d.helm.IncludeCRDs, "include-crds", false, "with --chart: the chart's crds folder, too")
+	f.StringArrayVarP(&d.chart.Values, "values", "f", nil, "with --chart: a values file; later files win")
+	f.StringArrayVar(&d.chart.SetJSON, "set-json", nil, "with --chart: values as key=JSON; wins over values files")
+	f.StringArrayVar(&d.chart.Set, "set", nil, "with --chart: values as key=value; wins over --set-json")
+	f.StringArrayVar(&d.chart.SetString, "set-string", nil, "with --chart: values as key=string; wins over --set")
+	f.StringArrayVar(&d.chart.SetFile, "set-file", nil, "with --chart: values as key=file; wins over --set-string")
+	f.StringArrayVar(&d.chart.SetLiteral, "set-literal", nil, "with --chart: values as key=text, taken literally; wins over all others")
+	f.StringVar(&d.helm.KubeVersion, "kube-version", "", "with --chart: Kubernetes version")
+	f.StringSliceVarP(&d.helm.APIVersions, "api-versions", "a", nil, "with --chart: additional API versions of the cluster")
+	f.BoolVar(&d.helm.IncludeCRDs, "include-crds", false, "with --chart: include the chart's crds directory")
 	f.BoolVar(&d.helm.SkipTests, "skip-tests", false, "with --chart: leave out test hooks")
 	f.BoolVar(&d.helm.NoHooks, "no-hooks", false, "with --chart: leave out hooks")
 	f.BoolVar(&d.helm.IsUpgrade, "is-upgrade", false, "with --chart: .Release.IsUpgrade instead of .Release.IsInstall")
@@ -53,17 +53,17 @@ func (d *renderDropin) flags(cmd *cobra.Command) {
 
 func (d *renderDropin) asked() bool { return d.kustomize != "" || d.chart.Path != "" }
 
-// check refuses flags that would have no effect.
+// check refuses flags without effect.
 func (d *renderDropin) check(cmd *cobra.Command) error {
 	var err error
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		with, _, ok := strings.Cut(strings.TrimPrefix(f.Usage, "with "), ":")
 		if ok && strings.HasPrefix(with, "--") && !cmd.Flags().Changed(with[2:]) && err == nil {
-			err = fmt.Errorf("--%s goes with %s alone", f.Name, with)
+			err = fmt.Errorf("--%s needs %s", f.Name, with)
 		}
 	})
 	if d.restrictor != rootOnly && d.restrictor != unrestricted {
-		return fmt.Errorf("--load-restrictor is %s or %s, not %q", rootOnly, unrestricted, d.restrictor)
+		return fmt.Errorf("--load-restrictor: want %s or %s, not %q", rootOnly, unrestricted, d.restrictor)
 	}
 	return err
 }
@@ -90,7 +90,7 @@ func runDropin(ctx context.Context, a *app, o renderFlags) error {
 		out, err = d.renderChart(ctx, a, r)
 	}
 	if refused := (*tree.RefusedError)(nil); errors.As(err, &refused) && strings.Contains(refused.Why+refused.What, "outside") {
-		err = fmt.Errorf("%w; files are read from %s and below, --dir names another folder", err, root)
+		err = fmt.Errorf("%w; files are read from %s and below; use --dir for another directory", err, root)
 	}
 	if err != nil {
 		return &render.Error{Environment: at, Err: err}

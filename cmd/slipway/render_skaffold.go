@@ -20,14 +20,14 @@ type renderSkaffold struct {
 
 func (s *renderSkaffold) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringSliceVarP(&s.profiles, "profile", "p", nil, "profiles of skaffold.yaml, as skaffold render -p; -NAME takes one out")
-	f.BoolVar(&s.explain, "explain", false, "say which profiles of skaffold.yaml fire and why, and with -o json the configuration that results")
+	f.StringSliceVarP(&s.profiles, "profile", "p", nil, "profiles of skaffold.yaml, as skaffold render -p; -NAME deactivates one")
+	f.BoolVar(&s.explain, "explain", false, "explain which profiles of skaffold.yaml are active; with -o json print the resulting configuration")
 }
 
-// errNothingToExplain refuses --explain where no profiles are.
-var errNothingToExplain = errors.New("--explain says which profiles of a skaffold.yaml fire, and this environment has none")
+// errNothingToExplain refuses --explain for an environment without profiles.
+var errNothingToExplain = errors.New("--explain needs an environment of a skaffold.yaml")
 
-// run prints which profiles fire for each environment, and why; as JSON with what they come to.
+// run prints the active profiles of each environment and the reason; as JSON also the configuration.
 func (s *renderSkaffold) run(ctx context.Context, a *app, r *render.Renderer, envs []project.Environment, out renderOutput) error {
 	for _, env := range envs {
 		if env.Skaffold == nil {

@@ -14,10 +14,9 @@ import (
 func newRollbackCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "rollback ENV [REVISION]", Short: "Deploy an earlier release again", Args: a.envArgs(1),
-		Long: `Deploys what an earlier release held, from its record: it needs neither Git nor the manifests.
-Without REVISION it is the last healthy release before the newest; after a rollback, the one before
-what that went back to. The rollback is a release of its own, planned, watched and recorded like
-any other.`,
+		Long: `Deploys the objects of an earlier release from its record, without Git and without the manifests. Without
+REVISION it takes the last healthy release before the newest; after a rollback, the one before the release
+that was restored. The rollback is a release of its own, planned, watched and recorded like any other.`,
 	}
 	o := actFlags(cmd)
 	forceFlag(cmd, &o.force)
@@ -38,7 +37,7 @@ func revisionArg(args []string) (int, error) {
 	}
 	n, err := strconv.Atoi(args[1])
 	if err != nil || n < 1 {
-		return 0, &usageError{fmt.Errorf("revision %q: give a number from `slipway history %s`", args[1], args[0])}
+		return 0, &usageError{fmt.Errorf("invalid revision %q: want a number from `slipway history %s`", args[1], args[0])}
 	}
 	return n, nil
 }
@@ -54,7 +53,7 @@ func runRollback(ctx context.Context, a *app, name string, revision int, o *actO
 		return err
 	}
 	for _, pin := range image.Gone(ctx, prepared.Images, a.imageOptions(t)) {
-		a.warn("warning: %s is in its registry no more: only nodes that have it already can run it", pin.Reference())
+		a.warn("warning: %s is no longer in its registry: only nodes that have pulled it can run it", pin.Reference())
 	}
 	return a.propose(ctx, t, prepared, o)
 }

@@ -9,7 +9,7 @@ import (
 	"slipway/internal/lazyregexp"
 )
 
-// style colours text where somebody looks: on a terminal, and not against their wish.
+// style colours text on a terminal, unless NO_COLOR is set.
 type style struct{ on bool }
 
 func styleOf(w io.Writer) style {
@@ -45,7 +45,7 @@ func (s style) mark(mark, line string) string {
 	return line
 }
 
-// state colours a word on how something is.
+// state colours a word by health.
 func (s style) state(healthy bool, text string) string {
 	if healthy {
 		return s.green(text)
@@ -55,10 +55,10 @@ func (s style) state(healthy bool, text string) string {
 
 var digest = lazyregexp.New(`sha256:[0-9a-f]{64}`)
 
-// goValue is how an API server's refusal writes what it got instead of a string.
+// goValue matches Go syntax in an API server's message about a value of the wrong type.
 var goValue = lazyregexp.New(`&value\.valueUnstructured\{Value:([^{}]*)\}`)
 
-// clean makes a text from anywhere fit for a line: nothing in it steers the terminal.
+// clean makes any text safe to print on one line: it keeps no terminal control sequence.
 func clean(text string) string {
 	return goValue().ReplaceAllString(strings.Map(visible, text), "$1")
 }
@@ -69,7 +69,7 @@ func brief(text string) string {
 	return digest().ReplaceAllStringFunc(text, func(d string) string { return d[:len("sha256:")+12] })
 }
 
-// visible keeps what would steer a terminal out of a text.
+// visible drops characters that control a terminal.
 func visible(r rune) rune {
 	if r != '\t' && unicode.IsControl(r) {
 		return -1
@@ -77,7 +77,7 @@ func visible(r rune) rune {
 	return r
 }
 
-// oneLine puts what a server said in several lines on one.
+// oneLine joins the lines of a server's message.
 func oneLine(text string) string {
 	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }), " ")
 }

@@ -11,7 +11,7 @@ import (
 // version is set by the linker.
 var version = "development"
 
-// embedded are the libraries whose behaviour a user may need to know the version of.
+// embedded are the libraries whose version decides behaviour that users see.
 var embedded = []struct{ name, module string }{
 	{"kustomize", "sigs.k8s.io/kustomize/api"},
 	{"buildkit", "github.com/moby/buildkit"},
@@ -19,12 +19,12 @@ var embedded = []struct{ name, module string }{
 }
 
 func newVersionCommand(a *app) *cobra.Command {
-	cmd := &cobra.Command{Use: "version", Short: "Print the version, and those of what is embedded", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "version", Short: "Print the version, and the versions of embedded libraries", Args: cobra.NoArgs}
 	out := outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(*cobra.Command, []string) error {
 		info, ok := debug.ReadBuildInfo()
 		if !ok {
-			return fmt.Errorf("the binary carries no build information")
+			return fmt.Errorf("the binary has no build information")
 		}
 		modules := map[string]string{}
 		for _, m := range info.Deps {
