@@ -49,7 +49,7 @@ func TestLineDiff(t *testing.T) {
 		long = append(long, fmt.Sprint(i))
 	}
 	got = lineDiff("", strings.Join(long, "\n"))
-	if last := got[len(got)-1]; last != "+ … 20 lines more" {
+	if last := got[len(got)-1]; last != "+ … 20 more lines" {
 		t.Error(last)
 	}
 }
