@@ -1,45 +1,48 @@
-# Two commands are all that a newcomer needs: make demo, make test.
+# A newcomer needs two targets: make demo, make test. make help lists all of them.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
 
-# One set of flags for build, vet and test: another one would compile Kubernetes a second time.
+# Build, vet and test share one set of flags: with another one, Go compiles Kubernetes a second time.
 export CGO_ENABLED := 0
 export GOFLAGS := -trimpath -buildvcs=false
 export GOTOOLCHAIN := local
 
 VERSION := $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
 
-.PHONY: demo test build slipway sandbox kubectl runtime lint fuzz peers bench golden
+.PHONY: help demo test build slipway sandbox kubectl runtime lint fuzz peers bench golden
 
-demo: build ## dev, staging, prod, a broken version and its rollback, on the embedded sandbox
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: build ## deploy to dev, staging and prod, break prod and roll it back, on the embedded sandbox
 	@./examples/demo.sh
 
-test: build kubectl runtime ## every test; scripts run against the real control plane, with the real kubectl
+test: build kubectl runtime ## run every test; scripts use a real control plane and the real kubectl
 	go test ./...
 	cd sandbox && go test ./...
 
-build: slipway sandbox ## bin/slipway and bin/slipway-sandbox, static and stripped
+build: slipway sandbox ## build bin/slipway and bin/slipway-sandbox, static and stripped
 
-slipway:
+slipway: ## build bin/slipway alone
 	@go build -v -ldflags "-s -w -X main.version=$(VERSION)" -o bin/slipway ./cmd/slipway 2>&1 | awk -f sandbox/progress.awk
 
-sandbox:
+sandbox: ## build bin/slipway-sandbox alone
 	@[ -x bin/slipway-sandbox ] || echo "Building the sandbox: Kubernetes 1.37 from source, about 10 minutes on two cores the first time. Go's build cache keeps it (3.7 GB)."
 	@cd sandbox && go build -v -ldflags "$$(cat ldflags)" -o ../bin/slipway-sandbox . 2>&1 | awk -f progress.awk
 
-# For the scripts alone: build and demo do without it.
+# Only the scripts use it.
 kubectl:
 	@cd sandbox && go build -ldflags "$$(cat ldflags)" -o ../bin/kubectl ./kubectl
 
-# For the tests of RUN steps alone: Debian's runc, uidmap and busybox, unpacked and not installed.
+# Only the tests of RUN steps use Debian's runc, uidmap and busybox: they are unpacked, not installed.
 runtime:
 	@[ -x bin/runc ] && [ -x bin/busybox ] && [ -x bin/uidmap/newuidmap ] || ( t=$$(mktemp -d) && trap 'rm -rf "$$t"' EXIT && cd "$$t" && \
 	{ apt-get -qq download runc uidmap busybox-static 2>/dev/null || { apt-get -qq update && apt-get -qq download runc uidmap busybox-static; }; } && \
 	for p in *.deb; do dpkg-deb -x "$$p" .; done && mkdir -p "$(CURDIR)/bin/uidmap" && cp usr/sbin/runc bin/busybox "$(CURDIR)/bin/" && cp usr/bin/new[ug]idmap "$(CURDIR)/bin/uidmap/" ) || \
-	echo "Debian's runc, uidmap and busybox-static cannot be fetched: what tests RUN steps is left out."
+	echo "Cannot fetch Debian's runc, uidmap and busybox-static: the tests of RUN steps will be skipped."
 
-lint: ## gofmt, vet, staticcheck, and the direction of imports
+lint: ## run gofmt, vet and staticcheck, and check the direction of imports
 	@bad=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$bad" ] || { echo "gofmt would change: $$bad"; exit 1; }
 	go vet ./...
 	cd sandbox && go vet ./...
@@ -47,19 +50,19 @@ lint: ## gofmt, vet, staticcheck, and the direction of imports
 	go tool staticcheck ./...
 	go test -run 'TestImports|TestReservedImports' .
 
-fuzz: ## every fuzz target, FUZZTIME each; FUZZ picks some
+fuzz: ## run every fuzz target for 30 seconds (FUZZTIME=5s; FUZZ=PATTERN selects targets)
 	@./.ci/fuzz $(or $(FUZZTIME),30s) '$(or $(FUZZ),^Fuzz)'
 
-# The real commands, from their modules as bench/go.mod pins them: to compare with, never to render with.
-peers:
+# The real commands at the versions that bench/go.mod pins. Slipway is compared with them and never calls them.
+peers: ## build the kustomize, helm, kubeconform and crane commands into bin/peers
 	@echo "Building the kustomize, helm, kubeconform and crane commands: some minutes the first time."
 	@cd bench && go build -ldflags "-s -w" -o ../bin/peers/kustomize sigs.k8s.io/kustomize/kustomize/v5
 	@cd bench && go build -ldflags "-s -w -X helm.sh/helm/v4/internal/version.version=$$(go list -m -f '{{.Version}}' helm.sh/helm/v4)" -o ../bin/peers/helm helm.sh/helm/v4/cmd/helm
 	@cd bench && go build -ldflags "-s -w" -o ../bin/peers/kubeconform github.com/yannh/kubeconform/cmd/kubeconform
 	@cd bench && go build -ldflags "-s -w" -o ../bin/peers/crane github.com/google/go-containerregistry/cmd/crane
 
-bench: slipway peers ## slipway's CPU time and memory against the peers', and check's by itself (BENCHFLAGS=-check, -copy); BENCH=small leaves out the long part
+bench: slipway peers ## compare CPU time and memory with the peers (BENCH=small is shorter; BENCHFLAGS=-check, -copy)
 	@cd bench && go test ./work && go run . $(if $(filter small,$(BENCH)),-small) $(BENCHFLAGS)
 
-golden: peers ## what the peers print for each case of internal/render/testdata/golden, kept beside it
+golden: peers ## record what the peers print for the cases in internal/render/testdata/golden
 	@cd bench && go run ./golden
