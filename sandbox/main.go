@@ -68,7 +68,8 @@ func parseArgs(args []string) (options, error) {
 	f.IntVar(&o.registryPort, "registry-port", 0, "of the registry (default: that of last time, or a free one)")
 	f.IntVar(&o.gitPort, "git-port", 0, "of the Git server (default: that of last time, or a free one)")
 	f.IntVar(&o.nodes, "nodes", 3, "simulated nodes")
-	f.StringVar(&auth, "registry-auth", "", "USER:PASSWORD that the registry asks for (default: open, except private/…)")
+	f.StringVar(&auth, "registry-auth", "",
+		"USER:PASSWORD that the registry asks for (default: open, except private/…)")
 	f.IntVar(&o.verbosity, "verbosity", 0, "of Kubernetes' own log")
 	f.Usage = func() { fmt.Fprint(os.Stderr, usage+f.FlagUsages()) }
 	if err := f.Parse(args); err != nil {

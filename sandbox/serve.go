@@ -102,7 +102,8 @@ func (s *sandbox) listen() error {
 		}
 		*p.ln = ln
 		if moved {
-			s.progress(fmt.Sprintf("port %d of the %s is taken by another program: it moves to %d, and the kubeconfig is written anew",
+			s.progress(fmt.Sprintf("port %d of the %s is taken by another program: it moves to %d, and the "+
+				"kubeconfig is written anew",
 				*p.port, p.name, datadir.Port(ln)))
 		}
 		*p.port = datadir.Port(ln)
@@ -121,9 +122,10 @@ func (s *sandbox) identities() error {
 		return err
 	}
 	f := kubeconfig.File{
-		Server:  s.state().Server,
-		CAFile:  s.keys.Cert(pki.CA),
-		Sandbox: &kubeconfig.Sandbox{Registry: s.state().Registry, GitServer: s.state().GitServer, Data: s.dir.Join()},
+		Server: s.state().Server,
+		CAFile: s.keys.Cert(pki.CA),
+		Sandbox: &kubeconfig.Sandbox{Registry: s.state().Registry, GitServer: s.state().GitServer,
+			Data: s.dir.Join()},
 	}
 	for _, n := range tenant.Names {
 		f.Contexts = append(f.Contexts, s.context(n, n, tenant.User(n)))
@@ -133,7 +135,8 @@ func (s *sandbox) identities() error {
 }
 
 func (s *sandbox) context(name, namespace, user string) kubeconfig.Context {
-	return kubeconfig.Context{Name: name, Namespace: namespace, User: user, CertFile: s.keys.Cert(user), KeyFile: s.keys.Key(user)}
+	return kubeconfig.Context{Name: name, Namespace: namespace, User: user, CertFile: s.keys.Cert(user),
+		KeyFile: s.keys.Key(user)}
 }
 
 func (s *sandbox) state() datadir.State {
@@ -160,7 +163,8 @@ func (s *sandbox) serveWeb(ctx context.Context) (stop func(), err error) {
 	gitServer := &http.Server{Handler: git, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = regServer.Serve(s.reg) }()
 	go func() { _ = gitServer.Serve(s.git) }()
-	s.progress("registry at " + s.state().Registry + openness(s.registryRule) + ", Git server at " + s.state().GitServer)
+	s.progress("registry at " + s.state().Registry + openness(s.registryRule) + ", Git server at " +
+		s.state().GitServer)
 	return func() {
 		shutdown(ctx, regServer)
 		shutdown(ctx, gitServer)

@@ -13,7 +13,8 @@ import (
 
 func newBuildCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "build ENV", Short: "Build and push an environment's images, and print their digests", Args: a.envArgs(0),
+		Use: "build ENV", Short: "Build and push an environment's images, and print their digests",
+		Args: a.envArgs(0),
 		Long: `Builds each of the project's images for the state that Git describes and pushes it to the repository
 that the environment's manifests name, with the tag sha-<commit>; where the commit is tagged v1.4.0,
 with 1.4.0 too. An image that is in the registry already is not built again, neither is one whose
@@ -24,7 +25,8 @@ Changes that are not committed get a tag of their own, which never goes to produ
 
 With --sign each image is signed, as cosign 3 does it, also one that was built before.`,
 	}
-	rebuild := cmd.Flags().Bool("rebuild", false, "build anew what has been built from the same files: base images and what is fetched may be newer")
+	rebuild := cmd.Flags().Bool("rebuild", false,
+		"build anew what has been built from the same files: base images and what is fetched may be newer")
 	s := signFlags(cmd.Flags())
 	out := outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
@@ -44,7 +46,8 @@ func runBuild(ctx context.Context, a *app, name string, rebuild bool, s *signing
 	}
 	images := a.imageOptions(t)
 	images.Rebuild = rebuild
-	prepared, err := a.prepare(ctx, t, deploy.PrepareOptions{Image: images, Anew: true, Sign: by, Unsigned: true})
+	prepared, err := a.prepare(ctx, t, deploy.PrepareOptions{Image: images, Anew: true, Sign: by,
+		Unsigned: true})
 	if err != nil {
 		return err
 	}
@@ -68,7 +71,8 @@ func runBuild(ctx context.Context, a *app, name string, rebuild bool, s *signing
 }
 
 // prepare renders and builds, in a fold of the log.
-func (a *app) prepare(ctx context.Context, t deploy.Target, o deploy.PrepareOptions) (deploy.Prepared, error) {
+func (a *app) prepare(ctx context.Context, t deploy.Target, o deploy.PrepareOptions) (
+	deploy.Prepared, error) {
 	defer a.ci.group("images of " + t.Environment.Name)()
 	o.Build = true
 	return deploy.Prepare(ctx, t, o)

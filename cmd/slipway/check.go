@@ -48,11 +48,14 @@ To accept a finding, add it with its reason to "exceptions:" in slipway.yaml.`,
 	}
 	o.out = outputFlag(cmd, asText, asJSON, asSARIF, asGitHub, asMarkdown)
 	f := cmd.Flags()
-	f.Var((*severityValue)(&o.failOn), "fail-on", "lowest severity that makes check exit with 4: warning or error")
+	f.Var((*severityValue)(&o.failOn), "fail-on",
+		"lowest severity that makes check exit with 4: warning or error")
 	f.BoolVar(&o.explain, "explain", false, "list all rules, or explain one: --explain RULE")
 	f.BoolVar(&o.fix, "fix", false, "apply the fixes that are certain, and print each change")
-	f.StringVar(&o.kubeVersion, "kube-version", "", "Kubernetes version of the clusters (1.34), instead of kubeVersion in slipway.yaml")
-	f.StringArrayVar(&o.schemas, "schema", nil, "file or directory with CustomResourceDefinitions; may be repeated")
+	f.StringVar(&o.kubeVersion, "kube-version", "",
+		"Kubernetes version of the clusters (1.34), instead of kubeVersion in slipway.yaml")
+	f.StringArrayVar(&o.schemas, "schema", nil,
+		"file or directory with CustomResourceDefinitions; may be repeated")
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		if o.explain {
 			return a.explainRules(args)

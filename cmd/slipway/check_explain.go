@@ -67,11 +67,13 @@ func (a *app) ruleTable(rules []finding.Rule) error {
 
 func (a *app) rulePage(r finding.Rule) {
 	s := styleOf(a.stdout)
-	fmt.Fprintf(a.stdout, "%s\n%s, %s, %s\n\n%s.\n\n%s\n", s.bold(r.ID), r.Severity, r.Group, classes(r), strings.TrimSuffix(r.Title, "."), strings.TrimSpace(r.Why))
+	fmt.Fprintf(a.stdout, "%s\n%s, %s, %s\n\n%s.\n\n%s\n", s.bold(r.ID), r.Severity, r.Group, classes(r),
+		strings.TrimSuffix(r.Title, "."), strings.TrimSpace(r.Why))
 	if r.Fix != "" {
 		fmt.Fprintf(a.stdout, "\n%s\n%s\n", s.bold("Fix"), strings.TrimSpace(r.Fix))
 	}
-	fmt.Fprintf(a.stdout, "\n%s\nexceptions:\n  - {rule: %s, object: KIND/NAME, reason: why this is accepted}\n", s.bold("To accept it"), r.ID)
+	fmt.Fprintf(a.stdout, "\n%s\nexceptions:\n  - {rule: %s, object: KIND/NAME, reason: why this is accepted}\n",
+		s.bold("To accept it"), r.ID)
 }
 
 func classes(r finding.Rule) string {

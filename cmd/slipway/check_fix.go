@@ -42,7 +42,8 @@ func printEdit(w io.Writer, text []byte, e finding.Edit) {
 		}
 		return strings.Join(parts, " ⏎ ")
 	}
-	if added := strings.TrimLeft(e.New, "\r\n"); e.Start == e.End && (e.Start == start || added != e.New) { // lines of their own
+	// lines of their own
+	if added := strings.TrimLeft(e.New, "\r\n"); e.Start == e.End && (e.Start == start || added != e.New) {
 		line := 1 + bytes.Count(text[:e.Start], []byte("\n"))
 		if added != e.New {
 			line++

@@ -58,7 +58,8 @@ func printMarkdown(w io.Writer, r check.Report) error {
 		if len(f.Environments) > 0 {
 			where = strings.TrimSpace(where + " " + list(f.Environments))
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", mark, f.Rule, markdownCell.Replace(where), markdownCell.Replace(message(f)), markdownCell.Replace(f.Fix))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", mark, f.Rule, markdownCell.Replace(where),
+			markdownCell.Replace(message(f)), markdownCell.Replace(f.Fix))
 	}
 	if len(r.Unchecked) > 0 {
 		b.WriteString("\nNot checked:\n\n")

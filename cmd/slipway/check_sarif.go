@@ -76,7 +76,8 @@ func sarifOf(r check.Report, rules []finding.Rule) sarif {
 		run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, s)
 	}
 	for _, f := range r.Findings {
-		result := sarifResult{RuleID: f.Rule, Level: f.Severity, Message: sarifText{Text: message(f)}, Locations: []sarifLocation{}}
+		result := sarifResult{RuleID: f.Rule, Level: f.Severity, Message: sarifText{Text: message(f)},
+			Locations: []sarifLocation{}}
 		if f.Fix != "" {
 			result.Message.Text += "\nfix: " + f.Fix
 		}
@@ -92,7 +93,8 @@ func sarifOf(r check.Report, rules []finding.Rule) sarif {
 	}
 	done := sarifInvocation{Successful: true}
 	for _, u := range r.Unchecked {
-		done.Notifications = append(done.Notifications, sarifNotice{"note", sarifText{Text: "not checked: " + uncheckedLine(u)}})
+		done.Notifications = append(done.Notifications,
+			sarifNotice{"note", sarifText{Text: "not checked: " + uncheckedLine(u)}})
 	}
 	run.Invocations = []sarifInvocation{done}
 	return sarif{"https://json.schemastore.org/sarif-2.1.0.json", "2.1.0", []sarifRun{run}}

@@ -26,7 +26,8 @@ func TestFix(t *testing.T) {
 	}
 	report := check.Report{Findings: []finding.Finding{
 		{Edits: []finding.Edit{at("1", "10"), at("[x,  y]", "[z]")}},
-		{Edits: []finding.Edit{at("old", "new"), at("old", "newer"), at("x,", "w,"), {File: "k/f.yaml", Start: 3, End: 999}}},
+		{Edits: []finding.Edit{at("old", "new"), at("old", "newer"), at("x,", "w,"),
+			{File: "k/f.yaml", Start: 3, End: 999}}},
 	}}
 	var stderr bytes.Buffer
 	a := &app{stdout: &bytes.Buffer{}, stderr: &stderr}
@@ -40,12 +41,15 @@ func TestFix(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {
 		t.Error(info.Mode(), err)
 	}
-	want := "k/f.yaml:1  - a: 1 # one  + a: 10 # one\nk/f.yaml:2  - b: old  + b: new\nk/f.yaml:3  - c:  [x,  y]  + c:  [w,  y]\nslipway: 3 changes made; review with `git diff`\n"
+	want := "k/f.yaml:1  - a: 1 # one  + a: 10 # one\nk/f.yaml:2  - b: old  + b: new\nk/f.yaml:3  - c:  [x,  " +
+		"y]  + c:  [w,  y]\nslipway: 3 changes made; review with `git diff`\n"
 	if stderr.String() != want {
 		t.Errorf("printed %s", stderr.String())
 	}
 	for _, file := range []string{"link.yaml", "../f.yaml", "gone.yaml"} {
-		if err := a.fix(dir, check.Report{Findings: []finding.Finding{{Edits: []finding.Edit{{File: file, New: "x"}}}}}); err == nil {
+		if err := a.fix(
+			dir, check.Report{Findings: []finding.Finding{{Edits: []finding.Edit{{File: file,
+				New: "x"}}}}}); err == nil {
 			t.Errorf("%s was changed", file)
 		}
 	}
@@ -58,7 +62,8 @@ func TestFix(t *testing.T) {
 func TestHostileReport(t *testing.T) {
 	ref := object.Ref{Kind: "Pod", Name: "a\x1b[31m"}
 	r := check.Report{Findings: []finding.Finding{{
-		Rule: "r", Severity: finding.Error, Object: &ref, Message: "a\n::set-env name=X::y | z\x1b[0m", Fix: "one\ntwo",
+		Rule: "r", Severity: finding.Error, Object: &ref, Message: "a\n::set-env name=X::y | z\x1b[0m",
+		Fix:   "one\ntwo",
 		Place: finding.Place{File: "k8s/a,line=9:b.yaml", Line: 3},
 	}}}
 	var out bytes.Buffer
@@ -69,11 +74,13 @@ func TestHostileReport(t *testing.T) {
 	}
 	out.Reset()
 	githubOutput{w: &out}.annotate(reportNotes(r)...)
-	if bytes.Count(out.Bytes(), []byte("\n")) != 1 || !bytes.Contains(out.Bytes(), []byte(",file=k8s/a%2Cline=9%3Ab.yaml,line=3::")) {
+	if bytes.Count(out.Bytes(), []byte("\n")) != 1 || !bytes.Contains(out.Bytes(),
+		[]byte(",file=k8s/a%2Cline=9%3Ab.yaml,line=3::")) {
 		t.Errorf("github: %q", out.String())
 	}
 	out.Reset()
-	if err := printMarkdown(&out, r); err != nil || bytes.Count(out.Bytes(), []byte("\n")) != 5 || !bytes.Contains(out.Bytes(), []byte(`y \| z`)) {
+	if err := printMarkdown(&out, r); err != nil || bytes.Count(out.Bytes(), []byte("\n")) != 5 ||
+		!bytes.Contains(out.Bytes(), []byte(`y \| z`)) {
 		t.Errorf("markdown: %q", out.String())
 	}
 }

@@ -30,7 +30,8 @@ var errGitOps = errors.New("--gitops: the project builds no image, so nothing is
 type notOursError struct{ File string }
 
 func (e *notOursError) Error() string {
-	return e.File + " was not written by `slipway ci`, was written for another project, or was changed outside of the parts that are yours"
+	return e.File + " was not written by `slipway ci`, was written for another project, or was changed " +
+		"outside of the parts that are yours"
 }
 
 // errNoStage says that there is nothing that a pipeline would deploy, or that it cannot be named in one.
@@ -163,18 +164,22 @@ func (a *app) pipeline(ctx context.Context) (p ci.Project, root string, err erro
 	if p.Folder, err = below(repository.Dir, here.Dir); err != nil {
 		return p, "", err
 	}
-	envs := slices.DeleteFunc(slices.Clone(here.Environments), func(e project.Environment) bool { return e.Class == project.Local })
+	envs := slices.DeleteFunc(slices.Clone(here.Environments), func(e project.Environment) bool {
+		return e.Class == project.Local
+	})
 	last := func(e project.Environment) bool { return e.Class == project.Production }
 	first := slices.DeleteFunc(slices.Clone(envs), last)
 	envs = append(first, slices.DeleteFunc(envs, func(e project.Environment) bool { return !last(e) })...)
 	for _, e := range envs {
 		if !shellWord.MatchString(e.Name) || !shellWord.MatchString(here.Name) {
-			return p, "", fmt.Errorf("%w: %q of %q is no name that stands in a script as it is", errNoStage, e.Name, here.Name)
+			return p, "", fmt.Errorf("%w: %q of %q is no name that stands in a script as it is", errNoStage,
+				e.Name, here.Name)
 		}
 		p.Stages = append(p.Stages, ci.Stage{Name: e.Name, Context: cmp.Or(e.Context, e.Name), Production: last(e)})
 	}
 	if len(p.Stages) == 0 {
-		return p, "", fmt.Errorf("%w: every environment is local, and no pipeline reaches a laptop's cluster", errNoStage)
+		return p, "", fmt.Errorf("%w: every environment is local, and no pipeline reaches a laptop's cluster",
+			errNoStage)
 	}
 	if p.Signing, err = signedBy(envs); err != nil {
 		return p, "", err
@@ -185,12 +190,16 @@ func (a *app) pipeline(ctx context.Context) (p ci.Project, root string, err erro
 
 // signedBy is the way that all environments accept which demand signatures.
 func signedBy(envs []project.Environment) (ci.Signing, error) {
-	demanding := slices.DeleteFunc(slices.Clone(envs), func(e project.Environment) bool { return len(e.Signatures) == 0 })
+	demanding := slices.DeleteFunc(slices.Clone(envs), func(e project.Environment) bool {
+		return len(e.Signatures) == 0
+	})
 	if len(demanding) == 0 {
 		return "", nil
 	}
 	all := func(accepts func(project.Signature) bool) bool {
-		return !slices.ContainsFunc(demanding, func(e project.Environment) bool { return !slices.ContainsFunc(e.Signatures, accepts) })
+		return !slices.ContainsFunc(demanding, func(e project.Environment) bool {
+			return !slices.ContainsFunc(e.Signatures, accepts)
+		})
 	}
 	switch {
 	case all(func(s project.Signature) bool { return s.Identity != "" }):
@@ -198,7 +207,8 @@ func signedBy(envs []project.Environment) (ci.Signing, error) {
 	case all(func(s project.Signature) bool { return s.Key != "" }):
 		return ci.Key, nil
 	}
-	return "", fmt.Errorf("%w: some environments demand the signature of a key, others of an identity, and a build makes one", errNoStage)
+	return "", fmt.Errorf("%w: some environments demand the signature of a key, others of an identity, and a "+
+		"build makes one", errNoStage)
 }
 
 // below is where dir lies in root; empty: it is the same.
@@ -215,7 +225,8 @@ func below(root, dir string) (string, error) {
 }
 
 // destinations are where the images of the environments go.
-func (a *app) destinations(ctx context.Context, here project.Project, envs []project.Environment, p *ci.Project) error {
+func (a *app) destinations(ctx context.Context, here project.Project, envs []project.Environment,
+	p *ci.Project) error {
 	options := a.renderOptions("render")
 	options.Remotes = here.Remotes
 	r, err := render.Open(here.Dir, options)

@@ -56,7 +56,8 @@ func (a *app) ciOf(w io.Writer) ciOutput {
 // inCI says that nobody sits at the other end, whatever standard input looks like.
 func inCI() bool {
 	ci := os.Getenv("CI")
-	return ci != "" && ci != "false" && ci != "0" || os.Getenv("GITHUB_ACTIONS") == "true" || os.Getenv("GITLAB_CI") == "true"
+	return ci != "" && ci != "false" && ci != "0" || os.Getenv("GITHUB_ACTIONS") == "true" ||
+		os.Getenv("GITLAB_CI") == "true"
 }
 
 type noOutput struct{}
@@ -169,7 +170,8 @@ func (o gitlabOutput) group(title string) func() {
 		return func() {}
 	}
 	id := notInSection().ReplaceAllString(strings.ToLower(title), "_") + "_" + strings.ToLower(rand.Text()[:6])
-	fmt.Fprintf(o.w, "\x1b[0Ksection_start:%d:%s[collapsed=true]\r\x1b[0K%s\n", time.Now().Unix(), id, clean(title))
+	fmt.Fprintf(o.w, "\x1b[0Ksection_start:%d:%s[collapsed=true]\r\x1b[0K%s\n", time.Now().Unix(),
+		id, clean(title))
 	return func() { fmt.Fprintf(o.w, "\x1b[0Ksection_end:%d:%s\r\x1b[0K\n", time.Now().Unix(), id) }
 }
 
@@ -280,6 +282,7 @@ func imageValues(pins []image.Pin) []ciValue {
 // releaseValues are the outputs of deploy.
 func releaseValues(r release.Release) []ciValue {
 	return []ciValue{
-		{"release", fmt.Sprint(r.Revision)}, {"status", cmp.Or(string(r.Status), "none")}, {"commit", r.Commit}, {"digest", r.Digest},
+		{"release", fmt.Sprint(r.Revision)}, {"status", cmp.Or(string(r.Status), "none")}, {"commit", r.Commit},
+		{"digest", r.Digest},
 	}
 }

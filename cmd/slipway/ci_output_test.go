@@ -11,7 +11,8 @@ import (
 func TestHostileOutput(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "output")
 	t.Setenv("GITHUB_OUTPUT", file)
-	if err := (githubOutput{}).set(ciValue{"markdown", "a\nEOF\nstatus=healthy\nmarkdown<<EOF\nb"}, ciValue{"status", "failed"}); err != nil {
+	if err := (githubOutput{}).set(ciValue{"markdown", "a\nEOF\nstatus=healthy\nmarkdown<<EOF\nb"},
+		ciValue{"status", "failed"}); err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(file)

@@ -31,7 +31,8 @@ var errFaults = errors.New("faults were found")
 
 func newCompareCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "compare A B | compare ENV --live", Short: "Show how environment B differs from A, because of what, and whether it may",
+		Use:   "compare A B | compare ENV --live",
+		Short: "Show how environment B differs from A, because of what, and whether it may",
 		Long: `Renders two environments, or one at two Git revisions (prod@HEAD~3 prod), and sets them side by side,
 whatever prefixes, namespaces and hashes their objects are named with. What environments are there for
 is expected and only counted: replicas, images, resources, settings, hosts, names. What belongs on a
@@ -115,7 +116,8 @@ func runCompare(ctx context.Context, a *app, names []string, o compareOptions) e
 const causesTime = 3 * time.Second
 
 // fill renders a side, and finds out why it is as it is.
-func (a *app) fill(ctx context.Context, side *contract.Side, r *render.Renderer, env project.Environment) error {
+func (a *app) fill(ctx context.Context, side *contract.Side, r *render.Renderer,
+	env project.Environment) error {
 	env.Namespace = cmp.Or(a.namespace, env.Namespace)
 	result, err := r.Render(ctx, env)
 	if err != nil {
@@ -137,7 +139,9 @@ func (a *app) fill(ctx context.Context, side *contract.Side, r *render.Renderer,
 		overrides := report.Because(ref, field)
 		for _, o := range overrides {
 			// Of a patch and one operation of it, the operation says more.
-			if !slices.ContainsFunc(overrides, func(in origin.Override) bool { return strings.HasPrefix(in.Name, o.Name+": ") }) {
+			if !slices.ContainsFunc(overrides, func(in origin.Override) bool {
+				return strings.HasPrefix(in.Name, o.Name+": ")
+			}) {
 				places = append(places, o.Place)
 			}
 		}
@@ -165,7 +169,8 @@ func (a *app) liveSides(ctx context.Context, name string) (in contract.Input, er
 		err = proposal.Blocked()
 	}
 	in.Exceptions = t.Source.Project.Exceptions
-	in.A, in.B = contract.Side{Name: name, Environment: t.Environment}, contract.Side{Name: name + " live", Environment: t.Environment}
+	in.A, in.B = contract.Side{Name: name, Environment: t.Environment}, contract.Side{Name: name + " live",
+		Environment: t.Environment}
 	in.A.Set.Conceal(prepared.Set.Concealed())
 	for _, o := range proposal.Observed {
 		if o.Desired.Body != nil {
@@ -214,13 +219,15 @@ func projectAt(ctx context.Context, dir, revision, folder string) (project.Proje
 
 // faultMarks are the signs of the classes.
 var faultMarks = map[contract.Class]string{
-	contract.MustNotShip: "✗", contract.Missing: "✗", contract.Unexplained: "✗", contract.Accepted: "·", contract.Expected: "=",
+	contract.MustNotShip: "✗", contract.Missing: "✗", contract.Unexplained: "✗", contract.Accepted: "·",
+	contract.Expected: "=",
 }
 
 // summary is "31 fields equal · 9 differ as expected · 2 must not ship".
 func summary(r contract.Result) string {
 	parts := []string{count(r.Equal, "field") + " equal"}
-	for _, c := range []contract.Class{contract.Expected, contract.Accepted, contract.MustNotShip, contract.Missing, contract.Unexplained} {
+	for _, c := range []contract.Class{contract.Expected, contract.Accepted, contract.MustNotShip,
+		contract.Missing, contract.Unexplained} {
 		if n := r.Count(c); n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, classWords(c)))
 		}
@@ -258,7 +265,8 @@ func (a *app) printComparison(r contract.Result, all bool) {
 			fmt.Fprintln(w, s.mark(mark, mark+" "+classWords(c)+": "+kinds(r, c)))
 			continue
 		}
-		fmt.Fprintln(w, s.mark(mark, fmt.Sprintf("%s %s: %d because of %s", mark, classWords(c), r.Count(c), count(distinct(causes), "line"))))
+		fmt.Fprintln(w, s.mark(mark, fmt.Sprintf("%s %s: %d because of %s", mark, classWords(c), r.Count(c),
+			count(distinct(causes), "line"))))
 		for _, cause := range causes {
 			fmt.Fprintf(w, "  %s\n", cmp.Or(places(cause), "(nobody knows where)"))
 			for _, d := range cause.Differences {
@@ -339,14 +347,16 @@ func markdown(r contract.Result) string {
 		} else {
 			fmt.Fprintf(&b, "\n**%s**\n", title)
 		}
-		fmt.Fprintf(&b, "\n| object | field | %s | %s | what | because of |\n|---|---|---|---|---|---|\n", cell(r.A), cell(r.B))
+		fmt.Fprintf(&b, "\n| object | field | %s | %s | what | because of |\n|---|---|---|---|---|---|\n",
+			cell(r.A), cell(r.B))
 		for _, cause := range causes {
 			for _, d := range cause.Differences {
 				from, to := values(d.A, d.B)
 				if d.Field == "" {
 					d.Field, from, to = "in "+d.Only+" alone", "", ""
 				}
-				fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", cell(d.Object.String()), cell(d.Field), cell(from), cell(to), escaped(because(d)), cell(places(cause)))
+				fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", cell(d.Object.String()), cell(d.Field), cell(from),
+					cell(to), escaped(because(d)), cell(places(cause)))
 			}
 		}
 		if c == contract.Expected {

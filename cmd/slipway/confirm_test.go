@@ -48,7 +48,8 @@ func TestConfirm(t *testing.T) {
 		typed string
 		want  error
 	}{
-		"yes": {"y\n", nil}, "in full": {"Yes\n", nil}, "no": {"n\n", errDeclined}, "nothing": {"\n", errDeclined}, "end": {"\x04", errDeclined},
+		"yes": {"y\n", nil}, "in full": {"Yes\n", nil}, "no": {"n\n", errDeclined}, "nothing": {"\n", errDeclined},
+		"end": {"\x04", errDeclined},
 	} {
 		t.Run(name, func(t *testing.T) {
 			program, person := terminal(t)

@@ -27,7 +27,8 @@ func actFlags(cmd *cobra.Command) *actOptions {
 	o := &actOptions{out: outputFlag(cmd, asText, asJSON)}
 	f := cmd.Flags()
 	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask for confirmation")
-	f.DurationVar(&o.timeout, "timeout", 0, "how long to wait for healthy objects (default: the deadlines of the objects)")
+	f.DurationVar(&o.timeout, "timeout", 0,
+		"how long to wait for healthy objects (default: the deadlines of the objects)")
 	return o
 }
 
@@ -88,13 +89,16 @@ func (a *app) propose(ctx context.Context, t deploy.Target, prepared deploy.Prep
 		return err
 	}
 	if proposal.Done() {
-		a.tell(func() (string, []ciValue) { return a.planMarkdown(ctx, t, proposal), releaseValues(proposal.Latest) })
+		a.tell(func() (string, []ciValue) {
+			return a.planMarkdown(ctx, t, proposal), releaseValues(proposal.Latest)
+		})
 		return a.report(t, proposal.Latest, nil, o, "nothing changed")
 	}
 	if err := proposal.Blocked(); err != nil {
 		return err
 	}
-	if err := a.confirm(ctx, o.yes, fmt.Sprintf("Apply this to %s (%s)?", t.Environment.Name, t.Environment.Class)); err != nil {
+	if err := a.confirm(ctx, o.yes, fmt.Sprintf("Apply this to %s (%s)?", t.Environment.Name,
+		t.Environment.Class)); err != nil {
 		return err
 	}
 	started := time.Now()
@@ -110,7 +114,8 @@ func (a *app) propose(ctx context.Context, t deploy.Target, prepared deploy.Prep
 }
 
 // apply calls deploy.Apply in a fold of the log, and tells the CI platform the outcome.
-func (a *app) apply(ctx context.Context, t deploy.Target, p deploy.Proposal, o *actOptions) (release.Release, error) {
+func (a *app) apply(ctx context.Context, t deploy.Target, p deploy.Proposal,
+	o *actOptions) (release.Release, error) {
 	end := a.ci.group("apply to " + t.Environment.Name + " and watch")
 	rel, err := deploy.Apply(ctx, t, p, o.options())
 	end()
@@ -162,7 +167,8 @@ func (a *app) show(ctx context.Context, t deploy.Target, p deploy.Proposal, o *a
 }
 
 // report prints the outcome.
-func (a *app) report(t deploy.Target, rel release.Release, back *release.Release, o *actOptions, text string) error {
+func (a *app) report(t deploy.Target, rel release.Release, back *release.Release, o *actOptions,
+	text string) error {
 	if *o.out == asJSON {
 		l := line{Event: deploy.Event{Step: stepDone, Message: text, Time: time.Now().UTC()}, RolledBack: back}
 		if rel.Revision > 0 {
@@ -175,6 +181,7 @@ func (a *app) report(t deploy.Target, rel release.Release, back *release.Release
 		return nil
 	}
 	s := styleOf(a.stdout)
-	fmt.Fprintf(a.stdout, "%s  release %d  %s\n", s.bold(t.Environment.Name), rel.Revision, s.state(rel.Failure == "", text))
+	fmt.Fprintf(a.stdout, "%s  release %d  %s\n", s.bold(t.Environment.Name), rel.Revision,
+		s.state(rel.Failure == "", text))
 	return nil
 }

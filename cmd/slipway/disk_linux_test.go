@@ -30,7 +30,8 @@ func TestDiskFull(t *testing.T) {
 		}
 	}()
 	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "none"))
-	if err := os.CopyFS(filepath.Join(dir, "k8s"), os.DirFS(filepath.Join(sourceDir, "..", "..", "examples", "tutorial", "k8s"))); err != nil {
+	if err := os.CopyFS(filepath.Join(dir, "k8s"), os.DirFS(filepath.Join(sourceDir, "..", "..", "examples",
+		"tutorial", "k8s"))); err != nil {
 		t.Fatal(err)
 	}
 	fill, err := os.Create(filepath.Join(dir, "fill"))
@@ -41,7 +42,8 @@ func TestDiskFull(t *testing.T) {
 	before := contents(t, dir)
 	for _, args := range [][]string{{"init"}, {"check", "--fix"}} {
 		var stdout, stderr bytes.Buffer
-		if code := run(append(args, "--dir", dir), os.Stdin, &stdout, &stderr); code != codeError || !strings.Contains(stderr.String(), "no space left on device") {
+		if code := run(append(args, "--dir", dir), os.Stdin, &stdout, &stderr); code != codeError ||
+			!strings.Contains(stderr.String(), "no space left on device") {
 			t.Errorf("%v: exit code %d: %s", args, code, stderr.String())
 		}
 		if diff := cmp.Diff(before, contents(t, dir)); diff != "" {

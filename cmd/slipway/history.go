@@ -75,7 +75,8 @@ func (a *app) printHistory(history []release.Release) error {
 		} else if rel.Failure != "" {
 			note = clip(brief(firstLine(rel.Failure)))
 		}
-		t.add(fmt.Sprint(rel.Revision), string(rel.Status), cmp.Or(rel.Tag, "-"), short(rel.Commit), age(rel.Started), rel.Who, note)
+		t.add(fmt.Sprint(rel.Revision), string(rel.Status), cmp.Or(rel.Tag, "-"), short(rel.Commit),
+			age(rel.Started), rel.Who, note)
 	}
 	return t.print(a.stdout)
 }
@@ -95,7 +96,8 @@ func (a *app) showRelease(ctx context.Context, t deploy.Target, revision int, ou
 
 func printRelease(w io.Writer, rel release.Release) {
 	s := styleOf(w)
-	fmt.Fprintf(w, "%s  %s\n", s.bold(fmt.Sprintf("%s → %s  release %d", rel.Project, rel.Environment, rel.Revision)), s.status(rel.Status))
+	fmt.Fprintf(w, "%s  %s\n", s.bold(fmt.Sprintf("%s → %s  release %d", rel.Project, rel.Environment,
+		rel.Revision)), s.status(rel.Status))
 	say := func(name, text string) {
 		if text != "" {
 			fmt.Fprintf(w, "  %-9s %s\n", name, text)

@@ -23,7 +23,8 @@ func newImageCommand(a *app) *cobra.Command {
 
 func newImageInspectCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "inspect REF", Short: "Show an image's digest, platforms, size, commit and attestations", Args: named("REF"),
+		Use: "inspect REF", Short: "Show an image's digest, platforms, size, commit and attestations",
+		Args: named("REF"),
 		Long: `Reads what a registry says about an image, and fetches none of its layers. The commit is what the label
 org.opencontainers.image.revision names. With --context the registry is the one of that sandbox.`,
 	}
@@ -36,7 +37,8 @@ org.opencontainers.image.revision names. With --context the registry is the one 
 
 func newImageCopyCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "copy SRC DST", Short: "Copy an image to another name or registry, whole, and print it by digest", Args: named("SRC", "DST"),
+		Use: "copy SRC DST", Short: "Copy an image to another name or registry, whole, and print it by digest",
+		Args: named("SRC", "DST"),
 		Long: `Copies an image with all its platforms, attestations and signatures. Only what is missing is sent; within
 one registry, layers are not sent at all. A tag that names something else is not moved. Where DST names
 no tag it gets that of SRC. Logins are those of Docker, its credential helpers included.`,

@@ -15,16 +15,20 @@ import (
 func newImageVerifyCommand(a *app) *cobra.Command {
 	var d project.Signature
 	cmd := &cobra.Command{
-		Use: "verify REF", Short: "Find who has signed an image, and fail where nobody did who may", Args: named("REF"),
+		Use: "verify REF", Short: "Find who has signed an image, and fail where nobody did who may",
+		Args: named("REF"),
 		Long: `Looks beside an image for a signature in the form of cosign 3 (a Sigstore bundle), by the owner of a key or
 by an identity, and prints the image by digest and who signed it. Attestations do not count, nor do the
 signatures of cosign before 2.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&d.Key, "key", "", "the public key of who may sign: FILE or env://NAME")
-	f.StringVar(&d.Identity, "identity", "", "who may sign without a key, such as a workflow's address; * stands for any text")
-	f.StringVar(&d.Issuer, "issuer", "", "with --identity: who vouches for it, such as https://token.actions.githubusercontent.com")
-	f.StringVar(&d.TrustedRoot, "trusted-root", "", "with --identity: `FILE` with the certificates and logs to trust (default the public Sigstore's)")
+	f.StringVar(&d.Identity, "identity", "",
+		"who may sign without a key, such as a workflow's address; * stands for any text")
+	f.StringVar(&d.Issuer, "issuer", "",
+		"with --identity: who vouches for it, such as https://token.actions.githubusercontent.com")
+	f.StringVar(&d.TrustedRoot, "trusted-root", "",
+		"with --identity: `FILE` with the certificates and logs to trust (default the public Sigstore's)")
 	out := outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		if d.Key == "" == (d.Identity == "" || d.Issuer == "") {

@@ -1,7 +1,7 @@
 // Command slipway takes what runs on a laptop cluster to staging and production, and keeps it there.
 //
-// Each verb is one file: it parses flags, calls one function, and prints. Errors become hints and exit codes in
-// explain.go alone.
+// Each verb is one file: it parses flags, calls one function, and prints. Errors become hints and exit codes
+// in explain.go alone.
 package main
 
 import (
@@ -108,8 +108,10 @@ func newRoot(a *app) *cobra.Command {
 	f.StringVar(&a.context, "context", "", "kubeconfig context, instead of the environment's")
 	f.StringVarP(&a.namespace, "namespace", "n", "", "namespace, instead of the environment's")
 	root.AddCommand(
-		newInitCommand(a), newCheckCommand(a), newGuardCommand(a), newWhyCommand(a), newCompareCommand(a), newRenderCommand(a),
-		newBuildCommand(a), newImageCommand(a), newTagsCommand(a), newPlanCommand(a), newDeployCommand(a), newPromoteCommand(a), newCICommand(a),
+		newInitCommand(a), newCheckCommand(a), newGuardCommand(a), newWhyCommand(a), newCompareCommand(a),
+		newRenderCommand(a),
+		newBuildCommand(a), newImageCommand(a), newTagsCommand(a), newPlanCommand(a), newDeployCommand(a),
+		newPromoteCommand(a), newCICommand(a),
 		newStatusCommand(a), newHistoryCommand(a), newRollbackCommand(a), newDeleteCommand(a),
 		newSandboxCommand(a), newVersionCommand(a),
 	)

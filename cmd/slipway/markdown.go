@@ -43,7 +43,8 @@ func (a *app) planMarkdown(ctx context.Context, t deploy.Target, p deploy.Propos
 	for l := range strings.Lines(shorten(rest, maxComment)) {
 		lines = append(lines, strings.TrimPrefix(l, "  ")) // a diff's marks stand at the margin
 	}
-	return fmt.Sprintf("**slipway plan** %s: %s\n\n%s", markdownText(head), planSummary(p.Plan), fenced("diff", strings.Join(lines, "")))
+	return fmt.Sprintf("**slipway plan** %s: %s\n\n%s", markdownText(head), planSummary(p.Plan),
+		fenced("diff", strings.Join(lines, "")))
 }
 
 // markdownText keeps a text from being read as Markdown or as HTML.
@@ -58,7 +59,8 @@ func planSummary(p plan.Plan) string {
 	for _, k := range []struct {
 		action plan.Action
 		word   string
-	}{{plan.Create, "to create"}, {plan.Update, "to update"}, {plan.Replace, "to replace"}, {plan.Delete, "to delete"}, {plan.Blocked, "refused"}} {
+	}{{plan.Create, "to create"}, {plan.Update, "to update"}, {plan.Replace, "to replace"},
+		{plan.Delete, "to delete"}, {plan.Blocked, "refused"}} {
 		if n := p.Count(k.action); n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, k.word))
 		}
@@ -68,7 +70,8 @@ func planSummary(p plan.Plan) string {
 
 func planValues(p plan.Plan, markdown string) []ciValue {
 	return []ciValue{
-		{"changes", fmt.Sprint(len(p.Changes) - p.Count(plan.Keep))}, {"empty", fmt.Sprint(p.Empty())}, {"markdown", markdown},
+		{"changes", fmt.Sprint(len(p.Changes) - p.Count(plan.Keep))}, {"empty", fmt.Sprint(p.Empty())},
+		{"markdown", markdown},
 	}
 }
 
@@ -86,8 +89,10 @@ func imagesMarkdown(title string, pins []image.Pin) string {
 }
 
 // releaseMarkdown is what a deploy did, and the evidence where it failed.
-func (a *app) releaseMarkdown(ctx context.Context, t deploy.Target, p deploy.Proposal, rel release.Release, err error) string {
-	title := fmt.Sprintf("slipway: release %d of %s: %s", rel.Revision, t.Environment.Name, cmp.Or(string(rel.Status), "not recorded"))
+func (a *app) releaseMarkdown(ctx context.Context, t deploy.Target, p deploy.Proposal, rel release.Release,
+	err error) string {
+	title := fmt.Sprintf("slipway: release %d of %s: %s", rel.Revision, t.Environment.Name,
+		cmp.Or(string(rel.Status), "not recorded"))
 	var b strings.Builder
 	b.WriteString(imagesMarkdown(title, p.Prepared.Images))
 	var failed *deploy.FailedError
@@ -95,7 +100,8 @@ func (a *app) releaseMarkdown(ctx context.Context, t deploy.Target, p deploy.Pro
 	case errors.As(err, &failed):
 		fmt.Fprintf(&b, "\n%s\n", markdownText(oneLine(err.Error())))
 		for _, e := range failed.Release.Evidence {
-			b.WriteString("\n" + fenced("", cleanLines(append([]string{e.Ref.String() + "  " + e.Cause}, evidenceLines(e)...))))
+			b.WriteString("\n" + fenced("", cleanLines(append([]string{e.Ref.String() + "  " + e.Cause},
+				evidenceLines(e)...))))
 		}
 	case err != nil:
 		fmt.Fprintf(&b, "\n%s\n", markdownText(oneLine(err.Error())))

@@ -82,7 +82,8 @@ func (a *app) buildTarget(ctx context.Context, name string) (deploy.Target, erro
 		unknown *cluster.UnknownContextError
 	)
 	if a.context == "" && (errors.As(err, &unnamed) || errors.As(err, &unknown)) {
-		return deploy.Target{Source: src, Environment: env, Render: a.renderOptions("build"), Notify: a.progress}, nil
+		return deploy.Target{Source: src, Environment: env, Render: a.renderOptions("build"),
+			Notify: a.progress}, nil
 	}
 	return t, err
 }

@@ -16,7 +16,8 @@ import (
 )
 
 // planMarks are the signs of a plan's actions.
-var planMarks = map[plan.Action]string{plan.Create: "+", plan.Update: "~", plan.Delete: "-", plan.Replace: "±", plan.Blocked: "!"}
+var planMarks = map[plan.Action]string{plan.Create: "+", plan.Update: "~", plan.Delete: "-",
+	plan.Replace: "±", plan.Blocked: "!"}
 
 // printPlan writes a plan for a person.
 func (a *app) printPlan(ctx context.Context, t deploy.Target, p deploy.Proposal) {
@@ -76,7 +77,8 @@ func currentRelease(rel release.Release) []string {
 	if rel.RollbackOf > 0 {
 		what += fmt.Sprintf(", a rollback to release %d", rel.RollbackOf)
 	}
-	return []string{fmt.Sprintf("now release %d: %s, %s ago by %s", rel.Revision, what, age(rel.Started), cmp.Or(rel.Who, "an unknown user"))}
+	return []string{fmt.Sprintf("now release %d: %s, %s ago by %s", rel.Revision, what, age(rel.Started),
+		cmp.Or(rel.Who, "an unknown user"))}
 }
 
 // maxCommits is how many commits a plan names.
@@ -90,7 +92,8 @@ func commitLines(sum deploy.Summary) []string {
 func logLines(log []git.Commit, word string) []string {
 	var lines []string
 	for _, c := range log[:min(len(log), maxCommits)] {
-		lines = append(lines, fmt.Sprintf("%s%s %s (%s, %s ago)", word, short(c.Hash), c.Subject, c.Author, age(c.Time)))
+		lines = append(lines, fmt.Sprintf("%s%s %s (%s, %s ago)", word, short(c.Hash), c.Subject,
+			c.Author, age(c.Time)))
 	}
 	if n := len(log) - maxCommits; n > 0 {
 		lines = append(lines, fmt.Sprintf("%sand %d more commits", word, n))
@@ -127,14 +130,15 @@ func sameImage(a, b string) (string, bool) {
 	return r, r == repository(b) && strings.HasSuffix(r, ":")
 }
 
-// value prints one side. A string is printed without quotes where the other side is a string too, so that "80"
-// and 80 differ.
+// value prints one side. A string is printed without quotes where the other side is a string too, so that
+// "80" and 80 differ.
 func value(v any, plain bool) string {
 	text, isText := v.(string)
 	switch {
 	case v == nil:
 		return "∅"
-	case isText && plain && text != "" && strings.TrimSpace(text) == text && !strings.ContainsAny(text, "\n\r\t\x1b"):
+	case isText && plain && text != "" && strings.TrimSpace(text) == text &&
+		!strings.ContainsAny(text, "\n\r\t\x1b"):
 		text = brief(text)
 	default:
 		text = brief(compact(v))

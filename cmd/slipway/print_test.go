@@ -16,19 +16,23 @@ func TestValues(t *testing.T) {
 		before, after any
 		want          string
 	}{
-		"texts":              {"info", "debug", "info → debug"},
-		"text and number":    {"80", int64(80), `"80" → 80`},
-		"nothing":            {nil, "x", "∅ → x"},
-		"empty text":         {"", "x", `"" → x`},
-		"spaces":             {"x", "x ", `x → "x "`},
-		"one repository":     {"ghcr.io/acme/api:v1@sha256:" + a, "ghcr.io/acme/api:v2@sha256:" + b, "v1@sha256:aaaaaaaaaaaa → v2@sha256:bbbbbbbbbbbb"},
-		"not pinned yet":     {"ghcr.io/acme/api:v1@sha256:" + a, "ghcr.io/acme/api:v2", "v1@sha256:aaaaaaaaaaaa → v2"},
-		"another repository": {"ghcr.io/acme/api:v1@sha256:" + a, "nginx:v2", "ghcr.io/acme/api:v1@sha256:aaaaaaaaaaaa → nginx:v2"},
-		"a port is no tag":   {"localhost:5000/api@sha256:" + a, "localhost:5000/web@sha256:" + b, "localhost:5000/api@sha256:aaaaaaaaaaaa → localhost:5000/web@sha256:bbbbbbbbbbbb"},
-		"small map":          {nil, map[string]any{"a": "<b>"}, `∅ → {"a":"<b>"}`},
-		"large map":          {map[string]any{"a": strings.Repeat("x", 200)}, nil, "{1 fields} → ∅"},
-		"long text":          {nil, strings.Repeat("x", 200), "∅ → " + strings.Repeat("x", 119) + "…"},
-		"escape":             {nil, "\x1b[2J", `∅ → "\u001b[2J"`},
+		"texts":           {"info", "debug", "info → debug"},
+		"text and number": {"80", int64(80), `"80" → 80`},
+		"nothing":         {nil, "x", "∅ → x"},
+		"empty text":      {"", "x", `"" → x`},
+		"spaces":          {"x", "x ", `x → "x "`},
+		"one repository": {"ghcr.io/acme/api:v1@sha256:" + a, "ghcr.io/acme/api:v2@sha256:" + b,
+			"v1@sha256:aaaaaaaaaaaa → v2@sha256:bbbbbbbbbbbb"},
+		"not pinned yet": {"ghcr.io/acme/api:v1@sha256:" + a, "ghcr.io/acme/api:v2",
+			"v1@sha256:aaaaaaaaaaaa → v2"},
+		"another repository": {"ghcr.io/acme/api:v1@sha256:" + a, "nginx:v2",
+			"ghcr.io/acme/api:v1@sha256:aaaaaaaaaaaa → nginx:v2"},
+		"a port is no tag": {"localhost:5000/api@sha256:" + a, "localhost:5000/web@sha256:" + b,
+			"localhost:5000/api@sha256:aaaaaaaaaaaa → localhost:5000/web@sha256:bbbbbbbbbbbb"},
+		"small map": {nil, map[string]any{"a": "<b>"}, `∅ → {"a":"<b>"}`},
+		"large map": {map[string]any{"a": strings.Repeat("x", 200)}, nil, "{1 fields} → ∅"},
+		"long text": {nil, strings.Repeat("x", 200), "∅ → " + strings.Repeat("x", 119) + "…"},
+		"escape":    {nil, "\x1b[2J", `∅ → "\u001b[2J"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			from, to := values(test.before, test.after)
@@ -59,7 +63,8 @@ func TestEvidenceSaysThingsOnce(t *testing.T) {
 		Pod: "web-1", Container: "web", Reason: "ImagePullBackOff", Message: "Back-off pulling image: not found",
 		Events: []string{"Failed: not found", "Failed: Error: ImagePullBackOff", "FailedMount: no such volume"},
 	})
-	want := []string{"pod web-1  container web  ImagePullBackOff", "Back-off pulling image: not found", "event  FailedMount: no such volume"}
+	want := []string{"pod web-1  container web  ImagePullBackOff", "Back-off pulling image: not found",
+		"event  FailedMount: no such volume"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

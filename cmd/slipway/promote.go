@@ -37,7 +37,8 @@ type promoteOptions struct {
 
 func newPromoteCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "promote ENV", Short: "Write which images an environment runs into its files, and commit that", Args: a.envArgs(0),
+		Use: "promote ENV", Short: "Write which images an environment runs into its files, and commit that",
+		Args: a.envArgs(0),
 		Long: `Finds this commit's images in the registry, or with --from what another environment states, and writes
 tag and digest into the environment's own kustomization or values file: only these values change, byte
 for byte. Rendering proves that exactly the places that name the image are different then, and no other
@@ -49,7 +50,8 @@ on top of the upstream branch, never by force, and again when others were faster
 	}
 	o := promoteOptions{out: outputFlag(cmd, asText, asJSON)}
 	f := cmd.Flags()
-	f.StringVar(&o.from, "from", "", "what this environment states, or runs in its last healthy release, instead of this commit's images")
+	f.StringVar(&o.from, "from", "",
+		"what this environment states, or runs in its last healthy release, instead of this commit's images")
 	f.BoolVar(&o.commit, "commit", false, "commit the edited files")
 	f.BoolVar(&o.push, "push", false, "commit, and push to the branch's upstream")
 	f.BoolVar(&o.older, "older", false, "also where a later commit is stated")
@@ -142,7 +144,8 @@ func (p *promoter) stated(ctx context.Context, t deploy.Target) error {
 	for _, name := range not {
 		i := slices.IndexFunc(running, func(pin image.Pin) bool { return pin.Name == name && pin.Digest != "" })
 		if i < 0 {
-			return fmt.Errorf("promote from %s: %w: its manifests state no digest of %s, and %s", p.from, errNotStated, name, why)
+			return fmt.Errorf("promote from %s: %w: its manifests state no digest of %s, and %s", p.from,
+				errNotStated, name, why)
 		}
 		p.pins = append(p.pins, running[i])
 	}
@@ -150,13 +153,16 @@ func (p *promoter) stated(ctx context.Context, t deploy.Target) error {
 }
 
 // healthy are the images of an environment's last healthy release.
-func (p *promoter) healthy(ctx context.Context, src project.Source, env project.Environment) ([]image.Pin, error) {
+func (p *promoter) healthy(ctx context.Context, src project.Source, env project.Environment) (
+	[]image.Pin, error) {
 	t, err := p.connector(src)(env)
 	if err != nil {
 		return nil, err
 	}
 	history, err := t.Records().History(ctx)
-	if i := slices.IndexFunc(history, func(r release.Release) bool { return r.Status == release.Healthy }); i >= 0 {
+	if i := slices.IndexFunc(history, func(r release.Release) bool {
+		return r.Status == release.Healthy
+	}); i >= 0 {
 		return history[i].Images, nil
 	}
 	return nil, err
@@ -237,14 +243,16 @@ func (p *promoter) meanwhile(first, now []image.Pin) error {
 	for _, is := range now {
 		i := slices.IndexFunc(first, func(was image.Pin) bool { return was.Name == is.Name })
 		if i >= 0 && first[i] != is {
-			return fmt.Errorf("promote %s to %s: it was %s and is %s now: %w", is.Name, p.target.Environment.Name, first[i].Reference(), is.Reference(), errMeanwhile)
+			return fmt.Errorf("promote %s to %s: it was %s and is %s now: %w", is.Name, p.target.Environment.Name,
+				first[i].Reference(), is.Reference(), errMeanwhile)
 		}
 	}
 	return nil
 }
 
 // apart makes a target of what a commit has, in a folder that the returned function removes.
-func (p *promoter) apart(ctx context.Context, commit string, t *deploy.Target) (remove func() error, err error) {
+func (p *promoter) apart(ctx context.Context, commit string,
+	t *deploy.Target) (remove func() error, err error) {
 	here, err := git.Open(ctx, t.Source.Project.Dir)
 	if err != nil {
 		return nil, err
@@ -270,7 +278,8 @@ func (p *promoter) apart(ctx context.Context, commit string, t *deploy.Target) (
 }
 
 // on makes the commit on top of another; where nothing changes it is that one.
-func (p *promoter) on(ctx context.Context, r git.Repository, base string) (result promote.Promotion, commit string, err error) {
+func (p *promoter) on(ctx context.Context, r git.Repository, base string) (result promote.Promotion,
+	commit string, err error) {
 	t := p.target
 	remove, err := p.apart(ctx, base, &t)
 	if err != nil {
@@ -331,7 +340,8 @@ func (p *promoter) newer(ctx context.Context, r git.Repository, result promote.P
 			return err
 		}
 		if more == 0 && less > 0 {
-			return fmt.Errorf("promote %s to %s: %s is there, and %s %w", was.Name, p.target.Environment.Name, was.Reference(), result.After[i].Tag, errOlder)
+			return fmt.Errorf("promote %s to %s: %s is there, and %s %w", was.Name, p.target.Environment.Name,
+				was.Reference(), result.After[i].Tag, errOlder)
 		}
 	}
 	return nil
@@ -370,7 +380,8 @@ func (p *promoter) report(result promote.Promotion, commit, done string) error {
 		p.warn("note: %s", n)
 	}
 	p.tell(func() (string, []ciValue) {
-		return imagesMarkdown("slipway promote "+p.target.Environment.Name, result.After), append(imageValues(result.Images), ciValue{"commit", commit})
+		return imagesMarkdown("slipway promote "+p.target.Environment.Name, result.After),
+			append(imageValues(result.Images), ciValue{"commit", commit})
 	})
 	edits := make([]finding.Edit, len(result.Changes))
 	for i, c := range result.Changes {
@@ -378,7 +389,8 @@ func (p *promoter) report(result promote.Promotion, commit, done string) error {
 	}
 	switch {
 	case *p.out == asJSON:
-		return p.json(map[string]any{"environment": p.target.Environment.Name, "edits": edits, "images": result.Images, "commit": commit})
+		return p.json(map[string]any{"environment": p.target.Environment.Name, "edits": edits,
+			"images": result.Images, "commit": commit})
 	case len(edits) == 0:
 		fmt.Fprintln(p.stdout, p.target.Environment.Name, " nothing to change")
 		return nil

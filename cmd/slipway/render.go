@@ -42,9 +42,11 @@ Without a project, --kustomize DIR prints the output of "kustomize build DIR", a
 "helm template NAME DIR", with the flags of the same names.`,
 	}
 	f := cmd.Flags()
-	f.VarP(&o.out, "output", "o", "yaml, json (one object per line), or a directory such as ./out for one file per object")
+	f.VarP(&o.out, "output", "o", "yaml, json (one object per line), or a directory such as ./out for one "+
+		"file per object")
 	f.BoolVar(&o.all, "all", false, "render every environment")
-	f.BoolVar(&o.digest, "digest", false, "print only the digest of each set, which does not depend on order or formatting")
+	f.BoolVar(&o.digest, "digest", false,
+		"print only the digest of each set, which does not depend on order or formatting")
 	f.BoolVar(&o.show, "show-secrets", false, "print decrypted values instead of "+object.Hidden)
 	o.dropin.flags(cmd)
 	o.skaffold.flags(cmd)
@@ -61,7 +63,8 @@ Without a project, --kustomize DIR prints the output of "kustomize build DIR", a
 // oneSource refuses a command line that does not select exactly one source.
 func (o *renderFlags) oneSource(a *app, cmd *cobra.Command, args []string) error {
 	given := 0
-	for _, asked := range []bool{len(args) > 0, o.all, o.dropin.kustomize != "", o.dropin.chart.Path != "", len(o.skaffold.profiles) > 0} {
+	for _, asked := range []bool{len(args) > 0, o.all, o.dropin.kustomize != "", o.dropin.chart.Path != "",
+		len(o.skaffold.profiles) > 0} {
 		if asked {
 			given++
 		}
@@ -77,7 +80,8 @@ func (o *renderFlags) oneSource(a *app, cmd *cobra.Command, args []string) error
 
 // renderOptions are the options of this machine; command selects Skaffold profiles by `activation.command`.
 func (a *app) renderOptions(command string) render.Options {
-	o := render.Options{Version: version + buildID(), Command: command, KubeContext: a.context, Env: os.LookupEnv}
+	o := render.Options{Version: version + buildID(), Command: command, KubeContext: a.context,
+		Env: os.LookupEnv}
 	if os.Getenv("SLIPWAY_CACHE") != "off" {
 		if dir, err := os.UserCacheDir(); err == nil {
 			o.Cache = filepath.Join(dir, "slipway")
@@ -86,7 +90,8 @@ func (a *app) renderOptions(command string) render.Options {
 	return o
 }
 
-// buildID differs between two builds of one version, so that a developer's build does not read the other's cache.
+// buildID differs between two builds of one version, so that a developer's build does not read the other's
+// cache.
 func buildID() string {
 	path, err := os.Executable()
 	if err != nil {
@@ -156,7 +161,8 @@ func (o renderFlags) environments(p project.Project, names []string) ([]project.
 	return envs, nil
 }
 
-func (o renderFlags) render(ctx context.Context, renderer *render.Renderer, env project.Environment) rendered {
+func (o renderFlags) render(ctx context.Context, renderer *render.Renderer,
+	env project.Environment) rendered {
 	if o.out.kind == asYAML && !o.digest {
 		t, err := renderer.Text(ctx, env, o.show)
 		return rendered{env: env, Text: t, err: err}

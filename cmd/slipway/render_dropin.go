@@ -33,21 +33,28 @@ const (
 func (d *renderDropin) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&d.kustomize, "kustomize", "", "render this overlay as kustomize build does")
-	f.StringVar(&d.restrictor, "load-restrictor", rootOnly, "with --kustomize: "+unrestricted+" also reads files outside the kustomization's directory")
+	f.StringVar(&d.restrictor, "load-restrictor", rootOnly, "with --kustomize: "+unrestricted+
+		" also reads files outside the kustomization's directory")
 	f.StringVar(&d.chart.Path, "chart", "", "render this chart as helm template does")
 	f.StringVar(&d.chart.Release, "release", "release-name", "with --chart: the release's name")
 	f.StringArrayVarP(&d.chart.Values, "values", "f", nil, "with --chart: a values file; later files win")
-	f.StringArrayVar(&d.chart.SetJSON, "set-json", nil, "with --chart: values as key=JSON; wins over values files")
+	f.StringArrayVar(&d.chart.SetJSON, "set-json", nil,
+		"with --chart: values as key=JSON; wins over values files")
 	f.StringArrayVar(&d.chart.Set, "set", nil, "with --chart: values as key=value; wins over --set-json")
-	f.StringArrayVar(&d.chart.SetString, "set-string", nil, "with --chart: values as key=string; wins over --set")
-	f.StringArrayVar(&d.chart.SetFile, "set-file", nil, "with --chart: values as key=file; wins over --set-string")
-	f.StringArrayVar(&d.chart.SetLiteral, "set-literal", nil, "with --chart: values as key=text, taken literally; wins over all others")
+	f.StringArrayVar(&d.chart.SetString, "set-string", nil,
+		"with --chart: values as key=string; wins over --set")
+	f.StringArrayVar(&d.chart.SetFile, "set-file", nil,
+		"with --chart: values as key=file; wins over --set-string")
+	f.StringArrayVar(&d.chart.SetLiteral, "set-literal", nil,
+		"with --chart: values as key=text, taken literally; wins over all others")
 	f.StringVar(&d.helm.KubeVersion, "kube-version", "", "with --chart: Kubernetes version")
-	f.StringSliceVarP(&d.helm.APIVersions, "api-versions", "a", nil, "with --chart: additional API versions of the cluster")
+	f.StringSliceVarP(&d.helm.APIVersions, "api-versions", "a", nil,
+		"with --chart: additional API versions of the cluster")
 	f.BoolVar(&d.helm.IncludeCRDs, "include-crds", false, "with --chart: include the chart's crds directory")
 	f.BoolVar(&d.helm.SkipTests, "skip-tests", false, "with --chart: leave out test hooks")
 	f.BoolVar(&d.helm.NoHooks, "no-hooks", false, "with --chart: leave out hooks")
-	f.BoolVar(&d.helm.IsUpgrade, "is-upgrade", false, "with --chart: .Release.IsUpgrade instead of .Release.IsInstall")
+	f.BoolVar(&d.helm.IsUpgrade, "is-upgrade", false,
+		"with --chart: .Release.IsUpgrade instead of .Release.IsInstall")
 	f.StringArrayVarP(&d.helm.ShowOnly, "show-only", "s", nil, "with --chart: only these templates")
 }
 
@@ -89,7 +96,8 @@ func runDropin(ctx context.Context, a *app, o renderFlags) error {
 	} else {
 		out, err = d.renderChart(ctx, a, r)
 	}
-	if refused := (*tree.RefusedError)(nil); errors.As(err, &refused) && strings.Contains(refused.Why+refused.What, "outside") {
+	if refused := (*tree.RefusedError)(nil); errors.As(err, &refused) &&
+		strings.Contains(refused.Why+refused.What, "outside") {
 		err = fmt.Errorf("%w; files are read from %s and below; use --dir for another directory", err, root)
 	}
 	if err != nil {

@@ -20,15 +20,18 @@ type renderSkaffold struct {
 
 func (s *renderSkaffold) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringSliceVarP(&s.profiles, "profile", "p", nil, "profiles of skaffold.yaml, as skaffold render -p; -NAME deactivates one")
-	f.BoolVar(&s.explain, "explain", false, "explain which profiles of skaffold.yaml are active; with -o json print the resulting configuration")
+	f.StringSliceVarP(&s.profiles, "profile", "p", nil,
+		"profiles of skaffold.yaml, as skaffold render -p; -NAME deactivates one")
+	f.BoolVar(&s.explain, "explain", false,
+		"explain which profiles of skaffold.yaml are active; with -o json print the resulting configuration")
 }
 
 // errNothingToExplain refuses --explain for an environment without profiles.
 var errNothingToExplain = errors.New("--explain needs an environment of a skaffold.yaml")
 
 // run prints the active profiles of each environment and the reason; as JSON also the configuration.
-func (s *renderSkaffold) run(ctx context.Context, a *app, r *render.Renderer, envs []project.Environment, out renderOutput) error {
+func (s *renderSkaffold) run(ctx context.Context, a *app, r *render.Renderer, envs []project.Environment,
+	out renderOutput) error {
 	for _, env := range envs {
 		if env.Skaffold == nil {
 			return errNothingToExplain
@@ -46,7 +49,8 @@ func (s *renderSkaffold) run(ctx context.Context, a *app, r *render.Renderer, en
 				for _, f := range c.Fired {
 					fired = append(fired, f.Profile)
 				}
-				if err := a.json(map[string]any{"environment": env.Name, "file": c.File, "profiles": fired, "config": c.Config}); err != nil {
+				if err := a.json(map[string]any{"environment": env.Name, "file": c.File, "profiles": fired,
+					"config": c.Config}); err != nil {
 					return err
 				}
 				continue

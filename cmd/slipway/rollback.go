@@ -37,7 +37,8 @@ func revisionArg(args []string) (int, error) {
 	}
 	n, err := strconv.Atoi(args[1])
 	if err != nil || n < 1 {
-		return 0, &usageError{fmt.Errorf("invalid revision %q: want a number from `slipway history %s`", args[1], args[0])}
+		return 0, &usageError{fmt.Errorf("invalid revision %q: want a number from `slipway history %s`",
+			args[1], args[0])}
 	}
 	return n, nil
 }
@@ -53,7 +54,8 @@ func runRollback(ctx context.Context, a *app, name string, revision int, o *actO
 		return err
 	}
 	for _, pin := range image.Gone(ctx, prepared.Images, a.imageOptions(t)) {
-		a.warn("warning: %s is no longer in its registry: only nodes that have pulled it can run it", pin.Reference())
+		a.warn("warning: %s is no longer in its registry: only nodes that have pulled it can run it",
+			pin.Reference())
 	}
 	return a.propose(ctx, t, prepared, o)
 }

@@ -65,7 +65,8 @@ func eachRule(t *testing.T, r finding.Rule, file string) {
 	}
 	var want []string
 	for line := range strings.Lines(string(a.Comment)) {
-		if severity, place, _ := strings.Cut(strings.TrimSpace(line), " "); severity == "error" || severity == "warning" {
+		if severity, place, _ := strings.Cut(strings.TrimSpace(line), " "); severity == "error" ||
+			severity == "warning" {
 			want = append(want, severity+" "+place)
 		}
 	}
@@ -110,7 +111,8 @@ func repository(t *testing.T, a *txtar.Archive, name string) string {
 	}
 	layer("")
 	if layer("past") {
-		for _, args := range [][]string{{"init", "-q"}, {"add", "."}, {"-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "-qm", "first"}} {
+		for _, args := range [][]string{{"init", "-q"}, {"add", "."}, {"-c", "user.name=a", "-c",
+			"user.email=a@example.com", "commit", "-qm", "first"}} {
 			c := exec.Command("git", args...)
 			c.Dir = dir
 			if out, err := c.CombinedOutput(); err != nil {
@@ -164,7 +166,8 @@ func found(t *testing.T, r finding.Rule, dir string) []string {
 			t.Fatalf("%s: %s", f.Place, f.Message)
 		}
 		if f.Rule == r.ID {
-			places = append(places, fmt.Sprintf("%s %s", f.Severity, finding.Place{File: f.Place.File, Line: f.Place.Line}))
+			places = append(places, fmt.Sprintf("%s %s", f.Severity, finding.Place{File: f.Place.File,
+				Line: f.Place.Line}))
 		}
 	}
 	return places

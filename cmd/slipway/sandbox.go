@@ -35,7 +35,8 @@ Contexts dev, staging and prod belong to users who may edit one namespace each; 
 			return run(c.Context(), s)
 		}
 	}
-	cmd.AddCommand(newSandboxUp(a, with), newSandboxDown(a, with), newSandboxStatus(a, with), newSandboxReset(a, with))
+	cmd.AddCommand(newSandboxUp(a, with), newSandboxDown(a, with), newSandboxStatus(a, with),
+		newSandboxReset(a, with))
 	return cmd
 }
 

@@ -71,7 +71,8 @@ func (r *runner) shell(text, dir string, env map[string]string) bool {
 	r.ts.Check(os.WriteFile(file, []byte(text), 0o644))
 	cmd := exec.Command("bash", "--noprofile", "--norc", "-eo", "pipefail", file)
 	cmd.Dir = dir
-	for _, name := range []string{"HOME", "XDG_CACHE_HOME", heardFile, heardScript, "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "SANDBOX", "WORK"} {
+	for _, name := range []string{"HOME", "XDG_CACHE_HOME", heardFile, heardScript, "GIT_CONFIG_GLOBAL",
+		"GIT_CONFIG_SYSTEM", "SANDBOX", "WORK"} {
 		cmd.Env = append(cmd.Env, name+"="+r.ts.Getenv(name))
 	}
 	// The slipway that the job has downloaded, and no other.
@@ -90,7 +91,8 @@ func (r *runner) shell(text, dir string, env map[string]string) bool {
 	cmd.Env = append(cmd.Env, "PATH="+path, "TMPDIR="+filepath.Join(dir, ".."))
 	out, err := cmd.CombinedOutput()
 	r.ts.Logf("%s", out)
-	log, openErr := os.OpenFile(filepath.Join(r.ts.Getenv("WORK"), "log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	log, openErr := os.OpenFile(filepath.Join(r.ts.Getenv("WORK"), "log"),
+		os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	r.ts.Check(openErr)
 	defer log.Close()
 	_, writeErr := log.Write(out)
@@ -130,7 +132,8 @@ func (r *runner) github(doc *yaml.Node, head, event string) {
 		event, from = "pull_request", "mallory/web"
 	}
 	known := map[string]string{
-		"github.event_name": event, "github.sha": head, "github.token": "ghs_token", "github.repository": "acme/web",
+		"github.event_name": event, "github.sha": head, "github.token": "ghs_token",
+		"github.repository":                             "acme/web",
 		"github.event.pull_request.head.repo.full_name": from, "github.event.pull_request.number": "7",
 	}
 	for i := 0; i < len(w.Jobs.Content); i += 2 {
@@ -148,9 +151,12 @@ func (r *runner) github(doc *yaml.Node, head, event string) {
 		workspace, temp := r.checkout(head)
 		known["github.workspace"] = workspace
 		env := map[string]string{
-			"CI": "true", "GITHUB_ACTIONS": "true", "GITHUB_ACTOR": "ada", "GITHUB_EVENT_NAME": event, "GITHUB_JOB": name, "GITHUB_SHA": head,
-			"GITHUB_REPOSITORY": "acme/web", "GITHUB_SERVER_URL": "https://github.com", "GITHUB_WORKSPACE": workspace, "RUNNER_TEMP": temp, "GITHUB_RUN_ID": "1", "GITHUB_REF": "refs/heads/main",
-			"GITHUB_EVENT_PATH": filepath.Join(temp, "event.json"), "GITHUB_ENV": filepath.Join(temp, "env"), "GITHUB_PATH": filepath.Join(temp, "path"),
+			"CI": "true", "GITHUB_ACTIONS": "true", "GITHUB_ACTOR": "ada", "GITHUB_EVENT_NAME": event,
+			"GITHUB_JOB": name, "GITHUB_SHA": head,
+			"GITHUB_REPOSITORY": "acme/web", "GITHUB_SERVER_URL": "https://github.com", "GITHUB_WORKSPACE": workspace,
+			"RUNNER_TEMP": temp, "GITHUB_RUN_ID": "1", "GITHUB_REF": "refs/heads/main",
+			"GITHUB_EVENT_PATH": filepath.Join(temp, "event.json"), "GITHUB_ENV": filepath.Join(temp, "env"),
+			"GITHUB_PATH":   filepath.Join(temp, "path"),
 			"GITHUB_OUTPUT": filepath.Join(temp, "output"), "GITHUB_STEP_SUMMARY": filepath.Join(temp, "summary"),
 		}
 		r.ts.Check(os.WriteFile(env["GITHUB_EVENT_PATH"], []byte(`{"pull_request":{"number":7}}`), 0o644))
@@ -276,9 +282,11 @@ func (r *runner) gitlab(doc *yaml.Node, head, event string) {
 	var template gitlabJob
 	node := w.Jobs[".slipway"]
 	r.ts.Check(node.Decode(&template))
-	known := map[string]string{"CI_DEFAULT_BRANCH": "main", "CI_PROJECT_ID": "1", "CI_COMMIT_BRANCH": "main", "CI_PIPELINE_SOURCE": "push"}
+	known := map[string]string{"CI_DEFAULT_BRANCH": "main", "CI_PROJECT_ID": "1", "CI_COMMIT_BRANCH": "main",
+		"CI_PIPELINE_SOURCE": "push"}
 	if event == "merge_request" {
-		maps.Copy(known, map[string]string{"CI_COMMIT_BRANCH": "", "CI_PIPELINE_SOURCE": "merge_request_event", "CI_MERGE_REQUEST_SOURCE_PROJECT_ID": "1"})
+		maps.Copy(known, map[string]string{"CI_COMMIT_BRANCH": "", "CI_PIPELINE_SOURCE": "merge_request_event",
+			"CI_MERGE_REQUEST_SOURCE_PROJECT_ID": "1"})
 	}
 	left := map[string]map[string]string{} // by jobs, in their dotenv reports
 	for _, stage := range w.Stages {
@@ -306,15 +314,18 @@ func (r *runner) gitlab(doc *yaml.Node, head, event string) {
 			}
 			workspace, _ := r.checkout(head)
 			env := merged(known, map[string]string{
-				"GITLAB_CI": "true", "CI": "true", "CI_PROJECT_DIR": workspace, "CI_JOB_NAME": name, "CI_COMMIT_SHA": head,
-				"CI_REGISTRY": "registry.gitlab.com", "CI_REGISTRY_USER": "gitlab-ci-token", "CI_REGISTRY_PASSWORD": "glcbt-token", "GITLAB_USER_LOGIN": "ada",
+				"GITLAB_CI": "true", "CI": "true", "CI_PROJECT_DIR": workspace, "CI_JOB_NAME": name,
+				"CI_COMMIT_SHA": head,
+				"CI_REGISTRY":   "registry.gitlab.com", "CI_REGISTRY_USER": "gitlab-ci-token",
+				"CI_REGISTRY_PASSWORD": "glcbt-token", "GITLAB_USER_LOGIN": "ada",
 				"GITLAB_USER_NAME": "Grace", "GITLAB_USER_EMAIL": "grace@example.com",
 			})
 			for _, other := range job.Dependencies {
 				maps.Copy(env, left[other])
 			}
 			end := "failed"
-			if r.shell(strings.Join(append(template.Before, job.Script...), "\n"), workspace, merged(env, w.Variables)) {
+			if r.shell(strings.Join(append(template.Before, job.Script...), "\n"), workspace,
+				merged(env, w.Variables)) {
 				end = "done"
 			}
 			r.say(name, end)

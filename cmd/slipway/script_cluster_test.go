@@ -90,7 +90,8 @@ func cmdCluster(ts *testscript.TestScript, neg bool, args []string) {
 func (a admin) do(ctx context.Context, w io.Writer, args []string) error {
 	switch {
 	case len(args) == 2 && args[0] == "versions":
-		return a.printVersions(ctx, w, args[1], "secret", "lease", "configmap", "service", "deployment", "replicaset")
+		return a.printVersions(ctx, w, args[1], "secret", "lease", "configmap", "service",
+			"deployment", "replicaset")
 	case len(args) > 2 && args[0] == "versions":
 		return a.printVersions(ctx, w, args[1], args[2:]...)
 	case len(args) == 3 && args[0] == "forbid":
@@ -130,7 +131,8 @@ func (a admin) do(ctx context.Context, w io.Writer, args []string) error {
 		}
 		return nil
 	case "patch":
-		_, err := r.Patch(ctx, nameOf, types.MergePatchType, []byte(args[3]), metav1.PatchOptions{FieldManager: "kubectl-edit"})
+		_, err := r.Patch(ctx, nameOf, types.MergePatchType, []byte(args[3]),
+			metav1.PatchOptions{FieldManager: "kubectl-edit"})
 		return err
 	case "create":
 		o := &unstructured.Unstructured{Object: map[string]any{}}
@@ -208,11 +210,14 @@ func (a admin) forbid(ctx context.Context, env, cel, message string) error {
 				NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": namespace}},
 				ResourceRules: []admissionv1.NamedRuleWithOperations{{RuleWithOperations: admissionv1.RuleWithOperations{
 					Operations: []admissionv1.OperationType{admissionv1.OperationAll},
-					Rule:       admissionv1.Rule{APIGroups: []string{"*"}, APIVersions: []string{"*"}, Resources: []string{"*"}},
+					Rule: admissionv1.Rule{APIGroups: []string{"*"}, APIVersions: []string{"*"},
+						Resources: []string{"*"}},
 				}}},
 			},
-			MatchConditions: []admissionv1.MatchCondition{{Name: "user", Expression: fmt.Sprintf("request.userInfo.username == %q", deployerOf(namespace))}},
-			Validations:     []admissionv1.Validation{{Expression: fmt.Sprintf("!(request.name == %q || (%s))", probe, cel), MessageExpression: message, Reason: &refused}},
+			MatchConditions: []admissionv1.MatchCondition{{Name: "user",
+				Expression: fmt.Sprintf("request.userInfo.username == %q", deployerOf(namespace))}},
+			Validations: []admissionv1.Validation{{Expression: fmt.Sprintf("!(request.name == %q || (%s))", probe,
+				cel), MessageExpression: message, Reason: &refused}},
 		},
 	}
 	binding := &admissionv1.ValidatingAdmissionPolicyBinding{
@@ -221,10 +226,12 @@ func (a admin) forbid(ctx context.Context, env, cel, message string) error {
 			PolicyName: namespace, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny},
 		},
 	}
-	if _, err := cs.AdmissionregistrationV1().ValidatingAdmissionPolicies().Create(ctx, policy, metav1.CreateOptions{}); err != nil {
+	if _, err := cs.AdmissionregistrationV1().ValidatingAdmissionPolicies().Create(ctx, policy,
+		metav1.CreateOptions{}); err != nil {
 		return err
 	}
-	if _, err := cs.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings().Create(ctx, binding, metav1.CreateOptions{}); err != nil {
+	if _, err := cs.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings().Create(ctx, binding,
+		metav1.CreateOptions{}); err != nil {
 		return err
 	}
 	return a.untilForbidden(ctx, namespace, true)
@@ -236,10 +243,12 @@ func (a admin) allow(ctx context.Context, env string) error {
 		return err
 	}
 	namespace := a.prefix + "-" + env
-	if err := cs.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings().Delete(ctx, namespace, metav1.DeleteOptions{}); err != nil {
+	if err := cs.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings().Delete(ctx, namespace,
+		metav1.DeleteOptions{}); err != nil {
 		return err
 	}
-	if err := cs.AdmissionregistrationV1().ValidatingAdmissionPolicies().Delete(ctx, namespace, metav1.DeleteOptions{}); err != nil {
+	if err := cs.AdmissionregistrationV1().ValidatingAdmissionPolicies().Delete(ctx, namespace,
+		metav1.DeleteOptions{}); err != nil {
 		return err
 	}
 	return a.untilForbidden(ctx, namespace, false)
@@ -263,7 +272,9 @@ func (a admin) untilForbidden(ctx context.Context, namespace string, want bool) 
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		_, err := cs.CoreV1().ConfigMaps(namespace).Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: probe}}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		_, err := cs.CoreV1().ConfigMaps(namespace).Create(ctx,
+			&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: probe}},
+			metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		if err != nil && !apierrors.IsForbidden(err) {
 			return err
 		}

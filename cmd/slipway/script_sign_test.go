@@ -137,7 +137,8 @@ func verifySignature(ts *testscript.TestScript, ref, public string) error {
 	for _, text := range signaturesOf(ts, d) {
 		b := &bundle.Bundle{}
 		ts.Check(b.UnmarshalJSON([]byte(text)))
-		if _, err = v.Verify(b, verify.NewPolicy(verify.WithArtifactDigest(algorithm, raw), verify.WithKey())); err == nil {
+		if _, err = v.Verify(b, verify.NewPolicy(verify.WithArtifactDigest(algorithm, raw),
+			verify.WithKey())); err == nil {
 			return nil
 		}
 	}
@@ -157,7 +158,8 @@ func forged(ts *testscript.TestScript, text, from, to string) string {
 	}
 	ts.Check(json.Unmarshal([]byte(text), &b))
 	before := b.DSSE.Payload
-	b.DSSE.Payload = bytes.ReplaceAll(before, []byte(strings.TrimPrefix(from, "sha256:")), []byte(strings.TrimPrefix(to, "sha256:")))
+	b.DSSE.Payload = bytes.ReplaceAll(before, []byte(strings.TrimPrefix(from, "sha256:")),
+		[]byte(strings.TrimPrefix(to, "sha256:")))
 	if bytes.Equal(before, b.DSSE.Payload) {
 		ts.Fatalf("nothing was forged in %s", before)
 	}

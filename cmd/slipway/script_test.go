@@ -78,7 +78,8 @@ func setup(env *testscript.Env) error {
 	// After testscript's own folder: scripts run the slipway under test, not one that was built
 	// before. Before the machine's: its kubectl may be another one.
 	own, machine, _ := strings.Cut(env.Getenv("PATH"), string(filepath.ListSeparator))
-	env.Setenv("PATH", strings.Join([]string{own, filepath.Join(sourceDir, "..", "..", "bin"), machine}, string(filepath.ListSeparator)))
+	env.Setenv("PATH", strings.Join([]string{own, filepath.Join(sourceDir, "..", "..", "bin"), machine},
+		string(filepath.ListSeparator)))
 	env.Setenv("KUBECONFIG", kubeconfig)
 	env.Setenv("PREFIX", prefix)
 	env.Setenv("EXAMPLES", filepath.Join(sourceDir, "..", "..", "examples"))

@@ -109,7 +109,9 @@ func (m *moment) act() {
 
 // constructed are errors that no script can provoke: they depend on the machine, or are faults of ours.
 var constructed = map[string]error{
-	"no builder":     fmt.Errorf("image web of dev: %w", &builder.NoBuilderError{Looked: []string{"unix:///run/buildkit/buildkitd.sock"}, Reason: "the embedded engine needs Linux"}),
+	"no builder": fmt.Errorf("image web of dev: %w",
+		&builder.NoBuilderError{Looked: []string{"unix:///run/buildkit/buildkitd.sock"},
+			Reason: "the embedded engine needs Linux"}),
 	"disk full":      fmt.Errorf("image web of dev: %w", &builder.FullError{Folder: "/cache"}),
 	"renderer broke": &render.Error{Environment: "dev", Err: &render.PanicError{Value: "index out of range"}},
 }
@@ -207,7 +209,9 @@ func shown(r row, all []heard, scripts map[string]expectations) bool {
 		if h.Row != r.name || !slices.Contains(e.codes, fmt.Sprint(r.code)) {
 			return false
 		}
-		return h.Hint == "" || slices.ContainsFunc(e.hints, func(re *regexp.Regexp) bool { return re.MatchString("hint: " + h.Hint) })
+		return h.Hint == "" || slices.ContainsFunc(e.hints, func(re *regexp.Regexp) bool {
+			return re.MatchString("hint: " + h.Hint)
+		})
 	})
 }
 

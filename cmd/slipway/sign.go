@@ -18,9 +18,12 @@ type signing struct {
 
 func signFlags(f *pflag.FlagSet) *signing {
 	var s signing
-	f.BoolVar(&s.sign, "sign", false, "sign the images: with --key, or in a CI in the name of its identity token")
-	f.StringVar(&s.key, "key", "", "with --sign: a private key, FILE or env://NAME; $COSIGN_PASSWORD opens an encrypted one")
-	f.StringVar(&s.config, "signing-config", "", "with --sign and no key: `FILE` that names the Sigstore services (default the public ones)")
+	f.BoolVar(&s.sign, "sign", false,
+		"sign the images: with --key, or in a CI in the name of its identity token")
+	f.StringVar(&s.key, "key", "",
+		"with --sign: a private key, FILE or env://NAME; $COSIGN_PASSWORD opens an encrypted one")
+	f.StringVar(&s.config, "signing-config", "",
+		"with --sign and no key: `FILE` that names the Sigstore services (default the public ones)")
 	return &s
 }
 

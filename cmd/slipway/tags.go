@@ -49,7 +49,8 @@ type tagsOptions struct {
 func newTagsCommand(a *app) *cobra.Command {
 	o := &tagsOptions{}
 	cmd := &cobra.Command{
-		Use: "tags", Short: "Print an image's tags and labels, as docker/metadata-action makes them", Args: cobra.NoArgs,
+		Use: "tags", Short: "Print an image's tags and labels, as docker/metadata-action makes them",
+		Args: cobra.NoArgs,
 		Long: `Makes tags, labels and annotations of what is built, with the inputs and the rules of
 docker/metadata-action 6. What is built is what GitHub, Gitea, Forgejo, GitLab, Bitbucket, Azure or
 CircleCI say in their variables, and elsewhere what Git has checked out: a branch, or a tag on none. No
@@ -65,13 +66,15 @@ DOCKER_METADATA_OUTPUT_* for later steps, and writes the bake files below RUNNER
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.Images, "images", "", "images, one a line")
-	f.StringVar(&o.Tags, "tags", "", "entries that make tags, one a line (default: schedule, branch, tag, pull request)")
+	f.StringVar(&o.Tags, "tags", "",
+		"entries that make tags, one a line (default: schedule, branch, tag, pull request)")
 	f.StringVar(&o.Flavor, "flavor", "", "what holds for all tags: latest=, prefix=, suffix=")
 	f.StringVar(&o.Labels, "labels", "", "labels of your own, KEY=VALUE, one a line")
 	f.StringVar(&o.Annotations, "annotations", "", "annotations of your own, KEY=VALUE, one a line")
 	f.StringVar(&o.SepTags, "sep-tags", "", "what stands between tags (default a line break)")
 	f.StringVar(&o.SepLabels, "sep-labels", "", "what stands between labels (default a line break)")
-	f.StringVar(&o.SepAnnotations, "sep-annotations", "", "what stands between annotations (default a line break)")
+	f.StringVar(&o.SepAnnotations, "sep-annotations", "",
+		"what stands between annotations (default a line break)")
 	f.StringVar(&o.BakeTarget, "bake-target", "", "the target in bake files (default docker-metadata-action)")
 	// The action's name for it hides the flag that all verbs have: no cluster is asked here.
 	f.StringVar(&o.Context, "context", "", "where the commit comes from: workflow or git (default workflow)")
@@ -159,7 +162,8 @@ func (o *tagsOptions) read(a *app) error {
 }
 
 // unmarshalled is what the library says of its own ways.
-var unmarshalled = lazyregexp.New(`^error (unmarshaling|converting YAML to) JSON: (while decoding JSON: )?(json: |yaml: )?`)
+var unmarshalled = lazyregexp.New(
+	`^error (unmarshaling|converting YAML to) JSON: (while decoding JSON: )?(json: |yaml: )?`)
 
 // built asks the CI system, or Git, what is built.
 func built(ctx context.Context, a *app, source string) (metadata.Context, error) {
@@ -187,7 +191,8 @@ func built(ctx context.Context, a *app, source string) (metadata.Context, error)
 	case ci && source != "git" && (errors.Is(err, git.ErrNone) || errors.Is(err, git.ErrNoProgram)):
 		err = nil // the CI system has said enough
 	case errors.Is(err, git.ErrNone):
-		err = &nothingBuiltError{fmt.Sprintf("no CI system's variables are set, and %s is in no Git repository", a.dir)}
+		err = &nothingBuiltError{fmt.Sprintf("no CI system's variables are set, and %s is in no Git repository",
+			a.dir)}
 		if ci {
 			err = &nothingBuiltError{fmt.Sprintf("context git is asked for, and %s is in no Git repository", a.dir)}
 		}
@@ -262,7 +267,8 @@ func held(a *app, in metadata.Inputs, c metadata.Context, images []string) []met
 	}
 	var warnings []metadata.Warning
 	for _, f := range workflow.Hold(workflow.File{Name: name[1], Text: text}, images, entries, flavor, short) {
-		warnings = append(warnings, metadata.Warning{Trap: f.Rule, Text: f.Place.String() + ": " + f.Message, Fix: f.Fix})
+		warnings = append(warnings, metadata.Warning{Trap: f.Rule, Text: f.Place.String() + ": " +
+			f.Message, Fix: f.Fix})
 	}
 	return warnings
 }
@@ -283,7 +289,8 @@ func setOutputs(outputs map[string]string) error {
 			}
 		}
 		set = append(set, ciValue{name, value})
-		env = append(env, ciValue{"DOCKER_METADATA_OUTPUT_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_")), value})
+		env = append(env, ciValue{"DOCKER_METADATA_OUTPUT_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_")),
+			value})
 	}
 	err = assign(os.Getenv("GITHUB_OUTPUT"), set)
 	if err == nil && os.Getenv("DOCKER_METADATA_SET_OUTPUT_ENV") != "false" {

@@ -19,7 +19,8 @@ var embedded = []struct{ name, module string }{
 }
 
 func newVersionCommand(a *app) *cobra.Command {
-	cmd := &cobra.Command{Use: "version", Short: "Print the version, and the versions of embedded libraries", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "version", Short: "Print the version, and the versions of embedded libraries",
+		Args: cobra.NoArgs}
 	out := outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(*cobra.Command, []string) error {
 		info, ok := debug.ReadBuildInfo()
@@ -31,7 +32,8 @@ func newVersionCommand(a *app) *cobra.Command {
 			modules[m.Path] = m.Version
 		}
 		if *out == asJSON {
-			v := map[string]string{"slipway": version, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH}
+			v := map[string]string{"slipway": version, "go": runtime.Version(), "platform": runtime.GOOS + "/" +
+				runtime.GOARCH}
 			for _, e := range embedded {
 				v[e.name] = modules[e.module]
 			}

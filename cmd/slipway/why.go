@@ -64,7 +64,9 @@ func runWhy(ctx context.Context, a *app, name, asked, field string, out format) 
 		return err
 	}
 	defer r.Close()
-	chain, err := origin.Why(ctx, r, env, func(objects []object.Object) (object.Object, error) { return pick(objects, asked, name) }, field, origin.Options{})
+	chain, err := origin.Why(ctx, r, env, func(objects []object.Object) (object.Object, error) {
+		return pick(objects, asked, name)
+	}, field, origin.Options{})
 	if err != nil {
 		return err
 	}

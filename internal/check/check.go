@@ -200,7 +200,9 @@ func runGroups(ctx context.Context, in Input, groups []group) (Report, error) {
 	}
 	for _, g := range groups {
 		for _, env := range r.envs {
-			if g.each != nil && slices.ContainsFunc(g.rules, func(rule finding.Rule) bool { return rule.Holds(env.Class) }) {
+			if g.each != nil && slices.ContainsFunc(g.rules, func(rule finding.Rule) bool {
+				return rule.Holds(env.Class)
+			}) {
 				r.current = env.Name
 				g.each(r, env)
 			}

@@ -17,7 +17,8 @@ import (
 
 var (
 	noReplicas = finding.Rule{ID: "replicas", Group: "must exist", Severity: finding.Error, Title: "t"}
-	onlyProd   = finding.Rule{ID: "only-prod", Group: "must exist", Severity: finding.Warning, Classes: []project.Class{project.Production}}
+	onlyProd   = finding.Rule{ID: "only-prod", Group: "must exist", Severity: finding.Warning,
+		Classes: []project.Class{project.Production}}
 )
 
 // toys are checks that are easily provoked: each Deployment is a finding at its replicas.
@@ -46,7 +47,8 @@ func checkFolder(t *testing.T, groups []group, files map[string]string) (Report,
 	}
 	defer r.Close()
 	day := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	return runGroups(t.Context(), Input{Project: p, Environments: append(p.Environments, p.Others...), Renderer: r, Now: day}, groups)
+	return runGroups(t.Context(), Input{Project: p, Environments: append(p.Environments, p.Others...),
+		Renderer: r, Now: day}, groups)
 }
 
 // lines is a report as text, one finding a line.
@@ -99,7 +101,8 @@ func TestRun(t *testing.T) {
 		return files
 	}
 	file := func(exceptions string) map[string]string {
-		return with(map[string]string{"slipway.yaml": "project: web\nenvironments:\n  dev: {path: k8s/overlays/dev}\n  prod: {path: k8s/overlays/prod}\nexceptions:\n" + exceptions})
+		return with(map[string]string{"slipway.yaml": "project: web\nenvironments:\n  dev: {path: " +
+			"k8s/overlays/dev}\n  prod: {path: k8s/overlays/prod}\nexceptions:\n" + exceptions})
 	}
 	const both = "replicas k8s/base/web.yaml:9:3 dev,prod web has 1\n"
 	const prod = "only-prod k8s/base/web.yaml:15:11 prod x\n"
@@ -111,25 +114,35 @@ func TestRun(t *testing.T) {
 		"one finding for what is written once, a broken environment beside it": {with(nil), both + broken + prod},
 		"a chart beside the overlays": {with(map[string]string{
 			"k8s/overlays/staging/kustomization.yaml": "resources: [../../base]\n",
-			"chart/Chart.yaml":                        "apiVersion: v2\nname: web\nversion: 1.0.0\n", "values-prod.yaml": "count: 2\n",
-			"chart/templates/d.yaml": "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: replicas\nspec:\n  replicas: {{ .Values.count }}\n"}),
-			"replicas k8s/base/web.yaml:9:3 dev,prod,staging web has 1\n" + "replicas values-prod.yaml:1:1 chart-prod replicas has 2\n" + "only-prod chart/templates/d.yaml:5:1 chart-prod x\n" + prod},
+			"chart/Chart.yaml":                        "apiVersion: v2\nname: web\nversion: 1.0.0\n",
+			"values-prod.yaml":                        "count: 2\n",
+			"chart/templates/d.yaml": "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: " +
+				"replicas\nspec:\n  replicas: {{ .Values.count }}\n"}),
+			"replicas k8s/base/web.yaml:9:3 dev,prod,staging web has 1\n" +
+				"replicas values-prod.yaml:1:1 chart-prod replicas has 2\n" +
+				"only-prod chart/templates/d.yaml:5:1 chart-prod x\n" + prod},
 		"one beside the overlays that does not render": {with(map[string]string{
 			"k8s/overlays/staging/kustomization.yaml": "resources: [../../base]\n",
-			"chart/Chart.yaml":                        "apiVersion: v2\nname: web\nversion: 1.0.0\n", "values-prod.yaml": "count: 2\n",
-			"chart/templates/d.yaml": "{{ required \"no\" .Values.m }}"}),
-			"replicas k8s/base/web.yaml:9:3 dev,prod,staging web has 1\n" + prod + "unchecked chart/templates/d.yaml:1 environment chart-prod\n"},
-		"excepted as rendered, in one environment": {file("  - {rule: replicas, object: Deployment/prod-web, reason: r}\n"),
+			"chart/Chart.yaml":                        "apiVersion: v2\nname: web\nversion: 1.0.0\n",
+			"values-prod.yaml":                        "count: 2\n",
+			"chart/templates/d.yaml":                  "{{ required \"no\" .Values.m }}"}),
+			"replicas k8s/base/web.yaml:9:3 dev,prod,staging web has 1\n" + prod +
+				"unchecked chart/templates/d.yaml:1 environment chart-prod\n"},
+		"excepted as rendered, in one environment": {file(
+			"  - {rule: replicas, object: Deployment/prod-web, reason: r}\n"),
 			"replicas k8s/base/web.yaml:9:3 dev web has 1\n" + prod + "accepted 1\n"},
-		"excepted as written": {file("  - {rule: replicas, object: Deployment/web, reason: r}\n"), prod + "accepted 2\n"},
+		"excepted as written": {file("  - {rule: replicas, object: Deployment/web, reason: r}\n"),
+			prod + "accepted 2\n"},
 		"excepted by environment": {file("  - {rule: replicas, environments: [dev], reason: r}\n"),
 			"replicas k8s/base/web.yaml:9:3 prod prod-web has 1\n" + prod + "accepted 1\n"},
-		"excepted by a field above": {file("  - {rule: only-prod, field: spec.template, reason: r}\n"), both + "accepted 1\n"},
+		"excepted by a field above": {file("  - {rule: only-prod, field: spec.template, reason: r}\n"),
+			both + "accepted 1\n"},
 		"a field that begins alike": {file("  - {rule: replicas, field: spec.rep, reason: r}\n"),
 			both + prod + "exception-unused slipway.yaml:6  the exception from replicas matches no finding\n"},
-		"the last day":     {file("  - {rule: replicas, until: 2026-11-23, reason: r}\n"), prod + "accepted 2\n"},
-		"the day after it": {file("  - {rule: replicas, until: 2026-11-22, reason: r}\n"), both + prod + "exception-expired slipway.yaml:6  the exception from replicas held until 2026-11-22: r\n"},
-		"compare's own":    {file("  - {field: spec.replicas, reason: r}\n"), both + prod},
+		"the last day": {file("  - {rule: replicas, until: 2026-11-23, reason: r}\n"), prod + "accepted 2\n"},
+		"the day after it": {file("  - {rule: replicas, until: 2026-11-22, reason: r}\n"),
+			both + prod + "exception-expired slipway.yaml:6  the exception from replicas held until 2026-11-22: r\n"},
+		"compare's own": {file("  - {field: spec.replicas, reason: r}\n"), both + prod},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := checkFolder(t, toys, c.files)
@@ -163,12 +176,15 @@ func TestSecrets(t *testing.T) {
 			r.find(f)
 		}
 	}}}
-	r, err := checkFolder(t, groups, map[string]string{"k8s/s.yaml": "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n  key: hunter2hunter2\n"})
+	r, err := checkFolder(t, groups,
+		map[string]string{"k8s/s.yaml": "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n  key: " +
+			"hunter2hunter2\n"})
 	if err != nil || len(r.Findings) != 1 {
 		t.Fatal(r, err)
 	}
 	f := r.Findings[0]
-	if f.Message != "it is "+object.Hidden || f.Fix != "not "+object.Hidden || f.Place.String() != "k8s/s.yaml:5:3" {
+	if f.Message != "it is "+object.Hidden || f.Fix != "not "+object.Hidden ||
+		f.Place.String() != "k8s/s.yaml:5:3" {
 		t.Errorf("%+v", f)
 	}
 }
@@ -180,13 +196,16 @@ func TestWritten(t *testing.T) {
 			r.find(noReplicas.New(o, "data.A", "%s", o.Ref().Name))
 		}
 	}}}, map[string]string{
-		"overlays/a-dev/kustomization.yaml": "configMapGenerator:\n  - name: other\n    literals: [A=1]\n  - name: web\n    literals: [A=1]\n",
-		"slipway.yaml":                      "project: web\nenvironments:\n  dev: {path: overlays/a-dev}\nexceptions:\n  - {rule: replicas, object: ConfigMap/web, reason: r}\n",
+		"overlays/a-dev/kustomization.yaml": "configMapGenerator:\n  - name: other\n    literals: [A=1]\n  - " +
+			"name: web\n    literals: [A=1]\n",
+		"slipway.yaml": "project: web\nenvironments:\n  dev: {path: overlays/a-dev}\nexceptions:\n  - {rule: " +
+			"replicas, object: ConfigMap/web, reason: r}\n",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := lines(r); !strings.HasPrefix(got, "replicas overlays/a-dev/kustomization.yaml:") || !strings.Contains(got, " dev other-") || !strings.HasSuffix(got, "accepted 1\n") {
+	if got := lines(r); !strings.HasPrefix(got, "replicas overlays/a-dev/kustomization.yaml:") ||
+		!strings.Contains(got, " dev other-") || !strings.HasSuffix(got, "accepted 1\n") {
 		t.Error(got)
 	}
 }

@@ -13,7 +13,9 @@ import (
 func (r *run) compare() {
 	named := func(c project.Class) int {
 		return slices.IndexFunc(r.envs, func(e environment) bool {
-			return e.Class == c && slices.ContainsFunc(r.Project.Environments, func(p project.Environment) bool { return p.Name == e.Name })
+			return e.Class == c && slices.ContainsFunc(r.Project.Environments, func(p project.Environment) bool {
+				return p.Name == e.Name
+			})
 		})
 	}
 	from := named(project.Local)
@@ -24,7 +26,9 @@ func (r *run) compare() {
 		return
 	}
 	for _, e := range r.envs {
-		if e.Class != project.Production || slices.ContainsFunc(r.Project.Others, func(p project.Environment) bool { return p.Name == e.Name }) {
+		if e.Class != project.Production || slices.ContainsFunc(r.Project.Others, func(p project.Environment) bool {
+			return p.Name == e.Name
+		}) {
 			continue
 		}
 		r.report.Crossings = append(r.report.Crossings, contract.Compare(contract.Input{

@@ -34,13 +34,15 @@ func (s *stock) needs(w workload) {
 			s.config(w, "ConfigMap", p["configMap"], "name", at+"configMap")
 			s.config(w, "Secret", p["secret"], "name", at+"secret")
 		}
-		s.claim(w, text(object.Mapping(v["persistentVolumeClaim"])["claimName"]), at+"persistentVolumeClaim.claimName")
+		s.claim(w, text(object.Mapping(v["persistentVolumeClaim"])["claimName"]),
+			at+"persistentVolumeClaim.claimName")
 	}
 	s.account(w)
 }
 
 // clusterMade are ConfigMaps that clusters put into each namespace.
-var clusterMade = []string{"kube-root-ca.crt", "istio-ca-root-cert", "openshift-service-ca.crt", "linkerd-identity-trust-roots"}
+var clusterMade = []string{"kube-root-ca.crt", "istio-ca-root-cert", "openshift-service-ca.crt",
+	"linkerd-identity-trust-roots"}
 
 // config looks at one reference; by is the field that holds the name.
 func (s *stock) config(w workload, kind string, reference any, by, field string) {
@@ -63,7 +65,8 @@ func (s *stock) config(w workload, kind string, reference any, by, field string)
 	}
 	missing := func(key any, field string) {
 		if k := text(key); k != "" && !slices.Contains(keys, k) {
-			s.tell(configKey, true, w.Object, field, "", "it needs the key %q of %s %s, which has %s%s", k, kind, name, some(keys), meant(k, keys))
+			s.tell(configKey, true, w.Object, field, "", "it needs the key %q of %s %s, which has %s%s", k, kind, name,
+				some(keys), meant(k, keys))
 		}
 	}
 	missing(from["key"], field+".key")
@@ -109,7 +112,9 @@ func (s *stock) unsourced(w workload, kind, name, field string) {
 		names = append(names, other)
 		sure = sure || slip(name, other)
 	}
-	s.tell(configMissing, sure, w.Object, field, "", "it needs %s %s, which the environment does not bring%s: the pods wait until it is there", kind, name, meant(name, names))
+	s.tell(configMissing, sure, w.Object, field, "",
+		"it needs %s %s, which the environment does not bring%s: the pods wait until it is there", kind, name,
+		meant(name, names))
 }
 
 // slip says that two names are the same but for a letter too many or two that changed places: nobody
@@ -147,7 +152,9 @@ func (s *stock) claim(w workload, name, field string) {
 		}
 	}
 	if s.once("PersistentVolumeClaim", namespace, name) {
-		s.tell(claimMissing, false, w.Object, field, "", "it mounts the claim %s, which the environment does not bring: the pods stay Pending until it is there", name)
+		s.tell(claimMissing, false, w.Object, field, "",
+			"it mounts the claim %s, which the environment does not bring: the pods stay Pending until it is there",
+			name)
 	}
 }
 
@@ -157,12 +164,15 @@ func (s *stock) account(w workload) {
 		field = "serviceAccount"
 	}
 	name, namespace := text(w.spec[field]), s.namespace(w.Object)
-	if name == "" || name == "default" || s.has("ServiceAccount", namespace, name) || s.made(name) || !s.once("ServiceAccount", namespace, name) {
+	if name == "" || name == "default" || s.has("ServiceAccount", namespace, name) || s.made(name) ||
+		!s.once("ServiceAccount", namespace, name) {
 		return
 	}
 	var names []string
 	for _, o := range s.all("", "ServiceAccount", namespace) {
 		names = append(names, o.Ref().Name)
 	}
-	s.tell(accountMissing, false, w.Object, w.path+"."+field, "", "it runs as ServiceAccount %s, which the environment does not bring%s: no pod is made until it is there", name, meant(name, names))
+	s.tell(accountMissing, false, w.Object, w.path+"."+field, "",
+		"it runs as ServiceAccount %s, which the environment does not bring%s: no pod is made until it is there",
+		name, meant(name, names))
 }

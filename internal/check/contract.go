@@ -16,30 +16,48 @@ import (
 var production = []project.Class{project.Production}
 
 var (
-	replicasOne = finding.Rule{ID: "replicas-one", Group: "must exist", Classes: production, Severity: finding.Warning,
-		Title: "A service in production runs one pod",
-		Why:   "When the only pod's node is drained or fails, requests are refused until another has started.",
-		Fix:   "Two or more, or an autoscaler that never goes below two:\n\n```yaml\nspec:\n  replicas: 2\n```\n\nWhat may only run once says so by `strategy: {type: Recreate}` and its claim."}
-	budgetMissing = finding.Rule{ID: "budget-missing", Group: "must exist", Classes: production, Severity: finding.Warning,
-		Title: "Nothing keeps a drain from stopping all pods of a service",
-		Why:   "Nodes are drained when a cluster is upgraded or shrinks. Without a PodDisruptionBudget all pods of a service may be evicted in the same minute.",
-		Fix:   "```yaml\napiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata:\n  name: myapp\nspec:\n  maxUnavailable: 1\n  selector:\n    matchLabels:\n      app: myapp\n```"}
-	budgetBlocks = finding.Rule{ID: "budget-blocks", Group: "must exist", Classes: []project.Class{project.Staging, project.Production}, Severity: finding.Error,
+	replicasOne = finding.Rule{ID: "replicas-one", Group: "must exist", Classes: production,
+		Severity: finding.Warning,
+		Title:    "A service in production runs one pod",
+		Why:      "When the only pod's node is drained or fails, requests are refused until another has started.",
+		Fix: "Two or more, or an autoscaler that never goes below two:\n\n```yaml\nspec:\n  replicas: " +
+			"2\n```\n\nWhat may only run once says so by `strategy: {type: Recreate}` and its claim."}
+	budgetMissing = finding.Rule{ID: "budget-missing", Group: "must exist", Classes: production,
+		Severity: finding.Warning,
+		Title:    "Nothing keeps a drain from stopping all pods of a service",
+		Why: "Nodes are drained when a cluster is upgraded or shrinks. Without a PodDisruptionBudget all " +
+			"pods of a service may be evicted in the same minute.",
+		Fix: "```yaml\napiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata:\n  name: myapp\nspec:\n  " +
+			"maxUnavailable: 1\n  selector:\n    matchLabels:\n      app: myapp\n```"}
+	budgetBlocks = finding.Rule{ID: "budget-blocks", Group: "must exist",
+		Classes: []project.Class{project.Staging, project.Production}, Severity: finding.Error,
 		Title: "A PodDisruptionBudget allows no eviction",
-		Why:   "A budget that allows nothing keeps every node with such a pod from being drained: cluster upgrades hang, or end it by force.",
-		Fix:   "Write `maxUnavailable: 1` in place of minAvailable, and run two pods or more. One budget for a pod: with two of them each eviction is an error."}
-	spreadMissing = finding.Rule{ID: "spread-missing", Group: "must exist", Classes: production, Severity: finding.Warning,
-		Title: "All pods of a workload may run on one node",
-		Why:   "Several pods help little where they share a node: they fail together. The scheduler spreads them only loosely unless it is asked.",
-		Fix:   "```yaml\ntopologySpreadConstraints:\n  - topologyKey: kubernetes.io/hostname\n    maxSkew: 1\n    whenUnsatisfiable: ScheduleAnyway\n    labelSelector:\n      matchLabels:\n        app: myapp\n```"}
-	policyMissing = finding.Rule{ID: "policy-missing", Group: "must exist", Classes: production, Severity: finding.Warning,
-		Title: "No NetworkPolicy covers the pods",
-		Why:   "A pod that no NetworkPolicy selects may be reached by every pod of the cluster, and may reach everything.",
-		Fix:   "Say who may come in:\n\n```yaml\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n  name: myapp\nspec:\n  podSelector:\n    matchLabels:\n      app: myapp\n  policyTypes: [Ingress]\n  ingress:\n    - from:\n        - namespaceSelector:\n            matchLabels:\n              kubernetes.io/metadata.name: ingress-nginx\n```"}
-	shutdownGrace = finding.Rule{ID: "shutdown-grace", Group: "must exist", Classes: production, Severity: finding.Warning,
-		Title: "Pods are killed before they can finish",
-		Why:   "A pod that is stopped has terminationGracePeriodSeconds, the preStop hook included, until it is killed. Where the hook takes all of it, or there is none, requests are cut off at each deploy.",
-		Fix:   "Let `terminationGracePeriodSeconds` be longer than the hook and the longest request together."}
+		Why: "A budget that allows nothing keeps every node with such a pod from being drained: cluster " +
+			"upgrades hang, or end it by force.",
+		Fix: "Write `maxUnavailable: 1` in place of minAvailable, and run two pods or more. One budget for a " +
+			"pod: with two of them each eviction is an error."}
+	spreadMissing = finding.Rule{ID: "spread-missing", Group: "must exist", Classes: production,
+		Severity: finding.Warning,
+		Title:    "All pods of a workload may run on one node",
+		Why: "Several pods help little where they share a node: they fail together. The scheduler spreads " +
+			"them only loosely unless it is asked.",
+		Fix: "```yaml\ntopologySpreadConstraints:\n  - topologyKey: kubernetes.io/hostname\n    maxSkew: 1\n    " +
+			"whenUnsatisfiable: ScheduleAnyway\n    labelSelector:\n      matchLabels:\n        app: myapp\n```"}
+	policyMissing = finding.Rule{ID: "policy-missing", Group: "must exist", Classes: production,
+		Severity: finding.Warning,
+		Title:    "No NetworkPolicy covers the pods",
+		Why: "A pod that no NetworkPolicy selects may be reached by every pod of the cluster, and may reach " +
+			"everything.",
+		Fix: "Say who may come in:\n\n```yaml\napiVersion: networking.k8s.io/v1\nkind: " +
+			"NetworkPolicy\nmetadata:\n  name: myapp\nspec:\n  podSelector:\n    matchLabels:\n      app: myapp\n  " +
+			"policyTypes: [Ingress]\n  ingress:\n    - from:\n        - namespaceSelector:\n            " +
+			"matchLabels:\n              kubernetes.io/metadata.name: ingress-nginx\n```"}
+	shutdownGrace = finding.Rule{ID: "shutdown-grace", Group: "must exist", Classes: production,
+		Severity: finding.Warning,
+		Title:    "Pods are killed before they can finish",
+		Why: "A pod that is stopped has terminationGracePeriodSeconds, the preStop hook included, until it " +
+			"is killed. Where the hook takes all of it, or there is none, requests are cut off at each deploy.",
+		Fix: "Let `terminationGracePeriodSeconds` be longer than the hook and the longest request together."}
 )
 
 // mustExist are the rules on what production has and a laptop needs not.
@@ -97,7 +115,8 @@ func (s *stock) scaler(o object.Object) (object.Object, bool) {
 	ref := o.Ref()
 	for _, h := range s.objects {
 		if k := h.Ref(); k.Kind == "HorizontalPodAutoscaler" || k.Kind == "ScaledObject" && k.Group == "keda.sh" {
-			if group, kind, name := scaled(h); group == ref.Group && kind == ref.Kind && name == ref.Name && s.together(s.namespace(h), s.namespace(o)) {
+			if group, kind, name := scaled(h); group == ref.Group && kind == ref.Kind && name == ref.Name &&
+				s.together(s.namespace(h), s.namespace(o)) {
 				return h, true
 			}
 		}
@@ -106,7 +125,8 @@ func (s *stock) scaler(o object.Object) (object.Object, bool) {
 }
 
 // covering are the objects of a kind whose selector takes a workload's pods.
-func (s *stock) covering(w workload, group, kind string, selector func(object.Object) labels.Selector) []object.Object {
+func (s *stock) covering(w workload, group, kind string,
+	selector func(object.Object) labels.Selector) []object.Object {
 	var found []object.Object
 	for _, o := range s.all(group, kind, s.namespace(w.Object)) {
 		if selector(o).Matches(words(w.labels)) {
@@ -135,9 +155,11 @@ func (s *stock) stands(w workload) {
 	if kind == "Deployment" && reached && n.least < 2 && !single(w) {
 		switch {
 		case n.by != nil && n.least == 1:
-			s.tell(replicasOne, false, *n.by, "spec.minReplicas", "minReplicas: 2", "it lets %s %s go down to one pod", kind, w.Ref().Name)
+			s.tell(replicasOne, false, *n.by, "spec.minReplicas", "minReplicas: 2", "it lets %s %s go down to one pod",
+				kind, w.Ref().Name)
 		case n.by == nil:
-			s.tell(replicasOne, false, w.Object, "spec.replicas", "replicas: 2", "requests reach it through a Service, and it runs one pod")
+			s.tell(replicasOne, false, w.Object, "spec.replicas", "replicas: 2",
+				"requests reach it through a Service, and it runs one pod")
 		}
 	}
 	if n.least < 2 {
@@ -163,7 +185,8 @@ func (s *stock) spread(w workload, n scale) {
 	constraints := object.Mappings(w.spec["topologySpreadConstraints"])
 	for i, c := range constraints {
 		if selector := selectorOf(c["labelSelector"]); !selector.Matches(words(w.labels)) {
-			s.tell(spreadMissing, false, w.Object, fmt.Sprintf("%s.topologySpreadConstraints[%d]", w.path, i), "", "its labelSelector does not take the pods themselves: nothing is spread")
+			s.tell(spreadMissing, false, w.Object, fmt.Sprintf("%s.topologySpreadConstraints[%d]", w.path, i), "",
+				"its labelSelector does not take the pods themselves: nothing is spread")
 		}
 	}
 	affinity := object.Mapping(object.Mapping(w.spec["affinity"])["podAntiAffinity"])
@@ -179,13 +202,15 @@ func (s *stock) ends(w workload) {
 		grace = 30
 	}
 	if grace == 0 {
-		s.tell(shutdownGrace, false, w.Object, w.path+".terminationGracePeriodSeconds", "", "its pods are killed at once: no request is finished")
+		s.tell(shutdownGrace, false, w.Object, w.path+".terminationGracePeriodSeconds", "",
+			"its pods are killed at once: no request is finished")
 		return
 	}
 	for _, c := range w.containers() {
 		hook := object.Mapping(object.Mapping(c.body["lifecycle"])["preStop"])
 		if n := sleeps(hook); n >= grace {
-			s.tell(shutdownGrace, false, w.Object, c.path+".lifecycle.preStop", "", "its preStop hook sleeps for %d s, and the pod is killed after %d s", n, grace)
+			s.tell(shutdownGrace, false, w.Object, c.path+".lifecycle.preStop", "",
+				"its preStop hook sleeps for %d s, and the pod is killed after %d s", n, grace)
 		}
 	}
 }
@@ -216,7 +241,8 @@ func (s *stock) policies() {
 	some := false
 	for _, o := range s.objects {
 		r := o.Ref()
-		if strings.HasSuffix(r.Kind, "NetworkPolicy") && r.Group != "networking.k8s.io" || r.Kind == "CiliumClusterwideNetworkPolicy" {
+		if strings.HasSuffix(r.Kind, "NetworkPolicy") && r.Group != "networking.k8s.io" ||
+			r.Kind == "CiliumClusterwideNetworkPolicy" {
 			return // in a language that is not read here
 		}
 		some = some || r.Kind == "NetworkPolicy"
@@ -231,7 +257,8 @@ func (s *stock) policies() {
 		}
 	}
 	if !some && len(bare) > 1 {
-		s.tell(policyMissing, false, bare[0].Object, "", "", "no NetworkPolicy covers its pods, nor those of %d other workloads", len(bare)-1)
+		s.tell(policyMissing, false, bare[0].Object, "", "",
+			"no NetworkPolicy covers its pods, nor those of %d other workloads", len(bare)-1)
 		return
 	}
 	for _, w := range bare {
@@ -250,8 +277,11 @@ func (s *stock) blocks(o object.Object) {
 		}
 		n := s.scale(w)
 		least, most = least+n.least, most+n.most
-		if others := s.covering(w, "policy", "PodDisruptionBudget", ofBudget); len(others) > 1 && others[0].Ref() != o.Ref() {
-			s.tell(budgetBlocks, true, o, "spec.selector", "", "%s %s is covered by PodDisruptionBudget %s as well: each eviction is an error", w.Ref().Kind, w.Ref().Name, others[0].Ref().Name)
+		if others := s.covering(w, "policy", "PodDisruptionBudget", ofBudget); len(others) > 1 &&
+			others[0].Ref() != o.Ref() {
+			s.tell(budgetBlocks, true, o, "spec.selector", "",
+				"%s %s is covered by PodDisruptionBudget %s as well: each eviction is an error", w.Ref().Kind,
+				w.Ref().Name, others[0].Ref().Name)
 			return
 		}
 	}
@@ -260,7 +290,8 @@ func (s *stock) blocks(o object.Object) {
 	}
 	if v := o.At("spec", "maxUnavailable"); v != nil {
 		if n, ok := share(v, most); ok && n == 0 {
-			s.tell(budgetBlocks, true, o, "spec.maxUnavailable", "maxUnavailable: 1", "it allows no pod to be evicted: nodes cannot be drained")
+			s.tell(budgetBlocks, true, o, "spec.maxUnavailable", "maxUnavailable: 1",
+				"it allows no pod to be evicted: nodes cannot be drained")
 		}
 		return
 	}
@@ -268,7 +299,8 @@ func (s *stock) blocks(o object.Object) {
 	low, ok := share(v, least)
 	high, _ := share(v, most)
 	if ok && least > 0 && low >= least {
-		s.tell(budgetBlocks, high >= most, o, "spec.minAvailable", "maxUnavailable: 1", "%v of %d must stay: no pod may be evicted, and nodes cannot be drained", v, least)
+		s.tell(budgetBlocks, high >= most, o, "spec.minAvailable", "maxUnavailable: 1",
+			"%v of %d must stay: no pod may be evicted, and nodes cannot be drained", v, least)
 	}
 }
 

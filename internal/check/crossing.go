@@ -17,16 +17,23 @@ import (
 var (
 	hpaReplicas = finding.Rule{ID: "hpa-replicas", Group: "crossing", Severity: finding.Error,
 		Title: "Each deploy resets what an autoscaler has decided",
-		Why:   "An autoscaler writes `replicas` of what it scales. Where the manifest says `replicas` as well, every apply writes that number back: pods are stopped in the middle of the load that they were started for.",
-		Fix:   "Leave `replicas` out where there is an autoscaler. If the base says it, take it away in that overlay:\n\n```yaml\npatches:\n  - target: {kind: Deployment, name: myapp}\n    patch: |\n      - op: remove\n        path: /spec/replicas\n```"}
+		Why: "An autoscaler writes `replicas` of what it scales. Where the manifest says `replicas` as well, " +
+			"every apply writes that number back: pods are stopped in the middle of the load that they were started for.",
+		Fix: "Leave `replicas` out where there is an autoscaler. If the base says it, take it away in that " +
+			"overlay:\n\n```yaml\npatches:\n  - target: {kind: Deployment, name: myapp}\n    patch: |\n      - op: " +
+			"remove\n        path: /spec/replicas\n```"}
 	selectorChanges = finding.Rule{ID: "selector-changes", Group: "crossing", Severity: finding.Warning,
 		Title: "Labels of one environment get into selectors",
-		Why:   "`commonLabels`, and `labels` with includeSelectors, write into `spec.selector` of Deployments, StatefulSets and DaemonSets. That field cannot be changed: the first deploy over existing objects is refused, and so is the deploy that takes the label away again.",
-		Fix:   "```yaml\nlabels:\n  - pairs:\n      env: prod\n    includeSelectors: false\n    includeTemplates: true\n```"}
+		Why: "`commonLabels`, and `labels` with includeSelectors, write into `spec.selector` of Deployments, " +
+			"StatefulSets and DaemonSets. That field cannot be changed: the first deploy over existing objects is " +
+			"refused, and so is the deploy that takes the label away again.",
+		Fix: "```yaml\nlabels:\n  - pairs:\n      env: prod\n    includeSelectors: false\n    includeTemplates: " +
+			"true\n```"}
 	unstableRender = finding.Rule{ID: "unstable-render", Group: "crossing", Severity: finding.Warning,
 		Title: "An environment does not render the same twice",
-		Why:   "A template that makes random or dated values makes other objects each time: what was looked at is not what is deployed, each deploy restarts pods, and generated passwords change.",
-		Fix:   "Give the value in a values file or a Secret, or keep the one that is there with `lookup`."}
+		Why: "A template that makes random or dated values makes other objects each time: what was looked at " +
+			"is not what is deployed, each deploy restarts pods, and generated passwords change.",
+		Fix: "Give the value in a values file or a Secret, or keep the one that is there with `lookup`."}
 )
 
 // crossing are the rules on what one environment has and another has not, and on what deploys undo.
@@ -48,7 +55,8 @@ var crossing = group{
 			if w.Origin.Line == 0 { // in a template: without the value it would be the chart's default
 				fix = "let " + w.Origin.File + " leave replicas out where there is an autoscaler"
 			}
-			s.tell(hpaReplicas, true, w.Object, "spec.replicas", fix, "%s %s%s scales it: %s", h.Ref().Kind, h.Ref().Name, in(h.Origin.String()), what)
+			s.tell(hpaReplicas, true, w.Object, "spec.replicas", fix, "%s %s%s scales it: %s", h.Ref().Kind,
+				h.Ref().Name, in(h.Origin.String()), what)
 		}
 		for _, w := range env.warnings {
 			if _, what, ok := strings.Cut(w, "not the same each time: "); ok {
@@ -59,7 +67,8 @@ var crossing = group{
 	},
 }
 
-// unstable tells of a field that helm.Unstable names: "templates/db.yaml: Secret db data.password: randAlphaNum".
+// unstable tells of a field that helm.Unstable names: "templates/db.yaml: Secret db data.password:
+// randAlphaNum".
 func (s *stock) unstable(what string) {
 	f := unstableRender.In(finding.Place{}, "it does not come out the same each time: %s", what)
 	file, rest, _ := strings.Cut(what, ": ")
@@ -115,7 +124,8 @@ func (s *stock) selectors() {
 				continue
 			}
 			f := selectorChanges.In(finding.Place{File: p.file, Line: p.key.Line, Column: p.key.Column},
-				"it adds %s=%s to the selector of %s, and not in every environment: a selector cannot be changed on what is already deployed", k, v, n)
+				"it adds %s=%s to the selector of %s, and not in every environment: a selector cannot be changed on "+
+					"what is already deployed", k, v, n)
 			f.Fix = "labels with includeSelectors: false"
 			f.Edits = p.edits()
 			s.find(f)
@@ -137,7 +147,8 @@ func (s *stock) inSelectors(e project.Environment) map[string]string {
 func (s *stock) selecting(key, value string) string {
 	var names []string
 	for _, o := range s.objects {
-		if r := o.Ref(); r.Group == "apps" && object.Mapping(o.At("spec", "selector", "matchLabels"))[key] == value {
+		if r := o.Ref(); r.Group == "apps" &&
+			object.Mapping(o.At("spec", "selector", "matchLabels"))[key] == value {
 			names = append(names, r.Kind+" "+r.Name)
 		}
 	}
@@ -167,7 +178,8 @@ func (s *stock) chain(folder string, seen map[string]bool) []pairs {
 				k, v := child(e, "includeSelectors")
 				_, p := child(e, "pairs")
 				if k != nil && v.Value == "true" && p != nil {
-					found = append(found, pairs{file: file, text: text, root: root, key: k, value: v, entry: e, labels: strs(p)})
+					found = append(found, pairs{file: file, text: text, root: root, key: k, value: v, entry: e,
+						labels: strs(p)})
 				}
 			}
 		}
@@ -202,7 +214,8 @@ func (p pairs) edits() []finding.Edit {
 		return p.exclude()
 	}
 	other, _ := child(p.root, "labels")
-	if other != nil || p.value.Kind != yaml.MappingNode || p.value.Style != 0 || p.key.Column != 1 || p.value.Anchor != "" {
+	if other != nil || p.value.Kind != yaml.MappingNode || p.value.Style != 0 || p.key.Column != 1 ||
+		p.value.Anchor != "" {
 		return nil
 	}
 	last, indent := p.key.Line, p.value.Column-1

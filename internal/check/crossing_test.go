@@ -12,14 +12,17 @@ import (
 
 func TestAutoscalerBesideReplicas(t *testing.T) {
 	runCases(t, project.Staging, []group{crossing}, map[string]ruleCase{
-		"both":                {all(api, scaler), []string{"✗ hpa-replicas spec.replicas"}},
-		"no replicas":         {all(edited(api, "  replicas: 2\n", ""), scaler), nil},
-		"of another":          {all(api, edited(scaler, "kind: Deployment, name: api", "kind: Deployment, name: web")), nil},
-		"of a StatefulSet":    {all(api, edited(scaler, "kind: Deployment", "kind: StatefulSet")), nil},
-		"in another place":    {all(api, edited(scaler, "{name: api}", "{name: api, namespace: other}")), nil},
-		"KEDA":                {all(api, "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: api}\nspec: {scaleTargetRef: {name: api}}\n"), []string{"✗ hpa-replicas spec.replicas"}},
-		"replicas by no one":  {api, nil},
-		"switched off by one": {all(edited(api, "replicas: 2", "replicas: 0"), scaler), []string{"✗ hpa-replicas spec.replicas"}},
+		"both":        {all(api, scaler), []string{"✗ hpa-replicas spec.replicas"}},
+		"no replicas": {all(edited(api, "  replicas: 2\n", ""), scaler), nil},
+		"of another": {all(api, edited(scaler, "kind: Deployment, name: api",
+			"kind: Deployment, name: web")), nil},
+		"of a StatefulSet": {all(api, edited(scaler, "kind: Deployment", "kind: StatefulSet")), nil},
+		"in another place": {all(api, edited(scaler, "{name: api}", "{name: api, namespace: other}")), nil},
+		"KEDA": {all(api, "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: "+
+			"api}\nspec: {scaleTargetRef: {name: api}}\n"), []string{"✗ hpa-replicas spec.replicas"}},
+		"replicas by no one": {api, nil},
+		"switched off by one": {all(edited(api, "replicas: 2", "replicas: 0"), scaler),
+			[]string{"✗ hpa-replicas spec.replicas"}},
 	})
 }
 
@@ -34,27 +37,34 @@ func overlays(dev, prod, base string) map[string]string {
 }
 
 func TestSelectorChanges(t *testing.T) {
-	const common = "commonLabels: # ours\n  # where it runs\n  env: prod # at last\n  team: \"a: b\"\nnamePrefix: p-\n"
+	const common = "commonLabels: # ours\n  # where it runs\n  env: prod # at last\n  team: \"a: " +
+		"b\"\nnamePrefix: p-\n"
 	for name, c := range map[string]struct {
 		dev, prod, base string
 		want            []string
 		fixed           string // the end of prod's kustomization
 	}{
 		"in one overlay": {prod: common, want: []string{"prod/kustomization.yaml:2:1"},
-			fixed: "labels: # ours\n  - pairs:\n      # where it runs\n      env: prod # at last\n      team: \"a: b\"\n    includeSelectors: false\n    includeTemplates: true\nnamePrefix: p-\n"},
-		"in both, and other ones": {dev: "commonLabels: {env: dev}\n", prod: "commonLabels: {env: prod}\n", want: []string{"dev/kustomization.yaml:2:1", "prod/kustomization.yaml:2:1"}},
-		"in both, and the same":   {dev: "commonLabels: {env: x}\n", prod: "commonLabels: {env: x}\n"},
-		"in the base":             {base: "commonLabels: {env: x}\n"},
-		"beside labels":           {prod: "labels: []\ncommonLabels:\n  env: prod\n", want: []string{"prod/kustomization.yaml:3:1"}},
-		"last line has no end":    {prod: "commonLabels:\n  env: prod", want: []string{"prod/kustomization.yaml:2:1"}, fixed: "labels:\n  - pairs:\n      env: prod\n    includeSelectors: false\n    includeTemplates: true"},
-		"labels into selectors": {prod: "labels:\n  - pairs: {env: prod}\n    includeSelectors: true\n", want: []string{"prod/kustomization.yaml:4:5"},
+			fixed: "labels: # ours\n  - pairs:\n      # where it runs\n      env: prod # at last\n      team: \"a: " +
+				"b\"\n    includeSelectors: false\n    includeTemplates: true\nnamePrefix: p-\n"},
+		"in both, and other ones": {dev: "commonLabels: {env: dev}\n", prod: "commonLabels: {env: prod}\n",
+			want: []string{"dev/kustomization.yaml:2:1", "prod/kustomization.yaml:2:1"}},
+		"in both, and the same": {dev: "commonLabels: {env: x}\n", prod: "commonLabels: {env: x}\n"},
+		"in the base":           {base: "commonLabels: {env: x}\n"},
+		"beside labels": {prod: "labels: []\ncommonLabels:\n  env: prod\n",
+			want: []string{"prod/kustomization.yaml:3:1"}},
+		"last line has no end": {prod: "commonLabels:\n  env: prod", want: []string{"prod/kustomization.yaml:2:1"},
+			fixed: "labels:\n  - pairs:\n      env: prod\n    includeSelectors: false\n    includeTemplates: true"},
+		"labels into selectors": {prod: "labels:\n  - pairs: {env: prod}\n    includeSelectors: true\n",
+			want:  []string{"prod/kustomization.yaml:4:5"},
 			fixed: "labels:\n  - pairs: {env: prod}\n    includeSelectors: false\n    includeTemplates: true\n"},
 		"labels beside selectors": {prod: "labels:\n  - pairs: {env: prod}\n    includeTemplates: true\n"},
 		"annotations":             {prod: "commonAnnotations: {env: prod}\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			files := overlays(c.dev, c.prod, c.base)
-			findings := checked(t, files, []group{crossing}, project.Environment{Name: "dev", Path: "dev", Class: project.Local}, project.Environment{Name: "prod", Path: "prod", Class: project.Production})
+			findings := checked(t, files, []group{crossing}, project.Environment{Name: "dev", Path: "dev",
+				Class: project.Local}, project.Environment{Name: "prod", Path: "prod", Class: project.Production})
 			var got []string
 			for _, f := range findings {
 				got = append(got, f.Place.String())
@@ -69,7 +79,8 @@ func TestSelectorChanges(t *testing.T) {
 					t.Error(diff)
 				}
 				files["prod/kustomization.yaml"] = text // which is well
-				again := checked(t, files, []group{crossing}, project.Environment{Name: "dev", Path: "dev"}, project.Environment{Name: "prod", Path: "prod"})
+				again := checked(t, files, []group{crossing}, project.Environment{Name: "dev", Path: "dev"},
+					project.Environment{Name: "prod", Path: "prod"})
 				if len(again) > 0 {
 					t.Error(brief(again))
 				}
@@ -99,10 +110,12 @@ func chart(template, values string) map[string]string {
 	}
 }
 
-var templated = strings.Replace(api, "ghcr.io/acme/api:1.2.3", `"{{ .Values.image.repository }}:{{ .Values.image.tag }}"`, 1)
+var templated = strings.Replace(api, "ghcr.io/acme/api:1.2.3",
+	`"{{ .Values.image.repository }}:{{ .Values.image.tag }}"`, 1)
 
 func released() project.Environment {
-	return project.Environment{Name: "prod", Class: project.Production, Charts: []project.Chart{{Path: "chart", Release: "api", Values: []string{"values-prod.yaml"}}}}
+	return project.Environment{Name: "prod", Class: project.Production,
+		Charts: []project.Chart{{Path: "chart", Release: "api", Values: []string{"values-prod.yaml"}}}}
 }
 
 func TestNumericTags(t *testing.T) {
@@ -134,10 +147,12 @@ func TestNumericTags(t *testing.T) {
 				t.Fatalf("%d findings", len(findings))
 			}
 			f := findings[0]
-			if got := brief(findings)[0]; got != c.want+" image-numeric-tag" || f.Place.String() != "values-prod.yaml:4:8" || !strings.Contains(f.Message, c.makes) {
+			if got := brief(findings)[0]; got != c.want+" image-numeric-tag" ||
+				f.Place.String() != "values-prod.yaml:4:8" || !strings.Contains(f.Message, c.makes) {
 				t.Errorf("%s at %s: %s", got, f.Place, f.Message)
 			}
-			if diff := cmp.Diff("# é\nimage:\n  repository: ghcr.io/acme/api # ours\n  tag: \""+c.tag+"\" # it\n", edit(t, files["values-prod.yaml"], f.Edits)); diff != "" {
+			if diff := cmp.Diff("# é\nimage:\n  repository: ghcr.io/acme/api # ours\n  tag: \""+c.tag+"\" # it\n",
+				edit(t, files["values-prod.yaml"], f.Edits)); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -148,7 +163,8 @@ func TestNumericTags(t *testing.T) {
 		"image: {repository: ghcr.io/acme/api, tag: a}\nbuild: {tag: 1234567}\n":            "",
 		"image: {repository: ghcr.io/acme/api, tag: a}\nport: 1234567\n":                    "",
 	} {
-		if got := strings.Join(brief(checked(t, chart(templated, values), []group{numericTags}, released())), "\n"); got != want {
+		if got := strings.Join(brief(checked(t, chart(templated, values), []group{numericTags}, released())),
+			"\n"); got != want {
 			t.Errorf("%s: %q", values, got)
 		}
 	}
@@ -156,20 +172,26 @@ func TestNumericTags(t *testing.T) {
 
 // The tutorial's fault: production's registry with the laptop's tag.
 func TestTagFallsThrough(t *testing.T) {
-	findings := checked(t, chart(templated, "image:\n  repository: ghcr.io/acme/api\n"), []group{images}, released())
-	if len(findings) != 1 || findings[0].Place.String() != "values-prod.yaml:1:1" || !strings.Contains(findings[0].Message, "ghcr.io/acme/api:dev") || !strings.Contains(findings[0].Message, "chart/values.yaml:3") {
+	findings := checked(t, chart(templated, "image:\n  repository: ghcr.io/acme/api\n"),
+		[]group{images}, released())
+	if len(findings) != 1 || findings[0].Place.String() != "values-prod.yaml:1:1" ||
+		!strings.Contains(findings[0].Message, "ghcr.io/acme/api:dev") || !strings.Contains(findings[0].Message,
+		"chart/values.yaml:3") {
 		t.Error(findings)
 	}
 	// Said by the file itself: the place is the field's.
-	findings = checked(t, chart(templated, "image:\n  repository: ghcr.io/acme/api\n  tag: dev\n"), []group{images}, released())
+	findings = checked(t, chart(templated, "image:\n  repository: ghcr.io/acme/api\n  tag: dev\n"),
+		[]group{images}, released())
 	if len(findings) != 1 || strings.Contains(findings[0].Message, "default") {
 		t.Error(findings)
 	}
 }
 
 func TestUnstableRender(t *testing.T) {
-	files := chart(templated+"---\napiVersion: v1\nkind: Secret\nmetadata: {name: api}\nstringData: {password: {{ randAlphaNum 8 }}}\n", "image: {repository: ghcr.io/acme/api, tag: a}\n")
-	if diff := cmp.Diff([]string{"! unstable-render"}, brief(checked(t, files, []group{crossing}, released()))); diff != "" {
+	files := chart(templated+"---\napiVersion: v1\nkind: Secret\nmetadata: {name: api}\nstringData: "+
+		"{password: {{ randAlphaNum 8 }}}\n", "image: {repository: ghcr.io/acme/api, tag: a}\n")
+	if diff := cmp.Diff([]string{"! unstable-render"},
+		brief(checked(t, files, []group{crossing}, released()))); diff != "" {
 		t.Error(diff)
 	}
 	files["chart/templates/all.yaml"] = templated

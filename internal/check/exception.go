@@ -24,7 +24,8 @@ func (r *run) exceptionsKnown() error {
 		if s := project.Suggest(e.Rule, slices.Sorted(maps.Keys(r.rules))); s != "" {
 			hint = fmt.Sprintf(" (did you mean %q?)", s)
 		}
-		return &project.FileError{File: r.Project.File, Line: e.Line, Err: fmt.Errorf("the exception is for rule %q, which is not there%s", e.Rule, hint)}
+		return &project.FileError{File: r.Project.File, Line: e.Line,
+			Err: fmt.Errorf("the exception is for rule %q, which is not there%s", e.Rule, hint)}
 	}
 	return nil
 }
@@ -60,7 +61,9 @@ func (r *run) complete(e project.Exception) bool {
 			names = append(names, env.Name)
 		}
 	}
-	return !slices.ContainsFunc(names, func(name string) bool { return !slices.Contains(r.report.Environments, name) })
+	return !slices.ContainsFunc(names, func(name string) bool {
+		return !slices.Contains(r.report.Environments, name)
+	})
 }
 
 func (r *run) leaveOut(e project.Exception) (used bool) {

@@ -76,7 +76,8 @@ func (l *locator) merge(all []finding.Finding) []finding.Finding {
 func withoutSlips(all []finding.Finding) []finding.Finding {
 	slip := func(f, g finding.Finding) bool {
 		container, ok := strings.CutSuffix(g.Field, "].image")
-		return ok && g.Rule == "required-field" && f.Rule != g.Rule && f.Object != nil && g.Object != nil && *f.Object == *g.Object &&
+		return ok && g.Rule == "required-field" && f.Rule != g.Rule && f.Object != nil && g.Object != nil &&
+			*f.Object == *g.Object &&
 			strings.HasPrefix(f.Field, container+"]")
 	}
 	return slices.DeleteFunc(slices.Clone(all), func(f finding.Finding) bool {

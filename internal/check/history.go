@@ -7,8 +7,8 @@ import (
 	"slipway/internal/git"
 )
 
-// ReadPast returns the project's files as the last commit has them, or the commit before where nothing has changed
-// since. It is nil outside Git, and for the first commit.
+// ReadPast returns the project's files as the last commit has them, or the commit before where nothing has
+// changed since. It is nil outside Git, and for the first commit.
 func ReadPast(ctx context.Context, dir string) (*Past, error) {
 	repository, err := git.Open(ctx, dir)
 	if errors.Is(err, git.ErrNone) || errors.Is(err, git.ErrNoProgram) {

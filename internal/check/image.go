@@ -14,18 +14,27 @@ import (
 )
 
 var (
-	imageLaptop = finding.Rule{ID: "image-laptop", Group: "crossing", Classes: []project.Class{project.Staging, project.Production}, Severity: finding.Error,
+	imageLaptop = finding.Rule{ID: "image-laptop", Group: "crossing", Classes: []project.Class{project.Staging,
+		project.Production}, Severity: finding.Error,
 		Title: "An image comes from a laptop's registry",
-		Why:   "The registry is one that only a laptop reaches. Where it is not on a laptop, no node finds it, and the pods stay in ImagePullBackOff. Mostly an override of the image was meant, and matches nothing.",
-		Fix:   "Name the image as the base has it, registry included:\n\n```yaml\nimages:\n  - name: k3d-registry.localhost:5000/myapp\n    newName: ghcr.io/acme/myapp\n    newTag: sha-3f9c2e1\n```"}
-	imageMutable = finding.Rule{ID: "image-mutable", Group: "crossing", Classes: production, Severity: finding.Error,
-		Title: "An image in production can change without a deploy",
-		Why:   "`latest`, `dev`, the name of a branch, or no tag at all is whatever was pushed last. Two pods of one Deployment may run different code, and a rollback brings nothing back.",
-		Fix:   "Name a version, a commit (`sha-3f9c2e1`) or a digest."}
-	pullPolicy = finding.Rule{ID: "pull-policy", Group: "crossing", Classes: []project.Class{project.Staging, project.Production}, Severity: finding.Warning,
+		Why: "The registry is one that only a laptop reaches. Where it is not on a laptop, no node finds it, " +
+			"and the pods stay in ImagePullBackOff. Mostly an override of the image was meant, and matches nothing.",
+		Fix: "Name the image as the base has it, registry included:\n\n```yaml\nimages:\n  - name: " +
+			"k3d-registry.localhost:5000/myapp\n    newName: ghcr.io/acme/myapp\n    newTag: sha-3f9c2e1\n```"}
+	imageMutable = finding.Rule{ID: "image-mutable", Group: "crossing", Classes: production,
+		Severity: finding.Error,
+		Title:    "An image in production can change without a deploy",
+		Why: "`latest`, `dev`, the name of a branch, or no tag at all is whatever was pushed last. Two pods " +
+			"of one Deployment may run different code, and a rollback brings nothing back.",
+		Fix: "Name a version, a commit (`sha-3f9c2e1`) or a digest."}
+	pullPolicy = finding.Rule{ID: "pull-policy", Group: "crossing", Classes: []project.Class{project.Staging,
+		project.Production}, Severity: finding.Warning,
 		Title: "The pull policy does not fit the image",
-		Why:   "Without imagePullPolicy the tag decides: `latest`, or none, is asked for at every start of a pod, even beside a digest; anything else is taken from the node if it is there. A tag that moves and is not asked for again leaves old code on some nodes. `Never` needs an image that somebody has put on each node.",
-		Fix:   "Name images by digest or by a tag that never moves, and leave imagePullPolicy out."}
+		Why: "Without imagePullPolicy the tag decides: `latest`, or none, is asked for at every start of a " +
+			"pod, even beside a digest; anything else is taken from the node if it is there. A tag that moves and " +
+			"is not asked for again leaves old code on some nodes. `Never` needs an image that somebody has put on " +
+			"each node.",
+		Fix: "Name images by digest or by a tag that never moves, and leave imagePullPolicy out."}
 )
 
 // images are the rules on where containers' images come from.
@@ -86,7 +95,8 @@ func (s *stock) uses(o object.Object) []use {
 	return out
 }
 
-var laptopHost = lazyregexp.New(`^(localhost|.+\.localhost|k3d-.+|kind-registry|kind\.local|ko\.local|minikube\.local|.+\.k3d\.internal|host\.docker\.internal|host\.minikube\.internal|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$`)
+var laptopHost = lazyregexp.New(
+	`^(localhost|.+\.localhost|k3d-.+|kind-registry|kind\.local|ko\.local|minikube\.local|.+\.k3d\.internal|host\.docker\.internal|host\.minikube\.internal|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$`)
 
 func hostOf(repository string) string {
 	host, _, found := strings.Cut(repository, "/")
@@ -108,23 +118,29 @@ func (s *stock) laptop(u use) {
 	declared, _, _ := strings.Cut(s.Registry, "/")
 	switch {
 	case laptopHost().MatchString(host):
-		s.tell(imageLaptop, true, u.Object, u.field, "", "it runs %s: %s is a laptop's registry, which no node of %s reaches", u.reference(), host, s.Name)
+		s.tell(imageLaptop, true, u.Object, u.field, "",
+			"it runs %s: %s is a laptop's registry, which no node of %s reaches", u.reference(), host, s.Name)
 	case host != "" && host != declared && private(host):
-		s.tell(imageLaptop, s.onLaptop(host), u.Object, u.field, "", "it runs %s: %s is an address of a private network", u.reference(), host)
+		s.tell(imageLaptop, s.onLaptop(host), u.Object, u.field, "",
+			"it runs %s: %s is an address of a private network", u.reference(), host)
 	}
 }
 
 // onLaptop says whether a laptop's environment takes images from there too.
 func (s *stock) onLaptop(host string) bool {
 	return slices.ContainsFunc(s.envs, func(e environment) bool {
-		return e.Class == project.Local && slices.ContainsFunc(image.Uses(e.set), func(u image.Use) bool { return hostOf(u.Reference) == host })
+		return e.Class == project.Local && slices.ContainsFunc(image.Uses(e.set), func(u image.Use) bool {
+			return hostOf(u.Reference) == host
+		})
 	})
 }
 
 // Tags that move: for sure, and by custom.
 var (
-	moving = lazyregexp.New(`^(latest|dev|develop|development|main|master|trunk|head|HEAD|local|wip|debug|snapshot|SNAPSHOT)$`)
-	floats = lazyregexp.New(`^(edge|nightly|canary|next|stable|unstable|staging|stage|test|testing|prod|production|release|beta|alpha|lts)$`)
+	moving = lazyregexp.New(
+		`^(latest|dev|develop|development|main|master|trunk|head|HEAD|local|wip|debug|snapshot|SNAPSHOT)$`)
+	floats = lazyregexp.New(
+		`^(edge|nightly|canary|next|stable|unstable|staging|stage|test|testing|prod|production|release|beta|alpha|lts)$`)
 )
 
 // moves says whether a reference stands for different images over time, and whether that is sure.
@@ -155,7 +171,8 @@ func (s *stock) mutable(u use) {
 	if !imageMutable.Holds(s.Class) {
 		return
 	}
-	f := imageMutable.New(u.Object, u.field, "it runs %s: %s whatever was pushed last%s", u.reference(), what, more)
+	f := imageMutable.New(u.Object, u.field, "it runs %s: %s whatever was pushed last%s",
+		u.reference(), what, more)
 	if !sure {
 		f.Severity = finding.Warning
 	}
@@ -190,12 +207,17 @@ func (s *stock) pulls(u use) {
 	moves, _ := u.moves()
 	switch {
 	case u.policy == "Never":
-		s.tell(pullPolicy, false, u.Object, field, "", "Never: %s must have been put on each node by hand", u.reference())
+		s.tell(pullPolicy, false, u.Object, field, "", "Never: %s must have been put on each node by hand",
+			u.reference())
 	case u.policy == "IfNotPresent" && moves:
-		s.tell(pullPolicy, false, u.Object, field, "", "IfNotPresent, and %s moves: nodes that have an old one keep it", u.reference())
+		s.tell(pullPolicy, false, u.Object, field, "",
+			"IfNotPresent, and %s moves: nodes that have an old one keep it", u.reference())
 	case u.policy == "" && u.tag == "latest" && u.digest != "":
-		s.tell(pullPolicy, false, u.Object, u.field, u.repository+"@"+u.digest, "the digest says what runs, and the tag latest makes the policy Always: no pod starts while the registry is away")
-	case u.policy == "" && moves && u.tag != "latest" && u.tag != "" && s.Class == project.Staging && !s.pinned(u):
-		s.tell(pullPolicy, false, u.Object, u.field, "", "its tag %q moves, and the policy is IfNotPresent: nodes that have an old one keep it", u.tag)
+		s.tell(pullPolicy, false, u.Object, u.field, u.repository+"@"+u.digest, "the digest says what runs, and "+
+			"the tag latest makes the policy Always: no pod starts while the registry is away")
+	case u.policy == "" && moves && u.tag != "latest" && u.tag != "" &&
+		s.Class == project.Staging && !s.pinned(u):
+		s.tell(pullPolicy, false, u.Object, u.field, "",
+			"its tag %q moves, and the policy is IfNotPresent: nodes that have an old one keep it", u.tag)
 	}
 }

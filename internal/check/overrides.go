@@ -17,15 +17,18 @@ import (
 var ruleImageUnmatched = finding.Rule{
 	ID: "image-unmatched", Group: "crossing", Severity: finding.Error,
 	Title: "An entry of images matches no image",
-	Why: "Kustomize compares the whole name of an image, its registry included, and says nothing where an entry matches none. " +
+	Why: "Kustomize compares the whole name of an image, its registry included, and says nothing where an " +
+		"entry matches none. " +
 		"The build succeeds, and the environment gets the image that the base names: often the one of a laptop.",
-	Fix: "Write the name as the base has it:\n\n```yaml\nimages:\n  - name: k3d-registry.localhost:5000/myapp\n    newName: ghcr.io/acme/myapp\n```",
+	Fix: "Write the name as the base has it:\n\n```yaml\nimages:\n  - name: " +
+		"k3d-registry.localhost:5000/myapp\n    newName: ghcr.io/acme/myapp\n```",
 }
 
 var ruleValueUnread = finding.Rule{
 	ID: "value-unread", Group: "crossing", Severity: finding.Error,
 	Title: "A value that no template reads",
-	Why: "Helm takes any key in a values file. One that is misspelt, or that a newer chart calls otherwise, is not an error: " +
+	Why: "Helm takes any key in a values file. One that is misspelt, or that a newer chart calls otherwise, " +
+		"is not an error: " +
 		"the chart goes on with its default, and the environment is not what its values say.",
 	Fix: "Correct the key, or delete it. The chart's `values.yaml` lists those that it reads.",
 }
@@ -33,9 +36,12 @@ var ruleValueUnread = finding.Rule{
 var ruleOverrideDead = finding.Rule{
 	ID: "override-dead", Group: "crossing", Severity: finding.Warning,
 	Title: "An override that does nothing",
-	Why: "Slipway renders the environment without the override, and with the override saying something else. Neither changes anything: " +
-		"it matches nothing, or a stronger one says the same field. Whoever edits it later will wonder why nothing happens.",
-	Fix: "Delete it, or correct what it is meant to match. `slipway why ENV KIND/NAME FIELD` shows what decides a field.",
+	Why: "Slipway renders the environment without the override, and with the override saying something else. " +
+		"Neither changes anything: " +
+		"it matches nothing, or a stronger one says the same field. Whoever edits it later will wonder why " +
+		"nothing happens.",
+	Fix: "Delete it, or correct what it is meant to match. `slipway why ENV KIND/NAME FIELD` shows what " +
+		"decides a field.",
 }
 
 var overrideRules = []finding.Rule{ruleImageUnmatched, ruleValueUnread, ruleOverrideDead}
@@ -104,7 +110,8 @@ func (r *run) notTried(env project.Environment, report *origin.Report) {
 		r.unchecked(finding.Unchecked{Environments: []string{env.Name}, Place: place, What: what, Why: why})
 	}
 	for _, o := range report.NotTried {
-		add(o.Place, "whether "+o.Name+" does anything", fmt.Sprintf("trying all overrides took more than %s", overrideBudget))
+		add(o.Place, "whether "+o.Name+" does anything", fmt.Sprintf("trying all overrides took more than %s",
+			overrideBudget))
 	}
 	for _, name := range report.Several {
 		add(finding.Place{File: name}, "its overrides", "the file has several documents")
@@ -139,7 +146,8 @@ func (r *run) dead(d deadIn) {
 		message = fmt.Sprintf("%s changes nothing: %s at %s is stronger", d.Name, d.By.Name, d.By.Place)
 	case strings.EqualFold(d.Kind, "images"):
 		rule = ruleImageUnmatched
-		message = fmt.Sprintf("%s matches none of %s: %s", d.Name, count(len(d.Known), "image"), strings.Join(d.Known, ", "))
+		message = fmt.Sprintf("%s matches none of %s: %s", d.Name, count(len(d.Known), "image"),
+			strings.Join(d.Known, ", "))
 		fix = "write the name of one of them as the base has it, with its registry"
 		if d.Meant != "" {
 			fix = "name: " + d.Meant
@@ -206,7 +214,9 @@ func (r *run) overridden(env string, ref object.Ref, field string) (finding.Plac
 	}
 	for _, e := range slices.Backward(report.Effects) { // the strongest is the last
 		for _, c := range e.Changes {
-			if c.Ref == ref && slices.ContainsFunc(c.Fields, func(f object.Field) bool { return covers(f.Path, field) && f.Before != nil }) {
+			if c.Ref == ref && slices.ContainsFunc(c.Fields, func(f object.Field) bool {
+				return covers(f.Path, field) && f.Before != nil
+			}) {
 				return r.inPatch(e.Override, field), true
 			}
 		}

@@ -25,9 +25,12 @@ type Past struct {
 var ruleImmutable = finding.Rule{
 	ID: "immutable-changed", Group: "crossing", Severity: finding.Error,
 	Title: "A field that cannot be changed is not what it was in the last commit",
-	Why: "The API server takes some fields when an object is created and never again: the selector of a Deployment, the " +
-		"volumes that a StatefulSet claims, the role of a RoleBinding. Where the object is there already, the deploy is refused.",
-	Fix: "Give the field its value back. If the change is meant, give the object another name, so that the old one is replaced " +
+	Why: "The API server takes some fields when an object is created and never again: the selector of a " +
+		"Deployment, the " +
+		"volumes that a StatefulSet claims, the role of a RoleBinding. Where the object is there already, the " +
+		"deploy is refused.",
+	Fix: "Give the field its value back. If the change is meant, give the object another name, so that the " +
+		"old one is replaced " +
 		"as a whole, and plan for the time in which neither serves.",
 }
 
@@ -35,15 +38,19 @@ var past = group{rules: []finding.Rule{ruleImmutable}, each: immutable}
 
 // fixed are the fields that an object keeps from when it was created.
 var fixed = map[string][]string{
-	"apps/Deployment": {"spec.selector"}, "apps/ReplicaSet": {"spec.selector"}, "apps/DaemonSet": {"spec.selector"},
-	"apps/StatefulSet":                             {"spec.selector", "spec.serviceName", "spec.podManagementPolicy", "spec.volumeClaimTemplates"},
-	"/PersistentVolumeClaim":                       {"spec.storageClassName", "spec.accessModes", "spec.volumeMode", "spec.selector"},
+	"apps/Deployment": {"spec.selector"}, "apps/ReplicaSet": {"spec.selector"},
+	"apps/DaemonSet": {"spec.selector"},
+	"apps/StatefulSet": {"spec.selector", "spec.serviceName",
+		"spec.podManagementPolicy", "spec.volumeClaimTemplates"},
+	"/PersistentVolumeClaim": {"spec.storageClassName", "spec.accessModes",
+		"spec.volumeMode", "spec.selector"},
 	"rbac.authorization.k8s.io/RoleBinding":        {"roleRef"},
 	"rbac.authorization.k8s.io/ClusterRoleBinding": {"roleRef"},
-	"storage.k8s.io/StorageClass":                  {"provisioner", "parameters", "reclaimPolicy", "volumeBindingMode"},
-	"/Service":                                     {"spec.clusterIP"},
-	"scheduling.k8s.io/PriorityClass":              {"value"},
-	"networking.k8s.io/IngressClass":               {"spec.controller"},
+	"storage.k8s.io/StorageClass": {"provisioner", "parameters", "reclaimPolicy",
+		"volumeBindingMode"},
+	"/Service":                        {"spec.clusterIP"},
+	"scheduling.k8s.io/PriorityClass": {"value"},
+	"networking.k8s.io/IngressClass":  {"spec.controller"},
 }
 
 // immutable renders an environment as the last commit had it, where something that it is made of has
@@ -70,7 +77,8 @@ func immutable(r *run, e environment) {
 	was, err := r.Renderer.Edited(r.ctx, e.Environment, edits)
 	if err != nil {
 		r.unchecked(finding.Unchecked{
-			What: "changes to fields that cannot be changed", Why: fmt.Sprintf("%s does not render with the files of today beside it: %s", r.Past.Name, err),
+			What: "changes to fields that cannot be changed",
+			Why:  fmt.Sprintf("%s does not render with the files of today beside it: %s", r.Past.Name, err),
 		})
 		return
 	}
@@ -86,9 +94,11 @@ func immutable(r *run, e environment) {
 		}
 		for _, d := range object.Differences(before.Body, o.Body, object.Shown{}, false) {
 			if i := slices.IndexFunc(fields, func(f string) bool {
-				return d.Path == f || strings.HasPrefix(d.Path, f+".") || strings.HasPrefix(d.Path, f+"[") || strings.HasPrefix(f, d.Path+".")
+				return d.Path == f || strings.HasPrefix(d.Path, f+".") || strings.HasPrefix(d.Path, f+"[") ||
+					strings.HasPrefix(f, d.Path+".")
 			}); i >= 0 {
-				f := ruleImmutable.New(o, fields[i], "%s is not what it was in %s: what is deployed cannot be changed", fields[i], r.Past.Name)
+				f := ruleImmutable.New(o, fields[i], "%s is not what it was in %s: what is deployed cannot be changed",
+					fields[i], r.Past.Name)
 				f.Fix = "give it its value back, or the object another name"
 				r.find(f)
 				break

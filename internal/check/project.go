@@ -28,7 +28,8 @@ func (r *run) broken(env project.Environment, err error) {
 	place, message := where(err)
 	for _, e := range r.Project.Others {
 		if e.Name == env.Name {
-			r.unchecked(finding.Unchecked{Environments: []string{env.Name}, Place: place, What: "environment " + env.Name, Why: message})
+			r.unchecked(finding.Unchecked{Environments: []string{env.Name}, Place: place, What: "environment " +
+				env.Name, Why: message})
 			return
 		}
 	}

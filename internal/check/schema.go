@@ -20,7 +20,8 @@ func (r *run) schema(env environment) {
 	o.Definitions = append(append(o.Definitions, r.Definitions...), env.set.Objects()...)
 	v, err := schema.New(o)
 	if err != nil {
-		r.unchecked(finding.Unchecked{What: "the objects of " + env.Name + " against the Kubernetes API", Why: err.Error()})
+		r.unchecked(finding.Unchecked{What: "the objects of " + env.Name + " against the Kubernetes API",
+			Why: err.Error()})
 		return
 	}
 	var left []finding.Unchecked

@@ -39,12 +39,14 @@ type workload struct {
 }
 
 // quiet are groups of custom resources that never bring pods or Services of their own.
-var quiet = []string{"cert-manager.io", "external-secrets.io", "bitnami.com", "networking.istio.io", "security.istio.io",
+var quiet = []string{"cert-manager.io", "external-secrets.io", "bitnami.com", "networking.istio.io",
+	"security.istio.io",
 	"traefik.io", "traefik.containo.us", "keda.sh", "cilium.io", "crd.projectcalico.org", "projectcalico.org",
 	"kyverno.io", "argoproj.io", "secrets-store.csi.x-k8s.io", "autoscaling.k8s.io"}
 
 func take(r *run, env environment) *stock {
-	s := &stock{run: r, environment: env, objects: env.set.Objects(), mentioned: map[string]bool{}, told: map[string]bool{}}
+	s := &stock{run: r, environment: env, objects: env.set.Objects(), mentioned: map[string]bool{},
+		told: map[string]bool{}}
 	s.whole = !slices.ContainsFunc(r.Project.Environments, s.neighbour)
 	for _, o := range s.objects {
 		if w, ok := runs(o); ok {
@@ -65,7 +67,8 @@ func take(r *run, env environment) *stock {
 		}
 		s.custom = append(s.custom, ref.Name)
 		mention(o.Body, s.mentioned)
-		monitor := ref.Group == "monitoring.coreos.com" && (strings.HasSuffix(ref.Kind, "Monitor") || ref.Kind == "PrometheusRule")
+		monitor := ref.Group == "monitoring.coreos.com" && (strings.HasSuffix(ref.Kind, "Monitor") ||
+			ref.Kind == "PrometheusRule")
 		if !slices.Contains(quiet, ref.Group) && !monitor {
 			s.whole = false
 		}
@@ -95,7 +98,8 @@ func runs(o object.Object) (workload, bool) {
 	spec, path, ok := o.PodSpec()
 	metadata, _, _ := o.PodMetadata()
 	if !ok {
-		if spec, ok = o.At("spec", "template", "spec").(map[string]any); !ok || len(object.Mappings(spec["containers"])) == 0 {
+		if spec, ok = o.At("spec", "template", "spec").(map[string]any); !ok ||
+			len(object.Mappings(spec["containers"])) == 0 {
 			return w, false
 		}
 		path = "spec.template.spec"
@@ -120,7 +124,8 @@ func (s *stock) neighbour(e project.Environment) bool {
 		}
 		return e.Context
 	}
-	return e.Name != s.Name && place(e) == place(s.Environment) && (e.Namespace == s.Namespace || e.Namespace == "" || s.Namespace == "")
+	return e.Name != s.Name && place(e) == place(s.Environment) && (e.Namespace == s.Namespace ||
+		e.Namespace == "" || s.Namespace == "")
 }
 
 // tell notes a finding. What is not sure is a warning.
@@ -176,7 +181,9 @@ func (s *stock) get(group, kind, namespace, name string) (object.Object, bool) {
 
 // made says whether a custom resource may make what is called so.
 func (s *stock) made(name string) bool {
-	return s.mentioned[name] || slices.ContainsFunc(s.custom, func(c string) bool { return strings.HasPrefix(name, c+"-") })
+	return s.mentioned[name] || slices.ContainsFunc(s.custom, func(c string) bool {
+		return strings.HasPrefix(name, c+"-")
+	})
 }
 
 // selected are the workloads whose pods a selector takes: a Service's, or another kind's.
@@ -228,7 +235,8 @@ type container struct {
 func (w workload) containers() []container {
 	var out []container
 	for _, c := range object.Containers(w.spec, w.path) {
-		out = append(out, container{c.Body, c.Path, text(c.Body["name"]), c.List == "containers" || c.Body["restartPolicy"] == "Always"})
+		out = append(out, container{c.Body, c.Path, text(c.Body["name"]), c.List == "containers" ||
+			c.Body["restartPolicy"] == "Always"})
 	}
 	return out
 }

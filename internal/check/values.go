@@ -14,8 +14,10 @@ import (
 
 var imageNumericTag = finding.Rule{ID: "image-numeric-tag", Group: "crossing", Severity: finding.Error,
 	Title: "An image's tag is a number in a values file",
-	Why:   "YAML reads an unquoted tag of digits as a number, and Helm prints it as one: 1234567 becomes 1.234567e+06, 0123456 becomes 42798, 2026.10 becomes 2026.1. A short commit hash is all digits about once in thirty.",
-	Fix:   "Quote it:\n\n```yaml\nimage:\n  tag: \"1234567\"\n```"}
+	Why: "YAML reads an unquoted tag of digits as a number, and Helm prints it as one: 1234567 becomes " +
+		"1.234567e+06, 0123456 becomes 42798, 2026.10 becomes 2026.1. A short commit hash is all digits about " +
+		"once in thirty.",
+	Fix: "Quote it:\n\n```yaml\nimage:\n  tag: \"1234567\"\n```"}
 
 // numericTags is the rule on tags in values files.
 var numericTags = group{
@@ -109,10 +111,12 @@ func (s *stock) numeric(t tag) {
 	if printed == n.Value && n.Tag == "!!int" {
 		return
 	}
-	f := imageNumericTag.In(finding.Place{File: t.file, Line: n.Line, Column: n.Column}, "the tag %s is a number: Helm makes %s of it", n.Value, printed)
+	f := imageNumericTag.In(finding.Place{File: t.file, Line: n.Line, Column: n.Column},
+		"the tag %s is a number: Helm makes %s of it", n.Value, printed)
 	f.Fix = fmt.Sprintf("%q", n.Value)
 	if printed == n.Value {
-		f.Severity, f.Message = finding.Warning, fmt.Sprintf("the tag %s is a number: a zero at its end would be lost", n.Value)
+		f.Severity, f.Message = finding.Warning,
+			fmt.Sprintf("the tag %s is a number: a zero at its end would be lost", n.Value)
 	} else if !s.rendered(printed) {
 		f.Severity = finding.Warning
 	}
@@ -152,9 +156,11 @@ func (s *stock) fallsThrough(u use, f *finding.Finding) {
 				continue
 			}
 			for i := len(c.Values) - 1; i >= 0; i-- {
-				if place, ok := s.mentions(c.Values[i], t.path[:strings.LastIndex(t.path, ".")]); ok && !s.sets(c.Values, t.path) {
+				if place, ok := s.mentions(c.Values[i], t.path[:strings.LastIndex(t.path, ".")]); ok &&
+					!s.sets(c.Values, t.path) {
 					f.Place = place
-					f.Message += fmt.Sprintf("; %s names the image and no tag, so that it is the chart's default (%s:%d)", c.Values[i], t.file, t.node.Line)
+					f.Message += fmt.Sprintf("; %s names the image and no tag, so that it is the chart's default (%s:%d)",
+						c.Values[i], t.file, t.node.Line)
 					f.Fix = "say the tag here, or with --set " + strings.TrimPrefix(t.path, ".") + "="
 					return
 				}

@@ -17,7 +17,8 @@ func checkWorkflows(r *run) {
 	}
 	entries, err := r.view.Folder(workflows)
 	if err != nil {
-		r.unchecked(finding.Unchecked{Place: finding.Place{File: workflows}, What: "the workflows", Why: err.Error()})
+		r.unchecked(finding.Unchecked{Place: finding.Place{File: workflows}, What: "the workflows",
+			Why: err.Error()})
 	}
 	var files []workflow.File
 	for _, e := range entries {
@@ -40,7 +41,8 @@ func checkWorkflows(r *run) {
 		return text, err == nil
 	}}
 	for _, env := range r.envs {
-		p.Environments = append(p.Environments, workflow.Environment{Name: env.Name, Class: env.Class, Set: env.set})
+		p.Environments = append(p.Environments, workflow.Environment{Name: env.Name,
+			Class: env.Class, Set: env.set})
 	}
 	findings, unchecked := workflow.Check(files, p)
 	for _, f := range findings {

@@ -47,7 +47,8 @@ type Project struct {
 // Signing is a way of signing images.
 type Signing string
 
-// The ways: as the job itself, whose identity the platform vouches for, or with a key that the platform keeps.
+// The ways: as the job itself, whose identity the platform vouches for, or with a key that the platform
+// keeps.
 const (
 	Keyless Signing = "keyless"
 	Key     Signing = "key"
@@ -146,7 +147,8 @@ func (p page) Jobs(s Stage) map[string]job {
 	} else if p.Builds {
 		needs = "build"
 	}
-	plan, deploy := job{p.Project, s, "plan-" + id(s.Name), "check", nil}, job{p.Project, s, "deploy-" + id(s.Name), needs, nil}
+	plan, deploy := job{p.Project, s, "plan-" + id(s.Name), "check", nil},
+		job{p.Project, s, "deploy-" + id(s.Name), needs, nil}
 	if s.Production {
 		plan.Needs, deploy.Needs = needs, plan.ID
 	}

@@ -12,20 +12,29 @@ import (
 	"slipway/internal/check/workflow"
 )
 
-var stages = []Stage{{Name: "staging", Context: "staging"}, {Name: "prod", Context: "arn:aws:eks:eu-west-1:1:cluster/a", Production: true}}
+var stages = []Stage{{Name: "staging", Context: "staging"},
+	{Name: "prod", Context: "arn:aws:eks:eu-west-1:1:cluster/a", Production: true}}
 
 var projects = map[string]Project{
-	"usual":           {Name: "web", Branch: "main", Stages: stages, Builds: true, Registries: []string{"ghcr.io", "registry.gitlab.com"}},
-	"other registry":  {Name: "web", Branch: "main", Stages: stages, Builds: true, Copies: true, Registries: []string{"123.dkr.ecr.eu-west-1.amazonaws.com"}},
-	"signed":          {Name: "web", Branch: "main", Stages: stages, Builds: true, Registries: []string{"ghcr.io"}, Signing: Keyless},
-	"with a key":      {Name: "web", Branch: "main", Stages: stages, Builds: true, Registries: []string{"ghcr.io"}, Signing: Key},
-	"no images":       {Name: "web", Branch: "release/1.x", Stages: stages},
-	"production only": {Name: "web", Branch: "main", Stages: stages[1:], Builds: true, Registries: []string{"ghcr.io"}},
-	"a folder":        {Name: "web", Folder: "services/web app", Branch: "main", Stages: stages, Builds: true},
-	"gitops":          {Name: "web", Branch: "main", Stages: stages, Builds: true, GitOps: true, Registries: []string{"ghcr.io", "registry.gitlab.com"}},
-	"gitops, copies":  {Name: "web", Folder: "services/web", Branch: "main", Stages: stages, Builds: true, GitOps: true, Copies: true, Registries: []string{"ghcr.io"}},
+	"usual": {Name: "web", Branch: "main", Stages: stages, Builds: true,
+		Registries: []string{"ghcr.io", "registry.gitlab.com"}},
+	"other registry": {Name: "web", Branch: "main", Stages: stages, Builds: true, Copies: true,
+		Registries: []string{"123.dkr.ecr.eu-west-1.amazonaws.com"}},
+	"signed": {Name: "web", Branch: "main", Stages: stages, Builds: true,
+		Registries: []string{"ghcr.io"}, Signing: Keyless},
+	"with a key": {Name: "web", Branch: "main", Stages: stages, Builds: true,
+		Registries: []string{"ghcr.io"}, Signing: Key},
+	"no images": {Name: "web", Branch: "release/1.x", Stages: stages},
+	"production only": {Name: "web", Branch: "main", Stages: stages[1:], Builds: true,
+		Registries: []string{"ghcr.io"}},
+	"a folder": {Name: "web", Folder: "services/web app", Branch: "main", Stages: stages, Builds: true},
+	"gitops": {Name: "web", Branch: "main", Stages: stages, Builds: true, GitOps: true,
+		Registries: []string{"ghcr.io", "registry.gitlab.com"}},
+	"gitops, copies": {Name: "web", Folder: "services/web", Branch: "main", Stages: stages, Builds: true,
+		GitOps: true, Copies: true, Registries: []string{"ghcr.io"}},
 	"two regions": {Name: "web", Branch: "main", Builds: true, Registries: []string{"ghcr.io"}, Stages: []Stage{
-		{Name: "dev.eu", Context: "x"}, {Name: "staging", Context: "y"}, {Name: "eu", Context: "z", Production: true}, {Name: "us", Context: "z", Production: true},
+		{Name: "dev.eu", Context: "x"}, {Name: "staging", Context: "y"}, {Name: "eu", Context: "z",
+			Production: true}, {Name: "us", Context: "z", Production: true},
 	}},
 }
 
@@ -58,7 +67,8 @@ func TestGitHubIsClean(t *testing.T) {
 			for _, s := range p.Stages {
 				environments = append(environments, workflow.Environment{Name: s.Name})
 			}
-			findings, unchecked := workflow.Check([]workflow.File{{Name: file, Text: []byte(s)}}, workflow.Project{Environments: environments})
+			findings, unchecked := workflow.Check([]workflow.File{{Name: file, Text: []byte(s)}},
+				workflow.Project{Environments: environments})
 			for _, f := range findings {
 				t.Errorf("check: %s %s: %s", f.Rule, f.Place, f.Message)
 			}
@@ -87,14 +97,16 @@ func TestGitHubRights(t *testing.T) {
 				}
 				promotes := strings.HasPrefix(id, "promote-")
 				deploys := strings.HasPrefix(id, "deploy-") || promotes
-				if deploys && (j.Environment == nil || j.Concurrency == nil || condition != "github.event_name == 'push'") {
+				if deploys && (j.Environment == nil || j.Concurrency == nil ||
+					condition != "github.event_name == 'push'") {
 					t.Errorf("%s: no environment, no queue, or not from a push alone (%s)", id, condition)
 				}
 				if j.Permissions == nil || (j.Permissions.Scopes["contents"].Value.Value == "write") != promotes {
 					t.Errorf("%s: writes to the repository, or cannot", id)
 				}
 				foreign := slices.ContainsFunc(p.Registries, func(host string) bool { return host != "ghcr.io" })
-				if j.Permissions.Scopes["id-token"] != nil != (id != "check" && (id != "build" && !promotes || foreign || id == "build" && p.Signing == Keyless)) {
+				if j.Permissions.Scopes["id-token"] != nil != (id != "check" && (id != "build" && !promotes || foreign ||
+					id == "build" && p.Signing == Keyless)) {
 					t.Errorf("%s: has an identity, or lacks it", id)
 				}
 				pull := strings.Contains(condition, "'pull_request'")
@@ -127,7 +139,8 @@ func TestGitLabParses(t *testing.T) {
 				if err := node.Decode(&job); err != nil {
 					t.Fatal(err)
 				}
-				if !strings.Contains(strings.Join(doc.Stages, ","), job.Stage) || job.Stage == "" || job.Extends != ".slipway" {
+				if !strings.Contains(strings.Join(doc.Stages, ","), job.Stage) || job.Stage == "" ||
+					job.Extends != ".slipway" {
 					t.Errorf("%s: stage %q extends %q", id, job.Stage, job.Extends)
 				}
 			}
@@ -143,20 +156,23 @@ func TestRenew(t *testing.T) {
 	p.Branch = "trunk"
 	renewed := text(t, GitHub, p)
 	got, ok := Renew(filled, renewed)
-	if !ok || got != strings.Replace(renewed, `SLIPWAY_URL: ""`, `SLIPWAY_URL: "https://example.com/slipway"`, 1) {
+	if !ok || got != strings.Replace(renewed, `SLIPWAY_URL: ""`, `SLIPWAY_URL: "https://example.com/slipway"`,
+		1) {
 		t.Errorf("renewed: %v\n%s", ok, got)
 	}
 	if got, ok := Renew(got, renewed); !ok || !strings.Contains(got, "example.com") {
 		t.Error("the second time it is not ours")
 	}
-	dropped := strings.Replace(filled, "      # FILL IN steps", "      - run: aws login\n      # FILL IN steps", 1)
+	dropped := strings.Replace(filled, "      # FILL IN steps", "      - run: aws login\n      # FILL IN steps",
+		1)
 	other, without := p, p
 	other.Name, without.Stages = "api", stages[1:]
 	if _, ok := Renew(filled, text(t, GitHub, without)); !ok {
 		t.Error("an environment that nobody filled in cannot be dropped")
 	}
 	for name, c := range map[string]struct{ old, text string }{
-		"changed elsewhere":     {strings.Replace(filled, "timeout-minutes: 60", "timeout-minutes: 90", 1), renewed},
+		"changed elsewhere": {strings.Replace(filled, "timeout-minutes: 60", "timeout-minutes: 90", 1),
+			renewed},
 		"not ours":              {"name: mine\n", renewed},
 		"empty":                 {"", renewed},
 		"another project's":     {old, text(t, GitHub, other)},

@@ -25,7 +25,8 @@ func (c *Cluster) Apply(ctx context.Context, o object.Object, force bool) error 
 	return c.explain(ctx, "apply", o.Ref(), err)
 }
 
-func (c *Cluster) apply(ctx context.Context, o object.Object, opt metav1.PatchOptions) (object.Object, error) {
+func (c *Cluster) apply(ctx context.Context, o object.Object, opt metav1.PatchOptions) (
+	object.Object, error) {
 	gentle := opt
 	gentle.Force = new(bool)
 	applied, err := c.patch(ctx, o, gentle)
@@ -46,7 +47,8 @@ func (c *Cluster) apply(ctx context.Context, o object.Object, opt metav1.PatchOp
 }
 
 // patch is one server-side apply.
-func (c *Cluster) patch(ctx context.Context, o object.Object, opt metav1.PatchOptions) (object.Object, error) {
+func (c *Cluster) patch(ctx context.Context, o object.Object, opt metav1.PatchOptions) (
+	object.Object, error) {
 	ref := o.Ref()
 	at, err := c.endpoint(ref, version(o))
 	if unknown, ok := errors.AsType[*UnknownKindError](err); ok {
@@ -102,7 +104,8 @@ func wire(o object.Object) object.Object {
 	o = o.Clone()
 	delete(o.Body, "status")
 	if metadata, ok := o.Body["metadata"].(map[string]any); ok {
-		for _, f := range []string{"managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink"} {
+		for _, f := range []string{"managedFields", "resourceVersion", "uid", "generation",
+			"creationTimestamp", "selfLink"} {
 			delete(metadata, f)
 		}
 	}

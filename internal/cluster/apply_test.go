@@ -10,7 +10,8 @@ import (
 )
 
 func TestScaledBy(t *testing.T) {
-	got := scaledBy(manifests(t, `{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: h, namespace: shop}, spec: {minReplicas: 3, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}}}
+	got := scaledBy(manifests(t,
+		`{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: h, namespace: shop}, spec: {minReplicas: 3, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}}}
 ---
 {apiVersion: acme.example/v1, kind: HorizontalPodAutoscaler, metadata: {name: h, namespace: shop}, spec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: other}}}
 ---
@@ -46,7 +47,8 @@ func TestSettled(t *testing.T) {
 }
 
 func TestWire(t *testing.T) {
-	o := manifests(t, `{apiVersion: v1, kind: Secret, metadata: {name: s, namespace: shop, resourceVersion: "7", uid: u, labels: {a: b}},
+	o := manifests(
+		t, `{apiVersion: v1, kind: Secret, metadata: {name: s, namespace: shop, resourceVersion: "7", uid: u, labels: {a: b}},
   data: {a: b25l, b: b25l}, stringData: {b: two}, status: {x: 1}}`).Objects()[0]
 	want := map[string]any{
 		"apiVersion": "v1", "kind": "Secret",

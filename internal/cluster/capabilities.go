@@ -37,7 +37,8 @@ func (c *Cluster) Capabilities(ctx context.Context) (version string, apis []stri
 
 // Lookup reads an object, or where name is empty a list of them, as templates of charts ask for it.
 // What is not there is an empty map.
-func (c *Cluster) Lookup(ctx context.Context, apiVersion, kind, namespace, name string) (map[string]any, error) {
+func (c *Cluster) Lookup(ctx context.Context, apiVersion, kind, namespace,
+	name string) (map[string]any, error) {
 	gv, err := schema.ParseGroupVersion(apiVersion)
 	if err != nil {
 		return nil, err

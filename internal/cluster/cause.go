@@ -42,7 +42,8 @@ func jobCause(s symptom, last string) string {
 
 func detailCause(d symptom, events []corev1.Event) string {
 	switch d.reason {
-	case "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed":
+	case "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable",
+		"SignatureValidationFailed":
 		return imageCause(d, events)
 	case "OOMKilled":
 		return oomCause(d)
@@ -86,7 +87,8 @@ func imageCause(d symptom, events []corev1.Event) string {
 	case has("no match for platform", "no matching manifest"):
 		return fmt.Sprintf("the image %s has no variant for the node's platform", image)
 	case has("unauthorized", "denied", "forbidden", "authentication required", "no basic auth"):
-		return fmt.Sprintf("the registry does not give out the image %s: the pull secret is missing or wrong, or there is no such repository", image)
+		return fmt.Sprintf("the registry does not give out the image %s: the pull secret is missing or wrong, or "+
+			"there is no such repository", image)
 	case has("not found", "manifest unknown", "name unknown", "does not exist"):
 		return fmt.Sprintf("the image %s is not in the registry", image)
 	case has("x509", "https client"):
@@ -137,7 +139,8 @@ func missingCause(message string) string {
 		return fmt.Sprintf("it needs the %s %q, which does not exist", missingKinds[strings.ToLower(m[1])], m[2])
 	}
 	if m := missingKey().FindStringSubmatch(message); m != nil {
-		return fmt.Sprintf("it needs the key %q, which the %s %q does not have", m[1], missingKinds[strings.ToLower(m[2])], m[3])
+		return fmt.Sprintf("it needs the key %q, which the %s %q does not have", m[1],
+			missingKinds[strings.ToLower(m[2])], m[3])
 	}
 	return "the container's configuration is wrong: " + message
 }
@@ -223,7 +226,8 @@ func probeText(text string) string {
 // probeName prints "readiness probe GET :8080/readyz".
 func probeName(kind string, c corev1.Container) string {
 	name := strings.ToLower(kind) + " probe"
-	p := map[string]*corev1.Probe{"Readiness": c.ReadinessProbe, "Liveness": c.LivenessProbe, "Startup": c.StartupProbe}[kind]
+	p := map[string]*corev1.Probe{"Readiness": c.ReadinessProbe, "Liveness": c.LivenessProbe,
+		"Startup": c.StartupProbe}[kind]
 	switch {
 	case p == nil:
 	case p.HTTPGet != nil:
@@ -260,5 +264,7 @@ func containerOf(d symptom) corev1.Container {
 }
 
 func isInit(d symptom) bool {
-	return d.pod != nil && slices.ContainsFunc(d.pod.Spec.InitContainers, func(c corev1.Container) bool { return c.Name == d.container })
+	return d.pod != nil && slices.ContainsFunc(d.pod.Spec.InitContainers, func(c corev1.Container) bool {
+		return c.Name == d.container
+	})
 }

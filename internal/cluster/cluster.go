@@ -81,8 +81,10 @@ func Open(o Options) (*Cluster, error) {
 	if !ok {
 		return nil, &UnknownContextError{Context: o.Context, Known: known(raw)}
 	}
-	c := &Cluster{context: o.Context, user: entry.AuthInfo, namespace: cmp.Or(o.Namespace, entry.Namespace, "default")}
-	cfg, err := clientcmd.NewNonInteractiveClientConfig(*raw, o.Context, &clientcmd.ConfigOverrides{}, nil).ClientConfig()
+	c := &Cluster{context: o.Context, user: entry.AuthInfo, namespace: cmp.Or(o.Namespace,
+		entry.Namespace, "default")}
+	cfg, err := clientcmd.NewNonInteractiveClientConfig(*raw, o.Context, &clientcmd.ConfigOverrides{},
+		nil).ClientConfig()
 	if err == nil {
 		c.sandbox, err = sandboxOf(raw.Clusters[entry.Cluster])
 	}

@@ -32,7 +32,8 @@ users:
 func writeKubeconfig(t *testing.T, address string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := os.WriteFile(file, []byte(strings.Replace(kubeconfig, "$ADDRESS", address, 1)), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(strings.Replace(kubeconfig, "$ADDRESS", address, 1)),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	return file
@@ -45,7 +46,8 @@ func TestOpen(t *testing.T) {
 		t.Errorf("context %q, namespace %q, server %q", c.context, c.Namespace(), c.server)
 	}
 	s, ok := c.Sandbox()
-	if diff := cmp.Diff(Sandbox{Registry: "127.0.0.1:5000", GitServer: "http://127.0.0.1:9418"}, s); !ok || diff != "" {
+	if diff := cmp.Diff(Sandbox{Registry: "127.0.0.1:5000", GitServer: "http://127.0.0.1:9418"},
+		s); !ok || diff != "" {
 		t.Error(ok, diff)
 	}
 
@@ -58,7 +60,8 @@ func TestOpen(t *testing.T) {
 	}
 
 	var unknown *UnknownContextError
-	if _, err := Open(Options{Kubeconfig: file, Context: "staging"}); !errors.As(err, &unknown) || err.Error() != `the kubeconfig has no context "staging"` {
+	if _, err := Open(Options{Kubeconfig: file, Context: "staging"}); !errors.As(err, &unknown) ||
+		err.Error() != `the kubeconfig has no context "staging"` {
 		t.Errorf("unknown context: %v", err)
 	}
 	if names, err := Contexts(file); err != nil || !cmp.Equal(names, []string{"dev", "prod"}) {
@@ -92,7 +95,8 @@ func TestUnreachable(t *testing.T) {
 	for name, act := range acts {
 		err := act()
 		var unreachable *UnreachableError
-		if !errors.As(err, &unreachable) || unreachable.Context != "prod" || !strings.Contains(err.Error(), "https://"+address) {
+		if !errors.As(err, &unreachable) || unreachable.Context != "prod" || !strings.Contains(err.Error(),
+			"https://"+address) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -110,7 +114,8 @@ func TestUnauthorized(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := strings.Replace(string(data), "    extensions:", "    insecure-skip-tls-verify: true\n    extensions:", 1)
+	text := strings.Replace(string(data), "    extensions:",
+		"    insecure-skip-tls-verify: true\n    extensions:", 1)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

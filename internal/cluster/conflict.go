@@ -87,7 +87,8 @@ func conflictOf(err error, live, desired object.Object) error {
 		if cause.Type != metav1.CauseTypeFieldManagerConflict {
 			continue
 		}
-		c := Conflict{Manager: "another manager", Theirs: valueAt(theirs.Body, cause.Field), Ours: valueAt(ours.Body, cause.Field)}
+		c := Conflict{Manager: "another manager", Theirs: valueAt(theirs.Body, cause.Field),
+			Ours: valueAt(ours.Body, cause.Field)}
 		if m := holder().FindStringSubmatch(cause.Message); m != nil {
 			c.Manager, c.Subresource = m[1], m[2]
 		}

@@ -55,7 +55,8 @@ type UnauthorizedError struct {
 }
 
 func (e *UnauthorizedError) Error() string {
-	return fmt.Sprintf("%s does not accept the credentials of user %q (context %s): %v", e.Server, e.User, e.Context, e.Err)
+	return fmt.Sprintf("%s does not accept the credentials of user %q (context %s): %v", e.Server, e.User,
+		e.Context, e.Err)
 }
 
 func (e *UnauthorizedError) Unwrap() error { return e.Err }
@@ -168,12 +169,14 @@ func hopeless(err error) bool {
 
 func namespaceMissing(err error) bool {
 	status, ok := errors.AsType[*apierrors.StatusError](err)
-	return ok && apierrors.IsNotFound(err) && status.ErrStatus.Details != nil && status.ErrStatus.Details.Kind == "namespaces"
+	return ok && apierrors.IsNotFound(err) && status.ErrStatus.Details != nil &&
+		status.ErrStatus.Details.Kind == "namespaces"
 }
 
 // refusal is how RBAC says what is not permitted. A refusal by admission (quota, Pod Security, a
 // policy) has the same code and other words.
-var refusal = lazyregexp.New(`cannot (\S+) resource "([^"]+)" in API group "([^"]*)"(?: in the namespace "([^"]+)")?`)
+var refusal = lazyregexp.New(
+	`cannot (\S+) resource "([^"]+)" in API group "([^"]*)"(?: in the namespace "([^"]+)")?`)
 
 // noAnswer tells errors of the way to the server.
 func noAnswer(err error) bool {

@@ -105,7 +105,8 @@ func (w *waiter) explain(ctx context.Context, it *item, s, d symptom) Evidence {
 		e.Cause = w.text(jobCause(s, e.Cause))
 		return e
 	}
-	e := Evidence{Ref: it.ref, Container: d.container, Reason: s.reason, Message: w.text(cmp.Or(s.message, d.message)),
+	e := Evidence{Ref: it.ref, Container: d.container, Reason: s.reason,
+		Message:  w.text(cmp.Or(s.message, d.message)),
 		ExitCode: d.exit, Restarts: d.restarts, Origin: it.desired.Origin}
 	if it.note != "" {
 		e.Notes = append(e.Notes, it.note)
@@ -135,7 +136,8 @@ func (c *Cluster) events(ctx context.Context, namespace string, uids ...types.UI
 		if uid == "" {
 			continue // an object that never was there
 		}
-		list, err := c.typed.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{FieldSelector: "involvedObject.uid=" + string(uid)})
+		list, err := c.typed.CoreV1().Events(namespace).List(ctx,
+			metav1.ListOptions{FieldSelector: "involvedObject.uid=" + string(uid)})
 		if err != nil {
 			return all, err
 		}
@@ -182,7 +184,9 @@ func (w *waiter) addLogs(ctx context.Context, e *Evidence, s symptom) {
 	if s.pod == nil || s.reason == "StartError" || s.reason == "ContainerCannotRun" {
 		return
 	}
-	i := slices.IndexFunc(statuses(s.pod), func(st corev1.ContainerStatus) bool { return st.Name == s.container })
+	i := slices.IndexFunc(statuses(s.pod), func(st corev1.ContainerStatus) bool {
+		return st.Name == s.container
+	})
 	if i < 0 {
 		return
 	}
@@ -206,7 +210,8 @@ func (w *waiter) addLogs(ctx context.Context, e *Evidence, s symptom) {
 	}
 }
 
-func (c *Cluster) logs(ctx context.Context, pod *corev1.Pod, container string, previous bool) ([]byte, error) {
+func (c *Cluster) logs(ctx context.Context, pod *corev1.Pod, container string,
+	previous bool) ([]byte, error) {
 	tail, limit := int64(maxLogLines+5), int64(maxLogBytes)
 	return c.typed.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
 		Container: container, Previous: previous, TailLines: &tail, LimitBytes: &limit}).DoRaw(ctx)

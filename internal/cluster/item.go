@@ -34,15 +34,17 @@ type item struct {
 	since    map[string]time.Time // since when each symptom stands
 	starts   map[string]int32     // from which of its restarts on a container's crashes count
 	pardoned bool
-	pulls    map[string]string       // which of a container's pulls failed before we looked: the reason at the last look
-	stale    map[types.UID]time.Time // since when pods of earlier templates are broken
-	events   time.Time               // when its events were read, and what they said
-	said     []symptom
-	kept     *Evidence // of pods that are gone by now
+	// which of a container's pulls failed before we looked: the reason at the last look
+	pulls  map[string]string
+	stale  map[types.UID]time.Time // since when pods of earlier templates are broken
+	events time.Time               // when its events were read, and what they said
+	said   []symptom
+	kept   *Evidence // of pods that are gone by now
 }
 
 func newItem(o object.Object) *item {
-	return &item{ref: o.Ref(), desired: o, since: map[string]time.Time{}, starts: map[string]int32{}, stale: map[types.UID]time.Time{},
+	return &item{ref: o.Ref(), desired: o, since: map[string]time.Time{}, starts: map[string]int32{},
+		stale:  map[types.UID]time.Time{},
 		health: object.Health{Status: object.Unknown}}
 }
 

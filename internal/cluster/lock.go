@@ -130,7 +130,8 @@ func (c *Cluster) Lock(ctx context.Context, name string, h Holder) (*Lock, error
 		}
 		held, was := identityOf(lease) != "", holderOf(lease)
 		if held && !was.vanished() && time.Since(began) <= duration(lease) {
-			if lease.ResourceVersion != first.ResourceVersion || was.here() && renewedWithin(lease, renewEvery+time.Second) {
+			if lease.ResourceVersion != first.ResourceVersion || was.here() &&
+				renewedWithin(lease, renewEvery+time.Second) {
 				return nil, &LockedError{Name: name, Holder: was}
 			}
 			if !sleep(ctx, lookEvery) {

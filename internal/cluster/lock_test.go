@@ -29,7 +29,8 @@ func TestLock(t *testing.T) {
 	began := time.Now()
 	_, err = c.Lock(t.Context(), "deploy", Holder{Who: "bob"})
 	var locked *LockedError
-	if !errors.As(err, &locked) || locked.Holder.Who != "ada" || locked.Holder.Doing != "deploy sha-3f9c2e1" || locked.Holder.Since.IsZero() {
+	if !errors.As(err, &locked) || locked.Holder.Who != "ada" || locked.Holder.Doing != "deploy sha-3f9c2e1" ||
+		locked.Holder.Since.IsZero() {
 		t.Fatalf("a second lock: %v", err)
 	}
 	if d := time.Since(began); d > 4*time.Second {
@@ -133,7 +134,8 @@ func TestLockOfOtherMachineIsRenewed(t *testing.T) {
 			long := metav1.NewMicroTime(time.Now().Add(-24 * time.Hour).Truncate(time.Microsecond))
 			lease.Spec.RenewTime = &long
 			var err error
-			if lease, err = c.typed.CoordinationV1().Leases(c.namespace).Update(ctx, lease, metav1.UpdateOptions{}); err != nil && ctx.Err() == nil {
+			if lease, err = c.typed.CoordinationV1().Leases(c.namespace).Update(ctx, lease,
+				metav1.UpdateOptions{}); err != nil && ctx.Err() == nil {
 				t.Error(err)
 				return
 			}
@@ -232,7 +234,8 @@ func writeLease(t *testing.T, c *Cluster, name string, h Holder, seconds int32) 
 	identity, now := h.Who+"/other", metav1.NowMicro()
 	lease := &coordinationv1.Lease{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: map[string]string{holderAnnotation: string(text)}},
-		Spec:       coordinationv1.LeaseSpec{HolderIdentity: &identity, LeaseDurationSeconds: &seconds, RenewTime: &now, AcquireTime: &now},
+		Spec: coordinationv1.LeaseSpec{HolderIdentity: &identity, LeaseDurationSeconds: &seconds,
+			RenewTime: &now, AcquireTime: &now},
 	}
 	current, err := c.lease(t.Context(), name)
 	if err != nil {

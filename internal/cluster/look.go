@@ -133,8 +133,12 @@ func ownSymptoms(live object.Object, h object.Health) []symptom {
 
 // sickest are a few pods that are not ready, the newest first.
 func sickest(pods []corev1.Pod) []corev1.Pod {
-	list := slices.DeleteFunc(slices.Clone(pods), func(p corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded || isReady(&p) })
-	slices.SortStableFunc(list, func(a, b corev1.Pod) int { return b.CreationTimestamp.Compare(a.CreationTimestamp.Time) })
+	list := slices.DeleteFunc(slices.Clone(pods), func(p corev1.Pod) bool {
+		return p.Status.Phase == corev1.PodSucceeded || isReady(&p)
+	})
+	slices.SortStableFunc(list, func(a, b corev1.Pod) int {
+		return b.CreationTimestamp.Compare(a.CreationTimestamp.Time)
+	})
 	return list[:min(len(list), maxPods)]
 }
 
@@ -178,7 +182,8 @@ func (w *waiter) keep(ctx context.Context, it *item) {
 		return
 	}
 	for _, s := range it.symptoms {
-		if s.pod != nil && s.exit != nil && (it.kept == nil || it.kept.Pod != s.pod.Name || it.kept.Restarts != s.restarts) {
+		if s.pod != nil && s.exit != nil && (it.kept == nil || it.kept.Pod != s.pod.Name ||
+			it.kept.Restarts != s.restarts) {
 			e := w.explain(ctx, it, s, s)
 			it.kept = &e
 			return
@@ -200,14 +205,16 @@ func (w *waiter) unstick(ctx context.Context, it *item, stale []corev1.Pod) {
 			continue
 		}
 		it.add(symptom{pod: pod, reason: "RolloutStuck", after: hopeful,
-			message: fmt.Sprintf("the pod %s of an earlier version is broken, and the rollout waits for it; deleting that pod lets it go on", pod.Name)})
+			message: fmt.Sprintf("the pod %s of an earlier version is broken, and the rollout waits for it; "+
+				"deleting that pod lets it go on", pod.Name)})
 		if _, ok := it.stale[pod.UID]; !ok {
 			it.stale[pod.UID] = time.Now()
 		}
 		if time.Since(it.stale[pod.UID]) < standStale {
 			continue
 		}
-		err := w.c.typed.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(pod.UID))})
+		err := w.c.typed.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name,
+			metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(pod.UID))})
 		if apierrors.IsForbidden(err) {
 			it.note = "not permitted: delete pods"
 		}

@@ -50,7 +50,8 @@ func (n Nodes) Platforms(spec map[string]any) map[string]int {
 	count := map[string]int{}
 	for _, node := range n {
 		ok, err := may.Match(&node)
-		_, tainted := corev1helpers.FindMatchingUntoleratedTaint(klog.Background(), node.Spec.Taints, pod.Tolerations, lasting, true)
+		_, tainted := corev1helpers.FindMatchingUntoleratedTaint(klog.Background(), node.Spec.Taints,
+			pod.Tolerations, lasting, true)
 		if err != nil || !ok || tainted || pod.NodeName != "" && pod.NodeName != node.Name {
 			continue
 		}

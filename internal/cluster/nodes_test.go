@@ -12,9 +12,10 @@ import (
 func TestNodesOfAPod(t *testing.T) {
 	node := func(name, arch string, taints ...corev1.Taint) corev1.Node {
 		return corev1.Node{
-			ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"kubernetes.io/arch": arch, "pool": name}},
-			Spec:       corev1.NodeSpec{Taints: taints},
-			Status:     corev1.NodeStatus{NodeInfo: corev1.NodeSystemInfo{OperatingSystem: "linux", Architecture: arch}},
+			ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"kubernetes.io/arch": arch,
+				"pool": name}},
+			Spec:   corev1.NodeSpec{Taints: taints},
+			Status: corev1.NodeStatus{NodeInfo: corev1.NodeSystemInfo{OperatingSystem: "linux", Architecture: arch}},
 		}
 	}
 	unnamed := node("f", "riscv64")
@@ -22,7 +23,8 @@ func TestNodesOfAPod(t *testing.T) {
 	nodes := Nodes{
 		node("a", "amd64"), node("b", "amd64"), node("c", "arm64"),
 		node("d", "arm64", corev1.Taint{Key: "dedicated", Value: "gpu", Effect: corev1.TaintEffectNoSchedule}),
-		node("e", "amd64", corev1.Taint{Key: "node.kubernetes.io/unschedulable", Effect: corev1.TaintEffectNoSchedule}),
+		node("e", "amd64", corev1.Taint{Key: "node.kubernetes.io/unschedulable",
+			Effect: corev1.TaintEffectNoSchedule}),
 		unnamed,
 	}
 	for name, c := range map[string]struct {

@@ -18,7 +18,8 @@ import (
 // it would give, with force or without; of the owned ones that are no longer desired it only reads
 // what is there. What is wrong with one object is in its Err; Observe itself fails where every
 // object would.
-func (c *Cluster) Observe(ctx context.Context, desired object.Set, owned []object.Ref, force bool) ([]plan.Observed, error) {
+func (c *Cluster) Observe(ctx context.Context, desired object.Set, owned []object.Ref,
+	force bool) ([]plan.Observed, error) {
 	out := make([]plan.Observed, 0, desired.Len()+len(owned))
 	for _, o := range desired.Objects() {
 		out = append(out, plan.Observed{Ref: o.Ref(), Desired: o})
@@ -30,7 +31,8 @@ func (c *Cluster) Observe(ctx context.Context, desired object.Set, owned []objec
 			out = append(out, plan.Observed{Ref: ref})
 		}
 	}
-	s := survey{c: c, desired: desired, definitions: definitionsOf(desired), scaled: scaledBy(desired), force: force}
+	s := survey{c: c, desired: desired, definitions: definitionsOf(desired),
+		scaled: scaledBy(desired), force: force}
 	each(len(out), func(i int) {
 		o := &out[i]
 		if s.look(ctx, o); o.Err == nil && o.Desired.Body != nil {
@@ -91,7 +93,8 @@ func (s *survey) ask(ctx context.Context, o *plan.Observed) {
 			o.Err = s.same(ctx, o)
 			return
 		}
-		if _, fixed := errors.AsType[*ImmutableError](immutable(o.Ref, o.Err)); fixed && o.Ref.Group == "batch" && o.Ref.Kind == "Job" {
+		if _, fixed := errors.AsType[*ImmutableError](immutable(o.Ref, o.Err)); fixed && o.Ref.Group == "batch" &&
+			o.Ref.Kind == "Job" {
 			o.Merged, o.Fixed = wire(o.Desired), true
 			o.Err = s.c.tryCreate(ctx, o.Desired)
 			return
@@ -106,7 +109,8 @@ func (s *survey) ask(ctx context.Context, o *plan.Observed) {
 // same reads the live object again where a controller has written to it since, or taken it away: what
 // was done to it would look like a change of ours.
 func (s *survey) same(ctx context.Context, o *plan.Observed) error {
-	if o.Live.Body == nil || o.Live.At("metadata", "resourceVersion") == o.Merged.At("metadata", "resourceVersion") {
+	if o.Live.Body == nil || o.Live.At("metadata", "resourceVersion") == o.Merged.At("metadata",
+		"resourceVersion") {
 		return nil
 	}
 	live, _, err := s.c.get(ctx, o.Ref, version(o.Desired))

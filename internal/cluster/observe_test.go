@@ -54,7 +54,8 @@ func observed(t *testing.T, c *Cluster, set object.Set, owned []object.Ref, forc
 	if err != nil {
 		t.Fatal(err)
 	}
-	return plan.Make(plan.Input{Environment: "test", Desired: set, Observed: list, Owned: append(set.Refs(), owned...)})
+	return plan.Make(plan.Input{Environment: "test", Desired: set, Observed: list,
+		Owned: append(set.Refs(), owned...)})
 }
 
 // summary is one line for each change that is not Keep.
@@ -122,7 +123,8 @@ func TestObserveApplyObserve(t *testing.T) {
 	changed := edited(t, set, "Secret", func(b map[string]any) {
 		b["stringData"] = map[string]any{"PASSWORD": "hunter33"}
 	})
-	changed = edited(t, changed, "Service", put([]any{map[string]any{"name": "http", "port": int64(81), "targetPort": int64(8080)}}, "spec", "ports"))
+	changed = edited(t, changed, "Service",
+		put([]any{map[string]any{"name": "http", "port": int64(81), "targetPort": int64(8080)}}, "spec", "ports"))
 	want := []string{
 		`update Secret/web data.PASSWORD "(hidden)"→"(hidden)" data.gone "(hidden)"→null`,
 		`update Service/web spec.ports[name=http].port 80→81`,
@@ -152,7 +154,8 @@ func TestOwnedButNotDesired(t *testing.T) {
 	}
 	owned := []object.Ref{a, b, never, goneKind}
 	got := observed(t, p.editor, only, owned, false)
-	if diff := cmp.Diff([]string{"delete ConfigMap/b: no longer in the source"}, summary(got)); diff != "" || !got.Complete {
+	if diff := cmp.Diff([]string{"delete ConfigMap/b: no longer in the source"}, summary(got)); diff != "" ||
+		!got.Complete {
 		t.Error(diff)
 	}
 	for range 2 { // what is gone already is done
@@ -189,12 +192,16 @@ func TestObserveRefusals(t *testing.T) {
 			put(map[string]any{"app": "web", "env": "prod"}, "spec", "selector", "matchLabels")(b)
 			put(map[string]any{"app": "web", "env": "prod"}, "spec", "template", "metadata", "labels")(b)
 		}), "spec.selector cannot be changed once the object is there"},
-		{"a field that does not exist", edited(t, set, "Deployment", put("x", "spec", "replicaz")), `spec.replicaz: field not declared in schema`},
-		{"a kind that is not served", p.parse(t, `{apiVersion: acme.example/v1, kind: Widget, metadata: {name: w}}`),
+		{"a field that does not exist", edited(t, set, "Deployment", put("x", "spec", "replicaz")),
+			`spec.replicaz: field not declared in schema`},
+		{"a kind that is not served",
+			p.parse(t, `{apiVersion: acme.example/v1, kind: Widget, metadata: {name: w}}`),
 			"k8s/app.yaml:1: the cluster does not know acme.example/v1 Widget"},
-		{"a version that is not served", p.parse(t, `{apiVersion: policy/v1beta1, kind: PodDisruptionBudget, metadata: {name: web}}`),
+		{"a version that is not served",
+			p.parse(t, `{apiVersion: policy/v1beta1, kind: PodDisruptionBudget, metadata: {name: web}}`),
 			"the cluster does not know policy/v1beta1 PodDisruptionBudget"},
-		{"not permitted", p.parse(t, `{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: x, namespace: ""}}`),
+		{"not permitted", p.parse(t,
+			`{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: x, namespace: ""}}`),
 			"may not get clusterroles.rbac.authorization.k8s.io"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -203,7 +210,8 @@ func TestObserveRefusals(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := observed(t, p.editor, set, nil, false)
-			if lines := summary(got); got.Count(plan.Blocked) != 1 || got.Complete || !strings.Contains(strings.Join(lines, "\n"), test.want) {
+			if lines := summary(got); got.Count(plan.Blocked) != 1 || got.Complete ||
+				!strings.Contains(strings.Join(lines, "\n"), test.want) {
 				t.Errorf("%v\nwant %s", lines, test.want)
 			}
 		})
@@ -216,12 +224,14 @@ func TestObserveConflict(t *testing.T) {
 	set := p.parse(t, shop)
 	apply(t, p.editor, set)
 	edit := []byte(`{"data": {"LEVEL": "debug", "EXTRA": "1"}}`)
-	_, err := p.admin.typed.CoreV1().ConfigMaps(p.namespace).Patch(t.Context(), "web", types.MergePatchType, edit, metav1.PatchOptions{FieldManager: "kubectl-edit"})
+	_, err := p.admin.typed.CoreV1().ConfigMaps(p.namespace).Patch(t.Context(), "web", types.MergePatchType,
+		edit, metav1.PatchOptions{FieldManager: "kubectl-edit"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := summary(observed(t, p.editor, set, nil, false))
-	want := []string{fmt.Sprintf(`blocked ConfigMap/web: ConfigMap %s/web: kubectl-edit holds data.LEVEL ("debug", ours is "info") (k8s/app.yaml:4)`, p.namespace)}
+	want := []string{fmt.Sprintf(
+		`blocked ConfigMap/web: ConfigMap %s/web: kubectl-edit holds data.LEVEL ("debug", ours is "info") (k8s/app.yaml:4)`, p.namespace)}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -269,7 +279,8 @@ func TestObserveUnverified(t *testing.T) {
 		"create Namespace/" + p.namespace + "-more",
 		"create ConfigMap/c: namespace " + p.namespace + "-more comes with the same deploy",
 		"blocked ConfigMap/c: namespace " + p.namespace + "-never is not there (context admin) (k8s/app.yaml:11)",
-		"create " + kind + "/w: its kind comes with CustomResourceDefinition " + kind + "s.acme.example of the same deploy",
+		"create " + kind + "/w: its kind comes with CustomResourceDefinition " + kind +
+			"s.acme.example of the same deploy",
 	}
 	got := observed(t, p.admin, set, nil, false)
 	if diff := cmp.Diff(want, summary(got)); diff != "" || got.Complete {
@@ -302,7 +313,9 @@ func TestAutoscalerIsNotFought(t *testing.T) {
   metrics: [{type: External, external: {metric: {name: nothing}, target: {type: Value, value: "1"}}}]}}`)
 	apply(t, p.editor, set)
 	// Nobody has scaled yet: to leave replicas out would reset them to one.
-	silent := edited(t, set, "Deployment", func(b map[string]any) { delete(b["spec"].(map[string]any), "replicas") })
+	silent := edited(t, set, "Deployment", func(b map[string]any) {
+		delete(b["spec"].(map[string]any), "replicas")
+	})
 	if got := observed(t, p.editor, silent, nil, false); !got.Empty() {
 		t.Errorf("source without replicas: %v", summary(got))
 	}
@@ -314,7 +327,8 @@ func TestAutoscalerIsNotFought(t *testing.T) {
 	}
 	// Even somebody who never looked cannot take them.
 	for _, force := range []bool{false, true} {
-		deployment := edited(t, set, "Deployment", put(map[string]any{"x": fmt.Sprint(force)}, "metadata", "annotations"))
+		deployment := edited(t, set, "Deployment", put(map[string]any{"x": fmt.Sprint(force)}, "metadata",
+			"annotations"))
 		for _, o := range deployment.Objects() {
 			if o.Ref().Kind != "Deployment" {
 				continue
@@ -339,17 +353,22 @@ func TestAutoscalerIsNotFought(t *testing.T) {
 			}
 		}
 	}
-	scaler := object.Ref{Group: "autoscaling", Kind: "HorizontalPodAutoscaler", Namespace: p.namespace, Name: "web"}
+	scaler := object.Ref{Group: "autoscaling", Kind: "HorizontalPodAutoscaler",
+		Namespace: p.namespace, Name: "web"}
 	got := observed(t, p.editor, without, []object.Ref{scaler}, false)
-	if lines := strings.Join(summary(got), "\n"); !strings.Contains(lines, "kubectl (scale) holds spec.replicas (7, ours is 2)") || !strings.Contains(lines, "delete HorizontalPodAutoscaler") {
+	if lines := strings.Join(summary(got), "\n"); !strings.Contains(lines,
+		"kubectl (scale) holds spec.replicas (7, ours is 2)") || !strings.Contains(lines,
+		"delete HorizontalPodAutoscaler") {
 		t.Error(lines)
 	}
 }
 
 func scale(t *testing.T, p place, manager string, n int32) {
 	t.Helper()
-	s := &autoscalingv1.Scale{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: p.namespace}, Spec: autoscalingv1.ScaleSpec{Replicas: n}}
-	if _, err := p.admin.typed.AppsV1().Deployments(p.namespace).UpdateScale(t.Context(), "web", s, metav1.UpdateOptions{FieldManager: manager}); err != nil {
+	s := &autoscalingv1.Scale{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: p.namespace},
+		Spec: autoscalingv1.ScaleSpec{Replicas: n}}
+	if _, err := p.admin.typed.AppsV1().Deployments(p.namespace).UpdateScale(t.Context(), "web", s,
+		metav1.UpdateOptions{FieldManager: manager}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -360,12 +379,18 @@ func TestPlace(t *testing.T) {
 	var set object.Set
 	for _, o := range []object.Object{
 		{Body: map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "c"}}},
-		{Body: map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "c", "namespace": "other"}}},
-		{Body: map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "n", "namespace": "wrong"}}},
-		{Body: map[string]any{"apiVersion": "acme.example/v1", "kind": "Unknown", "metadata": map[string]any{"name": "u"}}},
-		{Body: map[string]any{"apiVersion": "acme.example/v1", "kind": "Globe", "metadata": map[string]any{"name": "g"}}},
-		{Body: map[string]any{"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": map[string]any{"name": "globes.acme.example"},
-			"spec": map[string]any{"group": "acme.example", "scope": "Cluster", "names": map[string]any{"kind": "Globe"}}}},
+		{Body: map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "c",
+			"namespace": "other"}}},
+		{Body: map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "n",
+			"namespace": "wrong"}}},
+		{Body: map[string]any{"apiVersion": "acme.example/v1", "kind": "Unknown",
+			"metadata": map[string]any{"name": "u"}}},
+		{Body: map[string]any{"apiVersion": "acme.example/v1", "kind": "Globe",
+			"metadata": map[string]any{"name": "g"}}},
+		{Body: map[string]any{"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+			"metadata": map[string]any{"name": "globes.acme.example"},
+			"spec": map[string]any{"group": "acme.example", "scope": "Cluster",
+				"names": map[string]any{"kind": "Globe"}}}},
 	} {
 		if err := set.Add(o); err != nil {
 			t.Fatal(err)
@@ -381,7 +406,8 @@ func TestPlace(t *testing.T) {
 		got = append(got, r.String())
 	}
 	ns := p.namespace
-	want := []string{"ConfigMap " + ns + "/c", "ConfigMap other/c", "Namespace n", "Unknown " + ns + "/u", "Globe g", "CustomResourceDefinition globes.acme.example"}
+	want := []string{"ConfigMap " + ns + "/c", "ConfigMap other/c", "Namespace n", "Unknown " + ns + "/u",
+		"Globe g", "CustomResourceDefinition globes.acme.example"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -409,7 +435,8 @@ func TestObserveVanishing(t *testing.T) {
 			next.ServeHTTP(w, r)
 		})
 	})
-	if diff := cmp.Diff([]string{"create ConfigMap/fleeting"}, summary(observed(t, late, set, nil, false))); diff != "" {
+	if diff := cmp.Diff([]string{"create ConfigMap/fleeting"},
+		summary(observed(t, late, set, nil, false))); diff != "" {
 		t.Error(diff)
 	}
 }

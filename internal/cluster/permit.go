@@ -18,7 +18,8 @@ import (
 
 // ours is what records and locks need.
 var ours = []Permission{
-	{Verb: "get", Resource: "secrets"}, {Verb: "list", Resource: "secrets"}, {Verb: "create", Resource: "secrets"},
+	{Verb: "get", Resource: "secrets"}, {Verb: "list", Resource: "secrets"},
+	{Verb: "create", Resource: "secrets"},
 	{Verb: "update", Resource: "secrets"}, {Verb: "delete", Resource: "secrets"},
 	{Verb: "get", Group: "coordination.k8s.io", Resource: "leases"},
 	{Verb: "create", Group: "coordination.k8s.io", Resource: "leases"},
@@ -51,7 +52,8 @@ func (c *Cluster) Permit(ctx context.Context, changes []plan.Change) error {
 	var missing []Permission
 	for i, p := range needs {
 		if failed[i] != nil {
-			return c.explain(ctx, "ask for permission to "+p.Verb, object.Ref{Kind: p.Resource, Namespace: p.Namespace}, failed[i])
+			return c.explain(ctx, "ask for permission to "+p.Verb, object.Ref{Kind: p.Resource,
+				Namespace: p.Namespace}, failed[i])
 		}
 		if !allowed[i] {
 			missing = append(missing, p)
@@ -113,7 +115,8 @@ func (c *Cluster) allowed(ctx context.Context, p Permission, name string) (bool,
 			Verb: p.Verb, Group: p.Group, Resource: p.Resource, Namespace: p.Namespace, Name: name,
 		},
 	}}
-	answer, err := c.typed.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+	answer, err := c.typed.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, review,
+		metav1.CreateOptions{})
 	if err != nil {
 		return false, err
 	}
@@ -122,7 +125,8 @@ func (c *Cluster) allowed(ctx context.Context, p Permission, name string) (bool,
 
 // who is who the API server takes us for; the kubeconfig's name of the user where it does not say.
 func (c *Cluster) who(ctx context.Context) string {
-	review, err := c.typed.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
+	review, err := c.typed.AuthenticationV1().SelfSubjectReviews().Create(ctx,
+		&authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
 	if err != nil {
 		return c.user
 	}

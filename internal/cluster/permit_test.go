@@ -29,7 +29,8 @@ func TestPermit(t *testing.T) {
 	elsewhere.Namespace = "kube-system"
 	changes = append(changes,
 		plan.Change{Action: plan.Update, Ref: elsewhere},
-		plan.Change{Action: plan.Create, Ref: object.Ref{Group: "rbac.authorization.k8s.io", Kind: "ClusterRole", Name: "x"}})
+		plan.Change{Action: plan.Create, Ref: object.Ref{Group: "rbac.authorization.k8s.io",
+			Kind: "ClusterRole", Name: "x"}})
 	err := p.editor.Permit(t.Context(), changes)
 	var denied *PermissionError
 	if !errors.As(err, &denied) {
@@ -40,7 +41,8 @@ func TestPermit(t *testing.T) {
 		missing = append(missing, m.String())
 	}
 	want := []string{
-		"create clusterroles.rbac.authorization.k8s.io", "get clusterroles.rbac.authorization.k8s.io", "patch clusterroles.rbac.authorization.k8s.io",
+		"create clusterroles.rbac.authorization.k8s.io", "get clusterroles.rbac.authorization.k8s.io",
+		"patch clusterroles.rbac.authorization.k8s.io",
 		"get deployments.apps in kube-system", "patch deployments.apps in kube-system",
 	}
 	if diff := cmp.Diff(want, missing); diff != "" {
@@ -58,7 +60,8 @@ func TestPermit(t *testing.T) {
 func TestPermitByName(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	set := p.parse(t, `{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: $NAMESPACE, namespace: ""}, rules: [
+	set := p.parse(
+		t, `{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: $NAMESPACE, namespace: ""}, rules: [
   {apiGroups: [storage.k8s.io], resources: [storageclasses], verbs: [get, patch], resourceNames: [mine]}]}
 ---
 {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: $NAMESPACE, namespace: ""}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: $NAMESPACE},
@@ -69,7 +72,8 @@ func TestPermitByName(t *testing.T) {
 	}
 	apply(t, p.admin, set)
 	class := func(name string) []plan.Change {
-		return []plan.Change{{Action: plan.Update, Ref: object.Ref{Group: "storage.k8s.io", Kind: "StorageClass", Name: name}}}
+		return []plan.Change{{Action: plan.Update, Ref: object.Ref{Group: "storage.k8s.io",
+			Kind: "StorageClass", Name: name}}}
 	}
 	if err := p.editor.Permit(t.Context(), class("mine")); err != nil {
 		t.Error(err)

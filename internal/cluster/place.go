@@ -64,7 +64,8 @@ func definitionsOf(set object.Set) map[schema.GroupKind]definition {
 		}
 		group, _ := o.At("spec", "group").(string)
 		kind, _ := o.At("spec", "names", "kind").(string)
-		found[schema.GroupKind{Group: group, Kind: kind}] = definition{ref: ref, namespaced: o.At("spec", "scope") != "Cluster"}
+		found[schema.GroupKind{Group: group, Kind: kind}] = definition{ref: ref, namespaced: o.At("spec",
+			"scope") != "Cluster"}
 	}
 	return found
 }

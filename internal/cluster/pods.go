@@ -64,11 +64,13 @@ type revision struct {
 }
 
 func (r revision) made(pod corev1.Pod) bool {
-	return controls(r.owner, &pod) && (r.hash == "" || pod.Labels[appsv1.ControllerRevisionHashLabelKey] == r.hash)
+	return controls(r.owner, &pod) &&
+		(r.hash == "" || pod.Labels[appsv1.ControllerRevisionHashLabelKey] == r.hash)
 }
 
 // newest finds the last template, and what v says of it.
-func (c *Cluster) newest(ctx context.Context, live object.Object, selector metav1.ListOptions, v *podView) (revision, error) {
+func (c *Cluster) newest(ctx context.Context, live object.Object, selector metav1.ListOptions,
+	v *podView) (revision, error) {
 	ref, uid := live.Ref(), uidOf(live)
 	high := int64(-1)
 	switch ref.Kind {

@@ -91,7 +91,8 @@ func (c *Cluster) PutRecord(ctx context.Context, r Record) (Record, error) {
 		return r, err
 	}
 	for _, chunk := range chunks {
-		if _, err := c.secrets().Create(ctx, chunk, metav1.CreateOptions{FieldManager: Manager}); err != nil && !apierrors.IsAlreadyExists(err) {
+		if _, err := c.secrets().Create(ctx, chunk, metav1.CreateOptions{FieldManager: Manager}); err != nil &&
+			!apierrors.IsAlreadyExists(err) {
 			return r, c.explain(ctx, "write", c.secretRef(chunk.Name), err)
 		}
 	}
@@ -156,7 +157,8 @@ func (c *Cluster) remove(ctx context.Context, name string) error {
 }
 
 func (c *Cluster) listSecrets(ctx context.Context, selector string) ([]corev1.Secret, error) {
-	list, err := c.secrets().List(ctx, metav1.ListOptions{LabelSelector: selector, FieldSelector: "type=" + recordType})
+	list, err := c.secrets().List(ctx, metav1.ListOptions{LabelSelector: selector,
+		FieldSelector: "type=" + recordType})
 	if err != nil {
 		return nil, c.explain(ctx, "list", c.secretRef("records"), err)
 	}

@@ -50,7 +50,8 @@ func TestRecords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.PutRecord(t.Context(), Record{Name: "r.1", Data: []byte("mine")}); !errors.Is(err, ErrRecordChanged) {
+	if _, err := c.PutRecord(t.Context(), Record{Name: "r.1", Data: []byte("mine")}); !errors.Is(err,
+		ErrRecordChanged) {
 		t.Errorf("a second first record: %v", err)
 	}
 	checkRecord(t, c, "r.1", "one", big)
@@ -79,11 +80,13 @@ func TestRecords(t *testing.T) {
 		t.Errorf("%d Secrets for a small record", n)
 	}
 
-	if _, err := c.PutRecord(t.Context(), Record{Name: "r.2", Labels: map[string]string{"env": "dev"}, Data: []byte("x")}); err != nil {
+	if _, err := c.PutRecord(t.Context(), Record{Name: "r.2", Labels: map[string]string{"env": "dev"},
+		Data: []byte("x")}); err != nil {
 		t.Fatal(err)
 	}
 	list, err := c.Records(t.Context(), labels)
-	if err != nil || len(list) != 1 || list[0].Name != "r.1" || string(list[0].Summary) != "two" || list[0].Version != r.Version {
+	if err != nil || len(list) != 1 || list[0].Name != "r.1" || string(list[0].Summary) != "two" ||
+		list[0].Version != r.Version {
 		t.Errorf("list: %+v, %v", list, err)
 	}
 	for range 2 {
@@ -132,16 +135,19 @@ func TestTornWrite(t *testing.T) {
 	}
 	chunk := chunks[1].Name
 	damage := []byte(`{"data": {"data": "AAAA"}}`)
-	if _, err := c.typed.CoreV1().Secrets(c.namespace).Patch(t.Context(), chunk, types.MergePatchType, damage, metav1.PatchOptions{}); err != nil {
+	if _, err := c.typed.CoreV1().Secrets(c.namespace).Patch(t.Context(), chunk, types.MergePatchType, damage,
+		metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := c.Record(t.Context(), "r.1"); err == nil || !strings.Contains(err.Error(), "does not match its digest") {
+	if _, _, err := c.Record(t.Context(), "r.1"); err == nil || !strings.Contains(err.Error(),
+		"does not match its digest") {
 		t.Errorf("a damaged record: %v", err)
 	}
 	if err := c.remove(t.Context(), chunk); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := c.Record(t.Context(), "r.1"); err == nil || !strings.Contains(err.Error(), "part 2 of 2 is missing") {
+	if _, _, err := c.Record(t.Context(), "r.1"); err == nil || !strings.Contains(err.Error(),
+		"part 2 of 2 is missing") {
 		t.Errorf("a record with a part missing: %v", err)
 	}
 }
@@ -156,7 +162,8 @@ func checkRecord(t *testing.T, c *Cluster, name, summary string, data []byte) {
 
 func countSecrets(t *testing.T, c *Cluster) int {
 	t.Helper()
-	list, err := c.typed.CoreV1().Secrets(c.namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "type=" + recordType})
+	list, err := c.typed.CoreV1().Secrets(c.namespace).List(t.Context(),
+		metav1.ListOptions{FieldSelector: "type=" + recordType})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,7 +59,8 @@ func (r *retrier) passing(n int, resp *http.Response, err error) bool {
 		return false
 	}
 	switch resp.StatusCode {
-	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable,
+		http.StatusGatewayTimeout:
 		return true
 	case http.StatusInternalServerError: // a change of etcd's leader, or a webhook that is down for good
 		return n < 3

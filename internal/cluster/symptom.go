@@ -45,7 +45,8 @@ func starting(reason string) bool {
 }
 
 // podSymptoms reads a pod's status. restarts says whether a container's crashes are enough.
-func podSymptoms(pod *corev1.Pod, grace time.Duration, crashed func(container string, restarts int32, waiting bool) bool) []symptom {
+func podSymptoms(pod *corev1.Pod, grace time.Duration, crashed func(container string, restarts int32,
+	waiting bool) bool) []symptom {
 	if s, ok := unscheduled(pod, grace); ok {
 		return []symptom{s}
 	}
@@ -90,10 +91,12 @@ func unscheduled(pod *corev1.Pod, grace time.Duration) (symptom, bool) {
 		}
 		return s, true
 	}
-	return symptom{pod: pod, reason: "Pending", message: "no scheduler has looked at it yet", after: hopeful}, true
+	return symptom{pod: pod, reason: "Pending", message: "no scheduler has looked at it yet",
+		after: hopeful}, true
 }
 
-func containerSymptom(st corev1.ContainerStatus, init bool, crashed func(string, int32, bool) bool) (symptom, bool) {
+func containerSymptom(st corev1.ContainerStatus, init bool, crashed func(string, int32, bool) bool) (
+	symptom, bool) {
 	waiting, ended := st.State.Waiting, st.State.Terminated
 	if waiting != nil {
 		if s, ok := waitingSymptom(st, waiting); ok {
@@ -106,14 +109,16 @@ func containerSymptom(st corev1.ContainerStatus, init bool, crashed func(string,
 	}
 	backoff := waiting != nil && waiting.Reason == "CrashLoopBackOff"
 	switch {
-	case last != nil && (backoff || ended != nil && ended.ExitCode != 0 || st.State.Running != nil && !st.Ready && last.ExitCode != 0):
+	case last != nil && (backoff || ended != nil && ended.ExitCode != 0 || st.State.Running != nil &&
+		!st.Ready && last.ExitCode != 0):
 		s := crashSymptom(st, last, backoff)
 		if crashed(st.Name, st.RestartCount, backoff) {
 			s.after, s.crash = 0, true
 		}
 		return s, true
 	case st.State.Running != nil && !st.Ready && init:
-		return symptom{reason: "PodInitializing", message: "the init container has not finished yet", after: hopeful}, true
+		return symptom{reason: "PodInitializing", message: "the init container has not finished yet",
+			after: hopeful}, true
 	case st.State.Running != nil && !st.Ready:
 		return symptom{reason: "Unhealthy", message: "running, not ready", after: hopeful}, true
 	}
@@ -144,7 +149,8 @@ func waitingSymptom(st corev1.ContainerStatus, w *corev1.ContainerStateWaiting) 
 		return symptom{}, false
 	case "InvalidImageName", "ErrImageNeverPull":
 		return s, true
-	case "ErrImagePull", "ImagePullBackOff", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed":
+	case "ErrImagePull", "ImagePullBackOff", "ImageInspectError", "RegistryUnavailable",
+		"SignatureValidationFailed":
 		// The two first take turns; people know the second.
 		if w.Reason == "ErrImagePull" {
 			s.reason = "ImagePullBackOff"
@@ -165,12 +171,14 @@ func waitingSymptom(st corev1.ContainerStatus, w *corev1.ContainerStateWaiting) 
 
 // permanentPull matches what registries and container runtimes say when asking again will not
 // help. A registry that does not answer, answers 5xx or 429 is not among them.
-var permanentPull = regexp.MustCompile(`(?i)not found|manifest unknown|manifest invalid|name unknown|name invalid|` +
-	`repository does not exist|unauthorized|\bdenied\b|forbidden|authentication required|no basic auth|` +
-	`no match for platform|no matching manifest|x509: |server gave HTTP response to HTTPS client|invalid reference format`)
+var permanentPull = regexp.MustCompile(
+	`(?i)not found|manifest unknown|manifest invalid|name unknown|name invalid|` +
+		`repository does not exist|unauthorized|\bdenied\b|forbidden|authentication required|no basic auth|` +
+		`no match for platform|no matching manifest|x509: |server gave HTTP response to HTTPS client|invalid reference format`)
 
 // missingVolume matches mounts of what is not there.
-var missingVolume = lazyregexp.New(`(?i)(configmap|secret) "[^"]*" not found|references non-existent (config|secret) key`)
+var missingVolume = lazyregexp.New(
+	`(?i)(configmap|secret) "[^"]*" not found|references non-existent (config|secret) key`)
 
 // mountSymptoms reads a pod's events: that a volume is missing is said nowhere else.
 func mountSymptoms(pod *corev1.Pod, events []corev1.Event) []symptom {

@@ -43,54 +43,77 @@ func TestSymptoms(t *testing.T) {
 		after     time.Duration
 		cause     string
 	}{
-		{"registry is away", status(`state: {waiting: {reason: ErrImagePull, message: 'dial tcp 10.0.0.1:443: i/o timeout'}}`), nil,
-			"ImagePullBackOff", never, "the image ghcr.io/acme/app:v1 cannot be pulled: dial tcp 10.0.0.1:443: i/o timeout"},
-		{"registry is busy", status(`state: {waiting: {reason: ErrImagePull, message: 'unexpected status: 429 Too Many Requests'}}`), nil,
-			"ImagePullBackOff", never, "the image ghcr.io/acme/app:v1 cannot be pulled: unexpected status: 429 Too Many Requests"},
-		{"registry refuses", status(`state: {waiting: {reason: ImagePullBackOff, message: 'Back-off pulling image "ghcr.io/acme/app:v1": ErrImagePull: failed to authorize: 401 Unauthorized'}}`), nil,
-			"ImagePullBackOff", standImage, "the registry does not give out the image ghcr.io/acme/app:v1: the pull secret is missing or wrong, or there is no such repository"},
-		{"wrong platform", status(`state: {waiting: {reason: ErrImagePull, message: 'no match for platform in manifest: not found'}}`), nil,
+		{"registry is away", status(
+			`state: {waiting: {reason: ErrImagePull, message: 'dial tcp 10.0.0.1:443: i/o timeout'}}`), nil,
+			"ImagePullBackOff", never, "the image ghcr.io/acme/app:v1 cannot be pulled: dial tcp 10.0.0.1:443: i/o " +
+				"timeout"},
+		{"registry is busy", status(
+			`state: {waiting: {reason: ErrImagePull, message: 'unexpected status: 429 Too Many Requests'}}`), nil,
+			"ImagePullBackOff", never, "the image ghcr.io/acme/app:v1 cannot be pulled: unexpected status: 429 Too " +
+				"Many Requests"},
+		{"registry refuses", status(
+			`state: {waiting: {reason: ImagePullBackOff, message: 'Back-off pulling image "ghcr.io/acme/app:v1": ErrImagePull: failed to authorize: 401 Unauthorized'}}`), nil,
+			"ImagePullBackOff", standImage, "the registry does not give out the image ghcr.io/acme/app:v1: the pull " +
+				"secret is missing or wrong, or there is no such repository"},
+		{"wrong platform", status(
+			`state: {waiting: {reason: ErrImagePull, message: 'no match for platform in manifest: not found'}}`), nil,
 			"ImagePullBackOff", standImage, "the image ghcr.io/acme/app:v1 has no variant for the node's platform"},
-		{"certificate", status(`state: {waiting: {reason: ErrImagePull, message: 'tls: failed to verify certificate: x509: certificate signed by unknown authority'}}`), nil,
+		{"certificate", status(
+			`state: {waiting: {reason: ErrImagePull, message: 'tls: failed to verify certificate: x509: certificate signed by unknown authority'}}`), nil,
 			"ImagePullBackOff", standImage, "the node does not trust the registry of the image ghcr.io/acme/app:v1"},
 		{"older kubelet", status(`state: {waiting: {reason: ImagePullBackOff, message: Back-off pulling image}}`),
 			[]corev1.Event{warning("Failed", `Failed to pull image "ghcr.io/acme/app:v1": manifest unknown`)},
 			"ImagePullBackOff", never, "the image ghcr.io/acme/app:v1 is not in the registry"},
 		{"starting", status(`state: {waiting: {reason: ContainerCreating}}`), nil, "ContainerCreating", never, ""},
-		{"missing key", status(`state: {waiting: {reason: CreateContainerConfigError, message: "couldn't find key url in Secret prod/db"}}`), nil,
+		{"missing key", status(
+			`state: {waiting: {reason: CreateContainerConfigError, message: "couldn't find key url in Secret prod/db"}}`), nil,
 			"CreateContainerConfigError", standConfig, `it needs the key "url", which the Secret "db" does not have`},
-		{"root not allowed", status(`state: {waiting: {reason: CreateContainerConfigError, message: container has runAsNonRoot and image will run as root}}`), nil,
-			"CreateContainerConfigError", standConfig, "the container's configuration is wrong: container has runAsNonRoot and image will run as root"},
-		{"command missing", status(`state: {waiting: {reason: CrashLoopBackOff}}, lastState: {terminated: {exitCode: 128, reason: StartError, message: 'exec: "srv": executable file not found in $PATH'}}`), nil,
+		{"root not allowed", status(
+			`state: {waiting: {reason: CreateContainerConfigError, message: container has runAsNonRoot and image will run as root}}`), nil,
+			"CreateContainerConfigError", standConfig,
+			"the container's configuration is wrong: container has runAsNonRoot and image will run as root"},
+		{"command missing", status(
+			`state: {waiting: {reason: CrashLoopBackOff}}, lastState: {terminated: {exitCode: 128, reason: StartError, message: 'exec: "srv": executable file not found in $PATH'}}`), nil,
 			"StartError", 0, `the container's command cannot be started: exec: "srv": executable file not found in $PATH`},
-		{"ends by itself", status(`state: {waiting: {reason: CrashLoopBackOff}}, lastState: {terminated: {exitCode: 0, reason: Completed}}`), nil,
-			"CrashLoopBackOff", 0, "the container ends by itself with exit code 0 right after it starts, but should keep running"},
-		{"crashes after a while", status(`state: {waiting: {reason: CrashLoopBackOff}}, lastState: {terminated: {exitCode: 2, reason: Error,
+		{"ends by itself", status(
+			`state: {waiting: {reason: CrashLoopBackOff}}, lastState: {terminated: {exitCode: 0, reason: Completed}}`),
+			nil,
+			"CrashLoopBackOff", 0, "the container ends by itself with exit code 0 right after it starts, but should " +
+				"keep running"},
+		{"crashes after a while",
+			status(`state: {waiting: {reason: CrashLoopBackOff}}, lastState: {terminated: {exitCode: 2, reason: Error,
 			startedAt: "2026-11-01T10:00:00Z", finishedAt: "2026-11-01T10:00:42Z"}}`), nil,
 			"CrashLoopBackOff", 0, "the container exits with code 2 after 42s"},
-		{"killed by its liveness probe", status(`state: {waiting: {reason: CrashLoopBackOff}}, lastState: {terminated: {exitCode: 137, reason: Error}}`),
+		{"killed by its liveness probe",
+			status(`state: {waiting: {reason: CrashLoopBackOff}}, lastState: {terminated: {exitCode: 137, reason: Error}}`),
 			[]corev1.Event{warning("Unhealthy", "Liveness probe failed: no such table: users")},
 			"CrashLoopBackOff", 0, `the container is restarted because its liveness probe "check -q" fails: no such table: users`},
 		{"first crash", status(`state: {terminated: {exitCode: 1, reason: Error}}`), nil,
 			"Error", never, "the container exits with code 1 right after it starts"},
 		{"not ready", status(`state: {running: {}}, ready: false`),
-			[]corev1.Event{warning("Unhealthy", "Readiness probe failed: dial tcp 10.244.0.7:8080: connect: connection refused")},
+			[]corev1.Event{warning("Unhealthy",
+				"Readiness probe failed: dial tcp 10.244.0.7:8080: connect: connection refused")},
 			"Unhealthy", never, "the readiness probe on TCP port 8080 never succeeded: connection refused"},
 		{"not started", status(`state: {running: {}}, ready: false`),
-			[]corev1.Event{warning("Unhealthy", `Startup probe failed: timeout: failed to connect service ":9090" within 1s: context deadline exceeded`)},
+			[]corev1.Event{warning("Unhealthy",
+				`Startup probe failed: timeout: failed to connect service ":9090" within 1s: context deadline exceeded`)},
 			"Unhealthy", never, "the startup probe on gRPC port 9090 fails: no answer in time"},
-		{"init container runs", spec + `status: {initContainerStatuses: [{name: init, restartCount: 0, state: {running: {}}}],
+		{"init container runs", spec +
+			`status: {initContainerStatuses: [{name: init, restartCount: 0, state: {running: {}}}],
 			containerStatuses: [{name: app, restartCount: 0, state: {waiting: {reason: PodInitializing}}}]}`, nil,
 			"PodInitializing", never, "the init container has not finished yet"},
-		{"init container keeps others waiting", spec + `status: {initContainerStatuses: [{name: init, restartCount: 3, state: {waiting: {reason: CrashLoopBackOff}}, lastState: {terminated: {exitCode: 9}}}],
+		{"init container keeps others waiting",
+			spec + `status: {initContainerStatuses: [{name: init, restartCount: 3, state: {waiting: {reason: CrashLoopBackOff}}, lastState: {terminated: {exitCode: 9}}}],
 			containerStatuses: [{name: app, restartCount: 0, state: {waiting: {reason: PodInitializing}}}]}`, nil,
 			"CrashLoopBackOff", 0, `the init container "init" exits with code 9 right after it starts`},
-		{"a second container is at fault", spec + `status: {containerStatuses: [{name: app, restartCount: 0, ready: false, state: {running: {}}},
+		{"a second container is at fault",
+			spec + `status: {containerStatuses: [{name: app, restartCount: 0, ready: false, state: {running: {}}},
 			{name: side, restartCount: 0, state: {waiting: {reason: InvalidImageName, message: bad}}}]}`, nil,
 			"InvalidImageName", 0, `"" is not a valid image name`},
 		{"no memory", `{spec: {containers: [{name: app, resources: {requests: {memory: 2Gi}}}]}, status: {conditions: [{type: PodScheduled, status: "False", reason: Unschedulable,
 			message: '0/2 nodes are available: 1 Insufficient memory, 1 node(s) had untolerated taint(s). preemption: 0/2 nodes are available: 2 No preemption victims found.'}]}}`, nil,
-			"Unschedulable", time.Minute, "no node has 2Gi of memory free: 1 Insufficient memory, 1 node(s) had untolerated taint(s)"},
+			"Unschedulable", time.Minute,
+			"no node has 2Gi of memory free: 1 Insufficient memory, 1 node(s) had untolerated taint(s)"},
 		{"no claim", `{status: {conditions: [{type: PodScheduled, status: "False", reason: Unschedulable, message: 'persistentvolumeclaim "data" not found'}]}}`, nil,
 			"Unschedulable", time.Minute, `no node takes the pod: persistentvolumeclaim "data" not found`},
 		{"pushes others out", `{status: {nominatedNodeName: a, conditions: [{type: PodScheduled, status: "False", reason: Unschedulable, message: m}]}}`, nil,
@@ -99,7 +122,9 @@ func TestSymptoms(t *testing.T) {
 			"SchedulingGated", never, "waits for quota"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			list := podSymptoms(podOf(t, c.pod), time.Minute, func(_ string, restarts int32, waiting bool) bool { return waiting || restarts >= 2 })
+			list := podSymptoms(podOf(t, c.pod), time.Minute, func(_ string, restarts int32, waiting bool) bool {
+				return waiting || restarts >= 2
+			})
 			if len(list) == 0 {
 				t.Fatal("no symptom")
 			}
@@ -115,7 +140,8 @@ func TestSymptoms(t *testing.T) {
 }
 
 func TestHealthyPodHasNoSymptom(t *testing.T) {
-	pod := podOf(t, `{spec: {nodeName: a}, status: {initContainerStatuses: [{name: i, restartCount: 0, ready: true, state: {terminated: {exitCode: 0}}}],
+	pod := podOf(
+		t, `{spec: {nodeName: a}, status: {initContainerStatuses: [{name: i, restartCount: 0, ready: true, state: {terminated: {exitCode: 0}}}],
 		containerStatuses: [{name: app, ready: true, restartCount: 4, state: {running: {}}, lastState: {terminated: {exitCode: 1}}}]}}`)
 	if list := podSymptoms(pod, 0, func(string, int32, bool) bool { return true }); len(list) > 0 {
 		t.Errorf("symptoms: %+v", list)
@@ -148,7 +174,8 @@ func TestJudge(t *testing.T) {
 		at    time.Duration
 		seen  bool
 		final bool
-	}{{0, true, false}, {4 * time.Second, true, false}, {9 * time.Second, true, true}, {10 * time.Second, false, false}, {19 * time.Second, true, false}} {
+	}{{0, true, false}, {4 * time.Second, true, false}, {9 * time.Second, true, true}, {10 * time.Second, false,
+		false}, {19 * time.Second, true, false}} {
 		it.symptoms = nil
 		if step.seen {
 			it.add(s)
@@ -187,8 +214,10 @@ func TestOldPulls(t *testing.T) {
 		want      string
 	}{
 		{"of an object that this deploy changed", false, []string{"ImagePullBackOff", "ImagePullBackOff"}, "no no"},
-		{"fails again", true, []string{"ImagePullBackOff", "ImagePullBackOff", "ErrImagePull", "ImagePullBackOff"}, "yes yes no no"},
-		{"had just failed", true, []string{"ErrImagePull", "ErrImagePull", "ImagePullBackOff", "ErrImagePull"}, "yes yes yes no"},
+		{"fails again", true, []string{"ImagePullBackOff", "ImagePullBackOff", "ErrImagePull", "ImagePullBackOff"},
+			"yes yes no no"},
+		{"had just failed", true, []string{"ErrImagePull", "ErrImagePull", "ImagePullBackOff", "ErrImagePull"},
+			"yes yes yes no"},
 		{"succeeds", true, []string{"ImagePullBackOff", "", ""}, "yes no no"},
 		{"was on its way", true, []string{"ContainerCreating", "ErrImagePull"}, "no no"},
 	} {
@@ -206,7 +235,9 @@ func TestOldPulls(t *testing.T) {
 	it := newItem(sample(t))
 	it.unchanged = true
 	it.oldPulls(nil)
-	if it.oldPulls([]corev1.Pod{*podOf(t, `{status: {containerStatuses: [{name: app, state: {waiting: {reason: ErrImagePull}}}]}}`)}) {
+	if it.oldPulls(
+		[]corev1.Pod{*podOf(
+			t, `{status: {containerStatuses: [{name: app, state: {waiting: {reason: ErrImagePull}}}]}}`)}) {
 		t.Error("a pod that came later: its first failure is no old one")
 	}
 }
@@ -220,7 +251,8 @@ func word(b bool) string {
 
 func TestLines(t *testing.T) {
 	w := &waiter{scrub: func(s string) string { return strings.ReplaceAll(s, "secret", "(hidden)") }}
-	got := w.lines([]byte("first\r\n\n\x1b[31mred\x1b[0m\x07 \x1b]0;title\x07secret\nbad \xff utf8\n" + strings.Repeat("x", 2000)))
+	got := w.lines([]byte("first\r\n\n\x1b[31mred\x1b[0m\x07 \x1b]0;title\x07secret\nbad \xff utf8\n" +
+		strings.Repeat("x", 2000)))
 	want := []string{"first", "red (hidden)", "bad \uFFFD utf8", strings.Repeat("x", maxMessage) + "…"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("lines (-want +got):\n%s", diff)
@@ -229,7 +261,8 @@ func TestLines(t *testing.T) {
 
 func sample(t *testing.T) object.Object {
 	t.Helper()
-	list, err := object.Read(strings.NewReader("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n"), "a.yaml")
+	list, err := object.Read(strings.NewReader("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n"),
+		"a.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -117,8 +117,9 @@ type waiter struct {
 
 func newWaiter(c *Cluster, set object.Set, o WaitOptions) *waiter {
 	secrets := object.SecretValues(set)
-	w := &waiter{c: c, grace: cmp.Or(o.Grace, defaultGrace), notify: o.Notify, began: time.Now(), timeout: minTimeout,
-		scrub: func(text string) string { return object.Mask(text, secrets) }}
+	w := &waiter{c: c, grace: cmp.Or(o.Grace, defaultGrace), notify: o.Notify, began: time.Now(),
+		timeout: minTimeout,
+		scrub:   func(text string) string { return object.Mask(text, secrets) }}
 	for _, obj := range set.Objects() {
 		if obj.Blocking() {
 			it := newItem(obj)

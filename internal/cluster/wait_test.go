@@ -52,40 +52,76 @@ func TestWaitFails(t *testing.T) {
 		logs, previous bool
 		within         time.Duration
 	}{
-		{name: "missing image", manifest: strings.Replace(deployment("api", "", probe, ""), "$IMAGE", "ghcr.io/acme/nothing:v9", 1),
-			ref: "Deployment", reason: "ImagePullBackOff", cause: "the image ghcr.io/acme/nothing:v9 is not in the registry", exit: -1, within: 6 * time.Second},
-		{name: "invalid image", manifest: strings.Replace(deployment("api", "", probe, ""), "$IMAGE", "ghcr.io/Acme/Nothing:v9", 1),
-			ref: "Deployment", reason: "InvalidImageName", cause: `"ghcr.io/Acme/Nothing:v9" is not a valid image name`, exit: -1, within: 5 * time.Second},
+		{name: "missing image", manifest: strings.Replace(deployment("api", "", probe, ""), "$IMAGE",
+			"ghcr.io/acme/nothing:v9", 1),
+			ref: "Deployment", reason: "ImagePullBackOff",
+			cause: "the image ghcr.io/acme/nothing:v9 is not in the registry", exit: -1, within: 6 * time.Second},
+		{name: "invalid image", manifest: strings.Replace(deployment("api", "", probe, ""), "$IMAGE",
+			"ghcr.io/Acme/Nothing:v9", 1),
+			ref: "Deployment", reason: "InvalidImageName",
+			cause: `"ghcr.io/Acme/Nothing:v9" is not a valid image name`, exit: -1, within: 5 * time.Second},
 		{name: "crash", manifest: deployment("api", "exit=3", probe, ""),
-			ref: "Deployment", reason: "CrashLoopBackOff", cause: "the container exits with code 3 right after it starts", exit: 3, logs: true, within: 15 * time.Second},
+			ref: "Deployment", reason: "CrashLoopBackOff",
+			cause: "the container exits with code 3 right after it starts", exit: 3, logs: true,
+			within: 15 * time.Second},
 		{name: "crash without a probe", manifest: deployment("api", "crash-after=1s", "", ""),
-			ref: "Deployment", reason: "CrashLoopBackOff", cause: "the container exits with code 1 right after it starts", exit: 1, logs: true, within: 20 * time.Second},
+			ref: "Deployment", reason: "CrashLoopBackOff",
+			cause: "the container exits with code 1 right after it starts", exit: 1, logs: true,
+			within: 20 * time.Second},
 		{name: "out of memory", manifest: deployment("api", "oom", "resources: {limits: {memory: 64Mi}}", ""),
-			ref: "Deployment", reason: "OOMKilled", cause: "the container needs more memory than its limit of 64Mi", exit: 137, logs: true, within: 15 * time.Second},
-		{name: "probe never succeeds", manifest: deployment("api", "never-ready", probe, "progressDeadlineSeconds: 4"),
-			ref: "Deployment", reason: "ProgressDeadlineExceeded", cause: "the readiness probe GET :8080/readyz never succeeded: HTTP 503", exit: -1, logs: true, within: 15 * time.Second},
-		{name: "init container", manifest: strings.Replace(deployment("api", "init-crash", probe, ""), "      containers:", "      initContainers:\n      - {name: migrate, image: $IMAGE}\n      containers:", 1),
-			ref: "Deployment", reason: "CrashLoopBackOff", cause: `the init container "migrate" exits with code 1 right after it starts`, exit: 1, logs: true, within: 15 * time.Second},
+			ref: "Deployment", reason: "OOMKilled", cause: "the container needs more memory than its limit of 64Mi",
+			exit: 137, logs: true, within: 15 * time.Second},
+		{name: "probe never succeeds", manifest: deployment("api", "never-ready", probe,
+			"progressDeadlineSeconds: 4"),
+			ref: "Deployment", reason: "ProgressDeadlineExceeded",
+			cause: "the readiness probe GET :8080/readyz never succeeded: HTTP 503", exit: -1, logs: true,
+			within: 15 * time.Second},
+		{name: "init container", manifest: strings.Replace(deployment("api", "init-crash", probe, ""),
+			"      containers:", "      initContainers:\n      - {name: migrate, image: $IMAGE}\n      containers:",
+			1),
+			ref: "Deployment", reason: "CrashLoopBackOff",
+			cause: `the init container "migrate" exits with code 1 right after it starts`, exit: 1, logs: true,
+			within: 15 * time.Second},
 		{name: "no room", manifest: deployment("api", "", "resources: {requests: {cpu: 64}}", ""),
-			ref: "Deployment", reason: "Unschedulable", cause: "no node has 64 of cpu free: 3 Insufficient cpu", exit: -1, within: 8 * time.Second},
-		{name: "quota", manifest: "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: none}\nspec: {hard: {pods: 0}}\n---\n" + deployment("api", "", probe, ""),
-			ref: "Deployment", reason: "FailedCreate", cause: `the API server does not let the pod in: exceeded quota: none, requested: pods=1, used: pods=0, limited: pods=0`, exit: -1, within: 10 * time.Second},
-		{name: "quota of a stateful set", manifest: "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: none}\nspec: {hard: {pods: 0}}\n---\n" +
-			strings.NewReplacer("kind: Deployment", "kind: StatefulSet", "  replicas: 1", "  replicas: 1\n  serviceName: api").Replace(deployment("api", "", probe, "")),
-			ref: "StatefulSet", reason: "FailedCreate", cause: `the API server does not let the pod in: exceeded quota: none, requested: pods=1, used: pods=0, limited: pods=0`, exit: -1, within: 12 * time.Second},
-		{name: "pod security", manifest: "apiVersion: v1\nkind: Namespace\nmetadata: {name: $NAMESPACE, labels: {pod-security.kubernetes.io/enforce: baseline}}\n---\n" +
-			deployment("api", "", "securityContext: {privileged: true}", ""), ref: "Deployment", reason: "FailedCreate", exit: -1, within: 10 * time.Second,
+			ref: "Deployment", reason: "Unschedulable", cause: "no node has 64 of cpu free: 3 Insufficient cpu",
+			exit: -1, within: 8 * time.Second},
+		{name: "quota", manifest: "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: none}\nspec: {hard: " +
+			"{pods: 0}}\n---\n" + deployment("api", "", probe, ""),
+			ref: "Deployment", reason: "FailedCreate",
+			cause: `the API server does not let the pod in: exceeded quota: none, requested: pods=1, used: pods=0, limited: pods=0`, exit: -1, within: 10 * time.Second},
+		{name: "quota of a stateful set",
+			manifest: "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: none}\nspec: {hard: {pods: 0}}\n---\n" +
+				strings.NewReplacer("kind: Deployment", "kind: StatefulSet", "  replicas: 1",
+					"  replicas: 1\n  serviceName: api").Replace(deployment("api", "", probe, "")),
+			ref: "StatefulSet", reason: "FailedCreate",
+			cause: `the API server does not let the pod in: exceeded quota: none, requested: pods=1, used: pods=0, limited: pods=0`, exit: -1, within: 12 * time.Second},
+		{name: "pod security", manifest: "apiVersion: v1\nkind: Namespace\nmetadata: {name: $NAMESPACE, labels: " +
+			"{pod-security.kubernetes.io/enforce: baseline}}\n---\n" +
+			deployment("api", "", "securityContext: {privileged: true}", ""), ref: "Deployment",
+			reason: "FailedCreate", exit: -1, within: 10 * time.Second,
 			cause: `the API server does not let the pod in: violates PodSecurity "baseline:latest": privileged (container "app" must not set securityContext.privileged=true)`},
-		{name: "missing configuration", manifest: deployment("api", "", "envFrom: [{configMapRef: {name: settings}}]", ""),
-			ref: "Deployment", reason: "CreateContainerConfigError", cause: `it needs the ConfigMap "settings", which does not exist`, exit: -1, within: 20 * time.Second},
-		{name: "stateful set", manifest: strings.NewReplacer("kind: Deployment", "kind: StatefulSet", "  replicas: 1", "  replicas: 1\n  serviceName: api").Replace(deployment("api", "crash", probe, "")),
-			ref: "StatefulSet", reason: "CrashLoopBackOff", cause: "the container exits with code 1 right after it starts", exit: 1, logs: true, within: 15 * time.Second},
-		{name: "daemon set", manifest: strings.NewReplacer("kind: Deployment", "kind: DaemonSet", "  replicas: 1\n", "").Replace(deployment("api", "crash", probe, "")),
-			ref: "DaemonSet", reason: "CrashLoopBackOff", cause: "the container exits with code 1 right after it starts", exit: 1, logs: true, within: 15 * time.Second},
+		{name: "missing configuration", manifest: deployment("api", "",
+			"envFrom: [{configMapRef: {name: settings}}]", ""),
+			ref: "Deployment", reason: "CreateContainerConfigError",
+			cause: `it needs the ConfigMap "settings", which does not exist`, exit: -1, within: 20 * time.Second},
+		{name: "stateful set", manifest: strings.NewReplacer("kind: Deployment", "kind: StatefulSet",
+			"  replicas: 1", "  replicas: 1\n  serviceName: api").Replace(deployment("api", "crash", probe, "")),
+			ref: "StatefulSet", reason: "CrashLoopBackOff",
+			cause: "the container exits with code 1 right after it starts", exit: 1, logs: true,
+			within: 15 * time.Second},
+		{name: "daemon set", manifest: strings.NewReplacer("kind: Deployment", "kind: DaemonSet", "  replicas: 1\n",
+			"").Replace(deployment("api", "crash", probe, "")),
+			ref: "DaemonSet", reason: "CrashLoopBackOff",
+			cause: "the container exits with code 1 right after it starts", exit: 1, logs: true,
+			within: 15 * time.Second},
 		{name: "job", manifest: job("exit=4", "Never"),
-			ref: "Job", reason: "BackoffLimitExceeded", cause: "each of its tries failed: the container exits with code 4 right after it starts", exit: 4, logs: true, within: 15 * time.Second},
+			ref: "Job", reason: "BackoffLimitExceeded",
+			cause: "each of its tries failed: the container exits with code 4 right after it starts", exit: 4,
+			logs: true, within: 15 * time.Second},
 		{name: "job whose pod is deleted", manifest: job("exit=4", "OnFailure"),
-			ref: "Job", reason: "BackoffLimitExceeded", cause: "each of its tries failed: the container exits with code 4 right after it starts", exit: 4, logs: true, within: 15 * time.Second},
+			ref: "Job", reason: "BackoffLimitExceeded",
+			cause: "each of its tries failed: the container exits with code 4 right after it starts", exit: 4,
+			logs: true, within: 15 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -127,7 +163,8 @@ func TestWaitFails(t *testing.T) {
 	}
 }
 
-const secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {password: hunter2hunter2}\n---\n"
+const secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {password: " +
+	"hunter2hunter2}\n---\n"
 
 func job(behavior, restart string) string {
 	return `apiVersion: batch/v1
@@ -168,11 +205,14 @@ spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
 		t.Fatal(err)
 	}
 	for _, r := range set.Refs() {
-		if r.Kind == "Deployment" && last[r] != (Progress{Ref: r, Status: object.Current, Message: "1 of 1 ready"}) {
+		if r.Kind == "Deployment" && last[r] != (Progress{Ref: r, Status: object.Current,
+			Message: "1 of 1 ready"}) {
 			t.Errorf("last news of %s: %v", r, last[r])
 		}
 	}
-	standing, err := p.editor.Health(t.Context(), append(set.Refs(), object.Ref{Kind: "ConfigMap", Namespace: p.namespace, Name: "none"}, object.Ref{Kind: "Node", Name: "a"}, object.Ref{Group: "acme.dev", Kind: "Toy", Name: "a"}))
+	standing, err := p.editor.Health(t.Context(), append(set.Refs(), object.Ref{Kind: "ConfigMap",
+		Namespace: p.namespace, Name: "none"}, object.Ref{Kind: "Node", Name: "a"}, object.Ref{Group: "acme.dev",
+		Kind: "Toy", Name: "a"}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +220,8 @@ spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
 	for _, s := range standing {
 		got = append(got, s.Ref.Kind+" "+string(s.Health.Status))
 	}
-	want := "Deployment Current, Deployment Current, Deployment Current, Job Current, PersistentVolumeClaim InProgress, ConfigMap NotFound, Node Unknown, Toy NotFound"
+	want := "Deployment Current, Deployment Current, Deployment Current, Job Current, PersistentVolumeClaim " +
+		"InProgress, ConfigMap NotFound, Node Unknown, Toy NotFound"
 	if strings.Join(got, ", ") != want {
 		t.Errorf("health:\n%v\nwant\n%s", standing, want)
 	}
@@ -205,7 +246,8 @@ func TestWaitLooksAtNewPods(t *testing.T) {
 	}
 	apply(t, p.editor, bad)
 	var sick *NotHealthyError
-	if err := p.editor.Wait(t.Context(), bad, WaitOptions{Timeout: patience}); !errors.As(err, &sick) || sick.Timeout {
+	if err := p.editor.Wait(t.Context(), bad, WaitOptions{Timeout: patience}); !errors.As(err,
+		&sick) || sick.Timeout {
 		t.Fatalf("a crashing update: %v", err)
 	}
 	apply(t, p.editor, good)
@@ -230,7 +272,8 @@ func TestWaitPardonsCrashes(t *testing.T) {
 			return
 		}
 		patch := []byte(`{"metadata": {"annotations": {"sandbox.slipway.dev/behavior": null}}}`)
-		if _, err := pods.Patch(t.Context(), list.Items[0].Name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		if _, err := pods.Patch(t.Context(), list.Items[0].Name, types.MergePatchType, patch,
+			metav1.PatchOptions{}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -254,7 +297,8 @@ func TestWaitTimeout(t *testing.T) {
 	if !errors.As(err, &sick) || !sick.Timeout || len(sick.Waiting) != 1 || len(sick.Failures) != 1 {
 		t.Fatalf("Wait: %v", err)
 	}
-	if e := sick.Failures[0]; e.Reason != "Unhealthy" || !strings.HasPrefix(e.Cause, "the readiness probe GET :8080/readyz never succeeded") {
+	if e := sick.Failures[0]; e.Reason != "Unhealthy" || !strings.HasPrefix(e.Cause,
+		"the readiness probe GET :8080/readyz never succeeded") {
 		t.Errorf("evidence: %+v", e)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -284,7 +328,8 @@ kind: Namespace
 metadata: {name: `+p.namespace+`-more}
 `)
 	toy := object.Ref{Group: group, Kind: "Toy", Namespace: p.namespace, Name: "a"}
-	if s, err := p.admin.Health(t.Context(), []object.Ref{toy}); err != nil || s[0].Health.Status != object.NotFound {
+	if s, err := p.admin.Health(t.Context(), []object.Ref{toy}); err != nil ||
+		s[0].Health.Status != object.NotFound {
 		t.Errorf("before: %v, %v", s, err)
 	}
 	apply(t, p.admin, set)

@@ -30,7 +30,8 @@ func restrict(t *testing.T, p place, rules ...rbacv1.PolicyRule) {
 	if err != nil || len(old.Items) != 1 {
 		t.Fatalf("role bindings: %v, %v", old, err)
 	}
-	if err := rbac.RoleBindings(p.namespace).Delete(t.Context(), old.Items[0].Name, metav1.DeleteOptions{}); err != nil {
+	if err := rbac.RoleBindings(p.namespace).Delete(t.Context(), old.Items[0].Name,
+		metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: "few"}, Rules: rules}
@@ -39,7 +40,8 @@ func restrict(t *testing.T, p place, rules ...rbacv1.PolicyRule) {
 	}
 	binding := &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "few"}, Subjects: old.Items[0].Subjects,
 		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "few"}}
-	if _, err := rbac.RoleBindings(p.namespace).Create(t.Context(), binding, metav1.CreateOptions{}); err != nil {
+	if _, err := rbac.RoleBindings(p.namespace).Create(t.Context(), binding,
+		metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -48,7 +50,8 @@ func restrict(t *testing.T, p place, rules ...rbacv1.PolicyRule) {
 func TestEvidenceWithoutPermission(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	restrict(t, p, rbacv1.PolicyRule{APIGroups: []string{"", "apps"}, Resources: []string{"pods", "deployments", "replicasets"}, Verbs: []string{"get", "list"}})
+	restrict(t, p, rbacv1.PolicyRule{APIGroups: []string{"", "apps"}, Resources: []string{"pods", "deployments",
+		"replicasets"}, Verbs: []string{"get", "list"}})
 	set := p.parse(t, deployment("api", "exit=3", probe, ""))
 	apply(t, p.admin, set)
 	err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: patience})
@@ -58,7 +61,8 @@ func TestEvidenceWithoutPermission(t *testing.T) {
 	}
 	e := sick.Failures[0]
 	notes := strings.Join(e.Notes, "\n")
-	if e.Cause != "the container exits with code 3 right after it starts" || !strings.Contains(notes, "logs not permitted: get pods/log") ||
+	if e.Cause != "the container exits with code 3 right after it starts" || !strings.Contains(notes,
+		"logs not permitted: get pods/log") ||
 		!strings.Contains(notes, "events not permitted: ") {
 		t.Errorf("evidence: %+v", e)
 	}
@@ -68,7 +72,8 @@ func TestEvidenceWithoutPermission(t *testing.T) {
 func TestWaitWithoutPods(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	restrict(t, p, rbacv1.PolicyRule{APIGroups: []string{"apps"}, Resources: []string{"deployments"}, Verbs: []string{"get"}})
+	restrict(t, p, rbacv1.PolicyRule{APIGroups: []string{"apps"}, Resources: []string{"deployments"},
+		Verbs: []string{"get"}})
 	good := p.parse(t, deployment("good", "", "", ""))
 	apply(t, p.admin, good)
 	if err := p.editor.Wait(t.Context(), good, WaitOptions{Timeout: patience}); err != nil {
@@ -80,7 +85,8 @@ func TestWaitWithoutPods(t *testing.T) {
 	if err := p.editor.Wait(t.Context(), bad, WaitOptions{Timeout: patience}); !errors.As(err, &sick) {
 		t.Fatalf("a sick Deployment: %v", err)
 	}
-	if e := sick.Failures[0]; e.Reason != "ProgressDeadlineExceeded" || len(e.Notes) == 0 || !strings.HasPrefix(e.Notes[0], "pods not permitted: ") {
+	if e := sick.Failures[0]; e.Reason != "ProgressDeadlineExceeded" || len(e.Notes) == 0 ||
+		!strings.HasPrefix(e.Notes[0], "pods not permitted: ") {
 		t.Errorf("evidence: %+v", e)
 	}
 }
@@ -95,12 +101,14 @@ func TestWaitOldPull(t *testing.T) {
 	for _, unchanged := range [][]object.Ref{nil, set.Refs()} {
 		err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: patience, Unchanged: unchanged})
 		var sick *NotHealthyError
-		if !errors.As(err, &sick) || sick.Timeout || sick.Failures[0].Cause != "the image "+image+" is not in the registry" {
+		if !errors.As(err, &sick) || sick.Timeout || sick.Failures[0].Cause != "the image "+image+
+			" is not in the registry" {
 			t.Fatalf("a missing image: %v", err)
 		}
 	}
 	push(sandbox(t).Registry + "/" + strings.TrimPrefix(image, "ghcr.io/"))
-	if err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: patience, Unchanged: set.Refs()}); err != nil {
+	if err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: patience,
+		Unchanged: set.Refs()}); err != nil {
 		t.Errorf("pushed since: %v", err)
 	}
 }
@@ -110,7 +118,8 @@ func TestWaitStatefulSetBack(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	text := func(behavior string) string {
-		return strings.NewReplacer("kind: Deployment", "kind: StatefulSet", "  replicas: 1", "  replicas: 2\n  serviceName: api").Replace(deployment("api", behavior, probe, ""))
+		return strings.NewReplacer("kind: Deployment", "kind: StatefulSet", "  replicas: 1",
+			"  replicas: 2\n  serviceName: api").Replace(deployment("api", behavior, probe, ""))
 	}
 	good, bad := p.parse(t, text("")), p.parse(t, text("crash"))
 	apply(t, p.editor, good)
@@ -159,7 +168,8 @@ func TestWaitSurvivesOutage(t *testing.T) {
 	broken.Store(-1000)
 	var sick *NotHealthyError
 	err := c.Wait(t.Context(), set, WaitOptions{Timeout: 2 * time.Second})
-	if !errors.As(err, &sick) || !sick.Timeout || sick.Err == nil || !slices.Equal(sick.Waiting, []object.Ref{set.Refs()[0]}) {
+	if !errors.As(err, &sick) || !sick.Timeout || sick.Err == nil || !slices.Equal(sick.Waiting,
+		[]object.Ref{set.Refs()[0]}) {
 		t.Errorf("an API server that stays away: %v", err)
 	}
 }
@@ -179,7 +189,9 @@ func through(t *testing.T, wrap func(http.Handler) http.Handler) *Cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy := &httputil.ReverseProxy{Transport: transport, Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
+	proxy := &httputil.ReverseProxy{Transport: transport, Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+	}}
 	server := httptest.NewServer(wrap(proxy))
 	t.Cleanup(server.Close)
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")

@@ -74,7 +74,8 @@ func (t Target) applyOne(ctx context.Context, c plan.Change, p Proposal) (object
 	return obj, nil
 }
 
-func (t Target) prune(ctx context.Context, deletes []plan.Change, p Proposal, o Options, rel *release.Release) error {
+func (t Target) prune(ctx context.Context, deletes []plan.Change, p Proposal, o Options,
+	rel *release.Release) error {
 	var gone []object.Ref
 	for _, c := range deletes {
 		if err := t.mayWrite(ctx); err != nil {

@@ -64,7 +64,8 @@ func (e *BlockedError) Error() string {
 	if n := len(e.Changes) - 1; n > 0 {
 		more = fmt.Sprintf(" (and %d more)", n)
 	}
-	return fmt.Sprintf("%s cannot take this: %s: %s%s", e.Environment, c.Ref, strings.TrimPrefix(c.Reason, c.Ref.String()+": "), more)
+	return fmt.Sprintf("%s cannot take this: %s: %s%s", e.Environment, c.Ref, strings.TrimPrefix(c.Reason,
+		c.Ref.String()+": "), more)
 }
 
 func (e *BlockedError) Unwrap() []error { return e.Causes }
@@ -101,7 +102,8 @@ func Apply(ctx context.Context, t Target, p Proposal, o Options) (release.Releas
 // cluster has not: the one change that comes before the record.
 func (t Target) found(ctx context.Context, p Proposal) (bool, error) {
 	for _, c := range p.Plan.Changes {
-		if c.Action == plan.Create && c.Ref.Kind == "Namespace" && c.Ref.Group == "" && c.Ref.Name == t.Cluster.Namespace() {
+		if c.Action == plan.Create && c.Ref.Kind == "Namespace" && c.Ref.Group == "" &&
+			c.Ref.Name == t.Cluster.Namespace() {
 			obj, err := t.applyOne(ctx, c, p)
 			if err != nil {
 				return false, err
@@ -112,7 +114,8 @@ func (t Target) found(ctx context.Context, p Proposal) (bool, error) {
 	return false, nil
 }
 
-func (t Target) applyLocked(ctx context.Context, p Proposal, founded bool, o Options) (release.Release, error) {
+func (t Target) applyLocked(ctx context.Context, p Proposal, founded bool,
+	o Options) (release.Release, error) {
 	p, err := t.again(ctx, p, founded)
 	if err != nil {
 		return release.Release{}, err
@@ -195,7 +198,8 @@ func (t Target) carryOut(ctx context.Context, p Proposal, o Options) (release.Re
 		rel.Evidence = sick.Failures
 	}
 	if rel.Status == release.Failed && t.Notify != nil {
-		t.Notify(Event{Step: Failure, Message: fmt.Sprintf("release %d failed: %s", rel.Revision, rel.Failure), Evidence: rel.Evidence, Time: time.Now().UTC()})
+		t.Notify(Event{Step: Failure, Message: fmt.Sprintf("release %d failed: %s", rel.Revision, rel.Failure),
+			Evidence: rel.Evidence, Time: time.Now().UTC()})
 	}
 	// The run may have been interrupted; what happened is written down all the same.
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)

@@ -61,9 +61,10 @@ const (
 	registryTimeout = 5 * time.Second  // for the labels of its images
 )
 
-// Board reads all environments of a source at once, in the project's order. An environment that cannot be read
-// has its error in Unread and does not stop the others. connect opens the cluster of an environment.
-func Board(ctx context.Context, src project.Source, connect func(project.Environment) (Target, error)) []Standing {
+// Board reads all environments of a source at once, in the project's order. An environment that cannot be
+// read has its error in Unread and does not stop the others. connect opens the cluster of an environment.
+func Board(ctx context.Context, src project.Source, connect func(project.Environment) (Target,
+	error)) []Standing {
 	board := make([]Standing, len(src.Project.Environments))
 	var all sync.WaitGroup
 	for i, env := range src.Project.Environments {
@@ -84,7 +85,8 @@ func Board(ctx context.Context, src project.Source, connect func(project.Environ
 }
 
 // standing reads one environment's record, and how its objects are now.
-func standing(ctx context.Context, env project.Environment, connect func(project.Environment) (Target, error)) (Standing, error) {
+func standing(ctx context.Context, env project.Environment, connect func(project.Environment) (Target,
+	error)) (Standing, error) {
 	s := Standing{Environment: env.Name, Class: env.Class}
 	t, err := connect(env)
 	if err != nil {
@@ -103,7 +105,8 @@ func standing(ctx context.Context, env project.Environment, connect func(project
 	if s.Deployed() {
 		s.Running, s.Notes = readCommits(ctx, rel, t.imageOptions())
 		if rel.Dirty && rel.Commit != "" {
-			s.Notes = append(s.Notes, fmt.Sprintf("release %d has uncommitted changes on top of %s", rel.Revision, git.Short(rel.Commit)))
+			s.Notes = append(s.Notes, fmt.Sprintf("release %d has uncommitted changes on top of %s", rel.Revision,
+				git.Short(rel.Commit)))
 		}
 	}
 	s.Healthy, s.Health, err = Health(ctx, t, rel)

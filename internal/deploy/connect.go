@@ -25,7 +25,8 @@ type NoContextError struct {
 }
 
 func (e *NoContextError) Error() string {
-	return fmt.Sprintf("environment %s names no kubeconfig context, and no context is called %q", e.Environment, e.Environment)
+	return fmt.Sprintf("environment %s names no kubeconfig context, and no context is called %q",
+		e.Environment, e.Environment)
 }
 
 // Connect returns the target of one environment. It sends nothing over the network. The context is the

@@ -21,7 +21,8 @@ const atOnce = 4
 
 // ensure finds or makes the images of an environment, several at once with one builder. The first that
 // fails stops the others; an image has its tags only once it is whole.
-func (t Target) ensure(ctx context.Context, matches []image.Matched, others []other, by []signature.Authority, o PrepareOptions) (pins []image.Pin, err error) {
+func (t Target) ensure(ctx context.Context, matches []image.Matched, others []other, by []signature.Authority,
+	o PrepareOptions) (pins []image.Pin, err error) {
 	shared := &builder.Shared{}
 	defer func() { err = errors.Join(err, shared.Close()) }()
 	o.Image.Shared = shared
@@ -39,7 +40,8 @@ func (t Target) ensure(ctx context.Context, matches []image.Matched, others []ot
 	for i, m := range matches {
 		own := o
 		if len(matches) > 1 && own.Image.Progress != nil {
-			own.Image.Progress, own.Image.Plain = &labelled{mu: &mu, w: o.Image.Progress, label: path.Base(m.Image.Name)}, true
+			own.Image.Progress, own.Image.Plain = &labelled{mu: &mu, w: o.Image.Progress,
+				label: path.Base(m.Image.Name)}, true
 		}
 		g.Go(func() (err error) {
 			if pins[i], err = t.pin(ctx, m, siblings(m.Image, others), by, own); err != nil {

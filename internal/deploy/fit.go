@@ -50,7 +50,8 @@ func Fit(ctx context.Context, t Target, p Prepared, o image.Options) error {
 	for _, ref := range slices.Sorted(maps.Keys(pins)) {
 		platforms[ref], err = image.Platforms(ctx, pins[ref], o)
 		if errors.As(err, new(*image.NotFoundError)) { // a plan before the copy from another environment
-			t.say(Image, nil, "not checked before %s is copied: whether it is for the machines of %s", ref, t.Environment.Name)
+			t.say(Image, nil, "not checked before %s is copied: whether it is for the machines of %s", ref,
+				t.Environment.Name)
 		} else if err != nil {
 			return fmt.Errorf("platforms of %s: %w", ref, err)
 		}
@@ -77,10 +78,12 @@ func (t Target) fitAsBefore(ctx context.Context, pins []image.Pin, o image.Optio
 	}
 	for _, pin := range pins {
 		i := slices.IndexFunc(latest.Images, func(before image.Pin) bool { return before.Name == pin.Name })
-		if pin.Digest == "" || i >= 0 && latest.Status == release.Healthy && t.replaces(ctx, latest.Images[i], pin, o) {
+		if pin.Digest == "" || i >= 0 && latest.Status == release.Healthy &&
+			t.replaces(ctx, latest.Images[i], pin, o) {
 			continue
 		}
-		t.say(Image, nil, "not checked: whether %s is for the machines of %s (listing its nodes is not allowed)", pin.Name, t.Environment.Name)
+		t.say(Image, nil, "not checked: whether %s is for the machines of %s (listing its nodes is not allowed)",
+			pin.Name, t.Environment.Name)
 	}
 	return nil
 }
@@ -95,7 +98,9 @@ func (t Target) replaces(ctx context.Context, before, now image.Pin, o image.Opt
 		return false
 	}
 	has, err := image.Platforms(ctx, now, o)
-	return err == nil && !slices.ContainsFunc(had, func(platform string) bool { return !slices.Contains(has, platform) })
+	return err == nil && !slices.ContainsFunc(had, func(platform string) bool {
+		return !slices.Contains(has, platform)
+	})
 }
 
 // fit judges one image of one pod.
@@ -117,7 +122,8 @@ func (t Target) fit(ref object.Ref, img string, has []string, on map[string]int)
 	case all:
 		return &PlatformError{Environment: t.Environment.Name, Ref: ref, Image: img, Has: has, Needs: wrong}
 	}
-	t.say(Image, nil, "warning: %s: %s is for %s only, and %d of the %d nodes that it may run on are %s: a nodeSelector on kubernetes.io/arch keeps it off them",
+	t.say(Image, nil, "warning: %s: %s is for %s only, and %d of the %d nodes that it may run on are %s: a "+
+		"nodeSelector on kubernetes.io/arch keeps it off them",
 		ref, img, strings.Join(has, ", "), bad, all, strings.Join(wrong, ", "))
 	return nil
 }

@@ -20,7 +20,8 @@ func Health(ctx context.Context, t Target, rel release.Release) (bool, string, e
 	}
 	bad, first := 0, ""
 	for _, s := range states {
-		if obj, _ := rel.Objects.Get(s.Ref); s.Health.Status == object.NotFound && fleeting(obj) || slices.Contains(rel.Kept, s.Ref) {
+		if obj, _ := rel.Objects.Get(s.Ref); s.Health.Status == object.NotFound && fleeting(obj) ||
+			slices.Contains(rel.Kept, s.Ref) {
 			continue
 		}
 		// What a deploy would not wait for does not spoil the board either.

@@ -14,7 +14,9 @@ func TestHere(t *testing.T) {
 	set := func(containers ...string) object.Set {
 		t.Helper()
 		var s object.Set
-		list, err := object.Read(strings.NewReader(`{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [`+strings.Join(containers, ", ")+`]}}`), "p.yaml")
+		list, err := object.Read(
+			strings.NewReader(`{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [`+
+				strings.Join(containers, ", ")+`]}}`), "p.yaml")
 		if err == nil {
 			err = s.Add(list[0])
 		}
@@ -24,7 +26,8 @@ func TestHere(t *testing.T) {
 		return s
 	}
 	images := []project.Image{{Name: "web"}, {Name: "tool"}}
-	web, tool, typo := "{name: web, image: ghcr.io/acme/web}", "{name: tool, image: ghcr.io/acme/tool}", "{name: tool, image: ghcr.io/acme/toool}"
+	web, tool, typo := "{name: web, image: ghcr.io/acme/web}", "{name: tool, image: ghcr.io/acme/tool}",
+		"{name: tool, image: ghcr.io/acme/toool}"
 	for name, c := range map[string]struct {
 		here object.Set
 		then []object.Set

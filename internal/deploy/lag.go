@@ -27,8 +27,8 @@ func compareCommits(ctx context.Context, r git.Repository, board []Standing) {
 	}
 }
 
-// addSubjects reads the commits' subjects. It notes commits that Git does not have, and images of another commit
-// than the release.
+// addSubjects reads the commits' subjects. It notes commits that Git does not have, and images of another
+// commit than the release.
 func addSubjects(ctx context.Context, r git.Repository, s *Standing) {
 	var unknown []string
 	if s.Release.Commit != "" && !r.Exists(ctx, s.Release.Commit) {
@@ -59,8 +59,8 @@ func addSubjects(ctx context.Context, r git.Repository, s *Standing) {
 	}
 }
 
-// compareWith counts how far an environment is behind another: by the commits of the images that both run, and
-// where these are the same by those of the releases.
+// compareWith counts how far an environment is behind another: by the commits of the images that both run,
+// and where these are the same by those of the releases.
 func compareWith(ctx context.Context, r git.Repository, s *Standing, other Standing) {
 	b := Lag{Environment: other.Environment}
 	count := func(own, others string) bool {

@@ -84,7 +84,8 @@ func Plan(ctx context.Context, t Target, p Prepared, o PlanOptions) (Proposal, e
 		Environment: t.Environment.Name, Commit: p.Commit, Base: latest.Digest,
 		Desired: p.Set, Observed: observed, Owned: mayDelete, Rollback: p.RollbackOf > 0, Ran: ran(p.Set, latest),
 	})
-	proposal := Proposal{Prepared: p, Plan: made, Latest: latest, Observed: observed, uids: map[object.Ref]string{}, force: o.Force}
+	proposal := Proposal{Prepared: p, Plan: made, Latest: latest, Observed: observed,
+		uids: map[object.Ref]string{}, force: o.Force}
 	for _, seen := range observed {
 		proposal.uids[seen.Ref], _ = seen.Live.At("metadata", "uid").(string)
 		if seen.Err != nil {
@@ -107,7 +108,8 @@ func (t Target) moved(p Prepared, latest release.Release) {
 		for _, was := range latest.Images {
 			if p.RollbackOf == 0 && now.Tag != "" && now.Tag == was.Tag && now.Repository == was.Repository &&
 				now.Digest != "" && was.Digest != "" && now.Digest != was.Digest {
-				t.say(Image, nil, "warning: %s:%s was %s in release %d and is %s now: somebody has moved the tag; name the digest in the manifests to keep what was tested",
+				t.say(Image, nil, "warning: %s:%s was %s in release %d and is %s now: somebody has moved the tag; name "+
+					"the digest in the manifests to keep what was tested",
 					now.Repository, now.Tag, was.Digest, latest.Revision, now.Digest)
 			}
 		}
@@ -140,7 +142,8 @@ func (t Target) again(ctx context.Context, p Proposal, founded bool) (Proposal, 
 		return now, err
 	}
 	if now.Latest.Revision != p.Latest.Revision {
-		return now, fmt.Errorf("%w: release %d of %s came in between", plan.ErrStale, now.Latest.Revision, t.Environment.Name)
+		return now, fmt.Errorf("%w: release %d of %s came in between", plan.ErrStale, now.Latest.Revision,
+			t.Environment.Name)
 	}
 	if !p.same(now, founded) {
 		return now, fmt.Errorf("%w: objects of %s were changed since", plan.ErrStale, t.Environment.Name)

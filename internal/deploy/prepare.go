@@ -35,7 +35,8 @@ func (e *MutableImageError) Error() string {
 	if n := len(e.Uses) - 1; n > 0 {
 		more = fmt.Sprintf(" (and %d more)", n)
 	}
-	return fmt.Sprintf("%s in production environment %s runs %q, which can change without a deploy%s", u.Ref, e.Environment, u.Reference, more)
+	return fmt.Sprintf("%s in production environment %s runs %q, which can change without a deploy%s", u.Ref,
+		e.Environment, u.Reference, more)
 }
 
 // Prepared is what an environment should hold: objects with their digests in place.
@@ -96,7 +97,8 @@ func Prepare(ctx context.Context, t Target, o PrepareOptions) (Prepared, error) 
 	if uses := image.Mutables(set); t.Environment.Class == project.Production && len(uses) > 0 {
 		return Prepared{}, &MutableImageError{Environment: t.Environment.Name, Uses: uses}
 	}
-	return Prepared{Set: set, Images: pins, Commit: t.Source.Commit, Tag: t.Source.Tag, Dirty: t.Source.Dirty}, nil
+	return Prepared{Set: set, Images: pins, Commit: t.Source.Commit, Tag: t.Source.Tag, Dirty: t.Source.Dirty},
+		nil
 }
 
 // changed names a few of the files that no commit describes.
@@ -170,7 +172,8 @@ func (e *HookError) Error() string {
 	for _, ref := range slices.SortedFunc(maps.Keys(e.Hooks), object.Ref.Compare) {
 		hooks = append(hooks, fmt.Sprintf("%s (%s)", ref, strings.Join(e.Hooks[ref].Events, ", ")))
 	}
-	return fmt.Sprintf("prepare %s: a deploy does not run a chart's hooks: %s", e.Environment, strings.Join(hooks, ", "))
+	return fmt.Sprintf("prepare %s: a deploy does not run a chart's hooks: %s", e.Environment,
+		strings.Join(hooks, ", "))
 }
 
 // Recorded is what an earlier release held. Revision 0 means the last healthy one before the newest.
@@ -179,7 +182,8 @@ func Recorded(ctx context.Context, t Target, revision int) (Prepared, error) {
 	if err != nil {
 		return Prepared{}, err
 	}
-	return Prepared{Set: rel.Objects, Images: rel.Images, Commit: rel.Commit, Tag: rel.Tag, Dirty: rel.Dirty, RollbackOf: rel.Revision}, nil
+	return Prepared{Set: rel.Objects, Images: rel.Images, Commit: rel.Commit, Tag: rel.Tag, Dirty: rel.Dirty,
+		RollbackOf: rel.Revision}, nil
 }
 
 // NoHealthyError says that there is nothing to go back to.

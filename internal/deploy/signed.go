@@ -27,7 +27,8 @@ func (t Target) authorities(o PrepareOptions) ([]signature.Authority, error) {
 }
 
 // pin finds or makes the content of one image, and signs it or demands that somebody has.
-func (t Target) pin(ctx context.Context, m image.Matched, siblings []string, by []signature.Authority, o PrepareOptions) (image.Pin, error) {
+func (t Target) pin(ctx context.Context, m image.Matched, siblings []string, by []signature.Authority,
+	o PrepareOptions) (image.Pin, error) {
 	pin, err := image.Ensure(ctx, t.Source, t.Environment, m, siblings, o.Build, o.Image)
 	switch {
 	case err != nil:

@@ -155,25 +155,30 @@ func TestStalePlan(t *testing.T) {
 	t.Parallel()
 	for name, meanwhile := range map[string]func(t *testing.T, p place) error{
 		"a field that we set": func(t *testing.T, p place) error {
-			_, err := p.admin.CoreV1().Services(p.namespace).Patch(t.Context(), "web", types.MergePatchType, []byte(`{"spec":{"selector":{"app":"other"}}}`), metav1.PatchOptions{FieldManager: "kubectl-edit"})
+			_, err := p.admin.CoreV1().Services(p.namespace).Patch(t.Context(), "web", types.MergePatchType,
+				[]byte(`{"spec":{"selector":{"app":"other"}}}`), metav1.PatchOptions{FieldManager: "kubectl-edit"})
 			return err
 		},
 		"the field that is to change": func(t *testing.T, p place) error {
-			_, err := p.admin.CoreV1().ConfigMaps(p.namespace).Patch(t.Context(), "settings", types.MergePatchType, []byte(`{"data":{"level":"warn"}}`), metav1.PatchOptions{FieldManager: "slipway"})
+			_, err := p.admin.CoreV1().ConfigMaps(p.namespace).Patch(t.Context(), "settings", types.MergePatchType,
+				[]byte(`{"data":{"level":"warn"}}`), metav1.PatchOptions{FieldManager: "slipway"})
 			return err
 		},
 		"an object is gone": func(t *testing.T, p place) error {
 			return p.admin.CoreV1().Services(p.namespace).Delete(t.Context(), "web", metav1.DeleteOptions{})
 		},
 		"what is to be deleted is another one by now": func(t *testing.T, p place) error {
-			if err := p.admin.CoreV1().ConfigMaps(p.namespace).Delete(t.Context(), "old", metav1.DeleteOptions{}); err != nil {
+			if err := p.admin.CoreV1().ConfigMaps(p.namespace).Delete(t.Context(), "old",
+				metav1.DeleteOptions{}); err != nil {
 				return err
 			}
-			_, err := p.admin.CoreV1().ConfigMaps(p.namespace).Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "old"}}, metav1.CreateOptions{})
+			_, err := p.admin.CoreV1().ConfigMaps(p.namespace).Create(t.Context(),
+				&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "old"}}, metav1.CreateOptions{})
 			return err
 		},
 		"another release": func(t *testing.T, p place) error {
-			p.deploy(t, prepared(t, "sha-3", service, settings, old, `{apiVersion: v1, kind: ConfigMap, metadata: {name: more}}`))
+			p.deploy(t, prepared(t, "sha-3", service, settings, old,
+				`{apiVersion: v1, kind: ConfigMap, metadata: {name: more}}`))
 			return nil
 		},
 		"another release of the same": func(t *testing.T, p place) error {
@@ -207,10 +212,13 @@ func TestPlanThatIsNotStale(t *testing.T) {
 	p := newPlace(t, false)
 	p.deploy(t, prepared(t, "sha-1", service, settings, old))
 	proposal := p.plan(t, prepared(t, "sha-2", service, louder))
-	if _, err := p.admin.CoreV1().Services(p.namespace).Patch(t.Context(), "web", types.MergePatchType, []byte(`{"metadata":{"labels":{"seen":"yes"}}}`), metav1.PatchOptions{FieldManager: "kubectl-edit"}); err != nil {
+	if _, err := p.admin.CoreV1().Services(p.namespace).Patch(t.Context(), "web", types.MergePatchType,
+		[]byte(`{"metadata":{"labels":{"seen":"yes"}}}`),
+		metav1.PatchOptions{FieldManager: "kubectl-edit"}); err != nil {
 		t.Fatal(err)
 	}
-	if rel, err := deploy.Apply(t.Context(), p.Target, proposal, deploy.Options{}); err != nil || rel.Status != release.Healthy {
+	if rel, err := deploy.Apply(t.Context(), p.Target, proposal, deploy.Options{}); err != nil ||
+		rel.Status != release.Healthy {
 		t.Errorf("%v %v", rel, err)
 	}
 }
@@ -222,15 +230,19 @@ func TestStalePlanInANewNamespace(t *testing.T) {
 	p := newPlace(t, true)
 	namespace := fmt.Sprintf(`{apiVersion: v1, kind: Namespace, metadata: {name: %s}}`, p.namespace)
 	proposal := p.plan(t, prepared(t, "sha-1", namespace, settings))
-	if _, err := p.admin.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: p.namespace}}, metav1.CreateOptions{}); err != nil {
+	if _, err := p.admin.CoreV1().Namespaces().Create(t.Context(),
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: p.namespace}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	theirs := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "settings"}, Data: map[string]string{"level": "warn"}}
-	if _, err := p.admin.CoreV1().ConfigMaps(p.namespace).Create(t.Context(), theirs, metav1.CreateOptions{FieldManager: "kubectl-create"}); err != nil {
+	theirs := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "settings"},
+		Data: map[string]string{"level": "warn"}}
+	if _, err := p.admin.CoreV1().ConfigMaps(p.namespace).Create(t.Context(), theirs,
+		metav1.CreateOptions{FieldManager: "kubectl-create"}); err != nil {
 		t.Fatal(err)
 	}
 	before := p.versions(t)
-	if _, err := deploy.Apply(t.Context(), p.Target, proposal, deploy.Options{}); !errors.Is(err, plan.ErrStale) {
+	if _, err := deploy.Apply(t.Context(), p.Target, proposal, deploy.Options{}); !errors.Is(err,
+		plan.ErrStale) {
 		t.Errorf("error %v, want a stale plan", err)
 	}
 	after := p.versions(t)

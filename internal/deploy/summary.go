@@ -11,8 +11,8 @@ import (
 	"slipway/internal/release"
 )
 
-// Summary is what a proposal comes to, for people: between which versions it crosses, with which commits, and what
-// there is to know before consenting.
+// Summary is what a proposal comes to, for people: between which versions it crosses, with which commits, and
+// what there is to know before consenting.
 type Summary struct {
 	// From and To name versions: "sha-3f9c2e1", "release 4", "nothing".
 	From string `json:"from"`
@@ -62,7 +62,8 @@ func remarks(t Target, p Proposal) []string {
 	var lines []string
 	for _, pin := range p.Prepared.Images {
 		if pin.Digest == "" {
-			lines = append(lines, fmt.Sprintf("image %s is not in the registry yet: deploy builds it", pin.Reference()))
+			lines = append(lines, fmt.Sprintf("image %s is not in the registry yet: deploy builds it",
+				pin.Reference()))
 		}
 	}
 	forward := p.Prepared.RollbackOf == 0 && !p.Prepared.Delete
@@ -74,13 +75,15 @@ func remarks(t Target, p Proposal) []string {
 	case p.Plan.Empty():
 		lines = append(lines, "nothing to change; a deploy watches until all objects are healthy, and records it")
 	case !p.Plan.Complete:
-		lines = append(lines, "some objects cannot be verified with the API server before their kind or namespace exists")
+		lines = append(lines, "some objects cannot be verified with the API server before their kind or "+
+			"namespace exists")
 	}
 	if t.Environment.Class != project.Local && p.Latest.Revision > 0 && forward && !p.Plan.Empty() {
 		lines = append(lines, "if the release does not become healthy, the last healthy release comes back")
 	}
 	if t.Environment.Class == project.Production && p.Prepared.Dirty && p.Prepared.RollbackOf == 0 {
-		lines = append(lines, "the working tree has uncommitted changes: production does not take them before they are committed")
+		lines = append(lines, "the working tree has uncommitted changes: production does not take them before "+
+			"they are committed")
 	}
 	return lines
 }

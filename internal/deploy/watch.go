@@ -31,7 +31,8 @@ func (t Target) watch(ctx context.Context, p Proposal, o Options) error {
 	n := newNews(t, unchanged)
 	stop := n.every(ctx, remindAfter/2)
 	defer stop()
-	return t.Cluster.Wait(ctx, watched, cluster.WaitOptions{Timeout: o.Timeout, Unchanged: unchanged, Notify: n.hear})
+	return t.Cluster.Wait(ctx, watched, cluster.WaitOptions{Timeout: o.Timeout, Unchanged: unchanged,
+		Notify: n.hear})
 }
 
 // remindAfter is how long a watch may be silent. Some CI systems end what says nothing for minutes.

@@ -35,7 +35,8 @@ func (r Repository) Upstream(ctx context.Context) (u Upstream, err error) {
 		return u, err
 	}
 	u.Branch = strings.TrimSpace(branch)
-	out, err := run(ctx, r.Dir, "for-each-ref", "--format=%(upstream:remotename) %(upstream:remoteref)", "refs/heads/"+u.Branch)
+	out, err := run(ctx, r.Dir, "for-each-ref", "--format=%(upstream:remotename) %(upstream:remoteref)",
+		"refs/heads/"+u.Branch)
 	if _, scanErr := fmt.Sscan(out, &u.Remote, &u.Ref); err == nil && scanErr != nil {
 		err = fmt.Errorf("%w of %s", ErrNoUpstream, u.Branch)
 	}
@@ -53,7 +54,8 @@ func (r Repository) Fetch(ctx context.Context, u Upstream) (string, error) {
 
 // Unclean are those of some files below dir that are not as committed.
 func (r Repository) Unclean(ctx context.Context, dir string, files []string) ([]string, error) {
-	out, err := run(ctx, dir, append([]string{"status", "--porcelain=v2", "-z", "--untracked-files=all", "--no-renames", "--"}, literal(files)...)...)
+	out, err := run(ctx, dir, append([]string{"status", "--porcelain=v2", "-z", "--untracked-files=all",
+		"--no-renames", "--"}, literal(files)...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +109,8 @@ func (r Repository) Push(ctx context.Context, u Upstream, commit string) error {
 	for line := range strings.Lines(failed.Stderr) {
 		line = strings.TrimSpace(line)
 		switch {
-		case strings.HasPrefix(line, "! [rejected]"), strings.Contains(line, "(failed to update ref)"), strings.Contains(line, "cannot lock ref"):
+		case strings.HasPrefix(line, "! [rejected]"), strings.Contains(line, "(failed to update ref)"),
+			strings.Contains(line, "cannot lock ref"):
 			return fmt.Errorf("%s %w", u.Name(), ErrMoved)
 		case strings.HasPrefix(line, "remote:"):
 			says = append(says, strings.TrimSpace(strings.TrimPrefix(line, "remote:")))

@@ -19,11 +19,13 @@ func (r Repository) Export(ctx context.Context, revision, dir, into string) (str
 		return "", err
 	}
 	index := filepath.Join(into, ".index")
-	if _, err := runWith(ctx, r.Dir, []string{"GIT_INDEX_FILE=" + index}, "read-tree", strings.TrimSpace(commit)); err != nil {
+	if _, err := runWith(ctx, r.Dir, []string{"GIT_INDEX_FILE=" + index}, "read-tree",
+		strings.TrimSpace(commit)); err != nil {
 		return "", err
 	}
 	tree := filepath.Join(into, "tree")
-	if _, err := runWith(ctx, r.Dir, []string{"GIT_INDEX_FILE=" + index}, "checkout-index", "--all", "--prefix="+filepath.ToSlash(tree)+"/"); err != nil {
+	if _, err := runWith(ctx, r.Dir, []string{"GIT_INDEX_FILE=" + index}, "checkout-index", "--all",
+		"--prefix="+filepath.ToSlash(tree)+"/"); err != nil {
 		return "", err
 	}
 	folder := filepath.Join(tree, filepath.FromSlash(strings.TrimSuffix(below, "\n")))

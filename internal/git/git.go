@@ -121,7 +121,8 @@ func (r Repository) State(ctx context.Context) (State, error) {
 
 // describe reads what the commit itself says, and the tags on it.
 func (r Repository) describe(ctx context.Context, s *State) error {
-	out, err := run(ctx, r.Dir, "log", "-1", "--no-show-signature", "--decorate=full", "--decorate-refs=refs/tags/*", "--format=%ct%n%D", s.Commit, "--")
+	out, err := run(ctx, r.Dir, "log", "-1", "--no-show-signature", "--decorate=full",
+		"--decorate-refs=refs/tags/*", "--format=%ct%n%D", s.Commit, "--")
 	if err != nil {
 		return err
 	}
@@ -142,7 +143,8 @@ func (r Repository) describe(ctx context.Context, s *State) error {
 
 // status reads head and the paths that are not as committed.
 func (r Repository) status(ctx context.Context, s *State) ([]string, error) {
-	out, err := run(ctx, r.Dir, "status", "--porcelain=v2", "-z", "--branch", "--untracked-files=all", "--no-renames", "--ignore-submodules=none")
+	out, err := run(ctx, r.Dir, "status", "--porcelain=v2", "-z", "--branch", "--untracked-files=all",
+		"--no-renames", "--ignore-submodules=none")
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +184,8 @@ func last(line string, n int) string {
 
 // Recent are the hashes of a commit and its nearest ancestors, newest first, n at most.
 func (r Repository) Recent(ctx context.Context, commit string, n int) ([]string, error) {
-	out, err := run(ctx, r.Dir, "rev-list", "--first-parent", "--max-count="+strconv.Itoa(n), "--end-of-options", commit, "--")
+	out, err := run(ctx, r.Dir, "rev-list", "--first-parent", "--max-count="+strconv.Itoa(n),
+		"--end-of-options", commit, "--")
 	return strings.Fields(out), err
 }
 
@@ -211,7 +214,8 @@ func (r Repository) Find(ctx context.Context, hash string) (Commit, bool) {
 }
 
 func (r Repository) log(ctx context.Context, args ...string) ([]Commit, error) {
-	args = append([]string{"log", "-z", "--no-show-signature", "--no-color", "--format=%H%x1f%an%x1f%ae%x1f%ct%x1f%s"}, args...)
+	args = append([]string{"log", "-z", "--no-show-signature", "--no-color",
+		"--format=%H%x1f%an%x1f%ae%x1f%ct%x1f%s"}, args...)
 	out, err := run(ctx, r.Dir, append(args, "--")...)
 	if err != nil {
 		return nil, err
@@ -226,7 +230,8 @@ func (r Repository) log(ctx context.Context, args ...string) ([]Commit, error) {
 		if err != nil {
 			return nil, fmt.Errorf("git log: time of %s: %w", f[0], err)
 		}
-		commits = append(commits, Commit{Hash: f[0], Author: f[1], Email: f[2], Time: time.Unix(seconds, 0).UTC(), Subject: strings.Join(f[4:], "\x1f")})
+		commits = append(commits, Commit{Hash: f[0], Author: f[1], Email: f[2], Time: time.Unix(seconds, 0).UTC(),
+			Subject: strings.Join(f[4:], "\x1f")})
 	}
 	return commits, nil
 }
@@ -282,7 +287,8 @@ func runWith(ctx context.Context, dir string, env []string, args ...string) (str
 func environment(env []string) []string {
 	env = slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")
-		return slices.Contains([]string{"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE"}, name)
+		return slices.Contains([]string{"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX",
+			"GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE"}, name)
 	})
 	return append(env, "GIT_TERMINAL_PROMPT=0", "GIT_OPTIONAL_LOCKS=0", "LC_ALL=C", "LANGUAGE=C")
 }

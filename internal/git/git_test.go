@@ -25,7 +25,8 @@ func repository(t *testing.T) (Repository, func(args ...string)) {
 		t.Helper()
 		cmd := exec.Command("git", args...)
 		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "GIT_AUTHOR_NAME=Ann", "GIT_AUTHOR_EMAIL=ann@example.com", "GIT_COMMITTER_NAME=Ann", "GIT_COMMITTER_EMAIL=ann@example.com",
+		cmd.Env = append(os.Environ(), "GIT_AUTHOR_NAME=Ann", "GIT_AUTHOR_EMAIL=ann@example.com",
+			"GIT_COMMITTER_NAME=Ann", "GIT_COMMITTER_EMAIL=ann@example.com",
 			"GIT_AUTHOR_DATE=2026-01-02T03:04:05Z", "GIT_COMMITTER_DATE=2026-01-02T03:04:05Z")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("git %v: %v\n%s", args, err, out)
@@ -107,7 +108,8 @@ func TestStateOfACleanTree(t *testing.T) {
 	write(t, r.Dir, "ignored", "x")
 	s := state(t, r)
 	if len(s.Commit) != 40 || s.Short != s.Commit[:7] || s.Branch != "main" || s.Dirty || s.Fingerprint != "" ||
-		s.Time.Format("2006-01-02T15:04:05Z") != "2026-01-02T03:04:05Z" || s.Remote != "https://git.example.com/acme/myapp.git" {
+		s.Time.Format("2006-01-02T15:04:05Z") != "2026-01-02T03:04:05Z" ||
+		s.Remote != "https://git.example.com/acme/myapp.git" {
 		t.Errorf("%+v", s)
 	}
 	git("checkout", "-q", "--detach")
@@ -127,7 +129,8 @@ func TestStateBeforeTheFirstCommit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := state(t, r); s.Commit != "" || s.Short != "" || !s.Dirty || s.Branch != "main" || s.Fingerprint == "" {
+	if s := state(t, r); s.Commit != "" || s.Short != "" || !s.Dirty || s.Branch != "main" ||
+		s.Fingerprint == "" {
 		t.Errorf("%+v", s)
 	}
 }
@@ -204,10 +207,12 @@ func TestLog(t *testing.T) {
 	git("-c", "user.name=x", "commit", "-q", "-m", "second: go on\n\nwith a body")
 	second := state(t, r).Commit
 	commits, err := r.Log(t.Context(), first, second)
-	if err != nil || len(commits) != 1 || commits[0].Subject != "second: go on" || commits[0].Author != "Ann" || commits[0].Email != "ann@example.com" || commits[0].Hash != second {
+	if err != nil || len(commits) != 1 || commits[0].Subject != "second: go on" || commits[0].Author != "Ann" ||
+		commits[0].Email != "ann@example.com" || commits[0].Hash != second {
 		t.Errorf("%+v %v", commits, err)
 	}
-	if commits, err := r.Log(t.Context(), "", second); err != nil || len(commits) != 2 || commits[1].Hash != first {
+	if commits, err := r.Log(t.Context(), "", second); err != nil || len(commits) != 2 ||
+		commits[1].Hash != first {
 		t.Errorf("%+v %v", commits, err)
 	}
 	if commits, err := r.Log(t.Context(), second, second); err != nil || len(commits) != 0 {

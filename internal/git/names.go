@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// Names gives the newest tag of HEAD and the branch that the remote has as its default; empty where there is none.
+// Names gives the newest tag of HEAD and the branch that the remote has as its default; empty where there is
+// none.
 func (r Repository) Names(ctx context.Context) (tag, trunk string, err error) {
 	tags, err := r.ask(ctx, "tag", "--points-at", "HEAD", "--sort=-creatordate")
 	if err != nil {

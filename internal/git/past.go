@@ -34,7 +34,8 @@ func (r Repository) Between(ctx context.Context, from, to string) (more, less in
 // Changed lists the files below dir in which the working tree differs from a revision, relative to dir.
 // Those that git does not track are none of them.
 func (r Repository) Changed(ctx context.Context, revision, dir string) ([]string, error) {
-	out, err := run(ctx, dir, "diff", "--no-ext-diff", "--name-only", "-z", "--relative", "--end-of-options", revision, "--", ".")
+	out, err := run(ctx, dir, "diff", "--no-ext-diff", "--name-only", "-z", "--relative", "--end-of-options",
+		revision, "--", ".")
 	if err != nil {
 		return nil, err
 	}

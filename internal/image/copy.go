@@ -60,7 +60,8 @@ func Copy(ctx context.Context, src, dst string, o Options) (p Pin, sent bool, er
 	case digest == "":
 		return p, false, &NotFoundError{Reference: src}
 	case p.Digest != "" && p.Digest != digest:
-		return p, false, &ReferenceError{Reference: dst, Reason: "its digest is not that of " + src + ", which is " + digest}
+		return p, false, &ReferenceError{Reference: dst, Reason: "its digest is not that of " + src +
+			", which is " + digest}
 	}
 	if p.Tag == "" && p.Digest == "" {
 		if p.Tag, err = s.agreed(ctx, src, from); err != nil {
@@ -80,7 +81,8 @@ func (s store) agreed(ctx context.Context, typed string, p Pin) (string, error) 
 	}
 	named, err := s.find(ctx, p.Repository, Pin{Repository: p.Repository, Tag: p.Tag})
 	if err == nil && named != "" && named != p.Digest {
-		err = &ReferenceError{Reference: typed, Reason: "its tag names " + named + " there; leave the tag out, or name one for the copy"}
+		err = &ReferenceError{Reference: typed, Reason: "its tag names " + named +
+			" there; leave the tag out, or name one for the copy"}
 	}
 	return p.Tag, err
 }
@@ -180,5 +182,6 @@ func readFrom(err error, source, target name.Repository) bool {
 	of := func(r name.Repository) bool {
 		return strings.HasPrefix(at, fmt.Sprintf("%s://%s/v2/%s/", r.Scheme(), r.RegistryStr(), r.RepositoryStr()))
 	}
-	return of(source) && !of(target) || source.RegistryStr() != target.RegistryStr() && strings.Contains(at, "://"+source.RegistryStr()+"/")
+	return of(source) && !of(target) || source.RegistryStr() != target.RegistryStr() &&
+		strings.Contains(at, "://"+source.RegistryStr()+"/")
 }

@@ -54,7 +54,8 @@ func (c *counted) take(methods ...string) []string {
 // whole pushes an index of two platforms with BuildKit's attestations, and a signature of it. It gives
 // the digests of both.
 func whole(tag string) (index, signature string) {
-	index = imagetest.Push(tag, imagetest.Index(300, map[string]string{LabelRevision: source.Commit}, "arm64", "amd64"))
+	index = imagetest.Push(tag, imagetest.Index(300, map[string]string{LabelRevision: source.Commit},
+		"arm64", "amd64"))
 	at := imagetest.Must(name.NewTag(tag)).Context().Digest(index)
 	return index, imagetest.Attach(at, "application/vnd.dev.cosign.artifact.sig.v1+json", []byte("signed"))
 }
@@ -72,14 +73,16 @@ func TestCopyWhole(t *testing.T) {
 		t.Error("(-want +got):\n", diff)
 	}
 	want.Reference = p.Reference()
-	if diff := cmp.Diff(want, imagetest.Must(Inspect(t.Context(), to.host+"/prod/api:v1.0.0", Options{}))); diff != "" {
+	if diff := cmp.Diff(want, imagetest.Must(Inspect(t.Context(), to.host+"/prod/api:v1.0.0",
+		Options{}))); diff != "" {
 		t.Error("what arrived (-want +got):\n", diff)
 	}
 	if len(want.Platforms) != 2 || len(want.Attestations) != 5 || want.Labels[LabelRevision] != source.Commit {
 		t.Errorf("inspected %+v", want)
 	}
 	writes := to.take("PUT", "POST", "PATCH")
-	if last := writes[len(writes)-1]; last != "PUT /v2/prod/api/manifests/v1.0.0" || !slices.Contains(writes, "PUT /v2/prod/api/manifests/"+signature) {
+	if last := writes[len(writes)-1]; last != "PUT /v2/prod/api/manifests/v1.0.0" || !slices.Contains(writes,
+		"PUT /v2/prod/api/manifests/"+signature) {
 		t.Errorf("written %q", writes)
 	}
 	// Every layer and every configuration is read from here once.
@@ -88,7 +91,8 @@ func TestCopyWhole(t *testing.T) {
 		t.Errorf("read twice: %q", blobs)
 	}
 
-	if _, sent, err := Copy(t.Context(), from.host+"/acme/api:v1.0.0", to.host+"/prod/api", Options{}); err != nil || sent {
+	if _, sent, err := Copy(t.Context(), from.host+"/acme/api:v1.0.0", to.host+"/prod/api",
+		Options{}); err != nil || sent {
 		t.Error("the same again: ", sent, err)
 	}
 	if writes := to.take("PUT", "POST", "PATCH"); len(writes) > 0 {
@@ -158,7 +162,8 @@ func TestPlatformsAndRevision(t *testing.T) {
 			t.Errorf("%s is of %q", c.pin.Repository, revision)
 		}
 	}
-	if _, err := Platforms(t.Context(), Pin{Repository: host + "/api", Tag: "v2.0.0"}, Options{}); !errors.As(err, new(*NotFoundError)) {
+	if _, err := Platforms(t.Context(), Pin{Repository: host + "/api", Tag: "v2.0.0"}, Options{}); !errors.As(
+		err, new(*NotFoundError)) {
 		t.Errorf("%T: %v", err, err)
 	}
 }

@@ -55,7 +55,8 @@ var ErrNoTag = errors.New("no commit names this state, so an image of it has no 
 type RebuildError struct{ Repository, Tag string }
 
 func (e *RebuildError) Error() string {
-	return fmt.Sprintf("%s:%s is in the registry already: built anew it may be other content, and tags are never overwritten", e.Repository, e.Tag)
+	return fmt.Sprintf("%s:%s is in the registry already: built anew it may be other content, and tags are "+
+		"never overwritten", e.Repository, e.Tag)
 }
 
 // ChangedError says that somebody edited files while they were built: no tag would be true of the result.
@@ -70,7 +71,8 @@ func (e *ChangedError) Error() string {
 // then, by the tag of what it is built from, as what an earlier commit has built; else it is built and
 // pushed now. What the manifests state is never built. Without build nothing is written, and an image
 // that is in no registry keeps an empty digest.
-func Ensure(ctx context.Context, src project.Source, env project.Environment, m Matched, siblings []string, build bool, o Options) (Pin, error) {
+func Ensure(ctx context.Context, src project.Source, env project.Environment, m Matched, siblings []string,
+	build bool, o Options) (Pin, error) {
 	e := ensurer{
 		store: o.store(), Options: o,
 		src: src, image: m.Image, build: build, silent: map[string]bool{},
@@ -201,7 +203,8 @@ func (e ensurer) same(ctx context.Context, inputs string, moving []string) (Pin,
 		if len(moving) > 0 {
 			newer = "; if there is a newer " + strings.Join(moving, " or ") + ", --rebuild takes it"
 		}
-		e.notify("%s:%s is the same content as %s: not built again%s", p.Repository, e.pin.Tag, cmp.Or(found.version, p.Digest), newer)
+		e.notify("%s:%s is the same content as %s: not built again%s", p.Repository, e.pin.Tag,
+			cmp.Or(found.version, p.Digest), newer)
 	}
 	// What is not committed is nothing that others should find.
 	if !e.build || e.src.Dirty {

@@ -71,7 +71,8 @@ var source = project.Source{
 }
 
 func matched(repository, tag, digest string) Matched {
-	return Matched{Image: project.Image{Name: "myapp", Context: "."}, Repository: repository, Tag: tag, Digest: digest}
+	return Matched{Image: project.Image{Name: "myapp", Context: "."}, Repository: repository, Tag: tag,
+		Digest: digest}
 }
 
 func TestEnsureFinds(t *testing.T) {
@@ -103,23 +104,28 @@ func TestEnsureFinds(t *testing.T) {
 
 func TestEnsureFindsNothing(t *testing.T) {
 	o := Options{Mirror: imagetest.Start(t)}
-	got, err := Ensure(t.Context(), source, project.Environment{Registry: "ghcr.io/acme"}, matched("myapp", "", ""), nil, false, o)
-	if want := (Pin{Name: "myapp", Repository: "ghcr.io/acme/myapp", Tag: "sha-3f9c2e1"}); err != nil || got != want {
+	got, err := Ensure(t.Context(), source, project.Environment{Registry: "ghcr.io/acme"},
+		matched("myapp", "", ""), nil, false, o)
+	if want := (Pin{Name: "myapp", Repository: "ghcr.io/acme/myapp", Tag: "sha-3f9c2e1"}); err != nil ||
+		got != want {
 		t.Errorf("%+v, %v", got, err)
 	}
-	_, err = Ensure(t.Context(), source, project.Environment{}, matched("ghcr.io/acme/myapp", "v9.9.9", ""), []string{"k3d.localhost:5000/myapp"}, true, o)
+	_, err = Ensure(t.Context(), source, project.Environment{}, matched("ghcr.io/acme/myapp", "v9.9.9", ""),
+		[]string{"k3d.localhost:5000/myapp"}, true, o)
 	missing := (*MissingError)(nil)
 	if !errors.As(err, &missing) || len(missing.Looked) != 2 {
 		t.Errorf("%T: %v", err, err)
 	}
-	_, err = Ensure(t.Context(), project.Source{}, project.Environment{}, matched("ghcr.io/acme/myapp", "dev", ""), nil, true, o)
+	_, err = Ensure(t.Context(), project.Source{}, project.Environment{}, matched("ghcr.io/acme/myapp", "dev",
+		""), nil, true, o)
 	if !errors.Is(err, ErrNoTag) {
 		t.Errorf("%T: %v", err, err)
 	}
 }
 
 func TestEnsureCopiesWhatWasTested(t *testing.T) {
-	for name, mirror := range map[string]string{"within a registry": imagetest.Start(t), "between registries": ""} {
+	for name, mirror := range map[string]string{"within a registry": imagetest.Start(t),
+		"between registries": ""} {
 		t.Run(name, func(t *testing.T) {
 			from, to := "k3d.localhost:5000", "ghcr.io"
 			reachFrom, reachTo := mirror, mirror
@@ -131,7 +137,8 @@ func TestEnsureCopiesWhatWasTested(t *testing.T) {
 			var said []string
 			o := Options{Mirror: mirror, Notify: func(s string) { said = append(said, s) }}
 			ensure := func(build bool) Pin {
-				p, err := Ensure(t.Context(), source, project.Environment{}, matched(to+"/acme/myapp", "", ""), []string{from + "/none", from + "/myapp"}, build, o)
+				p, err := Ensure(t.Context(), source, project.Environment{}, matched(to+"/acme/myapp", "", ""),
+					[]string{from + "/none", from + "/myapp"}, build, o)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -171,24 +178,30 @@ func TestTagsNeverMove(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error("(-want +got):\n", diff)
 	}
-	if there, err := s.mayTag(t.Context(), Pin{Repository: host + "/myapp", Tag: "v1.0.0", Digest: old}); err != nil || !there {
+	if there, err := s.mayTag(t.Context(), Pin{Repository: host + "/myapp", Tag: "v1.0.0",
+		Digest: old}); err != nil || !there {
 		t.Error("the same content under its tag: ", err)
 	}
 }
 
 func TestRegistryErrors(t *testing.T) {
-	refusing := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusForbidden) }))
+	refusing := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+	}))
 	gone := httptest.NewServer(nil)
 	gone.Close()
 	find := func(host string) error {
-		_, err := Ensure(t.Context(), source, project.Environment{}, matched("ghcr.io/acme/myapp", "", ""), nil, false, Options{Mirror: host})
+		_, err := Ensure(t.Context(), source, project.Environment{}, matched("ghcr.io/acme/myapp", "", ""), nil,
+			false, Options{Mirror: host})
 		return err
 	}
-	if e := (*UnauthorizedError)(nil); !errors.As(find(refusing), &e) || e.Repository != "ghcr.io/acme/myapp" || e.Registry != refusing {
+	if e := (*UnauthorizedError)(nil); !errors.As(find(refusing), &e) || e.Repository != "ghcr.io/acme/myapp" ||
+		e.Registry != refusing {
 		t.Errorf("refused: %+v", e)
 	}
 	away := strings.TrimPrefix(gone.URL, "http://")
-	if e := (*UnreachableError)(nil); !errors.As(find(away), &e) || e.Repository != "ghcr.io/acme/myapp" || e.Registry != away {
+	if e := (*UnreachableError)(nil); !errors.As(find(away), &e) || e.Repository != "ghcr.io/acme/myapp" ||
+		e.Registry != away {
 		t.Errorf("unreachable: %+v", e)
 	}
 }
@@ -204,13 +217,15 @@ func TestReadersMayNotBuild(t *testing.T) {
 	}))
 	src := source
 	src.Project.Dir = t.TempDir()
-	if err := os.WriteFile(filepath.Join(src.Project.Dir, "Dockerfile"), []byte("FROM scratch\nCOPY Dockerfile /\n"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(src.Project.Dir, "Dockerfile"),
+		[]byte("FROM scratch\nCOPY Dockerfile /\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	_, err := Ensure(t.Context(), src, project.Environment{}, matched("ghcr.io/acme/myapp", "", ""), nil, true, Options{
-		Mirror:  host,
-		Builder: builder.Options{Address: "unix:///nowhere"}, // not reached
-	})
+	_, err := Ensure(t.Context(), src, project.Environment{}, matched("ghcr.io/acme/myapp", "", ""),
+		nil, true, Options{
+			Mirror:  host,
+			Builder: builder.Options{Address: "unix:///nowhere"}, // not reached
+		})
 	if e := (*UnauthorizedError)(nil); !errors.As(err, &e) {
 		t.Errorf("%T: %v", err, err)
 	}
@@ -254,11 +269,12 @@ func TestEnsureBuilds(t *testing.T) {
 	ensure := func(repository string) Pin {
 		t.Helper()
 		said = nil
-		p, err := Ensure(t.Context(), src, project.Environment{}, matched(repository, "dev", ""), nil, true, Options{
-			Mirror:  host,
-			Builder: builder.Options{Address: builder.Embedded, State: t.TempDir()},
-			Notify:  func(s string) { said = append(said, s) },
-		})
+		p, err := Ensure(t.Context(), src, project.Environment{}, matched(repository, "dev", ""),
+			nil, true, Options{
+				Mirror:  host,
+				Builder: builder.Options{Address: builder.Embedded, State: t.TempDir()},
+				Notify:  func(s string) { said = append(said, s) },
+			})
 		if none := (*builder.NoBuilderError)(nil); errors.As(err, &none) {
 			t.Skip("no builds on this machine: ", err)
 		}
@@ -271,7 +287,8 @@ func TestEnsureBuilds(t *testing.T) {
 	if got := digestOf(t, host+"/acme/myapp:sha-3f9c2e1"); got != first.Digest {
 		t.Errorf("the tag names %q, want %s", got, first.Digest)
 	}
-	if len(said) != 2 || !strings.HasPrefix(said[0], "building ghcr.io/acme/myapp:sha-3f9c2e1 with embedded BuildKit") || said[1] != "built "+first.Reference() {
+	if len(said) != 2 || !strings.HasPrefix(said[0],
+		"building ghcr.io/acme/myapp:sha-3f9c2e1 with embedded BuildKit") || said[1] != "built "+first.Reference() {
 		t.Errorf("said %q", said)
 	}
 	if diff := cmp.Diff(map[string]string{
@@ -283,7 +300,8 @@ func TestEnsureBuilds(t *testing.T) {
 	}, labelsOf(t, host+"/acme/myapp@"+first.Digest)); diff != "" {
 		t.Error("labels (-want +got):\n", diff)
 	}
-	if again := ensure("ghcr.io/acme/myapp"); again != first || len(said) != 1 || said[0] != "found "+first.Reference() {
+	if again := ensure("ghcr.io/acme/myapp"); again != first || len(said) != 1 ||
+		said[0] != "found "+first.Reference() {
 		t.Errorf("%+v, said %q", again, said)
 	}
 	if elsewhere := ensure("quay.io/other/myapp"); elsewhere.Digest != first.Digest {

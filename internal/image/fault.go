@@ -29,7 +29,8 @@ func (e *RateLimitedError) Error() string {
 	if e.Wait == 0 {
 		return fmt.Sprintf("registry %s takes no more requests for now (429 Too Many Requests)", e.Registry)
 	}
-	return fmt.Sprintf("registry %s takes no more requests for the next %s (429 Too Many Requests)", e.Registry, e.Wait)
+	return fmt.Sprintf("registry %s takes no more requests for the next %s (429 Too Many Requests)",
+		e.Registry, e.Wait)
 }
 
 // BrokenError says that a registry broke off in the middle of an answer.
@@ -48,9 +49,11 @@ type CorruptError struct {
 
 func (e *CorruptError) Error() string {
 	if e.Upload {
-		return fmt.Sprintf("registry %s got something else for %s than was sent: %v", e.Registry, e.Repository, e.Err)
+		return fmt.Sprintf("registry %s got something else for %s than was sent: %v", e.Registry,
+			e.Repository, e.Err)
 	}
-	return fmt.Sprintf("what registry %s gives out of %s is not what its digest says: %v", e.Registry, e.Repository, e.Err)
+	return fmt.Sprintf("what registry %s gives out of %s is not what its digest says: %v", e.Registry,
+		e.Repository, e.Err)
 }
 
 // CredentialsError says that the credentials for a registry could not be read.
@@ -158,7 +161,8 @@ func again(err error) bool {
 	case errors.As(err, &answer):
 		return answer.Temporary()
 	}
-	return slices.ContainsFunc([]error{io.ErrUnexpectedEOF, io.EOF, syscall.EPIPE, syscall.ECONNRESET, net.ErrClosed},
+	return slices.ContainsFunc([]error{io.ErrUnexpectedEOF, io.EOF, syscall.EPIPE, syscall.ECONNRESET,
+		net.ErrClosed},
 		func(target error) bool { return errors.Is(err, target) })
 }
 
@@ -208,5 +212,6 @@ func explain(repository string, r name.Repository, err error) error {
 
 // damaged is a registry's answer to an upload that did not arrive as it was sent.
 func damaged(d transport.Diagnostic) bool {
-	return d.Code == transport.DigestInvalidErrorCode || d.Code == transport.SizeInvalidErrorCode || d.Code == transport.BlobUploadInvalidErrorCode
+	return d.Code == transport.DigestInvalidErrorCode || d.Code == transport.SizeInvalidErrorCode ||
+		d.Code == transport.BlobUploadInvalidErrorCode
 }

@@ -21,7 +21,8 @@ func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
 	if a.asked++; a.asked <= a.times {
 		status = http.StatusTooManyRequests
 	}
-	return &http.Response{StatusCode: status, Header: http.Header{"Retry-After": {a.after}}, Body: http.NoBody, Request: r}, nil
+	return &http.Response{StatusCode: status, Header: http.Header{"Retry-After": {a.after}}, Body: http.NoBody,
+		Request: r}, nil
 }
 
 func TestRateLimits(t *testing.T) {
@@ -31,11 +32,14 @@ func TestRateLimits(t *testing.T) {
 		waited, ask time.Duration
 		gives       bool
 	}{
-		"once, for three seconds":   {answers: answers{times: 1, after: "3"}, asked: 2, waited: 3 * time.Second, gives: true},
-		"twice, without a word":     {answers: answers{times: 2}, asked: 3, waited: 3 * time.Second, gives: true},
-		"for ever":                  {answers: answers{times: 99, after: "2"}, asked: maxTries, waited: 6 * time.Second, ask: 2 * time.Second},
-		"for hours":                 {answers: answers{times: 99, after: "21600"}, asked: 1, ask: 6 * time.Hour},
-		"longer than all waits may": {answers: answers{times: 99, after: "40"}, asked: 2, waited: 40 * time.Second, ask: 40 * time.Second},
+		"once, for three seconds": {answers: answers{times: 1, after: "3"}, asked: 2,
+			waited: 3 * time.Second, gives: true},
+		"twice, without a word": {answers: answers{times: 2}, asked: 3, waited: 3 * time.Second, gives: true},
+		"for ever": {answers: answers{times: 99, after: "2"}, asked: maxTries,
+			waited: 6 * time.Second, ask: 2 * time.Second},
+		"for hours": {answers: answers{times: 99, after: "21600"}, asked: 1, ask: 6 * time.Hour},
+		"longer than all waits may": {answers: answers{times: 99, after: "40"}, asked: 2, waited: 40 * time.Second,
+			ask: 40 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -57,7 +61,8 @@ func TestRateLimits(t *testing.T) {
 				if !c.gives && (limited.Wait != c.ask || limited.Registry != "registry.test") {
 					t.Errorf("%+v", limited)
 				}
-				if got := fmt.Sprint(c.answers.asked, time.Since(start), said); got != fmt.Sprint(c.asked, c.waited, c.asked-1) {
+				if got := fmt.Sprint(c.answers.asked, time.Since(start), said); got != fmt.Sprint(c.asked,
+					c.waited, c.asked-1) {
 					t.Errorf("asked, waited, said: %s", got)
 				}
 			})

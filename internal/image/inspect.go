@@ -112,7 +112,8 @@ func (r *reading) read(ctx context.Context, at name.Reference) error {
 	return err
 }
 
-func (r *reading) index(ctx context.Context, puller *remote.Puller, at name.Repository, top *remote.Descriptor) error {
+func (r *reading) index(ctx context.Context, puller *remote.Puller, at name.Repository,
+	top *remote.Descriptor) error {
 	children, err := manifests(top)
 	if err != nil {
 		return err
@@ -186,14 +187,16 @@ func (r *reading) image(d *remote.Descriptor, platform *v1.Platform) error {
 func (r *reading) attested(predicate, platform string) {
 	kind := predicate
 	for text, k := range map[string]string{
-		"slsa.dev/provenance": "provenance", "spdx": "sbom", "cyclonedx": "sbom", "sigstore.dev/cosign/sign": "signature",
+		"slsa.dev/provenance": "provenance", "spdx": "sbom", "cyclonedx": "sbom",
+		"sigstore.dev/cosign/sign":    "signature",
 		"vnd.dev.cosign.artifact.sig": "signature", "vnd.dev.sigstore.bundle": "signature",
 	} {
 		if strings.Contains(predicate, text) {
 			kind = k
 		}
 	}
-	r.info.Attestations = append(r.info.Attestations, Attestation{Kind: kind, Type: predicate, Platform: platform})
+	r.info.Attestations = append(r.info.Attestations, Attestation{Kind: kind, Type: predicate,
+		Platform: platform})
 }
 
 func manifests(d *remote.Descriptor) ([]v1.Descriptor, error) {

@@ -56,7 +56,8 @@ type AmbiguousError struct {
 }
 
 func (e *AmbiguousError) Error() string {
-	return fmt.Sprintf("image %s is used as %s: one environment runs one of them", e.Image, strings.Join(e.References, " and as "))
+	return fmt.Sprintf("image %s is used as %s: one environment runs one of them", e.Image,
+		strings.Join(e.References, " and as "))
 }
 
 // Match recognises the project's images in an environment's objects, in the project's order. Where
@@ -115,7 +116,8 @@ func one(img project.Image, uses []Use) (Matched, error) {
 		refs := append([]string{uses[0].Reference}, slices.Sorted(maps.Keys(different))...)
 		return Matched{}, &AmbiguousError{Image: img.Name, References: refs}
 	}
-	return Matched{Image: img, Repository: first.repository, Tag: first.tag, Digest: first.digest, Uses: uses}, nil
+	return Matched{Image: img, Repository: first.repository, Tag: first.tag, Digest: first.digest,
+		Uses: uses}, nil
 }
 
 // Uses are all places that name an image, in the set's order.

@@ -109,7 +109,8 @@ const everywhere = `
 `
 
 func TestMatch(t *testing.T) {
-	got, err := Match([]project.Image{{Name: "myapp"}, {Name: "assets"}, {Name: "tools", Detected: true}}, objects(t, everywhere))
+	got, err := Match([]project.Image{{Name: "myapp"}, {Name: "assets"}, {Name: "tools", Detected: true}},
+		objects(t, everywhere))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +133,8 @@ func TestMatch(t *testing.T) {
 
 func TestMatchNothing(t *testing.T) {
 	_, err := Match([]project.Image{{Name: "acme/wep"}}, objects(t, everywhere))
-	want := &NoMatchError{Image: "acme/wep", Candidates: []string{"reg.localhost:5000/myapp", "envoy", "busybox", "reg.localhost:5000/assets", "redis"}}
+	want := &NoMatchError{Image: "acme/wep", Candidates: []string{"reg.localhost:5000/myapp", "envoy", "busybox",
+		"reg.localhost:5000/assets", "redis"}}
 	got := (*NoMatchError)(nil)
 	if !errors.As(err, &got) {
 		t.Fatal(err)
@@ -144,7 +146,8 @@ func TestMatchNothing(t *testing.T) {
 
 func TestMatchSeveral(t *testing.T) {
 	pod := func(first, second string) object.Set {
-		return objects(t, `[{kind: Pod, metadata: {name: p}, spec: {containers: [{name: a, image: "`+first+`"}, {name: b, image: "`+second+`"}]}}]`)
+		return objects(t, `[{kind: Pod, metadata: {name: p}, spec: {containers: [{name: a, image: "`+first+
+			`"}, {name: b, image: "`+second+`"}]}}]`)
 	}
 	for name, c := range map[string]struct {
 		images        []string
@@ -152,11 +155,16 @@ func TestMatchSeveral(t *testing.T) {
 		want          []string // repositories
 		ambiguous     bool
 	}{
-		"two registries":       {images: []string{"myapp"}, first: "a.io/myapp:dev", second: "b.io/myapp:dev", ambiguous: true},
-		"two digests":          {images: []string{"myapp"}, first: "a.io/myapp@sha256:aa", second: "a.io/myapp@sha256:bb", ambiguous: true},
-		"stated and not":       {images: []string{"myapp"}, first: "a.io/myapp:v1.0.0", second: "a.io/myapp:dev", ambiguous: true},
-		"two moving tags":      {images: []string{"myapp"}, first: "a.io/myapp:dev", second: "a.io/myapp", want: []string{"a.io/myapp"}},
-		"longest name decides": {images: []string{"api", "admin/api"}, first: "a.io/api", second: "a.io/admin/api", want: []string{"a.io/api", "a.io/admin/api"}},
+		"two registries": {images: []string{"myapp"}, first: "a.io/myapp:dev", second: "b.io/myapp:dev",
+			ambiguous: true},
+		"two digests": {images: []string{"myapp"}, first: "a.io/myapp@sha256:aa",
+			second: "a.io/myapp@sha256:bb", ambiguous: true},
+		"stated and not": {images: []string{"myapp"}, first: "a.io/myapp:v1.0.0", second: "a.io/myapp:dev",
+			ambiguous: true},
+		"two moving tags": {images: []string{"myapp"}, first: "a.io/myapp:dev", second: "a.io/myapp",
+			want: []string{"a.io/myapp"}},
+		"longest name decides": {images: []string{"api", "admin/api"}, first: "a.io/api", second: "a.io/admin/api",
+			want: []string{"a.io/api", "a.io/admin/api"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var images []project.Image

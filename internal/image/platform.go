@@ -18,7 +18,8 @@ func Platforms(ctx context.Context, p Pin, o Options) ([]string, error) {
 	}
 	var names []string
 	for _, d := range children {
-		if name := platformName(d.Platform); d.Annotations[referenceType] == "" && !strings.HasPrefix(name, "unknown") {
+		if name := platformName(d.Platform); d.Annotations[referenceType] == "" &&
+			!strings.HasPrefix(name, "unknown") {
 			names = append(names, name)
 		}
 	}

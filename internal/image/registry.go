@@ -31,7 +31,8 @@ type UnauthorizedError struct{ Failure }
 func (e *UnauthorizedError) Error() string {
 	var answer *transport.Error
 	if errors.As(e.Err, &answer) && len(answer.Errors) == 0 {
-		return fmt.Sprintf("registry %s refuses access to %s: %d %s", e.Registry, e.Repository, answer.StatusCode, http.StatusText(answer.StatusCode))
+		return fmt.Sprintf("registry %s refuses access to %s: %d %s", e.Registry, e.Repository, answer.StatusCode,
+			http.StatusText(answer.StatusCode))
 	}
 	return fmt.Sprintf("registry %s refuses access to %s: %v", e.Registry, e.Repository, e.Err)
 }
@@ -58,7 +59,8 @@ type TagTakenError struct {
 }
 
 func (e *TagTakenError) Error() string {
-	return fmt.Sprintf("%s:%s is already %s in the registry, not %s: tags are never overwritten", e.Repository, e.Tag, e.Existing, e.Digest)
+	return fmt.Sprintf("%s:%s is already %s in the registry, not %s: tags are never overwritten", e.Repository,
+		e.Tag, e.Existing, e.Digest)
 }
 
 // store reaches registries, all of them at the mirror where there is one.
@@ -126,7 +128,8 @@ func (s store) options(ctx context.Context) []remote.Option {
 	return []remote.Option{
 		remote.WithContext(ctx), remote.WithTransport(s.transport),
 		remote.WithAuthFromKeychain(logins{}),
-		remote.WithRetryStatusCodes(http.StatusRequestTimeout, http.StatusInternalServerError, http.StatusBadGateway,
+		remote.WithRetryStatusCodes(http.StatusRequestTimeout, http.StatusInternalServerError,
+			http.StatusBadGateway,
 			http.StatusServiceUnavailable, http.StatusGatewayTimeout),
 		remote.WithRetryPredicate(again),
 	}
@@ -172,7 +175,9 @@ func (s store) mayPush(ctx context.Context, p Pin) error {
 	if err != nil {
 		return err
 	}
-	bound := roundTrip(func(r *http.Request) (*http.Response, error) { return s.transport.RoundTrip(r.WithContext(ctx)) })
+	bound := roundTrip(func(r *http.Request) (*http.Response, error) {
+		return s.transport.RoundTrip(r.WithContext(ctx))
+	})
 	return explain(p.Repository, ref.Context(), remote.CheckPushPermission(ref, logins{}, bound))
 }
 

@@ -34,7 +34,8 @@ func (s store) look(ctx context.Context, repository string, p Pin) (*content, er
 	var manifest struct{ Annotations map[string]string }
 	c := &content{Descriptor: desc}
 	// What is no JSON has no annotations: whoever runs it will say what is wrong.
-	if json.Unmarshal(desc.Manifest, &manifest) == nil && commitTag().MatchString(manifest.Annotations[labelVersion]) {
+	if json.Unmarshal(desc.Manifest, &manifest) == nil &&
+		commitTag().MatchString(manifest.Annotations[labelVersion]) {
 		c.version, c.revision = manifest.Annotations[labelVersion], manifest.Annotations[LabelRevision]
 	}
 	return c, nil

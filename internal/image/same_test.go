@@ -65,7 +65,8 @@ func (c *commits) ensure(repository string, siblings ...string) Pin {
 
 func (c *commits) try(repository string, siblings ...string) (Pin, error) {
 	c.said = nil
-	return Ensure(c.t.Context(), c.src, project.Environment{}, matched(repository, "", ""), siblings, c.build, c.o)
+	return Ensure(c.t.Context(), c.src, project.Environment{}, matched(repository, "", ""),
+		siblings, c.build, c.o)
 }
 
 func (c *commits) tags(repository string) []string {
@@ -124,7 +125,8 @@ func TestSameContentIsCopied(t *testing.T) {
 	}
 	c.commit("3")
 	c.ensure("ghcr.io/staging")
-	if p := c.ensure("ghcr.io/prod", "ghcr.io/staging"); p.Digest != first.Digest || !strings.HasPrefix(c.said[0], "copied ghcr.io/prod:sha-1111111@") {
+	if p := c.ensure("ghcr.io/prod", "ghcr.io/staging"); p.Digest != first.Digest ||
+		!strings.HasPrefix(c.said[0], "copied ghcr.io/prod:sha-1111111@") {
 		t.Errorf("%+v, said %q", p, c.said)
 	}
 	if got := digestOf(t, c.o.Mirror+"/prod:sha-3333333"); got != first.Digest {
@@ -189,12 +191,14 @@ func TestFilesThatChangeWhileTheyAreBuilt(t *testing.T) {
 	}
 }
 
-// A base image takes files by ONBUILD, for example: the digest of the inputs does not stand for what was built.
+// A base image takes files by ONBUILD, for example: the digest of the inputs does not stand for what was
+// built.
 func TestUnforeseenContentIsBuiltAgain(t *testing.T) {
 	c := newCommits(t)
 	c.commit("1")
 	c.ensure("ghcr.io/a")
-	e := ensurer{store: store{mirror: c.o.Mirror, transport: builder.Transport()}, Options: c.o, src: c.src, pin: Pin{Repository: "ghcr.io/a"}}
+	e := ensurer{store: store{mirror: c.o.Mirror, transport: builder.Transport()}, Options: c.o, src: c.src,
+		pin: Pin{Repository: "ghcr.io/a"}}
 	p := Pin{Repository: "ghcr.io/a", Tag: "sha-4444444", Digest: digestOf(t, c.o.Mirror+"/a:sha-1111111")}
 	before := len(c.tags("a"))
 	if err := e.tag(t.Context(), p, builder.Result{Unforeseen: true}, strings.Repeat("0", 64)); err != nil {

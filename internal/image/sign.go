@@ -50,7 +50,8 @@ func (s store) signable(ctx context.Context, p Pin, repository string) (signatur
 
 // Signed demands that one of the authorities has signed what a pin names, and says who. The signature is
 // looked for in its own repository and in others: it is about the content, wherever that was copied to.
-func Signed(ctx context.Context, p Pin, others []string, by []signature.Authority, o Options) (who string, err error) {
+func Signed(ctx context.Context, p Pin, others []string, by []signature.Authority,
+	o Options) (who string, err error) {
 	s := o.store()
 	unsigned := &signature.UnsignedError{Image: p.Reference()}
 	for _, a := range by {
@@ -71,7 +72,8 @@ func Signed(ctx context.Context, p Pin, others []string, by []signature.Authorit
 		who, found, err := signature.Find(ctx, img, by)
 		switch {
 		case err != nil && (i == 0 || ctx.Err() != nil):
-			return "", fmt.Errorf("signatures of %s: %w", p.Reference(), explain(repository, img.Digest.Context(), err))
+			return "", fmt.Errorf("signatures of %s: %w", p.Reference(),
+				explain(repository, img.Digest.Context(), err))
 		case err != nil: // what another registry could have said, nobody needs
 			found = []string{fmt.Sprintf("%s: %v", repository, err)}
 		case who != "":

@@ -1,5 +1,5 @@
-// Package lazyregexp compiles regular expressions when they are first asked: those of a whole program, compiled
-// in its every start, cost more than a command such as version does.
+// Package lazyregexp compiles regular expressions when they are first asked: those of a whole program,
+// compiled in its every start, cost more than a command such as version does.
 package lazyregexp
 
 import (

@@ -22,7 +22,8 @@ type Field struct {
 // each element has it, and no two share its value.
 var listKeys = [][]string{
 	{"name"}, {"containerPort", "protocol"}, {"containerPort"}, {"port", "protocol"}, {"port"}, {"mountPath"},
-	{"devicePath"}, {"path"}, {"type"}, {"key"}, {"ip"}, {"host"}, {"topologyKey", "whenUnsatisfiable"}, {"kind", "name"},
+	{"devicePath"}, {"path"}, {"type"}, {"key"}, {"ip"}, {"host"}, {"topologyKey", "whenUnsatisfiable"},
+	{"kind", "name"},
 }
 
 // Shown are the two values as they may be shown: with secrets masked, of the same shape. The zero
@@ -118,7 +119,8 @@ func (d *differ) list(path string, a, b []any, maskedA, maskedB any) {
 	}
 	order := slices.DeleteFunc(slices.Clone(namesB), func(n string) bool { return !slices.Contains(common, n) })
 	if !slices.Equal(order, common) {
-		d.fields = append(d.fields, Field{Path: path, Before: "order " + strings.Join(common, ""), After: "order " + strings.Join(order, "")})
+		d.fields = append(d.fields, Field{Path: path, Before: "order " + strings.Join(common, ""),
+			After: "order " + strings.Join(order, "")})
 	}
 }
 

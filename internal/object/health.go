@@ -206,11 +206,13 @@ func statefulSetHealth(o Object) Health {
 	case have > want:
 		return Health{InProgress, fmt.Sprintf("%s too many", count(have-want, "pod"))}
 	case onDelete && current != update:
-		return Health{Current, fmt.Sprintf("%s, %s: update strategy OnDelete", ready(available, want), count(want-updated, "old pod"))}
+		return Health{Current, fmt.Sprintf("%s, %s: update strategy OnDelete", ready(available, want),
+			count(want-updated, "old pod"))}
 	case partition > 0 && updated < want-partition:
 		return Health{InProgress, fmt.Sprintf("%d of %d updated", updated, want-partition)}
 	case partition > 0:
-		return Health{Current, fmt.Sprintf("%s, %d updated: partition %d", ready(available, want), updated, partition)}
+		return Health{Current, fmt.Sprintf("%s, %d updated: partition %d", ready(available, want),
+			updated, partition)}
 	case !onDelete && current != update && updated < want:
 		return Health{InProgress, fmt.Sprintf("%d of %d updated", updated, want)}
 	case !onDelete && current != update:
@@ -265,7 +267,8 @@ func podHealth(o Object) Health {
 		return Health{Current, "complete"}
 	}
 	if phase == "Failed" {
-		return Health{Failed, joinReason(o.str("status", "reason"), o.str("status", "message"), "a container failed")}
+		return Health{Failed, joinReason(o.str("status", "reason"), o.str("status", "message"),
+			"a container failed")}
 	}
 	if c, ok := o.condition("Ready"); ok && c.status == "True" && phase == "Running" {
 		return Health{Current, "ready"}
@@ -343,7 +346,8 @@ func (c condition) text() string { return joinReason(c.reason, c.message, "no re
 func (o Object) condition(name string) (condition, bool) {
 	for _, m := range Mappings(o.At("status", "conditions")) {
 		if c := (Object{Body: m}); c.str("type") == name {
-			return condition{c.str("status"), c.str("reason"), c.str("message"), c.intOr(0, "observedGeneration")}, true
+			return condition{c.str("status"), c.str("reason"), c.str("message"), c.intOr(0, "observedGeneration")},
+				true
 		}
 	}
 	return condition{}, false

@@ -67,7 +67,8 @@ func maskCopy(v any) string {
 // Shorter values cannot be told from ordinary text, and hiding them would destroy it.
 const minSecret = 4
 
-// SecretValues are the values of the set's Secrets, and those it conceals, in the forms that they take in free text:
+// SecretValues are the values of the set's Secrets, and those it conceals, in the forms that they take in
+// free text:
 // plain, base64, escaped, and line by line or leaf by leaf where a value has several.
 func SecretValues(s Set) []string {
 	seen := map[string]bool{}
@@ -113,7 +114,8 @@ func addForms(seen map[string]bool, text string, encoded bool) {
 	}
 	add(seen, plain)
 	add(seen, strings.TrimSpace(plain))
-	for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
+	for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding,
+		base64.RawURLEncoding} {
 		add(seen, enc.EncodeToString([]byte(plain)))
 	}
 	add(seen, url.QueryEscape(plain))

@@ -13,7 +13,8 @@ func secret(data map[string]any) Object {
 	return Object{Body: map[string]any{
 		"apiVersion": "v1", "kind": "Secret",
 		"metadata": map[string]any{"name": "s", "annotations": map[string]any{
-			lastApplied: `{"kind":"Secret","data":{"password":"aHVudGVyMg=="},"stringData":{"x":"hunter2"}}`, "other": "kept"}},
+			lastApplied: `{"kind":"Secret","data":{"password":"aHVudGVyMg=="},"stringData":{"x":"hunter2"}}`,
+			"other":     "kept"}},
 		"data": data,
 	}}
 }
@@ -56,7 +57,8 @@ func TestMaskedHidesAnUnreadableCopyWhole(t *testing.T) {
 }
 
 func TestMaskedLeavesOtherObjects(t *testing.T) {
-	o := Object{Body: map[string]any{"apiVersion": "example.com/v1", "kind": "Secret", "metadata": map[string]any{"name": "x"}, "data": map[string]any{"a": "b"}}}
+	o := Object{Body: map[string]any{"apiVersion": "example.com/v1", "kind": "Secret",
+		"metadata": map[string]any{"name": "x"}, "data": map[string]any{"a": "b"}}}
 	if diff := cmp.Diff(o, Masked(o)); diff != "" {
 		t.Error(diff)
 	}
@@ -64,7 +66,8 @@ func TestMaskedLeavesOtherObjects(t *testing.T) {
 
 func TestSecretValuesThatAreNumbers(t *testing.T) {
 	var s Set
-	if err := s.Add(Object{Body: map[string]any{"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "x"},
+	if err := s.Add(Object{Body: map[string]any{"apiVersion": "v1", "kind": "Secret",
+		"metadata":   map[string]any{"name": "x"},
 		"stringData": map[string]any{"pin": int64(1234567)}}}); err != nil {
 		t.Fatal(err)
 	}
@@ -108,10 +111,12 @@ func TestHideInBase64(t *testing.T) {
 	long := strings.Repeat("0123456789", 9)
 	secret := func(plain string) Object {
 		enc := base64.StdEncoding.EncodeToString([]byte(plain))
-		return Object{Body: map[string]any{"apiVersion": "v1", "kind": "Secret", "data": map[string]any{"k": enc[:min(70, len(enc))] + "\n" + enc[min(70, len(enc)):] + "\n"}}}
+		return Object{Body: map[string]any{"apiVersion": "v1", "kind": "Secret",
+			"data": map[string]any{"k": enc[:min(70, len(enc))] + "\n" + enc[min(70, len(enc)):] + "\n"}}}
 	}
 	for plain, hidden := range map[string]bool{
-		long: true, "hunter22\nuser: ada, and more of what is in no other value of this file\n": true, "user: ada\nhost: db\n": false,
+		long: true, "hunter22\nuser: ada, and more of what is in no other value of this file\n": true,
+		"user: ada\nhost: db\n": false,
 	} {
 		got := Hide(secret(plain), Forms([]string{long, "hunter22"})).At("data", "k")
 		if got == Hidden != hidden {

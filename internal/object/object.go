@@ -65,7 +65,8 @@ func (o Object) Ref() Ref {
 	if !found {
 		group = ""
 	}
-	return Ref{Group: group, Kind: o.str("kind"), Namespace: o.str("metadata", "namespace"), Name: o.str("metadata", "name")}
+	return Ref{Group: group, Kind: o.str("kind"), Namespace: o.str("metadata", "namespace"),
+		Name: o.str("metadata", "name")}
 }
 
 // APIVersion is the object's apiVersion, such as "apps/v1".

@@ -4,8 +4,10 @@ import "strings"
 
 // podTemplates are where the kinds that run pods hold the pod: its metadata and spec are below.
 var podTemplates = map[string]string{
-	"/Pod": "", "apps/Deployment": "spec.template", "apps/StatefulSet": "spec.template", "apps/DaemonSet": "spec.template",
-	"apps/ReplicaSet": "spec.template", "batch/Job": "spec.template", "batch/CronJob": "spec.jobTemplate.spec.template",
+	"/Pod": "", "apps/Deployment": "spec.template", "apps/StatefulSet": "spec.template",
+	"apps/DaemonSet":  "spec.template",
+	"apps/ReplicaSet": "spec.template", "batch/Job": "spec.template",
+	"batch/CronJob": "spec.jobTemplate.spec.template",
 }
 
 // PodSpec is the spec of the pods that an object runs, with its path. It is not for writing; ok is false

@@ -7,12 +7,15 @@ import (
 
 func TestPods(t *testing.T) {
 	for text, want := range map[string]string{
-		"apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {x: 1}":                                                                                     "spec metadata a",
-		"apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {template: {metadata: {name: b}, spec: {x: 1}}}":                                "spec.template.spec spec.template.metadata b",
-		"apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: a}\nspec: {jobTemplate: {spec: {template: {metadata: {name: c}, spec: {containers: []}}}}}": "spec.jobTemplate.spec.template.spec spec.jobTemplate.spec.template.metadata c",
-		"apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: a}\nspec: {template: {metadata: {name: b}}}":                                             "",
-		"apiVersion: example.com/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {template: {spec: {x: 1}}}":                                              "",
-		"apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {x: 1}":                                                                                 "",
+		"apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {x: 1}": "spec metadata a",
+		"apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {template: {metadata: {name: b}, " +
+			"spec: {x: 1}}}": "spec.template.spec spec.template.metadata b",
+		"apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: a}\nspec: {jobTemplate: {spec: {template: " +
+			"{metadata: {name: c}, spec: {containers: []}}}}}": "spec.jobTemplate.spec.template.spec " +
+			"spec.jobTemplate.spec.template.metadata c",
+		"apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: a}\nspec: {template: {metadata: {name: b}}}": "",
+		"apiVersion: example.com/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {template: {spec: {x: 1}}}":  "",
+		"apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {x: 1}":                                     "",
 	} {
 		objects, err := Read(strings.NewReader(text), "f")
 		if err != nil {

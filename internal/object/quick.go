@@ -55,7 +55,8 @@ func quickValue(b []byte, v any, indent, column int) ([]byte, bool) {
 
 // quickLines writes a text of several lines, the last one ended as the others are.
 func quickLines(b []byte, text string, indent int) ([]byte, bool) {
-	if text[0] == ' ' || text[0] == '\n' || !strings.HasSuffix(text, "\n") || strings.HasSuffix(text, "\n\n") || strings.Contains(text, " \n") {
+	if text[0] == ' ' || text[0] == '\n' || !strings.HasSuffix(text, "\n") || strings.HasSuffix(text, "\n\n") ||
+		strings.Contains(text, " \n") {
 		return nil, false
 	}
 	for line := range strings.Lines(text) {
@@ -139,7 +140,8 @@ func plain(s string, column int) bool {
 // quantity says whether a text is a number with a unit, such as 250m or 64Mi.
 func quantity(s string) bool {
 	unit := strings.TrimLeft(s, "0123456789")
-	return s[0] != '0' && unit != s && len(unit) < 3 && plain(unit, 0) && !strings.ContainsAny(unit, "_./=@+-: 0123456789")
+	return s[0] != '0' && unit != s && len(unit) < 3 && plain(unit, 0) && !strings.ContainsAny(unit,
+		"_./=@+-: 0123456789")
 }
 
 // flag says whether a text is an option of a command, such as --port=80.

@@ -60,7 +60,8 @@ func TestReadValuesAsKubectlDoes(t *testing.T) {
 		"{1: a, true: b}": map[string]any{"1": "a", "true": "b"}, "[a, [b]]": []any{"a", []any{"b"}},
 		"|\n    line\n": "line\n", ".5": 0.5, "-7": int64(-7), "<<": "<<",
 	} {
-		objects, err := Read(strings.NewReader("apiVersion: v1\nkind: X\nmetadata: {name: x}\nspec: "+text+"\n"), "f")
+		objects, err := Read(strings.NewReader("apiVersion: v1\nkind: X\nmetadata: {name: x}\nspec: "+text+"\n"),
+			"f")
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
@@ -92,26 +93,35 @@ spec:
 func TestReadErrorsNameTheLine(t *testing.T) {
 	const head = "apiVersion: v1\nkind: ConfigMap\n"
 	for name, c := range map[string]struct{ text, want string }{
-		"no kind":           {"apiVersion: v1\nmetadata: {name: x}\n", "f.yaml:1: object without kind"},
-		"nothing of it":     {"---\n\n---\na: 1\n", "f.yaml:4: object without apiVersion, kind, metadata.name"},
-		"no name":           {head, "f.yaml:1: ConfigMap without metadata.name"},
-		"name is a number":  {head + "metadata: {name: 12}\n", `f.yaml:1: metadata.name must be a string: write "12"`},
-		"generated name":    {head + "metadata: {generateName: a-}\n", "f.yaml:1: ConfigMap has generateName, which cannot be deployed again: give it a metadata.name"},
-		"no mapping":        {"- a\n", "f.yaml:1: an object must be a mapping"},
-		"item without kind": {"kind: List\nitems:\n- apiVersion: v1\n", "f.yaml:3: object without kind, metadata.name"},
-		"duplicate key":     {head + "metadata:\n  name: a\n  name: b\n", `f.yaml:5: key "name" is there twice (first in line 4)`},
-		"broken mapping":    {head + "metadata:\n  name: a\n   x: y\n", "f.yaml:5: mapping values are not allowed in this context"},
-		"tab":               {head + "metadata:\n\tname: a\n", "f.yaml:4: found character that cannot start any token"},
-		"open list":         {head + "a: [1,2\nb: 3\n", "f.yaml:3: did not find expected ',' or ']'"},
-		"first line":        {"a: b: c\n", "f.yaml:1: mapping values are not allowed in this context"},
-		"second document":   {head + "metadata: {name: a}\n---\na: : :\n", "f.yaml:5: mapping values are not allowed in this context"},
-		"unknown alias":     {head + "a: 1\nb: *nope\n", "f.yaml:4: unknown anchor 'nope' referenced"},
-		"template":          {"a: {{ .x }}\n", "f.yaml:1: a key must be a string; {{ }} is a template's, which nobody has filled in"},
-		"secret's number":   {"apiVersion: v1\nkind: Secret\nmetadata: {name: x}\nstringData: {pin: 1234567}\n", "f.yaml:1: Secret x: stringData.pin must be a string: write it in quotes"},
-		"not an int":        {head + "a: !!int x\n", `f.yaml:3: "x" is no int`},
-		"own tag":           {head + "a: !secret x\n", "f.yaml:3: tag !secret has no meaning here"},
-		"not a number":      {head + "a: .nan\n", "f.yaml:3: .nan has no JSON form"},
-		"bad merge":         {head + "<<: 1\n", "f.yaml:3: << takes a mapping"},
+		"no kind":       {"apiVersion: v1\nmetadata: {name: x}\n", "f.yaml:1: object without kind"},
+		"nothing of it": {"---\n\n---\na: 1\n", "f.yaml:4: object without apiVersion, kind, metadata.name"},
+		"no name":       {head, "f.yaml:1: ConfigMap without metadata.name"},
+		"name is a number": {head + "metadata: {name: 12}\n",
+			`f.yaml:1: metadata.name must be a string: write "12"`},
+		"generated name": {head + "metadata: {generateName: a-}\n",
+			"f.yaml:1: ConfigMap has generateName, which cannot be deployed again: give it a metadata.name"},
+		"no mapping": {"- a\n", "f.yaml:1: an object must be a mapping"},
+		"item without kind": {"kind: List\nitems:\n- apiVersion: v1\n",
+			"f.yaml:3: object without kind, metadata.name"},
+		"duplicate key": {head + "metadata:\n  name: a\n  name: b\n",
+			`f.yaml:5: key "name" is there twice (first in line 4)`},
+		"broken mapping": {head + "metadata:\n  name: a\n   x: y\n",
+			"f.yaml:5: mapping values are not allowed in this context"},
+		"tab": {head + "metadata:\n\tname: a\n",
+			"f.yaml:4: found character that cannot start any token"},
+		"open list":  {head + "a: [1,2\nb: 3\n", "f.yaml:3: did not find expected ',' or ']'"},
+		"first line": {"a: b: c\n", "f.yaml:1: mapping values are not allowed in this context"},
+		"second document": {head + "metadata: {name: a}\n---\na: : :\n",
+			"f.yaml:5: mapping values are not allowed in this context"},
+		"unknown alias": {head + "a: 1\nb: *nope\n", "f.yaml:4: unknown anchor 'nope' referenced"},
+		"template": {"a: {{ .x }}\n",
+			"f.yaml:1: a key must be a string; {{ }} is a template's, which nobody has filled in"},
+		"secret's number": {"apiVersion: v1\nkind: Secret\nmetadata: {name: x}\nstringData: {pin: 1234567}\n",
+			"f.yaml:1: Secret x: stringData.pin must be a string: write it in quotes"},
+		"not an int":   {head + "a: !!int x\n", `f.yaml:3: "x" is no int`},
+		"own tag":      {head + "a: !secret x\n", "f.yaml:3: tag !secret has no meaning here"},
+		"not a number": {head + "a: .nan\n", "f.yaml:3: .nan has no JSON form"},
+		"bad merge":    {head + "<<: 1\n", "f.yaml:3: << takes a mapping"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Read(strings.NewReader(c.text), "f.yaml")
@@ -127,15 +137,17 @@ func TestFault13Budgets(t *testing.T) {
 	var laughs strings.Builder
 	laughs.WriteString("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n")
 	for i := 1; i < 12; i++ {
-		fmt.Fprintf(&laughs, "a%d: &a%d [%s]\n", i, i, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d,", i-1), 10), ","))
+		fmt.Fprintf(&laughs, "a%d: &a%d [%s]\n", i, i,
+			strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d,", i-1), 10), ","))
 	}
 	for name, c := range map[string]struct{ text, want string }{
 		"aliases":   {laughs.String(), "aliases stand for more than 100000 values"},
 		"own alias": {"a: &x [*x]\n", "nested deeper than 200 levels"},
 		"documents": {strings.Repeat("---\na: b\n", 100_000), "more than 10000 documents"},
 		"bytes":     {"a: " + strings.Repeat("x", 50<<20), "larger than 8 MiB"},
-		"flow":      {"a: " + strings.Repeat("[", 5000) + strings.Repeat("]", 5000), "nested deeper than 200 levels"},
-		"far flow":  {"a: " + strings.Repeat("[", 200_000), "exceeded max depth"},
+		"flow": {"a: " + strings.Repeat("[", 5000) + strings.Repeat("]", 5000),
+			"nested deeper than 200 levels"},
+		"far flow": {"a: " + strings.Repeat("[", 200_000), "exceeded max depth"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			begun := time.Now()

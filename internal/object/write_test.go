@@ -75,9 +75,12 @@ spec:
 func TestWriteYAMLRoundTripsOddStrings(t *testing.T) {
 	data := map[string]any{}
 	for _, v := range []string{
-		"", " ", "yes", "No", "y", "on", "null", "~", "1", "0123", "0o17", "0b1", "0x1", "1e3", "1_000", "1:20", ".5", ".nan",
-		"2026-01-02", "2026-01-02T03:04:05Z", "<<", "=", "*a", "&a", "- a", "a: b", "#x", "a #b", "'", `"`, "\\", "\t", "\u0085", "\u2028",
-		"\ufeff", "a\r\nb", " lead", "trail ", "\nlead", "x\n\n\n", "---", "...", "%a", "@a", "`a", "!a", "{", "[", "é", "<&>", strings.Repeat("long ", 60),
+		"", " ", "yes", "No", "y", "on", "null", "~", "1", "0123", "0o17", "0b1", "0x1", "1e3", "1_000",
+		"1:20", ".5", ".nan",
+		"2026-01-02", "2026-01-02T03:04:05Z", "<<", "=", "*a", "&a", "- a", "a: b", "#x", "a #b", "'", `"`, "\\",
+		"\t", "\u0085", "\u2028",
+		"\ufeff", "a\r\nb", " lead", "trail ", "\nlead", "x\n\n\n", "---", "...", "%a", "@a", "`a", "!a", "{", "[",
+		"é", "<&>", strings.Repeat("long ", 60),
 	} {
 		data["k"+v] = v
 		data[v+"k"] = v
@@ -85,7 +88,8 @@ func TestWriteYAMLRoundTripsOddStrings(t *testing.T) {
 	data["<<"] = "merge?"
 	data["int"], data["big"], data["float"], data["none"], data["yes"] = int64(1<<53+1), 1e21, 0.1, nil, true
 	var s Set
-	if err := s.Add(Object{Body: map[string]any{"apiVersion": "v1", "kind": "X", "metadata": map[string]any{"name": "x"}, "data": data}}); err != nil {
+	if err := s.Add(Object{Body: map[string]any{"apiVersion": "v1", "kind": "X",
+		"metadata": map[string]any{"name": "x"}, "data": data}}); err != nil {
 		t.Fatal(err)
 	}
 	roundTrip(t, s)

@@ -15,10 +15,12 @@ func TestDifferences(t *testing.T) {
 		{"what the server counts in an annotation does not count",
 			`{metadata: {annotations: {deprecated.daemonset.template.generation: "1"}}}`, `{metadata: {}}`, ``},
 		{"annotations beside that one do",
-			`{metadata: {annotations: {deprecated.daemonset.template.generation: "1", a: x}}}`, `{metadata: {annotations: {deprecated.daemonset.template.generation: "2", a: z}}}`,
+			`{metadata: {annotations: {deprecated.daemonset.template.generation: "1", a: x}}}`,
+			`{metadata: {annotations: {deprecated.daemonset.template.generation: "2", a: z}}}`,
 			`metadata.annotations.a: "x" → "z"`},
 		{"keys that are no words are quoted",
-			`{metadata: {annotations: {a.b/c: x, plain-key: x}}}`, `{metadata: {annotations: {a.b/c: z}, labels: {a: b}}}`,
+			`{metadata: {annotations: {a.b/c: x, plain-key: x}}}`,
+			`{metadata: {annotations: {a.b/c: z}, labels: {a: b}}}`,
 			`metadata.annotations["a.b/c"]: "x" → "z"
 			 metadata.annotations.plain-key: "x" → null
 			 metadata.labels: null → {"a":"b"}`},
@@ -29,7 +31,8 @@ func TestDifferences(t *testing.T) {
 			 spec.template.spec.containers[name=old]: {"image":"o","name":"old"} → null
 			 spec.template.spec.containers[name=new]: null → {"image":"c","name":"new"}`},
 		{"the order of a list",
-			`{initContainers: [{name: a}, {name: b}, {name: c}]}`, `{initContainers: [{name: b}, {name: a}, {name: c}]}`,
+			`{initContainers: [{name: a}, {name: b}, {name: c}]}`,
+			`{initContainers: [{name: b}, {name: a}, {name: c}]}`,
 			`initContainers: "order [name=a][name=b][name=c]" → "order [name=b][name=a][name=c]"`},
 		{"ports by number and protocol",
 			`{ports: [{containerPort: 80, protocol: TCP}, {containerPort: 80, protocol: UDP}]}`,
@@ -38,11 +41,14 @@ func TestDifferences(t *testing.T) {
 		{"mounts by path", `{volumeMounts: [{name: v, mountPath: /a}, {name: v, mountPath: /b}]}`,
 			`{volumeMounts: [{name: v, mountPath: /a, readOnly: true}, {name: v, mountPath: /b}]}`,
 			`volumeMounts[mountPath=/a].readOnly: null → true`},
-		{"hosts", `{rules: [{host: a.example, x: 1}]}`, `{rules: [{host: a.example, x: 2}]}`, `rules[host=a.example].x: 1 → 2`},
-		{"no key: by position", `{rules: [{verbs: [get]}, {verbs: [list]}]}`, `{rules: [{verbs: [get]}, {verbs: [list, watch]}, {verbs: [x]}]}`,
+		{"hosts", `{rules: [{host: a.example, x: 1}]}`, `{rules: [{host: a.example, x: 2}]}`,
+			`rules[host=a.example].x: 1 → 2`},
+		{"no key: by position", `{rules: [{verbs: [get]}, {verbs: [list]}]}`,
+			`{rules: [{verbs: [get]}, {verbs: [list, watch]}, {verbs: [x]}]}`,
 			`rules[1].verbs: ["list"] → ["list","watch"]
 			 rules[2]: null → {"verbs":["x"]}`},
-		{"two of one name: by position", `{env: [{name: A, value: "1"}, {name: A, value: "2"}]}`, `{env: [{name: A, value: "1"}, {name: A, value: "3"}]}`,
+		{"two of one name: by position", `{env: [{name: A, value: "1"}, {name: A, value: "2"}]}`,
+			`{env: [{name: A, value: "1"}, {name: A, value: "3"}]}`,
 			`env[1].value: "2" → "3"`},
 		{"plain lists are one value", `{args: [a, b]}`, `{args: [b]}`, `args: ["a","b"] → ["b"]`},
 		{"an empty list", `{args: [{name: a}]}`, `{args: []}`, `args: [{"name":"a"}] → []`},
@@ -59,8 +65,10 @@ func TestDifferences(t *testing.T) {
 }
 
 func TestSecretsAreMasked(t *testing.T) {
-	before := parse(t, `{apiVersion: v1, kind: Secret, metadata: {name: s}, data: {changed: b25l, gone: b25l, same: b25l}}`)
-	after := parse(t, `{apiVersion: v1, kind: Secret, metadata: {name: s}, data: {changed: dHdv, new: dHdv, same: b25l}}`)
+	before := parse(
+		t, `{apiVersion: v1, kind: Secret, metadata: {name: s}, data: {changed: b25l, gone: b25l, same: b25l}}`)
+	after := parse(
+		t, `{apiVersion: v1, kind: Secret, metadata: {name: s}, data: {changed: dHdv, new: dHdv, same: b25l}}`)
 	fields := differences(before, after, false)
 	var paths []string
 	for _, f := range fields {

@@ -11,9 +11,12 @@ import (
 
 // A Job cannot be changed, and runs once: what becomes of one whose template is another now.
 func TestMakeJobs(t *testing.T) {
-	job := parse(t, `{apiVersion: batch/v1, kind: Job, metadata: {name: migrate, namespace: prod}, spec: {image: v2}}`)
-	running := parse(t, `{apiVersion: batch/v1, kind: Job, metadata: {name: migrate, namespace: prod, uid: u1}, spec: {image: v1}, status: {active: 1}}`)
-	ended := parse(t, `{apiVersion: batch/v1, kind: Job, metadata: {name: migrate, namespace: prod, uid: u1}, spec: {image: v1},
+	job := parse(
+		t, `{apiVersion: batch/v1, kind: Job, metadata: {name: migrate, namespace: prod}, spec: {image: v2}}`)
+	running := parse(
+		t, `{apiVersion: batch/v1, kind: Job, metadata: {name: migrate, namespace: prod, uid: u1}, spec: {image: v1}, status: {active: 1}}`)
+	ended := parse(
+		t, `{apiVersion: batch/v1, kind: Job, metadata: {name: migrate, namespace: prod, uid: u1}, spec: {image: v1},
 		status: {conditions: [{type: Failed, status: "True"}]}}`)
 	ours := []object.Ref{job.Ref()}
 	fixed := func(live object.Object) []Observed {
@@ -24,21 +27,31 @@ func TestMakeJobs(t *testing.T) {
 		want string
 	}{
 		"ended": {Input{Observed: fixed(ended), Owned: ours},
-			"replace Job prod/migrate stage 4: cannot be changed: the one that has ended is deleted, and it runs anew\n  spec.image: \"v1\" → \"v2\"\ncomplete"},
-		"ended, and on its way out": {Input{Observed: fixed(with(ended, "2026-11-01T00:00:00Z", "metadata", "deletionTimestamp")), Owned: ours},
-			"replace Job prod/migrate stage 4: cannot be changed: the one that has ended is deleted, and it runs anew\n  spec.image: \"v1\" → \"v2\"\ncomplete"},
+			"replace Job prod/migrate stage 4: cannot be changed: the one that has ended is deleted, and it runs " +
+				"anew\n  spec.image: \"v1\" → \"v2\"\ncomplete"},
+		"ended, and on its way out": {Input{Observed: fixed(with(ended, "2026-11-01T00:00:00Z", "metadata",
+			"deletionTimestamp")), Owned: ours},
+			"replace Job prod/migrate stage 4: cannot be changed: the one that has ended is deleted, and it runs " +
+				"anew\n  spec.image: \"v1\" → \"v2\"\ncomplete"},
 		"running": {Input{Observed: fixed(running), Owned: ours},
-			"blocked Job prod/migrate stage 4: it still runs, and cannot be changed: wait for it, or delete it\n  spec.image: \"v1\" → \"v2\"\nincomplete"},
+			"blocked Job prod/migrate stage 4: it still runs, and cannot be changed: wait for it, or delete it\n  " +
+				"spec.image: \"v1\" → \"v2\"\nincomplete"},
 		"somebody else's": {Input{Observed: fixed(ended)},
-			"blocked Job prod/migrate stage 4: it cannot be changed, and no release of this environment made it\n  spec.image: \"v1\" → \"v2\"\nincomplete"},
-		"refused as a new one too": {Input{Observed: []Observed{{Ref: job.Ref(), Live: ended, Fixed: true, Err: errors.New("over quota")}}, Owned: ours},
+			"blocked Job prod/migrate stage 4: it cannot be changed, and no release of this environment made it\n  " +
+				"spec.image: \"v1\" → \"v2\"\nincomplete"},
+		"refused as a new one too": {Input{Observed: []Observed{{Ref: job.Ref(), Live: ended, Fixed: true,
+			Err: errors.New("over quota")}}, Owned: ours},
 			"blocked Job prod/migrate stage 4: over quota\nincomplete"},
 		"on the way back": {Input{Observed: fixed(ended), Owned: ours, Rollback: true},
 			"keep Job prod/migrate stage 4: a rollback runs no Job again\ncomplete"},
 		"gone after its time": {Input{Observed: []Observed{{Ref: job.Ref(), Merged: job}}, Owned: ours, Ran: ours},
-			"keep Job prod/migrate stage 4: it ran with the last release, and was removed after its time to live\ncomplete"},
-		"going after its time": {Input{Observed: []Observed{{Ref: job.Ref(), Live: with(ended, "2026-11-01T00:00:00Z", "metadata", "deletionTimestamp"), Merged: job}}, Owned: ours, Ran: ours},
-			"keep Job prod/migrate stage 4: it ran with the last release, and was removed after its time to live\ncomplete"},
+			"keep Job prod/migrate stage 4: it ran with the last release, and was removed after its time to " +
+				"live\ncomplete"},
+		"going after its time": {Input{Observed: []Observed{{Ref: job.Ref(),
+			Live: with(ended, "2026-11-01T00:00:00Z", "metadata", "deletionTimestamp"), Merged: job}},
+			Owned: ours, Ran: ours},
+			"keep Job prod/migrate stage 4: it ran with the last release, and was removed after its time to " +
+				"live\ncomplete"},
 		"gone": {Input{Observed: []Observed{{Ref: job.Ref(), Merged: job}}, Owned: ours},
 			"create Job prod/migrate stage 4\ncomplete"},
 	} {

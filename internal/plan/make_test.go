@@ -15,13 +15,19 @@ import (
 )
 
 func TestMake(t *testing.T) {
-	deployment := parse(t, `{apiVersion: apps/v1, kind: Deployment, metadata: {name: api, namespace: prod}, spec: {replicas: 2}}`)
-	live := parse(t, `{apiVersion: apps/v1, kind: Deployment, metadata: {name: api, namespace: prod, uid: u1, resourceVersion: "5"}, spec: {replicas: 2}, status: {readyReplicas: 2}}`)
+	deployment := parse(
+		t, `{apiVersion: apps/v1, kind: Deployment, metadata: {name: api, namespace: prod}, spec: {replicas: 2}}`)
+	live := parse(
+		t, `{apiVersion: apps/v1, kind: Deployment, metadata: {name: api, namespace: prod, uid: u1, resourceVersion: "5"}, spec: {replicas: 2}, status: {readyReplicas: 2}}`)
 	config := parse(t, `{apiVersion: v1, kind: ConfigMap, metadata: {name: c, namespace: prod}}`)
-	volume := parse(t, `{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: data, namespace: prod, uid: u2}}`)
-	secret := parse(t, `{apiVersion: v1, kind: Secret, metadata: {name: s, namespace: prod}, stringData: {k: hunter22}}`)
-	dying := parse(t, `{apiVersion: v1, kind: ConfigMap, metadata: {name: c, namespace: prod, deletionTimestamp: "2026-11-01T00:00:00Z"}}`)
-	oldIngress := parse(t, `{apiVersion: extensions/v1beta1, kind: Deployment, metadata: {name: api, namespace: prod, uid: u1}}`)
+	volume := parse(
+		t, `{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: data, namespace: prod, uid: u2}}`)
+	secret := parse(
+		t, `{apiVersion: v1, kind: Secret, metadata: {name: s, namespace: prod}, stringData: {k: hunter22}}`)
+	dying := parse(
+		t, `{apiVersion: v1, kind: ConfigMap, metadata: {name: c, namespace: prod, deletionTimestamp: "2026-11-01T00:00:00Z"}}`)
+	oldIngress := parse(
+		t, `{apiVersion: extensions/v1beta1, kind: Deployment, metadata: {name: api, namespace: prod, uid: u1}}`)
 
 	for _, test := range []struct {
 		name     string
@@ -33,38 +39,54 @@ func TestMake(t *testing.T) {
 	}{
 		{"new object", []object.Object{deployment}, []Observed{{Ref: deployment.Ref(), Merged: live}}, nil, nil,
 			"create Deployment prod/api stage 4\ncomplete"},
-		{"same object", []object.Object{deployment}, []Observed{{Ref: deployment.Ref(), Live: live, Merged: live}}, nil, nil,
+		{"same object", []object.Object{deployment}, []Observed{{Ref: deployment.Ref(), Live: live, Merged: live}},
+			nil, nil,
 			"keep Deployment prod/api stage 4\ncomplete"},
-		{"one field", []object.Object{deployment}, []Observed{{Ref: deployment.Ref(), Live: live, Merged: with(live, int64(3), "spec", "replicas")}}, []object.Ref{deployment.Ref()}, nil,
+		{"one field", []object.Object{deployment}, []Observed{{Ref: deployment.Ref(), Live: live,
+			Merged: with(live, int64(3), "spec", "replicas")}}, []object.Ref{deployment.Ref()}, nil,
 			"update Deployment prod/api stage 4\n  spec.replicas: 2 → 3\ncomplete"},
-		{"there before", []object.Object{deployment}, []Observed{{Ref: deployment.Ref(), Live: live, Merged: with(live, int64(3), "spec", "replicas")}}, nil, nil,
-			"update Deployment prod/api stage 4: was there before, and becomes part of prod\n  spec.replicas: 2 → 3\ncomplete"},
+		{"there before", []object.Object{deployment}, []Observed{{Ref: deployment.Ref(), Live: live,
+			Merged: with(live, int64(3), "spec", "replicas")}}, nil, nil,
+			"update Deployment prod/api stage 4: was there before, and becomes part of prod\n  spec.replicas: 2 → " +
+				"3\ncomplete"},
 		{"refused by the server", []object.Object{deployment},
-			[]Observed{{Ref: deployment.Ref(), Live: live, Err: errors.New("spec.selector: Invalid value: field is immutable")}}, nil, nil,
+			[]Observed{{Ref: deployment.Ref(), Live: live,
+				Err: errors.New("spec.selector: Invalid value: field is immutable")}}, nil, nil,
 			"blocked Deployment prod/api stage 4: spec.selector: Invalid value: field is immutable\nincomplete"},
 		{"refused with a secret in the text", []object.Object{secret},
-			[]Observed{{Ref: secret.Ref(), Err: errors.New("data[k]: Invalid value: hunter22 is too short")}}, nil, nil,
+			[]Observed{{Ref: secret.Ref(), Err: errors.New("data[k]: Invalid value: hunter22 is too short")}}, nil,
+			nil,
 			"blocked Secret prod/s stage 3: data[k]: Invalid value: (hidden) is too short\nincomplete"},
 		{"never looked at", []object.Object{deployment}, nil, nil, nil,
 			"blocked Deployment prod/api stage 4: nobody looked at it\nincomplete"},
 		{"not verified, not there", []object.Object{deployment},
-			[]Observed{{Ref: deployment.Ref(), Merged: deployment, Unverified: "namespace prod is not there yet"}}, nil, nil,
+			[]Observed{{Ref: deployment.Ref(), Merged: deployment, Unverified: "namespace prod is not there yet"}},
+			nil, nil,
 			"create Deployment prod/api stage 4: namespace prod is not there yet\nincomplete"},
 		{"not verified, there: only what is asked for counts", []object.Object{deployment},
-			[]Observed{{Ref: deployment.Ref(), Live: with(live, "x", "spec", "defaulted"), Merged: deployment, Unverified: "no dry-run"}}, nil, nil,
+			[]Observed{{Ref: deployment.Ref(), Live: with(live, "x", "spec", "defaulted"), Merged: deployment,
+				Unverified: "no dry-run"}}, nil, nil,
 			"keep Deployment prod/api stage 4\nincomplete"},
-		{"on its way out", []object.Object{config}, []Observed{{Ref: config.Ref(), Live: dying, Merged: dying}}, nil, nil,
+		{"on its way out", []object.Object{config}, []Observed{{Ref: config.Ref(), Live: dying, Merged: dying}},
+			nil, nil,
 			"blocked ConfigMap prod/c stage 3: it is being deleted: wait until it is gone\nincomplete"},
-		{"no longer wanted", nil, []Observed{{Ref: config.Ref(), Live: config}}, []object.Ref{config.Ref(), config.Ref()}, nil,
+		{"no longer wanted", nil, []Observed{{Ref: config.Ref(), Live: config}}, []object.Ref{config.Ref(),
+			config.Ref()}, nil,
 			"delete ConfigMap prod/c stage 8: no longer in the source\ncomplete"},
-		{"no longer wanted, nor there", nil, []Observed{{Ref: config.Ref()}}, []object.Ref{config.Ref()}, nil, "complete"},
-		{"no longer wanted, unreadable", nil, []Observed{{Ref: config.Ref(), Err: errors.New("500")}}, []object.Ref{config.Ref()}, nil,
+		{"no longer wanted, nor there", nil, []Observed{{Ref: config.Ref()}}, []object.Ref{config.Ref()},
+			nil, "complete"},
+		{"no longer wanted, unreadable", nil, []Observed{{Ref: config.Ref(), Err: errors.New("500")}},
+			[]object.Ref{config.Ref()}, nil,
 			"blocked ConfigMap prod/c stage 8: 500\nincomplete"},
-		{"protected", nil, []Observed{{Ref: volume.Ref(), Live: volume}}, []object.Ref{volume.Ref()}, []string{"Namespace"},
-			"keep PersistentVolumeClaim prod/data stage 8: no longer in the source, but a PersistentVolumeClaim is not deleted with the rest\ncomplete"},
-		{"protected, kind named", nil, []Observed{{Ref: volume.Ref(), Live: volume}}, []object.Ref{volume.Ref()}, []string{"persistentvolumeclaim"},
+		{"protected", nil, []Observed{{Ref: volume.Ref(), Live: volume}}, []object.Ref{volume.Ref()},
+			[]string{"Namespace"},
+			"keep PersistentVolumeClaim prod/data stage 8: no longer in the source, but a PersistentVolumeClaim is " +
+				"not deleted with the rest\ncomplete"},
+		{"protected, kind named", nil, []Observed{{Ref: volume.Ref(), Live: volume}}, []object.Ref{volume.Ref()},
+			[]string{"persistentvolumeclaim"},
 			"delete PersistentVolumeClaim prod/data stage 8: no longer in the source\ncomplete"},
-		{"protected, object named", nil, []Observed{{Ref: volume.Ref(), Live: volume}}, []object.Ref{volume.Ref()}, []string{"PersistentVolumeClaim prod/data"},
+		{"protected, object named", nil, []Observed{{Ref: volume.Ref(), Live: volume}}, []object.Ref{volume.Ref()},
+			[]string{"PersistentVolumeClaim prod/data"},
 			"delete PersistentVolumeClaim prod/data stage 8: no longer in the source\ncomplete"},
 		{"moved to another API group", []object.Object{deployment},
 			[]Observed{{Ref: deployment.Ref(), Live: live, Merged: live}, {Ref: oldIngress.Ref(), Live: oldIngress}},
@@ -72,7 +94,8 @@ func TestMake(t *testing.T) {
 			"keep Deployment prod/api stage 4\ncomplete"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			p := Make(Input{Environment: "prod", Desired: set(t, test.desired...), Observed: test.observed, Owned: test.owned, AllowDelete: test.allow})
+			p := Make(Input{Environment: "prod", Desired: set(t, test.desired...), Observed: test.observed,
+				Owned: test.owned, AllowDelete: test.allow})
 			if diff := cmp.Diff(test.want, text(p)); diff != "" {
 				t.Error(diff)
 			}
@@ -131,9 +154,11 @@ func TestDeterministic(t *testing.T) {
 	var objects []object.Object
 	var observed []Observed
 	for i := range 20 {
-		o := parse(t, fmt.Sprintf(`{apiVersion: v1, kind: ConfigMap, metadata: {name: c%d, namespace: prod}, data: {a: x, b: y, c: z}}`, i))
+		o := parse(t, fmt.Sprintf(
+			`{apiVersion: v1, kind: ConfigMap, metadata: {name: c%d, namespace: prod}, data: {a: x, b: y, c: z}}`, i))
 		objects = append(objects, o)
-		observed = append(observed, Observed{Ref: o.Ref(), Live: o, Merged: with(with(o, "n", "data", "b"), "m", "data", "d")})
+		observed = append(observed, Observed{Ref: o.Ref(), Live: o, Merged: with(with(o, "n", "data", "b"),
+			"m", "data", "d")})
 	}
 	first, err := json.Marshal(Make(Input{Desired: set(t, objects...), Observed: observed}))
 	if err != nil {
@@ -153,7 +178,8 @@ func TestDeterministic(t *testing.T) {
 func TestSavedPlanIsEqual(t *testing.T) {
 	a := parse(t, `{apiVersion: apps/v1, kind: Deployment, metadata: {name: api, namespace: prod}, spec: {replicas: 2, big: 9007199254740993}}`)
 	in := Input{Environment: "prod", Commit: "c1", Desired: set(t, a),
-		Observed: []Observed{{Ref: a.Ref(), Live: a, Merged: with(with(a, int64(3), "spec", "replicas"), int64(9007199254740995), "spec", "big")}}}
+		Observed: []Observed{{Ref: a.Ref(), Live: a, Merged: with(with(a, int64(3), "spec", "replicas"),
+			int64(9007199254740995), "spec", "big")}}}
 	made := Make(in)
 	data, err := json.Marshal(made)
 	if err != nil {

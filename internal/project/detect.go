@@ -18,7 +18,8 @@ var layoutRoots = []string{"k8s", "kubernetes", "deploy", "kustomize", "manifest
 var chartRoots = []string{"chart", "charts", "helm", "deploy/chart", "deploy/charts", "deploy/helm"}
 
 var lookedFor = []string{
-	"k8s/overlays/*", "overlays/*", "k8s-dev, k8s-prod", "k8s/dev, k8s/prod", "chart with values-*.yaml", "skaffold.yaml", "k8s/*.yaml",
+	"k8s/overlays/*", "overlays/*", "k8s-dev, k8s-prod", "k8s/dev, k8s/prod", "chart with values-*.yaml",
+	"skaffold.yaml", "k8s/*.yaml",
 	"and the same in kubernetes, deploy, kustomize, manifests, charts/*, helm",
 }
 
@@ -32,7 +33,8 @@ func detect(dir string) (Project, bool, error) {
 	l := layout{root.FS()}
 	p := l.named(dir)
 	var others []string
-	for _, look := range []func() []Environment{l.overlays, l.siblings, l.subfolders, l.releases, l.skaffold, l.chart, l.single} {
+	for _, look := range []func() []Environment{l.overlays, l.siblings, l.subfolders, l.releases, l.skaffold,
+		l.chart, l.single} {
 		envs := look()
 		if len(p.Environments) == 0 {
 			p.Environments = envs
@@ -41,7 +43,9 @@ func detect(dir string) (Project, bool, error) {
 		before := slices.Clone(others)
 		for _, e := range envs {
 			for _, source := range e.sources() {
-				if slices.Contains(before, source) || slices.ContainsFunc(p.Environments, func(e Environment) bool { return e.within(source) }) {
+				if slices.Contains(before, source) || slices.ContainsFunc(p.Environments, func(e Environment) bool {
+					return e.within(source)
+				}) {
 					continue
 				}
 				p.Others = append(p.Others, e)
@@ -58,7 +62,8 @@ func detect(dir string) (Project, bool, error) {
 	for i := range p.Environments {
 		e := &p.Environments[i]
 		note := p.complete(e)
-		p.Notes = append(p.Notes, fmt.Sprintf("%s is taken as environment %s of class %s", describe(*e), e.Name, e.Class))
+		p.Notes = append(p.Notes, fmt.Sprintf("%s is taken as environment %s of class %s", describe(*e),
+			e.Name, e.Class))
 		if note != "" {
 			p.Notes = append(p.Notes, note)
 		}
@@ -95,7 +100,9 @@ func (p Project) apart() []Environment {
 		if p.complete(&e) != "" {
 			continue
 		}
-		if slices.ContainsFunc(append(envs, p.Environments...), func(o Environment) bool { return o.Name == e.Name }) {
+		if slices.ContainsFunc(append(envs, p.Environments...), func(o Environment) bool {
+			return o.Name == e.Name
+		}) {
 			prefix := "other"
 			switch {
 			case e.Skaffold != nil:
@@ -298,8 +305,9 @@ func IsManifest(text []byte) bool { return hasKind.Match(text) && hasVersion.Mat
 
 var classNames = map[string]Class{
 	"dev": Local, "development": Local, "local": Local, "laptop": Local,
-	"staging": Staging, "stage": Staging, "qa": Staging, "test": Staging, "testing": Staging, "uat": Staging, "preprod": Staging,
-	"prod": Production, "production": Production, "live": Production,
+	"staging": Staging, "stage": Staging, "qa": Staging, "test": Staging, "testing": Staging, "uat": Staging,
+	"preprod": Staging,
+	"prod":    Production, "production": Production, "live": Production,
 }
 
 // classOf infers the class of an environment from the words of its name. A name that says nothing
@@ -313,7 +321,8 @@ func classOf(name string) (Class, string) {
 			}
 		}
 	}
-	return Production, fmt.Sprintf("environment %s is treated as production: its name does not say its class", name)
+	return Production, fmt.Sprintf("environment %s is treated as production: its name does not say its class",
+		name)
 }
 
 var notInName = regexp.MustCompile(`[^a-z0-9]+`)

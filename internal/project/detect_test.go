@@ -20,7 +20,8 @@ var texts = map[string]string{
 	"k8s/flow.yaml":         "# none\n{apiVersion: v1,\n  'kind' : ConfigMap}\n",
 	"charts/lib/Chart.yaml": "name: lib\ntype: library\n",
 	"skaffold.yml":          "kind: Config\nprofiles: {\n",
-	"skaffold.yaml":         "kind: Config\nprofiles:\n- name: gcb\n- name: not a name\n---\nprofiles: [{name: Prod}, {name: gcb}, {name: default}]\n",
+	"skaffold.yaml": "kind: Config\nprofiles:\n- name: gcb\n- name: not a name\n---\nprofiles: " +
+		"[{name: Prod}, {name: gcb}, {name: default}]\n",
 }
 
 func TestDetect(t *testing.T) {
@@ -28,28 +29,54 @@ func TestDetect(t *testing.T) {
 		files []string
 		want  []string
 	}{
-		"base and overlays":    {[]string{"k8s/base/kustomization.yaml", "k8s/overlays/dev/kustomization.yaml", "k8s/overlays/prod/kustomization.yml"}, []string{"dev local k8s/overlays/dev", "prod production k8s/overlays/prod"}},
-		"overlays at the root": {[]string{"base/a.yaml", "overlays/qa/Kustomization"}, []string{"qa staging overlays/qa"}},
-		"deploy":               {[]string{"deploy/k8s/overlays/live/kustomization.yaml"}, []string{"live production deploy/k8s/overlays/live"}},
-		"manifests":            {[]string{"manifests/overlays/eu-west/kustomization.yaml", "manifests/overlays/readme/README.md"}, []string{"eu-west production manifests/overlays/eu-west"}},
-		"copied folders":       {[]string{"k8s-dev/a.yaml", "k8s-prod/a.yaml", "k8s-notes/x.txt"}, []string{"dev local k8s-dev", "prod production k8s-prod"}},
-		"subfolders":           {[]string{"k8s/dev/a.yaml", "k8s/staging/a.yaml", "k8s/crds/a.yaml"}, []string{"dev local k8s/dev", "staging staging k8s/staging"}},
-		"one folder":           {[]string{"k8s/a.yaml"}, []string{"default local k8s"}},
-		"one chart":            {[]string{"chart/Chart.yaml", "chart/values.yaml"}, []string{"default local chart chart"}},
-		"chart at the root":    {[]string{"Chart.yaml", "values-qa.yaml", "charts/dep/Chart.yaml"}, []string{"qa staging Chart.yaml with values-qa.yaml"}},
-		"values in the chart":  {[]string{"helm/Chart.yaml", "helm/values.yaml", "helm/values-dev.yaml", "helm/values.prod.yml", "helm/values.schema.json", "helm/values-Moon.yaml"}, []string{"dev local chart helm with helm/values-dev.yaml", "prod production chart helm with helm/values.prod.yml"}},
-		"values beside":        {[]string{"deploy/chart/Chart.yaml", "deploy/values-dev.yaml", "values-dev.yaml", "values-live.yaml"}, []string{"dev local chart deploy/chart with deploy/values-dev.yaml", "live production chart deploy/chart with values-live.yaml"}},
-		"names alone":          {[]string{"chart/Chart.yaml", "chart/staging.yaml", "prod.yaml", "compose.yaml"}, []string{"prod production chart chart with prod.yaml", "staging staging chart chart with chart/staging.yaml"}},
-		"a folder of values":   {[]string{"chart/Chart.yaml", "environments/eu.yaml", "chart/values/prod.yaml", "chart/values/common.yaml"}, []string{"eu production chart chart with chart/values/common.yaml, environments/eu.yaml", "prod production chart chart with chart/values/common.yaml, chart/values/prod.yaml"}},
-		"several charts":       {[]string{"charts/api/Chart.yaml", "charts/api/values-prod.yaml", "charts/web_ui/Chart.yaml", "charts/web_ui/dev.yaml"}, []string{"dev local chart charts/api and chart charts/web_ui with charts/web_ui/dev.yaml", "prod production chart charts/api with charts/api/values-prod.yaml and chart charts/web_ui"}},
-		"skaffold":             {[]string{"skaffold.yaml", "k8s/a.yaml", "chart/Chart.yaml"}, []string{"default local skaffold.yaml", "gcb production skaffold.yaml with profile gcb", "prod production skaffold.yaml with profile Prod"}},
-		"broken skaffold":      {[]string{"skaffold.yml"}, []string{"default local skaffold.yml"}},
-		"overlays before":      {[]string{"chart/Chart.yaml", "chart/values-dev.yaml", "overlays/dev/kustomization.yaml"}, []string{"dev local overlays/dev"}},
-		"chart before":         {[]string{"chart/Chart.yaml", "chart/values-dev.yaml", "skaffold.yaml"}, []string{"dev local chart chart with chart/values-dev.yaml"}},
-		"JSON":                 {[]string{"k8s/a.json"}, []string{"default local k8s"}},
-		"in braces":            {[]string{"k8s/flow.yaml"}, []string{"default local k8s"}},
-		"nothing":              {[]string{"src/main.go", "k8s/notes.txt", "k8s/Chart.yaml", "Tiltfile"}, nil},
-		"a library":            {[]string{"charts/lib/Chart.yaml", "charts/lib/values-dev.yaml"}, nil},
+		"base and overlays": {[]string{"k8s/base/kustomization.yaml", "k8s/overlays/dev/kustomization.yaml",
+			"k8s/overlays/prod/kustomization.yml"}, []string{"dev local k8s/overlays/dev",
+			"prod production k8s/overlays/prod"}},
+		"overlays at the root": {[]string{"base/a.yaml", "overlays/qa/Kustomization"},
+			[]string{"qa staging overlays/qa"}},
+		"deploy": {[]string{"deploy/k8s/overlays/live/kustomization.yaml"},
+			[]string{"live production deploy/k8s/overlays/live"}},
+		"manifests": {[]string{"manifests/overlays/eu-west/kustomization.yaml",
+			"manifests/overlays/readme/README.md"}, []string{"eu-west production manifests/overlays/eu-west"}},
+		"copied folders": {[]string{"k8s-dev/a.yaml", "k8s-prod/a.yaml", "k8s-notes/x.txt"},
+			[]string{"dev local k8s-dev", "prod production k8s-prod"}},
+		"subfolders": {[]string{"k8s/dev/a.yaml", "k8s/staging/a.yaml", "k8s/crds/a.yaml"},
+			[]string{"dev local k8s/dev", "staging staging k8s/staging"}},
+		"one folder": {[]string{"k8s/a.yaml"}, []string{"default local k8s"}},
+		"one chart": {[]string{"chart/Chart.yaml", "chart/values.yaml"},
+			[]string{"default local chart chart"}},
+		"chart at the root": {[]string{"Chart.yaml", "values-qa.yaml", "charts/dep/Chart.yaml"},
+			[]string{"qa staging Chart.yaml with values-qa.yaml"}},
+		"values in the chart": {[]string{"helm/Chart.yaml", "helm/values.yaml", "helm/values-dev.yaml",
+			"helm/values.prod.yml", "helm/values.schema.json", "helm/values-Moon.yaml"},
+			[]string{"dev local chart helm with helm/values-dev.yaml",
+				"prod production chart helm with helm/values.prod.yml"}},
+		"values beside": {[]string{"deploy/chart/Chart.yaml", "deploy/values-dev.yaml", "values-dev.yaml",
+			"values-live.yaml"}, []string{"dev local chart deploy/chart with deploy/values-dev.yaml",
+			"live production chart deploy/chart with values-live.yaml"}},
+		"names alone": {[]string{"chart/Chart.yaml", "chart/staging.yaml", "prod.yaml", "compose.yaml"},
+			[]string{"prod production chart chart with prod.yaml",
+				"staging staging chart chart with chart/staging.yaml"}},
+		"a folder of values": {[]string{"chart/Chart.yaml", "environments/eu.yaml", "chart/values/prod.yaml",
+			"chart/values/common.yaml"},
+			[]string{"eu production chart chart with chart/values/common.yaml, environments/eu.yaml",
+				"prod production chart chart with chart/values/common.yaml, chart/values/prod.yaml"}},
+		"several charts": {[]string{"charts/api/Chart.yaml", "charts/api/values-prod.yaml",
+			"charts/web_ui/Chart.yaml", "charts/web_ui/dev.yaml"},
+			[]string{"dev local chart charts/api and chart charts/web_ui with charts/web_ui/dev.yaml",
+				"prod production chart charts/api with charts/api/values-prod.yaml and chart charts/web_ui"}},
+		"skaffold": {[]string{"skaffold.yaml", "k8s/a.yaml", "chart/Chart.yaml"},
+			[]string{"default local skaffold.yaml", "gcb production skaffold.yaml with profile gcb",
+				"prod production skaffold.yaml with profile Prod"}},
+		"broken skaffold": {[]string{"skaffold.yml"}, []string{"default local skaffold.yml"}},
+		"overlays before": {[]string{"chart/Chart.yaml", "chart/values-dev.yaml",
+			"overlays/dev/kustomization.yaml"}, []string{"dev local overlays/dev"}},
+		"chart before": {[]string{"chart/Chart.yaml", "chart/values-dev.yaml", "skaffold.yaml"},
+			[]string{"dev local chart chart with chart/values-dev.yaml"}},
+		"JSON":      {[]string{"k8s/a.json"}, []string{"default local k8s"}},
+		"in braces": {[]string{"k8s/flow.yaml"}, []string{"default local k8s"}},
+		"nothing":   {[]string{"src/main.go", "k8s/notes.txt", "k8s/Chart.yaml", "Tiltfile"}, nil},
+		"a library": {[]string{"charts/lib/Chart.yaml", "charts/lib/values-dev.yaml"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			files := map[string]string{}
@@ -81,7 +108,8 @@ func TestDetect(t *testing.T) {
 			}
 			for _, e := range p.Environments {
 				for _, c := range e.Charts {
-					if want := nameOf(c.Path); len(e.Charts) > 1 && c.Release != want || len(e.Charts) == 1 && c.Release != p.Name {
+					if want := nameOf(c.Path); len(e.Charts) > 1 && c.Release != want || len(e.Charts) == 1 &&
+						c.Release != p.Name {
 						t.Errorf("%s: release %q", c.Path, c.Release)
 					}
 				}
@@ -100,7 +128,8 @@ func TestDetectImage(t *testing.T) {
 	if diff := cmp.Diff(want, p.Images); diff != "" {
 		t.Error(diff)
 	}
-	wantNotes := []string{"k8s is taken as environment default of class local", "Dockerfile is taken to build image my-app"}
+	wantNotes := []string{"k8s is taken as environment default of class local",
+		"Dockerfile is taken to build image my-app"}
 	if diff := cmp.Diff(wantNotes, p.Notes); diff != "" {
 		t.Error(diff)
 	}
@@ -116,7 +145,9 @@ func TestOpenLooksUpToTheGitRoot(t *testing.T) {
 		"above/slipway.yaml": file, "above/repo/.git/": "",
 	})
 	for from, want := range map[string]string{
-		"repo": "repo", "repo/src/deep": "repo", "plain": "plain", "plain/src": "", "found/k8s/overlays/dev": "found", "found/k8s": "found", "charts/charts/api/templates": "charts", "above/repo": "",
+		"repo": "repo", "repo/src/deep": "repo", "plain": "plain", "plain/src": "",
+		"found/k8s/overlays/dev": "found", "found/k8s": "found", "charts/charts/api/templates": "charts",
+		"above/repo": "",
 	} {
 		p, err := Open(filepath.Join(dir, from))
 		if want == "" {
@@ -134,7 +165,8 @@ func TestOpenLooksUpToTheGitRoot(t *testing.T) {
 func TestClassOf(t *testing.T) {
 	for name, want := range map[string]Class{
 		"dev": Local, "local": Local, "dev-alice": Local, "staging": Staging, "qa": Staging, "test": Staging,
-		"prod": Production, "production": Production, "live": Production, "eu-prod": Production, "prod-test": Production,
+		"prod": Production, "production": Production, "live": Production, "eu-prod": Production,
+		"prod-test": Production,
 	} {
 		if got, note := classOf(name); got != want || note != "" {
 			t.Errorf("%s: %s %q", name, got, note)
@@ -147,8 +179,9 @@ func TestClassOf(t *testing.T) {
 
 func TestNotesSayWhatIsNotTaken(t *testing.T) {
 	dir := foldertest.Of(t, map[string]string{
-		"app/k8s/overlays/dev/kustomization.yaml": "", "app/k8s/base.yaml": manifest, "app/chart/Chart.yaml": "", "app/chart/values-dev.yaml": "",
-		"app/skaffold.yaml": "", "app/Tiltfile": "", "app/deploy/a.yaml": manifest,
+		"app/k8s/overlays/dev/kustomization.yaml": "", "app/k8s/base.yaml": manifest, "app/chart/Chart.yaml": "",
+		"app/chart/values-dev.yaml": "",
+		"app/skaffold.yaml":         "", "app/Tiltfile": "", "app/deploy/a.yaml": manifest,
 	})
 	p, err := Open(filepath.Join(dir, "app"))
 	if err != nil {

@@ -9,8 +9,9 @@ import (
 )
 
 var (
-	objectPattern = newPattern(`^[A-Za-z0-9*?]+/[a-z0-9.*?-]+$`, "KIND/NAME, with * for any text, such as Deployment/api")
-	ruleID        = newPattern(`^[a-z0-9]+(-[a-z0-9]+)*$`, "`slipway check --explain` lists them")
+	objectPattern = newPattern(`^[A-Za-z0-9*?]+/[a-z0-9.*?-]+$`,
+		"KIND/NAME, with * for any text, such as Deployment/api")
+	ruleID = newPattern(`^[a-z0-9]+(-[a-z0-9]+)*$`, "`slipway check --explain` lists them")
 )
 
 func (r *reader) exception(p *Project, n *yaml.Node) error {
@@ -54,15 +55,16 @@ func (r *reader) exceptFor(p *Project) error {
 				if s := Suggest(name, known); s != "" {
 					hint = fmt.Sprintf(" (did you mean %q?)", s)
 				}
-				return &FileError{File: File, Line: e.Line, Err: fmt.Errorf("the exception is for environment %q, which is not there%s", name, hint)}
+				return &FileError{File: File, Line: e.Line,
+					Err: fmt.Errorf("the exception is for environment %q, which is not there%s", name, hint)}
 			}
 		}
 	}
 	return nil
 }
 
-// ExceptedRules are the rules that do not hold in an environment on a day, because of an exception that names neither an
-// object nor a field.
+// ExceptedRules are the rules that do not hold in an environment on a day, because of an exception that names
+// neither an object nor a field.
 func (p Project) ExceptedRules(environment string, day time.Time) []string {
 	var rules []string
 	for _, e := range p.Exceptions {

@@ -55,8 +55,8 @@ func (p Project) Environment(name string) (Environment, error) {
 	return Environment{}, &UnknownEnvironmentError{Name: name, Known: known, Suggestion: Suggest(name, known)}
 }
 
-// Select returns the named environments, each once, or all where there are no names. It knows those of further layouts
-// too (Others): they are not deployed, but they can be checked.
+// Select returns the named environments, each once, or all where there are no names. It knows those of
+// further layouts too (Others): they are not deployed, but they can be checked.
 func (p Project) Select(names []string) ([]Environment, error) {
 	p.Environments = slices.Concat(p.Environments, p.Others)
 	if len(names) == 0 {
@@ -104,7 +104,8 @@ func Open(dir string) (Project, error) {
 			return p, err
 		}
 	}
-	return Project{}, fmt.Errorf("%w in %s: looked for %s, %s", ErrNone, folders[0], File, strings.Join(lookedFor, ", "))
+	return Project{}, fmt.Errorf("%w in %s: looked for %s, %s", ErrNone, folders[0], File,
+		strings.Join(lookedFor, ", "))
 }
 
 func isPlace(name string) bool {

@@ -22,18 +22,26 @@ import (
 const maxFile = 1 << 20
 
 var (
-	label     = newPattern(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`, "lower-case letters, digits and dashes, at most 63")
-	imageName = newPattern(`^([a-zA-Z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*$`, "a repository without tag or digest, such as myapp or acme/myapp")
-	registry  = newPattern(`^[a-zA-Z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$`, "a host and path without scheme, such as ghcr.io/acme")
-	platform  = newPattern(`^(darwin|freebsd|linux|windows)/(386|amd64|arm|arm64|loong64|mips64|mips64le|ppc64le|riscv64|s390x)(/v[0-9.]+)?$`, "such as linux/amd64")
-	address   = newPattern(`^(https?|oci)://[^/\s]+(/\S*)?$`, "an address such as https://charts.example.com or oci://ghcr.io/acme/charts")
-	release   = newPattern(`^[a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?$`, "lower-case letters, digits and dashes, at most 53")
+	label = newPattern(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`,
+		"lower-case letters, digits and dashes, at most 63")
+	imageName = newPattern(`^([a-zA-Z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*$`,
+		"a repository without tag or digest, such as myapp or acme/myapp")
+	registry = newPattern(`^[a-zA-Z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$`,
+		"a host and path without scheme, such as ghcr.io/acme")
+	platform = newPattern(
+		`^(darwin|freebsd|linux|windows)/(386|amd64|arm|arm64|loong64|mips64|mips64le|ppc64le|riscv64|s390x)(/v[0-9.]+)?$`, "such as linux/amd64")
+	address = newPattern(`^(https?|oci)://[^/\s]+(/\S*)?$`,
+		"an address such as https://charts.example.com or oci://ghcr.io/acme/charts")
+	release = newPattern(`^[a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?$`,
+		"lower-case letters, digits and dashes, at most 53")
 	// What charts are told about the cluster.
 	kubeVersion = newPattern(`^v?\d+\.\d+(\.\d+)?([-+][0-9A-Za-z.+-]+)?$`, "such as 1.31 or v1.31.2")
-	apiVersion  = newPattern(`^[a-z0-9.-]+(/[A-Za-z0-9]+){0,2}$`, "such as monitoring.coreos.com/v1 or monitoring.coreos.com/v1/ServiceMonitor")
-	assignment  = newPattern(`(?s)^[^=]+=`, "it is key=value")
+	apiVersion  = newPattern(`^[a-z0-9.-]+(/[A-Za-z0-9]+){0,2}$`,
+		"such as monitoring.coreos.com/v1 or monitoring.coreos.com/v1/ServiceMonitor")
+	assignment = newPattern(`(?s)^[^=]+=`, "it is key=value")
 	// What builds are told.
-	reference  = newPattern(`^([a-zA-Z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*(:[0-9A-Za-z_][0-9A-Za-z_.-]{0,127})?(@sha256:[0-9a-f]{64})?$`, "such as ghcr.io/acme/cache:shop")
+	reference = newPattern(
+		`^([a-zA-Z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*(:[0-9A-Za-z_][0-9A-Za-z_.-]{0,127})?(@sha256:[0-9a-f]{64})?$`, "such as ghcr.io/acme/cache:shop")
 	variable   = newPattern(`^[A-Za-z_][A-Za-z0-9_]*$`, "the name of an environment variable")
 	provenance = newPattern(`^(off|min|max)$`, "min, max or off")
 

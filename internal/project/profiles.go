@@ -14,8 +14,9 @@ func (e *NoSkaffoldError) Error() string {
 	return fmt.Sprintf("-p selects profiles of a skaffold.yaml, and %s has none", e.Dir)
 }
 
-// WithProfiles is the environment that profiles of the project's skaffold.yaml make. It has the class, context and
-// namespace of the environment that is called like the profiles, joined by commas, where there is one.
+// WithProfiles is the environment that profiles of the project's skaffold.yaml make. It has the class,
+// context and namespace of the environment that is called like the profiles, joined by commas, where there is
+// one.
 func (p Project) WithProfiles(profiles []string) (Environment, error) {
 	file := "skaffold.yaml"
 	for _, env := range p.Environments {

@@ -185,7 +185,8 @@ func (r *reader) environment(p *Project, key, n *yaml.Node) error {
 	}
 	switch {
 	case env.Skaffold != nil && (env.Path != "" || len(env.Charts) > 0):
-		return r.fail(key, "environment %s has skaffold, which says what is rendered, and path or charts beside it", env.Name)
+		return r.fail(key, "environment %s has skaffold, which says what is rendered, and path or charts beside it",
+			env.Name)
 	case env.Skaffold == nil && env.Path == "" && len(env.Charts) == 0:
 		return r.fail(key, "environment %s has no path, charts or skaffold", env.Name)
 	}
@@ -273,7 +274,8 @@ func (r *reader) chart(env *Environment, n *yaml.Node) error {
 	case c.Repository != "" && c.Version == "":
 		return r.fail(n, "chart %s comes from a repository, without a version: say which", c.Path)
 	case c.Repository == "" && c.Version != "":
-		return r.fail(n, "chart %s has a version and no repository: what lies in the project is taken as it is", c.Path)
+		return r.fail(n, "chart %s has a version and no repository: what lies in the project is taken as it is",
+			c.Path)
 	case c.Repository != "":
 		env.Charts = append(env.Charts, c)
 		return nil
@@ -297,14 +299,16 @@ func (r *reader) releases(p *Project, env *Environment) error {
 	for i := range env.Charts {
 		c := &env.Charts[i]
 		if c.Release == "" && len(env.Charts) > 1 {
-			return r.fail(&yaml.Node{Line: c.Line}, "chart %s has no release: of several, each needs a name of its own", c.Path)
+			return r.fail(&yaml.Node{Line: c.Line},
+				"chart %s has no release: of several, each needs a name of its own", c.Path)
 		}
 		if c.Release == "" {
 			c.Release = p.Name[:min(len(p.Name), 53)]
 		}
 		for _, other := range env.Charts[:i] {
 			if other.Release == c.Release && other.Namespace == c.Namespace {
-				return r.fail(&yaml.Node{Line: c.Line}, "release %q is there twice (first in line %d)", c.Release, other.Line)
+				return r.fail(&yaml.Node{Line: c.Line}, "release %q is there twice (first in line %d)",
+					c.Release, other.Line)
 			}
 		}
 		if c.Repository != "" && !slices.Contains(p.Remotes, c.Repository) {

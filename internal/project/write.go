@@ -10,8 +10,8 @@ import (
 	"slices"
 )
 
-// CreateFile writes a new file, with the directories above it. It fails where the name exists, and leaves no part of
-// a file behind. The name is relative to root, with forward slashes.
+// CreateFile writes a new file, with the directories above it. It fails where the name exists, and leaves no
+// part of a file behind. The name is relative to root, with forward slashes.
 func CreateFile(root *os.Root, name, text string) error {
 	name = filepath.FromSlash(name)
 	if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {

@@ -82,7 +82,8 @@ func addItem(file string, text []byte, key string, more ...pair) (finding.Edit, 
 	nl, indent, index := newline(text), "  ", 0
 	e := finding.Edit{File: file, Start: len(text), New: key + ":"}
 	if list, err := at(text, []string{key}); err == nil {
-		if index = len(list.Content); index == 0 || list.Kind != yaml.SequenceNode || list.Style&yaml.FlowStyle != 0 {
+		if index = len(list.Content); index == 0 || list.Kind != yaml.SequenceNode ||
+			list.Style&yaml.FlowStyle != 0 {
 			return e, fmt.Errorf("line %d: %s is no list with a line for each entry", list.Line, key)
 		}
 		last := list.Content[index-1]
@@ -225,8 +226,10 @@ var words = []string{"y", "n", "yes", "no", "on", "off", "true", "false"}
 // scalar is a text as YAML writes it: in quotes where it would be read as something else.
 func scalar(value string) string {
 	var plain, flow []yaml.Node
-	if yaml.Unmarshal([]byte("- "+value), &plain) == nil && yaml.Unmarshal([]byte("["+value+"]"), &flow) == nil &&
-		len(plain) == 1 && len(flow) == 1 && plain[0].Value == value && flow[0].Value == value && plain[0].ShortTag() == "!!str" &&
+	if yaml.Unmarshal([]byte("- "+value), &plain) == nil && yaml.Unmarshal([]byte("["+value+"]"),
+		&flow) == nil &&
+		len(plain) == 1 && len(flow) == 1 && plain[0].Value == value && flow[0].Value == value &&
+		plain[0].ShortTag() == "!!str" &&
 		plain[0].Style == 0 && !slices.Contains(words, strings.ToLower(value)) {
 		return value
 	}

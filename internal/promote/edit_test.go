@@ -42,17 +42,19 @@ func TestConformance(t *testing.T) {
 
 func TestSet(t *testing.T) {
 	for name, c := range map[string]struct{ before, value, after string }{
-		"plain":          {"a: {tag: x}\n", "v2", "a: {tag: v2}\n"},
-		"crlf":           {"a:\r\n  tag: x\r\n  b: 1\r\n", "v2", "a:\r\n  tag: v2\r\n  b: 1\r\n"},
-		"an anchor":      {"a:\n  tag: &t !!str x # mine\nb: *t\n", "1.10", "a:\n  tag: &t !!str \"1.10\" # mine\nb: *t\n"},
-		"single quotes":  {"a:\n  tag: 'it''s'\n", "v2", "a:\n  tag: 'v2'\n"},
-		"double quotes":  {"a:\n  tag: \"a\\\"b\" # c\n", "v2", "a:\n  tag: \"v2\" # c\n"},
-		"nothing":        {"a:\n  tag:\n", "v2", "a:\n  tag: v2\n"},
-		"a comment":      {"a:\n  tag:   # c\n", "v2", "a:\n  tag: v2   # c\n"},
-		"no end":         {"a:\n  tag: x", "0123456", "a:\n  tag: \"0123456\""},
-		"a boolean":      {"a:\n  tag: x\n", "on", "a:\n  tag: \"on\"\n"},
-		"characters":     {"a: {é: ü, tag: x}\n", "v2", "a: {é: ü, tag: v2}\n"},
-		"documents":      {"a: {tag: x}\n---\na: {tag: x} # last\n---\nb: 1\n", "v2", "a: {tag: x}\n---\na: {tag: v2} # last\n---\nb: 1\n"},
+		"plain": {"a: {tag: x}\n", "v2", "a: {tag: v2}\n"},
+		"crlf":  {"a:\r\n  tag: x\r\n  b: 1\r\n", "v2", "a:\r\n  tag: v2\r\n  b: 1\r\n"},
+		"an anchor": {"a:\n  tag: &t !!str x # mine\nb: *t\n", "1.10",
+			"a:\n  tag: &t !!str \"1.10\" # mine\nb: *t\n"},
+		"single quotes": {"a:\n  tag: 'it''s'\n", "v2", "a:\n  tag: 'v2'\n"},
+		"double quotes": {"a:\n  tag: \"a\\\"b\" # c\n", "v2", "a:\n  tag: \"v2\" # c\n"},
+		"nothing":       {"a:\n  tag:\n", "v2", "a:\n  tag: v2\n"},
+		"a comment":     {"a:\n  tag:   # c\n", "v2", "a:\n  tag: v2   # c\n"},
+		"no end":        {"a:\n  tag: x", "0123456", "a:\n  tag: \"0123456\""},
+		"a boolean":     {"a:\n  tag: x\n", "on", "a:\n  tag: \"on\"\n"},
+		"characters":    {"a: {é: ü, tag: x}\n", "v2", "a: {é: ü, tag: v2}\n"},
+		"documents": {"a: {tag: x}\n---\na: {tag: x} # last\n---\nb: 1\n", "v2",
+			"a: {tag: x}\n---\na: {tag: v2} # last\n---\nb: 1\n"},
 		"a reference":    {"a:\n  tag: x\n", "h/a:t@sha256:1", "a:\n  tag: h/a:t@sha256:1\n"},
 		"an alias":       {"x: &x\n  tag: x\na: *x\n", "v2", "x: &x\n  tag: v2\na: *x\n"},
 		"an alias below": {"x: &x v\na: {tag: *x}\n", "v2", "x: &x v2\na: {tag: *x}\n"},
@@ -78,16 +80,20 @@ func TestSet(t *testing.T) {
 func TestAdd(t *testing.T) {
 	more := []pair{{"name", "a"}, {"newTag", "1.0"}}
 	for name, c := range map[string]struct{ before, after string }{
-		"no list":       {"resources: [x]\n# end\n", "resources: [x]\n# end\nimages:\n  - name: a\n    newTag: \"1.0\"\n"},
+		"no list": {"resources: [x]\n# end\n",
+			"resources: [x]\n# end\nimages:\n  - name: a\n    newTag: \"1.0\"\n"},
 		"no end":        {"resources: [x]", "resources: [x]\nimages:\n  - name: a\n    newTag: \"1.0\""},
 		"an empty list": {"images: []\nb: 1\n", ""},
 		"nothing":       {"images:\nb: 1\n", ""},
 		"flow":          {"images: [{name: b}] # c\n", ""},
-		"indent 0":      {"images:\n- name: b # c\nb: 1\n", "images:\n- name: b # c\n- name: a\n  newTag: \"1.0\"\nb: 1\n"},
-		"indent 4":      {"images:\r\n    -   name: b\r\n", "images:\r\n    -   name: b\r\n    - name: a\r\n      newTag: \"1.0\"\r\n"},
-		"flow in block": {"images:\n  - {name: b, newTag: x}", "images:\n  - {name: b, newTag: x}\n  - name: a\n    newTag: \"1.0\""},
-		"texts":         {"images: [a, b]\n", ""},
-		"flow file":     {"{resources: [x]}\n", ""},
+		"indent 0": {"images:\n- name: b # c\nb: 1\n",
+			"images:\n- name: b # c\n- name: a\n  newTag: \"1.0\"\nb: 1\n"},
+		"indent 4": {"images:\r\n    -   name: b\r\n",
+			"images:\r\n    -   name: b\r\n    - name: a\r\n      newTag: \"1.0\"\r\n"},
+		"flow in block": {"images:\n  - {name: b, newTag: x}",
+			"images:\n  - {name: b, newTag: x}\n  - name: a\n    newTag: \"1.0\""},
+		"texts":     {"images: [a, b]\n", ""},
+		"flow file": {"{resources: [x]}\n", ""},
 	} {
 		t.Run("item/"+name, func(t *testing.T) {
 			e, err := addItem("f", []byte(c.before), "images", more...)
@@ -108,7 +114,8 @@ func TestAdd(t *testing.T) {
 		"no end": {"a:\n  - name: 'x'", "a:\n  - name: 'x'\n    newTag: t\n    digest: d"},
 	} {
 		t.Run("key/"+name, func(t *testing.T) {
-			e, err := addAfter("f", []byte(c.before), []string{"a", "0"}, "name", pair{"newTag", "t"}, pair{"digest", "d"})
+			e, err := addAfter("f", []byte(c.before), []string{"a", "0"}, "name", pair{"newTag", "t"},
+				pair{"digest", "d"})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -61,7 +61,8 @@ func (e *UndecidedError) Error() string {
 // Plan finds the edits after which the environment runs the pinned images. Each is proved by rendering:
 // exactly the places that name the image say the new reference, and nothing else is different, neither
 // there nor in another environment.
-func Plan(ctx context.Context, p project.Project, env project.Environment, pins []image.Pin, o render.Options) (Promotion, error) {
+func Plan(ctx context.Context, p project.Project, env project.Environment, pins []image.Pin,
+	o render.Options) (Promotion, error) {
 	o.Remotes = p.Remotes
 	r, err := render.Open(p.Dir, o)
 	if err != nil {
@@ -123,7 +124,8 @@ func (w *work) promote(ctx context.Context, i int, pin image.Pin) error {
 	if pin.Repository = m.Repository; m.Digest == pin.Digest {
 		return nil
 	}
-	refused := &UndecidedError{Environment: w.env.Name, Image: pin.Name, Write: "write " + pin.Reference() + " where the environment's own files name the image"}
+	refused := &UndecidedError{Environment: w.env.Name, Image: pin.Name, Write: "write " + pin.Reference() +
+		" where the environment's own files name the image"}
 	attempts, err := w.attempts(ctx, m, pin)
 	if err != nil {
 		return err
@@ -269,7 +271,8 @@ func overlay(file string, text []byte, m image.Matched, pin image.Pin) ([]findin
 		}
 	}
 	if entry == nil {
-		e, err := addItem(file, text, "images", pair{"name", m.Repository}, pair{"newTag", pin.Tag}, pair{"digest", pin.Digest})
+		e, err := addItem(file, text, "images", pair{"name", m.Repository}, pair{"newTag", pin.Tag},
+			pair{"digest", pin.Digest})
 		return []finding.Edit{e}, err
 	}
 	var edits []finding.Edit
@@ -322,7 +325,8 @@ func leaves(text []byte, m image.Matched) (all []leaf) {
 		if n.Kind != yaml.ScalarNode || len(at) == 0 {
 			return
 		}
-		says := n.Value != "" && slices.Contains([]string{m.Tag, m.Uses[0].Reference, m.Tag + "@" + m.Digest}, n.Value)
+		says := n.Value != "" && slices.Contains([]string{m.Tag, m.Uses[0].Reference, m.Tag + "@" + m.Digest},
+			n.Value)
 		if says || strings.HasSuffix(strings.ToLower(at[len(at)-1]), "tag") {
 			all = append(all, leaf{at, n, !says})
 		}
@@ -330,13 +334,16 @@ func leaves(text []byte, m image.Matched) (all []leaf) {
 	for _, d := range docs {
 		walk(d, nil)
 	}
-	slices.SortStableFunc(all, func(a, b leaf) int { return strings.Compare(strconv.FormatBool(a.guess), strconv.FormatBool(b.guess)) })
+	slices.SortStableFunc(all, func(a, b leaf) int {
+		return strings.Compare(strconv.FormatBool(a.guess), strconv.FormatBool(b.guess))
+	})
 	return all[:min(20, len(all))] // each is a render
 }
 
 // values are the ways to say it with one value: a whole reference, a tag with a digest beside it where the
 // chart has one, or a tag that holds the digest.
-func (w *work) values(c project.Chart, file string, text []byte, l leaf, m image.Matched, pin image.Pin) (ways []attempt) {
+func (w *work) values(c project.Chart, file string, text []byte, l leaf, m image.Matched,
+	pin image.Pin) (ways []attempt) {
 	whole, above := pin.Tag+"@"+pin.Digest, l.path[:len(l.path)-1]
 	if l.Value == m.Uses[0].Reference {
 		whole = pin.Reference()
@@ -347,11 +354,13 @@ func (w *work) values(c project.Chart, file string, text []byte, l leaf, m image
 			d, err = addAfter(file, text, above, l.path[len(above)], pair{"digest", pin.Digest})
 		}
 		if err == nil {
-			ways = append(ways, attempt{file: file, text: text, edits: []finding.Edit{e, d}, want: []string{pin.Reference(), pin.Repository + "@" + pin.Digest}, guess: l.guess})
+			ways = append(ways, attempt{file: file, text: text, edits: []finding.Edit{e, d},
+				want: []string{pin.Reference(), pin.Repository + "@" + pin.Digest}, guess: l.guess})
 		}
 	}
 	e, err := Set(file, text, l.path, whole)
-	return append(ways, attempt{file: file, text: text, edits: []finding.Edit{e}, want: []string{pin.Reference()}, guess: l.guess, err: err})
+	return append(ways, attempt{file: file, text: text, edits: []finding.Edit{e},
+		want: []string{pin.Reference()}, guess: l.guess, err: err})
 }
 
 // hasDefault says whether a chart's own values have a path.
@@ -367,7 +376,9 @@ func (w *work) hasDefault(c project.Chart, keys []string) bool {
 func (w *work) explain(ctx context.Context, m image.Matched, e *UndecidedError) {
 	o, _ := w.set.Get(m.Uses[0].Ref)
 	e.Place, e.Why = finding.At(o.Origin), "none of its own files says which version it runs"
-	report, err := origin.Analyze(ctx, w.renderer, w.env, origin.Options{Only: func(o origin.Override) bool { return m.Tag != "" && strings.Contains(o.Text, m.Tag) }})
+	report, err := origin.Analyze(ctx, w.renderer, w.env, origin.Options{Only: func(o origin.Override) bool {
+		return m.Tag != "" && strings.Contains(o.Text, m.Tag)
+	}})
 	if err != nil {
 		return
 	}
@@ -388,7 +399,8 @@ func (w *work) others(ctx context.Context) error {
 			return ctx.Err()
 		}
 		if err != nil {
-			w.result.Notes = append(w.result.Notes, fmt.Sprintf("whether %s stays as it is was not looked at: %v", env.Name, err))
+			w.result.Notes = append(w.result.Notes, fmt.Sprintf("whether %s stays as it is was not looked at: %v",
+				env.Name, err))
 			continue
 		}
 		after, err := w.renderer.Edited(ctx, env, w.result.Files)
@@ -399,7 +411,8 @@ func (w *work) others(ctx context.Context) error {
 		return &UndecidedError{
 			Environment: w.env.Name, Image: w.result.After[0].Name,
 			Place: attempt{file: c.File, text: c.Text, edits: []finding.Edit{c.Edit}}.place(),
-			Why:   fmt.Sprintf("%s renders from it too: %s would be different", env.Name, differs(before.Set, after.Set)),
+			Why: fmt.Sprintf("%s renders from it too: %s would be different", env.Name,
+				differs(before.Set, after.Set)),
 			Write: "give " + w.env.Name + " an overlay or a values file of its own, and name the image there",
 		}
 	}
@@ -408,7 +421,8 @@ func (w *work) others(ctx context.Context) error {
 
 // Stated are the project's images that an environment's own manifests name by digest, and the names of those
 // that they do not.
-func Stated(ctx context.Context, p project.Project, env project.Environment, o render.Options) (pins []image.Pin, not []string, err error) {
+func Stated(ctx context.Context, p project.Project, env project.Environment,
+	o render.Options) (pins []image.Pin, not []string, err error) {
 	result, err := render.Render(ctx, p, env, o)
 	if err != nil {
 		return nil, nil, err

@@ -55,7 +55,8 @@ func objects(t *testing.T, names ...string) object.Set {
 	t.Helper()
 	var set object.Set
 	for _, name := range names {
-		list, err := object.Read(strings.NewReader(`{apiVersion: v1, kind: Secret, metadata: {name: `+name+`, namespace: shop},
+		list, err := object.Read(strings.NewReader(`{apiVersion: v1, kind: Secret, metadata: {name: `+name+
+			`, namespace: shop},
   stringData: {password: hunter22}, numbers: [1, 1.5, 9007199254740993, true, null]}`), "k8s/"+name+".yaml")
 		if err != nil {
 			t.Fatal(err)
@@ -147,7 +148,8 @@ func TestRelease(t *testing.T) {
 	if got.Objects.Digest() != r.Digest || got.Digest != r.Digest || r.Digest != objects(t, "b", "a").Digest() {
 		t.Error("the objects came back as others")
 	}
-	if o := got.Objects.Objects()[0]; o.Origin.File != "k8s/a.yaml" || o.At("stringData", "password") != "hunter22" {
+	if o := got.Objects.Objects()[0]; o.Origin.File != "k8s/a.yaml" ||
+		o.At("stringData", "password") != "hunter22" {
 		t.Errorf("origin %s, body %v", o.Origin, o.Body)
 	}
 	r.Objects, got.Objects = object.Set{}, object.Set{}
@@ -297,7 +299,8 @@ func TestSafe(t *testing.T) {
 		}
 	}
 	seen := map[string]string{}
-	for _, name := range []string{"Shop", "shop_", "a/b", "a.b", "", "-", strings.Repeat("x", 41), strings.Repeat("x", 42), "shop"} {
+	for _, name := range []string{"Shop", "shop_", "a/b", "a.b", "", "-", strings.Repeat("x", 41),
+		strings.Repeat("x", 42), "shop"} {
 		got := safe(name)
 		if other, ok := seen[got]; ok {
 			t.Errorf("%q and %q are both %q", name, other, got)

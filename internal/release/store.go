@@ -134,7 +134,8 @@ func (s Store) Locked(ctx context.Context) (cluster.Holder, bool, error) {
 
 // heads are the environment's records, newest first.
 func (s Store) heads(ctx context.Context) ([]cluster.Record, error) {
-	heads, err := s.Cluster.Records(ctx, map[string]string{projectLabel: safe(s.Project), environmentLabel: safe(s.Environment)})
+	heads, err := s.Cluster.Records(ctx, map[string]string{projectLabel: safe(s.Project),
+		environmentLabel: safe(s.Environment)})
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +201,8 @@ func (s Store) write(ctx context.Context, r Release) (Release, error) {
 	record, err := s.Cluster.PutRecord(ctx, cluster.Record{
 		Name: s.name(r.Revision), Version: r.version, Summary: summary, Data: data,
 		Labels: map[string]string{
-			projectLabel: safe(s.Project), environmentLabel: safe(s.Environment), revisionLabel: strconv.Itoa(r.Revision),
+			projectLabel: safe(s.Project), environmentLabel: safe(s.Environment),
+			revisionLabel: strconv.Itoa(r.Revision),
 		},
 	})
 	r.version = record.Version

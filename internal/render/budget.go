@@ -33,7 +33,8 @@ func bounded[T any](ctx context.Context, f func(context.Context) (T, error)) (T,
 		value T
 		err   error
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, maxTime, fmt.Errorf("%w: not done after %v", object.ErrBudget, maxTime))
+	ctx, cancel := context.WithTimeoutCause(ctx, maxTime, fmt.Errorf("%w: not done after %v",
+		object.ErrBudget, maxTime))
 	defer cancel()
 	done := make(chan answer, 1)
 	go func() {

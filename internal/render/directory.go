@@ -17,8 +17,8 @@ import (
 // listing is the file that lists the others which render wrote into a directory.
 const listing = ".slipway-render"
 
-// WriteDirectory writes one file for each object, named after the object alone, and removes the files that an earlier
-// call left. A directory with other files is a *ForeignDirectoryError.
+// WriteDirectory writes one file for each object, named after the object alone, and removes the files that an
+// earlier call left. A directory with other files is a *ForeignDirectoryError.
 func WriteDirectory(dir string, objects []object.Object) error {
 	before, err := written(dir)
 	if err != nil {

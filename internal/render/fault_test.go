@@ -15,21 +15,28 @@ import (
 func TestRenderErrors(t *testing.T) {
 	bomb := "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n"
 	for i := 1; i < 12; i++ {
-		bomb += fmt.Sprintf("a%d: &a%d [%s]\n", i, i, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d,", i-1), 10), ","))
+		bomb += fmt.Sprintf("a%d: &a%d [%s]\n", i, i,
+			strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d,", i-1), 10), ","))
 	}
 	for name, c := range map[string]struct {
 		files map[string]string
 		want  string
 	}{
-		"12 broken YAML in a plain folder": {map[string]string{"k/a.yaml": configMap("a") + "   x: y\n"}, "k/a.yaml:5: mapping values are not allowed in this context"},
-		"13 bomb in a plain folder":        {map[string]string{"k/a.yaml": bomb}, "k/a.yaml:1: aliases stand for more than 100000 values"},
-		"14 link out of a plain one":       {map[string]string{"k/a.yaml": "-> /etc/passwd"}, "k/a.yaml: it is outside the project"},
-		"14 the environment is a link":     {map[string]string{"k": "-> /etc"}, "k: it is a link that leads outside the project"},
-		"duplicate object":                 {map[string]string{"k/a.yaml": configMap("a"), "k/b.yaml": "---\n" + configMap("a")}, "ConfigMap a is defined twice: k/a.yaml:1 and k/b.yaml:2"},
-		"nothing":                          {map[string]string{"k/README.md": "#"}, "k: no objects"},
-		"chart":                            {map[string]string{"k/Chart.yaml": "name: x\n"}, "k/Chart.yaml: a Helm chart given as path: write it under charts, with its values files"},
-		"no such folder":                   {map[string]string{"x/a.yaml": ""}, "k: no such file or folder"},
-		"a file":                           {map[string]string{"k": ""}, "k is no folder"},
+		"12 broken YAML in a plain folder": {map[string]string{"k/a.yaml": configMap("a") + "   x: y\n"},
+			"k/a.yaml:5: mapping values are not allowed in this context"},
+		"13 bomb in a plain folder": {map[string]string{"k/a.yaml": bomb},
+			"k/a.yaml:1: aliases stand for more than 100000 values"},
+		"14 link out of a plain one": {map[string]string{"k/a.yaml": "-> /etc/passwd"},
+			"k/a.yaml: it is outside the project"},
+		"14 the environment is a link": {map[string]string{"k": "-> /etc"},
+			"k: it is a link that leads outside the project"},
+		"duplicate object": {map[string]string{"k/a.yaml": configMap("a"), "k/b.yaml": "---\n" + configMap("a")},
+			"ConfigMap a is defined twice: k/a.yaml:1 and k/b.yaml:2"},
+		"nothing": {map[string]string{"k/README.md": "#"}, "k: no objects"},
+		"chart": {map[string]string{"k/Chart.yaml": "name: x\n"},
+			"k/Chart.yaml: a Helm chart given as path: write it under charts, with its values files"},
+		"no such folder": {map[string]string{"x/a.yaml": ""}, "k: no such file or folder"},
+		"a file":         {map[string]string{"k": ""}, "k is no folder"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			begun := time.Now()
@@ -52,8 +59,9 @@ func TestRenderErrors(t *testing.T) {
 // A panic in the middle of a library's work is an error of that environment alone.
 func TestFault16PanicOfALibrary(t *testing.T) {
 	dir := foldertest.Of(t, map[string]string{
-		"skaffold.yaml": "apiVersion: skaffold/v4beta11\nkind: Config\nmanifests: {rawYaml: [a.yaml]}\nprofiles:\n- name: p\n  activation: [{env: A=b}]\n",
-		"a.yaml":        configMap("a"), "k/a.yaml": configMap("a"),
+		"skaffold.yaml": "apiVersion: skaffold/v4beta11\nkind: Config\nmanifests: {rawYaml: " +
+			"[a.yaml]}\nprofiles:\n- name: p\n  activation: [{env: A=b}]\n",
+		"a.yaml": configMap("a"), "k/a.yaml": configMap("a"),
 	})
 	r, err := Open(dir, Options{Env: func(string) (string, bool) { panic("out of nowhere") }})
 	if err != nil {
@@ -61,9 +69,11 @@ func TestFault16PanicOfALibrary(t *testing.T) {
 	}
 	defer r.Close()
 	for range 2 { // twice: no lock is left held
-		_, err := r.Render(t.Context(), project.Environment{Name: "prod", Skaffold: &project.Skaffold{File: "skaffold.yaml"}})
+		_, err := r.Render(t.Context(), project.Environment{Name: "prod",
+			Skaffold: &project.Skaffold{File: "skaffold.yaml"}})
 		var broken *PanicError
-		if !errors.As(err, &broken) || err.Error() != "render prod: the renderer broke down: out of nowhere" || !strings.Contains(string(broken.Stack), "skaffold") {
+		if !errors.As(err, &broken) || err.Error() != "render prod: the renderer broke down: out of nowhere" ||
+			!strings.Contains(string(broken.Stack), "skaffold") {
 			t.Errorf("%v", err)
 		}
 	}

@@ -15,7 +15,8 @@ func (s *source) into(o object.Object, namespace string) object.Object {
 	}
 	namespaced, known := openapi.IsNamespaceScoped(yaml.TypeMeta{APIVersion: o.APIVersion(), Kind: o.Ref().Kind})
 	if !known {
-		s.warn("%s: %s names no namespace and is not put into %s: whether its kind has one is not known", o.Origin, o.Ref(), namespace)
+		s.warn("%s: %s names no namespace and is not put into %s: whether its kind has one is not known", o.Origin,
+			o.Ref(), namespace)
 	}
 	if !namespaced || !known {
 		return o

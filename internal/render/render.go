@@ -104,7 +104,8 @@ func (r *Renderer) Render(ctx context.Context, env project.Environment) (Result,
 func (r *Renderer) View(ctx context.Context) *tree.View { return r.tree.View(ctx) }
 
 // Edited renders one environment as if some files, by their paths in the project, said something else.
-func (r *Renderer) Edited(ctx context.Context, env project.Environment, edits map[string][]byte) (Result, error) {
+func (r *Renderer) Edited(ctx context.Context, env project.Environment, edits map[string][]byte) (
+	Result, error) {
 	result, err := bounded(ctx, func(ctx context.Context) (Result, error) {
 		s := source{Renderer: r, view: r.tree.Edited(ctx, edits), env: env}
 		return s.render()

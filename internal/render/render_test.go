@@ -17,7 +17,8 @@ import (
 
 func render(t *testing.T, dir, path string) (Result, error) {
 	t.Helper()
-	return Render(t.Context(), project.Project{Dir: dir}, project.Environment{Name: "env", Path: path}, Options{})
+	return Render(t.Context(), project.Project{Dir: dir}, project.Environment{Name: "env",
+		Path: path}, Options{})
 }
 
 func configMap(name string) string {
@@ -37,8 +38,10 @@ func TestPlainFolder(t *testing.T) {
 	dir := foldertest.Of(t, map[string]string{
 		"k8s/b.yaml": configMap("b1") + "---\n" + configMap("b2"), "k8s/a.yml": configMap("a"),
 		"k8s/c.json":     `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c"}}`,
-		"k8s/sub/d.yaml": configMap("d"), "k8s/.hidden/e.yaml": configMap("e"), "k8s/README.md": "#", "k8s/.f.yaml": configMap("f"),
-		"k8s/own/kustomization.yaml": "resources: [x.yaml]", "k8s/chart/Chart.yaml": "name: x", "k8s/link.yaml": "-> ../other/g.yaml", "other/g.yaml": configMap("g"),
+		"k8s/sub/d.yaml": configMap("d"), "k8s/.hidden/e.yaml": configMap("e"), "k8s/README.md": "#",
+		"k8s/.f.yaml":                configMap("f"),
+		"k8s/own/kustomization.yaml": "resources: [x.yaml]", "k8s/chart/Chart.yaml": "name: x",
+		"k8s/link.yaml": "-> ../other/g.yaml", "other/g.yaml": configMap("g"),
 		"k8s/round": "-> ../k8s",
 	})
 	r, err := render(t, dir, "k8s")
@@ -53,7 +56,8 @@ func TestPlainFolder(t *testing.T) {
 		t.Error(diff)
 	}
 	wantWarnings := []string{
-		"k8s/chart is left out: it is a Helm chart", "k8s/own is left out: it has a kustomization of its own", "k8s/round is left out: it is a link to a folder",
+		"k8s/chart is left out: it is a Helm chart", "k8s/own is left out: it has a kustomization of its own",
+		"k8s/round is left out: it is a link to a folder",
 	}
 	if diff := cmp.Diff(wantWarnings, r.Warnings); diff != "" {
 		t.Error(diff)
@@ -72,7 +76,8 @@ func TestWarnings(t *testing.T) {
 	}
 	want := []string{
 		"overlays/prod/kustomization.yml:1: bases is deprecated: write resources",
-		"overlays/prod/kustomization.yml:3: commonLabels is deprecated: it also writes selectors, which cannot change later: write labels with includeSelectors: false",
+		"overlays/prod/kustomization.yml:3: commonLabels is deprecated: it also writes selectors, which cannot " +
+			"change later: write labels with includeSelectors: false",
 	}
 	if diff := cmp.Diff(want, r.Warnings); diff != "" {
 		t.Error(diff)
@@ -122,7 +127,8 @@ func TestRenderStopsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, path := range []string{"k8s/overlays/dev", "k8s/base"} {
-		if _, err := Render(ctx, project.Project{Dir: "../../examples/myapp"}, project.Environment{Name: "dev", Path: path}, Options{}); !errors.Is(err, context.Canceled) {
+		if _, err := Render(ctx, project.Project{Dir: "../../examples/myapp"}, project.Environment{Name: "dev",
+			Path: path}, Options{}); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -134,12 +140,17 @@ func TestIncompleteObjects(t *testing.T) {
 		"kind: ConfigMap\napiVersion: v1\n":                                            "ConfigMap without metadata.name",
 		"kind: Job\napiVersion: batch/v1\nmetadata: {generateName: again-}\n":          "Job has generateName, which cannot be deployed again: give it a metadata.name",
 		"kind: Secret\napiVersion: v1\nmetadata: {name: a}\nstringData: {number: 1}\n": "Secret a: stringData.number must be a string: write it in quotes",
-		configMap("a") + "---\n" + configMap("a"):                                      "ConfigMap a is defined twice: chart/templates/a.yaml and chart/templates/a.yaml",
+		configMap("a") + "---\n" +
+			configMap("a"): "ConfigMap a is defined twice: chart/templates/a.yaml and chart/templates/a.yaml",
 	} {
-		dir := foldertest.Of(t, map[string]string{"chart/Chart.yaml": "{apiVersion: v2, name: chart, version: 1.0.0}", "chart/templates/a.yaml": text})
-		env := project.Environment{Name: "dev", Namespace: "dev", Charts: []project.Chart{{Path: "chart", Release: "a"}}}
+		dir := foldertest.Of(
+			t, map[string]string{"chart/Chart.yaml": "{apiVersion: v2, name: chart, version: 1.0.0}",
+				"chart/templates/a.yaml": text})
+		env := project.Environment{Name: "dev", Namespace: "dev",
+			Charts: []project.Chart{{Path: "chart", Release: "a"}}}
 		_, err := Render(t.Context(), project.Project{Dir: dir}, env, Options{})
-		if err == nil || !strings.HasSuffix(err.Error(), want) || !strings.Contains(err.Error(), "chart/templates/a.yaml") {
+		if err == nil || !strings.HasSuffix(err.Error(), want) || !strings.Contains(err.Error(),
+			"chart/templates/a.yaml") {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}

@@ -6,7 +6,8 @@ import (
 	"path/filepath"
 )
 
-// RealPath is a path as it is on disk: absolute, without symbolic links. A path that does not exist stays as it is.
+// RealPath is a path as it is on disk: absolute, without symbolic links. A path that does not exist stays as
+// it is.
 func RealPath(p string) (string, error) {
 	p, err := filepath.Abs(p)
 	if err != nil {

@@ -35,7 +35,8 @@ func (s *source) resolve(sk project.Skaffold) ([]skaffold.Resolved, error) {
 	}
 	o := s.options
 	return skaffold.Resolve(configs, skaffold.Activation{
-		Command: o.Command, KubeContext: s.env.Context, KubeContextFlag: o.KubeContext, Env: o.Env, Profiles: sk.Profiles,
+		Command: o.Command, KubeContext: s.env.Context, KubeContextFlag: o.KubeContext, Env: o.Env,
+		Profiles: sk.Profiles,
 	}, s.view.File)
 }
 

@@ -77,7 +77,8 @@ func (s *source) chart(c project.Chart, inline map[string]any) error {
 		ns = s.env.Namespace
 	}
 	if ns == "" {
-		s.warn("%s names no namespace: charts see \"default\" here, and what the kubeconfig context says when it is planned or deployed", s.env.Name)
+		s.warn("%s names no namespace: charts see \"default\" here, and what the kubeconfig context says when it "+
+			"is planned or deployed", s.env.Name)
 	}
 	var lookup helm.Lookup
 	if c.Lookup {
@@ -143,14 +144,16 @@ func (s *source) path(p string) error {
 		return s.overlay(real, kustomize.Options{})
 	}
 	if s.view.IsFile(real, "Chart.yaml") {
-		return &tree.RefusedError{Origin: object.Origin{File: path.Join(real, "Chart.yaml")}, What: "a Helm chart given as path", Why: "write it under charts, with its values files"}
+		return &tree.RefusedError{Origin: object.Origin{File: path.Join(real, "Chart.yaml")},
+			What: "a Helm chart given as path", Why: "write it under charts, with its values files"}
 	}
 	return s.plain(p)
 }
 
 // inflate is how kustomizations get at charts. Warn hears what was worth one, and whether it was that
 // the result is not the same each time.
-func (r *Renderer) inflate(kubeVersion string, warn func(text string, unstable bool)) func(*tree.View, kustomize.Chart) ([]object.Object, error) {
+func (r *Renderer) inflate(kubeVersion string, warn func(text string, unstable bool)) func(*tree.View,
+	kustomize.Chart) ([]object.Object, error) {
 	return func(v *tree.View, c kustomize.Chart) ([]object.Object, error) {
 		if c.KubeVersion == "" {
 			c.KubeVersion = kubeVersion

@@ -43,7 +43,8 @@ func TestAllowed(t *testing.T) {
 }
 
 func TestParseRule(t *testing.T) {
-	for in, want := range map[string]bool{"": true, "a:b": true, "a:b:c": true, "a": false, ":b": false, "a:": false} {
+	for in, want := range map[string]bool{"": true, "a:b": true, "a:b:c": true, "a": false,
+		":b": false, "a:": false} {
 		if _, ok := access.ParseRule(in); ok != want {
 			t.Errorf("%q: %v", in, ok)
 		}

@@ -97,7 +97,8 @@ func (c *ControlPlane) startControllers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	all, off, aliases := controllers.KnownControllers(), controllers.ControllersDisabledByDefault(), controllers.ControllerAliases()
+	all, off, aliases := controllers.KnownControllers(), controllers.ControllersDisabledByDefault(),
+		controllers.ControllerAliases()
 	flags := s.Flags(all, off, aliases)
 	if err := parse(flags.FlagSets, c.controllerFlags()...); err != nil {
 		return err
@@ -107,7 +108,9 @@ func (c *ControlPlane) startControllers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.run(&c.clients, "kube-controller-manager", func(ctx context.Context) error { return controllers.Run(ctx, cfg.Complete()) })
+	c.run(&c.clients, "kube-controller-manager", func(ctx context.Context) error {
+		return controllers.Run(ctx, cfg.Complete())
+	})
 	c.options.Progress("kube-controller-manager is started")
 	return nil
 }
@@ -139,7 +142,9 @@ func (c *ControlPlane) startScheduler(context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.run(&c.clients, "kube-scheduler", func(ctx context.Context) error { return scheduler.Run(ctx, cfg, sched) })
+	c.run(&c.clients, "kube-scheduler", func(ctx context.Context) error {
+		return scheduler.Run(ctx, cfg, sched)
+	})
 	c.options.Progress("kube-scheduler is started")
 	return nil
 }

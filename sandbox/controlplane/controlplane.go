@@ -55,7 +55,8 @@ const masters = "system:masters"
 // Leaves are the certificates to have in Options.Keys.
 func Leaves() []pki.Leaf {
 	return []pki.Leaf{
-		{Name: leafServer, CommonName: "kube-apiserver", DNSNames: []string{"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"}},
+		{Name: leafServer, CommonName: "kube-apiserver", DNSNames: []string{"kubernetes", "kubernetes.default",
+			"kubernetes.default.svc", "kubernetes.default.svc.cluster.local"}},
 		{Name: Kubelet, CommonName: "sandbox-kubelet", DNSNames: []string{"sandbox-kubelet"}},
 		// The aggregator asks for the name of the Service that an APIService points at.
 		{Name: Metrics, CommonName: "sandbox-metrics", DNSNames: []string{"*.kube-system.svc"}},

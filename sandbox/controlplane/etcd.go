@@ -62,6 +62,7 @@ func etcdConfig(dir string, client url.URL, log *os.File) *embed.Config {
 	cfg.LogLevel = "warn"
 	enc := zap.NewProductionEncoderConfig()
 	enc.EncodeTime = zapcore.ISO8601TimeEncoder
-	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(enc), zapcore.Lock(log), zapcore.WarnLevel)))
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(enc),
+		zapcore.Lock(log), zapcore.WarnLevel)))
 	return cfg
 }

@@ -132,14 +132,17 @@ func TestSandbox(t *testing.T) {
 		}
 	})
 	t.Run("an editor of prod deploys to prod only", func(t *testing.T) {
-		if _, err := prod.CoreV1().PersistentVolumeClaims("prod").Create(t.Context(), claim(), metav1.CreateOptions{}); err != nil {
+		if _, err := prod.CoreV1().PersistentVolumeClaims("prod").Create(t.Context(), claim(),
+			metav1.CreateOptions{}); err != nil {
 			t.Error(err)
 		}
-		if _, err := prod.AppsV1().Deployments("prod").Create(t.Context(), deployment(), metav1.CreateOptions{}); err != nil {
+		if _, err := prod.AppsV1().Deployments("prod").Create(t.Context(), deployment(),
+			metav1.CreateOptions{}); err != nil {
 			t.Error(err)
 		}
 		for _, ns := range []string{"dev", "staging", "kube-system"} {
-			if _, err := prod.AppsV1().Deployments(ns).Create(t.Context(), deployment(), metav1.CreateOptions{}); !apierrors.IsForbidden(err) {
+			if _, err := prod.AppsV1().Deployments(ns).Create(t.Context(), deployment(),
+				metav1.CreateOptions{}); !apierrors.IsForbidden(err) {
 				t.Errorf("%s: %v", ns, err)
 			}
 		}
@@ -157,7 +160,8 @@ func TestSandbox(t *testing.T) {
 	p.end(syscall.SIGKILL)
 	p = start(t, data)
 	t.Run("after SIGKILL data and addresses are the same", func(t *testing.T) {
-		if p.state.Server != first.Server || p.state.Registry != first.Registry || p.state.GitServer != first.GitServer {
+		if p.state.Server != first.Server || p.state.Registry != first.Registry ||
+			p.state.GitServer != first.GitServer {
 			t.Errorf("before %+v, after %+v", first, p.state)
 		}
 		// With the old client certificate: a kubeconfig that somebody copied stays valid.
@@ -221,13 +225,15 @@ func checkEditor(t *testing.T, c kubernetes.Interface) {
 		{"networking.k8s.io", "ingresses", true}, {"coordination.k8s.io", "leases", true},
 		{"", "secrets", true}, {"", "configmaps", true}, {"", "services", true}, {"", "serviceaccounts", true},
 		{"", "persistentvolumeclaims", true},
-		{"rbac.authorization.k8s.io", "roles", false}, {"", "namespaces", false}, {"", "nodes", false}, {"", "resourcequotas", false},
+		{"rbac.authorization.k8s.io", "roles", false}, {"", "namespaces", false}, {"", "nodes", false},
+		{"", "resourcequotas", false},
 	} {
 		for _, verb := range []string{"create", "patch", "delete"} {
-			review, err := c.AuthorizationV1().SelfSubjectAccessReviews().Create(t.Context(), &authorizationv1.SelfSubjectAccessReview{
-				Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
-					Namespace: "prod", Verb: verb, Group: r.group, Resource: r.resource}},
-			}, metav1.CreateOptions{})
+			review, err := c.AuthorizationV1().SelfSubjectAccessReviews().Create(t.Context(),
+				&authorizationv1.SelfSubjectAccessReview{
+					Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
+						Namespace: "prod", Verb: verb, Group: r.group, Resource: r.resource}},
+				}, metav1.CreateOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}

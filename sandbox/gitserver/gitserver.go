@@ -59,7 +59,8 @@ func findBackend(ctx context.Context) (string, error) {
 const name = `[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)*`
 
 var (
-	gitPath    = regexp.MustCompile(`^/(` + name + `)/(info/refs|HEAD|objects/.+|git-upload-pack|git-receive-pack)$`)
+	gitPath = regexp.MustCompile(`^/(` + name +
+		`)/(info/refs|HEAD|objects/.+|git-upload-pack|git-receive-pack)$`)
 	createPath = regexp.MustCompile(`^/create/(` + name + `)$`)
 )
 

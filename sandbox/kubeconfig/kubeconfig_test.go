@@ -16,7 +16,8 @@ import (
 
 func sample(t *testing.T) kubeconfig.File {
 	t.Helper()
-	keys, err := pki.Ensure(t.TempDir(), []pki.Leaf{{Name: "dev", CommonName: "dev-user"}, {Name: "prod", CommonName: "prod-user"}})
+	keys, err := pki.Ensure(t.TempDir(), []pki.Leaf{{Name: "dev", CommonName: "dev-user"},
+		{Name: "prod", CommonName: "prod-user"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +26,8 @@ func sample(t *testing.T) kubeconfig.File {
 		Sandbox: &kubeconfig.Sandbox{Registry: "127.0.0.1:2", GitServer: "http://127.0.0.1:3", Data: "/data"},
 	}
 	for _, n := range []string{"dev", "prod"} {
-		f.Contexts = append(f.Contexts, kubeconfig.Context{Name: n, Namespace: n, User: n + "-user", CertFile: keys.Cert(n), KeyFile: keys.Key(n)})
+		f.Contexts = append(f.Contexts, kubeconfig.Context{Name: n, Namespace: n, User: n + "-user",
+			CertFile: keys.Cert(n), KeyFile: keys.Key(n)})
 	}
 	return f
 }

@@ -46,12 +46,15 @@ type script struct {
 // what contradicts itself: a misspelt word would otherwise be a test that tests nothing.
 func parseScript(text string) (script, error) {
 	words := map[string]string{}
-	for _, field := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" ,\t\n", r) }) {
+	for _, field := range strings.FieldsFunc(text, func(r rune) bool {
+		return strings.ContainsRune(" ,\t\n", r)
+	}) {
 		word, value, valued := strings.Cut(field, "=")
 		wants, known := vocabulary[word]
 		switch _, twice := words[word]; {
 		case !known:
-			return script{}, fmt.Errorf("unknown behavior %q: known are %s", word, strings.Join(slices.Sorted(maps.Keys(vocabulary)), ", "))
+			return script{}, fmt.Errorf("unknown behavior %q: known are %s", word,
+				strings.Join(slices.Sorted(maps.Keys(vocabulary)), ", "))
 		case twice:
 			return script{}, fmt.Errorf("behavior %q is given twice", word)
 		case valued && wants == "":
@@ -61,7 +64,8 @@ func parseScript(text string) (script, error) {
 		}
 		words[word] = value
 	}
-	for _, pair := range [][2]string{{"run", "crash-after"}, {"run", "crash"}, {"crash", "crash-after"}, {"oom", "exit"}, {"never-ready", "slow"}} {
+	for _, pair := range [][2]string{{"run", "crash-after"}, {"run", "crash"}, {"crash", "crash-after"},
+		{"oom", "exit"}, {"never-ready", "slow"}} {
 		_, first := words[pair[0]]
 		_, second := words[pair[1]]
 		if first && second {
@@ -93,7 +97,8 @@ func parseScript(text string) (script, error) {
 // has no probe that would notice.
 var vocabulary = map[string]string{
 	"crash": "", "oom": "", "never-ready": "", "init-crash": "",
-	"exit": "exit=3", "crash-after": "crash-after=2s", "run": "run=2s", "slow": "slow=5s", "unhealthy-after": "unhealthy-after=3s",
+	"exit": "exit=3", "crash-after": "crash-after=2s", "run": "run=2s", "slow": "slow=5s",
+	"unhealthy-after": "unhealthy-after=3s",
 }
 
 func (s *script) learn(word, value string) (err error) {
@@ -238,7 +243,8 @@ func logLines(pod *corev1.Pod, name string, img image) []string {
 		text, ok = strings.ReplaceAll(img.labels[logKey], `\n`, "\n"), img.labels[logKey] != ""
 	}
 	if !ok {
-		text = fmt.Sprintf("container %s of pod %s/%s is simulated: its image was checked, nothing of it runs", name, pod.Namespace, pod.Name)
+		text = fmt.Sprintf("container %s of pod %s/%s is simulated: its image was checked, nothing of it runs",
+			name, pod.Namespace, pod.Name)
 	}
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	if spec := findSpec(pod, name); spec != nil && !img.runsHere() {

@@ -59,7 +59,8 @@ func TestParseScriptRefuses(t *testing.T) {
 
 // testPod has an init container `prepare` and containers `app` and `proxy`.
 func testPod(annotations ...string) *corev1.Pod {
-	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "web", UID: "u1", Annotations: map[string]string{}}}
+	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "web", UID: "u1",
+		Annotations: map[string]string{}}}
 	for i := 0; i < len(annotations); i += 2 {
 		p.Annotations[domain+annotations[i]] = annotations[i+1]
 	}
@@ -84,8 +85,10 @@ func TestScriptFor(t *testing.T) {
 		{"one init container", testPod("behavior.prepare", "crash"), "", scripts{crash, run, run}},
 		{"label", testPod(), "crash", scripts{init, crash, crash}},
 		{"annotation goes before label", testPod("behavior", ""), "crash", scripts{init, run, run}},
-		{"container goes before pod", testPod("behavior", "crash", "behavior.app", ""), "", scripts{init, run, crash}},
-		{"init-crash of the pod", testPod("behavior", "init-crash"), "", scripts{crash, {initCrash: true}, {initCrash: true}}},
+		{"container goes before pod", testPod("behavior", "crash", "behavior.app", ""), "",
+			scripts{init, run, crash}},
+		{"init-crash of the pod", testPod("behavior", "init-crash"), "", scripts{crash, {initCrash: true},
+			{initCrash: true}}},
 		{"init-crash of the image", testPod(), "init-crash", scripts{crash, {initCrash: true}, {initCrash: true}}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -115,7 +118,8 @@ func TestCheckAnnotations(t *testing.T) {
 		{"log.app", "hello", ""},
 		{"cpu", "250m", ""},
 		{"behavior.ap", "crash", `annotation sandbox.slipway.dev/behavior.ap: the pod has no container "ap"`},
-		{"behaviour", "crash", "unknown annotation sandbox.slipway.dev/behaviour: known are behavior, log, cpu and memory"},
+		{"behaviour", "crash", "unknown annotation sandbox.slipway.dev/behaviour: known are behavior, log, cpu " +
+			"and memory"},
 		{"cpu", "much", "annotation sandbox.slipway.dev/cpu=much: not a quantity such as 250m"},
 	} {
 		got := ""
@@ -131,7 +135,8 @@ func TestCheckAnnotations(t *testing.T) {
 func TestInitCrashWithoutInitContainer(t *testing.T) {
 	pod := testPod("behavior", "init-crash")
 	pod.Spec.InitContainers = nil
-	if _, err := scriptFor(pod, &container{spec: &pod.Spec.Containers[0]}, nil); err == nil || !strings.Contains(err.Error(), "no init container") {
+	if _, err := scriptFor(pod, &container{spec: &pod.Spec.Containers[0]}, nil); err == nil ||
+		!strings.Contains(err.Error(), "no init container") {
 		t.Errorf("got error %v", err)
 	}
 }
@@ -144,11 +149,13 @@ func TestLogLines(t *testing.T) {
 		img  image
 		want []string
 	}{
-		{"nothing said", testPod(), image{}, []string{"container app of pod ns/web is simulated: its image was checked, nothing of it runs"}},
+		{"nothing said", testPod(), image{},
+			[]string{"container app of pod ns/web is simulated: its image was checked, nothing of it runs"}},
 		{"annotation", testPod("log", "a\nb\n"), labelled, []string{"a", "b"}},
 		{"annotation of the container", testPod("log", "a", "log.app", "b"), image{}, []string{"b"}},
 		{"label", testPod(), labelled, []string{"one", "two"}},
-		{"another machine's program", testPod("log", "a"), image{os: "linux", arch: "arm64", entrypoint: []string{"/srv"}}, []string{"exec /srv: exec format error"}},
+		{"another machine's program", testPod("log", "a"), image{os: "linux", arch: "arm64",
+			entrypoint: []string{"/srv"}}, []string{"exec /srv: exec format error"}},
 	} {
 		if d := cmp.Diff(tc.want, logLines(tc.pod, "app", tc.img)); d != "" {
 			t.Errorf("%s: (-want +got)\n%s", tc.name, d)

@@ -193,7 +193,8 @@ func checkUser(pod *corev1.Pod, c *corev1.Container, img image) error {
 	case name == "", err == nil && id == 0:
 		return missing{"container has runAsNonRoot and image will run as root " + where}
 	case err != nil:
-		return missing{fmt.Sprintf("container has runAsNonRoot and image has non-numeric user (%s), cannot verify user is non-root %s", name, where)}
+		return missing{fmt.Sprintf("container has runAsNonRoot and image has non-numeric user (%s), cannot "+
+			"verify user is non-root %s", name, where)}
 	}
 	return nil
 }

@@ -23,8 +23,10 @@ func TestEnvironment(t *testing.T) {
 	yes := true
 	ref := func(name string) corev1.LocalObjectReference { return corev1.LocalObjectReference{Name: name} }
 	fromMap := func(name, key string, optional *bool) corev1.Container {
-		return corev1.Container{Env: []corev1.EnvVar{{Name: "PLAIN", Value: "1"}, {Name: "X", ValueFrom: &corev1.EnvVarSource{
-			ConfigMapKeyRef: &corev1.ConfigMapKeySelector{LocalObjectReference: ref(name), Key: key, Optional: optional}}}}}
+		return corev1.Container{Env: []corev1.EnvVar{{Name: "PLAIN", Value: "1"},
+			{Name: "X", ValueFrom: &corev1.EnvVarSource{
+				ConfigMapKeyRef: &corev1.ConfigMapKeySelector{LocalObjectReference: ref(name), Key: key,
+					Optional: optional}}}}}
 	}
 	fromSecret := func(name, key string) corev1.Container {
 		return corev1.Container{Env: []corev1.EnvVar{{Name: "X", ValueFrom: &corev1.EnvVarSource{
@@ -60,7 +62,8 @@ func TestVolumes(t *testing.T) {
 		return corev1.VolumeSource{Secret: v}
 	}
 	configMap := &corev1.ConfigMapProjection{LocalObjectReference: corev1.LocalObjectReference{Name: "gone"}}
-	own := &corev1.ConfigMapProjection{LocalObjectReference: corev1.LocalObjectReference{Name: rootCA}, Items: []corev1.KeyToPath{{Key: "ca.crt"}}}
+	own := &corev1.ConfigMapProjection{LocalObjectReference: corev1.LocalObjectReference{Name: rootCA},
+		Items: []corev1.KeyToPath{{Key: "ca.crt"}}}
 	for _, tc := range []struct {
 		name   string
 		volume corev1.VolumeSource
@@ -93,16 +96,20 @@ func TestCheckUser(t *testing.T) {
 	}{
 		{"not asked for", nil, nil, nil, "", ""},
 		{"image's user", &yes, nil, nil, "65532:65532", ""},
-		{"image without user", &yes, nil, nil, "", "container has runAsNonRoot and image will run as root " + where},
+		{"image without user", &yes, nil, nil, "",
+			"container has runAsNonRoot and image will run as root " + where},
 		{"image of root", &yes, nil, nil, "0", "container has runAsNonRoot and image will run as root " + where},
-		{"named user", &yes, nil, nil, "app", "container has runAsNonRoot and image has non-numeric user (app), cannot verify user is non-root " + where},
+		{"named user", &yes, nil, nil, "app",
+			"container has runAsNonRoot and image has non-numeric user (app), cannot verify user is non-root " +
+				where},
 		{"runAsUser", &yes, nil, &user, "", ""},
 		{"runAsUser root", &yes, nil, &root, "65532", "container's runAsUser breaks non-root policy " + where},
 		{"container goes before pod", &yes, &no, nil, "", ""},
 	} {
 		pod := single()
 		pod.Spec.SecurityContext = &corev1.PodSecurityContext{RunAsNonRoot: tc.pod}
-		pod.Spec.Containers[0].SecurityContext = &corev1.SecurityContext{RunAsNonRoot: tc.container, RunAsUser: tc.runAs}
+		pod.Spec.Containers[0].SecurityContext = &corev1.SecurityContext{RunAsNonRoot: tc.container,
+			RunAsUser: tc.runAs}
 		if got := text(checkUser(pod, &pod.Spec.Containers[0], image{user: tc.image})); got != tc.want {
 			t.Errorf("%s: got %q, want %q", tc.name, got, tc.want)
 		}

@@ -84,7 +84,8 @@ func (c *container) isStarted() bool { return c.status.Started != nil && *c.stat
 
 // begun says that it ran at least once.
 func (c *container) begun() bool {
-	return c.status.State.Running != nil || c.status.State.Terminated != nil || c.status.LastTerminationState.Terminated != nil
+	return c.status.State.Running != nil || c.status.State.Terminated != nil ||
+		c.status.LastTerminationState.Terminated != nil
 }
 
 // finished says that it ended and will not be started again.
@@ -117,7 +118,8 @@ func (c *container) wait(reason, message string, until time.Time) {
 	if t := c.status.State.Terminated; t != nil {
 		c.status.LastTerminationState = c.status.State
 	}
-	c.status.State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: message}}
+	c.status.State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason,
+		Message: message}}
 	c.status.Ready, c.status.Started = false, new(bool)
 	c.wake = until
 }
@@ -187,7 +189,8 @@ func (c *container) run(pod *corev1.Pod, now time.Time) []notice {
 	}
 	notes, kill := c.probe(now)
 	if kill != "" {
-		notes = append(notes, normal(c, "Killing", "Container %s failed %s probe, will be restarted", c.spec.Name, kill))
+		notes = append(notes, normal(c, "Killing", "Container %s failed %s probe, will be restarted",
+			c.spec.Name, kill))
 		c.exit(pod, 137, "Error", now)
 		return notes
 	}
@@ -228,8 +231,10 @@ func (c *container) again(pod *corev1.Pod, now time.Time) []notice {
 		c.wait("ContainerCreating", "", now)
 		return nil
 	}
-	c.wait("CrashLoopBackOff", fmt.Sprintf("back-off %v restarting failed container=%s pod=%s", delay, c.spec.Name, fullName(pod)), ended.Add(delay))
-	return []notice{warning(c, "BackOff", "Back-off restarting failed container %s in pod %s", c.spec.Name, fullName(pod))}
+	c.wait("CrashLoopBackOff", fmt.Sprintf("back-off %v restarting failed container=%s pod=%s", delay,
+		c.spec.Name, fullName(pod)), ended.Add(delay))
+	return []notice{warning(c, "BackOff", "Back-off restarting failed container %s in pod %s", c.spec.Name,
+		fullName(pod))}
 }
 
 // fullName is how the kubelet writes a pod's name.

@@ -97,8 +97,8 @@ func opens(registry string, ref reference.Named) bool {
 	return true
 }
 
-// keyring collects the pull secrets of a pod, and the names of those that are missing or not readable. Those of
-// its service account were copied to the pod at admission.
+// keyring collects the pull secrets of a pod, and the names of those that are missing or not readable. Those
+// of its service account were copied to the pod at admission.
 func (k *kubelet) keyring(ctx context.Context, pod *corev1.Pod) (all keys, missing []string, err error) {
 	for _, r := range pod.Spec.ImagePullSecrets {
 		s, err := k.client.CoreV1().Secrets(pod.Namespace).Get(ctx, r.Name, metav1.GetOptions{})

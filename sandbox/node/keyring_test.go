@@ -10,7 +10,8 @@ import (
 
 func TestPullSecrets(t *testing.T) {
 	config := func(text string) *corev1.Secret {
-		return &corev1.Secret{Type: corev1.SecretTypeDockerConfigJson, Data: map[string][]byte{corev1.DockerConfigJsonKey: []byte(text)}}
+		return &corev1.Secret{Type: corev1.SecretTypeDockerConfigJson,
+			Data: map[string][]byte{corev1.DockerConfigJsonKey: []byte(text)}}
 	}
 	plain := config(`{"auths":{"ghcr.io":{"username":"bob","password":"secret"}}}`)
 	for _, tc := range []struct {
@@ -21,13 +22,19 @@ func TestPullSecrets(t *testing.T) {
 	}{
 		{"same host", plain, "ghcr.io/acme/web", []credential{{"bob", "secret"}}},
 		{"another host", plain, "quay.io/acme/web", nil},
-		{"only auth", config(`{"auths":{"ghcr.io":{"auth":"Ym9iOnNlY3JldA=="}}}`), "ghcr.io/acme/web", []credential{{"bob", "secret"}}},
+		{"only auth", config(`{"auths":{"ghcr.io":{"auth":"Ym9iOnNlY3JldA=="}}}`), "ghcr.io/acme/web",
+			[]credential{{"bob", "secret"}}},
 		{"port differs", config(`{"auths":{"r.localhost:5000":{"username":"bob"}}}`), "r.localhost:5001/web", nil},
-		{"address of docker login", config(`{"auths":{"https://index.docker.io/v1/":{"username":"bob"}}}`), "busybox", []credential{{"bob", ""}}},
-		{"wildcard", config(`{"auths":{"*.azurecr.io":{"username":"bob"}}}`), "acme.azurecr.io/web", []credential{{"bob", ""}}},
-		{"beginning of the host", config(`{"auths":{"acme.azurecr":{"username":"bob"}}}`), "acme.azurecr.io/web", nil},
-		{"longest first", config(`{"auths":{"ghcr.io":{"username":"all"},"ghcr.io/acme":{"username":"acme"}}}`), "ghcr.io/acme/web", []credential{{"acme", ""}, {"all", ""}}},
-		{"old form", &corev1.Secret{Type: corev1.SecretTypeDockercfg, Data: map[string][]byte{corev1.DockerConfigKey: []byte(`{"ghcr.io":{"username":"old"}}`)}},
+		{"address of docker login", config(`{"auths":{"https://index.docker.io/v1/":{"username":"bob"}}}`),
+			"busybox", []credential{{"bob", ""}}},
+		{"wildcard", config(`{"auths":{"*.azurecr.io":{"username":"bob"}}}`), "acme.azurecr.io/web",
+			[]credential{{"bob", ""}}},
+		{"beginning of the host", config(`{"auths":{"acme.azurecr":{"username":"bob"}}}`),
+			"acme.azurecr.io/web", nil},
+		{"longest first", config(`{"auths":{"ghcr.io":{"username":"all"},"ghcr.io/acme":{"username":"acme"}}}`),
+			"ghcr.io/acme/web", []credential{{"acme", ""}, {"all", ""}}},
+		{"old form", &corev1.Secret{Type: corev1.SecretTypeDockercfg,
+			Data: map[string][]byte{corev1.DockerConfigKey: []byte(`{"ghcr.io":{"username":"old"}}`)}},
 			"ghcr.io/acme/web", []credential{{"old", ""}}},
 		{"another kind of secret", &corev1.Secret{Type: corev1.SecretTypeOpaque}, "ghcr.io/acme/web", nil},
 	} {

@@ -135,7 +135,8 @@ func (k *kubelet) proceed(ctx context.Context, p *pod) error {
 func (k *kubelet) mount(ctx context.Context, p *pod) error {
 	volume, err := k.data(p.obj).volumes(ctx, p.obj)
 	if fault := (missing{}); errors.As(err, &fault) {
-		k.record(p, []notice{warning(nil, "FailedMount", "MountVolume.SetUp failed for volume %q : %v", volume, fault)})
+		k.record(p, []notice{warning(nil, "FailedMount", "MountVolume.SetUp failed for volume %q : %v",
+			volume, fault)})
 		p.mounts++
 		p.mountWake = time.Now().Add(min(noticeDelay<<min(p.mounts, 8), backoffLimit))
 		return nil
@@ -293,7 +294,8 @@ func (k *kubelet) write(ctx context.Context, p *pod) error {
 	if err != nil {
 		return err
 	}
-	obj, err := k.client.CoreV1().Pods(p.obj.Namespace).Patch(ctx, p.obj.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
+	obj, err := k.client.CoreV1().Pods(p.obj.Namespace).Patch(ctx, p.obj.Name, types.StrategicMergePatchType,
+		patch, metav1.PatchOptions{}, "status")
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil // gone, or another pod of that name: the watch will tell
 	}
@@ -306,7 +308,8 @@ func (k *kubelet) write(ctx context.Context, p *pod) error {
 
 // remove ends a pod's life, as only its node may.
 func (k *kubelet) remove(ctx context.Context, obj *corev1.Pod) error {
-	options := metav1.DeleteOptions{GracePeriodSeconds: new(int64), Preconditions: &metav1.Preconditions{UID: &obj.UID}}
+	options := metav1.DeleteOptions{GracePeriodSeconds: new(int64),
+		Preconditions: &metav1.Preconditions{UID: &obj.UID}}
 	err := k.client.CoreV1().Pods(obj.Namespace).Delete(ctx, obj.Name, options)
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil

@@ -22,7 +22,8 @@ import (
 const followEvery = 200 * time.Millisecond
 
 // listenTLS serves a handler on loopback, to holders of a certificate of the CA only.
-func listenTLS(ctx context.Context, wg *sync.WaitGroup, certFile, keyFile, clientCAFile string, h http.Handler) (port int32, err error) {
+func listenTLS(ctx context.Context, wg *sync.WaitGroup, certFile, keyFile, clientCAFile string,
+	h http.Handler) (port int32, err error) {
 	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
 	if err != nil {
 		return 0, err
@@ -35,7 +36,8 @@ func listenTLS(ctx context.Context, wg *sync.WaitGroup, certFile, keyFile, clien
 	if !pool.AppendCertsFromPEM(ca) {
 		return 0, fmt.Errorf("read %s: no certificate in it", clientCAFile)
 	}
-	ln, err := tls.Listen("tcp", nodeAddress+":0", &tls.Config{Certificates: []tls.Certificate{cert}, ClientCAs: pool,
+	ln, err := tls.Listen("tcp", nodeAddress+":0", &tls.Config{Certificates: []tls.Certificate{cert},
+		ClientCAs:  pool,
 		ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS12})
 	if err != nil {
 		return 0, err
@@ -53,7 +55,8 @@ func (k *kubelet) serveLogs(ctx context.Context, wg *sync.WaitGroup, o Options) 
 	mux.HandleFunc("GET /pods", k.listPods)
 	mux.HandleFunc("GET /containerLogs/{namespace}/{pod}/{container}", k.containerLogs)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		http.Error(w, "a simulated node does not offer "+r.URL.Path+": nothing runs in its containers", http.StatusNotImplemented)
+		http.Error(w, "a simulated node does not offer "+r.URL.Path+": nothing runs in its containers",
+			http.StatusNotImplemented)
 	})
 	if k.port, err = listenTLS(ctx, wg, o.CertFile, o.KeyFile, o.ClientCAFile, mux); err != nil {
 		return fmt.Errorf("kubelet API: %w", err)
@@ -115,7 +118,8 @@ func (k *kubelet) lookup(namespace, name string) (*corev1.Pod, bool) {
 }
 
 func findStatus(obj *corev1.Pod, name string) *corev1.ContainerStatus {
-	for _, list := range [][]corev1.ContainerStatus{obj.Status.InitContainerStatuses, obj.Status.ContainerStatuses} {
+	for _, list := range [][]corev1.ContainerStatus{obj.Status.InitContainerStatuses,
+		obj.Status.ContainerStatuses} {
 		for i := range list {
 			if list[i].Name == name {
 				return &list[i]
@@ -126,7 +130,8 @@ func findStatus(obj *corev1.Pod, name string) *corev1.ContainerStatus {
 }
 
 // pickRun finds the run whose log is asked for, or says as the kubelet why there is none.
-func pickRun(pod, name string, s *corev1.ContainerStatus, previous bool) (started time.Time, id string, err error) {
+func pickRun(pod, name string, s *corev1.ContainerStatus, previous bool) (started time.Time,
+	id string, err error) {
 	if s == nil {
 		return started, "", fmt.Errorf("container %q in pod %q is not available", name, pod)
 	}
@@ -187,11 +192,13 @@ type logOptions struct {
 
 func readLogOptions(q url.Values) (logOptions, error) {
 	o := logOptions{tail: -1, limit: -1}
-	for name, to := range map[string]*bool{"previous": &o.previous, "follow": &o.follow, "timestamps": &o.timestamps} {
+	for name, to := range map[string]*bool{"previous": &o.previous, "follow": &o.follow,
+		"timestamps": &o.timestamps} {
 		*to = q.Get(name) == "true" || q.Get(name) == "1"
 	}
 	since := int64(-1)
-	for name, to := range map[string]*int64{"tailLines": &o.tail, "limitBytes": &o.limit, "sinceSeconds": &since} {
+	for name, to := range map[string]*int64{"tailLines": &o.tail, "limitBytes": &o.limit,
+		"sinceSeconds": &since} {
 		if q.Get(name) == "" {
 			continue
 		}

@@ -48,7 +48,8 @@ func TestPickRun(t *testing.T) {
 		return corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason}}
 	}
 	ended := func(id string) corev1.ContainerState {
-		return corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ContainerID: id, StartedAt: metav1.NewTime(dawn)}}
+		return corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ContainerID: id,
+			StartedAt: metav1.NewTime(dawn)}}
 	}
 	running := corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
 	for _, tc := range []struct {
@@ -57,14 +58,21 @@ func TestPickRun(t *testing.T) {
 		previous bool
 		id, err  string
 	}{
-		{"running", &corev1.ContainerStatus{ContainerID: "2", State: running, LastTerminationState: ended("1")}, false, "2", ""},
-		{"running, previous", &corev1.ContainerStatus{ContainerID: "2", State: running, LastTerminationState: ended("1")}, true, "1", ""},
-		{"first run, previous", &corev1.ContainerStatus{ContainerID: "1", State: running}, true, "", `previous terminated container "app" in pod "web" not found`},
+		{"running", &corev1.ContainerStatus{ContainerID: "2", State: running, LastTerminationState: ended("1")},
+			false, "2", ""},
+		{"running, previous", &corev1.ContainerStatus{ContainerID: "2", State: running,
+			LastTerminationState: ended("1")}, true, "1", ""},
+		{"first run, previous", &corev1.ContainerStatus{ContainerID: "1", State: running}, true, "",
+			`previous terminated container "app" in pod "web" not found`},
 		{"ended", &corev1.ContainerStatus{State: ended("1")}, false, "1", ""},
-		{"crash loop", &corev1.ContainerStatus{State: waiting("CrashLoopBackOff"), LastTerminationState: ended("1")}, false, "1", ""},
-		{"creating", &corev1.ContainerStatus{State: waiting("ContainerCreating")}, false, "", `container "app" in pod "web" is waiting to start: ContainerCreating`},
-		{"no image", &corev1.ContainerStatus{State: waiting("ErrImagePull")}, false, "", `container "app" in pod "web" is waiting to start: image can't be pulled`},
-		{"no image, later", &corev1.ContainerStatus{State: waiting("ImagePullBackOff")}, false, "", `container "app" in pod "web" is waiting to start: trying and failing to pull image`},
+		{"crash loop", &corev1.ContainerStatus{State: waiting("CrashLoopBackOff"),
+			LastTerminationState: ended("1")}, false, "1", ""},
+		{"creating", &corev1.ContainerStatus{State: waiting("ContainerCreating")}, false, "",
+			`container "app" in pod "web" is waiting to start: ContainerCreating`},
+		{"no image", &corev1.ContainerStatus{State: waiting("ErrImagePull")}, false, "",
+			`container "app" in pod "web" is waiting to start: image can't be pulled`},
+		{"no image, later", &corev1.ContainerStatus{State: waiting("ImagePullBackOff")}, false, "",
+			`container "app" in pod "web" is waiting to start: trying and failing to pull image`},
 		{"no status", nil, false, "", `container "app" in pod "web" is not available`},
 	} {
 		_, id, err := pickRun("web", "app", tc.status, tc.previous)

@@ -31,7 +31,9 @@ const (
 // serveMetrics gives autoscalers numbers to act on.
 func (k *kubelet) serveMetrics(ctx context.Context, wg *sync.WaitGroup, o Options) error {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+metricsPath, func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, metricsResources) })
+	mux.HandleFunc("GET "+metricsPath, func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, metricsResources)
+	})
 	mux.HandleFunc("GET "+metricsPath+"/nodes", k.nodeMetricsList)
 	mux.HandleFunc("GET "+metricsPath+"/nodes/{name}", k.nodeMetrics)
 	mux.HandleFunc("GET "+metricsPath+"/pods", k.podMetricsList)
@@ -48,10 +50,12 @@ func (k *kubelet) serveMetrics(ctx context.Context, wg *sync.WaitGroup, o Option
 }
 
 var metricsResources = metav1.APIResourceList{
-	TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: metricsGroup + "/v1beta1",
+	TypeMeta:     metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"},
+	GroupVersion: metricsGroup + "/v1beta1",
 	APIResources: []metav1.APIResource{
 		{Name: "nodes", SingularName: "node", Kind: "NodeMetrics", Verbs: metav1.Verbs{"get", "list"}},
-		{Name: "pods", SingularName: "pod", Namespaced: true, Kind: "PodMetrics", Verbs: metav1.Verbs{"get", "list"}},
+		{Name: "pods", SingularName: "pod", Namespaced: true, Kind: "PodMetrics",
+			Verbs: metav1.Verbs{"get", "list"}},
 	},
 }
 
@@ -62,16 +66,18 @@ func (k *kubelet) registerMetrics(ctx context.Context, o Options, port int32) er
 	if err != nil {
 		return err
 	}
-	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: MetricsService, Namespace: metav1.NamespaceSystem},
+	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: MetricsService,
+		Namespace: metav1.NamespaceSystem},
 		Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "localhost"}}
 	// A fresh control plane answers before it has made its own namespaces.
-	err = wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 15*time.Second, true, func(ctx context.Context) (bool, error) {
-		_, err := k.client.CoreV1().Services(metav1.NamespaceSystem).Create(ctx, service, metav1.CreateOptions{})
-		if apierrors.IsNotFound(err) {
-			return false, nil
-		}
-		return err == nil || apierrors.IsAlreadyExists(err), ignoreExists(err)
-	})
+	err = wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 15*time.Second, true,
+		func(ctx context.Context) (bool, error) {
+			_, err := k.client.CoreV1().Services(metav1.NamespaceSystem).Create(ctx, service, metav1.CreateOptions{})
+			if apierrors.IsNotFound(err) {
+				return false, nil
+			}
+			return err == nil || apierrors.IsAlreadyExists(err), ignoreExists(err)
+		})
 	if err != nil {
 		return err
 	}
@@ -83,8 +89,10 @@ func (k *kubelet) registerMetrics(ctx context.Context, o Options, port int32) er
 	}
 	services := client.ApiregistrationV1().APIServices()
 	want := &apiregistrationv1.APIService{ObjectMeta: metav1.ObjectMeta{Name: "v1beta1." + metricsGroup},
-		Spec: apiregistrationv1.APIServiceSpec{Group: metricsGroup, Version: "v1beta1", GroupPriorityMinimum: 100, VersionPriority: 100,
-			CABundle: ca, Service: &apiregistrationv1.ServiceReference{Namespace: metav1.NamespaceSystem, Name: MetricsService, Port: &port}}}
+		Spec: apiregistrationv1.APIServiceSpec{Group: metricsGroup, Version: "v1beta1", GroupPriorityMinimum: 100,
+			VersionPriority: 100,
+			CABundle:        ca, Service: &apiregistrationv1.ServiceReference{Namespace: metav1.NamespaceSystem,
+				Name: MetricsService, Port: &port}}}
 	have, err := services.Get(ctx, want.Name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
@@ -111,7 +119,8 @@ func (k *kubelet) podMetricsList(w http.ResponseWriter, r *http.Request) {
 	}
 	items := []any{}
 	for _, p := range k.running() {
-		if namespace := r.PathValue("namespace"); (namespace == "" || namespace == p.Namespace) && selector.Matches(labels.Set(p.Labels)) {
+		if namespace := r.PathValue("namespace"); (namespace == "" || namespace == p.Namespace) &&
+			selector.Matches(labels.Set(p.Labels)) {
 			items = append(items, podMetrics(p))
 		}
 	}
@@ -155,7 +164,8 @@ func (k *kubelet) running() (pods []*corev1.Pod) {
 }
 
 func (k *kubelet) usageOf(node string) any {
-	total := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("512Mi")}
+	total := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"),
+		corev1.ResourceMemory: resource.MustParse("512Mi")}
 	for _, p := range k.running() {
 		for i := range p.Spec.Containers {
 			if p.Spec.NodeName == node {
@@ -176,7 +186,8 @@ func podMetrics(p *corev1.Pod) any {
 		c := &p.Spec.Containers[i]
 		containers = append(containers, map[string]any{"name": c.Name, "usage": usage(p, c)})
 	}
-	return metrics("PodMetrics", metav1.ObjectMeta{Name: p.Name, Namespace: p.Namespace, Labels: p.Labels}, map[string]any{"containers": containers})
+	return metrics("PodMetrics", metav1.ObjectMeta{Name: p.Name, Namespace: p.Namespace, Labels: p.Labels},
+		map[string]any{"containers": containers})
 }
 
 // usage is a tenth of what a container requests, or its even share of what the pod's annotation says.
@@ -207,12 +218,14 @@ func share(name corev1.ResourceName, q resource.Quantity, n int64) resource.Quan
 }
 
 func metricsList(kind string, items []any) any {
-	return map[string]any{"kind": kind, "apiVersion": metricsGroup + "/v1beta1", "metadata": map[string]any{}, "items": items}
+	return map[string]any{"kind": kind, "apiVersion": metricsGroup + "/v1beta1", "metadata": map[string]any{},
+		"items": items}
 }
 
 func metrics(kind string, meta metav1.ObjectMeta, more map[string]any) any {
 	meta.CreationTimestamp = metav1.Now()
-	doc := map[string]any{"kind": kind, "apiVersion": metricsGroup + "/v1beta1", "metadata": meta, "timestamp": metav1.Now(), "window": "15s"}
+	doc := map[string]any{"kind": kind, "apiVersion": metricsGroup + "/v1beta1", "metadata": meta,
+		"timestamp": metav1.Now(), "window": "15s"}
 	for name, v := range more {
 		doc[name] = v
 	}

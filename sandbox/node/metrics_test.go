@@ -8,7 +8,8 @@ import (
 )
 
 func TestUsage(t *testing.T) {
-	requests := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("250m"), corev1.ResourceMemory: resource.MustParse("100Mi")}
+	requests := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("250m"),
+		corev1.ResourceMemory: resource.MustParse("100Mi")}
 	for _, tc := range []struct {
 		name        string
 		annotations []string
@@ -22,7 +23,8 @@ func TestUsage(t *testing.T) {
 		pod := testPod(tc.annotations...)
 		pod.Spec.Containers[0].Resources.Requests = tc.requests
 		got := usage(pod, &pod.Spec.Containers[0])
-		if cpu, memory := got[corev1.ResourceCPU], got[corev1.ResourceMemory]; cpu.String() != tc.cpu || memory.String() != tc.memory {
+		if cpu, memory := got[corev1.ResourceCPU], got[corev1.ResourceMemory]; cpu.String() != tc.cpu ||
+			memory.String() != tc.memory {
 			t.Errorf("%s: got %s, %s, want %s, %s", tc.name, cpu.String(), memory.String(), tc.cpu, tc.memory)
 		}
 	}

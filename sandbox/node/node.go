@@ -68,7 +68,8 @@ func Start(ctx context.Context, wg *sync.WaitGroup, o Options) error {
 	config := rest.CopyConfig(o.Config)
 	config.QPS = -1 // three kubelets and their clients, not one
 	if config.ContentType == "" {
-		config.ContentType, config.AcceptContentTypes = "application/vnd.kubernetes.protobuf", "application/vnd.kubernetes.protobuf,application/json"
+		config.ContentType, config.AcceptContentTypes = "application/vnd.kubernetes.protobuf",
+			"application/vnd.kubernetes.protobuf,application/json"
 	}
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
@@ -76,13 +77,15 @@ func Start(ctx context.Context, wg *sync.WaitGroup, o Options) error {
 	}
 	k := &kubelet{
 		client: client, count: o.Count,
-		registry:  &registry{host: o.Registry, http: &http.Client{Timeout: 5 * time.Second}, known: map[string]image{}},
+		registry: &registry{host: o.Registry, http: &http.Client{Timeout: 5 * time.Second},
+			known: map[string]image{}},
 		store:     store{images: map[presentKey]present{}},
 		queue:     workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[string]()),
 		recorders: map[string]record.EventRecorder{},
 		known:     map[string]*pod{}, ips: map[string]types.UID{},
 	}
-	for _, step := range []func(context.Context, *sync.WaitGroup, Options) error{k.serveLogs, k.recordEvents, k.watchPods, k.register, k.serveMetrics} {
+	for _, step := range []func(context.Context, *sync.WaitGroup, Options) error{k.serveLogs, k.recordEvents,
+		k.watchPods, k.register, k.serveMetrics} {
 		if err := step(ctx, wg, o); err != nil {
 			return err
 		}
@@ -106,7 +109,8 @@ func (k *kubelet) recordEvents(ctx context.Context, wg *sync.WaitGroup, _ Option
 	for i := range k.count {
 		b := record.NewBroadcaster(record.WithContext(ctx))
 		b.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: k.client.CoreV1().Events("")})
-		k.recorders[nodeName(i)] = b.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "kubelet", Host: nodeName(i)})
+		k.recorders[nodeName(i)] = b.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "kubelet",
+			Host: nodeName(i)})
 		wg.Go(func() { <-ctx.Done(); b.Shutdown() })
 	}
 	return nil
@@ -178,7 +182,8 @@ func (k *kubelet) removeNodes(ctx context.Context) error {
 	}
 	for _, n := range nodes.Items {
 		if simulated(n.Name) && nodeNumber(n.Name) >= k.count {
-			if err := k.client.CoreV1().Nodes().Delete(ctx, n.Name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+			if err := k.client.CoreV1().Nodes().Delete(ctx, n.Name, metav1.DeleteOptions{}); err != nil &&
+				!apierrors.IsNotFound(err) {
 				return err
 			}
 		}
@@ -224,7 +229,8 @@ func (k *kubelet) renew(ctx context.Context, name string) error {
 		return err
 	}
 	leases := k.client.CoordinationV1().Leases(leaseNamespace)
-	if _, err = leases.Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{}); apierrors.IsNotFound(err) {
+	if _, err = leases.Patch(ctx, name, types.MergePatchType, patch,
+		metav1.PatchOptions{}); apierrors.IsNotFound(err) {
 		_, err = leases.Create(ctx, lease, metav1.CreateOptions{})
 	}
 	return err
@@ -235,8 +241,10 @@ func (k *kubelet) ensureNode(ctx context.Context, i int) error {
 	node := &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{
 			corev1.LabelHostname: name, corev1.LabelOSStable: nodeOS, corev1.LabelArchStable: nodeArch,
-			corev1.LabelTopologyRegion: "sandbox", corev1.LabelTopologyZone: fmt.Sprintf("zone-%c", 'a'+i%3), simulatedLabel: "true"}},
-		Spec: corev1.NodeSpec{ProviderID: "sandbox://" + name, PodCIDR: podRange(i), PodCIDRs: []string{podRange(i)}},
+			corev1.LabelTopologyRegion: "sandbox", corev1.LabelTopologyZone: fmt.Sprintf("zone-%c", 'a'+i%3),
+			simulatedLabel: "true"}},
+		Spec: corev1.NodeSpec{ProviderID: "sandbox://" + name, PodCIDR: podRange(i),
+			PodCIDRs: []string{podRange(i)}},
 	}
 	nodes := k.client.CoreV1().Nodes()
 	if _, err := nodes.Create(ctx, node, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
@@ -246,7 +254,8 @@ func (k *kubelet) ensureNode(ctx context.Context, i int) error {
 	if err != nil {
 		return err
 	}
-	if _, err := nodes.Patch(ctx, name, types.StrategicMergePatchType, status, metav1.PatchOptions{}, "status"); err != nil {
+	if _, err := nodes.Patch(ctx, name, types.StrategicMergePatchType, status, metav1.PatchOptions{},
+		"status"); err != nil {
 		return err
 	}
 	if err := k.renew(ctx, name); err != nil && !apierrors.IsNotFound(err) {
@@ -259,25 +268,33 @@ func podRange(i int) string { return fmt.Sprintf("10.244.%d.0/24", i) }
 
 func (k *kubelet) nodeStatus() corev1.NodeStatus {
 	now := metav1.Now()
-	condition := func(t corev1.NodeConditionType, s corev1.ConditionStatus, reason, message string) corev1.NodeCondition {
-		return corev1.NodeCondition{Type: t, Status: s, Reason: reason, Message: message, LastHeartbeatTime: now, LastTransitionTime: now}
+	condition := func(t corev1.NodeConditionType, s corev1.ConditionStatus, reason,
+		message string) corev1.NodeCondition {
+		return corev1.NodeCondition{Type: t, Status: s, Reason: reason, Message: message, LastHeartbeatTime: now,
+			LastTransitionTime: now}
 	}
 	room := corev1.ResourceList{
 		corev1.ResourceCPU: resource.MustParse("8"), corev1.ResourceMemory: resource.MustParse("16Gi"),
-		corev1.ResourcePods: resource.MustParse("110"), corev1.ResourceEphemeralStorage: resource.MustParse("100Gi"),
+		corev1.ResourcePods:             resource.MustParse("110"),
+		corev1.ResourceEphemeralStorage: resource.MustParse("100Gi"),
 	}
 	return corev1.NodeStatus{
 		Capacity: room, Allocatable: room,
-		// kubectl logs goes to the address and port that stand here: a host name would be preferred, and not resolved.
+		// kubectl logs goes to the address and port that stand here: a host name would be preferred, and not
+		// resolved.
 		Addresses:       []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: nodeAddress}},
 		DaemonEndpoints: corev1.NodeDaemonEndpoints{KubeletEndpoint: corev1.DaemonEndpoint{Port: k.port}},
 		NodeInfo: corev1.NodeSystemInfo{KubeletVersion: k.version, OSImage: "simulated: nothing runs here",
 			ContainerRuntimeVersion: "sandbox://0", OperatingSystem: nodeOS, Architecture: nodeArch},
 		Conditions: []corev1.NodeCondition{
-			condition(corev1.NodeReady, corev1.ConditionTrue, "KubeletReady", "simulated node is posting ready status"),
-			condition(corev1.NodeMemoryPressure, corev1.ConditionFalse, "KubeletHasSufficientMemory", "simulated node has sufficient memory"),
-			condition(corev1.NodeDiskPressure, corev1.ConditionFalse, "KubeletHasNoDiskPressure", "simulated node has no disk pressure"),
-			condition(corev1.NodePIDPressure, corev1.ConditionFalse, "KubeletHasSufficientPID", "simulated node has sufficient PID available"),
+			condition(corev1.NodeReady, corev1.ConditionTrue, "KubeletReady",
+				"simulated node is posting ready status"),
+			condition(corev1.NodeMemoryPressure, corev1.ConditionFalse, "KubeletHasSufficientMemory",
+				"simulated node has sufficient memory"),
+			condition(corev1.NodeDiskPressure, corev1.ConditionFalse, "KubeletHasNoDiskPressure",
+				"simulated node has no disk pressure"),
+			condition(corev1.NodePIDPressure, corev1.ConditionFalse, "KubeletHasSufficientPID",
+				"simulated node has sufficient PID available"),
 		},
 	}
 }

@@ -115,7 +115,9 @@ func (p *pod) advance(now time.Time) []notice {
 // stop ends all containers when their time to stop has passed.
 func (p *pod) stop(now time.Time) []notice {
 	var notes []notice
-	running := slices.DeleteFunc(slices.Clone(p.containers), func(c *container) bool { return c.status.State.Running == nil })
+	running := slices.DeleteFunc(slices.Clone(p.containers), func(c *container) bool {
+		return c.status.State.Running == nil
+	})
 	if p.stopAt.IsZero() {
 		p.stopAt = now
 		for _, c := range running {
@@ -234,7 +236,9 @@ func (p *pod) phase() corev1.PodPhase {
 		return corev1.PodPending
 	case !p.all(regular, (*container).finished):
 		return corev1.PodRunning
-	case p.all(regular, func(c *container, _ *corev1.Pod) bool { return c.status.State.Terminated.ExitCode == 0 }):
+	case p.all(regular, func(c *container, _ *corev1.Pod) bool {
+		return c.status.State.Terminated.ExitCode == 0
+	}):
 		return corev1.PodSucceeded
 	}
 	return corev1.PodFailed
@@ -272,15 +276,18 @@ func (p *pod) conditions(s *corev1.PodStatus, now time.Time) []corev1.PodConditi
 	if !p.mounted || p.stopped(now) {
 		started.Status = corev1.ConditionFalse
 	}
-	initialized := p.judge(corev1.PodInitialized, s.Phase, "ContainersNotInitialized", "incomplete", func(c *container) bool {
-		return c.role == regular || p.begun() || c.passed()
-	})
+	initialized := p.judge(corev1.PodInitialized, s.Phase, "ContainersNotInitialized", "incomplete",
+		func(c *container) bool {
+			return c.role == regular || p.begun() || c.passed()
+		})
 	if s.Phase == corev1.PodSucceeded {
-		initialized = corev1.PodCondition{Type: corev1.PodInitialized, Status: corev1.ConditionTrue, Reason: "PodCompleted"}
+		initialized = corev1.PodCondition{Type: corev1.PodInitialized, Status: corev1.ConditionTrue,
+			Reason: "PodCompleted"}
 	}
-	containers := p.judge(corev1.ContainersReady, s.Phase, "ContainersNotReady", "unready", func(c *container) bool {
-		return c.role == initial || c.status.Ready
-	})
+	containers := p.judge(corev1.ContainersReady, s.Phase, "ContainersNotReady", "unready",
+		func(c *container) bool {
+			return c.role == initial || c.status.Ready
+		})
 	ready := containers
 	ready.Type = corev1.PodReady
 	if message := p.closedGates(s); ready.Status == corev1.ConditionTrue && message != "" {
@@ -290,7 +297,8 @@ func (p *pod) conditions(s *corev1.PodStatus, now time.Time) []corev1.PodConditi
 }
 
 // judge makes a condition out of a question that is asked of each container.
-func (p *pod) judge(kind corev1.PodConditionType, phase corev1.PodPhase, reason, word string, fine func(*container) bool) corev1.PodCondition {
+func (p *pod) judge(kind corev1.PodConditionType, phase corev1.PodPhase, reason, word string,
+	fine func(*container) bool) corev1.PodCondition {
 	c := corev1.PodCondition{Type: kind, Status: corev1.ConditionFalse}
 	switch {
 	case kind != corev1.PodInitialized && phase == corev1.PodSucceeded:
@@ -321,9 +329,11 @@ func (p *pod) closedGates(s *corev1.PodStatus) string {
 		i := slices.IndexFunc(s.Conditions, func(c corev1.PodCondition) bool { return c.Type == g.ConditionType })
 		switch {
 		case i < 0:
-			closed = append(closed, fmt.Sprintf("corresponding condition of pod readiness gate %q does not exist.", g.ConditionType))
+			closed = append(closed, fmt.Sprintf("corresponding condition of pod readiness gate %q does not exist.",
+				g.ConditionType))
 		case s.Conditions[i].Status != corev1.ConditionTrue:
-			closed = append(closed, fmt.Sprintf("the status of pod readiness gate %q is not \"True\", but %v", g.ConditionType, s.Conditions[i].Status))
+			closed = append(closed, fmt.Sprintf("the status of pod readiness gate %q is not \"True\", but %v",
+				g.ConditionType, s.Conditions[i].Status))
 		}
 	}
 	return strings.Join(closed, ", ")

@@ -86,7 +86,8 @@ func single(annotations ...string) *corev1.Pod {
 }
 
 func httpProbe(period, failures int32) *corev1.Probe {
-	return &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/healthz", Port: intstr.FromInt32(8080)}},
+	return &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/healthz",
+		Port: intstr.FromInt32(8080)}},
 		PeriodSeconds: period, FailureThreshold: failures, SuccessThreshold: 1}
 }
 
@@ -102,7 +103,8 @@ func TestCrashLoop(t *testing.T) {
 	s.until(5 * time.Second)
 	const back = "BackOff Back-off restarting failed container app in pod web_ns(u1)"
 	expect(t, "events", []string{
-		"0s Started", "200ms Started", "400ms " + back, "1.2s Started", "1.4s " + back, "3.2s Started", "3.4s " + back,
+		"0s Started", "200ms Started", "400ms " + back, "1.2s Started", "1.4s " + back, "3.2s Started",
+		"3.4s " + back,
 	}, s.heard())
 	got := s.pod.report(s.now)
 	c := got.ContainerStatuses[0]
@@ -114,7 +116,8 @@ func TestCrashLoop(t *testing.T) {
 	if last == nil || last.ExitCode != 3 || last.Reason != "Error" || last.ContainerID == "" {
 		t.Errorf("last state: %+v", last)
 	}
-	expect(t, "Ready", "False ContainersNotReady containers with unready status: [app]", s.condition(corev1.PodReady))
+	expect(t, "Ready", "False ContainersNotReady containers with unready status: [app]",
+		s.condition(corev1.PodReady))
 }
 
 func TestBackoffEndsAfterALongRun(t *testing.T) {
@@ -126,7 +129,8 @@ func TestBackoffEndsAfterALongRun(t *testing.T) {
 func TestCrashIsNeverSeenReady(t *testing.T) {
 	s := newStage(t, single("behavior", "crash"))
 	s.until(0)
-	expect(t, "Ready", "False ContainersNotReady containers with unready status: [app]", s.condition(corev1.PodReady))
+	expect(t, "Ready", "False ContainersNotReady containers with unready status: [app]",
+		s.condition(corev1.PodReady))
 }
 
 func TestOOMAndTerminationMessage(t *testing.T) {
@@ -158,12 +162,16 @@ func TestReadiness(t *testing.T) {
 		{"before the second success", "", delayed, 4 * time.Second, nil, unready},
 		{"at the second success", "", delayed, 5 * time.Second, nil, ready},
 		{"slow", "slow=2s", httpProbe(1, 3), time.Second, []string{"0s " + refused, "1s " + refused}, unready},
-		{"slow, later", "slow=2s", httpProbe(1, 3), 2 * time.Second, []string{"0s " + refused, "1s " + refused}, ready},
+		{"slow, later", "slow=2s", httpProbe(1, 3), 2 * time.Second, []string{"0s " + refused,
+			"1s " + refused}, ready},
 		{"never", "never-ready", httpProbe(2, 3), 3 * time.Second, []string{"0s " + bad, "2s " + bad}, unready},
 		{"never, without a probe", "never-ready", nil, 0, []string{"0s " + bad}, unready},
-		{"slow, without a probe", "slow=1s", nil, time.Second, []string{"0s " + strings.NewReplacer(":8080", ":80", "/healthz", "/").Replace(refused)}, ready},
-		{"unhealthy, below the threshold", "unhealthy-after=3s", httpProbe(2, 2), 5 * time.Second, []string{"4s " + bad}, ready},
-		{"unhealthy, at the threshold", "unhealthy-after=3s", httpProbe(2, 2), 6 * time.Second, []string{"4s " + bad, "6s " + bad}, unready},
+		{"slow, without a probe", "slow=1s", nil, time.Second, []string{"0s " + strings.NewReplacer(":8080", ":80",
+			"/healthz", "/").Replace(refused)}, ready},
+		{"unhealthy, below the threshold", "unhealthy-after=3s", httpProbe(2, 2), 5 * time.Second,
+			[]string{"4s " + bad}, ready},
+		{"unhealthy, at the threshold", "unhealthy-after=3s", httpProbe(2, 2), 6 * time.Second,
+			[]string{"4s " + bad, "6s " + bad}, unready},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			obj := single("behavior", tc.behavior)
@@ -186,7 +194,8 @@ func TestLivenessKills(t *testing.T) {
 	expect(t, "events", []string{"0s Started", "3s " + bad, "4s " + bad,
 		"4s Killing Container app failed liveness probe, will be restarted", "4.2s Started"}, s.heard())
 	c := s.pod.report(s.now).ContainerStatuses[0]
-	if last := c.LastTerminationState.Terminated; last == nil || last.ExitCode != 137 || c.RestartCount != 1 || !c.Ready {
+	if last := c.LastTerminationState.Terminated; last == nil || last.ExitCode != 137 ||
+		c.RestartCount != 1 || !c.Ready {
 		t.Errorf("status: %+v", c)
 	}
 }
@@ -209,13 +218,15 @@ func TestStartupProbeGivesUp(t *testing.T) {
 	obj.Spec.Containers[0].StartupProbe = httpProbe(1, 2)
 	s := newStage(t, obj)
 	s.until(1 * time.Second)
-	expect(t, "last event", "1s Killing Container app failed startup probe, will be restarted", s.lines[len(s.lines)-1])
+	expect(t, "last event", "1s Killing Container app failed startup probe, will be restarted",
+		s.lines[len(s.lines)-1])
 }
 
 // A healthy pod must cost nothing: no look at it at each period of a probe.
 func TestHealthyPodSleeps(t *testing.T) {
 	obj := single()
-	obj.Spec.Containers[0].LivenessProbe, obj.Spec.Containers[0].ReadinessProbe = httpProbe(1, 3), httpProbe(1, 3)
+	obj.Spec.Containers[0].LivenessProbe, obj.Spec.Containers[0].ReadinessProbe = httpProbe(1, 3),
+		httpProbe(1, 3)
 	s := newStage(t, obj)
 	s.until(0)
 	if wake := s.pod.wake(); !wake.IsZero() {
@@ -253,15 +264,19 @@ func TestRestartPolicies(t *testing.T) {
 func TestInitContainersRunInOrder(t *testing.T) {
 	obj := testPod()
 	always := corev1.ContainerRestartPolicyAlways
-	obj.Spec.InitContainers = []corev1.Container{{Name: "prepare"}, {Name: "mesh", RestartPolicy: &always}, {Name: "migrate"}}
+	obj.Spec.InitContainers = []corev1.Container{{Name: "prepare"}, {Name: "mesh", RestartPolicy: &always},
+		{Name: "migrate"}}
 	s := newStage(t, obj)
 	s.until(50 * time.Millisecond)
 	expect(t, "phase", corev1.PodPending, s.pod.report(s.now).Phase)
-	expect(t, "Initialized", "False ContainersNotInitialized containers with incomplete status: [prepare mesh migrate]", s.condition(corev1.PodInitialized))
+	expect(t, "Initialized", "False ContainersNotInitialized containers with incomplete status: [prepare mesh "+
+		"migrate]", s.condition(corev1.PodInitialized))
 	s.until(150 * time.Millisecond)
-	expect(t, "Initialized", "False ContainersNotInitialized containers with incomplete status: [migrate]", s.condition(corev1.PodInitialized))
+	expect(t, "Initialized", "False ContainersNotInitialized containers with incomplete status: [migrate]",
+		s.condition(corev1.PodInitialized))
 	s.until(time.Second)
-	expect(t, "events", []string{"0s Started", "100ms Started", "100ms Started", "200ms Started", "200ms Started"}, s.heard())
+	expect(t, "events", []string{"0s Started", "100ms Started", "100ms Started", "200ms Started",
+		"200ms Started"}, s.heard())
 	expect(t, "Initialized", "True", s.condition(corev1.PodInitialized))
 	expect(t, "Ready", "True", s.condition(corev1.PodReady))
 }
@@ -337,7 +352,8 @@ func TestTermination(t *testing.T) {
 			}
 			s.now = s.pod.wake()
 			s.note(s.pod.advance(s.now))
-			if end := s.pod.report(s.now).ContainerStatuses[0].State.Terminated; !s.pod.stopped(s.now) || end == nil || end.ExitCode != tc.code {
+			if end := s.pod.report(s.now).ContainerStatuses[0].State.Terminated; !s.pod.stopped(s.now) || end == nil ||
+				end.ExitCode != tc.code {
 				t.Errorf("stopped %v, terminated %+v", s.pod.stopped(s.now), end)
 			}
 			if c := s.pod.next(s.now); c != nil {

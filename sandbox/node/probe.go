@@ -89,7 +89,8 @@ func (p *probe) failure(podIP string, spec *corev1.Container, listening bool) st
 		if listening {
 			return fmt.Sprintf("%s probe failed: service unhealthy (responded with %q)", p.kind, "NOT_SERVING")
 		}
-		return fmt.Sprintf("%s probe failed: timeout: failed to connect service %q within %v: context deadline exceeded",
+		return fmt.Sprintf("%s probe failed: timeout: failed to connect service %q within %v: context deadline "+
+			"exceeded",
 			p.kind, address(podIP, int(h.GRPC.Port)), seconds(max(p.spec.TimeoutSeconds, 1)))
 	case h.HTTPGet != nil && listening:
 		return fmt.Sprintf("%s probe failed: HTTP probe failed with statuscode: 503", p.kind)

@@ -57,13 +57,15 @@ func parseImage(name string) (reference.Named, error) {
 
 // ensureImage sees to the image of a container as its pull policy says. ok is false if the
 // container has to wait: its status says why, and the events are returned.
-func (k *kubelet) ensureImage(ctx context.Context, p *pod, c *container) (img image, notes []notice, ok bool, err error) {
+func (k *kubelet) ensureImage(ctx context.Context, p *pod, c *container) (img image, notes []notice,
+	ok bool, err error) {
 	name := c.spec.Image
 	ref, bad := parseImage(name)
 	if bad != nil {
 		message := fmt.Sprintf("Failed to apply default image tag %q: %v", name, bad)
 		c.wait("InvalidImageName", message, time.Now().Add(backoffLimit))
-		return img, []notice{warning(c, "InspectFailed", "%s", message), warning(c, "Failed", "Error: InvalidImageName")}, false, nil
+		return img, []notice{warning(c, "InspectFailed", "%s", message),
+			warning(c, "Failed", "Error: InvalidImageName")}, false, nil
 	}
 	all, missing, err := k.keyring(ctx, p.obj)
 	if err != nil {
@@ -71,35 +73,41 @@ func (k *kubelet) ensureImage(ctx context.Context, p *pod, c *container) (img im
 	}
 	if len(missing) > 0 {
 		notes = append(notes, warning(nil, "FailedToRetrieveImagePullSecret",
-			"Unable to retrieve some image pull secrets (%s); attempting to pull the image may not succeed.", strings.Join(missing, ", ")))
+			"Unable to retrieve some image pull secrets (%s); attempting to pull the image may not succeed.",
+			strings.Join(missing, ", ")))
 	}
 	creds := all.matching(ref)
 	if c.spec.ImagePullPolicy != corev1.PullAlways {
 		if img, ok := k.store.find(p.obj.Spec.NodeName, ref, creds); ok {
-			notes = append(notes, normal(c, "Pulled", "Container image %q already present on machine and can be accessed by the pod", name))
+			notes = append(notes, normal(c, "Pulled",
+				"Container image %q already present on machine and can be accessed by the pod", name))
 			return img, notes, true, nil
 		}
 	}
 	if c.spec.ImagePullPolicy == corev1.PullNever {
 		message := fmt.Sprintf("Container image %q is not present with pull policy of Never", name)
 		c.wait("ErrImageNeverPull", message, time.Now().Add(backoffLimit))
-		return img, append(notes, warning(c, "ErrImageNeverPull", "%s", message), warning(c, "Failed", "Error: ErrImageNeverPull")), false, nil
+		return img, append(notes, warning(c, "ErrImageNeverPull", "%s", message),
+			warning(c, "Failed", "Error: ErrImageNeverPull")), false, nil
 	}
 	img, more, ok := k.pull(ctx, p, c, ref, creds)
 	return img, append(notes, more...), ok, nil
 }
 
 // pull asks the registry, or backs off from asking again.
-func (k *kubelet) pull(ctx context.Context, p *pod, c *container, ref reference.Named, creds []credential) (image, []notice, bool) {
+func (k *kubelet) pull(ctx context.Context, p *pod, c *container, ref reference.Named,
+	creds []credential) (image, []notice, bool) {
 	name := c.spec.Image
-	if _, tagged := ref.(reference.Tagged); tagged && !strings.HasSuffix(name, ":"+tagOrDigest(ref)) && !strings.Contains(name, "@") {
+	if _, tagged := ref.(reference.Tagged); tagged && !strings.HasSuffix(name, ":"+tagOrDigest(ref)) &&
+		!strings.Contains(name, "@") {
 		name += ":latest"
 	}
 	if c.pullErr != "" {
 		text := fmt.Sprintf("Back-off pulling image %q", name)
 		c.wait("ImagePullBackOff", text+": ErrImagePull: "+c.pullErr, time.Now().Add(backoff(c.pulls)))
 		c.pullErr = ""
-		return image{}, []notice{normal(c, "BackOff", "%s", text), warning(c, "Failed", "Error: ImagePullBackOff")}, false
+		return image{}, []notice{normal(c, "BackOff", "%s", text), warning(c, "Failed", "Error: ImagePullBackOff")},
+			false
 	}
 	notes := []notice{normal(c, "Pulling", "Pulling image %q", name)}
 	begin := time.Now()
@@ -113,10 +121,12 @@ func (k *kubelet) pull(ctx context.Context, p *pod, c *container, ref reference.
 		c.pulls++
 		c.pullErr = pullFailure(ref, err)
 		c.wait("ErrImagePull", c.pullErr, time.Now().Add(delay))
-		return img, append(notes, warning(c, "Failed", "Failed to pull image %q: %s", name, c.pullErr), warning(c, "Failed", "Error: ErrImagePull")), false
+		return img, append(notes, warning(c, "Failed", "Failed to pull image %q: %s", name, c.pullErr),
+			warning(c, "Failed", "Error: ErrImagePull")), false
 	}
 	k.store.add(p.obj.Spec.NodeName, ref, present{img, cred})
-	return img, append(notes, normal(c, "Pulled", "Successfully pulled image %q in %v (%v including waiting). Image size: %d bytes.", name, took, took, img.size)), true
+	return img, append(notes, normal(c, "Pulled", "Successfully pulled image %q in %v (%v including waiting). "+
+		"Image size: %d bytes.", name, took, took, img.size)), true
 }
 
 // pullFailure words an error as containerd and the kubelet would, so that what reads events of
@@ -128,9 +138,11 @@ func pullFailure(ref reference.Named, err error) string {
 	case errors.Is(err, errNoPlatform):
 		return "rpc error: code = NotFound desc = " + prefix + err.Error()
 	case errors.Is(err, errNotFound):
-		return fmt.Sprintf("rpc error: code = NotFound desc = %sfailed to resolve reference %q: %s: not found", prefix, full, full)
+		return fmt.Sprintf("rpc error: code = NotFound desc = %sfailed to resolve reference %q: %s: not found",
+			prefix, full, full)
 	}
-	return fmt.Sprintf("rpc error: code = Unknown desc = %sfailed to resolve reference %q: %v", prefix, full, err)
+	return fmt.Sprintf("rpc error: code = Unknown desc = %sfailed to resolve reference %q: %v",
+		prefix, full, err)
 }
 
 // reported is how a node writes an image and its digest into a container's status.

@@ -62,7 +62,8 @@ type registry struct {
 }
 
 // find looks a reference up with each of the credentials until one is let in.
-func (r *registry) find(ctx context.Context, ref reference.Named, creds []credential) (image, credential, error) {
+func (r *registry) find(ctx context.Context, ref reference.Named, creds []credential) (image,
+	credential, error) {
 	var img image
 	err := error(deniedError{"authorization failed: no basic auth credentials"})
 	if len(creds) == 0 {
@@ -104,7 +105,8 @@ func tagOrDigest(ref reference.Named) string {
 }
 
 const accepted = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, " +
-	"application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json"
+	"application/vnd.docker.distribution.manifest.list.v2+json, " +
+	"application/vnd.docker.distribution.manifest.v2+json"
 
 type descriptor struct {
 	Digest   string `json:"digest"`
@@ -298,7 +300,8 @@ func (s *session) buyToken(ctx context.Context, fields map[string]string) error 
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return deniedError{fmt.Sprintf("failed to fetch token: unexpected status from GET request to %s: %s", where.Redacted(), resp.Status)}
+		return deniedError{fmt.Sprintf("failed to fetch token: unexpected status from GET request to %s: %s",
+			where.Redacted(), resp.Status)}
 	}
 	var doc struct {
 		Token       string `json:"token"`

@@ -66,7 +66,8 @@ type object = map[string]any
 func (h *hub) image(arch string) (digest string) {
 	config := h.put(object{"os": "linux", "architecture": arch, "config": object{
 		"User": "65532", "Entrypoint": []string{"/srv"}, "Labels": object{behaviorKey: "crash"}}})
-	return h.put(object{"config": object{"digest": config, "size": 10}, "layers": []object{{"digest": "sha256:aa", "size": 90}}})
+	return h.put(object{"config": object{"digest": config, "size": 10},
+		"layers": []object{{"digest": "sha256:aa", "size": 90}}})
 }
 
 func (h *hub) index(archs ...string) (digest string) {
@@ -94,12 +95,14 @@ func TestFindImage(t *testing.T) {
 	h := newHub(t)
 	plain, index, arm := h.image("amd64"), h.index("arm64", "amd64"), h.index("arm64", "unknown")
 	alien := h.image("arm64")
-	h.tags = map[string]string{"acme/web:1": plain, "acme/web:latest": plain, "acme/multi:1": index, "acme/arm:1": arm,
+	h.tags = map[string]string{"acme/web:1": plain, "acme/web:latest": plain, "acme/multi:1": index,
+		"acme/arm:1":   arm,
 		"acme/alien:1": alien, "library/busybox:1": plain, "tool:1": plain}
 	missing := "sha256:" + strings.Repeat("0", 64)
 	h.docs["sha256:"+strings.Repeat("1", 64)] = []byte(`{"not":"that"}`)
 	const unpack = "failed to pull and unpack image %[1]q: "
-	const gone = "rpc error: code = NotFound desc = " + unpack + "failed to resolve reference %[1]q: %[1]s: not found"
+	const gone = "rpc error: code = NotFound desc = " + unpack +
+		"failed to resolve reference %[1]q: %[1]s: not found"
 	for _, tc := range []struct{ name, digest, err string }{
 		{"ghcr.io/acme/web:1", plain, ""},
 		{"acme/web:1", plain, ""},
@@ -109,7 +112,8 @@ func TestFindImage(t *testing.T) {
 		{"busybox:1", plain, ""},
 		{"tool:1", plain, ""},
 		{"ghcr.io/acme/alien:1", alien, ""},
-		{"ghcr.io/acme/arm:1", "", fmt.Sprintf("rpc error: code = NotFound desc = "+unpack+"no match for platform in manifest: not found", "ghcr.io/acme/arm:1")},
+		{"ghcr.io/acme/arm:1", "", fmt.Sprintf("rpc error: code = NotFound desc = "+unpack+
+			"no match for platform in manifest: not found", "ghcr.io/acme/arm:1")},
 		{"ghcr.io/acme/web:2", "", fmt.Sprintf(gone, "ghcr.io/acme/web:2")},
 		{"nothing", "", fmt.Sprintf(gone, "docker.io/library/nothing:latest")},
 		{"acme/web@" + missing, "", fmt.Sprintf(gone, "docker.io/acme/web@"+missing)},
@@ -125,7 +129,8 @@ func TestFindImage(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if img.digest != tc.digest || img.size != 100 || img.user != "65532" || img.labels[behaviorKey] != "crash" {
+			if img.digest != tc.digest || img.size != 100 || img.user != "65532" ||
+				img.labels[behaviorKey] != "crash" {
 				t.Errorf("got %+v, want digest %s", img, tc.digest)
 			}
 			if want := tc.digest != alien; img.runsHere() != want {
@@ -139,7 +144,8 @@ func TestFindRefusesAnotherDigest(t *testing.T) {
 	h := newHub(t)
 	forged := "sha256:" + strings.Repeat("1", 64)
 	h.docs[forged] = []byte(`{"config":{}}`)
-	if _, err := h.find(t, "acme/web@"+forged); err == nil || !strings.Contains(err.Error(), "unexpected digest") {
+	if _, err := h.find(t, "acme/web@"+forged); err == nil || !strings.Contains(err.Error(),
+		"unexpected digest") {
 		t.Errorf("got error %v", err)
 	}
 }
@@ -161,8 +167,12 @@ func TestFindRemembersContentNotAccess(t *testing.T) {
 	if len(h.asked) != 3 {
 		t.Errorf("asked for %v, want manifest, configuration, manifest", h.asked)
 	}
-	h.guard = func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusForbidden); return false }
-	if _, _, err := r.find(t.Context(), ref, nil); err == nil || !strings.Contains(err.Error(), "403 Forbidden") {
+	h.guard = func(w http.ResponseWriter, _ *http.Request) bool {
+		w.WriteHeader(http.StatusForbidden)
+		return false
+	}
+	if _, _, err := r.find(t.Context(), ref, nil); err == nil || !strings.Contains(err.Error(),
+		"403 Forbidden") {
 		t.Errorf("got error %v", err)
 	}
 }

@@ -41,7 +41,8 @@ func TestLeavesVerifyAgainstTheirAuthority(t *testing.T) {
 		}
 		roots := x509.NewCertPool()
 		roots.AppendCertsFromPEM(read(t, keys.Cert(c.authority)))
-		_, err = pair.Leaf.Verify(x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{c.use}, DNSName: c.host})
+		_, err = pair.Leaf.Verify(x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{c.use},
+			DNSName: c.host})
 		if (err == nil) != c.ok {
 			t.Errorf("%s by %s for %q: %v", c.leaf, c.authority, c.host, err)
 		}
@@ -54,7 +55,8 @@ func TestSecondStartKeepsAuthoritiesAndServiceAccountKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lasting := []string{keys.Cert(pki.CA), keys.Cert(pki.FrontProxyCA), keys.Key(pki.ServiceAccount), keys.Public()}
+	lasting := []string{keys.Cert(pki.CA), keys.Cert(pki.FrontProxyCA),
+		keys.Key(pki.ServiceAccount), keys.Public()}
 	before := map[string]string{}
 	for _, p := range append(lasting, keys.Cert("user")) {
 		before[p] = string(read(t, p))

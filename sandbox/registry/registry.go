@@ -48,7 +48,8 @@ func guard(rule access.Rule) config.AuthHandler {
 			access.Challenge(w)
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusUnauthorized)
-			_ = types.ErrRespJSON(w, types.ErrorInfo{Code: "UNAUTHORIZED", Message: "authentication required", Detail: repo})
+			_ = types.ErrRespJSON(w, types.ErrorInfo{Code: "UNAUTHORIZED",
+				Message: "authentication required", Detail: repo})
 		})
 	}
 }

@@ -113,7 +113,8 @@ func TestTagsAndReferrersSurviveARestart(t *testing.T) {
 	dir := t.TempDir()
 	c, stop := serve(t, dir, access.Rule{})
 	image := c.push("acme/myapp", "v1", nil)
-	c.push("acme/myapp", "", map[string]any{"mediaType": manifestType, "digest": digest(image), "size": len(image)})
+	c.push("acme/myapp", "", map[string]any{"mediaType": manifestType, "digest": digest(image),
+		"size": len(image)})
 	stop()
 
 	c, stop = serve(t, dir, access.Rule{})
@@ -160,7 +161,8 @@ func TestPrivateRepositoriesAskForCredentials(t *testing.T) {
 	c.want(401, "POST", "/v2/private/myapp/blobs/uploads/", "", nil)
 	c.want(401, "GET", "/v2/private/myapp/tags/list", "", nil)
 	c.as("sandbox", "wrong").want(401, "GET", "/v2/private/myapp/manifests/v1", "", nil)
-	for _, way := range []string{"/v2/open/../private/myapp/manifests/v1", "/v2//private/myapp/manifests/v1", "/v2/private%2Fmyapp/manifests/v1"} {
+	for _, way := range []string{"/v2/open/../private/myapp/manifests/v1", "/v2//private/myapp/manifests/v1",
+		"/v2/private%2Fmyapp/manifests/v1"} {
 		if code, _, b := c.do("GET", way, "", nil); code < 300 || code >= 500 {
 			t.Errorf("%s: %d %s", way, code, b)
 		}

@@ -25,7 +25,8 @@ func User(name string) string { return name + "-user" }
 func Ensure(ctx context.Context, client kubernetes.Interface) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	if _, err := client.RbacV1().ClusterRoles().Create(ctx, metricsReader(), metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+	if _, err := client.RbacV1().ClusterRoles().Create(ctx, metricsReader(),
+		metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
 		return err
 	}
 	for _, name := range Names {
@@ -48,10 +49,12 @@ func Ensure(ctx context.Context, client kubernetes.Interface) error {
 
 func ensure(ctx context.Context, client kubernetes.Interface, name string) error {
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
-	if _, err := client.CoreV1().Namespaces().Create(ctx, ns, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+	if _, err := client.CoreV1().Namespaces().Create(ctx, ns, metav1.CreateOptions{}); err != nil &&
+		!apierrors.IsAlreadyExists(err) {
 		return err
 	}
-	if _, err := client.RbacV1().RoleBindings(name).Create(ctx, binding(name), metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+	if _, err := client.RbacV1().RoleBindings(name).Create(ctx, binding(name),
+		metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
 		return err
 	}
 	// No pod can be made without it.
@@ -59,12 +62,14 @@ func ensure(ctx context.Context, client kubernetes.Interface, name string) error
 		return err
 	}
 	// "edit" is put together from other roles by a controller, some time after the first start.
-	review, err := client.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{
-		Spec: authorizationv1.SubjectAccessReviewSpec{
-			User:               User(name),
-			ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: name, Verb: "create", Group: "apps", Resource: "deployments"},
-		},
-	}, metav1.CreateOptions{})
+	review, err := client.AuthorizationV1().SubjectAccessReviews().Create(ctx,
+		&authorizationv1.SubjectAccessReview{
+			Spec: authorizationv1.SubjectAccessReviewSpec{
+				User: User(name),
+				ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: name, Verb: "create", Group: "apps",
+					Resource: "deployments"},
+			},
+		}, metav1.CreateOptions{})
 	if err == nil && !review.Status.Allowed {
 		err = fmt.Errorf("%s may not deploy yet: %s", User(name), review.Status.Reason)
 	}
@@ -88,6 +93,7 @@ func metricsReader() *rbacv1.ClusterRole {
 			"rbac.authorization.k8s.io/aggregate-to-edit":  "true",
 			"rbac.authorization.k8s.io/aggregate-to-admin": "true",
 		}},
-		Rules: []rbacv1.PolicyRule{{APIGroups: []string{"metrics.k8s.io"}, Resources: []string{"pods", "nodes"}, Verbs: []string{"get", "list", "watch"}}},
+		Rules: []rbacv1.PolicyRule{{APIGroups: []string{"metrics.k8s.io"}, Resources: []string{"pods", "nodes"},
+			Verbs: []string{"get", "list", "watch"}}},
 	}
 }

@@ -28,13 +28,15 @@ const (
 
 // Start returns when the storage class is there. It serves claims until ctx ends.
 func Start(ctx context.Context, wg *sync.WaitGroup, client kubernetes.Interface) error {
-	if _, err := client.StorageV1().StorageClasses().Create(ctx, storageClass(), metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+	if _, err := client.StorageV1().StorageClasses().Create(ctx, storageClass(),
+		metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
 		return err
 	}
 	f := informers.NewSharedInformerFactory(client, retry)
-	if err := watch(f.Core().V1().PersistentVolumeClaims().Informer(), func(c *corev1.PersistentVolumeClaim) error {
-		return provision(ctx, client, c)
-	}); err != nil {
+	if err := watch(f.Core().V1().PersistentVolumeClaims().Informer(),
+		func(c *corev1.PersistentVolumeClaim) error {
+			return provision(ctx, client, c)
+		}); err != nil {
 		return err
 	}
 	if err := watch(f.Core().V1().PersistentVolumes().Informer(), func(v *corev1.PersistentVolume) error {
@@ -53,7 +55,10 @@ func watch[T any](informer cache.SharedIndexInformer, act func(T) error) error {
 			klog.ErrorS(err, "sandbox volume")
 		}
 	}
-	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: handle, UpdateFunc: func(_, o any) { handle(o) }})
+	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: handle,
+		UpdateFunc: func(_, o any) {
+			handle(o)
+		}})
 	return err
 }
 
@@ -78,7 +83,8 @@ func provision(ctx context.Context, client kubernetes.Interface, c *corev1.Persi
 	}
 	name := "pvc-" + string(c.UID)
 	_, err := client.CoreV1().PersistentVolumes().Create(ctx, &corev1.PersistentVolume{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: map[string]string{"pv.kubernetes.io/provisioned-by": provisioner}},
+		ObjectMeta: metav1.ObjectMeta{Name: name,
+			Annotations: map[string]string{"pv.kubernetes.io/provisioned-by": provisioner}},
 		Spec: corev1.PersistentVolumeSpec{
 			Capacity:                      corev1.ResourceList{corev1.ResourceStorage: c.Spec.Resources.Requests[corev1.ResourceStorage]},
 			AccessModes:                   c.Spec.AccessModes,
@@ -104,7 +110,8 @@ func reclaim(ctx context.Context, client kubernetes.Interface, v *corev1.Persist
 		v.Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimDelete {
 		return nil
 	}
-	if err := client.CoreV1().PersistentVolumes().Delete(ctx, v.Name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+	if err := client.CoreV1().PersistentVolumes().Delete(ctx, v.Name, metav1.DeleteOptions{}); err != nil &&
+		!apierrors.IsNotFound(err) {
 		return fmt.Errorf("volume %s: %w", v.Name, err)
 	}
 	return nil

@@ -150,7 +150,8 @@ type comparison struct {
 // lost notes an object that only A has.
 func (c *comparison) lost(o object.Object) {
 	d := Difference{Class: Missing, What: "object", Object: o.Ref(), Only: c.A.Name}
-	if o.Ref().Kind == "Namespace" || o.Ref().Kind == "Secret" && makes(c.B.Set, o.Ref().Name) || c.B.Environment.Class == project.Local && protects(o.Ref()) {
+	if o.Ref().Kind == "Namespace" || o.Ref().Kind == "Secret" && makes(c.B.Set, o.Ref().Name) ||
+		c.B.Environment.Class == project.Local && protects(o.Ref()) {
 		d.Class = Expected
 	}
 	c.note(d, pair{a: &o})

@@ -70,42 +70,79 @@ func TestFields(t *testing.T) {
 		was, is string
 		want    string // empty: nothing differs
 	}{
-		"nothing":            {"", "", ""},
-		"replicas":           {"spec:\n  selector", "spec:\n  replicas: 3\n  selector", "expected · replicas · spec.replicas"},
-		"tag":                {"web:1", "web:2", "expected · image · spec.containers[name=web].image"},
-		"registry, digest":   {"acme/web:1", "ghcr.io/x/web@sha256:0", "expected · image · spec.containers[name=web].image"},
-		"another program":    {"acme/web:1", "acme/db:1", "unexplained · image · spec.containers[name=web].image"},
-		"laptop registry":    {"acme/web:1", "k3d-registry.localhost:5000/web:1", "must not ship · image · spec.containers[name=web].image"},
-		"reload":             {"--port=80]", "--port=80, --reload]", "must not ship · development command · spec.containers[name=web].command"},
-		"reload's likeness":  {"--port=80]", "--port=80, --reload-rules=x.yaml]", "unexplained · command · spec.containers[name=web].command"},
-		"command":            {"--port=80", "--port=81", "unexplained · command · spec.containers[name=web].command"},
-		"env value":          {"red", "blue", "expected · settings · spec.containers[name=web].env[name=COLOR].value"},
-		"env lost":           {"env: [{name: COLOR, value: red}]", "env: []", "unexplained · environment variable · spec.containers[name=web].env[name=COLOR]"},
-		"port":               {"containerPort: 80", "containerPort: 81", "unexplained · ports · spec.containers[name=web].ports[containerPort=80]"},
-		"probe timing":       {"periodSeconds: 5", "periodSeconds: 9", "expected · probe timing · spec.containers[name=web].livenessProbe.periodSeconds"},
-		"probe path":         {"/live,", "/,", "unexplained · path · spec.containers[name=web].livenessProbe.httpGet.path"},
-		"probe lost":         {"        livenessProbe: {httpGet: {path: /live, port: 80}, periodSeconds: 5}\n", "", "missing · probe · spec.containers[name=web].livenessProbe"},
-		"memory limit lost":  {"limits: {cpu: 2, memory: 1Gi}", "limits: {cpu: 2}", "missing · resources · spec.containers[name=web].resources.limits.memory"},
-		"cpu limit lost":     {"limits: {cpu: 2, memory: 1Gi}", "limits: {memory: 1Gi}", "expected · resources · spec.containers[name=web].resources.limits.cpu"},
-		"more memory":        {"limits: {cpu: 2, memory: 1Gi}", "limits: {cpu: 2, memory: 2Gi}", "expected · resources · spec.containers[name=web].resources.limits.memory"},
-		"resources lost":     {"resources: {requests: {cpu: 1, memory: 1Gi}, limits: {cpu: 2, memory: 1Gi}}", "", "missing · resources · spec.containers[name=web].resources"},
-		"weaker":             {"runAsNonRoot: true", "runAsNonRoot: false", "unexplained · runAsNonRoot · spec.containers[name=web].securityContext.runAsNonRoot"},
-		"stronger":           {"runAsNonRoot: true", "runAsNonRoot: true, readOnlyRootFilesystem: true", "expected · security · spec.containers[name=web].securityContext.readOnlyRootFilesystem"},
-		"privileged":         {"runAsNonRoot: true", "runAsNonRoot: true, privileged: true", "unexplained · privileges · spec.containers[name=web].securityContext.privileged"},
-		"volume lost":        {"volumes: [{name: data, emptyDir: {}}]", "volumes: []", "missing · volume · spec.volumes[name=data]"},
-		"mount lost":         {"volumeMounts: [{name: data, mountPath: /data}]", "volumeMounts: []", "missing · volume · spec.containers[name=web].volumeMounts[name=data]"},
-		"container gained":   {"- name: web\n", "- name: proxy\n        image: acme/proxy:1\n      - name: web\n", "unexplained · container · spec.containers[name=proxy]"},
-		"container lost":     {"- name: web\n", "- name: api\n", "missing · container · spec.containers[name=web]"},
-		"scratch folder":     {"[{name: data, emptyDir: {}}]", "[{name: data, emptyDir: {}}, {name: tmp, emptyDir: {}}]", "expected · scratch folder · spec.volumes[name=tmp]"},
-		"volume gained":      {"[{name: data, emptyDir: {}}]", "[{name: data, emptyDir: {}}, {name: tmp, hostPath: {}}]", "unexplained · volume · spec.volumes[name=tmp]"},
-		"label of its own":   {"labels: {app: web}", "labels: {app: web, env: prod}", "expected · labels · metadata.labels.env"},
-		"other label":        {"labels: {app: web}", "labels: {app: web, team: blue}", "unexplained · team · metadata.labels.team"},
-		"init image":         {"      volumes:", "      initContainers: [{name: init, image: \"localhost:5000/x:1\"}]\n      volumes:", "must not ship · image · spec.initContainers[name=init].image"},
-		"another volume":     {"emptyDir: {}", "persistentVolumeClaim: {claimName: data}", "unexplained · emptyDir · spec.volumes[name=data].emptyDir"},
-		"version label":      {"labels: {app: web}", "labels: {app: web, app.kubernetes.io/version: v2}", "expected · version · metadata.labels[\"app.kubernetes.io/version\"]"},
-		"env from elsewhere": {"env: [{name: COLOR, value: red}]", "env: [{name: COLOR, valueFrom: {secretKeyRef: {name: s, key: k}}}]", "expected · settings · spec.containers[name=web].env[name=COLOR].value"},
-		"readiness gained":   {"        resources:", "        readinessProbe: {httpGet: {path: /, port: 80}}\n        resources:", "expected · probe · spec.containers[name=web].readinessProbe"},
-		"placement":          {"      volumes:", "      nodeSelector: {pool: big}\n      volumes:", "expected · placement · spec.nodeSelector"},
+		"nothing": {"", "", ""},
+		"replicas": {"spec:\n  selector", "spec:\n  replicas: 3\n  selector",
+			"expected · replicas · spec.replicas"},
+		"tag": {"web:1", "web:2", "expected · image · spec.containers[name=web].image"},
+		"registry, digest": {"acme/web:1", "ghcr.io/x/web@sha256:0",
+			"expected · image · spec.containers[name=web].image"},
+		"another program": {"acme/web:1", "acme/db:1", "unexplained · image · spec.containers[name=web].image"},
+		"laptop registry": {"acme/web:1", "k3d-registry.localhost:5000/web:1",
+			"must not ship · image · spec.containers[name=web].image"},
+		"reload": {"--port=80]", "--port=80, --reload]",
+			"must not ship · development command · spec.containers[name=web].command"},
+		"reload's likeness": {"--port=80]", "--port=80, --reload-rules=x.yaml]",
+			"unexplained · command · spec.containers[name=web].command"},
+		"command": {"--port=80", "--port=81",
+			"unexplained · command · spec.containers[name=web].command"},
+		"env value": {"red", "blue",
+			"expected · settings · spec.containers[name=web].env[name=COLOR].value"},
+		"env lost": {"env: [{name: COLOR, value: red}]", "env: []",
+			"unexplained · environment variable · spec.containers[name=web].env[name=COLOR]"},
+		"port": {"containerPort: 80", "containerPort: 81",
+			"unexplained · ports · spec.containers[name=web].ports[containerPort=80]"},
+		"probe timing": {"periodSeconds: 5", "periodSeconds: 9",
+			"expected · probe timing · spec.containers[name=web].livenessProbe.periodSeconds"},
+		"probe path": {"/live,", "/,",
+			"unexplained · path · spec.containers[name=web].livenessProbe.httpGet.path"},
+		"probe lost": {"        livenessProbe: {httpGet: {path: /live, port: 80}, periodSeconds: 5}\n", "",
+			"missing · probe · spec.containers[name=web].livenessProbe"},
+		"memory limit lost": {"limits: {cpu: 2, memory: 1Gi}", "limits: {cpu: 2}",
+			"missing · resources · spec.containers[name=web].resources.limits.memory"},
+		"cpu limit lost": {"limits: {cpu: 2, memory: 1Gi}", "limits: {memory: 1Gi}",
+			"expected · resources · spec.containers[name=web].resources.limits.cpu"},
+		"more memory": {"limits: {cpu: 2, memory: 1Gi}", "limits: {cpu: 2, memory: 2Gi}",
+			"expected · resources · spec.containers[name=web].resources.limits.memory"},
+		"resources lost": {"resources: {requests: {cpu: 1, memory: 1Gi}, limits: {cpu: 2, memory: 1Gi}}", "",
+			"missing · resources · spec.containers[name=web].resources"},
+		"weaker": {"runAsNonRoot: true", "runAsNonRoot: false",
+			"unexplained · runAsNonRoot · spec.containers[name=web].securityContext.runAsNonRoot"},
+		"stronger": {"runAsNonRoot: true", "runAsNonRoot: true, readOnlyRootFilesystem: true",
+			"expected · security · spec.containers[name=web].securityContext.readOnlyRootFilesystem"},
+		"privileged": {"runAsNonRoot: true", "runAsNonRoot: true, privileged: true",
+			"unexplained · privileges · spec.containers[name=web].securityContext.privileged"},
+		"volume lost": {"volumes: [{name: data, emptyDir: {}}]", "volumes: []",
+			"missing · volume · spec.volumes[name=data]"},
+		"mount lost": {"volumeMounts: [{name: data, mountPath: /data}]", "volumeMounts: []",
+			"missing · volume · spec.containers[name=web].volumeMounts[name=data]"},
+		"container gained": {"- name: web\n", "- name: proxy\n        image: acme/proxy:1\n      - name: web\n",
+			"unexplained · container · spec.containers[name=proxy]"},
+		"container lost": {"- name: web\n", "- name: api\n", "missing · container · spec.containers[name=web]"},
+		"scratch folder": {"[{name: data, emptyDir: {}}]",
+			"[{name: data, emptyDir: {}}, {name: tmp, emptyDir: {}}]",
+			"expected · scratch folder · spec.volumes[name=tmp]"},
+		"volume gained": {"[{name: data, emptyDir: {}}]",
+			"[{name: data, emptyDir: {}}, {name: tmp, hostPath: {}}]",
+			"unexplained · volume · spec.volumes[name=tmp]"},
+		"label of its own": {"labels: {app: web}", "labels: {app: web, env: prod}",
+			"expected · labels · metadata.labels.env"},
+		"other label": {"labels: {app: web}", "labels: {app: web, team: blue}",
+			"unexplained · team · metadata.labels.team"},
+		"init image": {"      volumes:",
+			"      initContainers: [{name: init, image: \"localhost:5000/x:1\"}]\n      volumes:",
+			"must not ship · image · spec.initContainers[name=init].image"},
+		"another volume": {"emptyDir: {}", "persistentVolumeClaim: {claimName: data}",
+			"unexplained · emptyDir · spec.volumes[name=data].emptyDir"},
+		"version label": {"labels: {app: web}", "labels: {app: web, app.kubernetes.io/version: v2}",
+			"expected · version · metadata.labels[\"app.kubernetes.io/version\"]"},
+		"env from elsewhere": {"env: [{name: COLOR, value: red}]",
+			"env: [{name: COLOR, valueFrom: {secretKeyRef: {name: s, key: k}}}]",
+			"expected · settings · spec.containers[name=web].env[name=COLOR].value"},
+		"readiness gained": {"        resources:",
+			"        readinessProbe: {httpGet: {path: /, port: 80}}\n        resources:",
+			"expected · probe · spec.containers[name=web].readinessProbe"},
+		"placement": {"      volumes:", "      nodeSelector: {pool: big}\n      volumes:",
+			"expected · placement · spec.nodeSelector"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if !strings.Contains(web, c.was) {
@@ -126,8 +163,10 @@ func TestFields(t *testing.T) {
 
 // What only a laptop has is not missing in production.
 func TestLaptopsOwn(t *testing.T) {
-	dev := strings.NewReplacer("emptyDir: {}", "hostPath: {path: /src}", "--port=80]", "--port=80, --reload]").Replace(web)
-	prod := strings.NewReplacer("volumes: [{name: data, emptyDir: {}}]", "volumes: []", "volumeMounts: [{name: data, mountPath: /data}]", "volumeMounts: []").Replace(web)
+	dev := strings.NewReplacer("emptyDir: {}", "hostPath: {path: /src}", "--port=80]",
+		"--port=80, --reload]").Replace(web)
+	prod := strings.NewReplacer("volumes: [{name: data, emptyDir: {}}]", "volumes: []",
+		"volumeMounts: [{name: data, mountPath: /data}]", "volumeMounts: []").Replace(web)
 	want := []string{
 		"expected · development command · spec.containers[name=web].command",
 		"expected · source mount · spec.volumes[name=data]",
@@ -150,11 +189,13 @@ func TestLaptopsOwn(t *testing.T) {
 	}
 	// What was changed and still must not ship shows both values.
 	a = side(t, "dev", project.Local, strings.Replace(kept, "--reload", "--inspect", 1))
-	if d := Compare(Input{A: a, B: b}).Differences[1]; !strings.Contains(spoken(d.A), "--inspect") || !strings.Contains(spoken(d.B), "--reload") {
+	if d := Compare(Input{A: a, B: b}).Differences[1]; !strings.Contains(spoken(d.A), "--inspect") ||
+		!strings.Contains(spoken(d.B), "--reload") {
 		t.Errorf("%+v", d)
 	}
 	// On another laptop the same is well.
-	if r := Compare(Input{A: side(t, "dev", project.Local, kept), B: side(t, "local", project.Local, kept)}); len(r.Differences) != 0 {
+	if r := Compare(Input{A: side(t, "dev", project.Local, kept), B: side(t, "local", project.Local,
+		kept)}); len(r.Differences) != 0 {
 		t.Errorf("%v", lines(r))
 	}
 }
@@ -200,7 +241,9 @@ func TestObjectsAreMatchedAcrossNames(t *testing.T) {
 	if diff := cmp.Diff(want, faults); diff != "" {
 		t.Error(diff, lines(r))
 	}
-	if i := slices.IndexFunc(r.Differences, func(d Difference) bool { return d.Field == "data.OLD" }); r.Differences[i].Was.Name != "dev-conf-5gbkf827b5" {
+	if i := slices.IndexFunc(r.Differences, func(d Difference) bool {
+		return d.Field == "data.OLD"
+	}); r.Differences[i].Was.Name != "dev-conf-5gbkf827b5" {
 		t.Errorf("%+v", r.Differences[i])
 	}
 }
@@ -211,7 +254,8 @@ func TestPairs(t *testing.T) {
 		var s Side
 		for i, n := range names {
 			kind, name, _ := strings.Cut(n, "/")
-			o := object.Object{Body: map[string]any{"apiVersion": "v1", "kind": kind, "metadata": map[string]any{"name": name}}}
+			o := object.Object{Body: map[string]any{"apiVersion": "v1", "kind": kind,
+				"metadata": map[string]any{"name": name}}}
 			if kind != "ConfigMap" {
 				o.Origin = object.Origin{File: "base.yaml", Line: i + 1}
 			}
@@ -225,12 +269,18 @@ func TestPairs(t *testing.T) {
 		a, b Side
 		want string
 	}{
-		"place":                {objects("Service/x-web"), objects("Service/other"), "x-web=other"},
-		"place of another":     {objects("Service/web", "Service/x"), objects("Service/y", "Service/web"), "web=web x= =y"},
-		"prefix and hash":      {objects("Service/t1-web", "ConfigMap/t1-conf-5gbkf827b5"), objects("Service/t2-web", "ConfigMap/t2-conf-bbmhdt74dt"), "t1-web=t2-web t1-conf-5gbkf827b5=t2-conf-bbmhdt74dt"},
-		"suffix":               {objects("Service/web-t1", "ConfigMap/conf-t1"), objects("Service/web", "ConfigMap/conf"), "web-t1=web conf-t1=conf"},
-		"no hash":              {objects("ConfigMap/conf-aaaaaaaaaa"), objects("ConfigMap/conf"), "conf-aaaaaaaaaa= =conf"},
-		"which is not decided": {objects("ConfigMap/conf-5gbkf827b5", "ConfigMap/conf-bbmhdt74dt"), objects("ConfigMap/conf"), "conf-5gbkf827b5= conf-bbmhdt74dt= =conf"},
+		"place": {objects("Service/x-web"), objects("Service/other"), "x-web=other"},
+		"place of another": {objects("Service/web", "Service/x"), objects("Service/y", "Service/web"),
+			"web=web x= =y"},
+		"prefix and hash": {objects("Service/t1-web", "ConfigMap/t1-conf-5gbkf827b5"),
+			objects("Service/t2-web", "ConfigMap/t2-conf-bbmhdt74dt"),
+			"t1-web=t2-web t1-conf-5gbkf827b5=t2-conf-bbmhdt74dt"},
+		"suffix": {objects("Service/web-t1", "ConfigMap/conf-t1"), objects("Service/web",
+			"ConfigMap/conf"), "web-t1=web conf-t1=conf"},
+		"no hash": {objects("ConfigMap/conf-aaaaaaaaaa"), objects("ConfigMap/conf"),
+			"conf-aaaaaaaaaa= =conf"},
+		"which is not decided": {objects("ConfigMap/conf-5gbkf827b5", "ConfigMap/conf-bbmhdt74dt"),
+			objects("ConfigMap/conf"), "conf-5gbkf827b5= conf-bbmhdt74dt= =conf"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
@@ -286,7 +336,8 @@ func TestObjectsOfOneSide(t *testing.T) {
 
 func TestHostsOfALaptop(t *testing.T) {
 	ingress := func(host string) string {
-		return `{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: web}, spec: {rules: [{host: ` + host + `, http: {paths: []}}]}}`
+		return `{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: web}, spec: {rules: [{host: ` +
+			host + `, http: {paths: []}}]}}`
 	}
 	for host, want := range map[string][]string{
 		"web.localhost":     {"must not ship · host · spec.rules[host=web.localhost].host"},
@@ -304,16 +355,19 @@ func TestHostThatMovedOnTheLaptop(t *testing.T) {
 		A: side(t, "dev", project.Local, strings.Replace(ingress, "HOST", "a.localhost", 1)),
 		B: side(t, "prod", project.Production, strings.Replace(ingress, "HOST", "b.localhost", 1)),
 	})
-	if len(r.Differences) != 1 || r.Differences[0].Class != MustNotShip || r.Differences[0].A != "a.localhost" || r.Differences[0].B != "b.localhost" {
+	if len(r.Differences) != 1 || r.Differences[0].Class != MustNotShip || r.Differences[0].A != "a.localhost" ||
+		r.Differences[0].B != "b.localhost" {
 		t.Errorf("%+v", r.Differences)
 	}
 }
 
 func TestLaptopRegistry(t *testing.T) {
 	for image, want := range map[string]bool{
-		"localhost:5000/web": true, "k3d-registry.localhost:5000/web:dev": true, "k3d-reg:5000/web": true, "kind-registry:5000/web": true,
-		"10.0.0.4:5000/web": true, "127.0.0.1/web": true, "host.docker.internal:5000/web": true,
-		"k3d-tools/web": false, "web": false, "localhost": false, "ghcr.io/localhost/web": false, "8.8.8.8/web": false, "k3d-io/k3d:5": false,
+		"localhost:5000/web": true, "k3d-registry.localhost:5000/web:dev": true, "k3d-reg:5000/web": true,
+		"kind-registry:5000/web": true,
+		"10.0.0.4:5000/web":      true, "127.0.0.1/web": true, "host.docker.internal:5000/web": true,
+		"k3d-tools/web": false, "web": false, "localhost": false, "ghcr.io/localhost/web": false,
+		"8.8.8.8/web": false, "k3d-io/k3d:5": false,
 	} {
 		if laptopRegistry(image) != want {
 			t.Errorf("%s: %t", image, !want)
@@ -343,9 +397,12 @@ func TestNames(t *testing.T) {
 
 // The order of variables is no difference, and an init container's image is like any other's.
 func TestLists(t *testing.T) {
-	a := strings.NewReplacer("value: red}", "value: red}, {name: X, value: x}", "      volumes:", "      initContainers: [{name: init, image: acme/init:1}]\n      volumes:").Replace(web)
-	b := strings.NewReplacer("{name: COLOR, value: red}, {name: X, value: x}", "{name: X, value: x}, {name: COLOR, value: red}", "init:1", "init:2").Replace(a)
-	if diff := cmp.Diff([]string{"expected · image · spec.initContainers[name=init].image"}, compared(t, a, b)); diff != "" {
+	a := strings.NewReplacer("value: red}", "value: red}, {name: X, value: x}", "      volumes:",
+		"      initContainers: [{name: init, image: acme/init:1}]\n      volumes:").Replace(web)
+	b := strings.NewReplacer("{name: COLOR, value: red}, {name: X, value: x}",
+		"{name: X, value: x}, {name: COLOR, value: red}", "init:1", "init:2").Replace(a)
+	if diff := cmp.Diff([]string{"expected · image · spec.initContainers[name=init].image"},
+		compared(t, a, b)); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -355,7 +412,8 @@ func TestNamespaceInText(t *testing.T) {
 	b := side(t, "prod", project.Production, strings.Replace(web, "--port=80", "--to=db.shop.svc", 1))
 	a := side(t, "dev", project.Local, strings.Replace(web, "--port=80", "--to=db.shop-testing.svc", 1))
 	a.Environment.Namespace, b.Environment.Namespace = "shop-testing", "shop"
-	if diff := cmp.Diff([]string{"expected · names · spec.containers[name=web].command"}, lines(Compare(Input{A: a, B: b}))); diff != "" {
+	if diff := cmp.Diff([]string{"expected · names · spec.containers[name=web].command"},
+		lines(Compare(Input{A: a, B: b}))); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -367,7 +425,8 @@ func TestSecretsStayHidden(t *testing.T) {
 {apiVersion: v1, kind: ConfigMap, metadata: {name: c}, data: {greeting: "` + greeting + `"}}`
 	}
 	// What b conceals nobody says, as of an older value in a cluster.
-	a, b := side(t, "dev", project.Local, text("hunter2-dev", "sealed-one")), side(t, "prod", project.Production, text("hunter2-prod", "sealed-two"))
+	a, b := side(t, "dev", project.Local, text("hunter2-dev", "sealed-one")), side(t, "prod", project.Production,
+		text("hunter2-prod", "sealed-two"))
 	a.Set.Conceal([]string{"sealed-one"})
 	r := Compare(Input{A: a, B: b})
 	if len(r.Differences) != 2 {
@@ -381,7 +440,8 @@ func TestSecretsStayHidden(t *testing.T) {
 }
 
 func TestCauses(t *testing.T) {
-	a, b := side(t, "dev", project.Local, web), side(t, "prod", project.Production, strings.NewReplacer("web:1", "web:2", "red", "blue", "periodSeconds: 5", "periodSeconds: 6").Replace(web))
+	a, b := side(t, "dev", project.Local, web), side(t, "prod", project.Production, strings.NewReplacer("web:1",
+		"web:2", "red", "blue", "periodSeconds: 5", "periodSeconds: 6").Replace(web))
 	b.Because = func(_ object.Ref, field string) []finding.Place {
 		switch {
 		case strings.HasSuffix(field, ".image"):
@@ -401,7 +461,9 @@ func TestCauses(t *testing.T) {
 		}
 		return nil
 	}
-	b.Locate = func(at object.Origin, field string) finding.Place { return finding.Place{File: at.File, Line: 15} }
+	b.Locate = func(at object.Origin, field string) finding.Place {
+		return finding.Place{File: at.File, Line: 15}
+	}
 	got := map[string]int{}
 	for _, c := range Compare(Input{A: a, B: b}).Causes(Expected) {
 		got[c.Places[0].String()] = len(c.Differences)
@@ -412,29 +474,35 @@ func TestCauses(t *testing.T) {
 }
 
 func TestExceptions(t *testing.T) {
-	b := strings.NewReplacer("--port=80", "--port=81", "value: red}", "value: red}, {name: X, value: x}").Replace(web)
+	b := strings.NewReplacer("--port=80", "--port=81", "value: red}",
+		"value: red}, {name: X, value: x}").Replace(web)
 	for name, c := range map[string]struct {
 		e        project.Exception
 		faults   int
 		findings string
 	}{
-		"field below":       {project.Exception{Field: "spec.template.spec.containers[name=web]"}, 0, ""},
-		"half a name":       {project.Exception{Field: "spec.template.spec.containers[name=web].comm"}, 2, "exception-unused"},
-		"object":            {project.Exception{Object: "Deployment/*"}, 0, ""},
-		"prefix left out":   {project.Exception{Object: "Deployment/w?b", Field: "spec.template.spec.containers[name=web].command"}, 1, ""},
-		"other object":      {project.Exception{Object: "Service/web"}, 2, "exception-unused"},
-		"as rendered":       {project.Exception{Object: "Deployment/prod-web"}, 0, ""},
-		"as rendered in A":  {project.Exception{Object: "Deployment/dev-web"}, 0, ""},
-		"other":             {project.Exception{Object: "Deployment/web", Environments: []string{"staging"}}, 2, ""},
-		"either side":       {project.Exception{Object: "Deployment/web", Environments: []string{"dev"}}, 0, ""},
-		"last day":          {project.Exception{Object: "Deployment/web", Until: "2027-03-31"}, 0, ""},
-		"the day after":     {project.Exception{Object: "Deployment/web", Until: "2027-03-30"}, 2, "exception-expired"},
+		"field below": {project.Exception{Field: "spec.template.spec.containers[name=web]"}, 0, ""},
+		"half a name": {project.Exception{Field: "spec.template.spec.containers[name=web].comm"}, 2,
+			"exception-unused"},
+		"object": {project.Exception{Object: "Deployment/*"}, 0, ""},
+		"prefix left out": {project.Exception{Object: "Deployment/w?b",
+			Field: "spec.template.spec.containers[name=web].command"}, 1, ""},
+		"other object":     {project.Exception{Object: "Service/web"}, 2, "exception-unused"},
+		"as rendered":      {project.Exception{Object: "Deployment/prod-web"}, 0, ""},
+		"as rendered in A": {project.Exception{Object: "Deployment/dev-web"}, 0, ""},
+		"other": {project.Exception{Object: "Deployment/web", Environments: []string{"staging"}}, 2,
+			""},
+		"either side": {project.Exception{Object: "Deployment/web", Environments: []string{"dev"}}, 0, ""},
+		"last day":    {project.Exception{Object: "Deployment/web", Until: "2027-03-31"}, 0, ""},
+		"the day after": {project.Exception{Object: "Deployment/web", Until: "2027-03-30"}, 2,
+			"exception-expired"},
 		"a rule of check's": {project.Exception{Rule: "image-mutable", Object: "Deployment/web"}, 2, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.e.Reason, c.e.Line = "because", 7
 			r := Compare(Input{
-				A: side(t, "dev", project.Local, strings.Replace(web, "name: web}", "name: dev-web}", 1)), B: side(t, "prod", project.Production, strings.Replace(b, "name: web}", "name: prod-web}", 1)),
+				A:          side(t, "dev", project.Local, strings.Replace(web, "name: web}", "name: dev-web}", 1)),
+				B:          side(t, "prod", project.Production, strings.Replace(b, "name: web}", "name: prod-web}", 1)),
 				Exceptions: []project.Exception{c.e}, Today: "2027-03-31",
 			})
 			if r.Faults() != c.faults || r.Count(Accepted) != 2-c.faults {

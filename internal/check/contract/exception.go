@@ -24,7 +24,8 @@ var ExceptionExpired = finding.Rule{
 	ID: "exception-expired", Group: "project", Severity: finding.Warning,
 	Title: "An exception in slipway.yaml has expired",
 	Why:   "The last day that somebody meant it to hold is over. What it left out is reported again.",
-	Fix:   "Mend what it was written for and delete the exception, or write a later day under `until:` with a reason that still holds.",
+	Fix: "Mend what it was written for and delete the exception, or write a later day under `until:` with a " +
+		"reason that still holds.",
 }
 
 // except takes the differences that the project has a reason for out of the faults.
@@ -35,7 +36,8 @@ func (c *comparison) except() {
 		}
 		at := finding.Place{File: project.File, Line: e.Line}
 		if e.Until != "" && c.Today > e.Until {
-			c.result.Findings = append(c.result.Findings, ExceptionExpired.In(at, "the exception %s held until %s", described(e), e.Until))
+			c.result.Findings = append(c.result.Findings, ExceptionExpired.In(at, "the exception %s held until %s",
+				described(e), e.Until))
 			continue
 		}
 		used := false
@@ -49,13 +51,15 @@ func (c *comparison) except() {
 			}
 		}
 		if !used {
-			c.result.Findings = append(c.result.Findings, ExceptionUnused.In(at, "the exception %s matches nothing between %s and %s", described(e), c.A.Name, c.B.Name))
+			c.result.Findings = append(c.result.Findings, ExceptionUnused.In(at,
+				"the exception %s matches nothing between %s and %s", described(e), c.A.Name, c.B.Name))
 		}
 	}
 }
 
 func (c *comparison) concerns(e project.Exception) bool {
-	return len(e.Environments) == 0 || slices.Contains(e.Environments, c.A.Environment.Name) || slices.Contains(e.Environments, c.B.Environment.Name)
+	return len(e.Environments) == 0 || slices.Contains(e.Environments, c.A.Environment.Name) ||
+		slices.Contains(e.Environments, c.B.Environment.Name)
 }
 
 func (c *comparison) excuses(e project.Exception, d Difference) bool {
@@ -73,7 +77,8 @@ func (c *comparison) excuses(e project.Exception, d Difference) bool {
 	}
 	for _, r := range names[:len(names):len(names)] {
 		for _, env := range []project.Environment{c.A.Environment, c.B.Environment} {
-			r.Name = bare(object.Object{Body: map[string]any{"apiVersion": "v1", "kind": r.Kind, "metadata": map[string]any{"name": r.Name}}}, added(env))
+			r.Name = bare(object.Object{Body: map[string]any{"apiVersion": "v1", "kind": r.Kind,
+				"metadata": map[string]any{"name": r.Name}}}, added(env))
 			names = append(names, r)
 		}
 	}

@@ -11,7 +11,8 @@ import (
 )
 
 // laptopTool is a command for whoever changes the code while it runs.
-var laptopTool = regexp.MustCompile(`(^|[\s/])(nodemon|air|dlv|debugpy|ts-node-dev)(\s|$)|(^|\s)--(reload|inspect(-brk)?)([=\s]|$)|\bflask\s.*--debug`)
+var laptopTool = regexp.MustCompile(
+	`(^|[\s/])(nodemon|air|dlv|debugpy|ts-node-dev)(\s|$)|(^|\s)--(reload|inspect(-brk)?)([=\s]|$)|\bflask\s.*--debug`)
 
 // laptopCommand: A runs a tool for development, and B does not.
 func laptopCommand(c change) bool {
@@ -45,7 +46,8 @@ func (c *comparison) mustNotShip(p pair) {
 		}
 		for _, field := range []string{"command", "args"} {
 			if laptopTool.MatchString(spoken(container.Body[field])) {
-				c.refuse(p, container.Path+"."+field, "development command", "it is for whoever changes the code while it runs")
+				c.refuse(p, container.Path+"."+field, "development command",
+					"it is for whoever changes the code while it runs")
 			}
 		}
 	}

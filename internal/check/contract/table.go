@@ -47,8 +47,11 @@ var table = []line{
 	{Expected, "names", always, "", "metadata.name metadata.namespace", nil},
 	{Expected, "placement", gained, workloads, "pod.affinity pod.topologySpreadConstraints$", nil},
 	{Missing, "spread", lost, workloads, "pod.affinity pod.topologySpreadConstraints$", nil},
-	{Expected, "labels", always, "", "metadata.labels podMetadata.labels spec.selector pod.topologySpreadConstraints[].labelSelector", namesEnvironment},
-	{Expected, "version", always, "", "metadata.labels.* podMetadata.labels.*", endsIn("app.kubernetes.io/version", "helm.sh/chart")},
+	{Expected, "labels", always, "",
+		"metadata.labels podMetadata.labels spec.selector pod.topologySpreadConstraints[].labelSelector",
+		namesEnvironment},
+	{Expected, "version", always, "", "metadata.labels.* podMetadata.labels.*",
+		endsIn("app.kubernetes.io/version", "helm.sh/chart")},
 	{Expected, "checksum", always, "", "podMetadata.annotations.*", endsIn("checksum/")},
 	{Expected, "annotations", always, edges, "metadata.annotations", nil},
 	{Expected, "namespace", always, "Namespace", "metadata", nil},
@@ -64,7 +67,8 @@ var table = []line{
 	{Missing, "volume", lost, workloads, "pod.volumes[]$ pod.containers[].volumeMounts[]$", nil},
 	{Missing, "probe", lost, workloads, "pod.containers[].*Probe$", nil},
 	{Missing, "lifecycle", lost, workloads, "pod.containers[].lifecycle", nil},
-	{Missing, "resources", lost, workloads, "pod.containers[].resources$ pod.containers[].resources.requests pod.containers[].resources.limits$ pod.containers[].resources.limits.memory", nil},
+	{Missing, "resources", lost, workloads, "pod.containers[].resources$ pod.containers[].resources.requests " +
+		"pod.containers[].resources.limits$ pod.containers[].resources.limits.memory", nil},
 	{Missing, "TLS", lost, "Ingress", "spec.tls$", nil},
 
 	// What environments are there for.
@@ -78,32 +82,46 @@ var table = []line{
 	{Unexplained, "setting", lost, "ConfigMap Secret", "data.* binaryData.* stringData.*", nil},
 	{Unexplained, "environment variable", lost, workloads, "pod.containers[].env[]$", nil},
 	{Unexplained, "environment variable", gained, workloads, "pod.containers[].env[]$", nil},
-	{Expected, "settings", always, workloads, "pod.containers[].env[].value pod.containers[].env[].valueFrom", nil},
-	{Expected, "development command", always, workloads, "pod.containers[].command pod.containers[].args", laptopCommand},
+	{Expected, "settings", always, workloads, "pod.containers[].env[].value pod.containers[].env[].valueFrom",
+		nil},
+	{Expected, "development command", always, workloads, "pod.containers[].command pod.containers[].args",
+		laptopCommand},
 	{Expected, "host", always, "Ingress", "spec.rules[].host spec.rules[]$ spec.ingressClassName", nil},
 	{Expected, "TLS", always, "Ingress", "spec.tls", nil},
-	{Expected, "host", always, "HTTPRoute GRPCRoute TLSRoute Gateway", "spec.hostnames spec.parentRefs spec.listeners spec.gatewayClassName", nil},
+	{Expected, "host", always, "HTTPRoute GRPCRoute TLSRoute Gateway",
+		"spec.hostnames spec.parentRefs spec.listeners spec.gatewayClassName", nil},
 	{Expected, "TLS", always, "Certificate", "spec", nil},
-	{Expected, "autoscaling", always, "HorizontalPodAutoscaler", "spec.minReplicas spec.maxReplicas spec.metrics spec.behavior", nil},
-	{Expected, "disruption budget", always, "PodDisruptionBudget", "spec.minAvailable spec.maxUnavailable spec.unhealthyPodEvictionPolicy", nil},
+	{Expected, "autoscaling", always, "HorizontalPodAutoscaler",
+		"spec.minReplicas spec.maxReplicas spec.metrics spec.behavior", nil},
+	{Expected, "disruption budget", always, "PodDisruptionBudget",
+		"spec.minAvailable spec.maxUnavailable spec.unhealthyPodEvictionPolicy", nil},
 	{Expected, "storage", always, "PersistentVolumeClaim", "spec.resources spec.storageClassName", nil},
-	{Expected, "storage", always, "StatefulSet", "spec.volumeClaimTemplates[].spec.resources spec.volumeClaimTemplates[].spec.storageClassName", nil},
+	{Expected, "storage", always, "StatefulSet",
+		"spec.volumeClaimTemplates[].spec.resources spec.volumeClaimTemplates[].spec.storageClassName", nil},
 	{Expected, "exposure", both, "Service", "spec.type", nil},
-	{Expected, "exposure", always, "Service", "spec.ports[].nodePort spec.loadBalancerClass spec.loadBalancerSourceRanges spec.externalTrafficPolicy", nil},
+	{Expected, "exposure", always, "Service",
+		"spec.ports[].nodePort spec.loadBalancerClass spec.loadBalancerSourceRanges spec.externalTrafficPolicy",
+		nil},
 	{Expected, "schedule", both, "CronJob", "spec.schedule spec.suspend", nil},
-	{Expected, "rollout", always, workloads, "spec.strategy spec.updateStrategy spec.minReadySeconds spec.progressDeadlineSeconds spec.revisionHistoryLimit pod.terminationGracePeriodSeconds", nil},
-	{Expected, "placement", always, workloads, "pod.nodeSelector pod.tolerations pod.priorityClassName pod.affinity pod.topologySpreadConstraints", nil},
+	{Expected, "rollout", always, workloads, "spec.strategy spec.updateStrategy spec.minReadySeconds " +
+		"spec.progressDeadlineSeconds spec.revisionHistoryLimit pod.terminationGracePeriodSeconds", nil},
+	{Expected, "placement", always, workloads,
+		"pod.nodeSelector pod.tolerations pod.priorityClassName pod.affinity pod.topologySpreadConstraints", nil},
 
 	// What B has more, and protects it.
 	{Expected, "probe", gained, workloads, "pod.containers[].*Probe$ pod.containers[].lifecycle$", nil},
-	{Expected, "probe timing", always, workloads, "pod.containers[].*Probe.*Seconds pod.containers[].*Probe.*Threshold", nil},
-	{Unexplained, "privileges", gained, workloads, "pod.containers[].securityContext.privileged pod.containers[].securityContext.capabilities.add", nil},
-	{Expected, "security", gained, workloads, "pod.securityContext pod.containers[].securityContext pod.automountServiceAccountToken pod.serviceAccountName", nil},
+	{Expected, "probe timing", always, workloads,
+		"pod.containers[].*Probe.*Seconds pod.containers[].*Probe.*Threshold", nil},
+	{Unexplained, "privileges", gained, workloads,
+		"pod.containers[].securityContext.privileged pod.containers[].securityContext.capabilities.add", nil},
+	{Expected, "security", gained, workloads, "pod.securityContext pod.containers[].securityContext " +
+		"pod.automountServiceAccountToken pod.serviceAccountName", nil},
 	{Expected, "pod annotations", gained, workloads, "podMetadata.annotations", nil},
 }
 
 // protectors are kinds that environments beyond the laptop have of their own.
-var protectors = strings.Fields(`HorizontalPodAutoscaler PodDisruptionBudget NetworkPolicy ServiceMonitor PodMonitor PrometheusRule
+var protectors = strings.Fields(
+	`HorizontalPodAutoscaler PodDisruptionBudget NetworkPolicy ServiceMonitor PodMonitor PrometheusRule
 	Certificate Issuer Ingress HTTPRoute Gateway Namespace ResourceQuota LimitRange ExternalSecret SealedSecret VerticalPodAutoscaler ScaledObject`)
 
 func protects(r object.Ref) bool { return slices.Contains(protectors, r.Kind) }
@@ -245,7 +263,8 @@ func moved(fields []object.Field, o object.Object) []object.Field {
 	one := func(lost bool) int {
 		at := -1
 		for i, f := range fields {
-			if strings.HasPrefix(f.Path, "spec.rules[") && strings.HasSuffix(f.Path, "]") && (f.After == nil) == lost && (f.Before == nil) != lost {
+			if strings.HasPrefix(f.Path, "spec.rules[") && strings.HasSuffix(f.Path, "]") &&
+				(f.After == nil) == lost && (f.Before == nil) != lost {
 				if at >= 0 {
 					return -1
 				}
@@ -296,7 +315,9 @@ func isEmptyDir(c change) bool {
 func volumeGoes(c change) bool {
 	has := func(o *object.Object, name any) bool {
 		spec, _, _ := o.PodSpec()
-		return slices.ContainsFunc(object.Mappings(spec["volumes"]), func(v map[string]any) bool { return v["name"] == name })
+		return slices.ContainsFunc(object.Mappings(spec["volumes"]), func(v map[string]any) bool {
+			return v["name"] == name
+		})
 	}
 	mount, ok := c.field.Before.(map[string]any)
 	if !ok {

@@ -40,7 +40,8 @@ type Rule struct {
 }
 
 // Groups are the groups of rules, in the order in which they are shown.
-var Groups = []string{"crossing", "references", "must not ship", "must exist", "schema", "workflow", "project", "own"}
+var Groups = []string{"crossing", "references", "must not ship", "must exist", "schema", "workflow",
+	"project", "own"}
 
 // Holds says whether the rule is for environments of a class.
 func (r Rule) Holds(c project.Class) bool {
@@ -101,7 +102,9 @@ type Edit struct {
 // Apply makes edits of a text from the end to the start, so that none moves another. Of two that overlap only
 // one is made: the next run makes the other, if it is still wanted.
 func Apply(text []byte, edits []Edit) (out []byte, made []Edit) {
-	slices.SortStableFunc(edits, func(a, b Edit) int { return cmp.Or(cmp.Compare(b.Start, a.Start), cmp.Compare(b.End, a.End)) })
+	slices.SortStableFunc(edits, func(a, b Edit) int {
+		return cmp.Or(cmp.Compare(b.Start, a.Start), cmp.Compare(b.End, a.End))
+	})
 	out = slices.Clone(text)
 	free := len(text) + 1 // edits must end before it
 	for _, e := range edits {
@@ -144,7 +147,8 @@ type Unchecked struct {
 // New begins a finding about a field of an object.
 func (r Rule) New(o object.Object, field, format string, args ...any) Finding {
 	ref := o.Ref()
-	return Finding{Rule: r.ID, Severity: r.Severity, Object: &ref, Field: field, Message: fmt.Sprintf(format, args...)}
+	return Finding{Rule: r.ID, Severity: r.Severity, Object: &ref, Field: field,
+		Message: fmt.Sprintf(format, args...)}
 }
 
 // In begins a finding about a place in a file.

@@ -16,8 +16,8 @@ type Fixed struct {
 	Text []byte
 }
 
-// Fix makes the edits of findings in the files below dir, each file at once. It returns the edits that it made, by file
-// and from the end of each file.
+// Fix makes the edits of findings in the files below dir, each file at once. It returns the edits that it
+// made, by file and from the end of each file.
 func Fix(dir string, findings []Finding) ([]Fixed, error) {
 	byFile := map[string][]Edit{}
 	for _, f := range findings {

@@ -146,7 +146,8 @@ func (b *bent) other(n *yaml.Node) {
 		twin = *r
 		twin.Content = append(append([]*yaml.Node{}, r.Content...), probe(r.Line), probe(r.Line))
 	case r.ShortTag() == "!!bool":
-		twin = yaml.Node{Kind: yaml.ScalarNode, Value: map[bool]string{true: "false", false: "true"}[strings.EqualFold(r.Value, "true")], Line: r.Line}
+		twin = yaml.Node{Kind: yaml.ScalarNode, Value: map[bool]string{true: "false",
+			false: "true"}[strings.EqualFold(r.Value, "true")], Line: r.Line}
 	case r.ShortTag() == "!!int" || r.ShortTag() == "!!float":
 		twin = yaml.Node{Kind: yaml.ScalarNode, Value: "7" + r.Value, Line: r.Line}
 	case strings.HasPrefix(r.Value, "sha256:"):

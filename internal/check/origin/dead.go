@@ -168,10 +168,12 @@ func (r *Report) unread(d *Dead, c project.Chart) bool {
 	templates, about := r.templates(c)
 	if slices.Contains(words.FindAllString(about, -1), steps[0].Key) {
 		within, more := r.templates(project.Chart{Path: c.Path + "/charts/" + steps[0].Key})
-		if named := strings.Contains(about, "alias:") || strings.Contains(about, "import-values:"); named || within == "" || whole(within, "Values") {
+		if named := strings.Contains(about, "alias:") || strings.Contains(about, "import-values:"); named ||
+			within == "" || whole(within, "Values") {
 			return false
 		}
-		if strings.Contains(more, "Chart.yaml") || strings.Contains(more, ".tgz") { // whose templates may read it, too
+		// whose templates may read it, too
+		if strings.Contains(more, "Chart.yaml") || strings.Contains(more, ".tgz") {
 			return false
 		}
 		templates, about = templates+within, about+more

@@ -59,7 +59,9 @@ func (l *lab) layer(name string, seen map[string]bool) error {
 
 // was says whether a file was read.
 func (l *lab) was(name string) bool {
-	return slices.ContainsFunc(l.with.Reads.List(), func(s tree.Seen) bool { return s.Path == name && s.Kind == tree.File })
+	return slices.ContainsFunc(l.with.Reads.List(), func(s tree.Seen) bool {
+		return s.Path == name && s.Kind == tree.File
+	})
 }
 
 func items(n *yaml.Node) []*yaml.Node {
@@ -73,7 +75,8 @@ func items(n *yaml.Node) []*yaml.Node {
 func (l *lab) fields(f *file, top *yaml.Node) error {
 	for i := 0; i+1 < len(top.Content); i += 2 {
 		k, v := top.Content[i].Value, resolved(top.Content[i+1])
-		l.tangled = l.tangled || slices.Contains([]string{"replacements", "vars", "transformers", "configurations"}, strings.ToLower(k))
+		l.tangled = l.tangled || slices.Contains([]string{"replacements", "vars", "transformers", "configurations"},
+			strings.ToLower(k))
 		var err error
 		switch strings.ToLower(k) {
 		case "nameprefix", "namesuffix", "namespace":
@@ -117,7 +120,8 @@ func (l *lab) fields(f *file, top *yaml.Node) error {
 
 // chartValues notes what the values files of an entry of helmCharts say.
 func (l *lab) chartValues(f *file, entry *yaml.Node) error {
-	for _, n := range append([]*yaml.Node{value(entry, "valuesFile")}, items(value(entry, "additionalValuesFiles"))...) {
+	for _, n := range append([]*yaml.Node{value(entry, "valuesFile")},
+		items(value(entry, "additionalValuesFiles"))...) {
 		name := path.Join(path.Dir(f.name), text(n))
 		if text(n) == "" || !l.was(name) {
 			continue
@@ -185,7 +189,8 @@ func (l *lab) operations(f *file, name string, doc *yaml.Node, in *inline) {
 	list := items(resolved(doc.Content[0]))
 	for _, n := range list {
 		if len(list) > 1 {
-			l.add(Override{Kind: "operation", Name: fmt.Sprintf("%s: %s %s", name, text(value(n, "op")), text(value(n, "path"))), Text: brief(n)}, f, n, in)
+			l.add(Override{Kind: "operation", Name: fmt.Sprintf("%s: %s %s", name, text(value(n, "op")),
+				text(value(n, "path"))), Text: brief(n)}, f, n, in)
 		}
 	}
 }

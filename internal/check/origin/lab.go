@@ -67,7 +67,8 @@ func newLab(ctx context.Context, r *render.Renderer, env project.Environment) (*
 	if err != nil {
 		return nil, err
 	}
-	l := &lab{renderer: r, charts: charts, view: r.View(ctx), env: env, with: with, files: map[string]*file{}, documents: map[object.Origin]*yaml.Node{}}
+	l := &lab{renderer: r, charts: charts, view: r.View(ctx), env: env, with: with, files: map[string]*file{},
+		documents: map[object.Origin]*yaml.Node{}}
 	if err := l.kustomizations(); err != nil {
 		return nil, err
 	}
@@ -133,7 +134,8 @@ func (l *lab) render(ctx context.Context, without []Override, others ...*bent) (
 		}
 	}
 	for t := range texts {
-		c.replace[t.scalar] = &yaml.Node{Kind: yaml.ScalarNode, Style: yaml.DoubleQuotedStyle, Value: string(c.print(t.doc)), Line: t.scalar.Line}
+		c.replace[t.scalar] = &yaml.Node{Kind: yaml.ScalarNode, Style: yaml.DoubleQuotedStyle,
+			Value: string(c.print(t.doc)), Line: t.scalar.Line}
 	}
 	edits := map[string][]byte{}
 	for f := range touched {
@@ -153,7 +155,9 @@ func leaveFlags(env project.Environment, without []Override) project.Environment
 		for j, list := range flagLists(&env.Charts[i]) {
 			var kept []string
 			for k, s := range *list {
-				if !slices.ContainsFunc(without, func(o Override) bool { return o.set != nil && *o.set == flag{i, j, k} }) {
+				if !slices.ContainsFunc(without, func(o Override) bool {
+					return o.set != nil && *o.set == flag{i, j, k}
+				}) {
 					kept = append(kept, s)
 				}
 			}

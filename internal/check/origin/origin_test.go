@@ -91,8 +91,9 @@ replacements:
   - select: {kind: StatefulSet}
     fieldPaths: [spec.replicas]
 `,
-	"chart/Chart.yaml":  "apiVersion: v2\nname: shop\nversion: 1.0.0\n",
-	"chart/values.yaml": "image: {repository: local/shop, tag: dev}\nreplicaCount: 1\ningress: {enabled: false, host: a}\n",
+	"chart/Chart.yaml": "apiVersion: v2\nname: shop\nversion: 1.0.0\n",
+	"chart/values.yaml": "image: {repository: local/shop, tag: dev}\nreplicaCount: 1\ningress: {enabled: " +
+		"false, host: a}\n",
 	"chart/templates/app.yaml": `apiVersion: apps/v1
 kind: Deployment
 metadata: {name: {{ .Release.Name }}}
@@ -106,8 +107,9 @@ spec:
         {{ if .Values.ingress.enabled }}args: [{{ .Values.ingress.host }}]
         resources: {{ toYaml .Values.resources }}{{ end }}
 `,
-	"inflated/kustomization.yaml": "helmGlobals: {chartHome: ..}\nhelmCharts:\n- name: chart\n  releaseName: shop\n  valuesFile: own.yaml\n",
-	"inflated/own.yaml":           "replicaCount: 4\n",
+	"inflated/kustomization.yaml": "helmGlobals: {chartHome: ..}\nhelmCharts:\n- name: chart\n  releaseName: " +
+		"shop\n  valuesFile: own.yaml\n",
+	"inflated/own.yaml": "replicaCount: 4\n",
 	"skaffold.yaml": `apiVersion: skaffold/v4beta11
 kind: Config
 manifests:
@@ -124,7 +126,8 @@ profiles:
   patches:
   - {op: replace, path: /manifests/helm/releases/0/setValues/replicaCount, value: 5}
 `,
-	"values-prod.yaml":  "image:\n  repository: ghcr.io/acme/shop\nreplicaCount: 1\nreplicaCuont: 3\ningress: {host: b, hots: c}\nresources: {limits: {memory: 1Gi}}\nvalues: 1\n",
+	"values-prod.yaml": "image:\n  repository: ghcr.io/acme/shop\nreplicaCount: 1\nreplicaCuont: 3\ningress: " +
+		"{host: b, hots: c}\nresources: {limits: {memory: 1Gi}}\nvalues: 1\n",
 	"values-extra.yaml": "image: {repository: ghcr.io/acme/other}\n",
 }
 
@@ -135,9 +138,10 @@ func open(t *testing.T) (*render.Renderer, project.Environment, project.Environm
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.Close() })
-	return r, project.Environment{Name: "prod", Path: "prod"}, project.Environment{Name: "chart", Namespace: "n", Charts: []project.Chart{{
-		Path: "chart", Release: "shop", Values: []string{"values-prod.yaml", "values-extra.yaml"},
-	}}}
+	return r, project.Environment{Name: "prod", Path: "prod"}, project.Environment{Name: "chart", Namespace: "n",
+		Charts: []project.Chart{{
+			Path: "chart", Release: "shop", Values: []string{"values-prod.yaml", "values-extra.yaml"},
+		}}}
 }
 
 func TestDead(t *testing.T) {
@@ -219,7 +223,8 @@ func TestWhy(t *testing.T) {
 	extra := project.Environment{Name: "extra", Path: "extra"}
 	flags := chart
 	flags.Name, flags.Charts = "flags", []project.Chart{chart.Charts[0]}
-	flags.Charts[0].Line, flags.Charts[0].SetString, flags.Charts[0].Set = 7, []string{"replicaCount=3"}, []string{"replicaCount=2"}
+	flags.Charts[0].Line, flags.Charts[0].SetString, flags.Charts[0].Set = 7, []string{"replicaCount=3"},
+		[]string{"replicaCount=2"}
 	for _, test := range []struct {
 		env         project.Environment
 		field, want string

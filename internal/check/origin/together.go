@@ -27,7 +27,8 @@ const fewest = 3
 
 // together tries overrides in groups. What it gives back is to be tried one by one: what has no claim, and
 // what could not be told apart after all.
-func (l *lab) together(ctx context.Context, asked []Override, until time.Time, on ground) (effects []Effect, single []Override) {
+func (l *lab) together(ctx context.Context, asked []Override, until time.Time, on ground) (effects []Effect,
+	single []Override) {
 	groups, single := l.groups(asked)
 	for _, g := range groups {
 		if ctx.Err() != nil || time.Now().After(until) {
@@ -83,7 +84,8 @@ func overrides(g []member) []Override {
 // share leaves out a group and gives each of it what it does. Nothing is known where something differs
 // that nobody claims, or where one that seems to do nothing does something by itself: then it has done so
 // to what another one claims.
-func (l *lab) share(ctx context.Context, group []member, until time.Time, on ground) (effects []Effect, alone []Override) {
+func (l *lab) share(ctx context.Context, group []member, until time.Time, on ground) (effects []Effect,
+	alone []Override) {
 	without, err := l.render(ctx, append(slices.Clone(on.gone), overrides(group)...))
 	if err != nil {
 		return nil, overrides(group)
@@ -125,7 +127,9 @@ func (l *lab) bending(ctx context.Context, asked []Override, on ground) map[int]
 		}
 		objects, err := l.render(ctx, on.gone, other...)
 		of := make([][]Change, len(members))
-		if err != nil || slices.ContainsFunc(differences(on.with, objects), func(c Change) bool { return !l.hand(c, members, of) }) {
+		if err != nil || slices.ContainsFunc(differences(on.with, objects), func(c Change) bool {
+			return !l.hand(c, members, of)
+		}) {
 			continue
 		}
 		for i, m := range members {
@@ -163,7 +167,8 @@ func (l *lab) hand(c Change, group []member, of [][]Change) bool {
 // has prefixed it.
 func (c claim) apart(other claim) bool {
 	if c.file == other.file {
-		return c.key != "" && c.kind == other.kind && !strings.Contains(c.key, other.key) && !strings.Contains(other.key, c.key)
+		return c.key != "" && c.kind == other.kind && !strings.Contains(c.key, other.key) &&
+			!strings.Contains(other.key, c.key)
 	}
 	return !beneath(c.dir, other.dir) && !beneath(other.dir, c.dir)
 }
@@ -237,7 +242,9 @@ func (l *lab) claim(o Override) (claim, bool) {
 func chained(f *file) bool {
 	images := items(value(resolved(f.doc.Content[0]), "images"))
 	return slices.ContainsFunc(images, func(a *yaml.Node) bool {
-		return slices.ContainsFunc(images, func(b *yaml.Node) bool { return text(value(a, "newName")) == text(value(b, "name")) })
+		return slices.ContainsFunc(images, func(b *yaml.Node) bool {
+			return text(value(a, "newName")) == text(value(b, "name"))
+		})
 	})
 }
 

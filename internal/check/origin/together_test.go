@@ -116,19 +116,23 @@ func tangle(r *rand.Rand) map[string]string {
 	var bases string
 	for _, n := range []string{"api", "bot", "cat", "dog"} {
 		files["base/"+n+"/app.yaml"] = strings.ReplaceAll(thing, "NAME", n)
-		files["base/"+n+"/kustomization.yaml"] = "resources: [app.yaml]\nlabels:\n- pairs: {tier: " + pick("web", "back") + "}\n" +
+		files["base/"+n+"/kustomization.yaml"] = "resources: [app.yaml]\nlabels:\n- pairs: {tier: " + pick("web",
+			"back") + "}\n" +
 			pick("", "namePrefix: x-\n", "commonAnnotations: {by: "+n+"}\n", "images:\n- {name: "+n+", newTag: '1'}\n")
 		bases += "- " + n + "\n"
 	}
-	files["base/kustomization.yaml"] = "resources:\n" + bases + pick("", "nameSuffix: -y\n", "replicas:\n- {name: api, count: 2}\n- {name: bot, count: 1}\n- {name: cat, count: 4}\n")
+	files["base/kustomization.yaml"] = "resources:\n" + bases + pick("", "nameSuffix: -y\n",
+		"replicas:\n- {name: api, count: 2}\n- {name: bot, count: 1}\n- {name: cat, count: 4}\n")
 	var overlay strings.Builder
 	overlay.WriteString("resources: [../base]\n" + pick("", "namePrefix: p-\n", "namespace: q\n"))
 	if r.IntN(6) == 0 {
-		overlay.WriteString("replacements:\n- source: {kind: Deployment, name: api, fieldPath: spec.replicas}\n  targets:\n  - select: {kind: Deployment, name: bot}\n    fieldPaths: [spec.replicas]\n")
+		overlay.WriteString("replacements:\n- source: {kind: Deployment, name: api, fieldPath: spec.replicas}\n  " +
+			"targets:\n  - select: {kind: Deployment, name: bot}\n    fieldPaths: [spec.replicas]\n")
 	}
 	overlay.WriteString("configMapGenerator:\n- name: settings\n  literals: [LOG=info]\nimages:\n")
 	for range 6 {
-		fmt.Fprintf(&overlay, "- {name: %s, %s}\n", pick("api", "bot", "cat", "dog", "reg/api"), pick("newTag: '2'", "newName: reg/api", "newName: bot", "newTag: '1'"))
+		fmt.Fprintf(&overlay, "- {name: %s, %s}\n", pick("api", "bot", "cat", "dog", "reg/api"),
+			pick("newTag: '2'", "newName: reg/api", "newName: bot", "newTag: '1'"))
 	}
 	overlay.WriteString("replicas:\n")
 	most := 1 + 3*r.IntN(2) // 1: as the base says
@@ -138,7 +142,8 @@ func tangle(r *rand.Rand) map[string]string {
 	overlay.WriteString("patches:\n")
 	for i := range 6 {
 		kind, n := pick("Deployment", "Deployment", "ConfigMap"), name()
-		text := fmt.Sprintf("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: %s, labels: {n%d: %s}}\n", n, i, pick("one", "two"))
+		text := fmt.Sprintf("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: %s, labels: {n%d: %s}}\n", n,
+			i, pick("one", "two"))
 		switch r.IntN(15) {
 		case 0, 1, 2, 3, 4, 5, 6:
 			fmt.Fprintf(&overlay, `- target: {kind: %s, name: %s}

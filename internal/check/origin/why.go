@@ -49,7 +49,8 @@ const maxRounds = 8
 
 // Why gives the chain behind a field of an object; the whole object's where field is empty. It leaves out
 // what the field is so because of, looks what then decides, and so on down to the base.
-func Why(ctx context.Context, r *render.Renderer, env project.Environment, find func([]object.Object) (object.Object, error), field string, o Options) (Chain, error) {
+func Why(ctx context.Context, r *render.Renderer, env project.Environment,
+	find func([]object.Object) (object.Object, error), field string, o Options) (Chain, error) {
 	l, err := newLab(ctx, r, env)
 	if err != nil {
 		return Chain{}, err
@@ -119,7 +120,8 @@ func Why(ctx context.Context, r *render.Renderer, env project.Environment, find 
 // deciding are the overrides that a field is so because of, and those of them that cannot be left out. Two
 // that say the same hide each other: then it is the one that would change the field if it said something
 // else.
-func (l *lab) deciding(ctx context.Context, effects []Effect, on ground, o object.Object, field string) (because, needed []Override) {
+func (l *lab) deciding(ctx context.Context, effects []Effect, on ground, o object.Object,
+	field string) (because, needed []Override) {
 	touch := func(c Change) bool { return c.touches(o.Ref(), field) }
 	for _, e := range effects {
 		switch {

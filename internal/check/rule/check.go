@@ -29,7 +29,8 @@ var variables = [][2]string{
 // dialect is CEL as the API servers from 1.30 on have it for policies, as far as rules use it.
 var dialect = sync.OnceValues(func() (*cel.Env, error) {
 	options := []cel.EnvOption{
-		cel.OptionalTypes(), cel.HomogeneousAggregateLiterals(), cel.CrossTypeNumericComparisons(true), cel.DefaultUTCTimeZone(true),
+		cel.OptionalTypes(), cel.HomogeneousAggregateLiterals(), cel.CrossTypeNumericComparisons(true),
+		cel.DefaultUTCTimeZone(true),
 		cel.ASTValidators(cel.ValidateRegexLiterals(), cel.ValidateHomogeneousAggregateLiterals()),
 		ext.Strings(ext.StringsVersion(2)),
 		cel.Variable("object", cel.DynType), cel.Variable("item", cel.DynType),
@@ -106,7 +107,8 @@ func (r *rule) build() (*program, error) {
 func (r *rule) part(key, text string, want *cel.Type) (cel.Program, error) {
 	compiled, err := translate(text, want)
 	if wrong, ok := err.(*syntaxError); ok {
-		return nil, &FileError{File: r.file, Line: r.lines[key] + wrong.line, Err: fmt.Errorf("rule %s: %s: %w", r.ID, key, err)}
+		return nil, &FileError{File: r.file, Line: r.lines[key] + wrong.line, Err: fmt.Errorf("rule %s: %s: %w",
+			r.ID, key, err)}
 	}
 	return compiled, err
 }
@@ -123,7 +125,8 @@ func (s *Set) Check(o object.Object, class project.Class) ([]finding.Finding, []
 		}
 		if err := l.ask(r); err != nil {
 			of := o.Ref()
-			l.unchecked = append(l.unchecked, finding.Unchecked{Object: &of, Place: finding.At(o.Origin), What: "rule " + r.ID, Why: err.Error()})
+			l.unchecked = append(l.unchecked, finding.Unchecked{Object: &of, Place: finding.At(o.Origin),
+				What: "rule " + r.ID, Why: err.Error()})
 		}
 	}
 	return l.findings, l.unchecked

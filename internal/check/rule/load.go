@@ -127,7 +127,8 @@ func (s *Set) Rules() []finding.Rule {
 }
 
 func (r *rule) rule() finding.Rule {
-	return finding.Rule{ID: r.ID, Group: r.Group, Classes: r.Classes, Severity: r.Severity, Title: r.Title, Why: r.Why, Fix: r.Fix}
+	return finding.Rule{ID: r.ID, Group: r.Group, Classes: r.Classes, Severity: r.Severity, Title: r.Title,
+		Why: r.Why, Fix: r.Fix}
 }
 
 // read adds the rules of a file.
@@ -156,7 +157,8 @@ func (s *Set) read(f File) error {
 func (s *Set) add(r *rule) error {
 	for _, other := range s.rules {
 		if other.ID == r.ID {
-			return r.fail("id", "rule %s is there twice (first in %s)", r.ID, finding.Place{File: other.file, Line: other.lines["id"]})
+			return r.fail("id", "rule %s is there twice (first in %s)", r.ID, finding.Place{File: other.file,
+				Line: other.lines["id"]})
 		}
 	}
 	s.rules = append(s.rules, r)
@@ -172,7 +174,8 @@ func (r *rule) fail(key, format string, args ...any) error {
 }
 
 // keys are those of a rule.
-var keys = []string{"id", "group", "classes", "severity", "title", "why", "fix", "kinds", "each", "field", "expression", "message", "messageExpression"}
+var keys = []string{"id", "group", "classes", "severity", "title", "why", "fix", "kinds", "each", "field",
+	"expression", "message", "messageExpression"}
 
 func newRule(file string, n *yaml.Node) (*rule, error) {
 	r := &rule{Group: "own", Severity: finding.Warning, file: file, lines: map[string]int{"": n.Line}}
@@ -194,7 +197,8 @@ func newRule(file string, n *yaml.Node) (*rule, error) {
 		}
 	}
 	if err := n.Decode(r); err != nil {
-		return nil, r.fail("", "%s", strings.ReplaceAll(strings.TrimPrefix(err.Error(), "yaml: unmarshal errors:\n  "), "\n  ", "; "))
+		return nil, r.fail("", "%s", strings.ReplaceAll(strings.TrimPrefix(err.Error(),
+			"yaml: unmarshal errors:\n  "), "\n  ", "; "))
 	}
 	r.compile = sync.OnceValues(r.build)
 	return r, r.check()
@@ -206,7 +210,8 @@ var (
 )
 
 // workloads are the kinds that run pods.
-var workloads = []string{"Pod", "Deployment.apps", "StatefulSet.apps", "DaemonSet.apps", "ReplicaSet.apps", "Job.batch", "CronJob.batch"}
+var workloads = []string{"Pod", "Deployment.apps", "StatefulSet.apps", "DaemonSet.apps", "ReplicaSet.apps",
+	"Job.batch", "CronJob.batch"}
 
 // check demands what a rule cannot do without.
 func (r *rule) check() error {
@@ -218,7 +223,8 @@ func (r *rule) check() error {
 	case r.Expression == "":
 		return r.fail("", "rule %s has no expression", r.ID)
 	case len(r.Kinds) == 0:
-		return r.fail("", "rule %s has no kinds: what it is about, such as [workloads] or [Service, Ingress.networking.k8s.io]", r.ID)
+		return r.fail("", "rule %s has no kinds: what it is about, such as [workloads] or [Service, "+
+			"Ingress.networking.k8s.io]", r.ID)
 	case r.Message != "" && r.MessageExpression != "":
 		return r.fail("message", "rule %s has message and messageExpression: one of them", r.ID)
 	case r.Severity != finding.Error && r.Severity != finding.Warning:

@@ -41,8 +41,9 @@ func (r *rule) policyName(namespace string) string { return "slipway-" + namespa
 func (r *rule) object(kind, namespace string, spec map[string]any) object.Object {
 	return object.Object{Body: map[string]any{
 		"apiVersion": admission, "kind": kind,
-		"metadata": map[string]any{"name": r.policyName(namespace), "labels": map[string]any{"app.kubernetes.io/managed-by": "slipway"}},
-		"spec":     spec,
+		"metadata": map[string]any{"name": r.policyName(namespace),
+			"labels": map[string]any{"app.kubernetes.io/managed-by": "slipway"}},
+		"spec": spec,
 	}}
 }
 
@@ -76,7 +77,8 @@ func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 // conditions say what is not asked. Pods that a controller makes were asked about in their workload, and
 // what runs already must go on; what is being deleted must be allowed to go.
 var conditions = []any{
-	map[string]any{"name": "not-made-by-a-controller", "expression": `!object.metadata.?ownerReferences.orValue([]).exists(o, o.?controller.orValue(false) == true)`},
+	map[string]any{"name": "not-made-by-a-controller",
+		"expression": `!object.metadata.?ownerReferences.orValue([]).exists(o, o.?controller.orValue(false) == true)`},
 	map[string]any{"name": "not-being-deleted", "expression": `!has(object.metadata.deletionTimestamp)`},
 }
 
@@ -131,7 +133,8 @@ func (r *rule) messages() string {
 		return "(" + r.MessageExpression + ")"
 	}
 	last := len(r.Each) - 1
-	text := fmt.Sprintf(`(%s).filter(item, !(%s)).map(item, %s).join("; ")`, r.Each[last], strings.TrimSpace(r.Expression), r.MessageExpression)
+	text := fmt.Sprintf(`(%s).filter(item, !(%s)).map(item, %s).join("; ")`, r.Each[last],
+		strings.TrimSpace(r.Expression), r.MessageExpression)
 	for i := last - 1; i >= 0; i-- {
 		text = fmt.Sprintf(`(%s).map(item, %s).filter(text, text != "").join("; ")`, r.Each[i], text)
 	}

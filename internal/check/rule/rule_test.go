@@ -33,7 +33,8 @@ func variable(name, value string, want ...string) edit {
 	for i := range want {
 		want[i] += " " + container + ".env[name=" + name + "].value"
 	}
-	return edit{"Deployment", "- name: NODE_ENV\n              value: production", fmt.Sprintf("- name: %s\n              value: %q", name, value), want}
+	return edit{"Deployment", "- name: NODE_ENV\n              value: production",
+		fmt.Sprintf("- name: %s\n              value: %q", name, value), want}
 }
 
 func setting(name, value string, want ...string) edit {
@@ -51,7 +52,8 @@ var (
 
 // edits are for each rule what breaks it and what looks alike and must not.
 var edits = []edit{
-	{kind: "Deployment"}, {kind: "Service"}, {kind: "ConfigMap"}, {kind: "Ingress"}, {kind: "HTTPRoute"}, {kind: "CronJob"},
+	{kind: "Deployment"}, {kind: "Service"}, {kind: "ConfigMap"}, {kind: "Ingress"}, {kind: "HTTPRoute"},
+	{kind: "CronJob"},
 
 	command(`[uvicorn, "main:app", --reload]`, reload),
 	command(`[sh, -c, "exec uvicorn main:app --reload --port 8000"]`, reload),
@@ -71,12 +73,16 @@ var edits = []edit{
 	command(`[node, --inspect=0.0.0.0, server.js]`, debugger),
 	command(`[java, "-agentlib:jdwp=transport=dt_socket", -jar, app.jar]`, debugger),
 	variable("NODE_OPTIONS", "--max-old-space-size=64"),
-	{"Deployment", "- name: NODE_ENV\n              value: production", "- name: NODE_OPTIONS\n              value: --inspect", []string{debugger}},
+	{"Deployment", "- name: NODE_ENV\n              value: production",
+		"- name: NODE_OPTIONS\n              value: --inspect", []string{debugger}},
 	command(`[node, server.js, --inspect-orders]`),
 	command(`[/app, --exec, dlv-tool]`),
 
-	{"Deployment", "- name: http\n              containerPort: 8080", "- name: http\n              containerPort: 9229", []string{"debug-port " + container + ".ports[name=http].containerPort"}},
-	{"Deployment", "- name: http\n              containerPort: 8080", "- name: http\n              containerPort: 5005", nil},
+	{"Deployment", "- name: http\n              containerPort: 8080",
+		"- name: http\n              containerPort: 9229",
+		[]string{"debug-port " + container + ".ports[name=http].containerPort"}},
+	{"Deployment", "- name: http\n              containerPort: 8080",
+		"- name: http\n              containerPort: 5005", nil},
 
 	variable("NODE_ENV", "development", "development-env"),
 	variable("FLASK_DEBUG", "1", "development-env"),
@@ -92,10 +98,12 @@ var edits = []edit{
 	setting("LOG_LEVEL", "debug", "debug-setting"),
 	setting("CATALOG_LEVEL", "debug"),
 
-	{"Deployment", "emptyDir: {}", "hostPath: {path: /src}", []string{"host-path spec.template.spec.volumes[name=data].hostPath"}},
+	{"Deployment", "emptyDir: {}", "hostPath: {path: /src}",
+		[]string{"host-path spec.template.spec.volumes[name=data].hostPath"}},
 	{"Deployment", "emptyDir: {}", "configMap: {name: host-path}", nil},
 
-	{"Deployment", `kept: "yes"`, `tilt.dev/source: api`, []string{`laptop-tool metadata.annotations["tilt.dev/source"]`}},
+	{"Deployment", `kept: "yes"`, `tilt.dev/source: api`,
+		[]string{`laptop-tool metadata.annotations["tilt.dev/source"]`}},
 	{"Deployment", `kept: "yes"`, `stilt.dev/source: api`, nil},
 
 	command(`[sleep, infinity]`, asleep),
@@ -106,10 +114,15 @@ var edits = []edit{
 	{"Service", "selector:", "type: NodePort\n  selector:", []string{"service-nodeport spec.type"}},
 	{"Service", "selector:", "type: LoadBalancer\n  selector:", nil},
 
-	{"Deployment", "livenessProbe: {httpGet: {path: /healthz, port: http}}\n          securityContext: {allowPrivilegeEscalation: false}", "livenessProbe: {httpGet: {path: /healthz, port: http}}\n          securityContext: {privileged: true}", []string{"privileged " + container + ".securityContext.privileged"}},
-	{"Deployment", "securityContext: {allowPrivilegeEscalation: false}", "securityContext: {allowPrivilegeEscalation: false, privileged: false}", nil},
+	{"Deployment", "livenessProbe: {httpGet: {path: /healthz, port: http}}\n          securityContext: " +
+		"{allowPrivilegeEscalation: false}",
+		"livenessProbe: {httpGet: {path: /healthz, port: http}}\n          securityContext: {privileged: true}",
+		[]string{"privileged " + container + ".securityContext.privileged"}},
+	{"Deployment", "securityContext: {allowPrivilegeEscalation: false}",
+		"securityContext: {allowPrivilegeEscalation: false, privileged: false}", nil},
 
-	{"Deployment", "serviceAccountName: api", "serviceAccountName: api\n      hostPID: true", []string{"host-namespace spec.template.spec"}},
+	{"Deployment", "serviceAccountName: api", "serviceAccountName: api\n      hostPID: true",
+		[]string{"host-namespace spec.template.spec"}},
 	{"Deployment", "serviceAccountName: api", "serviceAccountName: api\n      hostPID: false", nil},
 
 	variable("GREETING", "ghp_0123456789abcdefghijklmnopqrstuvwxyz", "plain-token"),
@@ -128,28 +141,36 @@ var edits = []edit{
 	setting("api-key", "s3cr3tvalue", "config-credential"),
 	setting("token", "/var/run/token"),
 
-	{"Ingress", "host: api.example.com", "host: api.localhost", []string{"localhost-host spec.rules[host=api.localhost].host"}},
+	{"Ingress", "host: api.example.com", "host: api.localhost",
+		[]string{"localhost-host spec.rules[host=api.localhost].host"}},
 	{"Ingress", "host: api.example.com", "host: localhost.example.com", nil},
-	{"HTTPRoute", "api.example.com", "a.example.com, api.localhost", []string{"localhost-route spec.hostnames[1]"}},
+	{"HTTPRoute", "api.example.com", "a.example.com, api.localhost",
+		[]string{"localhost-route spec.hostnames[1]"}},
 	{"HTTPRoute", "api.example.com", "localhost.example.com", nil},
 
-	{"Deployment", "requests: {cpu: 50m, memory: 64Mi}, ", "", []string{"resource-requests " + container + ".resources.requests"}},
-	{"Deployment", "limits: {memory: 64Mi}", "limits: {cpu: 1}", []string{"memory-limit " + container + ".resources.limits.memory"}},
+	{"Deployment", "requests: {cpu: 50m, memory: 64Mi}, ", "",
+		[]string{"resource-requests " + container + ".resources.requests"}},
+	{"Deployment", "limits: {memory: 64Mi}", "limits: {cpu: 1}",
+		[]string{"memory-limit " + container + ".resources.limits.memory"}},
 	{"CronJob", ", memory: 64Mi", "", []string{
 		"resource-requests spec.jobTemplate.spec.template.spec.containers[name=nightly].resources.requests",
 		"memory-limit spec.jobTemplate.spec.template.spec.containers[name=nightly].resources.limits.memory"}},
 
-	{"Deployment", "readinessProbe:", "startupProbe:", []string{"readiness-probe " + container + ".readinessProbe"}},
-	{"Deployment", "livenessProbe:", "startupProbe:", []string{"liveness-probe " + container + ".livenessProbe"}},
+	{"Deployment", "readinessProbe:", "startupProbe:",
+		[]string{"readiness-probe " + container + ".readinessProbe"}},
+	{"Deployment", "livenessProbe:", "startupProbe:",
+		[]string{"liveness-probe " + container + ".livenessProbe"}},
 	{"Deployment", "ports:\n            - name: http\n              containerPort: 8080", "stdin: false", nil},
 
 	{"Deployment", "maxUnavailable: 1", "maxUnavailable: 3", []string{"rolling-update spec.strategy"}},
 	{"Deployment", "maxUnavailable: 1", `maxUnavailable: "100%"`, []string{"rolling-update spec.strategy"}},
 	{"Deployment", "maxUnavailable: 1", `maxUnavailable: "50%"`, nil},
-	{"Deployment", "strategy: {rollingUpdate: {maxUnavailable: 1}}", "strategy: {type: Recreate}", []string{"rolling-update spec.strategy"}},
+	{"Deployment", "strategy: {rollingUpdate: {maxUnavailable: 1}}", "strategy: {type: Recreate}",
+		[]string{"rolling-update spec.strategy"}},
 	{"Deployment", "replicas: 3\n", "replicas: null\n", nil},
 
-	{"Deployment", "serviceAccountName: api", "serviceAccountName: default", []string{"service-account spec.template.spec.serviceAccountName"}},
+	{"Deployment", "serviceAccountName: api", "serviceAccountName: default",
+		[]string{"service-account spec.template.spec.serviceAccountName"}},
 	{"Deployment", "serviceAccountName: api", "automountServiceAccountToken: false", nil},
 
 	{"Deployment", "securityContext: {runAsNonRoot: true}", "securityContext: null", []string{
@@ -157,10 +178,13 @@ var edits = []edit{
 		"run-as-non-root spec.template.spec.initContainers[name=prepare].securityContext.runAsNonRoot"}},
 	{"Deployment", "securityContext: {runAsNonRoot: true}", "securityContext: {runAsUser: 65534}", nil},
 	{"CronJob", "allowPrivilegeEscalation: false", "readOnlyRootFilesystem: true", []string{
-		"privilege-escalation spec.jobTemplate.spec.template.spec.containers[name=nightly].securityContext.allowPrivilegeEscalation"}},
+		"privilege-escalation " +
+			"spec.jobTemplate.spec.template.spec.containers[name=nightly].securityContext.allowPrivilegeEscalation"}},
 
-	{"Ingress", "tls: [{hosts: [api.example.com], secretName: api-tls}]", "tls: []", []string{"ingress-tls spec.tls"}},
-	{"Ingress", "spec:\n  tls: [{hosts: [api.example.com], secretName: api-tls}]", "  annotations: {alb.ingress.kubernetes.io/certificate-arn: x}\nspec:", nil},
+	{"Ingress", "tls: [{hosts: [api.example.com], secretName: api-tls}]", "tls: []",
+		[]string{"ingress-tls spec.tls"}},
+	{"Ingress", "spec:\n  tls: [{hosts: [api.example.com], secretName: api-tls}]",
+		"  annotations: {alb.ingress.kubernetes.io/certificate-arn: x}\nspec:", nil},
 }
 
 // object is what is left of the good one.
@@ -231,7 +255,9 @@ func TestUnchecked(t *testing.T) {
 	o := edit{kind: "Deployment", old: "name: api\n          image", new: "image"}.object(t)
 	o.Body["spec"].(map[string]any)["template"] = "oops"
 	findings, unchecked := set.Check(o, project.Production)
-	if len(findings) > 0 || !slices.ContainsFunc(unchecked, func(u finding.Unchecked) bool { return u.What == "rule privileged" && u.Why != "" }) {
+	if len(findings) > 0 || !slices.ContainsFunc(unchecked, func(u finding.Unchecked) bool {
+		return u.What == "rule privileged" && u.Why != ""
+	}) {
 		t.Errorf("%v %v", findings, unchecked)
 	}
 }
@@ -251,17 +277,21 @@ func TestOwnRules(t *testing.T) {
 		t.Fatal(err)
 	}
 	findings, _ := set.Check(edit{kind: "Deployment"}.object(t), project.Local)
-	if len(findings) != 1 || findings[0].Rule != "team-label" || findings[0].Severity != finding.Error || findings[0].Message != "no team is named" {
+	if len(findings) != 1 || findings[0].Rule != "team-label" || findings[0].Severity != finding.Error ||
+		findings[0].Message != "no team is named" {
 		t.Errorf("%+v", findings)
 	}
 	for _, c := range []struct{ old, new, want string }{
 		{"?labels.?team", "?labels(", "rules/team.yaml:8: rule team-label: expression: "},
-		{"object.metadata", "objekt.metadata", "rules/team.yaml:8: rule team-label: expression: undeclared reference to 'objekt'"},
+		{"object.metadata", "objekt.metadata",
+			"rules/team.yaml:8: rule team-label: expression: undeclared reference to 'objekt'"},
 		{"object.metadata.?labels.?team.hasValue()", "1 + 1", "it gives int, and must give bool"},
-		{"object.metadata", "variables.foo", "rules/team.yaml:8: rule team-label: expression: undeclared reference to 'variables"},
+		{"object.metadata", "variables.foo",
+			"rules/team.yaml:8: rule team-label: expression: undeclared reference to 'variables"},
 		{"kinds:", "kind:", `rules/team.yaml:5: unknown key "kind" (did you mean "kinds"?)`},
 		{"severity: error", "severity: fatal", `rules/team.yaml:3: severity "fatal" is neither`},
-		{"id: team-label", "id: privileged", "rules/team.yaml:2: rule privileged is there twice (first in rules.yaml:"},
+		{"id: team-label", "id: privileged",
+			"rules/team.yaml:2: rule privileged is there twice (first in rules.yaml:"},
 		{"[Deployment.apps]", "[deployments]", `rules/team.yaml:5: "deployments" is no kind`},
 		{"rules:", "rule:", "rules/team.yaml: no rules in it"},
 	} {

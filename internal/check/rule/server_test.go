@@ -81,7 +81,8 @@ func newServer(t *testing.T) server {
 	if s.client, err = dynamic.NewForConfig(rest.CopyConfig(cfg)); err != nil {
 		t.Fatal(err)
 	}
-	list, err := object.Read(strings.NewReader("apiVersion: v1\nkind: Namespace\nmetadata: {name: "+s.namespace+"}\n---"+routes), "")
+	list, err := object.Read(strings.NewReader("apiVersion: v1\nkind: Namespace\nmetadata: {name: "+s.namespace+
+		"}\n---"+routes), "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,13 +21,15 @@ import (
 // of that only the decoder is asked.
 var trulyWrong = map[string]bool{
 	"Pod rel-my-alpine wrong-type": true, "PodDisruptionBudget deprecated api-removed": true,
-	"CustomResourceDefinition testcrds.testcrdgroups.example.com api-removed": true, "CustomResourceDefinition tests.test.io api-removed": true,
+	"CustomResourceDefinition testcrds.testcrdgroups.example.com api-removed": true,
+	"CustomResourceDefinition tests.test.io api-removed":                      true,
 }
 
 // What kustomize and helm made of other people's manifests: the decoder that the API server uses is asked
 // about each object, and must say the same of fields and types.
 func TestConformance(t *testing.T) {
-	strict := serializer.NewSerializerWithOptions(serializer.DefaultMetaFactory, clientscheme.Scheme, clientscheme.Scheme, serializer.SerializerOptions{Strict: true})
+	strict := serializer.NewSerializerWithOptions(serializer.DefaultMetaFactory, clientscheme.Scheme,
+		clientscheme.Scheme, serializer.SerializerOptions{Strict: true})
 	checked := 0
 	for name, text := range expected(t) {
 		list, err := object.Read(strings.NewReader(text), name)

@@ -30,12 +30,14 @@ func (w *walk) custom(definition object.Object, version string) {
 			continue
 		}
 		if entry.At("deprecated") == true {
-			w.add(apiDeprecated.New(w.object, "apiVersion", "%s %s is deprecated by its own definition", w.object.APIVersion(), w.object.Ref().Kind), "")
+			w.add(apiDeprecated.New(w.object, "apiVersion", "%s %s is deprecated by its own definition",
+				w.object.APIVersion(), w.object.Ref().Kind), "")
 		}
 		w.properties("", w.object.Body, object.Mapping(entry.At("schema", "openAPIV3Schema")), true)
 		return
 	}
-	w.add(apiRemoved.New(w.object, "apiVersion", "the definition of %s has no version %s", w.object.Ref().Kind, version),
+	w.add(apiRemoved.New(w.object, "apiVersion", "the definition of %s has no version %s",
+		w.object.Ref().Kind, version),
 		"write one of "+strings.Join(served, ", "))
 }
 
@@ -54,7 +56,8 @@ func (w *walk) follow(path string, v any, s map[string]any) {
 	typ, _ := s["type"].(string)
 	_, isWhole := whole(v)
 	_, isList := v.([]any)
-	is := map[string]bool{"string": reflect.TypeOf(v).Kind() == reflect.String, "boolean": reflect.TypeOf(v).Kind() == reflect.Bool,
+	is := map[string]bool{"string": reflect.TypeOf(v).Kind() == reflect.String,
+		"boolean": reflect.TypeOf(v).Kind() == reflect.Bool,
 		"integer": isWhole, "number": number(v), "array": isList, "object": reflect.TypeOf(v).Kind() == reflect.Map}
 	if fits, known := is[typ]; known && !fits {
 		w.wrong(path, v, typ)
@@ -129,7 +132,9 @@ func (w *walk) limits(path string, v any, s map[string]any) {
 		refuse(what, "most", high)
 	}
 	allowed, _ := s["enum"].([]any)
-	if allowed != nil && !slices.ContainsFunc(allowed, func(a any) bool { return fmt.Sprint(a) == fmt.Sprint(v) }) {
+	if allowed != nil && !slices.ContainsFunc(allowed, func(a any) bool {
+		return fmt.Sprint(a) == fmt.Sprint(v)
+	}) {
 		refuse("must be one of %s", strings.Trim(fmt.Sprint(allowed...), "[]"))
 	}
 }

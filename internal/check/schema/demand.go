@@ -79,14 +79,20 @@ func first(messages []string) string {
 // ofKinds are the demands by version and kind, ofPods those of what runs pods, below the pod's spec.
 var (
 	ofKinds = map[string]map[string]demand{
-		"v1 Service": {"spec.ports[].port": port, "spec.ports[].targetPort": someport, "spec.ports[].name": {false, text(valid.IsDNS1123Label)},
+		"v1 Service": {"spec.ports[].port": port, "spec.ports[].targetPort": someport, "spec.ports[].name": {false,
+			text(valid.IsDNS1123Label)},
 			"spec.ports[].protocol": protocol, "spec.type": oneOf("ClusterIP ExternalName LoadBalancer NodePort")},
-		"networking.k8s.io/v1 Ingress": {"spec.rules[].http.paths[].pathType": {true, oneOf("Exact ImplementationSpecific Prefix").what}, "spec.rules[].http.paths[].backend": there,
-			"spec.rules[].http.paths[].backend.service.name": there, "spec.rules[].http.paths[].backend.service.port.number": {false, portNumber}},
-		"autoscaling/v2 HorizontalPodAutoscaler":          {"spec.maxReplicas": there, "spec.scaleTargetRef.kind": there, "spec.scaleTargetRef.name": there},
-		"batch/v1 CronJob":                                {"spec.schedule": there, "spec.jobTemplate.spec.template.spec": there, "spec.concurrencyPolicy": oneOf("Allow Forbid Replace")},
-		"batch/v1 Job":                                    {"spec.template.spec": there},
-		"apps/v1 Deployment":                              {"spec.selector": there, "spec.template.spec": there, "spec.strategy.type": oneOf("Recreate RollingUpdate")},
+		"networking.k8s.io/v1 Ingress": {"spec.rules[].http.paths[].pathType": {true,
+			oneOf("Exact ImplementationSpecific Prefix").what}, "spec.rules[].http.paths[].backend": there,
+			"spec.rules[].http.paths[].backend.service.name":        there,
+			"spec.rules[].http.paths[].backend.service.port.number": {false, portNumber}},
+		"autoscaling/v2 HorizontalPodAutoscaler": {"spec.maxReplicas": there,
+			"spec.scaleTargetRef.kind": there, "spec.scaleTargetRef.name": there},
+		"batch/v1 CronJob": {"spec.schedule": there,
+			"spec.jobTemplate.spec.template.spec": there, "spec.concurrencyPolicy": oneOf("Allow Forbid Replace")},
+		"batch/v1 Job": {"spec.template.spec": there},
+		"apps/v1 Deployment": {"spec.selector": there, "spec.template.spec": there,
+			"spec.strategy.type": oneOf("Recreate RollingUpdate")},
 		"apps/v1 StatefulSet":                             {"spec.selector": there, "spec.template.spec": there},
 		"apps/v1 DaemonSet":                               {"spec.selector": there, "spec.template.spec": there},
 		"apps/v1 ReplicaSet":                              {"spec.selector": there, "spec.template.spec": there},
@@ -94,19 +100,25 @@ var (
 		"rbac.authorization.k8s.io/v1 RoleBinding":        {"roleRef.kind": there, "roleRef.name": there},
 		"rbac.authorization.k8s.io/v1 ClusterRoleBinding": {"roleRef.kind": there, "roleRef.name": there},
 	}
-	ofPods = map[string]demand{"containers": there, "volumes[].name": label, "dnsPolicy": oneOf("ClusterFirst ClusterFirstWithHostNet Default None"),
-		"tolerations[].effect": oneOf("NoExecute NoSchedule PreferNoSchedule"), "tolerations[].operator": oneOf("Equal Exists Gt Lt"),
+	ofPods = map[string]demand{"containers": there, "volumes[].name": label,
+		"dnsPolicy":              oneOf("ClusterFirst ClusterFirstWithHostNet Default None"),
+		"tolerations[].effect":   oneOf("NoExecute NoSchedule PreferNoSchedule"),
+		"tolerations[].operator": oneOf("Equal Exists Gt Lt"),
 		"topologySpreadConstraints[].whenUnsatisfiable": oneOf("DoNotSchedule ScheduleAnyway")}
 )
 
 // ofContainers holds for containers and initContainers.
 var ofContainers = map[string]demand{
-	"name": label, "image": there, "ports[].containerPort": port, "ports[].name": portname, "ports[].hostPort": {false, hostPort},
-	"imagePullPolicy": oneOf("Always IfNotPresent Never"), "ports[].protocol": protocol,
-	"livenessProbe.httpGet.scheme": scheme, "readinessProbe.httpGet.scheme": scheme, "startupProbe.httpGet.scheme": scheme,
-	"env[].name": there, "volumeMounts[].name": there, "volumeMounts[].mountPath": there,
-	"livenessProbe.httpGet.port": someport, "readinessProbe.httpGet.port": someport, "startupProbe.httpGet.port": someport,
-	"livenessProbe.tcpSocket.port": someport, "readinessProbe.tcpSocket.port": someport, "startupProbe.tcpSocket.port": someport,
+	"name": label, "image": there, "ports[].containerPort": port, "ports[].name": portname,
+	"ports[].hostPort": {false, hostPort},
+	"imagePullPolicy":  oneOf("Always IfNotPresent Never"), "ports[].protocol": protocol,
+	"livenessProbe.httpGet.scheme": scheme, "readinessProbe.httpGet.scheme": scheme,
+	"startupProbe.httpGet.scheme": scheme,
+	"env[].name":                  there, "volumeMounts[].name": there, "volumeMounts[].mountPath": there,
+	"livenessProbe.httpGet.port": someport, "readinessProbe.httpGet.port": someport,
+	"startupProbe.httpGet.port":    someport,
+	"livenessProbe.tcpSocket.port": someport, "readinessProbe.tcpSocket.port": someport,
+	"startupProbe.tcpSocket.port": someport,
 }
 
 func hostPort(v any) string {
@@ -141,7 +153,8 @@ func (w *walk) together(kind string, spec map[string]any) {
 	least, _ := whole(spec["minReplicas"])
 	most, said := whole(spec["maxReplicas"])
 	switch ports, _ := spec["ports"].([]any); {
-	case kind == "v1 Service" && len(ports) == 0 && spec["type"] != "ExternalName" && spec["clusterIP"] != "None":
+	case kind == "v1 Service" && len(ports) == 0 && spec["type"] != "ExternalName" &&
+		spec["clusterIP"] != "None":
 		w.missing("spec.ports")
 	case kind == "v1 Service" && len(ports) > 1:
 		for i, step := range object.Elements(ports) {
@@ -150,26 +163,32 @@ func (w *walk) together(kind string, spec map[string]any) {
 			}
 		}
 	case kind == "policy/v1 PodDisruptionBudget" && spec["minAvailable"] != nil && spec["maxUnavailable"] != nil:
-		w.add(invalidValue.New(w.object, "spec.maxUnavailable", "minAvailable and maxUnavailable are both there: one of them may be"), "remove one of them")
+		w.add(invalidValue.New(w.object, "spec.maxUnavailable",
+			"minAvailable and maxUnavailable are both there: one of them may be"), "remove one of them")
 	case kind == "autoscaling/v2 HorizontalPodAutoscaler" && said && least > most:
-		w.add(invalidValue.New(w.object, "spec.minReplicas", "minReplicas is %d, and maxReplicas %d", least, most), "write the smaller one as minReplicas")
+		w.add(invalidValue.New(w.object, "spec.minReplicas", "minReplicas is %d, and maxReplicas %d", least, most),
+			"write the smaller one as minReplicas")
 	}
 }
 
 // container holds what one asks for against what it may have, and its mounts against the pod's volumes.
 func (w *walk) container(c map[string]any, at string, volumes []string) {
-	requests, limits := object.Mapping(object.Mapping(c["resources"])["requests"]), object.Mapping(object.Mapping(c["resources"])["limits"])
+	requests, limits := object.Mapping(object.Mapping(c["resources"])["requests"]),
+		object.Mapping(object.Mapping(c["resources"])["limits"])
 	for _, what := range slices.Sorted(maps.Keys(limits)) {
 		asked, err := resource.ParseQuantity(fmt.Sprint(requests[what]))
 		most, err2 := resource.ParseQuantity(fmt.Sprint(limits[what]))
 		if err == nil && err2 == nil && asked.Cmp(most) > 0 {
-			w.add(invalidValue.New(w.object, object.Join(at+".resources.requests", what), "it asks for %s of %s, and may have %s", &asked, what, &most), "write a limit that is not below the request")
+			w.add(invalidValue.New(w.object, object.Join(at+".resources.requests", what),
+				"it asks for %s of %s, and may have %s", &asked, what, &most),
+				"write a limit that is not below the request")
 		}
 	}
 	mounts, _ := c["volumeMounts"].([]any)
 	for i, step := range object.Elements(mounts) {
 		if name, _ := object.Mapping(mounts[i])["name"].(string); name != "" && !slices.Contains(volumes, name) {
-			w.add(invalidValue.New(w.object, at+".volumeMounts"+step+".name", "it mounts %s, and the pod has no volume of that name%s", name, didYouMean(name, volumes)), "")
+			w.add(invalidValue.New(w.object, at+".volumeMounts"+step+".name",
+				"it mounts %s, and the pod has no volume of that name%s", name, didYouMean(name, volumes)), "")
 		}
 	}
 }
@@ -225,9 +244,12 @@ func (w *walk) pods(spec map[string]any, at string) {
 	kind, seen := w.object.Ref().Kind, map[string]bool{}
 	switch field := object.Join(at, "restartPolicy"); {
 	case (kind == "Job" || kind == "CronJob") && restart != "OnFailure" && restart != "Never":
-		w.add(invalidValue.New(w.object, field, "the pods of a %s must say restartPolicy OnFailure or Never: Always is the default, and is refused", kind), "write restartPolicy: OnFailure")
+		w.add(invalidValue.New(w.object, field,
+			"the pods of a %s must say restartPolicy OnFailure or Never: Always is the default, and is refused", kind),
+			"write restartPolicy: OnFailure")
 	case strings.HasPrefix(w.object.APIVersion(), "apps/") && restart != "" && restart != "Always":
-		w.add(invalidValue.New(w.object, field, "the pods of a %s cannot have restartPolicy %s", kind, restart), "remove it: Always is the default")
+		w.add(invalidValue.New(w.object, field, "the pods of a %s cannot have restartPolicy %s", kind, restart),
+			"remove it: Always is the default")
 	}
 	var volumes []string
 	for _, named := range []any{spec["volumes"], w.object.At("spec", "volumeClaimTemplates")} {
@@ -244,7 +266,8 @@ func (w *walk) pods(spec map[string]any, at string) {
 			w.container(object.Mapping(containers[i]), object.Join(at, list)+step, volumes)
 			name, _ := object.Mapping(containers[i])["name"].(string)
 			if name != "" && seen[name] {
-				w.add(invalidValue.New(w.object, object.Join(at, list)+step+".name", "two containers have the name %s", name), "give one another name")
+				w.add(invalidValue.New(w.object, object.Join(at, list)+step+".name", "two containers have the name %s",
+					name), "give one another name")
 			}
 			seen[name] = true
 		}
@@ -268,7 +291,8 @@ func (w *walk) selector() {
 		has[k] = fmt.Sprint(v)
 	}
 	if err == nil && (selector.Empty() || !selector.Matches(has)) {
-		w.add(selectorMismatch.New(w.object, "spec.selector", "the selector %q does not match the labels of the pods, %q: the API server refuses that", selector, has),
+		w.add(selectorMismatch.New(w.object, "spec.selector",
+			"the selector %q does not match the labels of the pods, %q: the API server refuses that", selector, has),
 			"write the same labels in spec.selector.matchLabels and spec.template.metadata.labels")
 	}
 }
@@ -291,7 +315,8 @@ func (w *walk) names() {
 		w.add(invalidName.New(w.object, "metadata.name", "the name %q %s", ref.Name, what), "")
 	}
 	if ref.Kind == "CronJob" && len(ref.Name) > 52 {
-		w.add(invalidName.New(w.object, "metadata.name", "the name %q has %d letters: a CronJob may have 52, as its Jobs get 11 more", ref.Name, len(ref.Name)), "")
+		w.add(invalidName.New(w.object, "metadata.name",
+			"the name %q has %d letters: a CronJob may have 52, as its Jobs get 11 more", ref.Name, len(ref.Name)), "")
 	}
 	w.labels("metadata", w.object.Body["metadata"])
 	if pods, at, ok := w.object.PodMetadata(); ok && at != "metadata" {

@@ -112,7 +112,8 @@ func (v *Validator) typed(gvk schema.GroupVersionKind) (runtime.Object, string) 
 		slices.Sort(kinds)
 		return nil, fmt.Sprintf("%s has no kind %s%s", gv, gvk.Kind, didYouMean(gvk.Kind, kinds))
 	}
-	return nil, fmt.Sprintf("no definition of %s %s is in the project; give it with --schema", gvk.Kind, gvk.Group)
+	return nil, fmt.Sprintf("no definition of %s %s is in the project; give it with --schema",
+		gvk.Kind, gvk.Group)
 }
 
 func didYouMean(word string, known []string) string {
@@ -155,7 +156,8 @@ func (w *walk) lifecycle(typed runtime.Object) bool {
 	}
 	if t, ok := typed.(interface{ APILifecycleDeprecated() (int, int) }); ok {
 		if _, minor := t.APILifecycleDeprecated(); minor <= cmp.Or(w.minor, newest) {
-			w.add(apiDeprecated.New(w.object, "apiVersion", "%s %s is deprecated since Kubernetes 1.%d", w.object.APIVersion(), w.object.Ref().Kind, minor), replacement(instead))
+			w.add(apiDeprecated.New(w.object, "apiVersion", "%s %s is deprecated since Kubernetes 1.%d",
+				w.object.APIVersion(), w.object.Ref().Kind, minor), replacement(instead))
 		}
 	}
 	return false
@@ -165,7 +167,8 @@ func (w *walk) removed(minor int, instead string) bool {
 	if minor > cmp.Or(w.minor, oldest) {
 		return false
 	}
-	w.add(apiRemoved.New(w.object, "apiVersion", "%s %s is gone since Kubernetes 1.%d: the cluster refuses it", w.object.APIVersion(), w.object.Ref().Kind, minor), replacement(instead))
+	w.add(apiRemoved.New(w.object, "apiVersion", "%s %s is gone since Kubernetes 1.%d: the cluster refuses it",
+		w.object.APIVersion(), w.object.Ref().Kind, minor), replacement(instead))
 	return true
 }
 

@@ -53,7 +53,8 @@ func TestServerAgrees(t *testing.T) {
 		if k := o.Ref().Kind; k == "ClusterRole" || k == "CustomResourceDefinition" || k == "PodSecurityPolicy" {
 			r = client.Resource(plural)
 		}
-		_, err = r.Create(t.Context(), &unstructured.Unstructured{Object: o.Body}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}, FieldValidation: "Strict"})
+		_, err = r.Create(t.Context(), &unstructured.Unstructured{Object: o.Body},
+			metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}, FieldValidation: "Strict"})
 		if wrong := c.want != ""; wrong != (err != nil) {
 			t.Errorf("%s: here it is %q, and for the API server %v", name, c.want, err)
 		}

@@ -154,7 +154,8 @@ func (w *walk) unknown(path, key, in string, known []string) {
 	if path != "" {
 		where = "in " + path
 	}
-	f := unknownField.New(w.object, object.Join(path, key), "%s has no field %s %s: the API server refuses it, or drops it without a word", in, key, where)
+	f := unknownField.New(w.object, object.Join(path, key),
+		"%s has no field %s %s: the API server refuses it, or drops it without a word", in, key, where)
 	if w.minor > newest { // there may be a field that these types do not have yet
 		f.Severity = finding.Warning
 	}
@@ -165,11 +166,15 @@ func (w *walk) unknown(path, key, in string, known []string) {
 	w.add(f, fix)
 }
 
-// wanted are the types in plain words. The names are those of definitions, and of Go types that read themselves.
+// wanted are the types in plain words. The names are those of definitions, and of Go types that read
+// themselves.
 var wanted = map[string]string{
-	"string": "a text", "boolean": "true or false", "integer": "a whole number", "number": "a number", "object": "a mapping",
-	"array": "a list", "base64": "a text in base64", "IntOrString": "a whole number or a text", "Quantity": `a quantity such as 500m or "128Mi"`,
-	"Time": "a time such as 2006-01-02T15:04:05Z", "MicroTime": "a time such as 2006-01-02T15:04:05Z", "Duration": `a duration such as "1m30s"`,
+	"string": "a text", "boolean": "true or false", "integer": "a whole number", "number": "a number",
+	"object": "a mapping",
+	"array":  "a list", "base64": "a text in base64", "IntOrString": "a whole number or a text",
+	"Quantity": `a quantity such as 500m or "128Mi"`,
+	"Time":     "a time such as 2006-01-02T15:04:05Z", "MicroTime": "a time such as 2006-01-02T15:04:05Z",
+	"Duration": `a duration such as "1m30s"`,
 }
 
 func (w *walk) wrong(path string, v any, want string) {

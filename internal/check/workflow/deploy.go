@@ -13,10 +13,13 @@ import (
 )
 
 // withValue are the flags of kubectl whose value is the next word.
-var withValue = strings.Fields("-n --namespace --context --kubeconfig --cluster --user -s --server -p --patch --type -f --filename -k " +
-	"--kustomize -l --selector --timeout -c --containers -o --output --replicas --field-manager --min --max --for --patch-file")
+var withValue = strings.Fields(
+	"-n --namespace --context --kubeconfig --cluster --user -s --server -p --patch --type -f --filename -k " +
+		"--kustomize -l --selector --timeout -c --containers -o --output --replicas --field-manager --min --max " +
+		"--for --patch-file")
 
-// kubectl gives what is said beside flags: ["set", "image", "deployment/api", "api=…"]; nil for other programs.
+// kubectl gives what is said beside flags: ["set", "image", "deployment/api", "api=…"]; nil for other
+// programs.
 func kubectl(c command) []word {
 	if path.Base(c.text(0)) != "kubectl" {
 		return nil
@@ -51,7 +54,8 @@ func waits(c command) bool {
 		return true
 	default:
 		return says(args, "rollout", "status") || says(args, "wait") ||
-			args == nil && (strings.Contains(name, "wait") || strings.Contains(name, "verify") || strings.Contains(name, "smoke"))
+			args == nil && (strings.Contains(name, "wait") || strings.Contains(name, "verify") ||
+				strings.Contains(name, "smoke"))
 	}
 }
 
@@ -73,7 +77,9 @@ func brings(c command, all []command) bool {
 	}
 	if says(args, "apply") {
 		// What kubectl creates and hands on is a namespace or a secret.
-		return !slices.ContainsFunc(all, func(o command) bool { return o.pipe == c.pipe && says(kubectl(o), "create") })
+		return !slices.ContainsFunc(all, func(o command) bool {
+			return o.pipe == c.pipe && says(kubectl(o), "create")
+		})
 	}
 	return says(args, "set") || says(args, "replace") || says(args, "rollout", "restart")
 }
@@ -93,7 +99,8 @@ func (c *checker) deploys(w *flow) {
 				c.length(w, cmd)
 			}
 			if says(kubectl(cmd), "set", "image") && !cmd.has("--local", "--dry-run") && len(c.Environments) > 0 {
-				c.add(setImageLive.In(cmd.words[0].place, "kubectl set image changes the cluster only: the next apply brings back the image that is committed"),
+				c.add(setImageLive.In(cmd.words[0].place,
+					"kubectl set image changes the cluster only: the next apply brings back the image that is committed"),
 					"render with the tag and apply that")
 			}
 		}
@@ -102,16 +109,19 @@ func (c *checker) deploys(w *flow) {
 			continue
 		}
 		if !waiting {
-			c.add(noWait.In(j.commands[i].words[0].place, "nothing waits for the rollout: job %s is green before the pods are", value(j.ID)),
+			c.add(noWait.In(j.commands[i].words[0].place,
+				"nothing waits for the rollout: job %s is green before the pods are", value(j.ID)),
 				"add kubectl rollout status, helm --atomic, or use slipway deploy")
 		}
 		called := len(w.On) == 1 && w.On[0].EventName() == "workflow_call"
 		if w.Concurrency == nil && j.Concurrency == nil && !called {
-			c.add(noConcurrency.In(w.at(j.ID), "job %s deploys without a concurrency group: an older run can be the last to deploy", value(j.ID)),
+			c.add(noConcurrency.In(w.at(j.ID),
+				"job %s deploys without a concurrency group: an older run can be the last to deploy", value(j.ID)),
 				"add concurrency: to the job")
 		}
 		if j.Environment == nil {
-			c.add(noEnvironment.In(w.at(j.ID), "job %s deploys without environment: no approval, and secrets that every workflow reads", value(j.ID)),
+			c.add(noEnvironment.In(w.at(j.ID),
+				"job %s deploys without environment: no approval, and secrets that every workflow reads", value(j.ID)),
 				"add environment: to the job")
 		}
 	}
@@ -119,10 +129,14 @@ func (c *checker) deploys(w *flow) {
 
 // kinds are what kubectl calls the kinds that get deployed.
 var kinds = map[string]string{
-	"deploy": "Deployment", "deployment": "Deployment", "deployments": "Deployment", "deployment.apps": "Deployment", "deployments.apps": "Deployment",
-	"sts": "StatefulSet", "statefulset": "StatefulSet", "statefulsets": "StatefulSet", "ds": "DaemonSet", "daemonset": "DaemonSet", "daemonsets": "DaemonSet",
-	"cj": "CronJob", "cronjob": "CronJob", "cronjobs": "CronJob", "job": "Job", "jobs": "Job", "svc": "Service", "service": "Service", "services": "Service",
-	"hpa": "HorizontalPodAutoscaler", "ing": "Ingress", "ingress": "Ingress", "cm": "ConfigMap", "configmap": "ConfigMap",
+	"deploy": "Deployment", "deployment": "Deployment", "deployments": "Deployment",
+	"deployment.apps": "Deployment", "deployments.apps": "Deployment",
+	"sts": "StatefulSet", "statefulset": "StatefulSet", "statefulsets": "StatefulSet", "ds": "DaemonSet",
+	"daemonset": "DaemonSet", "daemonsets": "DaemonSet",
+	"cj": "CronJob", "cronjob": "CronJob", "cronjobs": "CronJob", "job": "Job", "jobs": "Job", "svc": "Service",
+	"service": "Service", "services": "Service",
+	"hpa": "HorizontalPodAutoscaler", "ing": "Ingress", "ingress": "Ingress", "cm": "ConfigMap",
+	"configmap": "ConfigMap",
 }
 
 var plainName = lazyregexp.New(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`)
@@ -133,7 +147,8 @@ func (c *checker) names(cmd command) {
 	switch {
 	case says(args, "set"), says(args, "rollout"):
 		args = args[min(2, len(args)):]
-	case says(args, "scale"), says(args, "patch"), says(args, "autoscale"), says(args, "wait"), says(args, "annotate"), says(args, "label"), says(args, "logs"):
+	case says(args, "scale"), says(args, "patch"), says(args, "autoscale"), says(args, "wait"),
+		says(args, "annotate"), says(args, "label"), says(args, "logs"):
 		args = args[1:]
 	default:
 		return
@@ -148,7 +163,8 @@ func (c *checker) names(cmd command) {
 			continue
 		}
 		if env, renamed := c.renamed(kind, name); renamed != "" {
-			c.add(deployName.In(w.place, "no environment that is deployed has a %s %s: %s renders it as %s", kind, name, env, renamed),
+			c.add(deployName.In(w.place, "no environment that is deployed has a %s %s: %s renders it as %s", kind,
+				name, env, renamed),
 				"write "+strings.ToLower(kind)+"/"+renamed)
 		}
 	}
@@ -171,7 +187,8 @@ func (c *checker) renamed(kind, name string) (env, renamed string) {
 			}
 			prefix, before := strings.CutSuffix(r.Name, name)
 			suffix, after := strings.CutPrefix(r.Name, name)
-			if before && strings.HasSuffix(prefix, "-") && shared(refs, prefix, "") || after && strings.HasPrefix(suffix, "-") && shared(refs, "", suffix) {
+			if before && strings.HasSuffix(prefix, "-") && shared(refs, prefix, "") || after &&
+				strings.HasPrefix(suffix, "-") && shared(refs, "", suffix) {
 				env, renamed = e.Name, r.Name
 			}
 		}
@@ -222,7 +239,9 @@ func (c *checker) kubeconfig(j job) {
 				}
 			}
 			if secret != "" && strings.Contains(strings.ToLower(secret+file.text), "kube") {
-				c.add(kubeconfigWorkspace.In(file.place, "the secret %s is written into the workspace as %s, where all later steps can read it", secret, file.text),
+				c.add(kubeconfigWorkspace.In(file.place,
+					"the secret %s is written into the workspace as %s, where all later steps can read it",
+					secret, file.text),
 					`write it to "$RUNNER_TEMP/kubeconfig" with umask 077`)
 			}
 		}
@@ -236,12 +255,14 @@ func (c *checker) pins(w *flow) {
 	seen := map[string]bool{}
 	check := func(uses *actionlint.String) {
 		action, ref, found := strings.Cut(value(uses), "@")
-		if !found || seen[value(uses)] || strings.HasPrefix(action, ".") || strings.HasPrefix(action, "docker://") ||
+		if !found || seen[value(uses)] || strings.HasPrefix(action, ".") || strings.HasPrefix(action,
+			"docker://") ||
 			strings.Contains(value(uses), "${{") || commit().MatchString(ref) {
 			return
 		}
 		seen[value(uses)] = true
-		c.add(actionUnpinned.In(w.at(uses), "%s runs whatever %s is moved to", value(uses), ref), "write the commit: "+action+"@<40 characters> # "+ref)
+		c.add(actionUnpinned.In(w.at(uses), "%s runs whatever %s is moved to", value(uses), ref),
+			"write the commit: "+action+"@<40 characters> # "+ref)
 	}
 	for _, j := range w.jobs {
 		if j.WorkflowCall != nil {

@@ -65,7 +65,8 @@ var lastWins = lazyregexp.New(`(?i)\blast\b[^.]*\b(overrides?|wins?|precedence)\
 // helm looks at what a job's helm commands set.
 func (c *checker) helm(w *flow, j job) {
 	for _, cmd := range j.commands {
-		if cmd.text(0) != "helm" || cmd.text(1) != "upgrade" && cmd.text(1) != "install" && cmd.text(1) != "template" {
+		if cmd.text(0) != "helm" || cmd.text(1) != "upgrade" && cmd.text(1) != "install" &&
+			cmd.text(1) != "template" {
 			continue
 		}
 		all := settings(cmd)
@@ -80,7 +81,8 @@ func (c *checker) helm(w *flow, j job) {
 		mixed := slices.ContainsFunc(all, func(s setting) bool { return s.rank != all[0].rank })
 		for _, comment := range cmd.comments {
 			if mixed && lastWins().MatchString(comment.text) {
-				c.add(helmPrecedence.In(comment.place, "the comment is not true: Helm ranks by the kind of the flag (-f < --set-json < --set < --set-string …); "+
+				c.add(helmPrecedence.In(comment.place, "the comment is not true: Helm ranks by the kind of the flag "+
+					"(-f < --set-json < --set < --set-string …); "+
 					"the order counts only between flags of one kind"), "say that --set outranks -f wherever it stands")
 			}
 		}
@@ -115,10 +117,12 @@ func (c *checker) tagDefault(cmd command, all []setting) {
 	}
 	for key, image := range given {
 		tag := defaults[key]["tag"]
-		if _, set := image["tag"]; set || image["repository"] == "" || image["digest"] != "" || !metadata.Mutable(tag) {
+		if _, set := image["tag"]; set || image["repository"] == "" || image["digest"] != "" ||
+			!metadata.Mutable(tag) {
 			continue
 		}
-		c.add(helmTagDefault.In(cmd.words[0].place, "this renders %s:%s: the command gives %s.repository and no tag, and %s says %s",
+		c.add(helmTagDefault.In(cmd.words[0].place,
+			"this renders %s:%s: the command gives %s.repository and no tag, and %s says %s",
 			image["repository"], tag, key, chart, tag), "add --set "+key+".tag=sha-${GITHUB_SHA::7}")
 	}
 }

@@ -48,15 +48,19 @@ func (c *checker) metadata(w *flow, j job) {
 		}
 		text := value(in("tags"))
 		entries, err := metadata.ParseTags(text)
-		if err != nil || expression().MatchString(text) && !strings.Contains(text, "type=") || value(in("context")) == "git" {
-			c.unchecked = append(c.unchecked, finding.Unchecked{Place: b.step, What: "the image's tags", Why: "what they are is known in a run only"})
+		if err != nil || expression().MatchString(text) && !strings.Contains(text, "type=") ||
+			value(in("context")) == "git" {
+			c.unchecked = append(c.unchecked, finding.Unchecked{Place: b.step, What: "the image's tags",
+				Why: "what they are is known in a run only"})
 			continue
 		}
 		b.entries = entries
 		if s := in("tags"); s != nil {
 			b.line = w.inside(s)
 		}
-		for _, image := range strings.FieldsFunc(value(in("images")), func(r rune) bool { return r == '\n' || r == ',' }) {
+		for _, image := range strings.FieldsFunc(value(in("images")), func(r rune) bool {
+			return r == '\n' || r == ','
+		}) {
 			b.images = append(b.images, normal(strings.TrimPrefix(strings.TrimSpace(image), "name="), env))
 		}
 		c.builds = append(c.builds, b)
@@ -88,20 +92,27 @@ func (c *checker) tags(b build) {
 			}
 		case !pushes:
 		case e.Moves():
-			c.add(tagMutable.In(b.at(e), "%s pushes %s, which is another image after each run", e.Text, b.named(e)), "delete the entry")
+			c.add(tagMutable.In(b.at(e), "%s pushes %s, which is another image after each run", e.Text, b.named(e)),
+				"delete the entry")
 		}
 	}
-	if i := slices.IndexFunc(b.entries, func(e metadata.Entry) bool { return b.fires(e) && latest(b.flavor, e) }); i >= 0 && pushes {
-		c.add(tagMutable.In(b.at(b.entries[i]), "%s also pushes the tag latest: flavor latest=auto adds it", b.entries[i].Text),
+	if i := slices.IndexFunc(b.entries, func(e metadata.Entry) bool {
+		return b.fires(e) && latest(b.flavor, e)
+	}); i >= 0 && pushes {
+		c.add(tagMutable.In(b.at(b.entries[i]), "%s also pushes the tag latest: flavor latest=auto adds it",
+			b.entries[i].Text),
 			"write flavor: latest=false")
 	} else if b.flavor.Latest == "true" && pushes {
-		c.add(tagMutable.In(b.step, "flavor latest=true pushes the tag latest, which is another image after each run"), "write flavor: latest=false")
+		c.add(tagMutable.In(b.step,
+			"flavor latest=true pushes the tag latest, which is another image after each run"),
+			"write flavor: latest=false")
 	}
 	if !strings.Contains(strings.Join(b.lines, "\n"), ".outputs.") || !pushes {
 		return
 	}
 	if e, ok := b.version(); ok {
-		c.add(imageVersion.In(b.at(e), "the version of every image is %s (org.opencontainers.image.version, output version): %s outranks the commit",
+		c.add(imageVersion.In(b.at(e), "the version of every image is %s (org.opencontainers.image.version, "+
+			"output version): %s outranks the commit",
 			b.named(e), e.Text), "delete the entry, or write type=sha,priority=1001")
 	}
 }
@@ -161,7 +172,8 @@ func (w *flow) pushes() bool {
 				continue
 			}
 			builds++
-			if push := exec.Inputs["push"]; exec.Inputs["outputs"] != nil || push != nil && value(push.Value) != "false" {
+			if push := exec.Inputs["push"]; exec.Inputs["outputs"] != nil || push != nil &&
+				value(push.Value) != "false" {
 				return true
 			}
 		}
@@ -177,7 +189,8 @@ func (c *checker) elsewhere(repository string) bool {
 	for _, w := range c.flows {
 		for _, j := range w.jobs {
 			for _, step := range j.Steps {
-				if exec, ok := step.Exec.(*actionlint.ExecAction); ok && strings.HasPrefix(value(exec.Uses), "docker/build-push-action@") {
+				if exec, ok := step.Exec.(*actionlint.ExecAction); ok && strings.HasPrefix(value(exec.Uses),
+					"docker/build-push-action@") {
 					for line := range strings.Lines(inputOf(exec, "tags")) {
 						if !metaTags().MatchString(strings.TrimSpace(line)) && unknown(line) {
 							return true
@@ -187,8 +200,11 @@ func (c *checker) elsewhere(repository string) bool {
 			}
 			for _, cmd := range j.commands {
 				switch cmd.text(0) {
-				case "docker", "podman", "buildah", "crane", "skopeo", "ko", "skaffold", "kaniko", "pack", "nerdctl", "regctl":
-					if slices.ContainsFunc(cmd.words[1:], func(w word) bool { return unknown(w.text) }) || cmd.text(0) == "skaffold" {
+				case "docker", "podman", "buildah", "crane", "skopeo", "ko", "skaffold", "kaniko", "pack",
+					"nerdctl", "regctl":
+					if slices.ContainsFunc(cmd.words[1:], func(w word) bool {
+						return unknown(w.text)
+					}) || cmd.text(0) == "skaffold" {
 						return true
 					}
 				}
@@ -244,10 +260,15 @@ func (c *checker) judge(w *flow, repository, tag string) (message string, sure b
 	}
 	built := strings.Join(wanted, ", ")
 	if m := commitTag().FindStringSubmatch(tag); m != nil {
-		return fmt.Sprintf("the tag %s…%s with %s characters of the commit is built by no tag rule: %s", m[1], m[3], m[2], built), true
+		return fmt.Sprintf("the tag %s…%s with %s characters of the commit is built by no tag rule: %s", m[1], m[3],
+			m[2], built), true
 	}
-	if m := unknownTag().FindStringSubmatch(tag); m != nil && w != nil && !w.sets(m[2]) && slices.ContainsFunc(forms, func(f string) bool { return strings.HasPrefix(f, m[1]+"<") }) {
-		return fmt.Sprintf("$%s is set nowhere in this workflow, and a whole commit has 40 characters: %s", m[2], built), false
+	if m := unknownTag().FindStringSubmatch(tag); m != nil && w != nil && !w.sets(m[2]) &&
+		slices.ContainsFunc(forms, func(f string) bool {
+			return strings.HasPrefix(f, m[1]+"<")
+		}) {
+		return fmt.Sprintf("$%s is set nowhere in this workflow, and a whole commit has 40 characters: %s",
+			m[2], built), false
 	}
 	for _, form := range forms {
 		m := commitTag().FindStringSubmatch(form)
@@ -308,7 +329,9 @@ func (c *checker) tagged(w *flow, image, tag string, place finding.Place) {
 	if !sure {
 		f.Severity = finding.Warning
 	}
-	if !slices.ContainsFunc(c.findings, func(o finding.Finding) bool { return o.Place == place && o.Rule == f.Rule }) {
+	if !slices.ContainsFunc(c.findings, func(o finding.Finding) bool {
+		return o.Place == place && o.Rule == f.Rule
+	}) {
 		c.add(f, "deploy the tag that is built: sha-${GITHUB_SHA::7} for type=sha")
 	}
 }

@@ -61,7 +61,9 @@ var expression = lazyregexp.New(`(?s)\$\{\{.*?\}\}`)
 // commands takes a script apart.
 func (s script) commands() ([]command, error) {
 	// A shell does not see expressions: they are filled in before it starts.
-	masked := expression().ReplaceAllStringFunc(s.text, func(e string) string { return strings.Repeat("x", len(e)) })
+	masked := expression().ReplaceAllStringFunc(s.text, func(e string) string {
+		return strings.Repeat("x", len(e))
+	})
 	file, err := syntax.NewParser(syntax.KeepComments(true)).Parse(strings.NewReader(masked), "")
 	if err != nil {
 		return nil, fmt.Errorf("read the shell's commands: %w", err)
@@ -123,7 +125,8 @@ func (s script) command(n *syntax.Stmt, call *syntax.CallExpr, pipe *syntax.Stmt
 	c := command{pipe: pipe}
 	for i, a := range call.Args {
 		w := s.word(a)
-		if i == len(c.words) && len(c.words) == 0 && (w.text == "sudo" || w.text == "exec" || w.text == "time") && len(call.Args) > 1 {
+		if i == len(c.words) && len(c.words) == 0 && (w.text == "sudo" || w.text == "exec" || w.text == "time") &&
+			len(call.Args) > 1 {
 			call.Args = call.Args[1:]
 			return s.command(n, call, pipe)
 		}
@@ -173,9 +176,11 @@ func (s script) parts(parts []syntax.WordPart) string {
 func sha(n int) string { return fmt.Sprintf("<sha:%d>", n) }
 
 var (
-	variable = lazyregexp.New(`\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?::0?:(\d+))?\}|\{\{\s*env\.([A-Za-z_]\w*)\s*\}\})`)
+	variable = lazyregexp.New(
+		`\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?::0?:(\d+))?\}|\{\{\s*env\.([A-Za-z_]\w*)\s*\}\})`)
 	wholeSHA = lazyregexp.New(`\$\{\{\s*github\.sha\s*\}\}|\$\(git rev-parse HEAD\)`)
-	shortSHA = lazyregexp.New(`\$\(git rev-parse --short=(\d+) HEAD\)|\$\((?:echo|printf '?%s'?) "?<sha:40>"? *\| *(?:cut -c ?1?-|head -c ?)(\d+)\)`)
+	shortSHA = lazyregexp.New(
+		`\$\(git rev-parse --short=(\d+) HEAD\)|\$\((?:echo|printf '?%s'?) "?<sha:40>"? *\| *(?:cut -c ?1?-|head -c ?)(\d+)\)`)
 )
 
 // normal fills in what is known: variables, and the commit in the ways in which people write it.

@@ -21,13 +21,15 @@ var mild = lazyregexp.New(`potentially untrusted|is not defined in object type|s
 func (c *checker) syntax(f File) (w *actionlint.Workflow) {
 	defer func() {
 		if p := recover(); p != nil {
-			c.unchecked = append(c.unchecked, finding.Unchecked{Place: finding.Place{File: f.Name}, What: "the workflow", Why: fmt.Sprint(p)})
+			c.unchecked = append(c.unchecked, finding.Unchecked{Place: finding.Place{File: f.Name},
+				What: "the workflow", Why: fmt.Sprint(p)})
 			w = nil
 		}
 	}()
 	w, errs := actionlint.Parse(f.Text)
 	if w != nil {
-		actions, workflows := actionlint.NewLocalActionsCache(nil, nil), actionlint.NewLocalReusableWorkflowCache(nil, "", nil)
+		actions, workflows := actionlint.NewLocalActionsCache(nil, nil),
+			actionlint.NewLocalReusableWorkflowCache(nil, "", nil)
 		// Labels of runners are left out: those of one's own cannot be known.
 		rules := []actionlint.Rule{
 			actionlint.NewRuleMatrix(), actionlint.NewRuleCredentials(), actionlint.NewRuleShellName(),
@@ -42,7 +44,8 @@ func (c *checker) syntax(f File) (w *actionlint.Workflow) {
 			v.AddPass(r)
 		}
 		if err := v.Visit(w); err != nil {
-			c.unchecked = append(c.unchecked, finding.Unchecked{Place: finding.Place{File: f.Name}, What: "the workflow", Why: err.Error()})
+			c.unchecked = append(c.unchecked, finding.Unchecked{Place: finding.Place{File: f.Name},
+				What: "the workflow", Why: err.Error()})
 		}
 		for _, r := range rules {
 			errs = append(errs, r.Errs()...)

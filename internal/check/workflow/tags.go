@@ -90,7 +90,8 @@ func latest(f metadata.Flavor, e metadata.Entry) bool {
 
 // Hold holds entries that a step makes by itself, without docker/metadata-action, against the workflow:
 // what can never fire under its triggers, and what its deploy steps name and nobody builds.
-func Hold(f File, images []string, entries []metadata.Entry, flavor metadata.Flavor, short int) []finding.Finding {
+func Hold(f File, images []string, entries []metadata.Entry, flavor metadata.Flavor,
+	short int) []finding.Finding {
 	c := &checker{}
 	w := c.open(f)
 	if w == nil {
@@ -107,5 +108,7 @@ func Hold(f File, images []string, entries []metadata.Entry, flavor metadata.Fla
 	for _, j := range w.jobs {
 		c.helm(w, j)
 	}
-	return slices.DeleteFunc(c.findings, func(f finding.Finding) bool { return f.Rule != tagNever.ID && f.Rule != tagLength.ID })
+	return slices.DeleteFunc(c.findings, func(f finding.Finding) bool {
+		return f.Rule != tagNever.ID && f.Rule != tagLength.ID
+	})
 }

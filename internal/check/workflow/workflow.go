@@ -141,7 +141,8 @@ func (c *checker) job(w *flow, parsed *actionlint.Job, env map[string]string) jo
 		case *actionlint.ExecAction:
 			uses := strings.ToLower(value(exec.Uses))
 			j.throwaway = j.throwaway || ownCluster().MatchString(uses)
-			j.waits = j.waits || strings.Contains(uses, "k8s-deploy") || strings.Contains(uses, "rollout") || strings.Contains(uses, "wait")
+			j.waits = j.waits || strings.Contains(uses, "k8s-deploy") || strings.Contains(uses, "rollout") ||
+				strings.Contains(uses, "wait")
 		case *actionlint.ExecRun:
 			if exec.Run == nil || !w.posix(parsed, exec) {
 				continue
@@ -153,7 +154,9 @@ func (c *checker) job(w *flow, parsed *actionlint.Job, env map[string]string) jo
 	}
 	for _, cmd := range j.commands {
 		if name := path.Base(cmd.text(0)); name != "kubectl" && name != "helm" {
-			j.throwaway = j.throwaway || slices.ContainsFunc(cmd.words, func(w word) bool { return ownCluster().MatchString(w.text) })
+			j.throwaway = j.throwaway || slices.ContainsFunc(cmd.words, func(w word) bool {
+				return ownCluster().MatchString(w.text)
+			})
 		}
 		j.waits = j.waits || waits(cmd)
 	}
@@ -167,7 +170,8 @@ var ownCluster = lazyregexp.New(`\b(kind|k3d|k3s|minikube|microk8s|ctlptl)\b`)
 func (c *checker) run(s script, folder string, place finding.Place) []command {
 	commands, err := s.commands()
 	if err != nil && (strings.Contains(s.text, "kubectl") || strings.Contains(s.text, "helm")) {
-		c.unchecked = append(c.unchecked, finding.Unchecked{Place: place, What: "the step's commands", Why: err.Error()})
+		c.unchecked = append(c.unchecked, finding.Unchecked{Place: place, What: "the step's commands",
+			Why: err.Error()})
 	}
 	var all []command
 	for _, cmd := range commands {
@@ -198,7 +202,9 @@ func (w *flow) posix(j *actionlint.Job, exec *actionlint.ExecRun) bool {
 		}
 	}
 	if shell == "" && j.RunsOn != nil {
-		return !slices.ContainsFunc(j.RunsOn.Labels, func(l *actionlint.String) bool { return strings.Contains(l.Value, "windows") })
+		return !slices.ContainsFunc(j.RunsOn.Labels, func(l *actionlint.String) bool {
+			return strings.Contains(l.Value, "windows")
+		})
 	}
 	name, _, _ := strings.Cut(shell, " ")
 	return name == "" || path.Base(name) == "bash" || path.Base(name) == "sh"

@@ -1,5 +1,5 @@
-// Package sandbox starts, finds and stops sandboxes on this machine: each is a directory, and a slipway-sandbox
-// process that serves it. What the process does is in the module sandbox/.
+// Package sandbox starts, finds and stops sandboxes on this machine: each is a directory, and a
+// slipway-sandbox process that serves it. What the process does is in the module sandbox/.
 package sandbox
 
 import (
@@ -131,7 +131,8 @@ func findProgram() (string, error) {
 	return path, nil
 }
 
-// Run starts a command of the instance and returns when it has ended. When ctx ends, the process is asked to stop.
+// Run starts a command of the instance and returns when it has ended. When ctx ends, the process is asked to
+// stop.
 func Run(ctx context.Context, cmd *exec.Cmd) error {
 	// A terminal sends Ctrl-C to the whole group, and two signals would end the sandbox at once
 	// where one ends it in order.
@@ -171,7 +172,8 @@ func (s Instance) Start(ctx context.Context, cmd *exec.Cmd) (State, error) {
 			return State{}, fmt.Errorf("the sandbox ended while starting (%v): %s", err, s.lastLine())
 		case <-ctx.Done():
 			_ = cmd.Process.Signal(syscall.SIGTERM)
-			return State{}, fmt.Errorf("the sandbox did not become ready (%w); its log is %s", ctx.Err(), s.path("serve.log"))
+			return State{}, fmt.Errorf("the sandbox did not become ready (%w); its log is %s", ctx.Err(),
+				s.path("serve.log"))
 		case <-tick.C:
 			if st, err := s.State(); err == nil {
 				return st, nil

@@ -60,7 +60,8 @@ func (s *Sandbox) Project(ctx context.Context, prefix, kubeconfig string, enviro
 }
 
 func newEditor(ctx context.Context, cs kubernetes.Interface, namespace string) (string, error) {
-	if _, err := cs.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{}); err != nil {
+	if _, err := cs.CoreV1().Namespaces().Create(ctx,
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{}); err != nil {
 		return "", err
 	}
 	sa := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: deployer}}
@@ -75,7 +76,8 @@ func newEditor(ctx context.Context, cs kubernetes.Interface, namespace string) (
 	if _, err := cs.RbacV1().RoleBindings(namespace).Create(ctx, binding, metav1.CreateOptions{}); err != nil {
 		return "", err
 	}
-	token, err := cs.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, deployer, &authv1.TokenRequest{}, metav1.CreateOptions{})
+	token, err := cs.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, deployer, &authv1.TokenRequest{},
+		metav1.CreateOptions{})
 	if err != nil {
 		return "", err
 	}

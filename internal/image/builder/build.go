@@ -239,7 +239,8 @@ func (b *Builder) frontendAttrs(r Request) map[string]string {
 
 func (b *Builder) export(r Request) client.ExportEntry {
 	if b.classic {
-		return client.ExportEntry{Type: "moby", Attrs: map[string]string{"name": localhost(r.Repository) + ":" + r.Tag}}
+		return client.ExportEntry{Type: "moby",
+			Attrs: map[string]string{"name": localhost(r.Repository) + ":" + r.Tag}}
 	}
 	attrs := map[string]string{
 		"name":              r.Repository,
@@ -279,7 +280,8 @@ func display(r Request) (progressui.Display, error) {
 	return progressui.NewDisplay(r.Progress, progressui.AutoMode)
 }
 
-func (b *Builder) solve(ctx context.Context, opt client.SolveOpt, show progressui.Display) (*client.SolveResponse, *observation, error) {
+func (b *Builder) solve(ctx context.Context, opt client.SolveOpt, show progressui.Display) (
+	*client.SolveResponse, *observation, error) {
 	statuses, shown := make(chan *client.SolveStatus), make(chan *client.SolveStatus)
 	seen := &observation{}
 	var resp *client.SolveResponse

@@ -48,7 +48,8 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == bridgeArg {
 		bridge(os.Args[2])
 	}
-	if bin, err := filepath.Abs(filepath.Join("..", "..", "..", "bin")); err == nil { // what make runtime has fetched
+	// what make runtime has fetched
+	if bin, err := filepath.Abs(filepath.Join("..", "..", "..", "bin")); err == nil {
 		os.Setenv("PATH", os.Getenv("PATH")+":"+bin)
 	}
 	os.Exit(m.Run())
@@ -64,7 +65,8 @@ func inside(what string) {
 	switch what {
 	case "scan":
 		path = filepath.Join(os.Getenv("BUILDKIT_SCAN_DESTINATION"), "spdx.json")
-		text = []byte(`{"_type":"https://in-toto.io/Statement/v0.1","predicateType":"https://spdx.dev/Document","predicate":{"spdxVersion":"SPDX-2.3"}}`)
+		text = []byte(
+			`{"_type":"https://in-toto.io/Statement/v0.1","predicateType":"https://spdx.dev/Document","predicate":{"spdxVersion":"SPDX-2.3"}}`)
 	case "ask":
 		c, err := net.Dial("unix", os.Getenv("SSH_AUTH_SOCK"))
 		if err == nil {
@@ -156,7 +158,8 @@ func fileNames(t *testing.T, img v1.Image) []string {
 func TestBuildIsReproducible(t *testing.T) {
 	host := imagetest.Start(t)
 	files := map[string]string{
-		"Dockerfile":    "# syntax=docker/dockerfile:1\nFROM scratch\nARG FLAVOUR\nENV FLAVOUR=$FLAVOUR\nCOPY . /app/\n",
+		"Dockerfile": "# syntax=docker/dockerfile:1\nFROM scratch\nARG FLAVOUR\nENV FLAVOUR=$FLAVOUR\nCOPY . " +
+			"/app/\n",
 		".dockerignore": "secret\nDockerfile\n.dockerignore\n",
 		"main.txt":      "hello",
 		"secret":        "not for shipping",
@@ -197,7 +200,8 @@ func TestBuildIsReproducible(t *testing.T) {
 	if diff := cmp.Diff([]string{"app/", "app/main.txt"}, fileNames(t, img)); diff != "" {
 		t.Error("files (-want +got):\n", diff)
 	}
-	if tags, err := remote.List(mustRepository(t, req.Repository), remote.WithContext(t.Context())); err == nil && len(tags) > 0 {
+	if tags, err := remote.List(mustRepository(t, req.Repository),
+		remote.WithContext(t.Context())); err == nil && len(tags) > 0 {
 		t.Errorf("the build made tags: %v", tags)
 	}
 }
@@ -266,7 +270,8 @@ func TestBuildErrors(t *testing.T) {
 	})
 	t.Run("missing base", func(t *testing.T) {
 		err := build(t, "FROM "+host+"/nowhere:1\n")
-		if want := "/Dockerfile:1: base image " + host + "/nowhere:1: not found"; !strings.HasSuffix(err.Error(), want) {
+		if want := "/Dockerfile:1: base image " + host + "/nowhere:1: not found"; !strings.HasSuffix(
+			err.Error(), want) {
 			t.Fatal(err)
 		}
 		if got := (*BaseError)(nil); !errors.As(err, &got) {

@@ -67,7 +67,8 @@ func contextHost(name string) (string, error) {
 	var meta struct {
 		Endpoints map[string]struct{ Host string }
 	}
-	if err := readJSON(filepath.Join(config.Dir(), "contexts", "meta", hex.EncodeToString(id[:]), "meta.json"), &meta); err != nil {
+	if err := readJSON(filepath.Join(config.Dir(), "contexts", "meta", hex.EncodeToString(id[:]), "meta.json"),
+		&meta); err != nil {
 		return "", err
 	}
 	return meta.Endpoints["docker"].Host, nil
@@ -92,7 +93,8 @@ func openDocker(ctx context.Context, e endpoint) (*Builder, error) {
 		client.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 			return upgrade(ctx, e, "/grpc", "h2c", nil)
 		}),
-		client.WithSessionDialer(func(ctx context.Context, proto string, meta map[string][]string) (net.Conn, error) {
+		client.WithSessionDialer(func(ctx context.Context, proto string, meta map[string][]string) (
+			net.Conn, error) {
 			return upgrade(ctx, e, "/session", proto, meta)
 		}))
 	if err != nil {
@@ -102,7 +104,8 @@ func openDocker(ctx context.Context, e endpoint) (*Builder, error) {
 	if err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
-	return &Builder{client: c, docker: e, classic: classicStore(workers), where: "Docker's BuildKit at " + e.String()}, nil
+	return &Builder{client: c, docker: e, classic: classicStore(workers), where: "Docker's BuildKit at " +
+		e.String()}, nil
 }
 
 // classicStore recognises Docker's image store of old as buildx does: no worker tells its snapshotter.
@@ -139,7 +142,8 @@ func upgrade(ctx context.Context, e endpoint, path, proto string, header http.He
 		return nil, errors.Join(err, c.Close())
 	}
 	if resp.StatusCode != http.StatusSwitchingProtocols {
-		return nil, errors.Join(fmt.Errorf("%s answers %s: this Docker has no BuildKit", path, resp.Status), c.Close())
+		return nil, errors.Join(fmt.Errorf("%s answers %s: this Docker has no BuildKit", path,
+			resp.Status), c.Close())
 	}
 	return &buffered{c, r}, nil
 }
@@ -164,7 +168,9 @@ func (e endpoint) push(ctx context.Context, repository, tag string) (string, err
 		return "", err
 	}
 	req.Header.Set("X-Registry-Auth", auth)
-	t := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return e.dial(ctx) }}
+	t := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return e.dial(ctx)
+	}}
 	defer t.CloseIdleConnections()
 	resp, err := (&http.Client{Transport: t}).Do(req)
 	if err != nil {
@@ -210,6 +216,7 @@ func dockerAuth(repository string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	raw, err := json.Marshal(types.AuthConfig{Username: a.Username, Password: a.Password, ServerAddress: a.ServerAddress, IdentityToken: a.IdentityToken, RegistryToken: a.RegistryToken})
+	raw, err := json.Marshal(types.AuthConfig{Username: a.Username, Password: a.Password,
+		ServerAddress: a.ServerAddress, IdentityToken: a.IdentityToken, RegistryToken: a.RegistryToken})
 	return base64.URLEncoding.EncodeToString(raw), err
 }

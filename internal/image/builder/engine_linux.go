@@ -151,12 +151,13 @@ func newWorker(ctx context.Context, cfg engineConfig) (*base.Worker, engineStatu
 	if overlayutils.Supported(cfg.State) == nil {
 		st.Snapshotter = "overlayfs"
 	}
-	factory := runc.SnapshotterFactory{Name: st.Snapshotter, New: func(root string) (snapshots.Snapshotter, error) {
-		if st.Snapshotter == "native" {
-			return native.NewSnapshotter(root)
-		}
-		return overlay.NewSnapshotter(root, overlay.AsynchronousRemove)
-	}}
+	factory := runc.SnapshotterFactory{Name: st.Snapshotter,
+		New: func(root string) (snapshots.Snapshotter, error) {
+			if st.Snapshotter == "native" {
+				return native.NewSnapshotter(root)
+			}
+			return overlay.NewSnapshotter(root, overlay.AsynchronousRemove)
+		}}
 	binary, reason := findRuntime(ctx)
 	reason = cmp.Or(reason, cfg.OneID)
 	st.NoRuntime = reason
@@ -177,7 +178,8 @@ func newWorker(ctx context.Context, cfg engineConfig) (*base.Worker, engineStatu
 	return w, st, err
 }
 
-func newController(ctx context.Context, cfg engineConfig, w *base.Worker, stopping <-chan struct{}) (*control.Controller, error) {
+func newController(ctx context.Context, cfg engineConfig, w *base.Worker, stopping <-chan struct{}) (
+	*control.Controller, error) {
 	sessions, err := session.NewManager()
 	if err != nil {
 		return nil, err
@@ -190,7 +192,8 @@ func newController(ctx context.Context, cfg engineConfig, w *base.Worker, stoppi
 	if err != nil {
 		return nil, err
 	}
-	history, err := boltutil.SafeOpen(filepath.Join(cfg.State, "history.db"), 0o600, &bolt.Options{FreelistType: bolt.FreelistMapType, NoFreelistSync: true})
+	history, err := boltutil.SafeOpen(filepath.Join(cfg.State, "history.db"), 0o600,
+		&bolt.Options{FreelistType: bolt.FreelistMapType, NoFreelistSync: true})
 	if err != nil {
 		return nil, err
 	}

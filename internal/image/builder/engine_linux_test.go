@@ -54,7 +54,8 @@ func TestBuildWithBuildxContainer(t *testing.T) {
 			dir := write(t, t.TempDir(), map[string]string{
 				"current":        `{"Key":"unix:///none.sock","Name":"mine","Global":false}`,
 				"instances/mine": `{"Name":"mine","Driver":"docker-container","Nodes":[{"Name":"mine0","Endpoint":"colima"}]}`,
-				"bin/docker": "#!/bin/sh\n[ \"$*\" = '--context=colima exec -i buildx_buildkit_mine0 buildctl dial-stdio' ] || { echo \"$*\" >&2; exit 1; }\n" +
+				"bin/docker": "#!/bin/sh\n[ \"$*\" = '--context=colima exec -i buildx_buildkit_mine0 buildctl " +
+					"dial-stdio' ] || { echo \"$*\" >&2; exit 1; }\n" +
 					"exec /proc/$PPID/exe " + bridgeArg + " " + socket + "\n",
 			})
 			if err := os.Chmod(filepath.Join(dir, "bin/docker"), 0o755); err != nil {
@@ -70,7 +71,8 @@ func TestBuildWithBuildxContainer(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer b.Close()
-			if !strings.HasPrefix(b.Describe(), "BuildKit at docker-container://buildx_buildkit_mine0?context=colima") {
+			if !strings.HasPrefix(b.Describe(),
+				"BuildKit at docker-container://buildx_buildkit_mine0?context=colima") {
 				t.Error(b.Describe())
 			}
 		})
@@ -226,9 +228,11 @@ func TestRunSteps(t *testing.T) {
 		t.Errorf("files %v, want one that RUN made", files)
 	}
 	var shown strings.Builder
-	_, err = b.Build(t.Context(), Request{Context: dir, Dockerfile: filepath.Join(dir, "Failing"), Repository: host + "/myapp", Progress: &shown})
+	_, err = b.Build(t.Context(), Request{Context: dir, Dockerfile: filepath.Join(dir, "Failing"),
+		Repository: host + "/myapp", Progress: &shown})
 	got := (*BuildError)(nil)
-	if !errors.As(err, &got) || got.Line != 3 || !strings.HasSuffix(got.Step, "RUN [\"/tool\", \"inside\", \"fail\"]") || !slices.Contains(got.Log, "this went wrong") {
+	if !errors.As(err, &got) || got.Line != 3 || !strings.HasSuffix(got.Step,
+		"RUN [\"/tool\", \"inside\", \"fail\"]") || !slices.Contains(got.Log, "this went wrong") {
 		t.Errorf("%+v", err)
 	}
 	if !strings.Contains(shown.String(), "this went wrong") {
@@ -261,16 +265,19 @@ func TestAgentAndScanner(t *testing.T) {
 	})
 	copySelf(t, dir)
 	b := open(t, Options{})
-	scanner, err := b.Build(t.Context(), Request{Context: dir, Dockerfile: filepath.Join(dir, "Scanner"), Repository: host + "/scanner"})
+	scanner, err := b.Build(t.Context(), Request{Context: dir, Dockerfile: filepath.Join(dir, "Scanner"),
+		Repository: host + "/scanner"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	res, err := b.Build(t.Context(), Request{Context: dir, Repository: host + "/myapp", SSH: true, SBOM: host + "/scanner@" + scanner.Digest, Progress: t.Output(), Plain: true})
+	res, err := b.Build(t.Context(), Request{Context: dir, Repository: host + "/myapp", SSH: true,
+		SBOM: host + "/scanner@" + scanner.Digest, Progress: t.Output(), Plain: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var types []string
-	index, err := remote.Index(mustRepository(t, host+"/myapp").Digest(res.Digest), remote.WithContext(t.Context()))
+	index, err := remote.Index(mustRepository(t, host+"/myapp").Digest(res.Digest),
+		remote.WithContext(t.Context()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -349,7 +356,8 @@ func asOrdinary(t *testing.T, prepared, tests string, env ...string) string {
 	}
 	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", prepared, "-test.run=^("+tests+")$", "-test.v")
 	cmd.Dir = home
-	cmd.Env = append([]string{"HOME=" + home, "TMPDIR=" + home, "USER=nobody-in-particular", "PATH=" + os.Getenv("PATH")}, env...)
+	cmd.Env = append([]string{"HOME=" + home, "TMPDIR=" + home, "USER=nobody-in-particular",
+		"PATH=" + os.Getenv("PATH")}, env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}
 	if prepared == "without-namespaces" {
 		cmd.SysProcAttr.Cloneflags, cmd.SysProcAttr.GidMappingsEnableSetgroups = unix.CLONE_NEWUSER, true
@@ -375,7 +383,8 @@ func become(prepared string, args []string) {
 	case "with-ids":
 		err = errors.Join(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
 			over("/etc/passwd", "nobody-in-particular:x:54321:54321::/:/bin/sh\n"),
-			over("/etc/subuid", "nobody-in-particular:100000:65536\n"), over("/etc/subgid", "nobody-in-particular:100000:65536\n"))
+			over("/etc/subuid", "nobody-in-particular:100000:65536\n"),
+			over("/etc/subgid", "nobody-in-particular:100000:65536\n"))
 	}
 	if err == nil {
 		cmd := exec.Command("/proc/self/exe", args...)
@@ -418,7 +427,8 @@ func TestRunNeedsIDs(t *testing.T) {
 		want = reason
 	}
 	_, err := open(t, Options{}).Build(t.Context(), Request{
-		Context:    write(t, t.TempDir(), map[string]string{"Dockerfile": "FROM scratch\nCOPY Dockerfile /\nRUN [\"/tool\"]\n"}),
+		Context: write(t, t.TempDir(),
+			map[string]string{"Dockerfile": "FROM scratch\nCOPY Dockerfile /\nRUN [\"/tool\"]\n"}),
 		Repository: imagetest.Start(t) + "/myapp",
 	})
 	if e := (*NoRuntimeError)(nil); !errors.As(err, &e) || !strings.HasPrefix(e.Reason, want) {
@@ -456,7 +466,8 @@ func TestCannotRun(t *testing.T) {
 		t.Skip("TestNoUserNamespaces runs it")
 	}
 	_, err := Find(t.Context(), Options{Address: Embedded, State: t.TempDir()})
-	want := "no BuildKit to build with: the embedded engine may not have a user namespace here (fork/exec /proc/self/exe: no space left on device): " +
+	want := "no BuildKit to build with: the embedded engine may not have a user namespace here (fork/exec " +
+		"/proc/self/exe: no space left on device): " +
 		"allow unprivileged user namespaces, or start Docker or a buildkitd"
 	if e := (*NoBuilderError)(nil); !errors.As(err, &e) || e.Error() != want {
 		t.Errorf("%v, want %s", err, want)

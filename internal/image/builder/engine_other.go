@@ -12,7 +12,8 @@ import (
 type engine struct{ noRuntime string }
 
 func startEngine(context.Context, Options) (*engine, error) {
-	return nil, &cannotRunError{"the embedded engine needs Linux: start Docker Desktop, Colima or a buildkitd and set BUILDKIT_HOST"}
+	return nil, &cannotRunError{"the embedded engine needs Linux: start Docker Desktop, Colima or a buildkitd " +
+		"and set BUILDKIT_HOST"}
 }
 
 func (*engine) client(context.Context) (*client.Client, error) { return nil, errors.ErrUnsupported }

@@ -82,7 +82,8 @@ func (b *Builder) cache(r Request) (exports, imports []client.CacheOptionsEntry)
 		imports = append(imports, client.CacheOptionsEntry{Type: kind, Attrs: from})
 	}
 	if r.Cache.Registry != "" {
-		to := map[string]string{"ref": r.Cache.Registry, "mode": "max", "image-manifest": "true", "oci-mediatypes": "true"}
+		to := map[string]string{"ref": r.Cache.Registry, "mode": "max", "image-manifest": "true",
+			"oci-mediatypes": "true"}
 		from := map[string]string{"ref": r.Cache.Registry}
 		if !b.Embedded() && PlainHTTP(registryOf(r.Cache.Registry)) {
 			to["registry.insecure"], from["registry.insecure"] = "true", "true"
@@ -90,9 +91,11 @@ func (b *Builder) cache(r Request) (exports, imports []client.CacheOptionsEntry)
 		both("registry", to, from)
 	}
 	if r.Cache.Local != "" {
-		exports = append(exports, client.CacheOptionsEntry{Type: "local", Attrs: map[string]string{"dest": r.Cache.Local, "mode": "max"}})
+		exports = append(exports, client.CacheOptionsEntry{Type: "local",
+			Attrs: map[string]string{"dest": r.Cache.Local, "mode": "max"}})
 		if _, err := os.Stat(filepath.Join(r.Cache.Local, "index.json")); err == nil {
-			imports = append(imports, client.CacheOptionsEntry{Type: "local", Attrs: map[string]string{"src": r.Cache.Local}})
+			imports = append(imports, client.CacheOptionsEntry{Type: "local",
+				Attrs: map[string]string{"src": r.Cache.Local}})
 		}
 	}
 	if r.Cache.From != "" {
@@ -110,7 +113,8 @@ func (b *Builder) cache(r Request) (exports, imports []client.CacheOptionsEntry)
 	case !r.Cache.GitHub:
 	case b.Embedded():
 		// Not linked: 4.6 MB and 17 modules for machines that have Docker.
-		r.notify("the cache of GitHub Actions is left out: the embedded engine does not have it, Docker's and buildx' do")
+		r.notify("the cache of GitHub Actions is left out: the embedded engine does not have it, Docker's and " +
+			"buildx' do")
 	case token == "":
 		r.notify("the cache of GitHub Actions is left out: ACTIONS_RUNTIME_TOKEN is not set")
 	default:

@@ -20,7 +20,8 @@ func TestCaches(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var said []string
 			r := Request{
-				Context:    write(t, t.TempDir(), map[string]string{"Dockerfile": "FROM scratch\nCOPY a /\nCOPY b /\n", "a": "1", "b": "1"}),
+				Context: write(t, t.TempDir(), map[string]string{"Dockerfile": "FROM scratch\nCOPY a /\nCOPY b /\n",
+					"a": "1", "b": "1"}),
 				Repository: host + "/" + name, Cache: cache, Notify: func(s string) { said = append(said, s) },
 			}
 			var shown strings.Builder
@@ -63,9 +64,10 @@ func TestAnew(t *testing.T) {
 func TestWhatIsLent(t *testing.T) {
 	t.Setenv("SSH_AUTH_SOCK", "")
 	for want, r := range map[string]Request{
-		"secret a: the environment variable SLIPWAY_NOT_SET is not set": {Secrets: []Secret{{ID: "a", Env: "SLIPWAY_NOT_SET"}}},
-		"secret b: stat nothere: no such file or directory":             {Secrets: []Secret{{ID: "b", File: "nothere"}}},
-		"ssh: no SSH agent: SSH_AUTH_SOCK is not set":                   {SSH: true},
+		"secret a: the environment variable SLIPWAY_NOT_SET is not set": {Secrets: []Secret{{ID: "a",
+			Env: "SLIPWAY_NOT_SET"}}},
+		"secret b: stat nothere: no such file or directory": {Secrets: []Secret{{ID: "b", File: "nothere"}}},
+		"ssh: no SSH agent: SSH_AUTH_SOCK is not set":       {SSH: true},
 	} {
 		_, err := r.lent()
 		if e := (*SecretError)(nil); !errors.As(err, &e) || err.Error() != want {

@@ -51,17 +51,19 @@ func TestDockerEndpoint(t *testing.T) {
 	config.SetDir(dir)
 	sum := sha256.Sum256([]byte("colima"))
 	write(t, dir, map[string]string{
-		"contexts/meta/" + hex.EncodeToString(sum[:]) + "/meta.json": `{"Name":"colima","Endpoints":{"docker":{"Host":"unix:///colima.sock"}}}`,
+		"contexts/meta/" + hex.EncodeToString(sum[:]) +
+			"/meta.json": `{"Name":"colima","Endpoints":{"docker":{"Host":"unix:///colima.sock"}}}`,
 	})
 	for name, c := range map[string]struct {
 		host, context string
 		want          endpoint
 		err           string
 	}{
-		"context":  {context: "colima", want: endpoint{"unix", "/colima.sock", "docker context colima"}},
-		"unix":     {host: "unix:///run/d.sock", want: endpoint{"unix", "/run/d.sock", "$DOCKER_HOST"}},
-		"tcp":      {host: "tcp://10.0.0.1:2375", want: endpoint{"tcp", "10.0.0.1:2375", "$DOCKER_HOST"}},
-		"over ssh": {host: "ssh://me@host", err: "$DOCKER_HOST is ssh://me@host: only unix sockets and tcp without TLS are used"},
+		"context": {context: "colima", want: endpoint{"unix", "/colima.sock", "docker context colima"}},
+		"unix":    {host: "unix:///run/d.sock", want: endpoint{"unix", "/run/d.sock", "$DOCKER_HOST"}},
+		"tcp":     {host: "tcp://10.0.0.1:2375", want: endpoint{"tcp", "10.0.0.1:2375", "$DOCKER_HOST"}},
+		"over ssh": {host: "ssh://me@host",
+			err: "$DOCKER_HOST is ssh://me@host: only unix sockets and tcp without TLS are used"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("DOCKER_HOST", c.host)

@@ -128,7 +128,8 @@ func (r Request) warn(files []*types.Stat) {
 			names = append(names, fmt.Sprintf("%s (%d MB)", name, mb))
 		}
 	}
-	r.notify(fmt.Sprintf("warning: the build takes %d MB from the context: %s; name in .dockerignore what it does not need", total>>20, strings.Join(names, ", ")))
+	r.notify(fmt.Sprintf("warning: the build takes %d MB from the context: %s; name in .dockerignore what it "+
+		"does not need", total>>20, strings.Join(names, ", ")))
 }
 
 // sources are the files that BuildKit gets to see of the context when it asks for those paths; nil asks
@@ -205,7 +206,8 @@ func Moving(r Request) []string {
 	known := []string{"scratch"}
 	for _, stage := range stagesOf(text) {
 		base := stage.BaseName
-		if !slices.Contains(known, strings.ToLower(base)) && !strings.Contains(base, "@") && !slices.Contains(bases, base) {
+		if !slices.Contains(known, strings.ToLower(base)) && !strings.Contains(base, "@") &&
+			!slices.Contains(bases, base) {
 			bases = append(bases, base)
 		}
 		known = append(known, strings.ToLower(stage.Name))
@@ -250,5 +252,7 @@ func foresaw(taken, asked []string) bool {
 	if taken == nil {
 		return true
 	}
-	return len(asked) > 0 && !slices.ContainsFunc(asked, func(p string) bool { return !slices.Contains(taken, p) })
+	return len(asked) > 0 && !slices.ContainsFunc(asked, func(p string) bool {
+		return !slices.Contains(taken, p)
+	})
 }

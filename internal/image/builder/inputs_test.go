@@ -14,7 +14,8 @@ import (
 	"slipway/internal/image/imagetest"
 )
 
-const twoStages = "FROM scratch AS one\nCOPY src /src\nRUN --mount=type=bind,source=tool,target=/tool --mount=type=cache,target=/c make\n" +
+const twoStages = "FROM scratch AS one\nCOPY src /src\nRUN --mount=type=bind,source=tool,target=/tool " +
+	"--mount=type=cache,target=/c make\n" +
 	"FROM scratch\nCOPY --from=one /src /\nADD https://example.com/x /x\nCOPY conf.yaml <<EOF /\nhi\nEOF\n"
 
 func inputs(t *testing.T, r Request) string {
@@ -31,7 +32,8 @@ func TestInputs(t *testing.T) {
 		return Request{
 			Context: write(t, t.TempDir(), map[string]string{
 				"Dockerfile": twoStages, ".dockerignore": "src/*.log\n",
-				"src/main.go": "package main", "src/old.log": "noise", "tool/make": "run", "conf.yaml": "a: 1", "README.md": "read me",
+				"src/main.go": "package main", "src/old.log": "noise", "tool/make": "run", "conf.yaml": "a: 1",
+				"README.md": "read me",
 			}),
 			BuildArgs: map[string]string{"A": "1"},
 		}
@@ -41,16 +43,32 @@ func TestInputs(t *testing.T) {
 		change func(t *testing.T, r *Request)
 		same   bool
 	}{
-		"nothing":    {func(*testing.T, *Request) {}, true},
-		"not copied": {func(t *testing.T, r *Request) { write(t, r.Context, map[string]string{"README.md": "other"}) }, true},
-		"ignored":    {func(t *testing.T, r *Request) { write(t, r.Context, map[string]string{"src/new.log": "more"}) }, true},
-		"times":      {func(t *testing.T, r *Request) { touch(t, r, "src/main.go") }, true},
-		"labels":     {func(_ *testing.T, r *Request) { r.Labels, r.Epoch = map[string]string{"revision": "b"}, 7 }, true},
-		"content":    {func(t *testing.T, r *Request) { write(t, r.Context, map[string]string{"src/main.go": "package mine"}) }, false},
-		"new file":   {func(t *testing.T, r *Request) { write(t, r.Context, map[string]string{"src/b/c": ""}) }, false},
-		"mounted":    {func(t *testing.T, r *Request) { write(t, r.Context, map[string]string{"tool/make": "walk"}) }, false},
-		"mode":       {func(t *testing.T, r *Request) { must(t, os.Chmod(filepath.Join(r.Context, "src/main.go"), 0o755)) }, false},
-		"link":       {func(t *testing.T, r *Request) { must(t, os.Symlink("main.go", filepath.Join(r.Context, "src/l"))) }, false},
+		"nothing": {func(*testing.T, *Request) {}, true},
+		"not copied": {func(t *testing.T, r *Request) {
+			write(t, r.Context, map[string]string{"README.md": "other"})
+		}, true},
+		"ignored": {func(t *testing.T, r *Request) {
+			write(t, r.Context, map[string]string{"src/new.log": "more"})
+		}, true},
+		"times": {func(t *testing.T, r *Request) { touch(t, r, "src/main.go") }, true},
+		"labels": {func(_ *testing.T, r *Request) {
+			r.Labels, r.Epoch = map[string]string{"revision": "b"}, 7
+		}, true},
+		"content": {func(t *testing.T, r *Request) {
+			write(t, r.Context, map[string]string{"src/main.go": "package mine"})
+		}, false},
+		"new file": {func(t *testing.T, r *Request) {
+			write(t, r.Context, map[string]string{"src/b/c": ""})
+		}, false},
+		"mounted": {func(t *testing.T, r *Request) {
+			write(t, r.Context, map[string]string{"tool/make": "walk"})
+		}, false},
+		"mode": {func(t *testing.T, r *Request) {
+			must(t, os.Chmod(filepath.Join(r.Context, "src/main.go"), 0o755))
+		}, false},
+		"link": {func(t *testing.T, r *Request) {
+			must(t, os.Symlink("main.go", filepath.Join(r.Context, "src/l")))
+		}, false},
 		"Dockerfile": {func(t *testing.T, r *Request) {
 			write(t, r.Context, map[string]string{"Dockerfile": twoStages + "USER 1\n"})
 		}, false},
@@ -72,8 +90,10 @@ func TestInputs(t *testing.T) {
 }
 
 func TestInputsOfAWholeContext(t *testing.T) {
-	for _, dockerfile := range []string{"FROM scratch\nCOPY . /\n", "FROM scratch\nARG D=src\nCOPY $D /\n", "# syntax=example.com/other\nBAKE 9\n", "FROM scratch\nRUN --mount=target=/src make\n"} {
-		r := Request{Context: write(t, t.TempDir(), map[string]string{"Dockerfile": dockerfile, "README.md": "read me"})}
+	for _, dockerfile := range []string{"FROM scratch\nCOPY . /\n", "FROM scratch\nARG D=src\nCOPY $D /\n",
+		"# syntax=example.com/other\nBAKE 9\n", "FROM scratch\nRUN --mount=target=/src make\n"} {
+		r := Request{Context: write(t, t.TempDir(), map[string]string{"Dockerfile": dockerfile,
+			"README.md": "read me"})}
 		before := inputs(t, r)
 		write(t, r.Context, map[string]string{"README.md": "other"})
 		if inputs(t, r) == before {
@@ -85,12 +105,14 @@ func TestInputsOfAWholeContext(t *testing.T) {
 func TestLargeContextIsSaid(t *testing.T) {
 	var said []string
 	r := Request{
-		Context: write(t, t.TempDir(), map[string]string{"Dockerfile": "FROM scratch\nCOPY . /\n", "data/dump.sql": "", "small": "x"}),
-		Notify:  func(s string) { said = append(said, s) },
+		Context: write(t, t.TempDir(), map[string]string{"Dockerfile": "FROM scratch\nCOPY . /\n",
+			"data/dump.sql": "", "small": "x"}),
+		Notify: func(s string) { said = append(said, s) },
 	}
 	must(t, os.Truncate(filepath.Join(r.Context, "data/dump.sql"), 600<<20)) // sparse
 	inputs(t, r)
-	if len(said) != 1 || !strings.HasPrefix(said[0], "warning: the build takes 600 MB from the context: data (600 MB); ") {
+	if len(said) != 1 || !strings.HasPrefix(said[0],
+		"warning: the build takes 600 MB from the context: data (600 MB); ") {
 		t.Errorf("%q", said)
 	}
 	write(t, r.Context, map[string]string{".dockerignore": "data\n"})
@@ -109,13 +131,15 @@ func TestUnforeseenFiles(t *testing.T) {
 		dockerfile string
 		want       bool
 	}{
-		"foreseen": {"FROM " + plain + " AS one\nCOPY a /\nFROM scratch\nCOPY --from=one /a /\nCOPY b c* /\n", false},
-		"all":      {"FROM " + eager + "\nCOPY . /\n", false},
-		"onbuild":  {"FROM " + eager + "\nCOPY a /\n", true},
+		"foreseen": {"FROM " + plain + " AS one\nCOPY a /\nFROM scratch\nCOPY --from=one /a /\nCOPY b c* /\n",
+			false},
+		"all":     {"FROM " + eager + "\nCOPY . /\n", false},
+		"onbuild": {"FROM " + eager + "\nCOPY a /\n", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			res, err := b.Build(t.Context(), Request{
-				Context:    write(t, t.TempDir(), map[string]string{"Dockerfile": c.dockerfile, "a": "", "b": "", "c1": "", "README.md": ""}),
+				Context: write(t, t.TempDir(), map[string]string{"Dockerfile": c.dockerfile, "a": "", "b": "",
+					"c1": "", "README.md": ""}),
 				Repository: host + "/myapp",
 				Platforms:  []string{"linux/amd64"},
 			})

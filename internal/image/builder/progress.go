@@ -110,7 +110,8 @@ func message(err error) string {
 }
 
 // internals are what BuildKit puts before the cause.
-var internals = regexp.MustCompile(`^(failed to solve: |failed to push \S+: |rpc error: code = \w+ desc = |failed to compute cache key: |failed to calculate checksum of ref \S+: |dockerfile parse error on line \d+: )+`)
+var internals = regexp.MustCompile(
+	`^(failed to solve: |failed to push \S+: |rpc error: code = \w+ desc = |failed to compute cache key: |failed to calculate checksum of ref \S+: |dockerfile parse error on line \d+: )+`)
 
 // unresolved is what BuildKit says of an image that no registry gives it.
 var unresolved = regexp.MustCompile(`failed to resolve source metadata for (\S+): (?:\S+: )?`)

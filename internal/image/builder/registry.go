@@ -30,7 +30,8 @@ func Transport() *http.Transport {
 			}
 			return http.ProxyFromEnvironment(r)
 		},
-		// A dialer of one's own also keeps HTTP/2 off, whose flow control makes large pushes slow (golang/go#14077).
+		// A dialer of one's own also keeps HTTP/2 off, whose flow control makes large pushes slow
+		// (golang/go#14077).
 		DialContext:           dial,
 		MaxIdleConns:          30,
 		MaxIdleConnsPerHost:   4,

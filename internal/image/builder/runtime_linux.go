@@ -17,7 +17,8 @@ type refuse struct{}
 
 var errRefused = errors.New(refusal)
 
-func (refuse) Run(context.Context, string, executor.Mount, []executor.Mount, executor.ProcessInfo, chan<- struct{}) (resources.Recorder, error) {
+func (refuse) Run(context.Context, string, executor.Mount, []executor.Mount, executor.ProcessInfo,
+	chan<- struct{}) (resources.Recorder, error) {
 	return nil, errRefused
 }
 

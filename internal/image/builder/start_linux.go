@@ -109,7 +109,8 @@ func lockState(ctx context.Context, dir string, o Options) (*os.File, error) {
 }
 
 // spawn starts the child with the connection, the lock and the status pipe as descriptors 3, 4, 5.
-func spawn(cfg engineConfig, lock *os.File, notify func(string, ...any)) (_ *engine, status *os.File, err error) {
+func spawn(cfg engineConfig, lock *os.File, notify func(string, ...any)) (_ *engine,
+	status *os.File, err error) {
 	ours, theirs, err := socketPair()
 	if err != nil {
 		return nil, nil, err
@@ -159,7 +160,8 @@ func (e *engine) run(cfg engineConfig, files []*os.File, notify func(string, ...
 	e.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Cloneflags: unix.CLONE_NEWNS}
 	if !cfg.Rootless {
 		if err := e.cmd.Start(); err != nil {
-			return &cannotRunError{fmt.Sprintf("the embedded engine may not have a mount namespace here (%v): start Docker or a buildkitd", err)}
+			return &cannotRunError{fmt.Sprintf(
+				"the embedded engine may not have a mount namespace here (%v): start Docker or a buildkitd", err)}
 		}
 		return nil
 	}
@@ -173,7 +175,8 @@ func (e *engine) run(cfg engineConfig, files []*os.File, notify func(string, ...
 		return err
 	}
 	if err := e.cmd.Start(); err != nil {
-		return &cannotRunError{fmt.Sprintf("the embedded engine may not have a user namespace here (%v): allow unprivileged user namespaces, or start Docker or a buildkitd", err)}
+		return &cannotRunError{fmt.Sprintf("the embedded engine may not have a user namespace here (%v): allow "+
+			"unprivileged user namespaces, or start Docker or a buildkitd", err)}
 	}
 	if err := mapIDs(e.cmd.Process.Pid, maps); err != nil {
 		return errors.Join(err, e.cmd.Process.Kill(), mapped.Close(), ignoreExit(e.cmd.Wait()))
@@ -270,7 +273,8 @@ func subordinates() ([]idMap, error) {
 	for i, file := range []string{"/etc/subuid", "/etc/subgid"} {
 		m := &maps[i]
 		if m.start, m.count, err = subordinate(file, u); err != nil {
-			return nil, fmt.Errorf("%w (usermod --add-subuids 100000-165535 --add-subgids 100000-165535 %s)", err, u.Username)
+			return nil, fmt.Errorf("%w (usermod --add-subuids 100000-165535 --add-subgids 100000-165535 %s)",
+				err, u.Username)
 		}
 		if m.tool, err = exec.LookPath(m.tool); err != nil {
 			return nil, fmt.Errorf("%w (Debian: apt-get install uidmap)", err)

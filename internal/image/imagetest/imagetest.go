@@ -74,8 +74,9 @@ func Index(size int64, labels map[string]string, attested ...string) v1.ImageInd
 			}))
 		}
 		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: said, Descriptor: v1.Descriptor{
-			Platform:    &v1.Platform{OS: "unknown", Architecture: "unknown"},
-			Annotations: map[string]string{"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": about},
+			Platform: &v1.Platform{OS: "unknown", Architecture: "unknown"},
+			Annotations: map[string]string{"vnd.docker.reference.type": "attestation-manifest",
+				"vnd.docker.reference.digest": about},
 		}})
 	}
 	return index
@@ -84,7 +85,8 @@ func Index(size int64, labels map[string]string, attested ...string) v1.ImageInd
 // Attach attaches a text to what has that digest, or would have it, and gives the digest of the attachment.
 // The artifact's type is the configuration's, as other clients than ours write it.
 func Attach(to name.Digest, kind types.MediaType, text []byte) string {
-	subject := v1.Descriptor{MediaType: types.OCIManifestSchema1, Digest: Must(v1.NewHash(to.DigestStr())), Size: 1}
+	subject := v1.Descriptor{MediaType: types.OCIManifestSchema1,
+		Digest: Must(v1.NewHash(to.DigestStr())), Size: 1}
 	if there, err := remote.Head(to); err == nil {
 		subject = v1.Descriptor{MediaType: there.MediaType, Digest: there.Digest, Size: there.Size}
 	}

@@ -80,7 +80,8 @@ func FromEnvironment(env func(string) string, event []byte) (c Context, ok bool,
 		ok = false
 	}
 	pull := strings.Contains(c.Event, "pull_request")
-	if head := c.Payload.PullRequest.Head.SHA; pull && head != "" && strings.Contains(strings.ToLower(env("DOCKER_METADATA_PR_HEAD_SHA")), "true") {
+	if head := c.Payload.PullRequest.Head.SHA; pull && head != "" &&
+		strings.Contains(strings.ToLower(env("DOCKER_METADATA_PR_HEAD_SHA")), "true") {
 		c.SHA = head
 	}
 	for _, each := range append(c.Payload.Commits, c.Payload.HeadCommit) {
@@ -97,7 +98,8 @@ func (c *Context) actions(env func(string) string, event []byte) error {
 			return fmt.Errorf("read the event: %w", err)
 		}
 	}
-	c.Event, c.Ref, c.SHA, c.Repository = env("GITHUB_EVENT_NAME"), env("GITHUB_REF"), env("GITHUB_SHA"), c.Payload.Repository
+	c.Event, c.Ref, c.SHA, c.Repository = env("GITHUB_EVENT_NAME"), env("GITHUB_REF"), env("GITHUB_SHA"),
+		c.Payload.Repository
 	if strings.Contains(c.Event, "pull_request_target") {
 		c.Ref = fmt.Sprintf("refs/pull/%d/merge", c.Payload.Number)
 	}
@@ -128,7 +130,8 @@ func (c *Context) gitlab(env func(string) string) {
 	c.CommitDate, _ = time.Parse(time.RFC3339, env("CI_COMMIT_TIMESTAMP"))
 	c.Repository = Repository{Name: env("CI_PROJECT_NAME"), Description: env("CI_PROJECT_DESCRIPTION"),
 		URL: env("CI_PROJECT_URL"), DefaultBranch: env("CI_DEFAULT_BRANCH")}
-	c.at(env("CI_MERGE_REQUEST_IID"), env("CI_MERGE_REQUEST_TARGET_BRANCH_NAME"), env("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA"),
+	c.at(env("CI_MERGE_REQUEST_IID"), env("CI_MERGE_REQUEST_TARGET_BRANCH_NAME"),
+		env("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA"),
 		env("CI_COMMIT_TAG"), env("CI_COMMIT_BRANCH"))
 	if env("CI_PIPELINE_SOURCE") == "schedule" {
 		c.Event = "schedule"
@@ -139,12 +142,14 @@ func (c *Context) bitbucket(env func(string) string) {
 	c.SHA = env("BITBUCKET_COMMIT")
 	c.Repository = Repository{Name: env("BITBUCKET_REPO_SLUG"), URL: env("BITBUCKET_GIT_HTTP_ORIGIN")}
 	// The commit of a pull request's pipeline is its own, not a merge.
-	c.at(env("BITBUCKET_PR_ID"), env("BITBUCKET_PR_DESTINATION_BRANCH"), c.SHA, env("BITBUCKET_TAG"), env("BITBUCKET_BRANCH"))
+	c.at(env("BITBUCKET_PR_ID"), env("BITBUCKET_PR_DESTINATION_BRANCH"), c.SHA, env("BITBUCKET_TAG"),
+		env("BITBUCKET_BRANCH"))
 }
 
 func (c *Context) azure(env func(string) string) {
 	c.SHA = env("BUILD_SOURCEVERSION")
-	c.Repository = Repository{Name: path.Base(env("BUILD_REPOSITORY_NAME")), URL: withoutUser(env("BUILD_REPOSITORY_URI"))}
+	c.Repository = Repository{Name: path.Base(env("BUILD_REPOSITORY_NAME")),
+		URL: withoutUser(env("BUILD_REPOSITORY_URI"))}
 	c.at("", "", "", "", "")
 	c.Ref = env("BUILD_SOURCEBRANCH")
 	switch env("BUILD_REASON") {

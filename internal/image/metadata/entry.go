@@ -37,11 +37,13 @@ type Entry struct {
 
 // priorities are which entry comes first, and so names the version, where none says its own.
 var priorities = map[string]float64{
-	"schedule": 1000, "semver": 900, "pep440": 900, "match": 800, "edge": 700, "ref": 600, "raw": 200, "sha": 100,
+	"schedule": 1000, "semver": 900, "pep440": 900, "match": 800, "edge": 700, "ref": 600,
+	"raw": 200, "sha": 100,
 }
 
 // required are the attributes that a type cannot do without.
-var required = map[string]string{"semver": "pattern", "pep440": "pattern", "match": "pattern", "ref": "event", "raw": "value"}
+var required = map[string]string{"semver": "pattern", "pep440": "pattern", "match": "pattern", "ref": "event",
+	"raw": "value"}
 
 // line is one of an input that says something.
 type line struct {
@@ -65,12 +67,14 @@ func lines(input, text string) ([]line, error) {
 		if err != nil {
 			return nil, &InputError{input, text, err.Error()}
 		}
-		l := line{text: strings.TrimSpace(strings.Join(record, ",")), bared: slices.ContainsFunc(record, func(s string) bool {
-			return strings.Contains(s, ",") && !strings.Contains(s, `"`)
-		})}
+		l := line{text: strings.TrimSpace(strings.Join(record, ",")), bared: slices.ContainsFunc(record,
+			func(s string) bool {
+				return strings.Contains(s, ",") && !strings.Contains(s, `"`)
+			})}
 		l.at, _ = r.FieldPos(0)
 		l.at--
-		if strings.Contains(l.text, "\n") && r.InputOffset() >= int64(len(text)) && !strings.HasSuffix(strings.TrimSpace(text), `"`) {
+		if strings.Contains(l.text, "\n") && r.InputOffset() >= int64(len(text)) &&
+			!strings.HasSuffix(strings.TrimSpace(text), `"`) {
 			return nil, &InputError{input, l.text, "a quote is not closed"}
 		}
 		if l.text != "" && l.text[0] != '#' {
@@ -89,7 +93,8 @@ type field struct {
 func fields(input, line string) ([]field, error) {
 	record, err := csv.NewReader(strings.NewReader(line)).Read()
 	if err != nil {
-		return nil, &InputError{input, line, `a quote stands around a whole field, as in "pattern=a,b": ` + err.Error()}
+		return nil, &InputError{input, line,
+			`a quote stands around a whole field, as in "pattern=a,b": ` + err.Error()}
 	}
 	all := make([]field, len(record))
 	for i, text := range record {
@@ -228,7 +233,8 @@ func (e Entry) Moves() bool {
 	return false
 }
 
-var mutable = strings.Fields("latest main master develop dev development staging edge nightly stable test local head trunk prod production")
+var mutable = strings.Fields("latest main master develop dev development staging edge nightly stable test " +
+	"local head trunk prod production")
 
 // Mutable says that a tag's name promises to be moved.
 func Mutable(tag string) bool { return slices.Contains(mutable, strings.ToLower(tag)) }
@@ -272,7 +278,8 @@ func (f *Flavor) parse(line string) error {
 		case key == "onlatest":
 			return &InputError{"flavor", line, "onlatest is true or false"}
 		default:
-			return &InputError{"flavor", line, fmt.Sprintf("unknown key %q; there are latest, prefix, suffix, onlatest", key)}
+			return &InputError{"flavor", line,
+				fmt.Sprintf("unknown key %q; there are latest, prefix, suffix, onlatest", key)}
 		}
 	}
 	return nil

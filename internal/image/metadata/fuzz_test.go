@@ -12,8 +12,10 @@ var inTag = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
 // Whatever is written, nothing breaks, and a tag has only what a tag may have.
 func FuzzTags(f *testing.F) {
 	for _, seed := range []string{
-		"type=sha\ntype=raw,value={{branch}}-{{date 'YYYY[w]WW' tz='Asia/Tokyo'}}", "type=semver,pattern={{{raw}}},value=v1.2.3-rc.1+b",
-		`type=pep440,"pattern={{version}}",value=1!2.0.post1+x`, "latest\n# no\ntype=raw,value={{#if x}}\\{{!-- --}}", "a,b=\"c\n",
+		"type=sha\ntype=raw,value={{branch}}-{{date 'YYYY[w]WW' tz='Asia/Tokyo'}}",
+		"type=semver,pattern={{{raw}}},value=v1.2.3-rc.1+b",
+		`type=pep440,"pattern={{version}}",value=1!2.0.post1+x`,
+		"latest\n# no\ntype=raw,value={{#if x}}\\{{!-- --}}", "a,b=\"c\n",
 	} {
 		f.Add(seed, "refs/tags/v1.2.3", "latest=true,prefix={{sha}}")
 	}
@@ -21,7 +23,8 @@ func FuzzTags(f *testing.F) {
 		if strings.Contains(strings.ToLower(tags), "match") {
 			return // what an expression takes is a matter of time, and bounded
 		}
-		c := Context{Event: "push schedule", Ref: ref, SHA: "860c1904a1ce19322e91ac35af1ab07466440c37", Now: time.Unix(1767322800, 0)}
+		c := Context{Event: "push schedule", Ref: ref, SHA: "860c1904a1ce19322e91ac35af1ab07466440c37",
+			Now: time.Unix(1767322800, 0)}
 		r, err := Make(Inputs{Images: "a/b", Tags: tags, Flavor: flavor, Labels: tags}, c)
 		if err != nil {
 			return

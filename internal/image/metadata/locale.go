@@ -12,12 +12,13 @@ import (
 const punctuation = " _-,;:!?.'\"()[]{}@*/\\&#%`^+<=>|~$"
 
 // localeCompare orders texts of Latin letters as JavaScript does in English: accents count where letters
-// are the same, and case where accents are. golang.org/x/text/collate knows all scripts, but is initialised in
-// every command.
+// are the same, and case where accents are. golang.org/x/text/collate knows all scripts, but is initialised
+// in every command.
 func localeCompare(a, b string) int {
 	la, aa, ca := weights(a)
 	lb, ab, cb := weights(b)
-	return cmp.Or(strings.Compare(la, lb), strings.Compare(aa, ab), strings.Compare(ca, cb), strings.Compare(a, b))
+	return cmp.Or(strings.Compare(la, lb), strings.Compare(aa, ab), strings.Compare(ca, cb),
+		strings.Compare(a, b))
 }
 
 // weights are a text's letters, accents and cases.

@@ -17,7 +17,8 @@ func TestLocaleCompare(t *testing.T) {
 	for r := rune(' '); r < 0x7f; r++ {
 		keys = append(keys, string(r), "a"+string(r), string(r)+"b", "Z"+string(r)+"é")
 	}
-	for i, key := range []string{"org.opencontainers.image.title", "org.opencontainers.image-title", "résumé", "resume", "Resume", "Résumé", "à", "a", "ñu", "nz"} {
+	for i, key := range []string{"org.opencontainers.image.title", "org.opencontainers.image-title", "résumé",
+		"resume", "Resume", "Résumé", "à", "a", "ñu", "nz"} {
 		keys = append(keys, key, fmt.Sprint(key, i))
 	}
 	want, got := slices.Clone(keys), slices.Clone(keys)

@@ -46,7 +46,8 @@ func (m *maker) match(e Entry, key, text, group string) (value string, found boo
 	}
 	switch {
 	case err != nil:
-		return fail(fmt.Sprintf("%s takes longer than %s on %.40q, or more memory than it may: write it without a repetition in a repetition", pattern, matchTime, text))
+		return fail(fmt.Sprintf("%s takes longer than %s on %.40q, or more memory than it may: write it without "+
+			"a repetition in a repetition", pattern, matchTime, text))
 	case groups == nil && key == "match":
 		return "", false, nil
 	case groups == nil:
@@ -58,7 +59,8 @@ func (m *maker) match(e Entry, key, text, group string) (value string, found boo
 		return groups[n], true, nil
 	}
 	if key == "match" {
-		return fail(pattern + " has no group, and the version is taken from the first one: write parentheses around it")
+		return fail(pattern + " has no group, and the version is taken from the first one: write parentheses " +
+			"around it")
 	}
 	m.warn("", fmt.Sprintf("%s has no group %s in %s: %q gives no tag", pattern, group, text, e.Text), "")
 	return "", false, nil
@@ -106,7 +108,8 @@ func compile(pattern string) (expression *regexp2.Regexp, global bool, err error
 
 var (
 	// piece is what a group is looked for between: an escape, a set, the beginning of a group.
-	piece    = lazyregexp.New(`\\k<[^>]+>|(?s:\\.)|\[(?:\\.|[^\]\\])*\]|\((?:\?(?:<?[=!]|<([^=!>][^>]*)>|[ims]*(?:-[ims]+)?:|))?`)
+	piece = lazyregexp.New(
+		`\\k<[^>]+>|(?s:\\.)|\[(?:\\.|[^\]\\])*\]|\((?:\?(?:<?[=!]|<([^=!>][^>]*)>|[ims]*(?:-[ims]+)?:|))?`)
 	backward = lazyregexp.New(`^\\k<([^>]+)>$`)
 )
 

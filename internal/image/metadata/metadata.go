@@ -73,7 +73,8 @@ func Make(in Inputs, c Context) (Result, error) {
 	list, _ := lines("tags", in.Tags) // read once already
 	for _, l := range list {
 		if l.bared {
-			m.warn("", fmt.Sprintf("the comma in %q separates: the action takes quotes away before it splits a line", l.text),
+			m.warn("", fmt.Sprintf("the comma in %q separates: the action takes quotes away before it splits a line",
+				l.text),
 				`quote the whole line, and the field with two: "type=match,""pattern=a{1,2}"""`)
 		}
 	}
@@ -102,10 +103,12 @@ func (m *maker) expand(v values, input, line, part string) (string, error) {
 		return "", &InputError{input, line, err.Error()}
 	}
 	for _, name := range notes.unknown {
-		m.warn(noValue, fmt.Sprintf("{{%s}} in %q is nothing", name, line), "there are "+strings.Join(slices.Sorted(maps.Keys(v)), ", "))
+		m.warn(noValue, fmt.Sprintf("{{%s}} in %q is nothing", name, line),
+			"there are "+strings.Join(slices.Sorted(maps.Keys(v)), ", "))
 	}
 	for _, name := range notes.escaped {
-		m.warn(htmlInTag, fmt.Sprintf("{{%s}} is written as HTML in %q: %s", name, line, out), "write {{{"+name+"}}}")
+		m.warn(htmlInTag, fmt.Sprintf("{{%s}} is written as HTML in %q: %s", name, line, out),
+			"write {{{"+name+"}}}")
 	}
 	return out, nil
 }
@@ -387,7 +390,8 @@ func (m *maker) globals() values {
 	if onTag {
 		v["tag"] = constant(tag)
 	}
-	v["is_default_branch"], v["is_not_default_branch"] = constant(fmt.Sprint(isDefault)), constant(fmt.Sprint(!isDefault))
+	v["is_default_branch"], v["is_not_default_branch"] = constant(fmt.Sprint(isDefault)),
+		constant(fmt.Sprint(!isDefault))
 	v["sha"] = func([]argument, map[string]string) (string, error) { return m.short() }
 	return v
 }

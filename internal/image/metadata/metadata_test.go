@@ -91,7 +91,8 @@ var unwritten = map[string]struct{ name, ref, payload string }{
 }
 
 func load(t *testing.T) (r reference) {
-	if err := json.Unmarshal(foldertest.Reference(t, "metadata.json", "the comparison with docker/metadata-action"), &r); err != nil {
+	if err := json.Unmarshal(foldertest.Reference(t, "metadata.json",
+		"the comparison with docker/metadata-action"), &r); err != nil {
 		t.Fatal(err)
 	}
 	return r
@@ -178,7 +179,9 @@ func TestReference(t *testing.T) {
 				}
 			}
 			distinct := slices.Compact(slices.Sorted(slices.Values(each.Warnings)))
-			if fell := slices.ContainsFunc(got.Warnings, func(w Warning) bool { return w.Trap == fallsThrough }); fell {
+			if fell := slices.ContainsFunc(got.Warnings, func(w Warning) bool {
+				return w.Trap == fallsThrough
+			}); fell {
 				said++
 			}
 			if len(distinct) > said {
@@ -203,8 +206,9 @@ func all(t *testing.T, r Result, in Inputs, c Context, wanted map[string]any) ma
 	list := func(l []string) []string { return append([]string{}, l...) }
 	o := r.Outputs(in, c)
 	values := map[string]any{
-		"version": r.Version, "partial": list(r.Partial), "latest": r.Latest, "tags": list(r.Tags), "tag_names": list(r.TagNames),
-		"labels": list(r.Labels), "annotations": list(r.Annotations), "json": json.RawMessage(o["json"]),
+		"version": r.Version, "partial": list(r.Partial), "latest": r.Latest, "tags": list(r.Tags),
+		"tag_names": list(r.TagNames),
+		"labels":    list(r.Labels), "annotations": list(r.Annotations), "json": json.RawMessage(o["json"]),
 		"bake_tags": json.RawMessage(o["bake-file-tags"]), "bake_labels": json.RawMessage(o["bake-file-labels"]),
 		"bake_annotations": json.RawMessage(o["bake-file-annotations"]), "bake": json.RawMessage(o["bake-file"]),
 		"output_tags": o["tags"], "output_labels": o["labels"],
@@ -223,7 +227,8 @@ func all(t *testing.T, r Result, in Inputs, c Context, wanted map[string]any) ma
 
 func TestReferenceUnits(t *testing.T) {
 	u := load(t).Unit
-	if n := len(u.Parse) + len(u.Transform) + len(u.Flavor) + len(u.Image) + len(u.Inputs) + len(u.Raw); n != 66 {
+	if n := len(u.Parse) + len(u.Transform) + len(u.Flavor) + len(u.Image) + len(u.Inputs) +
+		len(u.Raw); n != 66 {
 		t.Errorf("%d rows, and not 66", n)
 	}
 	fails := func(t *testing.T, err error, want string) bool {
@@ -281,9 +286,11 @@ func TestReferenceUnits(t *testing.T) {
 		}
 	}
 	for _, row := range u.Inputs {
-		in := Inputs{SepTags: row.Inputs["sep-tags"], SepLabels: row.Inputs["sep-labels"], SepAnnotations: row.Inputs["sep-annotations"],
-			BakeTarget: row.Inputs["bake-target"]}.withDefaults()
-		got := map[string]any{"context": in.Context, "bakeTarget": in.BakeTarget, "githubToken": "", "sepTags": in.SepTags,
+		in := Inputs{SepTags: row.Inputs["sep-tags"], SepLabels: row.Inputs["sep-labels"],
+			SepAnnotations: row.Inputs["sep-annotations"],
+			BakeTarget:     row.Inputs["bake-target"]}.withDefaults()
+		got := map[string]any{"context": in.Context, "bakeTarget": in.BakeTarget, "githubToken": "",
+			"sepTags":   in.SepTags,
 			"sepLabels": in.SepLabels, "sepAnnotations": in.SepAnnotations}
 		for _, key := range []string{"images", "tags", "flavor", "labels", "annotations"} {
 			list := []any{}

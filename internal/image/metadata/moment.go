@@ -11,7 +11,8 @@ import (
 )
 
 var (
-	momentToken = lazyregexp.New(`(?s)\[[^\[]*\]|\\?(?:[Hh]mm(?:ss)?|Mo|MM?M?M?|Do|DDDo|DD?D?D?|ddd?d?|do?|w[ow]?|W[oW]?|Qo?|N{1,5}|YYYYYY|YYYYY|YYYY|YY|y{2,4}|yo?|gg(?:ggg?)?|GG(?:GGG?)?|e|E|a|A|hh?|HH?|kk?|mm?|ss?|S{1,9}|x|X|zz?|ZZ?|.)`)
+	momentToken = lazyregexp.New(
+		`(?s)\[[^\[]*\]|\\?(?:[Hh]mm(?:ss)?|Mo|MM?M?M?|Do|DDDo|DD?D?D?|ddd?d?|do?|w[ow]?|W[oW]?|Qo?|N{1,5}|YYYYYY|YYYYY|YYYY|YY|y{2,4}|yo?|gg(?:ggg?)?|GG(?:GGG?)?|e|E|a|A|hh?|HH?|kk?|mm?|ss?|S{1,9}|x|X|zz?|ZZ?|.)`)
 	momentLong  = lazyregexp.New(`\[[^\[]*\]|\\?(?:LTS|LT|LL?L?L?|l{1,4})`)
 	momentLongs = map[string]string{
 		"LT": "h:mm A", "LTS": "h:mm:ss A", "L": "MM/DD/YYYY", "LL": "MMMM D, YYYY", "LLL": "MMMM D, YYYY h:mm A",
@@ -20,8 +21,10 @@ var (
 	}
 	// momentGo are the formats that time.Format knows too.
 	momentGo = map[string]string{
-		"M": "1", "MM": "01", "MMM": "Jan", "MMMM": "January", "D": "2", "DD": "02", "DDDD": "002", "ddd": "Mon", "dddd": "Monday",
-		"YY": "06", "YYYY": "2006", "A": "PM", "a": "pm", "h": "3", "hh": "03", "HH": "15", "m": "4", "mm": "04", "s": "5", "ss": "05",
+		"M": "1", "MM": "01", "MMM": "Jan", "MMMM": "January", "D": "2", "DD": "02", "DDDD": "002", "ddd": "Mon",
+		"dddd": "Monday",
+		"YY":   "06", "YYYY": "2006", "A": "PM", "a": "pm", "h": "3", "hh": "03", "HH": "15", "m": "4", "mm": "04",
+		"s": "5", "ss": "05",
 		"Z": "-07:00", "ZZ": "-0700", "hmm": "304", "hmmss": "30405",
 	}
 )

@@ -10,7 +10,8 @@ import (
 // withDefaults fills in what the action takes for what is not given.
 func (in Inputs) withDefaults() Inputs {
 	in.Context = cmp.Or(in.Context, "workflow")
-	in.SepTags, in.SepLabels, in.SepAnnotations = cmp.Or(in.SepTags, "\n"), cmp.Or(in.SepLabels, "\n"), cmp.Or(in.SepAnnotations, "\n")
+	in.SepTags, in.SepLabels, in.SepAnnotations = cmp.Or(in.SepTags, "\n"), cmp.Or(in.SepLabels, "\n"),
+		cmp.Or(in.SepAnnotations, "\n")
 	in.BakeTarget = cmp.Or(in.BakeTarget, "docker-metadata-action")
 	return in
 }
@@ -26,7 +27,8 @@ type Document struct {
 
 // Document gives the result with annotations at their levels.
 func (r Result) Document(levels []string) Document {
-	d := Document{Version: r.Version, Tags: append([]string{}, r.Tags...), TagNames: append([]string{}, r.TagNames...),
+	d := Document{Version: r.Version, Tags: append([]string{}, r.Tags...), TagNames: append([]string{},
+		r.TagNames...),
 		Labels: map[string]string{}, Annotations: []string{}}
 	for _, label := range r.Labels {
 		key, value, _ := strings.Cut(label, "=")
@@ -55,7 +57,8 @@ func (r Result) Outputs(in Inputs, c Context) map[string]string {
 		Labels      map[string]string `json:"labels"`
 		Annotations []string          `json:"annotations"`
 	}{d.Tags, d.TagNames, d.Labels, d.Annotations}
-	args := map[string]string{"DOCKER_META_IMAGES": strings.Join(r.Images, ","), "DOCKER_META_VERSION": r.Version}
+	args := map[string]string{"DOCKER_META_IMAGES": strings.Join(r.Images, ","),
+		"DOCKER_META_VERSION": r.Version}
 	if r.Version == "" {
 		delete(args, "DOCKER_META_VERSION")
 	}
@@ -63,8 +66,10 @@ func (r Result) Outputs(in Inputs, c Context) map[string]string {
 		return encode(map[string]any{"target": map[string]any{in.BakeTarget: target}}, "  ")
 	}
 	return map[string]string{
-		"version": r.Version, "tags": strings.Join(r.Tags, in.SepTags), "tag-names": strings.Join(r.TagNames, in.SepTags),
-		"labels": strings.Join(r.Labels, in.SepLabels), "annotations": strings.Join(d.Annotations, in.SepAnnotations),
+		"version": r.Version, "tags": strings.Join(r.Tags, in.SepTags),
+		"tag-names": strings.Join(r.TagNames, in.SepTags),
+		"labels":    strings.Join(r.Labels, in.SepLabels), "annotations": strings.Join(d.Annotations,
+			in.SepAnnotations),
 		"json":                  encode(action, ""),
 		"bake-file-tags":        bake(map[string]any{"tags": d.Tags, "args": args}),
 		"bake-file-labels":      bake(map[string]any{"labels": d.Labels}),

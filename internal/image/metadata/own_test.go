@@ -11,23 +11,28 @@ import (
 func TestMoment(t *testing.T) {
 	at := time.Date(2026, time.November, 12, 13, 5, 6, 7e6, time.UTC)
 	for format, want := range map[string]string{
-		"hmm": "105", "hmmss": "10506", "Hmm": "1305", "Hmmss": "130506", "HHmm": "1305", "Do Mo Wo": "12th 11th 46th",
-		"YYYYYY": "+002026", "YYYYY": "02026", "GGGGG": "02026", "DDDo": "316th", "DDDD": "316", "[[x]": "[x", "\\DD": "DD", "SSSS": "0070",
+		"hmm": "105", "hmmss": "10506", "Hmm": "1305", "Hmmss": "130506", "HHmm": "1305",
+		"Do Mo Wo": "12th 11th 46th",
+		"YYYYYY":   "+002026", "YYYYY": "02026", "GGGGG": "02026", "DDDo": "316th", "DDDD": "316", "[[x]": "[x",
+		"\\DD": "DD", "SSSS": "0070",
 		"dd dddd": "Th Thursday", "k kk": "13 13", "yo yyyy": "2026th 2026", "": "2026-11-12T13:05:06Z", "é": "é",
 	} {
 		if got := momentFormat(at, format, true); got != want {
 			t.Errorf("%s is %s, not %s", format, got, want)
 		}
 	}
-	if got := momentFormat(time.Date(2026, 1, 2, 0, 5, 0, 0, time.UTC), "h hmm k Do", true); got != "12 1205 24 2nd" {
+	if got := momentFormat(time.Date(2026, 1, 2, 0, 5, 0, 0, time.UTC), "h hmm k Do",
+		true); got != "12 1205 24 2nd" {
 		t.Errorf("after midnight: %s", got)
 	}
 }
 
 func TestVersions(t *testing.T) {
 	for text, want := range map[string]string{
-		"v1.2.3": "1.2.3", "1.2.3-rc.1+b.2": "1.2.3-rc.1", " 1.2.3 ": "1.2.3", "9007199254740991.0.0": "9007199254740991.0.0",
-		"1.2": "", "01.2.3": "", "1.2.3-01": "", "=1.2.3": "", "9007199254740993.0.0": "", "1.2.3.4": "", "": "", "1.2.3-" + strings.Repeat("a", 256): "",
+		"v1.2.3": "1.2.3", "1.2.3-rc.1+b.2": "1.2.3-rc.1", " 1.2.3 ": "1.2.3",
+		"9007199254740991.0.0": "9007199254740991.0.0",
+		"1.2":                  "", "01.2.3": "", "1.2.3-01": "", "=1.2.3": "", "9007199254740993.0.0": "",
+		"1.2.3.4": "", "": "", "1.2.3-" + strings.Repeat("a", 256): "",
 	} {
 		f, _, ok := parseSemver(text)
 		if f["version"] != want || ok != (want != "") {
@@ -35,8 +40,10 @@ func TestVersions(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"1.0c1": "1.0rc1", "1.0-preview": "1.0rc0", "1.0ALPHA3": "1.0a3", "1.0-1": "1.0.post1", "1.0.r4": "1.0.post4", "1.0rev": "1.0.post0",
-		"1.0b2.post345.dev456": "1.0b2.post345.dev456", "1!01.02": "1!1.2", "0!1": "1", "1.0+Ubuntu-01": "1.0+ubuntu.1", "1.0dev": "1.0.dev0",
+		"1.0c1": "1.0rc1", "1.0-preview": "1.0rc0", "1.0ALPHA3": "1.0a3", "1.0-1": "1.0.post1",
+		"1.0.r4": "1.0.post4", "1.0rev": "1.0.post0",
+		"1.0b2.post345.dev456": "1.0b2.post345.dev456", "1!01.02": "1!1.2", "0!1": "1",
+		"1.0+Ubuntu-01": "1.0+ubuntu.1", "1.0dev": "1.0.dev0",
 		"1.0.x": "", "": "", "1.0+": "",
 	} {
 		f, _, ok := parsePep440(text)
@@ -57,14 +64,16 @@ func entryVersion(line string) string {
 
 func TestExpressions(t *testing.T) {
 	for line, want := range map[string]string{
-		"x{{! nothing }}{{!-- }} --}}y": "xy", `x\{{y`: "x-y", "x{{{branch}}}": "xa-b", "x{{&branch}}": "xa-b", "x{{ branch 'any' }}": "xa-x27-b",
-		"x{{ nobody }}": "x", "x{{branch.length}}": "x", `x{{date 'YYYY[\']'}}`: "x0001-x27-",
+		"x{{! nothing }}{{!-- }} --}}y": "xy", `x\{{y`: "x-y", "x{{{branch}}}": "xa-b", "x{{&branch}}": "xa-b",
+		"x{{ branch 'any' }}": "xa-x27-b",
+		"x{{ nobody }}":       "x", "x{{branch.length}}": "x", `x{{date 'YYYY[\']'}}`: "x0001-x27-",
 	} {
 		if got := entryVersion("type=raw,value=" + line); got != want {
 			t.Errorf("%s is %s, not %s", line, got, want)
 		}
 	}
-	for _, line := range []string{"{{}}", "{{#if tag}}x", "{{/if}}", "{{> x}}", "{{date (x)}}", "{{{branch}}", "{{'x'}}", "{{else}}", "{{~branch}}"} {
+	for _, line := range []string{"{{}}", "{{#if tag}}x", "{{/if}}", "{{> x}}", "{{date (x)}}", "{{{branch}}",
+		"{{'x'}}", "{{else}}", "{{~branch}}"} {
 		if got := entryVersion("type=raw,value=x" + line); !strings.Contains(got, "expression: ") {
 			t.Errorf("%s is taken: %s", line, got)
 		}
@@ -73,9 +82,13 @@ func TestExpressions(t *testing.T) {
 
 func TestPatterns(t *testing.T) {
 	for line, want := range map[string]string{
-		`(?<y>\d)(x),group=1,value=1x`: "1", `(?<y>\d)(x),group=2,value=1x`: "x", `([(](?<z>.\)))\k<z>,group=2,value=(a)a)`: "a-", `/A(.)/i,group=1,value=ab`: "b", `/b./g,group=1,value=b1b2`: "b2",
-		`/b/y,value=ab`: "", `/^b$/m,value=b`: "b", `(a)\1,value=xaa`: "aa", `(?<!v)\d,value=v12`: "2", `\d+(?=-rc),value=v12-rc`: "12",
-		`[^],value=x`: "x", `\w,value=é_`: "_", `a{2},value=aaa`: "aa", `(?:a|b)+?,value=ab`: "a", `\u0061,value=a`: "a", `/\u{61}/u,value=a`: "a",
+		`(?<y>\d)(x),group=1,value=1x`: "1", `(?<y>\d)(x),group=2,value=1x`: "x",
+		`([(](?<z>.\)))\k<z>,group=2,value=(a)a)`: "a-", `/A(.)/i,group=1,value=ab`: "b",
+		`/b./g,group=1,value=b1b2`: "b2",
+		`/b/y,value=ab`:            "", `/^b$/m,value=b`: "b", `(a)\1,value=xaa`: "aa", `(?<!v)\d,value=v12`: "2",
+		`\d+(?=-rc),value=v12-rc`: "12",
+		`[^],value=x`:             "x", `\w,value=é_`: "_", `a{2},value=aaa`: "aa", `(?:a|b)+?,value=ab`: "a",
+		`\u0061,value=a`: "a", `/\u{61}/u,value=a`: "a",
 		`\/x,value=a/x`: "-x", `(a)|b,group=1,value=b`: "", `b,group=01,value=b`: "", `b,group=,value=b`: "",
 	} {
 		if got := entryVersion("type=match,pattern=" + line); got != want {

@@ -20,7 +20,8 @@ type argument struct {
 }
 
 // escapes are Handlebars' own, more than HTML needs.
-var escapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&#x27;", "`", "&#x60;", "=", "&#x3D;")
+var escapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&#x27;", "`",
+	"&#x60;", "=", "&#x3D;")
 
 // template is one text with expressions while it is evaluated.
 type template struct {
@@ -90,7 +91,8 @@ func (t *template) evaluate(tag string) (string, error) {
 }
 
 // part is a word of an expression: a name or path, a quoted text, either after key=.
-var part = lazyregexp.New(`^\s*(?:([\w-]+)=)?(?:'((?:\\'|[^'])*)'|"((?:\\"|[^"])*)"|([^\s'"=|(){}\[\]]+))(?:\s+|$)`)
+var part = lazyregexp.New(
+	`^\s*(?:([\w-]+)=)?(?:'((?:\\'|[^'])*)'|"((?:\\"|[^"])*)"|([^\s'"=|(){}\[\]]+))(?:\s+|$)`)
 
 // call gives a value by its name and arguments. What nobody knows is empty.
 func (t *template) call(expression string) (string, error) {
@@ -99,8 +101,10 @@ func (t *template) call(expression string) (string, error) {
 	options := map[string]string{}
 	for rest, first := expression, true; rest != ""; first = false {
 		m := part().FindStringSubmatch(rest)
-		if m == nil || first && (m[1] != "" || m[4] == "") || strings.ContainsAny(m[4][:min(1, len(m[4]))], "#/^>~*&!") || first && m[4] == "else" {
-			return "", fmt.Errorf("{{%s}} is not understood; there are a name, a name with quoted texts, and key='text'", expression)
+		if m == nil || first && (m[1] != "" || m[4] == "") || strings.ContainsAny(m[4][:min(1, len(m[4]))],
+			"#/^>~*&!") || first && m[4] == "else" {
+			return "", fmt.Errorf("{{%s}} is not understood; there are a name, a name with quoted texts, and "+
+				"key='text'", expression)
 		}
 		rest = rest[len(m[0]):]
 		quoted := strings.ReplaceAll(m[2], `\'`, "'") + strings.ReplaceAll(m[3], `\"`, `"`)

@@ -8,7 +8,8 @@ import (
 )
 
 // semver is semver.org's own expression, with the "v" that node-semver allows.
-var semver = lazyregexp.New(`^v?(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-((?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?(?:\+([0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*))?$`)
+var semver = lazyregexp.New(
+	`^v?(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-((?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?(?:\+([0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*))?$`)
 
 // parseSemver gives the fields for a pattern, and whether it is a release.
 func parseSemver(text string) (f map[string]string, release, ok bool) {
@@ -68,7 +69,9 @@ func parsePep440(text string) (f map[string]string, release, ok bool) {
 		clean += ".dev" + plain(m[9])
 	}
 	if m[10] != "" {
-		parts := strings.FieldsFunc(strings.ToLower(m[10]), func(r rune) bool { return r == '-' || r == '_' || r == '.' })
+		parts := strings.FieldsFunc(strings.ToLower(m[10]), func(r rune) bool {
+			return r == '-' || r == '_' || r == '.'
+		})
 		for i, p := range parts {
 			if strings.Trim(p, "0123456789") == "" {
 				parts[i] = plain(p)
@@ -77,7 +80,8 @@ func parsePep440(text string) (f map[string]string, release, ok bool) {
 		clean += "+" + strings.Join(parts, ".")
 	}
 	numbers = append(numbers, "0", "0")
-	return map[string]string{"raw": text, "version": clean, "major": numbers[0], "minor": numbers[1], "patch": numbers[2]},
+	return map[string]string{"raw": text, "version": clean, "major": numbers[0], "minor": numbers[1],
+			"patch": numbers[2]},
 		m[3] == "" && !post && m[8] == "", true
 }
 

@@ -65,12 +65,14 @@ func services(c *root.SigningConfig) (o sign.BundleOptions, err error) {
 	}
 	for _, s := range logs {
 		o.TransparencyLogs = append(o.TransparencyLogs,
-			sign.NewRekor(&sign.RekorOptions{BaseURL: s.URL, Timeout: 3 * patience, Retries: 1, Version: s.MajorAPIVersion}))
+			sign.NewRekor(&sign.RekorOptions{BaseURL: s.URL, Timeout: 3 * patience, Retries: 1,
+				Version: s.MajorAPIVersion}))
 	}
 	if len(c.TimestampAuthorityURLs()) == 0 {
 		return o, nil
 	}
-	clocks, err := root.SelectServices(c.TimestampAuthorityURLs(), c.TimestampAuthorityURLsConfig(), sign.TimestampAuthorityAPIVersions, now)
+	clocks, err := root.SelectServices(c.TimestampAuthorityURLs(), c.TimestampAuthorityURLsConfig(),
+		sign.TimestampAuthorityAPIVersions, now)
 	for _, s := range clocks {
 		o.TimestampAuthorities = append(o.TimestampAuthorities,
 			sign.NewTimestampAuthority(&sign.TimestampAuthorityOptions{URL: s.URL, Timeout: patience, Retries: 1}))
@@ -93,7 +95,8 @@ func githubToken(ctx context.Context, at, bearer string) (string, error) {
 	}
 	defer resp.Body.Close()
 	var answer struct{ Value string }
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxBundle)).Decode(&answer); err != nil || answer.Value == "" {
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxBundle)).Decode(&answer); err != nil ||
+		answer.Value == "" {
 		return "", fmt.Errorf("%s answers %s and no token", req.URL.Host, resp.Status)
 	}
 	return answer.Value, nil

@@ -75,7 +75,8 @@ func PrivateKey(name string, text, password []byte) (*Signer, error) {
 	if err != nil {
 		return nil, &KeyError{Name: name, Err: err}
 	}
-	return &Signer{self: []Authority{self}, with: func(ctx context.Context) (sign.Keypair, sign.BundleOptions, error) {
+	return &Signer{self: []Authority{self}, with: func(ctx context.Context) (sign.Keypair,
+		sign.BundleOptions, error) {
 		return keypair{private, algorithm}, sign.BundleOptions{Context: ctx}, nil
 	}}, nil
 }
@@ -92,9 +93,11 @@ func (s *Signer) Sign(ctx context.Context, img Image) (signed bool, err error) {
 		return false, &ServiceError{err}
 	}
 	algorithm, hex, _ := strings.Cut(img.Digest.DigestStr(), ":")
-	statement := fmt.Sprintf(`{"_type":"https://in-toto.io/Statement/v1","subject":[{"digest":{%q:%q}}],"predicateType":%q,"predicate":{}}`,
+	statement := fmt.Sprintf(
+		`{"_type":"https://in-toto.io/Statement/v1","subject":[{"digest":{%q:%q}}],"predicateType":%q,"predicate":{}}`,
 		algorithm, hex, predicateType)
-	made, err := sign.Bundle(&sign.DSSEData{Data: []byte(statement), PayloadType: "application/vnd.in-toto+json"}, keys, o)
+	made, err := sign.Bundle(&sign.DSSEData{Data: []byte(statement),
+		PayloadType: "application/vnd.in-toto+json"}, keys, o)
 	if err != nil {
 		return false, &ServiceError{err}
 	}

@@ -142,7 +142,8 @@ func attach(img Image, b *bundle.Bundle) error {
 			"dev.sigstore.bundle.predicateType": predicateType,
 		},
 	}}
-	for _, part := range []v1.Layer{static.NewLayer([]byte("{}"), emptyType), static.NewLayer(text, bundleType)} {
+	for _, part := range []v1.Layer{static.NewLayer([]byte("{}"), emptyType),
+		static.NewLayer(text, bundleType)} {
 		if err := remote.WriteLayer(img.Digest.Context(), part, img.Options...); err != nil {
 			return err
 		}

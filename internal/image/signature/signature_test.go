@@ -48,7 +48,8 @@ const (
 // repository is one in a registry of this process, with the referrers API or without.
 func repository(t *testing.T, api bool) name.Repository {
 	t.Helper()
-	return imagetest.Must(name.NewRepository(imagetest.Start(t, registry.WithReferrersSupport(api))+"/acme/shop", name.Insecure))
+	return imagetest.Must(name.NewRepository(imagetest.Start(t, registry.WithReferrersSupport(api))+"/acme/shop",
+		name.Insecure))
 }
 
 func pushed(t *testing.T, r name.Repository) signature.Image {
@@ -62,12 +63,15 @@ func pemOf(t *testing.T, key crypto.Signer) (private, public []byte) {
 	t.Helper()
 	der := imagetest.Must(x509.MarshalPKCS8PrivateKey(key))
 	pub := imagetest.Must(x509.MarshalPKIXPublicKey(key.Public()))
-	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: pub})
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}),
+		pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: pub})
 }
 
 func authority(t *testing.T, d project.Signature, file []byte) []signature.Authority {
 	t.Helper()
-	by := imagetest.Must(signature.Authorities([]project.Signature{d}, func(string) ([]byte, error) { return file, nil }))
+	by := imagetest.Must(signature.Authorities([]project.Signature{d}, func(string) ([]byte, error) {
+		return file, nil
+	}))
 	return by
 }
 
@@ -111,10 +115,12 @@ func TestKeys(t *testing.T) {
 						t.Fatalf("signed: %v, want %v: %v", signed, want, err)
 					}
 				}
-				if who, found := find(t, img, authority(t, project.Signature{Key: "its own"}, c.public)); who != "its own" {
+				if who, found := find(t, img, authority(t, project.Signature{Key: "its own"},
+					c.public)); who != "its own" {
 					t.Error(found)
 				}
-				if who, found := find(t, img, authority(t, project.Signature{Key: "another"}, other)); who != "" || !strings.HasSuffix(found, "is none: made with another key, or changed since") {
+				if who, found := find(t, img, authority(t, project.Signature{Key: "another"}, other)); who != "" ||
+					!strings.HasSuffix(found, "is none: made with another key, or changed since") {
 					t.Errorf("by %q: %s", who, found)
 				}
 			})
@@ -124,22 +130,26 @@ func TestKeys(t *testing.T) {
 
 // What cosign 3.1.3 has signed is signed (`cosign sign --key cosign.key`).
 func TestCosignsSignature(t *testing.T) {
-	img := signature.Image{Digest: repository(t, true).Digest("sha256:eba388b6ef64b1556f3ad35c5445a3df3e53d9d325aef116f2dc70da2d4f3ae0")}
+	img := signature.Image{Digest: repository(t,
+		true).Digest("sha256:eba388b6ef64b1556f3ad35c5445a3df3e53d9d325aef116f2dc70da2d4f3ae0")}
 	imagetest.Attach(img.Digest, bundleType, readFile(t, "cosign.json"))
-	if who, found := find(t, img, authority(t, project.Signature{Key: "cosign.pub"}, readFile(t, "cosign.pub"))); who != "cosign.pub" {
+	if who, found := find(t, img, authority(t, project.Signature{Key: "cosign.pub"},
+		readFile(t, "cosign.pub"))); who != "cosign.pub" {
 		t.Error(found)
 	}
 }
 
 func TestBadKeys(t *testing.T) {
 	for name, c := range map[string]struct{ text, password, want string }{
-		"no PEM":         {"hello", "", "PEM decoding failed"},
-		"public":         {string(readFile(t, "cosign.pub")), "", "unknown private key"},
-		"wrong password": {string(readFile(t, "cosign.key")), "tset", "it is encrypted, and the password does not open it"},
-		"no password":    {string(readFile(t, "cosign.key")), "", "the password does not open it"},
+		"no PEM": {"hello", "", "PEM decoding failed"},
+		"public": {string(readFile(t, "cosign.pub")), "", "unknown private key"},
+		"wrong password": {string(readFile(t, "cosign.key")), "tset",
+			"it is encrypted, and the password does not open it"},
+		"no password": {string(readFile(t, "cosign.key")), "", "the password does not open it"},
 	} {
 		_, err := signature.PrivateKey("some.key", []byte(c.text), []byte(c.password))
-		if e := (*signature.KeyError)(nil); !errors.As(err, &e) || !strings.Contains(err.Error(), "key some.key: ") || !strings.Contains(err.Error(), c.want) {
+		if e := (*signature.KeyError)(nil); !errors.As(err, &e) || !strings.Contains(err.Error(),
+			"key some.key: ") || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -158,7 +168,8 @@ func TestOtherAttachments(t *testing.T) {
 	for range 101 {
 		imagetest.Attach(img.Digest, bundleType, []byte(rand.Text()))
 	}
-	if who, found = find(t, img, by); who != "" || !strings.HasSuffix(found, "3 more attachments were not read") {
+	if who, found = find(t, img, by); who != "" || !strings.HasSuffix(found,
+		"3 more attachments were not read") {
 		t.Errorf("by %q: %s", who, found)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -182,7 +193,8 @@ func sigstore(t *testing.T) (*ca.VirtualSigstore, []byte) {
 			t.Fatal(err)
 		}
 	}
-	trusted, err := root.NewTrustedRoot(root.TrustedRootMediaType01, s.FulcioCertificateAuthorities(), nil, s.TimestampingAuthorities(), logs)
+	trusted, err := root.NewTrustedRoot(root.TrustedRootMediaType01, s.FulcioCertificateAuthorities(), nil,
+		s.TimestampingAuthorities(), logs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,7 +246,8 @@ func TestIdentities(t *testing.T) {
 	r := repository(t, true)
 	statement := func(img signature.Image, predicate string) string {
 		return `{"_type":"https://in-toto.io/Statement/v1","subject":[{"digest":{"sha256":"` +
-			strings.TrimPrefix(img.Digest.DigestStr(), "sha256:") + `"}}],"predicateType":"` + predicate + `","predicate":{}}`
+			strings.TrimPrefix(img.Digest.DigestStr(), "sha256:") + `"}}],"predicateType":"` + predicate +
+			`","predicate":{}}`
 	}
 	for name, c := range map[string]struct {
 		identity, issuer, predicate string
@@ -250,11 +263,13 @@ func TestIdentities(t *testing.T) {
 		"another issuer":    {identity: identity, issuer: "https://example.com", want: "issuer"},
 		"services not ours": {identity: identity, by: theirs, want: "transparency log: 0 < 1"},
 		"not in a log":      {identity: identity, unlogged: true, want: "transparency log"},
-		"an attestation":    {identity: identity, predicate: "https://slsa.dev/provenance/v1", want: "attests something else"},
+		"an attestation": {identity: identity, predicate: "https://slsa.dev/provenance/v1",
+			want: "attests something else"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			img := pushed(t, r)
-			by, kind, who := mine, predicate, project.Signature{Identity: c.identity, Issuer: issuer, TrustedRoot: "root.json"}
+			by, kind, who := mine, predicate, project.Signature{Identity: c.identity, Issuer: issuer,
+				TrustedRoot: "root.json"}
 			if c.by != nil {
 				by = c.by
 			}
@@ -270,7 +285,8 @@ func TestIdentities(t *testing.T) {
 				t.Errorf("by %q: %s", got, found)
 			}
 			// A key never vouches for an identity's signature.
-			if got, found := find(t, img, authority(t, project.Signature{Key: "cosign.pub"}, readFile(t, "cosign.pub"))); got != "" || found == "" {
+			if got, found := find(t, img, authority(t, project.Signature{Key: "cosign.pub"},
+				readFile(t, "cosign.pub"))); got != "" || found == "" {
 				t.Errorf("by %q", got)
 			}
 		})
@@ -278,24 +294,28 @@ func TestIdentities(t *testing.T) {
 }
 
 func TestKeylessNeedsAToken(t *testing.T) {
-	if _, err := signature.Keyless(nil, func(string) string { return "" }); !errors.Is(err, signature.ErrNoToken) {
+	if _, err := signature.Keyless(nil, func(string) string {
+		return ""
+	}); !errors.Is(err, signature.ErrNoToken) {
 		t.Error(err)
 	}
 	_, err := signature.Keyless([]byte("{"), func(string) string { return "x" })
-	if err == nil || !strings.Contains(err.Error(), "services to sign with: ") || bytes.Contains([]byte(err.Error()), []byte("\n")) {
+	if err == nil || !strings.Contains(err.Error(), "services to sign with: ") ||
+		bytes.Contains([]byte(err.Error()), []byte("\n")) {
 		t.Error(err)
 	}
 }
 
-// GitHub's runner is asked for a token for Sigstore, and Fulcio gets it. What they refuse is said, and nothing
-// is attached. (Signing with services that answer is not run here: there are none without a network.)
+// GitHub's runner is asked for a token for Sigstore, and Fulcio gets it. What they refuse is said, and
+// nothing is attached. (Signing with services that answer is not run here: there are none without a network.)
 func TestKeylessAsks(t *testing.T) {
 	const token = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJjaSJ9.eA"
 	certified := ""
 	given := `{"value": "` + token + `"}`
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case r.URL.Path == "/token" && r.URL.RawQuery == "job=1&audience=sigstore" && r.Header.Get("Authorization") == "Bearer secret":
+		case r.URL.Path == "/token" && r.URL.RawQuery == "job=1&audience=sigstore" &&
+			r.Header.Get("Authorization") == "Bearer secret":
 			_, _ = io.WriteString(w, given)
 		case r.URL.Path == "/api/v2/signingCert":
 			certified = strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
@@ -306,11 +326,14 @@ func TestKeylessAsks(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	service := func(version string) string {
-		return `[{"url":"` + server.URL + `","majorApiVersion":` + version + `,"validFor":{"start":"2020-01-01T00:00:00Z"},"operator":"a"}]`
+		return `[{"url":"` + server.URL + `","majorApiVersion":` + version +
+			`,"validFor":{"start":"2020-01-01T00:00:00Z"},"operator":"a"}]`
 	}
 	config := `{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json","caUrls":` + service("1") +
-		`,"rekorTlogUrls":` + service("2") + `,"rekorTlogConfig":{"selector":"ANY"},"tsaUrls":` + service("1") + `,"tsaConfig":{"selector":"ANY"}}`
-	env := map[string]string{"ACTIONS_ID_TOKEN_REQUEST_URL": server.URL + "/token?job=1", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "secret"}
+		`,"rekorTlogUrls":` + service("2") + `,"rekorTlogConfig":{"selector":"ANY"},"tsaUrls":` + service("1") +
+		`,"tsaConfig":{"selector":"ANY"}}`
+	env := map[string]string{"ACTIONS_ID_TOKEN_REQUEST_URL": server.URL + "/token?job=1",
+		"ACTIONS_ID_TOKEN_REQUEST_TOKEN": "secret"}
 	s := imagetest.Must(signature.Keyless([]byte(config), func(name string) string { return env[name] }))
 	img := pushed(t, repository(t, true))
 	sign := func() string {
@@ -324,10 +347,12 @@ func TestKeylessAsks(t *testing.T) {
 		t.Errorf("Fulcio got %q: %s", certified, why)
 	}
 	given = `{}`
-	if why := sign(); !strings.Contains(why, "ask GitHub for an identity token: ") || strings.Contains(why, "secret") {
+	if why := sign(); !strings.Contains(why, "ask GitHub for an identity token: ") ||
+		strings.Contains(why, "secret") {
 		t.Error(why)
 	}
-	if _, found := find(t, img, authority(t, project.Signature{Key: "cosign.pub"}, readFile(t, "cosign.pub"))); found != "" {
+	if _, found := find(t, img, authority(t, project.Signature{Key: "cosign.pub"},
+		readFile(t, "cosign.pub"))); found != "" {
 		t.Error(found)
 	}
 }

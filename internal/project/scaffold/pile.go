@@ -84,7 +84,8 @@ func pile(p project.Project, folder string) (project.Project, []File, error) {
 		}
 		made = append([]File{{path.Join(folder, "kustomization.yaml"), text}}, made...)
 	}
-	p.Environments, p.Notes = nil, []string{"the manifests in " + folder + " are the base of dev, staging and prod"}
+	p.Environments, p.Notes = nil,
+		[]string{"the manifests in " + folder + " are the base of dev, staging and prod"}
 	for _, env := range environments {
 		env.Path = above + "overlays/" + env.Name
 		p.Environments = append(p.Environments, env)
@@ -114,7 +115,8 @@ func production(objects []object.Object) map[string]any {
 		probed := len(containers) == 0
 		for _, body := range containers {
 			c := object.Object{Body: body}
-			if name, _ := c.At("name").(string); c.At("resources", "limits") == nil && c.At("resources", "requests") == nil && name != "" {
+			if name, _ := c.At("name").(string); c.At("resources", "limits") == nil &&
+				c.At("resources", "requests") == nil && name != "" {
 				w.Containers = append(w.Containers, name)
 			}
 			probed = probed || c.At("readinessProbe") != nil
@@ -131,9 +133,12 @@ func production(objects []object.Object) map[string]any {
 
 // alone tells whether a single one runs that need not: nothing says that two would be one too many.
 func alone(o object.Object) bool {
-	if n, ok := o.At("spec", "replicas").(int64); ok && n != 1 || o.At("spec", "strategy", "type") == "Recreate" {
+	if n, ok := o.At("spec", "replicas").(int64); ok && n != 1 || o.At("spec", "strategy",
+		"type") == "Recreate" {
 		return false
 	}
 	volumes := object.Mappings(o.At("spec", "template", "spec", "volumes"))
-	return !slices.ContainsFunc(volumes, func(v map[string]any) bool { return v["persistentVolumeClaim"] != nil })
+	return !slices.ContainsFunc(volumes, func(v map[string]any) bool {
+		return v["persistentVolumeClaim"] != nil
+	})
 }

@@ -37,7 +37,8 @@ func (e *ExistsError) Error() string { return e.Path + " is there already" }
 type LooseError struct{ Paths []string }
 
 func (e *LooseError) Error() string {
-	return fmt.Sprintf("overlays cannot include %s from where they are: they need one folder of manifests", strings.Join(e.Paths, ", "))
+	return fmt.Sprintf("overlays cannot include %s from where they are: they need one folder of manifests",
+		strings.Join(e.Paths, ", "))
 }
 
 // File is one to be written, relative to the project's folder.
@@ -93,7 +94,8 @@ func begin(dir string, chart bool) (project.Project, []File, error) {
 	for _, env := range environments {
 		env.Path = "k8s/overlays/" + env.Name
 		if chart {
-			env.Charts = []project.Chart{{Path: "chart", Release: p.Name, Values: []string{"chart/values-" + env.Name + ".yaml"}}}
+			env.Charts = []project.Chart{{Path: "chart", Release: p.Name,
+				Values: []string{"chart/values-" + env.Name + ".yaml"}}}
 			env.Path = ""
 		}
 		p.Environments = append(p.Environments, env)
@@ -107,7 +109,8 @@ func begin(dir string, chart bool) (project.Project, []File, error) {
 }
 
 var environments = []project.Environment{
-	{Name: "dev", Class: project.Local}, {Name: "staging", Class: project.Staging}, {Name: "prod", Class: project.Production},
+	{Name: "dev", Class: project.Local}, {Name: "staging", Class: project.Staging},
+	{Name: "prod", Class: project.Production},
 }
 
 var expose = regexp.MustCompile(`(?mi)^\s*EXPOSE\s+(\d+)`)
@@ -151,7 +154,8 @@ func finish(p project.Project, made []File) (project.Project, []File, error) {
 
 // used tells whether a manifest or a values file, there or made here, names an image.
 func used(dir, name string, made []File) bool {
-	names := regexp.MustCompile(`(?m)(image|repository|newName)["']?:\s*["']?([^\s"'{}]*/)?` + regexp.QuoteMeta(name) + `(["':@,}\s]|$)`)
+	names := regexp.MustCompile(`(?m)(image|repository|newName)["']?:\s*["']?([^\s"'{}]*/)?` +
+		regexp.QuoteMeta(name) + `(["':@,}\s]|$)`)
 	found := slices.ContainsFunc(made, func(f File) bool { return names.MatchString(f.Text) })
 	_ = eachYAML(dir, true, func(_ string, text []byte) error {
 		found = found || names.Match(text)
@@ -177,7 +181,8 @@ func eachYAML(dir string, all bool, visit func(name string, text []byte) error) 
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && (base == "node_modules" || base == "vendor" || strings.HasPrefix(base, ".") && name != "." || has(name, "Chart.yaml")):
+		case d.IsDir() && (base == "node_modules" || base == "vendor" || strings.HasPrefix(base, ".") &&
+			name != "." || has(name, "Chart.yaml")):
 			return fs.SkipDir
 		case d.IsDir() && has(name, "[kK]ustomization*"):
 			if err := visit(name, nil); err != nil {

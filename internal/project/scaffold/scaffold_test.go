@@ -13,7 +13,8 @@ import (
 
 // Folders have names that mean something else in YAML, or nothing to Kubernetes.
 func TestNamesOfFolders(t *testing.T) {
-	for folder, name := range map[string]string{"My App": "my-app", "123": "123", "true": "true", "1e3": "1e3", "~": "app", "é": "app"} {
+	for folder, name := range map[string]string{"My App": "my-app", "123": "123", "true": "true", "1e3": "1e3",
+		"~": "app", "é": "app"} {
 		for _, chart := range []bool{false, true} {
 			t.Run(folder, func(t *testing.T) {
 				dir := filepath.Join(t.TempDir(), folder)
@@ -24,7 +25,8 @@ func TestNamesOfFolders(t *testing.T) {
 				}
 				for _, f := range made {
 					write(t, p.Dir, f)
-					if strings.Contains(f.Path, "/base/") && project.IsManifest([]byte(f.Text)) && !strings.HasSuffix(f.Path, "kustomization.yaml") {
+					if strings.Contains(f.Path, "/base/") && project.IsManifest([]byte(f.Text)) && !strings.HasSuffix(f.Path,
+						"kustomization.yaml") {
 						objects, err := object.Read(bytes.NewReader([]byte(f.Text)), f.Path)
 						if err != nil || len(objects) != 1 || objects[0].Ref().Name != name {
 							t.Errorf("%s: %v %v", f.Path, objects, err)

@@ -24,7 +24,8 @@ func Open(ctx context.Context, dir string) (project.Source, error) {
 	}
 	repository, err := git.Open(ctx, p.Dir)
 	if errors.Is(err, git.ErrNone) {
-		note := fmt.Sprintf("%s is not in a Git repository: a deploy has no commit, and no image can be built", p.Dir)
+		note := fmt.Sprintf("%s is not in a Git repository: a deploy has no commit, and no image can be built",
+			p.Dir)
 		return project.Source{Project: p, Dirty: true, Notes: append(slices.Clone(p.Notes), note)}, nil
 	} else if err != nil {
 		return project.Source{}, err
@@ -38,7 +39,8 @@ func Open(ctx context.Context, dir string) (project.Source, error) {
 		return project.Source{}, err
 	}
 	return project.Source{
-		Project: p, Commit: state.Commit, Tag: imageTag(state), Dirty: state.Dirty, Changed: state.Changed, Recent: recent,
+		Project: p, Commit: state.Commit, Tag: imageTag(state), Dirty: state.Dirty, Changed: state.Changed,
+		Recent:   recent,
 		Versions: versions(state), Remote: state.Remote, Time: state.Time.Unix(), Notes: slices.Clone(p.Notes),
 	}, nil
 }

@@ -28,9 +28,9 @@ func Root(t testing.TB) string {
 	return ""
 }
 
-// Reference returns a file of expected results, which lies in ../shared/conformance beside the repository or in
-// the directory that SLIPWAY_CONFORMANCE names. It skips the test where the file does not exist; what is the
-// name of the skipped comparison in the message.
+// Reference returns a file of expected results, which lies in ../shared/conformance beside the repository or
+// in the directory that SLIPWAY_CONFORMANCE names. It skips the test where the file does not exist; what is
+// the name of the skipped comparison in the message.
 func Reference(t testing.TB, name, what string) []byte {
 	t.Helper()
 	dir := os.Getenv("SLIPWAY_CONFORMANCE")

@@ -15,7 +15,8 @@ import (
 func shop(services int) string {
 	values := "image: {tag: dev}\nresources: {limits: {memory: 512Mi}}\nlabels: {}\nservices:\n"
 	for i := range services {
-		values += fmt.Sprintf("  svc-%03d: {port: %d, env: {UPSTREAM: http://svc-%03d, greeting: hello}}\n", i, 8000+i, i+1)
+		values += fmt.Sprintf("  svc-%03d: {port: %d, env: {UPSTREAM: http://svc-%03d, greeting: hello}}\n",
+			i, 8000+i, i+1)
 	}
 	text := meta + "-- values.yaml --\n" + values + `-- templates/_names.tpl --
 {{- define "name" -}}{{ printf "%s-%s" .root.Release.Name .name | trunc 63 | trimSuffix "-" }}{{- end }}
@@ -88,7 +89,8 @@ func BenchmarkThreeEnvironments(b *testing.B) {
 				}
 				engine := helm.New(helm.Config{})
 				for _, env := range strings.Fields("dev staging prod") {
-					r, err := engine.Render(root.View(b.Context()), project.Chart{Path: ".", Release: "rel", Values: []string{env + ".yaml"}}, helm.Options{})
+					r, err := engine.Render(root.View(b.Context()), project.Chart{Path: ".", Release: "rel",
+						Values: []string{env + ".yaml"}}, helm.Options{})
 					if err != nil || len(r.Objects) != 2*services {
 						b.Fatal(len(r.Objects), err)
 					}

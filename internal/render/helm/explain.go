@@ -12,7 +12,8 @@ import (
 )
 
 // place is where Go's templates say that an error is, each include of a chain in turn.
-var place = regexp.MustCompile(`template: ([^:]+):(\d+)(?::\d+)?: (?:executing "(?:[^"\\]|\\.)*" at <((?s:.*?))>: )?`)
+var place = regexp.MustCompile(
+	`template: ([^:]+):(\d+)(?::\d+)?: (?:executing "(?:[^"\\]|\\.)*" at <((?s:.*?))>: )?`)
 
 // explain says where in the project a template is wrong, and in one line what with.
 func explain(err error, origins map[string]string) error {
@@ -48,7 +49,8 @@ func explain(err error, origins map[string]string) error {
 	}
 	all := place.FindAllStringIndex(text, -1)
 	message := text[all[len(all)-1][1]:]
-	if strings.HasPrefix(message, "wrong type for value") || strings.Contains(message, "nil pointer evaluating") || strings.Contains(message, "can't evaluate field") {
+	if strings.HasPrefix(message, "wrong type for value") || strings.Contains(message,
+		"nil pointer evaluating") || strings.Contains(message, "can't evaluate field") {
 		message = expression + ": " + message
 	}
 	var own *failure

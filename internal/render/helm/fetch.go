@@ -59,7 +59,8 @@ func (r *reader) fetched(w wanted, at object.Origin) (*chart.Chart, error) {
 		return nil, refuse("%q is not one version: a chart that is fetched is pinned to one", w.version)
 	}
 	if !covered(repository.JoinPath(w.name), r.config.Remotes) {
-		return nil, refuse("charts are fetched only from addresses that slipway.yaml lists under remotes:; or vendor it (helm dependency build, helm pull)")
+		return nil, refuse("charts are fetched only from addresses that slipway.yaml lists under remotes:; or " +
+			"vendor it (helm dependency build, helm pull)")
 	}
 	if r.config.Cache == "" {
 		return nil, refuse("there is no cache folder to fetch it to")
@@ -118,7 +119,8 @@ func (r *reader) cached(w wanted, repository *url.URL) ([]byte, error) {
 	case got != strings.TrimPrefix(said, "sha256:"):
 		return nil, fmt.Errorf("its digest is sha256:%s, and the repository says %s", got, said)
 	case want != "" && got != want:
-		return nil, fmt.Errorf("it was sha256:%s and is now sha256:%s: a version does not change; if it may, remove %s", want, got, note)
+		return nil, fmt.Errorf("it was sha256:%s and is now sha256:%s: a version does not change; if it may, "+
+			"remove %s", want, got, note)
 	case want != "":
 		return text, write(r.packedFile(got), text)
 	default:
@@ -158,7 +160,8 @@ func write(file string, text []byte) error {
 const chartLayer = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 
 func fetchOCI(ctx context.Context, w wanted) (text []byte, digest string, err error) {
-	repository, version := strings.TrimPrefix(strings.TrimSuffix(w.repository, "/"), "oci://"), strings.ReplaceAll(w.version, "+", "_")
+	repository, version := strings.TrimPrefix(strings.TrimSuffix(w.repository, "/"), "oci://"),
+		strings.ReplaceAll(w.version, "+", "_")
 	ref, err := name.NewTag(repository + "/" + w.name + ":" + version)
 	if err != nil {
 		return nil, "", err

@@ -27,8 +27,9 @@ import (
 
 func packedDB(t *testing.T, note string) []byte {
 	return pack(t, map[string]string{
-		"db/Chart.yaml":       "apiVersion: v2\nname: db\nversion: 1.2.3\n",
-		"db/templates/c.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: db}\ndata: {note: " + note + "}\n",
+		"db/Chart.yaml": "apiVersion: v2\nname: db\nversion: 1.2.3\n",
+		"db/templates/c.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: db}\ndata: {note: " + note +
+			"}\n",
 	})
 }
 
@@ -51,13 +52,15 @@ func repository(t *testing.T) (files map[string]string, asked *[]string, address
 
 func index(file string, text []byte) string {
 	sum := sha256.Sum256(text)
-	return fmt.Sprintf("apiVersion: v1\nentries:\n  db:\n  - {name: db, version: 1.2.3, digest: %s, urls: [%q]}\n  - {name: db, version: 1.2.4, urls: [x]}\n", hex.EncodeToString(sum[:]), file)
+	return fmt.Sprintf("apiVersion: v1\nentries:\n  db:\n  - {name: db, version: 1.2.3, digest: %s, urls: "+
+		"[%q]}\n  - {name: db, version: 1.2.4, urls: [x]}\n", hex.EncodeToString(sum[:]), file)
 }
 
 func TestRepository(t *testing.T) {
 	files, asked, address := repository(t)
 	text := packedDB(t, "one")
-	files["/stable/index.yaml"], files["/stable/files/db-1.2.3.tgz"] = index("files/db-1.2.3.tgz", text), string(text)
+	files["/stable/index.yaml"], files["/stable/files/db-1.2.3.tgz"] = index("files/db-1.2.3.tgz",
+		text), string(text)
 	dir, cache := folder(t, meta), t.TempDir()
 	from := func(repository, version string, remotes ...string) (string, error) {
 		root, err := tree.Open(dir, nil)
@@ -74,7 +77,8 @@ func TestRepository(t *testing.T) {
 	}
 	stable := address + "/stable"
 	for _, c := range []struct{ repository, version, remote, want string }{
-		{stable, "1.2.3", "https://other", "charts are fetched only from addresses that slipway.yaml lists under remotes:"},
+		{stable, "1.2.3", "https://other",
+			"charts are fetched only from addresses that slipway.yaml lists under remotes:"},
 		{stable, "1.2.3", address + "/sta", "charts are fetched only from"},
 		{stable, "1.2.3", strings.Replace(address, "http:", "https:", 1), "charts are fetched only from"},
 		{stable, "^1.0.0", address, `"^1.0.0" is not one version`},
@@ -117,11 +121,13 @@ func TestRepository(t *testing.T) {
 	}
 	two := packedDB(t, "two")
 	files["/stable/files/db-1.2.3.tgz"] = string(two)
-	if _, err := from(stable, "1.2.3", address); err == nil || !strings.Contains(err.Error(), "and the repository says") {
+	if _, err := from(stable, "1.2.3", address); err == nil || !strings.Contains(err.Error(),
+		"and the repository says") {
 		t.Errorf("another content under the same digest: %v", err)
 	}
 	files["/stable/index.yaml"] = index("files/db-1.2.3.tgz", two)
-	if _, err := from(stable, "1.2.3", address); err == nil || !strings.Contains(err.Error(), "a version does not change") {
+	if _, err := from(stable, "1.2.3", address); err == nil || !strings.Contains(err.Error(),
+		"a version does not change") {
 		t.Errorf("another content: %v", err)
 	}
 }
@@ -130,15 +136,18 @@ func TestLockedDependency(t *testing.T) {
 	files, _, address := repository(t)
 	text := packedDB(t, "locked")
 	files["/index.yaml"], files["/db.tgz"] = index("db.tgz", text), string(text)
-	chart := "-- Chart.yaml --\napiVersion: v2\nname: web\nversion: 1.0.0\ndependencies:\n- name: db\n  version: ^1.0.0\n  repository: " + address + "\n"
-	locked := chart + "-- Chart.lock --\ndependencies:\n- name: db\n  version: 1.2.3\n  repository: " + address + "\n"
+	chart := "-- Chart.yaml --\napiVersion: v2\nname: web\nversion: 1.0.0\ndependencies:\n- name: db\n  " +
+		"version: ^1.0.0\n  repository: " + address + "\n"
+	locked := chart + "-- Chart.lock --\ndependencies:\n- name: db\n  version: 1.2.3\n  repository: " + address +
+		"\n"
 	at := func(text string, remotes ...string) error {
 		root, err := tree.Open(folder(t, text), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer root.Close()
-		r, err := helm.New(helm.Config{Remotes: remotes, Cache: t.TempDir()}).Render(root.View(t.Context()), project.Chart{Path: ".", Release: "rel"}, helm.Options{})
+		r, err := helm.New(helm.Config{Remotes: remotes, Cache: t.TempDir()}).Render(root.View(t.Context()),
+			project.Chart{Path: ".", Release: "rel"}, helm.Options{})
 		if err == nil && len(r.Objects) != 1 {
 			t.Errorf("%d objects", len(r.Objects))
 		}
@@ -151,7 +160,8 @@ func TestLockedDependency(t *testing.T) {
 		"Chart.yaml:5: dependency db": at(chart, address),
 		"Chart.yaml:5: chart " + address + "/db-1.2.3.tgz: charts are fetched only from": at(locked),
 		"Chart.lock does not say which version: run helm dependency update":              at(chart, address),
-		"Chart.yaml:5: dependency db ^2.0.0: " + address + " is db 1.2.3":                at(strings.Replace(locked, "^1.0.0", "^2.0.0", 1), address),
+		"Chart.yaml:5: dependency db ^2.0.0: " + address + " is db 1.2.3": at(strings.Replace(locked,
+			"^1.0.0", "^2.0.0", 1), address),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
@@ -167,7 +177,8 @@ func TestRegistry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for tag, image := range map[string]v1.Image{"charts/db:1.2.3": image, "charts/db:9.9.9": mutate.MediaType(empty.Image, types.OCIManifestSchema1)} {
+	for tag, image := range map[string]v1.Image{"charts/db:1.2.3": image,
+		"charts/db:9.9.9": mutate.MediaType(empty.Image, types.OCIManifestSchema1)} {
 		imagetest.Push(host+"/"+tag, image)
 	}
 	root, err := tree.Open(t.TempDir(), nil)
@@ -176,8 +187,10 @@ func TestRegistry(t *testing.T) {
 	}
 	defer root.Close()
 	engine := helm.New(helm.Config{Remotes: []string{"oci://" + host + "/charts"}, Cache: t.TempDir()})
-	for version, want := range map[string]string{"1.2.3": "pulled", "9.9.9": "it is no Helm chart", "7.7.7": "MANIFEST_UNKNOWN"} {
-		r, err := engine.Render(root.View(t.Context()), project.Chart{Path: "db", Repository: "oci://" + host + "/charts", Version: version, Release: "rel"}, helm.Options{})
+	for version, want := range map[string]string{"1.2.3": "pulled", "9.9.9": "it is no Helm chart",
+		"7.7.7": "MANIFEST_UNKNOWN"} {
+		r, err := engine.Render(root.View(t.Context()), project.Chart{Path: "db", Repository: "oci://" + host +
+			"/charts", Version: version, Release: "rel"}, helm.Options{})
 		if err == nil {
 			if got := r.Objects[0].At("data", "note"); got != want {
 				t.Errorf("%s: %v", version, got)

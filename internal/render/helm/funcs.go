@@ -45,7 +45,9 @@ func functions() template.FuncMap {
 		"values":        values,
 		"include":       func(string, any) string { return "" },
 		"tpl":           func(string, any) string { return "" },
-		"lookup":        func(string, string, string, string) (map[string]any, error) { return map[string]any{}, nil },
+		"lookup": func(string, string, string, string) (map[string]any, error) {
+			return map[string]any{}, nil
+		},
 	})
 	maps.Copy(f, durations)
 	return f

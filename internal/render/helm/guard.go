@@ -25,8 +25,10 @@ var random = []string{
 // The functions that can give much more than they take, or never come back from a map that holds
 // itself: of texts, of lists, and those that can put a map into itself.
 const (
-	writing = "print println printf html js urlquery quote squote cat toString toStrings mustToYaml toYamlPretty " +
-		"toJson mustToJson toPrettyJson mustToPrettyJson toRawJson mustToRawJson toToml mustToToml deepCopy mustDeepCopy wrapWith"
+	writing = "print println printf html js urlquery quote squote cat toString toStrings mustToYaml " +
+		"toYamlPretty " +
+		"toJson mustToJson toPrettyJson mustToPrettyJson toRawJson mustToRawJson toToml mustToToml deepCopy " +
+		"mustDeepCopy wrapWith"
 	listing = "list tuple append mustAppend push mustPush prepend mustPrepend concat"
 	merging = "merge mergeOverwrite mustMerge mustMergeOverwrite"
 	regular = "regexReplaceAll mustRegexReplaceAll regexReplaceAllLiteral mustRegexReplaceAllLiteral"
@@ -76,7 +78,9 @@ func (r *run) functions(root *template.Template) template.FuncMap {
 		f[name] = r.wrap(name, nil, r.size)
 	}
 	for name := range strings.FieldsSeq(merging) {
-		f[name] = r.wrap(name, func([]reflect.Value) { clear(r.yaml) }, func(v reflect.Value) { r.weighAll([]reflect.Value{v}) })
+		f[name] = r.wrap(name, func([]reflect.Value) {
+			clear(r.yaml)
+		}, func(v reflect.Value) { r.weighAll([]reflect.Value{v}) })
 	}
 	f["toYaml"] = r.toYAML
 	f["unset"] = func(d map[string]any, key string) map[string]any {
@@ -91,7 +95,9 @@ func (r *run) functions(root *template.Template) template.FuncMap {
 		return d
 	}
 	for name := range strings.FieldsSeq(regular) {
-		f[name] = r.wrap(name, func(args []reflect.Value) { r.text(len(args[1].String())+1, (len(args[2].String())+16)/16) }, r.size)
+		f[name] = r.wrap(name, func(args []reflect.Value) {
+			r.text(len(args[1].String())+1, (len(args[2].String())+16)/16)
+		}, r.size)
 	}
 	r.dates(f)
 	return f

@@ -123,7 +123,8 @@ func (e *Engine) Render(v *tree.View, c project.Chart, o Options) (result Result
 	return e.render(ctx, l, c, o, values)
 }
 
-func (e *Engine) render(ctx context.Context, l *loaded, c project.Chart, o Options, values map[string]any) (Result, error) {
+func (e *Engine) render(ctx context.Context, l *loaded, c project.Chart, o Options, values map[string]any) (
+	Result, error) {
 	rel, err := l.release(c, o, values)
 	if err != nil {
 		return Result{}, err
@@ -167,7 +168,8 @@ var releaseName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9](
 func (l *loaded) release(c project.Chart, o Options, values map[string]any) (*release, error) {
 	r := &release{loaded: l, name: c.Release, namespace: c.Namespace, options: o, values: values}
 	if len(r.name) > 53 || !releaseName.MatchString(r.name) {
-		return nil, fmt.Errorf("release %q: a release's name has at most 53 lower-case letters, digits, dashes and dots", r.name)
+		return nil, fmt.Errorf("release %q: a release's name has at most 53 lower-case letters, digits, dashes "+
+			"and dots", r.name)
 	}
 	if r.namespace == "" {
 		r.namespace = o.Namespace
@@ -185,7 +187,8 @@ func (l *loaded) release(c project.Chart, o Options, values map[string]any) (*re
 	}
 	r.capabilities = common.DefaultCapabilities.Copy()
 	r.capabilities.KubeVersion = *kube
-	r.capabilities.APIVersions = append(r.capabilities.APIVersions[:len(r.capabilities.APIVersions):len(r.capabilities.APIVersions)], o.APIVersions...)
+	r.capabilities.APIVersions = append(r.capabilities.APIVersions[:len(r.capabilities.APIVersions):len(
+		r.capabilities.APIVersions)], o.APIVersions...)
 	r.capabilities.HelmVersion.Version = helmVersion
 	r.warnings = conflicts(l.chart, values)
 	return r, nil
@@ -193,7 +196,8 @@ func (l *loaded) release(c project.Chart, o Options, values map[string]any) (*re
 
 // once renders with everything that a template may change made anew, and the clock set forward. It
 // also gives what each template used that varies.
-func (e *Engine) once(ctx context.Context, r *release, shift time.Duration) ([]document, map[string][]string, error) {
+func (e *Engine) once(ctx context.Context, r *release, shift time.Duration) ([]document,
+	map[string][]string, error) {
 	c := copyChart(r.chart)
 	if err := settle(c, r.values); err != nil {
 		return nil, nil, &object.ReadError{File: r.origin, Err: err}
@@ -206,7 +210,8 @@ func (e *Engine) once(ctx context.Context, r *release, shift time.Duration) ([]d
 		return nil, nil, err
 	}
 	if want := c.Metadata.KubeVersion; want != "" && !compatible(want, r.capabilities.KubeVersion.String()) {
-		return nil, nil, r.wrong("kubeVersion", fmt.Errorf("the chart wants Kubernetes %s, and this is %s", want, r.capabilities.KubeVersion.Version))
+		return nil, nil, r.wrong("kubeVersion", fmt.Errorf("the chart wants Kubernetes %s, and this is %s", want,
+			r.capabilities.KubeVersion.Version))
 	}
 	run, err := e.begin(ctx, r, c, shift)
 	if err != nil {

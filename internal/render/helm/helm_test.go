@@ -39,7 +39,8 @@ const meta = "-- Chart.yaml --\napiVersion: v2\nname: web\nversion: 1.0.0\nappVe
 
 // configMap is a template of a ConfigMap with the given data.
 func configMap(name, data string) string {
-	return "-- templates/" + name + ".yaml --\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: " + name + "\ndata:\n" + data + "\n"
+	return "-- templates/" + name + ".yaml --\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: " + name +
+		"\ndata:\n" + data + "\n"
 }
 
 // data renders a chart and gives what its ConfigMap c holds.
@@ -67,7 +68,8 @@ func TestValuesTypes(t *testing.T) {
 		"2026.10": "2026.1", "1e3": "1000", "123e456": "123e456", "yes": "true", `"0123456"`: "0123456",
 	} {
 		t.Run(plain, func(t *testing.T) {
-			dir := folder(t, meta+configMap("c", "  v: {{ .Values.tag | toString | quote }}")+"-- v.yaml --\ntag: "+plain+"\n")
+			dir := folder(t, meta+configMap("c", "  v: {{ .Values.tag | toString | quote }}")+
+				"-- v.yaml --\ntag: "+plain+"\n")
 			if got := data(t, dir, project.Chart{Values: []string{"v.yaml"}}, helm.Options{})["v"]; got != want {
 				t.Errorf("got %v, want %s", got, want)
 			}
@@ -79,8 +81,9 @@ func TestSetTypes(t *testing.T) {
 	dir := folder(t, meta+configMap("c", "  v: {{ printf \"%T %v\" .Values.x .Values.x | quote }}"))
 	for set, want := range map[string]string{
 		"x=true": "bool true", "x=0": "int64 0", "x=12": "int64 12", "x=0123456": "string 0123456",
-		"x=12e4567": "string 12e4567", "x=1.5": "string 1.5", `x=a\,b`: "string a,b", "x={a,b}": "[]interface {} [a b]",
-		"x[2]=c": "[]interface {} [<nil> <nil> c]", "x=null": "<nil> <nil>",
+		"x=12e4567": "string 12e4567", "x=1.5": "string 1.5", `x=a\,b`: "string a,b",
+		"x={a,b}": "[]interface {} [a b]",
+		"x[2]=c":  "[]interface {} [<nil> <nil> c]", "x=null": "<nil> <nil>",
 	} {
 		if got := data(t, dir, project.Chart{Set: []string{set}}, helm.Options{})["v"]; got != want {
 			t.Errorf("%s: got %v, want %s", set, got, want)
@@ -91,17 +94,23 @@ func TestSetTypes(t *testing.T) {
 // TestPrecedence gives one value in each way, and takes the strongest away one by one.
 func TestPrecedence(t *testing.T) {
 	dir := folder(t, meta+configMap("c", "  v: {{ .Values.x | quote }}\n  map: {{ toJson .Values.m | quote }}")+
-		"-- values.yaml --\nx: chart\nm: {chart: 1, gone: 2}\n-- a.yaml --\nx: a\nm: {a: 1}\n---\nm: {gone: null}\n-- b.yaml --\nx: b\n-- text --\nfile\n")
+		"-- values.yaml --\nx: chart\nm: {chart: 1, gone: 2}\n-- a.yaml --\nx: a\nm: {a: 1}\n---\nm: {gone: "+
+		"null}\n-- b.yaml --\nx: b\n-- text --\nfile\n")
 	c := project.Chart{
-		Values: []string{"a.yaml", "b.yaml"}, SetJSON: []string{`x="json"`, `{"m":{"json":[1]}}`}, Set: []string{"x=first", "x=set"},
+		Values: []string{"a.yaml", "b.yaml"}, SetJSON: []string{`x="json"`, `{"m":{"json":[1]}}`},
+		Set:       []string{"x=first", "x=set"},
 		SetString: []string{"x=string"}, SetFile: []string{"x=text"}, SetLiteral: []string{"x=literal,{a}"},
 	}
 	for _, step := range []struct {
 		want string
 		drop func()
 	}{
-		{"literal,{a}", func() { c.SetLiteral = nil }}, {"file\n", func() { c.SetFile = nil }}, {"string", func() { c.SetString = nil }},
-		{"set", func() { c.Set = nil }}, {"json", func() { c.SetJSON = c.SetJSON[1:] }}, {"b", func() { c.Values = c.Values[:1] }},
+		{"literal,{a}", func() {
+			c.SetLiteral = nil
+		}}, {"file\n", func() { c.SetFile = nil }}, {"string", func() { c.SetString = nil }},
+		{"set", func() {
+			c.Set = nil
+		}}, {"json", func() { c.SetJSON = c.SetJSON[1:] }}, {"b", func() { c.Values = c.Values[:1] }},
 		{"a", func() { c.Values = nil }}, {"chart", func() {}},
 	} {
 		if got := data(t, dir, c, helm.Options{Inline: map[string]any{"x": "chart"}}); got["v"] != step.want {
@@ -114,12 +123,14 @@ func TestPrecedence(t *testing.T) {
 }
 
 func TestValuesConflicts(t *testing.T) {
-	dir := folder(t, meta+configMap("c", "  v: {{ toJson .Values | quote }}")+"-- values.yaml --\na: {b: text, c: {d: 1}}\nlist: [1, 2]\n-- v.yaml --\na: {b: {x: 1}, c: text}\nlist: [3]\n")
+	dir := folder(t, meta+configMap("c", "  v: {{ toJson .Values | quote }}")+"-- values.yaml --\na: {b: "+
+		"text, c: {d: 1}}\nlist: [1, 2]\n-- v.yaml --\na: {b: {x: 1}, c: text}\nlist: [3]\n")
 	r, err := render(t, dir, project.Chart{Path: ".", Values: []string{"v.yaml"}}, helm.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"web.a.b: skipped the chart's value: Not a table, and the user's is one", "web.a.c: skipped the chart's table: the user's value is none"}
+	want := []string{"web.a.b: skipped the chart's value: Not a table, and the user's is one",
+		"web.a.c: skipped the chart's table: the user's value is none"}
 	if diff := cmp.Diff(want, r.Warnings); diff != "" {
 		t.Error(diff)
 	}
@@ -134,7 +145,8 @@ func TestValuesConflicts(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "v.yaml"), []byte("list: [q, w]\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	got = data(t, dir, project.Chart{Values: []string{"v.yaml"}, Set: []string{"list[0]=z"}}, helm.Options{})["v"]
+	got = data(t, dir, project.Chart{Values: []string{"v.yaml"}, Set: []string{"list[0]=z"}},
+		helm.Options{})["v"]
 	if !strings.Contains(fmt.Sprint(got), `"list":["z","w"]`) {
 		t.Error(got)
 	}
@@ -142,15 +154,22 @@ func TestValuesConflicts(t *testing.T) {
 
 func TestDependencies(t *testing.T) {
 	sub := func(name, at, version string) string {
-		return "-- " + at + "/Chart.yaml --\napiVersion: v2\nname: " + name + "\nversion: " + version + "\n-- " + at + "/values.yaml --\nown: " + name + "\nexports: {out: {shared: " + name + "}}\n" +
-			"-- " + at + "/templates/c.yaml --\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Chart.Name }}\ndata:\n  own: {{ .Values.own }}\n  global: {{ .Values.global.g }}\n  root: {{ .Chart.IsRoot | quote }}\n"
+		return "-- " + at + "/Chart.yaml --\napiVersion: v2\nname: " + name + "\nversion: " + version + "\n-- " +
+			at + "/values.yaml --\nown: " + name + "\nexports: {out: {shared: " + name + "}}\n" +
+			"-- " + at + "/templates/c.yaml --\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Chart.Name " +
+			"}}\ndata:\n  own: {{ .Values.own }}\n  global: {{ .Values.global.g }}\n  root: {{ .Chart.IsRoot | " +
+			"quote }}\n"
 	}
 	dir := folder(t, "-- app/Chart.yaml --\napiVersion: v2\nname: app\nversion: 1.0.0\ndependencies:\n"+
-		"- {name: cache, version: ^1.0.0, condition: cache.enabled}\n- {name: cache, version: 1.x, alias: second, tags: [more]}\n"+
-		"- {name: near, version: 0.1.0, repository: file://../near, import-values: [out]}\n- {name: old, version: ^2.0.0, condition: never}\n"+
+		"- {name: cache, version: ^1.0.0, condition: cache.enabled}\n- {name: cache, version: 1.x, alias: "+
+		"second, tags: [more]}\n"+
+		"- {name: near, version: 0.1.0, repository: file://../near, import-values: [out]}\n- {name: old, "+
+		"version: ^2.0.0, condition: never}\n"+
 		"-- app/values.yaml --\nglobal: {g: all}\nsecond: {own: mine}\ntags: {more: true}\ncache: {enabled: true}\n"+
-		"-- app/templates/c.yaml --\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c\ndata:\n  shared: {{ .Values.shared }}\n  charts: {{ keys .Subcharts | join \",\" }}\n"+
-		sub("cache", "app/charts/cache", "1.2.0")+sub("old", "app/charts/old", "1.0.0")+sub("near", "near", "0.1.0"))
+		"-- app/templates/c.yaml --\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c\ndata:\n  shared: {{ "+
+		".Values.shared }}\n  charts: {{ keys .Subcharts | join \",\" }}\n"+
+		sub("cache", "app/charts/cache", "1.2.0")+sub("old", "app/charts/old", "1.0.0")+sub("near",
+		"near", "0.1.0"))
 	root, err := tree.Open(dir, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +177,8 @@ func TestDependencies(t *testing.T) {
 	defer root.Close()
 	engine := helm.New(helm.Config{})
 	of := func(set ...string) (names, warnings []string) {
-		r, err := engine.Render(root.View(t.Context()), project.Chart{Path: "app", Release: "rel", Set: set}, helm.Options{})
+		r, err := engine.Render(root.View(t.Context()), project.Chart{Path: "app", Release: "rel", Set: set},
+			helm.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -179,7 +199,8 @@ func TestDependencies(t *testing.T) {
 		if diff := cmp.Diff(all, names); diff != "" {
 			t.Error(diff)
 		}
-		want := []string{"app/Chart.yaml:8: charts/ holds old 1.0.0, which is not ^2.0.0: it is rendered all the same, and its condition, tags and alias do not count"}
+		want := []string{"app/Chart.yaml:8: charts/ holds old 1.0.0, which is not ^2.0.0: it is rendered all the " +
+			"same, and its condition, tags and alias do not count"}
 		if diff := cmp.Diff(want, warnings); diff != "" {
 			t.Error(diff)
 		}
@@ -191,11 +212,16 @@ func TestDependencies(t *testing.T) {
 
 func TestHooks(t *testing.T) {
 	object := func(name, annotations string) string {
-		return "---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: " + name + "\n  annotations: {" + annotations + "}\n"
+		return "---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: " + name + "\n  annotations: {" +
+			annotations + "}\n"
 	}
-	dir := folder(t, meta+"-- templates/a.yaml --\n"+object("hook", "helm.sh/hook: \"pre-install, Post-Upgrade\", helm.sh/hook-weight: \"-5\", helm.sh/hook-delete-policy: \"before-hook-creation,hook-succeeded\"")+
-		object("plain", "a: b")+object("test", "helm.sh/hook: test-success")+object("odd", "helm.sh/hook: pre-lunch")+
-		"-- crds/d.yaml --\napiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: d}\n-- templates/NOTES.txt --\nHello {{ .Release.Name }}\n")
+	dir := folder(t, meta+"-- templates/a.yaml --\n"+object("hook", "helm.sh/hook: \"pre-install, "+
+		"Post-Upgrade\", helm.sh/hook-weight: \"-5\", helm.sh/hook-delete-policy: "+
+		"\"before-hook-creation,hook-succeeded\"")+
+		object("plain", "a: b")+object("test", "helm.sh/hook: test-success")+object("odd",
+		"helm.sh/hook: pre-lunch")+
+		"-- crds/d.yaml --\napiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: "+
+		"{name: d}\n-- templates/NOTES.txt --\nHello {{ .Release.Name }}\n")
 	names := func(o helm.Options) (list []string, r helm.Result) {
 		r, err := render(t, dir, project.Chart{Path: "."}, o)
 		if err != nil {
@@ -211,13 +237,16 @@ func TestHooks(t *testing.T) {
 		t.Error(diff)
 	}
 	want := map[int]helm.Hook{
-		2: {Events: []string{"pre-install", "post-upgrade"}, Weight: -5, DeletePolicies: []string{"before-hook-creation", "hook-succeeded"}},
+		2: {Events: []string{"pre-install", "post-upgrade"}, Weight: -5,
+			DeletePolicies: []string{"before-hook-creation", "hook-succeeded"}},
 		3: {Events: []string{"test"}},
 	}
 	if diff := cmp.Diff(want, r.Hooks); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{`templates/a.yaml: ConfigMap odd is left out: to Helm there is no hook "pre-lunch"`}, r.Warnings); diff != "" {
+	if diff := cmp.Diff(
+		[]string{`templates/a.yaml: ConfigMap odd is left out: to Helm there is no hook "pre-lunch"`},
+		r.Warnings); diff != "" {
 		t.Error(diff)
 	}
 	for _, c := range []struct {
@@ -225,7 +254,8 @@ func TestHooks(t *testing.T) {
 		want string
 	}{
 		{helm.Options{SkipTests: true}, "plain hook"}, {helm.Options{NoHooks: true}, "plain"},
-		{helm.Options{IncludeCRDs: true, ShowOnly: []string{"crds/*", "templates/a.yaml"}, SkipTests: true}, "d plain hook"},
+		{helm.Options{IncludeCRDs: true, ShowOnly: []string{"crds/*", "templates/a.yaml"}, SkipTests: true},
+			"d plain hook"},
 	} {
 		if got, _ := names(c.o); strings.Join(got, " ") != c.want {
 			t.Errorf("%+v: got %v, want %s", c.o, got, c.want)
@@ -234,16 +264,23 @@ func TestHooks(t *testing.T) {
 }
 
 func TestCapabilities(t *testing.T) {
-	dir := folder(t, meta+configMap("c", "  kube: {{ .Capabilities.KubeVersion }}\n  minor: {{ .Capabilities.KubeVersion.Minor | quote }}\n  apps: {{ .Capabilities.APIVersions.Has \"apps/v1\" | quote }}\n"+
-		"  own: {{ .Capabilities.APIVersions.Has \"a.b/v1\" | quote }}\n  helm: {{ .Capabilities.HelmVersion.Version }}\n  release: \"{{ .Release.Name }}/{{ .Release.Namespace }} {{ .Release.IsInstall }} {{ .Release.IsUpgrade }} {{ .Release.Revision }} {{ .Release.Service }}\"\n"+
+	dir := folder(t, meta+configMap("c", "  kube: {{ .Capabilities.KubeVersion }}\n  minor: {{ "+
+		".Capabilities.KubeVersion.Minor | quote }}\n  apps: {{ .Capabilities.APIVersions.Has \"apps/v1\" | "+
+		"quote }}\n"+
+		"  own: {{ .Capabilities.APIVersions.Has \"a.b/v1\" | quote }}\n  helm: {{ "+
+		".Capabilities.HelmVersion.Version }}\n  release: \"{{ .Release.Name }}/{{ .Release.Namespace }} {{ "+
+		".Release.IsInstall }} {{ .Release.IsUpgrade }} {{ .Release.Revision }} {{ .Release.Service }}\"\n"+
 		"  found: {{ (lookup \"v1\" \"Secret\" \"n\" \"s\").kind | quote }}"))
-	want := map[string]any{"kube": "v1.37.0", "minor": "37", "apps": "true", "own": "false", "helm": "v4.3.1", "release": "rel/default true false 1 Helm", "found": nil}
+	want := map[string]any{"kube": "v1.37.0", "minor": "37", "apps": "true", "own": "false", "helm": "v4.3.1",
+		"release": "rel/default true false 1 Helm", "found": nil}
 	if diff := cmp.Diff(want, data(t, dir, project.Chart{}, helm.Options{})); diff != "" {
 		t.Error(diff)
 	}
 	lookup := func(_, kind, _, _ string) (map[string]any, error) { return map[string]any{"kind": kind}, nil }
-	maps.Copy(want, map[string]any{"kube": "v1.30.2", "minor": "30", "own": "true", "release": "rel/prod false true 1 Helm", "found": "Secret"})
-	got := data(t, dir, project.Chart{Namespace: "prod"}, helm.Options{Namespace: "other", KubeVersion: "1.30.2-gke.1", APIVersions: []string{"a.b/v1"}, IsUpgrade: true, Lookup: lookup})
+	maps.Copy(want, map[string]any{"kube": "v1.30.2", "minor": "30", "own": "true",
+		"release": "rel/prod false true 1 Helm", "found": "Secret"})
+	got := data(t, dir, project.Chart{Namespace: "prod"}, helm.Options{Namespace: "other",
+		KubeVersion: "1.30.2-gke.1", APIVersions: []string{"a.b/v1"}, IsUpgrade: true, Lookup: lookup})
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -262,9 +299,13 @@ func TestCapabilities(t *testing.T) {
 // TestUnstable renders what varies, and what only looks so.
 func TestUnstable(t *testing.T) {
 	dir := folder(t, meta+"-- templates/_h.tpl --\n{{ define \"pw\" }}{{ randAlphaNum 9 }}{{ end }}\n"+
-		"-- templates/a.yaml --\napiVersion: v1\nkind: Secret\nmetadata: {name: a, namespace: shop}\ndata:\n  password: {{ include \"pw\" . | b64enc }}\n  same: {{ \"x\" | b64enc }}\n"+
-		configMap("c", "  year: {{ now | date \"2006\" | quote }}\n  day: {{ date \"Mon\" \"\" }}\n  age: {{ ago (toDate \"2006-01-02\" \"2020-01-01\") }}\n  keys: {{ keys (dict \"b\" 1 \"a\" 2 \"c\" 3) | join \"\" }}\n  values: {{ values (dict \"b\" 1 \"a\" 2) | join \",\" }}")+
-		configMap("d", "  len: {{ randAlpha 5 | len | quote }}\n  fixed: {{ toDate \"2006-01-02\" \"2020-01-01\" | date \"Jan\" }}"))
+		"-- templates/a.yaml --\napiVersion: v1\nkind: Secret\nmetadata: {name: a, namespace: shop}\ndata:\n  "+
+		"password: {{ include \"pw\" . | b64enc }}\n  same: {{ \"x\" | b64enc }}\n"+
+		configMap("c", "  year: {{ now | date \"2006\" | quote }}\n  day: {{ date \"Mon\" \"\" }}\n  age: {{ ago "+
+			"(toDate \"2006-01-02\" \"2020-01-01\") }}\n  keys: {{ keys (dict \"b\" 1 \"a\" 2 \"c\" 3) | join \"\" "+
+			"}}\n  values: {{ values (dict \"b\" 1 \"a\" 2) | join \",\" }}")+
+		configMap("d", "  len: {{ randAlpha 5 | len | quote }}\n  fixed: {{ toDate \"2006-01-02\" \"2020-01-01\" "+
+			"| date \"Jan\" }}"))
 	r, err := render(t, dir, project.Chart{Path: "."}, helm.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -290,14 +331,21 @@ func TestUnstable(t *testing.T) {
 
 // TestFiles reads what a chart holds, and nothing else.
 func TestFiles(t *testing.T) {
-	dir := folder(t, "-- etc --\nsecret\n-- chart/Chart.yaml --\napiVersion: v2\nname: web\nversion: 1.0.0\n-- chart/.helmignore --\nleft/\n*.bak\n-- chart/left/a --\nx\n-- chart/b.bak --\nx\n-- chart/conf/a.txt --\none\ntwo\n-- chart/conf/b.txt --\nb\n"+
-		"-- chart/templates/c.yaml --\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c\ndata:\n  out: {{ .Files.Get \"../etc\" | quote }}{{ .Files.Get \"/etc/passwd\" }}\n  ignored: {{ .Files.Get \"left/a\" | quote }}{{ .Files.Get \"b.bak\" }}\n"+
-		"  lines: {{ .Files.Lines \"conf/a.txt\" | join \",\" }}\n  glob: {{ range $n, $_ := .Files.Glob \"conf/*\" }}{{ $n }} {{ end }}\n  host: {{ getHostByName \"localhost\" | quote }}\n  {{- (.Files.Glob \"conf/*\").AsConfig | nindent 2 }}\n")
+	dir := folder(t, "-- etc --\nsecret\n-- chart/Chart.yaml --\napiVersion: v2\nname: web\nversion: "+
+		"1.0.0\n-- chart/.helmignore --\nleft/\n*.bak\n-- chart/left/a --\nx\n-- chart/b.bak --\nx\n-- "+
+		"chart/conf/a.txt --\none\ntwo\n-- chart/conf/b.txt --\nb\n"+
+		"-- chart/templates/c.yaml --\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c\ndata:\n  out: {{ "+
+		".Files.Get \"../etc\" | quote }}{{ .Files.Get \"/etc/passwd\" }}\n  ignored: {{ .Files.Get \"left/a\" | "+
+		"quote }}{{ .Files.Get \"b.bak\" }}\n"+
+		"  lines: {{ .Files.Lines \"conf/a.txt\" | join \",\" }}\n  glob: {{ range $n, $_ := .Files.Glob "+
+		"\"conf/*\" }}{{ $n }} {{ end }}\n  host: {{ getHostByName \"localhost\" | quote }}\n  {{- (.Files.Glob "+
+		"\"conf/*\").AsConfig | nindent 2 }}\n")
 	r, err := render(t, dir, project.Chart{Path: "chart"}, helm.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]any{"out": "", "ignored": "", "lines": "one,two", "glob": "conf/a.txt conf/b.txt", "host": "", "a.txt": "one\ntwo\n", "b.txt": "b\n"}
+	want := map[string]any{"out": "", "ignored": "", "lines": "one,two", "glob": "conf/a.txt conf/b.txt",
+		"host": "", "a.txt": "one\ntwo\n", "b.txt": "b\n"}
 	if diff := cmp.Diff(want, r.Objects[0].At("data")); diff != "" {
 		t.Error(diff)
 	}
@@ -315,7 +363,8 @@ func TestReads(t *testing.T) {
 	var lists [2][]tree.Seen
 	for i := range lists {
 		v := root.View(t.Context())
-		if _, err := engine.Render(v, project.Chart{Path: ".", Release: "rel", Values: []string{"v.yaml"}}, helm.Options{}); err != nil {
+		if _, err := engine.Render(v, project.Chart{Path: ".", Release: "rel", Values: []string{"v.yaml"}},
+			helm.Options{}); err != nil {
 			t.Fatal(err)
 		}
 		lists[i] = v.Reads().List()
@@ -330,7 +379,9 @@ func TestReads(t *testing.T) {
 
 // TestTogether renders environments of one engine at the same time.
 func TestTogether(t *testing.T) {
-	root, err := tree.Open(folder(t, meta+configMap("c", "  v: {{ include \"n\" . }}")+"-- templates/_n.tpl --\n{{ define \"n\" }}{{ $d := set .Values \"x\" .Release.Name }}{{ tpl \"{{ .Values.x }}\" . }}{{ end }}\n"), nil)
+	root, err := tree.Open(folder(t, meta+configMap("c", "  v: {{ include \"n\" . }}")+
+		"-- templates/_n.tpl --\n{{ define \"n\" }}{{ $d := set .Values \"x\" .Release.Name }}{{ tpl \"{{ "+
+		".Values.x }}\" . }}{{ end }}\n"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -340,7 +391,8 @@ func TestTogether(t *testing.T) {
 	for i := range 8 {
 		go func() {
 			name := fmt.Sprint("r", i)
-			r, err := engine.Render(root.View(context.WithoutCancel(t.Context())), project.Chart{Path: ".", Release: name}, helm.Options{})
+			r, err := engine.Render(root.View(context.WithoutCancel(t.Context())), project.Chart{Path: ".",
+				Release: name}, helm.Options{})
 			if err == nil && r.Objects[0].At("data", "v") != name {
 				err = fmt.Errorf("%s: %v", name, r.Objects[0].Body)
 			}

@@ -24,7 +24,8 @@ func TestLightImports(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, i := range f.Imports {
-			for _, heavy := range []string{"pkg/chart/common/util", "pkg/chart/v2/util", "pkg/engine", "pkg/action", "pkg/cmd", "pkg/kube", "pkg/repo", "pkg/registry", "pkg/getter", "pkg/downloader"} {
+			for _, heavy := range []string{"pkg/chart/common/util", "pkg/chart/v2/util", "pkg/engine", "pkg/action",
+				"pkg/cmd", "pkg/kube", "pkg/repo", "pkg/registry", "pkg/getter", "pkg/downloader"} {
 				if strings.Contains(i.Path.Value, "helm.sh/helm/v4/"+heavy) {
 					t.Errorf("%s imports %s", name, i.Path.Value)
 				}

@@ -148,7 +148,8 @@ func (r *reader) top(c project.Chart) (*chart.Chart, error) {
 // folder loads a chart's folder, and finds what it depends on and does not hold.
 func (r *reader) folder(dir string) (*chart.Chart, error) {
 	if slices.Contains(r.within, dir) || len(r.within) == maxNested {
-		return nil, &object.ReadError{File: path.Join(dir, "Chart.yaml"), Err: fmt.Errorf("the chart depends on itself: %s", strings.Join(append(r.within, dir), " → "))}
+		return nil, &object.ReadError{File: path.Join(dir, "Chart.yaml"),
+			Err: fmt.Errorf("the chart depends on itself: %s", strings.Join(append(r.within, dir), " → "))}
 	}
 	r.within = append(r.within, dir)
 	defer func() { r.within = r.within[:len(r.within)-1] }()
@@ -246,7 +247,8 @@ func (r *reader) packed(origin string, text []byte) (*chart.Chart, error) {
 		r.unpacked += len(f.Data)
 	}
 	if r.unpacked > maxUnpacked {
-		return nil, &object.ReadError{File: origin, Err: fmt.Errorf("more than %d MiB when unpacked", maxUnpacked>>20)}
+		return nil, &object.ReadError{File: origin, Err: fmt.Errorf("more than %d MiB when unpacked",
+			maxUnpacked>>20)}
 	}
 	return r.files(origin, files)
 }
@@ -284,7 +286,9 @@ func (r *reader) files(origin string, files []*archive.BufferedFile) (*chart.Cha
 		if path.Ext(name) == ".tgz" && below[0].Name == "" {
 			sub, err = r.packed(at, below[0].Data)
 		} else {
-			sub, err = r.files(at, slices.DeleteFunc(below, func(f *archive.BufferedFile) bool { return f.Name == "" }))
+			sub, err = r.files(at, slices.DeleteFunc(below, func(f *archive.BufferedFile) bool {
+				return f.Name == ""
+			}))
 		}
 		if err != nil {
 			return nil, err
@@ -319,7 +323,8 @@ func checkFiles(origin string, files []*archive.BufferedFile) error {
 var (
 	inFile   = regexp.MustCompile(`^cannot load (\S+): `)
 	yamlLine = regexp.MustCompile(`yaml: line (\d+): `)
-	mistyped = regexp.MustCompile(`cannot unmarshal (\w+) into Go (?:struct field \w*\.(\S+) of|value of) type (\S+)`)
+	mistyped = regexp.MustCompile(
+		`cannot unmarshal (\w+) into Go (?:struct field \w*\.(\S+) of|value of) type (\S+)`)
 )
 
 // loadError says which file of a chart is wrong.
@@ -391,11 +396,15 @@ func (l *loaded) installable() error {
 func (r *reader) complete(dir string, c *chart.Chart) error {
 	for _, d := range c.Metadata.Dependencies {
 		at := object.Origin{File: path.Join(dir, "Chart.yaml"), Line: lineOf(c, "name: "+d.Name)}
-		if i := slices.IndexFunc(c.Dependencies(), func(s *chart.Chart) bool { return s.Name() == d.Name }); i >= 0 {
+		if i := slices.IndexFunc(c.Dependencies(), func(s *chart.Chart) bool {
+			return s.Name() == d.Name
+		}); i >= 0 {
 			if !slices.ContainsFunc(c.Dependencies(), func(s *chart.Chart) bool {
 				return s.Name() == d.Name && compatible(d.Version, s.Metadata.Version)
 			}) {
-				r.warnings = append(r.warnings, fmt.Sprintf("%s: charts/ holds %s %s, which is not %s: it is rendered all the same, and its condition, tags and alias do not count", at, d.Name, c.Dependencies()[i].Metadata.Version, d.Version))
+				r.warnings = append(r.warnings, fmt.Sprintf("%s: charts/ holds %s %s, which is not %s: it is rendered "+
+					"all the same, and its condition, tags and alias do not count", at, d.Name,
+					c.Dependencies()[i].Metadata.Version, d.Version))
 			}
 			continue
 		}
@@ -404,16 +413,19 @@ func (r *reader) complete(dir string, c *chart.Chart) error {
 			return err
 		}
 		if sub.Name() != d.Name || !compatible(d.Version, sub.Metadata.Version) {
-			return &object.ReadError{File: at.File, Line: at.Line, Err: fmt.Errorf("dependency %s %s: %s is %s %s", d.Name, d.Version, d.Repository, sub.Name(), sub.Metadata.Version)}
+			return &object.ReadError{File: at.File, Line: at.Line, Err: fmt.Errorf("dependency %s %s: %s is %s %s",
+				d.Name, d.Version, d.Repository, sub.Name(), sub.Metadata.Version)}
 		}
 		c.AddDependency(sub)
 	}
 	return nil
 }
 
-func (r *reader) dependency(dir string, c *chart.Chart, d *chart.Dependency, at object.Origin) (*chart.Chart, error) {
+func (r *reader) dependency(dir string, c *chart.Chart, d *chart.Dependency,
+	at object.Origin) (*chart.Chart, error) {
 	refuse := func(why string) error {
-		return &tree.RefusedError{Origin: at, What: fmt.Sprintf("dependency %s %s from %q", d.Name, d.Version, d.Repository), Why: why}
+		return &tree.RefusedError{Origin: at, What: fmt.Sprintf("dependency %s %s from %q", d.Name, d.Version,
+			d.Repository), Why: why}
 	}
 	if local, ok := strings.CutPrefix(d.Repository, "file://"); ok {
 		below, err := r.v.Clean(path.Join(dir, local))
@@ -434,7 +446,8 @@ func (r *reader) dependency(dir string, c *chart.Chart, d *chart.Dependency, at 
 		}
 	}
 	if locked == "" {
-		return nil, refuse("it is not in charts/, and Chart.lock does not say which version: run helm dependency update")
+		return nil, refuse(
+			"it is not in charts/, and Chart.lock does not say which version: run helm dependency update")
 	}
 	return r.fetched(wanted{d.Repository, d.Name, locked}, at)
 }

@@ -105,7 +105,8 @@ func assemble(docs []document, o Options) (Result, error) {
 	result := Result{Hooks: map[int]Hook{}}
 	docs = slices.DeleteFunc(docs, func(d document) bool {
 		result.Warnings = append(result.Warnings, d.warnings...)
-		return d.hook != nil && (o.NoHooks || len(d.hook.Events) == 0 || o.SkipTests && slices.Contains(d.hook.Events, string(v1.HookTest)))
+		return d.hook != nil && (o.NoHooks || len(d.hook.Events) == 0 || o.SkipTests &&
+			slices.Contains(d.hook.Events, string(v1.HookTest)))
 	})
 	if len(o.ShowOnly) > 0 {
 		var err error
@@ -184,7 +185,8 @@ func plainObject(body map[string]any) bool {
 	if _, ok := annotations.(map[string]any); annotated && !ok {
 		return false
 	}
-	return !list && (namespaced || meta["namespace"] == nil) && meta["generateName"] == nil && (body["kind"] != "Secret" || allText(body["data"]) && allText(body["stringData"]))
+	return !list && (namespaced || meta["namespace"] == nil) && meta["generateName"] == nil &&
+		(body["kind"] != "Secret" || allText(body["data"]) && allText(body["stringData"]))
 }
 
 func allText(v any) bool {

@@ -59,7 +59,8 @@ func charts(c *chart.Chart) []string {
 var words = []string{"a", "b", "sub0", "sub1", "alias", "global", "tags", "exports", "on"}
 
 func madeUp(r *rand.Rand, name string, depth int) *chart.Chart {
-	c := &chart.Chart{Metadata: &chart.Metadata{Name: name, Version: "1.2.3", APIVersion: "v2"}, Values: someValues(r, 3)}
+	c := &chart.Chart{Metadata: &chart.Metadata{Name: name, Version: "1.2.3", APIVersion: "v2"},
+		Values: someValues(r, 3)}
 	if depth == 2 {
 		return c
 	}
@@ -67,7 +68,8 @@ func madeUp(r *rand.Rand, name string, depth int) *chart.Chart {
 		sub := madeUp(r, fmt.Sprintf("sub%d", i), depth+1)
 		c.AddDependency(sub)
 		for _, alias := range [][]string{{}, {""}, {"alias"}, {"", "alias"}}[r.IntN(4)] {
-			d := &chart.Dependency{Name: sub.Name(), Alias: alias, Version: []string{"^1.0.0", "1.2.3", "2.x"}[r.IntN(3)]}
+			d := &chart.Dependency{Name: sub.Name(), Alias: alias, Version: []string{"^1.0.0", "1.2.3",
+				"2.x"}[r.IntN(3)]}
 			if r.IntN(3) == 0 {
 				d.Condition = words[2+r.IntN(3)] + ".on,on"
 			}

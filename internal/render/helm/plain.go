@@ -258,7 +258,8 @@ func (p *plainParser) literal(header string, parent int) string {
 // quoted reads a text in quotes that ends in its line.
 func (p *plainParser) quoted(s string) (text, rest string, ok bool) {
 	quote := s[0]
-	if i := strings.IndexByte(s[1:], quote) + 1; i > 0 && strings.IndexByte(s[:i], '\\') < 0 && (quote == '"' || i+1 == len(s) || s[i+1] != quote) {
+	if i := strings.IndexByte(s[1:], quote) + 1; i > 0 && strings.IndexByte(s[:i], '\\') < 0 &&
+		(quote == '"' || i+1 == len(s) || s[i+1] != quote) {
 		return s[1:i], s[i+1:], true
 	}
 	var b strings.Builder

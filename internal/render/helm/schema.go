@@ -22,7 +22,9 @@ import (
 // validate holds a chart's values, and those of the charts in it, against their schemas.
 func (r *release) validate(c *chart.Chart, values map[string]any) error {
 	var problems []error
-	if i := slices.IndexFunc(c.Raw, func(f *common.File) bool { return f.Name == "values.schema.json" }); i >= 0 {
+	if i := slices.IndexFunc(c.Raw, func(f *common.File) bool {
+		return f.Name == "values.schema.json"
+	}); i >= 0 {
 		if err := r.check(c.Schema, values); err != nil {
 			problems = append(problems, &object.ReadError{File: r.origins[c.Raw[i]], Err: err})
 		}
@@ -32,7 +34,8 @@ func (r *release) validate(c *chart.Chart, values map[string]any) error {
 		if ok {
 			problems = append(problems, r.validate(sub, own))
 		} else if values[sub.Name()] != nil {
-			problems = append(problems, fmt.Errorf("values: %s is a chart, so what stands there must be a mapping", sub.Name()))
+			problems = append(problems, fmt.Errorf("values: %s is a chart, so what stands there must be a mapping",
+				sub.Name()))
 		}
 	}
 	return errors.Join(problems...)
@@ -88,7 +91,9 @@ func (r *release) plain(v any, recent bool) any {
 		}
 		ref, ok := v["$ref"].(string)
 		if ok && ref != "#" && !strings.HasPrefix(ref, "#/") {
-			r.warnings = append(r.warnings, fmt.Sprintf("%s: the schema of its values refers to %s, which is not looked at: that part is not checked", r.origin, ref))
+			r.warnings = append(r.warnings,
+				fmt.Sprintf("%s: the schema of its values refers to %s, which is not looked at: that part is not checked",
+					r.origin, ref))
 			delete(v, "$ref")
 		} else if ok && recent && len(v) > 1 {
 			delete(v, "$ref")
@@ -100,7 +105,8 @@ func (r *release) plain(v any, recent bool) any {
 		}
 		for _, key := range unknown {
 			if _, ok := v[key]; ok {
-				r.warnings = append(r.warnings, fmt.Sprintf("%s: the schema of its values says %s, which is not checked", r.origin, key))
+				r.warnings = append(r.warnings, fmt.Sprintf("%s: the schema of its values says %s, which is not checked",
+					r.origin, key))
 			}
 		}
 	}

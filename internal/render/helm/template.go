@@ -30,7 +30,8 @@ type limits struct {
 	items   int // values that one function gives or takes
 }
 
-var defaultLimits = limits{time: 30 * time.Second, steps: 10_000_000, depth: 1000, written: 256 << 20, text: 16 << 20, items: 1_000_000}
+var defaultLimits = limits{time: 30 * time.Second, steps: 10_000_000, depth: 1000, written: 256 << 20,
+	text: 16 << 20, items: 1_000_000}
 
 // BudgetError says which template takes more than any honest one.
 type BudgetError struct {
@@ -113,8 +114,10 @@ func list(files map[string]*common.File, charts map[string]string, c *v2.Chart) 
 	}
 }
 
-func (e *Engine) parse(names []string, files map[string]*common.File, charts map[string]string, origins map[*common.File]string) (*set, error) {
-	s := &set{root: template.New("gotpl").Option("missingkey=zero").Funcs(e.funcs), names: names, charts: charts, origins: map[string]string{}, marks: marks{}}
+func (e *Engine) parse(names []string, files map[string]*common.File, charts map[string]string,
+	origins map[*common.File]string) (*set, error) {
+	s := &set{root: template.New("gotpl").Option("missingkey=zero").Funcs(e.funcs), names: names, charts: charts,
+		origins: map[string]string{}, marks: marks{}}
 	for _, name := range names {
 		s.origins[name] = origins[files[name]]
 	}
@@ -244,8 +247,9 @@ func descend(scopes map[string]map[string]any, c *v2.Chart, above common.Values)
 	meta["IsRoot"] = c.IsRoot()
 	subcharts := map[string]any{}
 	own := map[string]any{
-		"Chart": meta, "Files": newFiles(c.Files), "Release": above["Release"], "Capabilities": above["Capabilities"],
-		"Values": common.Values{}, "Subcharts": subcharts,
+		"Chart": meta, "Files": newFiles(c.Files), "Release": above["Release"],
+		"Capabilities": above["Capabilities"],
+		"Values":       common.Values{}, "Subcharts": subcharts,
 	}
 	if c.IsRoot() {
 		own["Values"] = above["Values"]
@@ -327,7 +331,8 @@ func (r *run) pass(place *byte) error {
 	}
 	r.depth += m.depth
 	if r.depth > r.limits.depth {
-		return &BudgetError{r.at, fmt.Sprintf("templates within templates, more than %d deep: does one include itself?", r.limits.depth)}
+		return &BudgetError{r.at, fmt.Sprintf("templates within templates, more than %d deep: does one include "+
+			"itself?", r.limits.depth)}
 	}
 	r.steps++
 	if r.steps > r.limits.steps {

@@ -17,7 +17,8 @@ func compare(docs, again []document, used map[string][]string) []Unstable {
 		}
 		for j, o := range d.objects {
 			for _, field := range differing("", o.Body, again[i].objects[j].Body) {
-				list = append(list, Unstable{Template: o.Origin.File, Ref: o.Ref(), Field: field, Functions: strings.Join(used[d.template], ", ")})
+				list = append(list, Unstable{Template: o.Origin.File, Ref: o.Ref(), Field: field,
+					Functions: strings.Join(used[d.template], ", ")})
 			}
 		}
 	}

@@ -64,7 +64,9 @@ func userValues(v *tree.View, c project.Chart, inline map[string]any) (map[strin
 		}},
 		{"--set", c.Set, strvals.ParseInto},
 		{"--set-string", c.SetString, strvals.ParseIntoString},
-		{"--set-file", c.SetFile, func(s string, into map[string]any) error { return strvals.ParseIntoFile(s, into, content) }},
+		{"--set-file", c.SetFile, func(s string, into map[string]any) error {
+			return strvals.ParseIntoFile(s, into, content)
+		}},
 		{"--set-literal", c.SetLiteral, strvals.ParseLiteralInto},
 	} {
 		for _, s := range flag.says {
@@ -132,7 +134,8 @@ func between(at string, defaults, values map[string]any) []string {
 		case wasMap && isMap:
 			list = append(list, between(at+"."+key, below, own)...)
 		case isMap:
-			list = append(list, fmt.Sprintf("%s.%s: skipped the chart's value: Not a table, and the user's is one", at, key))
+			list = append(list, fmt.Sprintf("%s.%s: skipped the chart's value: Not a table, and the user's is one", at,
+				key))
 		case wasMap:
 			list = append(list, fmt.Sprintf("%s.%s: skipped the chart's table: the user's value is none", at, key))
 		}

@@ -102,7 +102,8 @@ func (l *layer) folder(p *pile, name, dir string) error {
 func (l *layer) circle(dir string) error {
 	for a := l; a != nil; a = a.above {
 		if below(a.dir, dir) {
-			return fmt.Errorf("%s goes round in a circle: it is or holds the folder of %s, which leads here", dir, a.file)
+			return fmt.Errorf("%s goes round in a circle: it is or holds the folder of %s, which leads here", dir,
+				a.file)
 		}
 	}
 	return nil
@@ -220,7 +221,8 @@ func (l *layer) base(name, dir string) (*pile, error) {
 		}
 	}
 	l.used[key] = true
-	if b := l.cached(key); l.alone || l.origin != nil || l.view.IsEdited() && (b == nil || l.view.Differs(b.reads)) {
+	if b := l.cached(key); l.alone || l.origin != nil || l.view.IsEdited() &&
+		(b == nil || l.view.Differs(b.reads)) {
 		return l.fresh(name, dir)
 	}
 	if !l.filling {
@@ -263,7 +265,8 @@ func (b *Builder) cached(key baseKey) *base {
 
 func (b *build) spend(values int) error {
 	if b.copied += values; b.copied > maxCopied {
-		return errors.New("what is included again and again has no end: do bases include each other several times over?")
+		return errors.New("what is included again and again has no end: do bases include each other several " +
+			"times over?")
 	}
 	return nil
 }
@@ -281,7 +284,8 @@ func (l *layer) fill(name, dir string) (b *base, private bool, err error) {
 		return err
 	})
 	private, b.roots, b.warnings = l.private, l.roots, l.warnings
-	l.private, l.roots, l.warnings = was.private || private, append(was.roots, b.roots...), append(was.warnings, b.warnings...)
+	l.private, l.roots, l.warnings = was.private || private, append(was.roots, b.roots...),
+		append(was.warnings, b.warnings...)
 	return b, private, err
 }
 

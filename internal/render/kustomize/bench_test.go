@@ -17,10 +17,12 @@ func project(n int) map[string]string {
 		files["base/"+app+".yaml"] = strings.NewReplacer("APP", app).Replace(application)
 		resources.WriteString("- " + app + ".yaml\n")
 	}
-	files["base/kustomization.yaml"] = "resources:\n" + resources.String() + "configMapGenerator:\n- name: shared\n  literals: [a=b, c=d]\n"
+	files["base/kustomization.yaml"] = "resources:\n" + resources.String() +
+		"configMapGenerator:\n- name: shared\n  literals: [a=b, c=d]\n"
 	for _, env := range []string{"dev", "staging", "prod"} {
 		files[env+"/kustomization.yaml"] = strings.NewReplacer("ENV", env).Replace(overlay)
-		files[env+"/patch.yaml"] = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: app1}\nspec: {template: {spec: {containers: [{name: app, env: [{name: ENV, value: " + env + "}]}]}}}\n"
+		files[env+"/patch.yaml"] = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: app1}\nspec: " +
+			"{template: {spec: {containers: [{name: app, env: [{name: ENV, value: " + env + "}]}]}}}\n"
 	}
 	return files
 }

@@ -74,7 +74,8 @@ func keyOf(n *yaml.Node, top, flow bool) (string, error) {
 	}
 	m, err := again(bare(n), &yaml.Node{Kind: yaml.ScalarNode, Value: "v"}, flow)
 	if !top && err == nil {
-		inner := &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{bare(n), {Kind: yaml.ScalarNode, Value: "v"}}}
+		inner := &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{bare(n),
+			{Kind: yaml.ScalarNode, Value: "v"}}}
 		m, _ = again(key("v"), inner, flow)
 		m, _ = m["v"].(map[string]any)
 	}
@@ -120,7 +121,8 @@ func harmless(s string) bool {
 			if strings.HasPrefix(s[i+1:], "\n") || s[i-1] == ' ' {
 				return false
 			}
-		case r < ' ' && r != '\t' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r == 0xfeff || r == 0xfffd || r > 0xffff:
+		case r < ' ' && r != '\t' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r == 0xfeff ||
+			r == 0xfffd || r > 0xffff:
 			return false
 		}
 	}

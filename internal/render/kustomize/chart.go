@@ -67,7 +67,8 @@ func (l *layer) chartOf(p *pile, config *resource.Resource, at object.Origin, by
 	return l.inflate(p, c.HelmChart, c.HelmGlobals, at, by)
 }
 
-func (l *layer) inflate(p *pile, chart types.HelmChart, globals types.HelmGlobals, at object.Origin, by *resource.Origin) error {
+func (l *layer) inflate(p *pile, chart types.HelmChart, globals types.HelmGlobals, at object.Origin,
+	by *resource.Origin) error {
 	l.private = true // a render may depend on more than files: on a cluster, or on the name of an environment
 	if l.options.Inflate == nil {
 		return &refusedError{Origin: at, What: "helmCharts", Why: "charts are not rendered here"}

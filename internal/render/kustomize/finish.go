@@ -109,8 +109,10 @@ func tidy(r *resource.Resource, asked map[string]bool) {
 // What stands first and last in the command's order unless the kustomization says something else.
 var (
 	first = []string{
-		"Namespace", "ResourceQuota", "StorageClass", "CustomResourceDefinition", "ServiceAccount", "PodSecurityPolicy", "Role",
-		"ClusterRole", "RoleBinding", "ClusterRoleBinding", "ConfigMap", "Secret", "Endpoints", "Service", "LimitRange", "PriorityClass",
+		"Namespace", "ResourceQuota", "StorageClass", "CustomResourceDefinition", "ServiceAccount",
+		"PodSecurityPolicy", "Role",
+		"ClusterRole", "RoleBinding", "ClusterRoleBinding", "ConfigMap", "Secret", "Endpoints", "Service",
+		"LimitRange", "PriorityClass",
 		"PersistentVolume", "PersistentVolumeClaim", "Deployment", "StatefulSet", "CronJob", "PodDisruptionBudget",
 	}
 	last = []string{"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"}
@@ -168,7 +170,8 @@ func rankOf(r *resource.Resource, place map[string]int) rank {
 		return s
 	}
 	id := r.CurId()
-	return rank{r, id.Gvk, place[id.Kind], or(id.Group, "~G") + "_" + or(id.Version, "~V") + "_" + or(id.Kind, "~K"),
+	return rank{r, id.Gvk, place[id.Kind], or(id.Group, "~G") + "_" + or(id.Version, "~V") + "_" +
+		or(id.Kind, "~K"),
 		id.Gvk.String() + "|" + or(id.Namespace, "~X") + "|" + or(id.Name, "~N")}
 }
 
@@ -178,7 +181,8 @@ func (a rank) compare(b rank) int {
 		return strings.Compare(a.kindAndName, b.kindAndName)
 	case a.place != b.place:
 		return a.place - b.place
-	case a.gvk.Kind == types.NamespaceKind && b.gvk.Kind == types.NamespaceKind && (a.gvk.Group == "" || b.gvk.Group == ""):
+	case a.gvk.Kind == types.NamespaceKind && b.gvk.Kind == types.NamespaceKind &&
+		(a.gvk.Group == "" || b.gvk.Group == ""):
 		return strings.Compare(b.kind, a.kind)
 	}
 	return strings.Compare(a.kind, b.kind)

@@ -18,14 +18,20 @@ import (
 // outside the tree.
 func FuzzKustomization(f *testing.F) {
 	for _, text := range []string{
-		"resources: [a.yaml, b.yaml]\nnamespace: x\nnamePrefix: p-\nlabels: [{pairs: {a: b}, includeSelectors: true}]\n",
-		"resources: [a.yaml]\npatches: [{path: b.yaml}, {target: {kind: .*}, patch: '[{\"op\": \"add\", \"path\": \"/spec/x\", \"value\": 1}]'}]\n",
-		"resources: [a.yaml]\nimages: [{name: app, newTag: x}]\nreplicas: [{name: app, count: 3}]\ncommonAnnotations: {a: b}\n",
+		"resources: [a.yaml, b.yaml]\nnamespace: x\nnamePrefix: p-\nlabels: [{pairs: {a: b}, includeSelectors: " +
+			"true}]\n",
+		"resources: [a.yaml]\npatches: [{path: b.yaml}, {target: {kind: .*}, patch: '[{\"op\": \"add\", " +
+			"\"path\": \"/spec/x\", \"value\": 1}]'}]\n",
+		"resources: [a.yaml]\nimages: [{name: app, newTag: x}]\nreplicas: [{name: app, count: " +
+			"3}]\ncommonAnnotations: {a: b}\n",
 		"resources: [a.yaml, ../../outside.yaml, /etc/passwd, .., https://example.com/x]\n",
 		"configMapGenerator: [{name: c, files: [a.yaml, x=../../outside.yaml], literals: [a=b], envs: [e]}]\n",
-		"resources: [a.yaml]\nvars: [{name: V, objref: {apiVersion: v1, kind: Service, name: app}}]\nsortOptions: {order: fifo}\n",
-		"resources: [a.yaml, b.yaml]\nreplacements: [{source: {kind: Service, fieldPath: metadata.name}, targets: [{select: {kind: Deployment}, fieldPaths: [metadata.labels.x], options: {create: true}}]}]\n",
-		"generators: [g.yaml]\ntransformers:\n- |\n  apiVersion: builtin\n  kind: PrefixTransformer\n  metadata: {name: p}\n  prefix: q\n  fieldSpecs: [{path: metadata/name}]\n",
+		"resources: [a.yaml]\nvars: [{name: V, objref: {apiVersion: v1, kind: Service, name: " +
+			"app}}]\nsortOptions: {order: fifo}\n",
+		"resources: [a.yaml, b.yaml]\nreplacements: [{source: {kind: Service, fieldPath: metadata.name}, " +
+			"targets: [{select: {kind: Deployment}, fieldPaths: [metadata.labels.x], options: {create: true}}]}]\n",
+		"generators: [g.yaml]\ntransformers:\n- |\n  apiVersion: builtin\n  kind: PrefixTransformer\n  metadata: " +
+			"{name: p}\n  prefix: q\n  fieldSpecs: [{path: metadata/name}]\n",
 		"crds: [a.yaml]\nconfigurations: [b.yaml]\nopenapi: {path: a.yaml}\nhelmCharts: [{name: x}]\n",
 		"a: &a {b: *a}\n", "<<: [{resources: [a.yaml]}]\n", "kind: Component\ncomponents: [.]\n",
 	} {
@@ -37,7 +43,8 @@ func FuzzKustomization(f *testing.F) {
 		f.Fatal(err)
 	}
 	for name, text := range map[string]string{
-		"a.yaml":             "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: app}\nspec: {template: {spec: {containers: [{name: app, image: app:1}]}}}\n",
+		"a.yaml": "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: app}\nspec: {template: " +
+			"{spec: {containers: [{name: app, image: app:1}]}}}\n",
 		"b.yaml":             "apiVersion: v1\nkind: Service\nmetadata: {name: app}\nspec: {selector: {app: app}}\n",
 		"../../outside.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: stolen}\n",
 	} {
@@ -61,7 +68,8 @@ func FuzzKustomization(f *testing.F) {
 			t.Fatal("it does not end")
 		}
 		for _, o := range r.Objects {
-			if out, err := o.YAML(); err != nil || strings.Contains(string(out), "stolen") && !strings.Contains(text, "stolen") {
+			if out, err := o.YAML(); err != nil || strings.Contains(string(out), "stolen") &&
+				!strings.Contains(text, "stolen") {
 				t.Errorf("%s %v", out, err)
 			}
 		}
@@ -81,13 +89,18 @@ func FuzzBody(f *testing.F) {
 	const head = "apiVersion: v1\nkind: X\nmetadata: {name: x}\n"
 	for _, text := range []string{
 		"a: [1, 1.0, 1e3, 0x1f, 0o17, 017, 1_000, -0, +1, .5, 1e400, 9007199254740993, 0b11, -0x1]\n",
-		"a: [yes, No, on, y, n, ~, null, true, False, '', \"\", 'yes', \"1\", '2020-01-01', 2020-01-01, 2020-01-01T10:00:00Z, 12:30:45]\n",
+		"a: [yes, No, on, y, n, ~, null, true, False, '', \"\", 'yes', \"1\", '2020-01-01', 2020-01-01, " +
+			"2020-01-01T10:00:00Z, 12:30:45]\n",
 		"a: |\n  x\n   y\n\n  z  \nb: >\n  folded\n  text\n\n   more\nc: |+\n  keep\n\nd: |-\n  strip\n",
-		"a: \"tab\\tnl\\nnel\\u0085ls\\u2028bom\\ufeffemoji\\U0001F600del\\x7f\"\nb: ' lead'\nc: 'trail '\nd: \"\\n\"\ne: \"a\\r\\nb\"\n",
+		"a: \"tab\\tnl\\nnel\\u0085ls\\u2028bom\\ufeffemoji\\U0001F600del\\x7f\"\nb: ' lead'\nc: 'trail '\nd: " +
+			"\"\\n\"\ne: \"a\\r\\nb\"\n",
 		"a: !!str 1\nb: !!int '1'\nc: !!float 1\nd: !!binary aGVsbG8=\ne: !custom x\nf: !!null ''\n",
-		"a: {}\nb: []\nc:\nd: {e: {f: [[], {}, [1, [2]]]}}\n", "1: a\ntrue: b\n", "a: {1: b}\n", "a: {<<: b}\n", "'<<': a\n", "a: 1\na: 2\n",
-		"!0 :", "~:", "0: [0000-1-1T0:0:0Z]", "0: >\n 0\n  00", "X: !0 A\nY: !!null 00", "0: \"0\\u00850\"", "a: [&0, 0]", "a: [1,&0:0]",
-		"a: &x {b: 1}\nc: *x\nd: {<<: *x, e: 2}\n", "a: '- x'\nb: '#x'\nc: 'a: b'\nd: '@x'\ne: '%x'\nf: '*x'\ng: '!x'\nh: '='\n",
+		"a: {}\nb: []\nc:\nd: {e: {f: [[], {}, [1, [2]]]}}\n", "1: a\ntrue: b\n", "a: {1: b}\n", "a: {<<: b}\n",
+		"'<<': a\n", "a: 1\na: 2\n",
+		"!0 :", "~:", "0: [0000-1-1T0:0:0Z]", "0: >\n 0\n  00", "X: !0 A\nY: !!null 00", "0: \"0\\u00850\"",
+		"a: [&0, 0]", "a: [1,&0:0]",
+		"a: &x {b: 1}\nc: *x\nd: {<<: *x, e: 2}\n",
+		"a: '- x'\nb: '#x'\nc: 'a: b'\nd: '@x'\ne: '%x'\nf: '*x'\ng: '!x'\nh: '='\n",
 	} {
 		f.Add(text)
 	}

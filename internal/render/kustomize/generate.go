@@ -135,7 +135,8 @@ func (l *layer) run(config *resource.Resource) ([]*resource.Resource, error) {
 func (l *layer) plugin(config *resource.Resource) (resmap.Configurable, error) {
 	kind := config.GetKind()
 	if config.GetApiVersion() != "builtin" {
-		return nil, &refusedError{What: "plugin " + kind, Why: "only Kustomize's own plugins are run, and nothing else is executed"}
+		return nil, &refusedError{What: "plugin " + kind,
+			Why: "only Kustomize's own plugins are run, and nothing else is executed"}
 	}
 	made := builtinPlugin(kind)
 	if made == nil {
@@ -149,7 +150,8 @@ func (l *layer) plugin(config *resource.Resource) (resmap.Configurable, error) {
 }
 
 func (l *layer) helpers() *resmap.PluginHelpers {
-	return resmap.NewPluginHelpers(l, l.parts.GetFieldValidator(), resmap.NewFactory(l.parts.GetResourceFactory()), types.DisabledPluginConfig())
+	return resmap.NewPluginHelpers(l, l.parts.GetFieldValidator(),
+		resmap.NewFactory(l.parts.GetResourceFactory()), types.DisabledPluginConfig())
 }
 
 // validate runs the validators, which may change nothing but a label that says so.

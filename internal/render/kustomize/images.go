@@ -14,7 +14,8 @@ import (
 func (p *pile) setImages(entries []types.Image, all types.FsSlice) error {
 	patterns := make([]*regexp.Regexp, len(entries))
 	for i, e := range entries { // as image.IsImageMatched of the library
-		patterns[i], _ = regexp.Compile("^" + e.Name + "(:[a-zA-Z0-9_.{}-]*)?(@[a-zA-Z0-9]+([.+_-][a-zA-Z0-9]+)*:[a-zA-Z0-9_.{}-]*)?$")
+		patterns[i], _ = regexp.Compile("^" + e.Name +
+			"(:[a-zA-Z0-9_.{}-]*)?(@[a-zA-Z0-9]+([.+_-][a-zA-Z0-9]+)*:[a-zA-Z0-9_.{}-]*)?$")
 	}
 	chosen := chosen(all)
 	for _, r := range p.list {

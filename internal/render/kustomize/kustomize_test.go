@@ -63,17 +63,25 @@ func origins(r kustomize.Result) []string {
 
 func TestOrigins(t *testing.T) {
 	files := map[string]string{
-		"k8s/base/kustomization.yaml": "resources: [all.yaml, list.yaml]\nsecretGenerator:\n- name: keys\n  literals: [a=b]\n",
-		"k8s/base/all.yaml":           configMap("one") + "---\n# two\n---\r\n" + configMap("two") + "  annotations: {kept: yes please}\n",
-		"k8s/base/list.yaml":          "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Service\n  metadata: {name: a}\n- apiVersion: v1\n  kind: Service\n  metadata: {name: b}\n",
-		"k8s/prod/kustomization.yaml": "namePrefix: prod-\nresources:\n- ../base\n- three.yaml\nconfigMapGenerator:\n- name: settings\n  literals: [x=y]\nsecretGenerator:\n- {name: keys, behavior: merge, literals: [c=d]}",
-		"k8s/prod/three.yaml":         "\n\n" + configMap("three") + "---\napiVersion: v1\nkind: ServiceList\nitems:\n\n- {apiVersion: v1, kind: Service, metadata: {name: c}}\n",
+		"k8s/base/kustomization.yaml": "resources: [all.yaml, list.yaml]\nsecretGenerator:\n- name: keys\n  " +
+			"literals: [a=b]\n",
+		"k8s/base/all.yaml": configMap("one") + "---\n# two\n---\r\n" + configMap("two") +
+			"  annotations: {kept: yes please}\n",
+		"k8s/base/list.yaml": "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Service\n  " +
+			"metadata: {name: a}\n- apiVersion: v1\n  kind: Service\n  metadata: {name: b}\n",
+		"k8s/prod/kustomization.yaml": "namePrefix: prod-\nresources:\n- ../base\n- " +
+			"three.yaml\nconfigMapGenerator:\n- name: settings\n  literals: [x=y]\nsecretGenerator:\n- {name: keys, " +
+			"behavior: merge, literals: [c=d]}",
+		"k8s/prod/three.yaml": "\n\n" + configMap("three") + "---\napiVersion: v1\nkind: " +
+			"ServiceList\nitems:\n\n- {apiVersion: v1, kind: Service, metadata: {name: c}}\n",
 	}
 	want := []string{
-		"ConfigMap prod-one < k8s/base/all.yaml:1", "ConfigMap prod-settings-6gc9d749f7 < k8s/prod/kustomization.yaml:6",
+		"ConfigMap prod-one < k8s/base/all.yaml:1",
+		"ConfigMap prod-settings-6gc9d749f7 < k8s/prod/kustomization.yaml:6",
 		"ConfigMap prod-three < k8s/prod/three.yaml:3", "ConfigMap prod-two < k8s/base/all.yaml:8",
 		"Secret prod-keys-t2c9d6t2h7 < k8s/base/kustomization.yaml:3",
-		"Service prod-a < k8s/base/list.yaml:4", "Service prod-b < k8s/base/list.yaml:7", "Service prod-c < k8s/prod/three.yaml:12",
+		"Service prod-a < k8s/base/list.yaml:4", "Service prod-b < k8s/base/list.yaml:7",
+		"Service prod-c < k8s/prod/three.yaml:12",
 	}
 	r := must(t, files, "k8s/prod")
 	if diff := cmp.Diff(want, origins(r)); diff != "" {
@@ -116,14 +124,16 @@ replacements:
 
 func TestWarnings(t *testing.T) {
 	files := map[string]string{
-		"base/kustomization.yaml":         "resources: [a.yaml]\nvars: []\n",
-		"base/a.yaml":                     configMap("a"),
-		"second/kustomization.yaml":       "resources: [../base]\nnamePrefix: second-\n",
-		"overlays/prod/kustomization.yml": "bases:\n- ../../base\n- ../../second\ncommonLabels:\n  env: prod\nimages: [{name: 'my(app', newTag: x}]\n",
+		"base/kustomization.yaml":   "resources: [a.yaml]\nvars: []\n",
+		"base/a.yaml":               configMap("a"),
+		"second/kustomization.yaml": "resources: [../base]\nnamePrefix: second-\n",
+		"overlays/prod/kustomization.yml": "bases:\n- ../../base\n- ../../second\ncommonLabels:\n  env: " +
+			"prod\nimages: [{name: 'my(app', newTag: x}]\n",
 	}
 	want := []string{
 		"overlays/prod/kustomization.yml:1: bases is deprecated: write resources",
-		"overlays/prod/kustomization.yml:4: commonLabels is deprecated: it also writes selectors, which cannot change later: write labels with includeSelectors: false",
+		"overlays/prod/kustomization.yml:4: commonLabels is deprecated: it also writes selectors, which cannot " +
+			"change later: write labels with includeSelectors: false",
 		`overlays/prod/kustomization.yml:6: images: "my(app" is no valid pattern and matches no image`,
 		"base/kustomization.yaml:2: vars is deprecated: write replacements",
 	}
@@ -144,10 +154,14 @@ func TestWarnings(t *testing.T) {
 func TestSharedBase(t *testing.T) {
 	root := treeOf(t, map[string]string{
 		"base/kustomization.yaml": "resources: [a.yaml]\nconfigMapGenerator: [{name: g, files: [data.txt]}]\n",
-		"base/a.yaml":             "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {template: {spec: {containers: [{name: a, image: a:1, envFrom: [{configMapRef: {name: g}}]}]}}}\n",
-		"base/data.txt":           "x",
-		"dev/kustomization.yaml":  "resources: [../base]\nnamePrefix: dev-\nimages: [{name: a, newTag: dev}]\npatches:\n- target: {kind: Deployment}\n  patch: '[{\"op\": \"add\", \"path\": \"/spec/replicas\", \"value\": 2}]'\n",
-		"prod/kustomization.yaml": "resources: [../base]\nnamespace: prod\nlabels: [{pairs: {env: prod}, includeSelectors: true}]\n",
+		"base/a.yaml": "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {template: " +
+			"{spec: {containers: [{name: a, image: a:1, envFrom: [{configMapRef: {name: g}}]}]}}}\n",
+		"base/data.txt": "x",
+		"dev/kustomization.yaml": "resources: [../base]\nnamePrefix: dev-\nimages: [{name: a, newTag: " +
+			"dev}]\npatches:\n- target: {kind: Deployment}\n  patch: '[{\"op\": \"add\", \"path\": " +
+			"\"/spec/replicas\", \"value\": 2}]'\n",
+		"prod/kustomization.yaml": "resources: [../base]\nnamespace: prod\nlabels: [{pairs: {env: prod}, " +
+			"includeSelectors: true}]\n",
 	})
 	b := kustomize.New(root)
 	first := map[string]string{}
@@ -177,7 +191,8 @@ func TestSharedBase(t *testing.T) {
 			}
 		}
 	}
-	if !strings.Contains(first["dev"], "image: a:dev") || !strings.Contains(first["prod"], "image: a:1") || strings.Contains(first["prod"], "replicas") {
+	if !strings.Contains(first["dev"], "image: a:dev") || !strings.Contains(first["prod"], "image: a:1") ||
+		strings.Contains(first["prod"], "replicas") {
 		t.Error(first)
 	}
 }
@@ -185,15 +200,17 @@ func TestSharedBase(t *testing.T) {
 // A base that comes from memory may still lead back to who asks for it now.
 func TestSharedBaseInACircle(t *testing.T) {
 	root := treeOf(t, map[string]string{
-		"a/kustomization.yaml": "namePrefix: a-\nconfigMapGenerator: [{name: c}]\n", "base/kustomization.yaml": "resources: [../a]\n",
-		"x/kustomization.yaml": "resources: [../base]\n", "a/b/kustomization.yaml": "resources:\n- ../../base\n",
+		"a/kustomization.yaml":    "namePrefix: a-\nconfigMapGenerator: [{name: c}]\n",
+		"base/kustomization.yaml": "resources: [../a]\n",
+		"x/kustomization.yaml":    "resources: [../base]\n", "a/b/kustomization.yaml": "resources:\n- ../../base\n",
 	})
 	b := kustomize.New(root)
 	if _, err := b.Build(root.View(t.Context()), "x", kustomize.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	_, err := b.Build(root.View(t.Context()), "a/b", kustomize.Options{})
-	if err == nil || err.Error() != "a/b/kustomization.yaml:2: resources: a goes round in a circle: it is or holds the folder of a/b/kustomization.yaml, which leads here" {
+	if err == nil || err.Error() != "a/b/kustomization.yaml:2: resources: a goes round in a circle: it is or "+
+		"holds the folder of a/b/kustomization.yaml, which leads here" {
 		t.Error(err)
 	}
 }
@@ -223,7 +240,8 @@ func TestBuildStopsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	root := open(t, "../../../examples/myapp")
-	if _, err := kustomize.New(root).Build(root.View(ctx), "k8s/overlays/dev", kustomize.Options{}); !errors.Is(err, context.Canceled) {
+	if _, err := kustomize.New(root).Build(root.View(ctx), "k8s/overlays/dev", kustomize.Options{}); !errors.Is(
+		err, context.Canceled) {
 		t.Error(err)
 	}
 }
@@ -263,7 +281,8 @@ func TestFault16PanicLeavesNoLock(t *testing.T) {
 // Objects from elsewhere go through the overlay like its own, and keep their origin.
 func TestExtra(t *testing.T) {
 	root := treeOf(t, map[string]string{
-		"k/kustomization.yaml": "namespace: web\npatches:\n- target: {kind: ConfigMap}\n  patch: '[{\"op\": \"add\", \"path\": \"/data/y\", \"value\": \"1\"}]'\n",
+		"k/kustomization.yaml": "namespace: web\npatches:\n- target: {kind: ConfigMap}\n  patch: '[{\"op\": " +
+			"\"add\", \"path\": \"/data/y\", \"value\": \"1\"}]'\n",
 	})
 	extra := []object.Object{{Body: map[string]any{
 		"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "a"},
@@ -285,14 +304,16 @@ func TestExtra(t *testing.T) {
 // Charts go to whoever renders them, with the values that Kustomize makes for them.
 func TestCharts(t *testing.T) {
 	root := treeOf(t, map[string]string{
-		"base/kustomization.yaml": "helmGlobals: {chartHome: charts}\nhelmCharts:\n- name: web\n  releaseName: w\n  valuesInline: {a: {b: 2}, list: [3]}\n  additionalValuesFiles: [more.yaml]\n",
-		"base/more.yaml":          "", "base/charts/web/values.yaml": "a: {b: 1, c: 1}\nlist: [1, 2]\n",
+		"base/kustomization.yaml": "helmGlobals: {chartHome: charts}\nhelmCharts:\n- name: web\n  releaseName: " +
+			"w\n  valuesInline: {a: {b: 2}, list: [3]}\n  additionalValuesFiles: [more.yaml]\n",
+		"base/more.yaml": "", "base/charts/web/values.yaml": "a: {b: 1, c: 1}\nlist: [1, 2]\n",
 		"k/kustomization.yaml": "namespace: web\nresources: [../base]\nnamePrefix: k-\n",
 	})
 	var asked []kustomize.Chart
 	o := kustomize.Options{Inflate: func(_ *tree.View, c kustomize.Chart) ([]object.Object, error) {
 		asked = append(asked, c)
-		return []object.Object{{Body: map[string]any{"apiVersion": "v1", "kind": "Service", "metadata": map[string]any{"name": "w", "namespace": "own"}}}}, nil
+		return []object.Object{{Body: map[string]any{"apiVersion": "v1", "kind": "Service",
+			"metadata": map[string]any{"name": "w", "namespace": "own"}}}}, nil
 	}}
 	b := kustomize.New(root)
 	for range 2 {
@@ -309,7 +330,8 @@ func TestCharts(t *testing.T) {
 	}
 	c := asked[0]
 	want := map[string]any{"a": map[string]any{"b": 2, "c": 1}, "list": []any{3}}
-	if diff := cmp.Diff(want, c.Values); diff != "" || c.Dir != "base/charts/web" || c.Namespace != "web" || c.AdditionalValuesFiles[0] != "base/more.yaml" {
+	if diff := cmp.Diff(want, c.Values); diff != "" || c.Dir != "base/charts/web" || c.Namespace != "web" ||
+		c.AdditionalValuesFiles[0] != "base/more.yaml" {
 		t.Error(diff, c)
 	}
 }
@@ -318,16 +340,23 @@ func TestCharts(t *testing.T) {
 func TestOddities(t *testing.T) {
 	for name, c := range map[string]struct{ kustomization, resources, want string }{
 		"a Role elsewhere has the same name": {"namePrefix: p-\n",
-			"apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: b, namespace: a}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: r}\nsubjects: [{kind: ServiceAccount, name: s, namespace: other}]\n---\n" +
-				"apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: r, namespace: other}\n---\napiVersion: v1\nkind: ServiceAccount\nmetadata: {name: s, namespace: other}\n",
+			"apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: b, namespace: " +
+				"a}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: r}\nsubjects: [{kind: " +
+				"ServiceAccount, name: s, namespace: other}]\n---\n" +
+				"apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: r, namespace: " +
+				"other}\n---\napiVersion: v1\nkind: ServiceAccount\nmetadata: {name: s, namespace: other}\n",
 			"p-s [r p-s]"},
-		"a list that is null": {"images: [{name: none, newTag: yy}]\n", "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {initContainers: null, containers: [{name: x, image: x}]}\n",
+		"a list that is null": {"images: [{name: none, newTag: yy}]\n", "apiVersion: v1\nkind: Pod\nmetadata: " +
+			"{name: p}\nspec: {initContainers: null, containers: [{name: x, image: x}]}\n",
 			"p [map[containers:[map[image:x name:x]] initContainers:[]]]"},
-		"a number as an annotation":    {"namePrefix: p-\n", "apiVersion: v1\nkind: Pod\nmetadata: {name: p, annotations: {a: 5, b: null}}\n", "p-p [map[a:5 b:null]]"},
-		"an empty list of annotations": {"namePrefix: p-\n", "apiVersion: v1\nkind: Pod\nmetadata: {name: p, annotations: {}}\n", "p-p []"},
+		"a number as an annotation": {"namePrefix: p-\n",
+			"apiVersion: v1\nkind: Pod\nmetadata: {name: p, annotations: {a: 5, b: null}}\n", "p-p [map[a:5 b:null]]"},
+		"an empty list of annotations": {"namePrefix: p-\n",
+			"apiVersion: v1\nkind: Pod\nmetadata: {name: p, annotations: {}}\n", "p-p []"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := must(t, map[string]string{"k/kustomization.yaml": "resources: [a.yaml]\n" + c.kustomization, "k/a.yaml": c.resources}, "k")
+			r := must(t, map[string]string{"k/kustomization.yaml": "resources: [a.yaml]\n" + c.kustomization,
+				"k/a.yaml": c.resources}, "k")
 			var seen []any
 			for _, o := range r.Objects {
 				if v := o.At("roleRef", "name"); v != nil {

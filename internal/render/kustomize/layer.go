@@ -158,13 +158,15 @@ func (l *layer) strict(err error) error {
 		if wrong.Type.Kind() == reflect.String && (wrong.Value == "number" || wrong.Value == "bool") {
 			hint = ": put it in quotes"
 		}
-		return l.fail(entry{node: deep(l.node, field)}, fmt.Errorf("%s takes %s, not %s%s", wrong.Field, takes(wrong.Type.Kind()), kinds[wrong.Value], hint))
+		return l.fail(entry{node: deep(l.node, field)}, fmt.Errorf("%s takes %s, not %s%s", wrong.Field,
+			takes(wrong.Type.Kind()), kinds[wrong.Value], hint))
 	}
 	return l.fail(entry{}, errors.New(strings.TrimPrefix(err.Error(), "invalid Kustomization: ")))
 }
 
 // kinds are JSON's words in YAML's.
-var kinds = map[string]string{"array": "a list", "object": "a mapping", "string": "a text", "number": "a number", "bool": "true or false"}
+var kinds = map[string]string{"array": "a list", "object": "a mapping", "string": "a text",
+	"number": "a number", "bool": "true or false"}
 
 func takes(k reflect.Kind) string {
 	switch k {
@@ -199,7 +201,8 @@ func didYouMean(word string) string {
 // deprecated are the fields that the command warns about on its standard error, with what to write.
 var deprecated = []struct{ key, instead string }{
 	{"bases", "write resources"},
-	{"commonLabels", "it also writes selectors, which cannot change later: write labels with includeSelectors: false"},
+	{"commonLabels", "it also writes selectors, which cannot change later: write labels with " +
+		"includeSelectors: false"},
 	{"imageTags", "write images"},
 	{"patchesJson6902", "write patches"},
 	{"patchesStrategicMerge", "write patches"},
@@ -297,6 +300,7 @@ func hasPlace(err error) bool {
 	var read *object.ReadError
 	var refused *refusedError
 	var twice *object.DuplicateError
-	return errors.As(err, &read) || errors.As(err, &refused) && refused.Origin.File != "" || errors.Is(err, errAlone) ||
+	return errors.As(err, &read) || errors.As(err, &refused) && refused.Origin.File != "" ||
+		errors.Is(err, errAlone) ||
 		errors.As(err, &twice) && twice.First != twice.Second // else one file was included twice
 }

@@ -42,7 +42,8 @@ func (l *layer) text(name string) ([]byte, string, error) {
 	rel, err := l.resolve(name)
 	var text []byte
 	if err == nil && !below(rel, l.dir) && !l.options.LoadRestrictionsNone {
-		err = fmt.Errorf("%s: Kustomize takes single files only from %s and below: make what holds it a kustomization and name its folder", name, l.dir)
+		err = fmt.Errorf("%s: Kustomize takes single files only from %s and below: make what holds it a "+
+			"kustomization and name its folder", name, l.dir)
 	}
 	if err == nil {
 		text, err = l.view.File(rel)

@@ -181,7 +181,8 @@ func (s *search) find(old string, namespace *yaml.Node, same func(a, b *called) 
 	}
 	for _, c := range list[1:] {
 		if !same(list[0], c) {
-			s.err = fmt.Errorf("%s may mean %s (%s) or %s (%s)", old, refOf(list[0].Resource), s.origins[list[0].Resource], refOf(c.Resource), s.origins[c.Resource])
+			s.err = fmt.Errorf("%s may mean %s (%s) or %s (%s)", old, refOf(list[0].Resource),
+				s.origins[list[0].Resource], refOf(c.Resource), s.origins[c.Resource])
 			return nil
 		}
 	}
@@ -194,11 +195,13 @@ func (s *search) candidates(old string, namespace *yaml.Node) []*called {
 	var list []*called
 	for here, all := range s.before[old] {
 		for _, c := range all {
-			if !s.sees(here) && !s.accounts[c.id.Namespace] || !c.wasOf(s.field.target) || bound && !c.wasOf(role) || !s.near(c) {
+			if !s.sees(here) && !s.accounts[c.id.Namespace] || !c.wasOf(s.field.target) || bound &&
+				!c.wasOf(role) || !s.near(c) {
 				continue
 			}
 			if namespace != nil {
-				if ns := c.id.EffectiveNamespace(); byFirst && c.first().EffectiveNamespace() != namespace.Value || !byFirst && ns != namespace.Value {
+				if ns := c.id.EffectiveNamespace(); byFirst && c.first().EffectiveNamespace() != namespace.Value ||
+					!byFirst && ns != namespace.Value {
 					continue
 				}
 			}
@@ -213,7 +216,8 @@ func (s *search) candidates(old string, namespace *yaml.Node) []*called {
 
 // sees says whether the resource may name what is in a namespace.
 func (s *search) sees(namespace string) bool {
-	return s.by.id.IsClusterScoped() || namespace == resid.TotallyNotANamespace || namespace == s.by.id.EffectiveNamespace()
+	return s.by.id.IsClusterScoped() || namespace == resid.TotallyNotANamespace ||
+		namespace == s.by.id.EffectiveNamespace()
 }
 
 // near says whether the resource may name another, ServiceAccounts being nameable from anywhere.
@@ -256,7 +260,8 @@ func (s *search) role() (resid.Gvk, bool) {
 
 func accountNamespaces(c *called) (map[string]bool, error) {
 	subjects := mapped(c.YNode(), "subjects")
-	if c.id.Kind != "RoleBinding" || c.id.IsClusterScoped() || subjects == nil || subjects.Kind != yaml.SequenceNode {
+	if c.id.Kind != "RoleBinding" || c.id.IsClusterScoped() || subjects == nil ||
+		subjects.Kind != yaml.SequenceNode {
 		return nil, nil
 	}
 	accounts := map[string]bool{}

@@ -290,7 +290,9 @@ func change(r *resource.Resource, operations jsonpatch.Patch) error {
 		return err
 	}
 	size := len(operations)
-	if copies := slices.DeleteFunc(slices.Clone(operations), func(o jsonpatch.Operation) bool { return o.Kind() != "copy" }); len(copies) > 10 {
+	if copies := slices.DeleteFunc(slices.Clone(operations), func(o jsonpatch.Operation) bool {
+		return o.Kind() != "copy"
+	}); len(copies) > 10 {
 		size = 1
 	}
 	for part := range slices.Chunk(operations, max(size, 1)) {

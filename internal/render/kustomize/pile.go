@@ -88,7 +88,8 @@ func (p *pile) current(id resid.ResId) []*resource.Resource {
 func (p *pile) known(id resid.ResId) []*resource.Resource {
 	var found []*resource.Resource
 	for _, r := range p.called(id) {
-		if p.has(r) && slices.ContainsFunc(append(r.PrevIds(), r.CurId()), id.Equals) && !slices.Contains(found, r) {
+		if p.has(r) && slices.ContainsFunc(append(r.PrevIds(), r.CurId()), id.Equals) &&
+			!slices.Contains(found, r) {
 			found = append(found, r)
 		}
 	}
@@ -105,7 +106,8 @@ func (p *pile) one(id resid.ResId) (*resource.Resource, error) {
 		p.lent = append(p.lent, found[0])
 		return found[0], nil
 	}
-	return nil, fmt.Errorf("%s is more than one resource: %s and %s", refOfID(id), p.origins[found[0]], p.origins[found[1]])
+	return nil, fmt.Errorf("%s is more than one resource: %s and %s", refOfID(id), p.origins[found[0]],
+		p.origins[found[1]])
 }
 
 func refOfID(id resid.ResId) object.Ref {

@@ -117,8 +117,12 @@ func (s *plan) fields(c *specs) {
 	s.when(k.Namespace != "", "NamespaceTransformer", "namespace", func(p *pile) error {
 		return p.setNamespace(namespace.Filter{Namespace: k.Namespace, FsSlice: c.NameSpace})
 	})
-	s.when(k.NamePrefix != "", "PrefixTransformer", "namePrefix", func(p *pile) error { return p.prefix(k.NamePrefix, c.NamePrefix) })
-	s.when(k.NameSuffix != "", "SuffixTransformer", "nameSuffix", func(p *pile) error { return p.suffix(k.NameSuffix, c.NameSuffix) })
+	s.when(k.NamePrefix != "", "PrefixTransformer", "namePrefix", func(p *pile) error {
+		return p.prefix(k.NamePrefix, c.NamePrefix)
+	})
+	s.when(k.NameSuffix != "", "SuffixTransformer", "nameSuffix", func(p *pile) error {
+		return p.suffix(k.NameSuffix, c.NameSuffix)
+	})
 	each(s, "LabelTransformer", k.Labels, s.entries("labels"), func(label types.Label) (action, error) {
 		fs, err := labelled(label, c)
 		return func(p *pile) error { return p.label(label.Pairs, fs) }, err
@@ -137,9 +141,10 @@ func (s *plan) fields(c *specs) {
 	if s.origin != nil || len(k.Images) == 0 {
 		images = slices.Collect(slices.Chunk(k.Images, 1))
 	}
-	each(s, "ImageTagTransformer", images, s.entries("images", "imageTags"), func(list []types.Image) (action, error) {
-		return func(p *pile) error { return p.setImages(list, c.Images) }, nil
-	})
+	each(s, "ImageTagTransformer", images, s.entries("images", "imageTags"),
+		func(list []types.Image) (action, error) {
+			return func(p *pile) error { return p.setImages(list, c.Images) }, nil
+		})
 	replacements := slices.Collect(slices.Chunk(k.Replacements, 1))
 	if s.origin != nil && len(k.Replacements) > 0 { // one note for all
 		replacements = [][]types.ReplacementField{k.Replacements}

@@ -138,7 +138,8 @@ func (l *layer) transformer(c resmap.Configurable) (action, error) {
 	case *builtins.LabelTransformerPlugin:
 		return func(p *pile) error { return p.label(c.Labels, c.FieldSpecs) }, nil
 	case *builtins.NamespaceTransformerPlugin:
-		f := namespace.Filter{Namespace: c.Namespace, FsSlice: c.FieldSpecs, UnsetOnly: c.UnsetOnly, SetRoleBindingSubjects: c.SetRoleBindingSubjects}
+		f := namespace.Filter{Namespace: c.Namespace, FsSlice: c.FieldSpecs, UnsetOnly: c.UnsetOnly,
+			SetRoleBindingSubjects: c.SetRoleBindingSubjects}
 		return func(p *pile) error { return p.setNamespace(f) }, nil
 	case *builtins.PrefixTransformerPlugin:
 		return func(p *pile) error { return p.prefix(c.Prefix, c.FieldSpecs) }, nil

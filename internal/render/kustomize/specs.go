@@ -217,8 +217,9 @@ func (d *definitions) read(name string, path []string) error {
 			return types.FieldSpec{Gvk: resid.Gvk{Kind: d.kind}, Path: strings.Join(all, "/")}
 		}
 		for extension, fs := range map[string]*types.FsSlice{
-			"x-kubernetes-annotation": &d.specs.CommonAnnotations, "x-kubernetes-label-selector": &d.specs.CommonLabels,
-			"x-kubernetes-identity": &d.specs.NamePrefix,
+			"x-kubernetes-annotation":     &d.specs.CommonAnnotations,
+			"x-kubernetes-label-selector": &d.specs.CommonLabels,
+			"x-kubernetes-identity":       &d.specs.NamePrefix,
 		} {
 			if _, ok := p[extension].(string); ok {
 				var err error

@@ -19,11 +19,13 @@ import (
 
 // defaults.json says what the library says in its source, where nobody else can ask for it.
 func TestDefaultsAreTheLibrarys(t *testing.T) {
-	dir, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kustomize/api").Output()
+	dir, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}",
+		"sigs.k8s.io/kustomize/api").Output()
 	if err != nil {
 		t.Skipf("the comparison with the library's source is left out: no go command, or no source: %v", err)
 	}
-	sources, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(dir)), "internal/konfig/builtinpluginconsts/*.go"))
+	sources, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(dir)),
+		"internal/konfig/builtinpluginconsts/*.go"))
 	if err != nil || len(sources) == 0 {
 		t.Fatal("no source", err)
 	}

@@ -55,7 +55,8 @@ func chosen(all types.FsSlice) func(*resource.Resource) []spec {
 }
 
 // mark gives all resources labels or annotations at the fields of a list.
-func (p *pile) mark(pairs map[string]string, all types.FsSlice, slow func(pairs map[string]string, fs types.FsSlice) kio.Filter) error {
+func (p *pile) mark(pairs map[string]string, all types.FsSlice, slow func(pairs map[string]string,
+	fs types.FsSlice) kio.Filter) error {
 	if len(pairs) == 0 {
 		return nil
 	}
@@ -65,7 +66,9 @@ func (p *pile) mark(pairs map[string]string, all types.FsSlice, slow func(pairs 
 	}
 	for _, r := range p.list {
 		for _, k := range keys {
-			f := fields{kind: yaml.MappingNode, tag: kyaml.NodeTagMap, do: func(n *yaml.Node) bool { return put(n, k, pairs[k], styles[k]) }}
+			f := fields{kind: yaml.MappingNode, tag: kyaml.NodeTagMap, do: func(n *yaml.Node) bool {
+				return put(n, k, pairs[k], styles[k])
+			}}
 			for _, spec := range chosen(r) {
 				if f.create = spec.CreateIfNotPresent; f.at(r.YNode(), spec.path) {
 					continue
@@ -99,7 +102,8 @@ func (p *pile) setNamespace(f namespace.Filter) error {
 	chosen := chosen(f.FsSlice)
 	p.index = nil
 	for _, r := range p.list {
-		if r.IsNilOrEmpty() || r.GetAnnotations(konfig.HelmGeneratedAnnotation)[konfig.HelmGeneratedAnnotation] == "true" {
+		if r.IsNilOrEmpty() || r.GetAnnotations(
+			konfig.HelmGeneratedAnnotation)[konfig.HelmGeneratedAnnotation] == "true" {
 			continue
 		}
 		remember(r)
@@ -118,22 +122,28 @@ func (p *pile) setNamespace(f namespace.Filter) error {
 
 // nameless are the kinds that neither get a prefix nor a suffix.
 func nameless(id resid.ResId) bool {
-	return id.Kind == "CustomResourceDefinition" || id.Kind == "Namespace" || id.Kind == "APIService" && id.Group == "apiregistration.k8s.io"
+	return id.Kind == "CustomResourceDefinition" || id.Kind == "Namespace" || id.Kind == "APIService" &&
+		id.Group == "apiregistration.k8s.io"
 }
 
 func (p *pile) prefix(text string, all types.FsSlice) error {
-	return p.rename(all, "prefixes", text, func(name string) string { return text + name }, func(fs types.FieldSpec) kio.Filter {
+	return p.rename(all, "prefixes", text, func(name string) string {
+		return text + name
+	}, func(fs types.FieldSpec) kio.Filter {
 		return prefix.Filter{Prefix: text, FieldSpec: fs}
 	})
 }
 
 func (p *pile) suffix(text string, all types.FsSlice) error {
-	return p.rename(all, "suffixes", text, func(name string) string { return name + text }, func(fs types.FieldSpec) kio.Filter {
+	return p.rename(all, "suffixes", text, func(name string) string {
+		return name + text
+	}, func(fs types.FieldSpec) kio.Filter {
 		return suffix.Filter{Suffix: text, FieldSpec: fs}
 	})
 }
 
-func (p *pile) rename(all types.FsSlice, what, text string, fast func(string) string, slow func(types.FieldSpec) kio.Filter) error {
+func (p *pile) rename(all types.FsSlice, what, text string, fast func(string) string,
+	slow func(types.FieldSpec) kio.Filter) error {
 	p.index = nil
 	for _, r := range p.list {
 		id := r.OrgId()
@@ -149,7 +159,8 @@ func (p *pile) rename(all types.FsSlice, what, text string, fast func(string) st
 				if text != "" {
 					remember(r)
 				}
-				if n := mapped(mapped(r.YNode(), "metadata"), "name"); n != nil && n.Kind == yaml.ScalarNode && n.Tag != kyaml.NodeTagNull {
+				if n := mapped(mapped(r.YNode(), "metadata"), "name"); n != nil && n.Kind == yaml.ScalarNode &&
+					n.Tag != kyaml.NodeTagNull {
 					*n = yaml.Node{Kind: yaml.ScalarNode, Value: fast(n.Value), Style: n.Style}
 					continue
 				}
@@ -168,7 +179,9 @@ func (p *pile) scale(replica types.Replica, all types.FsSlice) error {
 	for _, r := range p.list {
 		ids := append(r.PrevIds(), r.CurId())
 		for _, fs := range all {
-			if !slices.ContainsFunc(ids, func(id resid.ResId) bool { return id.Name == replica.Name && id.IsSelected(&fs.Gvk) }) {
+			if !slices.ContainsFunc(ids, func(id resid.ResId) bool {
+				return id.Name == replica.Name && id.IsSelected(&fs.Gvk)
+			}) {
 				continue
 			}
 			found = true

@@ -92,7 +92,8 @@ func styleOf(s string) yaml.Style {
 	case strings.Contains(s, ": ") || s[len(s)-1] == ':':
 	case letter && len(s) <= len("false") && slices.Contains(words, strings.ToLower(s)):
 		return yaml.DoubleQuotedStyle
-	case letter || s[0] == '/' || s[0] >= '0' && s[0] <= '9' && strings.ContainsAny(s, "ghijklmnpqrsuvwyGHIJKLMNPQRSUVWY"):
+	case letter || s[0] == '/' || s[0] >= '0' && s[0] <= '9' && strings.ContainsAny(s,
+		"ghijklmnpqrsuvwyGHIJKLMNPQRSUVWY"):
 		return 0
 	}
 	if kyaml.IsValueNonString(s) {

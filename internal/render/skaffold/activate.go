@@ -149,7 +149,8 @@ func match(pattern, value string) (ok bool, said, foot string) {
 		at := re.FindStringIndex(value)
 		found = at != nil
 		if found && at[1]-at[0] < len(value) && !strings.HasPrefix(plain, "^") && !strings.HasSuffix(plain, "$") {
-			foot = fmt.Sprintf("%q is found within %q: a pattern matches anywhere unless it is written as %s^%s$", plain, value, pattern[:len(pattern)-len(plain)], plain)
+			foot = fmt.Sprintf("%q is found within %q: a pattern matches anywhere unless it is written as %s^%s$",
+				plain, value, pattern[:len(pattern)-len(plain)], plain)
 		}
 	}
 	if found {

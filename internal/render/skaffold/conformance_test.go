@@ -30,7 +30,8 @@ type suite struct {
 
 func conformance(t *testing.T) (s suite) {
 	t.Helper()
-	if err := json.Unmarshal(foldertest.Reference(t, "skaffold-profiles.json", "the comparison with Skaffold"), &s); err != nil {
+	if err := json.Unmarshal(foldertest.Reference(t, "skaffold-profiles.json", "the comparison with Skaffold"),
+		&s); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -62,14 +63,19 @@ func TestConformance(t *testing.T) {
 			}
 			taken[how] = append(taken[how], c.ID)
 			a := Activation{
-				Command: c.Command, KubeContext: c.CurrentContext, KubeContextFlag: c.KubeContextFlag, Profiles: c.Profiles,
-				Env: func(name string) (string, bool) { v, ok := c.Env[name]; return v, ok }, NoAuto: !c.AutoActivation,
+				Command: c.Command, KubeContext: c.CurrentContext, KubeContextFlag: c.KubeContextFlag,
+				Profiles: c.Profiles,
+				Env: func(name string) (string, bool) {
+					v, ok := c.Env[name]
+					return v, ok
+				}, NoAuto: !c.AutoActivation,
 			}
 			all, err := Resolve(configs[c.Doc:c.Doc+1], a, func(string) ([]byte, error) {
 				return []byte("apiVersion: " + version + "\nkind: Config\n"), nil
 			})
 			if c.Error != "" {
-				if err == nil || !strings.Contains(err.Error(), strings.TrimPrefix(strings.Split(c.Error, " -- ")[0], "finding auto-activated profiles: ")) {
+				if err == nil || !strings.Contains(err.Error(), strings.TrimPrefix(strings.Split(c.Error, " -- ")[0],
+					"finding auto-activated profiles: ")) {
 					t.Errorf("error %v, Skaffold's is %q", err, c.Error)
 				}
 				return

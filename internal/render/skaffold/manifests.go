@@ -109,7 +109,8 @@ func (b *assembly) fail(path, format string, args ...any) error {
 
 func (b *assembly) leave(path, why string) {
 	_, line := b.Origin(path)
-	b.out.Warnings = append(b.out.Warnings, Warning{b.File, line, strings.ReplaceAll(path[1:], "/", ".") + " " + why})
+	b.out.Warnings = append(b.out.Warnings, Warning{b.File, line, strings.ReplaceAll(path[1:], "/",
+		".") + " " + why})
 }
 
 func (b *assembly) note() error {
@@ -124,7 +125,8 @@ func (b *assembly) note() error {
 	}
 	for i, h := range list(b.Config, "manifests", "hooks", "after") {
 		if field(h, "host", "withChange") == true {
-			return b.fail(fmt.Sprintf("/manifests/hooks/after/%d", i), "a program that changes manifests: %s", runsNothing)
+			return b.fail(fmt.Sprintf("/manifests/hooks/after/%d", i),
+				"a program that changes manifests: %s", runsNothing)
 		}
 	}
 	return nil
@@ -176,7 +178,8 @@ func (b *assembly) paths(list string) ([]Path, error) {
 
 func (b *assembly) plain() (err error) {
 	b.out.RawYAML, err = b.paths("/manifests/rawYaml")
-	for _, other := range []string{"/manifests/rawYaml", "/manifests/kustomize", "/manifests/helm", "/deploy/helm", "/deploy/docker", "/deploy/cloudrun"} {
+	for _, other := range []string{"/manifests/rawYaml", "/manifests/kustomize", "/manifests/helm",
+		"/deploy/helm", "/deploy/docker", "/deploy/cloudrun"} {
 		if b.get(other) != nil {
 			return err
 		}
@@ -234,8 +237,10 @@ func (b *assembly) releases() error {
 }
 
 // Flags of Helm that change nothing that is rendered.
-var harmless = []string{"--debug", "--timeout", "--wait", "--wait-for-jobs", "--atomic", "--install", "--create-namespace",
-	"--history-max", "--force", "--cleanup-on-fail", "--skip-refresh", "--kubeconfig", "--kube-context", "--burst-limit", "--qps"}
+var harmless = []string{"--debug", "--timeout", "--wait", "--wait-for-jobs", "--atomic", "--install",
+	"--create-namespace",
+	"--history-max", "--force", "--cleanup-on-fail", "--skip-refresh", "--kubeconfig", "--kube-context",
+	"--burst-limit", "--qps"}
 
 func (b *assembly) flag(at, flag string) error {
 	name, _, _ := strings.Cut(strings.ReplaceAll(flag, " ", "="), "=")
@@ -251,7 +256,8 @@ func (b *assembly) flag(at, flag string) error {
 func (b *assembly) release(at string) (err error) {
 	_, line := b.Origin(at)
 	r := Release{RemoteChart: b.at(at + "/remoteChart"), Line: line}
-	for field, into := range map[string]*string{"name": &r.Name, "namespace": &r.Namespace, "repo": &r.Repo, "version": &r.Version} {
+	for field, into := range map[string]*string{"name": &r.Name, "namespace": &r.Namespace, "repo": &r.Repo,
+		"version": &r.Version} {
 		if *into, err = b.expand(at+"/"+field, b.at(at+"/"+field)); err != nil {
 			return err
 		}

@@ -43,7 +43,8 @@ deploy:
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := all[0].Manifests(map[string]string{"registry.local:5000/acme/api-v2": "registry.local:5000/acme/api-v2:sha-1"})
+	got, err := all[0].Manifests(
+		map[string]string{"registry.local:5000/acme/api-v2": "registry.local:5000/acme/api-v2:sha-1"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,8 @@ func (c *Config) resolve(a Activation, asked []ask) (Resolved, error) {
 	if a.KubeContextFlag == "" && to != "" && to != a.KubeContext && len(byContext) > 0 {
 		_, line := r.Origin("/deploy/kubeContext")
 		return r, &FileError{c.File, line, fmt.Errorf(
-			"profiles %q were activated by kube-context %q, but the effective kube-context is %q", byContext, a.KubeContext, to)}
+			"profiles %q were activated by kube-context %q, but the effective kube-context is %q", byContext,
+			a.KubeContext, to)}
 	}
 	return r, nil
 }
@@ -44,7 +45,8 @@ func (r *Resolved) apply(name string) error {
 		what, line := strings.ReplaceAll(path[1:], "/", "."), r.source.lines[from+path]
 		switch {
 		case k.pointer && k.structure():
-			r.warn(line, "profile %q: %s is null and changes nothing: write {} to set it, a patch to remove it", name, what)
+			r.warn(line, "profile %q: %s is null and changes nothing: write {} to set it, a patch to remove it", name,
+				what)
 		case field(r.Config, strings.Split(path[1:], "/")...) != nil:
 			r.warn(line, "profile %q: %s is empty and changes nothing: only a patch can empty a field", name, what)
 		}

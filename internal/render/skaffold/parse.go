@@ -49,7 +49,8 @@ func Parse(text []byte, file string) ([]Config, error) {
 			return nil, err
 		}
 		if first, twice := names[c.Name]; twice && c.Name != "" {
-			return nil, &FileError{file, top.Line, fmt.Errorf("a second configuration is called %q (first in line %d)", c.Name, first)}
+			return nil, &FileError{file, top.Line, fmt.Errorf("a second configuration is called %q (first in line %d)",
+				c.Name, first)}
 		}
 		names[c.Name] = top.Line
 		c.index = len(out)
@@ -108,7 +109,8 @@ func supported(given string) error {
 	case newer.MatchString(given):
 		return fmt.Errorf("apiVersion %s is newer than %s, which is the newest that is understood", given, version)
 	case strings.HasPrefix(given, "skaffold/v"):
-		return fmt.Errorf("apiVersion %s is too old: `skaffold fix --overwrite` rewrites the file as %s", given, version)
+		return fmt.Errorf("apiVersion %s is too old: `skaffold fix --overwrite` rewrites the file as %s",
+			given, version)
 	}
 	return fmt.Errorf("apiVersion %q is none of Skaffold's", given)
 }

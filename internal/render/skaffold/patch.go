@@ -23,7 +23,8 @@ func (r *Resolved) patch(profile string, patches []any, from string) error {
 		line := r.source.lines[at+"/path"]
 		touched, err := change(&doc, p.(map[string]any))
 		if err != nil {
-			return &FileError{r.File, line, fmt.Errorf("applying profile %q: invalid path: %s: %w", profile, text(p, "path"), err)}
+			return &FileError{r.File, line, fmt.Errorf("applying profile %q: invalid path: %s: %w", profile,
+				text(p, "path"), err)}
 		}
 		for _, path := range touched {
 			r.Changes = append(r.Changes, Change{Path: path, Profile: profile, Line: line})

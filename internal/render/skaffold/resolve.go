@@ -44,7 +44,8 @@ func (w *walk) visit(configs []Config, selected []string, asked []ask) error {
 	for i := range configs {
 		c := &configs[i]
 		if other, twice := w.files[c.Name]; c.Name != "" && twice && other != c.File {
-			return &FileError{c.File, c.lines["/metadata/name"], fmt.Errorf("%s has a configuration %q too", other, c.Name)}
+			return &FileError{c.File, c.lines["/metadata/name"], fmt.Errorf("%s has a configuration %q too",
+				other, c.Name)}
 		}
 		w.files[c.Name] = c.File
 		if len(selected) > 0 && !slices.Contains(selected, c.Name) {
@@ -75,7 +76,9 @@ func (w *walk) one(c *Config, asked []ask) error {
 	key, now := fmt.Sprint(c.File, "#", c.index), strings.Join(fired, ",")
 	if before, again := w.fired[key]; again {
 		if before != now {
-			return &FileError{c.File, 0, fmt.Errorf("configuration %q is required with profiles [%s] and with [%s]: one set for all", c.Name, before, now)}
+			return &FileError{c.File, 0,
+				fmt.Errorf("configuration %q is required with profiles [%s] and with [%s]: one set for all",
+					c.Name, before, now)}
 		}
 		return nil
 	}

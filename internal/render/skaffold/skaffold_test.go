@@ -81,12 +81,14 @@ func TestPatternsMatchAnywhere(t *testing.T) {
 	}
 	want(t, r.NotFired[0].Why, `kubeContext "^prod$" does not match "nonprod"`)
 	for _, anchored := range []string{"^prod", "-eu$"} {
-		r = resolved(t, strings.Replace(body, "kubeContext: prod", "kubeContext: "+anchored, 1), Activation{KubeContext: "prod-eu"})
+		r = resolved(t, strings.Replace(body, "kubeContext: prod", "kubeContext: "+anchored, 1),
+			Activation{KubeContext: "prod-eu"})
 		if fired(r) != "prod" || warnings(r) != "" {
 			t.Errorf("%s: fired %q, warnings %s", anchored, fired(r), warnings(r))
 		}
 	}
-	r = resolved(t, strings.Replace(body, "kubeContext: prod", `kubeContext: "!prod"`, 1), Activation{KubeContext: "nonprod"})
+	r = resolved(t, strings.Replace(body, "kubeContext: prod", `kubeContext: "!prod"`, 1),
+		Activation{KubeContext: "nonprod"})
 	want(t, warnings(r), "!^prod$")
 }
 
@@ -257,19 +259,31 @@ profiles:
   patches:
 `
 	for name, c := range map[string]struct{ patch, path, expected string }{
-		"replace is the default":   {"{path: /deploy/kubectl/defaultNamespace, value: two}", "deploy kubectl defaultNamespace", "two"},
-		"add appends":              {"{op: add, path: /build/artifacts/-, value: {image: new}}", "build artifacts 3 image", "new"},
-		"add inserts":              {"{op: add, path: /build/artifacts/0, value: {image: new}}", "build artifacts 1 image", "gcr.io/api"},
-		"remove":                   {"{op: remove, path: /build/artifacts/0}", "build artifacts 0 image", "web"},
-		"copy":                     {"{op: copy, from: /build/artifacts/0, path: /build/artifacts/1}", "build artifacts 1 image", "gcr.io/api"},
-		"move":                     {"{op: move, from: /build/artifacts/1, path: /build/artifacts/0}", "build artifacts 0 docker dockerfile", "W"},
-		"test holds":               {"{op: test, path: /build/artifacts/0/image, value: gcr.io/api}", "build artifacts 0 image", "gcr.io/api"},
-		"search":                   {"{path: /build/artifacts/image=web/docker/dockerfile, value: X}", "build artifacts 1 docker dockerfile", "X"},
-		"search finds each":        {"{path: /build/artifacts/image=web/docker/dockerfile, value: X}", "build artifacts 2 docker dockerfile", "X"},
-		"search in what is found":  {"{op: add, path: /build/artifacts/image=web/id=s/env, value: X}", "build artifacts 1 docker secrets 0 env", "X"},
-		"search for a slash":       {"{path: /build/artifacts/image=gcr.io~1api/docker/dockerfile, value: X}", "build artifacts 0 docker dockerfile", "X"},
-		"search at any depth":      {"{path: /image=gcr.io~1api/context, op: add, value: X}", "build artifacts 0 context", "X"},
-		"a number where a text is": {"{path: /deploy/kubectl/defaultNamespace, value: 1}", "deploy kubectl defaultNamespace", "1"},
+		"replace is the default": {"{path: /deploy/kubectl/defaultNamespace, value: two}",
+			"deploy kubectl defaultNamespace", "two"},
+		"add appends": {"{op: add, path: /build/artifacts/-, value: {image: new}}",
+			"build artifacts 3 image", "new"},
+		"add inserts": {"{op: add, path: /build/artifacts/0, value: {image: new}}",
+			"build artifacts 1 image", "gcr.io/api"},
+		"remove": {"{op: remove, path: /build/artifacts/0}", "build artifacts 0 image", "web"},
+		"copy": {"{op: copy, from: /build/artifacts/0, path: /build/artifacts/1}",
+			"build artifacts 1 image", "gcr.io/api"},
+		"move": {"{op: move, from: /build/artifacts/1, path: /build/artifacts/0}",
+			"build artifacts 0 docker dockerfile", "W"},
+		"test holds": {"{op: test, path: /build/artifacts/0/image, value: gcr.io/api}",
+			"build artifacts 0 image", "gcr.io/api"},
+		"search": {"{path: /build/artifacts/image=web/docker/dockerfile, value: X}",
+			"build artifacts 1 docker dockerfile", "X"},
+		"search finds each": {"{path: /build/artifacts/image=web/docker/dockerfile, value: X}",
+			"build artifacts 2 docker dockerfile", "X"},
+		"search in what is found": {"{op: add, path: /build/artifacts/image=web/id=s/env, value: X}",
+			"build artifacts 1 docker secrets 0 env", "X"},
+		"search for a slash": {"{path: /build/artifacts/image=gcr.io~1api/docker/dockerfile, value: X}",
+			"build artifacts 0 docker dockerfile", "X"},
+		"search at any depth": {"{path: /image=gcr.io~1api/context, op: add, value: X}",
+			"build artifacts 0 context", "X"},
+		"a number where a text is": {"{path: /deploy/kubectl/defaultNamespace, value: 1}",
+			"deploy kubectl defaultNamespace", "1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := resolved(t, base+"  - "+c.patch, Activation{Profiles: []string{"p"}})
@@ -280,16 +294,18 @@ profiles:
 		})
 	}
 	for patch, path := range map[string]string{
-		"{path: /nowhere, value: 1}":                                            "/nowhere: there is no nowhere",
-		"{op: add, path: build, value: 1}":                                      "build: it must begin with /",
-		"{op: add, path: /build/artifacts/9, value: {image: a}}":                "/build/artifacts/9: no place 9",
-		"{op: remove, path: /build/artifacts/-1}":                               "/build/artifacts/-1: there is no -1",
-		"{op: test, path: /build/artifacts/0/image, value: b}":                  "/build/artifacts/0/image: the test fails",
+		"{path: /nowhere, value: 1}":                             "/nowhere: there is no nowhere",
+		"{op: add, path: build, value: 1}":                       "build: it must begin with /",
+		"{op: add, path: /build/artifacts/9, value: {image: a}}": "/build/artifacts/9: no place 9",
+		"{op: remove, path: /build/artifacts/-1}":                "/build/artifacts/-1: there is no -1",
+		"{op: test, path: /build/artifacts/0/image, value: b}": "/build/artifacts/0/image: the " +
+			"test fails",
 		"{op: copy, from: /x, path: /kind}":                                     "/kind: from: there is no x",
 		"{op: copy, from: /build/artifacts/0, path: /build/artifacts/99999999}": "/build/artifacts/99999999: no place",
 		"{path: /build/artifacts/image=none/docker, value: {}}":                 "/build/artifacts/image=none/docker: nothing matches",
 		"{op: append, path: /kind}":                                             `/kind: unknown op "append"`,
-		"{op: add, path: /build/artifacts/0/image/x, value: 1}":                 "/build/artifacts/0/image/x: nothing can be added",
+		"{op: add, path: /build/artifacts/0/image/x, value: 1}": "/build/artifacts/0/image/x: " +
+			"nothing can be added",
 	} {
 		_, err := try(base+"  - "+patch, Activation{Profiles: []string{"p"}})
 		if err == nil {
@@ -314,7 +330,8 @@ profiles:
 	}
 	want(t, err.Error(), "invalid path: /manifests/rawYaml/-", "add it whole first")
 
-	whole := strings.Replace(body, "patches:\n", "patches:\n  - {op: add, path: /manifests, value: {rawYaml: [first.yaml]}}\n", 1)
+	whole := strings.Replace(body, "patches:\n",
+		"patches:\n  - {op: add, path: /manifests, value: {rawYaml: [first.yaml]}}\n", 1)
 	r := resolved(t, whole, Activation{Profiles: []string{"p"}})
 	if d := cmp.Diff([]string{"first.yaml", "a.yaml"}, texts(r.Config, "manifests", "rawYaml")); d != "" {
 		t.Error(d)
@@ -332,9 +349,10 @@ func TestAPatchMaySetWhatIsNoField(t *testing.T) {
 
 func TestRequires(t *testing.T) {
 	files := map[string]string{
-		"db/skaffold.yaml": head + "metadata: {name: db}\nprofiles:\n- {name: small, deploy: {kubeContext: small}}\n- {name: prod, deploy: {kubeContext: prod}}\n",
-		"b.yaml":           head + "metadata: {name: b1}\n---\n" + head + "metadata: {name: b2}\n",
-		"cycle.yaml":       head + "metadata: {name: cycle}\nrequires: [{path: skaffold.yaml}]\n",
+		"db/skaffold.yaml": head + "metadata: {name: db}\nprofiles:\n- {name: small, deploy: {kubeContext: " +
+			"small}}\n- {name: prod, deploy: {kubeContext: prod}}\n",
+		"b.yaml":     head + "metadata: {name: b1}\n---\n" + head + "metadata: {name: b2}\n",
+		"cycle.yaml": head + "metadata: {name: cycle}\nrequires: [{path: skaffold.yaml}]\n",
 	}
 	const top = head + `metadata: {name: top}
 requires:
@@ -369,12 +387,14 @@ profiles:
 		a        Activation
 		expected string
 	}{
-		"what is required comes first":  {Activation{}, "db[] b1[] top[]"},
-		"activated by a profile":        {Activation{Profiles: []string{"dev"}}, "db[small] b1[] top[dev]"},
-		"names are passed on":           {Activation{Profiles: []string{"prod"}}, "db[prod] b1[] top[prod]"},
-		"names are kept":                {Activation{Profiles: []string{"prod"}, NoPropagate: true}, "db[] b1[] top[prod]"},
-		"a name of a required file":     {Activation{Profiles: []string{"small"}}, "db[small] b1[] top[]"},
-		"both, in Skaffold's own order": {Activation{Profiles: []string{"prod", "dev"}}, "db[small prod] b1[] top[prod dev]"},
+		"what is required comes first": {Activation{}, "db[] b1[] top[]"},
+		"activated by a profile":       {Activation{Profiles: []string{"dev"}}, "db[small] b1[] top[dev]"},
+		"names are passed on":          {Activation{Profiles: []string{"prod"}}, "db[prod] b1[] top[prod]"},
+		"names are kept": {Activation{Profiles: []string{"prod"}, NoPropagate: true},
+			"db[] b1[] top[prod]"},
+		"a name of a required file": {Activation{Profiles: []string{"small"}}, "db[small] b1[] top[]"},
+		"both, in Skaffold's own order": {Activation{Profiles: []string{"prod", "dev"}},
+			"db[small prod] b1[] top[prod dev]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := resolve(t, top, c.a)
@@ -384,11 +404,13 @@ profiles:
 		})
 	}
 	for old, c := range map[string]struct{ new, err string }{
-		"path: db":          {"git: {repo: https://example.com/x}", "skaffold.yaml:5: requires git: what is not in the project is not fetched"},
-		"path: b.yaml":      {"path: ../x.yaml", "skaffold.yaml:8: requires ../x.yaml: it is outside the project"},
-		"configs: [b1]":     {"configs: [b3]", `skaffold.yaml:8: requires b.yaml: it has no configuration "b3"`},
-		"  configs: [b1]\n": {"- {path: db, activeProfiles: [{name: prod}]}\n", `"db" is required with profiles [] and with [prod]`},
-		"name: top":         {"name: b1", `has a configuration "b1" too`},
+		"path: db": {"git: {repo: https://example.com/x}",
+			"skaffold.yaml:5: requires git: what is not in the project is not fetched"},
+		"path: b.yaml":  {"path: ../x.yaml", "skaffold.yaml:8: requires ../x.yaml: it is outside the project"},
+		"configs: [b1]": {"configs: [b3]", `skaffold.yaml:8: requires b.yaml: it has no configuration "b3"`},
+		"  configs: [b1]\n": {"- {path: db, activeProfiles: [{name: prod}]}\n",
+			`"db" is required with profiles [] and with [prod]`},
+		"name: top": {"name: b1", `has a configuration "b1" too`},
 	} {
 		_, err := resolve(t, strings.Replace(top, old, c.new, 1), Activation{})
 		if err == nil {
@@ -405,7 +427,8 @@ profiles:
 	if err != nil || got != `cycle[] b1[] top[]skaffold.yaml:7: cycle.yaml has no profile "small": requiring it changes nothing` {
 		t.Errorf("a cycle: %s, %v", got, err)
 	}
-	got, err = resolve(t, strings.Replace(top, "name: small,", "name: smal,", 1), Activation{Profiles: []string{"dev"}})
+	got, err = resolve(t, strings.Replace(top, "name: small,", "name: smal,", 1),
+		Activation{Profiles: []string{"dev"}})
 	want(t, got, `db[] b1[] top[dev]skaffold.yaml:7: db/skaffold.yaml has no profile "smal"`)
 	if err != nil {
 		t.Error(err)
@@ -414,24 +437,29 @@ profiles:
 
 func TestWhatIsNotUnderstoodIsRefused(t *testing.T) {
 	for body, expected := range map[string]string{
-		head + "manifest: {}":                                              `skaffold.yaml:3: unknown key "manifest" (did you mean "manifests"?)`,
-		head + "build: {artifacts: [{image: a, dockr: {}}]}":               `did you mean "docker"?`,
-		head + "build:\n  artifacts:\n  - context: x":                      `skaffold.yaml:5: build/artifacts/0/image is missing`,
-		head + "build: {local: {}, cluster: {}}":                           "skaffold.yaml:3: local and cluster exclude each other",
-		head + "deploy: {kubeContext: [a]}":                                "deploy/kubeContext must be a string",
-		head + "manifests: {rawYaml: a}":                                   "manifests/rawYaml must be a list",
-		head + "deploy: {statusCheckDeadlineSeconds: soon}":                "deploy/statusCheckDeadlineSeconds must be a whole number",
-		head + "kind: Config":                                              `"kind" is there twice (first in line 2)`,
-		head + "profiles: [{name: a}, {name: a}]":                          `profile "a" is there twice`,
-		head + "profiles: [{name: a, activation: [{env: A}]}]":             "invalid env variable format: A, should be KEY=VALUE",
-		head + "build: [":                                                  "skaffold.yaml:3",
-		"kind: Config":                                                     "no apiVersion",
-		"":                                                                 "nothing in it",
-		"apiVersion: skaffold/v2beta29\nkind: Config":                      "skaffold.yaml:1: apiVersion skaffold/v2beta29 is too old: `skaffold fix --overwrite`",
-		"apiVersion: skaffold/v4beta15\nkind: Config":                      "is newer than skaffold/v4beta14",
-		"apiVersion: apps/v1\nkind: Config":                                "none of Skaffold's",
-		head + "metadata: {name: a}\n---\n" + head + "metadata: {name: a}": `a second configuration is called "a"`,
-		head + "metadata: {labels: &a [*a]}":                               "skaffold.yaml:3",
+		head + "manifest: {}":                                `skaffold.yaml:3: unknown key "manifest" (did you mean "manifests"?)`,
+		head + "build: {artifacts: [{image: a, dockr: {}}]}": `did you mean "docker"?`,
+		head + "build:\n  artifacts:\n  - context: x":        `skaffold.yaml:5: build/artifacts/0/image is missing`,
+		head + "build: {local: {}, cluster: {}}": "skaffold.yaml:3: local and cluster " +
+			"exclude each other",
+		head + "deploy: {kubeContext: [a]}": "deploy/kubeContext must be a string",
+		head + "manifests: {rawYaml: a}":    "manifests/rawYaml must be a list",
+		head + "deploy: {statusCheckDeadlineSeconds: soon}": "deploy/statusCheckDeadlineSeconds must be a " +
+			"whole number",
+		head + "kind: Config":                     `"kind" is there twice (first in line 2)`,
+		head + "profiles: [{name: a}, {name: a}]": `profile "a" is there twice`,
+		head + "profiles: [{name: a, activation: [{env: A}]}]": "invalid env variable format: A, should be " +
+			"KEY=VALUE",
+		head + "build: [": "skaffold.yaml:3",
+		"kind: Config":    "no apiVersion",
+		"":                "nothing in it",
+		"apiVersion: skaffold/v2beta29\nkind: Config": "skaffold.yaml:1: apiVersion skaffold/v2beta29 is too " +
+			"old: `skaffold fix --overwrite`",
+		"apiVersion: skaffold/v4beta15\nkind: Config": "is newer than skaffold/v4beta14",
+		"apiVersion: apps/v1\nkind: Config":           "none of Skaffold's",
+		head + "metadata: {name: a}\n---\n" + head +
+			"metadata: {name: a}": `a second configuration is called "a"`,
+		head + "metadata: {labels: &a [*a]}":                                                  "skaffold.yaml:3",
 		head + "deploy: {helm: {releases: [{name: r, chartPath: c, overrides: &a {x: *a}}]}}": "more than 100000 values",
 		head + "---\n---\n# nothing\n---\n" + "kind: Config":                                  "no apiVersion",
 		bomb(): "more than 100000 values",
@@ -452,7 +480,8 @@ func TestWhatIsNotUnderstoodIsRefused(t *testing.T) {
 func bomb() string {
 	b := head + ".a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
 	for i := range 8 {
-		b += fmt.Sprintf(".a%d: &a%d [%s]\n", i+1, i+1, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i), 10), ", "))
+		b += fmt.Sprintf(".a%d: &a%d [%s]\n", i+1, i+1,
+			strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i), 10), ", "))
 	}
 	return b + "deploy: {helm: {releases: [{name: r, chartPath: c, overrides: {a: *a8}}]}}\n"
 }
@@ -464,7 +493,8 @@ build:
   - image: a
     docker: {<<: *docker, target: own}
 `, Activation{})
-	expected := map[string]any{"artifacts": []any{map[string]any{"image": "a", "docker": map[string]any{"dockerfile": "D", "target": "own"}}}}
+	expected := map[string]any{"artifacts": []any{map[string]any{"image": "a",
+		"docker": map[string]any{"dockerfile": "D", "target": "own"}}}}
 	if d := cmp.Diff(expected, r.Config["build"]); d != "" {
 		t.Error(d)
 	}

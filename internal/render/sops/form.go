@@ -148,7 +148,8 @@ func nested(flat map[string]string) *yaml.Node {
 	slices.Sort(keys)
 	for _, k := range keys {
 		at := top
-		for _, part := range strings.Split(strings.NewReplacer("__list_", "\x00[", "__map_", "\x00").Replace(k), "\x00") {
+		for _, part := range strings.Split(strings.NewReplacer("__list_", "\x00[", "__map_",
+			"\x00").Replace(k), "\x00") {
 			at = child(at, part)
 		}
 		// Without a tag: what the text looks like is what it is.

@@ -31,7 +31,8 @@ func (e *KeyError) Error() string {
 	if e.Refused != "" {
 		return e.File + ": decrypt: " + e.Refused
 	}
-	return fmt.Sprintf("%s: decrypt: no key of %s; looked in %s", e.File, strings.Join(e.Recipients, " or "), strings.Join(e.Looked, ", "))
+	return fmt.Sprintf("%s: decrypt: no key of %s; looked in %s", e.File, strings.Join(e.Recipients, " or "),
+		strings.Join(e.Looked, ", "))
 }
 
 // metadata is what SOPS writes into a file beside the values. Any one key opens the data key.
@@ -61,7 +62,8 @@ func (m *metadata) services() []string {
 	for _, s := range []struct {
 		name string
 		keys []any
-	}{{"AWS KMS", m.KMS}, {"GCP KMS", m.GCP}, {"Azure Key Vault", m.Azure}, {"HashiCorp Vault", m.Vault}, {"Huawei Cloud KMS", m.Huawei}} {
+	}{{"AWS KMS", m.KMS}, {"GCP KMS", m.GCP}, {"Azure Key Vault", m.Azure}, {"HashiCorp Vault", m.Vault},
+		{"Huawei Cloud KMS", m.Huawei}} {
 		if len(s.keys) > 0 {
 			names = append(names, s.name)
 		}
@@ -93,7 +95,8 @@ func (m *metadata) dataKey(name string) ([]byte, error) {
 	if len(m.Groups) > 0 {
 		missing.Refused = "its key is in several parts (key_groups), and is not put together"
 	} else if len(missing.Recipients) == 0 {
-		missing.Refused = "its key is with " + strings.Join(m.services(), " and ") + ": nothing is asked over the network while rendering"
+		missing.Refused = "its key is with " + strings.Join(m.services(), " and ") +
+			": nothing is asked over the network while rendering"
 	}
 	return nil, missing
 }
@@ -200,7 +203,8 @@ func keyring(looked *[]string) openpgp.EntityList {
 	path := filepath.Join(dir, "secring.gpg")
 	text, err := os.ReadFile(path)
 	if err != nil {
-		*looked = append(*looked, path+" (not there; no gpg is started: `gpg --export-secret-keys` writes such a file)")
+		*looked = append(*looked,
+			path+" (not there; no gpg is started: `gpg --export-secret-keys` writes such a file)")
 		return nil
 	}
 	read := openpgp.ReadKeyRing
@@ -212,7 +216,9 @@ func keyring(looked *[]string) openpgp.EntityList {
 		*looked = append(*looked, path+" (no keyring)")
 		return nil
 	}
-	ring = slices.DeleteFunc(ring, func(e *openpgp.Entity) bool { return e.PrivateKey == nil || e.PrivateKey.Encrypted })
+	ring = slices.DeleteFunc(ring, func(e *openpgp.Entity) bool {
+		return e.PrivateKey == nil || e.PrivateKey.Encrypted
+	})
 	*looked = append(*looked, fmt.Sprintf("%s (%s)", path, count(len(ring))))
 	return ring
 }

@@ -53,7 +53,8 @@ func Decrypt(name string, text []byte) (tree.Text, error) {
 	}
 	mac, _, err := f.value(meta.MAC, meta.LastModified)
 	if err != nil || mac != fmt.Sprintf("%X", f.mac.Sum(nil)) {
-		return tree.Text{}, fmt.Errorf("%s: decrypt: it was changed after SOPS had encrypted it: its MAC does not match", name)
+		return tree.Text{}, fmt.Errorf(
+			"%s: decrypt: it was changed after SOPS had encrypted it: its MAC does not match", name)
 	}
 	if as.Bytes, err = emit(form, docs); err != nil {
 		return tree.Text{}, fmt.Errorf("%s: decrypt: %w", name, err)
@@ -63,7 +64,8 @@ func Decrypt(name string, text []byte) (tree.Text, error) {
 }
 
 // encryptedOnly begins the MAC of a file that protects its encrypted values alone (SHA-256 of "sops").
-var encryptedOnly = []byte("\x8a\x3f\xd2\xad\x54\xce\x66\x52\x7b\x10\x34\xf3\xd1\x47\xbe\x0b\x0b\x97\x5b\x3b\xf4\x4f\x72\xc6\xfd\xad\xec\x81\x76\xf2\x7d\x69")
+var encryptedOnly = []byte(
+	"\x8a\x3f\xd2\xad\x54\xce\x66\x52\x7b\x10\x34\xf3\xd1\x47\xbe\x0b\x0b\x97\x5b\x3b\xf4\x4f\x72\xc6\xfd\xad\xec\x81\x76\xf2\x7d\x69")
 
 // file is one being decrypted.
 type file struct {

@@ -31,7 +31,8 @@ func alone(t *testing.T) string {
 	for _, v := range []string{"HOME", "XDG_CONFIG_HOME", "GNUPGHOME"} {
 		t.Setenv(v, home)
 	}
-	for _, v := range []string{"SOPS_AGE_KEY", "SOPS_AGE_KEY_FILE", "SOPS_AGE_SSH_PRIVATE_KEY_FILE", "SOPS_AGE_KEY_CMD"} {
+	for _, v := range []string{"SOPS_AGE_KEY", "SOPS_AGE_KEY_FILE", "SOPS_AGE_SSH_PRIVATE_KEY_FILE",
+		"SOPS_AGE_KEY_CMD"} {
 		t.Setenv(v, "")
 		os.Unsetenv(v)
 	}
@@ -51,7 +52,8 @@ func TestDecrypt(t *testing.T) {
 	alone(t)
 	t.Setenv("SOPS_AGE_KEY_FILE", "testdata/age.txt")
 	for name, secrets := range map[string][]string{
-		"values.yaml": {"ada", "hunter22: #1", "2026-01-02T03:04:05Z", "line one\nline two\n", "db-0", "12", "document"},
+		"values.yaml": {"ada", "hunter22: #1", "2026-01-02T03:04:05Z", "line one\nline two\n", "db-0",
+			"12", "document"},
 		"values.json": {"ada", "a<b", "v"},
 		"app.env":     {"ada", "a=b c", "one\\ntwo"},
 		"app.ini":     {"ada", "a;b", "redis"},
@@ -108,23 +110,29 @@ func TestDecryptChanged(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"open value":      {strings.Replace(whole, "everybody", "nobody", 1), "its MAC does not match"},
 		"value made open": {strings.Replace(whole, password, "mine", 1), "its MAC does not match"},
-		"value elsewhere": {regexp.MustCompile(`user: .*`).ReplaceAllString(whole, "user: "+password), "user: it was changed after SOPS had encrypted it, or stood elsewhere"},
-		"value left out":  {strings.Replace(whole, "password: "+password+"\n", "", 1), "its MAC does not match"},
-		"broken value":    {strings.Replace(whole, password, "ENC[AES256_GCM,data]", 1), "password: not in the form of SOPS"},
-		"no nonce":        {strings.Replace(whole, password, "ENC[AES256_GCM,data:AA==,iv:=,tag:AA==,type:str]", 1), "password: illegal base64"},
-		"other time":      {strings.Replace(whole, "2026-", "2025-", 1), "its MAC does not match"},
-		"alias":           {"a: &a {}\nb: *a\n" + whole, "line 2: an alias"},
-		"made open, where only what is encrypted counts": {regexp.MustCompile(`password: .*`).ReplaceAllString(partly, "password: mine"), "its MAC does not match"},
+		"value elsewhere": {regexp.MustCompile(`user: .*`).ReplaceAllString(whole, "user: "+password),
+			"user: it was changed after SOPS had encrypted it, or stood elsewhere"},
+		"value left out": {strings.Replace(whole, "password: "+password+"\n", "", 1), "its MAC does not match"},
+		"broken value": {strings.Replace(whole, password, "ENC[AES256_GCM,data]", 1),
+			"password: not in the form of SOPS"},
+		"no nonce": {strings.Replace(whole, password, "ENC[AES256_GCM,data:AA==,iv:=,tag:AA==,type:str]", 1),
+			"password: illegal base64"},
+		"other time": {strings.Replace(whole, "2026-", "2025-", 1), "its MAC does not match"},
+		"alias":      {"a: &a {}\nb: *a\n" + whole, "line 2: an alias"},
+		"made open, where only what is encrypted counts": {regexp.MustCompile(`password: .*`).ReplaceAllString(
+			partly, "password: mine"), "its MAC does not match"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := Decrypt("v.yaml", []byte(c.text))
-			if err == nil || !strings.HasPrefix(err.Error(), "v.yaml: decrypt: ") || !strings.Contains(err.Error(), c.want) || got.Bytes != nil {
+			if err == nil || !strings.HasPrefix(err.Error(), "v.yaml: decrypt: ") || !strings.Contains(err.Error(),
+				c.want) || got.Bytes != nil {
 				t.Errorf("got  %v\nwant %s", err, c.want)
 			}
 		})
 	}
 	// What the MAC does not cover may be changed.
-	if got, err := Decrypt("v.yaml", []byte(strings.Replace(partly, "name: db", "name: da", 1))); err != nil || !bytes.Contains(got.Bytes, []byte("name: da")) {
+	if got, err := Decrypt("v.yaml", []byte(strings.Replace(partly, "name: db", "name: da", 1))); err != nil ||
+		!bytes.Contains(got.Bytes, []byte("name: da")) {
 		t.Error(err)
 	}
 }
@@ -135,7 +143,8 @@ func TestDecryptWithoutKey(t *testing.T) {
 	recipient := regexp.MustCompile(`age1\w+`).FindString(string(text))
 	keys := filepath.Join(home, "sops/age/keys.txt")
 	_, err := Decrypt("k8s/db.yaml", text)
-	want := "k8s/db.yaml: decrypt: no key of " + recipient + "; looked in SOPS_AGE_KEY (not set), " + keys + " (not there)"
+	want := "k8s/db.yaml: decrypt: no key of " + recipient + "; looked in SOPS_AGE_KEY (not set), " +
+		keys + " (not there)"
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
@@ -144,7 +153,8 @@ func TestDecryptWithoutKey(t *testing.T) {
 	t.Setenv("SOPS_AGE_KEY_CMD", "touch "+filepath.Join(home, "ran"))
 	_, err = Decrypt("k8s/db.yaml", text)
 	want = "k8s/db.yaml: decrypt: no key of " + recipient + "; looked in SOPS_AGE_KEY (no usable key), " +
-		"SOPS_AGE_KEY_FILE=testdata/age-other.txt (1 of other recipients), " + keys + " (not there), SOPS_AGE_KEY_CMD (not run: rendering starts no program)"
+		"SOPS_AGE_KEY_FILE=testdata/age-other.txt (1 of other recipients), " + keys +
+		" (not there), SOPS_AGE_KEY_CMD (not run: rendering starts no program)"
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
@@ -178,7 +188,8 @@ func TestDecryptWithKeysOfEachKind(t *testing.T) {
 		},
 		"age in a file": func(t *testing.T, home string, key []byte) string {
 			id := newAge(t)
-			write(t, filepath.Join(home, "mine"), []byte("# public key: "+id.Recipient().String()+"\n"+id.String()+"\n"))
+			write(t, filepath.Join(home, "mine"), []byte("# public key: "+id.Recipient().String()+"\n"+
+				id.String()+"\n"))
 			t.Setenv("SOPS_AGE_KEY_FILE", filepath.Join(home, "mine"))
 			return ageBlock(t, id.Recipient(), key)
 		},
@@ -234,7 +245,8 @@ func TestPGPNeedsAnOpenKey(t *testing.T) {
 	e := newPGP(t)
 	text := rewrap(t, func(key []byte) string { return pgpBlock(t, e, key) })
 	_, err := Decrypt("db.yaml", text)
-	if err == nil || !strings.Contains(err.Error(), "no key of PGP 0123; looked in "+filepath.Join(home, "secring.gpg")+" (not there; no gpg is started") {
+	if err == nil || !strings.Contains(err.Error(), "no key of PGP 0123; looked in "+filepath.Join(home,
+		"secring.gpg")+" (not there; no gpg is started") {
 		t.Error(err)
 	}
 	check(t, e.EncryptPrivateKeys([]byte("passphrase"), nil))

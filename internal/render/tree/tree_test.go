@@ -29,21 +29,32 @@ func TestReads(t *testing.T) {
 		do   func(dir string) error
 		same bool
 	}{
-		"nothing":             {func(string) error { return nil }, true},
-		"text":                {func(dir string) error { return os.WriteFile(dir+"/a/x.yaml", []byte("2"), 0o644) }, false},
-		"missing file comes":  {func(dir string) error { return os.WriteFile(dir+"/a/missing", nil, 0o644) }, false},
+		"nothing": {func(string) error { return nil }, true},
+		"text": {func(dir string) error {
+			return os.WriteFile(dir+"/a/x.yaml", []byte("2"), 0o644)
+		}, false},
+		"missing file comes": {func(dir string) error {
+			return os.WriteFile(dir+"/a/missing", nil, 0o644)
+		}, false},
 		"asked one comes":     {func(dir string) error { return os.WriteFile(dir+"/asked", nil, 0o644) }, false},
 		"file goes":           {func(dir string) error { return os.Remove(dir + "/a/x.yaml") }, false},
 		"listed folder grows": {func(dir string) error { return os.WriteFile(dir+"/list/new", nil, 0o644) }, false},
 		"link turns": {func(dir string) error {
 			return errors.Join(os.Remove(dir+"/link"), os.Symlink("other", dir+"/link"))
 		}, false},
-		"another file":     {func(dir string) error { return os.WriteFile(dir+"/other/y.yaml", []byte("2"), 0o644) }, true},
-		"times alone":      {func(dir string) error { return os.WriteFile(dir+"/a/x.yaml", []byte("1"), 0o644) }, true},
-		"listed file text": {func(dir string) error { return os.WriteFile(dir+"/list/z", []byte("2"), 0o644) }, true},
+		"another file": {func(dir string) error {
+			return os.WriteFile(dir+"/other/y.yaml", []byte("2"), 0o644)
+		}, true},
+		"times alone": {func(dir string) error {
+			return os.WriteFile(dir+"/a/x.yaml", []byte("1"), 0o644)
+		}, true},
+		"listed file text": {func(dir string) error {
+			return os.WriteFile(dir+"/list/z", []byte("2"), 0o644)
+		}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := foldertest.Of(t, map[string]string{"a/x.yaml": "1", "other/y.yaml": "1", "list/z": "1", "link": "-> a"})
+			dir := foldertest.Of(t, map[string]string{"a/x.yaml": "1", "other/y.yaml": "1", "list/z": "1",
+				"link": "-> a"})
 			v := open(t, dir).View(t.Context())
 			reads, err := v.Apart(func(part *View) error {
 				if _, err := part.File("a/x.yaml"); err != nil {
@@ -77,7 +88,8 @@ func TestReads(t *testing.T) {
 }
 
 func TestOutside(t *testing.T) {
-	dir := foldertest.Of(t, map[string]string{"in/a": "1", "link": "-> /etc", "up": "-> ../..", "file": "-> /etc/passwd", "round": "-> round"})
+	dir := foldertest.Of(t, map[string]string{"in/a": "1", "link": "-> /etc", "up": "-> ../..",
+		"file": "-> /etc/passwd", "round": "-> round"})
 	v := open(t, dir).View(t.Context())
 	for _, name := range []string{"../x", "/etc/passwd", "link/passwd", "file", "in/../../x"} {
 		if text, err := v.File(name); !errors.As(err, new(*RefusedError)) {

@@ -88,7 +88,8 @@ func (v *View) File(name string) ([]byte, error) {
 	}
 	if v.read[name] {
 		if v.rereads++; v.rereads > maxRereads {
-			return nil, fmt.Errorf("%s: the same files are read again more than %d times: do bases include each other several times over?", name, maxRereads)
+			return nil, fmt.Errorf("%s: the same files are read again more than %d times: do bases include each "+
+				"other several times over?", name, maxRereads)
 		}
 	}
 	if len(v.read) == maxFiles {
