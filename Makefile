@@ -10,7 +10,7 @@ export GOTOOLCHAIN := local
 
 VERSION := $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
 
-.PHONY: help demo test build slipway sandbox kubectl runtime lint fuzz peers bench golden
+.PHONY: help demo test build slipway sandbox kubectl runtime lint docs changelog fuzz peers bench golden
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,11 @@ lint: ## run gofmt, vet and staticcheck, and check the direction of imports
 	cd bench && go vet ./...
 	go tool staticcheck ./...
 	go test -run 'TestImports|TestReservedImports' .
+
+docs: changelog ## rewrite all generated documents
+
+changelog: ## assemble CHANGELOG.md from changes/
+	UPDATE=1 go test -run '^TestChangelog$$' .
 
 fuzz: ## run every fuzz target for 30 seconds (FUZZTIME=5s; FUZZ=PATTERN selects targets)
 	@./.ci/fuzz $(or $(FUZZTIME),30s) '$(or $(FUZZ),^Fuzz)'
