@@ -50,7 +50,8 @@ lint: ## run gofmt, vet and staticcheck, and check the direction of imports
 	go tool staticcheck ./...
 	go test -run 'TestImports|TestReservedImports' .
 
-docs: changelog ## rewrite all generated documents
+docs: changelog ## rewrite CHANGELOG.md, docs/cli and docs/rules.md from their sources
+	UPDATE=1 go test -run '^Test(Command|Rule)Reference$$' ./cmd/slipway
 
 changelog: ## assemble CHANGELOG.md from changes/
 	UPDATE=1 go test -run '^TestChangelog$$' .

@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -23,23 +23,25 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// shared is the sandbox of the whole run, cache the folder of its embedded builder.
+// shared is the sandbox of all scripts; the first one starts it. cache is the directory of its embedded builder.
 var (
-	shared *sandboxtest.Sandbox
-	cache  string
+	shared      *sandboxtest.Sandbox
+	startShared = sync.OnceValue(func() (err error) {
+		shared, err = sandboxtest.Start(context.Background())
+		return err
+	})
+	cache string
 )
 
 type suite struct{ m *testing.M }
 
-// Run starts the sandbox around the tests.
+// Run stops the sandbox after the tests.
 func (s suite) Run() int {
-	flag.Parse()
-	var err error
-	if shared, err = sandboxtest.Start(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, "no sandbox for the scripts:", err)
-		return 1
-	}
-	defer shared.Stop()
+	defer func() {
+		if shared != nil {
+			shared.Stop()
+		}
+	}()
 	dir, err := os.MkdirTemp("", "slipway-scripts-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -70,6 +72,9 @@ func TestScripts(t *testing.T) {
 // setup gives a script its own namespaces dev, staging and prod, and an environment in which git
 // commits and nothing of the machine's own configuration is read.
 func setup(env *testscript.Env) error {
+	if err := startShared(); err != nil {
+		return fmt.Errorf("start the sandbox: %w", err)
+	}
 	prefix := sandboxtest.Name("t")
 	kubeconfig := filepath.Join(env.WorkDir, "kubeconfig")
 	if err := shared.Project(context.Background(), prefix, kubeconfig, "dev", "staging", "prod"); err != nil {
