@@ -92,270 +92,273 @@ var rows = []row{
 		var stop *interruptedError
 		return "", errors.As(err, &stop) && errors.Is(err, errDeclined)
 	}, codeInterrupted},
-	as("interrupted", codeInterrupted,
-		always[*interruptedError]("the same command again goes on from there; what a deploy changed is in "+
-			"`slipway history ENV`")),
+	as("interrupted", codeInterrupted, always[*interruptedError](
+		"Run the same command again to continue. `slipway history ENV` shows what a deploy changed.")),
 	is("has changes", errHasChanges, codeHasChanges, ""),
 	is("faults", errFaults, codeFaults, ""),
-	is("consent", errConsent, codeUsage, "look at `slipway plan ENV` first, then add --yes"),
+	is("consent", errConsent, codeUsage, "Read `slipway plan ENV` first, then pass --yes."),
 	is("consent in CI", errConsentCI, codeUsage,
-		"add --yes to the job's command; the environment's protection rules are where people consent"),
+		"Pass --yes in the job's command, and let people approve with the environment's protection rules."),
 	is("declined", errDeclined, codeError, ""),
 	as("usage", codeUsage, always[*usageError](
-		"`slipway --help` lists the verbs, `slipway VERB --help` its flags")),
-	// Before the rows of what may be behind it, such as an API server that stopped to answer.
+		"Run `slipway --help` for the verbs, `slipway VERB --help` for the flags of one.")),
+	// Before the rows of what may be behind it, such as an API server that stopped answering.
 	as("failed", codeUnhealthy, func(e *deploy.FailedError) string {
 		if e.RolledBack != nil {
-			return fmt.Sprintf("%s runs release %d again; the evidence is above, and in the record of release %d",
-				e.Environment, e.RolledBack.RollbackOf, e.Release.Revision)
+			return fmt.Sprintf("Read the evidence above or in the record of release %d. %s runs release %d again.",
+				e.Release.Revision, e.Environment, e.RolledBack.RollbackOf)
 		}
 		if none := (*deploy.NoHealthyError)(nil); errors.As(e.RollbackErr, &none) {
-			return "the evidence is above; fix and deploy again"
+			return "Read the evidence above, fix the cause and deploy again."
 		}
-		return "the evidence is above; fix and deploy again, or `slipway rollback " + e.Environment + "`"
+		return "Read the evidence above, fix the cause and deploy again, or run `slipway rollback " +
+			e.Environment + "`."
 	}),
 
-	is("no project", project.ErrNone, codeError, "run it in the repository's folder or give --dir; "+
-		"overlays/NAME, k8s/overlays/NAME or a slipway.yaml make a project; `slipway init` makes a start"),
+	is("no project", project.ErrNone, codeError, "Run it in the repository's directory or pass --dir. "+
+		"Run `slipway init` to create a project."),
 	is("nothing to begin with", scaffold.ErrNothing, codeError,
-		"give the folder of a Dockerfile or of manifests with --dir"),
+		"Pass the directory of a Dockerfile or of manifests with --dir."),
 	as("exists", codeError, always[*scaffold.ExistsError](
-		"nothing was written: what is there is yours to change; docs/slipway.yaml.md lists every key")),
+		"Edit the existing files: docs/slipway.yaml.md lists every key. Nothing was written.")),
 	as("loose manifests", codeError, func(e *scaffold.LooseError) string {
-		return "nothing was written; move them: mkdir -p k8s && git mv " + strings.Join(e.Paths, " ") + " k8s/"
+		return "Move them with `mkdir -p k8s && git mv " + strings.Join(e.Paths, " ") +
+			" k8s/`. Nothing was written."
 	}),
-	as("project file", codeError, always[*project.FileError]("correct the file; docs/slipway.yaml.md lists "+
-		"every key")),
+	as("project file", codeError, always[*project.FileError](
+		"Correct the file: docs/slipway.yaml.md lists every key.")),
 	as("unknown environment", codeUsage, func(e *project.UnknownEnvironmentError) string {
-		if e.Suggestion != "" {
-			return fmt.Sprintf("did you mean %q?", e.Suggestion)
-		}
-		return "environments here: " + list(e.Known)
+		return useOrChoose(e.Suggestion, e.Known)
 	}),
-	as("rules file", codeError, always[*rule.FileError]("correct the file of rules; docs/slipway.yaml.md "+
-		"shows one")),
+	as("rules file", codeError, always[*rule.FileError](
+		"Correct the rules file: docs/slipway.yaml.md shows one.")),
 	as("unknown rule", codeUsage, func(e *unknownRuleError) string {
 		if e.Suggestion != "" {
-			return fmt.Sprintf("did you mean %q?", e.Suggestion)
+			return fmt.Sprintf("Use %q if you meant that.", e.Suggestion)
 		}
-		return "`slipway check --explain` lists the rules"
+		return "Run `slipway check --explain` for a list of the rules."
 	}),
 	as("no namespace", codeError, func(e *noNamespaceError) string {
-		return "write `namespace:` under environments." + e.Environment + " in slipway.yaml, or give --namespace"
+		return "Set `namespace:` under environments." + e.Environment + " in slipway.yaml, or pass --namespace."
 	}),
-	as("no object", codeError, func(e *noObjectError) string { return "objects here: " + list(e.Known) }),
-	as("no field", codeError, always[*origin.NoFieldError]("`slipway render ENV` shows the object; elements "+
-		"of a list are written containers[name=api] or args[0]")),
-	as("not ours", codeError, always[*notOursError]("nothing was written; the lines above are the difference: "+
-		"move the file away to have it written new, or take over what you want with --print")),
+	as("no object", codeError, func(e *noObjectError) string { return "Choose one of: " + list(e.Known) + "." }),
+	as("no field", codeError, always[*origin.NoFieldError](
+		"Run `slipway render ENV` to see the object. Write list elements as containers[name=api] or args[0].")),
+	as("not ours", codeError, always[*notOursError](
+		"Move the file away to have it written anew, or copy what you want from --print. Nothing was written.")),
 	is("no stage", errNoStage, codeError,
-		"give an environment `class: staging` or `class: production` in slipway.yaml, and a plain name"),
-	is("gitops", errGitOps, codeError, "without --gitops the workflow deploys what the manifests state"),
+		"Set `class: staging` or `class: production` for an environment in slipway.yaml, and a plain name."),
+	is("gitops", errGitOps, codeError,
+		"Leave out --gitops: the workflow then deploys what the manifests state."),
 	as("undecided", codeError, func(e *promote.UndecidedError) string {
-		return "nothing was written; " + e.Write
+		return sentence(e.Write) + " Nothing was written."
 	}),
 	is("not built", errNotBuilt, codeError,
-		"nothing was written; `slipway build ENV` at that commit builds and pushes it"),
+		"Run `slipway build ENV` at that commit to build and push it. Nothing was written."),
 	is("not stated", errNotStated, codeError,
-		"`slipway promote` to that one states it there; without --from this commit's images are promoted"),
-	is("older", errOlder, codeConflict, "nothing was written; if going back is meant, --older does it"),
+		"Run `slipway promote` to that environment first, or leave out --from to promote this commit's images."),
+	is("older", errOlder, codeConflict, "Pass --older to go back on purpose. Nothing was written."),
 	is("promoted meanwhile", errMeanwhile, codeConflict,
-		"nothing was pushed; `git pull` and look which of the two is wanted, then promote again"),
-	is("unclean", errUnclean, codeError, "nothing was committed; commit or undo them first"),
+		"Run `git pull`, decide which version to keep, and promote again. Nothing was pushed."),
+	is("unclean", errUnclean, codeError, "Commit or undo them first. Nothing was committed."),
 	is("unpushed", errUnpushed, codeError,
-		"nothing was committed; `git push` them first: a promotion sends no other commit"),
+		"Run `git push` first: a promotion pushes its own commit only. Nothing was committed."),
 	is("no upstream", git.ErrNoUpstream, codeError,
-		"`git switch` to the branch that is deployed, and `git branch --set-upstream-to=origin/BRANCH` once"),
-	is("push refused", git.ErrRefused, codeError, "nothing was changed; where the branch is protected, let "+
-		"who runs this push to it (a bypass for the job's identity), or promote on a branch of its own and open "+
-		"a pull request"),
+		"Run `git switch` to the branch that is deployed, and `git branch --set-upstream-to=origin/BRANCH` once."),
+	is("push refused", git.ErrRefused, codeError, "Allow this identity to push to the branch (a bypass in its "+
+		"protection rules), or promote on another branch and open a pull request. Nothing was changed."),
 	is("push behind", git.ErrMoved, codeConflict,
-		"nothing was changed; others push there all the time: run it again"),
-	is("no git program", git.ErrNoProgram, codeError, "install git; commits and image tags are read through it"),
+		"Run it again: others pushed at the same time. Nothing was changed."),
+	is("no git program", git.ErrNoProgram, codeError,
+		"Install git: commits and image tags are read through it."),
 	is("no repository", git.ErrNone, codeError,
-		"a revision is one of a Git repository: name environments alone"),
-	as("git", codeError, always[*git.Error]("git itself says so: `git status` in that folder shows the same")),
+		"Run it in a Git repository, or name the environments without a revision."),
+	as("git", codeError, always[*git.Error]("Run `git status` in that directory: it shows the same error.")),
 
-	as("kubeconfig", codeError, always[*cluster.KubeconfigError]("give --kubeconfig or set KUBECONFIG; "+
-		"`slipway sandbox up` makes a cluster with one on this machine")),
+	as("kubeconfig", codeError, always[*cluster.KubeconfigError]("Pass --kubeconfig or set KUBECONFIG. "+
+		"Run `slipway sandbox up` to start a cluster on this machine.")),
 	as("no context", codeError, func(e *deploy.NoContextError) string {
-		return fmt.Sprintf("write `context:` under environments.%s in slipway.yaml, or give --context; the "+
-			"kubeconfig has: %s", e.Environment, list(e.Known))
+		return fmt.Sprintf("Set `context:` under environments.%s in slipway.yaml, or pass --context. "+
+			"The kubeconfig has: %s.", e.Environment, list(e.Known))
 	}),
 	as("unknown context", codeError, func(e *cluster.UnknownContextError) string {
-		return "contexts there: " + list(e.Known) +
-			"; is KUBECONFIG set? `slipway sandbox status` prints the sandbox's"
+		return "Choose one of " + list(e.Known) +
+			", or set KUBECONFIG: `slipway sandbox status` prints the sandbox's."
 	}),
-	as("unreachable", codeError, always[*cluster.UnreachableError]("is the cluster up, and the right one? "+
-		"`slipway sandbox up` starts one on this machine")),
-	as("unauthorized", codeError, always[*cluster.UnauthorizedError]("the credentials of this kubeconfig "+
-		"context are no longer good: log in again")),
-	as("permission", codeError, always[*cluster.PermissionError]("the ClusterRole edit, bound in the "+
-		"namespace, is enough for what most projects hold; ask for what is missing, or leave it out of the "+
-		"manifests")),
+	as("unreachable", codeError, always[*cluster.UnreachableError]("Check that the cluster runs and that the "+
+		"context names it. Run `slipway sandbox up` to start one on this machine.")),
+	as("unauthorized", codeError, always[*cluster.UnauthorizedError](
+		"Log in again: the credentials of this kubeconfig context are expired or wrong.")),
+	as("permission", codeError, always[*cluster.PermissionError]("Ask for the missing permissions, or leave "+
+		"those objects out of the manifests. A RoleBinding to ClusterRole edit is enough for most projects.")),
 	as("no namespace", codeError, func(e *cluster.NoNamespaceError) string {
-		return "make it with `kubectl create namespace " + e.Namespace + "`, or put a Namespace into the manifests"
+		return "Run `kubectl create namespace " + e.Namespace + "`, or add a Namespace to the manifests."
 	}),
-	as("unknown kind", codeError, always[*cluster.UnknownKindError]("install what defines it, or put its "+
-		"CustomResourceDefinition into the manifests")),
+	as("unknown kind", codeError, always[*cluster.UnknownKindError](
+		"Install the operator that defines it, or add its CustomResourceDefinition to the manifests.")),
 
 	is("lock lost", cluster.ErrLockLost, codeConflict,
-		"somebody else may deploy by now; look with `slipway history ENV`, then deploy again"),
-	as("immutable", codeError, always[*cluster.ImmutableError]("give the object another name, or delete it "+
-		"before the deploy: only a new one can be different there")),
-	as("locked", codeConflict, always[*cluster.LockedError]("wait for it to end, or look at it with `slipway "+
-		"history ENV`")),
+		"Run `slipway history ENV` to see who deploys now, then deploy again."),
+	as("immutable", codeError, always[*cluster.ImmutableError](
+		"Rename the object, or delete it before the deploy: these fields are set only at creation.")),
+	as("locked", codeConflict, always[*cluster.LockedError](
+		"Wait until it ends, or run `slipway history ENV` to look at it.")),
 	is("record changed", cluster.ErrRecordChanged, codeConflict,
-		"somebody else writes this environment's records; look with `slipway history ENV`, then deploy again"),
+		"Run `slipway history ENV` to see who else writes this environment's records, then deploy again."),
 	as("foreign", codeConflict, func(e *deploy.ForeignError) string {
-		return "nothing was changed; one object has one owner: give yours another name, or take it over with " +
-			"--force-conflicts once " + e.Owner + " has given it up"
+		return "Rename your object, or pass --force-conflicts to take it over once " + e.Owner +
+			" has given it up. Nothing was changed."
 	}),
-	as("conflict", codeConflict, always[*cluster.ConflictError]("if those fields are yours, --force-conflicts "+
-		"takes them over; otherwise leave them out of the manifests")),
-	is("stale", plan.ErrStale, codeConflict, "nothing was changed; look at the new plan and run it again"),
+	as("conflict", codeConflict, always[*cluster.ConflictError](
+		"Pass --force-conflicts to take those fields over, or leave them out of the manifests.")),
+	is("stale", plan.ErrStale, codeConflict, "Run it again and read the new plan. Nothing was changed."),
 	as("blocked", codeError, func(e *deploy.BlockedError) string {
-		return "`slipway plan " + e.Environment + "` shows every object that the API server would refuse, and why"
+		return "Run `slipway plan " + e.Environment + "` to see every object that the API server would reject."
 	}),
-	as("still there", codeError, always[*cluster.StillThereError]("whoever set the finalizers must let go of "+
-		"it; then run the same command again")),
-	as("no healthy release", codeError,
-		always[*deploy.NoHealthyError](
-			"`slipway history ENV` lists what there is; name a revision to take it as it was")),
+	as("still there", codeError, always[*cluster.StillThereError](
+		"Wait until the owners of the finalizers remove them, then run the same command again.")),
+	as("no healthy release", codeError, always[*deploy.NoHealthyError](
+		"Run `slipway history ENV` and name a revision to deploy it as it was.")),
 	is("no release", release.ErrNone, codeError,
-		"`slipway deploy ENV` makes the first release; `slipway history ENV` lists them"),
+		"Run `slipway deploy ENV` to make the first release. `slipway history ENV` lists them."),
 
-	as("tag inputs", codeError, always[*metadata.InputError]("correct it; `slipway tags --help` lists the "+
-		"inputs, and docker/metadata-action's documentation every type of entry")),
-	as("tag traps", codeError, always[*trapError]("write what each warning says, or leave --strict out")),
-	as("nothing built", codeError,
-		always[*nothingBuiltError]("run it in a Git checkout, or in a CI system's job")),
+	as("tag inputs", codeError, always[*metadata.InputError]("Correct it. `slipway tags --help` lists the "+
+		"inputs, docker/metadata-action's documentation every type of entry.")),
+	as("tag traps", codeError, always[*trapError]("Change what each warning says, or leave out --strict.")),
+	as("nothing built", codeError, always[*nothingBuiltError](
+		"Run it in a Git working tree or in a CI job.")),
 
-	is("dirty", deploy.ErrDirty, codeError, "commit first: production gets only what a commit describes"),
+	is("dirty", deploy.ErrDirty, codeError, "Commit first: production runs only what a commit describes."),
 	is("no commit", deploy.ErrNoCommit, codeError,
-		"make it a Git repository and commit: production gets only what a commit describes"),
-	as("mutable image", codeError,
-		always[*deploy.MutableImageError](
-			"name a version or a digest in the manifests; latest and untagged images never go to production")),
+		"Create a Git repository and commit: production runs only what a commit describes."),
+	as("mutable image", codeError, always[*deploy.MutableImageError](
+		"Name a version or a digest in the manifests: tags that move are not deployed to production.")),
 	as("no match", codeError, func(e *image.NoMatchError) string {
-		return "images in the manifests: " + list(e.Candidates) +
-			"; correct images[].name in slipway.yaml, or the manifests"
+		return "Correct images[].name in slipway.yaml, or the manifests. They name: " + list(e.Candidates) + "."
 	}),
-	as("ambiguous", codeError, always[*image.AmbiguousError]("name one of them in the manifests, or two "+
-		"images in slipway.yaml, each with enough of its path to tell them apart")),
+	as("ambiguous", codeError, always[*image.AmbiguousError]("Name one of them in the manifests, or write two "+
+		"images in slipway.yaml, each with enough of its path to tell them apart.")),
 	as("no node for it", codeError, func(e *deploy.PlatformError) string {
-		return "nothing was changed; build it for " + list(e.Needs) + " too (images[].platforms in " +
-			"slipway.yaml), or let a nodeSelector on kubernetes.io/arch pick other nodes"
+		return "Build it for " + list(e.Needs) + " too (images[].platforms in slipway.yaml), or select other " +
+			"nodes with a nodeSelector on kubernetes.io/arch. Nothing was changed."
 	}),
-	as("missing image", codeError,
-		always[*image.MissingError](
-			"push it, or let the manifests name no tag, and the image of this commit is built")),
-	as("registry unauthorized", codeError,
-		always[*image.UnauthorizedError](
-			"log in with `docker login`, or let whoever you are logged in as read and push there")),
+	as("missing image", codeError, always[*image.MissingError](
+		"Push it, or leave the tag out of the manifests to have the image of this commit built.")),
+	as("registry unauthorized", codeError, always[*image.UnauthorizedError](
+		"Log in with `docker login`, as a user who may read and push there.")),
 	as("registry unreachable", codeError, func(e *image.UnreachableError) string {
 		switch host, _, _ := strings.Cut(e.Registry, ":"); {
 		case host == "localhost" || strings.HasSuffix(host, ".localhost"):
-			return "is the registry up? that of a sandbox is found through its kubeconfig context (KUBECONFIG, " +
-				"--context)"
+			return "Check that the registry runs. A sandbox's registry is found through its kubeconfig context: " +
+				"set KUBECONFIG or pass --context."
 		case host == "127.0.0.1":
-			return "is the registry up, and its name right? `slipway sandbox up` starts that of a sandbox"
+			return "Check that the registry runs and its name is right. " +
+				"Run `slipway sandbox up` to start the sandbox's."
 		}
-		return "is the registry up, and its name right?"
+		return "Check that the registry runs and its name is right."
 	}),
-	as("tag taken", codeError, always[*image.TagTakenError]("a tag is never moved: give this content another "+
-		"one; what is built from a new commit gets one of its own")),
-	as("rebuild", codeError, always[*image.RebuildError]("commit first (`git commit --allow-empty` does), "+
-		"then build that commit anew")),
-	as("registry limits", codeError,
-		always[*image.RateLimitedError](
-			"log in there, which often raises the limit, or wait; the same command again goes on from there")),
-	as("plain HTTP", codeError, always[*image.PlainHTTPError]("give that registry a certificate, or reach it "+
-		"through a tunnel at localhost; nothing was sent")),
-	as("registry broke off", codeError,
-		always[*image.BrokenError]("nothing was tagged; the same command again sends only what is missing")),
+	as("tag taken", codeError, always[*image.TagTakenError](
+		"Choose another tag: an existing tag is never moved. Each commit gets a tag of its own.")),
+	as("rebuild", codeError, always[*image.RebuildError](
+		"Commit first (`git commit --allow-empty` is enough), then build that commit.")),
+	as("registry limits", codeError, always[*image.RateLimitedError](
+		"Log in there, which often raises the limit, or wait. The same command continues from there.")),
+	as("plain HTTP", codeError, always[*image.PlainHTTPError](
+		"Give that registry a certificate, or reach it through a tunnel at localhost. Nothing was sent.")),
+	as("registry broke off", codeError, always[*image.BrokenError](
+		"Run the same command again: it sends only what is missing. Nothing was tagged.")),
 	as("corrupt image", codeError, func(e *image.CorruptError) string {
 		if e.Upload {
-			return "nothing was tagged; the same command again sends what is missing"
+			return "Run the same command again: it sends what is missing. Nothing was tagged."
 		}
-		return "nothing was tagged; push that image to " + e.Registry + " again, or ask whoever runs that registry"
+		return "Push that image to " + e.Registry + " again, or ask the registry's operator. Nothing was tagged."
 	}),
-	as("registry credentials", codeError, always[*image.CredentialsError]("correct the Docker configuration "+
-		"(DOCKER_CONFIG or ~/.docker/config.json), or install the credential helper that it names")),
-	as("reference", codeUsage, always[*image.ReferenceError]("images are named HOST/NAME:TAG or "+
-		"HOST/NAME@sha256:…")),
-	as("no image", codeError, always[*image.NotFoundError]("is it pushed, and its name right? a registry may "+
-		"also hide what you may not read: `docker login`")),
-	is("no tag", image.ErrNoTag, codeError, "commit first: images are tagged by the commit they are built from"),
+	as("registry credentials", codeError, always[*image.CredentialsError]("Correct the Docker configuration "+
+		"(DOCKER_CONFIG or ~/.docker/config.json), or install the credential helper that it names.")),
+	as("reference", codeUsage, always[*image.ReferenceError](
+		"Write images as HOST/NAME:TAG or HOST/NAME@sha256:….")),
+	as("no image", codeError, always[*image.NotFoundError]("Check that it is pushed and its name is right, or "+
+		"log in with `docker login`: registries hide what you may not read.")),
+	is("no tag", image.ErrNoTag, codeError,
+		"Commit first: images are tagged with the commit they are built from."),
 
-	as("platform", codeError, always[*builder.PlatformError]("name a base image that exists for this "+
-		"platform, or leave the platform out of images[].platforms")),
-	is("no runtime", builder.ErrNoRuntime, codeError, "install runc (Debian: apt-get install runc, and for "+
-		"ordinary users uidmap), or start Docker or a buildkitd"),
+	as("platform", codeError, always[*builder.PlatformError]("Name a base image that exists for this "+
+		"platform, or leave the platform out of images[].platforms.")),
+	is("no runtime", builder.ErrNoRuntime, codeError, "Install runc (Debian: `apt-get install runc`, and "+
+		"uidmap for users other than root), or start Docker or buildkitd."),
 	as("push", codeError, always[*builder.PushError](
-		"nothing was tagged; what arrived stays there, and the same command again sends only the rest")),
-	as("build secret", codeError, always[*builder.SecretError]("set it, or correct images[].secrets and "+
-		"images[].ssh in slipway.yaml; nothing was built")),
-	as("disk full", codeError, always[*builder.FullError]("make room, delete that folder, or set "+
-		"XDG_CACHE_HOME to one with more; nothing was tagged")),
-	as("attestation", codeError, always[*builder.AttestationError]("name another builder with BUILDKIT_HOST, "+
-		"or leave images[].sbom and images[].provenance out of slipway.yaml")),
-	as("base image", codeError, always[*builder.BaseError]("is its name right, and can its registry be "+
-		"reached and read from here (`docker login`)? nothing was pushed")),
+		"Run the same command again: it sends only what is missing. Nothing was tagged.")),
+	as("build secret", codeError, always[*builder.SecretError](
+		"Set it, or correct images[].secrets and images[].ssh in slipway.yaml. Nothing was built.")),
+	as("disk full", codeError, always[*builder.FullError]("Free some space, delete that directory, or set "+
+		"XDG_CACHE_HOME to a larger file system. Nothing was tagged.")),
+	as("attestation", codeError, always[*builder.AttestationError]("Name another builder with BUILDKIT_HOST, "+
+		"or leave images[].sbom and images[].provenance out of slipway.yaml.")),
+	as("base image", codeError, always[*builder.BaseError]("Check its name, and that this machine can reach "+
+		"its registry and read from it (`docker login`). Nothing was pushed.")),
 	as("build", codeError, func(e *builder.BuildError) string {
-		const hint = "correct that step; nothing was pushed"
+		const hint = "Correct that step. Nothing was pushed."
 		if strings.Contains(e.Step, "] COPY ") && strings.HasSuffix(e.Err.Error(), "not found") {
-			return hint + "; files come from images[].context, less what .dockerignore leaves out"
+			return hint + " Files come from images[].context, without those that .dockerignore excludes."
 		}
 		return hint
 	}),
-	as("no builder", codeError, always[*builder.NoBuilderError]("BUILDKIT_HOST names a BuildKit that runs "+
-		"elsewhere")),
-	as("builder unreachable", codeError,
-		always[*builder.UnreachableError](
-			"start it, or unset what names it: Slipway then looks for Docker, a buildkitd, and last its own engine")),
+	as("no builder", codeError, always[*builder.NoBuilderError](
+		"Set BUILDKIT_HOST to a BuildKit that runs elsewhere.")),
+	as("builder unreachable", codeError, always[*builder.UnreachableError]("Start it, or unset the variable "+
+		"that names it to use Docker, a local buildkitd or the built-in engine.")),
 
-	as("signing key", codeError, always[*signature.KeyError]("a key is a PEM file, or a variable named as "+
-		"env://NAME; COSIGN_PASSWORD holds the password of one that is encrypted")),
-	as("no trusted root", codeError, always[*signature.TrustError]("--trusted-root, or trustedRoot in "+
-		"slipway.yaml, names a file with it, where the public Sigstore's cannot be fetched")),
-	as("no signature", codeError, always[*signature.ServiceError]("the image is pushed and not signed: the "+
-		"same command again signs it; --key needs no service")),
+	as("signing key", codeError, always[*signature.KeyError]("Pass a PEM file, or a variable as env://NAME. "+
+		"Set COSIGN_PASSWORD to the password of an encrypted key.")),
+	as("no trusted root", codeError, always[*signature.TrustError]("Pass --trusted-root, or set trustedRoot in "+
+		"slipway.yaml, where the public Sigstore root cannot be fetched.")),
+	as("no signature", codeError, always[*signature.ServiceError]("Run the same command again to sign the "+
+		"image, which is pushed, or pass --key, which needs no service.")),
 	is("no token", signature.ErrNoToken, codeUsage,
-		"give --key, or in GitHub Actions `permissions: id-token: write`"),
-	as("unsigned", codeError, always[*signature.UnsignedError]("`slipway build ENV --sign` signs the image; "+
-		"whose signature counts, slipway.yaml says under `signatures` or --key")),
+		"Pass --key, or set `permissions: id-token: write` in GitHub Actions."),
+	as("unsigned", codeError, always[*signature.UnsignedError]("Run `slipway build ENV --sign` to sign it, or "+
+		"trust its signer with `signatures` in slipway.yaml or --key.")),
 
-	as("hooks", codeError, always[*deploy.HookError]("write `noHooks: true` for the chart if its objects do "+
-		"without them, or put them into the manifests as plain Jobs")),
+	as("hooks", codeError, always[*deploy.HookError]("Set `noHooks: true` for the chart if its objects work "+
+		"without them, or write them as plain Jobs in the manifests.")),
 	is("over budget", object.ErrBudget, codeError,
-		"nothing honest has grown so large yet: look for what repeats itself, aliases and loops above all"),
+		"Check for aliases or includes that repeat: no real project has reached this limit."),
 	as("unknown profile", codeUsage, func(e *skaffold.UnknownProfileError) string {
-		if e.Suggestion != "" {
-			return fmt.Sprintf("did you mean %q?", e.Suggestion)
-		}
-		return "profiles there: " + list(e.Known)
+		return useOrChoose(e.Suggestion, e.Known)
 	}),
-	as("skaffold file", codeError,
-		always[*skaffold.FileError](
-			"correct the file; `slipway render -p PROFILE --explain` shows what it comes to")),
-	is("nothing to explain", errNothingToExplain, codeUsage, "leave it out, or name profiles with -p"),
-	as("no skaffold", codeUsage, always[*project.NoSkaffoldError]("environments of other projects are named "+
-		"without -p")),
-	as("foreign folder", codeError,
-		always[*render.ForeignDirectoryError]("name a folder that is empty, missing, or was written by render")),
+	as("skaffold file", codeError, always[*skaffold.FileError](
+		"Correct the file. Run `slipway render -p PROFILE --explain` to see the result.")),
+	is("nothing to explain", errNothingToExplain, codeUsage, "Leave it out, or name profiles with -p."),
+	as("no skaffold", codeUsage, always[*project.NoSkaffoldError](
+		"Name the environment without -p: only skaffold.yaml has profiles.")),
+	as("foreign folder", codeError, always[*render.ForeignDirectoryError](
+		"Name a directory that is empty, does not exist, or was written by `slipway render`.")),
 	is("empty", render.ErrEmpty, codeError,
-		"an empty folder deletes nothing; `slipway delete ENV` is how an environment is emptied"),
-	as("refused", codeError, always[*tree.RefusedError]("only what lies in the repository is rendered: keep a "+
-		"copy there of what it names, or of what the chart renders to")),
-	as("no key", codeError, always[*sops.KeyError]("SOPS_AGE_KEY_FILE names a file with your key; where yours "+
-		"is none of them, `sops updatekeys` lets it open the file too")),
-	as("renderer broke", codeError,
-		always[*render.PanicError](
-			"that is a fault of Slipway, not of yours: please report it with the manifests")),
-	as("render", codeError, always[*render.Error]("correct the manifests and look with `slipway render ENV`")),
+		"Run `slipway delete ENV` to empty the environment: an empty directory deletes nothing."),
+	as("refused", codeError, always[*tree.RefusedError]("Copy it into the repository, or commit what the chart "+
+		"renders to: Slipway renders only files of the repository.")),
+	as("no key", codeError, always[*sops.KeyError]("Set SOPS_AGE_KEY_FILE to a file with your key. Run "+
+		"`sops updatekeys` to add your key to the file's recipients.")),
+	as("renderer broke", codeError, always[*render.PanicError](
+		"Report this fault of Slipway, with the manifests.")),
+	as("render", codeError, always[*render.Error](
+		"Correct the manifests, and run `slipway render ENV` to look at them.")),
 
-	is("no sandbox", sandbox.ErrNoProgram, codeError, "`make build` makes both; keep them in one folder"),
+	is("no sandbox", sandbox.ErrNoProgram, codeError,
+		"Run `make build` to build both programs, and keep them in one directory."),
+}
+
+// useOrChoose is the hint for a name that is not among the known ones.
+func useOrChoose(suggestion string, known []string) string {
+	if suggestion != "" {
+		return fmt.Sprintf("Use %q if you meant that.", suggestion)
+	}
+	return "Choose one of: " + list(known) + "."
+}
+
+// sentence starts s with a capital and ends it with a full stop.
+func sentence(s string) string {
+	return strings.ToUpper(s[:1]) + strings.TrimSuffix(s[1:], ".") + "."
 }
 
 // explain prints an error with its hint and returns the exit code.

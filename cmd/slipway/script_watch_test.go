@@ -119,13 +119,13 @@ var constructed = map[string]error{
 func TestConstructedRows(t *testing.T) {
 	for name, want := range map[string]string{
 		"no builder": `slipway: error: image web of dev: no BuildKit to build with: the embedded engine needs Linux; nothing answers at unix:///run/buildkit/buildkitd.sock
-slipway: hint: BUILDKIT_HOST names a BuildKit that runs elsewhere
+slipway: hint: Set BUILDKIT_HOST to a BuildKit that runs elsewhere.
 `,
 		"disk full": `slipway: error: image web of dev: the disk is full at /cache, where the embedded engine keeps its cache
-slipway: hint: make room, delete that folder, or set XDG_CACHE_HOME to one with more; nothing was tagged
+slipway: hint: Free some space, delete that directory, or set XDG_CACHE_HOME to a larger file system. Nothing was tagged.
 `,
 		"renderer broke": `slipway: error: render dev: the renderer broke down: index out of range
-slipway: hint: that is a fault of Slipway, not of yours: please report it with the manifests
+slipway: hint: Report this fault of Slipway, with the manifests.
 `,
 	} {
 		var b strings.Builder
