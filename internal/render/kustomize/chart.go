@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"slipway/internal/object"
+	"slipway/internal/render/tree"
 )
 
 // Chart is an entry of helmCharts, ready to be rendered.
@@ -21,63 +22,64 @@ type Chart struct {
 	types.HelmChart
 	// Origin is the entry.
 	Origin object.Origin
-	// Dir is the chart's folder in the tree. Where Repo is set it may be that it is not there.
+	// Dir is the chart's directory in the tree. Where Repo is set it may not exist.
 	Dir string
 	// Values are those of the entry's own values file with valuesInline, as valuesMerge says. They come
 	// before AdditionalValuesFiles, which are paths in the tree.
 	Values map[string]any
 }
 
-// charts renders helmCharts.
-func (l *layer) charts(p *pile) error {
-	at := l.entries("helmCharts", "helmChartInflationGenerator")
-	for i, chart := range l.k.HelmCharts {
-		l.now = at.item(i)
-		var globals types.HelmGlobals
-		if l.k.HelmGlobals != nil {
-			globals = *l.k.HelmGlobals
+// chartEntry is a chart as it is written.
+type chartEntry struct {
+	types.HelmGlobals
+	types.HelmChart
+}
+
+// inflateCharts renders helmCharts.
+func inflateCharts(l *layer, m *resources) error {
+	at := l.entries(len(l.HelmCharts), "helmCharts", "helmChartInflationGenerator")
+	for i, chart := range l.HelmCharts {
+		c := chartEntry{HelmChart: chart}
+		if l.HelmGlobals != nil {
+			c.HelmGlobals = *l.HelmGlobals
 		}
-		if chart.Namespace == "" {
-			chart.Namespace = l.k.Namespace
+		if c.Namespace == "" {
+			c.Namespace = l.Namespace
 		}
-		if chart.Namespace == "" {
-			chart.Namespace = l.namespace
+		if c.Namespace == "" {
+			c.Namespace = l.namespace
 		}
-		if err := l.inflate(p, chart, globals, l.at(l.now), l.builtin("HelmChartInflationGenerator")); err != nil {
-			return l.fail(l.now, err)
+		if err := inflate(l, m, at[i], c, l.builtin("HelmChartInflationGenerator")); err != nil {
+			return at[i].fail(err)
 		}
 	}
 	return nil
 }
 
-// chartOf renders a chart that a file of generators asks for.
-func (l *layer) chartOf(p *pile, config *resource.Resource, at object.Origin, by *resource.Origin) error {
+// inflateConfigured renders a chart that a file of generators asks for.
+func inflateConfigured(l *layer, m *resources, at entry, config *resource.Resource,
+	by *resource.Origin) error {
 	text, err := config.AsYAML()
 	if err != nil {
 		return err
 	}
-	var c struct {
-		types.HelmGlobals
-		types.HelmChart
-	}
+	var c chartEntry
 	if err := yaml.Unmarshal(text, &c); err != nil {
 		return err
 	}
-	l.now = entry{plugin: at}
-	return l.inflate(p, c.HelmChart, c.HelmGlobals, at, by)
+	return inflate(l, m, at, c, by)
 }
 
-func (l *layer) inflate(p *pile, chart types.HelmChart, globals types.HelmGlobals, at object.Origin,
-	by *resource.Origin) error {
+func inflate(l *layer, m *resources, at entry, e chartEntry, by *resource.Origin) error {
 	l.private = true // a render may depend on more than files: on a cluster, or on the name of an environment
-	if l.options.Inflate == nil {
-		return &refusedError{Origin: at, What: "helmCharts", Why: "charts are not rendered here"}
+	if l.build.options.Inflate == nil {
+		return &tree.RefusedError{Origin: at.at, What: "helmCharts", Why: "charts are not rendered here"}
 	}
-	c, err := l.chart(chart, globals, at)
+	c, err := chartOf(l, at, e)
 	if err != nil {
 		return err
 	}
-	made, err := l.options.Inflate(l.view, c)
+	made, err := l.build.options.Inflate(l.view, c)
 	if err != nil {
 		return err
 	}
@@ -85,10 +87,7 @@ func (l *layer) inflate(p *pile, chart types.HelmChart, globals types.HelmGlobal
 		r := resourceOf(o)
 		err := r.PipeE(kyaml.SetAnnotation(konfig.HelmGeneratedAnnotation, "true"))
 		if err == nil {
-			err = originate(r, by)
-		}
-		if err == nil {
-			err = p.absorb(r, o.Origin)
+			err = m.absorb(r, o.Origin, by)
 		}
 		if err != nil {
 			return err
@@ -97,75 +96,77 @@ func (l *layer) inflate(p *pile, chart types.HelmChart, globals types.HelmGlobal
 	return nil
 }
 
-func (l *layer) chart(chart types.HelmChart, globals types.HelmGlobals, at object.Origin) (Chart, error) {
-	c := Chart{HelmChart: chart, Origin: at}
+// chartOf finds the directory and the values of a chart.
+func chartOf(l *layer, at entry, e chartEntry) (Chart, error) {
+	c := Chart{HelmChart: e.HelmChart, Origin: at.at}
 	switch {
 	case c.Name == "":
 		return c, errors.New("a chart needs a name")
 	case strings.HasPrefix(c.Name, "-") || strings.HasPrefix(c.ReleaseName, "-"):
 		return c, errors.New("a name may not begin with -")
 	}
-	home := globals.ChartHome
+	home := e.ChartHome
 	if home == "" {
 		home = types.HelmDefaultHome
 	}
 	if c.Version != "" && c.Repo != "" {
 		home = path.Join(home, c.Name+"-"+c.Version)
 	}
-	if remote(home) || path.IsAbs(home) {
-		return c, &refusedError{Origin: at, What: "chartHome: " + home, Why: "it is outside the project"}
+	if isRemote(home) || path.IsAbs(home) {
+		return c, &tree.RefusedError{Origin: at.at, What: "chartHome: " + home, Why: "it is outside the project"}
 	}
 	c.Dir = path.Join(l.dir, home, c.Name)
 	for i, file := range c.AdditionalValuesFiles {
-		_, rel, err := l.text(file)
+		_, rel, err := l.readFile(at, file)
 		if err != nil {
 			return c, err
 		}
 		c.AdditionalValuesFiles[i] = rel
 	}
-	own := c.ValuesFile
-	if own == "" {
-		own = path.Join(home, c.Name, "values.yaml")
-		if c.Repo != "" && !l.view.IsFolder(c.Dir) { // what is not here yet brings its own values
-			c.Values = c.ValuesInline
-			if c.ValuesMerge == "merge" {
-				return c, fmt.Errorf("valuesMerge: merge needs the chart to be in %s", c.Dir)
-			}
-			return c, nil
+	// A chart that is yet to be fetched brings its own values.
+	if c.ValuesFile == "" && c.Repo != "" && !l.view.IsFolder(c.Dir) {
+		c.Values = c.ValuesInline
+		if c.ValuesMerge == "merge" {
+			return c, fmt.Errorf("valuesMerge: merge needs the chart to be in %s", c.Dir)
 		}
+		return c, nil
+	}
+	if c.ValuesFile == "" {
+		c.ValuesFile = path.Join(home, c.Name, "values.yaml")
 	}
 	var err error
-	c.Values, err = l.values(own, c.ValuesInline, c.ValuesMerge)
+	c.Values, err = chartValues(l, at, c.HelmChart)
 	return c, err
 }
 
-// values puts values of a file and inline ones together.
-func (l *layer) values(file string, inline map[string]any, how string) (map[string]any, error) {
+// chartValues merges the values of a file with inline ones.
+func chartValues(l *layer, at entry, c types.HelmChart) (map[string]any, error) {
+	how := c.ValuesMerge
 	if how != "" && how != "override" && how != "merge" && how != "replace" {
 		return nil, fmt.Errorf("valuesMerge must be override, merge or replace, not %s", how)
 	}
-	if len(inline) > 0 && how == "replace" {
-		return inline, nil
+	if len(c.ValuesInline) > 0 && how == "replace" {
+		return c.ValuesInline, nil
 	}
-	text, rel, err := l.text(file)
+	text, rel, err := l.readFile(at, c.ValuesFile)
 	if err != nil {
 		return nil, err
 	}
-	below, err := kyaml.Parse(string(text))
+	weak, err := kyaml.Parse(string(text))
 	if err != nil {
-		return nil, checked(text, rel, err)
+		return nil, syntaxError(text, rel, err)
 	}
-	if len(inline) == 0 {
-		return below.Map()
+	if len(c.ValuesInline) == 0 {
+		return weak.Map()
 	}
-	above, err := kyaml.FromMap(inline)
+	strong, err := kyaml.FromMap(c.ValuesInline)
 	if err != nil {
 		return nil, err
 	}
 	if how == "merge" {
-		above, below = below, above
+		strong, weak = weak, strong
 	}
-	all, err := merge2.Merge(above, below, kyaml.MergeOptions{})
+	all, err := merge2.Merge(strong, weak, kyaml.MergeOptions{})
 	if err != nil {
 		return nil, err
 	}

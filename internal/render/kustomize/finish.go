@@ -13,21 +13,21 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/resid"
 )
 
-// refer notes at the resource that a var takes its value from that it does.
-func (p *pile) refer(v types.Var) error {
+// markVarSource notes a var at the resource that it takes its value from.
+func markVarSource(m *resources, v types.Var) error {
 	id := resid.NewResIdWithNamespace(v.ObjRef.GVK(), v.ObjRef.Name, v.ObjRef.Namespace)
 	matches := id.GvknEquals
 	if id.Namespace != "" || id.IsClusterScoped() {
 		matches = id.Equals
 	}
 	var found []*resource.Resource
-	for _, r := range p.list {
-		if slices.ContainsFunc(append(r.PrevIds(), r.CurId()), matches) {
+	for _, r := range m.list {
+		if slices.ContainsFunc(ids(r), matches) {
 			found = append(found, r)
 		}
 	}
 	if len(found) > 1 {
-		return fmt.Errorf("%s is in %s and %s", v.Name, p.origins[found[0]], p.origins[found[1]])
+		return fmt.Errorf("%s is in %s and %s", v.Name, m.origins[found[0]], m.origins[found[1]])
 	}
 	if len(found) == 1 {
 		found[0].AppendRefVarName(v)
@@ -35,11 +35,11 @@ func (p *pile) refer(v types.Var) error {
 	return nil
 }
 
-// resolveVars puts values where $(NAME) stands.
-func (p *pile) resolveVars() error {
+// resolveVars replaces $(NAME) by the value of the var.
+func resolveVars(m *resources) error {
 	values := map[string]any{}
-	for _, v := range p.vars.AsSlice() {
-		value, err := p.valueOf(v)
+	for _, v := range m.vars.AsSlice() {
+		value, err := varValue(m, v)
 		if err != nil {
 			return fmt.Errorf("vars: %w", err)
 		}
@@ -49,10 +49,10 @@ func (p *pile) resolveVars() error {
 		return nil
 	}
 	replace := refvar.MakePrimitiveReplacer(map[string]int{}, values)
-	chosen := chosen(p.specs.VarReference)
-	for _, r := range p.list {
+	chosen := chosen(m.specs.VarReference)
+	for _, r := range m.list {
 		for _, f := range chosen(r) {
-			if err := p.apply(r, refvar.Filter{MappingFunc: replace, FieldSpec: f.FieldSpec}); err != nil {
+			if err := apply(m, r, refvar.Filter{MappingFunc: replace, FieldSpec: f.FieldSpec}); err != nil {
 				return err
 			}
 		}
@@ -60,39 +60,39 @@ func (p *pile) resolveVars() error {
 	return nil
 }
 
-func (p *pile) valueOf(v types.Var) (any, error) {
-	for _, r := range p.list {
+func varValue(m *resources, v types.Var) (any, error) {
+	for _, r := range m.list {
 		if !slices.Contains(r.GetRefVarNames(), v.Name) {
 			continue
 		}
 		value, err := r.GetFieldValue(v.FieldRef.FieldPath)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %s has no field %s", v.Name, refOf(r), v.FieldRef.FieldPath)
+			return nil, fmt.Errorf("%s: %s has no field %s", v.Name, refOf(r.CurId()), v.FieldRef.FieldPath)
 		}
 		return value, nil
 	}
 	return nil, fmt.Errorf("%s: %s %s is not among the resources", v.Name, v.ObjRef.Kind, v.ObjRef.Name)
 }
 
-// dropLocal drops what is only there for Kustomize.
-func (p *pile) dropLocal() error {
+// dropLocal drops resources that are only for Kustomize.
+func dropLocal(m *resources) error {
 	var err error
-	p.list = slices.DeleteFunc(p.list, func(r *resource.Resource) bool {
+	m.list = slices.DeleteFunc(m.list, func(r *resource.Resource) bool {
 		if r.IsNilOrEmpty() {
 			return true
 		}
 		if e := valid(r.YNode()); e != nil && err == nil {
-			err = p.about(r)(e)
+			err = about(m, r)(e)
 		}
 		local, ok := r.GetAnnotations(konfig.IgnoredByKustomizeAnnotation)[konfig.IgnoredByKustomizeAnnotation]
 		return ok && local != "false"
 	})
-	p.index = nil
+	m.index = nil
 	return err
 }
 
-// tidy removes the library's notes from a resource, but for those that were asked for.
-func tidy(r *resource.Resource, asked map[string]bool) {
+// dropNotes removes the library's notes from a resource, except those that the overlay asks for.
+func dropNotes(r *resource.Resource, asked map[string]bool) {
 	annotations := r.GetAnnotations()
 	for _, key := range resource.BuildAnnotations {
 		delete(annotations, key)
@@ -118,9 +118,8 @@ var (
 	last = []string{"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"}
 )
 
-// sort puts the resources in the order that the overlay asks for.
-func (l *layer) sort(p *pile) error {
-	options := l.k.SortOptions
+// sortResources puts the resources in the order that the overlay asks for.
+func sortResources(m *resources, options *types.SortOptions) error {
 	if options == nil {
 		options = &types.SortOptions{Order: types.LegacySortOrder}
 	}
@@ -143,15 +142,15 @@ func (l *layer) sort(p *pile) error {
 	for i, kind := range orders.OrderLast {
 		place[kind] = i + 1
 	}
-	ranks := make([]rank, len(p.list))
-	for i, r := range p.list {
+	ranks := make([]rank, len(m.list))
+	for i, r := range m.list {
 		ranks[i] = rankOf(r, place)
 	}
 	slices.SortStableFunc(ranks, rank.compare)
 	for i := range ranks {
-		p.list[i] = ranks[i].r
+		m.list[i] = ranks[i].r
 	}
-	return p.unique()
+	return m.checkUnique()
 }
 
 // rank is where a resource stands among others.

@@ -112,7 +112,8 @@ func FuzzBody(f *testing.F) {
 		want, wantErr := list[0].DeepCopy().AsYAML()
 		body, err := bodyOf(list[0].YNode())
 		if wantErr != nil || err != nil {
-			// The library cannot read control characters that it has written itself, and loses keys that are null.
+			// The library cannot read control characters that it has written itself, and loses keys that are
+			// null.
 			unlike := wantErr == nil && !strings.Contains(err.Error(), "must be a string") ||
 				err == nil && !strings.Contains(wantErr.Error(), "control characters")
 			if unlike {

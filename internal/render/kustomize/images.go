@@ -9,31 +9,33 @@ import (
 	"sigs.k8s.io/kustomize/api/types"
 )
 
-// setImages puts other names, tags and digests to images. The library looks at all of each object for
-// each entry; here it only gets to see the objects in which the entry matches something.
-func (p *pile) setImages(entries []types.Image, all types.FsSlice) error {
+// setImages sets names, tags and digests of images. The library looks at all of each object for each entry;
+// here it sees only the objects in which the entry matches something.
+func setImages(entries []types.Image, all types.FsSlice) change {
 	patterns := make([]*regexp.Regexp, len(entries))
 	for i, e := range entries { // as image.IsImageMatched of the library
 		patterns[i], _ = regexp.Compile("^" + e.Name +
 			"(:[a-zA-Z0-9_.{}-]*)?(@[a-zA-Z0-9]+([.+_-][a-zA-Z0-9]+)*:[a-zA-Z0-9_.{}-]*)?$")
 	}
 	chosen := chosen(all)
-	for _, r := range p.list {
-		images, plain := imagesOf(r, chosen(r))
-		for i, e := range entries {
-			if plain && !anyMatch(images, patterns[i]) {
-				continue
+	return func(m *resources) error {
+		for _, r := range m.list {
+			images, plain := imagesOf(r, chosen(r))
+			for i, e := range entries {
+				if plain && !anyMatch(images, patterns[i]) {
+					continue
+				}
+				if err := apply(m, r, imagetag.LegacyFilter{ImageTag: e}); err != nil {
+					return err
+				}
+				if err := apply(m, r, imagetag.Filter{ImageTag: e, FsSlice: all}); err != nil {
+					return err
+				}
+				images, plain = imagesOf(r, chosen(r))
 			}
-			if err := p.apply(r, imagetag.LegacyFilter{ImageTag: e}); err != nil {
-				return err
-			}
-			if err := p.apply(r, imagetag.Filter{ImageTag: e, FsSlice: all}); err != nil {
-				return err
-			}
-			images, plain = imagesOf(r, chosen(r))
 		}
+		return nil
 	}
-	return nil
 }
 
 func anyMatch(images []string, pattern *regexp.Regexp) bool {

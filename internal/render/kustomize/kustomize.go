@@ -1,6 +1,6 @@
-// Package kustomize builds a kustomization exactly as the kustomize build command does, in an order of
-// work of its own over the library's parts. It reads through a tree.View alone, runs and fetches
-// nothing, and knows the line that each object comes from.
+// Package kustomize builds a kustomization exactly as the kustomize build command does: the library's
+// generators, transformers and filters in an order of work of its own. It reads through a tree.View alone,
+// runs and fetches nothing, and knows the line that each object comes from.
 package kustomize
 
 import (
@@ -19,32 +19,32 @@ import (
 	"slipway/internal/render/tree"
 )
 
-// Options are what a build may be told beside its folder.
+// Options are the options of a build.
 type Options struct {
-	// Extra objects stand before the overlay's own resources.
+	// Extra objects come before the overlay's own resources.
 	Extra []object.Object
 	// Inflate renders a chart of helmCharts. Without it they are refused.
 	Inflate func(*tree.View, Chart) ([]object.Object, error)
-	// LoadRestrictionsNone lets single files come from anywhere in the tree, not only from below the
+	// LoadRestrictionsNone allows single files from anywhere in the tree, not only from below the
 	// kustomization that names them.
 	LoadRestrictionsNone bool
 }
 
-// Result is what a build gives.
+// Result is the result of a build.
 type Result struct {
-	// Objects are in the order that the command prints them in.
+	// Objects are in the order in which the command prints them.
 	Objects []object.Object
-	// Warnings are what worked but should not stay so, each with its file and line.
+	// Warnings start with their file and line.
 	Warnings []string
 }
 
-// Builder builds overlays of one tree. What several of them include is read once. It may be used from
+// Builder builds overlays of one tree. A base that several of them include is read once. It may be used from
 // several goroutines.
 type Builder struct {
 	tree    *tree.Tree
 	specs   *specs
 	parts   *provider.DepProvider
-	filling chan struct{} // holds one while a base is made, so that nobody makes it at the same time
+	filling chan struct{} // holds a value while a base is built, so that no other build does the same work
 
 	mu    sync.Mutex
 	bases map[baseKey]*base
@@ -58,29 +58,29 @@ func New(t *tree.Tree) *Builder {
 	}
 }
 
-// errAlone stops a build that has to be made again with nothing beside it.
-var errAlone = errors.New("openapi: needs to be built alone")
+// errExclusive stops a build that must be repeated while no other build runs.
+var errExclusive = errors.New("openapi: needs an exclusive build")
 
-// schema guards the OpenAPI schema that kyaml keeps for the whole process: an overlay that sets its
-// own is built alone, all others side by side.
+// schema guards the OpenAPI schema that kyaml keeps for the whole process: an overlay that sets its own is
+// built exclusively, all others side by side.
 var schema sync.RWMutex
 
-// Build builds one overlay, which is a folder of the tree.
+// Build builds one overlay, which is a directory of the tree.
 func (b *Builder) Build(v *tree.View, overlay string, o Options) (Result, error) {
-	r, err := b.beside(v, overlay, o)
-	if errors.Is(err, errAlone) {
-		r, err = b.alone(v, overlay, o)
+	r, err := b.buildShared(v, overlay, o)
+	if errors.Is(err, errExclusive) {
+		r, err = b.buildExclusive(v, overlay, o)
 	}
 	return r, err
 }
 
-func (b *Builder) beside(v *tree.View, overlay string, o Options) (Result, error) {
+func (b *Builder) buildShared(v *tree.View, overlay string, o Options) (Result, error) {
 	schema.RLock()
 	defer schema.RUnlock()
-	return b.build(v, o, false).run(overlay)
+	return run(&build{Builder: b, options: o, used: map[baseKey]bool{}}, v, overlay)
 }
 
-func (b *Builder) alone(v *tree.View, overlay string, o Options) (_ Result, err error) {
+func (b *Builder) buildExclusive(v *tree.View, overlay string, o Options) (_ Result, err error) {
 	schema.Lock()
 	defer schema.Unlock()
 	openapi.ResetOpenAPI()
@@ -94,99 +94,80 @@ func (b *Builder) alone(v *tree.View, overlay string, o Options) (_ Result, err 
 			err = fmt.Errorf("openapi: %w", e)
 		}
 	}()
-	return b.build(v, o, true).run(overlay)
+	return run(&build{Builder: b, options: o, exclusive: true, used: map[baseKey]bool{}}, v, overlay)
 }
 
-// build is one overlay being built.
-type build struct {
-	*Builder
-	view     *tree.View
-	options  Options
-	alone    bool // nothing else is being built, and the schema may be set
-	schema   bool // it has been
-	filling  bool // this build holds Builder.filling
-	private  bool // what was met last depends on more than the files of the tree
-	roots    []string
-	used     map[baseKey]bool
-	copied   int // values of bases that were used before
-	warnings []string
-}
-
-func (b *Builder) build(v *tree.View, o Options, alone bool) *build {
-	return &build{Builder: b, view: v, options: o, alone: alone, used: map[baseKey]bool{}}
-}
-
-func (b *build) run(overlay string) (Result, error) {
-	dir, err := b.view.Real(overlay)
+// run does a build.
+func run(b *build, v *tree.View, overlay string) (Result, error) {
+	dir, err := v.Real(overlay)
 	if err != nil {
 		return Result{}, err
 	}
-	l, err := b.layer(dir)
+	s := &scope{view: v}
+	l, err := openLayer(b, s, dir)
 	if err != nil {
 		return Result{}, err
 	}
-	if len(l.k.BuildMetadata) > 0 {
+	if len(l.BuildMetadata) > 0 {
 		l.origin = &resource.Origin{}
 	}
-	p := newPile()
+	m := newResources()
 	for _, o := range b.options.Extra {
-		if err := p.append(resourceOf(o), o.Origin); err != nil {
+		if err := m.append(resourceOf(o), o.Origin); err != nil {
 			return Result{}, err
 		}
 	}
-	if err := l.accumulate(p); err != nil {
+	if err := accumulate(l, m); err != nil {
 		return Result{}, err
 	}
-	if err := l.finish(p); err != nil {
-		return Result{}, err
+	if err := finish(&l.Kustomization, m); err != nil {
+		return Result{}, l.top().fail(err)
 	}
-	r := Result{Warnings: once(b.warnings)}
-	for _, res := range p.list {
+	r := Result{Warnings: unique(s.warnings)}
+	for _, res := range m.list {
 		body, err := bodyOf(res.YNode())
 		if err != nil {
-			return Result{}, located(p.origins[res], fmt.Errorf("%s: %w", refOf(res), err))
+			return Result{}, located(m.origins[res], fmt.Errorf("%s: %w", refOf(res.CurId()), err))
 		}
-		r.Objects = append(r.Objects, object.Object{Body: body, Origin: p.origins[res]})
+		r.Objects = append(r.Objects, object.Object{Body: body, Origin: m.origins[res]})
 	}
 	return r, nil
 }
 
-// once leaves out what was there before.
-func once(list []string) []string {
+// unique drops repeated strings and keeps the order.
+func unique(list []string) []string {
 	seen := map[string]bool{}
 	return slices.DeleteFunc(list, func(s string) bool {
-		was := seen[s]
+		repeated := seen[s]
 		seen[s] = true
-		return was
+		return repeated
 	})
 }
 
-// finish does what is done once, when all layers are there.
-func (l *layer) finish(p *pile) error {
-	steps := []func() error{
-		p.hash,
-		func() error { return p.fixNames(p.specs.NameReference) },
-		func() error { return p.resolveVars() },
-		p.dropLocal,
-		func() error { return l.sort(p) },
+// finish does what is done once, after all layers.
+func finish(k *types.Kustomization, m *resources) error {
+	metadata := map[string]bool{}
+	for _, option := range k.BuildMetadata {
+		metadata[option] = true
+	}
+	steps := []change{
+		addHashes,
+		func(m *resources) error { return fixNames(m, m.specs.NameReference) },
+		resolveVars,
+		dropLocal,
+		func(m *resources) error { return sortResources(m, k.SortOptions) },
+	}
+	if metadata[types.ManagedByLabelOption] {
+		fs := types.FsSlice{{Path: "metadata/labels", CreateIfNotPresent: true}}
+		steps = append(steps, addLabels(map[string]string{"app.kubernetes.io/managed-by": managedBy}, fs))
 	}
 	for _, step := range steps {
-		if err := step(); err != nil {
-			return l.fail(entry{}, err)
+		if err := step(m); err != nil {
+			return err
 		}
 	}
-	asked := map[string]bool{}
-	for _, option := range l.k.BuildMetadata {
-		asked[option] = true
-	}
-	if asked[types.ManagedByLabelOption] {
-		fs := types.FsSlice{{Path: "metadata/labels", CreateIfNotPresent: true}}
-		if err := p.label(map[string]string{"app.kubernetes.io/managed-by": managedBy}, fs); err != nil {
-			return l.fail(entry{}, err)
-		}
-	}
-	for _, r := range p.list {
-		tidy(r, asked)
+	for _, r := range m.list {
+		dropNotes(r, metadata)
 	}
 	return nil
 }

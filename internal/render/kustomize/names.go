@@ -16,7 +16,7 @@ import (
 // names finds out which resources a name may mean. The library looks through all of them for each field
 // that may hold one.
 type names struct {
-	*pile
+	*resources
 	before map[string]map[string][]*called // by previous name and present namespace
 	was    map[string]map[string]bool      // the first namespaces of what is in a namespace now
 	known  map[resid.Gvk][]referrer
@@ -36,17 +36,17 @@ type referrer struct {
 }
 
 // fixNames lets fields that name an object name it as it is called now.
-func (p *pile) fixNames(refs references) error {
-	n := names{p, map[string]map[string][]*called{}, map[string]map[string]bool{}, map[resid.Gvk][]referrer{}}
-	all := make([]*called, len(p.list))
-	for i, r := range p.list {
+func fixNames(m *resources, refs references) error {
+	n := names{m, map[string]map[string][]*called{}, map[string]map[string]bool{}, map[resid.Gvk][]referrer{}}
+	all := make([]*called, len(m.list))
+	for i, r := range m.list {
 		all[i] = &called{r, r.CurId(), r.PrevIds()}
 		n.add(all[i])
 	}
 	for _, c := range all {
 		accounts, err := accountNamespaces(c)
 		if err != nil {
-			return p.about(c.Resource)(err)
+			return about(m, c.Resource)(err)
 		}
 		for _, f := range n.referrers(refs, c.first().Gvk) {
 			s := search{names: &n, by: c, field: f, accounts: accounts}
@@ -54,7 +54,7 @@ func (p *pile) fixNames(refs references) error {
 				if s.err == nil {
 					s.err = errors.New("it cannot hold a name")
 				}
-				return p.about(c.Resource)(fmt.Errorf("%s: %w", f.Path, s.err))
+				return about(m, c.Resource)(fmt.Errorf("%s: %w", f.Path, s.err))
 			}
 		}
 	}
@@ -181,8 +181,8 @@ func (s *search) find(old string, namespace *yaml.Node, same func(a, b *called) 
 	}
 	for _, c := range list[1:] {
 		if !same(list[0], c) {
-			s.err = fmt.Errorf("%s may mean %s (%s) or %s (%s)", old, refOf(list[0].Resource),
-				s.origins[list[0].Resource], refOf(c.Resource), s.origins[c.Resource])
+			s.err = fmt.Errorf("%s may mean %s (%s) or %s (%s)", old, refOf(list[0].id),
+				s.origins[list[0].Resource], refOf(c.id), s.origins[c.Resource])
 			return nil
 		}
 	}

@@ -30,7 +30,7 @@ func parse(text []byte, file string) ([]*resource.Resource, []object.Origin, err
 		items, err = expand(items)
 	}
 	if err != nil {
-		return nil, nil, checked(text, file, err)
+		return nil, nil, syntaxError(text, file, err)
 	}
 	var list []*resource.Resource
 	var origins []object.Origin

@@ -20,27 +20,52 @@ import (
 	"slipway/internal/object"
 )
 
-// strategic plans what patchesStrategicMerge says.
-func (s *plan) strategic() {
-	at := s.entries("patchesStrategicMerge")
-	var all []*resource.Resource
-	for i, text := range s.k.PatchesStrategicMerge {
-		s.now = at.item(i)
-		list, err := s.mergePatch(string(text))
-		if err != nil {
-			s.err = s.fail(s.now, err)
-			return
-		}
-		all = append(all, list...)
+// strategicMerges makes the step of patchesStrategicMerge.
+func strategicMerges(l *layer) ([]step, error) {
+	if len(l.PatchesStrategicMerge) == 0 {
+		return nil, nil
 	}
-	if len(s.k.PatchesStrategicMerge) > 0 {
-		run, err := mergeAll(all)
-		s.add("PatchStrategicMergeTransformer", s.field("patchesStrategicMerge"), run, err)
+	var texts []string
+	for _, text := range l.PatchesStrategicMerge {
+		texts = append(texts, string(text))
 	}
+	at := l.entries(len(texts), "patchesStrategicMerge")
+	run, err := mergeAll(l, texts, func(i int) entry { return at[i] })
+	field := l.fieldEntry("patchesStrategicMerge")
+	if err != nil {
+		return nil, field.fail(err)
+	}
+	return []step{{field, l.builtin("PatchStrategicMergeTransformer"), run}}, nil
 }
 
-// mergePatch reads one that stands in the text or in a file.
-func (l *layer) mergePatch(text string) ([]*resource.Resource, error) {
+// mergeAll applies patches, each to the resource that it names. A text is a patch or the path of its file.
+func mergeAll(l *layer, texts []string, at func(int) entry) (change, error) {
+	var patches []*resource.Resource
+	for i, text := range texts {
+		list, err := readMerge(l, at(i), text)
+		if err != nil {
+			return nil, at(i).fail(err)
+		}
+		patches = append(patches, list...)
+	}
+	if len(patches) == 0 {
+		return nil, errors.New("the patch is empty")
+	}
+	return func(m *resources) error {
+		for _, patch := range patches {
+			target, err := m.one(patch.OrgId())
+			if err != nil {
+				return err
+			}
+			if err := merge(m, target, patch); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil
+}
+
+func readMerge(l *layer, at entry, text string) ([]*resource.Resource, error) {
 	list, _, err := parse([]byte(text), l.file)
 	if err == nil {
 		return list, nil
@@ -48,7 +73,7 @@ func (l *layer) mergePatch(text string) ([]*resource.Resource, error) {
 	if strings.Contains(text, "\n") {
 		return nil, fmt.Errorf("neither a patch nor a file: %w", reason(err))
 	}
-	content, rel, err := l.text(text)
+	content, rel, err := l.readFile(at, text)
 	if err != nil {
 		return nil, err
 	}
@@ -65,65 +90,32 @@ func reason(err error) error {
 	return err
 }
 
-func (l *layer) mergePatches(paths []string, text string) (action, error) {
-	var all []*resource.Resource
-	if text != "" {
-		paths = append(paths, text)
-	}
-	for _, p := range paths {
-		list, err := l.mergePatch(p)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, list...)
-	}
-	return mergeAll(all)
-}
-
-// mergeAll applies patches each to the resource that it names.
-func mergeAll(patches []*resource.Resource) (action, error) {
-	if len(patches) == 0 {
-		return nil, errors.New("the patch is empty")
-	}
-	return func(p *pile) error {
-		for _, patch := range patches {
-			target, err := p.one(patch.OrgId())
-			if err != nil {
-				return err
-			}
-			if err := p.merged(target, patch); err != nil {
-				return err
-			}
-		}
-		return nil
-	}, nil
-}
-
-// merged applies a patch of any name to a resource.
-func (p *pile) merged(r, patch *resource.Resource) error {
+// merge applies a patch of any name to a resource.
+func merge(m *resources, r, patch *resource.Resource) error {
 	fit := patch.DeepCopy()
 	if err := fit.CopyMergeMetaDataFieldsFrom(patch); err != nil {
 		return err
 	}
 	fit.SetGvk(r.GetGvk())
 	fit.SetKind(patch.GetKind())
-	about := p.about(r)
+	about := about(m, r)
 	if err := r.ApplySmPatch(fit); err != nil {
 		return about(err)
 	}
 	if r.IsNilOrEmpty() {
 		return nil
 	}
-	p.lent = append(p.lent, r)
-	if twins := p.current(r.CurId()); len(twins) > 1 {
-		return &object.DuplicateError{Ref: refOf(r), First: p.origins[twins[0]], Second: p.origins[twins[1]]}
+	m.changed = append(m.changed, r)
+	if twins := m.current(r.CurId()); len(twins) > 1 {
+		first, second := m.origins[twins[0]], m.origins[twins[1]]
+		return &object.DuplicateError{Ref: refOf(r.CurId()), First: first, Second: second}
 	}
 	return nil
 }
 
-// patchText is what a patch says, wherever it stands.
-func (l *layer) patchText(patch types.Patch) (string, string, error) {
-	text := strings.TrimSpace(patch.Patch)
+// patchText returns the text of a patch, and the file that holds it.
+func patchText(l *layer, at entry, patch types.Patch) (text, file string, err error) {
+	text = strings.TrimSpace(patch.Patch)
 	switch {
 	case text == "" && patch.Path == "":
 		return "", "", errors.New("it needs one of patch and path")
@@ -132,13 +124,13 @@ func (l *layer) patchText(patch types.Patch) (string, string, error) {
 	case text != "":
 		return text, l.file, nil
 	}
-	content, rel, err := l.text(patch.Path)
-	return string(content), rel, err
+	content, file, err := l.readFile(at, patch.Path)
+	return string(content), file, err
 }
 
-// patch is what an entry of patches does: one or several merges, or operations on fields.
-func (l *layer) patch(patch types.Patch) (action, error) {
-	text, file, err := l.patchText(patch)
+// patchChange is what an entry of patches does: one or several merges, or operations on fields.
+func patchChange(l *layer, at entry, patch types.Patch) (change, error) {
+	text, file, err := patchText(l, at, patch)
 	if err != nil {
 		return nil, err
 	}
@@ -161,18 +153,18 @@ func (l *layer) patch(patch types.Patch) (action, error) {
 		}
 	}
 	if patch.Target == nil || len(merges) == 0 {
-		return func(p *pile) error { return p.mergeNamed(merges) }, nil
+		return mergeNamed(merges), nil
 	}
 	if len(merges) > 1 {
 		return nil, errors.New("several merges in one entry cannot have a target: write one entry for each")
 	}
-	return func(p *pile) error {
-		targets, err := p.Select(*patch.Target)
+	return func(m *resources) error {
+		targets, err := m.Select(*patch.Target)
 		if err != nil {
 			return err
 		}
 		for _, r := range targets {
-			if err := p.merged(r, merges[0]); err != nil {
+			if err := merge(m, r, merges[0]); err != nil {
 				return err
 			}
 		}
@@ -191,19 +183,22 @@ func unreadable(text, path string, errMerge, errJSON error) error {
 	return fmt.Errorf("neither a merge nor a list of operations: %w", reason(errMerge))
 }
 
-func (p *pile) mergeNamed(merges []*resource.Resource) error {
-	for _, m := range merges {
-		r, err := p.one(m.OrgId())
-		if err != nil {
-			return err
+// mergeNamed applies patches as they are.
+func mergeNamed(patches []*resource.Resource) change {
+	return func(m *resources) error {
+		for _, patch := range patches {
+			r, err := m.one(patch.OrgId())
+			if err != nil {
+				return err
+			}
+			about := about(m, r)
+			if err := r.ApplySmPatch(patch.DeepCopy()); err != nil {
+				return about(err)
+			}
+			m.changed = append(m.changed, r)
 		}
-		about := p.about(r)
-		if err := r.ApplySmPatch(m.DeepCopy()); err != nil {
-			return about(err)
-		}
-		p.lent = append(p.lent, r)
+		return nil
 	}
-	return nil
 }
 
 // operationsOf reads a JSON patch, which may be written as YAML, and counts its operations.
@@ -223,12 +218,12 @@ func operationsOf(text string) (string, int, error) {
 	return text, len(list), err
 }
 
-// jsonPatch is what an entry of patchesJson6902 does.
-func (l *layer) jsonPatch(patch types.Patch) (action, error) {
+// jsonPatchChange is what an entry of patchesJson6902 does.
+func jsonPatchChange(l *layer, at entry, patch types.Patch) (change, error) {
 	if patch.Target == nil || patch.Target.Name == "" {
 		return nil, errors.New("it needs a target with a name")
 	}
-	text, _, err := l.patchText(patch)
+	text, _, err := patchText(l, at, patch)
 	if err != nil {
 		return nil, err
 	}
@@ -244,9 +239,9 @@ func (l *layer) jsonPatch(patch types.Patch) (action, error) {
 
 // operate applies operations to whatever is selected. patches notes the name from before, which
 // patchesJson6902 does not.
-func operate(target *types.Selector, text string, named bool) (action, error) {
+func operate(target *types.Selector, text string, named bool) (change, error) {
 	if text == "null" {
-		return func(*pile) error { return nil }, nil
+		return func(*resources) error { return nil }, nil
 	}
 	if target == nil {
 		return nil, errors.New("operations need a target")
@@ -255,8 +250,8 @@ func operate(target *types.Selector, text string, named bool) (action, error) {
 	if err != nil {
 		return nil, err
 	}
-	return func(p *pile) error {
-		found, err := p.Select(*target)
+	return func(m *resources) error {
+		found, err := m.Select(*target)
 		if err != nil {
 			return err
 		}
@@ -265,8 +260,8 @@ func operate(target *types.Selector, text string, named bool) (action, error) {
 				remember(r)
 			}
 			internal := kioutil.GetInternalAnnotations(&r.RNode)
-			if err := change(r, operations); err != nil {
-				return p.about(r)(err)
+			if err := applyOperations(r, operations); err != nil {
+				return about(m, r)(err)
 			}
 			annotations := r.GetAnnotations()
 			maps.Copy(annotations, internal)
@@ -279,8 +274,8 @@ func operate(target *types.Selector, text string, named bool) (action, error) {
 // The text of an object that operations may not grow beyond.
 const maxText = 8 << 20
 
-// change applies operations to a resource. Copies of copies are the ones that grow without end.
-func change(r *resource.Resource, operations jsonpatch.Patch) error {
+// applyOperations applies operations to a resource. Copies of copies are the ones that grow without end.
+func applyOperations(r *resource.Resource, operations jsonpatch.Patch) error {
 	body, err := bodyOf(r.YNode())
 	if err != nil {
 		return err

@@ -1,9 +1,8 @@
-//lint:file-ignore SA1019 what Kustomize deprecates is built as long as it builds it
+//lint:file-ignore SA1019 what Kustomize deprecates is built as long as Kustomize builds it
 
 package kustomize
 
 import (
-	"fmt"
 	"slices"
 
 	"sigs.k8s.io/kustomize/api/builtins"
@@ -11,50 +10,46 @@ import (
 	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/yaml"
-
-	"slipway/internal/object"
 )
 
-// step is one transformation.
+// step is a transformation at its place.
 type step struct {
-	at  object.Origin
-	by  *resource.Origin // nil unless asked for
-	run func(*pile) error
+	at  entry
+	by  *resource.Origin // nil unless the overlay asks for buildMetadata
+	run change
 }
 
 // transform does what the kustomization's fields say, in the library's order, then its transformers.
-func (l *layer) transform(p *pile) error {
-	s := &plan{layer: l}
-	s.fields(p.specs)
-	if s.err != nil {
-		return s.err
-	}
-	custom, err := l.custom(l.k.Transformers, "transformers")
+func transform(l *layer, m *resources) error {
+	steps, err := fieldSteps(l, m.specs)
 	if err != nil {
 		return err
 	}
-	for _, s := range append(s.steps, custom...) {
+	custom, err := customSteps(l, l.Transformers, "transformers")
+	if err != nil {
+		return err
+	}
+	for _, s := range append(steps, custom...) {
 		if err := l.view.Context().Err(); err != nil {
 			return err
 		}
-		if err := s.run(p); err != nil {
-			return located(s.at, err)
+		if err := s.run(m); err != nil {
+			return s.at.fail(err)
 		}
-		p.dropEmpty()
-		for _, r := range p.list {
-			if s.by == nil {
-				break
-			}
-			if err := transformed(r, s.by); err != nil {
-				return located(s.at, err)
+		m.list = slices.DeleteFunc(m.list, func(r *resource.Resource) bool { return r.IsNilOrEmpty() })
+		if s.by == nil {
+			continue
+		}
+		for _, r := range m.list {
+			if err := noteTransformation(r, s.by); err != nil {
+				return s.at.fail(err)
 			}
 		}
 	}
 	return nil
 }
 
-// transformed notes a transformation at a resource, for those who asked by buildMetadata.
-func transformed(r *resource.Resource, by *resource.Origin) error {
+func noteTransformation(r *resource.Resource, by *resource.Origin) error {
 	have, err := r.GetOrigin()
 	if err != nil {
 		return err
@@ -65,95 +60,79 @@ func transformed(r *resource.Resource, by *resource.Origin) error {
 	return r.AddTransformation(by)
 }
 
-// plan collects the steps of a layer, up to the first error.
-type plan struct {
-	*layer
-	steps []step
-	err   error
-}
-
-type action = func(*pile) error
-
-// add puts a step behind the others. What an entry says is read when the step is made.
-func (s *plan) add(kind string, e entry, run action, err error) {
-	if err != nil || s.failed != nil {
-		s.err = s.fail(e, err)
+// fieldSteps makes the steps of the fields, up to the first error.
+func fieldSteps(l *layer, c *specs) ([]step, error) {
+	images := [][]types.Image{l.Images} // all in one step
+	if l.origin != nil || len(l.Images) == 0 {
+		images = slices.Collect(slices.Chunk(l.Images, 1))
 	}
-	if s.err != nil {
-		return
+	replacements := slices.Collect(slices.Chunk(l.Replacements, 1))
+	if l.origin != nil && len(l.Replacements) > 0 { // one note for all
+		replacements = [][]types.ReplacementField{l.Replacements}
 	}
-	s.steps = append(s.steps, step{s.at(e), s.builtin(kind), func(p *pile) error {
-		err := run(p)
-		if err != nil && !hasPlace(err) {
-			err = fmt.Errorf("%s: %w", e.field, err)
+	marks := len(l.Labels)+len(l.CommonLabels) > 0
+	var all []step
+	for _, part := range []func() ([]step, error){
+		func() ([]step, error) { return strategicMerges(l) },
+		each(l, "PatchTransformer", l.Patches, patchChange, "patches"),
+		when(l, "NamespaceTransformer", "namespace", l.Namespace != "",
+			setNamespace(namespace.Filter{Namespace: l.Namespace, FsSlice: c.NameSpace})),
+		when(l, "PrefixTransformer", "namePrefix", l.NamePrefix != "", addPrefix(l.NamePrefix, c.NamePrefix)),
+		when(l, "SuffixTransformer", "nameSuffix", l.NameSuffix != "", addSuffix(l.NameSuffix, c.NameSuffix)),
+		each(l, "LabelTransformer", l.Labels, func(_ *layer, _ entry, label types.Label) (change, error) {
+			fs, err := labelFields(label, c)
+			return addLabels(label.Pairs, fs), err
+		}, "labels"),
+		when(l, "LabelTransformer", "commonLabels", marks, addLabels(l.CommonLabels, c.CommonLabels)),
+		when(l, "AnnotationsTransformer", "commonAnnotations", len(l.CommonAnnotations) > 0,
+			addAnnotations(l.CommonAnnotations, c.CommonAnnotations)),
+		each(l, "PatchJson6902Transformer", l.PatchesJson6902, jsonPatchChange, "patchesJson6902"),
+		each(l, "ReplicaCountTransformer", l.Replicas, func(_ *layer, _ entry, r types.Replica) (change, error) {
+			return setReplicas(r, c.Replicas), nil
+		}, "replicas"),
+		each(l, "ImageTagTransformer", images, func(_ *layer, _ entry, list []types.Image) (change, error) {
+			return setImages(list, c.Images), nil
+		}, "images", "imageTags"),
+		each(l, "ReplacementTransformer", replacements, replacementChange, "replacements"),
+	} {
+		steps, err := part()
+		if err != nil {
+			return nil, err
 		}
-		return err
-	}})
-}
-
-// when adds a step for a field that is set.
-func (s *plan) when(set bool, kind, field string, run action) {
-	if set && s.err == nil {
-		s.add(kind, s.field(field), run, nil)
+		all = append(all, steps...)
 	}
+	return all, nil
 }
 
-// each adds a step for each entry of a field.
-func each[T any](s *plan, kind string, list []T, at entries, plan func(T) (action, error)) {
-	for i, x := range list {
-		if s.err != nil {
-			return
+// when makes the step of a field that is set.
+func when(l *layer, kind, field string, set bool, run change) func() ([]step, error) {
+	return func() ([]step, error) {
+		if !set {
+			return nil, nil
 		}
-		s.now = at.item(i)
-		run, err := plan(x)
-		s.add(kind, s.now, run, err)
+		return []step{{l.fieldEntry(field), l.builtin(kind), run}}, nil
 	}
 }
 
-func (s *plan) fields(c *specs) {
-	k := &s.k
-	s.strategic()
-	each(s, "PatchTransformer", k.Patches, s.entries("patches"), s.patch)
-	s.when(k.Namespace != "", "NamespaceTransformer", "namespace", func(p *pile) error {
-		return p.setNamespace(namespace.Filter{Namespace: k.Namespace, FsSlice: c.NameSpace})
-	})
-	s.when(k.NamePrefix != "", "PrefixTransformer", "namePrefix", func(p *pile) error {
-		return p.prefix(k.NamePrefix, c.NamePrefix)
-	})
-	s.when(k.NameSuffix != "", "SuffixTransformer", "nameSuffix", func(p *pile) error {
-		return p.suffix(k.NameSuffix, c.NameSuffix)
-	})
-	each(s, "LabelTransformer", k.Labels, s.entries("labels"), func(label types.Label) (action, error) {
-		fs, err := labelled(label, c)
-		return func(p *pile) error { return p.label(label.Pairs, fs) }, err
-	})
-	s.when(len(k.Labels)+len(k.CommonLabels) > 0, "LabelTransformer", "commonLabels", func(p *pile) error {
-		return p.label(k.CommonLabels, c.CommonLabels)
-	})
-	s.when(len(k.CommonAnnotations) > 0, "AnnotationsTransformer", "commonAnnotations", func(p *pile) error {
-		return p.annotate(k.CommonAnnotations, c.CommonAnnotations)
-	})
-	each(s, "PatchJson6902Transformer", k.PatchesJson6902, s.entries("patchesJson6902"), s.jsonPatch)
-	each(s, "ReplicaCountTransformer", k.Replicas, s.entries("replicas"), func(r types.Replica) (action, error) {
-		return func(p *pile) error { return p.scale(r, c.Replicas) }, nil
-	})
-	images := [][]types.Image{k.Images} // all in one go
-	if s.origin != nil || len(k.Images) == 0 {
-		images = slices.Collect(slices.Chunk(k.Images, 1))
+// each makes a step for each item of a list, which stands in the given fields.
+func each[T any](l *layer, kind string, list []T, plan func(*layer, entry, T) (change, error),
+	fields ...string) func() ([]step, error) {
+	return func() ([]step, error) {
+		var steps []step
+		at := l.entries(len(list), fields...)
+		for i, x := range list {
+			run, err := plan(l, at[i], x)
+			if err != nil {
+				return nil, at[i].fail(err)
+			}
+			steps = append(steps, step{at[i], l.builtin(kind), run})
+		}
+		return steps, nil
 	}
-	each(s, "ImageTagTransformer", images, s.entries("images", "imageTags"),
-		func(list []types.Image) (action, error) {
-			return func(p *pile) error { return p.setImages(list, c.Images) }, nil
-		})
-	replacements := slices.Collect(slices.Chunk(k.Replacements, 1))
-	if s.origin != nil && len(k.Replacements) > 0 { // one note for all
-		replacements = [][]types.ReplacementField{k.Replacements}
-	}
-	each(s, "ReplacementTransformer", replacements, s.entries("replacements"), s.replace)
 }
 
-// labelled are the fields that an entry of labels goes for.
-func labelled(label types.Label, c *specs) (types.FsSlice, error) {
+// labelFields are the fields that an entry of labels sets.
+func labelFields(label types.Label, c *specs) (types.FsSlice, error) {
 	lists := []types.FsSlice{c.Labels}
 	if label.IncludeSelectors {
 		lists = append(lists, c.CommonLabels)
@@ -176,11 +155,11 @@ func labelled(label types.Label, c *specs) (types.FsSlice, error) {
 	return fs, nil
 }
 
-func (s *plan) replace(list []types.ReplacementField) (action, error) {
+func replacementChange(l *layer, at entry, list []types.ReplacementField) (change, error) {
 	text, err := yaml.Marshal(map[string]any{"replacements": list})
 	if err != nil {
 		return nil, err
 	}
 	r := builtins.NewReplacementTransformerPlugin()
-	return func(p *pile) error { return r.Transform(p) }, r.Config(s.helpers(), text)
+	return func(m *resources) error { return r.Transform(m) }, r.Config(l.helpers(at), text)
 }

@@ -96,72 +96,75 @@ func (p *prefixSuffix) Config(h *resmap.PluginHelpers, text []byte) error {
 	return p.suffix.Config(h, text)
 }
 
-// custom makes steps of what transformers or validators name.
-func (l *layer) custom(texts []string, field string) ([]step, error) {
-	configs, err := l.pluginConfigs(texts, field)
+// customSteps makes the steps of what transformers or validators name.
+func customSteps(l *layer, texts []string, field string) ([]step, error) {
+	configs, err := pluginConfigs(l, texts, field)
 	if err != nil {
 		return nil, err
 	}
 	var steps []step
 	for _, config := range configs.list {
-		at := configs.origins[config]
-		l.now = entry{plugin: at}
+		at := entry{at: configs.origins[config]}
 		by, err := resource.OriginFromCustomPlugin(config)
-		var c resmap.Configurable
+		var plugin resmap.Configurable
 		if err == nil {
-			c, err = l.plugin(config)
+			plugin, err = configuredPlugin(l, at, config)
 		}
-		var run func(*pile) error
+		var run change
 		if err == nil {
-			run, err = l.transformer(c)
-		}
-		if l.failed != nil {
-			err, l.failed = l.failed, nil
+			run, err = transformation(l, at, plugin)
 		}
 		if err != nil {
-			return nil, located(at, err)
+			return nil, at.fail(err)
 		}
 		steps = append(steps, step{at, by, run})
 	}
 	return steps, nil
 }
 
-// transformer is what a plugin does to a pile.
-func (l *layer) transformer(c resmap.Configurable) (action, error) {
-	switch c := c.(type) {
+// transformation is what a plugin does to resources.
+func transformation(l *layer, at entry, plugin resmap.Configurable) (change, error) {
+	switch c := plugin.(type) {
 	case *builtins.AnnotationsTransformerPlugin:
-		return func(p *pile) error { return p.annotate(c.Annotations, c.FieldSpecs) }, nil
+		return addAnnotations(c.Annotations, c.FieldSpecs), nil
 	case *builtins.HashTransformerPlugin:
-		return (*pile).hash, nil
+		return addHashes, nil
 	case *builtins.ImageTagTransformerPlugin:
-		return func(p *pile) error { return p.setImages([]types.Image{c.ImageTag}, c.FieldSpecs) }, nil
+		return setImages([]types.Image{c.ImageTag}, c.FieldSpecs), nil
 	case *builtins.LabelTransformerPlugin:
-		return func(p *pile) error { return p.label(c.Labels, c.FieldSpecs) }, nil
+		return addLabels(c.Labels, c.FieldSpecs), nil
 	case *builtins.NamespaceTransformerPlugin:
-		f := namespace.Filter{Namespace: c.Namespace, FsSlice: c.FieldSpecs, UnsetOnly: c.UnsetOnly,
-			SetRoleBindingSubjects: c.SetRoleBindingSubjects}
-		return func(p *pile) error { return p.setNamespace(f) }, nil
+		return setNamespace(namespace.Filter{
+			Namespace: c.Namespace, FsSlice: c.FieldSpecs, UnsetOnly: c.UnsetOnly,
+			SetRoleBindingSubjects: c.SetRoleBindingSubjects,
+		}), nil
 	case *builtins.PrefixTransformerPlugin:
-		return func(p *pile) error { return p.prefix(c.Prefix, c.FieldSpecs) }, nil
+		return addPrefix(c.Prefix, c.FieldSpecs), nil
 	case *builtins.SuffixTransformerPlugin:
-		return func(p *pile) error { return p.suffix(c.Suffix, c.FieldSpecs) }, nil
+		return addSuffix(c.Suffix, c.FieldSpecs), nil
 	case *prefixSuffix:
-		return func(p *pile) error {
-			if err := p.prefix(c.prefix.Prefix, c.prefix.FieldSpecs); err != nil {
+		prefix := addPrefix(c.prefix.Prefix, c.prefix.FieldSpecs)
+		suffix := addSuffix(c.suffix.Suffix, c.suffix.FieldSpecs)
+		return func(m *resources) error {
+			if err := prefix(m); err != nil {
 				return err
 			}
-			return p.suffix(c.suffix.Suffix, c.suffix.FieldSpecs)
+			return suffix(m)
 		}, nil
 	case *builtins.ReplicaCountTransformerPlugin:
-		return func(p *pile) error { return p.scale(c.Replica, c.FieldSpecs) }, nil
+		return setReplicas(c.Replica, c.FieldSpecs), nil
 	case *patchPlugin:
-		return l.patch(c.Patch)
+		return patchChange(l, at, c.Patch)
 	case *jsonPlugin:
-		return l.jsonPatch(types.Patch{Target: c.Target, Path: c.Path, Patch: c.JsonOp})
+		return jsonPatchChange(l, at, types.Patch{Target: c.Target, Path: c.Path, Patch: c.JsonOp})
 	case *mergePlugin:
-		return l.mergePatches(c.Paths, c.Patches)
-	case resmap.Transformer: // what is left asks a pile only for what it has
-		return func(p *pile) error { return c.Transform(p) }, nil
+		texts := c.Paths
+		if c.Patches != "" {
+			texts = append(texts, c.Patches)
+		}
+		return mergeAll(l, texts, func(int) entry { return at })
+	case resmap.Transformer:
+		return func(m *resources) error { return c.Transform(m) }, nil
 	}
 	return nil, errors.New("it is no transformer")
 }

@@ -121,48 +121,42 @@ func (s *specs) refer(r reference) error {
 }
 
 // configure adds the fields that configurations and definitions of custom resources name.
-func (l *layer) configure(p *pile) error {
-	all, at := l.Builder.specs, l.entries("configurations")
-	custom := &specs{}
-	for i, name := range l.k.Configurations {
-		l.now = at.item(i)
-		text, err := l.Load(name)
+func configure(l *layer, m *resources) error {
+	all := l.build.specs
+	custom, at := &specs{}, l.entries(len(l.Configurations), "configurations")
+	for i, name := range l.Configurations {
+		text, _, err := l.readFile(at[i], name)
 		if err != nil {
 			return err
 		}
 		var s specs
 		if err := yaml.UnmarshalStrict(text, &s); err != nil {
-			return l.fail(l.now, fmt.Errorf("%s: %w", name, err))
+			return at[i].fail(fmt.Errorf("%s: %w", name, err))
 		}
 		s.sort()
 		if custom, err = custom.merge(&s); err != nil {
-			return l.fail(l.now, err)
+			return at[i].fail(err)
 		}
 	}
 	all, err := all.merge(custom)
 	if err == nil {
-		p.specs, err = p.specs.merge(all)
+		m.specs, err = m.specs.merge(all)
 	}
 	if err != nil {
-		return l.fail(l.field("configurations"), err)
+		return l.fieldEntry("configurations").fail(err)
 	}
-	return l.definitions(p)
-}
-
-func (l *layer) definitions(p *pile) error {
-	at := l.entries("crds")
-	for i, name := range l.k.Crds {
-		l.now = at.item(i)
-		text, err := l.Load(name)
+	at = l.entries(len(l.Crds), "crds")
+	for i, name := range l.Crds {
+		text, _, err := l.readFile(at[i], name)
 		if err != nil {
 			return err
 		}
 		s, err := specsOfDefinitions(text)
 		if err == nil {
-			p.specs, err = p.specs.merge(s)
+			m.specs, err = m.specs.merge(s)
 		}
 		if err != nil {
-			return l.fail(l.now, fmt.Errorf("%s: %w", name, err))
+			return at[i].fail(fmt.Errorf("%s: %w", name, err))
 		}
 	}
 	return nil
