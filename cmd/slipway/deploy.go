@@ -85,13 +85,12 @@ func (a *app) propose(ctx context.Context, t deploy.Target, prepared deploy.Prep
 	if err != nil {
 		return err
 	}
-	if err := a.show(ctx, t, proposal, o); err != nil {
+	page := pageOf(ctx, t, proposal)
+	if err := a.show(t.Environment.Name, page, o); err != nil {
 		return err
 	}
 	if proposal.Done() {
-		a.tell(func() (string, []ciValue) {
-			return a.planMarkdown(ctx, t, proposal), releaseValues(proposal.Latest)
-		})
+		a.tell(func() (string, []ciValue) { return planMarkdown(page), releaseValues(proposal.Latest) })
 		return a.report(t, proposal.Latest, nil, o, "nothing changed")
 	}
 	if err := proposal.Blocked(); err != nil {
@@ -102,7 +101,7 @@ func (a *app) propose(ctx context.Context, t deploy.Target, prepared deploy.Prep
 		return err
 	}
 	started := time.Now()
-	rel, err := a.apply(ctx, t, proposal, o)
+	rel, err := a.apply(ctx, t, page, o)
 	var failed *deploy.FailedError
 	if errors.As(err, &failed) && *o.out == asJSON {
 		return errors.Join(err, a.report(t, failed.Release, failed.RolledBack, o, err.Error()))
@@ -114,16 +113,18 @@ func (a *app) propose(ctx context.Context, t deploy.Target, prepared deploy.Prep
 }
 
 // apply calls deploy.Apply in a fold of the log, and tells the CI platform the outcome.
-func (a *app) apply(ctx context.Context, t deploy.Target, p deploy.Proposal,
+func (a *app) apply(ctx context.Context, t deploy.Target, p planPage,
 	o *actOptions) (release.Release, error) {
 	end := a.ci.group("apply to " + t.Environment.Name + " and watch")
-	rel, err := deploy.Apply(ctx, t, p, o.options())
+	rel, err := deploy.Apply(ctx, t, p.Proposal, o.options())
 	end()
 	var failed *deploy.FailedError
 	if errors.As(err, &failed) {
 		rel = failed.Release
 	}
-	a.tell(func() (string, []ciValue) { return a.releaseMarkdown(ctx, t, p, rel, err), releaseValues(rel) })
+	a.tell(func() (string, []ciValue) {
+		return releaseMarkdown(t.Environment.Name, p, rel, err), releaseValues(rel)
+	})
 	return rel, err
 }
 
@@ -155,14 +156,13 @@ func (a *app) listen(o *actOptions) func(deploy.Event) {
 	}
 }
 
-func (a *app) show(ctx context.Context, t deploy.Target, p deploy.Proposal, o *actOptions) error {
+func (a *app) show(environment string, p planPage, o *actOptions) error {
 	if *o.out == asJSON {
-		sum := deploy.Summarize(ctx, t, p)
-		e := deploy.Event{Step: stepPlan, Message: sum.From + " → " + sum.To, Time: time.Now().UTC()}
+		e := deploy.Event{Step: stepPlan, Message: p.From + " → " + p.To, Time: time.Now().UTC()}
 		return a.json(line{Event: e, Plan: &p.Plan, Images: p.Prepared.Images})
 	}
-	defer a.ci.group("plan of " + t.Environment.Name)()
-	a.printPlan(ctx, t, p)
+	defer a.ci.group("plan of " + environment)()
+	printPlan(a.stdout, p)
 	return nil
 }
 

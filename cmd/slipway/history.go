@@ -53,11 +53,11 @@ func runHistory(ctx context.Context, a *app, name string, revision int, out form
 		}
 		return nil
 	}
-	return a.printHistory(history)
+	return printHistory(a.stdout, history)
 }
 
-func (a *app) printHistory(history []release.Release) error {
-	s := styleOf(a.stdout)
+func printHistory(w io.Writer, history []release.Release) error {
+	s := styleOf(w)
 	t := table{paint: func(row, column int, cell string) string {
 		switch {
 		case row == 0:
@@ -78,7 +78,7 @@ func (a *app) printHistory(history []release.Release) error {
 		t.add(fmt.Sprint(rel.Revision), string(rel.Status), cmp.Or(rel.Tag, "-"), short(rel.Commit),
 			age(rel.Started), rel.Who, note)
 	}
-	return t.print(a.stdout)
+	return t.print(w)
 }
 
 // showRelease prints one record with its evidence.

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -33,11 +31,9 @@ func fenced(language, text string) string {
 }
 
 // planMarkdown is what printPlan prints, for a comment.
-func (a *app) planMarkdown(ctx context.Context, t deploy.Target, p deploy.Proposal) string {
-	var b bytes.Buffer
-	page := *a
-	page.stdout = &b
-	page.printPlan(ctx, t, p)
+func planMarkdown(p planPage) string {
+	var b strings.Builder
+	printPlan(&b, p)
 	head, rest, _ := strings.Cut(b.String(), "\n")
 	var lines []string
 	for l := range strings.Lines(shorten(rest, maxComment)) {
@@ -89,9 +85,8 @@ func imagesMarkdown(title string, pins []image.Pin) string {
 }
 
 // releaseMarkdown is what a deploy did, and the evidence where it failed.
-func (a *app) releaseMarkdown(ctx context.Context, t deploy.Target, p deploy.Proposal, rel release.Release,
-	err error) string {
-	title := fmt.Sprintf("slipway: release %d of %s: %s", rel.Revision, t.Environment.Name,
+func releaseMarkdown(environment string, p planPage, rel release.Release, err error) string {
+	title := fmt.Sprintf("slipway: release %d of %s: %s", rel.Revision, environment,
 		cmp.Or(string(rel.Status), "not recorded"))
 	var b strings.Builder
 	b.WriteString(imagesMarkdown(title, p.Prepared.Images))
@@ -106,7 +101,7 @@ func (a *app) releaseMarkdown(ctx context.Context, t deploy.Target, p deploy.Pro
 	case err != nil:
 		fmt.Fprintf(&b, "\n%s\n", markdownText(oneLine(err.Error())))
 	}
-	b.WriteString("\n" + a.planMarkdown(ctx, t, p))
+	b.WriteString("\n" + planMarkdown(p))
 	return b.String()
 }
 

@@ -45,18 +45,19 @@ func runPlan(ctx context.Context, a *app, name string, o planOptions) error {
 	if err != nil {
 		return err
 	}
+	page := pageOf(ctx, t, proposal)
 	switch *o.out {
 	case asJSON:
 		err = a.json(proposal.Plan)
 	case asMarkdown:
-		_, err = fmt.Fprint(a.stdout, a.planMarkdown(ctx, t, proposal))
+		_, err = fmt.Fprint(a.stdout, planMarkdown(page))
 	default:
 		end := a.ci.group("plan of " + name)
-		a.printPlan(ctx, t, proposal)
+		printPlan(a.stdout, page)
 		end()
 	}
 	a.tell(func() (string, []ciValue) {
-		markdown := a.planMarkdown(ctx, t, proposal)
+		markdown := planMarkdown(page)
 		return markdown, planValues(proposal.Plan, markdown)
 	})
 	if err == nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -19,19 +20,29 @@ import (
 var planMarks = map[plan.Action]string{plan.Create: "+", plan.Update: "~", plan.Delete: "-",
 	plan.Replace: "±", plan.Blocked: "!"}
 
+// planPage is a plan with what people read beside it.
+type planPage struct {
+	title string // "myapp → prod"
+	deploy.Proposal
+	deploy.Summary
+}
+
+func pageOf(ctx context.Context, t deploy.Target, p deploy.Proposal) planPage {
+	return planPage{t.Source.Project.Name + " → " + t.Environment.Name, p, deploy.Summarize(ctx, t, p)}
+}
+
 // printPlan writes a plan for a person.
-func (a *app) printPlan(ctx context.Context, t deploy.Target, p deploy.Proposal) {
-	w, s := a.stdout, styleOf(a.stdout)
-	sum := deploy.Summarize(ctx, t, p)
-	fmt.Fprintf(w, "%s   %s → %s\n", s.bold(t.Source.Project.Name+" → "+t.Environment.Name), sum.From, sum.To)
-	for _, line := range append(currentRelease(p.Latest), commitLines(sum)...) {
+func printPlan(w io.Writer, p planPage) {
+	s := styleOf(w)
+	fmt.Fprintf(w, "%s   %s → %s\n", s.bold(p.title), p.From, p.To)
+	for _, line := range append(currentRelease(p.Latest), commitLines(p.Summary)...) {
 		fmt.Fprintln(w, s.dim("  "+line))
 	}
 	same := 0
 	for _, c := range p.Plan.Changes {
 		switch {
 		case c.Action != plan.Keep:
-			a.printChange(c)
+			printChange(w, c)
 		case c.Reason != "":
 			fmt.Fprintln(w, s.dim(fmt.Sprintf("  = %s   kept: %s", c.Ref, c.Reason)))
 		default:
@@ -41,13 +52,13 @@ func (a *app) printPlan(ctx context.Context, t deploy.Target, p deploy.Proposal)
 	if same > 0 {
 		fmt.Fprintln(w, s.dim(fmt.Sprintf("  = %d unchanged", same)))
 	}
-	for _, line := range sum.Remarks {
+	for _, line := range p.Remarks {
 		fmt.Fprintln(w, line)
 	}
 }
 
-func (a *app) printChange(c plan.Change) {
-	w, s, mark := a.stdout, styleOf(a.stdout), planMarks[c.Action]
+func printChange(w io.Writer, c plan.Change) {
+	s, mark := styleOf(w), planMarks[c.Action]
 	line := s.mark(mark, fmt.Sprintf("  %s %s", mark, c.Ref))
 	if c.Reason != "" {
 		line += "   " + brief(oneLine(strings.TrimPrefix(c.Reason, c.Ref.String()+": ")))

@@ -50,8 +50,8 @@ func overview(root *cobra.Command) string {
 	return b.String()
 }
 
-// commandPage prints the help of a command and its subcommands, as --help does, without the flags and exit codes
-// that all commands share.
+// commandPage prints the help of a command and its subcommands, as --help does, without the flags and exit
+// codes that all commands share.
 func commandPage(c *cobra.Command, heading string) string {
 	b := &strings.Builder{}
 	fmt.Fprintf(b, "%s %s\n\n%s.\n\n```\n", heading, c.CommandPath(), c.Short)

@@ -23,7 +23,8 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// shared is the sandbox of all scripts; the first one starts it. cache is the directory of its embedded builder.
+// shared is the sandbox of all scripts; the first one starts it. cache is the directory of its embedded
+// builder.
 var (
 	shared      *sandboxtest.Sandbox
 	startShared = sync.OnceValue(func() (err error) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -35,7 +36,7 @@ func runStatus(ctx context.Context, a *app, out format) error {
 				return err
 			}
 		}
-	} else if err := a.printBoard(board); err != nil {
+	} else if err := printBoard(a.stdout, board); err != nil {
 		return err
 	}
 	var first error
@@ -50,8 +51,8 @@ func runStatus(ctx context.Context, a *app, out format) error {
 	return first
 }
 
-func (a *app) printBoard(board []deploy.Standing) error {
-	s := styleOf(a.stdout)
+func printBoard(w io.Writer, board []deploy.Standing) error {
+	s := styleOf(w)
 	const health = 5
 	t := table{paint: func(row, column int, cell string) string {
 		switch {
@@ -66,12 +67,12 @@ func (a *app) printBoard(board []deploy.Standing) error {
 	for _, s := range board {
 		t.add(boardRow(s)...)
 	}
-	if err := t.print(a.stdout); err != nil {
+	if err := t.print(w); err != nil {
 		return err
 	}
 	for _, line := range board {
 		for _, n := range line.Notes {
-			fmt.Fprintln(a.stdout, s.dim(line.Environment+": "+brief(n)))
+			fmt.Fprintln(w, s.dim(line.Environment+": "+brief(n)))
 		}
 	}
 	return nil
