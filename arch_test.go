@@ -41,13 +41,14 @@ var allowed = map[string]string{
 	"internal/image/metadata":   "",
 	"internal/check/workflow":   "object project check/finding image/metadata",
 	"internal/ci":               "",
-	"internal/check": "git object project render/tree render/skaffold image render check/origin " +
+	"internal/check": "git object project project/source render/tree render/skaffold image render check/origin " +
 		"check/finding check/rule check/schema check/workflow check/contract",
 	"internal/cluster": "object plan",
 	"internal/release": "object image cluster",
 	"internal/deploy": "git object project image/builder render/helm render image plan cluster " +
-		"release check/origin check check/finding image/signature",
-	"internal/promote":             "object project check/finding image render check/origin",
+		"release check/origin check check/contract check/finding image/signature",
+	"internal/promote": "git object project project/source image render check/finding check/origin " +
+		"release deploy",
 	"cmd/slipway":                  "*",
 	"internal/cluster/sandboxtest": "",
 	"internal/cluster/sandbox":     "",

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -15,15 +14,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"slipway/internal/check"
 	"slipway/internal/check/contract"
 	"slipway/internal/check/finding"
-	"slipway/internal/check/origin"
 	"slipway/internal/deploy"
-	"slipway/internal/git"
-	"slipway/internal/object"
-	"slipway/internal/plan"
-	"slipway/internal/project"
-	"slipway/internal/render"
 )
 
 // errFaults says that a check found faults, which have been shown.
@@ -55,13 +49,9 @@ with --live: then B is what runs, as the API server would have it after a deploy
 	}
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		if o.live {
-			in, err := a.liveSides(c.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			return a.showComparison(in, o)
+			return runCompareLive(c.Context(), a, args[0], o)
 		}
-		return runCompare(c.Context(), a, args, o)
+		return runCompare(c.Context(), a, args[0], args[1], o)
 	}
 	return cmd
 }
@@ -71,122 +61,37 @@ type compareOptions struct {
 	all, live bool
 }
 
-func runCompare(ctx context.Context, a *app, names []string, o compareOptions) error {
-	here, err := project.Open(a.dir)
+func runCompare(ctx context.Context, a *app, from, to string, o compareOptions) error {
+	p, err := a.project()
 	if err != nil {
 		return err
 	}
-	for _, n := range here.Notes {
-		a.warn("note: %s", n)
+	result, err := check.Compare(ctx, p, from, to, check.CompareOptions{
+		Namespace: a.namespace, Render: a.renderOptions("render"), Today: today(),
+	})
+	if err != nil {
+		return err
 	}
-	in := contract.Input{Exceptions: here.Exceptions}
-	for i, side := range []*contract.Side{&in.A, &in.B} {
-		p := here
-		envName, revision, past := strings.Cut(names[i], "@")
-		if past {
-			folder, err := os.MkdirTemp("", "slipway-")
-			if err != nil {
-				return err
-			}
-			defer os.RemoveAll(folder)
-			if p, err = projectAt(ctx, here.Dir, revision, folder); err != nil {
-				return fmt.Errorf("%s: %w", names[i], err)
-			}
-		}
-		env, err := p.Environment(envName)
-		if err != nil {
-			return err
-		}
-		options := a.renderOptions("render")
-		options.Remotes = p.Remotes
-		r, err := render.Open(p.Dir, options)
-		if err != nil {
-			return err
-		}
-		defer r.Close()
-		side.Name = names[i]
-		if err := a.fill(ctx, side, r, env); err != nil {
-			return err
-		}
-	}
-	return a.showComparison(in, o)
+	return a.showComparison(result, o)
 }
 
-// causesTime is how long the causes on one side may be looked for.
-const causesTime = 3 * time.Second
-
-// fill renders a side, and finds out why it is as it is.
-func (a *app) fill(ctx context.Context, side *contract.Side, r *render.Renderer,
-	env project.Environment) error {
-	env.Namespace = cmp.Or(a.namespace, env.Namespace)
-	result, err := r.Render(ctx, env)
-	if err != nil {
-		return err
-	}
-	for _, w := range result.Warnings {
-		a.warn("warning: %s", w)
-	}
-	report, err := origin.Analyze(ctx, r, env, origin.Options{Budget: causesTime})
-	if err != nil {
-		return err
-	}
-	if n := len(report.NotTried); n > 0 {
-		a.warn("note: %s: %s not looked at as causes, in %s", side.Name, count(n, "override"), causesTime)
-	}
-	side.Environment, side.Set = env, result.Set
-	side.Because = func(ref object.Ref, field string) []finding.Place {
-		var places []finding.Place
-		overrides := report.Because(ref, field)
-		for _, o := range overrides {
-			// Of a patch and one operation of it, the operation says more.
-			if !slices.ContainsFunc(overrides, func(in origin.Override) bool {
-				return strings.HasPrefix(in.Name, o.Name+": ")
-			}) {
-				places = append(places, o.Place)
-			}
-		}
-		return places
-	}
-	side.Locate = func(at object.Origin, field string) finding.Place {
-		place, _ := origin.Locate(r.View(ctx), at, field)
-		return place
-	}
-	return nil
-}
-
-// liveSides are an environment as a deploy would make it, and as it is.
-func (a *app) liveSides(ctx context.Context, name string) (in contract.Input, err error) {
+func runCompareLive(ctx context.Context, a *app, name string, o compareOptions) error {
 	t, err := a.target(ctx, name)
 	if err != nil {
-		return in, err
+		return err
 	}
-	prepared, err := deploy.Prepare(ctx, t, deploy.PrepareOptions{Image: a.imageOptions(t), Unsigned: true})
+	result, err := deploy.CompareLive(ctx, t, a.imageOptions(t), today())
 	if err != nil {
-		return in, err
+		return err
 	}
-	proposal, err := deploy.Plan(ctx, t, prepared, deploy.PlanOptions{Force: true})
-	if err == nil {
-		err = proposal.Blocked()
-	}
-	in.Exceptions = t.Source.Project.Exceptions
-	in.A, in.B = contract.Side{Name: name, Environment: t.Environment}, contract.Side{Name: name + " live",
-		Environment: t.Environment}
-	in.A.Set.Conceal(prepared.Set.Concealed())
-	for _, o := range proposal.Observed {
-		if o.Desired.Body != nil {
-			o.Merged.Origin = o.Desired.Origin
-			err = errors.Join(err, in.A.Set.Add(plan.Wish(o.Merged)))
-		}
-		if o.Live.Body != nil {
-			err = errors.Join(err, in.B.Set.Add(plan.Wish(o.Live)))
-		}
-	}
-	return in, err
+	return a.showComparison(result, o)
 }
 
-func (a *app) showComparison(in contract.Input, o compareOptions) (err error) {
-	in.Today = time.Now().Format(time.DateOnly)
-	r := contract.Compare(in)
+// today is the day by which exceptions expire.
+func today() string { return time.Now().Format(time.DateOnly) }
+
+func (a *app) showComparison(r contract.Result, o compareOptions) (err error) {
+	a.notes(r.Notes)
 	switch *o.out {
 	case asJSON:
 		err = a.json(r)
@@ -202,19 +107,6 @@ func (a *app) showComparison(in contract.Input, o compareOptions) (err error) {
 		return errFaults
 	}
 	return err
-}
-
-// projectAt is the project as it was at a revision, in a folder of its own.
-func projectAt(ctx context.Context, dir, revision, folder string) (project.Project, error) {
-	repository, err := git.Open(ctx, dir)
-	if err != nil {
-		return project.Project{}, err
-	}
-	was, err := repository.Export(ctx, revision, dir, folder)
-	if err != nil {
-		return project.Project{}, err
-	}
-	return project.Open(was)
 }
 
 // faultMarks are the signs of the classes.

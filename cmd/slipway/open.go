@@ -58,14 +58,17 @@ func (a *app) target(ctx context.Context, name string) (deploy.Target, error) {
 
 // connector connects to the environments of a source, as the flags say.
 func (a *app) connector(src project.Source) func(project.Environment) (deploy.Target, error) {
-	o := deploy.ConnectOptions{
-		Kubeconfig: a.kubeconfig, Context: a.context, Namespace: a.namespace,
-		Warn: func(text string) { a.warn("warning: the API server: %s", text) },
-	}
 	return func(env project.Environment) (deploy.Target, error) {
-		t, err := deploy.Connect(src, env, o)
+		t, err := deploy.Connect(src, env, a.connectOptions())
 		t.Render, t.Notify = a.renderOptions("deploy"), a.progress
 		return t, err
+	}
+}
+
+func (a *app) connectOptions() deploy.ConnectOptions {
+	return deploy.ConnectOptions{
+		Kubeconfig: a.kubeconfig, Context: a.context, Namespace: a.namespace,
+		Warn: func(text string) { a.warn("warning: the API server: %s", text) },
 	}
 }
 

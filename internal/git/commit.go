@@ -71,20 +71,22 @@ func literal(files []string) []string {
 	return out
 }
 
-// Apart checks a commit out into a folder beside, which the returned function removes.
-func (r Repository) Apart(ctx context.Context, commit string) (dir string, remove func() error, err error) {
-	above, err := os.MkdirTemp("", "slipway-commit-")
+// AddWorktree checks a commit out into a temporary worktree, which the returned function removes. Commits that are
+// made there run the repository's hooks.
+func (r Repository) AddWorktree(ctx context.Context, commit string) (dir string, remove func() error, err error) {
+	temporary, err := os.MkdirTemp("", "slipway-worktree-")
 	if err != nil {
 		return "", nil, err
 	}
-	dir = filepath.Join(above, "tree")
+	// A project without a name is called like its directory.
+	dir = filepath.Join(temporary, filepath.Base(r.Dir))
 	if _, err := run(ctx, r.Dir, "worktree", "add", "--quiet", "--detach", dir, commit); err != nil {
-		return "", nil, errors.Join(err, os.RemoveAll(above))
+		return "", nil, errors.Join(err, os.RemoveAll(temporary))
 	}
 	return dir, func() error {
-		// What was interrupted is cleared away all the same.
+		// Also after an interrupt.
 		_, err := run(context.WithoutCancel(ctx), r.Dir, "worktree", "remove", "--force", dir)
-		return errors.Join(err, os.RemoveAll(above))
+		return errors.Join(err, os.RemoveAll(temporary))
 	}, nil
 }
 

@@ -3,31 +3,38 @@ package git
 import (
 	"context"
 	"os"
-	"path/filepath"
 	"strings"
 )
 
-// Export writes what a revision holds below an empty folder, and gives the folder in there that dir is
-// in the working tree. Neither the working tree nor its index is touched.
-func (r Repository) Export(ctx context.Context, revision, dir, into string) (string, error) {
+// Prefix returns where a directory lies in its working tree, with slashes: "" for the root, else "services/web/".
+func (r Repository) Prefix(ctx context.Context, dir string) (string, error) {
+	out, err := run(ctx, dir, "rev-parse", "--show-prefix")
+	return strings.TrimSuffix(out, "\n"), err
+}
+
+// StateAt returns the state of a clean working tree at a revision, without a branch.
+func (r Repository) StateAt(ctx context.Context, revision string) (State, error) {
 	commit, err := run(ctx, r.Dir, "rev-parse", "--verify", "--end-of-options", revision+"^{commit}")
 	if err != nil {
-		return "", err
+		return State{}, err
 	}
-	below, err := run(ctx, dir, "rev-parse", "--show-prefix")
-	if err != nil {
-		return "", err
+	s := State{Commit: strings.TrimSpace(commit)}
+	if err := r.describe(ctx, &s); err != nil {
+		return State{}, err
 	}
-	index := filepath.Join(into, ".index")
-	if _, err := runWith(ctx, r.Dir, []string{"GIT_INDEX_FILE=" + index}, "read-tree",
-		strings.TrimSpace(commit)); err != nil {
-		return "", err
+	s.Remote, err = r.remote(ctx)
+	return s, err
+}
+
+// Export writes the files of a commit into a directory that it creates. The working tree and its index are neither
+// read nor written: attributes and filters are those of the commit.
+func (r Repository) Export(ctx context.Context, commit, into string) error {
+	if err := os.Mkdir(into, 0o700); err != nil {
+		return err
 	}
-	tree := filepath.Join(into, "tree")
-	if _, err := runWith(ctx, r.Dir, []string{"GIT_INDEX_FILE=" + index}, "checkout-index", "--all",
-		"--prefix="+filepath.ToSlash(tree)+"/"); err != nil {
-		return "", err
-	}
-	folder := filepath.Join(tree, filepath.FromSlash(strings.TrimSuffix(below, "\n")))
-	return folder, os.MkdirAll(folder, 0o755)
+	index := into + ".index"
+	defer os.Remove(index)
+	_, err := runWith(ctx, r.Dir, []string{"GIT_INDEX_FILE=" + index}, "--work-tree="+into,
+		"read-tree", "--reset", "-u", "--no-sparse-checkout", "--no-recurse-submodules", commit)
+	return err
 }

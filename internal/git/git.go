@@ -110,13 +110,18 @@ func (r Repository) State(ctx context.Context) (State, error) {
 			return State{}, err
 		}
 	}
+	s.Remote, err = r.remote(ctx)
+	return s, err
+}
+
+// remote returns the URL of origin without credentials; empty where there is none.
+func (r Repository) remote(ctx context.Context) (string, error) {
 	out, err := run(ctx, r.Dir, "config", "--get", "remote.origin.url")
 	var failed *Error
 	if err != nil && (!errors.As(err, &failed) || failed.Code != 1) {
-		return State{}, err
+		return "", err
 	}
-	s.Remote = withoutCredentials(strings.TrimSpace(out))
-	return s, nil
+	return withoutCredentials(strings.TrimSpace(out)), nil
 }
 
 // describe reads what the commit itself says, and the tags on it.

@@ -247,30 +247,38 @@ func TestWithoutCredentials(t *testing.T) {
 	}
 }
 
-func TestExportGivesAnOlderState(t *testing.T) {
+func TestExportWritesACommit(t *testing.T) {
 	r, git := repository(t)
 	write(t, r.Dir, "app/k8s/x.yaml", "old\n")
+	write(t, r.Dir, "app/left.yaml", "left\n")
+	write(t, r.Dir, ".gitattributes", "app/left.yaml export-ignore\n")
 	git("add", ".")
 	git("commit", "-q", "-m", "old")
 	write(t, r.Dir, "app/k8s/x.yaml", "new\n")
 	git("add", ".")
 	git("commit", "-q", "-m", "new")
-	write(t, r.Dir, "app/k8s/x.yaml", "changed\n")
-	before := state(t, r)
-	folder, err := r.Export(t.Context(), "HEAD~1", filepath.Join(r.Dir, "app"), t.TempDir())
+	git("config", "core.sparseCheckout", "true")
+	write(t, r.Dir, ".git/info/sparse-checkout", "/nothing\n")
+	write(t, r.Dir, ".gitattributes", "*.yaml text eol=crlf\n")
+	s, err := r.StateAt(t.Context(), "HEAD~1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(filepath.Join(folder, "k8s/x.yaml"))
-	if err != nil || string(text) != "old\n" {
-		t.Errorf("%q %v", text, err)
+	into := filepath.Join(t.TempDir(), "files")
+	if err := r.Export(t.Context(), s.Commit, into); err != nil {
+		t.Fatal(err)
 	}
-	if after := state(t, r); !cmp.Equal(before, after) {
-		t.Error(cmp.Diff(before, after))
+	for name, want := range map[string]string{"app/k8s/x.yaml": "old\n", "app/left.yaml": "left\n"} {
+		if text, err := os.ReadFile(filepath.Join(into, name)); err != nil || string(text) != want {
+			t.Errorf("%s: %q %v", name, text, err)
+		}
+	}
+	if _, err := os.Stat(into + ".index"); err == nil {
+		t.Error("the private index is still there")
 	}
 	var failed *Error
 	for _, revision := range []string{"nowhere", "--all", ""} {
-		if _, err := r.Export(t.Context(), revision, r.Dir, t.TempDir()); !errors.As(err, &failed) {
+		if _, err := r.StateAt(t.Context(), revision); !errors.As(err, &failed) {
 			t.Errorf("%q: %v", revision, err)
 		}
 	}

@@ -82,6 +82,27 @@ func Open(dir string) (Project, error) {
 	if err != nil {
 		return Project{}, err
 	}
+	return openNearest(folders)
+}
+
+// OpenBelow finds the project that dir belongs to, a path below root: in dir, which need not exist, or above it
+// up to root.
+func OpenBelow(root, dir string) (Project, error) {
+	root, err := filepath.EvalSymlinks(root)
+	if err != nil {
+		return Project{}, fmt.Errorf("open project: %w", err)
+	}
+	var folders []string
+	for f := filepath.Join(root, dir); f != root; f = filepath.Dir(f) {
+		if _, err := os.Stat(f); err == nil {
+			folders = append(folders, f)
+		}
+	}
+	return openNearest(append(folders, root))
+}
+
+// openNearest opens the first project of some directories, the nearest first.
+func openNearest(folders []string) (Project, error) {
 	for _, f := range folders {
 		text, err := os.ReadFile(filepath.Join(f, File))
 		if errors.Is(err, os.ErrNotExist) {

@@ -29,18 +29,20 @@ import (
 type Change struct {
 	finding.Edit
 	// Text is the file's before the edit.
-	Text []byte
+	Text []byte `json:"-"`
 }
 
 // Promotion is what makes an environment run other images.
 type Promotion struct {
-	Changes []Change
+	Changes []Change `json:"edits"`
 	// Files are the texts that the files of the changes come to.
-	Files map[string][]byte
+	Files map[string][]byte `json:"-"`
 	// Images are all that the environment then has; Before and After those that change.
-	Images, Before, After []image.Pin
+	Images []image.Pin `json:"images"`
+	Before []image.Pin `json:"-"`
+	After  []image.Pin `json:"-"`
 	// Notes are what could not be looked at.
-	Notes []string
+	Notes []string `json:"-"`
 }
 
 // UndecidedError says that no file of the environment's own says which version of an image it runs.
@@ -69,7 +71,7 @@ func Plan(ctx context.Context, p project.Project, env project.Environment, pins 
 		return Promotion{}, err
 	}
 	defer r.Close()
-	w := work{project: p, env: env, renderer: r, result: Promotion{Files: map[string][]byte{}}}
+	w := work{project: p, env: env, renderer: r, result: Promotion{Changes: []Change{}, Files: map[string][]byte{}}}
 	with, err := r.Render(ctx, env)
 	if err != nil {
 		return Promotion{}, err

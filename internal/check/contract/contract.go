@@ -73,6 +73,8 @@ type Result struct {
 	Differences []Difference `json:"differences"`
 	// Findings are about exceptions that have lost their point.
 	Findings []finding.Finding `json:"findings,omitempty"`
+	// Notes are what the user should know about the comparison itself.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // Count counts the differences of a class.

@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -34,14 +36,55 @@ func Open(ctx context.Context, dir string) (project.Source, error) {
 	if err != nil {
 		return project.Source{}, err
 	}
-	recent, err := recentTags(ctx, repository, p, state)
+	return fromState(ctx, repository, p, state)
+}
+
+// At reads the project that dir belongs to as a commit has it, and returns the Source that a clean checkout of that
+// commit gives. The working tree and its index stay as they are, and their changes are not seen. The files are in a
+// private temporary directory: the caller calls remove when it has read them.
+func At(ctx context.Context, dir, revision string) (src project.Source, remove func(), err error) {
+	repository, err := git.Open(ctx, dir)
+	if err != nil {
+		return project.Source{}, nil, err
+	}
+	state, err := repository.StateAt(ctx, revision)
+	if err != nil {
+		return project.Source{}, nil, err
+	}
+	prefix, err := repository.Prefix(ctx, dir)
+	if err != nil {
+		return project.Source{}, nil, err
+	}
+	temporary, err := os.MkdirTemp("", "slipway-commit-")
+	if err != nil {
+		return project.Source{}, nil, err
+	}
+	remove = func() { os.RemoveAll(temporary) }
+	// A project without a name is called like its directory.
+	root := filepath.Join(temporary, filepath.Base(repository.Dir))
+	err = repository.Export(ctx, state.Commit, root)
+	var p project.Project
+	if err == nil {
+		p, err = project.OpenBelow(root, filepath.FromSlash(prefix))
+	}
+	if err == nil {
+		src, err = fromState(ctx, repository, p, state)
+	}
+	if err != nil {
+		remove()
+		return project.Source{}, nil, err
+	}
+	return src, remove, nil
+}
+
+func fromState(ctx context.Context, r git.Repository, p project.Project, s git.State) (project.Source, error) {
+	recent, err := recentTags(ctx, r, p, s)
 	if err != nil {
 		return project.Source{}, err
 	}
 	return project.Source{
-		Project: p, Commit: state.Commit, Tag: imageTag(state), Dirty: state.Dirty, Changed: state.Changed,
-		Recent:   recent,
-		Versions: versions(state), Remote: state.Remote, Time: state.Time.Unix(), Notes: slices.Clone(p.Notes),
+		Project: p, Commit: s.Commit, Tag: imageTag(s), Dirty: s.Dirty, Changed: s.Changed, Recent: recent,
+		Versions: versions(s), Remote: s.Remote, Time: s.Time.Unix(), Notes: slices.Clone(p.Notes),
 	}, nil
 }
 

@@ -1,0 +1,48 @@
+package deploy
+
+import (
+	"context"
+
+	"slipway/internal/check/contract"
+	"slipway/internal/image"
+	"slipway/internal/object"
+	"slipway/internal/plan"
+)
+
+// CompareLive returns how what runs in an environment differs from what a deploy of its source would make of it,
+// as the API server completes it. Today is the day, as "2027-03-31", by which exceptions expire. It writes nothing,
+// and fails where the API server would refuse an object.
+func CompareLive(ctx context.Context, t Target, o image.Options, today string) (contract.Result, error) {
+	prepared, err := Prepare(ctx, t, PrepareOptions{Image: o, Unsigned: true})
+	if err != nil {
+		return contract.Result{}, err
+	}
+	proposal, err := Plan(ctx, t, prepared, PlanOptions{Force: true})
+	if err == nil {
+		err = proposal.Blocked()
+	}
+	if err != nil {
+		return contract.Result{}, err
+	}
+	var wanted, live object.Set
+	wanted.Conceal(prepared.Set.Concealed())
+	for _, o := range proposal.Observed {
+		if o.Desired.Body != nil {
+			o.Merged.Origin = o.Desired.Origin
+			if err := wanted.Add(plan.Wish(o.Merged)); err != nil {
+				return contract.Result{}, err
+			}
+		}
+		if o.Live.Body != nil {
+			if err := live.Add(plan.Wish(o.Live)); err != nil {
+				return contract.Result{}, err
+			}
+		}
+	}
+	name := t.Environment.Name
+	return contract.Compare(contract.Input{
+		A:          contract.Side{Name: name, Environment: t.Environment, Set: wanted},
+		B:          contract.Side{Name: name + " live", Environment: t.Environment, Set: live},
+		Exceptions: t.Source.Project.Exceptions, Today: today,
+	}), nil
+}

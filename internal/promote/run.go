@@ -1,0 +1,194 @@
+package promote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"slipway/internal/deploy"
+	"slipway/internal/git"
+	"slipway/internal/image"
+	"slipway/internal/project"
+	"slipway/internal/project/source"
+	"slipway/internal/release"
+)
+
+var (
+	// ErrNotBuilt refuses an image that no registry has: a promotion builds nothing.
+	ErrNotBuilt = errors.New("is in no registry, and a promotion builds nothing")
+	// ErrNotStated says that neither the manifests nor a release of the other environment name an image's digest.
+	ErrNotStated = errors.New("nobody says what it runs")
+	// ErrOlder refuses to replace an image by one from an earlier commit.
+	ErrOlder = errors.New("is from an earlier commit")
+)
+
+// Options say which images are promoted, and what happens to the edited files.
+type Options struct {
+	// From is the environment whose images are promoted. Empty: the images that were built from this commit.
+	From string
+	// Commit commits the edited files. Push commits them on top of the branch's upstream, and pushes.
+	Commit, Push bool
+	// Older permits replacing an image by one from an earlier commit.
+	Older bool
+	// Image is how registries are asked.
+	Image image.Options
+	// Connect is how the cluster of From is reached, which is asked for its last healthy release where
+	// its manifests do not name each image by digest.
+	Connect deploy.ConnectOptions
+}
+
+// Result is what a promotion did.
+type Result struct {
+	Environment string `json:"environment"`
+	Promotion
+	// Commit holds the edits; empty where they are only in the working tree.
+	Commit string `json:"commit"`
+	// Upstream is the branch that the commit was pushed to, such as "origin/main"; empty where it was not pushed.
+	Upstream string `json:"-"`
+}
+
+// Run writes the images that an environment is to run into its files, and commits and pushes them as the
+// options say. It changes no cluster.
+func Run(ctx context.Context, t deploy.Target, o Options) (Result, error) {
+	o.Commit = o.Commit || o.Push
+	t.Cluster = nil // only registries are asked about images
+	committed := t
+	if t.Source.Dirty && t.Source.Commit != "" && (o.Commit || o.From == "") {
+		src, remove, err := source.At(ctx, t.Source.Project.Dir, t.Source.Commit)
+		if err != nil {
+			return Result{}, err
+		}
+		defer remove()
+		if committed, err = inSource(t, src); err != nil {
+			return Result{}, err
+		}
+	}
+	pins, err := wanted(ctx, committed, o)
+	if err != nil {
+		return Result{}, err
+	}
+	if o.Commit {
+		return commit(ctx, t, pins, o)
+	}
+	return edit(ctx, t, pins, o)
+}
+
+// inSource is the target with another state of its source.
+func inSource(t deploy.Target, src project.Source) (deploy.Target, error) {
+	env, err := src.Project.Environment(t.Environment.Name)
+	t.Source, t.Environment = src, env
+	return t, err
+}
+
+// wanted returns the images to promote: those of this commit, or those of another environment.
+func wanted(ctx context.Context, t deploy.Target, o Options) ([]image.Pin, error) {
+	if o.From != "" {
+		return imagesOf(ctx, t, o)
+	}
+	prepared, err := deploy.Prepare(ctx, t, deploy.PrepareOptions{Image: o.Image, Anew: true, Unsigned: true})
+	if err != nil {
+		return nil, err
+	}
+	for _, pin := range prepared.Images {
+		if pin.Digest == "" {
+			return nil, fmt.Errorf("promote to %s: %s %w", t.Environment.Name, pin.Reference(), ErrNotBuilt)
+		}
+	}
+	return prepared.Images, nil
+}
+
+// imagesOf returns the images that an environment's manifests name by digest, and for the others those of its
+// last healthy release.
+func imagesOf(ctx context.Context, t deploy.Target, o Options) ([]image.Pin, error) {
+	env, err := t.Source.Project.Environment(o.From)
+	if err != nil {
+		return nil, err
+	}
+	pins, missing, err := Stated(ctx, t.Source.Project, env, t.Render)
+	if err != nil || len(missing) == 0 {
+		return pins, err
+	}
+	running, err := running(ctx, t.Source, env, o.Connect)
+	why := "no healthy release of it is recorded"
+	if err != nil {
+		why = "its cluster cannot say: " + err.Error()
+	}
+	for _, name := range missing {
+		i := slices.IndexFunc(running, func(pin image.Pin) bool { return pin.Name == name && pin.Digest != "" })
+		if i < 0 {
+			return nil, fmt.Errorf("promote from %s: %w: its manifests state no digest of %s, and %s",
+				o.From, ErrNotStated, name, why)
+		}
+		pins = append(pins, running[i])
+	}
+	return pins, nil
+}
+
+// running returns the images of an environment's last healthy release.
+func running(
+	ctx context.Context, src project.Source, env project.Environment, o deploy.ConnectOptions,
+) ([]image.Pin, error) {
+	t, err := deploy.Connect(src, env, o)
+	if err != nil {
+		return nil, err
+	}
+	history, err := t.Records().History(ctx)
+	i := slices.IndexFunc(history, func(r release.Release) bool { return r.Status == release.Healthy })
+	if i < 0 {
+		return nil, err
+	}
+	return history[i].Images, nil
+}
+
+// edit writes the promotion into the working tree.
+func edit(ctx context.Context, t deploy.Target, pins []image.Pin, o Options) (Result, error) {
+	dir := t.Source.Project.Dir
+	promotion, err := Plan(ctx, t.Source.Project, t.Environment, pins, t.Render)
+	result := Result{Environment: t.Environment.Name, Promotion: promotion}
+	if err != nil {
+		return result, err
+	}
+	repository, err := git.Open(ctx, dir)
+	switch {
+	case errors.Is(err, git.ErrNone), errors.Is(err, git.ErrNoProgram):
+	case err != nil:
+		return result, err
+	default:
+		if err := refuseOlder(ctx, repository, result, o); err != nil {
+			return result, err
+		}
+	}
+	return result, project.ReplaceFiles(ctx, dir, promotion.Files)
+}
+
+// refuseOlder returns ErrOlder where an image would be replaced by one from an earlier commit.
+func refuseOlder(ctx context.Context, r git.Repository, result Result, o Options) error {
+	for i, was := range result.Before {
+		before, found := commitOf(ctx, r, was.Tag)
+		after, ok := commitOf(ctx, r, result.After[i].Tag)
+		if !found || !ok || o.Older {
+			continue
+		}
+		more, less, err := r.Between(ctx, before.Hash, after.Hash)
+		if err != nil {
+			return err
+		}
+		if more == 0 && less > 0 {
+			return fmt.Errorf("promote %s to %s: %s is there, and %s %w",
+				was.Name, result.Environment, was.Reference(), result.After[i].Tag, ErrOlder)
+		}
+	}
+	return nil
+}
+
+// commitOf returns the commit that an image's tag names.
+func commitOf(ctx context.Context, r git.Repository, tag string) (git.Commit, bool) {
+	short, ok := strings.CutPrefix(tag, "sha-")
+	if !ok {
+		return git.Commit{}, false
+	}
+	short, _, _ = strings.Cut(short, "-")
+	return r.Find(ctx, short)
+}
