@@ -10,7 +10,7 @@ export GOTOOLCHAIN := local
 
 VERSION := $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
 
-.PHONY: help demo test build slipway sandbox kubectl runtime lint docs changelog fuzz peers bench golden
+.PHONY: help demo test build fetch slipway sandbox kubectl runtime lint docs changelog fuzz peers bench golden
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,7 +22,15 @@ test: build kubectl runtime ## run every test; scripts use a real control plane 
 	go test ./...
 	cd sandbox && go test ./...
 
-build: slipway sandbox ## build bin/slipway and bin/slipway-sandbox, static and stripped
+build: fetch slipway sandbox ## build bin/slipway and bin/slipway-sandbox, static and stripped
+
+# The sandbox's modules are downloaded while slipway is compiled.
+fetch:
+	@[ -x bin/slipway-sandbox ] || { cd sandbox && go list -deps . >/dev/null 2>&1 & }
+
+# The compiler spends a fourth of its time on garbage collection, and its heap is small: it does without.
+slipway sandbox kubectl: export GOGC := off
+slipway sandbox kubectl: export GOMEMLIMIT := 3GiB
 
 slipway: ## build bin/slipway alone
 	@go build -v -ldflags "-s -w -X main.version=$(VERSION)" -o bin/slipway ./cmd/slipway 2>&1 | awk -f sandbox/progress.awk
