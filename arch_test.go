@@ -44,13 +44,14 @@ var allowed = map[string]string{
 	"internal/check": "git object project project/source render/tree render/skaffold image render check/origin " +
 		"check/finding check/rule check/schema check/workflow check/contract",
 	"internal/cluster": "object plan",
-	"internal/release": "object image cluster",
+	"internal/rollout": "object cluster",
+	"internal/release": "object image cluster rollout",
 	"internal/deploy": "git object project image/builder render/helm render image plan cluster " +
-		"release check/origin check check/contract check/finding image/signature",
+		"rollout release check/origin check check/contract check/finding image/signature",
 	"internal/promote": "git object project project/source image render check/finding check/origin " +
 		"release deploy",
 	"cmd/slipway":                  "*",
-	"internal/cluster/sandboxtest": "",
+	"internal/cluster/sandboxtest": "image/imagetest object",
 	"internal/cluster/sandbox":     "",
 	"internal/render/foldertest":   "",
 	"internal/image/imagetest":     "",
@@ -58,7 +59,7 @@ var allowed = map[string]string{
 
 // reserved lists what only some packages may import.
 var reserved = map[string]string{
-	"k8s.io/client-go": "internal/cluster internal/cluster/sandboxtest",
+	"k8s.io/client-go": "internal/cluster internal/rollout internal/cluster/sandboxtest",
 	"os/exec": "internal/git internal/image/builder internal/cluster/sandbox " +
 		"internal/cluster/sandboxtest",
 	"slipway/sandbox": "",

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"slipway/internal/cluster"
 	"slipway/internal/deploy"
+	"slipway/internal/rollout"
 )
 
 // printEvidence shows why a release failed.
@@ -27,7 +27,7 @@ func printEvidence(w io.Writer, e deploy.Event) {
 }
 
 // evidenceLines are the details of one piece of evidence, without repetitions.
-func evidenceLines(f cluster.Evidence) []string {
+func evidenceLines(f rollout.Evidence) []string {
 	var lines []string
 	if at := f.Origin.String(); at != "" {
 		lines = append(lines, "written at "+at)
@@ -61,7 +61,7 @@ func evidenceLines(f cluster.Evidence) []string {
 	return slices.Compact(lines)
 }
 
-func podLine(f cluster.Evidence) string {
+func podLine(f rollout.Evidence) string {
 	words := []string{"pod " + f.Pod}
 	if f.Container != "" {
 		words = append(words, "container "+f.Container)

@@ -26,6 +26,7 @@ import (
 	"slipway/internal/render/skaffold"
 	"slipway/internal/render/sops"
 	"slipway/internal/render/tree"
+	"slipway/internal/rollout"
 )
 
 // The exit codes; --help lists them.
@@ -197,13 +198,13 @@ var rows = []row{
 	as("unknown kind", codeError, always[*cluster.UnknownKindError](
 		"Install the operator that defines it, or add its CustomResourceDefinition to the manifests.")),
 
-	is("lock lost", cluster.ErrLockLost, codeConflict,
+	is("lock lost", release.ErrLockLost, codeConflict,
 		"Run `slipway history ENV` to see who deploys now, then deploy again."),
 	as("immutable", codeError, always[*cluster.ImmutableError](
 		"Rename the object, or delete it before the deploy: these fields are set only at creation.")),
-	as("locked", codeConflict, always[*cluster.LockedError](
+	as("locked", codeConflict, always[*release.LockedError](
 		"Wait until it ends, or run `slipway history ENV` to look at it.")),
-	is("record changed", cluster.ErrRecordChanged, codeConflict,
+	is("record changed", cluster.ErrChanged, codeConflict,
 		"Run `slipway history ENV` to see who else writes this environment's records, then deploy again."),
 	as("foreign", codeConflict, func(e *deploy.ForeignError) string {
 		return "Rename your object, or pass --force-conflicts to take it over once " + e.Owner +
@@ -215,7 +216,7 @@ var rows = []row{
 	as("blocked", codeError, func(e *deploy.BlockedError) string {
 		return "Run `slipway plan " + e.Environment + "` to see every object that the API server would reject."
 	}),
-	as("still there", codeError, always[*cluster.StillThereError](
+	as("still there", codeError, always[*rollout.StillThereError](
 		"Wait until the owners of the finalizers remove them, then run the same command again.")),
 	as("no healthy release", codeError, always[*deploy.NoHealthyError](
 		"Run `slipway history ENV` and name a revision to deploy it as it was.")),

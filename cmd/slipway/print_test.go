@@ -5,9 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	"slipway/internal/rollout"
 
-	"slipway/internal/cluster"
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestValues(t *testing.T) {
@@ -59,7 +59,7 @@ func TestLineDiff(t *testing.T) {
 }
 
 func TestEvidenceSaysThingsOnce(t *testing.T) {
-	got := evidenceLines(cluster.Evidence{
+	got := evidenceLines(rollout.Evidence{
 		Pod: "web-1", Container: "web", Reason: "ImagePullBackOff", Message: "Back-off pulling image: not found",
 		Events: []string{"Failed: not found", "Failed: Error: ImagePullBackOff", "FailedMount: no such volume"},
 	})

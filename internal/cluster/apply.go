@@ -1,14 +1,12 @@
 package cluster
 
 import (
-	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,7 +20,7 @@ import (
 // a *ConflictError, unless force takes them over. An autoscaler's replicas always stay.
 func (c *Cluster) Apply(ctx context.Context, o object.Object, force bool) error {
 	_, err := c.apply(ctx, o, metav1.PatchOptions{Force: &force})
-	return c.explain(ctx, "apply", o.Ref(), err)
+	return c.Explain(ctx, "apply", o.Ref(), err)
 }
 
 func (c *Cluster) apply(ctx context.Context, o object.Object, opt metav1.PatchOptions) (
@@ -137,6 +135,12 @@ func received(u *unstructured.Unstructured) object.Object {
 	return object.Object{Body: u.Object}
 }
 
+// Get reads one object, in the version that the server prefers; false when it does not exist. The error is
+// client-go's: see Explain.
+func (c *Cluster) Get(ctx context.Context, ref object.Ref) (object.Object, bool, error) {
+	return c.get(ctx, ref, "")
+}
+
 // get reads one object, in any version where none is given; false when there is none.
 func (c *Cluster) get(ctx context.Context, ref object.Ref, version string) (object.Object, bool, error) {
 	at, err := c.endpoint(ref, version)
@@ -159,7 +163,7 @@ func (c *Cluster) Delete(ctx context.Context, ref object.Ref, uid string) error 
 		return nil // its definition is gone, and the object with it
 	}
 	if err != nil {
-		return c.explain(ctx, "delete", ref, err)
+		return c.Explain(ctx, "delete", ref, err)
 	}
 	background := metav1.DeletePropagationBackground
 	options := metav1.DeleteOptions{PropagationPolicy: &background}
@@ -173,52 +177,5 @@ func (c *Cluster) Delete(ctx context.Context, ref object.Ref, uid string) error 
 	case apierrors.IsConflict(err) && uid != "":
 		return fmt.Errorf("delete %s: another one has taken its place since it was looked at", ref)
 	}
-	return c.explain(ctx, "delete", ref, err)
-}
-
-// StillThereError says that deleted objects are held by something.
-type StillThereError struct {
-	Refs []object.Ref
-	// Held are the finalizers that one of them waits for.
-	Held []any
-}
-
-func (e *StillThereError) Error() string {
-	text := e.Refs[0].String()
-	if n := len(e.Refs) - 1; n > 0 {
-		text += fmt.Sprintf(" (and %d more)", n)
-	}
-	if len(e.Held) == 0 {
-		return text + " is still being deleted"
-	}
-	return fmt.Sprintf("%s is held by finalizers %v", text, e.Held)
-}
-
-// WaitGone waits for deleted objects to be gone. Timeout zero means two minutes; what is there
-// afterwards is a *StillThereError.
-func (c *Cluster) WaitGone(ctx context.Context, refs []object.Ref, timeout time.Duration) error {
-	until, cancel := context.WithTimeout(ctx, cmp.Or(timeout, 2*time.Minute))
-	defer cancel()
-	for {
-		var left []object.Ref
-		var held []any
-		for _, ref := range refs {
-			live, found, err := c.get(ctx, ref, "")
-			if err != nil {
-				return c.explain(ctx, "get", ref, err)
-			}
-			if found {
-				left = append(left, ref)
-			}
-			if finalizers, ok := live.At("metadata", "finalizers").([]any); ok {
-				held = finalizers
-			}
-		}
-		if len(left) == 0 {
-			return nil
-		}
-		if refs = left; !sleep(until, pollFast) {
-			return cmp.Or[error](context.Cause(ctx), &StillThereError{Refs: refs, Held: held})
-		}
-	}
+	return c.Explain(ctx, "delete", ref, err)
 }

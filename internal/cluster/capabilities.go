@@ -47,7 +47,7 @@ func (c *Cluster) Lookup(ctx context.Context, apiVersion, kind, namespace,
 	if name != "" {
 		o, there, err := c.get(ctx, ref, gv.Version)
 		if err != nil || !there {
-			return map[string]any{}, c.explain(ctx, "look up", ref, err)
+			return map[string]any{}, c.Explain(ctx, "look up", ref, err)
 		}
 		return o.Body, nil
 	}
@@ -57,7 +57,7 @@ func (c *Cluster) Lookup(ctx context.Context, apiVersion, kind, namespace,
 	}
 	list, err := at.List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return nil, c.explain(ctx, "list", ref, err)
+		return nil, c.Explain(ctx, "list", ref, err)
 	}
 	return list.UnstructuredContent(), nil
 }

@@ -109,6 +109,9 @@ func Contexts(kubeconfig string) ([]string, error) {
 // Namespace is where objects go that name none, and where records and locks are kept.
 func (c *Cluster) Namespace() string { return c.namespace }
 
+// Typed is client-go's client for what is read by its own type: the pods of a workload, events, logs.
+func (c *Cluster) Typed() kubernetes.Interface { return c.typed }
+
 // Sandbox is what the kubeconfig says about the sandbox that this cluster is part of, if it is one.
 func (c *Cluster) Sandbox() (Sandbox, bool) {
 	if c.sandbox == nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"slipway/internal/cluster/sandboxtest"
 	"slipway/internal/object"
 )
 
@@ -89,8 +90,8 @@ func TestUnreachable(t *testing.T) {
 		"observe": func() error { _, err := c.Observe(t.Context(), set, nil, false); return err },
 		"apply":   func() error { return c.Apply(t.Context(), set.Objects()[0], false) },
 		"delete":  func() error { return c.Delete(t.Context(), set.Refs()[0], "") },
-		"records": func() error { _, err := c.Records(t.Context(), nil); return err },
-		"lock":    func() error { _, err := c.Lock(t.Context(), "l", Holder{}); return err },
+		"secrets": func() error { _, err := ListSecrets(t.Context(), c, "slipway.dev/release", ""); return err },
+		"lease":   func() error { _, err := ReadLease(t.Context(), c, "l"); return err },
 	}
 	for name, act := range acts {
 		err := act()
@@ -107,7 +108,7 @@ func TestUnreachable(t *testing.T) {
 
 func TestUnauthorized(t *testing.T) {
 	t.Parallel()
-	s := sandbox(t)
+	s := sandboxtest.Shared(t)
 	good := open(t, Options{Kubeconfig: s.Kubeconfig, Context: "admin"})
 	file := writeKubeconfig(t, strings.TrimPrefix(good.server, "https://"))
 	data, err := os.ReadFile(file)
@@ -130,5 +131,5 @@ func TestUnauthorized(t *testing.T) {
 
 func manifests(t *testing.T, text string) object.Set {
 	t.Helper()
-	return place{}.parse(t, text)
+	return place{}.Parse(t, text)
 }

@@ -147,8 +147,8 @@ func (c *Cluster) fact(ctx context.Context, ref object.Ref, err error) error {
 	return immutable(ref, err)
 }
 
-// explain is fact with the act and the object said where our own errors do not say them.
-func (c *Cluster) explain(ctx context.Context, act string, ref object.Ref, err error) error {
+// Explain is fact with the act and the object said where our own errors do not say them.
+func (c *Cluster) Explain(ctx context.Context, act string, ref object.Ref, err error) error {
 	known := c.fact(ctx, ref, err)
 	switch err.(type) {
 	case nil, *UnknownKindError, *ConflictError:

@@ -27,7 +27,7 @@ func (c *Cluster) Nodes(ctx context.Context) (nodes Nodes, allowed bool, err err
 		return nil, false, nil
 	}
 	if err != nil {
-		return nil, false, c.explain(ctx, "list", object.Ref{Kind: "Node"}, err)
+		return nil, false, c.Explain(ctx, "list", object.Ref{Kind: "Node"}, err)
 	}
 	return list.Items, true, nil
 }

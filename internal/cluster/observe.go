@@ -31,9 +31,9 @@ func (c *Cluster) Observe(ctx context.Context, desired object.Set, owned []objec
 			out = append(out, plan.Observed{Ref: ref})
 		}
 	}
-	s := survey{c: c, desired: desired, definitions: definitionsOf(desired),
+	s := survey{c: c, desired: desired, definitions: DefinedKinds(desired),
 		scaled: scaledBy(desired), force: force}
-	each(len(out), func(i int) {
+	Each(len(out), func(i int) {
 		o := &out[i]
 		if s.look(ctx, o); o.Err == nil && o.Desired.Body != nil {
 			s.ask(ctx, o)
@@ -55,7 +55,7 @@ func (c *Cluster) Observe(ctx context.Context, desired object.Set, owned []objec
 type survey struct {
 	c           *Cluster
 	desired     object.Set
-	definitions map[schema.GroupKind]definition
+	definitions map[schema.GroupKind]Definition
 	scaled      map[object.Ref]any
 	force       bool
 }
@@ -74,7 +74,7 @@ func (s *survey) look(ctx context.Context, o *plan.Observed) {
 	case !wanted && unknown.Err == nil:
 		o.Err = nil // its kind is gone, and the object with it
 	case wanted && defined:
-		o.Unverified = fmt.Sprintf("its kind comes with %s of the same deploy", d.ref)
+		o.Unverified = fmt.Sprintf("its kind comes with %s of the same deploy", d.Ref)
 		o.Live, _, o.Err = s.c.get(ctx, o.Ref, "") // in another version, maybe
 		if errors.As(o.Err, &unknown) {
 			o.Err = nil
@@ -129,7 +129,7 @@ func (s *survey) excuse(ref object.Ref, err error) string {
 	}
 	// The object may need a schema that its definition gets in the same deploy.
 	if d, ok := s.definitions[groupKind(ref)]; ok && (apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)) {
-		return fmt.Sprintf("%s changes in the same deploy; as it is, the server says: %v", d.ref, err)
+		return fmt.Sprintf("%s changes in the same deploy; as it is, the server says: %v", d.Ref, err)
 	}
 	if apierrors.IsBadRequest(err) && strings.Contains(err.Error(), "does not support dry run") {
 		return err.Error()

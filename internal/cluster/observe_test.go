@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -107,7 +106,7 @@ func put(value any, path ...string) func(map[string]any) {
 func TestObserveApplyObserve(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	set := p.parse(t, shop)
+	set := p.Parse(t, shop)
 	first := observed(t, p.editor, set, nil, false)
 	if n := first.Count(plan.Create); n != set.Len() || !first.Complete {
 		t.Fatalf("%d of %d objects are new: %v", n, set.Len(), summary(first))
@@ -141,13 +140,13 @@ func TestObserveApplyObserve(t *testing.T) {
 func TestOwnedButNotDesired(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	set := p.parse(t, `{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}
+	set := p.Parse(t, `{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}
 ---
 {apiVersion: v1, kind: ConfigMap, metadata: {name: b}}`)
 	apply(t, p.editor, set)
 	a, b := set.Refs()[0], set.Refs()[1]
-	never := object.Ref{Kind: "ConfigMap", Namespace: p.namespace, Name: "never"}
-	goneKind := object.Ref{Group: "nowhere.example", Kind: "Thing", Namespace: p.namespace, Name: "x"}
+	never := object.Ref{Kind: "ConfigMap", Namespace: p.Namespace, Name: "never"}
+	goneKind := object.Ref{Group: "nowhere.example", Kind: "Thing", Namespace: p.Namespace, Name: "x"}
 	var only object.Set
 	if err := only.Add(set.Objects()[0]); err != nil {
 		t.Fatal(err)
@@ -181,7 +180,7 @@ func TestOwnedButNotDesired(t *testing.T) {
 func TestObserveRefusals(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	set := p.parse(t, shop)
+	set := p.Parse(t, shop)
 	apply(t, p.editor, set)
 	for _, test := range []struct {
 		name string
@@ -195,12 +194,12 @@ func TestObserveRefusals(t *testing.T) {
 		{"a field that does not exist", edited(t, set, "Deployment", put("x", "spec", "replicaz")),
 			`spec.replicaz: field not declared in schema`},
 		{"a kind that is not served",
-			p.parse(t, `{apiVersion: acme.example/v1, kind: Widget, metadata: {name: w}}`),
+			p.Parse(t, `{apiVersion: acme.example/v1, kind: Widget, metadata: {name: w}}`),
 			"k8s/app.yaml:1: the cluster does not know acme.example/v1 Widget"},
 		{"a version that is not served",
-			p.parse(t, `{apiVersion: policy/v1beta1, kind: PodDisruptionBudget, metadata: {name: web}}`),
+			p.Parse(t, `{apiVersion: policy/v1beta1, kind: PodDisruptionBudget, metadata: {name: web}}`),
 			"the cluster does not know policy/v1beta1 PodDisruptionBudget"},
-		{"not permitted", p.parse(t,
+		{"not permitted", p.Parse(t,
 			`{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: x, namespace: ""}}`),
 			"may not get clusterroles.rbac.authorization.k8s.io"},
 	} {
@@ -221,17 +220,17 @@ func TestObserveRefusals(t *testing.T) {
 func TestObserveConflict(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	set := p.parse(t, shop)
+	set := p.Parse(t, shop)
 	apply(t, p.editor, set)
 	edit := []byte(`{"data": {"LEVEL": "debug", "EXTRA": "1"}}`)
-	_, err := p.admin.typed.CoreV1().ConfigMaps(p.namespace).Patch(t.Context(), "web", types.MergePatchType,
+	_, err := p.admin.typed.CoreV1().ConfigMaps(p.Namespace).Patch(t.Context(), "web", types.MergePatchType,
 		edit, metav1.PatchOptions{FieldManager: "kubectl-edit"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := summary(observed(t, p.editor, set, nil, false))
 	want := []string{fmt.Sprintf(
-		`blocked ConfigMap/web: ConfigMap %s/web: kubectl-edit holds data.LEVEL ("debug", ours is "info") (k8s/app.yaml:4)`, p.namespace)}
+		`blocked ConfigMap/web: ConfigMap %s/web: kubectl-edit holds data.LEVEL ("debug", ours is "info") (k8s/app.yaml:4)`, p.Namespace)}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -262,23 +261,23 @@ const widgets = `{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefin
 func TestObserveUnverified(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	kind := "w" + strings.ReplaceAll(p.namespace, "-", "")
-	set := p.parse(t, fmt.Sprintf(widgets, kind)+fmt.Sprintf(`
+	kind := "w" + strings.ReplaceAll(p.Namespace, "-", "")
+	set := p.Parse(t, fmt.Sprintf(widgets, kind)+fmt.Sprintf(`
 ---
 {apiVersion: v1, kind: Namespace, metadata: {name: %[1]s-more}}
 ---
 {apiVersion: v1, kind: ConfigMap, metadata: {name: c, namespace: %[1]s-more}}
 ---
-{apiVersion: v1, kind: ConfigMap, metadata: {name: c, namespace: %[1]s-never}}`, p.namespace))
+{apiVersion: v1, kind: ConfigMap, metadata: {name: c, namespace: %[1]s-never}}`, p.Namespace))
 	set, err := p.admin.Place(t.Context(), set)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []string{
 		"create CustomResourceDefinition/" + kind + "s.acme.example",
-		"create Namespace/" + p.namespace + "-more",
-		"create ConfigMap/c: namespace " + p.namespace + "-more comes with the same deploy",
-		"blocked ConfigMap/c: namespace " + p.namespace + "-never is not there (context admin) (k8s/app.yaml:11)",
+		"create Namespace/" + p.Namespace + "-more",
+		"create ConfigMap/c: namespace " + p.Namespace + "-more comes with the same deploy",
+		"blocked ConfigMap/c: namespace " + p.Namespace + "-never is not there (context admin) (k8s/app.yaml:11)",
 		"create " + kind + "/w: its kind comes with CustomResourceDefinition " + kind +
 			"s.acme.example of the same deploy",
 	}
@@ -286,28 +285,13 @@ func TestObserveUnverified(t *testing.T) {
 	if diff := cmp.Diff(want, summary(got)); diff != "" || got.Complete {
 		t.Error(diff)
 	}
-
-	// Once the definition is there, so is the kind.
-	objects := set.Objects()
-	t.Cleanup(func() {
-		_ = p.admin.Delete(context.WithoutCancel(t.Context()), objects[0].Ref(), "")
-	})
-	if err := p.admin.Apply(t.Context(), objects[0], false); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.admin.WaitServed(t.Context(), objects[0]); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.admin.Apply(t.Context(), objects[1], false); err != nil {
-		t.Error(err)
-	}
 }
 
 // Whatever the source says about replicas, an autoscaler's number stays: planned, applied, forced.
 func TestAutoscalerIsNotFought(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	set := p.parse(t, shop+`
+	set := p.Parse(t, shop+`
 ---
 {apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: web}, spec: {minReplicas: 1, maxReplicas: 9, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web},
   metrics: [{type: External, external: {metric: {name: nothing}, target: {type: Value, value: "1"}}}]}}`)
@@ -354,7 +338,7 @@ func TestAutoscalerIsNotFought(t *testing.T) {
 		}
 	}
 	scaler := object.Ref{Group: "autoscaling", Kind: "HorizontalPodAutoscaler",
-		Namespace: p.namespace, Name: "web"}
+		Namespace: p.Namespace, Name: "web"}
 	got := observed(t, p.editor, without, []object.Ref{scaler}, false)
 	if lines := strings.Join(summary(got), "\n"); !strings.Contains(lines,
 		"kubectl (scale) holds spec.replicas (7, ours is 2)") || !strings.Contains(lines,
@@ -365,9 +349,9 @@ func TestAutoscalerIsNotFought(t *testing.T) {
 
 func scale(t *testing.T, p place, manager string, n int32) {
 	t.Helper()
-	s := &autoscalingv1.Scale{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: p.namespace},
+	s := &autoscalingv1.Scale{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: p.Namespace},
 		Spec: autoscalingv1.ScaleSpec{Replicas: n}}
-	if _, err := p.admin.typed.AppsV1().Deployments(p.namespace).UpdateScale(t.Context(), "web", s,
+	if _, err := p.admin.typed.AppsV1().Deployments(p.Namespace).UpdateScale(t.Context(), "web", s,
 		metav1.UpdateOptions{FieldManager: manager}); err != nil {
 		t.Fatal(err)
 	}
@@ -405,7 +389,7 @@ func TestPlace(t *testing.T) {
 	for _, r := range placed.Refs() {
 		got = append(got, r.String())
 	}
-	ns := p.namespace
+	ns := p.Namespace
 	want := []string{"ConfigMap " + ns + "/c", "ConfigMap other/c", "Namespace n", "Unknown " + ns + "/u",
 		"Globe g", "CustomResourceDefinition globes.acme.example"}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -420,10 +404,10 @@ func TestPlace(t *testing.T) {
 func TestObserveVanishing(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	set := p.parse(t, `{apiVersion: v1, kind: ConfigMap, metadata: {name: fleeting}, data: {a: b}}`)
+	set := p.Parse(t, `{apiVersion: v1, kind: ConfigMap, metadata: {name: fleeting}, data: {a: b}}`)
 	apply(t, p.editor, set)
 	var once sync.Once
-	late := through(t, func(next http.Handler) http.Handler {
+	late := through(t, "", func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodPatch {
 				once.Do(func() {

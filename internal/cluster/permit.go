@@ -41,18 +41,18 @@ var verbs = map[plan.Action][]string{
 func (c *Cluster) Permit(ctx context.Context, changes []plan.Change) error {
 	names, err := c.needs(changes)
 	if err != nil {
-		return c.explain(ctx, "ask for permissions in", object.Ref{Kind: "Namespace", Name: c.namespace}, err)
+		return c.Explain(ctx, "ask for permissions in", object.Ref{Kind: "Namespace", Name: c.namespace}, err)
 	}
 	needs := slices.SortedFunc(maps.Keys(names), func(a, b Permission) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Group, b.Group),
 			cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.Verb, b.Verb))
 	})
 	allowed, failed := make([]bool, len(needs)), make([]error, len(needs))
-	each(len(needs), func(i int) { allowed[i], failed[i] = c.may(ctx, needs[i], names[needs[i]]) })
+	Each(len(needs), func(i int) { allowed[i], failed[i] = c.may(ctx, needs[i], names[needs[i]]) })
 	var missing []Permission
 	for i, p := range needs {
 		if failed[i] != nil {
-			return c.explain(ctx, "ask for permission to "+p.Verb, object.Ref{Kind: p.Resource,
+			return c.Explain(ctx, "ask for permission to "+p.Verb, object.Ref{Kind: p.Resource,
 				Namespace: p.Namespace}, failed[i])
 		}
 		if !allowed[i] {

@@ -15,10 +15,10 @@ import (
 func TestPermit(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	deployment := object.Ref{Group: "apps", Kind: "Deployment", Namespace: p.namespace, Name: "web"}
+	deployment := object.Ref{Group: "apps", Kind: "Deployment", Namespace: p.Namespace, Name: "web"}
 	changes := []plan.Change{
 		{Action: plan.Create, Ref: deployment},
-		{Action: plan.Delete, Ref: object.Ref{Kind: "ConfigMap", Namespace: p.namespace, Name: "c"}},
+		{Action: plan.Delete, Ref: object.Ref{Kind: "ConfigMap", Namespace: p.Namespace, Name: "c"}},
 		{Action: plan.Keep, Ref: object.Ref{Kind: "Node", Name: "n"}},
 		{Action: plan.Update, Ref: object.Ref{Group: "nowhere.example", Kind: "Thing", Name: "n"}},
 	}
@@ -48,7 +48,7 @@ func TestPermit(t *testing.T) {
 	if diff := cmp.Diff(want, missing); diff != "" {
 		t.Error(diff)
 	}
-	if !strings.HasPrefix(denied.User, "system:serviceaccount:"+p.namespace) {
+	if !strings.HasPrefix(denied.User, "system:serviceaccount:"+p.Namespace) {
 		t.Errorf("user %q", denied.User)
 	}
 	if err := p.admin.Permit(t.Context(), changes); err != nil {
@@ -60,7 +60,7 @@ func TestPermit(t *testing.T) {
 func TestPermitByName(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	set := p.parse(
+	set := p.Parse(
 		t, `{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: $NAMESPACE, namespace: ""}, rules: [
   {apiGroups: [storage.k8s.io], resources: [storageclasses], verbs: [get, patch], resourceNames: [mine]}]}
 ---
@@ -87,7 +87,7 @@ func TestPermitByName(t *testing.T) {
 func TestWho(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	if who := p.editor.who(t.Context()); !strings.HasPrefix(who, "system:serviceaccount:"+p.namespace+":") {
+	if who := p.editor.who(t.Context()); !strings.HasPrefix(who, "system:serviceaccount:"+p.Namespace+":") {
 		t.Errorf("%q", who)
 	}
 }

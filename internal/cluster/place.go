@@ -18,11 +18,11 @@ import (
 // it there, API servers refuse it). A kind that is not served, nor defined in the set, counts as
 // namespaced; Observe says what is wrong with it.
 func (c *Cluster) Place(ctx context.Context, set object.Set) (object.Set, error) {
-	definitions := definitionsOf(set)
+	definitions := DefinedKinds(set)
 	return set.Map(func(o object.Object) (object.Object, error) {
 		namespaced, err := c.namespaced(o, definitions)
 		if err != nil {
-			return object.Object{}, c.explain(ctx, "place", o.Ref(), err)
+			return object.Object{}, c.Explain(ctx, "place", o.Ref(), err)
 		}
 		if namespaced == (o.Ref().Namespace != "") {
 			return o, nil
@@ -40,7 +40,7 @@ func (c *Cluster) Place(ctx context.Context, set object.Set) (object.Set, error)
 	})
 }
 
-func (c *Cluster) namespaced(o object.Object, definitions map[schema.GroupKind]definition) (bool, error) {
+func (c *Cluster) namespaced(o object.Object, definitions map[schema.GroupKind]Definition) (bool, error) {
 	m, err := c.mapping(o.Ref(), version(o))
 	if _, unknown := errors.AsType[*UnknownKindError](err); unknown {
 		d, ok := definitions[groupKind(o.Ref())]
@@ -49,14 +49,15 @@ func (c *Cluster) namespaced(o object.Object, definitions map[schema.GroupKind]d
 	return err == nil && m.Scope.Name() == meta.RESTScopeNameNamespace, err
 }
 
-// definition is what a CustomResourceDefinition of the set says about its kind.
-type definition struct {
-	ref        object.Ref
+// Definition is what a CustomResourceDefinition of the set says about its kind.
+type Definition struct {
+	Ref        object.Ref
 	namespaced bool
 }
 
-func definitionsOf(set object.Set) map[schema.GroupKind]definition {
-	found := map[schema.GroupKind]definition{}
+// DefinedKinds are the kinds that the CustomResourceDefinitions of a set define.
+func DefinedKinds(set object.Set) map[schema.GroupKind]Definition {
+	found := map[schema.GroupKind]Definition{}
 	for _, o := range set.Objects() {
 		ref := o.Ref()
 		if ref.Kind != "CustomResourceDefinition" || ref.Group != "apiextensions.k8s.io" {
@@ -64,7 +65,7 @@ func definitionsOf(set object.Set) map[schema.GroupKind]definition {
 		}
 		group, _ := o.At("spec", "group").(string)
 		kind, _ := o.At("spec", "names", "kind").(string)
-		found[schema.GroupKind{Group: group, Kind: kind}] = definition{ref: ref, namespaced: o.At("spec",
+		found[schema.GroupKind{Group: group, Kind: kind}] = Definition{Ref: ref, namespaced: o.At("spec",
 			"scope") != "Cluster"}
 	}
 	return found
@@ -82,6 +83,13 @@ func (c *Cluster) mapping(ref object.Ref, version string) (*meta.RESTMapping, er
 		unknown.APIVersion = schema.GroupVersion{Group: ref.Group, Version: version}.String()
 	}
 	return nil, unknown
+}
+
+// Serves asks the server, and not what it said before, whether it serves a kind.
+func (c *Cluster) Serves(kind schema.GroupKind) error {
+	c.mapper.Reset()
+	_, err := c.mapping(object.Ref{Group: kind.Group, Kind: kind.Kind}, "")
+	return err
 }
 
 // silent says why a group could not be asked, nil when it could: an extension API that is down

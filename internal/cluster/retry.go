@@ -5,9 +5,10 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -78,18 +79,12 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// each runs f for 0 to n-1, a few at once.
-func each(n int, f func(int)) {
-	var (
-		wg   sync.WaitGroup
-		free = make(chan struct{}, inFlight)
-	)
+// Each runs f for 0 to n-1, as many at once as a cluster is asked.
+func Each(n int, f func(int)) {
+	var g errgroup.Group
+	g.SetLimit(inFlight)
 	for i := range n {
-		free <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-free }()
-			f(i)
-		})
+		g.Go(func() error { f(i); return nil })
 	}
-	wg.Wait()
+	_ = g.Wait() // no f fails
 }

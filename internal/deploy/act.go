@@ -7,6 +7,7 @@ import (
 	"slipway/internal/object"
 	"slipway/internal/plan"
 	"slipway/internal/release"
+	"slipway/internal/rollout"
 )
 
 // act applies stage by stage, watches, and deletes what is no longer wanted only once the new
@@ -21,7 +22,7 @@ func (t Target) act(ctx context.Context, p Proposal, o Options, rel *release.Rel
 			continue
 		}
 		if c.Stage != stage {
-			if err := t.Cluster.WaitServed(ctx, applied...); err != nil {
+			if err := rollout.WaitServed(ctx, t.Cluster, applied...); err != nil {
 				return err
 			}
 			stage, applied = c.Stage, nil
@@ -63,7 +64,7 @@ func (t Target) applyOne(ctx context.Context, c plan.Change, p Proposal) (object
 		if err := t.Cluster.Delete(ctx, c.Ref, p.uids[c.Ref]); err != nil {
 			return obj, err
 		}
-		if err := t.Cluster.WaitGone(ctx, []object.Ref{c.Ref}, 0); err != nil {
+		if err := rollout.WaitGone(ctx, t.Cluster, []object.Ref{c.Ref}, 0); err != nil {
 			return obj, err
 		}
 	}
@@ -88,7 +89,7 @@ func (t Target) prune(ctx context.Context, deletes []plan.Change, p Proposal, o 
 		gone = append(gone, c.Ref)
 		rel.Applied = append(rel.Applied, c.Ref)
 	}
-	if err := t.Cluster.WaitGone(ctx, gone, o.Timeout); err != nil {
+	if err := rollout.WaitGone(ctx, t.Cluster, gone, o.Timeout); err != nil {
 		return fmt.Errorf("wait until what was deleted is gone: %w", err)
 	}
 	return nil

@@ -7,11 +7,11 @@ import (
 	"strings"
 	"time"
 
-	"slipway/internal/cluster"
 	"slipway/internal/object"
 	"slipway/internal/plan"
 	"slipway/internal/project"
 	"slipway/internal/release"
+	"slipway/internal/rollout"
 )
 
 // Options are for one run.
@@ -29,7 +29,7 @@ type Options struct {
 type FailedError struct {
 	Environment string
 	Release     release.Release
-	// Cause is a *cluster.NotHealthyError, or the refusal that came in the middle.
+	// Cause is a *rollout.NotHealthyError, or the refusal that came in the middle.
 	Cause error
 	// RolledBack is the release that took its place; nil when there was none.
 	RolledBack *release.Release
@@ -81,8 +81,8 @@ func Apply(ctx context.Context, t Target, p Proposal, o Options) (release.Releas
 	if err != nil {
 		return release.Release{}, err
 	}
-	lock, err := t.Records().Lock(ctx, cluster.Holder{Who: o.Who, Doing: p.Prepared.doing()})
-	if locked := (*cluster.LockedError)(nil); errors.As(err, &locked) {
+	lock, err := t.Records().Lock(ctx, release.Holder{Who: o.Who, Doing: p.Prepared.doing()})
+	if locked := (*release.LockedError)(nil); errors.As(err, &locked) {
 		return release.Release{}, fmt.Errorf("%s is %w", t.Environment.Name, err)
 	} else if err != nil {
 		return release.Release{}, err
@@ -108,7 +108,7 @@ func (t Target) found(ctx context.Context, p Proposal) (bool, error) {
 			if err != nil {
 				return false, err
 			}
-			return true, t.Cluster.WaitServed(ctx, obj)
+			return true, rollout.WaitServed(ctx, t.Cluster, obj)
 		}
 	}
 	return false, nil
@@ -138,7 +138,7 @@ func (t Target) applyLocked(ctx context.Context, p Proposal, founded bool,
 // and the new state is not healthy. An interrupt is no verdict, nor are old objects that do not go.
 func broken(rel release.Release, err error) bool {
 	var (
-		sick *cluster.NotHealthyError
+		sick *rollout.NotHealthyError
 		left *leftoverError
 	)
 	if rel.Status != release.Failed || errors.As(err, &left) {
@@ -193,7 +193,7 @@ func (t Target) carryOut(ctx context.Context, p Proposal, o Options) (release.Re
 	err = masked(err, p.Prepared.Set)
 	rel.Status, rel.Failure = outcome(ctx, p, err)
 	rel.Kept = kept(p.Plan)
-	var sick *cluster.NotHealthyError
+	var sick *rollout.NotHealthyError
 	if errors.As(err, &sick) {
 		rel.Evidence = sick.Failures
 	}

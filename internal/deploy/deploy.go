@@ -13,6 +13,7 @@ import (
 	"slipway/internal/project"
 	"slipway/internal/release"
 	"slipway/internal/render"
+	"slipway/internal/rollout"
 )
 
 // Target is one environment of one source, and the cluster that it lives in.
@@ -25,7 +26,7 @@ type Target struct {
 	// Notify hears what happens. Nil: nobody listens.
 	Notify func(Event)
 
-	lock *cluster.Lock
+	lock *release.Lock
 }
 
 // Step is a part of the path.
@@ -50,7 +51,7 @@ type Event struct {
 	Ref     *object.Ref `json:"ref,omitempty"`
 	Message string      `json:"message"`
 	// Evidence is why a release failed, where the step is Failure.
-	Evidence []cluster.Evidence `json:"evidence,omitempty"`
+	Evidence []rollout.Evidence `json:"evidence,omitempty"`
 	Time     time.Time          `json:"time"`
 }
 

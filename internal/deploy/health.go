@@ -7,6 +7,7 @@ import (
 
 	"slipway/internal/object"
 	"slipway/internal/release"
+	"slipway/internal/rollout"
 )
 
 // Health says in a few words how a release's objects are now, and whether all is well.
@@ -14,7 +15,7 @@ func Health(ctx context.Context, t Target, rel release.Release) (bool, string, e
 	if rel.Status == release.Deleted {
 		return false, "deleted", nil
 	}
-	states, err := t.Cluster.Health(ctx, rel.Objects.Refs())
+	states, err := rollout.Health(ctx, t.Cluster, rel.Objects.Refs())
 	if err != nil {
 		return false, "unknown", err
 	}

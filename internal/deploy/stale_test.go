@@ -1,13 +1,10 @@
 package deploy_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -26,19 +23,7 @@ import (
 	"slipway/internal/release"
 )
 
-var shared struct {
-	sync.Once
-	*sandboxtest.Sandbox
-	err error
-}
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if shared.Sandbox != nil {
-		shared.Stop()
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { sandboxtest.Main(m) }
 
 // place is an environment of a test's own, and the administrator's way around Slipway.
 type place struct {
@@ -51,12 +36,9 @@ type place struct {
 // there yet when founding is what is tested.
 func newPlace(t *testing.T, found bool) place {
 	t.Helper()
-	shared.Do(func() { shared.Sandbox, shared.err = sandboxtest.Start(context.Background()) })
-	if shared.err != nil {
-		t.Fatal(shared.err)
-	}
+	sandbox := sandboxtest.Shared(t)
 	prefix, kubeconfig := sandboxtest.Name("deploy"), filepath.Join(t.TempDir(), "kubeconfig")
-	if err := shared.Project(t.Context(), prefix, kubeconfig, "prod"); err != nil {
+	if err := sandbox.Project(t.Context(), prefix, kubeconfig, "prod"); err != nil {
 		t.Fatal(err)
 	}
 	o := cluster.Options{Kubeconfig: kubeconfig, Context: "prod"}
@@ -67,7 +49,7 @@ func newPlace(t *testing.T, found bool) place {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := shared.Admin()
+	cfg, err := sandbox.Admin()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,9 +7,9 @@ import (
 	"sync"
 	"time"
 
-	"slipway/internal/cluster"
 	"slipway/internal/object"
 	"slipway/internal/plan"
+	"slipway/internal/rollout"
 )
 
 // watch waits until all is healthy. Nobody waits for what the plan leaves alone.
@@ -31,7 +31,7 @@ func (t Target) watch(ctx context.Context, p Proposal, o Options) error {
 	n := newNews(t, unchanged)
 	stop := n.every(ctx, remindAfter/2)
 	defer stop()
-	return t.Cluster.Wait(ctx, watched, cluster.WaitOptions{Timeout: o.Timeout, Unchanged: unchanged,
+	return rollout.Wait(ctx, t.Cluster, watched, rollout.Options{Timeout: o.Timeout, Unchanged: unchanged,
 		Notify: n.hear})
 }
 
@@ -59,7 +59,7 @@ func newNews(t Target, unchanged []object.Ref) *news {
 	return n
 }
 
-func (n *news) hear(p cluster.Progress) {
+func (n *news) hear(p rollout.Progress) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.waiting[p.Ref] = p.Message

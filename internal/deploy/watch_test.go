@@ -6,8 +6,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"slipway/internal/cluster"
 	"slipway/internal/object"
+	"slipway/internal/rollout"
 )
 
 func TestNews(t *testing.T) {
@@ -16,7 +16,7 @@ func TestNews(t *testing.T) {
 	same := object.Ref{Group: "apps", Kind: "Deployment", Namespace: "prod", Name: "same"}
 	var got []string
 	n := newNews(Target{Notify: func(e Event) { got = append(got, e.Message) }}, []object.Ref{same})
-	for _, p := range []cluster.Progress{
+	for _, p := range []rollout.Progress{
 		{Ref: same, Status: object.Current, Message: "3 of 3 ready"},
 		{Ref: api, Status: object.InProgress, Message: object.Unseen},
 		{Ref: api, Status: object.InProgress, Message: "0 of 2 ready"},
@@ -28,8 +28,8 @@ func TestNews(t *testing.T) {
 	}
 	n.remind(n.began.Add(remindAfter / 2))
 	n.remind(n.told.Add(remindAfter))
-	n.hear(cluster.Progress{Ref: api, Status: object.Current, Message: "2 of 2 ready"})
-	n.hear(cluster.Progress{Ref: web, Status: object.Current, Message: "both ready"})
+	n.hear(rollout.Progress{Ref: api, Status: object.Current, Message: "2 of 2 ready"})
+	n.hear(rollout.Progress{Ref: web, Status: object.Current, Message: "both ready"})
 	n.remind(time.Now().Add(time.Hour))
 	want := []string{
 		"0 of 2 ready", "1 of 2 ready", "2 of 3 ready", "all of 3 ready",

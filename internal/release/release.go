@@ -13,9 +13,9 @@ import (
 
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
-	"slipway/internal/cluster"
 	"slipway/internal/image"
 	"slipway/internal/object"
+	"slipway/internal/rollout"
 )
 
 // ErrNone says that there is no such release.
@@ -63,7 +63,7 @@ type Release struct {
 
 	// What follows is in whole releases only, not in those of History.
 
-	Evidence []cluster.Evidence `json:"evidence,omitempty"`
+	Evidence []rollout.Evidence `json:"evidence,omitempty"`
 	// Owned are the objects that a later deploy may delete: those of this release, and until it
 	// is healthy those of earlier ones too.
 	Owned []object.Ref `json:"owned,omitempty"`
@@ -79,7 +79,9 @@ type Release struct {
 	// may see them.
 	Objects object.Set `json:"-"`
 
-	version string // of the record, for writing it again
+	// version and chunks are the record's, for writing it again.
+	version string
+	chunks  int
 }
 
 // String prints "revision 12, sha-88a1b07, healthy".

@@ -1,53 +1,24 @@
 package release
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"slipway/internal/cluster"
-	"slipway/internal/cluster/sandboxtest"
 	"slipway/internal/image"
 	"slipway/internal/object"
+	"slipway/internal/rollout"
 )
-
-var shared struct {
-	sync.Once
-	*sandboxtest.Sandbox
-	err error
-}
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if shared.Sandbox != nil {
-		shared.Stop()
-	}
-	os.Exit(code)
-}
 
 // newStore is the store of an environment of the test's own.
 func newStore(t *testing.T) Store {
 	t.Helper()
-	shared.Do(func() { shared.Sandbox, shared.err = sandboxtest.Start(context.Background()) })
-	if shared.err != nil {
-		t.Fatal(shared.err)
-	}
-	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := shared.Project(t.Context(), sandboxtest.Name("release"), kubeconfig, "prod"); err != nil {
-		t.Fatal(err)
-	}
-	c, err := cluster.Open(cluster.Options{Kubeconfig: kubeconfig, Context: "prod"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := newPlace(t).editor
 	return Store{Cluster: c, Project: "shop", Environment: "prod"}
 }
 
@@ -114,10 +85,7 @@ func TestRelease(t *testing.T) {
 	if _, err := s.Latest(t.Context()); !errors.Is(err, ErrNone) {
 		t.Errorf("latest of none: %v", err)
 	}
-	if owned, err := s.Owned(t.Context()); owned != nil || err != nil {
-		t.Errorf("owned of none: %v, %v", owned, err)
-	}
-	lock, err := s.Lock(t.Context(), cluster.Holder{Who: "ada"})
+	lock, err := s.Lock(t.Context(), Holder{Who: "ada"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +101,7 @@ func TestRelease(t *testing.T) {
 		t.Errorf("history while it is deployed: %s", got)
 	}
 	r.Status, r.Failure = Failed, "password hunter22 was refused"
-	r.Evidence = []cluster.Evidence{{Reason: "CrashLoopBackOff", Cause: "it crashes", ExitCode: &code}}
+	r.Evidence = []rollout.Evidence{{Reason: "CrashLoopBackOff", Cause: "it crashes", ExitCode: &code}}
 	if r, err = s.Finish(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}
@@ -195,9 +163,9 @@ func TestOwned(t *testing.T) {
 		if got := names(r.Owned); got != want {
 			t.Errorf("%s owns %q, want %q", r, got, want)
 		}
-		stored, err := s.Owned(t.Context())
-		if err != nil || names(stored) != want {
-			t.Errorf("%s: the record says %q, want %q (%v)", r, names(stored), want, err)
+		stored, err := s.Latest(t.Context())
+		if err != nil || names(stored.Owned) != want {
+			t.Errorf("%s: the record says %q, want %q (%v)", r, names(stored.Owned), want, err)
 		}
 	}
 	r := begin(t, s, "a", "b")
@@ -238,7 +206,7 @@ func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	begin(t, s, "a")
-	lock, err := s.Lock(t.Context(), cluster.Holder{Who: "ada"})
+	lock, err := s.Lock(t.Context(), Holder{Who: "ada"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -287,7 +255,7 @@ func TestBeginTwice(t *testing.T) {
 	copied := r
 	finish(t, s, r, Healthy)
 	copied.Status = Failed
-	if _, err := s.Finish(t.Context(), copied); !errors.Is(err, cluster.ErrRecordChanged) {
+	if _, err := s.Finish(t.Context(), copied); !errors.Is(err, cluster.ErrChanged) {
 		t.Errorf("an outdated end was written: %v", err)
 	}
 }

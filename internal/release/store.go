@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"slipway/internal/cluster"
-	"slipway/internal/object"
 )
 
 // kept is how many records an environment keeps.
@@ -44,7 +43,7 @@ func (s Store) Begin(ctx context.Context, r Release) (Release, error) {
 	}
 	var last Release
 	if len(heads) > 0 {
-		if last, err = s.load(ctx, heads[0].Name); err != nil {
+		if last, err = s.load(ctx, heads[0].name); err != nil {
 			return r, err
 		}
 	}
@@ -89,10 +88,10 @@ func (s Store) History(ctx context.Context) ([]Release, error) {
 	releases := make([]Release, 0, len(heads))
 	for _, h := range heads {
 		var r Release
-		if err := json.Unmarshal(h.Summary, &r); err != nil {
-			return nil, fmt.Errorf("read record %s: %w", h.Name, err)
+		if err := json.Unmarshal(h.summary, &r); err != nil {
+			return nil, fmt.Errorf("read record %s: %w", h.name, err)
 		}
-		r.version = h.Version
+		r.version = h.version
 		if r, err = s.present(ctx, r); err != nil {
 			return nil, err
 		}
@@ -110,7 +109,7 @@ func (s Store) Latest(ctx context.Context) (Release, error) {
 	if len(heads) == 0 {
 		return Release{}, s.none("release")
 	}
-	return s.whole(ctx, heads[0].Name)
+	return s.whole(ctx, heads[0].name)
 }
 
 // Get is one release.
@@ -123,28 +122,28 @@ func (s Store) Get(ctx context.Context, revision int) (Release, error) {
 }
 
 // Lock makes sure that nobody else deploys this environment.
-func (s Store) Lock(ctx context.Context, h cluster.Holder) (*cluster.Lock, error) {
-	return s.Cluster.Lock(ctx, s.lockName(), h)
+func (s Store) Lock(ctx context.Context, h Holder) (*Lock, error) {
+	return Acquire(ctx, s.Cluster, s.lockName(), h)
 }
 
 // Locked tells who seems to deploy this environment now.
-func (s Store) Locked(ctx context.Context) (cluster.Holder, bool, error) {
-	return s.Cluster.Locked(ctx, s.lockName())
+func (s Store) Locked(ctx context.Context) (Holder, bool, error) {
+	return Locked(ctx, s.Cluster, s.lockName())
 }
 
 // heads are the environment's records, newest first.
-func (s Store) heads(ctx context.Context) ([]cluster.Record, error) {
-	heads, err := s.Cluster.Records(ctx, map[string]string{projectLabel: safe(s.Project),
+func (s Store) heads(ctx context.Context) ([]record, error) {
+	heads, err := listRecords(ctx, s.Cluster, map[string]string{projectLabel: safe(s.Project),
 		environmentLabel: safe(s.Environment)})
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(heads, func(a, b cluster.Record) int { return cmp.Compare(revisionOf(b), revisionOf(a)) })
+	slices.SortFunc(heads, func(a, b record) int { return cmp.Compare(revisionOf(b), revisionOf(a)) })
 	return heads, nil
 }
 
-func revisionOf(r cluster.Record) int {
-	n, _ := strconv.Atoi(r.Labels[revisionLabel]) // a record without it is older than all
+func revisionOf(r record) int {
+	n, _ := strconv.Atoi(r.labels[revisionLabel]) // a record without it is older than all
 	return n
 }
 
@@ -158,18 +157,18 @@ func (s Store) whole(ctx context.Context, name string) (Release, error) {
 }
 
 func (s Store) load(ctx context.Context, name string) (Release, error) {
-	record, found, err := s.Cluster.Record(ctx, name)
+	stored, found, err := readRecord(ctx, s.Cluster, name)
 	if err != nil {
 		return Release{}, err
 	}
 	if !found {
 		return Release{}, s.none("record " + name)
 	}
-	r, err := decode(record.Data)
+	r, err := decode(stored.data)
 	if err != nil {
 		return Release{}, fmt.Errorf("read record %s: %w", name, err)
 	}
-	r.version = record.Version
+	r.version, r.chunks = stored.version, stored.chunks
 	return r, nil
 }
 
@@ -198,26 +197,26 @@ func (s Store) write(ctx context.Context, r Release) (Release, error) {
 	if err != nil {
 		return r, fmt.Errorf("write %s: %w", r, err)
 	}
-	record, err := s.Cluster.PutRecord(ctx, cluster.Record{
-		Name: s.name(r.Revision), Version: r.version, Summary: summary, Data: data,
-		Labels: map[string]string{
+	written, err := writeRecord(ctx, s.Cluster, record{
+		name: s.name(r.Revision), version: r.version, chunks: r.chunks, summary: summary, data: data,
+		labels: map[string]string{
 			projectLabel: safe(s.Project), environmentLabel: safe(s.Environment),
 			revisionLabel: strconv.Itoa(r.Revision),
 		},
 	})
-	r.version = record.Version
+	r.version, r.chunks = written.version, written.chunks
 	return r, err
 }
 
 // forget removes the oldest records. heads are those from before the release that begins.
-func (s Store) forget(ctx context.Context, heads []cluster.Record) error {
+func (s Store) forget(ctx context.Context, heads []record) error {
 	if len(heads) < kept {
 		return nil
 	}
 	history := make([]Release, len(heads))
 	for i, h := range heads {
-		if err := json.Unmarshal(h.Summary, &history[i]); err != nil {
-			return fmt.Errorf("read record %s: %w", h.Name, err)
+		if err := json.Unmarshal(h.summary, &history[i]); err != nil {
+			return fmt.Errorf("read record %s: %w", h.name, err)
 		}
 	}
 	healthy := lastHealthy(history)
@@ -225,7 +224,7 @@ func (s Store) forget(ctx context.Context, heads []cluster.Record) error {
 		if i == healthy {
 			continue
 		}
-		if err := s.Cluster.DeleteRecord(ctx, heads[i].Name); err != nil {
+		if err := deleteRecord(ctx, s.Cluster, heads[i].name); err != nil {
 			return err
 		}
 	}
@@ -266,14 +265,4 @@ func safe(name string) string {
 	}
 	sum := sha256.Sum256([]byte(name))
 	return strings.Trim(s[:min(len(s), longest)], "-") + "x" + hex.EncodeToString(sum[:4])
-}
-
-// Owned are the objects that a deploy may delete now: those of the latest release; none when there
-// was none.
-func (s Store) Owned(ctx context.Context) ([]object.Ref, error) {
-	r, err := s.Latest(ctx)
-	if errors.Is(err, ErrNone) {
-		return nil, nil
-	}
-	return r.Owned, err
 }

@@ -1,4 +1,4 @@
-package cluster
+package rollout
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"slipway/internal/cluster"
 	"slipway/internal/object"
 )
 
@@ -126,10 +127,10 @@ func TestWaitFails(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			p := newPlace(t)
-			set := p.parse(t, secret+c.manifest)
+			set := p.Parse(t, secret+c.manifest)
 			apply(t, p.admin, set)
 			began := time.Now()
-			err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: patience, Grace: 3 * time.Second})
+			err := Wait(t.Context(), p.editor, set, Options{Timeout: patience, Grace: 3 * time.Second})
 			took := time.Since(began)
 			var sick *NotHealthyError
 			if !errors.As(err, &sick) || len(sick.Failures) == 0 {
@@ -184,7 +185,7 @@ spec:
 func TestWaitHealthy(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	set := p.parse(t, deployment("api", "", probe, "")+"---\n"+deployment("bare", "", "", "")+"---\n"+
+	set := p.Parse(t, deployment("api", "", probe, "")+"---\n"+deployment("bare", "", "", "")+"---\n"+
 		deployment("slow", "slow=2s", probe, "progressDeadlineSeconds: 60")+"---\n"+job("", "Never")+`---
 apiVersion: v1
 kind: PersistentVolumeClaim
@@ -194,7 +195,7 @@ spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
 	apply(t, p.editor, set)
 	last := map[object.Ref]Progress{}
 	count := 0
-	err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: patience, Notify: func(n Progress) {
+	err := Wait(t.Context(), p.editor, set, Options{Timeout: patience, Notify: func(n Progress) {
 		if last[n.Ref] == n {
 			t.Errorf("told twice: %v", n)
 		}
@@ -210,8 +211,8 @@ spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
 			t.Errorf("last news of %s: %v", r, last[r])
 		}
 	}
-	standing, err := p.editor.Health(t.Context(), append(set.Refs(), object.Ref{Kind: "ConfigMap",
-		Namespace: p.namespace, Name: "none"}, object.Ref{Kind: "Node", Name: "a"}, object.Ref{Group: "acme.dev",
+	standing, err := Health(t.Context(), p.editor, append(set.Refs(), object.Ref{Kind: "ConfigMap",
+		Namespace: p.Namespace, Name: "none"}, object.Ref{Kind: "Node", Name: "a"}, object.Ref{Group: "acme.dev",
 		Kind: "Toy", Name: "a"}))
 	if err != nil {
 		t.Fatal(err)
@@ -226,7 +227,7 @@ spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
 		t.Errorf("health:\n%v\nwant\n%s", standing, want)
 	}
 	began := time.Now()
-	if err := p.editor.Wait(t.Context(), set, WaitOptions{}); err != nil {
+	if err := Wait(t.Context(), p.editor, set, Options{}); err != nil {
 		t.Fatal(err)
 	}
 	if took := time.Since(began); took >= settle { // what a fresh container without a probe takes at least
@@ -238,21 +239,21 @@ spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
 func TestWaitLooksAtNewPods(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	good := p.parse(t, deployment("api", "", probe, ""))
-	bad := p.parse(t, deployment("api", "crash", probe, ""))
+	good := p.Parse(t, deployment("api", "", probe, ""))
+	bad := p.Parse(t, deployment("api", "crash", probe, ""))
 	apply(t, p.editor, good)
-	if err := p.editor.Wait(t.Context(), good, WaitOptions{Timeout: patience}); err != nil {
+	if err := Wait(t.Context(), p.editor, good, Options{Timeout: patience}); err != nil {
 		t.Fatal(err)
 	}
 	apply(t, p.editor, bad)
 	var sick *NotHealthyError
-	if err := p.editor.Wait(t.Context(), bad, WaitOptions{Timeout: patience}); !errors.As(err,
+	if err := Wait(t.Context(), p.editor, bad, Options{Timeout: patience}); !errors.As(err,
 		&sick) || sick.Timeout {
 		t.Fatalf("a crashing update: %v", err)
 	}
 	apply(t, p.editor, good)
 	began := time.Now()
-	if err := p.editor.Wait(t.Context(), good, WaitOptions{Timeout: patience}); err != nil {
+	if err := Wait(t.Context(), p.editor, good, Options{Timeout: patience}); err != nil {
 		t.Errorf("going back: %v", err)
 	}
 	t.Logf("back after %s", time.Since(began))
@@ -262,10 +263,10 @@ func TestWaitLooksAtNewPods(t *testing.T) {
 func TestWaitPardonsCrashes(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	set := p.parse(t, deployment("api", "crash", probe, "")+"---\n"+deployment("db", "slow=1500ms", probe, ""))
+	set := p.Parse(t, deployment("api", "crash", probe, "")+"---\n"+deployment("db", "slow=1500ms", probe, ""))
 	apply(t, p.editor, set)
 	heal := func() {
-		pods := p.editor.typed.CoreV1().Pods(p.namespace)
+		pods := p.editor.Typed().CoreV1().Pods(p.Namespace)
 		list, err := pods.List(t.Context(), metav1.ListOptions{LabelSelector: "app=api"})
 		if err != nil || len(list.Items) != 1 || list.Items[0].Status.ContainerStatuses[0].RestartCount == 0 {
 			t.Errorf("the pod should have crashed by now: %v, %v", list.Items, err)
@@ -277,7 +278,7 @@ func TestWaitPardonsCrashes(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: patience, Notify: func(n Progress) {
+	err := Wait(t.Context(), p.editor, set, Options{Timeout: patience, Notify: func(n Progress) {
 		if n.Ref.Name == "db" && n.Status == object.Current {
 			heal()
 		}
@@ -290,9 +291,9 @@ func TestWaitPardonsCrashes(t *testing.T) {
 func TestWaitTimeout(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	set := p.parse(t, deployment("api", "never-ready", probe, ""))
+	set := p.Parse(t, deployment("api", "never-ready", probe, ""))
 	apply(t, p.editor, set)
-	err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: 10 * time.Second})
+	err := Wait(t.Context(), p.editor, set, Options{Timeout: 10 * time.Second})
 	var sick *NotHealthyError
 	if !errors.As(err, &sick) || !sick.Timeout || len(sick.Waiting) != 1 || len(sick.Failures) != 1 {
 		t.Fatalf("Wait: %v", err)
@@ -303,7 +304,7 @@ func TestWaitTimeout(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := p.editor.Wait(ctx, set, WaitOptions{}); !errors.Is(err, context.Canceled) {
+	if err := Wait(ctx, p.editor, set, Options{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("a cancelled wait: %v", err)
 	}
 }
@@ -312,8 +313,8 @@ func TestWaitTimeout(t *testing.T) {
 func TestWaitServed(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	group := p.namespace + ".acme.dev"
-	set := p.parse(t, `apiVersion: apiextensions.k8s.io/v1
+	group := p.Namespace + ".acme.dev"
+	set := p.Parse(t, `apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
 metadata: {name: toys.`+group+`}
 spec:
@@ -325,19 +326,19 @@ spec:
 ---
 apiVersion: v1
 kind: Namespace
-metadata: {name: `+p.namespace+`-more}
+metadata: {name: `+p.Namespace+`-more}
 `)
-	toy := object.Ref{Group: group, Kind: "Toy", Namespace: p.namespace, Name: "a"}
-	if s, err := p.admin.Health(t.Context(), []object.Ref{toy}); err != nil ||
+	toy := object.Ref{Group: group, Kind: "Toy", Namespace: p.Namespace, Name: "a"}
+	if s, err := Health(t.Context(), p.admin, []object.Ref{toy}); err != nil ||
 		s[0].Health.Status != object.NotFound {
 		t.Errorf("before: %v, %v", s, err)
 	}
 	apply(t, p.admin, set)
-	if err := p.admin.WaitServed(t.Context(), set.Objects()...); err != nil {
+	if err := WaitServed(t.Context(), p.admin, set.Objects()...); err != nil {
 		t.Fatal(err)
 	}
-	apply(t, p.admin, p.parse(t, "apiVersion: "+group+"/v1\nkind: Toy\nmetadata: {name: a}\n"))
-	s, err := p.admin.Health(t.Context(), []object.Ref{toy})
+	apply(t, p.admin, p.Parse(t, "apiVersion: "+group+"/v1\nkind: Toy\nmetadata: {name: a}\n"))
+	s, err := Health(t.Context(), p.admin, []object.Ref{toy})
 	if err != nil || s[0].Health.Status != object.Unknown || s[0].Blocking {
 		t.Errorf("after: %v, %v", s, err)
 	}
@@ -346,9 +347,9 @@ metadata: {name: `+p.namespace+`-more}
 func TestWaitWithoutPermission(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	set := p.parse(t, "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: api, namespace: kube-system}\n")
-	err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: patience})
-	var denied *PermissionError
+	set := p.Parse(t, "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: api, namespace: kube-system}\n")
+	err := Wait(t.Context(), p.editor, set, Options{Timeout: patience})
+	var denied *cluster.PermissionError
 	if !errors.As(err, &denied) {
 		t.Errorf("Wait: %v", err)
 	}

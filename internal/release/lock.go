@@ -1,4 +1,4 @@
-package cluster
+package release
 
 import (
 	"bytes"
@@ -12,13 +12,11 @@ import (
 	"syscall"
 	"time"
 
+	"slipway/internal/cluster"
+
 	coordinationv1 "k8s.io/api/coordination/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/rand"
-	clientcoordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
-
-	"slipway/internal/object"
 )
 
 const (
@@ -102,7 +100,7 @@ type Lock struct {
 	// TookOver is the holder that vanished without unlocking; nil when the lock was free.
 	TookOver *Holder
 
-	c        *Cluster
+	c        *cluster.Cluster
 	lease    *coordinationv1.Lease
 	identity string
 	renewed  atomic.Int64 // when, in nanoseconds since 1970
@@ -111,17 +109,17 @@ type Lock struct {
 	done     chan struct{}
 }
 
-// Lock takes the lock of that name in the cluster's namespace. Where somebody has it, it waits
+// Acquire takes the lock of that name in the cluster's namespace. Where somebody has it, it waits
 // for as long as it takes to see whether they are alive: alive is a *LockedError, else the lock is
 // taken over. The clocks of others are not trusted, only whether the Lease changes.
-func (c *Cluster) Lock(ctx context.Context, name string, h Holder) (*Lock, error) {
+func Acquire(ctx context.Context, c *cluster.Cluster, name string, h Holder) (*Lock, error) {
 	h.Host, _ = os.Hostname()
 	h.PID, h.Machine, h.Since = os.Getpid(), machine(), time.Now().UTC().Truncate(time.Second)
 	l := &Lock{c: c, identity: h.Who + "@" + h.Host + "/" + rand.String(8), done: make(chan struct{})}
 	var first *coordinationv1.Lease // as we saw it first
 	var began time.Time
 	for {
-		lease, err := c.lease(ctx, name)
+		lease, err := cluster.ReadLease(ctx, c, name)
 		if err != nil {
 			return nil, err
 		}
@@ -148,8 +146,8 @@ func (c *Cluster) Lock(ctx context.Context, name string, h Holder) (*Lock, error
 			l.renewed.Store(time.Now().UnixNano())
 			go l.renew()
 			return l, nil
-		case !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err):
-			return nil, c.explain(ctx, "lock", c.leaseRef(name), err)
+		case !errors.Is(err, cluster.ErrChanged):
+			return nil, err
 		}
 		first = nil // somebody was quicker
 	}
@@ -183,20 +181,20 @@ func (l *Lock) Unlock(ctx context.Context) error {
 	<-l.done
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	lease, err := l.c.lease(ctx, l.lease.Name)
+	lease, err := cluster.ReadLease(ctx, l.c, l.lease.Name)
 	if err != nil || identityOf(lease) != l.identity {
 		return err
 	}
 	lease.Spec.HolderIdentity = nil
 	delete(lease.Annotations, holderAnnotation)
-	_, err = l.c.leases().Update(ctx, lease, metav1.UpdateOptions{FieldManager: Manager})
-	return l.c.explain(ctx, "unlock", l.c.leaseRef(lease.Name), err)
+	_, err = cluster.WriteLease(ctx, l.c, lease)
+	return err
 }
 
 // Locked tells who seems to have the lock now, without waiting. It is for showing only: what may
 // be done is for Lock to find out.
-func (c *Cluster) Locked(ctx context.Context, name string) (Holder, bool, error) {
-	lease, err := c.lease(ctx, name)
+func Locked(ctx context.Context, c *cluster.Cluster, name string) (Holder, bool, error) {
+	lease, err := cluster.ReadLease(ctx, c, name)
 	if err != nil || identityOf(lease) == "" {
 		return Holder{}, false, err
 	}
@@ -221,14 +219,10 @@ func (l *Lock) take(ctx context.Context, lease *coordinationv1.Lease, h Holder) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, doubtAfter)
 	defer cancel()
-	if lease.ResourceVersion == "" {
-		l.lease, err = l.c.leases().Create(ctx, lease, metav1.CreateOptions{FieldManager: Manager})
-	} else {
-		l.lease, err = l.c.leases().Update(ctx, lease, metav1.UpdateOptions{FieldManager: Manager})
-	}
-	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
+	l.lease, err = cluster.WriteLease(ctx, l.c, lease)
+	if errors.Is(err, cluster.ErrChanged) {
 		// The answer to our own write may have been lost, and this be the answer to its repetition.
-		if there, e := l.c.lease(ctx, lease.Name); e == nil && identityOf(there) == l.identity {
+		if there, e := cluster.ReadLease(ctx, l.c, lease.Name); e == nil && identityOf(there) == l.identity {
 			l.lease, err = there, nil
 		}
 	}
@@ -262,35 +256,18 @@ func (l *Lock) renewOnce() (ok, lost bool) {
 	defer cancel()
 	now := metav1.NowMicro()
 	l.lease.Spec.RenewTime = &now
-	updated, err := l.c.leases().Update(ctx, l.lease, metav1.UpdateOptions{FieldManager: Manager})
+	updated, err := cluster.WriteLease(ctx, l.c, l.lease)
 	if err == nil {
 		l.lease = updated
 		return true, false
 	}
 	// Our own lost answer, or somebody's label, is no loss: whose name is in it?
-	current, err := l.c.lease(ctx, l.lease.Name)
+	current, err := cluster.ReadLease(ctx, l.c, l.lease.Name)
 	if err != nil {
 		return false, false
 	}
 	l.lease = current
 	return false, identityOf(current) != l.identity
-}
-
-func (c *Cluster) leases() clientcoordinationv1.LeaseInterface {
-	return c.typed.CoordinationV1().Leases(c.namespace)
-}
-
-func (c *Cluster) leaseRef(name string) object.Ref {
-	return object.Ref{Group: "coordination.k8s.io", Kind: "Lease", Namespace: c.namespace, Name: name}
-}
-
-// lease reads a lease; where there is none, it is one that nobody holds.
-func (c *Cluster) lease(ctx context.Context, name string) (*coordinationv1.Lease, error) {
-	lease, err := c.leases().Get(ctx, name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: name}}, nil
-	}
-	return lease, c.explain(ctx, "read", c.leaseRef(name), err)
 }
 
 func identityOf(lease *coordinationv1.Lease) string {
@@ -318,4 +295,14 @@ func duration(lease *coordinationv1.Lease) time.Duration {
 // renewedWithin says that the lease was renewed within that time, by our clock.
 func renewedWithin(lease *coordinationv1.Lease, d time.Duration) bool {
 	return lease.Spec.RenewTime != nil && time.Since(lease.Spec.RenewTime.Time) < d
+}
+
+// sleep says whether the time passed before the context ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
 }

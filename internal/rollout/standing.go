@@ -1,9 +1,10 @@
-package cluster
+package rollout
 
 import (
 	"context"
 	"errors"
 
+	"slipway/internal/cluster"
 	"slipway/internal/object"
 )
 
@@ -17,31 +18,31 @@ type Standing struct {
 
 // Health reads the objects live, in the order of refs. What cannot be read is Unknown, with the
 // reason; what is not there is NotFound. An error means that no cluster answers.
-func (c *Cluster) Health(ctx context.Context, refs []object.Ref) ([]Standing, error) {
+func Health(ctx context.Context, c *cluster.Cluster, refs []object.Ref) ([]Standing, error) {
 	list, errs := make([]Standing, len(refs)), make([]error, len(refs))
-	each(len(refs), func(i int) { list[i], errs[i] = c.standing(ctx, refs[i]) })
+	cluster.Each(len(refs), func(i int) { list[i], errs[i] = standing(ctx, c, refs[i]) })
 	if ctx.Err() != nil {
 		return list, context.Cause(ctx)
 	}
 	for _, err := range errs {
-		if _, ok := errors.AsType[*UnreachableError](err); ok {
+		if _, ok := errors.AsType[*cluster.UnreachableError](err); ok {
 			return list, err
 		}
 	}
 	return list, nil
 }
 
-func (c *Cluster) standing(ctx context.Context, ref object.Ref) (Standing, error) {
-	live, found, err := c.get(ctx, ref, "")
+func standing(ctx context.Context, c *cluster.Cluster, ref object.Ref) (Standing, error) {
+	live, found, err := c.Get(ctx, ref)
 	if found {
 		return Standing{Ref: ref, Health: live.Health(), Blocking: live.Blocking()}, nil
 	}
 	health := object.Health{Status: object.NotFound, Message: "is not there"}
-	if unknown, ok := errors.AsType[*UnknownKindError](err); ok && unknown.Err == nil {
+	if unknown, ok := errors.AsType[*cluster.UnknownKindError](err); ok && unknown.Err == nil {
 		health.Message, err = "the cluster does not know this kind", nil
 	}
 	if err != nil {
-		err = c.explain(ctx, "get", ref, err)
+		err = c.Explain(ctx, "get", ref, err)
 		return Standing{Ref: ref, Health: object.Health{Status: object.Unknown, Message: err.Error()}}, err
 	}
 	return Standing{Ref: ref, Health: health, Blocking: true}, nil

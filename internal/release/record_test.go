@@ -1,4 +1,4 @@
-package cluster
+package release
 
 import (
 	"bytes"
@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"slipway/internal/cluster"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -23,7 +25,7 @@ func noise(n int) []byte {
 
 func TestPieces(t *testing.T) {
 	for _, n := range []int{0, 1, chunkSize - 1000, chunkSize + 1, 3*chunkSize + 5} {
-		head, chunks, err := secretsOf(Record{Name: "r", Data: noise(n)})
+		head, chunks, err := secretsOf(record{name: "r", data: noise(n)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,54 +45,54 @@ func TestRecords(t *testing.T) {
 	labels := map[string]string{"env": "prod"}
 	big := noise(2*chunkSize + 1)
 
-	if _, found, err := c.Record(t.Context(), "r.1"); err != nil || found {
+	if _, found, err := readRecord(t.Context(), c, "r.1"); err != nil || found {
 		t.Fatalf("a record before the first: %v, %v", found, err)
 	}
-	r, err := c.PutRecord(t.Context(), Record{Name: "r.1", Labels: labels, Summary: []byte("one"), Data: big})
+	r, err := writeRecord(t.Context(), c, record{name: "r.1", labels: labels, summary: []byte("one"), data: big})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.PutRecord(t.Context(), Record{Name: "r.1", Data: []byte("mine")}); !errors.Is(err,
-		ErrRecordChanged) {
+	if _, err := writeRecord(t.Context(), c, record{name: "r.1", data: []byte("mine")}); !errors.Is(err,
+		cluster.ErrChanged) {
 		t.Errorf("a second first record: %v", err)
 	}
 	checkRecord(t, c, "r.1", "one", big)
 
 	stale := r
-	r.Summary, r.Data = []byte("two"), noise(2*chunkSize+2)
-	if r, err = c.PutRecord(t.Context(), r); err != nil {
+	r.summary, r.data = []byte("two"), noise(2*chunkSize+2)
+	if r, err = writeRecord(t.Context(), c, r); err != nil {
 		t.Fatal(err)
 	}
-	checkRecord(t, c, "r.1", "two", r.Data)
+	checkRecord(t, c, "r.1", "two", r.data)
 	if n := countSecrets(t, c); n != 4 {
 		t.Errorf("%d Secrets after writing again, want the head and three chunks", n)
 	}
-	stale.Data = []byte("late")
-	if _, err := c.PutRecord(t.Context(), stale); !errors.Is(err, ErrRecordChanged) {
+	stale.data = []byte("late")
+	if _, err := writeRecord(t.Context(), c, stale); !errors.Is(err, cluster.ErrChanged) {
 		t.Errorf("a stale write: %v", err)
 	}
-	checkRecord(t, c, "r.1", "two", r.Data)
+	checkRecord(t, c, "r.1", "two", r.data)
 
-	r.Data = []byte("small")
-	if r, err = c.PutRecord(t.Context(), r); err != nil {
+	r.data = []byte("small")
+	if r, err = writeRecord(t.Context(), c, r); err != nil {
 		t.Fatal(err)
 	}
-	checkRecord(t, c, "r.1", "two", r.Data)
+	checkRecord(t, c, "r.1", "two", r.data)
 	if n := countSecrets(t, c); n != 1 {
 		t.Errorf("%d Secrets for a small record", n)
 	}
 
-	if _, err := c.PutRecord(t.Context(), Record{Name: "r.2", Labels: map[string]string{"env": "dev"},
-		Data: []byte("x")}); err != nil {
+	if _, err := writeRecord(t.Context(), c, record{name: "r.2", labels: map[string]string{"env": "dev"},
+		data: []byte("x")}); err != nil {
 		t.Fatal(err)
 	}
-	list, err := c.Records(t.Context(), labels)
-	if err != nil || len(list) != 1 || list[0].Name != "r.1" || string(list[0].Summary) != "two" ||
-		list[0].Version != r.Version {
+	list, err := listRecords(t.Context(), c, labels)
+	if err != nil || len(list) != 1 || list[0].name != "r.1" || string(list[0].summary) != "two" ||
+		list[0].version != r.version {
 		t.Errorf("list: %+v, %v", list, err)
 	}
 	for range 2 {
-		if err := c.DeleteRecord(t.Context(), "r.1"); err != nil {
+		if err := deleteRecord(t.Context(), c, "r.1"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -105,64 +107,64 @@ func TestTornWrite(t *testing.T) {
 	p := newPlace(t)
 	c := p.editor
 	tear := func(name string, data []byte) {
-		_, chunks, err := secretsOf(Record{Name: name, Data: data})
+		_, chunks, err := secretsOf(record{name: name, data: data})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, chunk := range chunks {
-			if _, err := c.secrets().Create(t.Context(), chunk, metav1.CreateOptions{}); err != nil {
+			if _, err := c.Typed().CoreV1().Secrets(c.Namespace()).Create(t.Context(), chunk, metav1.CreateOptions{}); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 	before, after := noise(chunkSize+100), noise(chunkSize+101)
 	tear("r.1", before)
-	if _, found, err := c.Record(t.Context(), "r.1"); found || err != nil {
+	if _, found, err := readRecord(t.Context(), c, "r.1"); found || err != nil {
 		t.Errorf("chunks without a head are a record: %v", err)
 	}
-	if list, err := c.Records(t.Context(), nil); len(list) != 0 || err != nil {
+	if list, err := listRecords(t.Context(), c, nil); len(list) != 0 || err != nil {
 		t.Errorf("chunks are listed: %v, %v", list, err)
 	}
-	if _, err := c.PutRecord(t.Context(), Record{Name: "r.1", Data: before}); err != nil {
+	if _, err := writeRecord(t.Context(), c, record{name: "r.1", data: before}); err != nil {
 		t.Fatal(err)
 	}
 	tear("r.1", after)
 	checkRecord(t, c, "r.1", "", before)
 
-	_, chunks, err := secretsOf(Record{Name: "r.1", Data: before})
+	_, chunks, err := secretsOf(record{name: "r.1", data: before})
 	if err != nil {
 		t.Fatal(err)
 	}
 	chunk := chunks[1].Name
 	damage := []byte(`{"data": {"data": "AAAA"}}`)
-	if _, err := c.typed.CoreV1().Secrets(c.namespace).Patch(t.Context(), chunk, types.MergePatchType, damage,
+	if _, err := c.Typed().CoreV1().Secrets(c.Namespace()).Patch(t.Context(), chunk, types.MergePatchType, damage,
 		metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := c.Record(t.Context(), "r.1"); err == nil || !strings.Contains(err.Error(),
+	if _, _, err := readRecord(t.Context(), c, "r.1"); err == nil || !strings.Contains(err.Error(),
 		"does not match its digest") {
 		t.Errorf("a damaged record: %v", err)
 	}
-	if err := c.remove(t.Context(), chunk); err != nil {
+	if err := cluster.DeleteSecret(t.Context(), c, chunk); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := c.Record(t.Context(), "r.1"); err == nil || !strings.Contains(err.Error(),
+	if _, _, err := readRecord(t.Context(), c, "r.1"); err == nil || !strings.Contains(err.Error(),
 		"part 2 of 2 is missing") {
 		t.Errorf("a record with a part missing: %v", err)
 	}
 }
 
-func checkRecord(t *testing.T, c *Cluster, name, summary string, data []byte) {
+func checkRecord(t *testing.T, c *cluster.Cluster, name, summary string, data []byte) {
 	t.Helper()
-	r, found, err := c.Record(t.Context(), name)
-	if err != nil || !found || string(r.Summary) != summary || !bytes.Equal(r.Data, data) {
-		t.Errorf("record %s: found %v, summary %q, %d bytes, %v", name, found, r.Summary, len(r.Data), err)
+	r, found, err := readRecord(t.Context(), c, name)
+	if err != nil || !found || string(r.summary) != summary || !bytes.Equal(r.data, data) {
+		t.Errorf("record %s: found %v, summary %q, %d bytes, %v", name, found, r.summary, len(r.data), err)
 	}
 }
 
-func countSecrets(t *testing.T, c *Cluster) int {
+func countSecrets(t *testing.T, c *cluster.Cluster) int {
 	t.Helper()
-	list, err := c.typed.CoreV1().Secrets(c.namespace).List(t.Context(),
+	list, err := c.Typed().CoreV1().Secrets(c.Namespace()).List(t.Context(),
 		metav1.ListOptions{FieldSelector: "type=" + recordType})
 	if err != nil {
 		t.Fatal(err)

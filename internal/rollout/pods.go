@@ -1,4 +1,4 @@
-package cluster
+package rollout
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
 
 	"slipway/internal/object"
 )
@@ -24,11 +25,11 @@ type podView struct {
 }
 
 // view finds the pods that the last change made. The old ones' trouble is no news.
-func (c *Cluster) view(ctx context.Context, live object.Object) (podView, error) {
+func view(ctx context.Context, client kubernetes.Interface, live object.Object) (podView, error) {
 	ref, uid := live.Ref(), uidOf(live)
 	v := podView{hosts: []types.UID{uid}}
 	if ref.Group == "" && ref.Kind == "Pod" {
-		pod, err := c.typed.CoreV1().Pods(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
+		pod, err := client.CoreV1().Pods(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
 		if err == nil {
 			v.pods = []corev1.Pod{*pod}
 		}
@@ -38,11 +39,11 @@ func (c *Cluster) view(ctx context.Context, live object.Object) (podView, error)
 	if err != nil || selector.LabelSelector == "" {
 		return v, err
 	}
-	list, err := c.typed.CoreV1().Pods(ref.Namespace).List(ctx, selector)
+	list, err := client.CoreV1().Pods(ref.Namespace).List(ctx, selector)
 	if err != nil {
 		return v, err
 	}
-	newest, err := c.newest(ctx, live, selector, &v)
+	newest, err := newest(ctx, client, live, selector, &v)
 	for _, pod := range list.Items {
 		switch {
 		case pod.DeletionTimestamp != nil:
@@ -69,13 +70,13 @@ func (r revision) made(pod corev1.Pod) bool {
 }
 
 // newest finds the last template, and what v says of it.
-func (c *Cluster) newest(ctx context.Context, live object.Object, selector metav1.ListOptions,
+func newest(ctx context.Context, client kubernetes.Interface, live object.Object, selector metav1.ListOptions,
 	v *podView) (revision, error) {
 	ref, uid := live.Ref(), uidOf(live)
 	high := int64(-1)
 	switch ref.Kind {
 	case "Deployment":
-		list, err := c.typed.AppsV1().ReplicaSets(ref.Namespace).List(ctx, selector)
+		list, err := client.AppsV1().ReplicaSets(ref.Namespace).List(ctx, selector)
 		if err != nil {
 			return revision{}, err
 		}
@@ -97,7 +98,7 @@ func (c *Cluster) newest(ctx context.Context, live object.Object, selector metav
 		hash, _ := live.At("status", "updateRevision").(string)
 		return revision{owner: uid, hash: hash}, nil
 	case "DaemonSet":
-		list, err := c.typed.AppsV1().ControllerRevisions(ref.Namespace).List(ctx, selector)
+		list, err := client.AppsV1().ControllerRevisions(ref.Namespace).List(ctx, selector)
 		if err != nil {
 			return revision{}, err
 		}

@@ -1,4 +1,4 @@
-package cluster
+package release
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"slipway/internal/cluster"
+
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -19,7 +21,7 @@ import (
 func TestLock(t *testing.T) {
 	t.Parallel()
 	c := newPlace(t).editor
-	ada, err := c.Lock(t.Context(), "deploy", Holder{Who: "ada", Doing: "deploy sha-3f9c2e1"})
+	ada, err := Acquire(t.Context(), c, "deploy", Holder{Who: "ada", Doing: "deploy sha-3f9c2e1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +29,7 @@ func TestLock(t *testing.T) {
 		t.Errorf("a free lock was taken over from %v", ada.TookOver)
 	}
 	began := time.Now()
-	_, err = c.Lock(t.Context(), "deploy", Holder{Who: "bob"})
+	_, err = Acquire(t.Context(), c, "deploy", Holder{Who: "bob"})
 	var locked *LockedError
 	if !errors.As(err, &locked) || locked.Holder.Who != "ada" || locked.Holder.Doing != "deploy sha-3f9c2e1" ||
 		locked.Holder.Since.IsZero() {
@@ -36,7 +38,7 @@ func TestLock(t *testing.T) {
 	if d := time.Since(began); d > 4*time.Second {
 		t.Errorf("it took %s to say so", d)
 	}
-	if h, held, err := c.Locked(t.Context(), "deploy"); err != nil || !held || h.Who != "ada" {
+	if h, held, err := Locked(t.Context(), c, "deploy"); err != nil || !held || h.Who != "ada" {
 		t.Errorf("locked: %v, %v, %v", h, held, err)
 	}
 	if err := ada.Unlock(t.Context()); err != nil {
@@ -45,11 +47,11 @@ func TestLock(t *testing.T) {
 	if ada.Context().Err() == nil {
 		t.Error("the context outlives the lock")
 	}
-	if _, held, err := c.Locked(t.Context(), "deploy"); err != nil || held {
+	if _, held, err := Locked(t.Context(), c, "deploy"); err != nil || held {
 		t.Errorf("after unlocking: held %v, %v", held, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	bob, err := c.Lock(ctx, "deploy", Holder{Who: "bob"})
+	bob, err := Acquire(ctx, c, "deploy", Holder{Who: "bob"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +59,7 @@ func TestLock(t *testing.T) {
 	if err := bob.Unlock(ctx); err != nil {
 		t.Error(err)
 	}
-	if _, held, err := c.Locked(t.Context(), "deploy"); err != nil || held {
+	if _, held, err := Locked(t.Context(), c, "deploy"); err != nil || held {
 		t.Errorf("after an interrupt: held %v, %v", held, err)
 	}
 }
@@ -71,7 +73,7 @@ func TestOneOfManyLocks(t *testing.T) {
 	)
 	for range 8 {
 		wg.Go(func() {
-			_, err := c.Lock(t.Context(), "deploy", Holder{Who: "racer"})
+			_, err := Acquire(t.Context(), c, "deploy", Holder{Who: "racer"})
 			var locked *LockedError
 			switch {
 			case err == nil:
@@ -102,7 +104,7 @@ func TestLockTakeover(t *testing.T) {
 			t.Parallel()
 			name := fmt.Sprintf("lock-%d", i)
 			writeLease(t, c, name, test.holder, test.seconds)
-			l, err := c.Lock(t.Context(), name, Holder{Who: "bob"})
+			l, err := Acquire(t.Context(), c, name, Holder{Who: "bob"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -134,14 +136,14 @@ func TestLockOfOtherMachineIsRenewed(t *testing.T) {
 			long := metav1.NewMicroTime(time.Now().Add(-24 * time.Hour).Truncate(time.Microsecond))
 			lease.Spec.RenewTime = &long
 			var err error
-			if lease, err = c.typed.CoordinationV1().Leases(c.namespace).Update(ctx, lease,
+			if lease, err = c.Typed().CoordinationV1().Leases(c.Namespace()).Update(ctx, lease,
 				metav1.UpdateOptions{}); err != nil && ctx.Err() == nil {
 				t.Error(err)
 				return
 			}
 		}
 	})
-	_, err := c.Lock(t.Context(), "deploy", Holder{Who: "bob"})
+	_, err := Acquire(t.Context(), c, "deploy", Holder{Who: "bob"})
 	var locked *LockedError
 	if !errors.As(err, &locked) {
 		t.Error(err)
@@ -152,7 +154,7 @@ func TestLockOfOtherMachineIsRenewed(t *testing.T) {
 func TestLockIsLost(t *testing.T) {
 	t.Parallel()
 	c := newPlace(t).editor
-	l, err := c.Lock(t.Context(), "deploy", Holder{Who: "ada"})
+	l, err := Acquire(t.Context(), c, "deploy", Holder{Who: "ada"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +166,7 @@ func TestLockIsLost(t *testing.T) {
 	if err := l.Unlock(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if h, held, err := c.Locked(t.Context(), "deploy"); err != nil || !held || h.Who != "bob" {
+	if h, held, err := Locked(t.Context(), c, "deploy"); err != nil || !held || h.Who != "bob" {
 		t.Errorf("unlocking a lost lock took it from the other: %v, %v, %v", h, held, err)
 	}
 }
@@ -174,7 +176,7 @@ func TestLockIsLost(t *testing.T) {
 func TestLockOutlastsTheServer(t *testing.T) {
 	t.Parallel()
 	var away atomic.Bool
-	c := through(t, func(next http.Handler) http.Handler {
+	c := through(t, newPlace(t).Namespace, func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			if away.Load() {
 				panic(http.ErrAbortHandler)
@@ -182,8 +184,7 @@ func TestLockOutlastsTheServer(t *testing.T) {
 			next.ServeHTTP(rw, r)
 		})
 	})
-	c.namespace = newPlace(t).namespace
-	l, err := c.Lock(t.Context(), "deploy", Holder{Who: "ada"})
+	l, err := Acquire(t.Context(), c, "deploy", Holder{Who: "ada"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,22 +212,22 @@ func TestLockOutlastsTheServer(t *testing.T) {
 
 func TestLockWithoutNamespace(t *testing.T) {
 	t.Parallel()
-	nowhere := newPlace(t).admin
-	nowhere.namespace += "-never"
-	_, err := nowhere.Lock(t.Context(), "deploy", Holder{})
-	var missing *NoNamespaceError
-	if !errors.As(err, &missing) || missing.Namespace != nowhere.namespace {
+	p := newPlace(t)
+	nowhere := open(t, cluster.Options{Kubeconfig: p.Kubeconfig, Context: "admin", Namespace: p.Namespace + "-never"})
+	_, err := Acquire(t.Context(), nowhere, "deploy", Holder{})
+	var missing *cluster.NoNamespaceError
+	if !errors.As(err, &missing) || missing.Namespace != nowhere.Namespace() {
 		t.Errorf("lock: %v", err)
 	}
-	if _, err := nowhere.PutRecord(t.Context(), Record{Name: "r"}); !errors.As(err, &missing) {
+	if _, err := writeRecord(t.Context(), nowhere, record{name: "r"}); !errors.As(err, &missing) {
 		t.Errorf("record: %v", err)
 	}
 }
 
 // writeLease makes or replaces a lease, as another holder would have left it.
-func writeLease(t *testing.T, c *Cluster, name string, h Holder, seconds int32) *coordinationv1.Lease {
+func writeLease(t *testing.T, c *cluster.Cluster, name string, h Holder, seconds int32) *coordinationv1.Lease {
 	t.Helper()
-	leases := c.typed.CoordinationV1().Leases(c.namespace)
+	leases := c.Typed().CoordinationV1().Leases(c.Namespace())
 	text, err := json.Marshal(h)
 	if err != nil {
 		t.Fatal(err)
@@ -237,7 +238,7 @@ func writeLease(t *testing.T, c *Cluster, name string, h Holder, seconds int32) 
 		Spec: coordinationv1.LeaseSpec{HolderIdentity: &identity, LeaseDurationSeconds: &seconds,
 			RenewTime: &now, AcquireTime: &now},
 	}
-	current, err := c.lease(t.Context(), name)
+	current, err := cluster.ReadLease(t.Context(), c, name)
 	if err != nil {
 		t.Fatal(err)
 	}

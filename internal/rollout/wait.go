@@ -1,4 +1,4 @@
-package cluster
+package rollout
 
 import (
 	"cmp"
@@ -10,11 +10,12 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"slipway/internal/cluster"
 	"slipway/internal/object"
 )
 
-// WaitOptions says how long to wait and who listens.
-type WaitOptions struct {
+// Options says how long to wait and who listens.
+type Options struct {
 	// Timeout for all of it. Zero: the longest deadline that a workload of the set states for
 	// itself, and a minute, but at least five minutes.
 	Timeout time.Duration
@@ -81,13 +82,13 @@ const (
 // soon as one of them cannot become healthy by itself, or at the timeout. An API server that stops
 // to answer is asked again until the timeout. It reads only, but for the broken pods that a
 // StatefulSet's rollout gets stuck on, see unstick.
-func (c *Cluster) Wait(ctx context.Context, set object.Set, o WaitOptions) error {
+func Wait(ctx context.Context, c *cluster.Cluster, set object.Set, o Options) error {
 	w := newWaiter(c, set, o)
 	until, cancel := context.WithTimeout(ctx, w.timeout)
 	defer cancel()
 	for {
 		// All of them each time: what was healthy a minute ago may have crashed since.
-		each(len(w.items), func(i int) { w.look(until, w.items[i]) })
+		cluster.Each(len(w.items), func(i int) { w.look(until, w.items[i]) })
 		w.news()
 		failed, pending := w.verdict()
 		switch {
@@ -107,7 +108,7 @@ func (c *Cluster) Wait(ctx context.Context, set object.Set, o WaitOptions) error
 
 // waiter is one Wait: what it has seen of each object so far.
 type waiter struct {
-	c              *Cluster
+	c              *cluster.Cluster
 	items          []*item
 	timeout, grace time.Duration
 	notify         func(Progress)
@@ -115,7 +116,7 @@ type waiter struct {
 	began          time.Time
 }
 
-func newWaiter(c *Cluster, set object.Set, o WaitOptions) *waiter {
+func newWaiter(c *cluster.Cluster, set object.Set, o Options) *waiter {
 	secrets := object.SecretValues(set)
 	w := &waiter{c: c, grace: cmp.Or(o.Grace, defaultGrace), notify: o.Notify, began: time.Now(),
 		timeout: minTimeout,
@@ -134,7 +135,7 @@ func newWaiter(c *Cluster, set object.Set, o WaitOptions) *waiter {
 
 // look looks at one object once. A look that is cut short leaves what was seen before.
 func (w *waiter) look(ctx context.Context, it *item) {
-	live, found, err := w.c.get(ctx, it.ref, "")
+	live, found, err := w.c.Get(ctx, it.ref)
 	if it.err = err; ctx.Err() != nil {
 		return
 	}
@@ -221,14 +222,14 @@ func (w *waiter) report(ctx context.Context, failed, pending []*item, timeout bo
 	evidence := make([][]Evidence, len(failed))
 	short, cancel := context.WithTimeout(ctx, reportTime)
 	defer cancel()
-	each(len(failed), func(i int) { evidence[i] = w.evidence(short, failed[i]) })
+	cluster.Each(len(failed), func(i int) { evidence[i] = w.evidence(short, failed[i]) })
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	e := &NotHealthyError{Timeout: timeout, Failures: slices.Concat(evidence...)}
 	for _, it := range failed {
 		if it.err != nil {
-			e.Err = w.c.explain(ctx, "get", it.ref, it.err)
+			e.Err = w.c.Explain(ctx, "get", it.ref, it.err)
 		}
 		if isDenied(it.err) {
 			return e.Err
@@ -244,7 +245,7 @@ func (w *waiter) report(ctx context.Context, failed, pending []*item, timeout bo
 
 // WaitServed waits for the definitions and namespaces among the objects, so that what builds on them
 // can be applied. A kind is served a moment after its definition says so.
-func (c *Cluster) WaitServed(ctx context.Context, applied ...object.Object) error {
+func WaitServed(ctx context.Context, c *cluster.Cluster, applied ...object.Object) error {
 	var ground object.Set
 	for _, o := range applied {
 		if k := o.Ref().Kind; k == "Namespace" || k == "CustomResourceDefinition" {
@@ -255,20 +256,29 @@ func (c *Cluster) WaitServed(ctx context.Context, applied ...object.Object) erro
 	}
 	until, cancel := context.WithTimeout(ctx, servedTime)
 	defer cancel()
-	if err := c.Wait(ctx, ground, WaitOptions{Timeout: servedTime}); err != nil {
+	if err := Wait(ctx, c, ground, Options{Timeout: servedTime}); err != nil {
 		return err
 	}
-	for kind, d := range definitionsOf(ground) {
+	for kind, d := range cluster.DefinedKinds(ground) {
 		for {
-			c.mapper.Reset()
-			_, err := c.mapping(object.Ref{Group: kind.Group, Kind: kind.Kind}, "")
+			err := c.Serves(kind)
 			if err == nil {
 				break
 			}
 			if !sleep(until, pollFast) {
-				return fmt.Errorf("wait for %s to be served: %w", d.ref, err)
+				return fmt.Errorf("wait for %s to be served: %w", d.Ref, err)
 			}
 		}
 	}
 	return nil
+}
+
+// sleep says whether the time passed before the context ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
 }

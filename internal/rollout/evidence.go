@@ -1,4 +1,4 @@
-package cluster
+package rollout
 
 import (
 	"cmp"
@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
 
 	"slipway/internal/lazyregexp"
 	"slipway/internal/object"
@@ -119,7 +120,7 @@ func (w *waiter) explain(ctx context.Context, it *item, s, d symptom) Evidence {
 			uids = append(uids, d.pod.OwnerReferences[0].UID)
 		}
 	}
-	events, err := w.c.events(ctx, it.ref.Namespace, uids...)
+	events, err := events(ctx, w.c.Typed(), it.ref.Namespace, uids...)
 	if err != nil {
 		e.Notes = append(e.Notes, unseen("events", err))
 	}
@@ -130,13 +131,13 @@ func (w *waiter) explain(ctx context.Context, it *item, s, d symptom) Evidence {
 }
 
 // events lists what happened to some objects, the newest at the end.
-func (c *Cluster) events(ctx context.Context, namespace string, uids ...types.UID) ([]corev1.Event, error) {
+func events(ctx context.Context, client kubernetes.Interface, namespace string, uids ...types.UID) ([]corev1.Event, error) {
 	var all []corev1.Event
 	for _, uid := range uids {
 		if uid == "" {
 			continue // an object that never was there
 		}
-		list, err := c.typed.CoreV1().Events(namespace).List(ctx,
+		list, err := client.CoreV1().Events(namespace).List(ctx,
 			metav1.ListOptions{FieldSelector: "involvedObject.uid=" + string(uid)})
 		if err != nil {
 			return all, err
@@ -195,10 +196,10 @@ func (w *waiter) addLogs(ctx context.Context, e *Evidence, s symptom) {
 		return
 	}
 	previous := st.State.Terminated == nil && st.LastTerminationState.Terminated != nil && s.exit != nil
-	text, err := w.c.logs(ctx, s.pod, s.container, previous)
+	text, err := logs(ctx, w.c.Typed(), s.pod, s.container, previous)
 	if err != nil && previous && !apierrors.IsForbidden(err) {
 		previous = false
-		text, err = w.c.logs(ctx, s.pod, s.container, previous)
+		text, err = logs(ctx, w.c.Typed(), s.pod, s.container, previous)
 	}
 	switch {
 	case apierrors.IsForbidden(err):
@@ -210,10 +211,10 @@ func (w *waiter) addLogs(ctx context.Context, e *Evidence, s symptom) {
 	}
 }
 
-func (c *Cluster) logs(ctx context.Context, pod *corev1.Pod, container string,
+func logs(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod, container string,
 	previous bool) ([]byte, error) {
 	tail, limit := int64(maxLogLines+5), int64(maxLogBytes)
-	return c.typed.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
+	return client.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
 		Container: container, Previous: previous, TailLines: &tail, LimitBytes: &limit}).DoRaw(ctx)
 }
 

@@ -1,4 +1,4 @@
-package cluster
+package rollout
 
 import (
 	"context"
@@ -38,7 +38,7 @@ func (w *waiter) settled(ctx context.Context, it *item) bool {
 	if now.Sub(it.current) >= settle || !startsUnproved(it.live) {
 		return true
 	}
-	v, err := w.c.view(ctx, it.live)
+	v, err := view(ctx, w.c.Typed(), it.live)
 	if err != nil {
 		return isDenied(err) // who may not see pods has nothing but the workload's own word
 	}
@@ -72,7 +72,7 @@ func (w *waiter) examine(ctx context.Context, it *item) {
 	}
 	it.note = ""
 	it.symptoms = ownSymptoms(it.live, it.health)
-	v, err := w.c.view(ctx, it.live)
+	v, err := view(ctx, w.c.Typed(), it.live)
 	if err != nil {
 		it.note = unseen("pods", err)
 		return
@@ -153,10 +153,10 @@ func (w *waiter) readEvents(ctx context.Context, it *item, pods []corev1.Pod, ho
 	if time.Since(it.events) >= eventPause {
 		it.events, it.said = time.Now(), nil
 		if silent {
-			list, _ := w.c.events(ctx, it.ref.Namespace, hosts...)
+			list, _ := events(ctx, w.c.Typed(), it.ref.Namespace, hosts...)
 			it.said = refused(list, w.began, w.grace)
 		} else {
-			list, _ := w.c.events(ctx, it.ref.Namespace, pods[starting].UID)
+			list, _ := events(ctx, w.c.Typed(), it.ref.Namespace, pods[starting].UID)
 			it.said = mountSymptoms(&pods[starting], list)
 		}
 	}
@@ -169,7 +169,7 @@ func (w *waiter) roomSoon(ctx context.Context, it *item) {
 		if s.reason != corev1.PodReasonUnschedulable {
 			return false
 		}
-		events, _ := w.c.events(ctx, s.pod.Namespace, s.pod.UID)
+		events, _ := events(ctx, w.c.Typed(), s.pod.Namespace, s.pod.UID)
 		return slices.ContainsFunc(events, func(e corev1.Event) bool {
 			return e.Reason == "TriggeredScaleUp" || e.Reason == "Nominated"
 		})
@@ -213,7 +213,7 @@ func (w *waiter) unstick(ctx context.Context, it *item, stale []corev1.Pod) {
 		if time.Since(it.stale[pod.UID]) < standStale {
 			continue
 		}
-		err := w.c.typed.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name,
+		err := w.c.Typed().CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name,
 			metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(pod.UID))})
 		if apierrors.IsForbidden(err) {
 			it.note = "not permitted: delete pods"

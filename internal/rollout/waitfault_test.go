@@ -1,12 +1,9 @@
-package cluster
+package rollout
 
 import (
 	"errors"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
-	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -15,32 +12,31 @@ import (
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
-	clientapi "k8s.io/client-go/tools/clientcmd/api"
 
+	"slipway/internal/cluster/sandboxtest"
+	"slipway/internal/image/imagetest"
 	"slipway/internal/object"
 )
 
 // restrict takes the edit role from the place's editor and gives it these rules.
 func restrict(t *testing.T, p place, rules ...rbacv1.PolicyRule) {
 	t.Helper()
-	rbac := p.admin.typed.RbacV1()
-	old, err := rbac.RoleBindings(p.namespace).List(t.Context(), metav1.ListOptions{})
+	rbac := p.admin.Typed().RbacV1()
+	old, err := rbac.RoleBindings(p.Namespace).List(t.Context(), metav1.ListOptions{})
 	if err != nil || len(old.Items) != 1 {
 		t.Fatalf("role bindings: %v, %v", old, err)
 	}
-	if err := rbac.RoleBindings(p.namespace).Delete(t.Context(), old.Items[0].Name,
+	if err := rbac.RoleBindings(p.Namespace).Delete(t.Context(), old.Items[0].Name,
 		metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: "few"}, Rules: rules}
-	if _, err := rbac.Roles(p.namespace).Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
+	if _, err := rbac.Roles(p.Namespace).Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	binding := &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "few"}, Subjects: old.Items[0].Subjects,
 		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "few"}}
-	if _, err := rbac.RoleBindings(p.namespace).Create(t.Context(), binding,
+	if _, err := rbac.RoleBindings(p.Namespace).Create(t.Context(), binding,
 		metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -52,9 +48,9 @@ func TestEvidenceWithoutPermission(t *testing.T) {
 	p := newPlace(t)
 	restrict(t, p, rbacv1.PolicyRule{APIGroups: []string{"", "apps"}, Resources: []string{"pods", "deployments",
 		"replicasets"}, Verbs: []string{"get", "list"}})
-	set := p.parse(t, deployment("api", "exit=3", probe, ""))
+	set := p.Parse(t, deployment("api", "exit=3", probe, ""))
 	apply(t, p.admin, set)
-	err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: patience})
+	err := Wait(t.Context(), p.editor, set, Options{Timeout: patience})
 	var sick *NotHealthyError
 	if !errors.As(err, &sick) {
 		t.Fatalf("Wait: %v", err)
@@ -74,15 +70,15 @@ func TestWaitWithoutPods(t *testing.T) {
 	p := newPlace(t)
 	restrict(t, p, rbacv1.PolicyRule{APIGroups: []string{"apps"}, Resources: []string{"deployments"},
 		Verbs: []string{"get"}})
-	good := p.parse(t, deployment("good", "", "", ""))
+	good := p.Parse(t, deployment("good", "", "", ""))
 	apply(t, p.admin, good)
-	if err := p.editor.Wait(t.Context(), good, WaitOptions{Timeout: patience}); err != nil {
+	if err := Wait(t.Context(), p.editor, good, Options{Timeout: patience}); err != nil {
 		t.Errorf("a healthy Deployment: %v", err)
 	}
-	bad := p.parse(t, deployment("bad", "never-ready", probe, "progressDeadlineSeconds: 2"))
+	bad := p.Parse(t, deployment("bad", "never-ready", probe, "progressDeadlineSeconds: 2"))
 	apply(t, p.admin, bad)
 	var sick *NotHealthyError
-	if err := p.editor.Wait(t.Context(), bad, WaitOptions{Timeout: patience}); !errors.As(err, &sick) {
+	if err := Wait(t.Context(), p.editor, bad, Options{Timeout: patience}); !errors.As(err, &sick) {
 		t.Fatalf("a sick Deployment: %v", err)
 	}
 	if e := sick.Failures[0]; e.Reason != "ProgressDeadlineExceeded" || len(e.Notes) == 0 ||
@@ -95,19 +91,20 @@ func TestWaitWithoutPods(t *testing.T) {
 func TestWaitOldPull(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	image := strings.Replace(p.image, ":v1", ":v2", 1)
-	set := p.parse(t, strings.Replace(deployment("api", "", probe, ""), "$IMAGE", image, 1))
+	image := strings.Replace(p.Image, ":v1", ":v2", 1)
+	set := p.Parse(t, strings.Replace(deployment("api", "", probe, ""), "$IMAGE", image, 1))
 	apply(t, p.editor, set)
 	for _, unchanged := range [][]object.Ref{nil, set.Refs()} {
-		err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: patience, Unchanged: unchanged})
+		err := Wait(t.Context(), p.editor, set, Options{Timeout: patience, Unchanged: unchanged})
 		var sick *NotHealthyError
 		if !errors.As(err, &sick) || sick.Timeout || sick.Failures[0].Cause != "the image "+image+
 			" is not in the registry" {
 			t.Fatalf("a missing image: %v", err)
 		}
 	}
-	push(sandbox(t).Registry + "/" + strings.TrimPrefix(image, "ghcr.io/"))
-	if err := p.editor.Wait(t.Context(), set, WaitOptions{Timeout: patience,
+	imagetest.Push(sandboxtest.Shared(t).Registry+"/"+strings.TrimPrefix(image, "ghcr.io/"),
+		imagetest.Image(256, runtime.GOARCH, nil))
+	if err := Wait(t.Context(), p.editor, set, Options{Timeout: patience,
 		Unchanged: set.Refs()}); err != nil {
 		t.Errorf("pushed since: %v", err)
 	}
@@ -121,18 +118,18 @@ func TestWaitStatefulSetBack(t *testing.T) {
 		return strings.NewReplacer("kind: Deployment", "kind: StatefulSet", "  replicas: 1",
 			"  replicas: 2\n  serviceName: api").Replace(deployment("api", behavior, probe, ""))
 	}
-	good, bad := p.parse(t, text("")), p.parse(t, text("crash"))
+	good, bad := p.Parse(t, text("")), p.Parse(t, text("crash"))
 	apply(t, p.editor, good)
-	if err := p.editor.Wait(t.Context(), good, WaitOptions{Timeout: patience}); err != nil {
+	if err := Wait(t.Context(), p.editor, good, Options{Timeout: patience}); err != nil {
 		t.Fatal(err)
 	}
 	apply(t, p.editor, bad)
 	var sick *NotHealthyError
-	if err := p.editor.Wait(t.Context(), bad, WaitOptions{Timeout: patience}); !errors.As(err, &sick) {
+	if err := Wait(t.Context(), p.editor, bad, Options{Timeout: patience}); !errors.As(err, &sick) {
 		t.Fatalf("a crashing update: %v", err)
 	}
 	apply(t, p.editor, good)
-	if err := p.editor.Wait(t.Context(), good, WaitOptions{Timeout: patience}); err != nil {
+	if err := Wait(t.Context(), p.editor, good, Options{Timeout: patience}); err != nil {
 		t.Errorf("going back: %v", err)
 	}
 }
@@ -142,7 +139,7 @@ func TestWaitSurvivesOutage(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	var requests, broken atomic.Int64
-	c := through(t, func(next http.Handler) http.Handler {
+	c := through(t, "", func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			n := requests.Add(1)
 			switch {
@@ -157,9 +154,9 @@ func TestWaitSurvivesOutage(t *testing.T) {
 			}
 		})
 	})
-	set := p.parse(t, deployment("api", "", probe, ""))
+	set := p.Parse(t, deployment("api", "", probe, ""))
 	apply(t, p.admin, set)
-	if err := c.Wait(t.Context(), set, WaitOptions{Timeout: patience}); err != nil {
+	if err := Wait(t.Context(), c, set, Options{Timeout: patience}); err != nil {
 		t.Error(err)
 	}
 	if broken.Load() < 4 {
@@ -167,39 +164,9 @@ func TestWaitSurvivesOutage(t *testing.T) {
 	}
 	broken.Store(-1000)
 	var sick *NotHealthyError
-	err := c.Wait(t.Context(), set, WaitOptions{Timeout: 2 * time.Second})
+	err := Wait(t.Context(), c, set, Options{Timeout: 2 * time.Second})
 	if !errors.As(err, &sick) || !sick.Timeout || sick.Err == nil || !slices.Equal(sick.Waiting,
 		[]object.Ref{set.Refs()[0]}) {
 		t.Errorf("an API server that stays away: %v", err)
 	}
-}
-
-// through opens the sandbox as admin behind a handler.
-func through(t *testing.T, wrap func(http.Handler) http.Handler) *Cluster {
-	t.Helper()
-	cfg, err := sandbox(t).Admin()
-	if err != nil {
-		t.Fatal(err)
-	}
-	target, err := url.Parse(cfg.Host)
-	if err != nil {
-		t.Fatal(err)
-	}
-	transport, err := rest.TransportFor(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	proxy := &httputil.ReverseProxy{Transport: transport, Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(target)
-	}}
-	server := httptest.NewServer(wrap(proxy))
-	t.Cleanup(server.Close)
-	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
-	out := clientapi.NewConfig()
-	out.Clusters["proxy"] = &clientapi.Cluster{Server: server.URL}
-	out.Contexts["proxy"] = &clientapi.Context{Cluster: "proxy"}
-	if err := clientcmd.WriteToFile(*out, kubeconfig); err != nil {
-		t.Fatal(err)
-	}
-	return open(t, Options{Kubeconfig: kubeconfig, Context: "proxy"})
 }

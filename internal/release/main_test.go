@@ -1,0 +1,43 @@
+package release
+
+import (
+	"net/http"
+	"testing"
+
+	"slipway/internal/cluster"
+	"slipway/internal/cluster/sandboxtest"
+)
+
+func TestMain(m *testing.M) { sandboxtest.Main(m) }
+
+// place is a namespace of a test's own, as a user who may edit it and as the administrator.
+type place struct {
+	sandboxtest.Place
+	editor, admin *cluster.Cluster
+}
+
+func newPlace(t *testing.T) place {
+	t.Helper()
+	p := sandboxtest.NewPlace(t)
+	return place{
+		Place:  p,
+		editor: open(t, cluster.Options{Kubeconfig: p.Kubeconfig, Context: "test"}),
+		admin:  open(t, cluster.Options{Kubeconfig: p.Kubeconfig, Context: "admin", Namespace: p.Namespace}),
+	}
+}
+
+func open(t *testing.T, o cluster.Options) *cluster.Cluster {
+	t.Helper()
+	c, err := cluster.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// through opens the sandbox as the administrator behind a handler.
+func through(t *testing.T, namespace string, wrap func(http.Handler) http.Handler) *cluster.Cluster {
+	t.Helper()
+	kubeconfig := sandboxtest.Through(t, wrap)
+	return open(t, cluster.Options{Kubeconfig: kubeconfig, Context: "proxy", Namespace: namespace})
+}

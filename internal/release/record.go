@@ -1,0 +1,228 @@
+package release
+
+import (
+	"bytes"
+	"cmp"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"slipway/internal/cluster"
+)
+
+const (
+	recordType = "slipway.dev/release"
+	// partOf is on the chunks of a record that is too long for one Secret, and names its head.
+	partOf = "slipway.dev/record"
+	// A Secret holds 1 MiB.
+	chunkSize = 900_000
+
+	summaryKey = "summary"
+	dataKey    = "data"
+	digestKey  = "digest"
+	chunksKey  = "chunks"
+)
+
+// record is a named text in the cluster's namespace: a small summary, which lists read, and data of any
+// length.
+type record struct {
+	name    string
+	labels  map[string]string
+	summary []byte
+	data    []byte
+	// version is the server's; empty for a record that is new.
+	version string
+	// chunks is how many Secrets beside its head hold the data.
+	chunks int
+}
+
+// listRecords lists the records that carry the labels, without their data, by name.
+func listRecords(ctx context.Context, c *cluster.Cluster, selector map[string]string) ([]record, error) {
+	chosen := strings.TrimSuffix("!"+partOf+","+labels.Set(selector).String(), ",")
+	heads, err := cluster.ListSecrets(ctx, c, recordType, chosen)
+	records := make([]record, len(heads))
+	for i := range heads {
+		records[i] = headOf(&heads[i])
+	}
+	slices.SortFunc(records, func(a, b record) int { return cmp.Compare(a.name, b.name) })
+	return records, err
+}
+
+// readRecord reads one record whole; false when it does not exist.
+func readRecord(ctx context.Context, c *cluster.Cluster, name string) (record, bool, error) {
+	for try := 1; ; try++ {
+		head, err := cluster.ReadSecret(ctx, c, name)
+		if err != nil || head == nil {
+			return record{}, false, err
+		}
+		r := headOf(head)
+		if r.data, err = assemble(ctx, c, head); err == nil {
+			return r, true, nil
+		}
+		// Another client may be writing the record anew, and delete the chunks that this head names.
+		if damaged := (*damagedError)(nil); try == 3 || !errors.As(err, &damaged) {
+			return record{}, false, fmt.Errorf("read record %s: %w", name, err)
+		}
+	}
+}
+
+// writeRecord writes a record, whole or not at all: the head, by which it is read, comes last. It fails with
+// cluster.ErrChanged when a record without a version exists, or another client wrote it since it was read.
+func writeRecord(ctx context.Context, c *cluster.Cluster, r record) (record, error) {
+	head, chunks, err := secretsOf(r)
+	if err != nil {
+		return r, err
+	}
+	for _, chunk := range chunks {
+		if _, err := cluster.WriteSecret(ctx, c, chunk); err != nil && !errors.Is(err, cluster.ErrChanged) {
+			return r, err
+		}
+	}
+	before := r.chunks
+	if r.version, err = writeHead(ctx, c, head); err != nil {
+		return r, err
+	}
+	if r.chunks = len(chunks); before == 0 {
+		return r, nil
+	}
+	return r, sweep(ctx, c, r.name, chunks)
+}
+
+// deleteRecord deletes a record with all its chunks. A record that does not exist is not an error.
+func deleteRecord(ctx context.Context, c *cluster.Cluster, name string) error {
+	if err := cluster.DeleteSecret(ctx, c, name); err != nil {
+		return err
+	}
+	return sweep(ctx, c, name, nil)
+}
+
+func writeHead(ctx context.Context, c *cluster.Cluster, head *corev1.Secret) (version string, err error) {
+	written, err := cluster.WriteSecret(ctx, c, head)
+	if err == nil {
+		return written.ResourceVersion, nil
+	}
+	if errors.Is(err, cluster.ErrChanged) {
+		// The answer to our own write may have been lost, and this be the answer to its repetition.
+		current, err := cluster.ReadSecret(ctx, c, head.Name)
+		if err == nil && current != nil && maps.EqualFunc(current.Data, head.Data, bytes.Equal) {
+			return current.ResourceVersion, nil
+		}
+	}
+	return "", fmt.Errorf("record %s: %w", head.Name, err)
+}
+
+// sweep deletes the record's chunks, except those to keep.
+func sweep(ctx context.Context, c *cluster.Cluster, name string, keep []*corev1.Secret) error {
+	chunks, err := cluster.ListSecrets(ctx, c, recordType, partOf+"="+name)
+	if err != nil {
+		return err
+	}
+	for _, chunk := range chunks {
+		if slices.ContainsFunc(keep, func(k *corev1.Secret) bool { return k.Name == chunk.Name }) {
+			continue
+		}
+		if err := cluster.DeleteSecret(ctx, c, chunk.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// damagedError says that the Secrets of a record do not fit together.
+type damagedError struct{ reason string }
+
+func (e *damagedError) Error() string { return e.reason }
+
+// assemble gives the data that a head stands for.
+func assemble(ctx context.Context, c *cluster.Cluster, head *corev1.Secret) ([]byte, error) {
+	packed, want := head.Data[dataKey], string(head.Data[digestKey])
+	n := chunksOf(head)
+	for i := range n {
+		part, err := cluster.ReadSecret(ctx, c, chunkName(head.Name, want, i))
+		if err != nil {
+			return nil, err
+		}
+		if part == nil {
+			return nil, &damagedError{fmt.Sprintf("part %d of %d is missing", i+1, n)}
+		}
+		packed = append(packed, part.Data[dataKey]...)
+	}
+	if digest(packed) != want {
+		return nil, &damagedError{"its content does not match its digest"}
+	}
+	z, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(z)
+}
+
+// chunksOf is how many chunks a head names; none when the head holds all the data.
+func chunksOf(head *corev1.Secret) int {
+	n, _ := strconv.Atoi(string(head.Data[chunksKey]))
+	return n
+}
+
+func headOf(s *corev1.Secret) record {
+	return record{
+		name: s.Name, labels: s.Labels, summary: s.Data[summaryKey], version: s.ResourceVersion, chunks: chunksOf(s),
+	}
+}
+
+// secretsOf are a record's head, and the chunks for what does not fit into it. Their names come
+// from their content, so that those of an earlier writing stay readable until the head names the
+// new ones.
+func secretsOf(r record) (head *corev1.Secret, chunks []*corev1.Secret, err error) {
+	packed, err := pack(r.data)
+	if err != nil {
+		return nil, nil, err
+	}
+	d := digest(packed)
+	head = secretOf(r.name, r.labels, map[string][]byte{summaryKey: r.summary, digestKey: []byte(d)})
+	head.ResourceVersion = r.version
+	if len(packed) <= chunkSize {
+		head.Data[dataKey] = packed
+		return head, nil, nil
+	}
+	for part := range slices.Chunk(packed, chunkSize) {
+		name := chunkName(r.name, d, len(chunks))
+		chunks = append(chunks, secretOf(name, map[string]string{partOf: r.name}, map[string][]byte{dataKey: part}))
+	}
+	head.Data[chunksKey] = []byte(strconv.Itoa(len(chunks)))
+	return head, chunks, nil
+}
+
+func secretOf(name string, marks map[string]string, data map[string][]byte) *corev1.Secret {
+	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: marks}, Type: recordType, Data: data}
+}
+
+func chunkName(record, digest string, i int) string {
+	return fmt.Sprintf("%s.%.12s.%d", record, digest, i)
+}
+
+func digest(packed []byte) string {
+	sum := sha256.Sum256(packed)
+	return hex.EncodeToString(sum[:])
+}
+
+func pack(data []byte) ([]byte, error) {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := z.Write(data); err != nil {
+		return nil, err
+	}
+	err := z.Close()
+	return b.Bytes(), err
+}

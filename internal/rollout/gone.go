@@ -1,0 +1,58 @@
+package rollout
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"slipway/internal/cluster"
+	"slipway/internal/object"
+)
+
+// StillThereError says that deleted objects are held by something.
+type StillThereError struct {
+	Refs []object.Ref
+	// Held are the finalizers that one of them waits for.
+	Held []any
+}
+
+func (e *StillThereError) Error() string {
+	text := e.Refs[0].String()
+	if n := len(e.Refs) - 1; n > 0 {
+		text += fmt.Sprintf(" (and %d more)", n)
+	}
+	if len(e.Held) == 0 {
+		return text + " is still being deleted"
+	}
+	return fmt.Sprintf("%s is held by finalizers %v", text, e.Held)
+}
+
+// WaitGone waits for deleted objects to be gone. Timeout zero means two minutes; what is there
+// afterwards is a *StillThereError.
+func WaitGone(ctx context.Context, c *cluster.Cluster, refs []object.Ref, timeout time.Duration) error {
+	until, cancel := context.WithTimeout(ctx, cmp.Or(timeout, 2*time.Minute))
+	defer cancel()
+	for {
+		var left []object.Ref
+		var held []any
+		for _, ref := range refs {
+			live, found, err := c.Get(ctx, ref)
+			if err != nil {
+				return c.Explain(ctx, "get", ref, err)
+			}
+			if found {
+				left = append(left, ref)
+			}
+			if finalizers, ok := live.At("metadata", "finalizers").([]any); ok {
+				held = finalizers
+			}
+		}
+		if len(left) == 0 {
+			return nil
+		}
+		if refs = left; !sleep(until, pollFast) {
+			return cmp.Or[error](context.Cause(ctx), &StillThereError{Refs: refs, Held: held})
+		}
+	}
+}

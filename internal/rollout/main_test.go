@@ -1,0 +1,58 @@
+package rollout
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"slipway/internal/cluster"
+	"slipway/internal/cluster/sandboxtest"
+	"slipway/internal/object"
+)
+
+func TestMain(m *testing.M) { sandboxtest.Main(m) }
+
+// patience is how long what must come is waited for. It costs nothing where it comes, and a busy machine
+// is no fault of the code.
+const patience = 3 * time.Minute
+
+// place is a namespace of a test's own, as a user who may edit it and as the administrator.
+type place struct {
+	sandboxtest.Place
+	editor, admin *cluster.Cluster
+}
+
+func newPlace(t *testing.T) place {
+	t.Helper()
+	p := sandboxtest.NewPlace(t)
+	return place{
+		Place:  p,
+		editor: open(t, cluster.Options{Kubeconfig: p.Kubeconfig, Context: "test"}),
+		admin:  open(t, cluster.Options{Kubeconfig: p.Kubeconfig, Context: "admin", Namespace: p.Namespace}),
+	}
+}
+
+func open(t *testing.T, o cluster.Options) *cluster.Cluster {
+	t.Helper()
+	c, err := cluster.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// through opens the sandbox as the administrator behind a handler.
+func through(t *testing.T, namespace string, wrap func(http.Handler) http.Handler) *cluster.Cluster {
+	t.Helper()
+	kubeconfig := sandboxtest.Through(t, wrap)
+	return open(t, cluster.Options{Kubeconfig: kubeconfig, Context: "proxy", Namespace: namespace})
+}
+
+func apply(t *testing.T, c *cluster.Cluster, set object.Set) {
+	t.Helper()
+	for _, o := range set.Objects() {
+		if err := c.Apply(t.Context(), o, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
