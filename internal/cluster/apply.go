@@ -70,7 +70,7 @@ func (c *Cluster) patch(ctx context.Context, o object.Object, opt metav1.PatchOp
 
 // tryCreate asks the server whether it would take an object as a new one, under another name: its own
 // is taken.
-func (c *Cluster) tryCreate(ctx context.Context, o object.Object) error {
+func tryCreate(ctx context.Context, c *Cluster, o object.Object) error {
 	at, err := c.endpoint(o.Ref(), version(o))
 	if err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 
 // Capabilities are the server's version ("v1.37.2") and what it serves, as groups with their
 // versions ("apps/v1") and with kinds ("apps/v1/Deployment").
-func (c *Cluster) Capabilities(ctx context.Context) (version string, apis []string, err error) {
+func Capabilities(ctx context.Context, c *Cluster) (version string, apis []string, err error) {
 	if err := ctx.Err(); err != nil {
 		return "", nil, err
 	}
@@ -37,7 +37,7 @@ func (c *Cluster) Capabilities(ctx context.Context) (version string, apis []stri
 
 // Lookup reads an object, or where name is empty a list of them, as templates of charts ask for it.
 // What is not there is an empty map.
-func (c *Cluster) Lookup(ctx context.Context, apiVersion, kind, namespace,
+func Lookup(ctx context.Context, c *Cluster, apiVersion, kind, namespace,
 	name string) (map[string]any, error) {
 	gv, err := schema.ParseGroupVersion(apiVersion)
 	if err != nil {

@@ -89,7 +89,7 @@ func Open(o Options) (*Cluster, error) {
 		c.sandbox, err = sandboxOf(raw.Clusters[entry.Cluster])
 	}
 	if err == nil {
-		err = c.connect(cfg, o.Warn)
+		err = connect(c, cfg, o.Warn)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("kubeconfig context %q: %w", o.Context, err)
@@ -120,7 +120,7 @@ func (c *Cluster) Sandbox() (Sandbox, bool) {
 	return *c.sandbox, true
 }
 
-func (c *Cluster) connect(cfg *rest.Config, warn func(string)) error {
+func connect(c *Cluster, cfg *rest.Config, warn func(string)) error {
 	c.server = cfg.Host
 	cfg.QPS, cfg.Burst = 200, 400 // what is in flight at once is bounded by each
 	cfg.UserAgent = Manager

@@ -85,9 +85,9 @@ func TestUnreachable(t *testing.T) {
 	set := manifests(t, `{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: shop}}`)
 
 	acts := map[string]func() error{
-		"place":   func() error { _, err := c.Place(t.Context(), set); return err },
-		"permit":  func() error { return c.Permit(t.Context(), nil) },
-		"observe": func() error { _, err := c.Observe(t.Context(), set, nil, false); return err },
+		"place":   func() error { _, err := Place(t.Context(), c, set); return err },
+		"permit":  func() error { return Permit(t.Context(), c, nil) },
+		"observe": func() error { _, err := Observe(t.Context(), c, set, nil, false); return err },
 		"apply":   func() error { return c.Apply(t.Context(), set.Objects()[0], false) },
 		"delete":  func() error { return c.Delete(t.Context(), set.Refs()[0], "") },
 		"secrets": func() error { _, err := ListSecrets(t.Context(), c, "slipway.dev/release", ""); return err },
@@ -101,7 +101,7 @@ func TestUnreachable(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if who := c.who(t.Context()); who != "ada" {
+	if who := username(t.Context(), c); who != "ada" {
 		t.Errorf("who: %q", who)
 	}
 }
@@ -122,7 +122,7 @@ func TestUnauthorized(t *testing.T) {
 	}
 	c := open(t, Options{Kubeconfig: file, Context: "prod"})
 	set := manifests(t, `{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: shop}}`)
-	_, err = c.Observe(t.Context(), set, nil, false)
+	_, err = Observe(t.Context(), c, set, nil, false)
 	var unauthorized *UnauthorizedError
 	if !errors.As(err, &unauthorized) || unauthorized.User != "ada" {
 		t.Errorf("%v", err)

@@ -19,8 +19,8 @@ import (
 // Nodes are the machines of a cluster.
 type Nodes []corev1.Node
 
-// Nodes lists them. allowed is false where we may not: who may edit one namespace often may not.
-func (c *Cluster) Nodes(ctx context.Context) (nodes Nodes, allowed bool, err error) {
+// ListNodes lists the nodes. allowed is false where we may not: who may edit one namespace often may not.
+func ListNodes(ctx context.Context, c *Cluster) (nodes Nodes, allowed bool, err error) {
 	// Version 0: the server's cache will do, and spares etcd.
 	list, err := c.typed.CoreV1().Nodes().List(ctx, metav1.ListOptions{ResourceVersion: "0"})
 	if apierrors.IsForbidden(err) {

@@ -18,7 +18,8 @@ import (
 // it would give, with force or without; of the owned ones that are no longer desired it only reads
 // what is there. What is wrong with one object is in its Err; Observe itself fails where every
 // object would.
-func (c *Cluster) Observe(ctx context.Context, desired object.Set, owned []object.Ref,
+func Observe(
+	ctx context.Context, c *Cluster, desired object.Set, owned []object.Ref,
 	force bool) ([]plan.Observed, error) {
 	out := make([]plan.Observed, 0, desired.Len()+len(owned))
 	for _, o := range desired.Objects() {
@@ -96,7 +97,7 @@ func (s *survey) ask(ctx context.Context, o *plan.Observed) {
 		if _, fixed := errors.AsType[*ImmutableError](immutable(o.Ref, o.Err)); fixed && o.Ref.Group == "batch" &&
 			o.Ref.Kind == "Job" {
 			o.Merged, o.Fixed = wire(o.Desired), true
-			o.Err = s.c.tryCreate(ctx, o.Desired)
+			o.Err = tryCreate(ctx, s.c, o.Desired)
 			return
 		}
 		o.Unverified = s.excuse(o.Ref, o.Err)

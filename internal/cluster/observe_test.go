@@ -49,7 +49,7 @@ spec:
 
 func observed(t *testing.T, c *Cluster, set object.Set, owned []object.Ref, force bool) plan.Plan {
 	t.Helper()
-	list, err := c.Observe(t.Context(), set, owned, force)
+	list, err := Observe(t.Context(), c, set, owned, force)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +204,7 @@ func TestObserveRefusals(t *testing.T) {
 			"may not get clusterroles.rbac.authorization.k8s.io"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			set, err := p.editor.Place(t.Context(), test.set)
+			set, err := Place(t.Context(), p.editor, test.set)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -269,7 +269,7 @@ func TestObserveUnverified(t *testing.T) {
 {apiVersion: v1, kind: ConfigMap, metadata: {name: c, namespace: %[1]s-more}}
 ---
 {apiVersion: v1, kind: ConfigMap, metadata: {name: c, namespace: %[1]s-never}}`, p.Namespace))
-	set, err := p.admin.Place(t.Context(), set)
+	set, err := Place(t.Context(), p.admin, set)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -381,7 +381,7 @@ func TestPlace(t *testing.T) {
 		}
 	}
 	before := set.Digest()
-	placed, err := p.editor.Place(t.Context(), set)
+	placed, err := Place(t.Context(), p.editor, set)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,8 +38,8 @@ var verbs = map[plan.Action][]string{
 
 // Permit asks whether we may do all that the changes need, and keep records and locks besides.
 // Everything that is missing is in one *PermissionError.
-func (c *Cluster) Permit(ctx context.Context, changes []plan.Change) error {
-	names, err := c.needs(changes)
+func Permit(ctx context.Context, c *Cluster, changes []plan.Change) error {
+	names, err := needed(c, changes)
 	if err != nil {
 		return c.Explain(ctx, "ask for permissions in", object.Ref{Kind: "Namespace", Name: c.namespace}, err)
 	}
@@ -48,7 +48,7 @@ func (c *Cluster) Permit(ctx context.Context, changes []plan.Change) error {
 			cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.Verb, b.Verb))
 	})
 	allowed, failed := make([]bool, len(needs)), make([]error, len(needs))
-	Each(len(needs), func(i int) { allowed[i], failed[i] = c.may(ctx, needs[i], names[needs[i]]) })
+	Each(len(needs), func(i int) { allowed[i], failed[i] = may(ctx, c, needs[i], names[needs[i]]) })
 	var missing []Permission
 	for i, p := range needs {
 		if failed[i] != nil {
@@ -62,11 +62,11 @@ func (c *Cluster) Permit(ctx context.Context, changes []plan.Change) error {
 	if missing == nil {
 		return nil
 	}
-	return &PermissionError{Context: c.context, User: c.who(ctx), Missing: missing}
+	return &PermissionError{Context: c.context, User: username(ctx, c), Missing: missing}
 }
 
-// needs are the permissions that are needed, each with the names of the objects that need it.
-func (c *Cluster) needs(changes []plan.Change) (map[Permission][]string, error) {
+// needed are the permissions that are needed, each with the names of the objects that need it.
+func needed(c *Cluster, changes []plan.Change) (map[Permission][]string, error) {
 	names := map[Permission][]string{}
 	for _, p := range ours {
 		p.Namespace = c.namespace
@@ -96,20 +96,20 @@ func (c *Cluster) needs(changes []plan.Change) (map[Permission][]string, error) 
 }
 
 // may asks for all names at once, and for each where that is denied: a role may name its objects.
-func (c *Cluster) may(ctx context.Context, p Permission, names []string) (bool, error) {
-	all, err := c.allowed(ctx, p, "")
+func may(ctx context.Context, c *Cluster, p Permission, names []string) (bool, error) {
+	all, err := allowed(ctx, c, p, "")
 	if err != nil || all {
 		return all, err
 	}
 	for _, name := range names {
-		if one, err := c.allowed(ctx, p, name); err != nil || !one {
+		if one, err := allowed(ctx, c, p, name); err != nil || !one {
 			return false, err
 		}
 	}
 	return len(names) > 0, nil
 }
 
-func (c *Cluster) allowed(ctx context.Context, p Permission, name string) (bool, error) {
+func allowed(ctx context.Context, c *Cluster, p Permission, name string) (bool, error) {
 	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
 		ResourceAttributes: &authorizationv1.ResourceAttributes{
 			Verb: p.Verb, Group: p.Group, Resource: p.Resource, Namespace: p.Namespace, Name: name,
@@ -123,8 +123,8 @@ func (c *Cluster) allowed(ctx context.Context, p Permission, name string) (bool,
 	return answer.Status.Allowed, nil
 }
 
-// who is who the API server takes us for; the kubeconfig's name of the user where it does not say.
-func (c *Cluster) who(ctx context.Context) string {
+// username is who the API server takes us for; the kubeconfig's name of the user where it does not say.
+func username(ctx context.Context, c *Cluster) string {
 	review, err := c.typed.AuthenticationV1().SelfSubjectReviews().Create(ctx,
 		&authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
 	if err != nil {

@@ -22,7 +22,7 @@ func TestPermit(t *testing.T) {
 		{Action: plan.Keep, Ref: object.Ref{Kind: "Node", Name: "n"}},
 		{Action: plan.Update, Ref: object.Ref{Group: "nowhere.example", Kind: "Thing", Name: "n"}},
 	}
-	if err := p.editor.Permit(t.Context(), changes); err != nil {
+	if err := Permit(t.Context(), p.editor, changes); err != nil {
 		t.Errorf("an editor: %v", err)
 	}
 	elsewhere := deployment
@@ -31,7 +31,7 @@ func TestPermit(t *testing.T) {
 		plan.Change{Action: plan.Update, Ref: elsewhere},
 		plan.Change{Action: plan.Create, Ref: object.Ref{Group: "rbac.authorization.k8s.io",
 			Kind: "ClusterRole", Name: "x"}})
-	err := p.editor.Permit(t.Context(), changes)
+	err := Permit(t.Context(), p.editor, changes)
 	var denied *PermissionError
 	if !errors.As(err, &denied) {
 		t.Fatal(err)
@@ -51,7 +51,7 @@ func TestPermit(t *testing.T) {
 	if !strings.HasPrefix(denied.User, "system:serviceaccount:"+p.Namespace) {
 		t.Errorf("user %q", denied.User)
 	}
-	if err := p.admin.Permit(t.Context(), changes); err != nil {
+	if err := Permit(t.Context(), p.admin, changes); err != nil {
 		t.Errorf("an admin: %v", err)
 	}
 }
@@ -66,7 +66,7 @@ func TestPermitByName(t *testing.T) {
 ---
 {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: $NAMESPACE, namespace: ""}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: $NAMESPACE},
   subjects: [{kind: Group, apiGroup: rbac.authorization.k8s.io, name: "system:serviceaccounts:$NAMESPACE"}]}`)
-	set, err := p.admin.Place(t.Context(), set)
+	set, err := Place(t.Context(), p.admin, set)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,11 +75,11 @@ func TestPermitByName(t *testing.T) {
 		return []plan.Change{{Action: plan.Update, Ref: object.Ref{Group: "storage.k8s.io",
 			Kind: "StorageClass", Name: name}}}
 	}
-	if err := p.editor.Permit(t.Context(), class("mine")); err != nil {
+	if err := Permit(t.Context(), p.editor, class("mine")); err != nil {
 		t.Error(err)
 	}
 	var denied *PermissionError
-	if err := p.editor.Permit(t.Context(), class("yours")); !errors.As(err, &denied) {
+	if err := Permit(t.Context(), p.editor, class("yours")); !errors.As(err, &denied) {
 		t.Error(err)
 	}
 }
@@ -87,7 +87,7 @@ func TestPermitByName(t *testing.T) {
 func TestWho(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	if who := p.editor.who(t.Context()); !strings.HasPrefix(who, "system:serviceaccount:"+p.Namespace+":") {
+	if who := username(t.Context(), p.editor); !strings.HasPrefix(who, "system:serviceaccount:"+p.Namespace+":") {
 		t.Errorf("%q", who)
 	}
 }

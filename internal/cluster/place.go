@@ -17,10 +17,10 @@ import (
 // gets the cluster's, an object of a cluster-wide kind loses the one that it names (renderers put
 // it there, API servers refuse it). A kind that is not served, nor defined in the set, counts as
 // namespaced; Observe says what is wrong with it.
-func (c *Cluster) Place(ctx context.Context, set object.Set) (object.Set, error) {
+func Place(ctx context.Context, c *Cluster, set object.Set) (object.Set, error) {
 	definitions := DefinedKinds(set)
 	return set.Map(func(o object.Object) (object.Object, error) {
-		namespaced, err := c.namespaced(o, definitions)
+		namespaced, err := isNamespaced(c, o, definitions)
 		if err != nil {
 			return object.Object{}, c.Explain(ctx, "place", o.Ref(), err)
 		}
@@ -40,7 +40,7 @@ func (c *Cluster) Place(ctx context.Context, set object.Set) (object.Set, error)
 	})
 }
 
-func (c *Cluster) namespaced(o object.Object, definitions map[schema.GroupKind]Definition) (bool, error) {
+func isNamespaced(c *Cluster, o object.Object, definitions map[schema.GroupKind]Definition) (bool, error) {
 	m, err := c.mapping(o.Ref(), version(o))
 	if _, unknown := errors.AsType[*UnknownKindError](err); unknown {
 		d, ok := definitions[groupKind(o.Ref())]
@@ -78,7 +78,9 @@ func (c *Cluster) mapping(ref object.Ref, version string) (*meta.RESTMapping, er
 	if !meta.IsNoMatchError(err) {
 		return m, err
 	}
-	unknown := &UnknownKindError{APIVersion: ref.Group, Kind: ref.Kind, Err: c.silent(ref.Group)}
+	unknown := &UnknownKindError{
+		APIVersion: ref.Group, Kind: ref.Kind, Err: failedDiscovery(c.discovery, ref.Group),
+	}
 	if version != "" {
 		unknown.APIVersion = schema.GroupVersion{Group: ref.Group, Version: version}.String()
 	}
@@ -92,10 +94,10 @@ func (c *Cluster) Serves(kind schema.GroupKind) error {
 	return err
 }
 
-// silent says why a group could not be asked, nil when it could: an extension API that is down
+// failedDiscovery says why a group could not be asked, nil when it could: an extension API that is down
 // must not make its objects look as if their kind did not exist.
-func (c *Cluster) silent(group string) error {
-	_, _, err := c.discovery.ServerGroupsAndResources()
+func failedDiscovery(d discovery.DiscoveryInterface, group string) error {
+	_, _, err := d.ServerGroupsAndResources()
 	failed, _ := errors.AsType[*discovery.ErrGroupDiscoveryFailed](err)
 	if failed == nil {
 		return nil

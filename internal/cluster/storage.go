@@ -22,7 +22,7 @@ func ReadLease(ctx context.Context, c *Cluster, name string) (*coordinationv1.Le
 	if apierrors.IsNotFound(err) {
 		return &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: name}}, nil
 	}
-	return lease, c.Explain(ctx, "read", c.leaseRef(name), err)
+	return lease, c.Explain(ctx, "read", leaseRef(c, name), err)
 }
 
 // WriteLease creates a Lease that has no ResourceVersion and replaces any other. It fails with ErrChanged
@@ -36,7 +36,7 @@ func WriteLease(ctx context.Context, c *Cluster, lease *coordinationv1.Lease) (*
 	} else {
 		written, err = leases.Update(ctx, lease, metav1.UpdateOptions{FieldManager: Manager})
 	}
-	return written, c.explainWrite(ctx, c.leaseRef(lease.Name), err)
+	return written, explainWrite(ctx, c, leaseRef(c, lease.Name), err)
 }
 
 // ReadSecret reads a Secret of the cluster's namespace; nil when it does not exist.
@@ -45,7 +45,7 @@ func ReadSecret(ctx context.Context, c *Cluster, name string) (*corev1.Secret, e
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
-	return secret, c.Explain(ctx, "read", c.secretRef(name), err)
+	return secret, c.Explain(ctx, "read", secretRef(c, name), err)
 }
 
 // ListSecrets lists the Secrets of one type that a label selector selects.
@@ -72,7 +72,7 @@ func WriteSecret(ctx context.Context, c *Cluster, secret *corev1.Secret) (*corev
 	} else {
 		written, err = secrets.Update(ctx, secret, metav1.UpdateOptions{FieldManager: Manager})
 	}
-	return written, c.explainWrite(ctx, c.secretRef(secret.Name), err)
+	return written, explainWrite(ctx, c, secretRef(c, secret.Name), err)
 }
 
 // DeleteSecret deletes a Secret of the cluster's namespace. A Secret that does not exist is not an error.
@@ -81,21 +81,21 @@ func DeleteSecret(ctx context.Context, c *Cluster, name string) error {
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
-	return c.Explain(ctx, "delete", c.secretRef(name), err)
+	return c.Explain(ctx, "delete", secretRef(c, name), err)
 }
 
 // explainWrite explains why an object was not written: ErrChanged when another client was faster.
-func (c *Cluster) explainWrite(ctx context.Context, ref object.Ref, err error) error {
+func explainWrite(ctx context.Context, c *Cluster, ref object.Ref, err error) error {
 	if apierrors.IsAlreadyExists(err) || apierrors.IsConflict(err) {
 		return fmt.Errorf("write %s: %w", ref, ErrChanged)
 	}
 	return c.Explain(ctx, "write", ref, err)
 }
 
-func (c *Cluster) leaseRef(name string) object.Ref {
+func leaseRef(c *Cluster, name string) object.Ref {
 	return object.Ref{Group: "coordination.k8s.io", Kind: "Lease", Namespace: c.namespace, Name: name}
 }
 
-func (c *Cluster) secretRef(name string) object.Ref {
+func secretRef(c *Cluster, name string) object.Ref {
 	return object.Ref{Kind: "Secret", Namespace: c.namespace, Name: name}
 }

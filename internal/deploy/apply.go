@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"slipway/internal/cluster"
 	"slipway/internal/object"
 	"slipway/internal/plan"
 	"slipway/internal/project"
@@ -152,7 +153,7 @@ func (t Target) admit(ctx context.Context, p Proposal) error {
 	if err := p.Blocked(); err != nil {
 		return err
 	}
-	return t.Cluster.Permit(ctx, p.Plan.Changes)
+	return cluster.Permit(ctx, t.Cluster, p.Plan.Changes)
 }
 
 // goBack deploys the last healthy release, under the lock that its caller holds.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"slipway/internal/cluster"
 	"slipway/internal/image"
 	"slipway/internal/object"
 	"slipway/internal/release"
@@ -39,7 +40,7 @@ func Fit(ctx context.Context, t Target, p Prepared, o image.Options) error {
 	if len(pins) == 0 {
 		return nil
 	}
-	nodes, allowed, err := t.Cluster.Nodes(ctx)
+	nodes, allowed, err := cluster.ListNodes(ctx, t.Cluster)
 	if err != nil {
 		return fmt.Errorf("nodes of %s: %w", t.Environment.Name, err)
 	}

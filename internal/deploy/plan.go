@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 
+	"slipway/internal/cluster"
 	"slipway/internal/object"
 	"slipway/internal/plan"
 	"slipway/internal/release"
@@ -68,14 +69,14 @@ func Plan(ctx context.Context, t Target, p Prepared, o PlanOptions) (Proposal, e
 		return Proposal{}, err
 	}
 	t.moved(p, latest)
-	if p.Set, err = t.Cluster.Place(ctx, p.Set); err != nil {
+	if p.Set, err = cluster.Place(ctx, t.Cluster, p.Set); err != nil {
 		return Proposal{}, err
 	}
 	if p.Set, err = owned(p.Set, t.owner()); err != nil {
 		return Proposal{}, err
 	}
 	mayDelete := deletable(latest, p)
-	observed, err := t.Cluster.Observe(ctx, p.Set, mayDelete, o.Force)
+	observed, err := cluster.Observe(ctx, t.Cluster, p.Set, mayDelete, o.Force)
 	if err != nil {
 		return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"slipway/internal/cluster"
 	"slipway/internal/image"
 	"slipway/internal/image/signature"
 	"slipway/internal/object"
@@ -132,7 +133,7 @@ func (t Target) render(ctx context.Context, env project.Environment) (object.Set
 	if t.Cluster != nil {
 		env.Namespace = t.Cluster.Namespace()
 		options.Lookup = func(apiVersion, kind, namespace, name string) (map[string]any, error) {
-			return t.Cluster.Lookup(ctx, apiVersion, kind, namespace, name)
+			return cluster.Lookup(ctx, t.Cluster, apiVersion, kind, namespace, name)
 		}
 	}
 	result, err := render.Render(ctx, t.Source.Project, env, options)
@@ -153,7 +154,7 @@ func (t Target) capabilities(ctx context.Context, env *project.Environment) erro
 	if t.Cluster == nil || env.KubeVersion != "" || len(env.Charts) == 0 && env.Skaffold == nil {
 		return nil
 	}
-	version, apis, err := t.Cluster.Capabilities(ctx)
+	version, apis, err := cluster.Capabilities(ctx, t.Cluster)
 	if err != nil {
 		return fmt.Errorf("ask the cluster of %s for its version: %w", env.Name, err)
 	}

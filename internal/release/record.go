@@ -177,7 +177,8 @@ func chunksOf(head *corev1.Secret) int {
 
 func headOf(s *corev1.Secret) record {
 	return record{
-		name: s.Name, labels: s.Labels, summary: s.Data[summaryKey], version: s.ResourceVersion, chunks: chunksOf(s),
+		name: s.Name, labels: s.Labels, summary: s.Data[summaryKey],
+		version: s.ResourceVersion, chunks: chunksOf(s),
 	}
 }
 

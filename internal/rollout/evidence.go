@@ -131,7 +131,9 @@ func (w *waiter) explain(ctx context.Context, it *item, s, d symptom) Evidence {
 }
 
 // events lists what happened to some objects, the newest at the end.
-func events(ctx context.Context, client kubernetes.Interface, namespace string, uids ...types.UID) ([]corev1.Event, error) {
+func events(
+	ctx context.Context, client kubernetes.Interface, namespace string, uids ...types.UID,
+) ([]corev1.Event, error) {
 	var all []corev1.Event
 	for _, uid := range uids {
 		if uid == "" {

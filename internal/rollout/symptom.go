@@ -174,7 +174,8 @@ func waitingSymptom(st corev1.ContainerStatus, w *corev1.ContainerStateWaiting) 
 var permanentPull = regexp.MustCompile(
 	`(?i)not found|manifest unknown|manifest invalid|name unknown|name invalid|` +
 		`repository does not exist|unauthorized|\bdenied\b|forbidden|authentication required|no basic auth|` +
-		`no match for platform|no matching manifest|x509: |server gave HTTP response to HTTPS client|invalid reference format`)
+		`no match for platform|no matching manifest|x509: |server gave HTTP response to HTTPS client|` +
+		`invalid reference format`)
 
 // missingVolume matches mounts of what is not there.
 var missingVolume = lazyregexp.New(
