@@ -38,9 +38,10 @@ var allowed = map[string]string{
 	"internal/check/contract":   "object project check/finding check/origin",
 	"internal/check/rule":       "object project check/finding",
 	"internal/check/schema":     "object project check/finding",
-	"internal/image/metadata":   "",
-	"internal/check/workflow":   "object project check/finding image/metadata",
-	"internal/ci":               "",
+	"internal/image/metadata":   "git ci",
+	"internal/check/workflow":   "object project check/finding image/metadata ci",
+	"internal/ci":               "project",
+	"internal/ci/pipeline":      "git project render image ci",
 	"internal/check": "git object project project/source render/tree render/skaffold image render check/origin " +
 		"check/finding check/rule check/schema check/workflow check/contract",
 	"internal/cluster": "object plan",

@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"slipway/internal/ci"
 	"slipway/internal/deploy"
 	"slipway/internal/image"
 )
@@ -64,7 +66,7 @@ func runBuild(ctx context.Context, a *app, name string, rebuild bool, s *signing
 			return err
 		}
 	}
-	a.tell(func() (string, []ciValue) {
+	a.tell(func() (string, ci.Values) {
 		return imagesMarkdown("slipway build "+name, prepared.Images), imageValues(prepared.Images)
 	})
 	return nil
@@ -73,7 +75,7 @@ func runBuild(ctx context.Context, a *app, name string, rebuild bool, s *signing
 // prepare renders and builds, in a fold of the log.
 func (a *app) prepare(ctx context.Context, t deploy.Target, o deploy.PrepareOptions) (
 	deploy.Prepared, error) {
-	defer a.ci.group("images of " + t.Environment.Name)()
+	defer a.ci.Fold("images of " + t.Environment.Name)()
 	o.Build = true
 	return deploy.Prepare(ctx, t, o)
 }
@@ -88,7 +90,7 @@ func (a *app) imageOptions(t deploy.Target) image.Options {
 		},
 	}
 	// Elsewhere the log of a step is shown when that step fails.
-	if onTerminal := isTerminal(a.stderr); onTerminal || inCI() {
+	if onTerminal := isTerminal(a.stderr); onTerminal || ci.IsRunning(os.Getenv) {
 		o.Progress, o.Plain = a.stderr, !onTerminal
 	}
 	if t.Cluster == nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"slipway/internal/check/finding"
 	"slipway/internal/check/rule"
 	"slipway/internal/check/schema"
+	"slipway/internal/ci"
 	"slipway/internal/render"
 )
 
@@ -145,12 +147,13 @@ func (a *app) printReport(r check.Report, rules *rule.Set, as format) error {
 	case asSARIF:
 		return a.json(sarifOf(r, check.Rules(rules)))
 	case asGitHub:
-		githubOutput{a.stdout, a.workspaceFolder}.annotate(reportNotes(r)...)
+		github, _ := ci.Named("github")
+		github.Output(os.Getenv, a.stdout, a.projectDir).Annotate(reportNotes(r)...)
 		return nil
 	case asMarkdown:
 		return printMarkdown(a.stdout, r)
 	}
-	end := a.ci.group("findings")
+	end := a.ci.Fold("findings")
 	a.printFindings(r)
 	end()
 	return nil

@@ -7,26 +7,26 @@ import (
 
 	"slipway/internal/check"
 	"slipway/internal/check/finding"
+	"slipway/internal/ci"
 )
 
-var (
-	githubText     = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
-	githubProperty = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
-	markdownCell   = strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;")
-)
+var markdownCell = strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;")
 
 // reportNotes are the annotations of a report at lines of the source.
-func reportNotes(r check.Report) []ciNote {
-	var notes []ciNote
+func reportNotes(r check.Report) []ci.Note {
+	var notes []ci.Note
 	for _, f := range r.Findings {
 		text := message(f)
 		if f.Fix != "" {
 			text += "\nfix: " + f.Fix
 		}
-		notes = append(notes, ciNote{f.Severity, f.Place, f.Rule, text})
+		notes = append(notes, ci.Note{
+			Severity: string(f.Severity), File: f.Place.File, Line: f.Place.Line, Column: f.Place.Column,
+			Title: f.Rule, Text: text,
+		})
 	}
 	for _, u := range r.Unchecked {
-		notes = append(notes, ciNote{severity: "notice", title: "not checked", text: uncheckedLine(u)})
+		notes = append(notes, ci.Note{Severity: "notice", Title: "not checked", Text: uncheckedLine(u)})
 	}
 	return notes
 }

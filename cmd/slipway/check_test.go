@@ -8,6 +8,7 @@ import (
 
 	"slipway/internal/check"
 	"slipway/internal/check/finding"
+	"slipway/internal/ci"
 	"slipway/internal/object"
 	"slipway/internal/render/foldertest"
 )
@@ -73,7 +74,8 @@ func TestHostileReport(t *testing.T) {
 		t.Errorf("text: %q", out.String())
 	}
 	out.Reset()
-	githubOutput{w: &out}.annotate(reportNotes(r)...)
+	github, _ := ci.Named("github")
+	github.Output(func(string) string { return "" }, &out, nil).Annotate(reportNotes(r)...)
 	if bytes.Count(out.Bytes(), []byte("\n")) != 1 || !bytes.Contains(out.Bytes(),
 		[]byte(",file=k8s/a%2Cline=9%3Ab.yaml,line=3::")) {
 		t.Errorf("github: %q", out.String())

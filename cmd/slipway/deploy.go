@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"slipway/internal/ci"
 	"slipway/internal/deploy"
 	"slipway/internal/image"
 	"slipway/internal/plan"
@@ -37,7 +39,7 @@ func forceFlag(cmd *cobra.Command, force *bool) {
 }
 
 func (o *actOptions) options() deploy.Options {
-	return deploy.Options{Who: who(), Timeout: o.timeout, NoRollback: o.noRollback}
+	return deploy.Options{Who: ci.Actor(os.Getenv), Timeout: o.timeout, NoRollback: o.noRollback}
 }
 
 func newDeployCommand(a *app) *cobra.Command {
@@ -90,7 +92,7 @@ func (a *app) propose(ctx context.Context, t deploy.Target, prepared deploy.Prep
 		return err
 	}
 	if proposal.Done() {
-		a.tell(func() (string, []ciValue) { return planMarkdown(page), releaseValues(proposal.Latest) })
+		a.tell(func() (string, ci.Values) { return planMarkdown(page), releaseValues(proposal.Latest) })
 		return a.report(t, proposal.Latest, nil, o, "nothing changed")
 	}
 	if err := proposal.Blocked(); err != nil {
@@ -115,14 +117,14 @@ func (a *app) propose(ctx context.Context, t deploy.Target, prepared deploy.Prep
 // apply calls deploy.Apply in a fold of the log, and tells the CI platform the outcome.
 func (a *app) apply(ctx context.Context, t deploy.Target, p planPage,
 	o *actOptions) (release.Release, error) {
-	end := a.ci.group("apply to " + t.Environment.Name + " and watch")
+	end := a.ci.Fold("apply to " + t.Environment.Name + " and watch")
 	rel, err := deploy.Apply(ctx, t, p.Proposal, o.options())
 	end()
 	var failed *deploy.FailedError
 	if errors.As(err, &failed) {
 		rel = failed.Release
 	}
-	a.tell(func() (string, []ciValue) {
+	a.tell(func() (string, ci.Values) {
 		return releaseMarkdown(t.Environment.Name, p, rel, err), releaseValues(rel)
 	})
 	return rel, err
@@ -161,7 +163,7 @@ func (a *app) show(environment string, p planPage, o *actOptions) error {
 		e := deploy.Event{Step: stepPlan, Message: p.From + " → " + p.To, Time: time.Now().UTC()}
 		return a.json(line{Event: e, Plan: &p.Plan, Images: p.Prepared.Images})
 	}
-	defer a.ci.group("plan of " + environment)()
+	defer a.ci.Fold("plan of " + environment)()
 	printPlan(a.stdout, p)
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"slipway/internal/check/origin"
 	"slipway/internal/check/rule"
+	"slipway/internal/ci/pipeline"
 	"slipway/internal/cluster"
 	"slipway/internal/cluster/sandbox"
 	"slipway/internal/deploy"
@@ -145,11 +146,11 @@ var rows = []row{
 	as("no object", codeError, func(e *noObjectError) string { return "Choose one of: " + list(e.Known) + "." }),
 	as("no field", codeError, always[*origin.NoFieldError](
 		"Run `slipway render ENV` to see the object. Write list elements as containers[name=api] or args[0].")),
-	as("not ours", codeError, always[*notOursError](
+	as("not ours", codeError, always[*pipeline.ForeignError](
 		"Move the file away to have it written anew, or copy what you want from --print. Nothing was written.")),
-	is("no stage", errNoStage, codeError,
+	is("no stage", pipeline.ErrNoStage, codeError,
 		"Set `class: staging` or `class: production` for an environment in slipway.yaml, and a plain name."),
-	is("gitops", errGitOps, codeError,
+	is("gitops", pipeline.ErrNoImage, codeError,
 		"Leave out --gitops: the workflow then deploys what the manifests state."),
 	as("undecided", codeError, func(e *promote.UndecidedError) string {
 		return sentence(e.Write) + " Nothing was written."
@@ -226,7 +227,7 @@ var rows = []row{
 	as("tag inputs", codeError, always[*metadata.InputError]("Correct it. `slipway tags --help` lists the "+
 		"inputs, docker/metadata-action's documentation every type of entry.")),
 	as("tag traps", codeError, always[*trapError]("Change what each warning says, or leave out --strict.")),
-	as("nothing built", codeError, always[*nothingBuiltError](
+	as("nothing built", codeError, always[*metadata.NoCommitError](
 		"Run it in a Git working tree or in a CI job.")),
 
 	is("dirty", deploy.ErrDirty, codeError, "Commit first: production runs only what a commit describes."),

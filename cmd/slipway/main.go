@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"slipway/internal/ci"
 	_ "slipway/internal/gctune" // fewer collections, none of them at the start
 	"slipway/internal/image/builder"
 )
@@ -41,7 +42,7 @@ func run(args []string, stdin *os.File, stdout, stderr io.Writer) int {
 	}
 	silenceLibraries()
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
-	a.ci = a.ciOf(stderr)
+	a.ci = ci.Detect(os.Getenv).Output(os.Getenv, stderr, a.projectDir)
 	root := newRoot(a)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -54,10 +55,10 @@ func run(args []string, stdin *os.File, stdout, stderr io.Writer) int {
 	if err == nil || isSilent(err) {
 		return explain(stderr, err)
 	}
-	end := a.ci.group("") // the platform must not read commands from the text of an error
+	end := a.ci.Fold("") // the platform must not read commands from the text of an error
 	code := explain(stderr, err)
 	end()
-	a.ci.annotate(notesOf(err)...)
+	a.ci.Annotate(notesOf(err)...)
 	return code
 }
 
@@ -65,7 +66,7 @@ func run(args []string, stdin *os.File, stdout, stderr io.Writer) int {
 type app struct {
 	stdin          *os.File
 	stdout, stderr io.Writer
-	ci             ciOutput
+	ci             ci.Output
 	started        bool // flags and arguments are valid; an error from now on is not a usage error
 
 	dir        string

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"slipway/internal/check"
+	"slipway/internal/ci"
 	"slipway/internal/deploy"
 	"slipway/internal/image"
 	"slipway/internal/lazyregexp"
@@ -36,7 +37,7 @@ func planMarkdown(p planPage) string {
 	printPlan(&b, p)
 	head, rest, _ := strings.Cut(b.String(), "\n")
 	var lines []string
-	for l := range strings.Lines(shorten(rest, maxComment)) {
+	for l := range strings.Lines(ci.Shorten(rest, maxComment)) {
 		lines = append(lines, strings.TrimPrefix(l, "  ")) // a diff's marks stand at the margin
 	}
 	return fmt.Sprintf("**slipway plan** %s: %s\n\n%s", markdownText(head), planSummary(p.Plan),
@@ -64,10 +65,11 @@ func planSummary(p plan.Plan) string {
 	return cmp.Or(strings.Join(parts, ", "), "nothing to change")
 }
 
-func planValues(p plan.Plan, markdown string) []ciValue {
-	return []ciValue{
-		{"changes", fmt.Sprint(len(p.Changes) - p.Count(plan.Keep))}, {"empty", fmt.Sprint(p.Empty())},
-		{"markdown", markdown},
+func planValues(p plan.Plan, markdown string) ci.Values {
+	return ci.Values{
+		"changes":  fmt.Sprint(len(p.Changes) - p.Count(plan.Keep)),
+		"empty":    fmt.Sprint(p.Empty()),
+		"markdown": markdown,
 	}
 }
 
@@ -108,9 +110,9 @@ func releaseMarkdown(environment string, p planPage, rel release.Release, err er
 // tellReport annotates what check found, unless that is what it printed.
 func (a *app) tellReport(r check.Report, printed format) {
 	if printed != asGitHub {
-		a.ci.annotate(reportNotes(r)...)
+		a.ci.Annotate(reportNotes(r)...)
 	}
-	a.tell(func() (string, []ciValue) {
+	a.tell(func() (string, ci.Values) {
 		var b strings.Builder
 		if err := printMarkdown(&b, r); err != nil {
 			a.warn("warning: %v", err)

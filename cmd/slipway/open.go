@@ -1,12 +1,9 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/user"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -89,21 +86,6 @@ func (a *app) buildTarget(ctx context.Context, name string) (deploy.Target, erro
 			Notify: a.progress}, nil
 	}
 	return t, err
-}
-
-// who names the person or the run that acts, for the record.
-func who() string {
-	if actor := cmp.Or(os.Getenv("GITHUB_ACTOR"), os.Getenv("GITLAB_USER_LOGIN")); actor != "" {
-		return actor + " (CI)"
-	}
-	name := "unknown"
-	if u, err := user.Current(); err == nil {
-		name = u.Username
-	}
-	if host, err := os.Hostname(); err == nil {
-		name += "@" + host
-	}
-	return name
 }
 
 // named takes one argument for each name.

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"slipway/internal/ci"
 	"slipway/internal/deploy"
 	"slipway/internal/git"
 )
@@ -114,7 +115,7 @@ func (a *app) mayAsk(yes bool) error {
 	switch {
 	case yes:
 		return nil
-	case inCI():
+	case ci.IsRunning(os.Getenv):
 		return errConsentCI
 	case !isTerminal(a.stdin):
 		return errConsent

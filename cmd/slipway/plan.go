@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"slipway/internal/ci"
 	"slipway/internal/deploy"
 )
 
@@ -52,11 +53,11 @@ func runPlan(ctx context.Context, a *app, name string, o planOptions) error {
 	case asMarkdown:
 		_, err = fmt.Fprint(a.stdout, planMarkdown(page))
 	default:
-		end := a.ci.group("plan of " + name)
+		end := a.ci.Fold("plan of " + name)
 		printPlan(a.stdout, page)
 		end()
 	}
-	a.tell(func() (string, []ciValue) {
+	a.tell(func() (string, ci.Values) {
 		markdown := planMarkdown(page)
 		return markdown, planValues(proposal.Plan, markdown)
 	})

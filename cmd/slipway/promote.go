@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"slipway/internal/ci"
 	"slipway/internal/git"
 	"slipway/internal/promote"
 )
@@ -51,9 +52,10 @@ func runPromote(ctx context.Context, a *app, name string, o promote.Options, out
 // printPromotion prints each edit, and where it was committed and pushed.
 func (a *app) printPromotion(r promote.Result, out format) error {
 	a.notes(r.Notes)
-	a.tell(func() (string, []ciValue) {
-		return imagesMarkdown("slipway promote "+r.Environment, r.After),
-			append(imageValues(r.Images), ciValue{"commit", r.Commit})
+	a.tell(func() (string, ci.Values) {
+		values := imageValues(r.Images)
+		values["commit"] = r.Commit
+		return imagesMarkdown("slipway promote "+r.Environment, r.After), values
 	})
 	switch {
 	case out == asJSON:

@@ -1,36 +1,27 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
 
-	"slipway/internal/check/finding"
 	"slipway/internal/check/workflow"
-	"slipway/internal/git"
+	"slipway/internal/ci"
 	"slipway/internal/image/metadata"
 	"slipway/internal/lazyregexp"
 )
 
 const asBake format = "bake"
-
-// nothingBuiltError says that nothing tells which commit an image is made of.
-type nothingBuiltError struct{ Why string }
-
-func (e *nothingBuiltError) Error() string { return "nothing says what is built: " + e.Why }
 
 // trapError says that --strict found what only is warned of otherwise.
 type trapError struct{ Traps []string }
@@ -92,16 +83,24 @@ func runTags(ctx context.Context, a *app, o *tagsOptions) error {
 	if *o.out == asGitHub && os.Getenv("GITHUB_OUTPUT") == "" {
 		return &usageError{errors.New("-o github sets a step's outputs, and GITHUB_OUTPUT names no file")}
 	}
-	c, err := built(ctx, a, o.Context)
+	now, err := clock()
 	if err != nil {
 		return err
+	}
+	from := metadata.Options{Dir: a.dir, Env: os.Getenv, Now: now, Git: o.Context == "git"}
+	c, dirty, err := metadata.Read(ctx, from)
+	if err != nil {
+		return err
+	}
+	if dirty {
+		a.warn("warning: the working tree has changes that are not in commit %s, which the tags name", short(c.SHA))
 	}
 	r, err := metadata.Make(o.Inputs, c)
 	if err != nil {
 		return err
 	}
 	var traps []string
-	for _, w := range append(r.Warnings, held(a, o.Inputs, c, r.Images)...) {
+	for _, w := range slices.Concat(r.Warnings, workflow.HoldRunning(o.Inputs, c, r.Images, os.Getenv, a.dir)) {
 		text := w.Text
 		if w.Trap != "" {
 			text, traps = w.Trap+": "+text, append(traps, w.Trap)
@@ -110,7 +109,7 @@ func runTags(ctx context.Context, a *app, o *tagsOptions) error {
 			text += "; " + w.Fix
 		}
 		a.warn("warning: %s", clean(text))
-		a.ci.annotate(ciNote{severity: finding.Warning, title: "slipway tags", text: clean(text)})
+		a.ci.Annotate(ci.Note{Severity: "warning", Title: "slipway tags", Text: clean(text)})
 	}
 	if o.strict && len(traps) > 0 {
 		return &trapError{slices.Compact(slices.Sorted(slices.Values(traps)))}
@@ -123,7 +122,7 @@ func runTags(ctx context.Context, a *app, o *tagsOptions) error {
 		_, err = fmt.Fprintln(a.stdout, outputs["bake-file"])
 		return err
 	case asGitHub:
-		if err := setOutputs(outputs); err != nil {
+		if err := metadata.SetOutputs(outputs, os.Getenv); err != nil {
 			return err
 		}
 	}
@@ -165,75 +164,6 @@ func (o *tagsOptions) read(a *app) error {
 var unmarshalled = lazyregexp.New(
 	`^error (unmarshaling|converting YAML to) JSON: (while decoding JSON: )?(json: |yaml: )?`)
 
-// built asks the CI system, or Git, what is built.
-func built(ctx context.Context, a *app, source string) (metadata.Context, error) {
-	var event []byte
-	if path := os.Getenv("GITHUB_EVENT_PATH"); path != "" {
-		var err error
-		if event, err = os.ReadFile(path); err != nil {
-			return metadata.Context{}, fmt.Errorf("read the event that GITHUB_EVENT_PATH names: %w", err)
-		}
-	}
-	c, ci, err := metadata.FromEnvironment(os.Getenv, event)
-	if err != nil {
-		return c, err
-	}
-	if c.Now, err = clock(); err != nil {
-		return c, err
-	}
-	repository, err := git.Open(ctx, a.dir)
-	switch {
-	case err == nil && (source == "git" || !ci):
-		err = checkedOut(ctx, a, repository, &c, ci)
-	case err == nil && c.CommitDate.IsZero() && c.SHA != "":
-		commit, _ := repository.Find(ctx, c.SHA)
-		c.CommitDate = commit.Time
-	case ci && source != "git" && (errors.Is(err, git.ErrNone) || errors.Is(err, git.ErrNoProgram)):
-		err = nil // the CI system has said enough
-	case errors.Is(err, git.ErrNone):
-		err = &nothingBuiltError{fmt.Sprintf("no CI system's variables are set, and %s is in no Git repository",
-			a.dir)}
-		if ci {
-			err = &nothingBuiltError{fmt.Sprintf("context git is asked for, and %s is in no Git repository", a.dir)}
-		}
-	}
-	if c.CommitDate.IsZero() {
-		c.CommitDate = c.Now
-	}
-	return c, err
-}
-
-// checkedOut takes the commit, and without a CI system all else too, from Git.
-func checkedOut(ctx context.Context, a *app, r git.Repository, c *metadata.Context, ci bool) error {
-	s, err := r.State(ctx)
-	if err != nil {
-		return err
-	}
-	if s.Commit == "" {
-		return &nothingBuiltError{fmt.Sprintf("%s has no commit yet", r.Dir)}
-	}
-	tag, trunk, err := r.Names(ctx)
-	if err != nil {
-		return err
-	}
-	c.SHA, c.CommitDate, c.Ref = s.Commit, s.Time, ""
-	switch {
-	case s.Branch != "":
-		c.Ref = "refs/heads/" + s.Branch
-	case tag != "":
-		c.Ref = "refs/tags/" + tag
-	}
-	if s.Dirty {
-		a.warn("warning: the tree is not as commit %s has it, and the tags name that commit", s.Short)
-	}
-	if !ci {
-		url := metadata.WebURL(s.Remote)
-		c.Repository = metadata.Repository{Name: filepath.Base(cmp.Or(url, r.Dir)), URL: url, DefaultBranch: trunk}
-		c.Payload.Repository = c.Repository
-	}
-	return nil
-}
-
 // clock is now, or what SOURCE_DATE_EPOCH says.
 func clock() (time.Time, error) {
 	epoch := os.Getenv("SOURCE_DATE_EPOCH")
@@ -245,59 +175,4 @@ func clock() (time.Time, error) {
 		return time.Time{}, &usageError{fmt.Errorf("SOURCE_DATE_EPOCH=%s is no number of seconds", epoch)}
 	}
 	return time.Unix(seconds, 0), nil
-}
-
-var workflowFile = lazyregexp.New(`(\.(?:github|gitea|forgejo)/workflows/[^@]+)@`)
-
-// held holds the entries against the workflow that runs, where its file is checked out.
-func held(a *app, in metadata.Inputs, c metadata.Context, images []string) []metadata.Warning {
-	name := workflowFile().FindStringSubmatch(os.Getenv("GITHUB_WORKFLOW_REF"))
-	entries, err := metadata.ParseTags(in.Tags)
-	if name == nil || err != nil || in.Tags == "" {
-		return nil
-	}
-	text, err := os.ReadFile(filepath.Join(cmp.Or(os.Getenv("GITHUB_WORKSPACE"), a.dir), name[1]))
-	if err != nil {
-		return nil
-	}
-	flavor, _ := metadata.ParseFlavor(in.Flavor)
-	short := 7
-	if n, err := strconv.Atoi(c.Short); err == nil {
-		short = n
-	}
-	var warnings []metadata.Warning
-	for _, f := range workflow.Hold(workflow.File{Name: name[1], Text: text}, images, entries, flavor, short) {
-		warnings = append(warnings, metadata.Warning{Trap: f.Rule, Text: f.Place.String() + ": " +
-			f.Message, Fix: f.Fix})
-	}
-	return warnings
-}
-
-// setOutputs writes what the action sets: bake files first, so that no output names a file that is not there.
-func setOutputs(outputs map[string]string) error {
-	dir, err := os.MkdirTemp(os.Getenv("RUNNER_TEMP"), "slipway-tags-")
-	if err != nil {
-		return fmt.Errorf("write the bake files: %w", err)
-	}
-	var set, env []ciValue
-	for _, name := range slices.Sorted(maps.Keys(outputs)) {
-		value := outputs[name]
-		if kind, ok := strings.CutPrefix(name, "bake-file"); ok {
-			value = filepath.Join(dir, "docker-metadata-action-bake"+kind+".json")
-			if err := os.WriteFile(value, []byte(outputs[name]), 0o644); err != nil {
-				return fmt.Errorf("write the bake files: %w", err)
-			}
-		}
-		set = append(set, ciValue{name, value})
-		env = append(env, ciValue{"DOCKER_METADATA_OUTPUT_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_")),
-			value})
-	}
-	err = assign(os.Getenv("GITHUB_OUTPUT"), set)
-	if err == nil && os.Getenv("DOCKER_METADATA_SET_OUTPUT_ENV") != "false" {
-		err = assign(os.Getenv("GITHUB_ENV"), env)
-	}
-	if err != nil {
-		return fmt.Errorf("set the step's outputs: %w", err)
-	}
-	return nil
 }

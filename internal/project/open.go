@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -195,4 +196,18 @@ func edits(a, b string) int {
 		}
 	}
 	return rows[len(a)][len(b)]
+}
+
+// Subdirectory returns dir relative to root, with forward slashes and without symbolic links; empty where they
+// are the same directory.
+func Subdirectory(root, dir string) (string, error) {
+	root, err := filepath.EvalSymlinks(root)
+	if err != nil {
+		return "", err
+	}
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return "", err
+	}
+	rel, err := filepath.Rel(root, dir)
+	return strings.TrimPrefix(path.Clean(filepath.ToSlash(rel)), "."), err
 }

@@ -1,5 +1,5 @@
 // Package metadata makes an image's tags, labels and annotations from what is built, by the rules of
-// docker/metadata-action 6. It asks no network, and writes nothing.
+// docker/metadata-action 6. It asks no network.
 package metadata
 
 import (

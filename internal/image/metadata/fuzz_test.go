@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"slipway/internal/ci"
 )
 
 var inTag = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
@@ -23,8 +25,8 @@ func FuzzTags(f *testing.F) {
 		if strings.Contains(strings.ToLower(tags), "match") {
 			return // what an expression takes is a matter of time, and bounded
 		}
-		c := Context{Event: "push schedule", Ref: ref, SHA: "860c1904a1ce19322e91ac35af1ab07466440c37",
-			Now: time.Unix(1767322800, 0)}
+		run := ci.Run{Event: "push schedule", Ref: ref, SHA: "860c1904a1ce19322e91ac35af1ab07466440c37"}
+		c := Context{Run: run, Now: time.Unix(1767322800, 0)}
 		r, err := Make(Inputs{Images: "a/b", Tags: tags, Flavor: flavor, Labels: tags}, c)
 		if err != nil {
 			return

@@ -380,7 +380,7 @@ func (m *maker) globals() values {
 	case strings.HasPrefix(c.Ref, "refs/pull/"):
 		base = c.Payload.PullRequest.Base.Ref
 	}
-	isDefault := branch != "" && (branch == c.Payload.Repository.DefaultBranch || c.github &&
+	isDefault := branch != "" && (branch == c.Payload.Repository.DefaultBranch || c.DefaultBranchEvents &&
 		onDefault().MatchString(c.Event))
 	v := m.dates()
 	v["branch"], v["tag"], v["base_ref"] = constant(""), constant(""), constant(base)

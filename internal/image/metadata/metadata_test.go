@@ -10,14 +10,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"slipway/internal/ci"
 	"slipway/internal/render/foldertest"
 )
 
 // reference is what docker/metadata-action itself gave.
 type reference struct {
-	Now        time.Time  `json:"default_now"`
-	CommitDate time.Time  `json:"api_commit_date"`
-	Repository Repository `json:"default_repo"`
+	Now        time.Time     `json:"default_now"`
+	CommitDate time.Time     `json:"api_commit_date"`
+	Repository ci.Repository `json:"default_repo"`
 	Events     map[string]struct {
 		Env     map[string]string
 		Payload json.RawMessage
@@ -25,7 +26,7 @@ type reference struct {
 	Cases []struct {
 		ID, Event  string
 		Env        map[string]string
-		Repo       *Repository
+		Repo       *ci.Repository
 		Now        *time.Time
 		CommitDate time.Time `json:"commit_date"`
 		Raw        map[string]string

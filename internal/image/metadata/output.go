@@ -4,7 +4,14 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
+
+	"slipway/internal/ci"
 )
 
 // withDefaults fills in what the action takes for what is not given.
@@ -86,4 +93,34 @@ func encode(v any, indent string) string {
 	e.SetIndent("", indent)
 	_ = e.Encode(v)
 	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// SetOutputs sets the outputs of the action's step and, unless DOCKER_METADATA_SET_OUTPUT_ENV is false,
+// variables for later steps. It writes the bake files first, so that no output names a file that
+// does not exist.
+func SetOutputs(outputs map[string]string, env ci.Env) error {
+	dir, err := os.MkdirTemp(env("RUNNER_TEMP"), "slipway-tags-")
+	if err != nil {
+		return fmt.Errorf("write the bake files: %w", err)
+	}
+	values, variables := ci.Values{}, ci.Values{}
+	for _, name := range slices.Sorted(maps.Keys(outputs)) {
+		value := outputs[name]
+		if kind, ok := strings.CutPrefix(name, "bake-file"); ok {
+			value = filepath.Join(dir, "docker-metadata-action-bake"+kind+".json")
+			if err := os.WriteFile(value, []byte(outputs[name]), 0o644); err != nil {
+				return fmt.Errorf("write the bake files: %w", err)
+			}
+		}
+		variable := "DOCKER_METADATA_OUTPUT_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+		values[name], variables[variable] = value, value
+	}
+	err = ci.WriteValues(env("GITHUB_OUTPUT"), values)
+	if err == nil && env("DOCKER_METADATA_SET_OUTPUT_ENV") != "false" {
+		err = ci.WriteValues(env("GITHUB_ENV"), variables)
+	}
+	if err != nil {
+		return fmt.Errorf("set the step's outputs: %w", err)
+	}
+	return nil
 }

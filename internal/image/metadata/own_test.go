@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"slipway/internal/ci"
 )
 
 // What the reference's cases leave out, by the documents that it follows.
@@ -55,7 +57,8 @@ func TestVersions(t *testing.T) {
 
 // entry gives the version of one entry, or what is wrong with it.
 func entryVersion(line string) string {
-	r, err := Make(Inputs{Tags: quoted([]string{line})}, Context{Ref: "refs/heads/a'b", SHA: "0123456789"})
+	run := ci.Run{Ref: "refs/heads/a'b", SHA: "0123456789"}
+	r, err := Make(Inputs{Tags: quoted([]string{line})}, Context{Run: run})
 	if err != nil {
 		return err.Error()
 	}

@@ -1,4 +1,4 @@
-package ci
+package ci_test
 
 import (
 	"io"
@@ -10,35 +10,42 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"slipway/internal/check/workflow"
+	"slipway/internal/ci"
 )
 
-var stages = []Stage{{Name: "staging", Context: "staging"},
+var stages = []ci.Stage{{Name: "staging", Context: "staging"},
 	{Name: "prod", Context: "arn:aws:eks:eu-west-1:1:cluster/a", Production: true}}
 
-var projects = map[string]Project{
+var projects = map[string]ci.Project{
 	"usual": {Name: "web", Branch: "main", Stages: stages, Builds: true,
 		Registries: []string{"ghcr.io", "registry.gitlab.com"}},
 	"other registry": {Name: "web", Branch: "main", Stages: stages, Builds: true, Copies: true,
 		Registries: []string{"123.dkr.ecr.eu-west-1.amazonaws.com"}},
 	"signed": {Name: "web", Branch: "main", Stages: stages, Builds: true,
-		Registries: []string{"ghcr.io"}, Signing: Keyless},
+		Registries: []string{"ghcr.io"}, Signing: ci.Keyless},
 	"with a key": {Name: "web", Branch: "main", Stages: stages, Builds: true,
-		Registries: []string{"ghcr.io"}, Signing: Key},
+		Registries: []string{"ghcr.io"}, Signing: ci.Key},
 	"no images": {Name: "web", Branch: "release/1.x", Stages: stages},
 	"production only": {Name: "web", Branch: "main", Stages: stages[1:], Builds: true,
 		Registries: []string{"ghcr.io"}},
-	"a folder": {Name: "web", Folder: "services/web app", Branch: "main", Stages: stages, Builds: true},
+	"a folder": {Name: "web", Directory: "services/web app", Branch: "main", Stages: stages, Builds: true},
 	"gitops": {Name: "web", Branch: "main", Stages: stages, Builds: true, GitOps: true,
 		Registries: []string{"ghcr.io", "registry.gitlab.com"}},
-	"gitops, copies": {Name: "web", Folder: "services/web", Branch: "main", Stages: stages, Builds: true,
+	"gitops, copies": {Name: "web", Directory: "services/web", Branch: "main", Stages: stages, Builds: true,
 		GitOps: true, Copies: true, Registries: []string{"ghcr.io"}},
-	"two regions": {Name: "web", Branch: "main", Builds: true, Registries: []string{"ghcr.io"}, Stages: []Stage{
-		{Name: "dev.eu", Context: "x"}, {Name: "staging", Context: "y"}, {Name: "eu", Context: "z",
-			Production: true}, {Name: "us", Context: "z", Production: true},
-	}},
+	"two regions": {Name: "web", Branch: "main", Builds: true, Registries: []string{"ghcr.io"},
+		Stages: []ci.Stage{
+			{Name: "dev.eu", Context: "x"}, {Name: "staging", Context: "y"}, {Name: "eu", Context: "z",
+				Production: true}, {Name: "us", Context: "z", Production: true},
+		}},
 }
 
-func text(t *testing.T, k Platform, p Project) string {
+var (
+	github, _ = ci.Named("github")
+	gitlab, _ = ci.Named("gitlab")
+)
+
+func text(t *testing.T, k ci.Platform, p ci.Project) string {
 	t.Helper()
 	s, err := k.Workflow(p)
 	if err != nil {
@@ -55,7 +62,7 @@ func TestGitHubIsClean(t *testing.T) {
 	}
 	for name, p := range projects {
 		t.Run(name, func(t *testing.T) {
-			file, s := GitHub.File(p), text(t, GitHub, p)
+			file, s := github.File(p), text(t, github, p)
 			errs, err := linter.Lint(file, []byte(s), nil)
 			if err != nil {
 				t.Fatal(err)
@@ -83,7 +90,7 @@ func TestGitHubIsClean(t *testing.T) {
 func TestGitHubRights(t *testing.T) {
 	for name, p := range projects {
 		t.Run(name, func(t *testing.T) {
-			w, errs := actionlint.Parse([]byte(text(t, GitHub, p)))
+			w, errs := actionlint.Parse([]byte(text(t, github, p)))
 			if len(errs) > 0 {
 				t.Fatal(errs)
 			}
@@ -106,7 +113,7 @@ func TestGitHubRights(t *testing.T) {
 				}
 				foreign := slices.ContainsFunc(p.Registries, func(host string) bool { return host != "ghcr.io" })
 				if j.Permissions.Scopes["id-token"] != nil != (id != "check" && (id != "build" && !promotes || foreign ||
-					id == "build" && p.Signing == Keyless)) {
+					id == "build" && p.Signing == ci.Keyless)) {
 					t.Errorf("%s: has an identity, or lacks it", id)
 				}
 				pull := strings.Contains(condition, "'pull_request'")
@@ -128,7 +135,7 @@ func TestGitLabParses(t *testing.T) {
 				Stages []string
 				Jobs   map[string]yaml.Node `yaml:",inline"`
 			}
-			if err := yaml.Unmarshal([]byte(text(t, GitLab, p)), &doc); err != nil {
+			if err := yaml.Unmarshal([]byte(text(t, gitlab, p)), &doc); err != nil {
 				t.Fatal(err)
 			}
 			for id, node := range doc.Jobs {
@@ -151,23 +158,23 @@ func TestGitLabParses(t *testing.T) {
 // What the person wrote between the marks stays, and what they wrote elsewhere is never lost.
 func TestRenew(t *testing.T) {
 	p := projects["usual"]
-	old := text(t, GitHub, p)
+	old := text(t, github, p)
 	filled := strings.Replace(old, `SLIPWAY_URL: ""`, `SLIPWAY_URL: "https://example.com/slipway"`, 1)
 	p.Branch = "trunk"
-	renewed := text(t, GitHub, p)
-	got, ok := Renew(filled, renewed)
+	renewed := text(t, github, p)
+	got, ok := ci.Renew(filled, renewed)
 	if !ok || got != strings.Replace(renewed, `SLIPWAY_URL: ""`, `SLIPWAY_URL: "https://example.com/slipway"`,
 		1) {
 		t.Errorf("renewed: %v\n%s", ok, got)
 	}
-	if got, ok := Renew(got, renewed); !ok || !strings.Contains(got, "example.com") {
+	if got, ok := ci.Renew(got, renewed); !ok || !strings.Contains(got, "example.com") {
 		t.Error("the second time it is not ours")
 	}
 	dropped := strings.Replace(filled, "      # FILL IN steps", "      - run: aws login\n      # FILL IN steps",
 		1)
 	other, without := p, p
 	other.Name, without.Stages = "api", stages[1:]
-	if _, ok := Renew(filled, text(t, GitHub, without)); !ok {
+	if _, ok := ci.Renew(filled, text(t, github, without)); !ok {
 		t.Error("an environment that nobody filled in cannot be dropped")
 	}
 	for name, c := range map[string]struct{ old, text string }{
@@ -175,12 +182,12 @@ func TestRenew(t *testing.T) {
 			renewed},
 		"not ours":              {"name: mine\n", renewed},
 		"empty":                 {"", renewed},
-		"another project's":     {old, text(t, GitHub, other)},
-		"a mark deleted":        {strings.Replace(filled, end, "", 1), renewed},
-		"a part without a home": {dropped, text(t, GitHub, without)},
-		"another platform's":    {old, text(t, GitLab, p)},
+		"another project's":     {old, text(t, github, other)},
+		"a mark deleted":        {strings.Replace(filled, "# <<< yours", "", 1), renewed},
+		"a part without a home": {dropped, text(t, github, without)},
+		"another platform's":    {old, text(t, gitlab, p)},
 	} {
-		if got, ok := Renew(c.old, c.text); ok {
+		if got, ok := ci.Renew(c.old, c.text); ok {
 			t.Errorf("%s: written over\n%.200s", name, got)
 		}
 	}

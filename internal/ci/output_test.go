@@ -1,18 +1,25 @@
-package main
+package ci
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 )
 
+// on is the output of a platform whose variables are those.
+func on(variables map[string]string) Output {
+	env := func(name string) string { return variables[name] }
+	return Detect(env).Output(env, io.Discard, nil)
+}
+
 // A value that looks like the end of a value, and another after it, is one value.
 func TestHostileOutput(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "output")
-	t.Setenv("GITHUB_OUTPUT", file)
-	if err := (githubOutput{}).set(ciValue{"markdown", "a\nEOF\nstatus=healthy\nmarkdown<<EOF\nb"},
-		ciValue{"status", "failed"}); err != nil {
+	o := on(map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": file})
+	err := o.Set(Values{"markdown": "a\nEOF\nstatus=healthy\nmarkdown<<EOF\nb", "status": "failed"})
+	if err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(file)
@@ -26,19 +33,12 @@ func TestHostileOutput(t *testing.T) {
 	}
 }
 
-// Nothing in a plan ends the block that it stands in.
-func TestFenced(t *testing.T) {
-	if got := fenced("diff", "a\n````\nb"); got != "`````diff\na\n````\nb\n`````\n" {
-		t.Errorf("%q", got)
-	}
-}
-
-// A summary that is too long would be shown by nobody: it is cut, and says so.
+// GitHub shows nothing of a summary that is too long: it is cut, and says so.
 func TestLongSummary(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "summary")
-	t.Setenv("GITHUB_STEP_SUMMARY", file)
+	o := on(map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": file})
 	for range 3 {
-		if err := (githubOutput{}).summary(strings.Repeat("a line of it\n", maxSummary/20)); err != nil {
+		if err := o.Summarize(strings.Repeat("a line of it\n", maxSummary/20)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,5 +1,3 @@
-// Package ci writes a project's workflow for a CI platform. It gives texts as values: it reads no
-// file, writes none, and asks nobody.
 package ci
 
 import (
@@ -29,9 +27,9 @@ type Stage struct {
 // Project is what the workflow is for.
 type Project struct {
 	Name string
-	// Folder is the project's below the repository's root; empty: the root itself.
-	Folder string
-	Branch string
+	// Directory is where the project is, relative to the root of the repository; empty for the root itself.
+	Directory string
+	Branch    string
 	// Stages are in the order in which a commit passes them.
 	Stages []Stage
 	// Builds: there are images to build. Copies: stages have repositories of their own.
@@ -54,35 +52,16 @@ const (
 	Key     Signing = "key"
 )
 
-// Platform is where a workflow runs.
-type Platform string
-
-// The platforms.
-const (
-	GitHub Platform = "github"
-	GitLab Platform = "gitlab"
-)
-
-// File is where the platform looks for the workflow, from the repository's root.
-func (k Platform) File(p Project) string {
-	switch {
-	case k == GitLab:
-		return ".gitlab-ci.yml"
-	case p.Folder != "":
-		return ".github/workflows/slipway-" + p.Name + ".yml"
-	}
-	return ".github/workflows/slipway.yml"
-}
-
-// Workflow is the text of the file.
-func (k Platform) Workflow(p Project) (string, error) {
+// Workflow returns the text of the workflow file. Named and File say where it is written.
+func (p Platform) Workflow(of Project) (string, error) {
+	owns := func(host string) bool { return host == p.registry }
 	t := template.New("").Delims("<%", "%>").Funcs(template.FuncMap{
 		"json": quote,
-		"file": func() string { return k.File(p) },
-		"own":  k.owns,
-		// some: a registry is of the platform (or is not).
-		"some": func(p Project, own bool) bool {
-			return slices.ContainsFunc(p.Registries, func(host string) bool { return k.owns(host) == own })
+		"file": func() string { return p.file(of) },
+		"own":  owns,
+		// some tells whether one of the registries accepts the job's own token, or whether one does not.
+		"some": func(of Project, own bool) bool {
+			return slices.ContainsFunc(of.Registries, func(host string) bool { return owns(host) == own })
 		},
 	})
 	t, err := t.ParseFS(templates, "*.yml.tmpl")
@@ -90,15 +69,10 @@ func (k Platform) Workflow(p Project) (string, error) {
 		return "", err
 	}
 	var b bytes.Buffer
-	if err := t.ExecuteTemplate(&b, string(k)+".yml.tmpl", page{p}); err != nil {
+	if err := t.ExecuteTemplate(&b, p.Name+".yml.tmpl", page{of}); err != nil {
 		return "", err
 	}
-	return sealed(string(k)+" "+p.Name, strings.TrimRight(b.String(), "\n")+"\n"), nil
-}
-
-// owns: the platform's own token opens the registry.
-func (k Platform) owns(host string) bool {
-	return k == GitHub && host == "ghcr.io" || k == GitLab && host == "registry.gitlab.com"
+	return sealed(p.Name+" "+of.Name, strings.TrimRight(b.String(), "\n")+"\n"), nil
 }
 
 // page is what the templates see.
@@ -164,6 +138,9 @@ func quote(text string) (string, error) {
 	b, err := json.Marshal(text)
 	return string(b), err
 }
+
+// ToFill marks the parts of a workflow that must be filled in.
+const ToFill = "FILL IN"
 
 const (
 	seal  = "# slipway ci: "
