@@ -18,9 +18,9 @@ help: ## list the targets
 demo: build ## deploy to dev, staging and prod, break prod and roll it back, on the embedded sandbox
 	@./examples/demo.sh
 
-test: build kubectl runtime ## run every test; scripts use a real control plane and the real kubectl
-	go test ./...
-	cd sandbox && go test ./...
+test: build kubectl runtime ## run every test, and list those that were skipped
+	go test -json ./... ./.ci/testlog | go run ./.ci/testlog
+	cd sandbox && go test -json ./... | go run ../.ci/testlog/main.go
 
 build: fetch slipway sandbox ## build bin/slipway and bin/slipway-sandbox, static and stripped
 
@@ -52,10 +52,10 @@ runtime:
 
 lint: ## run gofmt, vet and staticcheck, and check the direction of imports
 	@bad=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$bad" ] || { echo "gofmt would change: $$bad"; exit 1; }
-	go vet ./...
+	go vet ./... ./.ci/testlog
 	cd sandbox && go vet ./...
 	cd bench && go vet ./...
-	go tool staticcheck ./...
+	go tool staticcheck ./... ./.ci/testlog
 	go test -run 'TestImports|TestReservedImports' .
 
 docs: changelog ## rewrite CHANGELOG.md, docs/cli and docs/rules.md from their sources
