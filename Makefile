@@ -50,12 +50,14 @@ runtime:
 	for p in *.deb; do dpkg-deb -x "$$p" .; done && mkdir -p "$(CURDIR)/bin/uidmap" && cp usr/sbin/runc bin/busybox "$(CURDIR)/bin/" && cp usr/bin/new[ug]idmap "$(CURDIR)/bin/uidmap/" ) || \
 	echo "Cannot fetch Debian's runc, uidmap and busybox-static: the tests of RUN steps will be skipped."
 
-lint: ## run gofmt, vet and staticcheck, and check the direction of imports
+lint: ## run gofmt, vet, staticcheck, deadcode and misspell, and check the direction of imports
 	@bad=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$bad" ] || { echo "gofmt would change: $$bad"; exit 1; }
 	go vet ./... ./.ci/testlog
 	cd sandbox && go vet ./...
 	cd bench && go vet ./...
 	go tool staticcheck ./... ./.ci/testlog
+	@dead=$$(go tool deadcode ./cmd/slipway); [ -z "$$dead" ] || { echo "$$dead"; exit 1; }
+	go tool misspell -error $$(git ls-files '*.go' '*.md' '*.yaml' ':!:*testdata*')
 	go test -run 'TestImports|TestReservedImports' .
 
 docs: changelog ## rewrite CHANGELOG.md, docs/cli and docs/rules.md from their sources

@@ -200,7 +200,7 @@ func TestSavedPlanIsEqual(t *testing.T) {
 	if saved.Equal(Make(in)) {
 		t.Error("another change is the same plan")
 	}
-	if _, err := Parse([]byte(`{"enviroment": "prod"}`)); err == nil {
+	if _, err := Parse([]byte(`{"env": "prod"}`)); err == nil {
 		t.Error("a plan with an unknown key was read")
 	}
 }
