@@ -143,7 +143,9 @@ var rows = []row{
 	as("no namespace", codeError, func(e *noNamespaceError) string {
 		return "Set `namespace:` under environments." + e.Environment + " in slipway.yaml, or pass --namespace."
 	}),
-	as("no object", codeError, func(e *noObjectError) string { return "Choose one of: " + list(e.Known) + "." }),
+	as("no object", codeError, func(e *origin.NoObjectError) string {
+		return "Choose one of: " + list(e.Known) + "."
+	}),
 	as("no field", codeError, always[*origin.NoFieldError](
 		"Run `slipway render ENV` to see the object. Write list elements as containers[name=api] or args[0].")),
 	as("not ours", codeError, always[*pipeline.ForeignError](

@@ -9,9 +9,9 @@ import (
 	"slipway/internal/plan"
 )
 
-// CompareLive returns how what runs in an environment differs from what a deploy of its source would make of it,
-// as the API server completes it. Today is the day, as "2027-03-31", by which exceptions expire. It writes nothing,
-// and fails where the API server would refuse an object.
+// CompareLive returns how what runs in an environment differs from what a deploy of its source would make of
+// it, as the API server completes it. Today is the day, as "2027-03-31", by which exceptions expire. It
+// writes nothing, and fails where the API server would refuse an object.
 func CompareLive(ctx context.Context, t Target, o image.Options, today string) (contract.Result, error) {
 	prepared, err := Prepare(ctx, t, PrepareOptions{Image: o, Unsigned: true})
 	if err != nil {

@@ -71,8 +71,8 @@ func literal(files []string) []string {
 	return out
 }
 
-// AddWorktree checks a commit out into a temporary worktree, which the returned function removes. Commits that are
-// made there run the repository's hooks.
+// AddWorktree checks a commit out into a temporary worktree, which the returned function removes. Commits
+// that are made there run the repository's hooks.
 func (r Repository) AddWorktree(ctx context.Context, commit string) (dir string, remove func() error, err error) {
 	temporary, err := os.MkdirTemp("", "slipway-worktree-")
 	if err != nil {

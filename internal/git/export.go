@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// Prefix returns where a directory lies in its working tree, with slashes: "" for the root, else "services/web/".
+// Prefix returns where a directory lies in its working tree, with slashes: "" for the root, else
+// "services/web/".
 func (r Repository) Prefix(ctx context.Context, dir string) (string, error) {
 	out, err := run(ctx, dir, "rev-parse", "--show-prefix")
 	return strings.TrimSuffix(out, "\n"), err
@@ -26,8 +27,8 @@ func (r Repository) StateAt(ctx context.Context, revision string) (State, error)
 	return s, err
 }
 
-// Export writes the files of a commit into a directory that it creates. The working tree and its index are neither
-// read nor written: attributes and filters are those of the commit.
+// Export writes the files of a commit into a directory that it creates. The working tree and its index are
+// neither read nor written: attributes and filters are those of the commit.
 func (r Repository) Export(ctx context.Context, commit, into string) error {
 	if err := os.Mkdir(into, 0o700); err != nil {
 		return err

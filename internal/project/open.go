@@ -86,8 +86,8 @@ func Open(dir string) (Project, error) {
 	return openNearest(folders)
 }
 
-// OpenBelow finds the project that dir belongs to, a path below root: in dir, which need not exist, or above it
-// up to root.
+// OpenBelow finds the project that dir belongs to, a path below root: in dir, which need not exist, or above
+// it up to root.
 func OpenBelow(root, dir string) (Project, error) {
 	root, err := filepath.EvalSymlinks(root)
 	if err != nil {

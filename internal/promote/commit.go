@@ -128,8 +128,8 @@ func refuseMeanwhile(first []image.Pin, result Result) error {
 	return nil
 }
 
-// commitOn commits the promotion on top of another commit, in a worktree of its own. Where nothing changes the
-// result's commit is the base.
+// commitOn commits the promotion on top of another commit, in a worktree of its own. Where nothing changes
+// the result's commit is the base.
 func commitOn(
 	ctx context.Context, r git.Repository, base string, t deploy.Target, pins []image.Pin, o Options,
 ) (result Result, err error) {
@@ -181,8 +181,8 @@ func commitOn(
 	return result, err
 }
 
-// copyImages does what a deploy of the edited files would do first: it copies images that were tested elsewhere
-// to the repositories that the files name. All versions are stated now, so nothing is built.
+// copyImages does what a deploy of the edited files would do first: it copies images that were tested
+// elsewhere to the repositories that the files name. All versions are stated now, so nothing is built.
 func copyImages(ctx context.Context, t deploy.Target, o Options) (note string, err error) {
 	_, missing, err := Stated(ctx, t.Source.Project, t.Environment, t.Render)
 	if err != nil {

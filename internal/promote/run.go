@@ -18,7 +18,8 @@ import (
 var (
 	// ErrNotBuilt refuses an image that no registry has: a promotion builds nothing.
 	ErrNotBuilt = errors.New("is in no registry, and a promotion builds nothing")
-	// ErrNotStated says that neither the manifests nor a release of the other environment name an image's digest.
+	// ErrNotStated says that neither the manifests nor a release of the other environment name an image's
+	// digest.
 	ErrNotStated = errors.New("nobody says what it runs")
 	// ErrOlder refuses to replace an image by one from an earlier commit.
 	ErrOlder = errors.New("is from an earlier commit")
@@ -45,7 +46,8 @@ type Result struct {
 	Promotion
 	// Commit holds the edits; empty where they are only in the working tree.
 	Commit string `json:"commit"`
-	// Upstream is the branch that the commit was pushed to, such as "origin/main"; empty where it was not pushed.
+	// Upstream is the branch that the commit was pushed to, such as "origin/main"; empty where it was not
+	// pushed.
 	Upstream string `json:"-"`
 }
 

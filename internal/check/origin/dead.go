@@ -17,63 +17,55 @@ type Dead struct {
 	Override
 	// By hides it; nil: it matches nothing.
 	By *Override
-	// Unread: no template has a word for it.
+	// Unread: no template mentions the value.
 	Unread bool
 	// Known is what it could have matched: the images of the environment, the keys of the chart.
 	Known []string
-	// Meant is the one of them that it probably should.
+	// Meant is the one of them that is the likely target; empty: unknown.
 	Meant string
 }
 
-// Dead are the overrides that do nothing. One that says what is there anyway is none of them: it does
-// something as soon as either changes.
+// Dead returns the overrides that do nothing. One that repeats a value that is there anyway is not dead: it
+// has an effect as soon as either changes.
 func (r *Report) Dead(ctx context.Context) ([]Dead, error) {
-	var dead []Dead
-	with := r.Set.Objects()
+	x, base := r.experiment, baseline{objects: r.Set.Objects()}
 	var idle []Override
 	for _, e := range r.Effects {
 		if len(e.Changes) == 0 && e.Err == nil {
 			idle = append(idle, e.Override)
 		}
 	}
-	restating := r.lab.bending(ctx, idle, ground{with: with})
-	for _, e := range r.Effects {
-		if len(e.Changes) > 0 || e.Err != nil || len(restating[e.rank]) > 0 {
-			continue
-		}
-		b := r.lab.bend(e.Override)
-		if b != nil {
-			objects, err := r.lab.render(ctx, nil, b)
-			if err != nil || len(differences(with, objects)) > 0 {
+	effect := mutateEach(ctx, x, idle, base)
+	var dead []Dead
+	for _, o := range idle {
+		d := Dead{Override: o}
+		if m := mutate(o); m != nil {
+			if changes, ok := effect(o); !ok || len(changes) > 0 {
 				continue
 			}
+			d.By = findHiding(ctx, x, r.Effects, o, m)
 		}
-		d := Dead{Override: e.Override}
-		if b != nil {
-			d.By = r.hiding(ctx, e.Override, b)
+		if d.By != nil || explainDead(ctx, r, &d) {
+			dead = append(dead, d)
 		}
-		if d.By == nil && !r.explain(ctx, &d) {
-			continue
-		}
-		dead = append(dead, d)
 	}
 	return dead, ctx.Err()
 }
 
-// hiding finds the override without which another would do something. Those of its kind come first: patches
-// can hide anything, and there may be many.
-func (r *Report) hiding(ctx context.Context, o Override, b *bent) *Override {
-	for _, kin := range []bool{true, false} {
-		for _, e := range slices.Backward(r.Effects) {
-			if e.rank == o.rank || strings.EqualFold(e.Kind, o.Kind) != kin || !rivals(e.Override, o) {
+// findHiding finds the override without which another would do something. Those of its kind are tried first:
+// patches can hide anything, and there may be many.
+func findHiding(ctx context.Context, x experiment, effects []Effect, o Override, m *mutation) *Override {
+	for _, sameKind := range []bool{true, false} {
+		for _, e := range slices.Backward(effects) {
+			if e.rank == o.rank || strings.EqualFold(e.Kind, o.Kind) != sameKind || !canHide(e.Override, o) {
 				continue
 			}
-			without, err := r.lab.render(ctx, []Override{e.Override})
+			without, err := renderWith(ctx, x, []Override{e.Override})
 			if err != nil {
 				continue
 			}
-			other, err := r.lab.render(ctx, []Override{e.Override}, b)
-			if err != nil || len(differences(without, other)) > 0 {
+			mutated, err := renderWith(ctx, x, []Override{e.Override}, m)
+			if err != nil || len(differences(without, mutated)) > 0 {
 				return &e.Override
 			}
 		}
@@ -81,26 +73,26 @@ func (r *Report) hiding(ctx context.Context, o Override, b *bent) *Override {
 	return nil
 }
 
-// rivals says whether one override could hide another.
-func rivals(a, b Override) bool {
+// canHide reports whether one override could hide another.
+func canHide(a, b Override) bool {
 	if b.Kind == values || a.Kind == values {
-		return a.Kind == b.Kind && (within(a.Name, b.Name) || within(b.Name, a.Name))
+		return a.Kind == b.Kind && (isWithin(a.Name, b.Name) || isWithin(b.Name, a.Name))
 	}
-	merging := func(o Override) bool {
+	isPatch := func(o Override) bool {
 		return strings.HasPrefix(strings.ToLower(o.Kind), "patch") || o.Kind == "operation"
 	}
-	return strings.EqualFold(a.Kind, b.Kind) || merging(a) || merging(b)
+	return strings.EqualFold(a.Kind, b.Kind) || isPatch(a) || isPatch(b)
 }
 
-// explain says what a dead override could have matched. It is false where nobody can know: a value that
-// some template has a word for may be read under other conditions.
-func (r *Report) explain(ctx context.Context, d *Dead) bool {
+// explainDead says what a dead override could have matched. It is false where that cannot be known: a value
+// that some template mentions may be read under other conditions.
+func explainDead(ctx context.Context, r *Report, d *Dead) bool {
 	switch {
 	case strings.EqualFold(d.Kind, "images"):
-		d.Known = r.unnamed(ctx)
+		d.Known = originalImages(ctx, r)
 		name := text(value(d.node.Node, "name"))
 		if slices.Contains(d.Known, name) {
-			return false // it matches, and says nothing: a pipeline fills it in
+			return false // it matches and says nothing: a pipeline fills it in
 		}
 		var meant []string
 		for _, image := range d.Known {
@@ -115,9 +107,9 @@ func (r *Report) explain(ctx context.Context, d *Dead) bool {
 	case d.Kind != values:
 		return d.Kind != "components"
 	}
-	for _, c := range r.lab.charts {
-		if slices.Contains(c.Values, d.File) || d.set != nil {
-			return r.unread(d, c)
+	for _, c := range r.experiment.charts {
+		if slices.Contains(c.Values, d.File) || d.flag != nil {
+			return explainUnread(r.experiment, d, c)
 		}
 	}
 	return false
@@ -125,23 +117,23 @@ func (r *Report) explain(ctx context.Context, d *Dead) bool {
 
 var tagOrDigest = regexp.MustCompile(`(:[A-Za-z0-9_.-]+)?(@[a-z0-9]+:[0-9a-f]+)?$`)
 
-// unnamed are the images as they are called before any entry of images gives them another name.
-func (r *Report) unnamed(ctx context.Context) []string {
-	var without []Override
+// originalImages returns the images by the names that they have before any entry of images renames them.
+func originalImages(ctx context.Context, r *Report) []string {
+	var entries []Override
 	for _, e := range r.Effects {
 		if strings.EqualFold(e.Kind, "images") {
-			without = append(without, e.Override)
+			entries = append(entries, e.Override)
 		}
 	}
-	objects, err := r.lab.render(ctx, without)
+	objects, err := renderWith(ctx, r.experiment, entries)
 	if err != nil {
 		objects = r.Set.Objects()
 	}
-	return images(objects)
+	return repositories(objects)
 }
 
-// images are the repositories of all containers of the objects.
-func images(objects []object.Object) []string {
+// repositories returns the image repositories of all containers of the objects.
+func repositories(objects []object.Object) []string {
 	var list []string
 	for _, o := range objects {
 		spec, path, _ := o.PodSpec()
@@ -157,26 +149,26 @@ func images(objects []object.Object) []string {
 
 var words = regexp.MustCompile(`[A-Za-z_][A-Za-z0-9_-]*`)
 
-// unread says whether no template of a chart can read a value: some part of its name is in none of them,
-// and none takes what is above it as a whole. What is for a chart within must be in neither's, and is left
-// alone where it may have other names there.
-func (r *Report) unread(d *Dead, c project.Chart) bool {
+// explainUnread reports whether no template of a chart can read a value: some part of its name is in none of
+// them, and none takes what is above it as a whole. A value for a subchart must be in no template of either
+// chart, and is left alone where the subchart may know it by another name.
+func explainUnread(x experiment, d *Dead, c project.Chart) bool {
 	steps, err := object.Steps(d.Name)
 	if err != nil || slices.ContainsFunc(steps, func(s object.Step) bool { return s.Element }) {
 		return false
 	}
-	templates, about := r.templates(c)
+	templates, about := chartTexts(x, c)
 	if slices.Contains(words.FindAllString(about, -1), steps[0].Key) {
-		within, more := r.templates(project.Chart{Path: c.Path + "/charts/" + steps[0].Key})
-		if named := strings.Contains(about, "alias:") || strings.Contains(about, "import-values:"); named ||
-			within == "" || whole(within, "Values") {
+		subchart, more := chartTexts(x, project.Chart{Path: c.Path + "/charts/" + steps[0].Key})
+		renames := strings.Contains(about, "alias:") || strings.Contains(about, "import-values:")
+		if renames || subchart == "" || takesWhole(subchart, "Values") {
 			return false
 		}
-		// whose templates may read it, too
+		// Charts below the subchart may read it too.
 		if strings.Contains(more, "Chart.yaml") || strings.Contains(more, ".tgz") {
 			return false
 		}
-		templates, about = templates+within, about+more
+		templates, about = templates+subchart, about+more
 	}
 	known := map[string]bool{}
 	for _, w := range words.FindAllString(templates+about, -1) {
@@ -189,10 +181,10 @@ func (r *Report) unread(d *Dead, c project.Chart) bool {
 	for ; missing < len(steps) && known[steps[missing].Key]; missing++ {
 		above = steps[missing].Key
 	}
-	if missing == len(steps) || whole(templates, above) {
+	if missing == len(steps) || takesWhole(templates, above) {
 		return false
 	}
-	for _, o := range r.lab.overrides {
+	for _, o := range x.overrides {
 		if o.isDefault() {
 			d.Known = append(d.Known, o.Name)
 		}
@@ -201,16 +193,16 @@ func (r *Report) unread(d *Dead, c project.Chart) bool {
 	return true
 }
 
-// templates are the texts of a chart's templates, those of charts within it too, and what its Chart.yaml
-// and the names of its folders say; empty where one cannot be read.
-func (r *Report) templates(c project.Chart) (templates, about string) {
+// chartTexts returns the text of a chart's templates, and what its Chart.yaml and the paths of its subcharts
+// say. Both are empty where a file cannot be read.
+func chartTexts(x experiment, c project.Chart) (templates, about string) {
 	var texts, others strings.Builder
-	for _, seen := range r.lab.with.Reads.List() {
+	for _, seen := range x.result.Reads.List() {
 		below, ok := strings.CutPrefix(seen.Path, c.Path+"/")
 		if !ok || seen.Kind != tree.File {
 			continue
 		}
-		content, err := r.lab.view.File(seen.Path)
+		content, err := x.view.File(seen.Path)
 		if err != nil {
 			return "", ""
 		}
@@ -226,8 +218,8 @@ func (r *Report) templates(c project.Chart) (templates, about string) {
 	return texts.String(), others.String()
 }
 
-// whole says whether a text takes what has a name as it is, and not only parts of it.
-func whole(text, name string) bool {
+// takesWhole reports whether a template uses a value as it is, and not only its parts.
+func takesWhole(text, name string) bool {
 	for rest := text; ; {
 		_, after, found := strings.Cut(rest, "."+name)
 		if !found {
@@ -246,7 +238,7 @@ func isLetter(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
 }
 
-// EntryName is where the name of an entry of images stands, and how it is written; line 0: nowhere.
+// EntryName returns where the name of an entry of images is written, and the name; line 0: nowhere.
 func (o Override) EntryName() (line, column int, name string) {
 	if o.node == nil {
 		return 0, 0, ""

@@ -9,107 +9,76 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	"sigs.k8s.io/kustomize/api/konfig"
-
-	"slipway/internal/render/tree"
 )
 
-// kustomizations notes the overrides of all kustomizations that were read, bases before what includes them.
-func (l *lab) kustomizations() error {
-	seen := map[string]bool{}
-	for _, s := range l.with.Reads.List() {
-		if s.Kind == tree.File && slices.Contains(konfig.RecognizedKustomizationFileNames(), path.Base(s.Path)) {
-			if err := l.layer(s.Path, seen); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (l *lab) layer(name string, seen map[string]bool) error {
+// kustomization collects the overrides of a kustomization, after those of the bases that it includes.
+func (c *collector) kustomization(name string, seen map[string]bool) error {
 	if seen[name] {
 		return nil
 	}
 	seen[name] = true
-	f, err := l.open(name)
+	f, err := c.open(name)
 	if f == nil {
 		return err
 	}
 	top := resolved(f.doc.Content[0])
-	f.reach = path.Dir(name)
+	f.scope = path.Dir(name)
 	if text(value(top, "kind")) == "Component" {
-		f.reach = "." // it changes what includes it
+		f.scope = "." // it changes what includes it
 	}
 	for _, field := range []string{"resources", "bases", "components"} {
 		for _, n := range items(value(top, field)) {
 			if !filepath.IsLocal(n.Value) {
-				f.reach = "."
+				f.scope = "."
 			}
 			for _, base := range konfig.RecognizedKustomizationFileNames() {
-				if below := path.Join(path.Join(path.Dir(name), n.Value), base); l.was(below) {
-					if err := l.layer(below, seen); err != nil {
-						return err
-					}
+				below := path.Join(path.Dir(name), n.Value, base)
+				if !c.read[below] {
+					continue
+				}
+				if err := c.kustomization(below, seen); err != nil {
+					return err
 				}
 			}
 		}
 	}
-	return l.fields(f, top)
-}
-
-// was says whether a file was read.
-func (l *lab) was(name string) bool {
-	return slices.ContainsFunc(l.with.Reads.List(), func(s tree.Seen) bool {
-		return s.Path == name && s.Kind == tree.File
-	})
-}
-
-func items(n *yaml.Node) []*yaml.Node {
-	if n == nil || n.Kind != yaml.SequenceNode {
-		return nil
-	}
-	return n.Content
-}
-
-// fields notes what each field of a kustomization says.
-func (l *lab) fields(f *file, top *yaml.Node) error {
 	for i := 0; i+1 < len(top.Content); i += 2 {
-		k, v := top.Content[i].Value, resolved(top.Content[i+1])
-		l.tangled = l.tangled || slices.Contains([]string{"replacements", "vars", "transformers", "configurations"},
-			strings.ToLower(k))
+		if err := c.field(f, top.Content[i].Value, resolved(top.Content[i+1])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tangling are the fields of a kustomization that may carry a value from one object to another.
+var tangling = []string{"replacements", "vars", "transformers", "configurations"}
+
+// field collects what one field of a kustomization says.
+func (c *collector) field(f *file, field string, v *yaml.Node) error {
+	kind := strings.ToLower(field)
+	c.tangled = c.tangled || slices.Contains(tangling, kind)
+	switch kind {
+	case "nameprefix", "namesuffix", "namespace":
+		c.add(Override{Kind: field, Name: field, Text: brief(v)}, f, v, nil)
+	case "commonlabels", "commonannotations":
+		c.pairs(f, field, field, v)
+	}
+	for i, n := range items(v) {
 		var err error
-		switch strings.ToLower(k) {
-		case "nameprefix", "namesuffix", "namespace":
-			l.add(Override{Kind: k, Name: k, Text: brief(v)}, f, v, nil)
-		case "commonlabels", "commonannotations":
-			l.pairs(f, k, k, v)
+		switch kind {
 		case "labels":
-			for i, n := range items(v) {
-				l.pairs(f, k, fmt.Sprintf("%s[%d].pairs", k, i), value(n, "pairs"))
-			}
+			c.pairs(f, field, fmt.Sprintf("%s[%d].pairs", field, i), value(n, "pairs"))
 		case "images", "replicas", "components", "replacements", "transformers":
-			for i, n := range items(v) {
-				l.add(Override{Kind: k, Name: entryName(k, i, n), Text: brief(n)}, f, n, nil)
-			}
+			c.add(Override{Kind: field, Name: entryName(field, i, n), Text: brief(n)}, f, n, nil)
 		case "patches", "patchesstrategicmerge", "patchesjson6902":
-			for i, n := range items(v) {
-				if err = l.patch(f, k, i, n); err != nil {
-					break
-				}
-			}
+			err = c.patch(f, field, i, n)
 		case "configmapgenerator", "secretgenerator":
-			for i, n := range items(v) {
-				l.generator(f, k, i, n)
-			}
+			c.generator(f, field, i, n)
 		case "helmcharts":
-			for i, n := range items(v) {
-				if inline := value(n, "valuesInline"); inline != nil {
-					l.leaves(f, fmt.Sprintf("%s[%d].valuesInline", k, i), inline, nil)
-				}
-				if err = l.chartValues(f, n); err != nil {
-					break
-				}
+			if inline := value(n, "valuesInline"); inline != nil {
+				c.leaves(f, fmt.Sprintf("%s[%d].valuesInline", field, i), inline, nil)
 			}
+			err = c.inflatedValues(f, n)
 		}
 		if err != nil {
 			return err
@@ -118,33 +87,33 @@ func (l *lab) fields(f *file, top *yaml.Node) error {
 	return nil
 }
 
-// chartValues notes what the values files of an entry of helmCharts say.
-func (l *lab) chartValues(f *file, entry *yaml.Node) error {
-	for _, n := range append([]*yaml.Node{value(entry, "valuesFile")},
-		items(value(entry, "additionalValuesFiles"))...) {
+// inflatedValues collects the values files of an entry of helmCharts.
+func (c *collector) inflatedValues(f *file, entry *yaml.Node) error {
+	files := append([]*yaml.Node{value(entry, "valuesFile")}, items(value(entry, "additionalValuesFiles"))...)
+	for _, n := range files {
 		name := path.Join(path.Dir(f.name), text(n))
-		if text(n) == "" || !l.was(name) {
+		if text(n) == "" || !c.read[name] {
 			continue
 		}
-		other, err := l.open(name)
+		other, err := c.open(name)
 		if err != nil {
 			return err
 		}
 		if other != nil {
-			l.leaves(other, "", resolved(other.doc.Content[0]), nil)
+			c.leaves(other, "", resolved(other.doc.Content[0]), nil)
 		}
 	}
 	return nil
 }
 
-func (l *lab) pairs(f *file, kind, at string, n *yaml.Node) {
+func (c *collector) pairs(f *file, kind, at string, n *yaml.Node) {
 	for i := 0; n != nil && i+1 < len(n.Content); i += 2 {
 		v := n.Content[i+1]
-		l.add(Override{Kind: kind, Name: at + "." + n.Content[i].Value, Text: brief(v)}, f, v, nil)
+		c.add(Override{Kind: kind, Name: at + "." + n.Content[i].Value, Text: brief(v)}, f, v, nil)
 	}
 }
 
-// entryName is how an item of a list is called: images[0] "myapp".
+// entryName is what an item of a list is called: images[0] "myapp".
 func entryName(field string, i int, n *yaml.Node) string {
 	name := fmt.Sprintf("%s[%d]", field, i)
 	for _, by := range []string{text(n), text(value(n, "name")), text(value(n, "path"))} {
@@ -158,45 +127,55 @@ func entryName(field string, i int, n *yaml.Node) string {
 	return name
 }
 
-// patch notes an entry, and each operation of it where it has several.
-func (l *lab) patch(f *file, field string, i int, n *yaml.Node) error {
+// patch collects a patch, and its operations where it has several.
+func (c *collector) patch(f *file, field string, i int, n *yaml.Node) error {
 	name := entryName(field, i, n)
-	l.tangled = l.tangled || value(n, "options") != nil
-	l.add(Override{Kind: field, Name: name, Text: brief(n)}, f, n, nil)
-	where, within := text(n), (*yaml.Node)(nil)
+	c.tangled = c.tangled || value(n, "options") != nil
+	p, err := c.patchText(f, n)
+	if err != nil {
+		return err
+	}
+	c.add(Override{Kind: field, Name: name, Text: brief(n), patch: p}, f, n, nil)
+	if p == nil {
+		return nil
+	}
+	operations := items(resolved(p.doc.Content[0]))
+	for _, op := range operations {
+		if len(operations) > 1 {
+			title := fmt.Sprintf("%s: %s %s", name, text(value(op, "op")), text(value(op, "path")))
+			c.add(Override{Kind: "operation", Name: title, Text: brief(op)}, p.file, op, p.inside)
+		}
+	}
+	return nil
+}
+
+// patchText returns what an entry says, or the file that it names; nil where that is not one YAML document.
+func (c *collector) patchText(f *file, n *yaml.Node) (*patch, error) {
+	name, inner := text(n), (*yaml.Node)(nil)
 	if n.Kind == yaml.MappingNode {
-		where, within = text(value(n, "path")), value(n, "patch")
+		name, inner = text(value(n, "path")), value(n, "patch")
+	} else if strings.Contains(name, "\n") {
+		inner = n
 	}
-	if within != nil {
+	if inner != nil {
 		var doc yaml.Node
-		if yaml.Unmarshal([]byte(within.Value), &doc) == nil && len(doc.Content) > 0 {
-			l.operations(f, name, &doc, &inline{within, &doc})
+		if yaml.Unmarshal([]byte(inner.Value), &doc) != nil || len(doc.Content) == 0 {
+			return nil, nil
 		}
-		return nil
+		return &patch{f, &doc, &inline{inner, &doc}}, nil
 	}
-	other := path.Join(path.Dir(f.name), where)
-	if where == "" || strings.Contains(where, "\n") || !l.was(other) {
-		return nil
+	if name = path.Join(path.Dir(f.name), name); !c.read[name] {
+		return nil, nil
 	}
-	p, err := l.open(other)
-	if p != nil {
-		l.operations(p, name, p.doc, nil)
+	other, err := c.open(name)
+	if other == nil {
+		return nil, err
 	}
-	return err
+	return &patch{other, other.doc, nil}, nil
 }
 
-func (l *lab) operations(f *file, name string, doc *yaml.Node, in *inline) {
-	list := items(resolved(doc.Content[0]))
-	for _, n := range list {
-		if len(list) > 1 {
-			l.add(Override{Kind: "operation", Name: fmt.Sprintf("%s: %s %s", name, text(value(n, "op")),
-				text(value(n, "path"))), Text: brief(n)}, f, n, in)
-		}
-	}
-}
-
-// generator notes the literals and files that something is generated from.
-func (l *lab) generator(f *file, field string, i int, n *yaml.Node) {
+// generator collects the literals and files that an object is generated from.
+func (c *collector) generator(f *file, field string, i int, n *yaml.Node) {
 	at := fmt.Sprintf("%s[%d] %q", field, i, text(value(n, "name")))
 	for _, list := range []string{"literals", "files", "envs"} {
 		for _, item := range items(value(n, list)) {
@@ -204,10 +183,10 @@ func (l *lab) generator(f *file, field string, i int, n *yaml.Node) {
 			if strings.EqualFold(field, "secretGenerator") && list == "literals" {
 				says = "(hidden)"
 			}
-			l.add(Override{Kind: field, Name: at + " " + key, Text: says}, f, item, nil)
+			c.add(Override{Kind: field, Name: at + " " + key, Text: says}, f, item, nil)
 		}
 	}
 	if env := value(n, "env"); env != nil {
-		l.add(Override{Kind: field, Name: at + " " + env.Value, Text: env.Value}, f, env, nil)
+		c.add(Override{Kind: field, Name: at + " " + env.Value, Text: env.Value}, f, env, nil)
 	}
 }

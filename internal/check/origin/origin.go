@@ -1,6 +1,6 @@
-// Package origin says why an environment's objects are as they are: it renders again with one override
-// left out, and what then comes out differently is so because of it. Where nothing does, the override is
-// dead. It knows the places of overrides in the formats, and nothing of what they mean.
+// Package origin explains why an environment's objects are as they are: it renders the environment again with
+// one override left out, and attributes to that override whatever changes. An override is dead where nothing
+// changes. It knows where each format keeps its overrides, but not what they mean.
 package origin
 
 import (
@@ -8,9 +8,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
-	"runtime"
 	"slices"
-	"sync"
 	"time"
 
 	"slipway/internal/check/finding"
@@ -26,46 +24,50 @@ type Override struct {
 	Kind string // the kustomization's field, or "values"
 	Name string // `images[0] "myapp"`, `image.tag`
 	Text string // what it says, on one line
-	node *node
-	file *file
-	set  *flag
-	rank int // the later the stronger, among overrides of one kind
+
+	node  *node
+	file  *file
+	patch *patch
+	flag  *chartFlag
+	rank  int // the later the stronger, among overrides of one kind
 }
+
+func (o Override) String() string { return fmt.Sprintf("%s: %s", o.Place, o.Name) }
 
 // Effect is what an override does in an environment.
 type Effect struct {
 	Override
 	Changes []Change // none: it does nothing
-	// Err is why it could not be left out: something else needs it.
+	// Err is why the environment does not render without it.
 	Err error
 }
 
 // Options bound the work.
 type Options struct {
-	// Budget is how long renders may be begun; 0: ten seconds.
+	// Budget is how long renders may be started; 0: ten seconds.
 	Budget time.Duration
-	// Only are the overrides that are tried; nil: all but a chart's own defaults.
+	// Only selects the overrides to try; nil: all but a chart's own defaults.
 	Only func(Override) bool
 }
 
-// Report is what all overrides of an environment do.
+// Report is what the overrides of an environment do.
 type Report struct {
 	Environment project.Environment
 	Set         object.Set
 	Effects     []Effect
-	// NotTried is what the budget left over, and Several the files of several documents, in which nothing
-	// is tried.
+	// NotTried are the overrides that the budget did not reach, and Several the files with several
+	// documents, whose overrides are not tried.
 	NotTried []Override
 	Several  []string
 
-	lab *lab
+	experiment experiment
 }
 
 const defaultBudget = 10 * time.Second
 
-// Analyze leaves out each override of an environment in its turn.
+// Analyze renders the environment without each of its overrides and reports what each does.
 func Analyze(ctx context.Context, r *render.Renderer, env project.Environment, o Options) (*Report, error) {
-	l, err := newLab(ctx, r, env)
+	x, err := newExperiment(ctx, r, env, o.Budget)
 	if err != nil {
 		return nil, err
 	}
@@ -73,62 +75,26 @@ func Analyze(ctx context.Context, r *render.Renderer, env project.Environment, o
 	if only == nil {
 		only = func(o Override) bool { return !o.isDefault() }
 	}
-	asked := slices.DeleteFunc(slices.Clone(l.overrides), func(o Override) bool { return !only(o) })
-	report := &Report{Environment: env, Set: l.with.Set, Several: l.several, lab: l}
-	until := time.Now().Add(cmp.Or(o.Budget, defaultBudget))
-	all := ground{with: l.with.Set.Objects()}
-	shared, single := l.together(ctx, asked, until, all)
-	report.Effects, report.NotTried = l.each(ctx, single, until, all)
-	report.Effects = append(report.Effects, shared...)
-	slices.SortFunc(report.Effects, func(a, b Effect) int { return cmp.Compare(a.rank, b.rank) })
+	asked := slices.DeleteFunc(slices.Clone(x.overrides), func(o Override) bool { return !only(o) })
+	report := &Report{Environment: env, Set: x.result.Set, Several: x.several, experiment: x}
+	report.Effects, report.NotTried = remove(ctx, x, asked, baseline{objects: x.result.Set.Objects()})
 	return report, ctx.Err()
 }
 
-// ground is what is compared with: the objects without the overrides that are gone from both sides.
-type ground struct {
-	gone []Override
-	with []object.Object
+// remove leaves out overrides, several in one render where their effects can be told apart. The effects are
+// in the order of the overrides' ranks; left are the overrides that the budget did not reach.
+func remove(
+	ctx context.Context, x experiment, asked []Override, base baseline,
+) (effects []Effect, left []Override) {
+	shared, single := removeGroups(ctx, x, asked, base)
+	effects, left = removeEach(ctx, x, single, base)
+	effects = append(effects, shared...)
+	slices.SortFunc(effects, func(a, b Effect) int { return cmp.Compare(a.rank, b.rank) })
+	return effects, left
 }
 
-// each leaves out overrides one by one.
-func (l *lab) each(ctx context.Context, asked []Override, until time.Time, g ground) ([]Effect, []Override) {
-	effects := make([]Effect, len(asked))
-	done := make([]bool, len(asked))
-	next := make(chan int)
-	var work sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		work.Go(func() {
-			for i := range next {
-				without, err := l.render(ctx, append(slices.Clone(g.gone), asked[i]))
-				effects[i], done[i] = Effect{Override: asked[i], Err: err}, true
-				if err == nil {
-					effects[i].Changes = differences(g.with, without)
-				}
-			}
-		})
-	}
-	for i := range asked {
-		if ctx.Err() != nil || time.Now().After(until) {
-			break
-		}
-		next <- i
-	}
-	close(next)
-	work.Wait()
-	var tried []Effect
-	var left []Override
-	for i, e := range effects {
-		if done[i] {
-			tried = append(tried, e)
-		} else {
-			left = append(left, asked[i])
-		}
-	}
-	return tried, left
-}
-
-// Because are the overrides that a field is so because of, the weakest first. Fields below the asked one
-// count, and those that hold it.
+// Because returns the overrides that decide a field, the weakest first. Fields below the given one count, and
+// those that contain it.
 func (r *Report) Because(ref object.Ref, field string) []Override {
 	var list []Override
 	for _, e := range r.Effects {
@@ -139,16 +105,17 @@ func (r *Report) Because(ref object.Ref, field string) []Override {
 	return list
 }
 
+// touches reports whether a change concerns a field of an object.
 func (c Change) touches(ref object.Ref, field string) bool {
 	if c.Ref != ref {
 		return false
 	}
 	return len(c.Fields) == 0 || field == "" || slices.ContainsFunc(c.Fields, func(f object.Field) bool {
-		return within(f.Path, field) || within(field, f.Path) && differsAt(f, field)
+		return isWithin(f.Path, field) || isWithin(field, f.Path) && differsAt(f, field)
 	})
 }
 
-// differsAt says whether what changed as a whole changed in a part of it.
+// differsAt reports whether a field that changed as a whole changed in one of its parts.
 func differsAt(f object.Field, part string) bool {
 	above, errAbove := object.Steps(f.Path)
 	steps, err := object.Steps(part)
@@ -160,12 +127,10 @@ func differsAt(f object.Field, part string) bool {
 	return had != has || !reflect.DeepEqual(before, after)
 }
 
-// within says whether a path is another, or below it.
-func within(path, above string) bool {
+// isWithin reports whether a path equals another or is below it.
+func isWithin(path, above string) bool {
 	if len(path) < len(above) || path[:len(above)] != above {
 		return false
 	}
 	return len(path) == len(above) || above == "" || path[len(above)] == '.' || path[len(above)] == '['
 }
-
-func (o Override) String() string { return fmt.Sprintf("%s: %s", o.Place, o.Name) }

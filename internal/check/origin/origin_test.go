@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"slipway/internal/object"
 	"slipway/internal/project"
 	"slipway/internal/render"
 	"slipway/internal/render/foldertest"
@@ -276,22 +275,18 @@ slipway.yaml:7: replicaCount 2 lost
 slipway.yaml:7: replicaCount 3`},
 	} {
 		t.Run(test.env.Name+" "+test.field, func(t *testing.T) {
-			find := func(all []object.Object) (object.Object, error) {
-				for _, o := range all {
-					if o.Ref().Kind == "Deployment" {
-						return o, nil
-					}
-				}
-				return object.Object{}, fmt.Errorf("none")
-			}
-			c, err := Why(t.Context(), r, test.env, find, test.field, Options{})
+			c, err := Why(t.Context(), r, test.env, Question{"Deployment/shop", test.field}, Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := fmt.Sprintf("\n%s %v", c.Base, c.Found)
+			got := ""
 			for _, l := range c.Links {
-				got += fmt.Sprintf("\n%s %v", l.Override, l.Value)
-				if l.Lost {
+				got += "\n" + l.Place.String()
+				if l.Override != "" {
+					got += ": " + l.Override
+				}
+				got += fmt.Sprintf(" %v", l.Value)
+				if l.Lost && l.Override != "" {
 					got += " lost"
 				}
 			}

@@ -11,50 +11,57 @@ import (
 	"slipway/internal/project"
 )
 
+// The kinds of values.
 const (
 	values   = "values"
-	defaults = "defaults" // a chart's own values
+	defaults = "defaults" // a chart's own
 )
 
 func (o Override) isDefault() bool { return o.Kind == defaults }
 
-// chartsValues notes the values of the environment's charts, the weakest first.
-func (l *lab) chartsValues() error {
-	for i, c := range l.charts {
-		names := c.Values
-		if c.Repository == "" {
-			names = append([]string{path.Join(c.Path, "values.yaml")}, names...)
-		}
-		for j, name := range names {
-			if !l.was(name) {
-				continue
-			}
-			f, err := l.open(name)
-			if err != nil {
+// chartFlag is one setting of a chart in the project file.
+type chartFlag struct{ chart, list, index int }
+
+// flagLists are the lists of a chart's settings, the weakest first.
+func flagLists(c *project.Chart) []*[]string {
+	return []*[]string{&c.SetJSON, &c.Set, &c.SetString, &c.SetFile, &c.SetLiteral}
+}
+
+// charts collects the values of the environment's charts, the weakest first.
+func (c *collector) charts(env project.Environment, charts []project.Chart) error {
+	for i, chart := range charts {
+		if chart.Repository == "" {
+			if err := c.valuesFile(path.Join(chart.Path, "values.yaml"), defaults); err != nil {
 				return err
 			}
-			if f == nil {
-				continue
-			}
-			kind := values
-			if c.Repository == "" && j == 0 {
-				kind = defaults
-			}
-			l.leaves(f, "", resolved(f.doc.Content[0]), func(o *Override) { o.Kind = kind })
 		}
-		if i < len(l.env.Charts) {
-			l.flags(i, c)
+		for _, name := range chart.Values {
+			if err := c.valuesFile(name, values); err != nil {
+				return err
+			}
+		}
+		if i < len(env.Charts) {
+			c.flags(i, chart)
 		}
 	}
 	return nil
 }
 
-// skaffold notes the values that a skaffold.yaml itself gives to charts, those of its profiles last.
-func (l *lab) skaffold() error {
-	if l.env.Skaffold == nil || len(l.charts) == 0 {
+func (c *collector) valuesFile(name, kind string) error {
+	if !c.read[name] {
 		return nil
 	}
-	f, err := l.open(l.env.Skaffold.File)
+	f, err := c.open(name)
+	if f == nil {
+		return err
+	}
+	c.leaves(f, "", resolved(f.doc.Content[0]), func(o *Override) { o.Kind = kind })
+	return nil
+}
+
+// skaffold collects the values that a skaffold.yaml itself gives to charts, those of its profiles last.
+func (c *collector) skaffold(name string) error {
+	f, err := c.open(name)
 	if f == nil {
 		return err
 	}
@@ -64,7 +71,7 @@ func (l *lab) skaffold() error {
 			for _, release := range items(value(value(value(config, section), "helm"), "releases")) {
 				for _, field := range []string{"setValues", "setValueTemplates", "overrides"} {
 					if n := value(release, field); n != nil {
-						l.leaves(f, "", n, dotted)
+						c.leaves(f, "", n, useDots)
 					}
 				}
 			}
@@ -73,8 +80,8 @@ func (l *lab) skaffold() error {
 	return nil
 }
 
-// dotted is how the keys of setValues name what they set.
-func dotted(o *Override) {
+// useDots names a value as the keys of setValues do.
+func useDots(o *Override) {
 	steps, err := object.Steps(o.Name)
 	if err != nil {
 		return
@@ -86,20 +93,20 @@ func dotted(o *Override) {
 	o.Name = strings.Join(keys, ".")
 }
 
-func (l *lab) flags(i int, c project.Chart) {
-	for j, list := range flagLists(&c) {
+func (c *collector) flags(i int, chart project.Chart) {
+	for j, list := range flagLists(&chart) {
 		for k, s := range *list {
 			key, says, _ := strings.Cut(s, "=")
-			l.overrides = append(l.overrides, Override{
-				Place: finding.Place{File: project.File, Line: c.Line}, Kind: values, Name: key, Text: says,
-				set: &flag{i, j, k}, rank: len(l.overrides),
+			c.overrides = append(c.overrides, Override{
+				Place: finding.Place{File: project.File, Line: chart.Line}, Kind: values, Name: key, Text: says,
+				flag: &chartFlag{i, j, k}, rank: len(c.overrides),
 			})
 		}
 	}
 }
 
-// leaves notes each value that is no mapping: that is what Helm merges.
-func (l *lab) leaves(f *file, at string, n *yaml.Node, also func(*Override)) {
+// leaves collects each value that is not a mapping: these are what Helm merges.
+func (c *collector) leaves(f *file, at string, n *yaml.Node, adjust func(*Override)) {
 	if n.Kind != yaml.MappingNode {
 		return
 	}
@@ -107,15 +114,16 @@ func (l *lab) leaves(f *file, at string, n *yaml.Node, also func(*Override)) {
 		k, v := n.Content[i], n.Content[i+1]
 		name := object.Join(at, k.Value)
 		if below := resolved(v); below.Kind == yaml.MappingNode && len(below.Content) > 0 && below == v {
-			l.leaves(f, name, below, also)
+			c.leaves(f, name, below, adjust)
 			continue
 		}
-		o := Override{Kind: values, Name: name, Text: brief(v)}
-		if also != nil {
-			also(&o)
+		o := Override{
+			Place: finding.Place{File: f.name, Line: k.Line, Column: k.Column},
+			Kind:  values, Name: name, Text: brief(v),
 		}
-		l.add(o, f, v, nil)
-		last := &l.overrides[len(l.overrides)-1]
-		last.Line, last.Column = k.Line, k.Column
+		if adjust != nil {
+			adjust(&o)
+		}
+		c.add(o, f, v, nil)
 	}
 }

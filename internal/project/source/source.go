@@ -39,9 +39,9 @@ func Open(ctx context.Context, dir string) (project.Source, error) {
 	return fromState(ctx, repository, p, state)
 }
 
-// At reads the project that dir belongs to as a commit has it, and returns the Source that a clean checkout of that
-// commit gives. The working tree and its index stay as they are, and their changes are not seen. The files are in a
-// private temporary directory: the caller calls remove when it has read them.
+// At reads the project that dir belongs to as a commit has it, and returns the Source that a clean checkout
+// of that commit gives. The working tree and its index stay as they are, and their changes are not seen. The
+// files are in a private temporary directory: the caller calls remove when it has read them.
 func At(ctx context.Context, dir, revision string) (src project.Source, remove func(), err error) {
 	repository, err := git.Open(ctx, dir)
 	if err != nil {

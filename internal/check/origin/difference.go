@@ -6,24 +6,26 @@ import (
 	"slipway/internal/object"
 )
 
-// Change is an object that comes out differently.
+// Change is an object that two renders of one source do not have alike.
 type Change struct {
-	// Ref is the object's with everything in place; where it is only there without something, its name there.
+	// Ref is the object's with everything in place. An object that is only there without an override has
+	// its name there.
 	Ref    object.Ref     `json:"ref"`
 	Fields []object.Field `json:"fields"` // Before is with everything in place; none: the whole object
-	at     object.Origin
+
+	origin object.Origin
 }
 
-// differences are the objects that two renders of one source do not have alike.
+// differences returns the objects that differ between two renders of one source.
 func differences(with, without []object.Object) []Change {
 	var changes []Change
 	left := slices.Clone(without)
-	for _, alike := range []func(a, b object.Object) bool{same, renamed} {
-		var single []object.Object
+	for _, isMatch := range []func(a, b object.Object) bool{isSame, isRenamed} {
+		var unmatched []object.Object
 		for _, o := range with {
-			i := slices.IndexFunc(left, func(other object.Object) bool { return alike(o, other) })
+			i := slices.IndexFunc(left, func(other object.Object) bool { return isMatch(o, other) })
 			if i < 0 {
-				single = append(single, o)
+				unmatched = append(unmatched, o)
 				continue
 			}
 			other := left[i]
@@ -32,22 +34,22 @@ func differences(with, without []object.Object) []Change {
 				changes = append(changes, Change{o.Ref(), fields, o.Origin})
 			}
 		}
-		with = single
+		with = unmatched
 	}
 	for _, o := range append(with, left...) {
-		changes = append(changes, Change{Ref: o.Ref(), at: o.Origin})
+		changes = append(changes, Change{Ref: o.Ref(), origin: o.Origin})
 	}
 	return changes
 }
 
-// renamed says whether two objects without a line of their own are of one template.
-func renamed(a, b object.Object) bool {
+// isRenamed reports whether two objects without a line of their own come from one template.
+func isRenamed(a, b object.Object) bool {
 	return a.Origin == b.Origin && a.Ref().Kind == b.Ref().Kind && a.Ref().Group == b.Ref().Group
 }
 
-// same says whether two objects are one, written in one place, under whatever name. Several objects of one
+// isSame reports whether two objects are written in one place, whatever their names. Several objects of one
 // place come in the same order in both renders.
-func same(a, b object.Object) bool {
+func isSame(a, b object.Object) bool {
 	ra, rb := a.Ref(), b.Ref()
 	if a.Origin != b.Origin || ra.Kind != rb.Kind || ra.Group != rb.Group {
 		return false

@@ -9,19 +9,15 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// change is what is different in a file's text: nodes that are left out, and others that say something
-// else.
+// change edits a document: nodes that are left out, and nodes that are replaced.
 type change struct {
 	drop    map[*yaml.Node]bool
 	replace map[*yaml.Node]*yaml.Node
 }
 
-// leave leaves out one node: an item of a list, or the value of a key together with it.
-func leave(n *yaml.Node) change { return change{drop: map[*yaml.Node]bool{n: true}} }
-
-// print writes a document with a change made. It is in flow style, with each node on the line that it
-// had: what comes of it is known by its line. A list, which is one of operations, is JSON: Kustomize takes
-// everything that begins with a bracket for that.
+// print writes a document with a change made. It is in flow style, with each node on its line: objects are
+// recognised by their lines. A list, which holds a patch's operations, is JSON: Kustomize reads everything
+// that begins with a bracket as JSON.
 func (c change) print(doc *yaml.Node) []byte {
 	p := &printer{change: c, line: 1, scalar: scalar}
 	if doc.Kind == yaml.DocumentNode && resolved(doc.Content[0]).Kind == yaml.SequenceNode {
@@ -34,24 +30,24 @@ func (c change) print(doc *yaml.Node) []byte {
 
 type printer struct {
 	change
-	text strings.Builder
-	line int
-	deep int
+	text  strings.Builder
+	line  int
+	depth int
 
 	scalar func(*yaml.Node) string
 }
 
-// Aliases that stand for others: deeper than any honest file goes.
-const maxDeep = 200
+// maxDepth bounds aliases that stand for others.
+const maxDepth = 200
 
 func (p *printer) node(n *yaml.Node) {
 	if other := p.replace[n]; other != nil {
 		n = other
 	}
-	if p.deep++; p.deep > maxDeep {
+	if p.depth++; p.depth > maxDepth {
 		return
 	}
-	defer func() { p.deep-- }()
+	defer func() { p.depth-- }()
 	for ; p.line < n.Line; p.line++ {
 		p.text.WriteByte('\n')
 	}
@@ -108,10 +104,10 @@ func (p *printer) mapping(n *yaml.Node) {
 	p.text.WriteByte('}')
 }
 
-// bare are texts that mean the same in any place of a document, quotes or not.
-var bare = regexp.MustCompile(`^[A-Za-z0-9_./+-]+$`)
+// bareText matches texts that mean the same with and without quotes.
+var bareText = regexp.MustCompile(`^[A-Za-z0-9_./+-]+$`)
 
-// scalar is the text of a scalar in flow style. What needs no quotes keeps its type.
+// scalar returns a scalar in flow style. Without quotes it keeps its type.
 func scalar(n *yaml.Node) string {
 	tag := ""
 	if n.Style&yaml.TaggedStyle != 0 {
@@ -121,7 +117,7 @@ func scalar(n *yaml.Node) string {
 	switch {
 	case !quoted && n.Value == "" && n.ShortTag() == "!!null":
 		return tag + "null"
-	case !quoted && (bare.MatchString(n.Value) || n.ShortTag() != "!!str"):
+	case !quoted && (bareText.MatchString(n.Value) || n.ShortTag() != "!!str"):
 		return tag + n.Value
 	}
 	return tag + strconv.QuoteToGraphic(n.Value)

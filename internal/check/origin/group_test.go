@@ -17,9 +17,9 @@ import (
 	"slipway/internal/render/foldertest"
 )
 
-// What is found in groups is what is found one by one, in projects of every kind: of ours, and in such as
-// are made of what can come between two overrides.
-func TestTogether(t *testing.T) {
+// Overrides that are tried in groups have the effects that each has alone: in this repository's projects, and
+// in random ones whose overrides depend on each other.
+func TestGroups(t *testing.T) {
 	const repos = "../../../cmd/slipway/testdata/repos"
 	entries, err := os.ReadDir(repos)
 	if err != nil {
@@ -31,10 +31,10 @@ func TestTogether(t *testing.T) {
 			dirs = append(dirs, filepath.Join(repos, e.Name()))
 		}
 	}
-	grouped, bent := 0, 0
+	grouped, mutated := 0, 0
 	count := func(dir string) {
-		g, b := compared(t, dir)
-		grouped, bent = grouped+g, bent+b
+		g, m := compared(t, dir)
+		grouped, mutated = grouped+g, mutated+m
 	}
 	for _, dir := range dirs {
 		count(dir)
@@ -45,12 +45,12 @@ func TestTogether(t *testing.T) {
 			t.Fatalf("seed %d", seed)
 		}
 	}
-	if grouped < 200 || bent < 200 {
-		t.Errorf("%d overrides alone were known from a group without them, and %d from one that says something else", grouped, bent)
+	if grouped < 200 || mutated < 200 {
+		t.Errorf("only %d removed and %d mutated overrides were tried in groups", grouped, mutated)
 	}
 }
 
-func compared(t *testing.T, dir string) (grouped, bent int) {
+func compared(t *testing.T, dir string) (grouped, mutated int) {
 	t.Helper()
 	p, err := project.Open(dir)
 	if err != nil {
@@ -61,48 +61,47 @@ func compared(t *testing.T, dir string) (grouped, bent int) {
 		t.Fatal(err)
 	}
 	for _, env := range p.Environments {
-		l, err := newLab(t.Context(), r, env)
+		x, err := newExperiment(t.Context(), r, env, time.Minute)
 		if err != nil {
 			t.Logf("%s, %s: %v", dir, env.Name, err)
 			continue
 		}
-		g, b := l.compared(t, ground{with: l.with.Set.Objects()})
-		grouped, bent = grouped+g, bent+b
-		gone := l.overrides[len(l.overrides)/2:][:min(1, len(l.overrides))]
-		if objects, err := l.render(t.Context(), gone); err == nil {
-			g, b := l.compared(t, ground{gone, objects})
-			grouped, bent = grouped+g, bent+b
+		g, m := comparedOn(t, x, baseline{objects: x.result.Set.Objects()})
+		grouped, mutated = grouped+g, mutated+m
+		removed := x.overrides[len(x.overrides)/2:][:min(1, len(x.overrides))]
+		if objects, err := renderWith(t.Context(), x, removed); err == nil {
+			g, m := comparedOn(t, x, baseline{removed, objects})
+			grouped, mutated = grouped+g, mutated+m
 		}
 		if t.Failed() {
 			t.Fatalf("%s, %s", dir, env.Name)
 		}
 	}
-	return grouped, bent
+	return grouped, mutated
 }
 
-// compared holds what groups say of the overrides against what each says alone.
-func (l *lab) compared(t *testing.T, on ground) (grouped, bent int) {
+// comparedOn compares the effects of overrides that are tried in groups with those of each override alone.
+func comparedOn(t *testing.T, x experiment, base baseline) (grouped, mutated int) {
 	t.Helper()
 	same := func(o Override, alone, shared []Change) {
 		if diff := cmp.Diff(alone, shared, cmpopts.IgnoreUnexported(Change{}), cmpopts.EquateEmpty()); diff != "" {
-			t.Errorf("%s, without %v:\n%s", o, on.gone, diff)
+			t.Errorf("%s, without %v:\n%s", o, base.removed, diff)
 		}
 	}
-	until := time.Now().Add(time.Minute)
-	all := l.without(on.gone)
-	shared, _ := l.together(t.Context(), all, until, on)
+	all := without(x.overrides, base.removed)
+	shared, _ := removeGroups(t.Context(), x, all, base)
 	for _, e := range shared {
-		alone, _ := l.each(t.Context(), []Override{e.Override}, until, on)
+		alone, _ := removeEach(t.Context(), x, []Override{e.Override}, base)
 		same(e.Override, alone[0].Changes, e.Changes)
 	}
-	effects := l.bending(t.Context(), all, on)
+	effects := mutateGroups(t.Context(), x, all, base)
 	for _, o := range all {
 		if changes, known := effects[o.rank]; known {
-			objects, err := l.render(t.Context(), on.gone, l.bend(o))
-			if err != nil {
-				t.Error(o, err)
+			alone, ok := mutateAlone(t.Context(), x, o, base)
+			if !ok {
+				t.Errorf("%s: does not render by itself", o)
 			}
-			same(o, differences(on.with, objects), changes)
+			same(o, alone, changes)
 		}
 	}
 	return len(shared), len(effects)
