@@ -196,9 +196,7 @@ func nodeOf(v any) *yaml.Node {
 		return n
 	case string:
 		n := &yaml.Node{}
-		if n.SetString(v); n.Style == 0 {
-			n.Style = styleOf(v)
-		}
+		n.SetString(v)
 		return n
 	case nil:
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"}

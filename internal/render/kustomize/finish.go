@@ -49,12 +49,9 @@ func resolveVars(m *resources) error {
 		return nil
 	}
 	replace := refvar.MakePrimitiveReplacer(map[string]int{}, values)
-	chosen := chosen(m.specs.VarReference)
-	for _, r := range m.list {
-		for _, f := range chosen(r) {
-			if err := apply(m, r, refvar.Filter{MappingFunc: replace, FieldSpec: f.FieldSpec}); err != nil {
-				return err
-			}
+	for _, fs := range m.specs.VarReference {
+		if err := filterAll(refvar.Filter{MappingFunc: replace, FieldSpec: fs})(m); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -92,7 +89,7 @@ func dropLocal(m *resources) error {
 }
 
 // dropNotes removes the library's notes from a resource, except those that the overlay asks for.
-func dropNotes(r *resource.Resource, asked map[string]bool) {
+func dropNotes(r *resource.Resource, asked map[string]bool) error {
 	annotations := r.GetAnnotations()
 	for _, key := range resource.BuildAnnotations {
 		delete(annotations, key)
@@ -103,7 +100,7 @@ func dropNotes(r *resource.Resource, asked map[string]bool) {
 	if !asked[types.TransformerAnnotations] {
 		delete(annotations, "alpha.config.kubernetes.io/transformations")
 	}
-	setAnnotations(r, annotations)
+	return r.SetAnnotations(annotations)
 }
 
 // What stands first and last in the command's order unless the kustomization says something else.

@@ -167,7 +167,9 @@ func finish(k *types.Kustomization, m *resources) error {
 		}
 	}
 	for _, r := range m.list {
-		dropNotes(r, metadata)
+		if err := dropNotes(r, metadata); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -31,7 +31,8 @@ type called struct {
 
 // referrer is a field that may hold the name of a kind of object.
 type referrer struct {
-	spec
+	field  string
+	path   []string
 	target resid.Gvk
 }
 
@@ -54,7 +55,7 @@ func fixNames(m *resources, refs references) error {
 				if s.err == nil {
 					s.err = errors.New("it cannot hold a name")
 				}
-				return about(m, c.Resource)(fmt.Errorf("%s: %w", f.Path, s.err))
+				return about(m, c.Resource)(fmt.Errorf("%s: %w", f.field, s.err))
 			}
 		}
 	}
@@ -82,7 +83,7 @@ func (n *names) referrers(refs references, gvk resid.Gvk) []referrer {
 	for _, ref := range refs {
 		for _, fs := range ref.Referrers {
 			if gvk.IsSelected(&fs.Gvk) {
-				fields = append(fields, referrer{spec{fs, utils.PathSplitter(fs.Path, "/")}, ref.Gvk})
+				fields = append(fields, referrer{fs.Path, utils.PathSplitter(fs.Path, "/"), ref.Gvk})
 			}
 		}
 	}
@@ -157,10 +158,10 @@ func (s *search) mapping(n *yaml.Node) {
 	}
 	ns := mapped(n, "namespace")
 	if ns == nil {
-		ns = &yaml.Node{Style: styleOf(found.id.Namespace)}
+		ns = &yaml.Node{}
 		n.Content = append(n.Content, key("namespace"), ns)
 	}
-	*ns = yaml.Node{Kind: yaml.ScalarNode, Value: found.id.Namespace, Style: ns.Style}
+	*ns = yaml.Node{Kind: yaml.ScalarNode, Tag: kyaml.NodeTagString, Value: found.id.Namespace, Style: ns.Style}
 }
 
 func sameName(a, b *called) bool { return a.id.Name == b.id.Name }
@@ -247,7 +248,7 @@ func (s *search) wasSomewhere(namespace string) bool {
 
 // role is the kind that a roleRef says, where the field is the name in one.
 func (s *search) role() (resid.Gvk, bool) {
-	if !strings.HasSuffix(s.field.Path, "roleRef/name") {
+	if !strings.HasSuffix(s.field.field, "roleRef/name") {
 		return resid.Gvk{}, false
 	}
 	ref := mapped(s.by.YNode(), "roleRef")

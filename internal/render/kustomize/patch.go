@@ -257,7 +257,7 @@ func operate(target *types.Selector, text string, named bool) (change, error) {
 		}
 		for _, r := range found {
 			if named {
-				remember(r)
+				r.StorePreviousId()
 			}
 			internal := kioutil.GetInternalAnnotations(&r.RNode)
 			if err := applyOperations(r, operations); err != nil {
@@ -265,7 +265,9 @@ func operate(target *types.Selector, text string, named bool) (change, error) {
 			}
 			annotations := r.GetAnnotations()
 			maps.Copy(annotations, internal)
-			setAnnotations(r, annotations)
+			if err := r.SetAnnotations(annotations); err != nil {
+				return about(m, r)(err)
+			}
 		}
 		return nil
 	}, nil

@@ -62,10 +62,6 @@ func noteTransformation(r *resource.Resource, by *resource.Origin) error {
 
 // fieldSteps makes the steps of the fields, up to the first error.
 func fieldSteps(l *layer, c *specs) ([]step, error) {
-	images := [][]types.Image{l.Images} // all in one step
-	if l.origin != nil || len(l.Images) == 0 {
-		images = slices.Collect(slices.Chunk(l.Images, 1))
-	}
 	replacements := slices.Collect(slices.Chunk(l.Replacements, 1))
 	if l.origin != nil && len(l.Replacements) > 0 { // one note for all
 		replacements = [][]types.ReplacementField{l.Replacements}
@@ -90,8 +86,8 @@ func fieldSteps(l *layer, c *specs) ([]step, error) {
 		each(l, "ReplicaCountTransformer", l.Replicas, func(_ *layer, _ entry, r types.Replica) (change, error) {
 			return setReplicas(r, c.Replicas), nil
 		}, "replicas"),
-		each(l, "ImageTagTransformer", images, func(_ *layer, _ entry, list []types.Image) (change, error) {
-			return setImages(list, c.Images), nil
+		each(l, "ImageTagTransformer", l.Images, func(_ *layer, _ entry, image types.Image) (change, error) {
+			return setImage(image, c.Images), nil
 		}, "images", "imageTags"),
 		each(l, "ReplacementTransformer", replacements, replacementChange, "replacements"),
 	} {

@@ -125,14 +125,8 @@ func customSteps(l *layer, texts []string, field string) ([]step, error) {
 // transformation is what a plugin does to resources.
 func transformation(l *layer, at entry, plugin resmap.Configurable) (change, error) {
 	switch c := plugin.(type) {
-	case *builtins.AnnotationsTransformerPlugin:
-		return addAnnotations(c.Annotations, c.FieldSpecs), nil
 	case *builtins.HashTransformerPlugin:
 		return addHashes, nil
-	case *builtins.ImageTagTransformerPlugin:
-		return setImages([]types.Image{c.ImageTag}, c.FieldSpecs), nil
-	case *builtins.LabelTransformerPlugin:
-		return addLabels(c.Labels, c.FieldSpecs), nil
 	case *builtins.NamespaceTransformerPlugin:
 		return setNamespace(namespace.Filter{
 			Namespace: c.Namespace, FsSlice: c.FieldSpecs, UnsetOnly: c.UnsetOnly,

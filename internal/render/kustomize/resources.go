@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"sigs.k8s.io/kustomize/api/filters/replacement"
 	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/api/types"
@@ -265,13 +266,17 @@ func (m *resources) Select(s types.Selector) ([]*resource.Resource, error) {
 	return found, nil
 }
 
-// ApplyFilter runs one of the library's filters over all resources, which it may change in place.
+// ApplyFilter runs one of the library's filters over all resources, which it may change in place. Only
+// replacements need to see them together; else an error says which resource it is about.
 func (m *resources) ApplyFilter(f kio.Filter) error {
+	m.index = nil
+	if _, ok := f.(replacement.Filter); !ok {
+		return filterAll(f)(m)
+	}
 	nodes := make([]*kyaml.RNode, len(m.list))
 	for i, r := range m.list {
 		nodes[i] = &r.RNode
 	}
-	m.index = nil
 	_, err := f.Filter(nodes)
 	return err
 }

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
 	"sigs.k8s.io/kustomize/api/filters/annotations"
+	"sigs.k8s.io/kustomize/api/filters/imagetag"
 	"sigs.k8s.io/kustomize/api/filters/labels"
 	"sigs.k8s.io/kustomize/api/filters/namespace"
 	"sigs.k8s.io/kustomize/api/filters/prefix"
@@ -20,7 +20,6 @@ import (
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/kio"
 	"sigs.k8s.io/kustomize/kyaml/resid"
-	"sigs.k8s.io/kustomize/kyaml/utils"
 	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
@@ -28,76 +27,39 @@ const validatedBy = konfig.ValidatedByLabelKey
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
-// spec is a field with its split path.
-type spec struct {
-	types.FieldSpec
-	path []string
-}
-
-// chosen returns the fields of a list that apply to a resource.
-func chosen(all types.FsSlice) func(*resource.Resource) []spec {
-	type kind struct{ apiVersion, kind string }
-	known := map[kind][]spec{}
-	return func(r *resource.Resource) []spec {
-		k := kind{r.GetApiVersion(), r.GetKind()}
-		list, ok := known[k]
-		if !ok {
-			gvk := r.GetGvk()
-			for _, f := range all {
-				if gvk.IsSelected(&f.Gvk) {
-					list = append(list, spec{f, utils.PathSplitter(f.Path, "/")})
-				}
-			}
-			known[k] = list
-		}
-		return list
-	}
-}
-
-// mark sets pairs at the fields of a list, in all resources. The library's filter takes over where a field
-// has a form that needs care.
-func mark(pairs map[string]string, all types.FsSlice,
-	filter func(map[string]string, types.FsSlice) kio.Filter) change {
-	chosen, keys, styles := chosen(all), sortedKeys(pairs), map[string]yaml.Style{}
-	for _, k := range keys {
-		styles[k] = styleOf(pairs[k])
-	}
+// filterAll runs one of the library's filters over each resource.
+func filterAll(f kio.Filter) change {
 	return func(m *resources) error {
 		for _, r := range m.list {
-			for _, k := range keys {
-				f := fields{kind: yaml.MappingNode, tag: kyaml.NodeTagMap, do: func(n *yaml.Node) bool {
-					return put(n, k, pairs[k], styles[k])
-				}}
-				for _, spec := range chosen(r) {
-					if f.create = spec.CreateIfNotPresent; f.at(r.YNode(), spec.path) {
-						continue
-					}
-					one := filter(map[string]string{k: pairs[k]}, types.FsSlice{spec.FieldSpec})
-					if err := apply(m, r, one); err != nil {
-						return err
-					}
-				}
+			if err := apply(m, r, f); err != nil {
+				return err
 			}
 		}
 		return nil
 	}
 }
 
-func addLabels(pairs map[string]string, all types.FsSlice) change {
-	return mark(pairs, all, func(pairs map[string]string, fs types.FsSlice) kio.Filter {
-		return labels.Filter{Labels: pairs, FsSlice: fs}
-	})
+func addLabels(pairs map[string]string, fields types.FsSlice) change {
+	return filterAll(labels.Filter{Labels: pairs, FsSlice: fields})
 }
 
-func addAnnotations(pairs map[string]string, all types.FsSlice) change {
-	return mark(pairs, all, func(pairs map[string]string, fs types.FsSlice) kio.Filter {
-		return annotations.Filter{Annotations: pairs, FsSlice: fs}
-	})
+func addAnnotations(pairs map[string]string, fields types.FsSlice) change {
+	return filterAll(annotations.Filter{Annotations: pairs, FsSlice: fields})
 }
 
-// setNamespace moves all resources to a namespace.
+// setImage sets the name, tag or digest of an image.
+func setImage(image types.Image, fields types.FsSlice) change {
+	legacy := filterAll(imagetag.LegacyFilter{ImageTag: image})
+	return func(m *resources) error {
+		if err := legacy(m); err != nil {
+			return err
+		}
+		return filterAll(imagetag.Filter{ImageTag: image, FsSlice: fields})(m)
+	}
+}
+
+// setNamespace moves all resources to a namespace. The library's transformer compares each with all others.
 func setNamespace(f namespace.Filter) change {
-	chosen := chosen(f.FsSlice)
 	return func(m *resources) error {
 		if f.Namespace == "" {
 			return nil
@@ -108,13 +70,7 @@ func setNamespace(f namespace.Filter) change {
 			if r.IsNilOrEmpty() || generated {
 				continue
 			}
-			remember(r)
-			more, kind := chosen(r), r.GetKind()
-			if len(more) == 0 && kind != "RoleBinding" && kind != "ClusterRoleBinding" && !f.UnsetOnly {
-				if r.GetGvk().IsClusterScoped() || put(child(r.YNode(), "metadata"), "namespace", f.Namespace, 0) {
-					continue
-				}
-			}
+			r.StorePreviousId()
 			if err := apply(m, r, f); err != nil {
 				return err
 			}
@@ -123,47 +79,39 @@ func setNamespace(f namespace.Filter) change {
 	}
 }
 
-// isNameless reports whether a resource gets neither a prefix nor a suffix.
-func isNameless(id resid.ResId) bool {
-	return id.Kind == "CustomResourceDefinition" || id.Kind == "Namespace" ||
-		id.Kind == "APIService" && id.Group == "apiregistration.k8s.io"
+func addPrefix(text string, fields types.FsSlice) change {
+	return rename(fields, text, (*resource.Resource).AddNamePrefix, func(fs types.FieldSpec) kio.Filter {
+		return prefix.Filter{Prefix: text, FieldSpec: fs}
+	})
 }
 
-func addPrefix(text string, all types.FsSlice) change {
-	return rename(all, "prefixes", text, func(name string) string { return text + name },
-		func(fs types.FieldSpec) kio.Filter { return prefix.Filter{Prefix: text, FieldSpec: fs} })
+func addSuffix(text string, fields types.FsSlice) change {
+	return rename(fields, text, (*resource.Resource).AddNameSuffix, func(fs types.FieldSpec) kio.Filter {
+		return suffix.Filter{Suffix: text, FieldSpec: fs}
+	})
 }
 
-func addSuffix(text string, all types.FsSlice) change {
-	return rename(all, "suffixes", text, func(name string) string { return name + text },
-		func(fs types.FieldSpec) kio.Filter { return suffix.Filter{Suffix: text, FieldSpec: fs} })
-}
-
-func rename(all types.FsSlice, what, text string, fast func(string) string,
-	slow func(types.FieldSpec) kio.Filter) change {
+func rename(fields types.FsSlice, text string, note func(*resource.Resource, string),
+	filter func(types.FieldSpec) kio.Filter) change {
 	return func(m *resources) error {
 		m.index = nil
 		for _, r := range m.list {
 			id := r.OrgId()
-			if isNameless(id) {
+			if id.Kind == "CustomResourceDefinition" || id.Kind == "Namespace" ||
+				id.Kind == "APIService" && id.Group == "apiregistration.k8s.io" {
 				continue
 			}
-			for _, fs := range all {
+			for _, fs := range fields {
 				if !id.IsSelected(&fs.Gvk) {
 					continue
 				}
 				if fs.Path == "metadata/name" {
-					note(r, what, text)
+					note(r, text)
 					if text != "" {
-						remember(r)
-					}
-					n := mapped(mapped(r.YNode(), "metadata"), "name")
-					if n != nil && n.Kind == yaml.ScalarNode && n.Tag != kyaml.NodeTagNull {
-						*n = yaml.Node{Kind: yaml.ScalarNode, Value: fast(n.Value), Style: n.Style}
-						continue
+						r.StorePreviousId()
 					}
 				}
-				if err := apply(m, r, slow(fs)); err != nil {
+				if err := apply(m, r, filter(fs)); err != nil {
 					return err
 				}
 			}
@@ -207,7 +155,7 @@ func addHashes(m *resources) error {
 		}
 		h, err := r.Hash(hasher)
 		if err == nil {
-			remember(r)
+			r.StorePreviousId()
 			err = r.SetName(r.GetName() + "-" + h)
 		}
 		if err != nil {
