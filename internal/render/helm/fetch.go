@@ -65,11 +65,11 @@ func (r *reader) fetched(w wanted, at object.Origin) (*chart.Chart, error) {
 	if r.config.Cache == "" {
 		return nil, refuse("there is no cache folder to fetch it to")
 	}
-	text, err := r.cached(w, repository)
+	text, err := cached(r.ctx, r.config.Cache, w, repository)
 	if err != nil {
 		return nil, fmt.Errorf("chart %s: %w", w, err)
 	}
-	c, err := r.packed(w.String(), text)
+	c, err := r.archive(w.String(), text)
 	if err != nil {
 		return nil, err
 	}
@@ -94,15 +94,15 @@ func covered(at *url.URL, list []string) bool {
 }
 
 // cached gives a packed chart by its digest, which is noted beside when it first comes.
-func (r *reader) cached(w wanted, repository *url.URL) ([]byte, error) {
-	note := filepath.Join(r.config.Cache, "names", digestOf([]byte(w.String())))
+func cached(ctx context.Context, cache string, w wanted, repository *url.URL) ([]byte, error) {
+	note := filepath.Join(cache, "names", digestOf([]byte(w.String())))
 	known, err := os.ReadFile(note)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	want, _, _ := strings.Cut(string(known), " ")
 	if want != "" {
-		text, err := os.ReadFile(r.packedFile(want))
+		text, err := os.ReadFile(archiveFile(cache, want))
 		if err == nil && digestOf(text) == want {
 			return text, nil
 		}
@@ -111,7 +111,7 @@ func (r *reader) cached(w wanted, repository *url.URL) ([]byte, error) {
 	if repository.Scheme == "oci" {
 		fetch = fetchOCI
 	}
-	text, said, err := fetch(r.ctx, w)
+	text, said, err := fetch(ctx, w)
 	if err != nil {
 		return nil, err
 	}
@@ -122,17 +122,17 @@ func (r *reader) cached(w wanted, repository *url.URL) ([]byte, error) {
 		return nil, fmt.Errorf("it was sha256:%s and is now sha256:%s: a version does not change; if it may, "+
 			"remove %s", want, got, note)
 	case want != "":
-		return text, write(r.packedFile(got), text)
+		return text, write(archiveFile(cache, got), text)
 	default:
-		if err := write(r.packedFile(got), text); err != nil {
+		if err := write(archiveFile(cache, got), text); err != nil {
 			return nil, err
 		}
 		return text, write(note, []byte(got+" "+w.String()+"\n"))
 	}
 }
 
-func (r *reader) packedFile(digest string) string {
-	return filepath.Join(r.config.Cache, "sha256", digest+".tgz")
+func archiveFile(cache, digest string) string {
+	return filepath.Join(cache, "sha256", digest+".tgz")
 }
 
 func digestOf(text []byte) string {

@@ -120,12 +120,7 @@ func (e *Engine) Render(v *tree.View, c project.Chart, o Options) (result Result
 	if err != nil {
 		return Result{}, err
 	}
-	return e.render(ctx, l, c, o, values)
-}
-
-func (e *Engine) render(ctx context.Context, l *loaded, c project.Chart, o Options, values map[string]any) (
-	Result, error) {
-	rel, err := l.release(c, o, values)
+	rel, err := newRelease(l, c, o, values)
 	if err != nil {
 		return Result{}, err
 	}
@@ -141,15 +136,15 @@ func (e *Engine) render(ctx context.Context, l *loaded, c project.Chart, o Optio
 		}
 		unstable = compare(docs, again, used)
 	}
-	result, err := assemble(docs, o)
+	result, err = assemble(docs, o)
 	result.Unstable = unstable
-	var warnings []string
-	for _, w := range slices.Concat(l.warnings, rel.warnings, result.Warnings) {
-		if !slices.Contains(warnings, w) {
-			warnings = append(warnings, w)
+	all := slices.Concat(l.warnings, rel.warnings, result.Warnings)
+	result.Warnings = nil
+	for _, w := range all {
+		if !slices.Contains(result.Warnings, w) {
+			result.Warnings = append(result.Warnings, w)
 		}
 	}
-	result.Warnings = warnings
 	return result, err
 }
 
@@ -165,7 +160,7 @@ type release struct {
 
 var releaseName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
 
-func (l *loaded) release(c project.Chart, o Options, values map[string]any) (*release, error) {
+func newRelease(l *loaded, c project.Chart, o Options, values map[string]any) (*release, error) {
 	r := &release{loaded: l, name: c.Release, namespace: c.Namespace, options: o, values: values}
 	if len(r.name) > 53 || !releaseName.MatchString(r.name) {
 		return nil, fmt.Errorf("release %q: a release's name has at most 53 lower-case letters, digits, dashes "+
@@ -206,21 +201,29 @@ func (e *Engine) once(ctx context.Context, r *release, shift time.Duration) ([]d
 	if err != nil {
 		return nil, nil, &object.ReadError{File: r.origin, Err: err}
 	}
-	if err := r.validate(c, values); err != nil {
-		return nil, nil, err
-	}
-	if want := c.Metadata.KubeVersion; want != "" && !compatible(want, r.capabilities.KubeVersion.String()) {
-		return nil, nil, r.wrong("kubeVersion", fmt.Errorf("the chart wants Kubernetes %s, and this is %s", want,
-			r.capabilities.KubeVersion.Version))
-	}
-	run, err := e.begin(ctx, r, c, shift)
+	warnings, err := validate(r, c, values)
+	r.warnings = append(r.warnings, warnings...)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := run.execute(r.scope(c, values)); err != nil {
+	kube := r.capabilities.KubeVersion
+	if want := c.Metadata.KubeVersion; want != "" && !compatible(want, kube.String()) {
+		return nil, nil, r.wrong("kubeVersion", fmt.Errorf("the chart wants Kubernetes %s, and this is %s",
+			want, kube.Version))
+	}
+	parsed, err := templatesOf(r, c, e.funcs)
+	if err != nil {
 		return nil, nil, err
 	}
-	docs, err := run.documents(c)
+	run, err := newRun(r, parsed, e.funcs, shift, &meter{ctx: ctx, limits: e.limits})
+	if err != nil {
+		return nil, nil, err
+	}
+	texts, err := run.execute(scopesOf(r, c, values))
+	if err != nil {
+		return nil, nil, err
+	}
+	docs, err := documents(r, c, texts, parsed.origins)
 	return docs, run.used, err
 }
 

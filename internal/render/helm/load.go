@@ -55,12 +55,10 @@ type loaded struct {
 	sets map[string]*set
 }
 
-// load gives the chart that a release is of.
+// load returns the chart of a release. What is loaded is shared, unless the view shows other texts for its
+// files.
 func (e *Engine) load(ctx context.Context, v *tree.View, c project.Chart) (*loaded, error) {
 	key := chartKey{v.Tree, c.Path, c.Repository, c.Version}
-	if v.IsEdited() && c.Repository == "" && e.differs(v, key) {
-		return e.fresh(ctx, v, c)
-	}
 	e.mu.Lock()
 	s := e.charts[key]
 	if s == nil {
@@ -69,91 +67,94 @@ func (e *Engine) load(ctx context.Context, v *tree.View, c project.Chart) (*load
 	}
 	e.mu.Unlock()
 	s.mu.Lock()
+	if v.IsEdited() && c.Repository == "" && (s.loaded == nil || v.Differs(s.reads)) {
+		s.mu.Unlock()
+		return readChart(ctx, e.config, v, c)
+	}
 	defer s.mu.Unlock()
 	if s.loaded != nil {
 		v.Replay(s.reads)
 		return s.loaded, nil
 	}
-	l, err := e.fresh(ctx, v, c)
+	l, err := readChart(ctx, e.config, v, c)
 	if err == nil {
 		s.loaded = l
 	}
 	return l, err
 }
 
-// differs says whether the chart has to be loaded again for a view that shows other texts.
-func (e *Engine) differs(v *tree.View, key chartKey) bool {
-	e.mu.Lock()
-	s := e.charts[key]
-	e.mu.Unlock()
-	if s == nil {
-		return true
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.loaded == nil || v.Differs(s.reads)
-}
-
-func (e *Engine) fresh(ctx context.Context, v *tree.View, c project.Chart) (*loaded, error) {
-	l := &loaded{origins: map[*common.File]string{}, sets: map[string]*set{}}
-	reads, err := v.Apart(func(v *tree.View) error {
-		ld := &reader{Engine: e, ctx: ctx, v: v, loaded: l}
-		var err error
-		if l.chart, err = ld.top(c); err == nil {
-			err = l.installable()
-		}
+// readChart reads a chart with all that it depends on.
+func readChart(ctx context.Context, config Config, v *tree.View, c project.Chart) (*loaded, error) {
+	l := &loaded{sets: map[string]*set{}}
+	var err error
+	l.reads, err = v.Apart(func(v *tree.View) (err error) {
+		r := &reader{ctx: ctx, config: config, view: v, origins: map[*common.File]string{}}
+		l.chart, l.origin, err = r.read(c)
+		l.origins, l.warnings = r.origins, r.warnings
 		return err
 	})
-	l.reads = reads
-	return l, err
+	if err != nil {
+		return nil, err
+	}
+	if strings.EqualFold(l.chart.Metadata.Type, "library") {
+		return nil, l.wrong("type",
+			errors.New("a library chart holds nothing to install: name a chart that uses it"))
+	}
+	if l.chart.Metadata.Deprecated {
+		l.warnings = append(l.warnings, l.origin+": this chart is deprecated")
+	}
+	return l, nil
 }
 
-// reader loads one chart with all that it depends on.
+// reader reads one chart with all that it depends on.
 type reader struct {
-	*Engine
-	*loaded
 	ctx      context.Context
-	v        *tree.View
-	unpacked int
-	within   []string // the folders being loaded, each below the one before
+	config   Config
+	view     *tree.View
+	origins  map[*common.File]string
+	warnings []string
+	unpacked int // bytes
 }
 
-func (r *reader) top(c project.Chart) (*chart.Chart, error) {
+// read reads a chart, and says where it is.
+func (r *reader) read(c project.Chart) (*chart.Chart, string, error) {
 	if c.Repository != "" {
 		w := wanted{c.Repository, c.Path, c.Version}
-		r.origin = w.String()
-		return r.fetched(w, object.Origin{})
+		found, err := r.fetched(w, object.Origin{})
+		return found, w.String(), err
 	}
-	name, err := r.v.Clean(c.Path)
+	name, err := r.view.Clean(c.Path)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	r.origin = name
-	kind, err := r.v.Kind(name)
+	kind, err := r.view.Kind(name)
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, "", err
 	case kind == tree.Folder:
-		return r.folder(name)
+		found, err := r.directory(name, nil)
+		return found, name, err
 	case kind == tree.Nothing:
-		return nil, fmt.Errorf("%s: no such chart%w", name, fs.ErrNotExist)
+		return nil, "", fmt.Errorf("%s: no such chart%w", name, fs.ErrNotExist)
 	}
-	text, err := r.v.File(name)
+	text, err := r.view.File(name)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return r.packed(name, text)
+	found, err := r.archive(name, text)
+	return found, name, err
 }
 
-// folder loads a chart's folder, and finds what it depends on and does not hold.
-func (r *reader) folder(dir string) (*chart.Chart, error) {
-	if slices.Contains(r.within, dir) || len(r.within) == maxNested {
-		return nil, &object.ReadError{File: path.Join(dir, "Chart.yaml"),
-			Err: fmt.Errorf("the chart depends on itself: %s", strings.Join(append(r.within, dir), " → "))}
+// directory reads a chart's directory, and finds the dependencies that it does not hold. The directories in
+// within depend on it, each on the next.
+func (r *reader) directory(dir string, within []string) (*chart.Chart, error) {
+	if slices.Contains(within, dir) || len(within) == maxNested {
+		return nil, &object.ReadError{
+			File: path.Join(dir, "Chart.yaml"),
+			Err:  fmt.Errorf("the chart depends on itself: %s", strings.Join(append(within, dir), " → ")),
+		}
 	}
-	r.within = append(r.within, dir)
-	defer func() { r.within = r.within[:len(r.within)-1] }()
-	files, err := r.walk(dir)
+	files, err := walk(r.view, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -161,14 +162,14 @@ func (r *reader) folder(dir string) (*chart.Chart, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c, r.complete(dir, c)
+	return c, r.complete(dir, c, append(within, dir))
 }
 
-// walk reads what .helmignore leaves.
-func (r *reader) walk(top string) ([]*archive.BufferedFile, error) {
+// walk reads the files that .helmignore leaves.
+func walk(v *tree.View, top string) ([]*archive.BufferedFile, error) {
 	rules := ignore.Empty()
-	if name := path.Join(top, ignore.HelmIgnore); r.v.IsFile(name) {
-		text, err := r.v.File(name)
+	if name := path.Join(top, ignore.HelmIgnore); v.IsFile(name) {
+		text, err := v.File(name)
 		if err != nil {
 			return nil, err
 		}
@@ -183,14 +184,14 @@ func (r *reader) walk(top string) ([]*archive.BufferedFile, error) {
 		if depth > 100 {
 			return fmt.Errorf("%s: folders without end", path.Join(top, below))
 		}
-		entries, err := r.v.Folder(path.Join(top, below))
+		entries, err := v.Folder(path.Join(top, below))
 		if err != nil {
 			return err
 		}
 		for _, entry := range entries {
 			name := path.Join(below, entry.Name())
 			full := path.Join(top, name)
-			kind, err := r.kind(full, entry)
+			kind, err := kindOf(v, full, entry)
 			if err != nil {
 				return err
 			}
@@ -204,7 +205,7 @@ func (r *reader) walk(top string) ([]*archive.BufferedFile, error) {
 				}
 				continue
 			}
-			text, err := r.v.File(full)
+			text, err := v.File(full)
 			if err != nil {
 				return err
 			}
@@ -215,18 +216,18 @@ func (r *reader) walk(top string) ([]*archive.BufferedFile, error) {
 	return files, visit("", 0)
 }
 
-// kind follows links, which a folder's list does not.
-func (r *reader) kind(name string, entry fs.DirEntry) (tree.Kind, error) {
+// kindOf follows links, which a directory's list does not.
+func kindOf(v *tree.View, name string, entry fs.DirEntry) (tree.Kind, error) {
 	switch {
 	case entry.IsDir():
 		return tree.Folder, nil
 	case entry.Type().IsRegular():
 		return tree.File, nil
 	}
-	if _, err := r.v.Real(name); err != nil {
+	if _, err := v.Real(name); err != nil {
 		return tree.Nothing, err
 	}
-	return r.v.Kind(name)
+	return v.Kind(name)
 }
 
 // entryInfo is as much of a file as the rules of .helmignore look at.
@@ -237,8 +238,8 @@ type entryInfo struct {
 
 func (i entryInfo) IsDir() bool { return i.dir }
 
-// packed loads a .tgz.
-func (r *reader) packed(origin string, text []byte) (*chart.Chart, error) {
+// archive reads a .tgz.
+func (r *reader) archive(origin string, text []byte) (*chart.Chart, error) {
 	files, err := archive.LoadArchiveFiles(bytes.NewReader(text))
 	if err != nil {
 		return nil, &object.ReadError{File: origin, Err: fmt.Errorf("no packed chart: %w", err)}
@@ -284,7 +285,7 @@ func (r *reader) files(origin string, files []*archive.BufferedFile) (*chart.Cha
 		var sub *chart.Chart
 		var err error
 		if path.Ext(name) == ".tgz" && below[0].Name == "" {
-			sub, err = r.packed(at, below[0].Data)
+			sub, err = r.archive(at, below[0].Data)
 		} else {
 			sub, err = r.files(at, slices.DeleteFunc(below, func(f *archive.BufferedFile) bool {
 				return f.Name == ""
@@ -381,19 +382,9 @@ func lineOf(c *chart.Chart, text string) int {
 	return 0
 }
 
-func (l *loaded) installable() error {
-	if strings.EqualFold(l.chart.Metadata.Type, "library") {
-		return l.wrong("type", errors.New("a library chart holds nothing to install: name a chart that uses it"))
-	}
-	if l.chart.Metadata.Deprecated {
-		l.warnings = append(l.warnings, l.origin+": this chart is deprecated")
-	}
-	return nil
-}
-
 // complete finds the dependencies that charts/ lacks. What it has is taken as it is, as Helm does: of
 // another version it counts as a chart that Chart.yaml does not name, without a word.
-func (r *reader) complete(dir string, c *chart.Chart) error {
+func (r *reader) complete(dir string, c *chart.Chart, within []string) error {
 	for _, d := range c.Metadata.Dependencies {
 		at := object.Origin{File: path.Join(dir, "Chart.yaml"), Line: lineOf(c, "name: "+d.Name)}
 		if i := slices.IndexFunc(c.Dependencies(), func(s *chart.Chart) bool {
@@ -408,7 +399,7 @@ func (r *reader) complete(dir string, c *chart.Chart) error {
 			}
 			continue
 		}
-		sub, err := r.dependency(dir, c, d, at)
+		sub, err := r.dependency(dir, c, d, at, within)
 		if err != nil {
 			return err
 		}
@@ -421,18 +412,18 @@ func (r *reader) complete(dir string, c *chart.Chart) error {
 	return nil
 }
 
-func (r *reader) dependency(dir string, c *chart.Chart, d *chart.Dependency,
-	at object.Origin) (*chart.Chart, error) {
+func (r *reader) dependency(dir string, c *chart.Chart, d *chart.Dependency, at object.Origin,
+	within []string) (*chart.Chart, error) {
 	refuse := func(why string) error {
 		return &tree.RefusedError{Origin: at, What: fmt.Sprintf("dependency %s %s from %q", d.Name, d.Version,
 			d.Repository), Why: why}
 	}
 	if local, ok := strings.CutPrefix(d.Repository, "file://"); ok {
-		below, err := r.v.Clean(path.Join(dir, local))
+		below, err := r.view.Clean(path.Join(dir, local))
 		if err != nil || path.IsAbs(local) {
 			return nil, refuse("it is outside the project")
 		}
-		return r.folder(below)
+		return r.directory(below, within)
 	}
 	if !strings.Contains(d.Repository, "://") {
 		return nil, refuse("it is not in charts/: run helm dependency build")

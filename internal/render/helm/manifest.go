@@ -52,23 +52,23 @@ func split(text string) []string {
 	return docs
 }
 
-// documents reads what was rendered, in Helm's order.
-func (r *run) documents(c *v2.Chart) ([]document, error) {
+// documents reads the rendered texts, in Helm's order.
+func documents(r *release, c *v2.Chart, texts, origins map[string]string) ([]document, error) {
 	var definitions, manifests, hooks []document
-	if r.release.options.IncludeCRDs {
+	if r.options.IncludeCRDs {
 		for _, d := range c.CRDObjects() {
-			docs, err := r.release.read(d.Filename, r.release.origins[d.File], string(d.File.Data))
+			docs, err := readDocuments(d.Filename, r.origins[d.File], string(d.File.Data))
 			if err != nil {
 				return nil, err
 			}
 			definitions = append(definitions, docs...)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(r.texts)) {
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
 		if strings.HasSuffix(name, "NOTES.txt") {
 			continue
 		}
-		docs, err := r.release.read(name, r.origins[name], r.texts[name])
+		docs, err := readDocuments(name, origins[name], texts[name])
 		if err != nil {
 			return nil, err
 		}
@@ -142,8 +142,8 @@ func only(docs []document, patterns []string) ([]document, error) {
 	return shown, nil
 }
 
-// read reads one rendered file.
-func (r *release) read(name, origin, text string) ([]document, error) {
+// readDocuments reads one rendered file.
+func readDocuments(name, origin, text string) ([]document, error) {
 	texts := split(text)
 	docs := make([]document, 0, len(texts))
 	for i, text := range texts {

@@ -19,70 +19,76 @@ import (
 	"slipway/internal/object"
 )
 
-// validate holds a chart's values, and those of the charts in it, against their schemas.
-func (r *release) validate(c *chart.Chart, values map[string]any) error {
+// validate checks the values of a chart, and of the charts in it, against their schemas.
+func validate(r *release, c *chart.Chart, values map[string]any) (warnings []string, err error) {
 	var problems []error
-	if i := slices.IndexFunc(c.Raw, func(f *common.File) bool {
-		return f.Name == "values.schema.json"
-	}); i >= 0 {
-		if err := r.check(c.Schema, values); err != nil {
+	if i := slices.IndexFunc(c.Raw, func(f *common.File) bool { return f.Name == "values.schema.json" }); i >= 0 {
+		skipped, err := checkSchema(c.Schema, values)
+		for _, s := range skipped {
+			warnings = append(warnings, fmt.Sprintf("%s: the schema of its values %s", r.origin, s))
+		}
+		if err != nil {
 			problems = append(problems, &object.ReadError{File: r.origins[c.Raw[i]], Err: err})
 		}
 	}
 	for _, sub := range c.Dependencies() {
 		own, ok := values[sub.Name()].(map[string]any)
 		if ok {
-			problems = append(problems, r.validate(sub, own))
+			more, err := validate(r, sub, own)
+			warnings, problems = append(warnings, more...), append(problems, err)
 		} else if values[sub.Name()] != nil {
 			problems = append(problems, fmt.Errorf("values: %s is a chart, so what stands there must be a mapping",
 				sub.Name()))
 		}
 	}
-	return errors.Join(problems...)
+	return warnings, errors.Join(problems...)
 }
 
-func (r *release) check(text []byte, values map[string]any) error {
+// checkSchema checks values against a schema. It also returns what it does not check.
+func checkSchema(text []byte, values map[string]any) (skipped []string, err error) {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
 	var schema any
 	if err := decoder.Decode(&schema); err != nil {
-		return err
+		return nil, err
 	}
 	root, _ := schema.(map[string]any)
 	draft, _ := root["$schema"].(string)
 	delete(root, "$schema")
-	schema = r.plain(schema, !strings.Contains(draft, "draft-0"))
+	schema = toDraft7(schema, !strings.Contains(draft, "draft-0"), func(format string, args ...any) {
+		skipped = append(skipped, fmt.Sprintf(format, args...))
+	})
 	if endless(schema, schema, map[uintptr]bool{}) {
-		return errors.New("the schema refers to itself without end")
+		return skipped, errors.New("the schema refers to itself without end")
 	}
 	compiled, err := gojsonschema.NewSchema(gojsonschema.NewGoLoader(schema))
 	if err != nil {
-		return err
+		return skipped, err
 	}
 	result, err := compiled.Validate(gojsonschema.NewGoLoader(values))
 	if err != nil || result.Valid() {
-		return err
+		return skipped, err
 	}
 	var list []string
 	for _, e := range result.Errors() {
 		list = append(list, "\n- "+e.Field()+": "+e.Description())
 	}
 	slices.Sort(list)
-	return errors.New("the values do not meet the chart's schema:" + strings.Join(slices.Compact(list), ""))
+	return skipped, errors.New("the values do not meet the chart's schema:" + strings.Join(slices.Compact(list), ""))
 }
 
-// plain says a schema in the words of draft 7, which is what the library knows. Since 2019, and where
+// toDraft7 says a schema in the words of draft 7, which is what the library knows. Since 2019, and where
 // no draft is named, what stands beside a reference counts, and formats do not. Helm would fetch what
 // lies outside; here that allows everything.
-func (r *release) plain(v any, recent bool) any {
+func toDraft7(v any, recent bool, skip func(format string, args ...any)) any {
 	switch v := v.(type) {
 	case []any:
 		for i, x := range v {
-			v[i] = r.plain(x, recent)
+			v[i] = toDraft7(x, recent, skip)
 		}
 	case map[string]any:
 		for k, x := range v {
-			v[k] = r.plain(x, recent)
+			v[k] = toDraft7(x, recent, skip)
 		}
 		for _, key := range []string{"$id", "id"} {
 			if _, ok := v[key].(string); ok {
@@ -91,9 +97,7 @@ func (r *release) plain(v any, recent bool) any {
 		}
 		ref, ok := v["$ref"].(string)
 		if ok && ref != "#" && !strings.HasPrefix(ref, "#/") {
-			r.warnings = append(r.warnings,
-				fmt.Sprintf("%s: the schema of its values refers to %s, which is not looked at: that part is not checked",
-					r.origin, ref))
+			skip("refers to %s, which is not looked at: that part is not checked", ref)
 			delete(v, "$ref")
 		} else if ok && recent && len(v) > 1 {
 			delete(v, "$ref")
@@ -105,8 +109,7 @@ func (r *release) plain(v any, recent bool) any {
 		}
 		for _, key := range unknown {
 			if _, ok := v[key]; ok {
-				r.warnings = append(r.warnings, fmt.Sprintf("%s: the schema of its values says %s, which is not checked",
-					r.origin, key))
+				skip("says %s, which is not checked", key)
 			}
 		}
 	}

@@ -1,13 +1,12 @@
 package helm
 
 import (
-	"context"
-	"errors"
+	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"path"
 	"slices"
-	"sort"
 	"strings"
 	"text/template"
 	"text/template/parse"
@@ -19,35 +18,6 @@ import (
 
 	"slipway/internal/object"
 )
-
-// limits are what the templates of one release may take.
-type limits struct {
-	time    time.Duration
-	steps   int // loops begun and templates entered
-	depth   int // templates within each other
-	written int // bytes, those that other templates throw away included
-	text    int // bytes that one function gives
-	items   int // values that one function gives or takes
-}
-
-var defaultLimits = limits{time: 30 * time.Second, steps: 10_000_000, depth: 1000, written: 256 << 20,
-	text: 16 << 20, items: 1_000_000}
-
-// BudgetError says which template takes more than any honest one.
-type BudgetError struct {
-	Origin object.Origin
-	What   string
-}
-
-func (e *BudgetError) Error() string {
-	if at := e.Origin.String(); at != "" {
-		return at + ": " + e.What
-	}
-	return e.What
-}
-
-// Is makes it an object.ErrBudget.
-func (e *BudgetError) Is(target error) bool { return target == object.ErrBudget }
 
 // set is the parsed templates of a chart with the charts that are enabled in it. It is cloned for
 // each render, and never executed itself.
@@ -67,37 +37,41 @@ type mark struct {
 	origin object.Origin
 }
 
-// begin gets the templates of a chart ready to run.
-func (e *Engine) begin(ctx context.Context, r *release, c *v2.Chart, shift time.Duration) (*run, error) {
+// templatesOf parses the templates of a chart, once for each selection of the charts in it.
+func templatesOf(r *release, c *v2.Chart, funcs template.FuncMap) (*set, error) {
 	files, charts := map[string]*common.File{}, map[string]string{}
 	list(files, charts, c)
-	names := make([]string, 0, len(files))
-	var key strings.Builder
-	for name := range files {
-		names = append(names, name)
-	}
-	// What lies deeper comes first, so that a chart's own definitions replace those of its charts.
-	sort.Slice(names, func(i, j int) bool {
-		a, b := strings.Count(names[i], "/"), strings.Count(names[j], "/")
-		if a != b {
-			return a > b
-		}
-		return names[i] > names[j]
+	names := slices.Collect(maps.Keys(files))
+	// Deeper templates come first, so that a chart's own definitions replace those of its charts.
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(strings.Count(b, "/")-strings.Count(a, "/"), strings.Compare(b, a))
 	})
+	var key strings.Builder
 	for _, name := range names {
 		fmt.Fprintf(&key, "%s %p\n", name, files[name])
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := r.sets[key.String()]
-	if s == nil {
-		var err error
-		if s, err = e.parse(names, files, charts, r.origins); err != nil {
-			return nil, err
-		}
-		r.sets[key.String()] = s
+	if s := r.sets[key.String()]; s != nil {
+		return s, nil
 	}
-	return newRun(ctx, e, r, s, shift)
+	s := &set{
+		root:  template.New("gotpl").Option("missingkey=zero").Funcs(funcs),
+		names: names, charts: charts, origins: map[string]string{}, marks: marks{},
+	}
+	for _, name := range names {
+		s.origins[name] = r.origins[files[name]]
+	}
+	for _, name := range names {
+		if _, err := s.root.New(name).Parse(string(files[name].Data)); err != nil {
+			return nil, explain(err, s.origins)
+		}
+	}
+	for _, t := range s.root.Templates() {
+		s.marks.put(t.Tree, s.origins)
+	}
+	r.sets[key.String()] = s
+	return s, nil
 }
 
 // list gives the templates of a chart and the charts in it under the names that Helm gives them.
@@ -112,24 +86,6 @@ func list(files map[string]*common.File, charts map[string]string, c *v2.Chart) 
 	for _, sub := range c.Dependencies() {
 		list(files, charts, sub)
 	}
-}
-
-func (e *Engine) parse(names []string, files map[string]*common.File, charts map[string]string,
-	origins map[*common.File]string) (*set, error) {
-	s := &set{root: template.New("gotpl").Option("missingkey=zero").Funcs(e.funcs), names: names, charts: charts,
-		origins: map[string]string{}, marks: marks{}}
-	for _, name := range names {
-		s.origins[name] = origins[files[name]]
-	}
-	for _, name := range names {
-		if _, err := s.root.New(name).Parse(string(files[name].Data)); err != nil {
-			return nil, explain(err, s.origins)
-		}
-	}
-	for _, t := range s.root.Templates() {
-		s.marks.put(t.Tree, s.origins)
-	}
-	return s, nil
 }
 
 type marks map[*byte]mark
@@ -190,41 +146,8 @@ func line(t *parse.Tree, n parse.Node) int {
 	return line
 }
 
-// run is one execution of a chart's templates.
-type run struct {
-	*set
-	engine  *Engine
-	limits  limits
-	release *release
-	ctx     context.Context
-	shift   time.Duration // of the clock
-
-	root    *template.Template
-	texts   map[string]string   // what the templates render to, by name
-	used    map[string][]string // the functions that vary, by template
-	inner   marks               // of templates that are values
-	yaml    map[uintptr]asYAML  // what maps were written as, by their address
-	current string              // the template that is being rendered
-	at      object.Origin       // the last mark
-	spare   []*sink
-
-	steps, depth, written int
-}
-
-func newRun(ctx context.Context, e *Engine, rel *release, s *set, shift time.Duration) (*run, error) {
-	root, err := s.root.Clone()
-	if err != nil {
-		return nil, err
-	}
-	r := &run{set: s, engine: e, limits: e.limits, release: rel, ctx: ctx, shift: shift, root: root,
-		texts: map[string]string{}, used: map[string][]string{}, inner: marks{}, yaml: map[uintptr]asYAML{}}
-	// A clone forgets its options: go.dev/issue/43022.
-	root.Option("missingkey=zero").Funcs(r.functions(root))
-	return r, nil
-}
-
-// scope is what the templates of a chart and the charts in it see, by the chart's path.
-func (r *release) scope(c *v2.Chart, values common.Values) map[string]map[string]any {
+// scopesOf is what the templates of a chart and the charts in it see, by the chart's path.
+func scopesOf(r *release, c *v2.Chart, values common.Values) map[string]map[string]any {
 	top := map[string]any{
 		"Capabilities": r.capabilities,
 		"Release": map[string]any{
@@ -263,9 +186,37 @@ func descend(scopes map[string]map[string]any, c *v2.Chart, above common.Values)
 	return own
 }
 
+// run is one execution of a chart's templates.
+type run struct {
+	*set
+	*meter
+	release *release
+	funcs   template.FuncMap // Sprig's and Helm's
+	shift   time.Duration    // of the clock
+
+	root    *template.Template
+	used    map[string][]string // the functions that vary, by template
+	inner   marks               // of templates that are values
+	yaml    map[uintptr]asYAML  // what maps were written as, by their address
+	current string              // the template that is being rendered
+	spare   []*sink
+}
+
+func newRun(rel *release, s *set, funcs template.FuncMap, shift time.Duration, m *meter) (*run, error) {
+	root, err := s.root.Clone()
+	if err != nil {
+		return nil, err
+	}
+	r := &run{set: s, meter: m, release: rel, funcs: funcs, shift: shift, root: root,
+		used: map[string][]string{}, inner: marks{}, yaml: map[uintptr]asYAML{}}
+	// A clone forgets its options: go.dev/issue/43022.
+	root.Option("missingkey=zero").Funcs(r.functions(root))
+	return r, nil
+}
+
 // execute renders every template that is not a mere part of others.
-func (r *run) execute(scopes map[string]map[string]any) error {
-	total := 0
+func (r *run) execute(scopes map[string]map[string]any) (map[string]string, error) {
+	texts, total := map[string]string{}, 0
 	for _, name := range r.names {
 		if strings.HasPrefix(path.Base(name), "_") {
 			continue
@@ -276,14 +227,14 @@ func (r *run) execute(scopes map[string]map[string]any) error {
 		r.current, r.depth, r.at = name, 0, object.Origin{File: r.origins[name]}
 		text, err := r.collect(true, func(w io.Writer) error { return r.root.ExecuteTemplate(w, name, scope) })
 		if err != nil {
-			return explain(err, r.origins)
+			return nil, explain(err, r.origins)
 		}
 		if total += len(text); total > r.limits.written/4 {
-			return &BudgetError{r.at, fmt.Sprintf("the chart renders to more than %d MiB", r.limits.written>>22)}
+			return nil, r.over("the chart renders to more than %d MiB", r.limits.written>>22)
 		}
-		r.texts[name] = text
+		texts[name] = text
 	}
-	return nil
+	return texts, nil
 }
 
 // sink is where a template writes to.
@@ -294,7 +245,12 @@ type sink struct {
 
 func (s *sink) Write(p []byte) (int, error) {
 	if isMark(p) {
-		return 0, s.run.pass(&p[:1][0])
+		place := &p[:1][0]
+		m, ok := s.run.marks[place]
+		if !ok {
+			m = s.run.inner[place]
+		}
+		return 0, s.run.pass(m)
 	}
 	if err := s.run.wrote(len(p)); err != nil {
 		return 0, err
@@ -318,49 +274,6 @@ func (r *run) collect(clean bool, execute func(io.Writer) error) (string, error)
 	}
 	r.spare = append(r.spare, out)
 	return text, err
-}
-
-// pass counts a mark.
-func (r *run) pass(place *byte) error {
-	m, ok := r.marks[place]
-	if !ok {
-		m = r.inner[place]
-	}
-	if m.origin.File != "" {
-		r.at = m.origin
-	}
-	r.depth += m.depth
-	if r.depth > r.limits.depth {
-		return &BudgetError{r.at, fmt.Sprintf("templates within templates, more than %d deep: does one include "+
-			"itself?", r.limits.depth)}
-	}
-	r.steps++
-	if r.steps > r.limits.steps {
-		return &BudgetError{r.at, fmt.Sprintf("more than %d steps: is this a loop without end?", r.limits.steps)}
-	}
-	if r.steps%64 == 0 {
-		return r.alive()
-	}
-	return nil
-}
-
-func (r *run) wrote(n int) error {
-	if r.written += n; r.written > r.limits.written {
-		return &BudgetError{r.at, fmt.Sprintf("the templates write more than %d MiB", r.limits.written>>20)}
-	}
-	return nil
-}
-
-// alive ends a render that nobody waits for any more.
-func (r *run) alive() error {
-	if r.ctx.Err() == nil {
-		return nil
-	}
-	err := context.Cause(r.ctx)
-	if errors.Is(err, errTooLong) {
-		return &BudgetError{r.at, fmt.Sprintf("the templates take longer than %s", r.limits.time)}
-	}
-	return err
 }
 
 // include renders a template into a string. Go's templates give an error of its own to each.
