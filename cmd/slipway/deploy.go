@@ -45,9 +45,10 @@ func (o *actOptions) options() deploy.Options {
 func newDeployCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "deploy ENV", Short: "Build, push, plan, apply, watch and record", Args: a.envArgs(0),
-		Long: `Builds images that are not in the registry yet, shows the plan, asks for confirmation, applies the plan stage
-by stage and watches until all objects are healthy. Each deploy is recorded in the environment's namespace
-before its first change. In staging and production a failed release is rolled back to the last healthy one.`,
+		Long: `Builds images that are not in the registry yet, shows the plan, asks for confirmation, applies the
+plan stage by stage and watches until all objects are healthy. Each deploy is recorded in the
+environment's namespace before its first change. In staging and production a failed release is rolled back
+to the last healthy one.`,
 	}
 	o := actFlags(cmd)
 	forceFlag(cmd, &o.force)

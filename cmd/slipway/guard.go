@@ -21,10 +21,10 @@ func (e *noNamespaceError) Error() string {
 func newGuardCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "guard ENV", Short: "Print the rules of check as admission policies",
-		Long: `Prints the rules over one object as ValidatingAdmissionPolicies, bound to the environment's namespace: the
-API server then refuses errors of "slipway check", and warns about its warnings. An exception in
-slipway.yaml that names neither an object nor a field leaves its rule out. It contacts no cluster;
-apply the policies as a user who may create them:
+		Long: `Prints the rules over one object as ValidatingAdmissionPolicies, bound to the environment's
+namespace: the API server then refuses errors of "slipway check", and warns about its warnings. An
+exception in slipway.yaml that names neither an object nor a field leaves its rule out. It contacts no
+cluster; apply the policies as a user who may create them:
 
   slipway guard prod | kubectl apply -f -`,
 	}

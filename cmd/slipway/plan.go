@@ -17,10 +17,10 @@ var errHasChanges = errors.New("the plan has changes")
 func newPlanCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "plan ENV", Short: "Show what a deploy would change", Args: a.envArgs(0),
-		Long: `Renders the environment, resolves its images in the registry, and asks the API server what applying each
-object would change (a server-side dry run). It writes nothing: an image that is not in the registry yet
-is planned by its tag. Secret values are never shown. Where the server would refuse an object, the exit
-code is that of deploy.`,
+		Long: `Renders the environment, resolves its images in the registry, and asks the API server what applying
+each object would change (a server-side dry run). It writes nothing: an image that is not in the registry
+yet is planned by its tag. Secret values are never shown. Where the server would refuse an object, the
+exit code is that of deploy.`,
 	}
 	var o planOptions
 	o.out = outputFlag(cmd, asText, asJSON, asMarkdown)

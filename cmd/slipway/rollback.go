@@ -14,9 +14,10 @@ import (
 func newRollbackCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "rollback ENV [REVISION]", Short: "Deploy an earlier release again", Args: a.envArgs(1),
-		Long: `Deploys the objects of an earlier release from its record, without Git and without the manifests. Without
-REVISION it takes the last healthy release before the newest; after a rollback, the one before the release
-that was restored. The rollback is a release of its own, planned, watched and recorded like any other.`,
+		Long: `Deploys the objects of an earlier release from its record, without Git and without the manifests.
+Without REVISION it takes the last healthy release before the newest; after a rollback, the one before the
+release that was restored. The rollback is a release of its own, planned, watched and recorded like any
+other.`,
 	}
 	o := actFlags(cmd)
 	forceFlag(cmd, &o.force)

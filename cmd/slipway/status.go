@@ -15,9 +15,9 @@ import (
 func newStatusCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show what runs in each environment, and how far behind it is", Args: cobra.NoArgs,
-		Long: `Reads each environment's record, the health of its objects, and from the registry the commit that each
-image was built from. Below the table it lists images of another commit than the release, and how many
-commits an environment is behind the one before it in the project's order.`,
+		Long: `Reads each environment's record, the health of its objects, and from the registry the commit that
+each image was built from. Below the table it lists images of another commit than the release, and how
+many commits an environment is behind the one before it in the project's order.`,
 	}
 	out := outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(c *cobra.Command, _ []string) error { return runStatus(c.Context(), a, *out) }
