@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -46,7 +45,7 @@ func runBuild(ctx context.Context, a *app, name string, rebuild bool, s *signing
 	if err != nil {
 		return err
 	}
-	images := a.imageOptions(t)
+	images := a.buildOptions()
 	images.Rebuild = rebuild
 	prepared, err := a.prepare(ctx, t, deploy.PrepareOptions{Image: images, Anew: true, Sign: by,
 		Unsigned: true})
@@ -80,24 +79,12 @@ func (a *app) prepare(ctx context.Context, t deploy.Target, o deploy.PrepareOpti
 	return deploy.Prepare(ctx, t, o)
 }
 
-// imageOptions say how to reach registries and builders for this target.
-func (a *app) imageOptions(t deploy.Target) image.Options {
-	o := image.Options{
-		Notify: func(text string) {
-			if t.Notify != nil {
-				t.Notify(deploy.Event{Step: deploy.Image, Message: text, Time: time.Now().UTC()})
-			}
-		},
-	}
+// buildOptions show the log of a build on a terminal and in CI.
+func (a *app) buildOptions() image.Options {
+	var o image.Options
 	// Elsewhere the log of a step is shown when that step fails.
 	if onTerminal := isTerminal(a.stderr); onTerminal || ci.IsRunning(os.Getenv) {
 		o.Progress, o.Plain = a.stderr, !onTerminal
-	}
-	if t.Cluster == nil {
-		return o
-	}
-	if sandbox, ok := t.Cluster.Sandbox(); ok {
-		o.Mirror = sandbox.Registry
 	}
 	return o
 }

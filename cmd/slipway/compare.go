@@ -80,7 +80,7 @@ func runCompareLive(ctx context.Context, a *app, name string, o compareOptions) 
 	if err != nil {
 		return err
 	}
-	result, err := deploy.CompareLive(ctx, t, a.imageOptions(t), today())
+	result, err := deploy.CompareLive(ctx, t, today())
 	if err != nil {
 		return err
 	}

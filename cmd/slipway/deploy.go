@@ -72,11 +72,11 @@ func runDeploy(ctx context.Context, a *app, name string, o *actOptions) error {
 	if _, err := t.Records().Latest(ctx); err != nil && !errors.Is(err, release.ErrNone) {
 		return err
 	}
-	prepared, err := a.prepare(ctx, t, deploy.PrepareOptions{Image: a.imageOptions(t)})
+	prepared, err := a.prepare(ctx, t, deploy.PrepareOptions{Image: a.buildOptions()})
 	if err != nil {
 		return err
 	}
-	if err := deploy.Fit(ctx, t, prepared, a.imageOptions(t)); err != nil {
+	if err := deploy.Fit(ctx, t, prepared); err != nil {
 		return err
 	}
 	return a.propose(ctx, t, prepared, o)

@@ -63,7 +63,7 @@ no tag it gets that of SRC. Logins are those of Docker, its credential helpers i
 
 // registryOptions reach the registries themselves, or with --context that of a sandbox.
 func (a *app) registryOptions() (image.Options, error) {
-	o := image.Options{Notify: func(text string) { a.warn("%s", text) }}
+	o := image.Options{Client: a.registries(), Notify: func(text string) { a.warn("%s", text) }}
 	if a.context == "" {
 		return o, nil
 	}

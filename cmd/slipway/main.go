@@ -18,6 +18,7 @@ import (
 
 	"slipway/internal/ci"
 	_ "slipway/internal/gctune" // fewer collections, none of them at the start
+	"slipway/internal/image"
 	"slipway/internal/image/builder"
 )
 
@@ -67,7 +68,8 @@ type app struct {
 	stdin          *os.File
 	stdout, stderr io.Writer
 	ci             ci.Output
-	started        bool // flags and arguments are valid; an error from now on is not a usage error
+	client         *image.Client // see registries
+	started        bool          // flags and arguments are valid; an error from now on is not a usage error
 
 	dir        string
 	kubeconfig string

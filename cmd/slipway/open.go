@@ -10,6 +10,7 @@ import (
 
 	"slipway/internal/cluster"
 	"slipway/internal/deploy"
+	"slipway/internal/image"
 	"slipway/internal/project"
 	"slipway/internal/project/source"
 )
@@ -55,11 +56,22 @@ func (a *app) target(ctx context.Context, name string) (deploy.Target, error) {
 
 // connector connects to the environments of a source, as the flags say.
 func (a *app) connector(src project.Source) func(project.Environment) (deploy.Target, error) {
+	registries := a.registries()
 	return func(env project.Environment) (deploy.Target, error) {
 		t, err := deploy.Connect(src, env, a.connectOptions())
-		t.Render, t.Notify = a.renderOptions("deploy"), a.progress
+		t.Registries, t.Render, t.Notify = registries, a.renderOptions("deploy"), a.progress
 		return t, err
 	}
+}
+
+// registries is the client of this run, which fetches each manifest once.
+func (a *app) registries() *image.Client {
+	if a.client == nil {
+		a.client = image.NewClient(func(text string) {
+			a.progress(deploy.Event{Step: deploy.Image, Message: text})
+		})
+	}
+	return a.client
 }
 
 func (a *app) connectOptions() deploy.ConnectOptions {
@@ -82,8 +94,10 @@ func (a *app) buildTarget(ctx context.Context, name string) (deploy.Target, erro
 		unknown *cluster.UnknownContextError
 	)
 	if a.context == "" && (errors.As(err, &unnamed) || errors.As(err, &unknown)) {
-		return deploy.Target{Source: src, Environment: env, Render: a.renderOptions("build"),
-			Notify: a.progress}, nil
+		return deploy.Target{
+			Source: src, Environment: env, Render: a.renderOptions("build"),
+			Registries: a.registries(), Notify: a.progress,
+		}, nil
 	}
 	return t, err
 }

@@ -72,11 +72,11 @@ func runPlan(ctx context.Context, a *app, name string, o planOptions) error {
 
 // proposal prepares and plans, and builds nothing.
 func (a *app) proposal(ctx context.Context, t deploy.Target, o planOptions) (deploy.Proposal, error) {
-	prepared, err := deploy.Prepare(ctx, t, deploy.PrepareOptions{Image: a.imageOptions(t)})
+	prepared, err := deploy.Prepare(ctx, t, deploy.PrepareOptions{})
 	if err != nil {
 		return deploy.Proposal{}, err
 	}
-	if err := deploy.Fit(ctx, t, prepared, a.imageOptions(t)); err != nil {
+	if err := deploy.Fit(ctx, t, prepared); err != nil {
 		return deploy.Proposal{}, err
 	}
 	return deploy.Plan(ctx, t, prepared, deploy.PlanOptions{Force: o.force})

@@ -41,7 +41,7 @@ func runPromote(ctx context.Context, a *app, name string, o promote.Options, out
 	if err != nil {
 		return err
 	}
-	o.Image, o.Connect = a.imageOptions(t), a.connectOptions()
+	o.Connect = a.connectOptions()
 	result, err := promote.Run(ctx, t, o)
 	if err != nil {
 		return err

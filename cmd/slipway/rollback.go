@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"slipway/internal/deploy"
-	"slipway/internal/image"
 )
 
 func newRollbackCommand(a *app) *cobra.Command {
@@ -54,7 +53,7 @@ func runRollback(ctx context.Context, a *app, name string, revision int, o *actO
 	if err != nil {
 		return err
 	}
-	for _, pin := range image.Gone(ctx, prepared.Images, a.imageOptions(t)) {
+	for _, pin := range deploy.Gone(ctx, t, prepared) {
 		a.warn("warning: %s is no longer in its registry: only nodes that have pulled it can run it",
 			pin.Reference())
 	}

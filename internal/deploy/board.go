@@ -103,7 +103,7 @@ func standing(ctx context.Context, env project.Environment, connect func(project
 	}
 	s.Release = &rel
 	if s.Deployed() {
-		s.Running, s.Notes = readCommits(ctx, rel, t.imageOptions())
+		s.Running, s.Notes = readCommits(ctx, rel, t.reach(image.Options{}))
 		if rel.Dirty && rel.Commit != "" {
 			s.Notes = append(s.Notes, fmt.Sprintf("release %d has uncommitted changes on top of %s", rel.Revision,
 				git.Short(rel.Commit)))
@@ -111,15 +111,6 @@ func standing(ctx context.Context, env project.Environment, connect func(project
 	}
 	s.Healthy, s.Health, err = Health(ctx, t, rel)
 	return s, err
-}
-
-// imageOptions reach the target's registries without building anything.
-func (t Target) imageOptions() image.Options {
-	var o image.Options
-	if sandbox, ok := t.Cluster.Sandbox(); ok {
-		o.Mirror = sandbox.Registry
-	}
-	return o
 }
 
 // readCommits asks the registry which commits a release's images were built from. Where the registry does not

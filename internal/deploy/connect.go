@@ -55,5 +55,9 @@ func Connect(src project.Source, env project.Environment, o ConnectOptions) (Tar
 	if err != nil {
 		return Target{}, err
 	}
-	return Target{Source: src, Environment: env, Cluster: c}, nil
+	t := Target{Source: src, Environment: env, Cluster: c}
+	if sandbox, ok := c.Sandbox(); ok {
+		t.Mirror = sandbox.Registry
+	}
+	return t, nil
 }

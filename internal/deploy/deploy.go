@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"slipway/internal/cluster"
+	"slipway/internal/image"
 	"slipway/internal/object"
 	"slipway/internal/project"
 	"slipway/internal/release"
@@ -23,6 +24,10 @@ type Target struct {
 	Cluster     *cluster.Cluster
 	// Render is what rendering needs to know beyond the project.
 	Render render.Options
+	// Registries is the client of the run; nil: each call makes its own.
+	Registries *image.Client
+	// Mirror is the registry that stands for all others, where the cluster is a sandbox.
+	Mirror string
 	// Notify hears what happens. Nil: nobody listens.
 	Notify func(Event)
 

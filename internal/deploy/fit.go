@@ -30,7 +30,8 @@ func (e *PlatformError) Error() string {
 // Fit compares the platforms of the images with those of the nodes that their pods may run on; where
 // these may not be asked for, with those of the images that ran there before. Images that are not built
 // yet, and those of others, are not looked at.
-func Fit(ctx context.Context, t Target, p Prepared, o image.Options) error {
+func Fit(ctx context.Context, t Target, p Prepared) error {
+	o := t.reach(image.Options{})
 	pins := map[string]image.Pin{}
 	for _, pin := range p.Images {
 		if pin.Digest != "" {

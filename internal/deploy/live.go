@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"slipway/internal/check/contract"
-	"slipway/internal/image"
 	"slipway/internal/object"
 	"slipway/internal/plan"
 )
@@ -12,8 +11,8 @@ import (
 // CompareLive returns how what runs in an environment differs from what a deploy of its source would make of
 // it, as the API server completes it. Today is the day, as "2027-03-31", by which exceptions expire. It
 // writes nothing, and fails where the API server would refuse an object.
-func CompareLive(ctx context.Context, t Target, o image.Options, today string) (contract.Result, error) {
-	prepared, err := Prepare(ctx, t, PrepareOptions{Image: o, Unsigned: true})
+func CompareLive(ctx context.Context, t Target, today string) (contract.Result, error) {
+	prepared, err := Prepare(ctx, t, PrepareOptions{Unsigned: true})
 	if err != nil {
 		return contract.Result{}, err
 	}

@@ -70,7 +70,8 @@ type PrepareOptions struct {
 	// may be looked at from a tree with changes.
 	Build bool
 	// Anew passes over the versions that the manifests state: what this commit's images are is asked.
-	Anew  bool
+	Anew bool
+	// Image says how to build. Client, Mirror and Notify are the target's.
 	Image image.Options
 	// Sign signs each image; nil: none.
 	Sign *signature.Signer
@@ -81,6 +82,7 @@ type PrepareOptions struct {
 // Prepare renders the environment, finds or builds its images, and puts their digests in. It asks
 // registries, but no cluster.
 func Prepare(ctx context.Context, t Target, o PrepareOptions) (Prepared, error) {
+	o.Image = t.reach(o.Image)
 	if err := t.committed(); err != nil && o.Build {
 		return Prepared{}, fmt.Errorf("prepare %s: %w", t.Environment.Name, err)
 	}
@@ -253,15 +255,22 @@ func (t Target) pins(ctx context.Context, set object.Set, o PrepareOptions) ([]i
 	if err != nil {
 		return nil, err
 	}
-	if len(by) > 0 && o.Build {
-		look := o
-		look.Build, look.Image.Notify = false, nil
-		// Of several images none is copied where one is refused.
-		if _, err := t.ensure(ctx, matches, others, by, look); err != nil {
-			return nil, err
-		}
+	if len(by) == 0 || !o.Build {
+		return t.ensure(ctx, matches, others, by, o)
 	}
-	return t.ensure(ctx, matches, others, by, o)
+	// All signatures are verified before the first image is copied.
+	verify := o
+	verify.Build, verify.Image.Notify = false, nil
+	verified, err := t.ensure(ctx, matches, others, by, verify)
+	if err != nil {
+		return nil, err
+	}
+	pins, err := t.ensure(ctx, matches, others, nil, o)
+	isSame := func(a, b image.Pin) bool { return a.Digest == b.Digest }
+	if err == nil && !slices.EqualFunc(verified, pins, isSame) {
+		_, err = t.ensure(ctx, matches, others, by, verify) // a tag has moved meanwhile
+	}
+	return pins, err
 }
 
 // other is another environment of the project, rendered.

@@ -116,40 +116,32 @@ func (s store) copy(ctx context.Context, from string, p Pin) (sent bool, err err
 const jobs = 8
 
 func (s store) push(ctx context.Context, source, target name.Reference) error {
-	puller, err := remote.NewPuller(append(s.options(ctx), remote.WithJobs(jobs))...)
-	if err != nil {
-		return err
-	}
-	pusher, err := remote.NewPusher(append(s.options(ctx), remote.WithJobs(jobs))...)
-	if err != nil {
-		return err
-	}
-	content, err := puller.Get(ctx, source)
+	content, err := s.puller.Get(ctx, source)
 	if err != nil {
 		return err
 	}
 	if source.Context() != target.Context() {
-		referrers, err := s.referrers(ctx, source.Context().Digest(content.Digest.String()), remote.Reuse(puller))
+		referrers, err := s.referrers(ctx, source.Context().Digest(content.Digest.String()))
 		if err != nil {
 			return err
 		}
 		for _, r := range referrers {
-			referrer, err := puller.Get(ctx, source.Context().Digest(r.Digest.String()))
+			referrer, err := s.puller.Get(ctx, source.Context().Digest(r.Digest.String()))
 			if err != nil {
 				return err
 			}
-			if err := pusher.Push(ctx, target.Context().Digest(r.Digest.String()), referrer); err != nil {
+			if err := s.pusher.Push(ctx, target.Context().Digest(r.Digest.String()), referrer); err != nil {
 				return err
 			}
 		}
 	}
-	return pusher.Push(ctx, target, content)
+	return s.pusher.Push(ctx, target, content)
 }
 
 // referrers are what is said about an image without being part of it: signatures, attestations. A
 // registry that knows nothing of such has none.
-func (s store) referrers(ctx context.Context, d name.Digest, with ...remote.Option) ([]v1.Descriptor, error) {
-	index, err := remote.Referrers(d, append(s.options(ctx), with...)...)
+func (s store) referrers(ctx context.Context, d name.Digest) ([]v1.Descriptor, error) {
+	index, err := remote.Referrers(d, s.options(ctx)...)
 	var answer *transport.Error
 	if errors.As(err, &answer) && answer.StatusCode >= 400 && answer.StatusCode < 500 {
 		return nil, nil

@@ -15,6 +15,8 @@ import (
 
 // Options say how registries and a builder are reached.
 type Options struct {
+	// Client is the one of the run; nil: one for this call.
+	Client *Client
 	// Mirror is a registry that stands for all others, "127.0.0.1:5000": a sandbox's. Hosts are
 	// dropped and paths kept; manifests keep the real name.
 	Mirror string
@@ -136,12 +138,12 @@ type ensurer struct {
 // stated finds what the manifests name by digest or by a tag that never moves.
 func (e ensurer) stated(ctx context.Context) (Pin, error) {
 	p := e.pin
-	digest, err := e.find(ctx, p.Repository, p)
+	found, err := e.look(ctx, p.Repository, p)
 	if err != nil {
 		return p, err
 	}
-	if digest != "" {
-		p.Digest = digest
+	if found != nil {
+		p.Digest = found.Digest.String()
 		e.notify("found %s", p.Reference())
 		return p, nil
 	}

@@ -152,8 +152,8 @@ func stopped(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// again tells what is worth another try: what the network did. What patient has waited for is not.
-func again(err error) bool {
+// isTransient tells what is worth another try: what the network did. What patient has waited for is not.
+func isTransient(err error) bool {
 	var answer *transport.Error
 	switch {
 	case err == nil || stopped(err) || errors.As(err, new(*RateLimitedError)):

@@ -88,11 +88,7 @@ type reading struct {
 }
 
 func (r *reading) read(ctx context.Context, at name.Reference) error {
-	puller, err := remote.NewPuller(r.options(ctx)...)
-	if err != nil {
-		return err
-	}
-	top, err := puller.Get(ctx, at)
+	top, err := r.puller.Get(ctx, at)
 	if err != nil {
 		return err
 	}
@@ -100,20 +96,19 @@ func (r *reading) read(ctx context.Context, at name.Reference) error {
 	if !top.MediaType.IsIndex() {
 		err = r.image(top, nil)
 	} else {
-		err = r.index(ctx, puller, at.Context(), top)
+		err = r.index(ctx, at.Context(), top)
 	}
 	if err != nil {
 		return err
 	}
-	referrers, err := r.referrers(ctx, at.Context().Digest(r.info.Digest), remote.Reuse(puller))
+	referrers, err := r.referrers(ctx, at.Context().Digest(r.info.Digest))
 	for _, d := range referrers {
 		r.attested(cmp.Or(d.Annotations[bundlePredicate], d.ArtifactType), "")
 	}
 	return err
 }
 
-func (r *reading) index(ctx context.Context, puller *remote.Puller, at name.Repository,
-	top *remote.Descriptor) error {
+func (r *reading) index(ctx context.Context, at name.Repository, top *remote.Descriptor) error {
 	children, err := manifests(top)
 	if err != nil {
 		return err
@@ -123,7 +118,7 @@ func (r *reading) index(ctx context.Context, puller *remote.Puller, at name.Repo
 		names[d.Digest.String()] = platformName(d.Platform)
 	}
 	for _, d := range children {
-		child, err := puller.Get(ctx, at.Digest(d.Digest.String()))
+		child, err := r.puller.Get(ctx, at.Digest(d.Digest.String()))
 		if err != nil {
 			return err
 		}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
 // Platforms are those that a pin's content is for, as "linux/arm64"; none where it does not say.
@@ -43,7 +42,7 @@ func Revision(ctx context.Context, p Pin, o Options) (string, error) {
 	}
 	content := found.Descriptor
 	if len(children) > 0 { // the first is a platform: BuildKit puts its attestations behind them
-		if content, err = remote.Get(found.at.Digest(children[0].Digest.String()), s.options(ctx)...); err != nil {
+		if content, err = s.puller.Get(ctx, found.at.Digest(children[0].Digest.String())); err != nil {
 			return "", found.explain(err)
 		}
 	}

@@ -63,20 +63,18 @@ func (e *TagTakenError) Error() string {
 		e.Tag, e.Existing, e.Digest)
 }
 
-// store reaches registries, all of them at the mirror where there is one.
+// store reaches registries through a client, all of them at the mirror where there is one.
 type store struct {
-	mirror    string
-	transport http.RoundTripper
+	*Client
+	mirror string
 }
 
 func (o Options) store() store {
-	t := builder.Transport()
-	next := t.DialContext
-	t.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		c, err := next(ctx, network, addr)
-		return conn{c}, err
+	client := o.Client
+	if client == nil {
+		client = NewClient(o.Notify)
 	}
-	return store{mirror: o.Mirror, transport: &patient{next: onlyTLS{t}, notify: o.notify}}
+	return store{Client: client, mirror: o.Mirror}
 }
 
 // PlainHTTPError says that a registry of another machine would be spoken to without TLS.
@@ -124,24 +122,13 @@ func locate(repository, mirror string) (name.Repository, error) {
 	return r, nil
 }
 
-func (s store) options(ctx context.Context) []remote.Option {
-	return []remote.Option{
-		remote.WithContext(ctx), remote.WithTransport(s.transport),
-		remote.WithAuthFromKeychain(logins{}),
-		remote.WithRetryStatusCodes(http.StatusRequestTimeout, http.StatusInternalServerError,
-			http.StatusBadGateway,
-			http.StatusServiceUnavailable, http.StatusGatewayTimeout),
-		remote.WithRetryPredicate(again),
-	}
-}
-
 // find gives the digest of what a pin names in a repository, empty where it is not there.
 func (s store) find(ctx context.Context, repository string, p Pin) (string, error) {
 	ref, err := s.reference(repository, p)
 	if err != nil {
 		return "", err
 	}
-	desc, err := remote.Head(ref, s.options(ctx)...)
+	desc, err := s.puller.Head(ctx, ref)
 	if notFound(err) {
 		return "", nil
 	}

@@ -24,7 +24,7 @@ func (s store) look(ctx context.Context, repository string, p Pin) (*content, er
 	if err != nil {
 		return nil, err
 	}
-	desc, err := remote.Get(ref, s.options(ctx)...)
+	desc, err := s.puller.Get(ctx, ref)
 	if notFound(err) {
 		return nil, nil
 	}
@@ -60,5 +60,5 @@ func (s store) retag(ctx context.Context, p Pin, tag string, c *content) error {
 	if err != nil {
 		return err
 	}
-	return explain(p.Repository, repository, remote.Tag(repository.Tag(tag), c.Descriptor, s.options(ctx)...))
+	return explain(p.Repository, repository, s.pusher.Put(ctx, repository.Tag(tag), c.Descriptor))
 }

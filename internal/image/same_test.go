@@ -197,7 +197,7 @@ func TestUnforeseenContentIsBuiltAgain(t *testing.T) {
 	c := newCommits(t)
 	c.commit("1")
 	c.ensure("ghcr.io/a")
-	e := ensurer{store: store{mirror: c.o.Mirror, transport: builder.Transport()}, Options: c.o, src: c.src,
+	e := ensurer{store: c.o.store(), Options: c.o, src: c.src,
 		pin: Pin{Repository: "ghcr.io/a"}}
 	p := Pin{Repository: "ghcr.io/a", Tag: "sha-4444444", Digest: digestOf(t, c.o.Mirror+"/a:sha-1111111")}
 	before := len(c.tags("a"))

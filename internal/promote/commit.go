@@ -170,7 +170,7 @@ func commitOn(
 	if err := project.ReplaceFiles(ctx, src.Project.Dir, result.Files); err != nil {
 		return result, err
 	}
-	note, err := copyImages(ctx, t, o)
+	note, err := copyImages(ctx, t)
 	if err != nil {
 		return result, err
 	}
@@ -183,7 +183,7 @@ func commitOn(
 
 // copyImages does what a deploy of the edited files would do first: it copies images that were tested
 // elsewhere to the repositories that the files name. All versions are stated now, so nothing is built.
-func copyImages(ctx context.Context, t deploy.Target, o Options) (note string, err error) {
+func copyImages(ctx context.Context, t deploy.Target) (note string, err error) {
 	_, missing, err := Stated(ctx, t.Source.Project, t.Environment, t.Render)
 	if err != nil {
 		return "", err
@@ -192,7 +192,7 @@ func copyImages(ctx context.Context, t deploy.Target, o Options) (note string, e
 		return fmt.Sprintf("%s states no digest of %s still", t.Environment.Name, strings.Join(missing, ", ")), nil
 	}
 	t.Source.Dirty = false // nothing is built from this tree
-	_, err = deploy.Prepare(ctx, t, deploy.PrepareOptions{Image: o.Image, Build: true})
+	_, err = deploy.Prepare(ctx, t, deploy.PrepareOptions{Build: true})
 	return "", err
 }
 

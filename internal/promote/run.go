@@ -33,8 +33,6 @@ type Options struct {
 	Commit, Push bool
 	// Older permits replacing an image by one from an earlier commit.
 	Older bool
-	// Image is how registries are asked.
-	Image image.Options
 	// Connect is how the cluster of From is reached, which is asked for its last healthy release where
 	// its manifests do not name each image by digest.
 	Connect deploy.ConnectOptions
@@ -89,7 +87,7 @@ func wanted(ctx context.Context, t deploy.Target, o Options) ([]image.Pin, error
 	if o.From != "" {
 		return imagesOf(ctx, t, o)
 	}
-	prepared, err := deploy.Prepare(ctx, t, deploy.PrepareOptions{Image: o.Image, Anew: true, Unsigned: true})
+	prepared, err := deploy.Prepare(ctx, t, deploy.PrepareOptions{Anew: true, Unsigned: true})
 	if err != nil {
 		return nil, err
 	}
