@@ -86,11 +86,18 @@ func Prepare(ctx context.Context, t Target, o PrepareOptions) (Prepared, error) 
 	if err := t.committed(); err != nil && o.Build {
 		return Prepared{}, fmt.Errorf("prepare %s: %w", t.Environment.Name, err)
 	}
-	set, err := t.render(ctx, t.Environment)
+	options := t.Render
+	options.Remotes = t.Source.Project.Remotes
+	r, err := render.Open(t.Source.Project.Dir, options)
+	if err != nil {
+		return Prepared{}, &render.Error{Environment: t.Environment.Name, Err: err}
+	}
+	defer r.Close()
+	set, err := t.render(ctx, r, t.Environment)
 	if err != nil {
 		return Prepared{}, err
 	}
-	pins, err := t.pins(ctx, set, o)
+	pins, err := t.pins(ctx, r, set, o)
 	if err != nil {
 		return Prepared{}, err
 	}
@@ -127,18 +134,17 @@ func (t Target) committed() error {
 	return nil
 }
 
-func (t Target) render(ctx context.Context, env project.Environment) (object.Set, error) {
+func (t Target) render(ctx context.Context, r *render.Renderer, env project.Environment) (object.Set, error) {
 	if err := t.capabilities(ctx, &env); err != nil {
 		return object.Set{}, err
 	}
-	options := t.Render
 	if t.Cluster != nil {
 		env.Namespace = t.Cluster.Namespace()
-		options.Lookup = func(apiVersion, kind, namespace, name string) (map[string]any, error) {
+		r = r.WithLookup(func(apiVersion, kind, namespace, name string) (map[string]any, error) {
 			return cluster.Lookup(ctx, t.Cluster, apiVersion, kind, namespace, name)
-		}
+		})
 	}
-	result, err := render.Render(ctx, t.Source.Project, env, options)
+	result, err := r.Render(ctx, env)
 	if err != nil {
 		return object.Set{}, err
 	}
@@ -234,11 +240,12 @@ func before(history []release.Release) int {
 func Nothing() Prepared { return Prepared{Delete: true} }
 
 // pins finds or makes the content of each of the project's images.
-func (t Target) pins(ctx context.Context, set object.Set, o PrepareOptions) ([]image.Pin, error) {
+func (t Target) pins(ctx context.Context, r *render.Renderer, set object.Set,
+	o PrepareOptions) ([]image.Pin, error) {
 	if len(t.Source.Project.Images) == 0 {
 		return nil, nil
 	}
-	others, err := t.others(ctx)
+	others, err := t.others(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -279,13 +286,13 @@ type other struct {
 	set         object.Set
 }
 
-func (t Target) others(ctx context.Context) ([]other, error) {
+func (t Target) others(ctx context.Context, r *render.Renderer) ([]other, error) {
 	var others []other
 	for _, env := range t.Source.Project.Environments {
 		if env.Name == t.Environment.Name {
 			continue
 		}
-		result, err := render.Render(ctx, t.Source.Project, env, t.Render)
+		result, err := r.Render(ctx, env)
 		if ctx.Err() != nil {
 			return nil, err
 		}

@@ -63,7 +63,7 @@ func (r *Renderer) Text(ctx context.Context, env project.Environment, show bool)
 // entryFile is named by everything beside the tree that a result depends on; empty: nothing is kept.
 func (r *Renderer) entryFile(env project.Environment) string {
 	o := r.options
-	if o.Cache == "" || o.Version == "" || o.Lookup != nil || env.Skaffold != nil {
+	if o.Cache == "" || o.Version == "" || r.lookup != nil || env.Skaffold != nil {
 		return ""
 	}
 	env.Line = 0

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"slipway/internal/object"
 	"slipway/internal/project"
@@ -42,17 +43,26 @@ type Options struct {
 	// Command, KubeContext and Env decide which of Skaffold's profiles fire by themselves.
 	Command, KubeContext string
 	Env                  func(string) (string, bool)
-	// Lookup answers lookup in templates of charts that ask for it; nil: nothing is ever found.
-	Lookup helm.Lookup
 }
 
 // Renderer renders environments of one project. What they share is read and parsed once. It may be
 // used from several goroutines.
 type Renderer struct {
 	options   Options
+	lookup    helm.Lookup
 	tree      *tree.Tree
 	kustomize *kustomize.Builder
 	helm      *helm.Engine
+	renders   *atomic.Int64
+}
+
+// Stats count the work of a Renderer.
+type Stats struct {
+	// Renders is the number of environments, overlays and charts rendered, edited ones included.
+	Renders int
+	// Files is the number of files read. Parses is how often one of them was parsed: what several environments
+	// share is parsed once.
+	Files, Parses int
 }
 
 // Result is what rendering an environment gives.
@@ -76,9 +86,24 @@ func Open(dir string, o Options) (*Renderer, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Renderer{options: o, tree: t, helm: helm.New(helm.Config{Remotes: o.Remotes, Cache: o.Cache})}
-	r.kustomize = kustomize.New(t)
-	return r, nil
+	return &Renderer{
+		options: o, tree: t, kustomize: kustomize.New(t), renders: &atomic.Int64{},
+		helm: helm.New(helm.Config{Remotes: o.Remotes, Cache: o.Cache}),
+	}, nil
+}
+
+// WithLookup returns a Renderer that shares all with r and also answers lookup in templates of charts that
+// ask for it. Without, lookup finds nothing.
+func (r *Renderer) WithLookup(l helm.Lookup) *Renderer {
+	with := *r
+	with.lookup = l
+	return &with
+}
+
+// Stats returns what has been done so far.
+func (r *Renderer) Stats() Stats {
+	files, parses := r.tree.Counts()
+	return Stats{Renders: int(r.renders.Load()), Files: files, Parses: parses}
 }
 
 // Close lets go of the project's folder.
@@ -106,6 +131,7 @@ func (r *Renderer) View(ctx context.Context) *tree.View { return r.tree.View(ctx
 // Edited renders one environment as if some files, by their paths in the project, said something else.
 func (r *Renderer) Edited(ctx context.Context, env project.Environment, edits map[string][]byte) (
 	Result, error) {
+	r.renders.Add(1)
 	result, err := bounded(ctx, func(ctx context.Context) (Result, error) {
 		s := source{Renderer: r, view: r.tree.Edited(ctx, edits), env: env}
 		return s.render()
@@ -127,6 +153,7 @@ type Output struct {
 
 // Kustomize renders an overlay as `kustomize build` does.
 func (r *Renderer) Kustomize(ctx context.Context, folder string, o kustomize.Options) (Output, error) {
+	r.renders.Add(1)
 	return bounded(ctx, func(ctx context.Context) (Output, error) {
 		v := r.tree.View(ctx)
 		var warnings []string
@@ -138,6 +165,7 @@ func (r *Renderer) Kustomize(ctx context.Context, folder string, o kustomize.Opt
 
 // Chart renders a chart as `helm template` does.
 func (r *Renderer) Chart(ctx context.Context, c project.Chart, o helm.Options) (Output, error) {
+	r.renders.Add(1)
 	return bounded(ctx, func(ctx context.Context) (Output, error) {
 		v := r.tree.View(ctx)
 		c, err := r.within(c)

@@ -155,3 +155,25 @@ func TestIncompleteObjects(t *testing.T) {
 		}
 	}
 }
+
+// Environments that share files cost one renderer one parse of each: the base is read once for all three.
+func TestStats(t *testing.T) {
+	p, err := project.Open("../../examples/myapp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Open(p.Dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for _, env := range p.Environments {
+		if _, err := r.Render(t.Context(), env); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := r.Stats()
+	if got.Renders != len(p.Environments) || got.Files == 0 || got.Parses != got.Files {
+		t.Errorf("%d environments took %+v", len(p.Environments), got)
+	}
+}

@@ -82,7 +82,7 @@ func (s *source) chart(c project.Chart, inline map[string]any) error {
 	}
 	var lookup helm.Lookup
 	if c.Lookup {
-		if lookup = s.options.Lookup; lookup == nil {
+		if lookup = s.Renderer.lookup; lookup == nil {
 			s.warn("chart %s: no cluster is asked here, so lookup finds nothing", c.Path)
 		}
 	}

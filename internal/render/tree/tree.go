@@ -44,6 +44,7 @@ type Tree struct {
 
 	mu    sync.Mutex
 	files map[string]*file
+	reads int
 }
 
 // Text is a file's text as renderers see it. Secrets are what had to be decrypted to get at it.
@@ -81,6 +82,14 @@ func (t *Tree) Close() error { return t.root.Close() }
 // Dir is the folder's absolute path, without links.
 func (t *Tree) Dir() string { return t.dir }
 
+// Counts returns how many files the tree has read, and how often views have asked for their text. They are
+// equal where each file is parsed once.
+func (t *Tree) Counts() (files, reads int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.files), t.reads
+}
+
 // Clean gives a path relative to the tree its one form. An absolute path below the folder is taken too.
 func (t *Tree) Clean(name string) (string, error) {
 	if filepath.IsAbs(name) {
@@ -100,6 +109,7 @@ func (t *Tree) Clean(name string) (string, error) {
 // load reads a file once.
 func (t *Tree) load(name string) *file {
 	t.mu.Lock()
+	t.reads++
 	f := t.files[name]
 	if f == nil {
 		f = &file{}
