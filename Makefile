@@ -60,7 +60,8 @@ lint: ## run gofmt, vet, staticcheck, deadcode and misspell, and check the direc
 	go tool misspell -error $$(git ls-files '*.go' '*.md' '*.yaml' ':!:*testdata*')
 	go test -run 'TestImports|TestReservedImports' .
 
-docs: changelog ## rewrite CHANGELOG.md, docs/cli and docs/rules.md from their sources
+docs: changelog ## rewrite the generated documents: CHANGELOG.md, docs/cli, docs/rules.md, docs/slipway.*
+	UPDATE=1 go test -run '^TestReference$$' ./internal/project
 	UPDATE=1 go test -run '^Test(Command|Rule)Reference$$' ./cmd/slipway
 
 changelog: ## assemble CHANGELOG.md from changes/

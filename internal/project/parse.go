@@ -38,7 +38,7 @@ var (
 	kubeVersion = newPattern(`^v?\d+\.\d+(\.\d+)?([-+][0-9A-Za-z.+-]+)?$`, "such as 1.31 or v1.31.2")
 	apiVersion  = newPattern(`^[a-z0-9.-]+(/[A-Za-z0-9]+){0,2}$`,
 		"such as monitoring.coreos.com/v1 or monitoring.coreos.com/v1/ServiceMonitor")
-	assignment = newPattern(`(?s)^[^=]+=`, "it is key=value")
+	assignment = newPattern(`^[^=]+=`, "it is key=value")
 	// What builds are told.
 	reference = newPattern(
 		`^([a-zA-Z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*(:[0-9A-Za-z_][0-9A-Za-z_.-]{0,127})?(@sha256:[0-9a-f]{64})?$`, "such as ghcr.io/acme/cache:shop")
@@ -48,17 +48,17 @@ var (
 	yamlLine = regexp.MustCompile(`line (\d+): `)
 )
 
-// pattern is what a string must look like, and how one says so.
+// pattern is a regular expression that a string must match, and its description.
 type pattern struct {
-	words   string
-	matches func(string) bool
+	words      string
+	expression func() *regexp.Regexp
 }
 
-// newPattern leaves the work to whoever asks first: it would be done in every command.
 func newPattern(expression, words string) *pattern {
-	compiled := lazyregexp.New(expression)
-	return &pattern{words, func(s string) bool { return compiled().MatchString(s) }}
+	return &pattern{words, lazyregexp.New(expression)}
 }
+
+func (p *pattern) matches(s string) bool { return p.expression().MatchString(s) }
 
 // Parse reads the text of a project file that stands in dir. Everything in it must be understood:
 // an error is a *FileError.

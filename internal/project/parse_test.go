@@ -68,8 +68,7 @@ func whereWhole(t testing.TB) string {
 		"skaffold.yaml":                  "", "k8s/skaffold.yaml": ""})
 }
 
-func TestParseHowAnImageIsBuilt(t *testing.T) {
-	p, err := Parse(whereWhole(t), []byte(`project: a
+const wholeImage = `project: a
 environments: {dev: {path: k8s/dev}}
 images:
   - name: x
@@ -79,7 +78,10 @@ images:
     provenance: max
     sbom: docker/buildkit-syft-scanner:1
   - {name: y, provenance: off}
-`))
+`
+
+func TestParseHowAnImageIsBuilt(t *testing.T) {
+	p, err := Parse(whereWhole(t), []byte(wholeImage))
 	if err != nil {
 		t.Fatal(err)
 	}
