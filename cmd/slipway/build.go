@@ -16,18 +16,18 @@ func newBuildCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "build ENV", Short: "Build and push an environment's images, and print their digests",
 		Args: a.envArgs(0),
-		Long: `Builds each of the project's images for the state that Git describes and pushes it to the repository
-that the environment's manifests name, with the tag sha-<commit>; where the commit is tagged v1.4.0,
-with 1.4.0 too. An image that is in the registry already is not built again, neither is one whose
-Dockerfile, files and arguments an earlier commit had: it is the same image, and keeps its name. One that
-another environment's repository has is copied. A tag of a commit is never overwritten. A version that the
-manifests state changes nothing of that: it is what "slipway deploy" takes, and "slipway promote" replaces.
-Changes that are not committed get a tag of their own, which never goes to production.
+		Long: `Builds each image of the project and pushes it to the repository that the environment's manifests name,
+with the tag sha-<commit>, and with 1.4.0 too where the commit is tagged v1.4.0. An image that is already
+in the registry is not built again. Neither is one whose Dockerfile, files and arguments are those of an
+earlier commit: it is the same image and keeps its tag. An image in another environment's repository is
+copied. The tag of a commit is never overwritten. A version in the manifests does not change what is built:
+"slipway deploy" runs it, and "slipway promote" replaces it. Uncommitted changes get a tag of their own,
+which is never deployed to production.
 
-With --sign each image is signed, as cosign 3 does it, also one that was built before.`,
+With --sign each image is signed in the format of cosign 3, including images that were built before.`,
 	}
 	rebuild := cmd.Flags().Bool("rebuild", false,
-		"build anew what has been built from the same files: base images and what is fetched may be newer")
+		"build again from the same files, to take newer base images and downloads")
 	s := signFlags(cmd.Flags())
 	out := outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
@@ -71,7 +71,7 @@ func runBuild(ctx context.Context, a *app, name string, rebuild bool, s *signing
 	return nil
 }
 
-// prepare renders and builds, in a fold of the log.
+// prepare renders and builds, inside a fold of the CI log.
 func (a *app) prepare(ctx context.Context, t deploy.Target, o deploy.PrepareOptions) (
 	deploy.Prepared, error) {
 	defer a.ci.Fold("images of " + t.Environment.Name)()
@@ -82,7 +82,7 @@ func (a *app) prepare(ctx context.Context, t deploy.Target, o deploy.PrepareOpti
 // buildOptions show the log of a build on a terminal and in CI.
 func (a *app) buildOptions() image.Options {
 	var o image.Options
-	// Elsewhere the log of a step is shown when that step fails.
+	// Elsewhere only the log of a step that fails is shown.
 	if onTerminal := isTerminal(a.stderr); onTerminal || ci.IsRunning(os.Getenv) {
 		o.Progress, o.Plain = a.stderr, !onTerminal
 	}

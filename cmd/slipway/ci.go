@@ -16,27 +16,27 @@ import (
 func newCICommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "ci github|gitlab", Short: "Write the workflow that checks, builds, plans and deploys this project",
-		Long: `Writes .github/workflows/slipway.yml or .gitlab-ci.yml: pull requests are checked and get a plan as a
-comment, which forks do not; a push to the main branch is built once and passes the environments in the
-order of slipway.yaml, those of class production last and behind an environment that you protect. What
-only you know, such as how a job logs in to a cluster with OIDC, stands between marks: fill it in once.
-Written again, what is between the marks is kept. A file that was changed elsewhere is never written
-over: the difference is shown.
+		Long: `Writes .github/workflows/slipway.yml or .gitlab-ci.yml. Pull requests are checked and get a plan as a
+comment, except those from forks. A push to the main branch is built once and deployed to the environments
+in the order of slipway.yaml, those of class production last and behind an environment that you protect.
+Fill in the parts between marks once, such as how a job logs in to a cluster with OIDC: they are kept when
+the file is written again. A file that was edited outside the marks is not overwritten; the difference is
+shown.
 
-With --gitops no job reaches a cluster: each environment's ends with "slipway promote", a commit that says
-which images it runs.`,
+With --gitops no job reaches a cluster: each environment's job runs "slipway promote", which commits which
+images the environment runs.`,
 		ValidArgs: ci.Names(),
 		Args: func(cmd *cobra.Command, args []string) error {
 			err := named("the name of a platform: github or gitlab")(cmd, args)
 			if err == nil && !slices.Contains(cmd.ValidArgs, args[0]) {
-				err = fmt.Errorf("%s writes for github or gitlab, not for %q", cmd.CommandPath(), args[0])
+				err = fmt.Errorf("%s: unknown platform %q: want github or gitlab", cmd.CommandPath(), args[0])
 			}
 			return err
 		},
 	}
 	var show, gitops bool
-	cmd.Flags().BoolVar(&show, "print", false, "print what would be written")
-	cmd.Flags().BoolVar(&gitops, "gitops", false, "end at a commit instead of a deploy")
+	cmd.Flags().BoolVar(&show, "print", false, "print the workflow instead of writing it")
+	cmd.Flags().BoolVar(&gitops, "gitops", false, "promote with a commit instead of deploying")
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		return runCI(c.Context(), a, args[0], show, gitops)
 	}
@@ -71,25 +71,23 @@ func runCI(ctx context.Context, a *app, name string, show, gitops bool) error {
 	case change == pipeline.Created:
 		fmt.Fprintln(a.stdout, "wrote", w.File)
 	case change == pipeline.Renewed:
-		fmt.Fprintln(a.stdout, "wrote", w.File, "again, with what is yours in it")
+		fmt.Fprintln(a.stdout, "wrote", w.File, "again and kept your parts")
 	default:
-		fmt.Fprintln(a.stdout, w.File, "is as it should be")
+		fmt.Fprintln(a.stdout, w.File, "is up to date")
 	}
 	if toFill {
-		a.warn("next: fill in what stands between %q marks in %s; `grep -n %q` finds it",
-			"yours", w.File, ci.ToFill)
+		a.warn("next: fill in the parts of %s that `grep -n %q` finds", w.File, ci.ToFill)
 	}
 	return nil
 }
 
-// differing are the lines that one text has and the other has not, in their order; "…" is where lines
-// that both have are left out.
+// differing returns the lines that only one of two texts has, in their order, with "…" for the others.
 func differing(before, after string) []string {
 	a, b := strings.Split(before, "\n"), strings.Split(after, "\n")
 	if len(a)*len(b) > 4_000_000 {
 		return lineDiff(before, after)
 	}
-	common := make([][]int, len(a)+1) // how many lines the rests have in common
+	common := make([][]int, len(a)+1) // the number of common lines from i and j on
 	for i := range common {
 		common[i] = make([]int, len(b)+1)
 	}
@@ -100,7 +98,7 @@ func differing(before, after string) []string {
 			}
 		}
 	}
-	lines := []string{"- what is there", "+ what would be written"}
+	lines := []string{"- existing file", "+ new file"}
 	for i, j := 0, 0; i < len(a) || j < len(b); {
 		switch {
 		case i < len(a) && j < len(b) && a[i] == b[j]:

@@ -24,7 +24,7 @@ func (a *app) projectDir() string {
 	return p.Dir
 }
 
-// tell sums up what a verb did. That it cannot is no reason for the verb to fail.
+// tell writes the summary and the outputs of a verb. The verb does not fail where that fails.
 func (a *app) tell(say func() (markdown string, values ci.Values)) {
 	if !a.ci.CanTell() {
 		return
@@ -38,7 +38,7 @@ func (a *app) tell(say func() (markdown string, values ci.Values)) {
 	}
 }
 
-// notesOf say why a verb failed, at the lines of the source that are known.
+// notesOf are the annotations of an error, at the lines of the source that it names.
 func notesOf(err error) []ci.Note {
 	var (
 		failed *deploy.FailedError

@@ -16,7 +16,7 @@ import (
 )
 
 func newImageCommand(a *app) *cobra.Command {
-	cmd := &cobra.Command{Use: "image", Short: "Look at images in registries, copy and verify them"}
+	cmd := &cobra.Command{Use: "image", Short: "Inspect, copy and verify images in registries"}
 	cmd.AddCommand(newImageInspectCommand(a), newImageCopyCommand(a), newImageVerifyCommand(a))
 	return cmd
 }
@@ -25,8 +25,8 @@ func newImageInspectCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "inspect REF", Short: "Show an image's digest, platforms, size, commit and attestations",
 		Args: named("REF"),
-		Long: `Reads what a registry says about an image, and fetches none of its layers. The commit is what the label
-org.opencontainers.image.revision names. With --context the registry is the one of that sandbox.`,
+		Long: `Reads an image's manifests and configuration from its registry, but no layers. The commit is the value of
+the label org.opencontainers.image.revision. With --context the registry is the one of that sandbox.`,
 	}
 	out := outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
@@ -37,11 +37,11 @@ org.opencontainers.image.revision names. With --context the registry is the one 
 
 func newImageCopyCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "copy SRC DST", Short: "Copy an image to another name or registry, whole, and print it by digest",
+		Use: "copy SRC DST", Short: "Copy a complete image to another name or registry, and print it by digest",
 		Args: named("SRC", "DST"),
-		Long: `Copies an image with all its platforms, attestations and signatures. Only what is missing is sent; within
-one registry, layers are not sent at all. A tag that names something else is not moved. Where DST names
-no tag it gets that of SRC. Logins are those of Docker, its credential helpers included.`,
+		Long: `Copies an image with all its platforms, attestations and signatures. Only missing content is sent; within
+one registry, layers are not sent at all. A tag of DST that names another image is not moved. If DST has no
+tag it gets that of SRC. Credentials come from Docker's configuration and its credential helpers.`,
 	}
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		o, err := a.registryOptions()
@@ -53,7 +53,7 @@ no tag it gets that of SRC. Logins are those of Docker, its credential helpers i
 			return fmt.Errorf("copy %s: %w", args[0], err)
 		}
 		if !sent {
-			a.warn("%s is there already: nothing was sent", args[1])
+			a.warn("%s already exists: nothing was sent", args[1])
 		}
 		_, err = fmt.Fprintln(a.stdout, pin.Reference())
 		return err
@@ -61,7 +61,7 @@ no tag it gets that of SRC. Logins are those of Docker, its credential helpers i
 	return cmd
 }
 
-// registryOptions reach the registries themselves, or with --context that of a sandbox.
+// registryOptions reach the real registries, or with --context the registry of a sandbox.
 func (a *app) registryOptions() (image.Options, error) {
 	o := image.Options{Client: a.registries(), Notify: func(text string) { a.warn("%s", text) }}
 	if a.context == "" {
@@ -77,7 +77,7 @@ func (a *app) registryOptions() (image.Options, error) {
 	return o, nil
 }
 
-// inspected is what is known about an image, with what Git knows about its commit.
+// inspected is an image with the subject of its commit, where Git has that commit.
 type inspected struct {
 	image.Info
 	Commit  string `json:"commit,omitempty"`
@@ -107,7 +107,7 @@ func runImageInspect(ctx context.Context, a *app, ref string, out format) error 
 }
 
 func (a *app) printImage(i inspected, found bool) error {
-	commit := "no label says"
+	commit := "unknown (no label)"
 	switch {
 	case found:
 		commit = short(i.Commit) + "  " + brief(i.Subject)
@@ -121,8 +121,8 @@ func (a *app) printImage(i inspected, found bool) error {
 		t.add([]string{"platforms", ""}[min(n, 1)], p.Name+"  "+megabytes(p.Size))
 	}
 	t.add("commit", commit)
-	t.add("source", cmp.Or(brief(i.Labels[image.LabelSource]), "no label says"))
-	t.add("created", cmp.Or(brief(i.Labels[image.LabelCreated]), "no label says"))
+	t.add("source", cmp.Or(brief(i.Labels[image.LabelSource]), "unknown (no label)"))
+	t.add("created", cmp.Or(brief(i.Labels[image.LabelCreated]), "unknown (no label)"))
 	t.add("attestations", cmp.Or(attestations(i.Attestations), "none"))
 	return t.print(a.stdout)
 }

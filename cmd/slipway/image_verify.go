@@ -15,24 +15,24 @@ import (
 func newImageVerifyCommand(a *app) *cobra.Command {
 	var d project.Signature
 	cmd := &cobra.Command{
-		Use: "verify REF", Short: "Find who has signed an image, and fail where nobody did who may",
+		Use: "verify REF", Short: "Verify that a trusted key or identity signed an image",
 		Args: named("REF"),
-		Long: `Looks beside an image for a signature in the form of cosign 3 (a Sigstore bundle), by the owner of a key or
-by an identity, and prints the image by digest and who signed it. Attestations do not count, nor do the
-signatures of cosign before 2.`,
+		Long: `Looks in the image's repository for a signature of cosign 3 (a Sigstore bundle) by a key or an identity, and
+prints the image by digest and its signer. Attestations do not count as signatures, and the formats of
+older cosign versions are not read.`,
 	}
 	f := cmd.Flags()
-	f.StringVar(&d.Key, "key", "", "the public key of who may sign: FILE or env://NAME")
+	f.StringVar(&d.Key, "key", "", "public key of the signer: FILE or env://NAME")
 	f.StringVar(&d.Identity, "identity", "",
-		"who may sign without a key, such as a workflow's address; * stands for any text")
+		"identity of the signer, such as the URL of a workflow; * matches any text")
 	f.StringVar(&d.Issuer, "issuer", "",
-		"with --identity: who vouches for it, such as https://token.actions.githubusercontent.com")
+		"with --identity: the issuer of the identity, such as https://token.actions.githubusercontent.com")
 	f.StringVar(&d.TrustedRoot, "trusted-root", "",
 		"with --identity: `FILE` with the certificates and logs to trust (default the public Sigstore's)")
 	out := outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		if d.Key == "" == (d.Identity == "" || d.Issuer == "") {
-			return &usageError{errors.New("who may sign is named by --key, or by --identity and --issuer")}
+			return &usageError{errors.New("pass either --key, or --identity and --issuer")}
 		}
 		return runImageVerify(c.Context(), a, args[0], d, *out)
 	}

@@ -10,7 +10,7 @@ import (
 	"slipway/internal/image/signature"
 )
 
-// signing is what build's flags say about signatures.
+// signing holds the flags of build that are about signatures.
 type signing struct {
 	sign        bool
 	key, config string
@@ -19,23 +19,23 @@ type signing struct {
 func signFlags(f *pflag.FlagSet) *signing {
 	var s signing
 	f.BoolVar(&s.sign, "sign", false,
-		"sign the images: with --key, or in a CI in the name of its identity token")
+		"sign the images, with --key or in CI with the job's identity token")
 	f.StringVar(&s.key, "key", "",
-		"with --sign: a private key, FILE or env://NAME; $COSIGN_PASSWORD opens an encrypted one")
+		"with --sign: private key, FILE or env://NAME; $COSIGN_PASSWORD decrypts it")
 	f.StringVar(&s.config, "signing-config", "",
-		"with --sign and no key: `FILE` that names the Sigstore services (default the public ones)")
+		"with --sign, without --key: `FILE` that names the Sigstore services (default the public ones)")
 	return &s
 }
 
-// signer is ready before anything is built; nil where nothing is to be signed.
+// signer returns the signer, so that a wrong key fails before the build; nil without --sign.
 func (s *signing) signer() (*signature.Signer, error) {
 	switch {
 	case !s.sign && s.key+s.config != "":
-		return nil, &usageError{errors.New("--key and --signing-config say how to --sign")}
+		return nil, &usageError{errors.New("--key and --signing-config require --sign")}
 	case !s.sign:
 		return nil, nil
 	case s.key != "" && s.config != "":
-		return nil, &usageError{errors.New("--key needs no --signing-config: who has a key asks nobody")}
+		return nil, &usageError{errors.New("--signing-config cannot be used with --key")}
 	case s.key != "":
 		text, err := readNamed(s.key)
 		if err != nil {
@@ -53,7 +53,7 @@ func (s *signing) signer() (*signature.Signer, error) {
 	return signature.Keyless(config, os.Getenv)
 }
 
-// readNamed reads a file, or a variable by the name that cosign gives it.
+// readNamed reads a file, or the variable of an env://NAME, as cosign does.
 func readNamed(name string) ([]byte, error) {
 	variable, ok := strings.CutPrefix(name, "env://")
 	if !ok {

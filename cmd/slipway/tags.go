@@ -23,11 +23,12 @@ import (
 
 const asBake format = "bake"
 
-// trapError says that --strict found what only is warned of otherwise.
+// trapError fails a run with --strict that has warnings about traps.
 type trapError struct{ Traps []string }
 
 func (e *trapError) Error() string {
-	return fmt.Sprintf("nothing was written: %s with --strict: %s", count(len(e.Traps), "trap"), list(e.Traps))
+	return fmt.Sprintf("%s found with --strict, nothing was written: %s",
+		count(len(e.Traps), "trap"), list(e.Traps))
 }
 
 type tagsOptions struct {
@@ -42,13 +43,12 @@ func newTagsCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "tags", Short: "Print an image's tags and labels, as docker/metadata-action makes them",
 		Args: cobra.NoArgs,
-		Long: `Makes tags, labels and annotations of what is built, with the inputs and the rules of
-docker/metadata-action 6. What is built is what GitHub, Gitea, Forgejo, GitLab, Bitbucket, Azure or
-CircleCI say in their variables, and elsewhere what Git has checked out: a branch, or a tag on none. No
-network is asked, so that the repository's description and license are what the event's file says.
-SOURCE_DATE_EPOCH is the clock.
+		Long: `Makes the tags, labels and annotations of an image, with the inputs and the rules of
+docker/metadata-action 6. Branch, tag and commit come from the variables of GitHub, Gitea, Forgejo, GitLab,
+Bitbucket, Azure or CircleCI, and elsewhere from Git. It uses no network: the repository's description and
+license are those in the event file. SOURCE_DATE_EPOCH sets the clock.
 
-Where the action's result is rarely what was meant, the result is the same and a warning says so;
+Where the action's result is rarely what was intended, the result is the same and a warning is printed;
 with --strict it is an error. -o github does what the action does: it sets the step's outputs and
 DOCKER_METADATA_OUTPUT_* for later steps, and writes the bake files below RUNNER_TEMP.
 
@@ -59,18 +59,18 @@ DOCKER_METADATA_OUTPUT_* for later steps, and writes the bake files below RUNNER
 	f.StringVar(&o.Images, "images", "", "images, one a line")
 	f.StringVar(&o.Tags, "tags", "",
 		"entries that make tags, one a line (default: schedule, branch, tag, pull request)")
-	f.StringVar(&o.Flavor, "flavor", "", "what holds for all tags: latest=, prefix=, suffix=")
+	f.StringVar(&o.Flavor, "flavor", "", "settings for all tags: latest=, prefix=, suffix=")
 	f.StringVar(&o.Labels, "labels", "", "labels of your own, KEY=VALUE, one a line")
 	f.StringVar(&o.Annotations, "annotations", "", "annotations of your own, KEY=VALUE, one a line")
-	f.StringVar(&o.SepTags, "sep-tags", "", "what stands between tags (default a line break)")
-	f.StringVar(&o.SepLabels, "sep-labels", "", "what stands between labels (default a line break)")
+	f.StringVar(&o.SepTags, "sep-tags", "", "separator of tags (default a line break)")
+	f.StringVar(&o.SepLabels, "sep-labels", "", "separator of labels (default a line break)")
 	f.StringVar(&o.SepAnnotations, "sep-annotations", "",
-		"what stands between annotations (default a line break)")
+		"separator of annotations (default a line break)")
 	f.StringVar(&o.BakeTarget, "bake-target", "", "the target in bake files (default docker-metadata-action)")
-	// The action's name for it hides the flag that all verbs have: no cluster is asked here.
+	// The action's input of that name hides the global flag: this verb needs no cluster.
 	f.StringVar(&o.Context, "context", "", "where the commit comes from: workflow or git (default workflow)")
 	f.StringVar(&o.file, "file", "", "YAML file with the action's inputs; flags win")
-	f.BoolVar(&o.strict, "strict", false, "make it an error where the result is rarely what was meant")
+	f.BoolVar(&o.strict, "strict", false, "fail where the result is rarely what was intended")
 	o.out = outputFlag(cmd, asText, asJSON, asBake, asGitHub)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return runTags(cmd.Context(), a, o) }
 	return cmd
@@ -81,7 +81,7 @@ func runTags(ctx context.Context, a *app, o *tagsOptions) error {
 		return err
 	}
 	if *o.out == asGitHub && os.Getenv("GITHUB_OUTPUT") == "" {
-		return &usageError{errors.New("-o github sets a step's outputs, and GITHUB_OUTPUT names no file")}
+		return &usageError{errors.New("-o github requires GITHUB_OUTPUT")}
 	}
 	now, err := clock()
 	if err != nil {
@@ -132,7 +132,7 @@ func runTags(ctx context.Context, a *app, o *tagsOptions) error {
 	return err
 }
 
-// read takes from the file what no flag says.
+// read fills in the inputs of --file that no flag sets.
 func (o *tagsOptions) read(a *app) error {
 	if o.file != "" {
 		flags, err := json.Marshal(o.Inputs)
@@ -155,16 +155,16 @@ func (o *tagsOptions) read(a *app) error {
 		}
 	}
 	if o.Context != "" && o.Context != "workflow" && o.Context != "git" {
-		return &usageError{fmt.Errorf("context is workflow or git, and not %q", o.Context)}
+		return &usageError{fmt.Errorf("invalid context %q: want workflow or git", o.Context)}
 	}
 	return nil
 }
 
-// unmarshalled is what the library says of its own ways.
+// unmarshalled matches the part of an error that is about the YAML library, not about the file.
 var unmarshalled = lazyregexp.New(
 	`^error (unmarshaling|converting YAML to) JSON: (while decoding JSON: )?(json: |yaml: )?`)
 
-// clock is now, or what SOURCE_DATE_EPOCH says.
+// clock is the current time, or SOURCE_DATE_EPOCH.
 func clock() (time.Time, error) {
 	epoch := os.Getenv("SOURCE_DATE_EPOCH")
 	if epoch == "" {
@@ -172,7 +172,7 @@ func clock() (time.Time, error) {
 	}
 	seconds, err := strconv.ParseInt(epoch, 10, 64)
 	if err != nil {
-		return time.Time{}, &usageError{fmt.Errorf("SOURCE_DATE_EPOCH=%s is no number of seconds", epoch)}
+		return time.Time{}, &usageError{fmt.Errorf("invalid SOURCE_DATE_EPOCH %q: want a number of seconds", epoch)}
 	}
 	return time.Unix(seconds, 0), nil
 }

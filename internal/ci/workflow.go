@@ -24,7 +24,7 @@ type Stage struct {
 	Production bool
 }
 
-// Project is what the workflow is for.
+// Project is the part of a project that its workflow depends on.
 type Project struct {
 	Name string
 	// Directory is where the project is, relative to the root of the repository; empty for the root itself.
@@ -32,27 +32,27 @@ type Project struct {
 	Branch    string
 	// Stages are in the order in which a commit passes them.
 	Stages []Stage
-	// Builds: there are images to build. Copies: stages have repositories of their own.
+	// Builds is set where the project has images, Copies where stages have repositories of their own.
 	Builds, Copies bool
 	// Registries are the hosts that images are pushed to.
 	Registries []string
-	// Signing is how images are signed when they are built; empty: not at all.
+	// Signing is how the build signs images; empty: it does not.
 	Signing Signing
-	// GitOps: a stage's job ends at a commit, and whoever keeps the environment deploys it.
+	// GitOps: the job of a stage commits which images it runs, and a GitOps agent deploys them.
 	GitOps bool
 }
 
 // Signing is a way of signing images.
 type Signing string
 
-// The ways: as the job itself, whose identity the platform vouches for, or with a key that the platform
-// keeps.
+// The ways of signing: with the identity that the platform confirms for the job, or with a key from the
+// platform's secrets.
 const (
 	Keyless Signing = "keyless"
 	Key     Signing = "key"
 )
 
-// Workflow returns the text of the workflow file. Named and File say where it is written.
+// Workflow returns the text of the workflow file.
 func (p Platform) Workflow(of Project) (string, error) {
 	owns := func(host string) bool { return host == p.registry }
 	t := template.New("").Delims("<%", "%>").Funcs(template.FuncMap{
@@ -75,10 +75,10 @@ func (p Platform) Workflow(of Project) (string, error) {
 	return sealed(p.Name+" "+of.Name, strings.TrimRight(b.String(), "\n")+"\n"), nil
 }
 
-// page is what the templates see.
+// page is the data of the templates.
 type page struct{ Project }
 
-// Build is what the job that builds runs.
+// Build is the command of the build job.
 func (p page) Build() string {
 	command := "slipway build " + p.Stages[0].Name
 	switch p.Signing {
@@ -90,22 +90,22 @@ func (p page) Build() string {
 	return command
 }
 
-// Previous are the stages that pull requests are planned for. What can plan can deploy, so production is
-// planned from the branch alone.
+// Previous are the stages that pull requests are planned for. A job that can plan can also deploy, so
+// production is planned from the branch only.
 func (p page) Previous() []Stage {
 	return slices.DeleteFunc(slices.Clone(p.Stages), func(s Stage) bool { return s.Production })
 }
 
-// job is one that a stage has in the workflow.
+// job is a job of a stage.
 type job struct {
 	Project
 	Stage     Stage
 	ID, Needs string
-	// From is the stage before, with the job that commits what it runs; nil: there is none.
+	// From is the promote job of the previous stage; nil for the first stage.
 	From *job
 }
 
-// Jobs are a stage's: what is planned, and what is deployed.
+// Jobs are the jobs of a stage by kind: plan and deploy, or promote.
 func (p page) Jobs(s Stage) map[string]job {
 	if p.GitOps {
 		promote := job{Project: p.Project, Stage: s, ID: "promote-" + id(s.Name), Needs: "build"}
@@ -133,7 +133,7 @@ func id(name string) string { return notInID.ReplaceAllString(name, "-") }
 
 var notInID = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
 
-// quote writes a text as YAML and shell-free JSON read it alike.
+// quote writes a text as JSON, which is also YAML.
 func quote(text string) (string, error) {
 	b, err := json.Marshal(text)
 	return string(b), err
@@ -148,18 +148,18 @@ const (
 	end   = "# <<< yours"
 )
 
-// sealed puts a first line before a text, by which it is known again.
+// sealed adds the first line, by which Renew recognizes a text.
 func sealed(whose, text string) string {
 	return fmt.Sprintf("%s%s %s\n%s", seal, whose, sum(text), text)
 }
 
-// sum is of what is ours in a text.
+// sum is the checksum of a text without the user's parts.
 func sum(text string) string {
 	digest := sha256.Sum256([]byte(mapOwn(text, func(string, string) string { return "" })))
 	return hex.EncodeToString(digest[:])[:16]
 }
 
-// mapOwn changes what stands between the marks of each part that is the person's.
+// mapOwn replaces the body of each part between marks, which belong to the user.
 func mapOwn(text string, change func(name, body string) string) string {
 	var b, body strings.Builder
 	name, inside := "", false
@@ -178,15 +178,15 @@ func mapOwn(text string, change func(name, body string) string) string {
 			}
 		}
 	}
-	if inside { // its end was deleted: nothing is the person's alone
+	if inside { // the end mark was deleted, so the part has no end
 		return b.String() + body.String()
 	}
 	return b.String()
 }
 
-// Renew is the new text with what the person wrote into the parts that are theirs. It is false where the
-// old one is not ours for this project, was changed elsewhere, or has such a part that the new one lacks.
-func Renew(old, text string) (string, bool) {
+// Renew returns the new text with the user's parts of the old one. ok is false where the old text was not
+// written for this project, was edited outside the user's parts, or has a filled part that the new one lacks.
+func Renew(old, text string) (renewed string, ok bool) {
 	first, rest, _ := strings.Cut(old, "\n")
 	head, _, _ := strings.Cut(text, "\n")
 	owner := head[:strings.LastIndexByte(head, ' ')+1]
@@ -200,7 +200,7 @@ func Renew(old, text string) (string, bool) {
 		}
 		return ""
 	})
-	renewed := mapOwn(text, func(name, body string) string {
+	renewed = mapOwn(text, func(name, body string) string {
 		if old, ok := theirs[name]; ok {
 			delete(theirs, name)
 			return old
@@ -210,7 +210,7 @@ func Renew(old, text string) (string, bool) {
 	return renewed, len(theirs) == 0
 }
 
-// isFilled says that a part holds more than comments.
+// isFilled tells whether a part has more than comments.
 func isFilled(body string) bool {
 	for line := range strings.Lines(body) {
 		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {

@@ -1,5 +1,5 @@
-// Package metadata makes an image's tags, labels and annotations from what is built, by the rules of
-// docker/metadata-action 6. It asks no network.
+// Package metadata makes the tags, labels and annotations of an image by the rules of
+// docker/metadata-action 6, from the variables of a CI platform or from Git. It uses no network.
 package metadata
 
 import (
@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// InputError says that a line of an input is not understood, or without a line all of it.
+// InputError says that an input is invalid, in one of its lines or as a whole.
 type InputError struct {
 	Input string // "images", "tags", "flavor", …, or a file of them
 	Line  string
@@ -29,32 +29,32 @@ func (e *InputError) Error() string {
 // Entry is one line of the input "tags".
 type Entry struct {
 	Type string
-	// Attrs are the attributes as they are written; no defaults are filled in.
+	// Attrs are the attributes as written, without defaults.
 	Attrs map[string]string
 	Text  string
 	Line  int // in the input, from 0
 }
 
-// priorities are which entry comes first, and so names the version, where none says its own.
+// priorities are the default priorities of the types. The first entry names the version.
 var priorities = map[string]float64{
 	"schedule": 1000, "semver": 900, "pep440": 900, "match": 800, "edge": 700, "ref": 600,
 	"raw": 200, "sha": 100,
 }
 
-// required are the attributes that a type cannot do without.
+// required is the attribute that a type requires.
 var required = map[string]string{"semver": "pattern", "pep440": "pattern", "match": "pattern", "ref": "event",
 	"raw": "value"}
 
-// line is one of an input that says something.
+// line is a line of an input that is neither empty nor a comment.
 type line struct {
 	text string
 	at   int // from 0
-	// bared: quotes around a comma were taken away, and it now separates.
+	// bared: quotes around a comma were removed, so that the comma now separates fields.
 	bared bool
 }
 
-// lines are an input's. The action reads quotes here already, before a line is split: what is left
-// of "a,b" is a,b, and what is left of "a=""b,c""" is a="b,c".
+// lines returns the lines of an input. Like the action it removes quotes before a line is split into fields:
+// "a,b" becomes a,b, and "a=""b,c""" becomes a="b,c".
 func lines(input, text string) ([]line, error) {
 	r := csv.NewReader(strings.NewReader(text))
 	r.Comment, r.FieldsPerRecord, r.LazyQuotes = '#', -1, true
@@ -94,7 +94,7 @@ func fields(input, line string) ([]field, error) {
 	record, err := csv.NewReader(strings.NewReader(line)).Read()
 	if err != nil {
 		return nil, &InputError{input, line,
-			`a quote stands around a whole field, as in "pattern=a,b": ` + err.Error()}
+			`quote a whole field, as in "pattern=a,b": ` + err.Error()}
 	}
 	all := make([]field, len(record))
 	for i, text := range record {
@@ -107,7 +107,7 @@ func fields(input, line string) ([]field, error) {
 	return all, nil
 }
 
-// ParseTags reads the input "tags", one entry a line. Without any the action has four of its own.
+// ParseTags reads the input "tags", one entry a line. An empty input stands for four default entries.
 func ParseTags(input string) ([]Entry, error) {
 	var entries []Entry
 	all, err := lines("tags", input)
@@ -144,25 +144,25 @@ func parseEntry(line string) (Entry, error) {
 		return e, &InputError{"tags", line, fmt.Sprintf(why, args...)}
 	}
 	if _, known := priorities[e.Type]; !known {
-		return fail("unknown type %q; there are schedule, semver, pep440, match, edge, ref, raw, sha", e.Type)
+		return fail("unknown type %q: want schedule, semver, pep440, match, edge, ref, raw or sha", e.Type)
 	}
 	if key := required[e.Type]; key != "" && !e.has(key) {
-		return fail("type=%s needs %s=", e.Type, key)
+		return fail("type=%s requires %s=", e.Type, key)
 	}
 	switch {
 	case e.Type == "match" && e.Attr("group") != "" && math.IsNaN(number(e.Attr("group"))):
-		return fail("group=%s is no number", e.Attr("group"))
+		return fail("invalid group %q: want a number", e.Attr("group"))
 	case e.Type == "ref" && !slices.Contains([]string{"branch", "tag", "pr"}, e.Attrs["event"]):
-		return fail("unknown event %q; there are branch, tag, pr", e.Attrs["event"])
+		return fail("unknown event %q: want branch, tag or pr", e.Attrs["event"])
 	case e.Type == "sha" && e.Attr("format") != "short" && e.Attr("format") != "long":
-		return fail("unknown format %q; there are short, long", e.Attr("format"))
+		return fail("unknown format %q: want short or long", e.Attr("format"))
 	}
 	return e, nil
 }
 
 func (e Entry) has(key string) bool { _, ok := e.Attrs[key]; return ok }
 
-// Attr is an attribute, or its default.
+// Attr returns an attribute or its default.
 func (e Entry) Attr(key string) string {
 	if value, ok := e.Attrs[key]; ok {
 		return value
@@ -186,7 +186,7 @@ func (e Entry) Attr(key string) string {
 	return ""
 }
 
-// number reads as JavaScript does: nothing is 0, and what is none is NaN.
+// number parses a number as JavaScript does: an empty text is 0, and an invalid one NaN.
 func number(text string) float64 {
 	text = strings.TrimSpace(text)
 	if text == "" {
@@ -199,7 +199,7 @@ func number(text string) float64 {
 	return n
 }
 
-// priority is the entry's own, or that of its type.
+// priority is the entry's own priority, or that of its type.
 func (e Entry) priority() float64 {
 	if n := number(e.Attr("priority")); !math.IsNaN(n) {
 		return n
@@ -207,7 +207,7 @@ func (e Entry) priority() float64 {
 	return priorities[e.Type]
 }
 
-// ByPriority gives the entries in the order in which the action asks them.
+// ByPriority returns the entries in the order in which the action evaluates them.
 func ByPriority(entries []Entry) []Entry {
 	return slices.SortedStableFunc(slices.Values(entries), func(a, b Entry) int {
 		switch p, q := a.priority(), b.priority(); {
@@ -220,7 +220,7 @@ func ByPriority(entries []Entry) []Entry {
 	})
 }
 
-// Moves says that the tag stands for another image after each run.
+// Moves tells whether each run gives the tag to another image.
 func (e Entry) Moves() bool {
 	switch e.Type {
 	case "edge", "schedule":
@@ -236,16 +236,16 @@ func (e Entry) Moves() bool {
 var mutable = strings.Fields("latest main master develop dev development staging edge nightly stable test " +
 	"local head trunk prod production")
 
-// Mutable says that a tag's name promises to be moved.
+// Mutable tells whether a tag is one that is moved by convention.
 func Mutable(tag string) bool { return slices.Contains(mutable, strings.ToLower(tag)) }
 
-// Flavor is the input of that name: what holds for all entries.
+// Flavor is the input "flavor": settings for all entries.
 type Flavor struct {
 	Latest, Prefix, Suffix     string
 	PrefixLatest, SuffixLatest bool // "latest" gets them too
 }
 
-// ParseFlavor reads it. With an error it gives what else it says.
+// ParseFlavor reads the input "flavor". With an error it also returns the valid settings.
 func ParseFlavor(input string) (Flavor, error) {
 	f := Flavor{Latest: "auto"}
 	all, first := lines("flavor", input)
@@ -267,7 +267,7 @@ func (f *Flavor) parse(line string) error {
 		switch key, value := each.key, each.value; {
 		case key == "latest":
 			if f.Latest = value; value != "auto" && value != "true" && value != "false" {
-				return &InputError{"flavor", line, "latest is auto, true or false"}
+				return &InputError{"flavor", line, "invalid latest: want auto, true or false"}
 			}
 		case key == "prefix":
 			f.Prefix, onLatest = value, &f.PrefixLatest
@@ -276,10 +276,10 @@ func (f *Flavor) parse(line string) error {
 		case key == "onlatest" && (value == "true" || value == "false"):
 			*onLatest = value == "true"
 		case key == "onlatest":
-			return &InputError{"flavor", line, "onlatest is true or false"}
+			return &InputError{"flavor", line, "invalid onlatest: want true or false"}
 		default:
 			return &InputError{"flavor", line,
-				fmt.Sprintf("unknown key %q; there are latest, prefix, suffix, onlatest", key)}
+				fmt.Sprintf("unknown key %q: want latest, prefix, suffix or onlatest", key)}
 		}
 	}
 	return nil
@@ -291,7 +291,7 @@ type Image struct {
 	Enable bool
 }
 
-// parseImages reads it: one image a line, or on a single line names with commas between them.
+// parseImages reads the input "images": one image a line, or a single line of names separated by commas.
 func parseImages(input string) ([]Image, error) {
 	var images []Image
 	list, err := lines("images", input)
@@ -318,9 +318,9 @@ func parseImages(input string) ([]Image, error) {
 			case f.key == "enable" && (f.value == "true" || f.value == "false"):
 				image.Enable = f.value == "true"
 			case f.key == "enable":
-				return nil, &InputError{"images", line, "enable is true or false"}
+				return nil, &InputError{"images", line, "invalid enable: want true or false"}
 			default:
-				return nil, &InputError{"images", line, fmt.Sprintf("unknown key %q; there are name, enable", f.key)}
+				return nil, &InputError{"images", line, fmt.Sprintf("unknown key %q: want name or enable", f.key)}
 			}
 		}
 		if image.Name == "" {

@@ -8,12 +8,11 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// punctuation stands before digits, and they before letters.
+// punctuation sorts before digits, and digits before letters.
 const punctuation = " _-,;:!?.'\"()[]{}@*/\\&#%`^+<=>|~$"
 
-// localeCompare orders texts of Latin letters as JavaScript does in English: accents count where letters
-// are the same, and case where accents are. golang.org/x/text/collate knows all scripts, but is initialised
-// in every command.
+// localeCompare orders texts of Latin letters as JavaScript does in English: by letters, then accents, then
+// case. golang.org/x/text/collate knows all scripts, but every command would initialise it.
 func localeCompare(a, b string) int {
 	la, aa, ca := weights(a)
 	lb, ab, cb := weights(b)
@@ -21,7 +20,7 @@ func localeCompare(a, b string) int {
 		strings.Compare(a, b))
 }
 
-// weights are a text's letters, accents and cases.
+// weights are the letters, accents and cases of a text.
 func weights(s string) (letters, accents, cases string) {
 	for _, r := range norm.NFD.String(s) {
 		if unicode.Is(unicode.Mn, r) {

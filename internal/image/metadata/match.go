@@ -11,12 +11,12 @@ import (
 	"slipway/internal/lazyregexp"
 )
 
-// matchTime is how long one regular expression may take: some never end.
+// matchTime limits one match: a regular expression with backtracking can take forever.
 const matchTime = time.Second
 
 var slashed = lazyregexp.New(`^/(.+)/(.*)$`)
 
-// match gives a group of an attribute's JavaScript regular expression, which may be written /re/flags.
+// match returns a group of an attribute's JavaScript regular expression, which may be written as /re/flags.
 func (m *maker) match(e Entry, key, text, group string) (value string, found bool, err error) {
 	pattern := e.Attrs[key]
 	fail := func(why string) (string, bool, error) {
@@ -30,7 +30,7 @@ func (m *maker) match(e Entry, key, text, group string) (value string, found boo
 	var groups []string
 	for err == nil && matched != nil {
 		if global {
-			// With the flag g JavaScript gives all matches, and no groups.
+			// With the flag g JavaScript returns all matches and no groups.
 			groups = append(groups, matched.String())
 			matched, err = expression.FindNextMatch(matched)
 			continue
@@ -46,12 +46,12 @@ func (m *maker) match(e Entry, key, text, group string) (value string, found boo
 	}
 	switch {
 	case err != nil:
-		return fail(fmt.Sprintf("%s takes longer than %s on %.40q, or more memory than it may: write it without "+
-			"a repetition in a repetition", pattern, matchTime, text))
+		return fail(fmt.Sprintf("%s takes longer than %s on %.40q, or too much memory: avoid a repetition inside "+
+			"a repetition", pattern, matchTime, text))
 	case groups == nil && key == "match":
 		return "", false, nil
 	case groups == nil:
-		m.warn("", fmt.Sprintf("%s does not match %s: %q gives no tag", pattern, text, e.Text), "")
+		m.warn("", fmt.Sprintf("%s does not match %s: %q makes no tag", pattern, text, e.Text), "")
 		return "", false, nil
 	}
 	n, err := strconv.Atoi(group)
@@ -62,14 +62,14 @@ func (m *maker) match(e Entry, key, text, group string) (value string, found boo
 		return fail(pattern + " has no group, and the version is taken from the first one: write parentheses " +
 			"around it")
 	}
-	m.warn("", fmt.Sprintf("%s has no group %s in %s: %q gives no tag", pattern, group, text, e.Text), "")
+	m.warn("", fmt.Sprintf("%s has no group %s in %s: %q makes no tag", pattern, group, text, e.Text), "")
 	return "", false, nil
 }
 
-// absent is a group that took no part; no ref has it.
+// absent stands for a group that did not take part in the match. No ref contains it.
 const absent = "\x00"
 
-// compile reads a JavaScript regular expression.
+// compile compiles a JavaScript regular expression.
 func compile(pattern string) (expression *regexp2.Regexp, global bool, err error) {
 	options := regexp2.RegexOptions(regexp2.ECMAScript)
 	if parts := slashed().FindStringSubmatch(pattern); parts != nil {
@@ -77,7 +77,7 @@ func compile(pattern string) (expression *regexp2.Regexp, global bool, err error
 		global = strings.Contains(parts[2], "g")
 		for i, flag := range parts[2] {
 			if strings.ContainsRune(parts[2][:i], flag) {
-				return nil, false, fmt.Errorf("the flag %c stands twice", flag)
+				return nil, false, fmt.Errorf("duplicate flag %c", flag)
 			}
 			switch flag {
 			case 'g', 'd':
@@ -107,14 +107,14 @@ func compile(pattern string) (expression *regexp2.Regexp, global bool, err error
 }
 
 var (
-	// piece is what a group is looked for between: an escape, a set, the beginning of a group.
+	// piece matches an escape, a set or the start of a group.
 	piece = lazyregexp.New(
 		`\\k<[^>]+>|(?s:\\.)|\[(?:\\.|[^\]\\])*\]|\((?:\?(?:<?[=!]|<([^=!>][^>]*)>|[ims]*(?:-[ims]+)?:|))?`)
 	backward = lazyregexp.New(`^\\k<([^>]+)>$`)
 )
 
-// positional takes the names of groups away: JavaScript numbers all groups as they stand, regexp2
-// those with names after the others.
+// positional removes the names of groups: JavaScript numbers all groups in their order, regexp2 those with
+// names after the others.
 func positional(pattern string) (string, error) {
 	names, n := map[string]int{}, 0
 	var wrong error
@@ -127,7 +127,7 @@ func positional(pattern string) (string, error) {
 			n++
 		case m[1] != "":
 			if n++; names[m[1]] != 0 {
-				wrong = fmt.Errorf("two groups have the name %s", m[1])
+				wrong = fmt.Errorf("duplicate group name %s", m[1])
 			}
 			names[m[1]] = n
 			return "("

@@ -12,7 +12,7 @@ import (
 	"slipway/internal/lazyregexp"
 )
 
-// Inputs are the action's, in its own text of several lines.
+// Inputs are the inputs of the action.
 type Inputs struct {
 	Images         string `json:"images,omitempty"`
 	Tags           string `json:"tags,omitempty"`
@@ -26,7 +26,7 @@ type Inputs struct {
 	Context        string `json:"context,omitempty"`
 }
 
-// Result is what an image is called. Labels and annotations are KEY=VALUE, in order.
+// Result holds an image's names. Labels and annotations are KEY=VALUE, in order.
 type Result struct {
 	Version  string
 	Partial  []string
@@ -35,12 +35,12 @@ type Result struct {
 	Tags     []string
 	TagNames []string
 	Labels   []string
-	// Annotations have no level yet.
+	// Annotations are without levels.
 	Annotations []string
 	Warnings    []Warning
 }
 
-// maker is one making of a result.
+// maker makes one result.
 type maker struct {
 	Result
 	context Context
@@ -51,7 +51,7 @@ type maker struct {
 	sha     bool   // a tag or a label is made of the commit
 }
 
-// Make does it.
+// Make makes the tags, labels and annotations of what a context describes.
 func Make(in Inputs, c Context) (Result, error) {
 	m := &maker{context: c}
 	m.values = m.globals()
@@ -73,7 +73,7 @@ func Make(in Inputs, c Context) (Result, error) {
 	list, _ := lines("tags", in.Tags) // read once already
 	for _, l := range list {
 		if l.bared {
-			m.warn("", fmt.Sprintf("the comma in %q separates: the action takes quotes away before it splits a line",
+			m.warn("", fmt.Sprintf("the comma in %q separates fields: the action removes quotes before it splits",
 				l.text),
 				`quote the whole line, and the field with two: "type=match,""pattern=a{1,2}"""`)
 		}
@@ -96,31 +96,31 @@ func Make(in Inputs, c Context) (Result, error) {
 	return m.Result, nil
 }
 
-// expand evaluates the expressions in a part of a line.
+// expand evaluates the expressions in a part of a line, and warns of those that are lost.
 func (m *maker) expand(v values, input, line, part string) (string, error) {
 	out, notes, err := v.expand(part)
 	if err != nil {
 		return "", &InputError{input, line, err.Error()}
 	}
 	for _, name := range notes.unknown {
-		m.warn(noValue, fmt.Sprintf("{{%s}} in %q is nothing", name, line),
-			"there are "+strings.Join(slices.Sorted(maps.Keys(v)), ", "))
+		m.warn(noValue, fmt.Sprintf("{{%s}} in %q is unknown, and empty", name, line),
+			"use "+strings.Join(slices.Sorted(maps.Keys(v)), ", "))
 	}
 	for _, name := range notes.escaped {
-		m.warn(htmlInTag, fmt.Sprintf("{{%s}} is written as HTML in %q: %s", name, line, out),
+		m.warn(htmlInTag, fmt.Sprintf("{{%s}} is escaped as HTML in %q: %s", name, line, out),
 			"write {{{"+name+"}}}")
 	}
 	return out, nil
 }
 
-// entry computes what a line of "tags" gives.
+// entry makes the tag of one entry.
 func (m *maker) entry(e Entry) error {
 	enable, err := m.expand(m.values, "tags", e.Text, e.Attr("enable"))
 	if err != nil {
 		return err
 	}
 	if enable != "true" && enable != "false" {
-		return &InputError{"tags", e.Text, fmt.Sprintf("enable is true or false, and this is %q", enable)}
+		return &InputError{"tags", e.Text, fmt.Sprintf("invalid enable %q: want true or false", enable)}
 	}
 	if enable == "false" {
 		return nil
@@ -146,7 +146,7 @@ func (m *maker) entry(e Entry) error {
 	return nil
 }
 
-// set takes a tag; the first one is the version, and decides about "latest".
+// set adds a tag. The first one is the version, and decides whether there is a tag "latest".
 func (m *maker) set(e Entry, tag string, latest bool) {
 	if tag == "" {
 		return
@@ -165,7 +165,7 @@ var unclean = lazyregexp.New(`[^a-zA-Z0-9._-]+`)
 
 func sanitize(tag string) string { return unclean().ReplaceAllString(tag, "-") }
 
-// value is what a type makes, without prefix and suffix.
+// value is the tag of an entry without prefix and suffix. fires is false where the entry makes none.
 func (m *maker) value(e Entry) (value string, latest, fires bool, err error) {
 	c := m.context
 	branch, onBranch := strings.CutPrefix(c.Ref, "refs/heads/")
@@ -211,10 +211,10 @@ func (m *maker) value(e Entry) (value string, latest, fires bool, err error) {
 	return value, latest, fires, err
 }
 
-// isRaw are patterns that take a pre-release as it is written.
+// isRaw matches the patterns that keep a pre-release as it is written.
 var isRaw = lazyregexp.New(`^\{\{\{?\s*raw\s*\}?\}\}$`)
 
-// version is what an entry of type semver or pep440 makes of a Git tag or its own value.
+// version is the value of an entry of type semver or pep440, from the Git tag or the attribute value.
 func (m *maker) version(e Entry, text string) (value string, latest, fires bool, err error) {
 	if e.Attrs["match"] != "" {
 		group, found, err := m.match(e, "match", text, "1")
@@ -224,8 +224,9 @@ func (m *maker) version(e Entry, text string) (value string, latest, fires bool,
 		if found {
 			text = group
 		} else {
-			m.warn(fallsThrough, fmt.Sprintf("%q: match does not match %s, which is then taken whole", e.Text, text),
-				"write type=match, or make match fit every tag that is built")
+			m.warn(fallsThrough,
+				fmt.Sprintf("the match of %q does not match %s, so that all of it is used", e.Text, text),
+				"use type=match, or a match for every tag that is built")
 		}
 	}
 	text = strings.ReplaceAll(text, "/", "-")
@@ -235,7 +236,7 @@ func (m *maker) version(e Entry, text string) (value string, latest, fires bool,
 	}
 	found, release, ok := parse(text)
 	if !ok {
-		m.warn("", strings.TrimSpace(fmt.Sprintf("%s %s: %q gives no tag", text, is, e.Text)), "")
+		m.warn("", strings.TrimSpace(fmt.Sprintf("%s %s: %q makes no tag", text, is, e.Text)), "")
 		return "", false, false, nil
 	}
 	pattern := e.Attrs["pattern"]
@@ -250,19 +251,19 @@ func (m *maker) version(e Entry, text string) (value string, latest, fires bool,
 	return value, release, true, err
 }
 
-// names puts the tags together.
+// names puts images and tags together.
 func (m *maker) names() {
 	if m.first == nil {
-		what := cmp.Or(m.context.Ref, "a commit on no branch and no tag")
+		what := cmp.Or(m.context.Ref, "a commit without a branch and a tag")
 		if m.context.Event != "" {
 			what += " and the event " + m.context.Event
 		}
-		m.warn("", "no entry gives a tag for "+what, "look at what starts the run, and at the input tags")
+		m.warn("", "no entry makes a tag for "+what, "check the triggers of the workflow and the input tags")
 		return
 	}
 	m.TagNames = append([]string{m.Version}, m.Partial...)
 	if m.Latest {
-		// As they are written: the action evaluates no expression here.
+		// The action does not evaluate expressions here.
 		prefix, suffix := "", ""
 		if m.flavor.PrefixLatest {
 			prefix = m.flavor.Prefix
@@ -282,7 +283,7 @@ func (m *maker) names() {
 	}
 }
 
-// pairs are the labels or annotations that every image gets, and those of the input, in the order of
+// pairs are the labels or annotations that every image has and those of the input, in the order of
 // JavaScript's localeCompare.
 func (m *maker) pairs(input, custom string) ([]string, error) {
 	r := m.context.Repository
@@ -318,7 +319,7 @@ func (m *maker) pairs(input, custom string) ([]string, error) {
 	return keys, nil
 }
 
-// short is the commit's beginning.
+// short is the short commit.
 func (m *maker) short() (string, error) {
 	m.sha = true
 	length := 7.0
@@ -326,7 +327,7 @@ func (m *maker) short() (string, error) {
 		length = number(m.context.Short)
 	}
 	if math.IsNaN(length) {
-		return "", fmt.Errorf("DOCKER_METADATA_SHORT_SHA_LENGTH=%s is no number", m.context.Short)
+		return "", fmt.Errorf("invalid DOCKER_METADATA_SHORT_SHA_LENGTH %q: want a number", m.context.Short)
 	}
 	return m.context.SHA[:int(max(0, min(length, float64(len(m.context.SHA)))))], nil
 }
@@ -335,7 +336,7 @@ func constant(s string) expression {
 	return func([]argument, map[string]string) (string, error) { return s, nil }
 }
 
-// dates are the expressions that know the time.
+// dates are the expressions that return a time.
 func (m *maker) dates() values {
 	return values{"date": m.date(m.context.Now), "commit_date": m.date(m.context.CommitDate)}
 }
@@ -343,32 +344,32 @@ func (m *maker) dates() values {
 func (m *maker) date(t time.Time) expression {
 	return func(args []argument, options map[string]string) (string, error) {
 		if len(args) == 0 {
-			return "", fmt.Errorf("a date needs a format, as in {{date 'YYYYMMDD'}}")
+			return "", fmt.Errorf("date requires a format, as in {{date 'YYYYMMDD'}}")
 		}
 		zone := "UTC"
 		for key, value := range options {
 			if key != "tz" || value == "" {
-				return "", fmt.Errorf("a date has the option tz='Zone', not %s='%s'", key, value)
+				return "", fmt.Errorf("unknown option %s='%s' of date: want tz='Zone'", key, value)
 			}
 			zone = value
 		}
 		where, err := time.LoadLocation(zone)
 		known := err == nil && zone != "Local"
 		if !known {
-			m.warn("", fmt.Sprintf("there is no time zone %s: UTC is taken", zone), "")
+			m.warn("", fmt.Sprintf("unknown time zone %s: UTC is used", zone), "")
 			where = time.UTC
 		}
 		if !args[0].known {
-			m.warn("", "the format of a date has no quotes, and is not looked at", "write {{date 'YYYYMMDD'}}")
+			m.warn("", "the format of a date has no quotes, and is ignored", "write {{date 'YYYYMMDD'}}")
 		}
 		return momentFormat(t.In(where), args[0].text, known), nil
 	}
 }
 
-// onDefault are events of the default branch.
+// onDefault matches events that run on the default branch.
 var onDefault = lazyregexp.New("create|discussion|issues|schedule")
 
-// globals are the expressions that stand anywhere but in a pattern.
+// globals are the expressions that can be used everywhere but in a pattern.
 func (m *maker) globals() values {
 	c := m.context
 	branch, onBranch := strings.CutPrefix(c.Ref, "refs/heads/")

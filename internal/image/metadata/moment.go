@@ -19,7 +19,7 @@ var (
 		"LLLL": "dddd, MMMM D, YYYY h:mm A", "l": "M/D/YYYY", "ll": "MMM D, YYYY", "lll": "MMM D, YYYY h:mm A",
 		"llll": "ddd, MMM D, YYYY h:mm A",
 	}
-	// momentGo are the formats that time.Format knows too.
+	// momentGo are the tokens that time.Format also has.
 	momentGo = map[string]string{
 		"M": "1", "MM": "01", "MMM": "Jan", "MMMM": "January", "D": "2", "DD": "02", "DDDD": "002", "ddd": "Mon",
 		"dddd": "Monday",
@@ -29,8 +29,8 @@ var (
 	}
 )
 
-// momentFormat writes a time as moment.js does in English. An empty format is ISO 8601; known says
-// that t's zone is the one that was asked for.
+// momentFormat formats a time as moment.js does in English. An empty format is ISO 8601. known tells that
+// the zone of t is the requested one.
 func momentFormat(t time.Time, format string, known bool) string {
 	if format == "" {
 		format = "YYYY-MM-DDTHH:mm:ssZ"
@@ -63,7 +63,7 @@ func momentFormat(t time.Time, format string, known bool) string {
 	})
 }
 
-// momentPart is a token that Go's time has no format for, or what is no token at all.
+// momentPart formats a token that Go's time does not have, or returns text that is not a token.
 func momentPart(t time.Time, token string) string {
 	ms := t.Nanosecond() / 1e6
 	switch token {
@@ -104,7 +104,7 @@ func momentPart(t time.Time, token string) string {
 	return token
 }
 
-// momentInt is a token's number.
+// momentInt returns the number of a token.
 func momentInt(t time.Time, token string) (int, bool) {
 	isoYear, isoWeek := t.ISOWeek()
 	year, week := localWeek(t)
@@ -139,7 +139,7 @@ func momentInt(t time.Time, token string) (int, bool) {
 	return 0, false
 }
 
-// localWeek is the week of English calendars: it begins on Sunday, and the first one has 1 January.
+// localWeek returns the week of English calendars: weeks start on Sunday, and the first one has 1 January.
 func localWeek(t time.Time) (year, week int) {
 	saturday := t.AddDate(0, 0, int(time.Saturday-t.Weekday()))
 	return saturday.Year(), (saturday.YearDay()-1)/7 + 1

@@ -14,7 +14,7 @@ import (
 	"slipway/internal/ci"
 )
 
-// withDefaults fills in what the action takes for what is not given.
+// withDefaults fills in the defaults of the action.
 func (in Inputs) withDefaults() Inputs {
 	in.Context = cmp.Or(in.Context, "workflow")
 	in.SepTags, in.SepLabels, in.SepAnnotations = cmp.Or(in.SepTags, "\n"), cmp.Or(in.SepLabels, "\n"),
@@ -39,7 +39,7 @@ func (r Result) Document(levels []string) Document {
 		Labels: map[string]string{}, Annotations: []string{}}
 	for _, label := range r.Labels {
 		key, value, _ := strings.Cut(label, "=")
-		// The action loses all lines but the first here, and only here.
+		// The action loses all lines but the first, here only.
 		if end := strings.IndexAny(value, "\n\r\u2028\u2029"); end >= 0 {
 			value = value[:end]
 		}
@@ -53,11 +53,11 @@ func (r Result) Document(levels []string) Document {
 	return d
 }
 
-// Outputs are the action's, by name; those that begin with bake-file hold the file's text.
+// Outputs are the outputs of the action by name. Those that start with bake-file hold the text of the file.
 func (r Result) Outputs(in Inputs, c Context) map[string]string {
 	in = in.withDefaults()
 	d := r.Document(c.Levels)
-	// The action's output "json" has all but the version.
+	// The action's output "json" lacks the version.
 	action := struct {
 		Tags        []string          `json:"tags"`
 		TagNames    []string          `json:"tag-names"`
@@ -85,7 +85,7 @@ func (r Result) Outputs(in Inputs, c Context) map[string]string {
 	}
 }
 
-// encode leaves <, > and & as they are, as other programs do. Nothing here can fail to be written.
+// encode writes JSON without escaping <, > and &. The values here can always be written.
 func encode(v any, indent string) string {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

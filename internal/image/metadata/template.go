@@ -7,33 +7,33 @@ import (
 	"slipway/internal/lazyregexp"
 )
 
-// expression is what Handlebars calls with what stands after its name.
+// expression is a Handlebars helper: it gets the arguments after its name.
 type expression func(args []argument, options map[string]string) (string, error)
 
-// values are what can be named.
+// values are expressions by name.
 type values map[string]expression
 
-// argument is nothing for a name that stands for nothing, as in {{date YYYY}}.
+// argument is an argument of an expression. It is unknown for a name without a value, as in {{date YYYY}}.
 type argument struct {
 	text  string
 	known bool
 }
 
-// escapes are Handlebars' own, more than HTML needs.
+// escapes are those of Handlebars, more than HTML requires.
 var escapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&#x27;", "`",
 	"&#x60;", "=", "&#x3D;")
 
-// template is one text with expressions while it is evaluated.
+// template is the evaluation of a text.
 type template struct {
 	values values
 	rest   string
 	notes
 }
 
-// notes are expressions whose value was changed by HTML escaping, and names that nothing has.
+// notes are the expressions whose value was changed by HTML escaping, and unknown names.
 type notes struct{ escaped, unknown []string }
 
-// expand evaluates a text as Handlebars does, as far as one line needs it: {{name}}, {{{name}}},
+// expand evaluates the subset of Handlebars that a line uses: {{name}}, {{{name}}},
 // {{&name}}, {{name 'text' key='text'}}, and comments.
 func (v values) expand(s string) (out string, n notes, err error) {
 	t := &template{values: v, rest: s}
@@ -60,7 +60,7 @@ func (v values) expand(s string) (out string, n notes, err error) {
 	}
 }
 
-// tag reads up to the closing braces. A third brace becomes "&": both say not to escape.
+// tag reads up to the closing braces. A third brace becomes "&": both turn off escaping.
 func (t *template) tag() (string, error) {
 	closing, mark := "}}", ""
 	switch {
@@ -90,11 +90,11 @@ func (t *template) evaluate(tag string) (string, error) {
 	return safe, nil
 }
 
-// part is a word of an expression: a name or path, a quoted text, either after key=.
+// part matches a word of an expression: a name, a path or a quoted text, with or without key= before it.
 var part = lazyregexp.New(
 	`^\s*(?:([\w-]+)=)?(?:'((?:\\'|[^'])*)'|"((?:\\"|[^"])*)"|([^\s'"=|(){}\[\]]+))(?:\s+|$)`)
 
-// call gives a value by its name and arguments. What nobody knows is empty.
+// call evaluates an expression by its name and arguments. An unknown one is empty.
 func (t *template) call(expression string) (string, error) {
 	var args []argument
 	var name string
@@ -103,7 +103,7 @@ func (t *template) call(expression string) (string, error) {
 		m := part().FindStringSubmatch(rest)
 		if m == nil || first && (m[1] != "" || m[4] == "") || strings.ContainsAny(m[4][:min(1, len(m[4]))],
 			"#/^>~*&!") || first && m[4] == "else" {
-			return "", fmt.Errorf("{{%s}} is not understood; there are a name, a name with quoted texts, and "+
+			return "", fmt.Errorf("unsupported expression {{%s}}: want a name, a name with quoted texts, or "+
 				"key='text'", expression)
 		}
 		rest = rest[len(m[0]):]
@@ -124,7 +124,7 @@ func (t *template) call(expression string) (string, error) {
 	case known:
 		return value(args, options)
 	case len(args)+len(options) > 0:
-		return "", fmt.Errorf("there is no %s that takes arguments", name)
+		return "", fmt.Errorf("%s takes no arguments", name)
 	}
 	t.unknown = append(t.unknown, name)
 	return "", nil

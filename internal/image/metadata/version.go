@@ -7,18 +7,18 @@ import (
 	"slipway/internal/lazyregexp"
 )
 
-// semver is semver.org's own expression, with the "v" that node-semver allows.
+// semver is the expression of semver.org, with the "v" that node-semver allows.
 var semver = lazyregexp.New(
 	`^v?(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-((?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?(?:\+([0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*))?$`)
 
-// parseSemver gives the fields for a pattern, and whether it is a release.
+// parseSemver returns the fields for a pattern, and whether the version is a release.
 func parseSemver(text string) (f map[string]string, release, ok bool) {
 	m := semver().FindStringSubmatch(strings.TrimSpace(text))
 	if m == nil || len(text) > 256 {
 		return nil, false, false
 	}
 	for _, n := range m[1:4] {
-		// JavaScript counts exactly up to here.
+		// The largest number that JavaScript represents exactly.
 		if v, err := strconv.ParseInt(n, 10, 64); err != nil || v > 1<<53-1 {
 			return nil, false, false
 		}
@@ -41,7 +41,7 @@ var pep440 = lazyregexp.New(`(?i)^\s*v?(?:(\d+)!)?(\d+(?:\.\d+)*)` +
 
 var preWord = map[string]string{"alpha": "a", "beta": "b", "c": "rc", "pre": "rc", "preview": "rc"}
 
-// parsePep440 gives the fields for a pattern, and whether it is a release.
+// parsePep440 returns the fields for a pattern, and whether the version is a release.
 func parsePep440(text string) (f map[string]string, release, ok bool) {
 	m := pep440().FindStringSubmatch(text)
 	if m == nil {
@@ -85,7 +85,7 @@ func parsePep440(text string) (f map[string]string, release, ok bool) {
 		m[3] == "" && !post && m[8] == "", true
 }
 
-// plain is a number without zeros in front of it; nothing is 0.
+// plain removes leading zeros. An empty number is 0.
 func plain(digits string) string {
 	if digits = strings.TrimLeft(digits, "0"); digits == "" {
 		return "0"
