@@ -32,15 +32,12 @@ type Input struct {
 	Rollback bool
 	// Ran are Jobs that the last release ran as they are desired, and that took themselves away.
 	Ran []object.Ref
-	// AllowDelete names what may be deleted although its kind is protected: a kind ("Namespace")
-	// or one object as Ref prints it ("PersistentVolumeClaim prod/data").
-	AllowDelete []string
 }
 
-// protected kinds hold other objects or data, and are never deleted without being named.
+// protected kinds hold other objects or data, and are never deleted.
 var protected = []string{"Namespace", "CustomResourceDefinition", "PersistentVolume", "PersistentVolumeClaim"}
 
-// Protected says that objects of a kind are never deleted without being named.
+// Protected says that objects of a kind are never deleted: they hold others, or data.
 func Protected(kind string) bool { return slices.Contains(protected, kind) }
 
 // Make decides what would change.
@@ -78,7 +75,7 @@ func Make(in Input) Plan {
 		if uids[uid(o.Live)] || (o.Live.Body == nil && o.Err == nil) {
 			continue
 		}
-		c := remove(o, in.AllowDelete)
+		c := remove(o)
 		if c.Action == Blocked {
 			p.Complete = false
 		}
@@ -179,24 +176,18 @@ func replace(o Observed, in Input) (Action, string) {
 }
 
 // remove says what becomes of an object that is ours, is there, and is no longer wanted.
-func remove(o Observed, allowed []string) Change {
+func remove(o Observed) Change {
 	c := Change{Ref: o.Ref, Action: Delete, Stage: deletion(stageOf(o.Ref)), Reason: "no longer in the source"}
 	switch {
 	case o.Err != nil:
 		c.Action, c.Reason = Blocked, o.Err.Error()
-	case Protected(o.Ref.Kind) && !named(o.Ref, allowed):
+	case Protected(o.Ref.Kind):
 		c.Action = Keep
 		c.Reason = fmt.Sprintf("no longer in the source, but a %s is not deleted with the rest", o.Ref.Kind)
 	case leaving(o.Live):
 		c.Reason = "no longer in the source, is being deleted already"
 	}
 	return c
-}
-
-func named(ref object.Ref, allowed []string) bool {
-	return slices.ContainsFunc(allowed, func(a string) bool {
-		return strings.EqualFold(a, ref.Kind) || a == ref.String()
-	})
 }
 
 // surplus are the owned objects that are not desired, each once.
@@ -246,16 +237,4 @@ func (p Plan) Equal(other Plan) bool {
 	a, errA := json.Marshal(p)
 	b, errB := json.Marshal(other)
 	return errA == nil && errB == nil && bytes.Equal(a, b)
-}
-
-// Parse reads a plan that was saved as JSON.
-func Parse(data []byte) (Plan, error) {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
-	dec.DisallowUnknownFields()
-	var p Plan
-	if err := dec.Decode(&p); err != nil {
-		return Plan{}, fmt.Errorf("read plan: %w", err)
-	}
-	return p, nil
 }
