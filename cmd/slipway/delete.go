@@ -27,5 +27,9 @@ func runDelete(ctx context.Context, a *app, name string, o *actOptions) error {
 		return err
 	}
 	t.Notify = a.listen(o)
-	return a.propose(ctx, t, deploy.Nothing(), o)
+	proposal, err := deploy.ProposeDelete(ctx, t)
+	if err != nil {
+		return err
+	}
+	return a.carryOut(ctx, t, proposal, o)
 }

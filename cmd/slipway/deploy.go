@@ -65,29 +65,23 @@ func runDeploy(ctx context.Context, a *app, name string, o *actOptions) error {
 		return err
 	}
 	t.Notify = a.listen(o)
-	// A deploy that cannot ask for confirmation, or read the record, must fail before it builds an image.
+	// A deploy that cannot ask for confirmation must fail before it builds an image.
 	if err := a.mayAsk(o.yes); err != nil {
 		return err
 	}
-	if _, err := t.Records().Latest(ctx); err != nil && !errors.Is(err, release.ErrNone) {
-		return err
-	}
-	prepared, err := a.prepare(ctx, t, deploy.PrepareOptions{Image: a.buildOptions()})
+	end := a.ci.Fold("images of " + name)
+	proposal, err := deploy.Propose(ctx, t, deploy.ProposeOptions{
+		PrepareOptions: deploy.PrepareOptions{Build: true, Image: a.buildOptions()}, Force: o.force,
+	})
+	end()
 	if err != nil {
 		return err
 	}
-	if err := deploy.Fit(ctx, t, prepared); err != nil {
-		return err
-	}
-	return a.propose(ctx, t, prepared, o)
+	return a.carryOut(ctx, t, proposal, o)
 }
 
-// propose plans, shows the plan, asks and applies. deploy, rollback and delete share it.
-func (a *app) propose(ctx context.Context, t deploy.Target, prepared deploy.Prepared, o *actOptions) error {
-	proposal, err := deploy.Plan(ctx, t, prepared, deploy.PlanOptions{Force: o.force})
-	if err != nil {
-		return err
-	}
+// carryOut shows the plan, asks and applies. deploy, rollback and delete share it.
+func (a *app) carryOut(ctx context.Context, t deploy.Target, proposal deploy.Proposal, o *actOptions) error {
 	page := pageOf(ctx, t, proposal)
 	if err := a.show(t.Environment.Name, page, o); err != nil {
 		return err

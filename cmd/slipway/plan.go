@@ -42,7 +42,7 @@ func runPlan(ctx context.Context, a *app, name string, o planOptions) error {
 	if err != nil {
 		return err
 	}
-	proposal, err := a.proposal(ctx, t, o)
+	proposal, err := deploy.Propose(ctx, t, deploy.ProposeOptions{Force: o.force})
 	if err != nil {
 		return err
 	}
@@ -68,16 +68,4 @@ func runPlan(ctx context.Context, a *app, name string, o planOptions) error {
 		return errHasChanges
 	}
 	return err
-}
-
-// proposal prepares and plans, and builds nothing.
-func (a *app) proposal(ctx context.Context, t deploy.Target, o planOptions) (deploy.Proposal, error) {
-	prepared, err := deploy.Prepare(ctx, t, deploy.PrepareOptions{})
-	if err != nil {
-		return deploy.Proposal{}, err
-	}
-	if err := deploy.Fit(ctx, t, prepared); err != nil {
-		return deploy.Proposal{}, err
-	}
-	return deploy.Plan(ctx, t, prepared, deploy.PlanOptions{Force: o.force})
 }

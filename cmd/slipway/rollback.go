@@ -49,13 +49,13 @@ func runRollback(ctx context.Context, a *app, name string, revision int, o *actO
 		return err
 	}
 	t.Notify = a.listen(o)
-	prepared, err := deploy.Recorded(ctx, t, revision)
+	proposal, err := deploy.ProposeRollback(ctx, t, revision, o.force)
 	if err != nil {
 		return err
 	}
-	for _, pin := range deploy.Gone(ctx, t, prepared) {
+	for _, pin := range deploy.Gone(ctx, t, proposal.Prepared) {
 		a.warn("warning: %s is no longer in its registry: only nodes that have pulled it can run it",
 			pin.Reference())
 	}
-	return a.propose(ctx, t, prepared, o)
+	return a.carryOut(ctx, t, proposal, o)
 }

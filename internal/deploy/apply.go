@@ -71,66 +71,85 @@ func (e *BlockedError) Error() string {
 
 func (e *BlockedError) Unwrap() []error { return e.Causes }
 
-// Apply does what the proposal says, watches it become healthy and records it. In staging and
-// production a release that fails gives way to the last healthy one. It returns the release that
-// the proposal became, also with an error.
+// run is one Apply.
+type run struct {
+	target  Target
+	options Options
+	// lock is nil while the namespace that it is kept in is created.
+	lock *release.Lock
+}
+
+// mayWrite waits until the environment's lock is known to be ours.
+func (r run) mayWrite(ctx context.Context) error {
+	if r.lock == nil {
+		return nil
+	}
+	return r.lock.Held(ctx)
+}
+
+// Apply does what the proposal says, watches it become healthy and records it. In staging and production a
+// failed release is rolled back to the last healthy one. It returns the release that the proposal became, also
+// with an error.
 func Apply(ctx context.Context, t Target, p Proposal, o Options) (release.Release, error) {
-	if err := t.admit(ctx, p); err != nil {
+	if err := admit(ctx, t, p); err != nil {
 		return release.Release{}, err
 	}
-	founded, err := t.found(ctx, p)
+	r := run{target: t, options: o}
+	created, err := createNamespace(ctx, r, p)
 	if err != nil {
 		return release.Release{}, err
 	}
-	lock, err := t.Records().Lock(ctx, release.Holder{Who: o.Who, Doing: p.Prepared.doing()})
+	r.lock, err = t.Records().Lock(ctx, release.Holder{Who: o.Who, Doing: p.Prepared.doing()})
 	if locked := (*release.LockedError)(nil); errors.As(err, &locked) {
 		return release.Release{}, fmt.Errorf("%s is %w", t.Environment.Name, err)
 	} else if err != nil {
 		return release.Release{}, err
 	}
-	if lock.TookOver != nil {
-		t.say(Lock, nil, "took over from %s, who is gone", lock.TookOver)
+	if r.lock.TookOver != nil {
+		t.say(Lock, nil, "took over from %s, who is gone", r.lock.TookOver)
 	}
-	t.lock = lock
-	rel, err := t.applyLocked(lock.Context(), p, founded, o)
-	if uerr := lock.Unlock(ctx); uerr != nil {
+	rel, err := applyLocked(r.lock.Context(), r, p, created)
+	if uerr := r.lock.Unlock(ctx); uerr != nil {
 		t.say(Lock, nil, "warning: the lock stays until it runs out: %v", uerr)
 	}
 	return rel, err
 }
 
-// found makes the namespace in which locks and records are kept, where the source has it and the
+// createNamespace creates the namespace in which locks and records are kept, where the source has it and the
 // cluster has not: the one change that comes before the record.
-func (t Target) found(ctx context.Context, p Proposal) (bool, error) {
+func createNamespace(ctx context.Context, r run, p Proposal) (bool, error) {
+	namespace := object.Ref{Kind: "Namespace", Name: r.target.Cluster.Namespace()}
 	for _, c := range p.Plan.Changes {
-		if c.Action == plan.Create && c.Ref.Kind == "Namespace" && c.Ref.Group == "" &&
-			c.Ref.Name == t.Cluster.Namespace() {
-			obj, err := t.applyOne(ctx, c, p)
+		if c.Action == plan.Create && c.Ref == namespace {
+			obj, err := applyOne(ctx, r, c, p)
 			if err != nil {
 				return false, err
 			}
-			return true, rollout.WaitServed(ctx, t.Cluster, obj)
+			return true, rollout.WaitServed(ctx, r.target.Cluster, obj)
 		}
 	}
 	return false, nil
 }
 
-func (t Target) applyLocked(ctx context.Context, p Proposal, founded bool,
-	o Options) (release.Release, error) {
-	p, err := t.again(ctx, p, founded)
+func applyLocked(ctx context.Context, r run, p Proposal, created bool) (release.Release, error) {
+	past, err := r.target.Records().Past(ctx)
 	if err != nil {
 		return release.Release{}, err
 	}
-	rel, err := t.carryOut(ctx, p, o)
+	if p, err = replan(ctx, r.target, p, past, created); err != nil {
+		return release.Release{}, err
+	}
+	rel, err := carryOut(ctx, r, p, past)
+	environment := r.target.Environment
 	if !broken(rel, err) {
 		if err != nil && rel.Status != release.Pending {
-			err = fmt.Errorf("release %d of %s: %w", rel.Revision, t.Environment.Name, err)
+			err = fmt.Errorf("release %d of %s: %w", rel.Revision, environment.Name, err)
 		}
 		return rel, err
 	}
-	bad := &FailedError{Environment: t.Environment.Name, Release: rel, Cause: err}
-	if t.Environment.Class != project.Local && !o.NoRollback {
-		bad.RolledBack, bad.RollbackErr = t.goBack(ctx, p.force, o)
+	bad := &FailedError{Environment: environment.Name, Release: rel, Cause: err}
+	if environment.Class != project.Local && !r.options.NoRollback {
+		bad.RolledBack, bad.RollbackErr = rollBack(ctx, r, past.Then(rel), p.force)
 	}
 	return rel, bad
 }
@@ -149,28 +168,24 @@ func broken(rel release.Release, err error) bool {
 }
 
 // admit refuses before anything is written.
-func (t Target) admit(ctx context.Context, p Proposal) error {
+func admit(ctx context.Context, t Target, p Proposal) error {
 	if err := p.Blocked(); err != nil {
 		return err
 	}
 	return cluster.Permit(ctx, t.Cluster, p.Plan.Changes)
 }
 
-// goBack deploys the last healthy release, under the lock that its caller holds.
-func (t Target) goBack(ctx context.Context, force bool, o Options) (*release.Release, error) {
-	prepared, err := Recorded(ctx, t, 0)
+// rollBack deploys the last healthy release, under the lock that its caller holds.
+func rollBack(ctx context.Context, r run, past release.Past, force bool) (*release.Release, error) {
+	p, err := proposeRollback(ctx, r.target, past, 0, force)
 	if err != nil {
 		return nil, err
 	}
-	t.say(Rollback, nil, "going back to release %d (%s)", prepared.RollbackOf, prepared.Tag)
-	proposal, err := Plan(ctx, t, prepared, PlanOptions{Force: force})
-	if err != nil {
+	r.target.say(Rollback, nil, "going back to release %d (%s)", p.Prepared.RollbackOf, p.Prepared.Tag)
+	if err := admit(ctx, r.target, p); err != nil {
 		return nil, err
 	}
-	if err := t.admit(ctx, proposal); err != nil {
-		return nil, err
-	}
-	rel, err := t.carryOut(ctx, proposal, o)
+	rel, err := carryOut(ctx, r, p, past)
 	if err != nil {
 		return nil, err
 	}
@@ -178,16 +193,17 @@ func (t Target) goBack(ctx context.Context, force bool, o Options) (*release.Rel
 }
 
 // carryOut records the intent, acts, watches, and records the outcome whatever it is.
-func (t Target) carryOut(ctx context.Context, p Proposal, o Options) (release.Release, error) {
-	if err := t.mayWrite(ctx); err != nil {
+func carryOut(ctx context.Context, r run, p Proposal, past release.Past) (release.Release, error) {
+	t := r.target
+	if err := r.mayWrite(ctx); err != nil {
 		return release.Release{}, err
 	}
-	rel, err := t.Records().Begin(ctx, t.intent(p, o))
+	rel, err := t.Records().Begin(ctx, past, intent(p, r.options))
 	if err != nil {
 		return rel, fmt.Errorf("record a release of %s: %w", t.Environment.Name, err)
 	}
 	t.say(Record, nil, "recorded as release %d", rel.Revision)
-	err = t.act(ctx, p, o, &rel)
+	err = act(ctx, r, p, &rel)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		err = cause // the lock was lost, rather than "context canceled"
 	}
@@ -205,11 +221,11 @@ func (t Target) carryOut(ctx context.Context, p Proposal, o Options) (release.Re
 	// The run may have been interrupted; what happened is written down all the same.
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer cancel()
-	finished, ferr := t.Records().Finish(end, rel)
+	rel, ferr := t.Records().Finish(end, rel)
 	if ferr != nil {
 		return rel, errors.Join(err, fmt.Errorf("record the outcome: %w", ferr))
 	}
-	return finished, err
+	return rel, err
 }
 
 // maskedError says what an error says without the values of Secrets, which a server may repeat.
@@ -232,7 +248,7 @@ func masked(err error, set object.Set) error {
 	return &maskedError{err, text}
 }
 
-func (t Target) intent(p Proposal, o Options) release.Release {
+func intent(p Proposal, o Options) release.Release {
 	return release.Release{
 		Commit: p.Prepared.Commit, Tag: p.Prepared.Tag, Dirty: p.Prepared.Dirty, Who: o.Who,
 		Images: p.Prepared.Images, RollbackOf: p.Prepared.RollbackOf, Objects: p.Prepared.Set,

@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -94,12 +93,14 @@ func standing(ctx context.Context, env project.Environment, connect func(project
 	}
 	ctx, cancel := context.WithTimeout(ctx, standingTimeout)
 	defer cancel()
-	rel, err := t.Records().Latest(ctx)
-	if errors.Is(err, release.ErrNone) {
+	past, err := t.Records().Past(ctx)
+	if err != nil {
+		return s, err
+	}
+	rel := past.Latest
+	if rel.Revision == 0 {
 		s.Health = "not deployed"
 		return s, nil
-	} else if err != nil {
-		return s, err
 	}
 	s.Release = &rel
 	if s.Deployed() {

@@ -4,7 +4,6 @@
 package deploy
 
 import (
-	"context"
 	"fmt"
 	"time"
 
@@ -30,8 +29,6 @@ type Target struct {
 	Mirror string
 	// Notify hears what happens. Nil: nobody listens.
 	Notify func(Event)
-
-	lock *release.Lock
 }
 
 // Step is a part of the path.
@@ -60,14 +57,6 @@ type Event struct {
 	Time     time.Time          `json:"time"`
 }
 
-// mayWrite waits until the environment's lock is known to be ours.
-func (t Target) mayWrite(ctx context.Context) error {
-	if t.lock == nil { // the namespace that the lock is kept in comes first
-		return nil
-	}
-	return t.lock.Held(ctx)
-}
-
 func (t Target) say(step Step, ref *object.Ref, format string, args ...any) {
 	if t.Notify != nil {
 		t.Notify(Event{Step: step, Ref: ref, Message: fmt.Sprintf(format, args...), Time: time.Now().UTC()})
@@ -77,13 +66,4 @@ func (t Target) say(step Step, ref *object.Ref, format string, args ...any) {
 // Records are the environment's releases.
 func (t Target) Records() release.Store {
 	return release.Store{Cluster: t.Cluster, Project: t.Source.Project.Name, Environment: t.Environment.Name}
-}
-
-// latest is the newest release, or the zero value where there is none.
-func (t Target) latest(ctx context.Context) (release.Release, error) {
-	rel, err := t.Records().Latest(ctx)
-	if isNone(err) {
-		return release.Release{}, nil
-	}
-	return rel, err
 }

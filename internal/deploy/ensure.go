@@ -33,7 +33,7 @@ const atOnce = 4
 
 // ensure finds or makes the images of an environment, several at once with one builder. The first that
 // fails stops the others; an image has its tags only once it is whole.
-func (t Target) ensure(ctx context.Context, matches []image.Matched, others []other, by []signature.Authority,
+func ensure(ctx context.Context, t Target, matches []image.Matched, others []other, by []signature.Authority,
 	o PrepareOptions) (pins []image.Pin, err error) {
 	shared := &builder.Shared{}
 	defer func() { err = errors.Join(err, shared.Close()) }()
@@ -56,7 +56,7 @@ func (t Target) ensure(ctx context.Context, matches []image.Matched, others []ot
 				label: path.Base(m.Image.Name)}, true
 		}
 		g.Go(func() (err error) {
-			if pins[i], err = t.pin(ctx, m, siblings(m.Image, others), by, own); err != nil {
+			if pins[i], err = pin(ctx, t, m, siblings(m.Image, others), by, own); err != nil {
 				return fmt.Errorf("image %s of %s: %w", m.Image.Name, t.Environment.Name, err)
 			}
 			return nil

@@ -27,10 +27,10 @@ func (e *PlatformError) Error() string {
 		e.Ref, e.Environment, e.Image, strings.Join(e.Has, ", "), strings.Join(e.Needs, ", "))
 }
 
-// Fit compares the platforms of the images with those of the nodes that their pods may run on; where
+// fit compares the platforms of the images with those of the nodes that their pods may run on; where
 // these may not be asked for, with those of the images that ran there before. Images that are not built
 // yet, and those of others, are not looked at.
-func Fit(ctx context.Context, t Target, p Prepared) error {
+func fit(ctx context.Context, t Target, p Prepared, latest release.Release) error {
 	o := t.reach(image.Options{})
 	pins := map[string]image.Pin{}
 	for _, pin := range p.Images {
@@ -46,7 +46,7 @@ func Fit(ctx context.Context, t Target, p Prepared) error {
 		return fmt.Errorf("nodes of %s: %w", t.Environment.Name, err)
 	}
 	if !allowed {
-		return t.fitAsBefore(ctx, p.Images, o)
+		return fitAsBefore(ctx, t, p.Images, latest, o)
 	}
 	platforms := map[string][]string{}
 	for _, ref := range slices.Sorted(maps.Keys(pins)) {
@@ -62,7 +62,7 @@ func Fit(ctx context.Context, t Target, p Prepared) error {
 		for _, pod := range pods(o.Body) {
 			on := nodes.Platforms(pod)
 			for _, ref := range images(pod) {
-				if err := t.fit(o.Ref(), ref, platforms[ref], on); err != nil {
+				if err := fitPod(t, o.Ref(), ref, platforms[ref], on); err != nil {
 					return err
 				}
 			}
@@ -73,15 +73,13 @@ func Fit(ctx context.Context, t Target, p Prepared) error {
 
 // fitAsBefore says what is not checked: images that are not for all that those of the last healthy release
 // were for.
-func (t Target) fitAsBefore(ctx context.Context, pins []image.Pin, o image.Options) error {
-	latest, err := t.latest(ctx)
-	if err != nil {
-		return err
-	}
+func fitAsBefore(
+	ctx context.Context, t Target, pins []image.Pin, latest release.Release, o image.Options,
+) error {
 	for _, pin := range pins {
 		i := slices.IndexFunc(latest.Images, func(before image.Pin) bool { return before.Name == pin.Name })
 		if pin.Digest == "" || i >= 0 && latest.Status == release.Healthy &&
-			t.replaces(ctx, latest.Images[i], pin, o) {
+			replaces(ctx, t, latest.Images[i], pin, o) {
 			continue
 		}
 		t.say(Image, nil, "not checked: whether %s is for the machines of %s (listing its nodes is not allowed)",
@@ -91,7 +89,7 @@ func (t Target) fitAsBefore(ctx context.Context, pins []image.Pin, o image.Optio
 }
 
 // replaces says that an image is for all platforms that another one is for.
-func (t Target) replaces(ctx context.Context, before, now image.Pin, o image.Options) bool {
+func replaces(ctx context.Context, t Target, before, now image.Pin, o image.Options) bool {
 	if before.Digest == now.Digest {
 		return true
 	}
@@ -105,8 +103,8 @@ func (t Target) replaces(ctx context.Context, before, now image.Pin, o image.Opt
 	})
 }
 
-// fit judges one image of one pod.
-func (t Target) fit(ref object.Ref, img string, has []string, on map[string]int) error {
+// fitPod judges one image of one pod.
+func fitPod(t Target, ref object.Ref, img string, has []string, on map[string]int) error {
 	if len(has) == 0 || len(on) == 0 {
 		return nil // nothing is known, or no node is there yet
 	}

@@ -33,7 +33,7 @@ func TestFit(t *testing.T) {
 		target := Target{Environment: project.Environment{Name: "prod"}, Notify: func(e Event) {
 			said = append(said, e.Message)
 		}}
-		err := target.fit(ref, "acme/api", c.has, c.on)
+		err := fitPod(target, ref, "acme/api", c.has, c.on)
 		if errors.As(err, new(*PlatformError)) == c.fits {
 			t.Errorf("%s: %v", name, err)
 		}

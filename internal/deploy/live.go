@@ -12,11 +12,15 @@ import (
 // it, as the API server completes it. Today is the day, as "2027-03-31", by which exceptions expire. It
 // writes nothing, and fails where the API server would refuse an object.
 func CompareLive(ctx context.Context, t Target, today string) (contract.Result, error) {
+	past, err := t.Records().Past(ctx)
+	if err != nil {
+		return contract.Result{}, err
+	}
 	prepared, err := Prepare(ctx, t, PrepareOptions{Unsigned: true})
 	if err != nil {
 		return contract.Result{}, err
 	}
-	proposal, err := Plan(ctx, t, prepared, PlanOptions{Force: true})
+	proposal, err := propose(ctx, t, prepared, past, true)
 	if err == nil {
 		err = proposal.Blocked()
 	}

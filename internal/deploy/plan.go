@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -56,37 +55,95 @@ func (p Proposal) Blocked() error {
 	return &BlockedError{Environment: p.Plan.Environment, Changes: blocked, Causes: p.refusals}
 }
 
-// PlanOptions say how to plan.
-type PlanOptions struct {
+// ProposeOptions say how a proposal is made.
+type ProposeOptions struct {
+	PrepareOptions
 	// Force plans to take over fields that other managers own.
 	Force bool
 }
 
-// Plan compares what is prepared with the cluster. It writes nothing.
-func Plan(ctx context.Context, t Target, p Prepared, o PlanOptions) (Proposal, error) {
-	latest, err := t.latest(ctx)
+// Propose renders an environment, resolves or builds its images, checks that they run on the cluster's nodes,
+// and plans. It writes nothing to the cluster. The record comes first: a deploy that cannot read it must not
+// build an image.
+func Propose(ctx context.Context, t Target, o ProposeOptions) (Proposal, error) {
+	past, err := t.Records().Past(ctx)
 	if err != nil {
 		return Proposal{}, err
 	}
-	t.moved(p, latest)
-	if p.Set, err = cluster.Place(ctx, t.Cluster, p.Set); err != nil {
+	prepared, err := Prepare(ctx, t, o.PrepareOptions)
+	if err != nil {
 		return Proposal{}, err
 	}
-	if p.Set, err = owned(p.Set, t.owner()); err != nil {
+	if err := fit(ctx, t, prepared, past.Latest); err != nil {
+		return Proposal{}, err
+	}
+	return propose(ctx, t, prepared, past, o.Force)
+}
+
+// ProposeRollback plans to deploy a recorded release again. Revision 0 is the last healthy one before the
+// newest; it fails with a *NoHealthyError when there is none.
+func ProposeRollback(ctx context.Context, t Target, revision int, force bool) (Proposal, error) {
+	past, err := t.Records().Past(ctx)
+	if err != nil {
+		return Proposal{}, err
+	}
+	return proposeRollback(ctx, t, past, revision, force)
+}
+
+func proposeRollback(
+	ctx context.Context, t Target, past release.Past, revision int, force bool,
+) (Proposal, error) {
+	if revision == 0 {
+		i := before(past.Releases)
+		if i < 0 {
+			return Proposal{}, &NoHealthyError{Environment: t.Environment.Name}
+		}
+		revision = past.Releases[i].Revision
+	}
+	rel, err := t.Records().Get(ctx, revision)
+	if err != nil {
+		return Proposal{}, err
+	}
+	return propose(ctx, t, Prepared{
+		Set: rel.Objects, Images: rel.Images, Commit: rel.Commit, Tag: rel.Tag, Dirty: rel.Dirty,
+		RollbackOf: rel.Revision,
+	}, past, force)
+}
+
+// ProposeDelete plans to delete the objects that the releases of an environment recorded.
+func ProposeDelete(ctx context.Context, t Target) (Proposal, error) {
+	past, err := t.Records().Past(ctx)
+	if err != nil {
+		return Proposal{}, err
+	}
+	return propose(ctx, t, Prepared{Delete: true}, past, false)
+}
+
+// propose compares what is prepared with the cluster.
+func propose(
+	ctx context.Context, t Target, p Prepared, past release.Past, force bool,
+) (Proposal, error) {
+	latest := past.Latest
+	warnOfMovedTags(t, p, latest)
+	set, err := cluster.Place(ctx, t.Cluster, p.Set)
+	if err != nil {
+		return Proposal{}, err
+	}
+	if p.Set, err = owned(set, t.owner()); err != nil {
 		return Proposal{}, err
 	}
 	mayDelete := deletable(latest, p)
-	observed, err := cluster.Observe(ctx, t.Cluster, p.Set, mayDelete, o.Force)
+	observed, err := cluster.Observe(ctx, t.Cluster, p.Set, mayDelete, force)
 	if err != nil {
 		return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)
 	}
-	sparing(observed, t.owner(), o.Force)
+	sparing(observed, t.owner(), force)
 	made := plan.Make(plan.Input{
 		Environment: t.Environment.Name, Commit: p.Commit, Base: latest.Digest,
 		Desired: p.Set, Observed: observed, Owned: mayDelete, Rollback: p.RollbackOf > 0, Ran: ran(p.Set, latest),
 	})
 	proposal := Proposal{Prepared: p, Plan: made, Latest: latest, Observed: observed,
-		uids: map[object.Ref]string{}, force: o.Force}
+		uids: map[object.Ref]string{}, force: force}
 	for _, seen := range observed {
 		proposal.uids[seen.Ref], _ = seen.Live.At("metadata", "uid").(string)
 		if seen.Err != nil {
@@ -102,9 +159,9 @@ func Plan(ctx context.Context, t Target, p Prepared, o PlanOptions) (Proposal, e
 	return proposal, nil
 }
 
-// moved warns of tags that Git names as before and that somebody has put on other content. A rollback
+// warnOfMovedTags warns of tags that Git names as before and that somebody has put on other content. A rollback
 // names its content by digest.
-func (t Target) moved(p Prepared, latest release.Release) {
+func warnOfMovedTags(t Target, p Prepared, latest release.Release) {
 	for _, now := range p.Images {
 		for _, was := range latest.Images {
 			if p.RollbackOf == 0 && now.Tag != "" && now.Tag == was.Tag && now.Repository == was.Repository &&
@@ -135,10 +192,10 @@ func fleeting(o object.Object) bool {
 	return r.Group == "batch" && r.Kind == "Job" && o.At("spec", "ttlSecondsAfterFinished") != nil
 }
 
-// again makes the plan once more, under the lock: what was consented to is what is done.
-func (t Target) again(ctx context.Context, p Proposal, founded bool) (Proposal, error) {
-	t.Notify = nil // it has said what there is to say
-	now, err := Plan(ctx, t, p.Prepared, PlanOptions{Force: p.force})
+// replan makes the plan once more, under the lock: what was consented to is what is done.
+func replan(ctx context.Context, t Target, p Proposal, past release.Past, created bool) (Proposal, error) {
+	t.Notify = nil // the first plan has said what there is to say
+	now, err := propose(ctx, t, p.Prepared, past, p.force)
 	if err != nil {
 		return now, err
 	}
@@ -146,7 +203,7 @@ func (t Target) again(ctx context.Context, p Proposal, founded bool) (Proposal, 
 		return now, fmt.Errorf("%w: release %d of %s came in between", plan.ErrStale, now.Latest.Revision,
 			t.Environment.Name)
 	}
-	if !p.same(now, founded) {
+	if !p.same(now, created) {
 		return now, fmt.Errorf("%w: objects of %s were changed since", plan.ErrStale, t.Environment.Name)
 	}
 	return now, nil
@@ -155,9 +212,9 @@ func (t Target) again(ctx context.Context, p Proposal, founded bool) (Proposal, 
 // same says that a later proposal does what this one showed, to the same objects. Where the
 // environment's namespace was only just made, the server can now be asked about more, but what is
 // done to each object must be what was shown.
-func (p Proposal) same(now Proposal, founded bool) bool {
+func (p Proposal) same(now Proposal, created bool) bool {
 	now = p.gone(now)
-	if !founded {
+	if !created {
 		return now.Plan.Equal(p.Plan) && maps.Equal(now.uids, p.uids)
 	}
 	return maps.Equal(p.acts(), now.acts())
@@ -189,7 +246,7 @@ func alike(was, now plan.Action) bool {
 	return was == now || was == plan.Replace && now == plan.Create
 }
 
-// acts are the changes other than to a namespace, which founding has made.
+// acts are the changes other than to a namespace, which is created before the record.
 func (p Proposal) acts() map[object.Ref]plan.Action {
 	acts := map[object.Ref]plan.Action{}
 	for _, c := range p.Plan.Changes {
@@ -199,5 +256,3 @@ func (p Proposal) acts() map[object.Ref]plan.Action {
 	}
 	return acts
 }
-
-func isNone(err error) bool { return errors.Is(err, release.ErrNone) }

@@ -83,7 +83,7 @@ type PrepareOptions struct {
 // registries, but no cluster.
 func Prepare(ctx context.Context, t Target, o PrepareOptions) (Prepared, error) {
 	o.Image = t.reach(o.Image)
-	if err := t.committed(); err != nil && o.Build {
+	if err := committed(t); err != nil && o.Build {
 		return Prepared{}, fmt.Errorf("prepare %s: %w", t.Environment.Name, err)
 	}
 	options := t.Render
@@ -93,11 +93,11 @@ func Prepare(ctx context.Context, t Target, o PrepareOptions) (Prepared, error) 
 		return Prepared{}, &render.Error{Environment: t.Environment.Name, Err: err}
 	}
 	defer r.Close()
-	set, err := t.render(ctx, r, t.Environment)
+	set, err := renderEnvironment(ctx, t, r, t.Environment)
 	if err != nil {
 		return Prepared{}, err
 	}
-	pins, err := t.pins(ctx, r, set, o)
+	pins, err := pinImages(ctx, t, r, set, o)
 	if err != nil {
 		return Prepared{}, err
 	}
@@ -111,8 +111,8 @@ func Prepare(ctx context.Context, t Target, o PrepareOptions) (Prepared, error) 
 		nil
 }
 
-// changed names a few of the files that no commit describes.
-func (t Target) changed() string {
+// changedFiles names a few of the files that no commit describes.
+func changedFiles(t Target) string {
 	const most = 3
 	files := t.Source.Changed
 	if len(files) <= most {
@@ -122,20 +122,22 @@ func (t Target) changed() string {
 }
 
 // committed refuses for production what nobody could look up later.
-func (t Target) committed() error {
+func committed(t Target) error {
 	switch {
 	case t.Environment.Class != project.Production:
 		return nil
 	case t.Source.Commit == "":
 		return ErrNoCommit
 	case t.Source.Dirty:
-		return fmt.Errorf("%w: %s", ErrDirty, t.changed())
+		return fmt.Errorf("%w: %s", ErrDirty, changedFiles(t))
 	}
 	return nil
 }
 
-func (t Target) render(ctx context.Context, r *render.Renderer, env project.Environment) (object.Set, error) {
-	if err := t.capabilities(ctx, &env); err != nil {
+func renderEnvironment(
+	ctx context.Context, t Target, r *render.Renderer, env project.Environment,
+) (object.Set, error) {
+	if err := capabilities(ctx, t, &env); err != nil {
 		return object.Set{}, err
 	}
 	if t.Cluster != nil {
@@ -158,7 +160,7 @@ func (t Target) render(ctx context.Context, r *render.Renderer, env project.Envi
 }
 
 // capabilities tells charts which cluster they are rendered for, where the project does not say.
-func (t Target) capabilities(ctx context.Context, env *project.Environment) error {
+func capabilities(ctx context.Context, t Target, env *project.Environment) error {
 	if t.Cluster == nil || env.KubeVersion != "" || len(env.Charts) == 0 && env.Skaffold == nil {
 		return nil
 	}
@@ -185,35 +187,11 @@ func (e *HookError) Error() string {
 		strings.Join(hooks, ", "))
 }
 
-// Recorded is what an earlier release held. Revision 0 means the last healthy one before the newest.
-func Recorded(ctx context.Context, t Target, revision int) (Prepared, error) {
-	rel, err := t.recorded(ctx, revision)
-	if err != nil {
-		return Prepared{}, err
-	}
-	return Prepared{Set: rel.Objects, Images: rel.Images, Commit: rel.Commit, Tag: rel.Tag, Dirty: rel.Dirty,
-		RollbackOf: rel.Revision}, nil
-}
-
 // NoHealthyError says that there is nothing to go back to.
 type NoHealthyError struct{ Environment string }
 
 func (e *NoHealthyError) Error() string {
 	return fmt.Sprintf("%s has no earlier healthy release to go back to", e.Environment)
-}
-
-func (t Target) recorded(ctx context.Context, revision int) (release.Release, error) {
-	if revision != 0 {
-		return t.Records().Get(ctx, revision)
-	}
-	history, err := t.Records().History(ctx)
-	if err != nil {
-		return release.Release{}, err
-	}
-	if i := before(history); i >= 0 {
-		return t.Records().Get(ctx, history[i].Revision)
-	}
-	return release.Release{}, &NoHealthyError{Environment: t.Environment.Name}
 }
 
 // before is the index of the release that a history, newest first, goes back to: the last healthy
@@ -236,16 +214,14 @@ func before(history []release.Release) int {
 	})
 }
 
-// Nothing is the empty set, on purpose: a deploy of it deletes the environment.
-func Nothing() Prepared { return Prepared{Delete: true} }
-
-// pins finds or makes the content of each of the project's images.
-func (t Target) pins(ctx context.Context, r *render.Renderer, set object.Set,
-	o PrepareOptions) ([]image.Pin, error) {
+// pinImages finds or makes the content of each of the project's images.
+func pinImages(
+	ctx context.Context, t Target, r *render.Renderer, set object.Set, o PrepareOptions,
+) ([]image.Pin, error) {
 	if len(t.Source.Project.Images) == 0 {
 		return nil, nil
 	}
-	others, err := t.others(ctx, r)
+	others, err := renderOthers(ctx, t, r)
 	if err != nil {
 		return nil, err
 	}
@@ -258,24 +234,24 @@ func (t Target) pins(ctx context.Context, r *render.Renderer, set object.Set,
 			matches[i].Tag, matches[i].Digest = "", ""
 		}
 	}
-	by, err := t.authorities(o)
+	by, err := authorities(t, o)
 	if err != nil {
 		return nil, err
 	}
 	if len(by) == 0 || !o.Build {
-		return t.ensure(ctx, matches, others, by, o)
+		return ensure(ctx, t, matches, others, by, o)
 	}
 	// All signatures are verified before the first image is copied.
 	verify := o
 	verify.Build, verify.Image.Notify = false, nil
-	verified, err := t.ensure(ctx, matches, others, by, verify)
+	verified, err := ensure(ctx, t, matches, others, by, verify)
 	if err != nil {
 		return nil, err
 	}
-	pins, err := t.ensure(ctx, matches, others, nil, o)
+	pins, err := ensure(ctx, t, matches, others, nil, o)
 	isSame := func(a, b image.Pin) bool { return a.Digest == b.Digest }
 	if err == nil && !slices.EqualFunc(verified, pins, isSame) {
-		_, err = t.ensure(ctx, matches, others, by, verify) // a tag has moved meanwhile
+		_, err = ensure(ctx, t, matches, others, by, verify) // a tag has moved meanwhile
 	}
 	return pins, err
 }
@@ -286,7 +262,7 @@ type other struct {
 	set         object.Set
 }
 
-func (t Target) others(ctx context.Context, r *render.Renderer) ([]other, error) {
+func renderOthers(ctx context.Context, t Target, r *render.Renderer) ([]other, error) {
 	var others []other
 	for _, env := range t.Source.Project.Environments {
 		if env.Name == t.Environment.Name {

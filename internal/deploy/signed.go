@@ -10,7 +10,7 @@ import (
 )
 
 // authorities are who may sign the environment's images; nobody where no signature is demanded.
-func (t Target) authorities(o PrepareOptions) ([]signature.Authority, error) {
+func authorities(t Target, o PrepareOptions) ([]signature.Authority, error) {
 	if o.Unsigned || len(t.Environment.Signatures) == 0 {
 		return nil, nil
 	}
@@ -27,7 +27,7 @@ func (t Target) authorities(o PrepareOptions) ([]signature.Authority, error) {
 }
 
 // pin finds or makes the content of one image, and signs it or demands that somebody has.
-func (t Target) pin(ctx context.Context, m image.Matched, siblings []string, by []signature.Authority,
+func pin(ctx context.Context, t Target, m image.Matched, siblings []string, by []signature.Authority,
 	o PrepareOptions) (image.Pin, error) {
 	pin, err := image.Ensure(ctx, t.Source, t.Environment, m, siblings, o.Build, o.Image)
 	switch {

@@ -79,7 +79,7 @@ func prepared(t *testing.T, tag string, documents ...string) deploy.Prepared {
 
 func (p place) plan(t *testing.T, what deploy.Prepared) deploy.Proposal {
 	t.Helper()
-	proposal, err := deploy.Plan(t.Context(), p.Target, what, deploy.PlanOptions{})
+	proposal, err := deploy.ProposePrepared(t.Context(), p.Target, what)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // watch waits until all is healthy. Nobody waits for what the plan leaves alone.
-func (t Target) watch(ctx context.Context, p Proposal, o Options) error {
+func watch(ctx context.Context, r run, p Proposal) error {
 	var unchanged []object.Ref
 	var watched object.Set
 	for _, c := range p.Plan.Changes {
@@ -28,10 +28,10 @@ func (t Target) watch(ctx context.Context, p Proposal, o Options) error {
 			unchanged = append(unchanged, c.Ref)
 		}
 	}
-	n := newNews(t, unchanged)
+	n := newNews(r.target, unchanged)
 	stop := n.every(ctx, remindAfter/2)
 	defer stop()
-	return rollout.Wait(ctx, t.Cluster, watched, rollout.Options{Timeout: o.Timeout, Unchanged: unchanged,
+	return rollout.Wait(ctx, r.target.Cluster, watched, rollout.Options{Timeout: r.options.Timeout, Unchanged: unchanged,
 		Notify: n.hear})
 }
 

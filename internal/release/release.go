@@ -82,6 +82,8 @@ type Release struct {
 	// version and chunks are the record's, for writing it again.
 	version string
 	chunks  int
+	// pending: the record still says so, although no deploy runs.
+	pending bool
 }
 
 // String prints "revision 12, sha-88a1b07, healthy".

@@ -41,11 +41,20 @@ func objects(t *testing.T, names ...string) object.Set {
 
 func begin(t *testing.T, s Store, names ...string) Release {
 	t.Helper()
-	r, err := s.Begin(t.Context(), Release{Tag: "sha-3f9c2e1", Objects: objects(t, names...)})
+	r, err := s.Begin(t.Context(), pastOf(t, s), Release{Tag: "sha-3f9c2e1", Objects: objects(t, names...)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
+}
+
+func pastOf(t *testing.T, s Store) Past {
+	t.Helper()
+	past, err := s.Past(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return past
 }
 
 func finish(t *testing.T, s Store, r Release, status Status) Release {
@@ -82,15 +91,15 @@ func statuses(t *testing.T, s Store) string {
 func TestRelease(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	if _, err := s.Latest(t.Context()); !errors.Is(err, ErrNone) {
-		t.Errorf("latest of none: %v", err)
+	if past, err := s.Past(t.Context()); err != nil || past.Latest.Revision != 0 || past.Releases != nil {
+		t.Errorf("before the first release: %+v, %v", past, err)
 	}
 	lock, err := s.Lock(t.Context(), Holder{Who: "ada"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	code := int32(3)
-	r, err := s.Begin(t.Context(), Release{
+	r, err := s.Begin(t.Context(), pastOf(t, s), Release{
 		Commit: "3f9c2e1", Tag: "sha-3f9c2e1", Who: "ada", Message: "with hunter22", Objects: objects(t, "a", "b"),
 		Images: []image.Pin{{Name: "shop", Repository: "ghcr.io/acme/shop", Digest: "sha256:1"}},
 	})
@@ -133,7 +142,7 @@ func TestRelease(t *testing.T) {
 func TestSecretsDoNotShow(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	r, err := s.Begin(t.Context(), Release{Message: "with hunter22", Objects: objects(t, "a")})
+	r, err := s.Begin(t.Context(), pastOf(t, s), Release{Message: "with hunter22", Objects: objects(t, "a")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,9 +172,9 @@ func TestOwned(t *testing.T) {
 		if got := names(r.Owned); got != want {
 			t.Errorf("%s owns %q, want %q", r, got, want)
 		}
-		stored, err := s.Latest(t.Context())
-		if err != nil || names(stored.Owned) != want {
-			t.Errorf("%s: the record says %q, want %q (%v)", r, names(stored.Owned), want, err)
+		past, err := s.Past(t.Context())
+		if err != nil || names(past.Latest.Owned) != want {
+			t.Errorf("%s: the record says %q, want %q (%v)", r, names(past.Latest.Owned), want, err)
 		}
 	}
 	r := begin(t, s, "a", "b")
@@ -196,8 +205,8 @@ func TestAbandoned(t *testing.T) {
 	if got := statuses(t, s); got != "3 interrupted, 2 failed, 1 healthy" {
 		t.Errorf("nobody has the lock: %s", got)
 	}
-	if r, err := s.Latest(t.Context()); err != nil || r.Status != Interrupted {
-		t.Errorf("%v, %v", r, err)
+	if past, err := s.Past(t.Context()); err != nil || past.Latest.Status != Interrupted {
+		t.Errorf("%v, %v", past.Latest, err)
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -33,37 +32,53 @@ type Store struct {
 	Environment string
 }
 
-// Begin writes down that a release starts, before anything is changed, and returns it with its
-// revision, what it owns and when it started. An earlier release that is still pending was
-// interrupted. Whoever calls it holds the Lock.
-func (s Store) Begin(ctx context.Context, r Release) (Release, error) {
-	heads, err := s.heads(ctx)
-	if err != nil {
-		return r, err
+// Past is what the records of an environment say.
+type Past struct {
+	// Latest is the newest release, whole; the zero value when the environment has none.
+	Latest Release
+	// Releases are those that are still recorded, newest first, without evidence and objects.
+	Releases []Release
+}
+
+// Then is the past once another release has been recorded.
+func (p Past) Then(r Release) Past {
+	return Past{Latest: r, Releases: append([]Release{r}, p.Releases...)}
+}
+
+// Past reads the records: one list, and the newest release.
+func (s Store) Past(ctx context.Context) (Past, error) {
+	releases, err := s.History(ctx)
+	if err != nil || len(releases) == 0 {
+		return Past{}, err
 	}
-	var last Release
-	if len(heads) > 0 {
-		if last, err = s.load(ctx, heads[0].name); err != nil {
-			return r, err
-		}
-	}
-	if last.Status == Pending {
+	latest, err := s.Get(ctx, releases[0].Revision)
+	return Past{Latest: latest, Releases: releases}, err
+}
+
+// Begin records that a release starts, before anything is changed, and returns it with its revision, what it
+// owns and when it started. past was read while the caller held the Lock. A release that is still pending
+// there was interrupted.
+func (s Store) Begin(ctx context.Context, past Past, r Release) (Release, error) {
+	last := past.Latest
+	if last.pending {
+		var err error
 		last.Status = Interrupted
 		if last, err = s.write(ctx, last); err != nil {
 			return r, err
 		}
 	}
 	r.Project, r.Environment = s.Project, s.Environment
-	r.Revision, r.Status, r.version = last.Revision+1, Pending, ""
+	r.Revision, r.Status, r.version, r.chunks = last.Revision+1, Pending, "", 0
 	r.Digest = r.Objects.Digest()
 	r.Owned = union(last.Owned, r.Objects.Refs())
 	if r.Started.IsZero() {
 		r.Started = time.Now().UTC().Truncate(time.Second)
 	}
-	if r, err = s.write(ctx, r); err != nil {
+	r, err := s.write(ctx, r)
+	if err != nil {
 		return r, err
 	}
-	return r, s.forget(ctx, heads)
+	return r, s.forget(ctx, past.Releases)
 }
 
 // Finish writes down how a release ended: its Status, Failure and Evidence, as the caller set them.
@@ -76,49 +91,48 @@ func (s Store) Finish(ctx context.Context, r Release) (Release, error) {
 	if r.Status == Healthy || r.Status == Deleted {
 		r.Owned = union(r.Objects.Refs(), r.Kept)
 	}
-	return s.write(ctx, r)
+	written, err := s.write(ctx, r)
+	written.pending = err != nil
+	return written, err
 }
 
-// History are the releases that are still known, newest first, without evidence and objects.
+// History lists the releases that are still recorded, newest first, without evidence and objects.
 func (s Store) History(ctx context.Context) ([]Release, error) {
-	heads, err := s.heads(ctx)
+	heads, err := listRecords(ctx, s.Cluster, map[string]string{
+		projectLabel: safe(s.Project), environmentLabel: safe(s.Environment),
+	})
 	if err != nil {
 		return nil, err
 	}
-	releases := make([]Release, 0, len(heads))
-	for _, h := range heads {
-		var r Release
-		if err := json.Unmarshal(h.summary, &r); err != nil {
+	slices.SortFunc(heads, func(a, b record) int { return cmp.Compare(revisionOf(b), revisionOf(a)) })
+	releases := make([]Release, len(heads))
+	for i, h := range heads {
+		if err := json.Unmarshal(h.summary, &releases[i]); err != nil {
 			return nil, fmt.Errorf("read record %s: %w", h.name, err)
 		}
-		r.version = h.version
-		if r, err = s.present(ctx, r); err != nil {
+		if releases[i], err = s.present(ctx, releases[i]); err != nil {
 			return nil, err
 		}
-		releases = append(releases, r)
 	}
 	return releases, nil
 }
 
-// Latest is the newest release, whatever became of it; ErrNone when there was none.
-func (s Store) Latest(ctx context.Context) (Release, error) {
-	heads, err := s.heads(ctx)
+// Get reads one release whole. It fails with ErrNone when the revision is not recorded.
+func (s Store) Get(ctx context.Context, revision int) (Release, error) {
+	name := s.name(revision)
+	stored, found, err := readRecord(ctx, s.Cluster, name)
 	if err != nil {
 		return Release{}, err
 	}
-	if len(heads) == 0 {
-		return Release{}, s.none("release")
+	if !found {
+		return Release{}, fmt.Errorf("release %d of %s → %s: %w", revision, s.Project, s.Environment, ErrNone)
 	}
-	return s.whole(ctx, heads[0].name)
-}
-
-// Get is one release.
-func (s Store) Get(ctx context.Context, revision int) (Release, error) {
-	r, err := s.whole(ctx, s.name(revision))
-	if errors.Is(err, ErrNone) {
-		return r, s.none(fmt.Sprintf("release %d", revision))
+	r, err := decode(stored.data)
+	if err != nil {
+		return Release{}, fmt.Errorf("read record %s: %w", name, err)
 	}
-	return r, err
+	r.version, r.chunks = stored.version, stored.chunks
+	return s.present(ctx, r)
 }
 
 // Lock makes sure that nobody else deploys this environment.
@@ -131,54 +145,14 @@ func (s Store) Locked(ctx context.Context) (Holder, bool, error) {
 	return Locked(ctx, s.Cluster, s.lockName())
 }
 
-// heads are the environment's records, newest first.
-func (s Store) heads(ctx context.Context) ([]record, error) {
-	heads, err := listRecords(ctx, s.Cluster, map[string]string{projectLabel: safe(s.Project),
-		environmentLabel: safe(s.Environment)})
-	if err != nil {
-		return nil, err
-	}
-	slices.SortFunc(heads, func(a, b record) int { return cmp.Compare(revisionOf(b), revisionOf(a)) })
-	return heads, nil
-}
-
 func revisionOf(r record) int {
 	n, _ := strconv.Atoi(r.labels[revisionLabel]) // a record without it is older than all
 	return n
 }
 
-// whole is load as people see it.
-func (s Store) whole(ctx context.Context, name string) (Release, error) {
-	r, err := s.load(ctx, name)
-	if err != nil {
-		return Release{}, err
-	}
-	return s.present(ctx, r)
-}
-
-func (s Store) load(ctx context.Context, name string) (Release, error) {
-	stored, found, err := readRecord(ctx, s.Cluster, name)
-	if err != nil {
-		return Release{}, err
-	}
-	if !found {
-		return Release{}, s.none("record " + name)
-	}
-	r, err := decode(stored.data)
-	if err != nil {
-		return Release{}, fmt.Errorf("read record %s: %w", name, err)
-	}
-	r.version, r.chunks = stored.version, stored.chunks
-	return r, nil
-}
-
-func (s Store) none(what string) error {
-	return fmt.Errorf("%s of %s → %s: %w", what, s.Project, s.Environment, ErrNone)
-}
-
 // present shows a pending release that nobody works on as what it is.
 func (s Store) present(ctx context.Context, r Release) (Release, error) {
-	if r.Status != Pending {
+	if r.pending = r.Status == Pending; !r.pending {
 		return r, nil
 	}
 	_, held, err := s.Locked(ctx)
@@ -208,23 +182,14 @@ func (s Store) write(ctx context.Context, r Release) (Release, error) {
 	return r, err
 }
 
-// forget removes the oldest records. heads are those from before the release that begins.
-func (s Store) forget(ctx context.Context, heads []record) error {
-	if len(heads) < kept {
-		return nil
-	}
-	history := make([]Release, len(heads))
-	for i, h := range heads {
-		if err := json.Unmarshal(h.summary, &history[i]); err != nil {
-			return fmt.Errorf("read record %s: %w", h.name, err)
-		}
-	}
-	healthy := lastHealthy(history)
-	for i := kept - 1; i < len(heads); i++ {
+// forget deletes the oldest records. past are the releases before the one that begins, newest first.
+func (s Store) forget(ctx context.Context, past []Release) error {
+	healthy := lastHealthy(past)
+	for i := kept - 1; i < len(past); i++ {
 		if i == healthy {
 			continue
 		}
-		if err := deleteRecord(ctx, s.Cluster, heads[i].name); err != nil {
+		if err := deleteRecord(ctx, s.Cluster, s.name(past[i].Revision)); err != nil {
 			return err
 		}
 	}
