@@ -69,7 +69,7 @@ func (w *waiter) evidence(ctx context.Context, it *item) []Evidence {
 		list = append(list, w.explain(ctx, it, s, detail(s, it.symptoms)))
 	}
 	if list[0].Cause == "" {
-		list[0].Cause = w.text(it.health.Message)
+		list[0].Cause = clean(it.health.Message, w.secrets)
 	}
 	return withoutEcho(list)
 }
@@ -100,14 +100,14 @@ func withoutEcho(list []Evidence) []Evidence {
 
 // explain turns a symptom into evidence; d is the pod's symptom behind it, often the same.
 func (w *waiter) explain(ctx context.Context, it *item, s, d symptom) Evidence {
-	if d.pod == nil && it.kept != nil {
-		e := *it.kept
-		e.Reason, e.Message = s.reason, w.text(s.message)
-		e.Cause = w.text(jobCause(s, e.Cause))
+	if d.pod == nil && it.gonePod != nil {
+		e := *it.gonePod
+		e.Reason, e.Message = s.reason, clean(s.message, w.secrets)
+		e.Cause = clean(jobCause(s, e.Cause), w.secrets)
 		return e
 	}
 	e := Evidence{Ref: it.ref, Container: d.container, Reason: s.reason,
-		Message:  w.text(cmp.Or(s.message, d.message)),
+		Message:  clean(cmp.Or(s.message, d.message), w.secrets),
 		ExitCode: d.exit, Restarts: d.restarts, Origin: it.desired.Origin}
 	if it.note != "" {
 		e.Notes = append(e.Notes, it.note)
@@ -124,9 +124,9 @@ func (w *waiter) explain(ctx context.Context, it *item, s, d symptom) Evidence {
 	if err != nil {
 		e.Notes = append(e.Notes, unseen("events", err))
 	}
-	e.Events = w.warnings(events)
+	e.Events = warnings(events, w.secrets)
 	w.addLogs(ctx, &e, d)
-	e.Cause = w.text(cause(s, d, events))
+	e.Cause = clean(cause(s, d, events), w.secrets)
 	return e
 }
 
@@ -165,11 +165,11 @@ func eventTime(e corev1.Event) time.Time {
 // podSuffix is what the kubelet adds to its messages; the evidence names the pod already.
 var podSuffix = lazyregexp.New(` in pod \S+\([0-9a-f-]{36}\)$`)
 
-func (w *waiter) warnings(events []corev1.Event) []string {
+func warnings(events []corev1.Event, secrets []string) []string {
 	var list []string
 	for _, e := range slices.Backward(events) {
 		message := podSuffix().ReplaceAllString(strings.Join(strings.Fields(e.Message), " "), "")
-		text := w.text(e.Reason + ": " + message)
+		text := clean(e.Reason+": "+message, secrets)
 		if e.Type != corev1.EventTypeWarning || slices.Contains(list, text) {
 			continue
 		}
@@ -209,7 +209,7 @@ func (w *waiter) addLogs(ctx context.Context, e *Evidence, s symptom) {
 	case err != nil:
 		e.Notes = append(e.Notes, fmt.Sprintf("logs not read: %v", err))
 	default:
-		e.LogLines, e.Previous = w.lines(text), previous
+		e.LogLines, e.Previous = lines(text, w.secrets), previous
 	}
 }
 
@@ -221,9 +221,9 @@ func logs(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod, con
 }
 
 // lines cleans log text for a terminal and for JSON: a program may log anything.
-func (w *waiter) lines(text []byte) []string {
+func lines(text []byte, secrets []string) []string {
 	var list []string
-	for line := range strings.SplitSeq(w.scrub(strings.ToValidUTF8(string(text), "\uFFFD")), "\n") {
+	for line := range strings.SplitSeq(object.Mask(strings.ToValidUTF8(string(text), "\uFFFD"), secrets), "\n") {
 		line = strings.TrimRight(printable(line), " \t\r")
 		if line != "" {
 			list = append(list, shorten(line))
@@ -244,8 +244,8 @@ func printable(s string) string {
 	}, escapes().ReplaceAllString(s, ""))
 }
 
-// text makes a message fit for a person and for the record.
-func (w *waiter) text(s string) string { return shorten(printable(w.scrub(s))) }
+// clean makes a message fit for a terminal and for the record.
+func clean(s string, secrets []string) string { return shorten(printable(object.Mask(s, secrets))) }
 
 func shorten(s string) string {
 	if len(s) <= maxMessage {

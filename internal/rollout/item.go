@@ -17,35 +17,44 @@ type item struct {
 	// unchanged: it was so before the deploy.
 	unchanged bool
 
-	// What the last look gave: symptoms are what it found, final those that will not go away by
-	// themselves.
-	live     object.Object
-	health   object.Health
-	err      error
-	done     bool
-	symptoms []symptom
-	final    []symptom
-	note     string // what could not be looked at
+	look
+	memory
+}
 
-	// What is remembered of earlier ones.
-	told     object.Health
-	wasDone  bool
-	current  time.Time            // since when it is healthy, as far as we saw
-	since    map[string]time.Time // since when each symptom stands
-	starts   map[string]int32     // from which of its restarts on a container's crashes count
-	pardoned bool
-	// which of a container's pulls failed before we looked: the reason at the last look
-	pulls  map[string]string
-	stale  map[types.UID]time.Time // since when pods of earlier templates are broken
-	events time.Time               // when its events were read, and what they said
-	said   []symptom
-	kept   *Evidence // of pods that are gone by now
+// look is what one look at an object gave.
+type look struct {
+	live   object.Object
+	health object.Health
+	err    error
+	done   bool
+	// symptoms are what it found, final those that will not go away by themselves.
+	symptoms, final []symptom
+	note            string // what could not be looked at
+}
+
+// memory is what is remembered of earlier looks.
+type memory struct {
+	told       object.Health // what the listener heard last
+	wasDone    bool
+	healthyAt  time.Time            // since when it is healthy, as far as we saw
+	since      map[string]time.Time // since when each symptom stands
+	crashBase  map[string]int32     // from which of its restarts on a container's crashes count
+	recounting bool                 // crashes count afresh, see recount
+	// oldPulls are the containers whose pull failed before we looked, with the reason at the last look.
+	oldPulls   map[string]string
+	brokenAt   map[types.UID]time.Time // since when pods of earlier templates are broken
+	eventsAt   time.Time               // when its events were read, and what they said
+	fromEvents []symptom
+	gonePod    *Evidence // of a Job's pod, which the Job controller may delete
 }
 
 func newItem(o object.Object) *item {
-	return &item{ref: o.Ref(), desired: o, since: map[string]time.Time{}, starts: map[string]int32{},
-		stale:  map[types.UID]time.Time{},
-		health: object.Health{Status: object.Unknown}}
+	return &item{
+		ref: o.Ref(), desired: o, look: look{health: object.Health{Status: object.Unknown}},
+		memory: memory{
+			since: map[string]time.Time{}, crashBase: map[string]int32{}, brokenAt: map[types.UID]time.Time{},
+		},
+	}
 }
 
 func (it *item) add(s symptom) { it.symptoms = append(it.symptoms, s) }
@@ -66,35 +75,35 @@ func (it *item) judge(now time.Time) {
 	}
 }
 
-// pardon counts crashes afresh.
-func (it *item) pardon() {
+// recount counts crashes afresh.
+func (it *item) recount() {
 	if slices.ContainsFunc(it.symptoms, func(s symptom) bool { return s.crash }) {
-		it.pardoned, it.final = true, nil
-		clear(it.starts)
+		it.recounting, it.final = true, nil
+		clear(it.crashBase)
 	}
 }
 
 // crashes says whether a container's restarts are enough. Pods that had been crashing for long when
 // we came must crash once more: this deploy may have brought the configuration that heals them.
 func (it *item) crashes(container string, restarts int32, waiting bool) bool {
-	base, known := it.starts[container]
+	base, known := it.crashBase[container]
 	if !known {
-		if it.pardoned || restarts >= 3 {
+		if it.recounting || restarts >= 3 {
 			base = restarts
 		}
-		it.starts[container] = base
+		it.crashBase[container] = base
 	}
-	if base > 0 || it.pardoned {
+	if base > 0 || it.recounting {
 		return restarts > base
 	}
 	return waiting || restarts >= 2
 }
 
-// oldPulls says whether a pull that failed before we looked has not been tried since. The next try
+// hasOldPulls says whether a pull that failed before we looked has not been tried since. The next try
 // may come minutes later, and shows for a moment as ErrImagePull.
-func (it *item) oldPulls(pods []corev1.Pod) bool {
-	first, before := it.pulls == nil, it.pulls
-	it.pulls = map[string]string{}
+func (it *item) hasOldPulls(pods []corev1.Pod) bool {
+	first, before := it.oldPulls == nil, it.oldPulls
+	it.oldPulls = map[string]string{}
 	for i := range pods {
 		for _, st := range statuses(&pods[i]) {
 			key, reason := containerKey(&pods[i], st.Name), ""
@@ -102,13 +111,14 @@ func (it *item) oldPulls(pods []corev1.Pod) bool {
 				reason = st.State.Waiting.Reason
 			}
 			was, old := before[key]
-			again := reason == "ErrImagePull" && was != reason
-			if (reason == "ErrImagePull" || reason == "ImagePullBackOff") && (first && it.unchanged || old && !again) {
-				it.pulls[key] = reason
+			retried := reason == "ErrImagePull" && was != reason
+			failing := reason == "ErrImagePull" || reason == "ImagePullBackOff"
+			if failing && (first && it.unchanged || old && !retried) {
+				it.oldPulls[key] = reason
 			}
 		}
 	}
-	return len(it.pulls) > 0
+	return len(it.oldPulls) > 0
 }
 
 func containerKey(pod *corev1.Pod, container string) string { return string(pod.UID) + "/" + container }

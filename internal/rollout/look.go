@@ -32,10 +32,10 @@ const (
 // moment, or had been healthy for that long since we look (clocks may differ).
 func (w *waiter) settled(ctx context.Context, it *item) bool {
 	now := time.Now()
-	if it.current.IsZero() {
-		it.current = now
+	if it.healthyAt.IsZero() {
+		it.healthyAt = now
 	}
-	if now.Sub(it.current) >= settle || !startsUnproved(it.live) {
+	if now.Sub(it.healthyAt) >= settle || !startsUnproved(it.live) {
 		return true
 	}
 	v, err := view(ctx, w.c.Typed(), it.live)
@@ -61,10 +61,10 @@ func startsUnproved(live object.Object) bool {
 	return slices.ContainsFunc(containers, func(c map[string]any) bool { return c["readinessProbe"] == nil })
 }
 
-// examine gathers the symptoms of an object that is not healthy.
-func (w *waiter) examine(ctx context.Context, it *item) {
+// diagnose gathers the symptoms of an object that is not healthy.
+func (w *waiter) diagnose(ctx context.Context, it *item) {
 	if it.health.Status != object.Current {
-		it.current = time.Time{}
+		it.healthyAt = time.Time{}
 	}
 	generation, _ := it.live.At("metadata", "generation").(int64)
 	if observed, ok := it.live.At("status", "observedGeneration").(int64); ok && observed < generation {
@@ -77,14 +77,14 @@ func (w *waiter) examine(ctx context.Context, it *item) {
 		it.note = unseen("pods", err)
 		return
 	}
-	if it.oldPulls(v.pods) { // and what follows from them
+	if it.hasOldPulls(v.pods) { // and what follows from them
 		for i := range it.symptoms {
 			it.symptoms[i].after = hopeful
 		}
 	}
 	pods := sickest(v.pods)
 	for i := range pods {
-		it.symptoms = append(it.symptoms, w.podSymptoms(it, &pods[i], v.going)...)
+		it.symptoms = append(it.symptoms, it.podSymptoms(&pods[i], w.grace, v.going)...)
 	}
 	w.unstick(ctx, it, v.stale)
 	if v.create != "" {
@@ -96,12 +96,12 @@ func (w *waiter) examine(ctx context.Context, it *item) {
 
 // podSymptoms adds what depends on the workload: a Job decides on its own when it has tried often
 // enough, pods that go make room for those that come, and an old pull is tried again.
-func (w *waiter) podSymptoms(it *item, pod *corev1.Pod, going bool) []symptom {
-	list := podSymptoms(pod, w.grace, func(container string, restarts int32, waiting bool) bool {
+func (it *item) podSymptoms(pod *corev1.Pod, grace time.Duration, going bool) []symptom {
+	list := podSymptoms(pod, grace, func(container string, restarts int32, waiting bool) bool {
 		return it.crashes(containerKey(pod, container), restarts, waiting)
 	})
 	for i, s := range list {
-		old := s.reason == "ImagePullBackOff" && it.pulls[containerKey(pod, s.container)] != ""
+		old := s.reason == "ImagePullBackOff" && it.oldPulls[containerKey(pod, s.container)] != ""
 		if old || s.crash && it.ref.Kind == "Job" || s.reason == corev1.PodReasonUnschedulable && going {
 			list[i].after, list[i].crash = hopeful, false
 		}
@@ -150,17 +150,17 @@ func (w *waiter) readEvents(ctx context.Context, it *item, pods []corev1.Pod, ho
 	if starting < 0 && !silent {
 		return
 	}
-	if time.Since(it.events) >= eventPause {
-		it.events, it.said = time.Now(), nil
+	if time.Since(it.eventsAt) >= eventPause {
+		it.eventsAt, it.fromEvents = time.Now(), nil
 		if silent {
 			list, _ := events(ctx, w.c.Typed(), it.ref.Namespace, hosts...)
-			it.said = refused(list, w.began, w.grace)
+			it.fromEvents = refused(list, w.began, w.grace)
 		} else {
 			list, _ := events(ctx, w.c.Typed(), it.ref.Namespace, pods[starting].UID)
-			it.said = mountSymptoms(&pods[starting], list)
+			it.fromEvents = mountSymptoms(&pods[starting], list)
 		}
 	}
-	it.symptoms = append(slices.Clone(it.said), it.symptoms...)
+	it.symptoms = append(slices.Clone(it.fromEvents), it.symptoms...)
 }
 
 // roomSoon takes back the verdict on a pod that fits nowhere when somebody is adding a node for it.
@@ -182,10 +182,10 @@ func (w *waiter) keep(ctx context.Context, it *item) {
 		return
 	}
 	for _, s := range it.symptoms {
-		if s.pod != nil && s.exit != nil && (it.kept == nil || it.kept.Pod != s.pod.Name ||
-			it.kept.Restarts != s.restarts) {
+		if s.pod != nil && s.exit != nil && (it.gonePod == nil || it.gonePod.Pod != s.pod.Name ||
+			it.gonePod.Restarts != s.restarts) {
 			e := w.explain(ctx, it, s, s)
-			it.kept = &e
+			it.gonePod = &e
 			return
 		}
 	}
@@ -207,10 +207,10 @@ func (w *waiter) unstick(ctx context.Context, it *item, stale []corev1.Pod) {
 		it.add(symptom{pod: pod, reason: "RolloutStuck", after: hopeful,
 			message: fmt.Sprintf("the pod %s of an earlier version is broken, and the rollout waits for it; "+
 				"deleting that pod lets it go on", pod.Name)})
-		if _, ok := it.stale[pod.UID]; !ok {
-			it.stale[pod.UID] = time.Now()
+		if _, ok := it.brokenAt[pod.UID]; !ok {
+			it.brokenAt[pod.UID] = time.Now()
 		}
-		if time.Since(it.stale[pod.UID]) < standStale {
+		if time.Since(it.brokenAt[pod.UID]) < standStale {
 			continue
 		}
 		err := w.c.Typed().CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name,

@@ -226,7 +226,7 @@ func TestOldPulls(t *testing.T) {
 		var got []string
 		for _, reason := range c.reasons {
 			pod := podOf(t, `{status: {containerStatuses: [{name: app, state: {waiting: {reason: "`+reason+`"}}}]}}`)
-			got = append(got, word(it.oldPulls([]corev1.Pod{*pod})))
+			got = append(got, word(it.hasOldPulls([]corev1.Pod{*pod})))
 		}
 		if strings.Join(got, " ") != c.want {
 			t.Errorf("%s: %s, want %s", c.name, strings.Join(got, " "), c.want)
@@ -234,8 +234,8 @@ func TestOldPulls(t *testing.T) {
 	}
 	it := newItem(sample(t))
 	it.unchanged = true
-	it.oldPulls(nil)
-	if it.oldPulls(
+	it.hasOldPulls(nil)
+	if it.hasOldPulls(
 		[]corev1.Pod{*podOf(
 			t, `{status: {containerStatuses: [{name: app, state: {waiting: {reason: ErrImagePull}}}]}}`)}) {
 		t.Error("a pod that came later: its first failure is no old one")
@@ -250,9 +250,8 @@ func word(b bool) string {
 }
 
 func TestLines(t *testing.T) {
-	w := &waiter{scrub: func(s string) string { return strings.ReplaceAll(s, "secret", "(hidden)") }}
-	got := w.lines([]byte("first\r\n\n\x1b[31mred\x1b[0m\x07 \x1b]0;title\x07secret\nbad \xff utf8\n" +
-		strings.Repeat("x", 2000)))
+	got := lines([]byte("first\r\n\n\x1b[31mred\x1b[0m\x07 \x1b]0;title\x07secret\nbad \xff utf8\n"+
+		strings.Repeat("x", 2000)), []string{"secret"})
 	want := []string{"first", "red (hidden)", "bad \uFFFD utf8", strings.Repeat("x", maxMessage) + "…"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("lines (-want +got):\n%s", diff)

@@ -88,7 +88,7 @@ func Wait(ctx context.Context, c *cluster.Cluster, set object.Set, o Options) er
 	defer cancel()
 	for {
 		// All of them each time: what was healthy a minute ago may have crashed since.
-		cluster.Each(len(w.items), func(i int) { w.look(until, w.items[i]) })
+		cluster.Each(len(w.items), func(i int) { w.examine(until, w.items[i]) })
 		w.news()
 		failed, pending := w.verdict()
 		switch {
@@ -112,15 +112,15 @@ type waiter struct {
 	items          []*item
 	timeout, grace time.Duration
 	notify         func(Progress)
-	scrub          func(string) string
+	secrets        []string // hidden in all that is said
 	began          time.Time
 }
 
 func newWaiter(c *cluster.Cluster, set object.Set, o Options) *waiter {
-	secrets := object.SecretValues(set)
-	w := &waiter{c: c, grace: cmp.Or(o.Grace, defaultGrace), notify: o.Notify, began: time.Now(),
-		timeout: minTimeout,
-		scrub:   func(text string) string { return object.Mask(text, secrets) }}
+	w := &waiter{
+		c: c, grace: cmp.Or(o.Grace, defaultGrace), notify: o.Notify, began: time.Now(), timeout: minTimeout,
+		secrets: object.SecretValues(set),
+	}
 	for _, obj := range set.Objects() {
 		if obj.Blocking() {
 			it := newItem(obj)
@@ -133,8 +133,8 @@ func newWaiter(c *cluster.Cluster, set object.Set, o Options) *waiter {
 	return w
 }
 
-// look looks at one object once. A look that is cut short leaves what was seen before.
-func (w *waiter) look(ctx context.Context, it *item) {
+// examine looks at one object once. A look that is cut short leaves what was seen before.
+func (w *waiter) examine(ctx context.Context, it *item) {
 	live, found, err := w.c.Get(ctx, it.ref)
 	if it.err = err; ctx.Err() != nil {
 		return
@@ -146,11 +146,11 @@ func (w *waiter) look(ctx context.Context, it *item) {
 	case err != nil:
 		return
 	case !found:
-		w.gone(it)
+		it.vanish()
 	default:
 		it.live, it.health = live, live.Health()
 		if it.done = it.health.Status == object.Current && w.settled(ctx, it); !it.done {
-			w.examine(ctx, it)
+			w.diagnose(ctx, it)
 		}
 	}
 	it.judge(time.Now())
@@ -159,9 +159,9 @@ func (w *waiter) look(ctx context.Context, it *item) {
 
 func isDenied(err error) bool { return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) }
 
-// gone is an object that is not there. A Job with a time to live vanishes after it ran, so that
+// vanish notes that the object does not exist. A Job with a time to live vanishes after it ran, so that
 // its absence counts as done.
-func (w *waiter) gone(it *item) {
+func (it *item) vanish() {
 	if it.ref.Kind == "Job" && it.desired.At("spec", "ttlSecondsAfterFinished") != nil {
 		it.health = object.Health{Status: object.Current, Message: "finished, and removed after its time to live"}
 		it.done = true
@@ -183,13 +183,13 @@ func (w *waiter) news() {
 		healthier = healthier || seen && it.done && !it.wasDone
 		it.wasDone = it.done
 		if it.told != it.health && w.notify != nil {
-			w.notify(Progress{Ref: it.ref, Status: it.health.Status, Message: w.text(it.health.Message)})
+			w.notify(Progress{Ref: it.ref, Status: it.health.Status, Message: clean(it.health.Message, w.secrets)})
 		}
 		it.told = it.health
 	}
 	for _, it := range w.items {
 		if healthier && !it.done {
-			it.pardon()
+			it.recount()
 		}
 	}
 }
