@@ -16,28 +16,27 @@ import (
 	"slipway/internal/plan"
 )
 
-// ours is what records and locks need.
-var ours = []Permission{
-	{Verb: "get", Resource: "secrets"}, {Verb: "list", Resource: "secrets"},
+// storage is what records and locks need to be written. That they can be read has shown by then.
+var storage = []Permission{
 	{Verb: "create", Resource: "secrets"},
-	{Verb: "update", Resource: "secrets"}, {Verb: "delete", Resource: "secrets"},
-	{Verb: "get", Group: "coordination.k8s.io", Resource: "leases"},
+	{Verb: "update", Resource: "secrets"},
+	{Verb: "delete", Resource: "secrets"},
 	{Verb: "create", Group: "coordination.k8s.io", Resource: "leases"},
 	{Verb: "update", Group: "coordination.k8s.io", Resource: "leases"},
 }
 
-// verbs are what an action needs of the API server. Server-side apply creates by patching, and
-// needs create besides.
+// verbs are what an action needs of the API server beyond what Observe has tried. Server-side apply creates by
+// patching, and needs create besides.
 var verbs = map[plan.Action][]string{
-	plan.Create: {"get", "create", "patch"},
-	plan.Update: {"get", "patch"},
-	plan.Delete: {"get", "delete"},
-
-	plan.Replace: {"get", "create", "patch", "delete"},
+	plan.Create:  {"create", "patch"},
+	plan.Update:  {"patch"},
+	plan.Delete:  {"delete"},
+	plan.Replace: {"delete"},
 }
 
-// Permit asks whether we may do all that the changes need, and keep records and locks besides.
-// Everything that is missing is in one *PermissionError.
+// Permit asks whether the user may make the changes, and keep records and locks besides. It fails with one
+// *PermissionError that names everything that is missing. A create or an update that Observe verified needs no
+// question: a dry run takes the same permissions.
 func Permit(ctx context.Context, c *Cluster, changes []plan.Change) error {
 	names, err := needed(c, changes)
 	if err != nil {
@@ -68,7 +67,7 @@ func Permit(ctx context.Context, c *Cluster, changes []plan.Change) error {
 // needed are the permissions that are needed, each with the names of the objects that need it.
 func needed(c *Cluster, changes []plan.Change) (map[Permission][]string, error) {
 	names := map[Permission][]string{}
-	for _, p := range ours {
+	for _, p := range storage {
 		p.Namespace = c.namespace
 		names[p] = nil
 	}

@@ -41,9 +41,9 @@ func TestPermit(t *testing.T) {
 		missing = append(missing, m.String())
 	}
 	want := []string{
-		"create clusterroles.rbac.authorization.k8s.io", "get clusterroles.rbac.authorization.k8s.io",
+		"create clusterroles.rbac.authorization.k8s.io",
 		"patch clusterroles.rbac.authorization.k8s.io",
-		"get deployments.apps in kube-system", "patch deployments.apps in kube-system",
+		"patch deployments.apps in kube-system",
 	}
 	if diff := cmp.Diff(want, missing); diff != "" {
 		t.Error(diff)
@@ -81,6 +81,17 @@ func TestPermitByName(t *testing.T) {
 	var denied *PermissionError
 	if err := Permit(t.Context(), p.editor, class("yours")); !errors.As(err, &denied) {
 		t.Error(err)
+	}
+
+	// The dry run of an apply that would create takes the permission to create.
+	classes, err := Place(t.Context(), p.admin, p.Parse(t,
+		`{apiVersion: storage.k8s.io/v1, kind: StorageClass, metadata: {name: mine}, provisioner: none}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen, err := Observe(t.Context(), p.editor, classes, nil, false)
+	if err != nil || !errors.As(seen[0].Err, &denied) || denied.Missing[0].Verb != "create" {
+		t.Errorf("a dry run without the permission to create: %+v, %v", seen, err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -88,8 +89,8 @@ func (r run) mayWrite(ctx context.Context) error {
 }
 
 // Apply does what the proposal says, watches it become healthy and records it. In staging and production a
-// failed release is rolled back to the last healthy one. It returns the release that the proposal became, also
-// with an error.
+// failed release is rolled back to the last healthy one. It returns the release that the proposal became,
+// also with an error.
 func Apply(ctx context.Context, t Target, p Proposal, o Options) (release.Release, error) {
 	if err := admit(ctx, t, p); err != nil {
 		return release.Release{}, err
@@ -172,7 +173,14 @@ func admit(ctx context.Context, t Target, p Proposal) error {
 	if err := p.Blocked(); err != nil {
 		return err
 	}
-	return cluster.Permit(ctx, t.Cluster, p.Plan.Changes)
+	verified := map[object.Ref]bool{}
+	for _, o := range p.Observed {
+		verified[o.Ref] = o.Unverified == ""
+	}
+	untried := slices.DeleteFunc(slices.Clone(p.Plan.Changes), func(c plan.Change) bool {
+		return (c.Action == plan.Create || c.Action == plan.Update) && verified[c.Ref]
+	})
+	return cluster.Permit(ctx, t.Cluster, untried)
 }
 
 // rollBack deploys the last healthy release, under the lock that its caller holds.

@@ -181,14 +181,18 @@ func (l *Lock) Unlock(ctx context.Context) error {
 	<-l.done
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	lease, err := cluster.ReadLease(ctx, l.c, l.lease.Name)
-	if err != nil || identityOf(lease) != l.identity {
-		return err
+	for lease := l.lease; identityOf(lease) == l.identity; {
+		lease.Spec.HolderIdentity = nil
+		delete(lease.Annotations, holderAnnotation)
+		_, err := cluster.WriteLease(ctx, l.c, lease)
+		if !errors.Is(err, cluster.ErrChanged) {
+			return err
+		}
+		if lease, err = cluster.ReadLease(ctx, l.c, lease.Name); err != nil {
+			return err
+		}
 	}
-	lease.Spec.HolderIdentity = nil
-	delete(lease.Annotations, holderAnnotation)
-	_, err = cluster.WriteLease(ctx, l.c, lease)
-	return err
+	return nil
 }
 
 // Locked tells who seems to have the lock now, without waiting. It is for showing only: what may
