@@ -6,11 +6,13 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // allowed lists, for each package, the packages of ours that it may import.
@@ -35,7 +37,7 @@ var allowed = map[string]string{
 	"internal/plan":             "object",
 	"internal/check/finding":    "object project",
 	"internal/check/origin":     "object project check/finding render/tree render",
-	"internal/check/contract":   "object project check/finding check/origin",
+	"internal/check/contract":   "object project check/finding",
 	"internal/check/rule":       "object project check/finding",
 	"internal/check/schema":     "object project check/finding",
 	"internal/image/metadata":   "git ci",
@@ -48,7 +50,7 @@ var allowed = map[string]string{
 	"internal/rollout": "object cluster",
 	"internal/release": "object image cluster rollout",
 	"internal/deploy": "git object project image/builder render/helm render image plan cluster " +
-		"rollout release check/origin check check/contract check/finding image/signature",
+		"rollout release check/contract image/signature",
 	"internal/promote": "git object project project/source image render check/finding check/origin " +
 		"release deploy",
 	"cmd/slipway":                  "*",
@@ -66,26 +68,38 @@ var reserved = map[string]string{
 	"slipway/sandbox": "",
 }
 
-// files parses every Go file of the module that is not a test, by folder.
-func files(t *testing.T) map[string][]*ast.File {
+// sources are the Go files of the module that are not tests.
+func sources(t *testing.T) []string {
 	t.Helper()
-	out := map[string][]*ast.File{}
+	var paths []string
 	for _, root := range []string{"internal", "cmd"} {
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
-				return err
+			if err == nil && !d.IsDir() && strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
+				paths = append(paths, path)
 			}
-			f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
-			dir := filepath.ToSlash(filepath.Dir(path))
-			out[dir] = append(out[dir], f)
 			return err
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	if len(out) < 5 {
-		t.Fatalf("only %d packages found: is the test run from the module's root?", len(out))
+	if len(paths) < 100 {
+		t.Fatalf("only %d files found: is the test run from the module's root?", len(paths))
+	}
+	return paths
+}
+
+// files parses the imports and bodies of all sources, by directory.
+func files(t *testing.T) map[string][]*ast.File {
+	t.Helper()
+	out := map[string][]*ast.File{}
+	for _, path := range sources(t) {
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := filepath.ToSlash(filepath.Dir(path))
+		out[dir] = append(out[dir], f)
 	}
 	return out
 }
@@ -106,11 +120,36 @@ func TestImports(t *testing.T) {
 	}
 }
 
+// A package that does not exist, and an import that nothing needs, go from the table.
+func TestTableIsUsed(t *testing.T) {
+	packages := files(t)
+	for dir, may := range allowed {
+		fs, exists := packages[dir]
+		if !exists {
+			t.Errorf("the table lists %s, which does not exist", dir)
+			continue
+		}
+		used := imports(fs)
+		for _, name := range strings.Fields(may) {
+			if name != "*" && !slices.Contains(used, "slipway/internal/"+name) {
+				t.Errorf("the table lets %s import %s, and it does not", dir, name)
+			}
+		}
+	}
+	for prefix, who := range reserved {
+		for _, dir := range strings.Fields(who) {
+			if !slices.ContainsFunc(imports(packages[dir]), func(i string) bool { return within(i, prefix) }) {
+				t.Errorf("%s is reserved to %s, which does not import it", prefix, dir)
+			}
+		}
+	}
+}
+
 func TestReservedImports(t *testing.T) {
 	for dir, fs := range files(t) {
 		for _, imp := range imports(fs) {
 			for prefix, who := range reserved {
-				if (imp == prefix || strings.HasPrefix(imp, prefix+"/")) && !slices.Contains(strings.Fields(who), dir) {
+				if within(imp, prefix) && !slices.Contains(strings.Fields(who), dir) {
 					t.Errorf("%s imports %s, which is kept to %q", dir, imp, who)
 				}
 			}
@@ -121,6 +160,62 @@ func TestReservedImports(t *testing.T) {
 		for call := range selectors(fs) {
 			if call == "context.Background" || call == "context.TODO" || strings.HasPrefix(call, "fmt.Print") {
 				t.Errorf("%s uses %s, which is kept to cmd/slipway", dir, call)
+			}
+		}
+	}
+}
+
+// within says whether an import path is a package or below it.
+func within(path, prefix string) bool {
+	return path == prefix || strings.HasPrefix(path, prefix+"/")
+}
+
+const (
+	maxColumns  = 110
+	maxFunction = 80
+	maxFile     = 500
+	maxRaw      = 70 // a longer raw string has its line for itself
+)
+
+// A function fits a screen, a file is read in one sitting, a line needs no scrolling. A long raw string is as
+// long as what it prints or matches.
+func TestShape(t *testing.T) {
+	for _, path := range sources(t) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		set := token.NewFileSet()
+		f, err := parser.ParseFile(set, path, text, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw := map[int]bool{}
+		ast.Inspect(f, func(n ast.Node) bool {
+			from, to := 0, 0
+			if n != nil {
+				from, to = set.Position(n.Pos()).Line, set.Position(n.End()).Line
+			}
+			switch n := n.(type) {
+			case *ast.FuncDecl:
+				if to-from >= maxFunction {
+					t.Errorf("%s:%d: %s has %d lines, more than %d", path, from, n.Name.Name, to-from+1, maxFunction)
+				}
+			case *ast.BasicLit:
+				long := from < to || utf8.RuneCountInString(n.Value) > maxRaw
+				for line := from; n.Value[0] == '`' && long && line <= to; line++ {
+					raw[line] = true
+				}
+			}
+			return true
+		})
+		lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+		if len(lines) > maxFile {
+			t.Errorf("%s has %d lines, more than %d", path, len(lines), maxFile)
+		}
+		for i, line := range lines {
+			if n := utf8.RuneCountInString(line); n > maxColumns && !raw[i+1] {
+				t.Errorf("%s:%d: %d columns, more than %d", path, i+1, n, maxColumns)
 			}
 		}
 	}

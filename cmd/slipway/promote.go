@@ -32,7 +32,9 @@ on top of the upstream branch, never by force, and again when others were faster
 	f.BoolVar(&o.Commit, "commit", false, "commit the edited files")
 	f.BoolVar(&o.Push, "push", false, "commit, and push to the branch's upstream")
 	f.BoolVar(&o.Older, "older", false, "also where a later commit is stated")
-	cmd.RunE = func(c *cobra.Command, args []string) error { return runPromote(c.Context(), a, args[0], o, *out) }
+	cmd.RunE = func(c *cobra.Command, args []string) error {
+		return runPromote(c.Context(), a, args[0], o, *out)
+	}
 	return cmd
 }
 

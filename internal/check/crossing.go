@@ -18,7 +18,8 @@ var (
 	hpaReplicas = finding.Rule{ID: "hpa-replicas", Group: "crossing", Severity: finding.Error,
 		Title: "Each deploy resets what an autoscaler has decided",
 		Why: "An autoscaler writes `replicas` of what it scales. Where the manifest says `replicas` as well, " +
-			"every apply writes that number back: pods are stopped in the middle of the load that they were started for.",
+			"every apply writes that number back: pods are stopped in the middle of the load that they were " +
+			"started for.",
 		Fix: "Leave `replicas` out where there is an autoscaler. If the base says it, take it away in that " +
 			"overlay:\n\n```yaml\npatches:\n  - target: {kind: Deployment, name: myapp}\n    patch: |\n      - op: " +
 			"remove\n        path: /spec/replicas\n```"}

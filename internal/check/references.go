@@ -68,8 +68,9 @@ var (
 		Fix: "```yaml\napiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: myapp\n```"}
 	claimMissing = finding.Rule{ID: "claim-missing", Group: "references", Severity: finding.Warning,
 		Title: "A pod mounts a claim that is not there",
-		Why:   "A pod whose PersistentVolumeClaim does not exist stays Pending. The claim may have been made by hand.",
-		Fix:   "Let the environment bring the PersistentVolumeClaim, or name the one that is there."}
+		Why: "A pod whose PersistentVolumeClaim does not exist stays Pending. " +
+			"The claim may have been made by hand.",
+		Fix: "Let the environment bring the PersistentVolumeClaim, or name the one that is there."}
 	tlsSecret = finding.Rule{ID: "tls-secret", Group: "references", Severity: finding.Warning,
 		Title: "Nobody makes the certificate of an Ingress",
 		Why: "The Secret that `tls` names is not in this environment, and neither a Certificate nor an " +

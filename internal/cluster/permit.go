@@ -25,8 +25,8 @@ var storage = []Permission{
 	{Verb: "update", Group: "coordination.k8s.io", Resource: "leases"},
 }
 
-// verbs are what an action needs of the API server beyond what Observe has tried. Server-side apply creates by
-// patching, and needs create besides.
+// verbs are what an action needs of the API server beyond what Observe has tried. Server-side apply creates
+// by patching, and needs create besides.
 var verbs = map[plan.Action][]string{
 	plan.Create:  {"create", "patch"},
 	plan.Update:  {"patch"},
@@ -35,8 +35,8 @@ var verbs = map[plan.Action][]string{
 }
 
 // Permit asks whether the user may make the changes, and keep records and locks besides. It fails with one
-// *PermissionError that names everything that is missing. A create or an update that Observe verified needs no
-// question: a dry run takes the same permissions.
+// *PermissionError that names everything that is missing. A create or an update that Observe verified needs
+// no question: a dry run takes the same permissions.
 func Permit(ctx context.Context, c *Cluster, changes []plan.Change) error {
 	names, err := needed(c, changes)
 	if err != nil {

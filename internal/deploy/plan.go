@@ -159,8 +159,8 @@ func propose(
 	return proposal, nil
 }
 
-// warnOfMovedTags warns of tags that Git names as before and that somebody has put on other content. A rollback
-// names its content by digest.
+// warnOfMovedTags warns of tags that Git names as before and that somebody has put on other content. A
+// rollback names its content by digest.
 func warnOfMovedTags(t Target, p Prepared, latest release.Release) {
 	for _, now := range p.Images {
 		for _, was := range latest.Images {

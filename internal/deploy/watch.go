@@ -31,8 +31,9 @@ func watch(ctx context.Context, r run, p Proposal) error {
 	n := newNews(r.target, unchanged)
 	stop := n.every(ctx, remindAfter/2)
 	defer stop()
-	return rollout.Wait(ctx, r.target.Cluster, watched, rollout.Options{Timeout: r.options.Timeout, Unchanged: unchanged,
-		Notify: n.hear})
+	return rollout.Wait(ctx, r.target.Cluster, watched, rollout.Options{
+		Timeout: r.options.Timeout, Unchanged: unchanged, Notify: n.hear,
+	})
 }
 
 // remindAfter is how long a watch may be silent. Some CI systems end what says nothing for minutes.

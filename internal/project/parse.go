@@ -29,7 +29,8 @@ var (
 	registry = newPattern(`^[a-zA-Z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$`,
 		"a host and path without scheme, such as ghcr.io/acme")
 	platform = newPattern(
-		`^(darwin|freebsd|linux|windows)/(386|amd64|arm|arm64|loong64|mips64|mips64le|ppc64le|riscv64|s390x)(/v[0-9.]+)?$`, "such as linux/amd64")
+		`^(darwin|freebsd|linux|windows)/(386|amd64|arm|arm64|loong64|mips64|mips64le|ppc64le|riscv64|s390x)(/v[0-9.]+)?$`,
+		"such as linux/amd64")
 	address = newPattern(`^(https?|oci)://[^/\s]+(/\S*)?$`,
 		"an address such as https://charts.example.com or oci://ghcr.io/acme/charts")
 	release = newPattern(`^[a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?$`,
@@ -41,7 +42,8 @@ var (
 	assignment = newPattern(`^[^=]+=`, "it is key=value")
 	// What builds are told.
 	reference = newPattern(
-		`^([a-zA-Z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*(:[0-9A-Za-z_][0-9A-Za-z_.-]{0,127})?(@sha256:[0-9a-f]{64})?$`, "such as ghcr.io/acme/cache:shop")
+		`^([a-zA-Z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*(:[0-9A-Za-z_][0-9A-Za-z_.-]{0,127})?(@sha256:[0-9a-f]{64})?$`,
+		"such as ghcr.io/acme/cache:shop")
 	variable   = newPattern(`^[A-Za-z_][A-Za-z0-9_]*$`, "the name of an environment variable")
 	provenance = newPattern(`^(off|min|max)$`, "min, max or off")
 

@@ -54,7 +54,9 @@ func commit(ctx context.Context, t deploy.Target, pins []image.Pin, o Options) (
 
 // push commits the promotion on top of the upstream branch and pushes it. Where others push meanwhile it
 // starts again on top of their commits, unless one of these promotes the same image.
-func push(ctx context.Context, r git.Repository, t deploy.Target, pins []image.Pin, o Options) (Result, error) {
+func push(
+	ctx context.Context, r git.Repository, t deploy.Target, pins []image.Pin, o Options,
+) (Result, error) {
 	up, err := r.Upstream(ctx)
 	if err != nil {
 		return Result{}, err

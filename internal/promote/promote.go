@@ -71,7 +71,9 @@ func Plan(ctx context.Context, p project.Project, env project.Environment, pins 
 		return Promotion{}, err
 	}
 	defer r.Close()
-	w := work{project: p, env: env, renderer: r, result: Promotion{Changes: []Change{}, Files: map[string][]byte{}}}
+	w := work{
+		project: p, env: env, renderer: r, result: Promotion{Changes: []Change{}, Files: map[string][]byte{}},
+	}
 	with, err := r.Render(ctx, env)
 	if err != nil {
 		return Promotion{}, err

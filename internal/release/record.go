@@ -120,7 +120,7 @@ func writeHead(ctx context.Context, c *cluster.Cluster, head *corev1.Secret) (ve
 			return current.ResourceVersion, nil
 		}
 	}
-	return "", fmt.Errorf("record %s: %w", head.Name, err)
+	return "", err
 }
 
 // sweep deletes the record's chunks, except those to keep.

@@ -14,9 +14,11 @@ import (
 var ExceptionUnused = finding.Rule{
 	ID: "exception-unused", Group: "project", Severity: finding.Warning,
 	Title: "An exception in slipway.yaml matches nothing",
-	Why: "The fault that the exception was written for is gone, or its object or field has another name by now. " +
+	Why: "The fault that the exception was written for is gone, or its object or field has another name " +
+		"by now. " +
 		"Left in place, the exception would hide the next fault of the kind, which nobody has looked at.",
-	Fix: "Delete the exception from `exceptions:` in slipway.yaml, or correct its object, field or environments.",
+	Fix: "Delete the exception from `exceptions:` in slipway.yaml, or correct its object, field or " +
+		"environments.",
 }
 
 // ExceptionExpired is the rule that an exception still holds.

@@ -40,7 +40,8 @@ var (
 		Fix: "Write a value that the message names."}
 	selectorMismatch = finding.Rule{ID: "selector-mismatch", Group: "schema", Severity: finding.Error,
 		Title: "A workload that does not select its own pods",
-		Why:   "The API server refuses a workload whose selector does not match the labels of its own pod template.",
+		Why: "The API server refuses a workload whose selector does not match the labels of its own pod " +
+			"template.",
 		Fix: "```yaml\nspec:\n  selector:\n    matchLabels: {app: api}\n  template:\n    metadata:\n      " +
 			"labels: {app: api}\n```"}
 	invalidName = finding.Rule{ID: "invalid-name", Group: "schema", Severity: finding.Error,

@@ -89,11 +89,12 @@ func (p Place) Parse(t *testing.T, text string) object.Set {
 	return set
 }
 
-// Through puts a handler in front of the API server, and returns a kubeconfig whose context "proxy" reaches it
-// as the administrator.
+// Through puts a handler in front of the API server, and returns a kubeconfig whose context "proxy" reaches
+// it as the administrator.
 func Through(t *testing.T, wrap func(http.Handler) http.Handler) string {
 	t.Helper()
-	cfg, err := Shared(t).Admin()
+	s := Shared(t)
+	cfg, err := s.Admin()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,15 +106,18 @@ func Through(t *testing.T, wrap func(http.Handler) http.Handler) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy := &httputil.ReverseProxy{
+	server := httptest.NewServer(wrap(&httputil.ReverseProxy{
 		Transport: transport, Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) },
-	}
-	server := httptest.NewServer(wrap(proxy))
+	}))
 	t.Cleanup(server.Close)
-	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
-	out := clientapi.NewConfig()
-	out.Clusters["proxy"] = &clientapi.Cluster{Server: server.URL}
+	out, err := clientcmd.LoadFromFile(s.Kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	extensions := out.Clusters[out.Contexts["admin"].Cluster].Extensions
+	out.Clusters["proxy"] = &clientapi.Cluster{Server: server.URL, Extensions: extensions}
 	out.Contexts["proxy"] = &clientapi.Context{Cluster: "proxy"}
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
 	if err := clientcmd.WriteToFile(*out, kubeconfig); err != nil {
 		t.Fatal(err)
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Generated fails the test where a file of the repository is not what it is generated from. With UPDATE in the
-// environment it writes the file instead. The name is relative to the repository's top directory.
+// Generated fails the test where a file of the repository is not what it is generated from. With UPDATE in
+// the environment it writes the file instead. The name is relative to the repository's top directory.
 func Generated(t testing.TB, name, want string) {
 	t.Helper()
 	path := filepath.Join(Root(t), filepath.FromSlash(name))
