@@ -73,7 +73,9 @@ func literal(files []string) []string {
 
 // AddWorktree checks a commit out into a temporary worktree, which the returned function removes. Commits
 // that are made there run the repository's hooks.
-func (r Repository) AddWorktree(ctx context.Context, commit string) (dir string, remove func() error, err error) {
+func (r Repository) AddWorktree(ctx context.Context, commit string) (
+	dir string, remove func() error, err error,
+) {
 	temporary, err := os.MkdirTemp("", "slipway-worktree-")
 	if err != nil {
 		return "", nil, err

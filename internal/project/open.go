@@ -198,8 +198,8 @@ func edits(a, b string) int {
 	return rows[len(a)][len(b)]
 }
 
-// Subdirectory returns dir relative to root, with forward slashes and without symbolic links; empty where they
-// are the same directory.
+// Subdirectory returns dir relative to root, with forward slashes and without symbolic links; empty where
+// they are the same directory.
 func Subdirectory(root, dir string) (string, error) {
 	root, err := filepath.EvalSymlinks(root)
 	if err != nil {

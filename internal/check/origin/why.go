@@ -157,7 +157,9 @@ func find(objects []object.Object, asked, env string) (object.Object, error) {
 			known = append(known, o.Ref().String())
 		}
 	}
-	return object.Object{}, &NoObjectError{Asked: asked, Environment: env, Known: known, Ambiguous: len(found) > 1}
+	return object.Object{}, &NoObjectError{
+		Asked: asked, Environment: env, Known: known, Ambiguous: len(found) > 1,
+	}
 }
 
 // counterpart finds the object that another render has in place of this one.

@@ -260,7 +260,8 @@ func (c *checker) judge(w *flow, repository, tag string) (message string, sure b
 	}
 	built := strings.Join(wanted, ", ")
 	if m := commitTag().FindStringSubmatch(tag); m != nil {
-		return fmt.Sprintf("the tag %s…%s with %s characters of the commit is built by no tag rule: %s", m[1], m[3],
+		return fmt.Sprintf("the tag %s…%s with %s characters of the commit is built by no tag rule: %s",
+			m[1], m[3],
 			m[2], built), true
 	}
 	if m := unknownTag().FindStringSubmatch(tag); m != nil && w != nil && !w.sets(m[2]) &&

@@ -77,7 +77,9 @@ func At(ctx context.Context, dir, revision string) (src project.Source, remove f
 	return src, remove, nil
 }
 
-func fromState(ctx context.Context, r git.Repository, p project.Project, s git.State) (project.Source, error) {
+func fromState(
+	ctx context.Context, r git.Repository, p project.Project, s git.State,
+) (project.Source, error) {
 	recent, err := recentTags(ctx, r, p, s)
 	if err != nil {
 		return project.Source{}, err

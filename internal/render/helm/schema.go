@@ -22,7 +22,8 @@ import (
 // validate checks the values of a chart, and of the charts in it, against their schemas.
 func validate(r *release, c *chart.Chart, values map[string]any) (warnings []string, err error) {
 	var problems []error
-	if i := slices.IndexFunc(c.Raw, func(f *common.File) bool { return f.Name == "values.schema.json" }); i >= 0 {
+	isSchema := func(f *common.File) bool { return f.Name == "values.schema.json" }
+	if i := slices.IndexFunc(c.Raw, isSchema); i >= 0 {
 		skipped, err := checkSchema(c.Schema, values)
 		for _, s := range skipped {
 			warnings = append(warnings, fmt.Sprintf("%s: the schema of its values %s", r.origin, s))
@@ -74,7 +75,8 @@ func checkSchema(text []byte, values map[string]any) (skipped []string, err erro
 		list = append(list, "\n- "+e.Field()+": "+e.Description())
 	}
 	slices.Sort(list)
-	return skipped, errors.New("the values do not meet the chart's schema:" + strings.Join(slices.Compact(list), ""))
+	faults := strings.Join(slices.Compact(list), "")
+	return skipped, errors.New("the values do not meet the chart's schema:" + faults)
 }
 
 // toDraft7 says a schema in the words of draft 7, which is what the library knows. Since 2019, and where

@@ -1,0 +1,284 @@
+package deploy_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"slipway/internal/cluster/sandboxtest"
+	"slipway/internal/deploy"
+	"slipway/internal/image"
+	"slipway/internal/image/imagetest"
+	"slipway/internal/project"
+	"slipway/internal/project/source"
+	"slipway/internal/release"
+)
+
+// log is what a test's API server and registry were asked, in order.
+type log struct {
+	mu       sync.Mutex
+	requests []string
+}
+
+func (l *log) add(request string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.requests = append(l.requests, request)
+}
+
+// take returns the requests since the last time.
+func (l *log) take() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	taken := l.requests
+	l.requests = nil
+	return taken
+}
+
+// stage is a project in a repository of its own, and one environment of it behind proxies that count.
+type stage struct {
+	source   project.Source
+	target   deploy.Target
+	api, hub log
+}
+
+// newStage commits the files of a directory, and pushes an image as a build of that commit would.
+func newStage(t *testing.T, files string) *stage {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "project")
+	if err := os.CopyFS(dir, os.DirFS(files)); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"init", "-q", "-b", "main"}, {"add", "-A"}, {"commit", "-q", "-m", t.Name()},
+	} {
+		identity := []string{"-c", "user.name=Ada", "-c", "user.email=ada@example.com"}
+		cmd := exec.CommandContext(t.Context(), "git", append(identity, args...)...)
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v: %s", args, err, out)
+		}
+	}
+	src, err := source.Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	env, err := src.Project.Environment("prod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sandbox, s := sandboxtest.Shared(t), &stage{source: src}
+	imagetest.Push(sandbox.Registry+"/acme/myapp:"+src.Tag,
+		imagetest.Image(256, runtime.GOARCH, map[string]string{image.LabelRevision: src.Commit}))
+	s.target, err = deploy.Connect(src, env, deploy.ConnectOptions{
+		Kubeconfig: sandboxtest.Through(t, s.countAPI), Context: "proxy",
+		Namespace: sandboxtest.NewPlace(t).Namespace,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.target.Mirror, s.target.Registries = s.countRegistry(t, sandbox.Registry), image.NewClient(nil)
+	return s
+}
+
+var path = regexp.MustCompile(`^/(?:api|apis/[^/]+)/[^/]+/(?:namespaces/[^/]+/)?([a-z]+)(/[^/]+)?$`)
+
+// own are the resources that are not objects of the project.
+var own = []string{"secrets", "leases", "nodes", "pods", "replicasets", "events", "selfsubjectaccessreviews"}
+
+// countAPI notes a request as "LIST secrets" or "PATCH object, dry run".
+func (s *stage) countAPI(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		what, verb := r.URL.Path, r.Method
+		if m := path.FindStringSubmatch(r.URL.Path); m != nil {
+			if what = m[1]; !slices.Contains(own, what) {
+				what = "object"
+			}
+			if m[2] == "" && verb == http.MethodGet {
+				verb = "LIST"
+			}
+		}
+		if r.URL.Query().Has("dryRun") {
+			what += ", dry run"
+		}
+		s.api.add(verb + " " + what)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// countRegistry starts a registry that passes on to another, and notes a request as "GET manifests".
+func (s *stage) countRegistry(t *testing.T, registry string) string {
+	t.Helper()
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(&url.URL{Scheme: "http", Host: registry})
+	}}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+		s.hub.add(r.Method + " " + parts[max(0, len(parts)-2)])
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	return strings.TrimPrefix(server.URL, "http://")
+}
+
+func (s *stage) propose(t *testing.T) deploy.Proposal {
+	t.Helper()
+	p, err := deploy.Propose(t.Context(), s.target, deploy.ProposeOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func (s *stage) apply(t *testing.T, p deploy.Proposal) release.Release {
+	t.Helper()
+	rel, err := deploy.Apply(t.Context(), s.target, p, deploy.Options{Who: "ada"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rel
+}
+
+// From a directory to a healthy release and the board, by the packages that an agent or a web UI would use.
+func TestPath(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, "../../examples/myapp")
+	rel := s.apply(t, s.propose(t))
+	if rel.Status != release.Healthy || rel.Commit != s.source.Commit || len(rel.Images) != 1 {
+		t.Errorf("release: %+v", rel)
+	}
+	if again := s.propose(t); !again.Done() {
+		t.Errorf("after the deploy: %+v", again.Plan.Changes)
+	}
+	board := deploy.Board(t.Context(), s.source, func(env project.Environment) (deploy.Target, error) {
+		if env.Name != s.target.Environment.Name {
+			return deploy.Target{}, fmt.Errorf("%s is not connected", env.Name)
+		}
+		return s.target, nil
+	})
+	i := slices.IndexFunc(board, func(s deploy.Standing) bool { return s.Environment == "prod" })
+	prod := board[i]
+	if !prod.Healthy || len(prod.Running) != 1 || prod.Running[0].Digest != rel.Images[0].Digest {
+		t.Errorf("board: %+v", prod)
+	}
+}
+
+// Each request is one that a plan or a deploy cannot do without. n is the number of objects.
+func TestRequests(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, files string
+		n           int
+	}{
+		{"myapp", "../../examples/myapp", 8},
+		{"thirty objects", thirty(t), 30},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, test.files)
+			proposal := s.propose(t)
+			compare(t, "plan", s.api.take(), map[string]int{
+				"GET /api": 1, "GET /apis": 1, // where each kind is served
+				"LIST secrets":          1,      // the record, which is empty
+				"LIST nodes":            1,      // which platforms the images have to be for
+				"GET object":            test.n, // as it is
+				"PATCH object, dry run": test.n, // as it would be
+			})
+			compare(t, "plan, registry", s.hub.take(), map[string]int{
+				"GET v2":        1, // how to log in
+				"GET manifests": 1, // the digest of the commit's tag
+				"GET blobs":     1, // the platform
+			})
+
+			s.apply(t, proposal)
+			compare(t, "deploy", withoutWatch(s.api.take()), map[string]int{
+				// To write records and Leases, which no dry run has tried.
+				"POST selfsubjectaccessreviews": 5,
+				// To lock and unlock.
+				"GET leases": 1, "POST leases": 1, "PUT leases": 1,
+				// The record, under the lock.
+				"LIST secrets": 1,
+				// The plan once more: what is done is what was consented to.
+				"GET object": test.n, "PATCH object, dry run": test.n,
+				// The release begins and ends.
+				"POST secrets": 1, "PUT secrets": 1,
+				"PATCH object": test.n,
+			})
+			compare(t, "deploy, registry", s.hub.take(), map[string]int{}) // the plan knows the digests
+
+			s.propose(t)
+			compare(t, "the next plan", s.api.take(), map[string]int{
+				"LIST secrets": 1, "GET secrets": 1, // which releases there are, and the newest one
+				"LIST nodes": 1, "GET object": test.n, "PATCH object, dry run": test.n,
+			})
+		})
+	}
+}
+
+// thirty is examples/myapp with more ConfigMaps.
+func thirty(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "thirty")
+	if err := os.CopyFS(dir, os.DirFS("../../examples/myapp")); err != nil {
+		t.Fatal(err)
+	}
+	var more strings.Builder
+	for i := range 22 {
+		fmt.Fprintf(&more, "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: more-%d}\n", i)
+	}
+	prod := filepath.Join(dir, "k8s", "overlays", "prod")
+	file := filepath.Join(prod, "kustomization.yaml")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = []byte(strings.Replace(string(text), "  - ../../base\n", "  - ../../base\n  - more.yaml\n", 1))
+	for path, data := range map[string][]byte{
+		file: text, filepath.Join(prod, "more.yaml"): []byte(more.String()),
+	} {
+		if err := os.WriteFile(path, data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// withoutWatch leaves out what depends on how long the rollout takes: looks at objects after the first apply,
+// and renewals of the lock.
+func withoutWatch(requests []string) []string {
+	var kept []string
+	applying := false
+	for _, r := range requests {
+		applying = applying || r == "PATCH object"
+		look := strings.HasPrefix(r, "GET object") || strings.HasPrefix(r, "LIST ")
+		if applying && look || r == "PUT leases" && slices.Contains(kept, r) {
+			continue
+		}
+		kept = append(kept, r)
+	}
+	return kept
+}
+
+func compare(t *testing.T, what string, requests []string, want map[string]int) {
+	t.Helper()
+	got := map[string]int{}
+	for _, r := range requests {
+		got[r]++
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("requests of %s (-want +got):\n%s", what, diff)
+	}
+}
