@@ -16,8 +16,9 @@ import (
 	"slipway/internal/object"
 )
 
-// Apply makes the object so on the server. Fields that another manager holds with other values are
-// a *ConflictError, unless force takes them over. An autoscaler's replicas always stay.
+// Apply writes an object by server-side apply. It fails with a *ConflictError where another manager owns a
+// field with another value, unless force takes the field over. It keeps the replicas that an autoscaler has
+// set.
 func (c *Cluster) Apply(ctx context.Context, o object.Object, force bool) error {
 	_, err := c.apply(ctx, o, metav1.PatchOptions{Force: &force})
 	return c.Explain(ctx, "apply", o.Ref(), err)
@@ -44,7 +45,7 @@ func (c *Cluster) apply(ctx context.Context, o object.Object, opt metav1.PatchOp
 	return c.patch(ctx, o, opt)
 }
 
-// patch is one server-side apply.
+// patch sends one server-side apply.
 func (c *Cluster) patch(ctx context.Context, o object.Object, opt metav1.PatchOptions) (
 	object.Object, error) {
 	ref := o.Ref()
@@ -68,8 +69,8 @@ func (c *Cluster) patch(ctx context.Context, o object.Object, opt metav1.PatchOp
 	return received(result), err
 }
 
-// tryCreate asks the server whether it would take an object as a new one, under another name: its own
-// is taken.
+// tryCreate asks the server in a dry run whether it would create the object. The name is generated, because
+// an object of the real name exists.
 func tryCreate(ctx context.Context, c *Cluster, o object.Object) error {
 	at, err := c.endpoint(o.Ref(), version(o))
 	if err != nil {
@@ -86,7 +87,7 @@ func tryCreate(ctx context.Context, c *Cluster, o object.Object) error {
 	return err
 }
 
-// withReplicas is a copy of o with that number of replicas.
+// withReplicas returns a copy of o with another number of replicas.
 func withReplicas(o object.Object, replicas any) object.Object {
 	o = o.Clone()
 	if spec, ok := o.Body["spec"].(map[string]any); ok {
@@ -95,9 +96,9 @@ func withReplicas(o object.Object, replicas any) object.Object {
 	return o
 }
 
-// wire is the object as it is sent: without what only the server writes (a resourceVersion that
-// came with a backup would make every apply a conflict), and with a Secret's stringData in data,
-// because keys that leave stringData later would stay behind in data.
+// wire returns the object as it is sent: without the fields that only the server writes (a resourceVersion
+// from a backup would make every apply a conflict), and with the stringData of a Secret moved to data,
+// because a key that leaves stringData later would stay in data.
 func wire(o object.Object) object.Object {
 	o = o.Clone()
 	delete(o.Body, "status")
@@ -141,7 +142,7 @@ func (c *Cluster) Get(ctx context.Context, ref object.Ref) (object.Object, bool,
 	return c.get(ctx, ref, "")
 }
 
-// get reads one object, in any version where none is given; false when there is none.
+// get reads one object, in the preferred version when version is empty; false when it does not exist.
 func (c *Cluster) get(ctx context.Context, ref object.Ref, version string) (object.Object, bool, error) {
 	at, err := c.endpoint(ref, version)
 	if err != nil {
@@ -154,9 +155,9 @@ func (c *Cluster) get(ctx context.Context, ref object.Ref, version string) (obje
 	return received(result), err == nil, err
 }
 
-// Delete asks the server to delete an object and, in the background, what it owns. That there is
-// none is no error. With a uid it is only the object that was looked at: another one of the same
-// name stays. The object may be there for a while afterwards.
+// Delete deletes an object and, in the background, the objects that it owns. An object that does not exist is
+// not an error. With a uid it deletes only the object with that uid, and not another one that has taken the
+// name. It does not wait until the object is gone: see rollout.WaitGone.
 func (c *Cluster) Delete(ctx context.Context, ref object.Ref, uid string) error {
 	at, err := c.endpoint(ref, "")
 	if unknown, ok := errors.AsType[*UnknownKindError](err); ok && unknown.Err == nil {
@@ -175,7 +176,7 @@ func (c *Cluster) Delete(ctx context.Context, ref object.Ref, uid string) error 
 	case apierrors.IsNotFound(err):
 		return nil
 	case apierrors.IsConflict(err) && uid != "":
-		return fmt.Errorf("delete %s: another one has taken its place since it was looked at", ref)
+		return fmt.Errorf("delete %s: another object has taken its name since the plan", ref)
 	}
 	return c.Explain(ctx, "delete", ref, err)
 }

@@ -38,7 +38,7 @@ func TestSettled(t *testing.T) {
 		"live stays where the source is mum": {replicas(nil), replicas(int64(7)), int64(3), int64(7)},
 		"a new one takes the source's":       {replicas(int64(2)), object.Object{}, int64(3), int64(2)},
 		"a new one takes the minimum":        {replicas(nil), object.Object{}, int64(3), int64(3)},
-		"nobody says a number":               {replicas(nil), object.Object{}, nil, nil},
+		"without a number":                   {replicas(nil), object.Object{}, nil, nil},
 	} {
 		if got := settled(c.desired, c.live, c.minimum).At("spec", "replicas"); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)

@@ -11,8 +11,8 @@ import (
 	"slipway/internal/object"
 )
 
-// Capabilities are the server's version ("v1.37.2") and what it serves, as groups with their
-// versions ("apps/v1") and with kinds ("apps/v1/Deployment").
+// Capabilities returns the version of the server ("v1.37.2") and what it serves: groups with versions
+// ("apps/v1") and kinds ("apps/v1/Deployment").
 func Capabilities(ctx context.Context, c *Cluster) (version string, apis []string, err error) {
 	if err := ctx.Err(); err != nil {
 		return "", nil, err
@@ -35,8 +35,8 @@ func Capabilities(ctx context.Context, c *Cluster) (version string, apis []strin
 	return info.GitVersion, slices.Compact(apis), nil
 }
 
-// Lookup reads an object, or where name is empty a list of them, as templates of charts ask for it.
-// What is not there is an empty map.
+// Lookup reads one object, or lists all of a kind when name is empty, for the lookup function of Helm charts.
+// An object that does not exist is an empty map.
 func Lookup(ctx context.Context, c *Cluster, apiVersion, kind, namespace,
 	name string) (map[string]any, error) {
 	gv, err := schema.ParseGroupVersion(apiVersion)

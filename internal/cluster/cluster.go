@@ -1,6 +1,6 @@
-// Package cluster talks to the API server, and is the only package that does: it observes, applies,
-// deletes, waits, and keeps locks and records there. It decides nothing: what should change comes
-// from package plan, who consents from package deploy.
+// Package cluster is the access to the API server: it discovers, observes, applies and deletes objects, asks
+// for permissions, and reads and writes Leases and Secrets. It does not decide what changes (package plan)
+// and does not wait for health (package rollout).
 package cluster
 
 import (
@@ -31,14 +31,13 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// Manager is the field manager of everything that we apply.
+// Manager is the field manager of every apply.
 const Manager = "slipway"
 
-// sandboxExtension is the kubeconfig extension by which a cluster says that it is a sandbox.
+// sandboxExtension is the kubeconfig extension that marks a cluster as a sandbox.
 const sandboxExtension = "slipway.dev/sandbox"
 
-// quiet keeps client-go from writing to standard error: what it complains about comes back as
-// errors too.
+// quiet keeps client-go from logging to stderr. It returns the same facts as errors.
 var quiet = sync.OnceFunc(func() { klog.SetLogger(logr.Discard()) })
 
 // Options says which cluster to open.
@@ -48,11 +47,11 @@ type Options struct {
 	Context    string
 	// Namespace replaces the context's own.
 	Namespace string
-	// Warn receives what the API server warns about, each text once. Nil drops it.
+	// Warn receives each warning of the API server once. Nil drops them.
 	Warn func(text string)
 }
 
-// Cluster is one kubeconfig context: an API server, who we are there, and a namespace.
+// Cluster is one kubeconfig context: an API server, a user and a namespace.
 type Cluster struct {
 	context, server, user, namespace string
 	sandbox                          *Sandbox
@@ -63,9 +62,9 @@ type Cluster struct {
 	mapper    meta.ResettableRESTMapper
 }
 
-// Sandbox is what a sandbox's kubeconfig entry says about the services beside it.
+// Sandbox describes the services beside a sandbox, from its kubeconfig entry.
 type Sandbox struct {
-	// Registry is the host and port that stands for every registry host.
+	// Registry is a host and port that stands for every registry.
 	Registry string `json:"registry"`
 	// GitServer is a URL.
 	GitServer string `json:"gitserver"`
@@ -97,7 +96,7 @@ func Open(o Options) (*Cluster, error) {
 	return c, nil
 }
 
-// Contexts are the names of the kubeconfig's contexts, sorted.
+// Contexts returns the names of the contexts in the kubeconfig, sorted.
 func Contexts(kubeconfig string) ([]string, error) {
 	raw, err := load(kubeconfig)
 	if err != nil {
@@ -106,13 +105,13 @@ func Contexts(kubeconfig string) ([]string, error) {
 	return known(raw), nil
 }
 
-// Namespace is where objects go that name none, and where records and locks are kept.
+// Namespace returns the namespace of objects that name none, and of records and locks.
 func (c *Cluster) Namespace() string { return c.namespace }
 
-// Typed is client-go's client for what is read by its own type: the pods of a workload, events, logs.
+// Typed returns the typed client, for pods, events and logs.
 func (c *Cluster) Typed() kubernetes.Interface { return c.typed }
 
-// Sandbox is what the kubeconfig says about the sandbox that this cluster is part of, if it is one.
+// Sandbox returns the services of the sandbox that this cluster belongs to; false for any other cluster.
 func (c *Cluster) Sandbox() (Sandbox, bool) {
 	if c.sandbox == nil {
 		return Sandbox{}, false
@@ -143,8 +142,7 @@ func connect(c *Cluster, cfg *rest.Config, warn func(string)) error {
 	return nil
 }
 
-// dial gives up sooner than the default half minute, and knows that *.localhost is this machine,
-// which Go's own resolver does not.
+// dial has a shorter timeout than the default of 30 seconds, and resolves *.localhost, which Go does not.
 func dial(ctx context.Context, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err == nil && strings.HasSuffix(host, ".localhost") {
@@ -182,7 +180,7 @@ func sandboxOf(entry *clientapi.Cluster) (*Sandbox, error) {
 	return &s, nil
 }
 
-// warner hands on each warning of the API server once.
+// warner passes on each warning of the API server once.
 type warner struct {
 	to   func(string)
 	mu   sync.Mutex

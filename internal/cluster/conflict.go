@@ -14,17 +14,17 @@ import (
 	"slipway/internal/object"
 )
 
-// Conflict is one field that another manager holds with another value.
+// Conflict is one field that another manager owns with another value.
 type Conflict struct {
-	// Field is a path as plan writes them: spec.template.spec.containers[name=api].image
+	// Field is a path such as spec.template.spec.containers[name=api].image.
 	Field string
-	// Manager is who holds it; Subresource is set where it did so through one, such as "scale".
+	// Manager owns the field; Subresource is set when it wrote through one, such as "scale".
 	Manager, Subresource string
-	// Theirs and Ours are the values, masked; nil where they are not known.
+	// Theirs and Ours are the values, masked; nil when they are unknown.
 	Theirs, Ours any
 }
 
-// ConflictError says which fields of an object others hold.
+// ConflictError says which fields of an object other managers own.
 type ConflictError struct {
 	Ref       object.Ref
 	Conflicts []Conflict
@@ -58,15 +58,15 @@ func short(v any) string {
 	if err != nil {
 		return "another value"
 	}
-	// An image's tag and the start of its digest fit.
+	// Long enough for the tag of an image and the start of its digest.
 	if r := []rune(string(data)); len(r) > 120 {
 		return string(r[:119]) + "…"
 	}
 	return string(data)
 }
 
-// scaled says that an autoscaler holds the replicas. A person with `kubectl scale` is another
-// manager on the same subresource: that is drift, and stays a conflict.
+// scaled says that an autoscaler owns the replicas. `kubectl scale` uses the same subresource with another
+// manager: that is drift, and stays a conflict.
 func (e *ConflictError) scaled() bool {
 	return slices.ContainsFunc(e.Conflicts, func(c Conflict) bool {
 		return c.Field == "spec.replicas" && c.Subresource == "scale" && c.Manager == "kube-controller-manager"
@@ -75,7 +75,7 @@ func (e *ConflictError) scaled() bool {
 
 var holder = lazyregexp.New(`conflict with "((?:[^"\\]|\\.)*)"(?: with subresource "([^"]*)")?`)
 
-// conflictOf reads the causes of a 409 of server-side apply; another 409 comes back as it is.
+// conflictOf turns a 409 of server-side apply into a *ConflictError. It returns any other error unchanged.
 func conflictOf(err error, live, desired object.Object) error {
 	e := &ConflictError{Ref: desired.Ref(), live: live}
 	theirs, ours := object.Masked(live), object.Masked(wire(desired))
@@ -103,8 +103,8 @@ func conflictOf(err error, live, desired object.Object) error {
 
 var step = lazyregexp.New(`\.([^.\[]+)|\[([^\]]+)\]`)
 
-// valueAt follows the server's form of a path: .spec.containers[name="api"].image. A key with a dot
-// in it reads as two; then no value is found, and the path still names the place.
+// valueAt reads a field by the path of the server: .spec.containers[name="api"].image. A key with a dot
+// splits into two, so its value is not found; the path still names the field.
 func valueAt(v any, path string) any {
 	for _, s := range step().FindAllStringSubmatch(path, -1) {
 		switch x := v.(type) {
@@ -122,8 +122,8 @@ func valueAt(v any, path string) any {
 	return v
 }
 
-// keyed says whether a list's element has the keys of a path: containerPort=80,protocol="TCP". A key
-// that is not written has its default there.
+// keyed says whether a list element has the keys of a path: containerPort=80,protocol="TCP". A key that the
+// element leaves out has its default.
 func keyed(element any, keys string) bool {
 	m, _ := element.(map[string]any)
 	found := false

@@ -14,7 +14,7 @@ import (
 	"slipway/internal/object"
 )
 
-// KubeconfigError says that there is no kubeconfig that could be read.
+// KubeconfigError says that the kubeconfig could not be read.
 type KubeconfigError struct{ Err error }
 
 func (e *KubeconfigError) Error() string { return "read kubeconfig: " + e.Err.Error() }
@@ -31,7 +31,7 @@ func (e *UnknownContextError) Error() string {
 	return fmt.Sprintf("the kubeconfig has no context %q", e.Context)
 }
 
-// UnreachableError says that no API server answered.
+// UnreachableError says that the API server did not answer.
 type UnreachableError struct {
 	Context, Server string
 	Err             error
@@ -43,25 +43,25 @@ func (e *UnreachableError) Error() string {
 	if errors.As(err, &request) {
 		err = request.Err // the request's own address only hides what is wrong
 	}
-	return fmt.Sprintf("no cluster answers at %s (context %s): %v", e.Server, e.Context, err)
+	return fmt.Sprintf("the cluster at %s does not answer (context %s): %v", e.Server, e.Context, err)
 }
 
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
-// UnauthorizedError says that the API server does not accept our credentials.
+// UnauthorizedError says that the API server rejected the credentials.
 type UnauthorizedError struct {
 	Context, Server, User string
 	Err                   error
 }
 
 func (e *UnauthorizedError) Error() string {
-	return fmt.Sprintf("%s does not accept the credentials of user %q (context %s): %v", e.Server, e.User,
+	return fmt.Sprintf("%s rejects the credentials of user %q (context %s): %v", e.Server, e.User,
 		e.Context, e.Err)
 }
 
 func (e *UnauthorizedError) Unwrap() error { return e.Err }
 
-// Permission is one thing that a user may or may not do.
+// Permission is a verb on a resource.
 type Permission struct {
 	Verb, Group, Resource, Namespace string
 }
@@ -78,7 +78,7 @@ func (p Permission) String() string {
 	return s
 }
 
-// PermissionError names what we may not do.
+// PermissionError names the permissions that the user lacks.
 type PermissionError struct {
 	Context, User string
 	Missing       []Permission
@@ -99,7 +99,7 @@ func (e *PermissionError) Unwrap() error { return e.Err }
 type UnknownKindError struct {
 	APIVersion, Kind string
 	Origin           object.Origin
-	// Err is set where the group is known but could not be asked (an extension API that is down).
+	// Err is set when discovery of the group failed (an extension API that is down).
 	Err error
 }
 
@@ -109,23 +109,23 @@ func (e *UnknownKindError) Error() string {
 		at = s + ": "
 	}
 	if e.Err != nil {
-		return fmt.Sprintf("%sthe API of %s %s does not answer: %v", at, e.APIVersion, e.Kind, e.Err)
+		return fmt.Sprintf("%sthe API server of %s %s does not answer: %v", at, e.APIVersion, e.Kind, e.Err)
 	}
-	return fmt.Sprintf("%sthe cluster does not know %s %s", at, e.APIVersion, e.Kind)
+	return fmt.Sprintf("%sthe cluster does not serve %s %s", at, e.APIVersion, e.Kind)
 }
 
 func (e *UnknownKindError) Unwrap() error { return e.Err }
 
-// NoNamespaceError says that a namespace is not there.
+// NoNamespaceError says that a namespace does not exist.
 type NoNamespaceError struct {
 	Context, Namespace string
 }
 
 func (e *NoNamespaceError) Error() string {
-	return fmt.Sprintf("namespace %s is not there (context %s)", e.Namespace, e.Context)
+	return fmt.Sprintf("namespace %s does not exist (context %s)", e.Namespace, e.Context)
 }
 
-// fact is our own error for what client-go returned of an act; what has none stays as it is.
+// fact turns an error of client-go into a typed error of this package where there is one.
 func (c *Cluster) fact(ctx context.Context, ref object.Ref, err error) error {
 	_, served := errors.AsType[*apierrors.StatusError](err)
 	switch {
@@ -147,7 +147,8 @@ func (c *Cluster) fact(ctx context.Context, ref object.Ref, err error) error {
 	return immutable(ref, err)
 }
 
-// Explain is fact with the act and the object said where our own errors do not say them.
+// Explain turns an error of client-go into a typed error of this package, or adds what was done to which
+// object.
 func (c *Cluster) Explain(ctx context.Context, act string, ref object.Ref, err error) error {
 	known := c.fact(ctx, ref, err)
 	switch err.(type) {
@@ -160,7 +161,7 @@ func (c *Cluster) Explain(ctx context.Context, act string, ref object.Ref, err e
 	return fmt.Errorf("%s %s: %w", act, ref, err)
 }
 
-// hopeless tells errors that every further request would meet too.
+// hopeless says that every other request would fail with the same error.
 func hopeless(err error) bool {
 	_, unreachable := errors.AsType[*UnreachableError](err)
 	_, unauthorized := errors.AsType[*UnauthorizedError](err)
@@ -173,12 +174,12 @@ func namespaceMissing(err error) bool {
 		status.ErrStatus.Details.Kind == "namespaces"
 }
 
-// refusal is how RBAC says what is not permitted. A refusal by admission (quota, Pod Security, a
-// policy) has the same code and other words.
+// refusal matches how RBAC denies a request. Admission (quota, Pod Security, a policy) answers with the same
+// code and other words.
 var refusal = lazyregexp.New(
 	`cannot (\S+) resource "([^"]+)" in API group "([^"]*)"(?: in the namespace "([^"]+)")?`)
 
-// noAnswer tells errors of the way to the server.
+// noAnswer says that the request did not reach the server, or the answer did not come back.
 func noAnswer(err error) bool {
 	_, u := errors.AsType[*url.Error](err)
 	_, n := errors.AsType[net.Error](err)

@@ -10,8 +10,8 @@ import (
 	"slipway/internal/object"
 )
 
-// ImmutableError says which fields of an object keep the value that they were created with. The
-// server's own words repeat the whole value.
+// ImmutableError says which fields of an object cannot be changed after it was created. The server's message
+// repeats the whole value.
 type ImmutableError struct {
 	Ref    object.Ref
 	Fields []string
@@ -19,12 +19,14 @@ type ImmutableError struct {
 }
 
 func (e *ImmutableError) Error() string {
-	return fmt.Sprintf("%s: %s cannot be changed once the object is there", e.Ref, strings.Join(e.Fields, ", "))
+	fields := strings.Join(e.Fields, ", ")
+	return fmt.Sprintf("%s: %s cannot be changed after the object was created", e.Ref, fields)
 }
 
 func (e *ImmutableError) Unwrap() error { return e.Err }
 
-// immutable recognises a refusal for that reason alone; any other error comes back as it is.
+// immutable turns a rejection for that reason alone into an *ImmutableError. It returns any other error
+// unchanged.
 func immutable(ref object.Ref, err error) error {
 	status, ok := errors.AsType[*apierrors.StatusError](err)
 	if !ok || !apierrors.IsInvalid(err) || status.ErrStatus.Details == nil {

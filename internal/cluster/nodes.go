@@ -16,12 +16,13 @@ import (
 	"slipway/internal/object"
 )
 
-// Nodes are the machines of a cluster.
+// Nodes are the nodes of a cluster.
 type Nodes []corev1.Node
 
-// ListNodes lists the nodes. allowed is false where we may not: who may edit one namespace often may not.
+// ListNodes lists the nodes. allowed is false when the user may not list them, as most users of a single
+// namespace.
 func ListNodes(ctx context.Context, c *Cluster) (nodes Nodes, allowed bool, err error) {
-	// Version 0: the server's cache will do, and spares etcd.
+	// Version 0 reads from the cache of the server, and not from etcd.
 	list, err := c.typed.CoreV1().Nodes().List(ctx, metav1.ListOptions{ResourceVersion: "0"})
 	if apierrors.IsForbidden(err) {
 		return nil, false, nil
@@ -32,9 +33,8 @@ func ListNodes(ctx context.Context, c *Cluster) (nodes Nodes, allowed bool, err 
 	return list.Items, true, nil
 }
 
-// Platforms counts the nodes on which a pod of that specification may run, by platform ("linux/arm64").
-// Its nodeSelector, required affinity and tolerations have a say; what it prefers, and what nodes are
-// short of for now, has none.
+// Platforms counts the nodes that a pod may run on, by platform ("linux/arm64"), as its nodeSelector,
+// required affinity and tolerations say. It ignores preferences, and what nodes are short of at the moment.
 func (n Nodes) Platforms(spec map[string]any) map[string]int {
 	var pod corev1.PodSpec
 	placing := map[string]any{}
@@ -62,7 +62,8 @@ func (n Nodes) Platforms(spec map[string]any) map[string]int {
 	return count
 }
 
-// lasting taints keep pods away for good. Those of Kubernetes itself say how a node is just now.
+// lasting says that a taint keeps pods away for good. The taints of Kubernetes itself describe a passing
+// state.
 func lasting(t *corev1.Taint) bool {
 	return t.Effect != corev1.TaintEffectPreferNoSchedule && !strings.HasPrefix(t.Key, "node.kubernetes.io/")
 }

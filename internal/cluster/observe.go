@@ -14,10 +14,9 @@ import (
 	"slipway/internal/plan"
 )
 
-// Observe looks at each object of desired, which has been Placed, and asks the server what applying
-// it would give, with force or without; of the owned ones that are no longer desired it only reads
-// what is there. What is wrong with one object is in its Err; Observe itself fails where every
-// object would.
+// Observe reads each object of desired, which has been through Place, and asks the server in a dry run what
+// applying it would give, with force or without. It only reads the owned objects that are no longer desired.
+// A fault of one object is in its Err; Observe fails only where every object would.
 func Observe(
 	ctx context.Context, c *Cluster, desired object.Set, owned []object.Ref,
 	force bool) ([]plan.Observed, error) {
@@ -61,7 +60,7 @@ type survey struct {
 	force       bool
 }
 
-// look reads what is there.
+// look reads the live object.
 func (s *survey) look(ctx context.Context, o *plan.Observed) {
 	wanted := o.Desired.Body != nil
 	o.Live, _, o.Err = s.c.get(ctx, o.Ref, version(o.Desired))
@@ -83,7 +82,7 @@ func (s *survey) look(ctx context.Context, o *plan.Observed) {
 	}
 }
 
-// ask has the server try the apply without doing it.
+// ask tries the apply in a dry run.
 func (s *survey) ask(ctx context.Context, o *plan.Observed) {
 	if minimum, scaled := s.scaled[o.Ref]; scaled {
 		o.Desired = settled(o.Desired, o.Live, minimum)
@@ -107,8 +106,8 @@ func (s *survey) ask(ctx context.Context, o *plan.Observed) {
 	}
 }
 
-// same reads the live object again where a controller has written to it since, or taken it away: what
-// was done to it would look like a change of ours.
+// same reads the live object again when a controller has written or deleted it since the first read: its
+// change would look like ours.
 func (s *survey) same(ctx context.Context, o *plan.Observed) error {
 	if o.Live.Body == nil || o.Live.At("metadata", "resourceVersion") == o.Merged.At("metadata",
 		"resourceVersion") {
@@ -121,7 +120,7 @@ func (s *survey) same(ctx context.Context, o *plan.Observed) error {
 	return err
 }
 
-// excuse says why the server's refusal says nothing about the deploy itself; empty: it does.
+// excuse returns why a rejection of the dry run does not mean that the deploy would fail; empty when it does.
 func (s *survey) excuse(ref object.Ref, err error) string {
 	if namespaceMissing(err) {
 		if _, ok := s.desired.Get(object.Ref{Kind: "Namespace", Name: ref.Namespace}); ok {
@@ -138,9 +137,9 @@ func (s *survey) excuse(ref object.Ref, err error) string {
 	return ""
 }
 
-// settled gives a workload that an autoscaler has the replicas that are live: leaving them out
-// instead would reset them to one wherever we are the only manager that has set them. A new one
-// starts with what the source says, or with the autoscaler's minimum.
+// settled keeps the live replicas of a workload that an autoscaler scales: leaving them out would reset them
+// to one where we are the only manager that has set them. A new workload starts with the replicas of the
+// source, or with the minimum of the autoscaler.
 func settled(desired, live object.Object, minimum any) object.Object {
 	if replicas := live.At("spec", "replicas"); replicas != nil {
 		return withReplicas(desired, replicas)
@@ -151,8 +150,8 @@ func settled(desired, live object.Object, minimum any) object.Object {
 	return desired
 }
 
-// scaledBy are the workloads whose replicas an autoscaler of the set has, with its minimum. Where
-// somebody else's autoscaler has scaled, the server's conflict says so, see apply.
+// scaledBy returns the workloads that an autoscaler of the set scales, with its minimum. An autoscaler that
+// is not in the set shows as a conflict: see apply.
 func scaledBy(set object.Set) map[object.Ref]any {
 	scaled := map[object.Ref]any{}
 	for _, o := range set.Objects() {

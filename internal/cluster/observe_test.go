@@ -190,15 +190,15 @@ func TestObserveRefusals(t *testing.T) {
 		{"immutable selector", edited(t, set, "Deployment", func(b map[string]any) {
 			put(map[string]any{"app": "web", "env": "prod"}, "spec", "selector", "matchLabels")(b)
 			put(map[string]any{"app": "web", "env": "prod"}, "spec", "template", "metadata", "labels")(b)
-		}), "spec.selector cannot be changed once the object is there"},
+		}), "spec.selector cannot be changed after the object was created"},
 		{"a field that does not exist", edited(t, set, "Deployment", put("x", "spec", "replicaz")),
 			`spec.replicaz: field not declared in schema`},
 		{"a kind that is not served",
 			p.Parse(t, `{apiVersion: acme.example/v1, kind: Widget, metadata: {name: w}}`),
-			"k8s/app.yaml:1: the cluster does not know acme.example/v1 Widget"},
+			"k8s/app.yaml:1: the cluster does not serve acme.example/v1 Widget"},
 		{"a version that is not served",
 			p.Parse(t, `{apiVersion: policy/v1beta1, kind: PodDisruptionBudget, metadata: {name: web}}`),
-			"the cluster does not know policy/v1beta1 PodDisruptionBudget"},
+			"the cluster does not serve policy/v1beta1 PodDisruptionBudget"},
 		{"not permitted", p.Parse(t,
 			`{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: x, namespace: ""}}`),
 			"may not get clusterroles.rbac.authorization.k8s.io"},
@@ -277,7 +277,7 @@ func TestObserveUnverified(t *testing.T) {
 		"create CustomResourceDefinition/" + kind + "s.acme.example",
 		"create Namespace/" + p.Namespace + "-more",
 		"create ConfigMap/c: namespace " + p.Namespace + "-more comes with the same deploy",
-		"blocked ConfigMap/c: namespace " + p.Namespace + "-never is not there (context admin) (k8s/app.yaml:11)",
+		"blocked ConfigMap/c: namespace " + p.Namespace + "-never does not exist (context admin) (k8s/app.yaml:11)",
 		"create " + kind + "/w: its kind comes with CustomResourceDefinition " + kind +
 			"s.acme.example of the same deploy",
 	}
@@ -296,7 +296,7 @@ func TestAutoscalerIsNotFought(t *testing.T) {
 {apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: web}, spec: {minReplicas: 1, maxReplicas: 9, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web},
   metrics: [{type: External, external: {metric: {name: nothing}, target: {type: Value, value: "1"}}}]}}`)
 	apply(t, p.editor, set)
-	// Nobody has scaled yet: to leave replicas out would reset them to one.
+	// Not scaled yet: leaving replicas out would reset them to one.
 	silent := edited(t, set, "Deployment", func(b map[string]any) {
 		delete(b["spec"].(map[string]any), "replicas")
 	})

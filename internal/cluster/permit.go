@@ -16,7 +16,7 @@ import (
 	"slipway/internal/plan"
 )
 
-// storage is what records and locks need to be written. That they can be read has shown by then.
+// storage is what writing records and locks takes. Reading them has succeeded before.
 var storage = []Permission{
 	{Verb: "create", Resource: "secrets"},
 	{Verb: "update", Resource: "secrets"},
@@ -25,8 +25,8 @@ var storage = []Permission{
 	{Verb: "update", Group: "coordination.k8s.io", Resource: "leases"},
 }
 
-// verbs are what an action needs of the API server beyond what Observe has tried. Server-side apply creates
-// by patching, and needs create besides.
+// verbs are the permissions of an action that Observe has not tried. Server-side apply creates by patching,
+// and needs create as well.
 var verbs = map[plan.Action][]string{
 	plan.Create:  {"create", "patch"},
 	plan.Update:  {"patch"},
@@ -64,7 +64,7 @@ func Permit(ctx context.Context, c *Cluster, changes []plan.Change) error {
 	return &PermissionError{Context: c.context, User: username(ctx, c), Missing: missing}
 }
 
-// needed are the permissions that are needed, each with the names of the objects that need it.
+// needed returns the permissions that the changes need, each with the names of its objects.
 func needed(c *Cluster, changes []plan.Change) (map[Permission][]string, error) {
 	names := map[Permission][]string{}
 	for _, p := range storage {
@@ -94,7 +94,7 @@ func needed(c *Cluster, changes []plan.Change) (map[Permission][]string, error) 
 	return names, nil
 }
 
-// may asks for all names at once, and for each where that is denied: a role may name its objects.
+// may asks for all names at once, and for each name when that is denied: a role may name its objects.
 func may(ctx context.Context, c *Cluster, p Permission, names []string) (bool, error) {
 	all, err := allowed(ctx, c, p, "")
 	if err != nil || all {
@@ -122,7 +122,7 @@ func allowed(ctx context.Context, c *Cluster, p Permission, name string) (bool, 
 	return answer.Status.Allowed, nil
 }
 
-// username is who the API server takes us for; the kubeconfig's name of the user where it does not say.
+// username returns the name of the user as the API server knows it, or as the kubeconfig does.
 func username(ctx context.Context, c *Cluster) string {
 	review, err := c.typed.AuthenticationV1().SelfSubjectReviews().Create(ctx,
 		&authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})

@@ -13,10 +13,9 @@ import (
 	"slipway/internal/object"
 )
 
-// Place puts each object where it would be applied: a namespaced object that names no namespace
-// gets the cluster's, an object of a cluster-wide kind loses the one that it names (renderers put
-// it there, API servers refuse it). A kind that is not served, nor defined in the set, counts as
-// namespaced; Observe says what is wrong with it.
+// Place sets the namespace that each object would be applied to: a namespaced object without one gets that of
+// the cluster, an object of a cluster-wide kind loses its own (renderers set it, API servers reject it). A
+// kind that the server does not serve and the set does not define counts as namespaced; Observe reports it.
 func Place(ctx context.Context, c *Cluster, set object.Set) (object.Set, error) {
 	definitions := DefinedKinds(set)
 	return set.Map(func(o object.Object) (object.Object, error) {
@@ -49,13 +48,13 @@ func isNamespaced(c *Cluster, o object.Object, definitions map[schema.GroupKind]
 	return err == nil && m.Scope.Name() == meta.RESTScopeNameNamespace, err
 }
 
-// Definition is what a CustomResourceDefinition of the set says about its kind.
+// Definition is what a CustomResourceDefinition says about its kind.
 type Definition struct {
 	Ref        object.Ref
 	namespaced bool
 }
 
-// DefinedKinds are the kinds that the CustomResourceDefinitions of a set define.
+// DefinedKinds returns the kinds that the CustomResourceDefinitions of a set define.
 func DefinedKinds(set object.Set) map[schema.GroupKind]Definition {
 	found := map[schema.GroupKind]Definition{}
 	for _, o := range set.Objects() {
@@ -71,8 +70,8 @@ func DefinedKinds(set object.Set) map[schema.GroupKind]Definition {
 	return found
 }
 
-// mapping finds the resource of a kind; without a version the one that the server prefers.
-// A kind that is not served is an *UnknownKindError.
+// mapping finds the resource of a kind, in the preferred version when version is empty. It fails with an
+// *UnknownKindError when the kind is not served.
 func (c *Cluster) mapping(ref object.Ref, version string) (*meta.RESTMapping, error) {
 	m, err := c.mapper.RESTMapping(groupKind(ref), version)
 	if !meta.IsNoMatchError(err) {
@@ -87,15 +86,15 @@ func (c *Cluster) mapping(ref object.Ref, version string) (*meta.RESTMapping, er
 	return nil, unknown
 }
 
-// Serves asks the server, and not what it said before, whether it serves a kind.
+// Serves asks the server, and not the cache, whether it serves a kind.
 func (c *Cluster) Serves(kind schema.GroupKind) error {
 	c.mapper.Reset()
 	_, err := c.mapping(object.Ref{Group: kind.Group, Kind: kind.Kind}, "")
 	return err
 }
 
-// failedDiscovery says why a group could not be asked, nil when it could: an extension API that is down
-// must not make its objects look as if their kind did not exist.
+// failedDiscovery returns why discovery of a group failed; nil when it did not. An extension API that is down
+// must not make its kinds look unknown.
 func failedDiscovery(d discovery.DiscoveryInterface, group string) error {
 	_, _, err := d.ServerGroupsAndResources()
 	failed, _ := errors.AsType[*discovery.ErrGroupDiscoveryFailed](err)
@@ -110,7 +109,7 @@ func failedDiscovery(d discovery.DiscoveryInterface, group string) error {
 	return nil
 }
 
-// endpoint is where objects like ref are served.
+// endpoint returns the client for objects like ref.
 func (c *Cluster) endpoint(ref object.Ref, version string) (dynamic.ResourceInterface, error) {
 	m, err := c.mapping(ref, version)
 	if err != nil {

@@ -12,18 +12,18 @@ import (
 )
 
 const (
-	// inFlight bounds the requests that one of our acts has in flight.
+	// inFlight bounds the concurrent requests of one operation.
 	inFlight = 8
-	// attempts and firstPause make about six seconds of patience: a restart of the API server.
+	// attempts and firstPause add up to about six seconds, enough for a restart of the API server.
 	attempts   = 6
 	firstPause = 200 * time.Millisecond
-	// answerTime is how long one request may take, tries included; webhooks may take 30 seconds each.
+	// answerTime bounds one request with its retries; a webhook may take 30 seconds.
 	answerTime = 60 * time.Second
 )
 
-// retrier sends a request again where the server is busy, or where the connection broke after it
-// had worked. All that we send may be repeated. Answers that say when to come back are left to
-// client-go, which waits for that long.
+// retrier retries a request when the server is busy, or when the connection broke after it had worked. Every
+// request that we send may be repeated. An answer with Retry-After is left to client-go, which waits for that
+// long.
 type retrier struct {
 	next     http.RoundTripper
 	answered atomic.Bool // until the first answer, the address is just wrong
@@ -51,7 +51,7 @@ func (r *retrier) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
-// passing tells what may be gone at the next try.
+// passing says that a retry may succeed.
 func (r *retrier) passing(n int, resp *http.Response, err error) bool {
 	if err != nil {
 		return r.answered.Load()
@@ -69,7 +69,7 @@ func (r *retrier) passing(n int, resp *http.Response, err error) bool {
 	return false
 }
 
-// sleep says whether the time passed before the context ended.
+// sleep returns false when the context ended first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():
@@ -79,7 +79,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// Each runs f for 0 to n-1, as many at once as a cluster is asked.
+// Each runs f for 0 to n-1, with a bounded number at once.
 func Each(n int, f func(int)) {
 	var g errgroup.Group
 	g.SetLimit(inFlight)

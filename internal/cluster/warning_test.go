@@ -16,5 +16,5 @@ func TestWarningsComeOnce(t *testing.T) {
 	if diff := cmp.Diff([]string{"a", "b"}, got); diff != "" {
 		t.Error(diff)
 	}
-	(&warner{}).HandleWarningHeaderWithContext(t.Context(), 299, "", "nobody listens")
+	(&warner{}).HandleWarningHeaderWithContext(t.Context(), 299, "", "without a listener")
 }

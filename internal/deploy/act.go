@@ -10,8 +10,8 @@ import (
 	"slipway/internal/rollout"
 )
 
-// act applies stage by stage, watches, and deletes what is no longer wanted only once the new
-// objects are healthy: until then old pods may still need it.
+// act applies stage by stage, watches, and then deletes what left the source: old pods need it until the new
+// objects are healthy.
 func act(ctx context.Context, r run, p Proposal, rel *release.Release) error {
 	var deletes []plan.Change
 	var applied []object.Object // in this stage
@@ -46,7 +46,7 @@ func act(ctx context.Context, r run, p Proposal, rel *release.Release) error {
 	return nil
 }
 
-// leftoverError says that all that is wanted is healthy, and that something old is still there.
+// leftoverError says that all desired objects are healthy, and an old one still exists.
 type leftoverError struct{ err error }
 
 func (e *leftoverError) Error() string { return e.err.Error() }
@@ -91,7 +91,7 @@ func prune(
 		rel.Applied = append(rel.Applied, c.Ref)
 	}
 	if err := rollout.WaitGone(ctx, r.target.Cluster, gone, r.options.Timeout); err != nil {
-		return fmt.Errorf("wait until what was deleted is gone: %w", err)
+		return fmt.Errorf("wait for deleted objects: %w", err)
 	}
 	return nil
 }

@@ -16,26 +16,25 @@ import (
 	"slipway/internal/rollout"
 )
 
-// Options are for one run.
+// Options are the options of Apply.
 type Options struct {
-	// Who deploys, for the record: a person, or the CI run.
+	// Who deploys, for the record: a person or a CI run.
 	Who string
-	// Timeout bounds the watch; 0 takes what the objects themselves allow.
+	// Timeout bounds the watch; 0: the deadlines of the objects.
 	Timeout time.Duration
-	// NoRollback leaves a release that fails as it is, for somebody to look at.
+	// NoRollback keeps a failed release in place, to inspect it.
 	NoRollback bool
 }
 
-// FailedError says that a release was applied, or a part of it, and did not become healthy, and what
-// became of it.
+// FailedError says that a release was applied, at least in part, and did not become healthy.
 type FailedError struct {
 	Environment string
 	Release     release.Release
-	// Cause is a *rollout.NotHealthyError, or the refusal that came in the middle.
+	// Cause is a *rollout.NotHealthyError, or the error of an apply.
 	Cause error
-	// RolledBack is the release that took its place; nil when there was none.
+	// RolledBack is the release that replaced it; nil when there is none.
 	RolledBack *release.Release
-	// RollbackErr is why going back did not work, or was not tried.
+	// RollbackErr is why the rollback failed, or was not possible.
 	RollbackErr error
 }
 
@@ -43,7 +42,7 @@ func (e *FailedError) Error() string {
 	s := fmt.Sprintf("release %d of %s failed: %v", e.Release.Revision, e.Environment, e.Cause)
 	switch {
 	case e.RolledBack != nil:
-		s += fmt.Sprintf("; %s is back on release %d", e.Environment, e.RolledBack.RollbackOf)
+		s += fmt.Sprintf("; %s runs release %d again", e.Environment, e.RolledBack.RollbackOf)
 	case e.RollbackErr != nil:
 		s += fmt.Sprintf("; not rolled back: %v", e.RollbackErr)
 	}
@@ -52,11 +51,11 @@ func (e *FailedError) Error() string {
 
 func (e *FailedError) Unwrap() error { return e.Cause }
 
-// BlockedError refuses a plan with changes that the API server would not take.
+// BlockedError says that the API server would refuse some changes of a plan.
 type BlockedError struct {
 	Environment string
 	Changes     []plan.Change
-	// Causes are the errors behind them, where there are any.
+	// Causes are the errors behind the changes, where there are any.
 	Causes []error
 }
 
@@ -66,7 +65,7 @@ func (e *BlockedError) Error() string {
 	if n := len(e.Changes) - 1; n > 0 {
 		more = fmt.Sprintf(" (and %d more)", n)
 	}
-	return fmt.Sprintf("%s cannot take this: %s: %s%s", e.Environment, c.Ref, strings.TrimPrefix(c.Reason,
+	return fmt.Sprintf("plan of %s is blocked: %s: %s%s", e.Environment, c.Ref, strings.TrimPrefix(c.Reason,
 		c.Ref.String()+": "), more)
 }
 
@@ -80,7 +79,7 @@ type run struct {
 	lock *release.Lock
 }
 
-// mayWrite waits until the environment's lock is known to be ours.
+// mayWrite returns when the lock is known to be ours.
 func (r run) mayWrite(ctx context.Context) error {
 	if r.lock == nil {
 		return nil
@@ -88,9 +87,9 @@ func (r run) mayWrite(ctx context.Context) error {
 	return r.lock.Held(ctx)
 }
 
-// Apply does what the proposal says, watches it become healthy and records it. In staging and production a
-// failed release is rolled back to the last healthy one. It returns the release that the proposal became,
-// also with an error.
+// Apply carries out a proposal, waits until its objects are healthy, and records the outcome. In staging and
+// production a failed release is rolled back to the last healthy one. Apply returns the release that it
+// recorded, also with an error.
 func Apply(ctx context.Context, t Target, p Proposal, o Options) (release.Release, error) {
 	if err := admit(ctx, t, p); err != nil {
 		return release.Release{}, err
@@ -107,17 +106,17 @@ func Apply(ctx context.Context, t Target, p Proposal, o Options) (release.Releas
 		return release.Release{}, err
 	}
 	if r.lock.TookOver != nil {
-		t.say(Lock, nil, "took over from %s, who is gone", r.lock.TookOver)
+		t.say(Lock, nil, "took over from %s, which has vanished", r.lock.TookOver)
 	}
 	rel, err := applyLocked(r.lock.Context(), r, p, created)
 	if uerr := r.lock.Unlock(ctx); uerr != nil {
-		t.say(Lock, nil, "warning: the lock stays until it runs out: %v", uerr)
+		t.say(Lock, nil, "warning: unlock: the lock stays until it expires: %v", uerr)
 	}
 	return rel, err
 }
 
-// createNamespace creates the namespace in which locks and records are kept, where the source has it and the
-// cluster has not: the one change that comes before the record.
+// createNamespace creates the namespace of locks and records when the source defines it and the cluster does
+// not have it: the only change before the record.
 func createNamespace(ctx context.Context, r run, p Proposal) (bool, error) {
 	namespace := object.Ref{Kind: "Namespace", Name: r.target.Cluster.Namespace()}
 	for _, c := range p.Plan.Changes {
@@ -155,8 +154,8 @@ func applyLocked(ctx context.Context, r run, p Proposal, created bool) (release.
 	return rel, bad
 }
 
-// broken says that a release left the environment worse than it may have been: objects were changed,
-// and the new state is not healthy. An interrupt is no verdict, nor are old objects that do not go.
+// broken says that a release changed objects and did not become healthy. An interrupt does not count, nor do
+// old objects that are not deleted.
 func broken(rel release.Release, err error) bool {
 	var (
 		sick *rollout.NotHealthyError
@@ -168,7 +167,7 @@ func broken(rel release.Release, err error) bool {
 	return errors.As(err, &sick) || len(rel.Applied) > 0
 }
 
-// admit refuses before anything is written.
+// admit fails before anything is written.
 func admit(ctx context.Context, t Target, p Proposal) error {
 	if err := p.Blocked(); err != nil {
 		return err
@@ -183,13 +182,13 @@ func admit(ctx context.Context, t Target, p Proposal) error {
 	return cluster.Permit(ctx, t.Cluster, untried)
 }
 
-// rollBack deploys the last healthy release, under the lock that its caller holds.
+// rollBack deploys the last healthy release. The caller holds the lock.
 func rollBack(ctx context.Context, r run, past release.Past, force bool) (*release.Release, error) {
 	p, err := proposeRollback(ctx, r.target, past, 0, force)
 	if err != nil {
 		return nil, err
 	}
-	r.target.say(Rollback, nil, "going back to release %d (%s)", p.Prepared.RollbackOf, p.Prepared.Tag)
+	r.target.say(Rollback, nil, "rolling back to release %d (%s)", p.Prepared.RollbackOf, p.Prepared.Tag)
 	if err := admit(ctx, r.target, p); err != nil {
 		return nil, err
 	}
@@ -200,7 +199,7 @@ func rollBack(ctx context.Context, r run, past release.Past, force bool) (*relea
 	return &rel, nil
 }
 
-// carryOut records the intent, acts, watches, and records the outcome whatever it is.
+// carryOut records the start, acts, watches, and records the outcome, whatever it is.
 func carryOut(ctx context.Context, r run, p Proposal, past release.Past) (release.Release, error) {
 	t := r.target
 	if err := r.mayWrite(ctx); err != nil {
@@ -226,7 +225,7 @@ func carryOut(ctx context.Context, r run, p Proposal, past release.Past) (releas
 		t.Notify(Event{Step: Failure, Message: fmt.Sprintf("release %d failed: %s", rel.Revision, rel.Failure),
 			Evidence: rel.Evidence, Time: time.Now().UTC()})
 	}
-	// The run may have been interrupted; what happened is written down all the same.
+	// An interrupted run records its outcome too.
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer cancel()
 	rel, ferr := t.Records().Finish(end, rel)
@@ -236,7 +235,7 @@ func carryOut(ctx context.Context, r run, p Proposal, past release.Past) (releas
 	return rel, err
 }
 
-// maskedError says what an error says without the values of Secrets, which a server may repeat.
+// maskedError hides Secret values in the message of the wrapped error: a server may repeat them.
 type maskedError struct {
 	error
 	text string
@@ -276,7 +275,7 @@ func outcome(ctx context.Context, p Proposal, err error) (release.Status, string
 	return release.Failed, err.Error()
 }
 
-// kept are the owned objects that are no longer wanted and were not deleted, because they are protected.
+// kept returns the owned objects that left the source and are not deleted because they are protected.
 func kept(p plan.Plan) []object.Ref {
 	var refs []object.Ref
 	for _, c := range p.Changes {

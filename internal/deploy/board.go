@@ -13,16 +13,16 @@ import (
 	"slipway/internal/release"
 )
 
-// Standing is what one environment runs, how it is, and how far behind the environment before it.
+// Standing is the state of one environment: its release, its health, and how far it is behind.
 type Standing struct {
 	Environment string           `json:"environment"`
 	Class       project.Class    `json:"class"`
 	Release     *release.Release `json:"release,omitempty"`
 	Healthy     bool             `json:"healthy"`
 	Health      string           `json:"health"`
-	// Running says for each image which commit it was built from.
+	// Running names the commit that each image was built from.
 	Running []Running `json:"running,omitempty"`
-	// Behind compares it with the nearest environment before it that runs something.
+	// Behind compares it with the nearest deployed environment before it.
 	Behind *Lag `json:"behind,omitempty"`
 	// Notes are remarks about Running and Behind, one sentence each.
 	Notes []string `json:"notes,omitempty"`
@@ -38,9 +38,9 @@ func (s Standing) Deployed() bool { return s.Release != nil && s.Release.Status 
 type Running struct {
 	Image  string `json:"image"`
 	Digest string `json:"digest"`
-	// Commit is what the image's label says, or the release's commit where there is no label.
+	// Commit is what the image's label says, or the commit of the release without one.
 	Commit string `json:"commit,omitempty"`
-	// Labelled: Commit comes from the image's label.
+	// Labelled: Commit comes from the label of the image.
 	Labelled bool   `json:"labelled"`
 	Subject  string `json:"subject,omitempty"`
 }
@@ -48,7 +48,7 @@ type Running struct {
 // Lag is the distance between an environment and one before it.
 type Lag struct {
 	Environment string `json:"environment"`
-	// Commits counts those that this environment lacks, Ahead those that the other lacks.
+	// Commits counts the commits that this environment lacks, Ahead those that the other one lacks.
 	Commits int `json:"commits"`
 	Ahead   int `json:"ahead,omitempty"`
 	// SameImages: only the manifests differ.
@@ -60,8 +60,8 @@ const (
 	registryTimeout = 5 * time.Second  // for the labels of its images
 )
 
-// Board reads all environments of a source at once, in the project's order. An environment that cannot be
-// read has its error in Unread and does not stop the others. connect opens the cluster of an environment.
+// Board reads all environments of a source at once, in the order of the project. An environment that cannot
+// be read has its error in Unread. connect opens the cluster of an environment.
 func Board(ctx context.Context, src project.Source, connect func(project.Environment) (Target,
 	error)) []Standing {
 	board := make([]Standing, len(src.Project.Environments))
@@ -83,7 +83,7 @@ func Board(ctx context.Context, src project.Source, connect func(project.Environ
 	return board
 }
 
-// standing reads one environment's record, and how its objects are now.
+// standing reads the record of one environment, and the health of its objects.
 func standing(ctx context.Context, env project.Environment, connect func(project.Environment) (Target,
 	error)) (Standing, error) {
 	s := Standing{Environment: env.Name, Class: env.Class}
@@ -114,8 +114,8 @@ func standing(ctx context.Context, env project.Environment, connect func(project
 	return s, err
 }
 
-// readCommits asks the registry which commits a release's images were built from. Where the registry does not
-// answer, the release's own commit stands in.
+// readCommits reads from the registry which commit each image was built from. Where the registry does not
+// answer it takes the commit of the release.
 func readCommits(ctx context.Context, rel release.Release, o image.Options) ([]Running, []string) {
 	ctx, cancel := context.WithTimeout(ctx, registryTimeout)
 	defer cancel()

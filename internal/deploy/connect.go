@@ -8,7 +8,7 @@ import (
 	"slipway/internal/project"
 )
 
-// ConnectOptions say where the clusters of environments are. The zero value reads KUBECONFIG as kubectl does.
+// ConnectOptions say how to reach the clusters. The zero value reads KUBECONFIG as kubectl does.
 type ConnectOptions struct {
 	// Kubeconfig is a file. Empty: KUBECONFIG and ~/.kube/config.
 	Kubeconfig string
@@ -18,20 +18,20 @@ type ConnectOptions struct {
 	Warn func(text string)
 }
 
-// NoContextError says that an environment names no kubeconfig context, and that no context has its name.
+// NoContextError says that an environment does not set a kubeconfig context, and no context has its name.
 type NoContextError struct {
 	Environment string
 	Known       []string
 }
 
 func (e *NoContextError) Error() string {
-	return fmt.Sprintf("environment %s names no kubeconfig context, and no context is called %q",
+	return fmt.Sprintf("environment %s does not set a kubeconfig context, and no context is named %q",
 		e.Environment, e.Environment)
 }
 
-// Connect returns the target of one environment. It sends nothing over the network. The context is the
-// option's, the environment's own, or the one with the environment's name; never the kubeconfig's current
-// context, which is wherever the user last worked.
+// Connect returns the target of one environment. It sends nothing over the network. The context is that of
+// the options, of the environment, or the one with the environment's name; never the current context of the
+// kubeconfig, which is wherever the user worked last.
 func Connect(src project.Source, env project.Environment, o ConnectOptions) (Target, error) {
 	if o.Namespace != "" {
 		env.Namespace = o.Namespace

@@ -1,6 +1,5 @@
-// Package deploy is the path from a source to a healthy release: prepare, plan, apply. The CLI and
-// the agent differ in where the source comes from, who consents and who listens; the rest is here.
-// Only Apply writes to a cluster.
+// Package deploy is the path from a source to a healthy release: prepare, plan, apply. The CLI and an agent
+// differ in the source, the consent and the listener; the rest is here. Only Apply writes to a cluster.
 package deploy
 
 import (
@@ -16,25 +15,25 @@ import (
 	"slipway/internal/rollout"
 )
 
-// Target is one environment of one source, and the cluster that it lives in.
+// Target is one environment of a source, and its cluster.
 type Target struct {
 	Source      project.Source
 	Environment project.Environment
 	Cluster     *cluster.Cluster
-	// Render is what rendering needs to know beyond the project.
+	// Render are the options of rendering.
 	Render render.Options
 	// Registries is the client of the run; nil: each call makes its own.
 	Registries *image.Client
 	// Mirror is the registry that stands for all others, where the cluster is a sandbox.
 	Mirror string
-	// Notify hears what happens. Nil: nobody listens.
+	// Notify is called with each event. It may be nil.
 	Notify func(Event)
 }
 
 // Step is a part of the path.
 type Step string
 
-// The steps, in the order in which a deploy takes them.
+// The steps, in the order of a deploy.
 const (
 	Rendering Step = "render"
 	Image     Step = "image"
@@ -47,12 +46,12 @@ const (
 	Rollback  Step = "rollback"
 )
 
-// Event is one thing that happened on the way.
+// Event is one thing that happened during a deploy.
 type Event struct {
 	Step    Step        `json:"step"`
 	Ref     *object.Ref `json:"ref,omitempty"`
 	Message string      `json:"message"`
-	// Evidence is why a release failed, where the step is Failure.
+	// Evidence says why a release failed; set when the step is Failure.
 	Evidence []rollout.Evidence `json:"evidence,omitempty"`
 	Time     time.Time          `json:"time"`
 }
@@ -63,7 +62,7 @@ func (t Target) say(step Step, ref *object.Ref, format string, args ...any) {
 	}
 }
 
-// Records are the environment's releases.
+// Records returns the store of the environment's releases.
 func (t Target) Records() release.Store {
 	return release.Store{Cluster: t.Cluster, Project: t.Source.Project.Name, Environment: t.Environment.Name}
 }

@@ -28,11 +28,11 @@ func Gone(ctx context.Context, t Target, p Prepared) []image.Pin {
 	return image.Gone(ctx, p.Images, t.reach(image.Options{}))
 }
 
-// atOnce bounds how many images are looked for or built at the same time.
+// atOnce bounds how many images are resolved or built at the same time.
 const atOnce = 4
 
-// ensure finds or makes the images of an environment, several at once with one builder. The first that
-// fails stops the others; an image has its tags only once it is whole.
+// ensure resolves or builds the images of an environment, several at once with one builder. The first failure
+// stops the others. An image gets its tags only when it is complete.
 func ensure(ctx context.Context, t Target, matches []image.Matched, others []other, by []signature.Authority,
 	o PrepareOptions) (pins []image.Pin, err error) {
 	shared := &builder.Shared{}
@@ -68,7 +68,7 @@ func ensure(ctx context.Context, t Target, matches []image.Matched, others []oth
 	return pins, nil
 }
 
-// labelled writes whole lines, each with the image that it is about.
+// labelled writes whole lines, each with the name of its image.
 type labelled struct {
 	mu    *sync.Mutex
 	w     io.Writer

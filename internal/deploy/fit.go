@@ -14,7 +14,7 @@ import (
 	"slipway/internal/release"
 )
 
-// PlatformError says that an image is for no machine that its pods may run on.
+// PlatformError says that an image runs on none of the nodes that its pods may run on.
 type PlatformError struct {
 	Environment string
 	Ref         object.Ref
@@ -27,9 +27,9 @@ func (e *PlatformError) Error() string {
 		e.Ref, e.Environment, e.Image, strings.Join(e.Has, ", "), strings.Join(e.Needs, ", "))
 }
 
-// fit compares the platforms of the images with those of the nodes that their pods may run on; where
-// these may not be asked for, with those of the images that ran there before. Images that are not built
-// yet, and those of others, are not looked at.
+// fit compares the platforms of the images with those of the nodes that their pods may run on. Without the
+// permission to list nodes it compares with the images that ran before. It skips images that are not built
+// yet, and images of others.
 func fit(ctx context.Context, t Target, p Prepared, latest release.Release) error {
 	o := t.reach(image.Options{})
 	pins := map[string]image.Pin{}
@@ -52,7 +52,7 @@ func fit(ctx context.Context, t Target, p Prepared, latest release.Release) erro
 	for _, ref := range slices.Sorted(maps.Keys(pins)) {
 		platforms[ref], err = image.Platforms(ctx, pins[ref], o)
 		if errors.As(err, new(*image.NotFoundError)) { // a plan before the copy from another environment
-			t.say(Image, nil, "not checked before %s is copied: whether it is for the machines of %s", ref,
+			t.say(Image, nil, "skipped the platform check for %s until it is copied to the registry of %s", ref,
 				t.Environment.Name)
 		} else if err != nil {
 			return fmt.Errorf("platforms of %s: %w", ref, err)
@@ -71,8 +71,8 @@ func fit(ctx context.Context, t Target, p Prepared, latest release.Release) erro
 	return nil
 }
 
-// fitAsBefore says what is not checked: images that are not for all that those of the last healthy release
-// were for.
+// fitAsBefore names the images whose platforms it cannot check: those that lack a platform of the last
+// healthy release.
 func fitAsBefore(
 	ctx context.Context, t Target, pins []image.Pin, latest release.Release, o image.Options,
 ) error {
@@ -82,13 +82,13 @@ func fitAsBefore(
 			replaces(ctx, t, latest.Images[i], pin, o) {
 			continue
 		}
-		t.say(Image, nil, "not checked: whether %s is for the machines of %s (listing its nodes is not allowed)",
+		t.say(Image, nil, "skipped the platform check for %s: listing nodes is not allowed in %s",
 			pin.Name, t.Environment.Name)
 	}
 	return nil
 }
 
-// replaces says that an image is for all platforms that another one is for.
+// replaces says that an image has all platforms of another one.
 func replaces(ctx context.Context, t Target, before, now image.Pin, o image.Options) bool {
 	if before.Digest == now.Digest {
 		return true
@@ -103,7 +103,7 @@ func replaces(ctx context.Context, t Target, before, now image.Pin, o image.Opti
 	})
 }
 
-// fitPod judges one image of one pod.
+// fitPod checks one image of one pod.
 func fitPod(t Target, ref object.Ref, img string, has []string, on map[string]int) error {
 	if len(has) == 0 || len(on) == 0 {
 		return nil // nothing is known, or no node is there yet
@@ -128,7 +128,7 @@ func fitPod(t Target, ref object.Ref, img string, has []string, on map[string]in
 	return nil
 }
 
-// pods are the pod specifications within an object, at whatever depth.
+// pods returns the pod specifications in an object, at any depth.
 func pods(v any) []map[string]any {
 	var found []map[string]any
 	switch v := v.(type) {
@@ -147,7 +147,7 @@ func pods(v any) []map[string]any {
 	return found
 }
 
-// images are those that the containers of a pod run, each once.
+// images returns the images of the containers of a pod, each once.
 func images(pod map[string]any) []string {
 	var refs []string
 	for _, c := range object.Containers(pod, "") {

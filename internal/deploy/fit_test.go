@@ -27,7 +27,7 @@ func TestFit(t *testing.T) {
 		"what older ones run": {has: []string{"linux/386", "linux/arm/v7"}, on: mixed, fits: true},
 		"not the other way":   {has: []string{"linux/arm64"}, on: map[string]int{"linux/arm": 1}},
 		"no node yet":         {has: []string{"linux/s390x"}, on: nil, fits: true},
-		"nobody knows":        {on: mixed, fits: true},
+		"unknown platforms":   {on: mixed, fits: true},
 	} {
 		var said []string
 		target := Target{Environment: project.Environment{Name: "prod"}, Notify: func(e Event) {

@@ -10,7 +10,7 @@ import (
 	"slipway/internal/rollout"
 )
 
-// Health says in a few words how a release's objects are now, and whether all is well.
+// Health returns whether a release is healthy, and a few words about why not.
 func Health(ctx context.Context, t Target, rel release.Release) (bool, string, error) {
 	if rel.Status == release.Deleted {
 		return false, "deleted", nil
@@ -25,7 +25,7 @@ func Health(ctx context.Context, t Target, rel release.Release) (bool, string, e
 			slices.Contains(rel.Kept, s.Ref) {
 			continue
 		}
-		// What a deploy would not wait for does not spoil the board either.
+		// An object that a deploy does not wait for does not count.
 		if s.Health.Status == object.Current || !s.Blocking {
 			continue
 		}

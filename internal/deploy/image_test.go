@@ -8,9 +8,9 @@ import (
 	"slipway/internal/project"
 )
 
-// An image that another environment alone uses is no fault of this one, as long as no container says
-// that an override has matched nothing.
-func TestHere(t *testing.T) {
+// An image that only another environment uses is not an error, as long as no container shows that an override
+// has matched nothing.
+func TestUsedImages(t *testing.T) {
 	set := func(containers ...string) object.Set {
 		t.Helper()
 		var s object.Set
@@ -44,7 +44,7 @@ func TestHere(t *testing.T) {
 				others = append(others, other{set: s})
 			}
 			var got []string
-			for _, img := range here(images, c.here, others) {
+			for _, img := range usedImages(images, c.here, others) {
 				got = append(got, img.Name)
 			}
 			if strings.Join(got, " ") != c.want {

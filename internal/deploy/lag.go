@@ -10,8 +10,8 @@ import (
 	"slipway/internal/git"
 )
 
-// compareCommits looks the commits of a board up in Git, and compares each environment with the nearest one
-// before it that runs something.
+// compareCommits adds the commits of a board from Git, and compares each environment with the nearest
+// deployed one before it.
 func compareCommits(ctx context.Context, r git.Repository, board []Standing) {
 	before := -1
 	for i := range board {
@@ -27,8 +27,8 @@ func compareCommits(ctx context.Context, r git.Repository, board []Standing) {
 	}
 }
 
-// addSubjects reads the commits' subjects. It notes commits that Git does not have, and images of another
-// commit than the release.
+// addSubjects adds the subjects of the commits. It notes commits that Git does not have, and images that were
+// built from another commit than the release.
 func addSubjects(ctx context.Context, r git.Repository, s *Standing) {
 	var unknown []string
 	if s.Release.Commit != "" && !r.Exists(ctx, s.Release.Commit) {
@@ -59,8 +59,8 @@ func addSubjects(ctx context.Context, r git.Repository, s *Standing) {
 	}
 }
 
-// compareWith counts how far an environment is behind another: by the commits of the images that both run,
-// and where these are the same by those of the releases.
+// compareWith counts how far an environment is behind another: by the commits of the images that both run, or
+// by those of the releases when these are the same.
 func compareWith(ctx context.Context, r git.Repository, s *Standing, other Standing) {
 	b := Lag{Environment: other.Environment}
 	count := func(own, others string) bool {
@@ -89,7 +89,7 @@ func compareWith(ctx context.Context, r git.Repository, s *Standing, other Stand
 	}
 }
 
-// String is "2 commits behind staging, 1 commit ahead of staging", or empty where there is no distance.
+// String returns "2 commits behind staging, 1 commit ahead of staging", or nothing.
 func (b Lag) String() string {
 	var parts []string
 	if b.Commits > 0 {

@@ -8,9 +8,9 @@ import (
 	"slipway/internal/plan"
 )
 
-// CompareLive returns how what runs in an environment differs from what a deploy of its source would make of
-// it, as the API server completes it. Today is the day, as "2027-03-31", by which exceptions expire. It
-// writes nothing, and fails where the API server would refuse an object.
+// CompareLive compares the live objects of an environment with the result of deploying its source, as the API
+// server completes it. Exceptions expire by today, such as "2027-03-31". It writes nothing, and fails where
+// the API server would refuse an object.
 func CompareLive(ctx context.Context, t Target, today string) (contract.Result, error) {
 	past, err := t.Records().Past(ctx)
 	if err != nil {

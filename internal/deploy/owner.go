@@ -9,8 +9,8 @@ import (
 	"slipway/internal/release"
 )
 
-// ownerAnnotation says which project and environment deploy an object: all of them share one field
-// manager, so that the API server would see no conflict between two.
+// ownerAnnotation names the project and environment of an object. All share one field manager, so that the
+// API server does not see a conflict between two.
 const ownerAnnotation = "slipway.dev/owner"
 
 // ForeignError says that an object belongs to another project or environment.
@@ -20,13 +20,13 @@ type ForeignError struct {
 }
 
 func (e *ForeignError) Error() string {
-	return fmt.Sprintf("%s: %s deploys it already", e.Ref, e.Owner)
+	return fmt.Sprintf("%s: belongs to %s", e.Ref, e.Owner)
 }
 
 func (t Target) owner() string { return t.Source.Project.Name + "/" + t.Environment.Name }
 
-// owned puts the owner on each object that can have but one. What others may need as well, and what
-// is never deleted, is left out: projects share namespaces and definitions.
+// owned marks each object with its owner, except the kinds that are never deleted: projects share namespaces
+// and definitions.
 func owned(set object.Set, owner string) (object.Set, error) {
 	return set.Map(func(o object.Object) (object.Object, error) {
 		if plan.Protected(o.Ref().Kind) {
@@ -44,10 +44,10 @@ func owned(set object.Set, owner string) (object.Set, error) {
 	})
 }
 
-// sparing spares what another project or environment deploys: it is not changed, unless forced. Only
-// what says that it is ours is deleted: another object may have taken a recorded one's place, or have
-// been there before a release that never came to it.
-func sparing(observed []plan.Observed, owner string, force bool) {
+// markForeign blocks changes to objects that another project or environment owns, unless forced. It leaves
+// out of deletion all that is not marked as ours: another object may have taken the name, or have existed
+// before a release that never reached it.
+func markForeign(observed []plan.Observed, owner string, force bool) {
 	for i, seen := range observed {
 		other, _ := seen.Live.Annotations()[ownerAnnotation].(string)
 		switch {
@@ -60,7 +60,7 @@ func sparing(observed []plan.Observed, owner string, force bool) {
 	}
 }
 
-// adopted are the objects that were there before they became part of the environment.
+// adopted returns the objects that existed before they became part of the environment.
 func adopted(p plan.Plan, latest release.Release) []object.Ref {
 	var refs []object.Ref
 	if latest.Status != release.Healthy {
@@ -74,8 +74,8 @@ func adopted(p plan.Plan, latest release.Release) []object.Ref {
 	return refs
 }
 
-// deletable are the objects that a deploy may delete. The way back from a release leaves what was
-// there before that release.
+// deletable returns the objects that a deploy may delete. A rollback leaves the objects that existed before
+// the release.
 func deletable(latest release.Release, p Prepared) []object.Ref {
 	if p.RollbackOf == 0 {
 		return latest.Owned

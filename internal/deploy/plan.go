@@ -13,25 +13,25 @@ import (
 	"slipway/internal/release"
 )
 
-// Proposal is a plan together with what it was made from.
+// Proposal is a plan, with what it was made from.
 type Proposal struct {
 	Prepared Prepared
 	Plan     plan.Plan
 	// Latest is the release that the plan starts from; the zero value when there is none.
 	Latest release.Release
-	// Observed is what was looked at in the cluster.
+	// Observed are the objects as the cluster has them.
 	Observed []plan.Observed
-	// objects are what is to be applied: the prepared ones, in their namespaces, with the replicas
-	// that an autoscaler has set.
+	// objects are the objects to apply: the prepared ones with their namespaces, and with the replicas that an
+	// autoscaler has set.
 	objects object.Set
-	// uids are the live objects that were looked at: others of the same name stay.
+	// uids are those of the live objects: another object of the same name is not touched.
 	uids map[object.Ref]string
 	// refusals are why objects are blocked.
 	refusals []error
 	force    bool
 }
 
-// Done says that nothing is left to do: nothing changes, and the last release says so.
+// Done says that the cluster and the record are as the plan wants them.
 func (p Proposal) Done() bool {
 	wanted := release.Healthy
 	if p.Prepared.Delete {
@@ -41,7 +41,7 @@ func (p Proposal) Done() bool {
 	return p.Plan.Empty() && p.Plan.Complete && (p.Latest.Status == wanted || never)
 }
 
-// Blocked is a *BlockedError where the API server would refuse a part of the plan.
+// Blocked returns a *BlockedError when the API server would refuse a part of the plan.
 func (p Proposal) Blocked() error {
 	var blocked []plan.Change
 	for _, c := range p.Plan.Changes {
@@ -137,7 +137,7 @@ func propose(
 	if err != nil {
 		return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)
 	}
-	sparing(observed, t.owner(), force)
+	markForeign(observed, t.owner(), force)
 	made := plan.Make(plan.Input{
 		Environment: t.Environment.Name, Commit: p.Commit, Base: latest.Digest,
 		Desired: p.Set, Observed: observed, Owned: mayDelete, Rollback: p.RollbackOf > 0, Ran: ran(p.Set, latest),
@@ -159,22 +159,22 @@ func propose(
 	return proposal, nil
 }
 
-// warnOfMovedTags warns of tags that Git names as before and that somebody has put on other content. A
-// rollback names its content by digest.
+// warnOfMovedTags warns when the tag of the last release names other content now. A rollback names its
+// content by digest.
 func warnOfMovedTags(t Target, p Prepared, latest release.Release) {
 	for _, now := range p.Images {
 		for _, was := range latest.Images {
 			if p.RollbackOf == 0 && now.Tag != "" && now.Tag == was.Tag && now.Repository == was.Repository &&
 				now.Digest != "" && was.Digest != "" && now.Digest != was.Digest {
-				t.say(Image, nil, "warning: %s:%s was %s in release %d and is %s now: somebody has moved the tag; name "+
-					"the digest in the manifests to keep what was tested",
+				t.say(Image, nil, "warning: %s:%s was %s in release %d and is %s now: the tag was moved. Name "+
+					"the digest in the manifests to keep the tested content",
 					now.Repository, now.Tag, was.Digest, latest.Revision, now.Digest)
 			}
 		}
 	}
 }
 
-// ran are the Jobs with a time to live that the last release, a healthy one, ran as they are desired.
+// ran returns the Jobs with a TTL that the last release, a healthy one, ran as they are desired.
 func ran(desired object.Set, latest release.Release) []object.Ref {
 	var refs []object.Ref
 	for _, o := range desired.Objects() {
@@ -186,13 +186,13 @@ func ran(desired object.Set, latest release.Release) []object.Ref {
 	return refs
 }
 
-// fleeting objects take themselves away when they are done.
+// fleeting says that an object is a Job with a TTL, which is deleted when it is done.
 func fleeting(o object.Object) bool {
 	r := o.Ref()
 	return r.Group == "batch" && r.Kind == "Job" && o.At("spec", "ttlSecondsAfterFinished") != nil
 }
 
-// replan makes the plan once more, under the lock: what was consented to is what is done.
+// replan makes the plan again, under the lock: Apply does what was consented to.
 func replan(ctx context.Context, t Target, p Proposal, past release.Past, created bool) (Proposal, error) {
 	t.Notify = nil // the first plan has said what there is to say
 	now, err := propose(ctx, t, p.Prepared, past, p.force)
@@ -200,18 +200,17 @@ func replan(ctx context.Context, t Target, p Proposal, past release.Past, create
 		return now, err
 	}
 	if now.Latest.Revision != p.Latest.Revision {
-		return now, fmt.Errorf("%w: release %d of %s came in between", plan.ErrStale, now.Latest.Revision,
+		return now, fmt.Errorf("%w: release %d of %s was deployed since", plan.ErrStale, now.Latest.Revision,
 			t.Environment.Name)
 	}
 	if !p.same(now, created) {
-		return now, fmt.Errorf("%w: objects of %s were changed since", plan.ErrStale, t.Environment.Name)
+		return now, fmt.Errorf("%w: objects of %s have changed", plan.ErrStale, t.Environment.Name)
 	}
 	return now, nil
 }
 
-// same says that a later proposal does what this one showed, to the same objects. Where the
-// environment's namespace was only just made, the server can now be asked about more, but what is
-// done to each object must be what was shown.
+// same says that a later proposal does the same to the same objects. After the namespace of the environment
+// was created the server can verify more, but the actions must be the same.
 func (p Proposal) same(now Proposal, created bool) bool {
 	now = p.gone(now)
 	if !created {
@@ -220,8 +219,8 @@ func (p Proposal) same(now Proposal, created bool) bool {
 	return maps.Equal(p.acts(), now.acts())
 }
 
-// gone is the later proposal as it would be if the Jobs that have run were still there: that their
-// time to live has ended in between changes nothing about what is done.
+// gone returns the later proposal as it would be with the finished Jobs still in place: that their TTL has
+// deleted them does not make the plan stale.
 func (p Proposal) gone(now Proposal) Proposal {
 	now.uids, now.Plan.Changes = maps.Clone(now.uids), slices.Clone(now.Plan.Changes)
 	for _, was := range p.Plan.Changes {
@@ -241,12 +240,12 @@ func (p Proposal) gone(now Proposal) Proposal {
 	return now
 }
 
-// alike says that what is done to a Job that has gone comes to the same as what was to be done to it.
+// alike says that two actions on a Job that its TTL has deleted have the same result.
 func alike(was, now plan.Action) bool {
 	return was == now || was == plan.Replace && now == plan.Create
 }
 
-// acts are the changes other than to a namespace, which is created before the record.
+// acts returns the actions, except on namespaces, one of which is created before the record.
 func (p Proposal) acts() map[object.Ref]plan.Action {
 	acts := map[object.Ref]plan.Action{}
 	for _, c := range p.Plan.Changes {

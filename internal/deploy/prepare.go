@@ -18,13 +18,13 @@ import (
 	"slipway/internal/render/helm"
 )
 
-// ErrDirty refuses what no commit describes.
-var ErrDirty = errors.New("the working tree has changes that are not committed")
+// ErrDirty says that production needs a committed working tree.
+var ErrDirty = errors.New("the working tree has uncommitted changes")
 
-// ErrNoCommit refuses what has no commit at all.
-var ErrNoCommit = errors.New("no commit names this state of the source")
+// ErrNoCommit says that production needs a commit.
+var ErrNoCommit = errors.New("this directory is not in a Git commit")
 
-// MutableImageError refuses images whose content may change under their name.
+// MutableImageError says that production would run images without a fixed version.
 type MutableImageError struct {
 	Environment string
 	Uses        []image.Use
@@ -40,20 +40,20 @@ func (e *MutableImageError) Error() string {
 		e.Environment, u.Reference, more)
 }
 
-// Prepared is what an environment should hold: objects with their digests in place.
+// Prepared are the desired objects of an environment, with the digests of their images.
 type Prepared struct {
 	Set    object.Set
 	Images []image.Pin
 	Commit string
 	Tag    string
 	Dirty  bool
-	// RollbackOf is the revision whose objects these are, 0 for what comes from source.
+	// RollbackOf is the revision of these objects, 0 when they come from source.
 	RollbackOf int
-	// Delete: the empty set is meant.
+	// Delete: the empty set deletes the environment.
 	Delete bool
 }
 
-// doing says in a few words what is done with it.
+// doing describes the deploy in a few words.
 func (p Prepared) doing() string {
 	switch {
 	case p.Delete:
@@ -64,23 +64,23 @@ func (p Prepared) doing() string {
 	return "deploy " + p.Tag
 }
 
-// PrepareOptions says how far preparing may go.
+// PrepareOptions are the options of Prepare.
 type PrepareOptions struct {
-	// Build what is in no registry yet. Without it such images keep their tag alone, and production
-	// may be looked at from a tree with changes.
+	// Build images that are in no registry yet. Without it they keep their tag alone, and production may have
+	// uncommitted changes.
 	Build bool
-	// Anew passes over the versions that the manifests state: what this commit's images are is asked.
+	// Anew ignores the versions in the manifests: the images are those of this commit.
 	Anew bool
 	// Image says how to build. Client, Mirror and Notify are the target's.
 	Image image.Options
-	// Sign signs each image; nil: none.
+	// Sign signs each image; nil does not.
 	Sign *signature.Signer
-	// Unsigned images are what somebody may yet sign: the environment's demand for signatures does not hold.
+	// Unsigned accepts images without the signatures that the environment demands: they may be signed later.
 	Unsigned bool
 }
 
-// Prepare renders the environment, finds or builds its images, and puts their digests in. It asks
-// registries, but no cluster.
+// Prepare renders the environment, resolves or builds its images, and sets their digests. It reads the
+// cluster only for charts that ask for it.
 func Prepare(ctx context.Context, t Target, o PrepareOptions) (Prepared, error) {
 	o.Image = t.reach(o.Image)
 	if err := committed(t); err != nil && o.Build {
@@ -111,7 +111,7 @@ func Prepare(ctx context.Context, t Target, o PrepareOptions) (Prepared, error) 
 		nil
 }
 
-// changedFiles names a few of the files that no commit describes.
+// changedFiles names a few of the uncommitted files.
 func changedFiles(t Target) string {
 	const most = 3
 	files := t.Source.Changed
@@ -121,7 +121,7 @@ func changedFiles(t Target) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(files[:most], ", "), len(files)-most)
 }
 
-// committed refuses for production what nobody could look up later.
+// committed fails for production when the source is not a commit.
 func committed(t Target) error {
 	switch {
 	case t.Environment.Class != project.Production:
@@ -159,20 +159,20 @@ func renderEnvironment(
 	return result.Set, nil
 }
 
-// capabilities tells charts which cluster they are rendered for, where the project does not say.
+// capabilities sets the version and APIs of the cluster for charts, when the project does not state them.
 func capabilities(ctx context.Context, t Target, env *project.Environment) error {
 	if t.Cluster == nil || env.KubeVersion != "" || len(env.Charts) == 0 && env.Skaffold == nil {
 		return nil
 	}
 	version, apis, err := cluster.Capabilities(ctx, t.Cluster)
 	if err != nil {
-		return fmt.Errorf("ask the cluster of %s for its version: %w", env.Name, err)
+		return fmt.Errorf("read the version of the cluster of %s: %w", env.Name, err)
 	}
 	env.KubeVersion, env.APIVersions = version, append(apis, env.APIVersions...)
 	return nil
 }
 
-// HookError says that a chart wants objects run at events of its life, which a deploy does not do.
+// HookError says that a chart has hooks, which a deploy does not run.
 type HookError struct {
 	Environment string
 	Hooks       map[object.Ref]helm.Hook
@@ -187,16 +187,16 @@ func (e *HookError) Error() string {
 		strings.Join(hooks, ", "))
 }
 
-// NoHealthyError says that there is nothing to go back to.
+// NoHealthyError says that there is no release to roll back to.
 type NoHealthyError struct{ Environment string }
 
 func (e *NoHealthyError) Error() string {
-	return fmt.Sprintf("%s has no earlier healthy release to go back to", e.Environment)
+	return fmt.Sprintf("%s has no earlier healthy release to roll back to", e.Environment)
 }
 
-// before is the index of the release that a history, newest first, goes back to: the last healthy
-// one before the newest. Where the newest is itself a rollback that did well, it is the one before
-// what that went back to: a second rollback goes further back, and not to what the first one left.
+// before returns the index of the release that a rollback restores, in a history with the newest first: the
+// last healthy one before the newest. When the newest is a healthy rollback, it is the one before the release
+// that was restored: a second rollback goes further back.
 func before(history []release.Release) int {
 	if len(history) == 0 {
 		return -1
@@ -214,7 +214,7 @@ func before(history []release.Release) int {
 	})
 }
 
-// pinImages finds or makes the content of each of the project's images.
+// pinImages resolves or builds the images of the project.
 func pinImages(
 	ctx context.Context, t Target, r *render.Renderer, set object.Set, o PrepareOptions,
 ) ([]image.Pin, error) {
@@ -225,7 +225,7 @@ func pinImages(
 	if err != nil {
 		return nil, err
 	}
-	matches, err := image.Match(here(t.Source.Project.Images, set, others), set)
+	matches, err := image.Match(usedImages(t.Source.Project.Images, set, others), set)
 	if err != nil {
 		return nil, fmt.Errorf("images of %s: %w", t.Environment.Name, err)
 	}
@@ -273,7 +273,7 @@ func renderOthers(ctx context.Context, t Target, r *render.Renderer) ([]other, e
 			return nil, err
 		}
 		if err != nil {
-			t.say(Image, nil, "warning: images of %s are not looked for: %v", env.Name, err)
+			t.say(Image, nil, "warning: skipped the images of %s: %v", env.Name, err)
 			continue
 		}
 		others = append(others, other{env, result.Set})
@@ -281,10 +281,9 @@ func renderOthers(ctx context.Context, t Target, r *render.Renderer) ([]other, e
 	return others, nil
 }
 
-// here are the project's images without those of other environments alone, whose containers this one
-// has not. A container that is there with another image is what an override that matches nothing
-// leaves behind, and stays a fault.
-func here(images []project.Image, set object.Set, others []other) []project.Image {
+// usedImages leaves out images that only other environments use. An image whose container exists here with
+// another image stays, and is an error: that is what an override that matches nothing leaves behind.
+func usedImages(images []project.Image, set object.Set, others []other) []project.Image {
 	containers := map[string]bool{}
 	for _, u := range image.Uses(set) {
 		containers[u.Container] = true
@@ -309,14 +308,14 @@ func here(images []project.Image, set object.Set, others []other) []project.Imag
 	})
 }
 
-// siblings are the repositories that the project's other environments use for the same image:
-// what was tested there is copied, not built again.
+// siblings returns the repositories of the same image in other environments: tested content is copied, not
+// built again.
 func siblings(img project.Image, others []other) []string {
 	var repositories []string
 	for _, o := range others {
 		matches, err := image.Match([]project.Image{img}, o.set)
 		if err != nil {
-			continue // an image that only some environments use is no fault of this one
+			continue // only some environments use the image
 		}
 		for _, m := range matches {
 			if r := m.In(o.environment); !slices.Contains(repositories, r) {

@@ -22,7 +22,7 @@ func TestBefore(t *testing.T) {
 		{"nothing", nil, 0},
 		{"only one", []release.Release{healthy(1, "a")}, 0},
 		{"the one before", []release.Release{healthy(2, "b"), healthy(1, "a")}, 1},
-		{"the same content is no step back", []release.Release{healthy(3, "b"), healthy(2, "b"),
+		{"the same content is not a step back", []release.Release{healthy(3, "b"), healthy(2, "b"),
 			healthy(1, "a")}, 1},
 		{"the newest failed", []release.Release{failed(3, "c"), healthy(2, "b"), healthy(1, "a")}, 2},
 		{"failed ones are passed over", []release.Release{healthy(3, "c"), failed(2, "b"), healthy(1, "a")}, 1},

@@ -9,7 +9,7 @@ import (
 	"slipway/internal/image/signature"
 )
 
-// authorities are who may sign the environment's images; nobody where no signature is demanded.
+// authorities returns who may sign the images of the environment; nil when it demands no signature.
 func authorities(t Target, o PrepareOptions) ([]signature.Authority, error) {
 	if o.Unsigned || len(t.Environment.Signatures) == 0 {
 		return nil, nil
@@ -26,7 +26,7 @@ func authorities(t Target, o PrepareOptions) ([]signature.Authority, error) {
 	return by, nil
 }
 
-// pin finds or makes the content of one image, and signs it or demands that somebody has.
+// pin resolves or builds one image, and signs it or verifies its signature.
 func pin(ctx context.Context, t Target, m image.Matched, siblings []string, by []signature.Authority,
 	o PrepareOptions) (image.Pin, error) {
 	pin, err := image.Ensure(ctx, t.Source, t.Environment, m, siblings, o.Build, o.Image)

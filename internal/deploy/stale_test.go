@@ -95,7 +95,7 @@ func (p place) deploy(t *testing.T, what deploy.Prepared) release.Release {
 	return rel
 }
 
-// versions are what is there and what is recorded, by resource version; the lock alone may change.
+// versions returns the objects and records with their resourceVersion; only the lock may change.
 func (p place) versions(t *testing.T) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -188,7 +188,7 @@ func TestStalePlan(t *testing.T) {
 	}
 }
 
-// What is not ours to see may change: the plan stays what it is.
+// Changes that the environment cannot see leave the plan as it is.
 func TestPlanThatIsNotStale(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t, false)

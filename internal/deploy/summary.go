@@ -11,21 +11,20 @@ import (
 	"slipway/internal/release"
 )
 
-// Summary is what a proposal comes to, for people: between which versions it crosses, with which commits, and
-// what there is to know before consenting.
+// Summary describes a proposal: its versions, commits, and what to know before consenting.
 type Summary struct {
-	// From and To name versions: "sha-3f9c2e1", "release 4", "nothing".
+	// From and To are versions: "sha-3f9c2e1", "release 4", "nothing".
 	From string `json:"from"`
 	To   string `json:"to"`
 	// Brings are the commits that the environment gets, Takes those that it loses, newest first. Both are empty
-	// where Git does not know the commits (another repository, a shallow clone).
+	// when Git does not know the commits (another repository, a shallow clone).
 	Brings []git.Commit `json:"brings,omitempty"`
 	Takes  []git.Commit `json:"takes,omitempty"`
-	// Remarks are sentences about the whole plan.
+	// Remarks are sentences about the plan.
 	Remarks []string `json:"remarks,omitempty"`
 }
 
-// Summarize reads the commits from the source's repository.
+// Summarize reads the commits from the repository of the source.
 func Summarize(ctx context.Context, t Target, p Proposal) Summary {
 	s := Summary{Remarks: remarks(t, p)}
 	s.From, s.To = versions(p)
@@ -79,11 +78,10 @@ func remarks(t Target, p Proposal) []string {
 			"namespace exists")
 	}
 	if t.Environment.Class != project.Local && p.Latest.Revision > 0 && forward && !p.Plan.Empty() {
-		lines = append(lines, "if the release does not become healthy, the last healthy release comes back")
+		lines = append(lines, "a release that does not become healthy is rolled back to the last healthy one")
 	}
 	if t.Environment.Class == project.Production && p.Prepared.Dirty && p.Prepared.RollbackOf == 0 {
-		lines = append(lines, "the working tree has uncommitted changes: production does not take them before "+
-			"they are committed")
+		lines = append(lines, "the working tree has uncommitted changes: production needs a commit")
 	}
 	return lines
 }

@@ -12,7 +12,7 @@ import (
 	"slipway/internal/rollout"
 )
 
-// watch waits until all is healthy. Nobody waits for what the plan leaves alone.
+// watch waits until all objects are healthy, except those that the plan leaves alone.
 func watch(ctx context.Context, r run, p Proposal) error {
 	var unchanged []object.Ref
 	var watched object.Set
@@ -36,11 +36,11 @@ func watch(ctx context.Context, r run, p Proposal) error {
 	})
 }
 
-// remindAfter is how long a watch may be silent. Some CI systems end what says nothing for minutes.
+// remindAfter is how long a watch may be silent. Some CI systems cancel a job without output.
 const remindAfter = 30 * time.Second
 
-// news tells what happens to objects, but not that one which nobody touched is well. When nothing
-// happens it says what is waited for.
+// news reports changes of objects, but not that an unchanged one is healthy. When nothing changes it says
+// what the watch waits for.
 type news struct {
 	t Target
 
@@ -75,7 +75,7 @@ func (n *news) hear(p rollout.Progress) {
 	n.t.say(Watch, &p.Ref, "%s", p.Message)
 }
 
-// remind says what is waited for, if nothing has been said for a while.
+// remind says what the watch waits for, when nothing was said for a while.
 func (n *news) remind(now time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -95,7 +95,7 @@ func (n *news) remind(now time.Time) {
 	n.t.say(Watch, nil, "still waiting after %s for %s%s", now.Sub(n.began).Round(time.Second), texts[0], more)
 }
 
-// every reminds from time to time until it is stopped.
+// every calls remind regularly until it is stopped.
 func (n *news) every(ctx context.Context, pause time.Duration) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var done sync.WaitGroup

@@ -12,19 +12,19 @@ import (
 // Upstream is the branch of a remote that the checked-out branch is pushed to.
 type Upstream struct{ Branch, Remote, Ref string }
 
-// Name is how people call it: "origin/main".
+// Name returns the short name: "origin/main".
 func (u Upstream) Name() string { return u.Remote + "/" + strings.TrimPrefix(u.Ref, "refs/heads/") }
 
 var (
-	// ErrNoUpstream says that nothing names where a branch is pushed to.
+	// ErrNoUpstream says that a branch has no upstream.
 	ErrNoUpstream = errors.New("no upstream branch")
-	// ErrMoved refuses a push because others were faster: fetched, it can be tried again.
+	// ErrMoved says that the remote branch has commits that are not here: fetch, then push again.
 	ErrMoved = errors.New("has moved")
-	// ErrRefused is a push that the other side does not take, in its words.
+	// ErrRefused says that the remote rejected a push.
 	ErrRefused = errors.New("push refused")
 )
 
-// Upstream is that of the branch that is checked out.
+// Upstream returns the upstream of the branch that is checked out.
 func (r Repository) Upstream(ctx context.Context) (u Upstream, err error) {
 	branch, err := run(ctx, r.Dir, "symbolic-ref", "--quiet", "--short", "HEAD")
 	var failed *Error
@@ -43,7 +43,7 @@ func (r Repository) Upstream(ctx context.Context) (u Upstream, err error) {
 	return u, err
 }
 
-// Fetch gets the upstream branch, and gives its commit.
+// Fetch fetches the upstream branch, and returns its commit.
 func (r Repository) Fetch(ctx context.Context, u Upstream) (string, error) {
 	if _, err := run(ctx, r.Dir, "fetch", "--quiet", "--no-tags", u.Remote, u.Ref); err != nil {
 		return "", err
@@ -52,7 +52,7 @@ func (r Repository) Fetch(ctx context.Context, u Upstream) (string, error) {
 	return strings.TrimSpace(out), err
 }
 
-// Unclean are those of some files below dir that are not as committed.
+// Unclean returns those of the files below dir that differ from the commit.
 func (r Repository) Unclean(ctx context.Context, dir string, files []string) ([]string, error) {
 	out, err := run(ctx, dir, append([]string{"status", "--porcelain=v2", "-z", "--untracked-files=all",
 		"--no-renames", "--"}, literal(files)...)...)
@@ -62,7 +62,7 @@ func (r Repository) Unclean(ctx context.Context, dir string, files []string) ([]
 	return changed(out, &State{}), nil
 }
 
-// literal are paths that git takes as they are.
+// literal returns pathspecs that git does not expand.
 func literal(files []string) []string {
 	var out []string
 	for _, f := range files {
@@ -80,7 +80,7 @@ func (r Repository) AddWorktree(ctx context.Context, commit string) (
 	if err != nil {
 		return "", nil, err
 	}
-	// A project without a name is called like its directory.
+	// A project without a name is named after its directory.
 	dir = filepath.Join(temporary, filepath.Base(r.Dir))
 	if _, err := run(ctx, r.Dir, "worktree", "add", "--quiet", "--detach", dir, commit); err != nil {
 		return "", nil, errors.Join(err, os.RemoveAll(temporary))
@@ -92,7 +92,7 @@ func (r Repository) AddWorktree(ctx context.Context, commit string) (
 	}, nil
 }
 
-// Commit commits some files below dir, and nothing else.
+// Commit commits some files below dir, and no others.
 func (r Repository) Commit(ctx context.Context, dir, message string, files []string) (string, error) {
 	args := append([]string{"commit", "--quiet", "--only", "--message", message, "--"}, literal(files)...)
 	if _, err := run(ctx, dir, args...); err != nil {
@@ -102,7 +102,7 @@ func (r Repository) Commit(ctx context.Context, dir, message string, files []str
 	return strings.TrimSpace(out), err
 }
 
-// Push sends a commit to the upstream branch, never by force.
+// Push pushes a commit to the upstream branch, never by force.
 func (r Repository) Push(ctx context.Context, u Upstream, commit string) error {
 	_, err := run(ctx, r.Dir, "push", "--quiet", u.Remote, commit+":"+u.Ref)
 	var failed *Error
@@ -129,10 +129,10 @@ func (r Repository) Push(ctx context.Context, u Upstream, commit string) error {
 	return fmt.Errorf("%w by %s: %s", ErrRefused, u.Name(), strings.Join(says, "\n"))
 }
 
-// Forward moves the branch that is checked out on to a commit, with the working tree. Changes in it stay,
-// and what they are in the way of does not happen.
+// Forward fast-forwards the branch and the working tree to a commit. It keeps uncommitted changes, and fails
+// where they are in the way.
 func (r Repository) Forward(ctx context.Context, commit string) error {
-	// Halfway it would leave neither the one state nor the other.
+	// An interrupt halfway would leave neither state.
 	_, err := run(context.WithoutCancel(ctx), r.Dir, "merge", "--quiet", "--ff-only", commit)
 	return err
 }

@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// fingerprint hashes the commit and what the changed paths hold now.
+// fingerprint hashes the commit and the content of the changed paths.
 func fingerprint(ctx context.Context, dir, commit string, changed []string) (string, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -34,7 +34,7 @@ func fingerprint(ctx context.Context, dir, commit string, changed []string) (str
 	return hex.EncodeToString(h.Sum(nil))[:12], nil
 }
 
-// hashPath adds one path's name, kind and content. What is gone counts as deleted.
+// hashPath adds the name, kind and content of one path. A path that does not exist counts as deleted.
 func hashPath(h hash.Hash, root *os.Root, path string) error {
 	info, err := root.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {

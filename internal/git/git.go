@@ -1,5 +1,5 @@
-// Package git runs the git program: the state of a working tree and the history between commits.
-// It never asks for a password, and what it reads leaves the index and the working tree as they are.
+// Package git runs the git program: the state of a working tree, its history, commits and pushes. It never
+// asks for a password. Reading changes neither the index nor the working tree.
 package git
 
 import (
@@ -20,13 +20,13 @@ import (
 )
 
 var (
-	// ErrNone says that a folder is in no Git repository.
+	// ErrNone says that a directory is not in a Git repository.
 	ErrNone = errors.New("no Git repository")
-	// ErrNoProgram says that there is no git to run.
+	// ErrNoProgram says that git is not installed.
 	ErrNoProgram = errors.New("no git program in PATH")
 )
 
-// Error is what git itself said.
+// Error is a git command that failed, with its stderr.
 type Error struct {
 	Args   []string
 	Code   int
@@ -47,11 +47,11 @@ type Repository struct {
 	Dir string
 }
 
-// State is what a working tree holds.
+// State is the state of a working tree.
 type State struct {
 	// Commit is the full hash; empty before the first commit.
 	Commit string
-	// Short are the first seven digits, which is what image tags are made of.
+	// Short is the first seven digits, as image tags have them.
 	Short string
 	// Time is when the commit was made.
 	Time time.Time
@@ -59,14 +59,14 @@ type State struct {
 	Branch string
 	// Dirty: tracked files differ from the commit, or there are files that git neither tracks nor ignores.
 	Dirty bool
-	// Fingerprint names the content of a dirty tree: the same content on the same commit, the same
-	// twelve digits. Ignored files are no part of it. Empty when clean.
+	// Fingerprint identifies the content of a dirty tree: the same content on the same commit has the same
+	// twelve digits. It does not include ignored files. Empty when clean.
 	Fingerprint string
-	// Changed are the files that make a tree dirty, from the repository's top.
+	// Changed are the files that make the tree dirty, relative to the root of the repository.
 	Changed []string
 	// Tags are the names of the tags on the commit.
 	Tags []string
-	// Remote is the URL of origin without credentials; empty where there is none, or it is a path.
+	// Remote is the URL of origin without credentials; empty when there is none, or when it is a path.
 	Remote string
 }
 
@@ -92,7 +92,7 @@ func Open(ctx context.Context, dir string) (Repository, error) {
 	return Repository{Dir: filepath.FromSlash(strings.TrimSuffix(out, "\n"))}, nil
 }
 
-// State reads the working tree's state.
+// State reads the state of the working tree.
 func (r Repository) State(ctx context.Context) (State, error) {
 	var s State
 	changed, err := r.status(ctx, &s)
@@ -124,7 +124,7 @@ func (r Repository) remote(ctx context.Context) (string, error) {
 	return withoutCredentials(strings.TrimSpace(out)), nil
 }
 
-// describe reads what the commit itself says, and the tags on it.
+// describe reads the time of the commit, and the tags on it.
 func (r Repository) describe(ctx context.Context, s *State) error {
 	out, err := run(ctx, r.Dir, "log", "-1", "--no-show-signature", "--decorate=full",
 		"--decorate-refs=refs/tags/*", "--format=%ct%n%D", s.Commit, "--")
@@ -146,7 +146,7 @@ func (r Repository) describe(ctx context.Context, s *State) error {
 	return nil
 }
 
-// status reads head and the paths that are not as committed.
+// status reads HEAD and the paths that differ from the commit.
 func (r Repository) status(ctx context.Context, s *State) ([]string, error) {
 	out, err := run(ctx, r.Dir, "status", "--porcelain=v2", "-z", "--branch", "--untracked-files=all",
 		"--no-renames", "--ignore-submodules=none")
@@ -156,7 +156,7 @@ func (r Repository) status(ctx context.Context, s *State) ([]string, error) {
 	return changed(out, s), nil
 }
 
-// changed reads what git status prints.
+// changed parses the output of git status.
 func changed(out string, s *State) []string {
 	var changed []string
 	for _, line := range strings.Split(out, "\x00") {
@@ -181,21 +181,20 @@ func changed(out string, s *State) []string {
 	return slices.Compact(changed)
 }
 
-// last is the last of n fields, which may itself contain spaces.
+// last returns the last of n fields, which may contain spaces.
 func last(line string, n int) string {
 	fields := strings.SplitN(line, " ", n)
 	return fields[len(fields)-1]
 }
 
-// Recent are the hashes of a commit and its nearest ancestors, newest first, n at most.
+// Recent returns the hashes of a commit and its first-parent ancestors, newest first, at most n.
 func (r Repository) Recent(ctx context.Context, commit string, n int) ([]string, error) {
 	out, err := run(ctx, r.Dir, "rev-list", "--first-parent", "--max-count="+strconv.Itoa(n),
 		"--end-of-options", commit, "--")
 	return strings.Fields(out), err
 }
 
-// Log lists the commits that to has and from has not, newest first. An empty from means all of
-// them.
+// Log lists the commits of to that from does not have, newest first; all of them when from is empty.
 func (r Repository) Log(ctx context.Context, from, to string) ([]Commit, error) {
 	if from != "" {
 		return r.log(ctx, "--end-of-options", to, "^"+from)
@@ -203,10 +202,10 @@ func (r Repository) Log(ctx context.Context, from, to string) ([]Commit, error) 
 	return r.log(ctx, "--end-of-options", to)
 }
 
-// digits keep what others wrote, such as an image's label, from being read as another kind of revision.
+// digits keeps input such as the label of an image from being read as another kind of revision.
 var digits = lazyregexp.New(`^[0-9a-f]{7,64}$`)
 
-// Find is the commit of that hash, if the repository has it: a shallow clone has not all.
+// Find returns the commit of a hash; false when the repository does not have it, as in a shallow clone.
 func (r Repository) Find(ctx context.Context, hash string) (Commit, bool) {
 	if !digits().MatchString(hash) {
 		return Commit{}, false
@@ -241,7 +240,7 @@ func (r Repository) log(ctx context.Context, args ...string) ([]Commit, error) {
 	return commits, nil
 }
 
-// withoutCredentials drops what could let somebody in. A path on this machine is nobody's business.
+// withoutCredentials removes credentials from a URL. It returns nothing for a path on this machine.
 func withoutCredentials(remote string) string {
 	if u, err := url.Parse(remote); err == nil && u.Scheme != "" && u.Host != "" {
 		if u.Scheme == "ssh" && u.User != nil {
@@ -259,14 +258,14 @@ func withoutCredentials(remote string) string {
 	return remote // git@github.com:acme/myapp.git
 }
 
-// run runs git in dir and gives its standard output.
+// run runs git in dir and returns its stdout.
 func run(ctx context.Context, dir string, args ...string) (string, error) {
 	return runWith(ctx, dir, nil, args...)
 }
 
-// runWith is run with more in the environment.
+// runWith is run with additional environment variables.
 func runWith(ctx context.Context, dir string, env []string, args ...string) (string, error) {
-	// A repository can name a program for status to run; nothing is to be run by merely looking.
+	// A repository can name a program that status runs; reading must not run it.
 	cmd := exec.CommandContext(ctx, "git", append([]string{"-c", "core.fsmonitor=false"}, args...)...)
 	cmd.Dir = dir
 	cmd.Env = append(environment(os.Environ()), env...)
@@ -288,7 +287,8 @@ func runWith(ctx context.Context, dir string, env []string, args ...string) (str
 	return "", fmt.Errorf("git %s: %w", args[0], err)
 }
 
-// environment is the user's, less what a calling hook says about its own repository.
+// environment returns the user's environment without the variables that a calling hook sets for its own
+// repository.
 func environment(env []string) []string {
 	env = slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")

@@ -6,8 +6,7 @@ import (
 	"strings"
 )
 
-// Names gives the newest tag of HEAD and the branch that the remote has as its default; empty where there is
-// none.
+// Names returns the newest tag of HEAD and the default branch of the remote; empty when there is none.
 func (r Repository) Names(ctx context.Context) (tag, trunk string, err error) {
 	tags, err := r.ask(ctx, "tag", "--points-at", "HEAD", "--sort=-creatordate")
 	if err != nil {
@@ -17,8 +16,8 @@ func (r Repository) Names(ctx context.Context) (tag, trunk string, err error) {
 	return strings.Split(tags, "\n")[0], strings.TrimPrefix(trunk, "origin/"), err
 }
 
-// Main is the branch that others are merged into: origin's where a clone knows it, else main or master
-// where there is one, else the one that is checked out.
+// Main returns the branch that others are merged into: the default of origin, else main or master, else the
+// one that is checked out.
 func (r Repository) Main(ctx context.Context) (string, error) {
 	if _, trunk, err := r.Names(ctx); err != nil || trunk != "" {
 		return trunk, err
@@ -32,7 +31,7 @@ func (r Repository) Main(ctx context.Context) (string, error) {
 	return strings.TrimSpace(out), err
 }
 
-// ask runs a command for which to fail is an answer: there is none.
+// ask runs a command whose failure means that there is no answer.
 func (r Repository) ask(ctx context.Context, args ...string) (string, error) {
 	out, err := run(ctx, r.Dir, args...)
 	if failed := (*Error)(nil); errors.As(err, &failed) {

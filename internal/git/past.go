@@ -7,19 +7,19 @@ import (
 	"strings"
 )
 
-// Exists says whether a revision names a commit that is here.
+// Exists says whether a revision names a commit of this repository.
 func (r Repository) Exists(ctx context.Context, revision string) bool {
 	_, err := run(ctx, r.Dir, "rev-parse", "--verify", "--quiet", "--end-of-options", revision+"^{commit}")
 	return err == nil
 }
 
-// IsShallow says whether earlier commits were left out when the repository was cloned.
+// IsShallow says whether the repository is a shallow clone.
 func (r Repository) IsShallow(ctx context.Context) bool {
 	out, err := run(ctx, r.Dir, "rev-parse", "--is-shallow-repository")
 	return err == nil && strings.TrimSpace(out) == "true"
 }
 
-// Between counts the commits that to has and from has not, and the other way round.
+// Between counts the commits of to that from does not have, and the other way round.
 func (r Repository) Between(ctx context.Context, from, to string) (more, less int, err error) {
 	out, err := run(ctx, r.Dir, "rev-list", "--left-right", "--count", "--end-of-options", to+"..."+from, "--")
 	if err != nil {
@@ -31,8 +31,7 @@ func (r Repository) Between(ctx context.Context, from, to string) (more, less in
 	return more, less, nil
 }
 
-// Changed lists the files below dir in which the working tree differs from a revision, relative to dir.
-// Those that git does not track are none of them.
+// Changed lists the tracked files below dir that differ from a revision, relative to dir.
 func (r Repository) Changed(ctx context.Context, revision, dir string) ([]string, error) {
 	out, err := run(ctx, dir, "diff", "--no-ext-diff", "--name-only", "-z", "--relative", "--end-of-options",
 		revision, "--", ".")
@@ -42,7 +41,7 @@ func (r Repository) Changed(ctx context.Context, revision, dir string) ([]string
 	return slices.DeleteFunc(strings.Split(out, "\x00"), func(s string) bool { return s == "" }), nil
 }
 
-// Text is a file below dir as a revision has it.
+// Text returns a file below dir at a revision.
 func (r Repository) Text(ctx context.Context, revision, dir, name string) ([]byte, error) {
 	out, err := run(ctx, dir, "show", "--no-ext-diff", "--no-textconv", "--end-of-options", revision+":./"+name)
 	return []byte(out), err

@@ -1,4 +1,4 @@
 package git
 
-// Short is the first seven digits of a hash, which is what image tags are made of and what people read.
+// Short returns the first seven digits of a hash, as image tags have them.
 func Short(hash string) string { return hash[:min(7, len(hash))] }

@@ -6,30 +6,30 @@ import (
 	"slipway/internal/object"
 )
 
-// serverOwned are metadata fields that the API server writes by itself.
+// serverOwned are metadata fields that only the API server writes.
 var serverOwned = []string{
 	"managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink",
 	"deletionTimestamp", "deletionGracePeriodSeconds",
 }
 
-// serverAnnotation is written by the API server, which counts a DaemonSet's templates in it.
+// serverAnnotation is written by the API server, which counts the templates of a DaemonSet in it.
 const serverAnnotation = "deprecated.daemonset.template.generation"
 
-// differences are the fields in which after differs from before. Values come from the masked
-// objects, so that a changed secret shows as changed and nothing else. With asked, only what after
-// says counts: it has not been filled in by the API server yet.
+// differences returns the fields in which after differs from before. Values come from the masked objects, so
+// that a changed Secret shows as changed and nothing else. With asked, only the fields of after count: the
+// API server has not added its defaults.
 func differences(before, after object.Object, asked bool) []Field {
 	masked := object.Shown{Before: trimmed(object.Masked(before)), After: trimmed(object.Masked(after))}
 	return object.Differences(trimmed(before), trimmed(after), masked, asked)
 }
 
-// Wish is the object without what the API server writes by itself. It shares the rest.
+// Wish returns the object without the fields that only the API server writes. It shares the rest.
 func Wish(o object.Object) object.Object {
 	body, _ := trimmed(o).(map[string]any)
 	return object.Object{Body: body, Origin: o.Origin}
 }
 
-// trimmed is the body without what is not anybody's wish; it shares the rest.
+// trimmed returns the body without the fields that only the API server writes; it shares the rest.
 func trimmed(o object.Object) any {
 	body := maps.Clone(o.Body)
 	delete(body, "status")

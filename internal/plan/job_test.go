@@ -27,31 +27,31 @@ func TestMakeJobs(t *testing.T) {
 		want string
 	}{
 		"ended": {Input{Observed: fixed(ended), Owned: ours},
-			"replace Job prod/migrate stage 4: cannot be changed: the one that has ended is deleted, and it runs " +
-				"anew\n  spec.image: \"v1\" → \"v2\"\ncomplete"},
+			"replace Job prod/migrate stage 4: cannot be changed: the finished Job is deleted and created " +
+				"again\n  spec.image: \"v1\" → \"v2\"\ncomplete"},
 		"ended, and on its way out": {Input{Observed: fixed(with(ended, "2026-11-01T00:00:00Z", "metadata",
 			"deletionTimestamp")), Owned: ours},
-			"replace Job prod/migrate stage 4: cannot be changed: the one that has ended is deleted, and it runs " +
-				"anew\n  spec.image: \"v1\" → \"v2\"\ncomplete"},
+			"replace Job prod/migrate stage 4: cannot be changed: the finished Job is deleted and created " +
+				"again\n  spec.image: \"v1\" → \"v2\"\ncomplete"},
 		"running": {Input{Observed: fixed(running), Owned: ours},
-			"blocked Job prod/migrate stage 4: it still runs, and cannot be changed: wait for it, or delete it\n  " +
+			"blocked Job prod/migrate stage 4: it is running and cannot be changed: wait for it, or delete it\n  " +
 				"spec.image: \"v1\" → \"v2\"\nincomplete"},
 		"somebody else's": {Input{Observed: fixed(ended)},
-			"blocked Job prod/migrate stage 4: it cannot be changed, and no release of this environment made it\n  " +
+			"blocked Job prod/migrate stage 4: it cannot be changed, and no release of this environment created it\n  " +
 				"spec.image: \"v1\" → \"v2\"\nincomplete"},
 		"refused as a new one too": {Input{Observed: []Observed{{Ref: job.Ref(), Live: ended, Fixed: true,
 			Err: errors.New("over quota")}}, Owned: ours},
 			"blocked Job prod/migrate stage 4: over quota\nincomplete"},
 		"on the way back": {Input{Observed: fixed(ended), Owned: ours, Rollback: true},
-			"keep Job prod/migrate stage 4: a rollback runs no Job again\ncomplete"},
+			"keep Job prod/migrate stage 4: a rollback does not run a Job again\ncomplete"},
 		"gone after its time": {Input{Observed: []Observed{{Ref: job.Ref(), Merged: job}}, Owned: ours, Ran: ours},
-			"keep Job prod/migrate stage 4: it ran with the last release, and was removed after its time to " +
-				"live\ncomplete"},
+			"keep Job prod/migrate stage 4: it ran with the last release, and its TTL has deleted " +
+				"it\ncomplete"},
 		"going after its time": {Input{Observed: []Observed{{Ref: job.Ref(),
 			Live: with(ended, "2026-11-01T00:00:00Z", "metadata", "deletionTimestamp"), Merged: job}},
 			Owned: ours, Ran: ours},
-			"keep Job prod/migrate stage 4: it ran with the last release, and was removed after its time to " +
-				"live\ncomplete"},
+			"keep Job prod/migrate stage 4: it ran with the last release, and its TTL has deleted " +
+				"it\ncomplete"},
 		"gone": {Input{Observed: []Observed{{Ref: job.Ref(), Merged: job}}, Owned: ours},
 			"create Job prod/migrate stage 4\ncomplete"},
 	} {

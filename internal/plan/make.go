@@ -13,31 +13,31 @@ import (
 	"slipway/internal/object"
 )
 
-// ErrStale says that a plan no longer is what would be done.
+// ErrStale says that a plan is no longer what a deploy would do.
 var ErrStale = errors.New("the plan is stale")
 
-// Input is everything that a plan follows from.
+// Input is everything that a plan depends on.
 type Input struct {
 	Environment, Commit string
 	// Base is the digest of the set that the last release recorded.
 	Base string
-	// Desired is the set as it would be applied, namespaces filled in.
+	// Desired is the set as it would be applied, with namespaces.
 	Desired object.Set
 	// Observed has one entry for each object of Desired and for each of Owned.
 	Observed []Observed
 	// Owned are the objects that earlier releases of this environment recorded.
 	Owned []object.Ref
-	// Rollback: Desired is what an earlier release had. Its Jobs have done their work and stay as they
-	// are: nobody wants an old migration to run, or the way back to wait for one.
+	// Rollback: Desired is the set of an earlier release. Its Jobs stay as they are: a rollback must not run an
+	// old migration again, or wait for one.
 	Rollback bool
-	// Ran are Jobs that the last release ran as they are desired, and that took themselves away.
+	// Ran are Jobs that the last release ran as they are desired, and that their TTL has deleted.
 	Ran []object.Ref
 }
 
 // protected kinds hold other objects or data, and are never deleted.
 var protected = []string{"Namespace", "CustomResourceDefinition", "PersistentVolume", "PersistentVolumeClaim"}
 
-// Protected says that objects of a kind are never deleted: they hold others, or data.
+// Protected says that objects of a kind are never deleted, because they hold other objects or data.
 func Protected(kind string) bool { return slices.Contains(protected, kind) }
 
 // Make decides what would change.
@@ -54,7 +54,7 @@ func Make(in Input) Plan {
 	for _, want := range in.Desired.Objects() {
 		o, ok := observed[want.Ref()]
 		if !ok {
-			o = Observed{Ref: want.Ref(), Err: errors.New("nobody looked at it")}
+			o = Observed{Ref: want.Ref(), Err: errors.New("not observed")}
 		}
 		if id := uid(o.Live); id != "" {
 			uids[id] = true
@@ -68,7 +68,7 @@ func Make(in Input) Plan {
 	for _, ref := range surplus(in) {
 		o, ok := observed[ref]
 		if !ok {
-			o = Observed{Ref: ref, Err: errors.New("nobody looked at it")}
+			o = Observed{Ref: ref, Err: errors.New("not observed")}
 		}
 		// An object that moved to another API group is served under both names: deleting the old
 		// name would delete the new one.
@@ -86,8 +86,7 @@ func Make(in Input) Plan {
 	return p
 }
 
-// hide takes the values of Secrets out of what the server says against an object, and those that had
-// to be decrypted out of every field.
+// hide masks Secret values in the messages of the server, and decrypted values in every field.
 func hide(changes []Change, desired object.Set) {
 	var secrets []string
 	concealed := object.Forms(desired.Concealed())
@@ -105,7 +104,7 @@ func hide(changes []Change, desired object.Set) {
 	}
 }
 
-// conceal hides decrypted values of a field. What such a value takes the place of was one, too.
+// conceal hides decrypted values of a field, and the value that one of them replaces.
 func conceal(f *Field, values []string) {
 	if len(values) == 0 {
 		return
@@ -125,14 +124,14 @@ func decide(o Observed, in Input) Change {
 	c := Change{Ref: o.Ref, Stage: stageOf(o.Ref), Reason: o.Unverified}
 	switch {
 	case in.Rollback && isJob(o.Ref):
-		c.Action, c.Reason = Keep, "a rollback runs no Job again"
+		c.Action, c.Reason = Keep, "a rollback does not run a Job again"
 	case o.Err != nil:
 		c.Action, c.Reason = Blocked, written(o)
 	case o.Fixed:
 		c.Action, c.Reason = replace(o, in)
 		c.Fields = differences(o.Live, o.Merged, true)
 	case (o.Live.Body == nil || leaving(o.Live)) && slices.Contains(in.Ran, o.Ref):
-		c.Action, c.Reason = Keep, "it ran with the last release, and was removed after its time to live"
+		c.Action, c.Reason = Keep, "it ran with the last release, and its TTL has deleted it"
 	case o.Live.Body == nil:
 		c.Action = Create
 	case leaving(o.Live):
@@ -141,7 +140,7 @@ func decide(o Observed, in Input) Change {
 		c.Fields = differences(o.Live, o.Merged, o.Unverified != "")
 		c.Action = Update
 		if !slices.Contains(in.Owned, o.Ref) && c.Reason == "" {
-			c.Reason = "was there before, and becomes part of " + in.Environment
+			c.Reason = "exists already, and becomes part of " + in.Environment
 		}
 		if len(c.Fields) == 0 {
 			c.Action, c.Reason = Keep, ""
@@ -150,7 +149,7 @@ func decide(o Observed, in Input) Change {
 	return c
 }
 
-// written is why an object is refused, and where it is written.
+// written returns why an object is refused, with its file and line.
 func written(o Observed) string {
 	text, at := o.Err.Error(), o.Desired.Origin.String()
 	if at == "" || strings.Contains(text, at) {
@@ -161,21 +160,21 @@ func written(o Observed) string {
 
 func isJob(r object.Ref) bool { return r.Group == "batch" && r.Kind == "Job" }
 
-// replace says whether an object that cannot be changed may be deleted and made anew: a Job of
-// ours that has ended. Anything else runs, holds data, or is somebody's.
+// replace says whether an object that cannot be changed may be deleted and created again: only a finished Job
+// of this environment. Any other object runs, holds data, or belongs to somebody else.
 func replace(o Observed, in Input) (Action, string) {
 	status := o.Live.Health().Status
 	ended := status == object.Current || status == object.Failed || leaving(o.Live)
 	switch {
 	case !slices.Contains(in.Owned, o.Ref):
-		return Blocked, "it cannot be changed, and no release of this environment made it"
+		return Blocked, "it cannot be changed, and no release of this environment created it"
 	case !ended:
-		return Blocked, "it still runs, and cannot be changed: wait for it, or delete it"
+		return Blocked, "it is running and cannot be changed: wait for it, or delete it"
 	}
-	return Replace, "cannot be changed: the one that has ended is deleted, and it runs anew"
+	return Replace, "cannot be changed: the finished Job is deleted and created again"
 }
 
-// remove says what becomes of an object that is ours, is there, and is no longer wanted.
+// remove decides what happens to an owned object that exists and is no longer desired.
 func remove(o Observed) Change {
 	c := Change{Ref: o.Ref, Action: Delete, Stage: deletion(stageOf(o.Ref)), Reason: "no longer in the source"}
 	switch {
@@ -185,12 +184,12 @@ func remove(o Observed) Change {
 		c.Action = Keep
 		c.Reason = fmt.Sprintf("no longer in the source, but a %s is not deleted with the rest", o.Ref.Kind)
 	case leaving(o.Live):
-		c.Reason = "no longer in the source, is being deleted already"
+		c.Reason = "no longer in the source, already being deleted"
 	}
 	return c
 }
 
-// surplus are the owned objects that are not desired, each once.
+// surplus returns the owned objects that are not desired, each once.
 func surplus(in Input) []object.Ref {
 	var refs []object.Ref
 	for _, r := range in.Owned {
@@ -216,7 +215,7 @@ func inOrder(a, b Change) int {
 	return cmp.Or(cmp.Compare(a.Stage, b.Stage), byKind, byRef)
 }
 
-// Count counts the changes of one action.
+// Count returns the number of changes of one action.
 func (p Plan) Count(a Action) int {
 	n := 0
 	for _, c := range p.Changes {
@@ -227,11 +226,11 @@ func (p Plan) Count(a Action) int {
 	return n
 }
 
-// Empty says that there is nothing to do and nothing in the way.
+// Empty says that nothing would change, and nothing is blocked.
 func (p Plan) Empty() bool { return p.Count(Keep) == len(p.Changes) }
 
-// Equal says that both plans would do the same from the same start. The commit does not count:
-// two commits with one content are one plan.
+// Equal says that both plans do the same from the same start. The commit does not count: two commits with the
+// same content make the same plan.
 func (p Plan) Equal(other Plan) bool {
 	p.Commit, other.Commit = "", ""
 	a, errA := json.Marshal(p)

@@ -46,7 +46,7 @@ func TestMake(t *testing.T) {
 			"update Deployment prod/api stage 4\n  spec.replicas: 2 → 3\ncomplete"},
 		{"there before", []object.Object{deployment}, []Observed{{Ref: deployment.Ref(), Live: live,
 			Merged: with(live, int64(3), "spec", "replicas")}}, nil,
-			"update Deployment prod/api stage 4: was there before, and becomes part of prod\n  spec.replicas: 2 → " +
+			"update Deployment prod/api stage 4: exists already, and becomes part of prod\n  spec.replicas: 2 → " +
 				"3\ncomplete"},
 		{"refused by the server", []object.Object{deployment},
 			[]Observed{{Ref: deployment.Ref(), Live: live,
@@ -56,7 +56,7 @@ func TestMake(t *testing.T) {
 			[]Observed{{Ref: secret.Ref(), Err: errors.New("data[k]: Invalid value: hunter22 is too short")}}, nil,
 			"blocked Secret prod/s stage 3: data[k]: Invalid value: (hidden) is too short\nincomplete"},
 		{"never looked at", []object.Object{deployment}, nil, nil,
-			"blocked Deployment prod/api stage 4: nobody looked at it\nincomplete"},
+			"blocked Deployment prod/api stage 4: not observed\nincomplete"},
 		{"not verified, not there", []object.Object{deployment},
 			[]Observed{{Ref: deployment.Ref(), Merged: deployment, Unverified: "namespace prod is not there yet"}},
 			nil,

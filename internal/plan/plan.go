@@ -1,10 +1,10 @@
-// Package plan decides what a deploy would change, from what is wanted, what is there and what
-// is ours. It is pure: no I/O, no clock, no context.
+// Package plan decides what a deploy would change, from the desired objects, the observed ones and those that
+// the environment owns. It is pure: no I/O, no clock, no context.
 package plan
 
 import "slipway/internal/object"
 
-// Action is what would happen to one object.
+// Action is what a deploy does to one object.
 type Action string
 
 // The actions.
@@ -13,41 +13,42 @@ const (
 	Update Action = "update"
 	Keep   Action = "keep"
 	Delete Action = "delete"
-	// Replace deletes an object of ours that cannot be changed, and makes it anew.
+	// Replace deletes an owned object that cannot be changed, and creates it again.
 	Replace Action = "replace"
-	// Blocked: the API server would refuse it, or what it is could not be read.
+	// Blocked: the API server would refuse it, or it could not be read.
 	Blocked Action = "blocked"
 )
 
-// Observed is one object as the cluster shows it.
+// Observed is one object as the cluster has it.
 type Observed struct {
 	Ref object.Ref
-	// Live is the object as it is; its Body is nil when there is none.
+	// Live is the object in the cluster; its Body is nil when it does not exist.
 	Live object.Object
-	// Desired is what is to be applied: the object of the set, with replicas left as they are where
-	// an autoscaler has them. Its Body is nil for an object that is only to be deleted.
+	// Desired is the object to apply, with the live replicas where an autoscaler scales it. Its Body is nil for
+	// an object that is only to be deleted.
 	Desired object.Object
-	// Merged is what the API server says that applying would give (server-side dry-run). Where
-	// the server could not be asked yet it is the desired object and Unverified says why.
+	// Merged is the result of the apply in a dry run. Where no dry run was possible it is the desired object,
+	// and Unverified says why.
 	Merged     object.Object
 	Unverified string
-	// Fixed: the server refuses to change the live object, and would take Merged in its place.
+	// Fixed: the server refuses to change the live object, and would accept Merged as a new one.
 	Fixed bool
 	// Err is why the object could not be read, or would be refused.
 	Err error
 }
 
-// Field is one difference within an object. Secret values are masked before they come here.
+// Field is one difference within an object. Secret values are masked.
 type Field = object.Field
 
-// Change is what would happen to one object, and why.
+// Change is what a deploy would do to one object, and why.
 type Change struct {
 	Ref    object.Ref `json:"ref"`
 	Action Action     `json:"action"`
 	Fields []Field    `json:"fields,omitempty"`
-	// Stage orders the acts: lower first. Deletes come after everything else.
+	// Stage orders the changes, lowest first. Deletes come last.
 	Stage int `json:"stage"`
-	// Reason says why where the action alone does not: "no longer in the source", the server's refusal.
+	// Reason explains the action where it is not obvious: "no longer in the source", or the refusal of the
+	// server.
 	Reason string `json:"reason,omitempty"`
 }
 
@@ -59,6 +60,6 @@ type Plan struct {
 	Digest  string   `json:"digest"`
 	Base    string   `json:"base,omitempty"`
 	Changes []Change `json:"changes"`
-	// Complete: every object could be read and verified by the API server.
+	// Complete: every object was read and verified by the API server.
 	Complete bool `json:"complete"`
 }

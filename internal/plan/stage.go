@@ -2,9 +2,8 @@ package plan
 
 import "slipway/internal/object"
 
-// The stages, in the order in which they are applied. Services come with the workloads, before
-// them; what acts upon running pods (autoscalers, budgets, ingresses) or upon other objects
-// (webhooks, custom resources) comes last.
+// The stages, in the order of applying. Services come with the workloads, before them; objects that act on
+// running pods (autoscalers, budgets, ingresses) or on other objects (webhooks, custom resources) come last.
 const (
 	Definitions = iota // CustomResourceDefinition
 	Namespaces
@@ -31,7 +30,7 @@ var stages = map[string]int{
 	"CronJob": Workloads,
 }
 
-// builtin are the API groups whose kinds the tables mean: a Knative "Service" is not one.
+// builtin are the API groups of the kinds in these tables: a "Service" of Knative is another kind.
 var builtin = map[string]bool{
 	"": true, "apps": true, "batch": true, "apiextensions.k8s.io": true, "rbac.authorization.k8s.io": true,
 	"networking.k8s.io": true, "node.k8s.io": true, "scheduling.k8s.io": true, "storage.k8s.io": true,
@@ -45,11 +44,10 @@ func stageOf(r object.Ref) int {
 	return Rest
 }
 
-// deletion is the stage in which objects of a stage are deleted: after everything else, in
-// reverse.
+// deletion returns the stage that deletes objects of a stage: after everything else, in reverse.
 func deletion(stage int) int { return Rest + 1 + (Rest - stage) }
 
-// kinds is Helm's installation order, which people's charts count on.
+// kinds is Helm's installation order, which charts depend on.
 var kinds = []string{
 	"PriorityClass", "Namespace", "NetworkPolicy", "ResourceQuota", "LimitRange", "PodDisruptionBudget",
 	"ServiceAccount", "Secret", "ConfigMap", "StorageClass", "PersistentVolume", "PersistentVolumeClaim",
@@ -67,8 +65,8 @@ var ranks = func() map[string]int {
 	return m
 }()
 
-// rankOf orders kinds within a stage; unknown kinds come beside Ingress, before the webhooks that
-// could refuse them.
+// rankOf orders kinds within a stage. Unknown kinds come with Ingress, before the webhooks that could refuse
+// them.
 func rankOf(ref object.Ref) int {
 	if r, ok := ranks[ref.Kind]; ok && builtin[ref.Group] {
 		return r

@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	// Whoever could not renew for doubtAfter changes nothing more until it knows that the lock is its
-	// own still: well before somebody else may take over.
+	// A holder that could not renew the lock for doubtAfter writes nothing until it has renewed it: well before
+	// lockTime, after which another one may take over.
 	lockTime    = 15 * time.Second
 	doubtAfter  = 10 * time.Second
 	giveUpAfter = 2 * time.Minute
@@ -31,10 +31,10 @@ const (
 	holderAnnotation = "slipway.dev/holder"
 )
 
-// ErrLockLost says that somebody else has the lock, or may have it.
+// ErrLockLost says that another holder has the lock, or may have it.
 var ErrLockLost = errors.New("the lock was lost: it could not be renewed in time")
 
-// Holder is who has a lock, for people to read.
+// Holder describes who has a lock, for people to read.
 type Holder struct {
 	Who   string    `json:"who,omitempty"`
 	Host  string    `json:"host,omitempty"`
@@ -42,7 +42,7 @@ type Holder struct {
 	Doing string    `json:"doing,omitempty"` // "deploy sha-3f9c2e1"
 	Since time.Time `json:"since"`
 
-	// Machine tells a process that is gone from one that runs; empty where the system does not say.
+	// Machine identifies the system of the process; empty where the system does not say.
 	Machine string `json:"machine,omitempty"`
 }
 
@@ -61,9 +61,8 @@ func (h Holder) String() string {
 	return s
 }
 
-// machine names this boot of this machine and its space of process numbers: two containers may
-// share a host name, and process 7 of one is not process 7 of the other. Empty where the system is
-// not Linux.
+// machine identifies this boot of this machine and its PID namespace: two containers may share a host name,
+// and process 7 of one is not process 7 of the other. Empty where the system is not Linux.
 func machine() string {
 	boot, errBoot := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	space, errSpace := os.Readlink("/proc/self/ns/pid")
@@ -73,10 +72,10 @@ func machine() string {
 	return string(bytes.TrimSpace(boot)) + " " + space
 }
 
-// here says that the holder runs, or ran, on this machine.
+// here says that the process of the holder runs, or ran, on this machine.
 func (h Holder) here() bool { return h.Machine != "" && h.Machine == machine() }
 
-// vanished says that the holder ran on this machine and certainly no longer does.
+// vanished says that the process of the holder ran on this machine and does not run any more.
 func (h Holder) vanished() bool {
 	if !h.here() {
 		return false
@@ -85,7 +84,7 @@ func (h Holder) vanished() bool {
 	return err != nil || errors.Is(p.Signal(syscall.Signal(0)), os.ErrProcessDone)
 }
 
-// LockedError says that somebody else has the lock, and is alive.
+// LockedError says that another holder has the lock, and is alive.
 type LockedError struct {
 	Name   string
 	Holder Holder
@@ -95,7 +94,7 @@ func (e *LockedError) Error() string {
 	return fmt.Sprintf("locked by %s since %s (lease %s)", e.Holder, e.Holder.Since.Format(time.RFC3339), e.Name)
 }
 
-// Lock is a Lease that we hold, renewed until Unlock.
+// Lock is a Lease that is renewed until Unlock.
 type Lock struct {
 	// TookOver is the holder that vanished without unlocking; nil when the lock was free.
 	TookOver *Holder
@@ -109,9 +108,9 @@ type Lock struct {
 	done     chan struct{}
 }
 
-// Acquire takes the lock of that name in the cluster's namespace. Where somebody has it, it waits
-// for as long as it takes to see whether they are alive: alive is a *LockedError, else the lock is
-// taken over. The clocks of others are not trusted, only whether the Lease changes.
+// Acquire takes the lock of that name in the cluster's namespace. When another holder has it, it waits until
+// it knows whether that one is alive: it fails with a *LockedError when it is, and takes over when it is not.
+// It does not trust the clocks of others, only whether the Lease changes.
 func Acquire(ctx context.Context, c *cluster.Cluster, name string, h Holder) (*Lock, error) {
 	h.Host, _ = os.Hostname()
 	h.PID, h.Machine, h.Since = os.Getpid(), machine(), time.Now().UTC().Truncate(time.Second)
@@ -153,8 +152,8 @@ func Acquire(ctx context.Context, c *cluster.Cluster, name string, h Holder) (*L
 	}
 }
 
-// Held returns as soon as the lock is known to be ours, which is at once unless the API server has
-// not answered for a while. Whoever changes something asks first.
+// Held returns when the lock is known to be ours, which is at once unless the API server has not answered for
+// a while. Call it before each write.
 func (l *Lock) Held(ctx context.Context) error {
 	for {
 		silent := time.Since(time.Unix(0, l.renewed.Load()))
@@ -171,11 +170,11 @@ func (l *Lock) Held(ctx context.Context) error {
 	}
 }
 
-// Context ends with ErrLockLost as its cause when somebody else has taken the lock: nothing may be
-// changed then.
+// Context ends with ErrLockLost as its cause when another holder has taken the lock: nothing may be written
+// after that.
 func (l *Lock) Context() context.Context { return l.ctx }
 
-// Unlock gives the lock back. It does so after an interrupt too, within a few seconds.
+// Unlock releases the lock, within a few seconds, also after an interrupt.
 func (l *Lock) Unlock(ctx context.Context) error {
 	l.cancel(context.Canceled)
 	<-l.done
@@ -195,8 +194,7 @@ func (l *Lock) Unlock(ctx context.Context) error {
 	return nil
 }
 
-// Locked tells who seems to have the lock now, without waiting. It is for showing only: what may
-// be done is for Lock to find out.
+// Locked returns who seems to have the lock, without waiting. It is for display: only Acquire decides.
 func Locked(ctx context.Context, c *cluster.Cluster, name string) (Holder, bool, error) {
 	lease, err := cluster.ReadLease(ctx, c, name)
 	if err != nil || identityOf(lease) == "" {
@@ -206,7 +204,7 @@ func Locked(ctx context.Context, c *cluster.Cluster, name string) (Holder, bool,
 	return h, !h.vanished() && renewedWithin(lease, duration(lease)), nil
 }
 
-// take writes our name into the lease, if nobody changed it since it was read.
+// take writes our name into the lease, unless another client has changed it since it was read.
 func (l *Lock) take(ctx context.Context, lease *coordinationv1.Lease, h Holder) error {
 	text, err := json.Marshal(h)
 	if err != nil {
@@ -225,7 +223,7 @@ func (l *Lock) take(ctx context.Context, lease *coordinationv1.Lease, h Holder) 
 	defer cancel()
 	l.lease, err = cluster.WriteLease(ctx, l.c, lease)
 	if errors.Is(err, cluster.ErrChanged) {
-		// The answer to our own write may have been lost, and this be the answer to its repetition.
+		// The answer to our own write may be lost, and this be the answer to its retry.
 		if there, e := cluster.ReadLease(ctx, l.c, lease.Name); e == nil && identityOf(there) == l.identity {
 			l.lease, err = there, nil
 		}
@@ -233,9 +231,9 @@ func (l *Lock) take(ctx context.Context, lease *coordinationv1.Lease, h Holder) 
 	return err
 }
 
-// renew keeps the lease ours until the lock's context ends, and ends it when somebody else has the
-// lease. An API server that does not answer is asked on: a restart of it takes the lock from nobody,
-// and a rollout can be watched on when it is back.
+// renew renews the lease until the lock's context ends, and ends it when another holder has the lease. It
+// retries while the API server does not answer: a restart of the server must not lose the lock, nor end the
+// watch of a rollout.
 func (l *Lock) renew() {
 	defer close(l.done)
 	pause := renewEvery
@@ -265,7 +263,8 @@ func (l *Lock) renewOnce() (ok, lost bool) {
 		l.lease = updated
 		return true, false
 	}
-	// Our own lost answer, or somebody's label, is no loss: whose name is in it?
+	// The lock is lost only when another name is in the lease: the answer to our own write may be lost, or
+	// another client may have set a label.
 	current, err := cluster.ReadLease(ctx, l.c, l.lease.Name)
 	if err != nil {
 		return false, false
@@ -296,12 +295,12 @@ func duration(lease *coordinationv1.Lease) time.Duration {
 	return lockTime
 }
 
-// renewedWithin says that the lease was renewed within that time, by our clock.
+// renewedWithin says that the lease was renewed within d, by our clock.
 func renewedWithin(lease *coordinationv1.Lease, d time.Duration) bool {
 	return lease.Spec.RenewTime != nil && time.Since(lease.Spec.RenewTime.Time) < d
 }
 
-// sleep says whether the time passed before the context ended.
+// sleep returns false when the context ended first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():

@@ -150,7 +150,7 @@ func TestLockOfOtherMachineIsRenewed(t *testing.T) {
 	}
 }
 
-// Whoever cannot renew stops.
+// A holder that cannot renew stops.
 func TestLockIsLost(t *testing.T) {
 	t.Parallel()
 	c := newPlace(t).editor
@@ -171,8 +171,8 @@ func TestLockIsLost(t *testing.T) {
 	}
 }
 
-// An API server that is away takes the lock from nobody: nothing is changed while it is, and on we go
-// when it is back.
+// The lock survives an API server that is away: nothing is changed meanwhile, and the deploy continues when
+// it is back.
 func TestLockOutlastsTheServer(t *testing.T) {
 	t.Parallel()
 	var away atomic.Bool
@@ -196,7 +196,7 @@ func TestLockOutlastsTheServer(t *testing.T) {
 	unsure, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	if err := l.Held(unsure); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("nobody can know, and the lock is said to be ours: %v", err)
+		t.Errorf("held without an answer of the server: %v", err)
 	}
 	away.Store(false)
 	if err := l.Held(t.Context()); err != nil {

@@ -24,7 +24,7 @@ import (
 
 const (
 	recordType = "slipway.dev/release"
-	// partOf is on the chunks of a record that is too long for one Secret, and names its head.
+	// partOf labels the chunks of a record that is too long for one Secret, with the name of its head.
 	partOf = "slipway.dev/record"
 	// A Secret holds 1 MiB.
 	chunkSize = 900_000
@@ -35,20 +35,19 @@ const (
 	chunksKey  = "chunks"
 )
 
-// record is a named text in the cluster's namespace: a small summary, which lists read, and data of any
-// length.
+// record is a named text in a namespace: a small summary, which lists read, and data of any length.
 type record struct {
 	name    string
 	labels  map[string]string
 	summary []byte
 	data    []byte
-	// version is the server's; empty for a record that is new.
+	// version is the resourceVersion; empty for a new record.
 	version string
-	// chunks is how many Secrets beside its head hold the data.
+	// chunks is the number of Secrets that hold the data, when the head does not.
 	chunks int
 }
 
-// listRecords lists the records that carry the labels, without their data, by name.
+// listRecords lists the records that have the labels, without their data, by name.
 func listRecords(ctx context.Context, c *cluster.Cluster, selector map[string]string) ([]record, error) {
 	chosen := strings.TrimSuffix("!"+partOf+","+labels.Set(selector).String(), ",")
 	heads, err := cluster.ListSecrets(ctx, c, recordType, chosen)
@@ -71,15 +70,15 @@ func readRecord(ctx context.Context, c *cluster.Cluster, name string) (record, b
 		if r.data, err = assemble(ctx, c, head); err == nil {
 			return r, true, nil
 		}
-		// Another client may be writing the record anew, and delete the chunks that this head names.
+		// Another client may be rewriting the record, and have deleted the chunks that this head names.
 		if damaged := (*damagedError)(nil); try == 3 || !errors.As(err, &damaged) {
 			return record{}, false, fmt.Errorf("read record %s: %w", name, err)
 		}
 	}
 }
 
-// writeRecord writes a record, whole or not at all: the head, by which it is read, comes last. It fails with
-// cluster.ErrChanged when a record without a version exists, or another client wrote it since it was read.
+// writeRecord writes a record whole or not at all: the head comes last. It fails with cluster.ErrChanged when
+// a new record exists already, or when another client wrote the record since it was read.
 func writeRecord(ctx context.Context, c *cluster.Cluster, r record) (record, error) {
 	head, chunks, err := secretsOf(r)
 	if err != nil {
@@ -114,7 +113,7 @@ func writeHead(ctx context.Context, c *cluster.Cluster, head *corev1.Secret) (ve
 		return written.ResourceVersion, nil
 	}
 	if errors.Is(err, cluster.ErrChanged) {
-		// The answer to our own write may have been lost, and this be the answer to its repetition.
+		// The answer to our own write may be lost, and this be the answer to its retry.
 		current, err := cluster.ReadSecret(ctx, c, head.Name)
 		if err == nil && current != nil && maps.EqualFunc(current.Data, head.Data, bytes.Equal) {
 			return current.ResourceVersion, nil
@@ -123,7 +122,7 @@ func writeHead(ctx context.Context, c *cluster.Cluster, head *corev1.Secret) (ve
 	return "", err
 }
 
-// sweep deletes the record's chunks, except those to keep.
+// sweep deletes the chunks of a record, except those to keep.
 func sweep(ctx context.Context, c *cluster.Cluster, name string, keep []*corev1.Secret) error {
 	chunks, err := cluster.ListSecrets(ctx, c, recordType, partOf+"="+name)
 	if err != nil {
@@ -140,12 +139,12 @@ func sweep(ctx context.Context, c *cluster.Cluster, name string, keep []*corev1.
 	return nil
 }
 
-// damagedError says that the Secrets of a record do not fit together.
+// damagedError says that the Secrets of a record do not belong together.
 type damagedError struct{ reason string }
 
 func (e *damagedError) Error() string { return e.reason }
 
-// assemble gives the data that a head stands for.
+// assemble returns the data of a record.
 func assemble(ctx context.Context, c *cluster.Cluster, head *corev1.Secret) ([]byte, error) {
 	packed, want := head.Data[dataKey], string(head.Data[digestKey])
 	n := chunksOf(head)
@@ -169,7 +168,7 @@ func assemble(ctx context.Context, c *cluster.Cluster, head *corev1.Secret) ([]b
 	return io.ReadAll(z)
 }
 
-// chunksOf is how many chunks a head names; none when the head holds all the data.
+// chunksOf returns how many chunks a head names; 0 when it holds the data itself.
 func chunksOf(head *corev1.Secret) int {
 	n, _ := strconv.Atoi(string(head.Data[chunksKey]))
 	return n
@@ -182,9 +181,8 @@ func headOf(s *corev1.Secret) record {
 	}
 }
 
-// secretsOf are a record's head, and the chunks for what does not fit into it. Their names come
-// from their content, so that those of an earlier writing stay readable until the head names the
-// new ones.
+// secretsOf returns the head of a record, and chunks for data that does not fit into it. The names of chunks
+// depend on the content, so that earlier ones stay readable until the head names the new ones.
 func secretsOf(r record) (head *corev1.Secret, chunks []*corev1.Secret, err error) {
 	packed, err := pack(r.data)
 	if err != nil {

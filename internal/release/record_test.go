@@ -101,7 +101,7 @@ func TestRecords(t *testing.T) {
 	}
 }
 
-// Whoever dies while writing leaves what was there before, or nothing.
+// A write that dies halfway leaves the earlier record, or none.
 func TestTornWrite(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)

@@ -1,6 +1,6 @@
-// Package release keeps the record of each deploy to an environment: what was to run, from which
-// commit, who shipped it, whether it became healthy, and what it may delete. Records lie in the
-// environment's own namespace. It changes nothing else.
+// Package release keeps the records of an environment: each deploy with its objects, commit, actor, outcome
+// and what it may delete. It stores them in the namespace of the environment, together with the lock that
+// guards them. It changes nothing else in the cluster.
 package release
 
 import (
@@ -18,71 +18,70 @@ import (
 	"slipway/internal/rollout"
 )
 
-// ErrNone says that there is no such release.
-var ErrNone = errors.New("there is no such release")
+// ErrNone says that a release is not recorded.
+var ErrNone = errors.New("not recorded")
 
-// Status is what became of a release.
+// Status is the outcome of a release.
 type Status string
 
-// The statuses, as people read them in the history.
+// The statuses.
 const (
-	// Pending: it is being deployed.
+	// Pending: the deploy is running.
 	Pending Status = "pending"
-	// Healthy: all of it was applied and became healthy.
+	// Healthy: all objects were applied and became healthy.
 	Healthy Status = "healthy"
-	// Failed: it was not applied as a whole, or did not become healthy.
+	// Failed: an object was not applied, or did not become healthy.
 	Failed Status = "failed"
-	// Interrupted: whoever deployed it vanished on the way.
+	// Interrupted: the deploy ended without an outcome.
 	Interrupted Status = "interrupted"
-	// Deleted: the environment was emptied.
+	// Deleted: all objects of the environment were deleted.
 	Deleted Status = "deleted"
 )
 
-// Release is the record of one deploy. As JSON and as text it holds no value of a Secret.
+// Release is the record of one deploy. Its JSON and its text contain no value of a Secret.
 type Release struct {
 	Project     string `json:"project"`
 	Environment string `json:"environment"`
-	// Revision counts the environment's deploys from 1.
+	// Revision counts the deploys of the environment from 1.
 	Revision int    `json:"revision"`
 	Status   Status `json:"status"`
 	Commit   string `json:"commit,omitempty"`
 	Tag      string `json:"tag,omitempty"`
 	Dirty    bool   `json:"dirty,omitempty"`
-	// Who deployed it, as the API server knows them.
+	// Who is the actor, as the CLI or the CI platform names it.
 	Who      string    `json:"who,omitempty"`
 	Message  string    `json:"message,omitempty"`
 	Started  time.Time `json:"started"`
 	Finished time.Time `json:"finished,omitzero"`
-	// Digest names the set of objects.
+	// Digest identifies the set of objects.
 	Digest string      `json:"digest"`
 	Images []image.Pin `json:"images,omitempty"`
-	// RollbackOf is the revision whose objects were deployed again; 0: this is no rollback.
+	// RollbackOf is the revision that was deployed again; 0: not a rollback.
 	RollbackOf int `json:"rollbackOf,omitempty"`
-	// Failure says in one sentence why it failed.
+	// Failure is one sentence about why it failed.
 	Failure string `json:"failure,omitempty"`
 
-	// What follows is in whole releases only, not in those of History.
+	// The fields below are empty in the releases of History.
 
 	Evidence []rollout.Evidence `json:"evidence,omitempty"`
-	// Owned are the objects that a later deploy may delete: those of this release, and until it
-	// is healthy those of earlier ones too.
+	// Owned are the objects that a later deploy may delete: those of this release and, until it is healthy,
+	// those of earlier ones.
 	Owned []object.Ref `json:"owned,omitempty"`
-	// Adopted are objects that were there before they became part of the environment with this release,
-	// or with the unhealthy ones before it. The way back leaves them there.
+	// Adopted are objects that existed before this release, or the unhealthy ones before it, made them part of
+	// the environment. A rollback leaves them in place.
 	Adopted []object.Ref `json:"adopted,omitempty"`
-	// Kept are owned objects that the release no longer has, and that were left in place because
-	// they are protected.
+	// Kept are owned objects that left the source and were not deleted because they are protected.
 	Kept []object.Ref `json:"kept,omitempty"`
-	// Applied are the objects that were created, updated or deleted, in the order in which it happened.
+	// Applied are the objects that were created, updated or deleted, in that order of time.
 	Applied []object.Ref `json:"applied,omitempty"`
-	// Objects are the set as it was to be applied. Rollback needs their Secrets, nobody else
-	// may see them.
+	// Objects is the set as it was to be applied, Secrets included: a rollback needs them, and they must not be
+	// shown.
 	Objects object.Set `json:"-"`
 
-	// version and chunks are the record's, for writing it again.
+	// version and chunks are those of the record, for writing it again.
 	version string
 	chunks  int
-	// pending: the record still says so, although no deploy runs.
+	// pending: the record says so, although no deploy may be running.
 	pending bool
 }
 
@@ -97,11 +96,11 @@ func (r Release) String() string {
 	return s
 }
 
-// stored is the form in which a release lies in its record.
+// stored is the form of a release in its record.
 type stored struct {
 	Release Release  `json:"release"`
 	Objects []member `json:"objects"`
-	// Concealed are the values that had to be decrypted for the objects.
+	// Concealed are the values that were decrypted for the objects.
 	Concealed []string `json:"concealed,omitempty"`
 }
 
@@ -110,8 +109,7 @@ type member struct {
 	Origin object.Origin  `json:"origin,omitzero"`
 }
 
-// encode gives the record of a release: data that holds all, and a summary that holds what lists
-// need.
+// encode returns the data of a record, and the summary for lists.
 func encode(r Release) (summary, data []byte, err error) {
 	s := stored{Release: r, Objects: []member{}, Concealed: r.Objects.Concealed()}
 	for _, o := range r.Objects.Objects() {
@@ -139,14 +137,14 @@ func decode(data []byte) (Release, error) {
 	return s.Release, nil
 }
 
-// union is both lists, each Ref once, in order.
+// union returns the refs of both lists, each once, sorted.
 func union(a, b []object.Ref) []object.Ref {
 	all := slices.Concat(a, b)
 	slices.SortFunc(all, object.Ref.Compare)
 	return slices.Compact(all)
 }
 
-// hide takes the values of the release's Secrets out of its sentences.
+// hide masks Secret values in the sentences of a release.
 func hide(r Release) Release {
 	secrets := object.SecretValues(r.Objects)
 	r.Failure = object.Mask(strings.TrimSpace(r.Failure), secrets)

@@ -203,14 +203,14 @@ func TestAbandoned(t *testing.T) {
 	finish(t, s, begin(t, s, "b"), Failed)
 	begin(t, s, "c")
 	if got := statuses(t, s); got != "3 interrupted, 2 failed, 1 healthy" {
-		t.Errorf("nobody has the lock: %s", got)
+		t.Errorf("without a lock: %s", got)
 	}
 	if past, err := s.Past(t.Context()); err != nil || past.Latest.Status != Interrupted {
 		t.Errorf("%v, %v", past.Latest, err)
 	}
 }
 
-// Only the newest release can be pending, whoever has the lock.
+// Only the newest release can be pending.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)

@@ -16,7 +16,7 @@ import (
 	"slipway/internal/cluster"
 )
 
-// kept is how many records an environment keeps.
+// kept is the number of records that an environment keeps.
 const kept = 10
 
 const (
@@ -32,15 +32,15 @@ type Store struct {
 	Environment string
 }
 
-// Past is what the records of an environment say.
+// Past is the content of the records of an environment.
 type Past struct {
-	// Latest is the newest release, whole; the zero value when the environment has none.
+	// Latest is the newest release with all its fields; the zero value when the environment has none.
 	Latest Release
-	// Releases are those that are still recorded, newest first, without evidence and objects.
+	// Releases are the recorded releases, newest first, without evidence and objects.
 	Releases []Release
 }
 
-// Then is the past once another release has been recorded.
+// Then returns the past after another release was recorded.
 func (p Past) Then(r Release) Past {
 	return Past{Latest: r, Releases: append([]Release{r}, p.Releases...)}
 }
@@ -55,9 +55,9 @@ func (s Store) Past(ctx context.Context) (Past, error) {
 	return Past{Latest: latest, Releases: releases}, err
 }
 
-// Begin records that a release starts, before anything is changed, and returns it with its revision, what it
-// owns and when it started. past was read while the caller held the Lock. A release that is still pending
-// there was interrupted.
+// Begin records the start of a release, before anything else is written, and returns it with its revision,
+// the objects that it owns and its time. The caller holds the lock, and has read past under it. A release
+// that is still pending in past was interrupted.
 func (s Store) Begin(ctx context.Context, past Past, r Release) (Release, error) {
 	last := past.Latest
 	if last.pending {
@@ -81,9 +81,8 @@ func (s Store) Begin(ctx context.Context, past Past, r Release) (Release, error)
 	return r, s.forget(ctx, past.Releases)
 }
 
-// Finish writes down how a release ended: its Status, Failure and Evidence, as the caller set them.
-// A healthy one owns from then on what it has, and what was kept; any other one owns what
-// it did before.
+// Finish records the outcome of a release: Status, Failure and Evidence, as the caller has set them. A
+// healthy release then owns its objects and those that were kept; any other still owns what it did.
 func (s Store) Finish(ctx context.Context, r Release) (Release, error) {
 	if r.Finished.IsZero() {
 		r.Finished = time.Now().UTC().Truncate(time.Second)
@@ -96,7 +95,7 @@ func (s Store) Finish(ctx context.Context, r Release) (Release, error) {
 	return written, err
 }
 
-// History lists the releases that are still recorded, newest first, without evidence and objects.
+// History lists the recorded releases, newest first, without evidence and objects.
 func (s Store) History(ctx context.Context) ([]Release, error) {
 	heads, err := listRecords(ctx, s.Cluster, map[string]string{
 		projectLabel: safe(s.Project), environmentLabel: safe(s.Environment),
@@ -117,7 +116,7 @@ func (s Store) History(ctx context.Context) ([]Release, error) {
 	return releases, nil
 }
 
-// Get reads one release whole. It fails with ErrNone when the revision is not recorded.
+// Get reads one release with all its fields. It fails with ErrNone when the revision is not recorded.
 func (s Store) Get(ctx context.Context, revision int) (Release, error) {
 	name := s.name(revision)
 	stored, found, err := readRecord(ctx, s.Cluster, name)
@@ -135,12 +134,12 @@ func (s Store) Get(ctx context.Context, revision int) (Release, error) {
 	return s.present(ctx, r)
 }
 
-// Lock makes sure that nobody else deploys this environment.
+// Lock takes the lock of the environment. It fails with a *LockedError when another deploy holds it.
 func (s Store) Lock(ctx context.Context, h Holder) (*Lock, error) {
 	return Acquire(ctx, s.Cluster, s.lockName(), h)
 }
 
-// Locked tells who seems to deploy this environment now.
+// Locked returns who seems to deploy the environment now.
 func (s Store) Locked(ctx context.Context) (Holder, bool, error) {
 	return Locked(ctx, s.Cluster, s.lockName())
 }
@@ -150,7 +149,7 @@ func revisionOf(r record) int {
 	return n
 }
 
-// present shows a pending release that nobody works on as what it is.
+// present turns a pending release into an interrupted one when no deploy holds the lock.
 func (s Store) present(ctx context.Context, r Release) (Release, error) {
 	if r.pending = r.Status == Pending; !r.pending {
 		return r, nil
@@ -182,7 +181,7 @@ func (s Store) write(ctx context.Context, r Release) (Release, error) {
 	return r, err
 }
 
-// forget deletes the oldest records. past are the releases before the one that begins, newest first.
+// forget deletes the oldest records. past are the releases before the new one, newest first.
 func (s Store) forget(ctx context.Context, past []Release) error {
 	healthy := lastHealthy(past)
 	for i := kept - 1; i < len(past); i++ {
@@ -196,8 +195,8 @@ func (s Store) forget(ctx context.Context, past []Release) error {
 	return nil
 }
 
-// lastHealthy is the index of the newest healthy release in a history; -1 when there is none, or
-// when the environment was emptied since.
+// lastHealthy returns the index of the newest healthy release; -1 when there is none, or when the environment
+// was deleted since.
 func lastHealthy(history []Release) int {
 	for i, r := range history {
 		switch r.Status {
@@ -220,8 +219,8 @@ func (s Store) lockName() string {
 
 var unfit = regexp.MustCompile(`[^a-z0-9-]+`)
 
-// safe makes a name fit for a label and an object's name; what it changes it makes distinct by a
-// digest.
+// safe turns a name into one that is valid in labels and object names. A changed name gets a digest, so that
+// it stays unique.
 func safe(name string) string {
 	const longest = 40
 	s := strings.Trim(unfit.ReplaceAllString(strings.ToLower(name), "-"), "-")

@@ -13,16 +13,16 @@ import (
 	"slipway/internal/lazyregexp"
 )
 
-// cause says in one sentence what probably went wrong. s is what ended the wait, d the pod's
-// symptom behind it.
+// cause says in one sentence what probably went wrong. s is the symptom that ended the wait, d the symptom of
+// a pod behind it.
 func cause(s, d symptom, events []corev1.Event) string {
 	switch s.reason {
 	case "DeploymentPaused":
 		return "its rollout is paused (spec.paused), so the new version never starts"
 	case "NotFound":
-		return "somebody deleted it while the deploy was waiting for it"
+		return "it was deleted while the deploy waited for it"
 	case "Terminating":
-		return "somebody is deleting it"
+		return "it is being deleted"
 	case "DeadlineExceeded":
 		return "it did not finish within its activeDeadlineSeconds"
 	}
@@ -35,9 +35,9 @@ func jobCause(s symptom, last string) string {
 	case s.reason != "BackoffLimitExceeded":
 		return last
 	case last == "":
-		return "each of its tries failed"
+		return "every attempt failed"
 	}
-	return "each of its tries failed: " + last
+	return "every attempt failed: " + last
 }
 
 func detailCause(d symptom, events []corev1.Event) string {
@@ -67,7 +67,7 @@ func detailCause(d symptom, events []corev1.Event) string {
 func imageCause(d symptom, events []corev1.Event) string {
 	image := containerOf(d).Image
 	message := d.message
-	// An older kubelet says why only in the event.
+	// Older kubelets give the reason only in the event.
 	for _, e := range events {
 		if e.Reason == "Failed" && strings.Contains(e.Message, "pull image") {
 			message += " " + e.Message
@@ -83,12 +83,12 @@ func imageCause(d symptom, events []corev1.Event) string {
 	case d.reason == "ErrImageNeverPull":
 		return fmt.Sprintf("imagePullPolicy is Never and the node does not have the image %s", image)
 	case d.reason == "SignatureValidationFailed":
-		return fmt.Sprintf("the signature of the image %s is not accepted", image)
+		return fmt.Sprintf("the node rejects the signature of the image %s", image)
 	case has("no match for platform", "no matching manifest"):
 		return fmt.Sprintf("the image %s has no variant for the node's platform", image)
 	case has("unauthorized", "denied", "forbidden", "authentication required", "no basic auth"):
-		return fmt.Sprintf("the registry does not give out the image %s: the pull secret is missing or wrong, or "+
-			"there is no such repository", image)
+		return fmt.Sprintf("the registry denies the image %s: the pull secret is missing or wrong, or the "+
+			"repository does not exist", image)
 	case has("not found", "manifest unknown", "name unknown", "does not exist"):
 		return fmt.Sprintf("the image %s is not in the registry", image)
 	case has("x509", "https client"):
@@ -101,7 +101,7 @@ func oomCause(d symptom) string {
 	if limit, ok := containerOf(d).Resources.Limits[corev1.ResourceMemory]; ok {
 		return fmt.Sprintf("the container needs more memory than its limit of %s", limit.String())
 	}
-	return "the container needs more memory than there is"
+	return "the container needs more memory than the node has"
 }
 
 func exitCause(d symptom, events []corev1.Event) string {
@@ -145,12 +145,12 @@ func missingCause(message string) string {
 	return "the container's configuration is wrong: " + message
 }
 
-// createCause leaves out which pod it is: it has no name yet.
+// createCause leaves out the pod, which has no name yet.
 func createCause(message string) string {
 	if _, why, ok := strings.Cut(message, " is forbidden: "); ok {
 		message = why
 	}
-	return "the API server does not let the pod in: " + message
+	return "the API server rejects the pod: " + message
 }
 
 var (
@@ -158,7 +158,7 @@ var (
 	nodeCounts   = lazyregexp.New(`^\d+/\d+ nodes are available: `)
 )
 
-// roomCause names what no node has, and how much of it the pod asks for.
+// roomCause names the resource that no node has free, and how much of it the pod requests.
 func roomCause(d symptom) string {
 	why, _, _ := strings.Cut(d.message, " preemption:")
 	why = strings.TrimSuffix(nodeCounts().ReplaceAllString(strings.TrimSpace(why), ""), ".")
@@ -166,7 +166,7 @@ func roomCause(d symptom) string {
 		asked := requests(d.pod, corev1.ResourceName(m[1]))
 		return fmt.Sprintf("no node has %s of %s free: %s", asked.String(), m[1], why)
 	}
-	return "no node takes the pod: " + why
+	return "no node fits the pod: " + why
 }
 
 func requests(pod *corev1.Pod, name corev1.ResourceName) resource.Quantity {
@@ -194,7 +194,7 @@ func probeCause(d symptom, events []corev1.Event) string {
 
 var httpStatus = lazyregexp.New(`HTTP probe failed with statuscode: (\d+)`)
 
-// lastProbe finds the last failure of one of the kinds of probes in the events.
+// lastProbe finds the last failed probe of one of the kinds.
 func lastProbe(events []corev1.Event, kinds ...string) (kind, text string, ok bool) {
 	for _, e := range slices.Backward(events) {
 		for _, kind := range kinds {
@@ -216,9 +216,9 @@ func probeText(text string) string {
 	case strings.Contains(text, "connection refused"):
 		return "connection refused"
 	case strings.Contains(text, "deadline exceeded") || strings.Contains(text, "imed out"):
-		return "no answer in time"
+		return "timeout"
 	case text == "":
-		return "it says nothing"
+		return "no message"
 	}
 	return text
 }

@@ -18,27 +18,27 @@ import (
 	"slipway/internal/object"
 )
 
-// Evidence says why one object is not healthy, in the cluster's words and in a sentence of ours.
-// It is stored in the record, and holds no value of the set's Secrets.
+// Evidence says why one object is not healthy: the cluster's own words, and one sentence that explains them.
+// It is stored in the record, and contains no value of the set's Secrets.
 type Evidence struct {
 	Ref       object.Ref `json:"ref"`
 	Pod       string     `json:"pod,omitempty"`
 	Container string     `json:"container,omitempty"`
-	// Reason is Kubernetes' word: ImagePullBackOff, CrashLoopBackOff, OOMKilled, Unschedulable…
+	// Reason is the word of Kubernetes: ImagePullBackOff, CrashLoopBackOff, OOMKilled, Unschedulable.
 	Reason   string `json:"reason"`
 	Message  string `json:"message,omitempty"`
 	ExitCode *int32 `json:"exitCode,omitempty"`
 	Restarts int32  `json:"restarts,omitempty"`
-	// LogLines are the container's last; Previous: of the run that crashed, not of the one now.
+	// LogLines are the last lines of the container; with Previous, of the run that crashed before.
 	LogLines []string `json:"logLines,omitempty"`
 	Previous bool     `json:"previous,omitempty"`
-	// Events are the last warnings, "Reason: message", the newest at the end.
+	// Events are the last warnings, "Reason: message", oldest first.
 	Events []string `json:"events,omitempty"`
-	// Cause is the probable cause, one plain sentence without a full stop.
+	// Cause is the probable cause: one sentence without a full stop.
 	Cause string `json:"cause"`
-	// Origin is where the object is written.
+	// Origin is the file and line of the object.
 	Origin object.Origin `json:"origin,omitzero"`
-	// Notes say what could not be looked at.
+	// Notes say what could not be read.
 	Notes []string `json:"notes,omitempty"`
 }
 
@@ -50,7 +50,7 @@ const (
 	maxMessage  = 1000
 )
 
-// evidence explains one object, with at most one piece for each container and reason.
+// evidence explains one object, with one piece for each container and reason.
 func (w *waiter) evidence(ctx context.Context, it *item) []Evidence {
 	reasons := it.final
 	if len(reasons) == 0 {
@@ -74,7 +74,8 @@ func (w *waiter) evidence(ctx context.Context, it *item) []Evidence {
 	return withoutEcho(list)
 }
 
-// detail is the pod's symptom behind a workload's: a Deployment only says that it made no progress.
+// detail returns the pod's symptom behind that of a workload: a Deployment only says that it made no
+// progress.
 func detail(s symptom, all []symptom) symptom {
 	if s.pod != nil || s.reason == "FailedCreate" {
 		return s
@@ -87,7 +88,7 @@ func detail(s symptom, all []symptom) symptom {
 	return s
 }
 
-// withoutEcho drops containers that are just waiting where another piece names a real cause.
+// withoutEcho drops containers that only wait when another piece names a cause.
 func withoutEcho(list []Evidence) []Evidence {
 	kept := slices.DeleteFunc(slices.Clone(list), func(e Evidence) bool {
 		return e.Reason == "Unhealthy" || starting(e.Reason)
@@ -98,7 +99,7 @@ func withoutEcho(list []Evidence) []Evidence {
 	return kept
 }
 
-// explain turns a symptom into evidence; d is the pod's symptom behind it, often the same.
+// explain turns a symptom into evidence; d is the symptom of a pod behind it, often the same.
 func (w *waiter) explain(ctx context.Context, it *item, s, d symptom) Evidence {
 	if d.pod == nil && it.gonePod != nil {
 		e := *it.gonePod
@@ -130,7 +131,7 @@ func (w *waiter) explain(ctx context.Context, it *item, s, d symptom) Evidence {
 	return e
 }
 
-// events lists what happened to some objects, the newest at the end.
+// events lists the events of some objects, oldest first.
 func events(
 	ctx context.Context, client kubernetes.Interface, namespace string, uids ...types.UID,
 ) ([]corev1.Event, error) {
@@ -162,7 +163,7 @@ func eventTime(e corev1.Event) time.Time {
 	return e.CreationTimestamp.Time
 }
 
-// podSuffix is what the kubelet adds to its messages; the evidence names the pod already.
+// podSuffix is what the kubelet appends to its messages. The evidence names the pod already.
 var podSuffix = lazyregexp.New(` in pod \S+\([0-9a-f-]{36}\)$`)
 
 func warnings(events []corev1.Event, secrets []string) []string {
@@ -181,8 +182,8 @@ func warnings(events []corev1.Event, secrets []string) []string {
 	return list
 }
 
-// addLogs fetches the last lines of a container that has run. Not being allowed to is a fact, not
-// an error.
+// addLogs reads the last lines of a container that has run. A missing permission becomes a note, not an
+// error.
 func (w *waiter) addLogs(ctx context.Context, e *Evidence, s symptom) {
 	if s.pod == nil || s.reason == "StartError" || s.reason == "ContainerCannotRun" {
 		return
@@ -220,7 +221,7 @@ func logs(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod, con
 		Container: container, Previous: previous, TailLines: &tail, LimitBytes: &limit}).DoRaw(ctx)
 }
 
-// lines cleans log text for a terminal and for JSON: a program may log anything.
+// lines splits a log into lines that are safe for a terminal and for JSON.
 func lines(text []byte, secrets []string) []string {
 	var list []string
 	for line := range strings.SplitSeq(object.Mask(strings.ToValidUTF8(string(text), "\uFFFD"), secrets), "\n") {
@@ -234,7 +235,7 @@ func lines(text []byte, secrets []string) []string {
 
 var escapes = lazyregexp.New(`\x1b(\[[0-9;:?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-_])`)
 
-// printable keeps a container from steering the terminal: colours and control characters go.
+// printable removes colours and control characters: a container must not control the terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r != '\t' && (r < ' ' || r >= 0x7f && r < 0xa0) {
@@ -244,7 +245,7 @@ func printable(s string) string {
 	}, escapes().ReplaceAllString(s, ""))
 }
 
-// clean makes a message fit for a terminal and for the record.
+// clean masks Secret values in a message, and makes it safe for a terminal and for the record.
 func clean(s string, secrets []string) string { return shorten(printable(object.Mask(s, secrets))) }
 
 func shorten(s string) string {

@@ -10,7 +10,7 @@ import (
 	"slipway/internal/object"
 )
 
-// StillThereError says that deleted objects are held by something.
+// StillThereError says that deleted objects still exist.
 type StillThereError struct {
 	Refs []object.Ref
 	// Held are the finalizers that one of them waits for.
@@ -28,8 +28,8 @@ func (e *StillThereError) Error() string {
 	return fmt.Sprintf("%s is held by finalizers %v", text, e.Held)
 }
 
-// WaitGone waits for deleted objects to be gone. Timeout zero means two minutes; what is there
-// afterwards is a *StillThereError.
+// WaitGone waits until deleted objects are gone. Timeout zero means two minutes. It fails with a
+// *StillThereError at the timeout.
 func WaitGone(ctx context.Context, c *cluster.Cluster, refs []object.Ref, timeout time.Duration) error {
 	until, cancel := context.WithTimeout(ctx, cmp.Or(timeout, 2*time.Minute))
 	defer cancel()

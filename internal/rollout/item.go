@@ -14,14 +14,14 @@ import (
 type item struct {
 	ref     object.Ref
 	desired object.Object
-	// unchanged: it was so before the deploy.
+	// unchanged: the deploy did not change it.
 	unchanged bool
 
 	look
 	memory
 }
 
-// look is what one look at an object gave.
+// look is the result of one look at an object.
 type look struct {
 	live   object.Object
 	health object.Health
@@ -32,7 +32,7 @@ type look struct {
 	note            string // what could not be looked at
 }
 
-// memory is what is remembered of earlier looks.
+// memory is what earlier looks have found.
 type memory struct {
 	told       object.Health // what the listener heard last
 	wasDone    bool
@@ -40,7 +40,7 @@ type memory struct {
 	since      map[string]time.Time // since when each symptom stands
 	crashBase  map[string]int32     // from which of its restarts on a container's crashes count
 	recounting bool                 // crashes count afresh, see recount
-	// oldPulls are the containers whose pull failed before we looked, with the reason at the last look.
+	// oldPulls are the containers whose pull failed before the wait, with the reason at the last look.
 	oldPulls   map[string]string
 	brokenAt   map[types.UID]time.Time // since when pods of earlier templates are broken
 	eventsAt   time.Time               // when its events were read, and what they said
@@ -59,7 +59,7 @@ func newItem(o object.Object) *item {
 
 func (it *item) add(s symptom) { it.symptoms = append(it.symptoms, s) }
 
-// judge decides which symptoms have stood long enough.
+// judge decides which symptoms have lasted long enough.
 func (it *item) judge(now time.Time) {
 	before := it.since
 	it.since, it.final = map[string]time.Time{}, nil
@@ -75,7 +75,7 @@ func (it *item) judge(now time.Time) {
 	}
 }
 
-// recount counts crashes afresh.
+// recount starts to count crashes again.
 func (it *item) recount() {
 	if slices.ContainsFunc(it.symptoms, func(s symptom) bool { return s.crash }) {
 		it.recounting, it.final = true, nil
@@ -83,8 +83,8 @@ func (it *item) recount() {
 	}
 }
 
-// crashes says whether a container's restarts are enough. Pods that had been crashing for long when
-// we came must crash once more: this deploy may have brought the configuration that heals them.
+// crashes says whether the restarts of a container are final. A container that was crashing before the wait
+// must crash once more: this deploy may have brought the configuration that fixes it.
 func (it *item) crashes(container string, restarts int32, waiting bool) bool {
 	base, known := it.crashBase[container]
 	if !known {
@@ -99,7 +99,7 @@ func (it *item) crashes(container string, restarts int32, waiting bool) bool {
 	return waiting || restarts >= 2
 }
 
-// hasOldPulls says whether a pull that failed before we looked has not been tried since. The next try
+// hasOldPulls says whether a pull that failed before the wait has not been retried since. The next attempt
 // may come minutes later, and shows for a moment as ErrImagePull.
 func (it *item) hasOldPulls(pods []corev1.Pod) bool {
 	first, before := it.oldPulls == nil, it.oldPulls
@@ -123,7 +123,7 @@ func (it *item) hasOldPulls(pods []corev1.Pod) bool {
 
 func containerKey(pod *corev1.Pod, container string) string { return string(pod.UID) + "/" + container }
 
-// deadline is how long the workload itself says that it may take.
+// deadline returns how long the workload allows for its own rollout.
 func (it *item) deadline() time.Duration {
 	var seconds int64
 	switch it.ref.Kind {
@@ -135,6 +135,6 @@ func (it *item) deadline() time.Duration {
 	case "Job":
 		seconds, _ = it.desired.At("spec", "activeDeadlineSeconds").(int64)
 	}
-	// The API server takes "never" as the largest 32-bit number.
+	// The API server stores "never" as the largest 32-bit number.
 	return time.Duration(min(seconds, 3600)) * time.Second
 }

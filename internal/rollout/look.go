@@ -16,20 +16,20 @@ import (
 )
 
 const (
-	// settle is how long a container without a readiness probe must have run before it counts:
-	// Kubernetes calls it ready the moment it starts, also if it exits in the next one.
+	// settle is how long a container without a readiness probe must have run: Kubernetes calls it ready when it
+	// starts, even if it exits at once.
 	settle = 3 * time.Second
-	// maxPods bounds how many of a workload's pods are looked at: a thousand pods of one template
-	// fail for the same reason.
+	// maxPods bounds the pods of a workload that are examined: all pods of one template fail for the same
+	// reason.
 	maxPods = 3
-	// eventPause bounds how often events are read: they come by no other way than a list.
+	// eventPause bounds how often events are listed.
 	eventPause = 2 * time.Second
-	// standStale is how long a pod of an earlier template must be broken: it may just be starting.
+	// standStale is how long a pod of an earlier template must be broken: it may be starting.
 	standStale = 3 * time.Second
 )
 
-// settled says that a healthy workload's containers without a readiness probe have run for a
-// moment, or had been healthy for that long since we look (clocks may differ).
+// settled says that the containers of a healthy workload without a readiness probe have run for a moment, by
+// the kubelet's clock or by ours.
 func (w *waiter) settled(ctx context.Context, it *item) bool {
 	now := time.Now()
 	if it.healthyAt.IsZero() {
@@ -52,7 +52,7 @@ func (w *waiter) settled(ctx context.Context, it *item) bool {
 	return true
 }
 
-// startsUnproved says that a container of the workload has nothing that tells running from ready.
+// startsUnproved says that a container of the workload has no probe that distinguishes running from ready.
 func startsUnproved(live object.Object) bool {
 	if n, _ := live.At("spec", "minReadySeconds").(int64); n > 0 || live.Ref().Kind == "Job" {
 		return false
@@ -61,7 +61,7 @@ func startsUnproved(live object.Object) bool {
 	return slices.ContainsFunc(containers, func(c map[string]any) bool { return c["readinessProbe"] == nil })
 }
 
-// diagnose gathers the symptoms of an object that is not healthy.
+// diagnose collects the symptoms of an object that is not healthy.
 func (w *waiter) diagnose(ctx context.Context, it *item) {
 	if it.health.Status != object.Current {
 		it.healthyAt = time.Time{}
@@ -94,8 +94,8 @@ func (w *waiter) diagnose(ctx context.Context, it *item) {
 	w.keep(ctx, it)
 }
 
-// podSymptoms adds what depends on the workload: a Job decides on its own when it has tried often
-// enough, pods that go make room for those that come, and an old pull is tried again.
+// podSymptoms adds what depends on the workload: a Job decides itself when it gives up, terminating pods make
+// room for new ones, and an old pull is retried.
 func (it *item) podSymptoms(pod *corev1.Pod, grace time.Duration, going bool) []symptom {
 	list := podSymptoms(pod, grace, func(container string, restarts int32, waiting bool) bool {
 		return it.crashes(containerKey(pod, container), restarts, waiting)
@@ -109,7 +109,7 @@ func (it *item) podSymptoms(pod *corev1.Pod, grace time.Duration, going bool) []
 	return list
 }
 
-// ownSymptoms are what the object says about itself.
+// ownSymptoms returns what the status of the object says.
 func ownSymptoms(live object.Object, h object.Health) []symptom {
 	kind := live.Ref().Kind
 	switch {
@@ -131,7 +131,7 @@ func ownSymptoms(live object.Object, h object.Health) []symptom {
 	return nil
 }
 
-// sickest are a few pods that are not ready, the newest first.
+// sickest returns a few pods that are not ready, newest first.
 func sickest(pods []corev1.Pod) []corev1.Pod {
 	list := slices.DeleteFunc(slices.Clone(pods), func(p corev1.Pod) bool {
 		return p.Status.Phase == corev1.PodSucceeded || isReady(&p)
@@ -142,8 +142,8 @@ func sickest(pods []corev1.Pod) []corev1.Pod {
 	return list[:min(len(list), maxPods)]
 }
 
-// readEvents looks for what only events say: missing volumes, and pods that are not let in where
-// the workload has no condition for it.
+// readEvents finds what only events say: missing volumes, and rejected pods of a workload that has no
+// condition for it.
 func (w *waiter) readEvents(ctx context.Context, it *item, pods []corev1.Pod, hosts []types.UID) {
 	starting := slices.IndexFunc(pods, func(p corev1.Pod) bool { return isStarting(&p) })
 	silent := len(pods) == 0 && it.ref.Kind != "Deployment" && it.health.Status == object.InProgress
@@ -163,7 +163,7 @@ func (w *waiter) readEvents(ctx context.Context, it *item, pods []corev1.Pod, ho
 	it.symptoms = append(slices.Clone(it.fromEvents), it.symptoms...)
 }
 
-// roomSoon takes back the verdict on a pod that fits nowhere when somebody is adding a node for it.
+// roomSoon withdraws the verdict on an unschedulable pod when an autoscaler adds a node for it.
 func (w *waiter) roomSoon(ctx context.Context, it *item) {
 	it.final = slices.DeleteFunc(it.final, func(s symptom) bool {
 		if s.reason != corev1.PodReasonUnschedulable {
@@ -176,7 +176,7 @@ func (w *waiter) roomSoon(ctx context.Context, it *item) {
 	})
 }
 
-// keep saves what a Job's pod said before the Job controller deletes it.
+// keep saves the evidence of a Job's pod before the Job controller deletes the pod.
 func (w *waiter) keep(ctx context.Context, it *item) {
 	if it.ref.Kind != "Job" {
 		return
@@ -191,9 +191,9 @@ func (w *waiter) keep(ctx context.Context, it *item) {
 	}
 }
 
-// unstick deletes broken pods of a StatefulSet's earlier templates. The controller waits for them
-// to become ready before it replaces them, which is never: without this a rollback of a StatefulSet
-// hangs (kubernetes/kubernetes#67250). The pods are those that the rollout is about to delete.
+// unstick deletes broken pods of a StatefulSet's earlier templates. The controller waits until they are ready
+// before it replaces them, which never happens: a rollback of a StatefulSet would hang
+// (kubernetes/kubernetes#67250). The rollout is about to delete these pods anyway.
 func (w *waiter) unstick(ctx context.Context, it *item, stale []corev1.Pod) {
 	partition, _ := it.live.At("spec", "updateStrategy", "rollingUpdate", "partition").(int64)
 	if it.live.At("spec", "updateStrategy", "type") == "OnDelete" || partition > 0 {
@@ -205,8 +205,8 @@ func (w *waiter) unstick(ctx context.Context, it *item, stale []corev1.Pod) {
 			continue
 		}
 		it.add(symptom{pod: pod, reason: "RolloutStuck", after: hopeful,
-			message: fmt.Sprintf("the pod %s of an earlier version is broken, and the rollout waits for it; "+
-				"deleting that pod lets it go on", pod.Name)})
+			message: fmt.Sprintf("the pod %s of an earlier version is broken, and the rollout waits for it: "+
+				"it continues when that pod is deleted", pod.Name)})
 		if _, ok := it.brokenAt[pod.UID]; !ok {
 			it.brokenAt[pod.UID] = time.Now()
 		}

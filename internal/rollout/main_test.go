@@ -12,8 +12,7 @@ import (
 
 func TestMain(m *testing.M) { sandboxtest.Main(m) }
 
-// patience is how long what must come is waited for. It costs nothing where it comes, and a busy machine
-// is no fault of the code.
+// patience bounds the waits for what must happen. It is long, because the machine may be busy.
 const patience = 3 * time.Minute
 
 // place is a namespace of a test's own, as a user who may edit it and as the administrator.

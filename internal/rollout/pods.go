@@ -15,7 +15,7 @@ import (
 	"slipway/internal/object"
 )
 
-// podView is what a workload's newest template has led to.
+// podView is the state of the pods of one workload.
 type podView struct {
 	pods   []corev1.Pod // of the newest template, not being deleted
 	stale  []corev1.Pod // of a StatefulSet's earlier templates, not being deleted
@@ -24,7 +24,7 @@ type podView struct {
 	hosts  []types.UID  // whose events matter beside the pods': the workload, its ReplicaSet
 }
 
-// view finds the pods that the last change made. The old ones' trouble is no news.
+// view finds the pods of the last change. Trouble of older pods does not count.
 func view(ctx context.Context, client kubernetes.Interface, live object.Object) (podView, error) {
 	ref, uid := live.Ref(), uidOf(live)
 	v := podView{hosts: []types.UID{uid}}
@@ -57,8 +57,8 @@ func view(ctx context.Context, client kubernetes.Interface, live object.Object) 
 	return v, err
 }
 
-// revision is a workload's template: who controls its pods, and the hash that they carry where
-// those of other templates have the same controller.
+// revision identifies a template: the owner of its pods, and the hash on them where pods of other templates
+// have the same owner.
 type revision struct {
 	owner types.UID
 	hash  string
@@ -69,7 +69,7 @@ func (r revision) made(pod corev1.Pod) bool {
 		(r.hash == "" || pod.Labels[appsv1.ControllerRevisionHashLabelKey] == r.hash)
 }
 
-// newest finds the last template, and what v says of it.
+// newest finds the last template, and adds to v what it says.
 func newest(ctx context.Context, client kubernetes.Interface, live object.Object, selector metav1.ListOptions,
 	v *podView) (revision, error) {
 	ref, uid := live.Ref(), uidOf(live)
@@ -117,7 +117,7 @@ func controls(owner types.UID, o metav1.Object) bool {
 	return metav1.IsControlledBy(o, &metav1.ObjectMeta{UID: owner})
 }
 
-// selectorOf is for listing what a workload selects; empty where it selects nothing.
+// selectorOf returns the list options of a selector; empty where the workload selects nothing.
 func selectorOf(live object.Object) (metav1.ListOptions, error) {
 	raw, _ := live.At("spec", "selector").(map[string]any)
 	var labels metav1.LabelSelector

@@ -12,12 +12,12 @@ import (
 type Standing struct {
 	Ref    object.Ref    `json:"ref"`
 	Health object.Health `json:"health"`
-	// Blocking objects are those that a deploy would wait for. The others' health informs.
+	// Blocking objects are those that a deploy waits for. The health of the others is informative.
 	Blocking bool `json:"blocking"`
 }
 
-// Health reads the objects live, in the order of refs. What cannot be read is Unknown, with the
-// reason; what is not there is NotFound. An error means that no cluster answers.
+// Health reads the health of the objects, in the order of refs. An object that cannot be read is Unknown,
+// with the reason; one that does not exist is NotFound. It fails only when the cluster does not answer.
 func Health(ctx context.Context, c *cluster.Cluster, refs []object.Ref) ([]Standing, error) {
 	list, errs := make([]Standing, len(refs)), make([]error, len(refs))
 	cluster.Each(len(refs), func(i int) { list[i], errs[i] = standing(ctx, c, refs[i]) })
@@ -37,9 +37,9 @@ func standing(ctx context.Context, c *cluster.Cluster, ref object.Ref) (Standing
 	if found {
 		return Standing{Ref: ref, Health: live.Health(), Blocking: live.Blocking()}, nil
 	}
-	health := object.Health{Status: object.NotFound, Message: "is not there"}
+	health := object.Health{Status: object.NotFound, Message: "does not exist"}
 	if unknown, ok := errors.AsType[*cluster.UnknownKindError](err); ok && unknown.Err == nil {
-		health.Message, err = "the cluster does not know this kind", nil
+		health.Message, err = "the cluster does not serve this kind", nil
 	}
 	if err != nil {
 		err = c.Explain(ctx, "get", ref, err)

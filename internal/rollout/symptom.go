@@ -20,13 +20,13 @@ type symptom struct {
 	exit      *int32
 	restarts  int32
 	ran       time.Duration // of the run that ended
-	// after is how long it must stand to be final; hopeful ones never are.
+	// after is how long it must last to be final; hopeful ones never are.
 	after time.Duration
-	// crash marks those that another object's health may cure.
+	// crash marks a symptom that may end when another object becomes healthy.
 	crash bool
 }
 
-// hopeful marks a symptom that may well go away: it explains, but decides nothing.
+// hopeful marks a symptom that explains but never ends the wait: it may go away.
 const hopeful time.Duration = -1
 
 const (
@@ -44,7 +44,7 @@ func starting(reason string) bool {
 	return reason == "ContainerCreating" || reason == "PodInitializing"
 }
 
-// podSymptoms reads a pod's status. restarts says whether a container's crashes are enough.
+// podSymptoms reads the status of a pod. crashed says whether a container's restarts are final.
 func podSymptoms(pod *corev1.Pod, grace time.Duration, crashed func(container string, restarts int32,
 	waiting bool) bool) []symptom {
 	if s, ok := unscheduled(pod, grace); ok {
@@ -59,7 +59,7 @@ func podSymptoms(pod *corev1.Pod, grace time.Duration, crashed func(container st
 		s.pod, s.container, s.restarts = pod, st.Name, st.RestartCount
 		list = append(list, s)
 	}
-	// What keeps an init container from starting keeps all others waiting: the cause comes first.
+	// A failing init container keeps all others waiting: the cause comes first.
 	slices.SortStableFunc(list, func(a, b symptom) int { return weight(a) - weight(b) })
 	return list
 }
@@ -85,13 +85,13 @@ func unscheduled(pod *corev1.Pod, grace time.Duration) (symptom, bool) {
 			continue
 		}
 		s := symptom{pod: pod, reason: c.Reason, message: c.Message, after: grace}
-		// A gated pod waits on purpose, a nominated one for those that it pushes out.
+		// A gated pod waits on purpose, a nominated one for the pods that it preempts.
 		if c.Reason != corev1.PodReasonUnschedulable || pod.Status.NominatedNodeName != "" {
 			s.after = hopeful
 		}
 		return s, true
 	}
-	return symptom{pod: pod, reason: "Pending", message: "no scheduler has looked at it yet",
+	return symptom{pod: pod, reason: "Pending", message: "not scheduled yet",
 		after: hopeful}, true
 }
 
@@ -125,7 +125,7 @@ func containerSymptom(st corev1.ContainerStatus, init bool, crashed func(string,
 	return symptom{}, false
 }
 
-// crashSymptom calls it a loop once the kubelet has begun to start the container again.
+// crashSymptom reports a crash loop once the kubelet has restarted the container.
 func crashSymptom(st corev1.ContainerStatus, last *corev1.ContainerStateTerminated, backoff bool) symptom {
 	s := symptom{reason: "Error", message: last.Message, exit: &last.ExitCode, after: hopeful}
 	if backoff || st.RestartCount > 0 {
@@ -141,7 +141,7 @@ func crashSymptom(st corev1.ContainerStatus, last *corev1.ContainerStateTerminat
 	return s
 }
 
-// waitingSymptom reads the reasons for which a kubelet does not start a container.
+// waitingSymptom reads why the kubelet does not start a container.
 func waitingSymptom(st corev1.ContainerStatus, w *corev1.ContainerStateWaiting) (symptom, bool) {
 	s := symptom{reason: w.Reason, message: w.Message}
 	switch w.Reason {
@@ -151,7 +151,7 @@ func waitingSymptom(st corev1.ContainerStatus, w *corev1.ContainerStateWaiting) 
 		return s, true
 	case "ErrImagePull", "ImagePullBackOff", "ImageInspectError", "RegistryUnavailable",
 		"SignatureValidationFailed":
-		// The two first take turns; people know the second.
+		// The first two alternate; the second is better known.
 		if w.Reason == "ErrImagePull" {
 			s.reason = "ImagePullBackOff"
 		}
@@ -169,19 +169,19 @@ func waitingSymptom(st corev1.ContainerStatus, w *corev1.ContainerStateWaiting) 
 	return s, true
 }
 
-// permanentPull matches what registries and container runtimes say when asking again will not
-// help. A registry that does not answer, answers 5xx or 429 is not among them.
+// permanentPull matches errors of registries and container runtimes that a retry does not cure. A registry
+// that does not answer, or answers 5xx or 429, is not among them.
 var permanentPull = regexp.MustCompile(
 	`(?i)not found|manifest unknown|manifest invalid|name unknown|name invalid|` +
 		`repository does not exist|unauthorized|\bdenied\b|forbidden|authentication required|no basic auth|` +
 		`no match for platform|no matching manifest|x509: |server gave HTTP response to HTTPS client|` +
 		`invalid reference format`)
 
-// missingVolume matches mounts of what is not there.
+// missingVolume matches failed mounts of ConfigMaps and Secrets that do not exist.
 var missingVolume = lazyregexp.New(
 	`(?i)(configmap|secret) "[^"]*" not found|references non-existent (config|secret) key`)
 
-// mountSymptoms reads a pod's events: that a volume is missing is said nowhere else.
+// mountSymptoms finds missing volumes in the events of a pod: its status does not name them.
 func mountSymptoms(pod *corev1.Pod, events []corev1.Event) []symptom {
 	for _, e := range events {
 		if e.Reason == "FailedMount" && missingVolume().MatchString(e.Message) {
@@ -191,17 +191,17 @@ func mountSymptoms(pod *corev1.Pod, events []corev1.Event) []symptom {
 	return nil
 }
 
-// createSymptom is for pods that the API server does not let in.
+// createSymptom is for pods that the API server rejects.
 func createSymptom(message string, grace time.Duration) symptom {
 	s := symptom{reason: "FailedCreate", message: message, after: standCreate}
-	// Old pods that go make room in a quota.
+	// Terminating pods free their share of a quota.
 	if strings.Contains(message, "exceeded quota") {
 		s.after = grace
 	}
 	return s
 }
 
-// refused reads FailedCreate events that are no leftovers of an earlier deploy.
+// refused finds FailedCreate events that are not left over from an earlier deploy.
 func refused(events []corev1.Event, began time.Time, grace time.Duration) []symptom {
 	for _, e := range slices.Backward(events) {
 		if e.Reason == "FailedCreate" && eventTime(e).After(began.Add(-time.Minute)) {
@@ -227,7 +227,7 @@ func isStarting(p *corev1.Pod) bool {
 	})
 }
 
-// isBroken leaves out pods that wait for a node or for their containers to be made.
+// isBroken excludes pods that wait for a node or for their containers to be created.
 func isBroken(p *corev1.Pod) bool {
 	list := podSymptoms(p, 0, func(string, int32, bool) bool { return true })
 	return slices.ContainsFunc(list, func(s symptom) bool { return !starting(s.reason) })

@@ -53,8 +53,8 @@ func TestSymptoms(t *testing.T) {
 				"Many Requests"},
 		{"registry refuses", status(
 			`state: {waiting: {reason: ImagePullBackOff, message: 'Back-off pulling image "ghcr.io/acme/app:v1": ErrImagePull: failed to authorize: 401 Unauthorized'}}`), nil,
-			"ImagePullBackOff", standImage, "the registry does not give out the image ghcr.io/acme/app:v1: the pull " +
-				"secret is missing or wrong, or there is no such repository"},
+			"ImagePullBackOff", standImage, "the registry denies the image ghcr.io/acme/app:v1: the pull " +
+				"secret is missing or wrong, or the repository does not exist"},
 		{"wrong platform", status(
 			`state: {waiting: {reason: ErrImagePull, message: 'no match for platform in manifest: not found'}}`), nil,
 			"ImagePullBackOff", standImage, "the image ghcr.io/acme/app:v1 has no variant for the node's platform"},
@@ -97,7 +97,7 @@ func TestSymptoms(t *testing.T) {
 		{"not started", status(`state: {running: {}}, ready: false`),
 			[]corev1.Event{warning("Unhealthy",
 				`Startup probe failed: timeout: failed to connect service ":9090" within 1s: context deadline exceeded`)},
-			"Unhealthy", never, "the startup probe on gRPC port 9090 fails: no answer in time"},
+			"Unhealthy", never, "the startup probe on gRPC port 9090 fails: timeout"},
 		{"init container runs", spec +
 			`status: {initContainerStatuses: [{name: init, restartCount: 0, state: {running: {}}}],
 			containerStatuses: [{name: app, restartCount: 0, state: {waiting: {reason: PodInitializing}}}]}`, nil,
@@ -115,9 +115,9 @@ func TestSymptoms(t *testing.T) {
 			"Unschedulable", time.Minute,
 			"no node has 2Gi of memory free: 1 Insufficient memory, 1 node(s) had untolerated taint(s)"},
 		{"no claim", `{status: {conditions: [{type: PodScheduled, status: "False", reason: Unschedulable, message: 'persistentvolumeclaim "data" not found'}]}}`, nil,
-			"Unschedulable", time.Minute, `no node takes the pod: persistentvolumeclaim "data" not found`},
+			"Unschedulable", time.Minute, `no node fits the pod: persistentvolumeclaim "data" not found`},
 		{"pushes others out", `{status: {nominatedNodeName: a, conditions: [{type: PodScheduled, status: "False", reason: Unschedulable, message: m}]}}`, nil,
-			"Unschedulable", never, "no node takes the pod: m"},
+			"Unschedulable", never, "no node fits the pod: m"},
 		{"gated", `{status: {conditions: [{type: PodScheduled, status: "False", reason: SchedulingGated, message: waits for quota}]}}`, nil,
 			"SchedulingGated", never, "waits for quota"},
 	} {
@@ -238,7 +238,7 @@ func TestOldPulls(t *testing.T) {
 	if it.hasOldPulls(
 		[]corev1.Pod{*podOf(
 			t, `{status: {containerStatuses: [{name: app, state: {waiting: {reason: ErrImagePull}}}]}}`)}) {
-		t.Error("a pod that came later: its first failure is no old one")
+		t.Error("a later pod: its first failure is new")
 	}
 }
 

@@ -14,22 +14,21 @@ import (
 	"slipway/internal/object"
 )
 
-// Options says how long to wait and who listens.
+// Options are the bounds of a wait, and its listener.
 type Options struct {
-	// Timeout for all of it. Zero: the longest deadline that a workload of the set states for
-	// itself, and a minute, but at least five minutes.
+	// Timeout bounds the wait. Zero: the longest deadline that a workload of the set states, and a minute, but
+	// at least five minutes.
 	Timeout time.Duration
-	// Grace is how long a pod that fits on no node, or that a quota refuses, may wait for room.
-	// Zero: 15 seconds.
+	// Grace is how long an unschedulable pod, or one over quota, may wait for room. Zero: 15 seconds.
 	Grace time.Duration
-	// Unchanged are objects of the set that were so before. What their pods could not pull then says
-	// nothing of now, whoever has pushed the image or made the pull secret since: it must fail again.
+	// Unchanged are objects of the set that the deploy did not change. A pull of theirs that failed before the
+	// wait must fail again: the image or the pull secret may exist by now.
 	Unchanged []object.Ref
-	// Notify hears of each change of an object's health, from one goroutine.
+	// Notify is called on each change of an object, from one goroutine.
 	Notify func(Progress)
 }
 
-// Progress is news on one object: "Deployment prod/api", "2 of 3 ready".
+// Progress is a change of one object: "Deployment prod/api", "2 of 3 ready".
 type Progress struct {
 	Ref     object.Ref
 	Status  object.Status
@@ -38,12 +37,12 @@ type Progress struct {
 
 // NotHealthyError says which objects are not healthy, and why.
 type NotHealthyError struct {
-	// Failures explain what failed for good, or after a timeout what was still not ready.
+	// Failures explain the objects that failed or, after a timeout, were not ready.
 	Failures []Evidence
-	// Waiting were neither healthy nor failed yet.
+	// Waiting were neither healthy nor failed.
 	Waiting []object.Ref
 	Timeout bool
-	// Err is the last answer of an API server that could not be asked until the end.
+	// Err is the last error of an API server that did not answer until the end.
 	Err error
 }
 
@@ -73,21 +72,20 @@ const (
 	defaultGrace = 15 * time.Second
 	pollFast     = 400 * time.Millisecond
 	pollSlow     = 2 * time.Second
-	// reportTime bounds the gathering of evidence: events and logs of each failed object.
+	// reportTime bounds reading the events and logs of the failed objects.
 	reportTime = 10 * time.Second
 	servedTime = time.Minute
 )
 
-// Wait returns nil as soon as every blocking object of the set is healthy, or a *NotHealthyError as
-// soon as one of them cannot become healthy by itself, or at the timeout. An API server that stops
-// to answer is asked again until the timeout. It reads only, but for the broken pods that a
-// StatefulSet's rollout gets stuck on, see unstick.
+// Wait returns nil when every blocking object of the set is healthy. It fails with a *NotHealthyError when
+// one of them cannot become healthy by itself, or at the timeout. It retries until the timeout when the API
+// server stops answering. It only reads, except for the broken pods of a StatefulSet: see unstick.
 func Wait(ctx context.Context, c *cluster.Cluster, set object.Set, o Options) error {
 	w := newWaiter(c, set, o)
 	until, cancel := context.WithTimeout(ctx, w.timeout)
 	defer cancel()
 	for {
-		// All of them each time: what was healthy a minute ago may have crashed since.
+		// All of them each time: an object that was healthy may have crashed since.
 		cluster.Each(len(w.items), func(i int) { w.examine(until, w.items[i]) })
 		w.news()
 		failed, pending := w.verdict()
@@ -99,14 +97,14 @@ func Wait(ctx context.Context, c *cluster.Cluster, set object.Set, o Options) er
 		case len(pending) == 0:
 			return nil
 		}
-		// Short at first, so that a deploy of healthy things ends at once.
+		// Short pauses at first: a deploy of healthy objects ends at once.
 		if !sleep(until, min(max(pollFast, time.Since(w.began)/60), pollSlow)) && ctx.Err() == nil {
 			return w.report(ctx, pending, pending, true)
 		}
 	}
 }
 
-// waiter is one Wait: what it has seen of each object so far.
+// waiter is one Wait, with what it has seen of each object.
 type waiter struct {
 	c              *cluster.Cluster
 	items          []*item
@@ -133,7 +131,7 @@ func newWaiter(c *cluster.Cluster, set object.Set, o Options) *waiter {
 	return w
 }
 
-// examine looks at one object once. A look that is cut short leaves what was seen before.
+// examine looks at one object. A look that is cut short keeps the result of the one before.
 func (w *waiter) examine(ctx context.Context, it *item) {
 	live, found, err := w.c.Get(ctx, it.ref)
 	if it.err = err; ctx.Err() != nil {
@@ -159,20 +157,20 @@ func (w *waiter) examine(ctx context.Context, it *item) {
 
 func isDenied(err error) bool { return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) }
 
-// vanish notes that the object does not exist. A Job with a time to live vanishes after it ran, so that
-// its absence counts as done.
+// vanish notes that the object does not exist. A Job with a TTL vanishes after success, so its absence counts
+// as done.
 func (it *item) vanish() {
 	if it.ref.Kind == "Job" && it.desired.At("spec", "ttlSecondsAfterFinished") != nil {
-		it.health = object.Health{Status: object.Current, Message: "finished, and removed after its time to live"}
+		it.health = object.Health{Status: object.Current, Message: "finished, and deleted after its TTL"}
 		it.done = true
 		return
 	}
-	it.health = object.Health{Status: object.NotFound, Message: "is not there"}
-	it.add(symptom{reason: "NotFound", message: "the object is gone", after: standGone})
+	it.health = object.Health{Status: object.NotFound, Message: "does not exist"}
+	it.add(symptom{reason: "NotFound", message: "the object does not exist", after: standGone})
 }
 
-// news tells the listener what changed. When something has just become healthy, whoever crashed
-// meanwhile may have waited for it, and gets one more start.
+// news tells the listener what changed. When an object has become healthy, those that crashed meanwhile may
+// have waited for it, and get another start.
 func (w *waiter) news() {
 	healthier := false
 	for _, it := range w.items {
@@ -194,9 +192,9 @@ func (w *waiter) news() {
 	}
 }
 
-// verdict gives the objects that will not become healthy by themselves, and all that are not
-// healthy. A crash alone counts only when nothing else is on its way: applications that start
-// before their database crash until it is there, and that is no fault.
+// verdict returns the objects that will not become healthy by themselves, and all that are not healthy. A
+// crash counts only when nothing else is in progress: an application that starts before its database crashes
+// until the database is ready.
 func (w *waiter) verdict() (failed, pending []*item) {
 	var crashed []*item
 	for _, it := range w.items {
@@ -217,7 +215,7 @@ func (w *waiter) verdict() (failed, pending []*item) {
 	return failed, pending
 }
 
-// report gathers evidence. It must not be cut short by the timeout that may have led to it.
+// report collects the evidence. The timeout that led to it must not cut it short.
 func (w *waiter) report(ctx context.Context, failed, pending []*item, timeout bool) error {
 	evidence := make([][]Evidence, len(failed))
 	short, cancel := context.WithTimeout(ctx, reportTime)
@@ -243,8 +241,8 @@ func (w *waiter) report(ctx context.Context, failed, pending []*item, timeout bo
 	return e
 }
 
-// WaitServed waits for the definitions and namespaces among the objects, so that what builds on them
-// can be applied. A kind is served a moment after its definition says so.
+// WaitServed waits for the definitions and namespaces among the objects, so that objects that need them can
+// be applied. A kind is served a moment after its definition says so.
 func WaitServed(ctx context.Context, c *cluster.Cluster, applied ...object.Object) error {
 	var ground object.Set
 	for _, o := range applied {
@@ -273,7 +271,7 @@ func WaitServed(ctx context.Context, c *cluster.Cluster, applied ...object.Objec
 	return nil
 }
 
-// sleep says whether the time passed before the context ended.
+// sleep returns false when the context ended first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():

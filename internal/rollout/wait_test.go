@@ -89,18 +89,18 @@ func TestWaitFails(t *testing.T) {
 		{name: "quota", manifest: "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: none}\nspec: {hard: " +
 			"{pods: 0}}\n---\n" + deployment("api", "", probe, ""),
 			ref: "Deployment", reason: "FailedCreate",
-			cause: `the API server does not let the pod in: exceeded quota: none, requested: pods=1, used: pods=0, limited: pods=0`, exit: -1, within: 10 * time.Second},
+			cause: `the API server rejects the pod: exceeded quota: none, requested: pods=1, used: pods=0, limited: pods=0`, exit: -1, within: 10 * time.Second},
 		{name: "quota of a stateful set",
 			manifest: "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: none}\nspec: {hard: {pods: 0}}\n---\n" +
 				strings.NewReplacer("kind: Deployment", "kind: StatefulSet", "  replicas: 1",
 					"  replicas: 1\n  serviceName: api").Replace(deployment("api", "", probe, "")),
 			ref: "StatefulSet", reason: "FailedCreate",
-			cause: `the API server does not let the pod in: exceeded quota: none, requested: pods=1, used: pods=0, limited: pods=0`, exit: -1, within: 12 * time.Second},
+			cause: `the API server rejects the pod: exceeded quota: none, requested: pods=1, used: pods=0, limited: pods=0`, exit: -1, within: 12 * time.Second},
 		{name: "pod security", manifest: "apiVersion: v1\nkind: Namespace\nmetadata: {name: $NAMESPACE, labels: " +
 			"{pod-security.kubernetes.io/enforce: baseline}}\n---\n" +
 			deployment("api", "", "securityContext: {privileged: true}", ""), ref: "Deployment",
 			reason: "FailedCreate", exit: -1, within: 10 * time.Second,
-			cause: `the API server does not let the pod in: violates PodSecurity "baseline:latest": privileged (container "app" must not set securityContext.privileged=true)`},
+			cause: `the API server rejects the pod: violates PodSecurity "baseline:latest": privileged (container "app" must not set securityContext.privileged=true)`},
 		{name: "missing configuration", manifest: deployment("api", "",
 			"envFrom: [{configMapRef: {name: settings}}]", ""),
 			ref: "Deployment", reason: "CreateContainerConfigError",
@@ -117,11 +117,11 @@ func TestWaitFails(t *testing.T) {
 			within: 15 * time.Second},
 		{name: "job", manifest: job("exit=4", "Never"),
 			ref: "Job", reason: "BackoffLimitExceeded",
-			cause: "each of its tries failed: the container exits with code 4 right after it starts", exit: 4,
+			cause: "every attempt failed: the container exits with code 4 right after it starts", exit: 4,
 			logs: true, within: 15 * time.Second},
 		{name: "job whose pod is deleted", manifest: job("exit=4", "OnFailure"),
 			ref: "Job", reason: "BackoffLimitExceeded",
-			cause: "each of its tries failed: the container exits with code 4 right after it starts", exit: 4,
+			cause: "every attempt failed: the container exits with code 4 right after it starts", exit: 4,
 			logs: true, within: 15 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -235,7 +235,7 @@ spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
 	}
 }
 
-// The old pods' trouble is no reason to fail, and the old pods' health none to succeed.
+// Old pods neither fail a rollout nor make it succeed.
 func TestWaitLooksAtNewPods(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
