@@ -133,6 +133,20 @@ func newWaiter(c *cluster.Cluster, set object.Set, o Options) *waiter {
 
 // examine looks at one object. A look that is cut short keeps the result of the one before.
 func (w *waiter) examine(ctx context.Context, it *item) {
+	before := it.look
+	w.read(ctx, it)
+	if ctx.Err() != nil {
+		before.err = it.err
+		it.look = before
+		return
+	}
+	if it.err == nil || isDenied(it.err) {
+		it.judge(time.Now())
+		w.roomSoon(ctx, it)
+	}
+}
+
+func (w *waiter) read(ctx context.Context, it *item) {
 	live, found, err := w.c.Get(ctx, it.ref)
 	if it.err = err; ctx.Err() != nil {
 		return
@@ -151,8 +165,6 @@ func (w *waiter) examine(ctx context.Context, it *item) {
 			w.diagnose(ctx, it)
 		}
 	}
-	it.judge(time.Now())
-	w.roomSoon(ctx, it)
 }
 
 func isDenied(err error) bool { return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) }

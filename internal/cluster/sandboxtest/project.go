@@ -8,7 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -82,17 +81,4 @@ func newEditor(ctx context.Context, cs kubernetes.Interface, namespace string) (
 		return "", err
 	}
 	return token.Status.Token, nil
-}
-
-// NoSandbox writes a copy of a kubeconfig in which the clusters no longer say that they are
-// sandboxes, as a production cluster does not.
-func NoSandbox(from, to string) error {
-	cfg, err := clientcmd.LoadFromFile(from)
-	if err != nil {
-		return err
-	}
-	for _, c := range cfg.Clusters {
-		c.Extensions = map[string]runtime.Object{}
-	}
-	return clientcmd.WriteToFile(*cfg, to)
 }
