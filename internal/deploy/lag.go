@@ -84,13 +84,13 @@ func compareWith(ctx context.Context, r git.Repository, s *Standing, other Stand
 		b.SameImages = len(s.Running) > 0 && (b.Commits > 0 || b.Ahead > 0)
 	}
 	s.Behind = &b
-	if text := b.String(); text != "" {
+	if text := distance(b); text != "" {
 		s.Notes = append(s.Notes, text)
 	}
 }
 
-// String returns "2 commits behind staging, 1 commit ahead of staging", or nothing.
-func (b Lag) String() string {
+// distance returns "2 commits behind staging, 1 commit ahead of staging", or nothing.
+func distance(b Lag) string {
 	var parts []string
 	if b.Commits > 0 {
 		parts = append(parts, commits(b.Commits)+" behind "+b.Environment)

@@ -86,15 +86,6 @@ var shipped = sync.OnceValues(func() (*Set, error) {
 	return s, s.read(File{Name: "rules.yaml", Text: builtin})
 })
 
-// Rules are the rules that come with Slipway. It reads them: it is not for variables of a package.
-func Rules() []finding.Rule {
-	s, err := shipped()
-	if err != nil {
-		panic(err) // a mistake of ours
-	}
-	return s.Rules()
-}
-
 // Load is the rules that come with Slipway and a project's own. Its own must compile; an error is a
 // *FileError.
 func Load(files ...File) (*Set, error) {
