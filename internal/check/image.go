@@ -2,13 +2,12 @@ package check
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
 	"slipway/internal/check/finding"
 	"slipway/internal/image"
-	"slipway/internal/lazyregexp"
+	"slipway/internal/image/reference"
 	"slipway/internal/object"
 	"slipway/internal/project"
 )
@@ -95,32 +94,14 @@ func (s *stock) uses(o object.Object) []use {
 	return out
 }
 
-var laptopHost = lazyregexp.New(
-	`^(localhost|.+\.localhost|k3d-.+|kind-registry|kind\.local|ko\.local|minikube\.local|.+\.k3d\.internal|host\.docker\.internal|host\.minikube\.internal|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$`)
-
-func hostOf(repository string) string {
-	host, _, found := strings.Cut(repository, "/")
-	if found && (host == "localhost" || strings.ContainsAny(host, ".:")) {
-		return host
-	}
-	return ""
-}
-
-// private says that a host is of some network of one's own: a laptop's, or a company's.
-func private(host string) bool {
-	name, _, _ := strings.Cut(host, ":")
-	addr, err := netip.ParseAddr(name)
-	return err == nil && addr.IsPrivate() || strings.HasSuffix(name, ".local")
-}
-
 func (s *stock) laptop(u use) {
-	host := hostOf(u.repository)
+	host := reference.Host(u.repository)
 	declared, _, _ := strings.Cut(s.Registry, "/")
 	switch {
-	case laptopHost().MatchString(host):
+	case reference.IsLaptop(host):
 		s.tell(imageLaptop, true, u.Object, u.field, "",
 			"it runs %s: %s is a laptop's registry, which no node of %s reaches", u.reference(), host, s.Name)
-	case host != "" && host != declared && private(host):
+	case host != "" && host != declared && reference.IsPrivate(host):
 		s.tell(imageLaptop, s.onLaptop(host), u.Object, u.field, "",
 			"it runs %s: %s is an address of a private network", u.reference(), host)
 	}
@@ -130,31 +111,20 @@ func (s *stock) laptop(u use) {
 func (s *stock) onLaptop(host string) bool {
 	return slices.ContainsFunc(s.envs, func(e environment) bool {
 		return e.Class == project.Local && slices.ContainsFunc(image.Uses(e.set), func(u image.Use) bool {
-			return hostOf(u.Reference) == host
+			return reference.Host(u.Reference) == host
 		})
 	})
 }
 
-// Tags that move: for sure, and by custom.
-var (
-	moving = lazyregexp.New(
-		`^(latest|dev|develop|development|main|master|trunk|head|HEAD|local|wip|debug|snapshot|SNAPSHOT)$`)
-	floats = lazyregexp.New(
-		`^(edge|nightly|canary|next|stable|unstable|staging|stage|test|testing|prod|production|release|beta|alpha|lts)$`)
-)
-
 // moves says whether a reference stands for different images over time, and whether that is sure.
 func (u use) moves() (moves, sure bool) {
-	if u.digest != "" {
-		return false, false
-	}
-	sure = u.tag == "" || moving().MatchString(u.tag)
-	return sure || floats().MatchString(u.tag), sure
+	r := reference.Parse(u.reference())
+	return r.MayMove(), r.IsMutable()
 }
 
 func (s *stock) mutable(u use) {
 	moves, sure := u.moves()
-	if !moves || laptopHost().MatchString(hostOf(u.repository)) { // another image is meant anyway
+	if !moves || reference.IsLaptop(reference.Host(u.repository)) { // another image is meant anyway
 		return
 	}
 	what := fmt.Sprintf("its tag %q is", u.tag)

@@ -11,6 +11,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"slipway/internal/image/reference"
 )
 
 // ReferenceError says that something is no reference to an image, or to none in particular.
@@ -25,11 +27,11 @@ func (e *NotFoundError) Error() string { return fmt.Sprintf("there is no image %
 
 // refer reads a reference that somebody has typed.
 func refer(s string) (Pin, error) {
-	r := parse(s)
+	r := reference.Parse(s)
 	if _, err := name.ParseReference(s, name.WeakValidation); err != nil {
 		return Pin{}, &ReferenceError{Reference: s, Reason: "that is no name of an image"}
 	}
-	return Pin{Repository: r.repository, Tag: r.tag, Digest: r.digest}, nil
+	return Pin{Repository: r.Repository, Tag: r.Tag, Digest: r.Digest}, nil
 }
 
 // referOne reads a reference that must name a tag or a digest.

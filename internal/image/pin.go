@@ -2,6 +2,8 @@
 // rendered objects, builds, pushes, copies and resolves them, and puts digests into the objects.
 package image
 
+import "slipway/internal/image/reference"
+
 // Pin ties one of the project's images to the content that runs.
 type Pin struct {
 	// Name is the image as the project calls it.
@@ -16,12 +18,5 @@ type Pin struct {
 
 // Reference is what the manifest says: "ghcr.io/acme/myapp:sha-3f9c2e1@sha256:…".
 func (p Pin) Reference() string {
-	ref := p.Repository
-	if p.Tag != "" {
-		ref += ":" + p.Tag
-	}
-	if p.Digest != "" {
-		ref += "@" + p.Digest
-	}
-	return ref
+	return reference.Reference{Repository: p.Repository, Tag: p.Tag, Digest: p.Digest}.String()
 }

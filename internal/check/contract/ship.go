@@ -1,55 +1,40 @@
 package contract
 
 import (
-	"fmt"
-	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 
+	"slipway/internal/check/rule"
+	"slipway/internal/image/reference"
 	"slipway/internal/object"
+	"slipway/internal/project"
 )
 
-// laptopTool is a command for whoever changes the code while it runs.
-var laptopTool = regexp.MustCompile(
-	`(^|[\s/])(nodemon|air|dlv|debugpy|ts-node-dev)(\s|$)|(^|\s)--(reload|inspect(-brk)?)([=\s]|$)|\bflask\s.*--debug`)
-
-// laptopCommand: A runs a tool for development, and B does not.
-func laptopCommand(c change) bool {
-	return laptopTool.MatchString(spoken(c.field.Before)) && !laptopTool.MatchString(spoken(c.field.After))
-}
-
-// spoken is a command as one would type it.
-func spoken(v any) string {
-	list, _ := v.([]any)
-	var out []string
-	for _, e := range list {
-		out = append(out, fmt.Sprint(e))
+// dropsDevelopmentCommand: the container runs a command for development in A, and none in B.
+func dropsDevelopmentCommand(c change) bool {
+	field := c.field.Path
+	container := field[:max(strings.LastIndex(field, ".command"), strings.LastIndex(field, ".args"), 0)]
+	runs := func(o *object.Object) bool {
+		return slices.ContainsFunc(rule.DevelopmentCommands(*o), func(f string) bool {
+			return strings.HasPrefix(f, container+".")
+		})
 	}
-	return strings.Join(out, " ")
+	return runs(c.pair.a) && !runs(c.pair.b)
 }
 
 // mustNotShip looks for what belongs on a laptop in an object of B, whether A has it too or not.
 func (c *comparison) mustNotShip(p pair) {
-	for _, rule := range object.Mappings(p.b.At("spec", "rules")) {
-		if host, _ := rule["host"].(string); p.b.Ref().Kind == "Ingress" && laptopHost(host) {
-			c.refuse(p, "spec.rules[host="+host+"].host", "host", "it means whichever machine looks it up")
-		}
+	for _, field := range rule.LocalHosts(*p.b) {
+		c.refuse(p, field, "host", "it means whichever machine looks it up")
 	}
-	spec, path, ok := p.b.PodSpec()
-	if !ok {
-		return
-	}
+	spec, path, _ := p.b.PodSpec()
 	for _, container := range object.Containers(spec, path) {
-		if image, _ := container.Body["image"].(string); laptopRegistry(image) {
+		if image, _ := container.Body["image"].(string); isLaptopRegistry(image, c.B.Environment) {
 			c.refuse(p, container.Path+".image", "image", "a laptop's registry: no other cluster can pull from it")
 		}
-		for _, field := range []string{"command", "args"} {
-			if laptopTool.MatchString(spoken(container.Body[field])) {
-				c.refuse(p, container.Path+"."+field, "development command",
-					"it is for whoever changes the code while it runs")
-			}
-		}
+	}
+	for _, field := range rule.DevelopmentCommands(*p.b) {
+		c.refuse(p, field, "development command", "it is for whoever changes the code while it runs")
 	}
 }
 
@@ -82,20 +67,10 @@ func (c *comparison) refuse(p pair, field, what, reason string) {
 	c.note(d, p)
 }
 
-// laptopRegistry: the registry that an image comes from is one that other machines do not reach.
-func laptopRegistry(image string) bool {
-	host, _, found := strings.Cut(image, "/")
-	if !found {
-		return false
-	}
-	host, _, port := strings.Cut(host, ":")
-	if ip, err := netip.ParseAddr(host); err == nil {
-		return ip.IsLoopback() || ip.IsPrivate()
-	}
-	dotted := strings.HasPrefix(host, "k3d-") || strings.HasPrefix(host, "kind-registry")
-	return laptopHost(host) || dotted && (port || strings.Contains(host, ".")) || host == "host.docker.internal"
-}
-
-func laptopHost(host string) bool {
-	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+// isLaptopRegistry reports whether the nodes of an environment do not reach the registry of an image: it is
+// a laptop's, or in a private network that the environment does not name as its registry.
+func isLaptopRegistry(image string, env project.Environment) bool {
+	host := reference.Host(image)
+	declared, _, _ := strings.Cut(env.Registry, "/")
+	return reference.IsLaptop(host) || host != declared && reference.IsPrivate(host)
 }

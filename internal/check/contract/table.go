@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
+	"slipway/internal/image/reference"
 	"slipway/internal/object"
 )
 
@@ -85,7 +85,7 @@ var table = []line{
 	{Expected, "settings", always, workloads, "pod.containers[].env[].value pod.containers[].env[].valueFrom",
 		nil},
 	{Expected, "development command", always, workloads, "pod.containers[].command pod.containers[].args",
-		laptopCommand},
+		dropsDevelopmentCommand},
 	{Expected, "host", always, "Ingress", "spec.rules[].host spec.rules[]$ spec.ingressClassName", nil},
 	{Expected, "TLS", always, "Ingress", "spec.tls", nil},
 	{Expected, "host", always, "HTTPRoute GRPCRoute TLSRoute Gateway",
@@ -331,9 +331,7 @@ func sameImage(c change) bool {
 	return imageName(c.field.Before) == imageName(c.field.After)
 }
 
-var imageEnd = regexp.MustCompile(`(:[^:/@]*)?(@.*)?$`)
-
 func imageName(v any) string {
-	text := imageEnd.ReplaceAllString(fmt.Sprint(v), "")
-	return text[strings.LastIndex(text, "/")+1:]
+	repository := reference.Parse(fmt.Sprint(v)).Repository
+	return repository[strings.LastIndex(repository, "/")+1:]
 }

@@ -115,10 +115,7 @@ func (r *rule) part(key, text string, want *cel.Type) (cel.Program, error) {
 
 // Check asks the rules for a class about one object. What cannot be evaluated is unchecked, never good.
 func (s *Set) Check(o object.Object, class project.Class) ([]finding.Finding, []finding.Unchecked) {
-	l := look{object: o, name: o.Ref().Kind}
-	if group := o.Ref().Group; group != "" {
-		l.name += "." + group
-	}
+	l := newLook(o)
 	for _, r := range s.rules {
 		if !r.rule().Holds(class) || !slices.Contains(r.Kinds, l.name) {
 			continue
@@ -132,6 +129,33 @@ func (s *Set) Check(o object.Object, class project.Class) ([]finding.Finding, []
 	return l.findings, l.unchecked
 }
 
+// DevelopmentCommands returns the fields of an object whose command is for development: it reloads the
+// program or runs it under a debugger.
+func DevelopmentCommands(o object.Object) []string { return broken(o, "reload-flag", "debugger") }
+
+// LocalHosts returns the fields of an object that hold a host name of the local machine.
+func LocalHosts(o object.Object) []string { return broken(o, "localhost-host", "localhost-route") }
+
+// broken returns the fields at which an object breaks rules that come with Slipway, whatever their classes.
+// A field that cannot be evaluated is left out: check reports it.
+func broken(o object.Object, ids ...string) []string {
+	s, err := shipped()
+	if err != nil {
+		panic(err) // a mistake of ours
+	}
+	l := newLook(o)
+	for _, r := range s.rules {
+		if slices.Contains(ids, r.ID) && slices.Contains(r.Kinds, l.name) {
+			_ = l.ask(r)
+		}
+	}
+	var fields []string
+	for _, f := range l.findings {
+		fields = append(fields, f.Field)
+	}
+	return fields
+}
+
 // look is one object with what is found in it.
 type look struct {
 	object    object.Object
@@ -140,6 +164,14 @@ type look struct {
 	bound     map[string]any
 	findings  []finding.Finding
 	unchecked []finding.Unchecked
+}
+
+func newLook(o object.Object) *look {
+	l := &look{object: o, name: o.Ref().Kind}
+	if group := o.Ref().Group; group != "" {
+		l.name += "." + group
+	}
+	return l
 }
 
 func (l *look) ask(r *rule) error {

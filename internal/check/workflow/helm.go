@@ -8,7 +8,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"slipway/internal/check/finding"
-	"slipway/internal/image/metadata"
+	"slipway/internal/image/reference"
 	"slipway/internal/lazyregexp"
 	"slipway/internal/object"
 )
@@ -118,7 +118,7 @@ func (c *checker) tagDefault(cmd command, all []setting) {
 	for key, image := range given {
 		tag := defaults[key]["tag"]
 		if _, set := image["tag"]; set || image["repository"] == "" || image["digest"] != "" ||
-			!metadata.Mutable(tag) {
+			!reference.MayMoveTag(tag) {
 			continue
 		}
 		c.add(helmTagDefault.In(cmd.words[0].place,

@@ -11,6 +11,7 @@ import (
 
 	"slipway/internal/check/finding"
 	"slipway/internal/image/metadata"
+	"slipway/internal/image/reference"
 	"slipway/internal/lazyregexp"
 	"slipway/internal/object"
 	"slipway/internal/project"
@@ -347,11 +348,11 @@ func (c *checker) rendered() {
 			spec, path, _ := o.PodSpec()
 			for _, container := range object.Containers(spec, path) {
 				image, _ := container.Body["image"].(string)
-				colon := strings.LastIndex(image, ":")
-				if colon < strings.LastIndex(image, "/") || colon < 0 || strings.Contains(image, "@") {
+				r := reference.Parse(image)
+				if r.Tag == "" || r.Digest != "" {
 					continue
 				}
-				if message, sure := c.judge(nil, image[:colon], image[colon+1:]); sure {
+				if message, sure := c.judge(nil, r.Repository, r.Tag); sure {
 					f := tagLength.New(o, container.Path+".image", "%s", message)
 					f.Environments = []string{env.Name}
 					c.add(f, "write a tag that is built")

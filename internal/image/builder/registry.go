@@ -1,12 +1,15 @@
 package builder
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
+
+	"slipway/internal/image/reference"
 )
 
 // PlainHTTP tells whether a registry host ("127.0.0.1:5000") is spoken to without TLS: this machine
@@ -63,11 +66,7 @@ func hostname(host string) string {
 
 // registryOf is the host of a repository: "ghcr.io" of "ghcr.io/acme/myapp", "docker.io" of "acme/myapp".
 func registryOf(repository string) string {
-	host, _, found := strings.Cut(repository, "/")
-	if found && (host == "localhost" || strings.ContainsAny(host, ".:")) {
-		return host
-	}
-	return "docker.io"
+	return cmp.Or(reference.Host(repository), "docker.io")
 }
 
 // localhost calls *.localhost plainly localhost, for builders that cannot resolve such names.

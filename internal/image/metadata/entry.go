@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"slipway/internal/image/reference"
 )
 
 // InputError says that an input is invalid, in one of its lines or as a whole.
@@ -228,16 +230,10 @@ func (e Entry) Moves() bool {
 	case "ref":
 		return e.Attrs["event"] == "branch"
 	case "raw":
-		return Mutable(e.Attrs["prefix"] + e.Attrs["value"] + e.Attrs["suffix"])
+		return reference.MayMoveTag(e.Attrs["prefix"] + e.Attrs["value"] + e.Attrs["suffix"])
 	}
 	return false
 }
-
-var mutable = strings.Fields("latest main master develop dev development staging edge nightly stable test " +
-	"local head trunk prod production")
-
-// Mutable tells whether a tag is one that is moved by convention.
-func Mutable(tag string) bool { return slices.Contains(mutable, strings.ToLower(tag)) }
 
 // Flavor is the input "flavor": settings for all entries.
 type Flavor struct {

@@ -14,8 +14,8 @@ import (
 	"slipway/internal/render/foldertest"
 )
 
-// reference is what docker/metadata-action itself gave.
-type reference struct {
+// recorded is what docker/metadata-action itself gave.
+type recorded struct {
 	Now        time.Time     `json:"default_now"`
 	CommitDate time.Time     `json:"api_commit_date"`
 	Repository ci.Repository `json:"default_repo"`
@@ -91,7 +91,7 @@ var unwritten = map[string]struct{ name, ref, payload string }{
 		{"base": {"ref": "main"}, "head": {"sha": "2222222222222222222222222222222222222222"}},`},
 }
 
-func load(t *testing.T) (r reference) {
+func load(t *testing.T) (r recorded) {
 	if err := json.Unmarshal(foldertest.Reference(t, "metadata.json",
 		"the comparison with docker/metadata-action"), &r); err != nil {
 		t.Fatal(err)
@@ -100,7 +100,7 @@ func load(t *testing.T) (r reference) {
 }
 
 // context is a case's.
-func (r reference) context(t *testing.T, event string, own map[string]string) Context {
+func (r recorded) context(t *testing.T, event string, own map[string]string) Context {
 	t.Helper()
 	env := maps.Clone(r.Events[event].Env)
 	if env == nil {

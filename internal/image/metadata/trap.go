@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"slipway/internal/image/reference"
 )
 
 // Warning is about a result that is probably not intended. Trap names its kind; it is empty for a mere note.
@@ -58,7 +60,7 @@ func (m *maker) traps() {
 			m.warn(noImage, fmt.Sprintf("no registry accepts the name %q", image), "write HOST/NAME, without a tag")
 		}
 	}
-	if m.first != nil && (m.first.Moves() || Mutable(m.Version)) {
+	if m.first != nil && (m.first.Moves() || reference.MayMoveTag(m.Version)) {
 		fix := "add type=sha,priority=1001"
 		if i := slices.IndexFunc(m.entries, func(e Entry) bool { return e.Type == "sha" }); i >= 0 {
 			fix = "write " + m.entries[i].Text + ",priority=1001"
