@@ -40,7 +40,7 @@ var allowed = map[string]string{
 	"internal/check/origin":     "object project check/finding render/tree render",
 	"internal/check/contract":   "object project check/finding check/rule image/reference",
 	"internal/check/rule":       "object project check/finding",
-	"internal/check/schema":     "object project check/finding",
+	"internal/check/schema":     "object project check/finding check/rule",
 	"internal/image/metadata":   "git ci image/reference",
 	"internal/check/workflow":   "object project check/finding check/rule image/metadata image/reference ci",
 	"internal/ci":               "project",

@@ -145,7 +145,7 @@ func (a *app) printReport(r check.Report, rules *rule.Set, as format) error {
 	case asJSON:
 		return a.json(r)
 	case asSARIF:
-		return a.json(sarifOf(r, check.Rules(rules)))
+		return a.json(sarifOf(r, rules.Rules()))
 	case asGitHub:
 		github, _ := ci.Named("github")
 		github.Output(os.Getenv, a.stdout, a.projectDir).Annotate(reportNotes(r)...)

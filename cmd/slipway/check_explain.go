@@ -23,7 +23,7 @@ func (a *app) explainRules(ids []string) error {
 	if err != nil {
 		return err
 	}
-	rules := check.Rules(own)
+	rules := own.Rules()
 	if len(ids) == 0 {
 		return a.ruleTable(rules)
 	}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"slipway/internal/check"
 	"slipway/internal/check/finding"
 	"slipway/internal/check/rule"
 	"slipway/internal/render/foldertest"
@@ -96,7 +95,7 @@ func TestRuleReference(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rules := check.Rules(overOneObject)
+	rules := overOneObject.Rules()
 	index, pages := &strings.Builder{}, &strings.Builder{}
 	for _, group := range finding.Groups {
 		heading := false

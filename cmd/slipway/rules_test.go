@@ -14,7 +14,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
-	"slipway/internal/check"
 	"slipway/internal/check/finding"
 	"slipway/internal/check/rule"
 	"slipway/internal/project"
@@ -48,7 +47,7 @@ func TestEachRule(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range check.Rules(own) {
+	for _, r := range own.Rules() {
 		file := filepath.Join(folder, r.ID+".txtar")
 		t.Run(r.ID, func(t *testing.T) { eachRule(t, r, file) })
 		files = slices.DeleteFunc(files, func(f string) bool { return f == file })

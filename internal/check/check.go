@@ -1,6 +1,6 @@
 // Package check finds what is wrong with a project's environments before they are deployed: it renders
-// them, asks every check, and says where each finding is to be mended. It needs no cluster and writes
-// nothing.
+// them, or takes them as the caller rendered them, asks every check, and gives each finding the line to
+// correct. It contacts no cluster and writes nothing.
 package check
 
 import (
@@ -11,39 +11,46 @@ import (
 	"sync"
 	"time"
 
+	"go.yaml.in/yaml/v3"
+
 	"slipway/internal/check/contract"
 	"slipway/internal/check/finding"
 	"slipway/internal/check/origin"
 	"slipway/internal/check/rule"
-	"slipway/internal/check/workflow"
 	"slipway/internal/object"
 	"slipway/internal/project"
 	"slipway/internal/render"
-	"slipway/internal/render/tree"
 )
 
 // Input is what is to be checked.
 type Input struct {
 	Project project.Project
-	// Environments are those that are looked at; the project's others count only where one is compared
-	// with another.
+	// Environments are those that Run renders and checks; the project's others count only where one is
+	// compared with another.
 	Environments []project.Environment
-	Renderer     *render.Renderer
+	// Renderer reads the project. Objects works without one: findings then have the place of their object.
+	Renderer *render.Renderer
 	// KubeVersion, where given, is the clusters' instead of what the environments say.
 	KubeVersion string
-	// Rules are the rules over one object, the project's own among them; nil: those of Slipway alone.
+	// Rules are all rules, the project's own among them; nil: those of Slipway alone.
 	Rules *rule.Set
 	// Definitions are of custom resources that the environments do not bring along.
 	Definitions []object.Object
-	// Past is what the project was before; nil: nobody knows.
+	// Past is what the project was before; nil: unknown.
 	Past *Past
 	// Now decides which exceptions have expired.
 	Now time.Time
 }
 
+// Rendered is one environment as it was rendered.
+type Rendered struct {
+	Environment project.Environment
+	render.Result
+}
+
 // Report is what checking gives.
 type Report struct {
-	// Environments are those that rendered, and were looked at.
+	// Environments are those that rendered, and were checked.
 	Environments []string `json:"environments"`
 	// Findings are in the order in which they should be read: errors first, then by place.
 	Findings  []finding.Finding   `json:"findings"`
@@ -54,86 +61,42 @@ type Report struct {
 	Accepted int `json:"accepted"`
 }
 
-// environment is one that was rendered.
-type environment struct {
-	project.Environment
-	set      object.Set
-	warnings []string
-	reads    tree.Reads
-}
-
-// group is a list of rules with what finds where they are broken.
-type group struct {
-	rules []finding.Rule
-	// each looks at an environment by itself, all at the environments together and the project's files.
-	each func(*run, environment)
-	all  func(*run)
-}
-
-// groups are all checks, in the order in which they are made.
-var groups = []group{
-	{rules: projectRules},
-	{rules: workflow.Rules, all: checkWorkflows},
-	{rules: overrideRules, all: overrides},
-	references,
-	mustExist,
-	images,
-	numericTags,
-	crossing,
-	past,
-	schemas,
-}
-
-// run is one run of the checks.
-type run struct {
+// subject is what the checks read.
+type subject struct {
 	Input
-	ctx     context.Context
-	view    *tree.View // for files beside those that are rendered
-	envs    []environment
-	current string // the environment that is looked at
-	rules   map[string]finding.Rule
-	reports map[string]*origin.Report // what overrides do, by environment
-	locator locator
-	report  Report
+	files
+	envs []*environment
+	// partial: some checks are left to Run.
+	partial bool
 }
 
-// find notes a finding. Where the rule is not for an environment's class it is none.
-func (r *run) find(f finding.Finding) {
-	if r.current != "" && f.Environments == nil {
-		f.Environments = []string{r.current}
-	}
-	if len(f.Environments) > 0 {
-		f.Environments = slices.DeleteFunc(slices.Clone(f.Environments), func(name string) bool {
-			env, ok := r.named(name)
-			rule, known := r.rules[f.Rule]
-			return ok && known && !rule.Holds(env.Class)
-		})
-		if len(f.Environments) == 0 {
-			return
-		}
-	}
-	r.report.Findings = append(r.report.Findings, f)
+// found is what a check reports. Findings without an environment are about the one that was checked.
+type found struct {
+	findings  []finding.Finding
+	unchecked []finding.Unchecked
+	// origins are what overrides do, by environment: the places of other findings come from there.
+	origins map[string]*origin.Report
 }
 
-func (r *run) named(name string) (project.Environment, bool) {
-	i := slices.IndexFunc(r.Environments, func(e project.Environment) bool { return e.Name == name })
-	if i < 0 {
-		return project.Environment{}, false
-	}
-	return r.Environments[i], true
+// group is one check: of each environment by itself, or of all and the project's files.
+type group struct {
+	each func(*subject, *environment) found
+	all  func(context.Context, *subject) found
 }
 
-func (r *run) unchecked(u finding.Unchecked) {
-	if r.current != "" && u.Environments == nil {
-		u.Environments = []string{r.current}
+// ofObjects are the checks of rendered sets, ofProject those that render again or read other files.
+var (
+	ofObjects = []group{
+		{each: references}, {each: availability}, {each: images}, {each: numericTags},
+		{each: resets}, {each: selectors}, {each: schemas}, {each: objectRules},
 	}
-	r.report.Unchecked = append(r.report.Unchecked, u)
-}
+	ofProject = []group{{all: workflows}, {all: overrides}, {all: past}}
+)
 
-// Rules are all that check knows, with those over one object as they were loaded.
-func Rules(own *rule.Set) []finding.Rule { return append(rulesOf(groups), own.Rules()...) }
+// Rules are all that check knows, and the project's own.
+func Rules(own *rule.Set) []finding.Rule { return own.Rules() }
 
-// LoadRules reads the rules over one object, the project's own included.
+// LoadRules reads Slipway's rules and those of the project's files.
 func LoadRules(dir string, names []string) (*rule.Set, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -151,97 +114,141 @@ func LoadRules(dir string, names []string) (*rule.Set, error) {
 	return rule.Load(files...)
 }
 
-func rulesOf(groups []group) []finding.Rule {
-	var all []finding.Rule
-	for _, g := range groups {
-		all = append(all, g.rules...)
-	}
-	return all
-}
-
-// Run checks. An environment that does not render is an error that does not stop the others.
+// Run renders the environments and checks everything. An environment that does not render is a finding that
+// does not stop the others.
 func Run(ctx context.Context, in Input) (Report, error) {
-	if in.Rules == nil {
-		var err error
-		if in.Rules, err = rule.Load(); err != nil {
-			return Report{}, err
-		}
-	}
-	return runGroups(ctx, in, append(slices.Clone(groups), group{rules: in.Rules.Rules(), each: checkObjects}))
+	return runGroups(ctx, in, append(slices.Clone(ofProject), ofObjects...))
 }
 
-// checkObjects asks the rules over one object.
-func checkObjects(r *run, env environment) {
-	for _, o := range env.set.Objects() {
-		findings, unchecked := r.Rules.Check(o, env.Class)
-		for _, f := range findings {
-			r.find(f)
-		}
-		for _, u := range unchecked {
-			r.unchecked(u)
-		}
-	}
+// Objects checks sets that the caller has rendered. It renders nothing: overrides, workflows and earlier
+// commits are Run's.
+func Objects(ctx context.Context, in Input, rendered []Rendered) (Report, error) {
+	return examine(ctx, &subject{Input: in, partial: true}, rendered, found{}, ofObjects)
 }
 
 func runGroups(ctx context.Context, in Input, groups []group) (Report, error) {
-	r := &run{
-		Input: in, ctx: ctx, view: in.Renderer.View(ctx), rules: map[string]finding.Rule{},
-		reports: map[string]*origin.Report{},
-		report:  Report{Environments: []string{}, Findings: []finding.Finding{}, Unchecked: []finding.Unchecked{}},
+	rendered, broken, err := renderAll(ctx, in)
+	if err != nil {
+		return Report{}, err
 	}
-	for _, known := range rulesOf(groups) {
-		r.rules[known.ID] = known
-	}
-	if err := r.exceptionsKnown(); err != nil {
-		return r.report, err
-	}
-	if err := r.render(); err != nil {
-		return r.report, err
-	}
-	for _, g := range groups {
-		for _, env := range r.envs {
-			if g.each != nil && slices.ContainsFunc(g.rules, func(rule finding.Rule) bool {
-				return rule.Holds(env.Class)
-			}) {
-				r.current = env.Name
-				g.each(r, env)
-			}
-		}
-		r.current = ""
-		if g.all != nil {
-			g.all(r)
-		}
-	}
-	r.locator = locator{view: r.view, envs: r.envs, files: map[string][]document{}, place: r.overridden}
-	r.compare()
-	r.accept()
-	r.finish()
-	return r.report, ctx.Err()
+	return examine(ctx, &subject{Input: in}, rendered, broken, groups)
 }
 
-// render renders all environments, two at a time: each may need much memory.
-func (r *run) render() error {
-	results, errs := make([]render.Result, len(r.Environments)), make([]error, len(r.Environments))
+// renderAll renders two environments at a time: each may need much memory.
+func renderAll(ctx context.Context, in Input) (rendered []Rendered, broken found, err error) {
+	results, errs := make([]render.Result, len(in.Environments)), make([]error, len(in.Environments))
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, 2)
-	for i, env := range r.Environments {
+	for i, env := range in.Environments {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			results[i], errs[i] = r.Renderer.Render(r.ctx, env)
+			results[i], errs[i] = in.Renderer.Render(ctx, env)
 		})
 	}
 	wg.Wait()
-	if err := r.ctx.Err(); err != nil {
-		return context.Cause(r.ctx)
+	if ctx.Err() != nil {
+		return nil, found{}, context.Cause(ctx)
 	}
-	for i, env := range r.Environments {
-		if errs[i] != nil {
-			r.broken(env, errs[i])
+	for i, env := range in.Environments {
+		if errs[i] == nil {
+			rendered = append(rendered, Rendered{env, results[i]})
+		} else {
+			broken.add(notRendered(in.Project, env, errs[i]))
+		}
+	}
+	return rendered, broken, nil
+}
+
+func examine(ctx context.Context, s *subject, rendered []Rendered, all found, groups []group) (Report, error) {
+	r := Report{Environments: []string{}, Unchecked: []finding.Unchecked{}}
+	if s.Rules == nil {
+		var err error
+		if s.Rules, err = rule.Load(); err != nil {
+			return r, err
+		}
+	}
+	if err := checkExceptions(s.Project, s.Rules); err != nil {
+		return r, err
+	}
+	if s.Renderer != nil {
+		s.view = s.Renderer.View(ctx)
+	}
+	for _, e := range rendered {
+		s.envs = append(s.envs, newEnvironment(e, s.Project.Environments))
+		r.Environments = append(r.Environments, e.Environment.Name)
+	}
+	for _, g := range groups {
+		if g.all != nil {
+			all.add(g.all(ctx, s))
 			continue
 		}
-		r.envs = append(r.envs, environment{env, results[i].Set, results[i].Warnings, results[i].Reads})
-		r.report.Environments = append(r.report.Environments, env.Name)
+		for _, e := range s.envs {
+			all.add(g.each(s, e).in(e.Name))
+		}
 	}
-	return nil
+	l := &locator{files: s.files, envs: s.envs, origins: all.origins, mappings: map[string][]*yaml.Node{}}
+	findings := applicable(all.findings, s)
+	findings, r.Accepted = accept(findings, s, l)
+	r.Findings = finish(findings, s, l)
+	r.Unchecked = append(r.Unchecked, all.unchecked...)
+	r.Crossings = compare(s)
+	return r, ctx.Err()
+}
+
+func (f *found) add(more found) {
+	f.findings = append(f.findings, more.findings...)
+	f.unchecked = append(f.unchecked, more.unchecked...)
+	if more.origins != nil {
+		f.origins = more.origins
+	}
+}
+
+// in names the environment in findings that name none.
+func (f found) in(env string) found {
+	for i := range f.findings {
+		if f.findings[i].Environments == nil {
+			f.findings[i].Environments = []string{env}
+		}
+	}
+	for i := range f.unchecked {
+		if f.unchecked[i].Environments == nil {
+			f.unchecked[i].Environments = []string{env}
+		}
+	}
+	return f
+}
+
+// applicable leaves out the environments whose class a finding's rule is not for, and findings of none.
+func applicable(all []finding.Finding, s *subject) []finding.Finding {
+	rules := map[string]finding.Rule{}
+	for _, r := range s.Rules.Rules() {
+		rules[r.ID] = r
+	}
+	classes := map[string]project.Class{}
+	for _, e := range s.envs {
+		classes[e.Name] = e.Class
+	}
+	var left []finding.Finding
+	for _, f := range all {
+		named := len(f.Environments) > 0
+		f.Environments = slices.DeleteFunc(slices.Clone(f.Environments), func(name string) bool {
+			class, ok := classes[name]
+			return ok && !rules[f.Rule].Holds(class)
+		})
+		if !named || len(f.Environments) > 0 {
+			left = append(left, f)
+		}
+	}
+	return left
+}
+
+// objectRules asks the rules over one object.
+func objectRules(s *subject, e *environment) found {
+	var all found
+	for _, o := range e.objects {
+		findings, unchecked := s.Rules.Check(o, e.Class)
+		all.add(found{findings: findings, unchecked: unchecked})
+	}
+	return all
 }

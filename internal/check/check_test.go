@@ -9,31 +9,33 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"slipway/internal/check/finding"
+	"slipway/internal/check/rule"
 	"slipway/internal/object"
 	"slipway/internal/project"
 	"slipway/internal/render"
 	"slipway/internal/render/foldertest"
 )
 
-var (
-	noReplicas = finding.Rule{ID: "replicas", Group: "must exist", Severity: finding.Error, Title: "t"}
-	onlyProd   = finding.Rule{ID: "only-prod", Group: "must exist", Severity: finding.Warning,
-		Classes: []project.Class{project.Production}}
-)
+// toys are rules that are easily broken: each Deployment breaks them.
+const toys = `rules:
+  - id: replicas
+    severity: error
+    title: t
+    kinds: [Deployment.apps]
+    field: spec.replicas
+    expression: "false"
+    messageExpression: string(object.metadata.name) + " has " + string(object.spec.replicas)
+  - id: only-prod
+    classes: [production]
+    title: t
+    kinds: [Deployment.apps]
+    field: spec.template.spec.containers[name=b].image
+    expression: "false"
+    message: x
+`
 
-// toys are checks that are easily provoked: each Deployment is a finding at its replicas.
-var toys = []group{
-	{rules: projectRules},
-	{rules: overrideRules, all: overrides},
-	{rules: []finding.Rule{noReplicas, onlyProd}, each: func(r *run, env environment) {
-		for _, o := range env.set.Objects() {
-			if o.Ref().Kind == "Deployment" {
-				r.find(noReplicas.New(o, "spec.replicas", "%s has %v", o.Ref().Name, o.At("spec", "replicas")))
-				r.find(onlyProd.New(o, "spec.template.spec.containers[name=b].image", "x"))
-			}
-		}
-	}},
-}
+// toyGroups find overrides and what breaks the toys.
+var toyGroups = []group{{all: overrides}, {each: objectRules}}
 
 func checkFolder(t *testing.T, groups []group, files map[string]string) (Report, error) {
 	t.Helper()
@@ -46,18 +48,34 @@ func checkFolder(t *testing.T, groups []group, files map[string]string) (Report,
 		t.Fatal(err)
 	}
 	defer r.Close()
+	rules, err := rule.Load(rule.File{Name: "toys.yaml", Text: []byte(toys)})
+	if err != nil {
+		t.Fatal(err)
+	}
 	day := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	return runGroups(t.Context(), Input{Project: p, Environments: append(p.Environments, p.Others...),
-		Renderer: r, Now: day}, groups)
+		Renderer: r, Rules: rules, Now: day}, groups)
 }
 
-// lines is a report as text, one finding a line.
+// lines is a report as text, one finding a line, without Slipway's own rules over one object.
 func lines(r Report) string {
+	others := map[string]bool{}
+	if all, err := rule.Load(); err == nil {
+		for _, r := range all.Rules() {
+			others[r.ID] = r.Group == "must not ship" || r.Group == "must exist"
+		}
+	}
 	var b strings.Builder
 	for _, f := range r.Findings {
+		if others[f.Rule] {
+			continue
+		}
 		fmt.Fprintf(&b, "%s %s %s %s\n", f.Rule, f.Place, strings.Join(f.Environments, ","), f.Message)
 	}
 	for _, u := range r.Unchecked {
+		if id, ok := strings.CutPrefix(u.What, "rule "); ok && others[id] {
+			continue
+		}
 		fmt.Fprintf(&b, "unchecked %s %s\n", u.Place, u.What)
 	}
 	if r.Accepted > 0 {
@@ -145,7 +163,7 @@ func TestRun(t *testing.T) {
 		"compare's own": {file("  - {field: spec.replicas, reason: r}\n"), both + prod},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, err := checkFolder(t, toys, c.files)
+			r, err := checkFolder(t, toyGroups, c.files)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -159,7 +177,7 @@ func TestRun(t *testing.T) {
 		})
 	}
 	t.Run("an unknown rule", func(t *testing.T) {
-		_, err := checkFolder(t, toys, file("  - {rule: replica, reason: r}\n"))
+		_, err := checkFolder(t, toyGroups, file("  - {rule: replica, reason: r}\n"))
 		if want := `read slipway.yaml: line 6: the exception is for rule "replica", which is not there (did you mean "replicas"?)`; err == nil || err.Error() != want {
 			t.Errorf("got %v", err)
 		}
@@ -169,12 +187,14 @@ func TestRun(t *testing.T) {
 // What is secret in an environment is in no finding.
 func TestSecrets(t *testing.T) {
 	leak := finding.Rule{ID: "leak", Severity: finding.Error}
-	groups := []group{{rules: []finding.Rule{leak}, each: func(r *run, env environment) {
-		for _, o := range env.set.Objects() {
+	groups := []group{{each: func(_ *subject, e *environment) found {
+		var all []finding.Finding
+		for _, o := range e.objects {
 			f := leak.New(o, "stringData.key", "it is %v", o.At("stringData", "key"))
 			f.Fix = "not hunter2hunter2"
-			r.find(f)
+			all = append(all, f)
 		}
+		return found{findings: all}
 	}}}
 	r, err := checkFolder(t, groups,
 		map[string]string{"k8s/s.yaml": "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n  key: " +
@@ -191,10 +211,13 @@ func TestSecrets(t *testing.T) {
 
 // Generated objects are placed at their generator, and called as it calls them.
 func TestWritten(t *testing.T) {
-	r, err := checkFolder(t, []group{{rules: []finding.Rule{noReplicas}, each: func(r *run, env environment) {
-		for _, o := range env.set.Objects() {
-			r.find(noReplicas.New(o, "data.A", "%s", o.Ref().Name))
+	named := finding.Rule{ID: "replicas", Severity: finding.Error}
+	r, err := checkFolder(t, []group{{each: func(_ *subject, e *environment) found {
+		var all []finding.Finding
+		for _, o := range e.objects {
+			all = append(all, named.New(o, "data.A", "%s", o.Ref().Name))
 		}
+		return found{findings: all}
 	}}}, map[string]string{
 		"overlays/a-dev/kustomization.yaml": "configMapGenerator:\n  - name: other\n    literals: [A=1]\n  - " +
 			"name: web\n    literals: [A=1]\n",

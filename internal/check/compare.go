@@ -8,35 +8,34 @@ import (
 	"slipway/internal/project"
 )
 
-// compare sets the local environment, or the first of a lower class where there is none, beside each that
-// is deployed to production: what was tried out beside what is about to ship.
-func (r *run) compare() {
-	named := func(c project.Class) int {
-		return slices.IndexFunc(r.envs, func(e environment) bool {
-			return e.Class == c && slices.ContainsFunc(r.Project.Environments, func(p project.Environment) bool {
-				return p.Name == e.Name
-			})
-		})
+// compare compares the local environment, or the first of a lower class where there is none, with each that
+// is deployed to production: what was tried out with what is about to ship.
+func compare(s *subject) []contract.Result {
+	deployed := func(e *environment, in []project.Environment) bool {
+		return slices.ContainsFunc(in, func(p project.Environment) bool { return p.Name == e.Name })
 	}
-	from := named(project.Local)
+	first := func(c project.Class) int {
+		return slices.IndexFunc(s.envs, func(e *environment) bool { return e.Class == c && deployed(e, s.Project.Environments) })
+	}
+	from := first(project.Local)
 	if from < 0 {
-		from = named(project.Staging)
+		from = first(project.Staging)
 	}
 	if from < 0 {
-		return
+		return nil
 	}
-	for _, e := range r.envs {
-		if e.Class != project.Production || slices.ContainsFunc(r.Project.Others, func(p project.Environment) bool {
-			return p.Name == e.Name
-		}) {
+	var all []contract.Result
+	for _, e := range s.envs {
+		if e.Class != project.Production || deployed(e, s.Project.Others) {
 			continue
 		}
-		r.report.Crossings = append(r.report.Crossings, contract.Compare(contract.Input{
-			A: side(r.envs[from]), B: side(e), Exceptions: r.Project.Exceptions, Today: r.Now.Format(time.DateOnly),
+		all = append(all, contract.Compare(contract.Input{
+			A: side(s.envs[from]), B: side(e), Exceptions: s.Project.Exceptions, Today: s.Now.Format(time.DateOnly),
 		}))
 	}
+	return all
 }
 
-func side(e environment) contract.Side {
-	return contract.Side{Name: e.Name, Environment: e.Environment, Set: e.set}
+func side(e *environment) contract.Side {
+	return contract.Side{Name: e.Name, Environment: e.Environment, Set: e.Set}
 }

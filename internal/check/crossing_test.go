@@ -11,7 +11,7 @@ import (
 )
 
 func TestAutoscalerBesideReplicas(t *testing.T) {
-	runCases(t, project.Staging, []group{crossing}, map[string]ruleCase{
+	runCases(t, project.Staging, []group{{each: resets}, {each: selectors}}, map[string]ruleCase{
 		"both":        {all(api, scaler), []string{"✗ hpa-replicas spec.replicas"}},
 		"no replicas": {all(edited(api, "  replicas: 2\n", ""), scaler), nil},
 		"of another": {all(api, edited(scaler, "kind: Deployment, name: api",
@@ -63,7 +63,7 @@ func TestSelectorChanges(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			files := overlays(c.dev, c.prod, c.base)
-			findings := checked(t, files, []group{crossing}, project.Environment{Name: "dev", Path: "dev",
+			findings := checked(t, files, []group{{each: resets}, {each: selectors}}, project.Environment{Name: "dev", Path: "dev",
 				Class: project.Local}, project.Environment{Name: "prod", Path: "prod", Class: project.Production})
 			var got []string
 			for _, f := range findings {
@@ -79,7 +79,7 @@ func TestSelectorChanges(t *testing.T) {
 					t.Error(diff)
 				}
 				files["prod/kustomization.yaml"] = text // which is well
-				again := checked(t, files, []group{crossing}, project.Environment{Name: "dev", Path: "dev"},
+				again := checked(t, files, []group{{each: resets}, {each: selectors}}, project.Environment{Name: "dev", Path: "dev"},
 					project.Environment{Name: "prod", Path: "prod"})
 				if len(again) > 0 {
 					t.Error(brief(again))
@@ -136,7 +136,7 @@ func TestNumericTags(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			files := chart(templated, "# é\nimage:\n  repository: ghcr.io/acme/api # ours\n  tag: "+c.tag+" # it\n")
-			findings := checked(t, files, []group{numericTags}, released())
+			findings := checked(t, files, []group{{each: numericTags}}, released())
 			if c.want == "" {
 				if len(findings) > 0 {
 					t.Fatal(findings)
@@ -163,7 +163,7 @@ func TestNumericTags(t *testing.T) {
 		"image: {repository: ghcr.io/acme/api, tag: a}\nbuild: {tag: 1234567}\n":            "",
 		"image: {repository: ghcr.io/acme/api, tag: a}\nport: 1234567\n":                    "",
 	} {
-		if got := strings.Join(brief(checked(t, chart(templated, values), []group{numericTags}, released())),
+		if got := strings.Join(brief(checked(t, chart(templated, values), []group{{each: numericTags}}, released())),
 			"\n"); got != want {
 			t.Errorf("%s: %q", values, got)
 		}
@@ -173,7 +173,7 @@ func TestNumericTags(t *testing.T) {
 // The tutorial's fault: production's registry with the laptop's tag.
 func TestTagFallsThrough(t *testing.T) {
 	findings := checked(t, chart(templated, "image:\n  repository: ghcr.io/acme/api\n"),
-		[]group{images}, released())
+		[]group{{each: images}}, released())
 	if len(findings) != 1 || findings[0].Place.String() != "values-prod.yaml:1:1" ||
 		!strings.Contains(findings[0].Message, "ghcr.io/acme/api:dev") || !strings.Contains(findings[0].Message,
 		"chart/values.yaml:3") {
@@ -181,7 +181,7 @@ func TestTagFallsThrough(t *testing.T) {
 	}
 	// Said by the file itself: the place is the field's.
 	findings = checked(t, chart(templated, "image:\n  repository: ghcr.io/acme/api\n  tag: dev\n"),
-		[]group{images}, released())
+		[]group{{each: images}}, released())
 	if len(findings) != 1 || strings.Contains(findings[0].Message, "default") {
 		t.Error(findings)
 	}
@@ -191,11 +191,11 @@ func TestUnstableRender(t *testing.T) {
 	files := chart(templated+"---\napiVersion: v1\nkind: Secret\nmetadata: {name: api}\nstringData: "+
 		"{password: {{ randAlphaNum 8 }}}\n", "image: {repository: ghcr.io/acme/api, tag: a}\n")
 	if diff := cmp.Diff([]string{"! unstable-render"},
-		brief(checked(t, files, []group{crossing}, released()))); diff != "" {
+		brief(checked(t, files, []group{{each: resets}, {each: selectors}}, released()))); diff != "" {
 		t.Error(diff)
 	}
 	files["chart/templates/all.yaml"] = templated
-	if got := checked(t, files, []group{crossing}, released()); len(got) > 0 {
+	if got := checked(t, files, []group{{each: resets}, {each: selectors}}, released()); len(got) > 0 {
 		t.Error(got)
 	}
 }

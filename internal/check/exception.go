@@ -2,7 +2,6 @@ package check
 
 import (
 	"fmt"
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -10,100 +9,107 @@ import (
 
 	"slipway/internal/check/contract"
 	"slipway/internal/check/finding"
+	"slipway/internal/check/rule"
 	"slipway/internal/project"
 )
 
-// exceptionsKnown refuses exceptions for rules that are not there: they would never be used, and nobody
-// would see that what they are written for is not left out.
-func (r *run) exceptionsKnown() error {
-	for _, e := range r.Project.Exceptions {
-		if _, ok := r.rules[e.Rule]; ok || e.Rule == "" {
+// checkExceptions refuses exceptions for unknown rules: they would never match, and the findings that they
+// are written for would stay without a word.
+func checkExceptions(p project.Project, rules *rule.Set) error {
+	var known []string
+	for _, r := range rules.Rules() {
+		known = append(known, r.ID)
+	}
+	for _, e := range p.Exceptions {
+		if e.Rule == "" || slices.Contains(known, e.Rule) {
 			continue
 		}
 		hint := ""
-		if s := project.Suggest(e.Rule, slices.Sorted(maps.Keys(r.rules))); s != "" {
+		if s := project.Suggest(e.Rule, known); s != "" {
 			hint = fmt.Sprintf(" (did you mean %q?)", s)
 		}
-		return &project.FileError{File: r.Project.File, Line: e.Line,
-			Err: fmt.Errorf("the exception is for rule %q, which is not there%s", e.Rule, hint)}
+		return &project.FileError{File: p.File, Line: e.Line, Err: fmt.Errorf("the exception is for rule %q, which is not there%s", e.Rule, hint)}
 	}
 	return nil
 }
 
-// accept leaves out what exceptions are made for, and finds the exceptions that are of no use.
-func (r *run) accept() {
-	today := r.Now.Format(time.DateOnly)
-	for _, e := range r.Project.Exceptions {
+// accept leaves out what exceptions are made for, counts it, and reports exceptions that are of no use.
+func accept(all []finding.Finding, s *subject, l *locator) (left []finding.Finding, accepted int) {
+	today := s.Now.Format(time.DateOnly)
+	for _, e := range s.Project.Exceptions {
 		if e.Rule == "" { // it is compare's
 			continue
 		}
-		at := finding.Place{File: r.Project.File, Line: e.Line}
+		at := finding.Place{File: s.Project.File, Line: e.Line}
 		if e.Until != "" && e.Until < today {
 			f := contract.ExceptionExpired.In(at, "the exception from %s held until %s: %s", e.Rule, e.Until, e.Reason)
 			f.Fix = "mend what it was written for and delete it, or give it a later day"
-			r.find(f)
+			all = append(all, f)
 			continue
 		}
-		if used := r.leaveOut(e); !used && r.complete(e) {
+		var n int
+		all, n = leaveOut(all, e, l)
+		accepted += n
+		if n == 0 && !s.partial && isChecked(e, s) {
 			f := contract.ExceptionUnused.In(at, "the exception from %s matches no finding", e.Rule)
 			f.Fix = "delete it, or correct its object, field or environments"
-			r.find(f)
+			all = append(all, f)
 		}
 	}
+	return all, accepted
 }
 
-// complete says whether all environments of an exception were looked at: only then is it certain that
-// nothing matches.
-func (r *run) complete(e project.Exception) bool {
+// isChecked reports whether all environments of an exception were checked: only then is it certain that it
+// matches nothing.
+func isChecked(e project.Exception, s *subject) bool {
 	names := e.Environments
 	if len(names) == 0 {
-		for _, env := range r.Project.Environments {
+		for _, env := range s.Project.Environments {
 			names = append(names, env.Name)
 		}
 	}
 	return !slices.ContainsFunc(names, func(name string) bool {
-		return !slices.Contains(r.report.Environments, name)
+		return !slices.ContainsFunc(s.envs, func(env *environment) bool { return env.Name == name })
 	})
 }
 
-func (r *run) leaveOut(e project.Exception) (used bool) {
-	var left []finding.Finding
-	for _, f := range r.report.Findings {
+// leaveOut removes what an exception accepts, and counts the findings that it touched.
+func leaveOut(all []finding.Finding, e project.Exception, l *locator) (left []finding.Finding, accepted int) {
+	for _, f := range all {
 		if f.Rule != e.Rule || !covers(e.Field, f.Field) {
 			left = append(left, f)
 			continue
 		}
-		all := f.Environments
+		before := f.Environments
 		f.Environments = nil
-		for _, name := range all {
-			if len(e.Environments) > 0 && !slices.Contains(e.Environments, name) || !r.objectFits(e, f, name) {
+		for _, name := range before {
+			if len(e.Environments) > 0 && !slices.Contains(e.Environments, name) || !isFor(e, f, name, l) {
 				f.Environments = append(f.Environments, name)
 			}
 		}
-		accepted := len(f.Environments) < len(all)
-		if len(all) == 0 {
-			accepted = len(e.Environments) == 0 && r.objectFits(e, f, "")
+		matches := len(f.Environments) < len(before)
+		if len(before) == 0 {
+			matches = len(e.Environments) == 0 && isFor(e, f, "", l)
 		}
-		if accepted {
-			used = true
-			r.report.Accepted++
+		if matches {
+			accepted++
 		}
-		if !accepted || len(f.Environments) > 0 {
+		if !matches || len(f.Environments) > 0 {
 			left = append(left, f)
 		}
 	}
-	r.report.Findings = left
-	return used
+	return left, accepted
 }
 
-func (r *run) objectFits(e project.Exception, f finding.Finding, env string) bool {
+// isFor reports whether an exception names the finding's object, as rendered or as its file calls it.
+func isFor(e project.Exception, f finding.Finding, env string, l *locator) bool {
 	if e.Object == "" {
 		return true
 	}
 	if f.Object == nil {
 		return false
 	}
-	for _, name := range []string{f.Object.Name, r.locator.written(env, *f.Object)} {
+	for _, name := range []string{f.Object.Name, l.written(env, *f.Object)} {
 		if ok, _ := path.Match(e.Object, f.Object.Kind+"/"+name); ok {
 			return true
 		}
@@ -111,7 +117,7 @@ func (r *run) objectFits(e project.Exception, f finding.Finding, env string) boo
 	return false
 }
 
-// covers says whether a field is another one, or lies below it.
+// covers reports whether a field is another one, or lies below it.
 func covers(above, field string) bool {
 	rest, ok := strings.CutPrefix(field, above)
 	return above == "" || ok && (rest == "" || rest[0] == '.' || rest[0] == '[')

@@ -1,39 +1,34 @@
 package check
 
 import (
-	"bytes"
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
 	"slipway/internal/check/finding"
+	"slipway/internal/check/origin"
 	"slipway/internal/lazyregexp"
 	"slipway/internal/object"
-	"slipway/internal/render/tree"
 )
 
 // locator finds where the fields of objects are written.
 type locator struct {
-	view  *tree.View
-	envs  []environment
-	files map[string][]document
-	// place knows more than the object's own file: which override gave the field its value.
-	place func(env string, ref object.Ref, field string) (finding.Place, bool)
+	files
+	envs []*environment
+	// origins know more than the object's own file: which override gave the field its value.
+	origins  map[string]*origin.Report
+	mappings map[string][]*yaml.Node // mappings that objects can come from, by file
 }
-
-// document is one object of a file, or what makes one.
-type document struct{ node *yaml.Node }
 
 // at is the place of an object's field in an environment. Where the field is not written, it is that of
 // the deepest part above it that is.
 func (l *locator) at(env string, ref object.Ref, field string) finding.Place {
-	if l.place != nil {
-		if p, ok := l.place(env, ref, field); ok {
-			return p
-		}
+	if p, ok := l.overridden(env, ref, field); ok {
+		return p
 	}
 	o, ok := l.object(env, ref)
 	if !ok {
@@ -45,10 +40,10 @@ func (l *locator) at(env string, ref object.Ref, field string) finding.Place {
 		return p
 	}
 	if p.Line == 0 {
-		return l.inTemplate(p, o, steps)
+		return placeInTemplate(p, string(l.text(p.File)), o.Ref(), steps)
 	}
-	if doc, ok := l.document(o); ok {
-		n, depth := object.Find(doc.node, steps)
+	if doc := l.mappingOf(o); doc != nil {
+		n, depth := object.Find(doc, steps)
 		if depth > 0 {
 			return finding.Place{File: p.File, Line: n.Line, Column: n.Column}
 		}
@@ -59,7 +54,7 @@ func (l *locator) at(env string, ref object.Ref, field string) finding.Place {
 func (l *locator) object(env string, ref object.Ref) (object.Object, bool) {
 	for _, e := range l.envs {
 		if e.Name == env || env == "" {
-			if o, ok := e.set.Get(ref); ok {
+			if o, ok := e.Set.Get(ref); ok {
 				return o, true
 			}
 		}
@@ -73,13 +68,13 @@ func (l *locator) written(env string, ref object.Ref) string {
 	if !ok {
 		return ref.Name
 	}
-	doc, ok := l.document(o)
-	if !ok {
+	doc := l.mappingOf(o)
+	if doc == nil {
 		return ref.Name
 	}
 	for _, steps := range [][]object.Step{{{Key: "metadata"}, {Key: "name"}}, {{Key: "name"}}} {
-		if n, depth := object.Find(doc.node, steps); depth == len(steps) {
-			if name := valueOf(doc.node, n); name != "" && strings.Contains(ref.Name, name) {
+		if n, depth := object.Find(doc, steps); depth == len(steps) {
+			if name := valueOf(doc, n); name != "" && strings.Contains(ref.Name, name) {
 				return name
 			}
 		}
@@ -100,37 +95,35 @@ func valueOf(within, key *yaml.Node) string {
 	return ""
 }
 
-// document is what an object was read from.
-func (l *locator) document(o object.Object) (document, bool) {
+// mappingOf is what an object was read from; nil where that is not in a file.
+func (l *locator) mappingOf(o object.Object) *yaml.Node {
 	file := o.Origin.File
-	docs, ok := l.files[file]
-	if !ok && file != "" && l.files != nil {
-		if text, err := l.view.File(file); err == nil {
-			docs = documents(text)
-		}
-		l.files[file] = docs
+	mappings, ok := l.mappings[file]
+	if !ok && file != "" {
+		mappings = objectMappings(l.documents(file))
+		l.mappings[file] = mappings
 	}
-	best, found := document{}, false
-	for _, d := range docs {
-		if d.node.Line != o.Origin.Line {
+	var best *yaml.Node
+	for _, m := range mappings {
+		if m.Line != o.Origin.Line {
 			continue
 		}
-		kind, _ := object.Find(d.node, []object.Step{{Key: "kind"}})
-		if !found || valueOf(d.node, kind) == o.Ref().Kind { // JSON may have several in a line
-			best, found = d, true
+		kind, _ := object.Find(m, []object.Step{{Key: "kind"}})
+		if best == nil || valueOf(m, kind) == o.Ref().Kind { // JSON may have several in a line
+			best = m
 		}
 	}
-	return best, found
+	return best
 }
 
-// documents are all mappings of a file that objects can come from: whole documents, and elements of
+// objectMappings are all mappings of documents that objects can come from: whole documents, and elements of
 // lists in them.
-func documents(text []byte) []document {
-	var docs []document
+func objectMappings(docs []*yaml.Node) []*yaml.Node {
+	var all []*yaml.Node
 	var collect func(n *yaml.Node, depth int)
 	collect = func(n *yaml.Node, depth int) {
 		if n.Kind == yaml.MappingNode {
-			docs = append(docs, document{n})
+			all = append(all, n)
 		}
 		if depth == 4 || n.Kind == yaml.AliasNode {
 			return
@@ -139,61 +132,61 @@ func documents(text []byte) []document {
 			collect(below, depth+1)
 		}
 	}
-	for stream := yaml.NewDecoder(bytes.NewReader(text)); ; {
-		var n yaml.Node
-		if stream.Decode(&n) != nil {
-			return docs
-		}
-		collect(&n, 0)
+	for _, doc := range docs {
+		collect(doc, 0)
 	}
+	return all
 }
 
-var templateKey = lazyregexp.New(`^(\s*(?:- +)?)["']?([A-Za-z0-9_./-]+)["']?:`)
-
-var action = lazyregexp.New(`\{\{.*?\}\}`)
-
-// begins is the line with an object's kind in a template; -1: it is not known which. Of several of the
-// kind it is the one whose name, with anything in place of what is computed, is the object's.
-func begins(lines []string, ref object.Ref) int {
-	found, named := []int{}, []int{}
-	for i, line := range lines {
-		if strings.TrimSpace(line) != "kind: "+ref.Kind {
-			continue
-		}
-		found = append(found, i)
-		for _, below := range lines[i:min(i+6, len(lines))] {
-			name, ok := strings.CutPrefix(strings.TrimSpace(below), "name:")
-			if !ok {
-				continue
+// overridden is where the override is that gave a field its value, or the value that it is computed from.
+func (l *locator) overridden(env string, ref object.Ref, field string) (finding.Place, bool) {
+	report := l.origins[env]
+	if report == nil || field == "" {
+		return finding.Place{}, false
+	}
+	for _, e := range slices.Backward(report.Effects) { // the strongest is the last
+		for _, c := range e.Changes {
+			if c.Ref == ref && slices.ContainsFunc(c.Fields, func(f object.Field) bool { return covers(f.Path, field) && f.Before != nil }) {
+				return placeInPatch(l.files, e.Override, field), true
 			}
-			parts := action().Split(strings.Trim(strings.TrimSpace(name), `"'`), -1)
-			for j := range parts {
-				parts[j] = regexp.QuoteMeta(parts[j])
-			}
-			if ok, _ := regexp.MatchString("^"+strings.Join(parts, ".+")+"$", ref.Name); ok {
-				named = append(named, i)
-			}
-			break
 		}
 	}
-	switch {
-	case len(found) == 1:
-		return found[0]
-	case len(named) == 1:
-		return named[0]
-	}
-	return -1
+	return finding.Place{}, false
 }
 
-// inTemplate looks for the field's keys in a template's text, each deeper than the one before. What is
-// computed is not found: then it is the part around it.
-func (l *locator) inTemplate(p finding.Place, o object.Object, steps []object.Step) finding.Place {
-	text, err := l.view.File(p.File)
-	if ext := path.Ext(p.File); err != nil || ext != ".yaml" && ext != ".yml" {
+// placeInPatch is the field's own place in the file of a patch, or the override's.
+func placeInPatch(src files, o origin.Override, field string) finding.Place {
+	_, quoted, _ := strings.Cut(o.Name, " ")
+	name, err := strconv.Unquote(quoted)
+	if err != nil || !strings.HasPrefix(strings.ToLower(o.Kind), "patches") {
+		return o.Place
+	}
+	steps, err := object.Steps(field)
+	if err != nil {
+		return o.Place
+	}
+	file := path.Join(path.Dir(o.File), name)
+	for _, m := range objectMappings(src.documents(file)) {
+		if n, depth := object.Find(m, steps); depth == len(steps) {
+			return finding.Place{File: file, Line: n.Line, Column: n.Column}
+		}
+	}
+	return o.Place
+}
+
+var (
+	templateKey    = lazyregexp.New(`^(\s*(?:- +)?)["']?([A-Za-z0-9_./-]+)["']?:`)
+	templateAction = lazyregexp.New(`\{\{.*?\}\}`)
+)
+
+// placeInTemplate looks for the field's keys in a template's text, each deeper than the one before. A
+// computed part is not found: then it is the place of the part around it.
+func placeInTemplate(p finding.Place, text string, ref object.Ref, steps []object.Step) finding.Place {
+	if ext := path.Ext(p.File); ext != ".yaml" && ext != ".yml" {
 		return p
 	}
-	lines := strings.Split(string(text), "\n")
-	start := begins(lines, o.Ref())
+	lines := strings.Split(text, "\n")
+	start := kindLine(lines, ref)
 	if start < 0 {
 		return p
 	}
@@ -220,4 +213,37 @@ func (l *locator) inTemplate(p finding.Place, o object.Object, steps []object.St
 		n++
 	}
 	return p
+}
+
+// kindLine is the line with an object's kind in a template; -1 where that is ambiguous. Of several of the
+// kind it is the one whose name, with anything in place of what is computed, is the object's.
+func kindLine(lines []string, ref object.Ref) int {
+	found, named := []int{}, []int{}
+	for i, line := range lines {
+		if strings.TrimSpace(line) != "kind: "+ref.Kind {
+			continue
+		}
+		found = append(found, i)
+		for _, below := range lines[i:min(i+6, len(lines))] {
+			name, ok := strings.CutPrefix(strings.TrimSpace(below), "name:")
+			if !ok {
+				continue
+			}
+			parts := templateAction().Split(strings.Trim(strings.TrimSpace(name), `"'`), -1)
+			for j := range parts {
+				parts[j] = regexp.QuoteMeta(parts[j])
+			}
+			if ok, _ := regexp.MatchString("^"+strings.Join(parts, ".+")+"$", ref.Name); ok {
+				named = append(named, i)
+			}
+			break
+		}
+	}
+	switch {
+	case len(found) == 1:
+		return found[0]
+	case len(named) == 1:
+		return named[0]
+	}
+	return -1
 }

@@ -1,132 +1,156 @@
 package check
 
 import (
+	"context"
 	"fmt"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
+	"go.yaml.in/yaml/v3"
+
 	"slipway/internal/check/finding"
 	"slipway/internal/check/origin"
-	"slipway/internal/object"
+	"slipway/internal/check/rule"
 	"slipway/internal/project"
 )
 
-var ruleImageUnmatched = finding.Rule{
-	ID: "image-unmatched", Group: "crossing", Severity: finding.Error,
-	Title: "An entry of images matches no image",
-	Why: "Kustomize compares the whole name of an image, its registry included, and says nothing where an " +
-		"entry matches none. " +
-		"The build succeeds, and the environment gets the image that the base names: often the one of a laptop.",
-	Fix: "Write the name as the base has it:\n\n```yaml\nimages:\n  - name: " +
-		"k3d-registry.localhost:5000/myapp\n    newName: ghcr.io/acme/myapp\n```",
-}
-
-var ruleValueUnread = finding.Rule{
-	ID: "value-unread", Group: "crossing", Severity: finding.Error,
-	Title: "A value that no template reads",
-	Why: "Helm takes any key in a values file. One that is misspelt, or that a newer chart calls otherwise, " +
-		"is not an error: " +
-		"the chart goes on with its default, and the environment is not what its values say.",
-	Fix: "Correct the key, or delete it. The chart's `values.yaml` lists those that it reads.",
-}
-
-var ruleOverrideDead = finding.Rule{
-	ID: "override-dead", Group: "crossing", Severity: finding.Warning,
-	Title: "An override that does nothing",
-	Why: "Slipway renders the environment without the override, and with the override saying something else. " +
-		"Neither changes anything: " +
-		"it matches nothing, or a stronger one says the same field. Whoever edits it later will wonder why " +
-		"nothing happens.",
-	Fix: "Delete it, or correct what it is meant to match. `slipway why ENV KIND/NAME FIELD` shows what " +
-		"decides a field.",
-}
-
-var overrideRules = []finding.Rule{ruleImageUnmatched, ruleValueUnread, ruleOverrideDead}
+const (
+	imageUnmatched = rule.ID("image-unmatched")
+	valueUnread    = rule.ID("value-unread")
+	overrideDead   = rule.ID("override-dead")
+)
 
 // overrideBudget is how long check looks for dead overrides in one environment.
 const overrideBudget = 5 * time.Second
 
-// deadIn is a dead override with the environments in which it is.
-type deadIn struct {
+// deadOverride is one with the environments in which it is dead.
+type deadOverride struct {
 	origin.Dead
 	environments []string
 }
 
-// overrides finds what does nothing in any of the environments that read it: a base may well say what one
-// of them overrides.
-func overrides(r *run) {
-	var dead []*deadIn
+// overrides reports what does nothing in any of the environments that read it: a base may well set what
+// one of them overrides.
+func overrides(ctx context.Context, s *subject) found {
+	all := found{origins: map[string]*origin.Report{}}
+	var dead []*deadOverride
 	live := map[finding.Place]bool{}
-	envs := slices.Clone(r.Project.Environments)
-	for _, env := range r.Environments {
-		if !slices.ContainsFunc(envs, func(e project.Environment) bool { return e.Name == env.Name }) {
-			envs = append(envs, env) // found beside them
+	for _, env := range withOthers(s) {
+		checked := slices.IndexFunc(s.envs, func(e *environment) bool { return e.Name == env.Name })
+		options := origin.Options{Budget: overrideBudget}
+		if checked >= 0 {
+			options.Rendered = &s.envs[checked].Result
 		}
-	}
-	for _, env := range envs {
-		asked := slices.ContainsFunc(r.envs, func(e environment) bool { return e.Name == env.Name })
-		report, err := origin.Analyze(r.ctx, r.Renderer, env, origin.Options{Budget: overrideBudget})
+		report, err := origin.Analyze(ctx, s.Renderer, env, options)
 		if err != nil {
-			continue // it does not render, which is a finding of its own where it was asked for
+			continue // it does not render, which is a finding of its own where it is checked
 		}
-		if asked {
-			r.reports[env.Name] = report
-			r.notTried(env, report)
-		}
-		none, err := report.Dead(r.ctx)
+		none, err := report.Dead(ctx)
 		if err != nil {
-			return
+			break
 		}
 		for _, o := range report.Effects {
 			if !slices.ContainsFunc(none, func(d origin.Dead) bool { return d.Place == o.Place }) {
 				live[o.Place] = true
 			}
 		}
+		if checked < 0 {
+			continue
+		}
+		all.origins[env.Name] = report
+		all.unchecked = append(all.unchecked, notTried(env, report)...)
 		for _, d := range none {
-			if !asked {
-				continue
-			}
-			i := slices.IndexFunc(dead, func(other *deadIn) bool { return other.Place == d.Place })
+			i := slices.IndexFunc(dead, func(other *deadOverride) bool { return other.Place == d.Place })
 			if i < 0 {
 				i = len(dead)
-				dead = append(dead, &deadIn{Dead: d})
+				dead = append(dead, &deadOverride{Dead: d})
 			}
 			dead[i].environments = append(dead[i].environments, env.Name)
 		}
 	}
+	l := &locator{files: s.files, envs: s.envs, mappings: map[string][]*yaml.Node{}}
 	for _, d := range dead {
-		// What a base says is for the environments that do not say it.
-		if base := d.By != nil && path.Dir(d.By.File) != path.Dir(d.File); !base && !live[d.Place] {
-			r.dead(*d)
+		// What a base sets is for the environments that do not set it.
+		if inBase := d.By != nil && path.Dir(d.By.File) != path.Dir(d.File); !inBase && !live[d.Place] {
+			all.findings = append(all.findings, deadFinding(l, *d))
 		}
 	}
+	return all
 }
 
-func (r *run) notTried(env project.Environment, report *origin.Report) {
+// withOthers are the project's environments, and those that are checked and were found beside them.
+func withOthers(s *subject) []project.Environment {
+	envs := slices.Clone(s.Project.Environments)
+	for _, env := range s.Environments {
+		if !slices.ContainsFunc(envs, func(e project.Environment) bool { return e.Name == env.Name }) {
+			envs = append(envs, env)
+		}
+	}
+	return envs
+}
+
+func notTried(env project.Environment, report *origin.Report) []finding.Unchecked {
+	var all []finding.Unchecked
 	add := func(place finding.Place, what, why string) {
-		r.unchecked(finding.Unchecked{Environments: []string{env.Name}, Place: place, What: what, Why: why})
+		all = append(all, finding.Unchecked{Environments: []string{env.Name}, Place: place, What: what, Why: why})
 	}
 	for _, o := range report.NotTried {
-		add(o.Place, "whether "+o.Name+" does anything", fmt.Sprintf("trying all overrides took more than %s",
-			overrideBudget))
+		add(o.Place, "whether "+o.Name+" does anything", fmt.Sprintf("trying all overrides took more than %s", overrideBudget))
 	}
 	for _, name := range report.Several {
 		add(finding.Place{File: name}, "its overrides", "the file has several documents")
 	}
+	return all
 }
 
-// otherName offers what a patch may be meant for, where nothing is called as it says.
-func (r *run) otherName(d deadIn) string {
+// deadFinding reports an override that does nothing.
+func deadFinding(l *locator, d deadOverride) finding.Finding {
+	id, fix := overrideDead, "delete it"
+	message := d.Name + " changes nothing: it matches nothing"
+	var edits []finding.Edit
+	switch {
+	case d.By != nil:
+		message = fmt.Sprintf("%s changes nothing: %s at %s is stronger", d.Name, d.By.Name, d.By.Place)
+	case strings.EqualFold(d.Kind, "images"):
+		id = imageUnmatched
+		message = fmt.Sprintf("%s matches none of %s: %s", d.Name, count(len(d.Known), "image"), strings.Join(d.Known, ", "))
+		fix = "write the name of one of them as the base has it, with its registry"
+		if d.Meant != "" {
+			fix = "name: " + d.Meant
+			edits = renameEntry(l.text(d.File), d)
+		}
+	case d.Unread:
+		id = valueUnread
+		message = d.Name + " is read by no template of the chart"
+		fix = "correct the key, or delete it"
+		if d.Meant != "" {
+			fix = "write " + d.Meant
+		}
+	case strings.HasPrefix(strings.ToLower(d.Kind), "patch"):
+		message = d.Name + " changes nothing: its target is not there, or has it already"
+		if name := meantTarget(l, d); name != "" {
+			message = d.Name + " changes nothing: nothing is called so"
+			fix = "write " + name + ", if that is meant, or delete it"
+		}
+	case d.Kind == "replacements" || d.Kind == "transformers":
+		message = d.Name + " changes nothing: what it writes is there already, or there is nothing to write it to"
+	}
+	f := id.In(d.Place, "%s", message)
+	f.Environments, f.Fix, f.Edits = d.environments, fix, edits
+	return f
+}
+
+// meantTarget suggests an object for a patch whose target does not exist.
+func meantTarget(l *locator, d deadOverride) string {
 	_, target, _ := strings.Cut(d.Name, " on ")
 	kind, name, _ := strings.Cut(target, "/")
 	var names []string
-	for _, e := range r.envs {
-		for _, o := range e.set.Objects() {
+	for _, e := range l.envs {
+		for _, o := range e.objects {
 			if o.Ref().Kind == kind && slices.Contains(d.environments, e.Name) {
-				names = append(names, r.locator.written(e.Name, o.Ref()))
+				names = append(names, l.written(e.Name, o.Ref()))
 			}
 		}
 	}
@@ -136,61 +160,17 @@ func (r *run) otherName(d deadIn) string {
 	return project.Suggest(name, names)
 }
 
-// dead makes a finding of an override that does nothing.
-func (r *run) dead(d deadIn) {
-	rule, fix := ruleOverrideDead, "delete it"
-	message := d.Name + " changes nothing: it matches nothing"
-	var edits []finding.Edit
-	switch {
-	case d.By != nil:
-		message = fmt.Sprintf("%s changes nothing: %s at %s is stronger", d.Name, d.By.Name, d.By.Place)
-	case strings.EqualFold(d.Kind, "images"):
-		rule = ruleImageUnmatched
-		message = fmt.Sprintf("%s matches none of %s: %s", d.Name, count(len(d.Known), "image"),
-			strings.Join(d.Known, ", "))
-		fix = "write the name of one of them as the base has it, with its registry"
-		if d.Meant != "" {
-			fix = "name: " + d.Meant
-			edits = r.rename(d)
-		}
-	case d.Unread:
-		rule = ruleValueUnread
-		message = d.Name + " is read by no template of the chart"
-		fix = "correct the key, or delete it"
-		if d.Meant != "" {
-			fix = "write " + d.Meant
-		}
-	case strings.HasPrefix(strings.ToLower(d.Kind), "patch"):
-		message = d.Name + " changes nothing: its target is not there, or has it already"
-		if name := r.otherName(d); name != "" {
-			message = d.Name + " changes nothing: nothing is called so"
-			fix = "write " + name + ", if that is meant, or delete it"
-		}
-	case d.Kind == "replacements" || d.Kind == "transformers":
-		message = d.Name + " changes nothing: what it writes is there already, or there is nothing to write it to"
-	}
-	f := rule.In(d.Place, "%s", message)
-	f.Environments, f.Fix, f.Edits = d.environments, fix, edits
-	r.find(f)
-}
-
-// rename is the edit that gives an entry the name of the image that it is meant for.
-func (r *run) rename(d deadIn) []finding.Edit {
-	text, err := r.view.File(d.File)
+// renameEntry is the edit that gives an entry the name of the image that it is meant for.
+func renameEntry(text []byte, d deadOverride) []finding.Edit {
 	line, column, name := d.EntryName()
-	if err != nil || line == 0 {
+	if line == 0 {
 		return nil
 	}
-	start := 0
-	for range line - 1 {
-		i := strings.IndexByte(string(text[start:]), '\n')
-		if i < 0 {
-			return nil
-		}
-		start += i + 1
+	start, ok := finding.Offset(text, line, column)
+	if !ok {
+		return nil
 	}
-	start += column - 1
-	if quote := start < len(text) && (text[start] == '"' || text[start] == '\''); quote {
+	if start < len(text) && (text[start] == '"' || text[start] == '\'') {
 		start++
 	}
 	if !strings.HasPrefix(string(text[min(start, len(text)):]), name) {
@@ -204,46 +184,4 @@ func count(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// overridden is where the override is that gave a field its value, or the value that it is computed from.
-func (r *run) overridden(env string, ref object.Ref, field string) (finding.Place, bool) {
-	report := r.reports[env]
-	if report == nil || field == "" {
-		return finding.Place{}, false
-	}
-	for _, e := range slices.Backward(report.Effects) { // the strongest is the last
-		for _, c := range e.Changes {
-			if c.Ref == ref && slices.ContainsFunc(c.Fields, func(f object.Field) bool {
-				return covers(f.Path, field) && f.Before != nil
-			}) {
-				return r.inPatch(e.Override, field), true
-			}
-		}
-	}
-	return finding.Place{}, false
-}
-
-// inPatch is the field's own place in the file of a patch, or the override's.
-func (r *run) inPatch(o origin.Override, field string) finding.Place {
-	_, quoted, _ := strings.Cut(o.Name, " ")
-	name, err := strconv.Unquote(quoted)
-	if err != nil || !strings.HasPrefix(strings.ToLower(o.Kind), "patches") {
-		return o.Place
-	}
-	steps, err := object.Steps(field)
-	if err != nil {
-		return o.Place
-	}
-	file := path.Join(path.Dir(o.File), name)
-	text, err := r.view.File(file)
-	if err != nil {
-		return o.Place
-	}
-	for _, doc := range documents(text) {
-		if n, depth := object.Find(doc.node, steps); depth == len(steps) {
-			return finding.Place{File: file, Line: n.Line, Column: n.Column}
-		}
-	}
-	return o.Place
 }

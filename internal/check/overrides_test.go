@@ -45,7 +45,7 @@ func TestOverrides(t *testing.T) {
 			"value-unread values-prod.yaml:1:1 chart-prod counts is read by no template of the chart\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, err := checkFolder(t, []group{{rules: projectRules}, {rules: overrideRules, all: overrides}}, c.files)
+			r, err := checkFolder(t, []group{{all: overrides}}, c.files)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -53,7 +53,7 @@ func TestOverrides(t *testing.T) {
 				t.Errorf("got %s", got)
 			}
 			for _, f := range r.Findings {
-				if f.Rule != ruleImageUnmatched.ID {
+				if f.Rule != string(imageUnmatched) {
 					continue
 				}
 				text := c.files["k8s/overlays/prod/kustomization.yaml"]
@@ -68,7 +68,7 @@ func TestOverrides(t *testing.T) {
 
 // What an overlay sets is mended in the overlay: at the entry, or in the patch's own file.
 func TestPlacesOfOverrides(t *testing.T) {
-	r, err := checkFolder(t, toys, map[string]string{
+	r, err := checkFolder(t, toyGroups, map[string]string{
 		"k8s/base/web.yaml":                   deployment,
 		"k8s/base/kustomization.yaml":         "resources: [web.yaml]\n",
 		"k8s/overlays/dev/kustomization.yaml": "resources: [../../base]\nreplicas:\n  - {name: web, count: 4}\n",

@@ -2,10 +2,11 @@ package check
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
-	"slipway/internal/check/contract"
 	"slipway/internal/check/finding"
+	"slipway/internal/check/rule"
 	"slipway/internal/object"
 	"slipway/internal/project"
 	"slipway/internal/render"
@@ -13,33 +14,20 @@ import (
 	"slipway/internal/render/tree"
 )
 
-var ruleRender = finding.Rule{
-	ID: "render", Group: "project", Severity: finding.Error,
-	Title: "The environment does not render",
-	Why:   "What does not render cannot be deployed, and nothing else about the environment can be checked.",
-	Fix:   "Correct the file at the place that is named, and look at the result with `slipway render ENV`.",
-}
+const renders = rule.ID("render")
 
-var projectRules = []finding.Rule{ruleRender, contract.ExceptionUnused, contract.ExceptionExpired}
-
-// broken says that an environment does not render. One that was only found beside those that are
+// notRendered reports an environment that does not render. One that was only found beside those that are
 // deployed may be meant for another tool, so for it that is no fault.
-func (r *run) broken(env project.Environment, err error) {
-	place, message := where(err)
-	for _, e := range r.Project.Others {
-		if e.Name == env.Name {
-			r.unchecked(finding.Unchecked{Environments: []string{env.Name}, Place: place, What: "environment " +
-				env.Name, Why: message})
-			return
-		}
+func notRendered(p project.Project, env project.Environment, err error) found {
+	place, message := placeOf(err)
+	if slices.ContainsFunc(p.Others, func(e project.Environment) bool { return e.Name == env.Name }) {
+		return found{unchecked: []finding.Unchecked{{Place: place, What: "environment " + env.Name, Why: message}}}.in(env.Name)
 	}
-	f := ruleRender.In(place, "%s", message)
-	f.Environments = []string{env.Name}
-	r.find(f)
+	return found{findings: []finding.Finding{renders.In(place, "%s", message)}}.in(env.Name)
 }
 
-// where takes the place out of an error.
-func where(err error) (finding.Place, string) {
+// placeOf takes the place out of an error.
+func placeOf(err error) (finding.Place, string) {
 	var rendering *render.Error
 	if errors.As(err, &rendering) {
 		err = rendering.Err

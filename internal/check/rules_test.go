@@ -163,7 +163,7 @@ const pod = "spec.template.spec"
 
 func TestReferences(t *testing.T) {
 	for _, class := range []project.Class{project.Local, project.Production} {
-		runCases(t, class, []group{references}, referenceCases())
+		runCases(t, class, []group{{each: references}}, referenceCases())
 	}
 }
 
@@ -321,7 +321,7 @@ func TestReferencesToOtherEnvironments(t *testing.T) {
 	}
 	got := brief(checked(t, map[string]string{"dev/all.yaml": api,
 		"prod/all.yaml": all(edited(api, "{name: api}", "{name: api, namespace: dev}"),
-			edited(binding, "namespace: prod", "namespace: dev"))}, []group{references}, envs...))
+			edited(binding, "namespace: prod", "namespace: dev"))}, []group{{each: references}}, envs...))
 	want := []string{"! role-binding subjects[0].namespace", "✗ foreign-namespace metadata.namespace"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -330,7 +330,7 @@ func TestReferencesToOtherEnvironments(t *testing.T) {
 	envs[0].Context, envs[0].Namespace = "prod", "prod"
 	got = brief(checked(t, map[string]string{"dev/all.yaml": api,
 		"prod/all.yaml": all(edited(api, "app: api, tier", "app: x, tier"), service)},
-		[]group{references}, envs...))
+		[]group{{each: references}}, envs...))
 	if diff := cmp.Diff([]string{"! service-selector spec.selector"}, got); diff != "" {
 		t.Error(diff)
 	}
@@ -404,9 +404,9 @@ func TestMustExist(t *testing.T) {
 		"daemons are by nodes": {all(edited(edited(bare, "Deployment", "DaemonSet"), "  replicas: 2\n", ""),
 			service, network), nil},
 	}
-	runCases(t, project.Production, []group{mustExist}, cases)
+	runCases(t, project.Production, []group{{each: availability}}, cases)
 	for _, class := range []project.Class{project.Local, project.Staging} {
-		runCases(t, class, []group{mustExist},
+		runCases(t, class, []group{{each: availability}},
 			map[string]ruleCase{"not in " + string(class): {all(one, service), nil}})
 	}
 }
@@ -453,10 +453,10 @@ func TestImages(t *testing.T) {
 		[]string{"! pull-policy " + pod + ".containers[name=api].imagePullPolicy", "✗ image-mutable " + at}}
 	cases["init container"] = ruleCase{inPod("initContainers: [{name: i, image: busybox}]"),
 		[]string{"✗ image-mutable " + pod + ".initContainers[name=i].image"}}
-	runCases(t, project.Production, []group{images}, cases)
-	runCases(t, project.Local, []group{images},
+	runCases(t, project.Production, []group{{each: images}}, cases)
+	runCases(t, project.Local, []group{{each: images}},
 		map[string]ruleCase{"a laptop": {edited(api, "ghcr.io/acme/api:1.2.3", "localhost:5000/api"), nil}})
-	runCases(t, project.Staging, []group{images}, map[string]ruleCase{
+	runCases(t, project.Staging, []group{{each: images}}, map[string]ruleCase{
 		"latest in staging": {edited(api, "1.2.3", "latest"), nil},
 		"main in staging":   {edited(api, "1.2.3", "main"), []string{"! pull-policy " + at}},
 		"laptop in staging": {edited(api, "ghcr.io", "localhost"), []string{"✗ image-laptop " + at}},
@@ -474,11 +474,11 @@ func TestPrivateRegistry(t *testing.T) {
 		Class: project.Production}}
 	at := pod + ".containers[name=api].image"
 	if diff := cmp.Diff([]string{"✗ image-laptop " + at},
-		brief(checked(t, files, []group{images}, envs...))); diff != "" {
+		brief(checked(t, files, []group{{each: images}}, envs...))); diff != "" {
 		t.Error(diff)
 	}
 	envs[1].Registry = "192.168.1.7:5000/acme"
-	if got := brief(checked(t, files, []group{images}, envs...)); got != nil {
+	if got := brief(checked(t, files, []group{{each: images}}, envs...)); got != nil {
 		t.Error(got)
 	}
 }

@@ -109,7 +109,7 @@ func renderSide(
 	if err != nil {
 		return side, nil, err
 	}
-	report, err := origin.Analyze(ctx, s.renderer, env, origin.Options{Budget: causesBudget})
+	report, err := origin.Analyze(ctx, s.renderer, env, origin.Options{Budget: causesBudget, Rendered: &result})
 	if err != nil {
 		return side, nil, err
 	}

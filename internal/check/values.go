@@ -6,131 +6,118 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
-	plain "sigs.k8s.io/yaml"
+	jsonyaml "sigs.k8s.io/yaml"
 
 	"slipway/internal/check/finding"
+	"slipway/internal/check/rule"
 	"slipway/internal/lazyregexp"
+	"slipway/internal/project"
 )
 
-var imageNumericTag = finding.Rule{ID: "image-numeric-tag", Group: "crossing", Severity: finding.Error,
-	Title: "An image's tag is a number in a values file",
-	Why: "YAML reads an unquoted tag of digits as a number, and Helm prints it as one: 1234567 becomes " +
-		"1.234567e+06, 0123456 becomes 42798, 2026.10 becomes 2026.1. A short commit hash is all digits about " +
-		"once in thirty.",
-	Fix: "Quote it:\n\n```yaml\nimage:\n  tag: \"1234567\"\n```"}
+const imageNumericTag = rule.ID("image-numeric-tag")
 
-// numericTags is the rule on tags in values files.
-var numericTags = group{
-	rules: []finding.Rule{imageNumericTag},
-	each: func(r *run, env environment) {
-		s := take(r, env)
-		for _, name := range s.valuesFiles() {
-			for _, t := range s.tags(name) {
-				s.numeric(t)
+// numericTags checks the tags in values files.
+func numericTags(s *subject, e *environment) found {
+	var all []finding.Finding
+	for _, c := range e.Charts {
+		files := c.Values
+		if c.Repository == "" {
+			files = append([]string{defaultsOf(c)}, files...)
+		}
+		for _, name := range files {
+			for _, t := range valueTags(s.files, name) {
+				all = append(all, checkNumericTag(s.files, e, t)...)
 			}
 		}
-	},
+	}
+	return found{findings: all}
 }
 
-// tag is where a values file says an image's tag.
-type tag struct {
+// defaultsOf is the chart's own values file.
+func defaultsOf(c project.Chart) string { return path.Join(c.Path, "values.yaml") }
+
+// valueTag is where a values file sets an image's tag.
+type valueTag struct {
 	file string
-	text []byte
-	path string
+	path string // "image.tag"
 	node *yaml.Node
 	// parent is the key of the mapping that it is in.
 	parent *yaml.Node
 }
 
-// valuesFiles are the charts' own and those that are given to them, the weakest first.
-func (s *stock) valuesFiles() []string {
-	var files []string
-	for _, c := range s.Charts {
-		if c.Repository == "" {
-			files = append(files, path.Join(c.Path, "values.yaml"))
-		}
-		files = append(files, c.Values...)
-	}
-	return files
-}
-
-// tags finds them in one file. What had to be decrypted is left alone: its bytes are other ones.
-func (s *stock) tags(name string) []tag {
-	view := s.view.Tree.View(s.ctx)
-	text, err := view.File(name)
-	var doc yaml.Node
-	if err != nil || len(view.Secrets()) > 0 || yaml.Unmarshal(text, &doc) != nil || len(doc.Content) == 0 {
+// valueTags finds them in one file. A decrypted file has none: the positions in its text are not those on disk.
+func valueTags(src files, name string) []valueTag {
+	root := src.document(name)
+	if root == nil || src.isEncrypted(name) {
 		return nil
 	}
-	var found []tag
-	tagsIn(doc.Content[0], nil, "", func(t tag) {
-		t.file, t.text = name, text
-		found = append(found, t)
+	var all []valueTag
+	eachTag(root, nil, "", func(t valueTag) {
+		t.file = name
+		all = append(all, t)
 	})
-	return found
+	return all
 }
 
 var tagKey = lazyregexp.New(`^(?i:(.*image)?[-_]?tag)$`)
 
-func tagsIn(n, parent *yaml.Node, at string, found func(tag)) {
+func eachTag(n, parent *yaml.Node, at string, visit func(valueTag)) {
 	if n.Kind != yaml.MappingNode {
 		for _, c := range n.Content {
-			tagsIn(c, parent, at, found)
+			eachTag(c, parent, at, visit)
 		}
 		return
 	}
-	like := parent != nil && strings.Contains(strings.ToLower(parent.Value), "image")
+	isImage := parent != nil && strings.Contains(strings.ToLower(parent.Value), "image")
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k := n.Content[i].Value
-		like = like || k == "repository" || k == "pullPolicy" || k == "registry"
+		isImage = isImage || k == "repository" || k == "pullPolicy" || k == "registry"
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], n.Content[i+1]
-		if v.Kind == yaml.ScalarNode {
-			named := tagKey().MatchString(k.Value) && (like || strings.Contains(strings.ToLower(k.Value), "image"))
-			if named || like && k.Value == "version" {
-				found(tag{path: at + "." + k.Value, node: v, parent: parent})
-			}
+		below := strings.TrimPrefix(at+"."+k.Value, ".")
+		if v.Kind != yaml.ScalarNode {
+			eachTag(v, k, below, visit)
 			continue
 		}
-		tagsIn(v, k, at+"."+k.Value, found)
+		isTag := tagKey().MatchString(k.Value) && (isImage || strings.Contains(strings.ToLower(k.Value), "image"))
+		if isTag || isImage && k.Value == "version" {
+			visit(valueTag{path: below, node: v, parent: parent})
+		}
 	}
 }
 
-// numeric is an error where the image that is rendered has the number in it.
-func (s *stock) numeric(t tag) {
+// checkNumericTag reports an error where a rendered image has the number as its tag.
+func checkNumericTag(src files, e *environment, t valueTag) []finding.Finding {
 	n := t.node
 	if n.Style != 0 || n.Tag != "!!int" && n.Tag != "!!float" {
-		return
+		return nil
 	}
 	var number struct{ V any }
-	if plain.Unmarshal([]byte("v: "+n.Value), &number) != nil {
-		return
+	if jsonyaml.Unmarshal([]byte("v: "+n.Value), &number) != nil {
+		return nil
 	}
 	printed := fmt.Sprint(number.V)
 	if printed == n.Value && n.Tag == "!!int" {
-		return
+		return nil
 	}
-	f := imageNumericTag.In(finding.Place{File: t.file, Line: n.Line, Column: n.Column},
-		"the tag %s is a number: Helm makes %s of it", n.Value, printed)
-	f.Fix = fmt.Sprintf("%q", n.Value)
+	place := finding.Place{File: t.file, Line: n.Line, Column: n.Column}
+	f := imageNumericTag.In(place, "the tag %s is a number: Helm makes %s of it", n.Value, printed).WarnUnless(runsTag(e, printed))
 	if printed == n.Value {
-		f.Severity, f.Message = finding.Warning,
-			fmt.Sprintf("the tag %s is a number: a zero at its end would be lost", n.Value)
-	} else if !s.rendered(printed) {
-		f.Severity = finding.Warning
+		f = imageNumericTag.In(place, "the tag %s is a number: a zero at its end would be lost", n.Value).WarnUnless(false)
 	}
-	if start, ok := offset(t.text, n); ok {
+	f.Fix = fmt.Sprintf("%q", n.Value)
+	if start, ok := scalarOffset(src.text(t.file), n); ok {
 		f.Edits = []finding.Edit{{File: t.file, Start: start, End: start + len(n.Value), New: f.Fix}}
 	}
-	s.find(f)
+	return []finding.Finding{f}
 }
 
-// rendered says whether an image has that tag.
-func (s *stock) rendered(tag string) bool {
-	for _, o := range s.objects {
-		for _, u := range s.uses(o) {
-			if u.tag == tag {
+// runsTag reports whether an object's image has that tag.
+func runsTag(e *environment, tag string) bool {
+	for _, o := range e.objects {
+		for _, u := range imageUses(o) {
+			if u.Tag == tag {
 				return true
 			}
 		}
@@ -138,40 +125,40 @@ func (s *stock) rendered(tag string) bool {
 	return false
 }
 
-// offset is where a plain scalar begins in the text that it was read from.
-func offset(text []byte, n *yaml.Node) (int, bool) {
+// scalarOffset is where a plain scalar begins in the text that it was read from.
+func scalarOffset(text []byte, n *yaml.Node) (int, bool) {
 	start, ok := finding.Offset(text, n.Line, n.Column)
 	return start, ok && strings.HasPrefix(string(text[start:]), n.Value)
 }
 
-// fallsThrough says where a chart's default gives the tag of an image that a stronger file names.
-func (s *stock) fallsThrough(u use, f *finding.Finding) {
-	for _, c := range s.Charts {
-		if c.Repository != "" || u.tag == "" {
+// blameDefault adds to a finding that the image's tag is a chart's default, which a values file that names
+// the image leaves as it is, and moves the finding there.
+func blameDefault(src files, charts []project.Chart, u imageUse, f finding.Finding) finding.Finding {
+	for _, c := range charts {
+		if c.Repository != "" || u.Tag == "" {
 			continue
 		}
-		own := s.tags(path.Join(c.Path, "values.yaml"))
-		for _, t := range own {
-			if t.node.Value != u.tag || t.parent == nil {
+		for _, t := range valueTags(src, defaultsOf(c)) {
+			if t.node.Value != u.Tag || t.parent == nil || setsTag(src, c.Values, t.path) {
 				continue
 			}
+			above := t.path[:strings.LastIndex(t.path, ".")]
 			for i := len(c.Values) - 1; i >= 0; i-- {
-				if place, ok := s.mentions(c.Values[i], t.path[:strings.LastIndex(t.path, ".")]); ok &&
-					!s.sets(c.Values, t.path) {
+				if place, ok := placeOfKey(src, c.Values[i], above); ok {
 					f.Place = place
-					f.Message += fmt.Sprintf("; %s names the image and no tag, so that it is the chart's default (%s:%d)",
-						c.Values[i], t.file, t.node.Line)
-					f.Fix = "say the tag here, or with --set " + strings.TrimPrefix(t.path, ".") + "="
-					return
+					f.Message += fmt.Sprintf("; %s names the image and no tag, so that it is the chart's default (%s:%d)", c.Values[i], t.file, t.node.Line)
+					f.Fix = "say the tag here, or with --set " + t.path + "="
+					return f
 				}
 			}
 		}
 	}
+	return f
 }
 
-func (s *stock) sets(files []string, path string) bool {
+func setsTag(src files, files []string, path string) bool {
 	for _, f := range files {
-		for _, t := range s.tags(f) {
+		for _, t := range valueTags(src, f) {
 			if t.path == path {
 				return true
 			}
@@ -180,21 +167,19 @@ func (s *stock) sets(files []string, path string) bool {
 	return false
 }
 
-// mentions is the place of a key in a values file.
-func (s *stock) mentions(file, path string) (finding.Place, bool) {
-	text, err := s.view.File(file)
-	var doc yaml.Node
-	if err != nil || yaml.Unmarshal(text, &doc) != nil || len(doc.Content) == 0 {
+// placeOfKey is the place of a key ("image.tag") in a values file.
+func placeOfKey(src files, file, path string) (finding.Place, bool) {
+	n := src.document(file)
+	if n == nil {
 		return finding.Place{}, false
 	}
-	n := doc.Content[0]
-	var at *yaml.Node
-	for _, k := range strings.Split(strings.TrimPrefix(path, "."), ".") {
-		if at, n = child(n, k); at == nil {
+	var key *yaml.Node
+	for _, k := range strings.Split(path, ".") {
+		if key, n = child(n, k); key == nil {
 			return finding.Place{}, false
 		}
 	}
-	return finding.Place{File: file, Line: at.Line, Column: at.Column}, true
+	return finding.Place{File: file, Line: key.Line, Column: key.Column}, true
 }
 
 func child(n *yaml.Node, key string) (k, v *yaml.Node) {

@@ -1,54 +1,54 @@
 package check
 
 import (
+	"context"
 	"path"
 
 	"slipway/internal/check/finding"
 	"slipway/internal/check/workflow"
 )
 
-// workflows is where GitHub looks for them.
-const workflows = ".github/workflows"
+// workflowFolder is where GitHub looks for workflows.
+const workflowFolder = ".github/workflows"
 
-// checkWorkflows reads what CI does with the environments that were rendered.
-func checkWorkflows(r *run) {
-	if !r.view.IsFolder(workflows) {
-		return
+// workflows checks what CI does with the environments.
+func workflows(_ context.Context, s *subject) found {
+	var all found
+	if !s.isFolder(workflowFolder) {
+		return all
 	}
-	entries, err := r.view.Folder(workflows)
+	skip := func(name, what string, err error) {
+		all.unchecked = append(all.unchecked, finding.Unchecked{Place: finding.Place{File: name}, What: what, Why: err.Error()})
+	}
+	entries, err := s.view.Folder(workflowFolder)
 	if err != nil {
-		r.unchecked(finding.Unchecked{Place: finding.Place{File: workflows}, What: "the workflows",
-			Why: err.Error()})
+		skip(workflowFolder, "the workflows", err)
 	}
 	var files []workflow.File
 	for _, e := range entries {
-		name := path.Join(workflows, e.Name())
+		name := path.Join(workflowFolder, e.Name())
 		if extension := path.Ext(name); e.IsDir() || extension != ".yml" && extension != ".yaml" {
 			continue
 		}
-		text, err := r.view.File(name)
+		text, err := s.view.File(name)
 		if err != nil {
-			r.unchecked(finding.Unchecked{Place: finding.Place{File: name}, What: "the workflow", Why: err.Error()})
+			skip(name, "the workflow", err)
 			continue
 		}
 		files = append(files, workflow.File{Name: name, Text: text})
 	}
 	p := workflow.Project{Read: func(name string) ([]byte, bool) {
-		if !r.view.IsFile(name) {
+		if !s.isFile(name) {
 			return nil, false
 		}
-		text, err := r.view.File(name)
+		text, err := s.view.File(name)
 		return text, err == nil
 	}}
-	for _, env := range r.envs {
-		p.Environments = append(p.Environments, workflow.Environment{Name: env.Name,
-			Class: env.Class, Set: env.set})
+	for _, e := range s.envs {
+		p.Environments = append(p.Environments, workflow.Environment{Name: e.Name, Class: e.Class, Set: e.Set})
 	}
 	findings, unchecked := workflow.Check(files, p)
-	for _, f := range findings {
-		r.find(f)
-	}
-	for _, u := range unchecked {
-		r.unchecked(u)
-	}
+	all.findings = findings
+	all.unchecked = append(all.unchecked, unchecked...)
+	return all
 }

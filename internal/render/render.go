@@ -63,6 +63,8 @@ type Stats struct {
 	// Files is the number of files read. Parses is how often one of them was parsed: what several environments
 	// share is parsed once.
 	Files, Parses int
+	// Documents is the number of files parsed by tree.View.Documents, for the places in them.
+	Documents int
 }
 
 // Result is what rendering an environment gives.
@@ -102,8 +104,8 @@ func (r *Renderer) WithLookup(l helm.Lookup) *Renderer {
 
 // Stats returns what has been done so far.
 func (r *Renderer) Stats() Stats {
-	files, parses := r.tree.Counts()
-	return Stats{Renders: int(r.renders.Load()), Files: files, Parses: parses}
+	files, parses, documents := r.tree.Counts()
+	return Stats{Renders: int(r.renders.Load()), Files: files, Parses: parses, Documents: documents}
 }
 
 // Close lets go of the project's folder.

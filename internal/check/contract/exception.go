@@ -6,29 +6,16 @@ import (
 	"slices"
 
 	"slipway/internal/check/finding"
+	"slipway/internal/check/rule"
 	"slipway/internal/object"
 	"slipway/internal/project"
 )
 
-// ExceptionUnused is the rule that an exception matches something.
-var ExceptionUnused = finding.Rule{
-	ID: "exception-unused", Group: "project", Severity: finding.Warning,
-	Title: "An exception in slipway.yaml matches nothing",
-	Why: "The fault that the exception was written for is gone, or its object or field has another name " +
-		"by now. " +
-		"Left in place, the exception would hide the next fault of the kind, which nobody has looked at.",
-	Fix: "Delete the exception from `exceptions:` in slipway.yaml, or correct its object, field or " +
-		"environments.",
-}
-
-// ExceptionExpired is the rule that an exception still holds.
-var ExceptionExpired = finding.Rule{
-	ID: "exception-expired", Group: "project", Severity: finding.Warning,
-	Title: "An exception in slipway.yaml has expired",
-	Why:   "The last day that somebody meant it to hold is over. What it left out is reported again.",
-	Fix: "Mend what it was written for and delete the exception, or write a later day under `until:` with a " +
-		"reason that still holds.",
-}
+// The rules for exceptions, which check asks too.
+const (
+	ExceptionUnused  = rule.ID("exception-unused")
+	ExceptionExpired = rule.ID("exception-expired")
+)
 
 // except takes the differences that the project has a reason for out of the faults.
 func (c *comparison) except() {

@@ -151,6 +151,14 @@ func (r Rule) New(o object.Object, field, format string, args ...any) Finding {
 		Message: fmt.Sprintf(format, args...)}
 }
 
+// WarnUnless lowers the finding to a warning where it is not certain.
+func (f Finding) WarnUnless(certain bool) Finding {
+	if !certain {
+		f.Severity = Warning
+	}
+	return f
+}
+
 // In begins a finding about a place in a file.
 func (r Rule) In(p Place, format string, args ...any) Finding {
 	return Finding{Rule: r.ID, Severity: r.Severity, Place: p, Message: fmt.Sprintf(format, args...)}

@@ -1,7 +1,6 @@
 package origin
 
 import (
-	"bytes"
 	"path"
 	"slices"
 	"strings"
@@ -92,21 +91,17 @@ func (c *collector) open(name string) (*file, error) {
 	if f, ok := c.files[name]; ok {
 		return f, nil
 	}
-	text, err := c.view.File(name)
-	if err != nil {
+	if _, err := c.view.File(name); err != nil {
 		return nil, err
 	}
+	docs, _ := c.view.Documents(name)
 	c.files[name] = nil
-	var doc, more yaml.Node
-	d := yaml.NewDecoder(bytes.NewReader(text))
-	if err := d.Decode(&doc); err != nil || len(doc.Content) == 0 {
-		return nil, nil
-	}
-	if d.Decode(&more) == nil {
+	switch {
+	case len(docs) > 1:
 		c.several = append(c.several, name)
-		return nil, nil
+	case len(docs) == 1 && len(docs[0].Content) > 0:
+		c.files[name] = &file{name: name, doc: docs[0]}
 	}
-	c.files[name] = &file{name: name, doc: &doc}
 	return c.files[name], nil
 }
 

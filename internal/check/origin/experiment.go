@@ -38,11 +38,15 @@ type baseline struct {
 }
 
 func newExperiment(
-	ctx context.Context, r *render.Renderer, env project.Environment, budget time.Duration,
+	ctx context.Context, r *render.Renderer, env project.Environment, o Options,
 ) (experiment, error) {
-	result, err := r.Render(ctx, env)
-	if err != nil {
-		return experiment{}, err
+	result := o.Rendered
+	if result == nil {
+		rendered, err := r.Render(ctx, env)
+		if err != nil {
+			return experiment{}, err
+		}
+		result = &rendered
 	}
 	charts, err := r.Charts(ctx, env)
 	if err != nil {
@@ -51,9 +55,9 @@ func newExperiment(
 	view := r.View(ctx)
 	overrides, err := collect(view, result.Reads, env, charts)
 	return experiment{
-		inventory: overrides, renderer: r, env: env, charts: charts, view: view, result: result,
+		inventory: overrides, renderer: r, env: env, charts: charts, view: view, result: *result,
 		written:  &written{view: view, documents: map[object.Origin]*yaml.Node{}},
-		deadline: time.Now().Add(cmp.Or(budget, defaultBudget)),
+		deadline: time.Now().Add(cmp.Or(o.Budget, defaultBudget)),
 	}, err
 }
 

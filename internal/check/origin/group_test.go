@@ -61,7 +61,7 @@ func compared(t *testing.T, dir string) (grouped, mutated int) {
 		t.Fatal(err)
 	}
 	for _, env := range p.Environments {
-		x, err := newExperiment(t.Context(), r, env, time.Minute)
+		x, err := newExperiment(t.Context(), r, env, Options{Budget: time.Minute})
 		if err != nil {
 			t.Logf("%s, %s: %v", dir, env.Name, err)
 			continue

@@ -48,6 +48,8 @@ type Options struct {
 	Budget time.Duration
 	// Only selects the overrides to try; nil: all but a chart's own defaults.
 	Only func(Override) bool
+	// Rendered is the environment as the caller rendered it; nil: it is rendered here.
+	Rendered *render.Result
 }
 
 // Report is what the overrides of an environment do.
@@ -67,7 +69,7 @@ const defaultBudget = 10 * time.Second
 
 // Analyze renders the environment without each of its overrides and reports what each does.
 func Analyze(ctx context.Context, r *render.Renderer, env project.Environment, o Options) (*Report, error) {
-	x, err := newExperiment(ctx, r, env, o.Budget)
+	x, err := newExperiment(ctx, r, env, o)
 	if err != nil {
 		return nil, err
 	}

@@ -75,7 +75,7 @@ const maxLayers = 8
 func Why(
 	ctx context.Context, r *render.Renderer, env project.Environment, q Question, o Options,
 ) (Chain, error) {
-	x, err := newExperiment(ctx, r, env, o.Budget)
+	x, err := newExperiment(ctx, r, env, o)
 	if err != nil {
 		return Chain{}, err
 	}

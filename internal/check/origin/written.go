@@ -1,10 +1,6 @@
 package origin
 
 import (
-	"bytes"
-	"errors"
-	"io"
-
 	"go.yaml.in/yaml/v3"
 
 	"slipway/internal/check/finding"
@@ -12,7 +8,7 @@ import (
 	"slipway/internal/render/tree"
 )
 
-// written keeps the documents that objects are written in: parsing a file again for each change is slow.
+// written keeps the documents that objects are written in.
 type written struct {
 	view      *tree.View
 	documents map[object.Origin]*yaml.Node
@@ -49,21 +45,19 @@ func Locate(v *tree.View, at object.Origin, field string) (place finding.Place, 
 
 // document returns the YAML document that an object is written in; nil where it cannot be read.
 func document(v *tree.View, at object.Origin) *yaml.Node {
-	text, err := v.File(at.File)
-	if err != nil || at.Line == 0 {
+	if at.Line == 0 {
+		return nil
+	}
+	docs, err := v.Documents(at.File)
+	if err != nil {
 		return nil
 	}
 	var doc *yaml.Node
-	for d := yaml.NewDecoder(bytes.NewReader(text)); ; {
-		var next yaml.Node
-		switch err := d.Decode(&next); {
-		case errors.Is(err, io.EOF):
-			return doc
-		case err != nil:
-			return nil
-		case len(next.Content) == 0 || next.Content[0].Line > at.Line:
+	for _, next := range docs {
+		if len(next.Content) == 0 || next.Content[0].Line > at.Line {
 			return doc
 		}
 		doc = next.Content[0]
 	}
+	return doc
 }

@@ -4,7 +4,7 @@
 package rule
 
 import (
-	_ "embed"
+	"embed"
 	"errors"
 	"fmt"
 	"regexp"
@@ -15,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"slipway/internal/check/finding"
+	"slipway/internal/object"
 	"slipway/internal/project"
 )
 
@@ -61,9 +62,11 @@ type rule struct {
 	Message           string `yaml:"message"`
 	MessageExpression string `yaml:"messageExpression"`
 
-	file    string
-	lines   map[string]int // of the keys
-	compile func() (*program, error)
+	// described: the check itself is Go code.
+	described bool
+	file      string
+	lines     map[string]int // of the keys
+	compile   func() (*program, error)
 }
 
 // texts is a string or a list of them.
@@ -77,14 +80,50 @@ func (t *texts) UnmarshalYAML(n *yaml.Node) error {
 	return n.Decode((*[]string)(t))
 }
 
-//go:embed rules.yaml
-var builtin []byte
+//go:embed code.yaml schema.yaml workflow.yaml rules.yaml
+var embedded embed.FS
 
-// shipped reads the rules that come with Slipway, once, when something asks for them.
+// shipped reads the rules that come with Slipway, once, when something asks for them. Those of rules.yaml have
+// an expression; the others are checked in Go, which names them by ID.
 var shipped = sync.OnceValues(func() (*Set, error) {
 	s := &Set{}
-	return s, s.read(File{Name: "rules.yaml", Text: builtin})
+	for _, name := range []string{"code.yaml", "schema.yaml", "workflow.yaml", "rules.yaml"} {
+		text, err := embedded.ReadFile(name)
+		if err == nil {
+			err = s.read(File{Name: name, Text: text}, name != "rules.yaml")
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
 })
+
+// ID names a rule that is checked in Go. Its text is in the YAML files of this package.
+type ID string
+
+// New begins a finding about a field of an object.
+func (id ID) New(o object.Object, field, format string, args ...any) finding.Finding {
+	return id.rule().New(o, field, format, args...)
+}
+
+// In begins a finding about a place in a file.
+func (id ID) In(p finding.Place, format string, args ...any) finding.Finding {
+	return id.rule().In(p, format, args...)
+}
+
+func (id ID) rule() finding.Rule {
+	s, err := shipped()
+	if err != nil {
+		panic(err) // a mistake of ours
+	}
+	for _, r := range s.rules {
+		if r.ID == string(id) {
+			return r.rule()
+		}
+	}
+	panic("no rule " + id)
+}
 
 // Load is the rules that come with Slipway and a project's own. Its own must compile; an error is a
 // *FileError.
@@ -96,7 +135,7 @@ func Load(files ...File) (*Set, error) {
 	s := &Set{rules: slices.Clone(base.rules)}
 	for _, f := range files {
 		known := len(s.rules)
-		if err := s.read(f); err != nil {
+		if err := s.read(f, false); err != nil {
 			return nil, err
 		}
 		for _, r := range s.rules[known:] {
@@ -122,8 +161,8 @@ func (r *rule) rule() finding.Rule {
 		Why: r.Why, Fix: r.Fix}
 }
 
-// read adds the rules of a file.
-func (s *Set) read(f File) error {
+// read adds the rules of a file; in described ones the check itself is Go code.
+func (s *Set) read(f File, described bool) error {
 	var doc struct {
 		Rules []yaml.Node `yaml:"rules"`
 	}
@@ -134,7 +173,7 @@ func (s *Set) read(f File) error {
 		return &FileError{File: f.Name, Err: errors.New("no rules in it: they are a list below the key rules")}
 	}
 	for i := range doc.Rules {
-		r, err := newRule(f.Name, &doc.Rules[i])
+		r, err := newRule(f.Name, &doc.Rules[i], described)
 		if err == nil {
 			err = s.add(r)
 		}
@@ -168,8 +207,8 @@ func (r *rule) fail(key, format string, args ...any) error {
 var keys = []string{"id", "group", "classes", "severity", "title", "why", "fix", "kinds", "each", "field",
 	"expression", "message", "messageExpression"}
 
-func newRule(file string, n *yaml.Node) (*rule, error) {
-	r := &rule{Group: "own", Severity: finding.Warning, file: file, lines: map[string]int{"": n.Line}}
+func newRule(file string, n *yaml.Node, described bool) (*rule, error) {
+	r := &rule{Group: "own", Severity: finding.Warning, described: described, file: file, lines: map[string]int{"": n.Line}}
 	if n.Kind != yaml.MappingNode {
 		return nil, r.fail("", "a rule must be a mapping")
 	}
@@ -211,9 +250,9 @@ func (r *rule) check() error {
 		return r.fail("id", "%q is no id: small letters, digits and dashes", r.ID)
 	case r.Title == "":
 		return r.fail("", "rule %s has no title: one line that says what is wrong", r.ID)
-	case r.Expression == "":
+	case r.Expression == "" && !r.described:
 		return r.fail("", "rule %s has no expression", r.ID)
-	case len(r.Kinds) == 0:
+	case len(r.Kinds) == 0 && !r.described:
 		return r.fail("", "rule %s has no kinds: what it is about, such as [workloads] or [Service, "+
 			"Ingress.networking.k8s.io]", r.ID)
 	case r.Message != "" && r.MessageExpression != "":

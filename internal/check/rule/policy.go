@@ -2,6 +2,7 @@ package rule
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -18,20 +19,11 @@ import (
 func (s *Set) Policies(namespace string, class project.Class, without ...string) []object.Object {
 	var out []object.Object
 	for _, r := range s.rules {
-		if r.rule().Holds(class) && !contains(without, r.ID) {
+		if !r.described && r.rule().Holds(class) && !slices.Contains(without, r.ID) {
 			out = append(out, r.policy(namespace), r.binding(namespace))
 		}
 	}
 	return out
-}
-
-func contains(list []string, s string) bool {
-	for _, e := range list {
-		if e == s {
-			return true
-		}
-	}
-	return false
 }
 
 const admission = "admissionregistration.k8s.io/v1"

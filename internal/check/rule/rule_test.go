@@ -236,8 +236,8 @@ func TestRules(t *testing.T) {
 			t.Errorf("a laptop may: %v", f)
 		}
 	}
-	for _, r := range set.Rules() {
-		if !fired[r.ID] {
+	for _, r := range set.rules {
+		if !fired[r.ID] && !r.described {
 			t.Errorf("no case breaks %s", r.ID)
 		}
 		if r.Why == "" || r.Fix == "" || r.Group == "own" {
@@ -303,9 +303,13 @@ func TestOwnRules(t *testing.T) {
 }
 
 func BenchmarkLoadAndCheck(b *testing.B) {
+	text, err := embedded.ReadFile("rules.yaml")
+	if err != nil {
+		b.Fatal(err)
+	}
 	for b.Loop() {
 		s := &Set{}
-		if err := s.read(File{"rules.yaml", builtin}); err != nil {
+		if err := s.read(File{"rules.yaml", text}, false); err != nil {
 			b.Fatal(err)
 		}
 		for _, text := range strings.Split(good, "---\n") {

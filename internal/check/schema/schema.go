@@ -14,8 +14,20 @@ import (
 	"k8s.io/apimachinery/pkg/util/version"
 
 	"slipway/internal/check/finding"
+	"slipway/internal/check/rule"
 	"slipway/internal/object"
 	"slipway/internal/project"
+)
+
+const (
+	unknownField     = rule.ID("unknown-field")
+	wrongType        = rule.ID("wrong-type")
+	apiRemoved       = rule.ID("api-removed")
+	apiDeprecated    = rule.ID("api-deprecated")
+	requiredField    = rule.ID("required-field")
+	invalidValue     = rule.ID("invalid-value")
+	selectorMismatch = rule.ID("selector-mismatch")
+	invalidName      = rule.ID("invalid-name")
 )
 
 // The newest Kubernetes whose types are known, and the oldest that still gets fixes beside it.

@@ -109,6 +109,6 @@ func Hold(f File, images []string, entries []metadata.Entry, flavor metadata.Fla
 		c.helm(w, j)
 	}
 	return slices.DeleteFunc(c.findings, func(f finding.Finding) bool {
-		return f.Rule != tagNever.ID && f.Rule != tagLength.ID
+		return f.Rule != string(tagNever) && f.Rule != string(tagLength)
 	})
 }

@@ -12,9 +12,27 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"slipway/internal/check/finding"
+	"slipway/internal/check/rule"
 	"slipway/internal/lazyregexp"
 	"slipway/internal/object"
 	"slipway/internal/project"
+)
+
+const (
+	workflowSyntax      = rule.ID("workflow-syntax")
+	deployName          = rule.ID("deploy-name")
+	setImageLive        = rule.ID("set-image-live")
+	tagNever            = rule.ID("tag-never")
+	tagMutable          = rule.ID("tag-mutable")
+	imageVersion        = rule.ID("image-version")
+	tagLength           = rule.ID("tag-length")
+	noWait              = rule.ID("no-wait")
+	noConcurrency       = rule.ID("no-concurrency")
+	noEnvironment       = rule.ID("no-environment")
+	kubeconfigWorkspace = rule.ID("kubeconfig-workspace")
+	actionUnpinned      = rule.ID("action-unpinned")
+	helmPrecedence      = rule.ID("helm-set-precedence")
+	helmTagDefault      = rule.ID("helm-tag-default")
 )
 
 // File is a workflow. Name is relative to the project, "/" between folders.

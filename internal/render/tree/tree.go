@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 
+	"go.yaml.in/yaml/v3"
+
 	"slipway/internal/object"
 )
 
@@ -45,6 +47,8 @@ type Tree struct {
 	mu    sync.Mutex
 	files map[string]*file
 	reads int
+	// parsed counts the files that Documents has parsed.
+	parsed int
 }
 
 // Text is a file's text as renderers see it. Secrets are what had to be decrypted to get at it.
@@ -58,6 +62,10 @@ type file struct {
 	text Text
 	hash string
 	err  error
+
+	parse     sync.Once
+	documents []*yaml.Node
+	parseErr  error
 }
 
 // Open opens the folder. Each file that is read goes through decrypt, where that is not nil.
@@ -83,11 +91,11 @@ func (t *Tree) Close() error { return t.root.Close() }
 func (t *Tree) Dir() string { return t.dir }
 
 // Counts returns how many files the tree has read, and how often views have asked for their text. They are
-// equal where each file is parsed once.
-func (t *Tree) Counts() (files, reads int) {
+// equal where each file is parsed once. Parsed is how many of them Documents has parsed.
+func (t *Tree) Counts() (files, reads, parsed int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.files), t.reads
+	return len(t.files), t.reads, t.parsed
 }
 
 // Clean gives a path relative to the tree its one form. An absolute path below the folder is taken too.

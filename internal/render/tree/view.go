@@ -1,14 +1,18 @@
 package tree
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // What one render may read. Bases that include others several times over pass any limit on files:
@@ -111,6 +115,42 @@ func (v *View) File(name string) ([]byte, error) {
 		}
 	}
 	return f.text.Bytes, nil
+}
+
+// Documents returns the YAML documents of a file, which are not for writing. A file is parsed once for all views
+// of the tree, except by a view that edits it. An error comes with the documents before the mistake.
+func (v *View) Documents(name string) ([]*yaml.Node, error) {
+	text, err := v.File(name)
+	if err != nil {
+		return nil, err
+	}
+	if name, err = v.Clean(name); err != nil {
+		return nil, err
+	}
+	if _, edited := v.edits[name]; edited {
+		return parse(text)
+	}
+	f := v.load(name)
+	f.parse.Do(func() {
+		v.mu.Lock()
+		v.parsed++
+		v.mu.Unlock()
+		f.documents, f.parseErr = parse(text)
+	})
+	return f.documents, f.parseErr
+}
+
+func parse(text []byte) ([]*yaml.Node, error) {
+	var docs []*yaml.Node
+	for stream := yaml.NewDecoder(bytes.NewReader(text)); ; {
+		var n yaml.Node
+		if err := stream.Decode(&n); errors.Is(err, io.EOF) {
+			return docs, nil
+		} else if err != nil {
+			return docs, err
+		}
+		docs = append(docs, &n)
+	}
 }
 
 // Folder lists a folder in the order of names.

@@ -1,0 +1,271 @@
+package check
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/labels"
+
+	"slipway/internal/check/finding"
+	"slipway/internal/check/rule"
+	"slipway/internal/object"
+)
+
+const (
+	replicasOne   = rule.ID("replicas-one")
+	budgetMissing = rule.ID("budget-missing")
+	budgetBlocks  = rule.ID("budget-blocks")
+	spreadMissing = rule.ID("spread-missing")
+	policyMissing = rule.ID("policy-missing")
+	shutdownGrace = rule.ID("shutdown-grace")
+)
+
+// availability checks what keeps a service up while nodes, pods and versions change.
+func availability(_ *subject, e *environment) found {
+	var all []finding.Finding
+	for _, w := range e.workloads {
+		if ref := w.Ref(); ref.Group == "apps" && ref.Kind != "ReplicaSet" {
+			all = append(all, checkRedundancy(e, w)...)
+			all = append(all, checkShutdown(w)...)
+		}
+	}
+	all = append(all, checkNetworkPolicies(e)...)
+	for _, o := range e.objects {
+		if o.Ref().Kind == "PodDisruptionBudget" {
+			all = append(all, checkBudget(e, o)...)
+		}
+	}
+	return found{findings: all}
+}
+
+// scale is how many pods a workload runs.
+type scale struct {
+	least, most int
+	by          *object.Object // its autoscaler
+}
+
+func scaleOf(e *environment, w workload) scale {
+	scaler, ok := scalerOf(e, w.Object)
+	if !ok {
+		n, ok := number(w.At("spec", "replicas"))
+		if !ok {
+			n = 1
+		}
+		return scale{least: n, most: n}
+	}
+	least, most, otherwise := "minReplicas", "maxReplicas", 1
+	if scaler.Ref().Group == "keda.sh" {
+		least, most, otherwise = "minReplicaCount", "maxReplicaCount", 0
+	}
+	s := scale{least: otherwise, by: &scaler}
+	if n, ok := number(scaler.At("spec", least)); ok {
+		s.least = n
+	}
+	if s.most, ok = number(scaler.At("spec", most)); !ok {
+		s.most = max(s.least, 100)
+	}
+	return s
+}
+
+// scalerOf returns the autoscaler of a workload.
+func scalerOf(e *environment, o object.Object) (object.Object, bool) {
+	ref := o.Ref()
+	for _, h := range e.objects {
+		k := h.Ref()
+		if k.Kind != "HorizontalPodAutoscaler" && (k.Kind != "ScaledObject" || k.Group != "keda.sh") {
+			continue
+		}
+		group, kind, name := scaled(h)
+		if group == ref.Group && kind == ref.Kind && name == ref.Name && sameNamespace(e.namespaceOf(h), e.namespaceOf(o)) {
+			return h, true
+		}
+	}
+	return object.Object{}, false
+}
+
+func serviceSelectorOf(o object.Object) labels.Selector {
+	if m := object.Mapping(o.At("spec", "selector")); len(m) > 0 {
+		return labelSet(m).AsSelector()
+	}
+	return labels.Nothing()
+}
+
+func budgetSelectorOf(o object.Object) labels.Selector { return selectorOf(o.At("spec", "selector")) }
+
+func policySelectorOf(o object.Object) labels.Selector {
+	return selectorOf(o.At("spec", "podSelector"))
+}
+
+// checkRedundancy reports what does not survive the loss of a node.
+func checkRedundancy(e *environment, w workload) []finding.Finding {
+	kind, n := w.Ref().Kind, scaleOf(e, w)
+	if kind == "DaemonSet" || n.most == 0 {
+		return nil
+	}
+	reached := len(e.covering(w, "", "Service", serviceSelectorOf)) > 0
+	var all []finding.Finding
+	if kind == "Deployment" && reached && n.least < 2 && !isSingleton(w) {
+		switch {
+		case n.by != nil && n.least == 1:
+			f := replicasOne.New(*n.by, "spec.minReplicas", "it lets %s %s go down to one pod", kind, w.Ref().Name)
+			f.Fix = "minReplicas: 2"
+			all = append(all, f)
+		case n.by == nil:
+			f := replicasOne.New(w.Object, "spec.replicas", "requests reach it through a Service, and it runs one pod")
+			f.Fix = "replicas: 2"
+			all = append(all, f)
+		}
+	}
+	if n.least < 2 {
+		return all
+	}
+	if reached && len(e.covering(w, "policy", "PodDisruptionBudget", budgetSelectorOf)) == 0 {
+		all = append(all, budgetMissing.New(w.Object, "", "no PodDisruptionBudget covers its %d pods", n.least))
+	}
+	return append(all, checkSpread(w, n)...)
+}
+
+// isSingleton reports whether a workload is meant to run once: two pods cannot share its volume.
+func isSingleton(w workload) bool {
+	for _, v := range object.Mappings(w.spec["volumes"]) {
+		if v["persistentVolumeClaim"] != nil {
+			return text(w.At("spec", "strategy", "type")) == "Recreate"
+		}
+	}
+	return false
+}
+
+func checkSpread(w workload, n scale) []finding.Finding {
+	var all []finding.Finding
+	constraints := object.Mappings(w.spec["topologySpreadConstraints"])
+	for i, c := range constraints {
+		if selector := selectorOf(c["labelSelector"]); !selector.Matches(labelSet(w.labels)) {
+			all = append(all, spreadMissing.New(w.Object, fmt.Sprintf("%s.topologySpreadConstraints[%d]", w.path, i),
+				"its labelSelector does not take the pods themselves: nothing is spread"))
+		}
+	}
+	affinity := object.Mapping(object.Mapping(w.spec["affinity"])["podAntiAffinity"])
+	if len(constraints) == 0 && len(affinity) == 0 {
+		all = append(all, spreadMissing.New(w.Object, w.path, "its %d pods may all run on one node", n.least))
+	}
+	return all
+}
+
+func checkShutdown(w workload) []finding.Finding {
+	grace, set := number(w.spec["terminationGracePeriodSeconds"])
+	if !set {
+		grace = 30
+	}
+	if grace == 0 {
+		return []finding.Finding{shutdownGrace.New(w.Object, w.path+".terminationGracePeriodSeconds",
+			"its pods are killed at once: no request is finished")}
+	}
+	var all []finding.Finding
+	for _, c := range w.containers() {
+		hook := object.Mapping(object.Mapping(c.body["lifecycle"])["preStop"])
+		if n := sleepOf(hook); n >= grace {
+			all = append(all, shutdownGrace.New(w.Object, c.path+".lifecycle.preStop",
+				"its preStop hook sleeps for %d s, and the pod is killed after %d s", n, grace))
+		}
+	}
+	return all
+}
+
+// sleepOf is how long a hook sleeps, in seconds; 0 where it does anything else.
+func sleepOf(hook map[string]any) int {
+	if n, ok := number(object.Mapping(hook["sleep"])["seconds"]); ok {
+		return n
+	}
+	var words []string
+	list, _ := object.Mapping(hook["exec"])["command"].([]any)
+	for _, w := range list {
+		words = append(words, strings.Fields(fmt.Sprint(w))...)
+	}
+	for len(words) > 2 && (strings.HasSuffix(words[0], "sh") || words[0] == "-c") {
+		words = words[1:]
+	}
+	if len(words) == 2 && strings.HasSuffix(words[0], "sleep") {
+		n, _ := strconv.Atoi(strings.TrimSuffix(words[1], "s"))
+		return n
+	}
+	return 0
+}
+
+// checkNetworkPolicies reports a missing policy once where no workload has one: one change adds it for all.
+func checkNetworkPolicies(e *environment) []finding.Finding {
+	some := false
+	for _, o := range e.objects {
+		r := o.Ref()
+		if strings.HasSuffix(r.Kind, "NetworkPolicy") && r.Group != "networking.k8s.io" || r.Kind == "CiliumClusterwideNetworkPolicy" {
+			return nil // policies of another API may cover the pods
+		}
+		some = some || r.Kind == "NetworkPolicy"
+	}
+	var bare []workload
+	for _, w := range e.workloads {
+		switch w.Ref().Kind {
+		case "Deployment", "StatefulSet", "DaemonSet":
+			if w.spec["hostNetwork"] != true && len(e.covering(w, "networking.k8s.io", "NetworkPolicy", policySelectorOf)) == 0 {
+				bare = append(bare, w)
+			}
+		}
+	}
+	if !some && len(bare) > 1 {
+		return []finding.Finding{policyMissing.New(bare[0].Object, "",
+			"no NetworkPolicy covers its pods, nor those of %d other workloads", len(bare)-1)}
+	}
+	var all []finding.Finding
+	for _, w := range bare {
+		all = append(all, policyMissing.New(w.Object, "", "no NetworkPolicy covers its pods"))
+	}
+	return all
+}
+
+// checkBudget reports a budget that never lets a pod go. Where an autoscaler decides how many there are, it
+// is certain only if even the most are not enough.
+func checkBudget(e *environment, o object.Object) []finding.Finding {
+	least, most := 0, 0
+	for _, w := range e.selected(e.namespaceOf(o), budgetSelectorOf(o)) {
+		if k := w.Ref().Kind; k != "Deployment" && k != "StatefulSet" {
+			return nil
+		}
+		n := scaleOf(e, w)
+		least, most = least+n.least, most+n.most
+		if others := e.covering(w, "policy", "PodDisruptionBudget", budgetSelectorOf); len(others) > 1 && others[0].Ref() != o.Ref() {
+			return []finding.Finding{budgetBlocks.New(o, "spec.selector", "%s %s is covered by PodDisruptionBudget %s as well: each eviction is an error",
+				w.Ref().Kind, w.Ref().Name, others[0].Ref().Name)}
+		}
+	}
+	if most == 0 {
+		return nil
+	}
+	if v := o.At("spec", "maxUnavailable"); v != nil {
+		if n, ok := share(v, most); !ok || n != 0 {
+			return nil
+		}
+		f := budgetBlocks.New(o, "spec.maxUnavailable", "it allows no pod to be evicted: nodes cannot be drained")
+		f.Fix = "maxUnavailable: 1"
+		return []finding.Finding{f}
+	}
+	v := o.At("spec", "minAvailable")
+	low, ok := share(v, least)
+	high, _ := share(v, most)
+	if !ok || least == 0 || low < least {
+		return nil
+	}
+	f := budgetBlocks.New(o, "spec.minAvailable", "%v of %d must stay: no pod may be evicted, and nodes cannot be drained", v, least)
+	f.Fix = "maxUnavailable: 1"
+	return []finding.Finding{f.WarnUnless(high >= most)}
+}
+
+// share is a number, or a percentage rounded up as the disruption controller does.
+func share(v any, of int) (int, bool) {
+	if n, ok := number(v); ok {
+		return n, true
+	}
+	percent, found := strings.CutSuffix(text(v), "%")
+	n, err := strconv.Atoi(percent)
+	return int(math.Ceil(float64(n) * float64(of) / 100)), found && err == nil
+}

@@ -1,0 +1,143 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"slipway/internal/check/finding"
+	"slipway/internal/check/rule"
+	"slipway/internal/image"
+	"slipway/internal/image/reference"
+	"slipway/internal/object"
+	"slipway/internal/project"
+)
+
+const (
+	imageLaptop  = rule.ID("image-laptop")
+	imageMutable = rule.ID("image-mutable")
+	pullPolicy   = rule.ID("pull-policy")
+)
+
+// images checks where containers' images come from.
+func images(s *subject, e *environment) found {
+	var all []finding.Finding
+	for _, o := range e.objects {
+		for _, u := range imageUses(o) {
+			all = append(all, checkRegistry(s, e, u)...)
+			all = append(all, checkMutable(s, e, u)...)
+			all = append(all, checkPullPolicy(s, e, u)...)
+		}
+	}
+	return found{findings: all}
+}
+
+// imageUse is one image that an object names; field is empty where it is not in a container of its pods.
+type imageUse struct {
+	object.Object
+	reference.Reference
+	field, policy string
+}
+
+func imageUses(o object.Object) []imageUse {
+	var one object.Set
+	if one.Add(o) != nil {
+		return nil
+	}
+	var containers []container
+	if w, ok := workloadOf(o); ok {
+		containers = w.containers()
+	}
+	var out []imageUse
+	for _, named := range image.Uses(one) {
+		u := imageUse{Object: o, Reference: reference.Parse(named.Reference)}
+		for _, c := range containers {
+			if c.name == named.Container && c.body["image"] == named.Reference {
+				u.field, u.policy = c.path+".image", text(c.body["imagePullPolicy"])
+			}
+		}
+		out = append(out, u)
+	}
+	return out
+}
+
+func checkRegistry(s *subject, e *environment, u imageUse) []finding.Finding {
+	host := reference.Host(u.Repository)
+	declared, _, _ := strings.Cut(e.Registry, "/")
+	switch {
+	case reference.IsLaptop(host):
+		return []finding.Finding{imageLaptop.New(u.Object, u.field,
+			"it runs %s: %s is a laptop's registry, which no node of %s reaches", u.Reference, host, e.Name)}
+	case host != declared && reference.IsPrivate(host):
+		f := imageLaptop.New(u.Object, u.field, "it runs %s: %s is an address of a private network", u.Reference, host)
+		return []finding.Finding{f.WarnUnless(isUsedLocally(s, host))}
+	}
+	return nil
+}
+
+// isUsedLocally reports whether a local environment pulls from a registry.
+func isUsedLocally(s *subject, host string) bool {
+	return slices.ContainsFunc(s.envs, func(e *environment) bool {
+		return e.Class == project.Local && slices.ContainsFunc(image.Uses(e.Set), func(u image.Use) bool {
+			return reference.Host(u.Reference) == host
+		})
+	})
+}
+
+func checkMutable(s *subject, e *environment, u imageUse) []finding.Finding {
+	if !u.MayMove() || reference.IsLaptop(reference.Host(u.Repository)) { // another image is meant anyway
+		return nil
+	}
+	certain, more := u.IsMutable(), ""
+	if isPinned(s.Project, u) { // a deploy puts the digest in
+		if u.Tag == "" {
+			return nil
+		}
+		certain, more = false, " if anything but slipway deploys it"
+	}
+	what := fmt.Sprintf("its tag %q is", u.Tag)
+	if u.Tag == "" {
+		what = "it has no tag: that is"
+	}
+	f := imageMutable.New(u.Object, u.field, "it runs %s: %s whatever was pushed last%s", u.Reference, what, more)
+	return []finding.Finding{blameDefault(s.files, e.Charts, u, f.WarnUnless(certain))}
+}
+
+// isPinned reports whether the project file lists the image as one of its own.
+func isPinned(p project.Project, u imageUse) bool {
+	own := slices.DeleteFunc(slices.Clone(p.Images), func(i project.Image) bool { return i.Detected })
+	if p.File == "" || len(own) == 0 {
+		return false
+	}
+	var one object.Set
+	if one.Add(u.Object) != nil {
+		return false
+	}
+	for _, img := range own {
+		matched, _ := image.Match([]project.Image{img}, one)
+		if len(matched) > 0 && matched[0].Repository == u.Repository {
+			return true
+		}
+	}
+	return false
+}
+
+func checkPullPolicy(s *subject, e *environment, u imageUse) []finding.Finding {
+	if u.field == "" {
+		return nil
+	}
+	field := strings.TrimSuffix(u.field, "image") + "imagePullPolicy"
+	switch {
+	case u.policy == "Never":
+		return []finding.Finding{pullPolicy.New(u.Object, field, "Never: %s must have been put on each node by hand", u.Reference)}
+	case u.policy == "IfNotPresent" && u.MayMove():
+		return []finding.Finding{pullPolicy.New(u.Object, field, "IfNotPresent, and %s moves: nodes that have an old one keep it", u.Reference)}
+	case u.policy == "" && u.Tag == "latest" && u.Digest != "":
+		f := pullPolicy.New(u.Object, u.field, "the digest says what runs, and the tag latest makes the policy Always: no pod starts while the registry is away")
+		f.Fix = u.Repository + "@" + u.Digest
+		return []finding.Finding{f}
+	case u.policy == "" && u.MayMove() && u.Tag != "latest" && u.Tag != "" && e.Class == project.Staging && !isPinned(s.Project, u):
+		return []finding.Finding{pullPolicy.New(u.Object, u.field, "its tag %q moves, and the policy is IfNotPresent: nodes that have an old one keep it", u.Tag)}
+	}
+	return nil
+}

@@ -1,0 +1,207 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"slipway/internal/check/finding"
+	"slipway/internal/check/rule"
+	"slipway/internal/lazyregexp"
+	"slipway/internal/object"
+)
+
+const (
+	configMissing  = rule.ID("config-missing")
+	configKey      = rule.ID("config-key")
+	accountMissing = rule.ID("account-missing")
+	claimMissing   = rule.ID("claim-missing")
+)
+
+// configRef is a pod's reference to a ConfigMap or Secret: name holds the name, below field.
+type configRef struct {
+	kind  string
+	value map[string]any
+	name  string
+	field string
+}
+
+// configRefs are all that a pod needs of ConfigMaps and Secrets.
+func configRefs(w workload) []configRef {
+	var all []configRef
+	add := func(kind string, v any, name, field string) {
+		all = append(all, configRef{kind, object.Mapping(v), name, field})
+	}
+	for _, c := range w.containers() {
+		for _, e := range object.Mappings(c.body["env"]) {
+			from := object.Mapping(e["valueFrom"])
+			at := fmt.Sprintf("%s.env[name=%s].valueFrom.", c.path, text(e["name"]))
+			add("ConfigMap", from["configMapKeyRef"], "name", at+"configMapKeyRef")
+			add("Secret", from["secretKeyRef"], "name", at+"secretKeyRef")
+		}
+		for i, e := range object.Mappings(c.body["envFrom"]) {
+			at := fmt.Sprintf("%s.envFrom[%d].", c.path, i)
+			add("ConfigMap", e["configMapRef"], "name", at+"configMapRef")
+			add("Secret", e["secretRef"], "name", at+"secretRef")
+		}
+	}
+	for _, v := range object.Mappings(w.spec["volumes"]) {
+		at := volumePath(w, v)
+		add("ConfigMap", v["configMap"], "name", at+"configMap")
+		add("Secret", v["secret"], "secretName", at+"secret")
+		for i, p := range object.Mappings(object.Mapping(v["projected"])["sources"]) {
+			at := fmt.Sprintf("%sprojected.sources[%d].", at, i)
+			add("ConfigMap", p["configMap"], "name", at+"configMap")
+			add("Secret", p["secret"], "name", at+"secret")
+		}
+	}
+	return all
+}
+
+func volumePath(w workload, volume map[string]any) string {
+	return fmt.Sprintf("%s.volumes[name=%s].", w.path, text(volume["name"]))
+}
+
+// checkNeeds reports what a pod does not start without.
+func checkNeeds(e *environment, w workload, seen once) []finding.Finding {
+	var all []finding.Finding
+	for _, ref := range configRefs(w) {
+		all = append(all, checkConfig(e, w, ref, seen)...)
+	}
+	for _, v := range object.Mappings(w.spec["volumes"]) {
+		name := text(object.Mapping(v["persistentVolumeClaim"])["claimName"])
+		all = append(all, checkClaim(e, w, name, volumePath(w, v)+"persistentVolumeClaim.claimName", seen)...)
+	}
+	return append(all, checkAccount(e, w, seen)...)
+}
+
+// clusterMade are ConfigMaps that clusters put into each namespace.
+var clusterMade = []string{"kube-root-ca.crt", "istio-ca-root-cert", "openshift-service-ca.crt", "linkerd-identity-trust-roots"}
+
+func checkConfig(e *environment, w workload, ref configRef, seen once) []finding.Finding {
+	name := text(ref.value[ref.name])
+	if name == "" || ref.value["optional"] == true {
+		return nil
+	}
+	namespace := e.namespaceOf(w.Object)
+	source, ok := e.get("", ref.kind, namespace, name)
+	if !ok {
+		if e.mayBeMade(name) || slices.Contains(clusterMade, name) || !seen.first(ref.kind, namespace, name) {
+			return nil
+		}
+		return []finding.Finding{missingConfig(e, w, ref, name)}
+	}
+	keys := keysOf(source)
+	if len(keys) == 0 { // a controller or a person fills it later
+		return nil
+	}
+	var all []finding.Finding
+	need := func(key any, field string) {
+		if k := text(key); k != "" && !slices.Contains(keys, k) {
+			all = append(all, configKey.New(w.Object, field, "it needs the key %q of %s %s, which has %s%s",
+				k, ref.kind, name, some(keys), didYouMean(k, keys)))
+		}
+	}
+	need(ref.value["key"], ref.field+".key")
+	for i, item := range object.Mappings(ref.value["items"]) {
+		need(item["key"], fmt.Sprintf("%s.items[%d].key", ref.field, i))
+	}
+	return all
+}
+
+func keysOf(o object.Object) []string {
+	if o.Ref().Kind == "Secret" && text(o.At("type")) == "kubernetes.io/service-account-token" {
+		return nil
+	}
+	var keys []string
+	for _, part := range []string{"data", "stringData", "binaryData"} {
+		for k := range object.Mapping(o.At(part)) {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+// some joins a few of the names, so that a message stays one line.
+func some(names []string) string {
+	if len(names) > 5 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:5], ", "), len(names)-5)
+	}
+	return strings.Join(names, ", ")
+}
+
+var nameHash = lazyregexp.New(`^-[0-9a-z]{10}$`)
+
+func missingConfig(e *environment, w workload, ref configRef, name string) finding.Finding {
+	names := e.names("", ref.kind, e.namespaceOf(w.Object))
+	field := ref.field + "." + ref.name
+	for _, other := range names {
+		if rest, ok := strings.CutPrefix(other, name); ok && nameHash().MatchString(rest) {
+			f := configMissing.New(w.Object, field, "it needs %s %s, which is rendered as %s: nothing changed the name here", ref.kind, name, other)
+			f.Fix = "name it where Kustomize looks, or set disableNameSuffixHash"
+			return f
+		}
+	}
+	misspelled := slices.ContainsFunc(names, func(other string) bool { return isTypo(name, other) })
+	f := configMissing.New(w.Object, field, "it needs %s %s, which the environment does not bring%s: the pods wait until it is there",
+		ref.kind, name, didYouMean(name, names))
+	return f.WarnUnless(misspelled)
+}
+
+// isTypo reports whether two names differ by one extra letter or two swapped ones only. Other letters, and
+// digits, often tell two objects apart: db-ro and db-rw, cache-1.
+func isTypo(a, b string) bool {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	if len(a) < 6 {
+		return false
+	}
+	i := 0
+	for i < len(a) && a[i] == b[i] {
+		i++
+	}
+	switch {
+	case len(a)+1 == len(b):
+		return a[i:] == b[i+1:] && !unicode.IsDigit(rune(b[i]))
+	case len(a) == len(b) && i+1 < len(a):
+		return a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:]
+	}
+	return false
+}
+
+func checkClaim(e *environment, w workload, name, field string, seen once) []finding.Finding {
+	namespace := e.namespaceOf(w.Object)
+	if name == "" || e.has("", "PersistentVolumeClaim", namespace, name) || e.mayBeMade(name) {
+		return nil
+	}
+	for _, set := range e.list("apps", "StatefulSet", namespace) {
+		for _, t := range object.Mappings(set.At("spec", "volumeClaimTemplates")) {
+			if strings.HasPrefix(name, text(object.Mapping(t["metadata"])["name"])+"-"+set.Ref().Name+"-") {
+				return nil
+			}
+		}
+	}
+	if !seen.first("PersistentVolumeClaim", namespace, name) {
+		return nil
+	}
+	return []finding.Finding{claimMissing.New(w.Object, field,
+		"it mounts the claim %s, which the environment does not bring: the pods stay Pending until it is there", name)}
+}
+
+func checkAccount(e *environment, w workload, seen once) []finding.Finding {
+	field := "serviceAccountName"
+	if w.spec[field] == nil {
+		field = "serviceAccount"
+	}
+	name, namespace := text(w.spec[field]), e.namespaceOf(w.Object)
+	if name == "" || name == "default" || e.has("", "ServiceAccount", namespace, name) || e.mayBeMade(name) ||
+		!seen.first("ServiceAccount", namespace, name) {
+		return nil
+	}
+	names := e.names("", "ServiceAccount", namespace)
+	return []finding.Finding{accountMissing.New(w.Object, w.path+"."+field,
+		"it runs as ServiceAccount %s, which the environment does not bring%s: no pod is made until it is there", name, didYouMean(name, names))}
+}

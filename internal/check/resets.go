@@ -1,0 +1,74 @@
+package check
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"slipway/internal/check/finding"
+	"slipway/internal/check/rule"
+	"slipway/internal/object"
+)
+
+const (
+	hpaReplicas    = rule.ID("hpa-replicas")
+	unstableRender = rule.ID("unstable-render")
+)
+
+// resets checks what each deploy undoes or changes although the source stays the same.
+func resets(s *subject, e *environment) found {
+	var all []finding.Finding
+	for _, w := range e.workloads {
+		all = append(all, checkScaledReplicas(e, w)...)
+	}
+	for _, w := range e.Warnings {
+		if _, what, ok := strings.Cut(w, "not the same each time: "); ok {
+			all = append(all, checkUnstable(s.files, e, what)...)
+		}
+	}
+	return found{findings: all}
+}
+
+func checkScaledReplicas(e *environment, w workload) []finding.Finding {
+	scaler, ok := scalerOf(e, w.Object)
+	n := w.At("spec", "replicas")
+	if !ok || n == nil {
+		return nil
+	}
+	what := fmt.Sprintf("each deploy sets it back to %v", n)
+	if n == int64(0) {
+		what = "0 switches the autoscaler off at each deploy"
+	}
+	at := ""
+	if place := scaler.Origin.String(); place != "" {
+		at = " (" + place + ")"
+	}
+	f := hpaReplicas.New(w.Object, "spec.replicas", "%s %s%s scales it: %s", scaler.Ref().Kind, scaler.Ref().Name, at, what)
+	f.Fix = "leave replicas out"
+	if w.Origin.Line == 0 { // in a template: without the value it would be the chart's default
+		f.Fix = "let " + w.Origin.File + " leave replicas out where there is an autoscaler"
+	}
+	return []finding.Finding{f}
+}
+
+// checkUnstable reports a field that helm.Unstable names: "templates/db.yaml: Secret db data.password: randAlphaNum".
+func checkUnstable(src files, e *environment, what string) []finding.Finding {
+	const message = "it does not come out the same each time: %s"
+	file, rest, _ := strings.Cut(what, ": ")
+	words := strings.SplitN(rest, " ", 3)
+	if len(words) != 3 || !src.isFile(file) {
+		return []finding.Finding{unstableRender.In(finding.Place{}, message, what)}
+	}
+	inFile := func(o object.Object) bool { return o.Origin.File == file }
+	if !slices.ContainsFunc(e.objects, inFile) {
+		return nil // a test of the chart, which is not deployed
+	}
+	for _, o := range e.objects {
+		if ref := o.Ref(); inFile(o) && ref.Kind == words[0] && ref.Name == path.Base(words[1]) {
+			// Without a field: overrides of the field are not the cause.
+			return []finding.Finding{unstableRender.New(o, "", message, words[2])}
+		}
+	}
+	return []finding.Finding{unstableRender.In(finding.Place{File: file}, message, rest)}
+}

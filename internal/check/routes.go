@@ -1,0 +1,125 @@
+package check
+
+import (
+	"fmt"
+	"strings"
+
+	"slipway/internal/check/finding"
+	"slipway/internal/check/rule"
+	"slipway/internal/object"
+)
+
+const (
+	backendService = rule.ID("backend-service")
+	backendPort    = rule.ID("backend-port")
+	tlsSecret      = rule.ID("tls-secret")
+)
+
+// backend is where an Ingress or a route sends requests.
+type backend struct {
+	field           string
+	namespace, name string
+	port            map[string]any // "name" or "number"
+	portField       string
+}
+
+func ingressBackend(field string, v any) backend {
+	service := object.Mapping(v)
+	port := object.Mapping(service["port"])
+	b := backend{field: field, name: text(service["name"]), port: port, portField: field + ".port.number"}
+	if port["name"] != nil {
+		b.portField = field + ".port.name"
+	}
+	return b
+}
+
+func checkIngress(e *environment, o object.Object) []finding.Finding {
+	var backends []backend
+	if b := object.Mapping(o.At("spec", "defaultBackend"))["service"]; b != nil {
+		backends = append(backends, ingressBackend("spec.defaultBackend.service", b))
+	}
+	for i, rule := range object.Mappings(o.At("spec", "rules")) {
+		for j, p := range object.Mappings(object.Mapping(rule["http"])["paths"]) {
+			if b := object.Mapping(p["backend"])["service"]; b != nil {
+				backends = append(backends, ingressBackend(fmt.Sprintf("spec.rules[%d].http.paths[%d].backend.service", i, j), b))
+			}
+		}
+	}
+	var all []finding.Finding
+	for _, b := range backends {
+		all = append(all, checkBackend(e, o, b)...)
+	}
+	return all
+}
+
+func checkCertificates(e *environment, o object.Object) []finding.Finding {
+	for k := range o.Annotations() {
+		for _, part := range []string{"cert-manager", "tls-acme", "cert.gardener", "managed-certificates"} {
+			if strings.Contains(k, part) {
+				return nil
+			}
+		}
+	}
+	var all []finding.Finding
+	for i, t := range object.Mappings(o.At("spec", "tls")) {
+		name := text(t["secretName"])
+		if name != "" && !e.has("", "Secret", e.namespaceOf(o), name) && !e.mayBeMade(name) {
+			all = append(all, tlsSecret.New(o, fmt.Sprintf("spec.tls[%d].secretName", i), "nobody makes the Secret %s that its certificate is in", name))
+		}
+	}
+	return all
+}
+
+func checkRoute(e *environment, o object.Object) []finding.Finding {
+	var all []finding.Finding
+	for i, rule := range object.Mappings(o.At("spec", "rules")) {
+		for j, b := range object.Mappings(rule["backendRefs"]) {
+			if text(b["group"]) == "" && (b["kind"] == nil || b["kind"] == "Service") {
+				field := fmt.Sprintf("spec.rules[%d].backendRefs[%d]", i, j)
+				all = append(all, checkBackend(e, o, backend{
+					field: field, namespace: text(b["namespace"]), name: text(b["name"]),
+					port: map[string]any{"number": b["port"]}, portField: field + ".port",
+				})...)
+			}
+		}
+	}
+	return all
+}
+
+func checkBackend(e *environment, o object.Object, b backend) []finding.Finding {
+	if b.name == "" || b.port["name"] == "use-annotation" { // the AWS controller's word for a backend in an annotation
+		return nil
+	}
+	namespace := b.namespace
+	if namespace == "" {
+		namespace = e.namespaceOf(o)
+	}
+	service, ok := e.get("", "Service", namespace, b.name)
+	if ok {
+		return checkBackendPort(o, b, service)
+	}
+	if b.namespace != "" && b.namespace != e.Namespace || !e.complete && e.mayBeMade(b.name) {
+		return nil
+	}
+	names := e.names("", "Service", namespace)
+	f := backendService.New(o, b.field+".name", "it leads to Service %s, which is not there%s", b.name, didYouMean(b.name, names))
+	return []finding.Finding{f.WarnUnless(e.complete && len(names) > 0)}
+}
+
+func checkBackendPort(o object.Object, b backend, service object.Object) []finding.Finding {
+	var have []string
+	for _, p := range object.Mappings(service.At("spec", "ports")) {
+		if b.port["name"] != nil && b.port["name"] == p["name"] || b.port["number"] != nil && b.port["number"] == p["port"] {
+			return nil
+		}
+		have = append(have, declaredPort{p["name"], p["port"]}.String())
+	}
+	asked := b.port["name"]
+	if asked == nil {
+		asked = b.port["number"]
+	}
+	if asked == nil || len(have) == 0 {
+		return nil
+	}
+	return []finding.Finding{backendPort.New(o, b.portField, "it leads to port %v of Service %s, which has %s", asked, b.name, strings.Join(have, ", "))}
+}
