@@ -68,13 +68,16 @@ func (a *app) ruleTable(rules []finding.Rule) error {
 func (a *app) rulePage(r finding.Rule) {
 	s := styleOf(a.stdout)
 	fmt.Fprintf(a.stdout, "%s\n%s, %s, %s\n\n%s.\n\n%s\n", s.bold(r.ID), r.Severity, r.Group, classes(r),
-		strings.TrimSuffix(r.Title, "."), strings.TrimSpace(r.Why))
+		upperFirst(strings.TrimSuffix(r.Title, ".")), strings.TrimSpace(r.Why))
 	if r.Fix != "" {
 		fmt.Fprintf(a.stdout, "\n%s\n%s\n", s.bold("Fix"), strings.TrimSpace(r.Fix))
 	}
 	fmt.Fprintf(a.stdout, "\n%s\nexceptions:\n  - {rule: %s, object: KIND/NAME, reason: why this is accepted}\n",
 		s.bold("To accept it"), r.ID)
 }
+
+// upperFirst starts a text with a capital letter.
+func upperFirst(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
 
 func classes(r finding.Rule) string {
 	if len(r.Classes) == 0 {

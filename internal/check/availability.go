@@ -78,7 +78,8 @@ func scalerOf(e *environment, o object.Object) (object.Object, bool) {
 			continue
 		}
 		group, kind, name := scaled(h)
-		if group == ref.Group && kind == ref.Kind && name == ref.Name && sameNamespace(e.namespaceOf(h), e.namespaceOf(o)) {
+		if group == ref.Group && kind == ref.Kind && name == ref.Name &&
+			sameNamespace(e.namespaceOf(h), e.namespaceOf(o)) {
 			return h, true
 		}
 	}
@@ -109,12 +110,15 @@ func checkRedundancy(e *environment, w workload) []finding.Finding {
 	if kind == "Deployment" && reached && n.least < 2 && !isSingleton(w) {
 		switch {
 		case n.by != nil && n.least == 1:
-			f := replicasOne.New(*n.by, "spec.minReplicas", "it lets %s %s go down to one pod", kind, w.Ref().Name)
-			f.Fix = "minReplicas: 2"
+			f := replicasOne.New(*n.by, "spec.minReplicas",
+				"minReplicas lets %s %s go down to one pod: requests fail while that pod moves to another node",
+				kind, w.Ref().Name)
+			f.Fix = "Set `minReplicas: 2`."
 			all = append(all, f)
 		case n.by == nil:
-			f := replicasOne.New(w.Object, "spec.replicas", "requests reach it through a Service, and it runs one pod")
-			f.Fix = "replicas: 2"
+			f := replicasOne.New(w.Object, "spec.replicas",
+				"one pod serves a Service: requests fail while that pod moves to another node")
+			f.Fix = "Set `replicas: 2`."
 			all = append(all, f)
 		}
 	}
@@ -122,7 +126,8 @@ func checkRedundancy(e *environment, w workload) []finding.Finding {
 		return all
 	}
 	if reached && len(e.covering(w, "policy", "PodDisruptionBudget", budgetSelectorOf)) == 0 {
-		all = append(all, budgetMissing.New(w.Object, "", "no PodDisruptionBudget covers its %d pods", n.least))
+		all = append(all, budgetMissing.New(w.Object, "",
+			"no PodDisruptionBudget covers the %d pods: draining nodes may evict all of them at once", n.least))
 	}
 	return append(all, checkSpread(w, n)...)
 }
@@ -142,13 +147,15 @@ func checkSpread(w workload, n scale) []finding.Finding {
 	constraints := object.Mappings(w.spec["topologySpreadConstraints"])
 	for i, c := range constraints {
 		if selector := selectorOf(c["labelSelector"]); !selector.Matches(labelSet(w.labels)) {
-			all = append(all, spreadMissing.New(w.Object, fmt.Sprintf("%s.topologySpreadConstraints[%d]", w.path, i),
-				"its labelSelector does not take the pods themselves: nothing is spread"))
+			field := fmt.Sprintf("%s.topologySpreadConstraints[%d]", w.path, i)
+			all = append(all, spreadMissing.New(w.Object, field,
+				"labelSelector does not match the pod template's labels: the constraint spreads no pod"))
 		}
 	}
 	affinity := object.Mapping(object.Mapping(w.spec["affinity"])["podAntiAffinity"])
 	if len(constraints) == 0 && len(affinity) == 0 {
-		all = append(all, spreadMissing.New(w.Object, w.path, "its %d pods may all run on one node", n.least))
+		all = append(all, spreadMissing.New(w.Object, w.path,
+			"nothing spreads the %d pods over nodes: one node's failure may stop all of them", n.least))
 	}
 	return all
 }
@@ -160,14 +167,16 @@ func checkShutdown(w workload) []finding.Finding {
 	}
 	if grace == 0 {
 		return []finding.Finding{shutdownGrace.New(w.Object, w.path+".terminationGracePeriodSeconds",
-			"its pods are killed at once: no request is finished")}
+			"terminationGracePeriodSeconds is 0: the kubelet kills the pods at once, and their requests fail")}
 	}
 	var all []finding.Finding
 	for _, c := range w.containers() {
 		hook := object.Mapping(object.Mapping(c.body["lifecycle"])["preStop"])
 		if n := sleepOf(hook); n >= grace {
 			all = append(all, shutdownGrace.New(w.Object, c.path+".lifecycle.preStop",
-				"its preStop hook sleeps for %d s, and the pod is killed after %d s", n, grace))
+				"the preStop hook sleeps for %d s and the grace period is %d s: the kubelet kills the pod "+
+					"before its requests end",
+				n, grace))
 		}
 	}
 	return all
@@ -193,12 +202,13 @@ func sleepOf(hook map[string]any) int {
 	return 0
 }
 
-// checkNetworkPolicies reports a missing policy once where no workload has one: one change adds it for all.
+// checkNetworkPolicies reports once that no workload has a policy: one change adds it for all.
 func checkNetworkPolicies(e *environment) []finding.Finding {
 	some := false
 	for _, o := range e.objects {
 		r := o.Ref()
-		if strings.HasSuffix(r.Kind, "NetworkPolicy") && r.Group != "networking.k8s.io" || r.Kind == "CiliumClusterwideNetworkPolicy" {
+		isForeign := strings.HasSuffix(r.Kind, "NetworkPolicy") && r.Group != "networking.k8s.io"
+		if isForeign || r.Kind == "CiliumClusterwideNetworkPolicy" {
 			return nil // policies of another API may cover the pods
 		}
 		some = some || r.Kind == "NetworkPolicy"
@@ -207,18 +217,22 @@ func checkNetworkPolicies(e *environment) []finding.Finding {
 	for _, w := range e.workloads {
 		switch w.Ref().Kind {
 		case "Deployment", "StatefulSet", "DaemonSet":
-			if w.spec["hostNetwork"] != true && len(e.covering(w, "networking.k8s.io", "NetworkPolicy", policySelectorOf)) == 0 {
+			policies := e.covering(w, "networking.k8s.io", "NetworkPolicy", policySelectorOf)
+			if w.spec["hostNetwork"] != true && len(policies) == 0 {
 				bare = append(bare, w)
 			}
 		}
 	}
 	if !some && len(bare) > 1 {
 		return []finding.Finding{policyMissing.New(bare[0].Object, "",
-			"no NetworkPolicy covers its pods, nor those of %d other workloads", len(bare)-1)}
+			"no NetworkPolicy covers the pods, nor those of %d other workloads: every pod in the cluster can "+
+				"connect to them",
+			len(bare)-1)}
 	}
 	var all []finding.Finding
 	for _, w := range bare {
-		all = append(all, policyMissing.New(w.Object, "", "no NetworkPolicy covers its pods"))
+		all = append(all, policyMissing.New(w.Object, "",
+			"no NetworkPolicy covers the pods: every pod in the cluster can connect to them"))
 	}
 	return all
 }
@@ -233,9 +247,11 @@ func checkBudget(e *environment, o object.Object) []finding.Finding {
 		}
 		n := scaleOf(e, w)
 		least, most = least+n.least, most+n.most
-		if others := e.covering(w, "policy", "PodDisruptionBudget", budgetSelectorOf); len(others) > 1 && others[0].Ref() != o.Ref() {
-			return []finding.Finding{budgetBlocks.New(o, "spec.selector", "%s %s is covered by PodDisruptionBudget %s as well: each eviction is an error",
-				w.Ref().Kind, w.Ref().Name, others[0].Ref().Name)}
+		others := e.covering(w, "policy", "PodDisruptionBudget", budgetSelectorOf)
+		if len(others) > 1 && others[0].Ref() != o.Ref() {
+			return []finding.Finding{budgetBlocks.New(o, "spec.selector",
+				"PodDisruptionBudget %s covers %s %s too: the API server refuses to evict a pod with two budgets",
+				others[0].Ref().Name, w.Ref().Kind, w.Ref().Name)}
 		}
 	}
 	if most == 0 {
@@ -245,8 +261,9 @@ func checkBudget(e *environment, o object.Object) []finding.Finding {
 		if n, ok := share(v, most); !ok || n != 0 {
 			return nil
 		}
-		f := budgetBlocks.New(o, "spec.maxUnavailable", "it allows no pod to be evicted: nodes cannot be drained")
-		f.Fix = "maxUnavailable: 1"
+		f := budgetBlocks.New(o, "spec.maxUnavailable",
+			"maxUnavailable is 0: no pod can be evicted, so nodes cannot be drained")
+		f.Fix = "Set `maxUnavailable: 1`."
 		return []finding.Finding{f}
 	}
 	v := o.At("spec", "minAvailable")
@@ -255,8 +272,9 @@ func checkBudget(e *environment, o object.Object) []finding.Finding {
 	if !ok || least == 0 || low < least {
 		return nil
 	}
-	f := budgetBlocks.New(o, "spec.minAvailable", "%v of %d must stay: no pod may be evicted, and nodes cannot be drained", v, least)
-	f.Fix = "maxUnavailable: 1"
+	f := budgetBlocks.New(o, "spec.minAvailable",
+		"minAvailable is %v of %d pods: no pod can be evicted, so nodes cannot be drained", v, least)
+	f.Fix = "Replace it with `maxUnavailable: 1`."
 	return []finding.Finding{f.WarnUnless(high >= most)}
 }
 

@@ -15,7 +15,9 @@ func compare(s *subject) []contract.Result {
 		return slices.ContainsFunc(in, func(p project.Environment) bool { return p.Name == e.Name })
 	}
 	first := func(c project.Class) int {
-		return slices.IndexFunc(s.envs, func(e *environment) bool { return e.Class == c && deployed(e, s.Project.Environments) })
+		return slices.IndexFunc(s.envs, func(e *environment) bool {
+			return e.Class == c && deployed(e, s.Project.Environments)
+		})
 	}
 	from := first(project.Local)
 	if from < 0 {
@@ -30,7 +32,8 @@ func compare(s *subject) []contract.Result {
 			continue
 		}
 		all = append(all, contract.Compare(contract.Input{
-			A: side(s.envs[from]), B: side(e), Exceptions: s.Project.Exceptions, Today: s.Now.Format(time.DateOnly),
+			A: side(s.envs[from]), B: side(e),
+			Exceptions: s.Project.Exceptions, Today: s.Now.Format(time.DateOnly),
 		}))
 	}
 	return all

@@ -70,7 +70,7 @@ func TestSelectorChanges(t *testing.T) {
 				got = append(got, f.Place.String())
 				if c.fixed == "" {
 					if len(f.Edits) > 0 {
-						t.Errorf("an edit that nobody asked for: %v", f.Edits)
+						t.Errorf("an unexpected edit: %v", f.Edits)
 					}
 					continue
 				}
@@ -125,7 +125,7 @@ func TestNumericTags(t *testing.T) {
 		"zero and a nine":   {"0891234", "✗", "891234"},
 		"exponent":          {"12345e6", "✗", "1.2345e+10"},
 		"year and month":    {"2026.10", "✗", "2026.1"},
-		"version of two":    {"1.27", "!", "would be lost"},
+		"version of two":    {"1.27", "!", "drops a zero"},
 		"one digit":         {"7", "", ""},
 		"quoted":            {`"1234567"`, "", ""},
 		"quoted once":       {"'1234567'", "", ""},
@@ -157,7 +157,7 @@ func TestNumericTags(t *testing.T) {
 			}
 		})
 	}
-	// What nobody renders is not certain to be wrong, and what is no image's is none of this.
+	// A tag that is not rendered is only a warning; a tag of anything but an image is not a finding.
 	for values, want := range map[string]string{
 		"image: {repository: ghcr.io/acme/api, tag: a}\nsidecar: {image: {tag: 1234567}}\n": "! image-numeric-tag",
 		"image: {repository: ghcr.io/acme/api, tag: a}\nbuild: {tag: 1234567}\n":            "",

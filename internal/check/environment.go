@@ -22,7 +22,7 @@ type environment struct {
 	workloads []workload
 	// all are the project's environments.
 	all []project.Environment
-	// complete: all that runs in the namespace seems to be in the set, so that what is not in it does not exist.
+	// complete: the set seems to hold everything in the namespace, so that an object outside it does not exist.
 	complete bool
 	// mentioned are the strings in custom resources, any of which may name what a controller makes.
 	mentioned map[string]bool
@@ -53,7 +53,9 @@ func newEnvironment(r Rendered, all []project.Environment) *environment {
 		Environment: r.Environment, Result: r.Result,
 		objects: r.Set.Objects(), all: all, mentioned: map[string]bool{},
 	}
-	e.complete = !slices.ContainsFunc(all, func(other project.Environment) bool { return sharePlace(e.Environment, other) })
+	e.complete = !slices.ContainsFunc(all, func(other project.Environment) bool {
+		return sharePlace(e.Environment, other)
+	})
 	for _, o := range e.objects {
 		if w, ok := workloadOf(o); ok {
 			e.workloads = append(e.workloads, w)
@@ -89,8 +91,8 @@ func sharePlace(e, other project.Environment) bool {
 func makesPods(ref object.Ref) bool {
 	switch ref.Group {
 	case "cert-manager.io", "external-secrets.io", "bitnami.com", "networking.istio.io", "security.istio.io",
-		"traefik.io", "traefik.containo.us", "keda.sh", "cilium.io", "crd.projectcalico.org", "projectcalico.org",
-		"kyverno.io", "argoproj.io", "secrets-store.csi.x-k8s.io", "autoscaling.k8s.io":
+		"traefik.io", "traefik.containo.us", "keda.sh", "cilium.io", "crd.projectcalico.org",
+		"projectcalico.org", "kyverno.io", "argoproj.io", "secrets-store.csi.x-k8s.io", "autoscaling.k8s.io":
 		return false
 	case "monitoring.coreos.com":
 		return !strings.HasSuffix(ref.Kind, "Monitor") && ref.Kind != "PrometheusRule"
@@ -130,7 +132,8 @@ func workloadOf(o object.Object) (workload, bool) {
 	spec, path, ok := o.PodSpec()
 	metadata, _, _ := o.PodMetadata()
 	if !ok {
-		if spec, ok = o.At("spec", "template", "spec").(map[string]any); !ok || len(object.Mappings(spec["containers"])) == 0 {
+		spec, _ = o.At("spec", "template", "spec").(map[string]any)
+		if len(object.Mappings(spec["containers"])) == 0 {
 			return w, false
 		}
 		path = "spec.template.spec"
@@ -202,7 +205,8 @@ func (e *environment) has(group, kind, namespace, name string) bool {
 
 // mayBeMade reports whether a custom resource may make an object of that name.
 func (e *environment) mayBeMade(name string) bool {
-	return e.mentioned[name] || slices.ContainsFunc(e.custom, func(c string) bool { return strings.HasPrefix(name, c+"-") })
+	isOwn := func(custom string) bool { return strings.HasPrefix(name, custom+"-") }
+	return e.mentioned[name] || slices.ContainsFunc(e.custom, isOwn)
 }
 
 // selected returns the workloads whose pods a selector takes.
@@ -217,7 +221,8 @@ func (e *environment) selected(namespace string, selector labels.Selector) []wor
 }
 
 // covering returns the objects of a kind whose selector takes a workload's pods.
-func (e *environment) covering(w workload, group, kind string, selector func(object.Object) labels.Selector) []object.Object {
+func (e *environment) covering(w workload, group, kind string,
+	selector func(object.Object) labels.Selector) []object.Object {
 	var found []object.Object
 	for _, o := range e.list(group, kind, e.namespaceOf(w.Object)) {
 		if selector(o).Matches(labelSet(w.labels)) {

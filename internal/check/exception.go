@@ -13,8 +13,7 @@ import (
 	"slipway/internal/project"
 )
 
-// checkExceptions refuses exceptions for unknown rules: they would never match, and the findings that they
-// are written for would stay without a word.
+// checkExceptions refuses exceptions for unknown rules, which would never match.
 func checkExceptions(p project.Project, rules *rule.Set) error {
 	var known []string
 	for _, r := range rules.Rules() {
@@ -28,12 +27,14 @@ func checkExceptions(p project.Project, rules *rule.Set) error {
 		if s := project.Suggest(e.Rule, known); s != "" {
 			hint = fmt.Sprintf(" (did you mean %q?)", s)
 		}
-		return &project.FileError{File: p.File, Line: e.Line, Err: fmt.Errorf("the exception is for rule %q, which is not there%s", e.Rule, hint)}
+		return &project.FileError{File: p.File, Line: e.Line, Err: fmt.Errorf("exception for unknown rule %q%s",
+			e.Rule, hint)}
 	}
 	return nil
 }
 
-// accept leaves out what exceptions are made for, counts it, and reports exceptions that are of no use.
+// accept leaves out what exceptions are made for, counts it, and reports exceptions that expired or match
+// nothing.
 func accept(all []finding.Finding, s *subject, l *locator) (left []finding.Finding, accepted int) {
 	today := s.Now.Format(time.DateOnly)
 	for _, e := range s.Project.Exceptions {
@@ -42,8 +43,10 @@ func accept(all []finding.Finding, s *subject, l *locator) (left []finding.Findi
 		}
 		at := finding.Place{File: s.Project.File, Line: e.Line}
 		if e.Until != "" && e.Until < today {
-			f := contract.ExceptionExpired.In(at, "the exception from %s held until %s: %s", e.Rule, e.Until, e.Reason)
-			f.Fix = "mend what it was written for and delete it, or give it a later day"
+			f := contract.ExceptionExpired.In(at,
+				"the exception from %s expired on %s: its findings are reported again (%s)",
+				e.Rule, e.Until, e.Reason)
+			f.Fix = "Fix the findings and remove the exception, or set a later `until:`."
 			all = append(all, f)
 			continue
 		}
@@ -52,7 +55,7 @@ func accept(all []finding.Finding, s *subject, l *locator) (left []finding.Findi
 		accepted += n
 		if n == 0 && !s.partial && isChecked(e, s) {
 			f := contract.ExceptionUnused.In(at, "the exception from %s matches no finding", e.Rule)
-			f.Fix = "delete it, or correct its object, field or environments"
+			f.Fix = "Remove it, or correct its object, field or environments."
 			all = append(all, f)
 		}
 	}

@@ -76,8 +76,8 @@ func merge(all []finding.Finding, l *locator) []finding.Finding {
 func withoutSlips(all []finding.Finding) []finding.Finding {
 	isSlip := func(f, g finding.Finding) bool {
 		container, ok := strings.CutSuffix(g.Field, "].image")
-		return ok && g.Rule == "required-field" && f.Rule != g.Rule && f.Object != nil && g.Object != nil && *f.Object == *g.Object &&
-			strings.HasPrefix(f.Field, container+"]")
+		return ok && g.Rule == "required-field" && f.Rule != g.Rule && f.Object != nil && g.Object != nil &&
+			*f.Object == *g.Object && strings.HasPrefix(f.Field, container+"]")
 	}
 	return slices.DeleteFunc(slices.Clone(all), func(f finding.Finding) bool {
 		return slices.ContainsFunc(all, func(g finding.Finding) bool { return isSlip(f, g) })

@@ -20,7 +20,7 @@ func ReadPast(ctx context.Context, dir string) (*Past, error) {
 	for _, revision := range []string{"HEAD", "HEAD~1"} {
 		if !repository.Exists(ctx, revision) {
 			if revision == "HEAD~1" && repository.IsShallow(ctx) {
-				return &Past{Missing: "the clone has no commit before this one: fetch one more (fetch-depth: 2)"}, nil
+				return &Past{Missing: "the clone has no earlier commit: fetch one more (fetch-depth: 2)"}, nil
 			}
 			return nil, nil
 		}

@@ -67,9 +67,10 @@ func checkRegistry(s *subject, e *environment, u imageUse) []finding.Finding {
 	switch {
 	case reference.IsLaptop(host):
 		return []finding.Finding{imageLaptop.New(u.Object, u.field,
-			"it runs %s: %s is a laptop's registry, which no node of %s reaches", u.Reference, host, e.Name)}
+			"image %s comes from %s, a laptop's registry: nodes of %s cannot pull it", u.Reference, host, e.Name)}
 	case host != declared && reference.IsPrivate(host):
-		f := imageLaptop.New(u.Object, u.field, "it runs %s: %s is an address of a private network", u.Reference, host)
+		f := imageLaptop.New(u.Object, u.field,
+			"image %s comes from %s, in a private network: nodes outside it cannot pull it", u.Reference, host)
 		return []finding.Finding{f.WarnUnless(isUsedLocally(s, host))}
 	}
 	return nil
@@ -85,21 +86,22 @@ func isUsedLocally(s *subject, host string) bool {
 }
 
 func checkMutable(s *subject, e *environment, u imageUse) []finding.Finding {
-	if !u.MayMove() || reference.IsLaptop(reference.Host(u.Repository)) { // another image is meant anyway
+	if !u.MayMove() || reference.IsLaptop(reference.Host(u.Repository)) { // checkRegistry reports it
 		return nil
 	}
-	certain, more := u.IsMutable(), ""
+	certain, when := u.IsMutable(), ""
 	if isPinned(s.Project, u) { // a deploy puts the digest in
 		if u.Tag == "" {
 			return nil
 		}
-		certain, more = false, " if anything but slipway deploys it"
+		certain, when = false, " when a tool other than slipway deploys it"
 	}
-	what := fmt.Sprintf("its tag %q is", u.Tag)
+	what := fmt.Sprintf("tag %q moves", u.Tag)
 	if u.Tag == "" {
-		what = "it has no tag: that is"
+		what = "it has no tag"
 	}
-	f := imageMutable.New(u.Object, u.field, "it runs %s: %s whatever was pushed last%s", u.Reference, what, more)
+	f := imageMutable.New(u.Object, u.field, "image %s: %s, so pods run whatever was pushed last%s",
+		u.Reference, what, when)
 	return []finding.Finding{blameDefault(s.files, e.Charts, u, f.WarnUnless(certain))}
 }
 
@@ -129,15 +131,21 @@ func checkPullPolicy(s *subject, e *environment, u imageUse) []finding.Finding {
 	field := strings.TrimSuffix(u.field, "image") + "imagePullPolicy"
 	switch {
 	case u.policy == "Never":
-		return []finding.Finding{pullPolicy.New(u.Object, field, "Never: %s must have been put on each node by hand", u.Reference)}
+		return []finding.Finding{pullPolicy.New(u.Object, field,
+			"imagePullPolicy is Never: pods start only on nodes that already have %s", u.Reference)}
 	case u.policy == "IfNotPresent" && u.MayMove():
-		return []finding.Finding{pullPolicy.New(u.Object, field, "IfNotPresent, and %s moves: nodes that have an old one keep it", u.Reference)}
+		return []finding.Finding{pullPolicy.New(u.Object, field,
+			"imagePullPolicy is IfNotPresent and the tag of %s moves: nodes keep the old image", u.Reference)}
 	case u.policy == "" && u.Tag == "latest" && u.Digest != "":
-		f := pullPolicy.New(u.Object, u.field, "the digest says what runs, and the tag latest makes the policy Always: no pod starts while the registry is away")
-		f.Fix = u.Repository + "@" + u.Digest
+		f := pullPolicy.New(u.Object, u.field,
+			"the tag latest sets imagePullPolicy to Always despite the digest: no pod starts while the "+
+				"registry is down")
+		f.Fix = "Write " + u.Repository + "@" + u.Digest + "."
 		return []finding.Finding{f}
-	case u.policy == "" && u.MayMove() && u.Tag != "latest" && u.Tag != "" && e.Class == project.Staging && !isPinned(s.Project, u):
-		return []finding.Finding{pullPolicy.New(u.Object, u.field, "its tag %q moves, and the policy is IfNotPresent: nodes that have an old one keep it", u.Tag)}
+	case u.policy == "" && u.MayMove() && u.Tag != "latest" && u.Tag != "" &&
+		e.Class == project.Staging && !isPinned(s.Project, u):
+		return []finding.Finding{pullPolicy.New(u.Object, u.field,
+			"tag %q moves and imagePullPolicy defaults to IfNotPresent: nodes keep the old image", u.Tag)}
 	}
 	return nil
 }

@@ -77,7 +77,9 @@ func checkNeeds(e *environment, w workload, seen once) []finding.Finding {
 }
 
 // clusterMade are ConfigMaps that clusters put into each namespace.
-var clusterMade = []string{"kube-root-ca.crt", "istio-ca-root-cert", "openshift-service-ca.crt", "linkerd-identity-trust-roots"}
+var clusterMade = []string{
+	"kube-root-ca.crt", "istio-ca-root-cert", "openshift-service-ca.crt", "linkerd-identity-trust-roots",
+}
 
 func checkConfig(e *environment, w workload, ref configRef, seen once) []finding.Finding {
 	name := text(ref.value[ref.name])
@@ -99,8 +101,9 @@ func checkConfig(e *environment, w workload, ref configRef, seen once) []finding
 	var all []finding.Finding
 	need := func(key any, field string) {
 		if k := text(key); k != "" && !slices.Contains(keys, k) {
-			all = append(all, configKey.New(w.Object, field, "it needs the key %q of %s %s, which has %s%s",
-				k, ref.kind, name, some(keys), didYouMean(k, keys)))
+			all = append(all, configKey.New(w.Object, field,
+				"%s %s has no key %q: the container does not start (keys: %s)%s",
+				ref.kind, name, k, some(keys), didYouMean(k, keys)))
 		}
 	}
 	need(ref.value["key"], ref.field+".key")
@@ -139,13 +142,16 @@ func missingConfig(e *environment, w workload, ref configRef, name string) findi
 	field := ref.field + "." + ref.name
 	for _, other := range names {
 		if rest, ok := strings.CutPrefix(other, name); ok && nameHash().MatchString(rest) {
-			f := configMissing.New(w.Object, field, "it needs %s %s, which is rendered as %s: nothing changed the name here", ref.kind, name, other)
-			f.Fix = "name it where Kustomize looks, or set disableNameSuffixHash"
+			f := configMissing.New(w.Object, field,
+				"%s %s is rendered as %s, and Kustomize does not update this field: the pods do not start",
+				ref.kind, name, other)
+			f.Fix = "Move the reference to a field that Kustomize updates, or set `disableNameSuffixHash: true`."
 			return f
 		}
 	}
 	misspelled := slices.ContainsFunc(names, func(other string) bool { return isTypo(name, other) })
-	f := configMissing.New(w.Object, field, "it needs %s %s, which the environment does not bring%s: the pods wait until it is there",
+	f := configMissing.New(w.Object, field,
+		"%s %s is not in the environment: the pods do not start until it exists%s",
 		ref.kind, name, didYouMean(name, names))
 	return f.WarnUnless(misspelled)
 }
@@ -188,7 +194,7 @@ func checkClaim(e *environment, w workload, name, field string, seen once) []fin
 		return nil
 	}
 	return []finding.Finding{claimMissing.New(w.Object, field,
-		"it mounts the claim %s, which the environment does not bring: the pods stay Pending until it is there", name)}
+		"PersistentVolumeClaim %s is not in the environment: the pods stay Pending until it exists", name)}
 }
 
 func checkAccount(e *environment, w workload, seen once) []finding.Finding {
@@ -203,5 +209,6 @@ func checkAccount(e *environment, w workload, seen once) []finding.Finding {
 	}
 	names := e.names("", "ServiceAccount", namespace)
 	return []finding.Finding{accountMissing.New(w.Object, w.path+"."+field,
-		"it runs as ServiceAccount %s, which the environment does not bring%s: no pod is made until it is there", name, didYouMean(name, names))}
+		"ServiceAccount %s is not in the environment: no pod is created until it exists%s",
+		name, didYouMean(name, names))}
 }

@@ -94,48 +94,50 @@ func withOthers(s *subject) []project.Environment {
 func notTried(env project.Environment, report *origin.Report) []finding.Unchecked {
 	var all []finding.Unchecked
 	add := func(place finding.Place, what, why string) {
-		all = append(all, finding.Unchecked{Environments: []string{env.Name}, Place: place, What: what, Why: why})
+		u := finding.Unchecked{Environments: []string{env.Name}, Place: place, What: what, Why: why}
+		all = append(all, u)
 	}
 	for _, o := range report.NotTried {
-		add(o.Place, "whether "+o.Name+" does anything", fmt.Sprintf("trying all overrides took more than %s", overrideBudget))
+		add(o.Place, "the effect of "+o.Name, fmt.Sprintf("the overrides took more than %s to try", overrideBudget))
 	}
 	for _, name := range report.Several {
-		add(finding.Place{File: name}, "its overrides", "the file has several documents")
+		add(finding.Place{File: name}, "the overrides in the file", "it has several documents")
 	}
 	return all
 }
 
 // deadFinding reports an override that does nothing.
 func deadFinding(l *locator, d deadOverride) finding.Finding {
-	id, fix := overrideDead, "delete it"
-	message := d.Name + " changes nothing: it matches nothing"
+	id, fix := overrideDead, "Remove it."
+	message := d.Name + " has no effect: it matches nothing"
 	var edits []finding.Edit
 	switch {
 	case d.By != nil:
-		message = fmt.Sprintf("%s changes nothing: %s at %s is stronger", d.Name, d.By.Name, d.By.Place)
+		message = fmt.Sprintf("%s has no effect: %s at %s overrides it", d.Name, d.By.Name, d.By.Place)
 	case strings.EqualFold(d.Kind, "images"):
 		id = imageUnmatched
-		message = fmt.Sprintf("%s matches none of %s: %s", d.Name, count(len(d.Known), "image"), strings.Join(d.Known, ", "))
-		fix = "write the name of one of them as the base has it, with its registry"
+		message = fmt.Sprintf("%s matches no image, so the base's image runs (images: %s)",
+			d.Name, strings.Join(d.Known, ", "))
+		fix = "Write the name of one of the images as the base has it, with its registry."
 		if d.Meant != "" {
-			fix = "name: " + d.Meant
+			fix = "Write `name: " + d.Meant + "`."
 			edits = renameEntry(l.text(d.File), d)
 		}
 	case d.Unread:
 		id = valueUnread
-		message = d.Name + " is read by no template of the chart"
-		fix = "correct the key, or delete it"
+		message = "no template of the chart reads " + d.Name + ": the chart's default stays"
+		fix = "Correct the key, or remove it."
 		if d.Meant != "" {
-			fix = "write " + d.Meant
+			fix = "Write `" + d.Meant + "`."
 		}
 	case strings.HasPrefix(strings.ToLower(d.Kind), "patch"):
-		message = d.Name + " changes nothing: its target is not there, or has it already"
+		message = d.Name + " has no effect: its target does not exist, or already has this value"
 		if name := meantTarget(l, d); name != "" {
-			message = d.Name + " changes nothing: nothing is called so"
-			fix = "write " + name + ", if that is meant, or delete it"
+			message = d.Name + " has no effect: its target does not exist"
+			fix = "Write " + name + " if you meant that, or remove the patch."
 		}
 	case d.Kind == "replacements" || d.Kind == "transformers":
-		message = d.Name + " changes nothing: what it writes is there already, or there is nothing to write it to"
+		message = d.Name + " has no effect: the target already has this value, or does not exist"
 	}
 	f := id.In(d.Place, "%s", message)
 	f.Environments, f.Fix, f.Edits = d.environments, fix, edits

@@ -34,15 +34,15 @@ func TestOverrides(t *testing.T) {
 		"a default that every overlay changes": {base(""), ""},
 		"an image by its whole name": {base(
 			"images:\n  - name: reg.localhost:5000/web\n    newTag: v1\n"), ""},
-		"an image that says what is there": {base(
+		"an image with the tag that it has": {base(
 			"images:\n  - name: reg.localhost:5000/web\n    newTag: dev\n"), ""},
 		"an image without its registry": {base("images:\n  - name: web # ours\n    newTag: v1\n"),
-			"image-unmatched " + at + "5:5 prod images[0] \"web\" matches none of 1 image: reg.localhost:5000/web\n"},
+			"image-unmatched " + at + "5:5 prod images[0] \"web\" matches no image, so the base's image runs (images: reg.localhost:5000/web)\n"},
 		"replicas for nothing": {base("replicas:\n  - {name: wbe, count: 2}\n"), "render"},
 		"a value that a template reads": {base("", append(chart, "values-prod.yaml", "count: 2\n")...),
 			""},
 		"a value that no template has a word of": {base("", append(chart, "values-prod.yaml", "counts: 2\n")...),
-			"value-unread values-prod.yaml:1:1 chart-prod counts is read by no template of the chart\n"},
+			"value-unread values-prod.yaml:1:1 chart-prod no template of the chart reads counts: the chart's default stays\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := checkFolder(t, []group{{all: overrides}}, c.files)

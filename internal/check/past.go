@@ -23,20 +23,20 @@ type Past struct {
 	Changed []string
 	// Text is the earlier text of one of them. It fails where the file did not exist.
 	Text func(name string) ([]byte, error)
-	// Missing is why there is no earlier state to be had; the other fields are then empty.
+	// Missing is why the earlier state is unavailable; the other fields are then empty.
 	Missing string
 }
 
 // past compares immutable fields with those of the last commit.
 func past(ctx context.Context, s *subject) found {
-	const what = "changes to fields that cannot be changed"
+	const what = "changes of immutable fields"
 	var all found
 	for _, e := range s.envs {
 		switch before, changed, err := renderPast(ctx, s, e); {
 		case s.Past != nil && s.Past.Missing != "":
 			all.add(found{unchecked: []finding.Unchecked{{What: what, Why: s.Past.Missing}}}.in(e.Name))
 		case err != nil:
-			why := fmt.Sprintf("%s does not render with the files of today beside it: %s", s.Past.Name, err)
+			why := fmt.Sprintf("the files of %s do not render together with the unchanged ones: %s", s.Past.Name, err)
 			all.add(found{unchecked: []finding.Unchecked{{What: what, Why: why}}}.in(e.Name))
 		case changed:
 			all.add(found{findings: checkImmutable(before.Set, e.objects, s.Past.Name)}.in(e.Name))
@@ -46,7 +46,7 @@ func past(ctx context.Context, s *subject) found {
 }
 
 // renderPast renders an environment with the earlier texts of its files; not where none has changed.
-func renderPast(ctx context.Context, s *subject, e *environment) (before render.Result, changed bool, err error) {
+func renderPast(ctx context.Context, s *subject, e *environment) (_ render.Result, changed bool, _ error) {
 	if s.Past == nil || s.Past.Missing != "" {
 		return render.Result{}, false, nil
 	}
@@ -61,7 +61,7 @@ func renderPast(ctx context.Context, s *subject, e *environment) (before render.
 	if len(edits) == 0 {
 		return render.Result{}, false, nil
 	}
-	before, err = s.Renderer.Edited(ctx, e.Environment, edits)
+	before, err := s.Renderer.Edited(ctx, e.Environment, edits)
 	return before, true, err
 }
 
@@ -75,7 +75,8 @@ func immutableFields(before object.Object) []string {
 	case "apps/Deployment", "apps/ReplicaSet", "apps/DaemonSet":
 		return []string{"spec.selector"}
 	case "apps/StatefulSet":
-		return []string{"spec.selector", "spec.serviceName", "spec.podManagementPolicy", "spec.volumeClaimTemplates"}
+		return []string{"spec.selector", "spec.serviceName", "spec.podManagementPolicy",
+			"spec.volumeClaimTemplates"}
 	case "/PersistentVolumeClaim":
 		return []string{"spec.storageClassName", "spec.accessModes", "spec.volumeMode", "spec.selector"}
 	case "rbac.authorization.k8s.io/RoleBinding", "rbac.authorization.k8s.io/ClusterRoleBinding":
@@ -102,12 +103,15 @@ func checkImmutable(before object.Set, now []object.Object, name string) []findi
 		}
 		fields := immutableFields(was)
 		for _, d := range object.Differences(was.Body, o.Body, object.Shown{}, false) {
-			i := slices.IndexFunc(fields, func(f string) bool { return covers(f, d.Path) || strings.HasPrefix(f, d.Path+".") })
+			i := slices.IndexFunc(fields, func(f string) bool {
+				return covers(f, d.Path) || strings.HasPrefix(f, d.Path+".")
+			})
 			if i < 0 {
 				continue
 			}
-			f := immutableChanged.New(o, fields[i], "%s is not what it was in %s: what is deployed cannot be changed", fields[i], name)
-			f.Fix = "give it its value back, or the object another name"
+			f := immutableChanged.New(o, fields[i],
+				"%s is immutable and differs from %s: the API server refuses the deploy", fields[i], name)
+			f.Fix = "Restore the value, or rename the object."
 			all = append(all, f)
 			break
 		}

@@ -17,11 +17,12 @@ import (
 const renders = rule.ID("render")
 
 // notRendered reports an environment that does not render. One that was only found beside those that are
-// deployed may be meant for another tool, so for it that is no fault.
+// deployed may be for another tool, so it is reported as unchecked.
 func notRendered(p project.Project, env project.Environment, err error) found {
 	place, message := placeOf(err)
 	if slices.ContainsFunc(p.Others, func(e project.Environment) bool { return e.Name == env.Name }) {
-		return found{unchecked: []finding.Unchecked{{Place: place, What: "environment " + env.Name, Why: message}}}.in(env.Name)
+		skipped := finding.Unchecked{Place: place, What: "environment " + env.Name, Why: message}
+		return found{unchecked: []finding.Unchecked{skipped}}.in(env.Name)
 	}
 	return found{findings: []finding.Finding{renders.In(place, "%s", message)}}.in(env.Name)
 }

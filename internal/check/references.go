@@ -63,7 +63,8 @@ func checkBudgetSelector(e *environment, o object.Object) []finding.Finding {
 		return nil
 	}
 	near := nearMiss(e, o, labelSet(object.Mapping(o.At("spec", "selector", "matchLabels"))))
-	f := budgetSelector.New(o, "spec.selector", "it covers pods with %s, and no workload here has such%s", selector, near)
+	f := budgetSelector.New(o, "spec.selector",
+		"selector %s matches no workload: a drain may evict all pods at once%s", selector, near)
 	return []finding.Finding{f.WarnUnless(e.complete)}
 }
 
@@ -74,7 +75,8 @@ func checkService(e *environment, o object.Object) []finding.Finding {
 	}
 	pods := e.selected(e.namespaceOf(o), selector.AsSelector())
 	if len(pods) == 0 {
-		f := serviceSelector.New(o, "spec.selector", "it selects pods with %s, and no workload here has such%s: it has no endpoints",
+		f := serviceSelector.New(o, "spec.selector",
+			"selector %s matches no workload: the Service has no endpoints%s",
 			selector, nearMiss(e, o, selector))
 		return []finding.Finding{f.WarnUnless(e.complete)}
 	}
@@ -91,7 +93,8 @@ func nearMiss(e *environment, o object.Object, want labels.Set) string {
 	pods := slices.DeleteFunc(slices.Clone(e.workloads), func(w workload) bool { return !isNamesake(w) })
 	for _, w := range append(pods, e.workloads...) {
 		for _, k := range slices.Sorted(maps.Keys(want)) {
-			if have, ok := w.labels[k]; ok && have != want[k] && sameNamespace(e.namespaceOf(w.Object), e.namespaceOf(o)) {
+			have, ok := w.labels[k]
+			if ok && have != want[k] && sameNamespace(e.namespaceOf(w.Object), e.namespaceOf(o)) {
 				return fmt.Sprintf(" (%s %s has %s=%v)", w.Ref().Kind, w.Ref().Name, k, have)
 			}
 		}
@@ -121,11 +124,13 @@ func checkServicePort(o object.Object, field string, port map[string]any, pods [
 	who := pods[0].Ref()
 	if name, ok := wanted.(string); ok {
 		injected := slices.ContainsFunc(pods, func(w workload) bool { return w.injected })
-		f := servicePort.New(o, field, "it sends to the port %q; %s %s %s: there are no endpoints for it", name, who.Kind, who.Name, has)
+		f := servicePort.New(o, field, "no container has port %q: the Service has no endpoints for it (%s %s %s)",
+			name, who.Kind, who.Name, has)
 		return []finding.Finding{f.WarnUnless(!injected)}
 	}
 	if ports.complete && o.At("spec", "clusterIP") != "None" {
-		f := servicePort.New(o, field, "it sends to port %v; %s %s %s", wanted, who.Kind, who.Name, has)
+		f := servicePort.New(o, field, "no container declares port %v: connections may be refused (%s %s %s)",
+			wanted, who.Kind, who.Name, has)
 		return []finding.Finding{f.WarnUnless(false)}
 	}
 	return nil
@@ -188,7 +193,8 @@ func checkScaleTarget(e *environment, o object.Object) []finding.Finding {
 	if group != "apps" && len(names) == 0 {
 		return nil
 	}
-	f := scaleTarget.New(o, "spec.scaleTargetRef.name", "it scales %s %s, which is not there%s", kind, name, didYouMean(name, names))
+	f := scaleTarget.New(o, "spec.scaleTargetRef.name", "%s %s does not exist: nothing is scaled%s",
+		kind, name, didYouMean(name, names))
 	return []finding.Finding{f.WarnUnless(e.complete && group == "apps")}
 }
 
@@ -208,21 +214,24 @@ func checkBinding(e *environment, o object.Object) []finding.Finding {
 		}
 		if owner := e.owner(namespace); owner != "" {
 			all = append(all, roleBinding.New(o, field+".namespace",
-				"it is for ServiceAccount %s of namespace %s, which is the environment %s", name, namespace, owner))
+				"ServiceAccount %s is in namespace %s of environment %s: its pods get this role, not those of %s",
+				name, namespace, owner, e.Name))
 		} else if sameNamespace(namespace, e.namespaceOf(o)) {
-			all = append(all, roleBinding.New(o, field+".name", "it is for ServiceAccount %s, which is not there", name))
+			all = append(all, roleBinding.New(o, field+".name",
+				"ServiceAccount %s does not exist: nothing gets the role", name))
 		}
 	}
 	role := object.Mapping(o.At("roleRef"))
 	name := text(role["name"])
 	if role["kind"] == "Role" && !e.has("rbac.authorization.k8s.io", "Role", e.namespaceOf(o), name) {
-		all = append(all, roleBinding.New(o, "roleRef.name", "it binds Role %s, which is not there", name))
+		all = append(all, roleBinding.New(o, "roleRef.name", "Role %s does not exist: the binding grants nothing",
+			name))
 	}
 	return all
 }
 
-// checkNamespace reports once a namespace. Kinds such as a monitor's lie elsewhere by nature, so without
-// another environment there only workloads count.
+// checkNamespace reports each namespace once. Objects such as monitors often live elsewhere, so in a
+// namespace of no environment only workloads count.
 func checkNamespace(e *environment, o object.Object, seen once) []finding.Finding {
 	namespace := o.Ref().Namespace
 	if namespace == "" || e.Namespace == "" || namespace == e.Namespace {
@@ -230,11 +239,13 @@ func checkNamespace(e *environment, o object.Object, seen once) []finding.Findin
 	}
 	if owner := e.owner(namespace); owner != "" && seen.first("namespace", namespace) {
 		return []finding.Finding{foreignNamespace.New(o, "metadata.namespace",
-			"it goes to namespace %s, which is the environment %s: a deploy of %s changes that one", namespace, owner, e.Name)}
+			"namespace %s belongs to environment %s: a deploy of %s changes that environment", namespace, owner,
+			e.Name)}
 	}
 	_, runsPods := workloadOf(o)
 	if runsPods && !e.has("", "Namespace", "", namespace) && seen.first("namespace", namespace) {
-		f := foreignNamespace.New(o, "metadata.namespace", "it goes to namespace %s, and the environment is %s", namespace, e.Namespace)
+		f := foreignNamespace.New(o, "metadata.namespace",
+			"namespace %s is not the environment's, %s: the object is deployed outside it", namespace, e.Namespace)
 		return []finding.Finding{f.WarnUnless(false)}
 	}
 	return nil

@@ -1,7 +1,6 @@
 package check
 
 import (
-	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -16,7 +15,7 @@ const (
 	unstableRender = rule.ID("unstable-render")
 )
 
-// resets checks what each deploy undoes or changes although the source stays the same.
+// resets checks which fields a deploy of an unchanged source changes.
 func resets(s *subject, e *environment) found {
 	var all []finding.Finding
 	for _, w := range e.workloads {
@@ -36,25 +35,27 @@ func checkScaledReplicas(e *environment, w workload) []finding.Finding {
 	if !ok || n == nil {
 		return nil
 	}
-	what := fmt.Sprintf("each deploy sets it back to %v", n)
+	what := "every deploy resets the autoscaler's value"
 	if n == int64(0) {
-		what = "0 switches the autoscaler off at each deploy"
+		what = "every deploy switches the autoscaler off"
 	}
 	at := ""
 	if place := scaler.Origin.String(); place != "" {
 		at = " (" + place + ")"
 	}
-	f := hpaReplicas.New(w.Object, "spec.replicas", "%s %s%s scales it: %s", scaler.Ref().Kind, scaler.Ref().Name, at, what)
-	f.Fix = "leave replicas out"
+	f := hpaReplicas.New(w.Object, "spec.replicas", "replicas is %v although %s %s%s sets it: %s",
+		n, scaler.Ref().Kind, scaler.Ref().Name, at, what)
+	f.Fix = "Remove `replicas`."
 	if w.Origin.Line == 0 { // in a template: without the value it would be the chart's default
-		f.Fix = "let " + w.Origin.File + " leave replicas out where there is an autoscaler"
+		f.Fix = "Omit `replicas` in " + w.Origin.File + " when the autoscaler is enabled."
 	}
 	return []finding.Finding{f}
 }
 
-// checkUnstable reports a field that helm.Unstable names: "templates/db.yaml: Secret db data.password: randAlphaNum".
+// checkUnstable reports a field that helm.Unstable names, such as
+// "templates/db.yaml: Secret db data.password: randAlphaNum".
 func checkUnstable(src files, e *environment, what string) []finding.Finding {
-	const message = "it does not come out the same each time: %s"
+	const message = "differs in every render, so each deploy changes it: %s"
 	file, rest, _ := strings.Cut(what, ": ")
 	words := strings.SplitN(rest, " ", 3)
 	if len(words) != 3 || !src.isFile(file) {

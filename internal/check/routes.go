@@ -41,7 +41,8 @@ func checkIngress(e *environment, o object.Object) []finding.Finding {
 	for i, rule := range object.Mappings(o.At("spec", "rules")) {
 		for j, p := range object.Mappings(object.Mapping(rule["http"])["paths"]) {
 			if b := object.Mapping(p["backend"])["service"]; b != nil {
-				backends = append(backends, ingressBackend(fmt.Sprintf("spec.rules[%d].http.paths[%d].backend.service", i, j), b))
+				field := fmt.Sprintf("spec.rules[%d].http.paths[%d].backend.service", i, j)
+				backends = append(backends, ingressBackend(field, b))
 			}
 		}
 	}
@@ -64,7 +65,9 @@ func checkCertificates(e *environment, o object.Object) []finding.Finding {
 	for i, t := range object.Mappings(o.At("spec", "tls")) {
 		name := text(t["secretName"])
 		if name != "" && !e.has("", "Secret", e.namespaceOf(o), name) && !e.mayBeMade(name) {
-			all = append(all, tlsSecret.New(o, fmt.Sprintf("spec.tls[%d].secretName", i), "nobody makes the Secret %s that its certificate is in", name))
+			all = append(all, tlsSecret.New(o, fmt.Sprintf("spec.tls[%d].secretName", i),
+				"Secret %s is not in the environment and nothing requests it: clients get an untrusted certificate",
+				name))
 		}
 	}
 	return all
@@ -87,7 +90,7 @@ func checkRoute(e *environment, o object.Object) []finding.Finding {
 }
 
 func checkBackend(e *environment, o object.Object, b backend) []finding.Finding {
-	if b.name == "" || b.port["name"] == "use-annotation" { // the AWS controller's word for a backend in an annotation
+	if b.name == "" || b.port["name"] == "use-annotation" { // the AWS controller reads an annotation
 		return nil
 	}
 	namespace := b.namespace
@@ -102,14 +105,16 @@ func checkBackend(e *environment, o object.Object, b backend) []finding.Finding 
 		return nil
 	}
 	names := e.names("", "Service", namespace)
-	f := backendService.New(o, b.field+".name", "it leads to Service %s, which is not there%s", b.name, didYouMean(b.name, names))
+	f := backendService.New(o, b.field+".name", "Service %s does not exist: requests get 503 or 404%s",
+		b.name, didYouMean(b.name, names))
 	return []finding.Finding{f.WarnUnless(e.complete && len(names) > 0)}
 }
 
 func checkBackendPort(o object.Object, b backend, service object.Object) []finding.Finding {
 	var have []string
 	for _, p := range object.Mappings(service.At("spec", "ports")) {
-		if b.port["name"] != nil && b.port["name"] == p["name"] || b.port["number"] != nil && b.port["number"] == p["port"] {
+		if b.port["name"] != nil && b.port["name"] == p["name"] ||
+			b.port["number"] != nil && b.port["number"] == p["port"] {
 			return nil
 		}
 		have = append(have, declaredPort{p["name"], p["port"]}.String())
@@ -121,5 +126,7 @@ func checkBackendPort(o object.Object, b backend, service object.Object) []findi
 	if asked == nil || len(have) == 0 {
 		return nil
 	}
-	return []finding.Finding{backendPort.New(o, b.portField, "it leads to port %v of Service %s, which has %s", asked, b.name, strings.Join(have, ", "))}
+	return []finding.Finding{backendPort.New(o, b.portField,
+		"Service %s has no port %v: requests fail (ports: %s)",
+		b.name, asked, strings.Join(have, ", "))}
 }

@@ -173,7 +173,7 @@ func referenceCases() map[string]ruleCase {
 	const secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: api}\nstringData: {a: b}\n"
 	return map[string]ruleCase{
 		"all is well": {all(api, service, budget, scaler, ingress, route, network, binding), nil},
-		"selector of nobody": {all(api, edited(service, "app: api", "app: apy")),
+		"selector without pods": {all(api, edited(service, "app: api", "app: apy")),
 			[]string{"✗ service-selector spec.selector"}},
 		"selector asks for more": {all(api, edited(service, "app: api", "app: api, env: prod")),
 			[]string{"✗ service-selector spec.selector"}},
@@ -292,7 +292,7 @@ func referenceCases() map[string]ruleCase {
 			inPod("volumes: [{name: d, persistentVolumeClaim: {claimName: data-db-0}}]"),
 			"apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: db}\nspec: {template: {spec: {}}, "+
 				"volumeClaimTemplates: [{metadata: {name: data}}]}\n"), nil},
-		"certificate of nobody": {all(api, service, edited(ingress, "spec: {",
+		"certificate without source": {all(api, service, edited(ingress, "spec: {",
 			"spec: {tls: [{secretName: cert}], ")), []string{"! tls-secret spec.tls[0].secretName"}},
 		"certificate by annotation": {all(api, service,
 			edited(edited(ingress, "spec: {", "spec: {tls: [{secretName: cert}], "), "{name: api}",
@@ -302,7 +302,7 @@ func referenceCases() map[string]ruleCase {
 			"apiVersion: cert-manager.io/v1\nkind: Certificate\nmetadata: {name: c}\nspec: {secretName: cert}\n"),
 			nil},
 		"binding to another namespace": {all(api, edited(binding, "namespace: prod", "namespace: shared")), nil},
-		"binding to nobody": {all(api, edited(binding, "name: api, namespace", "name: web, namespace")),
+		"binding without account": {all(api, edited(binding, "name: api, namespace", "name: web, namespace")),
 			[]string{"! role-binding subjects[0].name"}},
 		"binding of no role": {all(api, edited(binding, "kind: ClusterRole", "kind: Role")),
 			[]string{"! role-binding roleRef.name"}},
@@ -346,7 +346,7 @@ func TestMustExist(t *testing.T) {
 		"all is well":       {all(api, service, budget, network), nil},
 		"one pod":           {all(one, service, network), []string{"! replicas-one spec.replicas"}},
 		"replicas left out": {all(hpa(api), service, network), []string{"! replicas-one spec.replicas"}},
-		"nobody reaches it": {all(one, network), nil},
+		"without a Service": {all(one, network), nil},
 		"switched off":      {all(edited(api, "replicas: 2", "replicas: 0"), service, network), nil},
 		"single by its claim": {all(edited(edited(inPod(claim), "replicas: 2", "replicas: 1"), "  selector:",
 			"  strategy: {type: Recreate}\n  selector:"), service, network), nil},
@@ -465,7 +465,7 @@ func TestImages(t *testing.T) {
 
 const digits = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
-// A private address is a laptop's where a laptop's environment uses it too, and nobody's business where
+// A private address is a laptop's where a laptop's environment uses it too, and accepted where
 // the environment says that it is its registry.
 func TestPrivateRegistry(t *testing.T) {
 	text := edited(api, "ghcr.io", "192.168.1.7:5000")

@@ -18,7 +18,8 @@ func schemas(s *subject, e *environment) found {
 	o.Definitions = append(append(o.Definitions, s.Definitions...), e.objects...)
 	v, err := schema.New(o)
 	if err != nil {
-		return found{unchecked: []finding.Unchecked{{What: "the objects of " + e.Name + " against the Kubernetes API", Why: err.Error()}}}
+		return found{unchecked: []finding.Unchecked{{What: "the schema of all objects in " + e.Name,
+			Why: err.Error()}}}
 	}
 	var all found
 	counts := map[string]int{}
@@ -33,7 +34,7 @@ func schemas(s *subject, e *environment) found {
 	}
 	for i, u := range all.unchecked {
 		if n := counts[u.Why] - 1; n > 0 {
-			all.unchecked[i].What += fmt.Sprintf(", and that of %d more", n)
+			all.unchecked[i].What += fmt.Sprintf(", and of %d more", n)
 		}
 	}
 	return all

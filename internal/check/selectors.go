@@ -48,7 +48,8 @@ func selectors(s *subject, e *environment) found {
 }
 
 // checkSelectorLabels reports the first label that reaches a selector here and is another elsewhere.
-func checkSelectorLabels(src files, e *environment, l selectorLabels, others []map[string]string) []finding.Finding {
+func checkSelectorLabels(src files, e *environment, l selectorLabels,
+	others []map[string]string) []finding.Finding {
 	for _, k := range slices.Sorted(maps.Keys(l.labels)) {
 		v := l.labels[k]
 		names := selectingBy(e, k, v)
@@ -57,8 +58,9 @@ func checkSelectorLabels(src files, e *environment, l selectorLabels, others []m
 			continue
 		}
 		f := selectorChanges.In(finding.Place{File: l.file, Line: l.key.Line, Column: l.key.Column},
-			"it adds %s=%s to the selector of %s, and not in every environment: a selector cannot be changed on what is already deployed", k, v, names)
-		f.Fix = "labels with includeSelectors: false"
+			"label %s=%s reaches the immutable selector of %s, and not in every environment: "+
+				"adding or removing it later makes the deploy fail", k, v, names)
+		f.Fix = "Use `labels` with `includeSelectors: false`."
 		f.Edits = l.edits(src.text(l.file))
 		return []finding.Finding{f}
 	}
@@ -69,7 +71,8 @@ func checkSelectorLabels(src files, e *environment, l selectorLabels, others []m
 func selectingBy(e *environment, key, value string) string {
 	var names []string
 	for _, o := range e.objects {
-		if r := o.Ref(); r.Group == "apps" && object.Mapping(o.At("spec", "selector", "matchLabels"))[key] == value {
+		labels := object.Mapping(o.At("spec", "selector", "matchLabels"))
+		if r := o.Ref(); r.Group == "apps" && labels[key] == value {
 			names = append(names, r.Kind+" "+r.Name)
 		}
 	}
@@ -96,7 +99,8 @@ func labelsInSelectors(src files, folder string, seen once) []selectorLabels {
 			k, v := child(e, "includeSelectors")
 			_, pairs := child(e, "pairs")
 			if k != nil && v.Value == "true" && pairs != nil {
-				all = append(all, selectorLabels{file: file, root: root, key: k, value: v, entry: e, labels: stringMap(pairs)})
+				all = append(all, selectorLabels{
+					file: file, root: root, key: k, value: v, entry: e, labels: stringMap(pairs)})
 			}
 		}
 		for _, key := range []string{"resources", "bases", "components"} {
@@ -135,7 +139,8 @@ func (l selectorLabels) edits(text []byte) []finding.Edit {
 		return l.excludeSelectors(text)
 	}
 	labels, _ := child(l.root, "labels")
-	if labels != nil || l.value.Kind != yaml.MappingNode || l.value.Style != 0 || l.key.Column != 1 || l.value.Anchor != "" {
+	if labels != nil || l.value.Kind != yaml.MappingNode || l.value.Style != 0 || l.key.Column != 1 ||
+		l.value.Anchor != "" {
 		return nil
 	}
 	last, indent := l.key.Line, l.value.Column-1

@@ -45,7 +45,8 @@ type valueTag struct {
 	parent *yaml.Node
 }
 
-// valueTags finds them in one file. A decrypted file has none: the positions in its text are not those on disk.
+// valueTags finds them in one file. A decrypted file has none: the positions in its text are not those on
+// disk.
 func valueTags(src files, name string) []valueTag {
 	root := src.document(name)
 	if root == nil || src.isEncrypted(name) {
@@ -80,7 +81,8 @@ func eachTag(n, parent *yaml.Node, at string, visit func(valueTag)) {
 			eachTag(v, k, below, visit)
 			continue
 		}
-		isTag := tagKey().MatchString(k.Value) && (isImage || strings.Contains(strings.ToLower(k.Value), "image"))
+		isOwnImage := strings.Contains(strings.ToLower(k.Value), "image")
+		isTag := tagKey().MatchString(k.Value) && (isImage || isOwnImage)
 		if isTag || isImage && k.Value == "version" {
 			visit(valueTag{path: below, node: v, parent: parent})
 		}
@@ -102,13 +104,15 @@ func checkNumericTag(src files, e *environment, t valueTag) []finding.Finding {
 		return nil
 	}
 	place := finding.Place{File: t.file, Line: n.Line, Column: n.Column}
-	f := imageNumericTag.In(place, "the tag %s is a number: Helm makes %s of it", n.Value, printed).WarnUnless(runsTag(e, printed))
+	f := imageNumericTag.In(place, "tag %s is a number: Helm renders it as %s", n.Value, printed)
+	f = f.WarnUnless(runsTag(e, printed))
 	if printed == n.Value {
-		f = imageNumericTag.In(place, "the tag %s is a number: a zero at its end would be lost", n.Value).WarnUnless(false)
+		f = imageNumericTag.In(place, "tag %s is a number: Helm drops a zero at its end", n.Value).WarnUnless(false)
 	}
-	f.Fix = fmt.Sprintf("%q", n.Value)
+	quoted := fmt.Sprintf("%q", n.Value)
+	f.Fix = "Quote it: " + quoted
 	if start, ok := scalarOffset(src.text(t.file), n); ok {
-		f.Edits = []finding.Edit{{File: t.file, Start: start, End: start + len(n.Value), New: f.Fix}}
+		f.Edits = []finding.Edit{{File: t.file, Start: start, End: start + len(n.Value), New: quoted}}
 	}
 	return []finding.Finding{f}
 }
@@ -146,8 +150,9 @@ func blameDefault(src files, charts []project.Chart, u imageUse, f finding.Findi
 			for i := len(c.Values) - 1; i >= 0; i-- {
 				if place, ok := placeOfKey(src, c.Values[i], above); ok {
 					f.Place = place
-					f.Message += fmt.Sprintf("; %s names the image and no tag, so that it is the chart's default (%s:%d)", c.Values[i], t.file, t.node.Line)
-					f.Fix = "say the tag here, or with --set " + t.path + "="
+					f.Message += fmt.Sprintf("; %s sets the image without a tag, so the chart's default applies (%s:%d)",
+						c.Values[i], t.file, t.node.Line)
+					f.Fix = "Set `tag` here, or pass --set " + t.path + "=TAG."
 					return f
 				}
 			}

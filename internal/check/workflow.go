@@ -18,7 +18,8 @@ func workflows(_ context.Context, s *subject) found {
 		return all
 	}
 	skip := func(name, what string, err error) {
-		all.unchecked = append(all.unchecked, finding.Unchecked{Place: finding.Place{File: name}, What: what, Why: err.Error()})
+		all.unchecked = append(all.unchecked, finding.Unchecked{
+			Place: finding.Place{File: name}, What: what, Why: err.Error()})
 	}
 	entries, err := s.view.Folder(workflowFolder)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package contract sets two environments side by side: what differs between them, because of what, and
-// whether it may. It renders nothing and decides nothing by the clock: both sides and the day are given.
+// Package contract compares two environments: what differs between them, why, and whether it may. It renders
+// nothing and reads no clock: the caller passes both sides and the day.
 package contract
 
 import (
@@ -12,16 +12,16 @@ import (
 	"slipway/internal/project"
 )
 
-// Class says whether a difference may be.
+// Class says whether a difference is a fault.
 type Class string
 
 // The classes. The first three are faults.
 const (
-	MustNotShip Class = "must not ship" // what belongs on a laptop and is not on one
-	Missing     Class = "missing"       // what A has, B needs and has not
-	Unexplained Class = "unexplained"   // no reason is known
+	MustNotShip Class = "must not ship" // belongs on a laptop, and is elsewhere
+	Missing     Class = "missing"       // A has it, B needs it and does not have it
+	Unexplained Class = "unexplained"   // without a known reason
 	Accepted    Class = "accepted"      // the project's exceptions give the reason
-	Expected    Class = "expected"      // what environments are there for
+	Expected    Class = "expected"      // the purpose of having several environments
 )
 
 // Classes are all of them, in the order in which they are shown.
@@ -29,12 +29,12 @@ var Classes = []Class{MustNotShip, Missing, Unexplained, Accepted, Expected}
 
 // Side is one of the two.
 type Side struct {
-	// Name is what it is called where it is shown: "prod", "prod@HEAD~3".
+	// Name is shown to users: "prod", "prod@HEAD~3".
 	Name        string
 	Environment project.Environment
 	Set         object.Set
-	// Because gives the overrides that made a field what it is, Locate where an object's field, or what is
-	// to hold it, is written; nil: nobody knows more than where the object begins.
+	// Because returns the overrides that set a field. Locate returns where an object's field, or what should
+	// hold it, is written. nil: only the object's own place is known.
 	Because func(r object.Ref, field string) []finding.Place
 	Locate  func(at object.Origin, field string) finding.Place
 }
@@ -47,31 +47,31 @@ type Input struct {
 	Today string
 }
 
-// Difference is one field, or one object, that is not the same on both sides. Secrets are masked.
+// Difference is one field or object that differs between the sides. Secrets are masked.
 type Difference struct {
 	Class Class `json:"class"`
-	// What says it in a word or two: "replicas", "probe".
+	// What names it in a word or two: "replicas", "probe".
 	What string `json:"what"`
 	// Object is B's, or A's where B has none. Was is A's name for it, where that is another one.
 	Object object.Ref  `json:"object"`
 	Was    *object.Ref `json:"was,omitempty"`
-	// Field is empty where it is about the object as a whole, which only the side called Only has.
+	// Field is empty for a whole object, which only the side called Only has.
 	Field string `json:"field,omitempty"`
 	Only  string `json:"only,omitempty"`
 	A     any    `json:"a,omitempty"`
 	B     any    `json:"b,omitempty"`
-	// Reason is the exception's, or why it must not ship.
+	// Reason is the exception's, or says why it must not ship.
 	Reason  string          `json:"reason,omitempty"`
 	Because []finding.Place `json:"because,omitempty"`
 }
 
-// Result is what comparing gives.
+// Result is what Compare returns.
 type Result struct {
 	A           string       `json:"a"`
 	B           string       `json:"b"`
 	Equal       int          `json:"equal"` // fields
 	Differences []Difference `json:"differences"`
-	// Findings are about exceptions that have lost their point.
+	// Findings are about exceptions that expired or match nothing.
 	Findings []finding.Finding `json:"findings,omitempty"`
 	// Notes are what the user should know about the comparison itself.
 	Notes []string `json:"notes,omitempty"`
@@ -88,16 +88,16 @@ func (r Result) Count(c Class) int {
 	return n
 }
 
-// Faults counts the differences that should not be.
+// Faults counts the differences that should be corrected.
 func (r Result) Faults() int { return r.Count(MustNotShip) + r.Count(Missing) + r.Count(Unexplained) }
 
-// Cause is what a group of differences goes back to.
+// Cause is the common cause of some differences.
 type Cause struct {
 	Places      []finding.Place
 	Differences []Difference
 }
 
-// Causes are the differences of a class by what made them so, those that explain most first.
+// Causes groups the differences of a class by their cause, largest groups first.
 func (r Result) Causes(c Class) []Cause {
 	var causes []Cause
 	for _, d := range r.Differences {
@@ -114,7 +114,7 @@ func (r Result) Causes(c Class) []Cause {
 	return causes
 }
 
-// Compare says how B differs from A.
+// Compare returns how B differs from A.
 func Compare(in Input) Result {
 	c := comparison{Input: in, result: Result{A: in.A.Name, B: in.B.Name, Differences: []Difference{}}}
 	c.secrets = object.Forms(append(in.A.Set.Concealed(), in.B.Set.Concealed()...))
@@ -149,7 +149,7 @@ type comparison struct {
 	result  Result
 }
 
-// lost notes an object that only A has.
+// lost reports an object that only A has.
 func (c *comparison) lost(o object.Object) {
 	d := Difference{Class: Missing, What: "object", Object: o.Ref(), Only: c.A.Name}
 	if o.Ref().Kind == "Namespace" || o.Ref().Kind == "Secret" && makes(c.B.Set, o.Ref().Name) ||
@@ -159,7 +159,7 @@ func (c *comparison) lost(o object.Object) {
 	c.note(d, pair{a: &o})
 }
 
-// makes says whether a controller makes a Secret of that name from what is in a set.
+// makes reports whether a controller makes a Secret of that name from an object of the set.
 func makes(set object.Set, name string) bool {
 	return slices.ContainsFunc(set.Objects(), func(o object.Object) bool {
 		switch o.Ref().Kind {
@@ -175,7 +175,7 @@ func makes(set object.Set, name string) bool {
 	})
 }
 
-// gained notes an object that only B has.
+// gained reports an object that only B has.
 func (c *comparison) gained(o object.Object) {
 	d := Difference{Class: Unexplained, What: "object", Object: o.Ref(), Only: c.B.Name}
 	if protects(o.Ref()) {
@@ -197,8 +197,7 @@ func (c *comparison) both(p pair) {
 	}
 }
 
-// hidden hides what had to be decrypted. What stands in such a value's place on the other side is as
-// secret: an older value, which nobody knows any more.
+// hidden masks decrypted values. The value on the other side is as secret: it may be an older one.
 func (c *comparison) hidden(f object.Field) object.Field {
 	a, b := object.HideIn(f.Before, c.secrets), object.HideIn(f.After, c.secrets)
 	kept := reflect.DeepEqual(a, f.Before) && reflect.DeepEqual(b, f.After)
@@ -209,7 +208,7 @@ func (c *comparison) hidden(f object.Field) object.Field {
 	return f
 }
 
-// classify notes a field by the first line of the table that speaks of it, or what is below it.
+// classify reports a field by the first line of the table that covers it, or the fields below it.
 func (c *comparison) classify(p pair, f object.Field) {
 	if f.Before != nil && f.After != nil {
 		f.Before, f.After = filled(f.Before), filled(f.After)
@@ -242,7 +241,7 @@ func (c *comparison) classify(p pair, f object.Field) {
 	c.note(d, p)
 }
 
-// note keeps a difference with its causes.
+// note appends a difference with its causes.
 func (c *comparison) note(d Difference, p pair) {
 	if p.a != nil && p.b != nil && p.a.Ref() != p.b.Ref() {
 		was := p.a.Ref()
@@ -253,8 +252,7 @@ func (c *comparison) note(d Difference, p pair) {
 	c.result.Differences = append(c.result.Differences, d)
 }
 
-// because are the overrides that only one side has, or those of both; where there is none, the field's
-// own place.
+// because returns the overrides that only one side has, or else those of both, or else the field's own place.
 func (c *comparison) because(p pair, field string) []finding.Place {
 	a, b := c.A.because(p.a, field), c.B.because(p.b, field)
 	shared := func(f finding.Place) bool { return slices.Contains(a, f) && slices.Contains(b, f) }
@@ -286,13 +284,14 @@ func (s Side) because(o *object.Object, field string) []finding.Place {
 	return s.Because(o.Ref(), field)
 }
 
-// reordered: the same elements in another order. Where the order means something the values differ too.
+// reordered reports whether only the order of elements differs. Where the order matters the values differ
+// too.
 func reordered(f object.Field) bool {
 	text, _ := f.Before.(string)
 	return strings.HasPrefix(text, "order [")
 }
 
-// filled is nil for a list or mapping without anything.
+// filled is nil for an empty list or mapping.
 func filled(v any) any {
 	list, isList := v.([]any)
 	mapping, isMapping := v.(map[string]any)
@@ -302,7 +301,7 @@ func filled(v any) any {
 	return v
 }
 
-// leaves counts the values that hold no others.
+// leaves counts scalar values.
 func leaves(v any) int {
 	n := 0
 	switch v := v.(type) {

@@ -119,9 +119,9 @@ func TestFields(t *testing.T) {
 		"container gained": {"- name: web\n", "- name: proxy\n        image: acme/proxy:1\n      - name: web\n",
 			"unexplained · container · spec.containers[name=proxy]"},
 		"container lost": {"- name: web\n", "- name: api\n", "missing · container · spec.containers[name=web]"},
-		"scratch folder": {"[{name: data, emptyDir: {}}]",
+		"scratch directory": {"[{name: data, emptyDir: {}}]",
 			"[{name: data, emptyDir: {}}, {name: tmp, emptyDir: {}}]",
-			"expected · scratch folder · spec.volumes[name=tmp]"},
+			"expected · scratch directory · spec.volumes[name=tmp]"},
 		"volume gained": {"[{name: data, emptyDir: {}}]",
 			"[{name: data, emptyDir: {}}, {name: tmp, hostPath: {}}]",
 			"unexplained · volume · spec.volumes[name=tmp]"},
@@ -389,11 +389,11 @@ func TestNames(t *testing.T) {
 		}
 	}
 	if n.alike("dev", "dev") {
-		t.Error("equal is no difference of names")
+		t.Error("equal values differ in names")
 	}
 }
 
-// The order of variables is no difference, and an init container's image is like any other's.
+// The order of variables does not matter, and an init container's image is like any other's.
 func TestLists(t *testing.T) {
 	a := strings.NewReplacer("value: red}", "value: red}, {name: X, value: x}", "      volumes:",
 		"      initContainers: [{name: init, image: acme/init:1}]\n      volumes:").Replace(web)
@@ -422,7 +422,7 @@ func TestSecretsStayHidden(t *testing.T) {
 ---
 {apiVersion: v1, kind: ConfigMap, metadata: {name: c}, data: {greeting: "` + greeting + `"}}`
 	}
-	// What b conceals nobody says, as of an older value in a cluster.
+	// Values that b conceals are masked, and so is an older value in a cluster.
 	a, b := side(t, "dev", project.Local, text("hunter2-dev", "sealed-one")), side(t, "prod", project.Production,
 		text("hunter2-prod", "sealed-two"))
 	a.Set.Conceal([]string{"sealed-one"})

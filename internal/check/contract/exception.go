@@ -17,7 +17,7 @@ const (
 	ExceptionExpired = rule.ID("exception-expired")
 )
 
-// except takes the differences that the project has a reason for out of the faults.
+// except marks the differences that the project has a reason for as accepted.
 func (c *comparison) except() {
 	for _, e := range c.Exceptions {
 		if e.Rule != "" || !c.concerns(e) {
@@ -25,7 +25,8 @@ func (c *comparison) except() {
 		}
 		at := finding.Place{File: project.File, Line: e.Line}
 		if e.Until != "" && c.Today > e.Until {
-			c.result.Findings = append(c.result.Findings, ExceptionExpired.In(at, "the exception %s held until %s",
+			c.result.Findings = append(c.result.Findings, ExceptionExpired.In(at,
+				"the exception %s expired on %s: its differences are reported again",
 				described(e), e.Until))
 			continue
 		}

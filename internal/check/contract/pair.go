@@ -13,8 +13,8 @@ import (
 // pair is one object on both sides; nil where a side has none.
 type pair struct{ a, b *object.Object }
 
-// match finds for each object of A the one of B: by its name; by where it is written, for overlays of
-// one base; last by its name without what the environment adds.
+// match pairs each object of A with one of B: by name; by place, for overlays of one base; last by name
+// without what the environment adds to it.
 func match(a, b Side) []pair {
 	as, bs := a.Set.Objects(), b.Set.Objects()
 	to := make([]int, len(as)) // the position in bs
@@ -23,8 +23,8 @@ func match(a, b Side) []pair {
 		to[i] = -1
 	}
 	by := func(keyA, keyB func(object.Object) string) {
-		atA := alone(as, keyA, func(i int) bool { return to[i] < 0 })
-		atB := alone(bs, keyB, func(j int) bool { return !taken[j] })
+		atA := unique(as, keyA, func(i int) bool { return to[i] < 0 })
+		atB := unique(bs, keyB, func(j int) bool { return !taken[j] })
 		for key, i := range atA {
 			if j, ok := atB[key]; ok && i >= 0 && j >= 0 {
 				to[i], taken[j] = j, true
@@ -42,7 +42,7 @@ func match(a, b Side) []pair {
 	prefixesA, prefixesB := added(a.Environment), added(b.Environment)
 	for i, j := range to {
 		if j >= 0 {
-			x, y := common(bareHash(as[i]), bareHash(bs[j]))
+			x, y := affixes(bareHash(as[i]), bareHash(bs[j]))
 			prefixesA, prefixesB = append(prefixesA, x), append(prefixesB, y)
 		}
 	}
@@ -64,9 +64,9 @@ func match(a, b Side) []pair {
 	return pairs
 }
 
-// alone gives the position of the one object with a key, of those that are free; -1 where several have
-// it. Without a key an object is not found.
-func alone(objects []object.Object, key func(object.Object) string, free func(int) bool) map[string]int {
+// unique returns the position of each key's object among those that are free; -1 where several have the key.
+// An object with an empty key is skipped.
+func unique(objects []object.Object, key func(object.Object) string, free func(int) bool) map[string]int {
 	at := map[string]int{}
 	for i, o := range objects {
 		k := key(o)
@@ -83,7 +83,7 @@ func alone(objects []object.Object, key func(object.Object) string, free func(in
 
 func kind(o object.Object) string { return o.Ref().Group + "/" + o.Ref().Kind }
 
-// hash is what Kustomize ends the names of generated objects with.
+// hash matches Kustomize's suffix of generated names.
 var hash = regexp.MustCompile(`-[2456789bcdfghkmt]{10}$`)
 
 func bareHash(o object.Object) string {
@@ -95,9 +95,9 @@ func bareHash(o object.Object) string {
 }
 
 // bare is an object's name without what an environment adds to it.
-func bare(o object.Object, affixes []string) string {
+func bare(o object.Object, added []string) string {
 	name := bareHash(o)
-	for _, a := range affixes {
+	for _, a := range added {
 		if a == "" {
 			continue
 		}
@@ -111,18 +111,18 @@ func bare(o object.Object, affixes []string) string {
 	return name
 }
 
-// words are what environments of a class call themselves.
+// words are usual names of environments of a class.
 var words = map[project.Class][]string{
 	project.Local:      {"dev", "development", "local", "laptop"},
 	project.Staging:    {"staging", "stage", "stg", "qa", "test", "uat"},
 	project.Production: {"prod", "production", "live"},
 }
 
-// added is what an environment may add to names.
+// added returns what an environment may add to names.
 func added(e project.Environment) []string { return append([]string{e.Name}, words[e.Class]...) }
 
-// common gives what two names have around the part that they share, without its dash.
-func common(x, y string) (ofX, ofY string) {
+// affixes returns what two names have around the part that they share, without dashes.
+func affixes(x, y string) (ofX, ofY string) {
 	if x == y {
 		return "", ""
 	}
@@ -136,10 +136,10 @@ func common(x, y string) (ofX, ofY string) {
 	return strings.Join(px, "-"), strings.Join(py, "-")
 }
 
-// names are pairs of words that mean the same on the two sides.
+// names are pairs of words with the same meaning on the two sides.
 type names map[[2]string]bool
 
-// renames are the names of the environments, of their namespaces and of the objects.
+// renames returns the names of the environments, of their namespaces and of the objects.
 func renames(a, b project.Environment, pairs []pair) names {
 	n := names{{a.Namespace, b.Namespace}: true}
 	for _, x := range added(a) {
@@ -158,7 +158,7 @@ func renames(a, b project.Environment, pairs []pair) names {
 
 var word = regexp.MustCompile(`[A-Za-z0-9-]+`)
 
-// alike says that two values differ, and in nothing but names.
+// alike reports whether two values differ only in names.
 func (n names) alike(a, b any) bool { return !reflect.DeepEqual(a, b) && n.equal(a, b) }
 
 func (n names) equal(a, b any) bool {

@@ -22,23 +22,23 @@ func dropsDevelopmentCommand(c change) bool {
 	return runs(c.pair.a) && !runs(c.pair.b)
 }
 
-// mustNotShip looks for what belongs on a laptop in an object of B, whether A has it too or not.
+// mustNotShip finds what belongs on a laptop in an object of B, even where A has it too.
 func (c *comparison) mustNotShip(p pair) {
 	for _, field := range rule.LocalHosts(*p.b) {
-		c.refuse(p, field, "host", "it means whichever machine looks it up")
+		c.refuse(p, field, "host", "it resolves to the client's own machine")
 	}
 	spec, path, _ := p.b.PodSpec()
 	for _, container := range object.Containers(spec, path) {
 		if image, _ := container.Body["image"].(string); isLaptopRegistry(image, c.B.Environment) {
-			c.refuse(p, container.Path+".image", "image", "a laptop's registry: no other cluster can pull from it")
+			c.refuse(p, container.Path+".image", "image", "a laptop's registry: other clusters cannot pull from it")
 		}
 	}
 	for _, field := range rule.DevelopmentCommands(*p.b) {
-		c.refuse(p, field, "development command", "it is for whoever changes the code while it runs")
+		c.refuse(p, field, "development command", "it reloads or debugs the program")
 	}
 }
 
-// refuse notes a field of B that must not be so, in place of the difference that it may also be.
+// refuse reports a field of B as MustNotShip, instead of as the difference that it may also be.
 func (c *comparison) refuse(p pair, field, what, reason string) {
 	d := Difference{Class: MustNotShip, What: what, Object: p.b.Ref(), Field: field, Reason: reason}
 	steps, err := object.Steps(field)

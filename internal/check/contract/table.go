@@ -11,7 +11,7 @@ import (
 	"slipway/internal/object"
 )
 
-// line is what the contract says about some fields.
+// line is one line of the contract, about some fields.
 type line struct {
 	class Class
 	what  string
@@ -20,10 +20,10 @@ type line struct {
 	// fields are paths with pod for the pod's spec, containers for initContainers too, [] for an element and
 	// * for a key or a part of it. One stands for everything below it, unless it ends with $.
 	fields string
-	given  func(change) bool // nil: whatever it is
+	given  func(change) bool // nil: in any case
 }
 
-// when is on which sides the field is.
+// when says which sides have the field.
 type when int
 
 const (
@@ -33,7 +33,7 @@ const (
 	both
 )
 
-// nothing is not worth a word: another difference says it.
+// nothing: another difference reports it.
 const nothing Class = ""
 
 const (
@@ -41,8 +41,7 @@ const (
 	edges     = "Ingress Service ServiceAccount Gateway HTTPRoute"
 )
 
-// table is the contract. The first line that speaks of a field decides; what no line speaks of is
-// unexplained.
+// table is the contract. The first line that covers a field decides; a field without a line is unexplained.
 var table = []line{
 	{Expected, "names", always, "", "metadata.name metadata.namespace", nil},
 	{Expected, "placement", gained, workloads, "pod.affinity pod.topologySpreadConstraints$", nil},
@@ -56,13 +55,13 @@ var table = []line{
 	{Expected, "annotations", always, edges, "metadata.annotations", nil},
 	{Expected, "namespace", always, "Namespace", "metadata", nil},
 
-	// What A has and B lacks. A laptop's mounts and tools are not lacking.
+	// What A has and B lacks. A laptop's mounts and tools are not missing elsewhere.
 	{Missing, "container", lost, workloads, "pod.containers[]$", nil},
 	{Unexplained, "container", gained, workloads, "pod.containers[]$", nil},
-	{Expected, "source mount", lost, workloads, "pod.volumes[]$", ofHost},
-	{nothing, "", lost, workloads, "pod.containers[].volumeMounts[]$", volumeGoes},
-	{nothing, "", gained, workloads, "pod.containers[].volumeMounts[]$", volumeGoes},
-	{Expected, "scratch folder", gained, workloads, "pod.volumes[]$", isEmptyDir},
+	{Expected, "source mount", lost, workloads, "pod.volumes[]$", isHostPath},
+	{nothing, "", lost, workloads, "pod.containers[].volumeMounts[]$", followsVolume},
+	{nothing, "", gained, workloads, "pod.containers[].volumeMounts[]$", followsVolume},
+	{Expected, "scratch directory", gained, workloads, "pod.volumes[]$", isEmptyDir},
 	{Unexplained, "volume", gained, workloads, "pod.volumes[]$ pod.containers[].volumeMounts[]$", nil},
 	{Missing, "volume", lost, workloads, "pod.volumes[]$ pod.containers[].volumeMounts[]$", nil},
 	{Missing, "probe", lost, workloads, "pod.containers[].*Probe$", nil},
@@ -71,7 +70,7 @@ var table = []line{
 		"pod.containers[].resources.limits$ pod.containers[].resources.limits.memory", nil},
 	{Missing, "TLS", lost, "Ingress", "spec.tls$", nil},
 
-	// What environments are there for.
+	// The purpose of having several environments.
 	{Expected, "replicas", always, workloads, "spec.replicas", nil},
 	{Expected, "image", both, workloads, "pod.containers[].image", sameImage},
 	{Expected, "image", always, workloads, "pod.containers[].imagePullPolicy pod.imagePullSecrets", nil},
@@ -108,7 +107,7 @@ var table = []line{
 	{Expected, "placement", always, workloads,
 		"pod.nodeSelector pod.tolerations pod.priorityClassName pod.affinity pod.topologySpreadConstraints", nil},
 
-	// What B has more, and protects it.
+	// What protects B, and A lacks.
 	{Expected, "probe", gained, workloads, "pod.containers[].*Probe$ pod.containers[].lifecycle$", nil},
 	{Expected, "probe timing", always, workloads,
 		"pod.containers[].*Probe.*Seconds pod.containers[].*Probe.*Threshold", nil},
@@ -119,7 +118,7 @@ var table = []line{
 	{Expected, "pod annotations", gained, workloads, "podMetadata.annotations", nil},
 }
 
-// protectors are kinds that environments beyond the laptop have of their own.
+// protectors are kinds that only environments beyond the laptop need.
 var protectors = strings.Fields(
 	`HorizontalPodAutoscaler PodDisruptionBudget NetworkPolicy ServiceMonitor PodMonitor PrometheusRule
 	Certificate Issuer Ingress HTTPRoute Gateway Namespace ResourceQuota LimitRange ExternalSecret SealedSecret VerticalPodAutoscaler ScaledObject`)
@@ -134,7 +133,7 @@ type change struct {
 	a, b  Side
 }
 
-// verdict is what a line has to say to a change.
+// verdict is the answer of a line to a change.
 type verdict int
 
 const (
@@ -181,7 +180,7 @@ func steps(pattern string) []string {
 	return strings.Split(strings.ReplaceAll(pattern, "[]", ".[]"), ".")
 }
 
-// shape is a path as the table's fields are written.
+// shape converts a path to the form of the table's fields.
 func shape(o object.Object, path string) []string {
 	_, spec, _ := o.PodSpec()
 	_, metadata, _ := o.PodMetadata()
@@ -197,7 +196,7 @@ func shape(o object.Object, path string) []string {
 	}
 	parsed, err := object.Steps(path)
 	if err != nil {
-		return append(out, path) // an odd key: nothing in the table speaks of it
+		return append(out, path) // an odd key, which no line covers
 	}
 	for _, s := range parsed {
 		switch {
@@ -212,14 +211,14 @@ func shape(o object.Object, path string) []string {
 	return out
 }
 
-// within is a path less what it begins with.
+// within cuts a path's beginning off.
 func within(path, above string) (rest string, ok bool) {
 	rest, ok = strings.CutPrefix(path, above)
 	ok = ok && above != "" && (rest == "" || rest[0] == '.' || rest[0] == '[')
 	return strings.TrimPrefix(rest, "."), ok
 }
 
-// parts takes a field that only one side has apart: a mapping by its keys, a list by its elements.
+// parts splits a field that only one side has: a mapping by its keys, a list by its elements.
 func parts(f object.Field) []object.Field {
 	value := f.Before
 	if value == nil {
@@ -254,8 +253,8 @@ func parts(f object.Field) []object.Field {
 	return out
 }
 
-// moved takes an Ingress rule that was lost and one that was gained in its place for one whose host is
-// another: what else differs between them is then seen.
+// moved treats a lost Ingress rule and a gained one as a rule whose host changed, so that their other
+// differences are seen.
 func moved(fields []object.Field, o object.Object) []object.Field {
 	if o.Ref().Kind != "Ingress" {
 		return fields
@@ -300,8 +299,8 @@ func endsIn(keys ...string) func(change) bool {
 	}
 }
 
-// ofHost: the volume is a folder of the machine.
-func ofHost(c change) bool {
+// isHostPath: the volume is a directory of the node.
+func isHostPath(c change) bool {
 	v, _ := c.field.Before.(map[string]any)
 	return v["hostPath"] != nil
 }
@@ -311,8 +310,8 @@ func isEmptyDir(c change) bool {
 	return v["emptyDir"] != nil
 }
 
-// volumeGoes: what is mounted is on one side only, and said there.
-func volumeGoes(c change) bool {
+// followsVolume: the mounted volume is on one side only, and is reported.
+func followsVolume(c change) bool {
 	has := func(o *object.Object, name any) bool {
 		spec, _, _ := o.PodSpec()
 		return slices.ContainsFunc(object.Mappings(spec["volumes"]), func(v map[string]any) bool {
@@ -326,7 +325,7 @@ func volumeGoes(c change) bool {
 	return has(c.pair.a, mount["name"]) != has(c.pair.b, mount["name"])
 }
 
-// sameImage: the two are builds of one thing, wherever they are kept.
+// sameImage: the two are builds of one image, in any registry.
 func sameImage(c change) bool {
 	return imageName(c.field.Before) == imageName(c.field.After)
 }

@@ -1,5 +1,4 @@
-// Package finding holds what checks say: rules, and the places where they are broken. It checks nothing
-// itself.
+// Package finding has the types of a check's report: rules, findings and places. It checks nothing itself.
 package finding
 
 import (
@@ -14,49 +13,49 @@ import (
 	"slipway/internal/project"
 )
 
-// Severity is how bad it is that a rule is broken.
+// Severity is how serious a finding is.
 type Severity string
 
-// The severities. What is not certain is a Warning at most.
+// The severities. An uncertain finding is a Warning at most.
 const (
 	Error   Severity = "error"
 	Warning Severity = "warning"
 )
 
-// Rule is something that holds in a project that is well.
+// Rule describes a fault that check finds.
 type Rule struct {
-	// ID is a word or a few: "image-mutable". It is never used again for something else.
+	// ID is stable, and is never reused for another rule: "image-mutable".
 	ID string `json:"id"`
-	// Group is what --explain sorts by: one of Groups.
+	// Group is one of Groups, by which --explain sorts.
 	Group string `json:"group"`
-	// Classes are where it holds; none: everywhere.
+	// Classes are those of the environments that it applies to; none: all.
 	Classes  []project.Class `json:"classes,omitempty"`
 	Severity Severity        `json:"severity"`
-	// Title is one line: what is wrong where it is broken.
+	// Title says in one line what is wrong.
 	Title string `json:"title"`
-	// Why says what happens to whoever leaves it so, and Fix what to write instead. Both are Markdown.
+	// Why describes the consequence, and Fix the correction. Both are Markdown.
 	Why string `json:"why"`
 	Fix string `json:"fix"`
 }
 
-// Groups are the groups of rules, in the order in which they are shown.
+// Groups are the groups of rules, in the order of --explain.
 var Groups = []string{"crossing", "references", "must not ship", "must exist", "schema", "workflow",
 	"project", "own"}
 
-// Holds says whether the rule is for environments of a class.
+// Holds reports whether the rule applies to environments of a class.
 func (r Rule) Holds(c project.Class) bool {
 	return len(r.Classes) == 0 || slices.Contains(r.Classes, c)
 }
 
-// Place is where something is written. File is relative to the project; Line and Column are 1-based, 0
-// where nobody knows.
+// Place is a position in a file. File is relative to the project; Line and Column are 1-based, 0 where
+// unknown.
 type Place struct {
 	File   string `json:"file,omitempty"`
 	Line   int    `json:"line,omitempty"`
 	Column int    `json:"column,omitempty"`
 }
 
-// At is the place of an object.
+// At returns the place of an object.
 func At(o object.Origin) Place { return Place{File: o.File, Line: o.Line} }
 
 // String prints "overlays/prod/kustomization.yaml:9:5".
@@ -73,20 +72,20 @@ func (p Place) Compare(o Place) int {
 	return cmp.Or(strings.Compare(p.File, o.File), cmp.Compare(p.Line, o.Line), cmp.Compare(p.Column, o.Column))
 }
 
-// Finding is one place where a rule is broken.
+// Finding is one fault.
 type Finding struct {
 	Rule     string   `json:"rule"`
 	Severity Severity `json:"severity"`
-	// Environments are those in which it is so; none: it is about none in particular.
+	// Environments are those with the fault; none: it concerns no particular one.
 	Environments []string `json:"environments,omitempty"`
-	// Object and Field are what is wrong; Field is in the grammar of object.Step. A finding with neither
-	// is about a file.
+	// Object and Field are what is wrong; Field is in the grammar of object.Step. A finding without either is
+	// about a file.
 	Object *object.Ref `json:"object,omitempty"`
 	Field  string      `json:"field,omitempty"`
-	// Place is where to change it. A rule over objects leaves it out: the field's place is then found.
+	// Place is where to correct it. Rules over objects leave it empty: check then finds the field's place.
 	Place   Place  `json:"place,omitzero"`
 	Message string `json:"message"`
-	// Fix is what to write, one line. Edits do it, where that is decided.
+	// Fix is the correction in one line. Edits make it, where it is unambiguous.
 	Fix   string `json:"fix,omitempty"`
 	Edits []Edit `json:"edits,omitempty"`
 }
@@ -99,8 +98,8 @@ type Edit struct {
 	New   string `json:"new"`
 }
 
-// Apply makes edits of a text from the end to the start, so that none moves another. Of two that overlap only
-// one is made: the next run makes the other, if it is still wanted.
+// Apply makes edits of a text from the end to the start, so that none moves another. Of two that overlap it
+// makes one: the next run makes the other, if it is still needed.
 func Apply(text []byte, edits []Edit) (out []byte, made []Edit) {
 	slices.SortStableFunc(edits, func(a, b Edit) int {
 		return cmp.Or(cmp.Compare(b.Start, a.Start), cmp.Compare(b.End, a.End))
@@ -118,7 +117,7 @@ func Apply(text []byte, edits []Edit) (out []byte, made []Edit) {
 	return out, made
 }
 
-// Offset is where a line's column stands in a text. Columns count characters.
+// Offset returns the byte offset of a position in a text. Columns count characters.
 func Offset(text []byte, line, column int) (int, bool) {
 	start := 0
 	for range line - 1 {
@@ -135,7 +134,7 @@ func Offset(text []byte, line, column int) (int, bool) {
 	return start, true
 }
 
-// Unchecked is what could not be looked at, and why: it is never taken for good.
+// Unchecked is something that could not be checked, and why.
 type Unchecked struct {
 	Environments []string    `json:"environments,omitempty"`
 	Object       *object.Ref `json:"object,omitempty"`

@@ -19,14 +19,14 @@ import (
 	"slipway/internal/project"
 )
 
-// variables are what expressions may name beside object and item, the later made of the earlier. The
+// variables are what expressions may use beside object and item; later ones may use earlier ones. The
 // policies declare them too.
 var variables = [][2]string{
 	{"pod", `object.kind == "Pod" ? object.spec : object.kind == "CronJob" ? object.spec.jobTemplate.spec.template.spec : object.spec.template.spec`},
 	{"containers", `variables.pod.?containers.orValue([]) + variables.pod.?initContainers.orValue([])`},
 }
 
-// dialect is CEL as the API servers from 1.30 on have it for policies, as far as rules use it.
+// dialect is the part of CEL that policies have in API servers from 1.30 on.
 var dialect = sync.OnceValues(func() (*cel.Env, error) {
 	options := []cel.EnvOption{
 		cel.OptionalTypes(), cel.HomogeneousAggregateLiterals(), cel.CrossTypeNumericComparisons(true),
@@ -41,8 +41,8 @@ var dialect = sync.OnceValues(func() (*cel.Env, error) {
 	return cel.NewEnv(options...)
 })
 
-// made are the variables' programs.
-var made = sync.OnceValues(func() (map[string]cel.Program, error) {
+// variablePrograms are the compiled variables.
+var variablePrograms = sync.OnceValues(func() (map[string]cel.Program, error) {
 	programs := map[string]cel.Program{}
 	for _, v := range variables {
 		p, err := translate(v[1], nil)
@@ -54,7 +54,7 @@ var made = sync.OnceValues(func() (map[string]cel.Program, error) {
 	return programs, nil
 })
 
-// syntaxError says where in an expression it is wrong; lines count from 0.
+// syntaxError is a fault in an expression; lines count from 0.
 type syntaxError struct {
 	line int
 	text string
@@ -62,7 +62,7 @@ type syntaxError struct {
 
 func (e *syntaxError) Error() string { return e.text }
 
-// translate compiles an expression; of a type, where one is given.
+// translate compiles an expression, which must have the type where one is given.
 func translate(text string, want *cel.Type) (cel.Program, error) {
 	env, err := dialect()
 	if err != nil {
@@ -74,12 +74,12 @@ func translate(text string, want *cel.Type) (cel.Program, error) {
 		return nil, &syntaxError{max(first.Location.Line()-1, 0), first.Message}
 	}
 	if want != nil && !ast.OutputType().IsExactType(want) {
-		return nil, &syntaxError{0, fmt.Sprintf("it gives %s, and must give %s", ast.OutputType(), want)}
+		return nil, &syntaxError{0, fmt.Sprintf("it returns %s instead of %s", ast.OutputType(), want)}
 	}
 	return env.Program(ast, cel.EvalOptions(cel.OptOptimize))
 }
 
-// program is a rule that is compiled.
+// program is a compiled rule.
 type program struct {
 	each             []cel.Program
 	expression, text cel.Program
@@ -113,7 +113,8 @@ func (r *rule) part(key, text string, want *cel.Type) (cel.Program, error) {
 	return compiled, err
 }
 
-// Check asks the rules for a class about one object. What cannot be evaluated is unchecked, never good.
+// Check evaluates the rules for a class on one object. A rule that fails to evaluate is returned as
+// unchecked.
 func (s *Set) Check(o object.Object, class project.Class) ([]finding.Finding, []finding.Unchecked) {
 	l := newLook(o)
 	for _, r := range s.rules {
@@ -156,7 +157,7 @@ func broken(o object.Object, ids ...string) []string {
 	return fields
 }
 
-// look is one object with what is found in it.
+// look is one object and what is found in it.
 type look struct {
 	object    object.Object
 	name      string // "Deployment.apps"
@@ -187,9 +188,9 @@ func (l *look) ask(r *rule) error {
 	return l.walk(r, p, 0, "")
 }
 
-// bind makes the names of expressions known; a variable is evaluated when something asks for it.
+// bind sets what expressions may use. A variable is evaluated on first use.
 func (l *look) bind() error {
-	programs, err := made()
+	programs, err := variablePrograms()
 	if err != nil {
 		return err
 	}
@@ -207,7 +208,7 @@ func (l *look) bind() error {
 	return nil
 }
 
-// walk takes the elements of the lists from a depth on, and demands the expression of each.
+// walk evaluates the expression for each element of the lists from a depth on.
 func (l *look) walk(r *rule, p *program, depth int, path string) error {
 	if depth == len(p.each) {
 		return l.demand(r, p, path)
@@ -224,7 +225,7 @@ func (l *look) walk(r *rule, p *program, depth int, path string) error {
 	}
 	elements, ok := list.(traits.Iterable)
 	if !ok {
-		return fmt.Errorf("each gives %s and no list", list.Type())
+		return fmt.Errorf("each returns %s instead of a list", list.Type())
 	}
 	i := 0
 	for it := elements.Iterator(); it.HasNext() == types.True; i++ {
@@ -259,7 +260,7 @@ func (l *look) demand(r *rule, p *program, path string) error {
 	return nil
 }
 
-// field is the first of several that is there, or the first.
+// field returns the first of several that exists, or else the first.
 func (l *look) field(fields texts) string {
 	at := l.body
 	if item, ok := l.bound["item"].(ref.Val); ok {
@@ -273,7 +274,7 @@ func (l *look) field(fields texts) string {
 	return append(fields, "")[0]
 }
 
-// brief is a fix on one line: its first, and the YAML that follows it where that is to be written as it is.
+// brief returns a fix on one line: its first line, and the YAML after it where that can be copied.
 func brief(fix string, verbatim bool) string {
 	first, rest, _ := strings.Cut(fix, "\n")
 	_, snippet, _ := strings.Cut(rest, "```yaml\n")
@@ -301,8 +302,8 @@ func below(path, field string) string {
 	return path + "." + field
 }
 
-// path is where in the object an element of a list, or a key of a map, stands. Elements that are made by
-// an expression stand nowhere: then it is the path so far.
+// path returns the path of a list's element or a map's key in the object. For an element that an expression
+// made it is the path so far.
 func (l *look) path(list, element ref.Val, i int, sofar string) string {
 	if at, ok := find(l.body, element.Value(), ""); ok {
 		return at
@@ -317,7 +318,7 @@ func (l *look) path(list, element ref.Val, i int, sofar string) string {
 	return fmt.Sprintf("%s[%d]", at, i)
 }
 
-// find is the path of a map or list that is part of a value: the same one, not an equal one.
+// find returns the path of a map or list within a value: the identical one, not an equal one.
 func find(v, wanted any, path string) (string, bool) {
 	if same(v, wanted) {
 		return path, true
@@ -351,7 +352,7 @@ func same(a, b any) bool {
 	return false
 }
 
-// bare is a value without what is null: the API server drops that before policies see it.
+// bare returns a value without nulls: the API server drops them before policies see the object.
 func bare(v any) any {
 	switch v := v.(type) {
 	case map[string]any:

@@ -1,6 +1,6 @@
-// Package rule holds the rules over one object. Each is one expression in CEL, evaluated here by Check and
-// by the API server from what Policies gives: it is written for both. The package renders nothing and asks
-// no cluster.
+// Package rule has all rules: their texts, and those over one object as expressions in CEL. Check evaluates
+// these here, and the API server evaluates the same ones as the policies that Policies returns. The package
+// renders nothing and contacts no cluster.
 package rule
 
 import (
@@ -19,13 +19,13 @@ import (
 	"slipway/internal/project"
 )
 
-// File is the text of a file with rules; its name is for errors.
+// File is a file with rules; its name is for errors.
 type File struct {
 	Name string
 	Text []byte
 }
 
-// FileError says where a file with rules is wrong.
+// FileError is a fault in a file with rules.
 type FileError struct {
 	File string
 	Line int
@@ -38,7 +38,7 @@ func (e *FileError) Error() string {
 
 func (e *FileError) Unwrap() error { return e.Err }
 
-// Set is a list of rules, read and not yet compiled: each is when the first object of its kind comes.
+// Set is a list of rules. Each is compiled when the first object of its kind is checked.
 type Set struct{ rules []*rule }
 
 // rule is one rule as its file has it.
@@ -50,13 +50,12 @@ type rule struct {
 	Title    string           `yaml:"title"`
 	Why      string           `yaml:"why"`
 	Fix      string           `yaml:"fix"`
-	// Kinds are "Kind.group"; "workloads" stands for all that run pods.
+	// Kinds are "Kind.group"; "workloads" stands for all kinds that run pods.
 	Kinds []string `yaml:"kinds"`
-	// Each are lists, the later within the elements of the earlier, for whose elements ("item") the
-	// expression must hold. None: it is about the object.
+	// Each are lists, each within the elements of the one before; the expression must hold for each element
+	// ("item") of the last. Without lists it must hold for the object.
 	Each texts `yaml:"each"`
-	// Field is the field that is found at fault, below the item or the object: of several the first that
-	// is there.
+	// Field is the one to report, below the item or the object: the first of several that exists.
 	Field             texts  `yaml:"field"`
 	Expression        string `yaml:"expression"`
 	Message           string `yaml:"message"`
@@ -83,8 +82,8 @@ func (t *texts) UnmarshalYAML(n *yaml.Node) error {
 //go:embed code.yaml schema.yaml workflow.yaml rules.yaml
 var embedded embed.FS
 
-// shipped reads the rules that come with Slipway, once, when something asks for them. Those of rules.yaml have
-// an expression; the others are checked in Go, which names them by ID.
+// shipped reads the rules that come with Slipway, once, when something asks for them. Those of rules.yaml
+// have an expression; the others are checked in Go, which names them by ID.
 var shipped = sync.OnceValues(func() (*Set, error) {
 	s := &Set{}
 	for _, name := range []string{"code.yaml", "schema.yaml", "workflow.yaml", "rules.yaml"} {
@@ -125,8 +124,8 @@ func (id ID) rule() finding.Rule {
 	panic("no rule " + id)
 }
 
-// Load is the rules that come with Slipway and a project's own. Its own must compile; an error is a
-// *FileError.
+// Load returns the rules that come with Slipway, and a project's own. It fails with a *FileError where one of
+// the project's does not compile.
 func Load(files ...File) (*Set, error) {
 	base, err := shipped()
 	if err != nil {
@@ -147,7 +146,7 @@ func Load(files ...File) (*Set, error) {
 	return s, nil
 }
 
-// Rules are all rules of the set.
+// Rules returns all rules of the set.
 func (s *Set) Rules() []finding.Rule {
 	out := make([]finding.Rule, len(s.rules))
 	for i, r := range s.rules {
@@ -170,7 +169,7 @@ func (s *Set) read(f File, described bool) error {
 		return &FileError{File: f.Name, Err: errors.New(strings.TrimPrefix(err.Error(), "yaml: "))}
 	}
 	if len(doc.Rules) == 0 {
-		return &FileError{File: f.Name, Err: errors.New("no rules in it: they are a list below the key rules")}
+		return &FileError{File: f.Name, Err: errors.New("it has no list of rules under the key rules")}
 	}
 	for i := range doc.Rules {
 		r, err := newRule(f.Name, &doc.Rules[i], described)
@@ -187,7 +186,7 @@ func (s *Set) read(f File, described bool) error {
 func (s *Set) add(r *rule) error {
 	for _, other := range s.rules {
 		if other.ID == r.ID {
-			return r.fail("id", "rule %s is there twice (first in %s)", r.ID, finding.Place{File: other.file,
+			return r.fail("id", "rule %s is defined twice (first in %s)", r.ID, finding.Place{File: other.file,
 				Line: other.lines["id"]})
 		}
 	}
@@ -208,7 +207,8 @@ var keys = []string{"id", "group", "classes", "severity", "title", "why", "fix",
 	"expression", "message", "messageExpression"}
 
 func newRule(file string, n *yaml.Node, described bool) (*rule, error) {
-	r := &rule{Group: "own", Severity: finding.Warning, described: described, file: file, lines: map[string]int{"": n.Line}}
+	r := &rule{Group: "own", Severity: finding.Warning, described: described, file: file,
+		lines: map[string]int{"": n.Line}}
 	if n.Kind != yaml.MappingNode {
 		return nil, r.fail("", "a rule must be a mapping")
 	}
@@ -243,28 +243,28 @@ var (
 var workloads = []string{"Pod", "Deployment.apps", "StatefulSet.apps", "DaemonSet.apps", "ReplicaSet.apps",
 	"Job.batch", "CronJob.batch"}
 
-// check demands what a rule cannot do without.
+// check validates a rule, and expands its kinds.
 func (r *rule) check() error {
 	switch {
 	case !id.MatchString(r.ID):
-		return r.fail("id", "%q is no id: small letters, digits and dashes", r.ID)
+		return r.fail("id", "invalid id %q: want lower-case letters, digits and dashes", r.ID)
 	case r.Title == "":
-		return r.fail("", "rule %s has no title: one line that says what is wrong", r.ID)
+		return r.fail("", "rule %s has no title: add one line that says what is wrong", r.ID)
 	case r.Expression == "" && !r.described:
 		return r.fail("", "rule %s has no expression", r.ID)
 	case len(r.Kinds) == 0 && !r.described:
-		return r.fail("", "rule %s has no kinds: what it is about, such as [workloads] or [Service, "+
+		return r.fail("", "rule %s has no kinds: add them, such as [workloads] or [Service, "+
 			"Ingress.networking.k8s.io]", r.ID)
 	case r.Message != "" && r.MessageExpression != "":
-		return r.fail("message", "rule %s has message and messageExpression: one of them", r.ID)
+		return r.fail("message", "rule %s has message and messageExpression: remove one of them", r.ID)
 	case r.Severity != finding.Error && r.Severity != finding.Warning:
-		return r.fail("severity", "severity %q is neither error nor warning", r.Severity)
+		return r.fail("severity", "severity %q is not error or warning", r.Severity)
 	case !slices.Contains(finding.Groups, r.Group):
-		return r.fail("group", "group %q is none of %s", r.Group, strings.Join(finding.Groups, ", "))
+		return r.fail("group", "group %q is not one of %s", r.Group, strings.Join(finding.Groups, ", "))
 	}
 	for _, c := range r.Classes {
 		if c != project.Local && c != project.Staging && c != project.Production {
-			return r.fail("classes", "class %q is neither local, staging nor production", c)
+			return r.fail("classes", "class %q is not local, staging or production", c)
 		}
 	}
 	var kinds []string
@@ -275,7 +275,7 @@ func (r *rule) check() error {
 		case kind.MatchString(k):
 			kinds = append(kinds, k)
 		default:
-			return r.fail("kinds", "%q is no kind: workloads, or Kind, or Kind.group", k)
+			return r.fail("kinds", "invalid kind %q: want workloads, Kind or Kind.group", k)
 		}
 	}
 	r.Kinds = kinds

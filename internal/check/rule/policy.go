@@ -13,9 +13,9 @@ import (
 	"slipway/internal/project"
 )
 
-// Policies are the rules for a class as the API server enforces them in a namespace: a policy and a
-// binding for each. It refuses where the rule is an error, and warns where it is a warning. Rules whose
-// names are in without are left out.
+// Policies returns the rules for a class as policies for a namespace, each with its binding. The API server
+// then refuses what breaks a rule of severity error, and warns for the others. Rules named in without are
+// left out.
 func (s *Set) Policies(namespace string, class project.Class, without ...string) []object.Object {
 	var out []object.Object
 	for _, r := range s.rules {
@@ -66,8 +66,8 @@ func (r *rule) hint() string { return " (slipway check --explain " + r.ID + ")" 
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// conditions say what is not asked. Pods that a controller makes were asked about in their workload, and
-// what runs already must go on; what is being deleted must be allowed to go.
+// conditions exempt objects from policies. The workload of a controller's pods was checked already, and
+// running pods must go on; a deletion must not be refused.
 var conditions = []any{
 	map[string]any{"name": "not-made-by-a-controller",
 		"expression": `!object.metadata.?ownerReferences.orValue([]).exists(o, o.?controller.orValue(false) == true)`},
@@ -88,7 +88,7 @@ func (r *rule) binding(namespace string) object.Object {
 	})
 }
 
-// resources are the rule's kinds as the API server names them.
+// resources returns the rule's kinds as API resources.
 func (r *rule) resources() []any {
 	byGroup := map[string][]any{}
 	var groups []string
@@ -110,7 +110,7 @@ func (r *rule) resources() []any {
 	return out
 }
 
-// all is the expression for all elements of the lists.
+// all returns the expression over all elements of the lists.
 func (r *rule) all() string {
 	text := r.Expression
 	for i := len(r.Each) - 1; i >= 0; i-- {
@@ -119,7 +119,7 @@ func (r *rule) all() string {
 	return text
 }
 
-// messages is the message for each element that is at fault, joined.
+// messages returns an expression that joins the messages of all elements at fault.
 func (r *rule) messages() string {
 	if len(r.Each) == 0 {
 		return "(" + r.MessageExpression + ")"
@@ -133,7 +133,7 @@ func (r *rule) messages() string {
 	return text
 }
 
-// variables are those that the rule's expressions name, and those that these are made of.
+// variables returns those that the rule's expressions use, directly or through others.
 func (r *rule) variables() []any {
 	text := strings.Join(r.Each, " ") + r.Expression + r.MessageExpression
 	var out []any

@@ -285,15 +285,15 @@ func TestOwnRules(t *testing.T) {
 		{"?labels.?team", "?labels(", "rules/team.yaml:8: rule team-label: expression: "},
 		{"object.metadata", "objekt.metadata",
 			"rules/team.yaml:8: rule team-label: expression: undeclared reference to 'objekt'"},
-		{"object.metadata.?labels.?team.hasValue()", "1 + 1", "it gives int, and must give bool"},
+		{"object.metadata.?labels.?team.hasValue()", "1 + 1", "it returns int instead of bool"},
 		{"object.metadata", "variables.foo",
 			"rules/team.yaml:8: rule team-label: expression: undeclared reference to 'variables"},
 		{"kinds:", "kind:", `rules/team.yaml:5: unknown key "kind" (did you mean "kinds"?)`},
-		{"severity: error", "severity: fatal", `rules/team.yaml:3: severity "fatal" is neither`},
+		{"severity: error", "severity: fatal", `rules/team.yaml:3: severity "fatal" is not`},
 		{"id: team-label", "id: privileged",
-			"rules/team.yaml:2: rule privileged is there twice (first in rules.yaml:"},
-		{"[Deployment.apps]", "[deployments]", `rules/team.yaml:5: "deployments" is no kind`},
-		{"rules:", "rule:", "rules/team.yaml: no rules in it"},
+			"rules/team.yaml:2: rule privileged is defined twice (first in rules.yaml:"},
+		{"[Deployment.apps]", "[deployments]", `rules/team.yaml:5: invalid kind "deployments"`},
+		{"rules:", "rule:", "rules/team.yaml: it has no list of rules"},
 	} {
 		_, err := Load(File{"rules/team.yaml", []byte(strings.Replace(text, c.old, c.new, 1))})
 		if err == nil || !strings.Contains(err.Error(), c.want) {

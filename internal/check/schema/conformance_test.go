@@ -34,7 +34,7 @@ func TestConformance(t *testing.T) {
 	for name, text := range expected(t) {
 		list, err := object.Read(strings.NewReader(text), name)
 		if err != nil {
-			continue // a stream that is no set of objects
+			continue // the stream is not a set of objects
 		}
 		v, err := schema.New(schema.Options{Definitions: list})
 		if err != nil {

@@ -14,9 +14,8 @@ import (
 	"slipway/internal/object"
 )
 
-// custom holds the object against a version of its definition. What a definition says in anyOf, oneOf,
-// not, formats and CEL is not looked at: all else stands in the open. The validators of the API server
-// are not used as they cost each start of the program more than a millisecond.
+// custom validates the object against a version of its definition, without anyOf, oneOf, not, formats and
+// CEL. The validators of the API server would do more, and cost each start of the program over a millisecond.
 func (w *walk) custom(definition object.Object, version string) {
 	list, _ := definition.At("spec", "versions").([]any)
 	var served []string
@@ -36,12 +35,13 @@ func (w *walk) custom(definition object.Object, version string) {
 		w.properties("", w.object.Body, object.Mapping(entry.At("schema", "openAPIV3Schema")), true)
 		return
 	}
-	w.add(apiRemoved.New(w.object, "apiVersion", "the definition of %s has no version %s",
+	w.add(apiRemoved.New(w.object, "apiVersion",
+		"the CustomResourceDefinition of %s does not serve %s: the API server refuses the object",
 		w.object.Ref().Kind, version),
-		"write one of "+strings.Join(served, ", "))
+		"Use one of "+strings.Join(served, ", ")+".")
 }
 
-// follow holds a value against the schema of a definition.
+// follow validates a value against the schema of a definition.
 func (w *walk) follow(path string, v any, s map[string]any) {
 	if v == nil {
 		return
@@ -98,7 +98,7 @@ func (w *walk) properties(path string, m, s map[string]any, resource bool) {
 	}
 }
 
-// limits are what a definition says about one value.
+// limits validates one value against the limits in a definition.
 func (w *walk) limits(path string, v any, s map[string]any) {
 	refuse := func(format string, args ...any) {
 		w.add(invalidValue.New(w.object, path, "%s %s", path, fmt.Sprintf(format, args...)), "")
@@ -121,7 +121,7 @@ func (w *walk) limits(path string, v any, s map[string]any) {
 	case float64:
 		size, unit = v, "imum"
 	}
-	what := map[string]string{"imum": "must be at %s %v", "Length": "must have at %s %v letters"}[unit]
+	what := map[string]string{"imum": "must be at %s %v", "Length": "must have at %s %v characters"}[unit]
 	if what == "" {
 		what = "must have at %s %v entries"
 	}

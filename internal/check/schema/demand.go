@@ -17,10 +17,10 @@ import (
 	"slipway/internal/object"
 )
 
-// demand is what the API server asks of a field beyond its type.
+// demand is what the API server requires of a field beyond its type.
 type demand struct {
 	needed bool
-	// what says why a value will not do, "" where it will.
+	// what returns why a value is refused; empty where it is accepted.
 	what func(v any) string
 }
 
@@ -39,12 +39,12 @@ var (
 	scheme   = oneOf("HTTP HTTPS")
 )
 
-// oneOf is asked of fields whose values the API lists.
+// oneOf is for fields whose values the API lists.
 func oneOf(known string) demand {
 	names := strings.Fields(known)
 	return demand{false, func(v any) string {
 		if s, ok := v.(string); ok && !slices.Contains(names, s) {
-			return "is none of " + strings.Join(names, ", ") + didYouMean(s, names)
+			return "is not one of " + strings.Join(names, ", ") + didYouMean(s, names)
 		}
 		return ""
 	}}
@@ -52,12 +52,12 @@ func oneOf(known string) demand {
 
 func portNumber(v any) string {
 	if i, ok := whole(v); ok && (i < 1 || i > 65535) {
-		return "is no port: 1 to 65535 are"
+		return "is not a port between 1 and 65535"
 	}
 	return ""
 }
 
-// text asks about a text; what is none is the matter of its type.
+// text is for strings; the type of other values is wrong, which value reports.
 func text(ask func(string) []string) func(any) string {
 	return func(v any) string {
 		s, ok := v.(string)
@@ -73,7 +73,7 @@ func first(messages []string) string {
 		return ""
 	}
 	m, _, _ := strings.Cut(messages[0], " (e.g.")
-	return "is refused: " + m
+	return "is invalid: " + m
 }
 
 // ofKinds are the demands by version and kind, ofPods those of what runs pods, below the pod's spec.
@@ -122,13 +122,13 @@ var ofContainers = map[string]demand{
 }
 
 func hostPort(v any) string {
-	if i, ok := whole(v); ok && i == 0 { // says that there is none
+	if i, ok := whole(v); ok && i == 0 { // 0 means none
 		return ""
 	}
 	return portNumber(v)
 }
 
-// demands looks at the fields of a built-in kind.
+// demands validates the fields of a built-in kind.
 func (w *walk) demands() {
 	kind := w.object.APIVersion() + " " + w.object.Ref().Kind
 	w.ask("", w.object.Body, ofKinds[kind])
@@ -148,7 +148,7 @@ func (w *walk) demands() {
 	w.pods(spec, at)
 }
 
-// together looks at what the fields of a kind say of each other.
+// together validates fields of a kind against each other.
 func (w *walk) together(kind string, spec map[string]any) {
 	least, _ := whole(spec["minReplicas"])
 	most, said := whole(spec["maxReplicas"])
@@ -164,14 +164,15 @@ func (w *walk) together(kind string, spec map[string]any) {
 		}
 	case kind == "policy/v1 PodDisruptionBudget" && spec["minAvailable"] != nil && spec["maxUnavailable"] != nil:
 		w.add(invalidValue.New(w.object, "spec.maxUnavailable",
-			"minAvailable and maxUnavailable are both there: one of them may be"), "remove one of them")
+			"minAvailable and maxUnavailable are both set: the API server accepts only one"), "Remove one of them.")
 	case kind == "autoscaling/v2 HorizontalPodAutoscaler" && said && least > most:
-		w.add(invalidValue.New(w.object, "spec.minReplicas", "minReplicas is %d, and maxReplicas %d", least, most),
-			"write the smaller one as minReplicas")
+		w.add(invalidValue.New(w.object, "spec.minReplicas", "minReplicas is %d and maxReplicas only %d", least,
+			most),
+			"Swap the two values.")
 	}
 }
 
-// container holds what one asks for against what it may have, and its mounts against the pod's volumes.
+// container validates requests against limits, and mounts against the pod's volumes.
 func (w *walk) container(c map[string]any, at string, volumes []string) {
 	requests, limits := object.Mapping(object.Mapping(c["resources"])["requests"]),
 		object.Mapping(object.Mapping(c["resources"])["limits"])
@@ -180,15 +181,15 @@ func (w *walk) container(c map[string]any, at string, volumes []string) {
 		most, err2 := resource.ParseQuantity(fmt.Sprint(limits[what]))
 		if err == nil && err2 == nil && asked.Cmp(most) > 0 {
 			w.add(invalidValue.New(w.object, object.Join(at+".resources.requests", what),
-				"it asks for %s of %s, and may have %s", &asked, what, &most),
-				"write a limit that is not below the request")
+				"the request of %s %s is above the limit of %s", &asked, what, &most),
+				"Raise the limit, or lower the request.")
 		}
 	}
 	mounts, _ := c["volumeMounts"].([]any)
 	for i, step := range object.Elements(mounts) {
 		if name, _ := object.Mapping(mounts[i])["name"].(string); name != "" && !slices.Contains(volumes, name) {
 			w.add(invalidValue.New(w.object, at+".volumeMounts"+step+".name",
-				"it mounts %s, and the pod has no volume of that name%s", name, didYouMean(name, volumes)), "")
+				"the pod has no volume %s to mount%s", name, didYouMean(name, volumes)), "")
 		}
 	}
 }
@@ -199,8 +200,8 @@ func (w *walk) ask(at string, v any, demands map[string]demand) {
 	}
 }
 
-// each asks a demand of each place that a pattern ("ports[].name") leads to. What is missing on the way
-// is asked of nobody: there may be something else in its place.
+// each checks a demand at each place that a pattern ("ports[].name") leads to. Where a part of the path is
+// missing it checks nothing: another field may stand in its place.
 func (w *walk) each(at string, v any, pattern []string, d demand) {
 	m, ok := v.(map[string]any)
 	if !ok {
@@ -231,25 +232,26 @@ func empty(v any) bool {
 }
 
 func (w *walk) missing(at string) {
-	fix := "add " + at
-	if strings.HasSuffix(at, "].image") { // what a patch for a misspelt name makes
-		fix += ", or write the name of the container that is meant"
+	fix := "Add `" + at + "`."
+	if strings.HasSuffix(at, "].image") { // a patch with a misspelled name adds a container
+		fix = "Add `" + at + "`, or correct the container's name."
 	}
 	w.add(requiredField.New(w.object, at, "%s is missing: the API server refuses the object", at), fix)
 }
 
-// pods looks at what the parts of a pod say of each other.
+// pods validates the parts of a pod against each other.
 func (w *walk) pods(spec map[string]any, at string) {
 	restart, _ := spec["restartPolicy"].(string)
 	kind, seen := w.object.Ref().Kind, map[string]bool{}
 	switch field := object.Join(at, "restartPolicy"); {
 	case (kind == "Job" || kind == "CronJob") && restart != "OnFailure" && restart != "Never":
 		w.add(invalidValue.New(w.object, field,
-			"the pods of a %s must say restartPolicy OnFailure or Never: Always is the default, and is refused", kind),
-			"write restartPolicy: OnFailure")
+			"the pods of a %s need restartPolicy OnFailure or Never: the API server refuses Always, the default",
+			kind),
+			"Set `restartPolicy: OnFailure`.")
 	case strings.HasPrefix(w.object.APIVersion(), "apps/") && restart != "" && restart != "Always":
 		w.add(invalidValue.New(w.object, field, "the pods of a %s cannot have restartPolicy %s", kind, restart),
-			"remove it: Always is the default")
+			"Remove it: Always is the default.")
 	}
 	var volumes []string
 	for _, named := range []any{spec["volumes"], w.object.At("spec", "volumeClaimTemplates")} {
@@ -266,8 +268,8 @@ func (w *walk) pods(spec map[string]any, at string) {
 			w.container(object.Mapping(containers[i]), object.Join(at, list)+step, volumes)
 			name, _ := object.Mapping(containers[i])["name"].(string)
 			if name != "" && seen[name] {
-				w.add(invalidValue.New(w.object, object.Join(at, list)+step+".name", "two containers have the name %s",
-					name), "give one another name")
+				w.add(invalidValue.New(w.object, object.Join(at, list)+step+".name", "two containers are called %s",
+					name), "Rename one of them.")
 			}
 			seen[name] = true
 		}
@@ -277,7 +279,7 @@ func (w *walk) pods(spec map[string]any, at string) {
 	}
 }
 
-// selector compares a workload's selector with the labels of its own pods.
+// selector compares a workload's selector with the labels of its pod template.
 func (w *walk) selector() {
 	raw, ok := w.object.At("spec", "selector").(map[string]any)
 	pods, _, _ := w.object.PodMetadata()
@@ -292,12 +294,12 @@ func (w *walk) selector() {
 	}
 	if err == nil && (selector.Empty() || !selector.Matches(has)) {
 		w.add(selectorMismatch.New(w.object, "spec.selector",
-			"the selector %q does not match the labels of the pods, %q: the API server refuses that", selector, has),
-			"write the same labels in spec.selector.matchLabels and spec.template.metadata.labels")
+			"selector %q does not match the pod labels %q: the API server refuses the object", selector, has),
+			"Use the same labels in `spec.selector.matchLabels` and `spec.template.metadata.labels`.")
 	}
 }
 
-// names looks at the object's own name, and at labels.
+// names validates the object's name and labels.
 func (w *walk) names() {
 	ref := w.object.Ref()
 	ask := func(name string) []string { return validation.NameIsDNSSubdomain(name, false) }
@@ -312,11 +314,12 @@ func (w *walk) names() {
 		ask = func(string) []string { return nil }
 	}
 	if what := first(ask(ref.Name)); what != "" {
-		w.add(invalidName.New(w.object, "metadata.name", "the name %q %s", ref.Name, what), "")
+		w.add(invalidName.New(w.object, "metadata.name", "name %q %s", ref.Name, what), "")
 	}
 	if ref.Kind == "CronJob" && len(ref.Name) > 52 {
 		w.add(invalidName.New(w.object, "metadata.name",
-			"the name %q has %d letters: a CronJob may have 52, as its Jobs get 11 more", ref.Name, len(ref.Name)), "")
+			"the name %q has %d characters: a CronJob may have 52, as its Jobs get 11 more", ref.Name, len(ref.Name)),
+			"")
 	}
 	w.labels("metadata", w.object.Body["metadata"])
 	if pods, at, ok := w.object.PodMetadata(); ok && at != "metadata" {
@@ -334,11 +337,11 @@ func (w *walk) labels(at string, metadata any) {
 				key = strings.ToLower(k)
 			}
 			if what := first(valid.IsQualifiedName(key)); what != "" {
-				w.add(invalidName.New(w.object, field, "the key %q %s", k, what), "")
+				w.add(invalidName.New(w.object, field, "key %q %s", k, what), "")
 			}
 			if v, ok := m[k].(string); ok && list == "labels" {
 				if what := first(valid.IsValidLabelValue(v)); what != "" {
-					w.add(invalidName.New(w.object, field, "the label's value %q %s", v, what), "")
+					w.add(invalidName.New(w.object, field, "label value %q %s", v, what), "")
 				}
 			}
 		}

@@ -43,8 +43,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// versions are the groups of the Kubernetes API that manifests use. Each is registered when the first
-// object of it is seen, and none when the program starts.
+// versions are the groups of the Kubernetes API that manifests use. Each is registered when the first object
+// of it is validated: registering all costs every start of the program.
 func versions() map[schema.GroupVersion]func(*runtime.Scheme) error {
 	return map[schema.GroupVersion]func(*runtime.Scheme) error{
 		admissionregistrationv1.SchemeGroupVersion:      admissionregistrationv1.AddToScheme,

@@ -1,5 +1,5 @@
-// Package schema holds objects against what the Kubernetes API takes: the Go types of its own kinds, and
-// the definitions of custom ones. It asks no cluster; what it cannot judge it names.
+// Package schema validates objects against the Kubernetes API: the Go types of built-in kinds, and the
+// definitions of custom ones. It contacts no cluster, and reports what it cannot validate.
 package schema
 
 import (
@@ -30,31 +30,31 @@ const (
 	invalidName      = rule.ID("invalid-name")
 )
 
-// The newest Kubernetes whose types are known, and the oldest that still gets fixes beside it.
+// The newest Kubernetes whose types are known, and the oldest that is still supported.
 const (
 	newest = 37
 	oldest = newest - 3
 )
 
-// Options say what objects are held against.
+// Options say what objects are validated against.
 type Options struct {
-	// KubeVersion is that of the cluster ("1.34", "v1.34.2"). Without one only what no supported version
-	// takes is an error.
+	// KubeVersion is that of the cluster ("1.34", "v1.34.2"). Without one only API versions that no supported
+	// Kubernetes serves are an error.
 	KubeVersion string
-	// Definitions are where CustomResourceDefinitions are looked for; other objects are passed over.
+	// Definitions hold CustomResourceDefinitions; other objects among them are ignored.
 	Definitions []object.Object
 }
 
 // Validator checks objects, one at a time.
 type Validator struct {
-	minor       int // of the cluster, 0: nobody said
+	minor       int // of the cluster; 0: unknown
 	scheme      *runtime.Scheme
 	versions    map[schema.GroupVersion]func(*runtime.Scheme) error
 	definitions map[schema.GroupKind]object.Object
 	fields      map[reflect.Type]map[string]reflect.Type
 }
 
-// New makes a Validator.
+// New returns a Validator. It fails for an invalid version.
 func New(o Options) (*Validator, error) {
 	v := &Validator{
 		scheme: runtime.NewScheme(), versions: versions(),
@@ -63,7 +63,7 @@ func New(o Options) (*Validator, error) {
 	if o.KubeVersion != "" {
 		parsed, err := version.ParseGeneric(o.KubeVersion)
 		if err != nil || parsed.Major() != 1 {
-			return nil, fmt.Errorf("%q is no version of Kubernetes: write it as 1.%d", o.KubeVersion, newest)
+			return nil, fmt.Errorf("invalid Kubernetes version %q: want a version such as 1.%d", o.KubeVersion, newest)
 		}
 		v.minor = int(parsed.Minor())
 	}
@@ -77,7 +77,7 @@ func New(o Options) (*Validator, error) {
 	return v, nil
 }
 
-// Check holds an object against its type or its definition.
+// Check validates an object against its type or its definition.
 func (v *Validator) Check(o object.Object) ([]finding.Finding, []finding.Unchecked) {
 	gvk := schema.FromAPIVersionAndKind(o.APIVersion(), o.Ref().Kind)
 	w := &walk{Validator: v, object: o}
@@ -93,7 +93,7 @@ func (v *Validator) Check(o object.Object) ([]finding.Finding, []finding.Uncheck
 	typed, why := v.typed(gvk)
 	if typed == nil {
 		ref := o.Ref()
-		return nil, []finding.Unchecked{{Object: &ref, What: "its schema", Why: why}}
+		return nil, []finding.Unchecked{{Object: &ref, What: "the schema", Why: why}}
 	}
 	if w.lifecycle(typed) {
 		return w.findings, nil
@@ -104,7 +104,7 @@ func (v *Validator) Check(o object.Object) ([]finding.Finding, []finding.Uncheck
 	return w.findings, nil
 }
 
-// typed is an empty object of a kind, or why there is none.
+// typed returns an empty object of a kind, or why it is unknown.
 func (v *Validator) typed(gvk schema.GroupVersionKind) (runtime.Object, string) {
 	gv := gvk.GroupVersion()
 	if add := v.versions[gv]; add != nil {
@@ -124,7 +124,7 @@ func (v *Validator) typed(gvk schema.GroupVersionKind) (runtime.Object, string) 
 		slices.Sort(kinds)
 		return nil, fmt.Sprintf("%s has no kind %s%s", gv, gvk.Kind, didYouMean(gvk.Kind, kinds))
 	}
-	return nil, fmt.Sprintf("no definition of %s %s is in the project; give it with --schema",
+	return nil, fmt.Sprintf("the project has no CustomResourceDefinition of %s %s: pass it with --schema",
 		gvk.Kind, gvk.Group)
 }
 
@@ -135,7 +135,7 @@ func didYouMean(word string, known []string) string {
 	return ""
 }
 
-// removedTypes are those of which no Go type is left.
+// removedTypes have no Go type any more.
 var removedTypes = map[string]struct {
 	minor   int
 	instead string
@@ -149,7 +149,7 @@ var removedTypes = map[string]struct {
 	"settings.k8s.io/v1alpha1 PodPreset":          {20, ""},
 }
 
-// lifecycle says whether the cluster no longer has the type, and warns where it is about to go.
+// lifecycle reports whether the cluster no longer serves the type, and warns of a deprecated one.
 func (w *walk) lifecycle(typed runtime.Object) bool {
 	instead := ""
 	if t, ok := typed.(interface {
@@ -179,7 +179,8 @@ func (w *walk) removed(minor int, instead string) bool {
 	if minor > cmp.Or(w.minor, oldest) {
 		return false
 	}
-	w.add(apiRemoved.New(w.object, "apiVersion", "%s %s is gone since Kubernetes 1.%d: the cluster refuses it",
+	w.add(apiRemoved.New(w.object, "apiVersion",
+		"Kubernetes 1.%[3]d removed %[1]s %[2]s: the API server refuses the object",
 		w.object.APIVersion(), w.object.Ref().Kind, minor), replacement(instead))
 	return true
 }
@@ -190,7 +191,7 @@ func replacement(instead string) string {
 	case instead == "":
 		return ""
 	case kind != "":
-		return "write apiVersion: " + version + ", kind: " + kind
+		return "Write `apiVersion: " + version + "` and `kind: " + kind + "`."
 	}
-	return "write apiVersion: " + version
+	return "Write `apiVersion: " + version + "`."
 }

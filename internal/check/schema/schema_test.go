@@ -106,27 +106,27 @@ func cases() map[string]struct{ kube, text, want string } {
 	return map[string]struct{ kube, text, want string }{
 		"a good Deployment": {"", workload(), ""},
 		"a field with a mistake": {"", workload("livenessProbe", "livenesProbe"), "unknown-field " + at +
-			".livenesProbe: write livenessProbe"},
+			".livenesProbe: Write `livenessProbe`."},
 		"a field at the wrong level": {"", workload("  replicas: 2", "  image: x"),
-			"unknown-field spec.image: remove it, or move it to where it belongs"},
+			"unknown-field spec.image: Remove it, or move it to the level where it belongs."},
 		"fields know small letters": {"", workload("replicas: 2", "Replicas: 2"),
-			"unknown-field spec.Replicas: write replicas"},
+			"unknown-field spec.Replicas: Write `replicas`."},
 		"an unknown field without value": {"", workload("replicas: 2", "nothing: null"), ""},
 		"newer than the types": {"1.99", workload("replicas: 2", "shine: 2"),
-			"unknown-field warning spec.shine: remove it, or move it to where it belongs"},
+			"unknown-field warning spec.shine: Remove it, or move it to the level where it belongs."},
 		"a number in quotes": {"", workload("replicas: 2", `replicas: "2"`),
-			"wrong-type spec.replicas: write 2, without quotes"},
+			"wrong-type spec.replicas: Remove the quotes: 2"},
 		"a number that is too large": {"", workload("replicas: 2", "replicas: 3000000000"),
 			"wrong-type spec.replicas:"},
 		"half a replica": {"", workload("replicas: 2", "replicas: 2.5"),
 			"wrong-type spec.replicas:"},
 		"a whole float": {"", workload("replicas: 2", "replicas: 2.0"), ""},
 		"a number as variable": {"", workload(`value: "8080"`, "value: 8080"),
-			`wrong-type ` + at + `.env[name=PORT].value: write it in quotes: "8080"`},
+			`wrong-type ` + at + `.env[name=PORT].value: Quote it: "8080"`},
 		"a truth value as label": {"", workload("tier: web", "tier: true"),
-			`wrong-type spec.template.metadata.labels.tier: write it in quotes: "true"`},
+			`wrong-type spec.template.metadata.labels.tier: Quote it: "true"`},
 		"a truth value as annotation": {"", workload(`Some_Thing: "yes"`, "Some_Thing: true"),
-			`wrong-type metadata.annotations["Example.com/Some_Thing"]: write it in quotes: "true"`},
+			`wrong-type metadata.annotations["Example.com/Some_Thing"]: Quote it: "true"`},
 		"a text as list": {"", workload("command: []", "command: run"),
 			"wrong-type " + at + ".command:"},
 		"a list as mapping": {"", workload("emptyDir: {}", "emptyDir: []"),
@@ -136,28 +136,28 @@ func cases() map[string]struct{ kube, text, want string } {
 		"a truth value as port": {"", workload("port: http", "port: true"),
 			"wrong-type " + at + ".livenessProbe.httpGet.port:"},
 		"several mistakes": {"", workload("periodSeconds", "period", "replicas: 2", `replicas: "2"`),
-			"wrong-type spec.replicas: write 2, without quotes; unknown-field " + at +
-				".livenessProbe.period: write periodSeconds"},
+			"wrong-type spec.replicas: Remove the quotes: 2; unknown-field " + at +
+				".livenessProbe.period: Write `periodSeconds`."},
 		"the selector does not match": {"", workload("{matchLabels: {app: api}}",
-			"{matchLabels: {app: api, env: prod}}"), "selector-mismatch spec.selector: write the same labels in " +
-			"spec.selector.matchLabels and spec.template.metadata.labels"},
+			"{matchLabels: {app: api, env: prod}}"), "selector-mismatch spec.selector: Use the same labels in " +
+			"`spec.selector.matchLabels` and `spec.template.metadata.labels`."},
 		"a selector of expressions": {"", workload("{matchLabels: {app: api}}",
 			"{matchExpressions: [{key: tier, operator: In, values: [web]}]}"), ""},
 		"an expression that fails": {"", workload("{matchLabels: {app: api}}",
 			"{matchExpressions: [{key: tier, operator: NotIn, values: [web]}]}"), "selector-mismatch spec.selector: " +
-			"write the same labels in spec.selector.matchLabels and spec.template.metadata.labels"},
+			"Use the same labels in `spec.selector.matchLabels` and `spec.template.metadata.labels`."},
 		"no selector": {"", workload("selector: {matchLabels: {app: api}}", "paused: false"),
-			"required-field spec.selector: add spec.selector"},
+			"required-field spec.selector: Add `spec.selector`."},
 		"an empty selector": {"", workload("{matchLabels: {app: api}}", "{}"),
-			"selector-mismatch spec.selector: write the same labels in spec.selector.matchLabels and " +
-				"spec.template.metadata.labels"},
+			"selector-mismatch spec.selector: Use the same labels in `spec.selector.matchLabels` and " +
+				"`spec.template.metadata.labels`."},
 		"a container without image": {"", workload("image: api:1", "tty: true"), "required-field " + at +
-			".image: add " + at + ".image, or write the name of the container that is meant"},
+			".image: Add `" + at + ".image`, or correct the container's name."},
 		"no containers": {"", head("v1", "Pod") + "spec: {containers: []}\n",
-			"required-field spec.containers: add spec.containers"},
+			"required-field spec.containers: Add `spec.containers`."},
 		"two containers of a name": {"",
 			head("v1", "Pod") + "spec: {containers: [{name: a, image: b}], initContainers: [{name: a, image: b}]}\n",
-			"invalid-value spec.initContainers[name=a].name: give one another name"},
+			"invalid-value spec.initContainers[name=a].name: Rename one of them."},
 		"a port above all": {"", workload("containerPort: 8080", "containerPort: 80800"),
 			"invalid-value " + at + ".ports[name=http].containerPort:"},
 		"a long port name": {"", workload("name: http", "name: http-for-everyone"),
@@ -165,24 +165,24 @@ func cases() map[string]struct{ kube, text, want string } {
 		"a probe's port": {"", workload("port: 8080}", "port: 0}"), "invalid-value " + at +
 			".readinessProbe.httpGet.port:"},
 		"a Deployment that runs once": {"", workload("nodeSelector: null", "restartPolicy: Never"),
-			"invalid-value spec.template.spec.restartPolicy: remove it: Always is the default"},
+			"invalid-value spec.template.spec.restartPolicy: Remove it: Always is the default."},
 		"a Job that restarts always": {"", head("batch/v1", "Job") + "spec: {template: {" +
 			strings.TrimSpace(pod) + "}}\n",
-			"invalid-value spec.template.spec.restartPolicy: write restartPolicy: OnFailure"},
+			"invalid-value spec.template.spec.restartPolicy: Set `restartPolicy: OnFailure`."},
 		"a good Job": {"", head("batch/v1", "Job") +
 			"spec: {template: {spec: {restartPolicy: Never, containers: [{name: a, image: b}]}}}\n", ""},
 		"a Service's ports": {"", head("v1", "Service") + "spec: {type: NodePort, selector: {app: " +
 			"a}, ports: [{name: a, port: 80, targetPort: http, nodePort: 30080}, {name: b, port: 443, targetPort: " +
 			"8443, protocol: TCP}]}\n", ""},
 		"a Service without ports": {"", head("v1", "Service") + "spec: {selector: {a: b}}\n",
-			"required-field spec.ports: add spec.ports"},
+			"required-field spec.ports: Add `spec.ports`."},
 		"a Service of pods alone": {"", head("v1", "Service") +
 			"spec: {clusterIP: None, selector: {a: b}}\n", ""},
 		"a Service of a name": {"", head("v1", "Service") +
 			"spec: {type: ExternalName, externalName: a.example.com}\n", ""},
 		"two ports without names": {"", head("v1", "Service") +
 			"spec: {ports: [{name: a, port: 80}, {port: 443}]}\n",
-			"required-field spec.ports[port=443].name: add spec.ports[port=443].name"},
+			"required-field spec.ports[port=443].name: Add `spec.ports[port=443].name`."},
 		"a type in other letters": {"", head("v1", "Service") +
 			"spec: {type: Nodeport, ports: [{port: 80}]}\n", "invalid-value spec.type:"},
 		"a protocol in other letters": {"", workload("containerPort: 8080",
@@ -204,7 +204,7 @@ func cases() map[string]struct{ kube, text, want string } {
 			"topologySpreadConstraints: [{maxSkew: 1, topologyKey: a, whenUnsatisfiable: Maybe}]"),
 			"invalid-value spec.template.spec.topologySpreadConstraints[topologyKey=a,whenUnsatisfiable=Maybe].whenUnsatisfiable:"},
 		"it asks for more than it has": {"", workload("{cpu: 1, memory", "{cpu: 1501m, memory"),
-			"invalid-value " + at + ".resources.requests.cpu: write a limit that is not below the request"},
+			"invalid-value " + at + ".resources.requests.cpu: Raise the limit, or lower the request."},
 		"it asks for all it has": {"", workload("{cpu: 1, memory", "{cpu: 1500m, memory"), ""},
 		"a mount of nothing": {"", workload("[{name: tmp, mountPath", "[{name: tnp, mountPath"),
 			"invalid-value " + at + ".volumeMounts[name=tnp].name:"},
@@ -214,9 +214,9 @@ func cases() map[string]struct{ kube, text, want string } {
 			"data}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}]}\n", ""},
 		"a budget both ways": {"", head("policy/v1", "PodDisruptionBudget") +
 			"spec: {minAvailable: 1, maxUnavailable: 1, selector: {matchLabels: {a: b}}}\n",
-			"invalid-value spec.maxUnavailable: remove one of them"},
+			"invalid-value spec.maxUnavailable: Remove one of them."},
 		"an autoscaler upside down": {"", head("autoscaling/v2", "HorizontalPodAutoscaler") +
-			"spec: {minReplicas: 5, maxReplicas: 4, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: a}}\n", "invalid-value spec.minReplicas: write the smaller one as minReplicas"},
+			"spec: {minReplicas: 5, maxReplicas: 4, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: a}}\n", "invalid-value spec.minReplicas: Swap the two values."},
 		"an autoscaler of one number": {"", head("autoscaling/v2", "HorizontalPodAutoscaler") +
 			"spec: {minReplicas: 4, maxReplicas: 4, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: a}}\n", ""},
 		"a CronJob that forbids": {"", head("batch/v1", "CronJob") + "spec: {schedule: '* * * * *', " +
@@ -228,15 +228,15 @@ func cases() map[string]struct{ kube, text, want string } {
 		"a Service's wrong port": {"", head("v1", "Service") + "spec: {ports: [{port: 0}]}\n",
 			"invalid-value spec.ports[port=0].port:"},
 		"a Service without port": {"", head("v1", "Service") + "spec: {ports: [{targetPort: 80}]}\n",
-			"required-field spec.ports[0].port: add spec.ports[0].port"},
+			"required-field spec.ports[0].port: Add `spec.ports[0].port`."},
 		"no path type": {"", head("networking.k8s.io/v1", "Ingress") +
 			"spec: {rules: [{host: a, http: {paths: [{path: /, backend: {service: {name: a, port: {number: " +
-			"80}}}}]}}, {host: b}]}\n", "required-field spec.rules[host=a].http.paths[path=/].pathType: add " +
-			"spec.rules[host=a].http.paths[path=/].pathType"},
+			"80}}}}]}}, {host: b}]}\n", "required-field spec.rules[host=a].http.paths[path=/].pathType: Add `" +
+			"spec.rules[host=a].http.paths[path=/].pathType`."},
 		"the old form of a backend": {"", head("networking.k8s.io/v1", "Ingress") +
 			"spec: {rules: [{http: {paths: [{path: /, pathType: Prefix, backend: {serviceName: a}}]}}]}\n",
-			"unknown-field spec.rules[0].http.paths[path=/].backend.serviceName: write service"},
-		"a backend that is no Service": {"", head("networking.k8s.io/v1", "Ingress") +
+			"unknown-field spec.rules[0].http.paths[path=/].backend.serviceName: Write `service`."},
+		"a backend other than a Service": {"", head("networking.k8s.io/v1", "Ingress") +
 			"spec: {rules: [{http: {paths: [{path: /, pathType: Prefix, backend: {resource: {kind: A, name: " +
 			"b}}}]}}]}\n", ""},
 		"stringData of a Secret": {"", head("v1", "Secret") +
@@ -244,22 +244,22 @@ func cases() map[string]struct{ kube, text, want string } {
 		"data that is not base64": {"", head("v1", "Secret") + "data: {b: \"hi there!\"}\n",
 			"wrong-type data.b:"},
 		"a ConfigMap's number": {"", head("v1", "ConfigMap") + "data: {m: 5}\n",
-			`wrong-type data.m: write it in quotes: "5"`},
+			`wrong-type data.m: Quote it: "5"`},
 		"a binary ConfigMap": {"", head("v1", "ConfigMap") + "binaryData: {m: aGk=}\n", ""},
 		"an old Deployment": {"", head("extensions/v1beta1", "Deployment"),
-			"api-removed apiVersion: write apiVersion: apps/v1"},
+			"api-removed apiVersion: Write `apiVersion: apps/v1`."},
 		"an old autoscaler": {"1.26", head("autoscaling/v2beta2", "HorizontalPodAutoscaler"),
-			"api-removed apiVersion: write apiVersion: autoscaling/v2"},
+			"api-removed apiVersion: Write `apiVersion: autoscaling/v2`."},
 		"an old autoscaler, old cluster": {"v1.25.3", head("autoscaling/v2beta2", "HorizontalPodAutoscaler"), ""},
 		"a policy of old": {"", head("policy/v1beta1", "PodSecurityPolicy"),
 			"api-removed apiVersion:"},
 		"an old CronJob": {"", head("batch/v1beta1", "CronJob"),
-			"api-removed apiVersion: write apiVersion: batch/v1"},
+			"api-removed apiVersion: Write `apiVersion: batch/v1`."},
 		"an old CronJob, cluster of then": {"1.22", head("batch/v1beta1", "CronJob"),
-			"api-deprecated warning apiVersion: write apiVersion: batch/v1"},
+			"api-deprecated warning apiVersion: Write `apiVersion: batch/v1`."},
 		"an old CronJob, older still": {"1.20", head("batch/v1beta1", "CronJob"), ""},
 		"flow control at its end": {"1.29", head("flowcontrol.apiserver.k8s.io/v1beta3", "FlowSchema"),
-			"api-deprecated warning apiVersion: write apiVersion: flowcontrol.apiserver.k8s.io/v1"},
+			"api-deprecated warning apiVersion: Write `apiVersion: flowcontrol.apiserver.k8s.io/v1`."},
 		"a name in capitals": {"", workload("name: api\n  creation", "name: Api\n  creation"),
 			"invalid-name metadata.name:"},
 		"a role with colons": {"", head("rbac.authorization.k8s.io/v1", "ClusterRole") +
@@ -284,36 +284,36 @@ func cases() map[string]struct{ kube, text, want string } {
 		"unknown kind": {"", head("apps/v1", "Deploymnt"),
 			"unchecked: apps/v1 has no kind Deploymnt; did you mean Deployment?"},
 		"unknown apiVersion": {"", head("cert-manager.io/v1", "Certificate"),
-			"unchecked: no definition of Certificate cert-manager.io is in the project; give it with --schema"},
+			"unchecked: the project has no CustomResourceDefinition of Certificate cert-manager.io: pass it with --schema"},
 		"a definition": {"", widget, ""},
 		"a mistake in a definition": {"", strings.Replace(widget, "scope:", "scop:", 1),
-			"unknown-field spec.scop: write scope"},
+			"unknown-field spec.scop: Write `scope`."},
 
 		"a good custom object": {"", custom("{size: 3, port: http, title: null, ratio: 1, free: {x: 1, k: " +
 			"2}, map: {a: b}, any: {x: [1]}, parts: [{name: a, active: true}], job: {apiVersion: v1, kind: Pod, " +
 			"metadata: {name: a}, spec: {}}}"), ""},
-		"custom: unknown field": {"", custom("{size: 3, sise: 4}"), "unknown-field spec.sise: write size"},
+		"custom: unknown field": {"", custom("{size: 3, sise: 4}"), "unknown-field spec.sise: Write `size`."},
 		"custom: in a list": {"", custom("{size: 3, parts: [{name: a, activ: true}]}"),
-			"unknown-field spec.parts[name=a].activ: write active"},
-		"custom: wrong type":         {"", custom(`{size: "3"}`), "wrong-type spec.size: write 3, without quotes"},
+			"unknown-field spec.parts[name=a].activ: Write `active`."},
+		"custom: wrong type":         {"", custom(`{size: "3"}`), "wrong-type spec.size: Remove the quotes: 3"},
 		"custom: below what is free": {"", custom("{size: 3, free: {k: x}}"), "wrong-type spec.free.k:"},
 		"custom: int or text":        {"", custom("{size: 3, port: true}"), "wrong-type spec.port:"},
 		"custom: a map's value": {"", custom("{size: 3, map: {a: 1}}"),
-			`wrong-type spec.map.a: write it in quotes: "1"`},
-		"custom: missing":  {"", custom("{mode: slow}"), "required-field spec.size: add spec.size"},
-		"custom: no spec":  {"", head("example.com/v1", "Widget"), "required-field spec: add spec"},
+			`wrong-type spec.map.a: Quote it: "1"`},
+		"custom: missing":  {"", custom("{mode: slow}"), "required-field spec.size: Add `spec.size`."},
+		"custom: no spec":  {"", head("example.com/v1", "Widget"), "required-field spec: Add `spec`."},
 		"custom: enum":     {"", custom("{size: 3, mode: quick}"), "invalid-value spec.mode:"},
 		"custom: too much": {"", custom("{size: 10}"), "invalid-value spec.size:"},
 		"custom: too long": {"", custom("{size: 1, title: äbcdef}"),
 			"invalid-value spec.title:; invalid-value spec.title:"},
 		"custom: too few": {"", custom("{size: 1, parts: []}"), "invalid-value spec.parts:"},
 		"custom: embedded metadata": {"", custom("{size: 1, job: {metadata: {nam: a}}}"),
-			"unknown-field spec.job.metadata.nam: write name"},
+			"unknown-field spec.job.metadata.nam: Write `name`."},
 		"custom: metadata": {"",
 			"apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: x, lables: {}}\nspec: {size: 1}\n",
-			"unknown-field metadata.lables: write labels"},
+			"unknown-field metadata.lables: Write `labels`."},
 		"custom: version not served": {"", head("example.com/v1alpha1", "Widget"),
-			"api-removed apiVersion: write one of v1beta1, v1"},
+			"api-removed apiVersion: Use one of v1beta1, v1."},
 		"custom: deprecated": {"", head("example.com/v1beta1", "Widget") + "what: ever\n",
 			"api-deprecated warning apiVersion:"},
 	}

@@ -15,8 +15,8 @@ import (
 	"slipway/internal/project"
 )
 
-// walk is the look at one object. It walks the Go type beside the value, and does not decode: a decoder
-// stops at the first wrong type, and names no element of a list.
+// walk validates one object. It walks the Go type beside the value instead of decoding: a decoder stops at
+// the first wrong type, and does not name elements of lists.
 type walk struct {
 	*Validator
 	object   object.Object
@@ -28,7 +28,7 @@ func (w *walk) add(f finding.Finding, fix string) {
 	w.findings = append(w.findings, f)
 }
 
-// value holds a value against a type. Nothing is written where null is: the API takes it for every type.
+// value validates a value against a type. The API accepts null for every type.
 func (w *walk) value(path string, v any, t reflect.Type) {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -85,7 +85,7 @@ func (w *walk) structure(path string, v any, t reflect.Type) {
 	}
 }
 
-// fieldsOf are the fields of a structure as they are written, those of the structures that it takes in too.
+// fieldsOf returns the fields of a struct by their JSON names, those of embedded structs included.
 func (v *Validator) fieldsOf(t reflect.Type) map[string]reflect.Type {
 	if known, ok := v.fields[t]; ok {
 		return known
@@ -108,7 +108,7 @@ func (v *Validator) fieldsOf(t reflect.Type) map[string]reflect.Type {
 	return fields
 }
 
-// own asks a type that reads itself: a quantity, a time, a number or a text.
+// own validates against a type that decodes itself: a quantity, a time, an IntOrString.
 func (w *walk) own(path string, v any, t json.Unmarshaler) {
 	text, err := json.Marshal(v)
 	if err == nil {
@@ -150,28 +150,27 @@ func (w *walk) list(path string, v any, each func(path string, v any)) {
 }
 
 func (w *walk) unknown(path, key, in string, known []string) {
-	where := "at the top"
+	where := "at the top level"
 	if path != "" {
 		where = "in " + path
 	}
 	f := unknownField.New(w.object, object.Join(path, key),
-		"%s has no field %s %s: the API server refuses it, or drops it without a word", in, key, where)
-	if w.minor > newest { // there may be a field that these types do not have yet
+		"%s has no field %s %s: the API server refuses the object, or drops the field silently", in, key, where)
+	if w.minor > newest { // a newer API may have the field
 		f.Severity = finding.Warning
 	}
-	fix := "remove it, or move it to where it belongs"
+	fix := "Remove it, or move it to the level where it belongs."
 	if s := project.Suggest(key, known); s != "" {
-		fix = "write " + s
+		fix = "Write `" + s + "`."
 	}
 	w.add(f, fix)
 }
 
-// wanted are the types in plain words. The names are those of definitions, and of Go types that read
-// themselves.
+// wanted are the types as messages name them, by their names in definitions and in Go.
 var wanted = map[string]string{
-	"string": "a text", "boolean": "true or false", "integer": "a whole number", "number": "a number",
-	"object": "a mapping",
-	"array":  "a list", "base64": "a text in base64", "IntOrString": "a whole number or a text",
+	"string": "a string", "boolean": "a boolean", "integer": "an integer", "number": "a number",
+	"object": "an object",
+	"array":  "a list", "base64": "a string in base64", "IntOrString": "an integer or a string",
 	"Quantity": `a quantity such as 500m or "128Mi"`,
 	"Time":     "a time such as 2006-01-02T15:04:05Z", "MicroTime": "a time such as 2006-01-02T15:04:05Z",
 	"Duration": `a duration such as "1m30s"`,
@@ -185,26 +184,26 @@ func (w *walk) wrong(path string, v any, want string) {
 	is, fix := "", ""
 	switch v := v.(type) {
 	case map[string]any:
-		is = "a mapping"
+		is = "an object"
 	case []any:
 		is = "a list"
 	case string:
-		is = "the text " + strconv.Quote(v)
+		is = "the string " + strconv.Quote(v)
 		if number, err := strconv.ParseInt(v, 10, 64); err == nil && (want == "integer" || want == "number") {
-			fix = fmt.Sprintf("write %d, without quotes", number)
+			fix = fmt.Sprintf("Remove the quotes: %d", number)
 		} else if want == "boolean" && (v == "true" || v == "false") {
-			fix = "write " + v + ", without quotes"
+			fix = "Remove the quotes: " + v
 		}
 	default:
 		is = fmt.Sprint(v)
 		if want == "string" {
-			fix = fmt.Sprintf("write it in quotes: %q", is)
+			fix = fmt.Sprintf("Quote it: %q", is)
 		}
 	}
-	if object.IsSecret(w.object) { // nothing of a Secret is repeated
-		is, fix = "something else", ""
+	if object.IsSecret(w.object) { // messages do not repeat values of Secrets
+		is, fix = "this value", ""
 	}
-	w.add(wrongType.New(w.object, path, "%s must be %s, and is %s", path, plain, is), fix)
+	w.add(wrongType.New(w.object, path, "%s must be %s, not %s", path, plain, is), fix)
 }
 
 func whole(v any) (int64, bool) {

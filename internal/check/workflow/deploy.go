@@ -12,14 +12,14 @@ import (
 	"slipway/internal/project"
 )
 
-// withValue are the flags of kubectl whose value is the next word.
+// withValue are the flags of kubectl that take the next word as their value.
 var withValue = strings.Fields(
 	"-n --namespace --context --kubeconfig --cluster --user -s --server -p --patch --type -f --filename -k " +
 		"--kustomize -l --selector --timeout -c --containers -o --output --replicas --field-manager --min --max " +
 		"--for --patch-file")
 
-// kubectl gives what is said beside flags: ["set", "image", "deployment/api", "api=…"]; nil for other
-// programs.
+// kubectl returns the arguments without flags: ["set", "image", "deployment/api", "api=…"]. It is nil for
+// other programs.
 func kubectl(c command) []word {
 	if path.Base(c.text(0)) != "kubectl" {
 		return nil
@@ -44,7 +44,7 @@ func says(args []word, verbs ...string) bool {
 	return len(verbs) > 0
 }
 
-// waits says that a command returns only when what was deployed is healthy, or may do so.
+// waits reports whether a command may wait until the deployed objects are healthy.
 func waits(c command) bool {
 	args := kubectl(c)
 	switch name := path.Base(c.text(0)); name {
@@ -59,8 +59,8 @@ func waits(c command) bool {
 	}
 }
 
-// brings says that a command brings workloads into a cluster.
-func brings(c command, all []command) bool {
+// deploysWorkloads reports whether a command deploys workloads to a cluster.
+func deploysWorkloads(c command, all []command) bool {
 	if c.has("--dry-run", "--local", "-h", "--help") {
 		return false
 	}
@@ -76,7 +76,7 @@ func brings(c command, all []command) bool {
 		return c.text(1) == "apply" || c.text(1) == "sync"
 	}
 	if says(args, "apply") {
-		// What kubectl creates and hands on is a namespace or a secret.
+		// What "kubectl create" pipes into apply is a namespace or a secret.
 		return !slices.ContainsFunc(all, func(o command) bool {
 			return o.pipe == c.pipe && says(kubectl(o), "create")
 		})
@@ -84,7 +84,7 @@ func brings(c command, all []command) bool {
 	return says(args, "set") || says(args, "replace") || says(args, "rollout", "restart")
 }
 
-// deploys looks at the jobs that deploy, and at what they name.
+// deploys checks the jobs that deploy, and the names in their commands.
 func (c *checker) deploys(w *flow) {
 	waiting := slices.ContainsFunc(w.jobs, func(j job) bool { return j.waits })
 	for _, j := range w.jobs {
@@ -100,34 +100,35 @@ func (c *checker) deploys(w *flow) {
 			}
 			if says(kubectl(cmd), "set", "image") && !cmd.has("--local", "--dry-run") && len(c.Environments) > 0 {
 				c.add(setImageLive.In(cmd.words[0].place,
-					"kubectl set image changes the cluster only: the next apply brings back the image that is committed"),
-					"render with the tag and apply that")
+					"kubectl set image changes only the cluster: the next apply restores the committed image"),
+					"Render with the tag and apply the result.")
 			}
 		}
-		i := slices.IndexFunc(j.commands, func(cmd command) bool { return brings(cmd, j.commands) })
+		i := slices.IndexFunc(j.commands, func(cmd command) bool { return deploysWorkloads(cmd, j.commands) })
 		if i < 0 {
 			continue
 		}
 		if !waiting {
 			c.add(noWait.In(j.commands[i].words[0].place,
-				"nothing waits for the rollout: job %s is green before the pods are", value(j.ID)),
-				"add kubectl rollout status, helm --atomic, or use slipway deploy")
+				"job %s does not wait for the rollout: it succeeds before the pods are healthy", value(j.ID)),
+				"Add `kubectl rollout status` or `helm --atomic`, or use `slipway deploy`.")
 		}
 		called := len(w.On) == 1 && w.On[0].EventName() == "workflow_call"
 		if w.Concurrency == nil && j.Concurrency == nil && !called {
 			c.add(noConcurrency.In(w.at(j.ID),
-				"job %s deploys without a concurrency group: an older run can be the last to deploy", value(j.ID)),
-				"add concurrency: to the job")
+				"job %s deploys without a concurrency group: an older run may deploy last", value(j.ID)),
+				"Add `concurrency:` to the job.")
 		}
 		if j.Environment == nil {
 			c.add(noEnvironment.In(w.at(j.ID),
-				"job %s deploys without environment: no approval, and secrets that every workflow reads", value(j.ID)),
-				"add environment: to the job")
+				"job %s deploys without an environment: it needs no approval, and every workflow reads its secrets",
+				value(j.ID)),
+				"Add `environment:` to the job.")
 		}
 	}
 }
 
-// kinds are what kubectl calls the kinds that get deployed.
+// kinds are kubectl's names of the kinds that are deployed.
 var kinds = map[string]string{
 	"deploy": "Deployment", "deployment": "Deployment", "deployments": "Deployment",
 	"deployment.apps": "Deployment", "deployments.apps": "Deployment",
@@ -141,7 +142,7 @@ var kinds = map[string]string{
 
 var plainName = lazyregexp.New(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`)
 
-// names holds what a command names against what is rendered.
+// names compares the object that a command names with the rendered ones.
 func (c *checker) names(cmd command) {
 	args := kubectl(cmd)
 	switch {
@@ -163,15 +164,15 @@ func (c *checker) names(cmd command) {
 			continue
 		}
 		if env, renamed := c.renamed(kind, name); renamed != "" {
-			c.add(deployName.In(w.place, "no environment that is deployed has a %s %s: %s renders it as %s", kind,
+			c.add(deployName.In(w.place, "no deployed environment has a %s %s: %s renders it as %s", kind,
 				name, env, renamed),
-				"write "+strings.ToLower(kind)+"/"+renamed)
+				"Write `"+strings.ToLower(kind)+"/"+renamed+"`.")
 		}
 	}
 }
 
-// renamed is what an object is called where an overlay gives all its objects a prefix or a suffix, and
-// no environment has one of the name itself. Local environments do not count: no workflow deploys them.
+// renamed finds the name that an overlay's prefix or suffix gives to an object. It is empty where an
+// environment has an object of the plain name. Local environments do not count: workflows do not deploy them.
 func (c *checker) renamed(kind, name string) (env, renamed string) {
 	for _, e := range c.Environments {
 		if e.Class == project.Local {
@@ -196,7 +197,7 @@ func (c *checker) renamed(kind, name string) (env, renamed string) {
 	return env, renamed
 }
 
-// shared says that several objects, and all that a prefix is for, have it.
+// shared reports whether all objects that take a prefix or suffix have this one.
 func shared(refs []object.Ref, prefix, suffix string) bool {
 	n := 0
 	for _, r := range refs {
@@ -213,11 +214,11 @@ func shared(refs []object.Ref, prefix, suffix string) bool {
 
 var (
 	secretUsed = lazyregexp.New(`\$\{\{[^}]*\bsecrets\.([\w-]+)`)
-	// inside is a path in the workspace, as far as it is known.
+	// inside matches a path in the workspace.
 	inside = lazyregexp.New(`^((\$GITHUB_WORKSPACE|\$\{\{ ?github\.workspace ?\}\})/)?[\w.][^$]*$`)
 )
 
-// kubeconfig looks for a secret that becomes a file in the workspace.
+// kubeconfig finds secrets that are written to files in the workspace.
 func (c *checker) kubeconfig(j job) {
 	for _, cmd := range j.commands {
 		files := cmd.writes
@@ -240,9 +241,9 @@ func (c *checker) kubeconfig(j job) {
 			}
 			if secret != "" && strings.Contains(strings.ToLower(secret+file.text), "kube") {
 				c.add(kubeconfigWorkspace.In(file.place,
-					"the secret %s is written into the workspace as %s, where all later steps can read it",
+					"secret %s is written to %s in the workspace: all later steps can read it",
 					secret, file.text),
-					`write it to "$RUNNER_TEMP/kubeconfig" with umask 077`)
+					"Write it to \"$RUNNER_TEMP/kubeconfig\" with umask 077.")
 			}
 		}
 	}
@@ -250,7 +251,7 @@ func (c *checker) kubeconfig(j job) {
 
 var commit = lazyregexp.New(`^[0-9a-f]{40}$`)
 
-// pins looks at which actions can be moved, once for each.
+// pins reports each action that is not pinned to a commit, once.
 func (c *checker) pins(w *flow) {
 	seen := map[string]bool{}
 	check := func(uses *actionlint.String) {
@@ -261,8 +262,9 @@ func (c *checker) pins(w *flow) {
 			return
 		}
 		seen[value(uses)] = true
-		c.add(actionUnpinned.In(w.at(uses), "%s runs whatever %s is moved to", value(uses), ref),
-			"write the commit: "+action+"@<40 characters> # "+ref)
+		c.add(actionUnpinned.In(w.at(uses), "%s is not pinned to a commit: its owner can move %s to other code",
+			value(uses), ref),
+			"Pin the commit: "+action+"@<40 characters> # "+ref)
 	}
 	for _, j := range w.jobs {
 		if j.WorkflowCall != nil {

@@ -13,17 +13,17 @@ import (
 	"slipway/internal/object"
 )
 
-// ranks are Helm's kinds of values, the later the stronger.
+// ranks are Helm's kinds of values; later ones override earlier ones.
 var ranks = []string{"--values", "--set-json", "--set", "--set-string", "--set-file", "--set-literal"}
 
-// setting is one key that a flag of a helm command gives a value; a file has neither.
+// setting is one value that a flag of a helm command sets. A values file has no key and no value.
 type setting struct {
 	rank       int
 	key, value string
 	place      finding.Place
 }
 
-// settings are what a command's flags set, in the order in which they are written.
+// settings returns what a command's flags set, in their order.
 func settings(c command) []setting {
 	var all []setting
 	for i := 1; i < len(c.words); i++ {
@@ -59,10 +59,10 @@ func settings(c command) []setting {
 	return all
 }
 
-// lastWins is what people write beside such a command.
+// lastWins matches the usual wrong comment beside such a command.
 var lastWins = lazyregexp.New(`(?i)\blast\b[^.]*\b(overrides?|wins?|precedence)\b`)
 
-// helm looks at what a job's helm commands set.
+// helm checks what a job's helm commands set.
 func (c *checker) helm(w *flow, j job) {
 	for _, cmd := range j.commands {
 		if cmd.text(0) != "helm" || cmd.text(1) != "upgrade" && cmd.text(1) != "install" &&
@@ -73,25 +73,26 @@ func (c *checker) helm(w *flow, j job) {
 		for i, s := range all {
 			for _, earlier := range all[:i] {
 				if s.key != "" && s.key == earlier.key && s.rank < earlier.rank {
-					c.add(helmPrecedence.In(s.place, "%s %s=%s comes later and loses: %s outranks it wherever it stands",
-						ranks[s.rank], s.key, s.value, ranks[earlier.rank]), "set the key once")
+					c.add(helmPrecedence.In(s.place, "%s %s=%s has no effect: %s overrides it regardless of their order",
+						ranks[s.rank], s.key, s.value, ranks[earlier.rank]), "Set the key once.")
 				}
 			}
 		}
 		mixed := slices.ContainsFunc(all, func(s setting) bool { return s.rank != all[0].rank })
 		for _, comment := range cmd.comments {
 			if mixed && lastWins().MatchString(comment.text) {
-				c.add(helmPrecedence.In(comment.place, "the comment is not true: Helm ranks by the kind of the flag "+
+				c.add(helmPrecedence.In(comment.place, "the comment is wrong: Helm ranks values by the kind of flag "+
 					"(-f < --set-json < --set < --set-string …); "+
-					"the order counts only between flags of one kind"), "say that --set outranks -f wherever it stands")
+					"the order counts only between flags of one kind"),
+					"Write that --set overrides -f regardless of their order.")
 			}
 		}
 		c.tagDefault(cmd, all)
 	}
 }
 
-// tagDefault looks for an image that gets its repository from a file of the command and its tag from the
-// chart.
+// tagDefault finds an image whose repository comes from the command's values and whose tag is the chart's
+// default.
 func (c *checker) tagDefault(cmd command, all []setting) {
 	chart := ""
 	for _, w := range cmd.words[2:] {
@@ -122,8 +123,9 @@ func (c *checker) tagDefault(cmd command, all []setting) {
 			continue
 		}
 		c.add(helmTagDefault.In(cmd.words[0].place,
-			"this renders %s:%s: the command gives %s.repository and no tag, and %s says %s",
-			image["repository"], tag, key, chart, tag), "add --set "+key+".tag=sha-${GITHUB_SHA::7}")
+			"this deploys %s:%s: the command sets %s.repository without a tag, and the default in %s is %s, "+
+				"which moves",
+			image["repository"], tag, key, chart, tag), "Add `--set "+key+".tag=sha-${GITHUB_SHA::7}`.")
 	}
 }
 
@@ -135,7 +137,7 @@ func cutLast(key string) (before, last string, ok bool) {
 	return key[:i], key[i+1:], true
 }
 
-// images are the mappings of a values file that say something of an image, by key.
+// images returns the mappings of a values file that describe images, by key.
 func (c *checker) images(file string) map[string]map[string]string {
 	text, ok := c.read(file)
 	var root yaml.Node

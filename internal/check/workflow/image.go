@@ -17,18 +17,18 @@ import (
 	"slipway/internal/project"
 )
 
-// build is one step that makes up tags.
+// build is one step that computes tags.
 type build struct {
 	*flow
 	step    finding.Place
-	line    func(line, column int) finding.Place // within the input "tags"; nil: it has none
+	line    func(line, column int) finding.Place // within the input "tags"; nil: none
 	entries []metadata.Entry
 	flavor  metadata.Flavor
 	images  []string
 	short   int // how long a short commit is; 0: unknown
 }
 
-// metadata notes what a job's steps build.
+// metadata collects the tags that a job's steps build.
 func (c *checker) metadata(w *flow, j job) {
 	for _, step := range j.Steps {
 		exec, ok := step.Exec.(*actionlint.ExecAction)
@@ -43,7 +43,7 @@ func (c *checker) metadata(w *flow, j job) {
 		}
 		env := environ(environ(environ(nil, w.Env), j.Env), step.Env)
 		b := build{flow: w, step: w.at(exec.Uses), short: 7}
-		b.flavor, _ = metadata.ParseFlavor(value(in("flavor"))) // what a run computes is no mistake here
+		b.flavor, _ = metadata.ParseFlavor(value(in("flavor"))) // a value that the run computes is not a fault
 		if n, set := env["DOCKER_METADATA_SHORT_SHA_LENGTH"]; set {
 			b.short, _ = strconv.Atoi(n)
 		}
@@ -52,7 +52,7 @@ func (c *checker) metadata(w *flow, j job) {
 		if err != nil || expression().MatchString(text) && !strings.Contains(text, "type=") ||
 			value(in("context")) == "git" {
 			c.unchecked = append(c.unchecked, finding.Unchecked{Place: b.step, What: "the image's tags",
-				Why: "what they are is known in a run only"})
+				Why: "only a run knows them"})
 			continue
 		}
 		b.entries = entries
@@ -80,7 +80,7 @@ func (b build) fires(e metadata.Entry) bool {
 	return slices.ContainsFunc(b.on, func(on string) bool { return fires(e, on) })
 }
 
-// tags holds a step's entries against what starts the workflow.
+// tags compares a step's entries with the workflow's triggers.
 func (c *checker) tags(b build) {
 	pushes := b.pushes()
 	for _, e := range b.entries {
@@ -88,13 +88,13 @@ func (c *checker) tags(b build) {
 		case e.Attrs["enable"] == "false":
 		case !b.fires(e):
 			if b.line != nil {
-				c.add(tagNever.In(b.at(e), "%s never fires: it needs %s, and the workflow is started by %s only",
-					e.Text, needs(e), b.started()), "add the trigger below on:, or delete the entry")
+				c.add(tagNever.In(b.at(e), "%s never fires: it needs %s, and only %s starts the workflow",
+					e.Text, needs(e), b.started()), "Add the trigger under `on:`, or remove the entry.")
 			}
 		case !pushes:
 		case e.Moves():
-			c.add(tagMutable.In(b.at(e), "%s pushes %s, which is another image after each run", e.Text, b.named(e)),
-				"delete the entry")
+			c.add(tagMutable.In(b.at(e), "%s pushes %s, which names another image after each run", e.Text, b.named(e)),
+				"Remove the entry.")
 		}
 	}
 	if i := slices.IndexFunc(b.entries, func(e metadata.Entry) bool {
@@ -102,11 +102,11 @@ func (c *checker) tags(b build) {
 	}); i >= 0 && pushes {
 		c.add(tagMutable.In(b.at(b.entries[i]), "%s also pushes the tag latest: flavor latest=auto adds it",
 			b.entries[i].Text),
-			"write flavor: latest=false")
+			"Set `flavor: latest=false`.")
 	} else if b.flavor.Latest == "true" && pushes {
 		c.add(tagMutable.In(b.step,
-			"flavor latest=true pushes the tag latest, which is another image after each run"),
-			"write flavor: latest=false")
+			"flavor latest=true pushes the tag latest, which names another image after each run"),
+			"Set `flavor: latest=false`.")
 	}
 	if !strings.Contains(strings.Join(b.lines, "\n"), ".outputs.") || !pushes {
 		return
@@ -114,11 +114,11 @@ func (c *checker) tags(b build) {
 	if e, ok := b.version(); ok {
 		c.add(imageVersion.In(b.at(e), "the version of every image is %s (org.opencontainers.image.version, "+
 			"output version): %s outranks the commit",
-			b.named(e), e.Text), "delete the entry, or write type=sha,priority=1001")
+			b.named(e), e.Text), "Remove the entry, or write type=sha,priority=1001.")
 	}
 }
 
-// version is the entry that names the version although it moves and the commit is there too.
+// version returns the moving entry that names the version although an entry with the commit exists.
 func (b build) version() (metadata.Entry, bool) {
 	for _, on := range []string{onBranch, onSchedule} {
 		if !slices.Contains(b.on, on) {
@@ -140,7 +140,7 @@ func (b build) version() (metadata.Entry, bool) {
 	return metadata.Entry{}, false
 }
 
-// named says which tag a moving entry gives.
+// named describes the tag of a moving entry.
 func (b build) named(e metadata.Entry) string {
 	switch {
 	case e.Type == "ref" && len(b.branches) == 1 && !strings.ContainsAny(b.branches[0], "*?[!+"):
@@ -163,7 +163,7 @@ func (b build) started() string {
 	return what
 }
 
-// pushes says whether what is built leaves the runner; where nobody says, it does.
+// pushes reports whether a built image leaves the runner, which is the default.
 func (w *flow) pushes() bool {
 	builds := 0
 	for _, j := range w.jobs {
@@ -182,7 +182,7 @@ func (w *flow) pushes() bool {
 	return builds == 0
 }
 
-// elsewhere says that an image may also get its tags from something that is not read here.
+// elsewhere reports whether an image may get tags from commands that are not read here.
 func (c *checker) elsewhere(repository string) bool {
 	unknown := func(text string) bool {
 		return repository == "" || strings.Contains(text, repository) || strings.Contains(text, "$")
@@ -230,8 +230,8 @@ var (
 	hexadecimal = lazyregexp.New(`^[0-9a-f]{4,40}$`)
 )
 
-// judge says what is wrong with a tag that is deployed; empty: nothing, as far as can be known. An empty
-// repository stands for whichever image the tag is for.
+// judge returns what is wrong with a deployed tag; empty where nothing is known to be. An empty repository
+// stands for any image.
 func (c *checker) judge(w *flow, repository, tag string) (message string, sure bool) {
 	var wanted []string
 	var forms []string // <prefix><sha:n><suffix> that some entry builds
@@ -261,7 +261,7 @@ func (c *checker) judge(w *flow, repository, tag string) (message string, sure b
 	}
 	built := strings.Join(wanted, ", ")
 	if m := commitTag().FindStringSubmatch(tag); m != nil {
-		return fmt.Sprintf("the tag %s…%s with %s characters of the commit is built by no tag rule: %s",
+		return fmt.Sprintf("no tag rule builds %s…%s with %s characters of the commit: the image is missing (%s)",
 			m[1], m[3],
 			m[2], built), true
 	}
@@ -269,7 +269,7 @@ func (c *checker) judge(w *flow, repository, tag string) (message string, sure b
 		slices.ContainsFunc(forms, func(f string) bool {
 			return strings.HasPrefix(f, m[1]+"<")
 		}) {
-		return fmt.Sprintf("$%s is set nowhere in this workflow, and a whole commit has 40 characters: %s",
+		return fmt.Sprintf("the workflow does not set $%s, and a full commit has 40 characters: the image may be missing (%s)",
 			m[2], built), false
 	}
 	for _, form := range forms {
@@ -280,13 +280,14 @@ func (c *checker) judge(w *flow, repository, tag string) (message string, sure b
 			return "", false
 		}
 		if ok && end && m[1] != "" && hexadecimal().MatchString(rest) {
-			message = fmt.Sprintf("the tag %s, with %d characters, is built by no tag rule: %s", tag, len(rest), built)
+			message = fmt.Sprintf("no tag rule builds %s, with %d characters: the image is missing (%s)", tag,
+				len(rest), built)
 		}
 	}
 	return message, message != ""
 }
 
-// sets says that the workflow writes a variable's name somewhere other than to use it.
+// sets reports whether the workflow mentions a variable other than to use it.
 func (w *flow) sets(name string) bool {
 	for _, line := range w.lines {
 		for _, at := range regexp.MustCompile(`\b`+name+`\b`).FindAllStringIndex(line, -1) {
@@ -298,7 +299,7 @@ func (w *flow) sets(name string) bool {
 	return false
 }
 
-// length looks at the tags in a deploy command.
+// length checks the tags in a deploy command.
 func (c *checker) length(w *flow, cmd command) {
 	for _, word := range cmd.words {
 		for _, b := range c.builds {
@@ -334,11 +335,11 @@ func (c *checker) tagged(w *flow, image, tag string, place finding.Place) {
 	if !slices.ContainsFunc(c.findings, func(o finding.Finding) bool {
 		return o.Place == place && o.Rule == f.Rule
 	}) {
-		c.add(f, "deploy the tag that is built: sha-${GITHUB_SHA::7} for type=sha")
+		c.add(f, "Deploy the tag that is built: sha-${GITHUB_SHA::7} for type=sha.")
 	}
 }
 
-// rendered holds the images of the environments against the tags that are built.
+// rendered compares the environments' images with the tags that are built.
 func (c *checker) rendered() {
 	for _, env := range c.Environments {
 		if env.Class == project.Local {
@@ -355,7 +356,7 @@ func (c *checker) rendered() {
 				if message, sure := c.judge(nil, r.Repository, r.Tag); sure {
 					f := tagLength.New(o, container.Path+".image", "%s", message)
 					f.Environments = []string{env.Name}
-					c.add(f, "write a tag that is built")
+					c.add(f, "Use a tag that is built.")
 				}
 			}
 		}

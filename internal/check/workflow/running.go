@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"slipway/internal/ci"
 	"slipway/internal/image/metadata"
@@ -31,7 +32,8 @@ func HoldRunning(
 	}
 	var warnings []metadata.Warning
 	for _, f := range Hold(File{Name: file, Text: text}, images, entries, flavor, short) {
-		warning := metadata.Warning{Trap: f.Rule, Text: f.Place.String() + ": " + f.Message, Fix: f.Fix}
+		fix := strings.ToLower(f.Fix[:1]) + strings.TrimSuffix(f.Fix[1:], ".") // it follows the message there
+		warning := metadata.Warning{Trap: f.Rule, Text: f.Place.String() + ": " + f.Message, Fix: fix}
 		warnings = append(warnings, warning)
 	}
 	return warnings

@@ -11,8 +11,8 @@ import (
 	"slipway/internal/lazyregexp"
 )
 
-// word is one word of a command: quotes are off and what is known is filled in; "<sha:7>" stands for
-// the commit's first seven characters.
+// word is one word of a command, without quotes and with known variables replaced; "<sha:7>" stands for the
+// first seven characters of the commit.
 type word struct {
 	text  string
 	place finding.Place
@@ -23,7 +23,7 @@ type command struct {
 	words []word
 	// pipe is the same for the commands of a pipeline.
 	pipe *syntax.Stmt
-	// writes are the files that output goes to, reads what comes in by <<< and <<.
+	// writes are the files that output is redirected to, reads the texts of <<< and <<.
 	writes, reads []word
 	comments      []word
 	folder        string // where it is run, relative to the project
@@ -36,7 +36,7 @@ func (c command) text(i int) string {
 	return ""
 }
 
-// has says whether one of the flags is given, by itself or with a value.
+// has reports whether one of the flags is set, with or without a value.
 func (c command) has(flags ...string) bool {
 	for _, w := range c.words {
 		name, value, _ := strings.Cut(w.text, "=")
@@ -49,7 +49,7 @@ func (c command) has(flags ...string) bool {
 	return false
 }
 
-// script is text for a shell, with where its places lie in a file.
+// script is the text of a shell script, with its position in a file.
 type script struct {
 	text string
 	at   func(line, column int) finding.Place
@@ -58,15 +58,15 @@ type script struct {
 
 var expression = lazyregexp.New(`(?s)\$\{\{.*?\}\}`)
 
-// commands takes a script apart.
+// commands parses a script.
 func (s script) commands() ([]command, error) {
-	// A shell does not see expressions: they are filled in before it starts.
+	// GitHub replaces expressions before the shell starts.
 	masked := expression().ReplaceAllStringFunc(s.text, func(e string) string {
 		return strings.Repeat("x", len(e))
 	})
 	file, err := syntax.NewParser(syntax.KeepComments(true)).Parse(strings.NewReader(masked), "")
 	if err != nil {
-		return nil, fmt.Errorf("read the shell's commands: %w", err)
+		return nil, fmt.Errorf("parse the shell script: %w", err)
 	}
 	s.env = maps.Clone(s.env)
 	if s.env == nil {
@@ -183,7 +183,7 @@ var (
 		`\$\(git rev-parse --short=(\d+) HEAD\)|\$\((?:echo|printf '?%s'?) "?<sha:40>"? *\| *(?:cut -c ?1?-|head -c ?)(\d+)\)`)
 )
 
-// normal fills in what is known: variables, and the commit in the ways in which people write it.
+// normal replaces known variables, and the commit in its usual forms.
 func normal(text string, env map[string]string) string {
 	text = variable().ReplaceAllStringFunc(wholeSHA().ReplaceAllString(text, sha(40)), func(v string) string {
 		m := variable().FindStringSubmatch(v)

@@ -10,14 +10,14 @@ import (
 	"slipway/internal/lazyregexp"
 )
 
-// surely are the kinds of mistakes for which GitHub refuses the workflow or an expression fails; others
-// rest on data that grows old (known actions, events), or are a matter of style.
-var surely = []string{"syntax-check", "expression", "job-needs", "id", "env-var"}
+// certain are the kinds of errors for which GitHub refuses the workflow or an expression fails. Others depend
+// on data that ages (known actions, events), or are a matter of style.
+var certain = []string{"syntax-check", "expression", "job-needs", "id", "env-var"}
 
-// mild are messages of these kinds that do not stop a run: a value is empty, or may be abused.
+// mild matches messages of these kinds that do not stop a run: a value is empty, or may be abused.
 var mild = lazyregexp.New(`potentially untrusted|is not defined in object type|should not be empty`)
 
-// syntax reads a workflow with actionlint, without its shellcheck and pyflakes; nothing is started.
+// syntax parses a workflow with actionlint, without shellcheck and pyflakes: it starts no program.
 func (c *checker) syntax(f File) (w *actionlint.Workflow) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -30,7 +30,7 @@ func (c *checker) syntax(f File) (w *actionlint.Workflow) {
 	if w != nil {
 		actions, workflows := actionlint.NewLocalActionsCache(nil, nil),
 			actionlint.NewLocalReusableWorkflowCache(nil, "", nil)
-		// Labels of runners are left out: those of one's own cannot be known.
+		// Runner labels are not checked: those of self-hosted runners are unknown.
 		rules := []actionlint.Rule{
 			actionlint.NewRuleMatrix(), actionlint.NewRuleCredentials(), actionlint.NewRuleShellName(),
 			actionlint.NewRuleEvents(), actionlint.NewRuleJobNeeds(), actionlint.NewRuleAction(actions),
@@ -54,7 +54,7 @@ func (c *checker) syntax(f File) (w *actionlint.Workflow) {
 	for _, e := range errs {
 		place := finding.Place{File: f.Name, Line: e.Line, Column: e.Column}
 		found := workflowSyntax.In(place, "%s", e.Message)
-		if !slices.Contains(surely, e.Kind) || mild().MatchString(e.Message) {
+		if !slices.Contains(certain, e.Kind) || mild().MatchString(e.Message) {
 			found.Severity = finding.Warning
 		}
 		c.add(found, "")

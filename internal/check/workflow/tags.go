@@ -8,7 +8,7 @@ import (
 	"slipway/internal/image/metadata"
 )
 
-// What starts a run: kinds of Git references, as an entry sees them.
+// The triggers of a run, as an entry sees them.
 const (
 	onBranch   = "a push to a branch"
 	onTag      = "a Git tag"
@@ -16,7 +16,7 @@ const (
 	onSchedule = "a schedule"
 )
 
-// fires says whether the entry gives a tag for what starts a run. What "enable" computes counts as true.
+// fires reports whether the entry gives a tag for a trigger. A computed "enable" counts as true.
 func fires(e metadata.Entry, on string) bool {
 	if e.Attrs["enable"] == "false" {
 		return false
@@ -42,7 +42,7 @@ func fires(e metadata.Entry, on string) bool {
 	return true
 }
 
-// needs says what has to start a run for the entry to fire.
+// needs returns the trigger that the entry needs.
 func needs(e metadata.Entry) string {
 	switch {
 	case e.Type == "schedule":
@@ -55,8 +55,8 @@ func needs(e metadata.Entry) string {
 	return onTag
 }
 
-// tagOf is what an entry that is made of the commit or of fixed text gives, with "<sha:7>" for the
-// commit's first seven characters; not ok where that is not known.
+// tagOf returns the tag of an entry of type sha or raw, with "<sha:7>" for the first seven characters of the
+// commit. It is not ok where only a run knows the tag.
 func tagOf(e metadata.Entry, flavor metadata.Flavor, short int) (text string, ok bool) {
 	prefix, suffix := flavor.Prefix, flavor.Suffix
 	value := ""
@@ -79,7 +79,7 @@ func tagOf(e metadata.Entry, flavor metadata.Flavor, short int) (text string, ok
 	return text, value != "" && !strings.ContainsAny(text, "${")
 }
 
-// latest says whether the tag "latest" comes along when the entry is the first to fire.
+// latest reports whether the tag "latest" is added when the entry is the first to fire.
 func latest(f metadata.Flavor, e metadata.Entry) bool {
 	switch e.Type {
 	case "semver", "pep440", "match":
@@ -88,8 +88,8 @@ func latest(f metadata.Flavor, e metadata.Entry) bool {
 	return f.Latest == "auto" && e.Type == "ref" && e.Attrs["event"] == "tag"
 }
 
-// Hold holds entries that a step makes by itself, without docker/metadata-action, against the workflow:
-// what can never fire under its triggers, and what its deploy steps name and nobody builds.
+// Hold compares the entries of a step without docker/metadata-action with the workflow. It reports entries
+// that never fire under its triggers, and tags that its deploy steps use and no entry builds.
 func Hold(f File, images []string, entries []metadata.Entry, flavor metadata.Flavor,
 	short int) []finding.Finding {
 	c := &checker{}
@@ -102,7 +102,7 @@ func Hold(f File, images []string, entries []metadata.Entry, flavor metadata.Fla
 	b := build{flow: w, step: whole, entries: entries, flavor: flavor, images: images, short: short,
 		line: func(int, int) finding.Place { return whole }}
 	c.builds = []build{b}
-	c.findings = nil // the syntax is check's
+	c.findings = nil // check reports the syntax
 	c.tags(b)
 	c.deploys(w)
 	for _, j := range w.jobs {

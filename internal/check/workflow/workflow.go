@@ -1,5 +1,5 @@
-// Package workflow checks GitHub's workflows: their syntax, the tags that they build, and what their
-// deploy steps name. It runs nothing and asks nobody; what it does not understand is no finding.
+// Package workflow checks GitHub workflows: their syntax, the tags that they build, and the names in their
+// deploy steps. It runs nothing and reports nothing about what it does not understand.
 package workflow
 
 import (
@@ -35,7 +35,7 @@ const (
 	helmTagDefault      = rule.ID("helm-tag-default")
 )
 
-// File is a workflow. Name is relative to the project, "/" between folders.
+// File is a workflow. Name is relative to the project, with slashes.
 type File struct {
 	Name string
 	Text []byte
@@ -51,7 +51,7 @@ type Environment struct {
 // Project is what workflows deploy.
 type Project struct {
 	Environments []Environment
-	// Read gives another file of the project: a script, a values file. nil: there are none.
+	// Read returns another file of the project: a script, a values file. nil: there are none.
 	Read func(name string) ([]byte, bool)
 }
 
@@ -70,7 +70,7 @@ type flow struct {
 	file  string
 	lines []string
 	on    []string // what starts a run
-	// branches are those that a push to is listened for, where they are listed.
+	// branches are the listed ones of the push trigger.
 	branches []string
 	jobs     []job
 }
@@ -78,7 +78,7 @@ type flow struct {
 type job struct {
 	*actionlint.Job
 	commands []command
-	// throwaway: it makes a cluster of its own, which nobody uses.
+	// throwaway: it deploys to a cluster that it creates and discards.
 	throwaway bool
 	waits     bool
 }
@@ -188,7 +188,7 @@ var ownCluster = lazyregexp.New(`\b(kind|k3d|k3s|minikube|microk8s|ctlptl)\b`)
 func (c *checker) run(s script, folder string, place finding.Place) []command {
 	commands, err := s.commands()
 	if err != nil && (strings.Contains(s.text, "kubectl") || strings.Contains(s.text, "helm")) {
-		c.unchecked = append(c.unchecked, finding.Unchecked{Place: place, What: "the step's commands",
+		c.unchecked = append(c.unchecked, finding.Unchecked{Place: place, What: "the commands of the step",
 			Why: err.Error()})
 	}
 	var all []command

@@ -36,7 +36,7 @@ func environment(t *testing.T, name string, class project.Class, objects ...stri
 	return e
 }
 
-// check gives "rule severity line:column" of each finding, and fails on what is not looked at.
+// check gives "rule severity line:column" of each finding, and fails on unchecked parts.
 func check(t *testing.T, text string, p Project) []string {
 	t.Helper()
 	findings, unchecked := Check([]File{{".github/workflows/w.yml", []byte(text)}}, p)
@@ -213,7 +213,7 @@ func TestRules(t *testing.T) {
 		"whole commit, in the shell": {change: []string{"          cd",
 			"          TAG=sha-$(git rev-parse HEAD)\n          cd", "sha-${GITHUB_SHA::7}", "$TAG"},
 			want: []string{"tag-length error 26:56"}},
-		"nobody's variable": {change: []string{"sha-${GITHUB_SHA::7}", "sha-$GIT_SHA"},
+		"unset variable": {change: []string{"sha-${GITHUB_SHA::7}", "sha-$GIT_SHA"},
 			want: []string{"tag-length warning 25:56"}},
 		"variable of a step": {change: []string{"          cd",
 			"          read GIT_SHA < file\n          cd", "sha-${GITHUB_SHA::7}", "sha-$GIT_SHA"}},
