@@ -34,7 +34,7 @@ func schemas(s *subject, e *environment) found {
 	}
 	for i, u := range all.unchecked {
 		if n := counts[u.Why] - 1; n > 0 {
-			all.unchecked[i].What += fmt.Sprintf(", and of %d more", n)
+			all.unchecked[i].What += fmt.Sprintf(", and that of %d more", n)
 		}
 	}
 	return all

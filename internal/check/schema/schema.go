@@ -93,7 +93,7 @@ func (v *Validator) Check(o object.Object) ([]finding.Finding, []finding.Uncheck
 	typed, why := v.typed(gvk)
 	if typed == nil {
 		ref := o.Ref()
-		return nil, []finding.Unchecked{{Object: &ref, What: "the schema", Why: why}}
+		return nil, []finding.Unchecked{{Object: &ref, What: "its schema", Why: why}}
 	}
 	if w.lifecycle(typed) {
 		return w.findings, nil
