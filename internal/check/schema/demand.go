@@ -128,59 +128,59 @@ func hostPort(v any) string {
 	return portNumber(v)
 }
 
-// demands validates the fields of a built-in kind.
-func (w *walk) demands() {
-	kind := w.object.APIVersion() + " " + w.object.Ref().Kind
-	w.ask("", w.object.Body, ofKinds[kind])
-	w.together(kind, object.Mapping(w.object.Body["spec"]))
-	spec, at, ok := w.object.PodSpec()
+// checkFields validates the fields of a built-in kind.
+func checkFields(r *report) {
+	kind := r.object.APIVersion() + " " + r.object.Ref().Kind
+	checkDemands(r, "", r.object.Body, ofKinds[kind])
+	checkRelations(r, kind, object.Mapping(r.object.Body["spec"]))
+	spec, at, ok := r.object.PodSpec()
 	if !ok {
 		return
 	}
-	w.ask(at, spec, ofPods)
+	checkDemands(r, at, spec, ofPods)
 	for _, list := range []string{"containers", "initContainers"} {
 		below := make(map[string]demand, len(ofContainers))
 		for p, d := range ofContainers {
 			below[list+"[]."+p] = d
 		}
-		w.ask(at, spec, below)
+		checkDemands(r, at, spec, below)
 	}
-	w.pods(spec, at)
+	checkPod(r, spec, at)
 }
 
-// together validates fields of a kind against each other.
-func (w *walk) together(kind string, spec map[string]any) {
+// checkRelations validates fields of a kind against each other.
+func checkRelations(r *report, kind string, spec map[string]any) {
 	least, _ := whole(spec["minReplicas"])
 	most, said := whole(spec["maxReplicas"])
 	switch ports, _ := spec["ports"].([]any); {
 	case kind == "v1 Service" && len(ports) == 0 && spec["type"] != "ExternalName" &&
 		spec["clusterIP"] != "None":
-		w.missing("spec.ports")
+		r.missing("spec.ports")
 	case kind == "v1 Service" && len(ports) > 1:
 		for i, step := range object.Elements(ports) {
 			if empty(object.Mapping(ports[i])["name"]) {
-				w.missing("spec.ports" + step + ".name")
+				r.missing("spec.ports" + step + ".name")
 			}
 		}
 	case kind == "policy/v1 PodDisruptionBudget" && spec["minAvailable"] != nil && spec["maxUnavailable"] != nil:
-		w.add(invalidValue.New(w.object, "spec.maxUnavailable",
+		r.add(invalidValue.New(r.object, "spec.maxUnavailable",
 			"minAvailable and maxUnavailable are both set: the API server accepts only one"), "Remove one of them.")
 	case kind == "autoscaling/v2 HorizontalPodAutoscaler" && said && least > most:
-		w.add(invalidValue.New(w.object, "spec.minReplicas", "minReplicas is %d and maxReplicas only %d", least,
+		r.add(invalidValue.New(r.object, "spec.minReplicas", "minReplicas is %d and maxReplicas only %d", least,
 			most),
 			"Swap the two values.")
 	}
 }
 
-// container validates requests against limits, and mounts against the pod's volumes.
-func (w *walk) container(c map[string]any, at string, volumes []string) {
+// checkContainer validates requests against limits, and mounts against the pod's volumes.
+func checkContainer(r *report, c map[string]any, at string, volumes []string) {
 	requests, limits := object.Mapping(object.Mapping(c["resources"])["requests"]),
 		object.Mapping(object.Mapping(c["resources"])["limits"])
 	for _, what := range slices.Sorted(maps.Keys(limits)) {
 		asked, err := resource.ParseQuantity(fmt.Sprint(requests[what]))
 		most, err2 := resource.ParseQuantity(fmt.Sprint(limits[what]))
 		if err == nil && err2 == nil && asked.Cmp(most) > 0 {
-			w.add(invalidValue.New(w.object, object.Join(at+".resources.requests", what),
+			r.add(invalidValue.New(r.object, object.Join(at+".resources.requests", what),
 				"the request of %s %s is above the limit of %s", &asked, what, &most),
 				"Raise the limit, or lower the request.")
 		}
@@ -188,21 +188,21 @@ func (w *walk) container(c map[string]any, at string, volumes []string) {
 	mounts, _ := c["volumeMounts"].([]any)
 	for i, step := range object.Elements(mounts) {
 		if name, _ := object.Mapping(mounts[i])["name"].(string); name != "" && !slices.Contains(volumes, name) {
-			w.add(invalidValue.New(w.object, at+".volumeMounts"+step+".name",
+			r.add(invalidValue.New(r.object, at+".volumeMounts"+step+".name",
 				"the pod has no volume %s to mount%s", name, didYouMean(name, volumes)), "")
 		}
 	}
 }
 
-func (w *walk) ask(at string, v any, demands map[string]demand) {
+func checkDemands(r *report, at string, v any, demands map[string]demand) {
 	for _, p := range slices.Sorted(maps.Keys(demands)) {
-		w.each(at, v, strings.Split(p, "."), demands[p])
+		checkDemand(r, at, v, strings.Split(p, "."), demands[p])
 	}
 }
 
-// each checks a demand at each place that a pattern ("ports[].name") leads to. Where a part of the path is
+// checkDemand checks a demand at each place that a pattern ("ports[].name") leads to. Where a part of the path is
 // missing it checks nothing: another field may stand in its place.
-func (w *walk) each(at string, v any, pattern []string, d demand) {
+func checkDemand(r *report, at string, v any, pattern []string, d demand) {
 	m, ok := v.(map[string]any)
 	if !ok {
 		return
@@ -213,15 +213,15 @@ func (w *walk) each(at string, v any, pattern []string, d demand) {
 	case isList:
 		list, _ := m[key].([]any)
 		for i, name := range object.Elements(list) {
-			w.each(at+name, list[i], pattern[1:], d)
+			checkDemand(r, at+name, list[i], pattern[1:], d)
 		}
 	case len(pattern) > 1:
-		w.each(at, m[key], pattern[1:], d)
+		checkDemand(r, at, m[key], pattern[1:], d)
 	case empty(m[key]) && d.needed:
-		w.missing(at)
+		r.missing(at)
 	case !empty(m[key]) && d.what != nil:
 		if what := d.what(m[key]); what != "" {
-			w.add(invalidValue.New(w.object, at, "%s: %v %s", at, m[key], what), "")
+			r.add(invalidValue.New(r.object, at, "%s: %v %s", at, m[key], what), "")
 		}
 	}
 }
@@ -231,30 +231,30 @@ func empty(v any) bool {
 	return v == nil || v == "" || isList && len(list) == 0
 }
 
-func (w *walk) missing(at string) {
+func (r *report) missing(at string) {
 	fix := "Add `" + at + "`."
 	if strings.HasSuffix(at, "].image") { // a patch with a misspelled name adds a container
 		fix = "Add `" + at + "`, or correct the container's name."
 	}
-	w.add(requiredField.New(w.object, at, "%s is missing: the API server refuses the object", at), fix)
+	r.add(requiredField.New(r.object, at, "%s is missing: the API server refuses the object", at), fix)
 }
 
-// pods validates the parts of a pod against each other.
-func (w *walk) pods(spec map[string]any, at string) {
+// checkPod validates the parts of a pod against each other.
+func checkPod(r *report, spec map[string]any, at string) {
 	restart, _ := spec["restartPolicy"].(string)
-	kind, seen := w.object.Ref().Kind, map[string]bool{}
+	kind, seen := r.object.Ref().Kind, map[string]bool{}
 	switch field := object.Join(at, "restartPolicy"); {
 	case (kind == "Job" || kind == "CronJob") && restart != "OnFailure" && restart != "Never":
-		w.add(invalidValue.New(w.object, field,
+		r.add(invalidValue.New(r.object, field,
 			"the pods of a %s need restartPolicy OnFailure or Never: the API server refuses Always, the default",
 			kind),
 			"Set `restartPolicy: OnFailure`.")
-	case strings.HasPrefix(w.object.APIVersion(), "apps/") && restart != "" && restart != "Always":
-		w.add(invalidValue.New(w.object, field, "the pods of a %s cannot have restartPolicy %s", kind, restart),
+	case strings.HasPrefix(r.object.APIVersion(), "apps/") && restart != "" && restart != "Always":
+		r.add(invalidValue.New(r.object, field, "the pods of a %s cannot have restartPolicy %s", kind, restart),
 			"Remove it: Always is the default.")
 	}
 	var volumes []string
-	for _, named := range []any{spec["volumes"], w.object.At("spec", "volumeClaimTemplates")} {
+	for _, named := range []any{spec["volumes"], r.object.At("spec", "volumeClaimTemplates")} {
 		for _, v := range object.Mappings(named) {
 			for _, m := range []map[string]any{v, object.Mapping(v["metadata"])} {
 				name, _ := m["name"].(string)
@@ -265,24 +265,24 @@ func (w *walk) pods(spec map[string]any, at string) {
 	for _, list := range []string{"containers", "initContainers"} {
 		containers, _ := spec[list].([]any)
 		for i, step := range object.Elements(containers) {
-			w.container(object.Mapping(containers[i]), object.Join(at, list)+step, volumes)
+			checkContainer(r, object.Mapping(containers[i]), object.Join(at, list)+step, volumes)
 			name, _ := object.Mapping(containers[i])["name"].(string)
 			if name != "" && seen[name] {
-				w.add(invalidValue.New(w.object, object.Join(at, list)+step+".name", "two containers are called %s",
+				r.add(invalidValue.New(r.object, object.Join(at, list)+step+".name", "two containers are called %s",
 					name), "Rename one of them.")
 			}
 			seen[name] = true
 		}
 	}
-	if w.object.APIVersion() == "apps/v1" {
-		w.selector()
+	if r.object.APIVersion() == "apps/v1" {
+		checkSelector(r)
 	}
 }
 
-// selector compares a workload's selector with the labels of its pod template.
-func (w *walk) selector() {
-	raw, ok := w.object.At("spec", "selector").(map[string]any)
-	pods, _, _ := w.object.PodMetadata()
+// checkSelector compares a workload's selector with the labels of its pod template.
+func checkSelector(r *report) {
+	raw, ok := r.object.At("spec", "selector").(map[string]any)
+	pods, _, _ := r.object.PodMetadata()
 	var wants metav1.LabelSelector
 	if !ok || runtime.DefaultUnstructuredConverter.FromUnstructured(raw, &wants) != nil {
 		return
@@ -293,20 +293,20 @@ func (w *walk) selector() {
 		has[k] = fmt.Sprint(v)
 	}
 	if err == nil && (selector.Empty() || !selector.Matches(has)) {
-		w.add(selectorMismatch.New(w.object, "spec.selector",
+		r.add(selectorMismatch.New(r.object, "spec.selector",
 			"selector %q does not match the pod labels %q: the API server refuses the object", selector, has),
 			"Use the same labels in `spec.selector.matchLabels` and `spec.template.metadata.labels`.")
 	}
 }
 
-// names validates the object's name and labels.
-func (w *walk) names() {
-	ref := w.object.Ref()
+// checkNames validates the object's name and labels.
+func checkNames(r *report, minor int) {
+	ref := r.object.Ref()
 	ask := func(name string) []string { return validation.NameIsDNSSubdomain(name, false) }
 	switch {
 	case ref.Group == "rbac.authorization.k8s.io":
 		ask = content.IsPathSegmentName
-	case ref.Kind == "Service" && w.minor > 0 && w.minor < 36: // since then it may begin with a digit
+	case ref.Kind == "Service" && minor > 0 && minor < 36: // since then it may begin with a digit
 		ask = valid.IsDNS1035Label
 	case ref.Kind == "Service" || ref.Kind == "Namespace" || ref.Kind == "StatefulSet":
 		ask = valid.IsDNS1123Label
@@ -314,20 +314,20 @@ func (w *walk) names() {
 		ask = func(string) []string { return nil }
 	}
 	if what := first(ask(ref.Name)); what != "" {
-		w.add(invalidName.New(w.object, "metadata.name", "name %q %s", ref.Name, what), "")
+		r.add(invalidName.New(r.object, "metadata.name", "name %q %s", ref.Name, what), "")
 	}
 	if ref.Kind == "CronJob" && len(ref.Name) > 52 {
-		w.add(invalidName.New(w.object, "metadata.name",
+		r.add(invalidName.New(r.object, "metadata.name",
 			"the name %q has %d characters: a CronJob may have 52, as its Jobs get 11 more", ref.Name, len(ref.Name)),
 			"")
 	}
-	w.labels("metadata", w.object.Body["metadata"])
-	if pods, at, ok := w.object.PodMetadata(); ok && at != "metadata" {
-		w.labels(at, pods)
+	checkLabels(r, "metadata", r.object.Body["metadata"])
+	if pods, at, ok := r.object.PodMetadata(); ok && at != "metadata" {
+		checkLabels(r, at, pods)
 	}
 }
 
-func (w *walk) labels(at string, metadata any) {
+func checkLabels(r *report, at string, metadata any) {
 	for _, list := range []string{"labels", "annotations"} {
 		m := object.Mapping(object.Mapping(metadata)[list])
 		for _, k := range slices.Sorted(maps.Keys(m)) {
@@ -337,11 +337,11 @@ func (w *walk) labels(at string, metadata any) {
 				key = strings.ToLower(k)
 			}
 			if what := first(valid.IsQualifiedName(key)); what != "" {
-				w.add(invalidName.New(w.object, field, "key %q %s", k, what), "")
+				r.add(invalidName.New(r.object, field, "key %q %s", k, what), "")
 			}
 			if v, ok := m[k].(string); ok && list == "labels" {
 				if what := first(valid.IsValidLabelValue(v)); what != "" {
-					w.add(invalidName.New(w.object, field, "label value %q %s", v, what), "")
+					r.add(invalidName.New(r.object, field, "label value %q %s", v, what), "")
 				}
 			}
 		}

@@ -80,14 +80,14 @@ func New(o Options) (*Validator, error) {
 // Check validates an object against its type or its definition.
 func (v *Validator) Check(o object.Object) ([]finding.Finding, []finding.Unchecked) {
 	gvk := schema.FromAPIVersionAndKind(o.APIVersion(), o.Ref().Kind)
-	w := &walk{Validator: v, object: o}
+	w := &walk{v, &report{object: o}}
 	if gone, ok := removedTypes[o.APIVersion()+" "+gvk.Kind]; ok {
 		w.removed(gone.minor, gone.instead)
 		return w.findings, nil
 	}
 	if d, ok := v.definitions[gvk.GroupKind()]; ok {
 		w.custom(d, gvk.Version)
-		w.names()
+		checkNames(w.report, v.minor)
 		return w.findings, nil
 	}
 	typed, why := v.typed(gvk)
@@ -99,8 +99,8 @@ func (v *Validator) Check(o object.Object) ([]finding.Finding, []finding.Uncheck
 		return w.findings, nil
 	}
 	w.value("", o.Body, reflect.TypeOf(typed))
-	w.names()
-	w.demands()
+	checkNames(w.report, v.minor)
+	checkFields(w.report)
 	return w.findings, nil
 }
 

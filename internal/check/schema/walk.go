@@ -19,13 +19,18 @@ import (
 // the first wrong type, and does not name elements of lists.
 type walk struct {
 	*Validator
+	*report
+}
+
+// report collects the findings about one object.
+type report struct {
 	object   object.Object
 	findings []finding.Finding
 }
 
-func (w *walk) add(f finding.Finding, fix string) {
+func (r *report) add(f finding.Finding, fix string) {
 	f.Fix = fix
-	w.findings = append(w.findings, f)
+	r.findings = append(r.findings, f)
 }
 
 // value validates a value against a type. The API accepts null for every type.
