@@ -160,7 +160,9 @@ func renderAll(ctx context.Context, in Input) (rendered []Rendered, broken found
 	return rendered, broken, nil
 }
 
-func examine(ctx context.Context, s *subject, rendered []Rendered, all found, groups []group) (Report, error) {
+func examine(
+	ctx context.Context, s *subject, rendered []Rendered, all found, groups []group,
+) (Report, error) {
 	r := Report{Environments: []string{}, Unchecked: []finding.Unchecked{}}
 	if s.Rules == nil {
 		var err error

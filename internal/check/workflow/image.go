@@ -269,8 +269,8 @@ func (c *checker) judge(w *flow, repository, tag string) (message string, sure b
 		slices.ContainsFunc(forms, func(f string) bool {
 			return strings.HasPrefix(f, m[1]+"<")
 		}) {
-		return fmt.Sprintf("the workflow does not set $%s, and a full commit has 40 characters: the image may be missing (%s)",
-			m[2], built), false
+		return fmt.Sprintf("the workflow does not set $%s, and a full commit has 40 characters: "+
+			"the image may be missing (%s)", m[2], built), false
 	}
 	for _, form := range forms {
 		m := commitTag().FindStringSubmatch(form)
