@@ -38,7 +38,7 @@ func workflows(_ context.Context, s *subject) found {
 		}
 		files = append(files, workflow.File{Name: name, Text: text})
 	}
-	p := workflow.Project{Read: func(name string) ([]byte, bool) {
+	p := workflow.Project{Document: s.document, Read: func(name string) ([]byte, bool) {
 		if !s.isFile(name) {
 			return nil, false
 		}

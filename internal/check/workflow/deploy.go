@@ -88,12 +88,12 @@ func deploysWorkloads(c command, all []command) bool {
 func (c *checker) deploys(w *flow) {
 	waiting := slices.ContainsFunc(w.jobs, func(j job) bool { return j.waits })
 	for _, j := range w.jobs {
-		c.kubeconfig(j)
+		checkKubeconfig(&c.report, j)
 		if j.throwaway {
 			continue
 		}
 		for _, cmd := range j.commands {
-			c.names(cmd)
+			checkNames(&c.report, c.Environments, cmd)
 			switch path.Base(cmd.text(0)) {
 			case "kubectl", "kustomize", "helm":
 				c.length(w, cmd)
@@ -142,8 +142,8 @@ var kinds = map[string]string{
 
 var plainName = lazyregexp.New(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`)
 
-// names compares the object that a command names with the rendered ones.
-func (c *checker) names(cmd command) {
+// checkNames compares the object that a command names with the rendered ones.
+func checkNames(r *report, environments []Environment, cmd command) {
 	args := kubectl(cmd)
 	switch {
 	case says(args, "set"), says(args, "rollout"):
@@ -163,18 +163,18 @@ func (c *checker) names(cmd command) {
 		if kind == "" || !plainName().MatchString(name) {
 			continue
 		}
-		if env, renamed := c.renamed(kind, name); renamed != "" {
-			c.add(deployName.In(w.place, "no deployed environment has a %s %s: %s renders it as %s", kind,
+		if env, renamed := renamedIn(environments, kind, name); renamed != "" {
+			r.add(deployName.In(w.place, "no deployed environment has a %s %s: %s renders it as %s", kind,
 				name, env, renamed),
 				"Write `"+strings.ToLower(kind)+"/"+renamed+"`.")
 		}
 	}
 }
 
-// renamed finds the name that an overlay's prefix or suffix gives to an object. It is empty where an
+// renamedIn finds the name that an overlay's prefix or suffix gives to an object. It is empty where an
 // environment has an object of the plain name. Local environments do not count: workflows do not deploy them.
-func (c *checker) renamed(kind, name string) (env, renamed string) {
-	for _, e := range c.Environments {
+func renamedIn(environments []Environment, kind, name string) (env, renamed string) {
+	for _, e := range environments {
 		if e.Class == project.Local {
 			continue
 		}
@@ -218,8 +218,8 @@ var (
 	inside = lazyregexp.New(`^((\$GITHUB_WORKSPACE|\$\{\{ ?github\.workspace ?\}\})/)?[\w.][^$]*$`)
 )
 
-// kubeconfig finds secrets that are written to files in the workspace.
-func (c *checker) kubeconfig(j job) {
+// checkKubeconfig finds secrets that are written to files in the workspace.
+func checkKubeconfig(r *report, j job) {
 	for _, cmd := range j.commands {
 		files := cmd.writes
 		if cmd.text(0) == "tee" {
@@ -240,7 +240,7 @@ func (c *checker) kubeconfig(j job) {
 				}
 			}
 			if secret != "" && strings.Contains(strings.ToLower(secret+file.text), "kube") {
-				c.add(kubeconfigWorkspace.In(file.place,
+				r.add(kubeconfigWorkspace.In(file.place,
 					"secret %s is written to %s in the workspace: all later steps can read it",
 					secret, file.text),
 					"Write it to \"$RUNNER_TEMP/kubeconfig\" with umask 077.")
@@ -251,8 +251,8 @@ func (c *checker) kubeconfig(j job) {
 
 var commit = lazyregexp.New(`^[0-9a-f]{40}$`)
 
-// pins reports each action that is not pinned to a commit, once.
-func (c *checker) pins(w *flow) {
+// checkPins reports each action that is not pinned to a commit, once.
+func checkPins(r *report, w *flow) {
 	seen := map[string]bool{}
 	check := func(uses *actionlint.String) {
 		action, ref, found := strings.Cut(value(uses), "@")
@@ -262,7 +262,7 @@ func (c *checker) pins(w *flow) {
 			return
 		}
 		seen[value(uses)] = true
-		c.add(actionUnpinned.In(w.at(uses), "%s is not pinned to a commit: its owner can move %s to other code",
+		r.add(actionUnpinned.In(w.at(uses), "%s is not pinned to a commit: its owner can move %s to other code",
 			value(uses), ref),
 			"Pin the commit: "+action+"@<40 characters> # "+ref)
 	}

@@ -62,8 +62,8 @@ func settings(c command) []setting {
 // lastWins matches the usual wrong comment beside such a command.
 var lastWins = lazyregexp.New(`(?i)\blast\b[^.]*\b(overrides?|wins?|precedence)\b`)
 
-// helm checks what a job's helm commands set.
-func (c *checker) helm(w *flow, j job) {
+// checkHelm checks what a job's helm commands set.
+func checkHelm(r *report, p Project, w *flow, j job) {
 	for _, cmd := range j.commands {
 		if cmd.text(0) != "helm" || cmd.text(1) != "upgrade" && cmd.text(1) != "install" &&
 			cmd.text(1) != "template" {
@@ -73,7 +73,7 @@ func (c *checker) helm(w *flow, j job) {
 		for i, s := range all {
 			for _, earlier := range all[:i] {
 				if s.key != "" && s.key == earlier.key && s.rank < earlier.rank {
-					c.add(helmPrecedence.In(s.place, "%s %s=%s has no effect: %s overrides it regardless of their order",
+					r.add(helmPrecedence.In(s.place, "%s %s=%s has no effect: %s overrides it regardless of their order",
 						ranks[s.rank], s.key, s.value, ranks[earlier.rank]), "Set the key once.")
 				}
 			}
@@ -81,30 +81,30 @@ func (c *checker) helm(w *flow, j job) {
 		mixed := slices.ContainsFunc(all, func(s setting) bool { return s.rank != all[0].rank })
 		for _, comment := range cmd.comments {
 			if mixed && lastWins().MatchString(comment.text) {
-				c.add(helmPrecedence.In(comment.place, "the comment is wrong: Helm ranks values by the kind of flag "+
+				r.add(helmPrecedence.In(comment.place, "the comment is wrong: Helm ranks values by the kind of flag "+
 					"(-f < --set-json < --set < --set-string …); "+
 					"the order counts only between flags of one kind"),
 					"Write that --set overrides -f regardless of their order.")
 			}
 		}
-		c.tagDefault(cmd, all)
+		checkTagDefault(r, p, cmd, all)
 	}
 }
 
-// tagDefault finds an image whose repository comes from the command's values and whose tag is the chart's
+// checkTagDefault finds an image whose repository comes from the command's values and whose tag is the chart's
 // default.
-func (c *checker) tagDefault(cmd command, all []setting) {
+func checkTagDefault(r *report, p Project, cmd command, all []setting) {
 	chart := ""
 	for _, w := range cmd.words[2:] {
-		if _, ok := c.read(path.Join(cmd.folder, w.text, "Chart.yaml")); ok {
+		if _, ok := p.read(path.Join(cmd.folder, w.text, "Chart.yaml")); ok {
 			chart = path.Join(cmd.folder, w.text, "values.yaml")
 		}
 	}
-	defaults := c.images(chart)
+	defaults := imagesIn(p, chart)
 	given := map[string]map[string]string{}
 	for _, s := range all {
 		if s.key == "" {
-			for key, image := range c.images(path.Join(cmd.folder, s.value)) {
+			for key, image := range imagesIn(p, path.Join(cmd.folder, s.value)) {
 				if given[key] == nil {
 					given[key] = map[string]string{}
 				}
@@ -122,7 +122,7 @@ func (c *checker) tagDefault(cmd command, all []setting) {
 			!reference.MayMoveTag(tag) {
 			continue
 		}
-		c.add(helmTagDefault.In(cmd.words[0].place,
+		r.add(helmTagDefault.In(cmd.words[0].place,
 			"this deploys %s:%s: the command sets %s.repository without a tag, and the default in %s is %s, "+
 				"which moves",
 			image["repository"], tag, key, chart, tag), "Add `--set "+key+".tag=sha-${GITHUB_SHA::7}`.")
@@ -137,11 +137,10 @@ func cutLast(key string) (before, last string, ok bool) {
 	return key[:i], key[i+1:], true
 }
 
-// images returns the mappings of a values file that describe images, by key.
-func (c *checker) images(file string) map[string]map[string]string {
-	text, ok := c.read(file)
-	var root yaml.Node
-	if !ok || yaml.Unmarshal(text, &root) != nil || object.CheckNode(&root, file) != nil {
+// imagesIn returns the mappings of a values file that describe images, by key.
+func imagesIn(p Project, file string) map[string]map[string]string {
+	root := p.document(file)
+	if root == nil || object.CheckNode(root, file) != nil {
 		return nil
 	}
 	found := map[string]map[string]string{}
@@ -158,8 +157,6 @@ func (c *checker) images(file string) map[string]map[string]string {
 			walk(v, strings.TrimPrefix(key+"."+name, "."))
 		}
 	}
-	if len(root.Content) > 0 {
-		walk(root.Content[0], "")
-	}
+	walk(root, "")
 	return found
 }

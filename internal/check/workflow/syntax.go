@@ -17,11 +17,11 @@ var certain = []string{"syntax-check", "expression", "job-needs", "id", "env-var
 // mild matches messages of these kinds that do not stop a run: a value is empty, or may be abused.
 var mild = lazyregexp.New(`potentially untrusted|is not defined in object type|should not be empty`)
 
-// syntax parses a workflow with actionlint, without shellcheck and pyflakes: it starts no program.
-func (c *checker) syntax(f File) (w *actionlint.Workflow) {
+// parse parses a workflow with actionlint, without shellcheck and pyflakes: it starts no program.
+func parse(r *report, f File) (w *actionlint.Workflow) {
 	defer func() {
 		if p := recover(); p != nil {
-			c.unchecked = append(c.unchecked, finding.Unchecked{Place: finding.Place{File: f.Name},
+			r.unchecked = append(r.unchecked, finding.Unchecked{Place: finding.Place{File: f.Name},
 				What: "the workflow", Why: fmt.Sprint(p)})
 			w = nil
 		}
@@ -44,7 +44,7 @@ func (c *checker) syntax(f File) (w *actionlint.Workflow) {
 			v.AddPass(r)
 		}
 		if err := v.Visit(w); err != nil {
-			c.unchecked = append(c.unchecked, finding.Unchecked{Place: finding.Place{File: f.Name},
+			r.unchecked = append(r.unchecked, finding.Unchecked{Place: finding.Place{File: f.Name},
 				What: "the workflow", Why: err.Error()})
 		}
 		for _, r := range rules {
@@ -57,7 +57,7 @@ func (c *checker) syntax(f File) (w *actionlint.Workflow) {
 		if !slices.Contains(certain, e.Kind) || mild().MatchString(e.Message) {
 			found.Severity = finding.Warning
 		}
-		c.add(found, "")
+		r.add(found, "")
 	}
 	return w
 }

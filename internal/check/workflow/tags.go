@@ -93,7 +93,7 @@ func latest(f metadata.Flavor, e metadata.Entry) bool {
 func Hold(f File, images []string, entries []metadata.Entry, flavor metadata.Flavor,
 	short int) []finding.Finding {
 	c := &checker{}
-	w := c.open(f)
+	w := openFlow(&c.report, c.Project, f)
 	if w == nil {
 		return nil
 	}
@@ -106,7 +106,7 @@ func Hold(f File, images []string, entries []metadata.Entry, flavor metadata.Fla
 	c.tags(b)
 	c.deploys(w)
 	for _, j := range w.jobs {
-		c.helm(w, j)
+		checkHelm(&c.report, c.Project, w, j)
 	}
 	return slices.DeleteFunc(c.findings, func(f finding.Finding) bool {
 		return f.Rule != string(tagNever) && f.Rule != string(tagLength)

@@ -5,6 +5,7 @@ package workflow
 import (
 	"cmp"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -51,17 +52,28 @@ type Environment struct {
 // Project is what workflows deploy.
 type Project struct {
 	Environments []Environment
-	// Read returns another file of the project: a script, a values file. nil: there are none.
-	Read func(name string) ([]byte, bool)
+	// Read returns another file of the project, such as a script, and Document the root of a YAML file, such as
+	// values. nil: there are none.
+	Read     func(name string) ([]byte, bool)
+	Document func(name string) *yaml.Node
 }
 
-// read gives a file of the project.
+// read returns a file of the project.
 func (p Project) read(name string) ([]byte, bool) {
 	name = path.Clean(name)
-	if p.Read == nil || path.IsAbs(name) || name == ".." || strings.HasPrefix(name, "../") {
+	if p.Read == nil || !filepath.IsLocal(name) {
 		return nil, false
 	}
 	return p.Read(name)
+}
+
+// document returns the root of a YAML file of the project; nil where it is none.
+func (p Project) document(name string) *yaml.Node {
+	name = path.Clean(name)
+	if p.Document == nil || !filepath.IsLocal(name) {
+		return nil
+	}
+	return p.Document(name)
 }
 
 // flow is one workflow.
@@ -86,8 +98,13 @@ type job struct {
 // checker is one run over all workflows.
 type checker struct {
 	Project
-	flows     []*flow
-	builds    []build
+	report
+	flows  []*flow
+	builds []build
+}
+
+// report collects what is found.
+type report struct {
 	findings  []finding.Finding
 	unchecked []finding.Unchecked
 }
@@ -96,7 +113,7 @@ type checker struct {
 func Check(files []File, p Project) ([]finding.Finding, []finding.Unchecked) {
 	c := &checker{Project: p}
 	for _, f := range files {
-		if w := c.open(f); w != nil {
+		if w := openFlow(&c.report, c.Project, f); w != nil {
 			c.flows = append(c.flows, w)
 		}
 	}
@@ -106,10 +123,10 @@ func Check(files []File, p Project) ([]finding.Finding, []finding.Unchecked) {
 		}
 	}
 	for _, w := range c.flows {
-		c.pins(w)
+		checkPins(&c.report, w)
 		c.deploys(w)
 		for _, j := range w.jobs {
-			c.helm(w, j)
+			checkHelm(&c.report, c.Project, w, j)
 		}
 	}
 	for _, b := range c.builds {
@@ -123,22 +140,22 @@ func Check(files []File, p Project) ([]finding.Finding, []finding.Unchecked) {
 }
 
 // add notes a finding with its fix.
-func (c *checker) add(f finding.Finding, fix string) {
+func (r *report) add(f finding.Finding, fix string) {
 	f.Fix = fix
-	c.findings = append(c.findings, f)
+	r.findings = append(r.findings, f)
 }
 
-// open reads a workflow and tells what is wrong with its syntax.
-func (c *checker) open(f File) *flow {
+// openFlow reads a workflow and tells what is wrong with its syntax.
+func openFlow(r *report, p Project, f File) *flow {
 	whole := finding.Place{File: f.Name}
 	var root yaml.Node
 	if err := yaml.Unmarshal(f.Text, &root); err == nil {
 		if err := object.CheckNode(&root, f.Name); err != nil {
-			c.unchecked = append(c.unchecked, finding.Unchecked{Place: whole, What: "the workflow", Why: err.Error()})
+			r.unchecked = append(r.unchecked, finding.Unchecked{Place: whole, What: "the workflow", Why: err.Error()})
 			return nil
 		}
 	}
-	parsed := c.syntax(f)
+	parsed := parse(r, f)
 	if parsed == nil {
 		return nil
 	}
@@ -146,13 +163,13 @@ func (c *checker) open(f File) *flow {
 	w.on, w.branches = triggers(parsed.On)
 	outer := environ(nil, parsed.Env)
 	for _, j := range parsed.Jobs {
-		w.jobs = append(w.jobs, c.job(w, j, environ(outer, j.Env)))
+		w.jobs = append(w.jobs, readJob(r, p, w, j, environ(outer, j.Env)))
 	}
 	slices.SortFunc(w.jobs, func(a, b job) int { return a.Pos.Line - b.Pos.Line })
 	return w
 }
 
-func (c *checker) job(w *flow, parsed *actionlint.Job, env map[string]string) job {
+func readJob(r *report, p Project, w *flow, parsed *actionlint.Job, env map[string]string) job {
 	j := job{Job: parsed}
 	for _, step := range parsed.Steps {
 		switch exec := step.Exec.(type) {
@@ -167,7 +184,7 @@ func (c *checker) job(w *flow, parsed *actionlint.Job, env map[string]string) jo
 			}
 			s := script{exec.Run.Value, w.inside(exec.Run), environ(env, step.Env)}
 			folder := cmp.Or(value(exec.WorkingDirectory), directory(parsed.Defaults), directory(w.Defaults))
-			j.commands = append(j.commands, c.run(s, folder, w.at(exec.Run))...)
+			j.commands = append(j.commands, readScript(r, p, s, folder, w.at(exec.Run))...)
 		}
 	}
 	for _, cmd := range j.commands {
@@ -184,11 +201,11 @@ func (c *checker) job(w *flow, parsed *actionlint.Job, env map[string]string) jo
 // ownCluster is what a job makes a cluster with that is gone after it.
 var ownCluster = lazyregexp.New(`\b(kind|k3d|k3s|minikube|microk8s|ctlptl)\b`)
 
-// run gives a step's commands, and those of a script that it calls.
-func (c *checker) run(s script, folder string, place finding.Place) []command {
+// readScript gives a step's commands, and those of a script that it calls.
+func readScript(r *report, p Project, s script, folder string, place finding.Place) []command {
 	commands, err := s.commands()
 	if err != nil && (strings.Contains(s.text, "kubectl") || strings.Contains(s.text, "helm")) {
-		c.unchecked = append(c.unchecked, finding.Unchecked{Place: place, What: "the commands of the step",
+		r.unchecked = append(r.unchecked, finding.Unchecked{Place: place, What: "the commands of the step",
 			Why: err.Error()})
 	}
 	var all []command
@@ -203,9 +220,9 @@ func (c *checker) run(s script, folder string, place finding.Place) []command {
 			continue
 		}
 		file := path.Join(folder, name)
-		if text, ok := c.read(file); ok {
+		if text, ok := p.read(file); ok {
 			at := func(line, column int) finding.Place { return finding.Place{File: file, Line: line, Column: column} }
-			all = append(all, c.run(script{string(text), at, s.env}, folder, at(1, 1))...)
+			all = append(all, readScript(r, p, script{string(text), at, s.env}, folder, at(1, 1))...)
 		}
 	}
 	return all

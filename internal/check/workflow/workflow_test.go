@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
 
 	"slipway/internal/object"
 	"slipway/internal/project"
@@ -34,6 +35,18 @@ func environment(t *testing.T, name string, class project.Class, objects ...stri
 		}
 	}
 	return e
+}
+
+// documentsOf parses what read returns.
+func documentsOf(read func(string) ([]byte, bool)) func(string) *yaml.Node {
+	return func(name string) *yaml.Node {
+		text, _ := read(name)
+		var doc yaml.Node
+		if yaml.Unmarshal(text, &doc) != nil || len(doc.Content) == 0 {
+			return nil
+		}
+		return doc.Content[0]
+	}
 }
 
 // check gives "rule severity line:column" of each finding, and fails on unchecked parts.
@@ -77,6 +90,7 @@ func TestTutorial(t *testing.T) {
 			return b, err == nil
 		},
 	}
+	p.Document = documentsOf(p.Read)
 	want := []string{
 		"tag-length error prod-myapp spec.template.spec.containers[name=c].image",
 		"no-concurrency warning 8:3",
@@ -319,6 +333,7 @@ func TestRules(t *testing.T) {
 					return []byte(b), ok
 				},
 			}
+			p.Document = documentsOf(p.Read)
 			got := check(t, strings.ReplaceAll(text, "PINNED", pinned), p)
 			slices.Sort(got)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
