@@ -131,7 +131,8 @@ func checkServicePort(o object.Object, field string, port map[string]any, pods [
 	if ports.complete && o.At("spec", "clusterIP") != "None" {
 		f := servicePort.New(o, field, "no container declares port %v: connections may be refused (%s %s %s)",
 			wanted, who.Kind, who.Name, has)
-		return []finding.Finding{f.WarnUnless(false)}
+		f.Severity = finding.Warning
+		return []finding.Finding{f}
 	}
 	return nil
 }
@@ -246,7 +247,8 @@ func checkNamespace(e *environment, o object.Object, seen once) []finding.Findin
 	if runsPods && !e.has("", "Namespace", "", namespace) && seen.first("namespace", namespace) {
 		f := foreignNamespace.New(o, "metadata.namespace",
 			"namespace %s is not the environment's, %s: the object is deployed outside it", namespace, e.Namespace)
-		return []finding.Finding{f.WarnUnless(false)}
+		f.Severity = finding.Warning
+		return []finding.Finding{f}
 	}
 	return nil
 }

@@ -107,7 +107,8 @@ func checkNumericTag(src files, e *environment, t valueTag) []finding.Finding {
 	f := imageNumericTag.In(place, "tag %s is a number: Helm renders it as %s", n.Value, printed)
 	f = f.WarnUnless(runsTag(e, printed))
 	if printed == n.Value {
-		f = imageNumericTag.In(place, "tag %s is a number: Helm drops a zero at its end", n.Value).WarnUnless(false)
+		f = imageNumericTag.In(place, "tag %s is a number: Helm drops a zero at its end", n.Value)
+		f.Severity = finding.Warning
 	}
 	quoted := fmt.Sprintf("%q", n.Value)
 	f.Fix = "Quote it: " + quoted
