@@ -200,8 +200,8 @@ func checkDemands(r *report, at string, v any, demands map[string]demand) {
 	}
 }
 
-// checkDemand checks a demand at each place that a pattern ("ports[].name") leads to. Where a part of the path
-// is missing it checks nothing: another field may stand in its place.
+// checkDemand checks a demand at each place that a pattern ("ports[].name") leads to. Where a part of the
+// path is missing it checks nothing: another field may stand in its place.
 func checkDemand(r *report, at string, v any, pattern []string, d demand) {
 	m, ok := v.(map[string]any)
 	if !ok {

@@ -91,8 +91,8 @@ func checkHelm(r *report, p Project, w *flow, j job) {
 	}
 }
 
-// checkTagDefault finds an image whose repository comes from the command's values and whose tag is the chart's
-// default.
+// checkTagDefault finds an image whose repository comes from the command's values, and whose tag is the
+// chart's default.
 func checkTagDefault(r *report, p Project, cmd command, all []setting) {
 	chart := ""
 	for _, w := range cmd.words[2:] {

@@ -56,7 +56,8 @@ func (r Reference) MayMove() bool {
 // IsMutableTag reports whether a tag's name says that it moves: "latest", a branch, a state of development.
 func IsMutableTag(tag string) bool {
 	switch strings.ToLower(tag) {
-	case "latest", "dev", "develop", "development", "main", "master", "trunk", "head", "local", "wip", "debug", "snapshot":
+	case "latest", "dev", "develop", "development", "main", "master", "trunk", "head", "local", "wip", "debug",
+		"snapshot":
 		return true
 	}
 	return false
@@ -89,7 +90,8 @@ func IsLaptop(host string) bool {
 		return ip.IsLoopback()
 	}
 	switch name {
-	case "localhost", "kind.local", "ko.local", "minikube.local", "host.docker.internal", "host.minikube.internal":
+	case "localhost", "kind.local", "ko.local", "minikube.local", "host.docker.internal",
+		"host.minikube.internal":
 		return true
 	}
 	return strings.HasSuffix(name, ".localhost") || strings.HasSuffix(name, ".k3d.internal") ||

@@ -117,8 +117,8 @@ func (v *View) File(name string) ([]byte, error) {
 	return f.text.Bytes, nil
 }
 
-// Documents returns the YAML documents of a file, which are not for writing. A file is parsed once for all views
-// of the tree, except by a view that edits it. An error comes with the documents before the mistake.
+// Documents returns the YAML documents of a file, which are not for writing. A file is parsed once for all
+// views of the tree, except by a view that edits it. An error comes with the documents before the mistake.
 func (v *View) Documents(name string) ([]*yaml.Node, error) {
 	text, err := v.File(name)
 	if err != nil {
