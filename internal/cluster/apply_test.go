@@ -10,7 +10,7 @@ import (
 )
 
 func TestScaledBy(t *testing.T) {
-	got := scaledBy(manifests(t,
+	got := scaledWorkloads(manifests(t,
 		`{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: h, namespace: shop}, spec: {minReplicas: 3, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}}}
 ---
 {apiVersion: acme.example/v1, kind: HorizontalPodAutoscaler, metadata: {name: h, namespace: shop}, spec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: other}}}
@@ -40,7 +40,7 @@ func TestSettled(t *testing.T) {
 		"a new one takes the minimum":        {replicas(nil), object.Object{}, int64(3), int64(3)},
 		"without a number":                   {replicas(nil), object.Object{}, nil, nil},
 	} {
-		if got := settled(c.desired, c.live, c.minimum).At("spec", "replicas"); got != c.want {
+		if got := keepReplicas(c.desired, c.live, c.minimum).At("spec", "replicas"); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}

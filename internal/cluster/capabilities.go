@@ -19,11 +19,11 @@ func Capabilities(ctx context.Context, c *Cluster) (version string, apis []strin
 	}
 	info, err := c.discovery.ServerVersion()
 	if err != nil {
-		return "", nil, fmt.Errorf("read the server's version: %w", c.fact(ctx, object.Ref{}, err))
+		return "", nil, fmt.Errorf("read the server's version: %w", c.asTyped(ctx, object.Ref{}, err))
 	}
 	_, lists, err := c.discovery.ServerGroupsAndResources()
 	if err != nil && len(lists) == 0 {
-		return "", nil, fmt.Errorf("read what the server serves: %w", c.fact(ctx, object.Ref{}, err))
+		return "", nil, fmt.Errorf("read what the server serves: %w", c.asTyped(ctx, object.Ref{}, err))
 	}
 	for _, list := range lists {
 		apis = append(apis, list.GroupVersion)

@@ -112,7 +112,7 @@ func valueAt(v any, path string) any {
 			v = x[s[1]]
 		case []any:
 			v = nil
-			if i := slices.IndexFunc(x, func(e any) bool { return keyed(e, s[2]) }); i >= 0 {
+			if i := slices.IndexFunc(x, func(e any) bool { return hasKeys(e, s[2]) }); i >= 0 {
 				v = x[i]
 			}
 		default:
@@ -122,9 +122,9 @@ func valueAt(v any, path string) any {
 	return v
 }
 
-// keyed says whether a list element has the keys of a path: containerPort=80,protocol="TCP". A key that the
+// hasKeys says whether a list element has the keys of a path: containerPort=80,protocol="TCP". A key that the
 // element leaves out has its default.
-func keyed(element any, keys string) bool {
+func hasKeys(element any, keys string) bool {
 	m, _ := element.(map[string]any)
 	found := false
 	for pair := range strings.SplitSeq(keys, ",") {

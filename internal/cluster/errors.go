@@ -125,8 +125,8 @@ func (e *NoNamespaceError) Error() string {
 	return fmt.Sprintf("namespace %s does not exist (context %s)", e.Namespace, e.Context)
 }
 
-// fact turns an error of client-go into a typed error of this package where there is one.
-func (c *Cluster) fact(ctx context.Context, ref object.Ref, err error) error {
+// asTyped turns an error of client-go into a typed error of this package where there is one.
+func (c *Cluster) asTyped(ctx context.Context, ref object.Ref, err error) error {
 	_, served := errors.AsType[*apierrors.StatusError](err)
 	switch {
 	case err == nil:
@@ -135,9 +135,9 @@ func (c *Cluster) fact(ctx context.Context, ref object.Ref, err error) error {
 		return context.Cause(ctx)
 	case apierrors.IsUnauthorized(err):
 		return &UnauthorizedError{Context: c.context, Server: c.server, User: c.user, Err: err}
-	case namespaceMissing(err):
+	case isMissingNamespace(err):
 		return &NoNamespaceError{Context: c.context, Namespace: ref.Namespace}
-	case !served && noAnswer(err):
+	case !served && isUnanswered(err):
 		return &UnreachableError{Context: c.context, Server: c.server, Err: err}
 	}
 	if m := refusal().FindStringSubmatch(err.Error()); m != nil && apierrors.IsForbidden(err) {
@@ -150,7 +150,7 @@ func (c *Cluster) fact(ctx context.Context, ref object.Ref, err error) error {
 // Explain turns an error of client-go into a typed error of this package, or adds what was done to which
 // object.
 func (c *Cluster) Explain(ctx context.Context, act string, ref object.Ref, err error) error {
-	known := c.fact(ctx, ref, err)
+	known := c.asTyped(ctx, ref, err)
 	switch err.(type) {
 	case nil, *UnknownKindError, *ConflictError:
 		return known
@@ -161,14 +161,14 @@ func (c *Cluster) Explain(ctx context.Context, act string, ref object.Ref, err e
 	return fmt.Errorf("%s %s: %w", act, ref, err)
 }
 
-// hopeless says that every other request would fail with the same error.
-func hopeless(err error) bool {
+// isFatal says that every other request would fail with the same error.
+func isFatal(err error) bool {
 	_, unreachable := errors.AsType[*UnreachableError](err)
 	_, unauthorized := errors.AsType[*UnauthorizedError](err)
 	return unreachable || unauthorized
 }
 
-func namespaceMissing(err error) bool {
+func isMissingNamespace(err error) bool {
 	status, ok := errors.AsType[*apierrors.StatusError](err)
 	return ok && apierrors.IsNotFound(err) && status.ErrStatus.Details != nil &&
 		status.ErrStatus.Details.Kind == "namespaces"
@@ -179,8 +179,8 @@ func namespaceMissing(err error) bool {
 var refusal = lazyregexp.New(
 	`cannot (\S+) resource "([^"]+)" in API group "([^"]*)"(?: in the namespace "([^"]+)")?`)
 
-// noAnswer says that the request did not reach the server, or the answer did not come back.
-func noAnswer(err error) bool {
+// isUnanswered says that the request did not reach the server, or the answer did not come back.
+func isUnanswered(err error) bool {
 	_, u := errors.AsType[*url.Error](err)
 	_, n := errors.AsType[net.Error](err)
 	return u || n

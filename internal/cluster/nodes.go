@@ -51,7 +51,7 @@ func (n Nodes) Platforms(spec map[string]any) map[string]int {
 	for _, node := range n {
 		ok, err := may.Match(&node)
 		_, tainted := corev1helpers.FindMatchingUntoleratedTaint(klog.Background(), node.Spec.Taints,
-			pod.Tolerations, lasting, true)
+			pod.Tolerations, isLasting, true)
 		if err != nil || !ok || tainted || pod.NodeName != "" && pod.NodeName != node.Name {
 			continue
 		}
@@ -62,9 +62,9 @@ func (n Nodes) Platforms(spec map[string]any) map[string]int {
 	return count
 }
 
-// lasting says that a taint keeps pods away for good. The taints of Kubernetes itself describe a passing
+// isLasting says that a taint keeps pods away for good. The taints of Kubernetes itself describe a passing
 // state.
-func lasting(t *corev1.Taint) bool {
+func isLasting(t *corev1.Taint) bool {
 	return t.Effect != corev1.TaintEffectPreferNoSchedule && !strings.HasPrefix(t.Key, "node.kubernetes.io/")
 }
 

@@ -32,19 +32,19 @@ func Observe(
 		}
 	}
 	s := survey{c: c, desired: desired, definitions: DefinedKinds(desired),
-		scaled: scaledBy(desired), force: force}
+		scaled: scaledWorkloads(desired), force: force}
 	Each(len(out), func(i int) {
 		o := &out[i]
 		if s.look(ctx, o); o.Err == nil && o.Desired.Body != nil {
 			s.ask(ctx, o)
 		}
-		o.Err = c.fact(ctx, o.Ref, o.Err)
+		o.Err = c.asTyped(ctx, o.Ref, o.Err)
 	})
 	if ctx.Err() != nil {
 		return out, context.Cause(ctx)
 	}
 	for _, o := range out {
-		if hopeless(o.Err) {
+		if isFatal(o.Err) {
 			return out, o.Err
 		}
 	}
@@ -85,7 +85,7 @@ func (s *survey) look(ctx context.Context, o *plan.Observed) {
 // ask tries the apply in a dry run.
 func (s *survey) ask(ctx context.Context, o *plan.Observed) {
 	if minimum, scaled := s.scaled[o.Ref]; scaled {
-		o.Desired = settled(o.Desired, o.Live, minimum)
+		o.Desired = keepReplicas(o.Desired, o.Live, minimum)
 	}
 	if o.Unverified == "" {
 		opt := metav1.PatchOptions{Force: &s.force, DryRun: []string{metav1.DryRunAll}}
@@ -99,7 +99,7 @@ func (s *survey) ask(ctx context.Context, o *plan.Observed) {
 			o.Err = tryCreate(ctx, s.c, o.Desired)
 			return
 		}
-		o.Unverified = s.excuse(o.Ref, o.Err)
+		o.Unverified = s.unverified(o.Ref, o.Err)
 	}
 	if o.Unverified != "" {
 		o.Merged, o.Err = wire(o.Desired), nil
@@ -120,9 +120,10 @@ func (s *survey) same(ctx context.Context, o *plan.Observed) error {
 	return err
 }
 
-// excuse returns why a rejection of the dry run does not mean that the deploy would fail; empty when it does.
-func (s *survey) excuse(ref object.Ref, err error) string {
-	if namespaceMissing(err) {
+// unverified returns why a rejection of the dry run does not mean that the deploy would fail; empty when it
+// does.
+func (s *survey) unverified(ref object.Ref, err error) string {
+	if isMissingNamespace(err) {
 		if _, ok := s.desired.Get(object.Ref{Kind: "Namespace", Name: ref.Namespace}); ok {
 			return fmt.Sprintf("namespace %s comes with the same deploy", ref.Namespace)
 		}
@@ -137,10 +138,10 @@ func (s *survey) excuse(ref object.Ref, err error) string {
 	return ""
 }
 
-// settled keeps the live replicas of a workload that an autoscaler scales: leaving them out would reset them
-// to one where we are the only manager that has set them. A new workload starts with the replicas of the
+// keepReplicas keeps the live replicas of a workload that an autoscaler scales: leaving them out would reset
+// them to one where we are the only manager that has set them. A new workload starts with the replicas of the
 // source, or with the minimum of the autoscaler.
-func settled(desired, live object.Object, minimum any) object.Object {
+func keepReplicas(desired, live object.Object, minimum any) object.Object {
 	if replicas := live.At("spec", "replicas"); replicas != nil {
 		return withReplicas(desired, replicas)
 	}
@@ -150,9 +151,9 @@ func settled(desired, live object.Object, minimum any) object.Object {
 	return desired
 }
 
-// scaledBy returns the workloads that an autoscaler of the set scales, with its minimum. An autoscaler that
-// is not in the set shows as a conflict: see apply.
-func scaledBy(set object.Set) map[object.Ref]any {
+// scaledWorkloads returns the workloads that an autoscaler of the set scales, with its minimum. An autoscaler
+// that is not in the set shows as a conflict: see apply.
+func scaledWorkloads(set object.Set) map[object.Ref]any {
 	scaled := map[object.Ref]any{}
 	for _, o := range set.Objects() {
 		if r := o.Ref(); r.Group == "autoscaling" && r.Kind == "HorizontalPodAutoscaler" {

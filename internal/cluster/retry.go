@@ -36,7 +36,7 @@ func (r *retrier) RoundTrip(req *http.Request) (*http.Response, error) {
 		if err == nil {
 			r.answered.Store(true)
 		}
-		if n == attempts || !r.passing(n, resp, err) || !sleep(req.Context(), pause+rand.N(pause/2)) {
+		if n == attempts || !r.mayPass(n, resp, err) || !sleep(req.Context(), pause+rand.N(pause/2)) {
 			return resp, err
 		}
 		if resp != nil {
@@ -51,8 +51,8 @@ func (r *retrier) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
-// passing says that a retry may succeed.
-func (r *retrier) passing(n int, resp *http.Response, err error) bool {
+// mayPass says that a retry may succeed.
+func (r *retrier) mayPass(n int, resp *http.Response, err error) bool {
 	if err != nil {
 		return r.answered.Load()
 	}

@@ -91,7 +91,7 @@ func (r run) mayWrite(ctx context.Context) error {
 // production a failed release is rolled back to the last healthy one. Apply returns the release that it
 // recorded, also with an error.
 func Apply(ctx context.Context, t Target, p Proposal, o Options) (release.Release, error) {
-	if err := admit(ctx, t, p); err != nil {
+	if err := permit(ctx, t, p); err != nil {
 		return release.Release{}, err
 	}
 	r := run{target: t, options: o}
@@ -141,7 +141,7 @@ func applyLocked(ctx context.Context, r run, p Proposal, created bool) (release.
 	}
 	rel, err := carryOut(ctx, r, p, past)
 	environment := r.target.Environment
-	if !broken(rel, err) {
+	if !isBroken(rel, err) {
 		if err != nil && rel.Status != release.Pending {
 			err = fmt.Errorf("release %d of %s: %w", rel.Revision, environment.Name, err)
 		}
@@ -154,9 +154,9 @@ func applyLocked(ctx context.Context, r run, p Proposal, created bool) (release.
 	return rel, bad
 }
 
-// broken says that a release changed objects and did not become healthy. An interrupt does not count, nor do
-// old objects that are not deleted.
-func broken(rel release.Release, err error) bool {
+// isBroken says that a release changed objects and did not become healthy. An interrupt does not count, nor
+// do old objects that are not deleted.
+func isBroken(rel release.Release, err error) bool {
 	var (
 		sick *rollout.NotHealthyError
 		left *leftoverError
@@ -167,8 +167,8 @@ func broken(rel release.Release, err error) bool {
 	return errors.As(err, &sick) || len(rel.Applied) > 0
 }
 
-// admit fails before anything is written.
-func admit(ctx context.Context, t Target, p Proposal) error {
+// permit fails before anything is written.
+func permit(ctx context.Context, t Target, p Proposal) error {
 	if err := p.Blocked(); err != nil {
 		return err
 	}
@@ -189,7 +189,7 @@ func rollBack(ctx context.Context, r run, past release.Past, force bool) (*relea
 		return nil, err
 	}
 	r.target.say(Rollback, nil, "rolling back to release %d (%s)", p.Prepared.RollbackOf, p.Prepared.Tag)
-	if err := admit(ctx, r.target, p); err != nil {
+	if err := permit(ctx, r.target, p); err != nil {
 		return nil, err
 	}
 	rel, err := carryOut(ctx, r, p, past)

@@ -21,7 +21,7 @@ func Health(ctx context.Context, t Target, rel release.Release) (bool, string, e
 	}
 	bad, first := 0, ""
 	for _, s := range states {
-		if obj, _ := rel.Objects.Get(s.Ref); s.Health.Status == object.NotFound && fleeting(obj) ||
+		if obj, _ := rel.Objects.Get(s.Ref); s.Health.Status == object.NotFound && hasTTL(obj) ||
 			slices.Contains(rel.Kept, s.Ref) {
 			continue
 		}

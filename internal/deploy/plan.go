@@ -140,7 +140,8 @@ func propose(
 	markForeign(observed, t.owner(), force)
 	made := plan.Make(plan.Input{
 		Environment: t.Environment.Name, Commit: p.Commit, Base: latest.Digest,
-		Desired: p.Set, Observed: observed, Owned: mayDelete, Rollback: p.RollbackOf > 0, Ran: ran(p.Set, latest),
+		Desired: p.Set, Observed: observed, Owned: mayDelete, Rollback: p.RollbackOf > 0,
+		Ran: finishedJobs(p.Set, latest),
 	})
 	proposal := Proposal{Prepared: p, Plan: made, Latest: latest, Observed: observed,
 		uids: map[object.Ref]string{}, force: force}
@@ -174,20 +175,20 @@ func warnOfMovedTags(t Target, p Prepared, latest release.Release) {
 	}
 }
 
-// ran returns the Jobs with a TTL that the last release, a healthy one, ran as they are desired.
-func ran(desired object.Set, latest release.Release) []object.Ref {
+// finishedJobs returns the Jobs with a TTL that the last release, a healthy one, ran as they are desired.
+func finishedJobs(desired object.Set, latest release.Release) []object.Ref {
 	var refs []object.Ref
 	for _, o := range desired.Objects() {
 		before, ok := latest.Objects.Get(o.Ref())
-		if ok && latest.Status == release.Healthy && fleeting(o) && reflect.DeepEqual(o.Body, before.Body) {
+		if ok && latest.Status == release.Healthy && hasTTL(o) && reflect.DeepEqual(o.Body, before.Body) {
 			refs = append(refs, o.Ref())
 		}
 	}
 	return refs
 }
 
-// fleeting says that an object is a Job with a TTL, which is deleted when it is done.
-func fleeting(o object.Object) bool {
+// hasTTL says that an object is a Job with a TTL, which is deleted when it is done.
+func hasTTL(o object.Object) bool {
 	r := o.Ref()
 	return r.Group == "batch" && r.Kind == "Job" && o.At("spec", "ttlSecondsAfterFinished") != nil
 }
@@ -212,21 +213,21 @@ func replan(ctx context.Context, t Target, p Proposal, past release.Past, create
 // same says that a later proposal does the same to the same objects. After the namespace of the environment
 // was created the server can verify more, but the actions must be the same.
 func (p Proposal) same(now Proposal, created bool) bool {
-	now = p.gone(now)
+	now = p.withFinishedJobs(now)
 	if !created {
 		return now.Plan.Equal(p.Plan) && maps.Equal(now.uids, p.uids)
 	}
-	return maps.Equal(p.acts(), now.acts())
+	return maps.Equal(p.actions(), now.actions())
 }
 
-// gone returns the later proposal as it would be with the finished Jobs still in place: that their TTL has
-// deleted them does not make the plan stale.
-func (p Proposal) gone(now Proposal) Proposal {
+// withFinishedJobs returns the later proposal as it would be with the finished Jobs still in place: that
+// their TTL has deleted them does not make the plan stale.
+func (p Proposal) withFinishedJobs(now Proposal) Proposal {
 	now.uids, now.Plan.Changes = maps.Clone(now.uids), slices.Clone(now.Plan.Changes)
 	for _, was := range p.Plan.Changes {
 		i := slices.IndexFunc(now.Plan.Changes, func(c plan.Change) bool { return c.Ref == was.Ref })
 		o, ok := p.objects.Get(was.Ref)
-		if i < 0 || !ok || !fleeting(o) || !alike(was.Action, now.Plan.Changes[i].Action) {
+		if i < 0 || !ok || !hasTTL(o) || !hasSameResult(was.Action, now.Plan.Changes[i].Action) {
 			continue
 		}
 		if uid := now.uids[was.Ref]; uid != "" && uid != p.uids[was.Ref] {
@@ -240,13 +241,13 @@ func (p Proposal) gone(now Proposal) Proposal {
 	return now
 }
 
-// alike says that two actions on a Job that its TTL has deleted have the same result.
-func alike(was, now plan.Action) bool {
+// hasSameResult says that two actions on a Job that its TTL has deleted have the same result.
+func hasSameResult(was, now plan.Action) bool {
 	return was == now || was == plan.Replace && now == plan.Create
 }
 
-// acts returns the actions, except on namespaces, one of which is created before the record.
-func (p Proposal) acts() map[object.Ref]plan.Action {
+// actions returns the actions, except on namespaces, one of which is created before the record.
+func (p Proposal) actions() map[object.Ref]plan.Action {
 	acts := map[object.Ref]plan.Action{}
 	for _, c := range p.Plan.Changes {
 		if c.Ref.Kind != "Namespace" {

@@ -19,18 +19,21 @@ const serverAnnotation = "deprecated.daemonset.template.generation"
 // that a changed Secret shows as changed and nothing else. With asked, only the fields of after count: the
 // API server has not added its defaults.
 func differences(before, after object.Object, asked bool) []Field {
-	masked := object.Shown{Before: trimmed(object.Masked(before)), After: trimmed(object.Masked(after))}
-	return object.Differences(trimmed(before), trimmed(after), masked, asked)
+	masked := object.Shown{
+		Before: withoutServerFields(object.Masked(before)), After: withoutServerFields(object.Masked(after)),
+	}
+	return object.Differences(withoutServerFields(before), withoutServerFields(after), masked, asked)
 }
 
 // Wish returns the object without the fields that only the API server writes. It shares the rest.
 func Wish(o object.Object) object.Object {
-	body, _ := trimmed(o).(map[string]any)
+	body, _ := withoutServerFields(o).(map[string]any)
 	return object.Object{Body: body, Origin: o.Origin}
 }
 
-// trimmed returns the body without the fields that only the API server writes; it shares the rest.
-func trimmed(o object.Object) any {
+// withoutServerFields returns the body without the fields that only the API server writes; it shares the
+// rest.
+func withoutServerFields(o object.Object) any {
 	body := maps.Clone(o.Body)
 	delete(body, "status")
 	if meta, ok := body["metadata"].(map[string]any); ok {

@@ -75,24 +75,24 @@ func Make(in Input) Plan {
 		if uids[uid(o.Live)] || (o.Live.Body == nil && o.Err == nil) {
 			continue
 		}
-		c := remove(o)
+		c := decideSurplus(o)
 		if c.Action == Blocked {
 			p.Complete = false
 		}
 		p.Changes = append(p.Changes, c)
 	}
 	slices.SortFunc(p.Changes, inOrder)
-	hide(p.Changes, in.Desired)
+	maskSecrets(p.Changes, in.Desired)
 	return p
 }
 
-// hide masks Secret values in the messages of the server, and decrypted values in every field.
-func hide(changes []Change, desired object.Set) {
+// maskSecrets masks Secret values in the messages of the server, and decrypted values in every field.
+func maskSecrets(changes []Change, desired object.Set) {
 	var secrets []string
 	concealed := object.Forms(desired.Concealed())
 	for i, c := range changes {
 		for j := range c.Fields {
-			conceal(&c.Fields[j], concealed)
+			maskDecrypted(&c.Fields[j], concealed)
 		}
 		if c.Action != Blocked {
 			continue
@@ -104,8 +104,8 @@ func hide(changes []Change, desired object.Set) {
 	}
 }
 
-// conceal hides decrypted values of a field, and the value that one of them replaces.
-func conceal(f *Field, values []string) {
+// maskDecrypted hides decrypted values of a field, and the value that one of them replaces.
+func maskDecrypted(f *Field, values []string) {
 	if len(values) == 0 {
 		return
 	}
@@ -116,8 +116,8 @@ func conceal(f *Field, values []string) {
 	f.Before, f.After = object.HideIn(f.Before, values), after
 }
 
-// leaving says that an object is being deleted.
-func leaving(o object.Object) bool { return o.At("metadata", "deletionTimestamp") != nil }
+// isDeleting says that an object is being deleted.
+func isDeleting(o object.Object) bool { return o.At("metadata", "deletionTimestamp") != nil }
 
 // decide says what applying the desired object would do.
 func decide(o Observed, in Input) Change {
@@ -126,15 +126,15 @@ func decide(o Observed, in Input) Change {
 	case in.Rollback && isJob(o.Ref):
 		c.Action, c.Reason = Keep, "a rollback does not run a Job again"
 	case o.Err != nil:
-		c.Action, c.Reason = Blocked, written(o)
+		c.Action, c.Reason = Blocked, refusal(o)
 	case o.Fixed:
 		c.Action, c.Reason = replace(o, in)
 		c.Fields = differences(o.Live, o.Merged, true)
-	case (o.Live.Body == nil || leaving(o.Live)) && slices.Contains(in.Ran, o.Ref):
+	case (o.Live.Body == nil || isDeleting(o.Live)) && slices.Contains(in.Ran, o.Ref):
 		c.Action, c.Reason = Keep, "it ran with the last release, and its TTL has deleted it"
 	case o.Live.Body == nil:
 		c.Action = Create
-	case leaving(o.Live):
+	case isDeleting(o.Live):
 		c.Action, c.Reason = Blocked, "it is being deleted: wait until it is gone"
 	default:
 		c.Fields = differences(o.Live, o.Merged, o.Unverified != "")
@@ -149,8 +149,8 @@ func decide(o Observed, in Input) Change {
 	return c
 }
 
-// written returns why an object is refused, with its file and line.
-func written(o Observed) string {
+// refusal returns why an object is refused, with its file and line.
+func refusal(o Observed) string {
 	text, at := o.Err.Error(), o.Desired.Origin.String()
 	if at == "" || strings.Contains(text, at) {
 		return text
@@ -164,7 +164,7 @@ func isJob(r object.Ref) bool { return r.Group == "batch" && r.Kind == "Job" }
 // of this environment. Any other object runs, holds data, or belongs to somebody else.
 func replace(o Observed, in Input) (Action, string) {
 	status := o.Live.Health().Status
-	ended := status == object.Current || status == object.Failed || leaving(o.Live)
+	ended := status == object.Current || status == object.Failed || isDeleting(o.Live)
 	switch {
 	case !slices.Contains(in.Owned, o.Ref):
 		return Blocked, "it cannot be changed, and no release of this environment created it"
@@ -174,8 +174,8 @@ func replace(o Observed, in Input) (Action, string) {
 	return Replace, "cannot be changed: the finished Job is deleted and created again"
 }
 
-// remove decides what happens to an owned object that exists and is no longer desired.
-func remove(o Observed) Change {
+// decideSurplus decides what happens to an owned object that exists and is no longer desired.
+func decideSurplus(o Observed) Change {
 	c := Change{Ref: o.Ref, Action: Delete, Stage: deletion(stageOf(o.Ref)), Reason: "no longer in the source"}
 	switch {
 	case o.Err != nil:
@@ -183,7 +183,7 @@ func remove(o Observed) Change {
 	case Protected(o.Ref.Kind):
 		c.Action = Keep
 		c.Reason = fmt.Sprintf("no longer in the source, but a %s is not deleted with the rest", o.Ref.Kind)
-	case leaving(o.Live):
+	case isDeleting(o.Live):
 		c.Reason = "no longer in the source, already being deleted"
 	}
 	return c

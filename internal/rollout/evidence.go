@@ -91,7 +91,7 @@ func detail(s symptom, all []symptom) symptom {
 // withoutEcho drops containers that only wait when another piece names a cause.
 func withoutEcho(list []Evidence) []Evidence {
 	kept := slices.DeleteFunc(slices.Clone(list), func(e Evidence) bool {
-		return e.Reason == "Unhealthy" || starting(e.Reason)
+		return e.Reason == "Unhealthy" || isWaitingReason(e.Reason)
 	})
 	if len(kept) == 0 {
 		return list[:1]

@@ -35,7 +35,7 @@ func (w *waiter) settled(ctx context.Context, it *item) bool {
 	if it.healthyAt.IsZero() {
 		it.healthyAt = now
 	}
-	if now.Sub(it.healthyAt) >= settle || !startsUnproved(it.live) {
+	if now.Sub(it.healthyAt) >= settle || !lacksProbe(it.live) {
 		return true
 	}
 	v, err := view(ctx, w.c.Typed(), it.live)
@@ -52,8 +52,8 @@ func (w *waiter) settled(ctx context.Context, it *item) bool {
 	return true
 }
 
-// startsUnproved says that a container of the workload has no probe that distinguishes running from ready.
-func startsUnproved(live object.Object) bool {
+// lacksProbe says that a container of the workload has no probe that distinguishes running from ready.
+func lacksProbe(live object.Object) bool {
 	if n, _ := live.At("spec", "minReadySeconds").(int64); n > 0 || live.Ref().Kind == "Job" {
 		return false
 	}
@@ -82,7 +82,7 @@ func (w *waiter) diagnose(ctx context.Context, it *item) {
 			it.symptoms[i].after = hopeful
 		}
 	}
-	pods := sickest(v.pods)
+	pods := newestUnready(v.pods)
 	for i := range pods {
 		it.symptoms = append(it.symptoms, it.podSymptoms(&pods[i], w.grace, v.going)...)
 	}
@@ -91,7 +91,7 @@ func (w *waiter) diagnose(ctx context.Context, it *item) {
 		it.add(createSymptom(v.create, w.grace))
 	}
 	w.readEvents(ctx, it, pods, v.hosts)
-	w.keep(ctx, it)
+	w.saveEvidence(ctx, it)
 }
 
 // podSymptoms adds what depends on the workload: a Job decides itself when it gives up, terminating pods make
@@ -131,8 +131,8 @@ func ownSymptoms(live object.Object, h object.Health) []symptom {
 	return nil
 }
 
-// sickest returns a few pods that are not ready, newest first.
-func sickest(pods []corev1.Pod) []corev1.Pod {
+// newestUnready returns a few pods that are not ready, newest first.
+func newestUnready(pods []corev1.Pod) []corev1.Pod {
 	list := slices.DeleteFunc(slices.Clone(pods), func(p corev1.Pod) bool {
 		return p.Status.Phase == corev1.PodSucceeded || isReady(&p)
 	})
@@ -163,8 +163,8 @@ func (w *waiter) readEvents(ctx context.Context, it *item, pods []corev1.Pod, ho
 	it.symptoms = append(slices.Clone(it.fromEvents), it.symptoms...)
 }
 
-// roomSoon withdraws the verdict on an unschedulable pod when an autoscaler adds a node for it.
-func (w *waiter) roomSoon(ctx context.Context, it *item) {
+// awaitScaleUp withdraws the verdict on an unschedulable pod when an autoscaler adds a node for it.
+func (w *waiter) awaitScaleUp(ctx context.Context, it *item) {
 	it.final = slices.DeleteFunc(it.final, func(s symptom) bool {
 		if s.reason != corev1.PodReasonUnschedulable {
 			return false
@@ -176,8 +176,8 @@ func (w *waiter) roomSoon(ctx context.Context, it *item) {
 	})
 }
 
-// keep saves the evidence of a Job's pod before the Job controller deletes the pod.
-func (w *waiter) keep(ctx context.Context, it *item) {
+// saveEvidence saves the evidence of a Job's pod before the Job controller deletes the pod.
+func (w *waiter) saveEvidence(ctx context.Context, it *item) {
 	if it.ref.Kind != "Job" {
 		return
 	}

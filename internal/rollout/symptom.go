@@ -40,7 +40,7 @@ const (
 
 func (s symptom) key() string { return s.container + "/" + s.reason }
 
-func starting(reason string) bool {
+func isWaitingReason(reason string) bool {
 	return reason == "ContainerCreating" || reason == "PodInitializing"
 }
 
@@ -70,7 +70,7 @@ func weight(s symptom) int {
 		return 0
 	case s.crash:
 		return 1
-	case s.reason == "Unhealthy" || starting(s.reason):
+	case s.reason == "Unhealthy" || isWaitingReason(s.reason):
 		return 3
 	}
 	return 2
@@ -223,12 +223,12 @@ func isReady(p *corev1.Pod) bool {
 
 func isStarting(p *corev1.Pod) bool {
 	return slices.ContainsFunc(statuses(p), func(s corev1.ContainerStatus) bool {
-		return s.State.Waiting != nil && starting(s.State.Waiting.Reason)
+		return s.State.Waiting != nil && isWaitingReason(s.State.Waiting.Reason)
 	})
 }
 
 // isBroken excludes pods that wait for a node or for their containers to be created.
 func isBroken(p *corev1.Pod) bool {
 	list := podSymptoms(p, 0, func(string, int32, bool) bool { return true })
-	return slices.ContainsFunc(list, func(s symptom) bool { return !starting(s.reason) })
+	return slices.ContainsFunc(list, func(s symptom) bool { return !isWaitingReason(s.reason) })
 }

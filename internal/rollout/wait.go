@@ -142,7 +142,7 @@ func (w *waiter) examine(ctx context.Context, it *item) {
 	}
 	if it.err == nil || isDenied(it.err) {
 		it.judge(time.Now())
-		w.roomSoon(ctx, it)
+		w.awaitScaleUp(ctx, it)
 	}
 }
 
