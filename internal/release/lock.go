@@ -108,10 +108,10 @@ type Lock struct {
 	done     chan struct{}
 }
 
-// Acquire takes the lock of that name in the cluster's namespace. When another holder has it, it waits until
+// acquire takes the lock of that name in the cluster's namespace. When another holder has it, it waits until
 // it knows whether that one is alive: it fails with a *LockedError when it is, and takes over when it is not.
 // It does not trust the clocks of others, only whether the Lease changes.
-func Acquire(ctx context.Context, c *cluster.Cluster, name string, h Holder) (*Lock, error) {
+func acquire(ctx context.Context, c *cluster.Cluster, name string, h Holder) (*Lock, error) {
 	h.Host, _ = os.Hostname()
 	h.PID, h.Machine, h.Since = os.Getpid(), machine(), time.Now().UTC().Truncate(time.Second)
 	l := &Lock{c: c, identity: h.Who + "@" + h.Host + "/" + rand.String(8), done: make(chan struct{})}
@@ -194,8 +194,8 @@ func (l *Lock) Unlock(ctx context.Context) error {
 	return nil
 }
 
-// Locked returns who seems to have the lock, without waiting. It is for display: only Acquire decides.
-func Locked(ctx context.Context, c *cluster.Cluster, name string) (Holder, bool, error) {
+// currentHolder returns who seems to have the lock, without waiting. It is for display: only acquire decides.
+func currentHolder(ctx context.Context, c *cluster.Cluster, name string) (Holder, bool, error) {
 	lease, err := cluster.ReadLease(ctx, c, name)
 	if err != nil || identityOf(lease) == "" {
 		return Holder{}, false, err

@@ -21,7 +21,7 @@ import (
 func TestLock(t *testing.T) {
 	t.Parallel()
 	c := newPlace(t).editor
-	ada, err := Acquire(t.Context(), c, "deploy", Holder{Who: "ada", Doing: "deploy sha-3f9c2e1"})
+	ada, err := acquire(t.Context(), c, "deploy", Holder{Who: "ada", Doing: "deploy sha-3f9c2e1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func TestLock(t *testing.T) {
 		t.Errorf("a free lock was taken over from %v", ada.TookOver)
 	}
 	began := time.Now()
-	_, err = Acquire(t.Context(), c, "deploy", Holder{Who: "bob"})
+	_, err = acquire(t.Context(), c, "deploy", Holder{Who: "bob"})
 	var locked *LockedError
 	if !errors.As(err, &locked) || locked.Holder.Who != "ada" || locked.Holder.Doing != "deploy sha-3f9c2e1" ||
 		locked.Holder.Since.IsZero() {
@@ -38,7 +38,7 @@ func TestLock(t *testing.T) {
 	if d := time.Since(began); d > 4*time.Second {
 		t.Errorf("it took %s to say so", d)
 	}
-	if h, held, err := Locked(t.Context(), c, "deploy"); err != nil || !held || h.Who != "ada" {
+	if h, held, err := currentHolder(t.Context(), c, "deploy"); err != nil || !held || h.Who != "ada" {
 		t.Errorf("locked: %v, %v, %v", h, held, err)
 	}
 	if err := ada.Unlock(t.Context()); err != nil {
@@ -47,11 +47,11 @@ func TestLock(t *testing.T) {
 	if ada.Context().Err() == nil {
 		t.Error("the context outlives the lock")
 	}
-	if _, held, err := Locked(t.Context(), c, "deploy"); err != nil || held {
+	if _, held, err := currentHolder(t.Context(), c, "deploy"); err != nil || held {
 		t.Errorf("after unlocking: held %v, %v", held, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	bob, err := Acquire(ctx, c, "deploy", Holder{Who: "bob"})
+	bob, err := acquire(ctx, c, "deploy", Holder{Who: "bob"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func TestLock(t *testing.T) {
 	if err := bob.Unlock(ctx); err != nil {
 		t.Error(err)
 	}
-	if _, held, err := Locked(t.Context(), c, "deploy"); err != nil || held {
+	if _, held, err := currentHolder(t.Context(), c, "deploy"); err != nil || held {
 		t.Errorf("after an interrupt: held %v, %v", held, err)
 	}
 }
@@ -73,7 +73,7 @@ func TestOneOfManyLocks(t *testing.T) {
 	)
 	for range 8 {
 		wg.Go(func() {
-			_, err := Acquire(t.Context(), c, "deploy", Holder{Who: "racer"})
+			_, err := acquire(t.Context(), c, "deploy", Holder{Who: "racer"})
 			var locked *LockedError
 			switch {
 			case err == nil:
@@ -104,7 +104,7 @@ func TestLockTakeover(t *testing.T) {
 			t.Parallel()
 			name := fmt.Sprintf("lock-%d", i)
 			writeLease(t, c, name, test.holder, test.seconds)
-			l, err := Acquire(t.Context(), c, name, Holder{Who: "bob"})
+			l, err := acquire(t.Context(), c, name, Holder{Who: "bob"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -143,7 +143,7 @@ func TestLockOfOtherMachineIsRenewed(t *testing.T) {
 			}
 		}
 	})
-	_, err := Acquire(t.Context(), c, "deploy", Holder{Who: "bob"})
+	_, err := acquire(t.Context(), c, "deploy", Holder{Who: "bob"})
 	var locked *LockedError
 	if !errors.As(err, &locked) {
 		t.Error(err)
@@ -154,7 +154,7 @@ func TestLockOfOtherMachineIsRenewed(t *testing.T) {
 func TestLockIsLost(t *testing.T) {
 	t.Parallel()
 	c := newPlace(t).editor
-	l, err := Acquire(t.Context(), c, "deploy", Holder{Who: "ada"})
+	l, err := acquire(t.Context(), c, "deploy", Holder{Who: "ada"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ func TestLockIsLost(t *testing.T) {
 	if err := l.Unlock(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if h, held, err := Locked(t.Context(), c, "deploy"); err != nil || !held || h.Who != "bob" {
+	if h, held, err := currentHolder(t.Context(), c, "deploy"); err != nil || !held || h.Who != "bob" {
 		t.Errorf("unlocking a lost lock took it from the other: %v, %v, %v", h, held, err)
 	}
 }
@@ -184,7 +184,7 @@ func TestLockOutlastsTheServer(t *testing.T) {
 			next.ServeHTTP(rw, r)
 		})
 	})
-	l, err := Acquire(t.Context(), c, "deploy", Holder{Who: "ada"})
+	l, err := acquire(t.Context(), c, "deploy", Holder{Who: "ada"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +214,7 @@ func TestLockWithoutNamespace(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	nowhere := open(t, cluster.Options{Kubeconfig: p.Kubeconfig, Context: "admin", Namespace: p.Namespace + "-never"})
-	_, err := Acquire(t.Context(), nowhere, "deploy", Holder{})
+	_, err := acquire(t.Context(), nowhere, "deploy", Holder{})
 	var missing *cluster.NoNamespaceError
 	if !errors.As(err, &missing) || missing.Namespace != nowhere.Namespace() {
 		t.Errorf("lock: %v", err)

@@ -136,12 +136,7 @@ func (s Store) Get(ctx context.Context, revision int) (Release, error) {
 
 // Lock takes the lock of the environment. It fails with a *LockedError when another deploy holds it.
 func (s Store) Lock(ctx context.Context, h Holder) (*Lock, error) {
-	return Acquire(ctx, s.Cluster, s.lockName(), h)
-}
-
-// Locked returns who seems to deploy the environment now.
-func (s Store) Locked(ctx context.Context) (Holder, bool, error) {
-	return Locked(ctx, s.Cluster, s.lockName())
+	return acquire(ctx, s.Cluster, s.lockName(), h)
 }
 
 func revisionOf(r record) int {
@@ -154,7 +149,7 @@ func (s Store) present(ctx context.Context, r Release) (Release, error) {
 	if r.pending = r.Status == Pending; !r.pending {
 		return r, nil
 	}
-	_, held, err := s.Locked(ctx)
+	_, held, err := currentHolder(ctx, s.Cluster, s.lockName())
 	if err != nil {
 		return r, err
 	}
