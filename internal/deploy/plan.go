@@ -77,6 +77,7 @@ func Propose(ctx context.Context, t Target, o ProposeOptions) (Proposal, error) 
 	if err := fit(ctx, t, prepared, past.Latest); err != nil {
 		return Proposal{}, err
 	}
+	warnOfMovedTags(t, prepared, past.Latest)
 	return propose(ctx, t, prepared, past, o.Force)
 }
 
@@ -124,7 +125,6 @@ func propose(
 	ctx context.Context, t Target, p Prepared, past release.Past, force bool,
 ) (Proposal, error) {
 	latest := past.Latest
-	warnOfMovedTags(t, p, latest)
 	set, err := cluster.Place(ctx, t.Cluster, p.Set)
 	if err != nil {
 		return Proposal{}, err
@@ -160,12 +160,11 @@ func propose(
 	return proposal, nil
 }
 
-// warnOfMovedTags warns when the tag of the last release names other content now. A rollback names its
-// content by digest.
+// warnOfMovedTags warns when the tag of the last release names other content now.
 func warnOfMovedTags(t Target, p Prepared, latest release.Release) {
 	for _, now := range p.Images {
 		for _, was := range latest.Images {
-			if p.RollbackOf == 0 && now.Tag != "" && now.Tag == was.Tag && now.Repository == was.Repository &&
+			if now.Tag != "" && now.Tag == was.Tag && now.Repository == was.Repository &&
 				now.Digest != "" && was.Digest != "" && now.Digest != was.Digest {
 				t.say(Image, nil, "warning: %s:%s was %s in release %d and is %s now: the tag was moved. Name "+
 					"the digest in the manifests to keep the tested content",
@@ -195,7 +194,6 @@ func hasTTL(o object.Object) bool {
 
 // replan makes the plan again, under the lock: Apply does what was consented to.
 func replan(ctx context.Context, t Target, p Proposal, past release.Past, created bool) (Proposal, error) {
-	t.Notify = nil // the first plan has said what there is to say
 	now, err := propose(ctx, t, p.Prepared, past, p.force)
 	if err != nil {
 		return now, err

@@ -161,7 +161,7 @@ func refusal(o Observed) string {
 func isJob(r object.Ref) bool { return r.Group == "batch" && r.Kind == "Job" }
 
 // replace says whether an object that cannot be changed may be deleted and created again: only a finished Job
-// of this environment. Any other object runs, holds data, or belongs to somebody else.
+// of this environment. Any other object runs, holds data, or belongs to another owner.
 func replace(o Observed, in Input) (Action, string) {
 	status := o.Live.Health().Status
 	ended := status == object.Current || status == object.Failed || isDeleting(o.Live)

@@ -148,7 +148,7 @@ func acquire(ctx context.Context, c *cluster.Cluster, name string, h Holder) (*L
 		case !errors.Is(err, cluster.ErrChanged):
 			return nil, err
 		}
-		first = nil // somebody was quicker
+		first = nil // another holder was faster
 	}
 }
 
