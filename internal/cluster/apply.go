@@ -144,15 +144,25 @@ func (c *Cluster) Get(ctx context.Context, ref object.Ref) (object.Object, bool,
 
 // get reads one object, in the preferred version when version is empty; false when it does not exist.
 func (c *Cluster) get(ctx context.Context, ref object.Ref, version string) (object.Object, bool, error) {
+	o, _, err := c.read(ctx, ref, version)
+	return o, o.Body != nil, err
+}
+
+// read is get with the managed fields. The Body is nil when there is no object.
+func (c *Cluster) read(ctx context.Context, ref object.Ref, version string) (
+	object.Object, []metav1.ManagedFieldsEntry, error) {
 	at, err := c.endpoint(ref, version)
 	if err != nil {
-		return object.Object{}, false, err
+		return object.Object{}, nil, err
 	}
 	result, err := at.Get(ctx, ref.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return object.Object{}, false, nil
+		return object.Object{}, nil, nil
+	} else if err != nil {
+		return object.Object{}, nil, err
 	}
-	return received(result), err == nil, err
+	managed := result.GetManagedFields()
+	return received(result), managed, nil
 }
 
 // Delete deletes an object and, in the background, the objects that it owns. An object that does not exist is

@@ -24,19 +24,26 @@ func Observe(
 	for _, o := range desired.Objects() {
 		out = append(out, plan.Observed{Ref: o.Ref(), Desired: o})
 	}
-	seen := map[object.Ref]bool{}
+	made := map[object.Ref]bool{} // by an earlier release
 	for _, ref := range owned {
-		if _, ok := desired.Get(ref); !ok && !seen[ref] {
-			seen[ref] = true
+		if _, ok := desired.Get(ref); !ok && !made[ref] {
 			out = append(out, plan.Observed{Ref: ref})
 		}
+		made[ref] = true
 	}
 	s := survey{c: c, desired: desired, definitions: DefinedKinds(desired),
 		scaled: scaledWorkloads(desired), force: force}
 	Each(len(out), func(i int) {
 		o := &out[i]
-		if s.look(ctx, o); o.Err == nil && o.Desired.Body != nil {
-			s.ask(ctx, o)
+		o.Adopting = !made[o.Ref] && !force
+		for range tries {
+			managed := s.look(ctx, o)
+			if o.Err == nil && o.Desired.Body != nil {
+				s.ask(ctx, o, managed)
+			}
+			if !errors.Is(o.Err, errMoved) {
+				break
+			}
 		}
 		o.Err = c.asTyped(ctx, o.Ref, o.Err)
 	})
@@ -60,13 +67,13 @@ type survey struct {
 	force       bool
 }
 
-// look reads the live object.
-func (s *survey) look(ctx context.Context, o *plan.Observed) {
+// look reads the live object and its managed fields.
+func (s *survey) look(ctx context.Context, o *plan.Observed) (managed []metav1.ManagedFieldsEntry) {
 	wanted := o.Desired.Body != nil
-	o.Live, _, o.Err = s.c.get(ctx, o.Ref, version(o.Desired))
+	o.Live, managed, o.Err = s.c.read(ctx, o.Ref, version(o.Desired))
 	unknown, ok := errors.AsType[*UnknownKindError](o.Err)
 	if !ok {
-		return
+		return managed
 	}
 	unknown.Origin = o.Desired.Origin
 	d, defined := s.definitions[groupKind(o.Ref)]
@@ -80,17 +87,20 @@ func (s *survey) look(ctx context.Context, o *plan.Observed) {
 			o.Err = nil
 		}
 	}
+	return nil
 }
 
 // ask tries the apply in a dry run.
-func (s *survey) ask(ctx context.Context, o *plan.Observed) {
+func (s *survey) ask(ctx context.Context, o *plan.Observed, managed []metav1.ManagedFieldsEntry) {
 	if minimum, scaled := s.scaled[o.Ref]; scaled {
 		o.Desired = keepReplicas(o.Desired, o.Live, minimum)
 	}
 	if o.Unverified == "" {
 		opt := metav1.PatchOptions{Force: &s.force, DryRun: []string{metav1.DryRunAll}}
 		if o.Merged, o.Err = s.c.apply(ctx, o.Desired, opt); o.Err == nil {
-			o.Err = s.same(ctx, o)
+			if managed, o.Err = s.same(ctx, o, managed); o.Err == nil {
+				o.Err = s.claimed(ctx, o, managed)
+			}
 			return
 		}
 		if _, fixed := errors.AsType[*ImmutableError](immutable(o.Ref, o.Err)); fixed && o.Ref.Group == "batch" &&
@@ -108,16 +118,17 @@ func (s *survey) ask(ctx context.Context, o *plan.Observed) {
 
 // same reads the live object again when a controller has written or deleted it since the first read: its
 // change would look like ours.
-func (s *survey) same(ctx context.Context, o *plan.Observed) error {
+func (s *survey) same(ctx context.Context, o *plan.Observed, managed []metav1.ManagedFieldsEntry) (
+	[]metav1.ManagedFieldsEntry, error) {
 	if o.Live.Body == nil || o.Live.At("metadata", "resourceVersion") == o.Merged.At("metadata",
 		"resourceVersion") {
-		return nil
+		return managed, nil
 	}
-	live, _, err := s.c.get(ctx, o.Ref, version(o.Desired))
+	live, managed, err := s.c.read(ctx, o.Ref, version(o.Desired))
 	if err == nil {
 		o.Live = live
 	}
-	return err
+	return managed, err
 }
 
 // unverified returns why a rejection of the dry run does not mean that the deploy would fail; empty when it

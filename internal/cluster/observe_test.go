@@ -240,8 +240,13 @@ func TestObserveConflict(t *testing.T) {
 		t.Errorf("apply: %v", err)
 	}
 	got = summary(observed(t, p.editor, set, nil, true))
-	if diff := cmp.Diff([]string{`update ConfigMap/web data.LEVEL "debug"→"info"`}, got); diff != "" {
+	want = []string{"update ConfigMap/web: takes over the fields of kubectl-edit " +
+		`data.EXTRA "1"→null data.LEVEL "debug"→"info"`}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+	if err := Claim(t.Context(), p.editor, config, false); err != nil {
+		t.Error(err)
 	}
 	if err := p.editor.Apply(t.Context(), config, true); err != nil {
 		t.Error(err)

@@ -3,7 +3,9 @@ package deploy
 import (
 	"context"
 	"fmt"
+	"slices"
 
+	"slipway/internal/cluster"
 	"slipway/internal/object"
 	"slipway/internal/plan"
 	"slipway/internal/release"
@@ -65,6 +67,12 @@ func applyOne(ctx context.Context, r run, c plan.Change, p Proposal) (object.Obj
 			return obj, err
 		}
 		if err := rollout.WaitGone(ctx, r.target.Cluster, []object.Ref{c.Ref}, 0); err != nil {
+			return obj, err
+		}
+	}
+	i := slices.IndexFunc(p.Observed, func(o plan.Observed) bool { return o.Ref == c.Ref })
+	if i >= 0 && len(p.Observed[i].Claimed) > 0 && c.Action == plan.Update {
+		if err := cluster.Claim(ctx, r.target.Cluster, obj, p.Observed[i].Adopting); err != nil {
 			return obj, err
 		}
 	}

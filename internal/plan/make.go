@@ -139,14 +139,28 @@ func decide(o Observed, in Input) Change {
 	default:
 		c.Fields = differences(o.Live, o.Merged, o.Unverified != "")
 		c.Action = Update
-		if !slices.Contains(in.Owned, o.Ref) && c.Reason == "" {
-			c.Reason = "exists already, and becomes part of " + in.Environment
+		if c.Reason == "" {
+			c.Reason = takeover(o, in)
 		}
 		if len(c.Fields) == 0 {
 			c.Action, c.Reason = Keep, ""
 		}
 	}
 	return c
+}
+
+// takeover names the tools that lose the object, or fields of it, to this environment; empty when none does.
+func takeover(o Observed, in Input) string {
+	from := strings.Join(o.Claimed, ", ")
+	switch owned := slices.Contains(in.Owned, o.Ref); {
+	case owned && from == "":
+		return ""
+	case owned:
+		return "takes over the fields of " + from
+	case from == "":
+		return "exists already, and becomes part of " + in.Environment
+	}
+	return "exists already, managed by " + from + ", and becomes part of " + in.Environment
 }
 
 // refusal returns why an object is refused, with its file and line.

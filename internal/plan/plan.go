@@ -31,6 +31,11 @@ type Observed struct {
 	// and Unverified says why.
 	Merged     object.Object
 	Unverified string
+	// Claimed are the field managers of tools whose fields become ours.
+	Claimed []string
+	// Adopting: no release of the environment made the object. Fields of other tools that the source does not
+	// set stay, so that a rollback of this release finds the object as it was.
+	Adopting bool
 	// Fixed: the server refuses to change the live object, and would accept Merged as a new one.
 	Fixed bool
 	// Err is why the object could not be read, or would be refused.
