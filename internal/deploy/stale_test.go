@@ -158,6 +158,11 @@ func TestStalePlan(t *testing.T) {
 				&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "old"}}, metav1.CreateOptions{})
 			return err
 		},
+		"a field that a person adds": func(t *testing.T, p place) error {
+			_, err := p.admin.CoreV1().Services(p.namespace).Patch(t.Context(), "web", types.MergePatchType,
+				[]byte(`{"metadata":{"labels":{"seen":"yes"}}}`), metav1.PatchOptions{FieldManager: "kubectl-label"})
+			return err
+		},
 		"another release": func(t *testing.T, p place) error {
 			p.deploy(t, prepared(t, "sha-3", service, settings, old,
 				`{apiVersion: v1, kind: ConfigMap, metadata: {name: more}}`))
@@ -188,7 +193,7 @@ func TestStalePlan(t *testing.T) {
 	}
 }
 
-// Changes that the environment cannot see leave the plan as it is.
+// Fields that a controller adds leave the plan as it is.
 func TestPlanThatIsNotStale(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t, false)
@@ -196,7 +201,7 @@ func TestPlanThatIsNotStale(t *testing.T) {
 	proposal := p.plan(t, prepared(t, "sha-2", service, louder))
 	if _, err := p.admin.CoreV1().Services(p.namespace).Patch(t.Context(), "web", types.MergePatchType,
 		[]byte(`{"metadata":{"labels":{"seen":"yes"}}}`),
-		metav1.PatchOptions{FieldManager: "kubectl-edit"}); err != nil {
+		metav1.PatchOptions{FieldManager: "mesh-operator"}); err != nil {
 		t.Fatal(err)
 	}
 	if rel, err := deploy.Apply(t.Context(), p.Target, proposal, deploy.Options{}); err != nil ||
