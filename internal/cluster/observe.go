@@ -98,6 +98,12 @@ func (s *survey) ask(ctx context.Context, o *plan.Observed, managed []metav1.Man
 	if o.Unverified == "" {
 		opt := metav1.PatchOptions{Force: &s.force, DryRun: []string{metav1.DryRunAll}}
 		if o.Merged, o.Err = s.c.apply(ctx, o.Desired, opt); o.Err == nil {
+			if fixed, changed := corrected(o.Desired, o.Merged); changed && o.Live.Body != nil {
+				o.Desired = fixed
+				o.Merged, o.Err = s.c.apply(ctx, o.Desired, opt)
+			}
+		}
+		if o.Err == nil {
 			if managed, o.Err = s.same(ctx, o, managed); o.Err == nil {
 				o.Err = s.claimed(ctx, o, managed)
 			}

@@ -1,0 +1,38 @@
+package cluster
+
+import (
+	"reflect"
+
+	"slipway/internal/object"
+)
+
+// The API server derives some fields from others when an object is created, and keeps them afterwards,
+// although no manager holds them: without a word about them, an update leaves the object other than a new one
+// would be.
+
+// corrected is desired with a value for each derived field that merged, the result of applying desired, has
+// otherwise than a new object would; false when there is none.
+func corrected(desired, merged object.Object) (object.Object, bool) {
+	changed := false
+	o := desired.Clone()
+	if spec, _, ok := o.PodSpec(); ok && spec["serviceAccountName"] == nil && spec["serviceAccount"] == nil {
+		// serviceAccount is the deprecated name of serviceAccountName: each is copied into the other.
+		if live, _, ok := merged.PodSpec(); ok && live["serviceAccountName"] != nil && o.Ref().Kind != "Pod" {
+			spec["serviceAccountName"], spec["serviceAccount"] = "", ""
+			changed = true
+		}
+	}
+	if r := o.Ref(); r.Group == "networking.k8s.io" && r.Kind == "NetworkPolicy" {
+		spec := object.Mapping(o.Body["spec"])
+		types := []any{"Ingress"}
+		if egress, _ := spec["egress"].([]any); len(egress) > 0 {
+			types = append(types, "Egress")
+		}
+		if spec != nil && spec["policyTypes"] == nil &&
+			!reflect.DeepEqual(merged.At("spec", "policyTypes"), any(types)) {
+			spec["policyTypes"] = types
+			changed = true
+		}
+	}
+	return o, changed
+}
