@@ -10,6 +10,18 @@ import (
 // although no manager holds them: without a word about them, an update leaves the object other than a new one
 // would be.
 
+// withoutAggregated is desired without the rules of an aggregated ClusterRole: a controller fills them in, and
+// the `rules: []` of its documentation would empty them.
+func withoutAggregated(desired object.Object) object.Object {
+	if r := desired.Ref(); r.Group != "rbac.authorization.k8s.io" || r.Kind != "ClusterRole" ||
+		desired.At("aggregationRule") == nil || desired.At("rules") == nil {
+		return desired
+	}
+	desired = desired.Clone()
+	delete(desired.Body, "rules")
+	return desired
+}
+
 // corrected is desired with a value for each derived field that merged, the result of applying desired, has
 // otherwise than a new object would; false when there is none.
 func corrected(desired, merged object.Object) (object.Object, bool) {

@@ -6,7 +6,46 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
+
+// The rules of an aggregated ClusterRole are its controller's.
+func TestAggregatedRules(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	role := strings.ReplaceAll(`
+{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: $N-sum, namespace: ""}, rules: [],
+  aggregationRule: {clusterRoleSelectors: [{matchLabels: {part: $N}}]}}
+---
+{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: $N-part, namespace: "", labels: {part: $N}},
+  rules: [{apiGroups: [""], resources: [pods], verbs: [get]}]}`, "$N", p.Namespace)
+	set, err := Place(t.Context(), p.admin, p.Parse(t, role))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range set.Objects() {
+		if err := p.admin.Apply(t.Context(), withoutAggregated(o), false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	watch, err := p.admin.typed.RbacV1().ClusterRoles().Watch(t.Context(), metav1.ListOptions{
+		FieldSelector: "metadata.name=" + p.Namespace + "-sum"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watch.Stop()
+	for e := range watch.ResultChan() {
+		if sum, ok := e.Object.(*rbacv1.ClusterRole); ok && len(sum.Rules) == 1 {
+			break
+		}
+	}
+	for _, force := range []bool{false, true} {
+		if got := observed(t, p.admin, set, nil, force); !got.Empty() {
+			t.Errorf("force %v: %v", force, summary(got))
+		}
+	}
+}
 
 // After an update, and after going back, an object is what a new one would be.
 func TestDerivedFields(t *testing.T) {

@@ -95,6 +95,7 @@ func (s *survey) ask(ctx context.Context, o *plan.Observed, managed []metav1.Man
 	if minimum, scaled := s.scaled[o.Ref]; scaled {
 		o.Desired = keepReplicas(o.Desired, o.Live, minimum)
 	}
+	o.Desired = withoutAggregated(o.Desired)
 	if o.Unverified == "" {
 		opt := metav1.PatchOptions{Force: &s.force, DryRun: []string{metav1.DryRunAll}}
 		if o.Merged, o.Err = s.c.apply(ctx, o.Desired, opt); o.Err == nil {
