@@ -10,8 +10,8 @@ import (
 // although no manager holds them: without a word about them, an update leaves the object other than a new one
 // would be.
 
-// withoutAggregated is desired without the rules of an aggregated ClusterRole: a controller fills them in, and
-// the `rules: []` of its documentation would empty them.
+// withoutAggregated is desired without the rules of an aggregated ClusterRole: a controller fills them in,
+// and the `rules: []` of its documentation would empty them.
 func withoutAggregated(desired object.Object) object.Object {
 	if r := desired.Ref(); r.Group != "rbac.authorization.k8s.io" || r.Kind != "ClusterRole" ||
 		desired.At("aggregationRule") == nil || desired.At("rules") == nil {
