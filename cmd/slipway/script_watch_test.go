@@ -118,7 +118,7 @@ var constructed = map[string]error{
 
 func TestConstructedRows(t *testing.T) {
 	for name, want := range map[string]string{
-		"no builder": `slipway: error: image web of dev: no BuildKit to build with: the embedded engine needs Linux; nothing answers at unix:///run/buildkit/buildkitd.sock
+		"no builder": `slipway: error: image web of dev: no BuildKit found: the embedded engine needs Linux; nothing answers at unix:///run/buildkit/buildkitd.sock
 slipway: hint: Set BUILDKIT_HOST to a BuildKit that runs elsewhere.
 `,
 		"disk full": `slipway: error: image web of dev: the disk is full at /cache, where the embedded engine keeps its cache

@@ -1,5 +1,5 @@
-// Package gctune decides when the program collects garbage. It is imported for that alone, and imports
-// next to nothing itself, so that it is initialised before most of the libraries.
+// Package gctune sets when the program collects garbage. It is imported for its side effect, and imports
+// almost nothing, so that it is initialised before most libraries.
 package gctune
 
 import (
@@ -7,14 +7,15 @@ import (
 	"runtime/debug"
 )
 
-// ballast counts as heap and is never touched, so it takes no memory: what is made between two
-// collections may be as much more.
+// ballast counts as heap, but is never touched and so uses no memory. It lets the heap grow by its size
+// between two collections.
 var ballast []byte
 
-// Initialising the libraries makes somewhat more than the 4 MB that the first collection would wait
-// for, and a collection there was a fifth of a short command's CPU time: it waits for 16 MB. After it
-// the percentage is the usual one. With the ballast, work of some seconds collects half as often, and
-// takes no multiple of what it needs, as a higher percentage would.
+// The libraries allocate somewhat more than 4 MB while they are initialised, which is when the first
+// collection starts by default, and that collection was a fifth of a short command's CPU time. So the first
+// one starts at 16 MB, and after it the percentage is the usual one again. With the ballast, a command that
+// runs for seconds collects half as often, and unlike with a higher percentage its memory does not grow by a
+// multiple.
 var _ = wait(400, 16<<20)
 
 func wait(percent, size int) bool {

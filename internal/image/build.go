@@ -15,7 +15,7 @@ import (
 	"slipway/internal/project"
 )
 
-// make builds and pushes, and then tags.
+// make builds and pushes the image, and then tags it.
 func (e ensurer) make(ctx context.Context, req builder.Request, inputs string) (Pin, error) {
 	p := e.pin
 	if err := e.mayPush(ctx, p); err != nil {
@@ -53,7 +53,7 @@ func (e ensurer) make(ctx context.Context, req builder.Request, inputs string) (
 		}
 		e.notify("warning: %s: %s", at, w.Text)
 	}
-	req.Notify = nil // it has said what there is to say
+	req.Notify = nil // its warnings have been shown
 	if after, err := builder.Inputs(ctx, req); err != nil {
 		return p, err
 	} else if after != inputs {
@@ -67,7 +67,7 @@ func (e ensurer) make(ctx context.Context, req builder.Request, inputs string) (
 	return p, nil
 }
 
-// tag tags what was built. The commit's tag comes last: once it is there, nothing more is asked.
+// tag tags a built image. The commit's tag comes last, because an image that has it counts as complete.
 func (e ensurer) tag(ctx context.Context, p Pin, res builder.Result, inputs string) error {
 	if _, err := e.mayTag(ctx, p); err != nil {
 		return err
@@ -77,7 +77,7 @@ func (e ensurer) tag(ctx context.Context, p Pin, res builder.Result, inputs stri
 		return err
 	}
 	if built == nil {
-		return fmt.Errorf("%s has not what was pushed there", p.Repository)
+		return fmt.Errorf("%s does not have the pushed image", p.Repository)
 	}
 	if !e.src.Dirty && !res.Unforeseen {
 		e.remember(ctx, inputsTag(inputs), built)
@@ -88,7 +88,7 @@ func (e ensurer) tag(ctx context.Context, p Pin, res builder.Result, inputs stri
 	return e.retag(ctx, p, p.Tag, built)
 }
 
-// within names the Dockerfile of a failed build as the project does.
+// within makes the path of the Dockerfile in a build error relative to the project.
 func within(dir string, err error) error {
 	var failed *builder.BuildError
 	if errors.As(err, &failed) {
@@ -99,7 +99,7 @@ func within(dir string, err error) error {
 	return err
 }
 
-// request is what is asked of a builder, with the digest of its inputs.
+// request returns the request to the builder, and the digest of its inputs.
 func (e ensurer) request(ctx context.Context) (builder.Request, string, error) {
 	repository, err := locate(e.pin.Repository, e.Mirror)
 	if err != nil {
@@ -140,12 +140,12 @@ func (e ensurer) request(ctx context.Context) (builder.Request, string, error) {
 	return req, inputs, err
 }
 
-// earlier is the image of the nearest commit that has one; empty: a build has nothing to start from.
+// earlier returns the image of the nearest commit that has one, for the inline cache; empty where none has.
 func (e ensurer) earlier(ctx context.Context) string {
 	for _, tag := range e.src.Recent {
 		digest, err := e.find(ctx, e.pin.Repository, Pin{Tag: tag})
 		if err != nil {
-			e.notify("no inline cache is looked for: %v", err)
+			e.notify("building without the inline cache: %v", err)
 			return ""
 		}
 		repository, err := locate(e.pin.Repository, e.Mirror)
@@ -156,7 +156,7 @@ func (e ensurer) earlier(ctx context.Context) string {
 	return ""
 }
 
-// cache says where a builder keeps its steps for others.
+// cache returns where the builder shares the results of its steps.
 func (e ensurer) cache() (builder.Cache, error) {
 	c := builder.Cache{Inline: e.image.Cache.Inline, GitHub: e.image.Cache.GitHub}
 	if e.image.Cache.Local != "" {
@@ -177,8 +177,8 @@ func (e ensurer) cache() (builder.Cache, error) {
 	return c, nil
 }
 
-// labels say where the image comes from. Nothing in them depends on when or where it is built, or
-// the same source would not give the same digest.
+// labels say where the image comes from. They do not depend on the time or place of the build, so that the
+// same source has the same digest.
 func labels(src project.Source, img project.Image, p Pin) map[string]string {
 	l := map[string]string{
 		labelTitle:   path.Base(img.Name),

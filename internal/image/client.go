@@ -67,9 +67,9 @@ func (c *Client) options(ctx context.Context) []remote.Option {
 	return []remote.Option{remote.WithContext(ctx), remote.Reuse(c.puller), remote.Reuse(c.pusher)}
 }
 
-// memory answers a GET of a manifest itself where that manifest was read before, by its digest or by the same
-// tag: one run sees one answer. HEAD always asks the registry, so that what must be certain before a tag is
-// written, or that content still exists, is certain.
+// memory answers a GET of a manifest that was read before, by its digest or by the same tag: one run gets one
+// answer. HEAD always asks the registry: a tag must be free before it is written, and content must still
+// exist.
 type memory struct {
 	next  http.RoundTripper
 	mu    sync.Mutex
@@ -89,7 +89,7 @@ func (m *memory) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Method == http.MethodHead || !strings.HasSuffix(dir, "/manifests/") {
 		return m.next.RoundTrip(r)
 	}
-	if r.Method != http.MethodGet { // the tag changes, or the manifest goes
+	if r.Method != http.MethodGet { // the tag is about to change
 		m.mu.Lock()
 		delete(m.known, r.URL.Host+r.URL.Path)
 		m.mu.Unlock()

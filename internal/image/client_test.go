@@ -35,8 +35,8 @@ func keys(t *testing.T) (*signature.Signer, []signature.Authority) {
 	return imagetest.Must(signature.PrivateKey("k", private, nil)), by
 }
 
-// What deploy asks: it looks and verifies, then looks again and may copy, then compares platforms. A plan asks
-// the same. No manifest is fetched twice.
+// What deploy asks: it looks and verifies, then looks again and may copy, then compares platforms. A plan
+// asks the same. No manifest is fetched twice.
 func TestRequestsOfARun(t *testing.T) {
 	registry := startCounted(t)
 	signer, by := keys(t)

@@ -15,7 +15,7 @@ import (
 	"slipway/internal/image/reference"
 )
 
-// ReferenceError says that something is no reference to an image, or to none in particular.
+// ReferenceError says that a text is not a reference to one image.
 type ReferenceError struct{ Reference, Reason string }
 
 func (e *ReferenceError) Error() string { return fmt.Sprintf("image %q: %s", e.Reference, e.Reason) }
@@ -23,35 +23,35 @@ func (e *ReferenceError) Error() string { return fmt.Sprintf("image %q: %s", e.R
 // NotFoundError says that a registry has no such image.
 type NotFoundError struct{ Reference string }
 
-func (e *NotFoundError) Error() string { return fmt.Sprintf("there is no image %s", e.Reference) }
+func (e *NotFoundError) Error() string { return fmt.Sprintf("image %s does not exist", e.Reference) }
 
-// refer reads a reference that somebody has typed.
-func refer(s string) (Pin, error) {
+// parseReference parses a reference that a user typed.
+func parseReference(s string) (Pin, error) {
 	r := reference.Parse(s)
 	if _, err := name.ParseReference(s, name.WeakValidation); err != nil {
-		return Pin{}, &ReferenceError{Reference: s, Reason: "that is no name of an image"}
+		return Pin{}, &ReferenceError{Reference: s, Reason: "not a valid image name"}
 	}
 	return Pin{Repository: r.Repository, Tag: r.Tag, Digest: r.Digest}, nil
 }
 
-// referOne reads a reference that must name a tag or a digest.
-func referOne(s string) (Pin, error) {
-	p, err := refer(s)
+// parseImage parses a reference that must have a tag or a digest.
+func parseImage(s string) (Pin, error) {
+	p, err := parseReference(s)
 	if err == nil && p.Tag == "" && p.Digest == "" {
-		err = &ReferenceError{Reference: s, Reason: "name a tag or a digest"}
+		err = &ReferenceError{Reference: s, Reason: "the tag or digest is missing"}
 	}
 	return p, err
 }
 
-// Copy brings an image to another name, in whatever registry: all its platforms, its attestations and
-// signatures. Where dst names no tag it is that of src. A tag that names something else there is not
-// moved. What is there is not sent again, and sent tells whether anything was.
+// Copy copies an image to another name, in any registry, with all its platforms, attestations and signatures.
+// If dst has no tag it gets that of src. It fails with a *TagTakenError where the tag names another image.
+// Only missing content is sent; sent tells whether there was any.
 func Copy(ctx context.Context, src, dst string, o Options) (p Pin, sent bool, err error) {
-	from, err := referOne(src)
+	from, err := parseImage(src)
 	if err != nil {
 		return p, false, err
 	}
-	if p, err = refer(dst); err != nil {
+	if p, err = parseReference(dst); err != nil {
 		return p, false, err
 	}
 	s := o.store()
@@ -75,22 +75,22 @@ func Copy(ctx context.Context, src, dst string, o Options) (p Pin, sent bool, er
 	return p, sent, err
 }
 
-// agreed is the tag of a pin that somebody has typed. With a digest it may be that of other content, and
-// a tag that lies is not to be spread.
+// agreed returns the tag of a pin that a user typed. It fails where the tag names another digest than the
+// pin: such a tag must not be copied.
 func (s store) agreed(ctx context.Context, typed string, p Pin) (string, error) {
 	if p.Tag == "" || p.Digest == "" {
 		return p.Tag, nil
 	}
 	named, err := s.find(ctx, p.Repository, Pin{Repository: p.Repository, Tag: p.Tag})
 	if err == nil && named != "" && named != p.Digest {
-		err = &ReferenceError{Reference: typed, Reason: "its tag names " + named +
-			" there; leave the tag out, or name one for the copy"}
+		err = &ReferenceError{Reference: typed, Reason: "its tag is " + named +
+			" in the registry: leave out the tag, or give the copy one"}
 	}
 	return p.Tag, err
 }
 
-// copy brings the content that a pin names from another repository to the pin's own, whole: the tag
-// comes last, so that what it names is complete. What is there already is not sent.
+// copy copies the content of a pin from another repository to the pin's own. The tag comes last, so that it
+// names complete content.
 func (s store) copy(ctx context.Context, from string, p Pin) (sent bool, err error) {
 	there, err := s.mayTag(ctx, p)
 	if err != nil || there {
@@ -114,7 +114,7 @@ func (s store) copy(ctx context.Context, from string, p Pin) (sent bool, err err
 	return true, nil
 }
 
-// jobs is how many blobs are on their way at once.
+// jobs is how many blobs are transferred at once.
 const jobs = 8
 
 func (s store) push(ctx context.Context, source, target name.Reference) error {
@@ -140,8 +140,8 @@ func (s store) push(ctx context.Context, source, target name.Reference) error {
 	return s.pusher.Push(ctx, target, content)
 }
 
-// referrers are what is said about an image without being part of it: signatures, attestations. A
-// registry that knows nothing of such has none.
+// referrers are attached to an image without being part of it: signatures and attestations. A registry that
+// does not support them has none.
 func (s store) referrers(ctx context.Context, d name.Digest) ([]v1.Descriptor, error) {
 	index, err := remote.Referrers(d, s.options(ctx)...)
 	var answer *transport.Error
@@ -153,12 +153,12 @@ func (s store) referrers(ctx context.Context, d name.Digest) ([]v1.Descriptor, e
 	}
 	m, err := index.IndexManifest()
 	if err != nil {
-		return nil, fmt.Errorf("what refers to %s: %w", d, err)
+		return nil, fmt.Errorf("referrers of %s: %w", d, err)
 	}
 	return m.Manifests, nil
 }
 
-// readFrom tells whether a copy failed where it reads.
+// readFrom tells whether a copy failed while reading from its source.
 func readFrom(err error, source, target name.Repository) bool {
 	var (
 		answer *transport.Error

@@ -13,23 +13,23 @@ import (
 	"slipway/internal/project"
 )
 
-// Options say how registries and a builder are reached.
+// Options say how to reach registries and a builder.
 type Options struct {
-	// Client is the one of the run; nil: one for this call.
+	// Client is the client of the run; nil: this call makes its own.
 	Client *Client
-	// Mirror is a registry that stands for all others, "127.0.0.1:5000": a sandbox's. Hosts are
-	// dropped and paths kept; manifests keep the real name.
+	// Mirror is a registry that is asked instead of all others, such as that of a sandbox: "127.0.0.1:5000".
+	// The path of a repository stays, its host is replaced. Manifests keep the real name.
 	Mirror string
-	// Builder says where to build; its Mirrors and Notify are set here.
+	// Builder says where to build. Its Mirrors and Notify are set by Ensure.
 	Builder builder.Options
-	// Shared keeps the builder for other images; nil: one is looked for and left again.
+	// Shared keeps the builder for further images; nil: each image finds and closes one.
 	Shared *builder.Shared
-	// Progress shows builds; nil: nothing. Plain: never redraw.
+	// Progress receives the log of builds; nil: none. Plain turns off redrawing.
 	Progress io.Writer
 	Plain    bool
-	// Rebuild builds although the same inputs have been built: what is fetched may be newer.
+	// Rebuild builds even where the same inputs were built before, to take newer base images and downloads.
 	Rebuild bool
-	// Notify is told what was done, one sentence each. May be nil.
+	// Notify is told each step, in one line. It may be nil.
 	Notify func(string)
 }
 
@@ -39,40 +39,39 @@ func (o Options) notify(format string, args ...any) {
 	}
 }
 
-// MissingError says that the manifests state an image which no registry has.
+// MissingError says that the manifests name a version of an image that no registry has.
 type MissingError struct {
 	Pin    Pin
 	Looked []string // the repositories
 }
 
 func (e *MissingError) Error() string {
-	return fmt.Sprintf("%s is named in the manifests but is in no registry", e.Pin.Reference())
+	return fmt.Sprintf("the manifests name %s, which does not exist", e.Pin.Reference())
 }
 
-// ErrNoTag says that nothing names the state to build: there is no commit.
-var ErrNoTag = errors.New("no commit names this state, so an image of it has no tag")
+// ErrNoTag says that there is no commit to make an image tag of.
+var ErrNoTag = errors.New("this directory is not in a Git commit, so an image of it has no tag")
 
-// RebuildError says that a commit's tag already names what was built of it, so that what is built anew
-// cannot have it.
+// RebuildError says that an image cannot be rebuilt, because its commit's tag already names one.
 type RebuildError struct{ Repository, Tag string }
 
 func (e *RebuildError) Error() string {
-	return fmt.Sprintf("%s:%s is in the registry already: built anew it may be other content, and tags are "+
+	return fmt.Sprintf("%s:%s already exists: a rebuild may differ from it, and tags are "+
 		"never overwritten", e.Repository, e.Tag)
 }
 
-// ChangedError says that somebody edited files while they were built: no tag would be true of the result.
+// ChangedError says that files changed during their build, so that no tag describes the result.
 type ChangedError struct{ Context string }
 
 func (e *ChangedError) Error() string {
-	return fmt.Sprintf("files in %s changed while they were built: nothing was tagged, build again", e.Context)
+	return fmt.Sprintf("files in %s changed during the build: nothing was tagged", e.Context)
 }
 
-// Ensure gives the content of one matched image. It is looked for by the tag of this commit, in its own
-// repository and then in those of other environments (siblings), because what was tested is what ships;
-// then, by the tag of what it is built from, as what an earlier commit has built; else it is built and
-// pushed now. What the manifests state is never built. Without build nothing is written, and an image
-// that is in no registry keeps an empty digest.
+// Ensure returns the content of one matched image. It looks for the tag of this commit, in the image's own
+// repository and then in those of other environments (siblings), because what was tested is what ships. Then
+// it looks for an image that an earlier commit built from the same inputs. Otherwise it builds and pushes the
+// image. A version that the manifests name is never built. Without build nothing is written, and an image
+// that no registry has keeps an empty digest.
 func Ensure(ctx context.Context, src project.Source, env project.Environment, m Matched, siblings []string,
 	build bool, o Options) (Pin, error) {
 	e := ensurer{
@@ -99,7 +98,7 @@ func Ensure(ctx context.Context, src project.Source, env project.Environment, m 
 	return p, e.released(ctx, p)
 }
 
-// content finds or builds what is wanted.
+// content finds the image, or builds it.
 func (e ensurer) content(ctx context.Context) (Pin, error) {
 	if e.Rebuild && e.build {
 		return e.rebuild(ctx)
@@ -110,7 +109,7 @@ func (e ensurer) content(ctx context.Context) (Pin, error) {
 	}
 	req, inputs, err := e.request(ctx)
 	if err != nil && !e.build {
-		e.notify("not looked for as the same content: %v", err) // a build will say the same, louder
+		e.notify("skipped the search for an image of the same files: %v", err) // a build fails with this error
 		return p, nil
 	}
 	if err != nil {
@@ -123,7 +122,7 @@ func (e ensurer) content(ctx context.Context) (Pin, error) {
 	return e.make(ctx, req, inputs)
 }
 
-// ensurer is one call of Ensure.
+// ensurer is the state of one call of Ensure.
 type ensurer struct {
 	store
 	Options
@@ -131,11 +130,11 @@ type ensurer struct {
 	image    project.Image
 	pin      Pin // what is wanted
 	siblings []string
-	silent   map[string]bool // those siblings that could not be asked
+	silent   map[string]bool // siblings that did not answer
 	build    bool
 }
 
-// stated finds what the manifests name by digest or by a tag that never moves.
+// stated finds an image that the manifests name by digest or by a tag that never moves.
 func (e ensurer) stated(ctx context.Context) (Pin, error) {
 	p := e.pin
 	found, err := e.look(ctx, p.Repository, p)
@@ -158,7 +157,7 @@ func (e ensurer) stated(ctx context.Context) (Pin, error) {
 	return p, e.bring(ctx, from, p)
 }
 
-// tagged finds what this commit's tag names.
+// tagged finds the image with this commit's tag.
 func (e ensurer) tagged(ctx context.Context) (Pin, error) {
 	found, err := e.look(ctx, e.pin.Repository, e.pin)
 	if err != nil {
@@ -180,8 +179,8 @@ func (e ensurer) tagged(ctx context.Context) (Pin, error) {
 	return p, e.retag(ctx, p, e.pin.Tag, found)
 }
 
-// same finds content that another commit has built from the same inputs, and gives it this commit's tag.
-// The base images that could be others by now are said.
+// same finds an image that another commit built from the same inputs, and gives it this commit's tag. It
+// reports the base images that may have changed since (moving).
 func (e ensurer) same(ctx context.Context, inputs string, moving []string) (Pin, error) {
 	by := Pin{Repository: e.pin.Repository, Tag: inputsTag(inputs)}
 	from := by.Repository
@@ -199,16 +198,16 @@ func (e ensurer) same(ctx context.Context, inputs string, moving []string) (Pin,
 		}
 	}
 	if found.version == e.pin.Tag {
-		e.notify("%s:%s was built before and had no tag", p.Repository, p.Tag)
+		e.notify("%s:%s was built before and not tagged", p.Repository, p.Tag)
 	} else {
 		newer := ""
 		if len(moving) > 0 {
-			newer = "; if there is a newer " + strings.Join(moving, " or ") + ", --rebuild takes it"
+			newer = "; pass --rebuild to take a newer " + strings.Join(moving, " or ")
 		}
-		e.notify("%s:%s is the same content as %s: not built again%s", p.Repository, e.pin.Tag,
+		e.notify("%s:%s has the same inputs as %s: not built again%s", p.Repository, e.pin.Tag,
 			cmp.Or(found.version, p.Digest), newer)
 	}
-	// What is not committed is nothing that others should find.
+	// An image of uncommitted changes must not be found by others.
 	if !e.build || e.src.Dirty {
 		return p, nil
 	}
@@ -218,14 +217,14 @@ func (e ensurer) same(ctx context.Context, inputs string, moving []string) (Pin,
 	return p, e.retag(ctx, p, e.pin.Tag, found)
 }
 
-// remember puts the tag of the inputs on content. It spares a build, and nothing depends on it.
+// remember tags an image with its inputs. That saves later builds, so a failure is only reported.
 func (e ensurer) remember(ctx context.Context, tag string, c *content) {
 	if err := e.retag(ctx, e.pin, tag, c); err != nil {
-		e.notify("not tagged %s, the next commit builds anew: %v", tag, err)
+		e.notify("not tagged %s, so the next commit builds again: %v", tag, err)
 	}
 }
 
-// bring copies a pin's content from another repository, where something may be written.
+// bring copies a pin's content from another repository, unless nothing may be written.
 func (e ensurer) bring(ctx context.Context, from string, p Pin) error {
 	if !e.build {
 		e.notify("found %s in %s", p.Digest, from)
@@ -238,10 +237,11 @@ func (e ensurer) bring(ctx context.Context, from string, p Pin) error {
 	return nil
 }
 
-// lookTime is how long Gone asks: who rolls back has no time to lose.
+// lookTime limits Gone: a rollback is urgent.
 const lookTime = 5 * time.Second
 
-// Gone are those pins whose content is in its registry no more, as far as that can be asked.
+// Gone returns the pins whose content was deleted from its registry. Registries that do not answer are
+// ignored.
 func Gone(ctx context.Context, pins []Pin, o Options) []Pin {
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
@@ -255,8 +255,8 @@ func Gone(ctx context.Context, pins []Pin, o Options) []Pin {
 	return gone
 }
 
-// search looks for a pin's content in other repositories. One that cannot be asked is passed over:
-// nobody needs it to be there.
+// search looks for a pin's content in other repositories. It skips repositories that do not answer, because
+// the image can be built instead.
 func (e ensurer) search(ctx context.Context, p Pin) (from string, found *content, err error) {
 	for _, r := range e.siblings {
 		if e.silent[r] {
@@ -268,7 +268,7 @@ func (e ensurer) search(ctx context.Context, p Pin) (from string, found *content
 		}
 		if err != nil {
 			e.silent[r] = true
-			e.notify("not looked for in %s: %v", r, err)
+			e.notify("skipped the search in %s: %v", r, err)
 			continue
 		}
 		if found != nil {
@@ -278,7 +278,7 @@ func (e ensurer) search(ctx context.Context, p Pin) (from string, found *content
 	return "", nil, nil
 }
 
-// rebuild builds what may be in the registry, and from now on stands for the same inputs.
+// rebuild builds an image whose inputs may have been built before, and replaces that for later commits.
 func (e ensurer) rebuild(ctx context.Context) (Pin, error) {
 	existing, err := e.find(ctx, e.pin.Repository, e.pin)
 	if err != nil {

@@ -18,42 +18,42 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
-// RateLimitedError says that a registry takes no more requests for now.
+// RateLimitedError says that a registry refuses further requests for now.
 type RateLimitedError struct {
 	Registry string
-	// Wait is what the registry asks for; 0: it does not say.
+	// Wait is how long the registry asks to wait; 0: it does not say.
 	Wait time.Duration
 }
 
 func (e *RateLimitedError) Error() string {
 	if e.Wait == 0 {
-		return fmt.Sprintf("registry %s takes no more requests for now (429 Too Many Requests)", e.Registry)
+		return fmt.Sprintf("registry %s accepts no more requests for now (429 Too Many Requests)", e.Registry)
 	}
-	return fmt.Sprintf("registry %s takes no more requests for the next %s (429 Too Many Requests)",
+	return fmt.Sprintf("registry %s accepts no more requests for the next %s (429 Too Many Requests)",
 		e.Registry, e.Wait)
 }
 
-// BrokenError says that a registry broke off in the middle of an answer.
+// BrokenError says that the connection broke during a response.
 type BrokenError struct{ Failure }
 
 func (e *BrokenError) Error() string {
-	return fmt.Sprintf("registry %s broke off in the middle of an answer: %v", e.Registry, e.Err)
+	return fmt.Sprintf("registry %s: connection lost during the response: %v", e.Registry, e.Err)
 }
 
-// CorruptError says that content is not what its digest promises.
+// CorruptError says that content does not match its digest.
 type CorruptError struct {
 	Failure
-	// Upload: it was right here, and arrived as something else there.
+	// Upload is set where the content was damaged on its way to the registry.
 	Upload bool
 }
 
 func (e *CorruptError) Error() string {
 	if e.Upload {
-		return fmt.Sprintf("registry %s got something else for %s than was sent: %v", e.Registry,
-			e.Repository, e.Err)
+		return fmt.Sprintf("upload to %s damaged: registry %s received other content than was sent: %v",
+			e.Repository, e.Registry, e.Err)
 	}
-	return fmt.Sprintf("what registry %s gives out of %s is not what its digest says: %v", e.Registry,
-		e.Repository, e.Err)
+	return fmt.Sprintf("content of %s in registry %s does not match its digest: %v",
+		e.Repository, e.Registry, e.Err)
 }
 
 // CredentialsError says that the credentials for a registry could not be read.
@@ -63,7 +63,7 @@ func (e *CredentialsError) Error() string {
 	return fmt.Sprintf("credentials for registry %s: %v", e.Registry, e.Err)
 }
 
-// logins are the Docker configuration's, its credential helpers' included.
+// logins reads Docker's configuration, and runs its credential helpers.
 type logins struct{}
 
 func (l logins) Resolve(r authn.Resource) (authn.Authenticator, error) {
@@ -75,14 +75,14 @@ func (l logins) Resolve(r authn.Resource) (authn.Authenticator, error) {
 }
 
 const (
-	// maxWait is how long all waits for one request may take that a registry asks for.
+	// maxWait limits the time that one request waits because the registry asks for it.
 	maxWait = time.Minute
-	// maxTries is how often a request is made that a registry has put off.
+	// maxTries limits how often a request is sent that the registry refuses for now.
 	maxTries = 4
 )
 
-// patient does what a registry asks of those who ask too often, within reason, and says it. It also
-// knows by name the registry whose answer broke off, which in a copy between two nobody else does.
+// patient waits as long as a registry asks it to, up to maxWait, and reports it. It also names the registry
+// in errors while a response is read: in a copy between two registries the error does not say which.
 type patient struct {
 	next   http.RoundTripper
 	notify func(format string, args ...any)
@@ -100,7 +100,7 @@ func (t *patient) RoundTrip(r *http.Request) (*http.Response, error) {
 			return resp, nil
 		}
 		asked := retryAfter(resp.Header.Get("Retry-After"))
-		_ = resp.Body.Close() // its status says it all
+		_ = resp.Body.Close() // the status is enough
 		wait := asked
 		if wait == 0 {
 			wait = time.Second << (try - 1)
@@ -108,7 +108,7 @@ func (t *patient) RoundTrip(r *http.Request) (*http.Response, error) {
 		if waited += wait; waited > maxWait || try == maxTries || r.Body != nil && r.GetBody == nil {
 			return nil, &RateLimitedError{Registry: r.URL.Host, Wait: asked}
 		}
-		t.notify("registry %s takes no more requests for now: waiting %s", r.URL.Host, wait)
+		t.notify("registry %s accepts no more requests for now: waiting %s", r.URL.Host, wait)
 		select {
 		case <-r.Context().Done():
 			return nil, context.Cause(r.Context())
@@ -123,7 +123,7 @@ func (t *patient) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// retryAfter reads the header, which holds seconds or a date; what it holds else counts for nothing.
+// retryAfter parses the header, which holds seconds or a date; 0 for anything else.
 func retryAfter(header string) time.Duration {
 	if seconds, err := strconv.Atoi(header); err == nil && seconds > 0 {
 		return time.Duration(seconds) * time.Second
@@ -134,7 +134,7 @@ func retryAfter(header string) time.Duration {
 	return 0
 }
 
-// body names the registry in what goes wrong while it is read.
+// body names the registry in errors while it is read.
 type body struct {
 	io.ReadCloser
 	registry string
@@ -152,7 +152,7 @@ func stopped(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// isTransient tells what is worth another try: what the network did. What patient has waited for is not.
+// isTransient tells whether to retry: after a network error, but not where patient has waited long enough.
 func isTransient(err error) bool {
 	var answer *transport.Error
 	switch {
@@ -166,15 +166,15 @@ func isTransient(err error) bool {
 		func(target error) bool { return errors.Is(err, target) })
 }
 
-// untrue is what go-containerregistry says, in errors without a type, about content that is not what
-// its digest promises.
+// untrue are the messages of go-containerregistry's untyped errors about content that does not match its
+// digest.
 var untrue = []string{"error verifying ", "does not match requested digest", "does not match expected size"}
 
 func isUntrue(err error) bool {
 	return slices.ContainsFunc(untrue, func(text string) bool { return strings.Contains(err.Error(), text) })
 }
 
-// explain says which registry an error came from, and of what kind it is.
+// explain turns an error into a typed one that names the registry.
 func explain(repository string, r name.Repository, err error) error {
 	if err == nil || stopped(err) {
 		return err
@@ -210,7 +210,7 @@ func explain(repository string, r name.Repository, err error) error {
 	return fmt.Errorf("registry %s, %s: %w", r.RegistryStr(), repository, err)
 }
 
-// damaged is a registry's answer to an upload that did not arrive as it was sent.
+// damaged tells whether a registry reports that an upload did not arrive as it was sent.
 func damaged(d transport.Diagnostic) bool {
 	return d.Code == transport.DigestInvalidErrorCode || d.Code == transport.SizeInvalidErrorCode ||
 		d.Code == transport.BlobUploadInvalidErrorCode

@@ -11,33 +11,33 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-// Info is what a registry says about an image.
+// Info describes an image in a registry.
 type Info struct {
-	// Reference names it by digest, with the tag that was asked for.
+	// Reference has the digest, and the tag of the request.
 	Reference string `json:"reference"`
 	Digest    string `json:"digest"`
 	MediaType string `json:"mediaType"`
-	// Size is that of all blobs, each once, as they are sent.
+	// Size is the compressed size of all blobs, each counted once.
 	Size      int64      `json:"size"`
 	Platforms []Platform `json:"platforms"`
-	// Labels are those of the first platform.
+	// Labels are the labels of the first platform.
 	Labels       map[string]string `json:"labels,omitempty"`
 	Attestations []Attestation     `json:"attestations,omitempty"`
 }
 
-// Platform is one of the machines that an image is for.
+// Platform is one platform of an image.
 type Platform struct {
 	Name   string `json:"name"` // "linux/arm64/v8"
 	Digest string `json:"digest"`
 	Size   int64  `json:"size"`
 }
 
-// Attestation is something said about an image, by its builder or by whoever signed it.
+// Attestation is a statement about an image, by its builder or its signer.
 type Attestation struct {
 	// Kind is provenance, sbom, signature, or the type itself.
 	Kind string `json:"kind"`
 	Type string `json:"type"`
-	// Platform is the one that it is about; empty: the whole image.
+	// Platform is the platform that it is about; empty: the whole image.
 	Platform string `json:"platform,omitempty"`
 }
 
@@ -50,7 +50,7 @@ const (
 	labelVersion  = "org.opencontainers.image.version"
 )
 
-// The annotations by which BuildKit marks its attestations.
+// The annotations of BuildKit's attestations.
 const (
 	referenceType   = "vnd.docker.reference.type"
 	referenceDigest = "vnd.docker.reference.digest"
@@ -58,9 +58,10 @@ const (
 	bundlePredicate = "dev.sigstore.bundle.predicateType"
 )
 
-// Inspect reads what a registry has under a reference, which names a tag or a digest. It fetches no layer.
+// Inspect describes the image of a reference with a tag or a digest. It fetches no layer. It fails with a
+// *NotFoundError where the registry does not have the image.
 func Inspect(ctx context.Context, ref string, o Options) (Info, error) {
-	p, err := referOne(ref)
+	p, err := parseImage(ref)
 	if err != nil {
 		return Info{}, err
 	}
@@ -80,7 +81,7 @@ func Inspect(ctx context.Context, ref string, o Options) (Info, error) {
 	return r.info, nil
 }
 
-// reading is an image while it is read.
+// reading is the state of Inspect.
 type reading struct {
 	store
 	info  Info
@@ -139,7 +140,7 @@ func (r *reading) index(ctx context.Context, at name.Repository, top *remote.Des
 	return nil
 }
 
-// layers counts what a manifest names.
+// layers adds the blobs of a manifest to the size, and returns the manifest.
 func (r *reading) layers(d *remote.Descriptor) (*v1.Manifest, error) {
 	m, err := v1.ParseManifest(strings.NewReader(string(d.Manifest)))
 	if err != nil {
@@ -154,7 +155,7 @@ func (r *reading) layers(d *remote.Descriptor) (*v1.Manifest, error) {
 	return m, nil
 }
 
-// image adds one platform. Where the index says for which, only the first image's configuration is read.
+// image adds one platform. Where the index names the platforms, only the first configuration is read.
 func (r *reading) image(d *remote.Descriptor, platform *v1.Platform) error {
 	m, err := r.layers(d)
 	if err != nil {

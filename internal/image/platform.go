@@ -9,7 +9,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Platforms are those that a pin's content is for, as "linux/arm64"; none where it does not say.
+// Platforms returns the platforms of a pin's content, such as "linux/arm64"; none where the image does not
+// name any.
 func Platforms(ctx context.Context, p Pin, o Options) ([]string, error) {
 	found, children, err := o.store().open(ctx, p)
 	if err != nil {
@@ -32,8 +33,8 @@ func Platforms(ctx context.Context, p Pin, o Options) ([]string, error) {
 	return names, found.explain(err)
 }
 
-// Revision is the commit that a pin's content was built from, as its annotation or its label says; empty
-// where neither does.
+// Revision returns the commit that a pin's content was built from, by its annotation or its label; empty
+// where it has neither.
 func Revision(ctx context.Context, p Pin, o Options) (string, error) {
 	s := o.store()
 	found, children, err := s.open(ctx, p)
@@ -41,7 +42,7 @@ func Revision(ctx context.Context, p Pin, o Options) (string, error) {
 		return found.revision, err
 	}
 	content := found.Descriptor
-	if len(children) > 0 { // the first is a platform: BuildKit puts its attestations behind them
+	if len(children) > 0 { // the first is a platform: BuildKit's attestations come last
 		if content, err = s.puller.Get(ctx, found.at.Digest(children[0].Digest.String())); err != nil {
 			return "", found.explain(err)
 		}
@@ -53,7 +54,7 @@ func Revision(ctx context.Context, p Pin, o Options) (string, error) {
 	return cfg.Config.Labels[LabelRevision], nil
 }
 
-// opened is what a pin names.
+// opened is the manifest of a pin.
 type opened struct {
 	content
 	pin Pin
@@ -62,7 +63,7 @@ type opened struct {
 
 func (o opened) explain(err error) error { return explain(o.pin.Repository, o.at, err) }
 
-// open reads a pin's manifest, and the children of an index; they are nil for anything else.
+// open reads a pin's manifest, and the children of an index; nil for any other manifest.
 func (s store) open(ctx context.Context, p Pin) (opened, []v1.Descriptor, error) {
 	found, err := s.look(ctx, p.Repository, p)
 	if err == nil && found == nil {
@@ -79,7 +80,7 @@ func (s store) open(ctx context.Context, p Pin) (opened, []v1.Descriptor, error)
 	return o, append([]v1.Descriptor{}, children...), err
 }
 
-// Runs tells whether something that is for these platforms runs on a node of that one ("linux/arm64").
+// Runs tells whether an image of these platforms runs on a node of a platform ("linux/arm64").
 func Runs(platforms []string, node string) bool {
 	may := []string{node}
 	switch node { // as containerd chooses

@@ -17,7 +17,7 @@ import (
 	"slipway/internal/image/builder"
 )
 
-// Failure is what went wrong at a registry, about one of its repositories where that is known.
+// Failure is an error of a registry, and of one of its repositories where that is known.
 type Failure struct {
 	Registry, Repository string
 	Err                  error
@@ -25,7 +25,7 @@ type Failure struct {
 
 func (f Failure) Unwrap() error { return f.Err }
 
-// UnauthorizedError says that a registry does not let us do what we must.
+// UnauthorizedError says that a registry refuses access.
 type UnauthorizedError struct{ Failure }
 
 func (e *UnauthorizedError) Error() string {
@@ -37,12 +37,12 @@ func (e *UnauthorizedError) Error() string {
 	return fmt.Sprintf("registry %s refuses access to %s: %v", e.Registry, e.Repository, e.Err)
 }
 
-// UnreachableError says that a registry does not answer as one.
+// UnreachableError says that a registry does not answer, or not as a registry.
 type UnreachableError struct{ Failure }
 
 func (e *UnreachableError) Error() string {
 	why := e.Err.Error()
-	// A registry on loopback is asked twice, with TLS and without: two answers that are the same are one.
+	// A registry on loopback is asked twice, with TLS and without: show two equal errors once.
 	if first, second, ok := strings.Cut(why, "; Get "); ok {
 		_, a, _ := strings.Cut(first, "\": ")
 		if _, b, _ := strings.Cut(second, "\": "); a == b {
@@ -52,18 +52,18 @@ func (e *UnreachableError) Error() string {
 	return fmt.Sprintf("registry %s does not answer for %s: %s", e.Registry, e.Repository, why)
 }
 
-// TagTakenError says that a tag already names other content. Tags never move.
+// TagTakenError says that a tag already names other content.
 type TagTakenError struct {
 	Repository, Tag  string
 	Existing, Digest string
 }
 
 func (e *TagTakenError) Error() string {
-	return fmt.Sprintf("%s:%s is already %s in the registry, not %s: tags are never overwritten", e.Repository,
+	return fmt.Sprintf("%s:%s already exists as %s, not %s: tags are never overwritten", e.Repository,
 		e.Tag, e.Existing, e.Digest)
 }
 
-// store reaches registries through a client, all of them at the mirror where there is one.
+// store reaches registries through a client, or the mirror instead of all of them.
 type store struct {
 	*Client
 	mirror string
@@ -77,15 +77,16 @@ func (o Options) store() store {
 	return store{Client: client, mirror: o.Mirror}
 }
 
-// PlainHTTPError says that a registry of another machine would be spoken to without TLS.
+// PlainHTTPError refuses to reach a registry on another machine without TLS.
 type PlainHTTPError struct{ Registry string }
 
 func (e *PlainHTTPError) Error() string {
-	return fmt.Sprintf("registry %s is on another machine, and plain HTTP is for this one alone", e.Registry)
+	return fmt.Sprintf("registry %s is on another machine: plain HTTP is allowed for this machine only",
+		e.Registry)
 }
 
-// onlyTLS refuses plain HTTP but on this machine: go-containerregistry falls back to it in private
-// networks, passwords included.
+// onlyTLS refuses plain HTTP to other machines: in private networks go-containerregistry falls back to it,
+// and sends passwords.
 type onlyTLS struct{ next http.RoundTripper }
 
 func (t onlyTLS) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -95,7 +96,7 @@ func (t onlyTLS) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.next.RoundTrip(r)
 }
 
-// conn sends what it reads elsewhere in larger pieces than the 32 kB of io.Copy: fewer system calls.
+// conn writes larger pieces than the 32 kB of io.Copy, which takes fewer system calls.
 type conn struct{ net.Conn }
 
 func (c conn) ReadFrom(r io.Reader) (int64, error) {
@@ -104,8 +105,7 @@ func (c conn) ReadFrom(r io.Reader) (int64, error) {
 
 const pieceSize = 1 << 20
 
-// locate is where a repository is really reached: a sandbox's registry answers for every host, with
-// the path kept.
+// locate returns where a repository is reached: at the mirror with the same path, where there is one.
 func locate(repository, mirror string) (name.Repository, error) {
 	r, err := name.NewRepository(repository)
 	if err != nil {
@@ -122,7 +122,7 @@ func locate(repository, mirror string) (name.Repository, error) {
 	return r, nil
 }
 
-// find gives the digest of what a pin names in a repository, empty where it is not there.
+// find returns the digest of a pin in a repository; empty where the repository does not have it.
 func (s store) find(ctx context.Context, repository string, p Pin) (string, error) {
 	ref, err := s.reference(repository, p)
 	if err != nil {
@@ -138,7 +138,7 @@ func (s store) find(ctx context.Context, repository string, p Pin) (string, erro
 	return desc.Digest.String(), nil
 }
 
-// reference names a pin's content in a repository, by digest where it has one.
+// reference returns the reference of a pin in a repository, by digest where the pin has one.
 func (s store) reference(repository string, p Pin) (name.Reference, error) {
 	r, err := locate(repository, s.mirror)
 	if err != nil {
@@ -156,7 +156,7 @@ func (s store) reference(repository string, p Pin) (name.Reference, error) {
 	return r.Tag(p.Tag), nil
 }
 
-// mayPush asks before a build whether its result will be taken. Of BuildKit's own push only text comes back.
+// mayPush checks the permission to push before a build: errors of BuildKit's own push are untyped.
 func (s store) mayPush(ctx context.Context, p Pin) error {
 	ref, err := s.reference(p.Repository, p)
 	if err != nil {
@@ -172,7 +172,8 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// mayTag refuses to move a tag, and tells whether the pin's content is there under its name already.
+// mayTag fails with a *TagTakenError where the pin's tag names other content. there tells whether the
+// repository already has the pin.
 func (s store) mayTag(ctx context.Context, p Pin) (there bool, err error) {
 	if p.Tag == "" {
 		existing, err := s.find(ctx, p.Repository, p)
@@ -188,7 +189,7 @@ func (s store) mayTag(ctx context.Context, p Pin) (there bool, err error) {
 	return existing != "", nil
 }
 
-// target is what a pin's content is pushed as: its tag, or where it has none its digest.
+// target is the reference that a pin's content is pushed to: its tag, or its digest where it has no tag.
 func (s store) target(p Pin) (name.Reference, error) {
 	if p.Tag != "" {
 		p.Digest = ""

@@ -9,16 +9,16 @@ import (
 	"slipway/internal/lazyregexp"
 )
 
-// content is what a registry has behind a tag.
+// content is a manifest in a registry.
 type content struct {
 	*remote.Descriptor
-	// version is the tag that the content was built as, and revision the commit; empty where others built it.
+	// version is the tag that Slipway built it as, revision its commit; empty where another program built it.
 	version, revision string
 }
 
 var commitTag = lazyregexp.New(`^sha-[0-9a-f]{7,40}(-[0-9a-f]+)?$`)
 
-// look gets what a pin names in a repository; nil where it is not there. It asks once.
+// look reads the manifest of a pin in a repository; nil where the repository does not have it.
 func (s store) look(ctx context.Context, repository string, p Pin) (*content, error) {
 	ref, err := s.reference(repository, p)
 	if err != nil {
@@ -33,7 +33,7 @@ func (s store) look(ctx context.Context, repository string, p Pin) (*content, er
 	}
 	var manifest struct{ Annotations map[string]string }
 	c := &content{Descriptor: desc}
-	// What is no JSON has no annotations: whoever runs it will say what is wrong.
+	// An invalid manifest has no annotations here, and fails where it is used.
 	if json.Unmarshal(desc.Manifest, &manifest) == nil &&
 		commitTag().MatchString(manifest.Annotations[labelVersion]) {
 		c.version, c.revision = manifest.Annotations[labelVersion], manifest.Annotations[LabelRevision]
@@ -41,8 +41,8 @@ func (s store) look(ctx context.Context, repository string, p Pin) (*content, er
 	return c, nil
 }
 
-// pinned is p on that content. It keeps the tag that the content was built as: a tag that changes while
-// the content does not would restart what runs.
+// pinned is p with the digest of this content and the tag that it was built as: another tag for the same
+// content would restart pods.
 func (c *content) pinned(p Pin) Pin {
 	p.Digest = c.Digest.String()
 	if c.version != "" {
@@ -51,10 +51,10 @@ func (c *content) pinned(p Pin) Pin {
 	return p
 }
 
-// inputsTag names content by what it is built from.
+// inputsTag is the tag of content by the digest of its inputs.
 func inputsTag(inputs string) string { return "inputs-" + inputs[:16] }
 
-// retag puts another tag on content of a pin's repository. It overwrites.
+// retag adds a tag to content in a pin's repository. It overwrites the tag.
 func (s store) retag(ctx context.Context, p Pin, tag string, c *content) error {
 	repository, err := locate(p.Repository, s.mirror)
 	if err != nil {

@@ -91,7 +91,7 @@ func TestSameContentIsNotBuiltAgain(t *testing.T) {
 		t.Errorf("a plan says %+v, and leaves %v", p, c.tags("a"))
 	}
 	c.build = true
-	want := "ghcr.io/a:sha-2222222 is the same content as sha-1111111: not built again"
+	want := "ghcr.io/a:sha-2222222 has the same inputs as sha-1111111: not built again"
 	if p := c.ensure("ghcr.io/a"); p != first || len(c.said) != 1 || c.said[0] != want {
 		t.Errorf("%+v, said %q", p, c.said)
 	}

@@ -8,9 +8,10 @@ import (
 	"slipway/internal/image/signature"
 )
 
-// Resolve gives the digest of what a reference names.
+// Resolve returns a reference with its digest. It fails with a *NotFoundError where the registry does not
+// have it.
 func Resolve(ctx context.Context, ref string, o Options) (Pin, error) {
-	p, err := referOne(ref)
+	p, err := parseImage(ref)
 	if err != nil {
 		return p, err
 	}
@@ -21,7 +22,7 @@ func Resolve(ctx context.Context, ref string, o Options) (Pin, error) {
 	return p, err
 }
 
-// Sign signs what a pin names, unless that key has signed it already.
+// Sign signs a pin's content, unless the same key has signed it already.
 func Sign(ctx context.Context, p Pin, by *signature.Signer, o Options) error {
 	img, err := o.store().signable(ctx, p, p.Repository)
 	if err != nil {
@@ -42,14 +43,15 @@ func Sign(ctx context.Context, p Pin, by *signature.Signer, o Options) error {
 	return nil
 }
 
-// signable is where a pin's content lies in a repository.
+// signable is a pin's content in a repository, for package signature.
 func (s store) signable(ctx context.Context, p Pin, repository string) (signature.Image, error) {
 	r, err := locate(repository, s.mirror)
 	return signature.Image{Digest: r.Digest(p.Digest), Options: s.options(ctx)}, err
 }
 
-// Signed demands that one of the authorities has signed what a pin names, and says who. The signature is
-// looked for in its own repository and in others: it is about the content, wherever that was copied to.
+// Signed returns which of the authorities has signed a pin's content, or fails with an *UnsignedError. It
+// looks for signatures in the pin's own repository and in others: a signature is about content, not about its
+// place.
 func Signed(ctx context.Context, p Pin, others []string, by []signature.Authority,
 	o Options) (who string, err error) {
 	s := o.store()
@@ -58,7 +60,7 @@ func Signed(ctx context.Context, p Pin, others []string, by []signature.Authorit
 		unsigned.By = append(unsigned.By, a.Name)
 	}
 	if p.Digest == "" {
-		unsigned.Found = []string{"it is in no registry yet"}
+		unsigned.Found = []string{"it does not exist yet"}
 		return "", unsigned
 	}
 	for i, repository := range append([]string{p.Repository}, others...) {
@@ -74,7 +76,7 @@ func Signed(ctx context.Context, p Pin, others []string, by []signature.Authorit
 		case err != nil && (i == 0 || ctx.Err() != nil):
 			return "", fmt.Errorf("signatures of %s: %w", p.Reference(),
 				explain(repository, img.Digest.Context(), err))
-		case err != nil: // what another registry could have said, nobody needs
+		case err != nil: // signatures in other repositories are optional
 			found = []string{fmt.Sprintf("%s: %v", repository, err)}
 		case who != "":
 			return who, nil

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// released gives a pin's content the names of the releases that its commit is tagged as, and refuses a name
-// that means something else already. Content is there before: nothing is deployed by these names.
+// released tags a pin's content with the versions that its commit is tagged as. It fails with a
+// *TagTakenError where such a tag names other content. Nothing is deployed by these tags.
 func (e ensurer) released(ctx context.Context, p Pin) error {
 	for _, version := range e.src.Versions {
 		if err := e.release(ctx, p, version); err != nil {

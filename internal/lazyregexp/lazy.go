@@ -1,5 +1,5 @@
-// Package lazyregexp compiles regular expressions when they are first asked: those of a whole program,
-// compiled in its every start, cost more than a command such as version does.
+// Package lazyregexp compiles regular expressions when they are first used. Compiling all of them at each
+// start would take longer than a command such as version.
 package lazyregexp
 
 import (
@@ -7,7 +7,8 @@ import (
 	"sync"
 )
 
-// New returns a regular expression, which must be one.
+// New returns a function that compiles an expression once. The function panics where the expression is
+// invalid.
 func New(expression string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })
 }

@@ -20,56 +20,56 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Request is one image to build and push.
+// Request describes an image to build and push.
 type Request struct {
 	Context    string // folder
 	Dockerfile string // path of the file; empty: Dockerfile in Context
 	Target     string
 	BuildArgs  map[string]string
 	Labels     map[string]string
-	// Annotations go to the manifest, where they are read without a second request.
+	// Annotations are part of the manifest, so that they can be read with one request.
 	Annotations map[string]string
 	Platforms   []string // "linux/amd64"; empty: the builder's own
-	// Anew takes nothing from the cache, and asks for what base images now are.
+	// Anew ignores the cache, and resolves the tags of base images again.
 	Anew       bool
 	Secrets    []Secret
 	SSH        bool // lend the build the SSH agent
 	Cache      Cache
 	Provenance string // "min", "max"; empty: none
 	SBOM       string // the image that makes one; empty: none
-	// Repository is where it is pushed, as it is really reached: "127.0.0.1:5000/acme/myapp".
+	// Repository is where the image is pushed, at its real address: "127.0.0.1:5000/acme/myapp".
 	Repository string
-	// Tag is only used by Docker's classic image store, which cannot push by digest.
+	// Tag is used only by Docker's classic image store, which cannot push by digest.
 	Tag string
-	// Epoch is the time of everything in the image, in seconds since 1970: with it, the same source
-	// gives the same digest.
+	// Epoch is the time of all files in the image, in seconds since 1970, so that the same source has the same
+	// digest.
 	Epoch int64
-	// Progress shows the build; nil: nothing. On a terminal it is redrawn, unless Plain.
+	// Progress receives the log; nil: none. On a terminal it is redrawn, unless Plain is set.
 	Progress io.Writer
 	Plain    bool
-	// Notify receives what a person should know, one sentence each. May be nil.
+	// Notify is told what the user should know, in one line each. It may be nil.
 	Notify func(string)
 }
 
-// Result is what was pushed.
+// Result describes the pushed image.
 type Result struct {
 	Digest string
-	// Tagged: the builder could not push by digest alone, and Request.Tag already names it.
+	// Tagged: the builder could not push by digest alone, so that Request.Tag already names the image.
 	Tagged bool
-	// Unforeseen: the build took files from the context that Inputs knows nothing of, so that its
-	// digest does not stand for this content.
+	// Unforeseen: the build read files of the context that Inputs does not include, so that their digest does
+	// not identify this content.
 	Unforeseen bool
-	// Warnings are what BuildKit has against the Dockerfile.
+	// Warnings are BuildKit's warnings about the Dockerfile.
 	Warnings []Warning
 }
 
-// Warning is about a line of the Dockerfile; 0: about none.
+// Warning is about a line of the Dockerfile, or about the whole file (0).
 type Warning struct {
 	Line int
 	Text string
 }
 
-// BuildError says which step of which file failed, and what that step printed last.
+// BuildError has the file and the step that failed, and the last lines that the step printed.
 type BuildError struct {
 	Step string // "[2/2] RUN make"
 	File string
@@ -91,7 +91,7 @@ func (e *BuildError) Error() string {
 
 func (e *BuildError) Unwrap() error { return e.Err }
 
-// PushError says that what was built did not get into the registry.
+// PushError says that a built image could not be pushed.
 type PushError struct {
 	Repository string
 	Err        error
@@ -102,25 +102,25 @@ func (e *PushError) Error() string {
 }
 func (e *PushError) Unwrap() error { return e.Err }
 
-// FullError says that the embedded engine has no room for its work.
+// FullError says that the disk is full where the embedded engine works.
 type FullError struct{ Folder string }
 
 func (e *FullError) Error() string {
 	return fmt.Sprintf("the disk is full at %s, where the embedded engine keeps its cache", e.Folder)
 }
 
-// PlatformError says that a base image is not for the platform that was asked for. BuildKit only
-// warns and pushes an image that claims to be what it is not.
+// PlatformError says that a base image does not exist for the requested platform. BuildKit only warns, and
+// pushes an image with a wrong platform.
 type PlatformError struct{ Detail string }
 
 func (e *PlatformError) Error() string { return e.Detail }
 
-// BaseError says that no registry gave an image that the build begins with or copies from.
+// BaseError says that a base image, or an image to copy from, could not be pulled.
 type BaseError struct{ Image, Why string }
 
 func (e *BaseError) Error() string { return fmt.Sprintf("base image %s: %s", e.Image, e.Why) }
 
-// Build builds and pushes by digest: no tag is made or moved, except by Docker's classic image store
+// Build builds an image and pushes it by digest. It writes no tag, except in Docker's classic image store
 // (Result.Tagged).
 func (b *Builder) Build(ctx context.Context, r Request) (Result, error) {
 	var unforeseen atomic.Bool
@@ -151,7 +151,7 @@ func (b *Builder) Build(ctx context.Context, r Request) (Result, error) {
 	}
 	digest := resp.ExporterResponse["containerimage.digest"]
 	if digest == "" {
-		return Result{}, fmt.Errorf("build %s: %s gave no digest back", r.dockerfile(), b.where)
+		return Result{}, fmt.Errorf("build %s: %s returned no digest", r.dockerfile(), b.where)
 	}
 	return Result{Digest: digest, Unforeseen: unforeseen.Load(), Warnings: seen.warnings}, nil
 }
@@ -183,7 +183,7 @@ func (b *Builder) solveOptions(r Request, unforeseen *atomic.Bool) (client.Solve
 		return client.SolveOpt{}, err
 	}
 	if b.classic && r.attested() {
-		return client.SolveOpt{}, &AttestationError{Reason: "Docker's classic image store keeps none"}
+		return client.SolveOpt{}, &AttestationError{Reason: "Docker's classic image store does not support them"}
 	}
 	exports, imports := b.cache(r)
 	return client.SolveOpt{
@@ -209,8 +209,7 @@ func (b *Builder) frontendAttrs(r Request) map[string]string {
 		"build-arg:SOURCE_DATE_EPOCH": strconv.FormatInt(r.Epoch, 10),
 	}
 	if b.Embedded() {
-		// A "# syntax=" line makes BuildKit pull a front end, which fails offline. It is not looked
-		// for when this attribute is there.
+		// A "# syntax=" line makes BuildKit pull a front end, which fails offline. This attribute turns that off.
 		attrs["cmdline"] = "builtin"
 	}
 	if r.Target != "" {
@@ -245,7 +244,7 @@ func (b *Builder) export(r Request) client.ExportEntry {
 	attrs := map[string]string{
 		"name":              r.Repository,
 		"push":              "true",
-		"push-by-digest":    "true", // BuildKit overwrites tags without a word
+		"push-by-digest":    "true", // BuildKit would overwrite a tag silently
 		"name-canonical":    "true",
 		"oci-mediatypes":    "true",
 		"rewrite-timestamp": "true",
@@ -263,7 +262,7 @@ func (b *Builder) export(r Request) client.ExportEntry {
 	return client.ExportEntry{Type: client.ExporterImage, Attrs: attrs}
 }
 
-// credentials come from the user's Docker configuration and its helpers, when BuildKit asks.
+// credentials come from the user's Docker configuration and its credential helpers.
 func credentials() session.Attachable {
 	return authprovider.NewDockerAuthProvider(authprovider.DockerAuthProviderConfig{
 		AuthConfigProvider: authprovider.LoadAuthConfig(config.LoadDefaultConfigFile(io.Discard)),
@@ -299,7 +298,7 @@ func (b *Builder) solve(ctx context.Context, opt client.SolveOpt, show progressu
 		return nil
 	})
 	g.Go(func() error {
-		// Not cancelled with the build, or the failing step's log is lost.
+		// This context outlives the build, or the log of the failing step is lost.
 		_, err := show.UpdateFrom(context.WithoutCancel(ctx), shown)
 		return err
 	})
@@ -307,7 +306,7 @@ func (b *Builder) solve(ctx context.Context, opt client.SolveOpt, show progressu
 	return resp, seen, err
 }
 
-// explain turns BuildKit's error into ours.
+// explain turns BuildKit's error into a typed one.
 func (b *Builder) explain(r Request, seen *observation, err error) error {
 	if b.engine != nil && strings.Contains(err.Error(), syscall.ENOSPC.Error()) {
 		return &FullError{Folder: filepath.Dir(b.engine.log)}

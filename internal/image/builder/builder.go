@@ -1,6 +1,6 @@
-// Package builder turns a Dockerfile into an image in a registry with BuildKit: the user's where one
-// answers, else the engine embedded in this binary, run as a re-executed child of it (Linux).
-// It knows nothing of Kubernetes, projects or tags: it pushes by digest and says which.
+// Package builder builds an image from a Dockerfile with BuildKit, and pushes it by digest. It uses the
+// user's BuildKit where one answers, else the engine embedded in this binary, which runs as a child process
+// (Linux). It knows nothing of Kubernetes, projects or tags.
 package builder
 
 import (
@@ -13,22 +13,22 @@ import (
 	"github.com/moby/buildkit/client"
 )
 
-// Embedded, as Options.Address, asks for the engine in this binary whatever else is there.
+// Embedded, as Options.Address, selects the engine in this binary.
 const Embedded = "embedded"
 
-// Options say where to look and how the embedded engine keeps its state.
+// Options say which BuildKit to use, and how the embedded engine keeps its state.
 type Options struct {
 	// Address is a BuildKit address (unix://, tcp://, docker-container://NAME) or Embedded.
-	// Empty: look for one.
+	// Empty: find one.
 	Address string
-	// State is the embedded engine's folder; empty: slipway/buildkit in the user's cache folder.
+	// State is the embedded engine's directory; empty: slipway/buildkit in the user's cache directory.
 	State string
-	// MaxCache bounds what the embedded engine keeps, in bytes; 0: 10 GB.
+	// MaxCache limits the cache of the embedded engine, in bytes; 0: 10 GB.
 	MaxCache int64
-	// Mirrors are asked first when the embedded engine pulls: registry host → host that answers
-	// for it over plain HTTP where it is on loopback. "*" stands for every host that has no own entry.
+	// Mirrors are the hosts from which the embedded engine pulls first, by registry host; over plain HTTP where
+	// the mirror is on loopback. "*" is the mirror of all hosts without an entry.
 	Mirrors map[string]string
-	// Notify receives what a person should know while it waits: one sentence each. May be nil.
+	// Notify is told what the user should know while waiting, in one line each. It may be nil.
 	Notify func(string)
 }
 
@@ -38,23 +38,23 @@ func (o Options) notify(format string, args ...any) {
 	}
 }
 
-// Builder is a BuildKit that answers. Close it: the embedded engine runs until then.
+// Builder is a connection to a BuildKit. The embedded engine runs until Close.
 type Builder struct {
 	client *client.Client
 	engine *engine  // nil unless embedded
 	docker endpoint // zero unless Docker's own
-	// classic Docker image stores can only be pushed from through the Engine API.
+	// classic: images in Docker's classic image store can be pushed only through the Engine API.
 	classic bool
 	where   string
 }
 
-// Describe says which BuildKit this is, such as "embedded BuildKit 0.34.2".
+// Describe names this BuildKit, such as "embedded BuildKit 0.34.2".
 func (b *Builder) Describe() string { return b.where }
 
-// Embedded tells whether the engine of this binary is used.
+// Embedded tells whether this is the engine of this binary.
 func (b *Builder) Embedded() bool { return b.engine != nil }
 
-// Close ends the connection, and the embedded engine with it.
+// Close closes the connection, and stops the embedded engine.
 func (b *Builder) Close() error {
 	err := b.client.Close()
 	if b.engine != nil {
@@ -63,7 +63,7 @@ func (b *Builder) Close() error {
 	return err
 }
 
-// UnreachableError says that the BuildKit which was asked for does not answer.
+// UnreachableError says that the requested BuildKit does not answer.
 type UnreachableError struct {
 	Address string
 	From    string // what named it: "$BUILDKIT_HOST"; empty when the caller did
@@ -80,25 +80,25 @@ func (e *UnreachableError) Error() string {
 
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
-// NoBuilderError says that no BuildKit was found, and that this binary's own cannot run here.
+// NoBuilderError says that no BuildKit was found, and that the embedded engine cannot run here.
 type NoBuilderError struct {
 	Looked []string // the addresses that were tried
 	Reason string   // why the embedded engine cannot be used
 }
 
 func (e *NoBuilderError) Error() string {
-	msg := "no BuildKit to build with: " + e.Reason
+	msg := "no BuildKit found: " + e.Reason
 	if len(e.Looked) > 0 {
 		msg += "; nothing answers at " + strings.Join(e.Looked, ", ")
 	}
 	return msg
 }
 
-// ErrNoRuntime is what a NoRuntimeError is.
+// ErrNoRuntime is wrapped by each NoRuntimeError.
 var ErrNoRuntime = errors.New("no container runtime")
 
-// NoRuntimeError says that a RUN step needs a container runtime which the embedded engine does not
-// have: runc 1.1 or later.
+// NoRuntimeError says that a RUN step needs a container runtime (runc 1.1 or later) that the embedded engine
+// does not have.
 type NoRuntimeError struct {
 	Step   string // the step that needs it
 	Reason string // "runc is not on PATH", "/usr/bin/runc is version 1.0"
@@ -110,7 +110,7 @@ func (e *NoRuntimeError) Error() string {
 
 func (e *NoRuntimeError) Unwrap() error { return ErrNoRuntime }
 
-// version is the embedded BuildKit's, as the module that was linked says.
+// version is the version of the embedded BuildKit, from the linked module.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -124,7 +124,7 @@ func version() string {
 	return ""
 }
 
-// answers tells whether a BuildKit is at the other end, and gives its workers.
+// answers asks a BuildKit for its workers.
 func answers(ctx context.Context, c *client.Client) ([]*client.WorkerInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()

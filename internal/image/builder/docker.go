@@ -22,7 +22,7 @@ import (
 	"github.com/moby/buildkit/client"
 )
 
-// endpoint is where a Docker engine listens.
+// endpoint is the address of a Docker engine.
 type endpoint struct {
 	network, address string
 	from             string // what named it; empty for the default socket
@@ -38,8 +38,8 @@ func (e endpoint) dial(ctx context.Context) (net.Conn, error) {
 
 const defaultSocket = "/var/run/docker.sock"
 
-// dockerEndpoint reads what the docker command would: $DOCKER_HOST, the chosen context, the default
-// socket where there is one. The zero endpoint means that Docker is not here.
+// dockerEndpoint finds the endpoint as the docker command does: from $DOCKER_HOST, the current context, or
+// the default socket. The zero endpoint means that there is no Docker.
 func dockerEndpoint() (endpoint, error) {
 	if host := os.Getenv("DOCKER_HOST"); host != "" {
 		return parseEndpoint(host, "$DOCKER_HOST")
@@ -61,7 +61,7 @@ func dockerEndpoint() (endpoint, error) {
 	return endpoint{network: "unix", address: defaultSocket}, nil
 }
 
-// contextHost reads docker's context store; the store's own package would bring in the whole CLI.
+// contextHost reads docker's context store. The store's own package would link the whole CLI.
 func contextHost(name string) (string, error) {
 	id := sha256.Sum256([]byte(name))
 	var meta struct {
@@ -85,7 +85,7 @@ func parseEndpoint(host, from string) (endpoint, error) {
 	case u.Scheme == "tcp" && os.Getenv("DOCKER_TLS_VERIFY") == "":
 		return endpoint{network: "tcp", address: u.Host, from: from}, nil
 	}
-	return endpoint{}, fmt.Errorf("%s is %s: only unix sockets and tcp without TLS are used", from, host)
+	return endpoint{}, fmt.Errorf("%s is %s: only unix sockets and tcp without TLS are supported", from, host)
 }
 
 func openDocker(ctx context.Context, e endpoint) (*Builder, error) {
@@ -108,7 +108,7 @@ func openDocker(ctx context.Context, e endpoint) (*Builder, error) {
 		e.String()}, nil
 }
 
-// classicStore recognises Docker's image store of old as buildx does: no worker tells its snapshotter.
+// classicStore recognizes Docker's classic image store as buildx does: no worker names its snapshotter.
 func classicStore(workers []*client.WorkerInfo) bool {
 	for _, w := range workers {
 		if _, ok := w.Labels["org.mobyproject.buildkit.worker.snapshotter"]; ok {
@@ -148,7 +148,7 @@ func upgrade(ctx context.Context, e endpoint, path, proto string, header http.He
 	return &buffered{c, r}, nil
 }
 
-// buffered is a connection of which some bytes were read ahead.
+// buffered is a connection with bytes that were read ahead.
 type buffered struct {
 	net.Conn
 	r *bufio.Reader
@@ -156,7 +156,7 @@ type buffered struct {
 
 func (b *buffered) Read(p []byte) (int, error) { return b.r.Read(p) }
 
-// push pushes repository:tag from Docker's image store and gives the manifest's digest.
+// push pushes repository:tag from Docker's image store, and returns the digest of the manifest.
 func (e endpoint) push(ctx context.Context, repository, tag string) (string, error) {
 	auth, err := dockerAuth(repository)
 	if err != nil {
@@ -180,7 +180,7 @@ func (e endpoint) push(ctx context.Context, repository, tag string) (string, err
 	return pushedDigest(resp)
 }
 
-// pushedDigest reads the stream of a push. The status is 200 even where it failed.
+// pushedDigest reads the progress of a push. The status is 200 even where the push failed.
 func pushedDigest(resp *http.Response) (string, error) {
 	digest := ""
 	dec := json.NewDecoder(resp.Body)
@@ -192,7 +192,7 @@ func pushedDigest(resp *http.Response) (string, error) {
 		err := dec.Decode(&m)
 		switch {
 		case errors.Is(err, io.EOF) && digest == "":
-			return "", fmt.Errorf("no digest in the answer %s", resp.Status)
+			return "", fmt.Errorf("no digest in the response %s", resp.Status)
 		case errors.Is(err, io.EOF):
 			return digest, nil
 		case err != nil:

@@ -48,21 +48,21 @@ import (
 	"google.golang.org/grpc"
 )
 
-// The child's descriptors, as spawn orders them.
+// The file descriptors of the child, in the order of spawn.
 const (
 	connFD = 3 + iota
 	lockFD
 	statusFD
 )
 
-// secondExec follows the configuration when the child has run itself once more.
+// secondExec is the argument after the configuration in the second exec of the child.
 const secondExec = "mapped"
 
-// Engine is BuildKit in this process, for the parent that started it: it serves the one connection
-// that it inherited, and returns when that closes or ctx ends.
+// Engine runs BuildKit in this process for the parent process. It serves the one inherited connection, and
+// returns when that is closed or ctx is done.
 func Engine(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errors.New(EngineArg + " is run by slipway itself")
+		return errors.New(EngineArg + " is run only by slipway itself")
 	}
 	var cfg engineConfig
 	if err := json.Unmarshal([]byte(args[0]), &cfg); err != nil {
@@ -83,13 +83,13 @@ func Engine(ctx context.Context, args []string) error {
 	return nil
 }
 
-// becomeRoot waits until the parent has mapped our ids, then runs this program again: the first
-// exec in a new user namespace had an unmapped id and lost every capability.
+// becomeRoot waits until the parent has mapped our ids, and runs this program again: the first exec in a new
+// user namespace has an unmapped id and loses every capability.
 func becomeRoot(cfg engineConfig) error {
 	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
 		return err
 	}
-	// runc keeps its state in /run, which is not ours, unless it has this and is not called root.
+	// Without these, runc keeps its state in /run, which we cannot write.
 	run := filepath.Join(cfg.State, "run")
 	err := errors.Join(os.MkdirAll(run, 0o700), os.Setenv("XDG_RUNTIME_DIR", run), os.Setenv("USER", "slipway"))
 	if err != nil {
@@ -105,7 +105,7 @@ func tell(status *os.File, st engineStatus) error {
 func serve(ctx context.Context, cfg engineConfig, status *os.File) (st engineStatus, err error) {
 	logrus.SetOutput(os.Stderr) // the parent made this a file
 	logrus.SetLevel(logrus.WarnLevel)
-	// Before the first mount: none of ours may show outside.
+	// Before the first mount, so that none is visible outside.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return st, fmt.Errorf("make mounts private: %w", err)
 	}
@@ -140,9 +140,9 @@ func serve(ctx context.Context, cfg engineConfig, status *os.File) (st engineSta
 	close(stopping)
 	srv.Stop()
 	<-served
-	// BuildKit collects garbage a second after each build; we are often gone by then.
+	// BuildKit collects garbage a second after each build. Often this process has ended by then.
 	err = collect(context.WithoutCancel(ctx), w)
-	// The controller closes the workers too; closing them twice panics.
+	// The controller closes the workers too. Closing them twice panics.
 	return st, errors.Join(err, ctrl.Close())
 }
 
@@ -203,7 +203,7 @@ func newController(ctx context.Context, cfg engineConfig, w *base.Worker, stoppi
 		SessionManager:   sessions,
 		WorkerController: workers,
 		Frontends: map[string]frontend.Frontend{
-			// Not gateway.v0: it pulls and runs an image as the front end.
+			// Without gateway.v0, which pulls and runs an image as the front end.
 			"dockerfile.v0": forwarder.NewGatewayForwarder(workers.Infos(), dockerfile.Build),
 		},
 		ResolveCacheExporterFuncs: map[string]remotecache.ResolveCacheExporterFunc{
@@ -241,8 +241,8 @@ func collect(ctx context.Context, w *base.Worker) error {
 	return err
 }
 
-// registryHosts asks the mirror of a host first, then the host. All share one client, because
-// BuildKit's authorizer takes that of the first for all.
+// registryHosts returns the mirror of a host first, then the host. All share one client, because BuildKit's
+// authorizer uses the client of the first for all.
 func registryHosts(mirrors map[string]string) docker.RegistryHosts {
 	hc := &http.Client{Transport: Transport()}
 	entry := func(host string, can docker.HostCapabilities) docker.RegistryHost {
@@ -269,7 +269,7 @@ func registryHosts(mirrors map[string]string) docker.RegistryHosts {
 	}
 }
 
-// inherited listens for one connection only, that is there already.
+// inherited is a listener for the one inherited connection.
 func inherited(fd uintptr) (*oneConn, error) {
 	f := os.NewFile(fd, "connection")
 	c, err := net.FileConn(f)
@@ -302,7 +302,7 @@ func (l *oneConn) Close() error { l.end(); return nil }
 
 func (l *oneConn) Addr() net.Addr { return &net.UnixAddr{Net: "unix"} }
 
-// watched tells when the server gives the connection up, which it does when the other side has gone.
+// watched signals when the server closes the connection, which it does after the other side has ended.
 type watched struct {
 	net.Conn
 	closed func()

@@ -133,7 +133,7 @@ func TestSecondBuildWaits(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"another build uses " + state + ", waiting for it"}, said); diff != "" {
+	if diff := cmp.Diff([]string{"waiting for another build that uses " + state}, said); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -413,7 +413,7 @@ func over(path, text string) error {
 // digest that everybody gets. RUN says what is missing.
 func TestOrdinaryUserWithoutIDs(t *testing.T) {
 	out := asOrdinary(t, "as-is", "TestBuildIsReproducible|TestRunNeedsIDs", "SLIPWAY_ONE_ID=yes")
-	if want := "can belong to root only, and RUN steps do not run: /etc/subuid has no line for "; !strings.Contains(out, want) {
+	if want := "belong to root, and RUN steps cannot run: /etc/subuid has no line for "; !strings.Contains(out, want) {
 		t.Errorf("not said: %q in %s", want, out)
 	}
 }
@@ -422,7 +422,7 @@ func TestRunNeedsIDs(t *testing.T) {
 	if os.Getenv("SLIPWAY_ONE_ID") == "" {
 		t.Skip("TestOrdinaryUserWithoutIDs runs it")
 	}
-	want := "for an ordinary user runc needs more ids than the user's own: /etc/subuid has no line for "
+	want := "runc needs subordinate ids for an ordinary user: /etc/subuid has no line for "
 	if path, reason := findRuntime(t.Context()); path == "" {
 		want = reason
 	}
@@ -466,7 +466,7 @@ func TestCannotRun(t *testing.T) {
 		t.Skip("TestNoUserNamespaces runs it")
 	}
 	_, err := Find(t.Context(), Options{Address: Embedded, State: t.TempDir()})
-	want := "no BuildKit to build with: the embedded engine may not have a user namespace here (fork/exec " +
+	want := "no BuildKit found: the embedded engine cannot create a user namespace (fork/exec " +
 		"/proc/self/exe: no space left on device): " +
 		"allow unprivileged user namespaces, or start Docker or a buildkitd"
 	if e := (*NoBuilderError)(nil); !errors.As(err, &e) || e.Error() != want {

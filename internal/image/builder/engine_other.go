@@ -20,5 +20,5 @@ func (*engine) client(context.Context) (*client.Client, error) { return nil, err
 
 func (*engine) close() error { return nil }
 
-// Engine is the embedded engine; it runs on Linux only.
+// Engine is the embedded engine. It runs on Linux only.
 func Engine(context.Context, []string) error { return errors.ErrUnsupported }

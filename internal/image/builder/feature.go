@@ -12,10 +12,10 @@ import (
 	"github.com/moby/buildkit/session/sshforward/sshprovider"
 )
 
-// Secret is what RUN may mount under a name, and no image keeps: one of an environment variable and a file.
+// Secret is an environment variable or a file that RUN can mount by name, and that is not part of the image.
 type Secret struct{ ID, Env, File string }
 
-// Cache is where builds find what builds elsewhere have done, and leave what they do.
+// Cache is where builds on different machines share the results of their steps.
 type Cache struct {
 	Registry string // a reference, as it is really reached
 	Local    string // folder
@@ -24,7 +24,7 @@ type Cache struct {
 	GitHub   bool   // GitHub Actions' cache, where this runs in it
 }
 
-// SecretError says that something which is lent to a build is not there.
+// SecretError says that a secret or the SSH agent is missing.
 type SecretError struct {
 	What string // "secret npm"
 	Err  error
@@ -33,14 +33,14 @@ type SecretError struct {
 func (e *SecretError) Error() string { return e.What + ": " + e.Err.Error() }
 func (e *SecretError) Unwrap() error { return e.Err }
 
-// AttestationError says why an SBOM or a provenance cannot be had.
+// AttestationError says why an SBOM or a provenance cannot be made.
 type AttestationError struct{ Reason string }
 
-func (e *AttestationError) Error() string { return "no attestations: " + e.Reason }
+func (e *AttestationError) Error() string { return "cannot make attestations: " + e.Reason }
 
 func (r Request) attested() bool { return r.Provenance != "" || r.SBOM != "" }
 
-// lent is what the build may use of this machine, over the session: secrets and the SSH agent.
+// lent are the secrets and the SSH agent of this machine, for the build session.
 func (r Request) lent() ([]session.Attachable, error) {
 	var out []session.Attachable
 	var sources []secretsprovider.Source
@@ -75,7 +75,7 @@ func (r Request) lent() ([]session.Attachable, error) {
 	return out, nil
 }
 
-// cache says where steps are kept and looked for. A cache that is not there yet is no fault.
+// cache sets where steps are cached. A cache may be missing.
 func (b *Builder) cache(r Request) (exports, imports []client.CacheOptionsEntry) {
 	both := func(kind string, to, from map[string]string) {
 		exports = append(exports, client.CacheOptionsEntry{Type: kind, Attrs: to})
@@ -112,11 +112,11 @@ func (b *Builder) cache(r Request) (exports, imports []client.CacheOptionsEntry)
 	switch {
 	case !r.Cache.GitHub:
 	case b.Embedded():
-		// Not linked: 4.6 MB and 17 modules for machines that have Docker.
-		r.notify("the cache of GitHub Actions is left out: the embedded engine does not have it, Docker's and " +
+		// Linking it would add 4.6 MB and 17 modules, for machines that have Docker.
+		r.notify("skipped the cache of GitHub Actions: the embedded engine does not have it, Docker's and " +
 			"buildx' do")
 	case token == "":
-		r.notify("the cache of GitHub Actions is left out: ACTIONS_RUNTIME_TOKEN is not set")
+		r.notify("skipped the cache of GitHub Actions: ACTIONS_RUNTIME_TOKEN is not set")
 	default:
 		attrs := map[string]string{"token": token, "scope": r.Repository, "mode": "max"}
 		for key, variable := range map[string]string{"url": "ACTIONS_CACHE_URL", "url_v2": "ACTIONS_RESULTS_URL"} {

@@ -17,10 +17,10 @@ import (
 
 const probeTime = 5 * time.Second
 
-// Find gives the first BuildKit that answers: Options.Address, $BUILDKIT_HOST, the container of
-// $BUILDX_BUILDER, Docker's, the container that buildx would use, a rootless or system buildkitd, and
-// last the engine in this binary. What is named and does not answer is an error: to build somewhere
-// else than asked would surprise.
+// Find returns the first BuildKit that answers: Options.Address, $BUILDKIT_HOST, the container of
+// $BUILDX_BUILDER, Docker's, the container that buildx would use, a rootless or system buildkitd, and last
+// the engine in this binary. It fails with an *UnreachableError where a BuildKit that the user named does not
+// answer.
 func Find(ctx context.Context, o Options) (*Builder, error) {
 	if o.Address == Embedded {
 		return embedded(ctx, o, nil)
@@ -37,14 +37,14 @@ func Find(ctx context.Context, o Options) (*Builder, error) {
 	}
 	var looked []string
 	if d, err := dockerEndpoint(); err != nil {
-		o.notify("Docker is left out: %v", err)
+		o.notify("skipped Docker: %v", err)
 	} else if d.isSet() {
 		b, err := openDocker(ctx, d)
 		if err == nil {
 			return b, nil
 		}
 		if d.from != "" {
-			o.notify("Docker at %s (from %s) does not answer, looking further: %v", d, d.from, err)
+			o.notify("Docker at %s (from %s) does not answer, trying the next: %v", d, d.from, err)
 		}
 		looked = append(looked, d.String())
 	}
@@ -67,8 +67,8 @@ func Find(ctx context.Context, o Options) (*Builder, error) {
 	return embedded(ctx, o, looked)
 }
 
-// buildxContainer is the address of the container in which buildx would build; empty where it would
-// not, or cannot be read: nobody has named it.
+// buildxContainer is the address of the container in which buildx would build; empty where there is none, or
+// where the configuration of buildx cannot be read.
 func buildxContainer() string {
 	dir := os.Getenv("BUILDX_CONFIG")
 	if dir == "" {
@@ -105,7 +105,7 @@ func readJSON(path string, into any) error {
 	return json.Unmarshal(raw, into)
 }
 
-// sockets are where buildkitd listens by default, as an ordinary user and as root.
+// sockets are the default sockets of buildkitd, of an ordinary user and of root.
 func sockets() []string {
 	var paths []string
 	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
@@ -148,7 +148,7 @@ func embedded(ctx context.Context, o Options, looked []string) (*Builder, error)
 	return &Builder{client: c, engine: e, where: where}, nil
 }
 
-// cannotRunError is why the embedded engine is not for this machine, in words that name the remedy.
+// cannotRunError says why the embedded engine cannot run on this machine, and what to do.
 type cannotRunError struct{ reason string }
 
 func (e *cannotRunError) Error() string { return e.reason }

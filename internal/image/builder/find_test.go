@@ -63,7 +63,7 @@ func TestDockerEndpoint(t *testing.T) {
 		"unix":    {host: "unix:///run/d.sock", want: endpoint{"unix", "/run/d.sock", "$DOCKER_HOST"}},
 		"tcp":     {host: "tcp://10.0.0.1:2375", want: endpoint{"tcp", "10.0.0.1:2375", "$DOCKER_HOST"}},
 		"over ssh": {host: "ssh://me@host",
-			err: "$DOCKER_HOST is ssh://me@host: only unix sockets and tcp without TLS are used"},
+			err: "$DOCKER_HOST is ssh://me@host: only unix sockets and tcp without TLS are supported"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("DOCKER_HOST", c.host)

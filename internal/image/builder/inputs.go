@@ -25,12 +25,12 @@ import (
 	"github.com/tonistiigi/fsutil/types"
 )
 
-// largeContext is how much of a build context is too much to be meant.
+// largeContext is the size from which a build context is probably a mistake.
 const largeContext = 500 << 20
 
-// Inputs is a digest of what decides an image's content: the Dockerfile, the files that it takes from
-// the context, target, arguments, platforms, the names of secrets. Not in it: labels, the time, and what
-// is fetched while building, such as the base image behind a tag.
+// Inputs returns a digest of what determines an image's content: the Dockerfile, the files that it copies
+// from the context, target, arguments, platforms and the names of secrets. It does not include labels, the
+// time, and what is fetched during the build, such as the base image of a tag.
 func Inputs(ctx context.Context, r Request) (string, error) {
 	text, err := os.ReadFile(r.dockerfile())
 	if err != nil {
@@ -70,11 +70,11 @@ func Inputs(ctx context.Context, r Request) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// writeTo writes all that is not a file of the context, each with its own length.
+// writeTo writes all inputs that are not files of the context.
 func (r Request) writeTo(h hash.Hash, dockerfile []byte) {
 	platforms := r.Platforms
 	if len(platforms) == 0 {
-		// The builder's own. What another machine has built must not be taken for it.
+		// The builder's own platform: the image of another machine's is another image.
 		platforms = []string{"linux/" + runtime.GOARCH}
 	}
 	fmt.Fprintf(h, "slipway inputs 1\ndockerfile %q\ntarget %q\nplatforms %q\n", dockerfile, r.Target, platforms)
@@ -87,7 +87,7 @@ func (r Request) writeTo(h hash.Hash, dockerfile []byte) {
 	fmt.Fprintf(h, "ssh %v\nprovenance %q\nsbom %q\n", r.SSH, r.Provenance, r.SBOM)
 }
 
-// hashFile adds a file as BuildKit sees it: neither its times nor its owner.
+// hashFile adds a file as BuildKit sees it: without times and owner.
 func hashFile(ctx context.Context, h hash.Hash, sources fsutil.FS, f *types.Stat) error {
 	mode := fs.FileMode(f.Mode)
 	if !mode.IsRegular() {
@@ -107,7 +107,7 @@ func hashFile(ctx context.Context, h hash.Hash, sources fsutil.FS, f *types.Stat
 	return ctx.Err()
 }
 
-// warn speaks up when the context is far larger than anybody means it to be.
+// warn warns of a context that is probably larger than intended.
 func (r Request) warn(files []*types.Stat) {
 	var total int64
 	sizes := map[string]int64{}
@@ -128,12 +128,11 @@ func (r Request) warn(files []*types.Stat) {
 			names = append(names, fmt.Sprintf("%s (%d MB)", name, mb))
 		}
 	}
-	r.notify(fmt.Sprintf("warning: the build takes %d MB from the context: %s; name in .dockerignore what it "+
-		"does not need", total>>20, strings.Join(names, ", ")))
+	r.notify(fmt.Sprintf("warning: the build reads %d MB from the context: %s; list files that it does not "+
+		"need in .dockerignore", total>>20, strings.Join(names, ", ")))
 }
 
-// sources are the files that BuildKit gets to see of the context when it asks for those paths; nil asks
-// for all.
+// sources are the files of the context that BuildKit sees when it asks for those paths; nil for all files.
 func (r Request) sources(paths []string) (fsutil.FS, error) {
 	folder, err := fsutil.NewFS(r.Context)
 	if err != nil {
@@ -146,7 +145,7 @@ func (r Request) sources(paths []string) (fsutil.FS, error) {
 	return fsutil.NewFilterFS(folder, &fsutil.FilterOpt{ExcludePatterns: excludes, FollowPaths: paths})
 }
 
-// excludes reads the Dockerfile's own .dockerignore, else that of the context.
+// excludes reads the .dockerignore of the Dockerfile, else that of the context.
 func (r Request) excludes() ([]string, error) {
 	for _, file := range []string{r.dockerfile() + ".dockerignore", filepath.Join(r.Context, ".dockerignore")} {
 		text, err := os.ReadFile(file)
@@ -161,8 +160,8 @@ func (r Request) excludes() ([]string, error) {
 	return nil, nil
 }
 
-// taken are the paths of the context that a Dockerfile copies or mounts in any of its stages; nil means
-// all of it, also where that cannot be told. Build compares it with what BuildKit really asks for.
+// taken are the paths of the context that any stage of a Dockerfile copies or mounts; nil means all of them,
+// or that it is not known. Build compares them with the paths that BuildKit asks for.
 func taken(dockerfile []byte) []string {
 	stages := stagesOf(dockerfile)
 	if stages == nil {
@@ -183,7 +182,7 @@ func taken(dockerfile []byte) []string {
 	return paths
 }
 
-// stagesOf gives nil for what is no Dockerfile: BuildKit says why.
+// stagesOf parses the stages of a Dockerfile; nil for an invalid one, which BuildKit reports.
 func stagesOf(dockerfile []byte) []instructions.Stage {
 	parsed, err := parser.Parse(bytes.NewReader(dockerfile))
 	if err != nil {
@@ -196,7 +195,7 @@ func stagesOf(dockerfile []byte) []instructions.Stage {
 	return stages
 }
 
-// Moving are the base images of a Dockerfile that may be others by now: they are named without a digest.
+// Moving returns the base images of a Dockerfile that are named without a digest, so that they may change.
 func Moving(r Request) []string {
 	text, err := os.ReadFile(r.dockerfile())
 	if err != nil {
@@ -215,7 +214,7 @@ func Moving(r Request) []string {
 	return bases
 }
 
-// ignoreFile is read of each context.
+// ignoreFile is read from each context.
 const ignoreFile = ".dockerignore"
 
 func pathsOf(command instructions.Command) (paths []string) {
@@ -246,8 +245,8 @@ func pathsOf(command instructions.Command) (paths []string) {
 	return paths
 }
 
-// foresaw tells whether those paths of the context are among those that Inputs has looked at. It has not
-// where a base image has ONBUILD instructions, or another front end reads the Dockerfile.
+// foresaw tells whether Inputs includes those paths of the context. It does not where a base image has
+// ONBUILD instructions, or where another front end reads the Dockerfile.
 func foresaw(taken, asked []string) bool {
 	if taken == nil {
 		return true

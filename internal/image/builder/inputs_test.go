@@ -112,7 +112,7 @@ func TestLargeContextIsSaid(t *testing.T) {
 	must(t, os.Truncate(filepath.Join(r.Context, "data/dump.sql"), 600<<20)) // sparse
 	inputs(t, r)
 	if len(said) != 1 || !strings.HasPrefix(said[0],
-		"warning: the build takes 600 MB from the context: data (600 MB); ") {
+		"warning: the build reads 600 MB from the context: data (600 MB); ") {
 		t.Errorf("%q", said)
 	}
 	write(t, r.Context, map[string]string{".dockerignore": "data\n"})

@@ -10,10 +10,10 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// keptLog is how many lines of a failing step are kept.
+// keptLog is the number of last lines that are kept of a failing step.
 const keptLog = 20
 
-// observation is what a build's progress told.
+// observation collects the progress of a build.
 type observation struct {
 	steps    map[digest.Digest]*step
 	order    []digest.Digest
@@ -27,7 +27,7 @@ type step struct {
 	partial   string // a line whose end has not come yet
 }
 
-// lineAtEnd is for displays that know no line.
+// lineAtEnd matches the line number at the end of BuildKit's warnings, which is shown before them.
 var lineAtEnd = regexp.MustCompile(` \(line \d+\)$`)
 
 func (o *observation) step(d digest.Digest) *step {
@@ -76,7 +76,7 @@ func (s *step) print(text string) {
 	}
 }
 
-// failed is the step that broke the build; those that were only cancelled with it do not count.
+// failed is the step that broke the build, not one that was cancelled because of it.
 func (o *observation) failed() step {
 	for _, d := range o.order {
 		s := *o.steps[d]
@@ -91,7 +91,7 @@ func (o *observation) failed() step {
 	return step{}
 }
 
-// lineOf is the line of the Dockerfile that an error is about; 0 when it does not say.
+// lineOf is the line of the Dockerfile in an error; 0 where it has none.
 func lineOf(err error) int {
 	for _, src := range solvererrors.Sources(err) {
 		for _, r := range src.Ranges {
@@ -103,15 +103,15 @@ func lineOf(err error) int {
 	return 0
 }
 
-// message drops what gRPC and the solver put in front of each error, and what they say twice.
+// message removes the prefixes of gRPC and the solver, and repetitions, from an error.
 func message(err error) string {
 	said := strings.Split(internals.ReplaceAllString(err.Error(), ""), ": ")
 	return strings.Join(slices.Compact(said), ": ")
 }
 
-// internals are what BuildKit puts before the cause.
+// internals matches what BuildKit writes before the cause.
 var internals = regexp.MustCompile(
 	`^(failed to solve: |failed to push \S+: |rpc error: code = \w+ desc = |failed to compute cache key: |failed to calculate checksum of ref \S+: |dockerfile parse error on line \d+: )+`)
 
-// unresolved is what BuildKit says of an image that no registry gives it.
+// unresolved matches BuildKit's error about an image that it cannot pull.
 var unresolved = regexp.MustCompile(`failed to resolve source metadata for (\S+): (?:\S+: )?`)

@@ -12,8 +12,8 @@ import (
 	"slipway/internal/image/reference"
 )
 
-// PlainHTTP tells whether a registry host ("127.0.0.1:5000") is spoken to without TLS: this machine
-// under any of its names. It is the rule that Docker and containerd have.
+// PlainHTTP tells whether a registry host ("127.0.0.1:5000") is reached without TLS: this machine under any
+// of its names. Docker and containerd have the same rule.
 func PlainHTTP(host string) bool {
 	name := hostname(host)
 	if name == "localhost" || localName(name) {
@@ -23,8 +23,8 @@ func PlainHTTP(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// Transport reaches registries. It knows that *.localhost is this machine (RFC 6761), which Go's own
-// resolver does not, and never sends those names to a proxy.
+// Transport returns a transport to registries. It resolves *.localhost to this machine (RFC 6761), which Go's
+// own resolver does not, and never sends those names to a proxy.
 func Transport() *http.Transport {
 	return &http.Transport{
 		Proxy: func(r *http.Request) (*url.URL, error) {
@@ -33,7 +33,7 @@ func Transport() *http.Transport {
 			}
 			return http.ProxyFromEnvironment(r)
 		},
-		// A dialer of one's own also keeps HTTP/2 off, whose flow control makes large pushes slow
+		// A custom dialer also turns off HTTP/2, whose flow control makes large pushes slow
 		// (golang/go#14077).
 		DialContext:           dial,
 		MaxIdleConns:          30,
@@ -69,7 +69,7 @@ func registryOf(repository string) string {
 	return cmp.Or(reference.Host(repository), "docker.io")
 }
 
-// localhost calls *.localhost plainly localhost, for builders that cannot resolve such names.
+// localhost replaces *.localhost by localhost, for builders that cannot resolve such names.
 func localhost(repository string) string {
 	host := registryOf(repository)
 	if !localName(hostname(host)) {

@@ -12,7 +12,7 @@ import (
 	resources "github.com/moby/buildkit/executor/resources/types"
 )
 
-// refuse is the executor where there is no container runtime: a Dockerfile without RUN never asks it.
+// refuse is the executor without a container runtime. A Dockerfile without RUN does not need one.
 type refuse struct{}
 
 var errRefused = errors.New(refusal)
@@ -26,8 +26,8 @@ func (refuse) Exec(context.Context, string, executor.ProcessInfo) error { return
 
 var runcVersion = regexp.MustCompile(`(?m)^runc version (\d+)\.(\d+)`)
 
-// findRuntime gives runc's path, or why there is none. Older ones and Debian's crun lack what
-// BuildKit asks of them (--keep).
+// findRuntime returns the path of runc, or why it cannot be used. Older versions and Debian's crun lack an
+// option that BuildKit uses (--keep).
 func findRuntime(ctx context.Context) (path, reason string) {
 	path, err := exec.LookPath("runc")
 	if err != nil {
@@ -39,7 +39,7 @@ func findRuntime(ctx context.Context) (path, reason string) {
 	}
 	m := runcVersion.FindSubmatch(out)
 	if m == nil {
-		return "", path + " does not say which version it is"
+		return "", path + " does not print its version"
 	}
 	major, _ := strconv.Atoi(string(m[1]))
 	minor, _ := strconv.Atoi(string(m[2]))

@@ -5,13 +5,13 @@ import (
 	"sync"
 )
 
-// Shared is one Builder for several builds, looked for when the first of them needs it.
+// Shared is one Builder for several builds, found when the first of them needs it.
 type Shared struct {
 	mu sync.Mutex
 	b  *Builder
 }
 
-// Find gives the builder that is there, or looks for one.
+// Find returns the builder, and finds one first where there is none yet.
 func (s *Shared) Find(ctx context.Context, o Options) (*Builder, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -23,7 +23,7 @@ func (s *Shared) Find(ctx context.Context, o Options) (*Builder, error) {
 	return b, err
 }
 
-// Close ends the builder, where one was needed.
+// Close closes the builder, where one was found.
 func (s *Shared) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -28,8 +28,8 @@ const (
 	stopTime        = 15 * time.Second
 )
 
-// engine is the child that runs BuildKit. It lives as long as our end of the one connection: when
-// this process ends in whatever way, the kernel closes it and the child cleans up and ends.
+// engine is the child process that runs BuildKit. It ends when the connection closes, which the kernel does
+// however this process ends.
 type engine struct {
 	cmd       *exec.Cmd
 	conn      net.Conn
@@ -46,7 +46,7 @@ func startEngine(ctx context.Context, o Options) (*engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock build cache: %w", err)
 	}
-	// The child holds it from here on: the lock lasts until the last of us two has let go.
+	// From here on the child holds the lock too, and it lasts until both processes have closed it.
 	defer lock.Close()
 	e, status, err := spawn(cfg, lock, o.notify)
 	if err != nil {
@@ -59,7 +59,8 @@ func startEngine(ctx context.Context, o Options) (*engine, error) {
 	}
 	e.noRuntime = st.NoRuntime
 	if st.Snapshotter == "native" {
-		o.notify("the file system of %s has no overlay mounts: the build copies every layer and is slow", cfg.State)
+		o.notify("the file system of %s does not support overlay mounts: the build copies every layer and is slow",
+			cfg.State)
 	}
 	return e, nil
 }
@@ -72,7 +73,7 @@ func configure(o Options) (engineConfig, error) {
 	if cfg.State == "" {
 		dir, err := os.UserCacheDir()
 		if err != nil {
-			return cfg, fmt.Errorf("find a folder for the build cache: %w", err)
+			return cfg, fmt.Errorf("find a directory for the build cache: %w", err)
 		}
 		cfg.State = filepath.Join(dir, "slipway", "buildkit")
 	}
@@ -83,7 +84,7 @@ func configure(o Options) (engineConfig, error) {
 	return cfg, os.MkdirAll(cfg.State, 0o700)
 }
 
-// lockState waits until no other engine uses the folder: BuildKit's databases are for one process.
+// lockState waits until no other engine uses the directory: BuildKit's databases are for one process.
 func lockState(ctx context.Context, dir string, o Options) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -98,7 +99,7 @@ func lockState(ctx context.Context, dir string, o Options) (*os.File, error) {
 			return nil, errors.Join(err, f.Close())
 		}
 		if !said {
-			o.notify("another build uses %s, waiting for it", dir)
+			o.notify("waiting for another build that uses %s", dir)
 		}
 		select {
 		case <-ctx.Done():
@@ -108,7 +109,7 @@ func lockState(ctx context.Context, dir string, o Options) (*os.File, error) {
 	}
 }
 
-// spawn starts the child with the connection, the lock and the status pipe as descriptors 3, 4, 5.
+// spawn starts the child, with the connection, the lock and the status pipe as file descriptors 3, 4 and 5.
 func spawn(cfg engineConfig, lock *os.File, notify func(string, ...any)) (_ *engine,
 	status *os.File, err error) {
 	ours, theirs, err := socketPair()
@@ -137,9 +138,9 @@ func (e *engine) run(cfg engineConfig, files []*os.File, notify func(string, ...
 	if cfg.Rootless {
 		var err error
 		if maps, err = subordinates(); err != nil {
-			// One id is enough for what is only copied: it belongs to root. runc wants those of devices too.
-			notify("files in the image can belong to root only, and RUN steps do not run: %v", err)
-			cfg.OneID = "for an ordinary user runc needs more ids than the user's own: " + err.Error()
+			// One id is enough to copy files, which then belong to root. runc needs those of devices too.
+			notify("all files in the image belong to root, and RUN steps cannot run: %v", err)
+			cfg.OneID = "runc needs subordinate ids for an ordinary user: " + err.Error()
 		}
 	}
 	arg, err := json.Marshal(cfg)
@@ -155,13 +156,13 @@ func (e *engine) run(cfg engineConfig, files []*os.File, notify func(string, ...
 	e.cmd.Args[0] = os.Args[0]
 	e.cmd.Stdout, e.cmd.Stderr = log, log
 	e.cmd.ExtraFiles = files
-	// A group of its own: Ctrl-C reaches us alone, and we end the build in order. A mount namespace
-	// of its own: whatever happens, no mount is left on the machine.
+	// Its own process group, so that Ctrl-C reaches this process only, which ends the build in order. Its own
+	// mount namespace, so that no mount is ever left on the machine.
 	e.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Cloneflags: unix.CLONE_NEWNS}
 	if !cfg.Rootless {
 		if err := e.cmd.Start(); err != nil {
 			return &cannotRunError{fmt.Sprintf(
-				"the embedded engine may not have a mount namespace here (%v): start Docker or a buildkitd", err)}
+				"the embedded engine cannot create a mount namespace (%v): start Docker or a buildkitd", err)}
 		}
 		return nil
 	}
@@ -175,7 +176,7 @@ func (e *engine) run(cfg engineConfig, files []*os.File, notify func(string, ...
 		return err
 	}
 	if err := e.cmd.Start(); err != nil {
-		return &cannotRunError{fmt.Sprintf("the embedded engine may not have a user namespace here (%v): allow "+
+		return &cannotRunError{fmt.Sprintf("the embedded engine cannot create a user namespace (%v): allow "+
 			"unprivileged user namespaces, or start Docker or a buildkitd", err)}
 	}
 	if err := mapIDs(e.cmd.Process.Pid, maps); err != nil {
@@ -184,7 +185,7 @@ func (e *engine) run(cfg engineConfig, files []*os.File, notify func(string, ...
 	return mapped.Close()
 }
 
-// await reads the child's one answer.
+// await reads the status of the child.
 func (e *engine) await(ctx context.Context, status *os.File) (engineStatus, error) {
 	stop := context.AfterFunc(ctx, func() { status.Close() })
 	defer stop()
@@ -196,7 +197,7 @@ func (e *engine) await(ctx context.Context, status *os.File) (engineStatus, erro
 	case err != nil:
 		return st, err
 	case len(raw) == 0:
-		return st, fmt.Errorf("it ended at once: %s", e.tail())
+		return st, fmt.Errorf("it ended immediately: %s", e.tail())
 	}
 	if err := json.Unmarshal(raw, &st); err != nil {
 		return st, err
@@ -219,11 +220,11 @@ func (e *engine) client(ctx context.Context) (*client.Client, error) {
 				return nil, fmt.Errorf("the embedded engine has ended: %s", e.tail())
 			}
 		}),
-		// The one connection must not be given up after half an hour without a call.
+		// The only connection must not be closed after half an hour without a call.
 		client.WithGRPCDialOption(grpc.WithIdleTimeout(0)))
 }
 
-// close ends the child, which then may still tidy its cache.
+// close ends the child, which first cleans up its cache.
 func (e *engine) close() error {
 	_ = e.conn.Close() // the client may have closed it already
 	kill := time.AfterFunc(stopTime, func() { _ = e.cmd.Process.Kill() })
@@ -231,7 +232,7 @@ func (e *engine) close() error {
 	return ignoreExit(e.cmd.Wait())
 }
 
-// tail is what the child printed last.
+// tail is the end of the child's output.
 func (e *engine) tail() string {
 	raw, err := os.ReadFile(e.log)
 	if err != nil {
@@ -244,7 +245,7 @@ func (e *engine) tail() string {
 	return "see " + e.log
 }
 
-// ignoreExit keeps only errors that say more than how the child ended.
+// ignoreExit drops errors that only say how the child ended.
 func ignoreExit(err error) error {
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 		return nil
@@ -260,10 +261,10 @@ func socketPair() (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), "engine"), os.NewFile(uintptr(fds[1]), "client"), nil
 }
 
-// idMap is a call of one of the two programs that may give a process the ids of others.
+// idMap is a call of newuidmap or newgidmap, which map subordinate ids.
 type idMap struct{ tool, id, start, count string }
 
-// subordinates are the ids that this user may give to a child besides the own one.
+// subordinates are the subordinate ids of this user.
 func subordinates() ([]idMap, error) {
 	u, err := user.Current()
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package imagetest gives tests a registry in their own process, and images that nobody has built.
-// What cannot fail there panics.
+// Package imagetest gives tests a registry in their own process, and generated images. Its functions panic on
+// errors.
 package imagetest
 
 import (
@@ -22,14 +22,14 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// Start gives the host:port of an empty registry.
+// Start starts an empty registry, and returns its host:port.
 func Start(t testing.TB, with ...registry.Option) string {
 	s := httptest.NewServer(registry.New(append(with, registry.Logger(log.New(io.Discard, "", 0)))...))
 	t.Cleanup(s.Close)
 	return strings.TrimPrefix(s.URL, "http://")
 }
 
-// Must is a value that is there without an error.
+// Must returns a value, and panics on an error.
 func Must[T any](v T, err error) T {
 	if err != nil {
 		panic(err)
@@ -37,7 +37,7 @@ func Must[T any](v T, err error) T {
 	return v
 }
 
-// Push puts an image or an index under a reference, and gives its digest.
+// Push pushes an image or an index to a reference, and returns its digest.
 func Push(ref string, what remote.Taggable) string {
 	at := Must(name.ParseReference(ref, name.Insecure))
 	if err := remote.Push(at, what); err != nil {
@@ -46,7 +46,7 @@ func Push(ref string, what remote.Taggable) string {
 	return Must(partial.Digest(what)).String()
 }
 
-// Image is a random one of two layers, for Linux on an architecture.
+// Image returns a random image of two layers for Linux on an architecture.
 func Image(size int64, arch string, labels map[string]string) v1.Image {
 	img := Must(random.Image(size, 2))
 	cfg := Must(img.ConfigFile()).DeepCopy()
@@ -54,7 +54,7 @@ func Image(size int64, arch string, labels map[string]string) v1.Image {
 	return Must(mutate.ConfigFile(img, cfg))
 }
 
-// Index is an image for arm64 and amd64, with BuildKit's attestations behind those that are attested.
+// Index returns an image for arm64 and amd64, with BuildKit's attestations of the attested architectures.
 func Index(size int64, labels map[string]string, attested ...string) v1.ImageIndex {
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, arch := range []string{"arm64", "amd64"} {
@@ -82,8 +82,8 @@ func Index(size int64, labels map[string]string, attested ...string) v1.ImageInd
 	return index
 }
 
-// Attach attaches a text to what has that digest, or would have it, and gives the digest of the attachment.
-// The artifact's type is the configuration's, as other clients than ours write it.
+// Attach attaches a text to a digest, which need not exist, and returns the digest of the attachment. The
+// type of the artifact is that of its configuration, as some clients write it.
 func Attach(to name.Digest, kind types.MediaType, text []byte) string {
 	subject := v1.Descriptor{MediaType: types.OCIManifestSchema1,
 		Digest: Must(v1.NewHash(to.DigestStr())), Size: 1}

@@ -18,7 +18,7 @@ import (
 	"slipway/internal/project"
 )
 
-// Authority is one who may sign, in a form that can be held against signatures.
+// Authority is a key or an identity whose signatures are trusted.
 type Authority struct {
 	Name    string
 	trusted root.TrustedMaterial
@@ -26,7 +26,8 @@ type Authority struct {
 	who     verify.PolicyOption
 }
 
-// Authorities reads the files that name who may sign.
+// Authorities loads the keys and trusted roots of the signatures that a project accepts. It fails with a
+// *KeyError or a *TrustError.
 func Authorities(may []project.Signature, read func(name string) ([]byte, error)) ([]Authority, error) {
 	var list []Authority
 	for _, d := range may {
@@ -73,7 +74,8 @@ func publicKey(name string, key crypto.PublicKey) (Authority, error) {
 	}, nil
 }
 
-// identity demands a signature that is in a transparency log and was made while its certificate held.
+// identity is an authority without a key: the signature must be in a transparency log, and made while its
+// certificate was valid.
 func identity(d project.Signature, read func(string) ([]byte, error)) (Authority, error) {
 	var trusted *root.TrustedRoot
 	var err error
@@ -104,7 +106,7 @@ func identity(d project.Signature, read func(string) ([]byte, error)) (Authority
 	return a, nil
 }
 
-// verify says why a bundle is no signature by this authority over this digest; empty: it is one.
+// verify returns why a bundle is not a signature of this digest by this authority; empty where it is.
 func (a Authority) verify(b *bundle.Bundle, digest v1.Hash) string {
 	v, err := verify.NewVerifier(a.trusted, a.how...)
 	if err != nil {
@@ -117,14 +119,14 @@ func (a Authority) verify(b *bundle.Bundle, digest v1.Hash) string {
 	result, err := v.Verify(b, verify.NewPolicy(verify.WithArtifactDigest(digest.Algorithm, raw), a.who))
 	switch {
 	case err != nil && strings.Contains(err.Error(), "could not verify envelope"):
-		return "made with another key, or changed since"
+		return "made with another key, or modified"
 	case err != nil && strings.Contains(err.Error(), "does not match any digest"):
 		return "made for another image"
 	case err != nil:
 		return err.Error()
-	// Who attests something of an image, its provenance or its faults, has not signed it by that.
+	// An attestation, such as a provenance or a vulnerability report, is not a signature of the image.
 	case result.Statement == nil || result.Statement.PredicateType != predicateType:
-		return "it attests something else"
+		return "an attestation, not a signature"
 	}
 	return ""
 }

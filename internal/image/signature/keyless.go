@@ -13,13 +13,14 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/sign"
 )
 
-// ErrNoToken says that nobody vouches for who runs this.
-var ErrNoToken = errors.New("there is neither a key nor the identity token of a CI to sign with")
+// ErrNoToken says that there is no identity to sign with.
+var ErrNoToken = errors.New("no key and no identity token of a CI platform to sign with")
 
 const patience = 30 * time.Second
 
-// Keyless signs in the name of a token: SIGSTORE_ID_TOKEN, or what GitHub Actions gives out. Which services
-// certify and log it a file says (signing_config.json); without one, the public Sigstore.
+// Keyless returns a signer with the identity of a token: SIGSTORE_ID_TOKEN, or the one of GitHub Actions.
+// config is a signing_config.json, which names the services that certify and log signatures; nil: the public
+// Sigstore. It fails with ErrNoToken where there is no token.
 func Keyless(config []byte, getenv func(string) string) (*Signer, error) {
 	given, at := getenv("SIGSTORE_ID_TOKEN"), getenv("ACTIONS_ID_TOKEN_REQUEST_URL")
 	if given == "" && at == "" {
@@ -33,15 +34,15 @@ func Keyless(config []byte, getenv func(string) string) (*Signer, error) {
 		c, err = root.FetchSigningConfig()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("services to sign with: %w", err)
+		return nil, fmt.Errorf("signing services: %w", err)
 	}
 	return &Signer{with: func(ctx context.Context) (sign.Keypair, sign.BundleOptions, error) {
 		o, err := services(c)
 		if err != nil {
-			return nil, o, fmt.Errorf("services to sign with: %w", err)
+			return nil, o, fmt.Errorf("signing services: %w", err)
 		}
 		token := given
-		if token == "" { // it lives for minutes, less than a long build
+		if token == "" { // it is valid for minutes, which is less than a long build
 			if token, err = githubToken(ctx, at, getenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN")); err != nil {
 				return nil, o, fmt.Errorf("ask GitHub for an identity token: %w", err)
 			}
@@ -80,7 +81,7 @@ func services(c *root.SigningConfig) (o sign.BundleOptions, err error) {
 	return o, err
 }
 
-// githubToken asks the runner of GitHub Actions who this job is.
+// githubToken asks the runner of GitHub Actions for the identity token of this job.
 func githubToken(ctx context.Context, at, bearer string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -97,7 +98,7 @@ func githubToken(ctx context.Context, at, bearer string) (string, error) {
 	var answer struct{ Value string }
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxBundle)).Decode(&answer); err != nil ||
 		answer.Value == "" {
-		return "", fmt.Errorf("%s answers %s and no token", req.URL.Host, resp.Status)
+		return "", fmt.Errorf("%s answers %s without a token", req.URL.Host, resp.Status)
 	}
 	return answer.Value, nil
 }

@@ -20,11 +20,11 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature"
 )
 
-// Signer signs with a key, or without one in the name of whom a CI's token names.
+// Signer signs with a key, or with the identity in a CI platform's token.
 type Signer struct {
-	// self is who has the key; nobody without one.
+	// self is the authority of the key; empty without a key.
 	self []Authority
-	// with makes what one signature takes.
+	// with returns the key pair and the services of one signature.
 	with func(context.Context) (sign.Keypair, sign.BundleOptions, error)
 }
 
@@ -37,9 +37,9 @@ type KeyError struct {
 func (e *KeyError) Error() string { return fmt.Sprintf("key %s: %v", e.Name, e.Err) }
 func (e *KeyError) Unwrap() error { return e.Err }
 
-// TrustError says that it is not known whose certificates and logs count.
+// TrustError says that a trusted root could not be loaded.
 type TrustError struct {
-	File string // none: the public Sigstore's
+	File string // empty: the public Sigstore's
 	Err  error
 }
 
@@ -48,17 +48,18 @@ func (e *TrustError) Error() string {
 }
 func (e *TrustError) Unwrap() error { return e.Err }
 
-// ServiceError says that there is no signature because who must certify, log or date it did not.
+// ServiceError says that a certificate authority, a transparency log or a timestamp authority failed.
 type ServiceError struct{ Err error }
 
 func (e *ServiceError) Error() string { return fmt.Sprintf("make a signature: %v", e.Err) }
 func (e *ServiceError) Unwrap() error { return e.Err }
 
-// PrivateKey signs with a key: a plain one, or one in cosign's form, which the password opens.
+// PrivateKey returns a signer with a private key in PEM, plain or encrypted as by cosign. It fails with a
+// *KeyError.
 func PrivateKey(name string, text, password []byte) (*Signer, error) {
 	key, err := cryptoutils.UnmarshalPEMToPrivateKey(text, cryptoutils.StaticPasswordFunc(password))
 	if block, _ := pem.Decode(text); err != nil && block != nil && strings.HasPrefix(block.Type, "ENCRYPTED ") {
-		err = errors.New("it is encrypted, and the password does not open it")
+		err = errors.New("wrong password of the encrypted key")
 	}
 	if err != nil {
 		return nil, &KeyError{Name: name, Err: err}
@@ -81,7 +82,7 @@ func PrivateKey(name string, text, password []byte) (*Signer, error) {
 	}}, nil
 }
 
-// Sign signs an image, unless its key has signed it already.
+// Sign signs an image, unless the same key has signed it already. signed tells whether it did.
 func (s *Signer) Sign(ctx context.Context, img Image) (signed bool, err error) {
 	if len(s.self) > 0 {
 		if who, _, err := Find(ctx, img, s.self); err != nil || who != "" {
@@ -108,7 +109,7 @@ func (s *Signer) Sign(ctx context.Context, img Image) (signed bool, err error) {
 	return true, attach(img, b)
 }
 
-// keypair is a private key in the library's form, which has one only for keys that it makes itself.
+// keypair adapts a private key to the library, which supports only keys that it generates itself.
 type keypair struct {
 	crypto.Signer
 	algorithm signature.AlgorithmDetails
@@ -125,7 +126,7 @@ func (k keypair) GetPublicKeyPem() (string, error) {
 	return string(text), err
 }
 
-// GetHint is what cosign makes of a public key.
+// GetHint is cosign's hint of a public key.
 func (k keypair) GetHint() []byte {
 	der, _ := x509.MarshalPKIXPublicKey(k.Public())
 	sum := sha256.Sum256(der)

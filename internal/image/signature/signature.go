@@ -1,5 +1,5 @@
-// Package signature signs images by their digest and finds who has signed one, in the form that
-// cosign 3 writes and reads: a Sigstore bundle that refers to the image, beside it in its repository.
+// Package signature signs images by digest and verifies signatures, in the format of cosign 3: a Sigstore
+// bundle that refers to the image, in the image's repository.
 package signature
 
 import (
@@ -26,20 +26,20 @@ const (
 	emptyType     = "application/vnd.oci.empty.v1+json"
 	predicateType = "https://sigstore.dev/cosign/sign/v1"
 
-	// Anybody who may push attaches things to an image; more than this of them is not read.
+	// Everybody who can push can attach things to an image, so that their number must be limited.
 	maxReferrers = 100
 	maxBundle    = 4 << 20
 )
 
-// Image is one content in a registry, and the way there.
+// Image is an image in a registry, and how to reach it.
 type Image struct {
 	Digest  name.Digest
 	Options []remote.Option
 }
 
-// UnsignedError says that nobody who may has signed an image.
+// UnsignedError says that no trusted authority has signed an image.
 type UnsignedError struct {
-	// Image is what people call it, with its digest; Found what was there instead, By who could sign.
+	// Image is its reference, Found describes other attachments, By names the trusted authorities.
 	Image     string
 	Found, By []string
 }
@@ -52,8 +52,8 @@ func (e *UnsignedError) Error() string {
 	return fmt.Sprintf("%s is not signed by %s: %s", e.Image, strings.Join(e.By, " or "), found)
 }
 
-// Find gives the name of the first authority that has signed an image. Where it is empty, found says what was
-// there instead, one sentence each.
+// Find returns the name of the first authority that has signed an image. Where none has, found describes the
+// other attachments.
 func Find(ctx context.Context, img Image, by []Authority) (who string, found []string, err error) {
 	digest, err := v1.NewHash(img.Digest.DigestStr())
 	if err != nil {
@@ -92,12 +92,12 @@ func Find(ctx context.Context, img Image, by []Authority) (who string, found []s
 				why = append(why, reason)
 			}
 		}
-		found = append(found, fmt.Sprintf("%.19s is none: %s", d.Digest, strings.Join(why, ", ")))
+		found = append(found, fmt.Sprintf("%.19s is not one: %s", d.Digest, strings.Join(why, ", ")))
 	}
 	return "", found, nil
 }
 
-// read gives the bundle that a referrer holds; nil where it is something else.
+// read returns the bundle in a referrer; nil where it is something else.
 func read(img Image, referrer v1.Hash) (*bundle.Bundle, error) {
 	artifact, err := remote.Image(img.Digest.Context().Digest(referrer.String()), img.Options...)
 	if err != nil {
@@ -107,7 +107,7 @@ func read(img Image, referrer v1.Hash) (*bundle.Bundle, error) {
 	if err != nil || len(layers) != 1 {
 		return nil, err
 	}
-	// The list of a registry without the referrers API does not always say what something is; this does.
+	// Without the referrers API the list does not always have the type. The layer has.
 	if t, err := layers[0].MediaType(); err != nil || !strings.HasPrefix(string(t), bundleTypes) {
 		return nil, err
 	}
@@ -124,7 +124,7 @@ func read(img Image, referrer v1.Hash) (*bundle.Bundle, error) {
 	return b, b.UnmarshalJSON(text)
 }
 
-// attach puts a bundle beside the image that it is about.
+// attach pushes a bundle that refers to an image.
 func attach(img Image, b *bundle.Bundle) error {
 	subject, err := remote.Head(img.Digest, img.Options...)
 	if err != nil {
@@ -162,7 +162,7 @@ func attach(img Image, b *bundle.Bundle) error {
 	return remote.Put(img.Digest.Context().Digest(digest.String()), m, img.Options...)
 }
 
-// manifest is one that can be put into a registry.
+// manifest is a manifest that can be pushed.
 type manifest struct{ v1.Manifest }
 
 func (m manifest) RawManifest() ([]byte, error)        { return json.Marshal(m.Manifest) }

@@ -120,7 +120,7 @@ func TestKeys(t *testing.T) {
 					t.Error(found)
 				}
 				if who, found := find(t, img, authority(t, project.Signature{Key: "another"}, other)); who != "" ||
-					!strings.HasSuffix(found, "is none: made with another key, or changed since") {
+					!strings.HasSuffix(found, "is not one: made with another key, or modified") {
 					t.Errorf("by %q: %s", who, found)
 				}
 			})
@@ -144,8 +144,8 @@ func TestBadKeys(t *testing.T) {
 		"no PEM": {"hello", "", "PEM decoding failed"},
 		"public": {string(readFile(t, "cosign.pub")), "", "unknown private key"},
 		"wrong password": {string(readFile(t, "cosign.key")), "tset",
-			"it is encrypted, and the password does not open it"},
-		"no password": {string(readFile(t, "cosign.key")), "", "the password does not open it"},
+			"wrong password of the encrypted key"},
+		"no password": {string(readFile(t, "cosign.key")), "", "wrong password of the encrypted key"},
 	} {
 		_, err := signature.PrivateKey("some.key", []byte(c.text), []byte(c.password))
 		if e := (*signature.KeyError)(nil); !errors.As(err, &e) || !strings.Contains(err.Error(),
@@ -300,7 +300,7 @@ func TestKeylessNeedsAToken(t *testing.T) {
 		t.Error(err)
 	}
 	_, err := signature.Keyless([]byte("{"), func(string) string { return "x" })
-	if err == nil || !strings.Contains(err.Error(), "services to sign with: ") ||
+	if err == nil || !strings.Contains(err.Error(), "signing services: ") ||
 		bytes.Contains([]byte(err.Error()), []byte("\n")) {
 		t.Error(err)
 	}
