@@ -27,7 +27,7 @@ type step struct {
 	partial   string // a line whose end has not come yet
 }
 
-// lineAtEnd matches the line number at the end of BuildKit's warnings, which is shown before them.
+// lineAtEnd matches the line number at the end of a warning: Warning has it in a field of its own.
 var lineAtEnd = regexp.MustCompile(` \(line \d+\)$`)
 
 func (o *observation) step(d digest.Digest) *step {

@@ -59,7 +59,7 @@ func (e *ServiceError) Unwrap() error { return e.Err }
 func PrivateKey(name string, text, password []byte) (*Signer, error) {
 	key, err := cryptoutils.UnmarshalPEMToPrivateKey(text, cryptoutils.StaticPasswordFunc(password))
 	if block, _ := pem.Decode(text); err != nil && block != nil && strings.HasPrefix(block.Type, "ENCRYPTED ") {
-		err = errors.New("wrong password of the encrypted key")
+		err = errors.New("the password does not decrypt the key")
 	}
 	if err != nil {
 		return nil, &KeyError{Name: name, Err: err}

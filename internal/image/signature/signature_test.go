@@ -144,8 +144,8 @@ func TestBadKeys(t *testing.T) {
 		"no PEM": {"hello", "", "PEM decoding failed"},
 		"public": {string(readFile(t, "cosign.pub")), "", "unknown private key"},
 		"wrong password": {string(readFile(t, "cosign.key")), "tset",
-			"wrong password of the encrypted key"},
-		"no password": {string(readFile(t, "cosign.key")), "", "wrong password of the encrypted key"},
+			"the password does not decrypt the key"},
+		"no password": {string(readFile(t, "cosign.key")), "", "the password does not decrypt the key"},
 	} {
 		_, err := signature.PrivateKey("some.key", []byte(c.text), []byte(c.password))
 		if e := (*signature.KeyError)(nil); !errors.As(err, &e) || !strings.Contains(err.Error(),
@@ -264,7 +264,7 @@ func TestIdentities(t *testing.T) {
 		"services not ours": {identity: identity, by: theirs, want: "transparency log: 0 < 1"},
 		"not in a log":      {identity: identity, unlogged: true, want: "transparency log"},
 		"an attestation": {identity: identity, predicate: "https://slsa.dev/provenance/v1",
-			want: "attests something else"},
+			want: "an attestation, not a signature"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			img := pushed(t, r)
