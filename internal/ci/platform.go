@@ -93,8 +93,8 @@ func Detect(env Env) Platform {
 	return Platform{}
 }
 
-// IsRunning tells whether this process runs in CI, also on a platform that is not in the table. Nobody can
-// answer a question there, even where stdin is a terminal.
+// IsRunning tells whether this process runs in CI, also on a platform that is not in the table. No user
+// can answer a question there, even where stdin is a terminal.
 func IsRunning(env Env) bool { return isSet(env("CI")) || Detect(env).Name != "" }
 
 func isSet(value string) bool { return value != "" && value != "false" && value != "0" }

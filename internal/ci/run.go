@@ -88,8 +88,8 @@ func readGitHub(r *Run, env Env, event []byte) error {
 // pull is the pull request of a run; the zero value is none.
 type pull struct{ number, target, head string }
 
-// at sets the event and the ref: of the pull request, else of the Git tag, else of the branch.
-func (r *Run) at(p pull, tag, branch string) {
+// setRef sets the event and the ref: of the pull request, else of the Git tag, else of the branch.
+func (r *Run) setRef(p pull, tag, branch string) {
 	r.Event = "push"
 	switch {
 	case p.number != "":
@@ -115,7 +115,7 @@ func readGitLab(r *Run, env Env, _ []byte) error {
 		target: env("CI_MERGE_REQUEST_TARGET_BRANCH_NAME"),
 		head:   env("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA"),
 	}
-	r.at(p, env("CI_COMMIT_TAG"), env("CI_COMMIT_BRANCH"))
+	r.setRef(p, env("CI_COMMIT_TAG"), env("CI_COMMIT_BRANCH"))
 	if env("CI_PIPELINE_SOURCE") == "schedule" {
 		r.Event = "schedule"
 	}
@@ -127,7 +127,7 @@ func readBitbucket(r *Run, env Env, _ []byte) error {
 	r.Repository = Repository{Name: env("BITBUCKET_REPO_SLUG"), URL: env("BITBUCKET_GIT_HTTP_ORIGIN")}
 	// A pull request's pipeline runs on its own commit, not on a merge.
 	p := pull{number: env("BITBUCKET_PR_ID"), target: env("BITBUCKET_PR_DESTINATION_BRANCH"), head: r.SHA}
-	r.at(p, env("BITBUCKET_TAG"), env("BITBUCKET_BRANCH"))
+	r.setRef(p, env("BITBUCKET_TAG"), env("BITBUCKET_BRANCH"))
 	return nil
 }
 
@@ -137,7 +137,7 @@ func readAzure(r *Run, env Env, _ []byte) error {
 		Name: path.Base(env("BUILD_REPOSITORY_NAME")),
 		URL:  withoutUser(env("BUILD_REPOSITORY_URI")),
 	}
-	r.at(pull{}, "", "")
+	r.setRef(pull{}, "", "")
 	r.Ref = env("BUILD_SOURCEBRANCH")
 	switch env("BUILD_REASON") {
 	case "PullRequest":
@@ -159,7 +159,7 @@ func readCircleCI(r *Run, env Env, _ []byte) error {
 	if n, ok := strings.CutPrefix(branch, "pull/"); ok {
 		branch, p.number = "", strings.TrimSuffix(n, "/head")
 	}
-	r.at(p, env("CIRCLE_TAG"), branch)
+	r.setRef(p, env("CIRCLE_TAG"), branch)
 	return nil
 }
 

@@ -155,12 +155,12 @@ func sealed(whose, text string) string {
 
 // sum is the checksum of a text without the user's parts.
 func sum(text string) string {
-	digest := sha256.Sum256([]byte(mapOwn(text, func(string, string) string { return "" })))
+	digest := sha256.Sum256([]byte(replaceParts(text, func(string, string) string { return "" })))
 	return hex.EncodeToString(digest[:])[:16]
 }
 
-// mapOwn replaces the body of each part between marks, which belong to the user.
-func mapOwn(text string, change func(name, body string) string) string {
+// replaceParts replaces the body of each part between marks, which belong to the user.
+func replaceParts(text string, change func(name, body string) string) string {
 	var b, body strings.Builder
 	name, inside := "", false
 	for line := range strings.Lines(text) {
@@ -193,21 +193,21 @@ func Renew(old, text string) (renewed string, ok bool) {
 	if strings.TrimSuffix(first, "\r") != owner+sum(rest) || owner == "" {
 		return "", false
 	}
-	theirs := map[string]string{}
-	mapOwn(rest, func(name, body string) string {
+	filled := map[string]string{}
+	replaceParts(rest, func(name, body string) string {
 		if isFilled(body) {
-			theirs[name] = body
+			filled[name] = body
 		}
 		return ""
 	})
-	renewed = mapOwn(text, func(name, body string) string {
-		if old, ok := theirs[name]; ok {
-			delete(theirs, name)
+	renewed = replaceParts(text, func(name, body string) string {
+		if old, ok := filled[name]; ok {
+			delete(filled, name)
 			return old
 		}
 		return body
 	})
-	return renewed, len(theirs) == 0
+	return renewed, len(filled) == 0
 }
 
 // isFilled tells whether a part has more than comments.

@@ -175,7 +175,7 @@ func TestRenew(t *testing.T) {
 	other, without := p, p
 	other.Name, without.Stages = "api", stages[1:]
 	if _, ok := ci.Renew(filled, text(t, github, without)); !ok {
-		t.Error("an environment that nobody filled in cannot be dropped")
+		t.Error("an environment without filled parts cannot be dropped")
 	}
 	for name, c := range map[string]struct{ old, text string }{
 		"changed elsewhere": {strings.Replace(filled, "timeout-minutes: 60", "timeout-minutes: 90", 1),

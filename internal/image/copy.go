@@ -66,7 +66,7 @@ func Copy(ctx context.Context, src, dst string, o Options) (p Pin, sent bool, er
 			", which is " + digest}
 	}
 	if p.Tag == "" && p.Digest == "" {
-		if p.Tag, err = s.agreed(ctx, src, from); err != nil {
+		if p.Tag, err = s.checkTag(ctx, src, from); err != nil {
 			return p, false, err
 		}
 	}
@@ -75,9 +75,9 @@ func Copy(ctx context.Context, src, dst string, o Options) (p Pin, sent bool, er
 	return p, sent, err
 }
 
-// agreed returns the tag of a pin that a user typed. It fails where the tag names another digest than the
+// checkTag returns the tag of a pin that a user typed. It fails where the tag names another digest than the
 // pin: such a tag must not be copied.
-func (s store) agreed(ctx context.Context, typed string, p Pin) (string, error) {
+func (s store) checkTag(ctx context.Context, typed string, p Pin) (string, error) {
 	if p.Tag == "" || p.Digest == "" {
 		return p.Tag, nil
 	}
@@ -106,7 +106,7 @@ func (s store) copy(ctx context.Context, from string, p Pin) (sent bool, err err
 	}
 	err = s.push(ctx, source, target)
 	if repository, at := p.Repository, target.Context(); err != nil {
-		if readFrom(err, source.Context(), at) {
+		if failedReading(err, source.Context(), at) {
 			repository, at = from, source.Context()
 		}
 		return false, explain(repository, at, err)
@@ -158,15 +158,15 @@ func (s store) referrers(ctx context.Context, d name.Digest) ([]v1.Descriptor, e
 	return m.Manifests, nil
 }
 
-// readFrom tells whether a copy failed while reading from its source.
-func readFrom(err error, source, target name.Repository) bool {
+// failedReading tells whether a copy failed while reading from its source.
+func failedReading(err error, source, target name.Repository) bool {
 	var (
 		answer *transport.Error
 		sent   *url.Error
 		at     string
 	)
 	switch {
-	case isUntrue(err):
+	case isCorrupt(err):
 		return true
 	case errors.As(err, &answer) && answer.Request != nil:
 		at = answer.Request.URL.String()

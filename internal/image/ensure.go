@@ -76,7 +76,7 @@ func Ensure(ctx context.Context, src project.Source, env project.Environment, m 
 	build bool, o Options) (Pin, error) {
 	e := ensurer{
 		store: o.store(), Options: o,
-		src: src, image: m.Image, build: build, silent: map[string]bool{},
+		src: src, image: m.Image, build: build, unreachable: map[string]bool{},
 		pin: Pin{Name: m.Image.Name, Repository: m.In(env), Tag: src.Tag},
 	}
 	for _, r := range siblings {
@@ -126,12 +126,12 @@ func (e ensurer) content(ctx context.Context) (Pin, error) {
 type ensurer struct {
 	store
 	Options
-	src      project.Source
-	image    project.Image
-	pin      Pin // what is wanted
-	siblings []string
-	silent   map[string]bool // siblings that did not answer
-	build    bool
+	src         project.Source
+	image       project.Image
+	pin         Pin // what is wanted
+	siblings    []string
+	unreachable map[string]bool // siblings that did not answer
+	build       bool
 }
 
 // stated finds an image that the manifests name by digest or by a tag that never moves.
@@ -154,7 +154,7 @@ func (e ensurer) stated(ctx context.Context) (Pin, error) {
 		return p, &MissingError{Pin: p, Looked: append([]string{p.Repository}, e.siblings...)}
 	}
 	p.Digest = found.Digest.String()
-	return p, e.bring(ctx, from, p)
+	return p, e.copyFrom(ctx, from, p)
 }
 
 // tagged finds the image with this commit's tag.
@@ -173,7 +173,7 @@ func (e ensurer) tagged(ctx context.Context) (Pin, error) {
 		return e.pin, err
 	}
 	p := found.pinned(e.pin)
-	if err := e.bring(ctx, from, p); err != nil || !e.build || p.Tag == e.pin.Tag {
+	if err := e.copyFrom(ctx, from, p); err != nil || !e.build || p.Tag == e.pin.Tag {
 		return p, err
 	}
 	return p, e.retag(ctx, p, e.pin.Tag, found)
@@ -193,7 +193,7 @@ func (e ensurer) same(ctx context.Context, inputs string, moving []string) (Pin,
 	}
 	p := found.pinned(e.pin)
 	if from != p.Repository {
-		if err := e.bring(ctx, from, p); err != nil {
+		if err := e.copyFrom(ctx, from, p); err != nil {
 			return p, err
 		}
 	}
@@ -224,8 +224,8 @@ func (e ensurer) remember(ctx context.Context, tag string, c *content) {
 	}
 }
 
-// bring copies a pin's content from another repository, unless nothing may be written.
-func (e ensurer) bring(ctx context.Context, from string, p Pin) error {
+// copyFrom copies a pin's content from another repository, unless nothing may be written.
+func (e ensurer) copyFrom(ctx context.Context, from string, p Pin) error {
 	if !e.build {
 		e.notify("found %s in %s", p.Digest, from)
 		return nil
@@ -259,7 +259,7 @@ func Gone(ctx context.Context, pins []Pin, o Options) []Pin {
 // the image can be built instead.
 func (e ensurer) search(ctx context.Context, p Pin) (from string, found *content, err error) {
 	for _, r := range e.siblings {
-		if e.silent[r] {
+		if e.unreachable[r] {
 			continue
 		}
 		found, err := e.look(ctx, r, p)
@@ -267,7 +267,7 @@ func (e ensurer) search(ctx context.Context, p Pin) (from string, found *content
 			return "", nil, err
 		}
 		if err != nil {
-			e.silent[r] = true
+			e.unreachable[r] = true
 			e.notify("skipped the search in %s: %v", r, err)
 			continue
 		}

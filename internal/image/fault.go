@@ -166,12 +166,16 @@ func isTransient(err error) bool {
 		func(target error) bool { return errors.Is(err, target) })
 }
 
-// untrue are the messages of go-containerregistry's untyped errors about content that does not match its
-// digest.
-var untrue = []string{"error verifying ", "does not match requested digest", "does not match expected size"}
+// corruptMessages are the messages of go-containerregistry's untyped errors about content that does not match
+// its digest.
+var corruptMessages = []string{
+	"error verifying ", "does not match requested digest", "does not match expected size",
+}
 
-func isUntrue(err error) bool {
-	return slices.ContainsFunc(untrue, func(text string) bool { return strings.Contains(err.Error(), text) })
+func isCorrupt(err error) bool {
+	return slices.ContainsFunc(corruptMessages, func(text string) bool {
+		return strings.Contains(err.Error(), text)
+	})
 }
 
 // explain turns an error into a typed one that names the registry.
@@ -196,7 +200,7 @@ func explain(repository string, r name.Repository, err error) error {
 		return credentials
 	case errors.As(err, &plain):
 		return plain
-	case isUntrue(err):
+	case isCorrupt(err):
 		return &CorruptError{Failure: at}
 	case !errors.As(err, &e):
 		return &UnreachableError{at}

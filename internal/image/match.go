@@ -11,7 +11,7 @@ import (
 	"slipway/internal/project"
 )
 
-// Use is one place where an object names an image.
+// Use is one place in an object that names an image.
 type Use struct {
 	Ref       object.Ref `json:"ref"`
 	Container string     `json:"container"` // or the volume's name
@@ -21,18 +21,18 @@ type Use struct {
 // Matched is one of the project's images as an environment's manifests name it.
 type Matched struct {
 	Image project.Image
-	// Repository, Tag and Digest are as rendered.
+	// Repository, Tag and Digest are those in the rendered objects.
 	Repository, Tag, Digest string
 	Uses                    []Use
 }
 
-// Stated tells whether the manifests themselves say which content runs, by digest or by a tag that
-// never moves. Such an image is resolved, never built.
+// Stated tells whether the manifests name the content, by digest or by a tag that never moves. Such an image
+// is resolved, never built.
 func (m Matched) Stated() bool {
 	return reference.Reference{Repository: m.Repository, Tag: m.Tag, Digest: m.Digest}.IsFixed()
 }
 
-// In is where the image lives for an environment, whose registry holds what names none.
+// In returns the image's repository in an environment. Its registry is used where the manifests name none.
 func (m Matched) In(env project.Environment) string {
 	if env.Registry == "" || reference.Host(m.Repository) != "" {
 		return m.Repository
@@ -40,8 +40,8 @@ func (m Matched) In(env project.Environment) string {
 	return strings.TrimSuffix(env.Registry, "/") + "/" + m.Repository
 }
 
-// NoMatchError says that no manifest uses an image that the project builds, so that an override of
-// it would silently do nothing.
+// NoMatchError says that no manifest uses an image of the project, so that an override of it would silently
+// have no effect.
 type NoMatchError struct {
 	Image      string
 	Candidates []string // the repositories that the manifests do use
@@ -49,8 +49,8 @@ type NoMatchError struct {
 
 func (e *NoMatchError) Error() string { return fmt.Sprintf("no manifest uses the image %s", e.Image) }
 
-// AmbiguousError says that one environment uses an image of the project in several versions or from
-// several places.
+// AmbiguousError says that one environment uses an image of the project in several versions or from several
+// repositories.
 type AmbiguousError struct {
 	Image      string
 	References []string
@@ -61,8 +61,8 @@ func (e *AmbiguousError) Error() string {
 		strings.Join(e.References, " and as "))
 }
 
-// Match recognises the project's images in an environment's objects, in the project's order. Where
-// several names mean one repository the longest does.
+// Match finds the project's images in an environment's objects, in the project's order. Where several names
+// match a repository, the longest one wins. It fails with a *NoMatchError or an *AmbiguousError.
 func Match(images []project.Image, set object.Set) ([]Matched, error) {
 	found := map[string][]Use{}
 	var candidates []string
@@ -103,9 +103,9 @@ func closest(images []project.Image, repository string) string {
 	return name
 }
 
-// calls tells whether a project's image name means that repository, and how precisely: the number
-// of path components that agree from the right. The manifest may leave the registry out, and so may
-// the name; it may not leave out anything else, or "redis" would be everybody's "acme/redis".
+// calls tells whether a project's image name matches a repository, and how precisely: it returns the number of
+// path components that match from the right. Both may lack the registry, but nothing else, or "redis" in a
+// manifest would match any "acme/redis".
 func calls(name, repository string) int {
 	want, have := strings.Split(name, "/"), strings.Split(repository, "/")
 	if len(want) > len(have) && reference.Host(repository) == "" && reference.Host(name) != "" {
@@ -117,7 +117,7 @@ func calls(name, repository string) int {
 	return len(want)
 }
 
-// one makes a single answer of all uses. Tags that say nothing certain do not count as different.
+// one combines all uses of an image. Tags that move do not count as different versions.
 func one(img project.Image, uses []Use) (Matched, error) {
 	first := reference.Parse(uses[0].Reference)
 	different := map[string]bool{}
@@ -135,7 +135,7 @@ func one(img project.Image, uses []Use) (Matched, error) {
 		Uses: uses}, nil
 }
 
-// Uses are all places that name an image, in the set's order.
+// Uses returns all places that name an image, in the order of the set.
 func Uses(set object.Set) []Use {
 	var uses []Use
 	for _, o := range set.Objects() {
@@ -152,7 +152,7 @@ func Mutables(set object.Set) []Use {
 	return slices.DeleteFunc(Uses(set), func(u Use) bool { return !reference.Parse(u.Reference).IsMutable() })
 }
 
-// Put writes each pin into every place that names its image, in a copy of the set.
+// Put returns a copy of the set in which every use of a pin's image is the pin.
 func Put(set object.Set, pins []Pin) (object.Set, error) {
 	images := make([]project.Image, len(pins))
 	byName := map[string]Pin{}
@@ -172,8 +172,8 @@ func Put(set object.Set, pins []Pin) (object.Set, error) {
 	})
 }
 
-// visit calls f for every image below v, wherever a pod may be described, and writes back what it
-// changed. Custom resources embed pods at depths of their own, so no path is assumed.
+// visit calls f for every image below v, and writes back what f returns. It assumes no path, because custom
+// resources have pod templates at any depth.
 func visit(v any, f func(container, ref string) string) {
 	switch v := v.(type) {
 	case map[string]any:

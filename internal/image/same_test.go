@@ -134,7 +134,7 @@ func TestSameContentIsCopied(t *testing.T) {
 	}
 }
 
-// What nobody has committed may use what is there, and leaves nothing for others to find.
+// Uncommitted changes may use an existing image, and leave no tag of their inputs.
 func TestDirtyTreesLeaveNoInputs(t *testing.T) {
 	c := newCommits(t)
 	c.src.Dirty, c.src.Tag = true, "sha-1111111-abcdef012345"

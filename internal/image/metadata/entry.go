@@ -51,8 +51,8 @@ var required = map[string]string{"semver": "pattern", "pep440": "pattern", "matc
 type line struct {
 	text string
 	at   int // from 0
-	// bared: quotes around a comma were removed, so that the comma now separates fields.
-	bared bool
+	// unquoted: quotes around a comma were removed, so that the comma now separates fields.
+	unquoted bool
 }
 
 // lines returns the lines of an input. Like the action it removes quotes before a line is split into fields:
@@ -69,7 +69,7 @@ func lines(input, text string) ([]line, error) {
 		if err != nil {
 			return nil, &InputError{input, text, err.Error()}
 		}
-		l := line{text: strings.TrimSpace(strings.Join(record, ",")), bared: slices.ContainsFunc(record,
+		l := line{text: strings.TrimSpace(strings.Join(record, ",")), unquoted: slices.ContainsFunc(record,
 			func(s string) bool {
 				return strings.Contains(s, ",") && !strings.Contains(s, `"`)
 			})}

@@ -33,7 +33,7 @@ func FuzzTags(f *testing.F) {
 		}
 		for _, name := range r.TagNames {
 			if !inTag.MatchString(name) {
-				t.Errorf("%q is no tag", name)
+				t.Errorf("invalid tag %q", name)
 			}
 		}
 		if (r.Version == "") != (len(r.Tags) == 0) {

@@ -72,7 +72,7 @@ func Make(in Inputs, c Context) (Result, error) {
 	}
 	list, _ := lines("tags", in.Tags) // read once already
 	for _, l := range list {
-		if l.bared {
+		if l.unquoted {
 			m.warn("", fmt.Sprintf("the comma in %q separates fields: the action removes quotes before it splits",
 				l.text),
 				`quote the whole line, and the field with two: "type=match,""pattern=a{1,2}"""`)
@@ -80,7 +80,7 @@ func Make(in Inputs, c Context) (Result, error) {
 	}
 	m.entries = ByPriority(m.entries)
 	for _, e := range m.entries {
-		m.strays(e)
+		m.warnUnknownAttributes(e)
 		if err := m.entry(e); err != nil {
 			return Result{}, err
 		}

@@ -40,8 +40,8 @@ var attributes = map[string][]string{
 	"sha": {"format"},
 }
 
-// strays warns of attributes that the action ignores, such as misspelled ones.
-func (m *maker) strays(e Entry) {
+// warnUnknownAttributes warns of attributes that the action ignores, such as misspelled ones.
+func (m *maker) warnUnknownAttributes(e Entry) {
 	known := append([]string{"type", "enable", "priority", "prefix", "suffix"}, attributes[e.Type]...)
 	for _, key := range slices.Sorted(maps.Keys(e.Attrs)) {
 		if !slices.Contains(known, key) {

@@ -155,7 +155,7 @@ func TestBadKeys(t *testing.T) {
 	}
 }
 
-// What else is attached to an image, broken or by the thousand, is no signature and does no harm.
+// Other attachments, broken ones and thousands of them, are not signatures and do no harm.
 func TestOtherAttachments(t *testing.T) {
 	img := pushed(t, repository(t, true))
 	by := authority(t, project.Signature{Key: "cosign.pub"}, readFile(t, "cosign.pub"))
