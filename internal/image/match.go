@@ -103,8 +103,8 @@ func closest(images []project.Image, repository string) string {
 	return name
 }
 
-// calls tells whether a project's image name matches a repository, and how precisely: it returns the number of
-// path components that match from the right. Both may lack the registry, but nothing else, or "redis" in a
+// calls tells whether a project's image name matches a repository, and how precisely: it returns the number
+// of path components that match from the right. Both may lack the registry, but nothing else, or "redis" in a
 // manifest would match any "acme/redis".
 func calls(name, repository string) int {
 	want, have := strings.Split(name, "/"), strings.Split(repository, "/")
