@@ -124,7 +124,7 @@ slipway: hint: Set BUILDKIT_HOST to a BuildKit that runs elsewhere.
 		"disk full": `slipway: error: image web of dev: the disk is full at /cache, where the embedded engine keeps its cache
 slipway: hint: Free some space, delete that directory, or set XDG_CACHE_HOME to a larger file system. Nothing was tagged.
 `,
-		"renderer broke": `slipway: error: render dev: the renderer broke down: index out of range
+		"renderer broke": `slipway: error: render dev: the renderer panicked: index out of range
 slipway: hint: Report this fault of Slipway, with the manifests.
 `,
 	} {

@@ -22,7 +22,7 @@ func resets(s *subject, e *environment) found {
 		all = append(all, checkScaledReplicas(e, w)...)
 	}
 	for _, w := range e.Warnings {
-		if _, what, ok := strings.Cut(w, "not the same each time: "); ok {
+		if _, what, ok := strings.Cut(w, "differs on each render: "); ok {
 			all = append(all, checkUnstable(s.files, e, what)...)
 		}
 	}

@@ -11,29 +11,29 @@ import (
 	"slipway/internal/object"
 )
 
-// What one render may take. Templates cannot be stopped from outside: one that goes on for ever is
-// left behind, and ends with the process.
+// The limits of one render. Templates cannot be stopped from outside: an endless one is abandoned, and ends
+// with the process.
 const (
 	maxTime   = time.Minute
 	maxMemory = 3 << 30
 	look      = 50 * time.Millisecond
 )
 
-// PanicError is a panic of a library, kept to the environment that met it.
+// PanicError is a panic in a library while one environment was rendered.
 type PanicError struct {
 	Value any
 	Stack []byte
 }
 
-func (e *PanicError) Error() string { return fmt.Sprintf("the renderer broke down: %v", e.Value) }
+func (e *PanicError) Error() string { return fmt.Sprintf("the renderer panicked: %v", e.Value) }
 
-// bounded calls f within the budgets.
+// bounded calls f within the limits.
 func bounded[T any](ctx context.Context, f func(context.Context) (T, error)) (T, error) {
 	type answer struct {
 		value T
 		err   error
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, maxTime, fmt.Errorf("%w: not done after %v",
+	ctx, cancel := context.WithTimeoutCause(ctx, maxTime, fmt.Errorf("%w: not finished after %v",
 		object.ErrBudget, maxTime))
 	defer cancel()
 	done := make(chan answer, 1)
@@ -67,7 +67,7 @@ func bounded[T any](ctx context.Context, f func(context.Context) (T, error)) (T,
 	}
 }
 
-// heap is the memory that the process's objects take, in bytes.
+// heap returns the size of the heap's objects in bytes.
 func heap() uint64 {
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(sample)

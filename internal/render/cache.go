@@ -54,13 +54,14 @@ func (r *Renderer) Text(ctx context.Context, env project.Environment, show bool)
 		return Text{}, &Error{Environment: env.Name, Err: err}
 	}
 	t := Text{YAML: yaml.Bytes(), Objects: len(objects), Warnings: result.Warnings}
-	if len(concealed) == 0 && !result.Unstable { // what had to be decrypted is never written
+	if len(concealed) == 0 && !result.Unstable { // decrypted values are never written
 		r.keep(file, t, result.Reads)
 	}
 	return t, nil
 }
 
-// entryFile is named by everything beside the tree that a result depends on; empty: nothing is kept.
+// entryFile is the cache file, named by everything beside the tree that a result depends on. Empty: the
+// result is not cached.
 func (r *Renderer) entryFile(env project.Environment) string {
 	o := r.options
 	if o.Cache == "" || o.Version == "" || r.lookup != nil || env.Skaffold != nil {
@@ -75,7 +76,7 @@ func (r *Renderer) entryFile(env project.Environment) string {
 	return filepath.Join(o.Cache, "render", hex.EncodeToString(sum[:16]))
 }
 
-// kept is a result whose reads still hold. Whatever is wrong with it, it is then as good as none.
+// kept returns a cached result whose reads have not changed. A result that cannot be read is ignored.
 func (r *Renderer) kept(file string) (Text, bool) {
 	if file == "" {
 		return Text{}, false
@@ -92,7 +93,7 @@ func (r *Renderer) kept(file string) (Text, bool) {
 	return Text{YAML: yaml, Objects: e.Objects, Warnings: e.Warnings}, true
 }
 
-// keep stores a result. One that cannot be stored is rendered again, which costs time alone.
+// keep caches a result. A failure only costs the time of another render.
 func (r *Renderer) keep(file string, t Text, reads tree.Reads) {
 	if file == "" {
 		return
@@ -116,7 +117,7 @@ func (r *Renderer) keep(file string, t Text, reads tree.Reads) {
 // Results that are older are rendered again.
 const maxAge = 30 * 24 * time.Hour
 
-// sweep removes what nobody has rendered for long: those of other versions and of projects that are gone.
+// sweep removes old results: those of other versions and of deleted projects.
 func sweep(folder string) {
 	entries, err := os.ReadDir(folder)
 	if err != nil {

@@ -36,7 +36,7 @@ func WriteDirectory(dir string, objects []object.Object) error {
 	for i, o := range objects {
 		names[i] = fileName(o)
 		if other, ok := seen[names[i]]; ok {
-			return fmt.Errorf("write %s: %s and %s would both be %s", dir, other, o.Ref(), names[i])
+			return fmt.Errorf("write %s: %s and %s have the same file name %s", dir, other, o.Ref(), names[i])
 		}
 		seen[names[i]] = o.Ref()
 		delete(stale, names[i])

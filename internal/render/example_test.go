@@ -36,7 +36,7 @@ func TestExample(t *testing.T) {
 		for _, o := range r.Set.Objects() {
 			kinds = append(kinds, o.Ref().Kind)
 			if o.Origin.Line == 0 {
-				t.Errorf("%s: nobody knows where %s comes from", env.Name, o.Ref())
+				t.Errorf("%s: %s has no line", env.Name, o.Ref())
 			}
 			switch o.Ref().Kind {
 			case "ConfigMap":

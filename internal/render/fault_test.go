@@ -11,7 +11,7 @@ import (
 	"slipway/internal/render/foldertest"
 )
 
-// Each case is one thing that a source may not do or get wrong, with all that is said about it.
+// Each case is one fault of a source, with its error.
 func TestRenderErrors(t *testing.T) {
 	bomb := "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n"
 	for i := 1; i < 12; i++ {
@@ -27,16 +27,16 @@ func TestRenderErrors(t *testing.T) {
 		"13 bomb in a plain folder": {map[string]string{"k/a.yaml": bomb},
 			"k/a.yaml:1: aliases stand for more than 100000 values"},
 		"14 link out of a plain one": {map[string]string{"k/a.yaml": "-> /etc/passwd"},
-			"k/a.yaml: it is outside the project"},
+			"k/a.yaml: outside the project"},
 		"14 the environment is a link": {map[string]string{"k": "-> /etc"},
-			"k: it is a link that leads outside the project"},
+			"k: a link that leads outside the project"},
 		"duplicate object": {map[string]string{"k/a.yaml": configMap("a"), "k/b.yaml": "---\n" + configMap("a")},
 			"ConfigMap a is defined twice: k/a.yaml:1 and k/b.yaml:2"},
 		"nothing": {map[string]string{"k/README.md": "#"}, "k: no objects"},
 		"chart": {map[string]string{"k/Chart.yaml": "name: x\n"},
-			"k/Chart.yaml: a Helm chart given as path: write it under charts, with its values files"},
-		"no such folder": {map[string]string{"x/a.yaml": ""}, "k: no such file or folder"},
-		"a file":         {map[string]string{"k": ""}, "k is no folder"},
+			"k/Chart.yaml: path is a Helm chart: name it under charts, with its values files"},
+		"no such folder": {map[string]string{"x/a.yaml": ""}, "k: no such file or directory"},
+		"a file":         {map[string]string{"k": ""}, "k is not a directory"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			begun := time.Now()
@@ -56,7 +56,7 @@ func TestRenderErrors(t *testing.T) {
 	}
 }
 
-// A panic in the middle of a library's work is an error of that environment alone.
+// A panic in a library is an error of that environment alone.
 func TestFault16PanicOfALibrary(t *testing.T) {
 	dir := foldertest.Of(t, map[string]string{
 		"skaffold.yaml": "apiVersion: skaffold/v4beta11\nkind: Config\nmanifests: {rawYaml: " +
@@ -72,7 +72,7 @@ func TestFault16PanicOfALibrary(t *testing.T) {
 		_, err := r.Render(t.Context(), project.Environment{Name: "prod",
 			Skaffold: &project.Skaffold{File: "skaffold.yaml"}})
 		var broken *PanicError
-		if !errors.As(err, &broken) || err.Error() != "render prod: the renderer broke down: out of nowhere" ||
+		if !errors.As(err, &broken) || err.Error() != "render prod: the renderer panicked: out of nowhere" ||
 			!strings.Contains(string(broken.Stack), "skaffold") {
 			t.Errorf("%v", err)
 		}

@@ -7,16 +7,16 @@ import (
 	"slipway/internal/object"
 )
 
-// into puts a chart's object into the namespace of the chart's release, as helm install does with
-// what names none. Of kinds that nobody here knows, the cluster alone could say whether they have one.
+// into puts a chart's object into the namespace of the chart's release, as helm install does with objects
+// without a namespace. Only the cluster knows whether an unknown kind is namespaced.
 func (s *source) into(o object.Object, namespace string) object.Object {
 	if namespace == "" || o.Ref().Namespace != "" {
 		return o
 	}
 	namespaced, known := openapi.IsNamespaceScoped(yaml.TypeMeta{APIVersion: o.APIVersion(), Kind: o.Ref().Kind})
 	if !known {
-		s.warn("%s: %s names no namespace and is not put into %s: whether its kind has one is not known", o.Origin,
-			o.Ref(), namespace)
+		s.warn("%s: %s has no namespace and is not put into %s: it is not known whether its kind is namespaced",
+			o.Origin, o.Ref(), namespace)
 	}
 	if !namespaced || !known {
 		return o

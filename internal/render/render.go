@@ -19,10 +19,10 @@ import (
 	"slipway/internal/render/tree"
 )
 
-// ErrEmpty says that a source renders to nothing, which is never taken for a wish to delete.
+// ErrEmpty reports a source without objects, which is never a request to delete.
 var ErrEmpty = errors.New("no objects")
 
-// Error says that an environment could not be rendered.
+// Error reports which environment could not be rendered.
 type Error struct {
 	Environment string
 	Err         error
@@ -32,15 +32,15 @@ func (e *Error) Error() string { return fmt.Sprintf("render %s: %v", e.Environme
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Options are what a render needs to know beyond the project.
+// Options are the inputs of a render beside the project.
 type Options struct {
 	// Remotes are the addresses that charts may be fetched from.
 	Remotes []string
-	// Cache is a folder for fetched charts and for results; empty: nothing is fetched, and nothing kept.
+	// Cache is a directory for fetched charts and for results. Empty: nothing is fetched and nothing is kept.
 	Cache string
-	// Version names the program: another one's results are not taken from the cache.
+	// Version names the program: results of another version are not taken from the cache.
 	Version string
-	// Command, KubeContext and Env decide which of Skaffold's profiles fire by themselves.
+	// Command, KubeContext and Env decide which Skaffold profiles activate automatically.
 	Command, KubeContext string
 	Env                  func(string) (string, bool)
 }
@@ -72,17 +72,17 @@ type Result struct {
 	// Set has Kustomize's order, Helm's, or that of the files; origins are relative to the project.
 	// Namespaces are left as they are written, those of charts with one of their own excepted.
 	Set object.Set
-	// Warnings are what worked but should not stay so, each with its file and line where known.
+	// Warnings are about what works but should be changed, each with its file and line where known.
 	Warnings []string
-	// Hooks are those objects of the set that a chart wants run at some event.
+	// Hooks are the objects of the set that are Helm hooks.
 	Hooks map[object.Ref]helm.Hook
-	// Unstable: it does not come out the same each time, and Warnings say where.
+	// Unstable: the result differs on each render, and Warnings say where.
 	Unstable bool
-	// Reads is everything that was consulted: while it stays the same, so does the result.
+	// Reads is everything that was read: while it does not change, neither does the result.
 	Reads tree.Reads
 }
 
-// Open prepares rendering from the folder dir.
+// Open prepares rendering from the directory dir.
 func Open(dir string, o Options) (*Renderer, error) {
 	t, err := tree.Open(dir, sops.Decrypt)
 	if err != nil {
@@ -108,10 +108,10 @@ func (r *Renderer) Stats() Stats {
 	return Stats{Renders: int(r.renders.Load()), Files: files, Parses: parses, Documents: documents}
 }
 
-// Close lets go of the project's folder.
+// Close releases the project's directory.
 func (r *Renderer) Close() error { return r.tree.Close() }
 
-// Render opens a project for one environment. Who renders several opens a Renderer.
+// Render renders one environment. To render several, open a Renderer.
 func Render(ctx context.Context, p project.Project, env project.Environment, o Options) (Result, error) {
 	o.Remotes = p.Remotes
 	r, err := Open(p.Dir, o)
@@ -127,10 +127,10 @@ func (r *Renderer) Render(ctx context.Context, env project.Environment) (Result,
 	return r.Edited(ctx, env, nil)
 }
 
-// View is a look at the project's files beside a render.
+// View returns access to the project's files outside a render.
 func (r *Renderer) View(ctx context.Context) *tree.View { return r.tree.View(ctx) }
 
-// Edited renders one environment as if some files, by their paths in the project, said something else.
+// Edited renders one environment with other texts for some files, by their paths in the project.
 func (r *Renderer) Edited(ctx context.Context, env project.Environment, edits map[string][]byte) (
 	Result, error) {
 	r.renders.Add(1)
@@ -149,7 +149,7 @@ func (r *Renderer) Edited(ctx context.Context, env project.Environment, edits ma
 type Output struct {
 	Objects  []object.Object
 	Warnings []string
-	// Concealed are values that had to be decrypted. They may stand in any object.
+	// Concealed are decrypted values, which may be in any object.
 	Concealed []string
 }
 
@@ -176,13 +176,13 @@ func (r *Renderer) Chart(ctx context.Context, c project.Chart, o helm.Options) (
 		}
 		h, err := r.helm.Render(v, c, o)
 		for _, u := range h.Unstable {
-			h.Warnings = append(h.Warnings, fmt.Sprintf("not the same each time: %s", u))
+			h.Warnings = append(h.Warnings, fmt.Sprintf("differs on each render: %s", u))
 		}
 		return Output{h.Objects, h.Warnings, v.Secrets()}, err
 	})
 }
 
-// within is the chart with paths as the project has them.
+// within returns the chart with its paths relative to the project.
 func (r *Renderer) within(c project.Chart) (project.Chart, error) {
 	var err error
 	clean := func(p string) string {

@@ -25,7 +25,7 @@ func configMap(name string) string {
 	return "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: " + name + "\n"
 }
 
-// origins lists what came out and from where.
+// origins lists the objects with their origins.
 func origins(r Result) []string {
 	var lines []string
 	for _, o := range r.Set.Objects() {
@@ -56,8 +56,8 @@ func TestPlainFolder(t *testing.T) {
 		t.Error(diff)
 	}
 	wantWarnings := []string{
-		"k8s/chart is left out: it is a Helm chart", "k8s/own is left out: it has a kustomization of its own",
-		"k8s/round is left out: it is a link to a folder",
+		"k8s/chart is skipped: it is a Helm chart", "k8s/own is skipped: it has its own kustomization",
+		"k8s/round is skipped: it is a link to a directory",
 	}
 	if diff := cmp.Diff(wantWarnings, r.Warnings); diff != "" {
 		t.Error(diff)
@@ -75,9 +75,9 @@ func TestWarnings(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"overlays/prod/kustomization.yml:1: bases is deprecated: write resources",
+		"overlays/prod/kustomization.yml:1: bases is deprecated: use resources",
 		"overlays/prod/kustomization.yml:3: commonLabels is deprecated: it also writes selectors, which cannot " +
-			"change later: write labels with includeSelectors: false",
+			"change later: use labels with includeSelectors: false",
 	}
 	if diff := cmp.Diff(want, r.Warnings); diff != "" {
 		t.Error(diff)
@@ -134,7 +134,7 @@ func TestRenderStopsWithItsContext(t *testing.T) {
 	}
 }
 
-// What a chart may print, an environment need not take: each of its objects can be found again.
+// An environment refuses objects of charts that cannot be identified.
 func TestIncompleteObjects(t *testing.T) {
 	for text, want := range map[string]string{
 		"kind: ConfigMap\napiVersion: v1\n":                                            "ConfigMap without metadata.name",
@@ -156,7 +156,7 @@ func TestIncompleteObjects(t *testing.T) {
 	}
 }
 
-// Environments that share files cost one renderer one parse of each: the base is read once for all three.
+// Environments that share files cost one parse of each: the base is read once for all three.
 func TestStats(t *testing.T) {
 	p, err := project.Open("../../examples/myapp")
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"slipway/internal/render/tree"
 )
 
-// Explain says what a skaffold.yaml comes to for an environment, which must have one: each of its
-// configurations with the profiles that fire. An error is an *Error.
+// Explain resolves the skaffold.yaml of an environment, which must have one, into its configurations with the
+// active profiles. An error is an *Error.
 func (r *Renderer) Explain(ctx context.Context, env project.Environment) ([]skaffold.Resolved, error) {
 	s := source{Renderer: r, view: r.tree.View(ctx), env: env}
 	resolved, err := s.resolve(*env.Skaffold)
@@ -61,7 +61,7 @@ func (s *source) skaffold(sk project.Skaffold) error {
 	return nil
 }
 
-// images stand for themselves while nothing is built.
+// images maps each image to itself, because nothing is built.
 func images(r skaffold.Resolved) map[string]string {
 	refs := map[string]string{}
 	for _, a := range object.Mappings(object.Mapping(r.Config["build"])["artifacts"]) {
@@ -77,7 +77,7 @@ func (s *source) manifestsOf(m skaffold.Manifests) error {
 		s.warn("%s", w)
 	}
 	if m.KubeContext != "" && s.env.Context != "" && m.KubeContext != s.env.Context {
-		s.warn("deploy.kubeContext %s is not used: the environment's context is %s", m.KubeContext, s.env.Context)
+		s.warn("deploy.kubeContext %s is ignored: the environment's context is %s", m.KubeContext, s.env.Context)
 	}
 	s.namespace = m.Namespace
 	defer func() { s.namespace = "" }()
@@ -110,7 +110,7 @@ func chartOf(r skaffold.Release) project.Chart {
 	return c
 }
 
-// Charts are those of an environment, or of what its skaffold.yaml comes to.
+// Charts returns the charts of an environment, or of its skaffold.yaml.
 func (r *Renderer) Charts(ctx context.Context, env project.Environment) ([]project.Chart, error) {
 	charts := env.Charts
 	if env.Skaffold == nil {
@@ -132,7 +132,7 @@ func (r *Renderer) Charts(ctx context.Context, env project.Environment) ([]proje
 	return charts, nil
 }
 
-// pattern reads the files that a pattern matches. Folders that it matches count with what is in them.
+// pattern reads the files that a pattern matches, and the files in directories that it matches.
 func (s *source) pattern(pattern string) error {
 	names := []string{"."}
 	for _, part := range strings.Split(path.Clean(pattern), "/") {
@@ -166,7 +166,7 @@ func (s *source) pattern(pattern string) error {
 	return nil
 }
 
-// match lists what a folder has by the name, or the pattern of names, part.
+// match lists the entries of a directory whose name matches part.
 func (s *source) match(folder, part string) ([]string, error) {
 	if !strings.ContainsAny(part, `*?[\`) {
 		kind, err := s.view.Kind(path.Join(folder, part))

@@ -20,7 +20,7 @@ type source struct {
 	view   *tree.View
 	env    project.Environment
 	result Result
-	// namespace is for what names none; only Skaffold sets it.
+	// namespace is for objects that have none; only Skaffold sets it.
 	namespace string
 }
 
@@ -30,7 +30,7 @@ func (s *source) render() (Result, error) {
 			return Result{}, err
 		}
 	} else if s.env.Path == "" && len(s.env.Charts) == 0 {
-		return Result{}, fmt.Errorf("the environment has neither path nor charts")
+		return Result{}, fmt.Errorf("the environment has no path and no charts")
 	}
 	for _, c := range s.env.Charts {
 		if err := s.chart(c, nil); err != nil {
@@ -77,13 +77,13 @@ func (s *source) chart(c project.Chart, inline map[string]any) error {
 		ns = s.env.Namespace
 	}
 	if ns == "" {
-		s.warn("%s names no namespace: charts see \"default\" here, and what the kubeconfig context says when it "+
-			"is planned or deployed", s.env.Name)
+		s.warn("%s has no namespace: charts see \"default\" here, and the namespace of the kubeconfig "+
+			"context when it is planned or deployed", s.env.Name)
 	}
 	var lookup helm.Lookup
 	if c.Lookup {
 		if lookup = s.Renderer.lookup; lookup == nil {
-			s.warn("chart %s: no cluster is asked here, so lookup finds nothing", c.Path)
+			s.warn("chart %s: lookup finds nothing, because render contacts no cluster", c.Path)
 		}
 	}
 	out, err := s.helm.Render(s.view, c, helm.Options{
@@ -99,7 +99,7 @@ func (s *source) chart(c project.Chart, inline map[string]any) error {
 	}
 	for _, u := range out.Unstable {
 		s.result.Unstable = true
-		s.warn("not the same each time: %s", u)
+		s.warn("differs on each render: %s", u)
 	}
 	if c.Patches != "" {
 		b, err := s.kustomize.Build(s.view, c.Patches, kustomize.Options{Extra: objects})
@@ -110,7 +110,7 @@ func (s *source) chart(c project.Chart, inline map[string]any) error {
 	}
 	for i, o := range objects {
 		h, ok := hooks[o.Ref()]
-		if !ok && o.Annotations()[hookAnnotation] != nil { // a patch has renamed it
+		if !ok && o.Annotations()[hookAnnotation] != nil { // renamed by a patch
 			h, ok = helm.Hook{Events: []string{fmt.Sprint(o.Annotations()[hookAnnotation])}}, true
 		}
 		objects[i] = s.into(o, c.Namespace)
@@ -124,7 +124,7 @@ func (s *source) chart(c project.Chart, inline map[string]any) error {
 	return s.add(objects, out.Warnings)
 }
 
-// path renders an overlay, a folder of plain YAML, or a file of it.
+// path renders an overlay or a directory of plain YAML.
 func (s *source) path(p string) error {
 	real, err := s.view.Real(p)
 	if err != nil {
@@ -134,7 +134,7 @@ func (s *source) path(p string) error {
 	case err != nil:
 		return err
 	case kind == tree.File:
-		return fmt.Errorf("%s is no folder", p)
+		return fmt.Errorf("%s is not a directory", p)
 	}
 	kustomized, err := kustomize.File(s.view, real)
 	if err != nil {
@@ -145,13 +145,13 @@ func (s *source) path(p string) error {
 	}
 	if s.view.IsFile(real, "Chart.yaml") {
 		return &tree.RefusedError{Origin: object.Origin{File: path.Join(real, "Chart.yaml")},
-			What: "a Helm chart given as path", Why: "write it under charts, with its values files"}
+			What: "path is a Helm chart", Why: "name it under charts, with its values files"}
 	}
 	return s.plain(p)
 }
 
-// inflate is how kustomizations get at charts. Warn hears what was worth one, and whether it was that
-// the result is not the same each time.
+// inflate renders charts for kustomizations. It calls warn for each warning, with unstable set where the
+// result differs on each render.
 func (r *Renderer) inflate(kubeVersion string, warn func(text string, unstable bool)) func(*tree.View,
 	kustomize.Chart) ([]object.Object, error) {
 	return func(v *tree.View, c kustomize.Chart) ([]object.Object, error) {
@@ -163,7 +163,7 @@ func (r *Renderer) inflate(kubeVersion string, warn func(text string, unstable b
 			warn(fmt.Sprintf("%s: %s", c.Origin, w), false)
 		}
 		for _, u := range out.Unstable {
-			warn(fmt.Sprintf("%s: not the same each time: %s", c.Origin, u), true)
+			warn(fmt.Sprintf("%s: differs on each render: %s", c.Origin, u), true)
 		}
 		return out.Objects, err
 	}
@@ -193,8 +193,8 @@ func (s *source) file(name string) error {
 	return s.add(objects, nil)
 }
 
-// plain reads the YAML and JSON files of a folder and of the folders in it, in the order of their
-// paths. Hidden ones, and folders that something else renders, are left out.
+// plain reads the YAML and JSON files of a directory and of the directories in it, in the order of their
+// paths. It skips hidden files and directories that are overlays or charts.
 func (s *source) plain(folder string) error {
 	files, err := s.manifests(folder)
 	if err != nil {
@@ -253,14 +253,14 @@ func (s *source) subfolder(name string, link bool) ([]string, error) {
 	why := ""
 	switch {
 	case kustomized != "":
-		why = "it has a kustomization of its own"
+		why = "it has its own kustomization"
 	case s.view.IsFile(name, "Chart.yaml"):
 		why = "it is a Helm chart"
-	case link: // could lead round in a circle
-		why = "it is a link to a folder"
+	case link: // could be a cycle
+		why = "it is a link to a directory"
 	default:
 		return s.manifests(name)
 	}
-	s.warn("%s is left out: %s", name, why)
+	s.warn("%s is skipped: %s", name, why)
 	return nil, nil
 }

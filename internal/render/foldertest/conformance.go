@@ -47,7 +47,7 @@ func Reference(t testing.TB, name, what string) []byte {
 	return text
 }
 
-// Conformance unpacks the cases that kustomize and helm were run on, and gives their folder.
+// Conformance unpacks the cases that kustomize and helm were run on, and returns their directory.
 func Conformance(t testing.TB, what string) string {
 	t.Helper()
 	plain, err := xz.NewReader(bytes.NewReader(Reference(t, "render.tar.xz", what)))

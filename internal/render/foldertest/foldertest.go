@@ -1,4 +1,4 @@
-// Package foldertest writes the folders that tests read.
+// Package foldertest writes the directories that tests read.
 package foldertest
 
 import (
@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Of writes files into a new folder and gives its path, without links. A name that ends with a slash
-// makes a folder, a text "-> x" a link to x.
+// Of writes files to a new directory and returns its path, without links. A name that ends with a slash makes
+// a directory, a text "-> x" a link to x.
 func Of(t testing.TB, files map[string]string) string {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())

@@ -15,7 +15,7 @@ import (
 	"slipway/internal/render/helm"
 )
 
-// expressions are what templates say, each to be printed.
+// expressions are template expressions to print.
 var expressions = []string{
 	`toYaml .Values`, `toYamlPretty .Values`, `toJson .Values`, `toPrettyJson .Values.m`, `toToml .Values.m`,
 	`mustToYaml .Values.l`,

@@ -11,11 +11,11 @@ import (
 	"slipway/internal/object"
 )
 
-// place is where Go's templates say that an error is, each include of a chain in turn.
+// place is the position of an error in Go's templates, once for each include.
 var place = regexp.MustCompile(
 	`template: ([^:]+):(\d+)(?::\d+)?: (?:executing "(?:[^"\\]|\\.)*" at <((?s:.*?))>: )?`)
 
-// explain says where in the project a template is wrong, and in one line what with.
+// explain adds the file and the line of a template to its error, and shortens the error to one line.
 func explain(err error, origins map[string]string) error {
 	for _, ended := range []error{context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, ended) {
@@ -63,7 +63,7 @@ func explain(err error, origins map[string]string) error {
 	return &object.ReadError{File: last.File, Line: last.Line, Err: because{message, err}}
 }
 
-// because is a short text for a cause.
+// because is a short message for an error.
 type because struct {
 	msg   string
 	cause error

@@ -19,32 +19,32 @@ import (
 	"slipway/internal/render/tree"
 )
 
-// TestFaults renders charts that are wrong: one error, with file and line, and nothing out.
+// TestFaults renders charts with a fault: each gives one error with file and line, and no output.
 func TestFaults(t *testing.T) {
 	bad := func(text string) string { return meta + "-- templates/a.yaml --\n" + text }
 	for name, c := range map[string]struct{ files, want string }{
-		"no chart": {"-- values.yaml --\na: b\n", "Chart.yaml: no such file: this is no chart"},
+		"no chart": {"-- values.yaml --\na: b\n", "Chart.yaml: no such file: not a chart"},
 		"broken Chart.yaml": {"-- Chart.yaml --\nname: web\n  version: 1\n",
 			"Chart.yaml:2: mapping values are not allowed"},
 		"library": {"-- Chart.yaml --\napiVersion: v2\nname: web\nversion: 1.0.0\ntype: library\n",
 			"Chart.yaml:4: a library chart"},
 		"version of Kubernetes": {"-- Chart.yaml --\napiVersion: v2\nname: web\nversion: 1.0.0\nkubeVersion: " +
-			"'>=2.0.0'\n", "Chart.yaml:4: the chart wants Kubernetes >=2.0.0, and this is v1.37.0"},
+			"'>=2.0.0'\n", "Chart.yaml:4: the chart requires Kubernetes >=2.0.0, not v1.37.0"},
 		"missing dependency": {"-- Chart.yaml --\napiVersion: v2\nname: web\nversion: " +
 			"1.0.0\ndependencies:\n- name: db\n  version: 1.0.0\n",
 			`Chart.yaml:5: dependency db 1.0.0 from "": it is not in charts/: run helm dependency build`},
 		"dependency outside": {"-- Chart.yaml --\napiVersion: v2\nname: web\nversion: " +
 			"1.0.0\ndependencies:\n- name: db\n  version: 1.0.0\n  repository: file://../../db\n",
-			`Chart.yaml:5: dependency db 1.0.0 from "file://../../db": it is outside the project`},
+			`Chart.yaml:5: dependency db 1.0.0 from "file://../../db": outside the project`},
 		"depends on itself": {"-- Chart.yaml --\napiVersion: v2\nname: web\nversion: " +
 			"1.0.0\ndependencies:\n- name: web\n  version: 1.0.0\n  repository: file://.\n",
 			"Chart.yaml: the chart depends on itself"},
 		"broken values.yaml": {meta + "-- values.yaml --\na: b\nc: [\n",
 			"values.yaml:3: did not find expected node content"},
 		"values are a list": {meta + "-- values.yaml --\n- a\n",
-			"values.yaml: this must be a mapping, and is a list"},
+			"values.yaml: must be a mapping, not a list"},
 		"version is a number": {"-- Chart.yaml --\napiVersion: v2\nname: web\nversion: 1\nmaintainers: me\n",
-			"Chart.yaml: maintainers must be a list, and is a string"},
+			"Chart.yaml: maintainers must be a list, not a string"},
 		"template syntax": {bad("a: b\nc: {{ if }}\n"), "templates/a.yaml:2: missing value for if"},
 		"unknown function": {bad("a: b\nc: {{ env \"HOME\" }}\n"),
 			`templates/a.yaml:2: function "env" not defined`},
@@ -60,22 +60,22 @@ func TestFaults(t *testing.T) {
 			"templates/a.yaml:1: .Values.a.b: nil pointer evaluating interface {}.b"},
 		"no YAML": {bad(
 			"apiVersion: v1\nkind: A\nmetadata: {name: a}\n---\nkind: B\n foo: : bar\n"),
-			"templates/a.yaml: document 2 of what it renders to, line 2: mapping values are not allowed in this " +
+			"templates/a.yaml: document 2 of the rendered text, line 2: mapping values are not allowed in this " +
 				"context\n  2 |  foo: : bar"},
 		"no object": {bad("just a text\n"),
-			"templates/a.yaml: what it renders to: this is no object"},
+			"templates/a.yaml: rendered text: not an object"},
 		"schema": {meta + "-- values.yaml --\nnum: text\n-- values.schema.json " +
 			"--\n{\"properties\": {\"num\": {\"type\": \"integer\"}}, \"required\": [\"m\"]}\n",
-			"values.schema.json: the values do not meet the chart's schema:\n- (root): m is required\n- num: " +
+			"values.schema.json: the values do not match the chart's schema:\n- (root): m is required\n- num: " +
 				"Invalid type. Expected: integer, given: string"},
 		"schema without end": {meta + "-- values.schema.json --\n{\"allOf\": [{\"$ref\": \"#/$defs/a\"}], " +
 			"\"$defs\": {\"a\": {\"anyOf\": [{\"$ref\": \"#\"}]}}}\n",
-			"values.schema.json: the schema refers to itself without end"},
+			"values.schema.json: the schema refers to itself in a cycle"},
 		"schema is none": {meta + "-- values.schema.json --\n{\"type\": 1}\n", "values.schema.json: "},
 		"range until 1e9": {bad("a: b\n{{ range until 1000000000 }}x{{ end }}\n"),
 			"templates/a.yaml:2: a list of more than 1000000 values"},
 		"range over a number": {bad("{{ range 1000000000 }}{{ range 1000000000 }}{{ end }}{{ end }}\n"),
-			"templates/a.yaml:1: more than 10000000 steps: is this a loop without end?"},
+			"templates/a.yaml:1: more than 10000000 steps: check for an endless loop"},
 		"seq": {bad("{{ seq 1 1000000000 }}\n"),
 			"templates/a.yaml:1: a list of more than 1000000 values"},
 		"repeat": {bad("{{ repeat 1000000000 \"x\" }}\n"),
@@ -97,24 +97,24 @@ func TestFaults(t *testing.T) {
 		"replaced": {bad("{{ $x := repeat 1000000 \"a\" }}{{ $y := replace \"a\" $x $x }}\n"),
 			"templates/a.yaml:1: a text of more than 16 MiB"},
 		"map within itself": {bad("{{ $d := dict }}{{ $_ := set $d \"d\" $d }}\n"),
-			"templates/a.yaml:1: a value that holds itself"},
+			"templates/a.yaml:1: a value that contains itself"},
 		"much": {bad(
 			"{{ $x := repeat 1000000 \"a\" }}{{ range until 1000 }}{{ $x }}{{ end }}\n"),
 			"templates/a.yaml:1: the templates write more than 256 MiB"},
 		"include without end": {bad(
 			"{{ include \"x\" . }}\n-- templates/_x.tpl --\n\n{{ define \"x\" }}{{ include \"x\" . }}{{ end }}\n"),
-			"templates/_x.tpl:2: templates within templates, more than 1000 deep"},
+			"templates/_x.tpl:2: templates are nested more than 1000 deep"},
 		"template without end": {bad(
 			"{{ template \"x\" . }}\n-- templates/_x.tpl --\n{{ define \"x\" }}{{ template \"x\" . }}{{ end }}\n"),
-			"templates/_x.tpl:1: templates within templates, more than 1000 deep"},
+			"templates/_x.tpl:1: templates are nested more than 1000 deep"},
 		"tpl without end": {bad("{{ tpl .Values.x . }}\n-- values.yaml --\nx: '{{ tpl .Values.x . }}'\n"),
-			"templates/a.yaml:1: templates within templates, more than 1000 deep"},
+			"templates/a.yaml:1: templates are nested more than 1000 deep"},
 		"tpl defines without end": {bad("{{ tpl .Values.x . }}\n-- values.yaml --\nx: '{{ define \"q\" }}{{ tpl " +
 			".Values.x . }}{{ end }}{{ include \"q\" . }}'\n"),
-			"templates/a.yaml:1: templates within templates, more than 1000 deep"},
+			"templates/a.yaml:1: templates are nested more than 1000 deep"},
 		"bomb in values": {meta + "-- values.yaml --\n" + bomb, "values.yaml:"},
 		"bomb in what it renders": {bad(bomb),
-			"templates/a.yaml: what it renders to, line 1: aliases stand for more than"},
+			"templates/a.yaml: rendered text, line 1: aliases stand for more than"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -141,20 +141,20 @@ var bomb = func() string {
 func TestValuesFaults(t *testing.T) {
 	dir := folder(t, meta+"-- broken.yaml --\na: b\nc: [\n-- text.yaml --\njust a text\n-- bomb.yaml --\n"+bomb)
 	for want, c := range map[string]project.Chart{
-		"broken.yaml:3: did not find expected node content":  {Values: []string{"broken.yaml"}},
-		"text.yaml: this must be a mapping, and is a string": {Values: []string{"text.yaml"}},
-		"bomb.yaml:":                                                   {Values: []string{"bomb.yaml"}},
-		"missing.yaml: no such file or folder":                         {Values: []string{"missing.yaml"}},
-		"../../etc/passwd: it is outside the project":                  {Values: []string{"../../etc/passwd"}},
-		"values from https://a.b/c.yaml: values come from the project": {Values: []string{"https://a.b/c.yaml"}},
-		"--set-file a=/etc/passwd: /etc/passwd: an absolute path":      {SetFile: []string{"a=/etc/passwd"}},
-		"--set a[70000]=x: ":                                           {Set: []string{"a[70000]=x"}},
+		"broken.yaml:3: did not find expected node content": {Values: []string{"broken.yaml"}},
+		"text.yaml: must be a mapping, not a string":        {Values: []string{"text.yaml"}},
+		"bomb.yaml:": {Values: []string{"bomb.yaml"}},
+		"missing.yaml: no such file or directory":                               {Values: []string{"missing.yaml"}},
+		"../../etc/passwd: outside the project":                                 {Values: []string{"../../etc/passwd"}},
+		"values from https://a.b/c.yaml: values are read only from the project": {Values: []string{"https://a.b/c.yaml"}},
+		"--set-file a=/etc/passwd: /etc/passwd: an absolute path":               {SetFile: []string{"a=/etc/passwd"}},
+		"--set a[70000]=x: ": {Set: []string{"a[70000]=x"}},
 		"--set " + strings.Repeat("a.", 40) +
 			"a=x: ": {Set: []string{strings.Repeat("a.", 40) + "a=x"}},
 		"--set-json a={: ": {SetJSON: []string{"a={"}},
 		`release "Web": a release's name has at most 53`: {Release: "Web"},
 		"nowhere: no such chart":                         {Path: "nowhere"},
-		"broken.yaml: no packed chart":                   {Path: "broken.yaml"},
+		"broken.yaml: not a chart archive":               {Path: "broken.yaml"},
 		`chart https://a.b/web-1.0.0.tgz: charts are fetched only from`: {Path: "web", Repository: "https://a.b",
 			Version: "1.0.0"},
 	} {
@@ -171,7 +171,7 @@ func TestValuesFaults(t *testing.T) {
 	}
 }
 
-// TestSecretsStayHidden: a line of a Secret that is no YAML is not shown.
+// TestSecretsStayHidden: an invalid line of a Secret is not shown.
 func TestSecretsStayHidden(t *testing.T) {
 	_, err := render(t, folder(t, meta+"-- templates/a.yaml --\nkind: Secret\ndata:\n  password: {{ print "+
 		"\"hunter2\" }}: x\n"), project.Chart{Path: "."}, helm.Options{})
@@ -180,7 +180,7 @@ func TestSecretsStayHidden(t *testing.T) {
 	}
 }
 
-// TestEnds: a render stops when nobody waits for it any more, whatever the template does.
+// TestEnds: a render stops with its context, even in an endless template.
 func TestEnds(t *testing.T) {
 	dir := folder(t, meta+"-- templates/a.yaml --\n{{ range 1000000000 }}{{ end }}\n")
 	root, err := tree.Open(dir, nil)

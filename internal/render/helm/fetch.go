@@ -26,7 +26,7 @@ import (
 	"slipway/internal/render/tree"
 )
 
-// What a repository may send. The largest public lists of charts have about 25 MiB.
+// The limits of downloads. The largest public indexes have about 25 MiB.
 const (
 	maxPacked = 16 << 20
 	maxIndex  = 48 << 20
@@ -42,28 +42,28 @@ func (w wanted) String() string {
 	return strings.TrimSuffix(w.repository, "/") + "/" + w.name + "-" + w.version + ".tgz"
 }
 
-// fetched loads a chart of a repository, from the cache where it is there. A name and a version stand
-// for one content for ever.
+// fetched reads a chart of a repository, from the cache if possible. A name and a version always mean the
+// same content.
 func (r *reader) fetched(w wanted, at object.Origin) (*chart.Chart, error) {
 	refuse := func(format string, args ...any) error {
 		return &tree.RefusedError{Origin: at, What: "chart " + w.String(), Why: fmt.Sprintf(format, args...)}
 	}
 	repository, err := url.Parse(w.repository)
 	if err != nil || repository.Host == "" || repository.User != nil {
-		return nil, refuse("%q is no plain address of a repository", w.repository)
+		return nil, refuse("%q is not a repository URL", w.repository)
 	}
 	if strings.Contains(w.name, "..") || strings.ContainsAny(w.name, ":@?#\\ ") {
-		return nil, refuse("%q is no name of a chart", w.name)
+		return nil, refuse("%q is not a chart name", w.name)
 	}
 	if _, err := semver.NewVersion(w.version); err != nil {
-		return nil, refuse("%q is not one version: a chart that is fetched is pinned to one", w.version)
+		return nil, refuse("%q is not an exact version: charts are fetched by exact version", w.version)
 	}
 	if !covered(repository.JoinPath(w.name), r.config.Remotes) {
-		return nil, refuse("charts are fetched only from addresses that slipway.yaml lists under remotes:; or " +
+		return nil, refuse("charts are fetched only from the addresses under remotes: in slipway.yaml; " +
 			"vendor it (helm dependency build, helm pull)")
 	}
 	if r.config.Cache == "" {
-		return nil, refuse("there is no cache folder to fetch it to")
+		return nil, refuse("the cache is disabled")
 	}
 	text, err := cached(r.ctx, r.config.Cache, w, repository)
 	if err != nil {
@@ -74,12 +74,12 @@ func (r *reader) fetched(w wanted, at object.Origin) (*chart.Chart, error) {
 		return nil, err
 	}
 	if c.Name() != w.name[strings.LastIndex(w.name, "/")+1:] {
-		return nil, fmt.Errorf("chart %s: it says that it is %s", w, c.Name())
+		return nil, fmt.Errorf("chart %s: the archive contains %s", w, c.Name())
 	}
 	return c, nil
 }
 
-// covered says whether an address is one of a list, or below one.
+// covered reports whether a URL is in a list, or below an entry.
 func covered(at *url.URL, list []string) bool {
 	for _, s := range list {
 		above, err := url.Parse(s)
@@ -93,7 +93,7 @@ func covered(at *url.URL, list []string) bool {
 	return false
 }
 
-// cached gives a packed chart by its digest, which is noted beside when it first comes.
+// cached returns a chart archive by its digest, which is stored when the archive is first fetched.
 func cached(ctx context.Context, cache string, w wanted, repository *url.URL) ([]byte, error) {
 	note := filepath.Join(cache, "names", digestOf([]byte(w.String())))
 	known, err := os.ReadFile(note)
@@ -117,10 +117,10 @@ func cached(ctx context.Context, cache string, w wanted, repository *url.URL) ([
 	}
 	switch got := digestOf(text); {
 	case got != strings.TrimPrefix(said, "sha256:"):
-		return nil, fmt.Errorf("its digest is sha256:%s, and the repository says %s", got, said)
+		return nil, fmt.Errorf("its digest is sha256:%s, but the repository lists %s", got, said)
 	case want != "" && got != want:
-		return nil, fmt.Errorf("it was sha256:%s and is now sha256:%s: a version does not change; if it may, "+
-			"remove %s", want, got, note)
+		return nil, fmt.Errorf("its digest changed from sha256:%s to sha256:%s: remove %s if that is expected",
+			want, got, note)
 	case want != "":
 		return text, write(archiveFile(cache, got), text)
 	default:
@@ -140,7 +140,7 @@ func digestOf(text []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// write puts a file in its place whole: several of us may be at it.
+// write replaces a file atomically, because several processes may write it.
 func write(file string, text []byte) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
@@ -190,11 +190,11 @@ func fetchOCI(ctx context.Context, w wanted) (text []byte, digest string, err er
 		text, err := bounded(content, maxPacked)
 		return text, l.Digest.String(), err
 	}
-	return nil, "", errors.New("it is no Helm chart")
+	return nil, "", errors.New("not a Helm chart")
 }
 
-// fetchHTTP asks a repository's list for the chart. The list may send us anywhere, with no
-// credentials, because it also says what the digest is.
+// fetchHTTP finds the chart in the repository's index. The index may point to any host, without credentials,
+// because it also has the digest.
 func fetchHTTP(ctx context.Context, w wanted) (text []byte, digest string, err error) {
 	base, err := url.Parse(strings.TrimSuffix(w.repository, "/") + "/")
 	if err != nil {
@@ -218,7 +218,7 @@ func fetchHTTP(ctx context.Context, w wanted) (text []byte, digest string, err e
 			continue
 		}
 		if len(e.URLs) == 0 || e.Digest == "" {
-			return nil, "", errors.New("the repository's list gives no address or no digest for it")
+			return nil, "", errors.New("the repository's index has no URL or no digest for it")
 		}
 		at, err := base.Parse(e.URLs[0])
 		if err != nil {
@@ -227,7 +227,7 @@ func fetchHTTP(ctx context.Context, w wanted) (text []byte, digest string, err e
 		text, err := get(ctx, at, maxPacked)
 		return text, e.Digest, err
 	}
-	return nil, "", errors.New("the repository's list does not hold it")
+	return nil, "", errors.New("not in the repository's index")
 }
 
 func get(ctx context.Context, at *url.URL, most int64) ([]byte, error) {
@@ -237,7 +237,7 @@ func get(ctx context.Context, at *url.URL, most int64) ([]byte, error) {
 	}
 	client := http.Client{CheckRedirect: func(to *http.Request, before []*http.Request) error {
 		if len(before) > 5 || at.Scheme == "https" && to.URL.Scheme != "https" {
-			return fmt.Errorf("%s sends us on to %s", at, to.URL)
+			return fmt.Errorf("%s redirects to %s", at, to.URL)
 		}
 		return nil
 	}}
@@ -247,7 +247,7 @@ func get(ctx context.Context, at *url.URL, most int64) ([]byte, error) {
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s answers %s", at, answer.Status)
+		return nil, fmt.Errorf("%s returned %s", at, answer.Status)
 	}
 	return bounded(answer.Body, most)
 }

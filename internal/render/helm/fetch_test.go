@@ -33,7 +33,7 @@ func packedDB(t *testing.T, note string) []byte {
 	})
 }
 
-// repository serves files, and says what was asked for.
+// repository serves files and records the requests.
 func repository(t *testing.T) (files map[string]string, asked *[]string, address string) {
 	t.Helper()
 	files, asked = map[string]string{}, new([]string)
@@ -78,15 +78,15 @@ func TestRepository(t *testing.T) {
 	stable := address + "/stable"
 	for _, c := range []struct{ repository, version, remote, want string }{
 		{stable, "1.2.3", "https://other",
-			"charts are fetched only from addresses that slipway.yaml lists under remotes:"},
+			"charts are fetched only from the addresses under remotes: in slipway.yaml"},
 		{stable, "1.2.3", address + "/sta", "charts are fetched only from"},
 		{stable, "1.2.3", strings.Replace(address, "http:", "https:", 1), "charts are fetched only from"},
-		{stable, "^1.0.0", address, `"^1.0.0" is not one version`},
-		{stable, "", address, "is not one version"},
-		{stable, "1.2.4", address, "the repository's list gives no address or no digest for it"},
-		{stable, "9.9.9", address, "the repository's list does not hold it"},
-		{address + "/none", "1.2.3", address, "answers 404 Not Found"},
-		{strings.Replace(stable, "//", "//me:pass@", 1), "1.2.3", address, "no plain address of a repository"},
+		{stable, "^1.0.0", address, `"^1.0.0" is not an exact version`},
+		{stable, "", address, "is not an exact version"},
+		{stable, "1.2.4", address, "the repository's index has no URL or no digest for it"},
+		{stable, "9.9.9", address, "not in the repository's index"},
+		{address + "/none", "1.2.3", address, "returned 404 Not Found"},
+		{strings.Replace(stable, "//", "//me:pass@", 1), "1.2.3", address, "is not a repository URL"},
 	} {
 		if _, err := from(c.repository, c.version, c.remote); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s %s: got %v, want %s", c.repository, c.version, err, c.want)
@@ -108,7 +108,7 @@ func TestRepository(t *testing.T) {
 		t.Errorf("the project holds %v", left)
 	}
 
-	// What the cache holds is damaged, then the repository says something else.
+	// A damaged cache is repaired; a changed repository is refused.
 	packed, _ := filepath.Glob(filepath.Join(cache, "sha256", "*.tgz"))
 	if err := os.WriteFile(packed[0], []byte("damaged"), 0o644); err != nil {
 		t.Fatal(err)
@@ -122,12 +122,12 @@ func TestRepository(t *testing.T) {
 	two := packedDB(t, "two")
 	files["/stable/files/db-1.2.3.tgz"] = string(two)
 	if _, err := from(stable, "1.2.3", address); err == nil || !strings.Contains(err.Error(),
-		"and the repository says") {
+		"but the repository lists") {
 		t.Errorf("another content under the same digest: %v", err)
 	}
 	files["/stable/index.yaml"] = index("files/db-1.2.3.tgz", two)
 	if _, err := from(stable, "1.2.3", address); err == nil || !strings.Contains(err.Error(),
-		"a version does not change") {
+		"its digest changed") {
 		t.Errorf("another content: %v", err)
 	}
 }
@@ -159,7 +159,7 @@ func TestLockedDependency(t *testing.T) {
 	for want, err := range map[string]error{
 		"Chart.yaml:5: dependency db": at(chart, address),
 		"Chart.yaml:5: chart " + address + "/db-1.2.3.tgz: charts are fetched only from": at(locked),
-		"Chart.lock does not say which version: run helm dependency update":              at(chart, address),
+		"Chart.lock has no version of it: run helm dependency update":                    at(chart, address),
 		"Chart.yaml:5: dependency db ^2.0.0: " + address + " is db 1.2.3": at(strings.Replace(locked,
 			"^1.0.0", "^2.0.0", 1), address),
 	} {
@@ -187,7 +187,7 @@ func TestRegistry(t *testing.T) {
 	}
 	defer root.Close()
 	engine := helm.New(helm.Config{Remotes: []string{"oci://" + host + "/charts"}, Cache: t.TempDir()})
-	for version, want := range map[string]string{"1.2.3": "pulled", "9.9.9": "it is no Helm chart",
+	for version, want := range map[string]string{"1.2.3": "pulled", "9.9.9": "not a Helm chart",
 		"7.7.7": "MANIFEST_UNKNOWN"} {
 		r, err := engine.Render(root.View(t.Context()), project.Chart{Path: "db", Repository: "oci://" + host +
 			"/charts", Version: version, Release: "rel"}, helm.Options{})

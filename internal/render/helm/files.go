@@ -11,7 +11,7 @@ import (
 	"helm.sh/helm/v4/pkg/chart/common"
 )
 
-// files are what a chart holds besides templates, as .Files of its templates.
+// files are a chart's files except templates: .Files in its templates.
 type files map[string][]byte
 
 func newFiles(list []*common.File) files {
@@ -22,7 +22,7 @@ func newFiles(list []*common.File) files {
 	return f
 }
 
-// GetBytes gives a file's content, empty where there is none.
+// GetBytes returns a file's content, empty if it does not exist.
 func (f files) GetBytes(name string) []byte {
 	if text, ok := f[name]; ok {
 		return text
@@ -33,7 +33,7 @@ func (f files) GetBytes(name string) []byte {
 // Get is GetBytes as a string.
 func (f files) Get(name string) string { return string(f.GetBytes(name)) }
 
-// Glob leaves the files whose names match; a pattern that is none matches all.
+// Glob returns the files whose names match; an invalid pattern matches all.
 func (f files) Glob(pattern string) files {
 	g, err := glob.Compile(pattern, '/')
 	if err != nil {
@@ -48,7 +48,7 @@ func (f files) Glob(pattern string) files {
 	return out
 }
 
-// Lines gives a file's lines.
+// Lines returns a file's lines.
 func (f files) Lines(name string) []string {
 	if len(f[name]) == 0 {
 		return []string{}
@@ -56,15 +56,15 @@ func (f files) Lines(name string) []string {
 	return strings.Split(strings.TrimSuffix(string(f[name]), "\n"), "\n")
 }
 
-// AsConfig gives the files as data of a ConfigMap.
+// AsConfig returns the files as data of a ConfigMap.
 func (f files) AsConfig() string {
 	return f.flat(func(text []byte) string { return string(text) })
 }
 
-// AsSecrets gives the files as data of a Secret.
+// AsSecrets returns the files as data of a Secret.
 func (f files) AsSecrets() string { return f.flat(base64.StdEncoding.EncodeToString) }
 
-// flat forgets the folders. Of files with one name the last stays.
+// flat maps base names to contents. Of several files with one base name the last wins.
 func (f files) flat(encode func([]byte) string) string {
 	if f == nil {
 		return ""

@@ -18,9 +18,8 @@ import (
 	goyaml "sigs.k8s.io/yaml/goyaml.v3"
 )
 
-// functions are those that need to know nothing of the render, and stand-ins for those that do
-// (run.functions). Sprig's env and expandenv do not exist, as in Helm; what a map holds comes in the
-// order of its keys, where Sprig leaves it to chance.
+// functions are those that do not depend on the render, and placeholders for those that do (run.functions).
+// As in Helm, env and expandenv are missing; keys and values are sorted, which Sprig leaves to chance.
 func functions() template.FuncMap {
 	f := sprig.TxtFuncMap()
 	delete(f, "env")
@@ -53,7 +52,7 @@ func functions() template.FuncMap {
 	return f
 }
 
-// failure is what a chart says itself.
+// failure is an error that a chart raises.
 type failure struct{ msg string }
 
 func (f *failure) Error() string { return f.msg }
@@ -107,7 +106,7 @@ func yamlInto(text []byte, v any) error { return yaml.Unmarshal(text, v) }
 func jsonInto(text []byte, v any) error { return json.Unmarshal(text, v) }
 func tomlInto(text []byte, v any) error { return toml.Unmarshal(text, v) }
 
-// from gives an error as a value, because templates cannot catch one.
+// from returns an error as a value, because templates cannot catch errors.
 func from(decode func([]byte, any) error, text string) map[string]any {
 	m := map[string]any{}
 	if err := decode([]byte(text), &m); err != nil {
@@ -140,7 +139,7 @@ func values(dict map[string]any) []any {
 	return list
 }
 
-// durations are Helm's functions for them: what is none counts as zero.
+// durations are Helm's functions for durations; an invalid one counts as zero.
 var durations = template.FuncMap{
 	"mustToDuration":       toDuration,
 	"durationSeconds":      func(v any) float64 { return orZero(v).Seconds() },
@@ -187,7 +186,7 @@ func toDuration(v any) (time.Duration, error) {
 	case n.CanFloat():
 		return ofSeconds(n.Float())
 	}
-	return 0, errors.New("no duration")
+	return 0, errors.New("not a duration")
 }
 
 func ofSeconds(seconds float64) (time.Duration, error) {

@@ -10,18 +10,18 @@ import (
 	"time"
 )
 
-// later is how much the second render of what varies is set forward: every part of a date differs.
+// later is how far the clock is ahead in the second render, so that every part of a date differs.
 const later = 400*24*time.Hour + 4*time.Hour + 5*time.Minute + 6*time.Second + 789*time.Millisecond
 
-// random are the functions that give another result each time.
+// random are the functions with another result on each call.
 var random = []string{
 	"randAlphaNum", "randAlpha", "randAscii", "randNumeric", "randInt", "randBytes", "uuidv4", "shuffle",
 	"bcrypt", "htpasswd", "encryptAES", "genPrivateKey", "genCA", "genCAWithKey", "genSelfSignedCert",
 	"genSelfSignedCertWithKey", "genSignedCert", "genSignedCertWithKey",
 }
 
-// The functions that can give much more than they take, or never come back from a map that holds
-// itself: of texts, of lists, and those that can put a map into itself.
+// The functions whose result can be much larger than their arguments, or that never return for a map that
+// contains itself: of texts, of lists, and those that can put a map into itself.
 const (
 	writing = "print println printf html js urlquery quote squote cat toString toStrings mustToYaml " +
 		"toYamlPretty " +
@@ -38,7 +38,7 @@ var builtin = template.FuncMap{
 	"html": template.HTMLEscaper, "js": template.JSEscaper, "urlquery": template.URLQueryEscaper,
 }
 
-// functions are those that depend on the render: they keep to its limits, and note what varies.
+// functions are those that depend on the render: they obey its limits and note what varies.
 func (r *run) functions(root *template.Template) template.FuncMap {
 	f := limited(r.meter, r.funcs)
 	f["include"], f["tpl"] = r.include(root), r.tpl(root)
@@ -80,7 +80,7 @@ func (r *run) functions(root *template.Template) template.FuncMap {
 		f[name] = wrap(r.funcs[name], func(args []reflect.Value) {
 			switch args[at].Interface().(type) {
 			case time.Time, *time.Time, int64, int, int32:
-			default: // taken for the present
+			default: // means the present time
 				r.use(name)
 				args[at] = reflect.ValueOf(time.Now().Add(r.shift))
 			}
@@ -97,7 +97,7 @@ func (r *run) functions(root *template.Template) template.FuncMap {
 	return f
 }
 
-// limited are the functions that could give much more than they take.
+// limited are the functions whose result could be much larger than their arguments.
 func limited(m *meter, funcs template.FuncMap) template.FuncMap {
 	indent := func(n int, s string) string {
 		m.text(strings.Count(s, "\n")+1, n)
@@ -176,14 +176,14 @@ func limited(m *meter, funcs template.FuncMap) template.FuncMap {
 
 var wide = regexp.MustCompile(`%[-+# 0]*(\d{4,}|\d*\.\d{4,}|[\d.]*\*)`)
 
-// asYAML is what a map was written as. The map is held, so that none other takes its place.
+// asYAML is the text of a map. Holding the map keeps its address from being reused.
 type asYAML struct {
 	m    map[string]any
 	text string
 }
 
-// toYAML writes a map once, as long as none is changed: charts say the same resources and labels for
-// object after object.
+// toYAML caches the texts of maps until one is changed: charts write the same resources and labels for many
+// objects.
 func (r *run) toYAML(v any) string {
 	m, ok := v.(map[string]any)
 	if known, found := r.yaml[reflect.ValueOf(m).Pointer()]; ok && found {
@@ -198,8 +198,7 @@ func (r *run) toYAML(v any) string {
 	return text
 }
 
-// wrap looks at what a function is given and at what it gives. A panic is its error: Go's templates
-// take it for one.
+// wrap checks the arguments and the result of a function. Go's templates turn a panic into an error.
 func wrap(fn any, before func([]reflect.Value), after func(reflect.Value)) any {
 	v := reflect.ValueOf(fn)
 	call := v.Call
@@ -218,7 +217,7 @@ func wrap(fn any, before func([]reflect.Value), after func(reflect.Value)) any {
 	}).Interface()
 }
 
-// use notes that what is being rendered may vary.
+// use notes that the current template may vary.
 func (r *run) use(name string) {
 	if !slices.Contains(r.used[r.current], name) {
 		r.used[r.current] = append(r.used[r.current], name)

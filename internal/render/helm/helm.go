@@ -1,6 +1,6 @@
-// Package helm renders charts as `helm template` does, object for object and in its order, without
-// running it. It reads the project through a tree, writes to its own cache alone, and fetches no
-// chart whose address is not listed.
+// Package helm renders charts as `helm template` does, with the same objects in the same order, without
+// running it. It reads the project through a tree, writes only to its cache, and fetches charts only from the
+// listed addresses.
 package helm
 
 import (
@@ -20,8 +20,8 @@ import (
 	"slipway/internal/render/tree"
 )
 
-// defaultKube is what charts are told about the cluster when nobody says better: the version of the
-// libraries that we are built with. Helm's own default depends on how it was linked.
+// defaultKube is the default Kubernetes version for charts: that of our libraries. Helm's own default depends
+// on how it was linked.
 const (
 	defaultKube = "1.37.0"
 	helmVersion = "v4.3.1"
@@ -29,14 +29,14 @@ const (
 
 // Config is what holds for all charts.
 type Config struct {
-	// Remotes are the addresses that charts may be fetched from; an address covers what is below it.
+	// Remotes are the URLs that charts may be fetched from; each includes the URLs below it.
 	Remotes []string
-	// Cache is the folder that keeps fetched charts by their digest. Empty: nothing is fetched.
+	// Cache is the directory of fetched charts, by digest. Empty: nothing is fetched.
 	Cache string
 }
 
-// Engine renders charts. It keeps what it has loaded, and with it the trees that were shown, as long
-// as it lives. It may be used from several goroutines.
+// Engine renders charts. It keeps the charts that it has loaded, with their trees. It may be used from
+// several goroutines.
 type Engine struct {
 	config Config
 	funcs  template.FuncMap
@@ -51,24 +51,24 @@ func New(c Config) *Engine {
 	return &Engine{config: c, funcs: functions(), limits: defaultLimits, charts: map[chartKey]*slot{}}
 }
 
-// Options are what `helm template` has flags for, values apart. The zero value is its default.
+// Options are the flags of `helm template` except values. The zero value is its default.
 type Options struct {
 	// Namespace is the release's where the chart names none; empty: "default".
 	Namespace string
-	// KubeVersion and APIVersions are what .Capabilities say; the latter adds to what every cluster has.
+	// KubeVersion and APIVersions are those of .Capabilities; APIVersions adds to Helm's default set.
 	KubeVersion string
 	APIVersions []string
 
 	IncludeCRDs, SkipTests, NoHooks, IsUpgrade bool
-	// ShowOnly leaves only what these templates render ("templates/*.yaml"), in this order.
+	// ShowOnly selects the output of these templates ("templates/*.yaml"), in this order.
 	ShowOnly []string
-	// Inline are values below those of all files.
+	// Inline are values that all files override.
 	Inline map[string]any
-	// Lookup asks the cluster; nil: it is empty.
+	// Lookup asks the cluster; nil: nothing is found.
 	Lookup Lookup
 }
 
-// Lookup finds an object, or where there is no name a list of them. What is not there is an empty map.
+// Lookup finds an object, or without a name a list of objects. The map is empty where nothing is found.
 type Lookup func(apiVersion, kind, namespace, name string) (map[string]any, error)
 
 // Result is what a chart renders to.
@@ -78,19 +78,18 @@ type Result struct {
 	// Hooks says which of the objects are hooks, by their place in Objects.
 	Hooks    map[int]Hook
 	Warnings []string
-	// Unstable is what comes out differently each time.
+	// Unstable are the fields that differ on each render.
 	Unstable []Unstable
 }
 
-// Hook is when an object is to be created, instead of with the others.
+// Hook is when a hook's object is created.
 type Hook struct {
 	Events         []string
 	Weight         int
 	DeletePolicies []string
 }
 
-// Unstable is a field that comes out differently each time, and the functions of its template that
-// do that.
+// Unstable is a field that differs on each render, with the functions of its template that cause it.
 type Unstable struct {
 	Template  string
 	Ref       object.Ref
@@ -103,11 +102,11 @@ func (u Unstable) String() string {
 	return fmt.Sprintf("%s: %s %s: %s", u.Template, u.Ref, u.Field, u.Functions)
 }
 
-// Render renders one release. It ends soon after the view's context does.
+// Render renders one release. It stops soon after the view's context ends.
 func (e *Engine) Render(v *tree.View, c project.Chart, o Options) (result Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("%s: Helm's library fell over: %v", c.Path, p)
+			err = fmt.Errorf("%s: the Helm library panicked: %v", c.Path, p)
 		}
 	}()
 	ctx, cancel := context.WithTimeoutCause(v.Context(), e.limits.time, errTooLong)
@@ -130,11 +129,11 @@ func (e *Engine) Render(v *tree.View, c project.Chart, o Options) (result Result
 	}
 	var unstable []Unstable
 	if len(used) > 0 {
-		again, _, err := e.once(ctx, rel, later)
+		second, _, err := e.once(ctx, rel, later)
 		if err != nil {
 			return Result{}, err
 		}
-		unstable = compare(docs, again, used)
+		unstable = compare(docs, second, used)
 	}
 	result, err = assemble(docs, o)
 	result.Unstable = unstable
@@ -178,7 +177,7 @@ func newRelease(l *loaded, c project.Chart, o Options, values map[string]any) (*
 	}
 	kube, err := common.ParseKubeVersion(version)
 	if err != nil {
-		return nil, fmt.Errorf("version of Kubernetes %q: %w", version, err)
+		return nil, fmt.Errorf("Kubernetes version %q: %w", version, err)
 	}
 	r.capabilities = common.DefaultCapabilities.Copy()
 	r.capabilities.KubeVersion = *kube
@@ -189,8 +188,8 @@ func newRelease(l *loaded, c project.Chart, o Options, values map[string]any) (*
 	return r, nil
 }
 
-// once renders with everything that a template may change made anew, and the clock set forward. It
-// also gives what each template used that varies.
+// once renders a fresh copy of the chart, with the clock ahead by shift. It also returns the varying
+// functions that each template used.
 func (e *Engine) once(ctx context.Context, r *release, shift time.Duration) ([]document,
 	map[string][]string, error) {
 	c := copyChart(r.chart)
@@ -208,7 +207,7 @@ func (e *Engine) once(ctx context.Context, r *release, shift time.Duration) ([]d
 	}
 	kube := r.capabilities.KubeVersion
 	if want := c.Metadata.KubeVersion; want != "" && !compatible(want, kube.String()) {
-		return nil, nil, r.wrong("kubeVersion", fmt.Errorf("the chart wants Kubernetes %s, and this is %s",
+		return nil, nil, r.wrong("kubeVersion", fmt.Errorf("the chart requires Kubernetes %s, not %s",
 			want, kube.Version))
 	}
 	parsed, err := templatesOf(r, c, e.funcs)

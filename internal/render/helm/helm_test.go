@@ -19,7 +19,7 @@ import (
 	"slipway/internal/render/tree"
 )
 
-// folder lays out files that are written one after the other in one text.
+// folder writes files that are written one after the other in one text.
 func folder(t testing.TB, text string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -43,7 +43,7 @@ func configMap(name, data string) string {
 		"\ndata:\n" + data + "\n"
 }
 
-// data renders a chart and gives what its ConfigMap c holds.
+// data renders a chart and returns the data of its ConfigMap c.
 func data(t *testing.T, dir string, c project.Chart, o helm.Options) map[string]any {
 	t.Helper()
 	c.Path = "."
@@ -61,7 +61,7 @@ func data(t *testing.T, dir string, c project.Chart, o helm.Options) map[string]
 	return nil
 }
 
-// TestValuesTypes holds what helm makes of plain scalars in a values file.
+// TestValuesTypes compares the types of plain scalars in a values file with those of helm.
 func TestValuesTypes(t *testing.T) {
 	for plain, want := range map[string]string{
 		"1234567": "1.234567e+06", "0123456": "42798", "0891234": "891234", "12345e6": "1.2345e+10",
@@ -91,7 +91,7 @@ func TestSetTypes(t *testing.T) {
 	}
 }
 
-// TestPrecedence gives one value in each way, and takes the strongest away one by one.
+// TestPrecedence sets one value in every way, and removes the strongest one by one.
 func TestPrecedence(t *testing.T) {
 	dir := folder(t, meta+configMap("c", "  v: {{ .Values.x | quote }}\n  map: {{ toJson .Values.m | quote }}")+
 		"-- values.yaml --\nx: chart\nm: {chart: 1, gone: 2}\n-- a.yaml --\nx: a\nm: {a: 1}\n---\nm: {gone: "+
@@ -129,8 +129,8 @@ func TestValuesConflicts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"web.a.b: skipped the chart's value: Not a table, and the user's is one",
-		"web.a.c: skipped the chart's table: the user's value is none"}
+	want := []string{"web.a.b: skipped the chart's value: it is not a table, but the user's is",
+		"web.a.c: skipped the chart's table: the user's value is not a table"}
 	if diff := cmp.Diff(want, r.Warnings); diff != "" {
 		t.Error(diff)
 	}
@@ -199,8 +199,8 @@ func TestDependencies(t *testing.T) {
 		if diff := cmp.Diff(all, names); diff != "" {
 			t.Error(diff)
 		}
-		want := []string{"app/Chart.yaml:8: charts/ holds old 1.0.0, which is not ^2.0.0: it is rendered all the " +
-			"same, and its condition, tags and alias do not count"}
+		want := []string{"app/Chart.yaml:8: charts/ has old 1.0.0 instead of ^2.0.0: it is rendered, " +
+			"but its condition, tags and alias are ignored"}
 		if diff := cmp.Diff(want, warnings); diff != "" {
 			t.Error(diff)
 		}
@@ -245,7 +245,7 @@ func TestHooks(t *testing.T) {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff(
-		[]string{`templates/a.yaml: ConfigMap odd is left out: to Helm there is no hook "pre-lunch"`},
+		[]string{`templates/a.yaml: ConfigMap odd is skipped: Helm has no hook "pre-lunch"`},
 		r.Warnings); diff != "" {
 		t.Error(diff)
 	}
@@ -296,7 +296,7 @@ func TestCapabilities(t *testing.T) {
 	}
 }
 
-// TestUnstable renders what varies, and what only looks so.
+// TestUnstable renders fields that vary, and fields that only seem to.
 func TestUnstable(t *testing.T) {
 	dir := folder(t, meta+"-- templates/_h.tpl --\n{{ define \"pw\" }}{{ randAlphaNum 9 }}{{ end }}\n"+
 		"-- templates/a.yaml --\napiVersion: v1\nkind: Secret\nmetadata: {name: a, namespace: shop}\ndata:\n  "+
@@ -329,7 +329,7 @@ func TestUnstable(t *testing.T) {
 	}
 }
 
-// TestFiles reads what a chart holds, and nothing else.
+// TestFiles reads the files of a chart, and no others.
 func TestFiles(t *testing.T) {
 	dir := folder(t, "-- etc --\nsecret\n-- chart/Chart.yaml --\napiVersion: v2\nname: web\nversion: "+
 		"1.0.0\n-- chart/.helmignore --\nleft/\n*.bak\n-- chart/left/a --\nx\n-- chart/b.bak --\nx\n-- "+
@@ -351,7 +351,7 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// TestReads says what a second environment has read too, though the chart was loaded for the first.
+// TestReads: a chart that is already loaded counts as read by the second environment too.
 func TestReads(t *testing.T) {
 	dir := folder(t, meta+configMap("c", "  a: b")+"-- v.yaml --\n{}\n")
 	root, err := tree.Open(dir, nil)
@@ -406,7 +406,7 @@ func TestTogether(t *testing.T) {
 	}
 }
 
-// render renders a chart of a folder.
+// render renders a chart of a directory.
 func render(t testing.TB, dir string, c project.Chart, o helm.Options) (helm.Result, error) {
 	t.Helper()
 	if c.Release == "" {

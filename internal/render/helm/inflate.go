@@ -12,8 +12,8 @@ import (
 	"slipway/internal/render/tree"
 )
 
-// Inflate renders an entry of a kustomization's helmCharts: the chart in the folder dir, or where that
-// is not there the one of its repository, with values that its additional files are stronger than.
+// Inflate renders an entry of a kustomization's helmCharts: the chart in dir, or if that does not exist the
+// one of its repository. The entry's additional values files override the values.
 func (e *Engine) Inflate(v *tree.View, h types.HelmChart, dir string, values map[string]any) (Result, error) {
 	name, err := e.releaseName(h)
 	if err != nil {
@@ -22,7 +22,7 @@ func (e *Engine) Inflate(v *tree.View, h types.HelmChart, dir string, values map
 	c := project.Chart{Path: dir, Release: name, Namespace: h.Namespace, Values: h.AdditionalValuesFiles}
 	if !v.IsFolder(dir) {
 		if h.Repo == "" {
-			return Result{}, fmt.Errorf("there is no chart in %s, and no repo to take it from", dir)
+			return Result{}, fmt.Errorf("no chart in %s, and no repo is set", dir)
 		}
 		c.Path, c.Repository, c.Version = h.Name, h.Repo, h.Version
 	}
@@ -32,7 +32,7 @@ func (e *Engine) Inflate(v *tree.View, h types.HelmChart, dir string, values map
 	})
 }
 
-// releaseName is what helm makes of an entry.
+// releaseName is the name that Kustomize passes to helm.
 func (e *Engine) releaseName(h types.HelmChart) (string, error) {
 	switch {
 	case h.NameTemplate == "" && h.ReleaseName == "":
@@ -46,11 +46,11 @@ func (e *Engine) releaseName(h types.HelmChart) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var name, again strings.Builder
-	if err := errors.Join(t.Execute(&name, nil), t.Execute(&again, nil)); err != nil {
+	var name, second strings.Builder
+	if err := errors.Join(t.Execute(&name, nil), t.Execute(&second, nil)); err != nil {
 		return "", err
 	}
-	if name.String() != again.String() {
+	if name.String() != second.String() {
 		return "", fmt.Errorf("nameTemplate %q names the release differently each time", h.NameTemplate)
 	}
 	return name.String(), nil

@@ -46,9 +46,9 @@ func TestInflate(t *testing.T) {
 		}
 	}
 	for want, h := range map[string]types.HelmChart{
-		"there is no chart in charts/other":      {},
-		"charts are fetched only from addresses": {Name: "other", Repo: "https://a.b", Version: "1.0.0"},
-		`"" is not one version`:                  {Name: "other", Repo: "https://a.b"},
+		"no chart in charts/other":                   {},
+		"charts are fetched only from the addresses": {Name: "other", Repo: "https://a.b", Version: "1.0.0"},
+		`"" is not an exact version`:                 {Name: "other", Repo: "https://a.b"},
 	} {
 		if _, err := engine.Inflate(root.View(t.Context()), h, "charts/other", nil); err == nil ||
 			!strings.Contains(err.Error(), want) {

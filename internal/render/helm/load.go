@@ -25,29 +25,29 @@ import (
 	"slipway/internal/render/tree"
 )
 
-// What charts may hold, packed ones within each other included.
+// The limits of a chart, with the archives inside it.
 const (
 	maxUnpacked = 64 << 20
 	maxNested   = 20
 )
 
-// chartKey names a chart that was loaded. A tree shows one state of its folder for ever.
+// chartKey names a loaded chart. A tree never changes.
 type chartKey struct {
 	tree                      *tree.Tree
 	path, repository, version string
 }
 
-// slot is where a chart is loaded once, or again after an error.
+// slot holds a chart, which is loaded once, or again after an error.
 type slot struct {
 	mu sync.Mutex
 	*loaded
 }
 
-// loaded is a chart as it lies in the project. It is copied for each render.
+// loaded is a chart before any values. It is copied for each render.
 type loaded struct {
 	chart    *chart.Chart
 	origin   string
-	origins  map[*common.File]string // where a file of it was written
+	origins  map[*common.File]string // the place of each of its files
 	reads    tree.Reads
 	warnings []string
 
@@ -98,7 +98,7 @@ func readChart(ctx context.Context, config Config, v *tree.View, c project.Chart
 	}
 	if strings.EqualFold(l.chart.Metadata.Type, "library") {
 		return nil, l.wrong("type",
-			errors.New("a library chart holds nothing to install: name a chart that uses it"))
+			errors.New("a library chart has no objects: name a chart that uses it"))
 	}
 	if l.chart.Metadata.Deprecated {
 		l.warnings = append(l.warnings, l.origin+": this chart is deprecated")
@@ -182,7 +182,7 @@ func walk(v *tree.View, top string) ([]*archive.BufferedFile, error) {
 	var visit func(below string, depth int) error
 	visit = func(below string, depth int) error {
 		if depth > 100 {
-			return fmt.Errorf("%s: folders without end", path.Join(top, below))
+			return fmt.Errorf("%s: directories are nested too deeply", path.Join(top, below))
 		}
 		entries, err := v.Folder(path.Join(top, below))
 		if err != nil {
@@ -242,7 +242,7 @@ func (i entryInfo) IsDir() bool { return i.dir }
 func (r *reader) archive(origin string, text []byte) (*chart.Chart, error) {
 	files, err := archive.LoadArchiveFiles(bytes.NewReader(text))
 	if err != nil {
-		return nil, &object.ReadError{File: origin, Err: fmt.Errorf("no packed chart: %w", err)}
+		return nil, &object.ReadError{File: origin, Err: fmt.Errorf("not a chart archive: %w", err)}
 	}
 	for _, f := range files {
 		r.unpacked += len(f.Data)
@@ -299,7 +299,7 @@ func (r *reader) files(origin string, files []*archive.BufferedFile) (*chart.Cha
 	return c, nil
 }
 
-// fileIn names a file of a chart, which may lie at an address.
+// fileIn names a file of a chart, which may be at a URL.
 func fileIn(origin, name string) string {
 	if origin == "." {
 		return name
@@ -307,8 +307,8 @@ func fileIn(origin, name string) string {
 	return origin + "/" + name
 }
 
-// checkFiles finds what is no YAML, with the line that Helm's loader does not always say, and what
-// is made to exhaust it.
+// checkFiles finds invalid YAML with its line, which Helm's loader does not always report, and YAML that
+// would exhaust it.
 func checkFiles(origin string, files []*archive.BufferedFile) error {
 	for _, f := range files {
 		switch f.Name {
@@ -328,7 +328,7 @@ var (
 		`cannot unmarshal (\w+) into Go (?:struct field \w*\.(\S+) of|value of) type (\S+)`)
 )
 
-// loadError says which file of a chart is wrong.
+// loadError adds the file and the line to an error of Helm's loader.
 func loadError(origin string, err error) error {
 	e := &object.ReadError{File: fileIn(origin, "Chart.yaml"), Err: err}
 	msg := err.Error()
@@ -339,28 +339,25 @@ func loadError(origin string, err error) error {
 		e.Line, _ = strconv.Atoi(m[1])
 	}
 	msg = strings.TrimPrefix(msg, "validation: ")
-	msg = strings.Replace(msg, "Chart.yaml file is missing", "no such file: this is no chart", 1)
-	e.Err = errors.New(plainly(msg))
+	msg = strings.Replace(msg, "Chart.yaml file is missing", "no such file: not a chart", 1)
+	e.Err = errors.New(inYAMLTerms(msg))
 	return e
 }
 
-// plainly says what stands where something else belongs in words of YAML instead of Go's.
-func plainly(msg string) string {
+// inYAMLTerms rewrites an error about a type in YAML's words.
+func inYAMLTerms(msg string) string {
 	m := mistyped.FindStringSubmatch(msg)
 	if m == nil {
 		return msg
 	}
 	what, is, must := m[2], m[1], "mapping"
-	if what == "" {
-		what = "this"
-	}
 	if m[3] == "string" || m[3] == "bool" || m[3] == "int" {
 		must = m[3]
 	} else if strings.HasPrefix(m[3], "[]") {
 		must = "list"
 	}
 	names := strings.NewReplacer("array", "list", "object", "mapping")
-	return fmt.Sprintf("%s must be a %s, and is a %s", what, must, names.Replace(is))
+	return strings.TrimSpace(fmt.Sprintf("%s must be a %s, not a %s", what, must, names.Replace(is)))
 }
 
 // wrong is an error about a key of the chart's Chart.yaml.
@@ -382,8 +379,8 @@ func lineOf(c *chart.Chart, text string) int {
 	return 0
 }
 
-// complete finds the dependencies that charts/ lacks. What it has is taken as it is, as Helm does: of
-// another version it counts as a chart that Chart.yaml does not name, without a word.
+// complete finds the dependencies that charts/ lacks. Like Helm it uses those in charts/ as they are: with
+// another version one counts as a chart that Chart.yaml does not name.
 func (r *reader) complete(dir string, c *chart.Chart, within []string) error {
 	for _, d := range c.Metadata.Dependencies {
 		at := object.Origin{File: path.Join(dir, "Chart.yaml"), Line: lineOf(c, "name: "+d.Name)}
@@ -393,8 +390,8 @@ func (r *reader) complete(dir string, c *chart.Chart, within []string) error {
 			if !slices.ContainsFunc(c.Dependencies(), func(s *chart.Chart) bool {
 				return s.Name() == d.Name && compatible(d.Version, s.Metadata.Version)
 			}) {
-				r.warnings = append(r.warnings, fmt.Sprintf("%s: charts/ holds %s %s, which is not %s: it is rendered "+
-					"all the same, and its condition, tags and alias do not count", at, d.Name,
+				r.warnings = append(r.warnings, fmt.Sprintf("%s: charts/ has %s %s instead of %s: "+
+					"it is rendered, but its condition, tags and alias are ignored", at, d.Name,
 					c.Dependencies()[i].Metadata.Version, d.Version))
 			}
 			continue
@@ -421,7 +418,7 @@ func (r *reader) dependency(dir string, c *chart.Chart, d *chart.Dependency, at 
 	if local, ok := strings.CutPrefix(d.Repository, "file://"); ok {
 		below, err := r.view.Clean(path.Join(dir, local))
 		if err != nil || path.IsAbs(local) {
-			return nil, refuse("it is outside the project")
+			return nil, refuse("outside the project")
 		}
 		return r.directory(below, within)
 	}
@@ -438,12 +435,12 @@ func (r *reader) dependency(dir string, c *chart.Chart, d *chart.Dependency, at 
 	}
 	if locked == "" {
 		return nil, refuse(
-			"it is not in charts/, and Chart.lock does not say which version: run helm dependency update")
+			"it is not in charts/, and Chart.lock has no version of it: run helm dependency update")
 	}
 	return r.fetched(wanted{d.Repository, d.Name, locked}, at)
 }
 
-// copyChart copies what rendering changes: the tree of charts and their metadata, not what files say.
+// copyChart copies what rendering changes: the charts and their metadata, not their files.
 func copyChart(c *chart.Chart) *chart.Chart {
 	out := *c
 	meta := *c.Metadata

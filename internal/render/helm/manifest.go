@@ -22,7 +22,7 @@ import (
 	"slipway/internal/object"
 )
 
-// document is one YAML document that a chart renders to.
+// document is one YAML document of a chart's output.
 type document struct {
 	template string // as Helm names it
 	kind     string
@@ -31,8 +31,8 @@ type document struct {
 	warnings []string
 }
 
-// split parts what was rendered as Helm does: at every line that begins with three dashes, whatever
-// follows them. Helm prints a line break after each part, which a text at its end may be made of.
+// split splits rendered text as Helm does: at every line that begins with three dashes. Helm prints a line
+// break after each document, which can belong to a text at its end.
 func split(text string) []string {
 	var docs []string
 	text = strings.TrimLeftFunc(text, unicode.IsSpace)
@@ -86,7 +86,7 @@ func documents(r *release, c *v2.Chart, texts, origins map[string]string) ([]doc
 	return slices.Concat(definitions, manifests, hooks), nil
 }
 
-// installOrder compares by kind: those that Helm knows in its order, then the others by name.
+// installOrder compares by kind: Helm's known kinds in its order, then the others by name.
 func installOrder() func(a, b document) int {
 	rank := map[string]int{}
 	for i, kind := range util.InstallOrder {
@@ -100,7 +100,7 @@ func installOrder() func(a, b document) int {
 	}
 }
 
-// assemble leaves what is asked for.
+// assemble selects the documents that the options ask for.
 func assemble(docs []document, o Options) (Result, error) {
 	result := Result{Hooks: map[int]Hook{}}
 	docs = slices.DeleteFunc(docs, func(d document) bool {
@@ -136,13 +136,13 @@ func only(docs []document, patterns []string) ([]document, error) {
 			}
 		}
 		if len(shown) == before {
-			return nil, fmt.Errorf("show only %s: the chart renders nothing from a template of that name", pattern)
+			return nil, fmt.Errorf("show only %s: no rendered template has this name", pattern)
 		}
 	}
 	return shown, nil
 }
 
-// readDocuments reads one rendered file.
+// readDocuments reads the output of one template.
 func readDocuments(name, origin, text string) ([]document, error) {
 	texts := split(text)
 	docs := make([]document, 0, len(texts))
@@ -171,7 +171,7 @@ func (d *document) read(text, origin string) error {
 	return nil
 }
 
-// plainObject says whether a body is an object that there is nothing to say about.
+// plainObject reports whether a body is an object that needs no further checks.
 func plainObject(body map[string]any) bool {
 	meta, _ := body["metadata"].(map[string]any)
 	for _, v := range []any{body["apiVersion"], body["kind"], meta["name"]} {
@@ -198,10 +198,9 @@ func allText(v any) bool {
 	return ok || v == nil
 }
 
-// decode reads a document as Helm and kubectl do. What is there twice counts the last time, and is
-// worth a warning.
+// decode reads a document as Helm and kubectl do. The last of duplicate keys wins, with a warning.
 func (d *document) decode(text []byte, origin object.Origin) error {
-	if bytes.IndexByte(text, '&') >= 0 { // aliases can stand for more than there is room for
+	if bytes.IndexByte(text, '&') >= 0 { // aliases can expand beyond the memory
 		if err := object.Check(bytes.NewReader(text), ""); errors.Is(err, object.ErrBudget) {
 			return err
 		}
@@ -213,7 +212,7 @@ func (d *document) decode(text []byte, origin object.Origin) error {
 			return err
 		}
 		_, line, _ := strings.Cut(strict.Error(), "line ")
-		d.warnings = append(d.warnings, "what it renders to, line "+line)
+		d.warnings = append(d.warnings, "rendered text, line "+line)
 	}
 	if string(asJSON) == "null" {
 		return nil
@@ -224,11 +223,12 @@ func (d *document) decode(text []byte, origin object.Origin) error {
 		Items            []json.RawMessage
 	}
 	if err := json.Unmarshal(asJSON, &head); err != nil {
-		return fmt.Errorf("this is no object: %s", strings.TrimPrefix(err.Error(), "json: "))
+		return fmt.Errorf("not an object: %s", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	d.kind, _ = head.Kind.(string)
 	if head.Kind == nil && head.APIVersion == nil {
-		d.warnings = append(d.warnings, "left out what is no object: it has neither apiVersion nor kind")
+		d.warnings = append(d.warnings,
+			"skipped a document that is not an object: it has no apiVersion and no kind")
 		return nil
 	}
 	texts := []json.RawMessage{asJSON}
@@ -246,19 +246,18 @@ func (d *document) decode(text []byte, origin object.Origin) error {
 	return nil
 }
 
-// attach makes a hook of a document that says it is one. Helm leaves out what names any event that
-// it does not know.
+// attach notes that a document is a hook. Helm skips hooks with an unknown event.
 func (d *document) attach(annotations map[string]any) {
 	h, ok, err := hookOf(annotations)
 	if err != nil && len(d.objects) > 0 {
-		d.warnings = append(d.warnings, fmt.Sprintf("%s is left out: %v", d.objects[0].Ref(), err))
+		d.warnings = append(d.warnings, fmt.Sprintf("%s is skipped: %v", d.objects[0].Ref(), err))
 	}
 	if ok {
 		d.hook = &h
 	}
 }
 
-// hookOf says when an object wants to be created, if it says so.
+// hookOf reads the hook annotations of an object.
 func hookOf(annotations map[string]any) (h Hook, ok bool, err error) {
 	say := func(key string) []string {
 		if annotations[key] == nil {
@@ -281,7 +280,7 @@ func hookOf(annotations map[string]any) (h Hook, ok bool, err error) {
 			event = v1.HookTest.String()
 		}
 		if !slices.Contains(knownEvents, v1.HookEvent(event)) {
-			return Hook{}, true, fmt.Errorf("to Helm there is no hook %q", event)
+			return Hook{}, true, fmt.Errorf("Helm has no hook %q", event)
 		}
 		h.Events = append(h.Events, event)
 	}
@@ -293,11 +292,12 @@ var knownEvents = []v1.HookEvent{
 	v1.HookPostUpgrade, v1.HookPreRollback, v1.HookPostRollback, v1.HookTest,
 }
 
-// misread shows the line of what was rendered that is no YAML: the template's own line tells nothing.
+// misread adds the line of the rendered text that is not valid YAML, because the template's line does not
+// help.
 func misread(text string, n, of int, err error) error {
-	where := "what it renders to"
+	where := "rendered text"
 	if of > 1 {
-		where = fmt.Sprintf("document %d of what it renders to", n)
+		where = fmt.Sprintf("document %d of the rendered text", n)
 	}
 	var syntax *object.ReadError
 	if checked := object.Check(strings.NewReader(text), ""); !errors.As(checked, &syntax) {

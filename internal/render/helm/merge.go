@@ -16,8 +16,7 @@ import (
 // each start of the program, and write their warnings to the log.
 type merger struct{ keepNull bool }
 
-// values gives a copy of the given values with everything that a chart and the charts in it say
-// themselves.
+// values returns a copy of the given values merged with those of a chart and the charts in it.
 func (m merger) values(c *chart.Chart, given map[string]any) (map[string]any, error) {
 	into := copyOf(given)
 	return into, m.chart(c, into)
@@ -31,7 +30,7 @@ func (m merger) chart(c *chart.Chart, into map[string]any) error {
 		}
 		below, ok := into[sub.Name()].(map[string]any)
 		if !ok {
-			return fmt.Errorf("values: %s is a chart, so what stands there must be a mapping", sub.Name())
+			return fmt.Errorf("values: %s is a chart: its values must be a mapping", sub.Name())
 		}
 		globals(below, into)
 		if err := m.chart(sub, below); err != nil {
@@ -41,7 +40,7 @@ func (m merger) chart(c *chart.Chart, into map[string]any) error {
 	return nil
 }
 
-// own puts a chart's own values below.
+// own merges a chart's own values below.
 func (m merger) own(c *chart.Chart, into map[string]any) {
 	for key, def := range copyOf(c.Values) {
 		given, ok := into[key]
@@ -70,7 +69,7 @@ func (m merger) own(c *chart.Chart, into map[string]any) {
 	}
 }
 
-// tables puts one table below another, which it gives back.
+// tables merges one table below another and returns it.
 func (m merger) tables(into, from map[string]any) map[string]any {
 	if from == nil {
 		return into
@@ -94,7 +93,7 @@ func (m merger) tables(into, from map[string]any) map[string]any {
 	return into
 }
 
-// globals brings what is global to a chart within, and is stronger there.
+// globals passes global values to a subchart, where they win.
 func globals(into, from map[string]any) {
 	below, ok := tableAt(into)
 	above, also := tableAt(from)
@@ -118,7 +117,7 @@ func globals(into, from map[string]any) {
 	into[common.GlobalKey] = below
 }
 
-// tableAt is the table of globals, an empty one where there is none; not ok where it is something else.
+// tableAt returns the table of globals, which may be empty; not ok: it is not a table.
 func tableAt(values map[string]any) (map[string]any, bool) {
 	g, there := values[common.GlobalKey]
 	if !there {
@@ -138,7 +137,7 @@ func dropNull(m map[string]any) {
 	}
 }
 
-// copyOf copies values as deep as they can be changed.
+// copyOf makes a deep copy of values.
 func copyOf(m map[string]any) map[string]any {
 	out := make(map[string]any, len(m))
 	for k, v := range m {
@@ -166,8 +165,8 @@ func copyValue(v any) any {
 	return v
 }
 
-// settle leaves the dependencies that the values enable, under their aliases, and imports their
-// values: Helm's ProcessDependencies.
+// settle keeps the dependencies that the values enable, under their aliases, and imports their values: Helm's
+// ProcessDependencies.
 func settle(c *chart.Chart, values map[string]any) error {
 	if err := enable(c, values, ""); err != nil {
 		return err
@@ -224,14 +223,14 @@ func fits(d *chart.Dependency, sub *chart.Chart) bool {
 	return sub.Name() == d.Name && compatible(d.Version, sub.Metadata.Version)
 }
 
-// compatible says whether a version lies within a range; what is neither does not.
+// compatible reports whether a version is in a range; it is false for an invalid version or range.
 func compatible(wanted, version string) bool {
 	within, err := semver.NewConstraint(wanted)
 	v, bad := semver.NewVersion(version)
 	return err == nil && bad == nil && within.Check(v)
 }
 
-// enabled asks the tags, and above them the first condition that has a value.
+// enabled evaluates the tags, which the first condition with a value overrides.
 func enabled(d *chart.Dependency, values common.Values, at string) bool {
 	on := true
 	if tags, err := values.Table("tags"); err == nil {
@@ -256,7 +255,7 @@ func enabled(d *chart.Dependency, values common.Values, at string) bool {
 	return on
 }
 
-// importValues puts what import-values names below a chart's own values, the innermost charts first.
+// importValues merges the values that import-values names below a chart's own, innermost charts first.
 func importValues(c *chart.Chart) error {
 	for _, sub := range c.Dependencies() {
 		if err := importValues(sub); err != nil {

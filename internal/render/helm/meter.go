@@ -12,20 +12,20 @@ import (
 	"slipway/internal/object"
 )
 
-// limits are what the templates of one release may take.
+// limits are those of the templates of one release.
 type limits struct {
 	time    time.Duration
-	steps   int // loops begun and templates entered
+	steps   int // loop iterations and entered templates
 	depth   int // templates within each other
-	written int // bytes, those that other templates throw away included
-	text    int // bytes that one function gives
-	items   int // values that one function gives or takes
+	written int // bytes, including those that other templates discard
+	text    int // bytes that one function returns
+	items   int // values that one function takes or returns
 }
 
 var defaultLimits = limits{time: 30 * time.Second, steps: 10_000_000, depth: 1000, written: 256 << 20,
 	text: 16 << 20, items: 1_000_000}
 
-// BudgetError says which template takes more than any honest one.
+// BudgetError reports a template that exceeds a limit.
 type BudgetError struct {
 	Origin object.Origin
 	What   string
@@ -41,8 +41,8 @@ func (e *BudgetError) Error() string {
 // Is makes it an object.ErrBudget.
 func (e *BudgetError) Is(target error) bool { return target == object.ErrBudget }
 
-// meter counts what a render takes, and refuses what is beyond its limits. Functions of templates panic with
-// the refusal, which Go's templates take for their error.
+// meter counts the work of a render and fails beyond the limits. Template functions panic with the error,
+// which Go's templates turn into one.
 type meter struct {
 	ctx                   context.Context
 	limits                limits
@@ -57,11 +57,11 @@ func (m *meter) pass(at mark) error {
 	}
 	m.depth += at.depth
 	if m.depth > m.limits.depth {
-		return m.over("templates within templates, more than %d deep: does one include itself?", m.limits.depth)
+		return m.over("templates are nested more than %d deep: check for one that includes itself", m.limits.depth)
 	}
 	m.steps++
 	if m.steps > m.limits.steps {
-		return m.over("more than %d steps: is this a loop without end?", m.limits.steps)
+		return m.over("more than %d steps: check for an endless loop", m.limits.steps)
 	}
 	if m.steps%64 == 0 {
 		return m.alive()
@@ -92,7 +92,7 @@ func (m *meter) over(format string, args ...any) *BudgetError {
 	return &BudgetError{m.at, fmt.Sprintf(format, args...)}
 }
 
-// text refuses what would be n times a size.
+// text fails where n times a size is beyond the limit.
 func (m *meter) text(n, size int) {
 	if n > 0 && size > m.limits.text/n {
 		panic(m.over("a text of more than %d MiB", m.limits.text>>20))
@@ -126,15 +126,14 @@ func (m *meter) weighAll(args []reflect.Value) {
 	}
 }
 
-// weigh walks through a value as often as it would be written: one map, held twice by each of
-// forty others, is no small value.
+// weigh visits a value as often as it would be written: a map that each of forty others holds twice is large.
 func (m *meter) weigh(v any, left *int, depth int) {
 	*left--
 	if *left < 0 {
 		panic(m.over("a value of more than %d values", m.limits.items))
 	}
 	if depth > m.limits.depth {
-		panic(m.over("a value that holds itself"))
+		panic(m.over("a value that contains itself"))
 	}
 	switch v := v.(type) {
 	case string:

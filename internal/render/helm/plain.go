@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// plainYAML reads the YAML that templates nearly always render to: block mappings and sequences,
-// literal texts, scalars and flow collections of one line, ASCII, whose meaning nobody can doubt. It
-// is ten times as fast as a parser of everything, which took most of the time of a render. It gives up
-// at whatever it does not know, errors included, and then the parser decides.
+// plainYAML reads the YAML that templates nearly always render to: block mappings and sequences, literal
+// texts, scalars and flow collections of one line, in ASCII. It is ten times as fast as the full parser,
+// which took most of the time of a render. It gives up at anything else, errors included, and then the full
+// parser decides.
 func plainYAML(text string) (body map[string]any, ok bool) {
 	for i := range len(text) {
 		if c := text[i]; c < ' ' && c != '\n' || c > '~' {
@@ -31,7 +31,7 @@ func plainYAML(text string) (body map[string]any, ok bool) {
 	return body, ok && p.done
 }
 
-// The longest key with its colon: somewhat more is none in YAML.
+// The longest key with its colon; YAML's limit is slightly higher.
 const maxKey = 1000
 
 type doubt struct{}
@@ -40,7 +40,7 @@ var errDoubt = doubt{}
 
 func (plainParser) doubt() { panic(errDoubt) }
 
-// plainParser stands at a line that says something.
+// plainParser is at a line that is neither blank nor a comment.
 type plainParser struct {
 	text string // what follows the line
 	done bool
@@ -114,7 +114,7 @@ func (p *plainParser) mapping(indent, depth int) map[string]any {
 	return m
 }
 
-// ends doubts what is indented between two levels, and what goes on in another line.
+// ends gives up at an indentation between two levels, and at scalars of several lines.
 func (p *plainParser) ends(indent int) {
 	if p.indent > indent {
 		p.doubt()
@@ -199,7 +199,7 @@ func (p *plainParser) value(s string, indent int) any {
 	return v
 }
 
-// blank says whether nothing but a comment follows.
+// blank reports whether only a comment follows.
 func blank(s string) bool {
 	t := strings.TrimLeft(s, " ")
 	return t == "" || t[0] == '#' && len(t) < len(s)
@@ -361,7 +361,7 @@ func (p *plainParser) flowItem(s string, closing byte, depth int) (item any, res
 	return p.scalar(strings.TrimRight(s[:end], " ")), s[end:]
 }
 
-// scalar gives a plain scalar its type.
+// scalar returns the typed value of a plain scalar.
 func (p *plainParser) scalar(s string) any {
 	if s == "" {
 		p.doubt()
@@ -396,14 +396,14 @@ func (p *plainParser) scalar(s string) any {
 	return nil
 }
 
-// neverInNumbers says of a letter that no decimal number and no time has it.
+// neverInNumbers reports whether a letter is in no decimal number and no time.
 func neverInNumbers(c rune) bool {
 	return c <= 'z' && isLetter(byte(c)) && c != 'e' && c != 'E' && c != 't' && c != 'T' && c != 'z' && c != 'Z'
 }
 
 func isLetter(c byte) bool { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }
 
-// word says whether a scalar is one of those that mean more than they say.
+// word reports whether a scalar is a keyword of YAML 1.1.
 func word(s string) bool {
 	if len(s) > 5 {
 		return false

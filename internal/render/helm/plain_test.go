@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// samples are documents that lie near the border of what is plain.
+// samples are documents at the limits of the fast reader.
 var samples = []string{
 	"a: 1\nb:\n  c: x\n", "a:\n- b: 1\n  c: [x, 'y', {d: e}]\n- f\n",
 	"a: |\n  x\n\n   y\n\nb: |-\n  z\nc: |+\n  w\n\n",
@@ -29,7 +29,7 @@ var samples = []string{
 	"a: b\n...\nc: d\n",
 }
 
-// FuzzPlain holds the fast reader against the one that it stands in for.
+// FuzzPlain compares the fast reader with the full one.
 func FuzzPlain(f *testing.F) {
 	for _, s := range samples {
 		f.Add(s)

@@ -19,7 +19,7 @@ import (
 	"slipway/internal/object"
 )
 
-// validate checks the values of a chart, and of the charts in it, against their schemas.
+// validate checks the values of a chart and its subcharts against their schemas.
 func validate(r *release, c *chart.Chart, values map[string]any) (warnings []string, err error) {
 	var problems []error
 	isSchema := func(f *common.File) bool { return f.Name == "values.schema.json" }
@@ -38,7 +38,7 @@ func validate(r *release, c *chart.Chart, values map[string]any) (warnings []str
 			more, err := validate(r, sub, own)
 			warnings, problems = append(warnings, more...), append(problems, err)
 		} else if values[sub.Name()] != nil {
-			problems = append(problems, fmt.Errorf("values: %s is a chart, so what stands there must be a mapping",
+			problems = append(problems, fmt.Errorf("values: %s is a chart: its values must be a mapping",
 				sub.Name()))
 		}
 	}
@@ -60,7 +60,7 @@ func checkSchema(text []byte, values map[string]any) (skipped []string, err erro
 		skipped = append(skipped, fmt.Sprintf(format, args...))
 	})
 	if endless(schema, schema, map[uintptr]bool{}) {
-		return skipped, errors.New("the schema refers to itself without end")
+		return skipped, errors.New("the schema refers to itself in a cycle")
 	}
 	compiled, err := gojsonschema.NewSchema(gojsonschema.NewGoLoader(schema))
 	if err != nil {
@@ -76,12 +76,12 @@ func checkSchema(text []byte, values map[string]any) (skipped []string, err erro
 	}
 	slices.Sort(list)
 	faults := strings.Join(slices.Compact(list), "")
-	return skipped, errors.New("the values do not meet the chart's schema:" + faults)
+	return skipped, errors.New("the values do not match the chart's schema:" + faults)
 }
 
-// toDraft7 says a schema in the words of draft 7, which is what the library knows. Since 2019, and where
-// no draft is named, what stands beside a reference counts, and formats do not. Helm would fetch what
-// lies outside; here that allows everything.
+// toDraft7 rewrites a schema for draft 7, the newest that the library supports. Since 2019, and in schemas
+// that name no draft, keywords beside a reference count and formats do not. Helm would fetch external
+// references; here they allow everything.
 func toDraft7(v any, recent bool, skip func(format string, args ...any)) any {
 	switch v := v.(type) {
 	case []any:
@@ -99,7 +99,7 @@ func toDraft7(v any, recent bool, skip func(format string, args ...any)) any {
 		}
 		ref, ok := v["$ref"].(string)
 		if ok && ref != "#" && !strings.HasPrefix(ref, "#/") {
-			skip("refers to %s, which is not looked at: that part is not checked", ref)
+			skip("refers to %s, which is not read: that part is not checked", ref)
 			delete(v, "$ref")
 		} else if ok && recent && len(v) > 1 {
 			delete(v, "$ref")
@@ -111,14 +111,14 @@ func toDraft7(v any, recent bool, skip func(format string, args ...any)) any {
 		}
 		for _, key := range unknown {
 			if _, ok := v[key]; ok {
-				skip("says %s, which is not checked", key)
+				skip("uses %s, which is not checked", key)
 			}
 		}
 	}
 	return v
 }
 
-// unknown are the keywords of later drafts that the library passes over.
+// unknown are the keywords of later drafts that the library ignores.
 var unknown = []string{
 	"unevaluatedProperties", "unevaluatedItems", "minContains", "maxContains", "$dynamicRef", "$recursiveRef",
 }
@@ -144,8 +144,8 @@ func newer(v map[string]any) {
 	}
 }
 
-// endless finds a schema that comes back to itself before it has looked at any part of a value: on it
-// the library would recur until the program ends.
+// endless reports whether a schema refers to itself without consuming a part of the value: the library would
+// recurse until the program crashes.
 func endless(root, v any, done map[uintptr]bool) bool {
 	switch v := v.(type) {
 	case []any:
@@ -163,8 +163,8 @@ func endless(root, v any, done map[uintptr]bool) bool {
 	return false
 }
 
-// circular follows what applies to one and the same value. Done says of a schema that it was entered,
-// and whether it was left.
+// circular follows the schemas that apply to the same value. done holds the entered schemas, true once they
+// were left.
 func circular(root any, v any, done map[uintptr]bool) bool {
 	m, ok := v.(map[string]any)
 	if !ok {

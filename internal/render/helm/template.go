@@ -19,8 +19,8 @@ import (
 	"slipway/internal/object"
 )
 
-// set is the parsed templates of a chart with the charts that are enabled in it. It is cloned for
-// each render, and never executed itself.
+// set is the parsed templates of a chart and of its enabled subcharts. It is cloned for each render and never
+// executed itself.
 type set struct {
 	root    *template.Template
 	names   []string          // in the order that they are rendered in
@@ -29,9 +29,9 @@ type set struct {
 	marks   marks
 }
 
-// mark is a place that a render passes. Go's templates cannot be stopped, but they write all that
-// they meet: an empty text of ours at the begin of each loop, and at both ends of each template,
-// stands for a mark, and what writes there can count, and fail.
+// mark is a place that a render passes. Go's templates cannot be stopped, but they write every text node: an
+// empty one at the start of each loop, and at both ends of each template, calls our writer, which counts and
+// can fail.
 type mark struct {
 	depth  int // +1 where a template is entered, -1 where it is left
 	origin object.Origin
@@ -74,7 +74,7 @@ func templatesOf(r *release, c *v2.Chart, funcs template.FuncMap) (*set, error) 
 	return s, nil
 }
 
-// list gives the templates of a chart and the charts in it under the names that Helm gives them.
+// list collects the templates of a chart and of its subcharts under Helm's names.
 func list(files map[string]*common.File, charts map[string]string, c *v2.Chart) {
 	library := strings.EqualFold(c.Metadata.Type, "library")
 	for _, f := range c.Templates {
@@ -90,7 +90,7 @@ func list(files map[string]*common.File, charts map[string]string, c *v2.Chart) 
 
 type marks map[*byte]mark
 
-// put places the marks of a template, once.
+// put adds the marks to a template, once.
 func (m marks) put(t *parse.Tree, origins map[string]string) {
 	if t == nil || t.Root == nil {
 		return
@@ -136,7 +136,7 @@ func (m marks) loops(list *parse.ListNode, at object.Origin) {
 	}
 }
 
-// line is where a node stands.
+// line returns the line of a node.
 func line(t *parse.Tree, n parse.Node) int {
 	location, _ := t.ErrorContext(n)
 	var line, column int
@@ -146,7 +146,7 @@ func line(t *parse.Tree, n parse.Node) int {
 	return line
 }
 
-// scopesOf is what the templates of a chart and the charts in it see, by the chart's path.
+// scopesOf returns the data of the templates of a chart and its subcharts, by the chart's path.
 func scopesOf(r *release, c *v2.Chart, values common.Values) map[string]map[string]any {
 	top := map[string]any{
 		"Capabilities": r.capabilities,
@@ -214,7 +214,7 @@ func newRun(rel *release, s *set, funcs template.FuncMap, shift time.Duration, m
 	return r, nil
 }
 
-// execute renders every template that is not a mere part of others.
+// execute renders every template except partials.
 func (r *run) execute(scopes map[string]map[string]any) (map[string]string, error) {
 	texts, total := map[string]string{}, 0
 	for _, name := range r.names {
@@ -237,7 +237,7 @@ func (r *run) execute(scopes map[string]map[string]any) (map[string]string, erro
 	return texts, nil
 }
 
-// sink is where a template writes to.
+// sink is the writer of a template.
 type sink struct {
 	run  *run
 	text []byte
@@ -259,8 +259,7 @@ func (s *sink) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// collect gives what a template writes, without what Go's templates say of a missing value where
-// clean is set. The memory for it is used again.
+// collect returns what a template writes, without "<no value>" where clean is set. It reuses the buffers.
 func (r *run) collect(clean bool, execute func(io.Writer) error) (string, error) {
 	out := &sink{run: r}
 	if n := len(r.spare); n > 0 {
@@ -276,7 +275,7 @@ func (r *run) collect(clean bool, execute func(io.Writer) error) (string, error)
 	return text, err
 }
 
-// include renders a template into a string. Go's templates give an error of its own to each.
+// include renders a template to a string.
 func (r *run) include(t *template.Template) func(string, any) (string, error) {
 	return func(name string, data any) (string, error) {
 		return r.collect(false, func(w io.Writer) error { return t.ExecuteTemplate(w, name, data) })
@@ -300,7 +299,8 @@ func (r *run) tpl(parent *template.Template) func(string, any) (string, error) {
 	}
 }
 
-// inline parses a value. What it defines is seen by itself alone, which takes a copy of everything.
+// inline parses a value as a template. Its definitions are visible only to itself, which needs a copy of all
+// templates.
 func (r *run) inline(parent *template.Template, text string) (*template.Template, error) {
 	defines := strings.Contains(text, "define") || strings.Contains(text, "block")
 	if defines {

@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// compare finds the fields in which two renders of one release differ.
-func compare(docs, again []document, used map[string][]string) []Unstable {
+// compare finds the fields that differ between two renders of one release.
+func compare(docs, second []document, used map[string][]string) []Unstable {
 	var list []Unstable
 	for i, d := range docs {
-		if i >= len(again) || len(d.objects) != len(again[i].objects) {
+		if i >= len(second) || len(d.objects) != len(second[i].objects) {
 			break
 		}
 		for j, o := range d.objects {
-			for _, field := range differing("", o.Body, again[i].objects[j].Body) {
+			for _, field := range differing("", o.Body, second[i].objects[j].Body) {
 				list = append(list, Unstable{Template: o.Origin.File, Ref: o.Ref(), Field: field,
 					Functions: strings.Join(used[d.template], ", ")})
 			}

@@ -20,11 +20,11 @@ import (
 	"slipway/internal/render/tree"
 )
 
-// userValues merges what a release says, in Helm's order: files, then --set-json, --set,
-// --set-string, --set-file and --set-literal, wherever they were written.
+// userValues merges the values of a release in Helm's order: files, then --set-json, --set, --set-string,
+// --set-file and --set-literal, wherever they were written.
 func userValues(v *tree.View, c project.Chart, inline map[string]any) (map[string]any, error) {
 	values := map[string]any{}
-	if len(inline) > 0 { // as a file would say it, where all numbers are alike
+	if len(inline) > 0 { // as if read from a file, in which all numbers have one type
 		text, err := yaml.Marshal(inline)
 		if err != nil {
 			return nil, err
@@ -80,7 +80,7 @@ func userValues(v *tree.View, c project.Chart, inline map[string]any) (map[strin
 
 func valuesFile(v *tree.View, name string) ([]byte, error) {
 	if strings.Contains(name, "://") {
-		return nil, &tree.RefusedError{What: "values from " + name, Why: "values come from the project alone"}
+		return nil, &tree.RefusedError{What: "values from " + name, Why: "values are read only from the project"}
 	}
 	return v.File(name)
 }
@@ -99,7 +99,7 @@ func readValues(name string, text []byte) (map[string]any, error) {
 	if m := yamlLine.FindStringSubmatch(message); m != nil {
 		e.Line, _ = strconv.Atoi(m[1])
 	}
-	if plain := plainly(message); plain != message {
+	if plain := inYAMLTerms(message); plain != message {
 		e.Err = errors.New(plain)
 	} else if _, after, ok := strings.Cut(message, "yaml: "); ok {
 		e.Err = errors.New(after)
@@ -107,8 +107,8 @@ func readValues(name string, text []byte) (map[string]any, error) {
 	return nil, e
 }
 
-// conflicts says where a chart's default is a map and the user's value is none, or the other way
-// round. Helm says so too, but to the log.
+// conflicts lists where either a chart's default or the user's value is a map, but not both. Helm writes the
+// same to its log.
 func conflicts(c *v2.Chart, values map[string]any) []string {
 	list := between(c.Name(), c.Values, values)
 	for _, sub := range c.Dependencies() {
@@ -134,10 +134,12 @@ func between(at string, defaults, values map[string]any) []string {
 		case wasMap && isMap:
 			list = append(list, between(at+"."+key, below, own)...)
 		case isMap:
-			list = append(list, fmt.Sprintf("%s.%s: skipped the chart's value: Not a table, and the user's is one", at,
+			list = append(list, fmt.Sprintf(
+				"%s.%s: skipped the chart's value: it is not a table, but the user's is", at,
 				key))
 		case wasMap:
-			list = append(list, fmt.Sprintf("%s.%s: skipped the chart's table: the user's value is none", at, key))
+			list = append(list, fmt.Sprintf(
+				"%s.%s: skipped the chart's table: the user's value is not a table", at, key))
 		}
 	}
 	return list

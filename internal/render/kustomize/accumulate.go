@@ -83,7 +83,7 @@ func includeBase(l *layer, m *resources, name, dir string) error {
 	}
 	base, err := resourcesOfBase(l, name, dir)
 	if errors.Is(err, errNone) {
-		return fmt.Errorf("%s has no kustomization.yaml: name its files one by one", name)
+		return fmt.Errorf("%s has no kustomization.yaml: list its files one by one", name)
 	}
 	if err != nil {
 		return err
@@ -96,7 +96,7 @@ func includeBase(l *layer, m *resources, name, dir string) error {
 func checkCircle(l *layer, dir string) error {
 	for a := l; a != nil; a = a.above {
 		if isBelow(a.dir, dir) {
-			return fmt.Errorf("%s goes round in a circle: it is or holds the folder of %s, which leads here",
+			return fmt.Errorf("%s closes a cycle: it is or contains the directory of %s, which leads here",
 				dir, a.file)
 		}
 	}
@@ -124,7 +124,7 @@ func addComponent(l *layer, m *resources, name string) error {
 		return err
 	}
 	if kind != tree.Folder {
-		return fmt.Errorf("%s is no folder", name)
+		return fmt.Errorf("%s is not a directory", name)
 	}
 	if err := checkCircle(l, dir); err != nil {
 		return err
@@ -137,7 +137,7 @@ func addComponent(l *layer, m *resources, name string) error {
 		return err
 	}
 	if sub.Kind != types.ComponentKind {
-		return fmt.Errorf("%s is no component: %s has kind %s", name, sub.file, sub.Kind)
+		return fmt.Errorf("%s is not a component: %s has kind %s", name, sub.file, sub.Kind)
 	}
 	if err := accumulate(sub, m); err != nil {
 		return err

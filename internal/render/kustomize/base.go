@@ -85,8 +85,8 @@ func (b *Builder) known(key baseKey) *base {
 
 func (b *build) spend(values int) error {
 	if b.copied += values; b.copied > maxCopied {
-		return errors.New("what is included again and again has no end: " +
-			"do bases include each other several times over?")
+		return errors.New("bases are included too many times: " +
+			"check for bases that include each other several times")
 	}
 	return nil
 }
@@ -116,7 +116,7 @@ func accumulateBase(l *layer, s *scope, name, dir string) (*resources, error) {
 	return m, accumulate(sub, m)
 }
 
-// copy gives a build its own copy of a base.
+// copy makes a build's own copy of a base.
 func (b *build) copy(known *base, repeated bool) (*resources, error) {
 	from, m := known.resources, newResources()
 	m.specs, m.vars = from.specs, from.vars.Copy()

@@ -8,7 +8,7 @@ import (
 	"slipway/internal/render/kustomize"
 )
 
-// project makes a base of n objects and three overlays that do to it what overlays do.
+// project returns a base of n objects and three typical overlays.
 func project(n int) map[string]string {
 	files := map[string]string{}
 	var resources strings.Builder
@@ -127,7 +127,7 @@ spec:
     resource: {name: cpu, target: {type: Utilization, averageUtilization: 80}}
 `
 
-// One process for three environments, the YAML included, from nothing.
+// Three environments in one process, from an empty cache to YAML.
 func BenchmarkBuild(b *testing.B) {
 	for _, n := range []int{31, 301, 3001} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {

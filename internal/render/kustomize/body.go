@@ -14,8 +14,8 @@ import (
 	"slipway/internal/object"
 )
 
-// bodyOf turns a resource into the value that the command prints. The library goes by way of YAML, JSON
-// and YAML again for that, and what this makes of odd scalars is part of what has to be met.
+// bodyOf converts a resource to the value that the command prints. The library converts it to YAML, JSON and
+// YAML again, and the result must be the same for odd scalars too.
 func bodyOf(n *yaml.Node) (map[string]any, error) {
 	v, err := valueOf(n, true, false)
 	if err != nil {
@@ -28,7 +28,7 @@ func bodyOf(n *yaml.Node) (map[string]any, error) {
 	return body, nil
 }
 
-// valueOf knows whether a value stands in flow style, for the library quotes more there.
+// valueOf converts a value. It tracks flow style, in which the library quotes more.
 func valueOf(n *yaml.Node, top, flow bool) (any, error) {
 	flow = flow || n.Style&yaml.FlowStyle != 0
 	switch n.Kind {
@@ -42,7 +42,7 @@ func valueOf(n *yaml.Node, top, flow bool) (any, error) {
 				return nil, err
 			}
 			if _, twice := m[k]; twice {
-				return nil, fmt.Errorf("key %q is there twice", k)
+				return nil, fmt.Errorf("duplicate key %q", k)
 			}
 			v, err := valueOf(n.Content[i+1], false, flow)
 			if err != nil {
@@ -65,18 +65,18 @@ func valueOf(n *yaml.Node, top, flow bool) (any, error) {
 	return scalarOf(n, flow)
 }
 
-// keyOf is a key, which has to be a string, but for those of an object itself.
+// keyOf returns a key, which must be a string except at the top level.
 func keyOf(n *yaml.Node, top, flow bool) (string, error) {
 	if n.Kind == yaml.ScalarNode && n.Style&yaml.TaggedStyle == 0 && n.Value != "" && harmless(n.Value) {
 		if tag := n.ShortTag(); tag == "!!str" || tag == "!!merge" || top && n.Tag == tag && tag != "!!null" {
 			return n.Value, nil
 		}
 	}
-	m, err := again(bare(n), &yaml.Node{Kind: yaml.ScalarNode, Value: "v"}, flow)
+	m, err := reparse(bare(n), &yaml.Node{Kind: yaml.ScalarNode, Value: "v"}, flow)
 	if !top && err == nil {
 		inner := &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{bare(n),
 			{Kind: yaml.ScalarNode, Value: "v"}}}
-		m, _ = again(key("v"), inner, flow)
+		m, _ = reparse(key("v"), inner, flow)
 		m, _ = m["v"].(map[string]any)
 	}
 	for k := range m {
@@ -107,7 +107,7 @@ func scalarOf(n *yaml.Node, flow bool) (any, error) {
 	return roundTrip(n, flow)
 }
 
-// harmless says whether a text comes back from being written as it was, in whatever style but folded.
+// harmless reports whether a text survives being written and read, in every style but folded.
 func harmless(s string) bool {
 	if s == "" {
 		return true
@@ -129,9 +129,9 @@ func harmless(s string) bool {
 	return true
 }
 
-// roundTrip does with one scalar what the library does with all.
+// roundTrip converts a scalar as the library does.
 func roundTrip(n *yaml.Node, flow bool) (any, error) {
-	m, err := again(key("v"), bare(n), flow)
+	m, err := reparse(key("v"), bare(n), flow)
 	if err != nil {
 		return nil, err
 	}
@@ -148,14 +148,14 @@ func roundTrip(n *yaml.Node, flow bool) (any, error) {
 			return i, nil
 		}
 		if math.IsInf(f, 0) {
-			return nil, fmt.Errorf("%s is no number", n.Value)
+			return nil, fmt.Errorf("%s is not a number", n.Value)
 		}
 	}
 	return v, nil
 }
 
-// again writes a mapping of one pair and reads it.
-func again(k, v *yaml.Node, flow bool) (map[string]any, error) {
+// reparse writes and reads a mapping of one pair.
+func reparse(k, v *yaml.Node, flow bool) (map[string]any, error) {
 	m := &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{k, v}}
 	if flow {
 		m.Style = yaml.FlowStyle

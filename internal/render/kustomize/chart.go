@@ -73,7 +73,7 @@ func inflateConfigured(l *layer, m *resources, at entry, config *resource.Resour
 func inflate(l *layer, m *resources, at entry, e chartEntry, by *resource.Origin) error {
 	l.private = true // a render may depend on more than files: on a cluster, or on the name of an environment
 	if l.build.options.Inflate == nil {
-		return &tree.RefusedError{Origin: at.at, What: "helmCharts", Why: "charts are not rendered here"}
+		return &tree.RefusedError{Origin: at.at, What: "helmCharts", Why: "charts are not supported here"}
 	}
 	c, err := chartOf(l, at, e)
 	if err != nil {
@@ -103,7 +103,7 @@ func chartOf(l *layer, at entry, e chartEntry) (Chart, error) {
 	case c.Name == "":
 		return c, errors.New("a chart needs a name")
 	case strings.HasPrefix(c.Name, "-") || strings.HasPrefix(c.ReleaseName, "-"):
-		return c, errors.New("a name may not begin with -")
+		return c, errors.New("a name must not begin with -")
 	}
 	home := e.ChartHome
 	if home == "" {
@@ -113,7 +113,7 @@ func chartOf(l *layer, at entry, e chartEntry) (Chart, error) {
 		home = path.Join(home, c.Name+"-"+c.Version)
 	}
 	if isRemote(home) || path.IsAbs(home) {
-		return c, &tree.RefusedError{Origin: at.at, What: "chartHome: " + home, Why: "it is outside the project"}
+		return c, &tree.RefusedError{Origin: at.at, What: "chartHome: " + home, Why: "outside the project"}
 	}
 	c.Dir = path.Join(l.dir, home, c.Name)
 	for i, file := range c.AdditionalValuesFiles {

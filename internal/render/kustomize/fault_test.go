@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Each case is one thing that a kustomization may not do or get wrong, with all that is said about it.
+// Each case is one fault of a kustomization, with its error.
 func TestErrors(t *testing.T) {
 	bomb := "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n"
 	for i := 1; i < 12; i++ {
@@ -30,8 +30,8 @@ func TestErrors(t *testing.T) {
 		"12 broken kustomization": {map[string]string{file: "resources:\n- a\n b: c\n"},
 			"k/kustomization.yaml:3: mapping values are not allowed in this context"},
 		"12 broken inline patch": {map[string]string{file: "resources: [a.yaml]\npatches:\n- patch: |\n    " +
-			"a: b\n     c: d\n", "k/a.yaml": configMap("a")}, "k/kustomization.yaml:3: patches: neither a merge nor " +
-			"a list of operations: mapping values are not allowed in this context"},
+			"a: b\n     c: d\n", "k/a.yaml": configMap("a")}, "k/kustomization.yaml:3: patches: neither a merge patch nor " +
+			"a JSON patch: mapping values are not allowed in this context"},
 		"12 no object": {map[string]string{file: "resources: [a.yaml]\n", "k/a.yaml": configMap("a") +
 			"---\nkind: X\n"}, "k/a.yaml:6: X without metadata.name"},
 		"13 bomb in a resource": {map[string]string{file: "resources: [a.yaml]\n", "k/a.yaml": configMap("a") +
@@ -87,42 +87,42 @@ func TestErrors(t *testing.T) {
 			"k/g.yaml": "apiVersion: builtin\nkind: PatchTransformer\nmetadata: {name: a}\npath: " +
 				"https://example.com/x\n"}, "k/g.yaml:1: https://example.com/x" + remote},
 		"14 above the project": {map[string]string{file: "resources:\n- ../../../etc\n"},
-			"k/kustomization.yaml:2: resources: ../../../etc: it is outside the project"},
+			"k/kustomization.yaml:2: resources: ../../../etc: outside the project"},
 		"14 absolute path": {map[string]string{file: "resources:\n- /etc/passwd\n"},
-			"k/kustomization.yaml:2: resources: /etc/passwd: an absolute path is outside the project"},
+			"k/kustomization.yaml:2: resources: /etc/passwd: an absolute path outside the project"},
 		"14 absolute file": {map[string]string{file: "configMapGenerator:\n- name: a\n  files: " +
-			"[/etc/passwd]\n"}, "k/kustomization.yaml:3: configMapGenerator: /etc/passwd: an absolute path is " +
+			"[/etc/passwd]\n"}, "k/kustomization.yaml:3: configMapGenerator: /etc/passwd: an absolute path " +
 			"outside the project"},
 		"14 link out of a base": {map[string]string{file: "resources:\n- a.yaml\n",
 			"k/a.yaml": "-> /etc/passwd"},
-			"k/kustomization.yaml:2: resources: a.yaml: it is a link that leads outside the project"},
+			"k/kustomization.yaml:2: resources: a.yaml: a link that leads outside the project"},
 		"14 relative link out": {map[string]string{file: "resources:\n- a.yaml\n", "k/a.yaml": "-> ../../x"},
-			"k/kustomization.yaml:2: resources: a.yaml: it is outside the project"},
+			"k/kustomization.yaml:2: resources: a.yaml: outside the project"},
 		"14 the overlay is a link": {map[string]string{"k": "-> /etc"},
-			"k: it is a link that leads outside the project"},
+			"k: a link that leads outside the project"},
 		"14 file of another folder": {map[string]string{file: "resources:\n- ../a.yaml\n",
-			"a.yaml": configMap("a")}, "k/kustomization.yaml:2: resources: ../a.yaml: Kustomize takes single files " +
-			"only from k and below: make what holds it a kustomization and name its folder"},
+			"a.yaml": configMap("a")}, "k/kustomization.yaml:2: resources: ../a.yaml: Kustomize reads single files " +
+			"only from k and below: add a kustomization.yaml beside the file and name that directory"},
 		"14 helmCharts": {map[string]string{file: "helmCharts:\n- name: redis\n"},
-			"k/kustomization.yaml:2: helmCharts: charts are not rendered here"},
+			"k/kustomization.yaml:2: helmCharts: charts are not supported here"},
 		"14 exec plugin": {map[string]string{file: "generators: [g.yaml]\n",
 			"k/g.yaml": "apiVersion: example.com/v1\nkind: Thing\nmetadata:\n  name: a\n  annotations: " +
 				"{config.kubernetes.io/function: 'exec: {path: /bin/true}'}\n"},
-			"k/g.yaml:1: plugin Thing: only Kustomize's own plugins are run, and nothing else is executed"},
+			"k/g.yaml:1: plugin Thing: only Kustomize's built-in plugins are supported"},
 		"14 cyclic bases": {map[string]string{file: "resources: [../b]\n",
 			"b/kustomization.yaml": "resources:\n- ../k\n"},
-			"b/kustomization.yaml:2: resources: k goes round in a circle: it is or holds the folder of " +
+			"b/kustomization.yaml:2: resources: k closes a cycle: it is or contains the directory of " +
 				"k/kustomization.yaml, which leads here"},
 		"14 cyclic components": {map[string]string{file: "components: [../c]\n", "c/kustomization.yaml": component +
 			"components: [../d]\n", "d/kustomization.yaml": component + "components: [../c]\n"},
-			"d/kustomization.yaml:3: components: c goes round in a circle: it is or holds the folder of " +
+			"d/kustomization.yaml:3: components: c closes a cycle: it is or contains the directory of " +
 				"c/kustomization.yaml, which leads here"},
 		"14 a base above": {map[string]string{file: "resources: ['..']\n",
-			"kustomization.yaml": "namePrefix: x"}, "k/kustomization.yaml:1: resources: . goes round in a circle: " +
-			"it is or holds the folder of k/kustomization.yaml, which leads here"},
+			"kustomization.yaml": "namePrefix: x"}, "k/kustomization.yaml:1: resources: . closes a cycle: " +
+			"it is or contains the directory of k/kustomization.yaml, which leads here"},
 		"14 definitions without end": {map[string]string{file: "crds: [a.yaml]\n",
 			"k/a.yaml": "A: {Schema: {properties: {kind: {}, apiVersion: {}, metadata: {}, a: {$ref: A}}}}\n"},
-			"k/kustomization.yaml:1: crds: a.yaml: definitions refer to each other without end"},
+			"k/kustomization.yaml:1: crds: a.yaml: definitions refer to each other in a cycle"},
 		"14 schema": {map[string]string{file: "resources: [a.yaml]\nopenapi: {path: s}\npatches: [{path: p.yaml}]\n", "k/s": "{", "k/a.yaml": configMap("a"), "k/p.yaml": configMap("a")}, "openapi: invalid schema file"},
 		"13 copies of copies": {map[string]string{file: "resources: [a.yaml]\npatches:\n- target: {kind: " +
 			"ConfigMap}\n  path: p.yaml\n", "k/a.yaml": configMap("a") + "data: {}\n",
@@ -130,9 +130,9 @@ func TestErrors(t *testing.T) {
 				"/data/y}\n", 40)},
 			"k/kustomization.yaml:3: patches: ConfigMap a (k/a.yaml:1): the object grows beyond 8 MiB"},
 		"missing file": {map[string]string{file: "resources:\n- a.yaml\n- b.yaml\n",
-			"k/a.yaml": configMap("a")}, "k/kustomization.yaml:3: resources: k/b.yaml: no such file or folder"},
+			"k/a.yaml": configMap("a")}, "k/kustomization.yaml:3: resources: k/b.yaml: no such file or directory"},
 		"missing component": {map[string]string{file: "components:\n- ../c\n"},
-			"k/kustomization.yaml:2: components: c: no such file or folder"},
+			"k/kustomization.yaml:2: components: c: no such file or directory"},
 		"missing literal": {map[string]string{file: "configMapGenerator:\n- name: a\n  literals: [x]\n"},
 			"k/kustomization.yaml:2: configMapGenerator: loading KV pairs: literal sources [x]: invalid literal " +
 				"source x, expected key=value"},
@@ -141,23 +141,23 @@ func TestErrors(t *testing.T) {
 			"k/kustomization.yaml:2: resources: ../base - ../other is ambiguous: check the indentation"},
 		"folder without one": {map[string]string{file: "resources:\n- ../b\n",
 			"b/a.yaml": configMap("a")},
-			"k/kustomization.yaml:2: resources: ../b has no kustomization.yaml: name its files one by one"},
+			"k/kustomization.yaml:2: resources: ../b has no kustomization.yaml: list its files one by one"},
 		"two kustomizations": {map[string]string{file: "", "k/kustomization.yml": ""},
 			"k has more than one kustomization: kustomization.yaml, kustomization.yml"},
 		"none": {map[string]string{"k/a.yaml": ""}, "k: no kustomization"},
 		"empty": {map[string]string{file: "# nothing\n"},
-			"k/kustomization.yaml: it is empty"},
+			"k/kustomization.yaml: empty"},
 		"unknown field": {map[string]string{file: "resources: [a.yaml]\nimags: []\n",
 			"k/a.yaml": configMap("a")}, `k/kustomization.yaml:2: unknown field "imags" (did you mean "images"?)`},
 		"unknown field of base": {map[string]string{file: "resources: [../b]\n",
 			"b/kustomization.yaml": "images:\n- name: x\n  newTg: y\n"},
 			`b/kustomization.yaml:3: unknown field "newTg"`},
 		"wrong type": {map[string]string{file: "resources: []\nnamePrefix: [a]\n"},
-			"k/kustomization.yaml:2: namePrefix takes a text, not a list"},
+			"k/kustomization.yaml:2: namePrefix must be a string, not a list"},
 		"wrong type inside": {map[string]string{file: "images:\n- name: a\n  newTag: 1234567\n"},
-			"k/kustomization.yaml:3: images.newTag takes a text, not a number: put it in quotes"},
+			"k/kustomization.yaml:3: images.newTag must be a string, not a number: put it in quotes"},
 		"text for a list": {map[string]string{file: "resources: a.yaml\n"},
-			"k/kustomization.yaml:1: resources takes a list, not a text"},
+			"k/kustomization.yaml:1: resources must be a list, not a string"},
 		"duplicate object": {map[string]string{file: "resources: [a.yaml, b.yaml]\n",
 			"k/a.yaml": configMap("a"), "k/b.yaml": "---\n" + configMap("a")},
 			"ConfigMap a is defined twice: k/a.yaml:1 and k/b.yaml:2"},
@@ -175,10 +175,10 @@ func TestErrors(t *testing.T) {
 			"k/a.yaml": configMap("a")}, "k/kustomization.yaml:3: patches: ConfigMap a (k/a.yaml:1): replace " +
 			"operation does not apply: doc is missing path: /data/x: missing value"},
 		"operations that are not JSON": {map[string]string{file: "patches:\n- target: {kind: ConfigMap}\n  " +
-			"patch: '[{op: remove, path: /data}]'\n"}, "k/kustomization.yaml:2: patches: no list of operations: " +
+			"patch: '[{op: remove, path: /data}]'\n"}, "k/kustomization.yaml:2: patches: not a JSON patch: " +
 			"invalid character 'o' looking for beginning of object key string"},
 		"replicas of nothing": {map[string]string{file: "resources: [a.yaml]\nreplicas:\n- {name: x, count: 2}\n",
-			"k/a.yaml": configMap("a")}, "k/kustomization.yaml:3: replicas: nothing that has replicas is named x"},
+			"k/a.yaml": configMap("a")}, "k/kustomization.yaml:3: replicas: no object with replicas is named x"},
 		"replacement of nothing": {map[string]string{file: "resources: [a.yaml]\nreplacements:\n- source: {kind: " +
 			"X, name: z}\n  targets: [{select: {name: a}}]\n", "k/a.yaml": configMap("a")},
 			"k/kustomization.yaml:3: replacements: nothing selected by X.[noVer].[noGrp]/z.[noNs]"},
@@ -188,7 +188,7 @@ func TestErrors(t *testing.T) {
 		"key that is a number": {map[string]string{file: "resources: [a.yaml]\n", "k/a.yaml": configMap("a") +
 			"data: {1: x}\n"}, "k/a.yaml:1: ConfigMap a: key 1 must be a string: write it in quotes"},
 		"key twice": {map[string]string{file: "resources: [a.yaml]\n", "k/a.yaml": configMap("a") +
-			"data: {x: x, x: y}\n"}, `k/a.yaml:1: ConfigMap a: key "x" is there twice`},
+			"data: {x: x, x: y}\n"}, `k/a.yaml:1: ConfigMap a: duplicate key "x"`},
 		"validator that changes": {map[string]string{file: "resources: [a.yaml]\nvalidators: [v.yaml]\n",
 			"k/a.yaml": configMap("a"), "k/v.yaml": "apiVersion: builtin\nkind: PrefixTransformer\nmetadata: {name: " +
 				"v}\nprefix: x\nfieldSpecs: [{path: metadata/name}]\n"},
@@ -227,7 +227,7 @@ func TestFault14BasesThatMultiply(t *testing.T) {
 				}
 			}
 			_, err := build(t, files, "k")
-			if err == nil || !strings.Contains(err.Error(), "do bases include each other several times over?") {
+			if err == nil || !strings.Contains(err.Error(), "check for bases that include each other several times") {
 				t.Error(err)
 			}
 		})

@@ -103,7 +103,7 @@ func dropNotes(r *resource.Resource, asked map[string]bool) error {
 	return r.SetAnnotations(annotations)
 }
 
-// What stands first and last in the command's order unless the kustomization says something else.
+// The kinds that are first and last in the command's order, unless the kustomization has sortOptions.
 var (
 	first = []string{
 		"Namespace", "ResourceQuota", "StorageClass", "CustomResourceDefinition", "ServiceAccount",
@@ -122,7 +122,7 @@ func sortResources(m *resources, options *types.SortOptions) error {
 	}
 	switch {
 	case options.Order == types.FIFOSortOrder && options.LegacySortOptions != nil:
-		return errors.New("sortOptions: legacySortOptions go with order legacy")
+		return errors.New("sortOptions: legacySortOptions needs order legacy")
 	case options.Order == types.FIFOSortOrder:
 		return nil
 	case options.Order != types.LegacySortOrder:
@@ -150,7 +150,7 @@ func sortResources(m *resources, options *types.SortOptions) error {
 	return m.checkUnique()
 }
 
-// rank is where a resource stands among others.
+// rank is the position of a resource in the order.
 type rank struct {
 	r                 *resource.Resource
 	gvk               resid.Gvk

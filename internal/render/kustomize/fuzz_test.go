@@ -14,8 +14,7 @@ import (
 	"slipway/internal/render/tree"
 )
 
-// Whatever a kustomization says, building it ends, breaks nothing down, and shows nothing of what is
-// outside the tree.
+// The build of any kustomization ends without a panic and shows nothing from outside the tree.
 func FuzzKustomization(f *testing.F) {
 	for _, text := range []string{
 		"resources: [a.yaml, b.yaml]\nnamespace: x\nnamePrefix: p-\nlabels: [{pairs: {a: b}, includeSelectors: " +
@@ -84,7 +83,7 @@ var (
 	breaks = regexp.MustCompile(`\x{0085}|\\u2028|\\u2029`)
 )
 
-// What comes out of a resource is what the library prints of it.
+// A resource converts to the value that the library prints.
 func FuzzBody(f *testing.F) {
 	const head = "apiVersion: v1\nkind: X\nmetadata: {name: x}\n"
 	for _, text := range []string{

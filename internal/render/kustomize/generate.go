@@ -68,7 +68,7 @@ func runGenerator(l *layer, m *resources, at entry, config *resource.Resource) e
 	}
 	generator, ok := plugin.(resmap.Generator)
 	if !ok {
-		return fmt.Errorf("%s is no generator", config.GetKind())
+		return fmt.Errorf("%s is not a generator", config.GetKind())
 	}
 	made, err := generator.Generate()
 	if err != nil || made == nil {
@@ -87,11 +87,11 @@ func configuredPlugin(l *layer, at entry, config *resource.Resource) (resmap.Con
 	kind := config.GetKind()
 	if config.GetApiVersion() != "builtin" {
 		return nil, &tree.RefusedError{What: "plugin " + kind,
-			Why: "only Kustomize's own plugins are run, and nothing else is executed"}
+			Why: "only Kustomize's built-in plugins are supported"}
 	}
 	plugin := builtinPlugin(kind)
 	if plugin == nil {
-		return nil, fmt.Errorf("there is no builtin plugin %s", kind)
+		return nil, fmt.Errorf("unknown builtin plugin %s", kind)
 	}
 	text, err := config.AsYAML()
 	if err != nil {

@@ -82,7 +82,7 @@ func readKustomization(v *tree.View, dir string) (*kustomization, []string, erro
 	warnings := k.warnings()
 	k.FixKustomization()
 	if err := k.CheckEmpty(); err != nil {
-		return nil, nil, k.top().fail(errors.New("it is empty"))
+		return nil, nil, k.top().fail(errors.New("empty"))
 	}
 	if errs := k.EnforceFields(); len(errs) > 0 {
 		n := find(k.node, "kind")
@@ -135,12 +135,12 @@ func (k *kustomization) strict(err error) error {
 		hint = ": put it in quotes"
 	}
 	return k.entry("", deep(k.node, field)).fail(
-		fmt.Errorf("%s takes %s, not %s%s", wrong.Field, kindOf(wrong.Type.Kind()), kinds[wrong.Value], hint))
+		fmt.Errorf("%s must be %s, not %s%s", wrong.Field, kindOf(wrong.Type.Kind()), kinds[wrong.Value], hint))
 }
 
 // kinds are JSON's kinds of values in YAML's words.
 var kinds = map[string]string{
-	"array": "a list", "object": "a mapping", "string": "a text", "number": "a number", "bool": "true or false",
+	"array": "a list", "object": "a mapping", "string": "a string", "number": "a number", "bool": "true or false",
 }
 
 func kindOf(k reflect.Kind) string {
@@ -175,13 +175,13 @@ func didYouMean(word string) string {
 
 // deprecated are the fields that the command warns about on its standard error, with what to write.
 var deprecated = []struct{ key, instead string }{
-	{"bases", "write resources"},
+	{"bases", "use resources"},
 	{"commonLabels", "it also writes selectors, which cannot change later: " +
-		"write labels with includeSelectors: false"},
-	{"imageTags", "write images"},
-	{"patchesJson6902", "write patches"},
-	{"patchesStrategicMerge", "write patches"},
-	{"vars", "write replacements"},
+		"use labels with includeSelectors: false"},
+	{"imageTags", "use images"},
+	{"patchesJson6902", "use patches"},
+	{"patchesStrategicMerge", "use patches"},
+	{"vars", "use replacements"},
 }
 
 // warnings are those about a file's text, which the library's reader changes afterwards.
@@ -200,7 +200,7 @@ func (k *kustomization) warnings() []string {
 	for _, e := range k.entries(0, "images", "imageTags") {
 		if n := find(e.node, "name"); n != nil {
 			if _, err := regexp.Compile(n.Value); err != nil {
-				warn(n, "images: %q is no valid pattern and matches no image", n.Value)
+				warn(n, "images: %q is not a valid pattern and matches no image", n.Value)
 			}
 		}
 	}
@@ -256,7 +256,7 @@ func (k *kustomization) fieldEntry(field string) entry {
 	return e
 }
 
-// fail gives an error the place of the entry, unless it has a place.
+// fail adds the place of the entry to an error that has none.
 func (e entry) fail(err error) error {
 	if err != nil && e.field != "" && !hasPlace(err) {
 		err = fmt.Errorf("%s: %w", e.field, err)
@@ -264,7 +264,7 @@ func (e entry) fail(err error) error {
 	return located(e.at, err)
 }
 
-// failPath gives an error about a path the line of the entry that names it.
+// failPath adds the line that names a path to an error about the path.
 func (e entry) failPath(name string, err error) error {
 	if err == nil || hasPlace(err) {
 		return err
@@ -283,12 +283,12 @@ func (e entry) failPath(name string, err error) error {
 	return e.fail(err)
 }
 
-// fileError carries an error of ours through the library, which wraps it in words that lead astray.
+// fileError marks an error of ours, because the library wraps it in misleading text.
 type fileError struct{ error }
 
 func (e fileError) Unwrap() error { return e.error }
 
-// located gives an error a place, unless it has one.
+// located adds a place to an error that has none.
 func located(at object.Origin, err error) error {
 	var ours fileError
 	switch {

@@ -52,7 +52,7 @@ func configMap(name string) string {
 	return "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: " + name + "\n"
 }
 
-// origins lists what came out and from where.
+// origins lists the objects with their origins.
 func origins(r kustomize.Result) []string {
 	var lines []string
 	for _, o := range r.Objects {
@@ -103,7 +103,7 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
-// An override that copies annotations copies no notes of ours.
+// A replacement that copies annotations copies none of our notes.
 func TestAnnotationsAreTheUsersOwn(t *testing.T) {
 	r := must(t, map[string]string{
 		"k/kustomization.yaml": `resources: [a.yaml]
@@ -131,11 +131,11 @@ func TestWarnings(t *testing.T) {
 			"prod\nimages: [{name: 'my(app', newTag: x}]\n",
 	}
 	want := []string{
-		"overlays/prod/kustomization.yml:1: bases is deprecated: write resources",
+		"overlays/prod/kustomization.yml:1: bases is deprecated: use resources",
 		"overlays/prod/kustomization.yml:4: commonLabels is deprecated: it also writes selectors, which cannot " +
-			"change later: write labels with includeSelectors: false",
-		`overlays/prod/kustomization.yml:6: images: "my(app" is no valid pattern and matches no image`,
-		"base/kustomization.yaml:2: vars is deprecated: write replacements",
+			"change later: use labels with includeSelectors: false",
+		`overlays/prod/kustomization.yml:6: images: "my(app" is not a valid pattern and matches no image`,
+		"base/kustomization.yaml:2: vars is deprecated: use replacements",
 	}
 	root := treeOf(t, files)
 	b := kustomize.New(root)
@@ -150,7 +150,7 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// What several overlays include is read once, stays as it was, and is among what each has read.
+// A shared base is read once, is not changed by overlays, and is among the reads of each.
 func TestSharedBase(t *testing.T) {
 	root := treeOf(t, map[string]string{
 		"base/kustomization.yaml": "resources: [a.yaml]\nconfigMapGenerator: [{name: g, files: [data.txt]}]\n",
@@ -197,7 +197,7 @@ func TestSharedBase(t *testing.T) {
 	}
 }
 
-// A base that comes from memory may still lead back to who asks for it now.
+// A cached base may still include the overlay that includes it.
 func TestSharedBaseInACircle(t *testing.T) {
 	root := treeOf(t, map[string]string{
 		"a/kustomization.yaml":    "namePrefix: a-\nconfigMapGenerator: [{name: c}]\n",
@@ -209,8 +209,8 @@ func TestSharedBaseInACircle(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := b.Build(root.View(t.Context()), "a/b", kustomize.Options{})
-	if err == nil || err.Error() != "a/b/kustomization.yaml:2: resources: a goes round in a circle: it is or "+
-		"holds the folder of a/b/kustomization.yaml, which leads here" {
+	if err == nil || err.Error() != "a/b/kustomization.yaml:2: resources: a closes a cycle: it is or "+
+		"contains the directory of a/b/kustomization.yaml, which leads here" {
 		t.Error(err)
 	}
 }
@@ -246,7 +246,7 @@ func TestBuildStopsWithItsContext(t *testing.T) {
 	}
 }
 
-// breaking is a context that breaks the library in the middle of its work.
+// breaking is a context that panics in the middle of a build.
 type breaking struct {
 	context.Context
 	asked int
@@ -278,7 +278,7 @@ func TestFault16PanicLeavesNoLock(t *testing.T) {
 	}
 }
 
-// Objects from elsewhere go through the overlay like its own, and keep their origin.
+// Extra objects pass through the overlay like its own, and keep their origin.
 func TestExtra(t *testing.T) {
 	root := treeOf(t, map[string]string{
 		"k/kustomization.yaml": "namespace: web\npatches:\n- target: {kind: ConfigMap}\n  patch: '[{\"op\": " +
@@ -301,7 +301,7 @@ func TestExtra(t *testing.T) {
 	}
 }
 
-// Charts go to whoever renders them, with the values that Kustomize makes for them.
+// Charts are passed to Inflate with the values that Kustomize computes for them.
 func TestCharts(t *testing.T) {
 	root := treeOf(t, map[string]string{
 		"base/kustomization.yaml": "helmGlobals: {chartHome: charts}\nhelmCharts:\n- name: web\n  releaseName: " +
@@ -336,7 +336,7 @@ func TestCharts(t *testing.T) {
 	}
 }
 
-// What the conformance cases leave out, as kustomize 5.8.2 builds it.
+// Cases beyond the conformance cases, as kustomize 5.8.2 builds them.
 func TestOddities(t *testing.T) {
 	for name, c := range map[string]struct{ kustomization, resources, want string }{
 		"a Role elsewhere has the same name": {"namePrefix: p-\n",
@@ -376,7 +376,7 @@ func TestOddities(t *testing.T) {
 	}
 }
 
-// text is what the command would print.
+// text returns the output of the command.
 func text(t testing.TB, objects []object.Object) string {
 	t.Helper()
 	var all bytes.Buffer

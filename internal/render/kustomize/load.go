@@ -112,8 +112,8 @@ func (l *layer) setSchema() error {
 func (l *layer) readFile(at entry, name string) (text []byte, rel string, err error) {
 	rel, err = realPath(l.view, l.dir, name)
 	if err == nil && !isBelow(rel, l.dir) && !l.build.options.LoadRestrictionsNone {
-		err = fmt.Errorf("%s: Kustomize takes single files only from %s and below: "+
-			"make what holds it a kustomization and name its folder", name, l.dir)
+		err = fmt.Errorf("%s: Kustomize reads single files only from %s and below: "+
+			"add a kustomization.yaml beside the file and name that directory", name, l.dir)
 	}
 	if err == nil {
 		text, err = l.view.File(rel)
@@ -186,7 +186,7 @@ func realPath(v *tree.View, dir, name string) (string, error) {
 	case isRemote(name):
 		return "", &tree.RefusedError{What: name, Why: "nothing is fetched while rendering"}
 	case path.IsAbs(name):
-		return "", &tree.RefusedError{What: name, Why: "an absolute path is outside the project"}
+		return "", &tree.RefusedError{What: name, Why: "an absolute path outside the project"}
 	}
 	for _, part := range strings.Split(name, "/") {
 		// Two entries of a list that wrong indentation has made into one.

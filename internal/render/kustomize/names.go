@@ -13,8 +13,7 @@ import (
 	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
-// names finds out which resources a name may mean. The library looks through all of them for each field
-// that may hold one.
+// names finds the resources that a name may refer to. The library searches all resources for each field.
 type names struct {
 	*resources
 	before map[string]map[string][]*called // by previous name and present namespace
@@ -22,7 +21,7 @@ type names struct {
 	known  map[resid.Gvk][]referrer
 }
 
-// called is a resource with what it is called now, and was before.
+// called is a resource with its present and previous ids.
 type called struct {
 	*resource.Resource
 	id       resid.ResId
@@ -53,7 +52,7 @@ func fixNames(m *resources, refs references) error {
 			s := search{names: &n, by: c, field: f, accounts: accounts}
 			if ok := reach(c.YNode(), f.path, s.fix); !ok {
 				if s.err == nil {
-					s.err = errors.New("it cannot hold a name")
+					s.err = errors.New("cannot hold a name")
 				}
 				return about(m, c.Resource)(fmt.Errorf("%s: %w", f.field, s.err))
 			}
@@ -70,7 +69,7 @@ func (c *called) first() resid.ResId {
 	return c.id
 }
 
-// wasOf says whether a resource was of a kind.
+// wasOf reports whether a resource had a kind.
 func (c *called) wasOf(kind resid.Gvk) bool {
 	return slices.ContainsFunc(c.previous, func(id resid.ResId) bool { return id.IsSelected(&kind) })
 }
@@ -92,7 +91,7 @@ func (n *names) referrers(refs references, gvk resid.Gvk) []referrer {
 }
 
 func (n *names) add(c *called) {
-	here := c.id.EffectiveNamespace()
+	present := c.id.EffectiveNamespace()
 	for i, id := range c.previous {
 		if slices.ContainsFunc(c.previous[:i], func(o resid.ResId) bool { return o.Name == id.Name }) {
 			continue
@@ -100,15 +99,15 @@ func (n *names) add(c *called) {
 		if n.before[id.Name] == nil {
 			n.before[id.Name] = map[string][]*called{}
 		}
-		n.before[id.Name][here] = append(n.before[id.Name][here], c)
+		n.before[id.Name][present] = append(n.before[id.Name][present], c)
 	}
-	if n.was[here] == nil {
-		n.was[here] = map[string]bool{}
+	if n.was[present] == nil {
+		n.was[present] = map[string]bool{}
 	}
-	n.was[here][c.first().EffectiveNamespace()] = true
+	n.was[present][c.first().EffectiveNamespace()] = true
 }
 
-// search looks for what one field of one resource means.
+// search finds the object that one field of one resource refers to.
 type search struct {
 	*names
 	by       *called
@@ -117,7 +116,7 @@ type search struct {
 	err      error
 }
 
-// fix looks at a field, and says whether it has a form that it may have.
+// fix updates the name in a field, and reports whether the field can hold one.
 func (s *search) fix(n *yaml.Node) bool {
 	switch {
 	case n.Tag == kyaml.NodeTagNull:
@@ -139,11 +138,11 @@ func (s *search) fix(n *yaml.Node) bool {
 	return s.err == nil
 }
 
-// mapping looks at a name that stands beside its namespace.
+// mapping updates a name that is beside its namespace.
 func (s *search) mapping(n *yaml.Node) {
 	name := mapped(n, "name")
 	if name == nil {
-		s.err = errors.New("there is no name in it")
+		s.err = errors.New("name is missing")
 		return
 	}
 	found := s.find(name.Value, mapped(n, "namespace"), func(a, b *called) bool {
@@ -166,7 +165,7 @@ func (s *search) mapping(n *yaml.Node) {
 
 func sameName(a, b *called) bool { return a.id.Name == b.id.Name }
 
-// find is the one resource that was once called what a field says, and may be meant by it.
+// find returns the resource that had the name in a field, and that the field can refer to.
 func (s *search) find(old string, namespace *yaml.Node, same func(a, b *called) bool) *called {
 	list := s.candidates(old, namespace)
 	if len(list) == 1 {
@@ -182,7 +181,7 @@ func (s *search) find(old string, namespace *yaml.Node, same func(a, b *called) 
 	}
 	for _, c := range list[1:] {
 		if !same(list[0], c) {
-			s.err = fmt.Errorf("%s may mean %s (%s) or %s (%s)", old, refOf(list[0].id),
+			s.err = fmt.Errorf("%s is ambiguous: %s (%s) or %s (%s)", old, refOf(list[0].id),
 				s.origins[list[0].Resource], refOf(c.id), s.origins[c.Resource])
 			return nil
 		}
@@ -194,9 +193,9 @@ func (s *search) candidates(old string, namespace *yaml.Node) []*called {
 	byFirst := namespace != nil && s.wasSomewhere(namespace.Value)
 	role, bound := s.role()
 	var list []*called
-	for here, all := range s.before[old] {
+	for present, all := range s.before[old] {
 		for _, c := range all {
-			if !s.sees(here) && !s.accounts[c.id.Namespace] || !c.wasOf(s.field.target) || bound &&
+			if !s.sees(present) && !s.accounts[c.id.Namespace] || !c.wasOf(s.field.target) || bound &&
 				!c.wasOf(role) || !s.near(c) {
 				continue
 			}
@@ -215,18 +214,18 @@ func (s *search) candidates(old string, namespace *yaml.Node) []*called {
 	return list
 }
 
-// sees says whether the resource may name what is in a namespace.
+// sees reports whether the resource can refer to objects of a namespace.
 func (s *search) sees(namespace string) bool {
 	return s.by.id.IsClusterScoped() || namespace == resid.TotallyNotANamespace ||
 		namespace == s.by.id.EffectiveNamespace()
 }
 
-// near says whether the resource may name another, ServiceAccounts being nameable from anywhere.
+// near reports whether the resource can refer to another one. Every namespace can refer to ServiceAccounts.
 func (s *search) near(c *called) bool {
 	return s.sees(c.id.EffectiveNamespace()) || c.id.Kind == "ServiceAccount"
 }
 
-// wasSomewhere says whether anything that could be named began in a namespace.
+// wasSomewhere reports whether an object that the resource can refer to began in a namespace.
 func (s *search) wasSomewhere(namespace string) bool {
 	if namespace == resid.TotallyNotANamespace {
 		return false
@@ -238,15 +237,15 @@ func (s *search) wasSomewhere(namespace string) bool {
 			}
 		}
 	}
-	for here := range s.accounts {
-		if s.was[here][namespace] {
+	for present := range s.accounts {
+		if s.was[present][namespace] {
 			return true
 		}
 	}
 	return s.was[resid.TotallyNotANamespace][namespace] || s.was[s.by.id.EffectiveNamespace()][namespace]
 }
 
-// role is the kind that a roleRef says, where the field is the name in one.
+// role returns the kind in a roleRef, where the field is its name.
 func (s *search) role() (resid.Gvk, bool) {
 	if !strings.HasSuffix(s.field.field, "roleRef/name") {
 		return resid.Gvk{}, false
@@ -272,7 +271,7 @@ func accountNamespaces(c *called) (map[string]bool, error) {
 			continue
 		}
 		if ns.ShortTag() != "!!str" {
-			return nil, errors.New("the namespace of a subject is blank")
+			return nil, errors.New("a subject's namespace is empty")
 		}
 		accounts[ns.Value] = true
 	}

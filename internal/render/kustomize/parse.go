@@ -20,10 +20,10 @@ type item struct {
 	line int
 }
 
-// separator is what the library takes for the end of a document.
+// separator is the end of a document for the library.
 var separator = regexp.MustCompile(`\n---.*\n`)
 
-// parse reads a text as the library reads a file of resources.
+// parse reads a text like a file of resources.
 func parse(text []byte, file string) ([]*resource.Resource, []object.Origin, error) {
 	items, err := documents(strings.ReplaceAll(string(text), "\r\n", "\n"))
 	if err == nil {
@@ -75,7 +75,7 @@ func documents(text string) ([]item, error) {
 	return items, nil
 }
 
-// lineError is what is wrong with a text that any other reader would take.
+// lineError is an error in a text that is valid YAML.
 type lineError struct {
 	line int
 	msg  string
@@ -83,7 +83,7 @@ type lineError struct {
 
 func (e *lineError) Error() string { return fmt.Sprintf("line %d: %s", e.line, e.msg) }
 
-// document reads one document, with what aliases stand for in their place.
+// document reads one document and resolves its aliases.
 func document(text string) (*yaml.Node, error) {
 	var doc yaml.Node
 	err := yaml.NewDecoder(strings.NewReader(text)).Decode(&doc)
@@ -105,13 +105,13 @@ func document(text string) (*yaml.Node, error) {
 	return doc.Content[0], nil
 }
 
-// isList says whether the library takes the items out of a document that stands alone.
+// isList reports whether the library replaces a single document by its items.
 func isList(n *yaml.Node) bool {
 	kind := mapped(n, "kind")
 	return kind != nil && (kind.Value == "List" || kind.Value == "ResourceList") && mapped(n, "items") != nil
 }
 
-// expand puts the items of lists behind everything else, and leaves out what is empty.
+// expand moves the items of lists to the end and drops empty objects.
 func expand(queue []item) ([]item, error) {
 	var items []item
 	for len(queue) > 0 {
@@ -138,7 +138,7 @@ func expand(queue []item) ([]item, error) {
 	return items, nil
 }
 
-// valid says what a node lacks to be an object.
+// valid returns an error where a node is not an object.
 func valid(n *yaml.Node) error {
 	m, err := kyaml.NewRNode(n).GetMeta()
 	switch {

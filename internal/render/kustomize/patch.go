@@ -81,7 +81,7 @@ func readMerge(l *layer, at entry, text string) ([]*resource.Resource, error) {
 	return list, err
 }
 
-// reason is an error without the place that does not fit: lines of a text inside another are not its lines.
+// reason drops the place of an error, because the lines of an inline text are not those of the file.
 func reason(err error) error {
 	var read *object.ReadError
 	if errors.As(err, &read) {
@@ -118,9 +118,9 @@ func patchText(l *layer, at entry, patch types.Patch) (text, file string, err er
 	text = strings.TrimSpace(patch.Patch)
 	switch {
 	case text == "" && patch.Path == "":
-		return "", "", errors.New("it needs one of patch and path")
+		return "", "", errors.New("patch or path is required")
 	case text != "" && patch.Path != "":
-		return "", "", errors.New("it may not have both patch and path")
+		return "", "", errors.New("patch and path are mutually exclusive")
 	case text != "":
 		return text, l.file, nil
 	}
@@ -128,7 +128,7 @@ func patchText(l *layer, at entry, patch types.Patch) (text, file string, err er
 	return string(content), file, err
 }
 
-// patchChange is what an entry of patches does: one or several merges, or operations on fields.
+// patchChange is the change of an entry of patches: one or several merge patches, or a JSON patch.
 func patchChange(l *layer, at entry, patch types.Patch) (change, error) {
 	text, file, err := patchText(l, at, patch)
 	if err != nil {
@@ -138,7 +138,7 @@ func patchChange(l *layer, at entry, patch types.Patch) (change, error) {
 	operations, count, errJSON := operationsOf(text)
 	switch {
 	case len(merges) > 0 && count > 0:
-		return nil, errors.New("it is both a merge and a list of operations")
+		return nil, errors.New("both a merge patch and a JSON patch")
 	case errMerge != nil && errJSON != nil:
 		return nil, unreadable(text, patch.Path, errMerge, errJSON)
 	case errMerge != nil:
@@ -156,7 +156,7 @@ func patchChange(l *layer, at entry, patch types.Patch) (change, error) {
 		return mergeNamed(merges), nil
 	}
 	if len(merges) > 1 {
-		return nil, errors.New("several merges in one entry cannot have a target: write one entry for each")
+		return nil, errors.New("several merge patches in one entry cannot have a target: write an entry for each")
 	}
 	return func(m *resources) error {
 		targets, err := m.Select(*patch.Target)
@@ -172,15 +172,15 @@ func patchChange(l *layer, at entry, patch types.Patch) (change, error) {
 	}, nil
 }
 
-// unreadable says why a patch is neither a merge nor a list of operations.
+// unreadable says why a patch is neither a merge patch nor a JSON patch.
 func unreadable(text, path string, errMerge, errJSON error) error {
 	switch {
 	case strings.HasPrefix(text, "[") || strings.HasPrefix(text, "-"):
-		return fmt.Errorf("no list of operations: %w", errJSON)
+		return fmt.Errorf("not a JSON patch: %w", errJSON)
 	case path != "":
 		return errMerge
 	}
-	return fmt.Errorf("neither a merge nor a list of operations: %w", reason(errMerge))
+	return fmt.Errorf("neither a merge patch nor a JSON patch: %w", reason(errMerge))
 }
 
 // mergeNamed applies patches as they are.
@@ -201,10 +201,10 @@ func mergeNamed(patches []*resource.Resource) change {
 	}
 }
 
-// operationsOf reads a JSON patch, which may be written as YAML, and counts its operations.
+// operationsOf reads a JSON patch, written as JSON or YAML, and counts its operations.
 func operationsOf(text string) (string, int, error) {
 	if text == "" {
-		return "", 0, errors.New("it is empty")
+		return "", 0, errors.New("empty")
 	}
 	if text[0] != '[' {
 		t, err := yaml.YAMLToJSON([]byte(text))
@@ -218,10 +218,10 @@ func operationsOf(text string) (string, int, error) {
 	return text, len(list), err
 }
 
-// jsonPatchChange is what an entry of patchesJson6902 does.
+// jsonPatchChange is the change of an entry of patchesJson6902.
 func jsonPatchChange(l *layer, at entry, patch types.Patch) (change, error) {
 	if patch.Target == nil || patch.Target.Name == "" {
-		return nil, errors.New("it needs a target with a name")
+		return nil, errors.New("target.name is required")
 	}
 	text, _, err := patchText(l, at, patch)
 	if err != nil {
@@ -229,7 +229,7 @@ func jsonPatchChange(l *layer, at entry, patch types.Patch) (change, error) {
 	}
 	operations, count, err := operationsOf(text)
 	if err != nil {
-		return nil, fmt.Errorf("no list of operations: %w", err)
+		return nil, fmt.Errorf("not a JSON patch: %w", err)
 	}
 	if count == 0 {
 		return nil, errors.New("the patch is empty")
@@ -237,14 +237,14 @@ func jsonPatchChange(l *layer, at entry, patch types.Patch) (change, error) {
 	return operate(patch.Target, operations, false)
 }
 
-// operate applies operations to whatever is selected. patches notes the name from before, which
+// operate applies operations to the selected resources. The field patches notes their previous name,
 // patchesJson6902 does not.
 func operate(target *types.Selector, text string, named bool) (change, error) {
 	if text == "null" {
 		return func(*resources) error { return nil }, nil
 	}
 	if target == nil {
-		return nil, errors.New("operations need a target")
+		return nil, errors.New("a JSON patch needs a target")
 	}
 	operations, err := jsonpatch.DecodePatch([]byte(text))
 	if err != nil {
@@ -273,10 +273,10 @@ func operate(target *types.Selector, text string, named bool) (change, error) {
 	}, nil
 }
 
-// The text of an object that operations may not grow beyond.
+// The limit of an object's text while operations are applied.
 const maxText = 8 << 20
 
-// applyOperations applies operations to a resource. Copies of copies are the ones that grow without end.
+// applyOperations applies operations to a resource. Copies of copies can grow exponentially.
 func applyOperations(r *resource.Resource, operations jsonpatch.Patch) error {
 	body, err := bodyOf(r.YNode())
 	if err != nil {

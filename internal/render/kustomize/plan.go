@@ -110,7 +110,7 @@ func when(l *layer, kind, field string, set bool, run change) func() ([]step, er
 	}
 }
 
-// each makes a step for each item of a list, which stands in the given fields.
+// each makes a step for each item of a list in the given fields.
 func each[T any](l *layer, kind string, list []T, plan func(*layer, entry, T) (change, error),
 	fields ...string) func() ([]step, error) {
 	return func() ([]step, error) {

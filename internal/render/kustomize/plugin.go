@@ -54,7 +54,7 @@ func builtinPlugin(kind string) resmap.Configurable {
 	return nil
 }
 
-// Patches are applied by our own code, which needs no more of their plugins than what they are told.
+// Patches are applied by our own code, which needs only the configuration of their plugins.
 
 type patchPlugin struct {
 	types.Patch
@@ -83,7 +83,7 @@ func (p *mergePlugin) Config(_ *resmap.PluginHelpers, text []byte) error {
 	return yaml.Unmarshal(text, p)
 }
 
-// prefixSuffix is both in one.
+// prefixSuffix adds a prefix and a suffix.
 type prefixSuffix struct {
 	prefix builtins.PrefixTransformerPlugin
 	suffix builtins.SuffixTransformerPlugin
@@ -160,5 +160,5 @@ func transformation(l *layer, at entry, plugin resmap.Configurable) (change, err
 	case resmap.Transformer:
 		return func(m *resources) error { return c.Transform(m) }, nil
 	}
-	return nil, errors.New("it is no transformer")
+	return nil, errors.New("not a transformer")
 }

@@ -6,7 +6,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// pairs visits a mapping, what is merged into it included. Its depth has been checked before.
+// pairs visits a mapping, with its merge keys. Its depth has been checked before.
 func pairs(n *yaml.Node, visit func(k, v *yaml.Node)) {
 	n = resolve(n)
 	if n == nil {

@@ -93,7 +93,7 @@ func (m *resources) one(id resid.ResId) (*resource.Resource, error) {
 		m.changed = append(m.changed, found[0])
 		return found[0], nil
 	}
-	return nil, fmt.Errorf("%s is more than one resource: %s and %s",
+	return nil, fmt.Errorf("%s matches more than one resource: %s and %s",
 		refOf(id), m.origins[found[0]], m.origins[found[1]])
 }
 
@@ -135,7 +135,7 @@ func (m *resources) absorb(r *resource.Resource, at object.Origin, by *resource.
 	id := r.CurId()
 	found := m.known(id)
 	if len(found) > 1 {
-		return fmt.Errorf("%s could go into %s and %s", refOf(id), m.origins[found[0]], m.origins[found[1]])
+		return fmt.Errorf("%s matches %s and %s", refOf(id), m.origins[found[0]], m.origins[found[1]])
 	}
 	if len(found) == 0 {
 		if b := r.Behavior(); b == types.BehaviorMerge || b == types.BehaviorReplace {
@@ -155,7 +155,7 @@ func (m *resources) absorb(r *resource.Resource, at object.Origin, by *resource.
 			return err
 		}
 	default:
-		return fmt.Errorf("%s exists: behavior must be merge or replace", refOf(id))
+		return fmt.Errorf("%s already exists: set behavior to merge or replace", refOf(id))
 	}
 	if !old.CurId().Equals(r.CurId()) {
 		return fmt.Errorf("%s would replace %s", refOf(r.CurId()), refOf(old.CurId()))

@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// specs say which fields the transformations go for, as a file of configurations does.
+// specs are the fields that transformations change, in the form of a configurations file.
 type specs struct {
 	NamePrefix                types.FsSlice `json:"namePrefix,omitempty"`
 	NameSuffix                types.FsSlice `json:"nameSuffix,omitempty"`
@@ -29,7 +29,7 @@ type specs struct {
 	Replicas                  types.FsSlice `json:"replicas,omitempty"`
 }
 
-// reference says which fields hold the name of a kind of object.
+// reference lists the fields that hold the name of a kind of object.
 type reference struct {
 	resid.Gvk `json:",inline"`
 	Referrers types.FsSlice `json:"fieldSpecs,omitempty"`
@@ -44,7 +44,7 @@ func (r references) Less(i, j int) bool { return r[i].IsLessThan(r[j].Gvk) }
 //go:embed defaults.json
 var defaults []byte
 
-// defaultSpecs are the library's own, which it keeps to itself: defaults.json holds them.
+// defaultSpecs are those of the library, which does not export them: defaults.json is a copy.
 func defaultSpecs() *specs {
 	var s specs
 	if err := json.Unmarshal(defaults, &s); err != nil {
@@ -65,7 +65,7 @@ func (s *specs) slices() []*types.FsSlice {
 	}
 }
 
-// sort puts the fields in the library's order, which it is not stable in either.
+// sort puts the fields in the library's order with the same unstable sort.
 func (s *specs) sort() {
 	for _, fs := range s.slices() {
 		sort.Sort(*fs)
@@ -82,7 +82,7 @@ func (s *specs) empty() bool {
 	return len(s.NameReference) == 0
 }
 
-// merge gives the fields of both. It changes neither.
+// merge returns the fields of both and changes neither.
 func (s *specs) merge(o *specs) (*specs, error) {
 	if s == o || o.empty() {
 		return s, nil
@@ -162,14 +162,14 @@ func configure(l *layer, m *resources) error {
 	return nil
 }
 
-// definition is what counts of an OpenAPI definition.
+// definition is the relevant part of an OpenAPI definition.
 type definition struct {
 	Schema struct {
 		Properties map[string]map[string]any `json:"properties"`
 	}
 }
 
-// specsOfDefinitions reads OpenAPI definitions that tell by their extensions what a field is for.
+// specsOfDefinitions reads the purpose of fields from the extensions of OpenAPI definitions.
 func specsOfDefinitions(text []byte) (*specs, error) {
 	var types map[string]definition
 	if err := yaml.Unmarshal(text, &types); err != nil {
@@ -201,7 +201,7 @@ type definitions struct {
 
 func (d *definitions) read(name string, path []string) error {
 	if len(path) > 50 {
-		return errors.New("definitions refer to each other without end")
+		return errors.New("definitions refer to each other in a cycle")
 	}
 	properties := d.types[name].Schema.Properties
 	for _, field := range sortedKeys(properties) {

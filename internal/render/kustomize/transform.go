@@ -139,7 +139,7 @@ func setReplicas(replica types.Replica, all types.FsSlice) change {
 			}
 		}
 		if !found {
-			return fmt.Errorf("nothing that has replicas is named %s", replica.Name)
+			return fmt.Errorf("no object with replicas is named %s", replica.Name)
 		}
 		return nil
 	}

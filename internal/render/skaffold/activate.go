@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// ask is a profile that is asked for by name; "-name" takes one away.
+// ask is a requested profile; "-name" deactivates one.
 type ask struct{ name, why string }
 
-// verdict says whether an activation entry, or a whole profile, fires.
+// verdict is the result of an activation entry, or of a whole profile.
 type verdict struct {
 	fires, context bool // context: because of the kube context
 	why            string
@@ -68,7 +68,7 @@ func (c *Config) activated(a Activation, asked []ask) (r Resolved, byContext []s
 // fires judges a profile's activation: any entry, or all of them where it says so.
 func (c *Config) fires(a Activation, i int, profile any) (verdict, error) {
 	entries, all := list(profile, "activation"), field(profile, "requiresAllActivations") == true
-	out := verdict{why: "it has no activation: -p asks for it"}
+	out := verdict{why: "no activation: select it with -p"}
 	var reasons []string
 	for j, e := range entries {
 		v, err := c.entry(a, e, c.lines[fmt.Sprintf("/profiles/%d/activation/%d", i, j)])

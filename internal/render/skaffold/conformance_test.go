@@ -10,7 +10,7 @@ import (
 	"slipway/internal/render/foldertest"
 )
 
-// suite is what Skaffold's own schema package makes of its test tables and examples.
+// suite holds the results of Skaffold's own schema package for its test tables and examples.
 type suite struct {
 	Files map[string]string
 	Cases []struct {

@@ -11,13 +11,13 @@ import (
 // Manifests is what a configuration renders: plain files, then kustomizations, then charts. Paths
 // are relative to the project.
 type Manifests struct {
-	// RawYAML are files or patterns, as filepath.Glob knows them. A folder that a pattern matches
-	// counts with all that is below it, and a file that it matches only if it ends in .yaml, .yml or
-	// .json. One that matches nothing is no error.
+	// RawYAML are files or patterns, as filepath.Glob knows them. A directory that a pattern matches counts with
+	// all that is below it, and a file that it matches only if it ends in .yaml, .yml or .json. A pattern
+	// without a match is not an error.
 	RawYAML []Path
 	// Default: RawYAML is Skaffold's own k8s/*.yaml, because the configuration names nothing.
 	Default bool
-	// Kustomize are folders. The two flags are what buildArgs asks for.
+	// Kustomize are directories. The two flags come from buildArgs.
 	Kustomize                        []Path
 	LoadRestrictionsNone, EnableHelm bool
 	Releases                         []Release
@@ -35,8 +35,8 @@ type Path struct {
 // Release is one release of a Helm chart.
 type Release struct {
 	Name, Namespace string
-	// ChartPath is a folder or archive in the project; else RemoteChart is a chart's name or address
-	// and Repo, which may be empty, the repository's.
+	// ChartPath is a directory or archive in the project; else RemoteChart is a chart's name or address and
+	// Repo, which may be empty, the repository's.
 	ChartPath, RemoteChart, Repo, Version string
 	// Overrides are weaker than ValuesFiles, of which the later is the stronger.
 	Overrides   map[string]any
@@ -49,21 +49,22 @@ type Release struct {
 
 const runsNothing = "rendering runs no program"
 
-// noted is what a configuration may ask for beside its manifests.
+// noted are the fields of a configuration that are refused, or ignored with a warning.
 var noted = []struct{ path, refused, why string }{
 	{"/manifests/kpt", "kpt packages", runsNothing},
-	{"/manifests/remoteManifests", "manifests of another cluster", "what is rendered is in the project"},
+	{"/manifests/remoteManifests", "manifests of another cluster", "only manifests of the project are rendered"},
 	{"/manifests/transform", "kpt functions that change manifests", runsNothing},
 	{"/manifests/validate", "", "is not run: " + runsNothing},
 	{"/manifests/hooks/before", "", "are not run: " + runsNothing},
 	{"/manifests/hooks/after", "", "are not run: " + runsNothing},
 	{"/manifests/output", "", "is not written to: rendering writes nothing"},
-	{"/deploy/kubectl/remoteManifests", "manifests of another cluster", "what is rendered is in the project"},
+	{"/deploy/kubectl/remoteManifests", "manifests of another cluster",
+		"only manifests of the project are rendered"},
 	{"/deploy/kubectl/hooks", "", "are not run"},
 	{"/deploy/kubectl/flags", "", "are not used: objects are applied without kubectl"},
 	{"/deploy/helm/hooks", "", "are not run"},
-	{"/deploy/docker", "", "is left out: only what a cluster runs is rendered"},
-	{"/deploy/cloudrun", "", "is left out: only what a cluster runs is rendered"},
+	{"/deploy/docker", "", "is skipped: only Kubernetes objects are rendered"},
+	{"/deploy/cloudrun", "", "is skipped: only Kubernetes objects are rendered"},
 	{"/deploy/kpt", "", "is not used: objects are applied without kpt"},
 	{"/resourceSelector", "", "is not used: images and labels are set by other rules"},
 }
@@ -75,9 +76,9 @@ type assembly struct {
 	out    Manifests
 }
 
-// Manifests says what there is to render. images are the references of built images by the artifact's
-// name; the variables of an image that is not among them are not set. What cannot be done is an
-// error; what is left undone and changes no object is a warning.
+// Manifests returns what is to be rendered. images are the references of built images by the artifact's name;
+// the variables of other images are not set. An unsupported field is an error if it would change an object,
+// and else a warning.
 func (r *Resolved) Manifests(images map[string]string) (Manifests, error) {
 	b := assembly{Resolved: r, images: imageVariables(list(r.Config, "build", "artifacts"), images)}
 	for _, step := range []func() error{b.note, b.plain, b.kustomize, b.releases} {
@@ -146,16 +147,16 @@ func (b *assembly) expand(path, s string) (string, error) {
 	return out, nil
 }
 
-// local is a path in the project, from one that stands in the file.
+// local returns the path in the project of a path in the file.
 func (b *assembly) local(at, s string) (string, error) {
 	s, err := b.expand(at, s)
 	switch {
 	case err != nil:
 		return "", err
 	case strings.Contains(s, "://"):
-		return "", b.fail(at, "%s: what is not in the project is not fetched", s)
+		return "", b.fail(at, "%s: nothing is fetched while rendering", s)
 	case path.IsAbs(s), s == "~", strings.HasPrefix(s, "~/"):
-		return "", b.fail(at, "%s: it is outside the project", s)
+		return "", b.fail(at, "%s: outside the project", s)
 	}
 	return path.Join(path.Dir(b.File), s), nil
 }
@@ -209,7 +210,7 @@ func (b *assembly) kustomize() (err error) {
 			b.out.LoadRestrictionsNone = strings.EqualFold(f[1], "LoadRestrictionsNone") || f[1] == "none"
 			f = f[1:]
 		default:
-			return b.fail(at+"/buildArgs", "kustomize build %s is not understood", f[0])
+			return b.fail(at+"/buildArgs", "kustomize build %s is not supported", f[0])
 		}
 	}
 	return nil
@@ -248,7 +249,7 @@ func (b *assembly) flag(at, flag string) error {
 	case slices.Contains(harmless, name):
 		b.leave(at, flag+" is not used")
 	case strings.HasPrefix(name, "-"):
-		return b.fail(at, "the flag %s of helm could change what is rendered: say it in the release", flag)
+		return b.fail(at, "helm flag %s could change the rendered objects: set it in the release", flag)
 	}
 	return nil // the value of the flag before it
 }

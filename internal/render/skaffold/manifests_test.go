@@ -83,7 +83,7 @@ func TestManifestsOfNothingInParticular(t *testing.T) {
 	}
 }
 
-// Nothing that a configuration asks for is left out in silence.
+// Each field that is not rendered is reported.
 func TestWhatCannotBeRenderedIsSaid(t *testing.T) {
 	release := func(more string) string {
 		return "manifests: {helm: {releases: [{name: r, chartPath: c, " + more + "}]}}"
@@ -93,19 +93,19 @@ func TestWhatCannotBeRenderedIsSaid(t *testing.T) {
 		"manifests: {transform: [{name: a}]}":                                              "kpt functions",
 		"manifests: {remoteManifests: [{manifest: a}]}":                                    "manifests of another cluster",
 		"manifests: {hooks: {after: [{host: {command: [sed], withChange: true}}]}}":        "a program that changes manifests",
-		"manifests: {rawYaml: [https://example.com/a.yaml]}":                               "is not fetched",
+		"manifests: {rawYaml: [https://example.com/a.yaml]}":                               "nothing is fetched",
 		"manifests: {rawYaml: [/etc/a.yaml]}":                                              "outside the project",
-		"manifests: {kustomize: {buildArgs: [--enable-exec]}}":                             "kustomize build --enable-exec is not understood",
-		"manifests: {helm: {flags: {global: [--post-renderer=x]}, releases: [{name: r}]}}": "--post-renderer=x of helm",
+		"manifests: {kustomize: {buildArgs: [--enable-exec]}}":                             "kustomize build --enable-exec is not supported",
+		"manifests: {helm: {flags: {global: [--post-renderer=x]}, releases: [{name: r}]}}": "helm flag --post-renderer=x",
 		"manifests: {helm: {releases: [{name: r}]}}":                                       "neither chartPath nor remoteChart",
 		release("packaged: {version: 1.0.0}"):                                              "not packaged first",
-		release("valuesFiles: [gs://a/b.yaml]"):                                            "is not fetched",
+		release("valuesFiles: [gs://a/b.yaml]"):                                            "nothing is fetched",
 		release("setValueTemplates: {tag: '{{.IMAGE_TAG}}'}"):                              "IMAGE_TAG is not set; an image's variables are known once it is built",
 		release("namespace: '{{.NOWHERE}}'"):                                               "NOWHERE is not set",
 		release(`namespace: '{{cmd "id"}}'`):                                               `function "cmd" not defined`,
-		release(`namespace: '{{printf "%999999d" 1}}'`):                                    "the function printf is not understood",
-		release("namespace: '{{range 9999999999}}{{end}}'"):                                "is not understood here",
-		release("namespace: '{{$a := .A}}'"):                                               "is not understood here",
+		release(`namespace: '{{printf "%999999d" 1}}'`):                                    "function printf is not supported",
+		release("namespace: '{{range 9999999999}}{{end}}'"):                                "is not supported",
+		release("namespace: '{{$a := .A}}'"):                                               "variables are not supported",
 	} {
 		r := resolved(t, body, Activation{})
 		_, err := r.Manifests(nil)
@@ -121,8 +121,8 @@ func TestWhatCannotBeRenderedIsSaid(t *testing.T) {
 		"manifests: {output: out}":                                         "manifests.output is not written to",
 		"deploy: {kubectl: {flags: {apply: [--force]}}}":                   "deploy.kubectl.flags are not used",
 		"deploy: {kubectl: {hooks: {before: [{host: {command: [a]}}]}}}":   "deploy.kubectl.hooks are not run",
-		"deploy: {docker: {images: [a]}}":                                  "deploy.docker is left out",
-		"deploy: {cloudrun: {}}":                                           "deploy.cloudrun is left out",
+		"deploy: {docker: {images: [a]}}":                                  "deploy.docker is skipped",
+		"deploy: {cloudrun: {}}":                                           "deploy.cloudrun is skipped",
 		"resourceSelector: {deny: [{groupKind: Job}]}":                     "resourceSelector is not used",
 		"deploy: {helm: {flags: {upgrade: [--timeout=5m]}, releases: []}}": "--timeout=5m is not used",
 		release("recreatePods: true"):                                      "recreatePods is not used",

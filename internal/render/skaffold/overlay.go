@@ -31,7 +31,7 @@ func (c *Config) resolve(a Activation, asked []ask) (Resolved, error) {
 	return r, nil
 }
 
-// profile is a profile's place in the document; -1: there is none.
+// profile is a profile's index in the document, or -1.
 func (c *Config) profile(name string) int {
 	return slices.IndexFunc(list(c.doc, "profiles"), func(p any) bool { return text(p, "name") == name })
 }
@@ -112,7 +112,8 @@ func (r *Resolved) Origin(path string) (profile string, line int) {
 	return profile, 0
 }
 
-// laid is the field at a path over which profiles lie; not ok: it is part of something replaced whole.
+// laid returns the field at a path that a profile can set; not ok: the field is part of one that is replaced
+// as a whole.
 func laid(path string) (k kind, ok bool) {
 	of := "Pipeline"
 	for name := range strings.SplitSeq(path[1:], "/") {

@@ -49,7 +49,7 @@ func Parse(text []byte, file string) ([]Config, error) {
 			return nil, err
 		}
 		if first, twice := names[c.Name]; twice && c.Name != "" {
-			return nil, &FileError{file, top.Line, fmt.Errorf("a second configuration is called %q (first in line %d)",
+			return nil, &FileError{file, top.Line, fmt.Errorf("duplicate configuration %q (first in line %d)",
 				c.Name, first)}
 		}
 		names[c.Name] = top.Line
@@ -57,7 +57,7 @@ func Parse(text []byte, file string) ([]Config, error) {
 		out = append(out, c)
 	}
 	if len(out) == 0 {
-		return nil, &FileError{File: file, Err: errors.New("nothing in it")}
+		return nil, &FileError{File: file, Err: errors.New("the file is empty")}
 	}
 	return out, nil
 }
@@ -91,7 +91,7 @@ func document(top *yaml.Node, file string) (Config, error) {
 		}
 	}
 	if given == "" {
-		return Config{}, r.fail(top, "no apiVersion: this is no configuration of Skaffold's")
+		return Config{}, r.fail(top, "no apiVersion: not a Skaffold configuration")
 	}
 	doc, err := r.fields(top, pairs, "Config", "")
 	if err != nil {
@@ -107,12 +107,12 @@ func supported(given string) error {
 	case understood.MatchString(given):
 		return nil
 	case newer.MatchString(given):
-		return fmt.Errorf("apiVersion %s is newer than %s, which is the newest that is understood", given, version)
+		return fmt.Errorf("apiVersion %s is newer than %s, the newest supported version", given, version)
 	case strings.HasPrefix(given, "skaffold/v"):
 		return fmt.Errorf("apiVersion %s is too old: `skaffold fix --overwrite` rewrites the file as %s",
 			given, version)
 	}
-	return fmt.Errorf("apiVersion %q is none of Skaffold's", given)
+	return fmt.Errorf("unknown apiVersion %q", given)
 }
 
 func (c *Config) uniqueProfiles() error {
@@ -120,7 +120,7 @@ func (c *Config) uniqueProfiles() error {
 	for i, p := range list(c.doc, "profiles") {
 		name, line := text(p, "name"), c.lines[fmt.Sprintf("/profiles/%d", i)]
 		if first, twice := seen[name]; twice {
-			return &FileError{c.File, line, fmt.Errorf("profile %q is there twice (first in line %d)", name, first)}
+			return &FileError{c.File, line, fmt.Errorf("duplicate profile %q (first in line %d)", name, first)}
 		}
 		seen[name] = line
 	}

@@ -41,7 +41,7 @@ func (r *Resolved) patch(profile string, patches []any, from string) error {
 		return &FileError{r.File, line, fmt.Errorf("patches of profile %q: %w", profile, errors.Unwrap(err))}
 	}
 	for _, path := range lenient.dropped {
-		r.warn(line, "a patch of profile %q sets %s, which is no field: it changes nothing", profile, path)
+		r.warn(line, "a patch of profile %q sets %s, which is not a field: it changes nothing", profile, path)
 	}
 	r.Config = config
 	return nil
@@ -89,7 +89,7 @@ func perform(doc any, patch map[string]any, keys []string) (any, error) {
 	case "test":
 		found, err := get(doc, keys)
 		if err == nil && (!given || !reflect.DeepEqual(found, value)) {
-			err = errors.New("the test fails")
+			err = errors.New("test failed")
 		}
 		return doc, err
 	case "move", "copy":
@@ -145,7 +145,7 @@ func child(in any, key string) (any, error) {
 			return in[i], nil
 		}
 	}
-	return nil, fmt.Errorf("there is no %s (what is empty is left out: add it whole first)", key)
+	return nil, fmt.Errorf("%s does not exist (empty fields are dropped: add it as a whole first)", key)
 }
 
 func replace(in any, key string, value any) (any, error) {
@@ -160,7 +160,7 @@ func put(in any, key string, value any) (any, error) {
 	if l, ok := in.([]any); ok {
 		i, err := strconv.Atoi(key)
 		if err != nil || i < 0 || i > len(l) {
-			return nil, fmt.Errorf("no place %s in a list of %d", key, len(l))
+			return nil, fmt.Errorf("index %s is out of range in a list of %d", key, len(l))
 		}
 		l = slices.Clone(l[:max(i, len(l))])
 		return append(append(l[:i:i], value), l[min(i+1, len(l)):]...), nil
@@ -180,11 +180,11 @@ func add(in any, key string, value any) (any, error) {
 			i, err = len(in), nil
 		}
 		if err != nil || i < 0 || i > len(in) {
-			return nil, fmt.Errorf("no place %s in a list of %d", key, len(in))
+			return nil, fmt.Errorf("index %s is out of range in a list of %d", key, len(in))
 		}
 		return slices.Insert(slices.Clone(in), i, value), nil
 	}
-	return nil, fmt.Errorf("nothing can be added to %v", in)
+	return nil, fmt.Errorf("cannot add to %v", in)
 }
 
 func remove(in any, key string) (any, error) {
@@ -205,8 +205,8 @@ type route struct {
 	node any
 }
 
-// expand turns a JSON pointer into the paths that it stands for: "key=value" is a search for whatever
-// has that key with that value, at any depth.
+// expand turns a JSON pointer into paths: "key=value" matches every mapping, at any depth, in which the key
+// has the value.
 func expand(doc any, path string) ([][]string, error) {
 	parts, err := split(path)
 	if err != nil || !strings.Contains(path, "=") {
@@ -233,7 +233,7 @@ func expand(doc any, path string) ([][]string, error) {
 		out = append(out, at.keys)
 	}
 	if out == nil {
-		return nil, errors.New("nothing matches")
+		return nil, errors.New("no match")
 	}
 	return out, nil
 }
@@ -241,7 +241,7 @@ func expand(doc any, path string) ([][]string, error) {
 // split is a JSON pointer's parts.
 func split(path string) ([]string, error) {
 	if !strings.HasPrefix(path, "/") {
-		return nil, errors.New("it must begin with /")
+		return nil, errors.New("must begin with /")
 	}
 	parts := strings.Split(path[1:], "/")
 	for i, p := range parts {

@@ -70,7 +70,7 @@ func (r *reader) pairs(n *yaml.Node) ([]pair, error) {
 			return nil, r.fail(p.key, "a key must be a string")
 		}
 		if first, twice := seen[p.key.Value]; twice {
-			return nil, r.fail(p.key, "%q is there twice (first in line %d)", p.key.Value, first)
+			return nil, r.fail(p.key, "duplicate key %q (first in line %d)", p.key.Value, first)
 		}
 		seen[p.key.Value] = p.key.Line
 		out = append(out, p)
@@ -124,7 +124,7 @@ func (r *reader) fields(n *yaml.Node, pairs []pair, of, path string) (map[string
 		}
 		out[p.key.Value] = v
 		if other := only[k.group]; k.group != "" && other != "" && !r.lenient {
-			return nil, r.fail(p.key, "%s and %s exclude each other", other, p.key.Value)
+			return nil, r.fail(p.key, "%s and %s are mutually exclusive", other, p.key.Value)
 		}
 		only[k.group] = p.key.Value
 	}
@@ -140,7 +140,7 @@ func (r *reader) fields(n *yaml.Node, pairs []pair, of, path string) (map[string
 	return out, nil
 }
 
-// zero notes a field of a profile that is given but empty, where the profile lies over the configuration.
+// zero notes a field that a profile gives but leaves empty.
 func (r *reader) zero(path string) {
 	parts := strings.SplitN(path, "/", 4)
 	if len(parts) < 4 || parts[1] != "profiles" || r.zeros == nil {
@@ -218,7 +218,7 @@ func (r *reader) one(n *yaml.Node, k kind, path string) (any, error) {
 	case "int":
 		var i int64
 		if err := n.Decode(&i); err != nil {
-			return nil, r.fail(n, "%s must be a whole number", path[1:])
+			return nil, r.fail(n, "%s must be an integer", path[1:])
 		}
 		return i, nil
 	case "bool":
@@ -330,7 +330,7 @@ func (r *reader) scalar(n *yaml.Node) (any, error) {
 	case "!!float":
 		var f float64
 		if err := n.Decode(&f); err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
-			return nil, r.fail(n, "%s is no number that JSON knows", n.Value)
+			return nil, r.fail(n, "%s is not a JSON number", n.Value)
 		}
 		return f, nil
 	}

@@ -77,7 +77,7 @@ func (w *walk) one(c *Config, asked []ask) error {
 	if before, again := w.fired[key]; again {
 		if before != now {
 			return &FileError{c.File, 0,
-				fmt.Errorf("configuration %q is required with profiles [%s] and with [%s]: one set for all",
+				fmt.Errorf("configuration %q is required with profiles [%s] and with [%s]: use one set of profiles",
 					c.Name, before, now)}
 		}
 		return nil
@@ -101,7 +101,7 @@ func (w *walk) require(r *Resolved, i int, fired []string) error {
 	}
 	for _, remote := range []string{"git", "googleCloudStorage", "googleCloudBuildRepoV2"} {
 		if field(d, remote) != nil {
-			return fail(fmt.Errorf("requires %s: what is not in the project is not fetched", remote))
+			return fail(fmt.Errorf("requires %s: nothing is fetched while rendering", remote))
 		}
 	}
 	file, err := required(r.File, text(d, "path"))
@@ -163,16 +163,16 @@ func required(from, name string) (string, error) {
 	case name == "":
 		return from, nil
 	case strings.Contains(name, "://"):
-		return "", fmt.Errorf("requires %s: what is not in the project is not fetched", name)
+		return "", fmt.Errorf("requires %s: nothing is fetched while rendering", name)
 	case path.IsAbs(name):
-		return "", errors.New("requires " + name + ": it is outside the project")
+		return "", errors.New("requires " + name + ": outside the project")
 	}
 	file := path.Join(path.Dir(from), name)
 	if ext := path.Ext(file); ext != ".yaml" && ext != ".yml" {
 		file = path.Join(file, "skaffold.yaml")
 	}
 	if file == ".." || strings.HasPrefix(file, "../") {
-		return "", errors.New("requires " + name + ": it is outside the project")
+		return "", errors.New("requires " + name + ": outside the project")
 	}
 	return file, nil
 }

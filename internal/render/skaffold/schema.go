@@ -22,7 +22,7 @@ type kind struct {
 	group                           string
 }
 
-// nested reports a structure that profiles lie over field by field.
+// nested reports whether profiles merge the field's structure field by field.
 func (k kind) nested() bool { return !k.pointer && !k.list && k.structure() }
 
 func (k kind) structure() bool { return k.of[0] >= 'A' && k.of[0] <= 'Z' }

@@ -1,10 +1,10 @@
-// Package skaffold says what a skaffold.yaml comes to: which profiles fire and why, what they change,
-// and what is to be rendered then. It opens no file and runs nothing.
+// Package skaffold resolves a skaffold.yaml: which profiles are active and why, what they change, and which
+// manifests are to be rendered. It opens no file and runs nothing.
 package skaffold
 
 import "fmt"
 
-// The newest schema that is understood; configurations are given in it.
+// The newest supported schema, which resolved configurations have.
 const version = "skaffold/v4beta14"
 
 // Config is one document of a skaffold.yaml.
@@ -15,13 +15,13 @@ type Config struct {
 	File string
 
 	index int            // of the document in the file
-	doc   map[string]any // in Skaffold's own form: what is empty is left out
+	doc   map[string]any // in Skaffold's own form, without empty fields
 	lines map[string]int // by JSON pointer
-	// Fields of profiles that are given and yet empty, by the profile's index: they lie over nothing.
+	// Fields that profiles give but leave empty, by the profile's index: they have no effect.
 	zeros map[int][]string
 }
 
-// FileError says where a skaffold.yaml is wrong.
+// FileError reports an error in a skaffold.yaml.
 type FileError struct {
 	File string
 	Line int // 1-based; 0 when it is about the file as a whole
@@ -48,7 +48,7 @@ func (w Warning) String() string {
 	return (&FileError{w.File, w.Line, fmt.Errorf("%s", w.Text)}).Error()
 }
 
-// UnknownProfileError says that no configuration has a profile that was asked for.
+// UnknownProfileError reports a requested profile that no configuration has.
 type UnknownProfileError struct {
 	File, Name string
 	Known      []string
@@ -60,7 +60,7 @@ func (e *UnknownProfileError) Error() string {
 	return fmt.Sprintf("%s: unknown profile %q", e.File, e.Name)
 }
 
-// Activation is what decides which profiles fire.
+// Activation decides which profiles are active.
 type Activation struct {
 	// Command is what Skaffold would be run as: dev, run, render, …
 	Command string
@@ -81,7 +81,7 @@ func (a Activation) env(name string) (string, bool) {
 	return a.Env(name)
 }
 
-// Choice says why a profile fired, or why not.
+// Choice is a profile with the reason why it is active, or why not.
 type Choice struct {
 	Profile, Why string
 	Line         int
@@ -93,7 +93,7 @@ type Change struct {
 	Path, Profile string
 	Line          int
 
-	from string // where its value stands in the file; empty: it is a patch's
+	from string // the pointer to its value in the file; empty for a patch
 }
 
 // Resolved is a configuration with its profiles applied.

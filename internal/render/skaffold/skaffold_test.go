@@ -11,7 +11,7 @@ import (
 
 const head = "apiVersion: skaffold/v4beta14\nkind: Config\n"
 
-// resolved is what the only configuration in body comes to.
+// resolved resolves the only configuration in body.
 func resolved(t *testing.T, body string, a Activation) Resolved {
 	t.Helper()
 	r, err := try(body, a)
@@ -118,7 +118,7 @@ func TestChoicesAreExplained(t *testing.T) {
 	expected := map[string]string{
 		"any":    `7 env STAGE "^live$" matches "live"`,
 		"all":    `8 env STAGE "^test$" does not match "live"`,
-		"none":   "13 it has no activation: -p asks for it",
+		"none":   "13 no activation: select it with -p",
 		"off":    "14 -p -off",
 		"always": "17 an activation without a criterion always fires",
 	}
@@ -294,18 +294,18 @@ profiles:
 		})
 	}
 	for patch, path := range map[string]string{
-		"{path: /nowhere, value: 1}":                             "/nowhere: there is no nowhere",
-		"{op: add, path: build, value: 1}":                       "build: it must begin with /",
-		"{op: add, path: /build/artifacts/9, value: {image: a}}": "/build/artifacts/9: no place 9",
-		"{op: remove, path: /build/artifacts/-1}":                "/build/artifacts/-1: there is no -1",
-		"{op: test, path: /build/artifacts/0/image, value: b}": "/build/artifacts/0/image: the " +
-			"test fails",
-		"{op: copy, from: /x, path: /kind}":                                     "/kind: from: there is no x",
-		"{op: copy, from: /build/artifacts/0, path: /build/artifacts/99999999}": "/build/artifacts/99999999: no place",
-		"{path: /build/artifacts/image=none/docker, value: {}}":                 "/build/artifacts/image=none/docker: nothing matches",
+		"{path: /nowhere, value: 1}":                             "/nowhere: nowhere does not exist",
+		"{op: add, path: build, value: 1}":                       "build: must begin with /",
+		"{op: add, path: /build/artifacts/9, value: {image: a}}": "/build/artifacts/9: index 9",
+		"{op: remove, path: /build/artifacts/-1}":                "/build/artifacts/-1: -1 does not exist",
+		"{op: test, path: /build/artifacts/0/image, value: b}": "/build/artifacts/0/image: " +
+			"test failed",
+		"{op: copy, from: /x, path: /kind}":                                     "/kind: from: x does not exist",
+		"{op: copy, from: /build/artifacts/0, path: /build/artifacts/99999999}": "/build/artifacts/99999999: index",
+		"{path: /build/artifacts/image=none/docker, value: {}}":                 "/build/artifacts/image=none/docker: no match",
 		"{op: append, path: /kind}":                                             `/kind: unknown op "append"`,
 		"{op: add, path: /build/artifacts/0/image/x, value: 1}": "/build/artifacts/0/image/x: " +
-			"nothing can be added",
+			"cannot add",
 	} {
 		_, err := try(base+"  - "+patch, Activation{Profiles: []string{"p"}})
 		if err == nil {
@@ -316,7 +316,7 @@ profiles:
 	}
 }
 
-// What is empty is not written, so there is no list to append to (Skaffold's issue 2741).
+// Empty lists are dropped, so a patch cannot append to one (Skaffold's issue 2741).
 func TestAppendingToAnEmptyList(t *testing.T) {
 	const body = `manifests: {rawYaml: []}
 profiles:
@@ -328,7 +328,7 @@ profiles:
 	if err == nil {
 		t.Fatal("appended to a list that is not there")
 	}
-	want(t, err.Error(), "invalid path: /manifests/rawYaml/-", "add it whole first")
+	want(t, err.Error(), "invalid path: /manifests/rawYaml/-", "add it as a whole first")
 
 	whole := strings.Replace(body, "patches:\n",
 		"patches:\n  - {op: add, path: /manifests, value: {rawYaml: [first.yaml]}}\n", 1)
@@ -344,7 +344,7 @@ func TestAPatchMaySetWhatIsNoField(t *testing.T) {
   patches:
   - {op: add, path: /manifest, value: {rawYaml: [a.yaml]}}
 `, Activation{Profiles: []string{"p"}})
-	want(t, warnings(r), `skaffold.yaml:5: a patch of profile "p" sets /manifest, which is no field`)
+	want(t, warnings(r), `skaffold.yaml:5: a patch of profile "p" sets /manifest, which is not a field`)
 }
 
 func TestRequires(t *testing.T) {
@@ -405,8 +405,8 @@ profiles:
 	}
 	for old, c := range map[string]struct{ new, err string }{
 		"path: db": {"git: {repo: https://example.com/x}",
-			"skaffold.yaml:5: requires git: what is not in the project is not fetched"},
-		"path: b.yaml":  {"path: ../x.yaml", "skaffold.yaml:8: requires ../x.yaml: it is outside the project"},
+			"skaffold.yaml:5: requires git: nothing is fetched while rendering"},
+		"path: b.yaml":  {"path: ../x.yaml", "skaffold.yaml:8: requires ../x.yaml: outside the project"},
 		"configs: [b1]": {"configs: [b3]", `skaffold.yaml:8: requires b.yaml: it has no configuration "b3"`},
 		"  configs: [b1]\n": {"- {path: db, activeProfiles: [{name: prod}]}\n",
 			`"db" is required with profiles [] and with [prod]`},
@@ -441,24 +441,24 @@ func TestWhatIsNotUnderstoodIsRefused(t *testing.T) {
 		head + "build: {artifacts: [{image: a, dockr: {}}]}": `did you mean "docker"?`,
 		head + "build:\n  artifacts:\n  - context: x":        `skaffold.yaml:5: build/artifacts/0/image is missing`,
 		head + "build: {local: {}, cluster: {}}": "skaffold.yaml:3: local and cluster " +
-			"exclude each other",
+			"are mutually exclusive",
 		head + "deploy: {kubeContext: [a]}": "deploy/kubeContext must be a string",
 		head + "manifests: {rawYaml: a}":    "manifests/rawYaml must be a list",
-		head + "deploy: {statusCheckDeadlineSeconds: soon}": "deploy/statusCheckDeadlineSeconds must be a " +
-			"whole number",
-		head + "kind: Config":                     `"kind" is there twice (first in line 2)`,
-		head + "profiles: [{name: a}, {name: a}]": `profile "a" is there twice`,
+		head + "deploy: {statusCheckDeadlineSeconds: soon}": "deploy/statusCheckDeadlineSeconds must be an " +
+			"integer",
+		head + "kind: Config":                     `duplicate key "kind" (first in line 2)`,
+		head + "profiles: [{name: a}, {name: a}]": `duplicate profile "a"`,
 		head + "profiles: [{name: a, activation: [{env: A}]}]": "invalid env variable format: A, should be " +
 			"KEY=VALUE",
 		head + "build: [": "skaffold.yaml:3",
 		"kind: Config":    "no apiVersion",
-		"":                "nothing in it",
+		"":                "the file is empty",
 		"apiVersion: skaffold/v2beta29\nkind: Config": "skaffold.yaml:1: apiVersion skaffold/v2beta29 is too " +
 			"old: `skaffold fix --overwrite`",
 		"apiVersion: skaffold/v4beta15\nkind: Config": "is newer than skaffold/v4beta14",
-		"apiVersion: apps/v1\nkind: Config":           "none of Skaffold's",
+		"apiVersion: apps/v1\nkind: Config":           "unknown apiVersion",
 		head + "metadata: {name: a}\n---\n" + head +
-			"metadata: {name: a}": `a second configuration is called "a"`,
+			"metadata: {name: a}": `duplicate configuration "a"`,
 		head + "metadata: {labels: &a [*a]}":                                                  "skaffold.yaml:3",
 		head + "deploy: {helm: {releases: [{name: r, chartPath: c, overrides: &a {x: *a}}]}}": "more than 100000 values",
 		head + "---\n---\n# nothing\n---\n" + "kind: Config":                                  "no apiVersion",

@@ -24,7 +24,7 @@ var templateFuncs = template.FuncMap{
 	"trimSuffix": func(suffix, s string) string { return strings.TrimSuffix(s, suffix) },
 }
 
-// expandTemplate executes a templated field. What it names and nobody sets is an error, never "<no value>".
+// expandTemplate executes a templated field. A variable that is not set is an error, never "<no value>".
 func expandTemplate(s string, lookup func(name string) (string, bool)) (string, error) {
 	if !strings.Contains(s, "{{") {
 		return s, nil
@@ -74,7 +74,7 @@ func straight(n parse.Node, names *[]string) error {
 		below = []parse.Node{n.Pipe, n.List, n.ElseList}
 	case *parse.PipeNode:
 		if len(n.Decl) > 0 {
-			return fmt.Errorf("%s: a variable of its own is not understood here", n)
+			return fmt.Errorf("%s: variables are not supported", n)
 		}
 		for _, c := range n.Cmds {
 			below = append(below, c.Args...)
@@ -83,11 +83,11 @@ func straight(n parse.Node, names *[]string) error {
 		*names = append(*names, n.Ident[0])
 	case *parse.IdentifierNode:
 		if templateFuncs[n.Ident] == nil && !slices.Contains([]string{"eq", "ne", "and", "or", "not"}, n.Ident) {
-			return fmt.Errorf("the function %s is not understood here", n)
+			return fmt.Errorf("function %s is not supported", n)
 		}
 	case *parse.TextNode, *parse.CommentNode, *parse.StringNode, *parse.NumberNode, *parse.BoolNode:
 	default:
-		return fmt.Errorf("%s is not understood here", n)
+		return fmt.Errorf("%s is not supported", n)
 	}
 	for _, b := range below {
 		if err := straight(b, names); err != nil {

@@ -14,7 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// form is how a file is written. Within this package all of them are YAML nodes.
+// form is a file's format. Within this package all formats are YAML nodes.
 type form int
 
 const (
@@ -25,7 +25,7 @@ const (
 	asINI
 )
 
-// formOf tells by the name, as SOPS does; a name that says nothing leaves it to the text.
+// formOf decides by the file's name, as SOPS does, and else by its text.
 func formOf(name string, text []byte) form {
 	switch strings.ToLower(path.Ext(name)) {
 	case ".yaml", ".yml":
@@ -48,8 +48,7 @@ func formOf(name string, text []byte) form {
 	return asYAML
 }
 
-// load takes a file apart into its documents and what SOPS wrote about it; that is nil where there is
-// nothing of the kind.
+// load splits a file into its documents and the metadata of SOPS, nil where it has none.
 func load(f form, text []byte) ([]*yaml.Node, *metadata, error) {
 	var docs []*yaml.Node
 	var about *yaml.Node
@@ -152,7 +151,7 @@ func nested(flat map[string]string) *yaml.Node {
 			"\x00").Replace(k), "\x00") {
 			at = child(at, part)
 		}
-		// Without a tag: what the text looks like is what it is.
+		// Without a tag, so that its form decides the type.
 		*at = yaml.Node{Kind: yaml.ScalarNode, Value: flat[k]}
 	}
 	return top

@@ -18,12 +18,12 @@ import (
 	pgparmor "github.com/ProtonMail/go-crypto/openpgp/armor"
 )
 
-// KeyError says that nobody here has a key for an encrypted file.
+// KeyError reports that no key for an encrypted file was found.
 type KeyError struct {
 	File string
-	// Recipients may decrypt it; Looked is where keys were looked for, and what was there.
+	// Recipients can decrypt it. Looked are the places that were searched for keys, with the result.
 	Recipients, Looked []string
-	// Refused is why none was looked for.
+	// Refused is the reason why no key was searched for.
 	Refused string
 }
 
@@ -31,11 +31,11 @@ func (e *KeyError) Error() string {
 	if e.Refused != "" {
 		return e.File + ": decrypt: " + e.Refused
 	}
-	return fmt.Sprintf("%s: decrypt: no key of %s; looked in %s", e.File, strings.Join(e.Recipients, " or "),
+	return fmt.Sprintf("%s: decrypt: no key for %s; searched %s", e.File, strings.Join(e.Recipients, " or "),
 		strings.Join(e.Looked, ", "))
 }
 
-// metadata is what SOPS writes into a file beside the values. Any one key opens the data key.
+// metadata is what SOPS writes into a file beside the values. Each single key decrypts the data key.
 type metadata struct {
 	Age []struct {
 		Recipient string `yaml:"recipient"`
@@ -56,7 +56,7 @@ type metadata struct {
 	EncryptedOnly bool   `yaml:"mac_only_encrypted"`
 }
 
-// services are the keepers of keys that only answer over the network.
+// services are the names of key services that need the network.
 func (m *metadata) services() []string {
 	var names []string
 	for _, s := range []struct {
@@ -71,7 +71,7 @@ func (m *metadata) services() []string {
 	return names
 }
 
-// dataKey opens the key of the values.
+// dataKey decrypts the key of the values.
 func (m *metadata) dataKey(name string) ([]byte, error) {
 	missing := &KeyError{File: name}
 	if len(m.Age) > 0 {
@@ -93,10 +93,10 @@ func (m *metadata) dataKey(name string) ([]byte, error) {
 		}
 	}
 	if len(m.Groups) > 0 {
-		missing.Refused = "its key is in several parts (key_groups), and is not put together"
+		missing.Refused = "key groups (key_groups) are not supported"
 	} else if len(missing.Recipients) == 0 {
-		missing.Refused = "its key is with " + strings.Join(m.services(), " and ") +
-			": nothing is asked over the network while rendering"
+		missing.Refused = "its key is in " + strings.Join(m.services(), " and ") +
+			": no service is asked over the network while rendering"
 	}
 	return nil, missing
 }
@@ -113,15 +113,14 @@ func openPGP(enc string, ring openpgp.EntityList) ([]byte, error) {
 	return io.ReadAll(message.UnverifiedBody)
 }
 
-// identities are the age keys of whoever runs this, where SOPS looks for them; looked says what was
-// found where. What would start a program (SOPS_AGE_KEY_CMD, plugins) or ask for a passphrase is not
-// done.
+// identities are the user's age keys, from the places where SOPS looks for them; looked reports the places.
+// It starts no program (SOPS_AGE_KEY_CMD, plugins) and asks for no passphrase.
 func identities(looked *[]string) []age.Identity {
 	var ids []age.Identity
 	take := func(place string, text []byte, err error) {
 		switch n := len(ids); {
 		case errors.Is(err, os.ErrNotExist):
-			*looked = append(*looked, place+" (not there)")
+			*looked = append(*looked, place+" (does not exist)")
 		case err != nil:
 			*looked = append(*looked, place+" (cannot be read)")
 		default:
@@ -175,7 +174,7 @@ func count(keys int) string {
 	return fmt.Sprintf("%d of other recipients", keys)
 }
 
-// parse takes the keys that it can read, wherever they stand.
+// parse returns all keys that it finds in a text.
 func parse(text []byte) []age.Identity {
 	if bytes.Contains(text, []byte("PRIVATE KEY-----")) {
 		if id, err := agessh.ParseIdentity(text); err == nil {
@@ -192,8 +191,7 @@ func parse(text []byte) []age.Identity {
 	return ids
 }
 
-// keyring is GnuPG's file of secret keys. The newer form, which only GnuPG's own programs read, is not
-// looked at.
+// keyring reads GnuPG's file of secret keys, but not the newer format, which only GnuPG's own programs read.
 func keyring(looked *[]string) openpgp.EntityList {
 	dir := os.Getenv("GNUPGHOME")
 	if dir == "" {
@@ -204,7 +202,7 @@ func keyring(looked *[]string) openpgp.EntityList {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		*looked = append(*looked,
-			path+" (not there; no gpg is started: `gpg --export-secret-keys` writes such a file)")
+			path+" (does not exist; gpg is not started: create it with `gpg --export-secret-keys`)")
 		return nil
 	}
 	read := openpgp.ReadKeyRing
@@ -213,7 +211,7 @@ func keyring(looked *[]string) openpgp.EntityList {
 	}
 	ring, err := read(bytes.NewReader(text))
 	if err != nil {
-		*looked = append(*looked, path+" (no keyring)")
+		*looked = append(*looked, path+" (not a keyring)")
 		return nil
 	}
 	ring = slices.DeleteFunc(ring, func(e *openpgp.Entity) bool {

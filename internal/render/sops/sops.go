@@ -1,8 +1,7 @@
-// Package sops decrypts files that SOPS has encrypted, in memory, with age and PGP keys of whoever
-// runs it. It starts no program and asks nobody over the network.
+// Package sops decrypts files that SOPS has encrypted, in memory, with the user's age and PGP keys. It starts
+// no program and does not use the network.
 //
-// The format is read here and not by the SOPS library, which cannot be had without the clients of five
-// clouds (docs/decisions.md).
+// It does not use the SOPS library, which would bring the clients of five clouds (docs/decisions.md).
 package sops
 
 import (
@@ -25,8 +24,8 @@ import (
 	"slipway/internal/render/tree"
 )
 
-// Decrypt gives what an encrypted file says; any other file it gives back as it is. Every value that
-// was encrypted is among the secrets.
+// Decrypt decrypts an encrypted file and returns any other file unchanged. Every encrypted value is among the
+// secrets.
 func Decrypt(name string, text []byte) (tree.Text, error) {
 	as := tree.Text{Bytes: text}
 	if !bytes.Contains(text, []byte("sops")) || !bytes.Contains(text, []byte("ENC[AES256_GCM,")) {
@@ -35,7 +34,7 @@ func Decrypt(name string, text []byte) (tree.Text, error) {
 	form := formOf(name, text)
 	docs, meta, err := load(form, text)
 	if err != nil || meta == nil || meta.MAC == "" {
-		return as, nil // it only speaks of SOPS
+		return as, nil // it only mentions SOPS
 	}
 	key, err := meta.dataKey(name)
 	if err != nil {
@@ -54,7 +53,7 @@ func Decrypt(name string, text []byte) (tree.Text, error) {
 	mac, _, err := f.value(meta.MAC, meta.LastModified)
 	if err != nil || mac != fmt.Sprintf("%X", f.mac.Sum(nil)) {
 		return tree.Text{}, fmt.Errorf(
-			"%s: decrypt: it was changed after SOPS had encrypted it: its MAC does not match", name)
+			"%s: decrypt: the file was modified after SOPS encrypted it: its MAC does not match", name)
 	}
 	if as.Bytes, err = emit(form, docs); err != nil {
 		return tree.Text{}, fmt.Errorf("%s: decrypt: %w", name, err)
@@ -68,7 +67,7 @@ var encryptedOnly = []byte(
 	"\x8a\x3f\xd2\xad\x54\xce\x66\x52\x7b\x10\x34\xf3\xd1\x47\xbe\x0b" +
 		"\x0b\x97\x5b\x3b\xf4\x4f\x72\xc6\xfd\xad\xec\x81\x76\xf2\x7d\x69")
 
-// file is one being decrypted.
+// file is the state of decrypting one file.
 type file struct {
 	key     []byte
 	mac     hash.Hash
@@ -76,12 +75,12 @@ type file struct {
 	secrets []string
 }
 
-// open decrypts a node in its place. What is encrypted is told by its form, not by the rules that
-// the file states for it: a value that was exchanged fails at the MAC in any case.
+// open decrypts a node in place. It recognizes encrypted values by their form, not by the file's own rules: a
+// replaced value fails the MAC in any case.
 func (f *file) open(n *yaml.Node, path string) error {
 	switch n.Kind {
 	case yaml.AliasNode:
-		return fmt.Errorf("line %d: an alias, which SOPS does not write", n.Line)
+		return fmt.Errorf("line %d: unexpected alias: SOPS does not write aliases", n.Line)
 	case yaml.ScalarNode:
 		return f.scalar(n, path)
 	case yaml.MappingNode:
@@ -137,11 +136,11 @@ func (f *file) scalar(n *yaml.Node, path string) error {
 
 var encrypted = regexp.MustCompile(`^ENC\[AES256_GCM,data:(.+),iv:(.+),tag:(.+),type:(.+)\]$`)
 
-// value decrypts one value. It is bound to its place, which is the additional data.
+// value decrypts one value, which is bound to its path as additional data.
 func (f *file) value(text, place string) (plain, kind string, err error) {
 	m := encrypted.FindStringSubmatch(text)
 	if m == nil {
-		return "", "", errors.New("not in the form of SOPS")
+		return "", "", errors.New("not a SOPS value")
 	}
 	var parts [3][]byte
 	for i := range parts {
@@ -154,7 +153,7 @@ func (f *file) value(text, place string) (plain, kind string, err error) {
 		return "", "", err
 	}
 	if len(parts[1]) == 0 {
-		return "", "", errors.New("not in the form of SOPS")
+		return "", "", errors.New("not a SOPS value")
 	}
 	gcm, err := cipher.NewGCMWithNonceSize(block, len(parts[1]))
 	if err != nil {
@@ -162,7 +161,7 @@ func (f *file) value(text, place string) (plain, kind string, err error) {
 	}
 	b, err := gcm.Open(nil, parts[1], append(parts[0], parts[2]...), []byte(place))
 	if err != nil {
-		return "", "", errors.New("it was changed after SOPS had encrypted it, or stood elsewhere")
+		return "", "", errors.New("the value was modified or moved after SOPS encrypted it")
 	}
 	return string(b), m[4], nil
 }
@@ -183,7 +182,7 @@ func typed(plain, kind string) (any, error) {
 	return nil, fmt.Errorf("unknown type %q", kind)
 }
 
-// said is a value as the MAC has it.
+// said returns the text of a value that enters the MAC.
 func said(v any) string {
 	switch v := v.(type) {
 	case string:
@@ -200,7 +199,7 @@ func said(v any) string {
 	return fmt.Sprint(v)
 }
 
-// uncomment drops the comments that are encrypted: nothing reads them.
+// uncomment drops encrypted comments.
 func uncomment(n *yaml.Node) {
 	for _, c := range []*string{&n.HeadComment, &n.LineComment, &n.FootComment} {
 		if strings.Contains(*c, "ENC[AES256_GCM,") {

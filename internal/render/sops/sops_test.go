@@ -25,7 +25,7 @@ import (
 
 // The files of testdata were encrypted by the SOPS library, 3.13.3; NAME.plain is what went in.
 
-// alone takes away every key that the machine itself has, and gives an empty home.
+// alone hides the machine's own keys and sets an empty home directory.
 func alone(t *testing.T) string {
 	home := t.TempDir()
 	for _, v := range []string{"HOME", "XDG_CONFIG_HOME", "GNUPGHOME"} {
@@ -101,7 +101,7 @@ func TestDecryptLeavesOthersAlone(t *testing.T) {
 	}
 }
 
-// Whoever can write to the repository has no way to change what a value is.
+// An encrypted file that was modified is refused.
 func TestDecryptChanged(t *testing.T) {
 	alone(t)
 	t.Setenv("SOPS_AGE_KEY_FILE", "testdata/age.txt")
@@ -111,14 +111,14 @@ func TestDecryptChanged(t *testing.T) {
 		"open value":      {strings.Replace(whole, "everybody", "nobody", 1), "its MAC does not match"},
 		"value made open": {strings.Replace(whole, password, "mine", 1), "its MAC does not match"},
 		"value elsewhere": {regexp.MustCompile(`user: .*`).ReplaceAllString(whole, "user: "+password),
-			"user: it was changed after SOPS had encrypted it, or stood elsewhere"},
+			"user: the value was modified or moved after SOPS encrypted it"},
 		"value left out": {strings.Replace(whole, "password: "+password+"\n", "", 1), "its MAC does not match"},
 		"broken value": {strings.Replace(whole, password, "ENC[AES256_GCM,data]", 1),
-			"password: not in the form of SOPS"},
+			"password: not a SOPS value"},
 		"no nonce": {strings.Replace(whole, password, "ENC[AES256_GCM,data:AA==,iv:=,tag:AA==,type:str]", 1),
 			"password: illegal base64"},
 		"other time": {strings.Replace(whole, "2026-", "2025-", 1), "its MAC does not match"},
-		"alias":      {"a: &a {}\nb: *a\n" + whole, "line 2: an alias"},
+		"alias":      {"a: &a {}\nb: *a\n" + whole, "line 2: unexpected alias"},
 		"made open, where only what is encrypted counts": {regexp.MustCompile(`password: .*`).ReplaceAllString(
 			partly, "password: mine"), "its MAC does not match"},
 	} {
@@ -130,7 +130,7 @@ func TestDecryptChanged(t *testing.T) {
 			}
 		})
 	}
-	// What the MAC does not cover may be changed.
+	// Values outside the MAC may change.
 	if got, err := Decrypt("v.yaml", []byte(strings.Replace(partly, "name: db", "name: da", 1))); err != nil ||
 		!bytes.Contains(got.Bytes, []byte("name: da")) {
 		t.Error(err)
@@ -143,8 +143,8 @@ func TestDecryptWithoutKey(t *testing.T) {
 	recipient := regexp.MustCompile(`age1\w+`).FindString(string(text))
 	keys := filepath.Join(home, "sops/age/keys.txt")
 	_, err := Decrypt("k8s/db.yaml", text)
-	want := "k8s/db.yaml: decrypt: no key of " + recipient + "; looked in SOPS_AGE_KEY (not set), " +
-		keys + " (not there)"
+	want := "k8s/db.yaml: decrypt: no key for " + recipient + "; searched SOPS_AGE_KEY (not set), " +
+		keys + " (does not exist)"
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
@@ -152,9 +152,9 @@ func TestDecryptWithoutKey(t *testing.T) {
 	t.Setenv("SOPS_AGE_KEY_FILE", "testdata/age-other.txt")
 	t.Setenv("SOPS_AGE_KEY_CMD", "touch "+filepath.Join(home, "ran"))
 	_, err = Decrypt("k8s/db.yaml", text)
-	want = "k8s/db.yaml: decrypt: no key of " + recipient + "; looked in SOPS_AGE_KEY (no usable key), " +
+	want = "k8s/db.yaml: decrypt: no key for " + recipient + "; searched SOPS_AGE_KEY (no usable key), " +
 		"SOPS_AGE_KEY_FILE=testdata/age-other.txt (1 of other recipients), " + keys +
-		" (not there), SOPS_AGE_KEY_CMD (not run: rendering starts no program)"
+		" (does not exist), SOPS_AGE_KEY_CMD (not run: rendering starts no program)"
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
@@ -167,8 +167,8 @@ func TestDecryptRefused(t *testing.T) {
 	alone(t)
 	t.Setenv("SOPS_AGE_KEY_FILE", "testdata/age.txt")
 	for name, want := range map[string]string{
-		"kms.yaml":    "decrypt: its key is with AWS KMS: nothing is asked over the network while rendering",
-		"groups.yaml": "decrypt: its key is in several parts (key_groups), and is not put together",
+		"kms.yaml":    "decrypt: its key is in AWS KMS: no service is asked over the network while rendering",
+		"groups.yaml": "decrypt: key groups (key_groups) are not supported",
 	} {
 		_, err := Decrypt(name, read(t, name))
 		var refused *KeyError
@@ -178,7 +178,7 @@ func TestDecryptRefused(t *testing.T) {
 	}
 }
 
-// Keys that are made here, in each place where SOPS has them.
+// Generated keys, in each place where SOPS looks for them.
 func TestDecryptWithKeysOfEachKind(t *testing.T) {
 	for name, encryptFor := range map[string]func(t *testing.T, home string, dataKey []byte) string{
 		"age in the environment": func(t *testing.T, _ string, key []byte) string {
@@ -245,8 +245,8 @@ func TestPGPNeedsAnOpenKey(t *testing.T) {
 	e := newPGP(t)
 	text := rewrap(t, func(key []byte) string { return pgpBlock(t, e, key) })
 	_, err := Decrypt("db.yaml", text)
-	if err == nil || !strings.Contains(err.Error(), "no key of PGP 0123; looked in "+filepath.Join(home,
-		"secring.gpg")+" (not there; no gpg is started") {
+	if err == nil || !strings.Contains(err.Error(), "no key for PGP 0123; searched "+filepath.Join(home,
+		"secring.gpg")+" (does not exist; gpg is not started") {
 		t.Error(err)
 	}
 	check(t, e.EncryptPrivateKeys([]byte("passphrase"), nil))
@@ -259,7 +259,7 @@ func TestPGPNeedsAnOpenKey(t *testing.T) {
 	}
 }
 
-// rewrap is partly.yaml with its data key given to somebody else.
+// rewrap is partly.yaml with its data key encrypted for another recipient.
 func rewrap(t *testing.T, block func(key []byte) string) []byte {
 	t.Helper()
 	text := read(t, "partly.yaml")

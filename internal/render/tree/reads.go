@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// Kind is what stands at a path, or how it was looked at.
+// Kind is what is at a path, or what was asked about it.
 type Kind string
 
-// The kinds. A Read of kind Nothing asked what stands at a path, and found what its hash says.
+// The kinds. A Read of kind Nothing asked for the Kind of a path, and its hash is the answer.
 const (
 	Nothing Kind = "nothing"
 	File    Kind = "file"
@@ -20,26 +20,26 @@ const (
 	Link    Kind = "link"
 )
 
-// Read is one look at the tree: a file's text, a folder's list, a link's target, or a mere question.
+// Read is one access to the tree: a file's text, a directory's list, a link's target, or the kind of a path.
 type Read struct {
 	Kind Kind   `json:"kind"`
 	Path string `json:"path"`
 }
 
-// Seen is a Read with what it found: the hash of a text or a list, a link's target, a Kind.
+// Seen is a Read with its result: the hash of a text or a list, a link's target, or a Kind.
 type Seen struct {
 	Read
 	Hash string `json:"hash"`
 }
 
-// Reads is everything that a render consulted: as long as none of it has changed, it renders to the
-// same. The zero value is empty.
+// Reads is everything that a render depends on: while none of it changes, the result is the same. The zero
+// value is empty.
 type Reads struct {
 	seen    map[Read]string
 	secrets []string
 }
 
-// unreadable is the hash of what could not be read.
+// unreadable is the hash of a failed read.
 const unreadable = "unreadable"
 
 func (v *View) note(r Read, hash string, err error) {
@@ -49,7 +49,7 @@ func (v *View) note(r Read, hash string, err error) {
 	v.reads[r] = hash
 }
 
-// Reads is what was looked at so far.
+// Reads returns the accesses so far.
 func (v *View) Reads() Reads {
 	seen := make(map[Read]string, len(v.reads))
 	for r, h := range v.reads {
@@ -58,7 +58,7 @@ func (v *View) Reads() Reads {
 	return Reads{seen: seen, secrets: v.Secrets()}
 }
 
-// List gives the reads in the order of their paths.
+// List returns the reads in the order of their paths.
 func (r Reads) List() []Seen {
 	list := make([]Seen, 0, len(r.seen))
 	for read, hash := range r.seen {
@@ -70,7 +70,7 @@ func (r Reads) List() []Seen {
 	return list
 }
 
-// Same says whether the tree still holds what was seen.
+// Same reports whether the reads still have the same results.
 func (t *Tree) Same(list []Seen) bool {
 	for _, s := range list {
 		if t.now(s.Read) != s.Hash {

@@ -1,5 +1,5 @@
-// Package tree shows a project's folder to whatever renders it: rooted, read-only, within budgets,
-// and with a note of everything that was looked at. It knows no format.
+// Package tree gives renderers access to a project's directory: rooted, read-only, within budgets, and with a
+// note of every access. It knows no format.
 package tree
 
 import (
@@ -21,10 +21,10 @@ import (
 // The largest file that is read.
 const maxFile = 8 << 20
 
-// RefusedError says what Slipway does not do for a source, and where the source asks for it.
+// RefusedError reports something that a source asks for and Slipway does not do.
 type RefusedError struct {
 	Origin object.Origin
-	// What was asked for, and Why it is not done.
+	// What is asked for, and Why it is refused.
 	What, Why string
 }
 
@@ -36,9 +36,9 @@ func (e *RefusedError) Error() string {
 	return msg
 }
 
-const outside = "it is outside the project"
+const outside = "outside the project"
 
-// Tree is one folder. Files are read once, whoever asks; it may be used from several goroutines.
+// Tree is one directory. Each file is read once for all views. It may be used from several goroutines.
 type Tree struct {
 	dir  string // absolute, without links
 	root *os.Root
@@ -51,7 +51,7 @@ type Tree struct {
 	parsed int
 }
 
-// Text is a file's text as renderers see it. Secrets are what had to be decrypted to get at it.
+// Text is a file's text as renderers see it. Secrets are its decrypted values.
 type Text struct {
 	Bytes   []byte
 	Secrets []string
@@ -68,7 +68,7 @@ type file struct {
 	parseErr  error
 }
 
-// Open opens the folder. Each file that is read goes through decrypt, where that is not nil.
+// Open opens the directory. Each file passes through decrypt, unless that is nil.
 func Open(dir string, decrypt func(name string, text []byte) (Text, error)) (*Tree, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -84,10 +84,10 @@ func Open(dir string, decrypt func(name string, text []byte) (Text, error)) (*Tr
 	return &Tree{dir: dir, root: root, open: decrypt, files: map[string]*file{}}, nil
 }
 
-// Close lets go of the folder.
+// Close releases the directory.
 func (t *Tree) Close() error { return t.root.Close() }
 
-// Dir is the folder's absolute path, without links.
+// Dir is the directory's absolute path, without links.
 func (t *Tree) Dir() string { return t.dir }
 
 // Counts returns how many files the tree has read, and how often views have asked for their text. They are
@@ -98,7 +98,8 @@ func (t *Tree) Counts() (files, reads, parsed int) {
 	return len(t.files), t.reads, t.parsed
 }
 
-// Clean gives a path relative to the tree its one form. An absolute path below the folder is taken too.
+// Clean returns the canonical form of a path relative to the tree. It also accepts an absolute path below the
+// directory.
 func (t *Tree) Clean(name string) (string, error) {
 	if filepath.IsAbs(name) {
 		rest, ok := strings.CutPrefix(filepath.Clean(name)+"/", strings.TrimSuffix(t.dir, "/")+"/")
@@ -143,8 +144,8 @@ func (t *Tree) raw(name string) ([]byte, error) {
 	if err != nil {
 		return nil, t.explain(name, err)
 	}
-	if !info.Mode().IsRegular() { // a pipe would block for ever
-		return nil, fmt.Errorf("%s is no regular file", name)
+	if !info.Mode().IsRegular() { // a pipe would block forever
+		return nil, fmt.Errorf("%s is not a regular file", name)
 	}
 	f, err := t.root.Open(name)
 	if err != nil {
@@ -161,11 +162,11 @@ func (t *Tree) raw(name string) ([]byte, error) {
 	return text, nil
 }
 
-// explain says about a path what the operating system says in its own way.
+// explain rewrites the operating system's error about a path.
 func (t *Tree) explain(name string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%s: no such file or folder%w", name, hidden{err})
+		return fmt.Errorf("%s: no such file or directory%w", name, hidden{err})
 	case strings.Contains(err.Error(), "escapes"):
 		return &RefusedError{What: name, Why: outside}
 	}

@@ -23,7 +23,7 @@ func open(t *testing.T, dir string) *Tree {
 	return tr
 }
 
-// Whatever was looked at, found or not, is noticed when it changes; what was not is not.
+// A change of anything that was read, or found missing, is noticed; other changes are not.
 func TestReads(t *testing.T) {
 	for name, change := range map[string]struct {
 		do   func(dir string) error
@@ -69,7 +69,7 @@ func TestReads(t *testing.T) {
 				t.Fatalf("%v %v", reads.List(), err)
 			}
 			if v.IsFile("asked") || !v.IsFolder("list") {
-				t.Error("what is there is not seen right")
+				t.Error("IsFile or IsFolder is wrong")
 			}
 			if _, err := v.Folder("list"); err != nil {
 				t.Fatal(err)
@@ -104,7 +104,7 @@ func TestOutside(t *testing.T) {
 			t.Errorf("%s: %s", name, kind)
 		}
 	}
-	if _, err := v.Real("round"); err == nil || !strings.Contains(err.Error(), "links without end") {
+	if _, err := v.Real("round"); err == nil || !strings.Contains(err.Error(), "too many levels of symbolic links") {
 		t.Error(err)
 	}
 	if text, err := v.File(filepath.Join(v.Dir(), "in/a")); string(text) != "1" || err != nil {
@@ -112,7 +112,7 @@ func TestOutside(t *testing.T) {
 	}
 }
 
-// What is decrypted is remembered for everybody who reads the file, and only for them.
+// Decrypted values are remembered for each view that reads the file, and only for those.
 func TestSecrets(t *testing.T) {
 	dir := foldertest.Of(t, map[string]string{"s": "x", "plain": "y"})
 	tr, err := Open(dir, func(name string, text []byte) (Text, error) {
@@ -139,7 +139,7 @@ func TestSecrets(t *testing.T) {
 	if diff := cmp.Diff([][]string{{"open x"}, {"open x"}, nil}, got); diff != "" {
 		t.Error(diff)
 	}
-	// The hash is of what is stored, not of what it decrypts to.
+	// The hash is that of the stored text, not of the decrypted one.
 	if !open(t, dir).Same(one.Reads().List()) {
 		t.Error("unchanged, and seen as changed")
 	}

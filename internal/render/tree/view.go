@@ -15,16 +15,16 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// What one render may read. Bases that include others several times over pass any limit on files:
-// what gives them away is that the same ones are read again and again.
+// What one render may read. Bases that include others several times over pass any limit on files: so reading
+// the same files again and again is limited.
 const (
 	maxTotal   = 64 << 20
 	maxFiles   = 20_000
 	maxRereads = 1_000
 )
 
-// View is the tree as one render sees it: it counts against the budgets and notes what was looked
-// at. It is for one goroutine.
+// View is the tree as one render sees it: it counts against the budgets and notes what was looked at. It must
+// not be used from several goroutines.
 type View struct {
 	*Tree
 	ctx     context.Context
@@ -44,10 +44,10 @@ func (t *Tree) Edited(ctx context.Context, edits map[string][]byte) *View {
 	return &View{Tree: t, ctx: ctx, reads: map[Read]string{}, read: map[string]bool{}, edits: edits}
 }
 
-// IsEdited says whether the view shows anything else than the tree holds: what comes of it is not for others.
+// IsEdited reports whether the view shows edited texts: its results must not be shared.
 func (v *View) IsEdited() bool { return len(v.edits) > 0 }
 
-// Differs says whether the view shows another text for one of the files that were read.
+// Differs reports whether the view shows another text for one of the files that were read.
 func (v *View) Differs(r Reads) bool {
 	for name := range v.edits {
 		if _, ok := r.seen[Read{File, name}]; ok {
@@ -57,8 +57,8 @@ func (v *View) Differs(r Reads) bool {
 	return false
 }
 
-// Apart runs what fills a cache, and gives its reads by themselves, to be given to Replay by
-// everybody who uses the cache. They count for v as well.
+// Apart runs a function that fills a cache and returns its reads, for every user of the cache to pass to
+// Replay. They count for v as well.
 func (v *View) Apart(f func(*View) error) (Reads, error) {
 	part := v.Tree.Edited(v.ctx, v.edits)
 	part.bytes, part.rereads = v.bytes, v.rereads
@@ -69,7 +69,7 @@ func (v *View) Apart(f func(*View) error) (Reads, error) {
 	return reads, err
 }
 
-// Replay notes what somebody else read on this view's behalf.
+// Replay notes reads that another view did on this view's behalf.
 func (v *View) Replay(r Reads) {
 	for read, hash := range r.seen {
 		v.reads[read] = hash
@@ -80,8 +80,8 @@ func (v *View) Replay(r Reads) {
 // Context is the render's.
 func (v *View) Context() context.Context { return v.ctx }
 
-// File gives a file's text within the budgets. The error for a missing one is an fs.ErrNotExist.
-// The text is not for writing.
+// File returns a file's text within the budgets. The error for a missing one is an fs.ErrNotExist. The text
+// is not for writing.
 func (v *View) File(name string) ([]byte, error) {
 	if err := v.ctx.Err(); err != nil {
 		return nil, err
@@ -92,8 +92,8 @@ func (v *View) File(name string) ([]byte, error) {
 	}
 	if v.read[name] {
 		if v.rereads++; v.rereads > maxRereads {
-			return nil, fmt.Errorf("%s: the same files are read again more than %d times: do bases include each "+
-				"other several times over?", name, maxRereads)
+			return nil, fmt.Errorf("%s: files are read again more than %d times: check for bases that include each "+
+				"other several times", name, maxRereads)
 		}
 	}
 	if len(v.read) == maxFiles {
@@ -153,7 +153,7 @@ func parse(text []byte) ([]*yaml.Node, error) {
 	}
 }
 
-// Folder lists a folder in the order of names.
+// Folder lists a directory in the order of names.
 func (v *View) Folder(name string) ([]fs.DirEntry, error) {
 	if err := v.ctx.Err(); err != nil {
 		return nil, err
@@ -175,8 +175,8 @@ func (t *Tree) list(name string) ([]fs.DirEntry, error) {
 	return entries, nil
 }
 
-// Kind says what stands at a path: File, Folder or Nothing. What leads out of the tree, and what is
-// neither, is an error.
+// Kind returns what is at a path: File, Folder or Nothing. A path that leads out of the tree, or to something
+// else, is an error.
 func (v *View) Kind(name string) (Kind, error) {
 	name, err := v.Clean(name)
 	if err != nil {
@@ -199,23 +199,23 @@ func (t *Tree) kind(name string) (Kind, error) {
 	case info.Mode().IsRegular():
 		return File, nil
 	}
-	return Nothing, fmt.Errorf("%s is no regular file", name)
+	return Nothing, fmt.Errorf("%s is not a regular file", name)
 }
 
-// IsFile says whether a path leads to a file.
+// IsFile reports whether a path leads to a file.
 func (v *View) IsFile(elements ...string) bool {
 	kind, err := v.Kind(path.Join(elements...))
 	return err == nil && kind == File
 }
 
-// IsFolder says whether a path leads to a folder.
+// IsFolder reports whether a path leads to a directory.
 func (v *View) IsFolder(elements ...string) bool {
 	kind, err := v.Kind(path.Join(elements...))
 	return err == nil && kind == Folder
 }
 
-// Real follows the links of a path by itself and gives it relative to the tree; what leads out is
-// refused.
+// Real follows the links of a path by itself and gives it relative to the tree; a path that leads out of the
+// tree is refused.
 func (v *View) Real(name string) (string, error) {
 	name, err := v.Clean(name)
 	if err != nil {
@@ -246,7 +246,7 @@ func (v *View) Real(name string) (string, error) {
 			continue
 		}
 		if links++; links > 40 {
-			return "", fmt.Errorf("%s: links without end", name)
+			return "", fmt.Errorf("%s: too many levels of symbolic links", name)
 		}
 		target, err := v.root.Readlink(next)
 		if err != nil {
@@ -254,12 +254,12 @@ func (v *View) Real(name string) (string, error) {
 		}
 		v.note(Read{Link, next}, target, nil)
 		if filepath.IsAbs(target) {
-			return "", &RefusedError{What: name, Why: "it is a link that leads outside the project"}
+			return "", &RefusedError{What: name, Why: "a link that leads outside the project"}
 		}
 		parts = append(strings.Split(filepath.ToSlash(target), "/"), parts...)
 	}
 	return done, nil
 }
 
-// Secrets are the values that had to be decrypted for what this view has read.
+// Secrets are the values that were decrypted for the files that this view has read.
 func (v *View) Secrets() []string { return slices.Clone(v.secrets) }
