@@ -25,7 +25,7 @@ var allowed = map[string]string{
 	"internal/image/reference":  "",
 	"internal/image/builder":    "image/reference",
 	"internal/render/tree":      "object",
-	"internal/render/skaffold":  "",
+	"internal/render/skaffold":  "project",
 	"internal/render/sops":      "render/tree",
 	"internal/render/kustomize": "object project render/tree",
 	"internal/render/helm":      "object project render/tree",

@@ -6,6 +6,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"slipway/internal/project"
 )
 
 // Resolve applies the profiles that fire to configurations of one file and to what they require,
@@ -23,7 +25,7 @@ func Resolve(configs []Config, a Activation, read func(file string) ([]byte, err
 	for _, p := range a.Profiles {
 		name := strings.TrimPrefix(p, "-")
 		if !slices.Contains(w.profiles, name) {
-			return nil, &UnknownProfileError{configs[0].File, name, w.profiles, suggest(name, w.profiles)}
+			return nil, &UnknownProfileError{configs[0].File, name, w.profiles, project.Suggest(name, w.profiles)}
 		}
 	}
 	return w.out, nil

@@ -8,8 +8,9 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/agext/levenshtein"
 	"go.yaml.in/yaml/v3"
+
+	"slipway/internal/project"
 )
 
 //go:embed schema.yaml
@@ -78,18 +79,8 @@ func fieldsOf(text map[string]map[string]string, name string) map[string]kind {
 // unknown is the error for a key that a structure does not have.
 func unknown(key string, fields map[string]kind) error {
 	known := slices.Sorted(maps.Keys(fields))
-	if s := suggest(key, known); s != "" {
+	if s := project.Suggest(key, known); s != "" {
 		return fmt.Errorf("unknown key %q (did you mean %q?)", key, s)
 	}
 	return fmt.Errorf("unknown key %q (known: %s)", key, strings.Join(known, ", "))
-}
-
-func suggest(word string, known []string) string {
-	best, least := "", max(2, len(word)/3)+1
-	for _, k := range known {
-		if d := levenshtein.Distance(strings.ToLower(word), strings.ToLower(k), nil); d < least && d < len(k) {
-			best, least = k, d
-		}
-	}
-	return best
 }
