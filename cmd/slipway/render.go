@@ -193,12 +193,12 @@ func (o renderFlags) print(a *app, r rendered, several, later bool) error {
 		return err
 	case o.out.kind == asJSON:
 		return a.jsonLines(r.objects)
-	case o.out.folder != "":
-		folder := o.out.folder
+	case o.out.dir != "":
+		dir := o.out.dir
 		if several {
-			folder = filepath.Join(folder, r.env.Name)
+			dir = filepath.Join(dir, r.env.Name)
 		}
-		return a.writeDirectory(folder, r.objects)
+		return a.writeDirectory(dir, r.objects)
 	}
 	var head string
 	if later {
@@ -245,18 +245,18 @@ func (a *app) jsonLines(objects []object.Object) error {
 
 // renderOutput is the value of render's --output.
 type renderOutput struct {
-	kind   format
-	folder string
+	kind format
+	dir  string
 }
 
-func (v *renderOutput) String() string { return v.folder + string(v.kind) }
+func (v *renderOutput) String() string { return v.dir + string(v.kind) }
 func (v *renderOutput) Type() string   { return "yaml, json or DIR" }
 func (v *renderOutput) Set(s string) error {
 	switch {
 	case s == string(asYAML) || s == string(asJSON):
 		*v = renderOutput{kind: format(s)}
 	case strings.ContainsRune(s, filepath.Separator) || s == ".":
-		*v = renderOutput{folder: s}
+		*v = renderOutput{dir: s}
 	default:
 		return fmt.Errorf("invalid format %q: want yaml, json or a directory such as ./%s", s, s)
 	}

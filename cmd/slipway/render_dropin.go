@@ -89,9 +89,9 @@ func runDropin(ctx context.Context, a *app, o renderFlags) error {
 	defer r.Close()
 	var out render.Output
 	if d.kustomize != "" {
-		var folder string
-		if folder, err = render.RealPath(d.kustomize); err == nil {
-			out, err = r.Kustomize(ctx, folder, kustomize.Options{LoadRestrictionsNone: d.restrictor == unrestricted})
+		var dir string
+		if dir, err = render.RealPath(d.kustomize); err == nil {
+			out, err = r.Kustomize(ctx, dir, kustomize.Options{LoadRestrictionsNone: d.restrictor == unrestricted})
 		}
 	} else {
 		out, err = d.renderChart(ctx, a, r)
@@ -147,8 +147,8 @@ func (o renderFlags) printObjects(a *app, name string, objects []object.Object) 
 		return err
 	case o.out.kind == asJSON:
 		return a.jsonLines(objects)
-	case o.out.folder != "":
-		return a.writeDirectory(o.out.folder, objects)
+	case o.out.dir != "":
+		return a.writeDirectory(o.out.dir, objects)
 	}
 	return object.WriteYAML(a.stdout, objects)
 }

@@ -39,7 +39,7 @@ func (s files) document(name string) *yaml.Node {
 }
 
 func (s files) isFile(name string) bool   { return s.view != nil && s.view.IsFile(name) }
-func (s files) isFolder(name string) bool { return s.view != nil && s.view.IsFolder(name) }
+func (s files) isFolder(name string) bool { return s.view != nil && s.view.IsDirectory(name) }
 
 func (s files) isEncrypted(name string) bool {
 	if s.view == nil {

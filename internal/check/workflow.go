@@ -21,7 +21,7 @@ func workflows(_ context.Context, s *subject) found {
 		all.unchecked = append(all.unchecked, finding.Unchecked{
 			Place: finding.Place{File: name}, What: what, Why: err.Error()})
 	}
-	entries, err := s.view.Folder(workflowFolder)
+	entries, err := s.view.Directory(workflowFolder)
 	if err != nil {
 		skip(workflowFolder, "the workflows", err)
 	}

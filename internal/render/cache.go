@@ -118,14 +118,14 @@ func (r *Renderer) keep(file string, t Text, reads tree.Reads) {
 const maxAge = 30 * 24 * time.Hour
 
 // sweep removes old results: those of other versions and of deleted projects.
-func sweep(folder string) {
-	entries, err := os.ReadDir(folder)
+func sweep(dir string) {
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return
 	}
 	for _, e := range entries {
 		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > maxAge {
-			_ = os.Remove(filepath.Join(folder, e.Name()))
+			_ = os.Remove(filepath.Join(dir, e.Name()))
 		}
 	}
 }

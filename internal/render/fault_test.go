@@ -22,9 +22,9 @@ func TestRenderErrors(t *testing.T) {
 		files map[string]string
 		want  string
 	}{
-		"12 broken YAML in a plain folder": {map[string]string{"k/a.yaml": configMap("a") + "   x: y\n"},
+		"12 broken YAML in a plain directory": {map[string]string{"k/a.yaml": configMap("a") + "   x: y\n"},
 			"k/a.yaml:5: mapping values are not allowed in this context"},
-		"13 bomb in a plain folder": {map[string]string{"k/a.yaml": bomb},
+		"13 bomb in a plain directory": {map[string]string{"k/a.yaml": bomb},
 			"k/a.yaml:1: aliases stand for more than 100000 values"},
 		"14 link out of a plain one": {map[string]string{"k/a.yaml": "-> /etc/passwd"},
 			"k/a.yaml: outside the project"},
@@ -35,8 +35,8 @@ func TestRenderErrors(t *testing.T) {
 		"nothing": {map[string]string{"k/README.md": "#"}, "k: no objects"},
 		"chart": {map[string]string{"k/Chart.yaml": "name: x\n"},
 			"k/Chart.yaml: path is a Helm chart: name it under charts, with its values files"},
-		"no such folder": {map[string]string{"x/a.yaml": ""}, "k: no such file or directory"},
-		"a file":         {map[string]string{"k": ""}, "k is not a directory"},
+		"no such directory": {map[string]string{"x/a.yaml": ""}, "k: no such file or directory"},
+		"a file":            {map[string]string{"k": ""}, "k is not a directory"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			begun := time.Now()

@@ -154,13 +154,13 @@ type Output struct {
 }
 
 // Kustomize renders an overlay as `kustomize build` does.
-func (r *Renderer) Kustomize(ctx context.Context, folder string, o kustomize.Options) (Output, error) {
+func (r *Renderer) Kustomize(ctx context.Context, dir string, o kustomize.Options) (Output, error) {
 	r.renders.Add(1)
 	return bounded(ctx, func(ctx context.Context) (Output, error) {
 		v := r.tree.View(ctx)
 		var warnings []string
 		o.Inflate = r.inflate("", func(text string, _ bool) { warnings = append(warnings, text) })
-		b, err := r.kustomize.Build(v, folder, o)
+		b, err := r.kustomize.Build(v, dir, o)
 		return Output{b.Objects, append(b.Warnings, warnings...), v.Secrets()}, err
 	})
 }

@@ -154,7 +154,7 @@ func (s *source) pattern(pattern string) error {
 		if err != nil {
 			return err
 		}
-		if kind == tree.Folder {
+		if kind == tree.Directory {
 			err = s.plain(name)
 		} else if manifest(name) {
 			err = s.file(name)
@@ -167,18 +167,18 @@ func (s *source) pattern(pattern string) error {
 }
 
 // match lists the entries of a directory whose name matches part.
-func (s *source) match(folder, part string) ([]string, error) {
+func (s *source) match(dir, part string) ([]string, error) {
 	if !strings.ContainsAny(part, `*?[\`) {
-		kind, err := s.view.Kind(path.Join(folder, part))
+		kind, err := s.view.Kind(path.Join(dir, part))
 		if err != nil || kind == tree.Nothing {
 			return nil, err
 		}
-		return []string{path.Join(folder, part)}, nil
+		return []string{path.Join(dir, part)}, nil
 	}
-	if !s.view.IsFolder(folder) {
+	if !s.view.IsDirectory(dir) {
 		return nil, nil
 	}
-	entries, err := s.view.Folder(folder)
+	entries, err := s.view.Directory(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -189,7 +189,7 @@ func (s *source) match(folder, part string) ([]string, error) {
 			return nil, err
 		}
 		if ok {
-			names = append(names, path.Join(folder, e.Name()))
+			names = append(names, path.Join(dir, e.Name()))
 		}
 	}
 	return names, nil

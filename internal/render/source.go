@@ -169,12 +169,12 @@ func (r *Renderer) inflate(kubeVersion string, warn func(text string, unstable b
 	}
 }
 
-func (s *source) overlay(folder string, o kustomize.Options) error {
+func (s *source) overlay(dir string, o kustomize.Options) error {
 	o.Inflate = s.inflate(s.env.KubeVersion, func(text string, unstable bool) {
 		s.warn("%s", text)
 		s.result.Unstable = s.result.Unstable || unstable
 	})
-	b, err := s.kustomize.Build(s.view, folder, o)
+	b, err := s.kustomize.Build(s.view, dir, o)
 	if err != nil {
 		return err
 	}
@@ -195,8 +195,8 @@ func (s *source) file(name string) error {
 
 // plain reads the YAML and JSON files of a directory and of the directories in it, in the order of their
 // paths. It skips hidden files and directories that are overlays or charts.
-func (s *source) plain(folder string) error {
-	files, err := s.manifests(folder)
+func (s *source) plain(dir string) error {
+	files, err := s.manifests(dir)
 	if err != nil {
 		return err
 	}
@@ -207,19 +207,19 @@ func (s *source) plain(folder string) error {
 		}
 	}
 	if s.result.Set.Len() == before {
-		return fmt.Errorf("%s: %w", folder, ErrEmpty)
+		return fmt.Errorf("%s: %w", dir, ErrEmpty)
 	}
 	return nil
 }
 
-func (s *source) manifests(folder string) ([]string, error) {
-	entries, err := s.view.Folder(folder)
+func (s *source) manifests(dir string) ([]string, error) {
+	entries, err := s.view.Directory(dir)
 	if err != nil {
 		return nil, err
 	}
 	var files []string
 	for _, e := range entries {
-		name := path.Join(folder, e.Name())
+		name := path.Join(dir, e.Name())
 		if strings.HasPrefix(e.Name(), ".") || name == project.File {
 			continue
 		}
@@ -227,8 +227,8 @@ func (s *source) manifests(folder string) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if kind == tree.Folder {
-			more, err := s.subfolder(name, !e.IsDir())
+		if kind == tree.Directory {
+			more, err := s.subdirectory(name, !e.IsDir())
 			if err != nil {
 				return nil, err
 			}
@@ -245,7 +245,7 @@ func manifest(name string) bool {
 	return slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(name))
 }
 
-func (s *source) subfolder(name string, link bool) ([]string, error) {
+func (s *source) subdirectory(name string, link bool) ([]string, error) {
 	kustomized, err := kustomize.File(s.view, name)
 	if err != nil {
 		return nil, err

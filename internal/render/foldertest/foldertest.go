@@ -24,8 +24,8 @@ func Of(t testing.TB, files map[string]string) string {
 	return dir
 }
 
-func write(path, text string, folder bool) error {
-	if folder {
+func write(path, text string, dir bool) error {
+	if dir {
 		return os.MkdirAll(path, 0o755)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

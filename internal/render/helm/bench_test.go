@@ -79,7 +79,7 @@ spec:
 // BenchmarkThreeEnvironments is one process's work for three environments of one chart.
 func BenchmarkThreeEnvironments(b *testing.B) {
 	for _, services := range []int{15, 150, 1500} {
-		dir := folder(b, shop(services))
+		dir := chartDir(b, shop(services))
 		b.Run(fmt.Sprint(2*services, " objects"), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

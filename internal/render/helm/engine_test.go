@@ -88,7 +88,7 @@ func TestFunctionsAsHelm(t *testing.T) {
 	if err := yaml.Unmarshal([]byte(texts["web/templates/c.yaml"]), &want); err != nil {
 		t.Fatal(err)
 	}
-	dir := folder(t, "-- Chart.yaml --\napiVersion: v2\nname: web\nversion: 1.0.0\nmaintainers: [{name: "+
+	dir := chartDir(t, "-- Chart.yaml --\napiVersion: v2\nname: web\nversion: 1.0.0\nmaintainers: [{name: "+
 		"me}]\n-- values.yaml --\n"+values+"-- x --\none\n-- templates/_p.tpl --\n"+part+
 		"\n-- templates/c.yaml --\n"+template)
 	got := data(t, dir, project.Chart{}, helm.Options{})

@@ -118,7 +118,7 @@ func TestFaults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r, err := render(t, folder(t, c.files), project.Chart{Path: "."}, helm.Options{})
+			r, err := render(t, chartDir(t, c.files), project.Chart{Path: "."}, helm.Options{})
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v\nwant %s", err, c.want)
 			}
@@ -139,7 +139,7 @@ var bomb = func() string {
 }()
 
 func TestValuesFaults(t *testing.T) {
-	dir := folder(t, meta+"-- broken.yaml --\na: b\nc: [\n-- text.yaml --\njust a text\n-- bomb.yaml --\n"+bomb)
+	dir := chartDir(t, meta+"-- broken.yaml --\na: b\nc: [\n-- text.yaml --\njust a text\n-- bomb.yaml --\n"+bomb)
 	for want, c := range map[string]project.Chart{
 		"broken.yaml:3: did not find expected node content": {Values: []string{"broken.yaml"}},
 		"text.yaml: must be a mapping, not a string":        {Values: []string{"text.yaml"}},
@@ -173,7 +173,7 @@ func TestValuesFaults(t *testing.T) {
 
 // TestSecretsStayHidden: an invalid line of a Secret is not shown.
 func TestSecretsStayHidden(t *testing.T) {
-	_, err := render(t, folder(t, meta+"-- templates/a.yaml --\nkind: Secret\ndata:\n  password: {{ print "+
+	_, err := render(t, chartDir(t, meta+"-- templates/a.yaml --\nkind: Secret\ndata:\n  password: {{ print "+
 		"\"hunter2\" }}: x\n"), project.Chart{Path: "."}, helm.Options{})
 	if err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Error(err)
@@ -182,7 +182,7 @@ func TestSecretsStayHidden(t *testing.T) {
 
 // TestEnds: a render stops with its context, even in an endless template.
 func TestEnds(t *testing.T) {
-	dir := folder(t, meta+"-- templates/a.yaml --\n{{ range 1000000000 }}{{ end }}\n")
+	dir := chartDir(t, meta+"-- templates/a.yaml --\n{{ range 1000000000 }}{{ end }}\n")
 	root, err := tree.Open(dir, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -198,7 +198,7 @@ func TestEnds(t *testing.T) {
 }
 
 func TestLinks(t *testing.T) {
-	dir := folder(t, "-- secret --\nx\n-- app/chart/Chart.yaml --\napiVersion: v2\nname: web\nversion: "+
+	dir := chartDir(t, "-- secret --\nx\n-- app/chart/Chart.yaml --\napiVersion: v2\nname: web\nversion: "+
 		"1.0.0\n-- app/shared.yaml --\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n-- "+
 		"app/chart/templates/_x --\n")
 	link := func(target, name string) {

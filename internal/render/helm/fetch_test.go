@@ -61,7 +61,7 @@ func TestRepository(t *testing.T) {
 	text := packedDB(t, "one")
 	files["/stable/index.yaml"], files["/stable/files/db-1.2.3.tgz"] = index("files/db-1.2.3.tgz",
 		text), string(text)
-	dir, cache := folder(t, meta), t.TempDir()
+	dir, cache := chartDir(t, meta), t.TempDir()
 	from := func(repository, version string, remotes ...string) (string, error) {
 		root, err := tree.Open(dir, nil)
 		if err != nil {
@@ -141,7 +141,7 @@ func TestLockedDependency(t *testing.T) {
 	locked := chart + "-- Chart.lock --\ndependencies:\n- name: db\n  version: 1.2.3\n  repository: " + address +
 		"\n"
 	at := func(text string, remotes ...string) error {
-		root, err := tree.Open(folder(t, text), nil)
+		root, err := tree.Open(chartDir(t, text), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -19,8 +19,8 @@ import (
 	"slipway/internal/render/tree"
 )
 
-// folder writes files that are written one after the other in one text.
-func folder(t testing.TB, text string) string {
+// chartDir writes files that are written one after the other in one text.
+func chartDir(t testing.TB, text string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, f := range txtar.Parse([]byte(text)).Files {
@@ -68,7 +68,7 @@ func TestValuesTypes(t *testing.T) {
 		"2026.10": "2026.1", "1e3": "1000", "123e456": "123e456", "yes": "true", `"0123456"`: "0123456",
 	} {
 		t.Run(plain, func(t *testing.T) {
-			dir := folder(t, meta+configMap("c", "  v: {{ .Values.tag | toString | quote }}")+
+			dir := chartDir(t, meta+configMap("c", "  v: {{ .Values.tag | toString | quote }}")+
 				"-- v.yaml --\ntag: "+plain+"\n")
 			if got := data(t, dir, project.Chart{Values: []string{"v.yaml"}}, helm.Options{})["v"]; got != want {
 				t.Errorf("got %v, want %s", got, want)
@@ -78,7 +78,7 @@ func TestValuesTypes(t *testing.T) {
 }
 
 func TestSetTypes(t *testing.T) {
-	dir := folder(t, meta+configMap("c", "  v: {{ printf \"%T %v\" .Values.x .Values.x | quote }}"))
+	dir := chartDir(t, meta+configMap("c", "  v: {{ printf \"%T %v\" .Values.x .Values.x | quote }}"))
 	for set, want := range map[string]string{
 		"x=true": "bool true", "x=0": "int64 0", "x=12": "int64 12", "x=0123456": "string 0123456",
 		"x=12e4567": "string 12e4567", "x=1.5": "string 1.5", `x=a\,b`: "string a,b",
@@ -93,7 +93,7 @@ func TestSetTypes(t *testing.T) {
 
 // TestPrecedence sets one value in every way, and removes the strongest one by one.
 func TestPrecedence(t *testing.T) {
-	dir := folder(t, meta+configMap("c", "  v: {{ .Values.x | quote }}\n  map: {{ toJson .Values.m | quote }}")+
+	dir := chartDir(t, meta+configMap("c", "  v: {{ .Values.x | quote }}\n  map: {{ toJson .Values.m | quote }}")+
 		"-- values.yaml --\nx: chart\nm: {chart: 1, gone: 2}\n-- a.yaml --\nx: a\nm: {a: 1}\n---\nm: {gone: "+
 		"null}\n-- b.yaml --\nx: b\n-- text --\nfile\n")
 	c := project.Chart{
@@ -123,7 +123,7 @@ func TestPrecedence(t *testing.T) {
 }
 
 func TestValuesConflicts(t *testing.T) {
-	dir := folder(t, meta+configMap("c", "  v: {{ toJson .Values | quote }}")+"-- values.yaml --\na: {b: "+
+	dir := chartDir(t, meta+configMap("c", "  v: {{ toJson .Values | quote }}")+"-- values.yaml --\na: {b: "+
 		"text, c: {d: 1}}\nlist: [1, 2]\n-- v.yaml --\na: {b: {x: 1}, c: text}\nlist: [3]\n")
 	r, err := render(t, dir, project.Chart{Path: ".", Values: []string{"v.yaml"}}, helm.Options{})
 	if err != nil {
@@ -160,7 +160,7 @@ func TestDependencies(t *testing.T) {
 			"}}\ndata:\n  own: {{ .Values.own }}\n  global: {{ .Values.global.g }}\n  root: {{ .Chart.IsRoot | " +
 			"quote }}\n"
 	}
-	dir := folder(t, "-- app/Chart.yaml --\napiVersion: v2\nname: app\nversion: 1.0.0\ndependencies:\n"+
+	dir := chartDir(t, "-- app/Chart.yaml --\napiVersion: v2\nname: app\nversion: 1.0.0\ndependencies:\n"+
 		"- {name: cache, version: ^1.0.0, condition: cache.enabled}\n- {name: cache, version: 1.x, alias: "+
 		"second, tags: [more]}\n"+
 		"- {name: near, version: 0.1.0, repository: file://../near, import-values: [out]}\n- {name: old, "+
@@ -215,7 +215,7 @@ func TestHooks(t *testing.T) {
 		return "---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: " + name + "\n  annotations: {" +
 			annotations + "}\n"
 	}
-	dir := folder(t, meta+"-- templates/a.yaml --\n"+object("hook", "helm.sh/hook: \"pre-install, "+
+	dir := chartDir(t, meta+"-- templates/a.yaml --\n"+object("hook", "helm.sh/hook: \"pre-install, "+
 		"Post-Upgrade\", helm.sh/hook-weight: \"-5\", helm.sh/hook-delete-policy: "+
 		"\"before-hook-creation,hook-succeeded\"")+
 		object("plain", "a: b")+object("test", "helm.sh/hook: test-success")+object("odd",
@@ -264,7 +264,7 @@ func TestHooks(t *testing.T) {
 }
 
 func TestCapabilities(t *testing.T) {
-	dir := folder(t, meta+configMap("c", "  kube: {{ .Capabilities.KubeVersion }}\n  minor: {{ "+
+	dir := chartDir(t, meta+configMap("c", "  kube: {{ .Capabilities.KubeVersion }}\n  minor: {{ "+
 		".Capabilities.KubeVersion.Minor | quote }}\n  apps: {{ .Capabilities.APIVersions.Has \"apps/v1\" | "+
 		"quote }}\n"+
 		"  own: {{ .Capabilities.APIVersions.Has \"a.b/v1\" | quote }}\n  helm: {{ "+
@@ -298,7 +298,7 @@ func TestCapabilities(t *testing.T) {
 
 // TestUnstable renders fields that vary, and fields that only seem to.
 func TestUnstable(t *testing.T) {
-	dir := folder(t, meta+"-- templates/_h.tpl --\n{{ define \"pw\" }}{{ randAlphaNum 9 }}{{ end }}\n"+
+	dir := chartDir(t, meta+"-- templates/_h.tpl --\n{{ define \"pw\" }}{{ randAlphaNum 9 }}{{ end }}\n"+
 		"-- templates/a.yaml --\napiVersion: v1\nkind: Secret\nmetadata: {name: a, namespace: shop}\ndata:\n  "+
 		"password: {{ include \"pw\" . | b64enc }}\n  same: {{ \"x\" | b64enc }}\n"+
 		configMap("c", "  year: {{ now | date \"2006\" | quote }}\n  day: {{ date \"Mon\" \"\" }}\n  age: {{ ago "+
@@ -331,7 +331,7 @@ func TestUnstable(t *testing.T) {
 
 // TestFiles reads the files of a chart, and no others.
 func TestFiles(t *testing.T) {
-	dir := folder(t, "-- etc --\nsecret\n-- chart/Chart.yaml --\napiVersion: v2\nname: web\nversion: "+
+	dir := chartDir(t, "-- etc --\nsecret\n-- chart/Chart.yaml --\napiVersion: v2\nname: web\nversion: "+
 		"1.0.0\n-- chart/.helmignore --\nleft/\n*.bak\n-- chart/left/a --\nx\n-- chart/b.bak --\nx\n-- "+
 		"chart/conf/a.txt --\none\ntwo\n-- chart/conf/b.txt --\nb\n"+
 		"-- chart/templates/c.yaml --\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c\ndata:\n  out: {{ "+
@@ -353,7 +353,7 @@ func TestFiles(t *testing.T) {
 
 // TestReads: a chart that is already loaded counts as read by the second environment too.
 func TestReads(t *testing.T) {
-	dir := folder(t, meta+configMap("c", "  a: b")+"-- v.yaml --\n{}\n")
+	dir := chartDir(t, meta+configMap("c", "  a: b")+"-- v.yaml --\n{}\n")
 	root, err := tree.Open(dir, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -379,7 +379,7 @@ func TestReads(t *testing.T) {
 
 // TestTogether renders environments of one engine at the same time.
 func TestTogether(t *testing.T) {
-	root, err := tree.Open(folder(t, meta+configMap("c", "  v: {{ include \"n\" . }}")+
+	root, err := tree.Open(chartDir(t, meta+configMap("c", "  v: {{ include \"n\" . }}")+
 		"-- templates/_n.tpl --\n{{ define \"n\" }}{{ $d := set .Values \"x\" .Release.Name }}{{ tpl \"{{ "+
 		".Values.x }}\" . }}{{ end }}\n"), nil)
 	if err != nil {

@@ -20,7 +20,7 @@ func (e *Engine) Inflate(v *tree.View, h types.HelmChart, dir string, values map
 		return Result{}, err
 	}
 	c := project.Chart{Path: dir, Release: name, Namespace: h.Namespace, Values: h.AdditionalValuesFiles}
-	if !v.IsFolder(dir) {
+	if !v.IsDirectory(dir) {
 		if h.Repo == "" {
 			return Result{}, fmt.Errorf("no chart in %s, and no repo is set", dir)
 		}

@@ -11,7 +11,7 @@ import (
 )
 
 func TestInflate(t *testing.T) {
-	root, err := tree.Open(folder(t, "-- k/more.yaml --\nb: more\n-- charts/web/Chart.yaml --\napiVersion: "+
+	root, err := tree.Open(chartDir(t, "-- k/more.yaml --\nb: more\n-- charts/web/Chart.yaml --\napiVersion: "+
 		"v2\nname: web\nversion: 1.0.0\n-- charts/web/values.yaml --\na: own\nb: own\nnum: 1\n"+
 		"-- charts/web/templates/c.yaml --\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c\ndata:\n  v: "+
 		"{{ .Release.Name }} {{ .Release.Namespace }} {{ .Values.a }} {{ .Values.b }} {{ .Values.num }} {{ "+

@@ -131,7 +131,7 @@ func (r *reader) read(c project.Chart) (*chart.Chart, string, error) {
 	switch {
 	case err != nil:
 		return nil, "", err
-	case kind == tree.Folder:
+	case kind == tree.Directory:
 		found, err := r.directory(name, nil)
 		return found, name, err
 	case kind == tree.Nothing:
@@ -184,7 +184,7 @@ func walk(v *tree.View, top string) ([]*archive.BufferedFile, error) {
 		if depth > 100 {
 			return fmt.Errorf("%s: directories are nested too deeply", path.Join(top, below))
 		}
-		entries, err := v.Folder(path.Join(top, below))
+		entries, err := v.Directory(path.Join(top, below))
 		if err != nil {
 			return err
 		}
@@ -195,7 +195,7 @@ func walk(v *tree.View, top string) ([]*archive.BufferedFile, error) {
 			if err != nil {
 				return err
 			}
-			info := entryInfo{dir: kind == tree.Folder}
+			info := entryInfo{dir: kind == tree.Directory}
 			if rules.Ignore(name, info) || name == ".git" {
 				continue
 			}
@@ -220,7 +220,7 @@ func walk(v *tree.View, top string) ([]*archive.BufferedFile, error) {
 func kindOf(v *tree.View, name string, entry fs.DirEntry) (tree.Kind, error) {
 	switch {
 	case entry.IsDir():
-		return tree.Folder, nil
+		return tree.Directory, nil
 	case entry.Type().IsRegular():
 		return tree.File, nil
 	}

@@ -42,7 +42,7 @@ func include(l *layer, m *resources, paths []string, at []entry) error {
 		rel, err := realPath(l.view, l.dir, name)
 		if err == nil {
 			var kind tree.Kind
-			if kind, err = l.view.Kind(rel); err == nil && kind == tree.Folder {
+			if kind, err = l.view.Kind(rel); err == nil && kind == tree.Directory {
 				err = includeBase(l, m, name, rel)
 			} else if err == nil {
 				err = includeFile(l, m, at[i], name)
@@ -123,7 +123,7 @@ func addComponent(l *layer, m *resources, name string) error {
 	if err != nil {
 		return err
 	}
-	if kind != tree.Folder {
+	if kind != tree.Directory {
 		return fmt.Errorf("%s is not a directory", name)
 	}
 	if err := checkCircle(l, dir); err != nil {

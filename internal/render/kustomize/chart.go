@@ -124,7 +124,7 @@ func chartOf(l *layer, at entry, e chartEntry) (Chart, error) {
 		c.AdditionalValuesFiles[i] = rel
 	}
 	// A chart that is yet to be fetched brings its own values.
-	if c.ValuesFile == "" && c.Repo != "" && !l.view.IsFolder(c.Dir) {
+	if c.ValuesFile == "" && c.Repo != "" && !l.view.IsDirectory(c.Dir) {
 		c.Values = c.ValuesInline
 		if c.ValuesMerge == "merge" {
 			return c, fmt.Errorf("valuesMerge: merge needs the chart to be in %s", c.Dir)

@@ -100,7 +100,7 @@ func TestErrors(t *testing.T) {
 			"k/kustomization.yaml:2: resources: a.yaml: outside the project"},
 		"14 the overlay is a link": {map[string]string{"k": "-> /etc"},
 			"k: a link that leads outside the project"},
-		"14 file of another folder": {map[string]string{file: "resources:\n- ../a.yaml\n",
+		"14 file of another directory": {map[string]string{file: "resources:\n- ../a.yaml\n",
 			"a.yaml": configMap("a")}, "k/kustomization.yaml:2: resources: ../a.yaml: Kustomize reads single files " +
 			"only from k and below: add a kustomization.yaml beside the file and name that directory"},
 		"14 helmCharts": {map[string]string{file: "helmCharts:\n- name: redis\n"},
@@ -139,7 +139,7 @@ func TestErrors(t *testing.T) {
 		"wrong indentation": {map[string]string{file: "resources:\n- ../base\n - ../other\n",
 			"other/kustomization.yaml": "namePrefix: x"},
 			"k/kustomization.yaml:2: resources: ../base - ../other is ambiguous: check the indentation"},
-		"folder without one": {map[string]string{file: "resources:\n- ../b\n",
+		"directory without one": {map[string]string{file: "resources:\n- ../b\n",
 			"b/a.yaml": configMap("a")},
 			"k/kustomization.yaml:2: resources: ../b has no kustomization.yaml: list its files one by one"},
 		"two kustomizations": {map[string]string{file: "", "k/kustomization.yml": ""},

@@ -14,10 +14,10 @@ type Kind string
 
 // The kinds. A Read of kind Nothing asked for the Kind of a path, and its hash is the answer.
 const (
-	Nothing Kind = "nothing"
-	File    Kind = "file"
-	Folder  Kind = "folder"
-	Link    Kind = "link"
+	Nothing   Kind = "nothing"
+	File      Kind = "file"
+	Directory Kind = "directory"
+	Link      Kind = "link"
 )
 
 // Read is one access to the tree: a file's text, a directory's list, a link's target, or the kind of a path.
@@ -88,7 +88,7 @@ func (t *Tree) now(r Read) string {
 			return unreadable
 		}
 		return hashOf(raw)
-	case Folder:
+	case Directory:
 		entries, err := t.list(r.Path)
 		if err != nil {
 			return unreadable

@@ -36,9 +36,9 @@ func TestReads(t *testing.T) {
 		"missing file comes": {func(dir string) error {
 			return os.WriteFile(dir+"/a/missing", nil, 0o644)
 		}, false},
-		"asked one comes":     {func(dir string) error { return os.WriteFile(dir+"/asked", nil, 0o644) }, false},
-		"file goes":           {func(dir string) error { return os.Remove(dir + "/a/x.yaml") }, false},
-		"listed folder grows": {func(dir string) error { return os.WriteFile(dir+"/list/new", nil, 0o644) }, false},
+		"asked one comes":        {func(dir string) error { return os.WriteFile(dir+"/asked", nil, 0o644) }, false},
+		"file goes":              {func(dir string) error { return os.Remove(dir + "/a/x.yaml") }, false},
+		"listed directory grows": {func(dir string) error { return os.WriteFile(dir+"/list/new", nil, 0o644) }, false},
 		"link turns": {func(dir string) error {
 			return errors.Join(os.Remove(dir+"/link"), os.Symlink("other", dir+"/link"))
 		}, false},
@@ -68,10 +68,10 @@ func TestReads(t *testing.T) {
 			if err != nil || len(reads.List()) != 2 {
 				t.Fatalf("%v %v", reads.List(), err)
 			}
-			if v.IsFile("asked") || !v.IsFolder("list") {
-				t.Error("IsFile or IsFolder is wrong")
+			if v.IsFile("asked") || !v.IsDirectory("list") {
+				t.Error("IsFile or IsDirectory is wrong")
 			}
-			if _, err := v.Folder("list"); err != nil {
+			if _, err := v.Directory("list"); err != nil {
 				t.Fatal(err)
 			}
 			if got, err := v.Real("link"); got != "a" || err != nil {

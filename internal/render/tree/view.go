@@ -153,8 +153,8 @@ func parse(text []byte) ([]*yaml.Node, error) {
 	}
 }
 
-// Folder lists a directory in the order of names.
-func (v *View) Folder(name string) ([]fs.DirEntry, error) {
+// Directory lists a directory in the order of names.
+func (v *View) Directory(name string) ([]fs.DirEntry, error) {
 	if err := v.ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -163,7 +163,7 @@ func (v *View) Folder(name string) ([]fs.DirEntry, error) {
 		return nil, err
 	}
 	entries, err := v.list(name)
-	v.note(Read{Folder, name}, hashOfEntries(entries), err)
+	v.note(Read{Directory, name}, hashOfEntries(entries), err)
 	return entries, err
 }
 
@@ -175,7 +175,7 @@ func (t *Tree) list(name string) ([]fs.DirEntry, error) {
 	return entries, nil
 }
 
-// Kind returns what is at a path: File, Folder or Nothing. A path that leads out of the tree, or to something
+// Kind returns what is at a path: File, Directory or Nothing. A path that leads out of the tree, or to something
 // else, is an error.
 func (v *View) Kind(name string) (Kind, error) {
 	name, err := v.Clean(name)
@@ -195,7 +195,7 @@ func (t *Tree) kind(name string) (Kind, error) {
 	case err != nil:
 		return Nothing, t.explain(name, err)
 	case info.IsDir():
-		return Folder, nil
+		return Directory, nil
 	case info.Mode().IsRegular():
 		return File, nil
 	}
@@ -208,10 +208,10 @@ func (v *View) IsFile(elements ...string) bool {
 	return err == nil && kind == File
 }
 
-// IsFolder reports whether a path leads to a directory.
-func (v *View) IsFolder(elements ...string) bool {
+// IsDirectory reports whether a path leads to a directory.
+func (v *View) IsDirectory(elements ...string) bool {
 	kind, err := v.Kind(path.Join(elements...))
-	return err == nil && kind == Folder
+	return err == nil && kind == Directory
 }
 
 // Real follows the links of a path by itself and gives it relative to the tree; a path that leads out of the
