@@ -9,12 +9,12 @@ import (
 // maxColumn is where the YAML library begins to break lines at blanks.
 const maxColumn = 78
 
-// quick writes a mapping as the YAML library would, at a fraction of the time, which is a third of a
-// render. It gives up at whatever could need quotes or a break of its own, and then the library writes.
+// quick writes a mapping as the YAML library does, in a fraction of its time, which was a third of a render.
+// It gives up at anything that could need quotes or a line break, and then the library writes.
 func quick(b []byte, m map[string]any, indent int, inline bool) ([]byte, bool) {
 	keys := make([]string, 0, len(m))
 	for k := range m {
-		if len(k) > 100 || !plain(k, 0) || strings.Contains(k, " ") || nought(k) {
+		if len(k) > 100 || !plain(k, 0) || strings.Contains(k, " ") || hasLeadingZero(k) {
 			return nil, false
 		}
 		keys = append(keys, k)
@@ -33,7 +33,7 @@ func quick(b []byte, m map[string]any, indent int, inline bool) ([]byte, bool) {
 	return b, true
 }
 
-// quickValue writes what comes after a key.
+// quickValue writes the value of a key.
 func quickValue(b []byte, v any, indent, column int) ([]byte, bool) {
 	switch v := v.(type) {
 	case map[string]any:
@@ -53,7 +53,7 @@ func quickValue(b []byte, v any, indent, column int) ([]byte, bool) {
 	return append(b, '\n'), ok
 }
 
-// quickLines writes a text of several lines, the last one ended as the others are.
+// quickLines writes a text of several lines, each with a line break.
 func quickLines(b []byte, text string, indent int) ([]byte, bool) {
 	if text[0] == ' ' || text[0] == '\n' || !strings.HasSuffix(text, "\n") || strings.HasSuffix(text, "\n\n") ||
 		strings.Contains(text, " \n") {
@@ -119,8 +119,8 @@ func quickScalar(b []byte, v any, column int) ([]byte, bool) {
 	return nil, false
 }
 
-// plain says whether a text means itself without quotes, beyond doubt: it begins with a letter or a
-// slash, is no word that means something else, and fits into its line.
+// plain reports whether a text certainly needs no quotes: it begins with a letter or a slash, is not a
+// keyword, and fits into its line.
 func plain(s string, column int) bool {
 	if s == "" || !letter(s[0]) && s[0] != '/' || len(s) <= 5 && slices.Contains(words, strings.ToLower(s)) {
 		return false
@@ -137,20 +137,20 @@ func plain(s string, column int) bool {
 	return true
 }
 
-// quantity says whether a text is a number with a unit, such as 250m or 64Mi.
+// quantity reports whether a text is a number with a unit, such as 250m or 64Mi.
 func quantity(s string) bool {
 	unit := strings.TrimLeft(s, "0123456789")
 	return s[0] != '0' && unit != s && len(unit) < 3 && plain(unit, 0) && !strings.ContainsAny(unit,
 		"_./=@+-: 0123456789")
 }
 
-// flag says whether a text is an option of a command, such as --port=80.
+// flag reports whether a text is an option of a command, such as --port=80.
 func flag(s string, column int) bool {
 	name := strings.TrimPrefix(strings.TrimPrefix(s, "-"), "-")
 	return len(name) > 1 && letter(name[0]) && plain(name, column+2)
 }
 
-// words are those that YAML takes for something else than texts, or once took.
+// words are the keywords of YAML 1.1 and 1.2.
 var words = []string{"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 
 func letter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
@@ -163,7 +163,7 @@ func blanks(b []byte, n int) []byte {
 	return b
 }
 
-// naturally is the library's order of keys: numbers by their value, letters after everything else.
+// naturally compares keys in the library's order: numbers by value, letters last.
 func naturally(a, b string) int {
 	for i := 0; i < len(a) && i < len(b); i++ {
 		if a[i] == b[i] {
@@ -190,8 +190,9 @@ func naturally(a, b string) int {
 	return len(a) - len(b)
 }
 
-// nought says whether a number in a key begins with one: the library's order is none there.
-func nought(k string) bool {
+// hasLeadingZero reports whether a number in a key has a leading zero, for which the library has no stable
+// order.
+func hasLeadingZero(k string) bool {
 	for i := 1; i < len(k); i++ {
 		if k[i] == '0' && !digit(k[i-1]) {
 			return true
@@ -200,7 +201,7 @@ func nought(k string) bool {
 	return false
 }
 
-// number is the value of the digits from i on, and where they end. After other digits a nought counts.
+// number returns the value of the digits from i on, and where they end. A zero after other digits counts.
 func number(s, other string, i int) (value, end int) {
 	if s[i] == '0' || other[i] == '0' {
 		for j := i - 1; j >= 0 && digit(s[j]); j-- {
