@@ -140,7 +140,8 @@ func (k *kustomization) strict(err error) error {
 
 // kinds are JSON's kinds of values in YAML's words.
 var kinds = map[string]string{
-	"array": "a list", "object": "a mapping", "string": "a string", "number": "a number", "bool": "true or false",
+	"array": "a list", "object": "a mapping", "string": "a string", "number": "a number",
+	"bool": "true or false",
 }
 
 func kindOf(k reflect.Kind) string {

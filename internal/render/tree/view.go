@@ -175,8 +175,8 @@ func (t *Tree) list(name string) ([]fs.DirEntry, error) {
 	return entries, nil
 }
 
-// Kind returns what is at a path: File, Directory or Nothing. A path that leads out of the tree, or to something
-// else, is an error.
+// Kind returns what is at a path: File, Directory or Nothing. A path that leads out of the tree, or to
+// something else, is an error.
 func (v *View) Kind(name string) (Kind, error) {
 	name, err := v.Clean(name)
 	if err != nil {
