@@ -11,10 +11,10 @@ import (
 	"strings"
 )
 
-// Where people keep manifests, the likeliest first.
+// layoutRoots are where people keep manifests, the most likely first.
 var layoutRoots = []string{"k8s", "kubernetes", "deploy", "kustomize", "manifests"}
 
-// Where people keep charts, or folders of charts.
+// chartRoots are where people keep charts, or directories of charts.
 var chartRoots = []string{"chart", "charts", "helm", "deploy/chart", "deploy/charts", "deploy/helm"}
 
 var lookedFor = []string{
@@ -23,7 +23,7 @@ var lookedFor = []string{
 	"and the same in kubernetes, deploy, kustomize, manifests, charts/*, helm",
 }
 
-// detect finds the environments of a conventional layout in dir.
+// detect finds the environments of a conventional layout in dir, and reports whether there are any.
 func detect(dir string) (Project, bool, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -58,29 +58,29 @@ func detect(dir string) (Project, bool, error) {
 	if len(p.Environments) == 0 {
 		return Project{}, false, nil
 	}
-	p.Others = p.apart()
+	p.Others = p.nameOthers()
 	for i := range p.Environments {
 		e := &p.Environments[i]
 		note := p.complete(e)
-		p.Notes = append(p.Notes, fmt.Sprintf("%s is taken as environment %s of class %s", describe(*e),
+		p.Notes = append(p.Notes, fmt.Sprintf("using %s as environment %s of class %s", describe(*e),
 			e.Name, e.Class))
 		if note != "" {
 			p.Notes = append(p.Notes, note)
 		}
 	}
 	if len(p.Images) > 0 {
-		p.Notes = append(p.Notes, fmt.Sprintf("Dockerfile is taken to build image %s", p.Name))
+		p.Notes = append(p.Notes, fmt.Sprintf("using Dockerfile to build image %s", p.Name))
 	}
 	if len(others) > 0 {
-		p.Notes = append(p.Notes, "not taken, but there: "+strings.Join(others, ", "))
+		p.Notes = append(p.Notes, "not used: "+strings.Join(others, ", "))
 	}
 	if l.file("Tiltfile") {
-		p.Notes = append(p.Notes, "Tiltfile is a program, and not read")
+		p.Notes = append(p.Notes, "Tiltfile is not read: it is a program")
 	}
 	return p, true, nil
 }
 
-// complete infers what detection leaves open, and gives the note that this is worth.
+// complete infers class and releases. The note is empty where the class is certain.
 func (p Project) complete(e *Environment) (note string) {
 	if e.Class == "" {
 		e.Class, note = classOf(e.Name)
@@ -93,8 +93,8 @@ func (p Project) complete(e *Environment) (note string) {
 	return note
 }
 
-// apart are the others under names of their own, without those whose class is a guess.
-func (p Project) apart() []Environment {
+// nameOthers returns the others under unique names, without those whose class is a guess.
+func (p Project) nameOthers() []Environment {
 	var envs []Environment
 	for _, e := range p.Others {
 		if p.complete(&e) != "" {
@@ -117,7 +117,7 @@ func (p Project) apart() []Environment {
 	return unique(envs)
 }
 
-// Named is what a folder says by itself: the project's name, and the image of its Dockerfile.
+// Named returns a project without environments: only its name, and the image of its Dockerfile.
 func Named(dir string) (Project, error) {
 	folders, err := candidates(dir)
 	if err != nil {
@@ -134,7 +134,7 @@ func (l layout) named(dir string) Project {
 	return p
 }
 
-// describe names what an environment is made of.
+// describe names the sources of an environment.
 func describe(e Environment) string {
 	switch {
 	case e.Skaffold != nil && len(e.Skaffold.Profiles) > 0:
@@ -159,7 +159,7 @@ func describe(e Environment) string {
 	return strings.Join(parts, " and ")
 }
 
-// sources are the folders and the file that an environment is made of.
+// sources returns the directories and files that an environment is rendered from.
 func (e Environment) sources() []string {
 	var names []string
 	if e.Path != "" {
@@ -178,7 +178,7 @@ func (e Environment) within(source string) bool {
 	return slices.ContainsFunc(e.sources(), func(s string) bool { return strings.HasPrefix(s+"/", source+"/") })
 }
 
-// layout looks at one folder.
+// layout finds conventional layouts in one directory.
 type layout struct{ fs fs.FS }
 
 // overlays finds k8s/overlays/*, overlays/* and their like.
@@ -198,7 +198,7 @@ func (l layout) overlays() []Environment {
 	return nil
 }
 
-// siblings finds the copied folders k8s-dev, k8s-prod and their like.
+// siblings finds the copied directories k8s-dev, k8s-prod and their like.
 func (l layout) siblings() []Environment {
 	var envs []Environment
 	for _, folder := range l.folders(".") {
@@ -212,7 +212,7 @@ func (l layout) siblings() []Environment {
 	return unique(envs)
 }
 
-// subfolders finds k8s/dev, k8s/prod and their like: only names that say what they are.
+// subfolders finds k8s/dev, k8s/prod and their like: only names that reveal their class.
 func (l layout) subfolders() []Environment {
 	for _, r := range layoutRoots {
 		var envs []Environment
@@ -229,7 +229,7 @@ func (l layout) subfolders() []Environment {
 	return nil
 }
 
-// single finds one folder of manifests: there is but one environment, and it is somebody's own.
+// single finds one directory of manifests, and takes it as the only environment, a local one.
 func (l layout) single() []Environment {
 	for _, p := range layoutRoots {
 		if l.manifests(p) {
@@ -273,7 +273,7 @@ func (l layout) kustomized(p string) bool {
 
 var kustomizations = []string{"kustomization.yaml", "kustomization.yml", "Kustomization"}
 
-// manifests says whether a folder has YAML of Kubernetes in it.
+// manifests reports whether a directory has Kubernetes manifests.
 func (l layout) manifests(p string) bool {
 	if l.kustomized(p) {
 		return true
@@ -294,13 +294,13 @@ func (l layout) manifests(p string) bool {
 	})
 }
 
-// Keys of the document, or of a mapping in braces as in JSON.
+// The keys may be in braces, as in JSON.
 var (
 	hasKind    = regexp.MustCompile(`(?m)(^|[{,]\s*)["']?kind["']?\s*:`)
 	hasVersion = regexp.MustCompile(`(?m)(^|[{,]\s*)["']?apiVersion["']?\s*:`)
 )
 
-// IsManifest tells whether a YAML or JSON text looks like Kubernetes objects.
+// IsManifest reports whether a YAML or JSON text looks like Kubernetes objects.
 func IsManifest(text []byte) bool { return hasKind.Match(text) && hasVersion.Match(text) }
 
 var classNames = map[string]Class{
@@ -310,8 +310,8 @@ var classNames = map[string]Class{
 	"prod":    Production, "production": Production, "live": Production,
 }
 
-// classOf infers the class of an environment from the words of its name. A name that says nothing
-// is held to the strictest contract, and the note says so.
+// classOf infers the class of an environment from the words of its name. Where it cannot, it returns the
+// strictest class and a note.
 func classOf(name string) (Class, string) {
 	words := strings.FieldsFunc(name, func(r rune) bool { return r == '-' || r == '_' || r == '.' })
 	for _, class := range []Class{Production, Staging, Local} {
@@ -327,7 +327,7 @@ func classOf(name string) (Class, string) {
 
 var notInName = regexp.MustCompile(`[^a-z0-9]+`)
 
-// nameOf makes a project's name of its folder's.
+// nameOf makes a project name from that of its directory.
 func nameOf(dir string) string {
 	name := strings.Trim(notInName.ReplaceAllString(strings.ToLower(filepath.Base(dir)), "-"), "-")
 	if name == "" {

@@ -18,10 +18,10 @@ var (
 	library    = regexp.MustCompile(`(?m)^type:\s*["']?library`)
 )
 
-// Names of values files that belong to every environment.
+// common are the names of values files for all environments.
 var common = []string{"common", "base", "default", "defaults", "shared", "global", "values"}
 
-// charts finds the charts of the first place that has any.
+// charts returns the charts in the first of chartRoots that has any.
 func (l layout) charts() []string {
 	if l.isChart(".") {
 		return []string{"."}
@@ -48,7 +48,7 @@ func (l layout) isChart(p string) bool {
 	return err == nil && !library.Match(text)
 }
 
-// releases finds charts with values files: one environment for each name of such a file.
+// releases finds charts with values files, and makes an environment of each name of such a file.
 func (l layout) releases() []Environment {
 	charts := l.charts()
 	values, names := map[string]map[string]string{}, map[string]bool{}
@@ -67,7 +67,7 @@ func (l layout) releases() []Environment {
 	return envs
 }
 
-// chart finds charts without values files: what they say by themselves is somebody's own.
+// chart finds charts without values files, and takes them as the only environment, a local one.
 func (l layout) chart() []Environment {
 	charts := l.charts()
 	if len(charts) == 0 {
@@ -76,7 +76,8 @@ func (l layout) chart() []Environment {
 	return []Environment{{Name: "default", Class: Local, Charts: released(charts, nil, "")}}
 }
 
-// released gives each of several charts its own name; a single one gets the project's.
+// released returns the charts with the values files of an environment. Of several charts each has its own
+// release name.
 func released(charts []string, values map[string]map[string]string, env string) []Chart {
 	var out []Chart
 	for _, path := range charts {
@@ -94,7 +95,7 @@ func released(charts []string, values map[string]map[string]string, env string) 
 	return out
 }
 
-// values finds the values files in a chart, beside it and at the root, by environment.
+// values returns the values files in a chart, beside it and at the root, by environment.
 func (l layout) values(chart string) map[string]string {
 	found := map[string]string{}
 	take := func(dir string, pattern *regexp.Regexp, known bool) {
@@ -109,7 +110,7 @@ func (l layout) values(chart string) map[string]string {
 	}
 	for _, dir := range []string{chart, path.Dir(chart), "."} {
 		take(dir, valuesFile, false)
-		take(dir, yamlFile, true) // of all files there, those that are called like an environment
+		take(dir, yamlFile, true) // only files with the name of an environment
 		take(path.Join(dir, "values"), yamlFile, false)
 		take(path.Join(dir, "environments"), yamlFile, false)
 	}
@@ -138,7 +139,7 @@ func (l layout) skaffold() []Environment {
 			} `yaml:"profiles"`
 		}
 		if err := stream.Decode(&config); err != nil {
-			return unique(envs) // what is wrong in it, rendering says
+			return unique(envs) // rendering reports the error
 		}
 		for _, p := range config.Profiles {
 			if name := strings.ToLower(p.Name); label.matches(name) {

@@ -128,8 +128,8 @@ func TestDetectImage(t *testing.T) {
 	if diff := cmp.Diff(want, p.Images); diff != "" {
 		t.Error(diff)
 	}
-	wantNotes := []string{"k8s is taken as environment default of class local",
-		"Dockerfile is taken to build image my-app"}
+	wantNotes := []string{"using k8s as environment default of class local",
+		"using Dockerfile to build image my-app"}
 	if diff := cmp.Diff(wantNotes, p.Notes); diff != "" {
 		t.Error(diff)
 	}
@@ -188,9 +188,9 @@ func TestNotesSayWhatIsNotTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"k8s/overlays/dev is taken as environment dev of class local",
-		"not taken, but there: chart/Chart.yaml, skaffold.yaml",
-		"Tiltfile is a program, and not read",
+		"using k8s/overlays/dev as environment dev of class local",
+		"not used: chart/Chart.yaml, skaffold.yaml",
+		"Tiltfile is not read: it is a program",
 	}
 	if diff := cmp.Diff(want, p.Notes); diff != "" {
 		t.Error(diff)

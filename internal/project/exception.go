@@ -24,7 +24,7 @@ func (r *reader) exception(p *Project, n *yaml.Node) error {
 		"reason":       r.text(&e.Reason, "reason", nil),
 		"until": func(n *yaml.Node) error {
 			if _, err := time.Parse(time.DateOnly, n.Value); err != nil || n.Kind != yaml.ScalarNode {
-				return r.fail(n, "%q is no day: write it as 2027-03-31", n.Value)
+				return r.fail(n, "invalid date %q: want a date such as 2027-03-31", n.Value)
 			}
 			e.Until = n.Value
 			return nil
@@ -34,15 +34,15 @@ func (r *reader) exception(p *Project, n *yaml.Node) error {
 	case err != nil:
 		return err
 	case e.Reason == "":
-		return r.fail(n, "an exception without a reason")
+		return r.fail(n, "an exception needs a reason")
 	case e.Rule == "" && e.Object == "" && e.Field == "":
-		return r.fail(n, "an exception for everything: say at least one of rule, object and field")
+		return r.fail(n, "an exception needs a rule, an object or a field")
 	}
 	p.Exceptions = append(p.Exceptions, e)
 	return nil
 }
 
-// exceptFor checks that exceptions name environments that are there. They may stand before them.
+// exceptFor checks that exceptions name known environments, which the file may define after them.
 func (r *reader) exceptFor(p *Project) error {
 	known := make([]string, len(p.Environments))
 	for i, e := range p.Environments {
@@ -56,15 +56,15 @@ func (r *reader) exceptFor(p *Project) error {
 					hint = fmt.Sprintf(" (did you mean %q?)", s)
 				}
 				return &FileError{File: File, Line: e.Line,
-					Err: fmt.Errorf("the exception is for environment %q, which is not there%s", name, hint)}
+					Err: fmt.Errorf("the exception names an unknown environment %q%s", name, hint)}
 			}
 		}
 	}
 	return nil
 }
 
-// ExceptedRules are the rules that do not hold in an environment on a day, because of an exception that names
-// neither an object nor a field.
+// ExceptedRules returns the rules that an environment is excepted from on a day: those of exceptions that
+// name neither an object nor a field.
 func (p Project) ExceptedRules(environment string, day time.Time) []string {
 	var rules []string
 	for _, e := range p.Exceptions {

@@ -13,13 +13,14 @@ import (
 // File is the name of the project file.
 const File = "slipway.yaml"
 
-// ErrNone says that a folder holds no project. The error that wraps it lists what was looked for.
+// ErrNone says that there is no project in a directory. The error that wraps it lists the places that were
+// tried.
 var ErrNone = errors.New("no project")
 
 // FileError says where the project file is wrong.
 type FileError struct {
 	File string
-	Line int // 1-based; 0 when it is about the file as a whole
+	Line int // 1-based; 0: the file as a whole
 	Err  error
 }
 
@@ -36,7 +37,7 @@ func (e *FileError) Unwrap() error { return e.Err }
 type UnknownEnvironmentError struct {
 	Name  string
 	Known []string
-	// Suggestion is the known name that was probably meant; empty when none is near.
+	// Suggestion is the most similar known name; empty: none is similar.
 	Suggestion string
 }
 
@@ -44,7 +45,7 @@ func (e *UnknownEnvironmentError) Error() string {
 	return fmt.Sprintf("unknown environment %q", e.Name)
 }
 
-// Environment is the environment of that name, or an *UnknownEnvironmentError.
+// Environment returns the environment of that name, or an *UnknownEnvironmentError.
 func (p Project) Environment(name string) (Environment, error) {
 	var known []string
 	for _, e := range p.Environments {
@@ -56,8 +57,7 @@ func (p Project) Environment(name string) (Environment, error) {
 	return Environment{}, &UnknownEnvironmentError{Name: name, Known: known, Suggestion: Suggest(name, known)}
 }
 
-// Select returns the named environments, each once, or all where there are no names. It knows those of
-// further layouts too (Others): they are not deployed, but they can be checked.
+// Select returns the named environments, each once, or all where there are no names. It includes Others.
 func (p Project) Select(names []string) ([]Environment, error) {
 	p.Environments = slices.Concat(p.Environments, p.Others)
 	if len(names) == 0 {
@@ -76,14 +76,15 @@ func (p Project) Select(names []string) ([]Environment, error) {
 	return envs, nil
 }
 
-// Open finds the project that dir belongs to: slipway.yaml in dir or above it, up to the root of
-// the Git repository; else what a conventional layout in one of these folders shows.
+// Open finds the project that dir belongs to: a slipway.yaml in dir or above it, up to the root of the Git
+// repository, or else a conventional layout in one of these directories. It fails with ErrNone where it finds
+// neither.
 func Open(dir string) (Project, error) {
-	folders, err := candidates(dir)
+	dirs, err := candidates(dir)
 	if err != nil {
 		return Project{}, err
 	}
-	return openNearest(folders)
+	return openNearest(dirs)
 }
 
 // OpenBelow finds the project that dir belongs to, a path below root: in dir, which need not exist, or above
@@ -93,18 +94,18 @@ func OpenBelow(root, dir string) (Project, error) {
 	if err != nil {
 		return Project{}, fmt.Errorf("open project: %w", err)
 	}
-	var folders []string
+	var dirs []string
 	for f := filepath.Join(root, dir); f != root; f = filepath.Dir(f) {
 		if _, err := os.Stat(f); err == nil {
-			folders = append(folders, f)
+			dirs = append(dirs, f)
 		}
 	}
-	return openNearest(append(folders, root))
+	return openNearest(append(dirs, root))
 }
 
 // openNearest opens the first project of some directories, the nearest first.
-func openNearest(folders []string) (Project, error) {
-	for _, f := range folders {
+func openNearest(dirs []string) (Project, error) {
+	for _, f := range dirs {
 		text, err := os.ReadFile(filepath.Join(f, File))
 		if errors.Is(err, os.ErrNotExist) {
 			continue
@@ -114,9 +115,9 @@ func openNearest(folders []string) (Project, error) {
 		}
 		return Parse(f, text)
 	}
-	top := folders[len(folders)-1]
-	for _, f := range folders {
-		// Somebody stands in k8s/ or in a chart of charts/: the project is what holds it.
+	top := dirs[len(dirs)-1]
+	for _, f := range dirs {
+		// In k8s/, or in a chart of charts/, the project is the directory above.
 		within, _ := filepath.Rel(top, f)
 		if slices.ContainsFunc(strings.Split(filepath.ToSlash(within), "/"), isPlace) {
 			continue
@@ -126,7 +127,7 @@ func openNearest(folders []string) (Project, error) {
 			return p, err
 		}
 	}
-	return Project{}, fmt.Errorf("%w in %s: looked for %s, %s", ErrNone, folders[0], File,
+	return Project{}, fmt.Errorf("%w in %s: looked for %s, %s", ErrNone, dirs[0], File,
 		strings.Join(lookedFor, ", "))
 }
 
@@ -134,7 +135,7 @@ func isPlace(name string) bool {
 	return slices.Contains(layoutRoots, name) || slices.Contains(chartRoots, name)
 }
 
-// candidates are dir and the folders above it within its Git repository, nearest first.
+// candidates returns dir and the directories above it in its Git repository, the nearest first.
 func candidates(dir string) ([]string, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -143,19 +144,19 @@ func candidates(dir string) ([]string, error) {
 	if dir, err = filepath.EvalSymlinks(dir); err != nil {
 		return nil, fmt.Errorf("open project: %w", err)
 	}
-	var folders []string
+	var dirs []string
 	for f := dir; ; f = filepath.Dir(f) {
-		folders = append(folders, f)
+		dirs = append(dirs, f)
 		if _, err := os.Stat(filepath.Join(f, ".git")); err == nil {
-			return folders, nil
+			return dirs, nil
 		}
 		if f == filepath.Dir(f) {
-			return folders[:1], nil // no repository: only dir itself
+			return dirs[:1], nil // not in a repository: only dir itself
 		}
 	}
 }
 
-// Suggest is the known word nearest to a mistyped one; empty when none is near.
+// Suggest returns the known word that is most similar to a mistyped one; empty: none is similar.
 func Suggest(word string, known []string) string {
 	best, distance := "", max(2, len(word)/3)+1
 	for _, k := range known {

@@ -18,7 +18,7 @@ import (
 	"slipway/internal/lazyregexp"
 )
 
-// A project file is written by hand; more than this is not one.
+// maxFile is far more than anyone writes by hand.
 const maxFile = 1 << 20
 
 var (
@@ -30,27 +30,25 @@ var (
 		"a host and path without scheme, such as ghcr.io/acme")
 	platform = newPattern(
 		`^(darwin|freebsd|linux|windows)/(386|amd64|arm|arm64|loong64|mips64|mips64le|ppc64le|riscv64|s390x)(/v[0-9.]+)?$`,
-		"such as linux/amd64")
+		"OS/ARCH, such as linux/amd64")
 	address = newPattern(`^(https?|oci)://[^/\s]+(/\S*)?$`,
 		"an address such as https://charts.example.com or oci://ghcr.io/acme/charts")
 	release = newPattern(`^[a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?$`,
 		"lower-case letters, digits and dashes, at most 53")
-	// What charts are told about the cluster.
-	kubeVersion = newPattern(`^v?\d+\.\d+(\.\d+)?([-+][0-9A-Za-z.+-]+)?$`, "such as 1.31 or v1.31.2")
+	kubeVersion = newPattern(`^v?\d+\.\d+(\.\d+)?([-+][0-9A-Za-z.+-]+)?$`, "a version such as 1.31 or v1.31.2")
 	apiVersion  = newPattern(`^[a-z0-9.-]+(/[A-Za-z0-9]+){0,2}$`,
-		"such as monitoring.coreos.com/v1 or monitoring.coreos.com/v1/ServiceMonitor")
-	assignment = newPattern(`^[^=]+=`, "it is key=value")
-	// What builds are told.
-	reference = newPattern(
+		"a version such as monitoring.coreos.com/v1, or a kind such as monitoring.coreos.com/v1/ServiceMonitor")
+	assignment = newPattern(`^[^=]+=`, "KEY=VALUE")
+	reference  = newPattern(
 		`^([a-zA-Z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*(:[0-9A-Za-z_][0-9A-Za-z_.-]{0,127})?(@sha256:[0-9a-f]{64})?$`,
-		"such as ghcr.io/acme/cache:shop")
+		"an image such as ghcr.io/acme/cache:shop")
 	variable   = newPattern(`^[A-Za-z_][A-Za-z0-9_]*$`, "the name of an environment variable")
 	provenance = newPattern(`^(off|min|max)$`, "min, max or off")
 
 	yamlLine = regexp.MustCompile(`line (\d+): `)
 )
 
-// pattern is a regular expression that a string must match, and its description.
+// pattern is a regular expression that a string must match, and its description in errors.
 type pattern struct {
 	words      string
 	expression func() *regexp.Regexp
@@ -62,8 +60,7 @@ func newPattern(expression, words string) *pattern {
 
 func (p *pattern) matches(s string) bool { return p.expression().MatchString(s) }
 
-// Parse reads the text of a project file that stands in dir. Everything in it must be understood:
-// an error is a *FileError.
+// Parse reads the text of the project file in dir. Unknown keys are errors. It fails with a *FileError.
 func Parse(dir string, text []byte) (Project, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -82,7 +79,7 @@ func Parse(dir string, text []byte) (Project, error) {
 	return p, nil
 }
 
-// reader walks the file's nodes. root answers whether what they name exists.
+// reader walks the file's nodes. Paths are looked up in root.
 type reader struct{ root *os.Root }
 
 func (r *reader) fail(n *yaml.Node, format string, args ...any) error {
@@ -97,20 +94,20 @@ func (r *reader) document(text []byte) (*yaml.Node, error) {
 	var doc, more yaml.Node
 	err := stream.Decode(&doc)
 	if errors.Is(err, io.EOF) || err == nil && len(doc.Content) == 0 {
-		return nil, &FileError{File: File, Err: errors.New("nothing in it")}
+		return nil, &FileError{File: File, Err: errors.New("the file is empty")}
 	}
 	if err == nil {
 		if err = stream.Decode(&more); errors.Is(err, io.EOF) {
 			return doc.Content[0], nil
 		}
 		if err == nil {
-			return nil, r.fail(&more, "a second document")
+			return nil, r.fail(&more, "the file has more than one document")
 		}
 	}
 	line, msg := 1, strings.TrimPrefix(err.Error(), "yaml: ")
 	if m := yamlLine.FindStringSubmatch(msg); m != nil {
 		line, _ = strconv.Atoi(m[1])
-		// The parser counts from 0 in these.
+		// In these messages the parser counts from 0.
 		if strings.Contains(msg, "did not find expected") {
 			line++
 		}
@@ -119,7 +116,7 @@ func (r *reader) document(text []byte) (*yaml.Node, error) {
 	return nil, &FileError{File: File, Line: line, Err: errors.New(msg)}
 }
 
-// fields calls the function of each key. A key without one is an error.
+// fields calls the function of each key. It fails for a key without one.
 func (r *reader) fields(n *yaml.Node, what string, known map[string]func(*yaml.Node) error) error {
 	var names []string
 	for k := range known {
@@ -139,7 +136,7 @@ func (r *reader) fields(n *yaml.Node, what string, known map[string]func(*yaml.N
 	})
 }
 
-// entries visits a mapping in order. Keys are strings and unique.
+// entries visits a mapping in order. It fails where a key is not a string or not unique.
 func (r *reader) entries(n *yaml.Node, what string, visit func(k, v *yaml.Node) error) error {
 	if n.Kind != yaml.MappingNode {
 		return r.fail(n, "%s must be a mapping", what)
@@ -151,11 +148,11 @@ func (r *reader) entries(n *yaml.Node, what string, visit func(k, v *yaml.Node) 
 			return r.fail(k, "a key of %s must be a string", what)
 		}
 		if first, ok := seen[k.Value]; ok {
-			return r.fail(k, "%q is there twice (first in line %d)", k.Value, first)
+			return r.fail(k, "duplicate key %q (first in line %d)", k.Value, first)
 		}
 		seen[k.Value] = k.Line
 		if v.Kind == yaml.AliasNode {
-			return r.fail(v, "aliases are not understood here")
+			return r.fail(v, "aliases are not supported here")
 		}
 		if err := visit(k, v); err != nil {
 			return err
@@ -170,7 +167,7 @@ func (r *reader) items(n *yaml.Node, what string, visit func(v *yaml.Node) error
 	}
 	for _, v := range n.Content {
 		if v.Kind == yaml.AliasNode {
-			return r.fail(v, "aliases are not understood here")
+			return r.fail(v, "aliases are not supported here")
 		}
 		if err := visit(v); err != nil {
 			return err
@@ -179,7 +176,7 @@ func (r *reader) items(n *yaml.Node, what string, visit func(v *yaml.Node) error
 	return nil
 }
 
-// text stores a string that is not empty and satisfies a pattern, where one is given.
+// text stores a string that is not empty and matches the pattern, if there is one.
 func (r *reader) text(into *string, what string, must *pattern) func(*yaml.Node) error {
 	return func(n *yaml.Node) error {
 		if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" {
@@ -189,7 +186,7 @@ func (r *reader) text(into *string, what string, must *pattern) func(*yaml.Node)
 			return r.fail(n, "%s is empty", what)
 		}
 		if must != nil && !must.matches(n.Value) {
-			return r.fail(n, "%q is no %s: %s", n.Value, what, must.words)
+			return r.fail(n, "invalid %s %q: want %s", what, n.Value, must.words)
 		}
 		*into = n.Value
 		return nil
@@ -213,8 +210,8 @@ func quoted(n *yaml.Node) string {
 	return fmt.Sprintf(": write %q", n.Value)
 }
 
-// within stores a path below the project's root that exists.
-func (r *reader) within(into *string, what string, folder bool) func(*yaml.Node) error {
+// within stores a path below the project's root. It fails where the path does not exist.
+func (r *reader) within(into *string, what string, directory bool) func(*yaml.Node) error {
 	return func(n *yaml.Node) error {
 		if err := r.text(into, what, nil)(n); err != nil {
 			return err
@@ -224,40 +221,40 @@ func (r *reader) within(into *string, what string, folder bool) func(*yaml.Node)
 			return r.fail(n, "%s %s is outside the project", what, n.Value)
 		}
 		*into = p
-		return r.exists(n, what, p, folder)
+		return r.exists(n, what, p, directory)
 	}
 }
 
-// is tells whether a file stands in a folder.
-func (r *reader) is(folder, name string) bool {
-	info, err := r.root.Stat(filepath.FromSlash(path.Join(folder, name)))
+// is reports whether a directory has a regular file of that name.
+func (r *reader) is(dir, name string) bool {
+	info, err := r.root.Stat(filepath.FromSlash(path.Join(dir, name)))
 	return err == nil && info.Mode().IsRegular()
 }
 
-func (r *reader) kustomized(folder string) bool {
-	return slices.ContainsFunc(kustomizations, func(name string) bool { return r.is(folder, name) })
+func (r *reader) kustomized(dir string) bool {
+	return slices.ContainsFunc(kustomizations, func(name string) bool { return r.is(dir, name) })
 }
 
-func (r *reader) exists(n *yaml.Node, what, p string, folder bool) error {
+func (r *reader) exists(n *yaml.Node, what, p string, directory bool) error {
 	info, err := r.root.Stat(filepath.FromSlash(p))
 	switch {
-	case errors.Is(err, os.ErrNotExist) && folder:
-		return r.fail(n, "%s %s: no such folder", what, p)
+	case errors.Is(err, os.ErrNotExist) && directory:
+		return r.fail(n, "%s %s: no such directory", what, p)
 	case errors.Is(err, os.ErrNotExist):
 		return r.fail(n, "%s %s: no such file", what, p)
 	case err != nil && strings.Contains(err.Error(), "escapes"):
-		return r.fail(n, "%s %s is a link that leads outside the project", what, p)
+		return r.fail(n, "%s %s is a link to a path outside the project", what, p)
 	case err != nil:
 		return r.fail(n, "%s %s: %w", what, p, err)
-	case info.IsDir() != folder && folder:
-		return r.fail(n, "%s %s is no folder", what, p)
-	case info.IsDir() != folder:
-		return r.fail(n, "%s %s is a folder", what, p)
+	case info.IsDir() != directory && directory:
+		return r.fail(n, "%s %s is not a directory", what, p)
+	case info.IsDir() != directory:
+		return r.fail(n, "%s %s is a directory", what, p)
 	}
 	return nil
 }
 
-func (r *reader) truth(into *bool, what string) func(*yaml.Node) error {
+func (r *reader) boolean(into *bool, what string) func(*yaml.Node) error {
 	return func(n *yaml.Node) error {
 		if n.ShortTag() != "!!bool" {
 			return r.fail(n, "%s must be true or false", what)

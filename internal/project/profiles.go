@@ -14,9 +14,9 @@ func (e *NoSkaffoldError) Error() string {
 	return fmt.Sprintf("-p selects profiles of a skaffold.yaml, and %s has none", e.Dir)
 }
 
-// WithProfiles is the environment that profiles of the project's skaffold.yaml make. It has the class,
-// context and namespace of the environment that is called like the profiles, joined by commas, where there is
-// one.
+// WithProfiles returns the environment that profiles of the project's skaffold.yaml make. It has the class,
+// context and namespace of the environment whose name is the profiles joined by commas, if there is one. It
+// fails with a *NoSkaffoldError without a skaffold.yaml.
 func (p Project) WithProfiles(profiles []string) (Environment, error) {
 	file := "skaffold.yaml"
 	for _, env := range p.Environments {

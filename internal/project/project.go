@@ -1,5 +1,5 @@
-// Package project says what a repository holds: its images and its environments, as slipway.yaml
-// states them or as conventional layouts show them. It reads files below one folder and nothing else.
+// Package project describes a repository: its images and its environments, as slipway.yaml states them or as
+// detection infers them from conventional layouts. It reads files below one directory and nothing else.
 package project
 
 // Project is what slipway.yaml (or detection) describes.
@@ -11,132 +11,131 @@ type Project struct {
 	File         string
 	Images       []Image
 	Environments []Environment
-	// Others are environments of further layouts that detection found and did not take: nothing is
-	// deployed from them, but they are checked.
+	// Others are environments of further layouts that detection found: they are checked, but not deployed.
 	Others []Environment
-	// Remotes are the addresses that charts may be fetched from; an address covers what is below it.
+	// Remotes are the addresses that charts may be fetched from, with everything below them.
 	Remotes []string
-	// Rules are files with rules of the project's own, those of folders included.
+	// Rules are files with the project's own rules.
 	Rules []string
-	// Exceptions are what may differ, or break a rule, and why.
+	// Exceptions are permitted differences and violations of rules, with their reasons.
 	Exceptions []Exception
-	// Notes are what detection assumed, one sentence each, for the user to see.
+	// Notes are the assumptions of detection, a sentence each, for the user.
 	Notes []string
 }
 
 // Image is one image that this repository builds.
 type Image struct {
-	// Name is how manifests call it, with or without a registry: "myapp", "acme/myapp",
-	// "ghcr.io/acme/myapp" all recognise "ghcr.io/acme/myapp".
+	// Name is the image's name in manifests, with or without a registry: "myapp", "acme/myapp" and
+	// "ghcr.io/acme/myapp" all match "ghcr.io/acme/myapp".
 	Name       string
-	Context    string // folder of the build context; "." when not said
-	Dockerfile string // relative to Dir; Context/Dockerfile when not said
+	Context    string // directory of the build context; "." by default
+	Dockerfile string // relative to Dir; Context/Dockerfile by default
 	Target     string
 	BuildArgs  map[string]string
 	Platforms  []string // "linux/amd64"; empty: the builder's own
 	Secrets    []Secret
-	SSH        bool // lend the build the SSH agent
+	SSH        bool // give the build access to the SSH agent
 	Cache      Cache
 	Provenance string // "min" or "max"; empty: none
-	SBOM       string // the image that makes one; empty: none
-	// Detected: no one asked for this image, a Dockerfile was found.
+	SBOM       string // the image that generates one; empty: none
+	// Detected: slipway.yaml does not name the image, but there is a Dockerfile.
 	Detected bool
 }
 
-// Secret is what a build may read under a name, and no image keeps. One of Env and File is set.
+// Secret is a value that a build may read and that does not end up in the image. One of Env and File is set.
 type Secret struct {
 	ID   string
 	Env  string // environment variable
 	File string // relative to Dir
 }
 
-// Cache is where builds on other machines find what this one has done, and the reverse.
+// Cache is where builds on different machines share their results.
 type Cache struct {
 	Registry string // "ghcr.io/acme/cache:shop"
-	Local    string // folder, relative to Dir
+	Local    string // directory, relative to Dir
 	Inline   bool   // in the image itself
-	GitHub   bool   // the cache of GitHub Actions, where it runs
+	GitHub   bool   // the cache of GitHub Actions, if it runs there
 }
 
 // Environment is one place that the project runs.
 type Environment struct {
 	Name  string
 	Class Class
-	// Path is the Kustomize overlay or the folder of plain YAML; empty where there are only charts.
+	// Path is the Kustomize overlay or the directory of plain YAML; empty where there are only charts.
 	Path string
-	// Charts are rendered beside what Path holds, in order.
+	// Charts are rendered in addition to Path, in order.
 	Charts []Chart
-	// Skaffold resolves to paths and charts by profiles; nil where there is no skaffold.yaml.
+	// Skaffold names the paths and charts instead; nil: slipway.yaml or detection does.
 	Skaffold *Skaffold
-	// KubeVersion and APIVersions are what charts are told about the cluster when it is not asked.
+	// KubeVersion and APIVersions describe the cluster to charts that are rendered without one.
 	KubeVersion string
 	APIVersions []string
-	// Context is the kubeconfig context. Empty: the context called like the environment.
+	// Context is the kubeconfig context. Empty: the context with the environment's name.
 	Context string
-	// Namespace is for objects that name none, and for the records. Empty: the context's own.
+	// Namespace is for objects without one, and for the records. Empty: the context's.
 	Namespace string
-	// Registry is where an image goes whose manifest names no registry ("ghcr.io/acme").
+	// Registry is where images go whose name in the manifests has no registry: "ghcr.io/acme".
 	Registry string
-	// Signatures are who may sign the project's images: one of them must have, or nothing is deployed.
+	// Signatures are the trusted signers of the project's images: without a signature of one of them nothing
+	// is deployed.
 	Signatures []Signature
-	// Line is where slipway.yaml begins it (0 when detected).
+	// Line is its line in slipway.yaml; 0: detected.
 	Line int
 }
 
-// Signature is who may sign: whoever has the other half of the public key in a file, or an identity that
-// an issuer of OIDC tokens vouched for; "*" in the identity stands for any text. TrustedRoot is a file that
-// names the certificates and logs to trust; without one they are the public Sigstore's.
+// Signature is a trusted signer: the owner of a key pair, named by the file of its public key, or an identity
+// in the tokens of an OIDC issuer, where "*" stands for any text. TrustedRoot is a file with the certificates
+// and logs to trust; without it they are those of the public Sigstore.
 type Signature struct{ Key, Identity, Issuer, TrustedRoot string }
 
-// Exception says that something is meant to be as it is.
+// Exception permits a difference or a violation of a rule.
 type Exception struct {
-	// Rule is one of check's; empty: the exception is about a difference that compare shows.
+	// Rule is a rule of check; empty: the exception permits a difference that compare shows.
 	Rule string
-	// Object is "KIND/NAME" with * and ? in either, as rendered or without an environment's prefix;
+	// Object is "KIND/NAME" with * and ? as wildcards, as rendered or without an environment's prefix;
 	// empty: any.
 	Object string
-	// Field is a field's path; it stands for everything below it. Empty: any.
+	// Field is a field's path, and includes everything below it. Empty: any.
 	Field string
-	// Environments are where it holds; none: everywhere.
+	// Environments are where it applies; none: everywhere.
 	Environments []string
 	Reason       string
-	// Until is the last day that it holds, "2027-03-31"; empty: for good.
+	// Until is the last day that it applies, "2027-03-31"; empty: no end.
 	Until string
 	Line  int
 }
 
 // Chart is one release of a Helm chart.
 type Chart struct {
-	// Path is a folder with a Chart.yaml, or a packed chart; with a Repository it is the chart's name.
+	// Path is a directory with a Chart.yaml, or a chart archive. With a Repository it is the chart's name.
 	Path string
-	// Repository is where a chart comes from that does not lie in the project ("https://…",
-	// "oci://…"), and Version which one. Both must be said.
+	// Repository ("https://…", "oci://…") and Version are those of a chart that is not in the project. Such a
+	// chart needs both.
 	Repository, Version string
 	Release             string
 	// Namespace is the release's; empty: the environment's.
 	Namespace string
-	// Values are files, the later the stronger. The others are in Helm's grammar and outrank them
-	// in this order, whatever order they were written in.
+	// Values are files: later ones override earlier ones. The others are in Helm's grammar and override
+	// them in this order, whatever their order in slipway.yaml.
 	Values                                       []string
 	SetJSON, Set, SetString, SetFile, SetLiteral []string
-	// Lookup lets the chart's templates look at what is in the cluster.
+	// Lookup permits the chart's templates to read from the cluster.
 	Lookup bool
 	// NoHooks leaves the chart's hooks out.
 	NoHooks bool
-	// Patches is a folder whose kustomization is applied to what the chart renders; it does not
-	// name the chart itself.
+	// Patches is a directory whose kustomization is applied to the rendered chart, which it does not name.
 	Patches string
-	// Line is where it is asked for in the project file; 0 when detected.
+	// Line is its line in slipway.yaml; 0: detected.
 	Line int
 }
 
-// Skaffold is a skaffold.yaml, taken with some of its profiles.
+// Skaffold is a skaffold.yaml with some of its profiles.
 type Skaffold struct {
 	File     string
 	Profiles []string
 }
 
-// Class says which contract holds.
+// Class decides which rules apply.
 type Class string
 
 // The classes, from the least to the most protected.
@@ -149,23 +148,24 @@ const (
 // Source is one state of the project's repository.
 type Source struct {
 	Project Project
-	// Commit is the full hash; empty where there is no Git repository or no commit.
+	// Commit is the full hash; empty: not in a Git repository, or before the first commit.
 	Commit string
-	// Tag is the image tag that this state earns: "sha-3f9c2e1", with a content suffix when Dirty.
+	// Tag is the tag of images built from this state: "sha-3f9c2e1", with a suffix for the content when
+	// Dirty.
 	Tag   string
 	Dirty bool
-	// Changed are the files that no commit describes, from the repository's top.
+	// Changed are the files that are not committed, relative to the repository's root.
 	Changed []string
-	// Recent are the tags that this commit and the nearest ones before it earn, the newest first: their
-	// images may hold what a build can start from. Empty where no image keeps an inline cache.
+	// Recent are the tags of this commit and of those before it, the newest first: a build can use their
+	// inline caches. Empty where no image has one.
 	Recent []string
-	// Versions are the releases that the commit is tagged as, "1.4.0" for v1.4.0: what is built from it
-	// is tagged so, too. None when Dirty.
+	// Versions are the semantic versions among the commit's Git tags, "1.4.0" for v1.4.0. Images get them as
+	// tags too. None when Dirty.
 	Versions []string
-	// Remote is the URL of the repository's origin without credentials; empty when there is none.
+	// Remote is the URL of the repository's origin without credentials; empty: no origin, or a local path.
 	Remote string
-	// Time is the commit's, in seconds since 1970: the timestamps of everything built from it.
+	// Time is the commit's in Unix seconds, and the timestamp in everything that is built from it.
 	Time int64
-	// Notes are what reading the source assumed, one sentence each, for the user to see.
+	// Notes are the assumptions that reading the source made, a sentence each, for the user.
 	Notes []string
 }

@@ -32,10 +32,10 @@ func (r *reader) project(p *Project, n *yaml.Node) error {
 		return err
 	}
 	if p.Name == "" {
-		return r.fail(n, "project is missing: the project's name")
+		return r.fail(n, "project is missing: set it to the project's name")
 	}
 	if len(p.Environments) == 0 {
-		return r.fail(n, "environments is missing: at least one")
+		return r.fail(n, "environments is missing: define at least one")
 	}
 	for i := range p.Environments {
 		if err := r.releases(p, &p.Environments[i]); err != nil {
@@ -45,7 +45,7 @@ func (r *reader) project(p *Project, n *yaml.Node) error {
 	return r.exceptFor(p)
 }
 
-// rules are a file of rules, or the files of a folder in the order of their names.
+// rules reads the name of a file of rules, or of a directory with such files.
 func (r *reader) rules(into *[]string, n *yaml.Node) error {
 	var name string
 	if err := r.within(&name, "rules", true)(n); err != nil {
@@ -66,7 +66,7 @@ func (r *reader) rules(into *[]string, n *yaml.Node) error {
 		}
 	}
 	if len(*into) == known {
-		return r.fail(n, "rules %s: the folder has no *.yaml in it", name)
+		return r.fail(n, "rules %s: the directory has no *.yaml file", name)
 	}
 	return nil
 }
@@ -83,7 +83,7 @@ func (r *reader) image(p *Project, n *yaml.Node) error {
 			img.BuildArgs = map[string]string{}
 			return r.entries(n, "args", func(k, v *yaml.Node) error {
 				if v.Kind != yaml.ScalarNode || v.ShortTag() == "!!null" {
-					return r.fail(v, "argument %s must be a string: none is taken from the environment", k.Value)
+					return r.fail(v, "argument %s must be a string: no value is taken from the environment", k.Value)
 				}
 				img.BuildArgs[k.Value] = v.Value
 				return nil
@@ -93,7 +93,7 @@ func (r *reader) image(p *Project, n *yaml.Node) error {
 		"secrets": func(n *yaml.Node) error {
 			return r.entries(n, "secrets", func(k, v *yaml.Node) error { return r.secret(&img, k, v) })
 		},
-		"ssh":        r.truth(&img.SSH, "ssh"),
+		"ssh":        r.boolean(&img.SSH, "ssh"),
 		"cache":      func(n *yaml.Node) error { return r.cache(&img.Cache, n) },
 		"provenance": r.text(&img.Provenance, "provenance", provenance),
 		"sbom":       r.text(&img.SBOM, "sbom", reference),
@@ -102,14 +102,14 @@ func (r *reader) image(p *Project, n *yaml.Node) error {
 		return err
 	}
 	if img.Name == "" {
-		return r.fail(n, "an image without a name")
+		return r.fail(n, "an image needs a name")
 	}
 	if img.Provenance == "off" {
 		img.Provenance = ""
 	}
 	for _, other := range p.Images {
 		if other.Name == img.Name {
-			return r.fail(n, "image %q is there twice", img.Name)
+			return r.fail(n, "duplicate image %q", img.Name)
 		}
 	}
 	if img.Dockerfile == "" {
@@ -132,9 +132,9 @@ func (r *reader) secret(img *Image, key, n *yaml.Node) error {
 	case err != nil:
 		return err
 	case (s.Env == "") == (s.File == ""):
-		return r.fail(n, "secret %s needs one of env and file: where its value is", s.ID)
+		return r.fail(n, "secret %s needs either env or file, which holds its value", s.ID)
 	case s.File != "" && !filepath.IsLocal(filepath.FromSlash(s.File)):
-		return r.fail(n, "file %s of secret %s is not below the project's folder", s.File, s.ID)
+		return r.fail(n, "file %s of secret %s is outside the project's directory", s.File, s.ID)
 	}
 	img.Secrets = append(img.Secrets, s)
 	return nil
@@ -144,11 +144,11 @@ func (r *reader) cache(into *Cache, n *yaml.Node) error {
 	err := r.fields(n, "cache", map[string]func(*yaml.Node) error{
 		"registry": r.text(&into.Registry, "registry", reference),
 		"local":    r.text(&into.Local, "local", nil),
-		"inline":   r.truth(&into.Inline, "inline"),
-		"github":   r.truth(&into.GitHub, "github"),
+		"inline":   r.boolean(&into.Inline, "inline"),
+		"github":   r.boolean(&into.GitHub, "github"),
 	})
 	if err == nil && into.Local != "" && !filepath.IsLocal(filepath.FromSlash(into.Local)) {
-		return r.fail(n, "the cache folder %s is not below the project's folder", into.Local)
+		return r.fail(n, "cache directory %s is outside the project's directory", into.Local)
 	}
 	return err
 }
@@ -185,10 +185,10 @@ func (r *reader) environment(p *Project, key, n *yaml.Node) error {
 	}
 	switch {
 	case env.Skaffold != nil && (env.Path != "" || len(env.Charts) > 0):
-		return r.fail(key, "environment %s has skaffold, which says what is rendered, and path or charts beside it",
+		return r.fail(key, "environment %s has both skaffold and path or charts: skaffold.yaml names these itself",
 			env.Name)
 	case env.Skaffold == nil && env.Path == "" && len(env.Charts) == 0:
-		return r.fail(key, "environment %s has no path, charts or skaffold", env.Name)
+		return r.fail(key, "environment %s needs a path, charts or skaffold", env.Name)
 	}
 	if env.Class == "" {
 		var note string
@@ -215,7 +215,7 @@ func (r *reader) signature(env *Environment, n *yaml.Node) error {
 	case s.Key == "" && (s.Identity == "" || s.Issuer == ""):
 		return r.fail(n, "a signature needs a key, or an identity and its issuer")
 	case s.Key != "" && s != Signature{Key: s.Key}:
-		return r.fail(n, "a signature is by a key or by an identity: make two of it")
+		return r.fail(n, "a signature has either a key or an identity: write two signatures")
 	}
 	env.Signatures = append(env.Signatures, s)
 	return nil
@@ -234,7 +234,7 @@ func (r *reader) class(into *Class, n *yaml.Node) error {
 	if s := Suggest(class, []string{string(Local), string(Staging), string(Production)}); s != "" {
 		hint = fmt.Sprintf(" (did you mean %q?)", s)
 	}
-	return r.fail(n, "unknown class %q%s: it is local, staging or production", class, hint)
+	return r.fail(n, "unknown class %q%s: want local, staging or production", class, hint)
 }
 
 func (r *reader) chart(env *Environment, n *yaml.Node) error {
@@ -257,24 +257,24 @@ func (r *reader) chart(env *Environment, n *yaml.Node) error {
 		"setJSON":    r.texts(&c.SetJSON, "setJSON", "assignment", nil),
 		"setFile":    r.texts(&c.SetFile, "setFile", "assignment", assignment),
 		"setLiteral": r.texts(&c.SetLiteral, "setLiteral", "assignment", assignment),
-		"lookup":     r.truth(&c.Lookup, "lookup"),
-		"noHooks":    r.truth(&c.NoHooks, "noHooks"),
+		"lookup":     r.boolean(&c.Lookup, "lookup"),
+		"noHooks":    r.boolean(&c.NoHooks, "noHooks"),
 		"patches": func(n *yaml.Node) error {
 			if err := r.within(&c.Patches, "patches", true)(n); err != nil || r.kustomized(c.Patches) {
 				return err
 			}
-			return r.fail(n, "patches %s: no kustomization.yaml in it", c.Patches)
+			return r.fail(n, "patches %s has no kustomization.yaml", c.Patches)
 		},
 	})
 	switch {
 	case err != nil:
 		return err
 	case c.Path == "":
-		return r.fail(n, "a chart without a path: its folder, or its name in a repository")
+		return r.fail(n, "a chart needs a path: its directory, or its name in a repository")
 	case c.Repository != "" && c.Version == "":
-		return r.fail(n, "chart %s comes from a repository, without a version: say which", c.Path)
+		return r.fail(n, "chart %s comes from a repository and needs a version", c.Path)
 	case c.Repository == "" && c.Version != "":
-		return r.fail(n, "chart %s has a version and no repository: what lies in the project is taken as it is",
+		return r.fail(n, "chart %s has a version, but no repository: a chart in the project has only one version",
 			c.Path)
 	case c.Repository != "":
 		env.Charts = append(env.Charts, c)
@@ -287,27 +287,27 @@ func (r *reader) chart(env *Environment, n *yaml.Node) error {
 		return err
 	}
 	if !packed && !r.is(c.Path, "Chart.yaml") {
-		return r.fail(at, "chart %s: no Chart.yaml in it", c.Path)
+		return r.fail(at, "chart %s has no Chart.yaml", c.Path)
 	}
 	env.Charts = append(env.Charts, c)
 	return nil
 }
 
-// releases gives the only chart of an environment the project's name, and lets what its charts come
-// from be fetched.
+// releases names the release of an only chart after the project, and permits fetching charts from their
+// repositories.
 func (r *reader) releases(p *Project, env *Environment) error {
 	for i := range env.Charts {
 		c := &env.Charts[i]
 		if c.Release == "" && len(env.Charts) > 1 {
 			return r.fail(&yaml.Node{Line: c.Line},
-				"chart %s has no release: of several, each needs a name of its own", c.Path)
+				"chart %s needs a release: the environment has several charts", c.Path)
 		}
 		if c.Release == "" {
 			c.Release = p.Name[:min(len(p.Name), 53)]
 		}
 		for _, other := range env.Charts[:i] {
 			if other.Release == c.Release && other.Namespace == c.Namespace {
-				return r.fail(&yaml.Node{Line: c.Line}, "release %q is there twice (first in line %d)",
+				return r.fail(&yaml.Node{Line: c.Line}, "duplicate release %q (first in line %d)",
 					c.Release, other.Line)
 			}
 		}
@@ -318,7 +318,7 @@ func (r *reader) releases(p *Project, env *Environment) error {
 	return nil
 }
 
-// skaffold is a file, or a file with profiles.
+// skaffold reads the name of a file, or a file with profiles.
 func (r *reader) skaffold(env *Environment, n *yaml.Node) error {
 	s := Skaffold{File: "skaffold.yaml"}
 	env.Skaffold = &s

@@ -37,7 +37,7 @@ func ReplaceFile(root *os.Root, name string, text []byte) error {
 		return err
 	}
 	if !info.Mode().IsRegular() {
-		return errors.New("it is a symbolic link: change its target instead")
+		return errors.New("is a symbolic link: change its target instead")
 	}
 	temporary := filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+".slipway")
 	err = root.WriteFile(temporary, text, info.Mode().Perm())

@@ -1,5 +1,5 @@
-// Package scaffold makes a project of a repository: the slipway.yaml that detection would stand for,
-// and the first manifests where there are none. It gives files as values and writes none.
+// Package scaffold generates the first files of a project: a slipway.yaml that states the detected
+// environments, and manifests where there are none. It returns files as values and writes none.
 package scaffold
 
 import (
@@ -25,27 +25,27 @@ import (
 //go:embed all:files
 var files embed.FS
 
-// ErrNothing says that there is neither a Dockerfile nor a manifest to begin with.
-var ErrNothing = errors.New("nothing to begin with: no Dockerfile, no manifests")
+// ErrNothing says that a directory has neither a Dockerfile nor manifests.
+var ErrNothing = errors.New("neither a Dockerfile nor manifests")
 
-// ExistsError says that what would be made is there.
+// ExistsError says that a file that would be generated exists.
 type ExistsError struct{ Path string }
 
-func (e *ExistsError) Error() string { return e.Path + " is there already" }
+func (e *ExistsError) Error() string { return e.Path + " exists" }
 
-// LooseError says that manifests lie where no overlay can include them.
+// LooseError says that manifests are where overlays cannot include them.
 type LooseError struct{ Paths []string }
 
 func (e *LooseError) Error() string {
-	return fmt.Sprintf("overlays cannot include %s from where they are: they need one folder of manifests",
+	return fmt.Sprintf("overlays cannot include %s: the manifests need a directory of their own",
 		strings.Join(e.Paths, ", "))
 }
 
-// File is one to be written, relative to the project's folder.
+// File is a generated file. Its path is relative to the project's directory.
 type File struct{ Path, Text string }
 
-// Make gives the project that dir belongs to and the files that are missing, slipway.yaml last. A
-// chart is made in place of a base with overlays where that is asked for.
+// Make returns the project that dir belongs to and the files that it lacks, slipway.yaml last. With chart it
+// makes a Helm chart instead of a base with overlays. It fails with an *ExistsError where a file exists.
 func Make(dir string, chart bool) (project.Project, []File, error) {
 	p, err := project.Open(dir)
 	switch {
@@ -63,12 +63,12 @@ func Make(dir string, chart bool) (project.Project, []File, error) {
 	case chart && len(first.Charts) > 0:
 		return p, nil, &ExistsError{path.Join(first.Charts[0].Path, "Chart.yaml")}
 	case first.Name == "default" && first.Path != "":
-		return pile(p, first.Path)
+		return overlay(p, first.Path)
 	}
 	return finish(p, nil)
 }
 
-// begin makes a project where detection found none.
+// begin makes a project where detection found no environment.
 func begin(dir string, chart bool) (project.Project, []File, error) {
 	p, err := project.Named(dir)
 	if err != nil {
@@ -83,7 +83,7 @@ func begin(dir string, chart bool) (project.Project, []File, error) {
 	case len(folders) == 1 && chart:
 		return p, nil, &ExistsError{folders[0]}
 	case len(folders) == 1:
-		return pile(p, folders[0])
+		return overlay(p, folders[0])
 	case len(p.Images) == 0:
 		return p, nil, fmt.Errorf("%s: %w", p.Dir, ErrNothing)
 	}
@@ -115,7 +115,7 @@ var environments = []project.Environment{
 
 var expose = regexp.MustCompile(`(?mi)^\s*EXPOSE\s+(\d+)`)
 
-// portOf is the last port that the Dockerfile exposes; guessed where it says none.
+// portOf returns the last port that the Dockerfile exposes, or a guess.
 func portOf(p project.Project) (port int, guessed bool) {
 	text, _ := os.ReadFile(filepath.Join(p.Dir, p.Images[0].Dockerfile))
 	all := expose.FindAllSubmatch(text, -1)
@@ -126,7 +126,7 @@ func portOf(p project.Project) (port int, guessed bool) {
 	return port, err != nil
 }
 
-// finish adds slipway.yaml, and refuses what would overwrite something.
+// finish adds slipway.yaml. It fails where a file exists.
 func finish(p project.Project, made []File) (project.Project, []File, error) {
 	var unused []project.Image
 	p.Images = slices.DeleteFunc(p.Images, func(i project.Image) bool {
@@ -152,7 +152,7 @@ func finish(p project.Project, made []File) (project.Project, []File, error) {
 	return p, made, nil
 }
 
-// used tells whether a manifest or a values file, there or made here, names an image.
+// used reports whether a manifest or a values file, an existing or a generated one, names an image.
 func used(dir, name string, made []File) bool {
 	names := regexp.MustCompile(`(?m)(image|repository|newName)["']?:\s*["']?([^\s"'{}]*/)?` +
 		regexp.QuoteMeta(name) + `(["':@,}\s]|$)`)
@@ -164,8 +164,8 @@ func used(dir, name string, made []File) bool {
 	return found
 }
 
-// eachYAML visits the YAML and JSON files below a folder. Unless all are wanted, it leaves out charts,
-// whose files are templates, and visits a folder with a kustomization as a whole, without a text.
+// eachYAML visits the YAML and JSON files below a directory. Without all, it skips charts, whose files are
+// templates, and visits a directory with a kustomization as a whole, without a text.
 func eachYAML(dir string, all bool, visit func(name string, text []byte) error) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -200,7 +200,7 @@ func eachYAML(dir string, all bool, visit func(name string, text []byte) error) 
 	})
 }
 
-// expand fills all templates of a layout.
+// expand executes all templates of a layout.
 func expand(layout string, data any) ([]File, error) {
 	var made []File
 	top := "files/" + layout
@@ -215,7 +215,7 @@ func expand(layout string, data any) ([]File, error) {
 	return made, err
 }
 
-// fill replaces what stands in double brackets: braces are Helm's.
+// fill executes a template with double brackets as delimiters: braces are Helm's.
 func fill(name string, data any) (string, error) {
 	text, err := files.ReadFile(name)
 	if err != nil {
@@ -233,12 +233,12 @@ func fill(name string, data any) (string, error) {
 }
 
 var meanings = map[project.Class]string{
-	project.Local:      "what fails stays in place, to be looked at",
-	project.Staging:    "what fails gives way to the last healthy release",
-	project.Production: "only what a commit describes; what fails gives way to the last healthy release",
+	project.Local:      "a failed release stays in place for debugging",
+	project.Staging:    "a failed release is rolled back",
+	project.Production: "only committed changes; a failed release is rolled back",
 }
 
-// quote is a string as YAML has it.
+// quote returns a string as a YAML scalar.
 func quote(s string) (string, error) {
 	b, err := yaml.Marshal(s)
 	return strings.TrimSuffix(string(b), "\n"), err

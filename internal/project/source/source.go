@@ -1,5 +1,5 @@
-// Package source reads a project together with what Git says about it. Every verb, the agent and the UI
-// start from the project.Source that it returns. It writes nothing.
+// Package source reads a project and the state of its Git repository. Every verb, the agent and the UI start
+// from the project.Source that it returns. It writes nothing into the repository.
 package source
 
 import (
@@ -60,7 +60,7 @@ func At(ctx context.Context, dir, revision string) (src project.Source, remove f
 		return project.Source{}, nil, err
 	}
 	remove = func() { os.RemoveAll(temporary) }
-	// A project without a name is called like its directory.
+	// Detection names a project after its directory.
 	root := filepath.Join(temporary, filepath.Base(repository.Dir))
 	err = repository.Export(ctx, state.Commit, root)
 	var p project.Project
@@ -90,8 +90,8 @@ func fromState(
 	}, nil
 }
 
-// recentTags returns the tags of the last commits for images with an inline cache; other projects do not
-// pay for the question.
+// recentTags returns the tags of the last commits where an image has an inline cache: only then are they
+// used.
 func recentTags(ctx context.Context, r git.Repository, p project.Project, s git.State) ([]string, error) {
 	const commits = 5
 	inline := func(i project.Image) bool { return i.Cache.Inline }
@@ -112,7 +112,8 @@ func recentTags(ctx context.Context, r git.Repository, p project.Project, s git.
 // CommitTag is the image tag of a commit: "sha-" and the first seven digits of its hash.
 func CommitTag(commit string) string { return "sha-" + commit[:7] }
 
-// imageTag is the tag of images that are built from a state. A dirty tree's content is part of it.
+// imageTag returns the tag of images that are built from a state. For a dirty tree it includes a hash of the
+// content.
 func imageTag(s git.State) string {
 	switch {
 	case s.Commit == "":
@@ -123,8 +124,8 @@ func imageTag(s git.State) string {
 	return CommitTag(s.Commit)
 }
 
-// versions are the semantic versions that a clean commit is tagged as, without the v. Versions with build
-// metadata are left out: an image tag cannot hold a "+".
+// versions returns the semantic versions among the Git tags of a clean commit, without the v. It skips
+// versions with build metadata: an image tag cannot contain a "+".
 func versions(s git.State) []string {
 	if s.Dirty {
 		return nil

@@ -11,13 +11,13 @@ import (
 	"slipway/internal/project"
 )
 
-// workload is what the overlay for production has something to say about.
+// workload is a workload that lacks something that production needs.
 type workload struct {
 	APIVersion, Kind, Name, Namespace string
 	Containers                        []string // those without resources
 }
 
-// manifests are the manifests in dir and right below it, and the folders that they are in.
+// manifests returns the manifests in dir and its subdirectories, and the directories that they are in.
 func manifests(dir string) (names, folders []string, err error) {
 	err = eachYAML(dir, false, func(name string, text []byte) error {
 		folder := path.Dir(name)
@@ -36,9 +36,9 @@ func manifests(dir string) (names, folders []string, err error) {
 	return names, folders, err
 }
 
-// pile makes a base of the manifests in a folder where they are, and overlays beside it: Kustomize lets
-// no overlay lie below its base.
-func pile(p project.Project, folder string) (project.Project, []File, error) {
+// overlay makes a base of the manifests in a directory, and overlays beside it: Kustomize does not permit an
+// overlay below its base.
+func overlay(p project.Project, folder string) (project.Project, []File, error) {
 	var listed []string
 	var objects []object.Object
 	err := eachYAML(filepath.Join(p.Dir, folder), false, func(name string, text []byte) error {
@@ -66,11 +66,11 @@ func pile(p project.Project, folder string) (project.Project, []File, error) {
 		return p, nil, err
 	}
 	if len(own) > 0 {
-		objects = nil // who knows which of them it takes
+		objects = nil // the kustomization may include only some
 	}
 	data := production(objects)
-	data["Pile"], data["Up"] = folder, filepath.ToSlash(up)
-	made, err := expand("pile", data)
+	data["Base"], data["Up"] = folder, filepath.ToSlash(up)
+	made, err := expand("overlay", data)
 	if err != nil {
 		return p, nil, err
 	}
@@ -78,7 +78,7 @@ func pile(p project.Project, folder string) (project.Project, []File, error) {
 		made[i].Path = above + made[i].Path
 	}
 	if len(own) == 0 {
-		text, err := fill("files/pile.yaml", listed)
+		text, err := fill("files/overlay.yaml", listed)
 		if err != nil {
 			return p, nil, err
 		}
@@ -93,7 +93,7 @@ func pile(p project.Project, folder string) (project.Project, []File, error) {
 	return finish(p, made)
 }
 
-// production finds what workloads lack there: company, limits, probes.
+// production returns the workloads that lack replicas, resources or probes.
 func production(objects []object.Object) map[string]any {
 	var scaled, unlimited, unprobed []workload
 	autoscaled := map[any]bool{}
@@ -108,7 +108,7 @@ func production(objects []object.Object) map[string]any {
 		if ref.Group != "apps" || !slices.Contains([]string{"Deployment", "StatefulSet", "DaemonSet"}, w.Kind) {
 			continue
 		}
-		if w.Kind == "Deployment" && !autoscaled[w.Name] && alone(o) {
+		if w.Kind == "Deployment" && !autoscaled[w.Name] && canScale(o) {
 			scaled = append(scaled, w)
 		}
 		containers := object.Mappings(o.At("spec", "template", "spec", "containers"))
@@ -131,8 +131,8 @@ func production(objects []object.Object) map[string]any {
 	return map[string]any{"Scaled": scaled, "Unlimited": unlimited, "Unprobed": unprobed}
 }
 
-// alone tells whether a single one runs that need not: nothing says that two would be one too many.
-func alone(o object.Object) bool {
+// canScale reports whether a workload runs one pod, and nothing in it prevents a second one.
+func canScale(o object.Object) bool {
 	if n, ok := o.At("spec", "replicas").(int64); ok && n != 1 || o.At("spec", "strategy",
 		"type") == "Recreate" {
 		return false
