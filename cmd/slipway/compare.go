@@ -20,30 +20,32 @@ import (
 	"slipway/internal/deploy"
 )
 
-// errFaults says that a check found faults, which have been shown.
+// errFaults says that a check found faults. They have been printed.
 var errFaults = errors.New("faults were found")
 
 func newCompareCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "compare A B | compare ENV --live",
-		Short: "Show how environment B differs from A, because of what, and whether it may",
-		Long: `Renders two environments, or one at two Git revisions (prod@HEAD~3 prod), and sets them side by side,
-whatever prefixes, namespaces and hashes their objects are named with. What environments are there for
-is expected and only counted: replicas, images, resources, settings, hosts, names. What belongs on a
-laptop, what B lacks, and what nobody has given a reason for are faults, and the exit code is then 4.
-Exceptions with their reasons stand in slipway.yaml. No secrets are shown, and no cluster is asked, unless
-with --live: then B is what runs, as the API server would have it after a deploy of A.`,
+		Short: "Show how environment B differs from A, and whether it may",
+		Long: `Renders two environments, or one at two Git revisions (prod@HEAD~3 prod), and compares them.
+Prefixes, namespaces and hashes in the names of objects do not matter. Expected differences are only
+counted: replicas, images, resources, settings, hosts, names. Faults are settings for a laptop,
+objects and fields that B lacks, and differences without a known reason; the exit code is then 4.
+Exceptions with their reasons are in slipway.yaml. Secrets are not shown.
+
+No cluster is asked, except with --live: that compares what runs with the result of a deploy of A, as
+the API server would complete it.`,
 	}
 	var o compareOptions
 	o.out = outputFlag(cmd, asText, asJSON, asMarkdown)
-	cmd.Flags().BoolVar(&o.all, "all", false, "show what is expected too, instead of counting it")
-	cmd.Flags().BoolVar(&o.live, "live", false, "set one environment beside what runs in its cluster")
+	cmd.Flags().BoolVar(&o.all, "all", false, "show expected differences too")
+	cmd.Flags().BoolVar(&o.live, "live", false, "compare one environment with what runs in its cluster")
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		switch {
 		case o.live:
 			return a.envArgs(0)(cmd, args)
 		case len(args) != 2:
-			return fmt.Errorf("%s takes two environments: A and B, or one and --live", cmd.CommandPath())
+			return fmt.Errorf("%s takes two environments, or one and --live", cmd.CommandPath())
 		}
 		return nil
 	}
@@ -109,7 +111,7 @@ func (a *app) showComparison(r contract.Result, o compareOptions) (err error) {
 	return err
 }
 
-// faultMarks are the signs of the classes.
+// faultMarks are the marks of the classes.
 var faultMarks = map[contract.Class]string{
 	contract.MustNotShip: "✗", contract.Missing: "✗", contract.Unexplained: "✗", contract.Accepted: "·",
 	contract.Expected: "=",
@@ -160,7 +162,7 @@ func (a *app) printComparison(r contract.Result, all bool) {
 		fmt.Fprintln(w, s.mark(mark, fmt.Sprintf("%s %s: %d because of %s", mark, classWords(c), r.Count(c),
 			count(distinct(causes), "line"))))
 		for _, cause := range causes {
-			fmt.Fprintf(w, "  %s\n", cmp.Or(places(cause), "(nobody knows where)"))
+			fmt.Fprintf(w, "  %s\n", cmp.Or(places(cause), "(unknown place)"))
 			for _, d := range cause.Differences {
 				fmt.Fprintf(w, "    %s\n", differenceLine(d))
 			}
@@ -183,7 +185,7 @@ func kinds(r contract.Result, c contract.Class) string {
 	return strings.Join(parts, " · ")
 }
 
-// distinct counts the lines that causes lie in.
+// distinct counts the lines of causes.
 func distinct(causes []contract.Cause) int {
 	lines := map[finding.Place]bool{}
 	for _, c := range causes {
@@ -211,12 +213,12 @@ func differenceLine(d contract.Difference) string {
 		from, to := values(d.A, d.B)
 		text += fmt.Sprintf("  %s   %s → %s", clean(d.Field), from, to)
 	default:
-		text += "   is in " + d.Only + " alone"
+		text += "   is only in " + d.Only
 	}
 	return text + "   (" + because(d) + ")"
 }
 
-// because is what a difference is, and why it may be or not.
+// because returns the kind of a difference, and why it is permitted or not.
 func because(d contract.Difference) string {
 	if d.Reason == "" {
 		return d.What
@@ -224,7 +226,7 @@ func because(d contract.Difference) string {
 	return d.What + ": " + brief(oneLine(d.Reason))
 }
 
-// markdown is the comparison as a pull request shows it.
+// markdown formats a comparison for a pull request.
 func markdown(r contract.Result) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "### %s ← %s\n\n%s\n", cell(r.B), cell(r.A), summary(r))
@@ -245,7 +247,7 @@ func markdown(r contract.Result) string {
 			for _, d := range cause.Differences {
 				from, to := values(d.A, d.B)
 				if d.Field == "" {
-					d.Field, from, to = "in "+d.Only+" alone", "", ""
+					d.Field, from, to = "only in "+d.Only, "", ""
 				}
 				fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", cell(d.Object.String()), cell(d.Field), cell(from),
 					cell(to), escaped(because(d)), cell(places(cause)))
@@ -258,7 +260,7 @@ func markdown(r contract.Result) string {
 	return b.String()
 }
 
-// cell is a text as it stands, in a table of Markdown.
+// cell quotes a text for a Markdown table.
 func cell(text string) string {
 	if text == "" {
 		return ""

@@ -155,7 +155,14 @@ var rows = []row{
 	is("gitops", pipeline.ErrNoImage, codeError,
 		"Leave out --gitops: the workflow then deploys what the manifests state."),
 	as("undecided", codeError, func(e *promote.UndecidedError) string {
-		return sentence(e.Write) + " Nothing was written."
+		hint := "Write " + e.Reference + " where the environment's own files name the image."
+		switch {
+		case e.Value != "":
+			hint = "Write " + e.Value + " into a values file that is " + e.Environment + "'s alone."
+		case e.Shared:
+			hint = "Give " + e.Environment + " an overlay or a values file of its own, and name the image there."
+		}
+		return hint + " Nothing was written."
 	}),
 	is("not built", promote.ErrNotBuilt, codeError,
 		"Run `slipway build ENV` at that commit to build and push it. Nothing was written."),
@@ -358,11 +365,6 @@ func useOrChoose(suggestion string, known []string) string {
 		return fmt.Sprintf("Use %q if you meant that.", suggestion)
 	}
 	return "Choose one of: " + list(known) + "."
-}
-
-// sentence starts s with a capital and ends it with a full stop.
-func sentence(s string) string {
-	return strings.ToUpper(s[:1]) + strings.TrimSuffix(s[1:], ".") + "."
 }
 
 // explain prints an error with its hint and returns the exit code.

@@ -12,11 +12,11 @@ import (
 
 func newInitCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "init", Short: "Write slipway.yaml, and manifests where there are none", Args: cobra.NoArgs,
-		Long: `Writes a slipway.yaml with the environments that Slipway detects in the repository, each with its class.
-Where there is only a Dockerfile it also writes manifests: a base with overlays for dev, staging and prod,
-or a chart with values for them. Where there is a directory of manifests it writes overlays over it.
-It changes no existing file.`,
+		Use: "init", Short: "Write slipway.yaml, and manifests if there are none", Args: cobra.NoArgs,
+		Long: `Writes a slipway.yaml with the environments that Slipway detects in the repository, each
+with its class. If there is only a Dockerfile, it also writes manifests: a base with overlays for dev,
+staging and prod, or a chart with values for them. If there is one directory of manifests, it writes
+overlays for it. It never changes existing files.`,
 	}
 	var chart, show bool
 	cmd.Flags().BoolVar(&chart, "helm", false, "write a Helm chart instead of a base with overlays")

@@ -35,7 +35,7 @@ func (a *app) notes(notes []string) {
 	}
 }
 
-// environment is the source with one of its environments.
+// environment reads the source and selects one of its environments.
 func (a *app) environment(ctx context.Context, name string) (project.Source, project.Environment, error) {
 	src, err := a.source(ctx)
 	if err != nil {
@@ -45,7 +45,7 @@ func (a *app) environment(ctx context.Context, name string) (project.Source, pro
 	return src, env, err
 }
 
-// target is one environment of the project with its cluster, which has not been asked anything yet.
+// target returns an environment with its cluster. It sends nothing over the network.
 func (a *app) target(ctx context.Context, name string) (deploy.Target, error) {
 	src, env, err := a.environment(ctx, name)
 	if err != nil {
@@ -54,7 +54,7 @@ func (a *app) target(ctx context.Context, name string) (deploy.Target, error) {
 	return a.connector(src)(env)
 }
 
-// connector connects to the environments of a source, as the flags say.
+// connector connects to the environments of a source, with the flags' options.
 func (a *app) connector(src project.Source) func(project.Environment) (deploy.Target, error) {
 	registries := a.registries()
 	return func(env project.Environment) (deploy.Target, error) {
@@ -81,8 +81,8 @@ func (a *app) connectOptions() deploy.ConnectOptions {
 	}
 }
 
-// buildTarget is a target whose cluster may be missing: a build needs the kubeconfig only to learn
-// that the environment is a sandbox, whose registry stands for all others.
+// buildTarget returns a target whose cluster may be missing: a build needs the kubeconfig only to recognise a
+// sandbox, whose registry replaces all others.
 func (a *app) buildTarget(ctx context.Context, name string) (deploy.Target, error) {
 	src, env, err := a.environment(ctx, name)
 	if err != nil {
@@ -102,7 +102,7 @@ func (a *app) buildTarget(ctx context.Context, name string) (deploy.Target, erro
 	return t, err
 }
 
-// named takes one argument for each name.
+// named accepts one argument for each name.
 func named(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
@@ -115,7 +115,7 @@ func named(names ...string) cobra.PositionalArgs {
 	}
 }
 
-// envArgs takes ENV and up to more arguments; its error lists the environments.
+// envArgs accepts ENV and up to more further arguments. Its error lists the environments.
 func (a *app) envArgs(more int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {

@@ -13,25 +13,25 @@ import (
 
 func newPromoteCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "promote ENV", Short: "Write which images an environment runs into its files, and commit that",
+		Use: "promote ENV", Short: "Write images into an environment's files, and commit them",
 		Args: a.envArgs(0),
-		Long: `Finds this commit's images in the registry, or with --from what another environment states, and writes
-tag and digest into the environment's own kustomization or values file: only these values change, byte
-for byte. Rendering proves that exactly the places that name the image are different then, and no other
-environment; what cannot be decided is refused, and nothing is written. Nothing is built, and no cluster
-is changed: whoever keeps the environment deploys the commit.
+		Long: `Finds the images of this commit in the registry, or with --from those of another
+environment, and writes tag and digest into the environment's own kustomization or values file. The
+rest of the file stays the same, byte for byte. Rendering proves that only the fields that name the
+image change, and no other environment; otherwise promote fails and writes nothing. It builds no image
+and changes no cluster: the environment's keeper deploys the commit.
 
-With --commit the files are committed, and nothing else that has changed; with --push the commit goes
-on top of the upstream branch, never by force, and again when others were faster.`,
+--commit commits these files and no other changes. --push commits on top of the upstream branch and
+pushes, without force; if others push at the same time, it tries again.`,
 	}
 	var o promote.Options
 	out := outputFlag(cmd, asText, asJSON)
 	f := cmd.Flags()
 	f.StringVar(&o.From, "from", "",
-		"what this environment states, or runs in its last healthy release, instead of this commit's images")
+		"promote the images in this environment's files, or in its last healthy release")
 	f.BoolVar(&o.Commit, "commit", false, "commit the edited files")
 	f.BoolVar(&o.Push, "push", false, "commit, and push to the branch's upstream")
-	f.BoolVar(&o.Older, "older", false, "also where a later commit is stated")
+	f.BoolVar(&o.Older, "older", false, "permit images from an earlier commit than the current ones")
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		return runPromote(c.Context(), a, args[0], o, *out)
 	}

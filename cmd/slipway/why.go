@@ -14,12 +14,12 @@ import (
 
 func newWhyCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "why ENV KIND/NAME [FIELD]", Short: "Show which lines make a field what it is",
-		Long: `Renders the environment once more for each override, with that override left out: each entry of a
-kustomization, each value of a chart. Those without which the field would be different are printed with
-file, line and column, the base first; what a stronger one hides is marked as lost. The name is the one
-that is rendered, or the one that the base gives. A field is written spec.replicas or
-spec.template.spec.containers[name=api].image; without one it is the whole object. No cluster is asked.`,
+		Use: "why ENV KIND/NAME [FIELD]", Short: "Explain where a field's value comes from",
+		Long: `Renders the environment again without each override (an entry of a kustomization, a value of
+a chart) and prints those that change the field, with file, line and column. The base comes first;
+values that a stronger override hides are marked with "-". NAME is the rendered name or the one in the
+base. Write FIELD as spec.replicas or spec.template.spec.containers[name=api].image; without it, why
+explains the whole object. No cluster is asked.`,
 		Args: a.envArgs(2),
 	}
 	out := outputFlag(cmd, asText, asJSON)
@@ -89,7 +89,7 @@ func (a *app) printChain(c origin.Chain) error {
 	}
 	err := t.print(a.stdout)
 	for _, o := range c.NotTried {
-		a.warn("warning: not tried, for lack of time: %s", o)
+		a.warn("warning: not tried within the time limit: %s", o)
 	}
 	return err
 }
@@ -97,7 +97,7 @@ func (a *app) printChain(c origin.Chain) error {
 // oneLineValue is a value for people.
 func oneLineValue(v any) string {
 	if v == nil {
-		return "(nothing)"
+		return "(not set)"
 	}
 	text, ok := v.(string)
 	if !ok {

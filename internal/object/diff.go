@@ -12,27 +12,26 @@ import (
 
 // Field is one difference within an object.
 type Field struct {
-	// Path is dotted, lists by their key: spec.template.spec.containers[name=api].image
+	// Path is dotted, with keys for list elements: spec.template.spec.containers[name=api].image
 	Path   string `json:"path"`
-	Before any    `json:"before,omitempty"` // nil: was not there
-	After  any    `json:"after,omitempty"`  // nil: will not be there
+	Before any    `json:"before,omitempty"` // nil: not set before
+	After  any    `json:"after,omitempty"`  // nil: not set after
 }
 
-// listKeys are what can tell the elements of a list apart, best first. A key counts only where
-// each element has it, and no two share its value.
+// listKeys identify the elements of a list, the best first. A key is used only where each element has it and
+// its values are unique.
 var listKeys = [][]string{
 	{"name"}, {"containerPort", "protocol"}, {"containerPort"}, {"port", "protocol"}, {"port"}, {"mountPath"},
 	{"devicePath"}, {"path"}, {"type"}, {"key"}, {"ip"}, {"host"}, {"topologyKey", "whenUnsatisfiable"},
 	{"kind", "name"},
 }
 
-// Shown are the two values as they may be shown: with secrets masked, of the same shape. The zero
-// value says that there is nothing to hide.
+// Shown are the two values with secrets masked, of the same shape. The zero value: there are no secrets.
 type Shown struct{ Before, After any }
 
-// Differences are the fields in which after differs from before. Elements of lists are told apart by
-// their key where they have one ("[name=api]"), by position elsewhere. With asked, only what after
-// says counts: what it leaves out has not been filled in yet.
+// Differences returns the fields in which after differs from before. It matches list elements by key where
+// they have one ("[name=api]"), else by position. With asked it ignores fields that after does not set: the
+// API server has not defaulted them yet.
 func Differences(before, after any, shown Shown, asked bool) []Field {
 	if shown.Before == nil && shown.After == nil {
 		shown = Shown{before, after}
@@ -42,7 +41,7 @@ func Differences(before, after any, shown Shown, asked bool) []Field {
 	return d.fields
 }
 
-// differ walks two values side by side with their masked twins.
+// differ walks two values together with their masked copies.
 type differ struct {
 	asked  bool
 	fields []Field
@@ -82,7 +81,7 @@ func (d *differ) mapping(path string, a, b map[string]any, maskedA, maskedB any)
 	}
 }
 
-// Join is the path of a key below a path.
+// Join returns the path of a key below a path.
 func Join(path, key string) string {
 	switch {
 	case !plainKey.MatchString(key):
@@ -93,7 +92,7 @@ func Join(path, key string) string {
 	return path + "." + key
 }
 
-// list compares element by element: by key where there is one, by position elsewhere.
+// list compares elements by key where they have one, else by position.
 func (d *differ) list(path string, a, b []any, maskedA, maskedB any) {
 	ma, _ := maskedA.([]any)
 	mb, _ := maskedB.([]any)
@@ -124,7 +123,7 @@ func (d *differ) list(path string, a, b []any, maskedA, maskedB any) {
 	}
 }
 
-// elementNames names the elements of both lists in one way: "[name=api]", or "[0]".
+// elementNames names the elements of both lists in the same way: "[name=api]" or "[0]".
 func elementNames(a, b []any) (namesA, namesB []string) {
 	for _, keys := range listKeys {
 		na, okA := keyed(a, keys)
@@ -136,8 +135,8 @@ func elementNames(a, b []any) (namesA, namesB []string) {
 	return positions(len(a)), positions(len(b))
 }
 
-// Elements are the steps to the elements of a list: by key where it has one ("[name=api]"), by position
-// elsewhere.
+// Elements returns the steps to the elements of a list: by key where they have one ("[name=api]"), else by
+// position.
 func Elements(list []any) []string {
 	if !mappings(list) {
 		return positions(len(list))
@@ -188,7 +187,7 @@ func at(list []any, i int) any {
 	return nil
 }
 
-// same is equality, except that a whole number is the same whichever Go type holds it.
+// same is equality that ignores the Go type of whole numbers.
 func same(a, b any) bool {
 	if fa, ok := asFloat(a); ok {
 		fb, ok := asFloat(b)

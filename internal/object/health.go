@@ -10,10 +10,10 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// Status is one word on an object's condition; the words are kstatus's.
+// Status is an object's condition in the terms of kstatus.
 type Status string
 
-// The statuses. Current means healthy: what was asked for has been observed and is there.
+// The statuses. Current means healthy: the controller has observed the spec and achieved it.
 const (
 	Current     Status = "Current"
 	InProgress  Status = "InProgress"
@@ -23,22 +23,21 @@ const (
 	NotFound    Status = "NotFound"
 )
 
-// Health is an object's condition, with one line for people.
+// Health is an object's condition, with a line for people.
 type Health struct {
 	Status  Status `json:"status"`
 	Message string `json:"message,omitempty"`
 }
 
-// Unseen is the message of an object whose controller has not looked at it since it was changed.
-const Unseen = "its controller has not seen it yet"
+// Unseen is the message for an object whose controller has not observed the last change.
+const Unseen = "its controller has not observed it yet"
 
-// WaitAnnotation lists an object among those that a deploy waits for ("true"), or takes it off
-// that list ("false").
+// WaitAnnotation makes a deploy wait for an object ("true") or not wait ("false").
 const WaitAnnotation = "slipway.dev/wait"
 
-// Blocking says whether a deploy waits for the object. Workloads and what later stages need do
-// block. The rest informs: a claim may rightly stay unbound until a pod uses it, and nobody can
-// tell which custom resources ever report readiness.
+// Blocking reports whether a deploy waits for the object. It waits for workloads and for what later stages
+// need. It does not wait for others: a claim may stay unbound until a pod uses it, and some custom resources
+// never report readiness.
 func (o Object) Blocking() bool {
 	switch o.Annotations()[WaitAnnotation] {
 	case "true":
@@ -54,9 +53,8 @@ type kindRule struct {
 	blocking bool
 }
 
-// The rules for the kinds where kstatus's own are too lax for a deploy (it calls a running Job and
-// a failed Pod current), too strict (an OnDelete or partitioned StatefulSet), or say too little.
-// All other kinds are kstatus's.
+// kindRules replace those of kstatus where they are too lax for a deploy (a running Job and a failed Pod are
+// current), too strict (an OnDelete or partitioned StatefulSet), or explain too little.
 var kindRules = map[string]kindRule{
 	"apps/Deployment":  {deploymentHealth, true},
 	"apps/StatefulSet": {statefulSetHealth, true},
@@ -79,8 +77,8 @@ func (o Object) groupKind() string {
 	return r.Group + "/" + r.Kind
 }
 
-// Health judges a live object. It looks at nothing but the object, and never panics, whatever a
-// controller wrote into the status.
+// Health returns the condition of a live object. It never panics, whatever a controller has written into the
+// status.
 func (o Object) Health() Health {
 	if s := o.str("metadata", "deletionTimestamp"); s != "" {
 		return Health{Terminating, "is being deleted"}
@@ -102,8 +100,8 @@ func (o Object) Health() Health {
 	return o.kstatus()
 }
 
-// observedGeneration also reads it where a controller writes a string (Argo Rollouts): kstatus
-// would stop with an error there, for good. A string that is no number says nothing.
+// observedGeneration accepts a string too, which Argo Rollouts writes: kstatus fails on it. It ignores a
+// string that is not a number.
 func (o Object) observedGeneration() (int64, bool) {
 	if s, ok := o.At("status", "observedGeneration").(string); ok {
 		n, err := strconv.ParseInt(s, 10, 64)
@@ -112,8 +110,8 @@ func (o Object) observedGeneration() (int64, bool) {
 	return o.int("status", "observedGeneration")
 }
 
-// stalled reads the conditions that mean the same for every kind, and a Ready condition that
-// speaks of an older generation.
+// stalled reads the conditions that mean the same for every kind, and a Ready condition of an older
+// generation.
 func (o Object) stalled() (Health, bool) {
 	if c, ok := o.condition("Reconciling"); ok && c.status == "True" {
 		return Health{InProgress, c.text()}, true
@@ -128,7 +126,7 @@ func (o Object) stalled() (Health, bool) {
 	return Health{}, false
 }
 
-// kstatus asks the library, after taking away what it stumbles over and we have judged already.
+// kstatus calls the library, without the field that it fails on and that we have checked.
 func (o Object) kstatus() Health {
 	body := o.Body
 	if st, ok := body["status"].(map[string]any); ok {
@@ -144,8 +142,8 @@ func (o Object) kstatus() Health {
 	return Health{Status(res.Status), res.Message}
 }
 
-// builtinGroups are Kubernetes' own: their kinds without a status are ready when they exist. A
-// suffix will not do, since "gateway.networking.k8s.io" is a group of custom resources.
+// builtinGroups are Kubernetes' own: their kinds without a status are ready when they exist. A suffix does
+// not tell: "gateway.networking.k8s.io" is a group of custom resources.
 var builtinGroups = []string{
 	"", "admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io", "apps",
 	"autoscaling", "batch", "certificates.k8s.io", "coordination.k8s.io", "discovery.k8s.io",
@@ -178,7 +176,7 @@ func deploymentHealth(o Object) Health {
 	case updated < want:
 		return Health{InProgress, fmt.Sprintf("%d of %d updated", updated, want)}
 	case old > 0:
-		// While old pods are left, "available" counts them too.
+		// While old pods remain, "available" counts them too.
 		return Health{InProgress, fmt.Sprintf("%d of %d updated, %s left", updated, want, count(old, "old pod"))}
 	case updated > want:
 		return Health{InProgress, fmt.Sprintf("%s too many", count(updated-want, "pod"))}
@@ -250,7 +248,7 @@ func jobHealth(o Object) Health {
 		return Health{Current, "complete"}
 	}
 	if o.At("spec", "suspend") == true {
-		return Health{Current, "suspended: it runs when somebody resumes it"}
+		return Health{Current, "suspended"}
 	}
 	if want, ok := o.int("spec", "completions"); ok && want > 1 {
 		return Health{InProgress, fmt.Sprintf("%d of %d complete", succeeded, want)}
@@ -296,7 +294,7 @@ func claimHealth(o Object) Health {
 	case "Lost":
 		return Health{Failed, "its volume is lost"}
 	}
-	return Health{InProgress, "not bound: waits for a volume, or for the first pod that uses it"}
+	return Health{InProgress, "not bound: waiting for a volume, or for the first pod that uses it"}
 }
 
 func rolloutHealth(o Object) Health {
@@ -353,7 +351,7 @@ func (o Object) condition(name string) (condition, bool) {
 	return condition{}, false
 }
 
-// int also takes a float64 that is whole, the form that a plain JSON decoder gives.
+// int also accepts a whole float64, which a plain JSON decoder returns.
 func (o Object) int(path ...string) (int64, bool) {
 	switch v := o.At(path...).(type) {
 	case int64:

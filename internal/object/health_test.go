@@ -153,7 +153,7 @@ func TestHealthJob(t *testing.T) {
 		{"some done", `spec: {completions: 3}, status: {active: 1, succeeded: 1}}`, object.Health{Status: progress,
 			Message: "1 of 3 complete"}},
 		{"suspended", `spec: {suspend: true}, status: {conditions: [{type: Suspended, status: "True"}]}}`,
-			object.Health{Status: healthy, Message: "suspended: it runs when somebody resumes it"}},
+			object.Health{Status: healthy, Message: "suspended"}},
 		{"back-off limit", `spec: {}, status: {failed: 2, conditions: [{type: Failed, status: "True", reason: BackoffLimitExceeded,
 			message: Job has reached the specified backoff limit}]}}`,
 			object.Health{Status: object.Failed,

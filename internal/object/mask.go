@@ -10,19 +10,19 @@ import (
 	"strings"
 )
 
-// Hidden stands for a secret value. It is the same for every value.
+// Hidden replaces every secret value.
 const Hidden = "(hidden)"
 
 const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 
-// IsSecret says whether an object's data may not be shown.
+// IsSecret reports whether an object's data is secret.
 func IsSecret(o Object) bool {
 	r := o.Ref()
 	return r.Kind == "Secret" && r.Group == ""
 }
 
-// Masked is the object as it may be shown: the keys of a Secret's data stay, its values become
-// Hidden, in kubectl's copy of the object too. Other objects come back as they are.
+// Masked returns the object with the values of a Secret's data replaced by Hidden, in kubectl's annotation
+// with a copy of the object too. It returns other objects unchanged.
 func Masked(o Object) Object {
 	if !IsSecret(o) {
 		return o
@@ -64,12 +64,11 @@ func maskCopy(v any) string {
 	return string(masked)
 }
 
-// Shorter values cannot be told from ordinary text, and hiding them would destroy it.
+// minSecret is the length from which values are hidden: shorter ones occur in ordinary text.
 const minSecret = 4
 
-// SecretValues are the values of the set's Secrets, and those it conceals, in the forms that they take in
-// free text:
-// plain, base64, escaped, and line by line or leaf by leaf where a value has several.
+// SecretValues returns the values of the set's Secrets and its concealed values, in all forms that they take
+// in text: plain, base64, escaped, and by line or JSON leaf.
 func SecretValues(s Set) []string {
 	seen := map[string]bool{}
 	for _, v := range s.concealed {
@@ -94,7 +93,7 @@ func SecretValues(s Set) []string {
 	return slices.Sorted(maps.Keys(seen))
 }
 
-// Forms are values in the forms that they take in free text, as those of SecretValues.
+// Forms returns values in all forms that they take in text, as SecretValues does.
 func Forms(values []string) []string {
 	seen := map[string]bool{}
 	for _, v := range values {
@@ -155,8 +154,8 @@ func add(seen map[string]bool, v string) {
 	}
 }
 
-// Hide is the object with the secrets, as of SecretValues or Forms, hidden in every string. A Secret's
-// value that holds one in its base64, whole or among other text, is hidden as a whole.
+// Hide returns the object with the secrets, from SecretValues or Forms, hidden in every string. A Secret's
+// value that contains one when decoded is hidden as a whole.
 func Hide(o Object, secrets []string) Object {
 	if len(secrets) == 0 {
 		return o
@@ -195,7 +194,7 @@ func HideIn(v any, secrets []string) any {
 	return v
 }
 
-// Mask hides the secrets wherever they stand in a text, overlapping ones included.
+// Mask hides the secrets in a text, overlapping ones included.
 func Mask(text string, secrets []string) string {
 	var covered []bool
 	for _, s := range secrets {

@@ -1,6 +1,6 @@
-// Package object holds what every floor speaks of: one Kubernetes object, where it was written,
-// an ordered set of them, how to read them, mask their secrets and judge their health.
-// It never does I/O beyond a reader that it is given, and knows no cluster.
+// Package object is about Kubernetes objects as values: their names and origins, ordered sets of them,
+// reading and writing YAML, comparing, masking secrets, and health. It does no I/O beyond a given reader or
+// writer, and knows no cluster.
 package object
 
 import (
@@ -11,8 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// Ref names one object. The version is left out on purpose: an object that is served in two
-// versions is still one object.
+// Ref names one object. It has no version: an object that is served in two versions is still one object.
 type Ref struct {
 	Group     string `json:"group,omitempty"`
 	Kind      string `json:"kind"`
@@ -20,7 +19,7 @@ type Ref struct {
 	Name      string `json:"name"`
 }
 
-// String prints "Deployment prod/api", or "Namespace prod" where there is no namespace.
+// String returns "Deployment prod/api", or "Namespace prod" for an object without a namespace.
 func (r Ref) String() string {
 	if r.Namespace == "" {
 		return r.Kind + " " + r.Name
@@ -34,14 +33,14 @@ func (r Ref) Compare(o Ref) int {
 		strings.Compare(r.Namespace, o.Namespace), strings.Compare(r.Name, o.Name))
 }
 
-// Origin is where an object was written. File is relative to the project's root; Line is 1-based.
-// The zero value means that nobody knows.
+// Origin is where an object is written. File is relative to the project's root; Line is 1-based. The zero
+// value is an unknown origin.
 type Origin struct {
 	File string `json:"file,omitempty"`
 	Line int    `json:"line,omitempty"`
 }
 
-// String prints "k8s/base/deployment.yaml:3".
+// String returns "k8s/base/deployment.yaml:3".
 func (o Origin) String() string {
 	switch {
 	case o.File == "":
@@ -53,13 +52,13 @@ func (o Origin) String() string {
 }
 
 // Object is one Kubernetes object. Body has the shape of decoded JSON: map[string]any, []any,
-// string, int64, float64, bool and nil. Whoever changes a Body clones it first.
+// string, int64, float64, bool and nil. It may be shared: clone an object before changing its Body.
 type Object struct {
 	Body   map[string]any
 	Origin Origin
 }
 
-// Ref names the object after its apiVersion, kind and metadata.
+// Ref returns the object's name, from its apiVersion, kind and metadata.
 func (o Object) Ref() Ref {
 	group, _, found := strings.Cut(o.str("apiVersion"), "/")
 	if !found {
@@ -69,16 +68,16 @@ func (o Object) Ref() Ref {
 		Name: o.str("metadata", "name")}
 }
 
-// APIVersion is the object's apiVersion, such as "apps/v1".
+// APIVersion returns the object's apiVersion, such as "apps/v1".
 func (o Object) APIVersion() string { return o.str("apiVersion") }
 
-// Annotations are the object's own annotations, not for writing.
+// Annotations returns the object's annotations, which must not be changed.
 func (o Object) Annotations() map[string]any {
 	m, _ := o.At("metadata", "annotations").(map[string]any)
 	return m
 }
 
-// At is the value at a path of map keys, nil where there is none.
+// At returns the value at a path of map keys; nil: not set.
 func (o Object) At(path ...string) any {
 	var v any = o.Body
 	for _, p := range path {
@@ -96,7 +95,7 @@ func (o Object) str(path ...string) string {
 	return s
 }
 
-// Clone is a deep copy.
+// Clone returns a deep copy.
 func (o Object) Clone() Object {
 	return Object{Body: runtime.DeepCopyJSON(o.Body), Origin: o.Origin}
 }

@@ -12,7 +12,7 @@ import (
 // Step is one step of a field's path: the key of a mapping, or an element of a list.
 type Step struct {
 	Key string
-	// Match are keys and values that tell an element of a list. Without one it is the element at Index.
+	// Match are keys and values that select an element of a list. Empty: the element at Index.
 	Match   [][2]string
 	Index   int
 	Element bool
@@ -20,7 +20,7 @@ type Step struct {
 
 var plainKey = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
-// Steps takes a path apart: spec.containers[name=api].ports[0], metadata.annotations["a.b/c"].
+// Steps parses a path: spec.containers[name=api].ports[0], metadata.annotations["a.b/c"].
 func Steps(path string) ([]Step, error) {
 	var steps []Step
 	for rest := path; rest != ""; {
@@ -36,7 +36,7 @@ func Steps(path string) ([]Step, error) {
 			}
 			s.Key, rest = rest[:end], rest[end:]
 			if !plainKey.MatchString(s.Key) {
-				err = fmt.Errorf("%q is no key", s.Key)
+				err = fmt.Errorf("invalid key %q", s.Key)
 			}
 		}
 		if err != nil {
@@ -69,14 +69,14 @@ func bracket(text string) (Step, string, error) {
 	for _, pair := range strings.Split(inside, ",") {
 		k, v, ok := strings.Cut(pair, "=")
 		if !ok {
-			return Step{}, "", fmt.Errorf("[%s] is neither a position nor key=value", inside)
+			return Step{}, "", fmt.Errorf("[%s] is neither an index nor key=value", inside)
 		}
 		s.Match = append(s.Match, [2]string{k, v})
 	}
 	return s, rest, nil
 }
 
-// Value is what stands at the path, if it is there.
+// Value returns the value at a path, if there is one.
 func Value(v any, path []Step) (any, bool) {
 	for _, s := range path {
 		var ok bool
@@ -120,9 +120,9 @@ func (s Step) fits(value func(key string) string) bool {
 	return true
 }
 
-// Find is the node at a path below another, and how many of the path's steps lead to something: where
-// the last ones lead to nothing, it is the deepest that is there. The key of a mapping stands for its
-// value, as it has the better place.
+// Find returns the node at a path below another, and the number of steps that exist. Where the last steps do
+// not, it returns the deepest node that does. It returns the key of a mapping instead of its value, for the
+// better position.
 func Find(n *yaml.Node, path []Step) (found *yaml.Node, depth int) {
 	found = n
 	for i, s := range path {

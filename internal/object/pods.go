@@ -2,7 +2,7 @@ package object
 
 import "strings"
 
-// podTemplates are where the kinds that run pods hold the pod: its metadata and spec are below.
+// podTemplates are the paths of the pod template, by kind.
 var podTemplates = map[string]string{
 	"/Pod": "", "apps/Deployment": "spec.template", "apps/StatefulSet": "spec.template",
 	"apps/DaemonSet":  "spec.template",
@@ -10,11 +10,11 @@ var podTemplates = map[string]string{
 	"batch/CronJob": "spec.jobTemplate.spec.template",
 }
 
-// PodSpec is the spec of the pods that an object runs, with its path. It is not for writing; ok is false
-// for what runs none.
+// PodSpec returns the spec of the pods that an object runs, with its path. It must not be changed. It is
+// false for objects that run no pods.
 func (o Object) PodSpec() (spec map[string]any, path string, ok bool) { return o.pod("spec") }
 
-// PodMetadata is the metadata of the pods that an object runs, with its path; nil where they have none.
+// PodMetadata returns the metadata of the pods that an object runs, with its path; nil: not set.
 func (o Object) PodMetadata() (metadata map[string]any, path string, ok bool) {
 	return o.pod("metadata")
 }
@@ -30,20 +30,20 @@ func (o Object) pod(part string) (map[string]any, string, bool) {
 	return m, path, part == "metadata" || m != nil
 }
 
-// Container is one of a pod's, with its path in the object.
+// Container is a container of a pod, with its path in the object.
 type Container struct {
 	Body map[string]any
 	Path string
 	List string // of the spec: "initContainers", "containers", "ephemeralContainers"
 }
 
-// Containers are all of a pod's; the path is that of its spec.
+// Containers returns all containers of a pod, given its spec and the spec's path.
 func Containers(spec map[string]any, path string) []Container {
 	var all []Container
 	for _, name := range []string{"initContainers", "containers", "ephemeralContainers"} {
 		list, _ := spec[name].([]any)
 		if len(list) == 0 {
-			continue // most mappings that are asked are no pod's
+			continue // most specs are not of pods
 		}
 		for i, step := range Elements(list) {
 			all = append(all, Container{Mapping(list[i]), Join(path, name) + step, name})
@@ -52,13 +52,13 @@ func Containers(spec map[string]any, path string) []Container {
 	return all
 }
 
-// Mapping is v where it is one, else nil.
+// Mapping returns v if it is a mapping, else nil.
 func Mapping(v any) map[string]any {
 	m, _ := v.(map[string]any)
 	return m
 }
 
-// Mappings are the elements of a list; nil stands for those that are none, so that positions are right.
+// Mappings returns the elements of a list, with nil for those that are not mappings: indices stay the same.
 func Mappings(v any) []map[string]any {
 	list, _ := v.([]any)
 	var out []map[string]any

@@ -17,8 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// What one file may hold. Real bundles of definitions reach 5 MiB; everything above these figures
-// has so far been an accident or an attack.
+// The budgets of one file. Real bundles of CustomResourceDefinitions reach 5 MiB; files beyond these figures
+// were accidents or attacks so far.
 const (
 	maxBytes     = 8 << 20
 	maxDocuments = 10_000
@@ -29,7 +29,7 @@ const (
 // ReadError says where a file is wrong.
 type ReadError struct {
 	File string
-	Line int // 1-based; 0 when it is about the file as a whole
+	Line int // 1-based; 0: the file as a whole
 	Err  error
 }
 
@@ -39,8 +39,8 @@ func (e *ReadError) Error() string {
 
 func (e *ReadError) Unwrap() error { return e.Err }
 
-// Read gives the objects of a YAML (or JSON) stream in order, the items of a List in its place.
-// Scalars mean what they mean to kubectl (YAML 1.1: a plain yes is true). An error is a *ReadError.
+// Read returns the objects of a YAML or JSON stream in order, with the items of a List in its place. Scalars
+// have the types that kubectl gives them (YAML 1.1: a plain yes is true). It fails with a *ReadError.
 func Read(r io.Reader, file string) ([]Object, error) {
 	var objects []Object
 	err := eachDocument(r, file, func(d *decoder, root *yaml.Node) error {
@@ -57,15 +57,16 @@ func Read(r io.Reader, file string) ([]Object, error) {
 	return objects, nil
 }
 
-// Check reads a YAML stream for syntax and budgets alone: any content will do.
+// Check checks a YAML stream's syntax and budgets, whatever its content.
 func Check(r io.Reader, file string) error {
 	return eachDocument(r, file, func(d *decoder, root *yaml.Node) error { return d.walk(root, 0) })
 }
 
-// CheckNode is Check for what has been parsed.
+// CheckNode is Check for a parsed document.
 func CheckNode(n *yaml.Node, file string) error { return (&decoder{file: file}).walk(n, 0) }
 
-// New makes an object of its body, which must say at least what it is.
+// New returns an object with that body. It fails with a *ReadError for a body without apiVersion, kind or
+// name.
 func New(body map[string]any, origin Origin) (Object, error) {
 	o := Object{Body: body, Origin: origin}
 	if err := identity(o); err != nil {
@@ -105,10 +106,10 @@ func eachDocument(r io.Reader, file string, visit func(*decoder, *yaml.Node) err
 	}
 }
 
-// ErrBudget says that a stream holds more than any honest one.
+// ErrBudget says that a stream is larger than any real one.
 var ErrBudget = errors.New("over budget")
 
-// overBudget is ErrBudget with what exactly was too much.
+// overBudget is an ErrBudget with the exceeded limit.
 type overBudget struct{ msg string }
 
 func (e overBudget) Error() string        { return e.msg }
@@ -118,7 +119,7 @@ func (d *decoder) over(n *yaml.Node, format string, args ...any) error {
 	return &ReadError{File: d.file, Line: n.Line, Err: overBudget{fmt.Sprintf(format, args...)}}
 }
 
-// decoder turns nodes into the values of an Object's Body.
+// decoder converts nodes to the values of an Object's Body.
 type decoder struct {
 	file    string
 	aliased int
@@ -129,7 +130,7 @@ func (d *decoder) fail(n *yaml.Node, format string, args ...any) error {
 	return &ReadError{File: d.file, Line: n.Line, Err: fmt.Errorf(format, args...)}
 }
 
-// collect appends the object, or what a List holds.
+// collect appends the object, or the items of a List.
 func (d *decoder) collect(objects []Object, n *yaml.Node, v any) ([]Object, error) {
 	body, ok := v.(map[string]any)
 	if !ok {
@@ -157,7 +158,7 @@ func (d *decoder) collect(objects []Object, n *yaml.Node, v any) ([]Object, erro
 	return append(objects, o), nil
 }
 
-// identity says what an object lacks to be one.
+// identity returns an error that says what a body lacks to be an object.
 func identity(o Object) error {
 	var missing []string
 	for _, path := range [][]string{{"apiVersion"}, {"kind"}, {"metadata", "name"}} {
@@ -193,8 +194,8 @@ func identity(o Object) error {
 	return fmt.Errorf("%s without %s", what, strings.Join(missing, ", "))
 }
 
-// secretText refuses a Secret's number or truth value before the API server does, which repeats the
-// value in its answer.
+// secretText rejects numbers and booleans in a Secret: the API server would too, but its message has the
+// value.
 func secretText(o Object) error {
 	if !IsSecret(o) {
 		return nil
@@ -282,7 +283,7 @@ func (d *decoder) mapping(n *yaml.Node, depth int) (any, error) {
 			return nil, err
 		}
 		if first, ok := lines[key]; ok {
-			return nil, d.fail(k, "key %q is there twice (first in line %d)", key, first)
+			return nil, d.fail(k, "duplicate key %q (first in line %d)", key, first)
 		}
 		lines[key] = k.Line
 		if m[key], err = d.value(c, depth+1); err != nil {
@@ -297,7 +298,7 @@ func (d *decoder) mapping(n *yaml.Node, depth int) (any, error) {
 	return m, nil
 }
 
-// merge fills in what "<<" brings: what is there already stays.
+// merge adds the keys of "<<" that the mapping does not have.
 func (d *decoder) merge(m map[string]any, n *yaml.Node, depth int) error {
 	v, err := d.value(n, depth)
 	if err != nil {
@@ -326,7 +327,7 @@ func (d *decoder) key(n *yaml.Node) (string, error) {
 		n = n.Alias
 	}
 	if n.Kind == yaml.MappingNode {
-		return "", d.fail(n, "a key must be a string; {{ }} is a template's, which nobody has filled in")
+		return "", d.fail(n, "a key must be a string, not {{ }}: the file is a template")
 	}
 	if n.Kind != yaml.ScalarNode {
 		return "", d.fail(n, "a key must be a string")
@@ -345,7 +346,7 @@ func (d *decoder) key(n *yaml.Node) (string, error) {
 	}
 }
 
-// Words that are booleans in YAML 1.1, which kubectl reads, and strings in the parser that we use.
+// These are booleans in YAML 1.1, which kubectl reads, and strings in our parser.
 var (
 	truths    = []string{"y", "Y", "yes", "Yes", "YES", "on", "On", "ON"}
 	falsities = []string{"n", "N", "no", "No", "NO", "off", "Off", "OFF"}
@@ -370,21 +371,21 @@ func (d *decoder) scalar(n *yaml.Node) (any, error) {
 		}
 		return string(raw), nil
 	case "!!bool", "!!int", "!!float":
-		// The 1.2 form of octal numbers is a string to kubectl.
+		// kubectl reads the octal numbers of YAML 1.2 as strings.
 		if n.Style == 0 && strings.HasPrefix(strings.TrimLeft(n.Value, "+-"), "0o") {
 			return n.Value, nil
 		}
 		var v any
 		if err := n.Decode(&v); err != nil {
-			return nil, d.fail(n, "%q is no %s", n.Value, strings.TrimPrefix(tag, "!!"))
+			return nil, d.fail(n, "invalid %s %q", strings.TrimPrefix(tag, "!!"), n.Value)
 		}
 		return d.number(n, v)
 	default:
-		return nil, d.fail(n, "tag %s has no meaning here", tag)
+		return nil, d.fail(n, "tag %s is not supported", tag)
 	}
 }
 
-// number gives a number the type that decoded JSON would have.
+// number gives a number the type that decoding JSON gives it.
 func (d *decoder) number(n *yaml.Node, v any) (any, error) {
 	switch v := v.(type) {
 	case int:
@@ -422,8 +423,8 @@ var (
 	tabbedLine = regexp.MustCompile(`^ *\t`)
 )
 
-// syntaxLine finds the line of the parser's error, which counts from 0 or from 1 depending on the
-// message, leaves the first line out, and does not say where an unknown alias is.
+// syntaxLine returns the line of a parser's error. The parser counts from 0 or from 1 depending on the
+// message, and names neither the first line nor that of an unknown alias.
 func syntaxLine(err error, text []byte) int {
 	msg, line := err.Error(), 1
 	if m := yamlLine.FindStringSubmatch(msg); m != nil {

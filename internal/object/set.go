@@ -25,7 +25,7 @@ func (e *DuplicateError) Error() string {
 	return fmt.Sprintf("%s is defined twice: %s and %s", e.Ref, e.First, e.Second)
 }
 
-// Add appends an object; a second one with the same Ref is a *DuplicateError.
+// Add appends an object. It fails with a *DuplicateError where the set has one with the same Ref.
 func (s *Set) Add(o Object) error {
 	r := o.Ref()
 	if i, ok := s.index[r]; ok {
@@ -39,17 +39,17 @@ func (s *Set) Add(o Object) error {
 	return nil
 }
 
-// Conceal says that the objects hold values which were decrypted for them: wherever these stand, in
-// a ConfigMap or an environment variable too, they are as secret as a Secret's.
+// Conceal marks values that were decrypted for the objects: they are as secret in a ConfigMap or an
+// environment variable as in a Secret.
 func (s *Set) Conceal(values []string) { s.concealed = append(s.concealed, values...) }
 
-// Concealed are the values given to Conceal.
+// Concealed returns the values given to Conceal.
 func (s Set) Concealed() []string { return slices.Clone(s.concealed) }
 
-// Objects are the set's objects in order. The slice is a copy, the bodies are not.
+// Objects returns the objects in order. The slice is a copy, the bodies are not.
 func (s Set) Objects() []Object { return slices.Clone(s.objects) }
 
-// Refs are the names of the set's objects, in order.
+// Refs returns the names of the objects, in order.
 func (s Set) Refs() []Ref {
 	refs := make([]Ref, len(s.objects))
 	for i, o := range s.objects {
@@ -58,7 +58,7 @@ func (s Set) Refs() []Ref {
 	return refs
 }
 
-// Get is the object with that Ref.
+// Get returns the object with that Ref.
 func (s Set) Get(r Ref) (Object, bool) {
 	i, ok := s.index[r]
 	if !ok {
@@ -67,10 +67,10 @@ func (s Set) Get(r Ref) (Object, bool) {
 	return s.objects[i], true
 }
 
-// Len counts the objects.
+// Len returns the number of objects.
 func (s Set) Len() int { return len(s.objects) }
 
-// Map is the set with each object replaced by f's result, which must not share what it changed.
+// Map returns the set with each object replaced by the result of f, which clones what it changes.
 func (s Set) Map(f func(Object) (Object, error)) (Set, error) {
 	out := Set{concealed: s.concealed}
 	for _, o := range s.objects {
@@ -85,8 +85,8 @@ func (s Set) Map(f func(Object) (Object, error)) (Set, error) {
 	return out, nil
 }
 
-// Digest names the content: "sha256:…" over each object's canonical JSON, whatever the order of
-// the objects, of their keys, or the formatting of their source.
+// Digest returns "sha256:…" of the objects' canonical JSON. The order of objects and keys and the formatting
+// of the source do not matter.
 func (s Set) Digest() string {
 	sorted := s.Objects()
 	slices.SortFunc(sorted, func(a, b Object) int { return a.Ref().Compare(b.Ref()) })
@@ -94,7 +94,7 @@ func (s Set) Digest() string {
 	enc := json.NewEncoder(h) // sorts keys
 	for _, o := range sorted {
 		if err := enc.Encode(o.Body); err != nil {
-			panic(fmt.Sprintf("object %s holds a value that JSON has no form for: %v", o.Ref(), err))
+			panic(fmt.Sprintf("object %s has a value without a JSON form: %v", o.Ref(), err))
 		}
 	}
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))

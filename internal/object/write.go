@@ -9,8 +9,8 @@ import (
 	"go.yaml.in/yaml/v2"
 )
 
-// WriteYAML writes objects as kubectl and kustomize do: one document an object, keys sorted. Read gives
-// back the same bodies.
+// WriteYAML writes objects as kubectl and kustomize do: one document for each, with sorted keys. Read returns
+// the same bodies.
 func WriteYAML(w io.Writer, objects []Object) error {
 	for i, o := range objects {
 		text, err := o.YAML()
@@ -27,7 +27,7 @@ func WriteYAML(w io.Writer, objects []Object) error {
 	return nil
 }
 
-// YAML is the object's text as WriteYAML writes it.
+// YAML returns the object's text as WriteYAML writes it.
 func (o Object) YAML() ([]byte, error) {
 	if text, ok := quick(nil, o.Body, 0, false); ok && len(o.Body) > 0 {
 		return text, nil
@@ -43,7 +43,7 @@ func (o Object) YAML() ([]byte, error) {
 	return bytes.ReplaceAll(text, []byte(`"<<\x01"`), []byte(`"<<"`)), nil
 }
 
-// merges says whether the string "<<" is anywhere in a value.
+// merges reports whether a value contains the string "<<".
 func merges(v any) bool {
 	switch v := v.(type) {
 	case string:
@@ -60,8 +60,7 @@ func merges(v any) bool {
 	return false
 }
 
-// marked gives the string "<<" a mark by which the encoder quotes it: it writes it bare, and then it
-// is no string any more.
+// marked appends a mark to the string "<<", so that the encoder quotes it: without quotes it is not a string.
 func marked(v any) any {
 	switch v := v.(type) {
 	case string:

@@ -19,9 +19,9 @@ import (
 
 var (
 	// ErrMeanwhile refuses to overwrite another promotion of the same image.
-	ErrMeanwhile = errors.New("somebody else has promoted it")
+	ErrMeanwhile = errors.New("another promotion was faster")
 	// ErrUnclean refuses to commit over changes in the files that a promotion edits.
-	ErrUnclean = errors.New("not committed")
+	ErrUnclean = errors.New("uncommitted changes")
 	// ErrUnpushed refuses a push that would also push other commits.
 	ErrUnpushed = errors.New("not pushed")
 )
@@ -82,7 +82,7 @@ func push(
 		}
 		if errors.Is(err, git.ErrMoved) && try < maxPushes {
 			if t.Notify != nil {
-				message := err.Error() + ": once more on top of it"
+				message := err.Error() + ": trying again on top of it"
 				t.Notify(deploy.Event{Step: pushing, Message: message, Time: time.Now().UTC()})
 			}
 			continue
@@ -93,7 +93,8 @@ func push(
 		result.Upstream = up.Name()
 		if result.Commit != base {
 			if err := r.Forward(ctx, result.Commit); err != nil {
-				result.Notes = append(result.Notes, fmt.Sprintf("this checkout stays at its commit: %v", err))
+				note := fmt.Sprintf("the commit was pushed, but this checkout was not updated: %v", err)
+				result.Notes = append(result.Notes, note)
 			}
 		}
 		return result, nil
@@ -123,7 +124,7 @@ func refuseMeanwhile(first []image.Pin, result Result) error {
 	for _, is := range result.Before {
 		i := slices.IndexFunc(first, func(was image.Pin) bool { return was.Name == is.Name })
 		if i >= 0 && first[i] != is {
-			return fmt.Errorf("promote %s to %s: it was %s and is %s now: %w",
+			return fmt.Errorf("promote %s to %s: %s has become %s: %w",
 				is.Name, result.Environment, first[i].Reference(), is.Reference(), ErrMeanwhile)
 		}
 	}
@@ -167,7 +168,7 @@ func commitOn(
 		return result, err
 	}
 	if len(unclean) > 0 {
-		return result, fmt.Errorf("changes in %s are %w", strings.Join(unclean, ", "), ErrUnclean)
+		return result, fmt.Errorf("%w in %s", ErrUnclean, strings.Join(unclean, ", "))
 	}
 	if err := project.ReplaceFiles(ctx, src.Project.Dir, result.Files); err != nil {
 		return result, err
@@ -191,7 +192,8 @@ func copyImages(ctx context.Context, t deploy.Target) (note string, err error) {
 		return "", err
 	}
 	if len(missing) > 0 {
-		return fmt.Sprintf("%s states no digest of %s still", t.Environment.Name, strings.Join(missing, ", ")), nil
+		names := strings.Join(missing, ", ")
+		return fmt.Sprintf("%s still does not name %s by digest", t.Environment.Name, names), nil
 	}
 	t.Source.Dirty = false // nothing is built from this tree
 	_, err = deploy.Prepare(ctx, t, deploy.PrepareOptions{Build: true})

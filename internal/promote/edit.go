@@ -1,5 +1,5 @@
-// Package promote writes pins into the files that an environment is rendered from, and proves by rendering
-// that nothing else comes of it. It changes texts, and writes no file.
+// Package promote writes images into the files that an environment is rendered from, proves by rendering that
+// nothing else changes, and commits and pushes the files. It changes no cluster.
 package promote
 
 import (
@@ -16,9 +16,9 @@ import (
 	"slipway/internal/check/finding"
 )
 
-// Set is the edit that makes the scalar at a path say something else: nothing but its text changes, and
-// its quotes stay. A number in the path is the index of a list's item. Of several documents it is the
-// last that has the path.
+// Set returns the edit that gives the scalar at a path another value and keeps its quotes. A number in the
+// path is an index of a list. Of several documents it edits the last that has the path. It fails where the
+// value is not on one line.
 func Set(file string, text []byte, path []string, value string) (finding.Edit, error) {
 	n, err := at(text, path)
 	if err != nil {
@@ -44,10 +44,10 @@ func Set(file string, text []byte, path []string, value string) (finding.Edit, e
 	return e, verify(text, e, path, value)
 }
 
-// pair is a key with what it is to say.
+// pair is a key with its new value.
 type pair struct{ key, value string }
 
-// addAfter is the edit that gives a mapping more keys, below one that it has.
+// addAfter returns the edit that adds keys to a mapping, below an existing one.
 func addAfter(file string, text []byte, path []string, key string, more ...pair) (finding.Edit, error) {
 	m, err := at(text, path)
 	if err != nil {
@@ -55,7 +55,7 @@ func addAfter(file string, text []byte, path []string, key string, more ...pair)
 	}
 	k, v := child(m, key)
 	if v == nil {
-		return finding.Edit{}, fmt.Errorf("line %d: there is no %s", m.Line, key)
+		return finding.Edit{}, fmt.Errorf("line %d: key %s not found", m.Line, key)
 	}
 	_, end, err := span(text, v)
 	if err != nil {
@@ -77,18 +77,18 @@ func addAfter(file string, text []byte, path []string, key string, more ...pair)
 	return e, verify(text, e, append(slices.Clone(path), last.key), last.value)
 }
 
-// addItem is the edit that puts one more mapping at the end of a list, which need not be there.
+// addItem returns the edit that adds a mapping at the end of a list, and the list if it does not exist.
 func addItem(file string, text []byte, key string, more ...pair) (finding.Edit, error) {
 	nl, indent, index := newline(text), "  ", 0
 	e := finding.Edit{File: file, Start: len(text), New: key + ":"}
 	if list, err := at(text, []string{key}); err == nil {
 		if index = len(list.Content); index == 0 || list.Kind != yaml.SequenceNode ||
 			list.Style&yaml.FlowStyle != 0 {
-			return e, fmt.Errorf("line %d: %s is no list with a line for each entry", list.Line, key)
+			return e, fmt.Errorf("line %d: %s is not a list with one entry per line", list.Line, key)
 		}
 		last := list.Content[index-1]
 		if len(last.Content) == 0 {
-			return e, fmt.Errorf("line %d: it is no entry of %s", last.Line, key)
+			return e, fmt.Errorf("line %d: not an entry of %s", last.Line, key)
 		}
 		_, end, err := span(text, last.Content[len(last.Content)-1])
 		if err != nil {
@@ -109,7 +109,7 @@ func addItem(file string, text []byte, key string, more ...pair) (finding.Edit, 
 	return e, verify(text, e, []string{key, strconv.Itoa(index), last.key}, last.value)
 }
 
-// verify reads what would be written: what cannot be edited line by line is not edited.
+// verify reads the edited text. It fails where the edit does not have the intended result.
 func verify(text []byte, e finding.Edit, path []string, value string) error {
 	after, _ := finding.Apply(text, []finding.Edit{e})
 	n, err := at(after, path)
@@ -117,7 +117,7 @@ func verify(text []byte, e finding.Edit, path []string, value string) error {
 		return err
 	}
 	if n.Value != value || n.ShortTag() != "!!str" {
-		return fmt.Errorf("line %d: it cannot be edited without writing the file anew", n.Line)
+		return fmt.Errorf("line %d: cannot be edited without reformatting the file", n.Line)
 	}
 	return nil
 }
@@ -135,7 +135,8 @@ func documents(text []byte) ([]*yaml.Node, error) {
 	}
 }
 
-// at is the node at a path. Behind an alias it is what others say too: whether they may is for the proof.
+// at returns the node at a path. Behind an alias it is shared: rendering then proves whether the edit is
+// safe.
 func at(text []byte, path []string) (*yaml.Node, error) {
 	docs, err := documents(text)
 	if err != nil {
@@ -161,7 +162,7 @@ func at(text []byte, path []string) (*yaml.Node, error) {
 			return n, nil
 		}
 	}
-	return nil, fmt.Errorf("there is no %s that can be edited", strings.Join(path, "."))
+	return nil, fmt.Errorf("%s not found", strings.Join(path, "."))
 }
 
 func child(m *yaml.Node, key string) (k, v *yaml.Node) {
@@ -173,9 +174,9 @@ func child(m *yaml.Node, key string) (k, v *yaml.Node) {
 	return nil, nil
 }
 
-var errNotOneLine = errors.New("it is no value on one line")
+var errNotOneLine = errors.New("the value is not on one line")
 
-// span is where a scalar on one line stands, quotes included, and its anchor and tag not.
+// span returns the position of a scalar on one line, with its quotes, without its anchor and tag.
 func span(text []byte, n *yaml.Node) (start, end int, err error) {
 	if n.Kind != yaml.ScalarNode || n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
 		return 0, 0, errNotOneLine
@@ -207,7 +208,7 @@ func span(text []byte, n *yaml.Node) (start, end int, err error) {
 	return 0, 0, errNotOneLine
 }
 
-// lineEnd is how far the line goes on, without its break.
+// lineEnd returns the length of the rest of the line, without its line break.
 func lineEnd(rest []byte) int {
 	line, _, _ := bytes.Cut(rest, []byte("\n"))
 	return len(bytes.TrimSuffix(line, []byte("\r")))
@@ -220,10 +221,10 @@ func newline(text []byte) string {
 	return "\n"
 }
 
-// words are what some readers of YAML take for a boolean.
+// words are the strings that some YAML parsers read as booleans.
 var words = []string{"y", "n", "yes", "no", "on", "off", "true", "false"}
 
-// scalar is a text as YAML writes it: in quotes where it would be read as something else.
+// scalar returns a string as a YAML scalar, in quotes where it would be read as another type.
 func scalar(value string) string {
 	var plain, flow []yaml.Node
 	if yaml.Unmarshal([]byte("- "+value), &plain) == nil && yaml.Unmarshal([]byte("["+value+"]"),

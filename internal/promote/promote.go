@@ -28,28 +28,34 @@ import (
 // Change is one edit of a file.
 type Change struct {
 	finding.Edit
-	// Text is the file's before the edit.
+	// Text is the file before the edit.
 	Text []byte `json:"-"`
 }
 
-// Promotion is what makes an environment run other images.
+// Promotion is the edits that make an environment run other images.
 type Promotion struct {
 	Changes []Change `json:"edits"`
-	// Files are the texts that the files of the changes come to.
+	// Files are the edited files.
 	Files map[string][]byte `json:"-"`
-	// Images are all that the environment then has; Before and After those that change.
+	// Images are all images of the environment after the edits; Before and After are those that change.
 	Images []image.Pin `json:"images"`
 	Before []image.Pin `json:"-"`
 	After  []image.Pin `json:"-"`
-	// Notes are what could not be looked at.
+	// Notes are what the user should know, such as checks that were skipped.
 	Notes []string `json:"-"`
 }
 
-// UndecidedError says that no file of the environment's own says which version of an image it runs.
+// UndecidedError says that no edit of the environment's own files sets an image.
 type UndecidedError struct {
 	Environment, Image string
-	Place              finding.Place
-	Why, Write         string
+	// Reference is the image that the environment was to run.
+	Reference string
+	Place     finding.Place
+	Why       string
+	// Value is the chart value that names the image in a file that is not the environment's own; else empty.
+	Value string
+	// Shared: other environments are rendered from the file.
+	Shared bool
 }
 
 func (e *UndecidedError) Error() string {
@@ -60,9 +66,9 @@ func (e *UndecidedError) Error() string {
 	return fmt.Sprintf("promote %s to %s: %s%s", e.Image, e.Environment, at, e.Why)
 }
 
-// Plan finds the edits after which the environment runs the pinned images. Each is proved by rendering:
-// exactly the places that name the image say the new reference, and nothing else is different, neither
-// there nor in another environment.
+// Plan returns the edits after which the environment runs the pinned images. It proves each by rendering: the
+// fields that name the image have the new reference, and nothing else changes, in this environment and in all
+// others. It fails with an *UndecidedError where no edit does that.
 func Plan(ctx context.Context, p project.Project, env project.Environment, pins []image.Pin,
 	o render.Options) (Promotion, error) {
 	o.Remotes = p.Remotes
@@ -71,9 +77,8 @@ func Plan(ctx context.Context, p project.Project, env project.Environment, pins 
 		return Promotion{}, err
 	}
 	defer r.Close()
-	w := work{
-		project: p, env: env, renderer: r, result: Promotion{Changes: []Change{}, Files: map[string][]byte{}},
-	}
+	none := Promotion{Changes: []Change{}, Files: map[string][]byte{}}
+	w := work{project: p, env: env, renderer: r, result: none}
 	with, err := r.Render(ctx, env)
 	if err != nil {
 		return Promotion{}, err
@@ -96,12 +101,12 @@ func Plan(ctx context.Context, p project.Project, env project.Environment, pins 
 	return w.result, w.others(ctx)
 }
 
-// stated is an image as the manifests name it.
+// stated returns an image as the manifests name it.
 func stated(m image.Matched) image.Pin {
 	return image.Pin{Name: m.Image.Name, Repository: m.Repository, Tag: m.Tag, Digest: m.Digest}
 }
 
-// work is one call of Plan: the environment with what is edited so far.
+// work is the state of Plan: the environment with the edits so far.
 type work struct {
 	project  project.Project
 	env      project.Environment
@@ -111,25 +116,24 @@ type work struct {
 	result   Promotion
 }
 
-// attempt is one way to say it: a file's edits, and what the image's references then are.
+// attempt is one way to set an image: edits of a file, and the references that the image may have then.
 type attempt struct {
 	file  string
 	text  []byte
 	edits []finding.Edit
 	want  []string
-	// guess: that the value is about the image is only its name's promise.
+	// guess: only the key's name suggests that the value is about the image.
 	guess bool
 	err   error
 }
 
 func (w *work) promote(ctx context.Context, i int, pin image.Pin) error {
 	m := w.matched[i]
-	// The registry of the environment holds what names none: the manifests go on naming none.
+	// Keep the repository: manifests without a registry use the environment's.
 	if pin.Repository = m.Repository; m.Digest == pin.Digest {
 		return nil
 	}
-	refused := &UndecidedError{Environment: w.env.Name, Image: pin.Name, Write: "write " + pin.Reference() +
-		" where the environment's own files name the image"}
+	refused := &UndecidedError{Environment: w.env.Name, Image: pin.Name, Reference: pin.Reference()}
 	attempts, err := w.attempts(ctx, m, pin)
 	if err != nil {
 		return err
@@ -157,7 +161,7 @@ func (w *work) promote(ctx context.Context, i int, pin image.Pin) error {
 	return refused
 }
 
-// place is where an attempt begins.
+// place returns the position of the first edit.
 func (a attempt) place() finding.Place {
 	p := finding.Place{File: a.file}
 	if len(a.edits) > 0 && a.edits[0].Start <= len(a.text) {
@@ -166,7 +170,7 @@ func (a attempt) place() finding.Place {
 	return p
 }
 
-// prove renders with an attempt, and keeps it where all is as it should be then.
+// prove renders with an attempt and keeps it if only the image changes.
 func (w *work) prove(ctx context.Context, a attempt, i int) error {
 	after, made := finding.Apply(a.text, a.edits)
 	files := maps.Clone(w.result.Files)
@@ -175,7 +179,7 @@ func (w *work) prove(ctx context.Context, a attempt, i int) error {
 	if err != nil {
 		return err
 	}
-	pins := make([]image.Pin, len(w.matched)) // the others stay
+	pins := make([]image.Pin, len(w.matched)) // the others do not change
 	for j, m := range w.matched {
 		pins[j] = stated(m)
 	}
@@ -195,10 +199,10 @@ func (w *work) prove(ctx context.Context, a attempt, i int) error {
 		}
 		different = cmp.Or(different, differs(put, result.Set))
 	}
-	return fmt.Errorf("edited, it would change %s otherwise than to that image alone", different)
+	return fmt.Errorf("the edit would also change %s", different)
 }
 
-// differs names the first that two sets have not in common.
+// differs names the first object or field in which two sets differ.
 func differs(want, have object.Set) string {
 	for _, o := range want.Objects() {
 		h, _ := have.Get(o.Ref())
@@ -206,10 +210,10 @@ func differs(want, have object.Set) string {
 			return strings.TrimSpace(o.Ref().String() + " " + f.Path)
 		}
 	}
-	return "which objects there are"
+	return "the list of objects"
 }
 
-// text is a file as it is edited so far. What is not a person's to edit is an error.
+// text returns a file with the edits so far. It fails for encrypted and generated files.
 func (w *work) text(ctx context.Context, name string) ([]byte, error) {
 	if text, ok := w.result.Files[name]; ok {
 		return text, nil
@@ -225,12 +229,12 @@ func (w *work) text(ctx context.Context, name string) ([]byte, error) {
 	case !bytes.Equal(read, text):
 		err = errors.New("the file is encrypted")
 	case bytes.Contains(head, []byte("generated")) && bytes.Contains(head, []byte("do not edit")):
-		err = errors.New("the file says that it is generated")
+		err = errors.New("the file is generated")
 	}
 	return text, err
 }
 
-// attempts are the ways to say it in the environment's own files, the most likely first.
+// attempts returns the ways to set an image in the environment's own files, the most likely first.
 func (w *work) attempts(ctx context.Context, m image.Matched, pin image.Pin) (attempts []attempt, err error) {
 	for _, base := range konfig.RecognizedKustomizationFileNames() {
 		a := attempt{file: path.Join(w.env.Path, base), want: []string{pin.Reference()}}
@@ -259,7 +263,7 @@ func (w *work) attempts(ctx context.Context, m image.Matched, pin image.Pin) (at
 	return attempts, err
 }
 
-// overlay edits the entry of images that names the image last, or adds one.
+// overlay edits the last entry of images that names the image, or adds one.
 func overlay(file string, text []byte, m image.Matched, pin image.Pin) ([]finding.Edit, error) {
 	var entry []string
 	var n *yaml.Node
@@ -306,14 +310,15 @@ func overlay(file string, text []byte, m image.Matched, pin image.Pin) ([]findin
 	return append(edits, e), err
 }
 
-// leaf is a scalar of a values file.
+// leaf is a scalar of a values file, with its path.
 type leaf struct {
 	path []string
 	*yaml.Node
 	guess bool
 }
 
-// leaves are those that may say which version of an image is used: they say it now, or are called so.
+// leaves returns the scalars that may set the version of an image: their value is the current version, or
+// their key ends in "tag".
 func leaves(text []byte, m image.Matched) (all []leaf) {
 	docs, _ := documents(text)
 	var walk func(n *yaml.Node, at []string)
@@ -344,8 +349,8 @@ func leaves(text []byte, m image.Matched) (all []leaf) {
 	return all[:min(20, len(all))] // each is a render
 }
 
-// values are the ways to say it with one value: a whole reference, a tag with a digest beside it where the
-// chart has one, or a tag that holds the digest.
+// values returns the ways to set an image with one value: a whole reference, a tag with a separate digest if
+// the chart has one, or a tag that includes the digest.
 func (w *work) values(c project.Chart, file string, text []byte, l leaf, m image.Matched,
 	pin image.Pin) (ways []attempt) {
 	whole, above := pin.Tag+"@"+pin.Digest, l.path[:len(l.path)-1]
@@ -367,7 +372,7 @@ func (w *work) values(c project.Chart, file string, text []byte, l leaf, m image
 		want: []string{pin.Reference()}, guess: l.guess, err: err})
 }
 
-// hasDefault says whether a chart's own values have a path.
+// hasDefault reports whether a chart's own values have a path.
 func (w *work) hasDefault(c project.Chart, keys []string) bool {
 	text, err := os.ReadFile(filepath.Join(w.project.Dir, filepath.FromSlash(c.Path), "values.yaml"))
 	if err == nil {
@@ -376,10 +381,10 @@ func (w *work) hasDefault(c project.Chart, keys []string) bool {
 	return err == nil && c.Repository == ""
 }
 
-// explain says where it is said instead, for whoever is to write it elsewhere.
+// explain finds the place that names the image, which is not in one of the environment's own files.
 func (w *work) explain(ctx context.Context, m image.Matched, e *UndecidedError) {
 	o, _ := w.set.Get(m.Uses[0].Ref)
-	e.Place, e.Why = finding.At(o.Origin), "none of its own files says which version it runs"
+	e.Place, e.Why = finding.At(o.Origin), "none of the environment's own files names the version"
 	report, err := origin.Analyze(ctx, w.renderer, w.env, origin.Options{Only: func(o origin.Override) bool {
 		return m.Tag != "" && strings.Contains(o.Text, m.Tag)
 	}})
@@ -387,12 +392,12 @@ func (w *work) explain(ctx context.Context, m image.Matched, e *UndecidedError) 
 		return
 	}
 	for _, o := range report.Because(m.Uses[0].Ref, "") {
-		e.Place, e.Why = o.Place, fmt.Sprintf("%s says %q, and that is not the environment's alone", o.Name, o.Text)
-		e.Write = "write " + o.Name + " into a values file that is " + w.env.Name + "'s alone"
+		e.Place, e.Value = o.Place, o.Name
+		e.Why = fmt.Sprintf("%s is %q, in a file that is not the environment's own", o.Name, o.Text)
 	}
 }
 
-// others proves that no other environment is different: what two render from is not one's own.
+// others proves that no other environment changes.
 func (w *work) others(ctx context.Context) error {
 	for _, env := range w.project.Environments {
 		if env.Name == w.env.Name || len(w.result.Changes) == 0 {
@@ -403,7 +408,7 @@ func (w *work) others(ctx context.Context) error {
 			return ctx.Err()
 		}
 		if err != nil {
-			w.result.Notes = append(w.result.Notes, fmt.Sprintf("whether %s stays as it is was not looked at: %v",
+			w.result.Notes = append(w.result.Notes, fmt.Sprintf("did not check that %s stays the same: %v",
 				env.Name, err))
 			continue
 		}
@@ -415,18 +420,18 @@ func (w *work) others(ctx context.Context) error {
 		return &UndecidedError{
 			Environment: w.env.Name, Image: w.result.After[0].Name,
 			Place: attempt{file: c.File, text: c.Text, edits: []finding.Edit{c.Edit}}.place(),
-			Why: fmt.Sprintf("%s renders from it too: %s would be different", env.Name,
+			Why: fmt.Sprintf("%s is rendered from it too: %s would change", env.Name,
 				differs(before.Set, after.Set)),
-			Write: "give " + w.env.Name + " an overlay or a values file of its own, and name the image there",
+			Shared: true,
 		}
 	}
 	return nil
 }
 
-// Stated are the project's images that an environment's own manifests name by digest, and the names of those
-// that they do not.
+// Stated returns the project's images that an environment's manifests name by digest, and the names of the
+// others.
 func Stated(ctx context.Context, p project.Project, env project.Environment,
-	o render.Options) (pins []image.Pin, not []string, err error) {
+	o render.Options) (pins []image.Pin, missing []string, err error) {
 	result, err := render.Render(ctx, p, env, o)
 	if err != nil {
 		return nil, nil, err
@@ -441,8 +446,8 @@ func Stated(ctx context.Context, p project.Project, env project.Environment,
 	}
 	for _, m := range matched {
 		if pins = append(pins, stated(m)); m.Digest == "" {
-			pins, not = pins[:len(pins)-1], append(not, m.Image.Name)
+			pins, missing = pins[:len(pins)-1], append(missing, m.Image.Name)
 		}
 	}
-	return pins, not, nil
+	return pins, missing, nil
 }

@@ -17,10 +17,10 @@ import (
 
 var (
 	// ErrNotBuilt refuses an image that no registry has: a promotion builds nothing.
-	ErrNotBuilt = errors.New("is in no registry, and a promotion builds nothing")
+	ErrNotBuilt = errors.New("is not in its registry, and promote does not build images")
 	// ErrNotStated says that neither the manifests nor a release of the other environment name an image's
 	// digest.
-	ErrNotStated = errors.New("nobody says what it runs")
+	ErrNotStated = errors.New("its digest is unknown")
 	// ErrOlder refuses to replace an image by one from an earlier commit.
 	ErrOlder = errors.New("is from an earlier commit")
 )
@@ -111,15 +111,15 @@ func imagesOf(ctx context.Context, t deploy.Target, o Options) ([]image.Pin, err
 		return pins, err
 	}
 	running, err := running(ctx, t.Source, env, o.Connect)
-	why := "no healthy release of it is recorded"
+	why := "no healthy release is recorded"
 	if err != nil {
-		why = "its cluster cannot say: " + err.Error()
+		why = "reading the releases failed: " + err.Error()
 	}
 	for _, name := range missing {
 		i := slices.IndexFunc(running, func(pin image.Pin) bool { return pin.Name == name && pin.Digest != "" })
 		if i < 0 {
-			return nil, fmt.Errorf("promote from %s: %w: its manifests state no digest of %s, and %s",
-				o.From, ErrNotStated, name, why)
+			return nil, fmt.Errorf("promote from %s: %s: %w: the manifests do not name it, and %s",
+				o.From, name, ErrNotStated, why)
 		}
 		pins = append(pins, running[i])
 	}
@@ -176,8 +176,8 @@ func refuseOlder(ctx context.Context, r git.Repository, result Result, o Options
 			return err
 		}
 		if more == 0 && less > 0 {
-			return fmt.Errorf("promote %s to %s: %s is there, and %s %w",
-				was.Name, result.Environment, was.Reference(), result.After[i].Tag, ErrOlder)
+			return fmt.Errorf("promote %s to %s: %s %w than %s",
+				was.Name, result.Environment, result.After[i].Tag, ErrOlder, was.Reference())
 		}
 	}
 	return nil
