@@ -45,6 +45,7 @@ func Observe(
 				break
 			}
 		}
+		o.Refused = apierrors.IsInvalid(o.Err)
 		o.Err = c.asTyped(ctx, o.Ref, o.Err)
 	})
 	if ctx.Err() != nil {

@@ -125,6 +125,9 @@ func decide(o Observed, in Input) Change {
 	switch {
 	case in.Rollback && isJob(o.Ref):
 		c.Action, c.Reason = Keep, "a rollback does not run a Job again"
+	case in.Rollback && o.Refused && o.Live.Body != nil:
+		// One object that cannot go back must not keep all others from it.
+		c.Action, c.Reason = Keep, "it cannot go back: "+refusal(o)
 	case o.Err != nil:
 		c.Action, c.Reason = Blocked, refusal(o)
 	case o.Fixed:
@@ -199,8 +202,28 @@ func decideSurplus(o Observed) Change {
 		c.Reason = fmt.Sprintf("no longer in the source, but a %s is not deleted with the rest", o.Ref.Kind)
 	case isDeleting(o.Live):
 		c.Reason = "no longer in the source, already being deleted"
+	case keepMark(o.Live) != "":
+		c.Action, c.Reason = Keep, "no longer in the source, but its annotation "+keepMark(o.Live)+" keeps it"
 	}
 	return c
+}
+
+// keepMark returns the annotation by which an object asks Helm, Argo CD or Flux not to prune it; empty without
+// one.
+func keepMark(o object.Object) string {
+	for _, mark := range []struct{ annotation, value string }{
+		{"helm.sh/resource-policy", "keep"},
+		{"argocd.argoproj.io/sync-options", "Prune=false"},
+		{"kustomize.toolkit.fluxcd.io/prune", "disabled"},
+	} {
+		text, _ := o.Annotations()[mark.annotation].(string)
+		for value := range strings.SplitSeq(text, ",") {
+			if strings.EqualFold(strings.TrimSpace(value), mark.value) {
+				return mark.annotation + ": " + mark.value
+			}
+		}
+	}
+	return ""
 }
 
 // surplus returns the owned objects that are not desired, each once.

@@ -78,6 +78,12 @@ func TestMake(t *testing.T) {
 		{"protected", nil, []Observed{{Ref: volume.Ref(), Live: volume}}, []object.Ref{volume.Ref()},
 			"keep PersistentVolumeClaim prod/data stage 8: no longer in the source, but a PersistentVolumeClaim is " +
 				"not deleted with the rest\ncomplete"},
+		{"asks to be kept", nil, []Observed{{Ref: config.Ref(), Live: with(config,
+			map[string]any{"argocd.argoproj.io/sync-options": "Validate=false, Prune=false"},
+			"metadata", "annotations")}},
+			[]object.Ref{config.Ref()},
+			"keep ConfigMap prod/c stage 8: no longer in the source, but its annotation " +
+				"argocd.argoproj.io/sync-options: Prune=false keeps it\ncomplete"},
 		{"moved to another API group", []object.Object{deployment},
 			[]Observed{{Ref: deployment.Ref(), Live: live, Merged: live}, {Ref: oldIngress.Ref(), Live: oldIngress}},
 			[]object.Ref{oldIngress.Ref()},
