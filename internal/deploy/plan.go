@@ -95,11 +95,14 @@ func proposeRollback(
 	ctx context.Context, t Target, past release.Past, revision int, force bool,
 ) (Proposal, error) {
 	if revision == 0 {
-		i := before(past.Releases)
-		if i < 0 {
+		switch i := before(past.Releases); {
+		case i >= 0:
+			revision = past.Releases[i].Revision
+		case hasGoneBack(past):
+			revision = past.Latest.RollbackOf
+		default:
 			return Proposal{}, &NoHealthyError{Environment: t.Environment.Name}
 		}
-		revision = past.Releases[i].Revision
 	}
 	rel, err := t.Records().Get(ctx, revision)
 	if err != nil {
@@ -109,6 +112,13 @@ func proposeRollback(
 		Set: rel.Objects, Images: rel.Images, Commit: rel.Commit, Tag: rel.Tag, Dirty: rel.Dirty,
 		RollbackOf: rel.Revision,
 	}, past, force)
+}
+
+// hasGoneBack says that the newest release is the healthy rollback of a failed one, as a deploy makes by
+// itself.
+func hasGoneBack(past release.Past) bool {
+	return past.Latest.RollbackOf > 0 && past.Latest.Status == release.Healthy && len(past.Releases) > 1 &&
+		past.Releases[1].Status == release.Failed
 }
 
 // ProposeDelete plans to delete the objects that the releases of an environment recorded.

@@ -208,8 +208,8 @@ func decideSurplus(o Observed) Change {
 	return c
 }
 
-// keepMark returns the annotation by which an object asks Helm, Argo CD or Flux not to prune it; empty without
-// one.
+// keepMark returns the annotation by which an object asks Helm, Argo CD or Flux not to prune it; empty
+// without one.
 func keepMark(o object.Object) string {
 	for _, mark := range []struct{ annotation, value string }{
 		{"helm.sh/resource-policy", "keep"},
