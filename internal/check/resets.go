@@ -55,7 +55,7 @@ func checkScaledReplicas(e *environment, w workload) []finding.Finding {
 // checkUnstable reports a field that helm.Unstable names, such as
 // "templates/db.yaml: Secret db data.password: randAlphaNum".
 func checkUnstable(src files, e *environment, what string) []finding.Finding {
-	const message = "differs in every render, so each deploy changes it: %s"
+	const message = "%s renders differently each time: each deploy changes it"
 	file, rest, _ := strings.Cut(what, ": ")
 	words := strings.SplitN(rest, " ", 3)
 	if len(words) != 3 || !src.isFile(file) {

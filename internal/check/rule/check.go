@@ -274,19 +274,24 @@ func (l *look) field(fields texts) string {
 	return append(fields, "")[0]
 }
 
-// brief returns a fix on one line: its first line, and the YAML after it where that can be copied.
-func brief(fix string, verbatim bool) string {
-	first, rest, _ := strings.Cut(fix, "\n")
+// brief returns a fix on one line: its first paragraph, and the YAML after it where that can be copied.
+func brief(fix string, withYAML bool) string {
+	first, rest, _ := strings.Cut(strings.TrimSpace(fix), "\n\n")
+	first = oneLine(first)
+	before, introduces := strings.CutSuffix(first, ":")
+	if !introduces {
+		return first
+	}
 	_, snippet, _ := strings.Cut(rest, "```yaml\n")
 	snippet, _, closed := strings.Cut(snippet, "```")
 	var n yaml.Node
-	if !verbatim || !closed || yaml.Unmarshal([]byte(snippet), &n) != nil || len(n.Content) == 0 {
-		return strings.TrimSuffix(first, ":")
+	if !withYAML || !closed || yaml.Unmarshal([]byte(snippet), &n) != nil || len(n.Content) == 0 {
+		return before + "."
 	}
 	n.Content[0].Style, n.Content[0].LineComment, n.Content[0].HeadComment = yaml.FlowStyle, "", ""
 	text, err := yaml.Marshal(n.Content[0])
 	if err != nil {
-		return strings.TrimSuffix(first, ":")
+		return before + "."
 	}
 	line := strings.TrimSpace(string(text))
 	if n.Content[0].Kind == yaml.MappingNode {

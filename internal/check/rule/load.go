@@ -101,14 +101,20 @@ var shipped = sync.OnceValues(func() (*Set, error) {
 // ID names a rule that is checked in Go. Its text is in the YAML files of this package.
 type ID string
 
-// New begins a finding about a field of an object.
+// New begins a finding about a field of an object, with the rule's fix.
 func (id ID) New(o object.Object, field, format string, args ...any) finding.Finding {
-	return id.rule().New(o, field, format, args...)
+	r := id.rule()
+	f := r.New(o, field, format, args...)
+	f.Fix = brief(r.Fix, false)
+	return f
 }
 
-// In begins a finding about a place in a file.
+// In begins a finding about a place in a file, with the rule's fix.
 func (id ID) In(p finding.Place, format string, args ...any) finding.Finding {
-	return id.rule().In(p, format, args...)
+	r := id.rule()
+	f := r.In(p, format, args...)
+	f.Fix = brief(r.Fix, false)
+	return f
 }
 
 func (id ID) rule() finding.Rule {
