@@ -60,12 +60,13 @@ lint: ## run gofmt, vet, staticcheck, deadcode and misspell, and check the direc
 	go tool misspell -error $$(git ls-files '*.go' '*.md' '*.yaml' ':!:*testdata*')
 	go test -run 'TestImports|TestReservedImports' .
 
-docs: changelog ## rewrite the generated documents: CHANGELOG.md, docs/cli, docs/rules.md, docs/slipway.*
+docs: changelog ## rewrite the generated documents: CHANGELOG.md and most of docs/
+	UPDATE=1 go test -run '^TestArchitecture$$' ./docs
 	UPDATE=1 go test -run '^TestReference$$' ./internal/project
 	UPDATE=1 go test -run '^Test(Command|Rule)Reference$$' ./cmd/slipway
 
 changelog: ## assemble CHANGELOG.md from changes/
-	UPDATE=1 go test -run '^TestChangelog$$' .
+	UPDATE=1 go test -run '^TestChangelog$$' ./docs
 
 fuzz: ## run every fuzz target for 30 seconds (FUZZTIME=5s; FUZZ=PATTERN selects targets)
 	@./.ci/fuzz $(or $(FUZZTIME),30s) '$(or $(FUZZ),^Fuzz)'

@@ -76,7 +76,8 @@ func commandPage(c *cobra.Command, heading string) string {
 
 const rulesStart = generated + `# The rules of slipway check
 
-` + "`slipway check --explain RULE`" + ` prints the same. An error ends ` + "`slipway check`" + ` with exit code 4, a warning does not
+` + "`slipway check --explain RULE`" + ` prints the same. An error ends
+` + "`slipway check`" + ` with exit code 4, a warning does not
 (` + "`--fail-on warning`" + ` changes that). A project adds its own rules as [slipway.yaml](slipway.yaml.md#a-rule) describes.
 
 To accept what a rule finds, add an exception to ` + "`slipway.yaml`" + `:

@@ -15,14 +15,16 @@ import (
 
 func newSandboxCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "sandbox", Short: "A Kubernetes control plane, registry and Git server in one process on this machine",
-		Long: `A real Kubernetes API server with its controllers and scheduler, simulated nodes that check each
-image in the registry, an OCI registry and a Git server: one process on loopback, no Docker.
-Contexts dev, staging and prod belong to users who may edit one namespace each; admin may do all.`,
+		Use: "sandbox", Short: "Run a Kubernetes control plane, registry and Git server on this machine",
+		Long: `A sandbox is a real Kubernetes API server with its controllers and scheduler, simulated nodes that look
+up each image in the registry, an OCI registry and a Git server, in one process on loopback. It needs no
+Docker. The contexts dev, staging and prod belong to users who may edit one namespace each; the user of
+the context admin may do everything.`,
 		Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	var name string
-	cmd.PersistentFlags().StringVar(&name, "name", sandbox.Default, "which sandbox; several run side by side")
+	cmd.PersistentFlags().StringVar(&name, "name", sandbox.Default,
+		"the name of the sandbox; several can run at once")
 	with := func(run func(context.Context, sandbox.Instance) error) func(*cobra.Command, []string) error {
 		return func(c *cobra.Command, _ []string) error {
 			s, err := sandbox.Open(name)
@@ -51,14 +53,14 @@ type sandboxUpOptions struct {
 
 func newSandboxUp(a *app, with withSandbox) *cobra.Command {
 	var o sandboxUpOptions
-	cmd := &cobra.Command{Use: "up", Short: "Start it, in the background", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "up", Short: "Start the sandbox in the background", Args: cobra.NoArgs}
 	cmd.RunE = with(func(ctx context.Context, s sandbox.Instance) error { return runSandboxUp(ctx, a, s, o) })
 	o.out = outputFlag(cmd, asText, asJSON)
 	f := cmd.Flags()
-	f.BoolVar(&o.foreground, "foreground", false, "stay until interrupted")
+	f.BoolVar(&o.foreground, "foreground", false, "run until interrupted, in the foreground")
 	f.IntVar(&o.Port, "port", 0, "the API server's port (default: the last one, or a free one)")
 	f.IntVar(&o.RegistryPort, "registry-port", 0, "the registry's port (default: the last one, or a free one)")
-	f.StringVar(&o.RegistryAuth, "registry-auth", "", "USER:PASSWORD that the registry asks for (default: open)")
+	f.StringVar(&o.RegistryAuth, "registry-auth", "", "USER:PASSWORD that the registry requires (default: none)")
 	f.IntVar(&o.Nodes, "nodes", 3, "simulated nodes")
 	return cmd
 }
@@ -99,7 +101,7 @@ func printSandbox(a *app, st sandbox.State, out format) error {
 
 func newSandboxDown(a *app, with withSandbox) *cobra.Command {
 	return &cobra.Command{
-		Use: "down", Short: "Stop it; data stays", Args: cobra.NoArgs,
+		Use: "down", Short: "Stop the sandbox and keep its data", Args: cobra.NoArgs,
 		RunE: with(func(ctx context.Context, s sandbox.Instance) error {
 			stopped, err := s.Stop(ctx)
 			if err == nil && !stopped {
@@ -114,7 +116,7 @@ func newSandboxDown(a *app, with withSandbox) *cobra.Command {
 
 func newSandboxReset(a *app, with withSandbox) *cobra.Command {
 	return &cobra.Command{
-		Use: "reset", Short: "Stop it and delete its data", Args: cobra.NoArgs,
+		Use: "reset", Short: "Stop the sandbox and delete its data", Args: cobra.NoArgs,
 		RunE: with(func(ctx context.Context, s sandbox.Instance) error {
 			err := s.Reset(ctx)
 			if err == nil {
@@ -126,7 +128,8 @@ func newSandboxReset(a *app, with withSandbox) *cobra.Command {
 }
 
 func newSandboxStatus(a *app, with withSandbox) *cobra.Command {
-	cmd := &cobra.Command{Use: "status", Short: "Say whether it runs, and where", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "status", Short: "Show whether the sandbox runs, and its addresses",
+		Args: cobra.NoArgs}
 	out := outputFlag(cmd, asText, asJSON)
 	cmd.RunE = with(func(_ context.Context, s sandbox.Instance) error {
 		st, err := s.State()

@@ -1,3 +1,6 @@
+// Package rollout waits until the objects of a release are healthy, and collects the evidence when one is
+// not: the pod, its events, the exit code, the last log lines and the probable cause. It changes nothing,
+// except that it deletes pods of a StatefulSet's earlier template that cannot recover.
 package rollout
 
 import (
