@@ -109,7 +109,7 @@ type report struct {
 	unchecked []finding.Unchecked
 }
 
-// Check gives where the workflows break the rules, ordered by place.
+// Check returns the findings in workflows, ordered by place.
 func Check(files []File, p Project) ([]finding.Finding, []finding.Unchecked) {
 	c := &checker{Project: p}
 	for _, f := range files {
@@ -139,13 +139,13 @@ func Check(files []File, p Project) ([]finding.Finding, []finding.Unchecked) {
 	return c.findings, c.unchecked
 }
 
-// add notes a finding with its fix.
+// add appends a finding with its fix.
 func (r *report) add(f finding.Finding, fix string) {
 	f.Fix = fix
 	r.findings = append(r.findings, f)
 }
 
-// openFlow reads a workflow and tells what is wrong with its syntax.
+// openFlow parses a workflow and reports faults of its syntax. It returns nil where it cannot be read.
 func openFlow(r *report, p Project, f File) *flow {
 	whole := finding.Place{File: f.Name}
 	var root yaml.Node
@@ -198,10 +198,10 @@ func readJob(r *report, p Project, w *flow, parsed *actionlint.Job, env map[stri
 	return j
 }
 
-// ownCluster is what a job makes a cluster with that is gone after it.
+// ownCluster matches the tools that create a cluster for a job.
 var ownCluster = lazyregexp.New(`\b(kind|k3d|k3s|minikube|microk8s|ctlptl)\b`)
 
-// readScript gives a step's commands, and those of a script that it calls.
+// readScript returns a step's commands, and those of a script that it calls.
 func readScript(r *report, p Project, s script, folder string, place finding.Place) []command {
 	commands, err := s.commands()
 	if err != nil && (strings.Contains(s.text, "kubectl") || strings.Contains(s.text, "helm")) {
@@ -228,7 +228,7 @@ func readScript(r *report, p Project, s script, folder string, place finding.Pla
 	return all
 }
 
-// posix says whether a shell of the family that we read runs the step.
+// posix reports whether a POSIX shell runs the step.
 func (w *flow) posix(j *actionlint.Job, exec *actionlint.ExecRun) bool {
 	shell := value(exec.Shell)
 	for _, d := range []*actionlint.Defaults{j.Defaults, w.Defaults} {
@@ -259,7 +259,7 @@ func value(s *actionlint.String) string {
 	return s.Value
 }
 
-// environ adds variables to those that are known already.
+// environ adds variables to the known ones.
 func environ(outer map[string]string, env *actionlint.Env) map[string]string {
 	all := map[string]string{}
 	for k, v := range outer {
@@ -277,7 +277,7 @@ func (w *flow) at(s *actionlint.String) finding.Place {
 	return finding.Place{File: w.file, Line: s.Pos.Line, Column: s.Pos.Col}
 }
 
-// inside gives the places within a text: exactly in a block, its beginning otherwise.
+// inside returns the places within a text: exact ones in a block scalar, its beginning otherwise.
 func (w *flow) inside(s *actionlint.String) func(line, column int) finding.Place {
 	values := strings.Split(s.Value, "\n")
 	begin := w.at(s)
@@ -300,7 +300,7 @@ func (w *flow) inside(s *actionlint.String) func(line, column int) finding.Place
 	}
 }
 
-// triggers are what starts a run, and the branches that pushes are listened for.
+// triggers returns what starts a run, and the branches of the push trigger.
 func triggers(events []actionlint.Event) (on, branches []string) {
 	set := map[string]bool{}
 	for _, event := range events {
