@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"slipway/internal/check/rule"
 	"slipway/internal/check/schema"
 	"slipway/internal/ci"
+	"slipway/internal/project"
 	"slipway/internal/render"
 )
 
@@ -33,20 +35,24 @@ type checkOptions struct {
 	failOn       finding.Severity
 	explain, fix bool
 	kubeVersion  string
+	class        string
 	schemas      []string
 }
 
 func newCheckCommand(a *app) *cobra.Command {
 	o := checkOptions{failOn: finding.Error}
 	cmd := &cobra.Command{
-		Use: "check [ENV...]", Short: "Find faults before they are deployed",
+		Use: "check [ENV... | -]", Short: "Find faults before they are deployed",
 		Long: `Renders the environments (all, unless some are named) and reports faults with their place and their fix:
 overrides without effect, references to missing objects, laptop settings that must not reach production,
 objects that production needs, and pipelines that deploy another image than they build. It contacts no
 cluster, needs no configuration, and writes nothing without --fix.
 
+With - it checks the manifests on stdin, from any program that renders them, by the rules for production.
+
 To accept a finding, add it with its reason to "exceptions:" in slipway.yaml.`,
-		Example: "  slipway check\n  slipway check prod -o github\n  slipway check --explain image-mutable",
+		Example: "  slipway check\n  slipway check prod -o github\n  helmfile template | slipway check -\n" +
+			"  slipway check --explain image-mutable",
 	}
 	o.out = outputFlag(cmd, asText, asJSON, asSARIF, asGitHub, asMarkdown)
 	f := cmd.Flags()
@@ -56,6 +62,8 @@ To accept a finding, add it with its reason to "exceptions:" in slipway.yaml.`,
 	f.BoolVar(&o.fix, "fix", false, "apply the fixes that are certain, and print each change")
 	f.StringVar(&o.kubeVersion, "kube-version", "",
 		"Kubernetes version of the clusters (1.34), instead of kubeVersion in slipway.yaml")
+	f.StringVar(&o.class, "class", "",
+		"class whose rules apply to manifests on stdin (slipway check -): local, staging or production")
 	f.StringArrayVar(&o.schemas, "schema", nil,
 		"file or directory with CustomResourceDefinitions; may be repeated")
 	cmd.RunE = func(c *cobra.Command, args []string) error {
@@ -83,11 +91,12 @@ func runCheck(ctx context.Context, a *app, names []string, o checkOptions) error
 	if _, err := schema.New(schema.Options{KubeVersion: o.kubeVersion}); err != nil {
 		return &usageError{fmt.Errorf("--kube-version: %w", err)}
 	}
-	p, err := a.project()
+	p, done, err := a.checkedProject(names, o.class)
 	if err != nil {
 		return err
 	}
-	envs, err := p.Select(names)
+	defer done()
+	envs, err := p.Select(slices.DeleteFunc(names, func(n string) bool { return n == "-" }))
 	if err != nil {
 		return err
 	}
@@ -126,6 +135,19 @@ func runCheck(ctx context.Context, a *app, names []string, o checkOptions) error
 		}
 	}
 	return nil
+}
+
+// checkedProject is the project, or the one that stdin stands for, and what to do when it has been checked.
+func (a *app) checkedProject(names []string, class string) (project.Project, func(), error) {
+	c, err := stdinClass(names, class)
+	if err != nil {
+		return project.Project{}, nil, err
+	}
+	if c != "" {
+		return a.checkStdin(c)
+	}
+	p, err := a.project()
+	return p, func() {}, err
 }
 
 func (a *app) check(ctx context.Context, in check.Input) (check.Report, error) {

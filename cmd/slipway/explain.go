@@ -117,8 +117,14 @@ var rows = []row{
 			e.Environment + "`."
 	}),
 
-	is("no project", project.ErrNone, codeError, "Run it in the repository's directory or pass --dir. "+
-		"Run `slipway init` to create a project."),
+	as("no project", codeError, func(e *project.NoneError) string {
+		hint := "Run it in the repository's directory or pass --dir. Run `slipway init` to create a project."
+		for _, f := range e.Elsewhere {
+			hint += " Run `" + f.Command + " | slipway check --class production -` to check what " + f.File +
+				" renders to."
+		}
+		return hint
+	}),
 	is("nothing to begin with", scaffold.ErrNothing, codeError,
 		"Pass the directory of a Dockerfile or of manifests with --dir."),
 	as("exists", codeError, always[*scaffold.ExistsError](

@@ -52,15 +52,9 @@ func runInit(a *app, chart, show bool) error {
 		fmt.Fprintln(a.stdout, "wrote", f.Path)
 	}
 	// Read the files again: they must work for every other command.
-	if p, err = project.Open(p.Dir); err != nil {
+	if _, err = project.Open(p.Dir); err != nil {
 		return err
 	}
-	env := p.Environments[0]
-	for _, e := range p.Environments {
-		if e.Class == project.Production {
-			env = e
-		}
-	}
-	a.warn("next: slipway render %s", env.Name)
+	a.warn("next: slipway check")
 	return nil
 }

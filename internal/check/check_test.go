@@ -136,7 +136,7 @@ func TestRun(t *testing.T) {
 			"values-prod.yaml":                        "count: 2\n",
 			"chart/templates/d.yaml": "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: " +
 				"replicas\nspec:\n  replicas: {{ .Values.count }}\n"}),
-			"replicas k8s/base/web.yaml:9:3 dev,prod,staging web has 1\n" +
+			"replicas k8s/base/web.yaml:9:3 dev,staging,prod web has 1\n" +
 				"replicas values-prod.yaml:1:1 chart-prod replicas has 2\n" +
 				"only-prod chart/templates/d.yaml:5:1 chart-prod x\n" + prod},
 		"one beside the overlays that does not render": {with(map[string]string{
@@ -144,7 +144,7 @@ func TestRun(t *testing.T) {
 			"chart/Chart.yaml":                        "apiVersion: v2\nname: web\nversion: 1.0.0\n",
 			"values-prod.yaml":                        "count: 2\n",
 			"chart/templates/d.yaml":                  "{{ required \"no\" .Values.m }}"}),
-			"replicas k8s/base/web.yaml:9:3 dev,prod,staging web has 1\n" + prod +
+			"replicas k8s/base/web.yaml:9:3 dev,staging,prod web has 1\n" + prod +
 				"unchecked chart/templates/d.yaml:1 environment chart-prod\n"},
 		"excepted as rendered, in one environment": {file(
 			"  - {rule: replicas, object: Deployment/prod-web, reason: r}\n"),

@@ -63,8 +63,9 @@ func TestSelectorChanges(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			files := overlays(c.dev, c.prod, c.base)
-			findings := checked(t, files, []group{{each: resets}, {each: selectors}}, project.Environment{Name: "dev", Path: "dev",
-				Class: project.Local}, project.Environment{Name: "prod", Path: "prod", Class: project.Production})
+			findings := checked(t, files, []group{{each: resets}, {each: selectors}},
+				project.Environment{Name: "dev", Paths: []string{"dev"}, Class: project.Local},
+				project.Environment{Name: "prod", Paths: []string{"prod"}, Class: project.Production})
 			var got []string
 			for _, f := range findings {
 				got = append(got, f.Place.String())
@@ -79,8 +80,9 @@ func TestSelectorChanges(t *testing.T) {
 					t.Error(diff)
 				}
 				files["prod/kustomization.yaml"] = text // which is well
-				again := checked(t, files, []group{{each: resets}, {each: selectors}}, project.Environment{Name: "dev", Path: "dev"},
-					project.Environment{Name: "prod", Path: "prod"})
+				again := checked(t, files, []group{{each: resets}, {each: selectors}},
+					project.Environment{Name: "dev", Paths: []string{"dev"}},
+					project.Environment{Name: "prod", Paths: []string{"prod"}})
 				if len(again) > 0 {
 					t.Error(brief(again))
 				}

@@ -90,10 +90,10 @@ func checkMutable(s *subject, e *environment, u imageUse) []finding.Finding {
 		return nil
 	}
 	certain, when := u.IsMutable(), ""
-	if isPinned(s.Project, u) { // a deploy puts the digest in
-		if u.Tag == "" {
-			return nil
-		}
+	if u.Tag == "" && isOwn(s.Project, u, true) { // a deploy puts the digest in
+		return nil
+	}
+	if isOwn(s.Project, u, false) {
 		certain, when = false, " when a tool other than slipway deploys it"
 	}
 	what := fmt.Sprintf("tag %q moves", u.Tag)
@@ -105,10 +105,13 @@ func checkMutable(s *subject, e *environment, u imageUse) []finding.Finding {
 	return []finding.Finding{blameDefault(s.files, e.Charts, u, f.WarnUnless(certain))}
 }
 
-// isPinned reports whether the project file lists the image as one of its own.
-func isPinned(p project.Project, u imageUse) bool {
-	own := slices.DeleteFunc(slices.Clone(p.Images), func(i project.Image) bool { return i.Detected })
-	if p.File == "" || len(own) == 0 {
+// isOwn reports whether the project file lists the image as one of the project's own, or a skaffold.yaml does
+// where its artifacts count.
+func isOwn(p project.Project, u imageUse, artifacts bool) bool {
+	own := slices.DeleteFunc(slices.Clone(p.Images), func(i project.Image) bool {
+		return !(artifacts && i.Artifact) && (i.Detected || p.File == "")
+	})
+	if len(own) == 0 {
 		return false
 	}
 	var one object.Set
@@ -143,7 +146,7 @@ func checkPullPolicy(s *subject, e *environment, u imageUse) []finding.Finding {
 		f.Fix = "Write " + u.Repository + "@" + u.Digest + "."
 		return []finding.Finding{f}
 	case u.policy == "" && u.MayMove() && u.Tag != "latest" && u.Tag != "" &&
-		e.Class == project.Staging && !isPinned(s.Project, u):
+		e.Class == project.Staging && !isOwn(s.Project, u, false):
 		return []finding.Finding{pullPolicy.New(u.Object, u.field,
 			"tag %q moves and imagePullPolicy defaults to IfNotPresent: nodes keep the old image", u.Tag)}
 	}

@@ -148,7 +148,8 @@ func inPod(what string) string {
 func runCases(t *testing.T, class project.Class, groups []group, cases map[string]ruleCase) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			env := project.Environment{Name: "prod", Path: "prod", Class: class, Namespace: "prod", Context: "prod"}
+			env := project.Environment{Name: "prod", Paths: []string{"prod"}, Class: class, Namespace: "prod",
+				Context: "prod"}
 			got := brief(checked(t, map[string]string{"prod/all.yaml": c.text}, groups, env))
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Error(diff)
@@ -316,8 +317,8 @@ func referenceCases() map[string]ruleCase {
 // What another environment has is known: here it is surely wrong.
 func TestReferencesToOtherEnvironments(t *testing.T) {
 	envs := []project.Environment{
-		{Name: "dev", Path: "dev", Class: project.Local, Namespace: "dev", Context: "dev"},
-		{Name: "prod", Path: "prod", Class: project.Production, Namespace: "prod", Context: "prod"},
+		{Name: "dev", Paths: []string{"dev"}, Class: project.Local, Namespace: "dev", Context: "dev"},
+		{Name: "prod", Paths: []string{"prod"}, Class: project.Production, Namespace: "prod", Context: "prod"},
 	}
 	got := brief(checked(t, map[string]string{"dev/all.yaml": api,
 		"prod/all.yaml": all(edited(api, "{name: api}", "{name: api, namespace: dev}"),
@@ -470,8 +471,9 @@ const digits = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
 func TestPrivateRegistry(t *testing.T) {
 	text := edited(api, "ghcr.io", "192.168.1.7:5000")
 	files := map[string]string{"dev/all.yaml": text, "prod/all.yaml": text}
-	envs := []project.Environment{{Name: "dev", Path: "dev", Class: project.Local}, {Name: "prod", Path: "prod",
-		Class: project.Production}}
+	envs := []project.Environment{{Name: "dev", Paths: []string{"dev"}, Class: project.Local},
+		{Name: "prod", Paths: []string{"prod"},
+			Class: project.Production}}
 	at := pod + ".containers[name=api].image"
 	if diff := cmp.Diff([]string{"✗ image-laptop " + at},
 		brief(checked(t, files, []group{{each: images}}, envs...))); diff != "" {

@@ -27,21 +27,21 @@ type selectorLabels struct {
 
 // selectors checks which labels overlays write into selectors.
 func selectors(s *subject, e *environment) found {
-	if e.Path == "" {
+	if len(e.Paths) == 0 {
 		return found{}
 	}
 	var others []map[string]string
 	for _, other := range e.all {
-		if other.Name != e.Name && other.Path != "" && other.Path != e.Path {
+		if other.Name != e.Name && len(other.Paths) > 0 && !slices.Equal(other.Paths, e.Paths) {
 			labels := map[string]string{}
-			for _, l := range labelsInSelectors(s.files, other.Path, once{}) {
+			for _, l := range labelsOfPaths(s.files, other.Paths) {
 				maps.Copy(labels, l.labels)
 			}
 			others = append(others, labels)
 		}
 	}
 	var all []finding.Finding
-	for _, l := range labelsInSelectors(s.files, e.Path, once{}) {
+	for _, l := range labelsOfPaths(s.files, e.Paths) {
 		all = append(all, checkSelectorLabels(s.files, e, l, others)...)
 	}
 	return found{findings: all}
@@ -77,6 +77,15 @@ func selectingBy(e *environment, key, value string) string {
 		}
 	}
 	return some(names)
+}
+
+func labelsOfPaths(src files, folders []string) []selectorLabels {
+	var all []selectorLabels
+	seen := once{}
+	for _, f := range folders {
+		all = append(all, labelsInSelectors(src, f, seen)...)
+	}
+	return all
 }
 
 // labelsInSelectors are those of a kustomization and of its bases.

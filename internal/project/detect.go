@@ -2,7 +2,6 @@ package project
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -11,94 +10,168 @@ import (
 	"strings"
 )
 
-// layoutRoots are where people keep manifests, the most likely first.
+// Where people keep manifests, the likeliest first.
 var layoutRoots = []string{"k8s", "kubernetes", "deploy", "kustomize", "manifests"}
 
-// chartRoots are where people keep charts, or directories of charts.
-var chartRoots = []string{"chart", "charts", "helm", "deploy/chart", "deploy/charts", "deploy/helm"}
-
 var lookedFor = []string{
-	"k8s/overlays/*", "overlays/*", "k8s-dev, k8s-prod", "k8s/dev, k8s/prod", "chart with values-*.yaml",
-	"skaffold.yaml", "k8s/*.yaml",
-	"and the same in kubernetes, deploy, kustomize, manifests, charts/*, helm",
+	"k8s/overlays/*", "envs/*", "apps/staging, apps/production", "k8s-dev, k8s-prod", "k8s/dev, k8s/prod",
+	"charts with values-*.yaml", "skaffold.yaml", "Argo CD's and Flux's objects", "k8s/*.yaml",
 }
 
-// detect finds the environments of a conventional layout in dir, and reports whether there are any.
+// detect finds the environments that the files in dir show.
 func detect(dir string) (Project, bool, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return Project{}, false, fmt.Errorf("open project: %w", err)
 	}
 	defer root.Close()
-	l := layout{root.FS()}
+	p, ok := walk(root.FS()).project(dir)
+	return p, ok, nil
+}
+
+// project is what a directory shows; false where it shows no environment.
+func (l layout) project(dir string) (Project, bool) {
 	p := l.named(dir)
+	found := l.overlays()
+	profiles, variants := l.skaffold()
+	releases := l.releases()
+	// The first that finds something is taken, the others are checked beside it.
 	var others []string
-	for _, look := range []func() []Environment{l.overlays, l.siblings, l.subfolders, l.releases, l.skaffold,
-		l.chart, l.single} {
-		envs := look()
+	layouts := [][]Environment{
+		found.usual, l.siblings(), completed(l.synced(), found.further, releases), releases, profiles,
+		found.further, found.beside, l.chart(), l.single(found.left),
+	}
+	for _, envs := range layouts {
 		if len(p.Environments) == 0 {
 			p.Environments = envs
 			continue
 		}
-		before := slices.Clone(others)
+		others = append(others, p.addOthers(l, envs)...)
+	}
+	if len(p.Environments) == 0 {
+		return Project{}, false
+	}
+	p.Others = p.nameOthers()
+	p.Notes = l.notes(&p, slices.Concat(others, l.outside(p, found.left), variants))
+	return p, true
+}
+
+// completed are environments that objects of Argo CD or Flux name, and those that the layout shows beside
+// them.
+func completed(synced []Environment, layouts ...[]Environment) []Environment {
+	if len(synced) == 0 {
+		return nil
+	}
+	for _, envs := range layouts {
 		for _, e := range envs {
-			for _, source := range e.sources() {
-				if slices.Contains(before, source) || slices.ContainsFunc(p.Environments, func(e Environment) bool {
-					return e.within(source)
-				}) {
-					continue
-				}
-				p.Others = append(p.Others, e)
-				if !slices.Contains(others, source) {
-					others = append(others, source)
-				}
+			i := slices.IndexFunc(synced, func(s Environment) bool { return s.Name == e.Name })
+			if i < 0 && isEnvironmentName(e.Name) {
+				synced = append(synced, e)
+				continue
+			}
+			missing := func(p string) bool { return !slices.Contains(e.Paths, p) }
+			if i >= 0 && len(synced[i].Charts) == 0 && !slices.ContainsFunc(synced[i].Paths, missing) {
+				synced[i].Paths = e.Paths // those that another repository's objects deploy, too
 			}
 		}
 	}
-	if len(p.Environments) == 0 {
-		return Project{}, false, nil
-	}
-	p.Others = p.nameOthers()
-	for i := range p.Environments {
-		e := &p.Environments[i]
-		note := p.complete(e)
-		p.Notes = append(p.Notes, fmt.Sprintf("using %s as environment %s of class %s", describe(*e),
-			e.Name, e.Class))
-		if note != "" {
-			p.Notes = append(p.Notes, note)
-		}
-	}
-	if len(p.Images) > 0 {
-		p.Notes = append(p.Notes, fmt.Sprintf("using Dockerfile to build image %s", p.Name))
-	}
-	if len(others) > 0 {
-		p.Notes = append(p.Notes, "not used: "+strings.Join(others, ", "))
-	}
-	if l.file("Tiltfile") {
-		p.Notes = append(p.Notes, "Tiltfile is not read: it is a program")
-	}
-	return p, true, nil
+	return synced
 }
 
-// complete infers class and releases. The note is empty where the class is certain.
-func (p Project) complete(e *Environment) (note string) {
-	if e.Class == "" {
-		e.Class, note = classOf(e.Name)
+// addOthers adds environments that are made of something else than those that are taken, and returns their
+// sources.
+func (p *Project) addOthers(l layout, envs []Environment) []string {
+	var sources []string
+	known := p.Others
+	for _, e := range envs {
+		for _, source := range e.sources() {
+			taken := func(e Environment) bool { return e.within(source) || l.skaffoldNames(e, source) }
+			if slices.ContainsFunc(p.Environments, taken) || slices.ContainsFunc(known, taken) {
+				continue
+			}
+			if !slices.Contains(sources, source) {
+				sources = append(sources, source)
+			}
+			if !slices.ContainsFunc(p.Others[len(known):], func(o Environment) bool { return o.Name == e.Name }) {
+				p.Others = append(p.Others, e)
+			}
+		}
 	}
+	return sources
+}
+
+// outside are those of some directories that no environment is made of.
+func (l layout) outside(p Project, dirs []string) []string {
+	return slices.DeleteFunc(slices.Clone(dirs), func(dir string) bool {
+		return slices.ContainsFunc(p.Environments, func(e Environment) bool {
+			return e.within(dir) || l.skaffoldNames(e, dir)
+		})
+	})
+}
+
+// notes gives environments their classes and order, and returns what was assumed.
+func (l layout) notes(p *Project, others []string) []string {
+	guessed := classify(p.Environments)
+	sortByPromotion(p.Environments)
+	var notes []string
+	for i := range p.Environments {
+		e := &p.Environments[i]
+		p.release(e)
+		notes = append(notes, fmt.Sprintf("using %s as environment %s of class %s", describe(*e), e.Name,
+			e.Class))
+	}
+	if guessed != "" {
+		notes = append(notes, guessed)
+	}
+	if len(p.Images) > 0 {
+		var files []string
+		for _, i := range p.Images {
+			if i.Dockerfile == "Dockerfile" && l.file(i.Dockerfile) {
+				notes = append(notes, fmt.Sprintf("using Dockerfile to build image %s", i.Name))
+			} else {
+				files = append(files, i.Name)
+			}
+		}
+		if len(files) > 0 {
+			notes = append(notes, fmt.Sprintf("%s builds %s", l.skaffoldFile(), listed(files)))
+		}
+	}
+	slices.Sort(others)
+	if others = slices.Compact(others); len(others) > 6 {
+		n := len(others)
+		others = append(others[:5:5], fmt.Sprintf("%d more", n-5))
+	}
+	if len(others) > 0 {
+		notes = append(notes, "not used: "+strings.Join(others, ", "))
+	}
+	if l.file("Tiltfile") {
+		notes = append(notes, "Tiltfile is not read: it is a program")
+	}
+	if l.note != "" {
+		notes = append(notes, l.note)
+	}
+	return notes
+}
+
+// release gives the charts of an environment that have no release yet the project's name.
+func (p Project) release(e *Environment) {
 	for j := range e.Charts {
 		if e.Charts[j].Release == "" {
 			e.Charts[j].Release = p.Name[:min(len(p.Name), 53)]
 		}
 	}
-	return note
 }
 
-// nameOthers returns the others under unique names, without those whose class is a guess.
+// nameOthers returns the others under unique names, without those whose class would be a guess.
 func (p Project) nameOthers() []Environment {
 	var envs []Environment
 	for _, e := range p.Others {
-		if p.complete(&e) != "" {
+		if e.Class == "" && !isEnvironmentName(e.Name) {
 			continue
+		}
+		p.release(&e)
+		if e.Class == "" {
+			e.Class, _, _ = classOf(e.Name)
 		}
 		if slices.ContainsFunc(append(envs, p.Environments...), func(o Environment) bool {
 			return o.Name == e.Name
@@ -117,24 +190,26 @@ func (p Project) nameOthers() []Environment {
 	return unique(envs)
 }
 
-// Named returns a project without environments: only its name, and the image of its Dockerfile.
+// Named is what a directory says by itself: the project's name, and the images that it builds.
 func Named(dir string) (Project, error) {
 	folders, err := candidates(dir)
 	if err != nil {
 		return Project{}, err
 	}
-	return layout{os.DirFS(folders[0])}.named(folders[0]), nil
+	return walk(os.DirFS(folders[0])).named(folders[0]), nil
 }
 
 func (l layout) named(dir string) Project {
-	p := Project{Name: nameOf(dir), Dir: dir}
-	if l.file("Dockerfile") {
-		p.Images = []Image{{Name: p.Name, Context: ".", Dockerfile: "Dockerfile", Detected: true}}
+	p := Project{Name: nameOf(dir), Dir: dir, Images: l.artifacts()}
+	if l.file("Dockerfile") && !slices.ContainsFunc(p.Images, func(i Image) bool {
+		return i.Dockerfile == "Dockerfile" || i.Name == p.Name
+	}) {
+		p.Images = append(p.Images, Image{Name: p.Name, Context: ".", Dockerfile: "Dockerfile", Detected: true})
 	}
 	return p
 }
 
-// describe names the sources of an environment.
+// describe names what an environment is made of.
 func describe(e Environment) string {
 	switch {
 	case e.Skaffold != nil && len(e.Skaffold.Profiles) > 0:
@@ -142,10 +217,7 @@ func describe(e Environment) string {
 	case e.Skaffold != nil:
 		return e.Skaffold.File
 	}
-	var parts []string
-	if e.Path != "" {
-		parts = append(parts, e.Path)
-	}
+	parts := slices.Clone(e.Paths)
 	for _, c := range e.Charts {
 		name := "chart " + c.Path
 		if c.Path == "." {
@@ -156,15 +228,15 @@ func describe(e Environment) string {
 		}
 		parts = append(parts, name)
 	}
+	if n := len(parts); n > 4 {
+		parts = append(parts[:3:3], fmt.Sprintf("%d more", n-3))
+	}
 	return strings.Join(parts, " and ")
 }
 
-// sources returns the directories and files that an environment is rendered from.
+// sources are the directories and the file that an environment is made of.
 func (e Environment) sources() []string {
-	var names []string
-	if e.Path != "" {
-		names = append(names, e.Path)
-	}
+	names := slices.Clone(e.Paths)
 	for _, c := range e.Charts {
 		names = append(names, path.Clean(c.Path+"/Chart.yaml"))
 	}
@@ -178,48 +250,31 @@ func (e Environment) within(source string) bool {
 	return slices.ContainsFunc(e.sources(), func(s string) bool { return strings.HasPrefix(s+"/", source+"/") })
 }
 
-// layout finds conventional layouts in one directory.
-type layout struct{ fs fs.FS }
-
-// overlays finds k8s/overlays/*, overlays/* and their like.
-func (l layout) overlays() []Environment {
-	for _, r := range append(slices.Clone(layoutRoots), "deploy/k8s", "deploy/kustomize", "k8s/kustomize", ".") {
-		parent := path.Join(r, "overlays")
-		var envs []Environment
-		for _, name := range l.folders(parent) {
-			if p := path.Join(parent, name); l.kustomized(p) && label.matches(name) {
-				envs = append(envs, Environment{Name: name, Path: p})
-			}
-		}
-		if len(envs) > 0 {
-			return envs
-		}
-	}
-	return nil
-}
-
-// siblings finds the copied directories k8s-dev, k8s-prod and their like.
+// siblings finds the copied directories k8s-dev, k8s-prod and their like, whatever the names say.
 func (l layout) siblings() []Environment {
 	var envs []Environment
 	for _, folder := range l.folders(".") {
 		for _, r := range layoutRoots {
 			name, ok := strings.CutPrefix(folder, r+"-")
 			if ok && label.matches(name) && l.manifests(folder) {
-				envs = append(envs, Environment{Name: name, Path: folder})
+				envs = append(envs, Environment{Name: name, Paths: []string{folder}})
 			}
 		}
 	}
-	return unique(envs)
+	if len(envs) > 0 {
+		return unique(envs)
+	}
+	return l.subfolders()
 }
 
-// subfolders finds k8s/dev, k8s/prod and their like: only names that reveal their class.
+// subfolders finds k8s/dev, k8s/prod and their like: only names that say what they are.
 func (l layout) subfolders() []Environment {
 	for _, r := range layoutRoots {
 		var envs []Environment
 		for _, name := range l.folders(r) {
 			p := path.Join(r, name)
-			if _, note := classOf(name); note == "" && label.matches(name) && l.manifests(p) {
-				envs = append(envs, Environment{Name: name, Path: p})
+			if isEnvironmentName(name) && label.matches(name) && l.manifests(p) {
+				envs = append(envs, Environment{Name: name, Paths: []string{p}})
 			}
 		}
 		if len(envs) > 0 {
@@ -229,14 +284,29 @@ func (l layout) subfolders() []Environment {
 	return nil
 }
 
-// single finds one directory of manifests, and takes it as the only environment, a local one.
-func (l layout) single() []Environment {
-	for _, p := range layoutRoots {
+// single finds one directory of manifests, or kustomizations that nothing else names: there is but one
+// environment, and it is somebody's own.
+func (l layout) single(left []string) []Environment {
+	for _, p := range append(slices.Clone(layoutRoots), "deploy/k8s", "deploy/kubernetes", "deploy/manifests",
+		"deployment", "deployments", "kubernetes-manifests") {
 		if l.manifests(p) {
-			return []Environment{{Name: "default", Path: p, Class: Local}}
+			return []Environment{{Name: "default", Paths: []string{p}, Class: Local}}
 		}
 	}
-	return nil
+	paths := slices.DeleteFunc(slices.Clone(left), isBeside)
+	all := l.kustomizations()
+	for _, p := range paths {
+		for _, o := range paths {
+			if o != p && all[p] != nil && all[o] != nil && len(all[p].refs) > 0 &&
+				slices.Equal(all[p].refs, all[o].refs) {
+				paths = all[p].refs // additions to one base
+			}
+		}
+	}
+	if len(paths) == 0 {
+		return nil
+	}
+	return []Environment{{Name: "default", Paths: paths, Class: Local}}
 }
 
 func unique(envs []Environment) []Environment {
@@ -248,86 +318,30 @@ func unique(envs []Environment) []Environment {
 	})
 }
 
-func (l layout) folders(p string) []string {
-	entries, err := fs.ReadDir(l.fs, p)
-	if err != nil {
-		return nil
-	}
-	var names []string
-	for _, e := range entries {
-		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
-			names = append(names, e.Name())
-		}
-	}
-	return names
-}
-
-func (l layout) file(p string) bool {
-	info, err := fs.Stat(l.fs, p)
-	return err == nil && info.Mode().IsRegular()
-}
-
-func (l layout) kustomized(p string) bool {
-	return slices.ContainsFunc(kustomizations, func(name string) bool { return l.file(path.Join(p, name)) })
-}
-
-var kustomizations = []string{"kustomization.yaml", "kustomization.yml", "Kustomization"}
-
-// manifests reports whether a directory has Kubernetes manifests.
-func (l layout) manifests(p string) bool {
-	if l.kustomized(p) {
-		return true
-	}
-	if l.file(path.Join(p, "Chart.yaml")) {
-		return false
-	}
-	entries, err := fs.ReadDir(l.fs, p)
-	if err != nil {
-		return false
-	}
-	return slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
-		if ext := path.Ext(e.Name()); e.IsDir() || ext != ".yaml" && ext != ".yml" && ext != ".json" {
-			return false
-		}
-		text, err := fs.ReadFile(l.fs, path.Join(p, e.Name()))
-		return err == nil && IsManifest(text)
-	})
-}
-
-// The keys may be in braces, as in JSON.
+// Keys of the document, or of a mapping in braces as in JSON.
 var (
 	hasKind    = regexp.MustCompile(`(?m)(^|[{,]\s*)["']?kind["']?\s*:`)
-	hasVersion = regexp.MustCompile(`(?m)(^|[{,]\s*)["']?apiVersion["']?\s*:`)
+	hasVersion = regexp.MustCompile(`(?m)(^|[{,]\s*)["']?apiVersion["']?\s*:\s*["']?([^\s"',}]*)`)
 )
 
-// IsManifest reports whether a YAML or JSON text looks like Kubernetes objects.
-func IsManifest(text []byte) bool { return hasKind.Match(text) && hasVersion.Match(text) }
+// Groups of files that look like Kubernetes objects, and configure another program.
+var foreign = strings.Fields(
+	"k3d.io kind.x-k8s.io backstage.io skaffold ctlptl.dev tilt.dev eksctl.io score.dev " +
+		"kustomize.config.k8s.io config.kubernetes.io audit.k8s.io apiserver.config.k8s.io kubeadm.k8s.io " +
+		"kubelet.config.k8s.io client.authentication.k8s.io garden.io")
 
-var classNames = map[string]Class{
-	"dev": Local, "development": Local, "local": Local, "laptop": Local,
-	"staging": Staging, "stage": Staging, "qa": Staging, "test": Staging, "testing": Staging, "uat": Staging,
-	"preprod": Staging,
-	"prod":    Production, "production": Production, "live": Production,
-}
-
-// classOf infers the class of an environment from the words of its name. Where it cannot, it returns the
-// strictest class and a note.
-func classOf(name string) (Class, string) {
-	words := strings.FieldsFunc(name, func(r rune) bool { return r == '-' || r == '_' || r == '.' })
-	for _, class := range []Class{Production, Staging, Local} {
-		for _, w := range words {
-			if classNames[w] == class {
-				return class, ""
-			}
-		}
-	}
-	return Production, fmt.Sprintf("environment %s is treated as production: its name does not say its class",
-		name)
+// IsManifest tells whether a YAML or JSON text looks like Kubernetes objects.
+func IsManifest(text []byte) bool {
+	versions := hasVersion.FindAllSubmatch(text, -1)
+	return hasKind.Match(text) && slices.ContainsFunc(versions, func(m [][]byte) bool {
+		group, _, _ := strings.Cut(string(m[2]), "/")
+		return !slices.Contains(foreign, group)
+	})
 }
 
 var notInName = regexp.MustCompile(`[^a-z0-9]+`)
 
-// nameOf makes a project name from that of its directory.
+// nameOf makes a project's name of its directory's.
 func nameOf(dir string) string {
 	name := strings.Trim(notInName.ReplaceAllString(strings.ToLower(filepath.Base(dir)), "-"), "-")
 	if name == "" {

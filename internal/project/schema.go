@@ -37,6 +37,9 @@ func (r *reader) project(p *Project, n *yaml.Node) error {
 	if len(p.Environments) == 0 {
 		return r.fail(n, "environments is missing: define at least one")
 	}
+	if note := classify(p.Environments); note != "" {
+		p.Notes = append(p.Notes, note)
+	}
 	for i := range p.Environments {
 		if err := r.releases(p, &p.Environments[i]); err != nil {
 			return err
@@ -160,11 +163,10 @@ func (r *reader) environment(p *Project, key, n *yaml.Node) error {
 	}
 	err := r.fields(n, "environment "+env.Name, map[string]func(*yaml.Node) error{
 		"path": func(n *yaml.Node) error {
-			err := r.within(&env.Path, "path", true)(n)
-			if err == nil && r.is(env.Path, "Chart.yaml") && !r.kustomized(env.Path) {
-				return r.fail(n, "path %s is a Helm chart: write charts: [{path: %s}]", env.Path, env.Path)
+			if n.Kind == yaml.SequenceNode {
+				return r.items(n, "path", func(n *yaml.Node) error { return r.path(&env, n) })
 			}
-			return err
+			return r.path(&env, n)
 		},
 		"charts": func(n *yaml.Node) error {
 			return r.items(n, "charts", func(n *yaml.Node) error { return r.chart(&env, n) })
@@ -184,20 +186,28 @@ func (r *reader) environment(p *Project, key, n *yaml.Node) error {
 		return err
 	}
 	switch {
-	case env.Skaffold != nil && (env.Path != "" || len(env.Charts) > 0):
+	case env.Skaffold != nil && (len(env.Paths) > 0 || len(env.Charts) > 0):
 		return r.fail(key, "environment %s has both skaffold and path or charts: skaffold.yaml names these itself",
 			env.Name)
-	case env.Skaffold == nil && env.Path == "" && len(env.Charts) == 0:
+	case env.Skaffold == nil && len(env.Paths) == 0 && len(env.Charts) == 0:
 		return r.fail(key, "environment %s needs a path, charts or skaffold", env.Name)
 	}
-	if env.Class == "" {
-		var note string
-		env.Class, note = classOf(env.Name)
-		if note != "" {
-			p.Notes = append(p.Notes, note)
-		}
-	}
 	p.Environments = append(p.Environments, env)
+	return nil
+}
+
+func (r *reader) path(env *Environment, n *yaml.Node) error {
+	var p string
+	err := r.within(&p, "path", true)(n)
+	switch {
+	case err != nil:
+		return err
+	case r.is(p, "Chart.yaml") && !r.kustomized(p):
+		return r.fail(n, "path %s is a Helm chart: write charts: [{path: %s}]", p, p)
+	case slices.Contains(env.Paths, p):
+		return r.fail(n, "path %s is listed twice", p)
+	}
+	env.Paths = append(env.Paths, p)
 	return nil
 }
 

@@ -236,15 +236,17 @@ func (w *work) text(ctx context.Context, name string) ([]byte, error) {
 
 // attempts returns the ways to set an image in the environment's own files, the most likely first.
 func (w *work) attempts(ctx context.Context, m image.Matched, pin image.Pin) (attempts []attempt, err error) {
-	for _, base := range konfig.RecognizedKustomizationFileNames() {
-		a := attempt{file: path.Join(w.env.Path, base), want: []string{pin.Reference()}}
-		if a.text, a.err = w.text(ctx, a.file); w.env.Path == "" || os.IsNotExist(a.err) {
-			continue
+	for _, folder := range w.env.Paths {
+		for _, base := range konfig.RecognizedKustomizationFileNames() {
+			a := attempt{file: path.Join(folder, base), want: []string{pin.Reference()}}
+			if a.text, a.err = w.text(ctx, a.file); os.IsNotExist(a.err) {
+				continue
+			}
+			if a.err == nil {
+				a.edits, a.err = overlay(a.file, a.text, m, pin)
+			}
+			attempts = append(attempts, a)
 		}
-		if a.err == nil {
-			a.edits, a.err = overlay(a.file, a.text, m, pin)
-		}
-		attempts = append(attempts, a)
 	}
 	charts, err := w.renderer.Charts(ctx, w.env)
 	for _, c := range charts {

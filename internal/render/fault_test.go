@@ -77,7 +77,7 @@ func TestFault16PanicOfALibrary(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	}
-	if _, err := r.Render(t.Context(), project.Environment{Name: "dev", Path: "k"}); err != nil {
+	if _, err := r.Render(t.Context(), project.Environment{Name: "dev", Paths: []string{"k"}}); err != nil {
 		t.Error(err)
 	}
 }

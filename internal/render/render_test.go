@@ -18,7 +18,7 @@ import (
 func render(t *testing.T, dir, path string) (Result, error) {
 	t.Helper()
 	return Render(t.Context(), project.Project{Dir: dir}, project.Environment{Name: "env",
-		Path: path}, Options{})
+		Paths: []string{path}}, Options{})
 }
 
 func configMap(name string) string {
@@ -128,7 +128,7 @@ func TestRenderStopsWithItsContext(t *testing.T) {
 	cancel()
 	for _, path := range []string{"k8s/overlays/dev", "k8s/base"} {
 		if _, err := Render(ctx, project.Project{Dir: "../../examples/myapp"}, project.Environment{Name: "dev",
-			Path: path}, Options{}); !errors.Is(err, context.Canceled) {
+			Paths: []string{path}}, Options{}); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -175,5 +175,37 @@ func TestStats(t *testing.T) {
 	got := r.Stats()
 	if got.Renders != len(p.Environments) || got.Files == 0 || got.Parses != got.Files {
 		t.Errorf("%d environments took %+v", len(p.Environments), got)
+	}
+}
+
+// Services that are rendered side by side may each bring an object that they share; two that differ are an error.
+func TestSeveralPathsShareAnObject(t *testing.T) {
+	files := map[string]string{
+		"account/a.yaml":             configMap("account"),
+		"account/kustomization.yaml": "resources: [a.yaml]\n",
+		"api/kustomization.yaml":     "resources: [../account, api.yaml]\n",
+		"api/api.yaml":               configMap("api"),
+		"web/kustomization.yaml":     "resources: [../account, web.yaml]\n",
+		"web/web.yaml":               configMap("web"),
+		"other/account.yaml":         configMap("account") + "data: {a: b}\n",
+		"skaffold.yaml": "apiVersion: skaffold/v4beta1\nkind: Config\nrequires:\n" +
+			"- {path: one}\n- {path: two}\n",
+		"one/skaffold.yaml": "apiVersion: skaffold/v4beta1\nkind: Config\n" +
+			"manifests: {kustomize: {paths: [../api]}}\n",
+		"two/skaffold.yaml": "apiVersion: skaffold/v4beta1\nkind: Config\n" +
+			"manifests: {kustomize: {paths: [../web]}}\n",
+	}
+	p := project.Project{Dir: foldertest.Of(t, files)}
+	for _, env := range []project.Environment{{Paths: []string{"api", "web"}},
+		{Skaffold: &project.Skaffold{File: "skaffold.yaml"}}} {
+		r, err := Render(t.Context(), p, env, Options{})
+		if err != nil || r.Set.Len() != 3 {
+			t.Errorf("%v %v", origins(r), err)
+		}
+	}
+	_, err := Render(t.Context(), p, project.Environment{Paths: []string{"api", "other"}}, Options{})
+	if want := "ConfigMap account is defined twice: account/a.yaml:1 and other/account.yaml:1"; err == nil ||
+		!strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }

@@ -46,7 +46,8 @@ func (s *source) skaffold(sk project.Skaffold) error {
 	if err != nil {
 		return err
 	}
-	for _, r := range resolved {
+	for i, r := range resolved {
+		s.part = i
 		for _, w := range r.Warnings {
 			s.warn("%s", w)
 		}

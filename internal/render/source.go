@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"path"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -14,7 +15,7 @@ import (
 	"slipway/internal/render/tree"
 )
 
-// source renders one environment, part by part: its charts, then what its path holds.
+// source renders one environment, part by part: its charts, then what its paths hold.
 type source struct {
 	*Renderer
 	view   *tree.View
@@ -22,6 +23,10 @@ type source struct {
 	result Result
 	// namespace is for objects that have none; only Skaffold sets it.
 	namespace string
+	// part counts the environment's paths, or the configurations of its skaffold.yaml; parts is the one that
+	// each object came from.
+	part  int
+	parts map[object.Ref]int
 }
 
 func (s *source) render() (Result, error) {
@@ -29,7 +34,7 @@ func (s *source) render() (Result, error) {
 		if err := s.skaffold(*s.env.Skaffold); err != nil {
 			return Result{}, err
 		}
-	} else if s.env.Path == "" && len(s.env.Charts) == 0 {
+	} else if len(s.env.Paths) == 0 && len(s.env.Charts) == 0 {
 		return Result{}, fmt.Errorf("the environment has no path and no charts")
 	}
 	for _, c := range s.env.Charts {
@@ -37,8 +42,9 @@ func (s *source) render() (Result, error) {
 			return Result{}, err
 		}
 	}
-	if s.env.Path != "" {
-		if err := s.path(s.env.Path); err != nil {
+	for i, p := range s.env.Paths {
+		s.part = i
+		if err := s.path(p); err != nil {
 			return Result{}, err
 		}
 	}
@@ -54,12 +60,21 @@ func (s *source) add(objects []object.Object, warnings []string) error {
 	s.result.Warnings = append(s.result.Warnings, warnings...)
 	for _, o := range objects {
 		o, err := object.New(s.into(o, s.namespace).Body, o.Origin)
-		if err == nil {
-			err = s.result.Set.Add(o)
-		}
 		if err != nil {
 			return err
 		}
+		// Services that are deployed one by one may each bring the object that they share.
+		first, found := s.result.Set.Get(o.Ref())
+		if found && s.parts[o.Ref()] != s.part && reflect.DeepEqual(first.Body, o.Body) {
+			continue
+		}
+		if err := s.result.Set.Add(o); err != nil {
+			return err
+		}
+		if s.parts == nil {
+			s.parts = map[object.Ref]int{}
+		}
+		s.parts[o.Ref()] = s.part
 	}
 	return nil
 }

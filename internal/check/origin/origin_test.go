@@ -137,10 +137,11 @@ func open(t *testing.T) (*render.Renderer, project.Environment, project.Environm
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.Close() })
-	return r, project.Environment{Name: "prod", Path: "prod"}, project.Environment{Name: "chart", Namespace: "n",
-		Charts: []project.Chart{{
-			Path: "chart", Release: "shop", Values: []string{"values-prod.yaml", "values-extra.yaml"},
-		}}}
+	return r, project.Environment{Name: "prod", Paths: []string{"prod"}},
+		project.Environment{Name: "chart", Namespace: "n",
+			Charts: []project.Chart{{
+				Path: "chart", Release: "shop", Values: []string{"values-prod.yaml", "values-extra.yaml"},
+			}}}
 }
 
 func TestDead(t *testing.T) {
@@ -160,7 +161,7 @@ values-prod.yaml:2:3: image.repository | by values-extra.yaml:1:9: image.reposit
 values-prod.yaml:4:1: replicaCuont | by  | meant replicaCount
 values-prod.yaml:5:20: ingress.hots | by  | meant ingress.host
 values-prod.yaml:7:1: values | by  | meant `},
-		{project.Environment{Name: "extra", Path: "extra"}, `
+		{project.Environment{Name: "extra", Paths: []string{"extra"}}, `
 extra/kustomization.yaml:12:3: replacements[1] | by  | meant `},
 		{project.Environment{Name: "skaffold", Skaffold: &project.Skaffold{File: "skaffold.yaml"}}, `
 values-extra.yaml:1:9: image.repository | by skaffold.yaml:10:9: image.repository | meant `},
@@ -219,7 +220,7 @@ func TestNotTried(t *testing.T) {
 
 func TestWhy(t *testing.T) {
 	r, prod, chart := open(t)
-	extra := project.Environment{Name: "extra", Path: "extra"}
+	extra := project.Environment{Name: "extra", Paths: []string{"extra"}}
 	flags := chart
 	flags.Name, flags.Charts = "flags", []project.Chart{chart.Charts[0]}
 	flags.Charts[0].Line, flags.Charts[0].SetString, flags.Charts[0].Set = 7, []string{"replicaCount=3"},
@@ -264,7 +265,7 @@ chart/values.yaml:1:9: image.repository local/shop:dev lost
 values-prod.yaml:2:3: image.repository ghcr.io/acme/shop:dev lost
 values-extra.yaml:1:9: image.repository ghcr.io/acme/other:dev
 chart/values.yaml:1:33: image.tag ghcr.io/acme/other:dev`},
-		{project.Environment{Name: "inflated", Path: "inflated"}, "spec.replicas", `
+		{project.Environment{Name: "inflated", Paths: []string{"inflated"}}, "spec.replicas", `
 chart/templates/app.yaml 1
 inflated/own.yaml:1:1: replicaCount 4`},
 		{flags, "spec.replicas", `

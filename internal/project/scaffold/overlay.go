@@ -85,9 +85,9 @@ func overlay(p project.Project, folder string) (project.Project, []File, error) 
 		made = append([]File{{path.Join(folder, "kustomization.yaml"), text}}, made...)
 	}
 	p.Environments, p.Notes = nil,
-		[]string{"the manifests in " + folder + " are the base of dev, staging and prod"}
+		append(p.Notes, "the manifests in "+folder+" are the base of dev, staging and prod")
 	for _, env := range environments {
-		env.Path = above + "overlays/" + env.Name
+		env.Paths = []string{above + "overlays/" + env.Name}
 		p.Environments = append(p.Environments, env)
 	}
 	return finish(p, made)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -48,9 +49,10 @@ type File struct{ Path, Text string }
 // makes a Helm chart instead of a base with overlays. It fails with an *ExistsError where a file exists.
 func Make(dir string, chart bool) (project.Project, []File, error) {
 	p, err := project.Open(dir)
+	var none *project.NoneError
 	switch {
-	case errors.Is(err, project.ErrNone):
-		return begin(dir, chart)
+	case errors.As(err, &none):
+		return begin(dir, chart, none.Elsewhere)
 	case err != nil:
 		return p, nil, err
 	case p.File != "":
@@ -58,21 +60,26 @@ func Make(dir string, chart bool) (project.Project, []File, error) {
 	}
 	first := p.Environments[0]
 	switch {
-	case chart && first.Path != "":
-		return p, nil, &ExistsError{first.Path}
+	case chart && len(first.Paths) > 0:
+		return p, nil, &ExistsError{first.Paths[0]}
 	case chart && len(first.Charts) > 0:
 		return p, nil, &ExistsError{path.Join(first.Charts[0].Path, "Chart.yaml")}
-	case first.Name == "default" && first.Path != "":
-		return overlay(p, first.Path)
+	case first.Name == "default" && len(first.Paths) == 1:
+		p.Notes = p.Notes[1:] // it becomes a base
+		return overlay(p, first.Paths[0])
 	}
 	return finish(p, nil)
 }
 
 // begin makes a project where detection found no environment.
-func begin(dir string, chart bool) (project.Project, []File, error) {
+func begin(dir string, chart bool, elsewhere []project.Elsewhere) (project.Project, []File, error) {
 	p, err := project.Named(dir)
 	if err != nil {
 		return p, nil, err
+	}
+	for _, e := range elsewhere {
+		p.Notes = append(p.Notes, fmt.Sprintf("%s may deploy this already: "+
+			"`%s | slipway check --class production -` checks it", e.File, e.Command))
 	}
 	names, folders, err := manifests(p.Dir)
 	switch {
@@ -92,11 +99,11 @@ func begin(dir string, chart bool) (project.Project, []File, error) {
 		layout = "helm"
 	}
 	for _, env := range environments {
-		env.Path = "k8s/overlays/" + env.Name
+		env.Paths = []string{"k8s/overlays/" + env.Name}
 		if chart {
 			env.Charts = []project.Chart{{Path: "chart", Release: p.Name,
 				Values: []string{"chart/values-" + env.Name + ".yaml"}}}
-			env.Path = ""
+			env.Paths = nil
 		}
 		p.Environments = append(p.Environments, env)
 	}
@@ -130,6 +137,14 @@ func portOf(p project.Project) (port int, guessed bool) {
 func finish(p project.Project, made []File) (project.Project, []File, error) {
 	var unused []project.Image
 	p.Images = slices.DeleteFunc(p.Images, func(i project.Image) bool {
+		_, err := os.Stat(filepath.Join(p.Dir, filepath.FromSlash(i.Dockerfile)))
+		if err != nil {
+			p.Notes = append(p.Notes, fmt.Sprintf(
+				"image %s is built without a Dockerfile, so slipway.yaml does not list it", i.Name))
+		}
+		return err != nil
+	})
+	p.Images = slices.DeleteFunc(p.Images, func(i project.Image) bool {
 		if used(p.Dir, i.Name, made) {
 			return false
 		}
@@ -157,7 +172,10 @@ func used(dir, name string, made []File) bool {
 	names := regexp.MustCompile(`(?m)(image|repository|newName)["']?:\s*["']?([^\s"'{}]*/)?` +
 		regexp.QuoteMeta(name) + `(["':@,}\s]|$)`)
 	found := slices.ContainsFunc(made, func(f File) bool { return names.MatchString(f.Text) })
-	_ = eachYAML(dir, true, func(_ string, text []byte) error {
+	_ = eachYAML(dir, true, func(file string, text []byte) error {
+		if strings.HasPrefix(path.Base(file), "skaffold.") {
+			return nil // it says what is built, not what runs
+		}
 		found = found || names.Match(text)
 		return nil
 	})
@@ -222,7 +240,7 @@ func fill(name string, data any) (string, error) {
 		return "", err
 	}
 	t, err := template.New(path.Base(name)).Delims("[[", "]]").Funcs(template.FuncMap{
-		"q": quote, "means": func(c project.Class) string { return meanings[c] },
+		"q": quote, "means": func(c project.Class) string { return meanings[c] }, "assignments": assignments,
 	}).Parse(string(text))
 	if err != nil {
 		return "", err
@@ -230,6 +248,13 @@ func fill(name string, data any) (string, error) {
 	var b bytes.Buffer
 	err = t.Execute(&b, data)
 	return b.String(), err
+}
+
+// assignments are the values that a chart gets beside its files, by their keys in slipway.yaml.
+func assignments(c project.Chart) map[string][]string {
+	all := map[string][]string{"set": c.Set, "setString": c.SetString, "setJSON": c.SetJSON}
+	maps.DeleteFunc(all, func(_ string, list []string) bool { return len(list) == 0 })
+	return all
 }
 
 var meanings = map[project.Class]string{

@@ -89,7 +89,7 @@ func TestAtReadsTheCommitAlone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := src.Project.Environments[0].Path; got != want {
+		if got := src.Project.Environments[0].Paths[0]; got != want {
 			t.Errorf("%s: path %q", revision, got)
 		}
 		if text, err := os.ReadFile(filepath.Join(src.Project.Dir, want, "x.yaml")); string(text) != want+"\n" {

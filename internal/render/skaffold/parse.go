@@ -93,6 +93,15 @@ func document(top *yaml.Node, file string) (Config, error) {
 	if given == "" {
 		return Config{}, r.fail(top, "no apiVersion: not a Skaffold configuration")
 	}
+	if older.MatchString(given) {
+		if usesHelm(top) {
+			return Config{}, r.fail(top, "%w", tooOld(given))
+		}
+		upgrade(top)
+		if pairs, err = r.pairs(top); err != nil {
+			return Config{}, err
+		}
+	}
 	doc, err := r.fields(top, pairs, "Config", "")
 	if err != nil {
 		return Config{}, err
@@ -104,15 +113,19 @@ func document(top *yaml.Node, file string) (Config, error) {
 
 func supported(given string) error {
 	switch {
-	case understood.MatchString(given):
+	case understood.MatchString(given), older.MatchString(given):
 		return nil
 	case newer.MatchString(given):
 		return fmt.Errorf("apiVersion %s is newer than %s, the newest supported version", given, version)
 	case strings.HasPrefix(given, "skaffold/v"):
-		return fmt.Errorf("apiVersion %s is too old: `skaffold fix --overwrite` rewrites the file as %s",
-			given, version)
+		return tooOld(given)
 	}
 	return fmt.Errorf("unknown apiVersion %q", given)
+}
+
+func tooOld(given string) error {
+	return fmt.Errorf("apiVersion %s is too old: `skaffold fix --overwrite` rewrites the file as %s",
+		given, version)
 }
 
 func (c *Config) uniqueProfiles() error {

@@ -453,7 +453,7 @@ func TestWhatIsNotUnderstoodIsRefused(t *testing.T) {
 		head + "build: [": "skaffold.yaml:3",
 		"kind: Config":    "no apiVersion",
 		"":                "the file is empty",
-		"apiVersion: skaffold/v2beta29\nkind: Config": "skaffold.yaml:1: apiVersion skaffold/v2beta29 is too " +
+		"apiVersion: skaffold/v1beta99\nkind: Config": "skaffold.yaml:1: apiVersion skaffold/v1beta99 is too " +
 			"old: `skaffold fix --overwrite`",
 		"apiVersion: skaffold/v4beta15\nkind: Config": "is newer than skaffold/v4beta14",
 		"apiVersion: apps/v1\nkind: Config":           "unknown apiVersion",

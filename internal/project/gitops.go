@@ -1,0 +1,365 @@
+package project
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// gitopsObject is what detection reads of Argo CD's Application and ApplicationSet, and of Flux's
+// Kustomization and HelmRelease.
+type gitopsObject struct {
+	APIVersion string `yaml:"apiVersion"`
+	Kind       string
+	Metadata   struct{ Name string }
+	Spec       struct {
+		Source      *argoSource
+		Sources     []argoSource
+		Destination struct{ Name, Namespace string }
+		Generators  []argoGenerator
+		Template    yaml.Node
+
+		Path            string
+		TargetNamespace string `yaml:"targetNamespace"`
+		ReleaseName     string `yaml:"releaseName"`
+		Chart           struct {
+			Spec struct {
+				Chart       string
+				ValuesFiles []string `yaml:"valuesFiles"`
+			}
+		}
+		Values map[string]any
+	}
+}
+
+type argoSource struct {
+	Path, Chart string
+	Helm        struct {
+		ReleaseName  string         `yaml:"releaseName"`
+		ValueFiles   []string       `yaml:"valueFiles"`
+		Values       string         `yaml:"values"`
+		ValuesObject map[string]any `yaml:"valuesObject"`
+		Parameters   []struct {
+			Name, Value string
+			ForceString bool `yaml:"forceString"`
+		}
+	}
+}
+
+type argoGenerator struct {
+	List struct{ Elements []map[string]any }
+	Git  struct {
+		Directories []struct {
+			Path    string
+			Exclude bool
+		}
+		Files []struct{ Path string }
+	}
+	Matrix struct{ Generators []argoGenerator }
+}
+
+// synced are the environments that Argo CD's and Flux's objects deploy from this repository.
+func (l layout) synced() []Environment {
+	var apps []syncedApp
+	for _, dir := range l.dirs {
+		if l.inChart(dir) || isBeside(dir) {
+			continue
+		}
+		for _, name := range l.files[dir] {
+			if isYAML(name) {
+				apps = append(apps, l.appsIn(path.Join(dir, name))...)
+			}
+		}
+	}
+	sure := map[string]bool{}
+	for _, a := range apps {
+		sure[a.env] = sure[a.env] || a.sure
+	}
+	var envs []Environment
+	for _, a := range apps {
+		if a.env == "" || sure[a.env] && !a.sure && a.chart == nil {
+			continue // of the cluster's own, such as operators that all environments share
+		}
+		i := slices.IndexFunc(envs, func(e Environment) bool { return e.Name == a.env })
+		if i < 0 {
+			i = len(envs)
+			envs = append(envs, Environment{Name: a.env, Namespace: a.namespace})
+		}
+		e := &envs[i]
+		if a.namespace != e.Namespace {
+			e.Namespace = ""
+		}
+		switch {
+		case a.chart == nil && !slices.Contains(e.Paths, a.path):
+			e.Paths = append(e.Paths, a.path)
+		case a.chart != nil && !slices.ContainsFunc(e.Charts, func(c Chart) bool {
+			return c.Release == a.chart.Release
+		}):
+			e.Charts = append(e.Charts, *a.chart)
+		}
+	}
+	return envs
+}
+
+// syncedApp is one directory that one of these objects deploys. It is sure of its environment where the
+// directory or the values files say it, and not the object around them.
+type syncedApp struct {
+	env, path, namespace string
+	sure                 bool
+	chart                *Chart
+}
+
+var gitopsGroup = regexp.MustCompile(`\b(argoproj\.io|(kustomize|helm)\.toolkit\.fluxcd\.io)/`)
+
+func (l layout) appsIn(file string) []syncedApp {
+	text := l.text(file)
+	if !gitopsGroup.Match(text) {
+		return nil
+	}
+	var apps []syncedApp
+	stream := yaml.NewDecoder(bytes.NewReader(text))
+	for {
+		var o gitopsObject
+		if err := stream.Decode(&o); err != nil && !strings.Contains(err.Error(), "cannot unmarshal") {
+			return apps
+		}
+		switch o.Kind {
+		case "Application":
+			apps = append(apps, l.fromArgo(o, file)...)
+		case "ApplicationSet":
+			for _, made := range l.generated(o) {
+				apps = append(apps, l.fromArgo(made, file)...)
+			}
+		case "Kustomization":
+			if strings.HasPrefix(o.APIVersion, "kustomize.toolkit.fluxcd.io/") && o.Spec.Path != "" {
+				apps = append(apps, l.app(o, file, path.Clean(o.Spec.Path), o.Spec.TargetNamespace, nil))
+			}
+		case "HelmRelease":
+			apps = append(apps, l.fromFlux(o, file))
+		}
+	}
+}
+
+func (l layout) fromArgo(o gitopsObject, file string) []syncedApp {
+	var apps []syncedApp
+	sources := o.Spec.Sources
+	if o.Spec.Source != nil {
+		sources = append(sources, *o.Spec.Source)
+	}
+	for _, s := range sources {
+		if s.Path == "" || s.Chart != "" {
+			continue
+		}
+		dir := path.Clean(s.Path)
+		var c *Chart
+		if l.file(path.Join(dir, "Chart.yaml")) {
+			c = &Chart{Path: dir, Release: s.Helm.ReleaseName, Namespace: o.Spec.Destination.Namespace}
+			for _, v := range s.Helm.ValueFiles {
+				if ref, rest, ok := strings.Cut(v, "/"); ok && strings.HasPrefix(ref, "$") {
+					v = "/" + rest
+				}
+				if strings.HasPrefix(v, "/") {
+					v = strings.TrimPrefix(v, "/")
+				} else {
+					v = path.Join(dir, v)
+				}
+				if l.file(v) && v != path.Join(dir, "values.yaml") {
+					c.Values = append(c.Values, v)
+				}
+			}
+			inline := s.Helm.ValuesObject
+			if inline == nil {
+				_ = yaml.Unmarshal([]byte(s.Helm.Values), &inline)
+			}
+			c.SetJSON = inlined(inline)
+			for _, p := range s.Helm.Parameters {
+				if p.ForceString {
+					c.SetString = append(c.SetString, p.Name+"="+p.Value)
+				} else {
+					c.Set = append(c.Set, p.Name+"="+p.Value)
+				}
+			}
+		}
+		apps = append(apps, l.app(o, file, dir, o.Spec.Destination.Namespace, c))
+	}
+	return apps
+}
+
+func (l layout) fromFlux(o gitopsObject, file string) syncedApp {
+	dir := path.Clean(o.Spec.Chart.Spec.Chart)
+	if !l.file(path.Join(dir, "Chart.yaml")) {
+		return syncedApp{}
+	}
+	c := &Chart{Path: dir, Release: o.Spec.ReleaseName, Namespace: o.Spec.TargetNamespace,
+		SetJSON: inlined(o.Spec.Values)}
+	for _, v := range o.Spec.Chart.Spec.ValuesFiles {
+		if v = path.Clean(v); l.file(v) && v != path.Join(dir, "values.yaml") {
+			c.Values = append(c.Values, v)
+		}
+	}
+	return l.app(o, file, dir, o.Spec.TargetNamespace, c)
+}
+
+// inlined are values that stand in the object itself.
+func inlined(values map[string]any) []string {
+	var set []string
+	for _, k := range slices.Sorted(maps.Keys(values)) {
+		if v, err := json.Marshal(values[k]); err == nil {
+			set = append(set, strings.ReplaceAll(k, ".", `\.`)+"="+string(v))
+		}
+	}
+	return set
+}
+
+// app finds the environment that a directory is deployed to; what is not in this repository has none, and
+// neither has a directory of further such objects.
+func (l layout) app(o gitopsObject, file, dir, namespace string, c *Chart) syncedApp {
+	if c == nil && (!l.isFolder(dir) || !l.manifestsBelow(dir) || l.isControl(dir)) {
+		return syncedApp{}
+	}
+	if !label.matches(namespace) {
+		namespace = ""
+	}
+	a := syncedApp{path: dir, namespace: namespace, chart: c, sure: true}
+	if c != nil {
+		if c.Release == "" {
+			c.Release = nameOf(o.Metadata.Name)
+		}
+		c.Namespace = namespace
+		for _, v := range slices.Backward(c.Values) {
+			if a.env == "" {
+				a.env, _ = l.valuesFor(chart{path: dir, name: path.Base(dir)}, nil, ".", v)
+			}
+		}
+		if a.env != "" && isEnvironmentName(a.env) {
+			return a
+		}
+	}
+	if a.env, _ = l.environmentIn(dir); a.env != "" {
+		return a
+	}
+	a.sure = false
+	if a.env, _ = l.environmentIn(strings.TrimSuffix(file, path.Ext(file))); a.env != "" {
+		return a
+	}
+	for _, name := range []string{o.Metadata.Name, namespace, o.Spec.Destination.Name} {
+		words := strings.Split(name, "-")
+		for _, w := range []string{words[len(words)-1], words[0]} {
+			if isEnvironmentName(w) && label.matches(w) {
+				a.env = w
+				return a
+			}
+		}
+	}
+	return syncedApp{}
+}
+
+var control = regexp.MustCompile(
+	`(?m)^kind:\s*(Application|ApplicationSet|AppProject)\s*$|\b(kustomize|source|helm)\.toolkit\.fluxcd\.io/`)
+
+// isControl says whether all manifests in a directory tell Argo CD or Flux what to deploy.
+func (l layout) isControl(dir string) bool {
+	found := false
+	for _, name := range l.files[dir] {
+		if text := l.text(path.Join(dir, name)); isYAML(name) && IsManifest(text) {
+			if !control.Match(text) {
+				return false
+			}
+			found = true
+		}
+	}
+	return found
+}
+
+// generated are the Applications that an ApplicationSet makes, as far as the repository says which.
+func (l layout) generated(o gitopsObject) []gitopsObject {
+	text, err := yaml.Marshal(&o.Spec.Template)
+	if err != nil {
+		return nil
+	}
+	var made []gitopsObject
+	for _, g := range o.Spec.Generators {
+		for _, params := range l.parameters(g) {
+			filled := placeholder.ReplaceAllStringFunc(string(text), func(s string) string {
+				if v, ok := params[strings.TrimPrefix(placeholder.FindStringSubmatch(s)[1], ".")]; ok {
+					return v
+				}
+				return s
+			})
+			var app gitopsObject
+			_ = yaml.Unmarshal([]byte(filled), &app) // fields of other types are not read
+			made = append(made, app)
+		}
+	}
+	return made
+}
+
+var placeholder = regexp.MustCompile(`\{\{-?\s*([^{}]+?)\s*-?\}\}`)
+
+// parameters are what a generator fills a template with.
+func (l layout) parameters(g argoGenerator) []map[string]string {
+	var all []map[string]string
+	for _, e := range g.List.Elements {
+		all = append(all, flattened("", e, map[string]string{}))
+	}
+	for _, dir := range l.dirs {
+		matches, excluded := false, false
+		for _, d := range g.Git.Directories {
+			if ok, err := path.Match(path.Clean(d.Path), dir); err == nil && ok {
+				matches, excluded = matches || !d.Exclude, excluded || d.Exclude
+			}
+		}
+		if matches && !excluded {
+			all = append(all, pathParameters(dir, map[string]string{}))
+		}
+		for _, f := range g.Git.Files {
+			for _, name := range l.files[dir] {
+				var values map[string]any
+				pattern := strings.ReplaceAll(path.Clean(f.Path), "**", "*")
+				if ok, err := path.Match(pattern, path.Join(dir, name)); err == nil && ok &&
+					yaml.Unmarshal(l.text(path.Join(dir, name)), &values) == nil {
+					all = append(all, pathParameters(dir, flattened("", values, map[string]string{})))
+				}
+			}
+		}
+	}
+	if m := g.Matrix.Generators; len(m) == 2 {
+		for _, a := range l.parameters(m[0]) {
+			for _, b := range l.parameters(m[1]) {
+				both := maps.Clone(a)
+				maps.Copy(both, b)
+				all = append(all, both)
+			}
+		}
+	}
+	return all
+}
+
+func flattened(prefix string, v any, into map[string]string) map[string]string {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, v := range v {
+			flattened(strings.TrimPrefix(prefix+"."+k, "."), v, into)
+		}
+	case []any, nil:
+	default:
+		into[prefix] = fmt.Sprint(v)
+	}
+	return into
+}
+
+func pathParameters(dir string, into map[string]string) map[string]string {
+	into["path"], into["path.path"], into["path.basename"] = dir, dir, path.Base(dir)
+	into["path.basenameNormalized"] = nameOf(dir)
+	for i, s := range strings.Split(dir, "/") {
+		into[fmt.Sprintf("path[%d]", i)], into[fmt.Sprintf("index .path.segments %d", i)] = s, s
+	}
+	return into
+}
