@@ -56,7 +56,7 @@ lint: ## run gofmt, vet, staticcheck, deadcode and misspell, and check the direc
 	cd sandbox && go vet ./...
 	cd bench && go vet ./...
 	go tool staticcheck ./... ./.ci/testlog
-	@dead=$$(go tool deadcode ./cmd/slipway); [ -z "$$dead" ] || { echo "$$dead"; exit 1; }
+	@dead=$$(go tool deadcode -test ./...); [ -z "$$dead" ] || { echo "$$dead"; exit 1; }
 	go tool misspell -error $$(git ls-files '*.go' '*.md' '*.yaml' ':!:*testdata*')
 	go test -run 'TestImports|TestReservedImports' .
 

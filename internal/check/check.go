@@ -93,9 +93,6 @@ var (
 	ofProject = []group{{all: workflows}, {all: overrides}, {all: past}}
 )
 
-// Rules are all that check knows, and the project's own.
-func Rules(own *rule.Set) []finding.Rule { return own.Rules() }
-
 // LoadRules reads Slipway's rules and those of the project's files.
 func LoadRules(dir string, names []string) (*rule.Set, error) {
 	root, err := os.OpenRoot(dir)
