@@ -19,7 +19,7 @@ import (
 	"slipway/internal/git"
 )
 
-// errConsent refuses an act that nobody can confirm.
+// errConsent refuses an act without a terminal to confirm it at.
 var errConsent = errors.New("confirmation required: stdin is not a terminal")
 
 // errConsentCI refuses to ask in CI, whatever stdin looks like.

@@ -27,7 +27,7 @@ func TestValues(t *testing.T) {
 			"v1@sha256:aaaaaaaaaaaa → v2"},
 		"another repository": {"ghcr.io/acme/api:v1@sha256:" + a, "nginx:v2",
 			"ghcr.io/acme/api:v1@sha256:aaaaaaaaaaaa → nginx:v2"},
-		"a port is no tag": {"localhost:5000/api@sha256:" + a, "localhost:5000/web@sha256:" + b,
+		"a port is not a tag": {"localhost:5000/api@sha256:" + a, "localhost:5000/web@sha256:" + b,
 			"localhost:5000/api@sha256:aaaaaaaaaaaa → localhost:5000/web@sha256:bbbbbbbbbbbb"},
 		"small map": {nil, map[string]any{"a": "<b>"}, `∅ → {"a":"<b>"}`},
 		"large map": {map[string]any{"a": strings.Repeat("x", 200)}, nil, "{1 fields} → ∅"},

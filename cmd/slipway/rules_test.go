@@ -53,7 +53,7 @@ func TestEachRule(t *testing.T) {
 		files = slices.DeleteFunc(files, func(f string) bool { return f == file })
 	}
 	for _, f := range files {
-		t.Errorf("%s: there is no rule of that name", f)
+		t.Errorf("%s: no rule has that name", f)
 	}
 }
 
@@ -120,7 +120,7 @@ func repository(t *testing.T, a *txtar.Archive, name string) string {
 		}
 	}
 	if !layer(name) {
-		t.Fatalf("there is no repository %s", name)
+		t.Fatalf("repository %s does not exist", name)
 	}
 	return dir
 }

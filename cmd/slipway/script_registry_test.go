@@ -29,7 +29,7 @@ func located(repository string) string {
 	return shared.Registry + "/" + repository
 }
 
-// cmdRegistry looks into the registry, or pushes a small image that nobody built:
+// cmdRegistry looks into the registry, or pushes a small image that was not built:
 //
 //	registry push REPOSITORY:TAG [LABEL=VALUE…]   for amd64, or what the label arch says
 //	registry index REPOSITORY:TAG [LABEL=VALUE…]   one for arm64 and amd64, with attestations
@@ -62,7 +62,7 @@ func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 		tags, err := remote.List(repo)
 		var answer *transport.Error
 		if errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound {
-			return // nobody has pushed there
+			return // an empty repository
 		}
 		ts.Check(err)
 		fmt.Fprintln(ts.Stdout(), strings.Join(tags, "\n"))

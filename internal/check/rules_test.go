@@ -128,7 +128,7 @@ type ruleCase struct {
 	want []string
 }
 
-// edited is a text with one thing changed. It is used in tables, where there is no t yet: a case that
+// edited is a text with one thing changed. It is used in tables, which have no t yet: a case that
 // would change nothing ends the run, because it would test nothing.
 func edited(text, from, to string) string {
 	if !strings.Contains(text, from) {

@@ -218,7 +218,7 @@ func inlined(values map[string]any) []string {
 	return set
 }
 
-// app finds the environment that a directory is deployed to; what is not in this repository has none, and
+// app finds the environment that a directory is deployed to; a directory of another repository has none, and
 // neither has a directory of further such objects.
 func (l layout) app(o gitopsObject, file, dir, namespace string, c *Chart) syncedApp {
 	if c == nil && (!l.isFolder(dir) || !l.manifestsBelow(dir) || l.isControl(dir)) {

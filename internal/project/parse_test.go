@@ -230,7 +230,7 @@ func TestParseErrors(t *testing.T) {
 		"no chart":         {env("charts: [{path: k8s/dev}]"), "line 4: chart k8s/dev has no Chart.yaml"},
 		"missing chart":    {env("charts: [{path: k8s/chart}]"), "line 4: chart k8s/chart: no such directory"},
 		"missing packed":   {env("charts: [{path: x.tgz}]"), "line 4: chart x.tgz: no such file"},
-		"nobody's signature": {env("signatures: [{identity: ci}]"),
+		"a signature without a signer": {env("signatures: [{identity: ci}]"),
 			"line 4: a signature needs a key, or an identity and its issuer"},
 		"two in one": {env("signatures: [{key: chart/Chart.yaml, identity: ci}]"),
 			"line 4: a signature has either a key or an identity: write two signatures"},

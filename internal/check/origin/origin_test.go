@@ -190,7 +190,7 @@ values-extra.yaml:1:9: image.repository | by skaffold.yaml:10:9: image.repositor
 	}
 }
 
-// What there is no time for is listed, whole, and never called dead.
+// Overrides that the time limit leaves out are listed and never called dead.
 func TestNotTried(t *testing.T) {
 	r, prod, chart := open(t)
 	for _, env := range []project.Environment{prod, chart} {

@@ -161,7 +161,7 @@ func TestEngineEndsWithItsParent(t *testing.T) {
 	_ = cmd.Wait()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*stopTime)
 	defer cancel()
-	lock, err := lockState(ctx, state, Options{}) // returns when nobody holds it any more
+	lock, err := lockState(ctx, state, Options{}) // returns when the lock is free
 	if err != nil {
 		t.Fatal(err)
 	}
