@@ -268,10 +268,14 @@ func (s *survey) claimed(ctx context.Context, o *plan.Observed, managed []metav1
 	}
 	result, err := endpoint.Patch(ctx, o.Ref.Name, types.JSONPatchType, patch,
 		metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}, FieldManager: Manager})
-	o.Merged = received(result)
-	if apierrors.IsConflict(err) {
-		err = errMoved
+	switch {
+	case apierrors.IsConflict(err):
+		return errMoved
+	case apierrors.IsInvalid(err):
+		o.Claimed, o.Unclaimed = nil, fmt.Sprintf("fields of %s stay: %v", strings.Join(o.Claimed, ", "), err)
+		return nil
 	}
+	o.Merged = received(result)
 	return err
 }
 

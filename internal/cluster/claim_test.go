@@ -193,6 +193,29 @@ func TestClaimHidesSecrets(t *testing.T) {
 	}
 }
 
+// A field that the server does not let go stays, and the plan says why; the rest is applied.
+func TestClaimRefused(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	set := p.Parse(t, wanted)
+	apply(t, p.editor, set)
+	_, err := p.admin.typed.CoreV1().ConfigMaps(p.Namespace).Patch(t.Context(), "web", types.MergePatchType,
+		[]byte(`{"immutable": true}`), metav1.PatchOptions{FieldManager: "kubectl-patch"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := adoption(t, p, set, set.Refs(), false); len(got) > 0 {
+		t.Errorf("nothing can change: %v", got)
+	}
+	labelled := edited(t, set, "ConfigMap", put(map[string]any{"a": "b"}, "metadata", "labels"))
+	want := []string{"update ConfigMap/web: fields of kubectl-patch stay: ConfigMap \"web\" is invalid: " +
+		"immutable: " +
+		"Forbidden: field is immutable when `immutable` is set metadata.labels null→{\"a\":\"b\"}"}
+	if diff := cmp.Diff(want, adoption(t, p, labelled, set.Refs(), false)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // Namespaces are shared: labels that an administrator set there stay.
 func TestClaimLeavesNamespaces(t *testing.T) {
 	t.Parallel()

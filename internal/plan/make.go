@@ -152,10 +152,13 @@ func decide(o Observed, in Input) Change {
 	return c
 }
 
-// takeover names the tools that lose the object, or fields of it, to this environment; empty when none does.
+// takeover names the tools that lose the object, or fields of it, to this environment, or that keep fields
+// which the server does not let go; empty when none does.
 func takeover(o Observed, in Input) string {
 	from := strings.Join(o.Claimed, ", ")
 	switch owned := slices.Contains(in.Owned, o.Ref); {
+	case o.Unclaimed != "":
+		return o.Unclaimed
 	case owned && from == "":
 		return ""
 	case owned:
