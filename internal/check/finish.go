@@ -2,6 +2,7 @@ package check
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -23,12 +24,11 @@ func finish(all []finding.Finding, s *subject, l *locator) []finding.Finding {
 			continue
 		}
 		if len(f.Environments) == 0 {
-			f.Place = l.at("", *f.Object, f.Field)
-			placed = append(placed, f)
+			placed = append(placed, place(f, "", l, secrets))
 		}
 		for _, name := range f.Environments {
-			one := f
-			one.Environments, one.Place = []string{name}, l.at(name, *f.Object, f.Field)
+			one := place(f, name, l, secrets)
+			one.Environments = []string{name}
 			placed = append(placed, one)
 		}
 	}
@@ -38,6 +38,20 @@ func finish(all []finding.Finding, s *subject, l *locator) []finding.Finding {
 			strings.Compare(a.Rule, b.Rule), strings.Compare(a.Message, b.Message))
 	})
 	return placed
+}
+
+// place gives a finding about a field its place, and advice to quote a value the value's own spelling.
+func place(f finding.Finding, env string, l *locator, secrets []string) finding.Finding {
+	f.Place = l.at(env, *f.Object, f.Field)
+	if f.Fix != finding.Quote {
+		return f
+	}
+	if o, ok := l.object(env, *f.Object); ok && o.Origin.Line == 0 && o.Origin.File != "" {
+		f.Fix = "Put the value in quotes where it is set, and add `| quote` in the template."
+	} else if text, ok := spelling(l.documents(f.Place.File), f.Place, f.Field); ok {
+		f.Fix = object.Mask(fmt.Sprintf("Quote it: %q", text), secrets)
+	}
+	return f
 }
 
 // merge makes one finding of what is written once and wrong in several environments.

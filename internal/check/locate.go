@@ -175,6 +175,39 @@ func placeInPatch(src files, o origin.Override, field string) finding.Place {
 	return o.Place
 }
 
+// spelling is what a file has at the place of a field; false where that is not a value without quotes.
+func spelling(docs []*yaml.Node, p finding.Place, field string) (string, bool) {
+	steps, err := object.Steps(field)
+	if err != nil || len(steps) == 0 {
+		return "", false
+	}
+	last := steps[len(steps)-1]
+	var v *yaml.Node
+	var look func(n *yaml.Node)
+	look = func(n *yaml.Node) {
+		for i, c := range n.Content {
+			switch isHere := c.Line == p.Line && c.Column == p.Column; {
+			case isHere && n.Kind == yaml.MappingNode && i%2 == 0 && !last.Element && c.Value == last.Key:
+				v = n.Content[i+1]
+			case isHere && n.Kind == yaml.SequenceNode && last.Element && c.Kind != yaml.MappingNode:
+				v = c
+			default:
+				look(c)
+			}
+		}
+	}
+	for _, doc := range docs {
+		look(doc)
+	}
+	if v != nil && v.Kind == yaml.AliasNode {
+		v = v.Alias
+	}
+	if v == nil || v.Kind != yaml.ScalarNode || v.Style != 0 {
+		return "", false
+	}
+	return v.Value, true
+}
+
 var (
 	templateKey    = lazyregexp.New(`^(\s*(?:- +)?)["']?([A-Za-z0-9_./-]+)["']?:`)
 	templateAction = lazyregexp.New(`\{\{.*?\}\}`)

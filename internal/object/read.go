@@ -69,7 +69,7 @@ func CheckNode(n *yaml.Node, file string) error { return (&decoder{file: file}).
 // name.
 func New(body map[string]any, origin Origin) (Object, error) {
 	o := Object{Body: body, Origin: origin}
-	if err := identity(o); err != nil {
+	if err := identity(o, nil); err != nil {
 		return Object{}, &ReadError{File: origin.File, Line: origin.Line, Err: err}
 	}
 	return o, nil
@@ -152,14 +152,15 @@ func (d *decoder) collect(objects []Object, n *yaml.Node, v any) ([]Object, erro
 		}
 		return objects, nil
 	}
-	if err := identity(o); err != nil {
+	if err := identity(o, n); err != nil {
 		return nil, d.fail(n, "%w", err)
 	}
 	return append(objects, o), nil
 }
 
-// identity returns an error that says what a body lacks to be an object.
-func identity(o Object) error {
+// identity returns an error that says what a body lacks to be an object. The node is what it was read from;
+// nil: unknown.
+func identity(o Object, n *yaml.Node) error {
 	var missing []string
 	for _, path := range [][]string{{"apiVersion"}, {"kind"}, {"metadata", "name"}} {
 		name := strings.Join(path, ".")
@@ -171,14 +172,14 @@ func identity(o Object) error {
 		case nil:
 			missing = append(missing, name)
 		default:
-			return fmt.Errorf("%s must be a string: write %q", name, fmt.Sprint(v))
+			return notString(name, n, path)
 		}
 	}
 	for _, path := range [][]string{{"metadata", "namespace"}, {"metadata", "generateName"}} {
-		switch v := o.At(path...).(type) {
+		switch o.At(path...).(type) {
 		case nil, string:
 		default:
-			return fmt.Errorf("%s must be a string: write %q", strings.Join(path, "."), fmt.Sprint(v))
+			return notString(strings.Join(path, "."), n, path)
 		}
 	}
 	if len(missing) == 0 {
@@ -192,6 +193,22 @@ func identity(o Object) error {
 		return fmt.Errorf("%s has generateName, which cannot be deployed again: give it a metadata.name", what)
 	}
 	return fmt.Errorf("%s without %s", what, strings.Join(missing, ", "))
+}
+
+// notString says how to write a field as a string: as it is spelled, because 1.10 as a number is 1.1.
+func notString(name string, n *yaml.Node, path []string) error {
+	for _, key := range path {
+		if n != nil {
+			n = mappingValue(n, key)
+		}
+	}
+	if n != nil && n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if n == nil || n.Kind != yaml.ScalarNode || n.Style != 0 {
+		return fmt.Errorf("%s must be a string: write it in quotes", name)
+	}
+	return fmt.Errorf("%s must be a string: write %q", name, n.Value)
 }
 
 // secretText rejects numbers and booleans in a Secret: the API server would too, but its message has the

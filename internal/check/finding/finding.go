@@ -90,6 +90,9 @@ type Finding struct {
 	Edits []Edit `json:"edits,omitempty"`
 }
 
+// Quote is the fix for a number or a boolean that must be a string. Check adds the value as its file has it.
+const Quote = "Put the value in quotes."
+
 // Edit replaces the bytes from Start up to End of a file.
 type Edit struct {
 	File  string `json:"file"`

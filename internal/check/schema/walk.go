@@ -194,15 +194,20 @@ func (w *walk) wrong(path string, v any, want string) {
 		is = "a list"
 	case string:
 		is = "the string " + strconv.Quote(v)
-		if number, err := strconv.ParseInt(v, 10, 64); err == nil && (want == "integer" || want == "number") {
-			fix = fmt.Sprintf("Remove the quotes: %d", number)
+		number, err := strconv.ParseInt(v, 10, 64)
+		isNumber := err == nil && strconv.FormatInt(number, 10) == v
+		if isNumber && (want == "integer" || want == "number") {
+			fix = "Remove the quotes: " + v
 		} else if want == "boolean" && (v == "true" || v == "false") {
 			fix = "Remove the quotes: " + v
 		}
 	default:
 		is = fmt.Sprint(v)
-		if want == "string" {
-			fix = fmt.Sprintf("Quote it: %q", is)
+		if want == "string" { // the value has lost its spelling: 1.10 is 1.1, and 0644 is 420
+			is, fix = "a number", finding.Quote
+			if _, ok := v.(bool); ok {
+				is = "a boolean"
+			}
 		}
 	}
 	if object.IsSecret(w.object) { // messages do not repeat values of Secrets
