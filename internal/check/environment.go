@@ -169,6 +169,14 @@ func (e *environment) namespaceOf(o object.Object) string {
 
 func sameNamespace(a, b string) bool { return a == "" || b == "" || a == b }
 
+// completeIn reports whether pods that the environment lacks do not exist in the namespace either. One in
+// which it runs nothing is somebody else's.
+func (e *environment) completeIn(namespace string) bool {
+	return e.complete && slices.ContainsFunc(e.workloads, func(w workload) bool {
+		return e.namespaceOf(w.Object) == namespace
+	})
+}
+
 // list returns the objects of a kind that share a namespace.
 func (e *environment) list(group, kind, namespace string) []object.Object {
 	var found []object.Object
@@ -213,7 +221,7 @@ func (e *environment) mayBeMade(name string) bool {
 func (e *environment) selected(namespace string, selector labels.Selector) []workload {
 	var found []workload
 	for _, w := range e.workloads {
-		if sameNamespace(e.namespaceOf(w.Object), namespace) && selector.Matches(labelSet(w.labels)) {
+		if sameNamespace(e.namespaceOf(w.Object), namespace) && takes(selector, w) {
 			found = append(found, w)
 		}
 	}
@@ -225,7 +233,7 @@ func (e *environment) covering(w workload, group, kind string,
 	selector func(object.Object) labels.Selector) []object.Object {
 	var found []object.Object
 	for _, o := range e.list(group, kind, e.namespaceOf(w.Object)) {
-		if selector(o).Matches(labelSet(w.labels)) {
+		if takes(selector(o), w) {
 			found = append(found, o)
 		}
 	}

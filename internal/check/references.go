@@ -65,7 +65,7 @@ func checkBudgetSelector(e *environment, o object.Object) []finding.Finding {
 	near := nearMiss(e, o, labelSet(object.Mapping(o.At("spec", "selector", "matchLabels"))))
 	f := budgetSelector.New(o, "spec.selector",
 		"selector %s matches no workload: a drain may evict all pods at once%s", selector, near)
-	return []finding.Finding{f.WarnUnless(e.complete)}
+	return []finding.Finding{f.WarnUnless(e.completeIn(e.namespaceOf(o)))}
 }
 
 func checkService(e *environment, o object.Object) []finding.Finding {
@@ -78,7 +78,7 @@ func checkService(e *environment, o object.Object) []finding.Finding {
 		f := serviceSelector.New(o, "spec.selector",
 			"selector %s matches no workload: the Service has no endpoints%s",
 			selector, nearMiss(e, o, selector))
-		return []finding.Finding{f.WarnUnless(e.complete)}
+		return []finding.Finding{f.WarnUnless(e.completeIn(e.namespaceOf(o)))}
 	}
 	var all []finding.Finding
 	for i, p := range object.Mappings(o.At("spec", "ports")) {
@@ -196,7 +196,7 @@ func checkScaleTarget(e *environment, o object.Object) []finding.Finding {
 	}
 	f := scaleTarget.New(o, "spec.scaleTargetRef.name", "%s %s does not exist: nothing is scaled%s",
 		kind, name, didYouMean(name, names))
-	return []finding.Finding{f.WarnUnless(e.complete && group == "apps")}
+	return []finding.Finding{f.WarnUnless(group == "apps" && e.completeIn(e.namespaceOf(o)))}
 }
 
 func checkBinding(e *environment, o object.Object) []finding.Finding {
