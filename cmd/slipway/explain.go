@@ -218,6 +218,8 @@ var rows = []row{
 		"Run `slipway history ENV` to see who deploys now, then deploy again."),
 	as("immutable", codeError, always[*cluster.ImmutableError](
 		"Rename the object, or delete it before the deploy: these fields are set only at creation.")),
+	as("duplicate", codeError, always[*cluster.DuplicateError](
+		"Remove one of the two entries: `slipway check` shows the lines of both.")),
 	as("locked", codeConflict, always[*release.LockedError](
 		"Wait until it ends, or run `slipway history ENV` to look at it.")),
 	is("record changed", cluster.ErrChanged, codeConflict,

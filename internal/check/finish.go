@@ -43,6 +43,9 @@ func finish(all []finding.Finding, s *subject, l *locator) []finding.Finding {
 // place gives a finding about a field its place, and advice to quote a value the value's own spelling.
 func place(f finding.Finding, env string, l *locator, secrets []string) finding.Finding {
 	f.Place = l.at(env, *f.Object, f.Field)
+	if f.Other != "" {
+		f.Message += fmt.Sprintf(" (the other is at %s)", l.at(env, *f.Object, f.Other))
+	}
 	if f.Fix != finding.Quote {
 		return f
 	}

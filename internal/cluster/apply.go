@@ -66,7 +66,7 @@ func (c *Cluster) patch(ctx context.Context, o object.Object, opt metav1.PatchOp
 		live, _, _ := c.get(ctx, ref, version(o)) // without it the conflict is told without values
 		return object.Object{}, conflictOf(err, live, o)
 	}
-	return received(result), err
+	return received(result), duplicate(err)
 }
 
 // tryCreate asks the server in a dry run whether it would create the object. The name is generated, because

@@ -83,7 +83,9 @@ type Finding struct {
 	Object *object.Ref `json:"object,omitempty"`
 	Field  string      `json:"field,omitempty"`
 	// Place is where to correct it. Rules over objects leave it empty: check then finds the field's place.
-	Place   Place  `json:"place,omitzero"`
+	Place Place `json:"place,omitzero"`
+	// Other is a second field of the object that the fault is about: the message ends with its place.
+	Other   string `json:"-"`
 	Message string `json:"message"`
 	// Fix is the correction in one line. Edits make it, where it is unambiguous.
 	Fix   string `json:"fix,omitempty"`

@@ -23,6 +23,7 @@ var trulyWrong = map[string]bool{
 	"Pod rel-my-alpine wrong-type": true, "PodDisruptionBudget deprecated api-removed": true,
 	"CustomResourceDefinition testcrds.testcrdgroups.example.com api-removed": true,
 	"CustomResourceDefinition tests.test.io api-removed":                      true,
+	"Deployment ingress-nginx/ingress-nginx-controller duplicate-key":         true, // two names for port 80
 }
 
 // What kustomize and helm made of other people's manifests: the decoder that the API server uses is asked

@@ -66,10 +66,30 @@ func (w *walk) follow(path string, v any, s map[string]any) {
 	w.limits(path, v, s)
 	switch typ {
 	case "array":
-		w.list(path, v, func(at string, e any) { w.follow(at, e, object.Mapping(s["items"])) })
+		items := object.Mapping(s["items"])
+		w.list(path, v, func(at string, e any) { w.follow(at, e, items) })
+		w.distinct(path, v, mapKeys(s), defaults(items))
 	case "object":
 		w.properties(path, object.Mapping(v), s, s["x-kubernetes-embedded-resource"] == true)
 	}
+}
+
+// mapKeys are the fields that tell the entries of a list apart.
+func mapKeys(s map[string]any) []string {
+	var keys []string
+	list, _ := s["x-kubernetes-list-map-keys"].([]any)
+	for _, k := range list {
+		keys = append(keys, fmt.Sprint(k))
+	}
+	return keys
+}
+
+func defaults(s map[string]any) map[string]any {
+	filled := map[string]any{}
+	for name, property := range object.Mapping(s["properties"]) {
+		filled[name] = object.Mapping(property)["default"]
+	}
+	return filled
 }
 
 func (w *walk) properties(path string, m, s map[string]any, resource bool) {

@@ -28,6 +28,7 @@ const (
 	invalidValue     = rule.ID("invalid-value")
 	selectorMismatch = rule.ID("selector-mismatch")
 	invalidName      = rule.ID("invalid-name")
+	duplicateKey     = rule.ID("duplicate-key")
 )
 
 // The newest Kubernetes whose types are known, and the oldest that is still supported.

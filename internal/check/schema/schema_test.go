@@ -95,6 +95,8 @@ spec:
               parts:
                 type: array
                 minItems: 1
+                x-kubernetes-list-type: map
+                x-kubernetes-list-map-keys: [name]
                 items: {type: object, required: [name], properties: {name: {type: string}, active: {type: boolean}}}
               job: {type: object, x-kubernetes-embedded-resource: true, x-kubernetes-preserve-unknown-fields: true}
 `
@@ -318,6 +320,38 @@ func cases() map[string]struct{ kube, text, want string } {
 			"api-removed apiVersion: Use one of v1beta1, v1."},
 		"custom: deprecated": {"", head("example.com/v1beta1", "Widget") + "what: ever\n",
 			"api-deprecated warning apiVersion:"},
+	}
+}
+
+// A real API server takes some of these from clients that do not apply on the server.
+func duplicates() map[string]struct{ kube, text, want string } {
+	const remove = ": Remove one of the two entries."
+	service := func(ports string) string { return head("v1", "Service") + "spec: {ports: [" + ports + "]}\n" }
+	return map[string]struct{ kube, text, want string }{
+		"a port twice": {"", workload("{name: http, containerPort: 8080",
+			"{name: web, containerPort: 8080, protocol: TCP}, {name: http, containerPort: 8080"),
+			"duplicate-key " + at + ".ports[name=http]" + remove},
+		"a port of two protocols": {"", workload("{name: http, containerPort: 8080",
+			"{name: web, containerPort: 8080, protocol: UDP}, {name: http, containerPort: 8080"), ""},
+		"a variable twice": {"", workload("{name: EMPTY}", "{name: EMPTY}, {name: EMPTY, value: a}"),
+			"duplicate-key " + at + ".env[2]" + remove},
+		"a secret of the registry twice": {"", workload("nodeSelector: null",
+			"imagePullSecrets: [{name: a}, {name: b}, {name: a}]"),
+			"duplicate-key spec.template.spec.imagePullSecrets[2]" + remove},
+		"a Service's port twice": {"", service("{name: a, port: 80, targetPort: 1}, {name: b, port: 80}"),
+			"duplicate-key spec.ports[name=b]" + remove},
+		"custom: a part twice": {"", custom("{size: 3, parts: [{name: a}, {name: b}, {name: a}]}"),
+			"duplicate-key spec.parts[2]" + remove},
+	}
+}
+
+func TestDuplicates(t *testing.T) {
+	for name, c := range duplicates() {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(c.want, said(t, c.kube, c.text)); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }
 

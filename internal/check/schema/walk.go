@@ -84,6 +84,7 @@ func (w *walk) structure(path string, v any, t reflect.Type) {
 	for _, k := range slices.Sorted(maps.Keys(m)) {
 		if field, known := fields[k]; known {
 			w.value(object.Join(path, k), m[k], field)
+			w.distinct(object.Join(path, k), m[k], keysOf[t.Name()+"."+k], byDefault)
 		} else if m[k] != nil {
 			w.unknown(path, k, t.Name(), slices.Sorted(maps.Keys(fields)))
 		}
