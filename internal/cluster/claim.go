@@ -272,7 +272,8 @@ func (s *survey) claimed(ctx context.Context, o *plan.Observed, managed []metav1
 	case apierrors.IsConflict(err):
 		return errMoved
 	case apierrors.IsInvalid(err):
-		o.Claimed, o.Unclaimed = nil, fmt.Sprintf("fields of %s stay: %v", strings.Join(o.Claimed, ", "), err)
+		o.Unclaimed = fmt.Sprintf("%s: %v", strings.Join(o.Claimed, ", "), err)
+		o.Claimed = nil
 		return nil
 	}
 	o.Merged = received(result)

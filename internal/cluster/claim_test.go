@@ -208,7 +208,8 @@ func TestClaimRefused(t *testing.T) {
 		t.Errorf("nothing can change: %v", got)
 	}
 	labelled := edited(t, set, "ConfigMap", put(map[string]any{"a": "b"}, "metadata", "labels"))
-	want := []string{"update ConfigMap/web: fields of kubectl-patch stay: ConfigMap \"web\" is invalid: " +
+	want := []string{"update ConfigMap/web: fields of other tools stay: kubectl-patch: ConfigMap \"web\" is " +
+		"invalid: " +
 		"immutable: " +
 		"Forbidden: field is immutable when `immutable` is set metadata.labels null→{\"a\":\"b\"}"}
 	if diff := cmp.Diff(want, adoption(t, p, labelled, set.Refs(), false)); diff != "" {

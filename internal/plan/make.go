@@ -86,6 +86,12 @@ func Make(in Input) Plan {
 	return p
 }
 
+// What introduces the server's words in the reason of a change that is not Blocked.
+const (
+	cannotGoBack = "it cannot go back: "
+	fieldsStay   = "fields of other tools stay: "
+)
+
 // maskSecrets masks Secret values in the messages of the server, and decrypted values in every field.
 func maskSecrets(changes []Change, desired object.Set) {
 	var secrets []string
@@ -94,8 +100,9 @@ func maskSecrets(changes []Change, desired object.Set) {
 		for j := range c.Fields {
 			maskDecrypted(&c.Fields[j], concealed)
 		}
-		if c.Action != Blocked {
-			continue
+		if c.Action != Blocked && !strings.Contains(c.Reason, cannotGoBack) &&
+			!strings.Contains(c.Reason, fieldsStay) {
+			continue // words of ours
 		}
 		if secrets == nil {
 			secrets = object.SecretValues(desired)
@@ -127,7 +134,7 @@ func decide(o Observed, in Input) Change {
 		c.Action, c.Reason = Keep, "a rollback does not run a Job again"
 	case in.Rollback && o.Refused && o.Live.Body != nil:
 		// One object that cannot go back must not keep all others from it.
-		c.Action, c.Reason = Keep, "it cannot go back: "+refusal(o)
+		c.Action, c.Reason = Keep, cannotGoBack+refusal(o)
 	case o.Err != nil:
 		c.Action, c.Reason = Blocked, refusal(o)
 	case o.Fixed:
@@ -158,7 +165,7 @@ func takeover(o Observed, in Input) string {
 	from := strings.Join(o.Claimed, ", ")
 	switch owned := slices.Contains(in.Owned, o.Ref); {
 	case o.Unclaimed != "":
-		return o.Unclaimed
+		return fieldsStay + o.Unclaimed
 	case owned && from == "":
 		return ""
 	case owned:

@@ -71,7 +71,8 @@ func TestMake(t *testing.T) {
 		{"no longer wanted", nil, []Observed{{Ref: config.Ref(), Live: config}}, []object.Ref{config.Ref(),
 			config.Ref()},
 			"delete ConfigMap prod/c stage 8: no longer in the source\ncomplete"},
-		{"no longer wanted, nor there", nil, []Observed{{Ref: config.Ref()}}, []object.Ref{config.Ref()}, "complete"},
+		{"no longer wanted, nor there", nil, []Observed{{Ref: config.Ref()}},
+			[]object.Ref{config.Ref()}, "complete"},
 		{"no longer wanted, unreadable", nil, []Observed{{Ref: config.Ref(), Err: errors.New("500")}},
 			[]object.Ref{config.Ref()},
 			"blocked ConfigMap prod/c stage 8: 500\nincomplete"},
@@ -278,4 +279,24 @@ func with(o object.Object, value any, path ...string) object.Object {
 	}
 	m[path[len(path)-1]] = value
 	return c
+}
+
+// A server repeats values in what it has against an object, also where the object stays as it is.
+func TestMaskedReasons(t *testing.T) {
+	secret := object.Object{Body: map[string]any{"apiVersion": "v1", "kind": "Secret",
+		"metadata": map[string]any{"name": "s"}, "stringData": map[string]any{"key": "hunter22"}}}
+	refused := errors.New(`data: Invalid value: "hunter22": field is immutable`)
+	for name, in := range map[string]Input{
+		"blocked": {Observed: []Observed{{Ref: secret.Ref(), Live: secret, Err: refused}}},
+		"going back": {Observed: []Observed{{Ref: secret.Ref(), Live: secret, Err: refused, Refused: true}},
+			Rollback: true},
+		"fields stay": {Observed: []Observed{{Ref: secret.Ref(), Live: secret, Merged: with(secret, "x", "type"),
+			Unclaimed: "kubectl: " + refused.Error()}}},
+	} {
+		in.Desired = set(t, secret)
+		if c := Make(in).Changes[0]; !strings.Contains(c.Reason, "immutable") ||
+			strings.Contains(c.Reason, "hunter22") {
+			t.Errorf("%s: %s", name, c.Reason)
+		}
+	}
 }

@@ -33,7 +33,7 @@ type Observed struct {
 	Unverified string
 	// Claimed are the field managers of tools whose fields become ours.
 	Claimed []string
-	// Unclaimed is why the server refuses to let fields of other tools go: they stay.
+	// Unclaimed names the tools whose fields the server does not let go, and why.
 	Unclaimed string
 	// Adopting: no release of the environment made the object. Fields of other tools that the source does not
 	// set stay, so that a rollback of this release finds the object as it was.
