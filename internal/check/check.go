@@ -88,7 +88,7 @@ type group struct {
 var (
 	ofObjects = []group{
 		{each: references}, {each: availability}, {each: images}, {each: numericTags},
-		{each: resets}, {each: selectors}, {each: schemas}, {each: objectRules},
+		{each: resets}, {each: losses}, {each: selectors}, {each: schemas}, {each: objectRules},
 	}
 	ofProject = []group{{all: workflows}, {all: overrides}, {all: past}}
 )

@@ -74,6 +74,8 @@ type Result struct {
 	Set object.Set
 	// Warnings are about what works but should be changed, each with its file and line where known.
 	Warnings []string
+	// Losses are what the source states and the tool that renders it drops silently.
+	Losses []object.Loss
 	// Hooks are the objects of the set that are Helm hooks.
 	Hooks map[object.Ref]helm.Hook
 	// Unstable: the result differs on each render, and Warnings say where.

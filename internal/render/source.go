@@ -122,6 +122,7 @@ func (s *source) chart(c project.Chart, inline map[string]any) error {
 			return err
 		}
 		objects, out.Warnings = b.Objects, append(out.Warnings, b.Warnings...)
+		s.result.Losses = append(s.result.Losses, b.Losses...)
 	}
 	for i, o := range objects {
 		h, ok := hooks[o.Ref()]
@@ -193,6 +194,7 @@ func (s *source) overlay(dir string, o kustomize.Options) error {
 	if err != nil {
 		return err
 	}
+	s.result.Losses = append(s.result.Losses, b.Losses...)
 	return s.add(b.Objects, b.Warnings)
 }
 

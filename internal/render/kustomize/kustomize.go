@@ -36,6 +36,8 @@ type Result struct {
 	Objects []object.Object
 	// Warnings start with their file and line.
 	Warnings []string
+	// Losses are in the order of the steps that caused them.
+	Losses []object.Loss
 }
 
 // Builder builds overlays of one tree. A base that several of them include is read once. It may be used from
@@ -123,7 +125,7 @@ func run(b *build, v *tree.View, overlay string) (Result, error) {
 	if err := finish(&l.Kustomization, m); err != nil {
 		return Result{}, l.top().fail(err)
 	}
-	r := Result{Warnings: unique(s.warnings)}
+	r := Result{Warnings: unique(s.warnings), Losses: unique(s.losses)}
 	for _, res := range m.list {
 		body, err := bodyOf(res.YNode())
 		if err != nil {
@@ -134,10 +136,10 @@ func run(b *build, v *tree.View, overlay string) (Result, error) {
 	return r, nil
 }
 
-// unique drops repeated strings and keeps the order.
-func unique(list []string) []string {
-	seen := map[string]bool{}
-	return slices.DeleteFunc(list, func(s string) bool {
+// unique drops repeated values and keeps the order.
+func unique[T comparable](list []T) []T {
+	seen := map[T]bool{}
+	return slices.DeleteFunc(list, func(s T) bool {
 		repeated := seen[s]
 		seen[s] = true
 		return repeated

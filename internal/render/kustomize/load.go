@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/openapi"
 	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
 
+	"slipway/internal/object"
 	"slipway/internal/render/tree"
 )
 
@@ -39,11 +40,13 @@ type scope struct {
 // notes are what is known of layers that have been accumulated.
 type notes struct {
 	dirs, warnings []string
+	losses         []object.Loss
 	private        bool // the result depends on more than the files of the tree
 }
 
 func (n *notes) add(o notes) {
 	n.dirs, n.warnings = append(n.dirs, o.dirs...), append(n.warnings, o.warnings...)
+	n.losses = append(n.losses, o.losses...)
 	n.private = n.private || o.private
 }
 

@@ -40,7 +40,7 @@ func strategicMerges(l *layer) ([]step, error) {
 
 // mergeAll applies patches, each to the resource that it names. A text is a patch or the path of its file.
 func mergeAll(l *layer, texts []string, at func(int) entry) (change, error) {
-	var patches []*resource.Resource
+	var patches []mergePatch
 	for i, text := range texts {
 		list, err := readMerge(l, at(i), text)
 		if err != nil {
@@ -65,10 +65,10 @@ func mergeAll(l *layer, texts []string, at func(int) entry) (change, error) {
 	}, nil
 }
 
-func readMerge(l *layer, at entry, text string) ([]*resource.Resource, error) {
-	list, _, err := parse([]byte(text), l.file)
+func readMerge(l *layer, at entry, text string) ([]mergePatch, error) {
+	list, origins, err := parse([]byte(text), l.file)
 	if err == nil {
-		return list, nil
+		return placed(list, origins, l.file, at.node, at), nil
 	}
 	if strings.Contains(text, "\n") {
 		return nil, fmt.Errorf("neither a patch nor a file: %w", reason(err))
@@ -77,8 +77,8 @@ func readMerge(l *layer, at entry, text string) ([]*resource.Resource, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, _, err = parse(content, rel)
-	return list, err
+	list, origins, err = parse(content, rel)
+	return placed(list, origins, rel, nil, at), err
 }
 
 // reason drops the place of an error, because the lines of an inline text are not those of the file.
@@ -91,16 +91,15 @@ func reason(err error) error {
 }
 
 // merge applies a patch of any name to a resource.
-func merge(m *resources, r, patch *resource.Resource) error {
+func merge(m *resources, r *resource.Resource, patch mergePatch) error {
 	fit := patch.DeepCopy()
-	if err := fit.CopyMergeMetaDataFieldsFrom(patch); err != nil {
+	if err := fit.CopyMergeMetaDataFieldsFrom(patch.Resource); err != nil {
 		return err
 	}
 	fit.SetGvk(r.GetGvk())
 	fit.SetKind(patch.GetKind())
-	about := about(m, r)
-	if err := r.ApplySmPatch(fit); err != nil {
-		return about(err)
+	if err := applyMerge(m, r, fit, patch); err != nil {
+		return err
 	}
 	if r.IsNilOrEmpty() {
 		return nil
@@ -134,7 +133,8 @@ func patchChange(l *layer, at entry, patch types.Patch) (change, error) {
 	if err != nil {
 		return nil, err
 	}
-	merges, _, errMerge := parse([]byte(text), file)
+	list, origins, errMerge := parse([]byte(text), file)
+	merges := placed(list, origins, file, find(at.node, "patch"), at)
 	operations, count, errJSON := operationsOf(text)
 	switch {
 	case len(merges) > 0 && count > 0:
@@ -184,16 +184,15 @@ func unreadable(text, path string, errMerge, errJSON error) error {
 }
 
 // mergeNamed applies patches as they are.
-func mergeNamed(patches []*resource.Resource) change {
+func mergeNamed(patches []mergePatch) change {
 	return func(m *resources) error {
 		for _, patch := range patches {
 			r, err := m.one(patch.OrgId())
 			if err != nil {
 				return err
 			}
-			about := about(m, r)
-			if err := r.ApplySmPatch(patch.DeepCopy()); err != nil {
-				return about(err)
+			if err := applyMerge(m, r, patch.DeepCopy(), patch); err != nil {
+				return err
 			}
 			m.changed = append(m.changed, r)
 		}

@@ -33,9 +33,11 @@ func transform(l *layer, m *resources) error {
 		if err := l.view.Context().Err(); err != nil {
 			return err
 		}
+		m.losses = nil
 		if err := s.run(m); err != nil {
 			return s.at.fail(err)
 		}
+		l.losses = append(l.losses, m.losses...)
 		m.list = slices.DeleteFunc(m.list, func(r *resource.Resource) bool { return r.IsNilOrEmpty() })
 		if s.by == nil {
 			continue

@@ -24,6 +24,7 @@ type resources struct {
 	origins map[*resource.Resource]object.Origin
 	specs   *specs
 	vars    types.VarSet
+	losses  []object.Loss // of the current step
 
 	// index finds resources by what they are or were called. It also keeps former names, so a match has to be
 	// checked. Resources in changed may have got new names since.

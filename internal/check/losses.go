@@ -1,0 +1,28 @@
+package check
+
+import (
+	"slipway/internal/check/finding"
+	"slipway/internal/check/rule"
+	"slipway/internal/object"
+)
+
+// lossRules are the rules about losses, with the fix of each in one line.
+var lossRules = map[object.LossKind]struct {
+	rule.ID
+	fix string
+}{
+	object.LostElement: {"merge-element",
+		"Give each element a key of its own (`protocol` is part of it), or replace the list with a JSON patch."},
+}
+
+// losses reports what the source states and Kustomize or Helm drops silently.
+func losses(_ *subject, e *environment) found {
+	var all []finding.Finding
+	for _, l := range e.Losses {
+		r := lossRules[l.Kind]
+		f := r.In(finding.At(l.Origin), "%s", l.Text)
+		f.Fix = r.fix
+		all = append(all, f)
+	}
+	return found{findings: all}
+}

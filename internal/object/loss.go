@@ -1,0 +1,19 @@
+package object
+
+// LossKind says how something that a source states got lost.
+type LossKind int
+
+// The kinds of losses.
+const (
+	// LostElement is an element of a list that a merge dropped for another one with the same key.
+	LostElement LossKind = iota
+)
+
+// Loss is something that a source states and its tool drops silently.
+type Loss struct {
+	Kind LossKind
+	// Origin is the line that causes it.
+	Origin
+	// Text says what is lost, and to what.
+	Text string
+}
