@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -116,8 +115,10 @@ func claimOf(managed []metav1.ManagedFieldsEntry, desired object.Object, adoptin
 }
 
 func fieldsOf(set *fieldpath.Set) (*metav1.FieldsV1, error) {
+	fields := &metav1.FieldsV1{}
 	raw, err := set.ToJSON()
-	return &metav1.FieldsV1{Raw: raw}, err
+	fields.SetRawBytes(raw)
+	return fields, err
 }
 
 // addParents adds the paths above the members of a set.
@@ -134,7 +135,7 @@ func setOf(e metav1.ManagedFieldsEntry) (*fieldpath.Set, error) {
 	if e.FieldsV1 == nil {
 		return set, nil
 	}
-	if err := set.FromJSON(bytes.NewReader(e.FieldsV1.Raw)); err != nil {
+	if err := set.FromJSON(e.FieldsV1.GetRawReader()); err != nil {
 		return nil, fmt.Errorf("read the managed fields of %s: %w", e.Manager, err)
 	}
 	return set, nil

@@ -177,7 +177,7 @@ func newRelease(l *loaded, c project.Chart, o Options, values map[string]any) (*
 	}
 	kube, err := common.ParseKubeVersion(version)
 	if err != nil {
-		return nil, fmt.Errorf("Kubernetes version %q: %w", version, err)
+		return nil, fmt.Errorf("invalid Kubernetes version %q: %w", version, err)
 	}
 	r.capabilities = common.DefaultCapabilities.Copy()
 	r.capabilities.KubeVersion = *kube

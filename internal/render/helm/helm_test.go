@@ -245,7 +245,7 @@ func TestHooks(t *testing.T) {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff(
-		[]string{`templates/a.yaml: ConfigMap odd is skipped: Helm has no hook "pre-lunch"`},
+		[]string{`templates/a.yaml: ConfigMap odd is skipped: unknown hook "pre-lunch"`},
 		r.Warnings); diff != "" {
 		t.Error(diff)
 	}

@@ -280,7 +280,7 @@ func hookOf(annotations map[string]any) (h Hook, ok bool, err error) {
 			event = v1.HookTest.String()
 		}
 		if !slices.Contains(knownEvents, v1.HookEvent(event)) {
-			return Hook{}, true, fmt.Errorf("Helm has no hook %q", event)
+			return Hook{}, true, fmt.Errorf("unknown hook %q", event)
 		}
 		h.Events = append(h.Events, event)
 	}

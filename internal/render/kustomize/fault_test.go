@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 )
 
 // Each case is one fault of a kustomization, with its error.
@@ -195,16 +194,12 @@ func TestErrors(t *testing.T) {
 			"k/v.yaml:1: a validator must not change the resources: ConfigMap a"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			begun := time.Now()
 			r, err := build(t, c.files, "k")
 			if err == nil {
 				t.Fatalf("no error: %v", origins(r))
 			}
 			if got := err.Error(); got != c.want && !(name == "14 schema" && strings.HasPrefix(got, c.want)) {
 				t.Errorf("got  %s\nwant %s", got, c.want)
-			}
-			if took := time.Since(begun); took > 5*time.Second {
-				t.Errorf("took %v", took)
 			}
 		})
 	}
