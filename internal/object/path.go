@@ -3,6 +3,7 @@ package object
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -87,6 +88,43 @@ func Value(v any, path []Step) (any, bool) {
 	return v, true
 }
 
+// Canonical returns a path as Differences writes it, with elements of lists by key where they have one. It is
+// false where v has no such path.
+func Canonical(v any, path []Step) (string, bool) {
+	text := ""
+	for _, s := range path {
+		below, ok := s.of(v)
+		if !ok {
+			return "", false
+		}
+		if s.Element {
+			list := v.([]any)
+			text += Elements(list)[s.index(list)]
+		} else {
+			text = Join(text, s.Key)
+		}
+		v = below
+	}
+	return text, true
+}
+
+// Positions returns a path with elements of lists by their position in v, so that two spellings of one path
+// are equal. Steps that v does not have stay as they are.
+func Positions(v any, path []Step) []Step {
+	out := slices.Clone(path)
+	for i, s := range path {
+		below, ok := s.of(v)
+		if !ok {
+			break
+		}
+		if s.Element {
+			out[i] = Step{Element: true, Index: s.index(v.([]any))}
+		}
+		v = below
+	}
+	return out
+}
+
 func (s Step) of(v any) (any, bool) {
 	if !s.Element {
 		m, _ := v.(map[string]any)
@@ -94,21 +132,26 @@ func (s Step) of(v any) (any, bool) {
 		return below, ok
 	}
 	list, _ := v.([]any)
-	if s.Match == nil {
-		if s.Index < 0 || s.Index >= len(list) {
-			return nil, false
-		}
-		return list[s.Index], true
-	}
-	for _, e := range list {
-		if s.fits(func(key string) string {
-			m, _ := e.(map[string]any)
-			return fmt.Sprint(m[key])
-		}) {
-			return e, true
-		}
+	if i := s.index(list); i >= 0 {
+		return list[i], true
 	}
 	return nil, false
+}
+
+// index is the position of the element in a list; -1: the list does not have it.
+func (s Step) index(list []any) int {
+	if s.Match == nil {
+		if s.Index < 0 || s.Index >= len(list) {
+			return -1
+		}
+		return s.Index
+	}
+	return slices.IndexFunc(list, func(e any) bool {
+		return s.fits(func(key string) string {
+			m, _ := e.(map[string]any)
+			return fmt.Sprint(m[key])
+		})
+	})
 }
 
 func (s Step) fits(value func(key string) string) bool {

@@ -98,23 +98,37 @@ func remove(
 // Because returns the overrides that decide a field, the weakest first. Fields below the given one count, and
 // those that contain it.
 func (r *Report) Because(ref object.Ref, field string) []Override {
+	o, _ := r.Set.Get(ref)
 	var list []Override
 	for _, e := range r.Effects {
-		if slices.ContainsFunc(e.Changes, func(c Change) bool { return c.touches(ref, field) }) {
+		concerns := func(c Change) bool { return c.Ref == ref && touches(c, o.Body, field) }
+		if slices.ContainsFunc(e.Changes, concerns) {
 			list = append(list, e.Override)
 		}
 	}
 	return list
 }
 
-// touches reports whether a change concerns a field of an object.
-func (c Change) touches(ref object.Ref, field string) bool {
-	if c.Ref != ref {
+// touches reports whether a change of an object concerns one of its fields. The body is the object's with
+// everything in place.
+func touches(c Change, body map[string]any, field string) bool {
+	return len(c.Fields) == 0 || field == "" || slices.ContainsFunc(c.Fields, func(f object.Field) bool {
+		return isPart(body, f.Path, field) || isPart(body, field, f.Path) && differsAt(f, field)
+	})
+}
+
+// isPart reports whether a field equals another or is below it, however the two are spelled.
+func isPart(body map[string]any, field, above string) bool {
+	if isWithin(field, above) {
+		return true
+	}
+	long, err := object.Steps(field)
+	short, errAbove := object.Steps(above)
+	if err != nil || errAbove != nil || len(long) < len(short) {
 		return false
 	}
-	return len(c.Fields) == 0 || field == "" || slices.ContainsFunc(c.Fields, func(f object.Field) bool {
-		return isWithin(f.Path, field) || isWithin(field, f.Path) && differsAt(f, field)
-	})
+	same := func(a, b object.Step) bool { return reflect.DeepEqual(a, b) }
+	return slices.EqualFunc(object.Positions(body, long[:len(short)]), object.Positions(body, short), same)
 }
 
 // differsAt reports whether a field that changed as a whole changed in one of its parts.

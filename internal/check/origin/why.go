@@ -1,6 +1,7 @@
 package origin
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -88,8 +89,12 @@ func Why(
 	if err != nil {
 		return Chain{}, err
 	}
-	if _, ok := object.Value(asked.Body, steps); !ok {
+	field, ok := object.Canonical(asked.Body, steps)
+	if !ok {
 		return Chain{}, &NoFieldError{asked.Ref(), q.Field}
+	}
+	if named, err := object.Steps(field); err == nil { // another render may have the element elsewhere
+		steps = named
 	}
 	secrets := object.Forms(x.result.Set.Concealed())
 	show := func(o object.Object) any {
@@ -97,16 +102,15 @@ func Why(
 		return v
 	}
 	ref := object.Hide(object.Masked(asked), secrets).Ref()
-	chain := Chain{Object: ref, Field: q.Field, Value: show(asked)}
+	chain := Chain{Object: ref, Field: field, Value: show(asked)}
 	now, base := asked, baseline{objects: objects}
 	var needed []Override // decide the field, but cannot be removed
 	for range maxLayers {
 		effects, left := remove(ctx, x, without(x.overrides, base.removed, needed), base)
-		for _, o := range left {
+		because, fixed, rest := deciding(ctx, x, effects, base, part{now, field})
+		for _, o := range slices.Concat(left, rest) {
 			chain.NotTried = append(chain.NotTried, o.String())
 		}
-		touches := func(c Change) bool { return c.touches(now.Ref(), q.Field) }
-		because, fixed := deciding(ctx, x, effects, base, touches)
 		for _, o := range slices.Backward(slices.Concat(because, fixed)) {
 			lost := len(base.removed) > 0
 			chain.Links = append(chain.Links, Link{preciseOf(o, steps), o.Name, show(now), lost})
@@ -124,7 +128,7 @@ func Why(
 		}
 		now = before
 	}
-	place, _ := Locate(x.view, asked.Origin, q.Field)
+	place, _ := Locate(x.view, asked.Origin, field)
 	chain.Links = append(chain.Links, Link{Place: place, Value: show(now), Lost: len(chain.Links) > 0})
 	slices.Reverse(chain.Links)
 	return chain, ctx.Err()
@@ -183,35 +187,73 @@ func without(all []Override, others ...[]Override) []Override {
 	return slices.DeleteFunc(slices.Clone(all), isOther)
 }
 
-// deciding returns the overrides that decide a field, and in fixed those of them that cannot be left out. Two
-// that say the same hide each other: then it is the one that would change the field if it said something
-// else.
+// part is the object or field whose origin is looked for.
+type part struct {
+	object.Object
+	field string
+}
+
+// changed returns the changes of the part's object that concern the part.
+func (p part) changed(changes []Change) []Change {
+	ref := p.Ref()
+	return slices.DeleteFunc(slices.Clone(changes), func(c Change) bool {
+		return c.Ref != ref || !touches(c, p.Body, p.field)
+	})
+}
+
+// addsTo reports whether a change concerns a value of the part that none of the others does.
+func (p part) addsTo(others []Change, c Change) bool {
+	return len(c.Fields)+len(others) == 0 || slices.ContainsFunc(c.Fields, func(f object.Field) bool {
+		isAsked := isPart(p.Body, f.Path, p.field) || isPart(p.Body, p.field, f.Path)
+		isKnown := func(other Change) bool { return touches(other, p.Body, f.Path) }
+		return f.Before != nil && isAsked && !slices.ContainsFunc(others, isKnown)
+	})
+}
+
+// deciding returns the overrides that decide a part, and in fixed those of them that cannot be left out. Two
+// that say the same hide each other: then it is the one that would change a value if it said something else.
+// The budget did not reach those that are left.
 func deciding(
-	ctx context.Context, x experiment, effects []Effect, base baseline, touches func(Change) bool,
-) (because, fixed []Override) {
+	ctx context.Context, x experiment, effects []Effect, base baseline, p part,
+) (because, fixed, left []Override) {
 	var idle []Override
+	var known []Change
 	for _, e := range effects {
-		switch {
-		case slices.ContainsFunc(e.Changes, touches):
-			because = append(because, e.Override)
-		case e.Err == nil:
+		if changes := p.changed(e.Changes); len(changes) > 0 {
+			because, known = append(because, e.Override), append(known, changes...)
+		} else if e.Err == nil {
 			idle = append(idle, e.Override)
-		default:
-			if changes, _ := mutateAlone(ctx, x, e.Override, base); slices.ContainsFunc(changes, touches) {
-				fixed = append(fixed, e.Override)
-			}
+		} else if all, _ := mutateAlone(ctx, x, e.Override, base); len(p.changed(all)) > 0 {
+			fixed, known = append(fixed, e.Override), append(known, p.changed(all)...)
 		}
 	}
-	if len(because)+len(fixed) > 0 {
-		return because, fixed
+	if len(known) > 0 && !p.isNested() {
+		return because, fixed, nil
 	}
 	effect := mutateEach(ctx, x, idle, base)
-	for _, o := range idle {
-		if changes, _ := effect(o); slices.ContainsFunc(changes, touches) {
-			return []Override{o}, nil
+	for i, o := range idle {
+		if x.isOver(ctx) {
+			left = idle[i:]
+			break
+		}
+		all, _ := effect(o)
+		changes := p.changed(all)
+		if slices.ContainsFunc(changes, func(c Change) bool { return p.addsTo(known, c) }) {
+			because, known = append(because, o), append(known, changes...)
 		}
 	}
-	return nil, nil
+	slices.SortFunc(because, func(a, b Override) int { return cmp.Compare(a.rank, b.rank) })
+	return because, fixed, left
+}
+
+// isNested reports whether the part has parts of its own.
+func (p part) isNested() bool {
+	steps, _ := object.Steps(p.field)
+	switch v, _ := object.Value(p.Body, steps); v.(type) {
+	case map[string]any, []any:
+		return true
+	}
+	return false
 }
 
 // preciseOf is the line of a patch that sets a field, where the patch names the field; else the override's
