@@ -57,7 +57,7 @@ lint: ## run gofmt, vet, staticcheck, deadcode and misspell, and check the direc
 	cd bench && go vet ./...
 	go tool staticcheck ./... ./.ci/testlog
 	@dead=$$(go tool deadcode -test ./...); [ -z "$$dead" ] || { echo "$$dead"; exit 1; }
-	go tool misspell -error $$(git ls-files '*.go' '*.md' '*.yaml' ':!:*testdata*')
+	go tool misspell -i mosquitto -error $$(git ls-files '*.go' '*.md' '*.yaml' ':!:*testdata*')
 	go test -run 'TestImports|TestReservedImports' .
 
 docs: changelog ## rewrite the generated documents: CHANGELOG.md and most of docs/
