@@ -13,6 +13,12 @@ var lossRules = map[object.LossKind]struct {
 }{
 	object.LostElement: {"merge-element",
 		"Give each element a key of its own (`protocol` is part of it), or replace the list with a JSON patch."},
+	object.MergedTags: {"image-tags-merged",
+		"Give each program an image name of its own, or patch the images."},
+	object.IgnoredNull: {"null-ignored",
+		"Write the null into a values file of the environment, or pass it with --set."},
+	object.NullText: {"null-text",
+		"Remove the key with a JSON patch, or name the object in the patch without `target`."},
 }
 
 // losses reports what the source states and Kustomize or Helm drops silently.

@@ -7,6 +7,12 @@ type LossKind int
 const (
 	// LostElement is an element of a list that a merge dropped for another one with the same key.
 	LostElement LossKind = iota
+	// MergedTags are tags of one image that an entry of images made one.
+	MergedTags
+	// IgnoredNull is a null in a chart's values that does not remove the value of a chart within.
+	IgnoredNull
+	// NullText is a null in a patch that leaves a value in place of removing it.
+	NullText
 )
 
 // Loss is something that a source states and its tool drops silently.

@@ -161,7 +161,8 @@ func (r *Renderer) Kustomize(ctx context.Context, dir string, o kustomize.Option
 	return bounded(ctx, func(ctx context.Context) (Output, error) {
 		v := r.tree.View(ctx)
 		var warnings []string
-		o.Inflate = r.inflate("", func(text string, _ bool) { warnings = append(warnings, text) })
+		o.Inflate = r.inflate("", func(text string, _ bool) { warnings = append(warnings, text) },
+			func([]object.Loss) {})
 		b, err := r.kustomize.Build(v, dir, o)
 		return Output{b.Objects, append(b.Warnings, warnings...), v.Secrets()}, err
 	})

@@ -108,6 +108,7 @@ func (s *source) chart(c project.Chart, inline map[string]any) error {
 	if err != nil {
 		return err
 	}
+	s.result.Losses = append(s.result.Losses, out.Losses...)
 	objects, hooks := out.Objects, map[object.Ref]helm.Hook{}
 	for i, h := range out.Hooks {
 		hooks[objects[i].Ref()] = h
@@ -167,9 +168,9 @@ func (s *source) path(p string) error {
 }
 
 // inflate renders charts for kustomizations. It calls warn for each warning, with unstable set where the
-// result differs on each render.
-func (r *Renderer) inflate(kubeVersion string, warn func(text string, unstable bool)) func(*tree.View,
-	kustomize.Chart) ([]object.Object, error) {
+// result differs on each render, and lose with what the charts lost.
+func (r *Renderer) inflate(kubeVersion string, warn func(text string, unstable bool),
+	lose func([]object.Loss)) func(*tree.View, kustomize.Chart) ([]object.Object, error) {
 	return func(v *tree.View, c kustomize.Chart) ([]object.Object, error) {
 		if c.KubeVersion == "" {
 			c.KubeVersion = kubeVersion
@@ -181,6 +182,7 @@ func (r *Renderer) inflate(kubeVersion string, warn func(text string, unstable b
 		for _, u := range out.Unstable {
 			warn(fmt.Sprintf("%s: differs on each render: %s", c.Origin, u), true)
 		}
+		lose(out.Losses)
 		return out.Objects, err
 	}
 }
@@ -189,7 +191,7 @@ func (s *source) overlay(dir string, o kustomize.Options) error {
 	o.Inflate = s.inflate(s.env.KubeVersion, func(text string, unstable bool) {
 		s.warn("%s", text)
 		s.result.Unstable = s.result.Unstable || unstable
-	})
+	}, func(losses []object.Loss) { s.result.Losses = append(s.result.Losses, losses...) })
 	b, err := s.kustomize.Build(s.view, dir, o)
 	if err != nil {
 		return err

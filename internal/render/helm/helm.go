@@ -80,6 +80,8 @@ type Result struct {
 	Warnings []string
 	// Unstable are the fields that differ on each render.
 	Unstable []Unstable
+	// Losses are nulls that Helm ignores.
+	Losses []object.Loss
 }
 
 // Hook is when a hook's object is created.
@@ -136,7 +138,7 @@ func (e *Engine) Render(v *tree.View, c project.Chart, o Options) (result Result
 		unstable = compare(docs, second, used)
 	}
 	result, err = assemble(docs, o)
-	result.Unstable = unstable
+	result.Unstable, result.Losses = unstable, rel.losses
 	all := slices.Concat(l.warnings, rel.warnings, result.Warnings)
 	result.Warnings = nil
 	for _, w := range all {
@@ -155,6 +157,7 @@ type release struct {
 	values          map[string]any
 	capabilities    *common.Capabilities
 	warnings        []string
+	losses          []object.Loss
 }
 
 var releaseName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
@@ -200,6 +203,7 @@ func (e *Engine) once(ctx context.Context, r *release, shift time.Duration) ([]d
 	if err != nil {
 		return nil, nil, &object.ReadError{File: r.origin, Err: err}
 	}
+	r.losses = ignoredNulls(r, c, values)
 	warnings, err := validate(r, c, values)
 	r.warnings = append(r.warnings, warnings...)
 	if err != nil {

@@ -77,6 +77,14 @@ func (c *comparison) compare(path string, s *openapi.ResourceSchema, node, patch
 		for i := 0; i+1 < len(node.Content); i += 2 {
 			key := node.Content[i].Value
 			below := strings.TrimPrefix(path+"."+key, ".")
+			if left := mapped(result, key); c.inPatch && node.Content[i+1].ShortTag() == "!!null" &&
+				left != nil && left.ShortTag() != "!!null" {
+				c.losses = append(c.losses, object.Loss{
+					Kind: object.NullText, Origin: c.patch.place(node.Content[i].Line),
+					Text: fmt.Sprintf("the patch of %s %s does not remove %s: its value is now the text %q",
+						c.ref.Kind, c.ref.Name, below, left.Value),
+				})
+			}
 			c.compare(below, fieldOf(s, key), node.Content[i+1], mapped(patch, key), mapped(result, key))
 		}
 	case yaml.SequenceNode:

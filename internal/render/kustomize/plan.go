@@ -88,8 +88,8 @@ func fieldSteps(l *layer, c *specs) ([]step, error) {
 		each(l, "ReplicaCountTransformer", l.Replicas, func(_ *layer, _ entry, r types.Replica) (change, error) {
 			return setReplicas(r, c.Replicas), nil
 		}, "replicas"),
-		each(l, "ImageTagTransformer", l.Images, func(_ *layer, _ entry, image types.Image) (change, error) {
-			return setImage(image, c.Images), nil
+		each(l, "ImageTagTransformer", l.Images, func(_ *layer, at entry, image types.Image) (change, error) {
+			return setImage(at, image, c.Images), nil
 		}, "images", "imageTags"),
 		each(l, "ReplacementTransformer", replacements, replacementChange, "replacements"),
 	} {

@@ -48,13 +48,18 @@ func addAnnotations(pairs map[string]string, fields types.FsSlice) change {
 }
 
 // setImage sets the name, tag or digest of an image.
-func setImage(image types.Image, fields types.FsSlice) change {
+func setImage(at entry, image types.Image, fields types.FsSlice) change {
 	legacy := filterAll(imagetag.LegacyFilter{ImageTag: image})
 	return func(m *resources) error {
+		before := imagesOf(m, fields)
 		if err := legacy(m); err != nil {
 			return err
 		}
-		return filterAll(imagetag.Filter{ImageTag: image, FsSlice: fields})(m)
+		if err := filterAll(imagetag.Filter{ImageTag: image, FsSlice: fields})(m); err != nil {
+			return err
+		}
+		m.losses = append(m.losses, mergedTags(at, before, imagesOf(m, fields))...)
+		return nil
 	}
 }
 
