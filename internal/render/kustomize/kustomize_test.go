@@ -392,3 +392,24 @@ func text(t testing.TB, objects []object.Object) string {
 	}
 	return all.String()
 }
+
+// A generator's key may look like a number, a boolean or null, in a base and where an overlay merges it.
+func TestGeneratedKeysAreStrings(t *testing.T) {
+	r := must(t, map[string]string{
+		"base/kustomization.yaml": "generatorOptions: {disableNameSuffixHash: true}\nconfigMapGenerator:\n" +
+			"- {name: c, files: [\"503\"], literals: [2.50=a, no=b, \"null=c\"]}\n" +
+			"secretGenerator:\n- {name: s, literals: [0700=a]}\n",
+		"base/503": "down",
+		"prod/kustomization.yaml": "resources: [../base]\ngeneratorOptions: {disableNameSuffixHash: true}\n" +
+			"namePrefix: p-\nconfigMapGenerator:\n- {name: c, behavior: merge, literals: [2.50=z, 7=d]}\n",
+	}, "prod")
+	want := map[string]any{"503": "down", "2.50": "z", "no": "b", "null": "c", "7": "d"}
+	for _, o := range r.Objects {
+		if o.Ref().Kind == "Secret" {
+			want = map[string]any{"0700": "YQ=="}
+		}
+		if diff := cmp.Diff(want, o.At("data")); diff != "" {
+			t.Errorf("%s: %s", o.Ref(), diff)
+		}
+	}
+}

@@ -138,6 +138,7 @@ func (m *resources) absorb(r *resource.Resource, at object.Origin, by *resource.
 	if len(found) > 1 {
 		return fmt.Errorf("%s matches %s and %s", refOf(id), m.origins[found[0]], m.origins[found[1]])
 	}
+	quoteKeys(r)
 	if len(found) == 0 {
 		if b := r.Behavior(); b == types.BehaviorMerge || b == types.BehaviorReplace {
 			return fmt.Errorf("%s does not exist: behavior %s needs it", refOf(id), b)
@@ -155,6 +156,7 @@ func (m *resources) absorb(r *resource.Resource, at object.Origin, by *resource.
 		if err := mergeGenerated(r, old); err != nil {
 			return err
 		}
+		quoteKeys(r)
 	default:
 		return fmt.Errorf("%s already exists: set behavior to merge or replace", refOf(id))
 	}
@@ -166,6 +168,18 @@ func (m *resources) absorb(r *resource.Resource, at object.Origin, by *resource.
 	m.origins[r] = at
 	m.changed = append(m.changed, r)
 	return nil
+}
+
+// quoteKeys makes strings of generated keys that YAML reads as other types: the library writes 1 and true
+// without quotes, and then refuses them.
+func quoteKeys(r *resource.Resource) {
+	for _, field := range []string{"data", "binaryData"} {
+		pairs(find(r.YNode(), field), func(k, _ *kyaml.Node) {
+			if k.Tag == "" && k.ShortTag() != "!!str" {
+				k.Tag, k.Style = "!!str", kyaml.DoubleQuotedStyle
+			}
+		})
+	}
 }
 
 // mergeGenerated merges a resource over the generated one that it is meant for.
