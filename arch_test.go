@@ -51,7 +51,7 @@ var allowed = map[string]string{
 	"internal/cluster": "object plan",
 	"internal/rollout": "object cluster",
 	"internal/release": "object image cluster rollout",
-	"internal/deploy": "git object project image/builder render/helm render image plan cluster " +
+	"internal/deploy": "git object project image/builder render image plan cluster " +
 		"rollout release check/contract image/signature",
 	"internal/promote": "git object project project/source image render check/finding check/origin " +
 		"release deploy",

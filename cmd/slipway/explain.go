@@ -338,8 +338,8 @@ var rows = []row{
 	as("unsigned", codeError, always[*signature.UnsignedError]("Run `slipway build ENV --sign` to sign it, or "+
 		"trust its signer with `signatures` in slipway.yaml or --key.")),
 
-	as("hooks", codeError, always[*deploy.HookError]("Set `noHooks: true` for the chart if its objects work "+
-		"without them, or write them as plain Jobs in the manifests.")),
+	as("hooks", codeError, always[*deploy.HookError]("Set `noHooks: true` for the environment or the chart "+
+		"if it works without them, or write them as plain Jobs, without the annotation.")),
 	is("over budget", object.ErrBudget, codeError,
 		"Check for aliases or includes that repeat: no real project has reached this limit."),
 	as("unknown profile", codeUsage, func(e *skaffold.UnknownProfileError) string {

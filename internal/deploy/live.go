@@ -16,7 +16,7 @@ func CompareLive(ctx context.Context, t Target, today string) (contract.Result, 
 	if err != nil {
 		return contract.Result{}, err
 	}
-	prepared, err := Prepare(ctx, t, PrepareOptions{Unsigned: true})
+	prepared, err := Prepare(ctx, t, PrepareOptions{Unsigned: true, Hooks: true})
 	if err != nil {
 		return contract.Result{}, err
 	}

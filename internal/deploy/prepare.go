@@ -15,7 +15,6 @@ import (
 	"slipway/internal/project"
 	"slipway/internal/release"
 	"slipway/internal/render"
-	"slipway/internal/render/helm"
 )
 
 // ErrDirty says that production needs a committed working tree.
@@ -77,6 +76,8 @@ type PrepareOptions struct {
 	Sign *signature.Signer
 	// Unsigned accepts images without the signatures that the environment demands: they may be signed later.
 	Unsigned bool
+	// Hooks accepts hooks, for callers that apply nothing: the tool that deploys may run them.
+	Hooks bool
 }
 
 // Prepare renders the environment, resolves or builds its images, and sets their digests. It reads the
@@ -93,10 +94,14 @@ func Prepare(ctx context.Context, t Target, o PrepareOptions) (Prepared, error) 
 		return Prepared{}, &render.Error{Environment: t.Environment.Name, Err: err}
 	}
 	defer r.Close()
-	set, err := renderEnvironment(ctx, t, r, t.Environment)
+	rendered, err := renderEnvironment(ctx, t, r, t.Environment)
 	if err != nil {
 		return Prepared{}, err
 	}
+	if len(rendered.Hooks) > 0 && !o.Hooks {
+		return Prepared{}, &HookError{Environment: t.Environment.Name, Hooks: rendered.Hooks}
+	}
+	set := rendered.Set
 	pins, err := pinImages(ctx, t, r, set, o)
 	if err != nil {
 		return Prepared{}, err
@@ -136,9 +141,9 @@ func committed(t Target) error {
 
 func renderEnvironment(
 	ctx context.Context, t Target, r *render.Renderer, env project.Environment,
-) (object.Set, error) {
+) (render.Result, error) {
 	if err := capabilities(ctx, t, &env); err != nil {
-		return object.Set{}, err
+		return render.Result{}, err
 	}
 	if t.Cluster != nil {
 		env.Namespace = t.Cluster.Namespace()
@@ -148,15 +153,12 @@ func renderEnvironment(
 	}
 	result, err := r.Render(ctx, env)
 	if err != nil {
-		return object.Set{}, err
+		return render.Result{}, err
 	}
 	for _, w := range result.Warnings {
 		t.say(Rendering, nil, "warning: %s", w)
 	}
-	if len(result.Hooks) > 0 {
-		return object.Set{}, &HookError{Environment: env.Name, Hooks: result.Hooks}
-	}
-	return result.Set, nil
+	return result, nil
 }
 
 // capabilities sets the version and APIs of the cluster for charts, when the project does not state them.
@@ -172,19 +174,18 @@ func capabilities(ctx context.Context, t Target, env *project.Environment) error
 	return nil
 }
 
-// HookError says that a chart has hooks, which a deploy does not run.
+// HookError reports objects that are hooks, which a deploy does not run.
 type HookError struct {
 	Environment string
-	Hooks       map[object.Ref]helm.Hook
+	Hooks       map[object.Ref][]string
 }
 
 func (e *HookError) Error() string {
 	var hooks []string
 	for _, ref := range slices.SortedFunc(maps.Keys(e.Hooks), object.Ref.Compare) {
-		hooks = append(hooks, fmt.Sprintf("%s (%s)", ref, strings.Join(e.Hooks[ref].Events, ", ")))
+		hooks = append(hooks, fmt.Sprintf("%s (%s)", ref, strings.Join(e.Hooks[ref], ", ")))
 	}
-	return fmt.Sprintf("prepare %s: a deploy does not run a chart's hooks: %s", e.Environment,
-		strings.Join(hooks, ", "))
+	return fmt.Sprintf("prepare %s: a deploy does not run hooks: %s", e.Environment, strings.Join(hooks, ", "))
 }
 
 // NoHealthyError says that there is no release to roll back to.

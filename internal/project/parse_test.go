@@ -57,6 +57,7 @@ environments:
   profiles:
     class: staging
     skaffold: {file: k8s/skaffold.yaml, profiles: [gcb, -local]}
+    noHooks: true
 remotes: [oci://ghcr.io/acme]
 `
 
@@ -128,7 +129,7 @@ func TestParse(t *testing.T) {
 			}},
 			{Name: "skaffold", Class: Local, Skaffold: &Skaffold{File: "skaffold.yaml"}, Line: 42},
 			{Name: "profiles", Class: Staging, Skaffold: &Skaffold{File: "k8s/skaffold.yaml", Profiles: []string{"gcb",
-				"-local"}}, Line: 45},
+				"-local"}}, NoHooks: true, Line: 45},
 		},
 		Remotes: []string{"oci://ghcr.io/acme", "https://charts.example.com/stable"},
 		Notes: []string{

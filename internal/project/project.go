@@ -69,6 +69,8 @@ type Environment struct {
 	Charts []Chart
 	// Skaffold names the paths and charts instead; nil: slipway.yaml or detection does.
 	Skaffold *Skaffold
+	// NoHooks leaves out what Helm or Argo CD would run as hooks.
+	NoHooks bool
 	// KubeVersion and APIVersions describe the cluster to charts that are rendered without one.
 	KubeVersion string
 	APIVersions []string

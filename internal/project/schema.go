@@ -172,6 +172,7 @@ func (r *reader) environment(p *Project, key, n *yaml.Node) error {
 			return r.items(n, "charts", func(n *yaml.Node) error { return r.chart(&env, n) })
 		},
 		"skaffold":    func(n *yaml.Node) error { return r.skaffold(&env, n) },
+		"noHooks":     r.boolean(&env.NoHooks, "noHooks"),
 		"kubeVersion": r.text(&env.KubeVersion, "kubeVersion", kubeVersion),
 		"apiVersions": r.texts(&env.APIVersions, "apiVersions", "API version", apiVersion),
 		"context":     r.text(&env.Context, "context", nil),

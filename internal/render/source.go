@@ -63,6 +63,12 @@ func (s *source) add(objects []object.Object, warnings []string) error {
 		if err != nil {
 			return err
 		}
+		if events := hookEvents(o); len(events) > 0 {
+			if s.env.NoHooks {
+				continue
+			}
+			s.markHook(o.Ref(), events)
+		}
 		// Services that are deployed one by one may each bring the object that they share.
 		first, found := s.result.Set.Get(o.Ref())
 		if found && s.parts[o.Ref()] != s.part && reflect.DeepEqual(first.Body, o.Body) {
@@ -83,8 +89,6 @@ func (s *source) warn(format string, args ...any) {
 	s.result.Warnings = append(s.result.Warnings, fmt.Sprintf(format, args...))
 }
 
-const hookAnnotation = "helm.sh/hook"
-
 // chart renders one chart, over the inline values, and has its patches applied.
 func (s *source) chart(c project.Chart, inline map[string]any) error {
 	ns := c.Namespace
@@ -101,17 +105,18 @@ func (s *source) chart(c project.Chart, inline map[string]any) error {
 			s.warn("chart %s: lookup finds nothing, because render contacts no cluster", c.Path)
 		}
 	}
+	noHooks := c.NoHooks || s.env.NoHooks
 	out, err := s.helm.Render(s.view, c, helm.Options{
 		Namespace: ns, KubeVersion: s.env.KubeVersion, APIVersions: s.env.APIVersions,
-		IncludeCRDs: true, SkipTests: true, NoHooks: c.NoHooks, Inline: inline, Lookup: lookup,
+		IncludeCRDs: true, SkipTests: true, NoHooks: noHooks, Inline: inline, Lookup: lookup,
 	})
 	if err != nil {
 		return err
 	}
 	s.result.Losses = append(s.result.Losses, out.Losses...)
-	objects, hooks := out.Objects, map[object.Ref]helm.Hook{}
+	objects, hooks := out.Objects, map[object.Ref][]string{}
 	for i, h := range out.Hooks {
-		hooks[objects[i].Ref()] = h
+		hooks[objects[i].Ref()] = h.Events
 	}
 	for _, u := range out.Unstable {
 		s.result.Unstable = true
@@ -125,17 +130,13 @@ func (s *source) chart(c project.Chart, inline map[string]any) error {
 		objects, out.Warnings = b.Objects, append(out.Warnings, b.Warnings...)
 		s.result.Losses = append(s.result.Losses, b.Losses...)
 	}
+	if noHooks { // those of Argo CD, which Helm does not know
+		objects = slices.DeleteFunc(objects, func(o object.Object) bool { return len(hookEvents(o)) > 0 })
+	}
 	for i, o := range objects {
-		h, ok := hooks[o.Ref()]
-		if !ok && o.Annotations()[hookAnnotation] != nil { // renamed by a patch
-			h, ok = helm.Hook{Events: []string{fmt.Sprint(o.Annotations()[hookAnnotation])}}, true
-		}
 		objects[i] = s.into(o, c.Namespace)
-		if ok {
-			if s.result.Hooks == nil {
-				s.result.Hooks = map[object.Ref]helm.Hook{}
-			}
-			s.result.Hooks[objects[i].Ref()] = h
+		if events := hooks[o.Ref()]; events != nil {
+			s.markHook(objects[i].Ref(), events)
 		}
 	}
 	return s.add(objects, out.Warnings)
