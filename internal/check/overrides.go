@@ -114,10 +114,15 @@ func deadFinding(l *locator, d deadOverride) finding.Finding {
 	switch {
 	case d.By != nil:
 		message = fmt.Sprintf("%s has no effect: %s at %s overrides it", d.Name, d.By.Name, d.By.Place)
+	case d.Elsewhere != nil:
+		id = imageUnmatched
+		message, fix = imageElsewhere(d.Name, *d.Elsewhere)
 	case strings.EqualFold(d.Kind, "images"):
 		id = imageUnmatched
-		message = fmt.Sprintf("%s matches no image, so the base's image runs (images: %s)",
-			d.Name, strings.Join(d.Known, ", "))
+		message = d.Name + " matches no image"
+		if len(d.Known) > 0 {
+			message += fmt.Sprintf(", so the base's image runs (images: %s)", strings.Join(d.Known, ", "))
+		}
 		fix = "Write the name of one of the images as the base has it, with its registry."
 		if d.Meant != "" {
 			fix = "Write `name: " + d.Meant + "`."
@@ -142,6 +147,17 @@ func deadFinding(l *locator, d deadOverride) finding.Finding {
 	f := id.In(d.Place, "%s", message)
 	f.Environments, f.Fix, f.Edits = d.environments, fix, edits
 	return f
+}
+
+// imageElsewhere says that an entry of images is for a field which Kustomize does not know.
+func imageElsewhere(entry string, at origin.ImageField) (message, fix string) {
+	message = fmt.Sprintf("%s matches no container: the image is %s of %s %s, where Kustomize looks for none, "+
+		"so the base's image runs", entry, at.Field, at.Object.Kind, at.Object.Name)
+	if !at.Whole {
+		return message, "Set the repository and the tag with a patch instead."
+	}
+	return message, fmt.Sprintf("Add a file under `configurations` with `images: [{path: %s, kind: %s}]`.",
+		at.FieldSpec(), at.Object.Kind)
 }
 
 // meantTarget suggests an object for a patch whose target does not exist.

@@ -38,6 +38,11 @@ func TestOverrides(t *testing.T) {
 			"images:\n  - name: reg.localhost:5000/web\n    newTag: dev\n"), ""},
 		"an image without its registry": {base("images:\n  - name: web # ours\n    newTag: v1\n"),
 			"image-unmatched " + at + "5:5 prod images[0] \"web\" matches no image, so the base's image runs (images: reg.localhost:5000/web)\n"},
+		"an image in a field of its own": {base("images:\n  - {name: ghcr.io/acme/run, newTag: v1}\n",
+			"k8s/base/web.yaml", deployment+"---\napiVersion: acme.io/v1\nkind: Pool\nmetadata: {name: p}\n"+
+				"spec: {jobs: [{name: a, runner: 'ghcr.io/acme/run:v0'}]}\n"),
+			"image-unmatched " + at + "5:5 prod images[0] \"ghcr.io/acme/run\" matches no container: the image is " +
+				"spec.jobs[name=a].runner of Pool p, where Kustomize looks for none, so the base's image runs\n"},
 		"replicas for nothing": {base("replicas:\n  - {name: wbe, count: 2}\n"), "render"},
 		"a value that a template reads": {base("", append(chart, "values-prod.yaml", "count: 2\n")...),
 			""},
@@ -54,6 +59,13 @@ func TestOverrides(t *testing.T) {
 			}
 			for _, f := range r.Findings {
 				if f.Rule != string(imageUnmatched) {
+					continue
+				}
+				if strings.Contains(f.Message, "Pool") {
+					want := "Add a file under `configurations` with `images: [{path: spec/jobs/runner, kind: Pool}]`."
+					if f.Fix != want || f.Edits != nil {
+						t.Errorf("fix %s, edits %+v", f.Fix, f.Edits)
+					}
 					continue
 				}
 				text := c.files["k8s/overlays/prod/kustomization.yaml"]

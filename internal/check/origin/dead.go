@@ -23,6 +23,8 @@ type Dead struct {
 	Known []string
 	// Meant is the one of them that is the likely target; empty: unknown.
 	Meant string
+	// Elsewhere has the image of an entry that matches none; nil: nothing has it.
+	Elsewhere *ImageField
 }
 
 // Dead returns the overrides that do nothing. One that repeats a value that is there anyway is not dead: it
@@ -89,10 +91,14 @@ func canHide(a, b Override) bool {
 func explainDead(ctx context.Context, r *Report, d *Dead) bool {
 	switch {
 	case strings.EqualFold(d.Kind, "images"):
-		d.Known = originalImages(ctx, r)
+		objects := beforeImages(ctx, r)
+		d.Known = repositories(objects)
 		name := text(value(d.node.Node, "name"))
 		if slices.Contains(d.Known, name) {
 			return false // it matches and says nothing: a pipeline fills it in
+		}
+		if d.Elsewhere = imageField(objects, name); d.Elsewhere != nil {
+			return true
 		}
 		var meant []string
 		for _, image := range d.Known {
@@ -117,8 +123,8 @@ func explainDead(ctx context.Context, r *Report, d *Dead) bool {
 
 var tagOrDigest = regexp.MustCompile(`(:[A-Za-z0-9_.-]+)?(@[a-z0-9]+:[0-9a-f]+)?$`)
 
-// originalImages returns the images by the names that they have before any entry of images renames them.
-func originalImages(ctx context.Context, r *Report) []string {
+// beforeImages returns the objects with the images that they have before any entry of images renames them.
+func beforeImages(ctx context.Context, r *Report) []object.Object {
 	var entries []Override
 	for _, e := range r.Effects {
 		if strings.EqualFold(e.Kind, "images") {
@@ -127,9 +133,9 @@ func originalImages(ctx context.Context, r *Report) []string {
 	}
 	objects, err := renderWith(ctx, r.experiment, entries)
 	if err != nil {
-		objects = r.Set.Objects()
+		return r.Set.Objects()
 	}
-	return repositories(objects)
+	return objects
 }
 
 // repositories returns the image repositories of all containers of the objects.
