@@ -16,6 +16,12 @@ func (r Repository) Names(ctx context.Context) (tag, trunk string, err error) {
 	return strings.Split(tags, "\n")[0], strings.TrimPrefix(trunk, "origin/"), err
 }
 
+// Tags returns all tags.
+func (r Repository) Tags(ctx context.Context) ([]string, error) {
+	out, err := r.ask(ctx, "tag", "--list")
+	return strings.Fields(out), err
+}
+
 // Main returns the branch that others are merged into: the default of origin, else main or master, else the
 // one that is checked out.
 func (r Repository) Main(ctx context.Context) (string, error) {

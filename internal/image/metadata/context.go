@@ -20,6 +20,8 @@ type Context struct {
 	Now time.Time
 	// Short is the length of a short commit as DOCKER_METADATA_SHORT_SHA_LENGTH has it; empty: 7.
 	Short string
+	// Tags are the repository's Git tags; none: unknown.
+	Tags []string
 	// Levels are the levels of annotations.
 	Levels []string
 }
@@ -68,6 +70,9 @@ func Read(ctx context.Context, o Options) (c Context, dirty bool, err error) {
 	}
 	if c.CommitDate.IsZero() {
 		c.CommitDate = c.Now
+	}
+	if err == nil && repository.Dir != "" {
+		c.Tags, err = repository.Tags(ctx)
 	}
 	return c, dirty, err
 }

@@ -93,7 +93,7 @@ func Make(in Inputs, c Context) (Result, error) {
 		return Result{}, err
 	}
 	m.traps()
-	return m.Result, nil
+	return m.Result, m.older(in)
 }
 
 // expand evaluates the expressions in a part of a line, and warns of those that are lost.

@@ -65,6 +65,38 @@ func entryVersion(line string) string {
 	return r.Version
 }
 
+// A release of an older line takes tags back from a newer one.
+func TestOlderRelease(t *testing.T) {
+	const lines = "type=semver,pattern={{version}}\ntype=semver,pattern={{major}}.{{minor}}\n" +
+		"type=semver,pattern={{major}}"
+	all := []string{"v3.0.1", "v3.1.0", "v3.0.0", "v4.0.0-rc.1", "web/v5.0.0", "v2.9.0", "nightly"}
+	for name, c := range map[string]struct{ ref, tags, flavor, want string }{
+		"the newest":      {"refs/tags/v3.1.0", lines, "", ""},
+		"an older minor":  {"refs/tags/v3.0.1", lines, "", "v3.0.1 is older than v3.1.0, which gets 3 and latest too"},
+		"without latest":  {"refs/tags/v2.9.0", lines, "latest=false", ""},
+		"an older major":  {"refs/tags/v2.9.0", lines, "latest=true", "v2.9.0 is older than v3.1.0, which gets latest too"},
+		"an older patch":  {"refs/tags/v3.0.0", lines, "latest=false", "v3.0.0 is older than v3.1.0, which gets 3 too"},
+		"the minor alone": {"refs/tags/v3.0.0", strings.TrimSuffix(lines, "\ntype=semver,pattern={{major}}"), "latest=false", "v3.0.0 is older than v3.0.1, which gets 3.0 too"},
+		"given by hand": {"refs/heads/main", "type=semver,pattern={{version}},value=2.9.0", "",
+			"2.9.0 is older than v3.1.0, which gets latest too"},
+		"of another part": {"refs/tags/web/v5.0.0", "type=match,pattern=v(.*),group=1", "", ""},
+	} {
+		r, err := Make(Inputs{Tags: c.tags, Flavor: c.flavor}, Context{Run: ci.Run{Ref: c.ref}, Tags: all})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, w := range r.Warnings {
+			if w.Trap == olderRelease {
+				got, _, _ = strings.Cut(w.Text, ":")
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s: %q, not %q", name, got, c.want)
+		}
+	}
+}
+
 func TestExpressions(t *testing.T) {
 	for line, want := range map[string]string{
 		"x{{! nothing }}{{!-- }} --}}y": "xy", `x\{{y`: "x-y", "x{{{branch}}}": "xa-b", "x{{&branch}}": "xa-b",

@@ -25,6 +25,7 @@ const (
 	noAttribute   = "no-attribute"
 	noValue       = "no-value"
 	noImage       = "no-image-name"
+	olderRelease  = "older-release"
 )
 
 func (m *maker) warn(trap, text, fix string) {
