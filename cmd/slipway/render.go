@@ -135,9 +135,16 @@ func runRender(ctx context.Context, a *app, names []string, o renderFlags) error
 	if o.skaffold.explain {
 		return o.skaffold.run(ctx, a, r, envs, o.out)
 	}
-	var errs []error // an environment that fails does not stop the others
+	var errs []error          // an environment that fails does not stop the others
+	said := map[string]bool{} // environments share files, and the warnings about them
 	for i, env := range envs {
-		errs = append(errs, o.print(a, o.render(ctx, r, env), len(envs) > 1, i > 0))
+		result := o.render(ctx, r, env)
+		result.Warnings = slices.DeleteFunc(slices.Clone(result.Warnings), func(w string) bool {
+			repeated := said[w]
+			said[w] = true
+			return repeated
+		})
+		errs = append(errs, o.print(a, result, len(envs) > 1, i > 0))
 	}
 	return errors.Join(errs...)
 }
