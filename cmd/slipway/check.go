@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -176,16 +177,16 @@ func (a *app) printReport(r check.Report, rules *rule.Set, as format) error {
 		return printMarkdown(a.stdout, r)
 	}
 	end := a.ci.Fold("findings")
-	a.printFindings(r)
+	printFindings(a.stdout, r)
 	end()
 	return nil
 }
 
 // printFindings prints the report for a person.
-func (a *app) printFindings(r check.Report) {
-	s, several := styleOf(a.stdout), len(r.Environments) > 1
+func printFindings(w io.Writer, r check.Report) {
+	s, several := styleOf(w), len(r.Environments) > 1
 	for _, c := range r.Crossings {
-		fmt.Fprintf(a.stdout, "%s    %s\n", s.bold(c.B+" ← "+c.A), summary(c))
+		fmt.Fprintf(w, "%s    %s\n", s.bold(c.B+" ← "+c.A), summary(c))
 	}
 	for _, f := range r.Findings {
 		mark := s.red("✗")
@@ -196,21 +197,21 @@ func (a *app) printFindings(r check.Report) {
 		if f.Object != nil {
 			what = clean(f.Object.String()) + "  "
 		}
-		fmt.Fprintf(a.stdout, "%s %s  %s%s\n", mark, s.bold(f.Rule), what, brief(oneLine(f.Message)))
+		fmt.Fprintf(w, "%s %s  %s%s\n", mark, s.bold(f.Rule), what, brief(oneLine(f.Message)))
 		place := clean(f.Place.String())
 		if len(f.Environments) > 0 && several {
 			place = strings.TrimSpace(place + "  " + s.dim("in "+list(f.Environments)))
 		}
 		for _, line := range []string{place, prefixed("fix: ", brief(oneLine(f.Fix)))} {
 			if line != "" {
-				fmt.Fprintf(a.stdout, "    %s\n", line)
+				fmt.Fprintf(w, "    %s\n", line)
 			}
 		}
 	}
 	for _, u := range r.Unchecked {
-		fmt.Fprintf(a.stdout, "%s\n", s.dim("· not checked: "+uncheckedLine(u)))
+		fmt.Fprintf(w, "%s\n", s.dim("· not checked: "+uncheckedLine(u)))
 	}
-	fmt.Fprintln(a.stdout, checkSummary(r))
+	fmt.Fprintln(w, checkSummary(r))
 }
 
 func prefixed(prefix, text string) string {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"slipway/internal/check"
@@ -25,7 +26,7 @@ func (a *app) explainRules(ids []string) error {
 	}
 	rules := own.Rules()
 	if len(ids) == 0 {
-		return a.ruleTable(rules)
+		return ruleTable(a.stdout, rules)
 	}
 	for i, id := range ids {
 		var known []string
@@ -42,13 +43,13 @@ func (a *app) explainRules(ids []string) error {
 		if i > 0 {
 			fmt.Fprintln(a.stdout)
 		}
-		a.rulePage(*found)
+		rulePage(a.stdout, *found)
 	}
 	return nil
 }
 
-func (a *app) ruleTable(rules []finding.Rule) error {
-	s := styleOf(a.stdout)
+func ruleTable(w io.Writer, rules []finding.Rule) error {
+	s := styleOf(w)
 	t := table{paint: func(_, column int, cell string) string {
 		if column == 1 && cell == string(finding.Error) {
 			return s.red(cell)
@@ -62,17 +63,17 @@ func (a *app) ruleTable(rules []finding.Rule) error {
 			}
 		}
 	}
-	return t.print(a.stdout)
+	return t.print(w)
 }
 
-func (a *app) rulePage(r finding.Rule) {
-	s := styleOf(a.stdout)
-	fmt.Fprintf(a.stdout, "%s\n%s, %s, %s\n\n%s.\n\n%s\n", s.bold(r.ID), r.Severity, r.Group, classes(r),
+func rulePage(w io.Writer, r finding.Rule) {
+	s := styleOf(w)
+	fmt.Fprintf(w, "%s\n%s, %s, %s\n\n%s.\n\n%s\n", s.bold(r.ID), r.Severity, r.Group, classes(r),
 		upperFirst(strings.TrimSuffix(r.Title, ".")), strings.TrimSpace(r.Why))
 	if r.Fix != "" {
-		fmt.Fprintf(a.stdout, "\n%s\n%s\n", s.bold("Fix"), strings.TrimSpace(r.Fix))
+		fmt.Fprintf(w, "\n%s\n%s\n", s.bold("Fix"), strings.TrimSpace(r.Fix))
 	}
-	fmt.Fprintf(a.stdout, "\n%s\nexceptions:\n  - {rule: %s, object: KIND/NAME, reason: why this is accepted}\n",
+	fmt.Fprintf(w, "\n%s\nexceptions:\n  - {rule: %s, object: KIND/NAME, reason: why this is accepted}\n",
 		s.bold("To accept it"), r.ID)
 }
 

@@ -68,8 +68,7 @@ func TestHostileReport(t *testing.T) {
 		Place: finding.Place{File: "k8s/a,line=9:b.yaml", Line: 3},
 	}}}
 	var out bytes.Buffer
-	a := &app{stdout: &out}
-	a.printFindings(r)
+	printFindings(&out, r)
 	if bytes.ContainsRune(out.Bytes(), '\x1b') || !bytes.Contains(out.Bytes(), []byte("    fix: one two\n")) {
 		t.Errorf("text: %q", out.String())
 	}

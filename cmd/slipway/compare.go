@@ -100,7 +100,7 @@ func (a *app) showComparison(r contract.Result, o compareOptions) (err error) {
 	case asMarkdown:
 		_, err = io.WriteString(a.stdout, markdown(r))
 	default:
-		a.printComparison(r, o.all)
+		printComparison(a.stdout, r, o.all)
 	}
 	for _, f := range r.Findings {
 		a.warn("warning: %s: %s", f.Place, f.Message)
@@ -146,8 +146,8 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-func (a *app) printComparison(r contract.Result, all bool) {
-	w, s := a.stdout, styleOf(a.stdout)
+func printComparison(w io.Writer, r contract.Result, all bool) {
+	s := styleOf(w)
 	fmt.Fprintf(w, "%s    %s\n", s.bold(r.B+" ← "+r.A), summary(r))
 	for _, c := range contract.Classes {
 		causes := r.Causes(c)

@@ -53,7 +53,7 @@ func runGuard(a *app, name string, out format) error {
 	}
 	policies := rules.Policies(namespace, env.Class, p.ExceptedRules(name, time.Now())...)
 	if out == asJSON {
-		return a.jsonLines(policies)
+		return jsonLines(a.stdout, policies)
 	}
 	return object.WriteYAML(a.stdout, policies)
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -103,10 +104,10 @@ func runImageInspect(ctx context.Context, a *app, ref string, out format) error 
 	if out == asJSON {
 		return a.json(i)
 	}
-	return a.printImage(i, found)
+	return printImage(a.stdout, i, found)
 }
 
-func (a *app) printImage(i inspected, found bool) error {
+func printImage(w io.Writer, i inspected, found bool) error {
 	commit := "unknown (no label)"
 	switch {
 	case found:
@@ -124,7 +125,7 @@ func (a *app) printImage(i inspected, found bool) error {
 	t.add("source", cmp.Or(brief(i.Labels[image.LabelSource]), "unknown (no label)"))
 	t.add("created", cmp.Or(brief(i.Labels[image.LabelCreated]), "unknown (no label)"))
 	t.add("attestations", cmp.Or(attestations(i.Attestations), "none"))
-	return t.print(a.stdout)
+	return t.print(w)
 }
 
 // attestations prints "provenance, sbom (linux/amd64, linux/arm64), signature".

@@ -199,7 +199,7 @@ func (o renderFlags) print(a *app, r rendered, several, later bool) error {
 		_, err := fmt.Fprintf(a.stdout, "%s  %s\n", r.digest, r.env.Name)
 		return err
 	case o.out.kind == asJSON:
-		return a.jsonLines(r.objects)
+		return jsonLines(a.stdout, r.objects)
 	case o.out.dir != "":
 		dir := o.out.dir
 		if several {
@@ -238,7 +238,7 @@ func hidden(objects []object.Object, concealed []string) []object.Object {
 	return objects
 }
 
-func (a *app) jsonLines(objects []object.Object) error {
+func jsonLines(w io.Writer, objects []object.Object) error {
 	var text bytes.Buffer
 	enc := json.NewEncoder(&text)
 	for _, o := range objects {
@@ -246,7 +246,7 @@ func (a *app) jsonLines(objects []object.Object) error {
 			return err
 		}
 	}
-	_, err := a.stdout.Write(text.Bytes())
+	_, err := w.Write(text.Bytes())
 	return err
 }
 

@@ -146,7 +146,7 @@ func (o renderFlags) printObjects(a *app, name string, objects []object.Object) 
 		_, err := fmt.Fprintf(a.stdout, "%s  %s\n", set.Digest(), name)
 		return err
 	case o.out.kind == asJSON:
-		return a.jsonLines(objects)
+		return jsonLines(a.stdout, objects)
 	case o.out.dir != "":
 		return a.writeDirectory(o.out.dir, objects)
 	}
