@@ -45,7 +45,8 @@ var allowed = map[string]string{
 	"internal/check/workflow":   "object project check/finding check/rule image/metadata image/reference ci",
 	"internal/ci":               "project",
 	"internal/ci/pipeline":      "git project render image ci",
-	"internal/check": "git object project project/source render/tree render/skaffold image image/reference render " +
+	"internal/check": "git object project project/source render/tree render/skaffold image image/reference " +
+		"render " +
 		"check/origin " +
 		"check/finding check/rule check/schema check/workflow check/contract",
 	"internal/cluster": "object plan",

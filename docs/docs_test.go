@@ -160,7 +160,8 @@ func addFile(t *testing.T, packages map[string]*pkg, file string) {
 		packages[dir].comment = new(doc.Package).Synopsis(f.Doc.Text())
 	}
 	for _, i := range f.Imports {
-		if name, ours := strings.CutPrefix(strings.Trim(i.Path.Value, `"`), "slipway/internal/"); ours && name != "lazyregexp" {
+		if name, ours := strings.CutPrefix(strings.Trim(i.Path.Value, `"`), "slipway/internal/"); ours &&
+			name != "lazyregexp" {
 			packages[dir].imports[name] = true
 		}
 	}

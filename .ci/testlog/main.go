@@ -1,6 +1,6 @@
-// Command testlog prints the output of "go test -json" as "go test" would, and then the tests that were skipped
-// with their reasons. Without it, a skipped test looks like one that passed. It has no opinion on failures: in a
-// pipeline with pipefail, the exit code is that of go test.
+// Command testlog prints the output of "go test -json" as "go test" would, and then the tests that were
+// skipped with their reasons. Without it, a skipped test looks like one that passed. It has no opinion on
+// failures: in a pipeline with pipefail, the exit code is that of go test.
 package main
 
 import (
@@ -19,7 +19,8 @@ func main() {
 	}
 }
 
-// event is what test2json writes for a line of output or the end of a test. Test is empty for a whole package.
+// event is what test2json writes for a line of output or the end of a test. Test is empty for a whole
+// package.
 type event struct{ Action, Package, Test, Output string }
 
 // run is the output of the tests that have not ended yet, by package and test.
@@ -89,7 +90,8 @@ func (r run) take(e event) string {
 }
 
 func isForPeople(output string) bool {
-	return output != "PASS\n" && !strings.HasPrefix(output, "=== ") && !strings.HasSuffix(output, "[no test files]\n")
+	return output != "PASS\n" && !strings.HasPrefix(output, "=== ") && !strings.HasSuffix(output,
+		"[no test files]\n")
 }
 
 // reason is the argument of Skip: the last line of a skipped test before its result, without file and line.

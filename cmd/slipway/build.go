@@ -16,13 +16,13 @@ func newBuildCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "build ENV", Short: "Build and push an environment's images, and print their digests",
 		Args: a.envArgs(0),
-		Long: `Builds each image of the project and pushes it to the repository that the environment's manifests name,
-with the tag sha-<commit>, and with 1.4.0 too where the commit is tagged v1.4.0. An image that is already
-in the registry is not built again. Neither is one whose Dockerfile, files and arguments are those of an
-earlier commit: it is the same image and keeps its tag. An image in another environment's repository is
-copied. The tag of a commit is never overwritten. A version in the manifests does not change what is built:
-"slipway deploy" runs it, and "slipway promote" replaces it. Uncommitted changes get a tag of their own,
-which is never deployed to production.
+		Long: `Builds each image of the project and pushes it to the repository that the environment's manifests
+name, with the tag sha-<commit>, and with 1.4.0 too where the commit is tagged v1.4.0. An image that is
+already in the registry is not built again. Neither is one whose Dockerfile, files and arguments are those
+of an earlier commit: it is the same image and keeps its tag. An image in another environment's repository
+is copied. The tag of a commit is never overwritten. A version in the manifests does not change what is
+built: "slipway deploy" runs it, and "slipway promote" replaces it. Uncommitted changes get a tag of their
+own, which is never deployed to production.
 
 With --sign each image is signed in the format of cosign 3, including images that were built before.`,
 	}

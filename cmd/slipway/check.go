@@ -44,10 +44,10 @@ func newCheckCommand(a *app) *cobra.Command {
 	o := checkOptions{failOn: finding.Error}
 	cmd := &cobra.Command{
 		Use: "check [ENV... | -]", Short: "Find faults before they are deployed",
-		Long: `Renders the environments (all, unless some are named) and reports faults with their place and their fix:
-overrides without effect, references to missing objects, laptop settings that must not reach production,
-objects that production needs, and pipelines that deploy another image than they build. It contacts no
-cluster, needs no configuration, and writes nothing without --fix.
+		Long: `Renders the environments (all, unless some are named) and reports faults with their place and their
+fix: overrides without effect, references to missing objects, laptop settings that must not reach
+production, objects that production needs, and pipelines that deploy another image than they build. It
+contacts no cluster, needs no configuration, and writes nothing without --fix.
 
 With - it checks the manifests on stdin, from any program that renders them, by the rules for production.
 

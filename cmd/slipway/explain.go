@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"slipway/internal/check/origin"
@@ -89,7 +90,11 @@ func always[E error](hint string) func(E) string { return func(E) string { retur
 
 // rows are tried in order; the first that matches explains. What none matches is code 1. Each row is
 // provoked by a script that expects its code and hint, and TestScripts fails for one that is not.
-var rows = []row{
+var rows = slices.Concat(runRows, projectRows, clusterRows, imageRows, buildRows, renderRows)
+
+// runRows explain errors of the run itself: an interrupt, the command line, a missing confirmation, a failed
+// release.
+var runRows = []row{
 	{"interrupted question", func(err error) (string, bool) {
 		var stop *interruptedError
 		return "", errors.As(err, &stop) && errors.Is(err, errDeclined)
@@ -116,7 +121,10 @@ var rows = []row{
 		return "Read the evidence above, fix the cause and deploy again, or run `slipway rollback " +
 			e.Environment + "`."
 	}),
+}
 
+// projectRows explain errors of the project, its files and its Git repository.
+var projectRows = []row{
 	as("no project", codeError, func(e *project.NoneError) string {
 		hint := "Run it in the repository's directory or pass --dir. Run `slipway init` to create a project."
 		for _, f := range e.Elsewhere {
@@ -191,7 +199,10 @@ var rows = []row{
 	is("no repository", git.ErrNone, codeError,
 		"Run it in a Git repository, or name the environments without a revision."),
 	as("git", codeError, always[*git.Error]("Run `git status` in that directory: it shows the same error.")),
+}
 
+// clusterRows explain errors of the cluster, the lock and the records.
+var clusterRows = []row{
 	as("kubeconfig", codeError, always[*cluster.KubeconfigError]("Pass --kubeconfig or set KUBECONFIG. "+
 		"Run `slipway sandbox up` to start a cluster on this machine.")),
 	as("no context", codeError, func(e *deploy.NoContextError) string {
@@ -240,7 +251,10 @@ var rows = []row{
 		"Run `slipway history ENV` and name a revision to deploy it as it was.")),
 	is("no release", release.ErrNone, codeError,
 		"Run `slipway deploy ENV` to make the first release. `slipway history ENV` lists them."),
+}
 
+// imageRows explain errors of tags, images and registries.
+var imageRows = []row{
 	as("tag inputs", codeError, always[*metadata.InputError]("Correct it. `slipway tags --help` lists the "+
 		"inputs, docker/metadata-action's documentation every type of entry.")),
 	as("tag traps", codeError, always[*trapError]("Change what each warning says, or leave out --strict.")),
@@ -285,10 +299,10 @@ var rows = []row{
 	as("plain HTTP", codeError, always[*image.PlainHTTPError](
 		"Give that registry a certificate, or reach it through a tunnel at localhost. Nothing was sent.")),
 	as("registry broke off", codeError, always[*image.BrokenError](
-		"Run the same command again: it sends only what is missing. Nothing was tagged.")),
+		"Run the same command again: it sends only the missing parts. Nothing was tagged.")),
 	as("corrupt image", codeError, func(e *image.CorruptError) string {
 		if e.Upload {
-			return "Run the same command again: it sends what is missing. Nothing was tagged."
+			return "Run the same command again: it sends the missing parts. Nothing was tagged."
 		}
 		return "Push that image to " + e.Registry + " again, or ask the registry's operator. Nothing was tagged."
 	}),
@@ -300,13 +314,16 @@ var rows = []row{
 		"log in with `docker login`: registries hide what you may not read.")),
 	is("no tag", image.ErrNoTag, codeError,
 		"Commit first: images are tagged with the commit they are built from."),
+}
 
+// buildRows explain errors of builds and signatures.
+var buildRows = []row{
 	as("platform", codeError, always[*builder.PlatformError]("Name a base image that exists for this "+
 		"platform, or leave the platform out of images[].platforms.")),
 	is("no runtime", builder.ErrNoRuntime, codeError, "Install runc (Debian: `apt-get install runc`, and "+
 		"uidmap for users other than root), or start Docker or buildkitd."),
 	as("push", codeError, always[*builder.PushError](
-		"Run the same command again: it sends only what is missing. Nothing was tagged.")),
+		"Run the same command again: it sends only the missing parts. Nothing was tagged.")),
 	as("build secret", codeError, always[*builder.SecretError](
 		"Set it, or correct images[].secrets and images[].ssh in slipway.yaml. Nothing was built.")),
 	as("disk full", codeError, always[*builder.FullError]("Free some space, delete that directory, or set "+
@@ -337,7 +354,10 @@ var rows = []row{
 		"Pass --key, or set `permissions: id-token: write` in GitHub Actions."),
 	as("unsigned", codeError, always[*signature.UnsignedError]("Run `slipway build ENV --sign` to sign it, or "+
 		"trust its signer with `signatures` in slipway.yaml or --key.")),
+}
 
+// renderRows explain errors of rendering, and the sandbox.
+var renderRows = []row{
 	as("hooks", codeError, always[*deploy.HookError]("Set `noHooks: true` for the environment or the chart "+
 		"if it works without them, or write them as plain Jobs, without the annotation.")),
 	is("over budget", object.ErrBudget, codeError,

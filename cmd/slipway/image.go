@@ -26,8 +26,9 @@ func newImageInspectCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "inspect REF", Short: "Show an image's digest, platforms, size, commit and attestations",
 		Args: named("REF"),
-		Long: `Reads an image's manifests and configuration from its registry, but no layers. The commit is the value of
-the label org.opencontainers.image.revision. With --context the registry is the one of that sandbox.`,
+		Long: `Reads an image's manifests and configuration from its registry, but no layers. The commit is the
+value of the label org.opencontainers.image.revision. With --context the registry is the one of that
+sandbox.`,
 	}
 	out := outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
@@ -40,9 +41,10 @@ func newImageCopyCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "copy SRC DST", Short: "Copy a complete image to another name or registry, and print it by digest",
 		Args: named("SRC", "DST"),
-		Long: `Copies an image with all its platforms, attestations and signatures. Only missing content is sent; within
-one registry, layers are not sent at all. A tag of DST that names another image is not moved. If DST has no
-tag it gets that of SRC. Credentials come from Docker's configuration and its credential helpers.`,
+		Long: `Copies an image with all its platforms, attestations and signatures. Only missing content is sent;
+within one registry, layers are not sent at all. A tag of DST that names another image is not moved. If
+DST has no tag it gets that of SRC. Credentials come from Docker's configuration and its credential
+helpers.`,
 	}
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		o, err := a.registryOptions()

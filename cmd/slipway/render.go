@@ -33,9 +33,9 @@ func newRenderCommand(a *app) *cobra.Command {
 	o := renderFlags{out: renderOutput{kind: asYAML}}
 	cmd := &cobra.Command{
 		Use: "render ENV... | --all | --kustomize DIR | --chart DIR", Short: "Render an environment's manifests",
-		Long: `Prints the objects of an environment's overlay, charts or directory on stdout. It contacts no cluster and no
-registry. Images and Secret values are printed as written; decrypted values are hidden. The result is
-cached in the user's cache directory until a file that was read for it changes; SLIPWAY_CACHE=off
+		Long: `Prints the objects of an environment's overlay, charts or directory on stdout. It contacts no cluster
+and no registry. Images and Secret values are printed as written; decrypted values are hidden. The result
+is cached in the user's cache directory until a file that was read for it changes; SLIPWAY_CACHE=off
 disables the cache.
 
 Without a project, --kustomize DIR prints the output of "kustomize build DIR", and --chart DIR that of

@@ -54,7 +54,7 @@ func runRollback(ctx context.Context, a *app, name string, revision int, o *actO
 		return err
 	}
 	for _, pin := range deploy.Gone(ctx, t, proposal.Prepared) {
-		a.warn("warning: %s is no longer in its registry: only nodes that have pulled it can run it",
+		a.warn("warning: %s has left its registry: only nodes that pulled it can run it",
 			pin.Reference())
 	}
 	return a.carryOut(ctx, t, proposal, o)

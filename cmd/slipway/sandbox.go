@@ -16,9 +16,9 @@ import (
 func newSandboxCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "sandbox", Short: "Run a Kubernetes control plane, registry and Git server on this machine",
-		Long: `A sandbox is a real Kubernetes API server with its controllers and scheduler, simulated nodes that look
-up each image in the registry, an OCI registry and a Git server, in one process on loopback. It needs no
-Docker. The contexts dev, staging and prod belong to users who may edit one namespace each; the user of
+		Long: `A sandbox is a real Kubernetes API server with its controllers and scheduler, simulated nodes that
+look up each image in the registry, an OCI registry and a Git server, in one process on loopback. It needs
+no Docker. The contexts dev, staging and prod belong to users who may edit one namespace each; the user of
 the context admin may do everything.`,
 		Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}

@@ -48,7 +48,7 @@ docker/metadata-action 6. Branch, tag and commit come from the variables of GitH
 Bitbucket, Azure or CircleCI, and elsewhere from Git. It uses no network: the repository's description and
 license are those in the event file. SOURCE_DATE_EPOCH sets the clock.
 
-Where the action's result is rarely what was intended, the result is the same and a warning is printed;
+Where the action's result rarely meets the intention, the result is the same and a warning is printed;
 with --strict it is an error. -o github does what the action does: it sets the step's outputs and
 DOCKER_METADATA_OUTPUT_* for later steps, and writes the bake files below RUNNER_TEMP.
 
@@ -70,7 +70,7 @@ DOCKER_METADATA_OUTPUT_* for later steps, and writes the bake files below RUNNER
 	// The action's input of that name hides the global flag: this verb needs no cluster.
 	f.StringVar(&o.Context, "context", "", "where the commit comes from: workflow or git (default workflow)")
 	f.StringVar(&o.file, "file", "", "YAML file with the action's inputs; flags win")
-	f.BoolVar(&o.strict, "strict", false, "fail where the result is rarely what was intended")
+	f.BoolVar(&o.strict, "strict", false, "make warnings errors")
 	o.out = outputFlag(cmd, asText, asJSON, asBake, asGitHub)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return runTags(cmd.Context(), a, o) }
 	return cmd

@@ -148,11 +148,12 @@ func servesRequests(e *environment, w workload) bool {
 var metricsPort = lazyregexp.New(`(^|-)(metrics|prometheus|prom|monitoring)(-|$)`)
 
 // stores matches the images of servers that keep data: two pods without their own replication are two stores.
-var stores = lazyregexp.New(`(^|/)(redis|redis-stack|redis-stack-server|valkey|valkey-bundle|keydb|dragonfly|` +
-	`memcached|nats|nats-streaming|rabbitmq|kafka|redpanda|zookeeper|activemq|activemq-artemis|mosquitto|` +
-	`postgres|postgresql|postgis|pgvector|timescaledb|timescaledb-ha|mysql|mysql-server|mariadb|percona|` +
-	`percona-server|mssql/server|mongo|mongodb|mongodb-community-server|couchdb|cassandra|scylla|clickhouse|` +
-	`clickhouse-server|cockroach|neo4j|influxdb|elasticsearch|opensearch|meilisearch|qdrant|etcd|minio)$`)
+var stores = lazyregexp.New(
+	`(^|/)(redis|redis-stack|redis-stack-server|valkey|valkey-bundle|keydb|dragonfly|` +
+		`memcached|nats|nats-streaming|rabbitmq|kafka|redpanda|zookeeper|activemq|activemq-artemis|mosquitto|` +
+		`postgres|postgresql|postgis|pgvector|timescaledb|timescaledb-ha|mysql|mysql-server|mariadb|percona|` +
+		`percona-server|mssql/server|mongo|mongodb|mongodb-community-server|couchdb|cassandra|scylla|clickhouse|` +
+		`clickhouse-server|cockroach|neo4j|influxdb|elasticsearch|opensearch|meilisearch|qdrant|etcd|minio)$`)
 
 // isSingleton reports whether a workload is meant to run once: two pods cannot share its volume, or would
 // each be a store that does not know the other's data.

@@ -159,7 +159,8 @@ func TestRun(t *testing.T) {
 			both + prod + "exception-unused slipway.yaml:6  the exception from replicas matches no finding\n"},
 		"the last day": {file("  - {rule: replicas, until: 2026-11-23, reason: r}\n"), prod + "accepted 2\n"},
 		"the day after it": {file("  - {rule: replicas, until: 2026-11-22, reason: r}\n"),
-			both + prod + "exception-expired slipway.yaml:6  the exception from replicas expired on 2026-11-22: its findings are reported again (r)\n"},
+			both + prod + "exception-expired slipway.yaml:6  the exception from replicas expired on 2026-11-22: its " +
+				"findings are reported again (r)\n"},
 		"compare's own": {file("  - {field: spec.replicas, reason: r}\n"), both + prod},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -165,7 +165,8 @@ func TestNumericTags(t *testing.T) {
 		"image: {repository: ghcr.io/acme/api, tag: a}\nbuild: {tag: 1234567}\n":            "",
 		"image: {repository: ghcr.io/acme/api, tag: a}\nport: 1234567\n":                    "",
 	} {
-		if got := strings.Join(brief(checked(t, chart(templated, values), []group{{each: numericTags}}, released())),
+		if got := strings.Join(brief(checked(t, chart(templated, values),
+			[]group{{each: numericTags}}, released())),
 			"\n"); got != want {
 			t.Errorf("%s: %q", values, got)
 		}

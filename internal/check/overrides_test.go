@@ -37,7 +37,8 @@ func TestOverrides(t *testing.T) {
 		"an image with the tag that it has": {base(
 			"images:\n  - name: reg.localhost:5000/web\n    newTag: dev\n"), ""},
 		"an image without its registry": {base("images:\n  - name: web # ours\n    newTag: v1\n"),
-			"image-unmatched " + at + "5:5 prod images[0] \"web\" matches no image, so the base's image runs (images: reg.localhost:5000/web)\n"},
+			"image-unmatched " + at + "5:5 prod images[0] \"web\" matches no image, so the base's image runs " +
+				"(images: reg.localhost:5000/web)\n"},
 		"an image in a field of its own": {base("images:\n  - {name: ghcr.io/acme/run, newTag: v1}\n",
 			"k8s/base/web.yaml", deployment+"---\napiVersion: acme.io/v1\nkind: Pool\nmetadata: {name: p}\n"+
 				"spec: {jobs: [{name: a, runner: 'ghcr.io/acme/run:v0'}]}\n"),
@@ -47,7 +48,8 @@ func TestOverrides(t *testing.T) {
 		"a value that a template reads": {base("", append(chart, "values-prod.yaml", "count: 2\n")...),
 			""},
 		"a value that no template has a word of": {base("", append(chart, "values-prod.yaml", "counts: 2\n")...),
-			"value-unread values-prod.yaml:1:1 chart-prod no template of the chart reads counts: the chart's default stays\n"},
+			"value-unread values-prod.yaml:1:1 chart-prod no template of the chart reads counts: the chart's " +
+				"default stays\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := checkFolder(t, []group{{all: overrides}}, c.files)

@@ -17,7 +17,8 @@ func TestWork(t *testing.T) {
 		"k8s/base/kustomization.yaml":          "resources: [web.yaml]\n",
 		"k8s/overlays/dev/kustomization.yaml":  "resources: [../../base]\n",
 		"k8s/overlays/prod/kustomization.yaml": "resources: [../../base]\npatches:\n  - path: more.yaml\n",
-		"k8s/overlays/prod/more.yaml":          "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  replicas: 3\n",
+		"k8s/overlays/prod/more.yaml": "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: " +
+			"web}\nspec:\n  replicas: 3\n",
 	}))
 	if err != nil {
 		t.Fatal(err)

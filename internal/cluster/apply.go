@@ -148,7 +148,7 @@ func (c *Cluster) get(ctx context.Context, ref object.Ref, version string) (obje
 	return o, o.Body != nil, err
 }
 
-// read is get with the managed fields. The Body is nil when there is no object.
+// read is get with the managed fields. The Body is nil when the object does not exist.
 func (c *Cluster) read(ctx context.Context, ref object.Ref, version string) (
 	object.Object, []metav1.ManagedFieldsEntry, error) {
 	at, err := c.endpoint(ref, version)

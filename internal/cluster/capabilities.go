@@ -11,7 +11,7 @@ import (
 	"slipway/internal/object"
 )
 
-// Capabilities returns the version of the server ("v1.37.2") and what it serves: groups with versions
+// Capabilities returns the version of the server ("v1.37.2") and the groups that it serves, with versions
 // ("apps/v1") and kinds ("apps/v1/Deployment").
 func Capabilities(ctx context.Context, c *Cluster) (version string, apis []string, err error) {
 	if err := ctx.Err(); err != nil {

@@ -15,7 +15,7 @@ import (
 )
 
 // Observe reads each object of desired, which has been through Place, and asks the server in a dry run what
-// applying it would give, with force or without. It only reads the owned objects that are no longer desired.
+// applying it would give, with force or without. Owned objects that left the desired set are only read.
 // A fault of one object is in its Err; Observe fails only where every object would.
 func Observe(
 	ctx context.Context, c *Cluster, desired object.Set, owned []object.Ref,

@@ -98,7 +98,8 @@ func TestPermitByName(t *testing.T) {
 func TestWho(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	if who := username(t.Context(), p.editor); !strings.HasPrefix(who, "system:serviceaccount:"+p.Namespace+":") {
+	if who := username(t.Context(), p.editor); !strings.HasPrefix(who, "system:serviceaccount:"+
+		p.Namespace+":") {
 		t.Errorf("%q", who)
 	}
 }

@@ -188,7 +188,7 @@ func (e *HookError) Error() string {
 	return fmt.Sprintf("prepare %s: a deploy does not run hooks: %s", e.Environment, strings.Join(hooks, ", "))
 }
 
-// NoHealthyError says that there is no release to roll back to.
+// NoHealthyError says that the environment has no release to roll back to.
 type NoHealthyError struct{ Environment string }
 
 func (e *NoHealthyError) Error() string {

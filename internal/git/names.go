@@ -37,7 +37,7 @@ func (r Repository) Main(ctx context.Context) (string, error) {
 	return strings.TrimSpace(out), err
 }
 
-// ask runs a command whose failure means that there is no answer.
+// ask runs a command whose failure means that Git has no answer.
 func (r Repository) ask(ctx context.Context, args ...string) (string, error) {
 	out, err := run(ctx, r.Dir, args...)
 	if failed := (*Error)(nil); errors.As(err, &failed) {

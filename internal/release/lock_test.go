@@ -213,7 +213,8 @@ func TestLockOutlastsTheServer(t *testing.T) {
 func TestLockWithoutNamespace(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	nowhere := open(t, cluster.Options{Kubeconfig: p.Kubeconfig, Context: "admin", Namespace: p.Namespace + "-never"})
+	nowhere := open(t, cluster.Options{Kubeconfig: p.Kubeconfig, Context: "admin",
+		Namespace: p.Namespace + "-never"})
 	_, err := acquire(t.Context(), nowhere, "deploy", Holder{})
 	var missing *cluster.NoNamespaceError
 	if !errors.As(err, &missing) || missing.Namespace != nowhere.Namespace() {
@@ -225,7 +226,8 @@ func TestLockWithoutNamespace(t *testing.T) {
 }
 
 // writeLease makes or replaces a lease, as another holder would have left it.
-func writeLease(t *testing.T, c *cluster.Cluster, name string, h Holder, seconds int32) *coordinationv1.Lease {
+func writeLease(t *testing.T, c *cluster.Cluster, name string, h Holder,
+	seconds int32) *coordinationv1.Lease {
 	t.Helper()
 	leases := c.Typed().CoordinationV1().Leases(c.Namespace())
 	text, err := json.Marshal(h)

@@ -112,7 +112,8 @@ func TestTornWrite(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, chunk := range chunks {
-			if _, err := c.Typed().CoreV1().Secrets(c.Namespace()).Create(t.Context(), chunk, metav1.CreateOptions{}); err != nil {
+			if _, err := c.Typed().CoreV1().Secrets(c.Namespace()).Create(t.Context(), chunk,
+				metav1.CreateOptions{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -137,7 +138,8 @@ func TestTornWrite(t *testing.T) {
 	}
 	chunk := chunks[1].Name
 	damage := []byte(`{"data": {"data": "AAAA"}}`)
-	if _, err := c.Typed().CoreV1().Secrets(c.Namespace()).Patch(t.Context(), chunk, types.MergePatchType, damage,
+	if _, err := c.Typed().CoreV1().Secrets(c.Namespace()).Patch(t.Context(), chunk,
+		types.MergePatchType, damage,
 		metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}

@@ -178,7 +178,8 @@ func TestStats(t *testing.T) {
 	}
 }
 
-// Services that are rendered side by side may each bring an object that they share; two that differ are an error.
+// Services that are rendered side by side may each bring an object that they share; two that differ are an
+// error.
 func TestSeveralPathsShareAnObject(t *testing.T) {
 	files := map[string]string{
 		"account/a.yaml":             configMap("account"),

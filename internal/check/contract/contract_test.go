@@ -365,7 +365,8 @@ func TestHostThatMovedOnTheLaptop(t *testing.T) {
 func TestLaptopRegistry(t *testing.T) {
 	env := project.Environment{Registry: "10.0.0.4:5000/acme"}
 	for image, want := range map[string]bool{
-		"localhost:5000/web": true, "10.0.0.5:5000/web": true, "10.0.0.4:5000/web": false, "web": false, "ghcr.io/acme/web": false,
+		"localhost:5000/web": true, "10.0.0.5:5000/web": true, "10.0.0.4:5000/web": false, "web": false,
+		"ghcr.io/acme/web": false,
 	} {
 		if isLaptopRegistry(image, env) != want {
 			t.Errorf("%s: %t", image, !want)

@@ -124,7 +124,8 @@ func TestWhySpellings(t *testing.T) {
 	}
 }
 
-// An override that repeats the base's value is the one that decides, of the field and of all that contains it.
+// An override that repeats the base's value is the one that decides, of the field and of all that contains
+// it.
 func TestWhyOfWholeObject(t *testing.T) {
 	r := sidecarProject(t)
 	for _, field := range []string{"spec.minReadySeconds", "spec", ""} {

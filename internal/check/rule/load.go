@@ -127,7 +127,7 @@ func (id ID) rule() finding.Rule {
 			return r.rule()
 		}
 	}
-	panic("no rule " + id)
+	panic("rule " + id + " has no entry in the YAML files") // a mistake of ours: code names rules by constants
 }
 
 // Load returns the rules that come with Slipway, and a project's own. It fails with a *FileError where one of
@@ -255,7 +255,7 @@ func (r *rule) check() error {
 	case !id.MatchString(r.ID):
 		return r.fail("id", "invalid id %q: want lower-case letters, digits and dashes", r.ID)
 	case r.Title == "":
-		return r.fail("", "rule %s has no title: add one line that says what is wrong", r.ID)
+		return r.fail("", "rule %s has no title: add one line that names the fault", r.ID)
 	case r.Expression == "" && !r.described:
 		return r.fail("", "rule %s has no expression", r.ID)
 	case len(r.Kinds) == 0 && !r.described:

@@ -413,7 +413,8 @@ func over(path, text string) error {
 // digest that everybody gets. RUN says what is missing.
 func TestOrdinaryUserWithoutIDs(t *testing.T) {
 	out := asOrdinary(t, "as-is", "TestBuildIsReproducible|TestRunNeedsIDs", "SLIPWAY_ONE_ID=yes")
-	if want := "belong to root, and RUN steps cannot run: /etc/subuid has no line for "; !strings.Contains(out, want) {
+	if want := "belong to root, and RUN steps cannot run: /etc/subuid has no line for "; !strings.Contains(out,
+		want) {
 		t.Errorf("not said: %q in %s", want, out)
 	}
 }

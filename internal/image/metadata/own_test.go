@@ -71,12 +71,16 @@ func TestOlderRelease(t *testing.T) {
 		"type=semver,pattern={{major}}"
 	all := []string{"v3.0.1", "v3.1.0", "v3.0.0", "v4.0.0-rc.1", "web/v5.0.0", "v2.9.0", "nightly"}
 	for name, c := range map[string]struct{ ref, tags, flavor, want string }{
-		"the newest":      {"refs/tags/v3.1.0", lines, "", ""},
-		"an older minor":  {"refs/tags/v3.0.1", lines, "", "v3.0.1 is older than v3.1.0, which gets 3 and latest too"},
-		"without latest":  {"refs/tags/v2.9.0", lines, "latest=false", ""},
-		"an older major":  {"refs/tags/v2.9.0", lines, "latest=true", "v2.9.0 is older than v3.1.0, which gets latest too"},
-		"an older patch":  {"refs/tags/v3.0.0", lines, "latest=false", "v3.0.0 is older than v3.1.0, which gets 3 too"},
-		"the minor alone": {"refs/tags/v3.0.0", strings.TrimSuffix(lines, "\ntype=semver,pattern={{major}}"), "latest=false", "v3.0.0 is older than v3.0.1, which gets 3.0 too"},
+		"the newest": {"refs/tags/v3.1.0", lines, "", ""},
+		"an older minor": {"refs/tags/v3.0.1", lines, "",
+			"v3.0.1 is older than v3.1.0, which gets 3 and latest too"},
+		"without latest": {"refs/tags/v2.9.0", lines, "latest=false", ""},
+		"an older major": {"refs/tags/v2.9.0", lines, "latest=true",
+			"v2.9.0 is older than v3.1.0, which gets latest too"},
+		"an older patch": {"refs/tags/v3.0.0", lines, "latest=false",
+			"v3.0.0 is older than v3.1.0, which gets 3 too"},
+		"the minor alone": {"refs/tags/v3.0.0", strings.TrimSuffix(lines, "\ntype=semver,pattern={{major}}"),
+			"latest=false", "v3.0.0 is older than v3.0.1, which gets 3.0 too"},
 		"given by hand": {"refs/heads/main", "type=semver,pattern={{version}},value=2.9.0", "",
 			"2.9.0 is older than v3.1.0, which gets latest too"},
 		"of another part": {"refs/tags/web/v5.0.0", "type=match,pattern=v(.*),group=1", "", ""},

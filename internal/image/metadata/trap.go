@@ -13,7 +13,7 @@ import (
 // Warning is about a result that is probably not intended. Trap names its kind; it is empty for a mere note.
 type Warning struct{ Trap, Text, Fix string }
 
-// The traps: the result is that of the action, and rarely what was intended.
+// The traps: the result is that of the action, and rarely meets the intention.
 const (
 	movingVersion = "moving-version"
 	tooLong       = "tag-too-long"

@@ -13,21 +13,31 @@ func TestParse(t *testing.T) {
 		want                    reference.Reference
 		fixed, mutable, mayMove bool
 	}{
-		"myapp":                        {reference.Reference{Repository: "myapp"}, false, true, true},
-		"myapp:latest":                 {reference.Reference{Repository: "myapp", Tag: "latest"}, false, true, true},
-		"myapp:dev":                    {reference.Reference{Repository: "myapp", Tag: "dev"}, false, true, true},
-		"myapp:MAIN":                   {reference.Reference{Repository: "myapp", Tag: "MAIN"}, false, true, true},
-		"myapp:stable":                 {reference.Reference{Repository: "myapp", Tag: "stable"}, false, false, true},
-		"myapp:dev-1.2.3":              {reference.Reference{Repository: "myapp", Tag: "dev-1.2.3"}, false, false, false},
-		"reg:5000/myapp":               {reference.Reference{Repository: "reg:5000/myapp"}, false, true, true},
-		"reg:5000/myapp:sha-3f9c2e1":   {reference.Reference{Repository: "reg:5000/myapp", Tag: "sha-3f9c2e1"}, true, false, false},
-		"reg:5000/myapp:sha-3f9c":      {reference.Reference{Repository: "reg:5000/myapp", Tag: "sha-3f9c"}, false, false, false},
-		"myapp:v1.2.3":                 {reference.Reference{Repository: "myapp", Tag: "v1.2.3"}, true, false, false},
-		"myapp:1.2.3-rc.1":             {reference.Reference{Repository: "myapp", Tag: "1.2.3-rc.1"}, true, false, false},
-		"myapp:1.2":                    {reference.Reference{Repository: "myapp", Tag: "1.2"}, false, false, false},
-		"myapp:latest@sha256:aa":       {reference.Reference{Repository: "myapp", Tag: "latest", Digest: "sha256:aa"}, true, false, false},
-		"reg:5000/myapp@sha256:aa":     {reference.Reference{Repository: "reg:5000/myapp", Digest: "sha256:aa"}, true, false, false},
-		"reg:5000/myapp:a.b@sha256:aa": {reference.Reference{Repository: "reg:5000/myapp", Tag: "a.b", Digest: "sha256:aa"}, true, false, false},
+		"myapp": {reference.Reference{Repository: "myapp"}, false, true, true},
+		"myapp:latest": {reference.Reference{Repository: "myapp", Tag: "latest"},
+			false, true, true},
+		"myapp:dev":  {reference.Reference{Repository: "myapp", Tag: "dev"}, false, true, true},
+		"myapp:MAIN": {reference.Reference{Repository: "myapp", Tag: "MAIN"}, false, true, true},
+		"myapp:stable": {reference.Reference{Repository: "myapp", Tag: "stable"},
+			false, false, true},
+		"myapp:dev-1.2.3": {reference.Reference{Repository: "myapp", Tag: "dev-1.2.3"},
+			false, false, false},
+		"reg:5000/myapp": {reference.Reference{Repository: "reg:5000/myapp"}, false, true, true},
+		"reg:5000/myapp:sha-3f9c2e1": {reference.Reference{Repository: "reg:5000/myapp", Tag: "sha-3f9c2e1"},
+			true, false, false},
+		"reg:5000/myapp:sha-3f9c": {reference.Reference{Repository: "reg:5000/myapp", Tag: "sha-3f9c"},
+			false, false, false},
+		"myapp:v1.2.3": {reference.Reference{Repository: "myapp", Tag: "v1.2.3"},
+			true, false, false},
+		"myapp:1.2.3-rc.1": {reference.Reference{Repository: "myapp", Tag: "1.2.3-rc.1"},
+			true, false, false},
+		"myapp:1.2": {reference.Reference{Repository: "myapp", Tag: "1.2"}, false, false, false},
+		"myapp:latest@sha256:aa": {reference.Reference{Repository: "myapp", Tag: "latest",
+			Digest: "sha256:aa"}, true, false, false},
+		"reg:5000/myapp@sha256:aa": {reference.Reference{Repository: "reg:5000/myapp", Digest: "sha256:aa"},
+			true, false, false},
+		"reg:5000/myapp:a.b@sha256:aa": {reference.Reference{Repository: "reg:5000/myapp", Tag: "a.b",
+			Digest: "sha256:aa"}, true, false, false},
 	} {
 		got := reference.Parse(text)
 		if diff := cmp.Diff(c.want, got); diff != "" || got.String() != text {
@@ -42,10 +52,12 @@ func TestParse(t *testing.T) {
 func TestHosts(t *testing.T) {
 	for repository, want := range map[string]string{
 		"localhost:5000/web": "laptop", "k3d-registry.localhost:5000/web": "laptop", "k3d-reg:5000/web": "laptop",
-		"kind-registry:5000/web": "laptop", "127.0.0.1/web": "laptop", "127.0.0.1:5000/web": "laptop", "[::1]:5000/web": "laptop",
+		"kind-registry:5000/web": "laptop", "127.0.0.1/web": "laptop", "127.0.0.1:5000/web": "laptop",
+		"[::1]:5000/web":                "laptop",
 		"host.docker.internal:5000/web": "laptop", "reg.k3d.internal/web": "laptop", "ko.local/web": "laptop",
 		"10.0.0.4:5000/web": "private", "192.168.1.7:5000/web": "private", "harbor.corp.local/web": "private",
-		"k3d-tools/web": "", "web": "", "localhost": "", "ghcr.io/localhost/web": "", "8.8.8.8/web": "", "k3d-io/k3d": "",
+		"k3d-tools/web": "", "web": "", "localhost": "", "ghcr.io/localhost/web": "", "8.8.8.8/web": "",
+		"k3d-io/k3d":                "",
 		"localhost.example.com/web": "", "registry.example.com:5000/web": "",
 	} {
 		got, host := "", reference.Host(repository)

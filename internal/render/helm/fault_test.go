@@ -139,7 +139,8 @@ var bomb = func() string {
 }()
 
 func TestValuesFaults(t *testing.T) {
-	dir := chartDir(t, meta+"-- broken.yaml --\na: b\nc: [\n-- text.yaml --\njust a text\n-- bomb.yaml --\n"+bomb)
+	dir := chartDir(t, meta+"-- broken.yaml --\na: b\nc: [\n-- text.yaml --\njust a text\n-- bomb.yaml --\n"+
+		bomb)
 	for want, c := range map[string]project.Chart{
 		"broken.yaml:3: did not find expected node content": {Values: []string{"broken.yaml"}},
 		"text.yaml: must be a mapping, not a string":        {Values: []string{"text.yaml"}},

@@ -93,7 +93,8 @@ func TestSetTypes(t *testing.T) {
 
 // TestPrecedence sets one value in every way, and removes the strongest one by one.
 func TestPrecedence(t *testing.T) {
-	dir := chartDir(t, meta+configMap("c", "  v: {{ .Values.x | quote }}\n  map: {{ toJson .Values.m | quote }}")+
+	dir := chartDir(t, meta+configMap("c",
+		"  v: {{ .Values.x | quote }}\n  map: {{ toJson .Values.m | quote }}")+
 		"-- values.yaml --\nx: chart\nm: {chart: 1, gone: 2}\n-- a.yaml --\nx: a\nm: {a: 1}\n---\nm: {gone: "+
 		"null}\n-- b.yaml --\nx: b\n-- text --\nfile\n")
 	c := project.Chart{

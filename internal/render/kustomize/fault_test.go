@@ -29,8 +29,9 @@ func TestErrors(t *testing.T) {
 		"12 broken kustomization": {map[string]string{file: "resources:\n- a\n b: c\n"},
 			"k/kustomization.yaml:3: mapping values are not allowed in this context"},
 		"12 broken inline patch": {map[string]string{file: "resources: [a.yaml]\npatches:\n- patch: |\n    " +
-			"a: b\n     c: d\n", "k/a.yaml": configMap("a")}, "k/kustomization.yaml:3: patches: neither a merge patch nor " +
-			"a JSON patch: mapping values are not allowed in this context"},
+			"a: b\n     c: d\n", "k/a.yaml": configMap("a")},
+			"k/kustomization.yaml:3: patches: neither a merge patch nor " +
+				"a JSON patch: mapping values are not allowed in this context"},
 		"12 no object": {map[string]string{file: "resources: [a.yaml]\n", "k/a.yaml": configMap("a") +
 			"---\nkind: X\n"}, "k/a.yaml:6: X without metadata.name"},
 		"13 bomb in a resource": {map[string]string{file: "resources: [a.yaml]\n", "k/a.yaml": configMap("a") +

@@ -49,8 +49,10 @@ profiles:
 }
 
 func TestOlderVersionsWithCharts(t *testing.T) {
-	text := "apiVersion: skaffold/v2beta20\nkind: Config\ndeploy: {helm: {releases: [{name: a, chartPath: c}]}}\n"
-	if _, err := Parse([]byte(text), "skaffold.yaml"); err == nil || !strings.Contains(err.Error(), "skaffold fix") {
+	text := "apiVersion: skaffold/v2beta20\nkind: Config\ndeploy: {helm: {releases: [{name: a, chartPath: " +
+		"c}]}}\n"
+	if _, err := Parse([]byte(text), "skaffold.yaml"); err == nil || !strings.Contains(err.Error(),
+		"skaffold fix") {
 		t.Error(err)
 	}
 }

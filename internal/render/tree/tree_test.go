@@ -36,9 +36,11 @@ func TestReads(t *testing.T) {
 		"missing file comes": {func(dir string) error {
 			return os.WriteFile(dir+"/a/missing", nil, 0o644)
 		}, false},
-		"asked one comes":        {func(dir string) error { return os.WriteFile(dir+"/asked", nil, 0o644) }, false},
-		"file goes":              {func(dir string) error { return os.Remove(dir + "/a/x.yaml") }, false},
-		"listed directory grows": {func(dir string) error { return os.WriteFile(dir+"/list/new", nil, 0o644) }, false},
+		"asked one comes": {func(dir string) error { return os.WriteFile(dir+"/asked", nil, 0o644) }, false},
+		"file goes":       {func(dir string) error { return os.Remove(dir + "/a/x.yaml") }, false},
+		"listed directory grows": {func(dir string) error {
+			return os.WriteFile(dir+"/list/new", nil, 0o644)
+		}, false},
 		"link turns": {func(dir string) error {
 			return errors.Join(os.Remove(dir+"/link"), os.Symlink("other", dir+"/link"))
 		}, false},
@@ -104,7 +106,8 @@ func TestOutside(t *testing.T) {
 			t.Errorf("%s: %s", name, kind)
 		}
 	}
-	if _, err := v.Real("round"); err == nil || !strings.Contains(err.Error(), "too many levels of symbolic links") {
+	if _, err := v.Real("round"); err == nil || !strings.Contains(err.Error(),
+		"too many levels of symbolic links") {
 		t.Error(err)
 	}
 	if text, err := v.File(filepath.Join(v.Dir(), "in/a")); string(text) != "1" || err != nil {
