@@ -59,7 +59,7 @@ func ruleTable(w io.Writer, rules []finding.Rule) error {
 	for _, group := range finding.Groups {
 		for _, r := range rules {
 			if r.Group == group {
-				t.add(r.ID, string(r.Severity), group, classes(r), r.Title)
+				t.add(r.ID, string(r.Severity), string(r.TierOf(r.Severity)), group, classes(r), r.Title)
 			}
 		}
 	}
@@ -68,8 +68,8 @@ func ruleTable(w io.Writer, rules []finding.Rule) error {
 
 func rulePage(w io.Writer, r finding.Rule) {
 	s := styleOf(w)
-	fmt.Fprintf(w, "%s\n%s, %s, %s\n\n%s.\n\n%s\n", s.bold(r.ID), r.Severity, r.Group, classes(r),
-		upperFirst(strings.TrimSuffix(r.Title, ".")), strings.TrimSpace(r.Why))
+	fmt.Fprintf(w, "%s\n%s, %s, %s, %s\n\n%s.\n\n%s\n", s.bold(r.ID), r.Severity, r.TierOf(r.Severity),
+		r.Group, classes(r), upperFirst(strings.TrimSuffix(r.Title, ".")), strings.TrimSpace(r.Why))
 	if r.Fix != "" {
 		fmt.Fprintf(w, "\n%s\n%s\n", s.bold("Fix"), strings.TrimSpace(r.Fix))
 	}

@@ -78,7 +78,9 @@ const rulesStart = generated + `# The rules of slipway check
 
 ` + "`slipway check --explain RULE`" + ` prints the same. An error ends
 ` + "`slipway check`" + ` with exit code 4, a warning does not
-(` + "`--fail-on warning`" + ` changes that). A project adds its own rules as [slipway.yaml](slipway.yaml.md#a-rule) describes.
+(` + "`--fail-on warning`" + ` changes that). The tier says how much attention a finding asks for: a **fault**
+breaks something, or will; a **gap** is what production needs and does not have; **hardening** limits what an attacker
+or a leak can do. An error is always a fault. A project adds its own rules as [slipway.yaml](slipway.yaml.md#a-rule) describes.
 
 To accept what a rule finds, add an exception to ` + "`slipway.yaml`" + `:
 
@@ -110,7 +112,7 @@ func TestRuleReference(t *testing.T) {
 				heading = true
 			}
 			fmt.Fprintf(index, "- [%s](#%[1]s): %s\n", r.ID, r.Title)
-			fmt.Fprintf(pages, "\n### %s\n\n%s, %s: **%s.**\n\n%s\n", r.ID, r.Severity, classes(r),
+			fmt.Fprintf(pages, "\n### %s\n\n%s, %s, %s: **%s.**\n\n%s\n", r.ID, r.Severity, r.Tier, classes(r),
 				strings.TrimSuffix(r.Title, "."), strings.TrimSpace(r.Why))
 			if r.Fix != "" {
 				fmt.Fprintf(pages, "\n%s\n", strings.TrimSpace(r.Fix))

@@ -220,10 +220,7 @@ func (f found) in(env string) found {
 
 // applicable leaves out the environments whose class a finding's rule is not for, and findings of none.
 func applicable(all []finding.Finding, s *subject) []finding.Finding {
-	rules := map[string]finding.Rule{}
-	for _, r := range s.Rules.Rules() {
-		rules[r.ID] = r
-	}
+	rules := rulesByID(s)
 	classes := map[string]project.Class{}
 	for _, e := range s.envs {
 		classes[e.Name] = e.Class
@@ -240,6 +237,14 @@ func applicable(all []finding.Finding, s *subject) []finding.Finding {
 		}
 	}
 	return left
+}
+
+func rulesByID(s *subject) map[string]finding.Rule {
+	rules := map[string]finding.Rule{}
+	for _, r := range s.Rules.Rules() {
+		rules[r.ID] = r
+	}
+	return rules
 }
 
 // objectRules asks the rules over one object.

@@ -10,14 +10,16 @@ import (
 	"slipway/internal/object"
 )
 
-// finish gives the findings their places, masks what is secret in them, and puts them in order.
+// finish gives the findings their tiers and places, masks what is secret in them, and puts them in order.
 func finish(all []finding.Finding, s *subject, l *locator) []finding.Finding {
 	var secrets []string
 	for _, e := range s.envs {
 		secrets = append(secrets, object.SecretValues(e.Set)...)
 	}
+	rules := rulesByID(s)
 	placed := []finding.Finding{}
 	for _, f := range all {
+		f.Tier = rules[f.Rule].TierOf(f.Severity)
 		f.Message, f.Fix = object.Mask(f.Message, secrets), object.Mask(f.Fix, secrets)
 		if f.Place != (finding.Place{}) || f.Object == nil {
 			placed = append(placed, f)
@@ -34,7 +36,8 @@ func finish(all []finding.Finding, s *subject, l *locator) []finding.Finding {
 	}
 	placed = merge(withoutSlips(placed), l)
 	slices.SortStableFunc(placed, func(a, b finding.Finding) int {
-		return cmp.Or(strings.Compare(string(a.Severity), string(b.Severity)), a.Place.Compare(b.Place),
+		return cmp.Or(cmp.Compare(slices.Index(finding.Tiers, a.Tier), slices.Index(finding.Tiers, b.Tier)),
+			strings.Compare(string(a.Severity), string(b.Severity)), a.Place.Compare(b.Place),
 			strings.Compare(a.Rule, b.Rule), strings.Compare(a.Message, b.Message))
 	})
 	return placed

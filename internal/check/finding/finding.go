@@ -22,6 +22,22 @@ const (
 	Warning Severity = "warning"
 )
 
+// Tier is how much attention findings of a rule ask for.
+type Tier string
+
+// The tiers, in the order in which they should be read.
+const (
+	// Fault breaks something, or will: reports show each one in full.
+	Fault Tier = "fault"
+	// Gap is what production needs and does not have: reports show one line for each rule.
+	Gap Tier = "gap"
+	// Hardening limits what an attacker or a leak can do: reports count it.
+	Hardening Tier = "hardening"
+)
+
+// Tiers are all tiers, in the order in which they should be read.
+var Tiers = []Tier{Fault, Gap, Hardening}
+
 // Rule describes a fault that check finds.
 type Rule struct {
 	// ID is stable, and is never reused for another rule: "image-mutable".
@@ -31,6 +47,7 @@ type Rule struct {
 	// Classes are those of the environments that it applies to; none: all.
 	Classes  []project.Class `json:"classes,omitempty"`
 	Severity Severity        `json:"severity"`
+	Tier     Tier            `json:"tier"`
 	// Title says in one line what is wrong.
 	Title string `json:"title"`
 	// Why describes the consequence, and Fix the correction. Both are Markdown.
@@ -45,6 +62,14 @@ var Groups = []string{"crossing", "references", "must not ship", "must exist", "
 // Holds reports whether the rule applies to environments of a class.
 func (r Rule) Holds(c project.Class) bool {
 	return len(r.Classes) == 0 || slices.Contains(r.Classes, c)
+}
+
+// TierOf returns the tier of the rule's findings of a severity: an error is always a fault.
+func (r Rule) TierOf(s Severity) Tier {
+	if s == Error {
+		return Fault
+	}
+	return cmp.Or(r.Tier, Fault)
 }
 
 // Place is a position in a file. File is relative to the project; Line and Column are 1-based, 0 where
@@ -76,6 +101,7 @@ func (p Place) Compare(o Place) int {
 type Finding struct {
 	Rule     string   `json:"rule"`
 	Severity Severity `json:"severity"`
+	Tier     Tier     `json:"tier,omitempty"`
 	// Environments are those with the fault; none: it concerns no particular one.
 	Environments []string `json:"environments,omitempty"`
 	// Object and Field are what is wrong; Field is in the grammar of object.Step. A finding without either is

@@ -47,6 +47,7 @@ type rule struct {
 	Group    string           `yaml:"group"`
 	Classes  []project.Class  `yaml:"classes"`
 	Severity finding.Severity `yaml:"severity"`
+	Tier     finding.Tier     `yaml:"tier"`
 	Title    string           `yaml:"title"`
 	Why      string           `yaml:"why"`
 	Fix      string           `yaml:"fix"`
@@ -162,8 +163,8 @@ func (s *Set) Rules() []finding.Rule {
 }
 
 func (r *rule) rule() finding.Rule {
-	return finding.Rule{ID: r.ID, Group: r.Group, Classes: r.Classes, Severity: r.Severity, Title: r.Title,
-		Why: r.Why, Fix: r.Fix}
+	return finding.Rule{ID: r.ID, Group: r.Group, Classes: r.Classes, Severity: r.Severity, Tier: r.Tier,
+		Title: r.Title, Why: r.Why, Fix: r.Fix}
 }
 
 // read adds the rules of a file; in described ones the check itself is Go code.
@@ -209,8 +210,8 @@ func (r *rule) fail(key, format string, args ...any) error {
 }
 
 // keys are those of a rule.
-var keys = []string{"id", "group", "classes", "severity", "title", "why", "fix", "kinds", "each", "field",
-	"expression", "message", "messageExpression"}
+var keys = []string{"id", "group", "classes", "severity", "tier", "title", "why", "fix", "kinds", "each",
+	"field", "expression", "message", "messageExpression"}
 
 func newRule(file string, n *yaml.Node, described bool) (*rule, error) {
 	r := &rule{Group: "own", Severity: finding.Warning, described: described, file: file,
@@ -265,6 +266,10 @@ func (r *rule) check() error {
 		return r.fail("message", "rule %s has message and messageExpression: remove one of them", r.ID)
 	case r.Severity != finding.Error && r.Severity != finding.Warning:
 		return r.fail("severity", "severity %q is not error or warning", r.Severity)
+	case r.Tier != "" && !slices.Contains(finding.Tiers, r.Tier):
+		return r.fail("tier", "tier %q is not fault, gap or hardening", r.Tier)
+	case r.Severity == finding.Error && r.Tier != "" && r.Tier != finding.Fault:
+		return r.fail("tier", "an error is always a fault: remove tier, or write severity: warning")
 	case !slices.Contains(finding.Groups, r.Group):
 		return r.fail("group", "group %q is not one of %s", r.Group, strings.Join(finding.Groups, ", "))
 	}

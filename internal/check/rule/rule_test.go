@@ -290,6 +290,8 @@ func TestOwnRules(t *testing.T) {
 			"rules/team.yaml:8: rule team-label: expression: undeclared reference to 'variables"},
 		{"kinds:", "kind:", `rules/team.yaml:5: unknown key "kind" (did you mean "kinds"?)`},
 		{"severity: error", "severity: fatal", `rules/team.yaml:3: severity "fatal" is not`},
+		{"title:", "tier: gab\n    title:", `rules/team.yaml:4: tier "gab" is not fault, gap or hardening`},
+		{"title:", "tier: gap\n    title:", "rules/team.yaml:4: an error is always a fault"},
 		{"id: team-label", "id: privileged",
 			"rules/team.yaml:2: rule privileged is defined twice (first in rules.yaml:"},
 		{"[Deployment.apps]", "[deployments]", `rules/team.yaml:5: invalid kind "deployments"`},
@@ -315,6 +317,22 @@ func BenchmarkLoadAndCheck(b *testing.B) {
 		for _, text := range strings.Split(good, "---\n") {
 			list, _ := object.Read(strings.NewReader(text), "")
 			s.Check(list[0], project.Production)
+		}
+	}
+}
+
+// Each rule that comes with Slipway states its tier. Errors are faults: reports show them in full.
+func TestTiers(t *testing.T) {
+	s, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range s.Rules() {
+		if !slices.Contains(finding.Tiers, r.Tier) {
+			t.Errorf("%s has no tier: write fault, gap or hardening", r.ID)
+		}
+		if r.Severity == finding.Error && r.Tier != finding.Fault {
+			t.Errorf("%s is an error of tier %s", r.ID, r.Tier)
 		}
 	}
 }
