@@ -17,6 +17,7 @@ import (
 	"slipway/internal/check/finding"
 	"slipway/internal/check/origin"
 	"slipway/internal/check/rule"
+	"slipway/internal/check/workflow"
 	"slipway/internal/object"
 	"slipway/internal/project"
 	"slipway/internal/render"
@@ -68,6 +69,9 @@ type subject struct {
 	envs []*environment
 	// partial: some checks are left to Run.
 	partial bool
+	// read are the workflows, and unread what could not be read of them; pipelines fills both.
+	read   *workflow.Pipelines
+	unread found
 }
 
 // found is what a check reports. Findings without an environment are about the one that was checked.
@@ -87,7 +91,7 @@ type group struct {
 // ofObjects are the checks of rendered sets, ofProject those that render again or read other files.
 var (
 	ofObjects = []group{
-		{each: references}, {each: availability}, {each: images}, {each: numericTags},
+		{each: references}, {each: availability}, {each: images}, {each: unbuilt}, {each: numericTags},
 		{each: resets}, {each: losses}, {each: selectors}, {each: schemas}, {each: objectRules},
 	}
 	ofProject = []group{{all: workflows}, {all: overrides}, {all: past}}

@@ -86,6 +86,13 @@ func isUsedLocally(s *subject, host string) bool {
 }
 
 func checkMutable(s *subject, e *environment, u imageUse) []finding.Finding {
+	if u.IsSeries() {
+		f := imageMutable.New(u.Object, u.field, "image %s: tag %q moves to each new version of its series, so "+
+			"pods may run different ones", u.Reference, u.Tag)
+		f.Fix = "Name the whole version, or add the digest."
+		f.Severity = finding.Warning
+		return []finding.Finding{f}
+	}
 	if !u.MayMove() || reference.IsLaptop(reference.Host(u.Repository)) { // checkRegistry reports it
 		return nil
 	}
@@ -111,14 +118,16 @@ func isOwn(p project.Project, u imageUse, artifacts bool) bool {
 	own := slices.DeleteFunc(slices.Clone(p.Images), func(i project.Image) bool {
 		return !(artifacts && i.Artifact) && (i.Detected || p.File == "")
 	})
-	if len(own) == 0 {
-		return false
-	}
+	return isOneOf(own, u)
+}
+
+// isOneOf reports whether images of the project have the name of a use.
+func isOneOf(images []project.Image, u imageUse) bool {
 	var one object.Set
-	if one.Add(u.Object) != nil {
+	if len(images) == 0 || one.Add(u.Object) != nil {
 		return false
 	}
-	for _, img := range own {
+	for _, img := range images {
 		matched, _ := image.Match([]project.Image{img}, one)
 		if len(matched) > 0 && matched[0].Repository == u.Repository {
 			return true

@@ -2,6 +2,7 @@ package check
 
 import (
 	"context"
+	"io/fs"
 	"path"
 
 	"slipway/internal/check/finding"
@@ -13,17 +14,33 @@ const workflowFolder = ".github/workflows"
 
 // workflows checks what CI does with the environments.
 func workflows(_ context.Context, s *subject) found {
-	var all found
-	if !s.isFolder(workflowFolder) {
-		return all
+	read, all := s.pipelines()
+	findings, unchecked := read.Check()
+	all.findings = findings
+	all.unchecked = append(all.unchecked, unchecked...)
+	return all
+}
+
+// pipelines reads the workflows once, and returns beside them what it could not read.
+func (s *subject) pipelines() (*workflow.Pipelines, found) {
+	if s.read == nil {
+		s.read, s.unread = readPipelines(s)
 	}
+	return s.read, s.unread
+}
+
+func readPipelines(s *subject) (*workflow.Pipelines, found) {
+	var all found
 	skip := func(name, what string, err error) {
 		all.unchecked = append(all.unchecked, finding.Unchecked{
 			Place: finding.Place{File: name}, What: what, Why: err.Error()})
 	}
-	entries, err := s.view.Directory(workflowFolder)
-	if err != nil {
-		skip(workflowFolder, "the workflows", err)
+	var entries []fs.DirEntry
+	if s.isFolder(workflowFolder) {
+		var err error
+		if entries, err = s.view.Directory(workflowFolder); err != nil {
+			skip(workflowFolder, "the workflows", err)
+		}
 	}
 	var files []workflow.File
 	for _, e := range entries {
@@ -48,8 +65,5 @@ func workflows(_ context.Context, s *subject) found {
 	for _, e := range s.envs {
 		p.Environments = append(p.Environments, workflow.Environment{Name: e.Name, Class: e.Class, Set: e.Set})
 	}
-	findings, unchecked := workflow.Check(files, p)
-	all.findings = findings
-	all.unchecked = append(all.unchecked, unchecked...)
-	return all
+	return workflow.Read(files, p), all
 }

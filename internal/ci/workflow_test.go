@@ -74,8 +74,8 @@ func TestGitHubIsClean(t *testing.T) {
 			for _, s := range p.Stages {
 				environments = append(environments, workflow.Environment{Name: s.Name})
 			}
-			findings, unchecked := workflow.Check([]workflow.File{{Name: file, Text: []byte(s)}},
-				workflow.Project{Environments: environments})
+			findings, unchecked := workflow.Read([]workflow.File{{Name: file, Text: []byte(s)}},
+				workflow.Project{Environments: environments}).Check()
 			for _, f := range findings {
 				t.Errorf("check: %s %s: %s", f.Rule, f.Place, f.Message)
 			}

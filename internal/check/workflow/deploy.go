@@ -85,7 +85,7 @@ func deploysWorkloads(c command, all []command) bool {
 }
 
 // deploys checks the jobs that deploy, and the names in their commands.
-func (c *checker) deploys(w *flow) {
+func (c *Pipelines) deploys(w *flow) {
 	waiting := slices.ContainsFunc(w.jobs, func(j job) bool { return j.waits })
 	for _, j := range w.jobs {
 		checkKubeconfig(&c.report, j)

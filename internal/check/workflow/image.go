@@ -29,7 +29,7 @@ type build struct {
 }
 
 // metadata collects the tags that a job's steps build.
-func (c *checker) metadata(w *flow, j job) {
+func (c *Pipelines) metadata(w *flow, j job) {
 	for _, step := range j.Steps {
 		exec, ok := step.Exec.(*actionlint.ExecAction)
 		if !ok || !strings.HasPrefix(value(exec.Uses), "docker/metadata-action@") {
@@ -62,7 +62,8 @@ func (c *checker) metadata(w *flow, j job) {
 		for _, image := range strings.FieldsFunc(value(in("images")), func(r rune) bool {
 			return r == '\n' || r == ','
 		}) {
-			b.images = append(b.images, normal(strings.TrimPrefix(strings.TrimSpace(image), "name="), env))
+			name := normal(strings.TrimPrefix(strings.TrimSpace(image), "name="), env)
+			b.images = append(b.images, inMatrix(j.Strategy, name)...)
 		}
 		c.builds = append(c.builds, b)
 	}
@@ -81,7 +82,7 @@ func (b build) fires(e metadata.Entry) bool {
 }
 
 // tags compares a step's entries with the workflow's triggers.
-func (c *checker) tags(b build) {
+func (c *Pipelines) tags(b build) {
 	pushes := b.pushes()
 	for _, e := range b.entries {
 		switch {
@@ -93,7 +94,11 @@ func (c *checker) tags(b build) {
 			}
 		case !pushes:
 		case e.Moves():
-			c.add(tagMutable.In(b.at(e), "%s pushes %s, which names another image after each run", e.Text, b.named(e)),
+			when := "each run"
+			if e.Type == "semver" || e.Type == "pep440" {
+				when = "the next release"
+			}
+			c.add(tagMutable.In(b.at(e), "%s pushes %s, which names another image after %s", e.Text, b.named(e), when),
 				"Remove the entry.")
 		}
 	}
@@ -151,6 +156,8 @@ func (b build) named(e metadata.Entry) string {
 		return "the tag " + e.Attrs["prefix"] + e.Attrs["value"] + e.Attrs["suffix"]
 	case e.Type == "edge":
 		return "the tag edge"
+	case e.Type == "semver", e.Type == "pep440":
+		return "a tag for a series of versions"
 	}
 	return "a fixed tag"
 }
@@ -183,7 +190,7 @@ func (w *flow) pushes() bool {
 }
 
 // elsewhere reports whether an image may get tags from commands that are not read here.
-func (c *checker) elsewhere(repository string) bool {
+func (c *Pipelines) elsewhere(repository string) bool {
 	unknown := func(text string) bool {
 		return repository == "" || strings.Contains(text, repository) || strings.Contains(text, "$")
 	}
@@ -232,7 +239,7 @@ var (
 
 // judge returns what is wrong with a deployed tag; empty where nothing is known to be. An empty repository
 // stands for any image.
-func (c *checker) judge(w *flow, repository, tag string) (message string, sure bool) {
+func (c *Pipelines) judge(w *flow, repository, tag string) (message string, sure bool) {
 	var wanted []string
 	var forms []string // <prefix><sha:n><suffix> that some entry builds
 	for _, b := range c.builds {
@@ -300,7 +307,7 @@ func (w *flow) sets(name string) bool {
 }
 
 // length checks the tags in a deploy command.
-func (c *checker) length(w *flow, cmd command) {
+func (c *Pipelines) length(w *flow, cmd command) {
 	for _, word := range cmd.words {
 		for _, b := range c.builds {
 			for _, image := range b.images {
@@ -323,7 +330,7 @@ func (c *checker) length(w *flow, cmd command) {
 	}
 }
 
-func (c *checker) tagged(w *flow, image, tag string, place finding.Place) {
+func (c *Pipelines) tagged(w *flow, image, tag string, place finding.Place) {
 	message, sure := c.judge(w, image, tag)
 	if message == "" {
 		return
@@ -340,7 +347,7 @@ func (c *checker) tagged(w *flow, image, tag string, place finding.Place) {
 }
 
 // rendered compares the environments' images with the tags that are built.
-func (c *checker) rendered() {
+func (c *Pipelines) rendered() {
 	for _, env := range c.Environments {
 		if env.Class == project.Local {
 			continue

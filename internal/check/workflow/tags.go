@@ -92,7 +92,7 @@ func latest(f metadata.Flavor, e metadata.Entry) bool {
 // that never fire under its triggers, and tags that its deploy steps use and no entry builds.
 func Hold(f File, images []string, entries []metadata.Entry, flavor metadata.Flavor,
 	short int) []finding.Finding {
-	c := &checker{}
+	c := &Pipelines{}
 	w := openFlow(&c.report, c.Project, f)
 	if w == nil {
 		return nil

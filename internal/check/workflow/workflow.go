@@ -89,14 +89,15 @@ type flow struct {
 
 type job struct {
 	*actionlint.Job
+	env      map[string]string // that of its steps may add to it
 	commands []command
 	// throwaway: it deploys to a cluster that it creates and discards.
 	throwaway bool
 	waits     bool
 }
 
-// checker is one run over all workflows.
-type checker struct {
+// Pipelines are a project's workflows, as Read parses them.
+type Pipelines struct {
 	Project
 	report
 	flows  []*flow
@@ -109,9 +110,9 @@ type report struct {
 	unchecked []finding.Unchecked
 }
 
-// Check returns the findings in workflows, ordered by place.
-func Check(files []File, p Project) ([]finding.Finding, []finding.Unchecked) {
-	c := &checker{Project: p}
+// Read parses workflows. Those that it cannot read are Check's to report.
+func Read(files []File, p Project) *Pipelines {
+	c := &Pipelines{Project: p}
 	for _, f := range files {
 		if w := openFlow(&c.report, c.Project, f); w != nil {
 			c.flows = append(c.flows, w)
@@ -122,6 +123,11 @@ func Check(files []File, p Project) ([]finding.Finding, []finding.Unchecked) {
 			c.metadata(w, j)
 		}
 	}
+	return c
+}
+
+// Check returns the findings in workflows, ordered by place. It is called once.
+func (c *Pipelines) Check() ([]finding.Finding, []finding.Unchecked) {
 	for _, w := range c.flows {
 		checkPins(&c.report, w)
 		c.deploys(w)
@@ -132,6 +138,7 @@ func Check(files []File, p Project) ([]finding.Finding, []finding.Unchecked) {
 	for _, b := range c.builds {
 		c.tags(b)
 	}
+	c.pushedTags()
 	c.rendered()
 	slices.SortStableFunc(c.findings, func(a, b finding.Finding) int {
 		return cmp.Or(a.Place.Compare(b.Place), strings.Compare(a.Rule, b.Rule))
@@ -170,7 +177,7 @@ func openFlow(r *report, p Project, f File) *flow {
 }
 
 func readJob(r *report, p Project, w *flow, parsed *actionlint.Job, env map[string]string) job {
-	j := job{Job: parsed}
+	j := job{Job: parsed, env: env}
 	for _, step := range parsed.Steps {
 		switch exec := step.Exec.(type) {
 		case *actionlint.ExecAction:

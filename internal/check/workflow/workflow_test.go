@@ -52,7 +52,7 @@ func documentsOf(read func(string) ([]byte, bool)) func(string) *yaml.Node {
 // check gives "rule severity line:column" of each finding, and fails on unchecked parts.
 func check(t *testing.T, text string, p Project) []string {
 	t.Helper()
-	findings, unchecked := Check([]File{{".github/workflows/w.yml", []byte(text)}}, p)
+	findings, unchecked := Read([]File{{".github/workflows/w.yml", []byte(text)}}, p).Check()
 	for _, u := range unchecked {
 		t.Errorf("unchecked: %+v", u)
 	}
@@ -349,7 +349,7 @@ func FuzzCheck(f *testing.F) {
 	f.Add("on: push\njobs: {a: {runs-on: x, steps: [{run: 'helm upgrade a b -f'}, {uses: " +
 		"docker/metadata-action@v5}, {run: }, {uses: }]}}")
 	f.Fuzz(func(t *testing.T, text string) {
-		findings, _ := Check([]File{{".github/workflows/w.yml", []byte(text)}}, Project{})
+		findings, _ := Read([]File{{".github/workflows/w.yml", []byte(text)}}, Project{}).Check()
 		for _, found := range findings {
 			if found.Message == "" || found.Place.File == "" {
 				t.Errorf("%+v", found)

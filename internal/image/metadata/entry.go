@@ -222,7 +222,7 @@ func ByPriority(entries []Entry) []Entry {
 	})
 }
 
-// Moves tells whether each run gives the tag to another image.
+// Moves tells whether a later run gives the tag to another image.
 func (e Entry) Moves() bool {
 	switch e.Type {
 	case "edge", "schedule":
@@ -231,9 +231,16 @@ func (e Entry) Moves() bool {
 		return e.Attrs["event"] == "branch"
 	case "raw":
 		return reference.MayMoveTag(e.Attrs["prefix"] + e.Attrs["value"] + e.Attrs["suffix"])
+	case "semver", "pep440":
+		version := anyVersion.Replace(e.Attrs["pattern"])
+		return reference.IsSeriesTag(e.Attrs["prefix"] + version + e.Attrs["suffix"])
 	}
 	return false
 }
+
+// anyVersion makes a tag of a pattern of semver or pep440.
+var anyVersion = strings.NewReplacer("{{major}}", "1", "{{minor}}", "2", "{{patch}}", "3",
+	"{{version}}", "1.2.3", "{{raw}}", "1.2.3")
 
 // Flavor is the input "flavor": settings for all entries.
 type Flavor struct {

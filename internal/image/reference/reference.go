@@ -5,6 +5,7 @@ package reference
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"slipway/internal/lazyregexp"
@@ -53,24 +54,70 @@ func (r Reference) MayMove() bool {
 	return r.IsMutable() || r.Digest == "" && MayMoveTag(r.Tag)
 }
 
-// IsMutableTag reports whether a tag's name says that it moves: "latest", a branch, a state of development.
+// IsMutableTag reports whether a tag's name says that it moves: "latest", a branch, a state of development. A
+// tag that names latest beside a variant moves too: "latest-alpine", "production-latest".
 func IsMutableTag(tag string) bool {
-	switch strings.ToLower(tag) {
+	name, version := base(tag)
+	switch name {
 	case "latest", "dev", "develop", "development", "main", "master", "trunk", "head", "local", "wip", "debug",
 		"snapshot":
 		return true
 	}
-	return false
+	return !version && slices.Contains(strings.FieldsFunc(name, isSeparator), "latest")
 }
 
-// MayMoveTag reports whether a tag is mutable, or is one that most projects move: "stable", "lts".
+// MayMoveTag reports whether a tag is mutable, or is one that most projects move: "stable", "lts-alpine".
 func MayMoveTag(tag string) bool {
-	switch strings.ToLower(tag) {
+	switch name, _ := base(tag); name {
 	case "edge", "nightly", "canary", "next", "stable", "unstable", "staging", "stage", "test", "testing",
-		"prod", "production", "release", "beta", "alpha", "lts":
+		"prod", "production", "release", "beta", "alpha", "lts", "current", "mainline", "rolling":
 		return true
 	}
 	return IsMutableTag(tag)
+}
+
+// IsSeriesTag reports whether a tag names a series of versions, and moves to each new one of them: "1",
+// "v1.2", "16-alpine". Projects that number their builds have such tags too: only the image's owner knows.
+func IsSeriesTag(tag string) bool {
+	name, _ := base(tag)
+	return series().MatchString(name)
+}
+
+// IsSeries reports whether the reference is an official image of Docker Hub with the tag of a series: all of
+// them move such tags.
+func (r Reference) IsSeries() bool {
+	if r.Digest != "" || !IsSeriesTag(r.Tag) || !IsOfficial(r.Repository) {
+		return false
+	}
+	name, _ := base(r.Tag)
+	return !strings.Contains(name, ".") || !twoNumbers().MatchString(r.Repository)
+}
+
+// twoNumbers matches the official images whose whole versions have two numbers.
+var twoNumbers = lazyregexp.New(`(^|/)(postgres|ubuntu|debian|fedora|almalinux|rockylinux|oraclelinux)$`)
+
+var (
+	series = lazyregexp.New(`^v?\d{1,2}(\.\d{1,2})?$`)
+	// variant matches the system that an image is based on, which follows the rest of a tag.
+	variant = lazyregexp.New(`[-_](alpine|slim|debian|ubuntu|distroless|fpm|apache|perl|bookworm|bullseye|` +
+		`buster|trixie|stretch|jammy|noble|focal|ubi|management|otel|jre|jdk|temurin)(\d+(\.\d+)*)?$`)
+	versionOrCommit = lazyregexp.New(`\d+\.\d+|\b[0-9a-f]*\d[0-9a-f]*\b`)
+)
+
+func isSeparator(r rune) bool { return r == '-' || r == '_' || r == '.' }
+
+// base returns a tag in lower case without the variants at its end, and whether it has a version, a commit or
+// a number.
+func base(tag string) (name string, version bool) {
+	name = strings.ToLower(tag)
+	for {
+		at := variant().FindStringIndex(name)
+		if at == nil {
+			break
+		}
+		name = name[:at[0]]
+	}
+	return name, versionOrCommit().MatchString(name)
 }
 
 // Host returns the host of a repository, with its port, by Docker's rule. It is empty where the repository

@@ -49,6 +49,31 @@ func TestParse(t *testing.T) {
 	}
 }
 
+func TestMovingTags(t *testing.T) {
+	for text, want := range map[string]string{
+		"web:latest-alpine": "mutable", "web:production-latest": "mutable", "web:LATEST_prod": "mutable",
+		"web:v1-latest": "mutable", "web:latest-3f9c2e1": "", "web:latest-20260101": "", "web:main-alpine": "mutable",
+		"web:main-3f9c2e1": "", "web:latest-1.2.3": "", "web:not-the-latest": "mutable",
+		"web:stable-alpine3.19": "may move", "web:lts-bookworm-slim": "may move", "web:stable-1.2.3": "",
+		"web:release-candidate": "", "web:alpine": "", "postgres:16": "series", "postgres:16-alpine": "series",
+		"docker.io/library/redis:7.2": "series", "nginx:1.27.3-alpine": "", "acme/web:16": "", "web:16": "",
+		"postgres:16@sha256:aa": "", "node:20-bookworm-slim": "series", "web:2026": "", "postgres:17.6": "", "postgres:17": "series", "web:decade": "",
+	} {
+		r, got := reference.Parse(text), ""
+		switch {
+		case r.IsMutable():
+			got = "mutable"
+		case r.MayMove():
+			got = "may move"
+		case r.IsSeries():
+			got = "series"
+		}
+		if got != want {
+			t.Errorf("%s is %q, not %q", text, got, want)
+		}
+	}
+}
+
 func TestHosts(t *testing.T) {
 	for repository, want := range map[string]string{
 		"localhost:5000/web": "laptop", "k3d-registry.localhost:5000/web": "laptop", "k3d-reg:5000/web": "laptop",
