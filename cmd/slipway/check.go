@@ -4,10 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,6 +33,7 @@ type checkOptions struct {
 	out          *format
 	failOn       finding.Severity
 	explain, fix bool
+	all          bool
 	kubeVersion  string
 	class        string
 	schemas      []string
@@ -49,6 +48,10 @@ fix: overrides without effect, references to missing objects, laptop settings th
 production, objects that production needs, and pipelines that deploy another image than they build. It
 contacts no cluster, needs no configuration, and writes nothing without --fix.
 
+Faults, which break something or will, are printed in full. Gaps, which production needs and does not have,
+take one line for each rule; hardening, which limits what an attacker or a leak can do, is counted. --all
+prints everything in full. The last lines say what could not be checked.
+
 With - it checks the manifests on stdin, from any program that renders them, by the rules for production.
 
 To accept a finding, add it with its reason to "exceptions:" in slipway.yaml.`,
@@ -59,6 +62,7 @@ To accept a finding, add it with its reason to "exceptions:" in slipway.yaml.`,
 	f := cmd.Flags()
 	f.Var((*severityValue)(&o.failOn), "fail-on",
 		"lowest severity that makes check exit with 4: warning or error")
+	f.BoolVar(&o.all, "all", false, "print gaps and hardening in full too, and name everything")
 	f.BoolVar(&o.explain, "explain", false, "list all rules, or explain one: --explain RULE")
 	f.BoolVar(&o.fix, "fix", false, "apply the fixes that are certain, and print each change")
 	f.StringVar(&o.kubeVersion, "kube-version", "",
@@ -126,10 +130,11 @@ func runCheck(ctx context.Context, a *app, names []string, o checkOptions) error
 			return err
 		}
 	}
-	if err := a.printReport(report, in.Rules, *o.out); err != nil {
+	page := reportPage{Report: report, rules: rulesByID(in.Rules), all: o.all, width: widthOf(a.stdout)}
+	if err := a.printReport(page, in.Rules, *o.out); err != nil {
 		return err
 	}
-	a.tellReport(report, *o.out)
+	a.tellReport(page, *o.out)
 	for _, f := range report.Findings {
 		if f.Severity == finding.Error || o.failOn == finding.Warning {
 			return errFaults
@@ -163,97 +168,24 @@ func (a *app) check(ctx context.Context, in check.Input) (check.Report, error) {
 	return check.Run(ctx, in)
 }
 
-func (a *app) printReport(r check.Report, rules *rule.Set, as format) error {
+func (a *app) printReport(p reportPage, rules *rule.Set, as format) error {
 	switch as {
 	case asJSON:
-		return a.json(r)
+		return a.json(p.Report)
 	case asSARIF:
-		return a.json(sarifOf(r, rules.Rules()))
+		return a.json(sarifOf(p.Report, rules.Rules()))
 	case asGitHub:
 		github, _ := ci.Named("github")
-		github.Output(os.Getenv, a.stdout, a.projectDir).Annotate(reportNotes(r)...)
+		github.Output(os.Getenv, a.stdout, a.projectDir).Annotate(reportNotes(p)...)
+		if line := p.hardeningLine(); line != "" {
+			fmt.Fprintln(a.stdout, line)
+		}
 		return nil
 	case asMarkdown:
-		return printMarkdown(a.stdout, r)
+		return printMarkdown(a.stdout, p)
 	}
 	end := a.ci.Fold("findings")
-	printFindings(a.stdout, r)
+	printFindings(a.stdout, p)
 	end()
 	return nil
-}
-
-// printFindings prints the report for a person.
-func printFindings(w io.Writer, r check.Report) {
-	s, several := styleOf(w), len(r.Environments) > 1
-	for _, c := range r.Crossings {
-		fmt.Fprintf(w, "%s    %s\n", s.bold(c.B+" ← "+c.A), summary(c))
-	}
-	for _, f := range r.Findings {
-		mark := s.red("✗")
-		if f.Severity == finding.Warning {
-			mark = s.yellow("!")
-		}
-		what := ""
-		if f.Object != nil {
-			what = clean(f.Object.String()) + "  "
-		}
-		fmt.Fprintf(w, "%s %s  %s%s\n", mark, s.bold(f.Rule), what, brief(oneLine(f.Message)))
-		place := clean(f.Place.String())
-		if len(f.Environments) > 0 && several {
-			place = strings.TrimSpace(place + "  " + s.dim("in "+list(f.Environments)))
-		}
-		for _, line := range []string{place, prefixed("fix: ", brief(oneLine(f.Fix)))} {
-			if line != "" {
-				fmt.Fprintf(w, "    %s\n", line)
-			}
-		}
-	}
-	for _, u := range r.Unchecked {
-		fmt.Fprintf(w, "%s\n", s.dim("· not checked: "+uncheckedLine(u)))
-	}
-	fmt.Fprintln(w, checkSummary(r))
-}
-
-func prefixed(prefix, text string) string {
-	if text == "" {
-		return ""
-	}
-	return prefix + text
-}
-
-// uncheckedLine prints a check that was skipped, where, and why.
-func uncheckedLine(u finding.Unchecked) string {
-	var parts []string
-	if u.Object != nil {
-		parts = append(parts, u.Object.String()+":")
-	}
-	parts = append(parts, u.What)
-	if p := u.Place.String(); p != "" {
-		parts = append(parts, "("+p+")")
-	}
-	if len(u.Environments) > 0 && u.Object != nil {
-		parts = append(parts, "in "+list(u.Environments))
-	}
-	return clean(strings.Join(parts, " ") + ": " + oneLine(u.Why))
-}
-
-// checkSummary is the last line: "dev, prod: 3 errors, 1 warning".
-func checkSummary(r check.Report) string {
-	errs := 0
-	for _, f := range r.Findings {
-		if f.Severity == finding.Error {
-			errs++
-		}
-	}
-	parts := []string{"nothing found"}
-	if len(r.Findings) > 0 {
-		parts = []string{count(errs, "error"), count(len(r.Findings)-errs, "warning")}
-	}
-	if r.Accepted > 0 {
-		parts = append(parts, fmt.Sprintf("%d accepted", r.Accepted))
-	}
-	if n := len(r.Unchecked); n > 0 {
-		parts = append(parts, fmt.Sprintf("%d not checked", n))
-	}
-	return cmp.Or(strings.Join(r.Environments, ", "), "no environment") + ": " + strings.Join(parts, ", ")
 }

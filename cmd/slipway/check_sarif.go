@@ -44,12 +44,17 @@ type (
 		Configuration struct {
 			Level finding.Severity `json:"level"`
 		} `json:"defaultConfiguration"`
+		Tier sarifTier `json:"properties"`
 	}
 	sarifResult struct {
 		RuleID    string           `json:"ruleId"`
 		Level     finding.Severity `json:"level"`
 		Message   sarifText        `json:"message"`
 		Locations []sarifLocation  `json:"locations"`
+		Tier      sarifTier        `json:"properties"`
+	}
+	sarifTier struct {
+		Tier finding.Tier `json:"tier"`
 	}
 	sarifLocation struct {
 		Physical struct {
@@ -65,19 +70,29 @@ type (
 	}
 )
 
-// sarifOf converts a report to SARIF. Our severities have the names of SARIF's levels.
+// sarifLevel is the level of a finding: our severities have the names of SARIF's levels, and hardening is a
+// note there.
+func sarifLevel(s finding.Severity, t finding.Tier) finding.Severity {
+	if t == finding.Hardening {
+		return "note"
+	}
+	return s
+}
+
+// sarifOf converts a report to SARIF, with every finding.
 func sarifOf(r check.Report, rules []finding.Rule) sarif {
 	run := sarifRun{Results: []sarifResult{}}
 	run.Tool.Driver = sarifDriver{Name: "slipway", Version: version, Rules: []sarifRule{}}
 	for _, rule := range rules {
 		s := sarifRule{ID: rule.ID, Short: sarifText{Text: rule.Title}, Full: sarifText{Text: rule.Why},
 			Help: sarifText{Text: rule.Why + "\n\n" + rule.Fix, Markdown: rule.Why + "\n\n" + rule.Fix}}
-		s.Configuration.Level = rule.Severity
+		s.Tier.Tier = rule.TierOf(rule.Severity)
+		s.Configuration.Level = sarifLevel(rule.Severity, s.Tier.Tier)
 		run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, s)
 	}
 	for _, f := range r.Findings {
-		result := sarifResult{RuleID: f.Rule, Level: f.Severity, Message: sarifText{Text: message(f)},
-			Locations: []sarifLocation{}}
+		result := sarifResult{RuleID: f.Rule, Level: sarifLevel(f.Severity, f.Tier),
+			Message: sarifText{Text: message(f)}, Locations: []sarifLocation{}, Tier: sarifTier{f.Tier}}
 		if f.Fix != "" {
 			result.Message.Text += "\nfix: " + f.Fix
 		}
@@ -92,9 +107,8 @@ func sarifOf(r check.Report, rules []finding.Rule) sarif {
 		run.Results = append(run.Results, result)
 	}
 	done := sarifInvocation{Successful: true}
-	for _, u := range r.Unchecked {
-		done.Notifications = append(done.Notifications,
-			sarifNotice{"note", sarifText{Text: "not checked: " + uncheckedLine(u)}})
+	for _, line := range uncheckedLines(r, true) {
+		done.Notifications = append(done.Notifications, sarifNotice{"note", sarifText{Text: line}})
 	}
 	run.Invocations = []sarifInvocation{done}
 	return sarif{"https://json.schemastore.org/sarif-2.1.0.json", "2.1.0", []sarifRun{run}}

@@ -62,11 +62,11 @@ func TestFix(t *testing.T) {
 // What stands in a repository steers neither a terminal nor a workflow nor a table.
 func TestHostileReport(t *testing.T) {
 	ref := object.Ref{Kind: "Pod", Name: "a\x1b[31m"}
-	r := check.Report{Findings: []finding.Finding{{
+	r := reportPage{width: 100, Report: check.Report{Findings: []finding.Finding{{
 		Rule: "r", Severity: finding.Error, Object: &ref, Message: "a\n::set-env name=X::y | z\x1b[0m",
 		Fix:   "one\ntwo",
 		Place: finding.Place{File: "k8s/a,line=9:b.yaml", Line: 3},
-	}}}
+	}}}}
 	var out bytes.Buffer
 	printFindings(&out, r)
 	if bytes.ContainsRune(out.Bytes(), '\x1b') || !bytes.Contains(out.Bytes(), []byte("    fix: one two\n")) {

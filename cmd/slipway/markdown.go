@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"slipway/internal/check"
 	"slipway/internal/ci"
 	"slipway/internal/deploy"
 	"slipway/internal/image"
@@ -108,13 +107,13 @@ func releaseMarkdown(environment string, p planPage, rel release.Release, err er
 }
 
 // tellReport annotates what check found, unless that is what it printed.
-func (a *app) tellReport(r check.Report, printed format) {
+func (a *app) tellReport(p reportPage, printed format) {
 	if printed != asGitHub {
-		a.ci.Annotate(reportNotes(r)...)
+		a.ci.Annotate(reportNotes(p)...)
 	}
 	a.tell(func() (string, ci.Values) {
 		var b strings.Builder
-		if err := printMarkdown(&b, r); err != nil {
+		if err := printMarkdown(&b, p); err != nil {
 			a.warn("warning: %v", err)
 		}
 		return b.String(), nil

@@ -2,12 +2,17 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"slipway/internal/check/finding"
 )
 
 var updateRepos = flag.Bool("update", false, "write what check and compare say of testdata/repos, for review")
@@ -55,6 +60,49 @@ func TestRepositories(t *testing.T) {
 			}
 			if diff := cmp.Diff(string(want), stdout.String()); diff != "" {
 				t.Errorf("%s: -want +got:\n%s", c.want, diff)
+			}
+		})
+	}
+}
+
+// The first look at a repository fits a screen of 40 lines and 100 columns, unless it has more than ten
+// different faults. It hides nothing: --all prints every finding.
+func TestFirstScreen(t *testing.T) {
+	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "none"))
+	repos, err := filepath.Glob(filepath.Join(sourceDir, "testdata", "repos", "*", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, repo := range repos {
+		if info, err := os.Stat(repo); err != nil || !info.IsDir() {
+			continue
+		}
+		t.Run(filepath.Base(repo), func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), filepath.Base(repo))
+			if err := os.CopyFS(dir, os.DirFS(repo)); err != nil {
+				t.Fatal(err)
+			}
+			var brief, full, stderr bytes.Buffer
+			run([]string{"check", "--dir", dir}, os.Stdin, &brief, &stderr)
+			height, faults := 0, 0
+			for line := range strings.Lines(brief.String() + stderr.String()) {
+				height += 1 + (utf8.RuneCountInString(line)-2)/100
+				if strings.HasPrefix(line, "    fix: ") {
+					faults++
+				}
+			}
+			if height > 40 && faults <= 10 {
+				t.Errorf("%d faults take %d lines:\n%s%s", faults, height, stderr.String(), brief.String())
+			}
+			var report struct{ Findings []finding.Finding }
+			run([]string{"check", "--dir", dir, "--all"}, os.Stdin, &full, &stderr)
+			var encoded bytes.Buffer
+			run([]string{"check", "--dir", dir, "-o", "json"}, os.Stdin, &encoded, &stderr)
+			if err := json.Unmarshal(encoded.Bytes(), &report); err != nil {
+				t.Fatal(err)
+			}
+			if n := strings.Count(full.String(), "\n    fix: "); n != len(report.Findings) {
+				t.Errorf("--all prints %d findings of %d", n, len(report.Findings))
 			}
 		})
 	}

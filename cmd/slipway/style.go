@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode"
 
+	"golang.org/x/term"
+
 	"slipway/internal/lazyregexp"
 )
 
@@ -80,4 +82,14 @@ func visible(r rune) rune {
 // oneLine joins the lines of a server's message.
 func oneLine(text string) string {
 	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }), " ")
+}
+
+// widthOf is how many columns a terminal has; 100 where the text goes elsewhere.
+func widthOf(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+			return width
+		}
+	}
+	return 100
 }

@@ -53,6 +53,10 @@ type Rendered struct {
 type Report struct {
 	// Environments are those that rendered, and were checked.
 	Environments []string `json:"environments"`
+	// Others are those of Environments that were found beside the project's: only check accepts their names.
+	Others []string `json:"others,omitempty"`
+	// NotRendered are those that were to be checked and did not render: of them nothing was checked.
+	NotRendered []string `json:"notRendered,omitempty"`
 	// Findings are in the order in which they should be read: errors first, then by place.
 	Findings  []finding.Finding   `json:"findings"`
 	Unchecked []finding.Unchecked `json:"unchecked"`
@@ -180,6 +184,14 @@ func examine(
 	for _, e := range rendered {
 		s.envs = append(s.envs, newEnvironment(e, s.Project.Environments))
 		r.Environments = append(r.Environments, e.Environment.Name)
+		if isOther(s.Project, e.Environment) {
+			r.Others = append(r.Others, e.Environment.Name)
+		}
+	}
+	for _, e := range s.Environments {
+		if !s.partial && !slices.Contains(r.Environments, e.Name) && !isOther(s.Project, e) {
+			r.NotRendered = append(r.NotRendered, e.Name)
+		}
 	}
 	for _, g := range groups {
 		if g.all != nil {

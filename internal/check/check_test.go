@@ -145,7 +145,7 @@ func TestRun(t *testing.T) {
 			"values-prod.yaml":                        "count: 2\n",
 			"chart/templates/d.yaml":                  "{{ required \"no\" .Values.m }}"}),
 			"replicas k8s/base/web.yaml:9:3 dev,staging,prod web has 1\n" + prod +
-				"unchecked chart/templates/d.yaml:1 environment chart-prod\n"},
+				"unchecked chart/templates/d.yaml:1 everything\n"},
 		"excepted as rendered, in one environment": {file(
 			"  - {rule: replicas, object: Deployment/prod-web, reason: r}\n"),
 			"replicas k8s/base/web.yaml:9:3 dev web has 1\n" + prod + "accepted 1\n"},

@@ -20,11 +20,16 @@ const renders = rule.ID("render")
 // deployed may be for another tool, so it is reported as unchecked.
 func notRendered(p project.Project, env project.Environment, err error) found {
 	place, message := placeOf(err)
-	if slices.ContainsFunc(p.Others, func(e project.Environment) bool { return e.Name == env.Name }) {
-		skipped := finding.Unchecked{Place: place, What: "environment " + env.Name, Why: message}
+	if isOther(p, env) {
+		skipped := finding.Unchecked{Place: place, What: "everything", Why: "not rendered: " + message}
 		return found{unchecked: []finding.Unchecked{skipped}}.in(env.Name)
 	}
 	return found{findings: []finding.Finding{renders.In(place, "%s", message)}}.in(env.Name)
+}
+
+// isOther reports whether an environment was only found beside those of the project.
+func isOther(p project.Project, env project.Environment) bool {
+	return slices.ContainsFunc(p.Others, func(e project.Environment) bool { return e.Name == env.Name })
 }
 
 // placeOf takes the place out of an error.

@@ -2,7 +2,7 @@ package check
 
 import (
 	"cmp"
-	"fmt"
+	"slices"
 
 	"slipway/internal/check/finding"
 	"slipway/internal/check/schema"
@@ -18,23 +18,17 @@ func schemas(s *subject, e *environment) found {
 	o.Definitions = append(append(o.Definitions, s.Definitions...), e.objects...)
 	v, err := schema.New(o)
 	if err != nil {
-		return found{unchecked: []finding.Unchecked{{What: "the schema of all objects in " + e.Name,
-			Why: err.Error()}}}
+		return found{unchecked: []finding.Unchecked{{What: "the schema of all objects", Why: err.Error()}}}
 	}
 	var all found
-	counts := map[string]int{}
 	for _, obj := range e.objects {
 		findings, unchecked := v.Check(obj)
 		all.findings = append(all.findings, findings...)
 		for _, u := range unchecked {
-			if counts[u.Why]++; counts[u.Why] == 1 {
+			isSame := func(o finding.Unchecked) bool { return o.What == u.What && o.Why == u.Why }
+			if !slices.ContainsFunc(all.unchecked, isSame) {
 				all.unchecked = append(all.unchecked, u)
 			}
-		}
-	}
-	for i, u := range all.unchecked {
-		if n := counts[u.Why] - 1; n > 0 {
-			all.unchecked[i].What += fmt.Sprintf(", and that of %d more", n)
 		}
 	}
 	return all

@@ -170,7 +170,7 @@ type Unchecked struct {
 	Environments []string    `json:"environments,omitempty"`
 	Object       *object.Ref `json:"object,omitempty"`
 	Place        Place       `json:"place,omitzero"`
-	What         string      `json:"what"` // "its schema"
+	What         string      `json:"what"` // "the schema of Certificate"
 	Why          string      `json:"why"`
 }
 

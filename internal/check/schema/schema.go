@@ -93,8 +93,7 @@ func (v *Validator) Check(o object.Object) ([]finding.Finding, []finding.Uncheck
 	}
 	typed, why := v.typed(gvk)
 	if typed == nil {
-		ref := o.Ref()
-		return nil, []finding.Unchecked{{Object: &ref, What: "its schema", Why: why}}
+		return nil, []finding.Unchecked{{What: fmt.Sprintf("the schema of %s", gvk.Kind), Why: why}}
 	}
 	if w.lifecycle(typed) {
 		return w.findings, nil
@@ -125,8 +124,8 @@ func (v *Validator) typed(gvk schema.GroupVersionKind) (runtime.Object, string) 
 		slices.Sort(kinds)
 		return nil, fmt.Sprintf("%s has no kind %s%s", gv, gvk.Kind, didYouMean(gvk.Kind, kinds))
 	}
-	return nil, fmt.Sprintf("the project has no CustomResourceDefinition of %s %s: pass it with --schema",
-		gvk.Kind, gvk.Group)
+	return nil, fmt.Sprintf("the project has no CustomResourceDefinition of %s: pass it with --schema",
+		gvk.Group)
 }
 
 func didYouMean(word string, known []string) string {

@@ -288,8 +288,7 @@ func cases() map[string]struct{ kube, text, want string } {
 		"unknown kind": {"", head("apps/v1", "Deploymnt"),
 			"unchecked: apps/v1 has no kind Deploymnt; did you mean Deployment?"},
 		"unknown apiVersion": {"", head("cert-manager.io/v1", "Certificate"),
-			"unchecked: the project has no CustomResourceDefinition of Certificate cert-manager.io: pass it with " +
-				"--schema"},
+			"unchecked: the project has no CustomResourceDefinition of cert-manager.io: pass it with --schema"},
 		"a definition": {"", widget, ""},
 		"a mistake in a definition": {"", strings.Replace(widget, "scope:", "scop:", 1),
 			"unknown-field spec.scop: Write `scope`."},
