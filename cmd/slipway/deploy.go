@@ -22,6 +22,7 @@ type actOptions struct {
 	force      bool
 	noRollback bool
 	timeout    time.Duration
+	settle     *time.Duration
 	out        *format
 }
 
@@ -34,12 +35,25 @@ func actFlags(cmd *cobra.Command) *actOptions {
 	return o
 }
 
+// settleFlag keeps "not given" apart from "0s".
+func settleFlag(cmd *cobra.Command, o *actOptions) {
+	cmd.Flags().Func("settle", "how `long` changed workloads must stay ready without a restart "+
+		"(default: 15s in production, 5s in staging, a tenth of it in a sandbox)", func(text string) error {
+		d, err := time.ParseDuration(text)
+		if err == nil && d < 0 {
+			err = errors.New("want a duration such as 30s, or 0s")
+		}
+		o.settle = &d
+		return err
+	})
+}
+
 func forceFlag(cmd *cobra.Command, force *bool) {
 	cmd.Flags().BoolVar(force, "force-conflicts", false, "take over fields that another field manager owns")
 }
 
 func (o *actOptions) options() deploy.Options {
-	return deploy.Options{Who: ci.Actor(os.Getenv), Timeout: o.timeout, NoRollback: o.noRollback}
+	return deploy.Options{Who: ci.Actor(os.Getenv), Timeout: o.timeout, Settle: o.settle, NoRollback: o.noRollback}
 }
 
 func newDeployCommand(a *app) *cobra.Command {
@@ -52,6 +66,7 @@ to the last healthy one.`,
 	}
 	o := actFlags(cmd)
 	forceFlag(cmd, &o.force)
+	settleFlag(cmd, o)
 	cmd.Flags().BoolVar(&o.noRollback, "no-rollback", false, "keep a failed release in place, to inspect it")
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		return runDeploy(c.Context(), a, args[0], o)

@@ -22,6 +22,9 @@ type Options struct {
 	Who string
 	// Timeout bounds the watch; 0: the deadlines of the objects.
 	Timeout time.Duration
+	// Settle is how long changed workloads must stay ready without a restart; nil: what the class requires, see
+	// settleTime.
+	Settle *time.Duration
 	// NoRollback keeps a failed release in place, to inspect it.
 	NoRollback bool
 }

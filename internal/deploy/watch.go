@@ -9,6 +9,7 @@ import (
 
 	"slipway/internal/object"
 	"slipway/internal/plan"
+	"slipway/internal/project"
 	"slipway/internal/rollout"
 )
 
@@ -32,8 +33,24 @@ func watch(ctx context.Context, r run, p Proposal) error {
 	stop := n.every(ctx, remindAfter/2)
 	defer stop()
 	return rollout.Wait(ctx, r.target.Cluster, watched, rollout.Options{
-		Timeout: r.options.Timeout, Unchanged: unchanged, Notify: n.hear,
+		Timeout: r.options.Timeout, Settle: settleTime(r), Unchanged: unchanged, Notify: n.hear,
 	})
+}
+
+// settleTime returns how long a changed workload must stay ready before its release is healthy. What breaks
+// seconds after its start would otherwise be recorded as healthy, and a later rollback would trust that. In a
+// sandbox, where nobody waits for real users, a tenth is enough.
+func settleTime(r run) time.Duration {
+	if r.options.Settle != nil {
+		return *r.options.Settle
+	}
+	settle := map[project.Class]time.Duration{
+		project.Staging: 5 * time.Second, project.Production: 15 * time.Second,
+	}[r.target.Environment.Class]
+	if _, ok := r.target.Cluster.Sandbox(); ok {
+		settle /= 10
+	}
+	return settle
 }
 
 // remindAfter is how long a watch may be silent. Some CI systems cancel a job without output.

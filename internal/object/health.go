@@ -94,7 +94,7 @@ func (o Object) Health() Health {
 	if rule != nil {
 		return rule(o)
 	}
-	if o.custom() && o.emptyStatus() {
+	if o.IsCustom() && o.emptyStatus() {
 		return Health{Unknown, "no controller has reported a status yet"}
 	}
 	return o.kstatus()
@@ -152,7 +152,8 @@ var builtinGroups = []string{
 	"scheduling.k8s.io", "storage.k8s.io", "storagemigration.k8s.io",
 }
 
-func (o Object) custom() bool { return !slices.Contains(builtinGroups, o.Ref().Group) }
+// IsCustom reports whether the kind is not one of Kubernetes' own.
+func (o Object) IsCustom() bool { return !slices.Contains(builtinGroups, o.Ref().Group) }
 
 func (o Object) emptyStatus() bool {
 	m, ok := o.At("status").(map[string]any)

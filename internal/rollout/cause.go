@@ -109,7 +109,7 @@ func exitCause(d symptom, events []corev1.Event) string {
 	if isInit(d) {
 		what = fmt.Sprintf("the init container %q", d.container)
 	}
-	if probe, text, ok := lastProbe(events, "Liveness", "Startup"); ok && *d.exit != 0 && *d.exit != 1 {
+	if probe, text, ok := killedBy(d, events); ok {
 		return fmt.Sprintf("%s is restarted because its %s fails: %s", what, probeName(probe, containerOf(d)), text)
 	}
 	after := "right after it starts"
@@ -126,6 +126,25 @@ func exitCause(d symptom, events []corev1.Event) string {
 	default:
 		return fmt.Sprintf("%s exits with code %d %s", what, code, after)
 	}
+}
+
+// killedBy returns the failed probe for which the kubelet ended the container. Its "Killing" event decides: a
+// program that ends properly on SIGTERM exits with code 0.
+func killedBy(d symptom, events []corev1.Event) (kind, text string, ok bool) {
+	for _, e := range events {
+		if e.Reason != "Killing" || !strings.Contains(e.Message, "Container "+d.container+" failed ") {
+			continue
+		}
+		for _, kind := range []string{"Liveness", "Startup"} {
+			if strings.Contains(e.Message, strings.ToLower(kind)+" probe") {
+				return lastProbe(events, kind)
+			}
+		}
+	}
+	if *d.exit == 137 || *d.exit == 143 {
+		return lastProbe(events, "Liveness", "Startup")
+	}
+	return "", "", false
 }
 
 var (
@@ -160,6 +179,9 @@ var (
 
 // roomCause names the resource that no node has free, and how much of it the pod requests.
 func roomCause(d symptom) string {
+	if strings.HasPrefix(d.message, "the claim ") {
+		return d.message
+	}
 	why, _, _ := strings.Cut(d.message, " preemption:")
 	why = strings.TrimSuffix(nodeCounts().ReplaceAllString(strings.TrimSpace(why), ""), ".")
 	if m := insufficient().FindStringSubmatch(why); m != nil && d.pod != nil {

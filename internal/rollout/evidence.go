@@ -36,7 +36,9 @@ type Evidence struct {
 	Events []string `json:"events,omitempty"`
 	// Cause is the probable cause: one sentence without a full stop.
 	Cause string `json:"cause"`
-	// Origin is the file and line of the object.
+	// Field is the path of the field that is probably to blame, "" where none is.
+	Field string `json:"field,omitempty"`
+	// Origin is the file and line of the field, where the caller of Wait found them, or of the object.
 	Origin object.Origin `json:"origin,omitzero"`
 	// Notes say what could not be read.
 	Notes []string `json:"notes,omitempty"`
@@ -46,8 +48,10 @@ const (
 	maxEvidence = 3
 	maxEvents   = 5
 	maxLogLines = 15
-	maxLogBytes = 16 << 10
-	maxMessage  = 1000
+	// maxRead lines and bytes of a log are searched for the line with which a crash begins: a stack can be long.
+	maxReadLines = 5000
+	maxReadBytes = 1 << 20
+	maxMessage   = 1000
 )
 
 // evidence explains one object, with one piece for each container and reason.
@@ -128,6 +132,7 @@ func (w *waiter) explain(ctx context.Context, it *item, s, d symptom) Evidence {
 	e.Events = warnings(events, w.secrets)
 	w.addLogs(ctx, &e, d)
 	e.Cause = clean(cause(s, d, events), w.secrets)
+	e.Field = blame(it.desired, s, d, events)
 	return e
 }
 
@@ -216,21 +221,35 @@ func (w *waiter) addLogs(ctx context.Context, e *Evidence, s symptom) {
 
 func logs(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod, container string,
 	previous bool) ([]byte, error) {
-	tail, limit := int64(maxLogLines+5), int64(maxLogBytes)
+	tail, limit := int64(maxReadLines), int64(maxReadBytes)
 	return client.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
 		Container: container, Previous: previous, TailLines: &tail, LimitBytes: &limit}).DoRaw(ctx)
 }
 
-// lines splits a log into lines that are safe for a terminal and for JSON.
+// panics matches the line with which a crash begins, in the words of Go, Rust, Python and the JVM.
+var panics = lazyregexp.New(`^(panic: |fatal error: |thread '.*' panicked at |Traceback \(most recent call last\)|` +
+	`Exception in thread )`)
+
+// lines splits a log into lines that are safe for a terminal and for JSON, and returns the last ones. Of a
+// crash whose stack is longer it keeps the first line too.
 func lines(text []byte, secrets []string) []string {
 	var list []string
+	begin := -1
 	for line := range strings.SplitSeq(object.Mask(strings.ToValidUTF8(string(text), "\uFFFD"), secrets), "\n") {
 		line = strings.TrimRight(printable(line), " \t\r")
-		if line != "" {
-			list = append(list, shorten(line))
+		if line == "" {
+			continue
 		}
+		if begin < 0 && panics().MatchString(line) {
+			begin = len(list)
+		}
+		list = append(list, shorten(line))
 	}
-	return list[max(0, len(list)-maxLogLines):]
+	last := max(0, len(list)-maxLogLines)
+	if begin < 0 || begin >= last {
+		return list[last:]
+	}
+	return append([]string{list[begin], fmt.Sprintf("… %d lines", last+2-begin-1)}, list[last+2:]...)
 }
 
 var escapes = lazyregexp.New(`\x1b(\[[0-9;:?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-_])`)

@@ -1,7 +1,6 @@
 package rollout
 
 import (
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -27,9 +26,12 @@ type look struct {
 	health object.Health
 	err    error
 	done   bool
+	// settling: it is ready, and must stay so for a while.
+	settling bool
 	// symptoms are what it found, final those that will not go away by themselves.
 	symptoms, final []symptom
 	note            string // what could not be looked at
+	waitsFor        string // "waiting for the Secret db, which Job migrate makes"
 }
 
 // memory is what earlier looks have found.
@@ -37,6 +39,9 @@ type memory struct {
 	told       object.Health // what the listener heard last
 	wasDone    bool
 	healthyAt  time.Time            // since when it is healthy, as far as we saw
+	marks      map[types.UID]mark   // its pods at that time
+	stable     bool                 // it was healthy for the settling time
+	disturbed  bool                 // a pod restarted in the settling time
 	since      map[string]time.Time // since when each symptom stands
 	crashBase  map[string]int32     // from which of its restarts on a container's crashes count
 	recounting bool                 // crashes count afresh, see recount
@@ -75,11 +80,19 @@ func (it *item) judge(now time.Time) {
 	}
 }
 
-// recount starts to count crashes again.
+// recount starts to count crashes again, and the time that a missing object has to come.
 func (it *item) recount() {
-	if slices.ContainsFunc(it.symptoms, func(s symptom) bool { return s.crash }) {
-		it.recounting, it.final = true, nil
-		clear(it.crashBase)
+	for _, s := range it.symptoms {
+		if s.crash {
+			it.recounting = true
+			clear(it.crashBase)
+		}
+		if s.missing {
+			delete(it.since, s.key())
+		}
+		if s.waits() {
+			it.final = nil
+		}
 	}
 }
 

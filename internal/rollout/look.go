@@ -16,9 +16,6 @@ import (
 )
 
 const (
-	// settle is how long a container without a readiness probe must have run: Kubernetes calls it ready when it
-	// starts, even if it exits at once.
-	settle = 3 * time.Second
 	// maxPods bounds the pods of a workload that are examined: all pods of one template fail for the same
 	// reason.
 	maxPods = 3
@@ -28,43 +25,10 @@ const (
 	standStale = 3 * time.Second
 )
 
-// settled says that the containers of a healthy workload without a readiness probe have run for a moment, by
-// the kubelet's clock or by ours.
-func (w *waiter) settled(ctx context.Context, it *item) bool {
-	now := time.Now()
-	if it.healthyAt.IsZero() {
-		it.healthyAt = now
-	}
-	if now.Sub(it.healthyAt) >= settle || !lacksProbe(it.live) {
-		return true
-	}
-	v, err := view(ctx, w.c.Typed(), it.live)
-	if err != nil {
-		return isDenied(err) // who may not see pods has nothing but the workload's own word
-	}
-	for _, pod := range v.pods {
-		for _, st := range pod.Status.ContainerStatuses {
-			if st.State.Running == nil || now.Sub(st.State.Running.StartedAt.Time) < settle {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// lacksProbe says that a container of the workload has no probe that distinguishes running from ready.
-func lacksProbe(live object.Object) bool {
-	if n, _ := live.At("spec", "minReadySeconds").(int64); n > 0 || live.Ref().Kind == "Job" {
-		return false
-	}
-	containers := object.Mappings(live.At("spec", "template", "spec", "containers"))
-	return slices.ContainsFunc(containers, func(c map[string]any) bool { return c["readinessProbe"] == nil })
-}
-
 // diagnose collects the symptoms of an object that is not healthy.
 func (w *waiter) diagnose(ctx context.Context, it *item) {
 	if it.health.Status != object.Current {
-		it.healthyAt = time.Time{}
+		it.healthyAt, it.stable = time.Time{}, false
 	}
 	generation, _ := it.live.At("metadata", "generation").(int64)
 	if observed, ok := it.live.At("status", "observedGeneration").(int64); ok && observed < generation {

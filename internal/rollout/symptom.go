@@ -24,7 +24,12 @@ type symptom struct {
 	after time.Duration
 	// crash marks a symptom that may end when another object becomes healthy.
 	crash bool
+	// missing marks one that ends when another object makes what is missing.
+	missing bool
 }
+
+// waits says whether progress of another object may end the symptom.
+func (s symptom) waits() bool { return s.crash || s.missing }
 
 // hopeful marks a symptom that explains but never ends the wait: it may go away.
 const hopeful time.Duration = -1
@@ -162,7 +167,7 @@ func waitingSymptom(st corev1.ContainerStatus, w *corev1.ContainerStateWaiting) 
 		return s, true
 	case "CreateContainerConfigError", "CreateContainerError", "RunContainerError", "PreCreateHookError",
 		"PreStartHookError", "PostStartHookError":
-		s.after = standConfig
+		s.after, s.missing = standConfig, missingObject().MatchString(w.Message)
 		return s, true
 	}
 	s.after = hopeful // ContainerCreating, and whatever comes to be
@@ -185,7 +190,8 @@ var missingVolume = lazyregexp.New(
 func mountSymptoms(pod *corev1.Pod, events []corev1.Event) []symptom {
 	for _, e := range events {
 		if e.Reason == "FailedMount" && missingVolume().MatchString(e.Message) {
-			return []symptom{{pod: pod, reason: "FailedMount", message: e.Message, after: standConfig}}
+			return []symptom{{pod: pod, reason: "FailedMount", message: e.Message, after: standConfig,
+				missing: missingObject().MatchString(e.Message)}}
 		}
 	}
 	return nil

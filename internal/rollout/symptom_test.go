@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -266,4 +267,16 @@ func sample(t *testing.T) object.Object {
 		t.Fatal(err)
 	}
 	return list[0]
+}
+
+// The line with which a crash begins is kept, however long its stack is.
+func TestLinesOfACrash(t *testing.T) {
+	stack := "listening\npanic: nil map\n\n" + strings.Repeat("goroutine 1 [running]:\n", 100) + "exit status 2\n"
+	got := lines([]byte(stack), nil)
+	if len(got) != maxLogLines || got[0] != "panic: nil map" || got[1] != "… 88 lines" || got[14] != "exit status 2" {
+		t.Errorf("%d lines: %q", len(got), got)
+	}
+	if short := lines([]byte("a\npanic: b\nc\n"), nil); !slices.Equal(short, []string{"a", "panic: b", "c"}) {
+		t.Errorf("a short log: %q", short)
+	}
 }

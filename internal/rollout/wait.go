@@ -24,6 +24,9 @@ type Options struct {
 	Timeout time.Duration
 	// Grace is how long an unschedulable pod, or one over quota, may wait for room. Zero: 15 seconds.
 	Grace time.Duration
+	// Settle is how long the pods of a changed workload must stay ready, without a restart, before it counts as
+	// healthy. Zero: it counts when it becomes ready.
+	Settle time.Duration
 	// Unchanged are objects of the set that the deploy did not change. A pull of theirs that failed before the
 	// wait must fail again: the image or the pull secret may exist by now.
 	Unchanged []object.Ref
@@ -85,7 +88,8 @@ const (
 // server stops answering. It only reads, except for the broken pods of a StatefulSet: see unstick.
 func Wait(ctx context.Context, c *cluster.Cluster, set object.Set, o Options) error {
 	w := newWaiter(c, set, o)
-	until, cancel := context.WithTimeout(ctx, w.timeout)
+	// What became ready in time may need the settling time to prove it.
+	until, cancel := context.WithTimeout(ctx, w.timeout+w.settle)
 	defer cancel()
 	for {
 		// All of them each time: an object that was healthy may have crashed since.
@@ -99,6 +103,8 @@ func Wait(ctx context.Context, c *cluster.Cluster, set object.Set, o Options) er
 			return w.report(ctx, failed, pending, false)
 		case len(pending) == 0:
 			return nil
+		case time.Since(w.began) >= w.timeout && slices.ContainsFunc(pending, func(it *item) bool { return !it.settling }):
+			return w.report(ctx, pending, pending, true)
 		}
 		// Short pauses at first: a deploy of healthy objects ends at once.
 		if !sleep(until, min(max(pollFast, time.Since(w.began)/60), pollSlow)) && ctx.Err() == nil {
@@ -112,17 +118,23 @@ type waiter struct {
 	c              *cluster.Cluster
 	items          []*item
 	timeout, grace time.Duration
+	settle         time.Duration
 	notify         func(Progress)
 	secrets        []string // hidden in all that is said
+	custom         []object.Object
+	makers         map[object.Ref]object.Ref // who makes an object; the zero value: nobody
 	began          time.Time
 }
 
 func newWaiter(c *cluster.Cluster, set object.Set, o Options) *waiter {
 	w := &waiter{
-		c: c, grace: cmp.Or(o.Grace, defaultGrace), notify: o.Notify, began: time.Now(), timeout: minTimeout,
-		secrets: object.SecretValues(set),
+		c: c, grace: cmp.Or(o.Grace, defaultGrace), settle: o.Settle, notify: o.Notify, began: time.Now(), timeout: minTimeout,
+		secrets: object.SecretValues(set), makers: map[object.Ref]object.Ref{},
 	}
 	for _, obj := range set.Objects() {
+		if obj.IsCustom() {
+			w.custom = append(w.custom, obj)
+		}
 		if obj.Blocking() {
 			it := newItem(obj)
 			it.unchanged = slices.Contains(o.Unchanged, it.ref)
@@ -146,6 +158,8 @@ func (w *waiter) examine(ctx context.Context, it *item) {
 	if it.err == nil || isDenied(it.err) {
 		it.judge(time.Now())
 		w.awaitScaleUp(ctx, it)
+		w.awaitMaker(ctx, it)
+		w.awaitVolume(ctx, it)
 	}
 }
 
@@ -154,7 +168,7 @@ func (w *waiter) read(ctx context.Context, it *item) {
 	if it.err = err; ctx.Err() != nil {
 		return
 	}
-	it.done, it.symptoms, it.final = false, nil, nil
+	it.done, it.settling, it.symptoms, it.final, it.waitsFor = false, false, nil, nil, ""
 	switch {
 	case isDenied(err): // rarely a passing state of an API server that has just started
 		it.add(symptom{reason: "Forbidden", message: err.Error(), after: standDenied})
@@ -164,7 +178,7 @@ func (w *waiter) read(ctx context.Context, it *item) {
 		it.vanish()
 	default:
 		it.live, it.health = live, live.Health()
-		if it.done = it.health.Status == object.Current && w.settled(ctx, it); !it.done {
+		if it.done = it.health.Status == object.Current && w.settled(ctx, it); !it.done && !it.settling {
 			w.diagnose(ctx, it)
 		}
 	}
@@ -195,10 +209,14 @@ func (w *waiter) news() {
 		seen := it.told != object.Health{}
 		healthier = healthier || seen && it.done && !it.wasDone
 		it.wasDone = it.done
-		if it.told != it.health && w.notify != nil {
-			w.notify(Progress{Ref: it.ref, Status: it.health.Status, Message: clean(it.health.Message, w.secrets)})
+		now := it.health
+		if it.waitsFor != "" && !it.done {
+			now.Message += ": " + it.waitsFor
 		}
-		it.told = it.health
+		if it.told != now && w.notify != nil {
+			w.notify(Progress{Ref: it.ref, Status: now.Status, Message: clean(now.Message, w.secrets)})
+		}
+		it.told = now
 	}
 	for _, it := range w.items {
 		if healthier && !it.done {
@@ -208,24 +226,24 @@ func (w *waiter) news() {
 }
 
 // verdict returns the objects that will not become healthy by themselves, and all that are not healthy. A
-// crash counts only when nothing else is in progress: an application that starts before its database crashes
-// until the database is ready.
+// crash, or a Secret that does not exist, counts only when nothing else is in progress: an application that
+// starts before its database crashes until the database is ready, and a Job may make the Secret.
 func (w *waiter) verdict() (failed, pending []*item) {
-	var crashed []*item
+	var waiting []*item
 	for _, it := range w.items {
 		if it.done {
 			continue
 		}
 		pending = append(pending, it)
 		switch {
-		case slices.ContainsFunc(it.final, func(s symptom) bool { return !s.crash }):
+		case slices.ContainsFunc(it.final, func(s symptom) bool { return !s.waits() }):
 			failed = append(failed, it)
 		case len(it.final) > 0:
-			crashed = append(crashed, it)
+			waiting = append(waiting, it)
 		}
 	}
-	if len(failed) > 0 || len(crashed) == len(pending) {
-		failed = append(failed, crashed...)
+	if len(failed) > 0 || len(waiting) == len(pending) {
+		failed = append(failed, waiting...)
 	}
 	return failed, pending
 }

@@ -230,7 +230,7 @@ spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
 	if err := Wait(t.Context(), p.editor, set, Options{}); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(began); took >= settle { // what a fresh container without a probe takes at least
+	if took := time.Since(began); took >= startTime { // what a fresh container without a probe takes at least
 		t.Errorf("a healthy set took %s", took)
 	}
 }
