@@ -37,7 +37,7 @@ func actFlags(cmd *cobra.Command) *actOptions {
 
 // settleFlag keeps "not given" apart from "0s".
 func settleFlag(cmd *cobra.Command, o *actOptions) {
-	cmd.Flags().Func("settle", "how `long` changed workloads must stay ready without a restart "+
+	cmd.Flags().Func("settle", "`duration` for which changed workloads must stay ready without a restart "+
 		"(default: 15s in production, 5s in staging, a tenth of it in a sandbox)", func(text string) error {
 		d, err := time.ParseDuration(text)
 		if err == nil && d < 0 {
@@ -53,7 +53,9 @@ func forceFlag(cmd *cobra.Command, force *bool) {
 }
 
 func (o *actOptions) options() deploy.Options {
-	return deploy.Options{Who: ci.Actor(os.Getenv), Timeout: o.timeout, Settle: o.settle, NoRollback: o.noRollback}
+	return deploy.Options{
+		Who: ci.Actor(os.Getenv), Timeout: o.timeout, Settle: o.settle, NoRollback: o.noRollback,
+	}
 }
 
 func newDeployCommand(a *app) *cobra.Command {
