@@ -54,7 +54,8 @@ func (w *waiter) unbound(ctx context.Context, pod *corev1.Pod) (*corev1.Persiste
 		list, _ := events(ctx, w.c.Typed(), pod.Namespace, claim.UID)
 		for _, e := range slices.Backward(list) {
 			switch {
-			case e.Reason == "FailedBinding", e.Reason == "ProvisioningFailed" && strings.Contains(e.Message, "not found"):
+			case e.Reason == "FailedBinding",
+				e.Reason == "ProvisioningFailed" && strings.Contains(e.Message, "not found"):
 				return claim, e.Message
 			case e.Reason == "ProvisioningFailed", strings.HasSuffix(e.Reason, "Provisioning"):
 				return claim, ""

@@ -227,8 +227,8 @@ func logs(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod, con
 }
 
 // panics matches the line with which a crash begins, in the words of Go, Rust, Python and the JVM.
-var panics = lazyregexp.New(`^(panic: |fatal error: |thread '.*' panicked at |Traceback \(most recent call last\)|` +
-	`Exception in thread )`)
+var panics = lazyregexp.New(`^(panic: |fatal error: |thread '.*' panicked at |` +
+	`Traceback \(most recent call last\)|Exception in thread )`)
 
 // lines splits a log into lines that are safe for a terminal and for JSON, and returns the last ones. Of a
 // crash whose stack is longer it keeps the first line too.

@@ -58,16 +58,17 @@ func (w *waiter) awaitMaker(ctx context.Context, it *item) {
 	}
 }
 
-// maker finds the custom resource that makes an object: one of the set that names it, or one in the cluster of
-// a kind that is known to make such objects.
+// maker finds the custom resource that makes an object: one of the set that names it, or one in the cluster
+// of a kind that is known to make such objects.
 func (w *waiter) maker(ctx context.Context, ref object.Ref) (object.Ref, bool) {
 	if found, known := w.makers[ref]; known {
 		return found, found.Kind != ""
 	}
 	var found object.Ref
 	for _, o := range w.custom {
-		if r := o.Ref(); r.Namespace == ref.Namespace && !slices.Contains(readerGroups, r.Group) && makes(o, ref.Name) {
-			found = o.Ref()
+		r := o.Ref()
+		if r.Namespace == ref.Namespace && !slices.Contains(readerGroups, r.Group) && makes(o, ref.Name) {
+			found = r
 		}
 	}
 	for _, kind := range storeKinds {

@@ -81,7 +81,8 @@ func TestWaitForVolume(t *testing.T) {
 	}{
 		{"provisioned by another program", "slow", true,
 			"no node fits the pod: pod has unbound immediate PersistentVolumeClaims"},
-		{"no such class", "none", false, "the claim data has no volume: storageclass.storage.k8s.io \"$CLASS\" not found"},
+		{"no such class", "none", false,
+			"the claim data has no volume: storageclass.storage.k8s.io \"$CLASS\" not found"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -109,8 +110,8 @@ spec: {accessModes: [ReadWriteOnce], storageClassName: `+class+`, resources: {re
 			if want := strings.Replace(c.cause, "$CLASS", class, 1); !strings.HasPrefix(sick.Failures[0].Cause, want) {
 				t.Errorf("cause: %s\nwant: %s", sick.Failures[0].Cause, want)
 			}
-			if said := strings.Contains(strings.Join(told, "\n"), "waiting for the volume of the claim data (storage class "+
-				class+")"); said != c.timeout {
+			waits := "waiting for the volume of the claim data (storage class " + class + ")"
+			if said := strings.Contains(strings.Join(told, "\n"), waits); said != c.timeout {
 				t.Errorf("told %q", told)
 			}
 		})

@@ -103,7 +103,7 @@ func Wait(ctx context.Context, c *cluster.Cluster, set object.Set, o Options) er
 			return w.report(ctx, failed, pending, false)
 		case len(pending) == 0:
 			return nil
-		case time.Since(w.began) >= w.timeout && slices.ContainsFunc(pending, func(it *item) bool { return !it.settling }):
+		case time.Since(w.began) >= w.timeout && slices.ContainsFunc(pending, isUnready):
 			return w.report(ctx, pending, pending, true)
 		}
 		// Short pauses at first: a deploy of healthy objects ends at once.
@@ -128,8 +128,8 @@ type waiter struct {
 
 func newWaiter(c *cluster.Cluster, set object.Set, o Options) *waiter {
 	w := &waiter{
-		c: c, grace: cmp.Or(o.Grace, defaultGrace), settle: o.Settle, notify: o.Notify, began: time.Now(), timeout: minTimeout,
-		secrets: object.SecretValues(set), makers: map[object.Ref]object.Ref{},
+		c: c, grace: cmp.Or(o.Grace, defaultGrace), settle: o.Settle, timeout: minTimeout, notify: o.Notify,
+		began: time.Now(), secrets: object.SecretValues(set), makers: map[object.Ref]object.Ref{},
 	}
 	for _, obj := range set.Objects() {
 		if obj.IsCustom() {
@@ -183,6 +183,8 @@ func (w *waiter) read(ctx context.Context, it *item) {
 		}
 	}
 }
+
+func isUnready(it *item) bool { return !it.settling }
 
 func isDenied(err error) bool { return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) }
 
