@@ -158,10 +158,13 @@ var projectRows = []row{
 		return "Set `namespace:` under environments." + e.Environment + " in slipway.yaml, or pass --namespace."
 	}),
 	as("no object", codeError, func(e *origin.NoObjectError) string {
-		return "Choose one of: " + list(e.Known) + "."
+		return useAmong(e.Suggestion, e.Known)
 	}),
-	as("no field", codeError, always[*origin.NoFieldError](
-		"Run `slipway render ENV` to see the object. Write list elements as containers[name=api] or args[0].")),
+	as("no field", codeError, func(e *origin.NoFieldError) string {
+		return useAmong(e.Suggestion, e.Known)
+	}),
+	as("field", codeUsage, always[*origin.FieldError](
+		"Write a field as spec.containers[name=api].args[0], or as kubectl's jsonpath does.")),
 	as("not ours", codeError, always[*pipeline.ForeignError](
 		"Move the file away to have it written anew, or copy what you want from --print. Nothing was written.")),
 	is("no stage", pipeline.ErrNoStage, codeError,
@@ -393,6 +396,25 @@ func useOrChoose(suggestion string, known []string) string {
 		return fmt.Sprintf("Use %q if you meant that.", suggestion)
 	}
 	return "Choose one of: " + list(known) + "."
+}
+
+// maxChoices is how many names a hint lists.
+const maxChoices = 12
+
+// useAmong is the hint for a name that is not among many.
+func useAmong(suggestion string, known []string) string {
+	hint := ""
+	if suggestion != "" {
+		known = slices.DeleteFunc(slices.Clone(known), func(k string) bool { return k == suggestion })
+		if hint = "Use " + suggestion + " if you meant that."; len(known) == 0 {
+			return hint
+		}
+		hint += " "
+	}
+	if more := len(known) - maxChoices; more > 0 {
+		return fmt.Sprintf("%sChoose one of: %s, … (%d more).", hint, list(known[:maxChoices]), more)
+	}
+	return hint + "Choose one of: " + list(known) + "."
 }
 
 // explain prints an error with its hint and returns the exit code.

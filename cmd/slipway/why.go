@@ -17,20 +17,31 @@ func newWhyCommand(a *app) *cobra.Command {
 		Use: "why ENV KIND/NAME [FIELD]", Short: "Explain where a field's value comes from",
 		Long: `Renders the environment again without each override (an entry of a kustomization, a value of
 a chart) and prints those that change the field, with file, line and column. The base comes first;
-values that a stronger override hides are marked with "-". NAME is the rendered name or the one in the
-base. Write FIELD as spec.replicas or spec.template.spec.containers[name=api].image; without it, why
-explains the whole object. No cluster is asked.`,
-		Args: a.envArgs(2),
+values that a stronger override hides are marked with "-". KIND is any word that kubectl takes, and NAME
+the rendered name or the one in the base; write KIND/NAMESPACE/NAME where several namespaces have it.
+Write FIELD as spec.replicas or spec.template.spec.containers[name=api].image, or as kubectl's jsonpath
+or a JSON patch does; without it, why explains the whole object. No cluster is asked.`,
+		Args: a.envArgs(3),
 	}
 	out := outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		if len(args) < 2 {
 			return &usageError{fmt.Errorf("%s needs an object: KIND/NAME", c.CommandPath())}
 		}
-		q := origin.Question{Object: args[1], Field: strings.Join(args[2:], "")}
+		q := question(args[1:])
 		return runWhy(c.Context(), a, args[0], q, *out)
 	}
 	return cmd
+}
+
+// question reads KIND/NAME or KIND NAME, and a field.
+func question(args []string) origin.Question {
+	q := origin.Question{Object: args[0]}
+	if args = args[1:]; !strings.Contains(q.Object, "/") && len(args) > 0 {
+		q.Object, args = q.Object+" "+args[0], args[1:]
+	}
+	q.Field = strings.Join(args, "")
+	return q
 }
 
 func runWhy(ctx context.Context, a *app, name string, q origin.Question, out format) error {
@@ -88,6 +99,9 @@ func (a *app) printChain(c origin.Chain) error {
 		t.add("  "+mark, l.Place.String(), name, says)
 	}
 	err := t.print(a.stdout)
+	if c.Unexplained {
+		a.warn("warning: no override explains why %s is not what is written", c.Field)
+	}
 	for _, o := range c.NotTried {
 		a.warn("warning: not tried within the time limit: %s", o)
 	}

@@ -2,7 +2,6 @@ package check
 
 import (
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -10,6 +9,7 @@ import (
 	"slipway/internal/check/contract"
 	"slipway/internal/check/finding"
 	"slipway/internal/check/rule"
+	"slipway/internal/object"
 	"slipway/internal/project"
 )
 
@@ -113,7 +113,7 @@ func isFor(e project.Exception, f finding.Finding, env string, l *locator) bool 
 		return false
 	}
 	for _, name := range []string{f.Object.Name, l.written(env, *f.Object)} {
-		if ok, _ := path.Match(e.Object, f.Object.Kind+"/"+name); ok {
+		if object.Fits(e.Object, *f.Object, name) {
 			return true
 		}
 	}

@@ -154,7 +154,7 @@ func keyed(list []any, keys []string) ([]string, bool) {
 		for k, key := range keys {
 			switch v := m[key].(type) {
 			case string, int64, float64, json.Number:
-				parts[k] = fmt.Sprintf("%s=%v", key, v)
+				parts[k] = key + "=" + quoteElement(elementValue(v))
 			default:
 				return nil, false
 			}
@@ -166,6 +166,22 @@ func keyed(list []any, keys []string) ([]string, bool) {
 		seen[names[i]] = true
 	}
 	return names, true
+}
+
+// elementValue is a value of an element as a path writes it, without quotes.
+func elementValue(v any) string {
+	if f, ok := v.(float64); ok {
+		return strconv.FormatFloat(f, 'f', -1, 64)
+	}
+	return fmt.Sprint(v)
+}
+
+// quoteElement quotes a value that cannot be in brackets as it is.
+func quoteElement(value string) string {
+	if value == "" || strings.ContainsAny(value, "[],=\"'\\ \t\r\n") {
+		return strconv.Quote(value)
+	}
+	return value
 }
 
 func positions(n int) []string {

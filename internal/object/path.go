@@ -1,11 +1,10 @@
 package object
 
 import (
-	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -21,62 +20,6 @@ type Step struct {
 
 var plainKey = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
-// Steps parses a path: spec.containers[name=api].ports[0], metadata.annotations["a.b/c"].
-func Steps(path string) ([]Step, error) {
-	var steps []Step
-	for rest := path; rest != ""; {
-		var s Step
-		var err error
-		if rest[0] == '[' {
-			s, rest, err = bracket(rest)
-		} else {
-			rest = strings.TrimPrefix(rest, ".")
-			end := strings.IndexAny(rest, ".[")
-			if end < 0 {
-				end = len(rest)
-			}
-			s.Key, rest = rest[:end], rest[end:]
-			if !plainKey.MatchString(s.Key) {
-				err = fmt.Errorf("invalid key %q", s.Key)
-			}
-		}
-		if err != nil {
-			return nil, fmt.Errorf("field %s: %w", path, err)
-		}
-		steps = append(steps, s)
-	}
-	return steps, nil
-}
-
-func bracket(text string) (Step, string, error) {
-	if strings.HasPrefix(text, `["`) {
-		quoted, err := strconv.QuotedPrefix(text[1:])
-		rest, closed := strings.CutPrefix(text[1+len(quoted):], "]")
-		if err != nil || !closed {
-			return Step{}, "", fmt.Errorf("%s is not closed", text)
-		}
-		key, err := strconv.Unquote(quoted)
-		return Step{Key: key}, rest, err
-	}
-	inside, rest, closed := strings.Cut(text[1:], "]")
-	if !closed {
-		return Step{}, "", fmt.Errorf("%s is not closed", text)
-	}
-	s := Step{Element: true}
-	if i, err := strconv.Atoi(inside); err == nil {
-		s.Index = i
-		return s, rest, nil
-	}
-	for _, pair := range strings.Split(inside, ",") {
-		k, v, ok := strings.Cut(pair, "=")
-		if !ok {
-			return Step{}, "", fmt.Errorf("[%s] is neither an index nor key=value", inside)
-		}
-		s.Match = append(s.Match, [2]string{k, v})
-	}
-	return s, rest, nil
-}
-
 // Value returns the value at a path, if there is one.
 func Value(v any, path []Step) (any, bool) {
 	for _, s := range path {
@@ -88,14 +31,29 @@ func Value(v any, path []Step) (any, bool) {
 	return v, true
 }
 
-// Canonical returns a path as Differences writes it, with elements of lists by key where they have one. It is
-// false where v has no such path.
-func Canonical(v any, path []Step) (string, bool) {
+// NoPathError says that a value has nothing at a path, or that several elements of a list fit.
+type NoPathError struct {
+	// Known are the paths that exist at the first step that does not, or the elements that fit it.
+	Known     []string
+	Ambiguous bool
+}
+
+func (e *NoPathError) Error() string {
+	if e.Ambiguous {
+		return "several elements of a list fit"
+	}
+	return "no such field"
+}
+
+// Canonical returns a path as Differences writes it, with elements of lists by key where they have one. It
+// fails with a *NoPathError where v does not have the path, or has it more than once.
+func Canonical(v any, path []Step) (string, error) {
 	text := ""
 	for _, s := range path {
+		s = s.on(v)
 		below, ok := s.of(v)
 		if !ok {
-			return "", false
+			return "", s.missing(v, text)
 		}
 		if s.Element {
 			list := v.([]any)
@@ -105,7 +63,30 @@ func Canonical(v any, path []Step) (string, bool) {
 		}
 		v = below
 	}
-	return text, true
+	return text, nil
+}
+
+// missing is the error of a step that v, which is at a path, does not have.
+func (s Step) missing(v any, at string) error {
+	e := &NoPathError{}
+	switch v := v.(type) {
+	case map[string]any:
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			e.Known = append(e.Known, Join(at, k))
+		}
+	case []any:
+		fitting := s.fitting(v)
+		e.Ambiguous = len(fitting) > 1
+		for i, name := range Elements(v) {
+			if !e.Ambiguous || slices.Contains(fitting, i) {
+				e.Known = append(e.Known, at+name)
+			}
+		}
+	}
+	if len(e.Known) == 0 && at != "" {
+		e.Known = []string{at}
+	}
+	return e
 }
 
 // Positions returns a path with elements of lists by their position in v, so that two spellings of one path
@@ -117,15 +98,32 @@ func Positions(v any, path []Step) []Step {
 		if !ok {
 			break
 		}
-		if s.Element {
-			out[i] = Step{Element: true, Index: s.index(v.([]any))}
+		if out[i] = s.on(v); out[i].Element {
+			out[i] = Step{Element: true, Index: out[i].index(v.([]any))}
 		}
 		v = below
 	}
 	return out
 }
 
+// on returns the step as v needs it: ports.0 and /ports/0 are elements where ports is a list, and data[0] is
+// a key where data is a mapping.
+func (s Step) on(v any) Step {
+	switch v.(type) {
+	case []any:
+		if i, err := strconv.Atoi(s.Key); !s.Element && err == nil && strconv.Itoa(i) == s.Key {
+			return Step{Element: true, Index: i}
+		}
+	case map[string]any:
+		if s.Element && s.Match == nil {
+			return Step{Key: strconv.Itoa(s.Index)}
+		}
+	}
+	return s
+}
+
 func (s Step) of(v any) (any, bool) {
+	s = s.on(v)
 	if !s.Element {
 		m, _ := v.(map[string]any)
 		below, ok := m[s.Key]
@@ -138,7 +136,7 @@ func (s Step) of(v any) (any, bool) {
 	return nil, false
 }
 
-// index is the position of the element in a list; -1: the list does not have it.
+// index is the position of the element in a list; -1: the list does not have it, or several fit.
 func (s Step) index(list []any) int {
 	if s.Match == nil {
 		if s.Index < 0 || s.Index >= len(list) {
@@ -146,21 +144,29 @@ func (s Step) index(list []any) int {
 		}
 		return s.Index
 	}
-	return slices.IndexFunc(list, func(e any) bool {
-		return s.fits(func(key string) string {
-			m, _ := e.(map[string]any)
-			return fmt.Sprint(m[key])
-		})
-	})
+	if fitting := s.fitting(list); len(fitting) == 1 {
+		return fitting[0]
+	}
+	return -1
 }
 
-func (s Step) fits(value func(key string) string) bool {
-	for _, m := range s.Match {
-		if value(m[0]) != m[1] {
-			return false
+// fitting returns the positions of the elements that have the step's keys and values.
+func (s Step) fitting(list []any) (fitting []int) {
+	for i, e := range list {
+		m, _ := e.(map[string]any)
+		has := func(key, value string) bool {
+			v, ok := m[key]
+			return ok && elementValue(v) == value
+		}
+		if s.Match != nil && s.fits(has) {
+			fitting = append(fitting, i)
 		}
 	}
-	return true
+	return fitting
+}
+
+func (s Step) fits(has func(key, value string) bool) bool {
+	return !slices.ContainsFunc(s.Match, func(m [2]string) bool { return !has(m[0], m[1]) })
 }
 
 // Find returns the node at a path below another, and the number of steps that exist. Where the last steps do
@@ -169,10 +175,7 @@ func (s Step) fits(value func(key string) string) bool {
 func Find(n *yaml.Node, path []Step) (found *yaml.Node, depth int) {
 	found = n
 	for i, s := range path {
-		for n.Kind == yaml.AliasNode {
-			n = n.Alias
-		}
-		at, below := s.in(n)
+		at, below := s.in(resolve(n))
 		if at == nil {
 			return found, i
 		}
@@ -182,28 +185,49 @@ func Find(n *yaml.Node, path []Step) (found *yaml.Node, depth int) {
 }
 
 func (s Step) in(n *yaml.Node) (at, value *yaml.Node) {
-	switch {
-	case !s.Element && n.Kind == yaml.MappingNode:
-		for i := 0; i+1 < len(n.Content); i += 2 {
+	switch n.Kind {
+	case yaml.MappingNode:
+		s = s.on(map[string]any(nil))
+		for i := 0; !s.Element && i+1 < len(n.Content); i += 2 {
 			if n.Content[i].Value == s.Key {
 				return n.Content[i], n.Content[i+1]
 			}
 		}
-	case s.Element && n.Kind == yaml.SequenceNode && s.Match == nil && s.Index >= 0 && s.Index < len(n.Content):
-		return n.Content[s.Index], n.Content[s.Index]
-	case s.Element && n.Kind == yaml.SequenceNode && s.Match != nil:
-		for _, e := range n.Content {
-			if s.fits(func(key string) string { return scalar(e, key) }) {
-				return e, e
-			}
+	case yaml.SequenceNode:
+		s = s.on([]any(nil))
+		switch {
+		case !s.Element:
+		case s.Match != nil:
+			return s.only(n)
+		case s.Index >= 0 && s.Index < len(n.Content):
+			return n.Content[s.Index], n.Content[s.Index]
 		}
 	}
 	return nil, nil
 }
 
-func scalar(n *yaml.Node, key string) string {
-	if _, v := (Step{Key: key}).in(n); v != nil {
-		return v.Value
+// only returns the element of a list that fits, where no other does.
+func (s Step) only(list *yaml.Node) (at, value *yaml.Node) {
+	for _, e := range list.Content {
+		e = resolve(e)
+		has := func(key, value string) bool {
+			_, v := Step{Key: key}.in(e)
+			return v != nil && resolve(v).Value == value
+		}
+		if !s.fits(has) {
+			continue
+		}
+		if at != nil {
+			return nil, nil
+		}
+		at = e
 	}
-	return ""
+	return at, at
+}
+
+func resolve(n *yaml.Node) *yaml.Node {
+	for n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	return n
 }

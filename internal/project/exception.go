@@ -9,7 +9,7 @@ import (
 )
 
 var (
-	objectPattern = newPattern(`^[A-Za-z0-9*?]+/[a-z0-9.*?-]+$`,
+	objectPattern = newPattern(`^[A-Za-z0-9.*?]+/[a-z0-9.*?-]+$`,
 		"KIND/NAME, with * for any text, such as Deployment/api")
 	ruleID = newPattern(`^[a-z0-9]+(-[a-z0-9]+)*$`, "`slipway check --explain` lists them")
 )

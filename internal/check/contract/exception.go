@@ -2,7 +2,6 @@ package contract
 
 import (
 	"fmt"
-	"path"
 	"slices"
 
 	"slipway/internal/check/finding"
@@ -72,10 +71,7 @@ func (c *comparison) excuses(e project.Exception, d Difference) bool {
 			names = append(names, r)
 		}
 	}
-	return slices.ContainsFunc(names, func(r object.Ref) bool {
-		ok, _ := path.Match(e.Object, r.Kind+"/"+r.Name)
-		return ok
-	})
+	return slices.ContainsFunc(names, func(r object.Ref) bool { return object.Fits(e.Object, r, r.Name) })
 }
 
 func described(e project.Exception) string {

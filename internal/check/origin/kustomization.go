@@ -50,6 +50,9 @@ func (c *collector) kustomization(name string, seen map[string]bool) error {
 	return nil
 }
 
+// settings is the kind of what a kustomization says about how to build. It is never reported as dead.
+const settings = "settings"
+
 // tangling are the fields of a kustomization that may carry a value from one object to another.
 var tangling = []string{"replacements", "vars", "transformers", "configurations"}
 
@@ -62,6 +65,8 @@ func (c *collector) field(f *file, field string, v *yaml.Node) error {
 		c.add(Override{Kind: field, Name: field, Text: brief(v)}, f, v, nil)
 	case "commonlabels", "commonannotations":
 		c.pairs(f, field, field, v)
+	case "generatoroptions", "buildmetadata", "openapi":
+		c.add(Override{Kind: settings, Name: field, Text: brief(v)}, f, v, nil)
 	}
 	for i, n := range items(v) {
 		var err error
@@ -70,6 +75,8 @@ func (c *collector) field(f *file, field string, v *yaml.Node) error {
 			c.pairs(f, field, fmt.Sprintf("%s[%d].pairs", field, i), value(n, "pairs"))
 		case "images", "replicas", "components", "replacements", "transformers":
 			c.add(Override{Kind: field, Name: entryName(field, i, n), Text: brief(n)}, f, n, nil)
+		case "generators", "vars", "configurations", "crds":
+			c.add(Override{Kind: settings, Name: entryName(field, i, n), Text: brief(n)}, f, n, nil)
 		case "patches", "patchesstrategicmerge", "patchesjson6902":
 			err = c.patch(f, field, i, n)
 		case "configmapgenerator", "secretgenerator":
@@ -177,8 +184,15 @@ func (c *collector) patchText(f *file, n *yaml.Node) (*patch, error) {
 // generator collects the literals and files that an object is generated from.
 func (c *collector) generator(f *file, field string, i int, n *yaml.Node) {
 	at := fmt.Sprintf("%s[%d] %q", field, i, text(value(n, "name")))
-	for _, list := range []string{"literals", "files", "envs"} {
-		for _, item := range items(value(n, list)) {
+	for i := 0; i+1 < len(n.Content); i += 2 { // some files have a list twice, and Kustomize takes both
+		list := strings.ToLower(n.Content[i].Value)
+		if list == "options" {
+			c.add(Override{Kind: settings, Name: at + " options", Text: brief(n.Content[i+1])}, f, n.Content[i+1], nil)
+		}
+		if !slices.Contains([]string{"literals", "files", "envs"}, list) {
+			continue
+		}
+		for _, item := range items(resolved(n.Content[i+1])) {
 			key, says, _ := strings.Cut(text(item), "=")
 			if strings.EqualFold(field, "secretGenerator") && list == "literals" {
 				says = "(hidden)"

@@ -46,7 +46,7 @@ type Effect struct {
 type Options struct {
 	// Budget is how long renders may be started; 0: ten seconds.
 	Budget time.Duration
-	// Only selects the overrides to try; nil: all but a chart's own defaults.
+	// Only selects the overrides to try; nil: all but a chart's own defaults and settings of the build.
 	Only func(Override) bool
 	// Rendered is the environment as the caller rendered it; nil: it is rendered here.
 	Rendered *render.Result
@@ -75,7 +75,7 @@ func Analyze(ctx context.Context, r *render.Renderer, env project.Environment, o
 	}
 	only := o.Only
 	if only == nil {
-		only = func(o Override) bool { return !o.isDefault() }
+		only = func(o Override) bool { return !o.isDefault() && o.Kind != settings }
 	}
 	asked := slices.DeleteFunc(slices.Clone(x.overrides), func(o Override) bool { return !only(o) })
 	report := &Report{Environment: env, Set: x.result.Set, Several: x.several, experiment: x}

@@ -3,9 +3,7 @@ package origin
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
-	"strings"
 
 	"slipway/internal/check/finding"
 	"slipway/internal/object"
@@ -15,9 +13,10 @@ import (
 
 // Question names the field whose origin is asked for.
 type Question struct {
-	// Object is KIND/NAME. The name is the rendered one, or the one before a base or overlay added to it.
+	// Object is KIND/NAME, as object.Named takes it. The name is the rendered one, or the one before a base or
+	// overlay added to it.
 	Object string
-	// Field is written as in containers[name=api].image; empty: the whole object.
+	// Field is a path as object.Steps takes it; empty: the whole object.
 	Field string
 }
 
@@ -29,6 +28,8 @@ type Chain struct {
 	// Links begins with the place where the object is written, the field's own if it is written there. The
 	// overrides follow, the weakest first.
 	Links []Link `json:"chain"`
+	// Unexplained: the place where the field is written says something else, and no override explains why.
+	Unexplained bool `json:"unexplained,omitempty"`
 	// NotTried are the overrides that the budget did not reach.
 	NotTried []string `json:"notTried,omitempty"`
 }
@@ -44,29 +45,6 @@ type Link struct {
 	Lost bool `json:"lost,omitempty"`
 }
 
-// NoObjectError says that an environment renders no such object.
-type NoObjectError struct {
-	Asked, Environment string
-	// Known are the objects that the name may stand for where it is ambiguous, else all of the environment's.
-	Known     []string
-	Ambiguous bool
-}
-
-func (e *NoObjectError) Error() string {
-	if e.Ambiguous {
-		return fmt.Sprintf("environment %s renders several objects called %s", e.Environment, e.Asked)
-	}
-	return fmt.Sprintf("environment %s does not render %s", e.Environment, e.Asked)
-}
-
-// NoFieldError says that an object has no such field.
-type NoFieldError struct {
-	Ref   object.Ref
-	Field string
-}
-
-func (e *NoFieldError) Error() string { return fmt.Sprintf("%s has no field %s", e.Ref, e.Field) }
-
 // maxLayers bounds how many layers of overrides are removed from a field.
 const maxLayers = 8
 
@@ -81,20 +59,13 @@ func Why(
 		return Chain{}, err
 	}
 	objects := x.result.Set.Objects()
-	asked, err := find(objects, q.Object, env.Name)
+	asked, err := find(objects, q.Object, env)
 	if err != nil {
 		return Chain{}, err
 	}
-	steps, err := object.Steps(q.Field)
+	field, steps, err := fieldOf(asked, q.Field)
 	if err != nil {
 		return Chain{}, err
-	}
-	field, ok := object.Canonical(asked.Body, steps)
-	if !ok {
-		return Chain{}, &NoFieldError{asked.Ref(), q.Field}
-	}
-	if named, err := object.Steps(field); err == nil { // another render may have the element elsewhere
-		steps = named
 	}
 	secrets := object.Forms(x.result.Set.Concealed())
 	show := func(o object.Object) any {
@@ -105,9 +76,11 @@ func Why(
 	chain := Chain{Object: ref, Field: field, Value: show(asked)}
 	now, base := asked, baseline{objects: objects}
 	var needed []Override // decide the field, but cannot be removed
+	var stuck []Override  // may decide it: they can neither be removed nor say something else
 	for range maxLayers {
 		effects, left := remove(ctx, x, without(x.overrides, base.removed, needed), base)
 		because, fixed, rest := deciding(ctx, x, effects, base, part{now, field})
+		stuck = without(failed(effects), fixed)
 		for _, o := range slices.Concat(left, rest) {
 			chain.NotTried = append(chain.NotTried, o.String())
 		}
@@ -129,41 +102,17 @@ func Why(
 		now = before
 	}
 	place, _ := Locate(x.view, asked.Origin, field)
-	chain.Links = append(chain.Links, Link{Place: place, Value: show(now), Lost: len(chain.Links) > 0})
+	link := Link{Place: place, Value: show(now), Lost: len(chain.Links) > 0}
+	if says, ok := contradicts(x.view, now, asked.Origin, steps); ok {
+		for _, o := range slices.Backward(stuck) {
+			chain.Links = append(chain.Links, Link{preciseOf(o, steps), o.Name, show(now), link.Lost})
+		}
+		chain.Unexplained = len(chain.Links) == 0
+		link.Lost, link.Value = true, object.HideIn(says, secrets)
+	}
+	chain.Links = append(chain.Links, link)
 	slices.Reverse(chain.Links)
 	return chain, ctx.Err()
-}
-
-// find returns the object of a kind and name. The name may lack what an overlay added to it.
-func find(objects []object.Object, asked, env string) (object.Object, error) {
-	kind, name, _ := strings.Cut(asked, "/")
-	var exact, near []object.Object
-	var known []string
-	for _, o := range objects {
-		ref := o.Ref()
-		known = append(known, ref.Kind+"/"+ref.Name)
-		if !strings.EqualFold(ref.Kind, kind) {
-			continue
-		}
-		if ref.Name == name {
-			exact = append(exact, o)
-		} else if name != "" && strings.Contains("-"+ref.Name+"-", "-"+name+"-") {
-			near = append(near, o)
-		}
-	}
-	found := slices.Concat(exact, near)
-	if len(exact) == 1 || len(found) == 1 {
-		return found[0], nil
-	}
-	if len(found) > 1 {
-		known = nil
-		for _, o := range found {
-			known = append(known, o.Ref().String())
-		}
-	}
-	return object.Object{}, &NoObjectError{
-		Asked: asked, Environment: env, Known: known, Ambiguous: len(found) > 1,
-	}
 }
 
 // counterpart finds the object that another render has in place of this one.
@@ -175,6 +124,16 @@ func counterpart(o object.Object, objects []object.Object) (object.Object, bool)
 		}
 	}
 	return object.Object{}, false
+}
+
+// failed returns the overrides without which nothing renders.
+func failed(effects []Effect) (list []Override) {
+	for _, e := range effects {
+		if e.Err != nil {
+			list = append(list, e.Override)
+		}
+	}
+	return list
 }
 
 // without returns the overrides that are in none of the other lists.

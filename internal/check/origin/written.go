@@ -1,6 +1,9 @@
 package origin
 
 import (
+	"fmt"
+	"strconv"
+
 	"go.yaml.in/yaml/v3"
 
 	"slipway/internal/check/finding"
@@ -43,7 +46,8 @@ func Locate(v *tree.View, at object.Origin, field string) (place finding.Place, 
 	return finding.Place{File: at.File, Line: n.Line, Column: n.Column}, depth == len(steps)
 }
 
-// document returns the YAML document that an object is written in; nil where it cannot be read.
+// document returns the YAML mapping that an object is written as: a document, or an item of a list. It is nil
+// where the object is generated, or cannot be read.
 func document(v *tree.View, at object.Origin) *yaml.Node {
 	if at.Line == 0 {
 		return nil
@@ -52,12 +56,53 @@ func document(v *tree.View, at object.Origin) *yaml.Node {
 	if err != nil {
 		return nil
 	}
-	var doc *yaml.Node
-	for _, next := range docs {
-		if len(next.Content) == 0 || next.Content[0].Line > at.Line {
-			return doc
+	for _, doc := range docs {
+		if len(doc.Content) == 0 {
+			continue
 		}
-		doc = next.Content[0]
+		if n := itemAt(resolved(doc.Content[0]), at.Line); n != nil {
+			return n
+		}
 	}
-	return doc
+	return nil
+}
+
+// itemAt returns an object that begins at a line: the given one, or one of its items.
+func itemAt(n *yaml.Node, line int) *yaml.Node {
+	if n.Kind != yaml.MappingNode {
+		return nil
+	}
+	if n.Line == line {
+		return n
+	}
+	for _, item := range items(value(n, "items")) {
+		if found := itemAt(resolved(item), line); found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
+// contradicts reports whether the place where a field of an object is written says something else than the
+// object has, and what it says. It compares scalars only.
+func contradicts(v *tree.View, o object.Object, at object.Origin, field []object.Step) (says any, ok bool) {
+	is, found := object.Value(o.Body, field)
+	var written any
+	if doc := document(v, at); doc == nil || !found || object.IsSecret(o) || doc.Decode(&written) != nil {
+		return nil, false
+	}
+	if says, found = object.Value(written, field); !found {
+		return nil, false
+	}
+	switch is.(type) {
+	case string, bool:
+		_, isText := says.(string)
+		_, isBool := says.(bool)
+		return says, (isText || isBool) && says != is
+	case int64, float64:
+		a, err := strconv.ParseFloat(fmt.Sprint(says), 64)
+		b, _ := strconv.ParseFloat(fmt.Sprint(is), 64)
+		return says, err == nil && a != b
+	}
+	return nil, false
 }
