@@ -18,7 +18,8 @@ import (
 // allowed lists, for each package, the packages of ours that it may import.
 var allowed = map[string]string{
 	"internal/object":           "",
-	"internal/project":          "",
+	"internal/project":          "project/tilt",
+	"internal/project/tilt":     "",
 	"internal/git":              "",
 	"internal/gctune":           "",
 	"internal/lazyregexp":       "",
@@ -45,7 +46,7 @@ var allowed = map[string]string{
 	"internal/check/workflow":   "object project check/finding check/rule image/metadata image/reference ci",
 	"internal/ci":               "project",
 	"internal/ci/pipeline":      "git project render image ci",
-	"internal/check": "git object project project/source render/tree render/skaffold image image/reference " +
+	"internal/check": "git object project project/source project/tilt render/tree render/skaffold image image/reference " +
 		"render " +
 		"check/origin " +
 		"check/finding check/rule check/schema check/workflow check/contract",

@@ -98,7 +98,7 @@ var (
 		{each: references}, {each: availability}, {each: images}, {each: unbuilt}, {each: numericTags},
 		{each: resets}, {each: losses}, {each: selectors}, {each: schemas}, {each: objectRules},
 	}
-	ofProject = []group{{all: workflows}, {all: overrides}, {all: past}}
+	ofProject = []group{{all: workflows}, {all: overrides}, {all: past}, {all: laptop}}
 )
 
 // LoadRules reads Slipway's rules and those of the project's files.

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"slipway/internal/project/tilt"
 )
 
 // Where people keep manifests, the likeliest first.
@@ -15,7 +17,7 @@ var layoutRoots = []string{"k8s", "kubernetes", "deploy", "kustomize", "manifest
 
 var lookedFor = []string{
 	"k8s/overlays/*", "envs/*", "apps/staging, apps/production", "k8s-dev, k8s-prod", "k8s/dev, k8s/prod",
-	"charts with values-*.yaml", "skaffold.yaml", "Argo CD's and Flux's objects", "k8s/*.yaml",
+	"charts with values-*.yaml", "skaffold.yaml", "Tiltfile", "Argo CD's and Flux's objects", "k8s/*.yaml",
 }
 
 // detect finds the environments that the files in dir show.
@@ -48,9 +50,10 @@ func (l layout) project(dir string) (Project, bool) {
 		}
 		others = append(others, p.addOthers(l, envs)...)
 	}
-	if len(p.Environments) == 0 {
+	if len(p.Environments) == 0 && len(l.tilt.Manifests) == 0 {
 		return Project{}, false
 	}
+	others = append(others, p.develop(l)...)
 	p.Others = p.nameOthers()
 	p.Notes = l.notes(&p, slices.Concat(others, l.outside(p, found.left), variants))
 	return p, true
@@ -123,19 +126,7 @@ func (l layout) notes(p *Project, others []string) []string {
 	if guessed != "" {
 		notes = append(notes, guessed)
 	}
-	if len(p.Images) > 0 {
-		var files []string
-		for _, i := range p.Images {
-			if i.Dockerfile == "Dockerfile" && l.file(i.Dockerfile) {
-				notes = append(notes, fmt.Sprintf("using Dockerfile to build image %s", i.Name))
-			} else {
-				files = append(files, i.Name)
-			}
-		}
-		if len(files) > 0 {
-			notes = append(notes, fmt.Sprintf("%s builds %s", l.skaffoldFile(), listed(files)))
-		}
-	}
+	notes = append(notes, l.imageNotes(p.Images)...)
 	slices.Sort(others)
 	if others = slices.Compact(others); len(others) > 6 {
 		n := len(others)
@@ -144,9 +135,7 @@ func (l layout) notes(p *Project, others []string) []string {
 	if len(others) > 0 {
 		notes = append(notes, "not used: "+strings.Join(others, ", "))
 	}
-	if l.file("Tiltfile") {
-		notes = append(notes, "Tiltfile is not read: it is a program")
-	}
+	notes = append(notes, l.tiltNotes()...)
 	if l.note != "" {
 		notes = append(notes, l.note)
 	}
@@ -200,13 +189,43 @@ func Named(dir string) (Project, error) {
 }
 
 func (l layout) named(dir string) Project {
-	p := Project{Name: nameOf(dir), Dir: dir, Images: l.artifacts()}
+	p := Project{Name: nameOf(dir), Dir: dir, Images: l.artifacts(l.skaffoldFile())}
+	for _, i := range l.tiltImages() {
+		known := func(o Image) bool {
+			return o.Name == i.Name || o.Dockerfile == i.Dockerfile && o.Target == i.Target
+		}
+		if !slices.ContainsFunc(p.Images, known) {
+			p.Images = append(p.Images, i)
+		}
+	}
 	if l.file("Dockerfile") && !slices.ContainsFunc(p.Images, func(i Image) bool {
 		return i.Dockerfile == "Dockerfile" || i.Name == p.Name
 	}) {
 		p.Images = append(p.Images, Image{Name: p.Name, Context: ".", Dockerfile: "Dockerfile", Detected: true})
 	}
 	return p
+}
+
+// imageNotes say what builds the images.
+func (l layout) imageNotes(images []Image) (notes []string) {
+	var artifacts, tilted []string
+	for _, i := range images {
+		switch {
+		case i.Artifact:
+			artifacts = append(artifacts, i.Name)
+		case slices.ContainsFunc(l.tilt.Images, func(o tilt.Image) bool { return o.Name == i.Name }):
+			tilted = append(tilted, i.Name)
+		default:
+			notes = append(notes, fmt.Sprintf("using %s to build image %s", i.Dockerfile, i.Name))
+		}
+	}
+	if len(artifacts) > 0 {
+		notes = append(notes, fmt.Sprintf("%s builds %s", l.skaffoldFile(), listed(artifacts)))
+	}
+	if len(tilted) > 0 {
+		notes = append(notes, fmt.Sprintf("%s builds %s", l.tiltfile, listed(tilted)))
+	}
+	return notes
 }
 
 // describe names what an environment is made of.

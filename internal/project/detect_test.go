@@ -181,7 +181,6 @@ func TestNotesSayWhatIsNotTaken(t *testing.T) {
 	want := []string{
 		"using k8s/overlays/dev as environment dev of class local",
 		"not used: chart/Chart.yaml, skaffold.yaml",
-		"Tiltfile is not read: it is a program",
 	}
 	if diff := cmp.Diff(want, p.Notes); diff != "" {
 		t.Error(diff)

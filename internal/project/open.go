@@ -113,7 +113,11 @@ func openNearest(dirs []string) (Project, error) {
 		if err != nil {
 			return Project{}, &FileError{File: File, Err: err}
 		}
-		return Parse(f, text)
+		p, err := Parse(f, text)
+		if err == nil {
+			p.addArtifacts()
+		}
+		return p, err
 	}
 	top := dirs[len(dirs)-1]
 	for _, f := range dirs {

@@ -63,7 +63,8 @@ type Cache struct {
 type Environment struct {
 	Name  string
 	Class Class
-	// Paths are Kustomize overlays and directories of plain YAML, in order; none where there are only charts.
+	// Paths are Kustomize overlays, directories of plain YAML and files of it, in order; none where there are
+	// only charts.
 	Paths []string
 	// Charts are rendered beside what Paths hold, in order.
 	Charts []Chart

@@ -199,7 +199,7 @@ func (r *reader) environment(p *Project, key, n *yaml.Node) error {
 
 func (r *reader) path(env *Environment, n *yaml.Node) error {
 	var p string
-	err := r.within(&p, "path", true)(n)
+	err := r.within(&p, "path", !isManifestName(n.Value))(n)
 	switch {
 	case err != nil:
 		return err

@@ -2,6 +2,7 @@ package project
 
 import (
 	"bytes"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -110,9 +111,30 @@ func (l layout) skaffold() (envs []Environment, left []string) {
 	return unique(envs), slices.Compact(left)
 }
 
-// artifacts are the images that a skaffold.yaml builds.
-func (l layout) artifacts() []Image {
-	file := l.skaffoldFile()
+// addArtifacts adds the images that the skaffold.yaml of an environment builds. Manifests name them without
+// a tag, also where slipway.yaml lists them.
+func (p *Project) addArtifacts() {
+	var l layout
+	for _, e := range p.Environments {
+		if e.Skaffold == nil {
+			continue
+		}
+		if l.fs == nil {
+			l = walk(os.DirFS(p.Dir))
+		}
+		for _, a := range l.artifacts(e.Skaffold.File) {
+			i := slices.IndexFunc(p.Images, func(i Image) bool { return i.Name == a.Name })
+			if i < 0 {
+				p.Images = append(p.Images, a)
+			} else {
+				p.Images[i].Artifact = true
+			}
+		}
+	}
+}
+
+// artifacts are the images that a skaffold.yaml, and those that it requires, build.
+func (l layout) artifacts(file string) []Image {
 	if file == "" {
 		return nil
 	}

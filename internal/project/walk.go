@@ -6,6 +6,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"slipway/internal/project/tilt"
 )
 
 // Detection looks at the names of this many files and this deep, and reads files up to this size.
@@ -21,6 +23,9 @@ type layout struct {
 	dirs  []string            // in the order of the walk; "." first
 	files map[string][]string // by directory: the names of its files
 	note  string              // which limit ended the walk
+	tilt  tilt.Tiltfile       // what the project's Tiltfile states, if it has one
+	// tiltfile is its path; empty where there is none.
+	tiltfile string
 }
 
 // walk lists a directory without what is hidden, and without the packages of others.
@@ -50,6 +55,9 @@ func walk(fsys fs.FS) layout {
 		}
 		return nil
 	})
+	if l.tiltfile = l.findTiltfile(); l.tiltfile != "" {
+		l.tilt = tilt.Read(fsys, l.tiltfile)
+	}
 	return l
 }
 
@@ -88,13 +96,16 @@ func (l layout) text(p string) []byte {
 
 func isYAML(name string) bool { return slices.Contains([]string{".yaml", ".yml"}, path.Ext(name)) }
 
+// isManifestName says whether a name is one that a file of manifests may have.
+func isManifestName(name string) bool { return isYAML(name) || path.Ext(name) == ".json" }
+
 // manifests says whether a directory has YAML of Kubernetes in it.
 func (l layout) manifests(p string) bool {
 	if l.kustomized(p) {
 		return true
 	}
 	return !l.file(path.Join(p, "Chart.yaml")) && slices.ContainsFunc(l.files[p], func(name string) bool {
-		return (isYAML(name) || path.Ext(name) == ".json") && IsManifest(l.text(path.Join(p, name)))
+		return isManifestName(name) && IsManifest(l.text(path.Join(p, name)))
 	})
 }
 

@@ -237,6 +237,9 @@ func (w *work) text(ctx context.Context, name string) ([]byte, error) {
 // attempts returns the ways to set an image in the environment's own files, the most likely first.
 func (w *work) attempts(ctx context.Context, m image.Matched, pin image.Pin) (attempts []attempt, err error) {
 	for _, folder := range w.env.Paths {
+		if path.Ext(folder) != "" && w.renderer.View(ctx).IsFile(folder) {
+			continue // a file of manifests has no images to set
+		}
 		for _, base := range konfig.RecognizedKustomizationFileNames() {
 			a := attempt{file: path.Join(folder, base), want: []string{pin.Reference()}}
 			if a.text, a.err = w.text(ctx, a.file); os.IsNotExist(a.err) {

@@ -35,7 +35,7 @@ func TestRenderErrors(t *testing.T) {
 		"chart": {map[string]string{"k/Chart.yaml": "name: x\n"},
 			"k/Chart.yaml: path is a Helm chart: name it under charts, with its values files"},
 		"no such directory": {map[string]string{"x/a.yaml": ""}, "k: no such file or directory"},
-		"a file":            {map[string]string{"k": ""}, "k is not a directory"},
+		"a file":            {map[string]string{"k": ""}, "k is neither a directory nor a YAML file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := render(t, foldertest.Of(t, c.files), "k")

@@ -151,8 +151,10 @@ func (s *source) path(p string) error {
 	switch kind, err := s.view.Kind(real); {
 	case err != nil:
 		return err
+	case kind == tree.File && manifest(real):
+		return s.manifestFile(real)
 	case kind == tree.File:
-		return fmt.Errorf("%s is not a directory", p)
+		return fmt.Errorf("%s is neither a directory nor a YAML file", p)
 	}
 	kustomized, err := kustomize.File(s.view, real)
 	if err != nil {
@@ -199,6 +201,18 @@ func (s *source) overlay(dir string, o kustomize.Options) error {
 	}
 	s.result.Losses = append(s.result.Losses, b.Losses...)
 	return s.add(b.Objects, b.Warnings)
+}
+
+// manifestFile reads one file of plain YAML, which has objects.
+func (s *source) manifestFile(name string) error {
+	before := s.result.Set.Len()
+	if err := s.file(name); err != nil {
+		return err
+	}
+	if s.result.Set.Len() == before {
+		return fmt.Errorf("%s: %w", name, ErrEmpty)
+	}
+	return nil
 }
 
 func (s *source) file(name string) error {
