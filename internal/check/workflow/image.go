@@ -242,6 +242,7 @@ var (
 func (c *Pipelines) judge(w *flow, repository, tag string) (message string, sure bool) {
 	var wanted []string
 	var forms []string // <prefix><sha:n><suffix> that some entry builds
+	var others []string
 	for _, b := range c.builds {
 		if repository != "" && !slices.Contains(b.images, repository) {
 			continue
@@ -250,7 +251,11 @@ func (c *Pipelines) judge(w *flow, repository, tag string) (message string, sure
 			return "", false
 		}
 		for _, e := range b.entries {
-			if !b.fires(e) || e.Type != "sha" && e.Type != "raw" && e.Type != "match" {
+			if !b.fires(e) {
+				continue
+			}
+			if e.Type != "sha" && e.Type != "raw" && e.Type != "match" {
+				others = append(others, e.Text)
 				continue
 			}
 			form, ok := tagOf(e, b.flavor, b.short)
@@ -263,8 +268,15 @@ func (c *Pipelines) judge(w *flow, repository, tag string) (message string, sure
 			}
 		}
 	}
-	if len(forms) == 0 || c.elsewhere(repository) {
+	if len(forms)+len(others) == 0 || c.elsewhere(repository) {
 		return "", false
+	}
+	if len(forms) == 0 {
+		if !commitTag().MatchString(tag) {
+			return "", false
+		}
+		return fmt.Sprintf("no tag rule builds a tag with the commit: the image is missing (the rules are %s)",
+			strings.Join(slices.Compact(others), "; ")), true
 	}
 	built := strings.Join(wanted, ", ")
 	if m := commitTag().FindStringSubmatch(tag); m != nil {
@@ -342,7 +354,11 @@ func (c *Pipelines) tagged(w *flow, image, tag string, place finding.Place) {
 	if !slices.ContainsFunc(c.findings, func(o finding.Finding) bool {
 		return o.Place == place && o.Rule == f.Rule
 	}) {
-		c.add(f, "Deploy the tag that is built: sha-${GITHUB_SHA::7} for type=sha.")
+		fix := "Deploy the tag that is built: sha-${GITHUB_SHA::7} for type=sha."
+		if strings.Contains(message, "no tag rule builds a tag with the commit") {
+			fix = "Add `type=sha,format=long,prefix=` to the tags."
+		}
+		c.add(f, fix)
 	}
 }
 

@@ -226,13 +226,16 @@ func inMatrix(s *actionlint.Strategy, text string) []string {
 // pushedTags reports the moving tags that steps push without computing them.
 func (c *Pipelines) pushedTags() {
 	seen := map[string]bool{}
-	for _, p := range c.Pushes() {
-		key := p.Repository + ":" + p.Tag
-		if !reference.MayMoveTag(p.Tag) || seen[key] {
-			continue
+	for _, w := range c.flows {
+		for _, j := range w.jobs {
+			for _, p := range slices.Concat(pushedBySteps(w, j), pushedByCommands(j.commands)) {
+				if !w.moves(p.Tag) || seen[p.Reference.String()] {
+					continue
+				}
+				seen[p.Reference.String()] = true
+				c.add(tagMutable.In(p.place, "%s is pushed, and the tag %s names another image after each run",
+					p.Reference, p.Tag), "Push a tag with the commit, such as sha-${GITHUB_SHA::7}.")
+			}
 		}
-		seen[key] = true
-		c.add(tagMutable.In(p.Place, "%s:%s is pushed, and the tag %s names another image after each run",
-			p.Repository, p.Tag, p.Tag), "Push a tag with the commit, such as sha-${GITHUB_SHA::7}.")
 	}
 }

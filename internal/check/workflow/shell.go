@@ -5,6 +5,7 @@ import (
 	"maps"
 	"strings"
 
+	"github.com/rhysd/actionlint"
 	"mvdan.cc/sh/v3/syntax"
 
 	"slipway/internal/check/finding"
@@ -27,6 +28,9 @@ type command struct {
 	writes, reads []word
 	comments      []word
 	folder        string // where it is run, relative to the project
+	// ignored is why the script goes on where the command fails: "|| true" or "set +e"; empty: it stops.
+	ignored string
+	step    *actionlint.Step // nil: not of a workflow of GitHub
 }
 
 func (c command) text(i int) string {
@@ -75,6 +79,7 @@ func (s script) commands() ([]command, error) {
 	var out []command
 	var comments []word
 	pipes := map[*syntax.Stmt]*syntax.Stmt{}
+	forgiven := map[*syntax.Stmt]string{}
 	syntax.Walk(file, func(n syntax.Node) bool {
 		switch n := n.(type) {
 		case *syntax.Comment:
@@ -90,16 +95,19 @@ func (s script) commands() ([]command, error) {
 				if c.Op == syntax.Pipe || c.Op == syntax.PipeAll {
 					pipes[c.X], pipes[c.Y] = pipes[n], pipes[n]
 				}
+				forgive(c, forgiven[n], forgiven, s.text)
 			case *syntax.CallExpr:
 				if len(c.Args) == 0 {
 					s.assign(c.Assigns)
 				} else {
 					out = append(out, s.command(n, c, pipes[n]))
+					out[len(out)-1].ignored = forgiven[n]
 				}
 			}
 		}
 		return true
 	})
+	forgiveAfterSet(out, s.text)
 	for i, c := range out {
 		first, last := c.words[0].place.Line, c.words[len(c.words)-1].place.Line
 		for _, comment := range comments {
@@ -109,6 +117,40 @@ func (s script) commands() ([]command, error) {
 		}
 	}
 	return out, nil
+}
+
+// forgive notes which commands of an and-or list may fail without effect: those before "|| true".
+func forgive(c *syntax.BinaryCmd, outer string, forgiven map[*syntax.Stmt]string, text string) {
+	left := outer
+	if call, ok := c.Y.Cmd.(*syntax.CallExpr); c.Op == syntax.OrStmt && ok && len(call.Args) > 0 {
+		right := text[c.Y.Pos().Offset():c.Y.End().Offset()]
+		switch name := call.Args[0].Lit(); {
+		case name == "true", name == ":", name == "echo", name == "printf", right == "exit 0":
+			left = "|| " + name
+		}
+	}
+	if left != "" {
+		forgiven[c.X] = left
+	}
+	if outer != "" {
+		forgiven[c.Y] = outer
+	}
+}
+
+// forgiveAfterSet notes the commands after "set +e" but the last one, whose exit code is the script's. It
+// notes none in a script that reads exit codes: that one handles failures itself.
+func forgiveAfterSet(commands []command, text string) {
+	if strings.Contains(text, "$?") || strings.Contains(text, "PIPESTATUS") {
+		return
+	}
+	off := false
+	for i, c := range commands {
+		if c.text(0) == "set" {
+			off = off && !c.has("-e", "-eu", "-euo", "-eo", "-ex", "-euxo") || c.has("+e")
+		} else if off && i+1 < len(commands) && c.ignored == "" {
+			commands[i].ignored = "set +e"
+		}
+	}
 }
 
 func (s script) place(p syntax.Pos) finding.Place { return s.at(int(p.Line()), int(p.Col())) }

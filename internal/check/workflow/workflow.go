@@ -32,6 +32,13 @@ const (
 	noEnvironment       = rule.ID("no-environment")
 	kubeconfigWorkspace = rule.ID("kubeconfig-workspace")
 	actionUnpinned      = rule.ID("action-unpinned")
+	deployIgnored       = rule.ID("deploy-ignored")
+	deployAnyway        = rule.ID("deploy-anyway")
+	deployCancelled     = rule.ID("deploy-cancelled")
+	deployEarly         = rule.ID("deploy-early")
+	deployForce         = rule.ID("deploy-force")
+	deployMutable       = rule.ID("deploy-mutable")
+	pullRequestTarget   = rule.ID("pull-request-target")
 	helmPrecedence      = rule.ID("helm-set-precedence")
 	helmTagDefault      = rule.ID("helm-tag-default")
 )
@@ -131,8 +138,13 @@ func (c *Pipelines) Check() ([]finding.Finding, []finding.Unchecked) {
 	for _, w := range c.flows {
 		checkPins(&c.report, w)
 		c.deploys(w)
+		checkForeignCode(&c.report, w)
 		for _, j := range w.jobs {
 			checkHelm(&c.report, c.Project, w, j)
+			if !j.throwaway {
+				checkConditions(&c.report, w, j)
+				checkDeployCommands(&c.report, j.commands, w.moves)
+			}
 		}
 	}
 	for _, b := range c.builds {
@@ -191,7 +203,11 @@ func readJob(r *report, p Project, w *flow, parsed *actionlint.Job, env map[stri
 			}
 			s := script{exec.Run.Value, w.inside(exec.Run), environ(env, step.Env)}
 			folder := cmp.Or(value(exec.WorkingDirectory), directory(parsed.Defaults), directory(w.Defaults))
-			j.commands = append(j.commands, readScript(r, p, s, folder, w.at(exec.Run))...)
+			commands := readScript(r, p, s, folder, w.at(exec.Run))
+			for i := range commands {
+				commands[i].step = step
+			}
+			j.commands = append(j.commands, commands...)
 		}
 	}
 	for _, cmd := range j.commands {

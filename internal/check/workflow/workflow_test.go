@@ -215,7 +215,7 @@ func TestRules(t *testing.T) {
 		"version of the branch": {change: []string{"type=sha\n", "type=sha\n            type=ref,event=branch\n"},
 			want: []string{"image-version warning 18:13", "tag-mutable warning 18:13"}},
 		"without tags": {change: []string{"          tags: |\n            # the commit\n            type=sha\n",
-			""}, want: []string{"tag-mutable warning 11:15"}},
+			""}, want: []string{"tag-length error 22:56", "tag-mutable warning 11:15"}},
 
 		"whole commit": {change: []string{"sha-${GITHUB_SHA::7}", "sha-$GITHUB_SHA"},
 			want: []string{"tag-length error 25:56"}},
