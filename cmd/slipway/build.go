@@ -48,7 +48,7 @@ func runBuild(ctx context.Context, a *app, name string, rebuild bool, s *signing
 	images := a.buildOptions()
 	images.Rebuild = rebuild
 	prepared, err := a.prepare(ctx, t, deploy.PrepareOptions{Image: images, Anew: true, Sign: by,
-		Unsigned: true, Hooks: true})
+		Unsigned: true})
 	if err != nil {
 		return err
 	}

@@ -225,6 +225,8 @@ var clusterRows = []row{
 	as("no namespace", codeError, func(e *cluster.NoNamespaceError) string {
 		return "Run `kubectl create namespace " + e.Namespace + "`, or add a Namespace to the manifests."
 	}),
+	as("webhook", codeError, always[*cluster.WebhookError]("Check the pods behind the webhook's Service, or "+
+		"delete its configuration if nothing needs it any more.")),
 	as("unknown kind", codeError, always[*cluster.UnknownKindError](
 		"Install the operator that defines it, or add its CustomResourceDefinition to the manifests.")),
 
@@ -361,8 +363,10 @@ var buildRows = []row{
 
 // renderRows explain errors of rendering, and the sandbox.
 var renderRows = []row{
-	as("hooks", codeError, always[*deploy.HookError]("Set `noHooks: true` for the environment or the chart "+
-		"if it works without them, or write them as plain Jobs, without the annotation.")),
+	as("order", codeError, always[*object.ScheduleError]("Correct the annotation. `noHooks: true` leaves out "+
+		"the hooks of an environment or a chart that works without them. Nothing was changed.")),
+	as("order cycle", codeError, always[*plan.CycleError](
+		"Remove one of the annotations that make them wait. Nothing was changed.")),
 	is("over budget", object.ErrBudget, codeError,
 		"Check for aliases or includes that repeat: no real project has reached this limit."),
 	as("unknown profile", codeUsage, func(e *skaffold.UnknownProfileError) string {

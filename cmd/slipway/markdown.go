@@ -55,7 +55,7 @@ func planSummary(p plan.Plan) string {
 	for _, k := range []struct {
 		action plan.Action
 		word   string
-	}{{plan.Create, "to create"}, {plan.Update, "to update"}, {plan.Replace, "to replace"},
+	}{{plan.Create, "to create"}, {plan.Update, "to update"}, {plan.Replace, "to replace"}, {plan.Run, "to run"},
 		{plan.Delete, "to delete"}, {plan.Blocked, "refused"}} {
 		if n := p.Count(k.action); n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, k.word))
@@ -66,7 +66,7 @@ func planSummary(p plan.Plan) string {
 
 func planValues(p plan.Plan, markdown string) ci.Values {
 	return ci.Values{
-		"changes":  fmt.Sprint(len(p.Changes) - p.Count(plan.Keep)),
+		"changes":  fmt.Sprint(len(p.Changes) - p.Count(plan.Keep) - p.Count(plan.Skip)),
 		"empty":    fmt.Sprint(p.Empty()),
 		"markdown": markdown,
 	}

@@ -18,7 +18,7 @@ import (
 
 // planMarks are the signs of a plan's actions.
 var planMarks = map[plan.Action]string{plan.Create: "+", plan.Update: "~", plan.Delete: "-",
-	plan.Replace: "±", plan.Blocked: "!"}
+	plan.Replace: "±", plan.Run: "»", plan.Blocked: "!"}
 
 // planPage is a plan with what people read beside it.
 type planPage struct {
@@ -38,9 +38,24 @@ func printPlan(w io.Writer, p planPage) {
 	for _, line := range append(currentRelease(p.Latest), commitLines(p.Summary)...) {
 		fmt.Fprintln(w, s.dim("  "+line))
 	}
-	same := 0
-	for _, c := range p.Plan.Changes {
+	for i, stage := range p.Plan.Stages {
+		if p.Plan.IsStaged() {
+			fmt.Fprintf(w, "stage %d: %s\n", i+1, stage.Name)
+		}
+		printChanges(w, p.Plan.In(i+1))
+	}
+	printChanges(w, p.Plan.In(0))
+	for _, line := range p.Remarks {
+		fmt.Fprintln(w, line)
+	}
+}
+
+func printChanges(w io.Writer, changes []plan.Change) {
+	s, same := styleOf(w), 0
+	for _, c := range changes {
 		switch {
+		case c.Action == plan.Skip:
+			fmt.Fprintln(w, s.dim(fmt.Sprintf("  · %s   left out: %s", c.Ref, c.Reason)))
 		case c.Action != plan.Keep:
 			printChange(w, c)
 		case c.Reason != "":
@@ -51,9 +66,6 @@ func printPlan(w io.Writer, p planPage) {
 	}
 	if same > 0 {
 		fmt.Fprintln(w, s.dim(fmt.Sprintf("  = %d unchanged", same)))
-	}
-	for _, line := range p.Remarks {
-		fmt.Fprintln(w, line)
 	}
 }
 

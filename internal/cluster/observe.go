@@ -111,8 +111,9 @@ func (s *survey) ask(ctx context.Context, o *plan.Observed, managed []metav1.Man
 			}
 			return
 		}
-		if _, fixed := errors.AsType[*ImmutableError](immutable(o.Ref, o.Err)); fixed && o.Ref.Group == "batch" &&
-			o.Ref.Kind == "Job" {
+		_, fixed := errors.AsType[*ImmutableError](immutable(o.Ref, o.Err))
+		if again := o.Ref.RunsOnce() && o.Live.Body != nil; again && (fixed && o.Ref.Kind == "Job" ||
+			o.Desired.IsHook() && apierrors.IsInvalid(o.Err)) {
 			o.Merged, o.Fixed = wire(o.Desired), true
 			o.Err = tryCreate(ctx, s.c, o.Desired)
 			return
@@ -148,6 +149,9 @@ func (s *survey) unverified(ref object.Ref, err error) string {
 		}
 	}
 	// The object may need a schema that its definition gets in the same deploy.
+	if down, ok := errors.AsType[*WebhookError](webhookDown(ref, err)); ok && s.brings(down.Webhook) {
+		return fmt.Sprintf("webhook %s of the same deploy does not answer", down.Webhook)
+	}
 	if d, ok := s.definitions[groupKind(ref)]; ok && (apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)) {
 		return fmt.Sprintf("%s changes in the same deploy; as it is, the server says: %v", d.Ref, err)
 	}

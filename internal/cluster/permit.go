@@ -32,6 +32,7 @@ var verbs = map[plan.Action][]string{
 	plan.Update:  {"patch"},
 	plan.Delete:  {"delete"},
 	plan.Replace: {"delete"},
+	plan.Run:     {"create", "patch", "delete"},
 }
 
 // Permit asks whether the user may make the changes, and keep records and locks besides. It fails with one

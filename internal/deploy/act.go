@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -12,40 +13,122 @@ import (
 	"slipway/internal/rollout"
 )
 
-// act applies stage by stage, watches, and then deletes what left the source: old pods need it until the new
-// objects are healthy.
+// act carries out stage by stage. A stage ends when its Jobs have completed and its objects are healthy. What
+// left the source is deleted last: old pods need it until the new objects are healthy.
 func act(ctx context.Context, r run, p Proposal, rel *release.Release) error {
-	var deletes []plan.Change
-	var applied []object.Object // in this stage
-	stage := -1
-	for _, c := range p.Plan.Changes {
-		if c.Action == plan.Delete {
-			deletes = append(deletes, c)
+	var due []plan.Change // hooks of the event that have run
+	for i, stage := range p.Plan.Stages {
+		n := i + 1
+		if stage.Event == object.OnFailure {
 			continue
 		}
-		if c.Stage != stage {
-			if err := rollout.WaitServed(ctx, r.target.Cluster, applied...); err != nil {
-				return err
+		changes := p.Plan.In(n)
+		err := actStage(ctx, r, p, n, rel)
+		for _, c := range changes {
+			if c.Action == plan.Run {
+				due = append(due, c)
 			}
-			stage, applied = c.Stage, nil
 		}
-		if c.Action != plan.Create && c.Action != plan.Update && c.Action != plan.Replace {
-			continue
-		}
-		obj, err := applyOne(ctx, r, c, p)
 		if err != nil {
-			return err
+			return errors.Join(err, sweepHooks(context.WithoutCancel(ctx), r, p, due, n))
 		}
-		applied = append(applied, obj)
-		rel.Applied = append(rel.Applied, c.Ref)
-	}
-	if err := watch(ctx, r, p); err != nil {
-		return err
-	}
-	if err := prune(ctx, r, deletes, p, rel); err != nil {
-		return &leftoverError{err}
+		if n == len(p.Plan.Stages) || p.Plan.Stages[n].Event != stage.Event {
+			if err := sweepHooks(ctx, r, p, due, 0); err != nil {
+				return &leftoverError{err}
+			}
+			due = nil
+		}
 	}
 	return nil
+}
+
+// actStage carries out one stage, and waits for it.
+func actStage(ctx context.Context, r run, p Proposal, n int, rel *release.Release) error {
+	changes := p.Plan.In(n)
+	var deletes []plan.Change
+	for _, c := range changes {
+		if c.Action == plan.Delete {
+			deletes = append(deletes, c)
+		}
+	}
+	if len(deletes) > 0 {
+		if err := prune(ctx, r, deletes, p, rel); err != nil {
+			return &leftoverError{err}
+		}
+	}
+	if len(deletes) == len(changes) {
+		return nil
+	}
+	if p.Plan.IsStaged() {
+		r.target.say(Act, nil, "stage %d: %s", n, p.Plan.Stages[n-1].Name)
+	}
+	later, err := applyAll(ctx, r, p, changes, rel)
+	for err == nil && len(later) > 0 {
+		// The pods behind a webhook may be among the objects that this stage has just applied.
+		if err := watch(ctx, r, p, n, later); err != nil {
+			return err
+		}
+		before := len(later)
+		if later, err = applyAll(ctx, r, p, refused(changes, later), rel); err == nil && len(later) == before {
+			return later[0].err
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return watch(ctx, r, p, n, nil)
+}
+
+// postponed is an object that a webhook did not answer for.
+type postponed struct {
+	ref object.Ref
+	err error
+}
+
+func refused(changes []plan.Change, later []postponed) []plan.Change {
+	return slices.DeleteFunc(slices.Clone(changes), func(c plan.Change) bool {
+		return !slices.ContainsFunc(later, func(l postponed) bool { return l.ref == c.Ref })
+	})
+}
+
+// applyAll applies the changes of a stage in their order. It returns those that a webhook of the set did not
+// answer for.
+func applyAll(
+	ctx context.Context, r run, p Proposal, changes []plan.Change, rel *release.Release,
+) (later []postponed, err error) {
+	var ground []object.Object // definitions and namespaces, until they are served
+	for _, c := range changes {
+		if len(ground) > 0 && c.Ref.Kind != ground[0].Ref().Kind {
+			if err := rollout.WaitServed(ctx, r.target.Cluster, ground...); err != nil {
+				return nil, err
+			}
+			ground = nil
+		}
+		var obj object.Object
+		switch c.Action {
+		case plan.Create, plan.Update, plan.Replace:
+			obj, err = applyOne(ctx, r, c, p)
+		case plan.Run:
+			obj, err = startHook(ctx, r, c, p)
+		default:
+			continue
+		}
+		if down := (*cluster.WebhookError)(nil); errors.As(err, &down) {
+			r.target.say(Act, &c.Ref, "webhook %s does not answer yet", down.Webhook)
+			later = append(later, postponed{c.Ref, err})
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if k := c.Ref.Kind; k == "Namespace" || k == "CustomResourceDefinition" {
+			ground = append(ground, obj)
+		}
+		if !slices.Contains(rel.Applied, c.Ref) {
+			rel.Applied = append(rel.Applied, c.Ref)
+		}
+	}
+	return later, rollout.WaitServed(ctx, r.target.Cluster, ground...)
 }
 
 // leftoverError says that all desired objects are healthy, and an old one still exists.
@@ -63,10 +146,17 @@ func applyOne(ctx context.Context, r run, c plan.Change, p Proposal) (object.Obj
 		return obj, err
 	}
 	if c.Action == plan.Replace {
-		if err := r.target.Cluster.Delete(ctx, c.Ref, p.uids[c.Ref]); err != nil {
+		live, _, err := r.target.Cluster.Get(ctx, c.Ref)
+		if err != nil {
+			return obj, r.target.Cluster.Explain(ctx, "get", c.Ref, err)
+		}
+		if c.Ref.RunsOnce() {
+			err = awaitEnd(ctx, r, live)
+		}
+		if err != nil {
 			return obj, err
 		}
-		if err := rollout.WaitGone(ctx, r.target.Cluster, []object.Ref{c.Ref}, 0); err != nil {
+		if err := clear(ctx, r, c.Ref, p.uids[c.Ref]); err != nil {
 			return obj, err
 		}
 	}
@@ -81,6 +171,14 @@ func applyOne(ctx context.Context, r run, c plan.Change, p Proposal) (object.Obj
 	}
 	r.target.say(Act, &c.Ref, "%sd", c.Action)
 	return obj, nil
+}
+
+// clear deletes an object that is to be created again, and waits until it is gone.
+func clear(ctx context.Context, r run, ref object.Ref, uid string) error {
+	if err := r.target.Cluster.Delete(ctx, ref, uid); err != nil {
+		return err
+	}
+	return rollout.WaitGone(ctx, r.target.Cluster, []object.Ref{ref}, 0)
 }
 
 func prune(

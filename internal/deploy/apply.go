@@ -214,6 +214,9 @@ func carryOut(ctx context.Context, r run, p Proposal, past release.Past) (releas
 	}
 	t.say(Record, nil, "recorded as release %d", rel.Revision)
 	err = act(ctx, r, p, &rel)
+	if err != nil && ctx.Err() == nil && len(rel.Applied) > 0 && !errors.As(err, new(*leftoverError)) {
+		runFailureHooks(ctx, r, p, &rel)
+	}
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		err = cause // the lock was lost, rather than "context canceled"
 	}

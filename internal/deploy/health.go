@@ -15,7 +15,13 @@ func Health(ctx context.Context, t Target, rel release.Release) (bool, string, e
 	if rel.Status == release.Deleted {
 		return false, "deleted", nil
 	}
-	states, err := rollout.Health(ctx, t.Cluster, rel.Objects.Refs())
+	var refs []object.Ref
+	for _, o := range rel.Objects.Objects() {
+		if !o.IsHook() { // hooks have run, and may be deleted
+			refs = append(refs, o.Ref())
+		}
+	}
+	states, err := rollout.Health(ctx, t.Cluster, refs)
 	if err != nil {
 		return false, "unknown", err
 	}

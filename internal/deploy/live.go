@@ -16,7 +16,7 @@ func CompareLive(ctx context.Context, t Target, today string) (contract.Result, 
 	if err != nil {
 		return contract.Result{}, err
 	}
-	prepared, err := Prepare(ctx, t, PrepareOptions{Unsigned: true, Hooks: true})
+	prepared, err := Prepare(ctx, t, PrepareOptions{Unsigned: true})
 	if err != nil {
 		return contract.Result{}, err
 	}
@@ -30,6 +30,9 @@ func CompareLive(ctx context.Context, t Target, today string) (contract.Result, 
 	var wanted, live object.Set
 	wanted.Conceal(prepared.Set.Concealed())
 	for _, o := range proposal.Observed {
+		if o.Desired.IsHook() || o.Live.IsHook() {
+			continue // it runs, and is not a part of what runs
+		}
 		if o.Desired.Body != nil {
 			o.Merged.Origin = o.Desired.Origin
 			if err := wanted.Add(plan.Wish(o.Merged)); err != nil {

@@ -70,6 +70,7 @@ func Propose(ctx context.Context, t Target, o ProposeOptions) (Proposal, error) 
 	if err != nil {
 		return Proposal{}, err
 	}
+	o.ordered = true
 	prepared, err := Prepare(ctx, t, o.PrepareOptions)
 	if err != nil {
 		return Proposal{}, err
@@ -127,7 +128,11 @@ func ProposeDelete(ctx context.Context, t Target) (Proposal, error) {
 	if err != nil {
 		return Proposal{}, err
 	}
-	return propose(ctx, t, Prepared{Delete: true}, past, false)
+	hooks, err := deleteHooks(past.Latest.Objects)
+	if err != nil {
+		return Proposal{}, err
+	}
+	return propose(ctx, t, Prepared{Delete: true, Set: hooks}, past, false)
 }
 
 // propose compares what is prepared with the cluster.
@@ -142,6 +147,10 @@ func propose(
 	if p.Set, err = owned(set, t.owner()); err != nil {
 		return Proposal{}, err
 	}
+	order, err := plan.Arrange(p.Set, operationOf(p, past))
+	if err != nil {
+		return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)
+	}
 	mayDelete := deletable(latest, p)
 	observed, err := cluster.Observe(ctx, t.Cluster, p.Set, mayDelete, force)
 	if err != nil {
@@ -151,7 +160,8 @@ func propose(
 	made := plan.Make(plan.Input{
 		Environment: t.Environment.Name, Commit: p.Commit, Base: latest.Digest,
 		Desired: p.Set, Observed: observed, Owned: mayDelete, Rollback: p.RollbackOf > 0,
-		Ran: finishedJobs(p.Set, latest),
+		Ran: finishedJobs(p.Set, latest), Order: order,
+		Unfinished: latest.Revision > 0 && latest.Status != release.Healthy && latest.Status != release.Deleted,
 	})
 	proposal := Proposal{Prepared: p, Plan: made, Latest: latest, Observed: observed,
 		uids: map[object.Ref]string{}, force: force}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -76,8 +75,8 @@ type PrepareOptions struct {
 	Sign *signature.Signer
 	// Unsigned accepts images without the signatures that the environment demands: they may be signed later.
 	Unsigned bool
-	// Hooks accepts hooks, for callers that apply nothing: the tool that deploys may run them.
-	Hooks bool
+	// ordered fails for hooks and orders that a deploy cannot honour, before an image is built.
+	ordered bool
 }
 
 // Prepare renders the environment, resolves or builds its images, and sets their digests. It reads the
@@ -98,10 +97,15 @@ func Prepare(ctx context.Context, t Target, o PrepareOptions) (Prepared, error) 
 	if err != nil {
 		return Prepared{}, err
 	}
-	if len(rendered.Hooks) > 0 && !o.Hooks {
-		return Prepared{}, &HookError{Environment: t.Environment.Name, Hooks: rendered.Hooks}
+	for _, ref := range rendered.LeftOut {
+		t.say(Rendering, &ref, "left out: noHooks is set, and it is a hook")
 	}
 	set := rendered.Set
+	for _, obj := range set.Objects() {
+		if _, err := obj.Schedule(); err != nil && o.ordered {
+			return Prepared{}, fmt.Errorf("prepare %s: %w", t.Environment.Name, err)
+		}
+	}
 	pins, err := pinImages(ctx, t, r, set, o)
 	if err != nil {
 		return Prepared{}, err
@@ -172,20 +176,6 @@ func capabilities(ctx context.Context, t Target, env *project.Environment) error
 	}
 	env.KubeVersion, env.APIVersions = version, append(apis, env.APIVersions...)
 	return nil
-}
-
-// HookError reports objects that are hooks, which a deploy does not run.
-type HookError struct {
-	Environment string
-	Hooks       map[object.Ref][]string
-}
-
-func (e *HookError) Error() string {
-	var hooks []string
-	for _, ref := range slices.SortedFunc(maps.Keys(e.Hooks), object.Ref.Compare) {
-		hooks = append(hooks, fmt.Sprintf("%s (%s)", ref, strings.Join(e.Hooks[ref], ", ")))
-	}
-	return fmt.Sprintf("prepare %s: a deploy does not run hooks: %s", e.Environment, strings.Join(hooks, ", "))
 }
 
 // NoHealthyError says that the environment has no release to roll back to.

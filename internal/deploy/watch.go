@@ -13,13 +13,17 @@ import (
 	"slipway/internal/rollout"
 )
 
-// watch waits until all objects are healthy, except those that the plan leaves alone.
-func watch(ctx context.Context, r run, p Proposal) error {
-	var unchanged []object.Ref
+// watch waits until the objects of a stage and of those before it are healthy, except those that the plan
+// leaves alone, and those that are not applied yet. In a stage of hooks it waits for these.
+func watch(ctx context.Context, r run, p Proposal, stage int, later []postponed) error {
+	var unchanged, quiet []object.Ref
 	var watched object.Set
+	hooks := p.Plan.Stages[stage-1].Event != ""
 	for _, c := range p.Plan.Changes {
 		obj, ok := p.objects.Get(c.Ref)
-		if !ok || c.Action == plan.Keep && c.Reason != "" {
+		skip := c.Stage > stage || c.Action == plan.Skip || c.Action == plan.Keep && c.Reason != "" ||
+			c.Action == plan.Run && c.Stage != stage || hooks && c.Action != plan.Run
+		if !ok || skip || slices.ContainsFunc(later, func(l postponed) bool { return l.ref == c.Ref }) {
 			continue
 		}
 		if err := watched.Add(obj); err != nil {
@@ -28,8 +32,11 @@ func watch(ctx context.Context, r run, p Proposal) error {
 		if c.Action == plan.Keep {
 			unchanged = append(unchanged, c.Ref)
 		}
+		if c.Action == plan.Keep || c.Stage < stage {
+			quiet = append(quiet, c.Ref)
+		}
 	}
-	n := newNews(r.target, unchanged)
+	n := newNews(r.target, quiet)
 	stop := n.every(ctx, remindAfter/2)
 	defer stop()
 	return rollout.Wait(ctx, r.target.Cluster, watched, rollout.Options{

@@ -262,6 +262,9 @@ func jobHealth(o Object) Health {
 
 func podHealth(o Object) Health {
 	phase := o.str("status", "phase")
+	if phase == "Running" && o.IsHook() {
+		return Health{InProgress, "running"} // a hook runs to its end
+	}
 	if phase == "Succeeded" {
 		return Health{Current, "complete"}
 	}

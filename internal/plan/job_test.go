@@ -27,15 +27,15 @@ func TestMakeJobs(t *testing.T) {
 		want string
 	}{
 		"ended": {Input{Observed: fixed(ended), Owned: ours},
-			"replace Job prod/migrate stage 4: cannot be changed: the finished Job is deleted and created " +
-				"again\n  spec.image: \"v1\" → \"v2\"\ncomplete"},
+			"replace Job prod/migrate stage 4: cannot be changed: the Job is deleted and created again, " +
+				"once it has ended\n  spec.image: \"v1\" → \"v2\"\ncomplete"},
 		"ended, and on its way out": {Input{Observed: fixed(with(ended, "2026-11-01T00:00:00Z", "metadata",
 			"deletionTimestamp")), Owned: ours},
-			"replace Job prod/migrate stage 4: cannot be changed: the finished Job is deleted and created " +
-				"again\n  spec.image: \"v1\" → \"v2\"\ncomplete"},
+			"replace Job prod/migrate stage 4: cannot be changed: the Job is deleted and created again, " +
+				"once it has ended\n  spec.image: \"v1\" → \"v2\"\ncomplete"},
 		"running": {Input{Observed: fixed(running), Owned: ours},
-			"blocked Job prod/migrate stage 4: it is running and cannot be changed: wait for it, or delete it\n  " +
-				"spec.image: \"v1\" → \"v2\"\nincomplete"},
+			"replace Job prod/migrate stage 4: cannot be changed: the Job is deleted and created again, " +
+				"once it has ended\n  spec.image: \"v1\" → \"v2\"\ncomplete"},
 		"somebody else's": {Input{Observed: fixed(ended)},
 			"blocked Job prod/migrate stage 4: it cannot be changed, and no release of this environment created it\n  " +
 				"spec.image: \"v1\" → \"v2\"\nincomplete"},

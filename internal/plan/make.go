@@ -32,6 +32,10 @@ type Input struct {
 	Rollback bool
 	// Ran are Jobs that the last release ran as they are desired, and that their TTL has deleted.
 	Ran []object.Ref
+	// Order is what Arrange made of Desired.
+	Order Order
+	// Unfinished: the last release did not become healthy, so that its hooks run again.
+	Unfinished bool
 }
 
 // protected kinds hold other objects or data, and are never deleted.
@@ -50,6 +54,7 @@ func Make(in Input) Plan {
 		Environment: in.Environment, Commit: in.Commit, Base: in.Base,
 		Digest: in.Desired.Digest(), Changes: []Change{}, Complete: true,
 	}
+	var hooks []Change
 	uids := map[string]bool{}
 	for _, want := range in.Desired.Objects() {
 		o, ok := observed[want.Ref()]
@@ -58,6 +63,10 @@ func Make(in Input) Plan {
 		}
 		if id := uid(o.Live); id != "" {
 			uids[id] = true
+		}
+		if runs, isHook := in.Order.runsOf(want.Ref()); isHook {
+			hooks = append(hooks, decideHook(o, in, runs)...)
+			continue
 		}
 		c := decide(o, in)
 		if c.Action == Blocked || o.Unverified != "" {
@@ -81,7 +90,8 @@ func Make(in Input) Plan {
 		}
 		p.Changes = append(p.Changes, c)
 	}
-	slices.SortFunc(p.Changes, inOrder)
+	p.addHooks(hooks, in)
+	p.number(in.Order)
 	maskSecrets(p.Changes, in.Desired)
 	return p
 }
@@ -128,7 +138,7 @@ func isDeleting(o object.Object) bool { return o.At("metadata", "deletionTimesta
 
 // decide says what applying the desired object would do.
 func decide(o Observed, in Input) Change {
-	c := Change{Ref: o.Ref, Stage: stageOf(o.Ref), Reason: o.Unverified}
+	c := Change{Ref: o.Ref, step: stageOf(o.Ref), Reason: o.Unverified}
 	switch {
 	case in.Rollback && isJob(o.Ref):
 		c.Action, c.Reason = Keep, "a rollback does not run a Job again"
@@ -187,23 +197,18 @@ func refusal(o Observed) string {
 
 func isJob(r object.Ref) bool { return r.Group == "batch" && r.Kind == "Job" }
 
-// replace says whether an object that cannot be changed may be deleted and created again: only a finished Job
-// of this environment. Any other object runs, holds data, or belongs to another owner.
+// replace says whether a Job that cannot be changed may be deleted and created again: one of this environment
+// may, when it has ended. One that an interrupted deploy has left running is waited for.
 func replace(o Observed, in Input) (Action, string) {
-	status := o.Live.Health().Status
-	ended := status == object.Current || status == object.Failed || isDeleting(o.Live)
-	switch {
-	case !slices.Contains(in.Owned, o.Ref):
+	if !slices.Contains(in.Owned, o.Ref) {
 		return Blocked, "it cannot be changed, and no release of this environment created it"
-	case !ended:
-		return Blocked, "it is running and cannot be changed: wait for it, or delete it"
 	}
-	return Replace, "cannot be changed: the finished Job is deleted and created again"
+	return Replace, "cannot be changed: the Job is deleted and created again, once it has ended"
 }
 
 // decideSurplus decides what happens to an owned object that exists and is no longer desired.
 func decideSurplus(o Observed) Change {
-	c := Change{Ref: o.Ref, Action: Delete, Stage: deletion(stageOf(o.Ref)), Reason: "no longer in the source"}
+	c := Change{Ref: o.Ref, Action: Delete, step: deletion(stageOf(o.Ref)), Reason: "no longer in the source"}
 	switch {
 	case o.Err != nil:
 		c.Action, c.Reason = Blocked, o.Err.Error()
@@ -256,10 +261,10 @@ func uid(o object.Object) string {
 func inOrder(a, b Change) int {
 	byKind := cmp.Compare(rankOf(a.Ref), rankOf(b.Ref))
 	byRef := a.Ref.Compare(b.Ref)
-	if a.Stage >= deletion(Rest) { // deletes run backwards
+	if a.step >= deletion(Rest) { // deletes run backwards
 		byKind, byRef = -byKind, -byRef
 	}
-	return cmp.Or(cmp.Compare(a.Stage, b.Stage), byKind, byRef)
+	return cmp.Or(cmp.Compare(a.Stage, b.Stage), cmp.Compare(a.step, b.step), byKind, byRef)
 }
 
 // Count returns the number of changes of one action.
@@ -274,7 +279,7 @@ func (p Plan) Count(a Action) int {
 }
 
 // Empty says that nothing would change, and nothing is blocked.
-func (p Plan) Empty() bool { return p.Count(Keep) == len(p.Changes) }
+func (p Plan) Empty() bool { return p.Count(Keep)+p.Count(Skip) == len(p.Changes) }
 
 // Equal says that both plans do the same from the same start. The commit does not count: two commits with the
 // same content make the same plan.

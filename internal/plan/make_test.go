@@ -192,7 +192,7 @@ func TestEqual(t *testing.T) {
 func text(p Plan) string {
 	var b strings.Builder
 	for _, c := range p.Changes {
-		fmt.Fprintf(&b, "%s %s stage %d", c.Action, c.Ref, c.Stage)
+		fmt.Fprintf(&b, "%s %s stage %d", c.Action, c.Ref, c.step)
 		if c.Reason != "" {
 			b.WriteString(": " + c.Reason)
 		}

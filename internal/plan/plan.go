@@ -15,6 +15,10 @@ const (
 	Delete Action = "delete"
 	// Replace deletes an owned object that cannot be changed, and creates it again.
 	Replace Action = "replace"
+	// Run runs a hook: it is applied, and deleted as its annotations say.
+	Run Action = "run"
+	// Skip leaves out a hook that does not run this time.
+	Skip Action = "skip"
 	// Blocked: the API server would refuse it, or it could not be read.
 	Blocked Action = "blocked"
 )
@@ -54,11 +58,14 @@ type Change struct {
 	Ref    object.Ref `json:"ref"`
 	Action Action     `json:"action"`
 	Fields []Field    `json:"fields,omitempty"`
-	// Stage orders the changes, lowest first. Deletes come last.
+	// Stage is the number of its stage in the plan, from 1.
 	Stage int `json:"stage"`
 	// Reason explains the action where it is not obvious: "no longer in the source", or the refusal of the
 	// server.
 	Reason string `json:"reason,omitempty"`
+
+	// step orders the changes of a stage, lowest first.
+	step int
 }
 
 // Plan is what a deploy would do to one environment. Equal inputs make byte-equal plans.
@@ -66,8 +73,10 @@ type Plan struct {
 	Environment string `json:"environment"`
 	Commit      string `json:"commit,omitempty"`
 	// Digest names the desired set; Base names the set of the release that the plan starts from.
-	Digest  string   `json:"digest"`
-	Base    string   `json:"base,omitempty"`
+	Digest string `json:"digest"`
+	Base   string `json:"base,omitempty"`
+	// Stages are what a deploy does one after the other.
+	Stages  []Stage  `json:"stages"`
 	Changes []Change `json:"changes"`
 	// Complete: every object was read and verified by the API server.
 	Complete bool `json:"complete"`

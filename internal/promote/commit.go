@@ -196,7 +196,7 @@ func copyImages(ctx context.Context, t deploy.Target) (note string, err error) {
 		return fmt.Sprintf("%s still does not name %s by digest", t.Environment.Name, names), nil
 	}
 	t.Source.Dirty = false // nothing is built from this tree
-	_, err = deploy.Prepare(ctx, t, deploy.PrepareOptions{Build: true, Hooks: true})
+	_, err = deploy.Prepare(ctx, t, deploy.PrepareOptions{Build: true})
 	return "", err
 }
 

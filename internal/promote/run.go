@@ -87,7 +87,7 @@ func wanted(ctx context.Context, t deploy.Target, o Options) ([]image.Pin, error
 	if o.From != "" {
 		return imagesOf(ctx, t, o)
 	}
-	prepared, err := deploy.Prepare(ctx, t, deploy.PrepareOptions{Anew: true, Unsigned: true, Hooks: true})
+	prepared, err := deploy.Prepare(ctx, t, deploy.PrepareOptions{Anew: true, Unsigned: true})
 	if err != nil {
 		return nil, err
 	}

@@ -76,8 +76,8 @@ type Result struct {
 	Warnings []string
 	// Losses are what the source states and the tool that renders it drops silently.
 	Losses []object.Loss
-	// Hooks are the objects of the set that Helm or Argo CD would run as hooks, with the events.
-	Hooks map[object.Ref][]string
+	// LeftOut are hooks that the project leaves out: see project.Environment.NoHooks.
+	LeftOut []object.Ref
 	// Unstable: the result differs on each render, and Warnings say where.
 	Unstable bool
 	// Reads is everything that was read: while it does not change, neither does the result.

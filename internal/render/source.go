@@ -63,11 +63,9 @@ func (s *source) add(objects []object.Object, warnings []string) error {
 		if err != nil {
 			return err
 		}
-		if events := hookEvents(o); len(events) > 0 {
-			if s.env.NoHooks {
-				continue
-			}
-			s.markHook(o.Ref(), events)
+		if s.env.NoHooks && o.IsHook() {
+			s.result.LeftOut = append(s.result.LeftOut, o.Ref())
+			continue
 		}
 		// Services that are deployed one by one may each bring the object that they share.
 		first, found := s.result.Set.Get(o.Ref())
@@ -108,15 +106,15 @@ func (s *source) chart(c project.Chart, inline map[string]any) error {
 	noHooks := c.NoHooks || s.env.NoHooks
 	out, err := s.helm.Render(s.view, c, helm.Options{
 		Namespace: ns, KubeVersion: s.env.KubeVersion, APIVersions: s.env.APIVersions,
-		IncludeCRDs: true, SkipTests: true, NoHooks: noHooks, Inline: inline, Lookup: lookup,
+		IncludeCRDs: true, SkipTests: true, Inline: inline, Lookup: lookup,
 	})
 	if err != nil {
 		return err
 	}
 	s.result.Losses = append(s.result.Losses, out.Losses...)
-	objects, hooks := out.Objects, map[object.Ref][]string{}
-	for i, h := range out.Hooks {
-		hooks[objects[i].Ref()] = h.Events
+	objects := out.Objects
+	if noHooks {
+		objects = s.withoutHooks(objects)
 	}
 	for _, u := range out.Unstable {
 		s.result.Unstable = true
@@ -130,16 +128,24 @@ func (s *source) chart(c project.Chart, inline map[string]any) error {
 		objects, out.Warnings = b.Objects, append(out.Warnings, b.Warnings...)
 		s.result.Losses = append(s.result.Losses, b.Losses...)
 	}
-	if noHooks { // those of Argo CD, which Helm does not know
-		objects = slices.DeleteFunc(objects, func(o object.Object) bool { return len(hookEvents(o)) > 0 })
+	if noHooks { // those that the patches make
+		objects = s.withoutHooks(objects)
 	}
 	for i, o := range objects {
 		objects[i] = s.into(o, c.Namespace)
-		if events := hooks[o.Ref()]; events != nil {
-			s.markHook(objects[i].Ref(), events)
-		}
 	}
 	return s.add(objects, out.Warnings)
+}
+
+// withoutHooks leaves out hooks, and notes them.
+func (s *source) withoutHooks(objects []object.Object) []object.Object {
+	return slices.DeleteFunc(slices.Clone(objects), func(o object.Object) bool {
+		if !o.IsHook() {
+			return false
+		}
+		s.result.LeftOut = append(s.result.LeftOut, o.Ref())
+		return true
+	})
 }
 
 // path renders an overlay or a directory of plain YAML.
