@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"path"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -248,6 +249,9 @@ func uncheckedLines(r check.Report, everything bool) []string {
 	if len(r.NotRendered) > 0 {
 		lines = append(lines, list(r.NotRendered)+": not rendered")
 	}
+	for _, l := range r.LeftOut {
+		lines = append(lines, clean(fmt.Sprintf("%s: not rendered: %s: %s", list(l.Environments), l.What, l.Why())))
+	}
 	for _, u := range finding.Summarize(r.Unchecked, everything) {
 		head := ""
 		if len(u.Environments) > 0 {
@@ -288,6 +292,13 @@ func checkSummary(r check.Report) string {
 	}
 	if r.Accepted > 0 {
 		parts = append(parts, fmt.Sprintf("%d accepted", r.Accepted))
+	}
+	var without []string
+	for _, l := range r.LeftOut {
+		without = append(without, path.Base(l.File))
+	}
+	if len(without) > 0 {
+		parts = append(parts, "without "+clean(fitted(without, 60)))
 	}
 	names := slices.DeleteFunc(slices.Clone(r.Environments), func(n string) bool {
 		return slices.Contains(r.Others, n)

@@ -47,6 +47,8 @@ type Input struct {
 type Rendered struct {
 	Environment project.Environment
 	render.Result
+
+	leftOut []LeftOut
 }
 
 // Report is what checking gives.
@@ -57,6 +59,8 @@ type Report struct {
 	Others []string `json:"others,omitempty"`
 	// NotRendered are those that were to be checked and did not render: of them nothing was checked.
 	NotRendered []string `json:"notRendered,omitempty"`
+	// LeftOut are missing files without which environments were rendered and checked.
+	LeftOut []LeftOut `json:"leftOut,omitempty"`
 	// Findings are in the order in which they should be read: errors first, then by place.
 	Findings  []finding.Finding   `json:"findings"`
 	Unchecked []finding.Unchecked `json:"unchecked"`
@@ -132,16 +136,41 @@ func Objects(ctx context.Context, in Input, rendered []Rendered) (Report, error)
 }
 
 func runGroups(ctx context.Context, in Input, groups []group) (Report, error) {
-	rendered, broken, err := renderAll(ctx, in)
+	results, errs, err := renderAll(ctx, in)
 	if err != nil {
 		return Report{}, err
 	}
-	return examine(ctx, &subject{Input: in}, rendered, broken, groups)
+	leftOut, renderer, err := renderWithout(ctx, in, results, errs)
+	if renderer != in.Renderer {
+		defer renderer.Close()
+		in.Renderer = renderer
+	}
+	if err != nil {
+		return Report{}, err
+	}
+	var rendered []Rendered
+	var broken found
+	for i, env := range in.Environments {
+		if errs[i] != nil {
+			broken.add(notRendered(in.Project, env, errs[i], leftOut))
+			continue
+		}
+		of := slices.DeleteFunc(slices.Clone(leftOut), func(l LeftOut) bool {
+			return !slices.Contains(l.Environments, env.Name)
+		})
+		rendered = append(rendered, Rendered{env, results[i], of})
+	}
+	for _, l := range leftOut {
+		broken.add(leftOutFinding(l))
+	}
+	r, err := examine(ctx, &subject{Input: in}, rendered, broken, groups)
+	r.LeftOut = slices.DeleteFunc(leftOut, func(l LeftOut) bool { return len(l.Environments) == 0 })
+	return r, err
 }
 
 // renderAll renders two environments at a time: each may need much memory.
-func renderAll(ctx context.Context, in Input) (rendered []Rendered, broken found, err error) {
-	results, errs := make([]render.Result, len(in.Environments)), make([]error, len(in.Environments))
+func renderAll(ctx context.Context, in Input) (results []render.Result, errs []error, err error) {
+	results, errs = make([]render.Result, len(in.Environments)), make([]error, len(in.Environments))
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, 2)
 	for i, env := range in.Environments {
@@ -153,16 +182,9 @@ func renderAll(ctx context.Context, in Input) (rendered []Rendered, broken found
 	}
 	wg.Wait()
 	if ctx.Err() != nil {
-		return nil, found{}, context.Cause(ctx)
+		return nil, nil, context.Cause(ctx)
 	}
-	for i, env := range in.Environments {
-		if errs[i] == nil {
-			rendered = append(rendered, Rendered{env, results[i]})
-		} else {
-			broken.add(notRendered(in.Project, env, errs[i]))
-		}
-	}
-	return rendered, broken, nil
+	return results, errs, nil
 }
 
 func examine(
@@ -199,7 +221,7 @@ func examine(
 			continue
 		}
 		for _, e := range s.envs {
-			all.add(g.each(s, e).in(e.Name))
+			all.add(withoutGuesses(e, g.each(s, e)).in(e.Name))
 		}
 	}
 	l := &locator{files: s.files, envs: s.envs, origins: all.origins, mappings: map[string][]*yaml.Node{}}

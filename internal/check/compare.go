@@ -28,7 +28,8 @@ func compare(s *subject) []contract.Result {
 	}
 	var all []contract.Result
 	for _, e := range s.envs {
-		if e.Class != project.Production || deployed(e, s.Project.Others) {
+		if e.Class != project.Production || deployed(e, s.Project.Others) ||
+			len(e.leftOut)+len(s.envs[from].leftOut) > 0 {
 			continue
 		}
 		all = append(all, contract.Compare(contract.Input{

@@ -20,6 +20,8 @@ type environment struct {
 	render.Result
 	objects   []object.Object
 	workloads []workload
+	// leftOut are files that do not exist, without which the environment was rendered.
+	leftOut []LeftOut
 	// all are the project's environments.
 	all []project.Environment
 	// complete: the set seems to hold everything in the namespace, so that an object outside it does not exist.
@@ -51,7 +53,7 @@ type container struct {
 func newEnvironment(r Rendered, all []project.Environment) *environment {
 	e := &environment{
 		Environment: r.Environment, Result: r.Result,
-		objects: r.Set.Objects(), all: all, mentioned: map[string]bool{},
+		objects: r.Set.Objects(), all: all, mentioned: map[string]bool{}, leftOut: r.leftOut,
 	}
 	e.complete = !slices.ContainsFunc(all, func(other project.Environment) bool {
 		return sharePlace(e.Environment, other)
@@ -71,7 +73,7 @@ func newEnvironment(r Rendered, all []project.Environment) *environment {
 		mention(o.Body, e.mentioned)
 		e.complete = e.complete && !makesPods(ref)
 	}
-	e.complete = e.complete && len(e.workloads) > 0
+	e.complete = e.complete && len(e.workloads) > 0 && len(e.leftOut) == 0
 	return e
 }
 

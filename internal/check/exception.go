@@ -72,7 +72,9 @@ func isChecked(e project.Exception, s *subject) bool {
 		}
 	}
 	return !slices.ContainsFunc(names, func(name string) bool {
-		return !slices.ContainsFunc(s.envs, func(env *environment) bool { return env.Name == name })
+		return !slices.ContainsFunc(s.envs, func(env *environment) bool {
+			return env.Name == name && len(env.leftOut) == 0
+		})
 	})
 }
 

@@ -37,10 +37,16 @@ func overrides(ctx context.Context, s *subject) found {
 	all := found{origins: map[string]*origin.Report{}}
 	var dead []*deadOverride
 	live := map[finding.Place]bool{}
+	var unknown []*environment // in which an override may have an effect
 	for _, env := range withOthers(s) {
 		checked := slices.IndexFunc(s.envs, func(e *environment) bool { return e.Name == env.Name })
 		options := origin.Options{Budget: overrideBudget}
 		if checked >= 0 {
+			if skipped, ok := skipOverrides(s.envs[checked]); ok {
+				all.unchecked = append(all.unchecked, skipped)
+				unknown = append(unknown, s.envs[checked])
+				continue
+			}
 			options.Rendered = &s.envs[checked].Result
 		}
 		report, err := origin.Analyze(ctx, s.Renderer, env, options)
@@ -62,6 +68,9 @@ func overrides(ctx context.Context, s *subject) found {
 		all.origins[env.Name] = report
 		all.unchecked = append(all.unchecked, notTried(env, report)...)
 		for _, d := range none {
+			if namesLeftOut(s.envs[checked], d) {
+				continue
+			}
 			i := slices.IndexFunc(dead, func(other *deadOverride) bool { return other.Place == d.Place })
 			if i < 0 {
 				i = len(dead)
@@ -73,7 +82,8 @@ func overrides(ctx context.Context, s *subject) found {
 	l := &locator{files: s.files, envs: s.envs, mappings: map[string][]*yaml.Node{}}
 	for _, d := range dead {
 		// What a base sets is for the environments that do not set it.
-		if inBase := d.By != nil && path.Dir(d.By.File) != path.Dir(d.File); !inBase && !live[d.Place] {
+		mayLive := slices.ContainsFunc(unknown, func(e *environment) bool { return readsFile(e.Reads, d.File) })
+		if inBase := d.By != nil && path.Dir(d.By.File) != path.Dir(d.File); !inBase && !live[d.Place] && !mayLive {
 			all.findings = append(all.findings, deadFinding(l, *d))
 		}
 	}
@@ -89,6 +99,26 @@ func withOthers(s *subject) []project.Environment {
 		}
 	}
 	return envs
+}
+
+// skipOverrides says that an environment is rendered without objects, a patch or values: an override that has
+// no effect then may have one with them.
+func skipOverrides(e *environment) (finding.Unchecked, bool) {
+	i := slices.IndexFunc(e.leftOut, func(l LeftOut) bool { return !l.onlyGenerated() })
+	if i < 0 {
+		return finding.Unchecked{}, false
+	}
+	why := e.leftOut[i].Why()
+	return finding.Unchecked{Environments: []string{e.Name}, What: "the overrides", Why: why}, true
+}
+
+// namesLeftOut reports whether an override names a file that is left out, and has no effect because of that.
+func namesLeftOut(e *environment, d origin.Dead) bool {
+	return slices.ContainsFunc(e.leftOut, func(l LeftOut) bool {
+		_, last, _ := strings.Cut(d.Name, "\" ")
+		dir := path.Dir(d.File)
+		return path.Join(dir, last) == l.File || path.Join(dir, d.Text) == l.File
+	})
 }
 
 func notTried(env project.Environment, report *origin.Report) []finding.Unchecked {

@@ -18,13 +18,31 @@ const renders = rule.ID("render")
 
 // notRendered reports an environment that does not render. One that was only found beside those that are
 // deployed may be for another tool, so it is reported as unchecked.
-func notRendered(p project.Project, env project.Environment, err error) found {
+func notRendered(p project.Project, env project.Environment, err error, leftOut []LeftOut) found {
 	place, message := placeOf(err)
+	for _, l := range leftOut {
+		var missing *tree.MissingError
+		if l.Ignored && errors.As(err, &missing) && missing.Name == l.File {
+			message += " (" + l.Why() + ")"
+		}
+	}
 	if isOther(p, env) {
 		skipped := finding.Unchecked{Place: place, What: "everything", Why: "not rendered: " + message}
 		return found{unchecked: []finding.Unchecked{skipped}}.in(env.Name)
 	}
 	return found{findings: []finding.Finding{renders.In(place, "%s", message)}}.in(env.Name)
+}
+
+// leftOutFinding reports a file that is missing and that Git does not ignore, for the environments that were
+// rendered without it.
+func leftOutFinding(l LeftOut) found {
+	if l.Ignored || len(l.Environments) == 0 {
+		return found{}
+	}
+	place, message := placeOf(l.err)
+	f := renders.In(place, "%s", message)
+	f.Environments = l.Environments
+	return found{findings: []finding.Finding{f}}
 }
 
 // isOther reports whether an environment was only found beside those of the project.

@@ -66,7 +66,7 @@ func TestObjects(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := r.Stats().Renders
-	part, err := Objects(t.Context(), in, []Rendered{{p.Environments[0], result}})
+	part, err := Objects(t.Context(), in, []Rendered{{Environment: p.Environments[0], Result: result}})
 	if err != nil || r.Stats().Renders != before {
 		t.Fatalf("%d renders, %v", r.Stats().Renders-before, err)
 	}
@@ -74,7 +74,8 @@ func TestObjects(t *testing.T) {
 		t.Error(diff)
 	}
 	in.Renderer = nil // the places are those of the objects then
-	if part, err = Objects(t.Context(), in, []Rendered{{p.Environments[0], result}}); err != nil {
+	part, err = Objects(t.Context(), in, []Rendered{{Environment: p.Environments[0], Result: result}})
+	if err != nil {
 		t.Fatal(err)
 	}
 	if len(part.Findings) != len(whole.Findings) || part.Findings[0].Place.Line == 0 {

@@ -2,6 +2,7 @@ package git
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -45,4 +46,14 @@ func (r Repository) Changed(ctx context.Context, revision, dir string) ([]string
 func (r Repository) Text(ctx context.Context, revision, dir, name string) ([]byte, error) {
 	out, err := run(ctx, dir, "show", "--no-ext-diff", "--no-textconv", "--end-of-options", revision+":./"+name)
 	return []byte(out), err
+}
+
+// Ignored reports whether Git ignores a file below dir, which need not exist.
+func (r Repository) Ignored(ctx context.Context, dir, name string) (bool, error) {
+	_, err := run(ctx, dir, "check-ignore", "--quiet", "--", name)
+	var failed *Error
+	if errors.As(err, &failed) && failed.Code == 1 {
+		return false, nil
+	}
+	return err == nil, err
 }

@@ -104,6 +104,18 @@ func (r *Renderer) WithLookup(l helm.Lookup) *Renderer {
 	return &with
 }
 
+// Without returns a Renderer of the same project that reads files which do not exist as empty ones. It is for
+// checking what renders without them: nothing that it renders may be deployed.
+func (r *Renderer) Without(missing []string) (*Renderer, error) {
+	t, err := r.tree.Emptied(missing)
+	if err != nil {
+		return nil, err
+	}
+	without := *r
+	without.tree, without.kustomize, without.options.Version = t, kustomize.New(t), "" // nothing is cached
+	return &without, nil
+}
+
 // Stats returns what has been done so far.
 func (r *Renderer) Stats() Stats {
 	files, parses, documents := r.tree.Counts()

@@ -40,7 +40,10 @@ func accumulate(l *layer, m *resources) error {
 func include(l *layer, m *resources, paths []string, at []entry) error {
 	for i, name := range paths {
 		rel, err := realPath(l.view, l.dir, name)
-		if err == nil {
+		switch {
+		case err == nil && l.view.IsEmptied(rel):
+			_, err = l.view.File(rel)
+		case err == nil:
 			var kind tree.Kind
 			if kind, err = l.view.Kind(rel); err == nil && kind == tree.Directory {
 				err = includeBase(l, m, name, rel)
@@ -117,6 +120,10 @@ func addComponents(l *layer, m *resources) error {
 func addComponent(l *layer, m *resources, name string) error {
 	dir, err := realPath(l.view, l.dir, name)
 	if err != nil {
+		return err
+	}
+	if l.view.IsEmptied(dir) {
+		_, err := l.view.File(dir)
 		return err
 	}
 	kind, err := l.view.Kind(dir)

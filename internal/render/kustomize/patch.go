@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -48,7 +49,8 @@ func mergeAll(l *layer, texts []string, at func(int) entry) (change, error) {
 		}
 		patches = append(patches, list...)
 	}
-	if len(patches) == 0 {
+	isEmptied := func(text string) bool { return l.view.IsEmptied(path.Join(l.dir, text)) }
+	if len(patches) == 0 && !slices.ContainsFunc(texts, isEmptied) {
 		return nil, errors.New("the patch is empty")
 	}
 	return func(m *resources) error {
@@ -76,6 +78,9 @@ func readMerge(l *layer, at entry, text string) ([]mergePatch, error) {
 	content, rel, err := l.readFile(at, text)
 	if err != nil {
 		return nil, err
+	}
+	if l.view.IsEmptied(rel) {
+		return nil, nil
 	}
 	list, origins, err = parse(content, rel)
 	return placed(list, origins, rel, nil, at), err
@@ -222,9 +227,12 @@ func jsonPatchChange(l *layer, at entry, patch types.Patch) (change, error) {
 	if patch.Target == nil || patch.Target.Name == "" {
 		return nil, errors.New("target.name is required")
 	}
-	text, _, err := patchText(l, at, patch)
+	text, file, err := patchText(l, at, patch)
 	if err != nil {
 		return nil, err
+	}
+	if l.view.IsEmptied(file) {
+		return func(*resources) error { return nil }, nil
 	}
 	operations, count, err := operationsOf(text)
 	if err != nil {

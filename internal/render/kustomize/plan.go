@@ -3,6 +3,7 @@
 package kustomize
 
 import (
+	"path"
 	"slices"
 
 	"sigs.k8s.io/kustomize/api/builtins"
@@ -154,6 +155,14 @@ func labelFields(label types.Label, c *specs) (types.FsSlice, error) {
 }
 
 func replacementChange(l *layer, at entry, list []types.ReplacementField) (change, error) {
+	list = slices.DeleteFunc(slices.Clone(list), func(r types.ReplacementField) bool {
+		rel := path.Join(l.dir, r.Path)
+		if r.Path == "" || !l.view.IsEmptied(rel) {
+			return false
+		}
+		_, err := l.view.File(rel) // notes the read
+		return err == nil
+	})
 	text, err := yaml.Marshal(map[string]any{"replacements": list})
 	if err != nil {
 		return nil, err

@@ -38,11 +38,23 @@ func (e *RefusedError) Error() string {
 
 const outside = "outside the project"
 
+// MissingError reports a file or directory that does not exist. It is an fs.ErrNotExist.
+type MissingError struct {
+	Name string
+	err  error
+}
+
+func (e *MissingError) Error() string { return e.Name + ": no such file or directory" }
+
+func (e *MissingError) Unwrap() error { return e.err }
+
 // Tree is one directory. Each file is read once for all views. It may be used from several goroutines.
 type Tree struct {
 	dir  string // absolute, without links
 	root *os.Root
 	open func(name string, text []byte) (Text, error)
+	// emptied are files that do not exist, and read as empty ones.
+	emptied map[string]bool
 
 	mu    sync.Mutex
 	files map[string]*file
@@ -83,6 +95,24 @@ func Open(dir string, decrypt func(name string, text []byte) (Text, error)) (*Tr
 	}
 	return &Tree{dir: dir, root: root, open: decrypt, files: map[string]*file{}}, nil
 }
+
+// Emptied opens the directory once more. Files of these names that do not exist read as empty ones there.
+func (t *Tree) Emptied(names []string) (*Tree, error) {
+	with, err := Open(t.dir, t.open)
+	if err != nil {
+		return nil, err
+	}
+	with.emptied = map[string]bool{}
+	for _, name := range names {
+		if kind, err := t.kind(name); err == nil && kind == Nothing {
+			with.emptied[name] = true
+		}
+	}
+	return with, nil
+}
+
+// IsEmptied reports whether a file does not exist and reads as an empty one.
+func (t *Tree) IsEmptied(name string) bool { return t.emptied[name] }
 
 // Close releases the directory.
 func (t *Tree) Close() error { return t.root.Close() }
@@ -140,6 +170,9 @@ func (t *Tree) load(name string) *file {
 }
 
 func (t *Tree) raw(name string) ([]byte, error) {
+	if t.emptied[name] {
+		return nil, nil
+	}
 	info, err := t.root.Stat(name)
 	if err != nil {
 		return nil, t.explain(name, err)
@@ -166,15 +199,9 @@ func (t *Tree) raw(name string) ([]byte, error) {
 func (t *Tree) explain(name string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%s: no such file or directory%w", name, hidden{err})
+		return &MissingError{name, err}
 	case strings.Contains(err.Error(), "escapes"):
 		return &RefusedError{What: name, Why: outside}
 	}
 	return err
 }
-
-// hidden keeps a cause for errors.Is without repeating it.
-type hidden struct{ error }
-
-func (hidden) Error() string   { return "" }
-func (h hidden) Unwrap() error { return h.error }

@@ -188,6 +188,9 @@ func (v *View) Kind(name string) (Kind, error) {
 }
 
 func (t *Tree) kind(name string) (Kind, error) {
+	if t.emptied[name] {
+		return File, nil
+	}
 	info, err := t.root.Stat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || err != nil && strings.Contains(err.Error(), "not a directory"):
@@ -236,6 +239,10 @@ func (v *View) Real(name string) (string, error) {
 			continue
 		}
 		next := path.Join(done, part)
+		if v.emptied[next] {
+			done = next
+			continue
+		}
 		info, err := v.root.Lstat(next)
 		if err != nil {
 			v.note(Read{Nothing, next}, string(Nothing), nil)
