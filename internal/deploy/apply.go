@@ -185,21 +185,40 @@ func permit(ctx context.Context, t Target, p Proposal) error {
 	return cluster.Permit(ctx, t.Cluster, untried)
 }
 
-// rollBack deploys the last healthy release. The caller holds the lock.
+// maxWaysBack is how many releases an automatic rollback tries.
+const maxWaysBack = 2
+
+// rollBack deploys the last healthy release, and an older one if that is not healthy any more. The caller holds
+// the lock.
 func rollBack(ctx context.Context, r run, past release.Past, force bool) (*release.Release, error) {
+	var failed error
+	for range maxWaysBack {
+		rel, err := goBack(ctx, r, past, force)
+		if none := (*NoHealthyError)(nil); failed != nil && errors.As(err, &none) {
+			return nil, failed
+		}
+		if err == nil {
+			return &rel, nil
+		}
+		failed = err
+		if sick := (*rollout.NotHealthyError)(nil); !errors.As(err, &sick) {
+			break
+		}
+		past = past.Then(rel)
+	}
+	return nil, failed
+}
+
+func goBack(ctx context.Context, r run, past release.Past, force bool) (release.Release, error) {
 	p, err := proposeRollback(ctx, r.target, past, 0, force)
 	if err != nil {
-		return nil, err
+		return release.Release{}, err
 	}
 	r.target.say(Rollback, nil, "rolling back to release %d (%s)", p.Prepared.RollbackOf, p.Prepared.Tag)
 	if err := permit(ctx, r.target, p); err != nil {
-		return nil, err
+		return release.Release{}, err
 	}
-	rel, err := carryOut(ctx, r, p, past)
-	if err != nil {
-		return nil, err
-	}
-	return &rel, nil
+	return carryOut(ctx, r, p, past)
 }
 
 // carryOut records the start, acts, watches, and records the outcome, whatever it is.
@@ -213,6 +232,9 @@ func carryOut(ctx context.Context, r run, p Proposal, past release.Past) (releas
 		return rel, fmt.Errorf("record a release of %s: %w", t.Environment.Name, err)
 	}
 	t.say(Record, nil, "recorded as release %d", rel.Revision)
+	if rel.Found != nil {
+		t.say(Record, nil, "release %d became healthy, and is not any more: %s", rel.Found.Revision, rel.Found.Message)
+	}
 	err = act(ctx, r, p, &rel)
 	if err != nil && ctx.Err() == nil && len(rel.Applied) > 0 && !errors.As(err, new(*leftoverError)) {
 		runFailureHooks(ctx, r, p, &rel)
@@ -265,7 +287,7 @@ func intent(p Proposal, o Options) release.Release {
 	return release.Release{
 		Commit: p.Prepared.Commit, Tag: p.Prepared.Tag, Dirty: p.Prepared.Dirty, Who: o.Who,
 		Images: p.Prepared.Images, RollbackOf: p.Prepared.RollbackOf, Objects: p.Prepared.Set,
-		Adopted: adopted(p.Plan, p.Latest),
+		Adopted: adopted(p.Plan, p.Latest), Found: found(p),
 	}
 }
 

@@ -10,6 +10,35 @@ import (
 	"slipway/internal/rollout"
 )
 
+// found says which workload of the latest release is down, although the release was recorded as healthy. A
+// workload that is merely busy, such as one that scales, does not count.
+func found(p Proposal) *release.Found {
+	if p.Latest.Status != release.Healthy {
+		return nil
+	}
+	for _, o := range p.Observed {
+		_, ours := p.Latest.Objects.Get(o.Ref)
+		if !ours || o.Live.Body == nil || !o.Live.Blocking() {
+			continue
+		}
+		if h := o.Live.Health(); h.Status == object.Failed || isUnavailable(o.Live) {
+			return &release.Found{Revision: p.Latest.Revision, Message: fmt.Sprintf("%s: %s", o.Ref, h.Message)}
+		}
+	}
+	return nil
+}
+
+// isUnavailable says whether a workload serves with fewer pods than it must.
+func isUnavailable(live object.Object) bool {
+	for _, c := range object.Mappings(live.At("status", "conditions")) {
+		if c["type"] == "Available" && c["status"] == "False" {
+			return true
+		}
+	}
+	ready, _ := live.At("status", "readyReplicas").(int64)
+	return live.Ref().Kind == "StatefulSet" && ready == 0 && live.At("spec", "replicas") != int64(0)
+}
+
 // Health returns whether a release is healthy, and a few words about why not.
 func Health(ctx context.Context, t Target, rel release.Release) (bool, string, error) {
 	if rel.Status == release.Deleted {

@@ -186,7 +186,7 @@ func (e *NoHealthyError) Error() string {
 }
 
 // before returns the index of the release that a rollback restores, in a history with the newest first: the
-// last healthy one before the newest. When the newest is a healthy rollback, it is the one before the release
+// last healthy one before the newest that no later release found down, or else the last healthy one. When the newest is a healthy rollback, it is the one before the release
 // that was restored: a second rollback goes further back.
 func before(history []release.Release) int {
 	if len(history) == 0 {
@@ -200,8 +200,22 @@ func before(history []release.Release) int {
 			}
 		}
 	}
-	return slices.IndexFunc(history, func(rel release.Release) bool {
+	wanted := func(rel release.Release) bool {
 		return rel.Revision < below && rel.Status == release.Healthy && rel.Digest != current.Digest
+	}
+	stable := slices.IndexFunc(history, func(rel release.Release) bool {
+		return wanted(rel) && !wasFoundDown(history, rel.Revision)
+	})
+	if stable >= 0 {
+		return stable
+	}
+	return slices.IndexFunc(history, wanted)
+}
+
+// wasFoundDown says whether a later release found this one down: it became healthy, and did not stay so.
+func wasFoundDown(history []release.Release, revision int) bool {
+	return slices.ContainsFunc(history, func(rel release.Release) bool {
+		return rel.Found != nil && rel.Found.Revision == revision
 	})
 }
 

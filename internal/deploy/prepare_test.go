@@ -14,6 +14,10 @@ func TestBefore(t *testing.T) {
 		return release.Release{Revision: revision, Status: release.Failed, Digest: digest}
 	}
 	back := func(rel release.Release, to int) release.Release { rel.RollbackOf = to; return rel }
+	found := func(rel release.Release, down int) release.Release {
+		rel.Found = &release.Found{Revision: down}
+		return rel
+	}
 	for _, test := range []struct {
 		name    string
 		history []release.Release
@@ -36,6 +40,9 @@ func TestBefore(t *testing.T) {
 			healthy(1, "a")}, 1},
 		{"a deploy after a rollback", []release.Release{healthy(5, "d"), back(healthy(4, "b"), 2), healthy(3, "c"),
 			healthy(2, "b")}, 4},
+		{"one that did not stay healthy is passed over", []release.Release{found(failed(4, "d"), 3), healthy(3, "c"),
+			healthy(2, "b"), healthy(1, "a")}, 2},
+		{"unless there is no other", []release.Release{found(failed(3, "d"), 2), healthy(2, "c")}, 2},
 		{"what it went back to is forgotten", []release.Release{back(healthy(20, "b"), 3), healthy(19, "c")}, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {

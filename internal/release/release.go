@@ -60,6 +60,8 @@ type Release struct {
 	RollbackOf int `json:"rollbackOf,omitempty"`
 	// Failure is one sentence about why it failed.
 	Failure string `json:"failure,omitempty"`
+	// Found says that the release before this one was recorded as healthy and no longer was.
+	Found *Found `json:"found,omitempty"`
 
 	// The fields below are empty in the releases of History.
 
@@ -83,6 +85,13 @@ type Release struct {
 	chunks  int
 	// pending: the record says so, although no deploy may be running.
 	pending bool
+}
+
+// Found is what a release found of the one before it.
+type Found struct {
+	Revision int `json:"revision"`
+	// Message says which object was down, and how.
+	Message string `json:"message"`
 }
 
 // String prints "revision 12, sha-88a1b07, healthy".
@@ -149,5 +158,8 @@ func hide(r Release) Release {
 	secrets := object.SecretValues(r.Objects)
 	r.Failure = object.Mask(strings.TrimSpace(r.Failure), secrets)
 	r.Message = object.Mask(r.Message, secrets)
+	if r.Found != nil {
+		r.Found = &Found{Revision: r.Found.Revision, Message: object.Mask(r.Found.Message, secrets)}
+	}
 	return r
 }
