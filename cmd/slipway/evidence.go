@@ -30,7 +30,7 @@ func printEvidence(w io.Writer, e deploy.Event) {
 func evidenceLines(f rollout.Evidence) []string {
 	var lines []string
 	if at := f.Origin.String(); at != "" {
-		lines = append(lines, "written at "+at)
+		lines = append(lines, strings.TrimSpace("written at "+at+"  "+f.Field))
 	}
 	if f.Pod != "" {
 		lines = append(lines, podLine(f))

@@ -247,6 +247,7 @@ func carryOut(ctx context.Context, r run, p Proposal, past release.Past) (releas
 	rel.Kept = kept(p.Plan)
 	var sick *rollout.NotHealthyError
 	if errors.As(err, &sick) {
+		blame(ctx, t, p.Prepared, sick.Failures)
 		rel.Evidence = sick.Failures
 	}
 	if rel.Status == release.Failed && t.Notify != nil {
