@@ -186,8 +186,9 @@ func (e *NoHealthyError) Error() string {
 }
 
 // before returns the index of the release that a rollback restores, in a history with the newest first: the
-// last healthy one before the newest that no later release found down, or else the last healthy one. When the newest is a healthy rollback, it is the one before the release
-// that was restored: a second rollback goes further back.
+// last healthy one before the newest that no later release found down, or else the last healthy one. When the
+// newest is a healthy rollback, it is the one before the release that was restored: a second rollback goes
+// further back.
 func before(history []release.Release) int {
 	if len(history) == 0 {
 		return -1
