@@ -188,8 +188,8 @@ func permit(ctx context.Context, t Target, p Proposal) error {
 // maxWaysBack is how many releases an automatic rollback tries.
 const maxWaysBack = 2
 
-// rollBack deploys the last healthy release, and an older one if that is not healthy any more. The caller holds
-// the lock.
+// rollBack deploys the last healthy release, and an older one if that is not healthy any more. The caller
+// holds the lock.
 func rollBack(ctx context.Context, r run, past release.Past, force bool) (*release.Release, error) {
 	var failed error
 	for range maxWaysBack {
@@ -232,8 +232,8 @@ func carryOut(ctx context.Context, r run, p Proposal, past release.Past) (releas
 		return rel, fmt.Errorf("record a release of %s: %w", t.Environment.Name, err)
 	}
 	t.say(Record, nil, "recorded as release %d", rel.Revision)
-	if rel.Found != nil {
-		t.say(Record, nil, "release %d became healthy, and is not any more: %s", rel.Found.Revision, rel.Found.Message)
+	if f := rel.Found; f != nil {
+		t.say(Record, nil, "release %d became healthy, and is not any more: %s", f.Revision, f.Message)
 	}
 	err = act(ctx, r, p, &rel)
 	if err != nil && ctx.Err() == nil && len(rel.Applied) > 0 && !errors.As(err, new(*leftoverError)) {
