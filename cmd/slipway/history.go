@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"slipway/internal/deploy"
+	"slipway/internal/plan"
 	"slipway/internal/release"
 )
 
@@ -124,6 +125,9 @@ func printRelease(w io.Writer, rel release.Release) {
 	}
 	for _, ref := range rel.Kept {
 		say("kept", ref.String())
+	}
+	for _, l := range rel.Lost {
+		say("lost", l.Ref.String()+": "+plan.LostText(l.Field))
 	}
 	if rel.Status == release.Failed {
 		printEvidence(w, deploy.Event{Message: rel.Failure, Evidence: rel.Evidence})

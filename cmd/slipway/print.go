@@ -63,9 +63,17 @@ func printChanges(w io.Writer, changes []plan.Change) {
 		default:
 			same++
 		}
+		printLost(w, c)
 	}
 	if same > 0 {
 		fmt.Fprintln(w, s.dim(fmt.Sprintf("  = %d unchanged", same)))
+	}
+}
+
+// printLost warns about the fields that the server does not take as the source has them.
+func printLost(w io.Writer, c plan.Change) {
+	for _, f := range c.Lost {
+		fmt.Fprintf(w, "  warning: %s: %s\n", c.Ref, brief(plan.LostText(f)))
 	}
 }
 

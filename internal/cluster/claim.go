@@ -48,31 +48,36 @@ type claim struct {
 	managers []string
 	// fields are the tools' fields that no controller holds too.
 	fields *fieldpath.Set
-	// granular are the paths above a managed field: a map there goes only when it is empty. held are those
-	// above a field of a controller: a list's item there stays.
-	granular, held map[string]bool
+	// ours are the fields that this program has set, kept are those that stay with other managers.
+	ours, kept *fieldpath.Set
+	// held are the paths above a field of kept: what is there stays.
+	held map[string]bool
+	// layout is how the object's lists and maps are merged.
+	layout layout
 	// entries are the managed fields with those of the tools added to our own.
 	entries []metav1.ManagedFieldsEntry
+	// own: there is an entry of ours to add to the one of server-side apply, see Rewrite.
+	own bool
 }
 
 // claimOf reads the managed fields of a live object. Entries of a subresource stay ("kubectl scale" is a
 // conflict of its own), and those in another version of the API than desired's, whose paths may differ.
 // With adopting only what desired sets is claimed.
 func claimOf(managed []metav1.ManagedFieldsEntry, desired object.Object, adopting bool) (claim, error) {
-	c := claim{fields: &fieldpath.Set{}, granular: map[string]bool{}, held: map[string]bool{}}
+	c := claim{fields: &fieldpath.Set{}, ours: &fieldpath.Set{}, kept: &fieldpath.Set{}, held: map[string]bool{},
+		layout: newLayout()}
 	wanted := any(wire(desired).Body)
 	spared := func(p fieldpath.Path) bool {
 		name := p[len(p)-1].FieldName
 		return name != nil && *name == restarted ||
 			adopting && at(wanted, p) == nil && (name == nil || *name != lastApplied)
 	}
-	kept, ours := &fieldpath.Set{}, &fieldpath.Set{}
 	for _, e := range managed {
 		set, err := setOf(e)
 		if err != nil {
 			return claim{}, err
 		}
-		addParents(c.granular, set)
+		c.layout.add(set)
 		switch {
 		case e.Subresource == "" && e.APIVersion == desired.APIVersion() && isTool(e.Manager):
 			rest := &fieldpath.Set{}
@@ -82,6 +87,7 @@ func claimOf(managed []metav1.ManagedFieldsEntry, desired object.Object, adoptin
 				}
 			})
 			if !rest.Empty() {
+				c.keep(rest)
 				if e.FieldsV1, err = fieldsOf(rest); err != nil {
 					return claim{}, err
 				}
@@ -91,17 +97,17 @@ func claimOf(managed []metav1.ManagedFieldsEntry, desired object.Object, adoptin
 				c.managers = append(c.managers, e.Manager)
 				c.fields = c.fields.Union(set)
 			}
-		case e.Manager == Manager && e.Operation == metav1.ManagedFieldsOperationApply && e.Subresource == "":
-			ours = set
+		case e.Manager == Manager && e.Subresource == "" && e.APIVersion == desired.APIVersion():
+			c.ours = c.ours.Union(set)
+			c.own = c.own || e.Operation == metav1.ManagedFieldsOperationUpdate
 		default:
-			addParents(c.held, set)
-			kept = kept.Union(set)
+			c.keep(set)
 			c.entries = append(c.entries, e)
 		}
 	}
 	slices.Sort(c.managers)
 	c.managers = slices.Compact(c.managers)
-	fields, err := fieldsOf(ours.Union(c.fields))
+	fields, err := fieldsOf(c.ours.Union(c.fields))
 	if err != nil {
 		return claim{}, err
 	}
@@ -110,24 +116,28 @@ func claimOf(managed []metav1.ManagedFieldsEntry, desired object.Object, adoptin
 		Manager: Manager, Operation: metav1.ManagedFieldsOperationApply, APIVersion: desired.APIVersion(),
 		Time: &now, FieldsType: "FieldsV1", FieldsV1: fields,
 	})
-	c.fields = c.fields.Difference(kept)
+	c.fields = c.fields.Difference(c.kept)
 	return c, nil
 }
+
+// keep notes fields that stay with their managers.
+func (c *claim) keep(set *fieldpath.Set) {
+	c.kept = c.kept.Union(set)
+	set.Iterate(func(p fieldpath.Path) {
+		for i := 1; i < len(p); i++ {
+			c.held[p[:i].String()] = true
+		}
+	})
+}
+
+// stays says that a manager other than the claimed ones holds what is at a path, or something below it.
+func (c claim) stays(p fieldpath.Path) bool { return c.held[p.String()] || c.kept.Has(p) }
 
 func fieldsOf(set *fieldpath.Set) (*metav1.FieldsV1, error) {
 	fields := &metav1.FieldsV1{}
 	raw, err := set.ToJSON()
 	fields.SetRawBytes(raw)
 	return fields, err
-}
-
-// addParents adds the paths above the members of a set.
-func addParents(parents map[string]bool, set *fieldpath.Set) {
-	set.Iterate(func(p fieldpath.Path) {
-		for i := 1; i < len(p); i++ {
-			parents[p[:i].String()] = true
-		}
-	})
 }
 
 func setOf(e metav1.ManagedFieldsEntry) (*fieldpath.Set, error) {
@@ -141,36 +151,27 @@ func setOf(e metav1.ManagedFieldsEntry) (*fieldpath.Set, error) {
 	return set, nil
 }
 
-// strip is merged without the claimed fields that desired does not set. It is what server-side apply
-// makes of the object once the fields are ours, before the server fills in defaults.
-func (c claim) strip(merged, desired object.Object) (stripped object.Object, changed bool) {
-	merged = merged.Clone()
-	body, wanted := any(merged.Body), any(wire(desired).Body)
-	c.fields.Iterate(func(p fieldpath.Path) {
-		isMap := p[len(p)-1].FieldName != nil && c.granular[p.String()]
-		if isMap || c.held[p.String()] || at(wanted, p) != nil || at(body, p) == nil {
+// strip is body without the fields of a set that wanted does not set. It is what server-side apply makes of
+// the object once the fields are ours, before the server fills in defaults: what was above a removed field
+// goes too, with its defaults, unless wanted sets something there or another manager does.
+func (c claim) strip(body, wanted any, set *fieldpath.Set) (changed bool) {
+	set.Iterate(func(p fieldpath.Path) {
+		isMap := p[len(p)-1].FieldName != nil && c.layout.parents[p.String()]
+		if isMap || c.stays(p) || at(wanted, p) != nil || at(body, p) == nil {
 			return
 		}
 		changed = true
 		body = without(body, p)
 		for up := p[:len(p)-1]; len(up) > 0; up = up[:len(up)-1] {
-			if v := at(body, up); !isEmpty(v) || at(wanted, up) != nil {
+			if c.stays(up) || at(wanted, up) != nil {
 				break
 			}
-			body = without(body, up)
+			if up[len(up)-1].FieldName != nil {
+				body = without(body, up)
+			}
 		}
 	})
-	return merged, changed
-}
-
-func isEmpty(v any) bool {
-	switch v := v.(type) {
-	case map[string]any:
-		return len(v) == 0
-	case []any:
-		return len(v) == 0
-	}
-	return false
+	return changed
 }
 
 // at follows a path of managed fields; nil where it leads nowhere.
@@ -255,20 +256,12 @@ func (s *survey) claimed(ctx context.Context, o *plan.Observed, managed []metav1
 		return err
 	}
 	o.Claimed = c.managers
-	stripped, changed := c.strip(o.Merged, o.Desired)
-	if !changed {
+	stripped := o.Merged.Clone()
+	if !c.strip(stripped.Body, wire(o.Desired).Body, c.fields) {
 		return nil
 	}
-	endpoint, err := s.c.endpoint(o.Ref, version(o.Desired))
-	if err != nil {
-		return err
-	}
-	patch, err := json.Marshal(append(replaced(o.Live.Body, stripped.Body, ""), unmoved(o.Live)))
-	if err != nil {
-		return err
-	}
-	result, err := endpoint.Patch(ctx, o.Ref.Name, types.JSONPatchType, patch,
-		metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}, FieldManager: Manager})
+	r := rewrite{cluster: s.c, live: o.Live, desired: o.Desired, claim: c}
+	result, err := r.complete(ctx, stripped)
 	switch {
 	case apierrors.IsConflict(err):
 		return errMoved
@@ -276,9 +269,11 @@ func (s *survey) claimed(ctx context.Context, o *plan.Observed, managed []metav1
 		o.Unclaimed = fmt.Sprintf("%s: %v", strings.Join(o.Claimed, ", "), err)
 		o.Claimed = nil
 		return nil
+	case err != nil:
+		return err
 	}
-	o.Merged = received(result)
-	return err
+	o.Merged, o.Rewritten = result, r.refusal
+	return nil
 }
 
 // errMoved says that a controller changed an object while it was looked at.
@@ -362,7 +357,7 @@ func claimOnce(ctx context.Context, c *Cluster, o object.Object, adopting bool) 
 		return err
 	}
 	claim, err := claimOf(live.GetManagedFields(), o, adopting)
-	if err != nil || len(claim.managers) == 0 {
+	if err != nil || len(claim.managers) == 0 && !claim.own {
 		return err
 	}
 	patch, err := json.Marshal([]operation{

@@ -22,6 +22,15 @@ func withoutAggregated(desired object.Object) object.Object {
 	return desired
 }
 
+// fixedAtCreation are fields that the server keeps from the live object when the source no longer sets them.
+func fixedAtCreation(desired, merged object.Object) []object.Field {
+	if r := desired.Ref(); r.Group != "" || r.Kind != "Service" || desired.At("spec", "clusterIP") != nil ||
+		merged.At("spec", "clusterIP") != "None" {
+		return nil
+	}
+	return []object.Field{{Path: "spec.clusterIP", After: "None"}}
+}
+
 // corrected is desired with a value for each derived field that merged, the result of applying desired, has
 // otherwise than a new object would; false when there is none.
 func corrected(desired, merged object.Object) (object.Object, bool) {

@@ -97,6 +97,10 @@ func (s *survey) ask(ctx context.Context, o *plan.Observed, managed []metav1.Man
 		o.Desired = keepReplicas(o.Desired, o.Live, minimum)
 	}
 	o.Desired = withoutAggregated(o.Desired)
+	if o.Desired = wire(o.Desired); o.Live.Body != nil {
+		// Another spelling of the same value would be a conflict, or a change of an immutable field.
+		o.Desired = object.Respell(o.Desired, o.Live)
+	}
 	if o.Unverified == "" {
 		opt := metav1.PatchOptions{Force: &s.force, DryRun: []string{metav1.DryRunAll}}
 		if o.Merged, o.Err = s.c.apply(ctx, o.Desired, opt); o.Err == nil {
@@ -109,7 +113,16 @@ func (s *survey) ask(ctx context.Context, o *plan.Observed, managed []metav1.Man
 			if managed, o.Err = s.same(ctx, o, managed); o.Err == nil {
 				o.Err = s.claimed(ctx, o, managed)
 			}
+			if o.Err == nil {
+				o.Err = s.retyped(ctx, o, managed)
+			}
+			o.Stays = fixedAtCreation(o.Desired, o.Merged)
 			return
+		}
+		if apierrors.IsInvalid(o.Err) {
+			if o.Err = s.rewritten(ctx, o, managed, o.Err); o.Err == nil || errors.Is(o.Err, errMoved) {
+				return
+			}
 		}
 		_, fixed := errors.AsType[*ImmutableError](immutable(o.Ref, o.Err))
 		if again := o.Ref.RunsOnce() && o.Live.Body != nil; again && (fixed && o.Ref.Kind == "Job" ||

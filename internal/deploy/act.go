@@ -39,6 +39,7 @@ func act(ctx context.Context, r run, p Proposal, rel *release.Release) error {
 			due = nil
 		}
 	}
+	verify(ctx, r, p, rel)
 	return nil
 }
 
@@ -160,11 +161,8 @@ func applyOne(ctx context.Context, r run, c plan.Change, p Proposal) (object.Obj
 			return obj, err
 		}
 	}
-	i := slices.IndexFunc(p.Observed, func(o plan.Observed) bool { return o.Ref == c.Ref })
-	if i >= 0 && len(p.Observed[i].Claimed) > 0 && c.Action == plan.Update {
-		if err := cluster.Claim(ctx, r.target.Cluster, obj, p.Observed[i].Adopting); err != nil {
-			return obj, err
-		}
+	if err := readied(ctx, r, c, p, obj); err != nil {
+		return obj, err
 	}
 	if err := r.target.Cluster.Apply(ctx, obj, p.force); err != nil {
 		return obj, err
@@ -179,6 +177,22 @@ func clear(ctx context.Context, r run, ref object.Ref, uid string) error {
 		return err
 	}
 	return rollout.WaitGone(ctx, r.target.Cluster, []object.Ref{ref}, 0)
+}
+
+// readied prepares a live object for the apply: it makes the fields of other tools ours, and writes what an
+// apply cannot.
+func readied(ctx context.Context, r run, c plan.Change, p Proposal, obj object.Object) error {
+	i := slices.IndexFunc(p.Observed, func(o plan.Observed) bool { return o.Ref == c.Ref })
+	if i < 0 || c.Action != plan.Update {
+		return nil
+	}
+	switch seen := p.Observed[i]; {
+	case seen.Rewritten != "":
+		return cluster.Rewrite(ctx, r.target.Cluster, obj, seen.Adopting)
+	case len(seen.Claimed) > 0:
+		return cluster.Claim(ctx, r.target.Cluster, obj, seen.Adopting)
+	}
+	return nil
 }
 
 func prune(

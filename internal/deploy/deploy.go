@@ -41,6 +41,7 @@ const (
 	Record    Step = "record"
 	Act       Step = "apply"
 	Watch     Step = "watch"
+	Verify    Step = "verify"
 	Prune     Step = "delete"
 	Failure   Step = "failure"
 	Rollback  Step = "rollback"

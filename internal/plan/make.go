@@ -100,6 +100,7 @@ func Make(in Input) Plan {
 const (
 	cannotGoBack = "it cannot go back: "
 	fieldsStay   = "fields of other tools stay: "
+	rewritten    = "replaced by a patch, because an apply is not enough: "
 )
 
 // maskSecrets masks Secret values in the messages of the server, and decrypted values in every field.
@@ -110,8 +111,11 @@ func maskSecrets(changes []Change, desired object.Set) {
 		for j := range c.Fields {
 			maskDecrypted(&c.Fields[j], concealed)
 		}
+		for j := range c.Lost {
+			maskDecrypted(&c.Lost[j], concealed)
+		}
 		if c.Action != Blocked && !strings.Contains(c.Reason, cannotGoBack) &&
-			!strings.Contains(c.Reason, fieldsStay) {
+			!strings.Contains(c.Reason, fieldsStay) && !strings.Contains(c.Reason, rewritten) {
 			continue // words of ours
 		}
 		if secrets == nil {
@@ -162,11 +166,35 @@ func decide(o Observed, in Input) Change {
 		if c.Reason == "" {
 			c.Reason = takeover(o, in)
 		}
+		if o.Rewritten != "" {
+			c.Reason = strings.TrimPrefix(c.Reason+"; ", "; ") + rewritten + o.Rewritten
+		}
 		if len(c.Fields) == 0 {
 			c.Action, c.Reason = Keep, ""
 		}
 	}
+	if o.Err == nil && o.Unverified == "" && (c.Action != Keep || c.Reason == "") {
+		c.Lost = append(object.Lost(o.Desired, o.Merged), o.Stays...)
+	}
 	return c
+}
+
+// LostText says that a field does not have the value that the source gives it.
+func LostText(f Field) string {
+	text := func(v any) string {
+		data, err := json.Marshal(v)
+		if err != nil {
+			return fmt.Sprint(v)
+		}
+		return string(data)
+	}
+	switch {
+	case f.Before == nil:
+		return fmt.Sprintf("%s is not in the source, and stays %s in the cluster", f.Path, text(f.After))
+	case f.After == nil:
+		return fmt.Sprintf("%s is %s in the source, and the server leaves it out", f.Path, text(f.Before))
+	}
+	return fmt.Sprintf("%s is %s in the source, and %s in the cluster", f.Path, text(f.Before), text(f.After))
 }
 
 // takeover names the tools that lose the object, or fields of it, to this environment, or that keep fields

@@ -37,6 +37,11 @@ type Observed struct {
 	Unverified string
 	// Claimed are the field managers of tools whose fields become ours.
 	Claimed []string
+	// Rewritten is why the server would refuse the apply alone: a patch makes Merged of Live before it. Empty
+	// where none is needed.
+	Rewritten string
+	// Stays are fields that left the source, and that the server keeps.
+	Stays []Field
 	// Unclaimed names the tools whose fields the server does not let go, and why.
 	Unclaimed string
 	// Adopting: no release of the environment made the object. Fields of other tools that the source does not
@@ -58,6 +63,8 @@ type Change struct {
 	Ref    object.Ref `json:"ref"`
 	Action Action     `json:"action"`
 	Fields []Field    `json:"fields,omitempty"`
+	// Lost are the fields that the server would not give the value of the source, which is Before.
+	Lost []Field `json:"lost,omitempty"`
 	// Stage is the number of its stage in the plan, from 1.
 	Stage int `json:"stage"`
 	// Reason explains the action where it is not obvious: "no longer in the source", or the refusal of the

@@ -76,6 +76,8 @@ type Release struct {
 	Kept []object.Ref `json:"kept,omitempty"`
 	// Applied are the objects that were created, updated or deleted, in that order of time.
 	Applied []object.Ref `json:"applied,omitempty"`
+	// Lost are fields that did not have the value that was applied when the objects were healthy.
+	Lost []Lost `json:"lost,omitempty"`
 	// Objects is the set as it was to be applied, Secrets included: a rollback needs them, and they must not be
 	// shown.
 	Objects object.Set `json:"-"`
@@ -92,6 +94,12 @@ type Found struct {
 	Revision int `json:"revision"`
 	// Message says which object was down, and how.
 	Message string `json:"message"`
+}
+
+// Lost is a field whose value did not hold: Before is what was applied, After what was there.
+type Lost struct {
+	Ref object.Ref `json:"ref"`
+	object.Field
 }
 
 // String prints "revision 12, sha-88a1b07, healthy".
@@ -127,7 +135,7 @@ func encode(r Release) (summary, data []byte, err error) {
 	if data, err = json.Marshal(s); err != nil {
 		return nil, nil, err
 	}
-	r.Evidence, r.Owned, r.Adopted, r.Kept, r.Applied = nil, nil, nil, nil, nil
+	r.Evidence, r.Owned, r.Adopted, r.Kept, r.Applied, r.Lost = nil, nil, nil, nil, nil, nil
 	summary, err = json.Marshal(r)
 	return summary, data, err
 }
