@@ -157,7 +157,12 @@ func propose(
 		return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)
 	}
 	markForeign(observed, t.owner(), force)
+	users, unlisted, err := listUsers(ctx, t, p.Set, observed)
+	if err != nil {
+		return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)
+	}
 	made := plan.Make(plan.Input{
+		Users: users, Unlisted: unlisted,
 		Environment: t.Environment.Name, Commit: p.Commit, Base: latest.Digest,
 		Desired: p.Set, Observed: observed, Owned: mayDelete, Rollback: p.RollbackOf > 0,
 		Ran: finishedJobs(p.Set, latest), Order: order,

@@ -32,6 +32,10 @@ type Input struct {
 	Rollback bool
 	// Ran are Jobs that the last release ran as they are desired, and that their TTL has deleted.
 	Ran []object.Ref
+	// Users are the live pods of the namespaces of surplus objects, their ReplicaSets and the
+	// ControllerRevisions. Unlisted says why they could not be listed.
+	Users    []object.Object
+	Unlisted string
 	// Order is what Arrange made of Desired.
 	Order Order
 	// Unfinished: the last release did not become healthy, so that its hooks run again.
@@ -74,6 +78,7 @@ func Make(in Input) Plan {
 		}
 		p.Changes = append(p.Changes, c)
 	}
+	users := usedBy(in, observed)
 	for _, ref := range surplus(in) {
 		o, ok := observed[ref]
 		if !ok {
@@ -85,6 +90,9 @@ func Make(in Input) Plan {
 			continue
 		}
 		c := decideSurplus(o)
+		if c.Action == Delete && MayBeUsed(ref) {
+			keepUsed(&c, users[ref], in.Unlisted)
+		}
 		if c.Action == Blocked {
 			p.Complete = false
 		}

@@ -1,0 +1,190 @@
+package plan
+
+import (
+	"cmp"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"slipway/internal/object"
+)
+
+// MayBeUsed says that pods may name objects of this kind, and that one which left the source may be deleted.
+func MayBeUsed(ref object.Ref) bool {
+	return ref.Group == "" && slices.Contains([]string{"ConfigMap", "Secret", "ServiceAccount"}, ref.Kind)
+}
+
+// usage finds the objects that still name another one after a deploy.
+type usage struct {
+	in       Input
+	observed map[object.Ref]Observed
+	gone     map[object.Ref]bool // what the deploy deletes
+	by       map[object.Ref]string
+}
+
+// usedBy returns for each object that pods name after the deploy what names it: "pod db-0".
+func usedBy(in Input, observed map[object.Ref]Observed) map[object.Ref]string {
+	u := usage{in: in, observed: observed, gone: map[object.Ref]bool{}, by: map[object.Ref]string{}}
+	for _, ref := range surplus(in) {
+		u.gone[ref] = true
+	}
+	for _, o := range in.Desired.Objects() {
+		spec, _, _ := o.PodSpec()
+		u.note(o.Ref().String(), object.PodNeeds(spec, o.Ref().Namespace))
+		if o.Ref().Kind == "Ingress" {
+			for _, tls := range object.Mappings(o.At("spec", "tls")) {
+				name, _ := tls["secretName"].(string)
+				u.note(o.Ref().String(), []object.Ref{{Kind: "Secret", Namespace: o.Ref().Namespace, Name: name}})
+			}
+		}
+	}
+	for _, o := range in.Users {
+		if o.Ref().Kind == "Pod" && u.stays(o) {
+			spec, _, _ := o.PodSpec()
+			u.note("pod "+o.Ref().Name, object.PodNeeds(spec, o.Ref().Namespace))
+		}
+	}
+	u.noteRevisions()
+	return u.by
+}
+
+func (u usage) note(user string, needs []object.Ref) {
+	for _, ref := range needs {
+		if u.by[ref] == "" {
+			u.by[ref] = user
+		}
+	}
+}
+
+// stays says that a live pod is not replaced by the deploy, and has not ended.
+func (u usage) stays(pod object.Object) bool {
+	if phase := pod.At("status", "phase"); phase == "Succeeded" || phase == "Failed" || isDeleting(pod) {
+		return false
+	}
+	owner := u.topOf(pod)
+	if u.gone[owner] {
+		return false
+	}
+	want, ok := u.in.Desired.Get(owner)
+	if !ok {
+		return true
+	}
+	strategy, _ := want.At("spec", "updateStrategy", "type").(string)
+	switch owner.Kind {
+	case "Deployment":
+		return want.At("spec", "paused") == true
+	case "StatefulSet":
+		_, ordinal, _ := cutLast(pod.Ref().Name, "-")
+		n, err := strconv.ParseInt(ordinal, 10, 64)
+		return strategy == "OnDelete" || err == nil && n < partition(want)
+	case "DaemonSet":
+		return strategy == "OnDelete"
+	case "Pod":
+		return false // its desired spec counts
+	}
+	return true
+}
+
+func partition(o object.Object) int64 {
+	n, _ := o.At("spec", "updateStrategy", "rollingUpdate", "partition").(int64)
+	return n
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
+}
+
+// topOf returns the object that a live one belongs to in the end, such as the Deployment of a pod.
+func (u usage) topOf(o object.Object) object.Ref {
+	for range 3 {
+		owner := controllerOf(o)
+		if owner == (object.Ref{}) {
+			break
+		}
+		i := slices.IndexFunc(u.in.Users, func(user object.Object) bool { return user.Ref() == owner })
+		if i < 0 {
+			return owner
+		}
+		o = u.in.Users[i]
+	}
+	return o.Ref()
+}
+
+func controllerOf(o object.Object) object.Ref {
+	for _, owner := range object.Mappings(o.At("metadata", "ownerReferences")) {
+		if owner["controller"] == true {
+			return object.Object{Body: map[string]any{"apiVersion": owner["apiVersion"], "kind": owner["kind"],
+				"metadata": map[string]any{"name": owner["name"], "namespace": o.Ref().Namespace}}}.Ref()
+		}
+	}
+	return object.Ref{}
+}
+
+// noteRevisions notes what `kubectl rollout undo` of a Deployment would need, and the pods that a StatefulSet
+// makes anew from an earlier revision.
+func (u usage) noteRevisions() {
+	for _, want := range u.in.Desired.Objects() {
+		live := u.observed[want.Ref()].Live
+		switch want.Ref().Kind {
+		case "Deployment":
+			if o, ok := u.previous(want); ok && !u.in.Rollback {
+				spec, _, _ := o.PodSpec()
+				u.note("ReplicaSet "+o.Ref().Name+" (the revision before)", object.PodNeeds(spec, o.Ref().Namespace))
+			}
+		case "StatefulSet":
+			current, _ := live.At("status", "currentRevision").(string)
+			if want.At("spec", "updateStrategy", "type") != "OnDelete" && partition(want) == 0 {
+				continue
+			}
+			for _, o := range u.in.Users {
+				if r := o.Ref(); r.Kind == "ControllerRevision" && r.Name == current &&
+					r.Namespace == want.Ref().Namespace {
+					spec := object.Mapping(o.At("data", "spec", "template", "spec"))
+					u.note("ControllerRevision "+current, object.PodNeeds(spec, r.Namespace))
+				}
+			}
+		}
+	}
+}
+
+// previous returns the ReplicaSet of the revision before the one that a Deployment has after the deploy.
+func (u usage) previous(want object.Object) (object.Object, bool) {
+	if want.At("spec", "revisionHistoryLimit") == int64(0) {
+		return object.Object{}, false
+	}
+	var sets []object.Object
+	for _, o := range u.in.Users {
+		if o.Ref().Kind == "ReplicaSet" && controllerOf(o) == want.Ref() {
+			sets = append(sets, o)
+		}
+	}
+	slices.SortFunc(sets, func(a, b object.Object) int { return cmp.Compare(revisionOf(b), revisionOf(a)) })
+	seen := u.observed[want.Ref()]
+	if reflect.DeepEqual(seen.Live.At("spec", "template"), seen.Merged.At("spec", "template")) && len(sets) > 0 {
+		sets = sets[1:] // the first one stays the newest
+	}
+	if len(sets) == 0 {
+		return object.Object{}, false
+	}
+	return sets[0], true
+}
+
+func revisionOf(o object.Object) int {
+	text, _ := o.Annotations()["deployment.kubernetes.io/revision"].(string)
+	n, _ := strconv.Atoi(text)
+	return n
+}
+
+// keepUsed keeps an object that something still names, or may name.
+func keepUsed(c *Change, user, unlisted string) {
+	switch {
+	case user != "":
+		c.Action, c.Reason = Keep, "no longer in the source, but "+user+" still uses it"
+	case unlisted != "":
+		c.Action, c.Reason = Keep, "no longer in the source, and it may be in use: "+unlisted
+	}
+}
