@@ -17,7 +17,6 @@ import (
 const (
 	serviceSelector  = rule.ID("service-selector")
 	servicePort      = rule.ID("service-port")
-	scaleTarget      = rule.ID("scale-target")
 	budgetSelector   = rule.ID("budget-selector")
 	roleBinding      = rule.ID("role-binding")
 	foreignNamespace = rule.ID("foreign-namespace")
@@ -49,10 +48,19 @@ func checkReferences(e *environment, o object.Object) []finding.Finding {
 		return checkRoute(e, o)
 	case "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject":
 		return checkScaleTarget(e, o)
+	case "autoscaling.k8s.io/VerticalPodAutoscaler":
+		return checkVertical(e, o)
+	case "networking.k8s.io/NetworkPolicy":
+		return checkPolicy(e, o)
+	case "traefik.io/IngressRoute", "traefik.containo.us/IngressRoute":
+		return checkIngressRoute(e, o)
 	case "policy/PodDisruptionBudget":
 		return checkBudgetSelector(e, o)
 	case "rbac.authorization.k8s.io/RoleBinding", "rbac.authorization.k8s.io/ClusterRoleBinding":
 		return checkBinding(e, o)
+	}
+	if m, ok := monitors[ref.Group+"/"+ref.Kind]; ok {
+		return checkMonitor(e, o, m)
 	}
 	return nil
 }
@@ -170,33 +178,6 @@ func declaredPorts(pods []workload) portList {
 		list.complete = list.complete && len(list.all) > before
 	}
 	return list
-}
-
-// scaled is what an autoscaler scales, by group, kind and name.
-func scaled(o object.Object) (group, kind, name string) {
-	t := object.Mapping(o.At("spec", "scaleTargetRef"))
-	group, _, _ = strings.Cut(text(t["apiVersion"]), "/")
-	if kind = text(t["kind"]); kind == "" && o.Ref().Group == "keda.sh" {
-		kind = "Deployment"
-	}
-	if kind == "Deployment" || kind == "StatefulSet" || kind == "ReplicaSet" {
-		group = "apps"
-	}
-	return group, kind, text(t["name"])
-}
-
-func checkScaleTarget(e *environment, o object.Object) []finding.Finding {
-	group, kind, name := scaled(o)
-	if name == "" || e.has(group, kind, e.namespaceOf(o), name) {
-		return nil
-	}
-	names := e.names(group, kind, e.namespaceOf(o))
-	if group != "apps" && len(names) == 0 {
-		return nil
-	}
-	f := scaleTarget.New(o, "spec.scaleTargetRef.name", "%s %s does not exist: nothing is scaled%s",
-		kind, name, didYouMean(name, names))
-	return []finding.Finding{f.WarnUnless(group == "apps" && e.completeIn(e.namespaceOf(o)))}
 }
 
 func checkBinding(e *environment, o object.Object) []finding.Finding {

@@ -130,3 +130,25 @@ func checkBackendPort(o object.Object, b backend, service object.Object) []findi
 		"Service %s has no port %v: requests fail (ports: %s)",
 		b.name, asked, strings.Join(have, ", "))}
 }
+
+// checkIngressRoute checks a route of Traefik.
+func checkIngressRoute(e *environment, o object.Object) []finding.Finding {
+	var all []finding.Finding
+	for i, r := range object.Mappings(o.At("spec", "routes")) {
+		for j, s := range object.Mappings(r["services"]) {
+			if s["kind"] != nil && s["kind"] != "Service" {
+				continue
+			}
+			field := fmt.Sprintf("spec.routes[%d].services[%d]", i, j)
+			b := backend{field: field, portField: field + ".port",
+				namespace: text(s["namespace"]), name: text(s["name"])}
+			if _, isName := s["port"].(string); isName {
+				b.port = map[string]any{"name": s["port"]}
+			} else {
+				b.port = map[string]any{"number": s["port"]}
+			}
+			all = append(all, checkBackend(e, o, b)...)
+		}
+	}
+	return all
+}
