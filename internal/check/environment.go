@@ -26,9 +26,12 @@ type environment struct {
 	all []project.Environment
 	// complete: the set seems to hold everything in the namespace, so that an object outside it does not exist.
 	complete bool
-	// mentioned are the strings in custom resources, any of which may name what a controller makes.
-	mentioned map[string]bool
-	custom    []string // the custom resources' names
+	// made are the Secrets and ConfigMaps that something in the set makes.
+	made []made
+	// mentioned are the strings in custom resources, any of which may name what a controller makes, with the
+	// resource that has it first.
+	mentioned map[string]object.Object
+	custom    []object.Object // resources whose controllers may make anything
 }
 
 // workload is an object that runs pods.
@@ -53,8 +56,9 @@ type container struct {
 func newEnvironment(r Rendered, all []project.Environment) *environment {
 	e := &environment{
 		Environment: r.Environment, Result: r.Result,
-		objects: r.Set.Objects(), all: all, mentioned: map[string]bool{}, leftOut: r.leftOut,
+		objects: r.Set.Objects(), all: all, mentioned: map[string]object.Object{}, leftOut: r.leftOut,
 	}
+	e.made = madeIn(e.objects)
 	e.complete = !slices.ContainsFunc(all, func(other project.Environment) bool {
 		return sharePlace(e.Environment, other)
 	})
@@ -69,8 +73,12 @@ func newEnvironment(r Rendered, all []project.Environment) *environment {
 		if !strings.Contains(ref.Group, ".") || strings.HasSuffix(ref.Group, ".k8s.io") {
 			continue
 		}
-		e.custom = append(e.custom, ref.Name)
-		mention(o.Body, e.mentioned)
+		if _, runsPods := workloadOf(o); !runsPods && !makesNothing(ref) {
+			e.custom = append(e.custom, o)
+			if !isExact(o) {
+				mention(o, o.Body, e.mentioned)
+			}
+		}
 		e.complete = e.complete && !makesPods(ref)
 	}
 	e.complete = e.complete && len(e.workloads) > 0 && len(e.leftOut) == 0
@@ -103,29 +111,41 @@ func makesPods(ref object.Ref) bool {
 }
 
 // mentionArguments notes the arguments of a Job: one that makes a Secret has its name among them.
-func mentionArguments(w workload, into map[string]bool) {
+func mentionArguments(w workload, into map[string]object.Object) {
 	for _, c := range w.containers() {
 		args, _ := c.body["args"].([]any)
 		for _, arg := range args {
 			_, value, _ := strings.Cut(text(arg), "=")
-			into[text(arg)], into[value] = true, true
+			into[text(arg)], into[value] = w.Object, w.Object
 		}
 	}
 }
 
-func mention(v any, into map[string]bool) {
+func mention(o object.Object, v any, into map[string]object.Object) {
 	switch v := v.(type) {
 	case string:
-		into[v] = true
+		if _, known := into[v]; !known {
+			into[v] = o
+		}
 	case []any:
 		for _, e := range v {
-			mention(e, into)
+			mention(o, e, into)
 		}
 	case map[string]any:
 		for _, e := range v {
-			mention(e, into)
+			mention(o, e, into)
 		}
 	}
+}
+
+// makesNothing reports whether the controller of a custom resource makes no other objects that pods need.
+func makesNothing(ref object.Ref) bool {
+	switch ref.Group {
+	case "networking.istio.io", "security.istio.io", "traefik.io", "traefik.containo.us", "keda.sh", "cilium.io",
+		"crd.projectcalico.org", "projectcalico.org", "autoscaling.k8s.io":
+		return true
+	}
+	return strings.HasSuffix(ref.Kind, "Monitor") || ref.Kind == "PrometheusRule"
 }
 
 // workloadOf also knows custom resources that hold a pod template where a Deployment does.
@@ -213,10 +233,18 @@ func (e *environment) has(group, kind, namespace, name string) bool {
 	return ok
 }
 
-// mayBeMade reports whether a custom resource may make an object of that name.
-func (e *environment) mayBeMade(name string) bool {
-	isOwn := func(custom string) bool { return strings.HasPrefix(name, custom+"-") }
-	return e.mentioned[name] || slices.ContainsFunc(e.custom, isOwn)
+// mayBeMade reports whether a custom resource may make an object of that name, and returns the resource.
+func (e *environment) mayBeMade(kind, name string) (object.Object, bool) {
+	if o, ok := e.mentioned[name]; ok {
+		return o, true
+	}
+	isConfig := kind == "Secret" || kind == "ConfigMap"
+	for _, o := range e.custom {
+		if strings.HasPrefix(name, o.Ref().Name+"-") && !(isConfig && isExact(o)) {
+			return o, true
+		}
+	}
+	return object.Object{}, false
 }
 
 // selected returns the workloads whose pods a selector takes.

@@ -79,6 +79,7 @@ func checkNeeds(e *environment, w workload, seen once) []finding.Finding {
 // clusterMade are ConfigMaps that clusters put into each namespace.
 var clusterMade = []string{
 	"kube-root-ca.crt", "istio-ca-root-cert", "openshift-service-ca.crt", "linkerd-identity-trust-roots",
+	"istio-ca-crl", "config-trusted-cabundle", "odh-trusted-ca-bundle", "vault-agent-injector-ca",
 }
 
 func checkConfig(e *environment, w workload, ref configRef, seen once) []finding.Finding {
@@ -89,7 +90,9 @@ func checkConfig(e *environment, w workload, ref configRef, seen once) []finding
 	namespace := e.namespaceOf(w.Object)
 	source, ok := e.get("", ref.kind, namespace, name)
 	if !ok {
-		if e.mayBeMade(name) || slices.Contains(clusterMade, name) || !seen.first(ref.kind, namespace, name) {
+		_, isMade := e.maker(ref.kind, name)
+		_, mayBeMade := e.mayBeMade(ref.kind, name)
+		if isMade || mayBeMade || slices.Contains(clusterMade, name) || !seen.first(ref.kind, namespace, name) {
 			return nil
 		}
 		return []finding.Finding{missingConfig(e, w, ref, name)}
@@ -150,10 +153,36 @@ func missingConfig(e *environment, w workload, ref configRef, name string) findi
 		}
 	}
 	misspelled := slices.ContainsFunc(names, func(other string) bool { return isTypo(name, other) })
+	meant := didYouMean(name, names)
+	for _, m := range e.made {
+		if m.kind == ref.kind && (isTypo(name, m.name) || meant == "" && didYouMean(name, []string{m.name}) != "") {
+			misspelled = misspelled || isTypo(name, m.name)
+			meant = fmt.Sprintf(" (did you mean %s, which %s makes?)", m.name, m)
+		}
+	}
 	f := configMissing.New(w.Object, field,
-		"%s %s is not in the environment: the pods do not start until it exists%s",
-		ref.kind, name, didYouMean(name, names))
+		"%s %s is not in the environment: the pods do not start until it exists%s", ref.kind, name, meant)
 	return f.WarnUnless(misspelled)
+}
+
+// uncertainNeeds are the ConfigMaps and Secrets that a custom resource may make: only its controller knows.
+func uncertainNeeds(e *environment, w workload, seen once) []finding.Unchecked {
+	var all []finding.Unchecked
+	for _, ref := range configRefs(w) {
+		name := text(ref.value[ref.name])
+		if name == "" || ref.value["optional"] == true || e.has("", ref.kind, e.namespaceOf(w.Object), name) {
+			continue
+		}
+		_, isMade := e.maker(ref.kind, name)
+		by, ok := e.mayBeMade(ref.kind, name)
+		if !ok || isMade || !seen.first("uncertain", ref.kind, name) {
+			continue
+		}
+		all = append(all, finding.Unchecked{Place: finding.At(by.Origin),
+			What: fmt.Sprintf("whether %s %s exists", ref.kind, name),
+			Why:  fmt.Sprintf("%s %s may make it", by.Ref().Kind, by.Ref().Name)})
+	}
+	return all
 }
 
 // isTypo reports whether two names differ by one extra letter or two swapped ones only. Other letters, and
@@ -180,7 +209,8 @@ func isTypo(a, b string) bool {
 
 func checkClaim(e *environment, w workload, name, field string, seen once) []finding.Finding {
 	namespace := e.namespaceOf(w.Object)
-	if name == "" || e.has("", "PersistentVolumeClaim", namespace, name) || e.mayBeMade(name) {
+	_, mayBeMade := e.mayBeMade("PersistentVolumeClaim", name)
+	if name == "" || e.has("", "PersistentVolumeClaim", namespace, name) || mayBeMade {
 		return nil
 	}
 	for _, set := range e.list("apps", "StatefulSet", namespace) {
@@ -203,7 +233,8 @@ func checkAccount(e *environment, w workload, seen once) []finding.Finding {
 		field = "serviceAccount"
 	}
 	name, namespace := text(w.spec[field]), e.namespaceOf(w.Object)
-	if name == "" || name == "default" || e.has("", "ServiceAccount", namespace, name) || e.mayBeMade(name) ||
+	_, mayBeMade := e.mayBeMade("ServiceAccount", name)
+	if name == "" || name == "default" || e.has("", "ServiceAccount", namespace, name) || mayBeMade ||
 		!seen.first("ServiceAccount", namespace, name) {
 		return nil
 	}

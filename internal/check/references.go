@@ -23,17 +23,23 @@ const (
 )
 
 // references checks what names what.
-func references(_ *subject, e *environment) found {
+func references(s *subject, e *environment) found {
 	var all []finding.Finding
+	var unchecked []finding.Unchecked
 	seen := once{}
+	read, _ := s.pipelines()
+	for _, c := range read.Creates() {
+		e.made = append(e.made, made{kind: c.Kind, name: c.Name, place: c.Place.String()})
+	}
 	for _, o := range e.objects {
 		all = append(all, checkReferences(e, o)...)
 		all = append(all, checkNamespace(e, o, seen)...)
 	}
 	for _, w := range e.workloads {
 		all = append(all, checkNeeds(e, w, seen)...)
+		unchecked = append(unchecked, uncertainNeeds(e, w, seen)...)
 	}
-	return found{findings: all}
+	return found{findings: all, unchecked: unchecked}
 }
 
 func checkReferences(e *environment, o object.Object) []finding.Finding {

@@ -64,7 +64,9 @@ func checkCertificates(e *environment, o object.Object) []finding.Finding {
 	var all []finding.Finding
 	for i, t := range object.Mappings(o.At("spec", "tls")) {
 		name := text(t["secretName"])
-		if name != "" && !e.has("", "Secret", e.namespaceOf(o), name) && !e.mayBeMade(name) {
+		_, isMade := e.maker("Secret", name)
+		_, mayBeMade := e.mayBeMade("Secret", name)
+		if name != "" && !e.has("", "Secret", e.namespaceOf(o), name) && !isMade && !mayBeMade {
 			all = append(all, tlsSecret.New(o, fmt.Sprintf("spec.tls[%d].secretName", i),
 				"Secret %s is not in the environment and nothing requests it: clients get an untrusted certificate",
 				name))
@@ -101,7 +103,8 @@ func checkBackend(e *environment, o object.Object, b backend) []finding.Finding 
 	if ok {
 		return checkBackendPort(o, b, service)
 	}
-	if b.namespace != "" && b.namespace != e.Namespace || !e.complete && e.mayBeMade(b.name) {
+	_, mayBeMade := e.mayBeMade("Service", b.name)
+	if b.namespace != "" && b.namespace != e.Namespace || !e.complete && mayBeMade {
 		return nil
 	}
 	names := e.names("", "Service", namespace)

@@ -239,3 +239,28 @@ func (c *Pipelines) pushedTags() {
 		}
 	}
 }
+
+// Creation is an object that a command in a workflow creates.
+type Creation struct {
+	Kind, Name string
+	Place      finding.Place
+}
+
+// Creates returns the Secrets and ConfigMaps that the workflows create with kubectl.
+func (c *Pipelines) Creates() []Creation {
+	var all []Creation
+	for _, w := range c.flows {
+		for _, j := range w.jobs {
+			for _, cmd := range j.commands {
+				args := kubectl(cmd)
+				switch {
+				case says(args, "create", "secret") && len(args) > 3:
+					all = append(all, Creation{"Secret", args[3].text, cmd.words[0].place})
+				case (says(args, "create", "configmap") || says(args, "create", "cm")) && len(args) > 2:
+					all = append(all, Creation{"ConfigMap", args[2].text, cmd.words[0].place})
+				}
+			}
+		}
+	}
+	return all
+}
