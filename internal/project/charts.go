@@ -16,6 +16,9 @@ var chartRoots = []string{"chart", "charts", "helm", "deploy/chart", "deploy/cha
 // Names of values files that belong to every environment.
 var common = strings.Fields("common base default defaults shared global all values")
 
+// Those of them that a file in a chart is not called for another reason.
+var sharedNames = strings.Fields("common shared global")
+
 // Words of the names of values files, and of directories of them, that are no part of an environment's
 // name.
 var valuesWords = strings.Fields("values value helm")
@@ -98,6 +101,12 @@ func (l layout) releases() []Environment {
 	for _, c := range charts {
 		values[c.path] = l.values(c, charts)
 		for name := range values[c.path] {
+			if prefix, ok := strings.CutSuffix(name, sharing); ok {
+				if isShared(values[c.path], prefix) {
+					continue
+				}
+				name = prefix
+			}
 			known = known || isEnvironmentName(name)
 			names[name] = name != "" && (isEnvironmentName(name) || !isFeature(name))
 		}
@@ -123,6 +132,25 @@ func (l layout) chart() []Environment {
 	return []Environment{{Name: "default", Class: Local, Charts: released(charts, nil, "")}}
 }
 
+// sharedBy is the name under which an environment's values files are that it shares with others; empty where
+// there are none.
+func sharedBy(values map[string][]string, env string) string {
+	for name := range values {
+		prefix, ok := strings.CutSuffix(name, sharing)
+		if ok && (env == prefix || strings.HasPrefix(env, prefix+"-")) {
+			return name
+		}
+	}
+	return "none"
+}
+
+// isShared says whether there are environments whose names begin so.
+func isShared(values map[string][]string, prefix string) bool {
+	return slices.ContainsFunc(slices.Collect(maps.Keys(values)), func(name string) bool {
+		return strings.HasPrefix(name, prefix+"-") && !strings.HasSuffix(name, sharing)
+	})
+}
+
 // released gives each of several charts its own name; a single one gets the project's.
 func released(charts []chart, values map[string]map[string][]string, env string) []Chart {
 	var out []Chart
@@ -130,7 +158,7 @@ func released(charts []chart, values map[string]map[string][]string, env string)
 		mine := values[from.path]
 		c := Chart{Path: from.path}
 		if env != "" {
-			c.Values = slices.Concat(mine[""], mine[env])
+			c.Values = slices.Concat(mine[""], mine[sharedBy(mine, env)], mine[env])
 		}
 		if len(charts) > 1 {
 			c.Release = nameOf(from.path)
@@ -227,14 +255,18 @@ func (l layout) valuesFor(c chart, charts []chart, base, within string) (string,
 			from++
 		}
 	}
+	if n := len(left) - 1; n > 0 && from > 1 && slices.Contains(common, left[n]) && isPlaced(left[:n]) {
+		return strings.Join(left[:n], "-") + sharing, true
+	}
 	env := strings.Join(left, "-")
 	switch {
 	case slices.ContainsFunc(left, func(w string) bool { return slices.Contains(noValues, w) }):
 		return "", false
-	case !named && (from > 1 || IsManifest(l.text(path.Join(base, within)))):
+	case !named && (from > 1 && !isPlaced(left) || IsManifest(l.text(path.Join(base, within)))):
 		return "", false
 	case env == "" || slices.Contains(common, env):
-		return "", named || inFolder
+		beside := base != "." && len(parts) == 1 && slices.Contains(sharedNames, env)
+		return "", named || inFolder || beside
 	case !label.matches(env):
 		return "", false
 	case named || inFolder:
@@ -242,6 +274,16 @@ func (l layout) valuesFor(c chart, charts []chart, base, within string) (string,
 	}
 	// Of all files there, those that are called like an environment and nothing else.
 	return env, isEnvironmentName(env) && !slices.ContainsFunc(left, func(w string) bool {
+		return !isEnvironmentName(w) && !isRegion(w)
+	})
+}
+
+// sharing ends the name of what the values files of several environments share, such as prod-eu and prod-us.
+const sharing = "-*"
+
+// isPlaced says whether words are an environment's name and its region.
+func isPlaced(words []string) bool {
+	return isEnvironmentName(words[0]) && !slices.ContainsFunc(words, func(w string) bool {
 		return !isEnvironmentName(w) && !isRegion(w)
 	})
 }

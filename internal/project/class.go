@@ -13,25 +13,26 @@ var classWords = []struct {
 	class Class
 	words string
 }{
-	{Local, "local localhost laptop tilt"},
+	{Local, "local localhost laptop tilt desktop orbstack colima"},
 	{Local, "kind minikube k3d microk8s"},
 	{Local, "dev*"},
 	{Staging, "pr preview previews review ephemeral ci"},
-	{Staging, "sandbox sbx nonprod nonproduction alpha"},
+	{Staging, "sandbox sbx nonprod nonproduction nonprd nprd lab nightly alpha"},
 	{Staging, "test testing tst tests testenv e2e"},
 	{Staging, "int integ integration sit"},
-	{Staging, "qa quality beta"},
+	{Staging, "qa quality homolog* hml beta"},
 	{Staging, "acc acceptance acpt"},
 	{Staging, "uat internal demo training rc"},
 	{Staging, "perf performance load loadtest stress"},
-	{Staging, "stage* staging* stg* stag"},
+	{Staging, "stage* staging* stg* stag prestage* prestaging"},
 	{Staging, "canary preprod preproduction preprd prestable"},
 	{Production, "prod* prd* live"},
 }
 
 // Words that begin like those above and mean something else.
 var otherWords = strings.Fields(
-	"device devices devops devtool devtools product products producer producers stages")
+	"device devices " +
+		"developer developers devportal devops devtool devtools product products producer producers stages")
 
 // Words that say a class only where they end the name: kind-config and load-balancer say none.
 var lastOnly = strings.Fields("kind load internal alpha beta canary int acc ci quality")

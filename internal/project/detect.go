@@ -35,12 +35,13 @@ func detect(dir string) (Project, bool, error) {
 func (l layout) project(dir string) (Project, bool) {
 	p := l.named(dir)
 	found := l.overlays()
-	profiles, variants := l.skaffold()
+	profiles, variants, required := l.skaffold()
 	releases := l.releases()
+	synced, syncing := l.synced()
 	// The first that finds something is taken, the others are checked beside it.
 	var others []string
 	layouts := [][]Environment{
-		found.usual, l.siblings(), completed(l.synced(), found.further, releases), releases, profiles,
+		found.usual, l.siblings(), completed(synced, found.further, releases), releases, profiles,
 		found.further, found.beside, l.chart(), l.single(found.left),
 	}
 	for _, envs := range layouts {
@@ -56,6 +57,15 @@ func (l layout) project(dir string) (Project, bool) {
 	others = append(others, p.develop(l)...)
 	p.Others = p.nameOthers()
 	p.Notes = l.notes(&p, slices.Concat(others, l.outside(p, found.left), variants))
+	if slices.ContainsFunc(p.Environments, func(e Environment) bool {
+		return slices.ContainsFunc(synced, func(s Environment) bool { return s.Name == e.Name })
+	}) {
+		p.Notes = append(p.Notes, syncing...)
+	}
+	usesSkaffold := func(e Environment) bool { return e.Skaffold != nil }
+	if len(required) > 0 && slices.ContainsFunc(p.Environments, usesSkaffold) {
+		p.Notes = append(p.Notes, fmt.Sprintf("%s requires %s", l.skaffoldFile(), listed(required)))
+	}
 	return p, true
 }
 
@@ -198,6 +208,9 @@ func (l layout) named(dir string) Project {
 			p.Images = append(p.Images, i)
 		}
 	}
+	if l.note != "" {
+		p.Notes = []string{l.note}
+	}
 	if l.file("Dockerfile") && !slices.ContainsFunc(p.Images, func(i Image) bool {
 		return i.Dockerfile == "Dockerfile" || i.Name == p.Name
 	}) {
@@ -312,6 +325,9 @@ func (l layout) single(left []string) []Environment {
 			return []Environment{{Name: "default", Paths: []string{p}, Class: Local}}
 		}
 	}
+	if paths := l.placesBelow(); len(paths) > 0 {
+		return []Environment{{Name: "default", Paths: paths, Class: Local}}
+	}
 	paths := slices.DeleteFunc(slices.Clone(left), isBeside)
 	all := l.kustomizations()
 	for _, p := range paths {
@@ -326,6 +342,19 @@ func (l layout) single(left []string) []Environment {
 		return nil
 	}
 	return []Environment{{Name: "default", Paths: paths, Class: Local}}
+}
+
+// placesBelow are the directories of plain manifests that services keep under a usual name.
+func (l layout) placesBelow() (places []string) {
+	for _, dir := range l.dirs {
+		name := path.Base(dir)
+		if (slices.Contains(layoutRoots, name) || name == "kubernetes-manifests") && !isBeside(dir) &&
+			!l.inChart(dir) && !l.kustomized(dir) && !l.isControl(dir) && l.manifests(dir) &&
+			!slices.ContainsFunc(places, func(p string) bool { return isBelow(dir, p) }) {
+			places = append(places, dir)
+		}
+	}
+	return places
 }
 
 func unique(envs []Environment) []Environment {
@@ -349,10 +378,10 @@ var foreign = strings.Fields(
 		"kustomize.config.k8s.io config.kubernetes.io audit.k8s.io apiserver.config.k8s.io kubeadm.k8s.io " +
 		"kubelet.config.k8s.io client.authentication.k8s.io garden.io")
 
-// IsManifest tells whether a YAML or JSON text looks like Kubernetes objects.
+// IsManifest tells whether a YAML or JSON text looks like Kubernetes objects. A template of them does not.
 func IsManifest(text []byte) bool {
 	versions := hasVersion.FindAllSubmatch(text, -1)
-	return hasKind.Match(text) && slices.ContainsFunc(versions, func(m [][]byte) bool {
+	return hasKind.Match(text) && !isTemplate(text) && slices.ContainsFunc(versions, func(m [][]byte) bool {
 		group, _, _ := strings.Cut(string(m[2]), "/")
 		return !slices.Contains(foreign, group)
 	})

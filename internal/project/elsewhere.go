@@ -3,6 +3,7 @@ package project
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -40,6 +41,9 @@ func (l layout) elsewhere() []Elsewhere {
 		}
 		for _, name := range l.files[dir] {
 			command := renderCommand(name, path.Join(dir, name))
+			if command == "" && isYAML(name) {
+				command = templateCommand(l.text(path.Join(dir, name)), path.Join(dir, name))
+			}
 			if command != "" && !slices.ContainsFunc(found, func(e Elsewhere) bool {
 				return strings.Fields(e.Command)[0] == strings.Fields(command)[0]
 			}) {
@@ -48,6 +52,26 @@ func (l layout) elsewhere() []Elsewhere {
 		}
 	}
 	return found
+}
+
+var (
+	yttLine  = regexp.MustCompile(`(?m)^\s*(- )?#@|\s#@ `)
+	goAction = regexp.MustCompile(`\{\{-?\s*[.$(]|\{\{-?\s*(if|range|with|define|template|include)\b`)
+)
+
+// templateCommand is the one for YAML with the marks of a template in it.
+func templateCommand(text []byte, file string) string {
+	switch {
+	case !hasKind.Match(text) || !hasVersion.Match(text):
+		return ""
+	case yttLine.Match(text):
+		return "ytt -f " + path.Dir(file)
+	case !isTemplate(text):
+		return ""
+	case goAction.Match(text):
+		return "gomplate -f " + file
+	}
+	return "jinja2 " + file
 }
 
 func renderCommand(name, file string) string {
@@ -61,6 +85,12 @@ func renderCommand(name, file string) string {
 		return "tk show " + path.Dir(file)
 	case "cdk8s.yaml":
 		return "cdk8s synth --stdout"
+	case "Kptfile":
+		return "kpt fn render " + path.Dir(file) + " -o unwrap"
+	case "kcl.mod":
+		return "kcl run " + path.Dir(file)
+	case ".kluctl.yaml":
+		return "kluctl render --print-all"
 	case "werf.yaml":
 		return "werf render"
 	case "devspace.yaml":

@@ -35,13 +35,16 @@ type gitopsObject struct {
 				ValuesFiles []string `yaml:"valuesFiles"`
 			}
 		}
-		Values map[string]any
+		Values     map[string]any
+		ValuesFrom []any `yaml:"valuesFrom"`
+		PostBuild  any   `yaml:"postBuild"`
 	}
 }
 
 type argoSource struct {
-	Path, Chart string
-	Helm        struct {
+	Path, Chart    string
+	TargetRevision string `yaml:"targetRevision"`
+	Helm           struct {
 		ReleaseName  string         `yaml:"releaseName"`
 		ValueFiles   []string       `yaml:"valueFiles"`
 		Values       string         `yaml:"values"`
@@ -65,8 +68,9 @@ type argoGenerator struct {
 	Matrix struct{ Generators []argoGenerator }
 }
 
-// synced are the environments that Argo CD's and Flux's objects deploy from this repository.
-func (l layout) synced() []Environment {
+// synced are the environments that Argo CD's and Flux's objects deploy from this repository, and what these
+// objects do that a render does not.
+func (l layout) synced() ([]Environment, []string) {
 	var apps []syncedApp
 	for _, dir := range l.dirs {
 		if l.inChart(dir) || isBeside(dir) {
@@ -78,13 +82,20 @@ func (l layout) synced() []Environment {
 			}
 		}
 	}
-	sure := map[string]bool{}
+	apps = slices.DeleteFunc(apps, func(a syncedApp) bool { return a.path == "" })
+	if !slices.ContainsFunc(apps, func(a syncedApp) bool { return a.env != "" }) {
+		for i := range apps {
+			apps[i].env = "default" // one place, whatever it is called
+		}
+	}
+	sure, namespaces := map[string]bool{}, map[string]bool{}
 	for _, a := range apps {
 		sure[a.env] = sure[a.env] || a.sure
+		namespaces[a.env+"/"+a.namespace] = namespaces[a.env+"/"+a.namespace] || a.sure && a.namespace != ""
 	}
 	var envs []Environment
 	for _, a := range apps {
-		if a.env == "" || sure[a.env] && !a.sure && a.chart == nil {
+		if a.env == "" || sure[a.env] && !a.sure && a.chart == nil && !namespaces[a.env+"/"+a.namespace] {
 			continue // of the cluster's own, such as operators that all environments share
 		}
 		i := slices.IndexFunc(envs, func(e Environment) bool { return e.Name == a.env })
@@ -105,7 +116,42 @@ func (l layout) synced() []Environment {
 			e.Charts = append(e.Charts, *a.chart)
 		}
 	}
-	return envs
+	return envs, syncNotes(apps)
+}
+
+// syncNotes say what Argo CD and Flux do that a render of the working tree does not.
+func syncNotes(apps []syncedApp) (notes []string) {
+	var branches, substituted, valued []string
+	revisions := map[string]bool{}
+	for _, a := range apps {
+		if a.env == "" {
+			continue
+		}
+		branch := a.env + " from " + a.revision
+		if a.revision != "" && a.revision != "HEAD" && !slices.Contains(branches, branch) {
+			branches = append(branches, branch)
+			revisions[a.revision] = true
+		}
+		if a.substitutes && !slices.Contains(substituted, a.file) {
+			substituted = append(substituted, a.file)
+		}
+		if a.valuesFrom && !slices.Contains(valued, a.file) {
+			valued = append(valued, a.file)
+		}
+	}
+	if len(revisions) > 1 {
+		notes = append(notes, fmt.Sprintf("environments are branches: %s; this working tree stands for all of "+
+			"them", listed(branches)))
+	}
+	if len(substituted) > 0 {
+		notes = append(notes, fmt.Sprintf("Flux substitutes variables when it applies (%s), and a render leaves "+
+			"${…} as it is", listed(substituted)))
+	}
+	if len(valued) > 0 {
+		notes = append(notes, fmt.Sprintf("Flux adds values from the cluster (valuesFrom in %s), and a render has "+
+			"none of them", listed(valued)))
+	}
+	return notes
 }
 
 // syncedApp is one directory that one of these objects deploys. It is sure of its environment where the
@@ -114,6 +160,9 @@ type syncedApp struct {
 	env, path, namespace string
 	sure                 bool
 	chart                *Chart
+	file, revision       string
+	// substitutes: Flux replaces variables in what it renders; valuesFrom: it adds values from the cluster.
+	substitutes, valuesFrom bool
 }
 
 var gitopsGroup = regexp.MustCompile(`\b(argoproj\.io|(kustomize|helm)\.toolkit\.fluxcd\.io)/`)
@@ -187,7 +236,9 @@ func (l layout) fromArgo(o gitopsObject, file string) []syncedApp {
 				}
 			}
 		}
-		apps = append(apps, l.app(o, file, dir, o.Spec.Destination.Namespace, c))
+		a := l.app(o, file, dir, o.Spec.Destination.Namespace, c)
+		a.revision = s.TargetRevision
+		apps = append(apps, a)
 	}
 	return apps
 }
@@ -227,7 +278,8 @@ func (l layout) app(o gitopsObject, file, dir, namespace string, c *Chart) synce
 	if !label.matches(namespace) {
 		namespace = ""
 	}
-	a := syncedApp{path: dir, namespace: namespace, chart: c, sure: true}
+	a := syncedApp{path: dir, namespace: namespace, chart: c, sure: true, file: file,
+		substitutes: o.Spec.PostBuild != nil, valuesFrom: len(o.Spec.ValuesFrom) > 0}
 	if c != nil {
 		if c.Release == "" {
 			c.Release = nameOf(o.Metadata.Name)
@@ -235,7 +287,7 @@ func (l layout) app(o gitopsObject, file, dir, namespace string, c *Chart) synce
 		c.Namespace = namespace
 		for _, v := range slices.Backward(c.Values) {
 			if a.env == "" {
-				a.env, _ = l.valuesFor(chart{path: dir, name: path.Base(dir)}, nil, ".", v)
+				a.env = l.valuesOf(chart{path: dir, name: path.Base(dir)}, v)
 			}
 		}
 		if a.env != "" && isEnvironmentName(a.env) {
@@ -258,7 +310,24 @@ func (l layout) app(o gitopsObject, file, dir, namespace string, c *Chart) synce
 			}
 		}
 	}
-	return syncedApp{}
+	return a
+}
+
+// valuesOf is the environment that a values file of a chart is for, wherever it lies: the first part of its
+// path that leaves nothing but an environment's name, or else what the whole path says.
+func (l layout) valuesOf(c chart, file string) string {
+	parts := strings.Split(file, "/")
+	for i := range parts {
+		base := path.Join(append([]string{"."}, parts[:i]...)...)
+		env, ok := l.valuesFor(c, nil, base, path.Join(parts[i:]...))
+		if ok && isEnvironmentName(env) && !slices.ContainsFunc(strings.Split(env, "-"), func(w string) bool {
+			return !isEnvironmentName(w) && !isRegion(w)
+		}) {
+			return env
+		}
+	}
+	env, _ := l.valuesFor(c, nil, ".", file)
+	return env
 }
 
 var control = regexp.MustCompile(

@@ -171,6 +171,9 @@ func plainName(s string) string {
 // environment's name.
 func (l layout) appOf(parent, name string) (app, env string) {
 	words := strings.Split(name, "-")
+	if l.isDirectory(parent, name) { // an environment of several services, such as team1-dev
+		return "", name
+	}
 	for i := len(words) - 1; i > 0; i-- {
 		app, env = strings.Join(words[:i], "-"), strings.Join(words[i:], "-")
 		if isEnvironmentName(words[i]) && !isEnvironmentName(app) && l.isApp(parent, app) {

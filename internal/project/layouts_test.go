@@ -1,7 +1,9 @@
 package project
 
 import (
+	"flag"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -10,6 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 )
+
+var update = flag.Bool("update", false, "write what detection finds into the archives: read the difference")
 
 // Each archive is a repository, and what detection makes of it.
 func TestLayouts(t *testing.T) {
@@ -40,6 +44,17 @@ func TestLayouts(t *testing.T) {
 				if !strings.Contains(n, " as environment ") {
 					fmt.Fprintf(&got, "note: %s\n", n)
 				}
+			}
+			if *update {
+				for i, f := range archive.Files {
+					if f.Name == "want" {
+						archive.Files[i].Data = []byte(got.String())
+					}
+				}
+				if err := os.WriteFile(name, txtar.Format(archive), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
 			}
 			if diff := cmp.Diff(want, got.String()); diff != "" {
 				t.Error(diff)

@@ -50,9 +50,9 @@ func (l layout) skaffoldFile() string {
 	return ""
 }
 
-// skaffoldConfigs reads a skaffold.yaml and the ones that it requires; by the directory of each. What is
+// skaffoldConfigs reads a skaffold.yaml and the ones that it requires. What is
 // wrong in one, rendering says.
-func (l layout) skaffoldConfigs(file string, visit func(dir string, c skaffoldConfig)) {
+func (l layout) skaffoldConfigs(file string, visit func(file string, c skaffoldConfig)) {
 	seen := map[string]bool{}
 	var read func(file string)
 	read = func(file string) {
@@ -66,14 +66,14 @@ func (l layout) skaffoldConfigs(file string, visit func(dir string, c skaffoldCo
 			if err := stream.Decode(&c); err != nil && !strings.Contains(err.Error(), "cannot unmarshal") {
 				return
 			}
-			visit(path.Dir(file), c)
+			visit(file, c)
 			for _, r := range c.Requires {
-				required := path.Join(path.Dir(file), r.Path)
-				if l.isFolder(required) {
-					required = path.Join(required, "skaffold.yaml")
+				other := path.Join(path.Dir(file), r.Path)
+				if l.isFolder(other) {
+					other = path.Join(other, "skaffold.yaml")
 				}
-				if r.Path != "" && r.Git == nil && l.file(required) {
-					read(required)
+				if r.Path != "" && r.Git == nil && l.file(other) {
+					read(other)
 				}
 			}
 		}
@@ -83,20 +83,24 @@ func (l layout) skaffoldConfigs(file string, visit func(dir string, c skaffoldCo
 
 // skaffold finds a skaffold.yaml and the names of its profiles, those of required files included: Skaffold
 // passes a profile on. Profiles that are not called like environments are variants of a build, and make
-// none.
-func (l layout) skaffold() (envs []Environment, left []string) {
+// none. It also returns the files that are required.
+func (l layout) skaffold() (envs []Environment, left, required []string) {
 	file := l.skaffoldFile()
 	if file == "" {
-		return nil, nil
+		return nil, nil, nil
 	}
 	envs = []Environment{{Name: "default", Class: Local, Skaffold: &Skaffold{File: file}}}
 	own := false
-	l.skaffoldConfigs(file, func(dir string, c skaffoldConfig) {
+	l.skaffoldConfigs(file, func(name string, c skaffoldConfig) {
+		dir := path.Dir(name)
+		if name != file && !slices.Contains(required, name) {
+			required = append(required, name)
+		}
 		own = own || c.renders() || l.manifests(path.Join(dir, "k8s")) // Skaffold's own default
 		for _, p := range c.Profiles {
 			switch name := strings.ToLower(p.Name); {
 			case name == "default" || !label.matches(name):
-			case isEnvironmentName(name):
+			case isEnvironmentName(name) && !isFeature(name):
 				s := Skaffold{File: file, Profiles: []string{p.Name}}
 				envs = append(envs, Environment{Name: name, Skaffold: &s})
 			default:
@@ -108,7 +112,7 @@ func (l layout) skaffold() (envs []Environment, left []string) {
 		envs = envs[1:]
 	}
 	slices.Sort(left)
-	return unique(envs), slices.Compact(left)
+	return unique(envs), slices.Compact(left), required
 }
 
 // addArtifacts adds the images that the skaffold.yaml of an environment builds. Manifests name them without
@@ -139,7 +143,8 @@ func (l layout) artifacts(file string) []Image {
 		return nil
 	}
 	var images []Image
-	l.skaffoldConfigs(file, func(dir string, c skaffoldConfig) {
+	l.skaffoldConfigs(file, func(file string, c skaffoldConfig) {
+		dir := path.Dir(file)
 		for _, a := range c.Build.Artifacts {
 			known := func(i Image) bool { return i.Name == a.Image }
 			if !imageName.matches(a.Image) || slices.ContainsFunc(images, known) {
@@ -164,11 +169,10 @@ func (l layout) skaffoldNames(e Environment, dir string) bool {
 		return false
 	}
 	named := false
-	l.skaffoldConfigs(e.Skaffold.File, func(at string, _ skaffoldConfig) {
+	l.skaffoldConfigs(e.Skaffold.File, func(file string, _ skaffoldConfig) {
+		at := path.Dir(file)
 		within, below := strings.CutPrefix(path.Clean("/"+dir), path.Clean("/"+at))
-		for _, file := range []string{"skaffold.yaml", "skaffold.yml"} {
-			named = named || below && bytes.Contains(l.text(path.Join(at, file)), []byte(strings.Trim(within, "/")))
-		}
+		named = named || below && bytes.Contains(l.text(file), []byte(strings.Trim(within, "/")))
 	})
 	return named
 }

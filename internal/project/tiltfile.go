@@ -82,7 +82,9 @@ func (p *Project) develop(l layout) []string {
 }
 
 // isGuess says whether an environment is all that was found, under no name of its own.
-func (e Environment) isGuess() bool { return e.Name == "default" && e.Skaffold == nil }
+func (e Environment) isGuess() bool {
+	return e.Name == "default" && e.Class == Local && e.Skaffold == nil
+}
 
 // makes says whether an environment is made of the same as another one.
 func (e Environment) makes(o Environment) bool {

@@ -4,61 +4,104 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
 
 	"slipway/internal/project/tilt"
 )
 
-// Detection looks at the names of this many files and this deep, and reads files up to this size.
+// Detection looks at this many files and this deep, and reads files up to this size.
 const (
 	maxDepth  = 8
 	maxWalked = 50_000
 	maxRead   = 1 << 20
 )
 
+// Directories of the packages of others, and of what a build leaves.
+var skipped = strings.Fields(
+	"node_modules bower_components vendor third_party __pycache__ venv site-packages")
+
 // layout is what a bounded walk saw of a directory.
 type layout struct {
 	fs    fs.FS
-	dirs  []string            // in the order of the walk; "." first
+	dirs  []string            // in the order of their paths; "." first
 	files map[string][]string // by directory: the names of its files
-	note  string              // which limit ended the walk
+	note  string              // what the walk left out
 	tilt  tilt.Tiltfile       // what the project's Tiltfile states, if it has one
 	// tiltfile is its path; empty where there is none.
 	tiltfile string
 }
 
-// walk lists a directory without what is hidden, and without the packages of others.
+// walk lists a directory without what is hidden, and without the packages of others. It goes by levels, so
+// that a large directory hides nothing above it, and it follows no links.
 func walk(fsys fs.FS) layout {
 	l := layout{fs: fsys, files: map[string][]string{}}
 	count := 0
-	_ = fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
-		count++
-		switch {
-		case err != nil && d != nil && d.IsDir():
-			return fs.SkipDir
-		case err != nil:
-			return nil
-		case count > maxWalked:
-			l.note = fmt.Sprintf("detection stopped after %d files, in %s", maxWalked, path.Dir(name))
-			return fs.SkipAll
-		case d.IsDir() && name != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules" ||
-			d.Name() == "vendor" || isProject(fsys, name)):
-			return fs.SkipDir
-		case d.IsDir() && strings.Count(name, "/") >= maxDepth:
-			l.note = fmt.Sprintf("detection looked %d directories deep, and not into %s", maxDepth, name)
-			return fs.SkipDir
-		case d.IsDir():
-			l.dirs = append(l.dirs, name)
-		default:
-			l.files[path.Dir(name)] = append(l.files[path.Dir(name)], d.Name())
+	var unread, deeper, more []string
+	for level := []string{"."}; len(level) > 0; {
+		var below []string
+		for _, dir := range level {
+			entries, err := fs.ReadDir(fsys, dir)
+			switch {
+			case err != nil && len(entries) == 0:
+				unread = append(unread, dir)
+				continue
+			case count+len(entries) > maxWalked:
+				more = append(more, dir)
+				continue
+			}
+			count += len(entries)
+			l.dirs = append(l.dirs, dir)
+			for _, e := range entries {
+				name := path.Join(dir, e.Name())
+				switch {
+				case !e.IsDir():
+					l.files[dir] = append(l.files[dir], e.Name())
+				case strings.HasPrefix(e.Name(), ".") || slices.Contains(skipped, e.Name()) || isProject(fsys, name):
+				case strings.Count(name, "/") >= maxDepth:
+					deeper = append(deeper, name)
+				default:
+					below = append(below, name)
+				}
+			}
 		}
-		return nil
+		level = below
+	}
+	slices.SortFunc(l.dirs, func(a, b string) int {
+		return slices.Compare(strings.Split(a, "/"), strings.Split(b, "/"))
 	})
+	l.note = leftOut(unread, more, deeper)
 	if l.tiltfile = l.findTiltfile(); l.tiltfile != "" {
 		l.tilt = tilt.Read(fsys, l.tiltfile)
 	}
 	return l
+}
+
+// leftOut says which directories a walk did not look into, and why.
+func leftOut(unread, more, deeper []string) string {
+	var parts []string
+	for _, p := range []struct {
+		dirs []string
+		why  string
+	}{
+		{unread, "cannot be read"},
+		{more, fmt.Sprintf("detection looks at %d files", maxWalked)},
+		{deeper, fmt.Sprintf("detection looks %d directories deep", maxDepth)},
+	} {
+		if n := len(p.dirs); n > 3 {
+			p.dirs = append(p.dirs[:2:2], fmt.Sprintf("%d more", n-2))
+		}
+		if len(p.dirs) > 0 {
+			parts = append(parts, fmt.Sprintf("%s (%s)", listed(p.dirs), p.why))
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "not looked at: " + strings.Join(parts, "; ")
 }
 
 // isProject says whether a directory is a project or a repository of its own.
@@ -108,6 +151,13 @@ func (l layout) manifests(p string) bool {
 		return isManifestName(name) && IsManifest(l.text(path.Join(p, name)))
 	})
 }
+
+// isTemplate says whether another program makes YAML of a text first: it has braces where YAML has none.
+func isTemplate(text []byte) bool {
+	return templateBraces.Match(text) && yaml.Unmarshal(text, new(yaml.Node)) != nil
+}
+
+var templateBraces = regexp.MustCompile(`\{\{|\{%`)
 
 // manifestsBelow says whether a directory or one below it has YAML of Kubernetes that nothing else renders.
 func (l layout) manifestsBelow(p string) bool {

@@ -47,7 +47,7 @@ func (s *source) skaffold(sk project.Skaffold) error {
 		return err
 	}
 	for i, r := range resolved {
-		s.part = i
+		s.part, s.modules = i, append(s.modules, r.File)
 		for _, w := range r.Warnings {
 			s.warn("%s", w)
 		}

@@ -25,8 +25,10 @@ type source struct {
 	namespace string
 	// part counts the environment's paths, or the configurations of its skaffold.yaml; parts is the one that
 	// each object came from.
-	part  int
-	parts map[object.Ref]int
+	part int
+	// modules are the files of those configurations.
+	modules []string
+	parts   map[object.Ref]int
 }
 
 func (s *source) render() (Result, error) {
@@ -72,6 +74,10 @@ func (s *source) add(objects []object.Object, warnings []string) error {
 		if found && s.parts[o.Ref()] != s.part && reflect.DeepEqual(first.Body, o.Body) {
 			continue
 		}
+		if found && first.Origin == o.Origin && s.parts[o.Ref()] != s.part {
+			return &tree.RefusedError{Origin: o.Origin, What: fmt.Sprintf("%s is made twice from here", o.Ref()),
+				Why: fmt.Sprintf("%s and %s change it differently", s.partName(s.parts[o.Ref()]), s.partName(s.part))}
+		}
 		if err := s.result.Set.Add(o); err != nil {
 			return err
 		}
@@ -81,6 +87,17 @@ func (s *source) add(objects []object.Object, warnings []string) error {
 		s.parts[o.Ref()] = s.part
 	}
 	return nil
+}
+
+// partName is what a part is called in messages.
+func (s *source) partName(i int) string {
+	switch {
+	case i < len(s.modules):
+		return s.modules[i]
+	case i < len(s.env.Paths):
+		return s.env.Paths[i]
+	}
+	return s.env.Name
 }
 
 func (s *source) warn(format string, args ...any) {

@@ -64,7 +64,7 @@ func Make(dir string, chart bool) (project.Project, []File, error) {
 		return p, nil, &ExistsError{first.Paths[0]}
 	case chart && len(first.Charts) > 0:
 		return p, nil, &ExistsError{path.Join(first.Charts[0].Path, "Chart.yaml")}
-	case first.Name == "default" && len(first.Paths) == 1:
+	case first.Name == "default" && first.Class == project.Local && len(first.Paths) == 1:
 		p.Notes = p.Notes[1:] // it becomes a base
 		return overlay(p, first.Paths[0])
 	}
@@ -151,6 +151,14 @@ func finish(p project.Project, made []File) (project.Project, []File, error) {
 		unused = append(unused, i)
 		return true
 	})
+	deployers, err := project.Deployers(p.Dir)
+	if err != nil {
+		return p, nil, err
+	}
+	if len(deployers) > 0 {
+		p.Notes = append(p.Notes, fmt.Sprintf("deployed already by %s: let one of them and Slipway deploy an "+
+			"environment, not both", strings.Join(deployers, ", ")))
+	}
 	text, err := fill("files/slipway.yaml", struct {
 		project.Project
 		Unused []project.Image
@@ -197,6 +205,8 @@ func eachYAML(dir string, all bool, visit func(name string, text []byte) error) 
 	return fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 		base, ext := d.Name(), path.Ext(name)
 		switch {
+		case err != nil && d.IsDir() && name != ".":
+			return fs.SkipDir // detection says which ones cannot be read
 		case err != nil:
 			return err
 		case d.IsDir() && (base == "node_modules" || base == "vendor" || strings.HasPrefix(base, ".") &&

@@ -229,12 +229,23 @@ func (b *assembly) releases() error {
 		}
 		all, _ := b.get(at + "/releases").([]any)
 		for i := range all {
+			// An upgraded file has its charts in both places.
+			if at == "/deploy/helm" && b.isRendered(all[i]) {
+				continue
+			}
 			if err := b.release(fmt.Sprintf("%s/releases/%d", at, i)); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// isRendered says whether the manifests have a release of the same name and namespace.
+func (b *assembly) isRendered(release any) bool {
+	return slices.ContainsFunc(list(b.Config, "manifests", "helm", "releases"), func(o any) bool {
+		return text(o, "name") == text(release, "name") && text(o, "namespace") == text(release, "namespace")
+	})
 }
 
 // Flags of Helm that change nothing that is rendered.

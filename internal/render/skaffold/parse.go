@@ -94,8 +94,9 @@ func document(top *yaml.Node, file string) (Config, error) {
 		return Config{}, r.fail(top, "no apiVersion: not a Skaffold configuration")
 	}
 	if older.MatchString(given) {
-		if usesHelm(top) {
-			return Config{}, r.fail(top, "%w", tooOld(given))
+		if kpt := usesKpt(top); kpt != nil {
+			return Config{}, r.fail(kpt, "deploy.kpt of %s has no equal in %s: `skaffold fix` cannot rewrite it "+
+				"either", given, version)
 		}
 		upgrade(top)
 		if pairs, err = r.pairs(top); err != nil {

@@ -3,6 +3,7 @@ package skaffold
 import (
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -19,14 +20,24 @@ func upgrade(top *yaml.Node) {
 	upgradePipeline(top)
 	for _, p := range nodesOf(nodeAt(top, "profiles")) {
 		upgradePipeline(p)
+		var patches []*yaml.Node
 		for _, patch := range nodesOf(nodeAt(p, "patches")) {
+			if instead := upgradeOverridePatch(top, patch); instead != nil {
+				patches = append(patches, instead...)
+				continue
+			}
+			patches = append(patches, patch)
 			for _, m := range [][2]string{{"/deploy/kubectl/manifests", "/manifests/rawYaml"},
 				{"/deploy/kustomize/path", "/manifests/kustomize/path"},
-				{"/deploy/kustomize/buildArgs", "/manifests/kustomize/buildArgs"}} {
+				{"/deploy/kustomize/buildArgs", "/manifests/kustomize/buildArgs"},
+				{"/deploy/helm/releases", "/manifests/helm/releases"}} {
 				if path := nodeAt(patch, "path"); path != nil {
 					path.Value = strings.Replace(path.Value, m[0], m[1], 1)
 				}
 			}
+		}
+		if list := nodeAt(p, "patches"); list != nil {
+			list.Content = patches
 		}
 	}
 }
@@ -49,17 +60,128 @@ func upgradePipeline(p *yaml.Node) {
 		upgradeKustomize(kustomize)
 		moveKey(deploy, "kustomize", manifests, "kustomize")
 	}
+	if helm := nodeAt(deploy, "helm"); helm != nil && helm.Kind == yaml.MappingNode {
+		setNode(manifests, "helm", upgradeHelm(helm))
+	}
 	if len(manifests.Content) > 0 {
 		setNode(p, "manifests", manifests)
 	}
 }
 
-// usesHelm reports whether an older document deploys charts. Their images were passed in ways that have no
-// equal today.
-func usesHelm(top *yaml.Node) bool {
-	return slices.ContainsFunc(append(nodesOf(nodeAt(top, "profiles")), top), func(p *yaml.Node) bool {
-		return nodeAt(nodeAt(p, "deploy"), "helm") != nil
-	})
+// usesKpt returns where an older document deploys with kpt, which Skaffold does not upgrade.
+func usesKpt(top *yaml.Node) *yaml.Node {
+	for _, p := range append(nodesOf(nodeAt(top, "profiles")), top) {
+		if kpt := nodeAt(nodeAt(p, "deploy"), "kpt"); kpt != nil {
+			return kpt
+		}
+	}
+	return nil
+}
+
+// upgradeHelm returns the charts and the flags of Helm for where they are rendered. The deployer keeps them
+// too, as in Skaffold.
+func upgradeHelm(helm *yaml.Node) *yaml.Node {
+	into := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: helm.Line, Column: helm.Column}
+	for _, release := range nodesOf(nodeAt(helm, "releases")) {
+		upgradeRelease(release)
+	}
+	for _, key := range []string{"releases", "flags"} {
+		if v := nodeAt(helm, key); v != nil {
+			setNode(into, key, v)
+		}
+	}
+	return into
+}
+
+// upgradeRelease makes templates of the values that name artifacts.
+func upgradeRelease(release *yaml.Node) {
+	if remote := nodeAt(release, "remote"); remote != nil && remote.Value == "true" {
+		renameKey(release, "chartPath", "remoteChart")
+	}
+	dropKeys(release, "remote")
+	if file := nodeAt(release, "valuesFilePath"); file != nil && nodeAt(release, "valuesFiles") == nil {
+		setNode(release, "valuesFiles", &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Line: file.Line,
+			Column: file.Column, Content: []*yaml.Node{file}})
+	}
+	if nodeAt(release, "artifactOverrides") == nil {
+		renameKey(release, "values", "artifactOverrides")
+	}
+	overrides := nodeAt(release, "artifactOverrides")
+	if overrides == nil || overrides.Kind != yaml.MappingNode {
+		return
+	}
+	var flat func(prefix string, n *yaml.Node)
+	flat = func(prefix string, n *yaml.Node) {
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key, value := prefix+n.Content[i].Value, n.Content[i+1]
+			if value.Kind == yaml.MappingNode {
+				flat(key+".", value)
+				continue
+			}
+			for _, o := range overrideTemplates(release, key, value.Value) {
+				setNode(within(release, "setValueTemplates", value), o[0], textNode(o[1], value))
+			}
+		}
+	}
+	flat("", overrides)
+}
+
+// overrideTemplates are the values, and their templates, that name an artifact's image for a chart: the whole
+// reference, or its parts where the release asks for Helm's convention.
+func overrideTemplates(release *yaml.Node, key, image string) [][2]string {
+	name := unfit.ReplaceAllString(image, "_")
+	convention := nodeAt(nodeAt(release, "imageStrategy"), "helm")
+	if convention == nil {
+		return [][2]string{{key, "{{.IMAGE_FULLY_QUALIFIED_" + name + "}}"}}
+	}
+	all := [][2]string{
+		{key + ".tag", "{{.IMAGE_TAG_" + name + "}}@{{.IMAGE_DIGEST_" + name + "}}"},
+		{key + ".repository", "{{.IMAGE_REPO_" + name + "}}"},
+	}
+	if explicit := nodeAt(convention, "explicitRegistry"); explicit != nil && explicit.Value == "true" {
+		all[1][1] = "{{.IMAGE_REPO_NO_DOMAIN_" + name + "}}"
+		all = append(all, [2]string{key + ".registry", "{{.IMAGE_DOMAIN_" + name + "}}"})
+	}
+	return all
+}
+
+// upgradeOverridePatch returns the patches that take the place of one that names another artifact for a
+// chart; nil where the patch does something else.
+func upgradeOverridePatch(top, patch *yaml.Node) []*yaml.Node {
+	path := nodeAt(patch, "path")
+	if path == nil {
+		return nil
+	}
+	m := overridePath.FindStringSubmatch(path.Value)
+	releases := nodesOf(nodeAt(nodeAt(nodeAt(top, "deploy"), "helm"), "releases"))
+	i, err := strconv.Atoi(strings.Join(m[min(1, len(m)):min(2, len(m))], ""))
+	value := nodeAt(patch, "value")
+	if m == nil || err != nil || i >= len(releases) || value == nil || value.Kind != yaml.ScalarNode {
+		return nil
+	}
+	var patches []*yaml.Node
+	for _, o := range overrideTemplates(releases[i], strings.ReplaceAll(m[2], "/", "."), value.Value) {
+		p := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: patch.Line, Column: patch.Column}
+		if op := nodeAt(patch, "op"); op != nil {
+			setNode(p, "op", op)
+		}
+		setNode(p, "path", textNode("/manifests/helm/releases/"+m[1]+"/setValueTemplates/"+o[0], path))
+		setNode(p, "value", textNode(o[1], value))
+		patches = append(patches, p)
+	}
+	return patches
+}
+
+var overridePath = regexp.MustCompile(`^/deploy/helm/releases/(\d+)/(?:artifactOverrides|values)/(.+)$`)
+
+// within is the mapping under a key, which it makes where there is none.
+func within(n *yaml.Node, key string, at *yaml.Node) *yaml.Node {
+	if v := nodeAt(n, key); v != nil {
+		return v
+	}
+	v := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: at.Line, Column: at.Column}
+	setNode(n, key, v)
+	return v
 }
 
 // prune leaves out the keys that a structure of the newest version does not have.

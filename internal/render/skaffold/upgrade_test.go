@@ -27,6 +27,69 @@ deploy: {kubectl: {manifests: [a.yaml]}}
 			head + "manifests: {kustomize: {paths: [a]}}\n"},
 		"no overlay": {"apiVersion: skaffold/v2beta6\nkind: Config\ndeploy:\n  kustomize: {}\n",
 			head + "manifests: {kustomize: {paths: [.]}}\n"},
+		"charts": {`apiVersion: skaffold/v2beta29
+kind: Config
+build: {artifacts: [{image: web}]}
+deploy:
+  helm:
+    releases:
+    - name: a
+      chartPath: charts/a
+      artifactOverrides: {image: web, job: {image: web}}
+      setValues: {image: other, x: 1}
+    - name: b
+      chartPath: charts/b
+      artifactOverrides: {image: web, more: web}
+      imageStrategy: {helm: {explicitRegistry: true}}
+`, head + `build: {artifacts: [{image: web}]}
+manifests:
+  helm:
+    releases:
+    - name: a
+      chartPath: charts/a
+      setValues: {image: other, x: 1}
+      setValueTemplates: {image: "{{.IMAGE_FULLY_QUALIFIED_web}}", job.image: "{{.IMAGE_FULLY_QUALIFIED_web}}"}
+    - name: b
+      chartPath: charts/b
+      setValueTemplates:
+        image.tag: "{{.IMAGE_TAG}}@{{.IMAGE_DIGEST}}"
+        image.registry: "{{.IMAGE_DOMAIN}}"
+        image.repository: "{{.IMAGE_REPO_NO_DOMAIN}}"
+        more.tag: "{{.IMAGE_TAG}}@{{.IMAGE_DIGEST}}"
+        more.registry: "{{.IMAGE_DOMAIN}}"
+        more.repository: "{{.IMAGE_REPO_NO_DOMAIN}}"
+`},
+		"the first charts": {`apiVersion: skaffold/v1alpha2
+kind: Config
+build: {artifacts: [{imageName: web}]}
+deploy:
+  helm:
+    releases:
+    - {name: a, chartPath: charts/a, valuesFilePath: v.yaml, values: {image: web}}
+    - {name: b, chartPath: stable/b, remote: true}
+profiles:
+- name: prod
+  deploy: {helm: {releases: [{name: c, chartPath: charts/c, values: {image: web}, imageStrategy: {helm: {}}}]}}
+`, head + `build: {artifacts: [{image: web}]}
+manifests:
+  helm:
+    releases:
+    - name: a
+      chartPath: charts/a
+      valuesFiles: [v.yaml]
+      setValueTemplates: {image: "{{.IMAGE_FULLY_QUALIFIED}}"}
+    - {name: b, remoteChart: stable/b}
+profiles:
+- name: prod
+  manifests:
+    helm:
+      releases:
+      - name: c
+        chartPath: charts/c
+        setValueTemplates:
+          image.tag: "{{.IMAGE_TAG}}@{{.IMAGE_DIGEST}}"
+          image.repository: "{{.IMAGE_REPO}}"
+`},
 		"profiles": {`apiVersion: skaffold/v2beta29
 kind: Config
 deploy: {kubectl: {manifests: [a.yaml, b.yaml]}}
@@ -48,11 +111,11 @@ profiles:
 	}
 }
 
-func TestOlderVersionsWithCharts(t *testing.T) {
-	text := "apiVersion: skaffold/v2beta20\nkind: Config\ndeploy: {helm: {releases: [{name: a, chartPath: " +
-		"c}]}}\n"
-	if _, err := Parse([]byte(text), "skaffold.yaml"); err == nil || !strings.Contains(err.Error(),
-		"skaffold fix") {
+// Skaffold does not upgrade what is deployed with kpt.
+func TestOlderVersionsWithKpt(t *testing.T) {
+	text := "apiVersion: skaffold/v2beta20\nkind: Config\nprofiles:\n- name: a\n  deploy:\n    kpt: {dir: x}\n"
+	if _, err := Parse([]byte(text), "skaffold.yaml"); err == nil || !strings.HasPrefix(err.Error(),
+		"skaffold.yaml:6: deploy.kpt of skaffold/v2beta20") {
 		t.Error(err)
 	}
 }
@@ -80,6 +143,9 @@ func withoutLines(t *testing.T, text string) Manifests {
 	}
 	for i := range m.Kustomize {
 		m.Kustomize[i].Line = 0
+	}
+	for i := range m.Releases {
+		m.Releases[i].Line = 0
 	}
 	return m
 }
