@@ -55,8 +55,8 @@ var allowed = map[string]string{
 	"internal/release": "object image cluster rollout",
 	"internal/deploy": "git object project image/builder render image plan cluster " +
 		"rollout release check/contract check/origin image/signature",
-	"internal/promote": "git object project project/source image render check/finding check/origin " +
-		"release deploy",
+	"internal/promote": "git object project project/source image image/reference render check/finding " +
+		"check/origin release deploy",
 	"cmd/slipway":                  "*",
 	"internal/cluster/sandboxtest": "image/imagetest object",
 	"internal/cluster/sandbox":     "",

@@ -171,6 +171,17 @@ var projectRows = []row{
 		"Set `class: staging` or `class: production` for an environment in slipway.yaml, and a plain name."),
 	is("gitops", pipeline.ErrNoImage, codeError,
 		"Leave out --gitops: the workflow then deploys what the manifests state."),
+	as("nothing to promote", codeError, func(e *promote.NoImageError) string {
+		switch {
+		case e.Uncommitted != "":
+			return "Run `git commit " + e.Uncommitted + "` first. Nothing was written."
+		case len(e.Used) == 0:
+			return "Name an image in the manifests of " + e.Environment + ". Nothing was written."
+		}
+		return fmt.Sprintf("Pass --from with the environment whose images are promoted, or list the "+
+			"Dockerfiles of your images under `images:` in slipway.yaml. The manifests of %s name %s. "+
+			"Nothing was written.", e.Environment, list(e.Used))
+	}),
 	as("undecided", codeError, func(e *promote.UndecidedError) string {
 		hint := "Write " + e.Reference + " where the environment's own files name the image."
 		switch {

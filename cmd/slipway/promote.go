@@ -16,10 +16,14 @@ func newPromoteCommand(a *app) *cobra.Command {
 		Use: "promote ENV", Short: "Write images into an environment's files, and commit them",
 		Args: a.envArgs(0),
 		Long: `Finds the images of this commit in the registry, or with --from those of another
-environment, and writes tag and digest into the environment's own kustomization or values file. The
-rest of the file stays the same, byte for byte. Rendering proves that only the fields that name the
-image change, and no other environment; otherwise promote fails and writes nothing. It builds no image
-and changes no cluster: the environment's keeper deploys the commit.
+environment, and writes tag and digest into the environment's own kustomization, values file or plain
+manifests. The rest of the file stays the same, byte for byte. Rendering proves that only the fields
+that name the image change, and no other environment; otherwise promote fails and writes nothing. It
+edits no anchor that an alias uses: an alias becomes a value of its own. It builds no image and changes
+no cluster: the environment's keeper deploys the commit.
+
+In a repository that deploys what others build, --from takes the versions that the other environment's
+manifests name.
 
 --commit commits these files and no other changes. --push commits on top of the upstream branch and
 pushes, without force; if others push at the same time, it tries again.`,

@@ -187,8 +187,8 @@ func commitOn(
 // copyImages does what a deploy of the edited files would do first: it copies images that were tested
 // elsewhere to the repositories that the files name. All versions are stated now, so nothing is built.
 func copyImages(ctx context.Context, t deploy.Target) (note string, err error) {
-	_, missing, err := Stated(ctx, t.Source.Project, t.Environment, t.Render)
-	if err != nil {
+	pins, missing, err := Stated(ctx, t.Source.Project, t.Environment, t.Render)
+	if err != nil || len(pins)+len(missing) == 0 { // the project deploys what others build
 		return "", err
 	}
 	if len(missing) > 0 {

@@ -16,19 +16,55 @@ import (
 	"slipway/internal/check/finding"
 )
 
+// LineError is why a line cannot be edited.
+type LineError struct {
+	Line int
+	Err  error
+}
+
+func (e *LineError) Error() string { return fmt.Sprintf("line %d: %v", e.Line, e.Err) }
+func (e *LineError) Unwrap() error { return e.Err }
+
+func atLine(n *yaml.Node, err error) error { return &LineError{n.Line, err} }
+
 // Set returns the edit that gives the scalar at a path another value and keeps its quotes. A number in the
-// path is an index of a list. Of several documents it edits the last that has the path. It fails where the
-// value is not on one line.
+// path is an index of a list. Of several documents it edits the last that has the path. An alias is replaced
+// by the value, and a value that comes from a merge is stated beside the merge. What Shared names is edited
+// where it is written, and changes elsewhere too.
 func Set(file string, text []byte, path []string, value string) (finding.Edit, error) {
-	n, err := at(text, path)
+	places, err := placesAt(text, path)
 	if err != nil {
 		return finding.Edit{}, err
 	}
-	start, end, err := span(text, n)
-	if err != nil {
-		return finding.Edit{}, fmt.Errorf("line %d: %w", n.Line, err)
+	p := places[len(places)-1]
+	if p.merge != nil {
+		return addAfter(file, text, path[:len(path)-1], "<<", pair{path[len(path)-1], value})
 	}
-	said := value
+	e := finding.Edit{File: file}
+	e.Start, e.End, e.New, err = p.replacement(text, value)
+	if err == nil {
+		err = verify(text, e, path, value)
+	} else {
+		err = atLine(p.node, err)
+	}
+	if err != nil && isBlock(p.node) {
+		if e, err = unblock(file, text, p.node, value); err == nil {
+			err = verify(text, e, path, value)
+		}
+	}
+	return e, err
+}
+
+// replacement returns what to write where in place of a scalar or an alias.
+func (p place) replacement(text []byte, value string) (start, end int, said string, err error) {
+	n := p.node
+	if isBlock(n) {
+		start, end, err = blockLine(text, n)
+		return start, end, value, err
+	}
+	if start, end, err = span(text, n); err != nil {
+		return 0, 0, "", err
+	}
 	switch {
 	case n.Style&yaml.DoubleQuotedStyle != 0:
 		said = strconv.Quote(value)
@@ -40,8 +76,7 @@ func Set(file string, text []byte, path []string, value string) (finding.Edit, e
 	if start == end && start > 0 && text[start-1] == ':' {
 		said = " " + said
 	}
-	e := finding.Edit{File: file, Start: start, End: end, New: said}
-	return e, verify(text, e, path, value)
+	return start, end, said, nil
 }
 
 // pair is a key with its new value.
@@ -49,17 +84,18 @@ type pair struct{ key, value string }
 
 // addAfter returns the edit that adds keys to a mapping, below an existing one.
 func addAfter(file string, text []byte, path []string, key string, more ...pair) (finding.Edit, error) {
-	m, err := at(text, path)
+	places, err := placesAt(text, path)
 	if err != nil {
 		return finding.Edit{}, err
 	}
+	m := target(places[len(places)-1].node)
 	k, v := child(m, key)
 	if v == nil {
-		return finding.Edit{}, fmt.Errorf("line %d: key %s not found", m.Line, key)
+		return finding.Edit{}, atLine(m, fmt.Errorf("key %s not found", key))
 	}
-	_, end, err := span(text, v)
+	end, err := endOf(text, v)
 	if err != nil {
-		return finding.Edit{}, fmt.Errorf("line %d: %w", v.Line, err)
+		return finding.Edit{}, atLine(v, err)
 	}
 	var b strings.Builder
 	if m.Style&yaml.FlowStyle != 0 {
@@ -77,38 +113,6 @@ func addAfter(file string, text []byte, path []string, key string, more ...pair)
 	return e, verify(text, e, append(slices.Clone(path), last.key), last.value)
 }
 
-// addItem returns the edit that adds a mapping at the end of a list, and the list if it does not exist.
-func addItem(file string, text []byte, key string, more ...pair) (finding.Edit, error) {
-	nl, indent, index := newline(text), "  ", 0
-	e := finding.Edit{File: file, Start: len(text), New: key + ":"}
-	if list, err := at(text, []string{key}); err == nil {
-		if index = len(list.Content); index == 0 || list.Kind != yaml.SequenceNode ||
-			list.Style&yaml.FlowStyle != 0 {
-			return e, fmt.Errorf("line %d: %s is not a list with one entry per line", list.Line, key)
-		}
-		last := list.Content[index-1]
-		if len(last.Content) == 0 {
-			return e, fmt.Errorf("line %d: not an entry of %s", last.Line, key)
-		}
-		_, end, err := span(text, last.Content[len(last.Content)-1])
-		if err != nil {
-			return e, fmt.Errorf("line %d: %w", last.Line, err)
-		}
-		e.Start, e.New, indent = end+lineEnd(text[end:]), "", strings.Repeat(" ", list.Column-1)
-	} else if len(text) > 0 && text[len(text)-1] != '\n' {
-		e.New = nl + e.New
-	}
-	for i, p := range more {
-		e.New += nl + indent + []string{"- ", "  "}[min(i, 1)] + p.key + ": " + scalar(p.value)
-	}
-	if index == 0 && bytes.HasSuffix(text, []byte("\n")) {
-		e.New += nl
-	}
-	e.End = e.Start
-	last := more[len(more)-1]
-	return e, verify(text, e, []string{key, strconv.Itoa(index), last.key}, last.value)
-}
-
 // verify reads the edited text. It fails where the edit does not have the intended result.
 func verify(text []byte, e finding.Edit, path []string, value string) error {
 	after, _ := finding.Apply(text, []finding.Edit{e})
@@ -117,7 +121,7 @@ func verify(text []byte, e finding.Edit, path []string, value string) error {
 		return err
 	}
 	if n.Value != value || n.ShortTag() != "!!str" {
-		return fmt.Errorf("line %d: cannot be edited without reformatting the file", n.Line)
+		return atLine(n, errors.New("cannot be edited without reformatting the file"))
 	}
 	return nil
 }
@@ -135,34 +139,13 @@ func documents(text []byte) ([]*yaml.Node, error) {
 	}
 }
 
-// at returns the node at a path. Behind an alias it is shared: rendering then proves whether the edit is
-// safe.
+// at returns the node at a path of the last document that has it, behind aliases and merges.
 func at(text []byte, path []string) (*yaml.Node, error) {
-	docs, err := documents(text)
+	places, err := placesAt(text, path)
 	if err != nil {
 		return nil, err
 	}
-	for _, n := range slices.Backward(docs) {
-		for _, step := range path {
-			i, convErr := strconv.Atoi(step)
-			switch {
-			case n == nil:
-			case n.Kind == yaml.MappingNode:
-				_, n = child(n, step)
-			case n.Kind == yaml.SequenceNode && convErr == nil && i < len(n.Content):
-				n = n.Content[i]
-			default:
-				n = nil
-			}
-			if n != nil && n.Kind == yaml.AliasNode {
-				n = n.Alias
-			}
-		}
-		if n != nil {
-			return n, nil
-		}
-	}
-	return nil, fmt.Errorf("%s not found", strings.Join(path, "."))
+	return target(places[len(places)-1].node), nil
 }
 
 func child(m *yaml.Node, key string) (k, v *yaml.Node) {
@@ -176,18 +159,22 @@ func child(m *yaml.Node, key string) (k, v *yaml.Node) {
 
 var errNotOneLine = errors.New("the value is not on one line")
 
-// span returns the position of a scalar on one line, with its quotes, without its anchor and tag.
+// span returns the position of a scalar on one line, with its quotes, without its anchor and tag, or of an
+// alias.
 func span(text []byte, n *yaml.Node) (start, end int, err error) {
-	if n.Kind != yaml.ScalarNode || n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
+	if n.Kind == yaml.AliasNode {
+		start, ok := offset(text, n)
+		if !ok || !bytes.HasPrefix(text[start:], []byte("*"+n.Value)) {
+			return 0, 0, errNotOneLine
+		}
+		return start, start + len("*"+n.Value), nil
+	}
+	if n.Kind != yaml.ScalarNode || isBlock(n) {
 		return 0, 0, errNotOneLine
 	}
-	start, ok := finding.Offset(text, n.Line, n.Column)
+	start, ok := offset(text, n)
 	if !ok {
 		return 0, 0, errNotOneLine
-	}
-	for start < len(text) && (text[start] == '&' || text[start] == '!') {
-		start += max(0, bytes.IndexAny(append(text[start:len(text):len(text)], '\n'), " \r\n"))
-		start += len(text[start:]) - len(bytes.TrimLeft(text[start:], " "))
 	}
 	rest := text[start:]
 	double := n.Style&yaml.DoubleQuotedStyle != 0
@@ -207,6 +194,26 @@ func span(text []byte, n *yaml.Node) (start, end int, err error) {
 	}
 	return 0, 0, errNotOneLine
 }
+
+// offset returns where a node begins, behind its anchor and tag. Its column does not count a byte order mark.
+func offset(text []byte, n *yaml.Node) (int, bool) {
+	column := n.Column
+	if n.Line == 1 && bytes.HasPrefix(text, []byte(mark)) {
+		column++
+	}
+	start, ok := finding.Offset(text, n.Line, column)
+	if !ok || start > len(text) {
+		return 0, false
+	}
+	for start < len(text) && (text[start] == '&' || text[start] == '!') {
+		start += max(0, bytes.IndexAny(append(text[start:len(text):len(text)], '\n'), " \r\n"))
+		start += len(text[start:]) - len(bytes.TrimLeft(text[start:], " "))
+	}
+	return start, true
+}
+
+// mark is UTF-8's byte order mark.
+const mark = "\ufeff"
 
 // lineEnd returns the length of the rest of the line, without its line break.
 func lineEnd(rest []byte) int {

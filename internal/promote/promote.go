@@ -91,6 +91,9 @@ func Plan(ctx context.Context, p project.Project, env project.Environment, pins 
 	if w.matched, err = image.Match(images, w.set); err != nil {
 		return Promotion{}, fmt.Errorf("images of %s: %w", env.Name, err)
 	}
+	if len(w.matched) == 0 {
+		return Promotion{}, &NoImageError{Environment: env.Name, Images: namesOf(pins), Used: repositories(w.set)}
+	}
 	for i, m := range w.matched {
 		pin := pins[slices.IndexFunc(pins, func(p image.Pin) bool { return p.Name == m.Image.Name })]
 		if err := w.promote(ctx, i, pin); err != nil {
@@ -98,7 +101,7 @@ func Plan(ctx context.Context, p project.Project, env project.Environment, pins 
 		}
 		w.result.Images = append(w.result.Images, stated(w.matched[i]))
 	}
-	return w.result, w.others(ctx)
+	return w.result, nil
 }
 
 // stated returns an image as the manifests name it.
@@ -113,24 +116,35 @@ type work struct {
 	renderer *render.Renderer
 	set      object.Set
 	matched  []image.Matched
+	others   []other // nil: not rendered yet
 	result   Promotion
 }
 
-// attempt is one way to set an image: edits of a file, and the references that the image may have then.
+// attempt is one way to set an image: edits of files, and the references that the image may have then.
 type attempt struct {
-	file  string
-	text  []byte
-	edits []finding.Edit
+	files []edited
 	want  []string
 	// guess: only the key's name suggests that the value is about the image.
 	guess bool
 	err   error
 }
 
+// edited is a file with edits.
+type edited struct {
+	file  string
+	text  []byte
+	edits []finding.Edit
+}
+
+// oneFile is an attempt that edits one file.
+func oneFile(file string, text []byte, want ...string) attempt {
+	return attempt{files: []edited{{file: file, text: text}}, want: want}
+}
+
 func (w *work) promote(ctx context.Context, i int, pin image.Pin) error {
 	m := w.matched[i]
 	// Keep the repository: manifests without a registry use the environment's.
-	if pin.Repository = m.Repository; m.Digest == pin.Digest {
+	if pin.Repository = m.Repository; m.Digest == pin.Digest && (m.Digest != "" || m.Tag == pin.Tag) {
 		return nil
 	}
 	refused := &UndecidedError{Environment: w.env.Name, Image: pin.Name, Reference: pin.Reference()}
@@ -139,10 +153,7 @@ func (w *work) promote(ctx context.Context, i int, pin image.Pin) error {
 		return err
 	}
 	for _, a := range attempts {
-		err := a.err
-		if err == nil {
-			err = w.prove(ctx, a, i)
-		}
+		shared, err := w.try(ctx, a, i)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -151,8 +162,11 @@ func (w *work) promote(ctx context.Context, i int, pin image.Pin) error {
 			w.matched[i].Tag, w.matched[i].Digest = pin.Tag, pin.Digest
 			return nil
 		}
-		if !a.guess && refused.Why == "" {
-			refused.Place, refused.Why = a.place(), err.Error()
+		if !a.guess && refused.Why == "" && !errors.Is(err, errNoEffect) {
+			refused.Place, refused.Why, refused.Shared = a.place(), err.Error(), shared
+			if at := new(LineError); errors.As(err, &at) {
+				refused.Place.Line, refused.Why = at.Line, at.Err.Error()
+			}
 		}
 	}
 	if refused.Why == "" {
@@ -163,43 +177,71 @@ func (w *work) promote(ctx context.Context, i int, pin image.Pin) error {
 
 // place returns the position of the first edit.
 func (a attempt) place() finding.Place {
-	p := finding.Place{File: a.file}
-	if len(a.edits) > 0 && a.edits[0].Start <= len(a.text) {
-		p.Line = 1 + bytes.Count(a.text[:a.edits[0].Start], []byte("\n"))
+	if len(a.files) == 0 {
+		return finding.Place{}
+	}
+	f := a.files[0]
+	p := finding.Place{File: f.file}
+	if len(f.edits) > 0 && f.edits[0].Start <= len(f.text) {
+		p.Line = 1 + bytes.Count(f.text[:f.edits[0].Start], []byte("\n"))
 	}
 	return p
 }
 
-// prove renders with an attempt and keeps it if only the image changes.
-func (w *work) prove(ctx context.Context, a attempt, i int) error {
-	after, made := finding.Apply(a.text, a.edits)
-	files := maps.Clone(w.result.Files)
-	files[a.file] = after
+// try makes an attempt and keeps it if only the image changes, in this environment alone. Shared says that it
+// failed because another one would change too.
+func (w *work) try(ctx context.Context, a attempt, i int) (shared bool, err error) {
+	if a.err != nil {
+		return false, a.err
+	}
+	files, changes := maps.Clone(w.result.Files), slices.Clone(w.result.Changes)
+	for _, f := range a.files {
+		after, made := finding.Apply(f.text, f.edits)
+		files[f.file] = after
+		for _, e := range slices.Backward(made) {
+			changes = append(changes, Change{e, f.text})
+		}
+	}
+	set, err := w.prove(ctx, a, files, i)
+	if err != nil {
+		return false, err
+	}
+	if err := w.sparesOthers(ctx, a, files); err != nil {
+		return true, err
+	}
+	w.set, w.result.Files, w.result.Changes = set, files, changes
+	return false, nil
+}
+
+// errNoEffect says that an edit changes nothing: the value is about something else.
+var errNoEffect = errors.New("the edit has no effect")
+
+// prove renders the edited files. It fails where more changes than the image.
+func (w *work) prove(ctx context.Context, a attempt, files map[string][]byte, i int) (object.Set, error) {
 	result, err := w.renderer.Edited(ctx, w.env, files)
 	if err != nil {
-		return err
+		return object.Set{}, err
 	}
 	pins := make([]image.Pin, len(w.matched)) // the others do not change
 	for j, m := range w.matched {
 		pins[j] = stated(m)
+	}
+	if result.Set.Digest() == w.set.Digest() {
+		return object.Set{}, errNoEffect
 	}
 	different := ""
 	for _, want := range a.want {
 		pins[i] = image.Pin{Name: pins[i].Name, Repository: want}
 		put, err := image.Put(w.set, pins)
 		if err != nil {
-			return err
+			return object.Set{}, err
 		}
 		if put.Digest() == result.Set.Digest() {
-			w.set, w.result.Files = result.Set, files
-			for _, e := range slices.Backward(made) {
-				w.result.Changes = append(w.result.Changes, Change{e, a.text})
-			}
-			return nil
+			return result.Set, nil
 		}
 		different = cmp.Or(different, differs(put, result.Set))
 	}
-	return fmt.Errorf("the edit would also change %s", different)
+	return object.Set{}, fmt.Errorf("the edit would also change %s", different)
 }
 
 // differs names the first object or field in which two sets differ.
@@ -241,31 +283,32 @@ func (w *work) attempts(ctx context.Context, m image.Matched, pin image.Pin) (at
 			continue // a file of manifests has no images to set
 		}
 		for _, base := range konfig.RecognizedKustomizationFileNames() {
-			a := attempt{file: path.Join(folder, base), want: []string{pin.Reference()}}
-			if a.text, a.err = w.text(ctx, a.file); os.IsNotExist(a.err) {
+			a := oneFile(path.Join(folder, base), nil, pin.Reference())
+			f := &a.files[0]
+			if f.text, a.err = w.text(ctx, f.file); os.IsNotExist(a.err) {
 				continue
 			}
 			if a.err == nil {
-				a.edits, a.err = overlay(a.file, a.text, m, pin)
+				f.edits, a.err = overlay(f.file, f.text, m, pin)
 			}
 			attempts = append(attempts, a)
 		}
 	}
 	charts, err := w.renderer.Charts(ctx, w.env)
-	for _, c := range charts {
-		for _, file := range slices.Backward(c.Values) {
-			file = path.Clean(file)
-			text, err := w.text(ctx, file)
-			if err != nil {
-				attempts = append(attempts, attempt{file: file, err: err})
-				continue
-			}
-			for _, l := range leaves(text, m) {
-				attempts = append(attempts, w.values(c, file, text, l, m, pin)...)
-			}
-		}
+	if err != nil {
+		return nil, err
 	}
-	return attempts, err
+	for _, c := range charts {
+		ways, err := w.inValues(ctx, c, m, pin)
+		if err != nil {
+			return nil, err
+		}
+		attempts = append(attempts, ways...)
+	}
+	if len(attempts) == 0 && len(w.env.Paths) > 0 {
+		attempts = append(attempts, w.inManifests(ctx, m, pin))
+	}
+	return attempts, nil
 }
 
 // overlay edits the last entry of images that names the image, or adds one.
@@ -274,35 +317,46 @@ func overlay(file string, text []byte, m image.Matched, pin image.Pin) ([]findin
 	var n *yaml.Node
 	if list, err := at(text, []string{"images"}); err == nil {
 		for i, item := range list.Content {
-			_, name := child(item, "name")
-			if _, other := child(item, "newName"); other != nil {
+			name := keyOf(target(item), "name", 0).node
+			if other := keyOf(target(item), "newName", 0).node; other != nil {
 				name = other
 			}
-			if name != nil && name.Value == m.Repository {
+			if name != nil && target(name).Value == m.Repository {
 				entry, n = []string{"images", strconv.Itoa(i)}, item
 			}
 		}
 	}
 	if entry == nil {
-		e, err := addItem(file, text, "images", pair{"name", m.Repository}, pair{"newTag", pin.Tag},
-			pair{"digest", pin.Digest})
+		more := []pair{{"name", m.Repository}}
+		for _, p := range []pair{{"newTag", pin.Tag}, {"digest", pin.Digest}} {
+			if p.value != "" {
+				more = append(more, p)
+			}
+		}
+		e, err := addItem(file, text, "images", more...)
 		return []finding.Edit{e}, err
 	}
 	var edits []finding.Edit
 	var more []pair
-	after := "name"
-	if _, v := child(n, "newName"); v != nil {
-		after = "newName"
+	after := ""
+	for _, key := range []string{"<<", "name", "newName"} {
+		if _, v := child(target(n), key); v != nil {
+			after = key
+		}
 	}
 	for _, p := range []pair{{"newTag", pin.Tag}, {"digest", pin.Digest}} {
-		if _, v := child(n, p.key); v == nil {
+		if keyOf(target(n), p.key, 0).node == nil {
 			if p.value != "" {
 				more = append(more, p)
 			}
 			continue
 		}
 		after = p.key
-		e, err := Set(file, text, append(slices.Clone(entry), p.key), p.value)
+		key := append(slices.Clone(entry), p.key)
+		if err := Shared(text, key); err != nil {
+			return nil, err
+		}
+		e, err := Set(file, text, key, p.value)
 		if err != nil {
 			return nil, err
 		}
@@ -311,79 +365,11 @@ func overlay(file string, text []byte, m image.Matched, pin image.Pin) ([]findin
 	if len(more) == 0 {
 		return edits, nil
 	}
+	if err := Shared(text, entry); err != nil {
+		return nil, err
+	}
 	e, err := addAfter(file, text, entry, after, more...)
 	return append(edits, e), err
-}
-
-// leaf is a scalar of a values file, with its path.
-type leaf struct {
-	path []string
-	*yaml.Node
-	guess bool
-}
-
-// leaves returns the scalars that may set the version of an image: their value is the current version, or
-// their key ends in "tag".
-func leaves(text []byte, m image.Matched) (all []leaf) {
-	docs, _ := documents(text)
-	var walk func(n *yaml.Node, at []string)
-	walk = func(n *yaml.Node, at []string) {
-		for i, v := range n.Content {
-			switch {
-			case n.Kind == yaml.SequenceNode:
-				walk(v, append(slices.Clone(at), strconv.Itoa(i)))
-			case i%2 == 1:
-				walk(v, append(slices.Clone(at), n.Content[i-1].Value))
-			}
-		}
-		if n.Kind != yaml.ScalarNode || len(at) == 0 {
-			return
-		}
-		says := n.Value != "" && slices.Contains([]string{m.Tag, m.Uses[0].Reference, m.Tag + "@" + m.Digest},
-			n.Value)
-		if says || strings.HasSuffix(strings.ToLower(at[len(at)-1]), "tag") {
-			all = append(all, leaf{at, n, !says})
-		}
-	}
-	for _, d := range docs {
-		walk(d, nil)
-	}
-	slices.SortStableFunc(all, func(a, b leaf) int {
-		return strings.Compare(strconv.FormatBool(a.guess), strconv.FormatBool(b.guess))
-	})
-	return all[:min(20, len(all))] // each is a render
-}
-
-// values returns the ways to set an image with one value: a whole reference, a tag with a separate digest if
-// the chart has one, or a tag that includes the digest.
-func (w *work) values(c project.Chart, file string, text []byte, l leaf, m image.Matched,
-	pin image.Pin) (ways []attempt) {
-	whole, above := pin.Tag+"@"+pin.Digest, l.path[:len(l.path)-1]
-	if l.Value == m.Uses[0].Reference {
-		whole = pin.Reference()
-	} else if e, err := Set(file, text, l.path, pin.Tag); err == nil {
-		path := append(slices.Clone(above), "digest")
-		d, err := Set(file, text, path, pin.Digest)
-		if err != nil && w.hasDefault(c, path) {
-			d, err = addAfter(file, text, above, l.path[len(above)], pair{"digest", pin.Digest})
-		}
-		if err == nil {
-			ways = append(ways, attempt{file: file, text: text, edits: []finding.Edit{e, d},
-				want: []string{pin.Reference(), pin.Repository + "@" + pin.Digest}, guess: l.guess})
-		}
-	}
-	e, err := Set(file, text, l.path, whole)
-	return append(ways, attempt{file: file, text: text, edits: []finding.Edit{e},
-		want: []string{pin.Reference()}, guess: l.guess, err: err})
-}
-
-// hasDefault reports whether a chart's own values have a path.
-func (w *work) hasDefault(c project.Chart, keys []string) bool {
-	text, err := os.ReadFile(filepath.Join(w.project.Dir, filepath.FromSlash(c.Path), "values.yaml"))
-	if err == nil {
-		_, err = at(text, keys)
-	}
-	return err == nil && c.Repository == ""
 }
 
 // explain finds the place that names the image, which is not in one of the environment's own files.
@@ -400,37 +386,6 @@ func (w *work) explain(ctx context.Context, m image.Matched, e *UndecidedError) 
 		e.Place, e.Value = o.Place, o.Name
 		e.Why = fmt.Sprintf("%s is %q, in a file that is not the environment's own", o.Name, o.Text)
 	}
-}
-
-// others proves that no other environment changes.
-func (w *work) others(ctx context.Context) error {
-	for _, env := range w.project.Environments {
-		if env.Name == w.env.Name || len(w.result.Changes) == 0 {
-			continue
-		}
-		before, err := w.renderer.Render(ctx, env)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil {
-			w.result.Notes = append(w.result.Notes, fmt.Sprintf("did not check that %s stays the same: %v",
-				env.Name, err))
-			continue
-		}
-		after, err := w.renderer.Edited(ctx, env, w.result.Files)
-		if err == nil && before.Set.Digest() == after.Set.Digest() {
-			continue
-		}
-		c := w.result.Changes[0]
-		return &UndecidedError{
-			Environment: w.env.Name, Image: w.result.After[0].Name,
-			Place: attempt{file: c.File, text: c.Text, edits: []finding.Edit{c.Edit}}.place(),
-			Why: fmt.Sprintf("%s is rendered from it too: %s would change", env.Name,
-				differs(before.Set, after.Set)),
-			Shared: true,
-		}
-	}
-	return nil
 }
 
 // Stated returns the project's images that an environment's manifests name by digest, and the names of the

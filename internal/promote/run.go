@@ -13,6 +13,7 @@ import (
 	"slipway/internal/project"
 	"slipway/internal/project/source"
 	"slipway/internal/release"
+	"slipway/internal/render"
 )
 
 var (
@@ -65,14 +66,43 @@ func Run(ctx context.Context, t deploy.Target, o Options) (Result, error) {
 			return Result{}, err
 		}
 	}
-	pins, err := wanted(ctx, committed, o)
+	file, err := uncommitted(ctx, t, committed)
 	if err != nil {
 		return Result{}, err
 	}
-	if o.Commit {
-		return commit(ctx, t, pins, o)
+	pins, err := wanted(ctx, committed, o)
+	if none := new(NoImageError); errors.As(err, &none) && len(t.Source.Project.Images) > len(none.Images) {
+		none.Uncommitted = file
 	}
-	return edit(ctx, t, pins, o)
+	if err != nil {
+		return Result{}, err
+	}
+	act := edit
+	if o.Commit {
+		act = commit
+	}
+	result, err := act(ctx, t, pins, o)
+	if file != "" {
+		result.Notes = append(result.Notes, file+" is not committed as it is: promote reads the committed one")
+	}
+	return result, err
+}
+
+// uncommitted returns the project file where it is not as in the commit that is promoted from; else empty.
+func uncommitted(ctx context.Context, t, committed deploy.Target) (string, error) {
+	if t.Source.Project.Dir == committed.Source.Project.Dir {
+		return "", nil
+	}
+	dir := t.Source.Project.Dir
+	r, err := git.Open(ctx, dir)
+	if err != nil {
+		return "", err
+	}
+	unclean, err := r.Unclean(ctx, dir, []string{project.File})
+	if err != nil || len(unclean) == 0 {
+		return "", err
+	}
+	return project.File, nil
 }
 
 // inSource is the target with another state of its source.
@@ -87,9 +117,15 @@ func wanted(ctx context.Context, t deploy.Target, o Options) ([]image.Pin, error
 	if o.From != "" {
 		return imagesOf(ctx, t, o)
 	}
+	if len(t.Source.Project.Images) == 0 {
+		return nil, noImage(ctx, t, t.Environment)
+	}
 	prepared, err := deploy.Prepare(ctx, t, deploy.PrepareOptions{Anew: true, Unsigned: true})
 	if err != nil {
 		return nil, err
+	}
+	if len(prepared.Images) == 0 {
+		return nil, noImage(ctx, t, t.Environment)
 	}
 	for _, pin := range prepared.Images {
 		if pin.Digest == "" {
@@ -97,6 +133,20 @@ func wanted(ctx context.Context, t deploy.Target, o Options) ([]image.Pin, error
 		}
 	}
 	return prepared.Images, nil
+}
+
+// noImage is the error of an environment that uses no image of the project.
+func noImage(ctx context.Context, t deploy.Target, env project.Environment) error {
+	e := &NoImageError{Environment: env.Name}
+	for _, img := range t.Source.Project.Images {
+		e.Images = append(e.Images, img.Name)
+	}
+	result, err := render.Render(ctx, t.Source.Project, env, t.Render)
+	if err != nil {
+		return err
+	}
+	e.Used = repositories(result.Set)
+	return e
 }
 
 // imagesOf returns the images that an environment's manifests name by digest, and for the others those of its
@@ -107,8 +157,14 @@ func imagesOf(ctx context.Context, t deploy.Target, o Options) ([]image.Pin, err
 		return nil, err
 	}
 	pins, missing, err := Stated(ctx, t.Source.Project, env, t.Render)
-	if err != nil || len(missing) == 0 {
-		return pins, err
+	if err != nil {
+		return nil, err
+	}
+	if len(pins)+len(missing) == 0 { // the project deploys what others build
+		return named(ctx, t, env)
+	}
+	if len(missing) == 0 {
+		return pins, nil
 	}
 	running, err := running(ctx, t.Source, env, o.Connect)
 	why := "no healthy release is recorded"
