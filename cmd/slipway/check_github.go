@@ -23,7 +23,7 @@ func reportNotes(p reportPage) []ci.Note {
 		notes = append(notes, noteAt(f, text))
 	}
 	for _, gap := range p.gaps() {
-		text := fmt.Sprintf("%s: %s\nfix: %s", p.rules[gap[0].Rule].Title, gap.Objects(maxNoted), gap[0].Fix)
+		text := fmt.Sprintf("%s: %s\nfix: %s", p.title(gap), gap.Objects(maxNoted), gap[0].Fix)
 		notes = append(notes, noteAt(gap[0], text))
 	}
 	for _, line := range uncheckedLines(p.Report, p.all) {
@@ -74,9 +74,9 @@ func printMarkdown(w io.Writer, p reportPage) error {
 			markdownCell.Replace(message(f)), markdownCell.Replace(f.Fix))
 	}
 	if gaps := p.gaps(); len(gaps) > 0 {
-		b.WriteString("\nProduction lacks:\n\n")
+		b.WriteString("\nGaps:\n\n")
 		for _, gap := range gaps {
-			fmt.Fprintf(&b, "- %s: %s: %s\n", gap[0].Rule, markdownCell.Replace(p.rules[gap[0].Rule].Title),
+			fmt.Fprintf(&b, "- %s: %s: %s\n", gap[0].Rule, markdownCell.Replace(p.title(gap)),
 				markdownCell.Replace(gap.Objects(maxNoted)))
 		}
 	}

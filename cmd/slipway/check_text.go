@@ -59,6 +59,16 @@ func (p reportPage) briefly(t finding.Tier) []finding.Fold {
 	return finding.FoldBy(all, func(f finding.Finding) string { return f.Rule })
 }
 
+// title is what a fold of gaps is about: the rule's title, or what all its findings say of files.
+func (p reportPage) title(of finding.Fold) string {
+	if slices.ContainsFunc(of, func(f finding.Finding) bool {
+		return f.Object != nil || f.Message != of[0].Message
+	}) {
+		return p.rules[of[0].Rule].Title
+	}
+	return brief(oneLine(of[0].Message))
+}
+
 // hardeningLine counts hardening, where it is not printed in full.
 func (p reportPage) hardeningLine() string {
 	var names []string
@@ -216,7 +226,7 @@ func (p reportPage) briefLines(s style) []string {
 	}
 	for _, gap := range gaps {
 		f := gap[0]
-		head := fmt.Sprintf("%-*s  %s: ", widest, f.Rule, p.rules[f.Rule].Title)
+		head := fmt.Sprintf("%-*s  %s: ", widest, f.Rule, p.title(gap))
 		tail := ""
 		if environments := gap.Environments(); len(environments) > 0 && p.several() {
 			tail = "  in " + fitted(environments, p.width/3)

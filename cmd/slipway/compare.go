@@ -64,7 +64,9 @@ type compareOptions struct {
 }
 
 func runCompare(ctx context.Context, a *app, from, to string, o compareOptions) error {
-	p, err := a.project()
+	nameA, _, _ := strings.Cut(from, "@")
+	nameB, _, _ := strings.Cut(to, "@")
+	p, err := a.projectOf(nameA, nameB)
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ cluster; apply the policies as a user who may create them:
 }
 
 func runGuard(a *app, name string, out format) error {
-	p, err := a.project()
+	p, err := a.projectOf(name)
 	if err != nil {
 		return err
 	}

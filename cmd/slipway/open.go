@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,18 +16,44 @@ import (
 	"slipway/internal/project/source"
 )
 
-// source reads the project and the state of its repository, and prints the notes about them.
+// source reads the project and the state of its repository, and prints all notes about them.
 func (a *app) source(ctx context.Context) (project.Source, error) {
 	src, err := source.Open(ctx, a.dir)
 	a.notes(src.Notes)
 	return src, err
 }
 
-// project reads the project alone, and prints the notes about it.
+// project reads the project alone, and prints all notes about it.
 func (a *app) project() (project.Project, error) {
 	p, err := project.Open(a.dir)
 	a.notes(p.Notes)
 	return p, err
+}
+
+// projectOf reads the project alone, and prints the notes about the environments that are named.
+func (a *app) projectOf(environments ...string) (project.Project, error) {
+	p, err := project.Open(a.dir)
+	a.notes(notesAbout(p.Notes, environments...))
+	return p, err
+}
+
+// notesAbout are the notes of detection without those that concern other environments alone, and without what
+// detection does not use.
+func notesAbout(notes []string, environments ...string) []string {
+	return slices.DeleteFunc(slices.Clone(notes), func(note string) bool {
+		isOne := func(name string) bool {
+			return strings.Contains(note, " as environment "+name+" of class ") || namesWord(note, name)
+		}
+		concernsSome := strings.Contains(note, " as environment ") || strings.Contains(note, " treated as ")
+		return strings.HasPrefix(note, "not used: ") ||
+			concernsSome && !slices.ContainsFunc(environments, isOne)
+	})
+}
+
+// namesWord reports whether a name is one of the words of a text.
+func namesWord(text, name string) bool {
+	isName := func(word string) bool { return strings.Trim(word, ",:") == name }
+	return slices.ContainsFunc(strings.Fields(text), isName)
 }
 
 func (a *app) notes(notes []string) {
@@ -37,7 +64,8 @@ func (a *app) notes(notes []string) {
 
 // environment reads the source and selects one of its environments.
 func (a *app) environment(ctx context.Context, name string) (project.Source, project.Environment, error) {
-	src, err := a.source(ctx)
+	src, err := source.Open(ctx, a.dir)
+	a.notes(notesAbout(src.Notes, name))
 	if err != nil {
 		return src, project.Environment{}, err
 	}

@@ -114,7 +114,11 @@ type rendered struct {
 }
 
 func runRender(ctx context.Context, a *app, names []string, o renderFlags) error {
-	p, err := a.project()
+	open := func() (project.Project, error) { return a.projectOf(names...) }
+	if o.all {
+		open = a.project
+	}
+	p, err := open()
 	if err != nil {
 		return err
 	}
@@ -179,7 +183,7 @@ func (o renderFlags) render(ctx context.Context, renderer *render.Renderer,
 	if err == nil && !o.show {
 		objects = hidden(objects, result.Set.Concealed())
 	}
-	r := rendered{env: env, objects: objects, err: err, Text: render.Text{Warnings: result.Warnings}}
+	r := rendered{env: env, objects: objects, err: err, Text: render.Text{Warnings: result.Remarks()}}
 	if o.digest && err == nil {
 		r.digest = result.Set.Digest()
 	}

@@ -17,6 +17,8 @@ var lossRules = map[object.LossKind]struct {
 		"Give each program an image name of its own, or patch the images."},
 	object.IgnoredNull: {"null-ignored",
 		"Write the null into a values file of the environment, or pass it with --set."},
+	object.Deprecated: {"deprecated",
+		"Write what replaces it; `slipway render --all --digest` must print the same afterwards."},
 	object.NullText: {"null-text",
 		"Remove the key with a JSON patch, or name the object in the patch without `target`."},
 }

@@ -52,7 +52,11 @@ func Compare(ctx context.Context, p project.Project, a, b string, o CompareOptio
 		return contract.Result{}, err
 	}
 	result := contract.Compare(in)
-	result.Notes = append(notes, more...)
+	for _, n := range append(notes, more...) {
+		if !slices.Contains(result.Notes, n) {
+			result.Notes = append(result.Notes, n)
+		}
+	}
 	return result, nil
 }
 
@@ -113,7 +117,7 @@ func renderSide(
 	if err != nil {
 		return side, nil, err
 	}
-	notes = result.Warnings
+	notes = slices.Clone(result.Warnings)
 	if n := len(report.NotTried); n > 0 {
 		note := fmt.Sprintf("%s: %s not looked at as causes, in %s", title, count(n, "override"), causesBudget)
 		notes = append(slices.Clone(notes), note)

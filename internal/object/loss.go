@@ -13,9 +13,11 @@ const (
 	IgnoredNull
 	// NullText is a null in a patch that leaves a value in place of removing it.
 	NullText
+	// Deprecated is nothing that is lost yet: a later version of the tool drops it.
+	Deprecated
 )
 
-// Loss is something that a source states and its tool drops silently.
+// Loss is something that a source states and its tool drops silently, now or in a later version.
 type Loss struct {
 	Kind LossKind
 	// Origin is the line that causes it.

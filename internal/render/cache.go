@@ -53,7 +53,7 @@ func (r *Renderer) Text(ctx context.Context, env project.Environment, show bool)
 	if err := object.WriteYAML(&yaml, objects); err != nil {
 		return Text{}, &Error{Environment: env.Name, Err: err}
 	}
-	t := Text{YAML: yaml.Bytes(), Objects: len(objects), Warnings: result.Warnings}
+	t := Text{YAML: yaml.Bytes(), Objects: len(objects), Warnings: result.Remarks()}
 	if len(concealed) == 0 && !result.Unstable { // decrypted values are never written
 		r.keep(file, t, result.Reads)
 	}

@@ -72,7 +72,8 @@ type Result struct {
 	// Set has Kustomize's order, Helm's, or that of the files; origins are relative to the project.
 	// Namespaces are left as they are written, those of charts with one of their own excepted.
 	Set object.Set
-	// Warnings are about what works but should be changed, each with its file and line where known.
+	// Warnings are about what works but should be changed, each once, with its file and line where known.
+	// What is deprecated is among Losses.
 	Warnings []string
 	// Losses are what the source states and the tool that renders it drops silently.
 	Losses []object.Loss
@@ -82,6 +83,30 @@ type Result struct {
 	Unstable bool
 	// Reads is everything that was read: while it does not change, neither does the result.
 	Reads tree.Reads
+}
+
+// Remarks are the warnings, and what is deprecated, each once.
+func (r Result) Remarks() []string { return remarks(r.Losses, r.Warnings) }
+
+func remarks(losses []object.Loss, warnings []string) []string {
+	var all []string
+	for _, l := range losses {
+		if l.Kind == object.Deprecated {
+			all = append(all, l.Origin.String()+": "+l.Text)
+		}
+	}
+	return unique(append(all, warnings...))
+}
+
+// unique leaves out the texts that came before.
+func unique(all []string) []string {
+	var once []string
+	for _, s := range all {
+		if !slices.Contains(once, s) {
+			once = append(once, s)
+		}
+	}
+	return once
 }
 
 // Open prepares rendering from the directory dir.
@@ -176,7 +201,7 @@ func (r *Renderer) Kustomize(ctx context.Context, dir string, o kustomize.Option
 		o.Inflate = r.inflate("", func(text string, _ bool) { warnings = append(warnings, text) },
 			func([]object.Loss) {})
 		b, err := r.kustomize.Build(v, dir, o)
-		return Output{b.Objects, append(b.Warnings, warnings...), v.Secrets()}, err
+		return Output{b.Objects, remarks(b.Losses, append(b.Warnings, warnings...)), v.Secrets()}, err
 	})
 }
 
@@ -193,7 +218,7 @@ func (r *Renderer) Chart(ctx context.Context, c project.Chart, o helm.Options) (
 		for _, u := range h.Unstable {
 			h.Warnings = append(h.Warnings, fmt.Sprintf("differs on each render: %s", u))
 		}
-		return Output{h.Objects, h.Warnings, v.Secrets()}, err
+		return Output{h.Objects, remarks(h.Losses, h.Warnings), v.Secrets()}, err
 	})
 }
 

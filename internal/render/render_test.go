@@ -79,8 +79,8 @@ func TestWarnings(t *testing.T) {
 		"overlays/prod/kustomization.yml:3: commonLabels is deprecated: it also writes selectors, which cannot " +
 			"change later: use labels with includeSelectors: false",
 	}
-	if diff := cmp.Diff(want, r.Warnings); diff != "" {
-		t.Error(diff)
+	if diff := cmp.Diff(want, r.Remarks()); diff != "" || len(r.Warnings) > 0 {
+		t.Error(diff, r.Warnings)
 	}
 }
 

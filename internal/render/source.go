@@ -53,6 +53,7 @@ func (s *source) render() (Result, error) {
 	if s.result.Set.Len() == 0 {
 		return Result{}, ErrEmpty
 	}
+	s.result.Warnings = unique(s.result.Warnings)
 	s.result.Reads = s.view.Reads()
 	s.result.Set.Conceal(s.view.Secrets())
 	return s.result, nil
@@ -111,8 +112,8 @@ func (s *source) chart(c project.Chart, inline map[string]any) error {
 		ns = s.env.Namespace
 	}
 	if ns == "" {
-		s.warn("%s has no namespace: charts see \"default\" here, and the namespace of the kubeconfig "+
-			"context when it is planned or deployed", s.env.Name)
+		s.warn("no namespace is set: charts see \"default\" here, and the namespace of the kubeconfig context " +
+			"when they are planned or deployed")
 	}
 	var lookup helm.Lookup
 	if c.Lookup {

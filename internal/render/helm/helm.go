@@ -138,7 +138,7 @@ func (e *Engine) Render(v *tree.View, c project.Chart, o Options) (result Result
 		unstable = compare(docs, second, used)
 	}
 	result, err = assemble(docs, o)
-	result.Unstable, result.Losses = unstable, rel.losses
+	result.Unstable, result.Losses = unstable, slices.Concat(l.losses, rel.losses)
 	all := slices.Concat(l.warnings, rel.warnings, result.Warnings)
 	result.Warnings = nil
 	for _, w := range all {

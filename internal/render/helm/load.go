@@ -50,6 +50,7 @@ type loaded struct {
 	origins  map[*common.File]string // the place of each of its files
 	reads    tree.Reads
 	warnings []string
+	losses   []object.Loss
 
 	mu   sync.Mutex
 	sets map[string]*set
@@ -101,7 +102,8 @@ func readChart(ctx context.Context, config Config, v *tree.View, c project.Chart
 			errors.New("a library chart has no objects: name a chart that uses it"))
 	}
 	if l.chart.Metadata.Deprecated {
-		l.warnings = append(l.warnings, l.origin+": this chart is deprecated")
+		l.losses = append(l.losses, object.Loss{Kind: object.Deprecated, Origin: object.Origin{File: l.origin},
+			Text: "this chart is deprecated"})
 	}
 	return l, nil
 }

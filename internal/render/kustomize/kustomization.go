@@ -50,17 +50,17 @@ func File(v *tree.View, dir string) (string, error) {
 }
 
 // readKustomization reads the kustomization of a directory.
-func readKustomization(v *tree.View, dir string) (*kustomization, []string, error) {
+func readKustomization(v *tree.View, dir string) (*kustomization, notes, error) {
 	file, err := File(v, dir)
 	if err != nil {
-		return nil, nil, err
+		return nil, notes{}, err
 	}
 	if file == "" {
-		return nil, nil, fmt.Errorf("%s: %w", dir, errNone)
+		return nil, notes{}, fmt.Errorf("%s: %w", dir, errNone)
 	}
 	text, err := v.File(file)
 	if err != nil {
-		return nil, nil, err
+		return nil, notes{}, err
 	}
 	k := &kustomization{dir: dir, file: file, node: &yaml.Node{}}
 	var doc yaml.Node
@@ -68,30 +68,30 @@ func readKustomization(v *tree.View, dir string) (*kustomization, []string, erro
 		err = object.CheckNode(&doc, file)
 	}
 	if err != nil {
-		return nil, nil, syntaxError(text, file, err)
+		return nil, notes{}, syntaxError(text, file, err)
 	}
 	if len(doc.Content) > 0 {
 		k.node = resolve(doc.Content[0])
 	}
 	if n := tooMany(k.node); n != nil {
-		return nil, nil, k.entry("", n).fail(fmt.Errorf("more than %d entries", maxEntries))
+		return nil, notes{}, k.entry("", n).fail(fmt.Errorf("more than %d entries", maxEntries))
 	}
 	if err := k.Unmarshal(text); err != nil {
-		return nil, nil, k.strict(err)
+		return nil, notes{}, k.strict(err)
 	}
-	warnings := k.warnings()
+	remarks := k.remarks()
 	k.FixKustomization()
 	if err := k.CheckEmpty(); err != nil {
-		return nil, nil, k.top().fail(errors.New("empty"))
+		return nil, notes{}, k.top().fail(errors.New("empty"))
 	}
 	if errs := k.EnforceFields(); len(errs) > 0 {
 		n := find(k.node, "kind")
 		if strings.HasPrefix(errs[0], "apiVersion") || n == nil {
 			n = find(k.node, "apiVersion")
 		}
-		return nil, nil, k.entry("", n).fail(errors.New(errs[0]))
+		return nil, notes{}, k.entry("", n).fail(errors.New(errs[0]))
 	}
-	return k, warnings, nil
+	return k, remarks, nil
 }
 
 // syntaxError finds the line of an error in a text.
@@ -185,27 +185,28 @@ var deprecated = []struct{ key, instead string }{
 	{"vars", "use replacements"},
 }
 
-// warnings are those about a file's text, which the library's reader changes afterwards.
-func (k *kustomization) warnings() []string {
-	var list []string
-	warn := func(n *yaml.Node, format string, args ...any) {
-		list = append(list, object.Origin{File: k.file, Line: n.Line}.String()+": "+fmt.Sprintf(format, args...))
-	}
+// remarks are those about a file's text, which the library's reader changes afterwards.
+func (k *kustomization) remarks() (found notes) {
 	pairs(k.node, func(key, v *yaml.Node) {
 		for _, d := range deprecated {
 			if strings.EqualFold(key.Value, d.key) && v.ShortTag() != "!!null" {
-				warn(key, "%s is deprecated: %s", d.key, d.instead)
+				found.losses = append(found.losses, object.Loss{
+					Kind: object.Deprecated, Origin: object.Origin{File: k.file, Line: key.Line},
+					Text: fmt.Sprintf("%s is deprecated: %s", d.key, d.instead),
+				})
 			}
 		}
 	})
 	for _, e := range k.entries(0, "images", "imageTags") {
 		if n := find(e.node, "name"); n != nil {
 			if _, err := regexp.Compile(n.Value); err != nil {
-				warn(n, "images: %q is not a valid pattern and matches no image", n.Value)
+				at := object.Origin{File: k.file, Line: n.Line}
+				found.warnings = append(found.warnings,
+					fmt.Sprintf("%s: images: %q is not a valid pattern and matches no image", at, n.Value))
 			}
 		}
 	}
-	return list
+	return found
 }
 
 // entry is a place in a kustomization, a field or one of its items; or the configuration of a plugin.

@@ -62,12 +62,13 @@ type layer struct {
 
 // openLayer reads a directory's kustomization.
 func openLayer(b *build, s *scope, dir string) (*layer, error) {
-	k, warnings, err := readKustomization(s.view, dir)
+	k, remarks, err := readKustomization(s.view, dir)
 	if err != nil {
 		return nil, err
 	}
 	l := &layer{kustomization: k, scope: s, build: b}
-	s.add(notes{dirs: []string{dir}, warnings: warnings})
+	remarks.dirs = []string{dir}
+	s.add(remarks)
 	if len(k.OpenAPI) > 0 {
 		return l, l.setSchema()
 	}
