@@ -80,6 +80,8 @@ type subject struct {
 	// read are the workflows, and unread what could not be read of them; pipelines fills both.
 	read   *workflow.Pipelines
 	unread found
+	// replaced are what changes manifests before they are deployed; replacements fills it.
+	replaced []workflow.Replacement
 }
 
 // found is what a check reports. Findings without an environment are about the one that was checked.
@@ -228,6 +230,11 @@ func examine(
 	findings := applicable(all.findings, s)
 	findings, r.Accepted = accept(findings, s, l)
 	r.Findings = finish(findings, s, l)
+	if !s.partial {
+		var replaced []finding.Unchecked
+		r.Findings, replaced = withoutReplaced(r.Findings, s, l)
+		all.unchecked = append(all.unchecked, replaced...)
+	}
 	r.Unchecked = append(r.Unchecked, all.unchecked...)
 	r.Crossings = compare(s)
 	return r, ctx.Err()

@@ -14,9 +14,17 @@ import (
 	"slipway/internal/project"
 )
 
-const imageUnbuilt = rule.ID("image-unbuilt")
+const (
+	imageUnbuilt     = rule.ID("image-unbuilt")
+	imagePlaceholder = rule.ID("image-placeholder")
+)
 
-// repositoryName matches what a registry accepts; other names are somebody's placeholders.
+// placeholder matches a name or a tag that stands for another one.
+var placeholder = lazyregexp.New(`^(placeholder|(image|tag|version)[-_]?placeholder|replace[-_]?(me|this)?|` +
+	`change[-_]?(me|this)|todo|fixme|tbd|xxx+|your[-_].+|image[-_]?(tag|name)|(my[-_])?image|` +
+	`[A-Z]+(_[A-Z]+)+|TAG|VERSION|IMAGE|SHA|COMMIT|REPLACE.*|PLACEHOLDER.*)$`)
+
+// repositoryName matches what a registry accepts.
 var repositoryName = lazyregexp.New(`^([a-zA-Z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*$`)
 
 // unbuilt checks that what the environment runs is what CI pushes.
@@ -43,8 +51,13 @@ func checkBuilt(s *subject, e *environment, u imageUse, pushes []workflow.Push) 
 	isPushed := func(p workflow.Push) bool { return p.Pushes(u.Repository) }
 	host := reference.Host(u.Repository)
 	switch {
-	case reference.IsOfficial(u.Repository), !repositoryName().MatchString(u.Repository),
-		reference.IsLaptop(host), slices.ContainsFunc(pushes, isPushed), isMade(s.Project, e, u):
+	case strings.TrimSpace(u.Repository) == "", u.Repository == "auto", strings.HasPrefix(u.Repository, "ko:"):
+		return nil // a webhook, an image stream or ko names the image
+	case isPlaceholder(u.Reference):
+		return []finding.Finding{imagePlaceholder.New(u.Object, u.field,
+			"image %s is a placeholder, and nothing in the repository replaces it: no node can pull it", u.Reference)}
+	case reference.IsOfficial(u.Repository), reference.IsLaptop(host), slices.ContainsFunc(pushes, isPushed),
+		isMade(s.Project, e, u):
 		return nil
 	}
 	namesAccount := strings.Contains(strings.TrimPrefix(u.Repository, "docker.io/"), "/")
@@ -68,6 +81,13 @@ func checkBuilt(s *subject, e *environment, u imageUse, pushes []workflow.Push) 
 		return []finding.Finding{f}
 	}
 	return nil
+}
+
+// isPlaceholder reports whether a reference stands for another one.
+func isPlaceholder(r reference.Reference) bool {
+	parts := strings.Split(r.Repository, "/")
+	return !repositoryName().MatchString(r.Repository) || strings.ContainsAny(r.Tag, "${}<>%#@ ") ||
+		placeholder().MatchString(r.Tag) || r.Digest == "" && slices.ContainsFunc(parts, placeholder().MatchString)
 }
 
 // isMade reports whether a deploy names the registry: the environment's, or Skaffold's.

@@ -234,6 +234,11 @@ func readScript(r *report, p Project, s script, folder string, place finding.Pla
 	var all []command
 	for _, cmd := range commands {
 		cmd.folder = folder
+		if to := cmd.text(1); cmd.text(0) == "cd" && !strings.HasPrefix(to, "-") {
+			if folder = path.Join(folder, to); path.IsAbs(to) || strings.ContainsAny(to, "$~") {
+				folder = "$"
+			}
+		}
 		all = append(all, cmd)
 		name := cmd.text(0)
 		if name == "bash" || name == "sh" {
