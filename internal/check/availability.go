@@ -3,7 +3,6 @@ package check
 import (
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -11,8 +10,6 @@ import (
 
 	"slipway/internal/check/finding"
 	"slipway/internal/check/rule"
-	"slipway/internal/image/reference"
-	"slipway/internal/lazyregexp"
 	"slipway/internal/object"
 )
 
@@ -110,7 +107,7 @@ func checkRedundancy(e *environment, w workload) []finding.Finding {
 	}
 	reached := len(e.covering(w, "", "Service", serviceSelectorOf)) > 0
 	var all []finding.Finding
-	if kind == "Deployment" && n.least < 2 && !isSingleton(w) && servesRequests(e, w) {
+	if kind == "Deployment" && n.least < 2 && !isSingleton(e, w) && servesRequests(e, w) {
 		switch {
 		case n.by != nil && n.least == 1:
 			f := replicasOne.New(*n.by, "spec.minReplicas",
@@ -133,42 +130,6 @@ func checkRedundancy(e *environment, w workload) []finding.Finding {
 			"no PodDisruptionBudget covers the %d pods: draining nodes may evict all of them at once", n.least))
 	}
 	return append(all, checkSpread(w, n)...)
-}
-
-// servesRequests reports whether a Service sends a workload more than requests for metrics.
-func servesRequests(e *environment, w workload) bool {
-	return slices.ContainsFunc(e.covering(w, "", "Service", serviceSelectorOf), func(o object.Object) bool {
-		ports := object.Mappings(o.At("spec", "ports"))
-		return len(ports) == 0 || slices.ContainsFunc(ports, func(p map[string]any) bool {
-			return !metricsPort().MatchString(text(p["name"])) && !metricsPort().MatchString(text(p["targetPort"]))
-		})
-	})
-}
-
-var metricsPort = lazyregexp.New(`(^|-)(metrics|prometheus|prom|monitoring)(-|$)`)
-
-// stores matches the images of servers that keep data: two pods without their own replication are two stores.
-var stores = lazyregexp.New(
-	`(^|/)(redis|redis-stack|redis-stack-server|valkey|valkey-bundle|keydb|dragonfly|` +
-		`memcached|nats|nats-streaming|rabbitmq|kafka|redpanda|zookeeper|activemq|activemq-artemis|mosquitto|` +
-		`postgres|postgresql|postgis|pgvector|timescaledb|timescaledb-ha|mysql|mysql-server|mariadb|percona|` +
-		`percona-server|mssql/server|mongo|mongodb|mongodb-community-server|couchdb|cassandra|scylla|clickhouse|` +
-		`clickhouse-server|cockroach|neo4j|influxdb|elasticsearch|opensearch|meilisearch|qdrant|etcd|minio)$`)
-
-// isSingleton reports whether a workload is meant to run once: two pods cannot share its volume, or would
-// each be a store that does not know the other's data.
-func isSingleton(w workload) bool {
-	for _, c := range w.containers() {
-		if c.stays && stores().MatchString(reference.Parse(text(c.body["image"])).Repository) {
-			return true
-		}
-	}
-	for _, v := range object.Mappings(w.spec["volumes"]) {
-		if v["persistentVolumeClaim"] != nil {
-			return text(w.At("spec", "strategy", "type")) == "Recreate"
-		}
-	}
-	return false
 }
 
 func checkSpread(w workload, n scale) []finding.Finding {
