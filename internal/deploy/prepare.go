@@ -205,19 +205,12 @@ func before(history []release.Release) int {
 		return rel.Revision < below && rel.Status == release.Healthy && rel.Digest != current.Digest
 	}
 	stable := slices.IndexFunc(history, func(rel release.Release) bool {
-		return wanted(rel) && !wasFoundDown(history, rel.Revision)
+		return wanted(rel) && !release.WasFoundDown(history, rel.Revision)
 	})
 	if stable >= 0 {
 		return stable
 	}
 	return slices.IndexFunc(history, wanted)
-}
-
-// wasFoundDown says whether a later release found this one down: it became healthy, and did not stay so.
-func wasFoundDown(history []release.Release, revision int) bool {
-	return slices.ContainsFunc(history, func(rel release.Release) bool {
-		return rel.Found != nil && rel.Found.Revision == revision
-	})
 }
 
 // pinImages resolves or builds the images of the project.

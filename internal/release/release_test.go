@@ -231,20 +231,24 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// Ten records stay, and the last healthy one whatever its age.
+// Ten records stay, and the last healthy one and the last that stayed healthy whatever their age.
 func TestForget(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	finish(t, s, begin(t, s, "a"), Healthy)
-	finish(t, s, begin(t, s, "a"), Healthy)
-	for range 12 {
+	for range 3 {
+		finish(t, s, begin(t, s, "a"), Healthy)
+	}
+	bad := begin(t, s, "b")
+	bad.Found = &Found{Revision: 3, Message: "Deployment prod/api: 0 of 1 ready"}
+	finish(t, s, bad, Failed)
+	for range 9 {
 		finish(t, s, begin(t, s, "b"), Failed)
 	}
 	history, err := s.History(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := len(history); n != kept+1 || history[n-1].Revision != 2 || history[n-2].Revision != 5 {
+	if n := len(history); n != kept+2 || history[n-1].Revision != 2 || history[n-2].Revision != 3 {
 		t.Error(statuses(t, s))
 	}
 	if r, err := s.Get(t.Context(), 2); err != nil || r.Status != Healthy {

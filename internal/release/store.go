@@ -176,11 +176,13 @@ func (s Store) write(ctx context.Context, r Release) (Release, error) {
 	return r, err
 }
 
-// forget deletes the oldest records. past are the releases before the new one, newest first.
+// forget deletes the oldest records, except the last healthy one and the last one that stayed healthy. past are
+// the releases before the new one, newest first.
 func (s Store) forget(ctx context.Context, past []Release) error {
-	healthy := lastHealthy(past)
+	healthy := lastHealthy(past, func(Release) bool { return true })
+	stable := lastHealthy(past, func(r Release) bool { return !WasFoundDown(past, r.Revision) })
 	for i := kept - 1; i < len(past); i++ {
-		if i == healthy {
+		if i == healthy || i == stable {
 			continue
 		}
 		if err := deleteRecord(ctx, s.Cluster, s.name(past[i].Revision)); err != nil {
@@ -190,18 +192,26 @@ func (s Store) forget(ctx context.Context, past []Release) error {
 	return nil
 }
 
-// lastHealthy returns the index of the newest healthy release; -1 when there is none, or when the environment
-// was deleted since.
-func lastHealthy(history []Release) int {
+// lastHealthy returns the index of the newest healthy release that is wanted; -1 when there is none, or when
+// the environment was deleted since.
+func lastHealthy(history []Release, wanted func(Release) bool) int {
 	for i, r := range history {
-		switch r.Status {
-		case Healthy:
+		switch {
+		case r.Status == Healthy && wanted(r):
 			return i
-		case Deleted:
+		case r.Status == Deleted:
 			return -1
 		}
 	}
 	return -1
+}
+
+// WasFoundDown says whether a later release of a history found this one down: it became healthy, and did not
+// stay so.
+func WasFoundDown(history []Release, revision int) bool {
+	return slices.ContainsFunc(history, func(r Release) bool {
+		return r.Found != nil && r.Found.Revision == revision
+	})
 }
 
 func (s Store) name(revision int) string {
