@@ -39,6 +39,7 @@ type script struct {
 	unhealthy  time.Duration // not healthy from then on; 0 is never
 	neverReady bool
 	initCrash  bool   // the pod's first init container crashes
+	hangs      bool   // it ignores SIGTERM
 	lastWords  string // printed right before the exit
 }
 
@@ -92,11 +93,12 @@ func parseScript(text string) (script, error) {
 //	never-ready        the readiness probe fails
 //	unhealthy-after=3s the liveness probe fails from then on; without one, the readiness probe
 //	init-crash         the pod's first init container ends with code 1
+//	hang               does not end when it is asked to: it is killed, 137. Others end with code 0
 //
 // slow, never-ready and unhealthy-after bring a readiness probe of their own where the container
 // has no probe that would notice.
 var vocabulary = map[string]string{
-	"crash": "", "oom": "", "never-ready": "", "init-crash": "",
+	"crash": "", "oom": "", "never-ready": "", "init-crash": "", "hang": "",
 	"exit": "exit=3", "crash-after": "crash-after=2s", "run": "run=2s", "slow": "slow=5s",
 	"unhealthy-after": "unhealthy-after=3s",
 }
@@ -109,6 +111,8 @@ func (s *script) learn(word, value string) (err error) {
 		s.neverReady = true
 	case "init-crash":
 		s.initCrash = true
+	case "hang":
+		s.hangs = true
 	case "exit":
 		code, err := strconv.ParseUint(value, 10, 8)
 		if err != nil {

@@ -40,7 +40,7 @@ func TestParseScript(t *testing.T) {
 
 func TestParseScriptRefuses(t *testing.T) {
 	for text, want := range map[string]string{
-		"crsh":                `unknown behavior "crsh": known are crash, crash-after, exit, init-crash, never-ready, oom, run, slow, unhealthy-after`,
+		"crsh":                `unknown behavior "crsh": known are crash, crash-after, exit, hang, init-crash, never-ready, oom, run, slow, unhealthy-after`,
 		"slow":                `behavior "slow" wants a value: slow=5s`,
 		"slow=":               `behavior "slow" wants a value: slow=5s`,
 		"slow=5":              `behavior slow=5: not a duration such as 2s`,

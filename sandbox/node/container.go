@@ -191,7 +191,11 @@ func (c *container) run(pod *corev1.Pod, now time.Time) []notice {
 	if kill != "" {
 		notes = append(notes, normal(c, "Killing", "Container %s failed %s probe, will be restarted",
 			c.spec.Name, kill))
-		c.exit(pod, 137, "Error", now)
+		if c.script.hangs {
+			c.exit(pod, 137, "Error", now)
+		} else {
+			c.exit(pod, 0, "Completed", now) // as a service ends that handles SIGTERM
+		}
 		return notes
 	}
 	c.wake = time.Time{}

@@ -130,7 +130,9 @@ func (p *pod) stop(now time.Time) []notice {
 	}
 	for _, c := range running {
 		// A service that ends when asked is fine; the work of a job was cut off.
-		if p.obj.Spec.RestartPolicy == corev1.RestartPolicyAlways || c.role == sidecar {
+		if c.script.hangs {
+			c.exit(p.obj, 137, "Error", now)
+		} else if p.obj.Spec.RestartPolicy == corev1.RestartPolicyAlways || c.role == sidecar {
 			c.exit(p.obj, 0, "Completed", now)
 		} else {
 			c.exit(p.obj, 143, "Error", now)
@@ -145,7 +147,9 @@ func (p *pod) stopping(c *container, d time.Duration) time.Duration {
 	if l := c.spec.Lifecycle; l != nil && l.PreStop != nil && l.PreStop.Sleep != nil {
 		need += time.Duration(l.PreStop.Sleep.Seconds) * time.Second
 	}
-	if g := p.obj.DeletionGracePeriodSeconds; g != nil {
+	if g := p.obj.DeletionGracePeriodSeconds; g != nil && c.script.hangs {
+		need = time.Duration(*g) * time.Second
+	} else if g != nil {
 		need = min(need, time.Duration(*g)*time.Second)
 	}
 	return max(need, d)

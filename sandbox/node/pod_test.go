@@ -185,7 +185,13 @@ func TestReadiness(t *testing.T) {
 }
 
 func TestLivenessKills(t *testing.T) {
-	obj := single("behavior", "unhealthy-after=3s")
+	for behavior, code := range map[string]int32{"unhealthy-after=3s": 0, "unhealthy-after=3s hang": 137} {
+		t.Run(behavior, func(t *testing.T) { testLivenessKills(t, behavior, code) })
+	}
+}
+
+func testLivenessKills(t *testing.T, behavior string, code int32) {
+	obj := single("behavior", behavior)
 	obj.Spec.Containers[0].LivenessProbe = httpProbe(1, 2)
 	obj.Spec.Containers[0].ReadinessProbe = httpProbe(1, 2)
 	s := newStage(t, obj)
@@ -194,7 +200,7 @@ func TestLivenessKills(t *testing.T) {
 	expect(t, "events", []string{"0s Started", "3s " + bad, "4s " + bad,
 		"4s Killing Container app failed liveness probe, will be restarted", "4.2s Started"}, s.heard())
 	c := s.pod.report(s.now).ContainerStatuses[0]
-	if last := c.LastTerminationState.Terminated; last == nil || last.ExitCode != 137 ||
+	if last := c.LastTerminationState.Terminated; last == nil || last.ExitCode != code ||
 		c.RestartCount != 1 || !c.Ready {
 		t.Errorf("status: %+v", c)
 	}
