@@ -176,8 +176,8 @@ func (s Store) write(ctx context.Context, r Release) (Release, error) {
 	return r, err
 }
 
-// forget deletes the oldest records, except the last healthy one and the last one that stayed healthy. past are
-// the releases before the new one, newest first.
+// forget deletes the oldest records, except the last healthy one and the last one that stayed healthy. past
+// are the releases before the new one, newest first.
 func (s Store) forget(ctx context.Context, past []Release) error {
 	healthy := lastHealthy(past, func(Release) bool { return true })
 	stable := lastHealthy(past, func(r Release) bool { return !WasFoundDown(past, r.Revision) })
