@@ -54,7 +54,7 @@ var allowed = map[string]string{
 	"internal/rollout": "object cluster",
 	"internal/release": "object image cluster rollout",
 	"internal/deploy": "git object project image/builder render image plan cluster " +
-		"rollout release check/contract check/origin image/signature",
+		"rollout release check check/finding check/rule check/contract check/origin image/signature",
 	"internal/promote": "git object project project/source image image/reference render check/finding " +
 		"check/origin release deploy",
 	"cmd/slipway":                  "*",

@@ -24,11 +24,6 @@ const (
 	asGitHub format = "github"
 )
 
-// unknownRuleError refuses the name of a rule.
-type unknownRuleError struct{ ID, Suggestion string }
-
-func (e *unknownRuleError) Error() string { return fmt.Sprintf("unknown rule %q", e.ID) }
-
 type checkOptions struct {
 	out          *format
 	failOn       finding.Severity

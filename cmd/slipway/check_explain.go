@@ -29,21 +29,14 @@ func (a *app) explainRules(ids []string) error {
 		return ruleTable(a.stdout, rules)
 	}
 	for i, id := range ids {
-		var known []string
-		var found *finding.Rule
-		for _, r := range rules {
-			known = append(known, r.ID)
-			if r.ID == id {
-				found = &r
-			}
-		}
-		if found == nil {
-			return &unknownRuleError{ID: id, Suggestion: project.Suggest(id, known)}
+		found, err := check.FindRule(rules, id)
+		if err != nil {
+			return err
 		}
 		if i > 0 {
 			fmt.Fprintln(a.stdout)
 		}
-		rulePage(a.stdout, *found)
+		rulePage(a.stdout, found)
 	}
 	return nil
 }

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"slipway/internal/check"
 	"slipway/internal/ci"
 	"slipway/internal/deploy"
 	"slipway/internal/image"
@@ -23,7 +25,31 @@ type actOptions struct {
 	noRollback bool
 	timeout    time.Duration
 	settle     *time.Duration
+	allow      allowOptions
 	out        *format
+}
+
+// allowOptions are the flags that let through what check or Git would refuse.
+type allowOptions struct {
+	rules  []string
+	reason string
+}
+
+func allowFlags(cmd *cobra.Command, o *allowOptions) {
+	cmd.Flags().StringArrayVar(&o.rules, "allow", nil,
+		"deploy to production despite the errors of a rule of check, this time; may be repeated")
+	cmd.Flags().StringVar(&o.reason, "reason", "", "why --allow is right, for the record")
+}
+
+// allow is what the flags let through. It fails without a reason.
+func (o allowOptions) allow() (deploy.Allow, error) {
+	switch reason := strings.TrimSpace(o.reason); {
+	case len(o.rules) > 0 && reason == "":
+		return deploy.Allow{}, &usageError{errors.New("--allow needs --reason TEXT: the release records it")}
+	case len(o.rules) == 0 && reason != "":
+		return deploy.Allow{}, &usageError{errors.New("--reason is for --allow RULE")}
+	}
+	return deploy.Allow{Rules: o.rules, Reason: o.reason}, nil
 }
 
 func actFlags(cmd *cobra.Command) *actOptions {
@@ -64,11 +90,15 @@ func newDeployCommand(a *app) *cobra.Command {
 		Long: `Builds images that are not in the registry yet, shows the plan, asks for confirmation, applies the
 plan stage by stage and watches until all objects are healthy. Each deploy is recorded in the
 environment's namespace before its first change. In staging and production a failed release is rolled back
-to the last healthy one.`,
+to the last healthy one.
+
+What slipway check calls an error is not deployed to production. To accept it, add it with its reason to
+"exceptions:" in slipway.yaml; --allow RULE --reason TEXT accepts it once, and the release records that.`,
 	}
 	o := actFlags(cmd)
 	forceFlag(cmd, &o.force)
 	settleFlag(cmd, o)
+	allowFlags(cmd, &o.allow)
 	cmd.Flags().BoolVar(&o.noRollback, "no-rollback", false, "keep a failed release in place, to inspect it")
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		return runDeploy(c.Context(), a, args[0], o)
@@ -82,17 +112,23 @@ func runDeploy(ctx context.Context, a *app, name string, o *actOptions) error {
 		return err
 	}
 	t.Notify = a.listen(o)
+	allow, err := o.allow.allow()
+	if err != nil {
+		return err
+	}
 	// A deploy that cannot ask for confirmation must fail before it builds an image.
 	if err := a.mayAsk(o.yes); err != nil {
 		return err
 	}
 	end := a.ci.Fold("images of " + name)
 	proposal, err := deploy.Propose(ctx, t, deploy.ProposeOptions{
-		PrepareOptions: deploy.PrepareOptions{Build: true, Image: a.buildOptions()}, Force: o.force,
+		PrepareOptions: deploy.PrepareOptions{Build: true, Image: a.buildOptions()}, Force: o.force, Allow: allow,
 	})
 	end()
 	if err != nil {
-		return err
+		return errors.Join(err, a.showRefusal(err, *o.out, func(r deploy.Review) any {
+			return line{Event: deploy.Event{Step: stepCheck, Message: err.Error(), Time: time.Now().UTC()}, Check: &r}
+		}))
 	}
 	return a.carryOut(ctx, t, proposal, o)
 }
@@ -126,6 +162,31 @@ func (a *app) carryOut(ctx context.Context, t deploy.Target, proposal deploy.Pro
 	return a.report(t, rel, nil, o, fmt.Sprintf("%s after %.1f s", rel.Status, time.Since(started).Seconds()))
 }
 
+// showRefusal prints what check found where that is why nothing is planned; inJSON is its form in JSON.
+func (a *app) showRefusal(err error, out format, inJSON func(deploy.Review) any) error {
+	refused, ok := errors.AsType[*deploy.CheckError](err)
+	if !ok {
+		return nil
+	}
+	a.tell(func() (string, ci.Values) { return refusalMarkdown(refused), nil })
+	switch out {
+	case asJSON:
+		return a.json(inJSON(refused.Review))
+	case asMarkdown:
+		_, err := fmt.Fprint(a.stdout, refusalMarkdown(refused))
+		return err
+	}
+	defer a.ci.Fold("findings of " + refused.Environment)()
+	page := reportPage{Report: check.Report{Findings: refused.Review.Blocking}, all: true}
+	for _, line := range page.fullLines(styleOf(a.stdout)) {
+		fmt.Fprintln(a.stdout, line)
+	}
+	if line := refused.Review.Rest(); line != "" {
+		fmt.Fprintf(a.stdout, "check: %s; run `slipway check %s` to read them\n", line, refused.Environment)
+	}
+	return nil
+}
+
 // apply calls deploy.Apply in a fold of the log, and tells the CI platform the outcome.
 func (a *app) apply(ctx context.Context, t deploy.Target, p planPage,
 	o *actOptions) (release.Release, error) {
@@ -146,6 +207,7 @@ func (a *app) apply(ctx context.Context, t deploy.Target, p planPage,
 type line struct {
 	deploy.Event
 	Plan    *plan.Plan       `json:"plan,omitempty"`
+	Check   *deploy.Review   `json:"check,omitempty"`
 	Images  []image.Pin      `json:"images,omitempty"`
 	Release *release.Release `json:"release,omitempty"`
 	// RolledBack is the release that replaced a failed one.
@@ -154,8 +216,9 @@ type line struct {
 
 // Steps that only the CLI emits.
 const (
-	stepPlan deploy.Step = "plan"
-	stepDone deploy.Step = "done"
+	stepCheck deploy.Step = "check"
+	stepPlan  deploy.Step = "plan"
+	stepDone  deploy.Step = "done"
 )
 
 // listen prints events as they come: text on standard error, or JSON lines on standard output.
@@ -173,7 +236,7 @@ func (a *app) listen(o *actOptions) func(deploy.Event) {
 func (a *app) show(environment string, p planPage, o *actOptions) error {
 	if *o.out == asJSON {
 		e := deploy.Event{Step: stepPlan, Message: p.From + " → " + p.To, Time: time.Now().UTC()}
-		return a.json(line{Event: e, Plan: &p.Plan, Images: p.Prepared.Images})
+		return a.json(line{Event: e, Plan: &p.Plan, Check: &p.Prepared.Review, Images: p.Prepared.Images})
 	}
 	defer a.ci.Fold("plan of " + environment)()
 	printPlan(a.stdout, p)

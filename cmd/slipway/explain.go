@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"slipway/internal/check"
 	"slipway/internal/check/origin"
 	"slipway/internal/check/rule"
 	"slipway/internal/ci/pipeline"
@@ -148,7 +149,7 @@ var projectRows = []row{
 	}),
 	as("rules file", codeError, always[*rule.FileError](
 		"Correct the rules file: docs/slipway.yaml.md shows one.")),
-	as("unknown rule", codeUsage, func(e *unknownRuleError) string {
+	as("unknown rule", codeUsage, func(e *check.UnknownRuleError) string {
 		if e.Suggestion != "" {
 			return fmt.Sprintf("Use %q if you meant that.", e.Suggestion)
 		}
@@ -258,6 +259,10 @@ var clusterRows = []row{
 	as("conflict", codeConflict, always[*cluster.ConflictError](
 		"Pass --force-conflicts to take those fields over, or leave them out of the manifests.")),
 	is("stale", plan.ErrStale, codeConflict, "Run it again and read the new plan. Nothing was changed."),
+	as("check", codeFaults, func(e *deploy.CheckError) string {
+		return "Correct them, or accept them in `exceptions:` of slipway.yaml with a reason. Pass --allow " +
+			e.Review.Blocking[0].Rule + " --reason TEXT to let a rule through once. Nothing was changed."
+	}),
 	as("blocked", codeError, func(e *deploy.BlockedError) string {
 		return "Run `slipway plan " + e.Environment + "` to see every object that the API server would reject."
 	}),
@@ -280,8 +285,6 @@ var imageRows = []row{
 	is("dirty", deploy.ErrDirty, codeError, "Commit first: production runs only what a commit describes."),
 	is("no commit", deploy.ErrNoCommit, codeError,
 		"Create a Git repository and commit: production runs only what a commit describes."),
-	as("mutable image", codeError, always[*deploy.MutableImageError](
-		"Name a version or a digest in the manifests: tags that move are not deployed to production.")),
 	as("no match", codeError, func(e *image.NoMatchError) string {
 		return "Correct images[].name in slipway.yaml, or the manifests. They name: " + list(e.Candidates) + "."
 	}),

@@ -117,6 +117,11 @@ func printRelease(w io.Writer, rel release.Release) {
 	if rel.RollbackOf > 0 {
 		say("content", fmt.Sprintf("of release %d", rel.RollbackOf))
 	}
+	for _, a := range rel.Allowed {
+		for _, f := range a.Findings {
+			say("allowed", fmt.Sprintf("%s: %s; reason: %s", a.Rule, f, a.Reason))
+		}
+	}
 	for _, pin := range rel.Images {
 		say("image", pin.Reference())
 	}

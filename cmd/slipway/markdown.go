@@ -43,6 +43,23 @@ func planMarkdown(p planPage) string {
 		fenced("diff", strings.Join(lines, "")))
 }
 
+// refusalMarkdown is what check found, for a comment.
+func refusalMarkdown(e *deploy.CheckError) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "**slipway plan** %s: refused, because check finds %s\n\n", markdownText(e.Environment),
+		count(len(e.Review.Blocking), "error"))
+	b.WriteString("| rule | object | place | what | fix |\n|---|---|---|---|---|\n")
+	for _, f := range e.Review.Blocking {
+		object := ""
+		if f.Object != nil {
+			object = f.Object.String()
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", cell(f.Rule), cell(object), cell(f.Place.String()),
+			escaped(oneLine(clean(f.Message))), escaped(oneLine(clean(f.Fix))))
+	}
+	return b.String()
+}
+
 // markdownText keeps a text from being read as Markdown or as HTML.
 func markdownText(text string) string {
 	return markdownSign().ReplaceAllString(strings.ReplaceAll(clean(text), "<", "&lt;"), `\$0`)

@@ -9,6 +9,7 @@ import (
 
 	"slipway/internal/ci"
 	"slipway/internal/deploy"
+	"slipway/internal/plan"
 )
 
 // errHasChanges is the answer of plan --exit-code.
@@ -19,13 +20,14 @@ func newPlanCommand(a *app) *cobra.Command {
 		Use: "plan ENV", Short: "Show what a deploy would change", Args: a.envArgs(0),
 		Long: `Renders the environment, resolves its images in the registry, and asks the API server what applying
 each object would change (a server-side dry run). It writes nothing: an image that is not in the registry
-yet is planned by its tag. Secret values are never shown. Where the server would refuse an object, the
-exit code is that of deploy.`,
+yet is planned by its tag. Secret values are never shown. Where the server would refuse an object, or
+slipway check finds an error in what goes to production, the exit code is that of deploy.`,
 	}
 	var o planOptions
 	o.out = outputFlag(cmd, asText, asJSON, asMarkdown)
 	cmd.Flags().BoolVar(&o.exitCode, "exit-code", false, "exit with 3 when the plan has changes")
 	forceFlag(cmd, &o.force)
+	allowFlags(cmd, &o.allow)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		return runPlan(c.Context(), a, args[0], o)
 	}
@@ -35,6 +37,13 @@ exit code is that of deploy.`,
 type planOptions struct {
 	out             *format
 	exitCode, force bool
+	allow           allowOptions
+}
+
+// planJSON is the output of plan -o json.
+type planJSON struct {
+	plan.Plan
+	Check deploy.Review `json:"check"`
 }
 
 func runPlan(ctx context.Context, a *app, name string, o planOptions) error {
@@ -42,14 +51,21 @@ func runPlan(ctx context.Context, a *app, name string, o planOptions) error {
 	if err != nil {
 		return err
 	}
-	proposal, err := deploy.Propose(ctx, t, deploy.ProposeOptions{Force: o.force})
+	allow, err := o.allow.allow()
 	if err != nil {
 		return err
+	}
+	proposal, err := deploy.Propose(ctx, t, deploy.ProposeOptions{Force: o.force, Allow: allow})
+	if err != nil {
+		return errors.Join(err, a.showRefusal(err, *o.out, func(r deploy.Review) any {
+			empty := plan.Plan{Environment: name, Commit: t.Source.Commit, Changes: []plan.Change{}}
+			return planJSON{Plan: empty, Check: r}
+		}))
 	}
 	page := pageOf(ctx, t, proposal)
 	switch *o.out {
 	case asJSON:
-		err = a.json(proposal.Plan)
+		err = a.json(planJSON{proposal.Plan, proposal.Prepared.Review})
 	case asMarkdown:
 		_, err = fmt.Fprint(a.stdout, planMarkdown(page))
 	default:

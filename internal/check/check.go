@@ -137,6 +137,21 @@ func Objects(ctx context.Context, in Input, rendered []Rendered) (Report, error)
 	return examine(ctx, &subject{Input: in, partial: true}, rendered, found{}, ofObjects)
 }
 
+// Deployment checks one environment as the caller rendered it for a deploy: by all rules but those about
+// workflows and about earlier commits. It renders again only to find overrides without an effect. The
+// caller's environment stands for the project's, because the cluster may have decided its namespace and version.
+func Deployment(ctx context.Context, in Input, r Rendered) (Report, error) {
+	in.Environments = []project.Environment{r.Environment}
+	in.Project.Environments = slices.Clone(in.Project.Environments)
+	for i, env := range in.Project.Environments {
+		if env.Name == r.Environment.Name {
+			in.Project.Environments[i] = r.Environment
+		}
+	}
+	groups := append(slices.Clone(ofObjects), group{all: overrides})
+	return examine(ctx, &subject{Input: in, partial: true}, []Rendered{r}, found{}, groups)
+}
+
 func runGroups(ctx context.Context, in Input, groups []group) (Report, error) {
 	results, errs, err := renderAll(ctx, in)
 	if err != nil {

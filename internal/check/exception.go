@@ -13,6 +13,23 @@ import (
 	"slipway/internal/project"
 )
 
+// UnknownRuleError refuses the name of a rule.
+type UnknownRuleError struct{ ID, Suggestion string }
+
+func (e *UnknownRuleError) Error() string { return fmt.Sprintf("unknown rule %q", e.ID) }
+
+// FindRule returns the rule with an ID. It fails with an *UnknownRuleError.
+func FindRule(rules []finding.Rule, id string) (finding.Rule, error) {
+	var known []string
+	for _, r := range rules {
+		if r.ID == id {
+			return r, nil
+		}
+		known = append(known, r.ID)
+	}
+	return finding.Rule{}, &UnknownRuleError{ID: id, Suggestion: project.Suggest(id, known)}
+}
+
 // checkExceptions refuses exceptions for unknown rules, which would never match.
 func checkExceptions(p project.Project, rules *rule.Set) error {
 	var known []string

@@ -105,9 +105,4 @@ func distance(b Lag) string {
 	return text
 }
 
-func commits(n int) string {
-	if n == 1 {
-		return "1 commit"
-	}
-	return fmt.Sprintf("%d commits", n)
-}
+func commits(n int) string { return counted(n, "commit") }

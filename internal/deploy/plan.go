@@ -60,21 +60,30 @@ type ProposeOptions struct {
 	PrepareOptions
 	// Force plans to take over fields that other managers own.
 	Force bool
+	// Allow lets errors of check into production.
+	Allow Allow
 }
 
-// Propose renders an environment, resolves or builds its images, checks that they run on the cluster's nodes,
-// and plans. It writes nothing to the cluster. The record comes first: a deploy that cannot read it must not
-// build an image.
+// Propose renders an environment, checks it, resolves or builds its images, verifies that they run on the
+// cluster's nodes, and plans. It writes nothing to the cluster. The record is read before the images: a
+// deploy that cannot read it must not build one. It fails with a *CheckError before it asks the cluster for anything
+// but what charts need.
 func Propose(ctx context.Context, t Target, o ProposeOptions) (Proposal, error) {
+	o.ordered = true
+	r, reviewed, err := renderReviewed(ctx, t, o)
+	if err != nil {
+		return Proposal{}, err
+	}
+	defer r.renderer.Close()
 	past, err := t.Records().Past(ctx)
 	if err != nil {
 		return Proposal{}, err
 	}
-	o.ordered = true
-	prepared, err := Prepare(ctx, t, o.PrepareOptions)
+	prepared, err := pinTarget(ctx, t, r, o.PrepareOptions)
 	if err != nil {
 		return Proposal{}, err
 	}
+	prepared.Review = reviewed
 	if err := fit(ctx, t, prepared, past.Latest); err != nil {
 		return Proposal{}, err
 	}
@@ -89,7 +98,15 @@ func ProposeRollback(ctx context.Context, t Target, revision int, force bool) (P
 	if err != nil {
 		return Proposal{}, err
 	}
-	return proposeRollback(ctx, t, past, revision, force)
+	p, err := proposeRollback(ctx, t, past, revision, force)
+	if err != nil {
+		return p, err
+	}
+	rel := release.Release{Revision: p.Prepared.RollbackOf, Objects: p.Prepared.Set}
+	if p.Prepared.Review, err = reviewRecorded(ctx, t, rel); err != nil {
+		t.say(Rollback, nil, "warning: the objects were not checked: %v", err)
+	}
+	return p, nil
 }
 
 func proposeRollback(

@@ -22,22 +22,6 @@ var ErrDirty = errors.New("the working tree has uncommitted changes")
 // ErrNoCommit says that production needs a commit.
 var ErrNoCommit = errors.New("this directory is not in a Git commit")
 
-// MutableImageError says that production would run images without a fixed version.
-type MutableImageError struct {
-	Environment string
-	Uses        []image.Use
-}
-
-func (e *MutableImageError) Error() string {
-	u := e.Uses[0]
-	more := ""
-	if n := len(e.Uses) - 1; n > 0 {
-		more = fmt.Sprintf(" (and %d more)", n)
-	}
-	return fmt.Sprintf("%s in production environment %s runs %q, which can change without a deploy%s", u.Ref,
-		e.Environment, u.Reference, more)
-}
-
 // Prepared are the desired objects of an environment, with the digests of their images.
 type Prepared struct {
 	Set    object.Set
@@ -49,6 +33,8 @@ type Prepared struct {
 	RollbackOf int
 	// Delete: the empty set deletes the environment.
 	Delete bool
+	// Review is what check says about the set.
+	Review Review
 }
 
 // doing describes the deploy in a few words.
@@ -82,39 +68,65 @@ type PrepareOptions struct {
 // Prepare renders the environment, resolves or builds its images, and sets their digests. It reads the
 // cluster only for charts that ask for it.
 func Prepare(ctx context.Context, t Target, o PrepareOptions) (Prepared, error) {
-	o.Image = t.reach(o.Image)
-	if err := committed(t); err != nil && o.Build {
-		return Prepared{}, fmt.Errorf("prepare %s: %w", t.Environment.Name, err)
-	}
-	options := t.Render
-	options.Remotes = t.Source.Project.Remotes
-	r, err := render.Open(t.Source.Project.Dir, options)
-	if err != nil {
-		return Prepared{}, &render.Error{Environment: t.Environment.Name, Err: err}
-	}
-	defer r.Close()
-	rendered, err := renderEnvironment(ctx, t, r, t.Environment)
+	r, err := renderTarget(ctx, t, o)
 	if err != nil {
 		return Prepared{}, err
 	}
-	for _, ref := range rendered.LeftOut {
+	defer r.renderer.Close()
+	return pinTarget(ctx, t, r, o)
+}
+
+// rendering is an environment as it was rendered, with the version and namespace of its cluster.
+type rendering struct {
+	renderer *render.Renderer
+	env      project.Environment
+	result   render.Result
+}
+
+// renderTarget renders the environment. The caller closes the renderer.
+func renderTarget(ctx context.Context, t Target, o PrepareOptions) (rendering, error) {
+	if err := committed(t); err != nil && o.Build {
+		return rendering{}, fmt.Errorf("prepare %s: %w", t.Environment.Name, err)
+	}
+	options := t.Render
+	options.Remotes = t.Source.Project.Remotes
+	renderer, err := render.Open(t.Source.Project.Dir, options)
+	if err != nil {
+		return rendering{}, &render.Error{Environment: t.Environment.Name, Err: err}
+	}
+	r, err := renderEnvironment(ctx, t, renderer, t.Environment)
+	if err == nil && o.ordered {
+		err = schedulable(t.Environment.Name, r.result.Set)
+	}
+	if err != nil {
+		return rendering{}, errors.Join(err, renderer.Close())
+	}
+	for _, ref := range r.result.LeftOut {
 		t.say(Rendering, &ref, "left out: noHooks is set, and it is a hook")
 	}
-	set := rendered.Set
+	return r, nil
+}
+
+// schedulable fails when an object does not say properly when it is to be applied.
+func schedulable(environment string, set object.Set) error {
 	for _, obj := range set.Objects() {
-		if _, err := obj.Schedule(); err != nil && o.ordered {
-			return Prepared{}, fmt.Errorf("prepare %s: %w", t.Environment.Name, err)
+		if _, err := obj.Schedule(); err != nil {
+			return fmt.Errorf("prepare %s: %w", environment, err)
 		}
 	}
-	pins, err := pinImages(ctx, t, r, set, o)
+	return nil
+}
+
+// pinTarget resolves or builds the images of what was rendered, and sets their digests.
+func pinTarget(ctx context.Context, t Target, r rendering, o PrepareOptions) (Prepared, error) {
+	o.Image = t.reach(o.Image)
+	set := r.result.Set
+	pins, err := pinImages(ctx, t, r.renderer, set, o)
 	if err != nil {
 		return Prepared{}, err
 	}
 	if set, err = image.Put(set, pins); err != nil {
 		return Prepared{}, fmt.Errorf("prepare %s: %w", t.Environment.Name, err)
-	}
-	if uses := image.Mutables(set); t.Environment.Class == project.Production && len(uses) > 0 {
-		return Prepared{}, &MutableImageError{Environment: t.Environment.Name, Uses: uses}
 	}
 	return Prepared{Set: set, Images: pins, Commit: t.Source.Commit, Tag: t.Source.Tag, Dirty: t.Source.Dirty},
 		nil
@@ -145,9 +157,9 @@ func committed(t Target) error {
 
 func renderEnvironment(
 	ctx context.Context, t Target, r *render.Renderer, env project.Environment,
-) (render.Result, error) {
+) (rendering, error) {
 	if err := capabilities(ctx, t, &env); err != nil {
-		return render.Result{}, err
+		return rendering{}, err
 	}
 	if t.Cluster != nil {
 		env.Namespace = t.Cluster.Namespace()
@@ -157,12 +169,12 @@ func renderEnvironment(
 	}
 	result, err := r.Render(ctx, env)
 	if err != nil {
-		return render.Result{}, err
+		return rendering{}, err
 	}
 	for _, w := range result.Warnings {
 		t.say(Rendering, nil, "warning: %s", w)
 	}
-	return result, nil
+	return rendering{r, env, result}, nil
 }
 
 // capabilities sets the version and APIs of the cluster for charts, when the project does not state them.

@@ -58,7 +58,7 @@ func versions(p Proposal) (from, to string) {
 }
 
 func remarks(t Target, p Proposal) []string {
-	var lines []string
+	lines := checkRemarks(t, p.Prepared)
 	for _, pin := range p.Prepared.Images {
 		if pin.Digest == "" {
 			lines = append(lines, fmt.Sprintf("image %s is not in the registry yet: deploy builds it",
@@ -84,4 +84,43 @@ func remarks(t Target, p Proposal) []string {
 		lines = append(lines, "the working tree has uncommitted changes: production needs a commit")
 	}
 	return lines
+}
+
+// checkRemarks are the remarks about what check found.
+func checkRemarks(t Target, p Prepared) []string {
+	var lines []string
+	r, name := p.Review, t.Environment.Name
+	for _, a := range r.Allowed {
+		for _, f := range a.Findings {
+			lines = append(lines, fmt.Sprintf("allowed for this run: %s: %s; reason: %s", a.Rule, f, a.Reason))
+		}
+	}
+	for _, id := range r.Unused {
+		lines = append(lines, fmt.Sprintf("--allow %s allows nothing: no error of this rule blocks %s", id, name))
+	}
+	for i, f := range r.Found {
+		if i == maxFound {
+			lines = append(lines, fmt.Sprintf("check finds %s more", counted(len(r.Found)-i, "error")))
+			break
+		}
+		line := fmt.Sprintf("check finds an error: %s: %s", f.Rule, sentence(f))
+		if p.RollbackOf > 0 {
+			line += fmt.Sprintf("; a rollback to release %d is not refused", p.RollbackOf)
+		}
+		lines = append(lines, line)
+	}
+	if line := r.Rest(); line != "" && p.RollbackOf == 0 && t.Environment.Class != project.Local {
+		lines = append(lines, fmt.Sprintf("check: %s; run `slipway check %s` to read them", line, name))
+	}
+	return lines
+}
+
+// maxFound is how many errors of check a plan names that do not block it.
+const maxFound = 5
+
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -147,11 +147,6 @@ func Uses(set object.Set) []Use {
 	return uses
 }
 
-// Mutables returns the uses of images without a digest whose tag is missing or moves.
-func Mutables(set object.Set) []Use {
-	return slices.DeleteFunc(Uses(set), func(u Use) bool { return !reference.Parse(u.Reference).IsMutable() })
-}
-
 // Put returns a copy of the set in which every use of a pin's image is the pin.
 func Put(set object.Set, pins []Pin) (object.Set, error) {
 	images := make([]project.Image, len(pins))

@@ -195,24 +195,6 @@ func TestPut(t *testing.T) {
 	}
 }
 
-func TestMutables(t *testing.T) {
-	var got []string
-	for _, u := range Mutables(objects(t, everywhere)) {
-		got = append(got, u.Ref.String()+" "+u.Container+" "+u.Reference)
-	}
-	want := []string{
-		"Deployment web migrate reg.localhost:5000/myapp",
-		"Deployment web web reg.localhost:5000/myapp:dev",
-		"Deployment web debug busybox",
-		"Deployment web assets reg.localhost:5000/assets:dev",
-		"CronJob tidy tidy reg.localhost:5000/myapp:dev",
-		"Fleet custom c redis:latest",
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error("(-want +got):\n", diff)
-	}
-}
-
 func TestIn(t *testing.T) {
 	env := project.Environment{Registry: "ghcr.io/acme/"}
 	for repository, want := range map[string]string{

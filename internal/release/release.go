@@ -58,6 +58,8 @@ type Release struct {
 	Images []image.Pin `json:"images,omitempty"`
 	// RollbackOf is the revision that was deployed again; 0: not a rollback.
 	RollbackOf int `json:"rollbackOf,omitempty"`
+	// Allowed are the rules of check whose errors the deploy let through.
+	Allowed []Allowance `json:"allowed,omitempty"`
 	// Failure is one sentence about why it failed.
 	Failure string `json:"failure,omitempty"`
 	// Found says that the release before this one was recorded as healthy and no longer was.
@@ -100,6 +102,14 @@ type Found struct {
 type Lost struct {
 	Ref object.Ref `json:"ref"`
 	object.Field
+}
+
+// Allowance is a rule of check whose errors one deploy let through, and why.
+type Allowance struct {
+	Rule   string `json:"rule"`
+	Reason string `json:"reason"`
+	// Findings are the errors, each with its object and place.
+	Findings []string `json:"findings"`
 }
 
 // String prints "revision 12, sha-88a1b07, healthy".
