@@ -54,11 +54,16 @@ func (o allowOptions) allow() (deploy.Allow, error) {
 
 func actFlags(cmd *cobra.Command) *actOptions {
 	o := &actOptions{out: outputFlag(cmd, asText, asJSON)}
+	waitFlags(cmd, o)
+	return o
+}
+
+// waitFlags are the flags about the confirmation and the watch.
+func waitFlags(cmd *cobra.Command, o *actOptions) {
 	f := cmd.Flags()
 	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask for confirmation")
 	f.DurationVar(&o.timeout, "timeout", 0,
 		"how long to wait for healthy objects (default: the deadlines of the objects)")
-	return o
 }
 
 // settleFlag keeps "not given" apart from "0s".

@@ -103,6 +103,7 @@ var runRows = []row{
 	as("interrupted", codeInterrupted, always[*interruptedError](
 		"Run the same command again to continue. `slipway history ENV` shows what a deploy changed.")),
 	is("has changes", errHasChanges, codeHasChanges, ""),
+	is("has drift", errHasDrift, codeHasChanges, ""),
 	is("faults", errFaults, codeFaults, ""),
 	is("consent", errConsent, codeUsage, "Read `slipway plan ENV` first, then pass --yes."),
 	is("consent in CI", errConsentCI, codeUsage,
@@ -265,6 +266,12 @@ var clusterRows = []row{
 	}),
 	as("blocked", codeError, func(e *deploy.BlockedError) string {
 		return "Run `slipway plan " + e.Environment + "` to see every object that the API server would reject."
+	}),
+	as("not restorable", codeError, func(e *deploy.RevertError) string {
+		return "Run `slipway rollback " + e.Environment + "`, or deploy again. Nothing was changed."
+	}),
+	as("not compared", codeError, func(e *deploy.UnreadError) string {
+		return "Run `slipway plan " + e.Environment + "` for the whole answer of the API server."
 	}),
 	as("still there", codeError, always[*rollout.StillThereError](
 		"Wait until the owners of the finalizers remove them, then run the same command again.")),
@@ -469,7 +476,7 @@ func explain(w io.Writer, err error) int {
 
 // isSilent says that an error is an exit code alone: what there is to say has been said.
 func isSilent(err error) bool {
-	return errors.Is(err, errHasChanges) || errors.Is(err, errFaults) || errors.Is(err, errSilent)
+	return errors.Is(err, errHasChanges) || errors.Is(err, errHasDrift) || errors.Is(err, errFaults) || errors.Is(err, errSilent)
 }
 
 func list(names []string) string {

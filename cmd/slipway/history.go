@@ -71,7 +71,9 @@ func printHistory(w io.Writer, history []release.Release) error {
 	t.add("RELEASE", "STATUS", "TAG", "COMMIT", "AGE", "BY", "")
 	for _, rel := range history {
 		note := ""
-		if rel.RollbackOf > 0 {
+		if rel.Revert {
+			note = fmt.Sprintf("drift reverted to release %d", rel.RollbackOf)
+		} else if rel.RollbackOf > 0 {
 			note = fmt.Sprintf("rollback to release %d", rel.RollbackOf)
 		} else if rel.Failure != "" {
 			note = clip(brief(firstLine(rel.Failure)))

@@ -88,7 +88,7 @@ Exit codes:
   0    done
   1    error
   2    invalid command line
-  3    the plan has changes (only with --exit-code)
+  3    the plan has changes, or the environment has drifted (only with --exit-code)
   4    check found faults
   5    applied, but not healthy
   6    conflict, or a stale plan
@@ -115,7 +115,7 @@ func newRoot(a *app) *cobra.Command {
 		newRenderCommand(a),
 		newBuildCommand(a), newImageCommand(a), newTagsCommand(a), newPlanCommand(a), newDeployCommand(a),
 		newPromoteCommand(a), newCICommand(a),
-		newStatusCommand(a), newHistoryCommand(a), newRollbackCommand(a), newDeleteCommand(a),
+		newStatusCommand(a), newDriftCommand(a), newHistoryCommand(a), newRollbackCommand(a), newDeleteCommand(a),
 		newSandboxCommand(a), newVersionCommand(a),
 	)
 	return root

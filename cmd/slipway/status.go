@@ -71,6 +71,10 @@ func printBoard(w io.Writer, board []deploy.Standing) error {
 		return err
 	}
 	for _, line := range board {
+		if line.Drift != nil {
+			fmt.Fprintln(w, s.yellow(fmt.Sprintf("%s: %s%s: `slipway drift %s`", line.Environment,
+				driftSummary(*line.Drift), hands(*line.Drift), line.Environment)))
+		}
 		for _, n := range line.Notes {
 			fmt.Fprintln(w, s.dim(line.Environment+": "+brief(n)))
 		}

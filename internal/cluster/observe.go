@@ -38,6 +38,7 @@ func Observe(
 		o.Adopting = !made[o.Ref] && !force
 		for range tries {
 			managed := s.look(ctx, o)
+			o.Holders = holdersOf(managed, o.Live)
 			if o.Err == nil && o.Desired.Body != nil {
 				s.ask(ctx, o, managed)
 			}

@@ -287,8 +287,9 @@ func masked(err error, set object.Set) error {
 func intent(p Proposal, o Options) release.Release {
 	return release.Release{
 		Commit: p.Prepared.Commit, Tag: p.Prepared.Tag, Dirty: p.Prepared.Dirty, Who: o.Who,
-		Images: p.Prepared.Images, RollbackOf: p.Prepared.RollbackOf, Objects: p.Prepared.Set,
-		Adopted: adopted(p.Plan, p.Latest), Found: found(p), Allowed: p.Prepared.Review.Allowed,
+		Images: p.Prepared.Images, RollbackOf: p.Prepared.RollbackOf, Revert: p.Prepared.Revert,
+		Objects: p.Prepared.Set, Adopted: adopted(p.Plan, p.Latest), Found: found(p),
+		Allowed: p.Prepared.Review.Allowed,
 	}
 }
 

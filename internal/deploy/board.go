@@ -24,6 +24,8 @@ type Standing struct {
 	Running []Running `json:"running,omitempty"`
 	// Behind compares it with the nearest deployed environment before it.
 	Behind *Lag `json:"behind,omitempty"`
+	// Drift is how it differs from its release; nil where it does not, and where that is not known.
+	Drift *Drift `json:"drift,omitempty"`
 	// Notes are remarks about Running and Behind, one sentence each.
 	Notes []string `json:"notes,omitempty"`
 	// Error is why the environment could not be read. Unread is the same error as a value.
@@ -110,8 +112,19 @@ func standing(ctx context.Context, env project.Environment, connect func(project
 				git.Short(rel.Commit)))
 		}
 	}
-	s.Healthy, s.Health, err = Health(ctx, t, rel)
-	return s, err
+	if s.Healthy, s.Health, err = Health(ctx, t, rel); err != nil || rel.Status != release.Healthy {
+		return s, err
+	}
+	switch d, err := driftFrom(ctx, t, past); {
+	case err != nil:
+		s.Notes = append(s.Notes, fmt.Sprintf("drift is unknown: %v", err))
+	default:
+		findStrays(ctx, t, rel, &d)
+		if d.Count() > 0 {
+			s.Drift = &d
+		}
+	}
+	return s, nil
 }
 
 // readCommits reads from the registry which commit each image was built from. Where the registry does not

@@ -2,10 +2,14 @@ package deploy
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
 
 	"slipway/internal/check/contract"
 	"slipway/internal/object"
 	"slipway/internal/plan"
+	"slipway/internal/release"
 )
 
 // CompareLive compares the live objects of an environment with the result of deploying its source, as the API
@@ -45,10 +49,43 @@ func CompareLive(ctx context.Context, t Target, today string) (contract.Result, 
 			}
 		}
 	}
+	changed, err := driftFrom(ctx, t, past)
+	if err != nil && !errors.Is(err, release.ErrNone) {
+		return contract.Result{}, err
+	}
 	name := t.Environment.Name
-	return contract.Compare(contract.Input{
+	result := contract.Compare(contract.Input{
 		A:          contract.Side{Name: name, Environment: t.Environment, Set: wanted},
 		B:          contract.Side{Name: name + " live", Environment: t.Environment, Set: live},
 		Exceptions: t.Source.Project.Exceptions, Today: today,
-	}), nil
+	})
+	blameHands(&result, changed)
+	return result, nil
+}
+
+// blameHands takes differences that were made in the cluster since the release out of those that are expected
+// between environments: nobody deployed them.
+func blameHands(r *contract.Result, d Drift) {
+	for i, diff := range r.Differences {
+		for _, o := range d.Changed {
+			for _, f := range o.Fields {
+				if diff.Class == contract.Expected && o.Ref == diff.Object &&
+					(isWithin(diff.Field, f.Path) || isWithin(f.Path, diff.Field)) {
+					r.Differences[i].Class = contract.Unexplained
+					r.Differences[i].Reason = fmt.Sprintf("changed in the cluster since release %d%s", d.Release,
+						byManager(f.By))
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(r.Differences, func(a, b contract.Difference) int {
+		return slices.Index(contract.Classes, a.Class) - slices.Index(contract.Classes, b.Class)
+	})
+}
+
+func byManager(h *plan.Holder) string {
+	if h == nil {
+		return ""
+	}
+	return " by " + h.Manager
 }

@@ -66,8 +66,8 @@ type ProposeOptions struct {
 
 // Propose renders an environment, checks it, resolves or builds its images, verifies that they run on the
 // cluster's nodes, and plans. It writes nothing to the cluster. The record is read before the images: a
-// deploy that cannot read it must not build one. It fails with a *CheckError before it asks the cluster for anything
-// but what charts need.
+// deploy that cannot read it must not build one. It fails with a *CheckError before it asks the cluster for
+// anything but what charts need.
 func Propose(ctx context.Context, t Target, o ProposeOptions) (Proposal, error) {
 	o.ordered = true
 	r, reviewed, err := renderReviewed(ctx, t, o)

@@ -31,6 +31,8 @@ type Prepared struct {
 	Dirty  bool
 	// RollbackOf is the revision of these objects, 0 when they come from source.
 	RollbackOf int
+	// Revert: these are the objects of the newest release, which were changed in the cluster since.
+	Revert bool
 	// Delete: the empty set deletes the environment.
 	Delete bool
 	// Review is what check says about the set.
@@ -42,6 +44,8 @@ func (p Prepared) doing() string {
 	switch {
 	case p.Delete:
 		return "delete"
+	case p.Revert:
+		return fmt.Sprintf("revert to release %d", p.RollbackOf)
 	case p.RollbackOf > 0:
 		return fmt.Sprintf("rollback to release %d", p.RollbackOf)
 	}

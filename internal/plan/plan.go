@@ -2,7 +2,11 @@
 // the environment owns. It is pure: no I/O, no clock, no context.
 package plan
 
-import "slipway/internal/object"
+import (
+	"time"
+
+	"slipway/internal/object"
+)
 
 // Action is what a deploy does to one object.
 type Action string
@@ -35,6 +39,8 @@ type Observed struct {
 	// and Unverified says why.
 	Merged     object.Object
 	Unverified string
+	// Holders are the field managers of the live object.
+	Holders []Holder
 	// Claimed are the field managers of tools whose fields become ours.
 	Claimed []string
 	// Rewritten is why the server would refuse the apply alone: a patch makes Merged of Live before it. Empty
@@ -53,6 +59,21 @@ type Observed struct {
 	Refused bool
 	// Err is why the object could not be read, or would be refused.
 	Err error
+}
+
+// Holder is a field manager of a live object.
+type Holder struct {
+	Manager string `json:"manager"`
+	// Operation is Apply or Update; Subresource is set when it wrote through one, such as "scale".
+	Operation   string    `json:"operation"`
+	Subresource string    `json:"subresource,omitempty"`
+	Time        time.Time `json:"time,omitzero"`
+	// Tool: it applies manifests, or people edit objects with it. Any other is a controller or a webhook.
+	Tool bool `json:"-"`
+	// Ours: it is the manager of our applies.
+	Ours bool `json:"-"`
+	// Fields are the paths that it holds.
+	Fields []string `json:"-"`
 }
 
 // Field is one difference within an object. Secret values are masked.

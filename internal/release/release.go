@@ -58,6 +58,8 @@ type Release struct {
 	Images []image.Pin `json:"images,omitempty"`
 	// RollbackOf is the revision that was deployed again; 0: not a rollback.
 	RollbackOf int `json:"rollbackOf,omitempty"`
+	// Revert: RollbackOf was the newest release, and objects had been changed in the cluster since.
+	Revert bool `json:"revert,omitempty"`
 	// Allowed are the rules of check whose errors the deploy let through.
 	Allowed []Allowance `json:"allowed,omitempty"`
 	// Failure is one sentence about why it failed.

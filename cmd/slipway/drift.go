@@ -1,0 +1,296 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"slipway/internal/deploy"
+	"slipway/internal/object"
+	"slipway/internal/plan"
+)
+
+// errHasDrift is the answer of drift --exit-code.
+var errHasDrift = errors.New("the environment has drifted")
+
+type driftOptions struct {
+	act                     *actOptions
+	out                     *format
+	exitCode, revert, adopt bool
+}
+
+func newDriftCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "drift ENV", Short: "Show what was changed in the cluster since the release", Args: a.envArgs(0),
+		Long: `Compares an environment with its newest release, as a plan of that release would: fields that differ,
+with who changed them and when, objects that were deleted, objects that were added with the environment's
+labels, and tags that name other images now. Fields that controllers and webhooks added are not drift: they
+are listed, and kept. Secret values are never shown. It writes nothing without --revert.
+
+--revert deploys the release again as it was recorded: with a plan, confirmation, and a release of its own.
+--adopt prints what to write into the source instead: a patch for each changed object, for "patches:" of a
+kustomization, and the manifests of added ones.`,
+		Example: "  slipway drift prod\n  slipway drift prod --exit-code -o json\n  slipway drift prod --revert\n" +
+			"  slipway drift prod --adopt > k8s/overlays/prod/adopted.yaml",
+	}
+	o := driftOptions{act: &actOptions{}}
+	o.out = outputFlag(cmd, asText, asJSON, asMarkdown)
+	o.act.out = o.out
+	f := cmd.Flags()
+	f.BoolVar(&o.exitCode, "exit-code", false, "exit with 3 when the environment has drifted")
+	f.BoolVar(&o.revert, "revert", false, "deploy the recorded release again")
+	f.BoolVar(&o.adopt, "adopt", false, "print the patches that make the source agree with the cluster")
+	waitFlags(cmd, o.act)
+	cmd.MarkFlagsMutuallyExclusive("revert", "adopt", "exit-code")
+	cmd.RunE = func(c *cobra.Command, args []string) error {
+		switch {
+		case o.revert:
+			return runRevert(c.Context(), a, args[0], o.act)
+		case o.act.yes || o.act.timeout > 0:
+			return &usageError{errors.New("--yes and --timeout are for --revert")}
+		}
+		return runDrift(c.Context(), a, args[0], o)
+	}
+	return cmd
+}
+
+func runDrift(ctx context.Context, a *app, name string, o driftOptions) error {
+	t, err := a.target(ctx, name)
+	if err != nil {
+		return err
+	}
+	d, err := deploy.FindDrift(ctx, t)
+	if err != nil {
+		return err
+	}
+	switch {
+	case o.adopt && *o.out == asJSON:
+		err = a.json(deploy.Adopt(d))
+	case o.adopt:
+		err = printPatches(a.stdout, deploy.Adopt(d))
+	case *o.out == asJSON:
+		err = a.json(d)
+	case *o.out == asMarkdown:
+		_, err = io.WriteString(a.stdout, driftMarkdown(d))
+	default:
+		printDrift(a.stdout, d)
+	}
+	if unread, ok := d.Unread(); ok && err == nil {
+		err = &deploy.UnreadError{Environment: name, Object: unread}
+	}
+	if err == nil && o.exitCode && d.Count() > 0 {
+		return errHasDrift
+	}
+	return err
+}
+
+func runRevert(ctx context.Context, a *app, name string, o *actOptions) error {
+	t, err := a.target(ctx, name)
+	if err != nil {
+		return err
+	}
+	t.Notify = a.listen(o)
+	proposal, err := deploy.ProposeRevert(ctx, t)
+	if err != nil {
+		return err
+	}
+	return a.carryOut(ctx, t, proposal, o)
+}
+
+// printDrift prints drift for a person.
+func printDrift(w io.Writer, d deploy.Drift) {
+	s := styleOf(w)
+	fmt.Fprintf(w, "%s  release %d (%s): %s\n", s.bold(d.Environment), d.Release, d.Status, driftSummary(d))
+	for _, o := range d.Changed {
+		printDrifted(w, o)
+	}
+	for _, o := range d.Added {
+		fmt.Fprintln(w, s.mark("+", fmt.Sprintf("  + %s   added%s (%s)", o.Ref, byWhom(o.By), clean(o.Mark))))
+	}
+	for _, tag := range d.Tags {
+		fmt.Fprintf(w, "  ! %s names %s now; the release runs %s\n", clean(tag.Image), tag.Now, tag.Recorded)
+	}
+	for _, k := range d.Kept {
+		on := k.On[0].String()
+		if len(k.On) > 1 {
+			on = count(len(k.On), "object")
+		}
+		fmt.Fprintln(w, s.dim(fmt.Sprintf("  = %s holds %s of %s: kept", adder(k.By), clean(k.Field), on)))
+	}
+	for _, o := range d.Others {
+		fmt.Fprintln(w, s.dim(fmt.Sprintf("  · %s belongs to no release%s", o.Ref, byWhom(o.By))))
+	}
+	for _, n := range d.Notes {
+		fmt.Fprintln(w, s.dim("  · "+brief(oneLine(n))))
+	}
+	switch {
+	case d.Count() > len(d.Added):
+		fmt.Fprintf(w, "Run `slipway drift %s --revert` to restore the release, or --adopt to print patches for "+
+			"the source.\n", d.Environment)
+	case len(d.Added) > 0:
+		fmt.Fprintf(w, "Delete what was added, or run `slipway drift %s --adopt` to print it for the source.\n",
+			d.Environment)
+	}
+}
+
+func printDrifted(w io.Writer, o deploy.Drifted) {
+	s := styleOf(w)
+	mark, text := "~", ""
+	switch o.What {
+	case deploy.Deleted:
+		mark, text = "-", "   deleted"
+	case deploy.Unknown:
+		reason := strings.TrimPrefix(o.Reason, o.Ref.String()+": ")
+		mark, text = "!", "   cannot be compared: "+brief(oneLine(reason))
+	}
+	if at := o.Origin.String(); at != "" {
+		text += s.dim("   " + clean(at))
+	}
+	fmt.Fprintln(w, s.mark(mark, fmt.Sprintf("  %s %s", mark, o.Ref))+text)
+	for _, f := range o.Fields {
+		from, to := values(f.Recorded, f.Live)
+		fmt.Fprintf(w, "      %s   %s %s %s   %s\n", clean(f.Path), from, s.dim("→"), to, s.dim(fieldHand(f)))
+	}
+}
+
+// fieldHand says who changed a field, and when.
+func fieldHand(f deploy.DriftedField) string {
+	switch {
+	case f.By != nil:
+		return strings.TrimSpace(byWhom(f.By))
+	case f.Live == nil:
+		return "removed; the server does not record by whom"
+	}
+	return "the server does not record by whom"
+}
+
+// byWhom is " by kubectl-edit 5m ago".
+func byWhom(h *plan.Holder) string {
+	if h == nil {
+		return ""
+	}
+	text := " by " + clean(h.Manager)
+	if h.Subresource != "" {
+		text += " (" + h.Subresource + ")"
+	}
+	if !h.Time.IsZero() {
+		text += " " + age(h.Time) + " ago"
+	}
+	return text
+}
+
+// hands is ", by kubectl-edit 5m ago and kubectl-set 2h ago".
+func hands(d deploy.Drift) string {
+	var all []string
+	for _, h := range d.Hands() {
+		all = append(all, strings.TrimPrefix(byWhom(&h), " by "))
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return ", by " + andList(all[:min(len(all), 3)])
+}
+
+// andList prints "a, b and c".
+func andList(names []string) string {
+	if last := len(names) - 1; last > 0 {
+		return strings.Join(names[:last], ", ") + " and " + names[last]
+	}
+	return strings.Join(names, "")
+}
+
+// adder names who added a field. What a webhook adds to our apply is an update of ours.
+func adder(h plan.Holder) string {
+	if h.Manager == "slipway" && h.Operation == "Update" {
+		return "an admission webhook"
+	}
+	return clean(h.Manager)
+}
+
+// driftSummary is "2 fields drifted, 1 object deleted", or that nothing did.
+func driftSummary(d deploy.Drift) string {
+	fields, deleted, unknown := 0, 0, 0
+	for _, o := range d.Changed {
+		fields += len(o.Fields)
+		switch o.What {
+		case deploy.Deleted:
+			deleted++
+		case deploy.Unknown:
+			unknown++
+		}
+	}
+	var parts []string
+	for _, p := range []struct {
+		n          int
+		what, verb string
+	}{{fields, "field", "drifted"}, {deleted, "object", "deleted"}, {len(d.Added), "object", "added"},
+		{unknown, "object", "not compared"}, {len(d.Tags), "tag", "moved"}} {
+		if p.n > 0 {
+			parts = append(parts, count(p.n, p.what)+" "+p.verb)
+		}
+	}
+	if len(parts) == 0 {
+		return "no drift"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// driftMarkdown is a report for a pull request or an issue.
+func driftMarkdown(d deploy.Drift) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "### drift of %s\n\nrelease %d (%s): %s\n", markdownText(d.Environment), d.Release, d.Status,
+		driftSummary(d))
+	if len(d.Changed)+len(d.Added) > 0 {
+		b.WriteString("\n| object | field | release | cluster | by |\n|---|---|---|---|---|\n")
+	}
+	row := func(ref object.Ref, field, from, to, by string) {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", cell(ref.String()), cell(field), cell(from), cell(to),
+			escaped(by))
+	}
+	for _, o := range d.Changed {
+		if o.What != deploy.Changed {
+			row(o.Ref, "", "", o.What, oneLine(clean(o.Reason)))
+		}
+		for _, f := range o.Fields {
+			from, to := values(f.Recorded, f.Live)
+			row(o.Ref, f.Path, from, to, fieldHand(f))
+		}
+	}
+	for _, s := range d.Added {
+		row(s.Ref, "", "", "added", strings.TrimSpace(byWhom(s.By)))
+	}
+	for _, tag := range d.Tags {
+		fmt.Fprintf(&b, "\n%s names %s now; the release runs %s.\n", cell(tag.Image), cell(tag.Now),
+			cell(tag.Recorded))
+	}
+	return b.String()
+}
+
+// printPatches prints patches and manifests as YAML documents.
+func printPatches(w io.Writer, patches []deploy.Patch) error {
+	for _, p := range patches {
+		var text []byte
+		if p.Body != nil {
+			var err error
+			if text, err = (object.Object{Body: p.Body}).YAML(); err != nil {
+				return err
+			}
+		}
+		fmt.Fprintf(w, "---\n# %s", clean(p.Ref.String()))
+		if at := p.Origin.String(); at != "" {
+			fmt.Fprintf(w, ", now at %s", clean(at))
+		}
+		fmt.Fprintln(w)
+		for _, left := range p.Left {
+			fmt.Fprintf(w, "# left out: %s\n", clean(left))
+		}
+		if _, err := w.Write(text); err != nil {
+			return err
+		}
+	}
+	return nil
+}

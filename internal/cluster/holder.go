@@ -1,0 +1,95 @@
+package cluster
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"slipway/internal/object"
+	"slipway/internal/plan"
+)
+
+// holdersOf returns the field managers of a live object with the fields that they hold. It leaves out those
+// of the status, and an entry that it cannot read.
+func holdersOf(managed []metav1.ManagedFieldsEntry, live object.Object) []plan.Holder {
+	var holders []plan.Holder
+	for _, e := range managed {
+		set, err := setOf(e)
+		if e.Subresource == "status" || err != nil {
+			continue
+		}
+		h := plan.Holder{Manager: e.Manager, Operation: string(e.Operation), Subresource: e.Subresource,
+			Tool: isTool(e.Manager),
+			Ours: e.Manager == Manager && e.Operation == metav1.ManagedFieldsOperationApply && e.Subresource == ""}
+		if e.Time != nil {
+			h.Time = e.Time.UTC()
+		}
+		set.Leaves().Iterate(func(p fieldpath.Path) {
+			if path, ok := dotted(p, live.Body); ok && !strings.HasPrefix(path, "status.") && path != "status" {
+				h.Fields = append(h.Fields, path)
+			}
+		})
+		slices.Sort(h.Fields)
+		holders = append(holders, h)
+	}
+	return holders
+}
+
+// dotted writes a path of managed fields as object.Differences does. It is false where the object does not
+// have the field.
+func dotted(path fieldpath.Path, v any) (string, bool) {
+	text := ""
+	for _, e := range path {
+		switch x := v.(type) {
+		case map[string]any:
+			if e.FieldName == nil {
+				return "", false
+			}
+			below, ok := x[*e.FieldName]
+			if !ok {
+				return "", false
+			}
+			text, v = object.Join(text, *e.FieldName), below
+		case []any:
+			i := slices.IndexFunc(x, func(item any) bool { return isElement(item, e) })
+			if e.Index != nil {
+				i = *e.Index
+			}
+			if i < 0 || i >= len(x) {
+				return "", false
+			}
+			text, v = text+object.Elements(x)[i], x[i]
+		default:
+			return "", false
+		}
+	}
+	return text, true
+}
+
+// Live is an object of the cluster with its field managers.
+type Live struct {
+	Object  object.Object
+	Holders []plan.Holder
+}
+
+// List lists the objects of the kind and the namespace of a ref.
+func List(ctx context.Context, c *Cluster, of object.Ref) ([]Live, error) {
+	at, err := c.endpoint(of, "")
+	if err != nil {
+		return nil, err
+	}
+	list, err := at.List(ctx, metav1.ListOptions{ResourceVersion: "0"})
+	if err != nil {
+		return nil, c.Explain(ctx, "list", of, err)
+	}
+	all := make([]Live, len(list.Items))
+	for i := range list.Items {
+		managed := list.Items[i].GetManagedFields()
+		o := received(&list.Items[i])
+		all[i] = Live{o, holdersOf(managed, o)}
+	}
+	return all, nil
+}
