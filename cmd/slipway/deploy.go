@@ -33,12 +33,15 @@ type actOptions struct {
 type allowOptions struct {
 	rules  []string
 	reason string
+	older  bool
 }
 
 func allowFlags(cmd *cobra.Command, o *allowOptions) {
 	cmd.Flags().StringArrayVar(&o.rules, "allow", nil,
 		"deploy to production despite the errors of a rule of check, this time; may be repeated")
 	cmd.Flags().StringVar(&o.reason, "reason", "", "why --allow is right, for the record")
+	cmd.Flags().BoolVar(&o.older, "allow-older", false,
+		"deploy a commit that lacks commits of the release; the new release records it")
 }
 
 // allow is what the flags let through. It fails without a reason.
@@ -98,7 +101,10 @@ environment's namespace before its first change. In staging and production a fai
 to the last healthy one.
 
 What slipway check calls an error is not deployed to production. To accept it, add it with its reason to
-"exceptions:" in slipway.yaml; --allow RULE --reason TEXT accepts it once, and the release records that.`,
+"exceptions:" in slipway.yaml; --allow RULE --reason TEXT accepts it once, and the release records that.
+
+Staging and production do not go back: a commit that lacks commits of the running release is refused without
+--allow-older. To restore an earlier release, run slipway rollback.`,
 	}
 	o := actFlags(cmd)
 	forceFlag(cmd, &o.force)
@@ -128,6 +134,7 @@ func runDeploy(ctx context.Context, a *app, name string, o *actOptions) error {
 	end := a.ci.Fold("images of " + name)
 	proposal, err := deploy.Propose(ctx, t, deploy.ProposeOptions{
 		PrepareOptions: deploy.PrepareOptions{Build: true, Image: a.buildOptions()}, Force: o.force, Allow: allow,
+		AllowOlder: o.allow.older,
 	})
 	end()
 	if err != nil {

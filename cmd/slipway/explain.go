@@ -260,6 +260,10 @@ var clusterRows = []row{
 	as("conflict", codeConflict, always[*cluster.ConflictError](
 		"Pass --force-conflicts to take those fields over, or leave them out of the manifests.")),
 	is("stale", plan.ErrStale, codeConflict, "Run it again and read the new plan. Nothing was changed."),
+	as("older", codeConflict, func(e *deploy.OlderError) string {
+		return "Run `git pull` and deploy that, or `slipway rollback " + e.Environment +
+			"` to restore an earlier release. Pass --allow-older to go back on purpose. Nothing was changed."
+	}),
 	as("check", codeFaults, func(e *deploy.CheckError) string {
 		return "Correct them, or accept them in `exceptions:` of slipway.yaml with a reason. Pass --allow " +
 			e.Review.Blocking[0].Rule + " --reason TEXT to let a rule through once. Nothing was changed."
@@ -476,7 +480,8 @@ func explain(w io.Writer, err error) int {
 
 // isSilent says that an error is an exit code alone: what there is to say has been said.
 func isSilent(err error) bool {
-	return errors.Is(err, errHasChanges) || errors.Is(err, errHasDrift) || errors.Is(err, errFaults) || errors.Is(err, errSilent)
+	silent := []error{errHasChanges, errHasDrift, errFaults, errSilent}
+	return slices.ContainsFunc(silent, func(target error) bool { return errors.Is(err, target) })
 }
 
 func list(names []string) string {

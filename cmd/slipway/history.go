@@ -119,6 +119,9 @@ func printRelease(w io.Writer, rel release.Release) {
 	if rel.RollbackOf > 0 {
 		say("content", fmt.Sprintf("of release %d", rel.RollbackOf))
 	}
+	if rel.Older {
+		say("allowed", "an older commit than the release before it had")
+	}
 	for _, a := range rel.Allowed {
 		for _, f := range a.Findings {
 			say("allowed", fmt.Sprintf("%s: %s; reason: %s", a.Rule, f, a.Reason))

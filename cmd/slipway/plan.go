@@ -55,7 +55,9 @@ func runPlan(ctx context.Context, a *app, name string, o planOptions) error {
 	if err != nil {
 		return err
 	}
-	proposal, err := deploy.Propose(ctx, t, deploy.ProposeOptions{Force: o.force, Allow: allow})
+	proposal, err := deploy.Propose(ctx, t, deploy.ProposeOptions{
+		Force: o.force, Allow: allow, AllowOlder: o.allow.older,
+	})
 	if err != nil {
 		return errors.Join(err, a.showRefusal(err, *o.out, func(r deploy.Review) any {
 			empty := plan.Plan{Environment: name, Commit: t.Source.Commit, Changes: []plan.Change{}}

@@ -139,7 +139,8 @@ func Objects(ctx context.Context, in Input, rendered []Rendered) (Report, error)
 
 // Deployment checks one environment as the caller rendered it for a deploy: by all rules but those about
 // workflows and about earlier commits. It renders again only to find overrides without an effect. The
-// caller's environment stands for the project's, because the cluster may have decided its namespace and version.
+// caller's environment stands for the project's, because the cluster may have decided its namespace and
+// version.
 func Deployment(ctx context.Context, in Input, r Rendered) (Report, error) {
 	in.Environments = []project.Environment{r.Environment}
 	in.Project.Environments = slices.Clone(in.Project.Environments)

@@ -175,6 +175,9 @@ func permit(ctx context.Context, t Target, p Proposal) error {
 	if err := p.Blocked(); err != nil {
 		return err
 	}
+	if err := p.Prepared.Direction.refusal(); err != nil {
+		return err
+	}
 	verified := map[object.Ref]bool{}
 	for _, o := range p.Observed {
 		verified[o.Ref] = o.Unverified == ""
@@ -289,7 +292,7 @@ func intent(p Proposal, o Options) release.Release {
 		Commit: p.Prepared.Commit, Tag: p.Prepared.Tag, Dirty: p.Prepared.Dirty, Who: o.Who,
 		Images: p.Prepared.Images, RollbackOf: p.Prepared.RollbackOf, Revert: p.Prepared.Revert,
 		Objects: p.Prepared.Set, Adopted: adopted(p.Plan, p.Latest), Found: found(p),
-		Allowed: p.Prepared.Review.Allowed,
+		Allowed: p.Prepared.Review.Allowed, Older: p.Prepared.Direction.Back != nil,
 	}
 }
 

@@ -62,6 +62,8 @@ type ProposeOptions struct {
 	Force bool
 	// Allow lets errors of check into production.
 	Allow Allow
+	// AllowOlder lets the deploy go back in Git's history.
+	AllowOlder bool
 }
 
 // Propose renders an environment, checks it, resolves or builds its images, verifies that they run on the
@@ -79,11 +81,15 @@ func Propose(ctx context.Context, t Target, o ProposeOptions) (Proposal, error) 
 	if err != nil {
 		return Proposal{}, err
 	}
+	direction := directionOf(ctx, t, past.Latest, o.AllowOlder)
+	if err := direction.refusal(); err != nil && o.Build {
+		return Proposal{}, err
+	}
 	prepared, err := pinTarget(ctx, t, r, o.PrepareOptions)
 	if err != nil {
 		return Proposal{}, err
 	}
-	prepared.Review = reviewed
+	prepared.Review, prepared.Direction = reviewed, direction
 	if err := fit(ctx, t, prepared, past.Latest); err != nil {
 		return Proposal{}, err
 	}

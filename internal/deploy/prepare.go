@@ -35,8 +35,9 @@ type Prepared struct {
 	Revert bool
 	// Delete: the empty set deletes the environment.
 	Delete bool
-	// Review is what check says about the set.
-	Review Review
+	// Review is what check says about the set, Direction whether it goes back in the history of Git.
+	Review    Review
+	Direction Direction
 }
 
 // doing describes the deploy in a few words.

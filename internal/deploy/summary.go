@@ -58,7 +58,7 @@ func versions(p Proposal) (from, to string) {
 }
 
 func remarks(t Target, p Proposal) []string {
-	lines := checkRemarks(t, p.Prepared)
+	lines := append(checkRemarks(t, p.Prepared), p.Prepared.Direction.remarks()...)
 	for _, pin := range p.Prepared.Images {
 		if pin.Digest == "" {
 			lines = append(lines, fmt.Sprintf("image %s is not in the registry yet: deploy builds it",

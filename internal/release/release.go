@@ -62,6 +62,8 @@ type Release struct {
 	Revert bool `json:"revert,omitempty"`
 	// Allowed are the rules of check whose errors the deploy let through.
 	Allowed []Allowance `json:"allowed,omitempty"`
+	// Older: the commit is older than that of the release before it, or on another branch, on purpose.
+	Older bool `json:"older,omitempty"`
 	// Failure is one sentence about why it failed.
 	Failure string `json:"failure,omitempty"`
 	// Found says that the release before this one was recorded as healthy and no longer was.
