@@ -446,8 +446,8 @@ func useAmong(suggestion string, known []string) string {
 	return hint + "Choose one of: " + list(known) + "."
 }
 
-// explain prints an error with its hint and returns the exit code.
-func explain(w io.Writer, err error) int {
+// explain prints an error of a command with its hint and returns the exit code.
+func explain(w io.Writer, err error, args ...string) int {
 	if err == nil {
 		return codeDone
 	}
@@ -472,7 +472,7 @@ func explain(w io.Writer, err error) int {
 		lines[i] = clean(l)
 	}
 	fmt.Fprintf(w, "%s %s\n", styleOf(w).red("slipway: error:"), strings.Join(lines, "\n  "))
-	if hint != "" {
+	if hint = withoutOwn(hint, args); hint != "" {
 		fmt.Fprintf(w, "slipway: hint: %s\n", hint)
 	}
 	return code

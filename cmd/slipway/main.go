@@ -54,10 +54,10 @@ func run(args []string, stdin *os.File, stdout, stderr io.Writer) int {
 		err = &interruptedError{err}
 	}
 	if err == nil || isSilent(err) {
-		return explain(stderr, err)
+		return explain(stderr, err, args...)
 	}
 	end := a.ci.Fold("") // the platform must not read commands from the text of an error
-	code := explain(stderr, err)
+	code := explain(stderr, err, args...)
 	end()
 	a.ci.Annotate(notesOf(err)...)
 	return code
