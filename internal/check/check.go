@@ -102,7 +102,8 @@ type group struct {
 var (
 	ofObjects = []group{
 		{each: references}, {each: availability}, {each: images}, {each: unbuilt}, {each: numericTags},
-		{each: respelled}, {each: resets}, {each: losses}, {each: selectors}, {each: schemas}, {each: objectRules},
+		{each: respelled}, {each: duplicates}, {each: resets}, {each: losses},
+		{each: selectors}, {each: schemas}, {each: objectRules},
 	}
 	ofProject = []group{{all: workflows}, {all: overrides}, {all: past}, {all: laptop}}
 )

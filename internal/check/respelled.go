@@ -156,7 +156,8 @@ func checkRespelled(src files, file, at string, n *yaml.Node, rendered map[strin
 
 // prints reports whether templates write a value as a text: not one that they only ask about.
 func prints(templates, at string) bool {
-	re, err := regexp.Compile(`\{\{-?\s*(quote\s+)?\$?\.Values\.` + regexp.QuoteMeta(at) + `\s*(\|\s*quote\s*)?-?\}\}`)
+	value := regexp.QuoteMeta(at)
+	re, err := regexp.Compile(`\{\{-?\s*(quote\s+)?\$?\.Values\.` + value + `\s*(\|\s*quote\s*)?-?\}\}`)
 	return err == nil && re.MatchString(templates)
 }
 
