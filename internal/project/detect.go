@@ -42,9 +42,13 @@ func (l layout) project(dir string) (Project, bool) {
 	var others []string
 	layouts := [][]Environment{
 		found.usual, l.siblings(), completed(synced, found.further, releases), releases, profiles,
-		found.further, found.beside, l.chart(), l.single(found.left),
+		found.further, found.beside, l.chart(),
 	}
-	for _, envs := range layouts {
+	left := found.left
+	if slices.ContainsFunc(layouts, func(envs []Environment) bool { return len(envs) > 0 }) {
+		left = nil // additions to an environment do not make one, and lack what it has
+	}
+	for _, envs := range append(layouts, l.single(left)) {
 		if len(p.Environments) == 0 {
 			p.Environments = envs
 			continue
