@@ -27,10 +27,10 @@ overlays for it. It never changes existing files.`,
 
 func runInit(a *app, chart, show bool) error {
 	p, files, err := scaffold.Make(a.dir, chart)
+	a.notes(p.Notes)
 	if err != nil {
 		return err
 	}
-	a.notes(p.Notes)
 	if show {
 		for _, f := range files {
 			if len(files) > 1 {

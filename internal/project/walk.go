@@ -1,7 +1,10 @@
 package project
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"regexp"
@@ -152,9 +155,21 @@ func (l layout) manifests(p string) bool {
 	})
 }
 
-// isTemplate says whether another program makes YAML of a text first: it has braces where YAML has none.
+// isTemplate says whether another program makes YAML of a text first: it has marks of ytt, or braces where
+// YAML has none.
 func isTemplate(text []byte) bool {
-	return templateBraces.Match(text) && yaml.Unmarshal(text, new(yaml.Node)) != nil
+	if !templateBraces.Match(text) {
+		return yttLine.Match(text)
+	}
+	for stream := yaml.NewDecoder(bytes.NewReader(text)); ; {
+		var doc map[string]any
+		switch err := stream.Decode(&doc); {
+		case errors.Is(err, io.EOF):
+			return yttLine.Match(text)
+		case err != nil:
+			return true
+		}
+	}
 }
 
 var templateBraces = regexp.MustCompile(`\{\{|\{%`)

@@ -98,7 +98,15 @@ func begin(dir string, chart bool, elsewhere []project.Elsewhere) (project.Proje
 	if chart {
 		layout = "helm"
 	}
+	registry := registryOf(p)
+	if registry == "" {
+		p.Notes = append(p.Notes, "staging and prod need a `registry` in slipway.yaml, such as ghcr.io/OWNER: "+
+			"their nodes pull the image from it")
+	}
 	for _, env := range environments {
+		if env.Class != project.Local {
+			env.Registry = registry
+		}
 		env.Paths = []string{"k8s/overlays/" + env.Name}
 		if chart {
 			env.Charts = []project.Chart{{Path: "chart", Release: p.Name,
@@ -118,6 +126,22 @@ func begin(dir string, chart bool, elsewhere []project.Elsewhere) (project.Proje
 var environments = []project.Environment{
 	{Name: "dev", Class: project.Local}, {Name: "staging", Class: project.Staging},
 	{Name: "prod", Class: project.Production},
+}
+
+var origin = regexp.MustCompile(`(?m)^\s*url\s*=\s*\S*?(github|gitlab)\.com[:/]([^/\s]+)/(\S+?)(?:\.git)?/?\s*$`)
+
+// registryOf is the registry of the host that the project's repository has as its only remote; empty where
+// there is none.
+func registryOf(p project.Project) string {
+	text, _ := os.ReadFile(filepath.Join(p.Dir, ".git", "config"))
+	remotes := origin.FindAllStringSubmatch(strings.ToLower(string(text)), -1)
+	switch {
+	case len(remotes) != 1:
+		return ""
+	case remotes[0][1] == "github":
+		return "ghcr.io/" + remotes[0][2]
+	}
+	return "registry.gitlab.com/" + remotes[0][2] + "/" + remotes[0][3]
 }
 
 var expose = regexp.MustCompile(`(?mi)^\s*EXPOSE\s+(\d+)`)
