@@ -169,7 +169,7 @@ func (l layout) tiltNotes() (notes []string) {
 		calls = append(calls[:3:3], fmt.Sprintf("%d more", n-3))
 	}
 	if len(calls) > 0 {
-		notes = append(notes, "left out, because only a run of Tilt decides it: "+strings.Join(calls, "; "))
+		notes = append(notes, "left out of what Tilt deploys: "+strings.Join(calls, "; "))
 	}
 	for _, t := range l.tilt.Images {
 		development := t.Dockerfile

@@ -1,6 +1,8 @@
 package tilt
 
 import (
+	"errors"
+	"io"
 	"io/fs"
 	"maps"
 	"path"
@@ -48,6 +50,7 @@ func builtins() map[string]func(*reader, arguments) any {
 
 		"read_file": readFile, "read_yaml": readData, "read_json": readData, "decode_yaml": decode,
 		"decode_json": decode, "listdir": listFiles,
+		"read_yaml_stream": readStream, "blob": asBlob, "encode_yaml": asBlob, "encode_yaml_stream": asBlob,
 		"include": includeFile, "load_dynamic": loadDynamic,
 	}
 	for _, name := range strings.Fields("config.define_string config.define_bool config.define_string_list " +
@@ -282,6 +285,26 @@ func readData(r *reader, a arguments) any {
 		return v
 	}
 }
+
+// readStream are the documents of a file.
+func readStream(r *reader, a arguments) any {
+	f, ok := readFile(r, a).(fileText)
+	if !ok {
+		return unknown{}
+	}
+	l := &list{}
+	for stream := yaml.NewDecoder(strings.NewReader(f.text)); len(l.items) < maxList; {
+		var v any
+		if err := stream.Decode(&v); err != nil {
+			l.open = !errors.Is(err, io.EOF)
+			return l
+		}
+		l.items = append(l.items, fromData(v))
+	}
+	return l
+}
+
+func asBlob(*reader, arguments) any { return made{} }
 
 func decode(_ *reader, a arguments) any {
 	if text, ok := toText(a.value(0, "")); ok {

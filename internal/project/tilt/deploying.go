@@ -45,6 +45,9 @@ func aStep(*reader, arguments) any { return step{} }
 // applyManifests takes the manifests of k8s_yaml: paths, and what kustomize, helm and the like return.
 func applyManifests(r *reader, a arguments) any {
 	found, why, decided := r.manifests(a.value(0, "yaml"), placeOf(a.at))
+	if why == "" && len(found) > 0 && r.doubt == 0 {
+		why = "taken without what is not decided"
+	}
 	if !decided || r.doubt > 0 {
 		r.undecided(Call{Place: placeOf(a.at), Text: r.source(a.at), Why: why})
 	}
@@ -70,7 +73,7 @@ func (r *reader) manifests(v any, at Place) (found []Manifest, why string, decid
 	case string:
 		file, ok := r.resolve(v)
 		if strings.Contains(v, "\n") {
-			return nil, "its text is in the Tiltfile", false
+			return nil, "made in the Tiltfile", false
 		} else if !ok {
 			return nil, "outside the repository", false
 		}
@@ -86,7 +89,9 @@ func (r *reader) manifests(v any, at Place) (found []Manifest, why string, decid
 			m.Place = at
 			found = append(found, m)
 		}
-		return found, "", true
+		return found, "", !v.partial
+	case made:
+		return nil, "made in the Tiltfile", false
 	case *list:
 		r.depth++
 		defer func() { r.depth-- }()
@@ -115,7 +120,7 @@ func kustomized(r *reader, a arguments) any {
 	if !ok || !within || p == "" || !r.isDirectory(dir) {
 		return unknown{}
 	}
-	return blob{[]Manifest{{Path: dir}}}
+	return blob{manifests: []Manifest{{Path: dir}}}
 }
 
 func (r *reader) isDirectory(p string) bool {
@@ -142,10 +147,8 @@ func templated(r *reader, a arguments) any {
 	c.Namespace = namespace
 	set, decided := texts(a.value(4, "set"))
 	c.Set = set
-	if !r.values(c, a.value(3, "values")) || !decided || !named || !known || a.open {
-		return unknown{}
-	}
-	return blob{[]Manifest{{Path: dir, Chart: c}}}
+	decided = r.values(c, a.value(3, "values")) && decided && named && known && !a.open
+	return blob{[]Manifest{{Path: dir, Chart: c}}, !decided}
 }
 
 // values adds values files to a chart; false where one is not in the repository.
@@ -154,7 +157,8 @@ func (r *reader) values(c *Chart, v any) bool {
 	for _, name := range names {
 		file, within := r.resolve(name)
 		if info, err := r.stat(file); !within || err != nil || info.IsDir() {
-			return false
+			decided = false
+			continue
 		}
 		c.Values = append(c.Values, file)
 	}
@@ -176,9 +180,11 @@ func installed(r *reader, a arguments) any {
 	case !within || p == "" || !r.isDirectory(dir):
 		r.undecided(Call{Place: placeOf(a.at), Text: r.source(a.at), Why: "the chart is not in the repository"})
 		return nil
-	case name == "" || !r.flags(c, a.value(none, "flags")) || r.doubt > 0:
+	case name == "" || r.doubt > 0:
 		r.undecided(Call{Place: placeOf(a.at), Text: r.source(a.at)})
 		return nil
+	case !r.flags(c, a.value(none, "flags")):
+		r.undecided(Call{placeOf(a.at), r.source(a.at), "taken without what is not decided"})
 	}
 	c.Path = dir
 	r.apply([]Manifest{{Place: placeOf(a.at), Path: dir, Chart: c}})
@@ -211,7 +217,7 @@ func (r *reader) flags(c *Chart, v any) bool {
 func injected(r *reader, a arguments) any {
 	found, _, decided := r.manifests(a.value(0, "x"), placeOf(a.at))
 	namespace, ok := a.text(1, "ns")
-	if !decided || !ok {
+	if len(found) == 0 || !ok {
 		return unknown{}
 	}
 	for i := range found {
@@ -222,7 +228,7 @@ func injected(r *reader, a arguments) any {
 			found[i].Chart = &with
 		}
 	}
-	return blob{found}
+	return blob{found, !decided}
 }
 
 // dockerBuild takes an image with a Dockerfile.

@@ -35,8 +35,13 @@ type (
 	// fileText is the text of a file of the project.
 	fileText struct{ file, text string }
 
-	// blob is what k8s_yaml takes.
-	blob struct{ manifests []Manifest }
+	// blob is what k8s_yaml takes. A partial one lacks something that is not decided.
+	blob struct {
+		manifests []Manifest
+		partial   bool
+	}
+
+	made struct{} // manifests that the Tiltfile itself writes
 
 	builtin string
 	module  string // os, os.path, config
