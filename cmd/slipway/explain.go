@@ -414,6 +414,7 @@ var renderRows = []row{
 		"Report this fault of Slipway, with the manifests.")),
 	as("render", codeError, always[*render.Error](
 		"Correct the manifests, and run `slipway render ENV` to look at them.")),
+	as("drop-in", codeError, always[*dropinError]("Correct the file that the error names.")),
 
 	is("no sandbox", sandbox.ErrNoProgram, codeError,
 		"Run `make build` to build both programs, and keep them in one directory."),

@@ -35,11 +35,12 @@ func newRenderCommand(a *app) *cobra.Command {
 		Use: "render ENV... | --all | --kustomize DIR | --chart DIR", Short: "Render an environment's manifests",
 		Long: `Prints the objects of an environment's overlay, charts or directory on stdout. It contacts no cluster
 and no registry. Images and Secret values are printed as written; decrypted values are hidden. The result
-is cached in the user's cache directory until a file that was read for it changes; SLIPWAY_CACHE=off
-disables the cache.
+of an environment is cached in the user's cache directory until a file that was read for it changes;
+SLIPWAY_CACHE=off disables the cache.
 
 Without a project, --kustomize DIR prints the output of "kustomize build DIR", and --chart DIR that of
-"helm template NAME DIR", with the flags of the same names.`,
+"helm template NAME DIR", with the flags of the same names. Neither is cached. --kustomize leaves what
+SOPS has encrypted as it is, unless --show-secrets asks to decrypt it.`,
 	}
 	f := cmd.Flags()
 	f.VarP(&o.out, "output", "o", "yaml, json (one object per line), or a directory such as ./out for one "+

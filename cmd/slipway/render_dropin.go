@@ -58,6 +58,15 @@ func (d *renderDropin) flags(cmd *cobra.Command) {
 	f.StringArrayVarP(&d.helm.ShowOnly, "show-only", "s", nil, "with --chart: only these templates")
 }
 
+// dropinError says that an overlay or chart does not render.
+type dropinError struct {
+	at  string
+	err error
+}
+
+func (e *dropinError) Error() string { return fmt.Sprintf("render %s: %v", e.at, e.err) }
+func (e *dropinError) Unwrap() error { return e.err }
+
 func (d *renderDropin) asked() bool { return d.kustomize != "" || d.chart.Path != "" }
 
 // check refuses flags without effect.
@@ -82,7 +91,10 @@ func runDropin(ctx context.Context, a *app, o renderFlags) error {
 	if err != nil {
 		return err
 	}
-	r, err := render.Open(root, a.renderOptions("render"))
+	options := a.renderOptions("render")
+	options.Encrypted = d.kustomize != "" && !o.show // kustomize knows nothing of SOPS
+	d.helm.WholeLists = !o.digest && o.out.dir == "" // those name single objects
+	r, err := render.Open(root, options)
 	if err != nil {
 		return err
 	}
@@ -101,7 +113,7 @@ func runDropin(ctx context.Context, a *app, o renderFlags) error {
 		err = fmt.Errorf("%w; files are read from %s and below; use --dir for another directory", err, root)
 	}
 	if err != nil {
-		return &render.Error{Environment: at, Err: err}
+		return &dropinError{at, err}
 	}
 	for _, w := range out.Warnings {
 		a.warn("warning: %s", w)

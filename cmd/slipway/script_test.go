@@ -190,6 +190,9 @@ func cmdCode(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: code N COMMAND [ARG...]")
 	}
 	err := ts.Exec(args[1], args[2:]...)
+	if args[1] == "slipway" {
+		refuseOwnHint(ts, args[2:])
+	}
 	got := 0
 	if err != nil {
 		var exit interface{ ExitCode() int }
@@ -200,6 +203,25 @@ func cmdCode(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if fmt.Sprint(got) != args[0] {
 		ts.Fatalf("%s exited with %d, want %s", strings.Join(args[1:], " "), got, args[0])
+	}
+}
+
+// refuseOwnHint fails where a hint says to run the command that printed it.
+func refuseOwnHint(ts *testscript.TestScript, args []string) {
+	_, hint, _ := strings.Cut(ts.ReadFile("stderr"), "slipway: hint: ")
+	line := strings.Join(args, " ")
+	texts := strings.Split(hint, "`")
+	for i, quoted := range texts {
+		command, ok := strings.CutPrefix(quoted, "slipway ")
+		if i%2 == 0 || !ok || !strings.HasSuffix(texts[i-1], "un ") {
+			continue
+		}
+		if len(args) > 1 {
+			command = strings.ReplaceAll(command, "ENV", args[1])
+		}
+		if command == line {
+			ts.Fatalf("slipway %s: its hint says to run the same command: %s", line, hint)
+		}
 	}
 }
 

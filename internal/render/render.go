@@ -43,6 +43,8 @@ type Options struct {
 	// Command, KubeContext and Env decide which Skaffold profiles activate automatically.
 	Command, KubeContext string
 	Env                  func(string) (string, bool)
+	// Encrypted leaves files that SOPS has encrypted as they are.
+	Encrypted bool
 }
 
 // Renderer renders environments of one project. What they share is read and parsed once. It may be
@@ -111,7 +113,11 @@ func unique(all []string) []string {
 
 // Open prepares rendering from the directory dir.
 func Open(dir string, o Options) (*Renderer, error) {
-	t, err := tree.Open(dir, sops.Decrypt)
+	decrypt := sops.Decrypt
+	if o.Encrypted {
+		decrypt = nil
+	}
+	t, err := tree.Open(dir, decrypt)
 	if err != nil {
 		return nil, err
 	}

@@ -68,9 +68,6 @@ func Read(ctx context.Context, o Options) (c Context, dirty bool, err error) {
 	case errors.Is(err, git.ErrNone):
 		err = &NoCommitError{fmt.Sprintf("no CI variables are set, and %s is not in a Git repository", o.Dir)}
 	}
-	if c.CommitDate.IsZero() {
-		c.CommitDate = c.Now
-	}
 	if err == nil && repository.Dir != "" {
 		c.Tags, err = repository.Tags(ctx)
 	}

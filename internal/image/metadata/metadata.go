@@ -2,6 +2,7 @@ package metadata
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -338,7 +339,13 @@ func constant(s string) expression {
 
 // dates are the expressions that return a time.
 func (m *maker) dates() values {
-	return values{"date": m.date(m.context.Now), "commit_date": m.date(m.context.CommitDate)}
+	committed := m.date(m.context.CommitDate)
+	if m.context.CommitDate.IsZero() {
+		committed = func([]argument, map[string]string) (string, error) {
+			return "", errors.New("the date of the commit is unknown: check it out, or use {{date}}")
+		}
+	}
+	return values{"date": m.date(m.context.Now), "commit_date": committed}
 }
 
 func (m *maker) date(t time.Time) expression {

@@ -45,7 +45,7 @@ func TestVersions(t *testing.T) {
 		"1.0c1": "1.0rc1", "1.0-preview": "1.0rc0", "1.0ALPHA3": "1.0a3", "1.0-1": "1.0.post1",
 		"1.0.r4": "1.0.post4", "1.0rev": "1.0.post0",
 		"1.0b2.post345.dev456": "1.0b2.post345.dev456", "1!01.02": "1!1.2", "0!1": "1",
-		"1.0+Ubuntu-01": "1.0+ubuntu.1", "1.0dev": "1.0.dev0",
+		"1.0+Ubuntu-01": "1.0+ubuntu,1", "1.0+a.b_c": "1.0+a,b,c", "1.0dev": "1.0.dev0",
 		"1.0.x": "", "": "", "1.0+": "",
 	} {
 		f, _, ok := parsePep440(text)

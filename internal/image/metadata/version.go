@@ -77,7 +77,7 @@ func parsePep440(text string) (f map[string]string, release, ok bool) {
 				parts[i] = plain(p)
 			}
 		}
-		clean += "+" + strings.Join(parts, ".")
+		clean += "+" + strings.Join(parts, ",") // the library that the action uses joins them so
 	}
 	numbers = append(numbers, "0", "0")
 	return map[string]string{"raw": text, "version": clean, "major": numbers[0], "minor": numbers[1],

@@ -60,6 +60,8 @@ type Options struct {
 	APIVersions []string
 
 	IncludeCRDs, SkipTests, NoHooks, IsUpgrade bool
+	// WholeLists keeps a List as one object, in place of its items.
+	WholeLists bool
 	// ShowOnly selects the output of these templates ("templates/*.yaml"), in this order.
 	ShowOnly []string
 	// Inline are values that all files override.

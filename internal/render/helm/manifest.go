@@ -27,6 +27,7 @@ type document struct {
 	template string // as Helm names it
 	kind     string
 	objects  []object.Object
+	list     *object.Object // what the objects are the items of
 	hook     *Hook
 	warnings []string
 }
@@ -104,9 +105,12 @@ func installOrder() func(a, b document) int {
 func assemble(docs []document, o Options) (Result, error) {
 	result := Result{Hooks: map[int]Hook{}}
 	docs = slices.DeleteFunc(docs, func(d document) bool {
-		result.Warnings = append(result.Warnings, d.warnings...)
-		return d.hook != nil && (o.NoHooks || len(d.hook.Events) == 0 || o.SkipTests &&
+		leftOut := d.hook != nil && (o.NoHooks || o.SkipTests &&
 			slices.Contains(d.hook.Events, string(v1.HookTest)))
+		if !leftOut {
+			result.Warnings = append(result.Warnings, d.warnings...)
+		}
+		return leftOut || d.hook != nil && len(d.hook.Events) == 0
 	})
 	if len(o.ShowOnly) > 0 {
 		var err error
@@ -115,6 +119,9 @@ func assemble(docs []document, o Options) (Result, error) {
 		}
 	}
 	for _, d := range docs {
+		if o.WholeLists && d.list != nil {
+			d.objects = []object.Object{*d.list}
+		}
 		for _, obj := range d.objects {
 			if d.hook != nil {
 				result.Hooks[len(result.Objects)] = *d.hook
@@ -234,6 +241,10 @@ func (d *document) decode(text []byte, origin object.Origin) error {
 	texts := []json.RawMessage{asJSON}
 	if head.Items != nil && strings.HasSuffix(d.kind, "List") {
 		texts = head.Items
+		d.list = &object.Object{Origin: origin}
+		if err := utiljson.Unmarshal(asJSON, &d.list.Body); err != nil {
+			return err
+		}
 	}
 	for _, text := range texts {
 		o := object.Object{Origin: origin}
