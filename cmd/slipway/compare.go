@@ -210,9 +210,9 @@ func differenceLine(d contract.Difference) string {
 	text := clean(d.Object.String())
 	switch {
 	case d.Class == contract.MustNotShip && reflect.DeepEqual(d.A, d.B):
-		text += fmt.Sprintf("  %s   %s on both sides", clean(d.Field), value(d.B, true))
+		text += fmt.Sprintf("  %s   %s on both sides", clean(d.Field), value(fieldValue(d.Field, d.B), true))
 	case d.Field != "":
-		from, to := values(d.A, d.B)
+		from, to := values(fieldValue(d.Field, d.A), fieldValue(d.Field, d.B))
 		text += fmt.Sprintf("  %s   %s → %s", clean(d.Field), from, to)
 	default:
 		text += "   is only in " + d.Only
@@ -247,7 +247,7 @@ func markdown(r contract.Result) string {
 			cell(r.A), cell(r.B))
 		for _, cause := range causes {
 			for _, d := range cause.Differences {
-				from, to := values(d.A, d.B)
+				from, to := values(fieldValue(d.Field, d.A), fieldValue(d.Field, d.B))
 				if d.Field == "" {
 					d.Field, from, to = "only in "+d.Only, "", ""
 				}

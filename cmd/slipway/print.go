@@ -94,7 +94,7 @@ func printChange(w io.Writer, c plan.Change) {
 			}
 			continue
 		}
-		from, to := values(f.Before, f.After)
+		from, to := values(fieldValue(f.Path, f.Before), fieldValue(f.Path, f.After))
 		fmt.Fprintf(w, "      %s   %s %s %s\n", f.Path, from, s.dim("→"), to)
 	}
 }
@@ -164,6 +164,9 @@ func sameImage(a, b string) (string, bool) {
 // value prints one side. A string is printed without quotes where the other side is a string too, so that
 // "80" and 80 differ.
 func value(v any, plain bool) string {
+	if mode, ok := v.(fileMode); ok {
+		return mode.String()
+	}
 	text, isText := v.(string)
 	switch {
 	case v == nil:
@@ -226,4 +229,24 @@ func marked(mark string, lines []string) []string {
 		out = append(out, fmt.Sprintf("%s … %d more lines", mark, n))
 	}
 	return out
+}
+
+// fileMode is the permissions of a file, which people write in octal and the API has in decimal.
+type fileMode int64
+
+// String prints both, because a file may have either.
+func (m fileMode) String() string { return fmt.Sprintf("0%o (%d)", int64(m), int64(m)) }
+
+// fieldValue is a field's value as people know it.
+func fieldValue(field string, v any) any {
+	n, isNumber := v.(int64)
+	if f, ok := v.(float64); ok { // as records and JSON have it
+		n, isNumber = int64(f), f == float64(int64(f))
+	}
+	isMode := strings.HasSuffix(field, ".defaultMode") ||
+		strings.HasSuffix(field, ".mode") && strings.Contains(field, "volumes[")
+	if isNumber && isMode && n >= 0 {
+		return fileMode(n)
+	}
+	return v
 }

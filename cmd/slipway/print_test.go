@@ -80,3 +80,24 @@ func TestClean(t *testing.T) {
 		}
 	}
 }
+
+// The mode of a file is printed as people write it, and as the API has it. Other numbers stay.
+func TestFieldValue(t *testing.T) {
+	const volume = "spec.template.spec.volumes[name=keys]."
+	for _, c := range []struct {
+		field string
+		value any
+		want  string
+	}{
+		{volume + "secret.defaultMode", int64(0o400), "0400 (256)"},
+		{volume + "secret.items[0].mode", float64(0o644), "0644 (420)"},
+		{volume + "secret.defaultMode", nil, "∅"},
+		{"spec.mode", int64(420), "420"},
+		{"spec.replicas", int64(3), "3"},
+		{"data.mode", "0644", "0644"},
+	} {
+		if got := value(fieldValue(c.field, c.value), true); got != c.want {
+			t.Errorf("%s: got %s, want %s", c.field, got, c.want)
+		}
+	}
+}
