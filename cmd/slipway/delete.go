@@ -15,6 +15,7 @@ func newDeleteCommand(a *app) *cobra.Command {
 CustomResourceDefinitions, PersistentVolumes and PersistentVolumeClaims stay. The history stays too.`,
 	}
 	o := actFlags(cmd)
+	pruneFlag(cmd, &o.prune)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		return runDelete(c.Context(), a, args[0], o)
 	}
@@ -27,7 +28,7 @@ func runDelete(ctx context.Context, a *app, name string, o *actOptions) error {
 		return err
 	}
 	t.Notify = a.listen(o)
-	proposal, err := deploy.ProposeDelete(ctx, t)
+	proposal, err := deploy.ProposeDelete(ctx, t, o.prune.named)
 	if err != nil {
 		return err
 	}

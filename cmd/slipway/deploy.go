@@ -23,6 +23,7 @@ type actOptions struct {
 	yes        bool
 	force      bool
 	noRollback bool
+	prune      pruneOptions
 	timeout    time.Duration
 	settle     *time.Duration
 	allow      allowOptions
@@ -86,6 +87,21 @@ func forceFlag(cmd *cobra.Command, force *bool) {
 	cmd.Flags().BoolVar(force, "force-conflicts", false, "take over fields that another field manager owns")
 }
 
+// pruneOptions say what may be deleted beyond the usual.
+type pruneOptions struct {
+	named []string
+	many  bool
+}
+
+func pruneFlag(cmd *cobra.Command, o *pruneOptions) {
+	cmd.Flags().StringArrayVar(&o.named, "prune", nil,
+		"delete this `KIND/NAME` too, a Namespace, a definition, a volume or a claim that left the source")
+}
+
+func pruneManyFlag(cmd *cobra.Command, o *pruneOptions) {
+	cmd.Flags().BoolVar(&o.many, "prune-many", false, "delete more than 30 % of the environment's objects")
+}
+
 func (o *actOptions) options() deploy.Options {
 	return deploy.Options{
 		Who: ci.Actor(os.Getenv), Timeout: o.timeout, Settle: o.settle, NoRollback: o.noRollback,
@@ -110,6 +126,8 @@ Staging and production do not go back: a commit that lacks commits of the runnin
 	forceFlag(cmd, &o.force)
 	settleFlag(cmd, o)
 	allowFlags(cmd, &o.allow)
+	pruneFlag(cmd, &o.prune)
+	pruneManyFlag(cmd, &o.prune)
 	cmd.Flags().BoolVar(&o.noRollback, "no-rollback", false, "keep a failed release in place, to inspect it")
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		return runDeploy(c.Context(), a, args[0], o)
@@ -134,7 +152,7 @@ func runDeploy(ctx context.Context, a *app, name string, o *actOptions) error {
 	end := a.ci.Fold("images of " + name)
 	proposal, err := deploy.Propose(ctx, t, deploy.ProposeOptions{
 		PrepareOptions: deploy.PrepareOptions{Build: true, Image: a.buildOptions()}, Force: o.force, Allow: allow,
-		AllowOlder: o.allow.older,
+		AllowOlder: o.allow.older, Prune: o.prune.named, PruneMany: o.prune.many,
 	})
 	end()
 	if err != nil {

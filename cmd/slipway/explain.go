@@ -245,8 +245,17 @@ var clusterRows = []row{
 
 	is("lock lost", release.ErrLockLost, codeConflict,
 		"Run `slipway history ENV` to see who deploys now, then deploy again."),
-	as("immutable", codeError, always[*cluster.ImmutableError](
-		"Rename the object, or delete it before the deploy: these fields are set only at creation.")),
+	as("immutable", codeError, func(e *cluster.ImmutableError) string {
+		if !e.IsReplaceable() {
+			return "Take the change back, or rename the object: these fields are set only at creation."
+		}
+		return "Set the annotation `slipway.dev/replace: when-immutable` to have it deleted and created again, or " +
+			"rename it: these fields are set only at creation."
+	}),
+	as("prune many", codeError, always[*deploy.PruneManyError](
+		"Read the plan, and pass --prune-many if all of that has to go. Nothing was changed.")),
+	as("not pruned", codeUsage, always[*deploy.NotPrunedError](
+		"Name it as the plan does, such as --prune PersistentVolumeClaim/data. Nothing was changed.")),
 	as("duplicate", codeError, always[*cluster.DuplicateError](
 		"Remove one of the two entries: `slipway check` shows the lines of both.")),
 	as("locked", codeConflict, always[*release.LockedError](

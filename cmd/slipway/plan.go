@@ -28,6 +28,8 @@ slipway check finds an error in what goes to production, the exit code is that o
 	cmd.Flags().BoolVar(&o.exitCode, "exit-code", false, "exit with 3 when the plan has changes")
 	forceFlag(cmd, &o.force)
 	allowFlags(cmd, &o.allow)
+	pruneFlag(cmd, &o.prune)
+	pruneManyFlag(cmd, &o.prune)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		return runPlan(c.Context(), a, args[0], o)
 	}
@@ -38,6 +40,7 @@ type planOptions struct {
 	out             *format
 	exitCode, force bool
 	allow           allowOptions
+	prune           pruneOptions
 }
 
 // planJSON is the output of plan -o json.
@@ -57,6 +60,7 @@ func runPlan(ctx context.Context, a *app, name string, o planOptions) error {
 	}
 	proposal, err := deploy.Propose(ctx, t, deploy.ProposeOptions{
 		Force: o.force, Allow: allow, AllowOlder: o.allow.older,
+		Prune: o.prune.named, PruneMany: o.prune.many,
 	})
 	if err != nil {
 		return errors.Join(err, a.showRefusal(err, *o.out, func(r deploy.Review) any {

@@ -169,6 +169,15 @@ func (c *Cluster) read(ctx context.Context, ref object.Ref, version string) (
 // not an error. With a uid it deletes only the object with that uid, and not another one that has taken the
 // name. It does not wait until the object is gone: see rollout.WaitGone.
 func (c *Cluster) Delete(ctx context.Context, ref object.Ref, uid string) error {
+	return c.delete(ctx, ref, uid, false)
+}
+
+// DeleteAlone is Delete, and leaves the objects that it owns, which another one may take over.
+func (c *Cluster) DeleteAlone(ctx context.Context, ref object.Ref, uid string) error {
+	return c.delete(ctx, ref, uid, true)
+}
+
+func (c *Cluster) delete(ctx context.Context, ref object.Ref, uid string, orphan bool) error {
 	at, err := c.endpoint(ref, "")
 	if unknown, ok := errors.AsType[*UnknownKindError](err); ok && unknown.Err == nil {
 		return nil // its definition is gone, and the object with it
@@ -176,8 +185,11 @@ func (c *Cluster) Delete(ctx context.Context, ref object.Ref, uid string) error 
 	if err != nil {
 		return c.Explain(ctx, "delete", ref, err)
 	}
-	background := metav1.DeletePropagationBackground
-	options := metav1.DeleteOptions{PropagationPolicy: &background}
+	policy := metav1.DeletePropagationBackground
+	if orphan {
+		policy = metav1.DeletePropagationOrphan
+	}
+	options := metav1.DeleteOptions{PropagationPolicy: &policy}
 	if uid != "" {
 		options.Preconditions = metav1.NewUIDPreconditions(uid)
 	}

@@ -47,7 +47,7 @@ func Observe(
 			}
 		}
 		o.Refused = apierrors.IsInvalid(o.Err)
-		o.Err = c.asTyped(ctx, o.Ref, o.Err)
+		o.Err = c.asTyped(ctx, o.Ref, withFields(o, o.Err))
 	})
 	if ctx.Err() != nil {
 		return out, context.Cause(ctx)
@@ -125,11 +125,8 @@ func (s *survey) ask(ctx context.Context, o *plan.Observed, managed []metav1.Man
 				return
 			}
 		}
-		_, fixed := errors.AsType[*ImmutableError](immutable(o.Ref, o.Err))
-		if again := o.Ref.RunsOnce() && o.Live.Body != nil; again && (fixed && o.Ref.Kind == "Job" ||
-			o.Desired.IsHook() && apierrors.IsInvalid(o.Err)) {
-			o.Merged, o.Fixed = wire(o.Desired), true
-			o.Err = tryCreate(ctx, s.c, o.Desired)
+		if o.Fixed, o.Why = isFixed(o); o.Fixed {
+			o.Merged, o.Err = wire(o.Desired), tryCreate(ctx, s.c, o.Desired)
 			return
 		}
 		o.Unverified = s.unverified(o.Ref, o.Err)

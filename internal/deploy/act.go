@@ -173,7 +173,11 @@ func applyOne(ctx context.Context, r run, c plan.Change, p Proposal) (object.Obj
 
 // clear deletes an object that is to be created again, and waits until it is gone.
 func clear(ctx context.Context, r run, ref object.Ref, uid string) error {
-	if err := r.target.Cluster.Delete(ctx, ref, uid); err != nil {
+	remove := r.target.Cluster.Delete
+	if plan.KeepsPods(ref) {
+		remove = r.target.Cluster.DeleteAlone
+	}
+	if err := remove(ctx, ref, uid); err != nil {
 		return err
 	}
 	return rollout.WaitGone(ctx, r.target.Cluster, []object.Ref{ref}, 0)

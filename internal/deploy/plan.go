@@ -50,7 +50,7 @@ func (p Proposal) Blocked() error {
 		}
 	}
 	if len(blocked) == 0 {
-		return nil
+		return p.limit()
 	}
 	return &BlockedError{Environment: p.Plan.Environment, Changes: blocked, Causes: p.refusals}
 }
@@ -64,6 +64,9 @@ type ProposeOptions struct {
 	Allow Allow
 	// AllowOlder lets the deploy go back in Git's history.
 	AllowOlder bool
+	// Prune and PruneMany are those of Prepared.
+	Prune     []string
+	PruneMany bool
 }
 
 // Propose renders an environment, checks it, resolves or builds its images, verifies that they run on the
@@ -93,6 +96,7 @@ func Propose(ctx context.Context, t Target, o ProposeOptions) (Proposal, error) 
 	if err := fit(ctx, t, prepared, past.Latest); err != nil {
 		return Proposal{}, err
 	}
+	prepared.Prune, prepared.PruneMany = o.Prune, o.PruneMany
 	warnOfMovedTags(t, prepared, past.Latest)
 	return propose(ctx, t, prepared, past, o.Force)
 }
@@ -145,8 +149,9 @@ func hasGoneBack(past release.Past) bool {
 		past.Releases[1].Status == release.Failed
 }
 
-// ProposeDelete plans to delete the objects that the releases of an environment recorded.
-func ProposeDelete(ctx context.Context, t Target) (Proposal, error) {
+// ProposeDelete plans to delete the objects that the releases of an environment recorded, and the protected
+// ones that prune names.
+func ProposeDelete(ctx context.Context, t Target, prune []string) (Proposal, error) {
 	past, err := t.Records().Past(ctx)
 	if err != nil {
 		return Proposal{}, err
@@ -155,7 +160,7 @@ func ProposeDelete(ctx context.Context, t Target) (Proposal, error) {
 	if err != nil {
 		return Proposal{}, err
 	}
-	return propose(ctx, t, Prepared{Delete: true, Set: hooks}, past, false)
+	return propose(ctx, t, Prepared{Delete: true, Set: hooks, Prune: prune}, past, false)
 }
 
 // propose compares what is prepared with the cluster.
@@ -188,9 +193,12 @@ func propose(
 		Users: users, Unlisted: unlisted,
 		Environment: t.Environment.Name, Commit: p.Commit, Base: latest.Digest,
 		Desired: p.Set, Observed: observed, Owned: mayDelete, Rollback: p.RollbackOf > 0,
-		Ran: finishedJobs(p.Set, latest), Order: order,
+		Ran: finishedJobs(p.Set, latest), Order: order, Named: p.Prune,
 		Unfinished: latest.Revision > 0 && latest.Status != release.Healthy && latest.Status != release.Deleted,
 	})
+	if err := checkNamed(p, made); err != nil {
+		return Proposal{}, err
+	}
 	proposal := Proposal{Prepared: p, Plan: made, Latest: latest, Observed: observed,
 		uids: map[object.Ref]string{}, force: force}
 	for _, seen := range observed {

@@ -38,6 +38,10 @@ type Prepared struct {
 	// Review is what check says about the set, Direction whether it goes back in the history of Git.
 	Review    Review
 	Direction Direction
+	// Prune are protected objects, "KIND/NAME", that may be deleted. PruneMany allows to delete a large part of
+	// the environment.
+	Prune     []string
+	PruneMany bool
 }
 
 // doing describes the deploy in a few words.

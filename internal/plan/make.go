@@ -30,6 +30,8 @@ type Input struct {
 	// Rollback: Desired is the set of an earlier release. Its Jobs stay as they are: a rollback must not run an
 	// old migration again, or wait for one.
 	Rollback bool
+	// Named are objects, "KIND/NAME", that may be deleted although their kind or an annotation protects them.
+	Named []string
 	// Ran are Jobs that the last release ran as they are desired, and that their TTL has deleted.
 	Ran []object.Ref
 	// Users are the live pods of the namespaces of surplus objects, their ReplicaSets and the
@@ -89,7 +91,7 @@ func Make(in Input) Plan {
 		if uids[uid(o.Live)] || (o.Live.Body == nil && o.Err == nil) {
 			continue
 		}
-		c := decideSurplus(o)
+		c := decideSurplus(o, in)
 		if c.Action == Delete && MayBeUsed(ref) {
 			keepUsed(&c, users[ref], in.Unlisted)
 		}
@@ -159,6 +161,8 @@ func decide(o Observed, in Input) Change {
 		c.Action, c.Reason = Keep, cannotGoBack+refusal(o)
 	case o.Err != nil:
 		c.Action, c.Reason = Blocked, refusal(o)
+	case in.Rollback && o.Fixed && !asksForReplacement(o.Desired):
+		c.Action, c.Reason = Keep, cannotGoBack+o.Why+" cannot be changed after the object was created"
 	case o.Fixed:
 		c.Action, c.Reason = replace(o, in)
 		c.Fields = differences(o.Live, o.Merged, true)
@@ -233,24 +237,18 @@ func refusal(o Observed) string {
 
 func isJob(r object.Ref) bool { return r.Group == "batch" && r.Kind == "Job" }
 
-// replace says whether a Job that cannot be changed may be deleted and created again: one of this environment
-// may, when it has ended. One that an interrupted deploy has left running is waited for.
-func replace(o Observed, in Input) (Action, string) {
-	if !slices.Contains(in.Owned, o.Ref) {
-		return Blocked, "it cannot be changed, and no release of this environment created it"
-	}
-	return Replace, "cannot be changed: the Job is deleted and created again, once it has ended"
-}
-
 // decideSurplus decides what happens to an owned object that exists and is no longer desired.
-func decideSurplus(o Observed) Change {
+func decideSurplus(o Observed, in Input) Change {
 	c := Change{Ref: o.Ref, Action: Delete, step: deletion(stageOf(o.Ref)), Reason: "no longer in the source"}
 	switch {
 	case o.Err != nil:
 		c.Action, c.Reason = Blocked, o.Err.Error()
+	case IsNamed(in.Named, o.Ref):
+		c.Reason = "no longer in the source, and named by --prune"
 	case Protected(o.Ref.Kind):
 		c.Action = Keep
-		c.Reason = fmt.Sprintf("no longer in the source, but a %s is not deleted with the rest", o.Ref.Kind)
+		c.Reason = fmt.Sprintf("no longer in the source, but a %s is not deleted with the rest: "+
+			"--prune %s/%s deletes it", o.Ref.Kind, o.Ref.Kind, o.Ref.Name)
 	case isDeleting(o.Live):
 		c.Reason = "no longer in the source, already being deleted"
 	case keepMark(o.Live) != "":
@@ -259,19 +257,21 @@ func decideSurplus(o Observed) Change {
 	return c
 }
 
-// keepMark returns the annotation by which an object asks Helm, Argo CD or Flux not to prune it; empty
-// without one.
+// keepMark returns the annotation by which an object asks Helm, Argo CD, Flux, kapp, kluctl or cli-utils not
+// to delete it; empty without one.
 func keepMark(o object.Object) string {
 	for _, mark := range []struct{ annotation, value string }{
 		{"helm.sh/resource-policy", "keep"},
 		{"argocd.argoproj.io/sync-options", "Prune=false"},
+		{"argocd.argoproj.io/sync-options", "Delete=false"},
 		{"kustomize.toolkit.fluxcd.io/prune", "disabled"},
+		{"kapp.k14s.io/delete-strategy", "orphan"},
+		{"kluctl.io/skip-delete", "true"},
+		{"cli-utils.sigs.k8s.io/on-remove", "keep"},
+		{"client.lifecycle.config.k8s.io/deletion", "detach"},
 	} {
-		text, _ := o.Annotations()[mark.annotation].(string)
-		for value := range strings.SplitSeq(text, ",") {
-			if strings.EqualFold(strings.TrimSpace(value), mark.value) {
-				return mark.annotation + ": " + mark.value
-			}
+		if hasValue(o, mark.annotation, mark.value) {
+			return mark.annotation + ": " + mark.value
 		}
 	}
 	return ""

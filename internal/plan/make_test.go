@@ -78,7 +78,7 @@ func TestMake(t *testing.T) {
 			"blocked ConfigMap prod/c stage 8: 500\nincomplete"},
 		{"protected", nil, []Observed{{Ref: volume.Ref(), Live: volume}}, []object.Ref{volume.Ref()},
 			"keep PersistentVolumeClaim prod/data stage 8: no longer in the source, but a PersistentVolumeClaim is " +
-				"not deleted with the rest\ncomplete"},
+				"not deleted with the rest: --prune PersistentVolumeClaim/data deletes it\ncomplete"},
 		{"asks to be kept", nil, []Observed{{Ref: config.Ref(), Live: with(config,
 			map[string]any{"argocd.argoproj.io/sync-options": "Validate=false, Prune=false"},
 			"metadata", "annotations")}},

@@ -55,6 +55,8 @@ type Observed struct {
 	Adopting bool
 	// Fixed: the server refuses to change the live object, and would accept Merged as a new one.
 	Fixed bool
+	// Why names the fields that cannot be changed, where it is Fixed.
+	Why string
 	// Refused: Err is the server's refusal of a change, such as that of an immutable field.
 	Refused bool
 	// Err is why the object could not be read, or would be refused.
