@@ -249,8 +249,8 @@ var clusterRows = []row{
 		if !e.IsReplaceable() {
 			return "Take the change back, or rename the object: these fields are set only at creation."
 		}
-		return "Set the annotation `slipway.dev/replace: when-immutable` to have it deleted and created again, or " +
-			"rename it: these fields are set only at creation."
+		return "Set the annotation `slipway.dev/replace: when-immutable` to have it deleted and created again, " +
+			"or rename it: these fields are set only at creation."
 	}),
 	as("prune many", codeError, always[*deploy.PruneManyError](
 		"Read the plan, and pass --prune-many if all of that has to go. Nothing was changed.")),

@@ -169,25 +169,28 @@ func (c *Cluster) read(ctx context.Context, ref object.Ref, version string) (
 // not an error. With a uid it deletes only the object with that uid, and not another one that has taken the
 // name. It does not wait until the object is gone: see rollout.WaitGone.
 func (c *Cluster) Delete(ctx context.Context, ref object.Ref, uid string) error {
-	return c.delete(ctx, ref, uid, false)
+	return c.delete(ctx, ref, uid, metav1.DeletePropagationBackground)
 }
 
 // DeleteAlone is Delete, and leaves the objects that it owns, which another one may take over.
 func (c *Cluster) DeleteAlone(ctx context.Context, ref object.Ref, uid string) error {
-	return c.delete(ctx, ref, uid, true)
+	return c.delete(ctx, ref, uid, metav1.DeletePropagationOrphan)
 }
 
-func (c *Cluster) delete(ctx context.Context, ref object.Ref, uid string, orphan bool) error {
+// DeleteWhole is Delete, and the object stays until all that it owns is gone, such as its pods.
+func (c *Cluster) DeleteWhole(ctx context.Context, ref object.Ref, uid string) error {
+	return c.delete(ctx, ref, uid, metav1.DeletePropagationForeground)
+}
+
+func (c *Cluster) delete(
+	ctx context.Context, ref object.Ref, uid string, policy metav1.DeletionPropagation,
+) error {
 	at, err := c.endpoint(ref, "")
 	if unknown, ok := errors.AsType[*UnknownKindError](err); ok && unknown.Err == nil {
 		return nil // its definition is gone, and the object with it
 	}
 	if err != nil {
 		return c.Explain(ctx, "delete", ref, err)
-	}
-	policy := metav1.DeletePropagationBackground
-	if orphan {
-		policy = metav1.DeletePropagationOrphan
 	}
 	options := metav1.DeleteOptions{PropagationPolicy: &policy}
 	if uid != "" {

@@ -46,6 +46,9 @@ func act(ctx context.Context, r run, p Proposal, rel *release.Release) error {
 // actStage carries out one stage, and waits for it.
 func actStage(ctx context.Context, r run, p Proposal, n int, rel *release.Release) error {
 	changes := p.Plan.In(n)
+	if p.Plan.IsStaged() {
+		r.target.say(Act, nil, "stage %d: %s", n, p.Plan.Stages[n-1].Name)
+	}
 	var deletes []plan.Change
 	for _, c := range changes {
 		if c.Action == plan.Delete {
@@ -53,15 +56,16 @@ func actStage(ctx context.Context, r run, p Proposal, n int, rel *release.Releas
 		}
 	}
 	if len(deletes) > 0 {
-		if err := prune(ctx, r, deletes, p, rel); err != nil {
+		err := prune(ctx, r, deletes, p, rel)
+		if err != nil && !deletes[0].First {
 			return &leftoverError{err}
+		}
+		if err != nil {
+			return err
 		}
 	}
 	if len(deletes) == len(changes) {
 		return nil
-	}
-	if p.Plan.IsStaged() {
-		r.target.say(Act, nil, "stage %d: %s", n, p.Plan.Stages[n-1].Name)
 	}
 	later, err := applyAll(ctx, r, p, changes, rel)
 	for err == nil && len(later) > 0 {
@@ -207,7 +211,11 @@ func prune(
 		if err := r.mayWrite(ctx); err != nil {
 			return err
 		}
-		if err := r.target.Cluster.Delete(ctx, c.Ref, p.uids[c.Ref]); err != nil {
+		remove := r.target.Cluster.Delete
+		if c.First {
+			remove = r.target.Cluster.DeleteWhole
+		}
+		if err := remove(ctx, c.Ref, p.uids[c.Ref]); err != nil {
 			return err
 		}
 		r.target.say(Prune, &c.Ref, "deleted")

@@ -56,7 +56,7 @@ func (p *Plan) addHooks(hooks []Change, in Input) {
 	}
 }
 
-// number sorts the changes, and numbers the stages that have any.
+// number gives each change its stage.
 func (p *Plan) number(o Order) {
 	stages := o.stages
 	if len(stages) == 0 {
@@ -75,6 +75,29 @@ func (p *Plan) number(o Order) {
 			c.Stage = o.of[c.Ref]
 		}
 	}
+	stages = p.insertWay(stages)
+	p.renumber(stages)
+}
+
+// insertWay puts what is deleted first into a stage before the first objects.
+func (p *Plan) insertWay(stages []Stage) []Stage {
+	if !slices.ContainsFunc(p.Changes, func(c Change) bool { return c.First }) {
+		return stages
+	}
+	at := slices.IndexFunc(stages, func(s Stage) bool { return s.Event == "" })
+	for i := range p.Changes {
+		switch c := &p.Changes[i]; {
+		case c.First:
+			c.Stage = at
+		case c.Stage >= at:
+			c.Stage++
+		}
+	}
+	return slices.Insert(slices.Clone(stages), at, Stage{Name: "make way"})
+}
+
+// renumber sorts the changes, and numbers the stages that have any from 1.
+func (p *Plan) renumber(stages []Stage) {
 	slices.SortFunc(p.Changes, inOrder)
 	p.Stages = []Stage{}
 	last := -1

@@ -100,6 +100,7 @@ func Make(in Input) Plan {
 		}
 		p.Changes = append(p.Changes, c)
 	}
+	p.makeWay(in, observed)
 	p.addHooks(hooks, in)
 	p.number(in.Order)
 	maskSecrets(p.Changes, in.Desired)
