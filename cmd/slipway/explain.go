@@ -91,7 +91,7 @@ func always[E error](hint string) func(E) string { return func(E) string { retur
 
 // rows are tried in order; the first that matches explains. What none matches is code 1. Each row is
 // provoked by a script that expects its code and hint, and TestScripts fails for one that is not.
-var rows = slices.Concat(runRows, projectRows, clusterRows, imageRows, buildRows, renderRows)
+var rows = slices.Concat(runRows, projectRows, orderRows, clusterRows, imageRows, buildRows, renderRows)
 
 // runRows explain errors of the run itself: an interrupt, the command line, a missing confirmation, a failed
 // release.
@@ -238,24 +238,11 @@ var clusterRows = []row{
 	as("no namespace", codeError, func(e *cluster.NoNamespaceError) string {
 		return "Run `kubectl create namespace " + e.Namespace + "`, or add a Namespace to the manifests."
 	}),
-	as("webhook", codeError, always[*cluster.WebhookError]("Check the pods behind the webhook's Service, or "+
-		"delete its configuration if nothing needs it any more.")),
 	as("unknown kind", codeError, always[*cluster.UnknownKindError](
 		"Install the operator that defines it, or add its CustomResourceDefinition to the manifests.")),
 
 	is("lock lost", release.ErrLockLost, codeConflict,
 		"Run `slipway history ENV` to see who deploys now, then deploy again."),
-	as("immutable", codeError, func(e *cluster.ImmutableError) string {
-		if !e.IsReplaceable() {
-			return "Take the change back, or rename the object: these fields are set only at creation."
-		}
-		return "Set the annotation `slipway.dev/replace: when-immutable` to have it deleted and created again, " +
-			"or rename it: these fields are set only at creation."
-	}),
-	as("prune many", codeError, always[*deploy.PruneManyError](
-		"Read the plan, and pass --prune-many if all of that has to go. Nothing was changed.")),
-	as("not pruned", codeUsage, always[*deploy.NotPrunedError](
-		"Name it as the plan does, such as --prune PersistentVolumeClaim/data. Nothing was changed.")),
 	as("duplicate", codeError, always[*cluster.DuplicateError](
 		"Remove one of the two entries: `slipway check` shows the lines of both.")),
 	as("locked", codeConflict, always[*release.LockedError](
@@ -397,10 +384,6 @@ var buildRows = []row{
 
 // renderRows explain errors of rendering, and the sandbox.
 var renderRows = []row{
-	as("order", codeError, always[*object.ScheduleError]("Correct the annotation. `noHooks: true` leaves out "+
-		"the hooks of an environment or a chart that works without them. Nothing was changed.")),
-	as("order cycle", codeError, always[*plan.CycleError](
-		"Remove one of the annotations that make them wait. Nothing was changed.")),
 	is("over budget", object.ErrBudget, codeError,
 		"Check for aliases or includes that repeat: no real project has reached this limit."),
 	as("unknown profile", codeUsage, func(e *skaffold.UnknownProfileError) string {

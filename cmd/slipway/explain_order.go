@@ -1,0 +1,29 @@
+package main
+
+import (
+	"slipway/internal/cluster"
+	"slipway/internal/deploy"
+	"slipway/internal/object"
+	"slipway/internal/plan"
+)
+
+// orderRows explain errors of the order of a deploy, and of what it would replace or delete.
+var orderRows = []row{
+	as("order", codeError, always[*object.ScheduleError]("Correct the annotation. `noHooks: true` leaves out "+
+		"the hooks of an environment or a chart that works without them. Nothing was changed.")),
+	as("order cycle", codeError, always[*plan.CycleError](
+		"Remove one of the annotations that make them wait. Nothing was changed.")),
+	as("webhook", codeError, always[*cluster.WebhookError]("Check the pods behind the webhook's Service, or "+
+		"delete its configuration if nothing needs it any more.")),
+	as("prune many", codeError, always[*deploy.PruneManyError](
+		"Read the plan, and pass --prune-many if all of that has to go. Nothing was changed.")),
+	as("not pruned", codeUsage, always[*deploy.NotPrunedError](
+		"Name it as the plan does, such as --prune PersistentVolumeClaim/data. Nothing was changed.")),
+	as("immutable", codeError, func(e *cluster.ImmutableError) string {
+		if !e.IsReplaceable() {
+			return "Take the change back, or rename the object: these fields are set only at creation."
+		}
+		return "Set the annotation `slipway.dev/replace: when-immutable` to have it deleted and created again, " +
+			"or rename it: these fields are set only at creation."
+	}),
+}
