@@ -299,18 +299,17 @@ func (a asked) ofBase(x experiment, l Link) string {
 	if doc == nil {
 		return "" // a template, or generated
 	}
-	place, whole := Locate(x.view, a.Origin, a.field)
-	if !whole {
-		return fmt.Sprintf("%v is not written at %s", a.value, l.Place)
-	}
 	steps, _ := object.Steps(a.field)
 	var body any
 	if err := doc.Decode(&body); err != nil {
 		return err.Error()
 	}
-	v, _ := object.Value(body, steps)
+	v, ok := object.Value(body, follow(a.Body, body, steps))
+	if !ok {
+		return fmt.Sprintf("%v is not written at %s", a.value, l.Place)
+	}
 	if fmt.Sprint(v) != fmt.Sprint(a.value) {
-		return fmt.Sprintf("%s says %v, and not %v", place, v, a.value)
+		return fmt.Sprintf("%s says %v, and not %v", l.Place, v, a.value)
 	}
 	return ""
 }

@@ -69,7 +69,8 @@ func Why(
 	}
 	secrets := object.Forms(x.result.Set.Concealed())
 	show := func(o object.Object) any {
-		v, _ := object.Value(object.Hide(object.Masked(o), secrets).Body, steps)
+		path := follow(asked.Body, o.Body, steps)
+		v, _ := object.Value(object.Hide(object.Masked(o), secrets).Body, path)
 		return v
 	}
 	ref := object.Hide(object.Masked(asked), secrets).Ref()
@@ -100,10 +101,13 @@ func Why(
 			break
 		}
 		now = before
+		if named, err := object.Canonical(now.Body, follow(asked.Body, now.Body, steps)); err == nil {
+			field = named
+		}
 	}
-	place, _ := Locate(x.view, asked.Origin, field)
+	place := placeIn(x.view, now, asked.Origin, field)
 	link := Link{Place: place, Value: show(now), Lost: len(chain.Links) > 0}
-	if says, ok := contradicts(x.view, now, asked.Origin, steps); ok {
+	if says, ok := contradicts(x.view, now, asked.Origin, follow(asked.Body, now.Body, steps)); ok {
 		for _, o := range slices.Backward(stuck) {
 			chain.Links = append(chain.Links, Link{preciseOf(o, steps), o.Name, show(now), link.Lost})
 		}
@@ -117,7 +121,7 @@ func Why(
 
 // counterpart finds the object that another render has in place of this one.
 func counterpart(o object.Object, objects []object.Object) (object.Object, bool) {
-	for _, isMatch := range []func(a, b object.Object) bool{isSame, isRenamed} {
+	for _, isMatch := range matchers {
 		i := slices.IndexFunc(objects, func(other object.Object) bool { return isMatch(o, other) })
 		if i >= 0 {
 			return objects[i], true

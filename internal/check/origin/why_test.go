@@ -139,3 +139,48 @@ func TestWhyOfWholeObject(t *testing.T) {
 		}
 	}
 }
+
+// A patch that changes the key of an element, or the kind of an object, does not decide what is beside it.
+func TestWhyBesideAChangedKey(t *testing.T) {
+	r, err := render.Open(foldertest.Of(t, map[string]string{
+		"base/kustomization.yaml": "resources: [all.yaml]\n",
+		"base/all.yaml": `apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: door}
+spec:
+  rules:
+  - host: old.example
+    http: {paths: [{path: /, backend: {service: {name: door}}}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: cart}
+spec: {paused: true, replicas: 2}
+`,
+		"live/kustomization.yaml": `resources: [../base]
+patches:
+- target: {kind: Ingress}
+  patch: '[{"op": "replace", "path": "/spec/rules/0/host", "value": "new.example"}]'
+- target: {kind: Deployment}
+  patch: '[{"op": "replace", "path": "/kind", "value": "StatefulSet"}]'
+replicas: [{name: cart, count: 3}]
+`,
+	}), render.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for _, c := range []struct{ object, field, want string }{
+		{"ing/door", "spec.rules[host=new.example].http.paths[0].backend.service.name",
+			"\nbase/all.yaml:7:50  door false"},
+		{"ing/door", "spec.rules[0].host", "\nbase/all.yaml:6:5  old.example true" +
+			"\nlive/kustomization.yaml:3:3 patches[0] on Ingress new.example false"},
+		{"sts/cart", "spec.paused", "\nbase/all.yaml:12:8  true false"},
+		{"sts/cart", "kind", "\nbase/all.yaml:10:1  Deployment true" +
+			"\nlive/kustomization.yaml:5:3 patches[1] on Deployment StatefulSet false"},
+	} {
+		if _, text := why(t, r, c.object, c.field); text != c.want {
+			t.Errorf("%s %s: %s", c.object, c.field, text)
+		}
+	}
+}

@@ -46,6 +46,21 @@ func Locate(v *tree.View, at object.Origin, field string) (place finding.Place, 
 	return finding.Place{File: at.File, Line: n.Line, Column: n.Column}, depth == len(steps)
 }
 
+// placeIn is Locate for a field of an object whose lists may have other keys than the document.
+func placeIn(v *tree.View, o object.Object, at object.Origin, field string) finding.Place {
+	place, whole := Locate(v, at, field)
+	doc := document(v, at)
+	var written any
+	steps, err := object.Steps(field)
+	if whole || doc == nil || err != nil || doc.Decode(&written) != nil {
+		return place
+	}
+	if n, depth := object.Find(doc, follow(o.Body, written, steps)); depth == len(steps) && depth > 0 {
+		return finding.Place{File: at.File, Line: n.Line, Column: n.Column}
+	}
+	return place
+}
+
 // document returns the YAML mapping that an object is written as: a document, or an item of a list. It is nil
 // where the object is generated, or cannot be read.
 func document(v *tree.View, at object.Origin) *yaml.Node {
@@ -91,14 +106,14 @@ func contradicts(v *tree.View, o object.Object, at object.Origin, field []object
 	if doc := document(v, at); doc == nil || !found || object.IsSecret(o) || doc.Decode(&written) != nil {
 		return nil, false
 	}
-	if says, found = object.Value(written, field); !found {
+	if says, found = object.Value(written, follow(o.Body, written, field)); !found {
 		return nil, false
 	}
 	switch is.(type) {
-	case string, bool:
+	case string, bool: // renderers write true as a text where the field is one
 		_, isText := says.(string)
 		_, isBool := says.(bool)
-		return says, (isText || isBool) && says != is
+		return says, (isText || isBool) && fmt.Sprint(says) != fmt.Sprint(is)
 	case int64, float64:
 		a, err := strconv.ParseFloat(fmt.Sprint(says), 64)
 		b, _ := strconv.ParseFloat(fmt.Sprint(is), 64)
