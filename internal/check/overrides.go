@@ -1,14 +1,10 @@
 package check
 
 import (
-	"context"
 	"fmt"
 	"path"
 	"slices"
 	"strings"
-	"time"
-
-	"go.yaml.in/yaml/v3"
 
 	"slipway/internal/check/finding"
 	"slipway/internal/check/origin"
@@ -22,72 +18,10 @@ const (
 	overrideDead   = rule.ID("override-dead")
 )
 
-// overrideBudget is how long check looks for dead overrides in one environment.
-const overrideBudget = 5 * time.Second
-
 // deadOverride is one with the environments in which it is dead.
 type deadOverride struct {
 	origin.Dead
 	environments []string
-}
-
-// overrides reports what does nothing in any of the environments that read it: a base may well set what
-// one of them overrides.
-func overrides(ctx context.Context, s *subject) found {
-	all := found{origins: map[string]*origin.Report{}}
-	var dead []*deadOverride
-	live := map[finding.Place]bool{}
-	var unknown []*environment // in which an override may have an effect
-	for _, env := range withOthers(s) {
-		checked := slices.IndexFunc(s.envs, func(e *environment) bool { return e.Name == env.Name })
-		options := origin.Options{Budget: overrideBudget}
-		if checked >= 0 {
-			if skipped, ok := skipOverrides(s.envs[checked]); ok {
-				all.unchecked = append(all.unchecked, skipped)
-				unknown = append(unknown, s.envs[checked])
-				continue
-			}
-			options.Rendered = &s.envs[checked].Result
-		}
-		report, err := origin.Analyze(ctx, s.Renderer, env, options)
-		if err != nil {
-			continue // it does not render, which is a finding of its own where it is checked
-		}
-		none, err := report.Dead(ctx)
-		if err != nil {
-			break
-		}
-		for _, o := range report.Effects {
-			if !slices.ContainsFunc(none, func(d origin.Dead) bool { return d.Place == o.Place }) {
-				live[o.Place] = true
-			}
-		}
-		if checked < 0 {
-			continue
-		}
-		all.origins[env.Name] = report
-		all.unchecked = append(all.unchecked, notTried(env, report)...)
-		for _, d := range none {
-			if namesLeftOut(s.envs[checked], d) {
-				continue
-			}
-			i := slices.IndexFunc(dead, func(other *deadOverride) bool { return other.Place == d.Place })
-			if i < 0 {
-				i = len(dead)
-				dead = append(dead, &deadOverride{Dead: d})
-			}
-			dead[i].environments = append(dead[i].environments, env.Name)
-		}
-	}
-	l := &locator{files: s.files, envs: s.envs, mappings: map[string][]*yaml.Node{}}
-	for _, d := range dead {
-		// What a base sets is for the environments that do not set it.
-		mayLive := slices.ContainsFunc(unknown, func(e *environment) bool { return readsFile(e.Reads, d.File) })
-		if inBase := d.By != nil && path.Dir(d.By.File) != path.Dir(d.File); !inBase && !live[d.Place] && !mayLive {
-			all.findings = append(all.findings, deadFinding(l, *d))
-		}
-	}
-	return all
 }
 
 // withOthers are the project's environments, and those that are checked and were found beside them.
@@ -103,7 +37,11 @@ func withOthers(s *subject) []project.Environment {
 
 // skipOverrides says that an environment is rendered without objects, a patch or values: an override that has
 // no effect then may have one with them.
-func skipOverrides(e *environment) (finding.Unchecked, bool) {
+func skipOverrides(s *subject, env project.Environment) (finding.Unchecked, bool) {
+	e := s.environment(env.Name)
+	if e == nil {
+		return finding.Unchecked{}, false
+	}
 	i := slices.IndexFunc(e.leftOut, func(l LeftOut) bool { return !l.onlyGenerated() })
 	if i < 0 {
 		return finding.Unchecked{}, false
@@ -113,27 +51,12 @@ func skipOverrides(e *environment) (finding.Unchecked, bool) {
 }
 
 // namesLeftOut reports whether an override names a file that is left out, and has no effect because of that.
-func namesLeftOut(e *environment, d origin.Dead) bool {
-	return slices.ContainsFunc(e.leftOut, func(l LeftOut) bool {
+func namesLeftOut(s *subject, env project.Environment, d origin.Dead) bool {
+	return slices.ContainsFunc(s.environment(env.Name).leftOut, func(l LeftOut) bool {
 		_, last, _ := strings.Cut(d.Name, "\" ")
 		dir := path.Dir(d.File)
 		return path.Join(dir, last) == l.File || path.Join(dir, d.Text) == l.File
 	})
-}
-
-func notTried(env project.Environment, report *origin.Report) []finding.Unchecked {
-	var all []finding.Unchecked
-	add := func(place finding.Place, what, why string) {
-		u := finding.Unchecked{Environments: []string{env.Name}, Place: place, What: what, Why: why}
-		all = append(all, u)
-	}
-	for _, o := range report.NotTried {
-		add(o.Place, "the effect of "+o.Name, fmt.Sprintf("the overrides took more than %s to try", overrideBudget))
-	}
-	for _, name := range report.Several {
-		add(finding.Place{File: name}, "the overrides in the file", "it has several documents")
-	}
-	return all
 }
 
 // deadFinding reports an override that does nothing.

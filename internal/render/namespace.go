@@ -9,7 +9,7 @@ import (
 
 // into puts a chart's object into the namespace of the chart's release, as helm install does with objects
 // without a namespace. Only the cluster knows whether an unknown kind is namespaced.
-func (s *source) into(o object.Object, namespace string) object.Object {
+func (s *piece) into(o object.Object, namespace string) object.Object {
 	if namespace == "" || o.Ref().Namespace != "" {
 		return o
 	}

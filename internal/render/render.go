@@ -56,12 +56,16 @@ type Renderer struct {
 	kustomize *kustomize.Builder
 	helm      *helm.Engine
 	renders   *atomic.Int64
+	// partsRendered counts the parts of environments.
+	partsRendered *atomic.Int64
 }
 
 // Stats count the work of a Renderer.
 type Stats struct {
 	// Renders is the number of environments, overlays and charts rendered, edited ones included.
 	Renders int
+	// Parts is the number of overlays, directories and charts rendered for environments.
+	Parts int
 	// Files is the number of files read. Parses is how often one of them was parsed: what several environments
 	// share is parsed once.
 	Files, Parses int
@@ -85,6 +89,11 @@ type Result struct {
 	Unstable bool
 	// Reads is everything that was read: while it does not change, neither does the result.
 	Reads tree.Reads
+	// Parts are what the result consists of, in order.
+	Parts []*Part
+
+	plan   plan
+	owners map[object.Ref][]int // the parts that have an object
 }
 
 // Remarks are the warnings, and what is deprecated, each once.
@@ -122,7 +131,7 @@ func Open(dir string, o Options) (*Renderer, error) {
 		return nil, err
 	}
 	return &Renderer{
-		options: o, tree: t, kustomize: kustomize.New(t), renders: &atomic.Int64{},
+		options: o, tree: t, kustomize: kustomize.New(t), renders: &atomic.Int64{}, partsRendered: &atomic.Int64{},
 		helm: helm.New(helm.Config{Remotes: o.Remotes, Cache: o.Cache}),
 	}, nil
 }
@@ -150,7 +159,7 @@ func (r *Renderer) Without(missing []string) (*Renderer, error) {
 // Stats returns what has been done so far.
 func (r *Renderer) Stats() Stats {
 	files, parses, documents := r.tree.Counts()
-	return Stats{Renders: int(r.renders.Load()), Files: files, Parses: parses, Documents: documents}
+	return Stats{Renders: int(r.renders.Load()), Parts: int(r.partsRendered.Load()), Files: files, Parses: parses, Documents: documents}
 }
 
 // Close releases the project's directory.

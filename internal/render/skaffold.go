@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"slipway/internal/object"
 	"slipway/internal/project"
-	"slipway/internal/render/kustomize"
 	"slipway/internal/render/skaffold"
 	"slipway/internal/render/tree"
 )
@@ -16,16 +16,16 @@ import (
 // Explain resolves the skaffold.yaml of an environment, which must have one, into its configurations with the
 // active profiles. An error is an *Error.
 func (r *Renderer) Explain(ctx context.Context, env project.Environment) ([]skaffold.Resolved, error) {
-	s := source{Renderer: r, view: r.tree.View(ctx), env: env}
-	resolved, err := s.resolve(*env.Skaffold)
+	s := source{Renderer: r, env: env}
+	resolved, err := s.resolve(r.tree.View(ctx), *env.Skaffold)
 	if err != nil {
 		return nil, &Error{Environment: env.Name, Err: err}
 	}
 	return resolved, nil
 }
 
-func (s *source) resolve(sk project.Skaffold) ([]skaffold.Resolved, error) {
-	text, err := s.view.File(sk.File)
+func (s *source) resolve(v *tree.View, sk project.Skaffold) ([]skaffold.Resolved, error) {
+	text, err := v.File(sk.File)
 	if err != nil {
 		return nil, err
 	}
@@ -37,29 +37,32 @@ func (s *source) resolve(sk project.Skaffold) ([]skaffold.Resolved, error) {
 	return skaffold.Resolve(configs, skaffold.Activation{
 		Command: o.Command, KubeContext: s.env.Context, KubeContextFlag: o.KubeContext, Env: o.Env,
 		Profiles: sk.Profiles,
-	}, s.view.File)
+	}, v.File)
 }
 
-// skaffold renders what a skaffold.yaml names, in Skaffold's order: files, kustomizations, charts.
-func (s *source) skaffold(sk project.Skaffold) error {
-	resolved, err := s.resolve(sk)
+// skaffold lists what a skaffold.yaml names, in Skaffold's order: files, kustomizations, charts.
+func (s *source) skaffold(v *tree.View, sk project.Skaffold) ([]unit, error) {
+	resolved, err := s.resolve(v, sk)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	var all []unit
 	for i, r := range resolved {
-		s.part, s.modules = i, append(s.modules, r.File)
-		for _, w := range r.Warnings {
-			s.warn("%s", w)
-		}
 		m, err := r.Manifests(images(r))
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if err := s.manifestsOf(m); err != nil {
-			return err
+		var warnings []string
+		for _, w := range slices.Concat(r.Warnings, m.Warnings) {
+			warnings = append(warnings, fmt.Sprint(w))
 		}
+		if m.KubeContext != "" && s.env.Context != "" && m.KubeContext != s.env.Context {
+			warnings = append(warnings, fmt.Sprintf("deploy.kubeContext %s is ignored: the environment's context is %s",
+				m.KubeContext, s.env.Context))
+		}
+		all = append(all, unitsOf(m, unit{name: r.File, namespace: m.Namespace, index: i}, warnings)...)
 	}
-	return nil
+	return all, nil
 }
 
 // images maps each image to itself, because nothing is built.
@@ -73,31 +76,29 @@ func images(r skaffold.Resolved) map[string]string {
 	return refs
 }
 
-func (s *source) manifestsOf(m skaffold.Manifests) error {
-	for _, w := range m.Warnings {
-		s.warn("%s", w)
-	}
-	if m.KubeContext != "" && s.env.Context != "" && m.KubeContext != s.env.Context {
-		s.warn("deploy.kubeContext %s is ignored: the environment's context is %s", m.KubeContext, s.env.Context)
-	}
-	s.namespace = m.Namespace
-	defer func() { s.namespace = "" }()
+// unitsOf lists what one configuration names. The warnings are about the configuration.
+func unitsOf(m skaffold.Manifests, of unit, warnings []string) []unit {
+	var all []unit
 	for _, p := range m.RawYAML {
-		if err := s.pattern(p.Path); err != nil {
-			return err
-		}
+		all = append(all, unit{pattern: p.Path})
 	}
 	for _, p := range m.Kustomize {
-		if err := s.overlay(p.Path, kustomize.Options{LoadRestrictionsNone: m.LoadRestrictionsNone}); err != nil {
-			return err
-		}
+		all = append(all, unit{overlay: p.Path, unrestricted: m.LoadRestrictionsNone})
 	}
 	for _, r := range m.Releases {
-		if err := s.chart(chartOf(r), r.Overrides); err != nil {
-			return err
-		}
+		c := chartOf(r)
+		all = append(all, unit{chart: &c, inline: r.Overrides})
 	}
-	return nil
+	if len(all) == 0 && len(warnings) > 0 {
+		all = []unit{{}}
+	}
+	for i := range all {
+		all[i].name, all[i].namespace, all[i].index = of.name, of.namespace, of.index
+	}
+	if len(all) > 0 {
+		all[0].warnings = warnings
+	}
+	return all
 }
 
 func chartOf(r skaffold.Release) project.Chart {
@@ -134,7 +135,7 @@ func (r *Renderer) Charts(ctx context.Context, env project.Environment) ([]proje
 }
 
 // pattern reads the files that a pattern matches, and the files in directories that it matches.
-func (s *source) pattern(pattern string) error {
+func (s *piece) pattern(pattern string) error {
 	names := []string{"."}
 	for _, part := range strings.Split(path.Clean(pattern), "/") {
 		var matched []string
@@ -168,7 +169,7 @@ func (s *source) pattern(pattern string) error {
 }
 
 // match lists the entries of a directory whose name matches part.
-func (s *source) match(dir, part string) ([]string, error) {
+func (s *piece) match(dir, part string) ([]string, error) {
 	if !strings.ContainsAny(part, `*?[\`) {
 		kind, err := s.view.Kind(path.Join(dir, part))
 		if err != nil || kind == tree.Nothing {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"path"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -15,98 +14,95 @@ import (
 	"slipway/internal/render/tree"
 )
 
-// source renders one environment, part by part: its charts, then what its paths hold.
+// source renders one environment, part by part: what its skaffold.yaml names, its charts, then what its paths
+// hold.
 type source struct {
 	*Renderer
-	view   *tree.View
-	env    project.Environment
-	result Result
-	// namespace is for objects that have none; only Skaffold sets it.
-	namespace string
-	// part counts the environment's paths, or the configurations of its skaffold.yaml; parts is the one that
-	// each object came from.
-	part int
-	// modules are the files of those configurations.
-	modules []string
-	parts   map[object.Ref]int
+	view *tree.View
+	env  project.Environment
 }
 
 func (s *source) render() (Result, error) {
-	if s.env.Skaffold != nil {
-		if err := s.skaffold(*s.env.Skaffold); err != nil {
+	p, err := s.plan(nil)
+	if err != nil {
+		return Result{}, err
+	}
+	result := Result{plan: p, owners: map[object.Ref][]int{}}
+	for i, u := range p.units() {
+		part, err := s.part(u)
+		if err != nil {
 			return Result{}, err
 		}
-	} else if len(s.env.Paths) == 0 && len(s.env.Charts) == 0 {
-		return Result{}, fmt.Errorf("the environment has no path and no charts")
-	}
-	for _, c := range s.env.Charts {
-		if err := s.chart(c, nil); err != nil {
-			return Result{}, err
-		}
-	}
-	for i, p := range s.env.Paths {
-		s.part = i
-		if err := s.path(p); err != nil {
+		result.Parts = append(result.Parts, part)
+		if err := result.add(i, part); err != nil {
 			return Result{}, err
 		}
 	}
-	if s.result.Set.Len() == 0 {
+	if result.Set.Len() == 0 {
 		return Result{}, ErrEmpty
 	}
-	s.result.Warnings = unique(s.result.Warnings)
-	s.result.Reads = s.view.Reads()
-	s.result.Set.Conceal(s.view.Secrets())
-	return s.result, nil
+	result.Warnings = unique(result.Warnings)
+	result.Reads = s.view.Reads()
+	result.Set.Conceal(s.view.Secrets())
+	return result, nil
 }
 
-func (s *source) add(objects []object.Object, warnings []string) error {
-	s.result.Warnings = append(s.result.Warnings, warnings...)
-	for _, o := range objects {
-		o, err := object.New(s.into(o, s.namespace).Body, o.Origin)
-		if err != nil {
-			return err
-		}
-		if s.env.NoHooks && o.IsHook() {
-			s.result.LeftOut = append(s.result.LeftOut, o.Ref())
+// add adds a part to the result. An object that another part has brought is not added again.
+func (r *Result) add(i int, p *Part) error {
+	r.Warnings = append(append(r.Warnings, p.unit.warnings...), p.warnings...)
+	r.Losses = append(r.Losses, p.losses...)
+	r.LeftOut = append(r.LeftOut, p.leftOut...)
+	r.Unstable = r.Unstable || p.unstable
+	for _, o := range p.set.Objects() {
+		ref := o.Ref()
+		owners := r.owners[ref]
+		r.owners[ref] = append(owners, i)
+		first, found := r.Set.Get(ref)
+		if found && isShared(r.Parts[owners[0]].unit, first, p.unit, o) {
 			continue
 		}
-		// Services that are deployed one by one may each bring the object that they share.
-		first, found := s.result.Set.Get(o.Ref())
-		if found && s.parts[o.Ref()] != s.part && reflect.DeepEqual(first.Body, o.Body) {
-			continue
+		if found && first.Origin == o.Origin && r.Parts[owners[0]].unit.index != p.unit.index {
+			return &tree.RefusedError{Origin: o.Origin, What: fmt.Sprintf("%s is made twice from here", ref),
+				Why: fmt.Sprintf("%s and %s change it differently", r.Parts[owners[0]].unit.name, p.unit.name)}
 		}
-		if found && first.Origin == o.Origin && s.parts[o.Ref()] != s.part {
-			return &tree.RefusedError{Origin: o.Origin, What: fmt.Sprintf("%s is made twice from here", o.Ref()),
-				Why: fmt.Sprintf("%s and %s change it differently", s.partName(s.parts[o.Ref()]), s.partName(s.part))}
-		}
-		if err := s.result.Set.Add(o); err != nil {
+		if err := r.Set.Add(o); err != nil {
 			return err
 		}
-		if s.parts == nil {
-			s.parts = map[object.Ref]int{}
-		}
-		s.parts[o.Ref()] = s.part
 	}
 	return nil
 }
 
-// partName is what a part is called in messages.
-func (s *source) partName(i int) string {
-	switch {
-	case i < len(s.modules):
-		return s.modules[i]
-	case i < len(s.env.Paths):
-		return s.env.Paths[i]
-	}
-	return s.env.Name
+// piece renders one part.
+type piece struct {
+	*source
+	*Part
+	view *tree.View // of this part alone
 }
 
-func (s *source) warn(format string, args ...any) {
-	s.result.Warnings = append(s.result.Warnings, fmt.Sprintf(format, args...))
+func (s *piece) add(objects []object.Object, warnings []string) error {
+	s.warnings = append(s.warnings, warnings...)
+	for _, o := range objects {
+		o, err := object.New(s.into(o, s.unit.namespace).Body, o.Origin)
+		if err != nil {
+			return err
+		}
+		if s.env.NoHooks && o.IsHook() {
+			s.leftOut = append(s.leftOut, o.Ref())
+			continue
+		}
+		if err := s.set.Add(o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *piece) warn(format string, args ...any) {
+	s.warnings = append(s.warnings, fmt.Sprintf(format, args...))
 }
 
 // chart renders one chart, over the inline values, and has its patches applied.
-func (s *source) chart(c project.Chart, inline map[string]any) error {
+func (s *piece) chart(c project.Chart, inline map[string]any) error {
 	ns := c.Namespace
 	if ns == "" {
 		ns = s.env.Namespace
@@ -129,13 +125,13 @@ func (s *source) chart(c project.Chart, inline map[string]any) error {
 	if err != nil {
 		return err
 	}
-	s.result.Losses = append(s.result.Losses, out.Losses...)
+	s.losses = append(s.losses, out.Losses...)
 	objects := out.Objects
 	if noHooks {
 		objects = s.withoutHooks(objects)
 	}
 	for _, u := range out.Unstable {
-		s.result.Unstable = true
+		s.unstable = true
 		s.warn("differs on each render: %s", u)
 	}
 	if c.Patches != "" {
@@ -144,7 +140,7 @@ func (s *source) chart(c project.Chart, inline map[string]any) error {
 			return err
 		}
 		objects, out.Warnings = b.Objects, append(out.Warnings, b.Warnings...)
-		s.result.Losses = append(s.result.Losses, b.Losses...)
+		s.losses, s.Selections = append(s.losses, b.Losses...), b.Selections
 	}
 	if noHooks { // those that the patches make
 		objects = s.withoutHooks(objects)
@@ -156,18 +152,18 @@ func (s *source) chart(c project.Chart, inline map[string]any) error {
 }
 
 // withoutHooks leaves out hooks, and notes them.
-func (s *source) withoutHooks(objects []object.Object) []object.Object {
+func (s *piece) withoutHooks(objects []object.Object) []object.Object {
 	return slices.DeleteFunc(slices.Clone(objects), func(o object.Object) bool {
 		if !o.IsHook() {
 			return false
 		}
-		s.result.LeftOut = append(s.result.LeftOut, o.Ref())
+		s.leftOut = append(s.leftOut, o.Ref())
 		return true
 	})
 }
 
 // path renders an overlay or a directory of plain YAML.
-func (s *source) path(p string) error {
+func (s *piece) path(p string) error {
 	real, err := s.view.Real(p)
 	if err != nil {
 		return err
@@ -214,32 +210,32 @@ func (r *Renderer) inflate(kubeVersion string, warn func(text string, unstable b
 	}
 }
 
-func (s *source) overlay(dir string, o kustomize.Options) error {
+func (s *piece) overlay(dir string, o kustomize.Options) error {
 	o.Inflate = s.inflate(s.env.KubeVersion, func(text string, unstable bool) {
 		s.warn("%s", text)
-		s.result.Unstable = s.result.Unstable || unstable
-	}, func(losses []object.Loss) { s.result.Losses = append(s.result.Losses, losses...) })
+		s.unstable = s.unstable || unstable
+	}, func(losses []object.Loss) { s.losses = append(s.losses, losses...) })
 	b, err := s.kustomize.Build(s.view, dir, o)
 	if err != nil {
 		return err
 	}
-	s.result.Losses = append(s.result.Losses, b.Losses...)
+	s.losses, s.Selections = append(s.losses, b.Losses...), b.Selections
 	return s.add(b.Objects, b.Warnings)
 }
 
 // manifestFile reads one file of plain YAML, which has objects.
-func (s *source) manifestFile(name string) error {
-	before := s.result.Set.Len()
+func (s *piece) manifestFile(name string) error {
+	before := s.set.Len()
 	if err := s.file(name); err != nil {
 		return err
 	}
-	if s.result.Set.Len() == before {
+	if s.set.Len() == before {
 		return fmt.Errorf("%s: %w", name, ErrEmpty)
 	}
 	return nil
 }
 
-func (s *source) file(name string) error {
+func (s *piece) file(name string) error {
 	text, err := s.view.File(name)
 	if err != nil {
 		return err
@@ -253,24 +249,23 @@ func (s *source) file(name string) error {
 
 // plain reads the YAML and JSON files of a directory and of the directories in it, in the order of their
 // paths. It skips hidden files and directories that are overlays or charts.
-func (s *source) plain(dir string) error {
+func (s *piece) plain(dir string) error {
 	files, err := s.manifests(dir)
 	if err != nil {
 		return err
 	}
-	before := s.result.Set.Len()
 	for _, f := range files {
 		if err := s.file(f); err != nil {
 			return err
 		}
 	}
-	if s.result.Set.Len() == before {
+	if s.set.Len() == 0 {
 		return fmt.Errorf("%s: %w", dir, ErrEmpty)
 	}
 	return nil
 }
 
-func (s *source) manifests(dir string) ([]string, error) {
+func (s *piece) manifests(dir string) ([]string, error) {
 	entries, err := s.view.Directory(dir)
 	if err != nil {
 		return nil, err
@@ -303,7 +298,7 @@ func manifest(name string) bool {
 	return slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(name))
 }
 
-func (s *source) subdirectory(name string, link bool) ([]string, error) {
+func (s *piece) subdirectory(name string, link bool) ([]string, error) {
 	kustomized, err := kustomize.File(s.view, name)
 	if err != nil {
 		return nil, err

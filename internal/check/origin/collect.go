@@ -26,8 +26,12 @@ type inventory struct {
 type file struct {
 	name string
 	doc  *yaml.Node
-	// scope is the directory that holds all objects of a kustomization; "." where that is not certain.
-	scope string
+}
+
+// entry is the entry of a kustomization that an override is in: an item of a list, or the key of a field.
+type entry struct {
+	file *file
+	node *yaml.Node
 }
 
 // node is an override in a file, or in a document that is inside a scalar of the file.

@@ -2,6 +2,7 @@ package origin
 
 import (
 	"context"
+	"errors"
 	"path"
 	"regexp"
 	"slices"
@@ -27,61 +28,46 @@ type Dead struct {
 	Elsewhere *ImageField
 }
 
-// Dead returns the overrides that do nothing. One that repeats a value that is there anyway is not dead: it
-// has an effect as soon as either changes.
-func (r *Report) Dead(ctx context.Context) ([]Dead, error) {
-	x, base := r.experiment, baseline{objects: r.Set.Objects()}
-	var idle []Override
+// Idle returns the overrides that do nothing, whatever they say. One that repeats a value that is there anyway
+// is not among them: it has an effect as soon as either changes. Left are those that the budget did not reach.
+func (r *Report) Idle(ctx context.Context) (idle, left []Override, err error) {
+	var without []Override
 	for _, e := range r.Effects {
 		if len(e.Changes) == 0 && e.Err == nil {
+			without = append(without, e.Override)
+		}
+	}
+	mutated, left := mutateEach(ctx, r.experiment, without, r.experiment.whole())
+	for _, e := range mutated {
+		if e.Err == nil && len(e.Changes) == 0 || errors.Is(e.Err, errSameWhatever) {
 			idle = append(idle, e.Override)
 		}
 	}
-	effect := mutateEach(ctx, x, idle, base)
-	var dead []Dead
+	return idle, left, ctx.Err()
+}
+
+// Explain says why overrides that Idle has returned are dead. It leaves out those that may be read under other
+// conditions. Left are those that the budget did not reach.
+func (r *Report) Explain(ctx context.Context, idle []Override) (dead []Dead, left []Override, err error) {
+	s := search{r.experiment, r.experiment.whole(), r.Effects, map[int]reach{}}
 	for _, o := range idle {
-		d := Dead{Override: o}
+		d, looked := Dead{Override: o}, true
 		if m := mutate(o); m != nil {
-			if changes, ok := effect(o); !ok || len(changes) > 0 {
-				continue
-			}
-			d.By = findHiding(ctx, x, r.Effects, o, m)
+			d.By, looked = s.findHiding(ctx, o, m)
 		}
-		if d.By != nil || explainDead(ctx, r, &d) {
+		if !looked {
+			left = append(left, o)
+		} else if d.By != nil || explainDead(ctx, r, &d) {
 			dead = append(dead, d)
 		}
 	}
-	return dead, ctx.Err()
-}
-
-// findHiding finds the override without which another would do something. Those of its kind are tried first:
-// patches can hide anything, and there may be many.
-func findHiding(ctx context.Context, x experiment, effects []Effect, o Override, m *mutation) *Override {
-	for _, sameKind := range []bool{true, false} {
-		for _, e := range slices.Backward(effects) {
-			if e.rank == o.rank || strings.EqualFold(e.Kind, o.Kind) != sameKind || !canHide(e.Override, o) {
-				continue
-			}
-			without, err := renderWith(ctx, x, []Override{e.Override})
-			if err != nil {
-				continue
-			}
-			mutated, err := renderWith(ctx, x, []Override{e.Override}, m)
-			if err != nil || len(differences(without, mutated)) > 0 {
-				return &e.Override
-			}
-		}
-	}
-	return nil
+	return dead, left, ctx.Err()
 }
 
 // canHide reports whether one override could hide another.
 func canHide(a, b Override) bool {
 	if b.Kind == values || a.Kind == values {
 		return a.Kind == b.Kind && (isWithin(a.Name, b.Name) || isWithin(b.Name, a.Name))
-	}
-	isPatch := func(o Override) bool {
-		return strings.HasPrefix(strings.ToLower(o.Kind), "patch") || o.Kind == "operation"
 	}
 	return strings.EqualFold(a.Kind, b.Kind) || isPatch(a) || isPatch(b)
 }
@@ -131,11 +117,11 @@ func beforeImages(ctx context.Context, r *Report) []object.Object {
 			entries = append(entries, e.Override)
 		}
 	}
-	objects, err := renderWith(ctx, r.experiment, entries)
+	parts, err := renderWith(ctx, r.experiment, r.experiment.whole(), entries)
 	if err != nil {
 		return r.Set.Objects()
 	}
-	return objects
+	return objectsOf(parts)
 }
 
 // repositories returns the image repositories of all containers of the objects.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"slipway/internal/object"
+	"slipway/internal/render"
 )
 
 // Change is an object that two renders of one source do not have alike.
@@ -17,38 +18,118 @@ type Change struct {
 	origin object.Origin
 }
 
-// differences returns the objects that differ between two renders of one source.
-func differences(with, without []object.Object) []Change {
+// differences returns the objects that differ between two renders of one source. A part that both share is not
+// looked at.
+func differences(with, without []*render.Part) []Change {
+	if len(with) != len(without) { // of a skaffold.yaml that names other things
+		return compare(objectsOf(with), objectsOf(without))
+	}
 	var changes []Change
-	left := slices.Clone(without)
-	for _, isMatch := range matchers {
+	for i := range with {
+		if with[i] != without[i] {
+			changes = append(changes, compare(objectsOf(with[i:i+1]), objectsOf(without[i:i+1]))...)
+		}
+	}
+	return changes
+}
+
+// objectsOf returns the objects of parts. Two parts may bring the same one.
+func objectsOf(parts []*render.Part) []object.Object {
+	var all []object.Object
+	for _, p := range parts {
+		if p != nil {
+			all = append(all, p.Objects()...)
+		}
+	}
+	return all
+}
+
+// objectID is what is equal in both renders of one object.
+type objectID struct {
+	at          object.Origin
+	kind, group string
+	name        string // where no line tells objects apart
+}
+
+// sameObject is the identity of objects that are written in one place, whatever their names. Several of one
+// place come in the same order in both renders.
+func sameObject(o object.Object) objectID {
+	r := o.Ref()
+	id := objectID{at: o.Origin, kind: r.Kind, group: r.Group}
+	if o.Origin.Line == 0 {
+		id.name = r.Name
+	}
+	return id
+}
+
+// renamedObject is the identity of objects without a line of their own that come from one template.
+func renamedObject(o object.Object) objectID {
+	r := o.Ref()
+	return objectID{at: o.Origin, kind: r.Kind, group: r.Group}
+}
+
+// placedObject is the identity of objects that are written in one place, whatever their kinds.
+func placedObject(o object.Object) objectID {
+	if o.Origin.Line == 0 {
+		return renamedObject(o)
+	}
+	return objectID{at: o.Origin}
+}
+
+// identities tell whether two renders have an object in common, the most certain first.
+var identities = []func(object.Object) objectID{sameObject, renamedObject, placedObject}
+
+func compare(with, without []object.Object) []Change {
+	var changes []Change
+	for _, identify := range identities {
+		left := map[objectID][]object.Object{}
+		for _, o := range without {
+			id := identify(o)
+			left[id] = append(left[id], o)
+		}
 		var unmatched []object.Object
 		for _, o := range with {
-			i := slices.IndexFunc(left, func(other object.Object) bool { return isMatch(o, other) })
-			if i < 0 {
+			id := identify(o)
+			if len(left[id]) == 0 {
 				unmatched = append(unmatched, o)
 				continue
 			}
-			other := left[i]
-			left = slices.Delete(left, i, i+1)
+			other := left[id][0]
+			left[id] = left[id][1:]
 			fields := pairRenamed(object.Differences(o.Body, other.Body, object.Shown{}, false))
 			if len(fields) > 0 {
 				changes = append(changes, Change{o.Ref(), fields, o.Origin})
 			}
 		}
-		with = unmatched
+		with, without = unmatched, remaining(without, left, identify)
 	}
-	for _, o := range append(with, left...) {
+	for _, o := range slices.Concat(with, without) {
 		changes = append(changes, Change{Ref: o.Ref(), origin: o.Origin})
 	}
 	return changes
 }
 
-// matchers tell whether two renders have an object in common, the most certain first.
-var matchers = []func(a, b object.Object) bool{isSame, isRenamed, isOfPlace}
-
-// isOfPlace reports whether two objects are written in one place, whatever their kinds.
-func isOfPlace(a, b object.Object) bool { return a.Origin.Line != 0 && a.Origin == b.Origin }
+// remaining returns the objects that are left, in their order: of each identity the last ones.
+func remaining(all []object.Object, left map[objectID][]object.Object,
+	identify func(object.Object) objectID) []object.Object {
+	skip := map[objectID]int{}
+	for _, o := range all {
+		skip[identify(o)]++
+	}
+	for id, list := range left {
+		skip[id] -= len(list)
+	}
+	var rest []object.Object
+	for _, o := range all {
+		id := identify(o)
+		if skip[id] > 0 {
+			skip[id]--
+			continue
+		}
+		rest = append(rest, o)
+	}
+	return rest
+}
 
 // pairRenamed compares elements of a list of which one render has other keys, in their order: where a patch
 // changes the host of a rule, the rest of the rule stays the same.
@@ -112,19 +193,4 @@ func follow(asked, other any, steps []object.Step) []object.Step {
 		other, _ = object.Value(other, out[i:i+1])
 	}
 	return out
-}
-
-// isRenamed reports whether two objects without a line of their own come from one template.
-func isRenamed(a, b object.Object) bool {
-	return a.Origin == b.Origin && a.Ref().Kind == b.Ref().Kind && a.Ref().Group == b.Ref().Group
-}
-
-// isSame reports whether two objects are written in one place, whatever their names. Several objects of one
-// place come in the same order in both renders.
-func isSame(a, b object.Object) bool {
-	ra, rb := a.Ref(), b.Ref()
-	if a.Origin != b.Origin || ra.Kind != rb.Kind || ra.Group != rb.Group {
-		return false
-	}
-	return a.Origin.Line != 0 || ra.Name == rb.Name
 }

@@ -8,11 +8,9 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"time"
 
 	"go.yaml.in/yaml/v3"
 
-	"slipway/internal/object"
 	"slipway/internal/project"
 	"slipway/internal/render"
 	"slipway/internal/render/tree"
@@ -26,15 +24,17 @@ type experiment struct {
 	charts   []project.Chart // its own, and those of its skaffold.yaml
 	view     *tree.View
 	result   render.Result // with everything in place
-	written  *written
-	deadline time.Time // after which no render is started
+	surveys  *surveys
+	outside  map[string]bool         // files of overrides that no part reads
+	only     func(*render.Part) bool // the parts that are looked at; nil: all
+	budget   *budget
 }
 
-// baseline is what an experiment is compared with: the objects without the overrides that both renders leave
+// baseline is what an experiment is compared with: the parts without the overrides that both renders leave
 // out.
 type baseline struct {
 	removed []Override
-	objects []object.Object
+	parts   []*render.Part
 }
 
 func newExperiment(
@@ -56,20 +56,28 @@ func newExperiment(
 	overrides, err := collect(view, result.Reads, env, charts)
 	return experiment{
 		inventory: overrides, renderer: r, env: env, charts: charts, view: view, result: *result,
-		written:  &written{view: view, documents: map[object.Origin]*yaml.Node{}},
-		deadline: time.Now().Add(cmp.Or(o.Budget, defaultBudget)),
+		surveys: &surveys{parts: map[*render.Part]*survey{}}, budget: newBudget(o),
+		outside: filesOutside(overrides.overrides, result.Parts),
 	}, err
 }
 
-// isOver reports whether no further render may be started.
-func (x experiment) isOver(ctx context.Context) bool {
-	return ctx.Err() != nil || time.Now().After(x.deadline)
+// whole is the baseline with everything in place.
+func (x experiment) whole() baseline {
+	parts := slices.Clone(x.result.Parts)
+	for i, p := range parts {
+		if x.only != nil && !x.only(p) {
+			parts[i] = nil
+		}
+	}
+	return baseline{parts: parts}
 }
 
-// renderWith renders without some overrides, and with mutations of others.
+// renderWith renders without some overrides, and with mutations of others. Parts of base that these do not
+// concern are taken from there.
 func renderWith(
-	ctx context.Context, x experiment, removed []Override, mutations ...*mutation,
-) ([]object.Object, error) {
+	ctx context.Context, x experiment, base baseline, removed []Override, mutations ...*mutation,
+) ([]*render.Part, error) {
+	removed = slices.Concat(base.removed, removed)
 	c := change{drop: map[*yaml.Node]bool{}, replace: map[*yaml.Node]*yaml.Node{}}
 	touched, inlines := map[*file]bool{}, map[*inline]bool{}
 	for _, m := range mutations {
@@ -96,11 +104,9 @@ func renderWith(
 	for f := range touched {
 		edits[f.name] = c.print(f.doc)
 	}
-	result, err := x.renderer.Edited(ctx, withoutFlags(x.env, removed), edits)
-	if errors.Is(err, render.ErrEmpty) {
-		return nil, nil
-	}
-	return result.Set.Objects(), err
+	parts, err := x.renderer.Again(ctx, x.result, withoutFlags(x.env, removed), edits, base.parts, x.only)
+	x.budget.spend(parts, base.parts)
+	return parts, err
 }
 
 // withoutFlags is the environment without the chart flags among some overrides.
@@ -121,67 +127,150 @@ func withoutFlags(env project.Environment, removed []Override) project.Environme
 	return env
 }
 
-// removeEach leaves out overrides one by one.
-func removeEach(
-	ctx context.Context, x experiment, asked []Override, base baseline,
-) (tried []Effect, left []Override) {
-	effects := make([]Effect, len(asked))
-	done := make([]bool, len(asked))
-	next := make(chan int)
+// trial is a group of overrides that is rendered once: without its members, or with what the mutations say.
+type trial struct {
+	*group
+	mutations []*mutation
+}
+
+// try renders trials side by side and returns what each override changes. A trial in which the effects of
+// several overrides cannot be told apart is split. Left are the overrides that the budget did not reach.
+func try(ctx context.Context, x experiment, trials []trial, base baseline) (tried []Effect, left []Override) {
+	var mu sync.Mutex
 	var work sync.WaitGroup
+	next := make(chan trial)
+	var run func(trial)
+	run = func(t trial) {
+		if x.budget.isSpent(ctx) {
+			mu.Lock()
+			defer mu.Unlock()
+			left = append(left, t.overrides()...)
+			return
+		}
+		effects, ok := tryOnce(ctx, x, t, base)
+		if !ok {
+			for _, half := range t.split() {
+				run(half)
+			}
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		tried = append(tried, effects...)
+	}
 	for range runtime.GOMAXPROCS(0) {
 		work.Go(func() {
-			for i := range next {
-				without, err := renderWith(ctx, x, append(slices.Clone(base.removed), asked[i]))
-				effects[i], done[i] = Effect{Override: asked[i], Err: err}, true
-				if err == nil {
-					effects[i].Changes = differences(base.objects, without)
-				}
+			for t := range next {
+				run(t)
 			}
 		})
 	}
-	for i := range asked {
-		if x.isOver(ctx) {
-			break
-		}
-		next <- i
+	for _, t := range trials {
+		next <- t
 	}
 	close(next)
 	work.Wait()
-	for i, e := range effects {
-		if done[i] {
-			tried = append(tried, e)
-		} else {
-			left = append(left, asked[i])
-		}
-	}
+	slices.SortFunc(tried, func(a, b Effect) int { return cmp.Compare(a.rank, b.rank) })
+	slices.SortFunc(left, func(a, b Override) int { return cmp.Compare(a.rank, b.rank) })
 	return tried, left
 }
 
-// mutateEach lets overrides say something else. It renders them in groups first; the returned function gives
-// what then changes because of one of them, and renders that one alone where its group could not tell. It is
-// false where the override says nothing that could be different, or does not render then.
-func mutateEach(
-	ctx context.Context, x experiment, asked []Override, base baseline,
-) func(Override) (changes []Change, ok bool) {
-	known := mutateGroups(ctx, x, asked, base)
-	return func(o Override) ([]Change, bool) {
-		if changes, ok := known[o.rank]; ok {
-			return changes, true
-		}
-		return mutateAlone(ctx, x, o, base)
+// tryOnce renders a trial. It is false where several members cannot be told apart: the render fails, or an
+// object changes that none of them reaches.
+func tryOnce(ctx context.Context, x experiment, t trial, base baseline) (effects []Effect, ok bool) {
+	var removed []Override
+	if len(t.mutations) == 0 {
+		removed = t.overrides()
 	}
+	parts, err := renderWith(ctx, x, base, removed, t.mutations...)
+	if err != nil && len(t.members) > 1 {
+		return nil, false
+	}
+	effects = make([]Effect, len(t.members))
+	if err != nil {
+		effects[0] = Effect{Override: t.members[0].Override, Err: err}
+		return effects, true
+	}
+	attributed, ok := t.attribute(differences(base.parts, parts))
+	for i, m := range t.members {
+		if ok {
+			effects[i] = Effect{Override: m.Override, Changes: attributed[i]}
+		}
+	}
+	return effects, ok
 }
 
-// mutateAlone lets one override say something else and returns what changes. It is false as for mutateEach.
-func mutateAlone(ctx context.Context, x experiment, o Override, base baseline) (changes []Change, ok bool) {
-	m := mutate(o)
-	if m == nil {
-		return nil, false
+func (t trial) split() []trial {
+	var list []trial
+	at := 0
+	for _, half := range t.halves() {
+		part := trial{group: half}
+		if len(t.mutations) > 0 {
+			part.mutations = t.mutations[at : at+len(half.members)]
+		}
+		at += len(half.members)
+		list = append(list, part)
 	}
-	objects, err := renderWith(ctx, x, base.removed, m)
-	if err != nil {
-		return nil, false
-	}
-	return differences(base.objects, objects), true
+	return list
 }
+
+// remove leaves out overrides, several in one render where their effects can be told apart. The effects are in
+// the order of the overrides' ranks; left are the overrides that the budget did not reach.
+func remove(
+	ctx context.Context, x experiment, asked []Override, base baseline,
+) (effects []Effect, left []Override) {
+	if x.budget.isSpent(ctx) {
+		return nil, asked
+	}
+	groups, idle := grouped(x, asked, base)
+	var trials []trial
+	for _, g := range groups {
+		trials = append(trials, trial{group: g})
+	}
+	effects, left = try(ctx, x, trials, base)
+	for _, o := range idle {
+		effects = append(effects, Effect{Override: o})
+	}
+	slices.SortFunc(effects, func(a, b Effect) int { return cmp.Compare(a.rank, b.rank) })
+	return effects, left
+}
+
+// mutateEach lets overrides say something else and returns what then changes because of each. An effect with
+// an error is of an override that does not render then, or says nothing that could be different.
+func mutateEach(
+	ctx context.Context, x experiment, asked []Override, base baseline,
+) (effects []Effect, left []Override) {
+	if x.budget.isSpent(ctx) {
+		return nil, asked
+	}
+	groups, idle := grouped(x, asked, base)
+	var trials []trial
+	for _, g := range groups {
+		t := trial{group: newGroup()}
+		for _, m := range g.members {
+			if mutation := mutate(m.Override); mutation != nil {
+				t.join(m)
+				t.mutations = append(t.mutations, mutation)
+			} else {
+				effects = append(effects, Effect{Override: m.Override, Err: errSameWhatever})
+			}
+		}
+		if len(t.members) > 0 {
+			trials = append(trials, t)
+		}
+	}
+	tried, left := try(ctx, x, trials, base)
+	effects = append(effects, tried...)
+	for _, o := range idle {
+		e := Effect{Override: o}
+		if mutate(o) == nil {
+			e.Err = errSameWhatever
+		}
+		effects = append(effects, e)
+	}
+	slices.SortFunc(effects, func(a, b Effect) int { return cmp.Compare(a.rank, b.rank) })
+	return effects, left
+}
+
+// errSameWhatever is of an override without a value that could be another.
+var errSameWhatever = errors.New("it has no value that could be different")

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -66,11 +67,11 @@ func compared(t *testing.T, dir string) (grouped, mutated int) {
 			t.Logf("%s, %s: %v", dir, env.Name, err)
 			continue
 		}
-		g, m := comparedOn(t, x, baseline{objects: x.result.Set.Objects()})
+		g, m := comparedOn(t, x, x.whole())
 		grouped, mutated = grouped+g, mutated+m
 		removed := x.overrides[len(x.overrides)/2:][:min(1, len(x.overrides))]
-		if objects, err := renderWith(t.Context(), x, removed); err == nil {
-			g, m := comparedOn(t, x, baseline{removed, objects})
+		if parts, err := renderWith(t.Context(), x, x.whole(), removed); err == nil {
+			g, m := comparedOn(t, x, baseline{removed, parts})
 			grouped, mutated = grouped+g, mutated+m
 		}
 		if t.Failed() {
@@ -81,30 +82,48 @@ func compared(t *testing.T, dir string) (grouped, mutated int) {
 }
 
 // comparedOn compares the effects of overrides that are tried in groups with those of each override alone.
-func comparedOn(t *testing.T, x experiment, base baseline) (grouped, mutated int) {
+func comparedOn(t *testing.T, x experiment, base baseline) (shared, mutated int) {
 	t.Helper()
-	same := func(o Override, alone, shared []Change) {
-		if diff := cmp.Diff(alone, shared, cmpopts.IgnoreUnexported(Change{}), cmpopts.EquateEmpty()); diff != "" {
-			t.Errorf("%s, without %v:\n%s", o, base.removed, diff)
-		}
-	}
 	all := without(x.overrides, base.removed)
-	shared, _ := removeGroups(t.Context(), x, all, base)
-	for _, e := range shared {
-		alone, _ := removeEach(t.Context(), x, []Override{e.Override}, base)
-		same(e.Override, alone[0].Changes, e.Changes)
+	alone := func(o Override, mutations ...*mutation) Effect {
+		m := member{o, reach{}}
+		effects, _ := tryOnce(t.Context(), x, trial{newGroup(m), mutations}, base)
+		return effects[0]
 	}
-	effects := mutateGroups(t.Context(), x, all, base)
-	for _, o := range all {
-		if changes, known := effects[o.rank]; known {
-			alone, ok := mutateAlone(t.Context(), x, o, base)
-			if !ok {
-				t.Errorf("%s: does not render by itself", o)
-			}
-			same(o, alone, changes)
+	same := func(e, alone Effect) {
+		if (e.Err == nil) != (alone.Err == nil) {
+			t.Errorf("%s, without %v: alone %v, shared %v", e.Override, base.removed, alone.Err, e.Err)
+		}
+		ignore := cmpopts.IgnoreUnexported(Change{})
+		if diff := cmp.Diff(alone.Changes, e.Changes, ignore, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s, without %v:\n%s", e.Override, base.removed, diff)
 		}
 	}
-	return len(shared), len(effects)
+	groups, idle := grouped(x, all, base)
+	for _, g := range groups {
+		if len(g.members) > 1 {
+			idle = append(idle, g.overrides()...)
+		}
+	}
+	isAlone := func(e Effect) bool {
+		return !slices.ContainsFunc(idle, func(o Override) bool { return o.rank == e.rank })
+	}
+	effects, left := remove(t.Context(), x, all, base)
+	for _, e := range slices.DeleteFunc(slices.Clone(effects), isAlone) {
+		shared++
+		same(e, alone(e.Override))
+	}
+	changed, more := mutateEach(t.Context(), x, all, base)
+	for _, e := range slices.DeleteFunc(slices.Clone(changed), isAlone) {
+		if m := mutate(e.Override); m != nil {
+			mutated++
+			same(e, alone(e.Override, m))
+		}
+	}
+	if len(left)+len(more) > 0 || len(effects) != len(all) || len(changed) != len(all) {
+		t.Errorf("not tried: %v, %v", left, more)
+	}
+	return shared, mutated
 }
 
 // tangle is a project with a few services whose overrides meet in many ways.

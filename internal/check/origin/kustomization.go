@@ -3,7 +3,6 @@ package origin
 import (
 	"fmt"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -22,15 +21,8 @@ func (c *collector) kustomization(name string, seen map[string]bool) error {
 		return err
 	}
 	top := resolved(f.doc.Content[0])
-	f.scope = path.Dir(name)
-	if text(value(top, "kind")) == "Component" {
-		f.scope = "." // it changes what includes it
-	}
 	for _, field := range []string{"resources", "bases", "components"} {
 		for _, n := range items(value(top, field)) {
-			if !filepath.IsLocal(n.Value) {
-				f.scope = "."
-			}
 			for _, base := range konfig.RecognizedKustomizationFileNames() {
 				below := path.Join(path.Dir(name), n.Value, base)
 				if !c.read[below] {
@@ -43,7 +35,7 @@ func (c *collector) kustomization(name string, seen map[string]bool) error {
 		}
 	}
 	for i := 0; i+1 < len(top.Content); i += 2 {
-		if err := c.field(f, top.Content[i].Value, resolved(top.Content[i+1])); err != nil {
+		if err := c.field(f, top.Content[i], resolved(top.Content[i+1])); err != nil {
 			return err
 		}
 	}
@@ -57,24 +49,26 @@ const settings = "settings"
 var tangling = []string{"replacements", "vars", "transformers", "configurations"}
 
 // field collects what one field of a kustomization says.
-func (c *collector) field(f *file, field string, v *yaml.Node) error {
-	kind := strings.ToLower(field)
+func (c *collector) field(f *file, key, v *yaml.Node) error {
+	field, kind := key.Value, strings.ToLower(key.Value)
 	c.tangled = c.tangled || slices.Contains(tangling, kind)
 	switch kind {
 	case "nameprefix", "namesuffix", "namespace":
-		c.add(Override{Kind: field, Name: field, Text: brief(v)}, f, v, nil)
+		c.add(Override{Kind: field, Name: field, Text: brief(v), entry: &entry{f, key}}, f, v, nil)
 	case "commonlabels", "commonannotations":
-		c.pairs(f, field, field, v)
+		c.pairs(f, Override{Kind: field, Name: field, entry: &entry{f, key}}, v)
 	case "generatoroptions", "buildmetadata", "openapi":
 		c.add(Override{Kind: settings, Name: field, Text: brief(v)}, f, v, nil)
 	}
 	for i, n := range items(v) {
 		var err error
+		in := &entry{f, resolved(n)}
 		switch kind {
 		case "labels":
-			c.pairs(f, field, fmt.Sprintf("%s[%d].pairs", field, i), value(n, "pairs"))
+			name := fmt.Sprintf("%s[%d].pairs", field, i)
+			c.pairs(f, Override{Kind: field, Name: name, entry: in}, value(n, "pairs"))
 		case "images", "replicas", "components", "replacements", "transformers":
-			c.add(Override{Kind: field, Name: entryName(field, i, n), Text: brief(n)}, f, n, nil)
+			c.add(Override{Kind: field, Name: entryName(field, i, n), Text: brief(n), entry: in}, f, n, nil)
 		case "generators", "vars", "configurations", "crds":
 			c.add(Override{Kind: settings, Name: entryName(field, i, n), Text: brief(n)}, f, n, nil)
 		case "patches", "patchesstrategicmerge", "patchesjson6902":
@@ -83,7 +77,7 @@ func (c *collector) field(f *file, field string, v *yaml.Node) error {
 			c.generator(f, field, i, n)
 		case "helmcharts":
 			if inline := value(n, "valuesInline"); inline != nil {
-				c.leaves(f, fmt.Sprintf("%s[%d].valuesInline", field, i), inline, nil)
+				c.leaves(f, fmt.Sprintf("%s[%d].valuesInline", field, i), inline, in.of)
 			}
 			err = c.inflatedValues(f, n)
 		}
@@ -94,9 +88,13 @@ func (c *collector) field(f *file, field string, v *yaml.Node) error {
 	return nil
 }
 
+// of says that an override is part of the entry.
+func (e *entry) of(o *Override) { o.entry = e }
+
 // inflatedValues collects the values files of an entry of helmCharts.
-func (c *collector) inflatedValues(f *file, entry *yaml.Node) error {
-	files := append([]*yaml.Node{value(entry, "valuesFile")}, items(value(entry, "additionalValuesFiles"))...)
+func (c *collector) inflatedValues(f *file, inflated *yaml.Node) error {
+	files := append([]*yaml.Node{value(inflated, "valuesFile")},
+		items(value(inflated, "additionalValuesFiles"))...)
 	for _, n := range files {
 		name := path.Join(path.Dir(f.name), text(n))
 		if text(n) == "" || !c.read[name] {
@@ -107,16 +105,18 @@ func (c *collector) inflatedValues(f *file, entry *yaml.Node) error {
 			return err
 		}
 		if other != nil {
-			c.leaves(other, "", resolved(other.doc.Content[0]), nil)
+			c.leaves(other, "", resolved(other.doc.Content[0]), (&entry{f, resolved(inflated)}).of)
 		}
 	}
 	return nil
 }
 
-func (c *collector) pairs(f *file, kind, at string, n *yaml.Node) {
+// pairs collects each pair of a mapping, as a part of what the given override stands for.
+func (c *collector) pairs(f *file, of Override, n *yaml.Node) {
 	for i := 0; n != nil && i+1 < len(n.Content); i += 2 {
-		v := n.Content[i+1]
-		c.add(Override{Kind: kind, Name: at + "." + n.Content[i].Value, Text: brief(v)}, f, v, nil)
+		v, o := n.Content[i+1], of
+		o.Name, o.Text = of.Name+"."+n.Content[i].Value, brief(v)
+		c.add(o, f, v, nil)
 	}
 }
 
@@ -142,7 +142,8 @@ func (c *collector) patch(f *file, field string, i int, n *yaml.Node) error {
 	if err != nil {
 		return err
 	}
-	c.add(Override{Kind: field, Name: name, Text: brief(n), patch: p}, f, n, nil)
+	in := &entry{f, resolved(n)}
+	c.add(Override{Kind: field, Name: name, Text: brief(n), patch: p, entry: in}, f, n, nil)
 	if p == nil {
 		return nil
 	}
@@ -150,7 +151,7 @@ func (c *collector) patch(f *file, field string, i int, n *yaml.Node) error {
 	for _, op := range operations {
 		if len(operations) > 1 {
 			title := fmt.Sprintf("%s: %s %s", name, text(value(op, "op")), text(value(op, "path")))
-			c.add(Override{Kind: "operation", Name: title, Text: brief(op)}, p.file, op, p.inside)
+			c.add(Override{Kind: "operation", Name: title, Text: brief(op), entry: in}, p.file, op, p.inside)
 		}
 	}
 	return nil
@@ -183,7 +184,7 @@ func (c *collector) patchText(f *file, n *yaml.Node) (*patch, error) {
 
 // generator collects the literals and files that an object is generated from.
 func (c *collector) generator(f *file, field string, i int, n *yaml.Node) {
-	at := fmt.Sprintf("%s[%d] %q", field, i, text(value(n, "name")))
+	at, in := fmt.Sprintf("%s[%d] %q", field, i, text(value(n, "name"))), &entry{f, resolved(n)}
 	for i := 0; i+1 < len(n.Content); i += 2 { // some files have a list twice, and Kustomize takes both
 		list := strings.ToLower(n.Content[i].Value)
 		if list == "options" {
@@ -197,10 +198,10 @@ func (c *collector) generator(f *file, field string, i int, n *yaml.Node) {
 			if strings.EqualFold(field, "secretGenerator") && list == "literals" {
 				says = "(hidden)"
 			}
-			c.add(Override{Kind: field, Name: at + " " + key, Text: says}, f, item, nil)
+			c.add(Override{Kind: field, Name: at + " " + key, Text: says, entry: in}, f, item, nil)
 		}
 	}
 	if env := value(n, "env"); env != nil {
-		c.add(Override{Kind: field, Name: at + " " + env.Value, Text: env.Value}, f, env, nil)
+		c.add(Override{Kind: field, Name: at + " " + env.Value, Text: env.Value, entry: in}, f, env, nil)
 	}
 }

@@ -4,7 +4,6 @@
 package origin
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"reflect"
@@ -27,6 +26,7 @@ type Override struct {
 
 	node  *node
 	file  *file
+	entry *entry // nil: not part of a kustomization's entry
 	patch *patch
 	flag  *chartFlag
 	rank  int // the later the stronger, among overrides of one kind
@@ -44,8 +44,10 @@ type Effect struct {
 
 // Options bound the work.
 type Options struct {
-	// Budget is how long renders may be started; 0: ten seconds.
+	// Budget is how long renders may be started; 0: ten seconds. Work is how many objects they may make
+	// together; 0: 300,000.
 	Budget time.Duration
+	Work   int
 	// Only selects the overrides to try; nil: all but a chart's own defaults and settings of the build.
 	Only func(Override) bool
 	// Rendered is the environment as the caller rendered it; nil: it is rendered here.
@@ -61,11 +63,11 @@ type Report struct {
 	// documents, whose overrides are not tried.
 	NotTried []Override
 	Several  []string
+	// Limit is what the budget was: "more than 10s", "more than 300000 rendered objects".
+	Limit fmt.Stringer
 
 	experiment experiment
 }
-
-const defaultBudget = 10 * time.Second
 
 // Analyze renders the environment without each of its overrides and reports what each does.
 func Analyze(ctx context.Context, r *render.Renderer, env project.Environment, o Options) (*Report, error) {
@@ -78,21 +80,9 @@ func Analyze(ctx context.Context, r *render.Renderer, env project.Environment, o
 		only = func(o Override) bool { return !o.isDefault() && o.Kind != settings }
 	}
 	asked := slices.DeleteFunc(slices.Clone(x.overrides), func(o Override) bool { return !only(o) })
-	report := &Report{Environment: env, Set: x.result.Set, Several: x.several, experiment: x}
-	report.Effects, report.NotTried = remove(ctx, x, asked, baseline{objects: x.result.Set.Objects()})
+	report := &Report{Environment: env, Set: x.result.Set, Several: x.several, Limit: x.budget, experiment: x}
+	report.Effects, report.NotTried = remove(ctx, x, asked, x.whole())
 	return report, ctx.Err()
-}
-
-// remove leaves out overrides, several in one render where their effects can be told apart. The effects are
-// in the order of the overrides' ranks; left are the overrides that the budget did not reach.
-func remove(
-	ctx context.Context, x experiment, asked []Override, base baseline,
-) (effects []Effect, left []Override) {
-	shared, single := removeGroups(ctx, x, asked, base)
-	effects, left = removeEach(ctx, x, single, base)
-	effects = append(effects, shared...)
-	slices.SortFunc(effects, func(a, b Effect) int { return cmp.Compare(a.rank, b.rank) })
-	return effects, left
 }
 
 // Because returns the overrides that decide a field, the weakest first. Fields below the given one count, and

@@ -171,7 +171,11 @@ values-extra.yaml:1:9: image.repository | by skaffold.yaml:10:9: image.repositor
 			if err != nil {
 				t.Fatal(err)
 			}
-			dead, err := report.Dead(t.Context())
+			idle, _, err := report.Idle(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			dead, _, err := report.Explain(t.Context(), idle)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -212,8 +216,8 @@ func TestNotTried(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" || len(want) == 0 {
 			t.Errorf("%s: not tried: %s", env.Name, diff)
 		}
-		if dead, err := short.Dead(t.Context()); err != nil || len(dead) > 0 {
-			t.Errorf("%s: called dead: %v, %v", env.Name, dead, err)
+		if idle, _, err := short.Idle(t.Context()); err != nil || len(idle) > 0 {
+			t.Errorf("%s: called dead: %v, %v", env.Name, idle, err)
 		}
 	}
 }

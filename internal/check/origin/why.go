@@ -75,11 +75,13 @@ func Why(
 	}
 	ref := object.Hide(object.Masked(asked), secrets).Ref()
 	chain := Chain{Object: ref, Field: field, Value: show(asked)}
-	now, base := asked, baseline{objects: objects}
+	x.only = func(p *render.Part) bool { _, ok := p.Get(asked.Ref()); return ok }
+	now, base := asked, x.whole()
 	var needed []Override // decide the field, but cannot be removed
 	var stuck []Override  // may decide it: they can neither be removed nor say something else
 	for range maxLayers {
-		effects, left := remove(ctx, x, without(x.overrides, base.removed, needed), base)
+		concerned := reaching(x, without(x.overrides, base.removed, needed), base, now)
+		effects, left := remove(ctx, x, concerned, base)
 		because, fixed, rest := deciding(ctx, x, effects, base, part{now, field})
 		stuck = without(failed(effects), fixed)
 		for _, o := range slices.Concat(left, rest) {
@@ -92,11 +94,13 @@ func Why(
 		if len(because) == 0 {
 			break
 		}
-		needed, base.removed = append(needed, fixed...), append(base.removed, because...)
-		if base.objects, err = renderWith(ctx, x, base.removed); err != nil {
+		needed = append(needed, fixed...)
+		parts, err := renderWith(ctx, x, base, because)
+		if err != nil {
 			break
 		}
-		before, ok := counterpart(asked, base.objects)
+		base = baseline{append(base.removed, because...), parts}
+		before, ok := counterpart(asked, objectsOf(parts))
 		if !ok {
 			break
 		}
@@ -119,10 +123,17 @@ func Why(
 	return chain, ctx.Err()
 }
 
+// reaching returns the overrides that can change an object.
+func reaching(x experiment, asked []Override, base baseline, o object.Object) []Override {
+	return slices.DeleteFunc(asked, func(a Override) bool {
+		return !reachOf(x, a, base.parts).places[o.Origin]
+	})
+}
+
 // counterpart finds the object that another render has in place of this one.
 func counterpart(o object.Object, objects []object.Object) (object.Object, bool) {
-	for _, isMatch := range matchers {
-		i := slices.IndexFunc(objects, func(other object.Object) bool { return isMatch(o, other) })
+	for _, identify := range identities {
+		i := slices.IndexFunc(objects, func(other object.Object) bool { return identify(o) == identify(other) })
 		if i >= 0 {
 			return objects[i], true
 		}
@@ -186,23 +197,20 @@ func deciding(
 			because, known = append(because, e.Override), append(known, changes...)
 		} else if e.Err == nil {
 			idle = append(idle, e.Override)
-		} else if all, _ := mutateAlone(ctx, x, e.Override, base); len(p.changed(all)) > 0 {
-			fixed, known = append(fixed, e.Override), append(known, p.changed(all)...)
+		} else if m, _ := mutateEach(ctx, x, []Override{e.Override}, base); len(m) > 0 {
+			if changes := p.changed(m[0].Changes); len(changes) > 0 {
+				fixed, known = append(fixed, e.Override), append(known, changes...)
+			}
 		}
 	}
 	if len(known) > 0 && !p.isNested() {
 		return because, fixed, nil
 	}
-	effect := mutateEach(ctx, x, idle, base)
-	for i, o := range idle {
-		if x.isOver(ctx) {
-			left = idle[i:]
-			break
-		}
-		all, _ := effect(o)
-		changes := p.changed(all)
+	mutated, left := mutateEach(ctx, x, idle, base)
+	for _, e := range mutated {
+		changes := p.changed(e.Changes)
 		if slices.ContainsFunc(changes, func(c Change) bool { return p.addsTo(known, c) }) {
-			because, known = append(because, o), append(known, changes...)
+			because, known = append(because, e.Override), append(known, changes...)
 		}
 	}
 	slices.SortFunc(because, func(a, b Override) int { return cmp.Compare(a.rank, b.rank) })

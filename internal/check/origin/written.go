@@ -11,22 +11,6 @@ import (
 	"slipway/internal/render/tree"
 )
 
-// written keeps the documents that objects are written in.
-type written struct {
-	view      *tree.View
-	documents map[object.Origin]*yaml.Node
-}
-
-// nameOf returns the kind and name that an object is written with, before anything changes them.
-func (w *written) nameOf(at object.Origin) (kind, name string) {
-	doc, ok := w.documents[at]
-	if !ok {
-		doc = document(w.view, at)
-		w.documents[at] = doc
-	}
-	return text(value(doc, "kind")), text(value(value(doc, "metadata"), "name"))
-}
-
 // Locate returns the place of a field in the document that an object is written in. Where the field is not
 // written there it is the place of the deepest field that contains it, and whole is false.
 func Locate(v *tree.View, at object.Origin, field string) (place finding.Place, whole bool) {

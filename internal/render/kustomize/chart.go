@@ -52,6 +52,7 @@ func inflateCharts(l *layer, m *resources) error {
 		if err := inflate(l, m, at[i], c, l.builtin("HelmChartInflationGenerator")); err != nil {
 			return at[i].fail(err)
 		}
+		l.selections = append(l.selections, m.selection(at[i]))
 	}
 	return nil
 }

@@ -25,6 +25,7 @@ func generate(l *layer, m *resources) error {
 		if err != nil {
 			return at[i].fail(err)
 		}
+		l.selections = append(l.selections, m.selection(at[i]))
 	}
 	at = l.entries(len(l.SecretGenerator), "secretGenerator")
 	for i, args := range l.SecretGenerator {
@@ -36,6 +37,7 @@ func generate(l *layer, m *resources) error {
 		if err != nil {
 			return at[i].fail(err)
 		}
+		l.selections = append(l.selections, m.selection(at[i]))
 	}
 	if err := inflateCharts(l, m); err != nil {
 		return err

@@ -38,6 +38,8 @@ type Result struct {
 	Warnings []string
 	// Losses are in the order of the steps that caused them.
 	Losses []object.Loss
+	// Selections are what the entries of the kustomizations were applied to, components excepted.
+	Selections []Selection
 }
 
 // Builder builds overlays of one tree. A base that several of them include is read once. It may be used from
@@ -125,7 +127,7 @@ func run(b *build, v *tree.View, overlay string) (Result, error) {
 	if err := finish(&l.Kustomization, m); err != nil {
 		return Result{}, l.top().fail(err)
 	}
-	r := Result{Warnings: unique(s.warnings), Losses: unique(s.losses)}
+	r := Result{Warnings: unique(s.warnings), Losses: unique(s.losses), Selections: s.selections}
 	for _, res := range m.list {
 		body, err := bodyOf(res.YNode())
 		if err != nil {

@@ -41,12 +41,14 @@ type scope struct {
 type notes struct {
 	dirs, warnings []string
 	losses         []object.Loss
+	selections     []Selection
 	private        bool // the result depends on more than the files of the tree
 }
 
 func (n *notes) add(o notes) {
 	n.dirs, n.warnings = append(n.dirs, o.dirs...), append(n.warnings, o.warnings...)
 	n.losses = append(n.losses, o.losses...)
+	n.selections = append(n.selections, o.selections...)
 	n.private = n.private || o.private
 }
 

@@ -16,6 +16,7 @@ import (
 // mergePatch is a strategic merge patch with the place of its lines.
 type mergePatch struct {
 	*resource.Resource
+	entry entry // that has the patch, or names its file
 	place func(line int) object.Origin
 }
 
@@ -25,7 +26,7 @@ func placed(list []*resource.Resource, origins []object.Origin, file string, tex
 	patches := make([]mergePatch, len(list))
 	for i, r := range list {
 		before := origins[i].Line - r.YNode().Line
-		patches[i] = mergePatch{r, func(line int) object.Origin {
+		patches[i] = mergePatch{r, at, func(line int) object.Origin {
 			switch {
 			case file != at.at.File:
 				return object.Origin{File: file, Line: before + line}

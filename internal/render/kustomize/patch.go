@@ -59,6 +59,7 @@ func mergeAll(l *layer, texts []string, at func(int) entry) (change, error) {
 			if err != nil {
 				return err
 			}
+			m.chosen = append(m.chosen, m.selection(patch.entry))
 			if err := merge(m, target, patch); err != nil {
 				return err
 			}

@@ -30,15 +30,20 @@ func transform(l *layer, m *resources) error {
 	if err != nil {
 		return err
 	}
+	m.images = nil
 	for _, s := range append(steps, custom...) {
 		if err := l.view.Context().Err(); err != nil {
 			return err
 		}
-		m.losses = nil
+		m.losses, m.chosen, m.imagesKnown = nil, nil, false
 		if err := s.run(m); err != nil {
 			return s.at.fail(err)
 		}
+		if !m.imagesKnown {
+			m.images = nil
+		}
 		l.losses = append(l.losses, m.losses...)
+		l.selections = append(append(l.selections, m.chosen...), m.selection(s.at))
 		m.list = slices.DeleteFunc(m.list, func(r *resource.Resource) bool { return r.IsNilOrEmpty() })
 		if s.by == nil {
 			continue
@@ -75,16 +80,18 @@ func fieldSteps(l *layer, c *specs) ([]step, error) {
 		func() ([]step, error) { return strategicMerges(l) },
 		each(l, "PatchTransformer", l.Patches, patchChange, "patches"),
 		when(l, "NamespaceTransformer", "namespace", l.Namespace != "",
-			setNamespace(namespace.Filter{Namespace: l.Namespace, FsSlice: c.NameSpace})),
-		when(l, "PrefixTransformer", "namePrefix", l.NamePrefix != "", addPrefix(l.NamePrefix, c.NamePrefix)),
-		when(l, "SuffixTransformer", "nameSuffix", l.NameSuffix != "", addSuffix(l.NameSuffix, c.NameSuffix)),
+			markAll(setNamespace(namespace.Filter{Namespace: l.Namespace, FsSlice: c.NameSpace}))),
+		when(l, "PrefixTransformer", "namePrefix", l.NamePrefix != "",
+			markAll(addPrefix(l.NamePrefix, c.NamePrefix))),
+		when(l, "SuffixTransformer", "nameSuffix", l.NameSuffix != "",
+			markAll(addSuffix(l.NameSuffix, c.NameSuffix))),
 		each(l, "LabelTransformer", l.Labels, func(_ *layer, _ entry, label types.Label) (change, error) {
 			fs, err := labelFields(label, c)
-			return addLabels(label.Pairs, fs), err
+			return markAll(addLabels(label.Pairs, fs)), err
 		}, "labels"),
-		when(l, "LabelTransformer", "commonLabels", marks, addLabels(l.CommonLabels, c.CommonLabels)),
+		when(l, "LabelTransformer", "commonLabels", marks, markAll(addLabels(l.CommonLabels, c.CommonLabels))),
 		when(l, "AnnotationsTransformer", "commonAnnotations", len(l.CommonAnnotations) > 0,
-			addAnnotations(l.CommonAnnotations, c.CommonAnnotations)),
+			markAll(addAnnotations(l.CommonAnnotations, c.CommonAnnotations))),
 		each(l, "PatchJson6902Transformer", l.PatchesJson6902, jsonPatchChange, "patchesJson6902"),
 		each(l, "ReplicaCountTransformer", l.Replicas, func(_ *layer, _ entry, r types.Replica) (change, error) {
 			return setReplicas(r, c.Replicas), nil

@@ -117,7 +117,7 @@ func customSteps(l *layer, texts []string, field string) ([]step, error) {
 		if err != nil {
 			return nil, at.fail(err)
 		}
-		steps = append(steps, step{at, by, run})
+		steps = append(steps, step{at, by, markAll(run)})
 	}
 	return steps, nil
 }

@@ -24,7 +24,13 @@ type resources struct {
 	origins map[*resource.Resource]object.Origin
 	specs   *specs
 	vars    types.VarSet
-	losses  []object.Loss // of the current step
+	losses  []object.Loss   // of the current step
+	marked  []object.Origin // that the current step selects
+	chosen  []Selection     // of parts of the current step
+
+	// images is what resources run; nil: unknown. It stays known after steps that set imagesKnown.
+	images      map[*resource.Resource]imageUse
+	imagesKnown bool
 
 	// index finds resources by what they are or were called. It also keeps former names, so a match has to be
 	// checked. Resources in changed may have got new names since.
@@ -92,6 +98,7 @@ func (m *resources) one(id resid.ResId) (*resource.Resource, error) {
 		return nil, fmt.Errorf("%s is not among the resources", refOf(id))
 	case 1:
 		m.changed = append(m.changed, found[0])
+		m.mark(found[0])
 		return found[0], nil
 	}
 	return nil, fmt.Errorf("%s matches more than one resource: %s and %s",
@@ -133,6 +140,7 @@ func (m *resources) absorb(r *resource.Resource, at object.Origin, by *resource.
 			}
 		}
 	}
+	m.marked = append(m.marked, at)
 	id := r.CurId()
 	found := m.known(id)
 	if len(found) > 1 {
@@ -146,6 +154,7 @@ func (m *resources) absorb(r *resource.Resource, at object.Origin, by *resource.
 		return m.append(r, at)
 	}
 	old := found[0]
+	m.mark(old)
 	switch r.Behavior() {
 	case types.BehaviorReplace:
 		if err := r.CopyMergeMetaDataFieldsFrom(old); err != nil {
@@ -278,6 +287,7 @@ func (m *resources) Select(s types.Selector) ([]*resource.Resource, error) {
 		}
 	}
 	m.changed = append(m.changed, found...)
+	m.mark(found...)
 	return found, nil
 }
 
@@ -285,6 +295,7 @@ func (m *resources) Select(s types.Selector) ([]*resource.Resource, error) {
 // replacements need to see them together; else an error says which resource it is about.
 func (m *resources) ApplyFilter(f kio.Filter) error {
 	m.index = nil
+	m.mark(m.list...)
 	if _, ok := f.(replacement.Filter); !ok {
 		return filterAll(f)(m)
 	}

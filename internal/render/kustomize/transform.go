@@ -49,16 +49,24 @@ func addAnnotations(pairs map[string]string, fields types.FsSlice) change {
 
 // setImage sets the name, tag or digest of an image.
 func setImage(at entry, image types.Image, fields types.FsSlice) change {
-	legacy := filterAll(imagetag.LegacyFilter{ImageTag: image})
+	steps := []change{
+		filterAll(imagetag.LegacyFilter{ImageTag: image}),
+		filterAll(imagetag.Filter{ImageTag: image, FsSlice: fields}),
+	}
 	return func(m *resources) error {
-		before := imagesOf(m, fields)
-		if err := legacy(m); err != nil {
-			return err
+		found := m.withImage(image, fields)
+		m.mark(found.list...)
+		before := found.imagesOf(fields)
+		for _, step := range steps {
+			if err := step(found); err != nil {
+				return err
+			}
 		}
-		if err := filterAll(imagetag.Filter{ImageTag: image, FsSlice: fields})(m); err != nil {
-			return err
+		m.losses = append(m.losses, mergedTags(at, before, found.imagesOf(fields))...)
+		for _, r := range found.list {
+			m.images[r] = uses(r, fields)
 		}
-		m.losses = append(m.losses, mergedTags(at, before, imagesOf(m, fields))...)
+		m.imagesKnown = true
 		return nil
 	}
 }
@@ -138,6 +146,7 @@ func setReplicas(replica types.Replica, all types.FsSlice) change {
 					continue
 				}
 				found = true
+				m.mark(r)
 				if err := apply(m, r, replicacount.Filter{Replica: replica, FieldSpec: fs}); err != nil {
 					return err
 				}

@@ -37,6 +37,7 @@ type Seen struct {
 type Reads struct {
 	seen    map[Read]string
 	secrets []string
+	edited  []string // the files of which another text was read
 }
 
 // unreadable is the hash of a failed read.
@@ -52,10 +53,14 @@ func (v *View) note(r Read, hash string, err error) {
 // Reads returns the accesses so far.
 func (v *View) Reads() Reads {
 	seen := make(map[Read]string, len(v.reads))
+	var edited []string
 	for r, h := range v.reads {
 		seen[r] = h
+		if _, ok := v.edits[r.Path]; ok && r.Kind == File {
+			edited = append(edited, r.Path)
+		}
 	}
-	return Reads{seen: seen, secrets: v.Secrets()}
+	return Reads{seen: seen, secrets: v.Secrets(), edited: edited}
 }
 
 // List returns the reads in the order of their paths.
@@ -68,6 +73,12 @@ func (r Reads) List() []Seen {
 		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(string(a.Kind), string(b.Kind)))
 	})
 	return list
+}
+
+// Has reports whether the text of a file was read.
+func (r Reads) Has(file string) bool {
+	_, ok := r.seen[Read{File, file}]
+	return ok
 }
 
 // Same reports whether the reads still have the same results.

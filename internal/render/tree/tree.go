@@ -145,10 +145,16 @@ func (t *Tree) Clean(name string) (string, error) {
 	return name, nil
 }
 
-// load reads a file once.
+// load reads a file once, and counts how often it is asked for.
 func (t *Tree) load(name string) *file {
 	t.mu.Lock()
 	t.reads++
+	t.mu.Unlock()
+	return t.file(name)
+}
+
+func (t *Tree) file(name string) *file {
+	t.mu.Lock()
 	f := t.files[name]
 	if f == nil {
 		f = &file{}

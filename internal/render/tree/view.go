@@ -33,7 +33,13 @@ type View struct {
 	bytes   int64
 	rereads int
 	secrets []string
-	edits   map[string][]byte
+	edits   map[string]edit
+}
+
+// edit is another text for a file.
+type edit struct {
+	text []byte
+	hash string
 }
 
 // View begins a render.
@@ -41,6 +47,14 @@ func (t *Tree) View(ctx context.Context) *View { return t.Edited(ctx, nil) }
 
 // Edited begins a render that sees other texts in place of some files, by their paths.
 func (t *Tree) Edited(ctx context.Context, edits map[string][]byte) *View {
+	hashed := map[string]edit{}
+	for name, text := range edits {
+		hashed[name] = edit{text, hashOf(text)}
+	}
+	return t.edited(ctx, hashed)
+}
+
+func (t *Tree) edited(ctx context.Context, edits map[string]edit) *View {
 	return &View{Tree: t, ctx: ctx, reads: map[Read]string{}, read: map[string]bool{}, edits: edits}
 }
 
@@ -60,13 +74,55 @@ func (v *View) Differs(r Reads) bool {
 // Apart runs a function that fills a cache and returns its reads, for every user of the cache to pass to
 // Replay. They count for v as well.
 func (v *View) Apart(f func(*View) error) (Reads, error) {
-	part := v.Tree.Edited(v.ctx, v.edits)
+	part := v.Tree.edited(v.ctx, v.edits)
 	part.bytes, part.rereads = v.bytes, v.rereads
 	err := f(part)
 	v.bytes, v.rereads = part.bytes, part.rereads
 	reads := part.Reads()
 	v.Replay(reads)
 	return reads, err
+}
+
+// Part runs a function that renders one part of what the view is for, and returns its reads. A file that
+// several parts read counts once for v.
+func (v *View) Part(f func(*View) error) (Reads, error) {
+	part := v.Tree.edited(v.ctx, v.edits)
+	part.bytes = v.bytes
+	err := f(part)
+	v.bytes, v.rereads = part.bytes, max(v.rereads, part.rereads)
+	for name := range part.read {
+		if v.read[name] {
+			v.bytes -= int64(len(v.shown(name, v.file(name)).text.Bytes))
+		}
+		v.read[name] = true
+	}
+	reads := part.Reads()
+	v.Replay(reads)
+	return reads, err
+}
+
+// Shows reports whether the view shows what was read: the same texts for the same files. Reads are of views
+// of the same tree, so only edits can make a difference.
+func (v *View) Shows(r Reads) bool {
+	for name, e := range v.edits {
+		if hash, ok := r.seen[Read{File, name}]; ok && hash != e.hash {
+			return false
+		}
+	}
+	for _, name := range r.edited {
+		if _, ok := v.edits[name]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// shown is a file of the tree as the view shows it.
+func (v *View) shown(name string, f *file) *file {
+	if e, ok := v.edits[name]; ok && f.err == nil {
+		return &file{text: Text{Bytes: e.text, Secrets: f.text.Secrets}, hash: e.hash}
+	}
+	return f
 }
 
 // Replay notes reads that another view did on this view's behalf.
@@ -99,10 +155,7 @@ func (v *View) File(name string) ([]byte, error) {
 	if len(v.read) == maxFiles {
 		return nil, fmt.Errorf("more than %d files", maxFiles)
 	}
-	f := v.load(name)
-	if text, ok := v.edits[name]; ok && f.err == nil {
-		f = &file{text: Text{Bytes: text, Secrets: f.text.Secrets}, hash: hashOf(text)}
-	}
+	f := v.shown(name, v.load(name))
 	v.note(Read{File, name}, f.hash, f.err)
 	if f.err != nil {
 		return nil, f.err
