@@ -14,8 +14,8 @@ import (
 	"slipway/internal/render/tree"
 )
 
-// Part is what one overlay, directory, file pattern or chart of an environment renders to. Parts do not depend
-// on each other, and none is changed after it has been rendered.
+// Part is what one overlay, directory, file pattern or chart of an environment renders to. Parts do not
+// depend on each other, and none is changed after it has been rendered.
 type Part struct {
 	// Reads is everything that the part was rendered from.
 	Reads tree.Reads
@@ -114,10 +114,11 @@ func (s *source) part(u unit) (*Part, error) {
 	return p.Part, err
 }
 
-// Again renders the environment of a result once more, with other texts for some files, and with other charts
-// where env has them. It returns a part for each of before.Parts, the same one where neither the edits nor env
-// concern it, or one of known. Only selects the parts to return, nil: all; the others are nil. The order of
-// the parts does not change, but a skaffold.yaml that is edited may have more or less of them.
+// Again renders the environment of a result once more, with other texts for some files, and with other
+// charts where env has them. It returns a part for each of before.Parts, the same one where neither the
+// edits nor env concern it, or one of known. Only selects the parts to return, nil: all; the others are
+// nil. The order of the parts does not change, but a skaffold.yaml that is edited may have more or less of
+// them.
 func (r *Renderer) Again(ctx context.Context, before Result, env project.Environment, edits map[string][]byte,
 	known []*Part, only func(*Part) bool) ([]*Part, error) {
 	r.renders.Add(1)

@@ -159,7 +159,10 @@ func (r *Renderer) Without(missing []string) (*Renderer, error) {
 // Stats returns what has been done so far.
 func (r *Renderer) Stats() Stats {
 	files, parses, documents := r.tree.Counts()
-	return Stats{Renders: int(r.renders.Load()), Parts: int(r.partsRendered.Load()), Files: files, Parses: parses, Documents: documents}
+	return Stats{
+		Renders: int(r.renders.Load()), Parts: int(r.partsRendered.Load()),
+		Files: files, Parses: parses, Documents: documents,
+	}
 }
 
 // Close releases the project's directory.

@@ -57,8 +57,8 @@ func (s *source) skaffold(v *tree.View, sk project.Skaffold) ([]unit, error) {
 			warnings = append(warnings, fmt.Sprint(w))
 		}
 		if m.KubeContext != "" && s.env.Context != "" && m.KubeContext != s.env.Context {
-			warnings = append(warnings, fmt.Sprintf("deploy.kubeContext %s is ignored: the environment's context is %s",
-				m.KubeContext, s.env.Context))
+			warnings = append(warnings, fmt.Sprintf(
+				"deploy.kubeContext %s is ignored: the environment's context is %s", m.KubeContext, s.env.Context))
 		}
 		all = append(all, unitsOf(m, unit{name: r.File, namespace: m.Namespace, index: i}, warnings)...)
 	}

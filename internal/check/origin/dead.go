@@ -28,8 +28,9 @@ type Dead struct {
 	Elsewhere *ImageField
 }
 
-// Idle returns the overrides that do nothing, whatever they say. One that repeats a value that is there anyway
-// is not among them: it has an effect as soon as either changes. Left are those that the budget did not reach.
+// Idle returns the overrides that do nothing, whatever they say. One that repeats a value that is there
+// anyway is not among them: it has an effect as soon as either changes. Left are those that the budget did
+// not reach.
 func (r *Report) Idle(ctx context.Context) (idle, left []Override, err error) {
 	var without []Override
 	for _, e := range r.Effects {
@@ -46,8 +47,8 @@ func (r *Report) Idle(ctx context.Context) (idle, left []Override, err error) {
 	return idle, left, ctx.Err()
 }
 
-// Explain says why overrides that Idle has returned are dead. It leaves out those that may be read under other
-// conditions. Left are those that the budget did not reach.
+// Explain says why overrides that Idle has returned are dead. It leaves out those that may be read under
+// other conditions. Left are those that the budget did not reach.
 func (r *Report) Explain(ctx context.Context, idle []Override) (dead []Dead, left []Override, err error) {
 	s := search{r.experiment, r.experiment.whole(), r.Effects, map[int]reach{}}
 	for _, o := range idle {

@@ -18,8 +18,8 @@ type Change struct {
 	origin object.Origin
 }
 
-// differences returns the objects that differ between two renders of one source. A part that both share is not
-// looked at.
+// differences returns the objects that differ between two renders of one source. A part that both share is
+// not looked at.
 func differences(with, without []*render.Part) []Change {
 	if len(with) != len(without) { // of a skaffold.yaml that names other things
 		return compare(objectsOf(with), objectsOf(without))

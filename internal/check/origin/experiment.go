@@ -214,8 +214,8 @@ func (t trial) split() []trial {
 	return list
 }
 
-// remove leaves out overrides, several in one render where their effects can be told apart. The effects are in
-// the order of the overrides' ranks; left are the overrides that the budget did not reach.
+// remove leaves out overrides, several in one render where their effects can be told apart. The effects are
+// in the order of the overrides' ranks; left are the overrides that the budget did not reach.
 func remove(
 	ctx context.Context, x experiment, asked []Override, base baseline,
 ) (effects []Effect, left []Override) {

@@ -20,8 +20,8 @@ type group struct {
 	images  map[string]bool
 }
 
-// groupable are the kinds of overrides that are tried in groups. Overrides of different kinds are not: without
-// a patch, another entry of images may match.
+// groupable are the kinds of overrides that are tried in groups. Overrides of different kinds are not:
+// without a patch, another entry of images may match.
 var groupable = map[string]string{
 	"images": "images", "replicas": "replicas", "labels": "labels", "commonlabels": "labels",
 	"commonannotations": "annotations", "operation": "operations", "patches": "patches",
@@ -32,8 +32,8 @@ var groupable = map[string]string{
 // plainImage matches names that mean the same as a regular expression.
 var plainImage = regexp.MustCompile(`^[A-Za-z0-9._:/-]+$`)
 
-// grouped sorts overrides into groups, in the order of their ranks. Those that reach nothing are in none: they
-// have no effect. One that cannot share a render is a group by itself.
+// grouped sorts overrides into groups, in the order of their ranks. Those that reach nothing are in none:
+// they have no effect. One that cannot share a render is a group by itself.
 func grouped(x experiment, asked []Override, base baseline) (groups []*group, idle []Override) {
 	open := map[string][]*group{}
 	for _, o := range asked {
@@ -104,8 +104,8 @@ func (g *group) halves() []*group {
 	return []*group{newGroup(g.members[:n]...), newGroup(g.members[n:]...)}
 }
 
-// attribute gives each change to the member of the group that reaches the object. It is false where none does.
-// A group of one has all changes.
+// attribute gives each change to the member of the group that reaches the object. It is false where none
+// does. A group of one has all changes.
 func (g *group) attribute(changes []Change) (attributed [][]Change, ok bool) {
 	attributed = make([][]Change, len(g.members))
 	if len(g.members) == 1 {

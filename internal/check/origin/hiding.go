@@ -23,8 +23,8 @@ func (s *search) reach(o Override) reach {
 	return r
 }
 
-// suspectsOf returns what may hide an override. Those of its kind come first, the strongest of them before the
-// others: patches can hide anything, and there may be many.
+// suspectsOf returns what may hide an override. Those of its kind come first, the strongest of them before
+// the others: patches can hide anything, and there may be many.
 func (s *search) suspectsOf(o Override) []Override {
 	reached := s.reach(o).places
 	var list []Override
@@ -42,8 +42,8 @@ func (s *search) suspectsOf(o Override) []Override {
 	return list
 }
 
-// findHiding finds the override without which another would do something; nil: there is none. It is false where
-// the budget ends first.
+// findHiding finds the override without which another would do something; nil: there is none. It is false
+// where the budget ends first.
 func (s *search) findHiding(ctx context.Context, o Override, m *mutation) (by *Override, looked bool) {
 	suspects := s.suspectsOf(o)
 	if len(s.reach(o).places) == 0 {
@@ -57,9 +57,11 @@ func (s *search) findHiding(ctx context.Context, o Override, m *mutation) (by *O
 	return nil, true
 }
 
-// findAmong finds what hides an override that matches nothing. The suspects are left out together, and in halves
-// only where the override does something without all of them.
-func (s *search) findAmong(ctx context.Context, m *mutation, suspects []Override) (by *Override, looked bool) {
+// findAmong finds what hides an override that matches nothing. The suspects are left out together, and in
+// halves only where the override does something without all of them.
+func (s *search) findAmong(
+	ctx context.Context, m *mutation, suspects []Override,
+) (by *Override, looked bool) {
 	switch {
 	case len(suspects) == 0:
 		return nil, true

@@ -7,15 +7,15 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+	"sigs.k8s.io/kustomize/api/konfig"
 
 	"slipway/internal/project"
 	"slipway/internal/render"
-	"slipway/internal/render/kustomize"
 	"slipway/internal/render/tree"
 )
 
-// MayRead reports whether an environment that does not render may read a file: one of its kustomizations names
-// the file, or it belongs to one of its charts. It is true where that cannot be known.
+// MayRead reports whether an environment that does not render may read a file: one of its kustomizations
+// names the file, or it belongs to one of its charts. It is true where that cannot be known.
 func MayRead(ctx context.Context, r *render.Renderer, env project.Environment, file string) bool {
 	named, err := r.Named(ctx, env)
 	if err != nil {
@@ -44,18 +44,16 @@ func (w walk) reaches(name string) bool {
 	if !w.view.IsDirectory(name) {
 		return false
 	}
-	kustomization, err := kustomize.File(w.view, name)
-	if err != nil {
-		return true
+	for _, base := range konfig.RecognizedKustomizationFileNames() {
+		kustomization := path.Join(name, base)
+		if !w.view.IsFile(kustomization) {
+			continue
+		}
+		docs, err := w.view.Documents(kustomization)
+		names := func(n *yaml.Node) bool { return w.names(n, name) }
+		return err != nil || kustomization == w.file || slices.ContainsFunc(docs, names)
 	}
-	if kustomization == "" {
-		return strings.HasPrefix(w.file, name+"/")
-	}
-	if kustomization == w.file {
-		return true
-	}
-	docs, err := w.view.Documents(kustomization)
-	return err != nil || slices.ContainsFunc(docs, func(n *yaml.Node) bool { return w.names(n, name) })
+	return strings.HasPrefix(w.file, name+"/")
 }
 
 // names reports whether a text below a node is a path that leads to the file.

@@ -153,8 +153,8 @@ func filesOutside(all []Override, parts []*render.Part) map[string]bool {
 	return outside
 }
 
-// isSelective reports whether an override may match an object only because of what another override says about
-// that object.
+// isSelective reports whether an override may match an object only because of what another override says
+// about that object.
 func isSelective(o Override) bool {
 	if o.entry == nil {
 		return true
