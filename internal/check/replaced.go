@@ -88,7 +88,8 @@ func replacementOf(f finding.Finding, value string, s *subject, l *locator) (wor
 		}
 		switch {
 		case r.Image != "":
-			if isImage && reference.Parse(value).Repository == r.Image {
+			named := workflow.Push{Repository: r.Image}
+			if isImage && named.Pushes(reference.Parse(value).Repository) {
 				return r, true
 			}
 		case r.Text != nil:

@@ -79,6 +79,11 @@ func (c *Pipelines) Pushes() []Push {
 			}
 		}
 	}
+	for _, j := range c.gitlab {
+		for _, p := range pushedByCommands(j.commands) {
+			all = append(all, Push{p.Repository, p.Tag, p.place})
+		}
+	}
 	for i := range all {
 		all[i].Repository = strings.ToLower(all[i].Repository)
 	}
@@ -249,18 +254,24 @@ type Creation struct {
 // Creates returns the Secrets and ConfigMaps that the workflows create with kubectl.
 func (c *Pipelines) Creates() []Creation {
 	var all []Creation
-	for _, w := range c.flows {
-		for _, j := range w.jobs {
-			for _, cmd := range j.commands {
-				args := kubectl(cmd)
-				switch {
-				case says(args, "create", "secret") && len(args) > 3:
-					all = append(all, Creation{"Secret", args[3].text, cmd.words[0].place})
-				case (says(args, "create", "configmap") || says(args, "create", "cm")) && len(args) > 2:
-					all = append(all, Creation{"ConfigMap", args[2].text, cmd.words[0].place})
-				}
+	add := func(commands []command) {
+		for _, cmd := range commands {
+			args := kubectl(cmd)
+			switch {
+			case says(args, "create", "secret") && len(args) > 3:
+				all = append(all, Creation{"Secret", args[3].text, cmd.words[0].place})
+			case (says(args, "create", "configmap") || says(args, "create", "cm")) && len(args) > 2:
+				all = append(all, Creation{"ConfigMap", args[2].text, cmd.words[0].place})
 			}
 		}
+	}
+	for _, w := range c.flows {
+		for _, j := range w.jobs {
+			add(j.commands)
+		}
+	}
+	for _, j := range c.gitlab {
+		add(j.commands)
 	}
 	return all
 }

@@ -56,6 +56,11 @@ func replacements(cmd command, p Project) []Replacement {
 		return setImages(cmd, folder)
 	}
 	switch path.Base(cmd.text(0)) {
+	case "find", "xargs":
+		if i := slices.IndexFunc(cmd.words, func(w word) bool { return w.text == "sed" }); i > 0 {
+			cmd.words = slices.DeleteFunc(slices.Clone(cmd.words[i:]), func(w word) bool { return w.text == "{}" })
+			return substituted(cmd)
+		}
 	case "sed", "gsed":
 		return substituted(cmd)
 	case "envsubst":
@@ -93,25 +98,49 @@ func ReplacesIn(f File) []Replacement {
 		if !replacing().MatchString(line) {
 			continue
 		}
-		line = strings.TrimLeft(strings.TrimSpace(line), "@-+ ")
-		at := func(int, int) finding.Place { return finding.Place{File: f.Name, Line: n} }
-		commands, err := script{text: line, at: at}.commands()
-		if err != nil {
-			continue
+		found := replacedInLine(f.Name, n, strings.TrimLeft(strings.TrimSpace(line), "@-+ "))
+		if len(found) == 0 { // in quotes, as an argument of the pipeline's language
+			found = replacedInLine(f.Name, n, quotedCommand(line))
 		}
-		folder := ""
-		for _, cmd := range commands {
-			if cmd.text(0) == "cd" && !unknownPart().MatchString(cmd.text(1)) {
-				folder = path.Join(path.Dir(f.Name), cmd.text(1))
+		all = append(all, found...)
+	}
+	return all
+}
+
+// quotedCommand is the part of a line from the command that replaces something up to the quote that ends it.
+func quotedCommand(line string) string {
+	start := replacing().FindStringIndex(line)
+	if start == nil {
+		return ""
+	}
+	rest := strings.TrimSpace(line[start[0]:])
+	if quote := strings.LastIndexAny(line[:start[0]], `"'`); quote >= 0 {
+		if end := strings.LastIndex(rest, line[quote:quote+1]); end > 0 {
+			rest = rest[:end]
+		}
+	}
+	return strings.Replace(rest, "edit set image", "kustomize edit set image", 1)
+}
+
+func replacedInLine(file string, n int, line string) []Replacement {
+	place := finding.Place{File: file, Line: n}
+	commands, err := script{text: line, at: func(int, int) finding.Place { return place }}.commands()
+	if err != nil {
+		return nil
+	}
+	var all []Replacement
+	folder := ""
+	for _, cmd := range commands {
+		if cmd.text(0) == "cd" && !unknownPart().MatchString(cmd.text(1)) {
+			folder = path.Join(path.Dir(file), cmd.text(1))
+		}
+		cmd.folder = folder
+		for _, r := range replacements(cmd, Project{}) {
+			if r.Folder == "." {
+				r.Folder = ""
 			}
-			cmd.folder = folder
-			for _, r := range replacements(cmd, Project{}) {
-				if r.Folder == "." {
-					r.Folder = ""
-				}
-				r.Place = at(0, 0)
-				all = append(all, r)
-			}
+			r.Place = place
+			all = append(all, r)
 		}
 	}
 	return all
@@ -123,7 +152,8 @@ func setImages(cmd command, folder string) []Replacement {
 	var all []Replacement
 	for _, w := range cmd.words[4:] {
 		name, _, _ := strings.Cut(w.text, "=")
-		if !strings.HasPrefix(name, "-") {
+		known := strings.Trim(unknownPart().ReplaceAllString(name, ""), "-_/.:")
+		if !strings.HasPrefix(name, "-") && known != "" {
 			all = append(all, Replacement{Folder: folder, Image: reference.Parse(name).Repository})
 		}
 	}
@@ -188,12 +218,14 @@ func setKeys(cmd command, folder string) []Replacement {
 	var all []Replacement
 	var files []string
 	for _, w := range cmd.words[1:] {
-		switch m := assignment().FindStringSubmatch(w.text); {
+		switch m := assignment().FindAllStringSubmatch(w.text, -1); {
 		case strings.HasPrefix(w.text, "-"), w.text == "e", w.text == "eval":
 		case m == nil:
 			files = append(files, path.Join(folder, w.text))
 		default:
-			all = append(all, Replacement{Key: m[1]})
+			for _, key := range m {
+				all = append(all, Replacement{Key: key[1]})
+			}
 			if s := selected().FindStringSubmatch(w.text); s != nil && strings.Contains(w.text, "images") {
 				all = append(all, Replacement{Image: s[1]})
 			}
@@ -245,6 +277,9 @@ func replacedByActions(w *flow, j job) []Replacement {
 			continue
 		}
 		uses := strings.ToLower(value(exec.Uses))
+		if strings.HasPrefix(uses, "mikefarah/yq@") {
+			all = append(all, replacedInLine(w.file, w.at(exec.Uses).Line, inputOf(exec, "cmd"))...)
+		}
 		if strings.HasPrefix(uses, "azure/k8s-deploy@") || strings.HasPrefix(uses, "azure/k8s-bake@") {
 			for line := range strings.Lines(inputOf(exec, "images")) {
 				name := reference.Parse(normal(strings.TrimSpace(line), environ(j.env, step.Env))).Repository

@@ -1,5 +1,5 @@
-// Package workflow checks GitHub workflows: their syntax, the tags that they build, and the names in their
-// deploy steps. It runs nothing and reports nothing about what it does not understand.
+// Package workflow checks GitHub workflows and GitLab pipelines: their syntax, the tags that they build, and
+// their deploy steps. It runs nothing and reports nothing about what it does not understand.
 package workflow
 
 import (
@@ -109,6 +109,7 @@ type Pipelines struct {
 	report
 	flows  []*flow
 	builds []build
+	gitlab []gitlabJob
 }
 
 // report collects what is found.
@@ -130,6 +131,7 @@ func Read(files []File, p Project) *Pipelines {
 			c.metadata(w, j)
 		}
 	}
+	c.gitlab = readGitLab(&c.report, p)
 	return c
 }
 
@@ -151,6 +153,7 @@ func (c *Pipelines) Check() ([]finding.Finding, []finding.Unchecked) {
 		c.tags(b)
 	}
 	c.pushedTags()
+	c.checkGitLab()
 	c.rendered()
 	slices.SortStableFunc(c.findings, func(a, b finding.Finding) int {
 		return cmp.Or(a.Place.Compare(b.Place), strings.Compare(a.Rule, b.Rule))
