@@ -48,8 +48,8 @@ func (c *Pipelines) Replaces() []Replacement {
 }
 
 func replacements(cmd command, p Project) []Replacement {
-	folder := path.Clean(cmd.folder)
-	if unknownPart().MatchString(folder) {
+	folder := path.Clean(cmd.within)
+	if cmd.within == "$" || unknownPart().MatchString(folder) {
 		folder = ""
 	}
 	if cmd.text(1) == "edit" && cmd.text(2) == "set" && cmd.text(3) == "image" { // kustomize, or its variable
@@ -134,7 +134,7 @@ func replacedInLine(file string, n int, line string) []Replacement {
 		if cmd.text(0) == "cd" && !unknownPart().MatchString(cmd.text(1)) {
 			folder = path.Join(path.Dir(file), cmd.text(1))
 		}
-		cmd.folder = folder
+		cmd.within = folder
 		for _, r := range replacements(cmd, Project{}) {
 			if r.Folder == "." {
 				r.Folder = ""

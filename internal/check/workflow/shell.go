@@ -27,7 +27,8 @@ type command struct {
 	// writes are the files that output is redirected to, reads the texts of <<< and <<.
 	writes, reads []word
 	comments      []word
-	folder        string // where it is run, relative to the project
+	folder        string // the working directory of its step, relative to the project
+	within        string // the same, after the cd commands before it; "$" where only a run knows
 	// ignored is why the script goes on where the command fails: "|| true" or "set +e"; empty: it stops.
 	ignored string
 	step    *actionlint.Step // nil: not of a workflow of GitHub

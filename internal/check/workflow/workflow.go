@@ -235,11 +235,12 @@ func readScript(r *report, p Project, s script, folder string, place finding.Pla
 			Why: err.Error()})
 	}
 	var all []command
+	within := folder
 	for _, cmd := range commands {
-		cmd.folder = folder
+		cmd.folder, cmd.within = folder, within
 		if to := cmd.text(1); cmd.text(0) == "cd" && !strings.HasPrefix(to, "-") {
-			if folder = path.Join(folder, to); path.IsAbs(to) || strings.ContainsAny(to, "$~") {
-				folder = "$"
+			if within = path.Join(within, to); path.IsAbs(to) || strings.ContainsAny(to, "$~") {
+				within = "$"
 			}
 		}
 		all = append(all, cmd)
