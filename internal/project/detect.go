@@ -60,7 +60,7 @@ func (l layout) project(dir string) (Project, bool) {
 	if len(p.Environments) == 0 && len(l.tilt.Manifests) == 0 {
 		return Project{}, false
 	}
-	others = append(others, p.develop(l)...)
+	others = l.unapplied(append(others, p.develop(l)...), p.Environments)
 	p.Others = p.nameOthers()
 	p.Notes = l.notes(&p, slices.Concat(others, l.outside(p, found.left), variants))
 	if slices.ContainsFunc(p.Environments, func(e Environment) bool {

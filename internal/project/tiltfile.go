@@ -70,7 +70,7 @@ func (p *Project) develop(l layout) []string {
 			return nil // it applies all of what was found
 		}
 		p.Environments = []Environment{e}
-		return slices.DeleteFunc(guess.sources(), func(s string) bool { return slices.Contains(e.sources(), s) })
+		return guess.sources()
 	}
 	for _, o := range p.Environments {
 		if class, _, _ := classOf(o.Name); o.Class == Local || o.Class == "" && class == Local || o.Name == e.Name {
@@ -79,6 +79,33 @@ func (p *Project) develop(l layout) []string {
 	}
 	p.Environments = append(p.Environments, e)
 	return nil
+}
+
+// unapplied are some sources without those that the environments have: of a directory of which they have some
+// files, the other files.
+func (l layout) unapplied(sources []string, envs []Environment) (left []string) {
+	var used []string
+	for _, e := range envs {
+		used = append(used, e.sources()...)
+	}
+	for _, s := range sources {
+		if !slices.ContainsFunc(used, func(u string) bool { return isManifestName(u) && isBelow(u, s) }) {
+			if !slices.Contains(used, s) {
+				left = append(left, s)
+			}
+			continue
+		}
+		for _, d := range l.dirs {
+			for _, name := range l.files[d] {
+				file := path.Join(d, name)
+				if (d == s || isBelow(d, s)) && isManifestName(name) && !slices.Contains(used, file) &&
+					IsManifest(l.text(file)) {
+					left = append(left, file)
+				}
+			}
+		}
+	}
+	return left
 }
 
 // isGuess says whether an environment is all that was found, under no name of its own.

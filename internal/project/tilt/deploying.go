@@ -282,10 +282,51 @@ func entriesOf(d *dict) map[string]any {
 // otherBuild takes an image that another program builds.
 func otherBuild(at places) func(*reader, arguments) any {
 	return func(r *reader, a arguments) any {
-		if i, ok := r.image(a, at); ok {
-			r.out.Images = append(r.out.Images, i)
+		i, ok := r.image(a, at)
+		if !ok {
+			return nil
 		}
+		if command, ok := texts(a.value(1, "command")); ok {
+			r.builds(&i, strings.Fields(strings.Join(command, " ")))
+		}
+		r.out.Images = append(r.out.Images, i)
 		return nil
+	}
+}
+
+// Flags of `docker build` that take no value.
+var withoutValue = strings.Fields(
+	"--push --load --pull --no-cache --rm --force-rm -q --quiet --squash --compress")
+
+// builds reads the context and the Dockerfile of a command that runs `docker build` and nothing before it.
+func (r *reader) builds(i *Image, words []string) {
+	if len(words) > 2 && words[0] == "docker" && words[1] == "buildx" {
+		words = slices.Delete(slices.Clone(words), 1, 2)
+	}
+	if len(words) < 3 || words[0] != "docker" && words[0] != "podman" || words[1] != "build" {
+		return
+	}
+	file, context := "", ""
+	for n := 2; n < len(words) && !slices.Contains([]string{"&&", ";", "||", "|"}, words[n]); n++ {
+		flag, value, joined := strings.Cut(words[n], "=")
+		switch {
+		case !strings.HasPrefix(flag, "-"):
+			context = words[n]
+		case !joined && !slices.Contains(withoutValue, flag):
+			n++
+			value = strings.Join(words[min(n, len(words)):min(n+1, len(words))], "")
+		}
+		if flag == "-f" || flag == "--file" {
+			file = value
+		}
+	}
+	dir, ok := r.resolve(strings.Trim(context, `'"`))
+	if !ok || context == "" || strings.Contains(context+file, "$") {
+		return
+	}
+	i.Context, i.Dockerfile = dir, path.Join(dir, "Dockerfile")
+	if at, ok := r.resolve(strings.Trim(file, `'"`)); ok && file != "" {
+		i.Dockerfile = at
 	}
 }
 
