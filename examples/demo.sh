@@ -63,9 +63,11 @@ say "Production is back where it was, and the record says why."
 run 0 'slipway status'
 run 0 'slipway history prod'
 
-say "The fix, and then a change of mind: a rollback is a release like any other."
-run 0 'git revert --no-edit HEAD >/dev/null && slipway deploy prod --yes'
-run 0 'slipway rollback prod 1 --yes'
+say "The fix with a new greeting, and then a change of mind: a rollback is a release like any other."
+run 0 'git revert --no-edit HEAD >/dev/null'
+run 0 'sed -i "s/hello from production/welcome/" k8s/overlays/prod/kustomization.yaml && git commit -qam "another greeting"'
+run 0 'slipway deploy prod --yes'
+run 0 'slipway rollback prod --yes'
 run 0 'slipway status'
 
 echo

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -72,7 +73,7 @@ func fit(ctx context.Context, t Target, p Prepared, latest release.Release) erro
 }
 
 // fitAsBefore names the images whose platforms it cannot check: those that lack a platform of the last
-// healthy release.
+// healthy release. The nodes of a sandbox are of this machine's platform.
 func fitAsBefore(
 	ctx context.Context, t Target, pins []image.Pin, latest release.Release, o image.Options,
 ) error {
@@ -82,10 +83,19 @@ func fitAsBefore(
 			replaces(ctx, t, latest.Images[i], pin, o) {
 			continue
 		}
-		t.say(Image, nil, "skipped the platform check for %s: listing nodes is not allowed in %s",
-			pin.Name, t.Environment.Name)
+		if t.Mirror != "" && runsHere(ctx, pin, o) {
+			continue
+		}
+		t.say(Image, nil, "skipped the platform check for %s: listing nodes is not allowed in %s. Grant `list` on "+
+			"nodes to have images compared with them", pin.Name, t.Environment.Name)
 	}
 	return nil
+}
+
+// runsHere says that an image runs on Linux nodes with this machine's processor.
+func runsHere(ctx context.Context, pin image.Pin, o image.Options) bool {
+	has, err := image.Platforms(ctx, pin, o)
+	return err == nil && (len(has) == 0 || image.Runs(has, "linux/"+runtime.GOARCH))
 }
 
 // replaces says that an image has all platforms of another one.
