@@ -27,6 +27,7 @@ type actOptions struct {
 	timeout    time.Duration
 	settle     *time.Duration
 	allow      allowOptions
+	plan       string
 	out        *format
 }
 
@@ -128,14 +129,34 @@ Staging and production do not go back: a commit that lacks commits of the runnin
 	allowFlags(cmd, &o.allow)
 	pruneFlag(cmd, &o.prune)
 	pruneManyFlag(cmd, &o.prune)
+	cmd.Flags().StringVar(&o.plan, "plan", "", "carry out a plan that plan -o FILE saved, or nothing")
 	cmd.Flags().BoolVar(&o.noRollback, "no-rollback", false, "keep a failed release in place, to inspect it")
 	cmd.RunE = func(c *cobra.Command, args []string) error {
-		return runDeploy(c.Context(), a, args[0], o)
+		for _, other := range []string{"allow", "allow-older", "force-conflicts", "prune", "prune-many"} {
+			if err := notBoth(c, "plan", other); err != nil {
+				return err
+			}
+		}
+		return runDeploy(c.Context(), a, strings.Join(args, ""), o)
+	}
+	needEnv := cmd.Args
+	cmd.Args = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 && o.plan != "" {
+			return nil // the plan names it
+		}
+		return needEnv(c, args)
 	}
 	return cmd
 }
 
 func runDeploy(ctx context.Context, a *app, name string, o *actOptions) error {
+	saved, err := a.readPlan(o.plan)
+	if err != nil {
+		return err
+	}
+	if saved != nil && name == "" {
+		name = saved.Environment
+	}
 	t, err := a.target(ctx, name)
 	if err != nil {
 		return err
@@ -150,17 +171,46 @@ func runDeploy(ctx context.Context, a *app, name string, o *actOptions) error {
 		return err
 	}
 	end := a.ci.Fold("images of " + name)
-	proposal, err := deploy.Propose(ctx, t, deploy.ProposeOptions{
+	options := deploy.ProposeOptions{
 		PrepareOptions: deploy.PrepareOptions{Build: true, Image: a.buildOptions()}, Force: o.force, Allow: allow,
 		AllowOlder: o.allow.older, Prune: o.prune.named, PruneMany: o.prune.many,
-	})
+	}
+	if saved != nil {
+		options, err = saved.Options(options.PrepareOptions), saved.Fits(t)
+	}
+	var proposal deploy.Proposal
+	if err == nil {
+		proposal, err = deploy.Propose(ctx, t, options)
+	}
 	end()
 	if err != nil {
 		return errors.Join(err, a.showRefusal(err, *o.out, func(r deploy.Review) any {
 			return line{Event: deploy.Event{Step: stepCheck, Message: err.Error(), Time: time.Now().UTC()}, Check: &r}
 		}))
 	}
+	if saved != nil {
+		if err := saved.Compare(proposal); err != nil {
+			return err
+		}
+	}
 	return a.carryOut(ctx, t, proposal, o)
+}
+
+// readPlan reads a saved plan; nil without a file.
+func (a *app) readPlan(file string) (*deploy.Saved, error) {
+	if file == "" {
+		return nil, nil
+	}
+	a.planFile = file
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, &usageError{fmt.Errorf("--plan: %w", err)}
+	}
+	saved, err := deploy.ReadSaved(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return &saved, nil
 }
 
 // carryOut shows the plan, asks and applies. deploy, rollback and delete share it.
@@ -238,6 +288,7 @@ type line struct {
 	deploy.Event
 	Plan    *plan.Plan       `json:"plan,omitempty"`
 	Check   *deploy.Review   `json:"check,omitempty"`
+	Risks   []plan.Risk      `json:"risks,omitempty"`
 	Images  []image.Pin      `json:"images,omitempty"`
 	Release *release.Release `json:"release,omitempty"`
 	// RolledBack is the release that replaced a failed one.
@@ -266,7 +317,8 @@ func (a *app) listen(o *actOptions) func(deploy.Event) {
 func (a *app) show(environment string, p planPage, o *actOptions) error {
 	if *o.out == asJSON {
 		e := deploy.Event{Step: stepPlan, Message: p.From + " → " + p.To, Time: time.Now().UTC()}
-		return a.json(line{Event: e, Plan: &p.Plan, Check: &p.Prepared.Review, Images: p.Prepared.Images})
+		return a.json(line{Event: e, Plan: &p.Plan, Check: &p.Prepared.Review, Risks: p.Risks,
+			Images: p.Prepared.Images})
 	}
 	defer a.ci.Fold("plan of " + environment)()
 	printPlan(a.stdout, p)

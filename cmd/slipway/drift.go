@@ -45,9 +45,11 @@ kustomization, and the manifests of added ones.`,
 	f.BoolVar(&o.revert, "revert", false, "deploy the recorded release again")
 	f.BoolVar(&o.adopt, "adopt", false, "print the patches that make the source agree with the cluster")
 	waitFlags(cmd, o.act)
-	cmd.MarkFlagsMutuallyExclusive("revert", "adopt", "exit-code")
 	cmd.RunE = func(c *cobra.Command, args []string) error {
+		err := errors.Join(notBoth(c, "revert", "adopt"), notBoth(c, "revert", "exit-code"))
 		switch {
+		case err != nil:
+			return err
 		case o.revert:
 			return runRevert(c.Context(), a, args[0], o.act)
 		case o.act.yes || o.act.timeout > 0:

@@ -71,6 +71,9 @@ type app struct {
 	client         *image.Client // see registries
 	started        bool          // flags and arguments are valid; an error from now on is not a usage error
 
+	// planFile is a saved plan, which may be in the working tree.
+	planFile string
+
 	dir        string
 	kubeconfig string
 	context    string

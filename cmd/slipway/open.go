@@ -64,7 +64,7 @@ func (a *app) notes(notes []string) {
 
 // environment reads the source and selects one of its environments.
 func (a *app) environment(ctx context.Context, name string) (project.Source, project.Environment, error) {
-	src, err := source.Open(ctx, a.dir)
+	src, err := source.Open(ctx, a.dir, a.planFile)
 	a.notes(notesAbout(src.Notes, name))
 	if err != nil {
 		return src, project.Environment{}, err

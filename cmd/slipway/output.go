@@ -50,6 +50,37 @@ func outputFlag(cmd *cobra.Command, known ...format) *format {
 	return &f
 }
 
+// notBoth refuses two flags of one command line.
+func notBoth(cmd *cobra.Command, a, b string) error {
+	if cmd.Flags().Changed(a) && cmd.Flags().Changed(b) {
+		return &usageError{fmt.Errorf("--%s cannot be used with --%s", a, b)}
+	}
+	return nil
+}
+
+// outputOrFileFlag adds --output, which also takes the path of a file: a word with a dot or a slash.
+func outputOrFileFlag(cmd *cobra.Command, file *string, known ...format) *format {
+	f := outputFlag(cmd, known...)
+	flag := cmd.Flags().Lookup("output")
+	flag.Usage += ", or a FILE to save the plan in"
+	flag.Value = &fileValue{flag.Value.(*formatValue), file}
+	return f
+}
+
+type fileValue struct {
+	*formatValue
+	file *string
+}
+
+func (v *fileValue) Set(s string) error {
+	err := v.formatValue.Set(s)
+	if err != nil && strings.ContainsAny(s, `./\`) {
+		*v.file = s
+		return nil
+	}
+	return err
+}
+
 // orList prints "text, json or yaml".
 func orList(names []string) string {
 	last := len(names) - 1

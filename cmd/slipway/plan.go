@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -21,10 +22,14 @@ func newPlanCommand(a *app) *cobra.Command {
 		Long: `Renders the environment, resolves its images in the registry, and asks the API server what applying
 each object would change (a server-side dry run). It writes nothing: an image that is not in the registry
 yet is planned by its tag. Secret values are never shown. Where the server would refuse an object, or
-slipway check finds an error in what goes to production, the exit code is that of deploy.`,
+slipway check finds an error in what goes to production, the exit code is that of deploy.
+
+-o FILE saves the plan, for deploy --plan FILE: that does exactly what the plan shows, or nothing. The file
+contains no value of a Secret.`,
+		Example: "  slipway plan prod\n  slipway plan prod -o prod.plan && slipway deploy prod --plan prod.plan",
 	}
 	var o planOptions
-	o.out = outputFlag(cmd, asText, asJSON, asMarkdown)
+	o.out = outputOrFileFlag(cmd, &o.file, asText, asJSON, asMarkdown)
 	cmd.Flags().BoolVar(&o.exitCode, "exit-code", false, "exit with 3 when the plan has changes")
 	forceFlag(cmd, &o.force)
 	allowFlags(cmd, &o.allow)
@@ -38,6 +43,7 @@ slipway check finds an error in what goes to production, the exit code is that o
 
 type planOptions struct {
 	out             *format
+	file            string
 	exitCode, force bool
 	allow           allowOptions
 	prune           pruneOptions
@@ -47,9 +53,11 @@ type planOptions struct {
 type planJSON struct {
 	plan.Plan
 	Check deploy.Review `json:"check"`
+	Risks []plan.Risk   `json:"risks,omitempty"`
 }
 
 func runPlan(ctx context.Context, a *app, name string, o planOptions) error {
+	a.planFile = o.file
 	t, err := a.target(ctx, name)
 	if err != nil {
 		return err
@@ -58,10 +66,11 @@ func runPlan(ctx context.Context, a *app, name string, o planOptions) error {
 	if err != nil {
 		return err
 	}
-	proposal, err := deploy.Propose(ctx, t, deploy.ProposeOptions{
+	options := deploy.ProposeOptions{
 		Force: o.force, Allow: allow, AllowOlder: o.allow.older,
 		Prune: o.prune.named, PruneMany: o.prune.many,
-	})
+	}
+	proposal, err := deploy.Propose(ctx, t, options)
 	if err != nil {
 		return errors.Join(err, a.showRefusal(err, *o.out, func(r deploy.Review) any {
 			empty := plan.Plan{Environment: name, Commit: t.Source.Commit, Changes: []plan.Change{}}
@@ -71,7 +80,7 @@ func runPlan(ctx context.Context, a *app, name string, o planOptions) error {
 	page := pageOf(ctx, t, proposal)
 	switch *o.out {
 	case asJSON:
-		err = a.json(planJSON{proposal.Plan, proposal.Prepared.Review})
+		err = a.json(planJSON{proposal.Plan, proposal.Prepared.Review, page.Risks})
 	case asMarkdown:
 		_, err = fmt.Fprint(a.stdout, planMarkdown(page))
 	default:
@@ -86,8 +95,20 @@ func runPlan(ctx context.Context, a *app, name string, o planOptions) error {
 	if err == nil {
 		err = proposal.Blocked()
 	}
+	if err == nil && o.file != "" {
+		err = savePlan(o.file, t, proposal, options)
+	}
 	if err == nil && o.exitCode && !proposal.Plan.Empty() {
 		return errHasChanges
+	}
+	return err
+}
+
+// savePlan writes a plan to be carried out by deploy --plan.
+func savePlan(file string, t deploy.Target, p deploy.Proposal, o deploy.ProposeOptions) error {
+	text, err := deploy.Save(t, p, o)
+	if err == nil {
+		err = os.WriteFile(file, text, 0o644)
 	}
 	return err
 }

@@ -45,6 +45,9 @@ func printPlan(w io.Writer, p planPage) {
 		printChanges(w, p.Plan.In(i+1))
 	}
 	printChanges(w, p.Plan.In(0))
+	for _, r := range p.Risks {
+		fmt.Fprintln(w, s.yellow(fmt.Sprintf("risk: %s: %s %s", r.Kind, r.Ref, r.Text)))
+	}
 	for _, line := range p.Remarks {
 		fmt.Fprintln(w, line)
 	}

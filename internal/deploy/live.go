@@ -73,7 +73,7 @@ func blameHands(r *contract.Result, d Drift) {
 					(isWithin(diff.Field, f.Path) || isWithin(f.Path, diff.Field)) {
 					r.Differences[i].Class = contract.Unexplained
 					r.Differences[i].Reason = fmt.Sprintf("changed in the cluster since release %d%s", d.Release,
-						byManager(f.By))
+						byHolder(f.By))
 				}
 			}
 		}
@@ -81,11 +81,4 @@ func blameHands(r *contract.Result, d Drift) {
 	slices.SortStableFunc(r.Differences, func(a, b contract.Difference) int {
 		return slices.Index(contract.Classes, a.Class) - slices.Index(contract.Classes, b.Class)
 	})
-}
-
-func byManager(h *plan.Holder) string {
-	if h == nil {
-		return ""
-	}
-	return " by " + h.Manager
 }

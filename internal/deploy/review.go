@@ -75,8 +75,8 @@ func sentence(f finding.Finding) string {
 
 // Allow lets the errors of some rules through for one run.
 type Allow struct {
-	Rules  []string
-	Reason string
+	Rules  []string `json:"rules"`
+	Reason string   `json:"reason"`
 }
 
 // renderReviewed renders and checks the environment. Where the cluster does not answer with its version, a

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 
+	"slipway/internal/cluster"
 	"slipway/internal/git"
 	"slipway/internal/plan"
 	"slipway/internal/project"
@@ -20,13 +21,15 @@ type Summary struct {
 	// when Git does not know the commits (another repository, a shallow clone).
 	Brings []git.Commit `json:"brings,omitempty"`
 	Takes  []git.Commit `json:"takes,omitempty"`
+	// Risks are what the deploy may do to users and data although it succeeds.
+	Risks []plan.Risk `json:"risks,omitempty"`
 	// Remarks are sentences about the plan.
 	Remarks []string `json:"remarks,omitempty"`
 }
 
 // Summarize reads the commits from the repository of the source.
 func Summarize(ctx context.Context, t Target, p Proposal) Summary {
-	s := Summary{Remarks: remarks(t, p)}
+	s := Summary{Remarks: remarks(t, p), Risks: risks(ctx, t, p)}
 	s.From, s.To = versions(p)
 	from, to := p.Latest.Commit, p.Prepared.Commit
 	if from == "" || to == "" || from == to {
@@ -40,6 +43,18 @@ func Summarize(ctx context.Context, t Target, p Proposal) Summary {
 	s.Brings, _ = repository.Log(ctx, from, to)
 	s.Takes, _ = repository.Log(ctx, to, from)
 	return s
+}
+
+// risks asks the cluster for the quotas. Where it does not tell them the plan is made without.
+func risks(ctx context.Context, t Target, p Proposal) []plan.Risk {
+	if p.Plan.Empty() {
+		return nil
+	}
+	quotas, _, err := cluster.Quotas(ctx, t.Cluster)
+	if err != nil {
+		t.say(Rendering, nil, "warning: quotas were not compared: %v", err)
+	}
+	return plan.Risks(p.Plan, p.Observed, quotas)
 }
 
 func versions(p Proposal) (from, to string) {

@@ -92,13 +92,20 @@ func Open(ctx context.Context, dir string) (Repository, error) {
 	return Repository{Dir: filepath.FromSlash(strings.TrimSuffix(out, "\n"))}, nil
 }
 
-// State reads the state of the working tree.
-func (r Repository) State(ctx context.Context) (State, error) {
+// State reads the state of the working tree. Files in except do not count as changes.
+func (r Repository) State(ctx context.Context, except ...string) (State, error) {
 	var s State
 	changed, err := r.status(ctx, &s)
 	if err != nil {
 		return State{}, err
 	}
+	changed = slices.DeleteFunc(changed, func(name string) bool {
+		info, err := os.Stat(filepath.Join(r.Dir, filepath.FromSlash(name)))
+		return err == nil && slices.ContainsFunc(except, func(file string) bool {
+			other, err := os.Stat(file)
+			return err == nil && os.SameFile(info, other)
+		})
+	})
 	if s.Commit != "" {
 		if err := r.describe(ctx, &s); err != nil {
 			return State{}, err

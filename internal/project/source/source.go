@@ -18,8 +18,9 @@ import (
 )
 
 // Open reads the project of a working tree, and the state of its repository. Outside a repository the
-// source is dirty and has no commit. Source.Notes holds what the caller should tell the user.
-func Open(ctx context.Context, dir string) (project.Source, error) {
+// source is dirty and has no commit. Source.Notes holds what the caller should tell the user. Files in except
+// do not make the source dirty.
+func Open(ctx context.Context, dir string, except ...string) (project.Source, error) {
 	p, err := project.Open(dir)
 	if err != nil {
 		return project.Source{}, err
@@ -32,7 +33,7 @@ func Open(ctx context.Context, dir string) (project.Source, error) {
 	} else if err != nil {
 		return project.Source{}, err
 	}
-	state, err := repository.State(ctx)
+	state, err := repository.State(ctx, except...)
 	if err != nil {
 		return project.Source{}, err
 	}
