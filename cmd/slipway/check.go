@@ -125,6 +125,7 @@ func runCheck(ctx context.Context, a *app, names []string, o checkOptions) error
 			return err
 		}
 	}
+	a.notes(report.Notes)
 	page := reportPage{Report: report, rules: rulesByID(in.Rules), all: o.all, width: widthOf(a.stdout)}
 	if err := a.printReport(page, in.Rules, *o.out); err != nil {
 		return err

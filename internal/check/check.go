@@ -66,6 +66,8 @@ type Report struct {
 	Unchecked []finding.Unchecked `json:"unchecked"`
 	// Crossings are how production differs from where it was tried out.
 	Crossings []contract.Result `json:"crossings,omitempty"`
+	// Notes are what rendering warned of beside the findings, each once: parts of the source that it skips.
+	Notes []string `json:"notes,omitempty"`
 	// Accepted counts the findings that exceptions leave out.
 	Accepted int `json:"accepted"`
 }
@@ -228,6 +230,9 @@ func examine(
 		if isOther(s.Project, e.Environment) {
 			r.Others = append(r.Others, e.Environment.Name)
 		}
+	}
+	for _, e := range s.envs {
+		r.Notes = append(r.Notes, remarks(e, r.Notes)...)
 	}
 	for _, e := range s.Environments {
 		if !s.partial && !slices.Contains(r.Environments, e.Name) && !isOther(s.Project, e) {

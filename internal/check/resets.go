@@ -8,6 +8,7 @@ import (
 	"slipway/internal/check/finding"
 	"slipway/internal/check/rule"
 	"slipway/internal/object"
+	"slipway/internal/render"
 )
 
 const (
@@ -27,6 +28,14 @@ func resets(s *subject, e *environment) found {
 		}
 	}
 	return found{findings: all}
+}
+
+// remarks are the warnings of an environment's render that are no findings, without those that are known.
+func remarks(e *environment, known []string) []string {
+	return slices.DeleteFunc(slices.Clone(e.Warnings), func(w string) bool {
+		return strings.Contains(w, "differs on each render: ") || w == render.NoNamespace ||
+			slices.Contains(known, w)
+	})
 }
 
 func checkScaledReplicas(e *environment, w workload) []finding.Finding {

@@ -53,7 +53,7 @@ func Compare(ctx context.Context, p project.Project, a, b string, o CompareOptio
 	}
 	result := contract.Compare(in)
 	for _, n := range append(notes, more...) {
-		if !slices.Contains(result.Notes, n) {
+		if n != render.NoNamespace && !slices.Contains(result.Notes, n) {
 			result.Notes = append(result.Notes, n)
 		}
 	}

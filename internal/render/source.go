@@ -101,6 +101,11 @@ func (s *piece) warn(format string, args ...any) {
 	s.warnings = append(s.warnings, fmt.Sprintf(format, args...))
 }
 
+// NoNamespace is the warning about charts in an environment without a namespace. It concerns those who read
+// or apply what is rendered.
+const NoNamespace = "no namespace is set: charts see \"default\" here, and the namespace of the kubeconfig " +
+	"context when they are planned or deployed"
+
 // chart renders one chart, over the inline values, and has its patches applied.
 func (s *piece) chart(c project.Chart, inline map[string]any) error {
 	ns := c.Namespace
@@ -108,8 +113,7 @@ func (s *piece) chart(c project.Chart, inline map[string]any) error {
 		ns = s.env.Namespace
 	}
 	if ns == "" {
-		s.warn("no namespace is set: charts see \"default\" here, and the namespace of the kubeconfig context " +
-			"when they are planned or deployed")
+		s.warn("%s", NoNamespace)
 	}
 	var lookup helm.Lookup
 	if c.Lookup {
