@@ -1,8 +1,6 @@
 package plan
 
 import (
-	"cmp"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -124,59 +122,23 @@ func controllerOf(o object.Object) object.Ref {
 	return object.Ref{}
 }
 
-// noteRevisions notes what `kubectl rollout undo` of a Deployment would need, and the pods that a StatefulSet
-// makes anew from an earlier revision.
+// noteRevisions notes what the pods need that a StatefulSet makes anew from an earlier revision. The
+// ReplicaSets of a Deployment's earlier revisions have no pods, and a rollback brings back what they name.
 func (u usage) noteRevisions() {
 	for _, want := range u.in.Desired.Objects() {
-		live := u.observed[want.Ref()].Live
-		switch want.Ref().Kind {
-		case "Deployment":
-			if o, ok := u.previous(want); ok && !u.in.Rollback {
-				spec, _, _ := o.PodSpec()
-				u.note("ReplicaSet "+o.Ref().Name+" (the revision before)", object.PodNeeds(spec, o.Ref().Namespace))
-			}
-		case "StatefulSet":
-			current, _ := live.At("status", "currentRevision").(string)
-			if want.At("spec", "updateStrategy", "type") != "OnDelete" && partition(want) == 0 {
-				continue
-			}
-			for _, o := range u.in.Users {
-				if r := o.Ref(); r.Kind == "ControllerRevision" && r.Name == current &&
-					r.Namespace == want.Ref().Namespace {
-					spec := object.Mapping(o.At("data", "spec", "template", "spec"))
-					u.note("ControllerRevision "+current, object.PodNeeds(spec, r.Namespace))
-				}
+		if want.Ref().Kind != "StatefulSet" ||
+			want.At("spec", "updateStrategy", "type") != "OnDelete" && partition(want) == 0 {
+			continue
+		}
+		current, _ := u.observed[want.Ref()].Live.At("status", "currentRevision").(string)
+		for _, o := range u.in.Users {
+			r := o.Ref()
+			if r.Kind == "ControllerRevision" && r.Name == current && r.Namespace == want.Ref().Namespace {
+				spec := object.Mapping(o.At("data", "spec", "template", "spec"))
+				u.note("ControllerRevision "+current, object.PodNeeds(spec, r.Namespace))
 			}
 		}
 	}
-}
-
-// previous returns the ReplicaSet of the revision before the one that a Deployment has after the deploy.
-func (u usage) previous(want object.Object) (object.Object, bool) {
-	if want.At("spec", "revisionHistoryLimit") == int64(0) {
-		return object.Object{}, false
-	}
-	var sets []object.Object
-	for _, o := range u.in.Users {
-		if o.Ref().Kind == "ReplicaSet" && controllerOf(o) == want.Ref() {
-			sets = append(sets, o)
-		}
-	}
-	slices.SortFunc(sets, func(a, b object.Object) int { return cmp.Compare(revisionOf(b), revisionOf(a)) })
-	seen := u.observed[want.Ref()]
-	if reflect.DeepEqual(seen.Live.At("spec", "template"), seen.Merged.At("spec", "template")) && len(sets) > 0 {
-		sets = sets[1:] // the first one stays the newest
-	}
-	if len(sets) == 0 {
-		return object.Object{}, false
-	}
-	return sets[0], true
-}
-
-func revisionOf(o object.Object) int {
-	text, _ := o.Annotations()["deployment.kubernetes.io/revision"].(string)
-	n, _ := strconv.Atoi(text)
-	return n
 }
 
 // keepUsed keeps an object that something still names, or may name.
