@@ -136,6 +136,9 @@ func printRelease(w io.Writer, rel release.Release) {
 	for _, ref := range rel.Kept {
 		say("kept", ref.String())
 	}
+	for _, line := range rel.Irreversible {
+		say("one way", line)
+	}
 	for _, l := range rel.Lost {
 		say("lost", l.Ref.String()+": "+plan.LostText(l.Field))
 	}

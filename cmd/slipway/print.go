@@ -66,10 +66,18 @@ func printChanges(w io.Writer, changes []plan.Change) {
 		default:
 			same++
 		}
+		printIrreversible(w, c)
 		printLost(w, c)
 	}
 	if same > 0 {
 		fmt.Fprintln(w, s.dim(fmt.Sprintf("  = %d unchanged", same)))
+	}
+}
+
+// printIrreversible names what a rollback would leave as this deploy makes it.
+func printIrreversible(w io.Writer, c plan.Change) {
+	if c.Irreversible != "" {
+		fmt.Fprintf(w, "      the way back keeps this: %s\n", c.Irreversible)
 	}
 }
 

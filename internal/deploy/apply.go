@@ -248,6 +248,7 @@ func carryOut(ctx context.Context, r run, p Proposal, past release.Past) (releas
 	err = masked(err, p.Prepared.Set)
 	rel.Status, rel.Failure = outcome(ctx, p, err)
 	rel.Kept = kept(p.Plan)
+	rel.Irreversible = irreversible(p.Plan, rel.Applied)
 	var sick *rollout.NotHealthyError
 	if errors.As(err, &sick) {
 		blame(ctx, t, p.Prepared, sick.Failures)

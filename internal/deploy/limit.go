@@ -2,7 +2,9 @@ package deploy
 
 import (
 	"fmt"
+	"slices"
 
+	"slipway/internal/object"
 	"slipway/internal/plan"
 )
 
@@ -51,4 +53,15 @@ func checkNamed(p Prepared, made plan.Plan) error {
 		}
 	}
 	return nil
+}
+
+// irreversible returns the changes among those applied that a rollback does not undo.
+func irreversible(p plan.Plan, applied []object.Ref) []string {
+	var lines []string
+	for _, c := range p.Changes {
+		if c.Irreversible != "" && slices.Contains(applied, c.Ref) {
+			lines = append(lines, c.Ref.String()+": "+c.Irreversible)
+		}
+	}
+	return lines
 }

@@ -100,6 +100,7 @@ func Make(in Input) Plan {
 		}
 		p.Changes = append(p.Changes, c)
 	}
+	p.noteIrreversible(in, observed)
 	p.makeWay(in, observed)
 	p.addHooks(hooks, in)
 	p.number(in.Order)

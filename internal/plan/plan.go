@@ -88,6 +88,8 @@ type Change struct {
 	Fields []Field    `json:"fields,omitempty"`
 	// Lost are the fields that the server would not give the value of the source, which is Before.
 	Lost []Field `json:"lost,omitempty"`
+	// Irreversible says why a rollback could not undo the change.
+	Irreversible string `json:"irreversible,omitempty"`
 	// First: it is deleted before the others, because it would keep a new object from starting.
 	First bool `json:"first,omitempty"`
 	// Stage is the number of its stage in the plan, from 1.

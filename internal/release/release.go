@@ -78,6 +78,8 @@ type Release struct {
 	// Adopted are objects that existed before this release, or the unhealthy ones before it, made them part of
 	// the environment. A rollback leaves them in place.
 	Adopted []object.Ref `json:"adopted,omitempty"`
+	// Irreversible are changes of this release that a rollback does not undo, with the reasons.
+	Irreversible []string `json:"irreversible,omitempty"`
 	// Kept are owned objects that left the source and were not deleted because they are protected.
 	Kept []object.Ref `json:"kept,omitempty"`
 	// Applied are the objects that were created, updated or deleted, in that order of time.
@@ -150,6 +152,7 @@ func encode(r Release) (summary, data []byte, err error) {
 		return nil, nil, err
 	}
 	r.Evidence, r.Owned, r.Adopted, r.Kept, r.Applied, r.Lost = nil, nil, nil, nil, nil, nil
+	r.Irreversible = nil
 	summary, err = json.Marshal(r)
 	return summary, data, err
 }

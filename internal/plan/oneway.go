@@ -1,0 +1,67 @@
+package plan
+
+import (
+	"maps"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"slipway/internal/object"
+)
+
+// irreversible says why a rollback could not undo a change; empty when it can.
+func irreversible(c Change, o Observed) string {
+	r := o.Ref
+	switch {
+	case c.Action == Delete && Protected(r.Kind):
+		return "what it holds is lost"
+	case c.Action != Update && c.Action != Replace:
+		return ""
+	case r.Group == "" && (r.Kind == "ConfigMap" || r.Kind == "Secret"):
+		if o.Merged.At("immutable") == true && !asksForReplacement(o.Desired) {
+			return "it is immutable from now on"
+		}
+	case r.Kind == "PersistentVolumeClaim" && grows(o.Live, o.Merged):
+		return "a claim does not shrink"
+	case r.Kind == "CustomResourceDefinition" && !maps.Equal(versions(o.Live), versions(o.Merged)):
+		return "objects may be stored in another version by then"
+	}
+	return ""
+}
+
+// grows says that a claim asks for more storage than it has.
+func grows(live, want object.Object) bool {
+	size := func(o object.Object) resource.Quantity {
+		text, _ := o.At("spec", "resources", "requests", "storage").(string)
+		q, err := resource.ParseQuantity(text)
+		if err != nil {
+			return resource.Quantity{}
+		}
+		return q
+	}
+	before, after := size(live), size(want)
+	return after.Cmp(before) > 0
+}
+
+// versions returns the versions of a definition, and which one is stored.
+func versions(o object.Object) map[string]bool {
+	stored := map[string]bool{}
+	for _, v := range object.Mappings(o.At("spec", "versions")) {
+		name, _ := v["name"].(string)
+		stored[name] = v["storage"] == true
+	}
+	return stored
+}
+
+// noteIrreversible notes what the way back keeps. A rollback itself has no way back to speak of.
+func (p *Plan) noteIrreversible(in Input, observed map[object.Ref]Observed) {
+	if in.Rollback {
+		return
+	}
+	for i := range p.Changes {
+		c := &p.Changes[i]
+		if slices.Contains(in.Owned, c.Ref) {
+			c.Irreversible = irreversible(*c, observed[c.Ref])
+		}
+	}
+}
