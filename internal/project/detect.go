@@ -78,8 +78,9 @@ func (l layout) project(dir string) (Project, bool) {
 // completed are environments that objects of Argo CD or Flux name, and those that the layout shows beside
 // them.
 func completed(synced []Environment, layouts ...[]Environment) []Environment {
-	if len(synced) == 0 {
-		return nil
+	named := slices.ContainsFunc(layouts, func(envs []Environment) bool { return len(envs) > 0 })
+	if len(synced) == 0 || synced[0].Name == "default" && named {
+		return nil // the objects name no environment, and the layout does
 	}
 	for _, envs := range layouts {
 		for _, e := range envs {
