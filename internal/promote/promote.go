@@ -124,6 +124,8 @@ type work struct {
 type attempt struct {
 	files []edited
 	want  []string
+	// rank orders attempts: the fewer releases read a file, the earlier it is edited.
+	rank int
 	// guess: only the key's name suggests that the value is about the image.
 	guess bool
 	err   error
@@ -305,6 +307,7 @@ func (w *work) attempts(ctx context.Context, m image.Matched, pin image.Pin) (at
 		}
 		attempts = append(attempts, ways...)
 	}
+	slices.SortStableFunc(attempts, func(a, b attempt) int { return cmp.Compare(a.rank, b.rank) })
 	if len(attempts) == 0 && len(w.env.Paths) > 0 {
 		attempts = append(attempts, w.inManifests(ctx, m, pin))
 	}

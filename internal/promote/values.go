@@ -26,49 +26,47 @@ type leaf struct {
 // maxLeaves is how many values of a file are tried: each is a render.
 const maxLeaves = 20
 
-// inValues returns the ways to set an image in a chart's values: where the environment's own files have it,
-// as a new key in the last of them, and where files that others share have it.
+// inValues returns the ways to set an image in the values files of a chart: where a file has it, and as a new
+// key in the last file.
 func (w *work) inValues(ctx context.Context, c project.Chart, m image.Matched, pin image.Pin) (
 	ways []attempt, err error) {
-	var added, shared []attempt
 	for i, file := range slices.Backward(c.Values) {
 		file = path.Clean(file)
-		own, err := w.isOwn(ctx, file)
+		readers, err := w.readers(ctx, file)
 		if err != nil {
 			return nil, err
 		}
-		var some []attempt
+		var there, added []attempt
 		text, err := w.text(ctx, file)
 		if err != nil {
-			a := oneFile(file, nil)
-			a.err = err
-			some = append(some, a)
+			there = []attempt{oneFile(file, nil)}
+			there[0].err = err
 		} else {
 			for _, l := range leaves(text, m) {
-				some = append(some, w.values(c, file, text, l, m, pin)...)
+				there = append(there, w.values(c, file, text, l, m, pin)...)
 			}
-			if own && i == len(c.Values)-1 {
+			if i == len(c.Values)-1 {
 				added = w.added(c, file, text, m, pin)
 			}
 		}
-		if own {
-			ways = append(ways, some...)
-		} else {
-			shared = append(shared, some...)
+		for _, a := range there {
+			a.rank = 2 * readers
+			ways = append(ways, a)
+		}
+		for _, a := range added {
+			a.rank = 2*readers + 1
+			ways = append(ways, a)
 		}
 	}
-	return slices.Concat(ways, added, shared), nil
+	return ways, nil
 }
 
-// isOwn reports whether no other environment has a values file.
-func (w *work) isOwn(ctx context.Context, file string) (bool, error) {
+// readers counts the releases of all environments that read a values file.
+func (w *work) readers(ctx context.Context, file string) (n int, err error) {
 	for _, env := range w.project.Environments {
-		if env.Name == w.env.Name {
-			continue
-		}
 		charts, err := w.renderer.Charts(ctx, env)
 		if ctx.Err() != nil {
-			return false, ctx.Err()
+			return 0, ctx.Err()
 		}
 		if err != nil {
 			charts = env.Charts // it does not render
@@ -76,12 +74,12 @@ func (w *work) isOwn(ctx context.Context, file string) (bool, error) {
 		for _, c := range charts {
 			for _, other := range append(slices.Clone(c.Values), path.Join(c.Path, "values.yaml")) {
 				if path.Clean(other) == file {
-					return false, nil
+					n++
 				}
 			}
 		}
 	}
-	return true, nil
+	return n, nil
 }
 
 // leaves returns the scalars that may set the version of an image: their value is the current version, or

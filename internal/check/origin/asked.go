@@ -63,7 +63,13 @@ func find(objects []object.Object, asked string, env project.Environment) (objec
 	e := &NoObjectError{Asked: asked, Environment: env.Name, Ambiguous: len(found) > 1}
 	if e.Ambiguous {
 		for _, o := range found {
-			e.Known = append(e.Known, nameOf(o.Ref(), len(exact) > 1))
+			ref := o.Ref()
+			if ref.Group == "" && slices.ContainsFunc(exact, func(other object.Object) bool {
+				return other.Ref().Group != "" && other.Ref().Namespace == ref.Namespace
+			}) {
+				ref.Kind += ".v1" // as kubectl names a kind without a group
+			}
+			e.Known = append(e.Known, nameOf(ref, len(exact) > 1))
 		}
 		return object.Object{}, e
 	}

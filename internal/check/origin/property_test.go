@@ -166,7 +166,13 @@ type asked struct {
 	rank     uint64
 }
 
-func (a asked) name() string { return nameOf(a.Ref(), true) }
+func (a asked) name() string {
+	ref := a.Ref()
+	if ref.Group == "" {
+		ref.Kind += ".v1"
+	}
+	return nameOf(ref, true)
+}
 
 // leavesOf returns the leaves of a value, each with one of its spellings.
 func leavesOf(o object.Object, v any, field string, steps []object.Step) (leaves []asked) {
