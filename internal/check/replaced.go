@@ -59,7 +59,11 @@ func valueOfField(f finding.Finding, l *locator) string {
 		env = f.Environments[0]
 	}
 	o, ok := l.object(env, *f.Object)
-	steps, err := object.Steps(f.Field)
+	field := f.Field
+	if f.Rule == string(pullPolicy) { // it is about the image beside the policy
+		field = strings.TrimSuffix(field, "PullPolicy")
+	}
+	steps, err := object.Steps(field)
 	if !ok || err != nil {
 		return ""
 	}
