@@ -252,6 +252,9 @@ var clusterRows = []row{
 		return "Rename your object, or pass --force-conflicts to take it over once " + e.Owner +
 			" has given it up. Nothing was changed."
 	}),
+	as("random", codeError, always[*deploy.RandomError](
+		"Set `lookup: true` for the chart in slipway.yaml if its template calls lookup, or set the value in a "+
+			"values file, encrypted with SOPS if it is a secret. Nothing was changed.")),
 	as("conflict", codeConflict, always[*cluster.ConflictError](
 		"Pass --force-conflicts to take those fields over, or leave them out of the manifests.")),
 	as("stale file", codeConflict, func(e *deploy.StaleError) string {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -87,6 +88,29 @@ func tryCreate(ctx context.Context, c *Cluster, o object.Object) error {
 	return err
 }
 
+// tryInDefault asks the server in a dry run whether an object is valid, in another namespace than its own,
+// which does not exist yet. Only what is wrong with the object itself is an error: the namespace has another
+// quota, and the user may have no rights there.
+func tryInDefault(ctx context.Context, c *Cluster, o object.Object) error {
+	o = wire(o)
+	metadata, ok := o.Body["metadata"].(map[string]any)
+	if !ok {
+		return nil
+	}
+	metadata["namespace"] = metav1.NamespaceDefault
+	at, err := c.endpoint(o.Ref(), version(o))
+	if err != nil {
+		return err
+	}
+	_, err = at.Create(ctx, &unstructured.Unstructured{Object: o.Body}, metav1.CreateOptions{
+		DryRun: []string{metav1.DryRunAll}, FieldManager: Manager, FieldValidation: metav1.FieldValidationStrict,
+	})
+	if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) {
+		return err
+	}
+	return nil
+}
+
 // withReplicas returns a copy of o with another number of replicas.
 func withReplicas(o object.Object, replicas any) object.Object {
 	o = o.Clone()
@@ -95,6 +119,14 @@ func withReplicas(o object.Object, replicas any) object.Object {
 	}
 	return o
 }
+
+// controllers are annotations that controllers and kubectl write for themselves. Manifests that were exported
+// from a cluster have them.
+var controllers = []string{lastApplied, "deployment.kubernetes.io/revision",
+	"deprecated.daemonset.template.generation", "control-plane.alpha.kubernetes.io/leader",
+	"pv.kubernetes.io/bind-completed", "pv.kubernetes.io/bound-by-controller",
+	"volume.kubernetes.io/storage-provisioner", "volume.beta.kubernetes.io/storage-provisioner",
+	"volume.kubernetes.io/selected-node", "endpoints.kubernetes.io/last-change-trigger-time"}
 
 // wire returns the object as it is sent: without the fields that only the server writes (a resourceVersion
 // from a backup would make every apply a conflict), and with the stringData of a Secret moved to data,
@@ -106,6 +138,9 @@ func wire(o object.Object) object.Object {
 		for _, f := range []string{"managedFields", "resourceVersion", "uid", "generation",
 			"creationTimestamp", "selfLink"} {
 			delete(metadata, f)
+		}
+		if annotations, ok := metadata["annotations"].(map[string]any); ok {
+			maps.DeleteFunc(annotations, func(k string, _ any) bool { return slices.Contains(controllers, k) })
 		}
 	}
 	plain, ok := o.Body["stringData"].(map[string]any)

@@ -2,6 +2,9 @@ package cluster
 
 import (
 	"reflect"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"slipway/internal/object"
 )
@@ -20,6 +23,37 @@ func withoutAggregated(desired object.Object) object.Object {
 	desired = desired.Clone()
 	delete(desired.Body, "rules")
 	return desired
+}
+
+// withoutInjected is desired without the caBundle that a controller has put into the live object: what the
+// source has there is a placeholder, or the certificate of another cluster. It also names the controllers.
+func withoutInjected(desired, live object.Object, managed []metav1.ManagedFieldsEntry) (
+	object.Object, []string) {
+	const field = "caBundle"
+	var by []string
+	for _, e := range managed {
+		if e.FieldsV1 != nil && e.Manager != Manager && !isTool(e.Manager) &&
+			strings.Contains(e.FieldsV1.GetRawString(), `"f:`+field+`"`) {
+			by = append(by, e.Manager)
+		}
+	}
+	if len(by) == 0 || live.Body == nil {
+		return desired, nil
+	}
+	desired = desired.Clone()
+	without := func(v any) {
+		if m, ok := v.(map[string]any); ok {
+			delete(m, field)
+		}
+	}
+	without(desired.Body["spec"])
+	without(desired.At("spec", "conversion", "webhook", "clientConfig"))
+	hooks, _ := desired.Body["webhooks"].([]any)
+	for _, h := range hooks {
+		hook, _ := h.(map[string]any)
+		without(hook["clientConfig"])
+	}
+	return desired, by
 }
 
 // fixedAtCreation are fields that the server keeps from the live object when the source no longer sets them.

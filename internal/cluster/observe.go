@@ -97,7 +97,7 @@ func (s *survey) ask(ctx context.Context, o *plan.Observed, managed []metav1.Man
 	if minimum, scaled := s.scaled[o.Ref]; scaled {
 		o.Desired = keepReplicas(o.Desired, o.Live, minimum)
 	}
-	o.Desired = withoutAggregated(o.Desired)
+	o.Desired, o.Injected = withoutInjected(withoutAggregated(o.Desired), o.Live, managed)
 	if o.Desired = wire(o.Desired); o.Live.Body != nil {
 		// Another spelling of the same value would be a conflict, or a change of an immutable field.
 		o.Desired = object.Respell(o.Desired, o.Live)
@@ -129,7 +129,11 @@ func (s *survey) ask(ctx context.Context, o *plan.Observed, managed []metav1.Man
 			o.Merged, o.Err = wire(o.Desired), tryCreate(ctx, s.c, o.Desired)
 			return
 		}
-		o.Unverified = s.unverified(o.Ref, o.Err)
+		if o.Unverified = s.unverified(o.Ref, o.Err); o.Unverified != "" && isMissingNamespace(o.Err) {
+			if o.Err = tryInDefault(ctx, s.c, o.Desired); o.Err != nil {
+				o.Unverified = ""
+			}
+		}
 	}
 	if o.Unverified != "" {
 		o.Merged, o.Err = wire(o.Desired), nil

@@ -24,6 +24,7 @@ func CompareLive(ctx context.Context, t Target, today string) (contract.Result, 
 	if err != nil {
 		return contract.Result{}, err
 	}
+	prepared.Unstable = nil // nothing is replaced
 	proposal, err := propose(ctx, t, prepared, past, true)
 	if err == nil {
 		err = proposal.Blocked()

@@ -185,6 +185,7 @@ func propose(
 		return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)
 	}
 	markForeign(observed, t.owner(), force)
+	markRandom(t, observed, p.Unstable)
 	users, unlisted, err := listUsers(ctx, t, p.Set, observed)
 	if err != nil {
 		return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)
@@ -258,10 +259,23 @@ func replan(ctx context.Context, t Target, p Proposal, past release.Past, create
 		return now, fmt.Errorf("%w: release %d of %s was deployed since", plan.ErrStale, now.Latest.Revision,
 			t.Environment.Name)
 	}
+	if created && !now.blocksLive() {
+		// Until its namespace existed, the server could not verify an object.
+		if err := now.Blocked(); err != nil {
+			return now, fmt.Errorf("namespace %s was created, and nothing else: %w", t.Cluster.Namespace(), err)
+		}
+	}
 	if !p.same(now, created) {
 		return now, fmt.Errorf("%w: objects of %s have changed", plan.ErrStale, t.Environment.Name)
 	}
 	return now, nil
+}
+
+// blocksLive says that an object that exists is blocked: it came after the plan.
+func (p Proposal) blocksLive() bool {
+	return slices.ContainsFunc(p.Observed, func(o plan.Observed) bool {
+		return o.Err != nil && o.Live.Body != nil
+	})
 }
 
 // same says that a later proposal does the same to the same objects. After the namespace of the environment

@@ -29,6 +29,8 @@ type Prepared struct {
 	Commit string
 	Tag    string
 	Dirty  bool
+	// Unstable are the fields that differ on each render.
+	Unstable []render.Unstable
 	// RollbackOf is the revision of these objects, 0 when they come from source.
 	RollbackOf int
 	// Revert: these are the objects of the newest release, which were changed in the cluster since.
@@ -137,8 +139,8 @@ func pinTarget(ctx context.Context, t Target, r rendering, o PrepareOptions) (Pr
 	if set, err = image.Put(set, pins); err != nil {
 		return Prepared{}, fmt.Errorf("prepare %s: %w", t.Environment.Name, err)
 	}
-	return Prepared{Set: set, Images: pins, Commit: t.Source.Commit, Tag: t.Source.Tag, Dirty: t.Source.Dirty},
-		nil
+	return Prepared{Set: set, Images: pins, Commit: t.Source.Commit, Tag: t.Source.Tag, Dirty: t.Source.Dirty,
+		Unstable: r.result.Unstable}, nil
 }
 
 // changedFiles names a few of the uncommitted files.

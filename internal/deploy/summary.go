@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 
 	"slipway/internal/cluster"
 	"slipway/internal/git"
@@ -74,6 +75,12 @@ func versions(p Proposal) (from, to string) {
 
 func remarks(t Target, p Proposal) []string {
 	lines := append(checkRemarks(t, p.Prepared), p.Prepared.Direction.remarks()...)
+	for _, seen := range p.Observed {
+		if len(seen.Injected) > 0 {
+			lines = append(lines, fmt.Sprintf("%s: caBundle stays as %s has set it", seen.Ref,
+				strings.Join(seen.Injected, ", ")))
+		}
+	}
 	for _, pin := range p.Prepared.Images {
 		if pin.Digest == "" {
 			lines = append(lines, fmt.Sprintf("image %s is not in the registry yet: deploy builds it",

@@ -46,6 +46,8 @@ type Observed struct {
 	// Rewritten is why the server would refuse the apply alone: a patch makes Merged of Live before it. Empty
 	// where none is needed.
 	Rewritten string
+	// Injected are the controllers whose certificate stays, whatever the source has in its place.
+	Injected []string
 	// Stays are fields that left the source, and that the server keeps.
 	Stays []Field
 	// Unclaimed names the tools whose fields the server does not let go, and why.

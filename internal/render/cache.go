@@ -54,7 +54,7 @@ func (r *Renderer) Text(ctx context.Context, env project.Environment, show bool)
 		return Text{}, &Error{Environment: env.Name, Err: err}
 	}
 	t := Text{YAML: yaml.Bytes(), Objects: len(objects), Warnings: result.Remarks()}
-	if len(concealed) == 0 && !result.Unstable { // decrypted values are never written
+	if len(concealed) == 0 && len(result.Unstable) == 0 { // decrypted values are never written
 		r.keep(file, t, result.Reads)
 	}
 	return t, nil

@@ -27,7 +27,7 @@ type Part struct {
 	warnings []string
 	losses   []object.Loss
 	leftOut  []object.Ref
-	unstable bool
+	unstable []Unstable
 }
 
 // Objects returns the objects of the part. The slice is a copy, the bodies are not.

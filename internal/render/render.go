@@ -85,8 +85,8 @@ type Result struct {
 	Losses []object.Loss
 	// LeftOut are hooks that the project leaves out: see project.Environment.NoHooks.
 	LeftOut []object.Ref
-	// Unstable: the result differs on each render, and Warnings say where.
-	Unstable bool
+	// Unstable are the fields that differ on each render. Warnings say so too.
+	Unstable []Unstable
 	// Reads is everything that was read: while it does not change, neither does the result.
 	Reads tree.Reads
 	// Parts are what the result consists of, in order.
@@ -119,6 +119,9 @@ func unique(all []string) []string {
 	}
 	return once
 }
+
+// Unstable is a field that differs on each render, of an object as its chart names it.
+type Unstable = helm.Unstable
 
 // Open prepares rendering from the directory dir.
 func Open(dir string, o Options) (*Renderer, error) {
@@ -216,7 +219,7 @@ func (r *Renderer) Kustomize(ctx context.Context, dir string, o kustomize.Option
 	return bounded(ctx, func(ctx context.Context) (Output, error) {
 		v := r.tree.View(ctx)
 		var warnings []string
-		o.Inflate = r.inflate("", func(text string, _ bool) { warnings = append(warnings, text) },
+		o.Inflate = r.inflate("", func(text string, _ *Unstable) { warnings = append(warnings, text) },
 			func([]object.Loss) {})
 		b, err := r.kustomize.Build(v, dir, o)
 		return Output{b.Objects, remarks(b.Losses, append(b.Warnings, warnings...)), v.Secrets()}, err

@@ -52,7 +52,7 @@ func (r *Result) add(i int, p *Part) error {
 	r.Warnings = append(append(r.Warnings, p.unit.warnings...), p.warnings...)
 	r.Losses = append(r.Losses, p.losses...)
 	r.LeftOut = append(r.LeftOut, p.leftOut...)
-	r.Unstable = r.Unstable || p.unstable
+	r.Unstable = append(r.Unstable, p.unstable...)
 	for _, o := range p.set.Objects() {
 		ref := o.Ref()
 		owners := r.owners[ref]
@@ -135,7 +135,7 @@ func (s *piece) chart(c project.Chart, inline map[string]any) error {
 		objects = s.withoutHooks(objects)
 	}
 	for _, u := range out.Unstable {
-		s.unstable = true
+		s.unstable = append(s.unstable, u)
 		s.warn("differs on each render: %s", u)
 	}
 	if c.Patches != "" {
@@ -194,9 +194,9 @@ func (s *piece) path(p string) error {
 	return s.plain(p)
 }
 
-// inflate renders charts for kustomizations. It calls warn for each warning, with unstable set where the
-// result differs on each render, and lose with what the charts lost.
-func (r *Renderer) inflate(kubeVersion string, warn func(text string, unstable bool),
+// inflate renders charts for kustomizations. It calls warn for each warning, with the field where it is about
+// one that differs on each render, and lose with what the charts lost.
+func (r *Renderer) inflate(kubeVersion string, warn func(text string, unstable *Unstable),
 	lose func([]object.Loss)) func(*tree.View, kustomize.Chart) ([]object.Object, error) {
 	return func(v *tree.View, c kustomize.Chart) ([]object.Object, error) {
 		if c.KubeVersion == "" {
@@ -204,10 +204,10 @@ func (r *Renderer) inflate(kubeVersion string, warn func(text string, unstable b
 		}
 		out, err := r.helm.Inflate(v, c.HelmChart, c.Dir, c.Values)
 		for _, w := range out.Warnings {
-			warn(fmt.Sprintf("%s: %s", c.Origin, w), false)
+			warn(fmt.Sprintf("%s: %s", c.Origin, w), nil)
 		}
 		for _, u := range out.Unstable {
-			warn(fmt.Sprintf("%s: differs on each render: %s", c.Origin, u), true)
+			warn(fmt.Sprintf("%s: differs on each render: %s", c.Origin, u), &u)
 		}
 		lose(out.Losses)
 		return out.Objects, err
@@ -215,9 +215,11 @@ func (r *Renderer) inflate(kubeVersion string, warn func(text string, unstable b
 }
 
 func (s *piece) overlay(dir string, o kustomize.Options) error {
-	o.Inflate = s.inflate(s.env.KubeVersion, func(text string, unstable bool) {
+	o.Inflate = s.inflate(s.env.KubeVersion, func(text string, unstable *Unstable) {
 		s.warn("%s", text)
-		s.unstable = s.unstable || unstable
+		if unstable != nil {
+			s.unstable = append(s.unstable, *unstable)
+		}
 	}, func(losses []object.Loss) { s.losses = append(s.losses, losses...) })
 	b, err := s.kustomize.Build(s.view, dir, o)
 	if err != nil {

@@ -2,12 +2,16 @@ package helm
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"text/template"
 	"time"
+	"unicode"
+
+	"slipway/internal/object"
 )
 
 // later is how far the clock is ahead in the second render, so that every part of a date differs.
@@ -217,9 +221,37 @@ func wrap(fn any, before func([]reflect.Value), after func(reflect.Value)) any {
 	}).Interface()
 }
 
+// use is a function with another result on each call, and where a template calls it.
+type use struct {
+	function string
+	at       object.Origin
+}
+
 // use notes that the current template may vary.
 func (r *run) use(name string) {
-	if !slices.Contains(r.used[r.current], name) {
-		r.used[r.current] = append(r.used[r.current], name)
+	if !slices.ContainsFunc(r.used[r.current], func(u use) bool { return u.function == name }) {
+		r.used[r.current] = append(r.used[r.current], use{name, r.callOf(name)})
 	}
+}
+
+// callOf finds the line that calls a function: in the file of the template that ran last, which may have
+// ended, in that of the current one, or in any.
+func (r *run) callOf(name string) object.Origin {
+	files := append([]string{r.at.File, r.origins[r.current]}, slices.Sorted(maps.Keys(r.texts))...)
+	for i, file := range files {
+		n := 0
+		for text := range strings.Lines(r.texts[file]) {
+			n++
+			if (i > 0 || n >= r.at.Line) && hasWord(text, name) {
+				return object.Origin{File: file, Line: n}
+			}
+		}
+	}
+	return r.at
+}
+
+func hasWord(text, word string) bool {
+	return slices.Contains(strings.FieldsFunc(text, func(c rune) bool {
+		return !unicode.IsLetter(c) && !unicode.IsDigit(c)
+	}), word)
 }

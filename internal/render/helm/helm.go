@@ -99,6 +99,8 @@ type Unstable struct {
 	Ref       object.Ref
 	Field     string
 	Functions string
+	// Call is the line that calls the first of the functions.
+	Call object.Origin
 }
 
 // String prints "templates/secret.yaml: Secret shop/db data.password: randAlphaNum".
@@ -196,7 +198,7 @@ func newRelease(l *loaded, c project.Chart, o Options, values map[string]any) (*
 // once renders a fresh copy of the chart, with the clock ahead by shift. It also returns the varying
 // functions that each template used.
 func (e *Engine) once(ctx context.Context, r *release, shift time.Duration) ([]document,
-	map[string][]string, error) {
+	map[string][]use, error) {
 	c := copyChart(r.chart)
 	if err := settle(c, r.values); err != nil {
 		return nil, nil, &object.ReadError{File: r.origin, Err: err}

@@ -26,6 +26,7 @@ type set struct {
 	names   []string          // in the order that they are rendered in
 	charts  map[string]string // the path of each one's chart, by name
 	origins map[string]string // by name
+	texts   map[string]string // by origin
 	marks   marks
 }
 
@@ -57,10 +58,11 @@ func templatesOf(r *release, c *v2.Chart, funcs template.FuncMap) (*set, error) 
 	}
 	s := &set{
 		root:  template.New("gotpl").Option("missingkey=zero").Funcs(funcs),
-		names: names, charts: charts, origins: map[string]string{}, marks: marks{},
+		names: names, charts: charts, origins: map[string]string{}, texts: map[string]string{}, marks: marks{},
 	}
 	for _, name := range names {
 		s.origins[name] = r.origins[files[name]]
+		s.texts[s.origins[name]] = string(files[name].Data)
 	}
 	for _, name := range names {
 		if _, err := s.root.New(name).Parse(string(files[name].Data)); err != nil {
@@ -195,10 +197,10 @@ type run struct {
 	shift   time.Duration    // of the clock
 
 	root    *template.Template
-	used    map[string][]string // the functions that vary, by template
-	inner   marks               // of templates that are values
-	yaml    map[uintptr]asYAML  // what maps were written as, by their address
-	current string              // the template that is being rendered
+	used    map[string][]use   // the functions that vary, by template
+	inner   marks              // of templates that are values
+	yaml    map[uintptr]asYAML // what maps were written as, by their address
+	current string             // the template that is being rendered
 	spare   []*sink
 }
 
@@ -208,7 +210,7 @@ func newRun(rel *release, s *set, funcs template.FuncMap, shift time.Duration, m
 		return nil, err
 	}
 	r := &run{set: s, meter: m, release: rel, funcs: funcs, shift: shift, root: root,
-		used: map[string][]string{}, inner: marks{}, yaml: map[uintptr]asYAML{}}
+		used: map[string][]use{}, inner: marks{}, yaml: map[uintptr]asYAML{}}
 	// A clone forgets its options: go.dev/issue/43022.
 	root.Option("missingkey=zero").Funcs(r.functions(root))
 	return r, nil

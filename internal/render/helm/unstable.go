@@ -9,7 +9,7 @@ import (
 )
 
 // compare finds the fields that differ between two renders of one release.
-func compare(docs, second []document, used map[string][]string) []Unstable {
+func compare(docs, second []document, used map[string][]use) []Unstable {
 	var list []Unstable
 	for i, d := range docs {
 		if i >= len(second) || len(d.objects) != len(second[i].objects) {
@@ -17,8 +17,15 @@ func compare(docs, second []document, used map[string][]string) []Unstable {
 		}
 		for j, o := range d.objects {
 			for _, field := range differing("", o.Body, second[i].objects[j].Body) {
-				list = append(list, Unstable{Template: o.Origin.File, Ref: o.Ref(), Field: field,
-					Functions: strings.Join(used[d.template], ", ")})
+				u := Unstable{Template: o.Origin.File, Ref: o.Ref(), Field: field}
+				var names []string
+				for _, call := range used[d.template] {
+					names = append(names, call.function)
+				}
+				if u.Functions = strings.Join(names, ", "); len(names) > 0 {
+					u.Call = used[d.template][0].at
+				}
+				list = append(list, u)
 			}
 		}
 	}

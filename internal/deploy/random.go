@@ -1,0 +1,50 @@
+package deploy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"slipway/internal/object"
+	"slipway/internal/plan"
+	"slipway/internal/project"
+	"slipway/internal/render"
+)
+
+// RandomError says that a field of an object that is there already differs on each render: the deploy would
+// replace a value that runs, such as the password of a database.
+type RandomError struct {
+	Ref object.Ref
+	render.Unstable
+}
+
+func (e *RandomError) Error() string {
+	return fmt.Sprintf("%s: %s is there already, and the chart makes another one in each render: %s in %s",
+		e.Ref, e.Field, e.Functions, e.Call)
+}
+
+// markRandom blocks changes of objects that are there and have random values. In a local environment they are
+// only warnings of the render, and so is what only restarts pods: an annotation or a label.
+func markRandom(t Target, observed []plan.Observed, random []render.Unstable) {
+	if t.Environment.Class == project.Local {
+		return
+	}
+	for i, seen := range observed {
+		j := slices.IndexFunc(random, func(u render.Unstable) bool { return isRandom(seen.Ref, u) })
+		switch {
+		case j < 0 || seen.Desired.Body == nil || seen.Err != nil || seen.Ref.RunsOnce():
+		case seen.Live.Body == nil:
+			u := random[j]
+			t.say(Rendering, &seen.Ref, "warning: %s is new in each render (%s in %s): this deploy sets it, and the "+
+				"next one is refused until the chart looks it up or a value pins it", u.Field, u.Functions, u.Call)
+		default:
+			observed[i].Err = &RandomError{Ref: seen.Ref, Unstable: random[j]}
+		}
+	}
+}
+
+// isRandom says that a field is one of an object, which Kustomize may have given a namespace and a prefix.
+func isRandom(ref object.Ref, u render.Unstable) bool {
+	return ref.Group == u.Ref.Group && ref.Kind == u.Ref.Kind && strings.Contains(ref.Name, u.Ref.Name) &&
+		!strings.Contains(u.Field, "annotations.") && !strings.Contains(u.Field, "labels.")
+}
