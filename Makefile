@@ -65,6 +65,9 @@ docs: changelog ## rewrite the generated documents: CHANGELOG.md and most of doc
 	UPDATE=1 go test -run '^TestReference$$' ./internal/project
 	UPDATE=1 go test -run '^Test(Command|Rule)Reference$$' ./cmd/slipway
 
+kinds: sandbox ## rewrite docs/kinds.md: which kinds settle, with a real API server
+	UPDATE=1 go test -run '^TestKindsSettle$$' ./internal/cluster
+
 changelog: ## assemble CHANGELOG.md from changes/
 	UPDATE=1 go test -run '^TestChangelog$$' ./docs
 

@@ -33,6 +33,7 @@ func (e *NoContextError) Error() string {
 // the options, of the environment, or the one with the environment's name; never the current context of the
 // kubeconfig, which is wherever the user worked last.
 func Connect(src project.Source, env project.Environment, o ConnectOptions) (Target, error) {
+	aside := o.Namespace != "" || env.Namespace == ""
 	if o.Namespace != "" {
 		env.Namespace = o.Namespace
 	}
@@ -55,7 +56,7 @@ func Connect(src project.Source, env project.Environment, o ConnectOptions) (Tar
 	if err != nil {
 		return Target{}, err
 	}
-	t := Target{Source: src, Environment: env, Cluster: c}
+	t := Target{Source: src, Environment: env, Cluster: c, Aside: aside}
 	if sandbox, ok := c.Sandbox(); ok {
 		t.Mirror = sandbox.Registry
 	}

@@ -20,6 +20,9 @@ type Target struct {
 	Source      project.Source
 	Environment project.Environment
 	Cluster     *cluster.Cluster
+	// Aside: the namespace is the user's, of a flag or of the kubeconfig, and not the project's: it may be that
+	// of a preview, or of one developer among others.
+	Aside bool
 	// Render are the options of rendering.
 	Render render.Options
 	// Registries is the client of the run; nil: each call makes its own.
@@ -65,5 +68,6 @@ func (t Target) say(step Step, ref *object.Ref, format string, args ...any) {
 
 // Records returns the store of the environment's releases.
 func (t Target) Records() release.Store {
-	return release.Store{Cluster: t.Cluster, Project: t.Source.Project.Name, Environment: t.Environment.Name}
+	return release.Store{Cluster: t.Cluster, Project: t.Source.Project.Name, Environment: t.Environment.Name,
+		Aside: t.Aside}
 }

@@ -19,6 +19,8 @@ type Proposal struct {
 	Plan     plan.Plan
 	// Latest is the release that the plan starts from; the zero value when there is none.
 	Latest release.Release
+	// Elsewhere are the newest releases of the environment in other namespaces.
+	Elsewhere map[string]release.Release
 	// Observed are the objects as the cluster has them.
 	Observed []plan.Observed
 	// objects are the objects to apply: the prepared ones with their namespaces, and with the replicas that an
@@ -28,7 +30,9 @@ type Proposal struct {
 	uids map[object.Ref]string
 	// refusals are why objects are blocked.
 	refusals []error
-	force    bool
+	// move is why the first deploy to another namespace needs consent.
+	move  error
+	force bool
 }
 
 // Done says that the cluster and the record are as the plan wants them.
@@ -41,7 +45,8 @@ func (p Proposal) Done() bool {
 	return p.Plan.Empty() && p.Plan.Complete && (p.Latest.Status == wanted || never)
 }
 
-// Blocked returns a *BlockedError when the API server would refuse a part of the plan.
+// Blocked returns a *BlockedError when the API server would refuse a part of the plan, and a *MoveError when
+// the environment would run in two namespaces.
 func (p Proposal) Blocked() error {
 	var blocked []plan.Change
 	for _, c := range p.Plan.Changes {
@@ -49,7 +54,10 @@ func (p Proposal) Blocked() error {
 			blocked = append(blocked, c)
 		}
 	}
-	if len(blocked) == 0 {
+	switch {
+	case len(blocked) == 0 && p.move != nil:
+		return p.move
+	case len(blocked) == 0:
 		return p.limit()
 	}
 	return &BlockedError{Environment: p.Plan.Environment, Changes: blocked, Causes: p.refusals}
@@ -98,7 +106,14 @@ func Propose(ctx context.Context, t Target, o ProposeOptions) (Proposal, error) 
 	}
 	prepared.Prune, prepared.PruneMany = o.Prune, o.PruneMany
 	warnOfMovedTags(t, prepared, past.Latest)
-	return propose(ctx, t, prepared, past, o.Force)
+	others, err := elsewhere(ctx, t)
+	if err != nil {
+		return Proposal{}, err
+	}
+	p, err := propose(ctx, t, prepared, past, o.Force)
+	p.Elsewhere = others
+	p.move = p.moves(t)
+	return p, err
 }
 
 // ProposeRollback plans to deploy a recorded release again. Revision 0 is the last healthy one before the

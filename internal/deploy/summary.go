@@ -75,6 +75,7 @@ func versions(p Proposal) (from, to string) {
 
 func remarks(t Target, p Proposal) []string {
 	lines := append(checkRemarks(t, p.Prepared), p.Prepared.Direction.remarks()...)
+	lines = append(lines, moveLines(t, p)...)
 	for _, seen := range p.Observed {
 		if len(seen.Injected) > 0 {
 			lines = append(lines, fmt.Sprintf("%s: caBundle stays as %s has set it", seen.Ref,

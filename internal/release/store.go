@@ -23,6 +23,8 @@ const (
 	projectLabel     = "slipway.dev/project"
 	environmentLabel = "slipway.dev/environment"
 	revisionLabel    = "slipway.dev/revision"
+	// asideLabel marks records of a namespace that the project does not name, such as that of a preview.
+	asideLabel = "slipway.dev/aside"
 )
 
 // Store keeps the releases of one environment.
@@ -30,6 +32,35 @@ type Store struct {
 	Cluster     *cluster.Cluster
 	Project     string
 	Environment string
+	// Aside: the project does not name the namespace.
+	Aside bool
+}
+
+// Elsewhere returns the newest releases of the environment in other namespaces than its own, except deleted
+// ones and those that were made aside. It finds none where the user may not list the Secrets of the cluster.
+func (s Store) Elsewhere(ctx context.Context) (map[string]Release, error) {
+	selector := fmt.Sprintf("!%s,!%s,%s=%s,%s=%s", partOf, asideLabel, projectLabel, safe(s.Project),
+		environmentLabel, safe(s.Environment))
+	namespaces, err := cluster.NamespacesWithSecrets(ctx, s.Cluster, recordType, selector)
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]Release{}
+	for _, ns := range namespaces {
+		if ns == s.Cluster.Namespace() {
+			continue
+		}
+		there := s
+		there.Cluster = s.Cluster.In(ns)
+		history, err := there.History(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if len(history) > 0 && history[0].Status != Deleted {
+			found[ns] = history[0]
+		}
+	}
+	return found, nil
 }
 
 // Past is the content of the records of an environment.
@@ -167,13 +198,21 @@ func (s Store) write(ctx context.Context, r Release) (Release, error) {
 	}
 	written, err := writeRecord(ctx, s.Cluster, record{
 		name: s.name(r.Revision), version: r.version, chunks: r.chunks, summary: summary, data: data,
-		labels: map[string]string{
-			projectLabel: safe(s.Project), environmentLabel: safe(s.Environment),
-			revisionLabel: strconv.Itoa(r.Revision),
-		},
+		labels: s.labels(r),
 	})
 	r.version, r.chunks = written.version, written.chunks
 	return r, err
+}
+
+func (s Store) labels(r Release) map[string]string {
+	labels := map[string]string{
+		projectLabel: safe(s.Project), environmentLabel: safe(s.Environment),
+		revisionLabel: strconv.Itoa(r.Revision),
+	}
+	if s.Aside {
+		labels[asideLabel] = "true"
+	}
+	return labels
 }
 
 // forget deletes the oldest records, except the last healthy one and the last one that stayed healthy. past
