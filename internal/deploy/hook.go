@@ -18,6 +18,8 @@ func operationOf(p Prepared, past release.Past) plan.Operation {
 	switch {
 	case p.Delete:
 		return plan.Uninstall
+	case p.Revert:
+		return plan.Revert
 	case p.RollbackOf > 0:
 		return plan.GoBack
 	}

@@ -18,6 +18,8 @@ const (
 	Upgrade   Operation = "upgrade"
 	GoBack    Operation = "rollback"
 	Uninstall Operation = "delete"
+	// Revert takes back what others changed, and runs no hooks.
+	Revert Operation = "revert"
 )
 
 // events are the events before and after an operation.
@@ -123,6 +125,7 @@ func leftOut(h *object.Hook, op Operation) string {
 	}
 	return fmt.Sprintf("hook %s: this is %s", h.Name, map[Operation]string{
 		Install: "an install", Upgrade: "an upgrade", GoBack: "a rollback", Uninstall: "a deletion",
+		Revert: "no new release",
 	}[op])
 }
 

@@ -111,6 +111,8 @@ func TestStages(t *testing.T) {
 			`Job prod/a: argocd.argoproj.io/hook: "BeforeSync" is not a known hook`},
 		"a wave that is no number": {Install, []object.Object{thing(t, "Job", "a", wave+": soon")},
 			`Job prod/a: argocd.argoproj.io/sync-wave: "soon" is not a number`},
+		"drift is reverted": {Revert, []object.Object{web, thing(t, "Job", "back", helm+": pre-rollback")},
+			"deploy: web\nback: hook pre-rollback: this is no new release\n"},
 		"a deletion": {Uninstall, []object.Object{thing(t, "Job", "dump", helm+": pre-delete"),
 			thing(t, "Job", "last", argo+": PostDelete")}, "pre-delete hooks: dump\npost-delete hooks: last\n"},
 	} {
