@@ -123,6 +123,9 @@ func standing(ctx context.Context, env project.Environment, connect func(project
 		if d.Count() > 0 {
 			s.Drift = &d
 		}
+		if o, ok := d.Unread(); ok {
+			s.Notes = append(s.Notes, fmt.Sprintf("drift is unknown: %s cannot be compared: %s", o.Ref, o.Reason))
+		}
 	}
 	return s, nil
 }
