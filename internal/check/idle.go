@@ -65,11 +65,7 @@ func overrides(ctx context.Context, s *subject) found {
 		}
 	}
 	dead := explainAll(ctx, s, attempts, live)
-	for _, a := range attempts {
-		if a.checked {
-			all.unchecked = append(all.unchecked, notTried(a.env, a.report)...)
-		}
-	}
+	all.unchecked = append(all.unchecked, notTried(attempts)...)
 	l := &locator{files: s.files, envs: s.envs, mappings: map[string][]*yaml.Node{}}
 	for _, d := range dead {
 		// What a base sets is for the environments that do not set it.
@@ -150,21 +146,28 @@ func readers(ctx context.Context, s *subject, envs []project.Environment, file s
 	return names
 }
 
-// notTried says which overrides the budget of an environment did not reach, in a line for each file.
-func notTried(env project.Environment, report *origin.Report) []finding.Unchecked {
+// notTried says which overrides the budgets did not reach, and which files are not looked at: each once.
+func notTried(attempts []*attempt) []finding.Unchecked {
 	var all []finding.Unchecked
-	for _, o := range report.NotTried {
-		u := finding.Unchecked{
-			Environments: []string{env.Name}, Place: o.Place, What: "the effect of " + o.Name,
-			Why: fmt.Sprintf("trying the overrides takes %s", report.Limit),
+	add := func(u finding.Unchecked, env string) {
+		i := slices.IndexFunc(all, func(o finding.Unchecked) bool { return o.Place == u.Place && o.What == u.What })
+		if i < 0 {
+			i, all = len(all), append(all, u)
 		}
-		all = append(all, u)
+		all[i].Environments = append(all[i].Environments, env)
 	}
-	for _, name := range report.Several {
-		all = append(all, finding.Unchecked{
-			Environments: []string{env.Name}, Place: finding.Place{File: name},
-			What: "the overrides in the file", Why: "it has several documents",
-		})
+	for _, a := range attempts {
+		if !a.checked {
+			continue
+		}
+		for _, o := range a.report.NotTried {
+			add(finding.Unchecked{Place: o.Place, What: "the effect of " + o.Name,
+				Why: fmt.Sprintf("trying the overrides takes %s", a.report.Limit)}, a.env.Name)
+		}
+		for _, name := range a.report.Several {
+			add(finding.Unchecked{Place: finding.Place{File: name}, What: "the overrides in the file",
+				Why: "it has several documents"}, a.env.Name)
+		}
 	}
 	return all
 }

@@ -1,6 +1,8 @@
 package check
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -81,4 +83,69 @@ func TestObjects(t *testing.T) {
 	if len(part.Findings) != len(whole.Findings) || part.Findings[0].Place.Line == 0 {
 		t.Error(part.Findings)
 	}
+}
+
+// The renders that check needs grow with the number of services, and not faster: leaving out an override
+// renders only its module again, and overrides for different services share a render.
+func TestWorkGrows(t *testing.T) {
+	for name, write := range map[string]func(int) map[string]string{"modules": modules, "nested": nested} {
+		counts := map[int]int{}
+		for _, n := range []int{3, 6, 12} {
+			p, err := project.Open(foldertest.Of(t, write(n)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := render.Open(p.Dir, render.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Run(t.Context(), Input{Project: p, Environments: p.Environments, Renderer: r}); err != nil {
+				t.Fatal(err)
+			}
+			counts[n] = r.Stats().Parts
+			r.Close()
+		}
+		if more := counts[12] - counts[6]; more > 2*(counts[6]-counts[3]) {
+			t.Errorf("%s: parts rendered for 3, 6 and 12 services: %v", name, counts)
+		}
+	}
+}
+
+// modules are services in Skaffold modules of their own, with a component that all share.
+func modules(n int) map[string]string {
+	files := map[string]string{
+		"slipway.yaml": "project: p\nenvironments: {prod: {class: production, skaffold: {file: skaffold.yaml}}}\n",
+		"common/kustomization.yaml": "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n" +
+			"labels: [{pairs: {part-of: shop}}]\n",
+	}
+	requires := "apiVersion: skaffold/v4beta13\nkind: Config\nrequires:\n"
+	for i := range n {
+		name := fmt.Sprintf("m%02d", i)
+		requires += "- {path: " + name + "}\n"
+		files[name+"/skaffold.yaml"] = "apiVersion: skaffold/v4beta13\nkind: Config\nmetadata: {name: " + name +
+			"}\nmanifests: {kustomize: {paths: [k8s]}}\ndeploy: {kubectl: {}}\n"
+		files[name+"/k8s/web.yaml"] = strings.ReplaceAll(deployment, "name: web", "name: "+name)
+		files[name+"/k8s/kustomization.yaml"] = "resources: [web.yaml]\ncomponents: [../../common]\n" +
+			"replicas: [{name: " + name + ", count: 3}]\nimages: [{name: x, newTag: v2}]\n"
+	}
+	files["skaffold.yaml"] = requires
+	return files
+}
+
+// nested are overlays of which one is made of the other, with an entry for each service.
+func nested(n int) map[string]string {
+	files := map[string]string{}
+	resources, replicas := "resources:\n", "replicas:\n"
+	for i := range n {
+		name := fmt.Sprintf("m%02d", i)
+		files["k8s/base/"+name+".yaml"] = strings.ReplaceAll(deployment, "name: web", "name: "+name)
+		resources += "- " + name + ".yaml\n"
+		replicas += "- {name: " + name + ", count: COUNT}\n"
+	}
+	files["k8s/base/kustomization.yaml"] = resources
+	files["k8s/overlays/staging/kustomization.yaml"] = "resources: [../../base]\n" +
+		strings.ReplaceAll(replicas, "COUNT", "2")
+	files["k8s/overlays/prod/kustomization.yaml"] = "resources: [../staging]\n" +
+		strings.ReplaceAll(replicas, "COUNT", "3")
+	return files
 }

@@ -26,6 +26,7 @@ type inventory struct {
 type file struct {
 	name string
 	doc  *yaml.Node
+	docs []*yaml.Node // of a file of patches, which may have several; else doc alone
 }
 
 // entry is the entry of a kustomization that an override is in: an item of a list, or the key of a field.
@@ -40,10 +41,13 @@ type node struct {
 	inside *inline
 }
 
-// inline is a scalar that is a document by itself.
-type inline struct{ scalar, doc *yaml.Node }
+// inline is a scalar that is documents by itself.
+type inline struct {
+	scalar *yaml.Node
+	docs   []*yaml.Node
+}
 
-// patch is what a patch says: a document in the kustomization, or a file of its own.
+// patch is what a patch says: a document in the kustomization, or of a file of its own.
 type patch struct {
 	file   *file
 	doc    *yaml.Node
@@ -92,6 +96,18 @@ func collect(
 
 // open parses a file once. It returns nil for a file that is not one YAML document: that holds no override.
 func (c *collector) open(name string) (*file, error) {
+	f, err := c.openAll(name)
+	if f == nil || len(f.docs) == 1 {
+		return f, err
+	}
+	if !slices.Contains(c.several, name) {
+		c.several = append(c.several, name)
+	}
+	return nil, nil
+}
+
+// openAll parses a file once. It returns nil for a file without a document.
+func (c *collector) openAll(name string) (*file, error) {
 	if f, ok := c.files[name]; ok {
 		return f, nil
 	}
@@ -100,13 +116,17 @@ func (c *collector) open(name string) (*file, error) {
 	}
 	docs, _ := c.view.Documents(name)
 	c.files[name] = nil
-	switch {
-	case len(docs) > 1:
-		c.several = append(c.several, name)
-	case len(docs) == 1 && len(docs[0].Content) > 0:
-		c.files[name] = &file{name: name, doc: docs[0]}
+	if docs = withContent(docs); len(docs) > 0 {
+		c.files[name] = &file{name: name, doc: docs[0], docs: docs}
 	}
 	return c.files[name], nil
+}
+
+// withContent leaves out empty documents.
+func withContent(docs []*yaml.Node) []*yaml.Node {
+	return slices.DeleteFunc(slices.Clone(docs), func(n *yaml.Node) bool {
+		return len(n.Content) == 0 || n.Content[0].ShortTag() == "!!null"
+	})
 }
 
 func (c *collector) add(o Override, f *file, n *yaml.Node, inside *inline) {

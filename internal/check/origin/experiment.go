@@ -98,11 +98,11 @@ func renderWith(
 		}
 	}
 	for in := range inlines {
-		c.replace[in.scalar] = quoted(string(c.print(in.doc)), in.scalar.Line)
+		c.replace[in.scalar] = quoted(string(c.printAll(in.docs)), in.scalar.Line)
 	}
 	edits := map[string][]byte{}
 	for f := range touched {
-		edits[f.name] = c.print(f.doc)
+		edits[f.name] = c.printAll(f.docs)
 	}
 	parts, err := x.renderer.Again(ctx, x.result, withoutFlags(x.env, removed), edits, base.parts, x.only)
 	x.budget.spend(parts, base.parts)

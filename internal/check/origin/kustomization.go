@@ -1,7 +1,9 @@
 package origin
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"path"
 	"slices"
 	"strings"
@@ -134,31 +136,61 @@ func entryName(field string, i int, n *yaml.Node) string {
 	return name
 }
 
-// patch collects a patch, and its operations where it has several.
+// patch collects a patch, and its operations where it has several. Each document of one that has several is
+// an override of its own.
 func (c *collector) patch(f *file, field string, i int, n *yaml.Node) error {
-	name := entryName(field, i, n)
+	name, in := entryName(field, i, n), &entry{f, resolved(n)}
 	c.tangled = c.tangled || value(n, "options") != nil
-	p, err := c.patchText(f, n)
+	of, inside, err := c.patchText(f, n)
 	if err != nil {
 		return err
 	}
-	in := &entry{f, resolved(n)}
-	c.add(Override{Kind: field, Name: name, Text: brief(n), patch: p, entry: in}, f, n, nil)
-	if p == nil {
+	var docs []*yaml.Node
+	if inside != nil {
+		docs = inside.docs
+	} else if of != nil {
+		docs = of.docs
+	}
+	if len(docs) > 1 {
+		for _, doc := range docs {
+			root := resolved(doc.Content[0])
+			o := Override{
+				Kind: field, Name: name + ": " + objectName(root), Text: brief(root), patch: &patch{of, doc, inside},
+				entry: in,
+			}
+			if inside == nil {
+				o.entry = &entry{of, root}
+			}
+			c.add(o, of, root, inside)
+		}
 		return nil
 	}
-	operations := items(resolved(p.doc.Content[0]))
+	o := Override{Kind: field, Name: name, Text: brief(n), entry: in}
+	if len(docs) == 1 {
+		o.patch = &patch{of, docs[0], inside}
+	}
+	c.add(o, f, n, nil)
+	if o.patch == nil {
+		return nil
+	}
+	operations := items(resolved(o.patch.doc.Content[0]))
 	for _, op := range operations {
 		if len(operations) > 1 {
 			title := fmt.Sprintf("%s: %s %s", name, text(value(op, "op")), text(value(op, "path")))
-			c.add(Override{Kind: "operation", Name: title, Text: brief(op), entry: in}, p.file, op, p.inside)
+			c.add(Override{Kind: "operation", Name: title, Text: brief(op), entry: in}, of, op, inside)
 		}
 	}
 	return nil
 }
 
-// patchText returns what an entry says, or the file that it names; nil where that is not one YAML document.
-func (c *collector) patchText(f *file, n *yaml.Node) (*patch, error) {
+// objectName is the kind and name of the object that a document is about.
+func objectName(doc *yaml.Node) string {
+	return text(value(doc, "kind")) + "/" + text(value(value(doc, "metadata"), "name"))
+}
+
+// patchText returns the file that an entry names, or its own with what it says there; nil where that cannot
+// be read.
+func (c *collector) patchText(f *file, n *yaml.Node) (*file, *inline, error) {
 	name, inner := text(n), (*yaml.Node)(nil)
 	if n.Kind == yaml.MappingNode {
 		name, inner = text(value(n, "path")), value(n, "patch")
@@ -166,20 +198,29 @@ func (c *collector) patchText(f *file, n *yaml.Node) (*patch, error) {
 		inner = n
 	}
 	if inner != nil {
-		var doc yaml.Node
-		if yaml.Unmarshal([]byte(inner.Value), &doc) != nil || len(doc.Content) == 0 {
-			return nil, nil
+		docs, err := documents(inner.Value)
+		if docs = withContent(docs); err != nil || len(docs) == 0 {
+			return nil, nil, nil
 		}
-		return &patch{f, &doc, &inline{inner, &doc}}, nil
+		return f, &inline{inner, docs}, nil
 	}
 	if name = path.Join(path.Dir(f.name), name); !c.read[name] {
-		return nil, nil
+		return nil, nil, nil
 	}
-	other, err := c.open(name)
-	if other == nil {
-		return nil, err
+	other, err := c.openAll(name)
+	return other, nil, err
+}
+
+func documents(text string) (docs []*yaml.Node, err error) {
+	for stream := yaml.NewDecoder(strings.NewReader(text)); ; {
+		var n yaml.Node
+		if err := stream.Decode(&n); errors.Is(err, io.EOF) {
+			return docs, nil
+		} else if err != nil {
+			return nil, err
+		}
+		docs = append(docs, &n)
 	}
-	return &patch{other, other.doc, nil}, nil
 }
 
 // generator collects the literals and files that an object is generated from.

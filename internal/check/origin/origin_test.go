@@ -194,6 +194,67 @@ values-extra.yaml:1:9: image.repository | by skaffold.yaml:10:9: image.repositor
 	}
 }
 
+// Each document of a patch file, or of a patch in the kustomization, is an override of its own.
+func TestDocumentsOfPatches(t *testing.T) {
+	const app = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: NAME}\n" +
+		"spec: {replicas: 1, paused: false}\n"
+	object := func(name string) string { return strings.ReplaceAll(app, "NAME", name) }
+	r, err := render.Open(foldertest.Of(t, map[string]string{
+		"base/kustomization.yaml": "resources: [a.yaml, b.yaml, c.yaml]\n",
+		"base/a.yaml":             object("a"), "base/b.yaml": object("b"), "base/c.yaml": object("c"),
+		"live/kustomization.yaml": `resources: [../base]
+patches:
+- path: sizes.yaml
+- patch: |-
+    apiVersion: apps/v1
+    kind: Deployment
+    metadata: {name: b}
+    spec: {paused: true}
+    ---
+    apiVersion: apps/v1
+    kind: Deployment
+    metadata: {name: c}
+    spec: {replicas: 8}
+replicas:
+- {name: c, count: 9}
+`,
+		"live/sizes.yaml": strings.ReplaceAll(object("a"), "1,", "2,") + "---\n# nothing\n---\n" +
+			strings.ReplaceAll(object("c"), "1,", "3,") + "---\n" + strings.ReplaceAll(object("b"), "1,", "4,"),
+	}), render.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	env := project.Environment{Name: "live", Paths: []string{"live"}}
+	report, err := Analyze(t.Context(), r, env, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := ""
+	for _, e := range report.Effects {
+		got += fmt.Sprintf("%s %d\n", e.Override, len(e.Changes))
+	}
+	idle, _, err := report.Idle(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead, _, err := report.Explain(t.Context(), idle)
+	for _, d := range dead {
+		got += fmt.Sprintf("dead: %s by %s\n", d.Override, d.By)
+	}
+	want := `live/sizes.yaml:1:1: patches[0] "sizes.yaml": Deployment/a 1
+live/sizes.yaml:8:1: patches[0] "sizes.yaml": Deployment/c 0
+live/sizes.yaml:13:1: patches[0] "sizes.yaml": Deployment/b 1
+live/kustomization.yaml:5: patches[1]: Deployment/b 1
+live/kustomization.yaml:10: patches[1]: Deployment/c 0
+live/kustomization.yaml:15:3: replicas[0] "c" 1
+dead: live/kustomization.yaml:10: patches[1]: Deployment/c by live/kustomization.yaml:15:3: replicas[0] "c"
+`
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Error(diff, err)
+	}
+}
+
 // Overrides that the time limit leaves out are listed and never called dead.
 func TestNotTried(t *testing.T) {
 	r, prod, chart := open(t)

@@ -28,6 +28,30 @@ func (c change) print(doc *yaml.Node) []byte {
 	return []byte(p.text.String())
 }
 
+// printAll writes the documents of a file, each on its line, without those that are left out.
+func (c change) printAll(docs []*yaml.Node) []byte {
+	if len(docs) == 1 {
+		return c.print(docs[0])
+	}
+	p := &printer{change: c, line: 1, scalar: scalar}
+	for _, doc := range docs {
+		if c.drop[resolved(doc.Content[0])] {
+			continue
+		}
+		if p.text.Len() > 0 { // a line before the document, where it was
+			end := p.line
+			for p.line = max(end+1, doc.Content[0].Line-1); end < p.line; end++ {
+				p.text.WriteByte('\n')
+			}
+			p.text.WriteString("---\n")
+			p.line++
+		}
+		p.node(doc)
+	}
+	p.text.WriteByte('\n')
+	return []byte(p.text.String())
+}
+
 type printer struct {
 	change
 	text  strings.Builder

@@ -197,6 +197,9 @@ func mergeNamed(patches []mergePatch) change {
 			if err != nil {
 				return err
 			}
+			m.chosen = append(m.chosen, Selection{
+				At: patch.place(patch.YNode().Line), Objects: []object.Origin{m.origins[r]},
+			})
 			if err := applyMerge(m, r, patch.DeepCopy(), patch); err != nil {
 				return err
 			}
