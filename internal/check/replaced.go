@@ -93,7 +93,7 @@ func replacementOf(f finding.Finding, value string, s *subject, l *locator) (wor
 		switch {
 		case r.Image != "":
 			named := workflow.Push{Repository: r.Image}
-			if isImage && named.Pushes(reference.Parse(value).Repository) {
+			if isImage && slices.ContainsFunc(namesOf(s, f, value), named.Pushes) {
 				return r, true
 			}
 		case r.Text != nil:
@@ -111,6 +111,35 @@ func replacementOf(f finding.Finding, value string, s *subject, l *locator) (wor
 		}
 	}
 	return workflow.Replacement{}, false
+}
+
+// namesOf are the names by which an entry of images can mean a rendered image: its own, and those that the
+// kustomizations of the finding's environments give another name.
+func namesOf(s *subject, f finding.Finding, image string) []string {
+	repository := reference.Parse(image).Repository
+	names := []string{repository}
+	for _, e := range s.envs {
+		if !slices.Contains(f.Environments, e.Name) {
+			continue
+		}
+		for _, folder := range e.Paths {
+			for _, file := range []string{"kustomization.yaml", "kustomization.yml"} {
+				root := s.document(path.Join(folder, file))
+				if root == nil {
+					continue
+				}
+				_, images := child(root, "images")
+				for _, entry := range content(images) {
+					_, name := child(entry, "name")
+					_, renamed := child(entry, "newName")
+					if name != nil && renamed != nil && reference.Parse(renamed.Value).Repository == repository {
+						names = append(names, name.Value)
+					}
+				}
+			}
+		}
+	}
+	return names
 }
 
 // worksOn reports whether a replacement works on an environment of the finding: it runs in no other
@@ -191,8 +220,9 @@ func (s *subject) replacements() []workflow.Replacement {
 }
 
 const (
-	mostFiles = 3000
-	mostBytes = 1 << 20
+	mostEntries = 50_000
+	mostFiles   = 3000
+	mostBytes   = 1 << 20
 )
 
 var delivery = lazyregexp.New(`(?m)^apiVersion:\s*["']?(argoproj\.io/|kustomize\.toolkit\.fluxcd\.io/)`)
@@ -205,8 +235,11 @@ func replacedByDelivery(dir string) []workflow.Replacement {
 	}
 	defer root.Close()
 	var all []workflow.Replacement
-	n := 0
+	n, entries := 0, 0
 	_ = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+		if entries++; entries > mostEntries {
+			return fs.SkipAll
+		}
 		ext := path.Ext(name)
 		switch {
 		case err != nil:
