@@ -252,11 +252,6 @@ var clusterRows = []row{
 		return "Rename your object, or pass --force-conflicts to take it over once " + e.Owner +
 			" has given it up. Nothing was changed."
 	}),
-	as("move", codeConflict, func(e *deploy.MoveError) string {
-		return "Run `slipway delete " + e.Environment + " --namespace " + e.From[0] + "` first, or " +
-			"`slipway deploy " + e.Environment + " --namespace " + e.Namespace + "` to run both until you delete " +
-			"the old one. Nothing was changed."
-	}),
 	as("random", codeError, always[*deploy.RandomError](
 		"Set `lookup: true` for the chart in slipway.yaml if its template calls lookup, or set the value in a "+
 			"values file, encrypted with SOPS if it is a secret. Nothing was changed.")),

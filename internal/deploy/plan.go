@@ -30,9 +30,7 @@ type Proposal struct {
 	uids map[object.Ref]string
 	// refusals are why objects are blocked.
 	refusals []error
-	// move is why the first deploy to another namespace needs consent.
-	move  error
-	force bool
+	force    bool
 }
 
 // Done says that the cluster and the record are as the plan wants them.
@@ -45,8 +43,7 @@ func (p Proposal) Done() bool {
 	return p.Plan.Empty() && p.Plan.Complete && (p.Latest.Status == wanted || never)
 }
 
-// Blocked returns a *BlockedError when the API server would refuse a part of the plan, and a *MoveError when
-// the environment would run in two namespaces.
+// Blocked returns a *BlockedError when the API server would refuse a part of the plan.
 func (p Proposal) Blocked() error {
 	var blocked []plan.Change
 	for _, c := range p.Plan.Changes {
@@ -54,10 +51,7 @@ func (p Proposal) Blocked() error {
 			blocked = append(blocked, c)
 		}
 	}
-	switch {
-	case len(blocked) == 0 && p.move != nil:
-		return p.move
-	case len(blocked) == 0:
+	if len(blocked) == 0 {
 		return p.limit()
 	}
 	return &BlockedError{Environment: p.Plan.Environment, Changes: blocked, Causes: p.refusals}
@@ -112,7 +106,6 @@ func Propose(ctx context.Context, t Target, o ProposeOptions) (Proposal, error) 
 	}
 	p, err := propose(ctx, t, prepared, past, o.Force)
 	p.Elsewhere = others
-	p.move = p.moves(t)
 	return p, err
 }
 
