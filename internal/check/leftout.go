@@ -228,7 +228,8 @@ var mayBeLeftOut = []string{
 	string(budgetMissing), string(policyMissing), string(configKey),
 }
 
-// withoutGuesses takes out the findings of one environment that a left-out file may refute, and says so.
+// withoutGuesses takes out the findings of one environment that a left-out file may refute, and reports their
+// rules as not checked.
 func withoutGuesses(e *environment, f found) found {
 	i := slices.IndexFunc(e.leftOut, func(l LeftOut) bool { return !l.onlyGenerated() })
 	if i < 0 {
