@@ -102,7 +102,12 @@ func (a *app) printChain(c origin.Chain) error {
 	if c.Unexplained {
 		a.warn("warning: no override explains why %s is not what is written", c.Field)
 	}
-	for _, o := range c.NotTried {
+	const shown = 5
+	for i, o := range c.NotTried {
+		if i == shown {
+			a.warn("warning: not tried within the time limit: %d more", len(c.NotTried)-shown)
+			break
+		}
 		a.warn("warning: not tried within the time limit: %s", o)
 	}
 	return err
