@@ -81,6 +81,9 @@ func deadFinding(l *locator, d deadOverride) finding.Finding {
 			fix = "Write `name: " + d.Meant + "`."
 			edits = renameEntry(l.text(d.File), d)
 		}
+	case d.Entry != "":
+		message = fmt.Sprintf("%s has no effect: the chart renders nothing for %s", d.Name, d.Entry)
+		fix = "Add the values that make the chart render the entry, or remove it."
 	case d.Unread:
 		id = valueUnread
 		message = "no template of the chart reads " + d.Name + ": the chart's default stays"

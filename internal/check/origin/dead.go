@@ -20,6 +20,9 @@ type Dead struct {
 	By *Override
 	// Unread: no template mentions the value.
 	Unread bool
+	// Entry is the entry of a mapping that the chart renders nothing for, such as apps.importer; empty: another
+	// reason.
+	Entry string
 	// Known is what it could have matched: the images of the environment, the keys of the chart.
 	Known []string
 	// Meant is the one of them that is the likely target; empty: unknown.
@@ -102,7 +105,7 @@ func explainDead(ctx context.Context, r *Report, d *Dead) bool {
 	}
 	for _, c := range r.experiment.charts {
 		if slices.Contains(c.Values, d.File) || d.flag != nil {
-			return explainUnread(r.experiment, d, c)
+			return explainUnread(r, d, c)
 		}
 	}
 	return false
@@ -145,7 +148,8 @@ var words = regexp.MustCompile(`[A-Za-z_][A-Za-z0-9_-]*`)
 // explainUnread reports whether no template of a chart can read a value: some part of its name is in none of
 // them, and none takes what is above it as a whole. A value for a subchart must be in no template of either
 // chart, and is left alone where the subchart may know it by another name.
-func explainUnread(x experiment, d *Dead, c project.Chart) bool {
+func explainUnread(r *Report, d *Dead, c project.Chart) bool {
+	x := r.experiment
 	steps, err := object.Steps(d.Name)
 	if err != nil || slices.ContainsFunc(steps, func(s object.Step) bool { return s.Element }) {
 		return false
@@ -174,8 +178,14 @@ func explainUnread(x experiment, d *Dead, c project.Chart) bool {
 	for ; missing < len(steps) && known[steps[missing].Key]; missing++ {
 		above = steps[missing].Key
 	}
-	if missing == len(steps) || takesWhole(templates, above) {
+	if missing == len(steps) {
 		return false
+	}
+	if takesWhole(templates, above) && !explainEntry(r, d, steps, missing, known) {
+		return false
+	}
+	if d.Entry != "" {
+		return true
 	}
 	for _, o := range x.overrides {
 		if o.isDefault() {
@@ -184,6 +194,43 @@ func explainUnread(x experiment, d *Dead, c project.Chart) bool {
 	}
 	d.Unread, d.Meant = true, project.Suggest(d.Name, d.Known)
 	return true
+}
+
+// explainEntry is about a value in an entry of a mapping that a template takes as a whole, such as one that it
+// ranges over. The value is dead where the chart renders other entries, and nothing for this one: then the
+// entry is named. Where it renders the entry, the value is dead if no template mentions its key.
+func explainEntry(r *Report, d *Dead, steps []object.Step, n int, known map[string]bool) bool {
+	if n == 0 {
+		return false
+	}
+	whole := ""
+	for _, s := range steps[:n] {
+		whole = object.Join(whole, s.Key)
+	}
+	entry := object.Join(whole, steps[n].Key)
+	for _, o := range r.experiment.overrides {
+		if o.isDefault() && isWithin(o.Name, entry) {
+			return false // the chart knows the entry, and may render it under other conditions
+		}
+	}
+	others, own := false, false
+	for _, e := range r.Effects {
+		if e.Kind != values || len(e.Changes) == 0 || !isWithin(e.Name, whole) {
+			continue
+		}
+		if isWithin(e.Name, entry) {
+			own = true
+		} else {
+			others = true
+		}
+	}
+	if own {
+		return slices.ContainsFunc(steps[n+1:], func(s object.Step) bool { return !known[s.Key] })
+	}
+	if others {
+		d.Entry = entry
+	}
+	return others
 }
 
 // chartTexts returns the text of a chart's templates, and what its Chart.yaml and the paths of its subcharts
