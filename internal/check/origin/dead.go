@@ -196,9 +196,9 @@ func explainUnread(r *Report, d *Dead, c project.Chart) bool {
 	return true
 }
 
-// explainEntry is about a value in an entry of a mapping that a template takes as a whole, such as one that it
-// ranges over. The value is dead where the chart renders other entries, and nothing for this one: then the
-// entry is named. Where it renders the entry, the value is dead if no template mentions its key.
+// explainEntry is about a value in an entry of a mapping that a template takes as a whole, such as one that
+// it ranges over. The value is dead where the chart renders other entries, and nothing for this one: then
+// the entry is named. Where it renders the entry, the value is dead if no template mentions its key.
 func explainEntry(r *Report, d *Dead, steps []object.Step, n int, known map[string]bool) bool {
 	if n == 0 {
 		return false
