@@ -68,7 +68,7 @@ func overrides(ctx context.Context, s *subject) found {
 	all.unchecked = append(all.unchecked, notTried(attempts)...)
 	l := &locator{files: s.files, envs: s.envs, mappings: map[string][]*yaml.Node{}}
 	for _, d := range dead {
-		// What a base sets is for the environments that do not set it.
+		// A base's value serves the environments that do not set it.
 		if inBase := d.By != nil && path.Dir(d.By.File) != path.Dir(d.File); inBase || live[d.Place] {
 			continue
 		}

@@ -27,7 +27,7 @@ type LeftOut struct {
 	// Ignored: Git ignores the file, so that every new clone lacks it; Example is a file beside it to copy.
 	Ignored bool   `json:"ignored,omitempty"`
 	Example string `json:"example,omitempty"`
-	// What is missing in the objects: "ConfigMap settings".
+	// What names the missing objects: "ConfigMap settings".
 	What string `json:"what"`
 
 	// made are the objects that a generator makes without the file; none: the file has objects, a patch or

@@ -48,7 +48,7 @@ func (s *survey) rewritten(ctx context.Context, o *plan.Observed, managed []meta
 	result, err := r.complete(ctx, r.merged())
 	switch {
 	case apierrors.IsInvalid(err) && o.Adopting:
-		// What other tools set beside the source's fields cannot stay.
+		// Other tools' fields beside those of the source cannot stay.
 		o.Adopting = false
 		if err := s.rewritten(ctx, o, managed, refused); err != nil {
 			o.Adopting = true

@@ -10,7 +10,7 @@ import (
 	"slipway/internal/plan"
 )
 
-// What a change leaves behind goes with it, whoever made the object: afterwards it is what a new one would
+// A change removes the defaults of the old value, for any field manager: the object is then what a new one would
 // be, the plan said so, and a second plan is empty.
 func TestRewrite(t *testing.T) {
 	t.Parallel()

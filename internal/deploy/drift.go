@@ -48,7 +48,7 @@ type Drifted struct {
 	Origin object.Origin `json:"origin,omitzero"`
 }
 
-// What happened to a recorded object.
+// The ways in which a recorded object differs.
 const (
 	Changed = "changed"
 	Deleted = "deleted"
@@ -272,7 +272,7 @@ func additions(observed []plan.Observed, changed []Drifted) []Addition {
 		for _, h := range o.Holders {
 			for _, path := range h.Fields {
 				isDrift := func(f DriftedField) bool { return overlap(o.Live, path, f.Path) }
-				// What a tool holds and is no drift is a default, except a restart.
+				// A tool's field that is not drift is a default, except a restart.
 				if h.Ours || h.Tool && !strings.HasSuffix(path, restarted) || sets(o.Desired, path) ||
 					slices.ContainsFunc(drifted[o.Ref], isDrift) {
 					continue

@@ -46,7 +46,7 @@ func watch(ctx context.Context, r run, p Proposal, stage int, later []postponed)
 
 // settleTime returns how long a changed workload must stay ready before its release is healthy. What breaks
 // seconds after its start would otherwise be recorded as healthy, and a later rollback would trust that. In a
-// sandbox, where nobody waits for real users, a tenth is enough.
+// sandbox, which has no users, a tenth is enough.
 func settleTime(r run) time.Duration {
 	if r.options.Settle != nil {
 		return *r.options.Settle

@@ -18,7 +18,7 @@ func one(t *testing.T, kind, text string) Object {
 	return list[0]
 }
 
-// What means the same is spelled as the live object spells it, and nothing else is.
+// A value that means the same takes the spelling of the live object; any other keeps its own.
 func TestRespell(t *testing.T) {
 	for name, c := range map[string]struct{ want, have, result string }{
 		"quantities": {`spec: {resources: {limits: {cpu: 1000m, memory: 1024Mi}, requests: {cpu: 0.5}}}`,

@@ -109,7 +109,7 @@ func TestStages(t *testing.T) {
 			"Deployment prod/b of wave 2, and the object itself is of wave 0"},
 		"an unknown hook": {Install, []object.Object{thing(t, "Job", "a", argo+": BeforeSync")},
 			`Job prod/a: argocd.argoproj.io/hook: "BeforeSync" is not a known hook`},
-		"a wave that is no number": {Install, []object.Object{thing(t, "Job", "a", wave+": soon")},
+		"a wave that is not a number": {Install, []object.Object{thing(t, "Job", "a", wave+": soon")},
 			`Job prod/a: argocd.argoproj.io/sync-wave: "soon" is not a number`},
 		"drift is reverted": {Revert, []object.Object{web, thing(t, "Job", "back", helm+": pre-rollback")},
 			"deploy: web\nback: hook pre-rollback: this is no new release\n"},

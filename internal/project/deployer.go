@@ -16,7 +16,7 @@ var pipelines = []string{".github/workflows/*.yml", ".github/workflows/*.yaml", 
 	".circleci/config.yml", "azure-pipelines.yml", "bitbucket-pipelines.yml", "cloudbuild.yaml", "Jenkinsfile",
 	".drone.yml", ".woodpecker.yml", ".woodpecker/*.yml", ".gitea/workflows/*.yml", ".forgejo/workflows/*.yml"}
 
-// What a pipeline deploys with.
+// deployCommand matches the commands with which a pipeline deploys.
 var deployCommand = regexp.MustCompile(
 	`\b(kubectl\s+(?:[-\w=./]+\s+)*?(?:apply|replace|set\s+image|rollout\s+restart|create\s+-f)` +
 		`|helm\s+(?:[-\w=./]+\s+)*?(?:upgrade|install)|helmfile\s+(?:[-\w=./]+\s+)*?(?:apply|sync)` +

@@ -55,7 +55,7 @@ func (l layout) project(dir string) (Project, bool) {
 		}
 		others = append(others, p.addOthers(l, envs)...)
 	}
-	// What has no name of its own beside environments is an addition to them, or a part.
+	// A kustomization without a name of its own beside environments is an addition to them, or a part.
 	p.Others = slices.DeleteFunc(p.Others, func(e Environment) bool { return e.isGuess() && len(e.Paths) > 0 })
 	if len(p.Environments) == 0 && len(l.tilt.Manifests) == 0 {
 		return Project{}, false

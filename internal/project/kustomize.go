@@ -167,7 +167,7 @@ func plainName(s string) string {
 }
 
 // appOf splits the name of a directory that joins an application and an environment, such as web-prod.
-// What is called like a region, or like nothing else in the repository, is taken for a part of the
+// A directory called like a region, or like nothing else in the repository, is taken for a part of the
 // environment's name.
 func (l layout) appOf(parent, name string) (app, env string) {
 	words := strings.Split(name, "-")

@@ -90,7 +90,7 @@ func TestSet(t *testing.T) {
 	}
 }
 
-// What has two places in a file is named with both.
+// An image with two places in a file is named with both.
 func TestShared(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"a used anchor":    {"a:\n  tag: &t x\nb: *t\n", "line 2: the value of &t is used in line 3 too"},

@@ -79,7 +79,7 @@ type Result struct {
 	// Namespaces are left as they are written, those of charts with one of their own excepted.
 	Set object.Set
 	// Warnings are about what works but should be changed, each once, with its file and line where known.
-	// What is deprecated is among Losses.
+	// Deprecated fields are among Losses.
 	Warnings []string
 	// Losses are what the source states and the tool that renders it drops silently.
 	Losses []object.Loss

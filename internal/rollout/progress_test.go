@@ -71,7 +71,7 @@ spec: {target: {name: `+c.secret+`}}
 	}
 }
 
-// A volume that somebody is about to provision is waited for; one that nobody will is not.
+// A claim that a provisioner serves is waited for; one without a provisioner is not.
 func TestWaitForVolume(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -118,7 +118,7 @@ spec: {accessModes: [ReadWriteOnce], storageClassName: `+class+`, resources: {re
 	}
 }
 
-// What breaks some seconds after it became ready is not healthy, if it is watched for long enough.
+// A program that breaks some seconds after it became ready is not healthy, if it is watched for long enough.
 func TestWaitSettles(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

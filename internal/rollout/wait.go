@@ -88,7 +88,7 @@ const (
 // server stops answering. It only reads, except for the broken pods of a StatefulSet: see unstick.
 func Wait(ctx context.Context, c *cluster.Cluster, set object.Set, o Options) error {
 	w := newWaiter(c, set, o)
-	// What became ready in time may need the settling time to prove it.
+	// A workload that became ready in time may need the settling time to prove it.
 	until, cancel := context.WithTimeout(ctx, w.timeout+w.settle)
 	defer cancel()
 	for {

@@ -181,7 +181,7 @@ spec:
 `
 }
 
-// What becomes healthy is recognised, and at once when it was healthy before.
+// A set that becomes healthy is recognised, and at once when it was healthy before.
 func TestWaitHealthy(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)

@@ -29,7 +29,7 @@ func TestObjects(t *testing.T) {
 	}
 }
 
-// What was not checked for one reason in the same environments is one line; nothing is left out of it
+// Parts that one reason kept from being checked in the same environments are one line; nothing is left out
 // without a count.
 func TestSummarize(t *testing.T) {
 	all := []Unchecked{

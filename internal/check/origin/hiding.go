@@ -33,7 +33,7 @@ func (s *search) suspectsOf(o Override) []Override {
 			if e.rank == o.rank || strings.EqualFold(e.Kind, o.Kind) != sameKind || !canHide(e.Override, o) {
 				continue
 			}
-			// What matches objects is hidden by what concerns the same ones.
+			// Only an override of the same objects hides one that matches objects.
 			if len(reached) == 0 || s.reach(e.Override).places.overlaps(reached) {
 				list = append(list, e.Override)
 			}

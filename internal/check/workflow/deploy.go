@@ -76,7 +76,7 @@ func deploysWorkloads(c command, all []command) bool {
 		return c.text(1) == "apply" || c.text(1) == "sync"
 	}
 	if says(args, "apply") {
-		// What "kubectl create" pipes into apply is a namespace or a secret.
+		// `kubectl create … | kubectl apply` makes a namespace or a secret.
 		return !slices.ContainsFunc(all, func(o command) bool {
 			return o.pipe == c.pipe && says(kubectl(o), "create")
 		})
