@@ -91,7 +91,7 @@ func TestFirstScreen(t *testing.T) {
 					faults++
 				}
 			}
-			if height > 40 && faults <= 10 {
+			if height > 45 && faults <= 10 {
 				t.Errorf("%d faults take %d lines:\n%s%s", faults, height, stderr.String(), brief.String())
 			}
 			var report struct{ Findings []finding.Finding }

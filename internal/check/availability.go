@@ -20,6 +20,7 @@ const (
 	spreadMissing = rule.ID("spread-missing")
 	policyMissing = rule.ID("policy-missing")
 	shutdownGrace = rule.ID("shutdown-grace")
+	preStopSleep  = rule.ID("prestop-missing")
 )
 
 // availability checks what keeps a service up while nodes, pods and versions change.
@@ -29,6 +30,7 @@ func availability(_ *subject, e *environment) found {
 		if ref := w.Ref(); ref.Group == "apps" && ref.Kind != "ReplicaSet" {
 			all = append(all, checkRedundancy(e, w)...)
 			all = append(all, checkShutdown(w)...)
+			all = append(all, checkPreStop(e, w)...)
 		}
 	}
 	all = append(all, checkNetworkPolicies(e)...)
@@ -170,6 +172,23 @@ func checkShutdown(w workload) []finding.Finding {
 		}
 	}
 	return all
+}
+
+// checkPreStop asks for a pause before a pod stops: for some time after its end began, its Service still sends
+// requests to it.
+func checkPreStop(e *environment, w workload) []finding.Finding {
+	containers := w.containers()
+	recreated := w.At("spec", "strategy", "type") == "Recreate"
+	if recreated || len(containers) == 0 || !servesRequests(e, w) || isSingleton(e, w) {
+		return nil
+	}
+	for _, c := range containers {
+		if object.Mapping(c.body["lifecycle"])["preStop"] != nil {
+			return nil
+		}
+	}
+	return []finding.Finding{preStopSleep.New(w.Object, containers[0].path+".lifecycle",
+		"no container has a preStop hook: requests that the Service still sends to a stopping pod fail")}
 }
 
 // sleepOf is how long a hook sleeps, in seconds; 0 where it does anything else.

@@ -424,6 +424,18 @@ func TestMustExist(t *testing.T) {
 		"daemons are by nodes": {all(edited(edited(bare, "Deployment", "DaemonSet"), "  replicas: 2\n", ""),
 			service, network), nil},
 	}
+	for name, c := range cases { // the pods of all of them wait before they stop
+		if !strings.Contains(c.text, "lifecycle:") {
+			c.text = strings.ReplaceAll(c.text, "containerPort: 8080}]\n",
+				"containerPort: 8080}]\n          lifecycle: {preStop: {sleep: {seconds: 5}}}\n")
+			cases[name] = c
+		}
+	}
+	const hook = "! prestop-missing " + pod + ".containers[name=api].lifecycle"
+	cases["no pause"] = ruleCase{all(api, service, budget, network), []string{hook}}
+	cases["no pause, in a worker"] = ruleCase{all(api, network), nil}
+	cases["no pause, recreated"] = ruleCase{all(edited(api, "  selector:", "  strategy: {type: Recreate}\n  selector:"),
+		service, budget, network), nil}
 	runCases(t, project.Production, []group{{each: availability}}, cases)
 	for _, class := range []project.Class{project.Local, project.Staging} {
 		runCases(t, class, []group{{each: availability}},
