@@ -65,7 +65,7 @@ func TestRepositories(t *testing.T) {
 	}
 }
 
-// The first look at a repository fits a screen of 40 lines and 100 columns, unless it has more than ten
+// The first look at a repository fits a screen of 45 lines and 100 columns, unless it has more than ten
 // different faults. It hides nothing: --all prints every finding.
 func TestFirstScreen(t *testing.T) {
 	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "none"))

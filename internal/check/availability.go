@@ -174,8 +174,8 @@ func checkShutdown(w workload) []finding.Finding {
 	return all
 }
 
-// checkPreStop asks for a pause before a pod stops: for some time after its end began, its Service still sends
-// requests to it.
+// checkPreStop asks for a pause before a pod stops: for some time after its end began, its Service still
+// sends requests to it.
 func checkPreStop(e *environment, w workload) []finding.Finding {
 	containers := w.containers()
 	recreated := w.At("spec", "strategy", "type") == "Recreate"

@@ -434,8 +434,8 @@ func TestMustExist(t *testing.T) {
 	const hook = "! prestop-missing " + pod + ".containers[name=api].lifecycle"
 	cases["no pause"] = ruleCase{all(api, service, budget, network), []string{hook}}
 	cases["no pause, in a worker"] = ruleCase{all(api, network), nil}
-	cases["no pause, recreated"] = ruleCase{all(edited(api, "  selector:", "  strategy: {type: Recreate}\n  selector:"),
-		service, budget, network), nil}
+	recreated := edited(api, "  selector:", "  strategy: {type: Recreate}\n  selector:")
+	cases["no pause, recreated"] = ruleCase{all(recreated, service, budget, network), nil}
 	runCases(t, project.Production, []group{{each: availability}}, cases)
 	for _, class := range []project.Class{project.Local, project.Staging} {
 		runCases(t, class, []group{{each: availability}},
