@@ -25,7 +25,7 @@ type driftOptions struct {
 
 func newDriftCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "drift ENV", Short: "Show what was changed in the cluster since the release", Args: a.envArgs(0),
+		Use: "drift ENV", Short: "Show changes in the cluster since the release", Args: a.envArgs(0),
 		Long: `Compares an environment with its newest release, as a plan of that release would: fields that differ,
 with who changed them and when, objects that were deleted, objects that were added with the environment's
 labels, and tags that name other images now. Fields that controllers and webhooks added are not drift: they
@@ -134,7 +134,8 @@ func printDrift(w io.Writer, d deploy.Drift) {
 		fmt.Fprintf(w, "Run `slipway drift %s --revert` to restore the release, or --adopt to print patches for "+
 			"the source.\n", d.Environment)
 	case len(d.Added) > 0:
-		fmt.Fprintf(w, "Delete what was added, or run `slipway drift %s --adopt` to print it for the source.\n",
+		fmt.Fprintf(w, "Delete the added fields and objects, or run `slipway drift %s --adopt` to print them for "+
+			"the source.\n",
 			d.Environment)
 	}
 }

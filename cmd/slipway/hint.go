@@ -10,8 +10,8 @@ import (
 // hintedCommand matches a command of ours in a hint, with the words before that join it to its sentence.
 var hintedCommand = lazyregexp.New("(,? (and|or) )?([Rr]un )?`slipway ([^`]*)`[^.;:,]*")
 
-// withoutOwn takes out of a hint the command that printed it: running it again helps nobody. What else the
-// sentence says stays.
+// withoutOwn removes the command that printed a hint from it, because running it again does not help. It
+// keeps the rest of the sentence.
 func withoutOwn(hint string, args []string) string {
 	var kept []string
 	for _, sentence := range strings.SplitAfter(hint, ". ") {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -35,8 +36,14 @@ func TestInitThenCheckInEachLayout(t *testing.T) {
 			}
 			dir := foldertest.Of(t, completed(archive))
 			found, err := project.Open(dir)
+			if !hasEnvironments(archive) {
+				if !errors.Is(err, project.ErrNone) {
+					t.Errorf("an archive without environments: %v, %v", found.Environments, err)
+				}
+				return
+			}
 			if err != nil {
-				t.Skip(err) // nothing is found there, which is the point
+				t.Fatal(err)
 			}
 			slipway := func(args ...string) (string, int) {
 				var stdout, stderr bytes.Buffer
@@ -55,7 +62,7 @@ func TestInitThenCheckInEachLayout(t *testing.T) {
 			}
 			if first := found.Environments[0]; first.Name != "default" || len(first.Paths) != 1 {
 				if diff := cmp.Diff(described(found), described(written)); diff != "" {
-					t.Errorf("init wrote something else than what was found: %s", diff)
+					t.Errorf("init wrote other environments than detection found: %s", diff)
 				}
 			}
 			out, _ := slipway("check", "--output", "json")
@@ -70,6 +77,21 @@ func TestInitThenCheckInEachLayout(t *testing.T) {
 			}
 		})
 	}
+}
+
+// hasEnvironments reports whether the wanted result of a layout states an environment, beside its notes.
+func hasEnvironments(archive *txtar.Archive) bool {
+	for _, f := range archive.Files {
+		if f.Name != "want" {
+			continue
+		}
+		for line := range strings.Lines(string(f.Data)) {
+			if line != "\n" && !strings.HasPrefix(line, "note: ") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Layouts with charts that are fetched, and with environments that have no objects.
@@ -95,13 +117,17 @@ func completed(archive *txtar.Archive) map[string]string {
 		return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: " +
 			regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.TrimSuffix(name, path.Ext(name)), "-") + "}\n"
 	}
+	stated := hasEnvironments(archive)
 	for _, f := range archive.Files {
 		text, base := string(f.Data), path.Base(f.Name)
 		switch {
 		case f.Name == "want":
 			continue
+		case !stated: // nothing renders, and what the files lack may be why nothing is found
 		case base == "Chart.yaml":
-			text = "apiVersion: v2\nversion: 0.1.0\n" + text
+			if !strings.Contains(text, "apiVersion:") {
+				text = "apiVersion: v2\nversion: 0.1.0\n" + text
+			}
 			if !strings.Contains(text, "name:") {
 				text += "name: " + path.Base(path.Dir("/shop/"+f.Name)) + "\n"
 			}

@@ -100,7 +100,7 @@ func (a *app) printChain(c origin.Chain) error {
 	}
 	err := t.print(a.stdout)
 	if c.Unexplained {
-		a.warn("warning: no override explains why %s is not what is written", c.Field)
+		a.warn("warning: the value of %s differs from the file, and no override explains it", c.Field)
 	}
 	const shown = 5
 	for i, o := range c.NotTried {

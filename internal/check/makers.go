@@ -213,7 +213,8 @@ func madeByCommands(w workload) []made {
 }
 
 var create = lazyregexp.New(
-	`\bkubectl\b[^\n;|&]*?\bcreate\s+(secret\s+(?:generic|tls|docker-registry)|configmap|cm)\s+((?:--?[\w-]+[= ]\S+\s+)*)([\w.-]+)`)
+	`\bkubectl\b[^\n;|&]*?\bcreate\s+(secret\s+(?:generic|tls|docker-registry)|configmap|cm)\s+` +
+		`((?:--?[\w-]+[= ]\S+\s+)*)([\w.-]+)`)
 
 // created are the Secrets and ConfigMaps that a script creates.
 func created(script string, by object.Object) []made {

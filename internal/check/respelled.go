@@ -239,7 +239,8 @@ func checkScripts(o object.Object) []finding.Finding {
 }
 
 // misprint matches what Go's templates write for a value of the wrong type.
-var misprint = lazyregexp.New(`^(<nil>|<no value>|\[?map\[[^\]]*:.*\])$|%!\w?\((?:[\w.]+=|<nil>|BADINDEX|NOVERB|EXTRA|MISSING)`)
+var misprint = lazyregexp.New(`^(<nil>|<no value>|\[?map\[[^\]]*:.*\])$|` +
+	`%!\w?\((?:[\w.]+=|<nil>|BADINDEX|NOVERB|EXTRA|MISSING)`)
 
 // checkPrinted reports such a text. Only templates write it.
 func checkPrinted(o object.Object) []finding.Finding {

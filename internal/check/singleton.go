@@ -60,7 +60,8 @@ var stores = lazyregexp.New(
 		`memcached|nats|nats-streaming|rabbitmq|kafka|redpanda|zookeeper|activemq|activemq-artemis|mosquitto|` +
 		`eclipse-mosquitto|emqx|vernemq|postgres|postgresql|postgis|pgvector|timescaledb|timescaledb-ha|mysql|` +
 		`mysql-server|mariadb|percona|percona-server|mssql/server|mongo|mongodb|mongodb-community-server|couchdb|` +
-		`cassandra|scylla|clickhouse|clickhouse-server|cockroach|neo4j|influxdb|elasticsearch|opensearch|meilisearch|` +
+		`cassandra|scylla|clickhouse|clickhouse-server|` +
+		`cockroach|neo4j|influxdb|elasticsearch|opensearch|meilisearch|` +
 		`typesense|qdrant|weaviate|chroma|etcd|minio|rethinkdb|arangodb|surrealdb|questdb|victoria-metrics|` +
 		`prometheus|loki|registry|nsqd|beanstalkd|gitea|vault|consul)$`)
 
@@ -68,7 +69,8 @@ var (
 	electing = lazyregexp.New(`(?i)leader[-_]?elect`)
 	// timed matches the parts of names of programs that start something at certain times: two of them start it
 	// twice.
-	timed = lazyregexp.New(`(?i)(^|[-_/ ])(scheduler|cron|crond|supercronic|beat|celerybeat|clock|ticker)($|[-_ ])`)
+	timed = lazyregexp.New(`(?i)(^|[-_/ ])` +
+		`(scheduler|cron|crond|supercronic|beat|celerybeat|clock|ticker)($|[-_ ])`)
 )
 
 // isSingleton reports whether a workload is meant to run once: two pods cannot share its volume, would each

@@ -10,8 +10,8 @@ import (
 	"slipway/internal/plan"
 )
 
-// A change removes the defaults of the old value, for any field manager: the object is then what a new one would
-// be, the plan said so, and a second plan is empty.
+// A change removes the defaults of the old value, for any field manager: the object is then what a new one
+// would be, the plan said so, and a second plan is empty.
 func TestRewrite(t *testing.T) {
 	t.Parallel()
 	const service = `{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {$}}`

@@ -20,7 +20,8 @@ var pipelines = []string{".github/workflows/*.yml", ".github/workflows/*.yaml", 
 var deployCommand = regexp.MustCompile(
 	`\b(kubectl\s+(?:[-\w=./]+\s+)*?(?:apply|replace|set\s+image|rollout\s+restart|create\s+-f)` +
 		`|helm\s+(?:[-\w=./]+\s+)*?(?:upgrade|install)|helmfile\s+(?:[-\w=./]+\s+)*?(?:apply|sync)` +
-		`|skaffold\s+(?:run|deploy|apply)|kapp\s+deploy|werf\s+converge|kluctl\s+deploy|argocd\s+app\s+(?:sync|set)` +
+		`|skaffold\s+(?:run|deploy|apply)|kapp\s+deploy|werf\s+converge|kluctl\s+deploy` +
+		`|argocd\s+app\s+(?:sync|set)` +
 		`|tanka?\s+apply|cdk8s\s+apply|azure/k8s-deploy|deliverybot/helm)\b`)
 
 // Deployers returns what deploys the project in a directory already, as far as its files say, each with the

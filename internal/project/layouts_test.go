@@ -7,10 +7,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"slipway/internal/render/foldertest"
 )
 
 var update = flag.Bool("update", false, "write what detection finds into the archives: read the difference")
@@ -23,18 +24,7 @@ func TestLayouts(t *testing.T) {
 	}
 	for _, name := range archives {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
-			archive, err := txtar.ParseFile(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			files, want := fstest.MapFS{}, ""
-			for _, f := range archive.Files {
-				if f.Name == "want" {
-					want = string(f.Data)
-					continue
-				}
-				files[f.Name] = &fstest.MapFile{Data: f.Data}
-			}
+			files, want := foldertest.Archive(t, name)
 			p, _ := walk(files).project("shop")
 			var got strings.Builder
 			for _, e := range p.Environments {
@@ -46,6 +36,10 @@ func TestLayouts(t *testing.T) {
 				}
 			}
 			if *update {
+				archive, err := txtar.ParseFile(name)
+				if err != nil {
+					t.Fatal(err)
+				}
 				for i, f := range archive.Files {
 					if f.Name == "want" {
 						archive.Files[i].Data = []byte(got.String())

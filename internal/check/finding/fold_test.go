@@ -38,9 +38,12 @@ func TestSummarize(t *testing.T) {
 		{Environments: []string{"prod"}, What: "the schema of B", Why: "no definition"},
 		{Environments: []string{"prod"}, What: "the schema of A", Why: "no definition"},
 		{Environments: []string{"prod"}, What: "the schema of C", Why: "no definition"},
-		{Environments: []string{"prod"}, What: "the effect of p1", Place: Place{File: "k.yaml", Line: 1}, Why: "time"},
-		{Environments: []string{"prod"}, What: "the effect of p2", Place: Place{File: "k.yaml", Line: 2}, Why: "time"},
-		{Environments: []string{"prod"}, What: "the effect of p3", Place: Place{File: "k.yaml", Line: 3}, Why: "time"},
+		{Environments: []string{"prod"}, What: "the effect of p1", Place: Place{File: "k.yaml", Line: 1},
+			Why: "time"},
+		{Environments: []string{"prod"}, What: "the effect of p2", Place: Place{File: "k.yaml", Line: 2},
+			Why: "time"},
+		{Environments: []string{"prod"}, What: "the effect of p3", Place: Place{File: "k.yaml", Line: 3},
+			Why: "time"},
 		{Environments: []string{"prod"}, What: "the overrides", Place: Place{File: "l.yaml"}, Why: "time"},
 	}
 	want := []Unchecked{

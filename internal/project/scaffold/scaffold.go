@@ -128,7 +128,8 @@ var environments = []project.Environment{
 	{Name: "prod", Class: project.Production},
 }
 
-var origin = regexp.MustCompile(`(?m)^\s*url\s*=\s*\S*?(github|gitlab)\.com[:/]([^/\s]+)/(\S+?)(?:\.git)?/?\s*$`)
+var origin = regexp.MustCompile(`(?m)^\s*url\s*=\s*\S*?` +
+	`(github|gitlab)\.com[:/]([^/\s]+)/(\S+?)(?:\.git)?/?\s*$`)
 
 // registryOf is the registry of the host that the project's repository has as its only remote; empty where
 // there is none.

@@ -1,6 +1,7 @@
 package tilt
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -182,6 +183,13 @@ func ofTexts(op syntax.Token, x, y string) any {
 		if len(x)+len(y) <= maxText {
 			return x + y
 		}
+	}
+	return compared(op, x, y)
+}
+
+// compared returns the result of a comparison, and unknown for any other operator.
+func compared[T cmp.Ordered](op syntax.Token, x, y T) any {
+	switch op {
 	case syntax.LT:
 		return x < y
 	case syntax.GT:
@@ -210,16 +218,8 @@ func ofNumbers(op syntax.Token, x, y int64) any {
 		if y > 0 && x >= 0 {
 			return x % y
 		}
-	case syntax.LT:
-		return x < y
-	case syntax.GT:
-		return x > y
-	case syntax.LE:
-		return x <= y
-	case syntax.GE:
-		return x >= y
 	}
-	return unknown{}
+	return compared(op, x, y)
 }
 
 func merged(x, y *dict) *dict {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"slipway/internal/render/foldertest"
 )
 
 // Each archive is a project with a Tiltfile, and what the Tiltfile states.
@@ -21,18 +23,7 @@ func TestRead(t *testing.T) {
 	}
 	for _, name := range archives {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
-			archive, err := txtar.ParseFile(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			files, want := fstest.MapFS{}, ""
-			for _, f := range archive.Files {
-				if f.Name == "want" {
-					want = string(f.Data)
-					continue
-				}
-				files[f.Name] = &fstest.MapFile{Data: f.Data}
-			}
+			files, want := foldertest.Archive(t, name)
 			if diff := cmp.Diff(want, shown(Read(files, "Tiltfile"))); diff != "" {
 				t.Error(diff)
 			}
