@@ -210,14 +210,18 @@ func differenceLine(d contract.Difference) string {
 	text := clean(d.Object.String())
 	switch {
 	case d.Class == contract.MustNotShip && reflect.DeepEqual(d.A, d.B):
-		text += fmt.Sprintf("  %s   %s on both sides", clean(d.Field), value(fieldValue(d.Field, d.B), true))
+		text += fmt.Sprintf("  %s   %s on both sides", clean(d.Field), value(fieldValue(d.Field, d.B, d.WrittenB), true))
 	case d.Field != "":
-		from, to := values(fieldValue(d.Field, d.A), fieldValue(d.Field, d.B))
+		from, to := sidesOf(d)
 		text += fmt.Sprintf("  %s   %s → %s", clean(d.Field), from, to)
 	default:
 		text += "   is only in " + d.Only
 	}
 	return text + "   (" + because(d) + ")"
+}
+
+func sidesOf(d contract.Difference) (a, b string) {
+	return values(fieldValue(d.Field, d.A, d.WrittenA), fieldValue(d.Field, d.B, d.WrittenB))
 }
 
 // because returns the kind of a difference, and why it is permitted or not.
@@ -247,7 +251,7 @@ func markdown(r contract.Result) string {
 			cell(r.A), cell(r.B))
 		for _, cause := range causes {
 			for _, d := range cause.Differences {
-				from, to := values(fieldValue(d.Field, d.A), fieldValue(d.Field, d.B))
+				from, to := sidesOf(d)
 				if d.Field == "" {
 					d.Field, from, to = "only in "+d.Only, "", ""
 				}

@@ -155,7 +155,7 @@ func printDrifted(w io.Writer, o deploy.Drifted) {
 	}
 	fmt.Fprintln(w, s.mark(mark, fmt.Sprintf("  %s %s", mark, o.Ref))+text)
 	for _, f := range o.Fields {
-		from, to := values(fieldValue(f.Path, f.Recorded), fieldValue(f.Path, f.Live))
+		from, to := values(fieldValue(f.Path, f.Recorded, ""), fieldValue(f.Path, f.Live, ""))
 		fmt.Fprintf(w, "      %s   %s %s %s   %s\n", clean(f.Path), from, s.dim("→"), to, s.dim(fieldHand(f)))
 	}
 }
@@ -259,7 +259,7 @@ func driftMarkdown(d deploy.Drift) string {
 			row(o.Ref, "", "", o.What, oneLine(clean(o.Reason)))
 		}
 		for _, f := range o.Fields {
-			from, to := values(fieldValue(f.Path, f.Recorded), fieldValue(f.Path, f.Live))
+			from, to := values(fieldValue(f.Path, f.Recorded, ""), fieldValue(f.Path, f.Live, ""))
 			row(o.Ref, f.Path, from, to, fieldHand(f))
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -105,7 +106,7 @@ func printChange(w io.Writer, c plan.Change) {
 			}
 			continue
 		}
-		from, to := values(fieldValue(f.Path, f.Before), fieldValue(f.Path, f.After))
+		from, to := values(fieldValue(f.Path, f.Before, ""), fieldValue(f.Path, f.After, ""))
 		fmt.Fprintf(w, "      %s   %s %s %s\n", f.Path, from, s.dim("→"), to)
 	}
 }
@@ -175,8 +176,8 @@ func sameImage(a, b string) (string, bool) {
 // value prints one side. A string is printed without quotes where the other side is a string too, so that
 // "80" and 80 differ.
 func value(v any, plain bool) string {
-	if mode, ok := v.(fileMode); ok {
-		return mode.String()
+	if text, ok := v.(spelling); ok {
+		return brief(string(text))
 	}
 	text, isText := v.(string)
 	switch {
@@ -242,22 +243,32 @@ func marked(mark string, lines []string) []string {
 	return out
 }
 
-// fileMode is the permissions of a file, which people write in octal and the API has in decimal.
-type fileMode int64
+// spelling is a value as people write it, with what it means in brackets where that is not plain to see.
+type spelling string
 
-// String prints both, because a file may have either.
-func (m fileMode) String() string { return fmt.Sprintf("0%o (%d)", int64(m), int64(m)) }
-
-// fieldValue is a field's value as people know it.
-func fieldValue(field string, v any) any {
+// fieldValue is a field's value as people know it, and as the file that it comes from spells it: permissions
+// are in octal, and 1.50 is not 1.5.
+func fieldValue(field string, v any, written string) any {
 	n, isNumber := v.(int64)
 	if f, ok := v.(float64); ok { // as records and JSON have it
 		n, isNumber = int64(f), f == float64(int64(f))
 	}
 	isMode := strings.HasSuffix(field, ".defaultMode") ||
 		strings.HasSuffix(field, ".mode") && strings.Contains(field, "volumes[")
-	if isNumber && isMode && n >= 0 {
-		return fileMode(n)
+	switch {
+	case isNumber && isMode && n >= 0:
+		return spelling(fmt.Sprintf("0%o (%d)", n, n))
+	case written == "" || v == nil:
+		return v
 	}
-	return v
+	x, err := strconv.ParseFloat(written, 64)
+	if err == nil && !strings.ContainsAny(written, "xXpP_") && isNumberOf(x, v) {
+		return spelling(written)
+	}
+	return spelling(fmt.Sprintf("%s (%s)", written, compact(v)))
+}
+
+func isNumberOf(x float64, v any) bool {
+	n, isWhole := v.(int64)
+	return v == x || isWhole && float64(n) == x
 }

@@ -96,7 +96,7 @@ func TestFieldValue(t *testing.T) {
 		{"spec.replicas", int64(3), "3"},
 		{"data.mode", "0644", "0644"},
 	} {
-		if got := value(fieldValue(c.field, c.value), true); got != c.want {
+		if got := value(fieldValue(c.field, c.value, ""), true); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.field, got, c.want)
 		}
 	}

@@ -77,7 +77,7 @@ func (a *app) printChain(c origin.Chain) error {
 	s := styleOf(a.stdout)
 	fmt.Fprintf(a.stdout, "%s  %s\n", s.bold(c.Object.String()), c.Field)
 	if c.Field != "" {
-		fmt.Fprintf(a.stdout, "  = %s\n", oneLineValue(fieldValue(c.Field, c.Value)))
+		fmt.Fprintf(a.stdout, "  = %s\n", oneLineValue(fieldValue(c.Field, c.Value, c.Written)))
 	}
 	t := &table{paint: func(row, column int, cell string) string {
 		if row < len(c.Links) && c.Links[row].Lost {
@@ -94,7 +94,7 @@ func (a *app) printChain(c origin.Chain) error {
 			mark = "-"
 		}
 		if c.Field != "" {
-			says = oneLineValue(fieldValue(c.Field, l.Value))
+			says = oneLineValue(fieldValue(c.Field, l.Value, l.Written))
 		}
 		t.add("  "+mark, l.Place.String(), name, says)
 	}
@@ -119,8 +119,8 @@ func oneLineValue(v any) string {
 		return "(not set)"
 	}
 	text, ok := v.(string)
-	if mode, isMode := v.(fileMode); isMode {
-		text, ok = mode.String(), true
+	if written, isWritten := v.(spelling); isWritten {
+		text, ok = string(written), true
 	}
 	if !ok {
 		text = compact(v)

@@ -49,6 +49,11 @@ func place(f finding.Finding, env string, l *locator, secrets []string) finding.
 	if f.Other != "" {
 		f.Message += fmt.Sprintf(" (the other is at %s)", l.at(env, *f.Object, f.Other))
 	}
+	if f.Value != nil {
+		if text, ok := spelling(l.documents(f.Place.File), f.Place, f.Field); ok {
+			f.Message = strings.TrimSuffix(f.Message, fmt.Sprint(f.Value)) + object.Mask(text, secrets)
+		}
+	}
 	if f.Fix != finding.Quote {
 		return f
 	}

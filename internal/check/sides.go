@@ -129,6 +129,7 @@ func renderSide(
 	because := func(ref object.Ref, field string) []finding.Place { return causes(report, ref, field) }
 	return contract.Side{
 		Name: title, Environment: env, Set: result.Set, Because: because, Locate: locate,
+		Written: report.Written,
 	}, notes, nil
 }
 

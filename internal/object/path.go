@@ -184,6 +184,17 @@ func Find(n *yaml.Node, path []Step) (found *yaml.Node, depth int) {
 	return found, len(path)
 }
 
+// Node returns the value at a path below a node; nil: there is none.
+func Node(n *yaml.Node, path []Step) *yaml.Node {
+	for _, s := range path {
+		if n == nil {
+			return nil
+		}
+		_, n = s.in(resolve(n))
+	}
+	return n
+}
+
 func (s Step) in(n *yaml.Node) (at, value *yaml.Node) {
 	switch n.Kind {
 	case yaml.MappingNode:

@@ -37,6 +37,8 @@ type Side struct {
 	// hold it, is written. nil: only the object's own place is known.
 	Because func(r object.Ref, field string) []finding.Place
 	Locate  func(at object.Origin, field string) finding.Place
+	// Written returns how a file spells the value of a field, as origin.Report does; nil: the usual way.
+	Written func(r object.Ref, field string, value any) string
 }
 
 // Input is what is compared: how B differs from A.
@@ -60,6 +62,9 @@ type Difference struct {
 	Only  string `json:"only,omitempty"`
 	A     any    `json:"a,omitempty"`
 	B     any    `json:"b,omitempty"`
+	// WrittenA and WrittenB are how files spell A and B, where that is not the usual way: 1.50, 0644.
+	WrittenA string `json:"writtenA,omitempty"`
+	WrittenB string `json:"writtenB,omitempty"`
 	// Reason is the exception's, or says why it must not ship.
 	Reason  string          `json:"reason,omitempty"`
 	Because []finding.Place `json:"because,omitempty"`
@@ -249,6 +254,7 @@ func (c *comparison) note(d Difference, p pair) {
 	}
 	d.Field = object.Mask(d.Field, c.secrets)
 	d.Because = c.because(p, d.Field)
+	d.WrittenA, d.WrittenB = c.A.written(p.a, d.Field, d.A), c.B.written(p.b, d.Field, d.B)
 	c.result.Differences = append(c.result.Differences, d)
 }
 
@@ -282,6 +288,13 @@ func (s Side) because(o *object.Object, field string) []finding.Place {
 		return nil
 	}
 	return s.Because(o.Ref(), field)
+}
+
+func (s Side) written(o *object.Object, field string, value any) string {
+	if s.Written == nil || o == nil || field == "" {
+		return ""
+	}
+	return s.Written(o.Ref(), field, value)
 }
 
 // reordered reports whether only the order of elements differs. Where the order matters the values differ

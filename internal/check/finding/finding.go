@@ -111,7 +111,9 @@ type Finding struct {
 	// Place is where to correct it. Rules over objects leave it empty: check then finds the field's place.
 	Place Place `json:"place,omitzero"`
 	// Other is a second field of the object that the fault is about: the message ends with its place.
-	Other   string `json:"-"`
+	Other string `json:"-"`
+	// Value is a number or a boolean that ends the message. Check writes it as the file does, such as 1.50.
+	Value   any    `json:"-"`
 	Message string `json:"message"`
 	// Fix is the correction in one line. Edits make it, where it is unambiguous.
 	Fix   string `json:"fix,omitempty"`

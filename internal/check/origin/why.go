@@ -25,6 +25,8 @@ type Chain struct {
 	Object object.Ref `json:"object"`
 	Field  string     `json:"field,omitempty"`
 	Value  any        `json:"value"`
+	// Written is how the file that decides it spells the value, where that is not the usual way: 1.50, 0644.
+	Written string `json:"written,omitempty"`
 	// Links begins with the place where the object is written, the field's own if it is written there. The
 	// overrides follow, the weakest first.
 	Links []Link `json:"chain"`
@@ -40,7 +42,8 @@ type Link struct {
 	// Override is empty for the place where the object is written.
 	Override string `json:"override,omitempty"`
 	// Value is what the field is without anything stronger; nil: it has no value then.
-	Value any `json:"value"`
+	Value   any    `json:"value"`
+	Written string `json:"written,omitempty"`
 	// Lost: something stronger hides it.
 	Lost bool `json:"lost,omitempty"`
 }
@@ -89,7 +92,7 @@ func Why(
 		}
 		for _, o := range slices.Backward(slices.Concat(because, fixed)) {
 			lost := len(base.removed) > 0
-			chain.Links = append(chain.Links, Link{preciseOf(o, steps), o.Name, show(now), lost})
+			chain.Links = append(chain.Links, linkOf(o, steps, show(now), lost))
 		}
 		if len(because) == 0 {
 			break
@@ -110,17 +113,27 @@ func Why(
 		}
 	}
 	place := placeIn(x.view, now, asked.Origin, field)
+	nowSteps := follow(asked.Body, now.Body, steps)
 	link := Link{Place: place, Value: show(now), Lost: len(chain.Links) > 0}
-	if says, ok := contradicts(x.view, now, asked.Origin, follow(asked.Body, now.Body, steps)); ok {
+	link.Written = written(x.view, now, asked.Origin, nowSteps, link.Value)
+	if says, ok := contradicts(x.view, now, asked.Origin, nowSteps); ok {
 		for _, o := range slices.Backward(stuck) {
-			chain.Links = append(chain.Links, Link{preciseOf(o, steps), o.Name, show(now), link.Lost})
+			chain.Links = append(chain.Links, linkOf(o, steps, show(now), link.Lost))
 		}
 		chain.Unexplained = len(chain.Links) == 0
 		link.Lost, link.Value = true, object.HideIn(says, secrets)
+		link.Written = written(x.view, now, asked.Origin, nowSteps, link.Value)
 	}
 	chain.Links = append(chain.Links, link)
 	slices.Reverse(chain.Links)
+	if last := chain.Links[len(chain.Links)-1]; !last.Lost {
+		chain.Written = last.Written
+	}
 	return chain, ctx.Err()
+}
+
+func linkOf(o Override, field []object.Step, value any, lost bool) Link {
+	return Link{preciseOf(o, field), o.Name, value, o.written(field, value), lost}
 }
 
 // reaching returns the overrides that can change an object.

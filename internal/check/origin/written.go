@@ -82,6 +82,46 @@ func itemAt(n *yaml.Node, line int) *yaml.Node {
 	return nil
 }
 
+// written returns how the document that an object is written in spells a field's value; empty: as usual.
+func written(v *tree.View, o object.Object, at object.Origin, field []object.Step, value any) string {
+	doc := document(v, at)
+	var body any
+	if doc == nil || doc.Decode(&body) != nil {
+		return ""
+	}
+	return object.Written(object.Node(doc, follow(o.Body, body, field)), value)
+}
+
+// written returns how an override spells the value that it gives a field; empty: as usual.
+func (o Override) written(field []object.Step, value any) string {
+	var n *yaml.Node
+	switch {
+	case o.patch != nil && o.Kind != "operation":
+		root := o.patch.doc.Content[0]
+		if n = object.Node(root, field); n == nil {
+			n = root // a list of operations
+		}
+	case o.node != nil:
+		n = o.node.Node
+	case o.flag != nil:
+		n = &yaml.Node{Kind: yaml.ScalarNode, Value: o.Text}
+	}
+	return object.Written(n, value)
+}
+
+// Written returns how the file that decides a field spells its value; empty: as usual.
+func (r *Report) Written(ref object.Ref, field string, value any) string {
+	steps, err := object.Steps(field)
+	o, ok := r.Set.Get(ref)
+	if err != nil || !ok {
+		return ""
+	}
+	if because := r.Because(ref, field); len(because) > 0 {
+		return because[len(because)-1].written(steps, value)
+	}
+	return written(r.experiment.view, o, o.Origin, steps, value)
+}
+
 // contradicts reports whether the place where a field of an object is written says something else than the
 // object has, and what it says. It compares scalars only.
 func contradicts(v *tree.View, o object.Object, at object.Origin, field []object.Step) (says any, ok bool) {

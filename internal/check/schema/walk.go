@@ -214,7 +214,11 @@ func (w *walk) wrong(path string, v any, want string) {
 	if object.IsSecret(w.object) { // messages do not repeat values of Secrets
 		is, fix = "this value", ""
 	}
-	w.add(wrongType.New(w.object, path, "%s must be %s, not %s", path, plain, is), fix)
+	f := wrongType.New(w.object, path, "%s must be %s, not %s", path, plain, is)
+	if is == fmt.Sprint(v) {
+		f.Value = v
+	}
+	w.add(f, fix)
 }
 
 func whole(v any) (int64, bool) {
