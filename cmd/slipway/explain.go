@@ -128,6 +128,9 @@ var runRows = []row{
 var projectRows = []row{
 	as("no project", codeError, func(e *project.NoneError) string {
 		hint := "Run it in the repository's directory or pass --dir. Run `slipway init` to create a project."
+		if len(e.Broken) > 0 {
+			hint = "Correct the files that could not be read."
+		}
 		for _, f := range e.Elsewhere {
 			hint += " Run `" + f.Command + " | slipway check --class production -` to check what " + f.File +
 				" renders to."

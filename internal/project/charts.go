@@ -44,7 +44,7 @@ func (l layout) allCharts() []chart {
 			Name, Type   string
 			Dependencies []struct{ Repository string }
 		}
-		_ = yaml.Unmarshal(text, &doc) // what is wrong in it, rendering says
+		_ = yaml.Unmarshal(text, &doc) // broken says what is wrong in it
 		for _, d := range doc.Dependencies {
 			if p, local := strings.CutPrefix(d.Repository, "file://"); local {
 				included[path.Join(dir, p)] = true

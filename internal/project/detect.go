@@ -153,6 +153,9 @@ func (l layout) notes(p *Project, others []string) []string {
 		notes = append(notes, "not used: "+strings.Join(others, ", "))
 	}
 	notes = append(notes, l.tiltNotes()...)
+	if broken := l.broken(); len(broken) > 0 {
+		notes = append(notes, "could not read "+strings.Join(broken, ", "))
+	}
 	if l.note != "" {
 		notes = append(notes, l.note)
 	}

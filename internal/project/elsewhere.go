@@ -13,6 +13,8 @@ import (
 type NoneError struct {
 	Dir       string
 	Elsewhere []Elsewhere
+	// Broken are files that may be a project's, and cannot be read: what is wrong in them, and where.
+	Broken []string
 }
 
 // Elsewhere is a file from which another program makes manifests, and the command that prints them.
@@ -20,6 +22,9 @@ type Elsewhere struct{ File, Command string }
 
 func (e *NoneError) Error() string {
 	text := fmt.Sprintf("%v in %s: looked for %s, %s", ErrNone, e.Dir, File, strings.Join(lookedFor, ", "))
+	if len(e.Broken) > 0 {
+		text += "; could not read " + strings.Join(e.Broken, ", ")
+	}
 	if len(e.Elsewhere) == 0 {
 		return text
 	}

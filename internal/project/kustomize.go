@@ -58,7 +58,7 @@ func (l layout) kustomizations() map[string]*kustomization {
 		}
 		for _, name := range kustomizations {
 			if l.file(path.Join(dir, name)) {
-				_ = yaml.Unmarshal(l.text(path.Join(dir, name)), &doc) // what is wrong in it, rendering says
+				_ = yaml.Unmarshal(l.text(path.Join(dir, name)), &doc) // broken says what is wrong in it
 				break
 			}
 		}

@@ -33,6 +33,21 @@ func (e *FileError) Error() string {
 
 func (e *FileError) Unwrap() error { return e.Err }
 
+// AbsentError says that slipway.yaml names a path that does not exist.
+type AbsentError struct {
+	What, Path string // "values", "chart/values-prod.yaml"
+	Directory  bool
+	Line       int
+}
+
+func (e *AbsentError) Error() string {
+	kind := "file"
+	if e.Directory {
+		kind = "directory"
+	}
+	return fmt.Sprintf("%s %s: no such %s", e.What, e.Path, kind)
+}
+
 // UnknownEnvironmentError says that the project has no such environment.
 type UnknownEnvironmentError struct {
 	Name  string
@@ -131,7 +146,8 @@ func openNearest(dirs []string) (Project, error) {
 			return p, err
 		}
 	}
-	return Project{}, &NoneError{dirs[0], walk(os.DirFS(dirs[0])).elsewhere()}
+	l := walk(os.DirFS(dirs[0]))
+	return Project{}, &NoneError{dirs[0], l.elsewhere(), l.broken()}
 }
 
 func isPlace(name string) bool {

@@ -104,16 +104,22 @@ func (r *reader) document(text []byte) (*yaml.Node, error) {
 			return nil, r.fail(&more, "the file has more than one document")
 		}
 	}
-	line, msg := 1, strings.TrimPrefix(err.Error(), "yaml: ")
-	if m := yamlLine.FindStringSubmatch(msg); m != nil {
+	line, msg := syntaxError(err)
+	return nil, &FileError{File: File, Line: line, Err: errors.New(msg)}
+}
+
+// syntaxError is the line of a YAML error, and the reason.
+func syntaxError(err error) (line int, reason string) {
+	line, reason = 1, strings.TrimPrefix(err.Error(), "yaml: ")
+	if m := yamlLine.FindStringSubmatch(reason); m != nil {
 		line, _ = strconv.Atoi(m[1])
 		// In these messages the parser counts from 0.
-		if strings.Contains(msg, "did not find expected") {
+		if strings.Contains(reason, "did not find expected") {
 			line++
 		}
-		msg = yamlLine.ReplaceAllString(msg, "")
+		reason = yamlLine.ReplaceAllString(reason, "")
 	}
-	return nil, &FileError{File: File, Line: line, Err: errors.New(msg)}
+	return line, reason
 }
 
 // fields calls the function of each key. It fails for a key without one.
@@ -225,6 +231,16 @@ func (r *reader) within(into *string, what string, directory bool) func(*yaml.No
 	}
 }
 
+// keep makes a path that does not exist a fault of its environment: the others need not suffer from it.
+func (env *Environment) keep(err error) error {
+	var absent *AbsentError
+	if !errors.As(err, &absent) {
+		return err
+	}
+	env.Absent = append(env.Absent, *absent)
+	return nil
+}
+
 // is reports whether a directory has a regular file of that name.
 func (r *reader) is(dir, name string) bool {
 	info, err := r.root.Stat(filepath.FromSlash(path.Join(dir, name)))
@@ -238,10 +254,8 @@ func (r *reader) kustomized(dir string) bool {
 func (r *reader) exists(n *yaml.Node, what, p string, directory bool) error {
 	info, err := r.root.Stat(filepath.FromSlash(p))
 	switch {
-	case errors.Is(err, os.ErrNotExist) && directory:
-		return r.fail(n, "%s %s: no such directory", what, p)
 	case errors.Is(err, os.ErrNotExist):
-		return r.fail(n, "%s %s: no such file", what, p)
+		return r.fail(n, "%w", &AbsentError{what, p, directory, n.Line})
 	case err != nil && strings.Contains(err.Error(), "escapes"):
 		return r.fail(n, "%s %s is a link to a path outside the project", what, p)
 	case err != nil:

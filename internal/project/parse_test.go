@@ -170,8 +170,6 @@ func TestParseErrors(t *testing.T) {
 			`line 2: duplicate key "project" (first in line 1)`},
 		"no path": {"project: a\nenvironments:\n  dev: {class: local}\n",
 			"line 3: environment dev needs a path, charts or skaffold"},
-		"missing path": {"project: a\nenvironments:\n  dev: {path: k8s/dve}\n",
-			"line 3: path k8s/dve: no such directory"},
 		"path is a file": {"project: a\nenvironments:\n  dev: {path: k8s/file}\n",
 			"line 3: path k8s/file is not a directory"},
 		"path above": {"project: a\nenvironments:\n  dev: {path: k8s/../../x}\n",
@@ -229,8 +227,6 @@ func TestParseErrors(t *testing.T) {
 			"line 4: a chart needs a path: its directory, or its name in a repository"},
 		"chart as mapping": {env("charts: {path: chart}"), "line 4: charts must be a list"},
 		"no chart":         {env("charts: [{path: k8s/dev}]"), "line 4: chart k8s/dev has no Chart.yaml"},
-		"missing chart":    {env("charts: [{path: k8s/chart}]"), "line 4: chart k8s/chart: no such directory"},
-		"missing packed":   {env("charts: [{path: x.tgz}]"), "line 4: chart x.tgz: no such file"},
 		"a signature without a signer": {env("signatures: [{identity: ci}]"),
 			"line 4: a signature needs a key, or an identity and its issuer"},
 		"two in one": {env("signatures: [{key: chart/Chart.yaml, identity: ci}]"),
@@ -239,8 +235,6 @@ func TestParseErrors(t *testing.T) {
 		"chart outside": {env("charts: [{path: ../chart}]"), "line 4: chart ../chart is outside the project"},
 		"chart's key": {env("charts: [{path: chart, value: []}]"),
 			`line 4: unknown key "value" (did you mean "values"?)`},
-		"values file": {env("charts: [{path: chart, values: [chart/values-prd.yaml]}]"),
-			"line 4: values chart/values-prd.yaml: no such file"},
 		"values as text": {env("charts: [{path: chart, values: more.yaml}]"), "line 4: values must be a list"},
 		"set": {env("charts: [{path: chart, set: [replicas]}]"),
 			`line 4: invalid assignment "replicas": want KEY=VALUE`},
@@ -270,8 +264,7 @@ func TestParseErrors(t *testing.T) {
 			`line 4: invalid kubeVersion "latest": want a version such as 1.31 or v1.31.2`},
 		"apiVersions": {env("apiVersions: [a/b/c/d]"),
 			`line 4: invalid API version "a/b/c/d": want a version such as monitoring.coreos.com/v1, or a kind such as monitoring.coreos.com/v1/ServiceMonitor`},
-		"skaffold":        {env("skaffold: skafold.yaml"), "line 4: skaffold skafold.yaml: no such file"},
-		"skaffold's file": {env("skaffold: {file: k8s/dev}"), "line 4: file k8s/dev is a directory"},
+		"skaffold's file": {env("skaffold: {file: k8s/dev}"), "line 4: skaffold k8s/dev is a directory"},
 		"skaffold's key": {env("skaffold: {profile: [x]}"),
 			`line 4: unknown key "profile" (did you mean "profiles"?)`},
 		"skaffold and path": {env("skaffold: skaffold.yaml, path: k8s/dev"),
@@ -285,6 +278,35 @@ func TestParseErrors(t *testing.T) {
 				t.Errorf("got  %v\nwant read slipway.yaml: %s", err, c.want)
 			}
 		})
+	}
+}
+
+// A path that does not exist is the fault of one environment.
+func TestAbsentPaths(t *testing.T) {
+	dir := whereWhole(t)
+	for setting, want := range map[string]string{
+		"path: k8s/dve":                          "path k8s/dve: no such directory",
+		"path: k8s/dve.yaml":                     "path k8s/dve.yaml: no such file",
+		"charts: [{path: k8s/chart}]":            "chart k8s/chart: no such directory",
+		"charts: [{path: x.tgz}]":                "chart x.tgz: no such file",
+		"charts: [{path: chart, values: [x.y]}]": "values x.y: no such file",
+		"charts: [{path: chart, patches: x}]":    "patches x: no such directory",
+		"skaffold: skafold.yaml":                 "skaffold skafold.yaml: no such file",
+		"skaffold: {file: skafold.yaml}":         "skaffold skafold.yaml: no such file",
+	} {
+		p, err := Parse(dir, []byte("project: a\nenvironments:\n  dev: {"+setting+"}\n  prod: {path: k8s/prod}\n"))
+		if err != nil || len(p.Environments) != 2 {
+			t.Errorf("%s: %v %v", setting, p.Environments, err)
+			continue
+		}
+		for _, e := range p.Environments {
+			switch {
+			case e.Name == "prod" && e.Absent == nil:
+			case e.Name == "dev" && len(e.Absent) == 1 && e.Absent[0].Error() == want && e.Absent[0].Line == 3:
+			default:
+				t.Errorf("%s: %+v", setting, e)
+			}
+		}
 	}
 }
 

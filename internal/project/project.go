@@ -84,6 +84,8 @@ type Environment struct {
 	// Signatures are the trusted signers of the project's images: without a signature of one of them nothing
 	// is deployed.
 	Signatures []Signature
+	// Absent are the paths that slipway.yaml names and that do not exist: without them nothing can be rendered.
+	Absent []AbsentError
 	// Line is its line in slipway.yaml; 0: detected.
 	Line int
 }

@@ -199,7 +199,7 @@ func (r *reader) environment(p *Project, key, n *yaml.Node) error {
 
 func (r *reader) path(env *Environment, n *yaml.Node) error {
 	var p string
-	err := r.within(&p, "path", !isManifestName(n.Value))(n)
+	err := env.keep(r.within(&p, "path", !isManifestName(n.Value))(n))
 	switch {
 	case err != nil:
 		return err
@@ -260,7 +260,7 @@ func (r *reader) chart(env *Environment, n *yaml.Node) error {
 		"values": func(n *yaml.Node) error {
 			return r.items(n, "values", func(n *yaml.Node) error {
 				c.Values = append(c.Values, "")
-				return r.within(&c.Values[len(c.Values)-1], "values", false)(n)
+				return env.keep(r.within(&c.Values[len(c.Values)-1], "values", false)(n))
 			})
 		},
 		"set":        r.texts(&c.Set, "set", "assignment", assignment),
@@ -271,7 +271,9 @@ func (r *reader) chart(env *Environment, n *yaml.Node) error {
 		"lookup":     r.boolean(&c.Lookup, "lookup"),
 		"noHooks":    r.boolean(&c.NoHooks, "noHooks"),
 		"patches": func(n *yaml.Node) error {
-			if err := r.within(&c.Patches, "patches", true)(n); err != nil || r.kustomized(c.Patches) {
+			known := len(env.Absent)
+			err := env.keep(r.within(&c.Patches, "patches", true)(n))
+			if err != nil || len(env.Absent) > known || r.kustomized(c.Patches) {
 				return err
 			}
 			return r.fail(n, "patches %s has no kustomization.yaml", c.Patches)
@@ -293,11 +295,11 @@ func (r *reader) chart(env *Environment, n *yaml.Node) error {
 	case address.matches(c.Path):
 		return r.fail(at, "path %s is an address: write repository, version, and the chart's name as path", c.Path)
 	}
-	packed := strings.HasSuffix(c.Path, ".tgz")
-	if err := r.within(&c.Path, "chart", !packed)(at); err != nil {
+	packed, known := strings.HasSuffix(c.Path, ".tgz"), len(env.Absent)
+	if err := env.keep(r.within(&c.Path, "chart", !packed)(at)); err != nil {
 		return err
 	}
-	if !packed && !r.is(c.Path, "Chart.yaml") {
+	if !packed && len(env.Absent) == known && !r.is(c.Path, "Chart.yaml") {
 		return r.fail(at, "chart %s has no Chart.yaml", c.Path)
 	}
 	env.Charts = append(env.Charts, c)
@@ -334,15 +336,17 @@ func (r *reader) skaffold(env *Environment, n *yaml.Node) error {
 	s := Skaffold{File: "skaffold.yaml"}
 	env.Skaffold = &s
 	if n.Kind == yaml.ScalarNode {
-		return r.within(&s.File, "skaffold", false)(n)
+		return env.keep(r.within(&s.File, "skaffold", false)(n))
 	}
 	at := n
 	err := r.fields(n, "skaffold", map[string]func(*yaml.Node) error{
-		"file":     func(n *yaml.Node) error { at = n; return r.within(&s.File, "file", false)(n) },
+		"file":     func(n *yaml.Node) error { at = n; return r.text(&s.File, "file", nil)(n) },
 		"profiles": r.texts(&s.Profiles, "profiles", "profile", nil),
 	})
 	if err != nil {
 		return err
 	}
-	return r.exists(at, "skaffold", s.File, false)
+	return env.keep(r.within(&s.File, "skaffold", false)(&yaml.Node{
+		Kind: yaml.ScalarNode, Tag: "!!str", Value: s.File, Line: at.Line,
+	}))
 }

@@ -67,6 +67,11 @@ func (p plan) units() []unit {
 // a known plan was made from.
 func (s *source) plan(known *plan) (plan, error) {
 	var p plan
+	for _, a := range s.env.Absent {
+		if err := s.absent(a); err != nil {
+			return p, err
+		}
+	}
 	switch {
 	case s.env.Skaffold == nil && len(s.env.Paths) == 0 && len(s.env.Charts) == 0:
 		return p, fmt.Errorf("the environment has no path and no charts")
@@ -89,6 +94,17 @@ func (s *source) plan(known *plan) (plan, error) {
 		p.others = append(p.others, unit{path: path, name: path, index: i})
 	}
 	return p, nil
+}
+
+// absent fails for a path that the project file names, where nothing stands in for it.
+func (s *source) absent(a project.AbsentError) error {
+	if a.Directory {
+		return &object.ReadError{File: project.File, Line: a.Line, Err: &a}
+	}
+	if _, err := s.view.File(a.Path); err != nil {
+		return &object.ReadError{File: project.File, Line: a.Line, Err: fmt.Errorf("%s: %w", a.What, err)}
+	}
+	return nil
 }
 
 // part renders one unit.

@@ -52,7 +52,7 @@ func Make(dir string, chart bool) (project.Project, []File, error) {
 	var none *project.NoneError
 	switch {
 	case errors.As(err, &none):
-		return begin(dir, chart, none.Elsewhere)
+		return begin(dir, chart, none)
 	case err != nil:
 		return p, nil, err
 	case p.File != "":
@@ -72,12 +72,15 @@ func Make(dir string, chart bool) (project.Project, []File, error) {
 }
 
 // begin makes a project where detection found no environment.
-func begin(dir string, chart bool, elsewhere []project.Elsewhere) (project.Project, []File, error) {
+func begin(dir string, chart bool, none *project.NoneError) (project.Project, []File, error) {
 	p, err := project.Named(dir)
 	if err != nil {
 		return p, nil, err
 	}
-	for _, e := range elsewhere {
+	for _, b := range none.Broken {
+		p.Notes = append(p.Notes, fmt.Sprintf("could not read %s: it may deploy this already", b))
+	}
+	for _, e := range none.Elsewhere {
 		p.Notes = append(p.Notes, fmt.Sprintf("%s may deploy this already: "+
 			"`%s | slipway check --class production -` checks it", e.File, e.Command))
 	}
