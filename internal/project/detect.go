@@ -44,6 +44,12 @@ func (l layout) project(dir string) (Project, bool) {
 		found.usual, l.siblings(), completed(synced, found.further, releases), releases, profiles,
 		found.further, found.beside, l.chart(),
 	}
+	var released []string
+	for i := range layouts {
+		var more []string
+		layouts[i], more = l.withReleases(layouts[i])
+		released = append(released, more...)
+	}
 	left := found.left
 	if slices.ContainsFunc(layouts, func(envs []Environment) bool { return len(envs) > 0 }) {
 		left = nil // additions to an environment do not make one, and lack what it has
@@ -67,6 +73,11 @@ func (l layout) project(dir string) (Project, bool) {
 		return slices.ContainsFunc(synced, func(s Environment) bool { return s.Name == e.Name })
 	}) {
 		p.Notes = append(p.Notes, syncing...)
+	}
+	for _, note := range released {
+		if !slices.Contains(p.Notes, note) {
+			p.Notes = append(p.Notes, note)
+		}
 	}
 	usesSkaffold := func(e Environment) bool { return e.Skaffold != nil }
 	if len(required) > 0 && slices.ContainsFunc(p.Environments, usesSkaffold) {

@@ -23,8 +23,10 @@ type gitopsObject struct {
 		Source      *argoSource
 		Sources     []argoSource
 		Destination struct{ Name, Namespace string }
-		Generators  []argoGenerator
+		Generators  []yaml.Node
 		Template    yaml.Node
+		// TemplatePatch changes the Applications by a template of its own.
+		TemplatePatch string `yaml:"templatePatch"`
 
 		Path            string
 		TargetNamespace string `yaml:"targetNamespace"`
@@ -56,29 +58,19 @@ type argoSource struct {
 	}
 }
 
-type argoGenerator struct {
-	List struct{ Elements []map[string]any }
-	Git  struct {
-		Directories []struct {
-			Path    string
-			Exclude bool
-		}
-		Files []struct{ Path string }
-	}
-	Matrix struct{ Generators []argoGenerator }
-}
-
 // synced are the environments that Argo CD's and Flux's objects deploy from this repository, and what these
 // objects do that a render does not.
 func (l layout) synced() ([]Environment, []string) {
 	var apps []syncedApp
+	var unknown []string
 	for _, dir := range l.dirs {
 		if l.inChart(dir) || isBeside(dir) {
 			continue
 		}
 		for _, name := range l.files[dir] {
 			if isYAML(name) {
-				apps = append(apps, l.appsIn(path.Join(dir, name))...)
+				found, notes := l.appsIn(path.Join(dir, name))
+				apps, unknown = append(apps, found...), append(unknown, notes...)
 			}
 		}
 	}
@@ -116,7 +108,7 @@ func (l layout) synced() ([]Environment, []string) {
 			e.Charts = append(e.Charts, *a.chart)
 		}
 	}
-	return envs, syncNotes(apps)
+	return envs, append(syncNotes(apps), unknown...)
 }
 
 // syncNotes say what Argo CD and Flux do that a render of the working tree does not.
@@ -148,10 +140,14 @@ func syncNotes(apps []syncedApp) (notes []string) {
 			"${…} as it is", listed(substituted)))
 	}
 	if len(valued) > 0 {
-		notes = append(notes, fmt.Sprintf("Flux adds values from the cluster (valuesFrom in %s), and a render has "+
-			"none of them", listed(valued)))
+		notes = append(notes, clusterValues(valued))
 	}
 	return notes
+}
+
+func clusterValues(files []string) string {
+	return fmt.Sprintf("Flux adds values from the cluster (valuesFrom in %s), and a render has none of them",
+		listed(files))
 }
 
 // syncedApp is one directory that one of these objects deploys. It is sure of its environment where the
@@ -167,24 +163,29 @@ type syncedApp struct {
 
 var gitopsGroup = regexp.MustCompile(`\b(argoproj\.io|(kustomize|helm)\.toolkit\.fluxcd\.io)/`)
 
-func (l layout) appsIn(file string) []syncedApp {
+// appsIn are the apps that a file's objects deploy, and what the repository does not say of them.
+func (l layout) appsIn(file string) (apps []syncedApp, unknown []string) {
 	text := l.text(file)
 	if !gitopsGroup.Match(text) {
-		return nil
+		return nil, nil
 	}
-	var apps []syncedApp
 	stream := yaml.NewDecoder(bytes.NewReader(text))
 	for {
 		var o gitopsObject
 		if err := stream.Decode(&o); err != nil && !strings.Contains(err.Error(), "cannot unmarshal") {
-			return apps
+			return apps, unknown
 		}
 		switch o.Kind {
 		case "Application":
 			apps = append(apps, l.fromArgo(o, file)...)
 		case "ApplicationSet":
-			for _, made := range l.generated(o) {
-				apps = append(apps, l.fromArgo(made, file)...)
+			made, open := l.generated(o)
+			for _, app := range made {
+				apps = append(apps, l.fromArgo(app, file)...)
+			}
+			if len(open) > 0 {
+				unknown = append(unknown, fmt.Sprintf("%s: the repository does not say what its %s makes", file,
+					listed(open)))
 			}
 		case "Kustomization":
 			if strings.HasPrefix(o.APIVersion, "kustomize.toolkit.fluxcd.io/") && o.Spec.Path != "" {
@@ -345,90 +346,4 @@ func (l layout) isControl(dir string) bool {
 		}
 	}
 	return found
-}
-
-// generated are the Applications that an ApplicationSet makes, as far as the repository says which.
-func (l layout) generated(o gitopsObject) []gitopsObject {
-	text, err := yaml.Marshal(&o.Spec.Template)
-	if err != nil {
-		return nil
-	}
-	var made []gitopsObject
-	for _, g := range o.Spec.Generators {
-		for _, params := range l.parameters(g) {
-			filled := placeholder.ReplaceAllStringFunc(string(text), func(s string) string {
-				if v, ok := params[strings.TrimPrefix(placeholder.FindStringSubmatch(s)[1], ".")]; ok {
-					return v
-				}
-				return s
-			})
-			var app gitopsObject
-			_ = yaml.Unmarshal([]byte(filled), &app) // fields of other types are not read
-			made = append(made, app)
-		}
-	}
-	return made
-}
-
-var placeholder = regexp.MustCompile(`\{\{-?\s*([^{}]+?)\s*-?\}\}`)
-
-// parameters are what a generator fills a template with.
-func (l layout) parameters(g argoGenerator) []map[string]string {
-	var all []map[string]string
-	for _, e := range g.List.Elements {
-		all = append(all, flattened("", e, map[string]string{}))
-	}
-	for _, dir := range l.dirs {
-		matches, excluded := false, false
-		for _, d := range g.Git.Directories {
-			if ok, err := path.Match(path.Clean(d.Path), dir); err == nil && ok {
-				matches, excluded = matches || !d.Exclude, excluded || d.Exclude
-			}
-		}
-		if matches && !excluded {
-			all = append(all, pathParameters(dir, map[string]string{}))
-		}
-		for _, f := range g.Git.Files {
-			for _, name := range l.files[dir] {
-				var values map[string]any
-				pattern := strings.ReplaceAll(path.Clean(f.Path), "**", "*")
-				if ok, err := path.Match(pattern, path.Join(dir, name)); err == nil && ok &&
-					yaml.Unmarshal(l.text(path.Join(dir, name)), &values) == nil {
-					all = append(all, pathParameters(dir, flattened("", values, map[string]string{})))
-				}
-			}
-		}
-	}
-	if m := g.Matrix.Generators; len(m) == 2 {
-		for _, a := range l.parameters(m[0]) {
-			for _, b := range l.parameters(m[1]) {
-				both := maps.Clone(a)
-				maps.Copy(both, b)
-				all = append(all, both)
-			}
-		}
-	}
-	return all
-}
-
-func flattened(prefix string, v any, into map[string]string) map[string]string {
-	switch v := v.(type) {
-	case map[string]any:
-		for k, v := range v {
-			flattened(strings.TrimPrefix(prefix+"."+k, "."), v, into)
-		}
-	case []any, nil:
-	default:
-		into[prefix] = fmt.Sprint(v)
-	}
-	return into
-}
-
-func pathParameters(dir string, into map[string]string) map[string]string {
-	into["path"], into["path.path"], into["path.basename"] = dir, dir, path.Base(dir)
-	into["path.basenameNormalized"] = nameOf(dir)
-	for i, s := range strings.Split(dir, "/") {
-		into[fmt.Sprintf("path[%d]", i)], into[fmt.Sprintf("index .path.segments %d", i)] = s, s
-	}
-	return into
 }
