@@ -194,7 +194,12 @@ func sameNamespace(a, b string) bool { return a == "" || b == "" || a == b }
 // completeIn reports whether pods that the environment lacks do not exist in the namespace either. One in
 // which it runs nothing is somebody else's.
 func (e *environment) completeIn(namespace string) bool {
-	return e.complete && slices.ContainsFunc(e.workloads, func(w workload) bool {
+	return e.complete && e.runsIn(namespace)
+}
+
+// runsIn reports whether the environment has workloads in a namespace.
+func (e *environment) runsIn(namespace string) bool {
+	return slices.ContainsFunc(e.workloads, func(w workload) bool {
 		return e.namespaceOf(w.Object) == namespace
 	})
 }

@@ -50,8 +50,13 @@ func checkReferences(e *environment, o object.Object) []finding.Finding {
 	case "networking.k8s.io/Ingress":
 		return append(checkIngress(e, o), checkCertificates(e, o)...)
 	case "gateway.networking.k8s.io/HTTPRoute", "gateway.networking.k8s.io/GRPCRoute",
-		"gateway.networking.k8s.io/TCPRoute", "gateway.networking.k8s.io/TLSRoute":
+		"gateway.networking.k8s.io/TCPRoute", "gateway.networking.k8s.io/TLSRoute",
+		"gateway.networking.k8s.io/UDPRoute":
 		return checkRoute(e, o)
+	case istio + "/VirtualService":
+		return checkVirtual(e, o)
+	case istio + "/DestinationRule":
+		return checkDestinationRule(e, o)
 	case "autoscaling/HorizontalPodAutoscaler", "keda.sh/ScaledObject":
 		return checkScaleTarget(e, o)
 	case "autoscaling.k8s.io/VerticalPodAutoscaler":
@@ -92,6 +97,10 @@ func checkService(e *environment, o object.Object) []finding.Finding {
 		f := serviceSelector.New(o, "spec.selector",
 			"selector %s matches no workload: the Service has no endpoints%s",
 			selector, nearMiss(e, o, selector))
+		if namespace := e.namespaceOf(o); !e.runsIn(namespace) {
+			f.Fix = "Accept it with an exception if something else deploys these pods in " + namespace +
+				"; else correct the selector or the namespace."
+		}
 		return []finding.Finding{f.WarnUnless(e.completeIn(e.namespaceOf(o)))}
 	}
 	var all []finding.Finding

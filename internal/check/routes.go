@@ -17,7 +17,7 @@ const (
 
 // backend is where an Ingress or a route sends requests.
 type backend struct {
-	field           string
+	nameField       string
 	namespace, name string
 	port            map[string]any // "name" or "number"
 	portField       string
@@ -26,7 +26,8 @@ type backend struct {
 func ingressBackend(field string, v any) backend {
 	service := object.Mapping(v)
 	port := object.Mapping(service["port"])
-	b := backend{field: field, name: text(service["name"]), port: port, portField: field + ".port.number"}
+	b := backend{nameField: field + ".name", name: text(service["name"]), port: port,
+		portField: field + ".port.number"}
 	if port["name"] != nil {
 		b.portField = field + ".port.name"
 	}
@@ -79,16 +80,26 @@ func checkRoute(e *environment, o object.Object) []finding.Finding {
 	var all []finding.Finding
 	for i, rule := range object.Mappings(o.At("spec", "rules")) {
 		for j, b := range object.Mappings(rule["backendRefs"]) {
-			if text(b["group"]) == "" && (b["kind"] == nil || b["kind"] == "Service") {
-				field := fmt.Sprintf("spec.rules[%d].backendRefs[%d]", i, j)
-				all = append(all, checkBackend(e, o, backend{
-					field: field, namespace: text(b["namespace"]), name: text(b["name"]),
-					port: map[string]any{"number": b["port"]}, portField: field + ".port",
-				})...)
+			all = append(all, checkBackendRef(e, o, fmt.Sprintf("spec.rules[%d].backendRefs[%d]", i, j), b)...)
+		}
+		for j, filter := range object.Mappings(rule["filters"]) {
+			if b := object.Mapping(object.Mapping(filter["requestMirror"])["backendRef"]); b != nil {
+				field := fmt.Sprintf("spec.rules[%d].filters[%d].requestMirror.backendRef", i, j)
+				all = append(all, checkBackendRef(e, o, field, b)...)
 			}
 		}
 	}
 	return all
+}
+
+func checkBackendRef(e *environment, o object.Object, field string, b map[string]any) []finding.Finding {
+	if text(b["group"]) != "" || b["kind"] != nil && b["kind"] != "Service" {
+		return nil
+	}
+	return checkBackend(e, o, backend{
+		nameField: field + ".name", namespace: text(b["namespace"]), name: text(b["name"]),
+		port: map[string]any{"number": b["port"]}, portField: field + ".port",
+	})
 }
 
 func checkBackend(e *environment, o object.Object, b backend) []finding.Finding {
@@ -108,7 +119,7 @@ func checkBackend(e *environment, o object.Object, b backend) []finding.Finding 
 		return nil
 	}
 	names := e.names("", "Service", namespace)
-	f := backendService.New(o, b.field+".name", "Service %s does not exist: requests get 503 or 404%s",
+	f := backendService.New(o, b.nameField, "Service %s does not exist: requests get 503 or 404%s",
 		b.name, didYouMean(b.name, names))
 	return []finding.Finding{f.WarnUnless(e.complete && len(names) > 0)}
 }
@@ -143,7 +154,7 @@ func checkIngressRoute(e *environment, o object.Object) []finding.Finding {
 				continue
 			}
 			field := fmt.Sprintf("spec.routes[%d].services[%d]", i, j)
-			b := backend{field: field, portField: field + ".port",
+			b := backend{nameField: field + ".name", portField: field + ".port",
 				namespace: text(s["namespace"]), name: text(s["name"])}
 			if _, isName := s["port"].(string); isName {
 				b.port = map[string]any{"name": s["port"]}
