@@ -12,6 +12,7 @@ import (
 	"slipway/internal/cluster"
 	"slipway/internal/deploy"
 	"slipway/internal/image"
+	"slipway/internal/lazyregexp"
 	"slipway/internal/project"
 	"slipway/internal/project/source"
 )
@@ -19,14 +20,14 @@ import (
 // source reads the project and the state of its repository, and prints all notes about them.
 func (a *app) source(ctx context.Context) (project.Source, error) {
 	src, err := source.Open(ctx, a.dir)
-	a.notes(src.Notes)
+	a.notes(foldEnvironments(src.Notes))
 	return src, err
 }
 
 // project reads the project alone, and prints all notes about it.
 func (a *app) project() (project.Project, error) {
 	p, err := project.Open(a.dir)
-	a.notes(p.Notes)
+	a.notes(foldEnvironments(p.Notes))
 	return p, err
 }
 
@@ -48,6 +49,31 @@ func notesAbout(notes []string, environments ...string) []string {
 		return strings.HasPrefix(note, "not used: ") ||
 			concernsSome && !slices.ContainsFunc(environments, isOne)
 	})
+}
+
+var environmentNote = lazyregexp.New(`^using .* as environment (\S+) of class (\S+)$`)
+
+// foldEnvironments makes one note of those about many environments.
+func foldEnvironments(notes []string) []string {
+	const few = 4
+	var names, rest []string
+	class := ""
+	for _, n := range notes {
+		m := environmentNote().FindStringSubmatch(n)
+		if m == nil {
+			rest = append(rest, n)
+			continue
+		}
+		if m[2] != class && class != "" {
+			names[len(names)-1] += " (" + class + ")"
+		}
+		class, names = m[2], append(names, m[1])
+	}
+	if len(names) <= few {
+		return notes
+	}
+	return append([]string{fmt.Sprintf("using %d environments: %s (%s); `slipway init --print` shows what they "+
+		"are made of", len(names), strings.Join(names, ", "), class)}, rest...)
 }
 
 // namesWord reports whether a name is one of the words of a text.

@@ -126,12 +126,15 @@ func (r *Report) Written(ref object.Ref, field string, value any) string {
 // object has, and what it says. It compares scalars only.
 func contradicts(v *tree.View, o object.Object, at object.Origin, field []object.Step) (says any, ok bool) {
 	is, found := object.Value(o.Body, field)
-	var written any
-	if doc := document(v, at); doc == nil || !found || object.IsSecret(o) || doc.Decode(&written) != nil {
+	var body any
+	if doc := document(v, at); doc == nil || !found || object.IsSecret(o) || doc.Decode(&body) != nil {
 		return nil, false
 	}
-	if says, found = object.Value(written, follow(o.Body, written, field)); !found {
+	if says, found = object.Value(body, follow(o.Body, body, field)); !found {
 		return nil, false
+	}
+	if written(v, o, at, field, is) != "" {
+		return nil, false // yes, which kubectl reads as true
 	}
 	switch is.(type) {
 	case string, bool: // renderers write true as a text where the field is one
