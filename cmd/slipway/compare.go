@@ -210,7 +210,8 @@ func differenceLine(d contract.Difference) string {
 	text := clean(d.Object.String())
 	switch {
 	case d.Class == contract.MustNotShip && reflect.DeepEqual(d.A, d.B):
-		text += fmt.Sprintf("  %s   %s on both sides", clean(d.Field), value(fieldValue(d.Field, d.B, d.WrittenB), true))
+		on := value(fieldValue(d.Field, d.B, d.WrittenB), true)
+		text += fmt.Sprintf("  %s   %s on both sides", clean(d.Field), on)
 	case d.Field != "":
 		from, to := sidesOf(d)
 		text += fmt.Sprintf("  %s   %s → %s", clean(d.Field), from, to)

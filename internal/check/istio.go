@@ -72,8 +72,8 @@ func checkSubset(e *environment, o object.Object, field, subset, name, namespace
 	if slices.Contains(known, subset) || rules == 0 && namespace != e.Namespace && !e.runsIn(namespace) {
 		return nil
 	}
-	f := routeSubset.New(o, field, "no DestinationRule of Service %s defines subset %s: requests get 503%s", name,
-		subset, didYouMean(subset, known))
+	f := routeSubset.New(o, field, "no DestinationRule of Service %s defines subset %s: requests get 503%s",
+		name, subset, didYouMean(subset, known))
 	return []finding.Finding{f.WarnUnless(rules > 0 || e.completeIn(namespace))}
 }
 
@@ -103,7 +103,7 @@ func checkDestinationRule(e *environment, o object.Object) []finding.Finding {
 	return all
 }
 
-// meshService is the Service that a host names; false where it is another host, such as one of a ServiceEntry.
+// meshService is the Service that a host names; false where it is another host, such as a ServiceEntry's.
 func meshService(e *environment, o object.Object, host string) (name, namespace string, ok bool) {
 	if host == "" || strings.Contains(host, "*") {
 		return "", "", false

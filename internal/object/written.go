@@ -7,9 +7,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Written returns how a file spells a number or a boolean: 1.50, 0644, yes. It looks for v among the scalars of
-// a node. It returns an empty text where v is spelled as usual, where the node does not have it, and where it
-// has it twice.
+// Written returns how a file spells a number or a boolean: 1.50, 0644, yes. It looks for v among the scalars
+// of a node. It returns an empty text where v is spelled as usual, where the node does not have it, and where
+// it has it twice.
 func Written(n *yaml.Node, v any) string {
 	if n == nil {
 		return ""

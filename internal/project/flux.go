@@ -45,8 +45,8 @@ func (l layout) withReleases(envs []Environment) ([]Environment, []string) {
 	}
 	var notes []string
 	if len(elsewhere) > 0 {
-		notes = append(notes, fmt.Sprintf("Flux installs charts that are not in this repository (%s): a render has "+
-			"their HelmReleases, and none of their objects", listed(elsewhere)))
+		notes = append(notes, fmt.Sprintf("Flux installs charts that are not in this repository (%s): a render "+
+			"has their HelmReleases, and none of their objects", listed(elsewhere)))
 	}
 	if len(valued) > 0 {
 		notes = append(notes, clusterValues(valued))
