@@ -10,7 +10,7 @@ export GOTOOLCHAIN := local
 
 VERSION := $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
 
-.PHONY: help demo test build fetch slipway sandbox kubectl runtime lint docs changelog fuzz peers bench golden
+.PHONY: help demo test build fetch slipway sandbox kubectl runtime lint docs changelog failures fuzz peers bench golden
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,13 +60,16 @@ lint: ## run gofmt, vet, staticcheck, deadcode and misspell, and check the direc
 	go tool misspell -i mosquitto -error $$(git ls-files '*.go' '*.md' '*.yaml' ':!:*testdata*')
 	go test -run 'TestImports|TestReservedImports' .
 
-docs: changelog ## rewrite the generated documents: CHANGELOG.md and most of docs/
+docs: changelog failures ## rewrite the generated documents: CHANGELOG.md and most of docs/
 	UPDATE=1 go test -run '^TestArchitecture$$' ./docs
 	UPDATE=1 go test -run '^TestReference$$' ./internal/project
 	UPDATE=1 go test -run '^Test(Command|Rule)Reference$$' ./cmd/slipway
 
 kinds: sandbox ## rewrite docs/kinds.md: which kinds settle, with a real API server
 	UPDATE=1 go test -run '^TestKindsSettle$$' ./internal/cluster
+
+failures: ## rewrite docs/failures.md: which failures Slipway explains, from the scripts that provoke them
+	UPDATE=1 go test -run '^TestFailureTable$$' ./cmd/slipway
 
 changelog: ## assemble CHANGELOG.md from changes/
 	UPDATE=1 go test -run '^TestChangelog$$' ./docs

@@ -286,8 +286,12 @@ var clusterRows = []row{
 	as("not compared", codeError, func(e *deploy.UnreadError) string {
 		return "Run `slipway plan " + e.Environment + "` for the whole answer of the API server."
 	}),
-	as("still there", codeError, always[*rollout.StillThereError](
-		"Wait until the owners of the finalizers remove them, then run the same command again.")),
+	as("still there", codeError, func(e *rollout.StillThereError) string {
+		if len(e.Held) == 0 {
+			return "Wait until they are gone, then run the same command again. Pass --timeout to wait longer."
+		}
+		return "Wait until the owners of the finalizers remove them, then run the same command again."
+	}),
 	as("no healthy release", codeError, always[*deploy.NoHealthyError](
 		"Run `slipway history ENV` and name a revision to deploy it as it was.")),
 	is("no release", release.ErrNone, codeError,

@@ -14,7 +14,6 @@ import (
 	"slipway/internal/deploy"
 	"slipway/internal/git"
 	"slipway/internal/plan"
-	"slipway/internal/release"
 )
 
 // planMarks are the signs of a plan's actions.
@@ -36,7 +35,7 @@ func pageOf(ctx context.Context, t deploy.Target, p deploy.Proposal) planPage {
 func printPlan(w io.Writer, p planPage) {
 	s := styleOf(w)
 	fmt.Fprintf(w, "%s   %s → %s\n", s.bold(p.title), p.From, p.To)
-	for _, line := range append(currentRelease(p.Latest), commitLines(p.Summary)...) {
+	for _, line := range append(currentRelease(p.Proposal), commitLines(p.Summary)...) {
 		fmt.Fprintln(w, s.dim("  "+line))
 	}
 	for i, stage := range p.Plan.Stages {
@@ -112,11 +111,15 @@ func printChange(w io.Writer, c plan.Change) {
 }
 
 // currentRelease prints the release that runs, and who deployed it.
-func currentRelease(rel release.Release) []string {
+func currentRelease(p deploy.Proposal) []string {
+	rel := p.Latest
 	if rel.Revision == 0 {
 		return nil
 	}
 	what := string(rel.Status)
+	if f := p.Found(); f != nil {
+		what = "recorded as healthy, and down: " + f.Message
+	}
 	if rel.RollbackOf > 0 {
 		what += fmt.Sprintf(", a rollback to release %d", rel.RollbackOf)
 	}

@@ -65,7 +65,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"project": cmdProject, "commit": cmdCommit, "edit": cmdEdit,
 			"cluster": cmdCluster, "registry": cmdRegistry, "code": cmdCode, "until": cmdUntil,
-			"needs": cmdNeeds, "pipeline": cmdPipeline, "signature": cmdSignature, "proxy": cmdProxy,
+			"needs": cmdNeeds, "failure": cmdFailure, "pipeline": cmdPipeline, "signature": cmdSignature, "proxy": cmdProxy,
 		},
 	})
 }

@@ -75,3 +75,17 @@ func platformOf(n corev1.Node) string {
 	}
 	return cmp.Or(n.Status.NodeInfo.OperatingSystem, n.Labels[corev1.LabelOSStable], "linux") + "/" + arch
 }
+
+// Repels returns the first node that a pod selects and does not tolerate, with the taint; "" where there is
+// none.
+func (n Nodes) Repels(pod *corev1.Pod) (node, taint string) {
+	required := nodeaffinity.GetRequiredNodeAffinity(pod)
+	for i := range n {
+		t, found := corev1helpers.FindMatchingUntoleratedTaint(klog.Background(), n[i].Spec.Taints,
+			pod.Spec.Tolerations, isLasting, true)
+		if fits, err := required.Match(&n[i]); err == nil && fits && found {
+			return n[i].Name, t.ToString()
+		}
+	}
+	return "", ""
+}

@@ -1,10 +1,12 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"slipway/internal/cluster"
 	"slipway/internal/object"
@@ -57,7 +59,13 @@ func actStage(ctx context.Context, r run, p Proposal, n int, rel *release.Releas
 	}
 	if len(deletes) > 0 {
 		err := prune(ctx, r, deletes, p, rel)
-		if err != nil && !deletes[0].First {
+		still, held := errors.AsType[*rollout.StillThereError](err)
+		switch {
+		case held && !p.Prepared.Delete && !deletes[0].First:
+			// All that is desired is healthy. The rest goes when the owners of the finalizers let it go.
+			r.target.say(Prune, nil, "warning: %v", err)
+			rel.Kept, err = append(rel.Kept, still.Refs...), nil
+		case err != nil && !deletes[0].First:
 			return &leftoverError{err}
 		}
 		if err != nil {
@@ -207,13 +215,14 @@ func prune(
 	ctx context.Context, r run, deletes []plan.Change, p Proposal, rel *release.Release,
 ) error {
 	var gone []object.Ref
+	var longest time.Duration
 	for _, c := range deletes {
 		if err := r.mayWrite(ctx); err != nil {
 			return err
 		}
 		remove := r.target.Cluster.Delete
-		if c.First {
-			remove = r.target.Cluster.DeleteWhole
+		if grace, runs := podGrace(p, c.Ref); c.First || runs && p.Prepared.Delete {
+			remove, longest = r.target.Cluster.DeleteWhole, max(longest, grace)
 		}
 		if err := remove(ctx, c.Ref, p.uids[c.Ref]); err != nil {
 			return err
@@ -222,8 +231,26 @@ func prune(
 		gone = append(gone, c.Ref)
 		rel.Applied = append(rel.Applied, c.Ref)
 	}
-	if err := rollout.WaitGone(ctx, r.target.Cluster, gone, r.options.Timeout); err != nil {
+	if p.Prepared.Delete && longest > 0 {
+		r.target.say(Watch, nil, "waiting until their pods have ended")
+	}
+	timeout := cmp.Or(r.options.Timeout, max(minGone, longest+minGone/4))
+	if err := rollout.WaitGone(ctx, r.target.Cluster, gone, timeout); err != nil {
 		return fmt.Errorf("wait for deleted objects: %w", err)
 	}
 	return nil
+}
+
+// minGone is how long a deploy waits at least for deleted objects to be gone.
+const minGone = 2 * time.Minute
+
+// podGrace returns how long the pods of a live workload may take to end; false for what runs no pods.
+func podGrace(p Proposal, ref object.Ref) (time.Duration, bool) {
+	for _, o := range p.Observed {
+		if spec, _, runs := o.Live.PodSpec(); o.Ref == ref && runs {
+			seconds, _ := spec["terminationGracePeriodSeconds"].(int64)
+			return time.Duration(seconds) * time.Second, true
+		}
+	}
+	return 0, false
 }

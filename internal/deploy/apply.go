@@ -247,7 +247,7 @@ func carryOut(ctx context.Context, r run, p Proposal, past release.Past) (releas
 	}
 	err = masked(err, p.Prepared.Set)
 	rel.Status, rel.Failure = outcome(ctx, p, err)
-	rel.Kept = kept(p.Plan)
+	rel.Kept = append(rel.Kept, kept(p.Plan)...)
 	rel.Irreversible = irreversible(p.Plan, rel.Applied)
 	var sick *rollout.NotHealthyError
 	if errors.As(err, &sick) {
@@ -292,7 +292,7 @@ func intent(p Proposal, o Options) release.Release {
 	return release.Release{
 		Commit: p.Prepared.Commit, Tag: p.Prepared.Tag, Dirty: p.Prepared.Dirty, Who: o.Who,
 		Images: p.Prepared.Images, RollbackOf: p.Prepared.RollbackOf, Revert: p.Prepared.Revert,
-		Objects: p.Prepared.Set, Adopted: adopted(p.Plan, p.Latest), Found: found(p),
+		Objects: p.Prepared.Set, Adopted: adopted(p.Plan, p.Latest), Found: p.Found(),
 		Allowed: p.Prepared.Review.Allowed, Older: p.Prepared.Direction.Back != nil,
 	}
 }
@@ -309,7 +309,7 @@ func outcome(ctx context.Context, p Proposal, err error) (release.Status, string
 	return release.Failed, err.Error()
 }
 
-// kept returns the owned objects that left the source and are not deleted because they are protected.
+// kept returns the owned objects that left the source and are not deleted: they are protected, or held.
 func kept(p plan.Plan) []object.Ref {
 	var refs []object.Ref
 	for _, c := range p.Changes {

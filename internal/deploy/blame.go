@@ -7,6 +7,7 @@ import (
 
 	"slipway/internal/check/origin"
 	"slipway/internal/object"
+	"slipway/internal/plan"
 	"slipway/internal/render"
 	"slipway/internal/rollout"
 )
@@ -33,6 +34,24 @@ func blame(ctx context.Context, t Target, p Prepared, list []rollout.Evidence) {
 	for i := range list {
 		if at, ok := placeOf(ctx, t, r, list[i]); ok {
 			list[i].Origin = at
+		}
+	}
+}
+
+// locateRefusals gives the changes that the API server refuses the file and line of the refused field. Where
+// that is not found, they keep the place of their object.
+func locateRefusals(ctx context.Context, t Target, r *render.Renderer, p *Proposal) {
+	ctx, cancel := context.WithTimeout(ctx, blameTime)
+	defer cancel()
+	for i, c := range p.Plan.Changes {
+		o, ok := p.objects.Get(c.Ref)
+		text, whole := strings.CutSuffix(c.Reason, "("+o.Origin.String()+")")
+		if c.Action != plan.Blocked || !ok || !whole {
+			continue
+		}
+		e := rollout.Evidence{Ref: c.Ref, Field: rollout.Mentioned(o, text)}
+		if at, ok := placeOf(ctx, t, r, e); ok {
+			p.Plan.Changes[i].Reason = text + "(" + at.String() + ")"
 		}
 	}
 }

@@ -10,9 +10,9 @@ import (
 	"slipway/internal/rollout"
 )
 
-// found says which workload of the latest release is down, although the release was recorded as healthy. A
+// Found says which workload of the latest release is down, although the release was recorded as healthy. A
 // workload that is merely busy, such as one that scales, does not count.
-func found(p Proposal) *release.Found {
+func (p Proposal) Found() *release.Found {
 	if p.Latest.Status != release.Healthy {
 		return nil
 	}
@@ -36,7 +36,15 @@ func isUnavailable(live object.Object) bool {
 		}
 	}
 	ready, _ := live.At("status", "readyReplicas").(int64)
-	return live.Ref().Kind == "StatefulSet" && ready == 0 && live.At("spec", "replicas") != int64(0)
+	switch live.Ref().Kind {
+	case "Deployment", "StatefulSet": // with maxUnavailable 100% none at all is still called available
+		return ready == 0 && live.At("spec", "replicas") != int64(0)
+	case "DaemonSet":
+		n, _ := live.At("status", "numberAvailable").(int64)
+		wanted, _ := live.At("status", "desiredNumberScheduled").(int64)
+		return n == 0 && wanted > 0
+	}
+	return false
 }
 
 // Health returns whether a release is healthy, and a few words about why not.

@@ -106,6 +106,7 @@ func Propose(ctx context.Context, t Target, o ProposeOptions) (Proposal, error) 
 	}
 	p, err := propose(ctx, t, prepared, past, o.Force)
 	p.Elsewhere = others
+	locateRefusals(ctx, t, r.renderer, &p)
 	return p, err
 }
 
@@ -202,7 +203,7 @@ func propose(
 		Users: users, Unlisted: unlisted,
 		Environment: t.Environment.Name, Commit: p.Commit, Base: latest.Digest,
 		Desired: p.Set, Observed: observed, Owned: mayDelete, Rollback: p.RollbackOf > 0,
-		Ran: finishedJobs(p.Set, latest), Order: order, Named: p.Prune,
+		Ran: finishedJobs(p.Set, latest), Order: order, Named: p.Prune, Delete: p.Delete,
 		Unfinished: latest.Revision > 0 && latest.Status != release.Healthy && latest.Status != release.Deleted,
 	})
 	if err := checkNamed(p, made); err != nil {

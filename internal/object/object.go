@@ -99,3 +99,15 @@ func (o Object) str(path ...string) string {
 func (o Object) Clone() Object {
 	return Object{Body: runtime.DeepCopyJSON(o.Body), Origin: o.Origin}
 }
+
+// Holds are the finalizers of an object, without those by which the API server deletes its dependents.
+func (o Object) Holds() []string {
+	var list []string
+	finalizers, _ := o.At("metadata", "finalizers").([]any)
+	for _, f := range finalizers {
+		if name, _ := f.(string); name != "foregroundDeletion" && name != "orphan" {
+			list = append(list, name)
+		}
+	}
+	return list
+}

@@ -30,6 +30,8 @@ type Input struct {
 	// Rollback: Desired is the set of an earlier release. Its Jobs stay as they are: a rollback must not run an
 	// old migration again, or wait for one.
 	Rollback bool
+	// Delete: the whole environment is deleted, and what is being deleted already is waited for.
+	Delete bool
 	// Named are objects, "KIND/NAME", that may be deleted although their kind or an annotation protects them.
 	Named []string
 	// Ran are Jobs that the last release ran as they are desired, and that their TTL has deleted.
@@ -173,7 +175,7 @@ func decide(o Observed, in Input) Change {
 	case o.Live.Body == nil:
 		c.Action = Create
 	case isDeleting(o.Live):
-		c.Action, c.Reason = Blocked, "it is being deleted: wait until it is gone"
+		c.Action, c.Reason = Blocked, deleting(o)
 	default:
 		c.Fields = differences(o.Live, o.Merged, o.Unverified != "")
 		c.Action = Update
@@ -228,6 +230,19 @@ func takeover(o Observed, in Input) string {
 	return "exists already, managed by " + from + ", and becomes part of " + in.Environment
 }
 
+// deleting is why an object that is being deleted cannot be applied.
+func deleting(o Observed) string {
+	text := "it is being deleted: wait until it is gone"
+	if holds := o.Live.Holds(); len(holds) > 0 {
+		text = fmt.Sprintf("it is being deleted, and finalizers %s hold it: wait until their owners remove them",
+			holds)
+	}
+	if at := o.Desired.Origin.String(); at != "" {
+		text += " (" + at + ")"
+	}
+	return text
+}
+
 // refusal returns why an object is refused, with its file and line.
 func refusal(o Observed) string {
 	text, at := o.Err.Error(), o.Desired.Origin.String()
@@ -251,6 +266,10 @@ func decideSurplus(o Observed, in Input) Change {
 		c.Action = Keep
 		c.Reason = fmt.Sprintf("no longer in the source, but a %s is not deleted with the rest: "+
 			"--prune %s/%s deletes it", o.Ref.Kind, o.Ref.Kind, o.Ref.Name)
+	case isDeleting(o.Live) && len(o.Live.Holds()) > 0 && !in.Delete:
+		c.Action = Keep
+		c.Reason = fmt.Sprintf("no longer in the source, already being deleted: finalizers %s hold it",
+			o.Live.Holds())
 	case isDeleting(o.Live):
 		c.Reason = "no longer in the source, already being deleted"
 	case keepMark(o.Live) != "":

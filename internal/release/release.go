@@ -80,7 +80,7 @@ type Release struct {
 	Adopted []object.Ref `json:"adopted,omitempty"`
 	// Irreversible are changes of this release that a rollback does not undo, with the reasons.
 	Irreversible []string `json:"irreversible,omitempty"`
-	// Kept are owned objects that left the source and were not deleted because they are protected.
+	// Kept are owned objects that left the source and still exist: they are protected, or held by finalizers.
 	Kept []object.Ref `json:"kept,omitempty"`
 	// Applied are the objects that were created, updated or deleted, in that order of time.
 	Applied []object.Ref `json:"applied,omitempty"`

@@ -292,3 +292,22 @@ func TestSafe(t *testing.T) {
 		}
 	}
 }
+
+// A release that the new one finds down is not the last that stayed healthy.
+func TestForgetFindsDown(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	finish(t, s, begin(t, s, "a"), Healthy)
+	for range 9 {
+		finish(t, s, begin(t, s, "b"), Failed)
+	}
+	finish(t, s, begin(t, s, "c"), Healthy)
+	_, err := s.Begin(t.Context(), pastOf(t, s), Release{Objects: objects(t, "d"),
+		Found: &Found{Revision: 11, Message: "Deployment prod/api: 0 of 1 ready"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := s.Get(t.Context(), 1); err != nil || r.Status != Healthy {
+		t.Errorf("the last release that stayed healthy is gone: %v", err)
+	}
+}

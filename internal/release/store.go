@@ -109,7 +109,7 @@ func (s Store) Begin(ctx context.Context, past Past, r Release) (Release, error)
 	if err != nil {
 		return r, err
 	}
-	return r, s.forget(ctx, past.Releases)
+	return r, s.forget(ctx, past.Releases, r)
 }
 
 // Finish records the outcome of a release: Status, Failure and Evidence, as the caller has set them. A
@@ -216,10 +216,11 @@ func (s Store) labels(r Release) map[string]string {
 }
 
 // forget deletes the oldest records, except the last healthy one and the last one that stayed healthy. past
-// are the releases before the new one, newest first.
-func (s Store) forget(ctx context.Context, past []Release) error {
+// are the releases before the new one, newest first. The new one may have found the newest of them down.
+func (s Store) forget(ctx context.Context, past []Release, newest Release) error {
+	history := append([]Release{newest}, past...)
 	healthy := lastHealthy(past, func(Release) bool { return true })
-	stable := lastHealthy(past, func(r Release) bool { return !WasFoundDown(past, r.Revision) })
+	stable := lastHealthy(past, func(r Release) bool { return !WasFoundDown(history, r.Revision) })
 	for i := kept - 1; i < len(past); i++ {
 		if i == healthy || i == stable {
 			continue

@@ -50,13 +50,15 @@ func detailCause(d symptom, events []corev1.Event) string {
 	case "StartError", "ContainerCannotRun", "RunContainerError":
 		return "the container's command cannot be started: " + d.message
 	case "CreateContainerConfigError", "FailedMount":
-		return missingCause(d.message)
+		return missingCause(d)
 	case "FailedCreate":
 		return createCause(d.message)
 	case corev1.PodReasonUnschedulable:
 		return roomCause(d)
 	case "Unhealthy":
 		return probeCause(d, events)
+	case nodeDown:
+		return nodeCause(d)
 	}
 	if d.exit != nil {
 		return exitCause(d, events)
@@ -64,12 +66,15 @@ func detailCause(d symptom, events []corev1.Event) string {
 	return strings.TrimSuffix(d.message, ".")
 }
 
+// noPullSecret is the kubelet's event for a pull secret that does not exist: it pulls without one.
+const noPullSecret = "FailedToRetrieveImagePullSecret"
+
 func imageCause(d symptom, events []corev1.Event) string {
 	image := containerOf(d).Image
 	message := d.message
 	// Older kubelets give the reason only in the event.
 	for _, e := range events {
-		if e.Reason == "Failed" && strings.Contains(e.Message, "pull image") {
+		if e.Reason == "Failed" && strings.Contains(e.Message, "pull image") || e.Reason == noPullSecret {
 			message += " " + e.Message
 		}
 	}
@@ -77,6 +82,7 @@ func imageCause(d symptom, events []corev1.Event) string {
 	has := func(words ...string) bool {
 		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(lower, w) })
 	}
+	isDenied := has("unauthorized", "denied", "forbidden", "authentication required", "no basic auth")
 	switch {
 	case d.reason == "InvalidImageName":
 		return fmt.Sprintf("%q is not a valid image name", image)
@@ -86,7 +92,9 @@ func imageCause(d symptom, events []corev1.Event) string {
 		return fmt.Sprintf("the node rejects the signature of the image %s", image)
 	case has("no match for platform", "no matching manifest"):
 		return fmt.Sprintf("the image %s has no variant for the node's platform", image)
-	case has("unauthorized", "denied", "forbidden", "authentication required", "no basic auth"):
+	case isDenied && has("unable to retrieve some image pull secrets"):
+		return fmt.Sprintf("the registry denies the image %s, and a pull secret of the pod does not exist", image)
+	case isDenied:
 		return fmt.Sprintf("the registry denies the image %s: the pull secret is missing or wrong, or the "+
 			"repository does not exist", image)
 	case has("not found", "manifest unknown", "name unknown", "does not exist"):
@@ -95,6 +103,24 @@ func imageCause(d symptom, events []corev1.Event) string {
 		return fmt.Sprintf("the node does not trust the registry of the image %s", image)
 	}
 	return fmt.Sprintf("the image %s cannot be pulled: %s", image, strings.TrimSuffix(d.message, "."))
+}
+
+// logCause reads why a container ended from its last lines, where only they say so. It returns the part of
+// the container that is to blame too.
+func logCause(d symptom, log []string) (why, part string) {
+	if d.exit == nil {
+		return "", ""
+	}
+	for _, line := range log {
+		switch {
+		case strings.HasSuffix(line, "exec format error"):
+			return fmt.Sprintf("the image %s is not for the node's platform", containerOf(d).Image), ".image"
+		case strings.Contains(line, "address already in use"), strings.Contains(line, "EADDRINUSE"):
+			return fmt.Sprintf("the container %q exits with code %d: its port is in use by another container of the "+
+				"pod", d.container, *d.exit), ".ports"
+		}
+	}
+	return "", ""
 }
 
 func oomCause(d symptom) string {
@@ -153,7 +179,8 @@ var (
 	missingKinds  = map[string]string{"configmap": "ConfigMap", "secret": "Secret"}
 )
 
-func missingCause(message string) string {
+func missingCause(d symptom) string {
+	message := d.message
 	if m := missingObject().FindStringSubmatch(message); m != nil {
 		return fmt.Sprintf("it needs the %s %q, which does not exist", missingKinds[strings.ToLower(m[1])], m[2])
 	}
@@ -161,11 +188,39 @@ func missingCause(message string) string {
 		return fmt.Sprintf("it needs the key %q, which the %s %q does not have", m[1],
 			missingKinds[strings.ToLower(m[2])], m[3])
 	}
+	if m := missingItem().FindStringSubmatch(message); m != nil {
+		if kind, name := sourceOf(d.pod, m[1]); name != "" {
+			return fmt.Sprintf("it needs the key %q, which the %s %q does not have", m[3], kind, name)
+		}
+	}
 	return "the container's configuration is wrong: " + message
+}
+
+// missingItem matches a mounted key that does not exist: the kubelet names the volume, not the object.
+var missingItem = lazyregexp.New(`for volume "([^"]+)" : .*non-existent (config|secret) key: (\S+)`)
+
+// sourceOf returns the ConfigMap or Secret of a volume.
+func sourceOf(pod *corev1.Pod, volume string) (kind, name string) {
+	if pod == nil {
+		return "", ""
+	}
+	for _, v := range pod.Spec.Volumes {
+		switch {
+		case v.Name != volume:
+		case v.ConfigMap != nil:
+			return "ConfigMap", v.ConfigMap.Name
+		case v.Secret != nil:
+			return "Secret", v.Secret.SecretName
+		}
+	}
+	return "", ""
 }
 
 // createCause leaves out the pod, which has no name yet.
 func createCause(message string) string {
+	if m := missingAccount().FindStringSubmatch(message); m != nil {
+		return fmt.Sprintf("it needs the ServiceAccount %q, which does not exist", m[1])
+	}
 	if _, why, ok := strings.Cut(message, " is forbidden: "); ok {
 		message = why
 	}
@@ -173,8 +228,9 @@ func createCause(message string) string {
 }
 
 var (
-	insufficient = lazyregexp.New(`\d+ Insufficient ([^,.\s]+)`)
-	nodeCounts   = lazyregexp.New(`^\d+/\d+ nodes are available: `)
+	missingAccount = lazyregexp.New(`(?i)serviceaccount "([^"]+)" not found`)
+	insufficient   = lazyregexp.New(`\d+ Insufficient ([^,.\s]+)`)
+	nodeCounts     = lazyregexp.New(`^\d+/\d+ nodes are available: `)
 )
 
 // roomCause names the resource that no node has free, and how much of it the pod requests.
@@ -182,13 +238,18 @@ func roomCause(d symptom) string {
 	if strings.HasPrefix(d.message, "the claim ") {
 		return d.message
 	}
-	why, _, _ := strings.Cut(d.message, " preemption:")
-	why = strings.TrimSuffix(nodeCounts().ReplaceAllString(strings.TrimSpace(why), ""), ".")
+	why := roomReasons(d.message)
 	if m := insufficient().FindStringSubmatch(why); m != nil && d.pod != nil {
 		asked := requests(d.pod, corev1.ResourceName(m[1]))
 		return fmt.Sprintf("no node has %s of %s free: %s", asked.String(), m[1], why)
 	}
 	return "no node fits the pod: " + why
+}
+
+// roomReasons are the scheduler's words without the count of nodes, and without what preemption could do.
+func roomReasons(message string) string {
+	why, _, _ := strings.Cut(message, " preemption:")
+	return strings.TrimSuffix(nodeCounts().ReplaceAllString(strings.TrimSpace(why), ""), ".")
 }
 
 func requests(pod *corev1.Pod, name corev1.ResourceName) resource.Quantity {

@@ -3,13 +3,11 @@ package rollout
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
@@ -47,11 +45,7 @@ type Evidence struct {
 const (
 	maxEvidence = 3
 	maxEvents   = 5
-	maxLogLines = 15
-	// maxRead lines and bytes of a log are searched for the line with which a crash begins: a stack can be long.
-	maxReadLines = 5000
-	maxReadBytes = 1 << 20
-	maxMessage   = 1000
+	maxMessage  = 1000
 )
 
 // evidence explains one object, with one piece for each container and reason.
@@ -92,6 +86,14 @@ func detail(s symptom, all []symptom) symptom {
 	return s
 }
 
+// noProgress is the reason of a Deployment whose deadline has passed. It does not say why.
+const noProgress = "ProgressDeadlineExceeded"
+
+// explains says whether a symptom is more than that something has not happened yet.
+func explains(d symptom) bool {
+	return (d.pod != nil || d.reason == "FailedCreate") && d.reason != "Pending" && !isWaitingReason(d.reason)
+}
+
 // withoutEcho drops containers that only wait when another piece names a cause.
 func withoutEcho(list []Evidence) []Evidence {
 	kept := slices.DeleteFunc(slices.Clone(list), func(e Evidence) bool {
@@ -111,8 +113,12 @@ func (w *waiter) explain(ctx context.Context, it *item, s, d symptom) Evidence {
 		e.Cause = clean(jobCause(s, e.Cause), w.secrets)
 		return e
 	}
-	e := Evidence{Ref: it.ref, Container: d.container, Reason: s.reason,
-		Message:  clean(cmp.Or(s.message, d.message), w.secrets),
+	known := s
+	if s.reason == noProgress && explains(d) {
+		known = d
+	}
+	e := Evidence{Ref: it.ref, Container: d.container, Reason: known.reason,
+		Message:  clean(cmp.Or(known.message, d.message), w.secrets),
 		ExitCode: d.exit, Restarts: d.restarts, Origin: it.desired.Origin}
 	if it.note != "" {
 		e.Notes = append(e.Notes, it.note)
@@ -133,6 +139,14 @@ func (w *waiter) explain(ctx context.Context, it *item, s, d symptom) Evidence {
 	w.addLogs(ctx, &e, d)
 	e.Cause = clean(cause(s, d, events), w.secrets)
 	e.Field = blame(it.desired, s, d, events)
+	if why, part := logCause(d, e.LogLines); why != "" {
+		e.Cause = clean(jobCause(s, why), w.secrets)
+		e.Field = containerField(it.desired, d, part)
+	}
+	if why := w.taintCause(ctx, d); why != "" {
+		_, path, _ := it.desired.PodSpec()
+		e.Cause, e.Field = why, object.Join(path, "tolerations")
+	}
 	return e
 }
 
@@ -185,91 +199,4 @@ func warnings(events []corev1.Event, secrets []string) []string {
 	}
 	slices.Reverse(list)
 	return list
-}
-
-// addLogs reads the last lines of a container that has run. A missing permission becomes a note, not an
-// error.
-func (w *waiter) addLogs(ctx context.Context, e *Evidence, s symptom) {
-	if s.pod == nil || s.reason == "StartError" || s.reason == "ContainerCannotRun" {
-		return
-	}
-	i := slices.IndexFunc(statuses(s.pod), func(st corev1.ContainerStatus) bool {
-		return st.Name == s.container
-	})
-	if i < 0 {
-		return
-	}
-	st := statuses(s.pod)[i]
-	if st.State.Waiting != nil && st.LastTerminationState.Terminated == nil {
-		return
-	}
-	previous := st.State.Terminated == nil && st.LastTerminationState.Terminated != nil && s.exit != nil
-	text, err := logs(ctx, w.c.Typed(), s.pod, s.container, previous)
-	if err != nil && previous && !apierrors.IsForbidden(err) {
-		previous = false
-		text, err = logs(ctx, w.c.Typed(), s.pod, s.container, previous)
-	}
-	switch {
-	case apierrors.IsForbidden(err):
-		e.Notes = append(e.Notes, "logs not permitted: get pods/log")
-	case err != nil:
-		e.Notes = append(e.Notes, fmt.Sprintf("logs not read: %v", err))
-	default:
-		e.LogLines, e.Previous = lines(text, w.secrets), previous
-	}
-}
-
-func logs(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod, container string,
-	previous bool) ([]byte, error) {
-	tail, limit := int64(maxReadLines), int64(maxReadBytes)
-	return client.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
-		Container: container, Previous: previous, TailLines: &tail, LimitBytes: &limit}).DoRaw(ctx)
-}
-
-// panics matches the line with which a crash begins, in the words of Go, Rust, Python and the JVM.
-var panics = lazyregexp.New(`^(panic: |fatal error: |thread '.*' panicked at |` +
-	`Traceback \(most recent call last\)|Exception in thread )`)
-
-// lines splits a log into lines that are safe for a terminal and for JSON, and returns the last ones. Of a
-// crash whose stack is longer it keeps the first line too.
-func lines(text []byte, secrets []string) []string {
-	var list []string
-	begin := -1
-	for line := range strings.SplitSeq(object.Mask(strings.ToValidUTF8(string(text), "\uFFFD"), secrets), "\n") {
-		line = strings.TrimRight(printable(line), " \t\r")
-		if line == "" {
-			continue
-		}
-		if begin < 0 && panics().MatchString(line) {
-			begin = len(list)
-		}
-		list = append(list, shorten(line))
-	}
-	last := max(0, len(list)-maxLogLines)
-	if begin < 0 || begin >= last {
-		return list[last:]
-	}
-	return append([]string{list[begin], fmt.Sprintf("… %d lines", last+2-begin-1)}, list[last+2:]...)
-}
-
-var escapes = lazyregexp.New(`\x1b(\[[0-9;:?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-_])`)
-
-// printable removes colours and control characters: a container must not control the terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r != '\t' && (r < ' ' || r >= 0x7f && r < 0xa0) {
-			return -1
-		}
-		return r
-	}, escapes().ReplaceAllString(s, ""))
-}
-
-// clean masks Secret values in a message, and makes it safe for a terminal and for the record.
-func clean(s string, secrets []string) string { return shorten(printable(object.Mask(s, secrets))) }
-
-func shorten(s string) string {
-	if len(s) <= maxMessage {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxMessage], "") + "…"
 }

@@ -14,7 +14,7 @@ import (
 type StillThereError struct {
 	Refs []object.Ref
 	// Held are the finalizers that one of them waits for.
-	Held []any
+	Held []string
 }
 
 func (e *StillThereError) Error() string {
@@ -23,7 +23,7 @@ func (e *StillThereError) Error() string {
 		text += fmt.Sprintf(" (and %d more)", n)
 	}
 	if len(e.Held) == 0 {
-		return text + " is still being deleted"
+		return text + " is still being deleted, and its pods or other parts end first"
 	}
 	return fmt.Sprintf("%s is held by finalizers %v", text, e.Held)
 }
@@ -35,7 +35,7 @@ func WaitGone(ctx context.Context, c *cluster.Cluster, refs []object.Ref, timeou
 	defer cancel()
 	for {
 		var left []object.Ref
-		var held []any
+		var held []string
 		for _, ref := range refs {
 			live, found, err := c.Get(ctx, ref)
 			if err != nil {
@@ -44,8 +44,8 @@ func WaitGone(ctx context.Context, c *cluster.Cluster, refs []object.Ref, timeou
 			if found {
 				left = append(left, ref)
 			}
-			if finalizers, ok := live.At("metadata", "finalizers").([]any); ok {
-				held = finalizers
+			if holds := live.Holds(); len(holds) > 0 {
+				held = holds
 			}
 		}
 		if len(left) == 0 {

@@ -50,6 +50,7 @@ type memory struct {
 	brokenAt   map[types.UID]time.Time // since when pods of earlier templates are broken
 	eventsAt   time.Time               // when its events were read, and what they said
 	fromEvents []symptom
+	nodes      map[string]nodeLook
 	gonePod    *Evidence // of a Job's pod, which the Job controller may delete
 }
 
@@ -58,6 +59,7 @@ func newItem(o object.Object) *item {
 		ref: o.Ref(), desired: o, look: look{health: object.Health{Status: object.Unknown}},
 		memory: memory{
 			since: map[string]time.Time{}, crashBase: map[string]int32{}, brokenAt: map[types.UID]time.Time{},
+			nodes: map[string]nodeLook{},
 		},
 	}
 }

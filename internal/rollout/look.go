@@ -48,13 +48,14 @@ func (w *waiter) diagnose(ctx context.Context, it *item) {
 	}
 	pods := newestUnready(v.pods)
 	for i := range pods {
-		it.symptoms = append(it.symptoms, it.podSymptoms(&pods[i], w.grace, v.going)...)
+		it.symptoms = append(it.symptoms, it.podSymptoms(&pods[i], w.grace, len(v.leaving) > 0)...)
 	}
 	w.unstick(ctx, it, v.stale)
 	if v.create != "" {
 		it.add(createSymptom(v.create, w.grace))
 	}
 	w.readEvents(ctx, it, pods, v.hosts)
+	w.readNodes(ctx, it, pods, v.leaving)
 	w.saveEvidence(ctx, it)
 }
 

@@ -61,6 +61,8 @@ func (w *waiter) awaitMaker(ctx context.Context, it *item) {
 // maker finds the custom resource that makes an object: one of the set that names it, or one in the cluster
 // of a kind that is known to make such objects.
 func (w *waiter) maker(ctx context.Context, ref object.Ref) (object.Ref, bool) {
+	w.mu.Lock() // objects are examined side by side
+	defer w.mu.Unlock()
 	if found, known := w.makers[ref]; known {
 		return found, found.Kind != ""
 	}

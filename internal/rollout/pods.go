@@ -17,11 +17,11 @@ import (
 
 // podView is the state of the pods of one workload.
 type podView struct {
-	pods   []corev1.Pod // of the newest template, not being deleted
-	stale  []corev1.Pod // of a StatefulSet's earlier templates, not being deleted
-	going  bool         // some pod of the workload is being deleted
-	create string       // why the newest ReplicaSet cannot create pods
-	hosts  []types.UID  // whose events matter beside the pods': the workload, its ReplicaSet
+	pods    []corev1.Pod // of the newest template, not being deleted
+	stale   []corev1.Pod // of a StatefulSet's earlier templates, not being deleted
+	leaving []corev1.Pod // of any template, being deleted
+	create  string       // why the newest ReplicaSet cannot create pods
+	hosts   []types.UID  // whose events matter beside the pods': the workload, its ReplicaSet
 }
 
 // view finds the pods of the last change. Trouble of older pods does not count.
@@ -47,7 +47,7 @@ func view(ctx context.Context, client kubernetes.Interface, live object.Object) 
 	for _, pod := range list.Items {
 		switch {
 		case pod.DeletionTimestamp != nil:
-			v.going = true
+			v.leaving = append(v.leaving, pod)
 		case newest.made(pod):
 			v.pods = append(v.pods, pod)
 		case ref.Kind == "StatefulSet" && controls(uid, &pod):

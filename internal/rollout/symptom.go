@@ -20,6 +20,8 @@ type symptom struct {
 	exit      *int32
 	restarts  int32
 	ran       time.Duration // of the run that ended
+	// downSince is since when the node does not answer.
+	downSince time.Time
 	// after is how long it must last to be final; hopeful ones never are.
 	after time.Duration
 	// crash marks a symptom that may end when another object becomes healthy.

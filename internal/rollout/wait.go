@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -122,6 +123,7 @@ type waiter struct {
 	notify         func(Progress)
 	secrets        []string // hidden in all that is said
 	custom         []object.Object
+	mu             sync.Mutex
 	makers         map[object.Ref]object.Ref // who makes an object; the zero value: nobody
 	began          time.Time
 }

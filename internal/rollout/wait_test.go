@@ -74,7 +74,7 @@ func TestWaitFails(t *testing.T) {
 			exit: 137, logs: true, within: 15 * time.Second},
 		{name: "probe never succeeds", manifest: deployment("api", "never-ready", probe,
 			"progressDeadlineSeconds: 4"),
-			ref: "Deployment", reason: "ProgressDeadlineExceeded",
+			ref: "Deployment", reason: "Unhealthy",
 			cause: "the readiness probe GET :8080/readyz never succeeded: HTTP 503", exit: -1, logs: true,
 			within: 15 * time.Second},
 		{name: "init container", manifest: strings.Replace(deployment("api", "init-crash", probe, ""),

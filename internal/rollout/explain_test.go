@@ -1,0 +1,87 @@
+package rollout
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"slipway/internal/object"
+)
+
+// The line with which a crash begins is kept when the rest of the log is longer than what is read of its end.
+func TestLongStack(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	log := "listening\\npanic: nil map\\n" + strings.Repeat("g\\n", maxReadLines+100) + "exit status 2"
+	set := p.Parse(t, strings.Replace(deployment("api", "crash", probe, ""),
+		`connecting with hunter2hunter2\ncannot open the database`, log, 1))
+	apply(t, p.admin, set)
+	var sick *NotHealthyError
+	if err := Wait(t.Context(), p.editor, set, Options{Timeout: patience}); !errors.As(err, &sick) {
+		t.Fatal(err)
+	}
+	got := sick.Failures[0].LogLines
+	if len(got) != maxLogLines || got[0] != "panic: nil map" || got[1] != "…" || got[14] != "exit status 2" {
+		t.Errorf("%d lines: %q", len(got), got)
+	}
+}
+
+// Who may not read nodes learns from the pod that its node is silent.
+func TestSilentSince(t *testing.T) {
+	now := time.Date(2026, 11, 1, 10, 5, 0, 0, time.UTC)
+	const bound = `{type: PodScheduled, status: "True", lastTransitionTime: "2026-11-01T10:00:00Z"}`
+	for _, c := range []struct{ name, pod, want string }{
+		{"not started", `{status: {conditions: [` + bound + `]}}`, "10:00 its kubelet has not started the pod"},
+		{"started", `{status: {startTime: "2026-11-01T10:00:01Z", conditions: [` + bound + `]}}`, ""},
+		{"just bound", `{status: {conditions: [{type: PodScheduled, status: "True", lastTransitionTime:
+			"2026-11-01T10:04:50Z"}]}}`, ""},
+		{"marked by the controller", `{status: {startTime: "2026-11-01T10:00:01Z", conditions: [` + bound + `,
+			{type: Ready, status: "False", lastTransitionTime: "2026-11-01T10:02:00Z"},
+			{type: ContainersReady, status: "True"}]}}`, "10:02 its kubelet does not report the pod any more"},
+		{"not ready itself", `{status: {startTime: "2026-11-01T10:00:01Z", conditions: [` + bound + `,
+			{type: Ready, status: "False", reason: ContainersNotReady}, {type: ContainersReady, status: "False"}]}}`, ""},
+		{"behind a gate", `{status: {startTime: "2026-11-01T10:00:01Z", conditions: [` + bound + `,
+			{type: Ready, status: "False", reason: ReadinessGatesNotReady}, {type: ContainersReady, status: "True"}]}}`, ""},
+		{"never ended", `{metadata: {deletionTimestamp: "2026-11-01T10:03:00Z"}}`,
+			"10:03 its kubelet has not ended the pod"},
+	} {
+		got := ""
+		if at, message := silentSince(podOf(t, c.pod), now); message != "" {
+			got = at.UTC().Format("15:04 ") + message
+		}
+		if got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// A message names a field by its path, or quotes its value.
+func TestMentioned(t *testing.T) {
+	list, err := object.Read(strings.NewReader(`apiVersion: apps/v1
+kind: Deployment
+metadata: {name: api}
+spec:
+  replicas: 3
+  template:
+    spec:
+      containers: [{name: app, image: "acme/app:v1", ports: [{name: http, containerPort: 80}]}, {name: side, image: side}]
+      volumes: [{name: side, emptyDir: {}}]
+`), "a.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for message, want := range map[string]string{
+		"denied: spec.replicas must be at most 2":                        "spec.replicas",
+		"spec.template.spec.containers[0].image: Invalid value":          "spec.template.spec.containers[name=app].image",
+		`pods "api-x" is forbidden: spec.containers[0].image is too old`: "spec.template.spec.containers[name=app].image",
+		`the image "acme/app:v1" is not signed`:                          "spec.template.spec.containers[name=app].image",
+		"spec.selector: Required value":                                  "",
+		`"side" is not allowed`:                                          "", // three fields say so
+		"denied the request":                                             "",
+	} {
+		if got := Mentioned(list[0], message); got != want {
+			t.Errorf("%s: %q, want %q", message, got, want)
+		}
+	}
+}
