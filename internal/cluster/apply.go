@@ -231,12 +231,20 @@ func (c *Cluster) delete(
 	if uid != "" {
 		options.Preconditions = metav1.NewUIDPreconditions(uid)
 	}
-	err = at.Delete(ctx, ref.Name, options)
-	switch {
-	case apierrors.IsNotFound(err):
-		return nil
-	case apierrors.IsConflict(err) && uid != "":
-		return fmt.Errorf("delete %s: another object has taken its name since the plan", ref)
+	for try := 1; ; try++ {
+		err = at.Delete(ctx, ref.Name, options)
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		if !apierrors.IsConflict(err) || try == tries {
+			return c.Explain(ctx, "delete", ref, err)
+		}
+		live, found, err := c.Get(ctx, ref)
+		switch {
+		case err != nil:
+			return c.Explain(ctx, "get", ref, err)
+		case found && uid != "" && live.At("metadata", "uid") != uid:
+			return fmt.Errorf("delete %s: another object has taken its name since the plan", ref)
+		}
 	}
-	return c.Explain(ctx, "delete", ref, err)
 }

@@ -123,9 +123,8 @@ func connect(c *Cluster, cfg *rest.Config, warn func(string)) error {
 	c.server = cfg.Host
 	cfg.QPS, cfg.Burst = 200, 400 // what is in flight at once is bounded by each
 	cfg.UserAgent = Manager
-	cfg.Timeout = answerTime
 	cfg.Dial = dial
-	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return &retrier{next: next} })
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return &retrier{next: next, say: warn} })
 	cfg.WarningHandlerWithContext = &warner{to: warn}
 	client, err := rest.HTTPClientFor(cfg)
 	if err != nil {

@@ -77,11 +77,15 @@ func WriteSecret(ctx context.Context, c *Cluster, secret *corev1.Secret) (*corev
 
 // DeleteSecret deletes a Secret of the cluster's namespace. A Secret that does not exist is not an error.
 func DeleteSecret(ctx context.Context, c *Cluster, name string) error {
-	err := c.typed.CoreV1().Secrets(c.namespace).Delete(ctx, name, metav1.DeleteOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil
+	for try := 1; ; try++ {
+		err := c.typed.CoreV1().Secrets(c.namespace).Delete(ctx, name, metav1.DeleteOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		if !apierrors.IsConflict(err) || try == tries {
+			return c.Explain(ctx, "delete", secretRef(c, name), err)
+		}
 	}
-	return c.Explain(ctx, "delete", secretRef(c, name), err)
 }
 
 // explainWrite explains why an object was not written: ErrChanged when another client was faster.

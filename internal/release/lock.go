@@ -27,6 +27,7 @@ const (
 	giveUpAfter = 2 * time.Minute
 	renewEvery  = 5 * time.Second
 	lookEvery   = 500 * time.Millisecond
+	maxUnknown  = 3
 
 	holderAnnotation = "slipway.dev/holder"
 )
@@ -105,6 +106,7 @@ type Lock struct {
 	renewed  atomic.Int64 // when, in nanoseconds since 1970
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
+	release  context.CancelFunc // ends the renewals
 	done     chan struct{}
 }
 
@@ -117,6 +119,7 @@ func acquire(ctx context.Context, c *cluster.Cluster, name string, h Holder) (*L
 	l := &Lock{c: c, identity: h.Who + "@" + h.Host + "/" + rand.String(8), done: make(chan struct{})}
 	var first *coordinationv1.Lease // as we saw it first
 	var began time.Time
+	var unknown int // writes without an answer
 	for {
 		lease, err := cluster.ReadLease(ctx, c, name)
 		if err != nil {
@@ -126,6 +129,11 @@ func acquire(ctx context.Context, c *cluster.Cluster, name string, h Holder) (*L
 			first, began = lease, time.Now()
 		}
 		held, was := identityOf(lease) != "", holderOf(lease)
+		if identityOf(lease) == l.identity {
+			l.lease = lease // the answer to our own write was lost
+			l.start(ctx)
+			return l, nil
+		}
 		if held && !was.vanished() && time.Since(began) <= duration(lease) {
 			if lease.ResourceVersion != first.ResourceVersion || was.here() &&
 				renewedWithin(lease, renewEvery+time.Second) {
@@ -136,20 +144,30 @@ func acquire(ctx context.Context, c *cluster.Cluster, name string, h Holder) (*L
 			}
 			continue
 		}
+		if l.TookOver = nil; held {
+			l.TookOver = &was
+		}
 		switch err := l.take(ctx, lease, h); {
 		case err == nil:
-			if held {
-				l.TookOver = &was
-			}
-			l.ctx, l.cancel = context.WithCancelCause(ctx)
-			l.renewed.Store(time.Now().UnixNano())
-			go l.renew()
+			l.start(ctx)
 			return l, nil
+		case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && unknown < maxUnknown:
+			unknown++
 		case !errors.Is(err, cluster.ErrChanged):
 			return nil, err
 		}
-		first = nil // another holder was faster
+		first = nil // another holder was faster, or the next look tells
 	}
+}
+
+// start keeps a lock that was taken. It is renewed until Unlock, also after ctx has ended: an interrupted
+// deploy records its outcome under the lock.
+func (l *Lock) start(ctx context.Context) {
+	l.ctx, l.cancel = context.WithCancelCause(ctx)
+	var alive context.Context
+	alive, l.release = context.WithCancel(context.WithoutCancel(ctx))
+	l.renewed.Store(time.Now().UnixNano())
+	go l.renew(alive)
 }
 
 // Held returns when the lock is known to be ours, which is at once unless the API server has not answered for
@@ -174,11 +192,12 @@ func (l *Lock) Held(ctx context.Context) error {
 // after that.
 func (l *Lock) Context() context.Context { return l.ctx }
 
-// Unlock releases the lock, within a few seconds, also after an interrupt.
+// Unlock releases the lock, also after an interrupt. It gives up when the lock expires by itself.
 func (l *Lock) Unlock(ctx context.Context) error {
 	l.cancel(context.Canceled)
+	l.release()
 	<-l.done
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lockTime)
 	defer cancel()
 	for lease := l.lease; identityOf(lease) == l.identity; {
 		lease.Spec.HolderIdentity = nil
@@ -201,7 +220,7 @@ func currentHolder(ctx context.Context, c *cluster.Cluster, name string) (Holder
 		return Holder{}, false, err
 	}
 	h := holderOf(lease)
-	return h, !h.vanished() && renewedWithin(lease, duration(lease)), nil
+	return h, !h.vanished() && time.Since(writtenAt(lease)) < duration(lease), nil
 }
 
 // take writes our name into the lease, unless another client has changed it since it was read.
@@ -231,15 +250,15 @@ func (l *Lock) take(ctx context.Context, lease *coordinationv1.Lease, h Holder) 
 	return err
 }
 
-// renew renews the lease until the lock's context ends, and ends it when another holder has the lease. It
+// renew renews the lease until alive ends, and ends the lock's context when another holder has the lease. It
 // retries while the API server does not answer: a restart of the server must not lose the lock, nor end the
 // watch of a rollout.
-func (l *Lock) renew() {
+func (l *Lock) renew(alive context.Context) {
 	defer close(l.done)
 	pause := renewEvery
-	for sleep(l.ctx, pause) {
+	for sleep(alive, pause) {
 		began := time.Now()
-		ok, lost := l.renewOnce()
+		ok, lost := l.renewOnce(alive)
 		switch {
 		case ok:
 			l.renewed.Store(began.UnixNano())
@@ -253,8 +272,8 @@ func (l *Lock) renew() {
 	}
 }
 
-func (l *Lock) renewOnce() (ok, lost bool) {
-	ctx, cancel := context.WithTimeout(l.ctx, doubtAfter)
+func (l *Lock) renewOnce(alive context.Context) (ok, lost bool) {
+	ctx, cancel := context.WithTimeout(alive, doubtAfter)
 	defer cancel()
 	now := metav1.NowMicro()
 	l.lease.Spec.RenewTime = &now
@@ -298,6 +317,20 @@ func duration(lease *coordinationv1.Lease) time.Duration {
 // renewedWithin says that the lease was renewed within d, by our clock.
 func renewedWithin(lease *coordinationv1.Lease, d time.Duration) bool {
 	return lease.Spec.RenewTime != nil && time.Since(lease.Spec.RenewTime.Time) < d
+}
+
+// writtenAt returns when the lease was last written, by the clock of the API server where it says so: that of
+// the holder may be wrong.
+func writtenAt(lease *coordinationv1.Lease) (at time.Time) {
+	if t := lease.Spec.RenewTime; t != nil {
+		at = t.Time
+	}
+	for _, e := range lease.ManagedFields {
+		if e.Manager == cluster.Manager && e.Time != nil {
+			at = e.Time.Time
+		}
+	}
+	return at
 }
 
 // sleep returns false when the context ended first.

@@ -107,19 +107,33 @@ func deleteRecord(ctx context.Context, c *cluster.Cluster, name string) error {
 	return sweep(ctx, c, name, nil)
 }
 
+// headTries is how often a head is written that a conflict says has changed, and has not.
+const headTries = 5
+
 func writeHead(ctx context.Context, c *cluster.Cluster, head *corev1.Secret) (version string, err error) {
-	written, err := cluster.WriteSecret(ctx, c, head)
-	if err == nil {
-		return written.ResourceVersion, nil
-	}
-	if errors.Is(err, cluster.ErrChanged) {
-		// The answer to our own write may be lost, and this be the answer to its retry.
-		current, err := cluster.ReadSecret(ctx, c, head.Name)
-		if err == nil && current != nil && maps.EqualFunc(current.Data, head.Data, bytes.Equal) {
+	for try := 1; ; try++ {
+		written, err := cluster.WriteSecret(ctx, c, head)
+		if err == nil {
+			return written.ResourceVersion, nil
+		}
+		if !errors.Is(err, cluster.ErrChanged) {
+			return "", err
+		}
+		current, readErr := cluster.ReadSecret(ctx, c, head.Name)
+		if readErr != nil {
+			return "", readErr
+		}
+		if current == nil {
+			current = &corev1.Secret{}
+		}
+		switch {
+		case maps.EqualFunc(current.Data, head.Data, bytes.Equal):
+			// The answer to our own write was lost, and this is the answer to its retry.
 			return current.ResourceVersion, nil
+		case current.ResourceVersion != head.ResourceVersion || try == headTries:
+			return "", err
 		}
 	}
-	return "", err
 }
 
 // sweep deletes the chunks of a record, except those to keep.
