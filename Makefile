@@ -10,7 +10,7 @@ export GOTOOLCHAIN := local
 
 VERSION := $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
 
-.PHONY: help demo test build fetch slipway sandbox kubectl runtime lint docs changelog failures fuzz peers bench golden
+.PHONY: help demo test build fetch slipway sandbox kubectl runtime lint docs changelog failures faults fuzz peers bench golden
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,10 @@ failures: ## rewrite docs/failures.md: which failures Slipway explains, from the
 
 changelog: ## assemble CHANGELOG.md from changes/
 	UPDATE=1 go test -run '^TestChangelog$$' ./docs
+
+faults: build ## deploy 200 times while a fifth of the requests break, and kill a deploy at each write (SEEDS=7, SEEDS=1-200)
+	SLIPWAY_FAULT_SEEDS=$(or $(SEEDS),1-200) go test -count=1 -timeout 90m -run '^Test(Faults|Outage)$$' ./internal/deploy
+	SLIPWAY_FAULT_SEEDS=$(or $(SEEDS),1-200) go test -count=1 -timeout 30m -run '^TestKilledAtEachWrite$$' ./cmd/slipway
 
 fuzz: ## run every fuzz target for 30 seconds (FUZZTIME=5s; FUZZ=PATTERN selects targets)
 	@./.ci/fuzz $(or $(FUZZTIME),30s) '$(or $(FUZZ),^Fuzz)'

@@ -59,6 +59,7 @@ var allowed = map[string]string{
 		"check/origin release deploy",
 	"cmd/slipway":                  "*",
 	"internal/cluster/sandboxtest": "image/imagetest object",
+	"internal/cluster/faultproxy":  "",
 	"internal/cluster/sandbox":     "",
 	"internal/render/foldertest":   "",
 	"internal/image/imagetest":     "",

@@ -50,48 +50,64 @@ func (l *log) take() []string {
 
 // stage is a project in a repository of its own, and one environment of it behind proxies that count.
 type stage struct {
+	dir      string
 	source   project.Source
 	target   deploy.Target
 	api, hub log
 }
 
-// newStage commits the files of a directory, and pushes an image as a build of that commit would.
-func newStage(t *testing.T, files string) *stage {
+// newStage commits the files of a directory, and pushes an image as a build of that commit would. Requests to
+// the API server pass the handler of wrap, if there is one.
+func newStage(t *testing.T, files string, wrap func(http.Handler) http.Handler) *stage {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "project")
-	if err := os.CopyFS(dir, os.DirFS(files)); err != nil {
+	s := &stage{dir: filepath.Join(t.TempDir(), "project")}
+	if err := os.CopyFS(s.dir, os.DirFS(files)); err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range [][]string{
-		{"init", "-q", "-b", "main"}, {"add", "-A"}, {"commit", "-q", "-m", t.Name()},
-	} {
-		identity := []string{"-c", "user.name=Ada", "-c", "user.email=ada@example.com"}
-		cmd := exec.CommandContext(t.Context(), "git", append(identity, args...)...)
-		cmd.Dir = dir
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("git %v: %v: %s", args, err, out)
-		}
-	}
-	src, err := source.Open(t.Context(), dir)
+	s.git(t, "init", "-q", "-b", "main")
+	s.commit(t)
+	env, err := s.source.Project.Environment("prod")
 	if err != nil {
 		t.Fatal(err)
 	}
-	env, err := src.Project.Environment("prod")
-	if err != nil {
-		t.Fatal(err)
-	}
-	sandbox, s := sandboxtest.Shared(t), &stage{source: src}
-	imagetest.Push(sandbox.Registry+"/acme/myapp:"+src.Tag,
-		imagetest.Image(256, runtime.GOARCH, map[string]string{image.LabelRevision: src.Commit}))
-	s.target, err = deploy.Connect(src, env, deploy.ConnectOptions{
-		Kubeconfig: sandboxtest.Through(t, s.countAPI), Context: "proxy",
-		Namespace: sandboxtest.NewPlace(t).Namespace,
+	s.target, err = deploy.Connect(s.source, env, deploy.ConnectOptions{
+		Kubeconfig: sandboxtest.Through(t, func(next http.Handler) http.Handler {
+			if wrap != nil {
+				next = wrap(next)
+			}
+			return s.countAPI(next)
+		}), Context: "proxy", Namespace: sandboxtest.NewPlace(t).Namespace,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.target.Mirror, s.target.Registries = s.countRegistry(t, sandbox.Registry), image.NewClient(nil)
+	s.target.Mirror = s.countRegistry(t, sandboxtest.Shared(t).Registry)
+	s.target.Registries = image.NewClient(nil)
 	return s
+}
+
+func (s *stage) git(t *testing.T, args ...string) {
+	t.Helper()
+	identity := []string{"-c", "user.name=Ada", "-c", "user.email=ada@example.com"}
+	cmd := exec.CommandContext(t.Context(), "git", append(identity, args...)...)
+	cmd.Dir = s.dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("git %v: %v: %s", args, err, out)
+	}
+}
+
+// commit commits the working tree, which is the source from then on, and pushes its image.
+func (s *stage) commit(t *testing.T) {
+	t.Helper()
+	s.git(t, "add", "-A")
+	s.git(t, "commit", "-q", "-m", t.Name())
+	var err error
+	if s.source, err = source.Open(t.Context(), s.dir); err != nil {
+		t.Fatal(err)
+	}
+	s.target.Source = s.source
+	imagetest.Push(sandboxtest.Shared(t).Registry+"/acme/myapp:"+s.source.Tag,
+		imagetest.Image(256, runtime.GOARCH, map[string]string{image.LabelRevision: s.source.Commit}))
 }
 
 var path = regexp.MustCompile(`^/(?:api|apis/[^/]+)/[^/]+/(?:namespaces/[^/]+/)?([a-z]+)(/[^/]+)?$`)
@@ -155,7 +171,7 @@ func (s *stage) apply(t *testing.T, p deploy.Proposal) release.Release {
 // From a directory to a healthy release and the board, by the packages that an agent or a web UI would use.
 func TestPath(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, "../../examples/myapp")
+	s := newStage(t, "../../examples/myapp", nil)
 	rel := s.apply(t, s.propose(t))
 	if rel.Status != release.Healthy || rel.Commit != s.source.Commit || len(rel.Images) != 1 {
 		t.Errorf("release: %+v", rel)
@@ -188,7 +204,7 @@ func TestRequests(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			s := newStage(t, test.files)
+			s := newStage(t, test.files, nil)
 			proposal := s.propose(t)
 			compare(t, "plan", s.api.take(), map[string]int{
 				"GET /api": 1, "GET /apis": 1, // where each kind is served

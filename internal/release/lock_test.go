@@ -150,6 +150,34 @@ func TestLockOfOtherMachineIsRenewed(t *testing.T) {
 	}
 }
 
+// For display too, only the clock of the API server counts: a holder's may be ten minutes off.
+func TestHolderWithAnotherClock(t *testing.T) {
+	t.Parallel()
+	c := newPlace(t).editor
+	for i, off := range []time.Duration{-10 * time.Minute, 10 * time.Minute} {
+		t.Run(off.String(), func(t *testing.T) {
+			t.Parallel()
+			lease := writeLease(t, c, fmt.Sprintf("lock-%d", i), Holder{Who: "ada", Machine: "another"}, 2)
+			renewed := metav1.NewMicroTime(time.Now().Add(off))
+			lease.Spec.RenewTime = &renewed
+			lease, err := cluster.WriteLease(t.Context(), c, lease)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, held, err := currentHolder(t.Context(), c, lease.Name); err != nil || !held {
+				t.Errorf("just renewed: held %v, %v", held, err)
+			}
+			bob, err := acquire(t.Context(), c, lease.Name, Holder{Who: "bob"})
+			if err != nil {
+				t.Fatalf("not renewed any more: %v", err)
+			}
+			if err := bob.Unlock(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // A holder that cannot renew stops.
 func TestLockIsLost(t *testing.T) {
 	t.Parallel()
@@ -168,6 +196,60 @@ func TestLockIsLost(t *testing.T) {
 	}
 	if h, held, err := currentHolder(t.Context(), c, "deploy"); err != nil || !held || h.Who != "bob" {
 		t.Errorf("unlocking a lost lock took it from the other: %v, %v, %v", h, held, err)
+	}
+}
+
+// The answer to taking the lock is lost: it is ours all the same.
+func TestLockWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
+	for _, verb := range []string{http.MethodPost, http.MethodPut} {
+		t.Run(verb, func(t *testing.T) {
+			t.Parallel()
+			var once sync.Once
+			c := through(t, newPlace(t).Namespace, func(next http.Handler) http.Handler {
+				return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+					next.ServeHTTP(rw, r)
+					if r.Method == verb {
+						once.Do(func() { panic(http.ErrAbortHandler) })
+					}
+				})
+			})
+			for range 2 { // the first creates the Lease
+				l, err := acquire(t.Context(), c, "deploy", Holder{Who: "ada"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := l.Unlock(t.Context()); err != nil {
+					t.Error(err)
+				}
+				if h, held, err := currentHolder(t.Context(), c, "deploy"); err != nil || held {
+					t.Errorf("after unlocking: %v, %v, %v", h, held, err)
+				}
+			}
+		})
+	}
+}
+
+// An interrupted deploy keeps its lock until it has recorded its outcome.
+func TestLockOutlastsAnInterrupt(t *testing.T) {
+	t.Parallel()
+	c := newPlace(t).editor
+	ctx, cancel := context.WithCancel(t.Context())
+	l, err := acquire(ctx, c, "deploy", Holder{Who: "ada"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	before := l.renewed.Load()
+	for l.renewed.Load() == before {
+		select {
+		case <-time.After(lookEvery):
+		case <-l.done:
+			t.Fatal("it is not renewed after an interrupt")
+		}
+	}
+	if err := l.Unlock(ctx); err != nil {
+		t.Error(err)
 	}
 }
 

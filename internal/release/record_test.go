@@ -3,8 +3,12 @@ package release
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"slipway/internal/cluster"
@@ -172,4 +176,43 @@ func countSecrets(t *testing.T, c *cluster.Cluster) int {
 		t.Fatal(err)
 	}
 	return len(list.Items)
+}
+
+// A conflict that is none, or that is with our own write whose answer was lost, loses no record.
+func TestRecordDespiteConflicts(t *testing.T) {
+	t.Parallel()
+	for _, done := range []bool{false, true} {
+		t.Run(fmt.Sprintf("written before: %v", done), func(t *testing.T) {
+			t.Parallel()
+			var posts, puts atomic.Int64
+			c := through(t, newPlace(t).Namespace, func(next http.Handler) http.Handler {
+				return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+					first := r.Method == http.MethodPost && posts.Add(1) == 1 || r.Method == http.MethodPut && puts.Add(1) == 1
+					if first && done {
+						next.ServeHTTP(httptest.NewRecorder(), r)
+						panic(http.ErrAbortHandler)
+					}
+					if first {
+						rw.Header().Set("Content-Type", "application/json")
+						rw.WriteHeader(http.StatusConflict)
+						fmt.Fprint(rw, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Conflict","code":409}`)
+						return
+					}
+					next.ServeHTTP(rw, r)
+				})
+			})
+			r, err := writeRecord(t.Context(), c, record{name: "r.1", summary: []byte("one"), data: []byte("a")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.summary, r.data = []byte("two"), []byte("b")
+			if _, err := writeRecord(t.Context(), c, r); err != nil {
+				t.Fatal(err)
+			}
+			checkRecord(t, c, "r.1", "two", []byte("b"))
+			if posts.Load() != 2 || puts.Load() != 2 {
+				t.Errorf("%d creates and %d updates", posts.Load(), puts.Load())
+			}
+		})
+	}
 }

@@ -89,11 +89,10 @@ func (p Place) Parse(t *testing.T, text string) object.Set {
 	return set
 }
 
-// Through puts a handler in front of the API server, and returns a kubeconfig whose context "proxy" reaches
-// it as the administrator.
-func Through(t *testing.T, wrap func(http.Handler) http.Handler) string {
+// Front puts a handler in front of the API server, and returns its URL. A request that names no user is of
+// the administrator.
+func (s *Sandbox) Front(t *testing.T, wrap func(http.Handler) http.Handler) string {
 	t.Helper()
-	s := Shared(t)
 	cfg, err := s.Admin()
 	if err != nil {
 		t.Fatal(err)
@@ -110,12 +109,21 @@ func Through(t *testing.T, wrap func(http.Handler) http.Handler) string {
 		Transport: transport, Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) },
 	}))
 	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// Through puts a handler in front of the API server, and returns a kubeconfig whose context "proxy" reaches
+// it as the administrator.
+func Through(t *testing.T, wrap func(http.Handler) http.Handler) string {
+	t.Helper()
+	s := Shared(t)
+	front := s.Front(t, wrap)
 	out, err := clientcmd.LoadFromFile(s.Kubeconfig)
 	if err != nil {
 		t.Fatal(err)
 	}
 	extensions := out.Clusters[out.Contexts["admin"].Cluster].Extensions
-	out.Clusters["proxy"] = &clientapi.Cluster{Server: server.URL, Extensions: extensions}
+	out.Clusters["proxy"] = &clientapi.Cluster{Server: front, Extensions: extensions}
 	out.Contexts["proxy"] = &clientapi.Context{Cluster: "proxy"}
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
 	if err := clientcmd.WriteToFile(*out, kubeconfig); err != nil {
