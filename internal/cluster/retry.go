@@ -21,7 +21,7 @@ const (
 
 	// firstPause doubles up to longestPause.
 	firstPause   = 200 * time.Millisecond
-	longestPause = 3 * time.Second
+	longestPause = 2 * time.Second
 
 	// outageTime is how long the server may be away: the lock of a deploy lasts that long without an answer.
 	outageTime = 2 * time.Minute
@@ -30,16 +30,16 @@ const (
 	// busyTime is how long it may turn down one request while it answers others: an extension API may be down
 	// for good.
 	busyTime = 20 * time.Second
-	// remarkAfter is when the user is told.
+	// remarkAfter is how long a request may take before the user is told.
 	remarkAfter = 5 * time.Second
 
 	// answerTime bounds one try. A webhook may take 30 seconds.
 	answerTime = 60 * time.Second
-	// After readPatience or writePatience without an answer the request is sent once more beside the first one,
-	// because the connection may be dead; then after twice as long, up to maxBeside in all. A webhook may take
-	// as long by right, and both get the same answer then.
-	readPatience  = 3 * time.Second
-	writePatience = 5 * time.Second
+	// After readPatience or writePatience without an answer, the request is sent once more beside the first
+	// one, because the connection may be dead; then after twice as long, up to maxBeside in all. Where a webhook
+	// takes that long, the first answer comes as soon as without.
+	readPatience  = 2 * time.Second
+	writePatience = 4 * time.Second
 	maxBeside     = 4
 )
 
@@ -80,7 +80,9 @@ func (r *retrier) RoundTrip(req *http.Request) (*http.Response, error) {
 		if t.tries > 0 && seen[t.what] >= t.tries || time.Since(began)+wait > r.patience(t, began) {
 			return given(resp, err, t, time.Since(began))
 		}
-		r.remark(t, began)
+		if r.say != nil && time.Since(began)+wait > remarkAfter && !r.told.Swap(true) {
+			r.say(fmt.Sprintf("%s: retrying for up to %s", t.what, r.patience(t, began)))
+		}
 		if resp != nil {
 			_ = resp.Body.Close()
 		}
@@ -110,14 +112,6 @@ func (r *retrier) settle(err error) {
 	if r.told.Swap(false) {
 		r.say("answers again")
 	}
-}
-
-// remark tells the user once that a request takes long.
-func (r *retrier) remark(t *transient, began time.Time) {
-	if r.say == nil || time.Since(began) < remarkAfter || r.told.Swap(true) {
-		return
-	}
-	r.say(fmt.Sprintf("%s: trying again for up to %s", t.what, r.patience(t, began)))
 }
 
 // given is an answer that stands after all. It no longer asks client-go to repeat the request.

@@ -19,7 +19,12 @@ const (
 // A request is sent again, body and all, until its answer is final.
 func TestRetry(t *testing.T) {
 	t.Parallel()
-	const contention = `{"kind":"Status","reason":"Conflict"}`
+	const (
+		status     = `{"kind":"Status","apiVersion":"v1","reason":`
+		contention = status + `"Conflict"}`
+		exists     = status + `"AlreadyExists"}`
+		held       = status + `"Conflict","details":{"causes":[{"reason":"FieldManagerConflict"}]}}`
+	)
 	for _, test := range []struct {
 		name, method, query, kind string
 		status                    []int // what the server answers; then 200
@@ -32,13 +37,12 @@ func TestRetry(t *testing.T) {
 		{name: "it says when to come back", status: []int{429}, after: "1", want: "200 after 2"},
 		{name: "a refusal", status: []int{403}, want: "403 after 1"},
 		{name: "a create, and a quota changes", status: []int{409}, body: contention, want: "200 after 2"},
-		{name: "a create of what exists", status: []int{409}, body: `{"reason":"AlreadyExists"}`, want: "409 after 1"},
+		{name: "a create of what exists", status: []int{409}, body: exists, want: "409 after 1"},
 		{name: "an update", method: "PUT", status: []int{409}, body: contention, want: "409 after 1"},
 		{name: "an apply", method: "PATCH", kind: "application/apply-patch+yaml", status: []int{409},
 			body: contention, want: "200 after 2"},
 		{name: "an apply of another's field", method: "PATCH", kind: "application/apply-patch+yaml",
-			status: []int{409}, body: `{"details":{"causes":[{"reason":"FieldManagerConflict"}]}}`,
-			want: "409 after 1"},
+			status: []int{409}, body: held, want: "409 after 1"},
 		{name: "a JSON patch", method: "PATCH", kind: "application/json-patch+json", status: []int{409},
 			body: contention, want: "409 after 1"},
 		{name: "a list", method: "GET", status: []int{410}, want: "200 after 2"},

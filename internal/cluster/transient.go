@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/scheme"
 )
 
 // transient is an answer, or the lack of one, after which the same request may succeed. Each request that we
@@ -22,7 +22,7 @@ import (
 // way, and a create or an update of a record, a Lease or managed fields is a compare-and-swap, whose caller
 // reads again when the object exists or has changed.
 type transient struct {
-	// what is "does not answer: EOF" or "answers 503 Service Unavailable".
+	// what is "does not answer (EOF)" or "answers 503 Service Unavailable".
 	what string
 	// silent: no answer came back.
 	silent bool
@@ -46,7 +46,7 @@ func transientOf(req *http.Request, resp *http.Response, err error, known bool) 
 		if isFinal(req.Context(), err, known) {
 			return nil
 		}
-		return &transient{what: fmt.Sprintf("does not answer: %v", err), silent: true}
+		return &transient{what: fmt.Sprintf("does not answer (%v)", err), silent: true}
 	}
 	t := &transient{what: "answers " + resp.Status}
 	switch resp.StatusCode {
@@ -97,8 +97,9 @@ func isContention(req *http.Request, resp *http.Response) bool {
 		return false
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
-	var status metav1.Status
-	if json.Unmarshal(body, &status) != nil {
+	decoded, _, err := scheme.Codecs.UniversalDeserializer().Decode(body, nil, nil) // JSON or protobuf
+	status, ok := decoded.(*metav1.Status)
+	if err != nil || !ok {
 		return true // of a proxy
 	}
 	if status.Details != nil {

@@ -54,6 +54,8 @@ type stage struct {
 	source   project.Source
 	target   deploy.Target
 	api, hub log
+	// warned are the warnings about the API server.
+	warned log
 }
 
 // newStage commits the files of a directory, and pushes an image as a build of that commit would. Requests to
@@ -76,7 +78,7 @@ func newStage(t *testing.T, files string, wrap func(http.Handler) http.Handler) 
 				next = wrap(next)
 			}
 			return s.countAPI(next)
-		}), Context: "proxy", Namespace: sandboxtest.NewPlace(t).Namespace,
+		}), Context: "proxy", Namespace: sandboxtest.NewPlace(t).Namespace, Warn: s.warned.add,
 	})
 	if err != nil {
 		t.Fatal(err)
