@@ -43,7 +43,7 @@ const (
 	maxBeside     = 4
 )
 
-// retrier repeats requests whose answer is transient, within the bounds above. It is the only place that does.
+// retrier repeats requests whose answer is transient, within the bounds above. Nothing else does.
 // client-go would wait for each Retry-After without a word, and repeat reads of broken connections: it only
 // sees the final answer.
 type retrier struct {
