@@ -141,9 +141,9 @@ func Objects(ctx context.Context, in Input, rendered []Rendered) (Report, error)
 }
 
 // Deployment checks one environment as the caller rendered it for a deploy: by all rules but those about
-// workflows and about earlier commits. It renders again only to find overrides without an effect. The
-// caller's environment stands for the project's, because the cluster may have decided its namespace and
-// version.
+// workflows and about earlier commits. It renders again only where there is an error, for its place, and
+// where an override seems to be without an effect; override-dead, a warning, is left to Run. The caller's
+// environment stands for the project's, because the cluster may have decided its namespace and version.
 func Deployment(ctx context.Context, in Input, r Rendered) (Report, error) {
 	in.Environments = []project.Environment{r.Environment}
 	in.Project.Environments = slices.Clone(in.Project.Environments)
@@ -152,8 +152,20 @@ func Deployment(ctx context.Context, in Input, r Rendered) (Report, error) {
 			in.Project.Environments[i] = r.Environment
 		}
 	}
+	s := &subject{Input: in, partial: true}
+	report, err := examine(ctx, s, []Rendered{r}, found{}, ofObjects)
+	isError := func(f finding.Finding) bool { return f.Severity == finding.Error }
+	if err != nil || !slices.ContainsFunc(report.Findings, isError) && !isSuspect(ctx, s, r.Environment) {
+		return report, err
+	}
 	groups := append(slices.Clone(ofObjects), group{all: overrides})
 	return examine(ctx, &subject{Input: in, partial: true}, []Rendered{r}, found{}, groups)
+}
+
+// isSuspect reports whether an override of an environment that was rendered may be an error.
+func isSuspect(ctx context.Context, s *subject, env project.Environment) bool {
+	a, err := tryOverrides(ctx, s, env, origin.Options{Suspects: true, Budget: overrideTime})
+	return err != nil || len(a.idle)+len(a.report.NotTried) > 0
 }
 
 func runGroups(ctx context.Context, in Input, groups []group) (Report, error) {

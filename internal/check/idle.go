@@ -14,12 +14,19 @@ import (
 	"slipway/internal/project"
 )
 
-// The budget of one environment: how long check looks for overrides that do nothing, and how many objects it
-// renders for that.
+// How long check looks for overrides that do nothing, in all environments together and in one at most; and
+// how many objects it renders for that in one.
 const (
-	overrideTime = 5 * time.Second
-	overrideWork = 150_000
+	overridesTime = 12 * time.Second
+	overrideTime  = 5 * time.Second
+	overrideWork  = 150_000
 )
+
+// shareOf is how long one of several environments may take that are still to be looked at.
+func shareOf(started time.Time, environments int) time.Duration {
+	left := overridesTime - time.Since(started)
+	return max(time.Second/2, min(overrideTime, (left/time.Duration(environments)).Truncate(time.Second/2)))
+}
 
 // attempt is what became of the overrides of one environment.
 type attempt struct {
@@ -36,12 +43,13 @@ func overrides(ctx context.Context, s *subject) found {
 	live := map[finding.Place]bool{} // or not known to be dead
 	var attempts []*attempt
 	var broken []project.Environment
-	for _, env := range withOthers(s) {
+	envs, started := withOthers(s), time.Now()
+	for i, env := range envs {
 		if skipped, ok := skipOverrides(s, env); ok {
 			all.unchecked, broken = append(all.unchecked, skipped), append(broken, env)
 			continue
 		}
-		a, err := tryOverrides(ctx, s, env)
+		a, err := tryOverrides(ctx, s, env, origin.Options{Budget: shareOf(started, len(envs)-i)})
 		if ctx.Err() != nil {
 			return all
 		}
@@ -85,9 +93,11 @@ func overrides(ctx context.Context, s *subject) found {
 }
 
 // tryOverrides finds the overrides that do nothing in an environment. It fails where that does not render.
-func tryOverrides(ctx context.Context, s *subject, env project.Environment) (*attempt, error) {
+func tryOverrides(
+	ctx context.Context, s *subject, env project.Environment, options origin.Options,
+) (*attempt, error) {
 	a := &attempt{env: env}
-	options := origin.Options{Budget: overrideTime, Work: overrideWork}
+	options.Work = overrideWork
 	if e := s.environment(env.Name); e != nil {
 		a.checked, options.Rendered = true, &e.Result
 	}

@@ -44,6 +44,11 @@ func TestOverrides(t *testing.T) {
 				"spec: {jobs: [{name: a, runner: 'ghcr.io/acme/run:v0'}]}\n"),
 			"image-unmatched " + at + "5:5 prod images[0] \"ghcr.io/acme/run\" matches no container: the image is " +
 				"spec.jobs[name=a].runner of Pool p, where Kustomize looks for none, so the base's image runs\n"},
+		"one of a base that two layers hide, each by itself": {base("",
+			"k8s/live/kustomization.yaml", "resources: [../base]\nreplicas: [{name: web, count: 5}]\n",
+			"k8s/eu/kustomization.yaml", "resources: [../live]\nreplicas: [{name: web, count: 6}]\n",
+			at[:len(at)-1], "resources: [../../eu]\nreplicas: [{name: web, count: 7}]\n",
+			"k8s/overlays/dev/kustomization.yaml", "resources: [../../base]\n"), ""},
 		"replicas for nothing": {base("replicas:\n  - {name: wbe, count: 2}\n"), "render"},
 		"a value that a template reads": {base("", append(chart, "values-prod.yaml", "count: 2\n")...),
 			""},

@@ -165,6 +165,31 @@ func (r *Renderer) Again(ctx context.Context, before Result, env project.Environ
 	return parts, nil
 }
 
+// Narrowed renders the overlays among some parts of a result again, with no other objects than those written
+// at some places, and generated ones: see kustomize.Builder.Narrowed. The result has these parts in place of
+// its own, and the Renderer renders it again in the same way. Only selects the parts.
+func (r *Renderer) Narrowed(ctx context.Context, before Result, env project.Environment,
+	to func(object.Origin) bool, only func(*Part) bool) (*Renderer, Result, error) {
+	narrowed := *r
+	narrowed.kustomize = r.kustomize.Narrowed(to)
+	parts, err := bounded(ctx, func(ctx context.Context) ([]*Part, error) {
+		s := source{Renderer: &narrowed, view: r.tree.View(ctx), env: env}
+		parts := slices.Clone(before.Parts)
+		for i, p := range parts {
+			if p.unit.chart != nil || only != nil && !only(p) {
+				continue
+			}
+			var err error
+			if parts[i], err = s.part(p.unit); err != nil {
+				return nil, err
+			}
+		}
+		return parts, nil
+	})
+	before.Parts = parts
+	return &narrowed, before, err
+}
+
 // known finds a part that was rendered from the same unit and the same files.
 func (s *source) known(i int, u unit, lists ...[]*Part) *Part {
 	for _, list := range lists {

@@ -25,6 +25,7 @@ type experiment struct {
 	view     *tree.View
 	result   render.Result // with everything in place
 	surveys  *surveys
+	texts    *chartTexts
 	outside  map[string]bool         // files of overrides that no part reads
 	only     func(*render.Part) bool // the parts that are looked at; nil: all
 	budget   *budget
@@ -57,6 +58,7 @@ func newExperiment(
 	return experiment{
 		inventory: overrides, renderer: r, env: env, charts: charts, view: view, result: *result,
 		surveys: &surveys{parts: map[*render.Part]*survey{}}, budget: newBudget(o),
+		texts:   &chartTexts{known: map[string]chartText{}},
 		outside: filesOutside(overrides.overrides, result.Parts),
 	}, err
 }

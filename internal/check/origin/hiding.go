@@ -45,45 +45,59 @@ func (s *search) suspectsOf(o Override) []Override {
 // findHiding finds the override without which another would do something; nil: there is none. It is false
 // where the budget ends first.
 func (s *search) findHiding(ctx context.Context, o Override, m *mutation) (by *Override, looked bool) {
-	suspects := s.suspectsOf(o)
-	if len(s.reach(o).places) == 0 {
-		return s.findAmong(ctx, m, suspects)
+	suspects, reached := s.suspectsOf(o), s.reach(o).places
+	if len(reached) == 0 {
+		return findAmong(ctx, s.experiment, m, suspects)
+	}
+	x := s.experiment
+	if len(suspects) > 1 && 2*len(reached) < x.result.Set.Len() {
+		x = narrowed(ctx, x, reached)
 	}
 	for i := range suspects {
-		if by, looked = s.findAmong(ctx, m, suspects[i:i+1]); by != nil || !looked {
+		if by, looked = findAmong(ctx, x, m, suspects[i:i+1]); by != nil || !looked {
 			return by, looked
 		}
+	}
+	if len(suspects) > 1 && !s.budget.isSpent(ctx) && doesSomething(ctx, x, m, suspects) {
+		return &suspects[0], true // several hide it, each by itself
 	}
 	return nil, true
 }
 
 // findAmong finds what hides an override that matches nothing. The suspects are left out together, and in
 // halves only where the override does something without all of them.
-func (s *search) findAmong(
-	ctx context.Context, m *mutation, suspects []Override,
+func findAmong(
+	ctx context.Context, x experiment, m *mutation, suspects []Override,
 ) (by *Override, looked bool) {
 	switch {
 	case len(suspects) == 0:
 		return nil, true
-	case s.budget.isSpent(ctx):
+	case x.budget.isSpent(ctx):
 		return nil, false
 	}
 	n := len(suspects) / 2
-	without, err := renderWith(ctx, s.experiment, s.base, suspects)
-	if err == nil {
-		mutated, err := renderWith(ctx, s.experiment, baseline{suspects, without}, nil, m)
-		if err == nil && len(differences(without, mutated)) == 0 {
-			return nil, true
-		}
-		if n == 0 {
-			return &suspects[0], true
-		}
-	}
-	if n == 0 {
+	switch without, err := renderWith(ctx, x, x.whole(), suspects); {
+	case err == nil && !differs(ctx, x, m, baseline{suspects, without}):
+		return nil, true
+	case err == nil && n == 0:
+		return &suspects[0], true
+	case n == 0:
 		return nil, true // the environment needs it
 	}
-	if by, looked = s.findAmong(ctx, m, suspects[:n]); by != nil || !looked {
+	if by, looked = findAmong(ctx, x, m, suspects[:n]); by != nil || !looked {
 		return by, looked
 	}
-	return s.findAmong(ctx, m, suspects[n:])
+	return findAmong(ctx, x, m, suspects[n:])
+}
+
+// differs reports whether what a mutation says is in a render, or breaks it.
+func differs(ctx context.Context, x experiment, m *mutation, base baseline) bool {
+	mutated, err := renderWith(ctx, x, base, nil, m)
+	return err != nil || len(differences(base.parts, mutated)) > 0
+}
+
+// doesSomething reports whether a mutation has an effect without all suspects.
+func doesSomething(ctx context.Context, x experiment, m *mutation, suspects []Override) bool {
+	without, err := renderWith(ctx, x, x.whole(), suspects)
+	return err == nil && differs(ctx, x, m, baseline{suspects, without})
 }

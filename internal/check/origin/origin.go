@@ -50,6 +50,9 @@ type Options struct {
 	Work   int
 	// Only selects the overrides to try; nil: all but a chart's own defaults and settings of the build.
 	Only func(Override) bool
+	// Suspects: of these, only overrides that seem to be without an effect whatever they say, as far as that
+	// can be told without a render: entries of images that match no object, values that no template mentions.
+	Suspects bool
 	// Rendered is the environment as the caller rendered it; nil: it is rendered here.
 	Rendered *render.Result
 }
@@ -70,16 +73,20 @@ type Report struct {
 }
 
 // Analyze renders the environment without each of its overrides and reports what each does.
-func Analyze(ctx context.Context, r *render.Renderer, env project.Environment, o Options) (*Report, error) {
-	x, err := newExperiment(ctx, r, env, o)
+func Analyze(
+	ctx context.Context, r *render.Renderer, env project.Environment, options Options,
+) (*Report, error) {
+	x, err := newExperiment(ctx, r, env, options)
 	if err != nil {
 		return nil, err
 	}
-	only := o.Only
+	only := options.Only
 	if only == nil {
 		only = func(o Override) bool { return !o.isDefault() && o.Kind != settings }
 	}
-	asked := slices.DeleteFunc(slices.Clone(x.overrides), func(o Override) bool { return !only(o) })
+	asked := slices.DeleteFunc(slices.Clone(x.overrides), func(o Override) bool {
+		return !only(o) || options.Suspects && !isSuspect(x, o)
+	})
 	report := &Report{Environment: env, Set: x.result.Set, Several: x.several, Limit: x.budget, experiment: x}
 	report.Effects, report.NotTried = remove(ctx, x, asked, x.whole())
 	return report, ctx.Err()

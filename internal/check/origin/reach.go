@@ -1,6 +1,8 @@
 package origin
 
 import (
+	"context"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -28,6 +30,30 @@ func (p places) overlaps(other places) bool {
 		}
 	}
 	return false
+}
+
+// narrowed is an experiment with the objects of some places alone, where these render to the same.
+func narrowed(ctx context.Context, x experiment, to places) experiment {
+	if x.tangled {
+		return x
+	}
+	n := x
+	var err error
+	wanted := func(at object.Origin) bool { return to[at] }
+	n.renderer, n.result, err = x.renderer.Narrowed(ctx, x.result, x.env, wanted, x.only)
+	if err != nil {
+		return x
+	}
+	others := func(o object.Object) bool { return !to[o.Origin] }
+	whole := slices.DeleteFunc(objectsOf(x.whole().parts), others)
+	narrow := slices.DeleteFunc(objectsOf(n.whole().parts), others)
+	same := func(a, b object.Object) bool {
+		return sameObject(a) == sameObject(b) && reflect.DeepEqual(a.Body, b.Body)
+	}
+	if !slices.EqualFunc(whole, narrow, same) {
+		return x
+	}
+	return n
 }
 
 // reach is the most that an override can change: objects by their places, and the parts of the environment

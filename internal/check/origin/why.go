@@ -70,29 +70,34 @@ func Why(
 	if err != nil {
 		return Chain{}, err
 	}
+	x.only = func(p *render.Part) bool { _, ok := p.Get(asked.Ref()); return ok }
+	return explain(ctx, narrowed(ctx, x, places{asked.Origin: true}), part{asked, field}, steps), ctx.Err()
+}
+
+// explain finds the chain behind a part, whose field has these steps.
+func explain(ctx context.Context, x experiment, asked part, steps []object.Step) Chain {
 	secrets := object.Forms(x.result.Set.Concealed())
 	show := func(o object.Object) any {
 		path := follow(asked.Body, o.Body, steps)
 		v, _ := object.Value(object.Hide(object.Masked(o), secrets).Body, path)
 		return v
 	}
-	ref := object.Hide(object.Masked(asked), secrets).Ref()
-	chain := Chain{Object: ref, Field: field, Value: show(asked)}
-	x.only = func(p *render.Part) bool { _, ok := p.Get(asked.Ref()); return ok }
+	ref := object.Hide(object.Masked(asked.Object), secrets).Ref()
+	chain := Chain{Object: ref, Field: asked.field, Value: show(asked.Object)}
 	now, base := asked, x.whole()
 	var needed []Override // decide the field, but cannot be removed
 	var stuck []Override  // may decide it: they can neither be removed nor say something else
 	for range maxLayers {
 		concerned := reaching(x, without(x.overrides, base.removed, needed), base, now)
 		effects, left := remove(ctx, x, concerned, base)
-		because, fixed, rest := deciding(ctx, x, effects, base, part{now, field})
+		because, fixed, rest := deciding(ctx, x, effects, base, now)
 		stuck = without(failed(effects), fixed)
 		for _, o := range slices.Concat(left, rest) {
 			chain.NotTried = append(chain.NotTried, o.String())
 		}
 		for _, o := range slices.Backward(slices.Concat(because, fixed)) {
 			lost := len(base.removed) > 0
-			chain.Links = append(chain.Links, linkOf(o, steps, show(now), lost))
+			chain.Links = append(chain.Links, linkOf(o, steps, show(now.Object), lost))
 		}
 		if len(because) == 0 {
 			break
@@ -103,43 +108,44 @@ func Why(
 			break
 		}
 		base = baseline{append(base.removed, because...), parts}
-		before, ok := counterpart(asked, objectsOf(parts))
+		before, ok := counterpart(asked.Object, objectsOf(parts))
 		if !ok {
 			break
 		}
-		now = before
+		now.Object = before
 		if named, err := object.Canonical(now.Body, follow(asked.Body, now.Body, steps)); err == nil {
-			field = named
+			now.field = named
 		}
 	}
-	place := placeIn(x.view, now, asked.Origin, field)
+	place := placeIn(x.view, now.Object, asked.Origin, now.field)
 	nowSteps := follow(asked.Body, now.Body, steps)
-	link := Link{Place: place, Value: show(now), Lost: len(chain.Links) > 0}
-	link.Written = written(x.view, now, asked.Origin, nowSteps, link.Value)
-	if says, ok := contradicts(x.view, now, asked.Origin, nowSteps); ok {
+	link := Link{Place: place, Value: show(now.Object), Lost: len(chain.Links) > 0}
+	link.Written = written(x.view, now.Object, asked.Origin, nowSteps, link.Value)
+	if says, ok := contradicts(x.view, now.Object, asked.Origin, nowSteps); ok {
 		for _, o := range slices.Backward(stuck) {
-			chain.Links = append(chain.Links, linkOf(o, steps, show(now), link.Lost))
+			chain.Links = append(chain.Links, linkOf(o, steps, show(now.Object), link.Lost))
 		}
 		chain.Unexplained = len(chain.Links) == 0
 		link.Lost, link.Value = true, object.HideIn(says, secrets)
-		link.Written = written(x.view, now, asked.Origin, nowSteps, link.Value)
+		link.Written = written(x.view, now.Object, asked.Origin, nowSteps, link.Value)
 	}
 	chain.Links = append(chain.Links, link)
 	slices.Reverse(chain.Links)
 	if last := chain.Links[len(chain.Links)-1]; !last.Lost {
 		chain.Written = last.Written
 	}
-	return chain, ctx.Err()
+	return chain
 }
 
 func linkOf(o Override, field []object.Step, value any, lost bool) Link {
 	return Link{preciseOf(o, field), o.Name, value, o.written(field, value), lost}
 }
 
-// reaching returns the overrides that can change an object.
-func reaching(x experiment, asked []Override, base baseline, o object.Object) []Override {
+// reaching returns the overrides that can change a part.
+func reaching(x experiment, asked []Override, base baseline, p part) []Override {
+	c := concernOf(x, p)
 	return slices.DeleteFunc(asked, func(a Override) bool {
-		return !reachOf(x, a, base.parts).places[o.Origin]
+		return !c.may(a) || !reachOf(x, a, base.parts).places[p.Origin]
 	})
 }
 

@@ -76,6 +76,9 @@ func includeFile(l *layer, m *resources, at entry, name string) error {
 		if err := m.append(r, origins[i]); err != nil {
 			return err
 		}
+		if m.isBystander(r) {
+			r.SetYNode(nameAndLabels(r.YNode()))
+		}
 	}
 	return nil
 }

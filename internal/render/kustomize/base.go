@@ -113,13 +113,14 @@ func accumulateBase(l *layer, s *scope, name, dir string) (*resources, error) {
 		return nil, fmt.Errorf("%s is a component: name it under components", name)
 	}
 	m := newResources()
+	m.isWanted = l.build.isWanted
 	return m, accumulate(sub, m)
 }
 
 // copy makes a build's own copy of a base.
 func (b *build) copy(known *base, repeated bool) (*resources, error) {
 	from, m := known.resources, newResources()
-	m.specs, m.vars = from.specs, from.vars.Copy()
+	m.specs, m.vars, m.isWanted = from.specs, from.vars.Copy(), from.isWanted
 	m.list = make([]*resource.Resource, 0, len(from.list))
 	for _, r := range from.list {
 		n, size := copyNode(r.YNode())

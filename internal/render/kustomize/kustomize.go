@@ -49,6 +49,8 @@ type Builder struct {
 	specs   *specs
 	parts   *provider.DepProvider
 	filling chan struct{} // holds a value while a base is built, so that no other build does the same work
+	// isWanted selects the resources that are built in full; nil: all are.
+	isWanted func(object.Origin) bool
 
 	mu    sync.Mutex
 	bases map[baseKey]*base
@@ -116,6 +118,7 @@ func run(b *build, v *tree.View, overlay string) (Result, error) {
 		l.origin = &resource.Origin{}
 	}
 	m := newResources()
+	m.isWanted = b.isWanted
 	for _, o := range b.options.Extra {
 		if err := m.append(resourceOf(o), o.Origin); err != nil {
 			return Result{}, err
@@ -129,6 +132,9 @@ func run(b *build, v *tree.View, overlay string) (Result, error) {
 	}
 	r := Result{Warnings: unique(s.warnings), Losses: unique(s.losses), Selections: s.selections}
 	for _, res := range m.list {
+		if m.isBystander(res) {
+			continue
+		}
 		body, err := bodyOf(res.YNode())
 		if err != nil {
 			return Result{}, located(m.origins[res], fmt.Errorf("%s: %w", refOf(res.CurId()), err))

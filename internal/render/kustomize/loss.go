@@ -45,10 +45,14 @@ func applyMerge(m *resources, r, fit *resource.Resource, patch mergePatch) error
 	before, _ := copyNode(r.YNode())
 	kind := kyaml.TypeMeta{APIVersion: r.GetApiVersion(), Kind: r.GetKind()}
 	about := about(m, r)
+	isBystander := m.isBystander(r)
+	if isBystander {
+		fit.SetYNode(nameAndLabels(fit.YNode()))
+	}
 	if err := r.ApplySmPatch(fit); err != nil {
 		return about(err)
 	}
-	if r.IsNilOrEmpty() {
+	if r.IsNilOrEmpty() || isBystander {
 		return nil
 	}
 	s := openapi.SchemaForResourceType(kind)

@@ -270,6 +270,12 @@ func operate(target *types.Selector, text string, named bool) (change, error) {
 			if named {
 				r.StorePreviousId()
 			}
+			operations := operations
+			if m.isBystander(r) {
+				if operations = ofIdentity(operations); len(operations) == 0 {
+					continue
+				}
+			}
 			internal := kioutil.GetInternalAnnotations(&r.RNode)
 			if err := applyOperations(r, operations); err != nil {
 				return about(m, r)(err)

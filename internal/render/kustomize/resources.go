@@ -27,6 +27,8 @@ type resources struct {
 	losses  []object.Loss   // of the current step
 	marked  []object.Origin // that the current step selects
 	chosen  []Selection     // of parts of the current step
+	// isWanted is the Builder's; nil: all resources are.
+	isWanted func(object.Origin) bool
 
 	// images is what resources run; nil: unknown. It stays known after steps that set imagesKnown.
 	images      map[*resource.Resource]imageUse

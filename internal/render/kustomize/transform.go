@@ -27,10 +27,13 @@ const validatedBy = konfig.ValidatedByLabelKey
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
-// filterAll runs one of the library's filters over each resource.
+// filterAll runs one of the library's filters over each resource. It must not change names.
 func filterAll(f kio.Filter) change {
 	return func(m *resources) error {
 		for _, r := range m.list {
+			if m.isBystander(r) {
+				continue
+			}
 			if err := apply(m, r, f); err != nil {
 				return err
 			}
@@ -147,6 +150,9 @@ func setReplicas(replica types.Replica, all types.FsSlice) change {
 				}
 				found = true
 				m.mark(r)
+				if m.isBystander(r) {
+					continue
+				}
 				if err := apply(m, r, replicacount.Filter{Replica: replica, FieldSpec: fs}); err != nil {
 					return err
 				}
