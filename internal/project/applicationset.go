@@ -189,7 +189,11 @@ func flattened(prefix string, v any, into map[string]string) map[string]string {
 		for k, v := range v {
 			flattened(strings.TrimPrefix(prefix+"."+k, "."), v, into)
 		}
-	case []any, nil:
+	case []any:
+		if len(v) > 0 && prefix != "" { // what a list is about, its first element shows
+			flattened(prefix, v[0], into)
+		}
+	case nil:
 	default:
 		into[prefix] = fmt.Sprint(v)
 	}

@@ -93,7 +93,8 @@ func (l layout) charts() []chart {
 }
 
 // releases finds charts with values files: one environment for each name of such a file. Names make
-// environments where one of them at least is an environment's: a chart's variants have values files, too.
+// environments where one of them at least is an environment's, or each of them states a host or a namespace of
+// its own: a chart's variants have values files, too.
 func (l layout) releases() []Environment {
 	charts := l.charts()
 	values, names := map[string]map[string][]string{}, map[string]bool{}
@@ -111,7 +112,7 @@ func (l layout) releases() []Environment {
 			names[name] = name != "" && (isEnvironmentName(name) || !isFeature(name))
 		}
 	}
-	if !known {
+	if !known && !l.statePlaces(values, names) {
 		return nil
 	}
 	var envs []Environment
@@ -121,6 +122,42 @@ func (l layout) releases() []Environment {
 		}
 	}
 	return envs
+}
+
+var placeKey = regexp.MustCompile(`(?i)^(host|hostname|domain|namespace|tenant|customer|region)s?$`)
+
+// statePlaces says whether values files say by hosts, namespaces and the like that each is for another place.
+func (l layout) statePlaces(values map[string]map[string][]string, names map[string]bool) bool {
+	seen := map[string]string{}
+	count := 0
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if !names[name] {
+			continue
+		}
+		var places []string
+		for _, files := range values {
+			for _, file := range files[name] {
+				var doc map[string]any
+				_ = yaml.Unmarshal(l.text(file), &doc) // broken says what is wrong in it
+				for key, v := range flattened("", doc, map[string]string{}) {
+					if placeKey.MatchString(key[strings.LastIndex(key, ".")+1:]) {
+						places = append(places, v)
+					}
+				}
+			}
+		}
+		for _, p := range places {
+			if seen[p] != "" && seen[p] != name {
+				return false
+			}
+			seen[p] = name
+		}
+		if len(places) == 0 {
+			return false
+		}
+		count++
+	}
+	return count > 1
 }
 
 // chart finds charts without values files: what they say by themselves is somebody's own.

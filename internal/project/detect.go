@@ -354,8 +354,8 @@ func (l layout) single(left []string) []Environment {
 	for _, p := range paths {
 		for _, o := range paths {
 			if o != p && all[p] != nil && all[o] != nil && len(all[p].refs) > 0 &&
-				slices.Equal(all[p].refs, all[o].refs) {
-				paths = all[p].refs // additions to one base
+				slices.Equal(all[p].refs, all[o].refs) && all[p].placement.affix == all[o].placement.affix {
+				paths = all[p].refs // additions to one base, and not applications that share it
 			}
 		}
 	}

@@ -12,7 +12,7 @@ var kustomizations = []string{"kustomization.yaml", "kustomization.yml", "Kustom
 
 // Directories whose subdirectories are called like environments.
 var collectors = strings.Fields(
-	"overlays overlay envs env environments environment clusters cluster stages regions tenants")
+	"overlays overlay envs env environments environment clusters cluster stages regions tenants customers sites")
 
 // Names of overlays that add something to an environment, and are none.
 var features = strings.Fields(
@@ -38,6 +38,7 @@ type kustomization struct {
 	// env is the environment that its path names, and family the path with a star in the environment's place;
 	// both are empty where the path names none.
 	env, family string
+	placement   placement
 }
 
 // kustomizations reads all of them, by directory.
@@ -55,6 +56,7 @@ func (l layout) kustomizations() map[string]*kustomization {
 			Resources  yaml.Node `yaml:"resources"`
 			Bases      yaml.Node `yaml:"bases"`
 			Components yaml.Node `yaml:"components"`
+			placing    `yaml:",inline"`
 		}
 		for _, name := range kustomizations {
 			if l.file(path.Join(dir, name)) {
@@ -69,6 +71,8 @@ func (l layout) kustomizations() map[string]*kustomization {
 				}
 			}
 		}
+		entries := len(doc.Resources.Content) + len(doc.Bases.Content) + len(doc.Components.Content)
+		k.placement = doc.placement(entries > len(k.refs))
 		k.component = doc.Kind == "Component" || len(k.refs) == 0 && l.isControl(dir) ||
 			strings.HasPrefix(doc.APIVersion, "kustomize.toolkit.fluxcd.io/")
 	}
@@ -218,39 +222,6 @@ func isRegion(name string) bool {
 		func(w string) bool {
 			return !slices.Contains(words, strings.TrimRight(w, digits)) && strings.Trim(w, digits) != ""
 		})
-}
-
-// environmentBy says whether an overlay whose name says nothing is an environment all the same: beside
-// others that are, on the same base; or in a directory of environments, unless it is one of several
-// additions.
-func (l layout) environmentBy(k *kustomization, found, unnamed []*kustomization) bool {
-	parent, name := path.Dir(k.path), path.Base(k.path)
-	if !label.matches(name) || isFeature(name) {
-		return false
-	}
-	beside := func(ks []*kustomization) (names []*kustomization) {
-		for _, o := range ks {
-			if o != k && path.Dir(o.path) == parent {
-				names = append(names, o)
-			}
-		}
-		return names
-	}
-	if known := beside(found); len(known) > 0 {
-		return slices.ContainsFunc(known, func(o *kustomization) bool {
-			return len(o.refs) == 0 && len(k.refs) == 0 || slices.ContainsFunc(o.refs, func(ref string) bool {
-				return slices.Contains(k.refs, ref)
-			})
-		})
-	}
-	switch collector := path.Base(parent); {
-	case !slices.Contains(collectors, collector):
-		return false
-	case len(beside(unnamed)) == 0 || isRegion(name):
-		return true
-	default:
-		return !strings.HasPrefix(collector, "overlay")
-	}
 }
 
 // plain are the directories of plain manifests that are called like an environment, where environments are.
