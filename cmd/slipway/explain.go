@@ -200,7 +200,8 @@ var projectRows = []row{
 		"Run `slipway build ENV` at that commit to build and push it. Nothing was written."),
 	is("not stated", promote.ErrNotStated, codeError,
 		"Run `slipway promote` to that environment first, or leave out --from to promote this commit's images."),
-	is("older", promote.ErrOlder, codeConflict, "Pass --older to go back on purpose. Nothing was written."),
+	as("older", codeConflict, always[*promote.OlderError](
+		"Pass --older to go back on purpose. Nothing was written.")),
 	is("promoted meanwhile", promote.ErrMeanwhile, codeConflict,
 		"Run `git pull`, decide which version to keep, and promote again. Nothing was pushed."),
 	is("unclean", promote.ErrUnclean, codeError, "Commit or undo them first. Nothing was committed."),

@@ -23,7 +23,10 @@ edits no anchor that an alias uses: an alias becomes a value of its own. It buil
 no cluster: the environment's keeper deploys the commit.
 
 In a repository that deploys what others build, --from takes the versions that the other environment's
-manifests name.
+manifests name, and the digests that their tags have in the registry.
+
+promote refuses an image that is older than the one that it replaces: by the commits that the tags name, by
+their versions, or by the commits in the images' labels. --older permits it.
 
 --commit commits these files and no other changes. --push commits on top of the upstream branch and
 pushes, without force; if others push at the same time, it tries again.`,
@@ -35,7 +38,7 @@ pushes, without force; if others push at the same time, it tries again.`,
 		"promote the images in this environment's files, or in its last healthy release")
 	f.BoolVar(&o.Commit, "commit", false, "commit the edited files")
 	f.BoolVar(&o.Push, "push", false, "commit, and push to the branch's upstream")
-	f.BoolVar(&o.Older, "older", false, "permit images from an earlier commit than the current ones")
+	f.BoolVar(&o.Older, "older", false, "permit images of an earlier commit or version than the current ones")
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		return runPromote(c.Context(), a, args[0], o, *out)
 	}

@@ -106,7 +106,7 @@ func standing(ctx context.Context, env project.Environment, connect func(project
 	}
 	s.Release = &rel
 	if s.Deployed() {
-		s.Running, s.Notes = readCommits(ctx, rel, t.reach(image.Options{}))
+		s.Running, s.Notes = readCommits(ctx, rel, t.Reach(image.Options{}))
 		if rel.Dirty && rel.Commit != "" {
 			s.Notes = append(s.Notes, fmt.Sprintf("release %d has uncommitted changes on top of %s", rel.Revision,
 				git.Short(rel.Commit)))

@@ -319,7 +319,7 @@ func movedTags(ctx context.Context, t Target, rel release.Release) []MovedTag {
 			continue
 		}
 		name := pin.Repository + ":" + pin.Tag
-		now, err := image.Resolve(ctx, name, t.reach(image.Options{}))
+		now, err := image.Resolve(ctx, name, t.Reach(image.Options{}))
 		if err == nil && now.Digest != pin.Digest {
 			moved = append(moved, MovedTag{Image: name, Recorded: pin.Digest, Now: now.Digest})
 		}

@@ -16,8 +16,8 @@ import (
 	"slipway/internal/image/signature"
 )
 
-// reach completes options with how the target's registries are reached.
-func (t Target) reach(o image.Options) image.Options {
+// Reach completes options with how the target's registries are reached.
+func (t Target) Reach(o image.Options) image.Options {
 	o.Client, o.Mirror = t.Registries, t.Mirror
 	o.Notify = func(text string) { t.say(Image, nil, "%s", text) }
 	return o
@@ -25,7 +25,7 @@ func (t Target) reach(o image.Options) image.Options {
 
 // Gone returns the prepared images that their registries no longer have. It gives up after a few seconds.
 func Gone(ctx context.Context, t Target, p Prepared) []image.Pin {
-	return image.Gone(ctx, p.Images, t.reach(image.Options{}))
+	return image.Gone(ctx, p.Images, t.Reach(image.Options{}))
 }
 
 // atOnce bounds how many images are resolved or built at the same time.

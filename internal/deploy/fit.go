@@ -32,7 +32,7 @@ func (e *PlatformError) Error() string {
 // permission to list nodes it compares with the images that ran before. It skips images that are not built
 // yet, and images of others.
 func fit(ctx context.Context, t Target, p Prepared, latest release.Release) error {
-	o := t.reach(image.Options{})
+	o := t.Reach(image.Options{})
 	pins := map[string]image.Pin{}
 	for _, pin := range p.Images {
 		if pin.Digest != "" {

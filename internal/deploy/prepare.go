@@ -130,7 +130,7 @@ func schedulable(environment string, set object.Set) error {
 
 // pinTarget resolves or builds the images of what was rendered, and sets their digests.
 func pinTarget(ctx context.Context, t Target, r rendering, o PrepareOptions) (Prepared, error) {
-	o.Image = t.reach(o.Image)
+	o.Image = t.Reach(o.Image)
 	set := r.result.Set
 	pins, err := pinImages(ctx, t, r.renderer, set, o)
 	if err != nil {

@@ -93,8 +93,8 @@ func (l layout) charts() []chart {
 }
 
 // releases finds charts with values files: one environment for each name of such a file. Names make
-// environments where one of them at least is an environment's, or each of them states a host or a namespace of
-// its own: a chart's variants have values files, too.
+// environments where one of them at least is an environment's, or each of them states a host or a namespace
+// of its own: a chart's variants have values files, too.
 func (l layout) releases() []Environment {
 	charts := l.charts()
 	values, names := map[string]map[string][]string{}, map[string]bool{}

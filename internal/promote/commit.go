@@ -159,7 +159,7 @@ func commitOn(
 	if err != nil || len(result.Changes) == 0 {
 		return result, err
 	}
-	if err := refuseOlder(ctx, r, result, o); err != nil {
+	if err := (past{t, &r}).refuseOlder(ctx, &result, o); err != nil {
 		return result, err
 	}
 	files := slices.Sorted(maps.Keys(result.Files))

@@ -5,11 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
+	"time"
 
 	"slipway/internal/deploy"
 	"slipway/internal/git"
 	"slipway/internal/image"
+	"slipway/internal/image/reference"
 	"slipway/internal/project"
 	"slipway/internal/project/source"
 	"slipway/internal/release"
@@ -22,8 +23,6 @@ var (
 	// ErrNotStated says that neither the manifests nor a release of the other environment name an image's
 	// digest.
 	ErrNotStated = errors.New("its digest is unknown")
-	// ErrOlder refuses to replace an image by one from an earlier commit.
-	ErrOlder = errors.New("is from an earlier commit")
 )
 
 // Options say which images are promoted, and what happens to the edited files.
@@ -32,7 +31,7 @@ type Options struct {
 	From string
 	// Commit commits the edited files. Push commits them on top of the branch's upstream, and pushes.
 	Commit, Push bool
-	// Older permits replacing an image by one from an earlier commit.
+	// Older permits replacing an image by one of an earlier commit or version.
 	Older bool
 	// Connect is how the cluster of From is reached, which is asked for its last healthy release where
 	// its manifests do not name each image by digest.
@@ -70,7 +69,7 @@ func Run(ctx context.Context, t deploy.Target, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	pins, err := wanted(ctx, committed, o)
+	pins, notes, err := wanted(ctx, committed, o)
 	if none := new(NoImageError); errors.As(err, &none) && len(t.Source.Project.Images) > len(none.Images) {
 		none.Uncommitted = file
 	}
@@ -82,6 +81,7 @@ func Run(ctx context.Context, t deploy.Target, o Options) (Result, error) {
 		act = commit
 	}
 	result, err := act(ctx, t, pins, o)
+	result.Notes = append(notes, result.Notes...)
 	if file != "" {
 		result.Notes = append(result.Notes, file+" is not committed as it is: promote reads the committed one")
 	}
@@ -113,26 +113,26 @@ func inSource(t deploy.Target, src project.Source) (deploy.Target, error) {
 }
 
 // wanted returns the images to promote: those of this commit, or those of another environment.
-func wanted(ctx context.Context, t deploy.Target, o Options) ([]image.Pin, error) {
+func wanted(ctx context.Context, t deploy.Target, o Options) (pins []image.Pin, notes []string, err error) {
 	if o.From != "" {
 		return imagesOf(ctx, t, o)
 	}
 	if len(t.Source.Project.Images) == 0 {
-		return nil, noImage(ctx, t, t.Environment)
+		return nil, nil, noImage(ctx, t, t.Environment)
 	}
 	prepared, err := deploy.Prepare(ctx, t, deploy.PrepareOptions{Anew: true, Unsigned: true})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if len(prepared.Images) == 0 {
-		return nil, noImage(ctx, t, t.Environment)
+		return nil, nil, noImage(ctx, t, t.Environment)
 	}
 	for _, pin := range prepared.Images {
 		if pin.Digest == "" {
-			return nil, fmt.Errorf("promote to %s: %s %w", t.Environment.Name, pin.Reference(), ErrNotBuilt)
+			return nil, nil, fmt.Errorf("promote to %s: %s %w", t.Environment.Name, pin.Reference(), ErrNotBuilt)
 		}
 	}
-	return prepared.Images, nil
+	return prepared.Images, nil, nil
 }
 
 // noImage is the error of an environment that uses no image of the project.
@@ -151,20 +151,25 @@ func noImage(ctx context.Context, t deploy.Target, env project.Environment) erro
 
 // imagesOf returns the images that an environment's manifests name by digest, and for the others those of its
 // last healthy release.
-func imagesOf(ctx context.Context, t deploy.Target, o Options) ([]image.Pin, error) {
+func imagesOf(ctx context.Context, t deploy.Target, o Options) (
+	pins []image.Pin, notes []string, err error) {
 	env, err := t.Source.Project.Environment(o.From)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	pins, missing, err := Stated(ctx, t.Source.Project, env, t.Render)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if len(pins)+len(missing) == 0 { // the project deploys what others build
-		return named(ctx, t, env)
+		pins, err := named(ctx, t, env)
+		if err != nil {
+			return nil, nil, err
+		}
+		return resolved(ctx, t, env, pins)
 	}
 	if len(missing) == 0 {
-		return pins, nil
+		return pins, nil, nil
 	}
 	running, err := running(ctx, t.Source, env, o.Connect)
 	why := "no healthy release is recorded"
@@ -174,12 +179,43 @@ func imagesOf(ctx context.Context, t deploy.Target, o Options) ([]image.Pin, err
 	for _, name := range missing {
 		i := slices.IndexFunc(running, func(pin image.Pin) bool { return pin.Name == name && pin.Digest != "" })
 		if i < 0 {
-			return nil, fmt.Errorf("promote from %s: %s: %w: the manifests do not name it, and %s",
+			return nil, nil, fmt.Errorf("promote from %s: %s: %w: the manifests do not name it, and %s",
 				o.From, name, ErrNotStated, why)
 		}
 		pins = append(pins, running[i])
 	}
-	return pins, nil
+	return pins, nil, nil
+}
+
+// resolveTime limits how long a registry may take to resolve a tag.
+const resolveTime = 5 * time.Second
+
+// resolved are pins with the digests that their tags have now, so that what was tested is what is promoted.
+// It fails with an *image.NotFoundError for a tag that does not exist. Where a registry does not answer, the
+// tag stands alone, and a note says so.
+func resolved(ctx context.Context, t deploy.Target, env project.Environment, pins []image.Pin) (
+	[]image.Pin, []string, error) {
+	var notes []string
+	for i, pin := range pins {
+		if pin.Digest != "" {
+			continue
+		}
+		at := pin
+		if reference.Host(pin.Repository) == "" && env.Registry != "" {
+			at.Repository = env.Registry + "/" + pin.Repository
+		}
+		within, cancel := context.WithTimeout(ctx, resolveTime)
+		found, err := image.Resolve(within, at.Reference(), t.Reach(image.Options{}))
+		cancel()
+		if missing := new(image.NotFoundError); errors.As(err, &missing) || ctx.Err() != nil {
+			return nil, nil, fmt.Errorf("promote from %s: %w", env.Name, err)
+		}
+		if err != nil {
+			notes = append(notes, fmt.Sprintf("%s is promoted without its digest: %v", pin.Reference(), err))
+		}
+		pins[i].Digest = found.Digest
+	}
+	return pins, notes, nil
 }
 
 // running returns the images of an environment's last healthy release.
@@ -207,44 +243,16 @@ func edit(ctx context.Context, t deploy.Target, pins []image.Pin, o Options) (Re
 		return result, err
 	}
 	repository, err := git.Open(ctx, dir)
-	switch {
-	case errors.Is(err, git.ErrNone), errors.Is(err, git.ErrNoProgram):
-	case err != nil:
+	isNone := errors.Is(err, git.ErrNone) || errors.Is(err, git.ErrNoProgram)
+	if err != nil && !isNone {
 		return result, err
-	default:
-		if err := refuseOlder(ctx, repository, result, o); err != nil {
-			return result, err
-		}
+	}
+	past := past{t: t}
+	if !isNone {
+		past.repository = &repository
+	}
+	if err := past.refuseOlder(ctx, &result, o); err != nil {
+		return result, err
 	}
 	return result, project.ReplaceFiles(ctx, dir, promotion.Files)
-}
-
-// refuseOlder returns ErrOlder where an image would be replaced by one from an earlier commit.
-func refuseOlder(ctx context.Context, r git.Repository, result Result, o Options) error {
-	for i, was := range result.Before {
-		before, found := commitOf(ctx, r, was.Tag)
-		after, ok := commitOf(ctx, r, result.After[i].Tag)
-		if !found || !ok || o.Older {
-			continue
-		}
-		more, less, err := r.Between(ctx, before.Hash, after.Hash)
-		if err != nil {
-			return err
-		}
-		if more == 0 && less > 0 {
-			return fmt.Errorf("promote %s to %s: %s %w than %s",
-				was.Name, result.Environment, result.After[i].Tag, ErrOlder, was.Reference())
-		}
-	}
-	return nil
-}
-
-// commitOf returns the commit that an image's tag names.
-func commitOf(ctx context.Context, r git.Repository, tag string) (git.Commit, bool) {
-	short, ok := strings.CutPrefix(tag, "sha-")
-	if !ok {
-		return git.Commit{}, false
-	}
-	short, _, _ = strings.Cut(short, "-")
-	return r.Find(ctx, short)
 }
