@@ -35,7 +35,7 @@ var allowed = map[string]string{
 	"internal/project/source":   "git project",
 	"internal/project/scaffold": "object project",
 	"internal/image/signature":  "project",
-	"internal/image":            "object project image/builder image/reference image/signature",
+	"internal/image":            "git object project image/builder image/reference image/signature",
 	"internal/plan":             "object",
 	"internal/check/finding":    "object project",
 	"internal/check/origin":     "object project check/finding render/tree render",

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"slipway/internal/cluster"
-	"slipway/internal/git"
 	"slipway/internal/image"
 )
 
@@ -80,13 +79,6 @@ func (a *app) registryOptions() (image.Options, error) {
 	return o, nil
 }
 
-// inspected is an image with the subject of its commit, where Git has that commit.
-type inspected struct {
-	image.Info
-	Commit  string `json:"commit,omitempty"`
-	Subject string `json:"subject,omitempty"`
-}
-
 func runImageInspect(ctx context.Context, a *app, ref string, out format) error {
 	o, err := a.registryOptions()
 	if err != nil {
@@ -96,20 +88,14 @@ func runImageInspect(ctx context.Context, a *app, ref string, out format) error 
 	if err != nil {
 		return err
 	}
-	i := inspected{Info: info, Commit: info.Labels[image.LabelRevision]}
-	found := false
-	if repository, err := git.Open(ctx, a.dir); err == nil {
-		var c git.Commit
-		c, found = repository.Find(ctx, i.Commit)
-		i.Subject = c.Subject
-	}
+	found := info.FindCommit(ctx, a.dir)
 	if out == asJSON {
-		return a.json(i)
+		return a.json(info)
 	}
-	return printImage(a.stdout, i, found)
+	return printImage(a.stdout, info, found)
 }
 
-func printImage(w io.Writer, i inspected, found bool) error {
+func printImage(w io.Writer, i image.Info, found bool) error {
 	commit := "unknown (no label)"
 	switch {
 	case found:

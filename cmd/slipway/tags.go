@@ -2,23 +2,18 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
-	"sigs.k8s.io/yaml"
 
 	"slipway/internal/check/workflow"
 	"slipway/internal/ci"
 	"slipway/internal/image/metadata"
-	"slipway/internal/lazyregexp"
 )
 
 const asBake format = "bake"
@@ -135,34 +130,17 @@ func runTags(ctx context.Context, a *app, o *tagsOptions) error {
 // read fills in the inputs of --file that no flag sets.
 func (o *tagsOptions) read(a *app) error {
 	if o.file != "" {
-		flags, err := json.Marshal(o.Inputs)
+		inputs, err := metadata.WithFile(o.Inputs, a.dir, o.file)
 		if err != nil {
 			return err
 		}
-		name := o.file
-		if !filepath.IsAbs(name) {
-			name = filepath.Join(a.dir, name)
-		}
-		text, err := os.ReadFile(name)
-		if err == nil {
-			err = yaml.UnmarshalStrict(text, &o.Inputs)
-		}
-		if path := (*fs.PathError)(nil); errors.As(err, &path) {
-			err = path.Err
-		}
-		if err := errors.Join(err, json.Unmarshal(flags, &o.Inputs)); err != nil {
-			return &metadata.InputError{Input: o.file, Why: unmarshalled().ReplaceAllString(err.Error(), "")}
-		}
+		o.Inputs = inputs
 	}
 	if o.Context != "" && o.Context != "workflow" && o.Context != "git" {
 		return &usageError{fmt.Errorf("invalid context %q: want workflow or git", o.Context)}
 	}
 	return nil
 }
-
-// unmarshalled matches the part of an error that is about the YAML library, not about the file.
-var unmarshalled = lazyregexp.New(
-	`^error (unmarshaling|converting YAML to) JSON: (while decoding JSON: )?(json: |yaml: )?`)
 
 // clock is the current time, or SOURCE_DATE_EPOCH.
 func clock() (time.Time, error) {

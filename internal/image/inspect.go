@@ -9,6 +9,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"slipway/internal/git"
 )
 
 // Info describes an image in a registry.
@@ -23,6 +25,9 @@ type Info struct {
 	// Labels are the labels of the first platform.
 	Labels       map[string]string `json:"labels,omitempty"`
 	Attestations []Attestation     `json:"attestations,omitempty"`
+	// Commit is the one that the labels name, and Subject its first line, where FindCommit has found it.
+	Commit  string `json:"commit,omitempty"`
+	Subject string `json:"subject,omitempty"`
 }
 
 // Platform is one platform of an image.
@@ -78,7 +83,19 @@ func Inspect(ctx context.Context, ref string, o Options) (Info, error) {
 	}
 	p.Digest = r.info.Digest
 	r.info.Reference = p.Reference()
+	r.info.Commit = r.info.Labels[LabelRevision]
 	return r.info, nil
+}
+
+// FindCommit looks up the image's commit in the repository of a directory, and reports whether it is there.
+func (i *Info) FindCommit(ctx context.Context, dir string) bool {
+	repository, err := git.Open(ctx, dir)
+	if err != nil {
+		return false // without a repository the label is all that is known
+	}
+	c, found := repository.Find(ctx, i.Commit)
+	i.Subject = c.Subject
+	return found
 }
 
 // reading is the state of Inspect.
