@@ -132,8 +132,20 @@ func Read(files []File, p Project) *Pipelines {
 		}
 	}
 	c.gitlab = readGitLab(&c.report, p)
+	for _, name := range unread {
+		if text, ok := p.read(name); ok && deploying().Match(text) {
+			c.unchecked = append(c.unchecked, finding.Unchecked{Place: finding.Place{File: name},
+				What: "the steps of the pipeline", Why: "only workflows of GitHub and pipelines of GitLab are read"})
+		}
+	}
 	return c
 }
+
+// unread are the files in which other platforms keep their pipelines.
+var unread = []string{"bitbucket-pipelines.yml", "azure-pipelines.yml", ".circleci/config.yml", "Jenkinsfile",
+	".drone.yml", ".woodpecker.yml", ".travis.yml", ".buildkite/pipeline.yml", "cloudbuild.yaml"}
+
+var deploying = lazyregexp.New(`\b(kubectl|helm|kustomize|skaffold|helmfile|argocd|docker (build|push))\b`)
 
 // Check returns the findings in workflows, ordered by place. It is called once.
 func (c *Pipelines) Check() ([]finding.Finding, []finding.Unchecked) {
