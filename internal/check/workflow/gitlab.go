@@ -30,8 +30,8 @@ var gitlabKeys = []string{"default", "include", "image", "services", "stages", "
 // gitlabFile is where GitLab looks for its pipeline.
 const gitlabFile = ".gitlab-ci.yml"
 
-// readGitLab reads the jobs of a pipeline of GitLab, where the project has one, and of the files of the project
-// that it includes. It says what it does not read.
+// readGitLab reads the jobs of a pipeline of GitLab, where the project has one, and of the files of the
+// project that it includes. It says what it does not read.
 func readGitLab(r *report, p Project) []gitlabJob {
 	g := gitlab{report: r, project: p, byName: map[string]*gitlabJob{}, seen: map[string]bool{}}
 	g.read(gitlabFile)
