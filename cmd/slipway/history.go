@@ -43,6 +43,13 @@ func runHistory(ctx context.Context, a *app, name string, revision int, out form
 	if err != nil {
 		return err
 	}
+	others, err := deploy.Elsewhere(ctx, t)
+	if err != nil {
+		return err
+	}
+	for _, line := range others {
+		a.warn("warning: %s", line)
+	}
 	if len(history) == 0 {
 		return fmt.Errorf("%s has no releases: %w", name, release.ErrNone)
 	}

@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"encoding/json"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -11,10 +10,10 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 )
 
-// NamespacesWithSecrets returns the namespaces that have Secrets of a type and with labels, sorted, without
+// SecretMarks returns the metadata of the Secrets of a type and with labels in all namespaces, without
 // reading the Secrets. It returns nothing where the user may not list the Secrets of all namespaces.
-func NamespacesWithSecrets(ctx context.Context, c *Cluster, kind corev1.SecretType, selector string) (
-	[]string, error) {
+func SecretMarks(ctx context.Context, c *Cluster, kind corev1.SecretType, selector string) (
+	[]metav1.PartialObjectMetadata, error) {
 	const metadataOnly = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 	data, err := c.typed.CoreV1().RESTClient().Get().Resource("secrets").SetHeader("Accept", metadataOnly).
 		VersionedParams(&metav1.ListOptions{LabelSelector: selector, FieldSelector: "type=" + string(kind)},
@@ -29,12 +28,7 @@ func NamespacesWithSecrets(ctx context.Context, c *Cluster, kind corev1.SecretTy
 	if err := json.Unmarshal(data, &list); err != nil {
 		return nil, err
 	}
-	var namespaces []string
-	for _, item := range list.Items {
-		namespaces = append(namespaces, item.Namespace)
-	}
-	slices.Sort(namespaces)
-	return slices.Compact(namespaces), nil
+	return list.Items, nil
 }
 
 // In returns the same access for another namespace.

@@ -102,7 +102,7 @@ func Apply(ctx context.Context, t Target, p Proposal, o Options) (release.Releas
 	if err != nil {
 		return release.Release{}, err
 	}
-	r.lock, err = t.Records().Lock(ctx, release.Holder{Who: o.Who, Doing: p.Prepared.doing()})
+	r.lock, err = t.Records().Lock(ctx, release.Holder{Who: o.Who, Doing: p.Prepared.doing()}, p.Latest)
 	if locked := (*release.LockedError)(nil); errors.As(err, &locked) {
 		return release.Release{}, fmt.Errorf("%s is %w", t.Environment.Name, err)
 	} else if err != nil {
@@ -230,7 +230,7 @@ func carryOut(ctx context.Context, r run, p Proposal, past release.Past) (releas
 	if err := r.mayWrite(ctx); err != nil {
 		return release.Release{}, err
 	}
-	rel, err := t.Records().Begin(ctx, past, intent(p, r.options))
+	rel, err := t.Records().Begin(ctx, past, intent(t, p, r.options))
 	if err != nil {
 		return rel, fmt.Errorf("record a release of %s: %w", t.Environment.Name, err)
 	}
@@ -287,12 +287,12 @@ func masked(err error, set object.Set) error {
 	return &maskedError{err, text}
 }
 
-func intent(p Proposal, o Options) release.Release {
+func intent(t Target, p Proposal, o Options) release.Release {
 	return release.Release{
 		Commit: p.Prepared.Commit, Tag: p.Prepared.Tag, Dirty: p.Prepared.Dirty, Who: o.Who,
 		Images: p.Prepared.Images, RollbackOf: p.Prepared.RollbackOf, Revert: p.Prepared.Revert,
 		Objects: p.Prepared.Set, Adopted: adopted(p.Plan, p.Latest), Found: p.Found(),
-		Allowed: p.Prepared.Review.Allowed, Older: p.Prepared.Direction.Back != nil,
+		Allowed: p.Prepared.Review.Allowed, Older: p.Prepared.Direction.Back != nil, Path: t.Source.Path,
 	}
 }
 

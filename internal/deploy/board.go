@@ -99,14 +99,23 @@ func standing(ctx context.Context, env project.Environment, connect func(project
 	if err != nil {
 		return s, err
 	}
+	others, err := Elsewhere(ctx, t)
+	if s.Notes = others; err != nil {
+		return s, err
+	}
 	rel := past.Latest
 	if rel.Revision == 0 {
 		s.Health = "not deployed"
 		return s, nil
 	}
 	s.Release = &rel
+	if was := movedFrom(t, rel); was != "" {
+		s.Notes = append(s.Notes, fmt.Sprintf("recorded as %s: the next deploy moves it to %s", was, t.owner()))
+	}
 	if s.Deployed() {
-		s.Running, s.Notes = readCommits(ctx, rel, t.Reach(image.Options{}))
+		var notes []string
+		s.Running, notes = readCommits(ctx, rel, t.Reach(image.Options{}))
+		s.Notes = append(s.Notes, notes...)
 		if rel.Dirty && rel.Commit != "" {
 			s.Notes = append(s.Notes, fmt.Sprintf("release %d has uncommitted changes on top of %s", rel.Revision,
 				git.Short(rel.Commit)))

@@ -69,5 +69,5 @@ func (t Target) say(step Step, ref *object.Ref, format string, args ...any) {
 // Records returns the store of the environment's releases.
 func (t Target) Records() release.Store {
 	return release.Store{Cluster: t.Cluster, Project: t.Source.Project.Name, Environment: t.Environment.Name,
-		Aside: t.Aside}
+		Aside: t.Aside, IsFormer: t.isFormer}
 }

@@ -140,7 +140,7 @@ func driftFrom(ctx context.Context, t Target, past release.Past) (Drift, error) 
 	case release.Deleted:
 		return d, nil
 	}
-	p, err := propose(ctx, t, recorded(rel), past, true)
+	p, err := propose(ctx, t.as(rel), recorded(rel), past, true)
 	if err != nil {
 		return d, err
 	}

@@ -76,7 +76,7 @@ func startHook(ctx context.Context, r run, c plan.Change, p Proposal) (object.Ob
 		return obj, r.target.Cluster.Explain(ctx, "get", c.Ref, err)
 	}
 	if found {
-		if live.Annotations()[ownerAnnotation] != r.target.owner() {
+		if !p.owns(live) {
 			return obj, fmt.Errorf("run %s: an object of another owner has taken its name", c.Ref)
 		}
 		i := slices.IndexFunc(p.Observed, func(o plan.Observed) bool { return o.Ref == c.Ref })
@@ -134,7 +134,7 @@ func sweepHooks(ctx context.Context, r run, p Proposal, ran []plan.Change, faile
 		if err != nil {
 			return r.target.Cluster.Explain(ctx, "get", c.Ref, err)
 		}
-		if !found || live.Annotations()[ownerAnnotation] != r.target.owner() {
+		if !found || !p.owns(live) {
 			continue
 		}
 		uid, _ := live.At("metadata", "uid").(string)

@@ -3,41 +3,107 @@ package deploy
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 
 	"slipway/internal/git"
+	"slipway/internal/project"
 	"slipway/internal/release"
 )
 
-// elsewhere finds the environment in other namespaces, where the project names its namespace: a release of a
-// commit of this repository, because other projects of the cluster may have the same name.
-func elsewhere(ctx context.Context, t Target) (map[string]release.Release, error) {
+// A changed namespace, environment name or project name is a move. In another namespace the old objects run
+// until they are deleted there; under another name in the same namespace, the next deploy takes records and
+// objects over.
+
+// isFormer says that a release of another name in the namespace is one of this environment's, from before it
+// was renamed: its commit is in this repository, and the project does not have its environment any more, or is
+// the one in the same directory under another name.
+func (t Target) isFormer(ctx context.Context, rel release.Release) bool {
+	p := t.Source.Project
+	isOther := rel.Environment != t.Environment.Name && hasEnvironment(p, rel.Environment)
+	if isOther || rel.Project != p.Name && rel.Path != t.Source.Path {
+		return false
+	}
+	return t.isOurs(ctx, rel)
+}
+
+func hasEnvironment(p project.Project, name string) bool {
+	return slices.ContainsFunc(p.Environments, func(e project.Environment) bool { return e.Name == name })
+}
+
+// isOurs says that a release is of a commit of this repository: other projects of the cluster may have the same
+// name.
+func (t Target) isOurs(ctx context.Context, rel release.Release) bool {
+	if rel.Commit == "" {
+		return false
+	}
+	repository, err := git.Open(ctx, t.Source.Project.Dir)
+	return err == nil && repository.Exists(ctx, rel.Commit)
+}
+
+// elsewhere finds what runs in other namespaces, where the project names its namespace: the environment, and
+// those that slipway.yaml does not have any more.
+func elsewhere(ctx context.Context, t Target) ([]release.Release, error) {
 	if t.Aside {
 		return nil, nil
 	}
-	found, err := t.Records().Elsewhere(ctx)
+	var others []string
+	for _, e := range t.Source.Project.Environments {
+		if e.Name != t.Environment.Name {
+			others = append(others, e.Name)
+		}
+	}
+	found, err := t.Records().Elsewhere(ctx, others)
 	if err != nil {
-		return nil, fmt.Errorf("plan %s: %w", t.Environment.Name, err)
+		return nil, fmt.Errorf("look for %s in other namespaces: %w", t.Environment.Name, err)
 	}
-	if len(found) == 0 {
-		return nil, nil
+	return slices.DeleteFunc(found, func(rel release.Release) bool { return !t.isOurs(ctx, rel) }), nil
+}
+
+// movedFrom returns the former name of the environment, "shop/prod", that its newest release still has; empty
+// when it was not renamed since.
+func movedFrom(t Target, latest release.Release) string {
+	if latest.Revision == 0 || latest.Owner() == t.owner() {
+		return ""
 	}
-	repository, err := git.Open(ctx, t.Source.Project.Dir)
-	maps.DeleteFunc(found, func(_ string, rel release.Release) bool {
-		return err != nil || rel.Commit == "" || !repository.Exists(ctx, rel.Commit)
-	})
-	return found, nil
+	return latest.Owner()
+}
+
+// as returns the target with the names of a release: until the next deploy, objects have the former owner.
+func (t Target) as(rel release.Release) Target {
+	t.Source.Project.Name, t.Environment.Name = rel.Project, rel.Environment
+	return t
 }
 
 // moveLines say what runs at the other end of a move.
 func moveLines(t Target, p Proposal) []string {
 	var lines []string
-	for _, ns := range slices.Sorted(maps.Keys(p.Elsewhere)) {
-		rel := p.Elsewhere[ns]
-		lines = append(lines, fmt.Sprintf("warning: %s also runs in namespace %s (release %d, %s, by %s) until "+
-			"`slipway delete %s --namespace %s`", t.Environment.Name, ns, rel.Revision, rel.Status, rel.Who,
-			t.Environment.Name, ns))
+	if was := movedFrom(t, p.Latest); was != "" {
+		lines = append(lines, fmt.Sprintf("move: %s becomes %s: its objects and its history (release %d, %s, by %s) "+
+			"follow", was, t.owner(), p.Latest.Revision, p.Latest.Status, p.Latest.Who))
+	}
+	for _, line := range elsewhereLines(t, p.Elsewhere) {
+		lines = append(lines, "warning: "+line)
+	}
+	return lines
+}
+
+// Elsewhere says what runs in other namespaces, a sentence each.
+func Elsewhere(ctx context.Context, t Target) ([]string, error) {
+	found, err := elsewhere(ctx, t)
+	return elsewhereLines(t, found), err
+}
+
+// elsewhereLines say what runs in other namespaces, and how to delete it.
+func elsewhereLines(t Target, found []release.Release) []string {
+	var lines []string
+	for _, rel := range found {
+		what := t.Environment.Name + " also runs"
+		if rel.Environment != t.Environment.Name {
+			what = "environment " + rel.Environment + ", which the project no longer has, runs"
+		}
+		lines = append(lines, fmt.Sprintf("%s in namespace %s (release %d, %s, by %s) until "+
+			"`slipway delete %s --namespace %s`", what, rel.Namespace, rel.Revision, rel.Status, rel.Who,
+			t.Environment.Name, rel.Namespace))
 	}
 	return lines
 }

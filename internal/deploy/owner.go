@@ -25,6 +25,15 @@ func (e *ForeignError) Error() string {
 
 func (t Target) owner() string { return t.Source.Project.Name + "/" + t.Environment.Name }
 
+// owners returns the owner, and those of before the environment was renamed: their objects are its own.
+func (t Target) owners(latest release.Release) []string {
+	all := append([]string{t.owner()}, latest.Former...)
+	if was := movedFrom(t, latest); was != "" {
+		all = append(all, was)
+	}
+	return all
+}
+
 // owned marks each object with its owner, except the kinds that are never deleted: projects share namespaces
 // and definitions.
 func owned(set object.Set, owner string) (object.Set, error) {
@@ -47,17 +56,23 @@ func owned(set object.Set, owner string) (object.Set, error) {
 // markForeign blocks changes to objects that another project or environment owns, unless forced. It leaves
 // out of deletion all that is not marked as ours: another object may have taken the name, or have existed
 // before a release that never reached it.
-func markForeign(observed []plan.Observed, owner string, force bool) {
+func markForeign(observed []plan.Observed, owners []string, force bool) {
 	for i, seen := range observed {
 		other, _ := seen.Live.Annotations()[ownerAnnotation].(string)
 		switch {
-		case other == owner:
+		case slices.Contains(owners, other):
 		case seen.Desired.Body == nil && !plan.Protected(seen.Ref.Kind):
 			observed[i].Live = object.Object{} // for us it is gone
 		case other != "" && !force:
 			observed[i].Err = &ForeignError{Ref: seen.Ref, Owner: other}
 		}
 	}
+}
+
+// owns says that an object is marked as the environment's.
+func (p Proposal) owns(o object.Object) bool {
+	owner, _ := o.Annotations()[ownerAnnotation].(string)
+	return slices.Contains(p.owners, owner)
 }
 
 // adopted returns the objects that existed before they became part of the environment.

@@ -19,8 +19,9 @@ type Proposal struct {
 	Plan     plan.Plan
 	// Latest is the release that the plan starts from; the zero value when there is none.
 	Latest release.Release
-	// Elsewhere are the newest releases of the environment in other namespaces.
-	Elsewhere map[string]release.Release
+	// Elsewhere are the newest releases in other namespaces, of the environment and of those that the project
+	// had once.
+	Elsewhere []release.Release
 	// Observed are the objects as the cluster has them.
 	Observed []plan.Observed
 	// objects are the objects to apply: the prepared ones with their namespaces, and with the replicas that an
@@ -30,7 +31,9 @@ type Proposal struct {
 	uids map[object.Ref]string
 	// refusals are why objects are blocked.
 	refusals []error
-	force    bool
+	// owners are the owners whose objects are the environment's.
+	owners []string
+	force  bool
 }
 
 // Done says that the cluster and the record are as the plan wants them.
@@ -193,7 +196,7 @@ func propose(
 	if err != nil {
 		return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)
 	}
-	markForeign(observed, t.owner(), force)
+	markForeign(observed, t.owners(latest), force)
 	markRandom(t, observed, p.Unstable)
 	users, unlisted, err := listUsers(ctx, t, p.Set, observed)
 	if err != nil {
@@ -209,7 +212,7 @@ func propose(
 	if err := checkNamed(p, made); err != nil {
 		return Proposal{}, err
 	}
-	proposal := Proposal{Prepared: p, Plan: made, Latest: latest, Observed: observed,
+	proposal := Proposal{Prepared: p, Plan: made, Latest: latest, Observed: observed, owners: t.owners(latest),
 		uids: map[object.Ref]string{}, force: force}
 	for _, seen := range observed {
 		proposal.uids[seen.Ref], _ = seen.Live.At("metadata", "uid").(string)

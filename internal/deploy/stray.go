@@ -31,7 +31,7 @@ func findStrays(ctx context.Context, t Target, rel release.Release, d *Drift) {
 			continue
 		}
 		for _, live := range list {
-			sortStray(t.owner(), rel, marks, live, d)
+			sortStray(t.owners(rel), rel, marks, live, d)
 		}
 	}
 	byRef := func(a, b Stray) int { return a.Ref.Compare(b.Ref) }
@@ -76,20 +76,22 @@ func labelsOf(o object.Object) []string {
 }
 
 // sortStray notes an object that no release made, if it is not a controller's or another environment's.
-func sortStray(owner string, rel release.Release, marks map[string]bool, live cluster.Live, d *Drift) {
+func sortStray(
+	owners []string, rel release.Release, marks map[string]bool, live cluster.Live, d *Drift,
+) {
 	o, ref := live.Object, live.Object.Ref()
 	_, wanted := rel.Objects.Get(ref)
 	of, _ := o.Annotations()[ownerAnnotation].(string)
 	parents, _ := o.At("metadata", "ownerReferences").([]any)
-	if wanted || slices.Contains(rel.Owned, ref) || slices.Contains(rel.Kept, ref) || of != "" && of != owner ||
+	if wanted || slices.Contains(rel.Owned, ref) || slices.Contains(rel.Kept, ref) || of != "" && !slices.Contains(owners, of) ||
 		len(parents) > 0 {
 		return
 	}
 	s := Stray{Ref: ref, By: maker(live.Holders), body: o}
 	i := slices.IndexFunc(labelsOf(o), func(label string) bool { return marks[label] })
 	switch {
-	case of == owner:
-		s.Mark = ownerAnnotation + ": " + owner
+	case of != "":
+		s.Mark = ownerAnnotation + ": " + of
 	case i >= 0:
 		s.Mark = labelsOf(o)[i]
 	case isClusters(o) || s.By != nil && !s.By.Tool:

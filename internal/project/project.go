@@ -161,6 +161,8 @@ type Source struct {
 	// Dirty.
 	Tag   string
 	Dirty bool
+	// Path is the project's directory in the repository, with slashes; empty for the root.
+	Path string
 	// Changed are the files that are not committed, relative to the repository's root.
 	Changed []string
 	// Recent are the tags of this commit and of those before it, the newest first: a build can use their

@@ -108,6 +108,8 @@ type Lock struct {
 	cancel   context.CancelCauseFunc
 	release  context.CancelFunc // ends the renewals
 	done     chan struct{}
+	// outer is another lock that is held as long as this one; nil without one.
+	outer *Lock
 }
 
 // acquire takes the lock of that name in the cluster's namespace. When another holder has it, it waits until
@@ -173,6 +175,11 @@ func (l *Lock) start(ctx context.Context) {
 // Held returns when the lock is known to be ours, which is at once unless the API server has not answered for
 // a while. Call it before each write.
 func (l *Lock) Held(ctx context.Context) error {
+	if l.outer != nil {
+		if err := l.outer.Held(ctx); err != nil {
+			return err
+		}
+	}
 	for {
 		silent := time.Since(time.Unix(0, l.renewed.Load()))
 		switch {
@@ -193,7 +200,10 @@ func (l *Lock) Held(ctx context.Context) error {
 func (l *Lock) Context() context.Context { return l.ctx }
 
 // Unlock releases the lock, also after an interrupt. It gives up when the lock expires by itself.
-func (l *Lock) Unlock(ctx context.Context) error {
+func (l *Lock) Unlock(ctx context.Context) (err error) {
+	if l.outer != nil {
+		defer func() { err = errors.Join(err, l.outer.Unlock(ctx)) }()
+	}
 	l.cancel(context.Canceled)
 	l.release()
 	<-l.done

@@ -42,6 +42,13 @@ const (
 type Release struct {
 	Project     string `json:"project"`
 	Environment string `json:"environment"`
+	// Former are the names, "shop/prod", that the environment had before, until a release under the present one
+	// is healthy.
+	Former []string `json:"former,omitempty"`
+	// Path is the project's directory in its repository; empty for the root.
+	Path string `json:"path,omitempty"`
+	// Namespace is where the record is, in the releases of Elsewhere.
+	Namespace string `json:"-"`
 	// Revision counts the deploys of the environment from 1.
 	Revision int    `json:"revision"`
 	Status   Status `json:"status"`
@@ -117,6 +124,9 @@ type Allowance struct {
 	// Findings are the errors, each with its object and place.
 	Findings []string `json:"findings"`
 }
+
+// Owner is the name of the release's environment with its project: "shop/prod".
+func (r Release) Owner() string { return r.Project + "/" + r.Environment }
 
 // String prints "revision 12, sha-88a1b07, healthy".
 func (r Release) String() string {

@@ -6,12 +6,15 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"slipway/internal/cluster"
 )
@@ -34,33 +37,61 @@ type Store struct {
 	Environment string
 	// Aside: the project does not name the namespace.
 	Aside bool
+	// IsFormer says whether the newest release of another environment in the namespace is one of this
+	// environment, from before it was renamed. Nil: it never was.
+	IsFormer func(context.Context, Release) bool
 }
 
-// Elsewhere returns the newest releases of the environment in other namespaces than its own, except deleted
-// ones and those that were made aside. It finds none where the user may not list the Secrets of the cluster.
-func (s Store) Elsewhere(ctx context.Context) (map[string]Release, error) {
-	selector := fmt.Sprintf("!%s,!%s,%s=%s,%s=%s", partOf, asideLabel, projectLabel, safe(s.Project),
-		environmentLabel, safe(s.Environment))
-	namespaces, err := cluster.NamespacesWithSecrets(ctx, s.Cluster, recordType, selector)
+// Elsewhere returns the newest releases in other namespaces, except deleted ones and those that were made aside:
+// of this environment, and of those that the project had once. others are the project's further environments. It
+// finds none where the user may not list the Secrets of the cluster.
+func (s Store) Elsewhere(ctx context.Context, others []string) ([]Release, error) {
+	selector := fmt.Sprintf("!%s,!%s,%s=%s", partOf, asideLabel, projectLabel, safe(s.Project))
+	if len(others) > 0 {
+		selector += fmt.Sprintf(",%s notin (%s)", environmentLabel, strings.Join(safeAll(others), ","))
+	}
+	marks, err := cluster.SecretMarks(ctx, s.Cluster, recordType, selector)
 	if err != nil {
 		return nil, err
 	}
-	found := map[string]Release{}
-	for _, ns := range namespaces {
-		if ns == s.Cluster.Namespace() {
+	revision := func(m metav1.PartialObjectMetadata) int { return revisionOf(record{labels: m.Labels}) }
+	slices.SortStableFunc(marks, func(a, b metav1.PartialObjectMetadata) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace),
+			cmp.Compare(a.Labels[environmentLabel], b.Labels[environmentLabel]), cmp.Compare(revision(b), revision(a)))
+	})
+	marks = slices.CompactFunc(marks, func(a, b metav1.PartialObjectMetadata) bool {
+		return a.Namespace == b.Namespace && a.Labels[environmentLabel] == b.Labels[environmentLabel]
+	})
+	var found []Release
+	for _, mark := range marks {
+		if mark.Namespace == s.Cluster.Namespace() {
 			continue
 		}
 		there := s
-		there.Cluster = s.Cluster.In(ns)
-		history, err := there.History(ctx)
+		there.Cluster = s.Cluster.In(mark.Namespace)
+		r, ok, err := there.head(ctx, mark.Name)
 		if err != nil {
 			return nil, err
 		}
-		if len(history) > 0 && history[0].Status != Deleted {
-			found[ns] = history[0]
+		if r.Namespace = mark.Namespace; ok && r.Status != Deleted {
+			found = append(found, r)
 		}
 	}
 	return found, nil
+}
+
+// head reads the summary of one record; false when it does not exist any more.
+func (s Store) head(ctx context.Context, name string) (Release, bool, error) {
+	secret, err := cluster.ReadSecret(ctx, s.Cluster, name)
+	if err != nil || secret == nil {
+		return Release{}, false, err
+	}
+	releases, err := summaries([]record{headOf(secret)})
+	if err != nil {
+		return Release{}, false, err
+	}
+	r, err := s.of(releases[0]).present(ctx, releases[0])
+	return r, true, err
 }
 
 // Past is the content of the records of an environment.
@@ -91,6 +122,15 @@ func (s Store) Past(ctx context.Context) (Past, error) {
 // that is still pending in past was interrupted.
 func (s Store) Begin(ctx context.Context, past Past, r Release) (Release, error) {
 	last := past.Latest
+	if last.Revision > 0 && (!s.named(last) || len(last.Former) > 0) {
+		if err := s.inherit(ctx); err != nil {
+			return r, err
+		}
+		var err error
+		if last, err = s.Get(ctx, last.Revision); err != nil {
+			return r, err
+		}
+	}
 	if last.pending {
 		var err error
 		last.Status = Interrupted
@@ -98,7 +138,7 @@ func (s Store) Begin(ctx context.Context, past Past, r Release) (Release, error)
 			return r, err
 		}
 	}
-	r.Project, r.Environment = s.Project, s.Environment
+	r.Project, r.Environment, r.Former = s.Project, s.Environment, last.Former
 	r.Revision, r.Status, r.version, r.chunks = last.Revision+1, Pending, "", 0
 	r.Digest = r.Objects.Digest()
 	r.Owned = union(last.Owned, r.Objects.Refs())
@@ -119,29 +159,50 @@ func (s Store) Finish(ctx context.Context, r Release) (Release, error) {
 		r.Finished = time.Now().UTC().Truncate(time.Second)
 	}
 	if r.Status == Healthy || r.Status == Deleted {
-		r.Owned = union(r.Objects.Refs(), r.Kept)
+		r.Owned, r.Former = union(r.Objects.Refs(), r.Kept), nil
 	}
 	written, err := s.write(ctx, r)
 	written.pending = err != nil
 	return written, err
 }
 
-// History lists the recorded releases, newest first, without evidence and objects.
+// History lists the recorded releases, newest first, without evidence and objects. Those from before the
+// environment was renamed are among them.
 func (s Store) History(ctx context.Context) ([]Release, error) {
+	own, err := s.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return s.withFormer(ctx, own)
+}
+
+// list lists the releases that have the store's names.
+func (s Store) list(ctx context.Context) ([]Release, error) {
 	heads, err := listRecords(ctx, s.Cluster, map[string]string{
 		projectLabel: safe(s.Project), environmentLabel: safe(s.Environment),
 	})
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(heads, func(a, b record) int { return cmp.Compare(revisionOf(b), revisionOf(a)) })
+	releases, err := summaries(heads)
+	if err != nil {
+		return nil, err
+	}
+	for i := range releases {
+		if releases[i], err = s.present(ctx, releases[i]); err != nil {
+			return nil, err
+		}
+	}
+	return releases, nil
+}
+
+// summaries reads the releases of some heads, newest first.
+func summaries(heads []record) ([]Release, error) {
+	slices.SortStableFunc(heads, func(a, b record) int { return cmp.Compare(revisionOf(b), revisionOf(a)) })
 	releases := make([]Release, len(heads))
 	for i, h := range heads {
 		if err := json.Unmarshal(h.summary, &releases[i]); err != nil {
 			return nil, fmt.Errorf("read record %s: %w", h.name, err)
-		}
-		if releases[i], err = s.present(ctx, releases[i]); err != nil {
-			return nil, err
 		}
 	}
 	return releases, nil
@@ -155,6 +216,9 @@ func (s Store) Get(ctx context.Context, revision int) (Release, error) {
 		return Release{}, err
 	}
 	if !found {
+		if was, ok, err := s.formerly(ctx, revision); ok || err != nil {
+			return was, err
+		}
 		return Release{}, fmt.Errorf("release %d of %s → %s: %w", revision, s.Project, s.Environment, ErrNone)
 	}
 	r, err := decode(stored.data)
@@ -165,9 +229,19 @@ func (s Store) Get(ctx context.Context, revision int) (Release, error) {
 	return s.present(ctx, r)
 }
 
-// Lock takes the lock of the environment. It fails with a *LockedError when another deploy holds it.
-func (s Store) Lock(ctx context.Context, h Holder) (*Lock, error) {
-	return acquire(ctx, s.Cluster, s.lockName(), h)
+// Lock takes the lock of the environment, and that of its former name where the newest release has it. It
+// fails with a *LockedError when another deploy holds one of them.
+func (s Store) Lock(ctx context.Context, h Holder, latest Release) (*Lock, error) {
+	own, err := acquire(ctx, s.Cluster, s.lockName(), h)
+	if err != nil || latest.Revision == 0 || s.named(latest) {
+		return own, err
+	}
+	former, err := acquire(own.Context(), s.Cluster, s.of(latest).lockName(), h)
+	if err != nil {
+		return nil, errors.Join(err, own.Unlock(ctx))
+	}
+	former.outer = own
+	return former, nil
 }
 
 func revisionOf(r record) int {
@@ -274,4 +348,12 @@ func safe(name string) string {
 	}
 	sum := sha256.Sum256([]byte(name))
 	return strings.Trim(s[:min(len(s), longest)], "-") + "x" + hex.EncodeToString(sum[:4])
+}
+
+func safeAll(names []string) []string {
+	out := make([]string, len(names))
+	for i, n := range names {
+		out[i] = safe(n)
+	}
+	return out
 }

@@ -37,7 +37,7 @@ func Open(ctx context.Context, dir string, except ...string) (project.Source, er
 	if err != nil {
 		return project.Source{}, err
 	}
-	return fromState(ctx, repository, p, state)
+	return fromState(ctx, repository, p, state, repository.Dir)
 }
 
 // At reads the project that dir belongs to as a commit has it, and returns the Source that a clean checkout
@@ -69,7 +69,7 @@ func At(ctx context.Context, dir, revision string) (src project.Source, remove f
 		p, err = project.OpenBelow(root, filepath.FromSlash(prefix))
 	}
 	if err == nil {
-		src, err = fromState(ctx, repository, p, state)
+		src, err = fromState(ctx, repository, p, state, root)
 	}
 	if err != nil {
 		remove()
@@ -79,7 +79,7 @@ func At(ctx context.Context, dir, revision string) (src project.Source, remove f
 }
 
 func fromState(
-	ctx context.Context, r git.Repository, p project.Project, s git.State,
+	ctx context.Context, r git.Repository, p project.Project, s git.State, root string,
 ) (project.Source, error) {
 	recent, err := recentTags(ctx, r, p, s)
 	if err != nil {
@@ -87,8 +87,23 @@ func fromState(
 	}
 	return project.Source{
 		Project: p, Commit: s.Commit, Tag: imageTag(s), Dirty: s.Dirty, Changed: s.Changed, Recent: recent,
+		Path:     below(root, p.Dir),
 		Versions: versions(s), Remote: s.Remote, Time: s.Time.Unix(), Notes: slices.Clone(p.Notes),
 	}, nil
+}
+
+// below returns the path of a directory below a root; empty for the root itself.
+func below(root, dir string) string {
+	for _, p := range []*string{&root, &dir} {
+		if real, err := filepath.EvalSymlinks(*p); err == nil {
+			*p = real
+		}
+	}
+	path, err := filepath.Rel(root, dir)
+	if err != nil || path == "." {
+		return ""
+	}
+	return filepath.ToSlash(path)
 }
 
 // recentTags returns the tags of the last commits where an image has an inline cache: only then are they
