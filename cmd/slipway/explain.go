@@ -258,7 +258,8 @@ var clusterRows = []row{
 	}),
 	as("random", codeError, always[*deploy.RandomError](
 		"Set `lookup: true` for the chart in slipway.yaml if its template calls lookup, or set the value in a "+
-			"values file, encrypted with SOPS if it is a secret. Nothing was changed.")),
+			"values file, encrypted with SOPS if it is a secret. To have it replaced, add an exception from "+
+			"unstable-render to slipway.yaml, or pass --allow unstable-render --reason TEXT. Nothing was changed.")),
 	as("conflict", codeConflict, always[*cluster.ConflictError](
 		"Pass --force-conflicts to take those fields over, or leave them out of the manifests.")),
 	as("stale file", codeConflict, func(e *deploy.StaleError) string {

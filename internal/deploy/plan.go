@@ -6,6 +6,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"time"
 
 	"slipway/internal/cluster"
 	"slipway/internal/object"
@@ -101,7 +102,7 @@ func Propose(ctx context.Context, t Target, o ProposeOptions) (Proposal, error) 
 	if err := fit(ctx, t, prepared, past.Latest); err != nil {
 		return Proposal{}, err
 	}
-	prepared.Prune, prepared.PruneMany = o.Prune, o.PruneMany
+	prepared.Prune, prepared.PruneMany, prepared.Allow = o.Prune, o.PruneMany, o.Allow
 	warnOfMovedTags(t, prepared, past.Latest)
 	others, err := elsewhere(ctx, t)
 	if err != nil {
@@ -197,7 +198,7 @@ func propose(
 		return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)
 	}
 	markForeign(observed, t.owners(latest), force)
-	markRandom(t, observed, p.Unstable)
+	markRandom(t, observed, &p, time.Now().Format(time.DateOnly))
 	users, unlisted, err := listUsers(ctx, t, p.Set, observed)
 	if err != nil {
 		return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)

@@ -40,6 +40,8 @@ type Prepared struct {
 	// Review is what check says about the set, Direction whether it goes back in the history of Git.
 	Review    Review
 	Direction Direction
+	// Allow are the rules that the caller lets through.
+	Allow Allow
 	// Prune are protected objects, "KIND/NAME", that may be deleted. PruneMany allows to delete a large part of
 	// the environment.
 	Prune     []string

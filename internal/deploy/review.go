@@ -177,11 +177,25 @@ func sortFindings(report check.Report, allow Allow) Review {
 	return r
 }
 
-func allowFinding(all []release.Allowance, f finding.Finding, reason string) []release.Allowance {
-	i := slices.IndexFunc(all, func(a release.Allowance) bool { return a.Rule == f.Rule })
-	if i < 0 {
-		i, all = len(all), append(all, release.Allowance{Rule: f.Rule, Reason: reason})
+// allowing is the review with a random value that the caller allows.
+func (r Review) allowing(text, reason string) Review {
+	r.Unused = slices.DeleteFunc(slices.Clone(r.Unused), func(id string) bool { return id == unstableRule })
+	isNoted := func(a release.Allowance) bool { return a.Rule == unstableRule && slices.Contains(a.Findings, text) }
+	if !slices.ContainsFunc(r.Allowed, isNoted) {
+		r.Allowed = addAllowed(slices.Clone(r.Allowed), unstableRule, reason, text)
 	}
-	all[i].Findings = append(all[i].Findings, sentence(f))
+	return r
+}
+
+func allowFinding(all []release.Allowance, f finding.Finding, reason string) []release.Allowance {
+	return addAllowed(all, f.Rule, reason, sentence(f))
+}
+
+func addAllowed(all []release.Allowance, rule, reason, text string) []release.Allowance {
+	i := slices.IndexFunc(all, func(a release.Allowance) bool { return a.Rule == rule })
+	if i < 0 {
+		i, all = len(all), append(all, release.Allowance{Rule: rule, Reason: reason})
+	}
+	all[i].Findings = append(slices.Clone(all[i].Findings), text)
 	return all
 }

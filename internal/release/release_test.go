@@ -94,7 +94,7 @@ func TestRelease(t *testing.T) {
 	if past, err := s.Past(t.Context()); err != nil || past.Latest.Revision != 0 || past.Releases != nil {
 		t.Errorf("before the first release: %+v, %v", past, err)
 	}
-	lock, err := s.Lock(t.Context(), Holder{Who: "ada"})
+	lock, err := s.Lock(t.Context(), Holder{Who: "ada"}, Release{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +215,7 @@ func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	begin(t, s, "a")
-	lock, err := s.Lock(t.Context(), Holder{Who: "ada"})
+	lock, err := s.Lock(t.Context(), Holder{Who: "ada"}, Release{})
 	if err != nil {
 		t.Fatal(err)
 	}
