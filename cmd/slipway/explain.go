@@ -256,6 +256,18 @@ var clusterRows = []row{
 		return "Rename your object, or pass --force-conflicts to take it over once " + e.Owner +
 			" has given it up. Nothing was changed."
 	}),
+	as("claim size", codeError, func(e *cluster.ClaimSizeError) string {
+		switch {
+		case e.Unbound:
+			return fmt.Sprintf("It holds no data: run `kubectl -n %s delete pvc %s` and deploy again, or write "+
+				"storage: %s. Nothing was changed.", e.Ref.Namespace, e.Ref.Name, e.From)
+		case e.Shrinks, e.Class == "":
+			return fmt.Sprintf("Write storage: %s, or add a claim with another name and copy the data. Nothing was "+
+				"changed.", e.From)
+		}
+		return fmt.Sprintf("Write storage: %s, or set allowVolumeExpansion: true in StorageClass %s if its "+
+			"driver can expand volumes. Nothing was changed.", e.From, e.Class)
+	}),
 	as("random", codeError, always[*deploy.RandomError](
 		"Set `lookup: true` for the chart in slipway.yaml if its template calls lookup, or set the value in a "+
 			"values file, encrypted with SOPS if it is a secret. To have it replaced, add an exception from "+

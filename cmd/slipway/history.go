@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"slipway/internal/deploy"
-	"slipway/internal/plan"
 	"slipway/internal/release"
 )
 
@@ -147,7 +146,7 @@ func printRelease(w io.Writer, rel release.Release) {
 		say("one way", line)
 	}
 	for _, l := range rel.Lost {
-		say("lost", l.Ref.String()+": "+plan.LostText(l.Field))
+		say("lost", l.Ref.String()+": "+deploy.LostText(l))
 	}
 	if rel.Status == release.Failed {
 		printEvidence(w, deploy.Event{Message: rel.Failure, Evidence: rel.Evidence})

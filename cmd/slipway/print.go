@@ -66,7 +66,6 @@ func printChanges(w io.Writer, changes []plan.Change) {
 		default:
 			same++
 		}
-		printIrreversible(w, c)
 		printLost(w, c)
 	}
 	if same > 0 {
@@ -74,17 +73,10 @@ func printChanges(w io.Writer, changes []plan.Change) {
 	}
 }
 
-// printIrreversible names what a rollback would leave as this deploy makes it.
-func printIrreversible(w io.Writer, c plan.Change) {
-	if c.Irreversible != "" {
-		fmt.Fprintf(w, "      the way back keeps this: %s\n", c.Irreversible)
-	}
-}
-
 // printLost warns about the fields that the server does not take as the source has them.
 func printLost(w io.Writer, c plan.Change) {
 	for _, f := range c.Lost {
-		fmt.Fprintf(w, "  warning: %s: %s\n", c.Ref, brief(plan.LostText(f)))
+		fmt.Fprintf(w, "  warning: %s: %s\n", c.Ref, brief(plan.LostText(f, c.Mutators)))
 	}
 }
 

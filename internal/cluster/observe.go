@@ -46,7 +46,8 @@ func Observe(
 				break
 			}
 		}
-		o.Refused = apierrors.IsInvalid(o.Err)
+		o.Err = claimSize(o)
+		o.Refused = apierrors.IsInvalid(o.Err) || isClaimSize(o.Err)
 		o.Err = c.asTyped(ctx, o.Ref, withFields(o, o.Err))
 	})
 	if ctx.Err() != nil {
@@ -57,6 +58,7 @@ func Observe(
 			return out, o.Err
 		}
 	}
+	nameMutators(ctx, c, out)
 	return out, nil
 }
 

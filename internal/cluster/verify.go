@@ -17,11 +17,17 @@ type Sent struct {
 	Removed []object.Field
 }
 
-// Verify reads objects again that were applied. It returns for each the fields that do not have the value
-// that was sent, and removed fields that are there: Before is what was sent. It leaves out the replicas that
-// an autoscaler has set since, and objects that are gone.
-func Verify(ctx context.Context, c *Cluster, sent []Sent) ([][]object.Field, error) {
-	lost, errs := make([][]object.Field, len(sent)), make([]error, len(sent))
+// Outcome is an object after an apply. Lost are the fields that do not have the value that was sent, and
+// removed fields that are there: Before is what was sent.
+type Outcome struct {
+	Live
+	Lost []object.Field
+}
+
+// Verify reads objects again that were applied. It leaves out the replicas that an autoscaler has set
+// since, and what is lost of objects that are gone.
+func Verify(ctx context.Context, c *Cluster, sent []Sent) ([]Outcome, error) {
+	outcomes, errs := make([]Outcome, len(sent)), make([]error, len(sent))
 	Each(len(sent), func(i int) {
 		o := sent[i].Object
 		live, managed, err := c.read(ctx, o.Ref(), version(o))
@@ -29,22 +35,23 @@ func Verify(ctx context.Context, c *Cluster, sent []Sent) ([][]object.Field, err
 			errs[i] = err
 			return
 		}
-		lost[i] = object.Lost(wire(o), live)
+		lost := object.Lost(wire(o), live)
 		if isScaled(managed) {
-			lost[i] = slices.DeleteFunc(lost[i], func(f object.Field) bool { return f.Path == "spec.replicas" })
+			lost = slices.DeleteFunc(lost, func(f object.Field) bool { return f.Path == "spec.replicas" })
 		}
 		for _, f := range sent[i].Removed {
 			if still, ok := stillThere(live, f); ok {
-				lost[i] = append(lost[i], object.Field{Path: f.Path, After: still})
+				lost = append(lost, object.Field{Path: f.Path, After: still})
 			}
 		}
+		outcomes[i] = Outcome{Live{live, holdersOf(managed, live)}, lost}
 	})
 	for i, err := range errs {
 		if err != nil {
-			return lost, c.Explain(ctx, "verify", sent[i].Object.Ref(), err)
+			return outcomes, c.Explain(ctx, "verify", sent[i].Object.Ref(), err)
 		}
 	}
-	return lost, nil
+	return outcomes, nil
 }
 
 // isScaled says that replicas were set through the subresource of autoscalers.

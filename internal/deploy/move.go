@@ -14,9 +14,9 @@ import (
 // until they are deleted there; under another name in the same namespace, the next deploy takes records and
 // objects over.
 
-// isFormer says that a release of another name in the namespace is one of this environment's, from before it
-// was renamed: its commit is in this repository, and the project does not have its environment any more, or is
-// the one in the same directory under another name.
+// isFormer says that a release of another name in the namespace is one of this environment's, from before
+// it was renamed: its commit is in this repository, and the project does not have its environment any more,
+// or is the one in the same directory under another name.
 func (t Target) isFormer(ctx context.Context, rel release.Release) bool {
 	p := t.Source.Project
 	isOther := rel.Environment != t.Environment.Name && hasEnvironment(p, rel.Environment)
@@ -30,8 +30,8 @@ func hasEnvironment(p project.Project, name string) bool {
 	return slices.ContainsFunc(p.Environments, func(e project.Environment) bool { return e.Name == name })
 }
 
-// isOurs says that a release is of a commit of this repository: other projects of the cluster may have the same
-// name.
+// isOurs says that a release is of a commit of this repository: other projects of the cluster may have the
+// same name.
 func (t Target) isOurs(ctx context.Context, rel release.Release) bool {
 	if rel.Commit == "" {
 		return false
@@ -78,8 +78,8 @@ func (t Target) as(rel release.Release) Target {
 func moveLines(t Target, p Proposal) []string {
 	var lines []string
 	if was := movedFrom(t, p.Latest); was != "" {
-		lines = append(lines, fmt.Sprintf("move: %s becomes %s: its objects and its history (release %d, %s, by %s) "+
-			"follow", was, t.owner(), p.Latest.Revision, p.Latest.Status, p.Latest.Who))
+		lines = append(lines, fmt.Sprintf("move: %s becomes %s: its objects and its history (release %d, %s, by "+
+			"%s) follow", was, t.owner(), p.Latest.Revision, p.Latest.Status, p.Latest.Who))
 	}
 	for _, line := range elsewhereLines(t, p.Elsewhere) {
 		lines = append(lines, "warning: "+line)

@@ -210,7 +210,7 @@ func TestRequests(t *testing.T) {
 			proposal := s.propose(t)
 			compare(t, "plan", s.api.take(), map[string]int{
 				"GET /api": 1, "GET /apis": 1, // where each kind is served
-				"LIST secrets":          1,      // the record, which is empty
+				"LIST secrets":          2,      // the record, which is empty, also under a former name
 				"LIST nodes":            1,      // which platforms the images have to be for
 				"GET object":            test.n, // as it is
 				"PATCH object, dry run": test.n, // as it would be
@@ -228,7 +228,7 @@ func TestRequests(t *testing.T) {
 				// To lock and unlock.
 				"GET leases": 1, "POST leases": 1, "PUT leases": 1,
 				// The record, under the lock.
-				"LIST secrets": 1,
+				"LIST secrets": 2,
 				// The plan once more: what is done is what was consented to.
 				"GET object": test.n, "PATCH object, dry run": test.n,
 				// The release begins and ends.

@@ -27,8 +27,8 @@ func (e *RandomError) Error() string {
 const unstableRule = "unstable-render"
 
 // markRandom blocks changes of objects that are there and have random values, unless an exception in
-// slipway.yaml or the caller allows them; the review then says so. In a local environment they are only warnings
-// of the render, and so is what only restarts pods: an annotation or a label.
+// slipway.yaml or the caller allows them; the review then says so. In a local environment they are only
+// warnings of the render, and so is what only restarts pods: an annotation or a label.
 func markRandom(t Target, observed []plan.Observed, p *Prepared, today string) {
 	if t.Environment.Class == project.Local {
 		return

@@ -180,7 +180,9 @@ func sortFindings(report check.Report, allow Allow) Review {
 // allowing is the review with a random value that the caller allows.
 func (r Review) allowing(text, reason string) Review {
 	r.Unused = slices.DeleteFunc(slices.Clone(r.Unused), func(id string) bool { return id == unstableRule })
-	isNoted := func(a release.Allowance) bool { return a.Rule == unstableRule && slices.Contains(a.Findings, text) }
+	isNoted := func(a release.Allowance) bool {
+		return a.Rule == unstableRule && slices.Contains(a.Findings, text)
+	}
 	if !slices.ContainsFunc(r.Allowed, isNoted) {
 		r.Allowed = addAllowed(slices.Clone(r.Allowed), unstableRule, reason, text)
 	}

@@ -83,8 +83,8 @@ func sortStray(
 	_, wanted := rel.Objects.Get(ref)
 	of, _ := o.Annotations()[ownerAnnotation].(string)
 	parents, _ := o.At("metadata", "ownerReferences").([]any)
-	if wanted || slices.Contains(rel.Owned, ref) || slices.Contains(rel.Kept, ref) || of != "" && !slices.Contains(owners, of) ||
-		len(parents) > 0 {
+	isOurs := wanted || slices.Contains(rel.Owned, ref) || slices.Contains(rel.Kept, ref)
+	if isOurs || of != "" && !slices.Contains(owners, of) || len(parents) > 0 {
 		return
 	}
 	s := Stray{Ref: ref, By: maker(live.Holders), body: o}

@@ -55,7 +55,11 @@ func risks(ctx context.Context, t Target, p Proposal) []plan.Risk {
 	if err != nil {
 		t.say(Rendering, nil, "warning: quotas were not compared: %v", err)
 	}
-	return plan.Risks(p.Plan, p.Observed, quotas)
+	classes, err := cluster.Classes(ctx, t.Cluster)
+	if err != nil {
+		t.say(Rendering, nil, "warning: the sizes of volumes were not compared: %v", err)
+	}
+	return plan.Risks(p.Plan, p.Observed, quotas, classes)
 }
 
 func versions(p Proposal) (from, to string) {

@@ -2,6 +2,8 @@ package deploy
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"slipway/internal/cluster"
 	"slipway/internal/object"
@@ -13,7 +15,7 @@ import (
 // controller or webhook may have written another value. The server's own answer is in the plan already.
 func verify(ctx context.Context, r run, p Proposal, rel *release.Release) {
 	var sent []cluster.Sent
-	known := map[object.Ref][]object.Field{}
+	known := map[object.Ref]plan.Change{}
 	for _, c := range p.Plan.Changes {
 		obj, ok := p.objects.Get(c.Ref)
 		if !ok || c.Action != plan.Create && c.Action != plan.Update && c.Action != plan.Replace {
@@ -26,23 +28,36 @@ func verify(ctx context.Context, r run, p Proposal, rel *release.Release) {
 			}
 		}
 		sent = append(sent, s)
-		known[c.Ref] = c.Lost
+		known[c.Ref] = c
 	}
-	lost, err := cluster.Verify(ctx, r.target.Cluster, sent)
+	outcomes, err := cluster.Verify(ctx, r.target.Cluster, sent)
 	secrets := object.SecretValues(p.Prepared.Set)
-	for i, fields := range lost {
+	for i, o := range outcomes {
 		ref := sent[i].Object.Ref()
-		for _, f := range fields {
+		for _, f := range o.Lost {
 			f.Before, f.After = object.HideIn(f.Before, secrets), object.HideIn(f.After, secrets)
-			rel.Lost = append(rel.Lost, release.Lost{Ref: ref, Field: f})
-			if !contains(known[ref], f) {
-				r.target.say(Verify, &ref, "warning: %s", plan.LostText(f))
+			lost := release.Lost{Ref: ref, Field: f, Mutators: known[ref].Mutators}
+			if h := holderOf(plan.Observed{Live: o.Object, Holders: o.Holders}, f.Path); h != nil {
+				lost.By, lost.Since, lost.Mutators = h.Manager, h.Time, nil
+			}
+			rel.Lost = append(rel.Lost, lost)
+			if !contains(known[ref].Lost, f) {
+				r.target.say(Verify, &ref, "warning: %s", LostText(lost))
 			}
 		}
 	}
 	if err != nil {
 		r.target.say(Verify, nil, "warning: the result was not verified: %v", err)
 	}
+}
+
+// LostText says that a field does not have the value that was applied, and who changed it.
+func LostText(l release.Lost) string {
+	text := plan.LostText(l.Field, l.Mutators)
+	if l.By != "" {
+		text += fmt.Sprintf(": %s changed it at %s", l.By, l.Since.Format(time.RFC3339))
+	}
+	return text
 }
 
 func contains(fields []object.Field, f object.Field) bool {

@@ -2,7 +2,10 @@ package object
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -161,6 +164,7 @@ func (d *decoder) collect(objects []Object, n *yaml.Node, v any) ([]Object, erro
 // identity returns an error that says what a body lacks to be an object. The node is what it was read from;
 // nil: unknown.
 func identity(o Object, n *yaml.Node) error {
+	nameHook(o)
 	var missing []string
 	for _, path := range [][]string{{"apiVersion"}, {"kind"}, {"metadata", "name"}} {
 		name := strings.Join(path, ".")
@@ -190,9 +194,27 @@ func identity(o Object, n *yaml.Node) error {
 		what = kind
 	}
 	if o.str("metadata", "generateName") != "" {
-		return fmt.Errorf("%s has generateName, which cannot be deployed again: give it a metadata.name", what)
+		return fmt.Errorf("%s has generateName, which only a hook may have, because it cannot be deployed again: "+
+			"give it a metadata.name", what)
 	}
 	return fmt.Errorf("%s without %s", what, strings.Join(missing, ", "))
+}
+
+// nameHook gives a hook with generateName a name that depends on its content: each of its runs is a new
+// object, and a deploy finds the one of the run before.
+func nameHook(o Object) {
+	metadata, _ := o.Body["metadata"].(map[string]any)
+	prefix, _ := metadata["generateName"].(string)
+	if prefix == "" || metadata["name"] != nil && metadata["name"] != "" || !o.IsHook() {
+		return
+	}
+	text, err := json.Marshal(o.Body)
+	if err != nil {
+		return // it stays without a name, and is refused
+	}
+	sum := sha256.Sum256(text)
+	metadata["name"] = prefix + hex.EncodeToString(sum[:3])
+	delete(metadata, "generateName")
 }
 
 // notString says how to write a field as a string: as it is spelled, because 1.10 as a number is 1.1.

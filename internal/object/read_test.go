@@ -104,7 +104,7 @@ func TestReadErrorsNameTheLine(t *testing.T) {
 		"name is tagged": {head + "metadata: {name: !!int \"010\"}\n",
 			"f.yaml:1: metadata.name must be a string: write it in quotes"},
 		"generated name": {head + "metadata: {generateName: a-}\n",
-			"f.yaml:1: ConfigMap has generateName, which cannot be deployed again: give it a metadata.name"},
+			"f.yaml:1: ConfigMap has generateName, which only a hook may have, because it cannot be deployed again: give it a metadata.name"},
 		"no mapping": {"- a\n", "f.yaml:1: an object must be a mapping"},
 		"item without kind": {"kind: List\nitems:\n- apiVersion: v1\n",
 			"f.yaml:3: object without kind, metadata.name"},

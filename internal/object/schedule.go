@@ -45,6 +45,8 @@ type Hook struct {
 type ChangeRule struct {
 	Before bool
 	Group  string
+	// Deletes: the rule is about the deletion of the object. Deleted: it is about the deletion of the group's.
+	Deletes, Deleted bool
 }
 
 // Schedule is what the annotations of an object say about when it is applied.
@@ -56,9 +58,11 @@ type Schedule struct {
 	Explicit bool
 	// After are the objects that must be healthy before.
 	After []Ref
-	// Groups are the groups of kapp that the object belongs to, Rules its order relative to groups.
-	Groups []string
-	Rules  []ChangeRule
+	// Groups are the groups of kapp that the object belongs to, Rules its order relative to groups, and
+	// Deletions those of its rules that are about deletions.
+	Groups    []string
+	Rules     []ChangeRule
+	Deletions []ChangeRule
 }
 
 // ScheduleError says that an annotation about the order cannot be honoured.
@@ -245,42 +249,44 @@ func (o Object) dependencies() ([]Ref, error) {
 	return refs, nil
 }
 
-// errDeleting says that a rule of kapp is about deleted objects.
-var errDeleting = errors.New("orders deletions, which come after all other changes")
-
 // changeRules reads the groups and rules of kapp; their annotations may end in a dot and a suffix.
 func (o Object) changeRules(s Schedule) (Schedule, error) {
+	r := o.Ref()
+	fill := strings.NewReplacer("{api-group}", r.Group, "{kind}", r.Kind, "{namespace}", r.Namespace, "{name}",
+		r.Name).Replace
 	for key := range o.Annotations() {
 		base, _, _ := strings.Cut(strings.TrimPrefix(key, "kapp.k14s.io/"), ".")
 		text, ok := o.annotation(key)
 		switch key := "kapp.k14s.io/" + base; {
 		case !ok || !strings.HasPrefix(key, groupAnnotation) && !strings.HasPrefix(key, ruleAnnotation):
 		case key == groupAnnotation:
-			s.Groups = append(s.Groups, text)
+			s.Groups = append(s.Groups, fill(text))
 		case key == ruleAnnotation:
-			rule, err := changeRule(text)
-			if errors.Is(err, errDeleting) && strings.HasPrefix(text, "delete ") {
-				continue // relative to other deletions: these run in the reverse order of kinds
-			}
+			rule, err := changeRule(fill(text))
 			if err != nil {
 				return s, o.misread(key, err.Error())
 			}
-			s.Rules = append(s.Rules, rule)
+			if rule.Deletes || rule.Deleted {
+				s.Deletions = append(s.Deletions, rule)
+			} else {
+				s.Rules = append(s.Rules, rule)
+			}
 		}
 	}
 	slices.Sort(s.Groups)
-	slices.SortFunc(s.Rules, func(a, b ChangeRule) int { return strings.Compare(a.Group, b.Group) })
+	byGroup := func(a, b ChangeRule) int { return strings.Compare(a.Group, b.Group) }
+	slices.SortFunc(s.Rules, byGroup)
+	slices.SortFunc(s.Deletions, byGroup)
 	return s, nil
 }
 
 // changeRule reads "upsert after upserting GROUP".
 func changeRule(text string) (ChangeRule, error) {
 	w := strings.Fields(text)
-	if len(w) != 4 || w[1] != "after" && w[1] != "before" {
+	if len(w) != 4 || w[0] != "upsert" && w[0] != "delete" || w[1] != "after" && w[1] != "before" ||
+		w[2] != "upserting" && w[2] != "deleting" {
 		return ChangeRule{}, errors.New("is not a rule such as \"upsert after upserting GROUP\"")
 	}
-	if w[0] != "upsert" || w[2] != "upserting" {
-		return ChangeRule{}, errDeleting
-	}
-	return ChangeRule{Before: w[1] == "before", Group: w[3]}, nil
+	return ChangeRule{Before: w[1] == "before", Group: w[3], Deletes: w[0] == "delete",
+		Deleted: w[2] == "deleting"}, nil
 }

@@ -2,7 +2,9 @@ package plan
 
 import (
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 
 	"slipway/internal/object"
 )
@@ -57,26 +59,43 @@ func (p *Plan) addHooks(hooks []Change, in Input) {
 }
 
 // number gives each change its stage.
-func (p *Plan) number(o Order) {
+func (p *Plan) number(o Order, observed map[object.Ref]Observed) {
 	stages := o.stages
 	if len(stages) == 0 {
 		stages = []Stage{{Name: "deploy"}, {Name: pruneStage}}
 	}
 	prune := slices.IndexFunc(stages, func(s Stage) bool { return s.Name == pruneStage })
+	levels, turns := p.deletionLevels(observed)
+	stages = splitPrune(stages, prune, turns)
 	for i := range p.Changes {
 		c := &p.Changes[i]
 		switch {
 		case c.Action == Run || c.Action == Blocked && c.Stage > 0:
+			if c.Stage > prune {
+				c.Stage += turns - 1
+			}
 		case c.Action == Skip:
 			c.Stage = len(stages)
 		case c.step >= deletion(Rest):
-			c.Stage = prune
+			c.Stage = prune + levels[c.Ref]
 		default:
 			c.Stage = o.of[c.Ref]
 		}
 	}
 	stages = p.insertWay(stages)
 	p.renumber(stages)
+}
+
+// splitPrune makes as many stages of the one that prunes as there are turns.
+func splitPrune(stages []Stage, at, turns int) []Stage {
+	if turns == 1 {
+		return stages
+	}
+	var parts []Stage
+	for i := range turns {
+		parts = append(parts, Stage{Name: fmt.Sprintf("%s, part %d of %d", pruneStage, i+1, turns)})
+	}
+	return slices.Concat(stages[:at], parts, stages[at+1:])
 }
 
 // insertWay puts what is deleted first into a stage before the first objects.
@@ -136,6 +155,9 @@ func (p Plan) IsStaged() bool {
 		}
 		if s.Name != pruneStage {
 			parts++
+		}
+		if strings.HasPrefix(s.Name, pruneStage+", ") {
+			return true
 		}
 	}
 	return parts > 1

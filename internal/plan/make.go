@@ -104,8 +104,9 @@ func Make(in Input) Plan {
 	}
 	p.noteIrreversible(in, observed)
 	p.makeWay(in, observed)
+	p.deleteFirst(in, observed)
 	p.addHooks(hooks, in)
-	p.number(in.Order)
+	p.number(in.Order, observed)
 	maskSecrets(p.Changes, in.Desired)
 	return p
 }
@@ -191,12 +192,22 @@ func decide(o Observed, in Input) Change {
 	}
 	if o.Err == nil && o.Unverified == "" && (c.Action != Keep || c.Reason == "") {
 		c.Lost = append(object.Lost(o.Desired, o.Merged), o.Stays...)
+		c.Mutators = o.Mutators
 	}
 	return c
 }
 
-// LostText says that a field does not have the value that the source gives it.
-func LostText(f Field) string {
+// LostText says that a field does not have the value that the source gives it, and which webhook or policy
+// may have changed it.
+func LostText(f Field, mutators []string) string {
+	text := lostText(f)
+	if f.Before != nil && f.After != nil && len(mutators) > 0 {
+		text += ": " + strings.Join(mutators, " or ") + " may have changed it"
+	}
+	return text
+}
+
+func lostText(f Field) string {
 	text := func(v any) string {
 		data, err := json.Marshal(v)
 		if err != nil {

@@ -15,6 +15,10 @@ func irreversible(c Change, o Observed) string {
 	switch {
 	case c.Action == Delete && Protected(r.Kind):
 		return "what it holds is lost"
+	case c.Action == Delete && KeepsPods(r) && claimsGo(o.Live):
+		return "the claims of its pods are deleted, and what they hold is lost"
+	case (c.Action == Delete || c.Action == Replace) && hasAddress(o.Live):
+		return "a new Service gets another address of the load balancer"
 	case c.Action != Update && c.Action != Replace:
 		return ""
 	case r.Group == "" && (r.Kind == "ConfigMap" || r.Kind == "Secret"):
@@ -25,8 +29,22 @@ func irreversible(c Change, o Observed) string {
 		return "a claim does not shrink"
 	case r.Kind == "CustomResourceDefinition" && !maps.Equal(versions(o.Live), versions(o.Merged)):
 		return "objects may be stored in another version by then"
+	case slices.ContainsFunc(resizes(c, o), func(s resized) bool { return s.to.Cmp(s.from) > 0 }):
+		return "its volumes do not shrink"
 	}
 	return ""
+}
+
+// claimsGo says that the claims of a StatefulSet are deleted with it.
+func claimsGo(o object.Object) bool {
+	return o.At("spec", "persistentVolumeClaimRetentionPolicy", "whenDeleted") == "Delete"
+}
+
+// hasAddress says that a Service has an address of a load balancer that its source does not ask for.
+func hasAddress(o object.Object) bool {
+	isBalanced := o.APIVersion() == "v1" && o.At("spec", "type") == "LoadBalancer"
+	return isBalanced && o.At("spec", "loadBalancerIP") == nil &&
+		len(object.Mappings(o.At("status", "loadBalancer", "ingress"))) > 0
 }
 
 // grows says that a claim asks for more storage than it has.

@@ -41,6 +41,8 @@ type Observed struct {
 	Unverified string
 	// Holders are the field managers of the live object.
 	Holders []Holder
+	// Mutators are the webhooks and policies that may have changed fields of Merged.
+	Mutators []string
 	// Claimed are the field managers of tools whose fields become ours.
 	Claimed []string
 	// Rewritten is why the server would refuse the apply alone: a patch makes Merged of Live before it. Empty
@@ -90,6 +92,8 @@ type Change struct {
 	Fields []Field    `json:"fields,omitempty"`
 	// Lost are the fields that the server would not give the value of the source, which is Before.
 	Lost []Field `json:"lost,omitempty"`
+	// Mutators are the webhooks and policies that may have changed those fields: the server does not say which.
+	Mutators []string `json:"mutators,omitempty"`
 	// Irreversible says why a rollback could not undo the change.
 	Irreversible string `json:"irreversible,omitempty"`
 	// First: it is deleted before the others, because it would keep a new object from starting.

@@ -14,7 +14,7 @@ import (
 
 // Risk is what a deploy may do to users or to data although everything in its plan succeeds.
 type Risk struct {
-	// Kind is "downtime", "data", "traffic" or "quota".
+	// Kind is "downtime", "data", "traffic", "quota" or "way back".
 	Kind string     `json:"kind"`
 	Ref  object.Ref `json:"ref"`
 	Text string     `json:"text"`
@@ -27,7 +27,7 @@ type Quota struct {
 }
 
 // Risks returns the risks of a plan, in the order of its changes.
-func Risks(p Plan, observed []Observed, quotas []Quota) []Risk {
+func Risks(p Plan, observed []Observed, quotas []Quota, classes Classes) []Risk {
 	var risks []Risk
 	for _, c := range p.Changes {
 		i := slices.IndexFunc(observed, func(o Observed) bool { return o.Ref == c.Ref })
@@ -36,6 +36,11 @@ func Risks(p Plan, observed []Observed, quotas []Quota) []Risk {
 		}
 		if kind, text := riskOf(c, observed[i]); text != "" {
 			risks = append(risks, Risk{Kind: kind, Ref: c.Ref, Text: text})
+		}
+		risks = append(risks, storageRisks(c, observed[i], classes)...)
+		if c.Irreversible != "" {
+			risks = append(risks, Risk{Kind: "way back", Ref: c.Ref,
+				Text: "changes for good, the way back keeps this: " + c.Irreversible})
 		}
 	}
 	return append(risks, quotaRisks(p, observed, quotas)...)
@@ -72,7 +77,7 @@ func deleteRisk(live object.Object) (kind, text string) {
 	r := live.Ref()
 	switch {
 	case r.Group == "apps" && r.Kind == "StatefulSet":
-		if live.At("spec", "persistentVolumeClaimRetentionPolicy", "whenDeleted") == "Delete" {
+		if claimsGo(live) {
 			return "data", "is deleted, and its claims with their data (persistentVolumeClaimRetentionPolicy)"
 		}
 		return "data", "is deleted; the claims of its pods stay"

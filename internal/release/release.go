@@ -115,6 +115,11 @@ type Found struct {
 type Lost struct {
 	Ref object.Ref `json:"ref"`
 	object.Field
+	// By is the field manager that changed it, and Since when; empty where the server does not say. Mutators
+	// are the webhooks and policies that may have changed it.
+	By       string    `json:"by,omitempty"`
+	Since    time.Time `json:"since,omitzero"`
+	Mutators []string  `json:"mutators,omitempty"`
 }
 
 // Allowance is a rule of check whose errors one deploy let through, and why.

@@ -42,11 +42,11 @@ type Store struct {
 	IsFormer func(context.Context, Release) bool
 }
 
-// Elsewhere returns the newest releases in other namespaces, except deleted ones and those that were made aside:
-// of this environment, and of those that the project had once. others are the project's further environments. It
-// finds none where the user may not list the Secrets of the cluster.
+// Elsewhere returns the newest releases in other namespaces, except deleted ones and those that were made
+// aside: of this environment, and of those that the project had once. others are the project's further
+// environments. It finds none where the user may not list the Secrets of the cluster.
 func (s Store) Elsewhere(ctx context.Context, others []string) ([]Release, error) {
-	selector := fmt.Sprintf("!%s,!%s,%s=%s", partOf, asideLabel, projectLabel, safe(s.Project))
+	selector := fmt.Sprintf("!%s,%s=%s", partOf, projectLabel, safe(s.Project))
 	if len(others) > 0 {
 		selector += fmt.Sprintf(",%s notin (%s)", environmentLabel, strings.Join(safeAll(others), ","))
 	}
@@ -57,14 +57,15 @@ func (s Store) Elsewhere(ctx context.Context, others []string) ([]Release, error
 	revision := func(m metav1.PartialObjectMetadata) int { return revisionOf(record{labels: m.Labels}) }
 	slices.SortStableFunc(marks, func(a, b metav1.PartialObjectMetadata) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace),
-			cmp.Compare(a.Labels[environmentLabel], b.Labels[environmentLabel]), cmp.Compare(revision(b), revision(a)))
+			cmp.Compare(a.Labels[environmentLabel], b.Labels[environmentLabel]),
+			cmp.Compare(revision(b), revision(a)))
 	})
 	marks = slices.CompactFunc(marks, func(a, b metav1.PartialObjectMetadata) bool {
 		return a.Namespace == b.Namespace && a.Labels[environmentLabel] == b.Labels[environmentLabel]
 	})
 	var found []Release
 	for _, mark := range marks {
-		if mark.Namespace == s.Cluster.Namespace() {
+		if mark.Namespace == s.Cluster.Namespace() || mark.Labels[asideLabel] != "" {
 			continue
 		}
 		there := s

@@ -137,8 +137,9 @@ func TestRenderStopsWithItsContext(t *testing.T) {
 // An environment refuses objects of charts that cannot be identified.
 func TestIncompleteObjects(t *testing.T) {
 	for text, want := range map[string]string{
-		"kind: ConfigMap\napiVersion: v1\n":                                            "ConfigMap without metadata.name",
-		"kind: Job\napiVersion: batch/v1\nmetadata: {generateName: again-}\n":          "Job has generateName, which cannot be deployed again: give it a metadata.name",
+		"kind: ConfigMap\napiVersion: v1\n": "ConfigMap without metadata.name",
+		"kind: Job\napiVersion: batch/v1\nmetadata: {generateName: again-}\n": "Job has generateName, which only a " +
+			"hook may have, because it cannot be deployed again: give it a metadata.name",
 		"kind: Secret\napiVersion: v1\nmetadata: {name: a}\nstringData: {number: 1}\n": "Secret a: stringData.number must be a string: write it in quotes",
 		configMap("a") + "---\n" +
 			configMap("a"): "ConfigMap a is defined twice: chart/templates/a.yaml and chart/templates/a.yaml",
