@@ -69,6 +69,7 @@ func TestFaults(t *testing.T) {
 			t.Parallel()
 			p := &faultproxy.Proxy{Seed: seed, Rate: 0.2, Stall: stall}
 			s := newStage(t, "../../examples/myapp", p.Wrap)
+			defer s.makeRoom(t, p)
 			defer func() {
 				if t.Failed() {
 					t.Logf("%s=%d go test ./internal/deploy -run TestFaults; what happened: %s", faultSeeds, seed, p.Done())
@@ -86,6 +87,15 @@ func TestFaults(t *testing.T) {
 			s.apply(t, s.propose(t))
 			took.add(&took.quiet, began)
 		})
+	}
+}
+
+// makeRoom deletes the namespace: the nodes have no room for those of 200 seeds.
+func (s *stage) makeRoom(t *testing.T, p *faultproxy.Proxy) {
+	p.Mend()
+	c := s.target.Cluster
+	if err := c.Typed().CoreV1().Namespaces().Delete(t.Context(), c.Namespace(), metav1.DeleteOptions{}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -199,19 +199,31 @@ func TestLockIsLost(t *testing.T) {
 	}
 }
 
-// The answer to taking the lock is lost: it is ours all the same.
+// The answer to taking the lock is lost, or does not come: the lock is ours all the same.
 func TestLockWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
-	for _, verb := range []string{http.MethodPost, http.MethodPut} {
-		t.Run(verb, func(t *testing.T) {
+	for _, test := range []struct {
+		name, verb string
+		silent     bool
+	}{
+		{"created, connection lost", http.MethodPost, false},
+		{"updated, connection lost", http.MethodPut, false},
+		{"created, silence", http.MethodPost, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			var once sync.Once
+			var passing atomic.Bool
 			c := through(t, newPlace(t).Namespace, func(next http.Handler) http.Handler {
 				return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 					next.ServeHTTP(rw, r)
-					if r.Method == verb {
-						once.Do(func() { panic(http.ErrAbortHandler) })
+					if r.Method != test.verb || passing.Load() {
+						return
 					}
+					if test.silent {
+						<-r.Context().Done()
+					}
+					passing.Store(true)
+					panic(http.ErrAbortHandler)
 				})
 			})
 			for range 2 { // the first creates the Lease
@@ -225,6 +237,9 @@ func TestLockWithoutAnAnswer(t *testing.T) {
 				if h, held, err := currentHolder(t.Context(), c, "deploy"); err != nil || held {
 					t.Errorf("after unlocking: %v, %v, %v", h, held, err)
 				}
+			}
+			if !passing.Load() {
+				t.Error("each answer came back")
 			}
 		})
 	}
