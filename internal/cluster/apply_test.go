@@ -2,6 +2,11 @@ package cluster
 
 import (
 	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -60,5 +65,52 @@ func TestWire(t *testing.T) {
 	}
 	if o.At("stringData", "b") != "two" {
 		t.Error("the object itself was changed")
+	}
+}
+
+// A delete is repeated after a conflict that is none, and after an answer that was lost. It never deletes
+// another object that has taken the name.
+func TestDeleteDespiteConflict(t *testing.T) {
+	t.Parallel()
+	for _, done := range []bool{false, true} {
+		t.Run(fmt.Sprintf("deleted before: %v", done), func(t *testing.T) {
+			t.Parallel()
+			p := newPlace(t)
+			var deletes atomic.Int64
+			c := through(t, p.Namespace, func(next http.Handler) http.Handler {
+				return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+					if r.Method != http.MethodDelete || deletes.Add(1) != 1 {
+						next.ServeHTTP(rw, r)
+						return
+					}
+					if done {
+						next.ServeHTTP(httptest.NewRecorder(), r)
+						panic(http.ErrAbortHandler)
+					}
+					rw.Header().Set("Content-Type", "application/json")
+					rw.WriteHeader(http.StatusConflict)
+					fmt.Fprint(rw, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Conflict","code":409}`)
+				})
+			})
+			set := p.Parse(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n")
+			ref := set.Refs()[0]
+			apply(t, p.editor, set)
+			live, _, err := c.Get(t.Context(), ref)
+			if err != nil {
+				t.Fatal(err)
+			}
+			uid, _ := live.At("metadata", "uid").(string)
+			if err := c.Delete(t.Context(), ref, uid); err != nil {
+				t.Error(err)
+			}
+			if _, found, err := c.Get(t.Context(), ref); found || err != nil || deletes.Load() != 2 {
+				t.Errorf("found %v, %v after %d deletes", found, err, deletes.Load())
+			}
+			apply(t, p.editor, set)
+			err = c.Delete(t.Context(), ref, uid)
+			if err == nil || !strings.Contains(err.Error(), "has taken its name") {
+				t.Errorf("delete of another object: %v", err)
+			}
+		})
 	}
 }

@@ -231,6 +231,9 @@ func TestLockWithoutAnAnswer(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				if l.TookOver != nil {
+					t.Errorf("taken over from %v", l.TookOver)
+				}
 				if err := l.Unlock(t.Context()); err != nil {
 					t.Error(err)
 				}

@@ -187,7 +187,8 @@ func TestRecordDespiteConflicts(t *testing.T) {
 			var posts, puts atomic.Int64
 			c := through(t, newPlace(t).Namespace, func(next http.Handler) http.Handler {
 				return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-					first := r.Method == http.MethodPost && posts.Add(1) == 1 || r.Method == http.MethodPut && puts.Add(1) == 1
+					first := r.Method == http.MethodPost && posts.Add(1) == 1 ||
+						r.Method == http.MethodPut && puts.Add(1) == 1
 					if first && done {
 						next.ServeHTTP(httptest.NewRecorder(), r)
 						panic(http.ErrAbortHandler)
