@@ -292,6 +292,7 @@ func (l layout) valuesFor(c chart, charts []chart, base, within string) (string,
 			from++
 		}
 	}
+	left = withoutSynonyms(left)
 	if n := len(left) - 1; n > 0 && from > 1 && slices.Contains(common, left[n]) && isPlaced(left[:n]) {
 		return strings.Join(left[:n], "-") + sharing, true
 	}
@@ -313,6 +314,21 @@ func (l layout) valuesFor(c chart, charts []chart, base, within string) (string,
 	return env, isEnvironmentName(env) && !slices.ContainsFunc(left, func(w string) bool {
 		return !isEnvironmentName(w) && !isRegion(w)
 	})
+}
+
+// withoutSynonyms leaves out words that say an environment again: prod of production/values-prod.yaml.
+func withoutSynonyms(words []string) []string {
+	var kept []string
+	for _, w := range words {
+		class, rank, known := classOf(w)
+		if !known || !slices.ContainsFunc(kept, func(k string) bool {
+			c, r, ok := classOf(k)
+			return ok && c == class && r == rank
+		}) {
+			kept = append(kept, w)
+		}
+	}
+	return kept
 }
 
 // sharing ends the name of what the values files of several environments share, such as prod-eu and prod-us.

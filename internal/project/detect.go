@@ -360,9 +360,24 @@ func (l layout) single(left []string) []Environment {
 		}
 	}
 	if len(paths) == 0 {
+		paths = l.placesWithin()
+	}
+	if len(paths) == 0 {
 		return nil
 	}
 	return []Environment{{Name: "default", Paths: paths, Class: Local}}
+}
+
+// placesWithin are the directories of plain manifests, one for each service, in a directory of a usual name.
+func (l layout) placesWithin() (places []string) {
+	for _, dir := range l.dirs {
+		inRoot := slices.ContainsFunc(layoutRoots, func(r string) bool { return isBelow(dir, r) })
+		if inRoot && !isBeside(dir) && !l.inChart(dir) && !l.kustomized(dir) && !l.isControl(dir) &&
+			l.manifests(dir) && !slices.ContainsFunc(places, func(p string) bool { return isBelow(dir, p) }) {
+			places = append(places, dir)
+		}
+	}
+	return places
 }
 
 // placesBelow are the directories of plain manifests that services keep under a usual name.

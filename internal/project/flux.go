@@ -20,25 +20,21 @@ func (l layout) withReleases(envs []Environment) ([]Environment, []string) {
 			found = append(found, l.helmReleases(p, map[string]bool{})...)
 		}
 		for _, r := range found {
-			var o gitopsObject
-			if text, err := yaml.Marshal(r.body); err == nil {
-				_ = yaml.Unmarshal(text, &o) // fields of other types are not read
-			}
+			o := r.object()
 			if r.unread != "" && !slices.Contains(unread, r.unread) {
 				unread = append(unread, r.unread)
 			}
-			c := l.fromFlux(o, r.file).chart
+			a := l.fromFlux(o, r.file, r.generated(o)...)
+			c := a.chart
 			switch {
 			case c == nil && o.Spec.Chart.Spec.Chart != "":
 				if !slices.Contains(elsewhere, o.Spec.Chart.Spec.Chart) {
 					elsewhere = append(elsewhere, o.Spec.Chart.Spec.Chart)
 				}
 			case c != nil && !slices.ContainsFunc(e.Charts, func(c2 Chart) bool { return c2.Release == c.Release }):
-				more := r.generated(o)
-				if len(more) < len(o.Spec.ValuesFrom) && !slices.Contains(valued, r.file) {
+				if a.valuesFrom && !slices.Contains(valued, r.file) {
 					valued = append(valued, r.file)
 				}
-				c.Values = append(c.Values, more...)
 				envs[i].Charts = append(envs[i].Charts, *c)
 			}
 		}
@@ -64,6 +60,26 @@ type helmRelease struct {
 	body   map[string]any
 	files  map[string]string
 	unread string
+}
+
+func (r helmRelease) object() (o gitopsObject) {
+	if text, err := yaml.Marshal(r.body); err == nil {
+		_ = yaml.Unmarshal(text, &o) // fields of other types are not read
+	}
+	return o
+}
+
+// released is the app of a HelmRelease as the kustomization beside its file makes it.
+func (l layout) released(o gitopsObject, file string) syncedApp {
+	if dir := path.Dir(file); l.kustomized(dir) {
+		for _, r := range l.helmReleases(dir, map[string]bool{}) {
+			if r.file == file && r.name() == o.Metadata.Name {
+				o = r.object()
+				return l.fromFlux(o, file, r.generated(o)...)
+			}
+		}
+	}
+	return l.fromFlux(o, file)
 }
 
 func (r helmRelease) name() string {

@@ -64,7 +64,7 @@ func (l layout) synced() ([]Environment, []string) {
 	var apps []syncedApp
 	var unknown []string
 	for _, dir := range l.dirs {
-		if l.inChart(dir) || isBeside(dir) {
+		if l.inChart(dir) && !l.file(path.Join(dir, "Chart.yaml")) || isBeside(dir) {
 			continue
 		}
 		for _, name := range l.files[dir] {
@@ -192,7 +192,7 @@ func (l layout) appsIn(file string) (apps []syncedApp, unknown []string) {
 				apps = append(apps, l.app(o, file, path.Clean(o.Spec.Path), o.Spec.TargetNamespace, nil))
 			}
 		case "HelmRelease":
-			apps = append(apps, l.fromFlux(o, file))
+			apps = append(apps, l.released(o, file))
 		}
 	}
 }
@@ -244,7 +244,8 @@ func (l layout) fromArgo(o gitopsObject, file string) []syncedApp {
 	return apps
 }
 
-func (l layout) fromFlux(o gitopsObject, file string) syncedApp {
+// fromFlux is the chart that a HelmRelease installs, with the values files that are generated for it.
+func (l layout) fromFlux(o gitopsObject, file string, generated ...string) syncedApp {
 	dir := path.Clean(o.Spec.Chart.Spec.Chart)
 	if !l.file(path.Join(dir, "Chart.yaml")) {
 		return syncedApp{}
@@ -256,7 +257,10 @@ func (l layout) fromFlux(o gitopsObject, file string) syncedApp {
 			c.Values = append(c.Values, v)
 		}
 	}
-	return l.app(o, file, dir, o.Spec.TargetNamespace, c)
+	c.Values = append(c.Values, generated...)
+	a := l.app(o, file, dir, o.Spec.TargetNamespace, c)
+	a.valuesFrom = len(generated) < len(o.Spec.ValuesFrom)
+	return a
 }
 
 // inlined are values that stand in the object itself.
@@ -273,7 +277,7 @@ func inlined(values map[string]any) []string {
 // app finds the environment that a directory is deployed to; a directory of another repository has none, and
 // neither has a directory of further such objects.
 func (l layout) app(o gitopsObject, file, dir, namespace string, c *Chart) syncedApp {
-	if c == nil && (!l.isFolder(dir) || !l.manifestsBelow(dir) || l.isControl(dir)) {
+	if c == nil && (!l.isFolder(dir) || !l.manifestsBelow(dir) || l.isControlBelow(dir)) {
 		return syncedApp{}
 	}
 	if !label.matches(namespace) {
@@ -333,6 +337,29 @@ func (l layout) valuesOf(c chart, file string) string {
 
 var control = regexp.MustCompile(
 	`(?m)^kind:\s*(Application|ApplicationSet|AppProject)\s*$|\b(kustomize|source|helm)\.toolkit\.fluxcd\.io/`)
+
+// isControlBelow is isControl for a directory with those below it.
+func (l layout) isControlBelow(dir string) bool {
+	found := false
+	for _, d := range l.dirs {
+		if d != dir && !isBelow(d, dir) || !l.manifests(d) {
+			continue
+		}
+		if path.Base(d) == "flux-system" || l.isControl(d) {
+			found = true
+		} else if !l.kustomized(d) || l.hasManifests(d) {
+			return false
+		}
+	}
+	return found
+}
+
+// hasManifests says whether a directory has YAML of Kubernetes in it, beside a kustomization.
+func (l layout) hasManifests(dir string) bool {
+	return slices.ContainsFunc(l.files[dir], func(name string) bool {
+		return isYAML(name) && IsManifest(l.text(path.Join(dir, name)))
+	})
+}
 
 // isControl says whether all manifests in a directory tell Argo CD or Flux what to deploy.
 func (l layout) isControl(dir string) bool {

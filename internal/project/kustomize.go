@@ -240,7 +240,7 @@ func (l layout) plain(found []*kustomization) []*kustomization {
 			return s != path.Base(dir) && isEnvironmentName(s) && l.manifestsBelow(path.Join(parent, s))
 		})
 		beside = beside || slices.Contains(collectors, path.Base(parent))
-		if beside && l.manifestsBelow(dir) && !l.isControl(dir) {
+		if beside && l.manifestsBelow(dir) && !l.isControlBelow(dir) {
 			more = append(more, &kustomization{path: dir, env: env, family: family})
 		}
 	}

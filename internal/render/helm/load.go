@@ -137,7 +137,7 @@ func (r *reader) read(c project.Chart) (*chart.Chart, string, error) {
 		found, err := r.directory(name, nil)
 		return found, name, err
 	case kind == tree.Nothing:
-		return nil, "", fmt.Errorf("%s: no such chart%w", name, fs.ErrNotExist)
+		return nil, "", fmt.Errorf("%s: no such chart: %w", name, fs.ErrNotExist)
 	}
 	text, err := r.view.File(name)
 	if err != nil {
