@@ -18,8 +18,11 @@ func main() {
 	strict := flag.Bool("strict", false, "fail when a target is missed")
 	check := flag.Bool("check", false, "measure check alone, not rendering")
 	images := flag.Bool("copy", false, "measure copying images alone, not rendering")
+	deploys := flag.Bool("deploy", false, "measure deploys alone, not rendering")
 	flag.Parse()
-	missed, err := run(os.Stdout, *root, *conformance, *small, *check, *images)
+	o := options{root: *root, conformance: *conformance, small: *small, check: *check, images: *images,
+		deploys: *deploys}
+	missed, err := run(os.Stdout, o)
 	if err == nil && *strict && missed > 0 {
 		err = fmt.Errorf("%d targets missed", missed)
 	}
@@ -37,13 +40,22 @@ type bench struct {
 	peers   map[string]string // the programs, by engine
 }
 
-func run(w io.Writer, root, conformance string, small, check, images bool) (missed int, err error) {
+// options are the flags.
+type options struct {
+	root, conformance string
+	small             bool
+	// One of these: measure that alone.
+	check, images, deploys bool
+}
+
+func run(w io.Writer, o options) (missed int, err error) {
+	conformance, small := o.conformance, o.small
 	temp, err := os.MkdirTemp("", "slipway-bench-")
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
-	root, err = filepath.Abs(root)
+	root, err := filepath.Abs(o.root)
 	if err != nil {
 		return 0, err
 	}
@@ -59,12 +71,17 @@ func run(w io.Writer, root, conformance string, small, check, images bool) (miss
 		b.peers[peer] = filepath.Join(root, "bin", "peers", peer)
 	}
 	t := &table{w: w}
-	if images {
+	if o.deploys {
+		err := b.deploys(t, root, small)
+		t.foot()
+		return t.missed, err
+	}
+	if o.images {
 		err := b.copies(t, small)
 		t.foot()
 		return t.missed, err
 	}
-	if check {
+	if o.check {
 		err := b.checks(t, root, small)
 		t.foot()
 		return t.missed, err
@@ -103,6 +120,9 @@ func run(w io.Writer, root, conformance string, small, check, images bool) (miss
 		return 0, err
 	}
 	if err := b.copies(t, small); err != nil {
+		return 0, err
+	}
+	if err := b.deploys(t, root, small); err != nil {
 		return 0, err
 	}
 	t.foot()

@@ -22,7 +22,8 @@ type cost struct {
 
 // machine runs programs in an environment of their own, so that nobody's configuration has a say.
 type machine struct {
-	home string // of caches and configuration; below the work folder
+	home       string // of caches and configuration; below the work folder
+	kubeconfig string // empty: programs reach no cluster
 }
 
 // run starts a program in dir, its standard output in a file, and waits for it.
@@ -38,6 +39,9 @@ func (m machine) run(dir, stdout, cache string, argv ...string) (cost, error) {
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + m.home, "XDG_CACHE_HOME=" + cache,
 		"HELM_CACHE_HOME=" + m.home, "HELM_CONFIG_HOME=" + m.home, "HELM_DATA_HOME=" + m.home,
+	}
+	if m.kubeconfig != "" {
+		cmd.Env = append(cmd.Env, "KUBECONFIG="+m.kubeconfig)
 	}
 	start := time.Now()
 	err = cmd.Run()
