@@ -74,11 +74,7 @@ func scaleOf(e *environment, w workload) scale {
 // scalerOf returns the autoscaler of a workload.
 func scalerOf(e *environment, o object.Object) (object.Object, bool) {
 	ref := o.Ref()
-	for _, h := range e.objects {
-		k := h.Ref()
-		if k.Kind != "HorizontalPodAutoscaler" && (k.Kind != "ScaledObject" || k.Group != "keda.sh") {
-			continue
-		}
+	for _, h := range e.scalers {
 		group, kind, name := scaled(h)
 		if group == ref.Group && kind == ref.Kind && name == ref.Name &&
 			sameNamespace(e.namespaceOf(h), e.namespaceOf(o)) {
@@ -107,7 +103,7 @@ func checkRedundancy(e *environment, w workload) []finding.Finding {
 	if kind == "DaemonSet" || n.most == 0 {
 		return nil
 	}
-	reached := len(e.covering(w, "", "Service", serviceSelectorOf)) > 0
+	reached := len(e.covering(w, "", "Service")) > 0
 	var all []finding.Finding
 	if kind == "Deployment" && n.least < 2 && !isSingleton(e, w) && servesRequests(e, w) {
 		switch {
@@ -127,7 +123,7 @@ func checkRedundancy(e *environment, w workload) []finding.Finding {
 	if n.least < 2 {
 		return all
 	}
-	if reached && len(e.covering(w, "policy", "PodDisruptionBudget", budgetSelectorOf)) == 0 {
+	if reached && len(e.covering(w, "policy", "PodDisruptionBudget")) == 0 {
 		all = append(all, budgetMissing.New(w.Object, "",
 			"no PodDisruptionBudget covers the %d pods: draining nodes may evict all of them at once", n.least))
 	}
@@ -226,7 +222,7 @@ func checkNetworkPolicies(e *environment) []finding.Finding {
 	for _, w := range e.workloads {
 		switch w.Ref().Kind {
 		case "Deployment", "StatefulSet", "DaemonSet":
-			policies := e.covering(w, "networking.k8s.io", "NetworkPolicy", policySelectorOf)
+			policies := e.covering(w, "networking.k8s.io", "NetworkPolicy")
 			if w.spec["hostNetwork"] != true && len(policies) == 0 {
 				bare = append(bare, w)
 			}
@@ -256,7 +252,7 @@ func checkBudget(e *environment, o object.Object) []finding.Finding {
 		}
 		n := scaleOf(e, w)
 		least, most = least+n.least, most+n.most
-		others := e.covering(w, "policy", "PodDisruptionBudget", budgetSelectorOf)
+		others := e.covering(w, "policy", "PodDisruptionBudget")
 		if len(others) > 1 && others[0].Ref() != o.Ref() {
 			return []finding.Finding{budgetBlocks.New(o, "spec.selector",
 				"PodDisruptionBudget %s covers %s %s too: the API server refuses to evict a pod with two budgets",

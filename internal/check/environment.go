@@ -18,6 +18,7 @@ import (
 type environment struct {
 	project.Environment
 	render.Result
+	index
 	objects   []object.Object
 	workloads []workload
 	// leftOut are files that do not exist, without which the environment was rendered.
@@ -58,6 +59,7 @@ func newEnvironment(r Rendered, all []project.Environment) *environment {
 		Environment: r.Environment, Result: r.Result,
 		objects: r.Set.Objects(), all: all, mentioned: map[string]object.Object{}, leftOut: r.leftOut,
 	}
+	e.index = newIndex(e.objects)
 	e.made = madeIn(e.objects)
 	e.complete = !slices.ContainsFunc(all, func(other project.Environment) bool {
 		return sharePlace(e.Environment, other)
@@ -207,8 +209,8 @@ func (e *environment) runsIn(namespace string) bool {
 // list returns the objects of a kind that share a namespace.
 func (e *environment) list(group, kind, namespace string) []object.Object {
 	var found []object.Object
-	for _, o := range e.objects {
-		if r := o.Ref(); r.Group == group && r.Kind == kind && sameNamespace(e.namespaceOf(o), namespace) {
+	for _, o := range e.kinds[kindOf{group, kind}] {
+		if sameNamespace(e.namespaceOf(o), namespace) {
 			found = append(found, o)
 		}
 	}
@@ -225,8 +227,8 @@ func (e *environment) names(group, kind, namespace string) []string {
 }
 
 func (e *environment) get(group, kind, namespace, name string) (object.Object, bool) {
-	for _, o := range e.list(group, kind, namespace) {
-		if o.Ref().Name == name {
+	for _, o := range e.named[kindOf{group, kind}][name] {
+		if sameNamespace(e.namespaceOf(o), namespace) {
 			return o, true
 		}
 	}
@@ -264,12 +266,12 @@ func (e *environment) selected(namespace string, selector labels.Selector) []wor
 }
 
 // covering returns the objects of a kind whose selector takes a workload's pods.
-func (e *environment) covering(w workload, group, kind string,
-	selector func(object.Object) labels.Selector) []object.Object {
+func (e *environment) covering(w workload, group, kind string) []object.Object {
 	var found []object.Object
-	for _, o := range e.list(group, kind, e.namespaceOf(w.Object)) {
-		if takes(selector(o), w) {
-			found = append(found, o)
+	namespace, have := e.namespaceOf(w.Object), labelSet(w.labels)
+	for _, s := range e.selecting[kindOf{group, kind}] {
+		if takesLabels(s.selector, w, have) && sameNamespace(e.namespaceOf(s.Object), namespace) {
+			found = append(found, s.Object)
 		}
 	}
 	return found

@@ -29,12 +29,14 @@ var ofJobs = []string{jobName, shortJob, "batch.kubernetes.io/controller-uid", "
 	"batch.kubernetes.io/job-completion-index"}
 
 // takes reports whether a selector takes pods of a workload, perhaps only some of them.
-func takes(selector labels.Selector, w workload) bool {
+func takes(selector labels.Selector, w workload) bool { return takesLabels(selector, w, labelSet(w.labels)) }
+
+// takesLabels is takes with the labels of the workload's pods.
+func takesLabels(selector labels.Selector, w workload, have labels.Set) bool {
 	requirements, selectable := selector.Requirements()
 	if !selectable {
 		return false
 	}
-	have := labelSet(w.labels)
 	for _, r := range requirements {
 		if !have.Has(r.Key()) && isGiven(r, w) {
 			continue

@@ -12,7 +12,7 @@ import (
 
 // servesRequests reports whether a Service sends a workload more than requests for metrics and probes.
 func servesRequests(e *environment, w workload) bool {
-	return slices.ContainsFunc(e.covering(w, "", "Service", serviceSelectorOf), func(o object.Object) bool {
+	return slices.ContainsFunc(e.covering(w, "", "Service"), func(o object.Object) bool {
 		ports := object.Mappings(o.At("spec", "ports"))
 		return len(ports) == 0 || slices.ContainsFunc(ports, func(p map[string]any) bool {
 			return !metricsPort().MatchString(text(p["name"])) && !metricsPort().MatchString(text(p["targetPort"])) &&
@@ -33,10 +33,10 @@ func isScraped(e *environment, service object.Object, port map[string]any) bool 
 		wanted := text(annotations["prometheus.io/port"])
 		return ok && (wanted == strconv.Itoa(n) || wanted == strconv.Itoa(target))
 	}
-	for _, o := range e.objects {
-		m, ok := monitors[o.Ref().Group+"/"+o.Ref().Kind]
+	for _, o := range e.scraping {
+		m := monitors[o.Ref().Group+"/"+o.Ref().Kind]
 		labels := labelSet(object.Mapping(service.At("metadata", "labels")))
-		if !ok || m.ofPods || !selectorOf(o.At("spec", "selector")).Matches(labels) {
+		if m.ofPods || !selectorOf(o.At("spec", "selector")).Matches(labels) {
 			continue
 		}
 		for _, endpoint := range object.Mappings(o.At("spec", m.endpoints)) {
