@@ -41,6 +41,7 @@ func watch(ctx context.Context, r run, p Proposal, stage int, later []postponed)
 	defer stop()
 	return rollout.Wait(ctx, r.target.Cluster, watched, rollout.Options{
 		Timeout: r.options.Timeout, Settle: settleTime(r), Unchanged: unchanged, Notify: n.hear,
+		Say: func(text string) { r.target.say(Watch, nil, "%s", text) },
 	})
 }
 

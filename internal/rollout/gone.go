@@ -36,13 +36,13 @@ func WaitGone(ctx context.Context, c *cluster.Cluster, refs []object.Ref, timeou
 	for {
 		var left []object.Ref
 		var held []string
-		for _, ref := range refs {
-			live, found, err := c.Get(ctx, ref)
-			if err != nil {
-				return c.Explain(ctx, "get", ref, err)
+		all, errs := c.GetAll(ctx, refs)
+		for i, live := range all {
+			if errs[i] != nil {
+				return c.Explain(ctx, "get", refs[i], errs[i])
 			}
-			if found {
-				left = append(left, ref)
+			if live.Body != nil {
+				left = append(left, refs[i])
 			}
 			if holds := live.Holds(); len(holds) > 0 {
 				held = holds

@@ -36,7 +36,7 @@ func (w *waiter) diagnose(ctx context.Context, it *item) {
 	}
 	it.note = ""
 	it.symptoms = ownSymptoms(it.live, it.health)
-	v, err := view(ctx, w.c.Typed(), it.live)
+	v, err := view(ctx, w.lists, it.live)
 	if err != nil {
 		it.note = unseen("pods", err)
 		return

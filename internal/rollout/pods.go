@@ -8,9 +8,9 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes"
 
 	"slipway/internal/object"
 )
@@ -25,26 +25,26 @@ type podView struct {
 }
 
 // view finds the pods of the last change. Trouble of older pods does not count.
-func view(ctx context.Context, client kubernetes.Interface, live object.Object) (podView, error) {
+func view(ctx context.Context, l *lists, live object.Object) (podView, error) {
 	ref, uid := live.Ref(), uidOf(live)
 	v := podView{hosts: []types.UID{uid}}
 	if ref.Group == "" && ref.Kind == "Pod" {
-		pod, err := client.CoreV1().Pods(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
+		pod, err := l.client.CoreV1().Pods(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
 		if err == nil {
 			v.pods = []corev1.Pod{*pod}
 		}
 		return v, err
 	}
 	selector, err := selectorOf(live)
-	if err != nil || selector.LabelSelector == "" {
+	if err != nil || selector == nil {
 		return v, err
 	}
-	list, err := client.CoreV1().Pods(ref.Namespace).List(ctx, selector)
+	pods, err := l.pods(ctx, ref.Namespace, selector)
 	if err != nil {
 		return v, err
 	}
-	newest, err := newest(ctx, client, live, selector, &v)
-	for _, pod := range list.Items {
+	newest, err := newest(ctx, l, live, selector, &v)
+	for _, pod := range pods {
 		switch {
 		case pod.DeletionTimestamp != nil:
 			v.leaving = append(v.leaving, pod)
@@ -70,18 +70,18 @@ func (r revision) made(pod corev1.Pod) bool {
 }
 
 // newest finds the last template, and adds to v what it says.
-func newest(ctx context.Context, client kubernetes.Interface, live object.Object, selector metav1.ListOptions,
-	v *podView) (revision, error) {
+func newest(ctx context.Context, l *lists, live object.Object, selector labels.Selector, v *podView) (
+	revision, error) {
 	ref, uid := live.Ref(), uidOf(live)
 	high := int64(-1)
 	switch ref.Kind {
 	case "Deployment":
-		list, err := client.AppsV1().ReplicaSets(ref.Namespace).List(ctx, selector)
+		sets, err := l.replicaSets(ctx, ref.Namespace, selector)
 		if err != nil {
 			return revision{}, err
 		}
 		var newest appsv1.ReplicaSet
-		for _, rs := range list.Items {
+		for _, rs := range sets {
 			n, _ := strconv.ParseInt(rs.Annotations["deployment.kubernetes.io/revision"], 10, 64)
 			if controls(uid, &rs) && n > high {
 				newest, high = rs, n
@@ -98,7 +98,8 @@ func newest(ctx context.Context, client kubernetes.Interface, live object.Object
 		hash, _ := live.At("status", "updateRevision").(string)
 		return revision{owner: uid, hash: hash}, nil
 	case "DaemonSet":
-		list, err := client.AppsV1().ControllerRevisions(ref.Namespace).List(ctx, selector)
+		list, err := l.client.AppsV1().ControllerRevisions(ref.Namespace).List(ctx,
+			metav1.ListOptions{LabelSelector: selector.String()})
 		if err != nil {
 			return revision{}, err
 		}
@@ -117,19 +118,22 @@ func controls(owner types.UID, o metav1.Object) bool {
 	return metav1.IsControlledBy(o, &metav1.ObjectMeta{UID: owner})
 }
 
-// selectorOf returns the list options of a selector; empty where the workload selects nothing.
-func selectorOf(live object.Object) (metav1.ListOptions, error) {
+// selectorOf returns the selector of a workload; nil where it selects nothing.
+func selectorOf(live object.Object) (labels.Selector, error) {
 	raw, _ := live.At("spec", "selector").(map[string]any)
-	var labels metav1.LabelSelector
-	err := runtime.DefaultUnstructuredConverter.FromUnstructured(raw, &labels)
+	var selector metav1.LabelSelector
+	err := runtime.DefaultUnstructuredConverter.FromUnstructured(raw, &selector)
 	if err != nil || raw == nil {
-		return metav1.ListOptions{}, err
+		return nil, err
 	}
-	selector, err := metav1.LabelSelectorAsSelector(&labels)
+	s, err := metav1.LabelSelectorAsSelector(&selector)
 	if err != nil {
-		return metav1.ListOptions{}, fmt.Errorf("%s: spec.selector: %w", live.Ref(), err)
+		return nil, fmt.Errorf("%s: spec.selector: %w", live.Ref(), err)
 	}
-	return metav1.ListOptions{LabelSelector: selector.String()}, nil
+	if s.Empty() {
+		return nil, nil
+	}
+	return s, nil
 }
 
 func uidOf(o object.Object) types.UID {

@@ -54,7 +54,7 @@ func (w *waiter) staysReady(ctx context.Context, it *item) bool {
 	if it.marks != nil && age < w.settle {
 		return false
 	}
-	v, err := view(ctx, w.c.Typed(), it.live)
+	v, err := view(ctx, w.lists, it.live)
 	if err != nil { // who may not see pods has the workload's own word
 		return isDenied(err) && age >= w.settle
 	}
@@ -121,7 +121,7 @@ func (w *waiter) hasStarted(ctx context.Context, it *item) bool {
 	if now.Sub(it.healthyAt) >= startTime || !lacksProbe(it.live) {
 		return true
 	}
-	v, err := view(ctx, w.c.Typed(), it.live)
+	v, err := view(ctx, w.lists, it.live)
 	if err != nil {
 		return isDenied(err)
 	}

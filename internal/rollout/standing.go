@@ -19,8 +19,11 @@ type Standing struct {
 // Health reads the health of the objects, in the order of refs. An object that cannot be read is Unknown,
 // with the reason; one that does not exist is NotFound. It fails only when the cluster does not answer.
 func Health(ctx context.Context, c *cluster.Cluster, refs []object.Ref) ([]Standing, error) {
-	list, errs := make([]Standing, len(refs)), make([]error, len(refs))
-	cluster.Each(len(refs), func(i int) { list[i], errs[i] = standing(ctx, c, refs[i]) })
+	live, errs := c.GetAll(ctx, refs)
+	list := make([]Standing, len(refs))
+	for i, ref := range refs {
+		list[i], errs[i] = standing(ctx, c, ref, live[i], errs[i])
+	}
 	if ctx.Err() != nil {
 		return list, context.Cause(ctx)
 	}
@@ -32,9 +35,9 @@ func Health(ctx context.Context, c *cluster.Cluster, refs []object.Ref) ([]Stand
 	return list, nil
 }
 
-func standing(ctx context.Context, c *cluster.Cluster, ref object.Ref) (Standing, error) {
-	live, found, err := c.Get(ctx, ref)
-	if found {
+func standing(ctx context.Context, c *cluster.Cluster, ref object.Ref, live object.Object, err error) (
+	Standing, error) {
+	if live.Body != nil {
 		return Standing{Ref: ref, Health: live.Health(), Blocking: live.Blocking()}, nil
 	}
 	health := object.Health{Status: object.NotFound, Message: "does not exist"}

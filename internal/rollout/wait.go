@@ -33,6 +33,8 @@ type Options struct {
 	Unchanged []object.Ref
 	// Notify is called on each change of an object, from one goroutine.
 	Notify func(Progress)
+	// Say is called with what else to know about the wait. It may be nil.
+	Say func(text string)
 }
 
 // Progress is a change of one object: "Deployment prod/api", "2 of 3 ready".
@@ -79,6 +81,7 @@ const (
 	defaultGrace = 15 * time.Second
 	pollFast     = 400 * time.Millisecond
 	pollSlow     = 2 * time.Second
+	gather       = 20 * time.Millisecond // changes come together
 	// reportTime bounds reading the events and logs of the failed objects.
 	reportTime = 10 * time.Second
 	servedTime = time.Minute
@@ -89,12 +92,16 @@ const (
 // server stops answering. It only reads, except for the broken pods of a StatefulSet: see unstick.
 func Wait(ctx context.Context, c *cluster.Cluster, set object.Set, o Options) error {
 	w := newWaiter(c, set, o)
+	if len(w.items) == 0 {
+		return nil
+	}
 	// A workload that became ready in time may need the settling time to prove it.
 	until, cancel := context.WithTimeout(ctx, w.timeout+w.settle)
 	defer cancel()
-	for {
-		// All of them each time: an object that was healthy may have crashed since.
-		cluster.Each(len(w.items), func(i int) { w.examine(until, w.items[i]) })
+	w.live = cluster.Watch(until, c, w.refs())
+	defer w.live.Stop()
+	for followed := false; ; followed = true {
+		w.look(until)
 		w.news()
 		failed, pending := w.verdict()
 		switch {
@@ -107,9 +114,68 @@ func Wait(ctx context.Context, c *cluster.Cluster, set object.Set, o Options) er
 		case time.Since(w.began) >= w.timeout && slices.ContainsFunc(pending, isUnready):
 			return w.report(ctx, pending, pending, true)
 		}
-		// Short pauses at first: a deploy of healthy objects ends at once.
-		if !sleep(until, min(max(pollFast, time.Since(w.began)/60), pollSlow)) && ctx.Err() == nil {
+		if !followed {
+			w.live.Follow(until)
+		}
+		w.sayDenied(o.Say)
+		if !w.pause(until) && ctx.Err() == nil {
 			return w.report(ctx, pending, pending, true)
+		}
+	}
+}
+
+// look examines all objects, because one that was healthy may have crashed since. Between two such looks it
+// examines those that have changed, and those whose settling time has ended.
+func (w *waiter) look(ctx context.Context) {
+	now := time.Now()
+	if w.lists == nil || now.Sub(w.lists.made) >= pollFast/4 {
+		w.lists = &lists{client: w.c.Typed(), pending: w.pendingIn(), made: now}
+	}
+	if !now.Before(w.nextLook) {
+		w.live.Moved()
+		cluster.Each(len(w.items), func(i int) { w.examine(ctx, w.items[i]) })
+		// Short pauses at first: what only pods and events tell is not watched.
+		w.nextLook = time.Now().Add(min(max(pollFast, time.Since(w.began)/60), pollSlow))
+		return
+	}
+	moved := map[object.Ref]bool{}
+	for _, ref := range w.live.Moved() {
+		moved[ref] = true
+	}
+	var some []*item
+	for _, it := range w.items {
+		if moved[it.ref] || it.settling && !now.Before(it.healthyAt.Add(w.settle)) {
+			some = append(some, it)
+		}
+	}
+	cluster.Each(len(some), func(i int) { w.glance(ctx, some[i]) })
+}
+
+// pause waits until an object changes, or the next look is due. It is false when the context ended.
+func (w *waiter) pause(ctx context.Context) bool {
+	due := w.nextLook
+	for _, it := range w.items {
+		if end := it.healthyAt.Add(w.settle); it.settling && end.Before(due) {
+			due = end
+		}
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-w.live.Changed():
+		return sleep(ctx, gather)
+	case <-time.After(time.Until(due)):
+		return true
+	}
+}
+
+// sayDenied says once that objects are not watched.
+func (w *waiter) sayDenied(say func(string)) {
+	for _, err := range w.live.Denied() {
+		if text := err.Error(); say != nil && !slices.Contains(w.denied, text) {
+			w.denied = append(w.denied, text)
+			say(fmt.Sprintf("asking for the state of objects every %s, because they cannot be watched: %s",
+				pollSlow, text))
 		}
 	}
 }
@@ -126,6 +192,11 @@ type waiter struct {
 	mu             sync.Mutex
 	makers         map[object.Ref]object.Ref // who makes an object; the zero value: nobody
 	began          time.Time
+
+	live     *cluster.Watched
+	lists    *lists    // of the pods, as they were at this look
+	nextLook time.Time // at all objects
+	denied   []string  // what was said of objects that are not watched
 }
 
 func newWaiter(c *cluster.Cluster, set object.Set, o Options) *waiter {
@@ -133,19 +204,57 @@ func newWaiter(c *cluster.Cluster, set object.Set, o Options) *waiter {
 		c: c, grace: cmp.Or(o.Grace, defaultGrace), settle: o.Settle, timeout: minTimeout, notify: o.Notify,
 		began: time.Now(), secrets: object.SecretValues(set), makers: map[object.Ref]object.Ref{},
 	}
+	unchanged := make(map[object.Ref]bool, len(o.Unchanged))
+	for _, ref := range o.Unchanged {
+		unchanged[ref] = true
+	}
 	for _, obj := range set.Objects() {
 		if obj.IsCustom() {
 			w.custom = append(w.custom, obj)
 		}
 		if obj.Blocking() {
 			it := newItem(obj)
-			it.unchanged = slices.Contains(o.Unchanged, it.ref)
+			it.unchanged = unchanged[it.ref]
 			w.items = append(w.items, it)
 			w.timeout = max(w.timeout, it.deadline()+time.Minute)
 		}
 	}
 	w.timeout = cmp.Or(o.Timeout, w.timeout)
 	return w
+}
+
+func (w *waiter) refs() []object.Ref {
+	refs := make([]object.Ref, len(w.items))
+	for i, it := range w.items {
+		refs[i] = it.ref
+	}
+	return refs
+}
+
+// pendingIn counts the objects of each namespace that are not healthy.
+func (w *waiter) pendingIn() map[string]int {
+	n := map[string]int{}
+	for _, it := range w.items {
+		if !it.done {
+			n[it.ref.Namespace]++
+		}
+	}
+	return n
+}
+
+// glance looks at what an object says of itself. Why it is not healthy is for the next look at all.
+func (w *waiter) glance(ctx context.Context, it *item) {
+	live, found, err := w.live.Get(ctx, it.ref)
+	if err != nil || !found {
+		return
+	}
+	switch health := live.Health(); health.Status {
+	case object.Current, object.Failed:
+		w.examine(ctx, it)
+	default:
+		it.live, it.health, it.done, it.settling = live, health, false, false
+		it.healthyAt, it.stable = time.Time{}, false
+	}
 }
 
 // examine looks at one object. A look that is cut short keeps the result of the one before.
@@ -166,7 +275,7 @@ func (w *waiter) examine(ctx context.Context, it *item) {
 }
 
 func (w *waiter) read(ctx context.Context, it *item) {
-	live, found, err := w.c.Get(ctx, it.ref)
+	live, found, err := w.live.Get(ctx, it.ref)
 	if it.err = err; ctx.Err() != nil {
 		return
 	}

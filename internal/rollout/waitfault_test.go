@@ -72,8 +72,13 @@ func TestWaitWithoutPods(t *testing.T) {
 		Verbs: []string{"get"}})
 	good := p.Parse(t, deployment("good", "", "", ""))
 	apply(t, p.admin, good)
-	if err := Wait(t.Context(), p.editor, good, Options{Timeout: patience}); err != nil {
+	var said []string
+	say := func(text string) { said = append(said, text) }
+	if err := Wait(t.Context(), p.editor, good, Options{Timeout: patience, Say: say}); err != nil {
 		t.Errorf("a healthy Deployment: %v", err)
+	}
+	if len(said) != 1 || !strings.Contains(said[0], "may not list deployments.apps in "+p.Namespace) {
+		t.Errorf("without the permission to watch: %q", said)
 	}
 	bad := p.Parse(t, deployment("bad", "never-ready", probe, "progressDeadlineSeconds: 2"))
 	apply(t, p.admin, bad)
@@ -143,7 +148,7 @@ func TestWaitSurvivesOutage(t *testing.T) {
 		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			n := requests.Add(1)
 			switch {
-			case !strings.Contains(r.URL.Path, "/deployments/") || broken.Load() >= 4:
+			case !strings.Contains(r.URL.Path, "/deployments") || broken.Load() >= 4:
 				next.ServeHTTP(rw, r)
 			case n%2 == 0:
 				broken.Add(1)

@@ -1,0 +1,294 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/dynamic"
+
+	"slipway/internal/object"
+)
+
+const (
+	// streamTime is after how long a watch is opened again: one whose connection is dead looks like one
+	// without news.
+	streamTime = 15 * time.Second
+	streamLate = 5 * time.Second
+	// resumeAfter is the pause before a list after a watch has failed.
+	resumeAfter = time.Second
+)
+
+// Watched are objects as the server has them, kept up to date by watches: one for each kind and namespace, or
+// one for each object where there are few.
+type Watched struct {
+	c       *Cluster
+	streams map[object.Ref]*stream
+	changed chan struct{}
+	cancel  context.CancelFunc
+	done    sync.WaitGroup
+
+	mu    sync.Mutex
+	moved map[object.Ref]bool
+}
+
+// stream is one watch. Its fields are guarded by the mutex of Watched.
+type stream struct {
+	kind    object.Ref // with a name when it is of one object
+	at      dynamic.ResourceInterface
+	wanted  map[object.Ref]bool
+	live    map[object.Ref]object.Object
+	version string // of the list or of the last event
+	synced  bool
+	// denied is why the user may not list or watch.
+	denied error
+}
+
+// Watch lists objects. Follow keeps them up to date after that.
+func Watch(ctx context.Context, c *Cluster, refs []object.Ref) *Watched {
+	w := &Watched{c: c, streams: make(map[object.Ref]*stream, len(refs)), changed: make(chan struct{}, 1),
+		moved: map[object.Ref]bool{}}
+	groups := map[object.Ref][]object.Ref{}
+	for _, ref := range refs {
+		kind := ref
+		kind.Name = ""
+		groups[kind] = append(groups[kind], ref)
+	}
+	var all []*stream
+	for kind, group := range groups {
+		for _, part := range parts(group) {
+			s := &stream{kind: kind, wanted: map[object.Ref]bool{}}
+			if len(part) == 1 {
+				s.kind = part[0]
+			}
+			for _, ref := range part {
+				s.wanted[ref], w.streams[ref] = true, s
+			}
+			all = append(all, s)
+		}
+	}
+	Each(len(all), func(i int) {
+		var err error
+		if all[i].at, err = c.endpoint(all[i].kind, ""); err == nil {
+			w.list(ctx, all[i])
+		}
+	})
+	return w
+}
+
+// parts are the objects of a kind that share a watch.
+func parts(group []object.Ref) [][]object.Ref {
+	if len(group) >= listFrom {
+		return [][]object.Ref{group}
+	}
+	return slices.Collect(slices.Chunk(group, 1))
+}
+
+// Follow opens the watches. They end with Stop, which must be called.
+func (w *Watched) Follow(ctx context.Context) {
+	ctx, w.cancel = context.WithCancel(ctx)
+	seen := map[*stream]bool{}
+	for _, s := range w.streams {
+		if seen[s] || s.at == nil || s.denied != nil {
+			continue
+		}
+		seen[s] = true
+		w.done.Go(func() { w.follow(ctx, s) })
+	}
+}
+
+// Stop ends the watches, and waits until they have ended.
+func (w *Watched) Stop() {
+	if w.cancel != nil {
+		w.cancel()
+	}
+	w.done.Wait()
+}
+
+// Changed receives after objects have changed: see Moved.
+func (w *Watched) Changed() <-chan struct{} { return w.changed }
+
+// Moved returns the objects that have changed since the last call.
+func (w *Watched) Moved() []object.Ref {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	refs := make([]object.Ref, 0, len(w.moved))
+	for ref := range w.moved {
+		refs = append(refs, ref)
+	}
+	clear(w.moved)
+	return refs
+}
+
+// Denied returns why objects are not watched, once for each kind; the caller has to ask for these.
+func (w *Watched) Denied() []error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []error
+	told := map[error]bool{}
+	for _, s := range w.streams {
+		if s.denied != nil && !told[s.denied] {
+			told[s.denied] = true
+			all = append(all, s.denied)
+		}
+	}
+	return all
+}
+
+// Get returns an object as the watch has it, and asks the server where there is none. The error is
+// client-go's: see Explain.
+func (w *Watched) Get(ctx context.Context, ref object.Ref) (object.Object, bool, error) {
+	if s := w.streams[ref]; s != nil {
+		w.mu.Lock()
+		live, found := s.live[ref]
+		synced := s.synced
+		w.mu.Unlock()
+		if synced {
+			return live, found, nil
+		}
+	}
+	return w.c.Get(ctx, ref)
+}
+
+// list reads all objects of a stream.
+func (w *Watched) list(ctx context.Context, s *stream) {
+	live, version, err := s.read(ctx)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s.synced = err == nil
+	if isRefusal(err) {
+		s.denied = w.c.Explain(ctx, "watch", s.kind, err)
+	}
+	if err != nil {
+		return
+	}
+	for ref := range s.wanted {
+		is, was := live[ref], s.live[ref]
+		if is.At("metadata", "resourceVersion") != was.At("metadata", "resourceVersion") {
+			w.moved[ref] = true
+		}
+	}
+	s.live, s.version = live, version
+	w.signal()
+}
+
+// isRefusal says that another try would not help.
+func isRefusal(err error) bool {
+	return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || apierrors.IsMethodNotSupported(err)
+}
+
+func (s *stream) read(ctx context.Context) (map[object.Ref]object.Object, string, error) {
+	live, opt := map[object.Ref]object.Object{}, s.options()
+	opt.Limit = pageSize
+	for {
+		page, err := s.at.List(ctx, opt)
+		if err != nil {
+			return nil, "", err
+		}
+		for i := range page.Items {
+			if o := received(&page.Items[i]); s.wanted[o.Ref()] {
+				live[o.Ref()] = o
+			}
+		}
+		if opt.Continue = page.GetContinue(); opt.Continue == "" {
+			return live, page.GetResourceVersion(), nil
+		}
+	}
+}
+
+func (s *stream) options() metav1.ListOptions {
+	if s.kind.Name == "" {
+		return metav1.ListOptions{}
+	}
+	return metav1.ListOptions{FieldSelector: "metadata.name=" + s.kind.Name}
+}
+
+// follow watches until the context ends. It lists again where a watch cannot be continued.
+func (w *Watched) follow(ctx context.Context, s *stream) {
+	for ctx.Err() == nil && s.denied == nil {
+		if !s.synced {
+			w.list(ctx, s)
+		}
+		if s.synced && w.stream(ctx, s) {
+			continue
+		}
+		w.mu.Lock()
+		s.synced = false
+		w.mu.Unlock()
+		if !sleep(ctx, resumeAfter) {
+			return
+		}
+	}
+}
+
+// errGone says that a watch cannot be continued.
+var errGone = errors.New("the watch cannot be continued")
+
+// stream reads one watch to its end. It is false when that was not the end that was agreed on.
+func (w *Watched) stream(ctx context.Context, s *stream) bool {
+	ctx, cancel := context.WithTimeout(ctx, streamTime+streamLate)
+	defer cancel()
+	opt, seconds := s.options(), int64(streamTime/time.Second)
+	opt.ResourceVersion, opt.TimeoutSeconds, opt.AllowWatchBookmarks = s.version, &seconds, true
+	began := time.Now()
+	events, err := s.at.Watch(ctx, opt)
+	if isRefusal(err) {
+		w.mu.Lock()
+		s.denied = w.c.Explain(ctx, "watch", s.kind, err)
+		w.mu.Unlock()
+		w.signal()
+	}
+	if err != nil {
+		return false
+	}
+	defer events.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case e, ok := <-events.ResultChan():
+			if !ok {
+				return time.Since(began) >= streamTime-time.Second
+			}
+			if w.take(s, e) != nil {
+				return false
+			}
+		}
+	}
+}
+
+// take notes one event.
+func (w *Watched) take(s *stream, e watch.Event) error {
+	u, ok := e.Object.(*unstructured.Unstructured)
+	if !ok || e.Type == watch.Error {
+		return errGone
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s.version = u.GetResourceVersion()
+	o := received(u)
+	if e.Type == watch.Bookmark || !s.wanted[o.Ref()] {
+		return nil
+	}
+	if e.Type == watch.Deleted {
+		delete(s.live, o.Ref())
+	} else {
+		s.live[o.Ref()] = o
+	}
+	w.moved[o.Ref()] = true
+	w.signal()
+	return nil
+}
+
+func (w *Watched) signal() {
+	select {
+	case w.changed <- struct{}{}:
+	default:
+	}
+}
