@@ -29,7 +29,9 @@ var ofJobs = []string{jobName, shortJob, "batch.kubernetes.io/controller-uid", "
 	"batch.kubernetes.io/job-completion-index"}
 
 // takes reports whether a selector takes pods of a workload, perhaps only some of them.
-func takes(selector labels.Selector, w workload) bool { return takesLabels(selector, w, labelSet(w.labels)) }
+func takes(selector labels.Selector, w workload) bool {
+	return takesLabels(selector, w, labelSet(w.labels))
+}
 
 // takesLabels is takes with the labels of the workload's pods.
 func takesLabels(selector labels.Selector, w workload, have labels.Set) bool {

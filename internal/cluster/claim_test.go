@@ -228,7 +228,7 @@ func TestClaimLeavesNamespaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	set := p.Parse(t, `{apiVersion: v1, kind: Namespace, metadata: {name: `+p.Namespace+`, namespace: ""}}`)
-	list, err := Observe(t.Context(), p.admin, set, set.Refs(), true)
+	list, err := Observe(t.Context(), p.admin, set, ObserveOptions{Owned: set.Refs(), Force: true})
 	if err != nil || len(list[0].Claimed) > 0 {
 		t.Errorf("%v, %v", list, err)
 	}
@@ -255,7 +255,7 @@ func write(t *testing.T, p place, o object.Object, manager string, apply bool) {
 // adoption is the plan for objects that are there, of which earlier releases made the owned ones.
 func adoption(t *testing.T, p place, set object.Set, owned []object.Ref, force bool) []string {
 	t.Helper()
-	list, err := Observe(t.Context(), p.editor, set, owned, force)
+	list, err := Observe(t.Context(), p.editor, set, ObserveOptions{Owned: owned, Force: force})
 	if err != nil {
 		t.Fatal(err)
 	}

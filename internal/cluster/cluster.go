@@ -121,7 +121,7 @@ func (c *Cluster) Sandbox() (Sandbox, bool) {
 
 func connect(c *Cluster, cfg *rest.Config, warn func(string)) error {
 	c.server = cfg.Host
-	cfg.QPS, cfg.Burst = 200, 400 // what is in flight at once is bounded by each
+	cfg.QPS = -1 // no rate of ours: the server says when it is busy, and Each bounds what is in flight
 	cfg.UserAgent = Manager
 	cfg.Dial = dial
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return &retrier{next: next, say: warn} })

@@ -87,7 +87,7 @@ func TestUnreachable(t *testing.T) {
 	acts := map[string]func() error{
 		"place":   func() error { _, err := Place(t.Context(), c, set); return err },
 		"permit":  func() error { return Permit(t.Context(), c, nil) },
-		"observe": func() error { _, err := Observe(t.Context(), c, set, nil, false); return err },
+		"observe": func() error { _, err := Observe(t.Context(), c, set, ObserveOptions{}); return err },
 		"apply":   func() error { return c.Apply(t.Context(), set.Objects()[0], false) },
 		"delete":  func() error { return c.Delete(t.Context(), set.Refs()[0], "") },
 		"secrets": func() error { _, err := ListSecrets(t.Context(), c, "slipway.dev/release", ""); return err },
@@ -122,7 +122,7 @@ func TestUnauthorized(t *testing.T) {
 	}
 	c := open(t, Options{Kubeconfig: file, Context: "prod"})
 	set := manifests(t, `{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: shop}}`)
-	_, err = Observe(t.Context(), c, set, nil, false)
+	_, err = Observe(t.Context(), c, set, ObserveOptions{})
 	var unauthorized *UnauthorizedError
 	if !errors.As(err, &unauthorized) || unauthorized.User != "ada" {
 		t.Errorf("%v", err)

@@ -82,7 +82,7 @@ spec: {podSelector: {}, ingress: [{ports: [{port: 80}]}]$EGRESS}`
 			for _, step := range []string{plain.Replace(c.text), c.to.Replace(c.text), plain.Replace(c.text)} {
 				set := p.Parse(t, step)
 				for range 2 { // a second release of the same changes nothing
-					list, err := Observe(t.Context(), p.editor, set, set.Refs(), false)
+					list, err := Observe(t.Context(), p.editor, set, ObserveOptions{Owned: set.Refs()})
 					if err != nil || list[0].Err != nil {
 						t.Fatal(err, list[0].Err)
 					}

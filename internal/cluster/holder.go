@@ -72,8 +72,11 @@ func dotted(path fieldpath.Path, v any) (string, bool) {
 // Live is an object of the cluster with its field managers.
 type Live struct {
 	Object  object.Object
-	Holders []plan.Holder
+	managed []metav1.ManagedFieldsEntry
 }
+
+// Holders returns the field managers.
+func (l Live) Holders() []plan.Holder { return holdersOf(l.managed, l.Object) }
 
 // List lists the objects of the kind and the namespace of a ref.
 func List(ctx context.Context, c *Cluster, of object.Ref) ([]Live, error) {
@@ -88,8 +91,7 @@ func List(ctx context.Context, c *Cluster, of object.Ref) ([]Live, error) {
 	all := make([]Live, len(list.Items))
 	for i := range list.Items {
 		managed := list.Items[i].GetManagedFields()
-		o := received(&list.Items[i])
-		all[i] = Live{o, holdersOf(managed, o)}
+		all[i] = Live{received(&list.Items[i]), managed}
 	}
 	return all, nil
 }

@@ -38,7 +38,7 @@ webhooks:
 			t.Fatal(err)
 		}
 		for _, force := range []bool{false, true} {
-			list, err := Observe(t.Context(), p.admin, set, set.Refs(), force)
+			list, err := Observe(t.Context(), p.admin, set, ObserveOptions{Owned: set.Refs(), Force: force})
 			if err != nil || list[0].Err != nil {
 				t.Fatal(err, list[0].Err)
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,38 +15,52 @@ import (
 	"slipway/internal/plan"
 )
 
+// ObserveOptions say what is known before the cluster is read.
+type ObserveOptions struct {
+	// Owned are the objects that earlier releases made. Those that left the desired set are only read.
+	Owned []object.Ref
+	// Force plans to take over fields that other managers own.
+	Force bool
+	// Settled are the fingerprints of objects that were as their source wants them: see Fingerprint.
+	Settled map[object.Ref]string
+	// Before is what an earlier Observe found for the same desired set. What it says of an object that has not
+	// changed since is taken over.
+	Before []plan.Observed
+}
+
 // Observe reads each object of desired, which has been through Place, and asks the server in a dry run what
-// applying it would give, with force or without. Owned objects that left the desired set are only read.
-// A fault of one object is in its Err; Observe fails only where every object would.
-func Observe(
-	ctx context.Context, c *Cluster, desired object.Set, owned []object.Ref,
-	force bool) ([]plan.Observed, error) {
-	out := make([]plan.Observed, 0, desired.Len()+len(owned))
+// applying it would give, with force or without. It does not ask where the answer is known: see
+// ObserveOptions. A fault of one object is in its Err; Observe fails only where every object would.
+func Observe(ctx context.Context, c *Cluster, desired object.Set, opt ObserveOptions) (
+	[]plan.Observed, error) {
+	out := make([]plan.Observed, 0, desired.Len()+len(opt.Owned))
 	for _, o := range desired.Objects() {
 		out = append(out, plan.Observed{Ref: o.Ref(), Desired: o})
 	}
 	made := map[object.Ref]bool{} // by an earlier release
-	for _, ref := range owned {
+	for _, ref := range opt.Owned {
 		if _, ok := desired.Get(ref); !ok && !made[ref] {
 			out = append(out, plan.Observed{Ref: ref})
 		}
 		made[ref] = true
 	}
-	s := survey{c: c, desired: desired, definitions: DefinedKinds(desired),
-		scaled: scaledWorkloads(desired), force: force}
+	s := &survey{c: c, desired: desired, definitions: DefinedKinds(desired),
+		scaled: scaledWorkloads(desired), force: opt.Force, settled: opt.Settled,
+		before: make(map[object.Ref]*plan.Observed, len(opt.Before))}
+	for i := range opt.Before {
+		s.before[opt.Before[i].Ref] = &opt.Before[i]
+	}
+	targets := make([]target, len(out))
+	for i, o := range out {
+		kind, _ := o.Desired.At("type").(string)
+		targets[i] = target{ref: o.Ref, version: version(o.Desired), secretType: kind}
+	}
+	read := c.readAll(ctx, targets)
 	Each(len(out), func(i int) {
 		o := &out[i]
-		o.Adopting = !made[o.Ref] && !force
-		for range tries {
-			managed := s.look(ctx, o)
-			o.Holders = holdersOf(managed, o.Live)
-			if o.Err == nil && o.Desired.Body != nil {
-				s.ask(ctx, o, managed)
-			}
-			if !errors.Is(o.Err, errMoved) {
-				break
-			}
-		}
+		o.Adopting = !made[o.Ref] && !opt.Force
+		s.examine(ctx, o, targets[i], read[i])
+		read[i] = reading{}
 		o.Err = claimSize(o)
 		o.Refused = apierrors.IsInvalid(o.Err) || isClaimSize(o.Err)
 		o.Err = c.asTyped(ctx, o.Ref, withFields(o, o.Err))
@@ -69,12 +84,40 @@ type survey struct {
 	definitions map[schema.GroupKind]Definition
 	scaled      map[object.Ref]any
 	force       bool
+	settled     map[object.Ref]string
+	before      map[object.Ref]*plan.Observed
+	missing     sync.Map // the error of each namespace that does not exist
 }
 
-// look reads the live object and its managed fields.
-func (s *survey) look(ctx context.Context, o *plan.Observed) (managed []metav1.ManagedFieldsEntry) {
+// examine finds out what applying an object would give. It reads the object again where it has changed since
+// it was read.
+func (s *survey) examine(ctx context.Context, o *plan.Observed, w target, r reading) {
+	source := o.Desired
+	for range tries {
+		o.Desired = source
+		managed := s.look(ctx, o, r)
+		o.Holders = holdersOf(managed, o.Live)
+		if o.Err != nil || source.Body == nil {
+			return
+		}
+		o.Desired, o.Injected = s.aim(source, o.Live, managed)
+		o.Fingerprint = fingerprint(o.Desired, o.Live, managed)
+		if s.isKnown(o) {
+			return
+		}
+		s.ask(ctx, o, managed)
+		if !errors.Is(o.Err, errMoved) {
+			return
+		}
+		r = s.c.readOne(ctx, w)
+	}
+}
+
+// look takes the live object and its managed fields from a reading.
+func (s *survey) look(ctx context.Context, o *plan.Observed, r reading) (
+	managed []metav1.ManagedFieldsEntry) {
 	wanted := o.Desired.Body != nil
-	o.Live, managed, o.Err = s.c.read(ctx, o.Ref, version(o.Desired))
+	o.Live, managed, o.Err = r.live, r.managed, r.err
 	unknown, ok := errors.AsType[*UnknownKindError](o.Err)
 	if !ok {
 		return managed
@@ -94,19 +137,26 @@ func (s *survey) look(ctx context.Context, o *plan.Observed) (managed []metav1.M
 	return nil
 }
 
+// aim is the object to apply over a live one: with the replicas of an autoscaler, and without what
+// controllers fill in, which it names.
+func (s *survey) aim(desired, live object.Object, managed []metav1.ManagedFieldsEntry) (
+	object.Object, []string) {
+	if minimum, scaled := s.scaled[desired.Ref()]; scaled {
+		desired = keepReplicas(desired, live, minimum)
+	}
+	desired, injected := withoutInjected(withoutAggregated(desired), live, managed)
+	if desired = wire(desired); live.Body != nil {
+		// Another spelling of the same value would be a conflict, or a change of an immutable field.
+		desired = object.Respell(desired, live)
+	}
+	return desired, injected
+}
+
 // ask tries the apply in a dry run.
 func (s *survey) ask(ctx context.Context, o *plan.Observed, managed []metav1.ManagedFieldsEntry) {
-	if minimum, scaled := s.scaled[o.Ref]; scaled {
-		o.Desired = keepReplicas(o.Desired, o.Live, minimum)
-	}
-	o.Desired, o.Injected = withoutInjected(withoutAggregated(o.Desired), o.Live, managed)
-	if o.Desired = wire(o.Desired); o.Live.Body != nil {
-		// Another spelling of the same value would be a conflict, or a change of an immutable field.
-		o.Desired = object.Respell(o.Desired, o.Live)
-	}
 	if o.Unverified == "" {
 		opt := metav1.PatchOptions{Force: &s.force, DryRun: []string{metav1.DryRunAll}}
-		if o.Merged, o.Err = s.c.apply(ctx, o.Desired, opt); o.Err == nil {
+		if o.Merged, o.Err = s.try(ctx, o.Desired, opt); o.Err == nil {
 			if fixed, changed := corrected(o.Desired, o.Merged); changed && o.Live.Body != nil {
 				o.Desired = fixed
 				o.Merged, o.Err = s.c.apply(ctx, o.Desired, opt)
@@ -140,6 +190,19 @@ func (s *survey) ask(ctx context.Context, o *plan.Observed, managed []metav1.Man
 	if o.Unverified != "" {
 		o.Merged, o.Err = wire(o.Desired), nil
 	}
+}
+
+// try is a dry run. Where another one has found that the namespace does not exist, it is known to fail.
+func (s *survey) try(ctx context.Context, o object.Object, opt metav1.PatchOptions) (object.Object, error) {
+	namespace := o.Ref().Namespace
+	if err, ok := s.missing.Load(namespace); ok && namespace != "" {
+		return object.Object{}, err.(error)
+	}
+	merged, err := s.c.apply(ctx, o, opt)
+	if isMissingNamespace(err) {
+		s.missing.Store(namespace, err)
+	}
+	return merged, err
 }
 
 // same reads the live object again when a controller has written or deleted it since the first read: its

@@ -49,7 +49,7 @@ spec:
 
 func observed(t *testing.T, c *Cluster, set object.Set, owned []object.Ref, force bool) plan.Plan {
 	t.Helper()
-	list, err := Observe(t.Context(), c, set, owned, force)
+	list, err := Observe(t.Context(), c, set, ObserveOptions{Owned: owned, Force: force})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -89,7 +89,7 @@ func TestPermitByName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seen, err := Observe(t.Context(), p.editor, classes, nil, false)
+	seen, err := Observe(t.Context(), p.editor, classes, ObserveOptions{})
 	if err != nil || !errors.As(seen[0].Err, &denied) || denied.Missing[0].Verb != "create" {
 		t.Errorf("a dry run without the permission to create: %+v, %v", seen, err)
 	}

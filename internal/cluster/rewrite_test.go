@@ -101,7 +101,7 @@ func TestRewrite(t *testing.T) {
 // released deploys the one object of a set, as a deploy does.
 func released(t *testing.T, p place, set object.Set, owned []object.Ref, force bool) plan.Observed {
 	t.Helper()
-	list, err := Observe(t.Context(), p.editor, set, owned, force)
+	list, err := Observe(t.Context(), p.editor, set, ObserveOptions{Owned: owned, Force: force})
 	if err == nil {
 		err = list[0].Err
 	}

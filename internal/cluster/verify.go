@@ -13,45 +13,56 @@ import (
 
 // Sent is an object that was applied, and the fields that this removed.
 type Sent struct {
-	Object  object.Object
+	Object object.Object
+	// Source is the object before Observe has adapted it to the live one.
+	Source  object.Object
 	Removed []object.Field
 }
 
-// Outcome is an object after an apply. Lost are the fields that do not have the value that was sent, and
-// removed fields that are there: Before is what was sent.
+// Outcome is an object after an apply.
 type Outcome struct {
 	Live
+	// Lost are the fields that do not have the value that was sent, and removed fields that are there: Before
+	// is what was sent.
 	Lost []object.Field
+	// Fingerprint is for the next Observe; empty where another apply may change something.
+	Fingerprint string
 }
 
-// Verify reads objects again that were applied. It leaves out the replicas that an autoscaler has set
-// since, and what is lost of objects that are gone.
-func Verify(ctx context.Context, c *Cluster, sent []Sent) ([]Outcome, error) {
-	outcomes, errs := make([]Outcome, len(sent)), make([]error, len(sent))
-	Each(len(sent), func(i int) {
-		o := sent[i].Object
-		live, managed, err := c.read(ctx, o.Ref(), version(o))
-		if err != nil || live.Body == nil {
-			errs[i] = err
-			return
+// Verify reads objects of a set again that were applied. It leaves out the replicas that an autoscaler has
+// set since, and what is lost of objects that are gone.
+func Verify(ctx context.Context, c *Cluster, set object.Set, sent []Sent) ([]Outcome, error) {
+	s, out, targets := &survey{c: c, scaled: scaledWorkloads(set)}, make([]Outcome, len(sent)),
+		make([]target, len(sent))
+	for i, o := range sent {
+		kind, _ := o.Object.At("type").(string)
+		targets[i] = target{ref: o.Object.Ref(), version: version(o.Object), secretType: kind}
+	}
+	for i, r := range c.readAll(ctx, targets) {
+		if r.err != nil {
+			return out, c.Explain(ctx, "verify", targets[i].ref, r.err)
 		}
-		lost := object.Lost(wire(o), live)
-		if isScaled(managed) {
-			lost = slices.DeleteFunc(lost, func(f object.Field) bool { return f.Path == "spec.replicas" })
-		}
-		for _, f := range sent[i].Removed {
-			if still, ok := stillThere(live, f); ok {
-				lost = append(lost, object.Field{Path: f.Path, After: still})
-			}
-		}
-		outcomes[i] = Outcome{Live{live, holdersOf(managed, live)}, lost}
-	})
-	for i, err := range errs {
-		if err != nil {
-			return outcomes, c.Explain(ctx, "verify", sent[i].Object.Ref(), err)
+		if r.live.Body != nil {
+			out[i] = s.verify(sent[i], r)
 		}
 	}
-	return outcomes, nil
+	return out, nil
+}
+
+func (s *survey) verify(sent Sent, r reading) Outcome {
+	o := Outcome{Live: Live{r.live, r.managed}, Lost: object.Lost(wire(sent.Object), r.live)}
+	if isScaled(r.managed) {
+		o.Lost = slices.DeleteFunc(o.Lost, func(f object.Field) bool { return f.Path == "spec.replicas" })
+	}
+	for _, f := range sent.Removed {
+		if still, ok := stillThere(r.live, f); ok {
+			o.Lost = append(o.Lost, object.Field{Path: f.Path, After: still})
+		}
+	}
+	if len(o.Lost) == 0 {
+		o.Fingerprint = s.settledAs(sent.Source, r.live, r.managed)
+	}
+	return o
 }
 
 // isScaled says that replicas were set through the subresource of autoscalers.

@@ -29,7 +29,7 @@ const (
 // one for each object where there are few.
 type Watched struct {
 	c       *Cluster
-	streams map[object.Ref]*stream
+	feeds   map[object.Ref]*feed
 	changed chan struct{}
 	cancel  context.CancelFunc
 	done    sync.WaitGroup
@@ -38,8 +38,8 @@ type Watched struct {
 	moved map[object.Ref]bool
 }
 
-// stream is one watch. Its fields are guarded by the mutex of Watched.
-type stream struct {
+// feed is one watch. Its fields are guarded by the mutex of Watched.
+type feed struct {
 	kind    object.Ref // with a name when it is of one object
 	at      dynamic.ResourceInterface
 	wanted  map[object.Ref]bool
@@ -52,7 +52,7 @@ type stream struct {
 
 // Watch lists objects. Follow keeps them up to date after that.
 func Watch(ctx context.Context, c *Cluster, refs []object.Ref) *Watched {
-	w := &Watched{c: c, streams: make(map[object.Ref]*stream, len(refs)), changed: make(chan struct{}, 1),
+	w := &Watched{c: c, feeds: make(map[object.Ref]*feed, len(refs)), changed: make(chan struct{}, 1),
 		moved: map[object.Ref]bool{}}
 	groups := map[object.Ref][]object.Ref{}
 	for _, ref := range refs {
@@ -60,15 +60,15 @@ func Watch(ctx context.Context, c *Cluster, refs []object.Ref) *Watched {
 		kind.Name = ""
 		groups[kind] = append(groups[kind], ref)
 	}
-	var all []*stream
+	var all []*feed
 	for kind, group := range groups {
 		for _, part := range parts(group) {
-			s := &stream{kind: kind, wanted: map[object.Ref]bool{}}
+			s := &feed{kind: kind, wanted: map[object.Ref]bool{}}
 			if len(part) == 1 {
 				s.kind = part[0]
 			}
 			for _, ref := range part {
-				s.wanted[ref], w.streams[ref] = true, s
+				s.wanted[ref], w.feeds[ref] = true, s
 			}
 			all = append(all, s)
 		}
@@ -93,8 +93,8 @@ func parts(group []object.Ref) [][]object.Ref {
 // Follow opens the watches. They end with Stop, which must be called.
 func (w *Watched) Follow(ctx context.Context) {
 	ctx, w.cancel = context.WithCancel(ctx)
-	seen := map[*stream]bool{}
-	for _, s := range w.streams {
+	seen := map[*feed]bool{}
+	for _, s := range w.feeds {
 		if seen[s] || s.at == nil || s.denied != nil {
 			continue
 		}
@@ -132,7 +132,7 @@ func (w *Watched) Denied() []error {
 	defer w.mu.Unlock()
 	var all []error
 	told := map[error]bool{}
-	for _, s := range w.streams {
+	for _, s := range w.feeds {
 		if s.denied != nil && !told[s.denied] {
 			told[s.denied] = true
 			all = append(all, s.denied)
@@ -144,7 +144,7 @@ func (w *Watched) Denied() []error {
 // Get returns an object as the watch has it, and asks the server where there is none. The error is
 // client-go's: see Explain.
 func (w *Watched) Get(ctx context.Context, ref object.Ref) (object.Object, bool, error) {
-	if s := w.streams[ref]; s != nil {
+	if s := w.feeds[ref]; s != nil {
 		w.mu.Lock()
 		live, found := s.live[ref]
 		synced := s.synced
@@ -156,8 +156,8 @@ func (w *Watched) Get(ctx context.Context, ref object.Ref) (object.Object, bool,
 	return w.c.Get(ctx, ref)
 }
 
-// list reads all objects of a stream.
-func (w *Watched) list(ctx context.Context, s *stream) {
+// list reads all objects of a feed.
+func (w *Watched) list(ctx context.Context, s *feed) {
 	live, version, err := s.read(ctx)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -183,7 +183,7 @@ func isRefusal(err error) bool {
 	return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || apierrors.IsMethodNotSupported(err)
 }
 
-func (s *stream) read(ctx context.Context) (map[object.Ref]object.Object, string, error) {
+func (s *feed) read(ctx context.Context) (map[object.Ref]object.Object, string, error) {
 	live, opt := map[object.Ref]object.Object{}, s.options()
 	opt.Limit = pageSize
 	for {
@@ -202,7 +202,7 @@ func (s *stream) read(ctx context.Context) (map[object.Ref]object.Object, string
 	}
 }
 
-func (s *stream) options() metav1.ListOptions {
+func (s *feed) options() metav1.ListOptions {
 	if s.kind.Name == "" {
 		return metav1.ListOptions{}
 	}
@@ -210,12 +210,12 @@ func (s *stream) options() metav1.ListOptions {
 }
 
 // follow watches until the context ends. It lists again where a watch cannot be continued.
-func (w *Watched) follow(ctx context.Context, s *stream) {
+func (w *Watched) follow(ctx context.Context, s *feed) {
 	for ctx.Err() == nil && s.denied == nil {
 		if !s.synced {
 			w.list(ctx, s)
 		}
-		if s.synced && w.stream(ctx, s) {
+		if s.synced && w.consume(ctx, s) {
 			continue
 		}
 		w.mu.Lock()
@@ -230,8 +230,8 @@ func (w *Watched) follow(ctx context.Context, s *stream) {
 // errGone says that a watch cannot be continued.
 var errGone = errors.New("the watch cannot be continued")
 
-// stream reads one watch to its end. It is false when that was not the end that was agreed on.
-func (w *Watched) stream(ctx context.Context, s *stream) bool {
+// consume reads one watch to its end. It is false when that was not the end that was agreed on.
+func (w *Watched) consume(ctx context.Context, s *feed) bool {
 	ctx, cancel := context.WithTimeout(ctx, streamTime+streamLate)
 	defer cancel()
 	opt, seconds := s.options(), int64(streamTime/time.Second)
@@ -264,7 +264,7 @@ func (w *Watched) stream(ctx context.Context, s *stream) bool {
 }
 
 // take notes one event.
-func (w *Watched) take(s *stream, e watch.Event) error {
+func (w *Watched) take(s *feed, e watch.Event) error {
 	u, ok := e.Object.(*unstructured.Unstructured)
 	if !ok || e.Type == watch.Error {
 		return errGone

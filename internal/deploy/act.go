@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"slipway/internal/cluster"
@@ -104,44 +106,107 @@ func refused(changes []plan.Change, later []postponed) []plan.Change {
 	})
 }
 
-// applyAll applies the changes of a stage in their order. It returns those that a webhook of the set did not
-// answer for.
+// applyAll applies the changes of a stage in their order, those of one kind at once. It returns those that a
+// webhook of the set did not answer for.
 func applyAll(
 	ctx context.Context, r run, p Proposal, changes []plan.Change, rel *release.Release,
 ) (later []postponed, err error) {
 	var ground []object.Object // definitions and namespaces, until they are served
-	for _, c := range changes {
-		if len(ground) > 0 && c.Ref.Kind != ground[0].Ref().Kind {
+	for _, batch := range batches(changes) {
+		if len(ground) > 0 && batch[0].Ref.Kind != ground[0].Ref().Kind {
 			if err := rollout.WaitServed(ctx, r.target.Cluster, ground...); err != nil {
 				return nil, err
 			}
 			ground = nil
 		}
-		var obj object.Object
-		switch c.Action {
-		case plan.Create, plan.Update, plan.Replace:
-			obj, err = applyOne(ctx, r, c, p)
-		case plan.Run:
-			obj, err = startHook(ctx, r, c, p)
-		default:
-			continue
-		}
-		if down := (*cluster.WebhookError)(nil); errors.As(err, &down) {
-			r.target.say(Act, &c.Ref, "webhook %s does not answer yet", down.Webhook)
-			later = append(later, postponed{c.Ref, err})
-			continue
+		for i, done := range applyBatch(ctx, r, batch, p) {
+			c := batch[i]
+			down := (*cluster.WebhookError)(nil)
+			switch {
+			case errors.As(done.err, &down):
+				r.target.say(Act, &c.Ref, "webhook %s does not answer yet", down.Webhook)
+				later = append(later, postponed{c.Ref, done.err})
+				continue
+			case done.err != nil && err == nil:
+				err = done.err
+			}
+			if !done.ok {
+				continue
+			}
+			if k := c.Ref.Kind; k == "Namespace" || k == "CustomResourceDefinition" {
+				ground = append(ground, done.object)
+			}
+			if c.Action != plan.Run || !slices.Contains(rel.Applied, c.Ref) {
+				rel.Applied = append(rel.Applied, c.Ref)
+			}
 		}
 		if err != nil {
 			return nil, err
 		}
-		if k := c.Ref.Kind; k == "Namespace" || k == "CustomResourceDefinition" {
-			ground = append(ground, obj)
-		}
-		if !slices.Contains(rel.Applied, c.Ref) {
-			rel.Applied = append(rel.Applied, c.Ref)
-		}
 	}
 	return later, rollout.WaitServed(ctx, r.target.Cluster, ground...)
+}
+
+// batches splits the changes that are applied: those of one kind that follow each other may be applied at
+// once. A hook, and an object that is deleted first, is one by itself.
+func batches(changes []plan.Change) [][]plan.Change {
+	var all [][]plan.Change
+	alone := true
+	for _, c := range changes {
+		switch c.Action {
+		case plan.Create, plan.Update, plan.Replace, plan.Run:
+		default:
+			continue
+		}
+		single := c.Action == plan.Replace || c.Action == plan.Run
+		if n := len(all) - 1; n < 0 || alone || single || all[n][0].Ref.Kind != c.Ref.Kind {
+			all = append(all, nil)
+		}
+		all[len(all)-1] = append(all[len(all)-1], c)
+		alone = single
+	}
+	return all
+}
+
+// applied is the result of one apply. It has neither ok nor an error when an earlier error prevented it.
+type applied struct {
+	object object.Object
+	ok     bool
+	err    error
+}
+
+// applyBatch applies changes at once. After an error it begins no other one; a webhook that does not answer
+// concerns only one object.
+func applyBatch(ctx context.Context, r run, batch []plan.Change, p Proposal) []applied {
+	done := make([]applied, len(batch))
+	var failed atomic.Bool
+	var mu sync.Mutex
+	next := 0 // the first whose end was not told: in order, whichever ends first
+	ended := make([]bool, len(batch))
+	cluster.Each(len(batch), func(i int) {
+		if !failed.Load() {
+			obj, err := applyChange(ctx, r, batch[i], p)
+			done[i] = applied{obj, err == nil, err}
+			if err != nil && !errors.As(err, new(*cluster.WebhookError)) {
+				failed.Store(true)
+			}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		for ended[i] = true; next < len(batch) && ended[next]; next++ {
+			if c := batch[next]; done[next].ok && c.Action != plan.Run {
+				r.target.say(Act, &c.Ref, "%sd", c.Action)
+			}
+		}
+	})
+	return done
+}
+
+func applyChange(ctx context.Context, r run, c plan.Change, p Proposal) (object.Object, error) {
+	if c.Action == plan.Run {
+		return startHook(ctx, r, c, p)
+	}
+	return applyOne(ctx, r, c, p)
 }
 
 // leftoverError says that all desired objects are healthy, and an old one still exists.
@@ -176,11 +241,7 @@ func applyOne(ctx context.Context, r run, c plan.Change, p Proposal) (object.Obj
 	if err := readied(ctx, r, c, p, obj); err != nil {
 		return obj, err
 	}
-	if err := r.target.Cluster.Apply(ctx, obj, p.force); err != nil {
-		return obj, err
-	}
-	r.target.say(Act, &c.Ref, "%sd", c.Action)
-	return obj, nil
+	return obj, r.target.Cluster.Apply(ctx, obj, p.force)
 }
 
 // clear deletes an object that is to be created again, and waits until it is gone.
@@ -198,11 +259,11 @@ func clear(ctx context.Context, r run, ref object.Ref, uid string) error {
 // readied prepares a live object for the apply: it makes the fields of other tools ours, and writes what an
 // apply cannot.
 func readied(ctx context.Context, r run, c plan.Change, p Proposal, obj object.Object) error {
-	i := slices.IndexFunc(p.Observed, func(o plan.Observed) bool { return o.Ref == c.Ref })
-	if i < 0 || c.Action != plan.Update {
+	seen, ok := p.seen(c.Ref)
+	if !ok || c.Action != plan.Update {
 		return nil
 	}
-	switch seen := p.Observed[i]; {
+	switch {
 	case seen.Rewritten != "":
 		return cluster.Rewrite(ctx, r.target.Cluster, obj, seen.Adopting)
 	case len(seen.Claimed) > 0:
@@ -211,25 +272,33 @@ func readied(ctx context.Context, r run, c plan.Change, p Proposal, obj object.O
 	return nil
 }
 
+// prune deletes objects in their order, those of one kind at once, and waits until they are gone.
 func prune(
 	ctx context.Context, r run, deletes []plan.Change, p Proposal, rel *release.Release,
 ) error {
 	var gone []object.Ref
 	var longest time.Duration
-	for _, c := range deletes {
-		if err := r.mayWrite(ctx); err != nil {
+	for len(deletes) > 0 {
+		batch := deletes
+		kind := batch[0].Ref.Kind
+		if i := slices.IndexFunc(batch, func(c plan.Change) bool { return c.Ref.Kind != kind }); i > 0 {
+			batch = batch[:i]
+		}
+		deletes = deletes[len(batch):]
+		errs, graces := make([]error, len(batch)), make([]time.Duration, len(batch))
+		cluster.Each(len(batch), func(i int) { graces[i], errs[i] = deleteOne(ctx, r, batch[i], p) })
+		for i, c := range batch {
+			if errs[i] != nil {
+				continue
+			}
+			longest = max(longest, graces[i])
+			r.target.say(Prune, &c.Ref, "deleted")
+			gone = append(gone, c.Ref)
+			rel.Applied = append(rel.Applied, c.Ref)
+		}
+		if err := cmp.Or(errs...); err != nil {
 			return err
 		}
-		remove := r.target.Cluster.Delete
-		if grace, runs := podGrace(p, c.Ref); c.First || runs && p.Prepared.Delete {
-			remove, longest = r.target.Cluster.DeleteWhole, max(longest, grace)
-		}
-		if err := remove(ctx, c.Ref, p.uids[c.Ref]); err != nil {
-			return err
-		}
-		r.target.say(Prune, &c.Ref, "deleted")
-		gone = append(gone, c.Ref)
-		rel.Applied = append(rel.Applied, c.Ref)
 	}
 	if p.Prepared.Delete && longest > 0 {
 		r.target.say(Watch, nil, "waiting until their pods have ended")
@@ -244,13 +313,24 @@ func prune(
 // minGone is how long a deploy waits at least for deleted objects to be gone.
 const minGone = 2 * time.Minute
 
+// deleteOne deletes an object, and returns how long its pods may take to end where it waits for them.
+func deleteOne(ctx context.Context, r run, c plan.Change, p Proposal) (time.Duration, error) {
+	if err := r.mayWrite(ctx); err != nil {
+		return 0, err
+	}
+	if grace, runs := podGrace(p, c.Ref); c.First || runs && p.Prepared.Delete {
+		return grace, r.target.Cluster.DeleteWhole(ctx, c.Ref, p.uids[c.Ref])
+	}
+	return 0, r.target.Cluster.Delete(ctx, c.Ref, p.uids[c.Ref])
+}
+
 // podGrace returns how long the pods of a live workload may take to end; false for what runs no pods.
 func podGrace(p Proposal, ref object.Ref) (time.Duration, bool) {
-	for _, o := range p.Observed {
-		if spec, _, runs := o.Live.PodSpec(); o.Ref == ref && runs {
-			seconds, _ := spec["terminationGracePeriodSeconds"].(int64)
-			return time.Duration(seconds) * time.Second, true
-		}
+	seen, _ := p.seen(ref)
+	spec, _, runs := seen.Live.PodSpec()
+	if !runs {
+		return 0, false
 	}
-	return 0, false
+	seconds, _ := spec["terminationGracePeriodSeconds"].(int64)
+	return time.Duration(seconds) * time.Second, true
 }

@@ -124,11 +124,11 @@ func createNamespace(ctx context.Context, r run, p Proposal) (bool, error) {
 	namespace := object.Ref{Kind: "Namespace", Name: r.target.Cluster.Namespace()}
 	for _, c := range p.Plan.Changes {
 		if c.Action == plan.Create && c.Ref == namespace {
-			obj, err := applyOne(ctx, r, c, p)
-			if err != nil {
-				return false, err
+			done := applyBatch(ctx, r, []plan.Change{c}, p)[0]
+			if done.err != nil {
+				return false, done.err
 			}
-			return true, rollout.WaitServed(ctx, r.target.Cluster, obj)
+			return true, rollout.WaitServed(ctx, r.target.Cluster, done.object)
 		}
 	}
 	return false, nil

@@ -140,17 +140,17 @@ func driftFrom(ctx context.Context, t Target, past release.Past) (Drift, error) 
 	case release.Deleted:
 		return d, nil
 	}
-	p, err := propose(ctx, t.as(rel), recorded(rel), past, true)
+	p, err := propose(ctx, t.as(rel), recorded(rel), past, look{force: true})
 	if err != nil {
 		return d, err
 	}
 	d.observed = p.Observed
 	for _, c := range p.Plan.Changes {
-		i := slices.IndexFunc(p.Observed, func(o plan.Observed) bool { return o.Ref == c.Ref })
-		if i < 0 || p.Observed[i].Desired.Body == nil {
+		seen, ok := p.seen(c.Ref)
+		if !ok || seen.Desired.Body == nil {
 			continue // of an earlier release
 		}
-		if o, ok := driftOf(c, p.Observed[i]); ok {
+		if o, ok := driftOf(c, seen); ok {
 			d.Changed = append(d.Changed, o)
 		}
 	}
@@ -195,7 +195,7 @@ func ProposeRevert(ctx context.Context, t Target) (Proposal, error) {
 	case "":
 		return Proposal{}, fmt.Errorf("%s: %w", t.Environment.Name, release.ErrNone)
 	case release.Healthy:
-		return propose(ctx, t, recorded(rel), past, true)
+		return propose(ctx, t, recorded(rel), past, look{force: true})
 	default:
 		return Proposal{}, &RevertError{Environment: t.Environment.Name, Release: rel}
 	}

@@ -8,5 +8,5 @@ func ProposePrepared(ctx context.Context, t Target, p Prepared) (Proposal, error
 	if err != nil {
 		return Proposal{}, err
 	}
-	return propose(ctx, t, p, past, false)
+	return propose(ctx, t, p, past, look{})
 }

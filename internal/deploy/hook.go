@@ -79,9 +79,9 @@ func startHook(ctx context.Context, r run, c plan.Change, p Proposal) (object.Ob
 		if !p.owns(live) {
 			return obj, fmt.Errorf("run %s: an object of another owner has taken its name", c.Ref)
 		}
-		i := slices.IndexFunc(p.Observed, func(o plan.Observed) bool { return o.Ref == c.Ref })
+		seen, ok := p.seen(c.Ref)
 		uid, _ := live.At("metadata", "uid").(string)
-		if plan.IsRunning(live) && i >= 0 && uid == p.uids[c.Ref] && plan.IsSameRun(p.Observed[i]) {
+		if plan.IsRunning(live) && ok && uid == p.uids[c.Ref] && plan.IsSameRun(seen) {
 			r.target.say(Act, &c.Ref, "is still running: taken up")
 			return obj, nil
 		}

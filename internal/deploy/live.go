@@ -25,7 +25,7 @@ func CompareLive(ctx context.Context, t Target, today string) (contract.Result, 
 		return contract.Result{}, err
 	}
 	prepared.Unstable = nil // nothing is replaced
-	proposal, err := propose(ctx, t, prepared, past, true)
+	proposal, err := propose(ctx, t, prepared, past, look{force: true})
 	if err == nil {
 		err = proposal.Blocked()
 	}

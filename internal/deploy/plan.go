@@ -30,6 +30,8 @@ type Proposal struct {
 	objects object.Set
 	// uids are those of the live objects: another object of the same name is not touched.
 	uids map[object.Ref]string
+	// places are the indexes of Observed.
+	places map[object.Ref]int
 	// refusals are why objects are blocked.
 	refusals []error
 	// owners are the owners whose objects are the environment's.
@@ -45,6 +47,15 @@ func (p Proposal) Done() bool {
 	}
 	never := p.Prepared.Delete && p.Latest.Revision == 0
 	return p.Plan.Empty() && p.Plan.Complete && (p.Latest.Status == wanted || never)
+}
+
+// seen returns what Observe found of an object.
+func (p Proposal) seen(ref object.Ref) (plan.Observed, bool) {
+	i, ok := p.places[ref]
+	if !ok {
+		return plan.Observed{}, false
+	}
+	return p.Observed[i], true
 }
 
 // Blocked returns a *BlockedError when the API server would refuse a part of the plan.
@@ -108,7 +119,7 @@ func Propose(ctx context.Context, t Target, o ProposeOptions) (Proposal, error) 
 	if err != nil {
 		return Proposal{}, err
 	}
-	p, err := propose(ctx, t, prepared, past, o.Force)
+	p, err := propose(ctx, t, prepared, past, look{force: o.Force})
 	p.Elsewhere = others
 	locateRefusals(ctx, t, r.renderer, &p)
 	return p, err
@@ -152,7 +163,7 @@ func proposeRollback(
 	return propose(ctx, t, Prepared{
 		Set: rel.Objects, Images: rel.Images, Commit: rel.Commit, Tag: rel.Tag, Dirty: rel.Dirty,
 		RollbackOf: rel.Revision,
-	}, past, force)
+	}, past, look{force: force})
 }
 
 // hasGoneBack says that the newest release is the healthy rollback of a failed one, as a deploy makes by
@@ -173,12 +184,20 @@ func ProposeDelete(ctx context.Context, t Target, prune []string) (Proposal, err
 	if err != nil {
 		return Proposal{}, err
 	}
-	return propose(ctx, t, Prepared{Delete: true, Set: hooks, Prune: prune}, past, false)
+	return propose(ctx, t, Prepared{Delete: true, Set: hooks, Prune: prune}, past, look{})
+}
+
+// look says how the cluster is looked at.
+type look struct {
+	// force plans to take over fields that other managers own.
+	force bool
+	// before is what an earlier look found.
+	before []plan.Observed
 }
 
 // propose compares what is prepared with the cluster.
 func propose(
-	ctx context.Context, t Target, p Prepared, past release.Past, force bool,
+	ctx context.Context, t Target, p Prepared, past release.Past, l look,
 ) (Proposal, error) {
 	latest := past.Latest
 	set, err := cluster.Place(ctx, t.Cluster, p.Set)
@@ -193,11 +212,15 @@ func propose(
 		return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)
 	}
 	mayDelete := deletable(latest, p)
-	observed, err := cluster.Observe(ctx, t.Cluster, p.Set, mayDelete, force)
+	seeing := cluster.ObserveOptions{Owned: mayDelete, Force: l.force, Before: l.before}
+	if latest.Status == release.Healthy {
+		seeing.Settled = latest.Settled
+	}
+	observed, err := cluster.Observe(ctx, t.Cluster, p.Set, seeing)
 	if err != nil {
 		return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)
 	}
-	markForeign(observed, t.owners(latest), force)
+	markForeign(observed, t.owners(latest), l.force)
 	markRandom(t, observed, &p, time.Now().Format(time.DateOnly))
 	users, unlisted, err := listUsers(ctx, t, p.Set, observed)
 	if err != nil {
@@ -214,8 +237,9 @@ func propose(
 		return Proposal{}, err
 	}
 	proposal := Proposal{Prepared: p, Plan: made, Latest: latest, Observed: observed, owners: t.owners(latest),
-		uids: map[object.Ref]string{}, force: force}
-	for _, seen := range observed {
+		uids: map[object.Ref]string{}, places: map[object.Ref]int{}, force: l.force}
+	for i, seen := range observed {
+		proposal.places[seen.Ref] = i
 		proposal.uids[seen.Ref], _ = seen.Live.At("metadata", "uid").(string)
 		if seen.Err != nil {
 			proposal.refusals = append(proposal.refusals, seen.Err)
@@ -264,7 +288,7 @@ func hasTTL(o object.Object) bool {
 
 // replan makes the plan again, under the lock: Apply does what was consented to.
 func replan(ctx context.Context, t Target, p Proposal, past release.Past, created bool) (Proposal, error) {
-	now, err := propose(ctx, t, p.Prepared, past, p.force)
+	now, err := propose(ctx, t, p.Prepared, past, look{force: p.force, before: p.Observed})
 	if err != nil {
 		return now, err
 	}

@@ -87,7 +87,7 @@ func sortStray(
 	if isOurs || of != "" && !slices.Contains(owners, of) || len(parents) > 0 {
 		return
 	}
-	s := Stray{Ref: ref, By: maker(live.Holders), body: o}
+	s := Stray{Ref: ref, By: maker(live.Holders()), body: o}
 	i := slices.IndexFunc(labelsOf(o), func(label string) bool { return marks[label] })
 	switch {
 	case of != "":

@@ -16,12 +16,14 @@ import (
 func verify(ctx context.Context, r run, p Proposal, rel *release.Release) {
 	var sent []cluster.Sent
 	known := map[object.Ref]plan.Change{}
+	rel.Settled = settled(p)
 	for _, c := range p.Plan.Changes {
 		obj, ok := p.objects.Get(c.Ref)
 		if !ok || c.Action != plan.Create && c.Action != plan.Update && c.Action != plan.Replace {
 			continue
 		}
 		s := cluster.Sent{Object: obj}
+		s.Source, _ = p.Prepared.Set.Get(c.Ref)
 		for _, f := range c.Fields {
 			if f.After == nil && f.Before != nil {
 				s.Removed = append(s.Removed, f)
@@ -30,14 +32,17 @@ func verify(ctx context.Context, r run, p Proposal, rel *release.Release) {
 		sent = append(sent, s)
 		known[c.Ref] = c
 	}
-	outcomes, err := cluster.Verify(ctx, r.target.Cluster, sent)
+	outcomes, err := cluster.Verify(ctx, r.target.Cluster, p.Prepared.Set, sent)
 	secrets := object.SecretValues(p.Prepared.Set)
 	for i, o := range outcomes {
 		ref := sent[i].Object.Ref()
+		if o.Fingerprint != "" {
+			rel.Settled[ref] = o.Fingerprint
+		}
 		for _, f := range o.Lost {
 			f.Before, f.After = object.HideIn(f.Before, secrets), object.HideIn(f.After, secrets)
 			lost := release.Lost{Ref: ref, Field: f, Mutators: known[ref].Mutators}
-			if h := holderOf(plan.Observed{Live: o.Object, Holders: o.Holders}, f.Path); h != nil {
+			if h := holderOf(plan.Observed{Live: o.Object, Holders: o.Holders()}, f.Path); h != nil {
 				lost.By, lost.Since, lost.Mutators = h.Manager, h.Time, nil
 			}
 			rel.Lost = append(rel.Lost, lost)
@@ -58,6 +63,21 @@ func LostText(l release.Lost) string {
 		text += fmt.Sprintf(": %s changed it at %s", l.By, l.Since.Format(time.RFC3339))
 	}
 	return text
+}
+
+// settled returns the fingerprints of the objects that the plan keeps because they are as the source wants
+// them.
+func settled(p Proposal) map[object.Ref]string {
+	kept, prints := map[object.Ref]bool{}, map[object.Ref]string{}
+	for _, c := range p.Plan.Changes {
+		kept[c.Ref] = c.Action == plan.Keep && c.Reason == "" && len(c.Lost) == 0
+	}
+	for _, seen := range p.Observed {
+		if kept[seen.Ref] && seen.Fingerprint != "" && seen.Unverified == "" {
+			prints[seen.Ref] = seen.Fingerprint
+		}
+	}
+	return prints
 }
 
 func contains(fields []object.Field, f object.Field) bool {

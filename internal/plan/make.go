@@ -178,8 +178,9 @@ func decide(o Observed, in Input) Change {
 	case isDeleting(o.Live):
 		c.Action, c.Reason = Blocked, deleting(o)
 	default:
-		c.Fields = differences(o.Live, o.Merged, o.Unverified != "")
-		c.Action = Update
+		if c.Action = Update; !o.Settled {
+			c.Fields = differences(o.Live, o.Merged, o.Unverified != "")
+		}
 		if c.Reason == "" {
 			c.Reason = takeover(o, in)
 		}
@@ -191,7 +192,10 @@ func decide(o Observed, in Input) Change {
 		}
 	}
 	if o.Err == nil && o.Unverified == "" && (c.Action != Keep || c.Reason == "") {
-		c.Lost = append(object.Lost(o.Desired, o.Merged), o.Stays...)
+		if !o.Settled {
+			c.Lost = object.Lost(o.Desired, o.Merged)
+		}
+		c.Lost = append(c.Lost, o.Stays...)
 		c.Mutators = o.Mutators
 	}
 	return c

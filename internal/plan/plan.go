@@ -39,6 +39,11 @@ type Observed struct {
 	// and Unverified says why.
 	Merged     object.Object
 	Unverified string
+	// Fingerprint identifies the live object and what is applied to it, without its status: it changes with
+	// anything that may change the result.
+	Fingerprint string
+	// Settled: a release has recorded that the object is as its source wants it, and nothing has changed since.
+	Settled bool
 	// Holders are the field managers of the live object.
 	Holders []Holder
 	// Mutators are the webhooks and policies that may have changed fields of Merged.

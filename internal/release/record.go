@@ -23,7 +23,7 @@ import (
 )
 
 const (
-	recordType = "slipway.dev/release"
+	recordType = cluster.RecordType
 	// partOf labels the chunks of a record that is too long for one Secret, with the name of its head.
 	partOf = "slipway.dev/record"
 	// A Secret holds 1 MiB.

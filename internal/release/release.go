@@ -93,6 +93,9 @@ type Release struct {
 	Applied []object.Ref `json:"applied,omitempty"`
 	// Lost are fields that did not have the value that was applied when the objects were healthy.
 	Lost []Lost `json:"lost,omitempty"`
+	// Settled are the fingerprints of the objects that were as the source wants them when the release became
+	// healthy: see cluster.Observe. They need no dry run until they change.
+	Settled map[object.Ref]string `json:"-"`
 	// Objects is the set as it was to be applied, Secrets included: a rollback needs them, and they must not be
 	// shown.
 	Objects object.Set `json:"-"`
@@ -155,13 +158,15 @@ type stored struct {
 type member struct {
 	Body   map[string]any `json:"body"`
 	Origin object.Origin  `json:"origin,omitzero"`
+	// Settled is the object's entry of Release.Settled.
+	Settled string `json:"settled,omitempty"`
 }
 
 // encode returns the data of a record, and the summary for lists.
 func encode(r Release) (summary, data []byte, err error) {
 	s := stored{Release: r, Objects: []member{}, Concealed: r.Objects.Concealed()}
 	for _, o := range r.Objects.Objects() {
-		s.Objects = append(s.Objects, member{Body: o.Body, Origin: o.Origin})
+		s.Objects = append(s.Objects, member{Body: o.Body, Origin: o.Origin, Settled: r.Settled[o.Ref()]})
 	}
 	if data, err = json.Marshal(s); err != nil {
 		return nil, nil, err
@@ -179,9 +184,17 @@ func decode(data []byte) (Release, error) {
 	}
 	s.Release.Objects.Conceal(s.Concealed)
 	for _, m := range s.Objects {
-		if err := s.Release.Objects.Add(object.Object{Body: m.Body, Origin: m.Origin}); err != nil {
+		o := object.Object{Body: m.Body, Origin: m.Origin}
+		if err := s.Release.Objects.Add(o); err != nil {
 			return Release{}, err
 		}
+		if m.Settled == "" {
+			continue
+		}
+		if s.Release.Settled == nil {
+			s.Release.Settled = map[object.Ref]string{}
+		}
+		s.Release.Settled[o.Ref()] = m.Settled
 	}
 	return s.Release, nil
 }

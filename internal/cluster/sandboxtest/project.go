@@ -3,8 +3,10 @@ package sandboxtest
 import (
 	"context"
 	"fmt"
+	"time"
 
 	authv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -32,6 +34,7 @@ func (s *Sandbox) Project(ctx context.Context, prefix, kubeconfig string, enviro
 	if err != nil {
 		return err
 	}
+	cfg.QPS = -1
 	cs, err := kubernetes.NewForConfig(cfg)
 	if err != nil {
 		return err
@@ -75,10 +78,51 @@ func newEditor(ctx context.Context, cs kubernetes.Interface, namespace string) (
 	if _, err := cs.RbacV1().RoleBindings(namespace).Create(ctx, binding, metav1.CreateOptions{}); err != nil {
 		return "", err
 	}
+	if err := awaitPermissions(ctx, cs, namespace); err != nil {
+		return "", err
+	}
 	token, err := cs.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, deployer, &authv1.TokenRequest{},
 		metav1.CreateOptions{})
 	if err != nil {
 		return "", err
 	}
 	return token.Status.Token, nil
+}
+
+// expected are permissions of an editor: one of those that the role "edit" takes from "view", and one that it
+// has of its own.
+var expected = []authorizationv1.ResourceAttributes{
+	{Verb: "list", Resource: "configmaps"},
+	{Verb: "patch", Group: "apps", Resource: "deployments"},
+}
+
+// awaitPermissions waits until the server lets the deployer of a namespace edit it. It learns of a new
+// binding, and of what the role "edit" collects from others, a moment after they were written.
+func awaitPermissions(ctx context.Context, cs kubernetes.Interface, namespace string) error {
+	group := "system:serviceaccounts"
+	spec := authorizationv1.SubjectAccessReviewSpec{
+		User:   "system:serviceaccount:" + namespace + ":" + deployer,
+		Groups: []string{group, group + ":" + namespace, "system:authenticated"},
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	for _, p := range expected {
+		p.Namespace, spec.ResourceAttributes = namespace, &p
+		for {
+			review, err := cs.AuthorizationV1().SubjectAccessReviews().Create(ctx,
+				&authorizationv1.SubjectAccessReview{Spec: spec}, metav1.CreateOptions{})
+			if err != nil {
+				return fmt.Errorf("wait for the permission to %s %s: %w", p.Verb, p.Resource, err)
+			}
+			if review.Status.Allowed {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("%s may not %s %s: %w", spec.User, p.Verb, p.Resource, ctx.Err())
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+	}
+	return nil
 }
