@@ -5,6 +5,10 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"slipway/internal/cluster"
 	"slipway/internal/cluster/sandboxtest"
 	"slipway/internal/object"
@@ -52,6 +56,23 @@ func apply(t *testing.T, c *cluster.Cluster, set object.Set) {
 	for _, o := range set.Objects() {
 		if err := c.Apply(t.Context(), o, false); err != nil {
 			t.Fatal(err)
+		}
+		if o.Ref().Kind == "ResourceQuota" {
+			awaitQuota(t, c, o.Ref().Namespace)
+		}
+	}
+}
+
+// awaitQuota waits until the server refuses a pod: it learns of a quota a moment after it was written.
+func awaitQuota(t *testing.T, c *cluster.Cluster, namespace string) {
+	t.Helper()
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "none"}, Spec: corev1.PodSpec{
+		Containers: []corev1.Container{{Name: "none", Image: "none"}}}}
+	for t.Context().Err() == nil {
+		_, err := c.Typed().CoreV1().Pods(namespace).Create(t.Context(), pod,
+			metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		if apierrors.IsForbidden(err) {
+			return
 		}
 	}
 }
