@@ -20,7 +20,7 @@ const admissionGroup = "admissionregistration.k8s.io"
 func nameMutators(ctx context.Context, c *Cluster, observed []plan.Observed) {
 	isChanged := func(f object.Field) bool { return f.After != nil }
 	changed := func(o plan.Observed) bool {
-		return o.Err == nil && o.Unverified == "" && o.Desired.Body != nil &&
+		return o.Err == nil && o.Unverified == "" && !o.Settled && o.Desired.Body != nil &&
 			slices.ContainsFunc(object.Lost(o.Desired, o.Merged), isChanged)
 	}
 	if !slices.ContainsFunc(observed, changed) {
