@@ -13,8 +13,9 @@ import (
 	"slipway/internal/plan"
 )
 
-// isKnown says that what applying an object would give needs no dry run, and takes it over: an earlier Observe
-// has asked, or a release has recorded that the object is as its source wants it, and nothing has changed.
+// isKnown says that what applying an object would give needs no dry run, and takes it over: an earlier
+// Observe has asked, or a release has recorded that the object is as its source wants it, and nothing has
+// changed.
 func (s *survey) isKnown(o *plan.Observed) bool {
 	if o.Unverified != "" {
 		return false
