@@ -57,6 +57,7 @@ var allowed = map[string]string{
 		"rollout release check check/finding check/rule check/contract check/origin image/signature",
 	"internal/promote": "git object project project/source image image/reference render check/finding " +
 		"check/origin release deploy",
+	"internal/agent":               "git project project/source render/tree render plan release deploy",
 	"cmd/slipway":                  "*",
 	"internal/cluster/sandboxtest": "image/imagetest object",
 	"internal/cluster/faultproxy":  "",

@@ -118,6 +118,7 @@ func newRoot(a *app) *cobra.Command {
 		newRenderCommand(a),
 		newBuildCommand(a), newImageCommand(a), newTagsCommand(a), newPlanCommand(a), newDeployCommand(a),
 		newPromoteCommand(a), newCICommand(a),
+		newAgentCommand(a), newQuarantineCommand(a),
 		newStatusCommand(a), newDriftCommand(a), newHistoryCommand(a), newRollbackCommand(a), newDeleteCommand(a),
 		newSandboxCommand(a), newVersionCommand(a),
 	)

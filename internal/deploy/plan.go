@@ -72,6 +72,18 @@ func (p Proposal) Blocked() error {
 	return &BlockedError{Environment: p.Plan.Environment, Changes: blocked, Causes: p.refusals}
 }
 
+// QuarantinedError says that the same objects were bad before.
+type QuarantinedError struct {
+	Environment string
+	Release     release.Release
+}
+
+func (e *QuarantinedError) Error() string {
+	q := e.Release.Quarantine
+	return fmt.Sprintf("deploy %s: these objects are release %d, which is in quarantine since %s: %s",
+		e.Environment, e.Release.Revision, q.Since.Format(time.RFC3339), q.Reason)
+}
+
 // ProposeOptions say how a proposal is made.
 type ProposeOptions struct {
 	PrepareOptions
@@ -120,9 +132,15 @@ func Propose(ctx context.Context, t Target, o ProposeOptions) (Proposal, error) 
 		return Proposal{}, err
 	}
 	p, err := propose(ctx, t, prepared, past, look{force: o.Force})
+	if err != nil {
+		return p, err
+	}
+	if held, ok := past.Quarantined(p.Prepared.Set.Digest()); ok {
+		return p, &QuarantinedError{Environment: t.Environment.Name, Release: held}
+	}
 	p.Elsewhere = others
 	locateRefusals(ctx, t, r.renderer, &p)
-	return p, err
+	return p, nil
 }
 
 // ProposeRollback plans to deploy a recorded release again. Revision 0 is the last healthy one before the

@@ -92,10 +92,25 @@ func (r Repository) AddWorktree(ctx context.Context, commit string) (
 	}, nil
 }
 
+// Person is the author of a commit. The zero value is whom Git is configured for.
+type Person struct{ Name, Email string }
+
+func (p Person) environment() []string {
+	if p.Name == "" {
+		return nil
+	}
+	return []string{
+		"GIT_AUTHOR_NAME=" + p.Name, "GIT_AUTHOR_EMAIL=" + p.Email,
+		"GIT_COMMITTER_NAME=" + p.Name, "GIT_COMMITTER_EMAIL=" + p.Email,
+	}
+}
+
 // Commit commits some files below dir, and no others.
-func (r Repository) Commit(ctx context.Context, dir, message string, files []string) (string, error) {
+func (r Repository) Commit(
+	ctx context.Context, dir, message string, files []string, by Person,
+) (string, error) {
 	args := append([]string{"commit", "--quiet", "--only", "--message", message, "--"}, literal(files)...)
-	if _, err := run(ctx, dir, args...); err != nil {
+	if _, err := runWith(ctx, dir, by.environment(), args...); err != nil {
 		return "", err
 	}
 	out, err := run(ctx, dir, "rev-parse", "--verify", "HEAD^{commit}")

@@ -128,7 +128,7 @@ func (r Repository) remote(ctx context.Context) (string, error) {
 	if err != nil && (!errors.As(err, &failed) || failed.Code != 1) {
 		return "", err
 	}
-	return withoutCredentials(strings.TrimSpace(out)), nil
+	return WithoutCredentials(strings.TrimSpace(out)), nil
 }
 
 // describe reads the time of the commit, and the tags on it.
@@ -247,8 +247,8 @@ func (r Repository) log(ctx context.Context, args ...string) ([]Commit, error) {
 	return commits, nil
 }
 
-// withoutCredentials removes credentials from a URL. It returns nothing for a path on this machine.
-func withoutCredentials(remote string) string {
+// WithoutCredentials removes credentials from a URL. It returns nothing for a path on this machine.
+func WithoutCredentials(remote string) string {
 	if u, err := url.Parse(remote); err == nil && u.Scheme != "" && u.Host != "" {
 		if u.Scheme == "ssh" && u.User != nil {
 			u.User = url.User(u.User.Username())

@@ -241,7 +241,7 @@ func TestWithoutCredentials(t *testing.T) {
 		"http://127.0.0.1:4000/acme/my.git": "http://127.0.0.1:4000/acme/my.git",
 		"/home/ann/repo":                    "", "../repo": "", "file:///srv/repo": "", "": "", `C:\repo`: "",
 	} {
-		if got := withoutCredentials(remote); got != want {
+		if got := WithoutCredentials(remote); got != want {
 			t.Errorf("%s: %q", remote, got)
 		}
 	}

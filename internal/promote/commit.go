@@ -180,7 +180,7 @@ func commitOn(
 	if note != "" {
 		result.Notes = append(result.Notes, note)
 	}
-	result.Commit, err = r.Commit(ctx, src.Project.Dir, message(ctx, r, result), files)
+	result.Commit, err = r.Commit(ctx, src.Project.Dir, message(ctx, r, result), files, git.Person{})
 	return result, err
 }
 

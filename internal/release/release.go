@@ -18,8 +18,12 @@ import (
 	"slipway/internal/rollout"
 )
 
-// ErrNone says that a release is not recorded.
-var ErrNone = errors.New("not recorded")
+var (
+	// ErrNone says that a release is not recorded.
+	ErrNone = errors.New("not recorded")
+	// ErrNotHeld says that a release is not in quarantine.
+	ErrNotHeld = errors.New("not in quarantine")
+)
 
 // Status is the outcome of a release.
 type Status string
@@ -75,6 +79,8 @@ type Release struct {
 	Failure string `json:"failure,omitempty"`
 	// Found says that the release before this one was recorded as healthy and no longer was.
 	Found *Found `json:"found,omitempty"`
+	// Quarantine: the content of this release was bad, and is not deployed again until a person lifts it.
+	Quarantine *Quarantine `json:"quarantine,omitempty"`
 
 	// The fields below are empty in the releases of History.
 
@@ -112,6 +118,31 @@ type Found struct {
 	Revision int `json:"revision"`
 	// Message says which object was down, and how.
 	Message string `json:"message"`
+}
+
+// Quarantine holds the content of a release back.
+type Quarantine struct {
+	Since  time.Time `json:"since"`
+	Reason string    `json:"reason"`
+	// Lifted says who lifted it, and why; nil: it holds.
+	Lifted *Lifted `json:"lifted,omitempty"`
+}
+
+// Lifted is the end of a quarantine.
+type Lifted struct {
+	Who    string    `json:"who"`
+	Reason string    `json:"reason"`
+	Time   time.Time `json:"time"`
+}
+
+// Quarantined returns the newest release that holds back a set of objects, by its digest.
+func (p Past) Quarantined(digest string) (Release, bool) {
+	for _, r := range p.Releases {
+		if r.Quarantine != nil && r.Digest == digest {
+			return r, r.Quarantine.Lifted == nil
+		}
+	}
+	return Release{}, false
 }
 
 // Lost is a field whose value did not hold: Before is what was applied, After what was there.

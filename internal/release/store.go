@@ -167,6 +167,29 @@ func (s Store) Finish(ctx context.Context, r Release) (Release, error) {
 	return written, err
 }
 
+// Hold quarantines the content of a recorded release.
+func (s Store) Hold(ctx context.Context, revision int, reason string) (Release, error) {
+	r, err := s.Get(ctx, revision)
+	if err != nil {
+		return r, err
+	}
+	r.Quarantine = &Quarantine{Since: time.Now().UTC().Truncate(time.Second), Reason: reason}
+	return s.write(ctx, r)
+}
+
+// Lift ends the quarantine of a release. It fails with ErrNotHeld where there is none.
+func (s Store) Lift(ctx context.Context, revision int, who, reason string) (Release, error) {
+	r, err := s.Get(ctx, revision)
+	if err != nil {
+		return r, err
+	}
+	if r.Quarantine == nil || r.Quarantine.Lifted != nil {
+		return r, fmt.Errorf("release %d of %s: %w", revision, s.Environment, ErrNotHeld)
+	}
+	r.Quarantine.Lifted = &Lifted{Who: who, Reason: reason, Time: time.Now().UTC().Truncate(time.Second)}
+	return s.write(ctx, r)
+}
+
 // History lists the recorded releases, newest first, without evidence and objects. Those from before the
 // environment was renamed are among them.
 func (s Store) History(ctx context.Context) ([]Release, error) {

@@ -48,11 +48,18 @@ func At(ctx context.Context, dir, revision string) (src project.Source, remove f
 	if err != nil {
 		return project.Source{}, nil, err
 	}
-	state, err := repository.StateAt(ctx, revision)
+	prefix, err := repository.Prefix(ctx, dir)
 	if err != nil {
 		return project.Source{}, nil, err
 	}
-	prefix, err := repository.Prefix(ctx, dir)
+	return In(ctx, repository, prefix, revision)
+}
+
+// In is At for a repository that needs no working tree, and the project's directory in it.
+func In(
+	ctx context.Context, repository git.Repository, prefix, revision string,
+) (src project.Source, remove func(), err error) {
+	state, err := repository.StateAt(ctx, revision)
 	if err != nil {
 		return project.Source{}, nil, err
 	}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"slipway/internal/agent"
+)
+
+func newAgentCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "agent", Short: "Keep environments equal to Git",
+		Long: `An agent polls branches and deploys each new commit by the path that "slipway deploy" takes. It compares the
+clusters with the recorded releases, and sets back what was changed by hand where its configuration says so.
+A release that fails is rolled back at once, from the record. Its objects are quarantined: nothing deploys
+them again until "slipway quarantine lift". Where the configuration says "writeBack: push", the agent also
+reverts the files on the branch, so that Git says what runs.`,
+	}
+	cmd.AddCommand(newAgentRunCommand(a), newAgentStatusCommand(a))
+	return cmd
+}
+
+func newAgentRunCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "run", Short: "Run the agent until it is stopped", Args: cobra.NoArgs,
+		Long: `Runs until it gets SIGTERM or Ctrl-C, and writes one line for each decision. It reads kubeconfig contexts as
+all verbs do. Deleting or stopping it deletes nothing that it deployed.
+
+The configuration:
+
+  repositories:
+    - url: https://github.com/acme/shop.git
+      branch: main            # the default
+      path: deploy            # of the project in the repository; default: its root
+      interval: 15s           # the default
+      webhookSecret: FILE     # take webhooks at POST /hooks/0 that are signed with it
+      environments:           # of the repository's slipway.yaml
+        staging: {context: staging, onCommit: deploy, onDrift: repair, writeBack: push}
+        prod: {context: prod, onCommit: ask, onDrift: report, writeBack: never}
+  listen: 127.0.0.1:9090      # /healthz, /readyz, /metrics, /status, /hooks
+  state: DIRECTORY            # for clones; default: a temporary one
+
+onCommit deploy (default) or ask · onDrift report (default) or repair · writeBack never (default) or push.`,
+		Example: "  slipway agent run --config agent.yaml",
+	}
+	file := cmd.Flags().String("config", "agent.yaml", "the configuration")
+	verbose := cmd.Flags().Bool("verbose", false, "also log each step of a deploy")
+	cmd.RunE = func(c *cobra.Command, _ []string) error {
+		text, err := os.ReadFile(*file)
+		if err != nil {
+			return fmt.Errorf("read the agent's configuration: %w", err)
+		}
+		config, err := agent.Parse(text)
+		if err != nil {
+			return &agentFileError{*file, err}
+		}
+		level := slog.LevelInfo
+		if *verbose {
+			level = slog.LevelDebug
+		}
+		log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))
+		return agent.New(config, agent.Options{
+			Connect: a.connectOptions(), Render: a.renderOptions("deploy"), Log: log,
+		}).Run(c.Context())
+	}
+	return cmd
+}
+
+// agentFileError says what is wrong in an agent's configuration.
+type agentFileError struct {
+	file string
+	err  error
+}
+
+func (e *agentFileError) Error() string { return e.file + ": " + e.err.Error() }
+func (e *agentFileError) Unwrap() error { return e.err }
+
+func newAgentStatusCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "status", Short: "Show how an agent's environments stand", Args: cobra.NoArgs,
+		Long: `Asks a running agent, which listens on the address of its configuration: for each environment the newest
+commit, the release that runs, the verdict, what drifted, and the last error with its age.`,
+	}
+	address := cmd.Flags().String("address", "127.0.0.1:9090", "HOST:PORT of the agent's \"listen\"")
+	out := outputFlag(cmd, asText, asJSON)
+	cmd.RunE = func(c *cobra.Command, _ []string) error {
+		all, err := askAgent(c.Context(), *address)
+		if err != nil {
+			return err
+		}
+		if *out == asJSON {
+			return a.json(all)
+		}
+		for _, s := range all {
+			printAgentStatus(a, s)
+		}
+		return nil
+	}
+	return cmd
+}
+
+// noAgentError says that no agent answers.
+type noAgentError struct {
+	address string
+	err     error
+}
+
+func (e *noAgentError) Error() string {
+	return fmt.Sprintf("ask the agent at %s: %v", e.address, e.err)
+}
+func (e *noAgentError) Unwrap() error { return e.err }
+
+func askAgent(ctx context.Context, address string) ([]agent.Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/status", nil)
+	if err != nil {
+		return nil, &noAgentError{address, err}
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, &noAgentError{address, err}
+	}
+	defer response.Body.Close()
+	var all []agent.Status
+	if response.StatusCode != http.StatusOK {
+		return nil, &noAgentError{address, fmt.Errorf("it answers %s", response.Status)}
+	}
+	if err := json.NewDecoder(response.Body).Decode(&all); err != nil {
+		return nil, &noAgentError{address, err}
+	}
+	return all, nil
+}
+
+func printAgentStatus(a *app, s agent.Status) {
+	style := styleOf(a.stdout)
+	good := s.Verdict == agent.Synced && s.Error == "" && s.Drift == 0
+	fmt.Fprintf(a.stdout, "%s  %s  %s\n", style.bold(s.Environment), style.state(good, string(s.Verdict)),
+		clean(s.Message))
+	if s.Drift > 0 {
+		fmt.Fprintf(a.stdout, "  drift: %s; run `slipway drift %s` to see them\n", count(s.Drift, "change"),
+			s.Environment)
+	}
+	if s.Error != "" {
+		fmt.Fprintf(a.stdout, "  error for %s: %s\n", time.Since(s.ErrorSince).Round(time.Second),
+			clean(oneLine(s.Error)))
+	}
+}

@@ -1,0 +1,21 @@
+package main
+
+import (
+	"fmt"
+
+	"slipway/internal/deploy"
+	"slipway/internal/release"
+)
+
+// agentRows explain errors of the agent, and of what it holds back.
+var agentRows = []row{
+	as("quarantined", codeError, func(e *deploy.QuarantinedError) string {
+		return fmt.Sprintf("Deploy other objects, or run `slipway quarantine lift %s %d --reason TEXT` if these "+
+			"are right after all.", e.Environment, e.Release.Revision)
+	}),
+	is("not held", release.ErrNotHeld, codeError, "Run `slipway quarantine list ENV` for what is held back."),
+	as("agent file", codeError, always[*agentFileError](
+		"Run `slipway agent run --help` for the keys of the configuration.")),
+	as("no agent", codeError, always[*noAgentError](
+		"Pass the agent's address as --address HOST:PORT: it is \"listen\" in its configuration.")),
+}

@@ -1,0 +1,154 @@
+// Package agent keeps environments equal to Git: it polls repositories, deploys new commits by the path that
+// the CLI takes, sets back what was changed in the cluster, and holds back what was bad. Its memory is the
+// record of each environment; it keeps no other state that matters.
+package agent
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"slipway/internal/deploy"
+	"slipway/internal/render"
+)
+
+// Options are what an agent needs beside its configuration.
+type Options struct {
+	// Connect is how clusters are reached. Each environment has a context of its own.
+	Connect deploy.ConnectOptions
+	Render  render.Options
+	Log     *slog.Logger
+}
+
+// Agent keeps the environments of a configuration.
+type Agent struct {
+	config   Config
+	options  Options
+	counters *counters
+	follows  []*follower
+}
+
+// follower polls one repository.
+type follower struct {
+	mirror       *mirror
+	environments []*environment
+	poke         chan struct{} // asks for a poll now
+
+	mu       sync.Mutex
+	polled   bool // once at least
+	lastFail string
+}
+
+// New prepares an agent.
+func New(c Config, o Options) *Agent {
+	return &Agent{config: c, options: o, counters: newCounters()}
+}
+
+// Run keeps the environments until the context ends. It fails where it cannot begin.
+func (a *Agent) Run(ctx context.Context) error {
+	state := a.config.State
+	if state == "" {
+		temporary, err := os.MkdirTemp("", "slipway-agent-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(temporary)
+		state = temporary
+	}
+	for i, r := range a.config.Repositories {
+		f := &follower{mirror: newMirror(r, filepath.Join(state, fmt.Sprintf("repository-%d", i))),
+			poke: make(chan struct{}, 1)}
+		for name, policy := range r.Environments {
+			f.environments = append(f.environments, &environment{
+				name: name, policy: policy, mirror: f.mirror, agent: a, wake: make(chan string, 1),
+				log: a.options.Log.With("environment", name), repairs: map[string][]time.Time{},
+				status: Status{Environment: name, Repository: f.mirror.String(), Verdict: Unknown},
+			})
+		}
+		a.follows = append(a.follows, f)
+	}
+	server, err := a.listen()
+	if err != nil {
+		return err
+	}
+	var work sync.WaitGroup
+	for _, f := range a.follows {
+		for _, e := range f.environments {
+			work.Go(func() { e.keep(ctx) })
+		}
+		work.Go(func() { f.follow(ctx, a) })
+	}
+	work.Wait()
+	return server.stop(ctx)
+}
+
+// follow polls the repository until the context ends.
+func (f *follower) follow(ctx context.Context, a *Agent) {
+	known, failures := "", 0
+	for {
+		commit, err := f.mirror.poll(ctx, known)
+		a.counters.update(func(c *counters) { c.gitQueries[f.mirror.String()]++ })
+		if ctx.Err() != nil {
+			return
+		}
+		f.note(err, a.options.Log)
+		if failures++; err == nil {
+			failures = 0
+		}
+		if err == nil && commit != known {
+			known = commit
+			for _, e := range f.environments {
+				e.offer(commit)
+			}
+		}
+		wait := time.NewTimer(backoff(f.mirror.Interval, failures))
+		select {
+		case <-ctx.Done():
+		case <-wait.C:
+		case <-f.poke:
+		}
+		wait.Stop()
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// note says once what a poll failed with.
+func (f *follower) note(err error, log *slog.Logger) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.polled = f.polled || err == nil
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text != f.lastFail && text != "" {
+		log.Error("poll "+f.mirror.String()+": "+text, "environments", "keep what they run")
+	}
+	f.lastFail = text
+}
+
+// offer hands a commit to an environment, in place of one that it has not taken.
+func (e *environment) offer(commit string) {
+	select {
+	case <-e.wake:
+	default:
+	}
+	e.wake <- commit
+}
+
+// Statuses returns how all environments stand, in the order of the repositories.
+func (a *Agent) Statuses() []Status {
+	all := []Status{}
+	for _, f := range a.follows {
+		for _, e := range f.environments {
+			all = append(all, e.Status())
+		}
+	}
+	return all
+}

@@ -1,0 +1,153 @@
+package agent
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"slipway/internal/project"
+)
+
+// Config is what an agent keeps equal. The zero values of the fields are not valid: Parse fills them in.
+type Config struct {
+	Repositories []Repository `yaml:"repositories"`
+	// Listen is HOST:PORT for webhooks, metrics, health and the status; empty: nothing is served.
+	Listen string `yaml:"listen"`
+	// State is a directory for clones; empty: a temporary one, which is made anew at each start.
+	State string `yaml:"state"`
+}
+
+// Repository is a branch of a Git repository, and the environments that follow it.
+type Repository struct {
+	URL    string `yaml:"url"`
+	Branch string `yaml:"branch"` // "main" unless given
+	// Path is the project's directory in the repository; empty: its root.
+	Path string `yaml:"path"`
+	// Interval is how often the branch is asked for; 15 s unless given.
+	Interval Duration `yaml:"interval"`
+	// WebhookSecret is a file with the secret that webhooks are signed with; empty: no webhook is taken.
+	WebhookSecret string                 `yaml:"webhookSecret"`
+	Environments  map[string]Environment `yaml:"environments"`
+}
+
+// Environment is the policy for an environment of the repository's slipway.yaml.
+type Environment struct {
+	// Context is the kubeconfig context, instead of the project's.
+	Context string `yaml:"context"`
+	// OnCommit is Deploy unless given, OnDrift Report, WriteBack Never.
+	OnCommit  string `yaml:"onCommit"`
+	OnDrift   string `yaml:"onDrift"`
+	WriteBack string `yaml:"writeBack"`
+}
+
+// The policies.
+const (
+	Deploy = "deploy" // a new commit is deployed
+	Ask    = "ask"    // a person deploys it
+	Repair = "repair" // what was changed in the cluster is set back
+	Report = "report" // it is shown alone
+	Push   = "push"   // a commit that failed is reverted on its branch
+	Never  = "never"  // it is held back alone
+)
+
+// Duration is a time.Duration written as "15s".
+type Duration time.Duration
+
+// UnmarshalYAML reads a duration.
+func (d *Duration) UnmarshalYAML(n *yaml.Node) error {
+	parsed, err := time.ParseDuration(n.Value)
+	if err != nil || parsed < 100*time.Millisecond {
+		return fmt.Errorf("line %d: want a duration of at least 100ms, such as 15s, not %q", n.Line, n.Value)
+	}
+	*d = Duration(parsed)
+	return nil
+}
+
+const defaultInterval = Duration(15 * time.Second)
+
+// Parse reads a configuration. Unknown keys are errors, each with its line.
+func Parse(text []byte) (Config, error) {
+	var c Config
+	stream := yaml.NewDecoder(bytes.NewReader(text))
+	stream.KnownFields(true)
+	if err := stream.Decode(&c); errors.Is(err, io.EOF) {
+		return c, errors.New("the file is empty: it needs repositories")
+	} else if err != nil {
+		return c, readable(err)
+	}
+	if len(c.Repositories) == 0 {
+		return c, errors.New("it names no repositories")
+	}
+	for i := range c.Repositories {
+		if err := c.Repositories[i].complete(); err != nil {
+			return c, fmt.Errorf("repositories[%d]: %w", i, err)
+		}
+	}
+	return c, nil
+}
+
+func (r *Repository) complete() error {
+	r.Branch, r.Interval = cmp.Or(r.Branch, "main"), cmp.Or(r.Interval, defaultInterval)
+	switch {
+	case r.URL == "":
+		return errors.New("url is missing")
+	case strings.HasPrefix(r.URL, "-") || strings.HasPrefix(r.Branch, "-"):
+		return errors.New("url and branch must not begin with a dash")
+	case len(r.Environments) == 0:
+		return errors.New("environments is empty: name those of the repository's slipway.yaml")
+	}
+	for name, e := range r.Environments {
+		e.OnCommit = cmp.Or(e.OnCommit, Deploy)
+		e.OnDrift, e.WriteBack = cmp.Or(e.OnDrift, Report), cmp.Or(e.WriteBack, Never)
+		for _, p := range []struct {
+			key, value string
+			known      []string
+		}{
+			{"onCommit", e.OnCommit, []string{Deploy, Ask}}, {"onDrift", e.OnDrift, []string{Repair, Report}},
+			{"writeBack", e.WriteBack, []string{Push, Never}},
+		} {
+			if !slices.Contains(p.known, p.value) {
+				return fmt.Errorf("environments.%s.%s: want %s, not %q", name, p.key, strings.Join(p.known, " or "),
+					p.value)
+			}
+		}
+		r.Environments[name] = e
+	}
+	return nil
+}
+
+var unknownField = regexp.MustCompile(`^line (\d+): field (\S+) not found in type agent\.(\w+)$`)
+
+// readable says in the words of the file what the YAML library says in those of Go.
+func readable(err error) error {
+	var typed *yaml.TypeError
+	if !errors.As(err, &typed) {
+		return errors.New(strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	m := unknownField.FindStringSubmatch(typed.Errors[0])
+	if m == nil {
+		return errors.New(typed.Errors[0])
+	}
+	var known []string
+	for _, t := range []any{Config{}, Repository{}, Environment{}} {
+		if of := reflect.TypeOf(t); of.Name() == m[3] {
+			for i := range of.NumField() {
+				known = append(known, of.Field(i).Tag.Get("yaml"))
+			}
+		}
+	}
+	hint := "known: " + strings.Join(known, ", ")
+	if s := project.Suggest(m[2], known); s != "" {
+		hint = fmt.Sprintf("did you mean %q?", s)
+	}
+	return fmt.Errorf("line %s: unknown key %q (%s)", m[1], m[2], hint)
+}

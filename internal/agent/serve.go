@@ -1,0 +1,154 @@
+package agent
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// server is what the agent serves; the zero value serves nothing.
+type server struct{ http *http.Server }
+
+// stop ends the server, whose own context has ended.
+func (s server) stop(ctx context.Context) error {
+	if s.http == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return s.http.Shutdown(ctx)
+}
+
+// listen begins to serve health, the status, metrics and webhooks.
+func (a *Agent) listen() (server, error) {
+	if a.config.Listen == "" {
+		return server{}, nil
+	}
+	l, err := net.Listen("tcp", a.config.Listen)
+	if err != nil {
+		return server{}, fmt.Errorf("listen: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", a.serveReady)
+	mux.HandleFunc("GET /status", a.serveStatus)
+	mux.HandleFunc("GET /metrics", a.serveMetrics)
+	mux.HandleFunc("POST /hooks/{repository}", a.serveHook)
+	s := server{&http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second}}
+	go s.http.Serve(l) //nolint:errcheck // stop ends it
+	a.options.Log.Info("listening on " + l.Addr().String())
+	return s, nil
+}
+
+func (a *Agent) serveReady(w http.ResponseWriter, _ *http.Request) {
+	for _, f := range a.follows {
+		f.mu.Lock()
+		polled := f.polled
+		f.mu.Unlock()
+		if !polled {
+			http.Error(w, f.mirror.String()+" has not been read yet", http.StatusServiceUnavailable)
+			return
+		}
+	}
+	fmt.Fprintln(w, "ok")
+}
+
+func (a *Agent) serveStatus(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(a.Statuses()); err != nil {
+		a.options.Log.Debug("status: " + err.Error())
+	}
+}
+
+// serveMetrics writes the text format of Prometheus.
+func (a *Agent) serveMetrics(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+	header := func(name, kind, help string) {
+		fmt.Fprintf(w, "# HELP %s %s\n# TYPE %[1]s %[3]s\n", name, help, kind)
+	}
+	header("slipway_environment_info", "gauge", "What the agent makes of each environment.")
+	for _, s := range a.Statuses() {
+		fmt.Fprintf(w, "slipway_environment_info{environment=%q,verdict=%q,commit=%q,applied=%q,"+
+			"release=\"%d\"} 1\n", s.Environment, string(s.Verdict), s.Seen, s.Applied, s.Release)
+	}
+	c := a.counters
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	header("slipway_verdict_total", "counter", "Verdicts on commits.")
+	keys := slices.SortedFunc(maps.Keys(c.verdicts), func(x, y [2]string) int {
+		return strings.Compare(x[0]+" "+x[1], y[0]+" "+y[1])
+	})
+	for _, k := range keys {
+		fmt.Fprintf(w, "slipway_verdict_total{environment=%q,verdict=%q} %d\n", k[0], k[1], c.verdicts[k])
+	}
+	header("slipway_drift_repaired_total", "counter", "Fields and objects that were set back.")
+	for _, name := range slices.Sorted(maps.Keys(c.repaired)) {
+		fmt.Fprintf(w, "slipway_drift_repaired_total{environment=%q} %d\n", name, c.repaired[name])
+	}
+	header("slipway_git_requests_total", "counter", "Polls of repositories.")
+	for _, name := range slices.Sorted(maps.Keys(c.gitQueries)) {
+		fmt.Fprintf(w, "slipway_git_requests_total{repository=%q} %d\n", name, c.gitQueries[name])
+	}
+	header("slipway_commit_to_healthy_seconds", "gauge", "From the last commit seen to its healthy release.")
+	for _, name := range slices.Sorted(maps.Keys(c.healthy)) {
+		fmt.Fprintf(w, "slipway_commit_to_healthy_seconds{environment=%q} %g\n", name, c.healthy[name].Seconds())
+	}
+}
+
+// maxHook is more than the body of any push event.
+const maxHook = 5 << 20
+
+// serveHook polls a repository now, where the request is signed with its secret. It never does more.
+func (a *Agent) serveHook(w http.ResponseWriter, r *http.Request) {
+	i, err := strconv.Atoi(r.PathValue("repository"))
+	if err != nil || i < 0 || i >= len(a.follows) || a.follows[i].mirror.WebhookSecret == "" {
+		http.NotFound(w, r)
+		return
+	}
+	secret, err := os.ReadFile(a.follows[i].mirror.WebhookSecret) // each time: it may have been replaced
+	if err != nil {
+		a.options.Log.Error("webhook: " + err.Error())
+		http.Error(w, "the secret cannot be read", http.StatusInternalServerError)
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxHook))
+	if err != nil {
+		http.Error(w, "the body is too large", http.StatusRequestEntityTooLarge)
+		return
+	}
+	if key := strings.TrimSpace(string(secret)); key == "" || !isSigned(r.Header, body, key) {
+		http.Error(w, "the signature is wrong", http.StatusUnauthorized)
+		return
+	}
+	select {
+	case a.follows[i].poke <- struct{}{}:
+	default: // asked already
+	}
+	w.WriteHeader(http.StatusAccepted)
+}
+
+// isSigned verifies the signature of GitHub and Bitbucket, of Gitea and Forgejo, or GitLab's token.
+func isSigned(h http.Header, body []byte, secret string) bool {
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write(body)
+	sum := hex.EncodeToString(mac.Sum(nil))
+	for _, name := range []string{"X-Hub-Signature-256", "X-Hub-Signature", "X-Gitea-Signature"} {
+		if given := strings.TrimPrefix(h.Get(name), "sha256="); given != "" {
+			return hmac.Equal([]byte(given), []byte(sum))
+		}
+	}
+	given := h.Get("X-Gitlab-Token")
+	return given != "" && hmac.Equal([]byte(given), []byte(secret))
+}

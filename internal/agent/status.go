@@ -1,0 +1,60 @@
+package agent
+
+import (
+	"sync"
+	"time"
+)
+
+// Status is how an environment stands, as the agent sees it.
+type Status struct {
+	Environment string `json:"environment"`
+	Repository  string `json:"repository"`
+	// Seen is the newest commit of the branch, Applied that of the release that runs.
+	Seen    string  `json:"seen,omitempty"`
+	Applied string  `json:"applied,omitempty"`
+	Release int     `json:"release,omitempty"`
+	Verdict Verdict `json:"verdict"`
+	// Message is one sentence about the verdict.
+	Message string `json:"message,omitempty"`
+	// Drift counts what differs from the release in the cluster.
+	Drift int `json:"drift"`
+	// Error is what went wrong last, and has not gone right since.
+	Error      string    `json:"error,omitempty"`
+	ErrorSince time.Time `json:"errorSince,omitzero"`
+	Checked    time.Time `json:"checked,omitzero"`
+}
+
+// Verdict is what the agent makes of the newest commit.
+type Verdict string
+
+// The verdicts.
+const (
+	Unknown     Verdict = "unknown"     // not looked at yet
+	Synced      Verdict = "synced"      // the cluster runs it, and it is healthy
+	Deploying   Verdict = "deploying"   // it is being applied
+	Waiting     Verdict = "waiting"     // a person deploys it
+	Refused     Verdict = "refused"     // it cannot be deployed as it is
+	Quarantined Verdict = "quarantined" // it was bad, and is held back
+)
+
+// counters are the figures of the agent since its start.
+type counters struct {
+	mu         sync.Mutex
+	verdicts   map[[2]string]int // environment, verdict
+	repaired   map[string]int
+	gitQueries map[string]int           // by repository
+	healthy    map[string]time.Duration // the last time from a commit seen to healthy
+}
+
+func newCounters() *counters {
+	return &counters{
+		verdicts: map[[2]string]int{}, repaired: map[string]int{}, gitQueries: map[string]int{},
+		healthy: map[string]time.Duration{},
+	}
+}
+
+func (c *counters) update(change func(*counters)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change(c)
+}
