@@ -57,7 +57,7 @@ func servesWeb(name string) bool {
 // stores matches the images of servers that keep data: two pods without their own replication are two stores.
 var stores = lazyregexp.New(
 	`(^|/)(redis|redis-stack|redis-stack-server|valkey|valkey-bundle|keydb|dragonfly|` +
-		`memcached|nats|nats-streaming|rabbitmq|kafka|redpanda|zookeeper|activemq|activemq-artemis|mosquitto|` +
+		`memcached|nats|nats-streaming|rabbitmq|(cp-)?kafka|redpanda|(cp-)?zookeeper|activemq|activemq-artemis|mosquitto|` +
 		`eclipse-mosquitto|emqx|vernemq|postgres|postgresql|postgis|pgvector|timescaledb|timescaledb-ha|mysql|` +
 		`mysql-server|mariadb|percona|percona-server|mssql/server|mongo|mongodb|mongodb-community-server|couchdb|` +
 		`cassandra|scylla|clickhouse|clickhouse-server|` +

@@ -148,7 +148,7 @@ func isSameImage(repository string, p workflow.Push) bool {
 func newName(e *environment, u imageUse, p workflow.Push, ok bool) string {
 	repository := "REGISTRY/" + u.Repository
 	if ok {
-		repository = p.Written()
+		repository = strings.Replace(p.Written(), "…", "REGISTRY", 1)
 	}
 	if len(e.Charts) > 0 && u.Origin.Line == 0 {
 		return "Set the image's repository to " + repository + " in the values."

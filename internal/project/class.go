@@ -14,18 +14,18 @@ var classWords = []struct {
 	words string
 }{
 	{Local, "local localhost laptop tilt desktop orbstack colima"},
-	{Local, "kind minikube k3d microk8s"},
+	{Local, "kind minikube k3d k3s microk8s codespace codespaces"},
 	{Local, "dev*"},
-	{Staging, "pr preview previews review ephemeral ci"},
+	{Staging, "pr mr preview previews review ephemeral hotfix ci"},
 	{Staging, "sandbox sbx nonprod nonproduction nonprd nprd lab nightly alpha"},
-	{Staging, "test testing tst tests testenv e2e"},
+	{Staging, "test testing tst tests testenv e2e smoke drtest"},
 	{Staging, "int integ integration sit"},
 	{Staging, "qa quality homolog* hml beta"},
 	{Staging, "acc acceptance acpt"},
-	{Staging, "uat internal demo training rc"},
+	{Staging, "uat internal demo training rehearsal showcase rc"},
 	{Staging, "perf performance load loadtest stress"},
 	{Staging, "stage* staging* stg* stag prestage* prestaging"},
-	{Staging, "canary preprod preproduction preprd prestable"},
+	{Staging, "canary preprod preproduction preprd prestable prelive nonlive"},
 	{Production, "prod* prd* live"},
 }
 
@@ -47,11 +47,11 @@ func classOf(name string) (class Class, rank int, known bool) {
 	for i, w := range words {
 		short := strings.TrimRight(w, digits)
 		if i+1 < len(words) && slices.Contains([]string{"pre", "non", "not", "no"}, w) &&
-			strings.HasPrefix(words[i+1], "prod") {
+			(strings.HasPrefix(words[i+1], "prod") || words[i+1] == "live") {
 			return Staging, len(classWords) - 2, true
 		}
 		if slices.Contains(otherWords, w) || slices.Contains(lastOnly, short) && i+1 < len(words) ||
-			short == "pr" && i > 0 {
+			(short == "pr" || short == "mr") && i > 0 {
 			continue
 		}
 		for r, c := range classWords {

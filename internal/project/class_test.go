@@ -9,14 +9,15 @@ import (
 
 func TestClassOf(t *testing.T) {
 	for class, names := range map[Class]string{
-		Local: "dev dev2 dev-alice devel development devenv local laptop minikube kind my-kind k3d k3d-laptop k3d-local docker-desktop tilt",
+		Local: "dev dev2 dev-alice devel development devenv local laptop minikube kind my-kind k3d k3d-laptop k3d-local docker-desktop tilt k3s codespace",
 		Staging: "preview pr-12 pr12 pr test tests test-eu qa qa1 int int-2 integration acc acceptance perf " +
 			"load demo " +
 			"sandbox nonprod non-prod internal alpha beta canary uat preprod pre-prod preproduction stage stage2 " +
-			"staging staging-eu stg uat2 pr-7-web preview-12 nonprod-eu homologacao nightly dev-test",
+			"staging staging-eu stg uat2 pr-7-web preview-12 nonprod-eu homologacao nightly dev-test " +
+			"mr-7 hotfix smoke rehearsal showcase prelive pre-live nonlive non-live-eu drtest",
 		Production: "prod prod1 prodeu production eu-prod prod-eu production-blue blue-production live live2 prd prod-test prod-canary internal-prod",
 		"": "moon default eu-west kind-config load-balancer devices devops developers products product-api " +
-			"alpha-mail my-pr " +
+			"alpha-mail my-pr my-mr " +
 			"internal-api stages 12",
 	} {
 		for _, name := range strings.Fields(names) {

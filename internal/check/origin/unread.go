@@ -86,6 +86,9 @@ func explainUnread(r *Report, d *Dead, c project.Chart) bool {
 		}
 	}
 	d.Unread, d.Meant = true, project.Suggest(d.Name, d.Known)
+	if d.Meant == d.Name { // the chart has a default for it, and does not read that either
+		d.Meant = ""
+	}
 	return true
 }
 
