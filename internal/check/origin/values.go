@@ -22,6 +22,9 @@ func (o Override) isDefault() bool { return o.Kind == defaults }
 // chartFlag is one setting of a chart in the project file.
 type chartFlag struct{ chart, list, index int }
 
+// flagNames are the names of these lists in the project file, in the order of flagLists.
+var flagNames = []string{"setJSON", "set", "setString", "setFile", "setLiteral"}
+
 // flagLists are the lists of a chart's settings, the weakest first.
 func flagLists(c *project.Chart) []*[]string {
 	return []*[]string{&c.SetJSON, &c.Set, &c.SetString, &c.SetFile, &c.SetLiteral}
@@ -41,7 +44,7 @@ func (c *collector) charts(env project.Environment, charts []project.Chart) erro
 			}
 		}
 		if i < len(env.Charts) {
-			c.flags(i, chart)
+			c.flags(env.Name, i, chart)
 		}
 	}
 	return nil
@@ -93,16 +96,35 @@ func useDots(o *Override) {
 	o.Name = strings.Join(keys, ".")
 }
 
-func (c *collector) flags(i int, chart project.Chart) {
+func (c *collector) flags(env string, i int, chart project.Chart) {
 	for j, list := range flagLists(&chart) {
 		for k, s := range *list {
 			key, says, _ := strings.Cut(s, "=")
+			place := finding.Place{File: project.File, Line: chart.Line}
+			if n := c.flagNode(env, i, flagNames[j], k); n != nil {
+				place.Line, place.Column = n.Line, n.Column
+			}
 			c.overrides = append(c.overrides, Override{
-				Place: finding.Place{File: project.File, Line: chart.Line}, Kind: values, Name: key, Text: says,
+				Place: place, Kind: values, Name: key, Text: says,
 				flag: &chartFlag{i, j, k}, rank: len(c.overrides),
 			})
 		}
 	}
+}
+
+// flagNode is where the project file has a setting; nil: the environment was detected.
+func (c *collector) flagNode(env string, chart int, list string, k int) *yaml.Node {
+	if !c.view.IsFile(project.File) {
+		return nil
+	}
+	docs, err := c.view.Documents(project.File)
+	if err != nil || len(docs) == 0 || len(docs[0].Content) == 0 {
+		return nil
+	}
+	return object.Node(docs[0].Content[0], []object.Step{
+		{Key: "environments"}, {Key: env}, {Key: "charts"}, {Element: true, Index: chart}, {Key: list},
+		{Element: true, Index: k},
+	})
 }
 
 // leaves collects each value that is not a mapping: these are what Helm merges.
