@@ -25,8 +25,9 @@ const (
 
 	// outageTime is how long the server may be away: the lock of a deploy lasts that long without an answer.
 	outageTime = 2 * time.Minute
-	// firstOutageTime is the same before the first answer. The address may be wrong.
-	firstOutageTime = 10 * time.Second
+	// firstOutageTime is the same before the first final answer: the cluster may not run at all, and a proxy
+	// before it answer for it.
+	firstOutageTime = 20 * time.Second
 	// busyTime is how long it may turn down one request while it answers others: an extension API may be down
 	// for good.
 	busyTime = 20 * time.Second
@@ -52,7 +53,7 @@ type retrier struct {
 	say func(text string)
 
 	answered  atomic.Bool  // until the first answer, the address may be wrong
-	answersAt atomic.Int64 // when the server last gave a final answer, in nanoseconds since 1970
+	answersAt atomic.Int64 // when the server last gave a final answer, in nanoseconds since 1970; 0: never
 	told      atomic.Bool
 }
 
@@ -95,7 +96,7 @@ func (r *retrier) RoundTrip(req *http.Request) (*http.Response, error) {
 // patience returns for how long a request that began then is repeated.
 func (r *retrier) patience(t *transient, began time.Time) time.Duration {
 	switch {
-	case !r.answered.Load():
+	case r.answersAt.Load() == 0:
 		return firstOutageTime
 	case !t.silent && r.answersAt.Load() > began.UnixNano():
 		return busyTime
