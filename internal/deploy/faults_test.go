@@ -130,6 +130,7 @@ func (s *stage) deployFaulty(t *testing.T, p *faultproxy.Proxy, took *times) {
 	rel, err := deploy.Apply(t.Context(), s.target, proposal, deploy.Options{Who: "ada"})
 	took.add(&took.fault, began)
 	p.Mend()
+	t.Logf("%s, and so far %s", time.Since(began), p.Done())
 	s.checkRecord(t, rel, err)
 	if err != nil {
 		took.mu.Lock()
