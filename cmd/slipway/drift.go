@@ -32,6 +32,7 @@ labels, and tags that name other images now. Fields that controllers and webhook
 are listed, and kept. Secret values are never shown. It writes nothing without --revert.
 
 --revert deploys the release again as it was recorded: with a plan, confirmation, and a release of its own.
+Added objects stay, except those that --prune KIND/NAME names.
 --adopt prints what to write into the source instead: a patch for each changed object, for "patches:" of a
 kustomization, and the manifests of added ones.`,
 		Example: "  slipway drift prod\n  slipway drift prod --exit-code -o json\n  slipway drift prod --revert\n" +
@@ -44,6 +45,8 @@ kustomization, and the manifests of added ones.`,
 	f.BoolVar(&o.exitCode, "exit-code", false, "exit with 3 when the environment has drifted")
 	f.BoolVar(&o.revert, "revert", false, "deploy the recorded release again")
 	f.BoolVar(&o.adopt, "adopt", false, "print the patches that make the source agree with the cluster")
+	cmd.Flags().StringArrayVar(&o.act.prune.named, "prune", nil,
+		"with --revert, delete the added object `KIND/NAME` too; may be repeated")
 	waitFlags(cmd, o.act)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		err := errors.Join(notBoth(c, "revert", "adopt"), notBoth(c, "revert", "exit-code"))
@@ -52,8 +55,8 @@ kustomization, and the manifests of added ones.`,
 			return err
 		case o.revert:
 			return runRevert(c.Context(), a, args[0], o.act)
-		case o.act.yes || o.act.timeout > 0:
-			return &usageError{errors.New("--yes and --timeout are for --revert")}
+		case o.act.yes || o.act.timeout > 0 || len(o.act.prune.named) > 0:
+			return &usageError{errors.New("--yes, --timeout and --prune are for --revert")}
 		}
 		return runDrift(c.Context(), a, args[0], o)
 	}
@@ -96,7 +99,7 @@ func runRevert(ctx context.Context, a *app, name string, o *actOptions) error {
 		return err
 	}
 	t.Notify = a.listen(o)
-	proposal, err := deploy.ProposeRevert(ctx, t)
+	proposal, err := deploy.ProposeRevert(ctx, t, o.prune.named)
 	if err != nil {
 		return err
 	}
@@ -134,9 +137,14 @@ func printDrift(w io.Writer, d deploy.Drift) {
 		fmt.Fprintf(w, "Run `slipway drift %s --revert` to restore the release, or --adopt to print patches for "+
 			"the source.\n", d.Environment)
 	case len(d.Added) > 0:
-		fmt.Fprintf(w, "Delete the added fields and objects, or run `slipway drift %s --adopt` to print them for "+
-			"the source.\n",
-			d.Environment)
+		fmt.Fprintf(w, "Run `slipway drift %s --adopt` to print the added objects for the source.\n", d.Environment)
+	}
+	if len(d.Added) > 0 {
+		prune := ""
+		for _, o := range d.Added {
+			prune += fmt.Sprintf(" --prune %s/%s", o.Ref.Kind, o.Ref.Name)
+		}
+		fmt.Fprintf(w, "Run `slipway drift %s --revert%s` to delete what was added.\n", d.Environment, prune)
 	}
 }
 

@@ -185,8 +185,9 @@ func driftOf(c plan.Change, seen plan.Observed) (Drifted, bool) {
 func isJob(r object.Ref) bool { return r.Group == "batch" && r.Kind == "Job" }
 
 // ProposeRevert plans to deploy the newest release again as it was recorded. Fields that others changed since
-// become ours again. It fails with a *RevertError when that release is not healthy.
-func ProposeRevert(ctx context.Context, t Target) (Proposal, error) {
+// become ours again. Added objects are deleted where prune, a list of "KIND/NAME", names them. It fails with a
+// *RevertError when that release is not healthy.
+func ProposeRevert(ctx context.Context, t Target, prune []string) (Proposal, error) {
 	past, err := t.Records().Past(ctx)
 	if err != nil {
 		return Proposal{}, err
@@ -195,7 +196,18 @@ func ProposeRevert(ctx context.Context, t Target) (Proposal, error) {
 	case "":
 		return Proposal{}, fmt.Errorf("%s: %w", t.Environment.Name, release.ErrNone)
 	case release.Healthy:
-		return propose(ctx, t, recorded(rel), past, look{force: true})
+		prepared := recorded(rel)
+		if len(prune) > 0 {
+			var d Drift
+			findStrays(ctx, t, rel, &d)
+			for _, s := range d.Added {
+				if plan.IsNamed(prune, s.Ref) {
+					prepared.Added = append(prepared.Added, s.Ref)
+				}
+			}
+			prepared.Prune = prune
+		}
+		return propose(ctx, t, prepared, past, look{force: true})
 	default:
 		return Proposal{}, &RevertError{Environment: t.Environment.Name, Release: rel}
 	}

@@ -54,13 +54,13 @@ func owned(set object.Set, owner string) (object.Set, error) {
 }
 
 // markForeign blocks changes to objects that another project or environment owns, unless forced. It leaves
-// out of deletion all that is not marked as ours: another object may have taken the name, or have existed
-// before a release that never reached it.
-func markForeign(observed []plan.Observed, owners []string, force bool) {
+// out of deletion all that is not marked as ours, except what is in added: another object may have taken the
+// name, or have existed before a release that never reached it.
+func markForeign(observed []plan.Observed, owners []string, added []object.Ref, force bool) {
 	for i, seen := range observed {
 		other, _ := seen.Live.Annotations()[ownerAnnotation].(string)
 		switch {
-		case slices.Contains(owners, other):
+		case slices.Contains(owners, other), other == "" && slices.Contains(added, seen.Ref):
 		case seen.Desired.Body == nil && !plan.Protected(seen.Ref.Kind):
 			observed[i].Live = object.Object{} // for us it is gone
 		case other != "" && !force:

@@ -229,7 +229,7 @@ func propose(
 	if err != nil {
 		return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)
 	}
-	mayDelete := deletable(latest, p)
+	mayDelete := append(deletable(latest, p), p.Added...)
 	seeing := cluster.ObserveOptions{Owned: mayDelete, Force: l.force, Before: l.before}
 	if latest.Status == release.Healthy {
 		seeing.Settled = latest.Settled
@@ -238,7 +238,7 @@ func propose(
 	if err != nil {
 		return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)
 	}
-	markForeign(observed, t.owners(latest), l.force)
+	markForeign(observed, t.owners(latest), p.Added, l.force)
 	markRandom(t, observed, &p, time.Now().Format(time.DateOnly))
 	users, unlisted, err := listUsers(ctx, t, p.Set, observed)
 	if err != nil {
@@ -248,7 +248,7 @@ func propose(
 		Users: users, Unlisted: unlisted,
 		Environment: t.Environment.Name, Commit: p.Commit, Base: latest.Digest,
 		Desired: p.Set, Observed: observed, Owned: mayDelete, Rollback: p.RollbackOf > 0,
-		Ran: finishedJobs(p.Set, latest), Order: order, Named: p.Prune, Delete: p.Delete,
+		Ran: finishedJobs(p.Set, latest), Order: order, Named: p.Prune, Added: p.Added, Delete: p.Delete,
 		Unfinished: latest.Revision > 0 && latest.Status != release.Healthy && latest.Status != release.Deleted,
 	})
 	if err := checkNamed(p, made); err != nil {

@@ -46,6 +46,8 @@ type Prepared struct {
 	// the environment.
 	Prune     []string
 	PruneMany bool
+	// Added are objects that others added since the release, to be deleted although no release made them.
+	Added []object.Ref
 }
 
 // doing describes the deploy in a few words.

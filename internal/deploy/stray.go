@@ -90,6 +90,8 @@ func sortStray(
 	s := Stray{Ref: ref, By: maker(live.Holders()), body: o}
 	i := slices.IndexFunc(labelsOf(o), func(label string) bool { return marks[label] })
 	switch {
+	case of == "" && s.By != nil && isController(s.By.Manager):
+		return // such as the claims of a StatefulSet
 	case of != "":
 		s.Mark = ownerAnnotation + ": " + of
 	case i >= 0:
@@ -101,6 +103,13 @@ func sortStray(
 		return
 	}
 	d.Added = append(d.Added, s)
+}
+
+// isController says that a field manager is a controller of Kubernetes or an operator, by its name.
+func isController(manager string) bool {
+	return slices.ContainsFunc([]string{"kube-", "controller", "operator", "manager"}, func(word string) bool {
+		return strings.Contains(manager, word)
+	})
 }
 
 // isClusters says that an object is in every namespace, or keeps the records of a tool.

@@ -34,6 +34,8 @@ type Input struct {
 	Delete bool
 	// Named are objects, "KIND/NAME", that may be deleted although their kind or an annotation protects them.
 	Named []string
+	// Added are observed objects that others added. They are deleted where Named has them.
+	Added []object.Ref
 	// Ran are Jobs that the last release ran as they are desired, and that their TTL has deleted.
 	Ran []object.Ref
 	// Users are the live pods of the namespaces of surplus objects, their ReplicaSets and the
@@ -77,6 +79,9 @@ func Make(in Input) Plan {
 			continue
 		}
 		c := decide(o, in)
+		if status := want.Body["status"]; !in.Rollback && says(status) {
+			c.Lost = append(c.Lost, Field{Path: "status", Before: status})
+		}
 		if c.Action == Blocked || o.Unverified != "" {
 			p.Complete = false
 		}
@@ -94,6 +99,9 @@ func Make(in Input) Plan {
 			continue
 		}
 		c := decideSurplus(o, in)
+		if slices.Contains(in.Added, ref) && c.Action == Delete {
+			c.Reason = "added since the release, and named by --prune"
+		}
 		if c.Action == Delete && MayBeUsed(ref) {
 			keepUsed(&c, users[ref], in.Unlisted)
 		}
@@ -212,6 +220,9 @@ func LostText(f Field, mutators []string) string {
 }
 
 func lostText(f Field) string {
+	if f.Path == "status" {
+		return "status is in the source, and is not applied: controllers write it"
+	}
 	text := func(v any) string {
 		data, err := json.Marshal(v)
 		if err != nil {
@@ -256,6 +267,23 @@ func deleting(o Observed) string {
 		text += " (" + at + ")"
 	}
 	return text
+}
+
+// says reports whether a value has anything in it that is not empty, as the status of generated manifests has
+// not.
+func says(v any) bool {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, below := range v {
+			if says(below) {
+				return true
+			}
+		}
+		return false
+	case []any:
+		return slices.ContainsFunc(v, says)
+	}
+	return v != nil && v != "" && v != false && v != int64(0)
 }
 
 // refusal returns why an object is refused, with its file and line.

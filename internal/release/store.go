@@ -142,7 +142,7 @@ func (s Store) Begin(ctx context.Context, past Past, r Release) (Release, error)
 	r.Project, r.Environment, r.Former = s.Project, s.Environment, last.Former
 	r.Revision, r.Status, r.version, r.chunks = last.Revision+1, Pending, "", 0
 	r.Digest = r.Objects.Digest()
-	r.Owned = union(last.Owned, r.Objects.Refs())
+	r.Owned = union(append(r.Owned, last.Owned...), r.Objects.Refs())
 	if r.Started.IsZero() {
 		r.Started = time.Now().UTC().Truncate(time.Second)
 	}
