@@ -71,6 +71,9 @@ kinds: sandbox ## rewrite docs/kinds.md: which kinds settle, with a real API ser
 failures: ## rewrite docs/failures.md: which failures Slipway explains, from the scripts that provoke them
 	UPDATE=1 go test -run '^TestFailureTable$$' ./cmd/slipway
 
+takeover: sandbox ## rewrite docs/takeover.md: what becomes of other tools' objects, with a real API server
+	UPDATE=1 go test -run '^TestTakeover$$' ./internal/deploy
+
 changelog: ## assemble CHANGELOG.md from changes/
 	UPDATE=1 go test -run '^TestChangelog$$' ./docs
 

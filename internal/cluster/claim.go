@@ -252,6 +252,9 @@ func (s *survey) claimed(ctx context.Context, o *plan.Observed, managed []metav1
 		return nil // namespaces, definitions and volumes are shared
 	}
 	c, err := claimOf(managed, o.Desired, o.Adopting)
+	if err == nil && o.Adopting {
+		o.Stay, err = later(managed, o)
+	}
 	if err != nil || len(c.managers) == 0 {
 		return err
 	}
@@ -274,6 +277,27 @@ func (s *survey) claimed(ctx context.Context, o *plan.Observed, managed []metav1
 	}
 	o.Merged, o.Rewritten = result, r.refusal
 	return nil
+}
+
+// later returns the fields of tools that the first release of an object leaves, and the next one removes.
+func later(managed []metav1.ManagedFieldsEntry, o *plan.Observed) ([]string, error) {
+	c, err := claimOf(managed, o.Desired, false)
+	if err != nil {
+		return nil, err
+	}
+	var fields []string
+	wanted := wire(o.Desired).Body
+	c.fields.Leaves().Iterate(func(p fieldpath.Path) {
+		name := p[len(p)-1].FieldName
+		if at(wanted, p) != nil || name != nil && *name == lastApplied {
+			return
+		}
+		if path, ok := dotted(p, o.Live.Body); ok {
+			fields = append(fields, path)
+		}
+	})
+	slices.Sort(fields)
+	return slices.Compact(fields), nil
 }
 
 // errMoved says that a controller changed an object while it was looked at.

@@ -184,9 +184,9 @@ func driftOf(c plan.Change, seen plan.Observed) (Drifted, bool) {
 
 func isJob(r object.Ref) bool { return r.Group == "batch" && r.Kind == "Job" }
 
-// ProposeRevert plans to deploy the newest release again as it was recorded. Fields that others changed since
-// become ours again. Added objects are deleted where prune, a list of "KIND/NAME", names them. It fails with a
-// *RevertError when that release is not healthy.
+// ProposeRevert plans to deploy the newest release again as it was recorded. Fields that others changed
+// since become ours again. Added objects are deleted where prune, a list of "KIND/NAME", names them. It
+// fails with a *RevertError when that release is not healthy.
 func ProposeRevert(ctx context.Context, t Target, prune []string) (Proposal, error) {
 	past, err := t.Records().Past(ctx)
 	if err != nil {

@@ -251,9 +251,23 @@ func takeover(o Observed, in Input) string {
 	case owned:
 		return "takes over the fields of " + from
 	case from == "":
-		return "exists already, and becomes part of " + in.Environment
+		return "exists already, and becomes part of " + in.Environment + staying(o.Stay)
 	}
-	return "exists already, managed by " + from + ", and becomes part of " + in.Environment
+	return "exists already, managed by " + from + ", and becomes part of " + in.Environment + staying(o.Stay)
+}
+
+// maxStay is how many fields a plan names that stay until the next release.
+const maxStay = 5
+
+func staying(fields []string) string {
+	if len(fields) == 0 {
+		return ""
+	}
+	text := strings.Join(fields[:min(len(fields), maxStay)], ", ")
+	if n := len(fields) - maxStay; n > 0 {
+		text += fmt.Sprintf(" and %d more", n)
+	}
+	return "; stays until the next release: " + text
 }
 
 // deleting is why an object that is being deleted cannot be applied.

@@ -62,6 +62,8 @@ type Observed struct {
 	// Adopting: no release of the environment made the object. Fields of other tools that the source does not
 	// set stay, so that a rollback of this release finds the object as it was.
 	Adopting bool
+	// Stay are the fields of other tools that stay therefore.
+	Stay []string
 	// Fixed: the server refuses to change the live object, and would accept Merged as a new one.
 	Fixed bool
 	// Why names the fields that cannot be changed, where it is Fixed.
