@@ -18,10 +18,9 @@ const admissionGroup = "admissionregistration.k8s.io"
 // nameMutators names the webhooks and policies that may have changed what is lost of the observed objects.
 // The server does not say which one did. It names none where the user may not list them.
 func nameMutators(ctx context.Context, c *Cluster, observed []plan.Observed) {
-	isChanged := func(f object.Field) bool { return f.After != nil }
 	changed := func(o plan.Observed) bool {
 		return o.Err == nil && o.Unverified == "" && !o.Settled && o.Desired.Body != nil &&
-			slices.ContainsFunc(object.Lost(o.Desired, o.Merged), isChanged)
+			slices.ContainsFunc(object.Lost(o.Desired, o.Merged), plan.IsChanged)
 	}
 	if !slices.ContainsFunc(observed, changed) {
 		return

@@ -213,11 +213,15 @@ func decide(o Observed, in Input) Change {
 // may have changed it.
 func LostText(f Field, mutators []string) string {
 	text := lostText(f)
-	if f.Before != nil && f.After != nil && len(mutators) > 0 {
+	if len(mutators) > 0 && IsChanged(f) {
 		text += ": " + strings.Join(mutators, " or ") + " may have changed it"
 	}
 	return text
 }
+
+// IsChanged says that a webhook may be why a field does not have its value: another value, or an element
+// that is not there, which may have got another key. A field that is left out alone is not served.
+func IsChanged(f Field) bool { return f.Before != nil && (f.After != nil || strings.Contains(f.Path, "[")) }
 
 func lostText(f Field) string {
 	if f.Path == "status" {
