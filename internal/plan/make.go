@@ -221,7 +221,9 @@ func LostText(f Field, mutators []string) string {
 
 // IsChanged says that a webhook may be why a field does not have its value: another value, or an element
 // that is not there, which may have got another key. A field that is left out alone is not served.
-func IsChanged(f Field) bool { return f.Before != nil && (f.After != nil || strings.Contains(f.Path, "[")) }
+func IsChanged(f Field) bool {
+	return f.Before != nil && (f.After != nil || strings.Contains(f.Path, "["))
+}
 
 func lostText(f Field) string {
 	if f.Path == "status" {
