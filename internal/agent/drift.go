@@ -40,7 +40,7 @@ func (e *environment) guard(ctx context.Context) error {
 		return fmt.Errorf("not repaired: %s was set back %d times within a minute, and %s writes it again: "+
 			"stop one of the two", field, maxRepairs, by)
 	}
-	p, err := deploy.ProposeRevert(ctx, e.target)
+	p, err := deploy.ProposeRevert(ctx, e.target, nil)
 	if err == nil {
 		err = p.Blocked()
 	}
