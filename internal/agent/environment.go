@@ -185,7 +185,7 @@ func (e *environment) follow(ctx context.Context) error {
 		e.judge(Waiting, "commit %s waits for `slipway deploy %s`", short(e.commit), e.name)
 		return nil
 	}
-	if err := p.Blocked(); err != nil {
+	if err := errors.Join(p.Blocked(), e.onward(ctx, p)); err != nil {
 		e.judge(Refused, "commit %s cannot be deployed", short(e.commit))
 		return err
 	}
@@ -206,6 +206,26 @@ func (e *environment) follow(ctx context.Context) error {
 	e.judge(Synced, "commit %s is release %d, healthy after %.1f s", short(e.commit), rel.Revision,
 		rel.Finished.Sub(rel.Started).Seconds())
 	return nil
+}
+
+// onward refuses a commit that does not build on the one that runs, or on the one that was looked at last:
+// the branch was rewritten, or somebody deployed another one.
+func (e *environment) onward(ctx context.Context, p deploy.Proposal) error {
+	switch d := p.Prepared.Direction; {
+	case d.Unknown != "":
+		return fmt.Errorf("whether this goes back is unknown: %s: deploy it by hand if it is right", d.Unknown)
+	case d.Back != nil:
+		return d.Back
+	case e.settled == "":
+		return nil
+	}
+	_, lost, err := e.mirror.repository.Between(ctx, e.settled, e.commit)
+	if err == nil && lost > 0 {
+		err = fmt.Errorf("the history of %s was rewritten: commit %s does not contain %s, which was there before: "+
+			"run `slipway deploy %s` at that commit if it is right", e.mirror.Branch, short(e.commit),
+			short(e.settled), e.name)
+	}
+	return err
 }
 
 // condemn quarantines what a failed release wanted. Deploy has gone back already where it could.

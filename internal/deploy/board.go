@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -79,7 +80,7 @@ func Board(ctx context.Context, src project.Source, connect func(project.Environ
 		})
 	}
 	all.Wait()
-	if repository, err := git.Open(ctx, src.Project.Dir); err == nil {
+	if repository, err := git.Open(ctx, cmp.Or(src.Repository, src.Project.Dir)); err == nil {
 		compareCommits(ctx, repository, board)
 	}
 	return board

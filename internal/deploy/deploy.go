@@ -3,10 +3,13 @@
 package deploy
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"time"
 
 	"slipway/internal/cluster"
+	"slipway/internal/git"
 	"slipway/internal/image"
 	"slipway/internal/object"
 	"slipway/internal/project"
@@ -64,6 +67,11 @@ func (t Target) say(step Step, ref *object.Ref, format string, args ...any) {
 	if t.Notify != nil {
 		t.Notify(Event{Step: step, Ref: ref, Message: fmt.Sprintf(format, args...), Time: time.Now().UTC()})
 	}
+}
+
+// history opens the repository that the source is of.
+func (t Target) history(ctx context.Context) (git.Repository, error) {
+	return git.Open(ctx, cmp.Or(t.Source.Repository, t.Source.Project.Dir))
 }
 
 // Records returns the store of the environment's releases.

@@ -51,7 +51,7 @@ func directionOf(ctx context.Context, t Target, latest release.Release, allow bo
 		from == to {
 		return Direction{}
 	}
-	repository, err := git.Open(ctx, t.Source.Project.Dir)
+	repository, err := t.history(ctx)
 	if err != nil {
 		return Direction{Unknown: err.Error()}
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"slipway/internal/git"
 	"slipway/internal/project"
 	"slipway/internal/release"
 )
@@ -36,7 +35,7 @@ func (t Target) isOurs(ctx context.Context, rel release.Release) bool {
 	if rel.Commit == "" {
 		return false
 	}
-	repository, err := git.Open(ctx, t.Source.Project.Dir)
+	repository, err := t.history(ctx)
 	return err == nil && repository.Exists(ctx, rel.Commit)
 }
 

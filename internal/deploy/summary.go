@@ -36,7 +36,7 @@ func Summarize(ctx context.Context, t Target, p Proposal) Summary {
 	if from == "" || to == "" || from == to {
 		return s
 	}
-	repository, err := git.Open(ctx, t.Source.Project.Dir)
+	repository, err := t.history(ctx)
 	if err != nil {
 		return s
 	}

@@ -155,6 +155,8 @@ const (
 // Source is one state of the project's repository.
 type Source struct {
 	Project Project
+	// Repository is the directory of the Git repository, which the project's files need not be in; empty: none.
+	Repository string
 	// Commit is the full hash; empty: not in a Git repository, or before the first commit.
 	Commit string
 	// Tag is the tag of images built from this state: "sha-3f9c2e1", with a suffix for the content when

@@ -93,8 +93,8 @@ func fromState(
 		return project.Source{}, err
 	}
 	return project.Source{
-		Project: p, Commit: s.Commit, Tag: imageTag(s), Dirty: s.Dirty, Changed: s.Changed, Recent: recent,
-		Path:     below(root, p.Dir),
+		Project: p, Repository: r.Dir, Path: below(root, p.Dir), Commit: s.Commit, Tag: imageTag(s),
+		Dirty: s.Dirty, Changed: s.Changed, Recent: recent,
 		Versions: versions(s), Remote: s.Remote, Time: s.Time.Unix(), Notes: slices.Clone(p.Notes),
 	}, nil
 }

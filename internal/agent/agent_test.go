@@ -1,0 +1,95 @@
+package agent
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestParse(t *testing.T) {
+	const head = "repositories:\n- url: https://example.com/a.git\n"
+	for text, want := range map[string]string{
+		"":                                     "the file is empty: it needs repositories",
+		"listen: x\n":                          "it names no repositories",
+		"repositories:\n- branch: main\n":      "repositories[0]: url is missing",
+		head:                                   "repositories[0]: environments is empty: name those of the repository's slipway.yaml",
+		head + "  intervall: 1s\n":             `line 3: unknown key "intervall" (did you mean "interval"?)`,
+		head + "  interval: soon\n":            `line 3: want a duration of at least 100ms, such as 15s, not "soon"`,
+		head + "  environments: {a: {x: 1}}\n": `line 3: unknown key "x" (known: context, onCommit, onDrift, writeBack)`,
+		head + "  environments: {a: {onDrift: fix}}\n": `repositories[0]: environments.a.onDrift: want repair or report, ` +
+			`not "fix"`,
+		"repositories:\n- url: --upload-pack=x\n  environments: {a: {}}\n": "repositories[0]: url and branch must not " +
+			"begin with a dash",
+	} {
+		if _, err := Parse([]byte(text)); err == nil || err.Error() != want {
+			t.Errorf("%q: got %v, want %s", text, err, want)
+		}
+	}
+	c, err := Parse([]byte(head + "  environments: {a: }\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := c.Repositories[0]
+	if want := (Environment{OnCommit: Deploy, OnDrift: Report, WriteBack: Never}); r.Environments["a"] != want {
+		t.Errorf("environment %+v", r.Environments["a"])
+	}
+	if r.Branch != "main" || r.Interval != Duration(15*time.Second) {
+		t.Errorf("repository %+v", r)
+	}
+}
+
+// A webhook asks for a poll where it is signed with the secret of the repository that it names, and never else.
+func TestHook(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("s3cret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sign := func(key, body string) string {
+		mac := hmac.New(sha256.New, []byte(key))
+		mac.Write([]byte(body))
+		return hex.EncodeToString(mac.Sum(nil))
+	}
+	for name, c := range map[string]struct {
+		path, header, value, body string
+		want                      int
+	}{
+		"GitHub":          {"0", "X-Hub-Signature-256", "sha256=" + sign("s3cret", "{}"), "{}", http.StatusAccepted},
+		"Gitea":           {"0", "X-Gitea-Signature", sign("s3cret", "{}"), "{}", http.StatusAccepted},
+		"GitLab":          {"0", "X-Gitlab-Token", "s3cret", "{}", http.StatusAccepted},
+		"unsigned":        {"0", "X-Other", "", "{}", http.StatusUnauthorized},
+		"forged":          {"0", "X-Hub-Signature-256", "sha256=" + sign("other", "{}"), "{}", http.StatusUnauthorized},
+		"another body":    {"0", "X-Hub-Signature-256", "sha256=" + sign("s3cret", "{}"), "{ }", http.StatusUnauthorized},
+		"a wrong token":   {"0", "X-Gitlab-Token", "s3cre", "{}", http.StatusUnauthorized},
+		"huge":            {"0", "X-Gitlab-Token", "s3cret", strings.Repeat("x", maxHook+1), http.StatusRequestEntityTooLarge},
+		"takes no hooks":  {"1", "X-Gitlab-Token", "s3cret", "{}", http.StatusNotFound},
+		"no such":         {"2", "X-Gitlab-Token", "s3cret", "{}", http.StatusNotFound},
+		"not even number": {"-1", "X-Gitlab-Token", "s3cret", "{}", http.StatusNotFound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := New(Config{}, Options{Log: slog.New(slog.DiscardHandler)})
+			for _, file := range []string{secret, ""} {
+				m := newMirror(Repository{URL: "https://example.com/a.git", WebhookSecret: file}, "")
+				a.follows = append(a.follows, &follower{mirror: m, poke: make(chan struct{}, 1)})
+			}
+			request := httptest.NewRequest(http.MethodPost, "/hooks/"+c.path, strings.NewReader(c.body))
+			request.SetPathValue("repository", c.path)
+			request.Header.Set(c.header, c.value)
+			answer := httptest.NewRecorder()
+			a.serveHook(answer, request)
+			if answer.Code != c.want {
+				t.Errorf("answers %d, want %d", answer.Code, c.want)
+			}
+			if poked := len(a.follows[0].poke) > 0; poked != (c.want == http.StatusAccepted) {
+				t.Errorf("polls: %t", poked)
+			}
+		})
+	}
+}
