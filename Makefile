@@ -10,10 +10,11 @@ export GOTOOLCHAIN := local
 
 VERSION := $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
 
-.PHONY: help demo test build fetch slipway sandbox kubectl runtime lint docs changelog failures faults fuzz peers bench golden
+.PHONY: help demo test build fetch slipway sandbox kubectl runtime lint docs changelog failures faults fuzz peers bench \
+	golden e2e
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: build ## deploy to dev, staging and prod, break prod and roll it back, on the embedded sandbox
 	@./examples/demo.sh
@@ -80,6 +81,9 @@ changelog: ## assemble CHANGELOG.md from changes/
 faults: build ## deploy 200 times while a fifth of the requests break, and kill a deploy at each write (SEEDS=7, SEEDS=1-200)
 	SLIPWAY_FAULT_SEEDS=$(or $(SEEDS),1-200) go test -count=1 -timeout 90m -run '^Test(Faults|Outage)$$' ./internal/deploy
 	SLIPWAY_FAULT_SEEDS=$(or $(SEEDS),1-200) go test -count=1 -timeout 30m -run '^TestKilledAtEachWrite$$' ./cmd/slipway
+
+e2e: build kubectl runtime ## run scripts on a real node: containerd and a kubelet, as root (RUN=PATTERN, KEEP=1)
+	@e2e/run
 
 fuzz: ## run every fuzz target for 30 seconds (FUZZTIME=5s; FUZZ=PATTERN selects targets)
 	@./.ci/fuzz $(or $(FUZZTIME),30s) '$(or $(FUZZ),^Fuzz)'

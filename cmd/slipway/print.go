@@ -109,8 +109,8 @@ func currentRelease(p deploy.Proposal) []string {
 		return nil
 	}
 	what := string(rel.Status)
-	if f := p.Found(); f != nil {
-		what = "recorded as healthy, and down: " + f.Message
+	if f := p.Found; f != nil {
+		what = "recorded as healthy, and not any more: " + f.Message
 	}
 	if rel.RollbackOf > 0 {
 		what += fmt.Sprintf(", a rollback to release %d", rel.RollbackOf)

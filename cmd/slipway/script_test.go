@@ -56,8 +56,12 @@ func (s suite) Run() int {
 
 func TestScripts(t *testing.T) {
 	t.Cleanup(func() { checkHeard(t) })
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+	testscript.Run(t, scripts("testdata/script"))
+}
+
+func scripts(dir string) testscript.Params {
+	return testscript.Params{
+		Dir:                 dir,
 		Setup:               setup,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -65,9 +69,10 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"project": cmdProject, "commit": cmdCommit, "edit": cmdEdit,
 			"cluster": cmdCluster, "registry": cmdRegistry, "code": cmdCode, "until": cmdUntil,
-			"needs": cmdNeeds, "failure": cmdFailure, "pipeline": cmdPipeline, "signature": cmdSignature, "proxy": cmdProxy,
+			"needs": cmdNeeds, "failure": cmdFailure, "pipeline": cmdPipeline, "signature": cmdSignature,
+			"proxy": cmdProxy, "load": cmdLoad,
 		},
-	})
+	}
 }
 
 // setup gives a script its own namespaces dev, staging and prod, and an environment in which git

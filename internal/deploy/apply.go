@@ -291,7 +291,7 @@ func intent(t Target, p Proposal, o Options) release.Release {
 	return release.Release{
 		Commit: p.Prepared.Commit, Tag: p.Prepared.Tag, Dirty: p.Prepared.Dirty, Who: o.Who,
 		Images: p.Prepared.Images, RollbackOf: p.Prepared.RollbackOf, Revert: p.Prepared.Revert,
-		Objects: p.Prepared.Set, Adopted: adopted(p.Plan, p.Latest), Found: p.Found(),
+		Objects: p.Prepared.Set, Adopted: adopted(p.Plan, p.Latest), Found: p.Found,
 		Allowed: p.Prepared.Review.Allowed, Older: p.Prepared.Direction.Back != nil, Path: t.Source.Path,
 		Owned: p.Prepared.Added,
 	}

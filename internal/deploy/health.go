@@ -10,12 +10,13 @@ import (
 	"slipway/internal/rollout"
 )
 
-// Found says which workload of the latest release is down, although the release was recorded as healthy. A
-// workload that is merely busy, such as one that scales, does not count.
-func (p Proposal) Found() *release.Found {
+// found says which workload of the latest release is down, or restarts again and again, although the release
+// was recorded as healthy. A workload that is merely busy, such as one that scales, does not count.
+func found(ctx context.Context, t Target, p Proposal) *release.Found {
 	if p.Latest.Status != release.Healthy {
 		return nil
 	}
+	var running []object.Object
 	for _, o := range p.Observed {
 		_, ours := p.Latest.Objects.Get(o.Ref)
 		if !ours || o.Live.Body == nil || !o.Live.Blocking() {
@@ -24,6 +25,13 @@ func (p Proposal) Found() *release.Found {
 		if h := o.Live.Health(); h.Status == object.Failed || isUnavailable(o.Live) {
 			return &release.Found{Revision: p.Latest.Revision, Message: fmt.Sprintf("%s: %s", o.Ref, h.Message)}
 		}
+		running = append(running, o.Live)
+	}
+	if p.Plan.Empty() {
+		return nil // nothing is deployed that may have to go back
+	}
+	if ref, text := rollout.CrashLoop(ctx, t.Cluster, running); text != "" {
+		return &release.Found{Revision: p.Latest.Revision, Message: fmt.Sprintf("%s: %s", ref, text)}
 	}
 	return nil
 }

@@ -25,6 +25,8 @@ type Proposal struct {
 	Elsewhere []release.Release
 	// Observed are the objects as the cluster has them.
 	Observed []plan.Observed
+	// Found says that the latest release was recorded as healthy, and is not any more; nil where it is.
+	Found *release.Found
 	// objects are the objects to apply: the prepared ones with their namespaces, and with the replicas that an
 	// autoscaler has set.
 	objects object.Set
@@ -269,6 +271,7 @@ func propose(
 			return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)
 		}
 	}
+	proposal.Found = found(ctx, t, proposal)
 	return proposal, nil
 }
 

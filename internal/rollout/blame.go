@@ -87,7 +87,7 @@ func containerBlame(c map[string]any, d symptom, events []corev1.Event) string {
 		return ".image"
 	case "OOMKilled":
 		return ".resources.limits.memory"
-	case "StartError", "ContainerCannotRun", "RunContainerError":
+	case "StartError", "ContainerCannotRun", "RunContainerError", "CreateContainerError":
 		return command
 	case "Unhealthy":
 		for _, kind := range []string{"Startup", "Liveness", "Readiness"} {

@@ -48,7 +48,11 @@ func detailCause(d symptom, events []corev1.Event) string {
 	case "OOMKilled":
 		return oomCause(d)
 	case "StartError", "ContainerCannotRun", "RunContainerError":
-		return "the container's command cannot be started: " + d.message
+		return "the container's command cannot be started: " + startText(d.message)
+	case "CreateContainerError":
+		if strings.HasSuffix(d.message, "no command specified") {
+			return fmt.Sprintf("the image %s has no command, and the manifest gives none", containerOf(d).Image)
+		}
 	case "CreateContainerConfigError", "FailedMount":
 		return missingCause(d)
 	case "FailedCreate":
@@ -171,6 +175,14 @@ func killedBy(d symptom, events []corev1.Event) (kind, text string, ok bool) {
 		return lastProbe(events, "Liveness", "Startup")
 	}
 	return "", "", false
+}
+
+// startText leaves out of a runtime's message the layers through which it came.
+func startText(message string) string {
+	if _, why, ok := strings.Cut(message, "unable to start container process: "); ok {
+		return strings.TrimSuffix(why, ": unknown")
+	}
+	return message
 }
 
 var (

@@ -85,3 +85,22 @@ spec:
 		}
 	}
 }
+
+// A crash loop restarts lately, twice at least, and after short runs.
+func TestLoops(t *testing.T) {
+	now := time.Date(2026, 11, 1, 10, 5, 0, 0, time.UTC)
+	for _, c := range []struct{ name, restarts, started, finished, want string }{
+		{"running between two crashes", "3", "10:04:00", "10:04:30",
+			"the container app of the pod api-1 restarted 3 times, the last time after exit code 7"},
+		{"restarted once", "1", "10:04:00", "10:04:30", ""},
+		{"hours ago", "9", "08:00:00", "08:00:30", ""},
+		{"after a long run", "9", "08:00:00", "10:04:30", ""},
+	} {
+		got := loops(podOf(t, `{metadata: {name: api-1}, status: {containerStatuses: [{name: app, restartCount: `+
+			c.restarts+`, state: {running: {}}, lastState: {terminated: {exitCode: 7, startedAt: "2026-11-01T`+
+			c.started+`Z", finishedAt: "2026-11-01T`+c.finished+`Z"}}}]}}`), now)
+		if got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}

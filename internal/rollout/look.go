@@ -55,7 +55,8 @@ func (w *waiter) diagnose(ctx context.Context, it *item) {
 		it.add(createSymptom(v.create, w.grace))
 	}
 	w.readEvents(ctx, it, pods, v.hosts)
-	w.readNodes(ctx, it, pods, v.leaving)
+	// A StatefulSet waits for its broken pods, and for those that are to end.
+	w.readNodes(ctx, it, pods, slices.Concat(newestUnready(v.stale), v.leaving))
 	w.saveEvidence(ctx, it)
 }
 

@@ -17,7 +17,7 @@ const (
 	nodeDown = "NodeNotReady"
 	// silentAfter is how long a kubelet may take to report a pod, or its end after the grace period.
 	silentAfter = 30 * time.Second
-	// nodePause bounds how often a node is read.
+	// nodePause is how long a wait must last before nodes are read, and how often.
 	nodePause = 5 * time.Second
 )
 
@@ -27,17 +27,20 @@ type nodeLook struct {
 	message   string
 }
 
-// readNodes finds pods whose node does not answer. Their own status is then the last word of a dead kubelet.
-// Such a node may come back: the symptom explains, and ends no wait.
-func (w *waiter) readNodes(ctx context.Context, it *item, unready, leaving []corev1.Pod) {
+// readNodes finds pods whose node does not answer: new ones that are not ready, and those that must go first.
+// Their own status is the last word of a dead kubelet. The node may come back, so the symptom ends no wait.
+func (w *waiter) readNodes(ctx context.Context, it *item, unready, before []corev1.Pod) {
+	if time.Since(w.began) < nodePause {
+		return // most pods are only starting
+	}
 	for i := range unready {
 		if s, ok := w.deadNode(ctx, it, &unready[i]); ok {
 			it.symptoms = append([]symptom{s}, it.symptoms...)
 			return
 		}
 	}
-	for i := range leaving[:min(len(leaving), maxPods)] {
-		if s, ok := w.deadNode(ctx, it, &leaving[i]); ok {
+	for i := range before[:min(len(before), maxPods)] {
+		if s, ok := w.deadNode(ctx, it, &before[i]); ok {
 			it.add(s)
 			return
 		}

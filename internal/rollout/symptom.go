@@ -59,7 +59,8 @@ func podSymptoms(pod *corev1.Pod, grace time.Duration, crashed func(container st
 	}
 	var list []symptom
 	for i, st := range statuses(pod) {
-		s, ok := containerSymptom(st, i < len(pod.Status.InitContainerStatuses), crashed)
+		init := i < len(pod.Status.InitContainerStatuses)
+		s, ok := containerSymptom(st, init, !init && pod.Spec.RestartPolicy == corev1.RestartPolicyAlways, crashed)
 		if !ok {
 			continue
 		}
@@ -102,7 +103,9 @@ func unscheduled(pod *corev1.Pod, grace time.Duration) (symptom, bool) {
 		after: hopeful}, true
 }
 
-func containerSymptom(st corev1.ContainerStatus, init bool, crashed func(string, int32, bool) bool) (
+// containerSymptom reads the status of a container. One that stays must not end, with whatever exit code: for
+// the first ten seconds of each back-off the kubelet shows only that it has ended.
+func containerSymptom(st corev1.ContainerStatus, init, stays bool, crashed func(string, int32, bool) bool) (
 	symptom, bool) {
 	waiting, ended := st.State.Waiting, st.State.Terminated
 	if waiting != nil {
@@ -116,7 +119,7 @@ func containerSymptom(st corev1.ContainerStatus, init bool, crashed func(string,
 	}
 	backoff := waiting != nil && waiting.Reason == "CrashLoopBackOff"
 	switch {
-	case last != nil && (backoff || ended != nil && ended.ExitCode != 0 || st.State.Running != nil &&
+	case last != nil && (backoff || ended != nil && (ended.ExitCode != 0 || stays) || st.State.Running != nil &&
 		!st.Ready && last.ExitCode != 0):
 		s := crashSymptom(st, last, backoff)
 		if crashed(st.Name, st.RestartCount, backoff) {

@@ -76,9 +76,22 @@ func TestSymptoms(t *testing.T) {
 		{"command missing", status(
 			`state: {waiting: {reason: CrashLoopBackOff}}, lastState: {terminated: {exitCode: 128, reason: StartError, message: 'exec: "srv": executable file not found in $PATH'}}`), nil,
 			"StartError", 0, `the container's command cannot be started: exec: "srv": executable file not found in $PATH`},
+		{"command missing under containerd", status(
+			`state: {waiting: {reason: RunContainerError, message: 'failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: "/bin/serve": stat /bin/serve: no such file or directory: unknown'}}`), nil,
+			"RunContainerError", standConfig,
+			`the container's command cannot be started: exec: "/bin/serve": stat /bin/serve: no such file or directory`},
+		{"no command", status(
+			`state: {waiting: {reason: CreateContainerError, message: 'failed to generate container "6bc8" spec: failed to generate spec: no command specified'}}`), nil,
+			"CreateContainerError", standConfig,
+			"the image ghcr.io/acme/app:v1 has no command, and the manifest gives none"},
 		{"ends by itself", status(
 			`state: {waiting: {reason: CrashLoopBackOff}}, lastState: {terminated: {exitCode: 0, reason: Completed}}`),
 			nil,
+			"CrashLoopBackOff", 0, "the container ends by itself with exit code 0 right after it starts, but should " +
+				"keep running"},
+		{"has ended by itself",
+			`spec: {nodeName: a, restartPolicy: Always, containers: [{name: app}]}
+status: {containerStatuses: [{name: app, restartCount: 2, state: {terminated: {exitCode: 0, reason: Completed}}}]}`, nil,
 			"CrashLoopBackOff", 0, "the container ends by itself with exit code 0 right after it starts, but should " +
 				"keep running"},
 		{"crashes after a while",
