@@ -2,6 +2,7 @@ package project
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -18,7 +19,7 @@ import (
 type gitopsObject struct {
 	APIVersion string `yaml:"apiVersion"`
 	Kind       string
-	Metadata   struct{ Name string }
+	Metadata   struct{ Name, Namespace string }
 	Spec       struct {
 		Source      *argoSource
 		Sources     []argoSource
@@ -250,15 +251,15 @@ func (l layout) fromFlux(o gitopsObject, file string, generated ...string) synce
 	if !l.file(path.Join(dir, "Chart.yaml")) {
 		return syncedApp{}
 	}
-	c := &Chart{Path: dir, Release: o.Spec.ReleaseName, Namespace: o.Spec.TargetNamespace,
-		SetJSON: inlined(o.Spec.Values)}
+	namespace := cmp.Or(o.Spec.TargetNamespace, o.Metadata.Namespace)
+	c := &Chart{Path: dir, Release: o.Spec.ReleaseName, SetJSON: inlined(o.Spec.Values)}
 	for _, v := range o.Spec.Chart.Spec.ValuesFiles {
 		if v = path.Clean(v); l.file(v) && v != path.Join(dir, "values.yaml") {
 			c.Values = append(c.Values, v)
 		}
 	}
 	c.Values = append(c.Values, generated...)
-	a := l.app(o, file, dir, o.Spec.TargetNamespace, c)
+	a := l.app(o, file, dir, namespace, c)
 	a.valuesFrom = len(generated) < len(o.Spec.ValuesFrom)
 	return a
 }
