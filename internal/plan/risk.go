@@ -43,6 +43,7 @@ func Risks(p Plan, observed []Observed, quotas []Quota, classes Classes) []Risk 
 				Text: "changes for good, the way back keeps this: " + c.Irreversible})
 		}
 	}
+	risks = append(risks, renamedRisks(p, observed)...)
 	return append(risks, quotaRisks(p, observed, quotas)...)
 }
 

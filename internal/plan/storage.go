@@ -113,3 +113,29 @@ func storageRisks(c Change, o Observed, classes Classes) []Risk {
 	}
 	return risks
 }
+
+// renamedRisks are about StatefulSets that get another name, as a changed Helm release gives them: the new
+// one does not use the claims of the old one.
+func renamedRisks(p Plan, observed []Observed) []Risk {
+	var risks []Risk
+	for _, o := range observed {
+		if !KeepsPods(o.Ref) || !isChange(p, o.Ref, Create) || o.Desired.At("spec", "volumeClaimTemplates") == nil {
+			continue
+		}
+		spec, _, _ := o.Desired.PodSpec()
+		for _, old := range observed {
+			was, _, _ := old.Live.PodSpec()
+			if !KeepsPods(old.Ref) || !isChange(p, old.Ref, Delete) || old.Ref.Namespace != o.Ref.Namespace ||
+				old.Live.At("spec", "volumeClaimTemplates") == nil || !sharesImage(spec, was) {
+				continue
+			}
+			risks = append(risks, Risk{Kind: "data", Ref: o.Ref, Text: fmt.Sprintf("starts with empty volumes: what %s "+
+				"has stays in the claims of its pods", old.Ref.Name)})
+		}
+	}
+	return risks
+}
+
+func isChange(p Plan, ref object.Ref, a Action) bool {
+	return slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Ref == ref && c.Action == a })
+}
