@@ -42,7 +42,11 @@ func runHistory(ctx context.Context, a *app, name string, revision int, out form
 	if err != nil {
 		return err
 	}
-	others, err := deploy.Elsewhere(ctx, t)
+	var latest release.Release
+	if len(history) > 0 {
+		latest = history[0]
+	}
+	others, err := deploy.Elsewhere(ctx, t, latest)
 	if err != nil {
 		return err
 	}

@@ -11,24 +11,28 @@ import (
 )
 
 // SecretMarks returns the metadata of the Secrets of a type and with labels in all namespaces, without
-// reading the Secrets. It returns nothing where the user may not list the Secrets of all namespaces.
+// reading the Secrets. Where the user may not list those it looks into the cluster's namespace alone.
 func SecretMarks(ctx context.Context, c *Cluster, kind corev1.SecretType, selector string) (
 	[]metav1.PartialObjectMetadata, error) {
 	const metadataOnly = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-	data, err := c.typed.CoreV1().RESTClient().Get().Resource("secrets").SetHeader("Accept", metadataOnly).
-		VersionedParams(&metav1.ListOptions{LabelSelector: selector, FieldSelector: "type=" + string(kind)},
-			scheme.ParameterCodec).Do(ctx).Raw()
+	list := func(namespace string) ([]byte, error) {
+		options := metav1.ListOptions{LabelSelector: selector, FieldSelector: "type=" + string(kind)}
+		return c.typed.CoreV1().RESTClient().Get().NamespaceIfScoped(namespace, namespace != "").
+			Resource("secrets").SetHeader("Accept", metadataOnly).
+			VersionedParams(&options, scheme.ParameterCodec).Do(ctx).Raw()
+	}
+	data, err := list("")
 	if apierrors.IsForbidden(err) {
-		return nil, nil
+		data, err = list(c.namespace)
 	}
 	if err != nil {
 		return nil, c.Explain(ctx, "list", secretRef(c, ""), err)
 	}
-	var list metav1.PartialObjectMetadataList
-	if err := json.Unmarshal(data, &list); err != nil {
+	var found metav1.PartialObjectMetadataList
+	if err := json.Unmarshal(data, &found); err != nil {
 		return nil, err
 	}
-	return list.Items, nil
+	return found.Items, nil
 }
 
 // In returns the same access for another namespace.

@@ -100,7 +100,7 @@ func standing(ctx context.Context, env project.Environment, connect func(project
 	if err != nil {
 		return s, err
 	}
-	others, err := Elsewhere(ctx, t)
+	others, err := Elsewhere(ctx, t, past.Latest)
 	if s.Notes = others; err != nil {
 		return s, err
 	}

@@ -39,9 +39,10 @@ func (t Target) isOurs(ctx context.Context, rel release.Release) bool {
 	return err == nil && repository.Exists(ctx, rel.Commit)
 }
 
-// elsewhere finds what runs in other namespaces, where the project names its namespace: the environment, and
-// those that slipway.yaml does not have any more.
-func elsewhere(ctx context.Context, t Target) ([]release.Release, error) {
+// elsewhere finds what else runs, where the project names its namespace: the environment in other
+// namespaces, and those that slipway.yaml does not have any more. It leaves out the former name of the
+// environment itself.
+func elsewhere(ctx context.Context, t Target, latest release.Release) ([]release.Release, error) {
 	if t.Aside {
 		return nil, nil
 	}
@@ -55,7 +56,10 @@ func elsewhere(ctx context.Context, t Target) ([]release.Release, error) {
 	if err != nil {
 		return nil, fmt.Errorf("look for %s in other namespaces: %w", t.Environment.Name, err)
 	}
-	return slices.DeleteFunc(found, func(rel release.Release) bool { return !t.isOurs(ctx, rel) }), nil
+	return slices.DeleteFunc(found, func(rel release.Release) bool {
+		isFormer := rel.Namespace == t.Cluster.Namespace() && rel.Owner() == movedFrom(t, latest)
+		return isFormer || !t.isOurs(ctx, rel)
+	}), nil
 }
 
 // movedFrom returns the former name of the environment, "shop/prod", that its newest release still has; empty
@@ -86,13 +90,14 @@ func moveLines(t Target, p Proposal) []string {
 	return lines
 }
 
-// Elsewhere says what runs in other namespaces, a sentence each.
-func Elsewhere(ctx context.Context, t Target) ([]string, error) {
-	found, err := elsewhere(ctx, t)
+// Elsewhere says what else runs of the project, a sentence each. latest is the newest release of the
+// environment.
+func Elsewhere(ctx context.Context, t Target, latest release.Release) ([]string, error) {
+	found, err := elsewhere(ctx, t, latest)
 	return elsewhereLines(t, found), err
 }
 
-// elsewhereLines say what runs in other namespaces, and how to delete it.
+// elsewhereLines say what else runs, and how to delete it.
 func elsewhereLines(t Target, found []release.Release) []string {
 	var lines []string
 	for _, rel := range found {
@@ -100,9 +105,13 @@ func elsewhereLines(t Target, found []release.Release) []string {
 		if rel.Environment != t.Environment.Name {
 			what = "environment " + rel.Environment + ", which the project no longer has, runs"
 		}
-		lines = append(lines, fmt.Sprintf("%s in namespace %s (release %d, %s, by %s) until "+
-			"`slipway delete %s --namespace %s`", what, rel.Namespace, rel.Revision, rel.Status, rel.Who,
-			t.Environment.Name, rel.Namespace))
+		until := fmt.Sprintf("until `slipway delete %s --namespace %s`", t.Environment.Name, rel.Namespace)
+		if rel.Namespace == t.Cluster.Namespace() {
+			until = fmt.Sprintf("too: to delete it, add it to slipway.yaml again and run `slipway delete %s`",
+				rel.Environment)
+		}
+		lines = append(lines, fmt.Sprintf("%s in namespace %s (release %d, %s, by %s) %s", what, rel.Namespace,
+			rel.Revision, rel.Status, rel.Who, until))
 	}
 	return lines
 }

@@ -129,7 +129,7 @@ func Propose(ctx context.Context, t Target, o ProposeOptions) (Proposal, error) 
 	}
 	prepared.Prune, prepared.PruneMany, prepared.Allow = o.Prune, o.PruneMany, o.Allow
 	warnOfMovedTags(t, prepared, past.Latest)
-	others, err := elsewhere(ctx, t)
+	others, err := elsewhere(ctx, t, past.Latest)
 	if err != nil {
 		return Proposal{}, err
 	}

@@ -129,8 +129,8 @@ func renamedRisks(p Plan, observed []Observed) []Risk {
 				old.Live.At("spec", "volumeClaimTemplates") == nil || !sharesImage(spec, was) {
 				continue
 			}
-			risks = append(risks, Risk{Kind: "data", Ref: o.Ref, Text: fmt.Sprintf("starts with empty volumes: what %s "+
-				"has stays in the claims of its pods", old.Ref.Name)})
+			text := "starts with empty volumes: what " + old.Ref.Name + " has stays in the claims of its pods"
+			risks = append(risks, Risk{Kind: "data", Ref: o.Ref, Text: text})
 		}
 	}
 	return risks

@@ -42,9 +42,10 @@ type Store struct {
 	IsFormer func(context.Context, Release) bool
 }
 
-// Elsewhere returns the newest releases in other namespaces, except deleted ones and those that were made
-// aside: of this environment, and of those that the project had once. others are the project's further
-// environments. It finds none where the user may not list the Secrets of the cluster.
+// Elsewhere returns the newest releases of this environment in other namespaces, and of those that the
+// project had once in every namespace, except deleted ones and those that were made aside. others are the
+// project's further environments. Where the user may not list the Secrets of the cluster it looks into the
+// store's namespace alone.
 func (s Store) Elsewhere(ctx context.Context, others []string) ([]Release, error) {
 	selector := fmt.Sprintf("!%s,%s=%s", partOf, projectLabel, safe(s.Project))
 	if len(others) > 0 {
@@ -65,7 +66,8 @@ func (s Store) Elsewhere(ctx context.Context, others []string) ([]Release, error
 	})
 	var found []Release
 	for _, mark := range marks {
-		if mark.Namespace == s.Cluster.Namespace() || mark.Labels[asideLabel] != "" {
+		isOwn := mark.Namespace == s.Cluster.Namespace() && mark.Labels[environmentLabel] == safe(s.Environment)
+		if isOwn || mark.Labels[asideLabel] != "" {
 			continue
 		}
 		there := s
