@@ -9,7 +9,7 @@ export PATH="$(dirname "$examples")/bin:$PATH"
 GOCACHE=$(go env GOCACHE) # before the next line moves it: the standard library is compiled already
 export GOCACHE XDG_DATA_HOME=$work/data XDG_CACHE_HOME=$work/cache
 export GIT_AUTHOR_NAME=Ada GIT_AUTHOR_EMAIL=ada@example.com GIT_COMMITTER_NAME=Ada GIT_COMMITTER_EMAIL=ada@example.com
-started=$SECONDS
+started=$SECONDS agent=''
 
 bold='' plain=''
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$'\e[1m' plain=$'\e[0m'; fi
@@ -17,6 +17,7 @@ if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$'\e[1m' plain=$'\e[0m'; fi
 finish() {
   code=$?
   if [ "${KEEP:-}" = 1 ] && [ $code = 0 ]; then return; fi
+  [ -z "$agent" ] || kill "$agent" 2>/dev/null || true
   slipway sandbox down 2>/dev/null || true
   rm -rf "$work"
   [ $code = 0 ] || echo "demo: stopped with exit code $code" >&2
@@ -31,6 +32,24 @@ run() {
   printf '%s$ %s%s\n' "$bold" "$2" "$plain"
   eval "$2" || code=$?
   if [ $code != "$want" ]; then echo "demo: exit code $code, expected $want" >&2; exit 1; fi
+}
+
+# until_said waits for a line of the agent's log, and prints it.
+until_said() {
+  for _ in $(seq 600); do
+    if grep -m1 -o "msg=\"[^\"]*$1[^\"]*\"" "$work/agent.log"; then return; fi
+    sleep 0.1
+  done
+  echo "demo: the agent never said $1" >&2
+  exit 1
+}
+
+# broken makes a version that ends at once.
+broken() {
+  cat >>Dockerfile <<'DOCKERFILE'
+LABEL sandbox.slipway.dev/behavior="exit=2" \
+      sandbox.slipway.dev/log="panic: DATABASE_URL is not set"
+DOCKERFILE
 }
 
 say "A cluster, a registry and a Git server on this machine: one process, no Docker."
@@ -52,10 +71,7 @@ run 0 'slipway deploy prod --yes'
 run 0 'slipway status'
 
 say "A broken version. Simulated nodes run nothing: the label tells them how this version behaves."
-cat >>Dockerfile <<'DOCKERFILE'
-LABEL sandbox.slipway.dev/behavior="exit=2" \
-      sandbox.slipway.dev/log="panic: DATABASE_URL is not set"
-DOCKERFILE
+broken
 run 0 'git commit -qam "read the database address from the environment" && git log --oneline'
 run 5 'slipway deploy prod --yes'
 
@@ -69,6 +85,37 @@ run 0 'sed -i "s/hello from production/welcome/" k8s/overlays/prod/kustomization
 run 0 'slipway deploy prod --yes'
 run 0 'slipway rollback prod --yes'
 run 0 'slipway status'
+
+say "From push to pull: an agent follows the branch. CI's job ends with the commit that promotes an image."
+git_server=$(slipway sandbox status | sed -n 's/^git server *//p')
+export git_server
+run 0 'git remote add origin "$git_server/myapp.git" && git push -q -u origin main'
+run 0 'slipway build staging && slipway promote staging --push'
+cat >../agent.yaml <<YAML
+repositories:
+  - url: $git_server/myapp.git
+    interval: 500ms
+    environments:
+      staging: {onCommit: deploy, onDrift: repair, writeBack: push}
+listen: 127.0.0.1:0
+YAML
+run 0 'cat ../agent.yaml'
+printf '%s$ slipway agent run --config ../agent.yaml &%s\n' "$bold" "$plain"
+slipway agent run --config ../agent.yaml 2>"$work/agent.log" &
+agent=$!
+until_said "is release 1"
+run 0 'sed -i "s/hello from staging/welcome/" k8s/overlays/staging/kustomization.yaml && git commit -qam "greet testers" && git push -q'
+until_said "is release 2, healthy"
+
+say "A bad commit: the agent goes back from the record, quarantines the objects, and reverts the file in Git."
+broken
+run 0 'git commit -qam "read the database address again" && git push -q && slipway build staging && slipway promote staging --push'
+until_said "is held back"
+until_said "reverted on main"
+run 0 'git pull -q --ff-only && git log --oneline -3 && git show --stat --format=%b | head -n 12'
+run 0 'slipway status'
+kill "$agent" && wait "$agent"
+agent=''
 
 echo
 if [ "${KEEP:-}" = 1 ]; then

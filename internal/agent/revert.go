@@ -125,7 +125,11 @@ func (e *environment) message(bad release.Release, good string, files []string) 
 	fmt.Fprintf(&text, "Commit %s was release %d of %s, and failed:\n%s\n", bad.Commit, bad.Revision, e.name,
 		bad.Failure)
 	for _, evidence := range bad.Evidence {
-		fmt.Fprintf(&text, "- %s: %s\n", evidence.Ref, evidence.Message)
+		fmt.Fprintf(&text, "- %s: %s", evidence.Ref, evidence.Cause)
+		if evidence.Field != "" {
+			fmt.Fprintf(&text, " (%s, %s)", evidence.Field, evidence.Origin)
+		}
+		text.WriteByte('\n')
 	}
 	fmt.Fprintf(&text, "\n%s runs the objects of commit %s again. These files are as they were there:\n", e.name,
 		good)
