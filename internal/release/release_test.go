@@ -1,6 +1,7 @@
 package release
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -309,5 +310,51 @@ func TestForgetFindsDown(t *testing.T) {
 	}
 	if r, err := s.Get(t.Context(), 1); err != nil || r.Status != Healthy {
 		t.Errorf("the last release that stayed healthy is gone: %v", err)
+	}
+}
+
+// A move of the records that was interrupted loses none: the next deploy continues it.
+func TestInterruptedMove(t *testing.T) {
+	t.Parallel()
+	old := newStore(t)
+	for range 3 {
+		past, err := old.Past(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := old.Begin(t.Context(), past, Release{Commit: "c"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Status = Healthy
+		if _, err := old.Finish(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := old
+	s.Environment = "renamed"
+	s.IsFormer = func(_ context.Context, r Release) bool { return r.Owner() == old.Project+"/"+old.Environment }
+	half, err := old.Get(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	half.Former, half.Environment, half.version = []string{half.Owner()}, s.Environment, ""
+	if _, err := s.write(t.Context(), half); err != nil {
+		t.Fatal(err)
+	}
+	past, err := s.Past(t.Context())
+	if err != nil || past.Latest.Revision != 3 || len(past.Releases) != 3 {
+		t.Fatalf("half-way: %d releases, the newest %d, %v", len(past.Releases), past.Latest.Revision, err)
+	}
+	r, err := s.Begin(t.Context(), past, Release{Commit: "d"})
+	if err != nil || r.Revision != 4 {
+		t.Fatalf("the next release: %v, %v", r, err)
+	}
+	if left, err := old.History(t.Context()); err != nil || len(left) > 0 {
+		t.Errorf("left under the former name: %v, %v", left, err)
+	}
+	s.IsFormer = nil
+	if all, err := s.History(t.Context()); err != nil || len(all) != 4 {
+		t.Errorf("under the new name: %v, %v", all, err)
 	}
 }
