@@ -19,6 +19,7 @@ const (
 	backoffReset = time.Minute            // a run this long wipes the back-off; kubelet: 10 min
 	noticeDelay  = 200 * time.Millisecond // until an end, or a failed pull, is acted upon
 	retryDelay   = 2 * time.Second        // until a configuration error is looked at again
+	resyncDelay  = time.Second            // until a back-off shows as such; kubelet: 10 s
 	pullDelay    = 2 * time.Second        // that a pull which failed again shows as such; kubelet: 10 to 15 s
 )
 
@@ -43,8 +44,10 @@ type container struct {
 	wake    time.Time // when there is something to do; zero: nothing
 	started time.Time // the status knows whole seconds only
 	crashes int       // ends since the back-off was wiped
-	pulls   int       // failed pulls in a row
-	pullErr string    // of the last failed pull, while it is backed off
+	restart time.Time // the end of the back-off, until the status shows it
+	delay   time.Duration
+	pulls   int    // failed pulls in a row
+	pullErr string // of the last failed pull, while it is backed off
 
 	startup, liveness, readiness *probe
 }
@@ -226,17 +229,24 @@ func (c *container) exit(pod *corev1.Pod, code int32, reason string, now time.Ti
 	c.wake = now.Add(noticeDelay)
 }
 
-// again decides when the next run begins: the first time at once, then ever later.
+// again decides when the next run begins: the first time at once, then ever later. As with a kubelet, the status
+// first shows only that the run has ended, and the back-off when the pod is looked at again.
 func (c *container) again(pod *corev1.Pod, now time.Time) []notice {
+	if !c.restart.IsZero() {
+		c.wait("CrashLoopBackOff", fmt.Sprintf("back-off %v restarting failed container=%s pod=%s", c.delay,
+			c.spec.Name, fullName(pod)), c.restart)
+		c.restart = time.Time{}
+		return nil
+	}
 	ended := c.wake.Add(-noticeDelay)
-	delay := backoff(c.crashes)
+	c.delay = backoff(c.crashes)
 	c.crashes++
-	if delay <= noticeDelay {
+	if c.delay <= noticeDelay {
 		c.wait("ContainerCreating", "", now)
 		return nil
 	}
-	c.wait("CrashLoopBackOff", fmt.Sprintf("back-off %v restarting failed container=%s pod=%s", delay,
-		c.spec.Name, fullName(pod)), ended.Add(delay))
+	c.wake = ended.Add(resyncDelay)
+	c.restart = ended.Add(max(c.delay, resyncDelay+noticeDelay))
 	return []notice{warning(c, "BackOff", "Back-off restarting failed container %s in pod %s", c.spec.Name,
 		fullName(pod))}
 }

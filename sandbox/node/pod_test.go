@@ -100,11 +100,13 @@ func expect(t *testing.T, what string, want, got any) {
 
 func TestCrashLoop(t *testing.T) {
 	s := newStage(t, single("behavior", "crash exit=3"))
+	s.until(700 * time.Millisecond)
+	expect(t, "not shown as a back-off yet", int32(3), s.pod.report(s.now).ContainerStatuses[0].State.Terminated.ExitCode)
 	s.until(5 * time.Second)
 	const back = "BackOff Back-off restarting failed container app in pod web_ns(u1)"
 	expect(t, "events", []string{
-		"0s Started", "200ms Started", "400ms " + back, "1.2s Started", "1.4s " + back, "3.2s Started",
-		"3.4s " + back,
+		"0s Started", "200ms Started", "400ms " + back, "1.4s Started", "1.6s " + back, "3.4s Started",
+		"3.6s " + back,
 	}, s.heard())
 	got := s.pod.report(s.now)
 	c := got.ContainerStatuses[0]
@@ -289,7 +291,7 @@ func TestInitContainersRunInOrder(t *testing.T) {
 
 func TestInitCrash(t *testing.T) {
 	s := newStage(t, testPod("behavior", "init-crash"))
-	s.until(time.Second)
+	s.until(1300 * time.Millisecond)
 	got := s.pod.report(s.now)
 	expect(t, "phase", corev1.PodPending, got.Phase)
 	expect(t, "init container", "CrashLoopBackOff", got.InitContainerStatuses[0].State.Waiting.Reason)
