@@ -197,16 +197,16 @@ func ProposeRevert(ctx context.Context, t Target, prune []string) (Proposal, err
 		return Proposal{}, fmt.Errorf("%s: %w", t.Environment.Name, release.ErrNone)
 	case release.Healthy:
 		prepared := recorded(rel)
-		if len(prune) > 0 {
-			var d Drift
-			findStrays(ctx, t, rel, &d)
-			for _, s := range d.Added {
-				if plan.IsNamed(prune, s.Ref) {
-					prepared.Added = append(prepared.Added, s.Ref)
-				}
+		var d Drift
+		findStrays(ctx, t, rel, &d)
+		for _, s := range d.Added {
+			if plan.IsNamed(prune, s.Ref) {
+				prepared.Added = append(prepared.Added, s.Ref)
+			} else {
+				prepared.Left = append(prepared.Left, s.Ref)
 			}
-			prepared.Prune = prune
 		}
+		prepared.Prune = prune
 		return propose(ctx, t, prepared, past, look{force: true})
 	default:
 		return Proposal{}, &RevertError{Environment: t.Environment.Name, Release: rel}

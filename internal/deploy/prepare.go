@@ -48,6 +48,8 @@ type Prepared struct {
 	PruneMany bool
 	// Added are objects that others added since the release, to be deleted although no release made them.
 	Added []object.Ref
+	// Left are such objects that stay.
+	Left []object.Ref
 }
 
 // doing describes the deploy in a few words.

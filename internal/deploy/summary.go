@@ -80,6 +80,10 @@ func versions(p Proposal) (from, to string) {
 func remarks(t Target, p Proposal) []string {
 	lines := append(checkRemarks(t, p.Prepared), p.Prepared.Direction.remarks()...)
 	lines = append(lines, moveLines(t, p)...)
+	for _, ref := range p.Prepared.Left {
+		lines = append(lines, fmt.Sprintf("%s was added since the release, and stays: --prune %s/%s deletes it",
+			ref, ref.Kind, ref.Name))
+	}
 	for _, seen := range p.Observed {
 		if len(seen.Injected) > 0 {
 			lines = append(lines, fmt.Sprintf("%s: caBundle stays as %s has set it", seen.Ref,
