@@ -39,6 +39,7 @@ type environment struct {
 type workload struct {
 	object.Object
 	labels map[string]any
+	set    labels.Set // the same, for selectors
 	spec   map[string]any
 	path   string
 	// injected: a webhook may add containers and volumes that the set does not show.
@@ -165,6 +166,7 @@ func workloadOf(o object.Object) (workload, bool) {
 	}
 	w.spec, w.path = spec, path
 	w.labels, _ = metadata["labels"].(map[string]any)
+	w.set = labelSet(w.labels)
 	annotations, _ := metadata["annotations"].(map[string]any)
 	for _, m := range []map[string]any{w.labels, annotations} {
 		for k := range m {
@@ -268,9 +270,9 @@ func (e *environment) selected(namespace string, selector labels.Selector) []wor
 // covering returns the objects of a kind whose selector takes a workload's pods.
 func (e *environment) covering(w workload, group, kind string) []object.Object {
 	var found []object.Object
-	namespace, have := e.namespaceOf(w.Object), labelSet(w.labels)
+	namespace := e.namespaceOf(w.Object)
 	for _, s := range e.selecting[kindOf{group, kind}] {
-		if takesLabels(s.selector, w, have) && sameNamespace(e.namespaceOf(s.Object), namespace) {
+		if takes(s.selector, w) && sameNamespace(e.namespaceOf(s.Object), namespace) {
 			found = append(found, s.Object)
 		}
 	}

@@ -30,15 +30,11 @@ var ofJobs = []string{jobName, shortJob, "batch.kubernetes.io/controller-uid", "
 
 // takes reports whether a selector takes pods of a workload, perhaps only some of them.
 func takes(selector labels.Selector, w workload) bool {
-	return takesLabels(selector, w, labelSet(w.labels))
-}
-
-// takesLabels is takes with the labels of the workload's pods.
-func takesLabels(selector labels.Selector, w workload, have labels.Set) bool {
 	requirements, selectable := selector.Requirements()
 	if !selectable {
 		return false
 	}
+	have := w.set
 	for _, r := range requirements {
 		if !have.Has(r.Key()) && isGiven(r, w) {
 			continue

@@ -130,9 +130,9 @@ var controllers = []string{lastApplied, "deployment.kubernetes.io/revision",
 
 // wire returns the object as it is sent: without the fields that only the server writes (a resourceVersion
 // from a backup would make every apply a conflict), and with the stringData of a Secret moved to data,
-// because a key that leaves stringData later would stay in data.
+// because a key that leaves stringData later would stay in data. It shares the rest with o.
 func wire(o object.Object) object.Object {
-	o = o.Clone()
+	o = o.Detached()
 	delete(o.Body, "status")
 	if metadata, ok := o.Body["metadata"].(map[string]any); ok {
 		for _, f := range []string{"managedFields", "resourceVersion", "uid", "generation",

@@ -100,12 +100,16 @@ func (s *survey) examine(ctx context.Context, o *plan.Observed, w target, r read
 		if o.Err != nil || source.Body == nil {
 			return
 		}
+		o.Live = object.Share(o.Live, source)
 		o.Desired, o.Injected = s.aim(source, o.Live, managed)
 		o.Fingerprint = fingerprint(o.Desired, o.Live, managed)
 		if s.isKnown(o) {
 			return
 		}
 		s.ask(ctx, o, managed)
+		if o.Err == nil && o.Unverified == "" && !o.Fixed { // Merged is an answer of the server
+			o.Merged = object.Share(object.Share(o.Merged, o.Desired), o.Live)
+		}
 		if !errors.Is(o.Err, errMoved) {
 			return
 		}

@@ -74,7 +74,7 @@ func newRewrite(c *Cluster, live object.Object, managed []metav1.ManagedFieldsEn
 
 // merged is the live object with what desired sets, and without what it no longer sets.
 func (r *rewrite) merged() object.Object {
-	body, wanted := r.live.Clone(), wire(r.desired)
+	body, wanted := r.live.Clone(), wire(r.desired).Clone()
 	r.claim.strip(body.Body, wanted.Body, r.claim.ours.Union(r.claim.fields))
 	body.Body = r.claim.layout.merge(body.Body, wanted.Body, nil).(map[string]any)
 	r.retype(body)

@@ -41,7 +41,7 @@ func owned(set object.Set, owner string) (object.Set, error) {
 		if plan.Protected(o.Ref().Kind) {
 			return o, nil
 		}
-		o = o.Clone()
+		o = o.Detached()
 		metadata, _ := o.Body["metadata"].(map[string]any)
 		annotations, ok := metadata["annotations"].(map[string]any)
 		if !ok {

@@ -227,6 +227,11 @@ func propose(
 	if p.Set, err = owned(set, t.owner()); err != nil {
 		return Proposal{}, err
 	}
+	for _, o := range latest.Objects.Objects() {
+		if now, ok := p.Set.Get(o.Ref()); ok {
+			object.Share(o, now)
+		}
+	}
 	order, err := plan.Arrange(p.Set, operationOf(p, past))
 	if err != nil {
 		return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)

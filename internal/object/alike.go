@@ -46,9 +46,16 @@ func respell(want, have any, keys []string) any {
 		if !ok {
 			return want
 		}
-		out := make(map[string]any, len(w))
+		out := w // a copy when something is spelled otherwise
 		for k, v := range w {
-			out[k] = respell(v, h[k], append(keys[:len(keys):len(keys)], k))
+			n := respell(v, h[k], append(keys[:len(keys):len(keys)], k))
+			if identical(n, v) {
+				continue
+			}
+			if identical(out, w) {
+				out = maps.Clone(w)
+			}
+			out[k] = n
 		}
 		return out
 	case []any:
@@ -59,11 +66,19 @@ func respell(want, have any, keys []string) any {
 		if isUnordered(keys) && isPermutation(w, h, keys) {
 			return have
 		}
-		out := slices.Clone(w)
+		out := w
 		for i, j := range partners(w, h) {
-			if j >= 0 {
-				out[i] = respell(w[i], h[j], keys)
+			if j < 0 {
+				continue
 			}
+			n := respell(w[i], h[j], keys)
+			if identical(n, w[i]) {
+				continue
+			}
+			if identical(out, w) {
+				out = slices.Clone(w)
+			}
+			out[i] = n
 		}
 		return out
 	}
