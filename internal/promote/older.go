@@ -2,6 +2,7 @@ package promote
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -75,10 +76,13 @@ func (p past) compare(ctx context.Context, was, is image.Pin) (how string, known
 		return "", false, nil
 	}
 	if !found {
-		before, found = p.labelled(ctx, was)
+		before, found, err = p.labelled(ctx, was)
+		if none := (*image.NotFoundError)(nil); errors.As(err, &none) && was.Digest == "" {
+			return "", true, nil // a placeholder: nothing can be newer
+		}
 	}
 	if found && !ok {
-		after, ok = p.labelled(ctx, is)
+		after, ok, _ = p.labelled(ctx, is)
 	}
 	if found && ok {
 		return p.between(ctx, before, after)
@@ -122,12 +126,13 @@ func (p past) commitOf(ctx context.Context, tag string) (git.Commit, bool) {
 }
 
 // labelled returns the commit that an image's label names, where its registry answers.
-func (p past) labelled(ctx context.Context, pin image.Pin) (git.Commit, bool) {
+func (p past) labelled(ctx context.Context, pin image.Pin) (git.Commit, bool, error) {
 	info, err := image.Inspect(ctx, pin.Reference(), p.t.Reach(image.Options{}))
 	if err != nil {
-		return git.Commit{}, false
+		return git.Commit{}, false, err
 	}
-	return p.repository.Find(ctx, info.Labels[image.LabelRevision])
+	c, ok := p.repository.Find(ctx, info.Labels[image.LabelRevision])
+	return c, ok, nil
 }
 
 // areVariants reports whether two tags are of one version, such as 1.2.0 and 1.2.0-alpine. One that is not
