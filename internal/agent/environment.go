@@ -35,6 +35,7 @@ type environment struct {
 	failures int
 	repairs  map[string][]time.Time // of each field
 	reported string                 // the drift that was logged last
+	badSince time.Time              // of the release that runs; zero: it is healthy
 
 	mu     sync.Mutex
 	status Status
@@ -157,6 +158,9 @@ func (e *environment) pass(ctx context.Context) error {
 	if err := e.follow(ctx); err != nil {
 		return err
 	}
+	if gone, err := e.watch(ctx); err != nil || gone {
+		return err
+	}
 	return e.guard(ctx)
 }
 
@@ -242,8 +246,8 @@ func (e *environment) condemn(ctx context.Context, failed *deploy.FailedError) e
 
 // hold keeps a commit back whose objects were bad, and reverts it on its branch where the policy says so.
 func (e *environment) hold(ctx context.Context, rel release.Release) error {
-	e.judge(Quarantined, "commit %s is held back: its objects are release %d, which failed: %s",
-		short(e.commit), rel.Revision, rel.Failure)
+	e.judge(Quarantined, "commit %s is held back: its objects are release %d, which is in quarantine: %s",
+		short(e.commit), rel.Revision, rel.Quarantine.Reason)
 	past, err := e.target.Records().Past(ctx)
 	if err != nil {
 		return err

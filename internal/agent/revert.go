@@ -123,7 +123,7 @@ func (e *environment) message(bad release.Release, good string, files []string) 
 	var text strings.Builder
 	fmt.Fprintf(&text, "Revert %s to commit %s: release %d failed\n\n", e.name, short(good), bad.Revision)
 	fmt.Fprintf(&text, "Commit %s was release %d of %s, and failed:\n%s\n", bad.Commit, bad.Revision, e.name,
-		bad.Failure)
+		bad.Quarantine.Reason)
 	for _, evidence := range bad.Evidence {
 		fmt.Fprintf(&text, "- %s: %s", evidence.Ref, evidence.Cause)
 		if evidence.Field != "" {

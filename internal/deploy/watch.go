@@ -45,17 +45,21 @@ func watch(ctx context.Context, r run, p Proposal, stage int, later []postponed)
 	})
 }
 
-// settleTime returns how long a changed workload must stay ready before its release is healthy. What breaks
-// seconds after its start would otherwise be recorded as healthy, and a later rollback would trust that. In a
-// sandbox, which has no users, a tenth is enough.
 func settleTime(r run) time.Duration {
 	if r.options.Settle != nil {
 		return *r.options.Settle
 	}
+	return SettleTime(r.target)
+}
+
+// SettleTime returns how long a changed workload must stay ready before its release is healthy. What breaks
+// seconds after its start would otherwise be recorded as healthy, and a later rollback would trust that. In a
+// sandbox, which has no users, a tenth is enough.
+func SettleTime(t Target) time.Duration {
 	settle := map[project.Class]time.Duration{
 		project.Staging: 5 * time.Second, project.Production: 15 * time.Second,
-	}[r.target.Environment.Class]
-	if _, ok := r.target.Cluster.Sandbox(); ok {
+	}[t.Environment.Class]
+	if _, ok := t.Cluster.Sandbox(); ok {
 		settle /= 10
 	}
 	return settle
