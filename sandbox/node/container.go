@@ -229,8 +229,8 @@ func (c *container) exit(pod *corev1.Pod, code int32, reason string, now time.Ti
 	c.wake = now.Add(noticeDelay)
 }
 
-// again decides when the next run begins: the first time at once, then ever later. As with a kubelet, the status
-// first shows only that the run has ended, and the back-off when the pod is looked at again.
+// again decides when the next run begins: the first time at once, then ever later. As with a kubelet, the
+// status first shows only that the run has ended, and the back-off when the pod is looked at again.
 func (c *container) again(pod *corev1.Pod, now time.Time) []notice {
 	if !c.restart.IsZero() {
 		c.wait("CrashLoopBackOff", fmt.Sprintf("back-off %v restarting failed container=%s pod=%s", c.delay,
