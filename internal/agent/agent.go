@@ -5,10 +5,13 @@ package agent
 
 import (
 	"context"
-	"fmt"
+	"crypto/sha256"
+	"encoding/hex"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,12 +62,15 @@ func (a *Agent) Run(ctx context.Context) error {
 		defer os.RemoveAll(temporary)
 		state = temporary
 	}
-	for i, r := range a.config.Repositories {
-		f := &follower{mirror: newMirror(r, filepath.Join(state, fmt.Sprintf("repository-%d", i))),
-			poke: make(chan struct{}, 1)}
-		for name, policy := range r.Environments {
+	for _, r := range a.config.Repositories {
+		// Another address is another clone, also where the state is kept from run to run.
+		sum := sha256.Sum256([]byte(r.URL + " " + r.Branch))
+		f := &follower{
+			mirror: newMirror(r, filepath.Join(state, hex.EncodeToString(sum[:8]))), poke: make(chan struct{}, 1),
+		}
+		for _, name := range slices.Sorted(maps.Keys(r.Environments)) {
 			f.environments = append(f.environments, &environment{
-				name: name, policy: policy, mirror: f.mirror, agent: a, wake: make(chan string, 1),
+				name: name, policy: r.Environments[name], mirror: f.mirror, agent: a, wake: make(chan string, 1),
 				log: a.options.Log.With("environment", name), repairs: map[string][]time.Time{},
 				status: Status{Environment: name, Repository: f.mirror.String(), Verdict: Unknown},
 			})
