@@ -200,7 +200,7 @@ func (e *environment) follow(ctx context.Context) error {
 	case errors.As(err, &failed):
 		return e.condemn(ctx, failed)
 	case errors.Is(err, plan.ErrStale):
-		return e.follow(ctx) // somebody changed the cluster meanwhile: with a new plan
+		return nil // somebody changed the cluster meanwhile: the next pass makes a new plan
 	case err != nil:
 		return err
 	}
