@@ -36,14 +36,16 @@ type server struct {
 	registry string
 }
 
-// deploys measures deploys to one API server: by slipway, by kubectl, and by a loop that only sends the applies.
+// deploys measures deploys to one API server: by slipway, by kubectl, and by a loop that only sends the
+// applies.
 func (b *bench) deploys(t *table, root string, small bool) (err error) {
 	s, err := serve(filepath.Join(b.temp, "sandbox"), root)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
-	fmt.Fprintf(t.w, "\nTime of whole processes against one API server on this machine, each in a namespace of its own; medians.\n\n")
+	fmt.Fprintf(t.w, "\nTime of whole processes against one API server on this machine, "+
+		"each in a namespace of its own; medians.\n\n")
 	fmt.Fprintf(t.w, "%-32s %-11s %16s %16s %9s  %s\n", "", "", "peer", "slipway", "ratio", "target")
 	sizes := []int{1000, 3000}
 	if small {
@@ -129,15 +131,16 @@ func (b *bench) place(s *server, name string, n int) (place, error) {
 // at runs a program on a place.
 func (b *bench) at(s *server, p place, argv ...string) (cost, error) {
 	config := filepath.Join(p.dir, "kubeconfig")
-	text, err := exec.Command(s.kubectl, "--kubeconfig", s.config, "--context", admin, "config", "view", "--minify",
-		"--flatten").Output()
+	text, err := exec.Command(s.kubectl, "--kubeconfig", s.config, "--context", admin,
+		"config", "view", "--minify", "--flatten").Output()
 	if err != nil {
 		return cost{}, err
 	}
 	if err := os.WriteFile(config, text, 0o600); err != nil {
 		return cost{}, err
 	}
-	set := exec.Command(s.kubectl, "--kubeconfig", config, "config", "set-context", admin, "--namespace", p.namespace)
+	set := exec.Command(s.kubectl, "--kubeconfig", config,
+		"config", "set-context", admin, "--namespace", p.namespace)
 	if err := set.Run(); err != nil {
 		return cost{}, err
 	}
@@ -172,7 +175,7 @@ func serve(data, root string) (*server, error) {
 		return nil, err
 	}
 	for range 600 {
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond) // the sandbox writes its file when it is ready, and tells nobody else
 		var state struct{ Kubeconfig, Registry string }
 		text, err := os.ReadFile(filepath.Join(data, "sandbox.json"))
 		if err != nil || json.Unmarshal(text, &state) != nil {
@@ -232,7 +235,7 @@ func (s *server) quiet(places map[string]place) error {
 			if seen {
 				break
 			}
-			time.Sleep(200 * time.Millisecond)
+			time.Sleep(200 * time.Millisecond) // a watch would cost the server what is to be measured
 		}
 	}
 	return nil

@@ -115,7 +115,8 @@ func (b *bench) delay(s *server, p place) (time.Duration, error) {
 
 // whenReady watches the Deployments of a namespace until one has n ready pods.
 func (s *server) whenReady(namespace string, n int) (time.Time, error) {
-	resp, err := s.client.Get(fmt.Sprintf("%s/apis/apps/v1/namespaces/%s/deployments?watch=true", s.address, namespace))
+	address := fmt.Sprintf("%s/apis/apps/v1/namespaces/%s/deployments?watch=true", s.address, namespace)
+	resp, err := s.client.Get(address)
 	if err != nil {
 		return time.Time{}, err
 	}

@@ -17,11 +17,11 @@ import (
 func newAgentCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "agent", Short: "Keep environments equal to Git",
-		Long: `An agent polls branches and deploys each new commit by the path that "slipway deploy" takes. It compares the
-clusters with the recorded releases, and sets back what was changed by hand where its configuration says so.
-A release that fails is rolled back at once, from the record. Its objects are quarantined: nothing deploys
-them again until "slipway quarantine lift". Where the configuration says "writeBack: push", the agent also
-reverts the files on the branch, so that Git says what runs.`,
+		Long: `An agent polls branches and deploys each new commit as "slipway deploy" does. It compares the clusters
+with the recorded releases, and repairs drift where its configuration says "onDrift: repair". It rolls a
+failed release back at once, from the record, and quarantines its objects: neither the agent nor "slipway
+deploy" deploys them again until "slipway quarantine lift". With "writeBack: push", the agent also reverts
+the files on the branch, so that Git and cluster agree.`,
 	}
 	cmd.AddCommand(newAgentRunCommand(a), newAgentStatusCommand(a))
 	return cmd
@@ -30,8 +30,8 @@ reverts the files on the branch, so that Git says what runs.`,
 func newAgentRunCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "run", Short: "Run the agent until it is stopped", Args: cobra.NoArgs,
-		Long: `Runs until it gets SIGTERM or Ctrl-C, and writes one line for each decision. It reads kubeconfig contexts as
-all verbs do. Deleting or stopping it deletes nothing that it deployed.
+		Long: `Runs until it gets SIGTERM or Ctrl-C, and logs one line for each decision. It reads kubeconfig contexts
+as all verbs do. Stopping or deleting the agent deletes none of the objects that it deployed.
 
 The configuration:
 
@@ -85,8 +85,9 @@ func (e *agentFileError) Unwrap() error { return e.err }
 func newAgentStatusCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show how an agent's environments stand", Args: cobra.NoArgs,
-		Long: `Asks a running agent, which listens on the address of its configuration: for each environment the newest
-commit, the release that runs, the verdict, what drifted, and the last error with its age.`,
+		Long: `Asks a running agent at the address that its configuration gives as "listen". For each environment it
+prints the verdict on the newest commit, the number of drifted fields and objects, and the last error with
+its age; -o json has the commits and the release too.`,
 	}
 	address := cmd.Flags().String("address", "127.0.0.1:9090", "HOST:PORT of the agent's \"listen\"")
 	out := outputFlag(cmd, asText, asJSON)

@@ -144,7 +144,7 @@ func printDrift(w io.Writer, d deploy.Drift) {
 		for _, o := range d.Added {
 			prune += fmt.Sprintf(" --prune %s/%s", o.Ref.Kind, o.Ref.Name)
 		}
-		fmt.Fprintf(w, "Run `slipway drift %s --revert%s` to delete what was added.\n", d.Environment, prune)
+		fmt.Fprintf(w, "Run `slipway drift %s --revert%s` to delete the added objects.\n", d.Environment, prune)
 	}
 }
 

@@ -13,7 +13,8 @@ var agentRows = []row{
 		return fmt.Sprintf("Deploy other objects, or run `slipway quarantine lift %s %d --reason TEXT` if these "+
 			"are right after all.", e.Environment, e.Release.Revision)
 	}),
-	is("not held", release.ErrNotHeld, codeError, "Run `slipway quarantine list ENV` for what is held back."),
+	is("not held", release.ErrNotHeld, codeError,
+		"Run `slipway quarantine list ENV` to see the releases in quarantine."),
 	as("agent file", codeError, always[*agentFileError](
 		"Run `slipway agent run --help` for the keys of the configuration.")),
 	as("no agent", codeError, always[*noAgentError](

@@ -18,8 +18,8 @@ import (
 //
 //	failure TITLE KIND/NAME CAUSE PLACE FIELD
 //
-// "…" stands for any text. KIND/NAME and CAUSE are on one line, PLACE and FIELD there or before the next empty
-// line.
+// "…" stands for any text. KIND/NAME and CAUSE are on one line, PLACE and FIELD there or before the next
+// empty line.
 func cmdFailure(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 5 {
 		ts.Fatalf("usage: failure TITLE KIND/NAME CAUSE PLACE FIELD")
@@ -32,7 +32,8 @@ func cmdFailure(ts *testscript.TestScript, neg bool, args []string) {
 	for text := range paragraphs {
 		all := strings.Split(text, "\n")
 		i := slices.IndexFunc(all, first.MatchString)
-		if i >= 0 && slices.ContainsFunc(all[i:], place.MatchString) && slices.ContainsFunc(all[i:], field.MatchString) {
+		if i >= 0 && slices.ContainsFunc(all[i:], place.MatchString) &&
+			slices.ContainsFunc(all[i:], field.MatchString) {
 			return
 		}
 	}
@@ -72,7 +73,9 @@ func failurePage(t *testing.T) string {
 	for _, path := range paths {
 		rows = append(rows, failureRows(t, path)...)
 	}
-	slices.SortFunc(rows, func(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) })
+	slices.SortFunc(rows, func(a, b string) int {
+		return strings.Compare(strings.ToLower(a), strings.ToLower(b))
+	})
 	return "# Failures that Slipway explains\n\n`make failures` writes this table from the scripts that provoke " +
 		"each failure. Beside what the table has,\nSlipway prints the file and line that set the field, the pod, " +
 		"its exit code, its events and its last log lines.\n\n" +

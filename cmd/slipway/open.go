@@ -72,8 +72,8 @@ func foldEnvironments(notes []string) []string {
 	if len(names) <= few {
 		return notes
 	}
-	return append([]string{fmt.Sprintf("using %d environments: %s (%s); `slipway init --print` shows what they "+
-		"are made of", len(names), strings.Join(names, ", "), class)}, rest...)
+	return append([]string{fmt.Sprintf("using %d environments: %s (%s); run `slipway init --print` to see "+
+		"their sources", len(names), strings.Join(names, ", "), class)}, rest...)
 }
 
 // namesWord reports whether a name is one of the words of a text.

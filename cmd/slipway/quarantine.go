@@ -16,9 +16,9 @@ import (
 
 func newQuarantineCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "quarantine", Short: "Show and lift what is held back because it was bad",
-		Long: `An agent quarantines the objects of a release that failed: neither it nor "slipway deploy" deploys the same
-objects again, whatever commit they come from, until a person lifts the quarantine.`,
+		Use: "quarantine", Short: "Show and lift the quarantine of bad releases",
+		Long: `An agent quarantines the objects of a release that failed. Neither the agent nor "slipway deploy" deploys
+the same objects again, from any commit, until a person lifts the quarantine.`,
 	}
 	list := &cobra.Command{
 		Use: "list ENV", Short: "Show the releases in quarantine", Args: a.envArgs(0),

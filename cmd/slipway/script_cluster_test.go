@@ -338,8 +338,8 @@ func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// lookAt queries one object, or every one of a kind; nothing where there is none. A list that is not there yet
-// is an error of the query, and not the end.
+// lookAt queries one object, or every one of a kind; nothing where there is none. A query may fail because the
+// object lacks a list so far: the caller looks again.
 func lookAt(ts *testscript.TestScript, r dynamic.ResourceInterface, nameOf, path string) string {
 	var objects []unstructured.Unstructured
 	if nameOf == "*" {

@@ -17,17 +17,20 @@ import (
 func TestParse(t *testing.T) {
 	const head = "repositories:\n- url: https://example.com/a.git\n"
 	for text, want := range map[string]string{
-		"":                                     "the file is empty: it needs repositories",
-		"listen: x\n":                          "it names no repositories",
-		"repositories:\n- branch: main\n":      "repositories[0]: url is missing",
-		head:                                   "repositories[0]: environments is empty: name those of the repository's slipway.yaml",
-		head + "  intervall: 1s\n":             `line 3: unknown key "intervall" (did you mean "interval"?)`,
-		head + "  interval: soon\n":            `line 3: want a duration of at least 100ms, such as 15s, not "soon"`,
-		head + "  environments: {a: {x: 1}}\n": `line 3: unknown key "x" (known: context, onCommit, onDrift, writeBack)`,
-		head + "  environments: {a: {onDrift: fix}}\n": `repositories[0]: environments.a.onDrift: want repair or report, ` +
-			`not "fix"`,
-		"repositories:\n- url: --upload-pack=x\n  environments: {a: {}}\n": "repositories[0]: url and branch must not " +
-			"begin with a dash",
+		"":                                "the file is empty: it needs repositories",
+		"listen: x\n":                     "it names no repositories",
+		"repositories:\n- branch: main\n": "repositories[0]: url is missing",
+		head: "repositories[0]: environments is empty: " +
+			"name those of the repository's slipway.yaml",
+		head + "  intervall: 1s\n": `line 3: unknown key "intervall" (did you mean "interval"?)`,
+		head + "  interval: soon\n": `line 3: want a duration of at least 100ms, ` +
+			`such as 15s, not "soon"`,
+		head + "  environments: {a: {x: 1}}\n": `line 3: unknown key "x" ` +
+			`(known: context, onCommit, onDrift, writeBack)`,
+		head + "  environments: {a: {onDrift: fix}}\n": `repositories[0]: ` +
+			`environments.a.onDrift: want repair or report, not "fix"`,
+		"repositories:\n- url: --upload-pack=x\n  environments: {a: {}}\n": "repositories[0]: " +
+			"url and branch must not begin with a dash",
 	} {
 		if _, err := Parse([]byte(text)); err == nil || err.Error() != want {
 			t.Errorf("%q: got %v, want %s", text, err, want)
@@ -46,7 +49,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// A webhook asks for a poll where it is signed with the secret of the repository that it names, and never else.
+// A webhook asks for a poll only where it is signed with the secret of the repository that it names.
 func TestHook(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secret, []byte("s3cret\n"), 0o600); err != nil {
@@ -57,21 +60,24 @@ func TestHook(t *testing.T) {
 		mac.Write([]byte(body))
 		return hex.EncodeToString(mac.Sum(nil))
 	}
+	const github, gitlab = "X-Hub-Signature-256", "X-Gitlab-Token"
+	signed, forged := "sha256="+sign("s3cret", "{}"), "sha256="+sign("other", "{}")
+	huge := strings.Repeat("x", maxHook+1)
 	for name, c := range map[string]struct {
 		path, header, value, body string
 		want                      int
 	}{
-		"GitHub":          {"0", "X-Hub-Signature-256", "sha256=" + sign("s3cret", "{}"), "{}", http.StatusAccepted},
+		"GitHub":          {"0", github, signed, "{}", http.StatusAccepted},
 		"Gitea":           {"0", "X-Gitea-Signature", sign("s3cret", "{}"), "{}", http.StatusAccepted},
-		"GitLab":          {"0", "X-Gitlab-Token", "s3cret", "{}", http.StatusAccepted},
+		"GitLab":          {"0", gitlab, "s3cret", "{}", http.StatusAccepted},
 		"unsigned":        {"0", "X-Other", "", "{}", http.StatusUnauthorized},
-		"forged":          {"0", "X-Hub-Signature-256", "sha256=" + sign("other", "{}"), "{}", http.StatusUnauthorized},
-		"another body":    {"0", "X-Hub-Signature-256", "sha256=" + sign("s3cret", "{}"), "{ }", http.StatusUnauthorized},
-		"a wrong token":   {"0", "X-Gitlab-Token", "s3cre", "{}", http.StatusUnauthorized},
-		"huge":            {"0", "X-Gitlab-Token", "s3cret", strings.Repeat("x", maxHook+1), http.StatusRequestEntityTooLarge},
-		"takes no hooks":  {"1", "X-Gitlab-Token", "s3cret", "{}", http.StatusNotFound},
-		"no such":         {"2", "X-Gitlab-Token", "s3cret", "{}", http.StatusNotFound},
-		"not even number": {"-1", "X-Gitlab-Token", "s3cret", "{}", http.StatusNotFound},
+		"forged":          {"0", github, forged, "{}", http.StatusUnauthorized},
+		"another body":    {"0", github, signed, "{ }", http.StatusUnauthorized},
+		"a wrong token":   {"0", gitlab, "s3cre", "{}", http.StatusUnauthorized},
+		"huge":            {"0", gitlab, "s3cret", huge, http.StatusRequestEntityTooLarge},
+		"takes no hooks":  {"1", gitlab, "s3cret", "{}", http.StatusNotFound},
+		"no such":         {"2", gitlab, "s3cret", "{}", http.StatusNotFound},
+		"not even number": {"-1", gitlab, "s3cret", "{}", http.StatusNotFound},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := New(Config{}, Options{Log: slog.New(slog.DiscardHandler)})

@@ -158,7 +158,7 @@ func (e *environment) pass(ctx context.Context) error {
 	if err := e.follow(ctx); err != nil {
 		return err
 	}
-	if gone, err := e.watch(ctx); err != nil || gone {
+	if rolledBack, err := e.watch(ctx); err != nil || rolledBack {
 		return err
 	}
 	return e.guard(ctx)

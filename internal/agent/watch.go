@@ -9,13 +9,13 @@ import (
 	"slipway/internal/release"
 )
 
-// watchWindow is how long after a release became healthy it is gone back from when it turns bad. Later,
-// something else is the more likely cause.
+// watchWindow is how long after it became healthy a release that turns bad is rolled back. Later, something
+// else is the more likely cause.
 const watchWindow = 10 * time.Minute
 
-// watch goes back from a release that was healthy and is bad now, for as long as it had to be healthy before.
-// It reports whether it did.
-func (e *environment) watch(ctx context.Context) (gone bool, err error) {
+// watch rolls a release back that was healthy and has been bad for as long as it had to be healthy before. It
+// reports whether it did.
+func (e *environment) watch(ctx context.Context) (rolledBack bool, err error) {
 	past, err := e.target.Records().Past(ctx)
 	if err != nil {
 		return false, err
@@ -40,19 +40,18 @@ func (e *environment) watch(ctx context.Context) (gone bool, err error) {
 	if time.Since(e.badSince) < deploy.SettleTime(e.target) {
 		return false, nil
 	}
-	return true, e.goBack(ctx, rel, why)
+	return true, e.rollBack(ctx, rel, why)
 }
 
-// goBack quarantines a release and deploys the last healthy one again.
-func (e *environment) goBack(ctx context.Context, rel release.Release, why string) error {
+// rollBack quarantines a release and deploys the last healthy one again.
+func (e *environment) rollBack(ctx context.Context, rel release.Release, why string) error {
 	e.badSince = time.Time{}
 	p, err := deploy.ProposeRollback(ctx, e.target, 0, false)
 	if err == nil {
 		err = p.Blocked()
 	}
 	if err != nil {
-		return fmt.Errorf("release %d is not healthy any more (%s), and cannot be gone back from: %w", rel.Revision,
-			why, err)
+		return fmt.Errorf("release %d is not healthy any more (%s): roll back: %w", rel.Revision, why, err)
 	}
 	rel, err = e.target.Records().Hold(ctx, rel.Revision, "it turned bad after it was healthy: "+why)
 	if err != nil {
@@ -60,9 +59,9 @@ func (e *environment) goBack(ctx context.Context, rel release.Release, why strin
 	}
 	back, err := deploy.Apply(ctx, e.target, p, deploy.Options{Who: who})
 	if err != nil {
-		return fmt.Errorf("go back from release %d: %w", rel.Revision, err)
+		return fmt.Errorf("roll back release %d: %w", rel.Revision, err)
 	}
-	e.log.Info(fmt.Sprintf("went back to release %d", back.RollbackOf), "release", back.Revision)
+	e.log.Info(fmt.Sprintf("rolled back to release %d", back.RollbackOf), "release", back.Revision)
 	e.settled = "" // the commit is held now
 	return nil
 }

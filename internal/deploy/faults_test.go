@@ -206,7 +206,8 @@ func (s *times) judge(t *testing.T, stall time.Duration) {
 	slices.Sort(s.quiet)
 	slices.Sort(s.fault)
 	quiet, longest := s.quiet[len(s.quiet)/2], s.fault[len(s.fault)-1]
-	t.Logf("%d deploys, %d repaired by the next one; they took %s to %s, half of them at most %s, a quiet one %s",
+	t.Logf("%d deploys, %d repaired by the next one; they took %s to %s, half of them at most %s, "+
+		"a quiet one %s",
 		len(s.fault), len(s.failed), s.fault[0], longest, s.fault[len(s.fault)/2], quiet)
 	if bound := 4*quiet + stall; longest > bound {
 		t.Errorf("one took %s, longer than %s", longest, bound)

@@ -25,8 +25,8 @@ import (
 )
 
 // The winner of a field's chain is what the field is, for every leaf of every object, however the field is
-// spelled. Few leaves of each environment are asked for by default, and none of large ones; with SLIPWAY_LEAVES
-// it is that many at least, in all environments.
+// spelled. Few leaves of each environment are asked for by default, and none of large ones; with
+// SLIPWAY_LEAVES it is that many at least, in all environments.
 func TestWinnerIsTheValue(t *testing.T) {
 	t.Run("own", func(t *testing.T) {
 		var asked tally
