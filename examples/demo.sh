@@ -37,7 +37,7 @@ run() {
 # until_said waits for a line of the agent's log, and prints it.
 until_said() {
   for _ in $(seq 600); do
-    if grep -m1 -o "msg=\"[^\"]*$1[^\"]*\"" "$work/agent.log"; then return; fi
+    if grep -m1 -o "msg=\"[^\"]*$1[^\"]*" "$work/agent.log" | sed 's/^msg="/agent: /'; then return; fi
     sleep 0.1
   done
   echo "demo: the agent never said $1" >&2
@@ -107,7 +107,7 @@ until_said "is release 1"
 run 0 'sed -i "s/hello from staging/welcome/" k8s/overlays/staging/kustomization.yaml && git commit -qam "greet testers" && git push -q'
 until_said "is release 2, healthy"
 
-say "A bad commit: the agent goes back from the record, quarantines the objects, and reverts the file in Git."
+say "A bad commit: the agent rolls back from the record, quarantines the objects, and reverts the file in Git."
 broken
 run 0 'git commit -qam "read the database address again" && git push -q && slipway build staging && slipway promote staging --push'
 until_said "is held back"
