@@ -23,7 +23,8 @@ failed release back at once, from the record, and quarantines its objects: neith
 deploy" deploys them again until "slipway quarantine lift". With "writeBack: push", the agent also reverts
 the files on the branch, so that Git and cluster agree.`,
 	}
-	cmd.AddCommand(newAgentRunCommand(a), newAgentStatusCommand(a))
+	cmd.AddCommand(newAgentRunCommand(a), newAgentStatusCommand(a), newAgentSuspendCommand(a),
+		newAgentResumeCommand(a))
 	return cmd
 }
 
@@ -46,6 +47,8 @@ The configuration:
         prod: {context: prod, onCommit: ask, onDrift: report, writeBack: never}
   listen: 127.0.0.1:9090      # /healthz, /readyz, /metrics, /status, /hooks
   state: DIRECTORY            # for clones; default: a temporary one
+
+watchWindow: 10m (the default) is how long a healthy release is watched, to roll it back if it turns bad.
 
 onCommit deploy (default) or ask · onDrift report (default) or repair · writeBack never (default) or push.`,
 		Example: "  slipway agent run --config agent.yaml",
@@ -148,6 +151,14 @@ func printAgentStatus(a *app, s agent.Status) {
 	if s.Drift > 0 {
 		fmt.Fprintf(a.stdout, "  drift: %s; run `slipway drift %s` to see them\n", count(s.Drift, "change"),
 			s.Environment)
+	}
+	for _, line := range s.Pauses.Lines(time.Now()) {
+		if s.Verdict != agent.Suspended || line != s.Message {
+			fmt.Fprintf(a.stdout, "  %s\n", clean(line))
+		}
+	}
+	for _, kind := range s.Polled {
+		fmt.Fprintf(a.stdout, "  polled: %s\n", clean(oneLine(kind)))
 	}
 	if s.Error != "" {
 		fmt.Fprintf(a.stdout, "  error for %s: %s\n", time.Since(s.ErrorSince).Round(time.Second),

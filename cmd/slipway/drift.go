@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,6 +22,8 @@ type driftOptions struct {
 	act                     *actOptions
 	out                     *format
 	exitCode, revert, adopt bool
+	hold                    *time.Duration
+	reason                  string
 }
 
 func newDriftCommand(a *app) *cobra.Command {
@@ -34,7 +37,8 @@ are listed, and kept. Secret values are never shown. It writes nothing without -
 --revert deploys the release again as it was recorded: with a plan, confirmation, and a release of its own.
 Added objects stay, except those that --prune KIND/NAME names.
 --adopt prints what to write into the source instead: a patch for each changed object, for "patches:" of a
-kustomization, and the manifests of added ones.`,
+kustomization, and the manifests of added ones.
+--hold 2h --reason TEXT keeps an agent from setting drift back for that time; --hold 0 ends it.`,
 		Example: "  slipway drift prod\n  slipway drift prod --exit-code -o json\n  slipway drift prod --revert\n" +
 			"  slipway drift prod --adopt > k8s/overlays/prod/adopted.yaml",
 	}
@@ -45,16 +49,23 @@ kustomization, and the manifests of added ones.`,
 	f.BoolVar(&o.exitCode, "exit-code", false, "exit with 3 when the environment has drifted")
 	f.BoolVar(&o.revert, "revert", false, "deploy the recorded release again")
 	f.BoolVar(&o.adopt, "adopt", false, "print the patches that make the source agree with the cluster")
+	holdFlag(f, &o.hold)
+	f.StringVar(&o.reason, "reason", "", "why --hold is right, for all to see")
 	cmd.Flags().StringArrayVar(&o.act.prune.named, "prune", nil,
 		"with --revert, delete the added object `KIND/NAME` too; may be repeated")
 	waitFlags(cmd, o.act)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
-		err := errors.Join(notBoth(c, "revert", "adopt"), notBoth(c, "revert", "exit-code"))
+		err := errors.Join(notBoth(c, "revert", "adopt"), notBoth(c, "revert", "exit-code"),
+			notBoth(c, "revert", "hold"), notBoth(c, "adopt", "hold"))
 		switch {
 		case err != nil:
 			return err
 		case o.revert:
 			return runRevert(c.Context(), a, args[0], o.act)
+		case o.hold != nil:
+			return runHold(c.Context(), a, args[0], o)
+		case o.reason != "":
+			return &usageError{errors.New("--reason is for --hold")}
 		case o.act.yes || o.act.timeout > 0 || len(o.act.prune.named) > 0:
 			return &usageError{errors.New("--yes, --timeout and --prune are for --revert")}
 		}
@@ -110,6 +121,9 @@ func runRevert(ctx context.Context, a *app, name string, o *actOptions) error {
 func printDrift(w io.Writer, d deploy.Drift) {
 	s := styleOf(w)
 	fmt.Fprintf(w, "%s  release %d (%s): %s\n", s.bold(d.Environment), d.Release, d.Status, driftSummary(d))
+	for _, line := range d.Pauses.Lines(time.Now()) {
+		fmt.Fprintln(w, s.yellow("  "+clean(line)))
+	}
 	for _, o := range d.Changed {
 		printDrifted(w, o)
 	}

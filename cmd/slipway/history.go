@@ -166,7 +166,7 @@ func (s style) status(status release.Status) string {
 		return s.green(text)
 	case release.Failed:
 		return s.red(text)
-	case release.Pending, release.Interrupted:
+	case release.Pending, release.Interrupted, release.Superseded:
 		return s.yellow(text)
 	default:
 		return text

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -74,6 +75,9 @@ func printBoard(w io.Writer, board []deploy.Standing) error {
 		if line.Drift != nil {
 			fmt.Fprintln(w, s.yellow(fmt.Sprintf("%s: %s%s: `slipway drift %s`", line.Environment,
 				driftSummary(*line.Drift), hands(*line.Drift), line.Environment)))
+		}
+		for _, p := range line.Pauses.Lines(time.Now()) {
+			fmt.Fprintln(w, s.yellow(line.Environment+": "+clean(p)))
 		}
 		for _, n := range line.Notes {
 			fmt.Fprintln(w, s.dim(line.Environment+": "+brief(n)))

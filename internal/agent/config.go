@@ -47,6 +47,8 @@ type Environment struct {
 	OnCommit  string `yaml:"onCommit"`
 	OnDrift   string `yaml:"onDrift"`
 	WriteBack string `yaml:"writeBack"`
+	// WatchWindow is how long a healthy release is watched; 10 minutes unless given.
+	WatchWindow Duration `yaml:"watchWindow"`
 }
 
 // The policies.
@@ -107,6 +109,7 @@ func (r *Repository) complete() error {
 	}
 	for name, e := range r.Environments {
 		e.OnCommit = cmp.Or(e.OnCommit, Deploy)
+		e.WatchWindow = cmp.Or(e.WatchWindow, defaultWindow)
 		e.OnDrift, e.WriteBack = cmp.Or(e.OnDrift, Report), cmp.Or(e.WriteBack, Never)
 		for _, p := range []struct {
 			key, value string

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,18 +14,27 @@ import (
 	"slipway/internal/release"
 )
 
-// A field that was set back so often within a minute is written by somebody else all the time.
-const maxRepairs = 5
+const (
+	// maxRepairs is how often a field is set back within a minute: then somebody else writes it all the time.
+	maxRepairs = 5
+	// verifyEvery is how often all objects are compared, whatever the watches say. A fight ends after it, too.
+	verifyEvery = time.Hour
+)
 
 // guard compares the cluster with the newest release, and sets it back where the policy says so.
 func (e *environment) guard(ctx context.Context) error {
-	d, err := deploy.FindDrift(ctx, e.target)
-	if errors.Is(err, release.ErrNone) {
+	if e.tracker == nil {
+		e.tracker, e.verified = deploy.NewTracker(ctx, e.target), time.Time{}
+		deploy.Track(e.tracker, e.target, e.past.Latest)
+	}
+	switch e.past.Latest.Status {
+	case "", release.Deleted, release.Pending:
 		return nil
 	}
-	if err != nil {
+	if err := e.compare(ctx); err != nil {
 		return err
 	}
+	d := e.drift
 	e.update(func(s *Status) { s.Drift = d.Count() })
 	if d.Count() == 0 {
 		e.reported = ""
@@ -33,12 +44,53 @@ func (e *environment) guard(ctx context.Context) error {
 		e.reported = text
 		e.log.Warn("drift: "+text, "release", d.Release)
 	}
-	if e.policy.OnDrift != Repair || d.Status != release.Healthy || d.Count() == len(d.Added) {
+	paused := e.past.Pauses.Holding(time.Now()) != nil
+	if e.policy.OnDrift != Repair || d.Status != release.Healthy || d.Count() == len(d.Added) || paused {
 		return nil
 	}
-	if field, by := e.fight(d); field != "" {
-		return fmt.Errorf("not repaired: %s was set back %d times within a minute, and %s writes it again: "+
-			"stop one of the two", field, maxRepairs, by)
+	return e.repair(ctx, d)
+}
+
+// compare brings the known drift up to date: it compares all objects after a deploy and each hour, and else
+// those that have changed and those that are not watched.
+func (e *environment) compare(ctx context.Context) error {
+	rel := e.past.Latest
+	if rel.Revision != e.drift.Release || time.Since(e.verified) > verifyEvery {
+		deploy.Track(e.tracker, e.target, rel)
+		e.tracker.Take() // what has changed until now is compared next
+		e.notePolled()
+		d, err := deploy.FindDrift(ctx, e.target)
+		if err != nil {
+			e.verified = time.Time{}
+			return err
+		}
+		e.drift, e.verified, e.moves = d, time.Now(), deploy.Moves{}
+		return nil
+	}
+	refs := slices.AppendSeq(deploy.Untracked(e.tracker, rel), maps.Keys(e.moves.Objects))
+	if len(refs) == 0 && !e.moves.Others {
+		return nil
+	}
+	d, err := deploy.Recheck(ctx, e.target, e.past, e.drift, refs, e.moves.Others)
+	if err == nil {
+		e.drift, e.moves = d, deploy.Moves{}
+	}
+	return err
+}
+
+// notePolled says which kinds are not watched.
+func (e *environment) notePolled() {
+	denied := e.tracker.Denied()
+	if !slices.Equal(denied, e.Status().Polled) && len(denied) > 0 {
+		e.log.Warn("polled, as they cannot be watched: " + strings.Join(denied, "; "))
+	}
+	e.update(func(s *Status) { s.Polled = denied })
+}
+
+// repair sets the recorded release back.
+func (e *environment) repair(ctx context.Context, d deploy.Drift) error {
+	if err := e.fight(d); err != nil {
+		return err
 	}
 	p, err := deploy.ProposeRevert(ctx, e.target, nil)
 	if err == nil {
@@ -50,9 +102,10 @@ func (e *environment) guard(ctx context.Context) error {
 	if p.Plan.Empty() {
 		return nil
 	}
-	rel, err := deploy.Apply(ctx, e.target, p, deploy.Options{Who: who})
+	rel, err := e.apply(ctx, p)
 	if errors.Is(err, plan.ErrStale) {
-		return nil // another look will tell
+		e.verified = time.Time{} // another look will tell
+		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("repair: %w", err)
@@ -63,25 +116,41 @@ func (e *environment) guard(ctx context.Context) error {
 	return nil
 }
 
-// fight returns a field that was repaired too often, and who writes it. It counts the repair that follows.
-func (e *environment) fight(d deploy.Drift) (field, by string) {
+// fightError says that a field was repaired too often. Nothing is repaired until the next commit, or for an
+// hour.
+type fightError struct {
+	field, by string
+	since     time.Time
+}
+
+func (e *fightError) Error() string {
+	return fmt.Sprintf("not repaired: the field managers slipway and %s fight for %s: it was set back %d times "+
+		"within a minute, and written again: stop one of the two", e.by, e.field, maxRepairs)
+}
+
+// fight fails with a *fightError where a field was repaired too often. It counts the repair that follows.
+func (e *environment) fight(d deploy.Drift) error {
 	now := time.Now()
+	if e.fought != nil && now.Sub(e.fought.since) < verifyEvery {
+		return e.fought
+	}
+	e.fought = nil
 	for _, o := range d.Changed {
-		for _, f := range o.Fields {
-			key := o.Ref.String() + " " + f.Path
-			var recent []time.Time
-			for _, at := range e.repairs[key] {
-				if now.Sub(at) < time.Minute {
-					recent = append(recent, at)
-				}
-			}
+		fields := o.Fields
+		if o.What == deploy.Deleted {
+			fields = []deploy.DriftedField{{}}
+		}
+		for _, f := range fields {
+			key := strings.TrimSpace(o.Ref.String() + " " + f.Path)
+			recent := slices.DeleteFunc(e.repairs[key], func(at time.Time) bool { return now.Sub(at) > time.Minute })
 			if len(recent) >= maxRepairs {
-				return key, manager(f)
+				e.fought = &fightError{field: key, by: manager(f), since: now}
+				return e.fought
 			}
 			e.repairs[key] = append(recent, now)
 		}
 	}
-	return "", ""
+	return nil
 }
 
 func manager(f deploy.DriftedField) string {

@@ -31,9 +31,21 @@ type environment struct {
 	seen     time.Time
 	target   deploy.Target
 	remove   func()
-	settled  string // the commit that needs no further look
+	wanted   string   // a newer commit that was not read yet
+	next     *reading // a newer commit that was read while a deploy ran
+	settled  string   // the last commit that was deployed, held, or found to run
+	looked   bool     // the commit needs no further look
+	held     string   // the digest of its objects when these are in quarantine
 	failures int
+
+	past     release.Past // as it was read last, when recalled is set
+	recalled bool
+	tracker  *deploy.Tracker // of target; nil: none yet
+	moves    deploy.Moves    // what has changed since drift was found
+	drift    deploy.Drift
+	verified time.Time              // when all objects were compared
 	repairs  map[string][]time.Time // of each field
+	fought   *fightError            // the fight that ended the repairs; nil: none
 	reported string                 // the drift that was logged last
 	badSince time.Time              // of the release that runs; zero: it is healthy
 
@@ -72,25 +84,58 @@ func (e *environment) keep(ctx context.Context) {
 		if e.remove != nil {
 			e.remove()
 		}
+		if e.next != nil {
+			e.next.remove()
+		}
+		e.stopTracking()
 	}()
 	for {
-		wait := time.NewTimer(backoff(e.mirror.Interval, e.failures))
+		wait := time.NewTimer(e.rest())
 		select {
 		case <-ctx.Done():
 			wait.Stop()
 			return
-		case commit := <-e.wake:
-			wait.Stop()
-			if err := e.read(ctx, commit); err != nil {
-				e.note(ctx, fmt.Errorf("read commit %s: %w", short(commit), err))
-				continue
-			}
+		case e.wanted = <-e.wake:
+		case <-e.changes():
+			debounce(ctx)
 		case <-wait.C:
 		}
-		if e.commit != "" {
-			e.note(ctx, e.pass(ctx))
+		wait.Stop()
+		for again := true; again && ctx.Err() == nil; again = e.next != nil {
+			e.note(ctx, e.turn(ctx))
 		}
 	}
+}
+
+// rest is how long until the next turn, if nothing happens before: at most until a pause ends by itself.
+func (e *environment) rest() time.Duration {
+	d := backoff(e.mirror.Interval, e.failures)
+	for _, p := range e.past.Pauses.Active(time.Now()) {
+		if !p.Until.IsZero() {
+			d = min(d, time.Until(p.Until))
+		}
+	}
+	return d
+}
+
+// turn reads the newest commit if there is one, and makes a pass. Where that commit cannot be read, the
+// cluster is still compared with its release, and the commit is read again at the next turn.
+func (e *environment) turn(ctx context.Context) (err error) {
+	next := e.next
+	if next == nil && e.wanted != "" {
+		next, err = e.prepare(ctx, e.wanted)
+	}
+	if next != nil {
+		e.adopt(next)
+	}
+	if e.commit == "" {
+		return err
+	}
+	passed := e.pass(ctx)
+	if errors.As(passed, new(*deploy.SupersededError)) {
+		passed = nil // the next turn deploys the newer commit
+	}
+	return errors.Join(err, passed)
 }
 
 // note records the error of a pass; nil: it went well.
@@ -121,25 +166,6 @@ func (e *environment) note(ctx context.Context, err error) {
 	}
 }
 
-// read prepares a commit to be deployed. What the pass before it used is kept where that fails.
-func (e *environment) read(ctx context.Context, commit string) error {
-	e.update(func(s *Status) { s.Seen = commit })
-	src, remove, err := e.mirror.at(ctx, commit)
-	if err != nil {
-		return err
-	}
-	t, err := e.connect(src)
-	if err != nil {
-		remove()
-		return err
-	}
-	if e.remove != nil {
-		e.remove()
-	}
-	e.commit, e.seen, e.target, e.remove, e.failures = commit, time.Now(), t, remove, 0
-	return nil
-}
-
 func (e *environment) connect(src project.Source) (deploy.Target, error) {
 	env, err := src.Project.Environment(e.name)
 	if err != nil {
@@ -155,8 +181,21 @@ func (e *environment) connect(src project.Source) (deploy.Target, error) {
 
 // pass looks at the newest commit, and then at the cluster.
 func (e *environment) pass(ctx context.Context) error {
-	if err := e.follow(ctx); err != nil {
+	if err := e.recall(ctx); err != nil {
 		return err
+	}
+	if p := e.past.Pauses.Suspending(time.Now()); p != nil {
+		e.judge(Suspended, "%s", p)
+		e.looked = false
+		return e.guard(ctx)
+	}
+	if e.wanted == "" { // never deploy a commit when there is a newer one
+		if err := e.follow(ctx); err != nil || e.next != nil {
+			return err
+		}
+		if err := e.recall(ctx); err != nil {
+			return err
+		}
 	}
 	if rolledBack, err := e.watch(ctx); err != nil || rolledBack {
 		return err
@@ -166,7 +205,7 @@ func (e *environment) pass(ctx context.Context) error {
 
 // follow deploys the newest commit, or says why not.
 func (e *environment) follow(ctx context.Context) error {
-	if e.settled == e.commit {
+	if e.looked {
 		return nil
 	}
 	p, err := deploy.Propose(ctx, e.target, deploy.ProposeOptions{})
@@ -181,11 +220,12 @@ func (e *environment) follow(ctx context.Context) error {
 	digest := p.Prepared.Set.Digest()
 	switch latest := p.Latest; {
 	case p.Done(), latest.Status == release.Healthy && latest.Digest == digest:
-		e.settled = e.commit
+		e.settle()
 		e.update(func(s *Status) { s.Applied, s.Release = e.commit, latest.Revision })
 		e.judge(Synced, "commit %s is release %d", short(e.commit), latest.Revision)
 		return nil
 	case e.policy.OnCommit == Ask:
+		e.looked = true // until somebody deploys
 		e.judge(Waiting, "commit %s waits for `slipway deploy %s`", short(e.commit), e.name)
 		return nil
 	}
@@ -194,18 +234,22 @@ func (e *environment) follow(ctx context.Context) error {
 		return err
 	}
 	e.judge(Deploying, "deploying commit %s", short(e.commit))
-	rel, err := deploy.Apply(ctx, e.target, p, deploy.Options{Who: who})
+	rel, err := e.apply(ctx, p)
 	var failed *deploy.FailedError
+	var superseded *deploy.SupersededError
 	switch {
 	case errors.As(err, &failed):
 		return e.condemn(ctx, failed)
+	case errors.As(err, &superseded):
+		e.judge(Superseded, "commit %s was superseded by commit %s", short(e.commit), short(superseded.Commit))
+		return nil
 	case errors.Is(err, plan.ErrStale):
 		return nil // somebody changed the cluster meanwhile: the next pass makes a new plan
 	case err != nil:
 		return err
 	}
 	e.agent.counters.update(func(c *counters) { c.healthy[e.name] = time.Since(e.seen) })
-	e.settled = e.commit
+	e.settle()
 	e.update(func(s *Status) { s.Applied, s.Release = rel.Commit, rel.Revision })
 	e.judge(Synced, "commit %s is release %d, healthy after %.1f s", short(e.commit), rel.Revision,
 		rel.Finished.Sub(rel.Started).Seconds())
@@ -252,14 +296,18 @@ func (e *environment) hold(ctx context.Context, rel release.Release) error {
 	if err != nil {
 		return err
 	}
+	e.held = rel.Digest
 	e.update(func(s *Status) { s.Applied, s.Release = past.Latest.Commit, past.Latest.Revision })
 	if e.policy.WriteBack == Push {
 		if err := e.revert(ctx, rel, past); err != nil {
 			return fmt.Errorf("revert commit %s: %w", short(e.commit), err)
 		}
 	}
-	e.settled = e.commit
+	e.settle()
 	return nil
 }
+
+// settle notes that the commit needs no further look.
+func (e *environment) settle() { e.settled, e.looked = e.commit, true }
 
 func short(commit string) string { return commit[:min(len(commit), 7)] }

@@ -3,6 +3,8 @@ package agent
 import (
 	"sync"
 	"time"
+
+	"slipway/internal/release"
 )
 
 // Status is how an environment stands, as the agent sees it.
@@ -18,6 +20,10 @@ type Status struct {
 	Message string `json:"message,omitempty"`
 	// Drift counts what differs from the release in the cluster.
 	Drift int `json:"drift"`
+	// Polled says which kinds are read at each interval, as the user may not watch them.
+	Polled []string `json:"polled,omitempty"`
+	// Pauses keep the agent from changing the environment.
+	Pauses release.Pauses `json:"pauses,omitempty"`
 	// Error is what went wrong last, and has not gone right since.
 	Error      string    `json:"error,omitempty"`
 	ErrorSince time.Time `json:"errorSince,omitzero"`
@@ -32,7 +38,9 @@ const (
 	Unknown     Verdict = "unknown"     // not looked at yet
 	Synced      Verdict = "synced"      // the cluster runs it, and it is healthy
 	Deploying   Verdict = "deploying"   // it is being applied
+	Superseded  Verdict = "superseded"  // a newer commit ended its deploy before it was judged
 	Waiting     Verdict = "waiting"     // a person deploys it
+	Suspended   Verdict = "suspended"   // a person has suspended the agent
 	Refused     Verdict = "refused"     // it cannot be deployed as it is
 	Quarantined Verdict = "quarantined" // it was bad, and is held back
 )

@@ -9,20 +9,16 @@ import (
 	"slipway/internal/release"
 )
 
-// watchWindow is how long after it became healthy a release that turns bad is rolled back. Later, something
+// defaultWindow is how long after it became healthy a release that turns bad is rolled back. Later, something
 // else is the more likely cause.
-const watchWindow = 10 * time.Minute
+const defaultWindow = Duration(10 * time.Minute)
 
 // watch rolls a release back that was healthy and has been bad for as long as it had to be healthy before. It
 // reports whether it did.
 func (e *environment) watch(ctx context.Context) (rolledBack bool, err error) {
-	past, err := e.target.Records().Past(ctx)
-	if err != nil {
-		return false, err
-	}
-	rel := past.Latest
+	rel := e.past.Latest
 	isOurs := rel.Status == release.Healthy && (rel.RollbackOf == 0 || rel.Revert)
-	if !isOurs || time.Since(rel.Finished) > watchWindow {
+	if !isOurs || time.Since(rel.Finished) > time.Duration(e.policy.WatchWindow) {
 		e.badSince = time.Time{}
 		return false, nil
 	}
@@ -57,11 +53,11 @@ func (e *environment) rollBack(ctx context.Context, rel release.Release, why str
 	if err != nil {
 		return fmt.Errorf("quarantine release %d: %w", rel.Revision, err)
 	}
-	back, err := deploy.Apply(ctx, e.target, p, deploy.Options{Who: who})
+	back, err := e.apply(ctx, p)
 	if err != nil {
 		return fmt.Errorf("roll back release %d: %w", rel.Revision, err)
 	}
 	e.log.Info(fmt.Sprintf("rolled back to release %d", back.RollbackOf), "release", back.Revision)
-	e.settled = "" // the commit is held now
+	e.looked = false // the commit is held now
 	return nil
 }

@@ -23,6 +23,7 @@ import (
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
 	_ "k8s.io/client-go/plugin/pkg/client/auth/oidc" // kubeconfigs with an OpenID Connect provider
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
@@ -57,6 +58,7 @@ type Cluster struct {
 	sandbox                          *Sandbox
 
 	dynamic   dynamic.Interface
+	metadata  metadata.Interface
 	typed     kubernetes.Interface
 	discovery discovery.CachedDiscoveryInterface
 	mapper    meta.ResettableRESTMapper
@@ -131,6 +133,9 @@ func connect(c *Cluster, cfg *rest.Config, warn func(string)) error {
 		return err
 	}
 	if c.dynamic, err = dynamic.NewForConfigAndClient(cfg, client); err != nil {
+		return err
+	}
+	if c.metadata, err = metadata.NewForConfigAndClient(metadata.ConfigFor(cfg), client); err != nil {
 		return err
 	}
 	if c.typed, err = kubernetes.NewForConfigAndClient(cfg, client); err != nil {

@@ -304,7 +304,7 @@ func outcome(ctx context.Context, p Proposal, err error) (release.Status, string
 	case err == nil:
 		return release.Healthy, ""
 	case ctx.Err() != nil:
-		return release.Interrupted, context.Cause(ctx).Error()
+		return stopped(ctx), context.Cause(ctx).Error()
 	}
 	return release.Failed, err.Error()
 }

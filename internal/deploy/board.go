@@ -27,6 +27,8 @@ type Standing struct {
 	Behind *Lag `json:"behind,omitempty"`
 	// Drift is how it differs from its release; nil where it does not, and where that is not known.
 	Drift *Drift `json:"drift,omitempty"`
+	// Pauses keep an agent from changing the environment.
+	Pauses release.Pauses `json:"pauses,omitempty"`
 	// Notes are remarks about Running and Behind, one sentence each.
 	Notes []string `json:"notes,omitempty"`
 	// Error is why the environment could not be read. Unread is the same error as a value.
@@ -104,6 +106,7 @@ func standing(ctx context.Context, env project.Environment, connect func(project
 	if s.Notes = others; err != nil {
 		return s, err
 	}
+	s.Pauses = past.Pauses.Active(time.Now())
 	rel := past.Latest
 	if rel.Revision == 0 {
 		s.Health = "not deployed"

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"slipway/internal/image"
 	"slipway/internal/object"
@@ -31,6 +32,8 @@ type Drift struct {
 	Kept []Addition `json:"kept,omitempty"`
 	// Tags are tags that name another content than the recorded one now. The pods run what was recorded.
 	Tags []MovedTag `json:"tags,omitempty"`
+	// Pauses keep an agent from changing the environment.
+	Pauses release.Pauses `json:"pauses,omitempty"`
 	// Notes say what was not looked at, and why.
 	Notes []string `json:"notes,omitempty"`
 
@@ -132,15 +135,20 @@ func FindDrift(ctx context.Context, t Target) (Drift, error) {
 // driftFrom compares the recorded objects: it is the plan of the release that is recorded already, read from
 // the other side.
 func driftFrom(ctx context.Context, t Target, past release.Past) (Drift, error) {
+	return driftBy(ctx, t, past, look{force: true})
+}
+
+func driftBy(ctx context.Context, t Target, past release.Past, l look) (Drift, error) {
 	rel := past.Latest
-	d := Drift{Environment: t.Environment.Name, Release: rel.Revision, Status: rel.Status, Changed: []Drifted{}}
+	d := Drift{Environment: t.Environment.Name, Release: rel.Revision, Status: rel.Status, Changed: []Drifted{},
+		Pauses: past.Pauses.Active(time.Now())}
 	switch rel.Status {
 	case "":
 		return d, fmt.Errorf("%s: %w", t.Environment.Name, release.ErrNone)
 	case release.Deleted:
 		return d, nil
 	}
-	p, err := propose(ctx, t.as(rel), recorded(rel), past, look{force: true})
+	p, err := propose(ctx, t.as(rel), recorded(rel), past, l)
 	if err != nil {
 		return d, err
 	}

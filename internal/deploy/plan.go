@@ -25,6 +25,8 @@ type Proposal struct {
 	Elsewhere []release.Release
 	// Observed are the objects as the cluster has them.
 	Observed []plan.Observed
+	// Pauses keep an agent from changing the environment.
+	Pauses release.Pauses
 	// Found says that the latest release was recorded as healthy, and is not any more; nil where it is.
 	Found *release.Found
 	// objects are the objects to apply: the prepared ones with their namespaces, and with the replicas that an
@@ -213,6 +215,8 @@ type look struct {
 	force bool
 	// before is what an earlier look found.
 	before []plan.Observed
+	// unordered: the changes are only read, in no order.
+	unordered bool
 }
 
 // propose compares what is prepared with the cluster.
@@ -232,9 +236,11 @@ func propose(
 			object.Share(o, now)
 		}
 	}
-	order, err := plan.Arrange(p.Set, operationOf(p, past))
-	if err != nil {
-		return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)
+	var order plan.Order
+	if !l.unordered {
+		if order, err = plan.Arrange(p.Set, operationOf(p, past)); err != nil {
+			return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)
+		}
 	}
 	mayDelete := append(deletable(latest, p), p.Added...)
 	seeing := cluster.ObserveOptions{Owned: mayDelete, Force: l.force, Before: l.before}
@@ -262,7 +268,8 @@ func propose(
 		return Proposal{}, err
 	}
 	proposal := Proposal{Prepared: p, Plan: made, Latest: latest, Observed: observed, owners: t.owners(latest),
-		uids: map[object.Ref]string{}, places: map[object.Ref]int{}, force: l.force}
+		Pauses: past.Pauses.Active(time.Now()),
+		uids:   map[object.Ref]string{}, places: map[object.Ref]int{}, force: l.force}
 	for i, seen := range observed {
 		proposal.places[seen.Ref] = i
 		proposal.uids[seen.Ref], _ = seen.Live.At("metadata", "uid").(string)

@@ -32,6 +32,10 @@ func (s Store) former(ctx context.Context, own []Release) ([]Release, error) {
 	if err != nil {
 		return nil, err
 	}
+	heads, _, err = pauses(heads)
+	if err != nil {
+		return nil, err
+	}
 	others, err := summaries(heads)
 	if err != nil {
 		return nil, err
@@ -77,7 +81,7 @@ func (s Store) formerly(ctx context.Context, revision int) (Release, bool, error
 	if s.IsFormer == nil {
 		return Release{}, false, nil
 	}
-	own, err := s.list(ctx)
+	own, _, err := s.list(ctx)
 	if err != nil {
 		return Release{}, false, err
 	}
@@ -93,7 +97,7 @@ func (s Store) formerly(ctx context.Context, revision int) (Release, bool, error
 // inherit moves the records of the former name. It copies all before it deletes one: an interrupted move is
 // continued by the next. The caller holds both locks.
 func (s Store) inherit(ctx context.Context) error {
-	own, err := s.list(ctx)
+	own, _, err := s.list(ctx)
 	if err != nil {
 		return err
 	}

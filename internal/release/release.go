@@ -38,6 +38,8 @@ const (
 	Failed Status = "failed"
 	// Interrupted: the deploy ended without an outcome.
 	Interrupted Status = "interrupted"
+	// Superseded: a newer commit ended the deploy before its outcome was known.
+	Superseded Status = "superseded"
 	// Deleted: all objects of the environment were deleted.
 	Deleted Status = "deleted"
 )

@@ -47,7 +47,7 @@ type Store struct {
 // project's further environments. Where the user may not list the Secrets of the cluster it looks into the
 // store's namespace alone.
 func (s Store) Elsewhere(ctx context.Context, others []string) ([]Release, error) {
-	selector := fmt.Sprintf("!%s,%s=%s", partOf, projectLabel, safe(s.Project))
+	selector := fmt.Sprintf("!%s,!%s,%s=%s", partOf, pauseLabel, projectLabel, safe(s.Project))
 	if len(others) > 0 {
 		selector += fmt.Sprintf(",%s notin (%s)", environmentLabel, strings.Join(safeAll(others), ","))
 	}
@@ -103,21 +103,26 @@ type Past struct {
 	Latest Release
 	// Releases are the recorded releases, newest first, without evidence and objects.
 	Releases []Release
+	// Pauses keep an agent from changing the environment. Some may have ended.
+	Pauses Pauses
 }
 
 // Then returns the past after another release was recorded.
 func (p Past) Then(r Release) Past {
-	return Past{Latest: r, Releases: append([]Release{r}, p.Releases...)}
+	return Past{Latest: r, Releases: append([]Release{r}, p.Releases...), Pauses: p.Pauses}
 }
 
 // Past reads the records: one list, and the newest release.
 func (s Store) Past(ctx context.Context) (Past, error) {
-	releases, err := s.History(ctx)
+	releases, paused, err := s.list(ctx)
+	if err == nil {
+		releases, err = s.withFormer(ctx, releases)
+	}
 	if err != nil || len(releases) == 0 {
-		return Past{}, err
+		return Past{Pauses: paused}, err
 	}
 	latest, err := s.Get(ctx, releases[0].Revision)
-	return Past{Latest: latest, Releases: releases}, err
+	return Past{Latest: latest, Releases: releases, Pauses: paused}, err
 }
 
 // Begin records the start of a release, before anything else is written, and returns it with its revision,
@@ -192,34 +197,44 @@ func (s Store) Lift(ctx context.Context, revision int, who, reason string) (Rele
 	return s.write(ctx, r)
 }
 
+// Selector selects the records of the environment, by their labels.
+func (s Store) Selector() string {
+	return fmt.Sprintf("!%s,%s=%s,%s=%s", partOf, projectLabel, safe(s.Project), environmentLabel,
+		safe(s.Environment))
+}
+
 // History lists the recorded releases, newest first, without evidence and objects. Those from before the
 // environment was renamed are among them.
 func (s Store) History(ctx context.Context) ([]Release, error) {
-	own, err := s.list(ctx)
+	own, _, err := s.list(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return s.withFormer(ctx, own)
 }
 
-// list lists the releases that have the store's names.
-func (s Store) list(ctx context.Context) ([]Release, error) {
+// list lists the releases that have the store's names, and the pauses.
+func (s Store) list(ctx context.Context) ([]Release, Pauses, error) {
 	heads, err := listRecords(ctx, s.Cluster, map[string]string{
 		projectLabel: safe(s.Project), environmentLabel: safe(s.Environment),
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	heads, paused, err := pauses(heads)
+	if err != nil {
+		return nil, nil, err
 	}
 	releases, err := summaries(heads)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for i := range releases {
 		if releases[i], err = s.present(ctx, releases[i]); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return releases, nil
+	return releases, paused, nil
 }
 
 // summaries reads the releases of some heads, newest first.

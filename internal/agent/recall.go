@@ -1,0 +1,67 @@
+package agent
+
+import (
+	"context"
+	"maps"
+	"time"
+)
+
+// recall reads the record where it may have changed since it was read.
+func (e *environment) recall(ctx context.Context) error {
+	e.collect()
+	defer func() { e.update(func(s *Status) { s.Pauses = e.past.Pauses.Active(time.Now()) }) }()
+	if e.recalled && !e.moves.Records && e.tracker != nil && e.tracker.WatchesRecords() {
+		return nil
+	}
+	past, err := e.target.Records().Past(ctx)
+	if err != nil {
+		return err
+	}
+	e.past, e.recalled, e.moves.Records = past, true, false
+	if e.held != "" {
+		if _, held := past.Quarantined(e.held); !held { // a person has lifted it
+			e.looked, e.held = false, ""
+		}
+	}
+	if e.Status().Verdict == Waiting { // somebody may have deployed
+		e.looked = false
+	}
+	return nil
+}
+
+// debounce waits until a burst of changes is over.
+func debounce(ctx context.Context) {
+	const pause = 20 * time.Millisecond
+	wait := time.NewTimer(pause)
+	defer wait.Stop()
+	select {
+	case <-ctx.Done():
+	case <-wait.C:
+	}
+}
+
+// changes receives after something has changed in the cluster.
+func (e *environment) changes() <-chan struct{} {
+	if e.tracker == nil {
+		return nil
+	}
+	return e.tracker.Changed()
+}
+
+func (e *environment) stopTracking() {
+	if e.tracker != nil {
+		e.tracker.Stop()
+		e.tracker = nil
+	}
+}
+
+// collect adds to what has changed what the watches have told since.
+func (e *environment) collect() {
+	if e.tracker == nil {
+		return
+	}
+	now := e.tracker.Take()
+	maps.Copy(now.Objects, e.moves.Objects)
+	now.Others, now.Records = now.Others || e.moves.Others, now.Records || e.moves.Records
+	e.moves = now
+}

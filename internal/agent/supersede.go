@@ -1,0 +1,108 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"slipway/internal/deploy"
+	"slipway/internal/release"
+)
+
+// reading is a commit as it was read, ready to be deployed.
+type reading struct {
+	commit string
+	seen   time.Time
+	target deploy.Target
+	remove func()
+}
+
+// prepare reads a commit.
+func (e *environment) prepare(ctx context.Context, commit string) (*reading, error) {
+	e.update(func(s *Status) { s.Seen = commit })
+	src, remove, err := e.mirror.at(ctx, commit)
+	if err != nil {
+		return nil, fmt.Errorf("read commit %s: %w", short(commit), err)
+	}
+	t, err := e.connect(src)
+	if err != nil {
+		remove()
+		return nil, fmt.Errorf("read commit %s: %w", short(commit), err)
+	}
+	return &reading{commit, time.Now(), t, remove}, nil
+}
+
+// adopt makes a commit the one to deploy.
+func (e *environment) adopt(r *reading) {
+	if e.remove != nil {
+		e.remove()
+	}
+	e.commit, e.seen, e.target, e.remove, e.failures = r.commit, r.seen, r.target, r.remove, 0
+	e.wanted, e.next = "", nil
+	e.looked, e.held, e.fought, e.recalled = false, "", nil, false
+	e.stopTracking() // another target is another connection, and maybe another cluster
+}
+
+// apply carries out a proposal. A newer commit that can be deployed ends it, whatever it waits for, and
+// apply fails with a *deploy.SupersededError.
+func (e *environment) apply(ctx context.Context, p deploy.Proposal) (release.Release, error) {
+	type result struct {
+		release release.Release
+		err     error
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	done := make(chan result, 1)
+	e.recalled = false
+	go func() {
+		rel, err := deploy.Apply(ctx, e.target, p, deploy.Options{Who: who})
+		done <- result{rel, err}
+	}()
+	for {
+		select {
+		case r := <-done:
+			return r.release, r.err
+		case commit := <-e.wake:
+			e.wanted = commit
+			supersedes, err := e.supersedes(ctx, commit, p)
+			if supersedes {
+				e.log.Info("commit "+short(commit)+" supersedes the deploy that runs", "commit", commit)
+				cancel(&deploy.SupersededError{Commit: commit})
+			} else if err != nil && ctx.Err() == nil {
+				e.log.Warn("the deploy that runs goes on: "+err.Error(), "commit", commit)
+			}
+		}
+	}
+}
+
+// errSideways says that a commit does not build on the one that is being deployed.
+var errSideways = errors.New("it does not contain the commit that is being deployed")
+
+// supersedes reads a newer commit, and says whether it is to be deployed at once. One that cannot be
+// deployed, or that has the same objects, is looked at when the deploy that runs has ended.
+func (e *environment) supersedes(ctx context.Context, commit string, running deploy.Proposal) (bool, error) {
+	next, err := e.prepare(ctx, commit)
+	if err != nil {
+		return false, err
+	}
+	if e.next != nil {
+		e.next.remove()
+	}
+	e.next = next
+	if e.policy.OnCommit == Ask {
+		return false, nil
+	}
+	_, lost, err := e.mirror.repository.Between(ctx, e.commit, commit)
+	switch {
+	case err != nil:
+		return false, err
+	case lost > 0:
+		return false, fmt.Errorf("commit %s: %w", short(commit), errSideways)
+	}
+	p, err := deploy.Propose(ctx, next.target, deploy.ProposeOptions{})
+	if err != nil {
+		return false, fmt.Errorf("commit %s cannot be deployed: %w", short(commit), err)
+	}
+	return p.Prepared.Set.Digest() != running.Prepared.Set.Digest(), nil
+}
