@@ -96,7 +96,7 @@ peers: ## build the kustomize, helm, kubeconform and crane commands into bin/pee
 	@cd bench && go build -ldflags "-s -w" -o ../bin/peers/kubeconform github.com/yannh/kubeconform/cmd/kubeconform
 	@cd bench && go build -ldflags "-s -w" -o ../bin/peers/crane github.com/google/go-containerregistry/cmd/crane
 
-bench: slipway peers ## compare CPU time and memory with the peers (BENCH=small is shorter; BENCHFLAGS=-check, -copy, -deploy)
+bench: slipway peers ## compare CPU time and memory with the peers (BENCH=small is shorter; BENCHFLAGS=-check, -copy, -deploy, -agent)
 	@cd bench && go test ./work && go run . $(if $(filter small,$(BENCH)),-small) $(BENCHFLAGS)
 
 golden: peers ## record what the peers print for the cases in internal/render/testdata/golden

@@ -32,8 +32,8 @@ type server struct {
 	process *exec.Cmd
 	config  string // the kubeconfig
 	kubectl string
-	// registry is a host and port.
-	registry string
+	// registry is a host and port, git an address.
+	registry, git string
 }
 
 // deploys measures deploys to one API server: by slipway, by kubectl, and by a loop that only sends the
@@ -176,12 +176,12 @@ func serve(data, root string) (*server, error) {
 	}
 	for range 600 {
 		time.Sleep(100 * time.Millisecond) // the sandbox writes its file when it is ready, and tells nobody else
-		var state struct{ Kubeconfig, Registry string }
+		var state struct{ Kubeconfig, Registry, GitServer string }
 		text, err := os.ReadFile(filepath.Join(data, "sandbox.json"))
 		if err != nil || json.Unmarshal(text, &state) != nil {
 			continue
 		}
-		s.config, s.registry = state.Kubeconfig, state.Registry
+		s.config, s.registry, s.git = state.Kubeconfig, state.Registry, state.GitServer
 		s.access, err = newAccess(s.config)
 		return s, err
 	}

@@ -19,9 +19,10 @@ func main() {
 	check := flag.Bool("check", false, "measure check alone, not rendering")
 	images := flag.Bool("copy", false, "measure copying images alone, not rendering")
 	deploys := flag.Bool("deploy", false, "measure deploys alone, not rendering")
+	agents := flag.Bool("agent", false, "measure the agent alone, not rendering")
 	flag.Parse()
 	o := options{root: *root, conformance: *conformance, small: *small, check: *check, images: *images,
-		deploys: *deploys}
+		deploys: *deploys, agents: *agents}
 	missed, err := run(os.Stdout, o)
 	if err == nil && *strict && missed > 0 {
 		err = fmt.Errorf("%d targets missed", missed)
@@ -45,7 +46,7 @@ type options struct {
 	root, conformance string
 	small             bool
 	// One of these: measure that alone.
-	check, images, deploys bool
+	check, images, deploys, agents bool
 }
 
 func run(w io.Writer, o options) (missed int, err error) {
@@ -73,6 +74,11 @@ func run(w io.Writer, o options) (missed int, err error) {
 	t := &table{w: w}
 	if o.deploys {
 		err := b.deploys(t, root, small)
+		t.foot()
+		return t.missed, err
+	}
+	if o.agents {
+		err := b.agents(t, root, small)
 		t.foot()
 		return t.missed, err
 	}
@@ -122,7 +128,7 @@ func run(w io.Writer, o options) (missed int, err error) {
 	if err := b.copies(t, small); err != nil {
 		return 0, err
 	}
-	if err := b.deploys(t, root, small); err != nil {
+	if err := errors.Join(b.deploys(t, root, small), b.agents(t, root, small)); err != nil {
 		return 0, err
 	}
 	t.foot()
