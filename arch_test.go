@@ -46,6 +46,7 @@ var allowed = map[string]string{
 	"internal/check/workflow":   "object project check/finding check/rule image/metadata image/reference ci",
 	"internal/ci":               "project",
 	"internal/ci/pipeline":      "git project render image ci",
+	"internal/ci/gitops":        "git object project image render/tree render",
 	"internal/check": "git object project project/source project/tilt render/tree render/skaffold image image/reference " +
 		"render " +
 		"check/origin " +

@@ -91,7 +91,7 @@ func always[E error](hint string) func(E) string { return func(E) string { retur
 // rows are tried in order; the first that matches explains. What none matches is code 1. Each row is
 // provoked by a script that expects its code and hint, and TestScripts fails for one that is not.
 var rows = slices.Concat(
-	runRows, projectRows, orderRows, clusterRows, imageRows, buildRows, renderRows, agentRows,
+	runRows, projectRows, orderRows, clusterRows, imageRows, buildRows, renderRows, agentRows, gitopsRows,
 )
 
 // runRows explain errors of the run itself: an interrupt, the command line, a missing confirmation, a failed

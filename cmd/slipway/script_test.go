@@ -94,6 +94,7 @@ func setup(env *testscript.Env) error {
 	env.Setenv("KUBECONFIG", kubeconfig)
 	env.Setenv("PREFIX", prefix)
 	env.Setenv("EXAMPLES", filepath.Join(sourceDir, "..", "..", "examples"))
+	env.Setenv("CRDS", filepath.Join(sourceDir, "testdata", "crds"))
 	env.Setenv("REGISTRY", shared.Registry)
 	env.Setenv("GITSERVER", strings.TrimPrefix(shared.GitServer, "http://"))
 	env.Setenv("HOME", env.WorkDir)

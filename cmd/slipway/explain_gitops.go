@@ -1,0 +1,10 @@
+package main
+
+import "slipway/internal/ci/gitops"
+
+// gitopsRows explain why an environment cannot be handed to Argo CD or Flux.
+var gitopsRows = []row{
+	is("no remote", gitops.ErrNoRemote, codeError, "Pass the repository's address as --repo URL."),
+	as("other tool cannot", codeError, always[*gitops.CannotError](
+		"Change that setting, or let Slipway's agent keep the environment: `slipway agent run --help`.")),
+}
