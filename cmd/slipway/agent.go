@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"slipway/internal/agent"
+	"slipway/internal/cluster"
 )
 
 func newAgentCommand(a *app) *cobra.Command {
@@ -23,8 +24,8 @@ failed release back at once, from the record, and quarantines its objects: neith
 deploy" deploys them again until "slipway quarantine lift". With "writeBack: push", the agent also reverts
 the files on the branch, so that Git and cluster agree.`,
 	}
-	cmd.AddCommand(newAgentRunCommand(a), newAgentStatusCommand(a), newAgentSuspendCommand(a),
-		newAgentResumeCommand(a))
+	cmd.AddCommand(newAgentRunCommand(a), newAgentInstallCommand(a), newAgentStatusCommand(a),
+		newAgentSuspendCommand(a), newAgentResumeCommand(a))
 	return cmd
 }
 
@@ -69,12 +70,17 @@ onCommit deploy (default) or ask · onDrift report (default) or repair · writeB
 			level = slog.LevelDebug
 		}
 		log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))
+		connect := a.connectOptions()
+		connect.InCluster = serviceAccountDir
 		return agent.New(config, agent.Options{
-			Connect: a.connectOptions(), Render: a.renderOptions("deploy"), Log: log,
+			Connect: connect, Render: a.renderOptions("deploy"), Log: log,
 		}).Run(c.Context())
 	}
 	return cmd
 }
+
+// serviceAccountDir is where the ServiceAccount of a pod is mounted. Tests, which run in no pod, set it.
+var serviceAccountDir = cluster.ServiceAccountDir
 
 // agentFileError says what is wrong in an agent's configuration.
 type agentFileError struct {

@@ -25,6 +25,8 @@ import (
 const (
 	heardFile   = "SLIPWAY_TEST_HEARD"
 	heardScript = "SLIPWAY_TEST_SCRIPT"
+	// mountedAccount is a directory that stands for the one that Kubernetes mounts a ServiceAccount at.
+	mountedAccount = "SLIPWAY_TEST_SERVICEACCOUNT"
 )
 
 // heard is what a run of the program within a script leaves behind: its arguments, and the row of the
@@ -44,6 +46,9 @@ func watched() {
 		os.Exit(run(args, os.Stdin, os.Stdout, os.Stderr))
 	}
 	note(heard{Args: args})
+	if dir := os.Getenv(mountedAccount); dir != "" {
+		serviceAccountDir = dir
+	}
 	for i, r := range rows {
 		rows[i].match = func(err error) (string, bool) {
 			hint, ok := r.match(err)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"log/slog"
 	"maps"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"slipway/internal/cluster"
 	"slipway/internal/deploy"
 	"slipway/internal/render"
 )
@@ -29,10 +31,13 @@ type Options struct {
 
 // Agent keeps the environments of a configuration.
 type Agent struct {
-	config   Config
-	options  Options
-	counters *counters
-	follows  []*follower
+	config     Config
+	options    Options
+	counters   *counters
+	leadership leadership
+
+	mu      sync.Mutex
+	follows []*follower // of the present term, as a replica that stands by has them too
 }
 
 // follower polls one repository.
@@ -62,6 +67,18 @@ func (a *Agent) Run(ctx context.Context) error {
 		defer os.RemoveAll(temporary)
 		state = temporary
 	}
+	a.setFollowers(a.build(state))
+	server, err := a.listen()
+	if err != nil {
+		return err
+	}
+	err = a.lead(ctx, func(ctx context.Context) { a.work(ctx, a.build(state)) })
+	return errors.Join(err, server.stop(ctx))
+}
+
+// build makes the followers of one term of this replica: a term begins with no memory of an earlier one.
+func (a *Agent) build(state string) []*follower {
+	var all []*follower
 	for _, r := range a.config.Repositories {
 		// Another address is another clone, also where the state is kept from run to run.
 		sum := sha256.Sum256([]byte(r.URL + " " + r.Branch))
@@ -75,21 +92,38 @@ func (a *Agent) Run(ctx context.Context) error {
 				status: Status{Environment: name, Repository: f.mirror.String(), Verdict: Unknown},
 			})
 		}
-		a.follows = append(a.follows, f)
+		all = append(all, f)
 	}
-	server, err := a.listen()
-	if err != nil {
-		return err
-	}
+	return all
+}
+
+// work follows the repositories until the context ends.
+func (a *Agent) work(ctx context.Context, follows []*follower) {
+	a.setFollowers(follows)
+	ctx = cluster.WithFence(ctx, a.leadership.fence)
 	var work sync.WaitGroup
-	for _, f := range a.follows {
+	for _, f := range follows {
 		for _, e := range f.environments {
-			work.Go(func() { e.keep(ctx) })
+			work.Go(func() {
+				e.keep(ctx)
+				e.leave(ctx)
+			})
 		}
 		work.Go(func() { f.follow(ctx, a) })
 	}
 	work.Wait()
-	return server.stop(ctx)
+}
+
+func (a *Agent) setFollowers(all []*follower) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.follows = all
+}
+
+func (a *Agent) followers() []*follower {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.follows
 }
 
 // follow polls the repository until the context ends.
@@ -151,9 +185,14 @@ func (e *environment) offer(commit string) {
 // Statuses returns how all environments stand, in the order of the repositories.
 func (a *Agent) Statuses() []Status {
 	all := []Status{}
-	for _, f := range a.follows {
+	leader, leads := a.leadership.current()
+	for _, f := range a.followers() {
 		for _, e := range f.environments {
-			all = append(all, e.Status())
+			s := e.Status()
+			if s.Leader = leader; !leads {
+				s.Message = "another replica acts: ask that one"
+			}
+			all = append(all, s)
 		}
 	}
 	return all

@@ -22,8 +22,18 @@ type Config struct {
 	Repositories []Repository `yaml:"repositories"`
 	// Listen is HOST:PORT for webhooks, metrics, health and the status; empty: nothing is served.
 	Listen string `yaml:"listen"`
+	// Lease has the replicas of an agent choose the one that acts; nil: this agent runs alone.
+	Lease *Lease `yaml:"lease"`
 	// State is a directory for clones; empty: a temporary one, which is made anew at each start.
 	State string `yaml:"state"`
+}
+
+// Lease names the Lease that the replicas of an agent compete for.
+type Lease struct {
+	// Context is the kubeconfig context of its cluster; empty: the cluster of the pod.
+	Context   string `yaml:"context"`
+	Namespace string `yaml:"namespace"`
+	Name      string `yaml:"name"`
 }
 
 // Repository is a branch of a Git repository, and the environments that follow it.
@@ -41,8 +51,12 @@ type Repository struct {
 
 // Environment is the policy for an environment of the repository's slipway.yaml.
 type Environment struct {
-	// Context is the kubeconfig context, instead of the project's.
-	Context string `yaml:"context"`
+	// Context is the kubeconfig context, instead of the project's; empty without a kubeconfig: the cluster of the
+	// pod. Namespace replaces the project's.
+	Context   string `yaml:"context"`
+	Namespace string `yaml:"namespace"`
+	// ServiceAccount of the namespace is what the agent acts as; empty: as itself.
+	ServiceAccount string `yaml:"serviceAccount"`
 	// OnCommit is Deploy unless given, OnDrift Report, WriteBack Never.
 	OnCommit  string `yaml:"onCommit"`
 	OnDrift   string `yaml:"onDrift"`
@@ -88,6 +102,9 @@ func Parse(text []byte) (Config, error) {
 	}
 	if len(c.Repositories) == 0 {
 		return c, errors.New("it names no repositories")
+	}
+	if l := c.Lease; l != nil && (l.Namespace == "" || l.Name == "") {
+		return c, errors.New("lease: namespace and name are required")
 	}
 	for i := range c.Repositories {
 		if err := c.Repositories[i].complete(); err != nil {
@@ -141,7 +158,7 @@ func readable(err error) error {
 		return errors.New(typed.Errors[0])
 	}
 	var known []string
-	for _, t := range []any{Config{}, Repository{}, Environment{}} {
+	for _, t := range []any{Config{}, Lease{}, Repository{}, Environment{}} {
 		if of := reflect.TypeOf(t); of.Name() == m[3] {
 			for i := range of.NumField() {
 				known = append(known, of.Field(i).Tag.Get("yaml"))

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,6 +38,8 @@ type environment struct {
 	looked   bool     // the commit needs no further look
 	held     string   // the digest of its objects when these are in quarantine
 	failures int
+	claim    release.Claim
+	admitted time.Time // when the ServiceAccount was verified
 
 	past     release.Past // as it was read last, when recalled is set
 	recalled bool
@@ -172,7 +175,8 @@ func (e *environment) connect(src project.Source) (deploy.Target, error) {
 		return deploy.Target{}, err
 	}
 	o := e.agent.options.Connect
-	o.Context = e.policy.Context
+	o.Context, o.Account = e.policy.Context, e.policy.ServiceAccount
+	o.Namespace = cmp.Or(e.policy.Namespace, o.Namespace)
 	t, err := deploy.Connect(src, env, o)
 	t.Render = e.agent.options.Render
 	t.Notify = func(ev deploy.Event) { e.log.Debug(ev.Message, "step", ev.Step) }
@@ -181,6 +185,10 @@ func (e *environment) connect(src project.Source) (deploy.Target, error) {
 
 // pass looks at the newest commit, and then at the cluster.
 func (e *environment) pass(ctx context.Context) error {
+	if err := e.admit(ctx); err != nil {
+		e.judge(Refused, "this agent may not act in %s", e.name)
+		return err
+	}
 	if err := e.recall(ctx); err != nil {
 		return err
 	}

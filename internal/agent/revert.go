@@ -57,6 +57,9 @@ func (e *environment) revert(ctx context.Context, bad release.Release, past rele
 	if err = errors.Join(err, remove()); err != nil {
 		return err
 	}
+	if err := e.agent.leadership.fence(ctx); err != nil {
+		return err
+	}
 	if err := r.Push(ctx, e.mirror.upstream, commit); err != nil {
 		return err
 	}

@@ -53,7 +53,12 @@ func (a *Agent) listen() (server, error) {
 }
 
 func (a *Agent) serveReady(w http.ResponseWriter, _ *http.Request) {
-	for _, f := range a.follows {
+	leader, leads := a.leadership.current()
+	if !leads && leader != "" {
+		fmt.Fprintln(w, "ok, standing by: "+leader+" leads")
+		return
+	}
+	for _, f := range a.followers() {
 		f.mu.Lock()
 		polled := f.polled
 		f.mu.Unlock()
@@ -112,12 +117,13 @@ const maxHook = 5 << 20
 
 // serveHook polls a repository now, where the request is signed with its secret. It never does more.
 func (a *Agent) serveHook(w http.ResponseWriter, r *http.Request) {
+	follows := a.followers()
 	i, err := strconv.Atoi(r.PathValue("repository"))
-	if err != nil || i < 0 || i >= len(a.follows) || a.follows[i].mirror.WebhookSecret == "" {
+	if err != nil || i < 0 || i >= len(follows) || follows[i].mirror.WebhookSecret == "" {
 		http.NotFound(w, r)
 		return
 	}
-	secret, err := os.ReadFile(a.follows[i].mirror.WebhookSecret) // each time: it may have been replaced
+	secret, err := os.ReadFile(follows[i].mirror.WebhookSecret) // each time: it may have been replaced
 	if err != nil {
 		a.options.Log.Error("webhook: " + err.Error())
 		http.Error(w, "the secret cannot be read", http.StatusInternalServerError)
@@ -133,7 +139,7 @@ func (a *Agent) serveHook(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	select {
-	case a.follows[i].poke <- struct{}{}:
+	case follows[i].poke <- struct{}{}:
 	default: // asked already
 	}
 	w.WriteHeader(http.StatusAccepted)

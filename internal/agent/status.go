@@ -28,6 +28,8 @@ type Status struct {
 	Error      string    `json:"error,omitempty"`
 	ErrorSince time.Time `json:"errorSince,omitzero"`
 	Checked    time.Time `json:"checked,omitzero"`
+	// Leader is the replica of the agent that acts; empty: none is known yet.
+	Leader string `json:"leader,omitempty"`
 }
 
 // Verdict is what the agent makes of the newest commit.

@@ -41,6 +41,7 @@ func (e *environment) adopt(r *reading) {
 	e.commit, e.seen, e.target, e.remove, e.failures = r.commit, r.seen, r.target, r.remove, 0
 	e.wanted, e.next = "", nil
 	e.looked, e.held, e.fought, e.recalled = false, "", nil, false
+	e.admitted = time.Time{}
 	e.stopTracking() // another target is another connection, and maybe another cluster
 }
 
@@ -56,7 +57,7 @@ func (e *environment) apply(ctx context.Context, p deploy.Proposal) (release.Rel
 	done := make(chan result, 1)
 	e.recalled = false
 	go func() {
-		rel, err := deploy.Apply(ctx, e.target, p, deploy.Options{Who: who})
+		rel, err := deploy.Apply(ctx, e.target, p, e.options())
 		done <- result{rel, err}
 	}()
 	for {

@@ -48,14 +48,17 @@ type Options struct {
 	Context    string
 	// Namespace replaces the context's own.
 	Namespace string
+	// Account is a ServiceAccount of the namespace to act as; empty: act as the user.
+	Account string
 	// Warn receives each warning of the API server once. Nil drops them.
 	Warn func(text string)
 }
 
-// Cluster is one kubeconfig context: an API server, a user and a namespace.
+// Cluster is one kubeconfig context, or the cluster of the pod: an API server, a user and a namespace.
 type Cluster struct {
 	context, server, user, namespace string
 	sandbox                          *Sandbox
+	account                          *account // nil: the user acts
 
 	dynamic   dynamic.Interface
 	metadata  metadata.Interface
@@ -90,7 +93,7 @@ func Open(o Options) (*Cluster, error) {
 		c.sandbox, err = sandboxOf(raw.Clusters[entry.Cluster])
 	}
 	if err == nil {
-		err = connect(c, cfg, o.Warn)
+		err = connect(c, cfg, o)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("kubeconfig context %q: %w", o.Context, err)
@@ -121,13 +124,16 @@ func (c *Cluster) Sandbox() (Sandbox, bool) {
 	return *c.sandbox, true
 }
 
-func connect(c *Cluster, cfg *rest.Config, warn func(string)) error {
+func connect(c *Cluster, cfg *rest.Config, o Options) error {
 	c.server = cfg.Host
 	cfg.QPS = -1 // no rate of ours: the server says when it is busy, and Each bounds what is in flight
 	cfg.UserAgent = Manager
 	cfg.Dial = dial
-	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return &retrier{next: next, say: warn} })
-	cfg.WarningHandlerWithContext = &warner{to: warn}
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return &retrier{next: next, say: o.Warn} })
+	cfg.WarningHandlerWithContext = &warner{to: o.Warn}
+	if err := impersonate(c, cfg, o.Account); err != nil {
+		return err
+	}
 	client, err := rest.HTTPClientFor(cfg)
 	if err != nil {
 		return err

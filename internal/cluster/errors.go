@@ -128,9 +128,12 @@ func (e *NoNamespaceError) Error() string {
 // asTyped turns an error of client-go into a typed error of this package where there is one.
 func (c *Cluster) asTyped(ctx context.Context, ref object.Ref, err error) error {
 	_, served := errors.AsType[*apierrors.StatusError](err)
+	denied, isFenced := errors.AsType[*fencedError](err)
 	switch {
 	case err == nil:
 		return nil
+	case isFenced:
+		return denied.err
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case apierrors.IsUnauthorized(err):

@@ -60,6 +60,9 @@ type retrier struct {
 // RoundTrip implements http.RoundTripper.
 func (r *retrier) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Body != nil && req.GetBody == nil {
+		if err := fenced(req); err != nil {
+			return nil, err
+		}
 		return r.next.RoundTrip(req)
 	}
 	if req.Body != nil {
@@ -200,6 +203,9 @@ func (r *retrier) try(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		req.Body = body
+	}
+	if err := fenced(req); err != nil {
+		return nil, err
 	}
 	resp, err := r.next.RoundTrip(req)
 	if err != nil || isStream(req) && resp.StatusCode == http.StatusOK {

@@ -80,8 +80,9 @@ func transientOf(req *http.Request, resp *http.Response, err error, known bool) 
 func isFinal(ctx context.Context, err error, known bool) bool {
 	_, certificate := errors.AsType[*tls.CertificateVerificationError](err)
 	_, noTLS := errors.AsType[tls.RecordHeaderError](err)
+	_, fenced := errors.AsType[*fencedError](err)
 	op, _ := errors.AsType[*net.OpError](err)
-	return ctx.Err() != nil || certificate || noTLS || !known && op != nil && op.Op == "dial"
+	return ctx.Err() != nil || fenced || certificate || noTLS || !known && op != nil && op.Op == "dial"
 }
 
 // isContention says of a conflict that the request itself has no precondition: another client wrote the

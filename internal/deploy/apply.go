@@ -27,6 +27,8 @@ type Options struct {
 	Settle *time.Duration
 	// NoRollback keeps a failed release in place, to inspect it.
 	NoRollback bool
+	// Leader is the replica of the agent that deploys, for the record; nil: no agent does.
+	Leader *release.Leader
 }
 
 // FailedError says that a release was applied, at least in part, and did not become healthy.
@@ -88,6 +90,14 @@ func (r run) mayWrite(ctx context.Context) error {
 		return nil
 	}
 	return r.lock.Held(ctx)
+}
+
+// guarded returns a context whose writes need the lock, also those that are tried again.
+func (r run) guarded(ctx context.Context) context.Context {
+	if r.lock == nil {
+		return ctx
+	}
+	return cluster.WithFence(ctx, r.lock.Fence)
 }
 
 // Apply carries out a proposal, waits until its objects are healthy, and records the outcome. In staging and
@@ -238,7 +248,7 @@ func carryOut(ctx context.Context, r run, p Proposal, past release.Past) (releas
 	if f := rel.Found; f != nil {
 		t.say(Record, nil, "release %d became healthy, and is not any more: %s", f.Revision, f.Message)
 	}
-	err = act(ctx, r, p, &rel)
+	err = act(r.guarded(ctx), r, p, &rel)
 	if err != nil && ctx.Err() == nil && len(rel.Applied) > 0 && !errors.As(err, new(*leftoverError)) {
 		runFailureHooks(ctx, r, p, &rel)
 	}
@@ -289,7 +299,7 @@ func masked(err error, set object.Set) error {
 
 func intent(t Target, p Proposal, o Options) release.Release {
 	return release.Release{
-		Commit: p.Prepared.Commit, Tag: p.Prepared.Tag, Dirty: p.Prepared.Dirty, Who: o.Who,
+		Commit: p.Prepared.Commit, Tag: p.Prepared.Tag, Dirty: p.Prepared.Dirty, Who: o.Who, Leader: o.Leader,
 		Images: p.Prepared.Images, RollbackOf: p.Prepared.RollbackOf, Revert: p.Prepared.Revert,
 		Objects: p.Prepared.Set, Adopted: adopted(p.Plan, p.Latest), Found: p.Found,
 		Allowed: p.Prepared.Review.Allowed, Older: p.Prepared.Direction.Back != nil, Path: t.Source.Path,

@@ -14,6 +14,12 @@ type ConnectOptions struct {
 	Kubeconfig string
 	// Context and Namespace replace those of the environment.
 	Context, Namespace string
+	// Account is a ServiceAccount of the namespace to act as; empty: act as the user.
+	Account string
+	// InCluster is where the ServiceAccount of a pod is mounted. Where there is neither a Context nor a
+	// kubeconfig, the target is the cluster of the pod. Empty: never, because a CI job may run in a pod of
+	// another cluster.
+	InCluster string
 	// Warn receives each warning of the API server once. Nil drops them.
 	Warn func(text string)
 }
@@ -29,6 +35,14 @@ func (e *NoContextError) Error() string {
 		e.Environment, e.Environment)
 }
 
+// NoNamespaceError says that nothing states the namespace of an environment in the cluster of the pod.
+type NoNamespaceError struct{ Environment string }
+
+func (e *NoNamespaceError) Error() string {
+	return fmt.Sprintf("environment %s has no namespace: without a kubeconfig, set `namespace` in the agent's "+
+		"configuration or under environments.%s in slipway.yaml", e.Environment, e.Environment)
+}
+
 // Connect returns the target of one environment. It sends nothing over the network. The context is that of
 // the options, of the environment, or the one with the environment's name; never the current context of the
 // kubeconfig, which is wherever the user worked last.
@@ -39,6 +53,9 @@ func Connect(src project.Source, env project.Environment, o ConnectOptions) (Tar
 	}
 	if o.Context != "" {
 		env.Context = o.Context
+	}
+	if o.InCluster != "" && o.Context == "" && !cluster.HasKubeconfig(o.Kubeconfig) {
+		return connectInCluster(src, env, aside, o)
 	}
 	if env.Context == "" {
 		known, err := cluster.Contexts(o.Kubeconfig)
@@ -51,7 +68,8 @@ func Connect(src project.Source, env project.Environment, o ConnectOptions) (Tar
 		env.Context = env.Name
 	}
 	c, err := cluster.Open(cluster.Options{
-		Kubeconfig: o.Kubeconfig, Context: env.Context, Namespace: env.Namespace, Warn: o.Warn,
+		Kubeconfig: o.Kubeconfig, Context: env.Context, Namespace: env.Namespace, Account: o.Account,
+		Warn: o.Warn,
 	})
 	if err != nil {
 		return Target{}, err
@@ -61,4 +79,32 @@ func Connect(src project.Source, env project.Environment, o ConnectOptions) (Tar
 		t.Mirror = sandbox.Registry
 	}
 	return t, nil
+}
+
+// connectInCluster returns a target in the cluster of the pod. The context of the project is a name in the
+// kubeconfigs of its developers: the configuration of the agent chooses the environments of its cluster.
+func connectInCluster(
+	src project.Source, env project.Environment, aside bool, o ConnectOptions,
+) (Target, error) {
+	c, err := cluster.OpenInCluster(o.InCluster, cluster.Options{
+		Namespace: env.Namespace, Account: o.Account, Warn: o.Warn,
+	})
+	if err != nil {
+		return Target{}, err
+	}
+	if env.Namespace == "" { // that of the agent is another one's
+		return Target{}, &NoNamespaceError{Environment: env.Name}
+	}
+	return Target{Source: src, Environment: env, Cluster: c, Aside: aside}, nil
+}
+
+// ConnectLease returns the cluster and namespace of an agent's Lease: those of a kubeconfig context, or of the
+// pod where there is neither a context nor a kubeconfig. It sends nothing over the network.
+func ConnectLease(context, namespace string, o ConnectOptions) (*cluster.Cluster, error) {
+	if context == "" && !cluster.HasKubeconfig(o.Kubeconfig) {
+		return cluster.OpenInCluster(o.InCluster, cluster.Options{Namespace: namespace, Warn: o.Warn})
+	}
+	return cluster.Open(cluster.Options{
+		Kubeconfig: o.Kubeconfig, Context: context, Namespace: namespace, Warn: o.Warn,
+	})
 }

@@ -62,6 +62,12 @@ func (h Holder) String() string {
 	return s
 }
 
+// encode returns a holder as the annotation of its Lease has it.
+func (h Holder) encode() (string, error) {
+	text, err := json.Marshal(h)
+	return string(text), err
+}
+
 // machine identifies this boot of this machine and its PID namespace: two containers may share a host name,
 // and process 7 of one is not process 7 of the other. Empty where the system is not Linux.
 func machine() string {
@@ -103,6 +109,7 @@ type Lock struct {
 	c        *cluster.Cluster
 	lease    *coordinationv1.Lease
 	identity string
+	term     int32
 	renewed  atomic.Int64 // when, in nanoseconds since 1970
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
@@ -169,6 +176,9 @@ func (l *Lock) start(ctx context.Context) {
 	var alive context.Context
 	alive, l.release = context.WithCancel(context.WithoutCancel(ctx))
 	l.renewed.Store(time.Now().UnixNano())
+	if t := l.lease.Spec.LeaseTransitions; t != nil {
+		l.term = *t
+	}
 	go l.renew(alive)
 }
 
@@ -180,11 +190,20 @@ func (l *Lock) Held(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := l.Fence(ctx); err != nil {
+		return err
+	}
+	return context.Cause(l.ctx)
+}
+
+// Fence is Held without regard to the end of the lock's context by an interrupt: an interrupted deploy records
+// its outcome.
+func (l *Lock) Fence(ctx context.Context) error {
 	for {
 		silent := time.Since(time.Unix(0, l.renewed.Load()))
 		switch {
-		case l.ctx.Err() != nil:
-			return context.Cause(l.ctx)
+		case errors.Is(context.Cause(l.ctx), ErrLockLost):
+			return ErrLockLost
 		case silent < doubtAfter:
 			return nil
 		case silent > giveUpAfter:
@@ -235,7 +254,7 @@ func currentHolder(ctx context.Context, c *cluster.Cluster, name string) (Holder
 
 // take writes our name into the lease, unless another client has changed it since it was read.
 func (l *Lock) take(ctx context.Context, lease *coordinationv1.Lease, h Holder) error {
-	text, err := json.Marshal(h)
+	text, err := h.encode()
 	if err != nil {
 		return err
 	}
@@ -243,7 +262,7 @@ func (l *Lock) take(ctx context.Context, lease *coordinationv1.Lease, h Holder) 
 	if t := lease.Spec.LeaseTransitions; t != nil {
 		transitions = *t + 1
 	}
-	metav1.SetMetaDataAnnotation(&lease.ObjectMeta, holderAnnotation, string(text))
+	metav1.SetMetaDataAnnotation(&lease.ObjectMeta, holderAnnotation, text)
 	lease.Spec = coordinationv1.LeaseSpec{
 		HolderIdentity: &l.identity, LeaseDurationSeconds: &seconds,
 		AcquireTime: &now, RenewTime: &now, LeaseTransitions: &transitions,

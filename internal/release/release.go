@@ -62,7 +62,9 @@ type Release struct {
 	Tag      string `json:"tag,omitempty"`
 	Dirty    bool   `json:"dirty,omitempty"`
 	// Who is the actor, as the CLI or the CI platform names it.
-	Who      string    `json:"who,omitempty"`
+	Who string `json:"who,omitempty"`
+	// Leader is the replica of the agent that deployed it; nil: a person or CI did.
+	Leader   *Leader   `json:"leader,omitempty"`
 	Message  string    `json:"message,omitempty"`
 	Started  time.Time `json:"started"`
 	Finished time.Time `json:"finished,omitzero"`

@@ -129,6 +129,9 @@ func (s Store) Past(ctx context.Context) (Past, error) {
 // the objects that it owns and its time. The caller holds the lock, and has read past under it. A release
 // that is still pending in past was interrupted.
 func (s Store) Begin(ctx context.Context, past Past, r Release) (Release, error) {
+	if err := r.Leader.outrun(past); err != nil {
+		return r, err
+	}
 	last := past.Latest
 	if last.Revision > 0 && (!s.named(last) || len(last.Former) > 0) {
 		if err := s.inherit(ctx); err != nil {

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"slipway/internal/agent/install"
+	"slipway/internal/deploy"
+	"slipway/internal/object"
+	"slipway/internal/project"
+)
+
+func newAgentInstallCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "install ENV…", Short: "Print or apply the manifests of an agent", Args: cobra.MinimumNArgs(1),
+		Long: `Renders the environments and prints what an agent needs that keeps them from within their cluster: a
+Namespace, a ServiceAccount, a Role and a RoleBinding in each namespace with the permissions that deploys of
+these manifests take, a ConfigMap with its configuration, a Deployment of two replicas, a NetworkPolicy and a
+PodDisruptionBudget. A ClusterRole is among them only where the manifests have objects without a namespace.
+The environments are deployed on each commit; drift is reported. Change the printed configuration for another
+policy. Install again when the manifests use a new kind.
+
+--apply deploys the manifests as "slipway deploy" does: with a plan, a confirmation, a wait until both replicas
+are ready, and a record in the agent's namespace. --namespace is the namespace of the agent.`,
+		Example: `  slipway agent install prod --repo https://github.com/acme/shop.git \
+    --image ghcr.io/acme/slipway-agent@sha256:… | kubectl apply -f -`,
+	}
+	o := install.Options{}
+	f := cmd.Flags()
+	f.StringVar(&o.URL, "repo", "", "URL of the repository that the agent fetches")
+	f.StringVar(&o.Branch, "branch", "main", "branch that the agent follows")
+	f.StringVar(&o.Path, "path", "", "directory of the project in the repository (default: its root)")
+	f.StringVar(&o.Image, "image", "", "image of the agent, by digest")
+	f.StringVar(&o.Name, "name", "slipway-agent", "name of the agent's objects")
+	apply := f.Bool("apply", false, "deploy the manifests, and wait until both replicas are ready")
+	act := &actOptions{out: new(format)}
+	*act.out = asText
+	waitFlags(cmd, act)
+	cmd.RunE = func(c *cobra.Command, args []string) error {
+		if act.yes && !*apply {
+			return &usageError{errors.New("--yes is for --apply")}
+		}
+		p, err := a.projectOf(args...)
+		if err != nil {
+			return err
+		}
+		o.Environments, o.Namespace, o.Render = args, cmp.Or(a.namespace, "slipway"), a.renderOptions("deploy")
+		m, err := install.Make(c.Context(), p, o)
+		if err != nil {
+			return err
+		}
+		a.notes(m.Notes)
+		if !*apply {
+			return object.WriteYAML(a.stdout, m.Objects)
+		}
+		return a.applyAgent(c.Context(), m, o.Namespace, act)
+	}
+	return cmd
+}
+
+// applyAgent deploys the manifests of an agent as the environment "agent" of a project of their own.
+func (a *app) applyAgent(ctx context.Context, m install.Manifests, namespace string, o *actOptions) error {
+	if err := a.mayAsk(o.yes); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "slipway-install-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	const file = "agent.yaml"
+	out, err := os.Create(filepath.Join(dir, file))
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(object.WriteYAML(out, m.Objects), out.Close()); err != nil {
+		return err
+	}
+	env := project.Environment{
+		Name: "agent", Class: project.Production, Paths: []string{file}, Context: m.Context, Namespace: namespace,
+	}
+	src := project.Source{Project: project.Project{
+		Name: "slipway", Dir: dir, Environments: []project.Environment{env},
+	}}
+	t, err := a.connector(src)(env)
+	if err != nil {
+		return err
+	}
+	t.Notify = a.listen(o)
+	proposal, err := deploy.Propose(ctx, t, deploy.ProposeOptions{})
+	if err != nil {
+		return err
+	}
+	return a.carryOut(ctx, t, proposal, o)
+}

@@ -1,0 +1,162 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+
+	"slipway/internal/cluster"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Leader is the replica of an agent that makes a release.
+type Leader struct {
+	// Agent names the agent, "slipway/slipway-agent", and Lease is the UID of the Lease that its replicas
+	// compete for. Both are empty for an agent that runs alone.
+	Agent string `json:"agent,omitempty"`
+	Lease string `json:"lease,omitempty"`
+	// ID names the replica. Term counts the leaders of the Lease from 1.
+	ID   string `json:"id"`
+	Term int    `json:"term,omitempty"`
+}
+
+// OutrunError says that a later leader of the same agent has made a release.
+type OutrunError struct{ Own, Newer Leader }
+
+func (e *OutrunError) Error() string {
+	return fmt.Sprintf("%s (term %d) does not lead agent %s any more: %s (term %d) does", e.Own.ID, e.Own.Term,
+		e.Own.Agent, e.Newer.ID, e.Newer.Term)
+}
+
+// outrun fails with an *OutrunError where a later leader of the same Lease has made a release.
+func (l *Leader) outrun(past Past) error {
+	if l == nil || l.Lease == "" {
+		return nil
+	}
+	for _, r := range past.Releases {
+		if r.Leader != nil && r.Leader.Lease == l.Lease && r.Leader.Term > l.Term {
+			return &OutrunError{*l, *r.Leader}
+		}
+	}
+	return nil
+}
+
+// Lead makes this process the leader of an agent, by a Lease in the cluster's namespace. It fails with a
+// *LockedError while another replica leads. The lock's context ends when this process leads no longer.
+func Lead(ctx context.Context, c *cluster.Cluster, name string, who string) (*Lock, Leader, error) {
+	l, err := acquire(ctx, c, name, Holder{Who: who})
+	if err != nil {
+		return nil, Leader{}, err
+	}
+	host, _ := os.Hostname()
+	return l, Leader{
+		Agent: c.Namespace() + "/" + name, Lease: string(l.lease.UID), ID: fmt.Sprintf("%s/%d", host, os.Getpid()),
+		Term: int(l.term),
+	}, nil
+}
+
+const (
+	// An agent renews its claim on an environment after claimRenewal. Another agent takes the environment over
+	// when the claim has not changed for claimTime: far longer than the replicas of one agent need to replace
+	// each other.
+	claimTime    = 5 * time.Minute
+	claimRenewal = 90 * time.Second
+)
+
+// KeptError says that another agent keeps an environment.
+type KeptError struct {
+	Environment string
+	Holder      Holder
+	Lease       string
+}
+
+func (e *KeptError) Error() string {
+	return fmt.Sprintf("%s is kept by another agent, %s (lease %s): remove the environment from one of the two "+
+		"configurations, or stop the other agent and wait for %s", e.Environment, e.Holder, e.Lease, claimTime)
+}
+
+// Claim is the right of one agent to keep an environment. The zero value claims nothing yet.
+type Claim struct {
+	renewed time.Time // zero: not ours
+	// version is that of the Lease of another agent, and since when this process has seen it unchanged.
+	version string
+	since   time.Time
+}
+
+// Hold claims the environment for an agent, or renews its claim when that is due. It fails with a *KeptError
+// while another agent claims it. It does not trust the clocks of others, only whether the Lease changes.
+func (c *Claim) Hold(ctx context.Context, s Store, agent Leader) error {
+	if time.Since(c.renewed) < claimRenewal {
+		return nil
+	}
+	c.renewed = time.Time{}
+	lease, err := cluster.ReadLease(ctx, s.Cluster, s.claimName())
+	if err != nil {
+		return err
+	}
+	if was := holderOf(lease); identityOf(lease) != "" && identityOf(lease) != agent.claimant() && !was.vanished() {
+		if lease.ResourceVersion != c.version {
+			c.version, c.since = lease.ResourceVersion, time.Now()
+		}
+		if time.Since(c.since) < claimTime {
+			return &KeptError{Environment: s.Environment, Holder: was, Lease: lease.Name}
+		}
+	}
+	if err := s.writeClaim(ctx, lease, agent); err != nil {
+		return fmt.Errorf("claim %s: %w", s.Environment, err)
+	}
+	c.renewed = time.Now()
+	return nil
+}
+
+// Release ends the claim of an agent that runs alone. The replicas of an agent keep theirs: another replica
+// goes on.
+func (c *Claim) Release(ctx context.Context, s Store, agent Leader) error {
+	if c.renewed.IsZero() || agent.Lease != "" {
+		return nil
+	}
+	lease, err := cluster.ReadLease(ctx, s.Cluster, s.claimName())
+	if err != nil || identityOf(lease) != agent.claimant() {
+		return err
+	}
+	lease.Spec.HolderIdentity = nil
+	_, err = cluster.WriteLease(ctx, s.Cluster, lease)
+	if errors.Is(err, cluster.ErrChanged) {
+		return nil // another agent took it
+	}
+	return err
+}
+
+// claimant is the same for all replicas of an agent.
+func (l Leader) claimant() string {
+	if l.Lease == "" {
+		return l.ID
+	}
+	return l.Agent + " " + l.Lease
+}
+
+func (s Store) claimName() string { return s.lockName() + ".agent" }
+
+func (s Store) writeClaim(ctx context.Context, lease *coordinationv1.Lease, agent Leader) error {
+	h := Holder{Who: agent.Agent, Since: time.Now().UTC().Truncate(time.Second)}
+	if agent.Lease == "" {
+		h.Who, h.PID, h.Machine = "slipway agent", os.Getpid(), machine()
+		h.Host, _ = os.Hostname()
+	}
+	text, err := h.encode()
+	if err != nil {
+		return err
+	}
+	now, seconds, identity := metav1.NowMicro(), int32(claimTime/time.Second), agent.claimant()
+	metav1.SetMetaDataAnnotation(&lease.ObjectMeta, holderAnnotation, text)
+	lease.Spec = coordinationv1.LeaseSpec{
+		HolderIdentity: &identity, LeaseDurationSeconds: &seconds, AcquireTime: &now, RenewTime: &now,
+	}
+	_, err = cluster.WriteLease(ctx, s.Cluster, lease)
+	return err
+}
