@@ -20,9 +20,10 @@ var agentRows = []row{
 	as("agent file", codeError, always[*agentFileError](
 		"Run `slipway agent run --help` for the keys of the configuration.")),
 	as("not in cluster", codeError, always[*cluster.NotInClusterError](
-		"Set KUBECONFIG or pass --kubeconfig, or run the agent in a pod: `slipway agent install ENV` prints its "+
-			"manifests.")),
-	as("install", codeUsage, always[*install.InvalidError]("Run `slipway agent install --help` for an example.")),
+		"Set KUBECONFIG or pass --kubeconfig, or run the agent in a pod: `slipway agent install ENV` prints "+
+			"its manifests.")),
+	as("install", codeUsage, always[*install.InvalidError](
+		"Run `slipway agent install --help` for an example.")),
 	as("no agent", codeError, always[*noAgentError](
 		"Pass the agent's address as --address HOST:PORT: it is \"listen\" in its configuration.")),
 }

@@ -26,9 +26,10 @@ func TestParse(t *testing.T) {
 		head + "  interval: soon\n": `line 3: want a duration of at least 100ms, ` +
 			`such as 15s, not "soon"`,
 		head + "  environments: {a: {x: 1}}\n": `line 3: unknown key "x" ` +
-			`(known: context, onCommit, onDrift, writeBack)`,
+			`(known: context, namespace, serviceAccount, onCommit, onDrift, writeBack, watchWindow)`,
 		head + "  environments: {a: {onDrift: fix}}\n": `repositories[0]: ` +
 			`environments.a.onDrift: want repair or report, not "fix"`,
+		"lease: {name: a}\n" + head: "lease: namespace and name are required",
 		"repositories:\n- url: --upload-pack=x\n  environments: {a: {}}\n": "repositories[0]: " +
 			"url and branch must not begin with a dash",
 	} {
@@ -41,7 +42,10 @@ func TestParse(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := c.Repositories[0]
-	if want := (Environment{OnCommit: Deploy, OnDrift: Report, WriteBack: Never}); r.Environments["a"] != want {
+	want := Environment{
+		OnCommit: Deploy, OnDrift: Report, WriteBack: Never, WatchWindow: Duration(10 * time.Minute),
+	}
+	if r.Environments["a"] != want {
 		t.Errorf("environment %+v", r.Environments["a"])
 	}
 	if r.Branch != "main" || r.Interval != Duration(15*time.Second) {

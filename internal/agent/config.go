@@ -51,8 +51,8 @@ type Repository struct {
 
 // Environment is the policy for an environment of the repository's slipway.yaml.
 type Environment struct {
-	// Context is the kubeconfig context, instead of the project's; empty without a kubeconfig: the cluster of the
-	// pod. Namespace replaces the project's.
+	// Context is the kubeconfig context, instead of the project's; empty without a kubeconfig: the cluster
+	// of the pod. Namespace replaces the project's.
 	Context   string `yaml:"context"`
 	Namespace string `yaml:"namespace"`
 	// ServiceAccount of the namespace is what the agent acts as; empty: as itself.

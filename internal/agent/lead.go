@@ -132,8 +132,8 @@ func (a *Agent) standBy(ctx context.Context, err error, told *string) {
 	}
 }
 
-// admit fails where this agent may not act in the environment: another agent keeps it, or the ServiceAccount to
-// act as is not there.
+// admit fails where this agent may not act in the environment: another agent keeps it, or the ServiceAccount
+// to act as is not there.
 func (e *environment) admit(ctx context.Context) error {
 	if time.Since(e.admitted) > admitTime {
 		if err := cluster.VerifyAccount(ctx, e.target.Cluster); err != nil {

@@ -33,8 +33,8 @@ func (e *NoAccountError) Error() string {
 type ImpersonationError struct{ User, Verb, Namespace, Name string }
 
 func (e *ImpersonationError) Error() string {
-	return fmt.Sprintf("act as ServiceAccount %s/%s: user %q may not %s it: bind a Role of namespace %s with the "+
-		`rule {apiGroups: [""], resources: [serviceaccounts], resourceNames: [%s], verbs: [get, impersonate]}`,
+	return fmt.Sprintf("act as ServiceAccount %s/%s: user %q may not %s it: bind a Role of namespace %s with "+
+		`the rule {apiGroups: [""], resources: [serviceaccounts], resourceNames: [%s], verbs: [get, impersonate]}`,
 		e.Namespace, e.Name, e.User, e.Verb, e.Namespace, e.Name)
 }
 
@@ -57,8 +57,8 @@ func impersonate(c *Cluster, cfg *rest.Config, name string) error {
 	return nil
 }
 
-// VerifyAccount fails where the ServiceAccount that the cluster acts as does not exist, or the user may not act
-// as it: the API server itself lets users act as accounts that do not exist. Without an account it sends
+// VerifyAccount fails where the ServiceAccount that the cluster acts as does not exist, or the user may not
+// act as it: the API server itself lets users act as accounts that do not exist. Without an account it sends
 // nothing.
 func VerifyAccount(ctx context.Context, c *Cluster) error {
 	if c.account == nil {

@@ -8,9 +8,9 @@ import (
 
 type fenceKey struct{}
 
-// WithFence returns a context whose writes are sent only where fence returns nil: it is asked immediately before
-// each try, so that a process that was stopped for a while does not write after it has lost its right to. A
-// fence may wait until it knows. The fence of the given context is asked too.
+// WithFence returns a context whose writes are sent only where fence returns nil: it is asked immediately
+// before each try, so that a process that was stopped for a while does not write after it has lost its right
+// to. A fence may wait until it knows. The fence of the given context is asked too.
 func WithFence(ctx context.Context, fence func(context.Context) error) context.Context {
 	outer := fenceOf(ctx)
 	return context.WithValue(ctx, fenceKey{}, func(ctx context.Context) error {

@@ -16,7 +16,8 @@ import (
 // ServiceAccountDir is the directory that Kubernetes mounts the ServiceAccount of a pod at.
 const ServiceAccountDir = "/var/run/secrets/kubernetes.io/serviceaccount"
 
-// inClusterContext is the name of the cluster that the process runs in, where others have a kubeconfig context.
+// inClusterContext is the name of the cluster that the process runs in, where others have a kubeconfig
+// context.
 const inClusterContext = "in-cluster"
 
 // NotInClusterError says that there is no kubeconfig, and what a pod would have that this process lacks.

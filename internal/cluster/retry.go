@@ -37,8 +37,8 @@ const (
 	// answerTime bounds one try. A webhook may take 30 seconds.
 	answerTime = 60 * time.Second
 	// After readPatience or writePatience without an answer, the request is sent once more beside the first
-	// one, because the connection may be dead; then after twice as long, up to maxBeside in all. Where a webhook
-	// takes that long, the first answer comes as soon as without.
+	// one, because the connection may be dead; then after twice as long, up to maxBeside in all. Where a
+	// webhook takes that long, the first answer comes as soon as without.
 	readPatience  = 2 * time.Second
 	writePatience = 4 * time.Second
 	maxBeside     = 4

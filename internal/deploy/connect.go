@@ -98,8 +98,8 @@ func connectInCluster(
 	return Target{Source: src, Environment: env, Cluster: c, Aside: aside}, nil
 }
 
-// ConnectLease returns the cluster and namespace of an agent's Lease: those of a kubeconfig context, or of the
-// pod where there is neither a context nor a kubeconfig. It sends nothing over the network.
+// ConnectLease returns the cluster and namespace of an agent's Lease: those of a kubeconfig context, or of
+// the pod where there is neither a context nor a kubeconfig. It sends nothing over the network.
 func ConnectLease(context, namespace string, o ConnectOptions) (*cluster.Cluster, error) {
 	if context == "" && !cluster.HasKubeconfig(o.Kubeconfig) {
 		return cluster.OpenInCluster(o.InCluster, cluster.Options{Namespace: namespace, Warn: o.Warn})

@@ -99,7 +99,8 @@ func (c *Claim) Hold(ctx context.Context, s Store, agent Leader) error {
 	if err != nil {
 		return err
 	}
-	if was := holderOf(lease); identityOf(lease) != "" && identityOf(lease) != agent.claimant() && !was.vanished() {
+	holder, was := identityOf(lease), holderOf(lease)
+	if holder != "" && holder != agent.claimant() && !was.vanished() {
 		if lease.ResourceVersion != c.version {
 			c.version, c.since = lease.ResourceVersion, time.Now()
 		}

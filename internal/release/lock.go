@@ -196,8 +196,8 @@ func (l *Lock) Held(ctx context.Context) error {
 	return context.Cause(l.ctx)
 }
 
-// Fence is Held without regard to the end of the lock's context by an interrupt: an interrupted deploy records
-// its outcome.
+// Fence is Held without regard to the end of the lock's context by an interrupt: an interrupted deploy
+// records its outcome.
 func (l *Lock) Fence(ctx context.Context) error {
 	for {
 		silent := time.Since(time.Unix(0, l.renewed.Load()))

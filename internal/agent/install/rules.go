@@ -23,8 +23,8 @@ type rule struct {
 	verbs           []string
 }
 
-// full are the verbs on the objects that a deploy applies: plan reads and lists, a dry run and an apply create
-// and patch, a field of another tool is taken over by update, a rollout watches.
+// full are the verbs on the objects that a deploy applies: plan reads and lists, a dry run and an apply
+// create and patch, a field of another tool is taken over by update, a rollout watches.
 var full = []string{"create", "delete", "get", "list", "patch", "update", "watch"}
 
 // record is what locks, claims and records take, in the namespace of an environment.
@@ -33,9 +33,9 @@ var record = []rule{
 	{"coordination.k8s.io", "leases", nil, []string{"create", "get", "update"}},
 }
 
-// watching is what a rollout reads besides the objects: the pods and what is between them and their workload,
-// the log of one that fails, events, claims and quotas. A pod of a StatefulSet that cannot recover is deleted.
-// The agent's own decisions are events too.
+// watching is what a rollout reads besides the objects: the pods and what is between them and their
+// workload, the log of one that fails, events, claims and quotas. A pod of a StatefulSet that cannot recover
+// is deleted. The agent's own decisions are events too.
 var watching = []rule{
 	{"", "pods", nil, []string{"delete", "get", "list", "watch"}},
 	{"", "pods/log", nil, []string{"get"}},
@@ -135,7 +135,8 @@ func definitionsOf(set object.Set) map[schema.GroupKind]definition {
 	return found
 }
 
-// objects are a Role and a RoleBinding for each namespace, and a ClusterRole where the cluster itself has rules.
+// objects are a Role and a RoleBinding for each namespace, and a ClusterRole where the cluster itself has
+// rules.
 func (r *rules) objects() []object.Object {
 	var all []object.Object
 	for _, namespace := range slices.Sorted(maps.Keys(r.in)) {
