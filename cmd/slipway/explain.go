@@ -270,6 +270,10 @@ var clusterRows = []row{
 		return fmt.Sprintf("Write storage: %s, or set allowVolumeExpansion: true in StorageClass %s if its "+
 			"driver can expand volumes. Nothing was changed.", e.From, e.Class)
 	}),
+	as("denied", codeError, func(e *cluster.DeniedError) string {
+		return "Correct the field that the message speaks of, or ask the owner of the " + e.By +
+			" for an exception."
+	}),
 	as("random", codeError, always[*deploy.RandomError](
 		"Set `lookup: true` for the chart in slipway.yaml if its template calls lookup, or set the value in a "+
 			"values file, encrypted with SOPS if it is a secret. To have it replaced, add an exception from "+

@@ -147,7 +147,7 @@ func (c *Cluster) asTyped(ctx context.Context, ref object.Ref, err error) error 
 		missing := []Permission{{Verb: m[1], Resource: m[2], Group: m[3], Namespace: m[4]}}
 		return &PermissionError{Context: c.context, User: c.user, Missing: missing, Err: err}
 	}
-	return immutable(ref, webhookDown(ref, err))
+	return immutable(ref, admission(ref, err))
 }
 
 // Explain turns an error of client-go into a typed error of this package, or adds what was done to which

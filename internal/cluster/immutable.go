@@ -36,6 +36,9 @@ func immutable(ref object.Ref, err error) error {
 	if _, ok := errors.AsType[*ImmutableError](err); ok {
 		return err
 	}
+	if _, ok := errors.AsType[*DeniedError](err); ok { // whatever a webhook or a policy says of it
+		return err
+	}
 	status, ok := errors.AsType[*apierrors.StatusError](err)
 	if !ok || !apierrors.IsInvalid(err) || status.ErrStatus.Details == nil {
 		return err

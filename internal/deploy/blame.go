@@ -2,10 +2,12 @@ package deploy
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
 	"slipway/internal/check/origin"
+	"slipway/internal/cluster"
 	"slipway/internal/object"
 	"slipway/internal/plan"
 	"slipway/internal/render"
@@ -14,6 +16,24 @@ import (
 
 // blameTime bounds the search for the lines to blame: a failed release must be rolled back soon.
 const blameTime = 3 * time.Second
+
+// evidenceOf returns why objects are not healthy, or why a webhook or a policy denied one, with the lines to
+// blame.
+func evidenceOf(ctx context.Context, t Target, p Proposal, err error) []rollout.Evidence {
+	var list []rollout.Evidence
+	if sick, ok := errors.AsType[*rollout.NotHealthyError](err); ok {
+		list = sick.Failures
+	} else if denied, ok := errors.AsType[*cluster.DeniedError](err); ok {
+		o, _ := p.objects.Get(denied.Ref)
+		text := object.Mask(denied.Error(), object.SecretValues(p.Prepared.Set))
+		list = []rollout.Evidence{{
+			Ref: denied.Ref, Reason: "Denied", Cause: strings.TrimPrefix(text, denied.Ref.String()+": "),
+			Field: rollout.Mentioned(o, denied.Message), Origin: o.Origin,
+		}}
+	}
+	blame(ctx, t, p.Prepared, list)
+	return list
+}
 
 // blame gives each piece of evidence the file and line of the field that is to blame, as `why` explains it.
 // Where that is not found, evidence keeps the place of its object; so does all evidence of a rollback, whose

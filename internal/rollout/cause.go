@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"slipway/internal/cluster"
 	"slipway/internal/lazyregexp"
 )
 
@@ -232,6 +233,9 @@ func sourceOf(pod *corev1.Pod, volume string) (kind, name string) {
 func createCause(message string) string {
 	if m := missingAccount().FindStringSubmatch(message); m != nil {
 		return fmt.Sprintf("it needs the ServiceAccount %q, which does not exist", m[1])
+	}
+	if by, why, ok := cluster.Denial(message); ok {
+		return strings.TrimSuffix(by+" denies the pod: "+why, ": ")
 	}
 	if _, why, ok := strings.Cut(message, " is forbidden: "); ok {
 		message = why
