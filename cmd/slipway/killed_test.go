@@ -23,20 +23,26 @@ import (
 
 // Guarantee 5, write by write: slipway is killed before the API server has the n-th write of a deploy, or
 // when it has answered and slipway does not know. The next deploy ends in the state that the source
-// describes, leaves nothing over, and the record says what was interrupted. `make faults` tries both for each
-// write.
+// describes, leaves nothing over, and the record says what was interrupted. So it is with an upgrade and with
+// a first deploy, to a namespace that does not exist. `make faults` tries both for each write.
 func TestKilledAtEachWrite(t *testing.T) {
 	t.Parallel()
-	for i, after := range []bool{false, true} {
-		name := "before the server has it"
-		if after {
-			name = "after the server has answered"
-		}
-		t.Run(name, func(t *testing.T) {
+	for i, c := range []struct {
+		name         string
+		first, after bool
+	}{
+		{"upgrade, before the server has it", false, false},
+		{"upgrade, after the server has answered", false, true},
+		{"first deploy, before the server has it", true, false},
+		{"first deploy, after the server has answered", true, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			v := newVictim(t)
-			v.round(t)
-			v.deploy(t)
+			v := newVictim(t, c.first)
+			if !c.first {
+				v.round(t)
+				v.deploy(t)
+			}
 			v.round(t)
 			v.deploy(t)
 			last, step := v.writes.Load(), int64(2)
@@ -45,7 +51,7 @@ func TestKilledAtEachWrite(t *testing.T) {
 			}
 			for n := 1 + int64(i)%step; n <= last; n += step {
 				v.round(t)
-				v.kill(t, n, after)
+				v.kill(t, n, c.after)
 				v.check(t, n, v.deploy(t))
 			}
 		})
@@ -55,25 +61,30 @@ func TestKilledAtEachWrite(t *testing.T) {
 // victim is a project whose slipway is killed at a write.
 type victim struct {
 	dir, prefix string
+	namespace   string
 	env         []string
 	admin       kubernetes.Interface
 	rounds      int
+	first       bool // each round is another project and namespace
 
 	writes  atomic.Int64 // of the running slipway
 	at      atomic.Int64 // the write at which it is killed; 0: none
 	after   atomic.Bool
+	hangs   atomic.Bool // discovery is not answered
 	process atomic.Pointer[os.Process]
 	killed  chan string // the request
 }
 
-func newVictim(t *testing.T) *victim {
+func newVictim(t *testing.T, first bool) *victim {
 	t.Helper()
 	if err := startShared(); err != nil {
 		t.Fatal(err)
 	}
 	v := &victim{
 		dir: filepath.Join(t.TempDir(), "web"), prefix: sandboxtest.Name("k"), killed: make(chan string, 1),
+		first: first,
 	}
+	v.namespace = v.prefix + "-prod"
 	kubeconfig := filepath.Join(filepath.Dir(v.dir), "kubeconfig")
 	if err := shared.Project(t.Context(), v.prefix, kubeconfig, "prod"); err != nil {
 		t.Fatal(err)
@@ -95,10 +106,17 @@ func newVictim(t *testing.T) *victim {
 	if err := os.CopyFS(v.dir, os.DirFS(filepath.Join(sourceDir, "testdata", "killed"))); err != nil {
 		t.Fatal(err)
 	}
-	v.edit(t, "web.yaml", "image: IMAGE", "image: ghcr.io/"+v.prefix+"/web@"+digest)
+	v.edit(t, "k8s/web.yaml", "image: IMAGE", "image: ghcr.io/"+v.prefix+"/web@"+digest)
 	v.env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "HOME="+filepath.Dir(v.dir),
 		"GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_AUTHOR_NAME=Ada", "GIT_AUTHOR_EMAIL=ada@example.com",
 		"GIT_COMMITTER_NAME=Ada", "GIT_COMMITTER_EMAIL=ada@example.com")
+	if first {
+		v.edit(t, "slipway.yaml", "{path: k8s}", "{path: k8s, context: admin, namespace: NAMESPACE-0}")
+		v.edit(t, "k8s/kustomization.yaml", "- web.yaml", "- web.yaml\n  - namespace.yaml")
+		for _, file := range []string{"slipway.yaml", "k8s/namespace.yaml"} {
+			v.edit(t, file, "NAMESPACE", v.prefix)
+		}
+	}
 	v.run(t, "git", "init", "-q", "-b", "main")
 	return v
 }
@@ -106,6 +124,14 @@ func newVictim(t *testing.T) *victim {
 // front passes on, counts the writes, and kills slipway at one of them.
 func (v *victim) front(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if v.hangs.Load() && isDiscovery(r) {
+			select {
+			case v.killed <- r.Method + " " + r.URL.Path:
+			default: // one is enough
+			}
+			<-r.Context().Done()
+			return
+		}
 		if !faultproxy.IsWrite(r) || v.writes.Add(1) != v.at.Load() {
 			next.ServeHTTP(rw, r)
 			return
@@ -121,7 +147,7 @@ func (v *victim) front(next http.Handler) http.Handler {
 
 func (v *victim) edit(t *testing.T, file, before, after string) {
 	t.Helper()
-	path := filepath.Join(v.dir, "k8s", file)
+	path := filepath.Join(v.dir, file)
 	text, err := os.ReadFile(path)
 	if err != nil || !strings.Contains(string(text), before) {
 		t.Fatalf("%s does not contain %q (%v)", path, before, err)
@@ -144,13 +170,20 @@ func (v *victim) run(t *testing.T, command string, args ...string) string {
 	return string(out)
 }
 
-// round commits the next state of the source: another generated ConfigMap, and another immutable one.
+// round commits the next state of the source: another generated ConfigMap, and another immutable one; for a
+// first deploy also another project in another namespace.
 func (v *victim) round(t *testing.T) {
 	t.Helper()
 	v.rounds++
 	was, is := fmt.Sprint(v.rounds-1), fmt.Sprint(v.rounds)
-	v.edit(t, "kustomization.yaml", "ROUND="+was, "ROUND="+is)
-	v.edit(t, "web.yaml", "tides "+was, "tides "+is)
+	v.edit(t, "k8s/kustomization.yaml", "ROUND="+was, "ROUND="+is)
+	v.edit(t, "k8s/web.yaml", "tides "+was, "tides "+is)
+	if v.first {
+		v.namespace = v.prefix + "-" + is
+		v.edit(t, "slipway.yaml", "project: web"+strings.TrimPrefix(was, "0"), "project: web"+is)
+		v.edit(t, "slipway.yaml", v.prefix+"-"+was, v.namespace)
+		v.edit(t, "k8s/namespace.yaml", v.prefix+"-"+was, v.namespace)
+	}
 	v.run(t, "git", "add", "-A")
 	v.run(t, "git", "commit", "-q", "-m", "round "+is)
 }
@@ -209,7 +242,7 @@ func (v *victim) check(t *testing.T, n int64, said string) {
 	if history[0].Status != "healthy" {
 		t.Errorf("write %d: the newest release is %s", n, history[0].Status)
 	}
-	namespace, all := v.prefix+"-prod", metav1.ListOptions{}
+	namespace, all := v.namespace, metav1.ListOptions{}
 	maps, err := v.admin.CoreV1().ConfigMaps(namespace).List(t.Context(), all)
 	if err != nil || len(maps.Items) != 3 { // with kube-root-ca.crt
 		t.Errorf("write %d: %d ConfigMaps (%v)", n, len(maps.Items), err)

@@ -50,7 +50,7 @@ func (c *Cluster) apply(ctx context.Context, o object.Object, opt metav1.PatchOp
 func (c *Cluster) patch(ctx context.Context, o object.Object, opt metav1.PatchOptions) (
 	object.Object, error) {
 	ref := o.Ref()
-	at, err := c.endpoint(ref, version(o))
+	at, err := c.endpoint(ctx, ref, version(o))
 	if unknown, ok := errors.AsType[*UnknownKindError](err); ok {
 		unknown.Origin = o.Origin
 	}
@@ -73,7 +73,7 @@ func (c *Cluster) patch(ctx context.Context, o object.Object, opt metav1.PatchOp
 // tryCreate asks the server in a dry run whether it would create the object. The name is generated, because
 // an object of the real name exists.
 func tryCreate(ctx context.Context, c *Cluster, o object.Object) error {
-	at, err := c.endpoint(o.Ref(), version(o))
+	at, err := c.endpoint(ctx, o.Ref(), version(o))
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func tryInDefault(ctx context.Context, c *Cluster, o object.Object) error {
 		return nil
 	}
 	metadata["namespace"] = metav1.NamespaceDefault
-	at, err := c.endpoint(o.Ref(), version(o))
+	at, err := c.endpoint(ctx, o.Ref(), version(o))
 	if err != nil {
 		return err
 	}
@@ -186,7 +186,7 @@ func (c *Cluster) get(ctx context.Context, ref object.Ref, version string) (obje
 // read is get with the managed fields. The Body is nil when the object does not exist.
 func (c *Cluster) read(ctx context.Context, ref object.Ref, version string) (
 	object.Object, []metav1.ManagedFieldsEntry, error) {
-	at, err := c.endpoint(ref, version)
+	at, err := c.endpoint(ctx, ref, version)
 	if err != nil {
 		return object.Object{}, nil, err
 	}
@@ -220,7 +220,7 @@ func (c *Cluster) DeleteWhole(ctx context.Context, ref object.Ref, uid string) e
 func (c *Cluster) delete(
 	ctx context.Context, ref object.Ref, uid string, policy metav1.DeletionPropagation,
 ) error {
-	at, err := c.endpoint(ref, "")
+	at, err := c.endpoint(ctx, ref, "")
 	if unknown, ok := errors.AsType[*UnknownKindError](err); ok && unknown.Err == nil {
 		return nil // its definition is gone, and the object with it
 	}

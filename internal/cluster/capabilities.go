@@ -14,14 +14,11 @@ import (
 // Capabilities returns the version of the server ("v1.37.2") and the groups that it serves, with versions
 // ("apps/v1") and kinds ("apps/v1/Deployment").
 func Capabilities(ctx context.Context, c *Cluster) (version string, apis []string, err error) {
-	if err := ctx.Err(); err != nil {
-		return "", nil, err
-	}
-	info, err := c.discovery.ServerVersion()
+	info, err := c.discovery.ServerVersionWithContext(ctx)
 	if err != nil {
 		return "", nil, fmt.Errorf("read the server's version: %w", c.asTyped(ctx, object.Ref{}, err))
 	}
-	_, lists, err := c.discovery.ServerGroupsAndResources()
+	_, lists, err := c.discovery.ServerGroupsAndResourcesWithContext(ctx)
 	if err != nil && len(lists) == 0 {
 		return "", nil, fmt.Errorf("read what the server serves: %w", c.asTyped(ctx, object.Ref{}, err))
 	}
@@ -51,7 +48,7 @@ func Lookup(ctx context.Context, c *Cluster, apiVersion, kind, namespace,
 		}
 		return o.Body, nil
 	}
-	at, err := c.endpoint(ref, gv.Version)
+	at, err := c.endpoint(ctx, ref, gv.Version)
 	if err != nil {
 		return nil, err
 	}

@@ -370,7 +370,7 @@ func Claim(ctx context.Context, c *Cluster, o object.Object, adopting bool) erro
 }
 
 func claimOnce(ctx context.Context, c *Cluster, o object.Object, adopting bool) error {
-	endpoint, err := c.endpoint(o.Ref(), version(o))
+	endpoint, err := c.endpoint(ctx, o.Ref(), version(o))
 	if err != nil {
 		return err
 	}

@@ -237,7 +237,7 @@ func TestClaimLeavesNamespaces(t *testing.T) {
 // write creates an object as another tool does.
 func write(t *testing.T, p place, o object.Object, manager string, apply bool) {
 	t.Helper()
-	at, err := p.admin.endpoint(o.Ref(), version(o))
+	at, err := p.admin.endpoint(t.Context(), o.Ref(), version(o))
 	if err != nil {
 		t.Fatal(err)
 	}

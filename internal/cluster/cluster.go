@@ -63,8 +63,8 @@ type Cluster struct {
 	dynamic   dynamic.Interface
 	metadata  metadata.Interface
 	typed     kubernetes.Interface
-	discovery discovery.CachedDiscoveryInterface
-	mapper    meta.ResettableRESTMapper
+	discovery discovery.CachedDiscoveryInterfaceWithContext
+	mapper    meta.ResettableRESTMapperWithContext
 }
 
 // Sandbox describes the services beside a sandbox, from its kubeconfig entry.
@@ -147,8 +147,9 @@ func connect(c *Cluster, cfg *rest.Config, o Options) error {
 	if c.typed, err = kubernetes.NewForConfigAndClient(cfg, client); err != nil {
 		return err
 	}
-	c.discovery = memory.NewMemCacheClient(c.typed.Discovery())
-	c.mapper = restmapper.NewDeferredDiscoveryRESTMapper(c.discovery)
+	found := discovery.ToDiscoveryInterfaceWithContext(c.typed.Discovery())
+	c.discovery = memory.NewMemCacheClientWithContext(found)
+	c.mapper = restmapper.NewDeferredDiscoveryRESTMapperWithContext(c.discovery)
 	return nil
 }
 

@@ -80,7 +80,7 @@ func (l Live) Holders() []plan.Holder { return holdersOf(l.managed, l.Object) }
 
 // List lists the objects of the kind and the namespace of a ref.
 func List(ctx context.Context, c *Cluster, of object.Ref) ([]Live, error) {
-	at, err := c.endpoint(of, "")
+	at, err := c.endpoint(ctx, of, "")
 	if err != nil {
 		return nil, err
 	}

@@ -208,7 +208,7 @@ func patch(t *testing.T, p place, what, manager, body string, subresource ...str
 	if !found {
 		group, version = "", words[0]
 	}
-	at, err := p.admin.endpoint(object.Ref{Group: group, Kind: words[1], Namespace: p.Namespace,
+	at, err := p.admin.endpoint(t.Context(), object.Ref{Group: group, Kind: words[1], Namespace: p.Namespace,
 		Name: words[2]}, version)
 	if err != nil {
 		t.Fatal(err)

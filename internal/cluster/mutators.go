@@ -49,7 +49,7 @@ func nameMutators(ctx context.Context, c *Cluster, observed []plan.Observed) {
 			namespaces[ns] = labelsOf(live)
 		}
 		for _, m := range all {
-			if m.fits(c, o, namespaces[ns]) && !slices.Contains(observed[i].Mutators, m.name) {
+			if m.fits(ctx, c, o, namespaces[ns]) && !slices.Contains(observed[i].Mutators, m.name) {
 				observed[i].Mutators = append(observed[i].Mutators, m.name)
 			}
 		}
@@ -78,8 +78,8 @@ func mutatorsOf(o object.Object) []mutator {
 
 // fits says that the mutator is asked about an object. It does not know the conditions that are written in
 // CEL.
-func (m mutator) fits(c *Cluster, o plan.Observed, namespace labels.Set) bool {
-	mapping, err := c.mapping(o.Ref, version(o.Desired))
+func (m mutator) fits(ctx context.Context, c *Cluster, o plan.Observed, namespace labels.Set) bool {
+	mapping, err := c.mapping(ctx, o.Ref, version(o.Desired))
 	if err != nil {
 		return false
 	}

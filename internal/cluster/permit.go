@@ -39,7 +39,7 @@ var verbs = map[plan.Action][]string{
 // *PermissionError that names everything that is missing. A create or an update that Observe verified needs
 // no question: a dry run takes the same permissions.
 func Permit(ctx context.Context, c *Cluster, changes []plan.Change) error {
-	names, err := needed(c, changes)
+	names, err := needed(ctx, c, changes)
 	if err != nil {
 		return c.Explain(ctx, "ask for permissions in", object.Ref{Kind: "Namespace", Name: c.namespace}, err)
 	}
@@ -66,7 +66,7 @@ func Permit(ctx context.Context, c *Cluster, changes []plan.Change) error {
 }
 
 // needed returns the permissions that the changes need, each with the names of its objects.
-func needed(c *Cluster, changes []plan.Change) (map[Permission][]string, error) {
+func needed(ctx context.Context, c *Cluster, changes []plan.Change) (map[Permission][]string, error) {
 	names := map[Permission][]string{}
 	for _, p := range storage {
 		p.Namespace = c.namespace
@@ -76,7 +76,7 @@ func needed(c *Cluster, changes []plan.Change) (map[Permission][]string, error) 
 		if verbs[change.Action] == nil {
 			continue
 		}
-		m, err := c.mapping(change.Ref, "")
+		m, err := c.mapping(ctx, change.Ref, "")
 		if _, unknown := errors.AsType[*UnknownKindError](err); unknown {
 			continue // its definition comes with the same deploy, or it is gone
 		}

@@ -19,7 +19,7 @@ import (
 func Place(ctx context.Context, c *Cluster, set object.Set) (object.Set, error) {
 	definitions := DefinedKinds(set)
 	return set.Map(func(o object.Object) (object.Object, error) {
-		namespaced, err := isNamespaced(c, o, definitions)
+		namespaced, err := isNamespaced(ctx, c, o, definitions)
 		if err != nil {
 			return object.Object{}, c.Explain(ctx, "place", o.Ref(), err)
 		}
@@ -39,8 +39,10 @@ func Place(ctx context.Context, c *Cluster, set object.Set) (object.Set, error) 
 	})
 }
 
-func isNamespaced(c *Cluster, o object.Object, definitions map[schema.GroupKind]Definition) (bool, error) {
-	m, err := c.mapping(o.Ref(), version(o))
+func isNamespaced(
+	ctx context.Context, c *Cluster, o object.Object, definitions map[schema.GroupKind]Definition,
+) (bool, error) {
+	m, err := c.mapping(ctx, o.Ref(), version(o))
 	if _, unknown := errors.AsType[*UnknownKindError](err); unknown {
 		d, ok := definitions[groupKind(o.Ref())]
 		return !ok || d.namespaced, nil
@@ -72,13 +74,13 @@ func DefinedKinds(set object.Set) map[schema.GroupKind]Definition {
 
 // mapping finds the resource of a kind, in the preferred version when version is empty. It fails with an
 // *UnknownKindError when the kind is not served.
-func (c *Cluster) mapping(ref object.Ref, version string) (*meta.RESTMapping, error) {
-	m, err := c.mapper.RESTMapping(groupKind(ref), version)
+func (c *Cluster) mapping(ctx context.Context, ref object.Ref, version string) (*meta.RESTMapping, error) {
+	m, err := c.mapper.RESTMappingWithContext(ctx, groupKind(ref), version)
 	if !meta.IsNoMatchError(err) {
 		return m, err
 	}
 	unknown := &UnknownKindError{
-		APIVersion: ref.Group, Kind: ref.Kind, Err: failedDiscovery(c.discovery, ref.Group),
+		APIVersion: ref.Group, Kind: ref.Kind, Err: failedDiscovery(ctx, c.discovery, ref.Group),
 	}
 	if version != "" {
 		unknown.APIVersion = schema.GroupVersion{Group: ref.Group, Version: version}.String()
@@ -87,16 +89,18 @@ func (c *Cluster) mapping(ref object.Ref, version string) (*meta.RESTMapping, er
 }
 
 // Serves asks the server, and not the cache, whether it serves a kind.
-func (c *Cluster) Serves(kind schema.GroupKind) error {
-	c.mapper.Reset()
-	_, err := c.mapping(object.Ref{Group: kind.Group, Kind: kind.Kind}, "")
+func (c *Cluster) Serves(ctx context.Context, kind schema.GroupKind) error {
+	c.mapper.ResetWithContext(ctx)
+	_, err := c.mapping(ctx, object.Ref{Group: kind.Group, Kind: kind.Kind}, "")
 	return err
 }
 
 // failedDiscovery returns why discovery of a group failed; nil when it did not. An extension API that is down
 // must not make its kinds look unknown.
-func failedDiscovery(d discovery.DiscoveryInterface, group string) error {
-	_, _, err := d.ServerGroupsAndResources()
+func failedDiscovery(
+	ctx context.Context, d discovery.ServerResourcesInterfaceWithContext, group string,
+) error {
+	_, _, err := d.ServerGroupsAndResourcesWithContext(ctx)
 	failed, _ := errors.AsType[*discovery.ErrGroupDiscoveryFailed](err)
 	if failed == nil {
 		return nil
@@ -110,8 +114,10 @@ func failedDiscovery(d discovery.DiscoveryInterface, group string) error {
 }
 
 // endpoint returns the client for objects like ref.
-func (c *Cluster) endpoint(ref object.Ref, version string) (dynamic.ResourceInterface, error) {
-	m, err := c.mapping(ref, version)
+func (c *Cluster) endpoint(
+	ctx context.Context, ref object.Ref, version string,
+) (dynamic.ResourceInterface, error) {
+	m, err := c.mapping(ctx, ref, version)
 	if err != nil {
 		return nil, err
 	}

@@ -71,7 +71,7 @@ func (c *Cluster) readAll(ctx context.Context, all []target) []reading {
 // readList lists the objects of one kind and namespace. It returns those that it has not read.
 func (c *Cluster) readList(ctx context.Context, all []target, out []reading, group []int) (rest []int) {
 	first := all[group[0]]
-	at, err := c.endpoint(first.ref, first.version)
+	at, err := c.endpoint(ctx, first.ref, first.version)
 	if err != nil {
 		return group // each with its own error
 	}

@@ -152,7 +152,7 @@ func (r *rewrite) complete(ctx context.Context, o object.Object) (object.Object,
 
 // send writes a body over the live object, which must be unchanged.
 func (r *rewrite) send(ctx context.Context, o object.Object, dryRun ...string) (object.Object, error) {
-	endpoint, err := r.cluster.endpoint(r.desired.Ref(), version(r.desired))
+	endpoint, err := r.cluster.endpoint(ctx, r.desired.Ref(), version(r.desired))
 	if err != nil {
 		return object.Object{}, err
 	}

@@ -194,7 +194,7 @@ func selections(refs []object.Ref) map[selection]bool {
 func (t *Tracker) open(f *trail) {
 	ctx, cancel := context.WithCancel(t.ctx)
 	f.cancel = cancel
-	m, err := t.c.mapping(f.kind, "")
+	m, err := t.c.mapping(ctx, f.kind, "")
 	if err == nil {
 		f.at = t.c.metadata.Resource(m.Resource)
 		if m.Scope.Name() == meta.RESTScopeNameNamespace {

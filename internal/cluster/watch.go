@@ -75,7 +75,7 @@ func Watch(ctx context.Context, c *Cluster, refs []object.Ref) *Watched {
 	}
 	Each(len(all), func(i int) {
 		var err error
-		if all[i].at, err = c.endpoint(all[i].kind, ""); err == nil {
+		if all[i].at, err = c.endpoint(ctx, all[i].kind, ""); err == nil {
 			w.list(ctx, all[i])
 		}
 	})

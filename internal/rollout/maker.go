@@ -87,7 +87,7 @@ func (w *waiter) maker(ctx context.Context, ref object.Ref) (object.Ref, bool) {
 
 // liveMaker ignores errors: who may not list a kind waits as if there were none.
 func (w *waiter) liveMaker(ctx context.Context, kind schema.GroupVersionKind, ref object.Ref) object.Ref {
-	if w.c.Serves(kind.GroupKind()) != nil {
+	if w.c.Serves(ctx, kind.GroupKind()) != nil {
 		return object.Ref{}
 	}
 	list, err := cluster.Lookup(ctx, w.c, kind.GroupVersion().String(), kind.Kind, ref.Namespace, "")

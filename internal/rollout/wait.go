@@ -405,7 +405,7 @@ func WaitServed(ctx context.Context, c *cluster.Cluster, applied ...object.Objec
 	}
 	for kind, d := range cluster.DefinedKinds(ground) {
 		for {
-			err := c.Serves(kind)
+			err := c.Serves(until, kind)
 			if err == nil {
 				break
 			}
