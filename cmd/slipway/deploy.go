@@ -221,6 +221,13 @@ func (a *app) carryOut(ctx context.Context, t deploy.Target, proposal deploy.Pro
 	}
 	if proposal.Done() {
 		a.tell(func() (string, ci.Values) { return planMarkdown(page), releaseValues(proposal.Latest) })
+		err := deploy.Settle(ctx, t, proposal, o.options())
+		if unstable := (*deploy.UnstableError)(nil); errors.As(err, &unstable) && *o.out == asJSON {
+			return errors.Join(err, a.report(t, proposal.Latest, nil, o, err.Error()))
+		}
+		if err != nil {
+			return err
+		}
 		return a.report(t, proposal.Latest, nil, o, "nothing changed")
 	}
 	if err := proposal.Blocked(); err != nil {

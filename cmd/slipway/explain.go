@@ -124,6 +124,10 @@ var runRows = []row{
 		return "Read the evidence above, fix the cause and deploy again, or run `slipway rollback " +
 			e.Environment + "`."
 	}),
+	as("unstable", codeUnhealthy, func(e *deploy.UnstableError) string {
+		return "Nothing was changed. Read why above, fix the cause and deploy again, or run `slipway rollback " +
+			e.Environment + "`."
+	}),
 }
 
 // projectRows explain errors of the project, its files and its Git repository.

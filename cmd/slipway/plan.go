@@ -54,6 +54,8 @@ type planJSON struct {
 	plan.Plan
 	Check deploy.Review `json:"check"`
 	Risks []plan.Risk   `json:"risks,omitempty"`
+	// Unsettled says what is not healthy in the release that runs, although it was.
+	Unsettled string `json:"unsettled,omitempty"`
 }
 
 func runPlan(ctx context.Context, a *app, name string, o planOptions) error {
@@ -80,7 +82,7 @@ func runPlan(ctx context.Context, a *app, name string, o planOptions) error {
 	page := pageOf(ctx, t, proposal)
 	switch *o.out {
 	case asJSON:
-		err = a.json(planJSON{proposal.Plan, proposal.Prepared.Review, page.Risks})
+		err = a.json(planJSON{proposal.Plan, proposal.Prepared.Review, page.Risks, proposal.Unsettled})
 	case asMarkdown:
 		_, err = fmt.Fprint(a.stdout, planMarkdown(page))
 	default:

@@ -125,7 +125,7 @@ func standing(ctx context.Context, env project.Environment, connect func(project
 				git.Short(rel.Commit)))
 		}
 	}
-	if s.Healthy, s.Health, err = Health(ctx, t, rel); err != nil || rel.Status != release.Healthy {
+	if s.Healthy, s.Health, err = health(ctx, t, rel, true); err != nil || rel.Status != release.Healthy {
 		return s, err
 	}
 	switch d, err := driftFrom(ctx, t, past); {

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -10,30 +11,32 @@ import (
 	"slipway/internal/rollout"
 )
 
-// found says which workload of the latest release is down, or restarts again and again, although the release
-// was recorded as healthy. A workload that is merely busy, such as one that scales, does not count.
-func found(ctx context.Context, t Target, p Proposal) *release.Found {
+// judge says what is wrong with the workloads of the latest release although it was recorded as healthy.
+// found is set where one is down or restarts again and again, and unsettled also where one is busy or
+// restarted a short while ago. Both are empty where all is well.
+func judge(ctx context.Context, t Target, p Proposal) (found *release.Found, unsettled string) {
 	if p.Latest.Status != release.Healthy {
-		return nil
+		return nil, ""
 	}
-	var running []object.Object
-	for _, o := range p.Observed {
-		_, ours := p.Latest.Objects.Get(o.Ref)
-		if !ours || o.Live.Body == nil || !o.Live.Blocking() {
-			continue
+	live := running(p)
+	for _, o := range live {
+		h := o.Health()
+		text := fmt.Sprintf("%s: %s", o.Ref(), h.Message)
+		switch {
+		case h.Status == object.Failed || isUnavailable(o):
+			return &release.Found{Revision: p.Latest.Revision, Message: text}, text
+		case h.Status != object.Current:
+			unsettled = cmp.Or(unsettled, text)
 		}
-		if h := o.Live.Health(); h.Status == object.Failed || isUnavailable(o.Live) {
-			return &release.Found{Revision: p.Latest.Revision, Message: fmt.Sprintf("%s: %s", o.Ref, h.Message)}
+	}
+	for _, r := range rollout.Restarts(ctx, t.Cluster, live, p.Latest.Finished, SettleTime(t)) {
+		text := fmt.Sprintf("%s: %s", r.Ref, r.Text)
+		if r.Loop {
+			return &release.Found{Revision: p.Latest.Revision, Message: text}, text
 		}
-		running = append(running, o.Live)
+		unsettled = cmp.Or(unsettled, text)
 	}
-	if p.Plan.Empty() {
-		return nil // nothing is deployed that may have to go back
-	}
-	if ref, text := rollout.CrashLoop(ctx, t.Cluster, running); text != "" {
-		return &release.Found{Revision: p.Latest.Revision, Message: fmt.Sprintf("%s: %s", ref, text)}
-	}
-	return nil
+	return nil, unsettled
 }
 
 // isUnavailable says whether a workload serves with fewer pods than it must.
@@ -55,8 +58,14 @@ func isUnavailable(live object.Object) bool {
 	return false
 }
 
-// Health returns whether a release is healthy, and a few words about why not.
+// Health returns whether a release is healthy, and a few words about why not. One restart of a container does
+// not count.
 func Health(ctx context.Context, t Target, rel release.Release) (bool, string, error) {
+	return health(ctx, t, rel, false)
+}
+
+// health is Health; with strict, a container that restarted counts until it has run for longer than before.
+func health(ctx context.Context, t Target, rel release.Release, strict bool) (bool, string, error) {
 	if rel.Status == release.Deleted {
 		return false, "deleted", nil
 	}
@@ -70,25 +79,29 @@ func Health(ctx context.Context, t Target, rel release.Release) (bool, string, e
 	if err != nil {
 		return false, "unknown", err
 	}
-	bad, first := 0, ""
+	var bad []string
+	var running []object.Object
 	for _, s := range states {
 		if obj, _ := rel.Objects.Get(s.Ref); s.Health.Status == object.NotFound && hasTTL(obj) ||
-			slices.Contains(rel.Kept, s.Ref) {
+			slices.Contains(rel.Kept, s.Ref) || !s.Blocking { // a deploy does not wait for it
 			continue
 		}
-		// An object that a deploy does not wait for does not count.
-		if s.Health.Status == object.Current || !s.Blocking {
+		if s.Health.Status == object.Current {
+			running = append(running, s.Live)
 			continue
 		}
-		if bad++; first == "" {
-			first = fmt.Sprintf("%s: %s", s.Ref, s.Health.Message)
+		bad = append(bad, fmt.Sprintf("%s: %s", s.Ref, s.Health.Message))
+	}
+	for _, r := range rollout.Restarts(ctx, t.Cluster, running, rel.Finished, SettleTime(t)) {
+		if strict || r.Loop {
+			bad = append(bad, fmt.Sprintf("%s: %s", r.Ref, r.Text))
 		}
 	}
 	switch {
-	case bad > 1:
-		return false, fmt.Sprintf("%s (and %d more)", first, bad-1), nil
-	case bad == 1:
-		return false, first, nil
+	case len(bad) > 1:
+		return false, fmt.Sprintf("%s (and %d more)", bad[0], len(bad)-1), nil
+	case len(bad) == 1:
+		return false, bad[0], nil
 	case rel.Status == release.Healthy:
 		return true, "healthy", nil
 	}

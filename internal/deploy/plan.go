@@ -29,6 +29,9 @@ type Proposal struct {
 	Pauses release.Pauses
 	// Found says that the latest release was recorded as healthy, and is not any more; nil where it is.
 	Found *release.Found
+	// Unsettled says which object of that release is not healthy, or has restarted a short while ago; empty
+	// where all are healthy.
+	Unsettled string
 	// objects are the objects to apply: the prepared ones with their namespaces, and with the replicas that an
 	// autoscaler has set.
 	objects object.Set
@@ -283,7 +286,7 @@ func propose(
 			return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)
 		}
 	}
-	proposal.Found = found(ctx, t, proposal)
+	proposal.Found, proposal.Unsettled = judge(ctx, t, proposal)
 	return proposal, nil
 }
 

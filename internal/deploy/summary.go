@@ -100,6 +100,9 @@ func remarks(t Target, p Proposal) []string {
 	}
 	forward := p.Prepared.RollbackOf == 0 && !p.Prepared.Delete
 	switch {
+	case p.Done() && p.Unsettled != "":
+		lines = append(lines, "nothing to change; a deploy watches, and fails unless all objects are healthy: "+
+			p.Unsettled)
 	case p.Done():
 		lines = append(lines, "nothing to change")
 	case p.Plan.Count(plan.Blocked) > 0:

@@ -86,21 +86,43 @@ spec:
 	}
 }
 
-// A crash loop restarts lately, twice at least, and after short runs.
-func TestLoops(t *testing.T) {
-	now := time.Date(2026, 11, 1, 10, 5, 0, 0, time.UTC)
-	for _, c := range []struct{ name, restarts, started, finished, want string }{
-		{"running between two crashes", "3", "10:04:00", "10:04:30",
-			"the container app of the pod api-1 restarted 3 times, the last time after exit code 7"},
-		{"restarted once", "1", "10:04:00", "10:04:30", ""},
-		{"hours ago", "9", "08:00:00", "08:00:30", ""},
-		{"after a long run", "9", "08:00:00", "10:04:30", ""},
-	} {
-		got := loops(podOf(t, `{metadata: {name: api-1}, status: {containerStatuses: [{name: app, restartCount: `+
-			c.restarts+`, state: {running: {}}, lastState: {terminated: {exitCode: 7, startedAt: "2026-11-01T`+
-			c.started+`Z", finishedAt: "2026-11-01T`+c.finished+`Z"}}}]}}`), now)
-		if got != c.want {
-			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+// What restarted since the release counts until it has run for longer than before, a crash loop for longer.
+func TestRestartOf(t *testing.T) {
+	at := func(clock string) time.Time {
+		moment, err := time.Parse(time.RFC3339, "2026-11-01T"+clock+"Z")
+		if err != nil {
+			t.Fatal(err)
 		}
+		return moment
+	}
+	now, since := at("10:05:00"), at("09:00:00")
+	for _, c := range []struct {
+		name, restarts, started, finished string
+		want                              Restart
+	}{
+		{"running between two crashes", "3", "10:04:00", "10:04:30", Restart{Loop: true,
+			Text: "the container app of the pod api-1 restarted 3 times, the last time after exit code 7"}},
+		{"restarted once", "1", "10:03:50", "10:04:40", Restart{Left: 30 * time.Second,
+			Text: "the container app of the pod api-1 restarted 1 time, the last time after exit code 7"}},
+		{"died at once", "1", "10:04:54", "10:04:55", Restart{Left: 10 * time.Second,
+			Text: "the container app of the pod api-1 restarted 1 time, the last time after exit code 7"}},
+		{"runs for longer than before", "1", "10:04:10", "10:04:35", Restart{}},
+		{"before the release", "3", "08:59:00", "08:59:30", Restart{}},
+		{"an hour ago", "9", "09:01:00", "09:01:30", Restart{}},
+		{"after a long run", "9", "09:01:00", "10:04:30", Restart{Left: 9*time.Minute + 30*time.Second,
+			Text: "the container app of the pod api-1 restarted 9 times, the last time after exit code 7"}},
+	} {
+		pod := podOf(t, `{metadata: {name: api-1}, status: {containerStatuses: [{name: app, restartCount: `+
+			c.restarts+`, state: {running: {startedAt: "2026-11-01T`+c.finished+`Z"}}, lastState: {terminated: {`+
+			`exitCode: 7, startedAt: "2026-11-01T`+c.started+`Z", finishedAt: "2026-11-01T`+c.finished+`Z"}}}]}}`)
+		got, _ := restartOf(pod, since, 15*time.Second, now)
+		if got != c.want {
+			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
+		}
+	}
+	done := podOf(t, `{metadata: {name: api-1}, status: {initContainerStatuses: [{name: wait, restartCount: 2, `+
+		`state: {terminated: {exitCode: 0, startedAt: "2026-11-01T10:04:00Z", finishedAt: "2026-11-01T10:04:30Z"}}}]}}`)
+	if got, ok := restartOf(done, since, time.Minute, now); ok {
+		t.Errorf("an init container that has done its work: %+v", got)
 	}
 }

@@ -15,6 +15,8 @@ type item struct {
 	desired object.Object
 	// unchanged: the deploy did not change it.
 	unchanged bool
+	// settles: it must stay ready for the settling time.
+	settles bool
 
 	look
 	memory

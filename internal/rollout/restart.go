@@ -17,55 +17,105 @@ import (
 // loopTime is how short the runs of a crash loop are: after a longer one the kubelet starts to count afresh.
 const loopTime = 10 * time.Minute
 
-// CrashLoop returns the first of some live workloads whose pods restart again and again, and how: between two
-// crashes such a workload is ready. Who may not list pods finds none.
-func CrashLoop(ctx context.Context, c *cluster.Cluster, workloads []object.Object) (object.Ref, string) {
+// Restart says that a container of a workload restarted a short while ago: it may be running and ready now,
+// and end again.
+type Restart struct {
+	Ref object.Ref
+	// Text says which container restarted, how often and why.
+	Text string
+	// Loop: it restarts again and again.
+	Loop bool
+	// Left is how long the container must still run to have run for longer than before.
+	Left time.Duration
+}
+
+// Restarts finds the live workloads of which a container restarted since a time, one Restart each. A restart
+// no longer counts when the container has run for longer than before it, and for the settling time; one of a
+// crash loop counts for ten minutes. Restarts of a caller who may not list pods are none.
+func Restarts(
+	ctx context.Context, c *cluster.Cluster, workloads []object.Object, since time.Time, settle time.Duration,
+) []Restart {
+	var found []Restart
 	pods := map[string][]corev1.Pod{}
 	for _, live := range workloads {
 		ref := live.Ref()
-		if _, _, runs := live.PodSpec(); !runs || ref.Kind == "Job" || ref.Kind == "CronJob" {
+		if !runsPods(live) {
 			continue
 		}
 		if _, known := pods[ref.Namespace]; !known {
 			list, err := c.Typed().CoreV1().Pods(ref.Namespace).List(ctx, metav1.ListOptions{ResourceVersion: "0"})
 			if err != nil {
-				return object.Ref{}, ""
+				return nil
 			}
 			pods[ref.Namespace] = list.Items
 		}
-		selected := podsOf(live, pods[ref.Namespace])
-		for i := range selected {
-			if text := loops(&selected[i], time.Now()); text != "" {
-				return ref, text
-			}
+		if r, ok := worst(podsOf(live, pods[ref.Namespace]), since, settle); ok {
+			r.Ref = ref
+			found = append(found, r)
 		}
 	}
-	return object.Ref{}, ""
+	return found
 }
 
+// worst returns the restart of a crash loop, or else the first one.
+func worst(pods []corev1.Pod, since time.Time, settle time.Duration) (worst Restart, found bool) {
+	now := time.Now()
+	for i := range pods {
+		r, ok := restartOf(&pods[i], since, settle, now)
+		if ok && (!found || r.Loop && !worst.Loop) {
+			worst, found = r, true
+		}
+	}
+	return worst, found
+}
+
+// podsOf returns the pods that a workload or its ReplicaSets control.
 func podsOf(live object.Object, pods []corev1.Pod) []corev1.Pod {
+	ref := live.Ref()
+	if ref.Kind == "Pod" {
+		return slices.DeleteFunc(slices.Clone(pods), func(p corev1.Pod) bool { return p.Name != ref.Name })
+	}
 	selector, err := selectorOf(live)
 	if err != nil || selector == nil {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(pods), func(p corev1.Pod) bool {
-		return p.DeletionTimestamp != nil || !selector.Matches(labels.Set(p.Labels))
+		controller := metav1.GetControllerOf(&p)
+		isOurs := controller != nil && (controller.UID == uidOf(live) ||
+			ref.Kind == "Deployment" && controller.Kind == "ReplicaSet")
+		return !isOurs || p.DeletionTimestamp != nil || !selector.Matches(labels.Set(p.Labels))
 	})
 }
 
-// loops says how a pod restarts, if it has done so twice, lately, and after short runs.
-func loops(pod *corev1.Pod, now time.Time) string {
-	for _, st := range statuses(pod) {
+// restartOf returns the last restart of a pod's containers that counts.
+func restartOf(pod *corev1.Pod, since time.Time, settle time.Duration, now time.Time) (Restart, bool) {
+	for i, st := range statuses(pod) {
 		last := st.State.Terminated
+		if last != nil && last.ExitCode == 0 && i < len(pod.Status.InitContainerStatuses) {
+			continue // it has done its work
+		}
 		if last == nil {
 			last = st.LastTerminationState.Terminated
 		}
-		if last == nil || st.RestartCount < 2 || now.Sub(last.FinishedAt.Time) > loopTime ||
-			last.FinishedAt.Sub(last.StartedAt.Time) > loopTime {
+		if last == nil || st.RestartCount == 0 || last.FinishedAt.Time.Before(since) {
 			continue
 		}
-		return fmt.Sprintf("the container %s of the pod %s restarted %d times, the last time after exit code %d",
-			st.Name, pod.Name, st.RestartCount, last.ExitCode)
+		ran, ago := last.FinishedAt.Sub(last.StartedAt.Time), now.Sub(last.FinishedAt.Time)
+		if run := st.State.Running; run != nil {
+			ago = now.Sub(run.StartedAt.Time)
+		}
+		left := min(max(ran, settle), loopTime) - ago
+		r := Restart{Loop: st.RestartCount > 1 && max(ran, ago) <= loopTime, Left: max(left, 0)}
+		if !r.Loop && left <= 0 {
+			continue
+		}
+		times := "1 time"
+		if st.RestartCount > 1 {
+			times = fmt.Sprintf("%d times", st.RestartCount)
+		}
+		r.Text = fmt.Sprintf("the container %s of the pod %s restarted %s, the last time after exit code %d",
+			st.Name, pod.Name, times, last.ExitCode)
+		return r, true
 	}
-	return ""
+	return Restart{}, false
 }

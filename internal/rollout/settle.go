@@ -31,7 +31,7 @@ func (w *waiter) settled(ctx context.Context, it *item) bool {
 	if !w.hasStarted(ctx, it) {
 		return false
 	}
-	if w.settle == 0 || it.unchanged || it.stable || !runsPods(it.live) {
+	if !it.settles || it.stable || !runsPods(it.live) {
 		return true
 	}
 	it.stable = w.staysReady(ctx, it)

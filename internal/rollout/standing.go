@@ -14,6 +14,8 @@ type Standing struct {
 	Health object.Health `json:"health"`
 	// Blocking objects are those that a deploy waits for. The health of the others is informative.
 	Blocking bool `json:"blocking"`
+	// Live is the object; empty where it was not read.
+	Live object.Object `json:"-"`
 }
 
 // Health reads the health of the objects, in the order of refs. An object that cannot be read is Unknown,
@@ -38,7 +40,7 @@ func Health(ctx context.Context, c *cluster.Cluster, refs []object.Ref) ([]Stand
 func standing(ctx context.Context, c *cluster.Cluster, ref object.Ref, live object.Object, err error) (
 	Standing, error) {
 	if live.Body != nil {
-		return Standing{Ref: ref, Health: live.Health(), Blocking: live.Blocking()}, nil
+		return Standing{Ref: ref, Health: live.Health(), Blocking: live.Blocking(), Live: live}, nil
 	}
 	health := object.Health{Status: object.NotFound, Message: "does not exist"}
 	if unknown, ok := errors.AsType[*cluster.UnknownKindError](err); ok && unknown.Err == nil {

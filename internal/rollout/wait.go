@@ -31,6 +31,8 @@ type Options struct {
 	// Unchanged are objects of the set that the deploy did not change. A pull of theirs that failed before the
 	// wait must fail again: the image or the pull secret may exist by now.
 	Unchanged []object.Ref
+	// SettleAll: the settling time is for unchanged workloads too.
+	SettleAll bool
 	// Notify is called on each change of an object, from one goroutine.
 	Notify func(Progress)
 	// Say is called with what else to know about the wait. It may be nil.
@@ -215,6 +217,7 @@ func newWaiter(c *cluster.Cluster, set object.Set, o Options) *waiter {
 		if obj.Blocking() {
 			it := newItem(obj)
 			it.unchanged = unchanged[it.ref]
+			it.settles = o.Settle > 0 && (o.SettleAll || !it.unchanged)
 			w.items = append(w.items, it)
 			w.timeout = max(w.timeout, it.deadline()+time.Minute)
 		}
