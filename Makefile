@@ -16,7 +16,7 @@ VERSION := $(shell git describe --always --dirty --tags 2>/dev/null || echo unkn
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: build ## deploy to dev, staging and prod, break prod and roll it back, on the embedded sandbox
+demo: build kubectl ## deploy to dev, staging and prod, break prod and roll it back, on the embedded sandbox
 	@./examples/demo.sh
 
 test: build kubectl runtime ## run every test, and list those that were skipped

@@ -74,7 +74,8 @@ func (b *bench) kept(s *server, name string, n int) (follow, *agent, error) {
 
 // reaction measures the times from a webhook to the changed object, and from an edit to its repair.
 func (b *bench) reaction(t *table, s *server) (err error) {
-	const objects, commits, edits = 20, 15, 80
+	// More than five edits of a field within a minute are a fight, and 20 objects have ten ConfigMaps.
+	const objects, commits, edits = 20, 15, 50
 	f, a, err := b.kept(s, "reaction", objects)
 	if err != nil {
 		return err

@@ -107,6 +107,13 @@ until_said "is release 1"
 run 0 'sed -i "s/hello from staging/welcome/" k8s/overlays/staging/kustomization.yaml && git commit -qam "greet testers" && git push -q'
 until_said "is release 2, healthy"
 
+say "Somebody changes the cluster by hand: the agent says who, and sets it back."
+run 0 'kubectl --context staging scale deployment/myapp --replicas=5'
+until_said "repaired: .*spec.replicas by kubectl"
+run 0 "KUBE_EDITOR='sed -i s/128Mi/1Gi/' kubectl --context staging edit deployment/myapp"
+until_said "repaired: .*limits.memory by kubectl-edit"
+run 0 'slipway drift staging'
+
 say "A bad commit: the agent rolls back from the record, quarantines the objects, and reverts the file in Git."
 broken
 run 0 'git commit -qam "read the database address again" && git push -q && slipway build staging && slipway promote staging --push'
