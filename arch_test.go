@@ -54,11 +54,12 @@ var allowed = map[string]string{
 	"internal/cluster": "object plan",
 	"internal/rollout": "object cluster",
 	"internal/release": "object image cluster rollout",
-	"internal/deploy": "git object project image/builder render image plan cluster " +
+	"internal/deploy": "git object project image/builder render render/tree image plan cluster " +
 		"rollout release check check/finding check/rule check/contract check/origin image/signature",
 	"internal/promote": "git object project project/source image image/reference render check/finding " +
 		"check/origin release deploy",
-	"internal/agent":               "git project project/source render/tree render plan cluster release deploy",
+	"internal/agent":               "agent/child git project project/source render/tree render plan cluster release deploy",
+	"internal/agent/child":         "",
 	"internal/agent/install":       "agent object project render",
 	"cmd/slipway":                  "*",
 	"internal/cluster/sandboxtest": "image/imagetest object",
@@ -71,7 +72,7 @@ var allowed = map[string]string{
 // reserved lists what only some packages may import.
 var reserved = map[string]string{
 	"k8s.io/client-go": "internal/cluster internal/rollout internal/cluster/sandboxtest",
-	"os/exec": "internal/git internal/image/builder internal/cluster/sandbox " +
+	"os/exec": "internal/git internal/image/builder internal/cluster/sandbox internal/agent/child " +
 		"internal/cluster/sandboxtest",
 	"slipway/sandbox": "",
 }

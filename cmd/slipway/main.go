@@ -16,6 +16,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"slipway/internal/agent"
+	"slipway/internal/agent/child"
 	"slipway/internal/ci"
 	_ "slipway/internal/gctune" // fewer collections, none of them at the start
 	"slipway/internal/image"
@@ -42,6 +44,9 @@ func run(args []string, stdin *os.File, stdout, stderr io.Writer) int {
 		return explain(stderr, builder.Engine(ctx, args[1:]))
 	}
 	silenceLibraries()
+	if len(args) > 0 && args[0] == child.Arg {
+		return explain(stderr, child.Serve(ctx, args[1:], stdin, stdout, agent.Work))
+	}
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
 	a.ci = ci.Detect(os.Getenv).Output(os.Getenv, stderr, a.projectDir)
 	root := newRoot(a)

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"slipway/internal/agent/child"
 	"slipway/internal/image/builder"
 	"slipway/internal/render"
 )
@@ -42,7 +43,7 @@ type heard struct {
 // as slipway has said that text: other people's work, or `kill -KILL $PPID`, at a known moment.
 func watched() {
 	args := os.Args[1:]
-	if len(args) > 0 && args[0] == builder.EngineArg {
+	if len(args) > 0 && (args[0] == builder.EngineArg || args[0] == child.Arg) {
 		os.Exit(run(args, os.Stdin, os.Stdout, os.Stderr))
 	}
 	note(heard{Args: args})

@@ -5,17 +5,15 @@ package agent
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"log/slog"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
+	"slipway/internal/agent/child"
 	"slipway/internal/cluster"
 	"slipway/internal/deploy"
 	"slipway/internal/render"
@@ -35,16 +33,19 @@ type Agent struct {
 	options    Options
 	counters   *counters
 	leadership leadership
+	children   *child.Pool
 
-	mu      sync.Mutex
-	follows []*follower // of the present term, as a replica that stands by has them too
+	mu sync.Mutex
+	// follows are those of the present term, in the order of the configuration. A replica that stands by has
+	// them too.
+	follows []*follower
 }
 
-// follower polls one repository.
+// follower is one entry of the configuration.
 type follower struct {
 	mirror       *mirror
 	environments []*environment
-	poke         chan struct{} // asks for a poll now
+	offered      string // the commit that the environments were told of last; of the goroutine that polls
 
 	mu       sync.Mutex
 	polled   bool // once at least
@@ -53,7 +54,7 @@ type follower struct {
 
 // New prepares an agent.
 func New(c Config, o Options) *Agent {
-	return &Agent{config: c, options: o, counters: newCounters()}
+	return &Agent{config: c, options: o, counters: newCounters(), children: &child.Pool{}}
 }
 
 // Run keeps the environments until the context ends. It fails where it cannot begin.
@@ -77,14 +78,17 @@ func (a *Agent) Run(ctx context.Context) error {
 }
 
 // build makes the followers of one term of this replica: a term begins with no memory of an earlier one.
+// Entries of the same repository share it.
 func (a *Agent) build(state string) []*follower {
 	var all []*follower
+	known := map[string]*remote{}
 	for _, r := range a.config.Repositories {
-		// Another address is another clone, also where the state is kept from run to run.
-		sum := sha256.Sum256([]byte(r.URL + " " + r.Branch))
-		f := &follower{
-			mirror: newMirror(r, filepath.Join(state, hex.EncodeToString(sum[:8]))), poke: make(chan struct{}, 1),
+		is := known[sameRepository(r.URL)]
+		if is == nil {
+			is = newRemote(r, state, a.children)
+			known[sameRepository(r.URL)] = is
 		}
+		f := &follower{mirror: newMirror(r, is)}
 		for _, name := range slices.Sorted(maps.Keys(r.Environments)) {
 			f.environments = append(f.environments, &environment{
 				name: name, policy: r.Environments[name], mirror: f.mirror, agent: a, wake: make(chan string, 1),
@@ -92,7 +96,7 @@ func (a *Agent) build(state string) []*follower {
 				status: Status{Environment: name, Repository: f.mirror.String(), Verdict: Unknown},
 			})
 		}
-		all = append(all, f)
+		is.followers, all = append(is.followers, f), append(all, f)
 	}
 	return all
 }
@@ -109,7 +113,13 @@ func (a *Agent) work(ctx context.Context, follows []*follower) {
 				e.leave(ctx)
 			})
 		}
-		work.Go(func() { f.follow(ctx, a) })
+	}
+	var polled []*remote
+	for _, f := range follows {
+		if r := f.mirror.remote; !slices.Contains(polled, r) {
+			polled = append(polled, r)
+			work.Go(func() { r.follow(ctx, a) })
+		}
 	}
 	work.Wait()
 }
@@ -124,53 +134,6 @@ func (a *Agent) followers() []*follower {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.follows
-}
-
-// follow polls the repository until the context ends.
-func (f *follower) follow(ctx context.Context, a *Agent) {
-	known, failures := "", 0
-	for {
-		commit, err := f.mirror.poll(ctx, known)
-		a.counters.update(func(c *counters) { c.gitQueries[f.mirror.String()]++ })
-		if ctx.Err() != nil {
-			return
-		}
-		f.note(err, a.options.Log)
-		if failures++; err == nil {
-			failures = 0
-		}
-		if err == nil && commit != known {
-			known = commit
-			for _, e := range f.environments {
-				e.offer(commit)
-			}
-		}
-		wait := time.NewTimer(backoff(f.mirror.Interval, failures))
-		select {
-		case <-ctx.Done():
-		case <-wait.C:
-		case <-f.poke:
-		}
-		wait.Stop()
-		if ctx.Err() != nil {
-			return
-		}
-	}
-}
-
-// note says once what a poll failed with.
-func (f *follower) note(err error, log *slog.Logger) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.polled = f.polled || err == nil
-	text := ""
-	if err != nil {
-		text = err.Error()
-	}
-	if text != f.lastFail && text != "" {
-		log.Error("poll "+f.mirror.String()+": "+text, "environments", "keep what they run")
-	}
-	f.lastFail = text
 }
 
 // offer hands a commit to an environment, in place of one that it has not taken.

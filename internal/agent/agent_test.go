@@ -86,8 +86,8 @@ func TestHook(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := New(Config{}, Options{Log: slog.New(slog.DiscardHandler)})
 			for _, file := range []string{secret, ""} {
-				m := newMirror(Repository{URL: "https://example.com/a.git", WebhookSecret: file}, "")
-				a.follows = append(a.follows, &follower{mirror: m, poke: make(chan struct{}, 1)})
+				r := Repository{URL: "https://example.com/a.git", WebhookSecret: file}
+				a.follows = append(a.follows, &follower{mirror: newMirror(r, newRemote(r, "", nil))})
 			}
 			request := httptest.NewRequest(http.MethodPost, "/hooks/"+c.path, strings.NewReader(c.body))
 			request.SetPathValue("repository", c.path)
@@ -97,7 +97,7 @@ func TestHook(t *testing.T) {
 			if answer.Code != c.want {
 				t.Errorf("answers %d, want %d", answer.Code, c.want)
 			}
-			if poked := len(a.follows[0].poke) > 0; poked != (c.want == http.StatusAccepted) {
+			if poked := len(a.follows[0].mirror.remote.poke) > 0; poked != (c.want == http.StatusAccepted) {
 				t.Errorf("polls: %t", poked)
 			}
 		})

@@ -13,6 +13,7 @@ import (
 	"slipway/internal/plan"
 	"slipway/internal/project"
 	"slipway/internal/release"
+	"slipway/internal/render/tree"
 )
 
 // who is the agent in records.
@@ -32,11 +33,13 @@ type environment struct {
 	seen     time.Time
 	target   deploy.Target
 	remove   func()
-	wanted   string   // a newer commit that was not read yet
-	next     *reading // a newer commit that was read while a deploy ran
-	settled  string   // the last commit that was deployed, held, or found to run
-	looked   bool     // the commit needs no further look
-	held     string   // the digest of its objects when these are in quarantine
+	files    *snapshot    // of commit
+	reads    *[]tree.Read // what the last render of target looked at
+	wanted   string       // a newer commit that was not read yet
+	next     *reading     // a newer commit that was read while a deploy ran
+	settled  string       // the last commit that was deployed, held, or found to run
+	looked   bool         // the commit needs no further look
+	held     string       // the digest of its objects when these are in quarantine
 	failures int
 	claim    release.Claim
 	admitted time.Time // when the ServiceAccount was verified
@@ -237,7 +240,11 @@ func (e *environment) follow(ctx context.Context) error {
 		e.judge(Waiting, "commit %s waits for `slipway deploy %s`", short(e.commit), e.name)
 		return nil
 	}
-	if err := errors.Join(p.Blocked(), e.onward(ctx, p)); err != nil {
+	err = errors.Join(p.Blocked(), e.onward(ctx, p))
+	if errors.Is(err, errDeepened) {
+		return e.follow(ctx)
+	}
+	if err != nil {
 		e.judge(Refused, "commit %s cannot be deployed", short(e.commit))
 		return err
 	}
@@ -264,10 +271,21 @@ func (e *environment) follow(ctx context.Context) error {
 	return nil
 }
 
+// errDeepened says that the clone has more history now: a look at it may tell more.
+var errDeepened = errors.New("the clone has more history now")
+
 // onward refuses a commit that does not build on the one that runs, or on the one that was looked at last:
 // the branch was rewritten, or somebody deployed another one.
 func (e *environment) onward(ctx context.Context, p deploy.Proposal) error {
-	switch d := p.Prepared.Direction; {
+	d := p.Prepared.Direction
+	if d.Unknown != "" || d.Back != nil {
+		if deepened, err := e.mirror.deepen(ctx); err != nil {
+			return err
+		} else if deepened {
+			return errDeepened
+		}
+	}
+	switch {
 	case d.Unknown != "":
 		return fmt.Errorf("whether this goes back is unknown: %s: deploy it by hand if it is right", d.Unknown)
 	case d.Back != nil:
@@ -275,7 +293,7 @@ func (e *environment) onward(ctx context.Context, p deploy.Proposal) error {
 	case e.settled == "":
 		return nil
 	}
-	_, lost, err := e.mirror.repository.Between(ctx, e.settled, e.commit)
+	_, lost, err := e.mirror.repository().Between(ctx, e.settled, e.commit)
 	if err == nil && lost > 0 {
 		err = fmt.Errorf("the history of %s was rewritten: commit %s does not contain %s, which was there before: "+
 			"run `slipway deploy %s` at that commit if it is right", e.mirror.Branch, short(e.commit),

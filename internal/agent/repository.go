@@ -1,14 +1,22 @@
 package agent
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
+	"log/slog"
+	"math/rand/v2"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"time"
 
+	"slipway/internal/agent/child"
 	"slipway/internal/git"
 	"slipway/internal/project"
 	"slipway/internal/project/source"
@@ -17,58 +25,338 @@ import (
 // author makes the reverts.
 var author = git.Person{Name: "Slipway agent", Email: "agent@slipway.dev"}
 
-// mirror is a clone of a repository's branch.
-type mirror struct {
-	Repository
-	dir        string
-	repository git.Repository
-	upstream   git.Upstream
+// remote is one Git repository, however many entries of the configuration are of it and however they spell
+// its URL: it has one clone, and is asked once per poll for all its branches.
+type remote struct {
+	url       string
+	dir       string
+	followers []*follower
+	poke      chan struct{} // asks for a poll now
+	children  *child.Pool
+	access    func(context.Context) (git.Access, error)
+
+	mu     sync.Mutex // of the clone
+	mirror *git.Mirror
+
+	snapshotsMu sync.Mutex
+	snapshots   map[string]*snapshot // by commit
 }
 
-func newMirror(r Repository, dir string) *mirror {
+// mirror is a remote as one entry of the configuration sees it: a branch, and a directory in it.
+type mirror struct {
+	Repository
+	remote   *remote
+	upstream git.Upstream
+}
+
+func newMirror(r Repository, of *remote) *mirror {
 	return &mirror{
-		Repository: r, dir: dir,
+		Repository: r, remote: of,
 		upstream: git.Upstream{Branch: r.Branch, Remote: "origin", Ref: "refs/heads/" + r.Branch},
 	}
 }
 
-// poll returns the commit of the branch. It fetches only where that is not known already.
-func (m *mirror) poll(ctx context.Context, known string) (string, error) {
-	tip, err := git.Tip(ctx, m.URL, m.Branch)
-	if err != nil || tip == known {
-		return tip, err
+// newRemote returns the repository of an entry. Its clone is in a directory below state.
+func newRemote(r Repository, state string, children *child.Pool) *remote {
+	sum := sha256.Sum256([]byte(sameRepository(r.URL)))
+	return &remote{
+		url: r.URL, dir: filepath.Join(state, hex.EncodeToString(sum[:8])), poke: make(chan struct{}, 1),
+		children:  children,
+		access:    func(context.Context) (git.Access, error) { return git.Access{UserConfig: !isInCluster()}, nil },
+		snapshots: map[string]*snapshot{},
 	}
-	if _, err := os.Stat(filepath.Join(m.dir, ".git")); errors.Is(err, fs.ErrNotExist) {
-		m.repository, err = git.Clone(ctx, m.URL, m.Branch, m.dir)
-		return tip, errors.Join(err, m.removeUnless(err == nil))
-	}
-	m.repository = git.Repository{Dir: m.dir}
-	return m.repository.Fetch(ctx, m.upstream)
 }
 
-// removeUnless leaves no half clone behind.
-func (m *mirror) removeUnless(complete bool) error {
-	if complete {
+// isInCluster reports whether this process is a pod's: there it has no user whose configuration git could
+// read.
+func isInCluster() bool { return os.Getenv("KUBERNETES_SERVICE_HOST") != "" }
+
+// sameRepository returns one text for all spellings of a repository's URL: without credentials, the default
+// port, ".git" and slashes at the end, and with the scheme and the host in lower case.
+func sameRepository(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		host, name, ok := strings.Cut(address, ":") // git@github.com:acme/shop.git
+		if !ok || strings.Contains(host, "/") {
+			return address
+		}
+		u = &url.URL{Scheme: "ssh", Host: host[strings.LastIndexByte(host, '@')+1:], Path: "/" + name}
+	}
+	scheme, host := strings.ToLower(u.Scheme), strings.ToLower(u.Host)
+	host = strings.TrimSuffix(host, map[string]string{"http": ":80", "https": ":443", "ssh": ":22"}[scheme])
+	name := "/" + strings.Trim(u.Path, "/")
+	return scheme + "://" + host + strings.TrimRight(strings.TrimSuffix(name, ".git"), "/")
+}
+
+// tip is what a poll found for a branch.
+type tip struct {
+	commit string
+	err    error
+}
+
+// poll asks for all branches that are followed, and fetches those that are not at a known commit.
+func (r *remote) poll(ctx context.Context, known map[string]string) map[string]tip {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	found := map[string]tip{}
+	var branches []string
+	for _, f := range r.followers {
+		if _, twice := found[f.mirror.Branch]; !twice {
+			branches = append(branches, f.mirror.Branch)
+			found[f.mirror.Branch] = tip{}
+		}
+	}
+	err := r.open(ctx)
+	var tips map[string]string
+	if err == nil {
+		tips, err = r.mirror.Tips(ctx, branches...)
+	}
+	for _, b := range branches {
+		switch commit := tips[b]; {
+		case err != nil:
+			found[b] = tip{err: err}
+		case commit == "":
+			found[b] = tip{err: fmt.Errorf("%w as %s at %s", git.ErrNoBranch, b, r.url)}
+		case commit == known[b]:
+			found[b] = tip{commit: commit}
+		default:
+			commit, err := r.fetch(ctx, b)
+			found[b] = tip{commit, err}
+		}
+	}
+	return found
+}
+
+// open prepares the clone and its credentials, which may have changed. The caller holds the lock.
+func (r *remote) open(ctx context.Context) error {
+	a, err := r.access(ctx)
+	if err != nil {
+		return err
+	}
+	if r.mirror != nil {
+		r.mirror.Use(a)
 		return nil
 	}
-	return os.RemoveAll(m.dir)
+	r.mirror, err = git.OpenMirror(ctx, r.url, r.dir, a)
+	return err
 }
 
-// at reads the project as a commit has it. The caller calls remove.
-func (m *mirror) at(ctx context.Context, commit string) (src project.Source, remove func(), err error) {
-	return source.In(ctx, m.repository, m.Path, commit)
+// fetch fetches a branch; a damaged clone is replaced. The caller holds the lock.
+func (r *remote) fetch(ctx context.Context, branch string) (string, error) {
+	commit, err := r.mirror.Fetch(ctx, branch)
+	if !errors.Is(err, git.ErrCorrupt) {
+		return commit, err
+	}
+	if err := r.replace(ctx); err != nil {
+		return "", err
+	}
+	return r.mirror.Fetch(ctx, branch)
 }
 
-// backoff is how long to wait after so many failures in a row.
+// replace makes the clone anew. The caller holds the lock.
+func (r *remote) replace(ctx context.Context) error {
+	if err := r.mirror.Discard(); err != nil {
+		return err
+	}
+	r.mirror = nil
+	return r.open(ctx)
+}
+
+// take returns the snapshot of a commit, which the caller gives back.
+func (r *remote) take(ctx context.Context, branch, commit string) (*snapshot, error) {
+	r.snapshotsMu.Lock()
+	defer r.snapshotsMu.Unlock()
+	if s := r.snapshots[commit]; s != nil {
+		s.users++
+		return s, nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.open(ctx); err != nil {
+		return nil, err
+	}
+	s, err := r.snapshot(ctx, commit)
+	if errors.Is(err, git.ErrCorrupt) {
+		if err = r.replace(ctx); err == nil {
+			_, err = r.mirror.Fetch(ctx, branch)
+		}
+		if err == nil {
+			s, err = r.snapshot(ctx, commit)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.fetch = func(ctx context.Context, hashes []string, each func(string, []byte, int64) error) error {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if err := r.open(ctx); err != nil {
+			return err
+		}
+		return r.mirror.Blobs(ctx, hashes, maxFile, each)
+	}
+	s.users = 1
+	r.snapshots[commit] = s
+	return s, nil
+}
+
+// snapshot reads a commit. The caller holds the lock.
+func (r *remote) snapshot(ctx context.Context, commit string) (*snapshot, error) {
+	entries, err := r.mirror.List(ctx, commit)
+	if err != nil {
+		return nil, err
+	}
+	temporary, err := os.MkdirTemp("", "slipway-commit-")
+	if err != nil {
+		return nil, err
+	}
+	fetch := func(ctx context.Context, hashes []string, each func(string, []byte, int64) error) error {
+		return r.mirror.Blobs(ctx, hashes, maxFile, each)
+	}
+	// Detection names a project after its directory.
+	name := strings.TrimSuffix(filepath.Base(sameRepository(r.url)), ".git")
+	s, err := newSnapshot(ctx, commit, filepath.Join(temporary, name), entries, fetch)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(temporary))
+	}
+	return s, nil
+}
+
+// give gives a snapshot back. Its files go with the last user.
+func (r *remote) give(s *snapshot) {
+	r.snapshotsMu.Lock()
+	defer r.snapshotsMu.Unlock()
+	if s.users--; s.users == 0 {
+		delete(r.snapshots, s.commit)
+		os.RemoveAll(filepath.Dir(s.root))
+	}
+}
+
+// deepen fetches the history that the clone lacks. It reports whether there was any.
+func (m *mirror) deepen(ctx context.Context) (bool, error) {
+	m.remote.mu.Lock()
+	defer m.remote.mu.Unlock()
+	if err := m.remote.open(ctx); err != nil {
+		return false, err
+	}
+	return m.remote.mirror.Deepen(ctx)
+}
+
+// repository is the clone, for its history and for pushes.
+func (m *mirror) repository() git.Repository {
+	m.remote.mu.Lock()
+	defer m.remote.mu.Unlock()
+	if m.remote.mirror == nil {
+		return git.Repository{Dir: m.remote.dir}
+	}
+	return m.remote.mirror.Repository
+}
+
+// at reads the project as a commit has it. The caller gives the snapshot back.
+func (m *mirror) at(ctx context.Context, commit string) (project.Source, *snapshot, error) {
+	s, err := m.remote.take(ctx, m.Branch, commit)
+	if err != nil {
+		return project.Source{}, nil, err
+	}
+	var src project.Source
+	p, err := s.project(ctx, m.remote.children, filepath.ToSlash(m.Path))
+	if err == nil {
+		src, err = source.Of(ctx, m.repository(), p, commit, s.root)
+	}
+	if err != nil {
+		m.remote.give(s)
+		return project.Source{}, nil, err
+	}
+	return src, s, nil
+}
+
+// follow polls the repository until the context ends.
+func (r *remote) follow(ctx context.Context, a *Agent) {
+	known, failures := map[string]string{}, 0
+	for {
+		tips := r.poll(ctx, known)
+		if ctx.Err() != nil {
+			return
+		}
+		a.counters.update(func(c *counters) { c.gitQueries[r.url]++ })
+		failed, isNoted := false, map[string]bool{}
+		for _, f := range r.followers {
+			found := tips[f.mirror.Branch]
+			log := a.options.Log
+			if isNoted[f.mirror.Branch] {
+				log = slog.New(slog.DiscardHandler)
+			}
+			isNoted[f.mirror.Branch] = true
+			f.note(found.err, log)
+			failed = failed || found.err != nil
+			if found.err == nil && f.offered != found.commit {
+				f.offered = found.commit
+				for _, e := range f.environments {
+					e.offer(found.commit)
+				}
+			}
+		}
+		for b, found := range tips {
+			if found.err == nil {
+				known[b] = found.commit
+			}
+		}
+		if failures++; !failed {
+			failures = 0
+		}
+		wait := time.NewTimer(backoff(r.interval(), failures))
+		select {
+		case <-ctx.Done():
+		case <-wait.C:
+		case <-r.poke:
+		}
+		wait.Stop()
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// interval is the shortest of the entries'.
+func (r *remote) interval() Duration {
+	shortest := r.followers[0].mirror.Interval
+	for _, f := range r.followers {
+		shortest = min(shortest, f.mirror.Interval)
+	}
+	return shortest
+}
+
+// note says once what a poll failed with, and that it went well again.
+func (f *follower) note(err error, log *slog.Logger) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.polled = f.polled || err == nil
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	switch {
+	case text == f.lastFail:
+	case text != "":
+		log.Error("poll "+f.mirror.String()+": "+text, "environments", "keep what they run")
+	default:
+		log.Info("poll " + f.mirror.String() + ": it can be read again")
+	}
+	f.lastFail = text
+}
+
+// backoff is how long to wait after so many failures in a row, up to a tenth more: agents that fail together
+// must not ask again together.
 func backoff(interval Duration, failures int) time.Duration {
 	const most = 5 * time.Minute
 	d := time.Duration(interval)
 	for range failures {
 		if d *= 2; d >= most {
-			return most
+			d = most
+			break
 		}
 	}
-	return d
+	return d + rand.N(cmp.Or(d/10, 1))
 }
 
 // String names a repository without its credentials.

@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 
+	"slipway/internal/deploy"
 	"slipway/internal/project"
 	"slipway/internal/release"
-	"slipway/internal/render"
 	"slipway/internal/render/tree"
 )
 
@@ -32,7 +31,10 @@ func (e *environment) revert(ctx context.Context, bad release.Release, past rele
 	if !ok {
 		return errNoGood
 	}
-	r, head := e.mirror.repository, e.commit
+	if _, err := e.mirror.deepen(ctx); err != nil {
+		return err
+	}
+	r, head := e.mirror.repository(), e.commit
 	if again, err := r.Mentions(ctx, good, head, trailer+bad.Digest); err != nil {
 		return err
 	} else if again != "" {
@@ -46,15 +48,8 @@ func (e *environment) revert(ctx context.Context, bad release.Release, past rele
 	if len(files) == 0 {
 		return fmt.Errorf("no file that %s is rendered from has changed since commit %s", e.name, short(good))
 	}
-	tree, remove, err := r.AddWorktree(ctx, head)
+	commit, err := r.Compose(ctx, head, good, files, e.message(bad, good, files), author)
 	if err != nil {
-		return err
-	}
-	commit := ""
-	if err = r.Restore(ctx, tree, good, files); err == nil {
-		commit, err = r.Commit(ctx, tree, e.message(bad, good, files), files, author)
-	}
-	if err = errors.Join(err, remove()); err != nil {
 		return err
 	}
 	if err := e.agent.leadership.fence(ctx); err != nil {
@@ -81,20 +76,20 @@ func healthyCommit(past release.Past, bad release.Release) (string, bool) {
 // culprits are the files that differ between two commits and that the environment is rendered from in one of
 // them.
 func (e *environment) culprits(ctx context.Context, good, head string) ([]string, error) {
-	changed, err := e.mirror.repository.Differing(ctx, good, head)
+	changed, err := e.mirror.repository().Differing(ctx, good, head)
 	if err != nil {
 		return nil, err
 	}
-	read, err := e.readSet(ctx, e.target.Source.Project)
+	read, err := e.readSet(ctx, e.target.Source, e.files)
 	if err != nil {
 		return nil, err
 	}
-	src, remove, err := e.mirror.at(ctx, good)
+	src, files, err := e.mirror.at(ctx, good)
 	if err != nil {
 		return nil, err
 	}
-	defer remove()
-	before, err := e.readSet(ctx, src.Project)
+	defer e.mirror.remote.give(files)
+	before, err := e.readSet(ctx, src, files)
 	if err != nil {
 		return nil, err
 	}
@@ -102,23 +97,28 @@ func (e *environment) culprits(ctx context.Context, good, head string) ([]string
 }
 
 // readSet are the files that the environment is rendered from, relative to the repository's root.
-func (e *environment) readSet(ctx context.Context, p project.Project) (map[string]bool, error) {
-	env, err := p.Environment(e.name)
+func (e *environment) readSet(
+	ctx context.Context, src project.Source, files *snapshot,
+) (map[string]bool, error) {
+	env, err := src.Project.Environment(e.name)
 	if err != nil {
 		return nil, err
 	}
-	result, err := render.Render(ctx, p, env, e.target.Render)
+	job := deploy.Job{Source: src, Environment: env, Render: e.target.Render}
+	a, err := e.isolate(files, new([]tree.Read))(ctx, job, nil)
+	if err == nil && a.Error != "" {
+		err = errors.New(a.Error)
+	}
 	if err != nil {
 		return nil, err
 	}
-	at := filepath.ToSlash(e.mirror.Path)
-	files := map[string]bool{path.Join(at, project.File): true}
-	for _, seen := range result.Reads.List() {
+	read := map[string]bool{path.Join(src.Path, project.File): true}
+	for _, seen := range a.Touched {
 		if seen.Kind == tree.File {
-			files[path.Join(at, seen.Path)] = true
+			read[path.Join(src.Path, seen.Path)] = true
 		}
 	}
-	return files, nil
+	return read, nil
 }
 
 // message says what was taken back, why, and whom to ask.

@@ -139,7 +139,7 @@ func (a *Agent) serveHook(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	select {
-	case follows[i].poke <- struct{}{}:
+	case follows[i].mirror.remote.poke <- struct{}{}:
 	default: // asked already
 	}
 	w.WriteHeader(http.StatusAccepted)

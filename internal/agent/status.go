@@ -53,12 +53,14 @@ type counters struct {
 	verdicts   map[[2]string]int // environment, verdict
 	repaired   map[string]int
 	gitQueries map[string]int           // by repository
+	renders    map[string]int           // by environment, repeated ones included
 	healthy    map[string]time.Duration // the last time from a commit seen to healthy
 }
 
 func newCounters() *counters {
 	return &counters{
 		verdicts: map[[2]string]int{}, repaired: map[string]int{}, gitQueries: map[string]int{},
+		renders: map[string]int{},
 		healthy: map[string]time.Duration{},
 	}
 }

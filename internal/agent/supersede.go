@@ -8,6 +8,7 @@ import (
 
 	"slipway/internal/deploy"
 	"slipway/internal/release"
+	"slipway/internal/render/tree"
 )
 
 // reading is a commit as it was read, ready to be deployed.
@@ -16,21 +17,26 @@ type reading struct {
 	seen   time.Time
 	target deploy.Target
 	remove func()
+	files  *snapshot
+	reads  *[]tree.Read
 }
 
 // prepare reads a commit.
 func (e *environment) prepare(ctx context.Context, commit string) (*reading, error) {
 	e.update(func(s *Status) { s.Seen = commit })
-	src, remove, err := e.mirror.at(ctx, commit)
+	src, files, err := e.mirror.at(ctx, commit)
 	if err != nil {
 		return nil, fmt.Errorf("read commit %s: %w", short(commit), err)
 	}
+	remove := func() { e.mirror.remote.give(files) }
 	t, err := e.connect(src)
 	if err != nil {
 		remove()
 		return nil, fmt.Errorf("read commit %s: %w", short(commit), err)
 	}
-	return &reading{commit, time.Now(), t, remove}, nil
+	reads := new([]tree.Read)
+	t.Isolate = e.isolate(files, reads)
+	return &reading{commit, time.Now(), t, remove, files, reads}, nil
 }
 
 // adopt makes a commit the one to deploy.
@@ -39,6 +45,7 @@ func (e *environment) adopt(r *reading) {
 		e.remove()
 	}
 	e.commit, e.seen, e.target, e.remove, e.failures = r.commit, r.seen, r.target, r.remove, 0
+	e.files, e.reads = r.files, r.reads
 	e.wanted, e.next = "", nil
 	e.looked, e.held, e.fought, e.recalled = false, "", nil, false
 	e.admitted = time.Time{}
@@ -94,7 +101,7 @@ func (e *environment) supersedes(ctx context.Context, commit string, running dep
 	if e.policy.OnCommit == Ask {
 		return false, nil
 	}
-	_, lost, err := e.mirror.repository.Between(ctx, e.commit, commit)
+	_, lost, err := e.mirror.repository().Between(ctx, e.commit, commit)
 	switch {
 	case err != nil:
 		return false, err

@@ -42,38 +42,77 @@ func blame(ctx context.Context, t Target, p Prepared, list []rollout.Evidence) {
 	if p.RollbackOf > 0 || p.Delete || len(list) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, blameTime)
-	defer cancel()
-	options := t.Render
-	options.Remotes = t.Source.Project.Remotes
-	r, err := render.Open(t.Source.Project.Dir, options)
-	if err != nil {
-		return
-	}
-	defer r.Close()
-	for i := range list {
-		if at, ok := placeOf(ctx, t, r, list[i]); ok {
-			list[i].Origin = at
+	for i, at := range places(ctx, t, rendering{}, list) {
+		if at != nil {
+			list[i].Origin = *at
 		}
 	}
 }
 
 // locateRefusals gives the changes that the API server refuses the file and line of the refused field. Where
 // that is not found, they keep the place of their object.
-func locateRefusals(ctx context.Context, t Target, r *render.Renderer, p *Proposal) {
-	ctx, cancel := context.WithTimeout(ctx, blameTime)
-	defer cancel()
+func locateRefusals(ctx context.Context, t Target, r rendering, p *Proposal) {
+	var refused []int
+	var list []rollout.Evidence
 	for i, c := range p.Plan.Changes {
 		o, ok := p.objects.Get(c.Ref)
 		text, whole := strings.CutSuffix(c.Reason, "("+o.Origin.String()+")")
 		if c.Action != plan.Blocked || !ok || !whole {
 			continue
 		}
-		e := rollout.Evidence{Ref: c.Ref, Field: rollout.Mentioned(o, text)}
+		refused = append(refused, i)
+		list = append(list, rollout.Evidence{Ref: c.Ref, Field: rollout.Mentioned(o, text)})
+	}
+	for i, at := range places(ctx, t, r, list) {
+		if at == nil {
+			continue
+		}
+		c := &p.Plan.Changes[refused[i]]
+		o, _ := p.objects.Get(c.Ref)
+		c.Reason = strings.TrimSuffix(c.Reason, "("+o.Origin.String()+")") + "(" + at.String() + ")"
+	}
+}
+
+// places returns the places that decide the fields of some evidence, nil where one is not found.
+func places(ctx context.Context, t Target, r rendering, list []rollout.Evidence) []*object.Origin {
+	if len(list) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, blameTime)
+	defer cancel()
+	switch {
+	case t.Isolate != nil:
+		job := Job{Source: t.Source, Environment: t.Environment, Render: t.Render, Blame: list}
+		if a, err := t.Isolate(ctx, job, nil); err == nil && len(a.Places) == len(list) {
+			return a.Places
+		}
+		return nil
+	case r.renderer == nil:
+		return findPlaces(ctx, t, list)
+	}
+	return placesIn(ctx, t, r.renderer, list)
+}
+
+// findPlaces is places in a renderer of its own.
+func findPlaces(ctx context.Context, t Target, list []rollout.Evidence) []*object.Origin {
+	options := t.Render
+	options.Remotes = t.Source.Project.Remotes
+	r, err := render.Open(t.Source.Project.Dir, options)
+	if err != nil {
+		return nil
+	}
+	defer r.Close()
+	return placesIn(ctx, t, r, list)
+}
+
+func placesIn(ctx context.Context, t Target, r *render.Renderer, list []rollout.Evidence) []*object.Origin {
+	all := make([]*object.Origin, len(list))
+	for i, e := range list {
 		if at, ok := placeOf(ctx, t, r, e); ok {
-			p.Plan.Changes[i].Reason = text + "(" + at.String() + ")"
+			all[i] = &at
 		}
 	}
+	return all
 }
 
 // placeOf returns the place that decides a field, or the deepest field above it that exists.

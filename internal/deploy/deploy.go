@@ -34,6 +34,12 @@ type Target struct {
 	Mirror string
 	// Notify is called with each event. It may be nil.
 	Notify func(Event)
+	// Isolate does a Job elsewhere, as in a process with limits; nil: in this process.
+	Isolate func(context.Context, Job, LookupFunc) (Answer, error)
+
+	// Of a Job: what answers for the cluster, and a call with the renderer.
+	lookup LookupFunc
+	opened func(*render.Renderer)
 }
 
 // Step is a part of the path.

@@ -115,7 +115,7 @@ func Propose(ctx context.Context, t Target, o ProposeOptions) (Proposal, error) 
 	if err != nil {
 		return Proposal{}, err
 	}
-	defer r.renderer.Close()
+	defer r.close()
 	past, err := t.Records().Past(ctx)
 	if err != nil {
 		return Proposal{}, err
@@ -146,7 +146,7 @@ func Propose(ctx context.Context, t Target, o ProposeOptions) (Proposal, error) 
 		return p, &QuarantinedError{Environment: t.Environment.Name, Release: held}
 	}
 	p.Elsewhere = others
-	locateRefusals(ctx, t, r.renderer, &p)
+	locateRefusals(ctx, t, r, &p)
 	return p, nil
 }
 

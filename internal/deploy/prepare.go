@@ -89,15 +89,24 @@ func Prepare(ctx context.Context, t Target, o PrepareOptions) (Prepared, error) 
 	if err != nil {
 		return Prepared{}, err
 	}
-	defer r.renderer.Close()
+	defer r.close()
 	return pinTarget(ctx, t, r, o)
 }
 
 // rendering is an environment as it was rendered, with the version and namespace of its cluster.
 type rendering struct {
-	renderer *render.Renderer
+	renderer *render.Renderer // nil: another process rendered it
 	env      project.Environment
 	result   render.Result
+	others   []other // of another process
+}
+
+// close releases the renderer.
+func (r rendering) close() error {
+	if r.renderer == nil {
+		return nil
+	}
+	return r.renderer.Close()
 }
 
 // renderTarget renders the environment. The caller closes the renderer.
@@ -110,6 +119,9 @@ func renderTarget(ctx context.Context, t Target, o PrepareOptions) (rendering, e
 	renderer, err := render.Open(t.Source.Project.Dir, options)
 	if err != nil {
 		return rendering{}, &render.Error{Environment: t.Environment.Name, Err: err}
+	}
+	if t.opened != nil {
+		t.opened(renderer)
 	}
 	r, err := renderEnvironment(ctx, t, renderer, t.Environment)
 	if err == nil && o.ordered {
@@ -138,7 +150,7 @@ func schedulable(environment string, set object.Set) error {
 func pinTarget(ctx context.Context, t Target, r rendering, o PrepareOptions) (Prepared, error) {
 	o.Image = t.Reach(o.Image)
 	set := r.result.Set
-	pins, err := pinImages(ctx, t, r.renderer, set, o)
+	pins, err := pinImages(ctx, t, r, set, o)
 	if err != nil {
 		return Prepared{}, err
 	}
@@ -183,6 +195,8 @@ func renderEnvironment(
 		r = r.WithLookup(func(apiVersion, kind, namespace, name string) (map[string]any, error) {
 			return cluster.Lookup(ctx, t.Cluster, apiVersion, kind, namespace, name)
 		})
+	} else if t.lookup != nil {
+		r = r.WithLookup(t.lookup)
 	}
 	result, err := r.Render(ctx, env)
 	if err != nil {
@@ -191,7 +205,7 @@ func renderEnvironment(
 	for _, w := range result.Warnings {
 		t.say(Rendering, nil, "warning: %s", w)
 	}
-	return rendering{r, env, result}, nil
+	return rendering{renderer: r, env: env, result: result}, nil
 }
 
 // capabilities sets the version and APIs of the cluster for charts, when the project does not state them.
@@ -244,12 +258,15 @@ func before(history []release.Release) int {
 
 // pinImages resolves or builds the images of the project.
 func pinImages(
-	ctx context.Context, t Target, r *render.Renderer, set object.Set, o PrepareOptions,
+	ctx context.Context, t Target, r rendering, set object.Set, o PrepareOptions,
 ) ([]image.Pin, error) {
 	if len(t.Source.Project.Images) == 0 {
 		return nil, nil
 	}
-	others, err := renderOthers(ctx, t, r)
+	others, err := r.others, error(nil)
+	if r.renderer != nil {
+		others, err = renderOthers(ctx, t, r.renderer)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -82,6 +82,9 @@ type Allow struct {
 // renderReviewed renders and checks the environment. Where the cluster does not answer with its version, a
 // chart is checked as it renders for the version that Helm assumes.
 func renderReviewed(ctx context.Context, t Target, o ProposeOptions) (rendering, Review, error) {
+	if t.Isolate != nil {
+		return renderIsolated(ctx, t, o)
+	}
 	r, err := renderTarget(ctx, t, o.PrepareOptions)
 	unreachable := err
 	if _, ok := errors.AsType[*cluster.UnreachableError](err); ok {
@@ -96,7 +99,7 @@ func renderReviewed(ctx context.Context, t Target, o ProposeOptions) (rendering,
 		err = unreachable
 	}
 	if err != nil {
-		return r, reviewed, errors.Join(err, r.renderer.Close())
+		return r, reviewed, errors.Join(err, r.close())
 	}
 	return r, reviewed, nil
 }

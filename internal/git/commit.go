@@ -26,7 +26,7 @@ var (
 
 // Upstream returns the upstream of the branch that is checked out.
 func (r Repository) Upstream(ctx context.Context) (u Upstream, err error) {
-	branch, err := run(ctx, r.Dir, "symbolic-ref", "--quiet", "--short", "HEAD")
+	branch, err := r.run(ctx, "symbolic-ref", "--quiet", "--short", "HEAD")
 	var failed *Error
 	if errors.As(err, &failed) && failed.Code == 1 {
 		return u, fmt.Errorf("%w: no branch is checked out", ErrNoUpstream)
@@ -35,7 +35,7 @@ func (r Repository) Upstream(ctx context.Context) (u Upstream, err error) {
 		return u, err
 	}
 	u.Branch = strings.TrimSpace(branch)
-	out, err := run(ctx, r.Dir, "for-each-ref", "--format=%(upstream:remotename) %(upstream:remoteref)",
+	out, err := r.run(ctx, "for-each-ref", "--format=%(upstream:remotename) %(upstream:remoteref)",
 		"refs/heads/"+u.Branch)
 	if _, scanErr := fmt.Sscan(out, &u.Remote, &u.Ref); err == nil && scanErr != nil {
 		err = fmt.Errorf("%w of %s", ErrNoUpstream, u.Branch)
@@ -45,10 +45,10 @@ func (r Repository) Upstream(ctx context.Context) (u Upstream, err error) {
 
 // Fetch fetches the upstream branch, and returns its commit.
 func (r Repository) Fetch(ctx context.Context, u Upstream) (string, error) {
-	if _, err := run(ctx, r.Dir, "fetch", "--quiet", "--no-tags", u.Remote, u.Ref); err != nil {
+	if _, err := r.runRemote(ctx, "fetch", "--quiet", "--no-tags", u.Remote, u.Ref); err != nil {
 		return "", err
 	}
-	out, err := run(ctx, r.Dir, "rev-parse", "--verify", "FETCH_HEAD^{commit}")
+	out, err := r.run(ctx, "rev-parse", "--verify", "FETCH_HEAD^{commit}")
 	return strings.TrimSpace(out), err
 }
 
@@ -82,12 +82,12 @@ func (r Repository) AddWorktree(ctx context.Context, commit string) (
 	}
 	// A project without a name is named after its directory.
 	dir = filepath.Join(temporary, filepath.Base(r.Dir))
-	if _, err := run(ctx, r.Dir, "worktree", "add", "--quiet", "--detach", dir, commit); err != nil {
+	if _, err := r.runRemote(ctx, "worktree", "add", "--quiet", "--detach", dir, commit); err != nil {
 		return "", nil, errors.Join(err, os.RemoveAll(temporary))
 	}
 	return dir, func() error {
 		// Also after an interrupt.
-		_, err := run(context.WithoutCancel(ctx), r.Dir, "worktree", "remove", "--force", dir)
+		_, err := r.run(context.WithoutCancel(ctx), "worktree", "remove", "--force", dir)
 		return errors.Join(err, os.RemoveAll(temporary))
 	}, nil
 }
@@ -110,16 +110,17 @@ func (r Repository) Commit(
 	ctx context.Context, dir, message string, files []string, by Person,
 ) (string, error) {
 	args := append([]string{"commit", "--quiet", "--only", "--message", message, "--"}, literal(files)...)
-	if _, err := runWith(ctx, dir, by.environment(), args...); err != nil {
+	here := command{dir: dir, env: by.environment(), access: r.access}
+	if _, err := here.run(ctx, args...); err != nil {
 		return "", err
 	}
-	out, err := run(ctx, dir, "rev-parse", "--verify", "HEAD^{commit}")
+	out, err := here.run(ctx, "rev-parse", "--verify", "HEAD^{commit}")
 	return strings.TrimSpace(out), err
 }
 
 // Push pushes a commit to the upstream branch, never by force.
 func (r Repository) Push(ctx context.Context, u Upstream, commit string) error {
-	_, err := run(ctx, r.Dir, "push", "--quiet", u.Remote, commit+":"+u.Ref)
+	_, err := r.runRemote(ctx, "push", "--quiet", u.Remote, commit+":"+u.Ref)
 	var failed *Error
 	if !errors.As(err, &failed) {
 		return err
@@ -148,6 +149,6 @@ func (r Repository) Push(ctx context.Context, u Upstream, commit string) error {
 // where they are in the way.
 func (r Repository) Forward(ctx context.Context, commit string) error {
 	// An interrupt halfway would leave neither state.
-	_, err := run(context.WithoutCancel(ctx), r.Dir, "merge", "--quiet", "--ff-only", commit)
+	_, err := r.run(context.WithoutCancel(ctx), "merge", "--quiet", "--ff-only", commit)
 	return err
 }

@@ -15,7 +15,7 @@ func (r Repository) Prefix(ctx context.Context, dir string) (string, error) {
 
 // StateAt returns the state of a clean working tree at a revision, without a branch.
 func (r Repository) StateAt(ctx context.Context, revision string) (State, error) {
-	commit, err := run(ctx, r.Dir, "rev-parse", "--verify", "--end-of-options", revision+"^{commit}")
+	commit, err := r.run(ctx, "rev-parse", "--verify", "--end-of-options", revision+"^{commit}")
 	if err != nil {
 		return State{}, err
 	}
@@ -35,7 +35,7 @@ func (r Repository) Export(ctx context.Context, commit, into string) error {
 	}
 	index := into + ".index"
 	defer os.Remove(index)
-	_, err := runWith(ctx, r.Dir, []string{"GIT_INDEX_FILE=" + index}, "--work-tree="+into,
+	_, err := command{dir: r.Dir, env: []string{"GIT_INDEX_FILE=" + index}}.run(ctx, "--work-tree="+into,
 		"read-tree", "--reset", "-u", "--no-sparse-checkout", "--no-recurse-submodules", commit)
 	return err
 }

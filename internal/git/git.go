@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"os/exec"
@@ -43,8 +44,10 @@ func (e *Error) Error() string {
 
 // Repository is a Git working tree.
 type Repository struct {
-	// Dir is the absolute root of the working tree.
+	// Dir is the absolute root of the working tree; of a bare repository, its directory.
 	Dir string
+
+	access *Access // see Mirror; nil: the user's own repository
 }
 
 // State is the state of a working tree.
@@ -83,8 +86,11 @@ type Commit struct {
 func Open(ctx context.Context, dir string) (Repository, error) {
 	out, err := run(ctx, dir, "rev-parse", "--show-toplevel")
 	var failed *Error
-	if errors.As(err, &failed) && strings.Contains(failed.Stderr, "not a git repository") {
+	switch {
+	case errors.As(err, &failed) && strings.Contains(failed.Stderr, "not a git repository"):
 		return Repository{}, fmt.Errorf("%w at %s", ErrNone, dir)
+	case failed != nil && strings.Contains(failed.Stderr, "must be run in a work tree"): // it is bare
+		out, err = run(ctx, dir, "rev-parse", "--absolute-git-dir")
 	}
 	if err != nil {
 		return Repository{}, err
@@ -123,7 +129,7 @@ func (r Repository) State(ctx context.Context, except ...string) (State, error) 
 
 // remote returns the URL of origin without credentials; empty where there is none.
 func (r Repository) remote(ctx context.Context) (string, error) {
-	out, err := run(ctx, r.Dir, "config", "--get", "remote.origin.url")
+	out, err := r.run(ctx, "config", "--get", "remote.origin.url")
 	var failed *Error
 	if err != nil && (!errors.As(err, &failed) || failed.Code != 1) {
 		return "", err
@@ -133,7 +139,7 @@ func (r Repository) remote(ctx context.Context) (string, error) {
 
 // describe reads the time of the commit, and the tags on it.
 func (r Repository) describe(ctx context.Context, s *State) error {
-	out, err := run(ctx, r.Dir, "log", "-1", "--no-show-signature", "--decorate=full",
+	out, err := r.run(ctx, "log", "-1", "--no-show-signature", "--decorate=full",
 		"--decorate-refs=refs/tags/*", "--format=%ct%n%D", s.Commit, "--")
 	if err != nil {
 		return err
@@ -155,7 +161,7 @@ func (r Repository) describe(ctx context.Context, s *State) error {
 
 // status reads HEAD and the paths that differ from the commit.
 func (r Repository) status(ctx context.Context, s *State) ([]string, error) {
-	out, err := run(ctx, r.Dir, "status", "--porcelain=v2", "-z", "--branch", "--untracked-files=all",
+	out, err := r.run(ctx, "status", "--porcelain=v2", "-z", "--branch", "--untracked-files=all",
 		"--no-renames", "--ignore-submodules=none")
 	if err != nil {
 		return nil, err
@@ -196,7 +202,7 @@ func last(line string, n int) string {
 
 // Recent returns the hashes of a commit and its first-parent ancestors, newest first, at most n.
 func (r Repository) Recent(ctx context.Context, commit string, n int) ([]string, error) {
-	out, err := run(ctx, r.Dir, "rev-list", "--first-parent", "--max-count="+strconv.Itoa(n),
+	out, err := r.run(ctx, "rev-list", "--first-parent", "--max-count="+strconv.Itoa(n),
 		"--end-of-options", commit, "--")
 	return strings.Fields(out), err
 }
@@ -227,7 +233,7 @@ func (r Repository) Find(ctx context.Context, hash string) (Commit, bool) {
 func (r Repository) log(ctx context.Context, args ...string) ([]Commit, error) {
 	args = append([]string{"log", "-z", "--no-show-signature", "--no-color",
 		"--format=%H%x1f%an%x1f%ae%x1f%ct%x1f%s"}, args...)
-	out, err := run(ctx, r.Dir, append(args, "--")...)
+	out, err := r.run(ctx, append(args, "--")...)
 	if err != nil {
 		return nil, err
 	}
@@ -267,31 +273,96 @@ func WithoutCredentials(remote string) string {
 
 // run runs git in dir and returns its stdout.
 func run(ctx context.Context, dir string, args ...string) (string, error) {
-	return runWith(ctx, dir, nil, args...)
+	return command{dir: dir}.run(ctx, args...)
 }
 
-// runWith is run with additional environment variables.
-func runWith(ctx context.Context, dir string, env []string, args ...string) (string, error) {
+// run runs git in the repository's directory and returns its stdout.
+func (r Repository) run(ctx context.Context, args ...string) (string, error) {
+	return command{dir: r.Dir, access: r.access}.run(ctx, args...)
+}
+
+// runRemote is run for a command that may ask the server for objects that a mirror lacks.
+func (r Repository) runRemote(ctx context.Context, args ...string) (string, error) {
+	return command{dir: r.Dir, access: r.access, remote: true}.run(ctx, args...)
+}
+
+// command is one run of git.
+type command struct {
+	dir string
+	// env are additional environment variables.
+	env    []string
+	stdin  io.Reader
+	access *Access // nil: the user's own repository
+	// remote: a mirror's command may ask the server. Others fail for an object that is not here: git 2.39 asks
+	// for a damaged one without end.
+	remote bool
+}
+
+// run returns git's stdout.
+func (c command) run(ctx context.Context, args ...string) (string, error) {
+	var out bytes.Buffer
+	err := c.stream(ctx, &out, args...)
+	if err != nil {
+		return "", err
+	}
+	return out.String(), nil
+}
+
+// stream writes git's stdout.
+func (c command) stream(ctx context.Context, out io.Writer, args ...string) error {
 	// A repository can name a program that status runs; reading must not run it.
-	cmd := exec.CommandContext(ctx, "git", append([]string{"-c", "core.fsmonitor=false"}, args...)...)
-	cmd.Dir = dir
-	cmd.Env = append(environment(os.Environ()), env...)
+	settings, env := []string{"-c", "core.fsmonitor=false"}, environment(os.Environ())
+	stderr := &messages{}
+	if c.access != nil {
+		settings, env = c.access.settings(c.remote), c.access.environment()
+		var end context.CancelCauseFunc
+		ctx, end = c.access.bounded(ctx, c.dir)
+		defer end(nil)
+		stderr.full = func() { end(c.access.fault(&Error{Args: args, Stderr: stderr.String()}, c.remote)) }
+	}
+	cmd := exec.CommandContext(ctx, "git", append(settings, args...)...)
+	cmd.Dir, cmd.Stdin, cmd.Stdout = c.dir, c.stdin, out
+	cmd.Env = append(env, c.env...)
 	cmd.WaitDelay = time.Second
-	var out, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &stderr
+	if c.access != nil {
+		asGroup(cmd)
+	}
+	cmd.Stderr = stderr
 	err := cmd.Run()
 	var exit *exec.ExitError
 	switch {
 	case err == nil:
-		return out.String(), nil
+		return nil
 	case ctx.Err() != nil:
-		return "", fmt.Errorf("git %s: %w", args[0], context.Cause(ctx))
+		return fmt.Errorf("git %s: %w", args[0], context.Cause(ctx))
 	case errors.Is(err, exec.ErrNotFound):
-		return "", ErrNoProgram
+		return ErrNoProgram
 	case errors.As(err, &exit):
-		return "", &Error{Args: args, Code: exit.ExitCode(), Stderr: stderr.String()}
+		failed := &Error{Args: args, Code: exit.ExitCode(), Stderr: stderr.String()}
+		if c.access != nil {
+			return c.access.fault(failed, c.remote)
+		}
+		return failed
 	}
-	return "", fmt.Errorf("git %s: %w", args[0], err)
+	return fmt.Errorf("git %s: %w", args[0], err)
+}
+
+// messages keeps what git writes to stderr. More than maxMessages is the same over and over.
+type messages struct {
+	bytes.Buffer
+	full func() // nil: there is no limit
+}
+
+const maxMessages = 64 << 10
+
+func (m *messages) Write(p []byte) (int, error) {
+	if m.full == nil || m.Len() < maxMessages {
+		m.Buffer.Write(p)
+		if m.full != nil && m.Len() >= maxMessages {
+			m.full()
+		}
+	}
+	return len(p), nil
 }
 
 // environment returns the user's environment without the variables that a calling hook sets for its own

@@ -33,13 +33,13 @@ func (r Repository) Main(ctx context.Context) (string, error) {
 			return name, nil
 		}
 	}
-	out, err := run(ctx, r.Dir, "symbolic-ref", "--quiet", "--short", "HEAD")
+	out, err := r.run(ctx, "symbolic-ref", "--quiet", "--short", "HEAD")
 	return strings.TrimSpace(out), err
 }
 
 // ask runs a command whose failure means that Git has no answer.
 func (r Repository) ask(ctx context.Context, args ...string) (string, error) {
-	out, err := run(ctx, r.Dir, args...)
+	out, err := r.run(ctx, args...)
 	if failed := (*Error)(nil); errors.As(err, &failed) {
 		return "", nil
 	}

@@ -10,19 +10,19 @@ import (
 
 // Exists says whether a revision names a commit of this repository.
 func (r Repository) Exists(ctx context.Context, revision string) bool {
-	_, err := run(ctx, r.Dir, "rev-parse", "--verify", "--quiet", "--end-of-options", revision+"^{commit}")
+	_, err := r.run(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", revision+"^{commit}")
 	return err == nil
 }
 
 // IsShallow says whether the repository is a shallow clone.
 func (r Repository) IsShallow(ctx context.Context) bool {
-	out, err := run(ctx, r.Dir, "rev-parse", "--is-shallow-repository")
+	out, err := r.run(ctx, "rev-parse", "--is-shallow-repository")
 	return err == nil && strings.TrimSpace(out) == "true"
 }
 
 // Between counts the commits of to that from does not have, and the other way round.
 func (r Repository) Between(ctx context.Context, from, to string) (more, less int, err error) {
-	out, err := run(ctx, r.Dir, "rev-list", "--left-right", "--count", "--end-of-options", to+"..."+from, "--")
+	out, err := r.run(ctx, "rev-list", "--left-right", "--count", "--end-of-options", to+"..."+from, "--")
 	if err != nil {
 		return 0, 0, err
 	}

@@ -42,7 +42,7 @@ type Options struct {
 	Version string
 	// Command, KubeContext and Env decide which Skaffold profiles activate automatically.
 	Command, KubeContext string
-	Env                  func(string) (string, bool)
+	Env                  func(string) (string, bool) `json:"-"`
 	// Encrypted leaves files that SOPS has encrypted as they are.
 	Encrypted bool
 }
@@ -167,6 +167,9 @@ func (r *Renderer) Stats() Stats {
 		Files: files, Parses: parses, Documents: documents,
 	}
 }
+
+// Touched is everything below the project's directory that was looked at since Open.
+func (r *Renderer) Touched() []tree.Read { return r.tree.Touched() }
 
 // Close releases the project's directory.
 func (r *Renderer) Close() error { return r.tree.Close() }

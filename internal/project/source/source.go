@@ -85,6 +85,17 @@ func In(
 	return src, remove, nil
 }
 
+// Of is In for a project that was read from the files of a commit, which are below root.
+func Of(
+	ctx context.Context, repository git.Repository, p project.Project, revision, root string,
+) (project.Source, error) {
+	state, err := repository.StateAt(ctx, revision)
+	if err != nil {
+		return project.Source{}, err
+	}
+	return fromState(ctx, repository, p, state, root)
+}
+
 func fromState(
 	ctx context.Context, r git.Repository, p project.Project, s git.State, root string,
 ) (project.Source, error) {

@@ -69,10 +69,12 @@ func (r Reads) List() []Seen {
 	for read, hash := range r.seen {
 		list = append(list, Seen{read, hash})
 	}
-	slices.SortFunc(list, func(a, b Seen) int {
-		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(string(a.Kind), string(b.Kind)))
-	})
+	slices.SortFunc(list, func(a, b Seen) int { return a.compare(b.Read) })
 	return list
+}
+
+func (r Read) compare(other Read) int {
+	return cmp.Or(strings.Compare(r.Path, other.Path), strings.Compare(string(r.Kind), string(other.Kind)))
 }
 
 // Has reports whether the text of a file was read.

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -61,6 +63,8 @@ type Tree struct {
 	reads int
 	// parsed counts the files that Documents has parsed.
 	parsed int
+	// touched is what was looked at, by whichever view.
+	touched map[Read]bool
 }
 
 // Text is a file's text as renderers see it. Secrets are its decrypted values.
@@ -93,7 +97,24 @@ func Open(dir string, decrypt func(name string, text []byte) (Text, error)) (*Tr
 	if err != nil {
 		return nil, err
 	}
-	return &Tree{dir: dir, root: root, open: decrypt, files: map[string]*file{}}, nil
+	return &Tree{
+		dir: dir, root: root, open: decrypt, files: map[string]*file{}, touched: map[Read]bool{},
+	}, nil
+}
+
+// Touched returns everything that was looked at since Open, by whichever view and whether it was there or
+// not: files, lists of directories and, as Nothing, the kinds of paths. While none of it changes, neither
+// does what was made of it.
+func (t *Tree) Touched() []Read {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.SortedFunc(maps.Keys(t.touched), Read.compare)
+}
+
+func (t *Tree) touch(kind Kind, name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.touched[Read{kind, name}] = true
 }
 
 // Emptied opens the directory once more. Files of these names that do not exist read as empty ones there.
@@ -162,6 +183,7 @@ func (t *Tree) file(name string) *file {
 	}
 	t.mu.Unlock()
 	f.once.Do(func() {
+		t.touch(File, name)
 		raw, err := t.raw(name)
 		if f.err = err; err != nil {
 			return

@@ -221,6 +221,7 @@ func (v *View) Directory(name string) ([]fs.DirEntry, error) {
 }
 
 func (t *Tree) list(name string) ([]fs.DirEntry, error) {
+	t.touch(Directory, name)
 	entries, err := fs.ReadDir(t.root.FS(), name)
 	if err != nil {
 		return nil, t.explain(name, err)
@@ -244,6 +245,7 @@ func (t *Tree) kind(name string) (Kind, error) {
 	if t.emptied[name] {
 		return File, nil
 	}
+	t.touch(Nothing, name)
 	info, err := t.root.Stat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || err != nil && strings.Contains(err.Error(), "not a directory"):
@@ -296,6 +298,7 @@ func (v *View) Real(name string) (string, error) {
 			done = next
 			continue
 		}
+		v.touch(Nothing, next)
 		info, err := v.root.Lstat(next)
 		if err != nil {
 			v.note(Read{Nothing, next}, string(Nothing), nil)

@@ -1,0 +1,130 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+
+	utiljson "k8s.io/apimachinery/pkg/util/json"
+
+	"slipway/internal/agent/child"
+	"slipway/internal/deploy"
+	"slipway/internal/project"
+	"slipway/internal/render/tree"
+)
+
+// task is what a process of its own does with the files of a repository: open the project, or a deploy.Job.
+type task struct {
+	Open *place      `json:"open,omitempty"`
+	Job  *deploy.Job `json:"job,omitempty"`
+}
+
+// place is a project's directory below a root.
+type place struct {
+	Root string `json:"root"`
+	Dir  string `json:"dir"`
+}
+
+// openAnswer is a project, or why it cannot be read.
+type openAnswer struct {
+	Project project.Project `json:"project"`
+	Error   string          `json:"error,omitempty"`
+}
+
+// question is a chart's lookup.
+type question struct{ APIVersion, Kind, Namespace, Name string }
+
+// Work does one task. It is the handler of child.Serve.
+func Work(ctx context.Context, text json.RawMessage, ask func(question, answer any) error) (any, bool) {
+	var t task
+	if err := utiljson.Unmarshal(text, &t); err != nil {
+		return openAnswer{Error: err.Error()}, true
+	}
+	if t.Open != nil {
+		p, err := project.OpenBelow(t.Open.Root, t.Open.Dir)
+		if err != nil {
+			return openAnswer{Error: err.Error()}, true
+		}
+		return openAnswer{Project: p}, false
+	}
+	t.Job.Render.Env = os.LookupEnv
+	answer := deploy.Work(ctx, *t.Job, func(apiVersion, kind, namespace, name string) (map[string]any, error) {
+		var object map[string]any
+		err := ask(question{apiVersion, kind, namespace, name}, &object)
+		return object, err
+	})
+	// A template that was given up goes on in this process.
+	return answer, answer.Error != ""
+}
+
+// open reads a project in a process of its own.
+func open(ctx context.Context, p *child.Pool, root, dir string) (project.Project, error) {
+	text, err := p.Do(ctx, task{Open: &place{root, dir}}, nil)
+	if err != nil {
+		return project.Project{}, err
+	}
+	var a openAnswer
+	if err := utiljson.Unmarshal(text, &a); err != nil {
+		return project.Project{}, err
+	}
+	if a.Error != "" {
+		return project.Project{}, errors.New(a.Error)
+	}
+	return a.Project, nil
+}
+
+// work does a job in a process of its own.
+func work(
+	ctx context.Context, p *child.Pool, job deploy.Job, lookup deploy.LookupFunc,
+) (deploy.Answer, error) {
+	var a deploy.Answer
+	text, err := p.Do(ctx, task{Job: &job}, func(asked json.RawMessage) (any, error) {
+		var q question
+		if err := json.Unmarshal(asked, &q); err != nil {
+			return nil, err
+		}
+		if lookup == nil {
+			return nil, errors.New("no cluster")
+		}
+		return lookup(q.APIVersion, q.Kind, q.Namespace, q.Name)
+	})
+	if err == nil {
+		err = utiljson.Unmarshal(text, &a)
+	}
+	return a, err
+}
+
+// maxRounds bounds how often a job is done again because it looked at a file that was not fetched yet.
+const maxRounds = 50
+
+// isolate does jobs with the files of a snapshot, of which more are fetched as a job needs them. What the
+// last job looked at is put into reads.
+func (e *environment) isolate(s *snapshot, reads *[]tree.Read) func(
+	context.Context, deploy.Job, deploy.LookupFunc,
+) (deploy.Answer, error) {
+	return func(ctx context.Context, job deploy.Job, lookup deploy.LookupFunc) (deploy.Answer, error) {
+		for range maxRounds {
+			e.agent.counters.update(func(c *counters) { c.renders[e.name]++ })
+			a, err := work(ctx, e.agent.children, job, lookup)
+			if err != nil {
+				return a, err
+			}
+			more, err := s.need(ctx, job.Source.Path, a.Touched)
+			if err != nil {
+				return a, err
+			}
+			if more {
+				continue
+			}
+			if err := s.why(job.Source.Path, a.Touched); err != nil {
+				return a, err
+			}
+			if len(job.Blame) == 0 {
+				*reads = a.Touched
+			}
+			return a, nil
+		}
+		return deploy.Answer{}, errors.New("the manifests need more files each time: give up")
+	}
+}
