@@ -39,6 +39,17 @@ func WriteLease(ctx context.Context, c *Cluster, lease *coordinationv1.Lease) (*
 	return written, explainWrite(ctx, c, leaseRef(c, lease.Name), err)
 }
 
+// DeleteLease deletes a Lease. It fails with ErrChanged when another client wrote it since it was read.
+func DeleteLease(ctx context.Context, c *Cluster, lease *coordinationv1.Lease) error {
+	err := c.typed.CoordinationV1().Leases(c.namespace).Delete(ctx, lease.Name, metav1.DeleteOptions{
+		Preconditions: &metav1.Preconditions{UID: &lease.UID, ResourceVersion: &lease.ResourceVersion},
+	})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return explainWrite(ctx, c, leaseRef(c, lease.Name), err)
+}
+
 // ReadSecret reads a Secret of the cluster's namespace; nil when it does not exist.
 func ReadSecret(ctx context.Context, c *Cluster, name string) (*corev1.Secret, error) {
 	secret, err := c.typed.CoreV1().Secrets(c.namespace).Get(ctx, name, metav1.GetOptions{})

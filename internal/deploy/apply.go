@@ -240,7 +240,7 @@ func carryOut(ctx context.Context, r run, p Proposal, past release.Past) (releas
 	if err := r.mayWrite(ctx); err != nil {
 		return release.Release{}, err
 	}
-	rel, err := t.Records().Begin(ctx, past, intent(t, p, r.options))
+	rel, err := t.Records().Begin(ctx, past, intent(ctx, t, p, r.options))
 	if err != nil {
 		return rel, fmt.Errorf("record a release of %s: %w", t.Environment.Name, err)
 	}
@@ -293,13 +293,14 @@ func masked(err error, set object.Set) error {
 	return &maskedError{err, text}
 }
 
-func intent(t Target, p Proposal, o Options) release.Release {
+func intent(ctx context.Context, t Target, p Proposal, o Options) release.Release {
 	return release.Release{
 		Commit: p.Prepared.Commit, Tag: p.Prepared.Tag, Dirty: p.Prepared.Dirty, Who: o.Who, Leader: o.Leader,
 		Images: p.Prepared.Images, RollbackOf: p.Prepared.RollbackOf, Revert: p.Prepared.Revert,
 		Objects: p.Prepared.Set, Adopted: adopted(p.Plan, p.Latest), Found: p.Found,
 		Allowed: p.Prepared.Review.Allowed, Older: p.Prepared.Direction.Back != nil, Path: t.Source.Path,
-		Owned: p.Prepared.Added,
+		Repository: t.repository(ctx),
+		Owned:      p.Prepared.Added,
 	}
 }
 

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -30,13 +31,29 @@ func hasEnvironment(p project.Project, name string) bool {
 }
 
 // isOurs says that a release is of a commit of this repository: other projects of the cluster may have the
-// same name.
+// same name, and a fork has the same commits.
 func (t Target) isOurs(ctx context.Context, rel release.Release) bool {
 	if rel.Commit == "" {
 		return false
 	}
 	repository, err := t.history(ctx)
-	return err == nil && repository.Exists(ctx, rel.Commit)
+	if err != nil || !repository.Exists(ctx, rel.Commit) {
+		return false
+	}
+	return rel.Repository == "" || rel.Repository == t.repository(ctx)
+}
+
+// repository identifies the repository of the source, as a release records it; empty where Git does not tell.
+func (t Target) repository(ctx context.Context) string {
+	r, err := t.history(ctx)
+	if err != nil {
+		return ""
+	}
+	id, err := r.Identity(ctx)
+	if err != nil {
+		return ""
+	}
+	return cmp.Or(id, release.NoOrigin)
 }
 
 // elsewhere finds what else runs, where the project names its namespace: the environment in other
@@ -84,6 +101,7 @@ func moveLines(t Target, p Proposal) []string {
 		lines = append(lines, fmt.Sprintf("move: %s becomes %s: its objects and its history (release %d, %s, by "+
 			"%s) follow", was, t.owner(), p.Latest.Revision, p.Latest.Status, p.Latest.Who))
 	}
+	lines = append(lines, renameLines(p.renamed)...)
 	for _, line := range elsewhereLines(t, p.Elsewhere) {
 		lines = append(lines, "warning: "+line)
 	}

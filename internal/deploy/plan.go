@@ -43,7 +43,9 @@ type Proposal struct {
 	refusals []error
 	// owners are the owners whose objects are the environment's.
 	owners []string
-	force  bool
+	// renamed are the Helm releases with another name than before.
+	renamed []rename
+	force   bool
 }
 
 // Done says that the cluster and the record are as the plan wants them.
@@ -270,9 +272,11 @@ func propose(
 	if err := checkNamed(p, made); err != nil {
 		return Proposal{}, err
 	}
+	renamed := renames(t, p, made, latest)
+	nameMoves(made, renamed)
 	proposal := Proposal{Prepared: p, Plan: made, Latest: latest, Observed: observed, owners: t.owners(latest),
-		Pauses: past.Pauses.Active(time.Now()),
-		uids:   map[object.Ref]string{}, places: map[object.Ref]int{}, force: l.force}
+		Pauses: past.Pauses.Active(time.Now()), renamed: renamed,
+		uids: map[object.Ref]string{}, places: map[object.Ref]int{}, force: l.force}
 	for i, seen := range observed {
 		proposal.places[seen.Ref] = i
 		proposal.uids[seen.Ref], _ = seen.Live.At("metadata", "uid").(string)

@@ -137,6 +137,21 @@ func (r Repository) remote(ctx context.Context) (string, error) {
 	return WithoutCredentials(strings.TrimSpace(out)), nil
 }
 
+// Identity returns the last two parts of the path of origin, "acme/myapp", whatever its scheme and host:
+// clones by SSH and by HTTPS have the same, a fork has another. It is empty where there is no origin.
+func (r Repository) Identity(ctx context.Context) (string, error) {
+	out, err := run(ctx, r.Dir, "config", "--get", "remote.origin.url")
+	if failed := (*Error)(nil); errors.As(err, &failed) && failed.Code == 1 {
+		return "", nil
+	}
+	address := strings.TrimRight(strings.TrimSpace(out), "/")
+	address = address[strings.LastIndex(address, "@")+1:]
+	parts := strings.FieldsFunc(strings.TrimSuffix(address, ".git"), func(r rune) bool {
+		return strings.ContainsRune(`/\:`, r)
+	})
+	return strings.ToLower(strings.Join(parts[max(0, len(parts)-2):], "/")), err
+}
+
 // describe reads the time of the commit, and the tags on it.
 func (r Repository) describe(ctx context.Context, s *State) error {
 	out, err := r.run(ctx, "log", "-1", "--no-show-signature", "--decorate=full",

@@ -247,6 +247,29 @@ func TestWithoutCredentials(t *testing.T) {
 	}
 }
 
+// A clone by another way is the same repository, a fork is not.
+func TestIdentity(t *testing.T) {
+	r, git := repository(t)
+	if id, err := r.Identity(t.Context()); id != "" || err != nil {
+		t.Errorf("without an origin: %q, %v", id, err)
+	}
+	git("remote", "add", "origin", "none")
+	for url, want := range map[string]string{
+		"git@github.com:acme/web.git":                "acme/web",
+		"https://ada:secret@github.com/Acme/Web.git": "acme/web",
+		"ssh://git@git.example.com:7999/acme/web/":   "acme/web",
+		"https://github.com/bob/web":                 "bob/web",
+		"git@git.example.com:web.git":                "git.example.com/web",
+		"https://git.example.com/web":                "git.example.com/web",
+		"/srv/git/web.git":                           "git/web",
+	} {
+		git("remote", "set-url", "origin", url)
+		if id, err := r.Identity(t.Context()); id != want || err != nil {
+			t.Errorf("%s: %q, want %q (%v)", url, id, want, err)
+		}
+	}
+}
+
 func TestExportWritesACommit(t *testing.T) {
 	r, git := repository(t)
 	write(t, r.Dir, "app/k8s/x.yaml", "old\n")

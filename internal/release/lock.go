@@ -115,6 +115,8 @@ type Lock struct {
 	cancel   context.CancelCauseFunc
 	release  context.CancelFunc // ends the renewals
 	done     chan struct{}
+	// obsolete: nobody needs the Lease afterwards, and Unlock deletes it.
+	obsolete bool
 	// outer is another lock that is held as long as this one; nil without one.
 	outer *Lock
 }
@@ -229,9 +231,7 @@ func (l *Lock) Unlock(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lockTime)
 	defer cancel()
 	for lease := l.lease; identityOf(lease) == l.identity; {
-		lease.Spec.HolderIdentity = nil
-		delete(lease.Annotations, holderAnnotation)
-		_, err := cluster.WriteLease(ctx, l.c, lease)
+		err := l.give(ctx, lease)
 		if !errors.Is(err, cluster.ErrChanged) {
 			return err
 		}
@@ -240,6 +240,20 @@ func (l *Lock) Unlock(ctx context.Context) (err error) {
 		}
 	}
 	return nil
+}
+
+// give releases or deletes the lease.
+func (l *Lock) give(ctx context.Context, lease *coordinationv1.Lease) error {
+	if l.obsolete {
+		err := cluster.DeleteLease(ctx, l.c, lease)
+		if _, denied := errors.AsType[*cluster.PermissionError](err); !denied {
+			return err
+		}
+	}
+	lease.Spec.HolderIdentity = nil
+	delete(lease.Annotations, holderAnnotation)
+	_, err := cluster.WriteLease(ctx, l.c, lease)
+	return err
 }
 
 // currentHolder returns who seems to have the lock, without waiting. It is for display: only acquire decides.

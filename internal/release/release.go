@@ -25,6 +25,9 @@ var (
 	ErrNotHeld = errors.New("not in quarantine")
 )
 
+// NoOrigin stands for a repository that has no origin.
+const NoOrigin = "no origin"
+
 // Status is the outcome of a release.
 type Status string
 
@@ -53,6 +56,9 @@ type Release struct {
 	Former []string `json:"former,omitempty"`
 	// Path is the project's directory in its repository; empty for the root.
 	Path string `json:"path,omitempty"`
+	// Repository is the owner and name of its repository, "acme/shop", or NoOrigin; empty in records of earlier
+	// versions.
+	Repository string `json:"repository,omitempty"`
 	// Namespace is where the record is, in the releases of Elsewhere.
 	Namespace string `json:"-"`
 	// Revision counts the deploys of the environment from 1.

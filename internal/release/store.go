@@ -273,18 +273,26 @@ func (s Store) Get(ctx context.Context, revision int) (Release, error) {
 	return s.present(ctx, r)
 }
 
-// Lock takes the lock of the environment, and that of its former name where the newest release has it. It
-// fails with a *LockedError when another deploy holds one of them.
+// Lock takes the lock of the environment, and that of its former name where the newest release has it, or was
+// moved from it and is not healthy yet. Its Lease goes with the lock. Lock fails with a *LockedError when
+// another deploy holds one of them.
 func (s Store) Lock(ctx context.Context, h Holder, latest Release) (*Lock, error) {
 	own, err := acquire(ctx, s.Cluster, s.lockName(), h)
-	if err != nil || latest.Revision == 0 || s.named(latest) {
+	if err != nil || latest.Revision == 0 {
 		return own, err
 	}
-	former, err := acquire(own.Context(), s.Cluster, s.of(latest).lockName(), h)
+	was := s.of(latest)
+	if n := len(latest.Former); s.named(latest) && n > 0 {
+		was.Project, was.Environment, _ = strings.Cut(latest.Former[n-1], "/")
+	}
+	if was.lockName() == s.lockName() {
+		return own, nil
+	}
+	former, err := acquire(own.Context(), s.Cluster, was.lockName(), h)
 	if err != nil {
 		return nil, errors.Join(err, own.Unlock(ctx))
 	}
-	former.outer = own
+	former.outer, former.obsolete = own, true
 	return former, nil
 }
 
