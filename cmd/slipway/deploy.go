@@ -22,6 +22,7 @@ import (
 type actOptions struct {
 	yes        bool
 	force      bool
+	takeOver   bool
 	noRollback bool
 	prune      pruneOptions
 	timeout    time.Duration
@@ -88,6 +89,11 @@ func forceFlag(cmd *cobra.Command, force *bool) {
 	cmd.Flags().BoolVar(force, "force-conflicts", false, "take over fields that another field manager owns")
 }
 
+func takeOverFlag(cmd *cobra.Command, take *bool) {
+	cmd.Flags().BoolVar(take, "take-over", false,
+		"deploy an environment that Argo CD or Flux keeps, and take over all fields")
+}
+
 // pruneOptions say what may be deleted beyond the usual.
 type pruneOptions struct {
 	named []string
@@ -125,6 +131,7 @@ Staging and production do not go back: a commit that lacks commits of the runnin
 	}
 	o := actFlags(cmd)
 	forceFlag(cmd, &o.force)
+	takeOverFlag(cmd, &o.takeOver)
 	settleFlag(cmd, o)
 	allowFlags(cmd, &o.allow)
 	pruneFlag(cmd, &o.prune)
@@ -132,7 +139,8 @@ Staging and production do not go back: a commit that lacks commits of the runnin
 	cmd.Flags().StringVar(&o.plan, "plan", "", "carry out a plan that plan -o FILE saved, or nothing")
 	cmd.Flags().BoolVar(&o.noRollback, "no-rollback", false, "keep a failed release in place, to inspect it")
 	cmd.RunE = func(c *cobra.Command, args []string) error {
-		for _, other := range []string{"allow", "allow-older", "force-conflicts", "prune", "prune-many"} {
+		for _, other := range []string{"allow", "allow-older", "force-conflicts", "prune", "prune-many",
+			"take-over"} {
 			if err := notBoth(c, "plan", other); err != nil {
 				return err
 			}
@@ -173,6 +181,7 @@ func runDeploy(ctx context.Context, a *app, name string, o *actOptions) error {
 	end := a.ci.Fold("images of " + name)
 	options := deploy.ProposeOptions{
 		PrepareOptions: deploy.PrepareOptions{Build: true, Image: a.buildOptions()}, Force: o.force, Allow: allow,
+		TakeOver:   o.takeOver,
 		AllowOlder: o.allow.older, Prune: o.prune.named, PruneMany: o.prune.many,
 	}
 	if saved != nil {

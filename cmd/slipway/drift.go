@@ -121,6 +121,9 @@ func runRevert(ctx context.Context, a *app, name string, o *actOptions) error {
 func printDrift(w io.Writer, d deploy.Drift) {
 	s := styleOf(w)
 	fmt.Fprintf(w, "%s  release %d (%s): %s\n", s.bold(d.Environment), d.Release, d.Status, driftSummary(d))
+	for _, k := range d.Keepers {
+		fmt.Fprintln(w, s.yellow("  "+clean(k.String())))
+	}
 	for _, line := range d.Pauses.Lines(time.Now()) {
 		fmt.Fprintln(w, s.yellow("  "+clean(line)))
 	}

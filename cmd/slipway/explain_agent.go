@@ -12,8 +12,12 @@ import (
 // agentRows explain errors of the agent, and of what it holds back.
 var agentRows = []row{
 	as("quarantined", codeError, func(e *deploy.QuarantinedError) string {
-		return fmt.Sprintf("Deploy other objects, or run `slipway quarantine lift %s %d --reason TEXT` if these "+
+		return fmt.Sprintf("Deploy others, or run `slipway quarantine lift %s %d --reason TEXT` if these "+
 			"are right after all.", e.Environment, e.Release.Revision)
+	}),
+	as("kept", codeError, func(e *deploy.KeptError) string {
+		return fmt.Sprintf("Run `%s`, and pass --take-over, or set `takeOver: true` in the agent's configuration. "+
+			"Nothing was changed.", e.Keeper.Stop)
 	}),
 	is("not held", release.ErrNotHeld, codeError,
 		"Run `slipway quarantine list ENV` to see the releases in quarantine."),

@@ -32,6 +32,7 @@ contains no value of a Secret.`,
 	o.out = outputOrFileFlag(cmd, &o.file, asText, asJSON, asMarkdown)
 	cmd.Flags().BoolVar(&o.exitCode, "exit-code", false, "exit with 3 when the plan has changes")
 	forceFlag(cmd, &o.force)
+	takeOverFlag(cmd, &o.takeOver)
 	allowFlags(cmd, &o.allow)
 	pruneFlag(cmd, &o.prune)
 	pruneManyFlag(cmd, &o.prune)
@@ -45,6 +46,7 @@ type planOptions struct {
 	out             *format
 	file            string
 	exitCode, force bool
+	takeOver        bool
 	allow           allowOptions
 	prune           pruneOptions
 }
@@ -56,6 +58,8 @@ type planJSON struct {
 	Risks []plan.Risk   `json:"risks,omitempty"`
 	// Unsettled says what is not healthy in the release that runs, although it was.
 	Unsettled string `json:"unsettled,omitempty"`
+	// Keepers are other tools that deploy the objects.
+	Keepers []deploy.Keeper `json:"keepers,omitempty"`
 }
 
 func runPlan(ctx context.Context, a *app, name string, o planOptions) error {
@@ -69,7 +73,7 @@ func runPlan(ctx context.Context, a *app, name string, o planOptions) error {
 		return err
 	}
 	options := deploy.ProposeOptions{
-		Force: o.force, Allow: allow, AllowOlder: o.allow.older,
+		Force: o.force, TakeOver: o.takeOver, Allow: allow, AllowOlder: o.allow.older,
 		Prune: o.prune.named, PruneMany: o.prune.many,
 	}
 	proposal, err := deploy.Propose(ctx, t, options)
@@ -82,7 +86,8 @@ func runPlan(ctx context.Context, a *app, name string, o planOptions) error {
 	page := pageOf(ctx, t, proposal)
 	switch *o.out {
 	case asJSON:
-		err = a.json(planJSON{proposal.Plan, proposal.Prepared.Review, page.Risks, proposal.Unsettled})
+		err = a.json(planJSON{proposal.Plan, proposal.Prepared.Review, page.Risks, proposal.Unsettled,
+			proposal.Keepers})
 	case asMarkdown:
 		_, err = fmt.Fprint(a.stdout, planMarkdown(page))
 	default:

@@ -17,8 +17,9 @@ import (
 func newQuarantineCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "quarantine", Short: "Show and lift the quarantine of bad releases",
-		Long: `An agent quarantines the objects of a release that failed. Neither the agent nor "slipway deploy" deploys
-the same objects again, from any commit, until a person lifts the quarantine.`,
+		Long: `An agent quarantines the objects of a release that failed, and the images that the release brought in, if
+they ran. Neither the agent nor "slipway deploy" deploys the same objects or images again, from any commit,
+and "slipway promote" does not write these images, until a person lifts the quarantine.`,
 	}
 	list := &cobra.Command{
 		Use: "list ENV", Short: "Show the releases in quarantine", Args: a.envArgs(0),
@@ -78,6 +79,13 @@ func runQuarantineList(ctx context.Context, a *app, name string, out format) err
 	for _, r := range held {
 		fmt.Fprintf(a.stdout, "release %d  %s  since %s: %s\n", r.Revision, short(r.Commit),
 			r.Quarantine.Since.Format("2006-01-02 15:04"), clean(oneLine(r.Quarantine.Reason)))
+		for _, digest := range r.Quarantine.Images {
+			for _, pin := range r.Images {
+				if pin.Digest == digest {
+					fmt.Fprintf(a.stdout, "  image %s\n", clean(pin.Reference()))
+				}
+			}
+		}
 		if l := r.Quarantine.Lifted; l != nil {
 			fmt.Fprintf(a.stdout, "  lifted by %s: %s\n", clean(l.Who), clean(l.Reason))
 		}

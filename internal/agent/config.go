@@ -61,6 +61,8 @@ type Environment struct {
 	OnCommit  string `yaml:"onCommit"`
 	OnDrift   string `yaml:"onDrift"`
 	WriteBack string `yaml:"writeBack"`
+	// TakeOver deploys an environment that Argo CD or Flux keeps, too.
+	TakeOver bool `yaml:"takeOver"`
 	// WatchWindow is how long a healthy release is watched; 10 minutes unless given.
 	WatchWindow Duration `yaml:"watchWindow"`
 }

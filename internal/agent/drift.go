@@ -34,6 +34,7 @@ func (e *environment) guard(ctx context.Context) error {
 	if err := e.compare(ctx); err != nil {
 		return err
 	}
+	e.notePolled()
 	d := e.drift
 	e.update(func(s *Status) { s.Drift = d.Count() })
 	if d.Count() == 0 {
@@ -58,7 +59,6 @@ func (e *environment) compare(ctx context.Context) error {
 	if rel.Revision != e.drift.Release || time.Since(e.verified) > verifyEvery {
 		deploy.Track(e.tracker, e.target, rel)
 		e.tracker.Take() // what has changed until now is compared next
-		e.notePolled()
 		d, err := deploy.FindDrift(ctx, e.target)
 		if err != nil {
 			e.verified = time.Time{}

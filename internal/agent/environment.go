@@ -39,7 +39,7 @@ type environment struct {
 	next     *reading     // a newer commit that was read while a deploy ran
 	settled  string       // the last commit that was deployed, held, or found to run
 	looked   bool         // the commit needs no further look
-	held     string       // the digest of its objects when these are in quarantine
+	holder   int          // the release in quarantine that keeps the commit back; 0: none
 	failures int
 	claim    release.Claim
 	admitted time.Time // when the ServiceAccount was verified
@@ -219,11 +219,11 @@ func (e *environment) follow(ctx context.Context) error {
 	if e.looked {
 		return nil
 	}
-	p, err := deploy.Propose(ctx, e.target, deploy.ProposeOptions{})
+	p, err := deploy.Propose(ctx, e.target, deploy.ProposeOptions{TakeOver: e.policy.TakeOver})
 	var held *deploy.QuarantinedError
 	switch {
 	case errors.As(err, &held):
-		return e.hold(ctx, held.Release)
+		return e.hold(ctx, held)
 	case err != nil:
 		e.judge(Refused, "commit %s cannot be deployed", short(e.commit))
 		return err
@@ -304,25 +304,30 @@ func (e *environment) onward(ctx context.Context, p deploy.Proposal) error {
 
 // condemn quarantines what a failed release wanted. Deploy has gone back already where it could.
 func (e *environment) condemn(ctx context.Context, failed *deploy.FailedError) error {
-	rel, err := e.target.Records().Hold(ctx, failed.Release.Revision, failed.Release.Failure)
+	rel, err := e.target.Records().Hold(ctx, failed.Release.Revision, failed.Release.Failure, nil)
 	if err != nil {
 		return fmt.Errorf("quarantine release %d: %w", failed.Release.Revision, err)
 	}
 	if failed.RollbackErr != nil {
 		e.log.Error("not rolled back: "+failed.RollbackErr.Error(), "release", rel.Revision)
 	}
-	return e.hold(ctx, rel)
+	return e.hold(ctx, &deploy.QuarantinedError{Environment: e.name, Release: rel})
 }
 
-// hold keeps a commit back whose objects were bad, and reverts it on its branch where the policy says so.
-func (e *environment) hold(ctx context.Context, rel release.Release) error {
-	e.judge(Quarantined, "commit %s is held back: its objects are release %d, which is in quarantine: %s",
-		short(e.commit), rel.Revision, rel.Quarantine.Reason)
+// hold keeps a commit back whose objects or images were bad, and reverts it on its branch where the policy
+// says so.
+func (e *environment) hold(ctx context.Context, why *deploy.QuarantinedError) error {
+	rel, what := why.Release, "its objects are"
+	if why.Image != "" {
+		what = fmt.Sprintf("its image %s is of", why.Image)
+	}
+	e.judge(Quarantined, "commit %s is held back: %s release %d, which is in quarantine: %s", short(e.commit),
+		what, rel.Revision, rel.Quarantine.Reason)
 	past, err := e.target.Records().Past(ctx)
 	if err != nil {
 		return err
 	}
-	e.held = rel.Digest
+	e.holder = rel.Revision
 	e.update(func(s *Status) { s.Applied, s.Release = past.Latest.Commit, past.Latest.Revision })
 	if e.policy.WriteBack == Push {
 		if err := e.revert(ctx, rel, past); err != nil {

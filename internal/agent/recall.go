@@ -3,7 +3,10 @@ package agent
 import (
 	"context"
 	"maps"
+	"slices"
 	"time"
+
+	"slipway/internal/release"
 )
 
 // recall reads the record where it may have changed since it was read.
@@ -18,10 +21,9 @@ func (e *environment) recall(ctx context.Context) error {
 		return err
 	}
 	e.past, e.recalled, e.moves.Records = past, true, false
-	if e.held != "" {
-		if _, held := past.Quarantined(e.held); !held { // a person has lifted it
-			e.looked, e.held = false, ""
-		}
+	isHolding := func(r release.Release) bool { return r.Revision == e.holder && r.Held() }
+	if e.holder != 0 && !slices.ContainsFunc(past.Releases, isHolding) { // a person has lifted it
+		e.looked, e.holder = false, 0
 	}
 	if e.Status().Verdict == Waiting { // somebody may have deployed
 		e.looked = false

@@ -47,7 +47,7 @@ func (e *environment) adopt(r *reading) {
 	e.commit, e.seen, e.target, e.remove, e.failures = r.commit, r.seen, r.target, r.remove, 0
 	e.files, e.reads = r.files, r.reads
 	e.wanted, e.next = "", nil
-	e.looked, e.held, e.fought, e.recalled = false, "", nil, false
+	e.looked, e.holder, e.fought, e.recalled = false, 0, nil, false
 	e.admitted = time.Time{}
 	e.stopTracking() // another target is another connection, and maybe another cluster
 }
@@ -108,7 +108,7 @@ func (e *environment) supersedes(ctx context.Context, commit string, running dep
 	case lost > 0:
 		return false, fmt.Errorf("commit %s: %w", short(commit), errSideways)
 	}
-	p, err := deploy.Propose(ctx, next.target, deploy.ProposeOptions{})
+	p, err := deploy.Propose(ctx, next.target, deploy.ProposeOptions{TakeOver: e.policy.TakeOver})
 	if err != nil {
 		return false, fmt.Errorf("commit %s cannot be deployed: %w", short(commit), err)
 	}

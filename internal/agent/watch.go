@@ -49,7 +49,11 @@ func (e *environment) rollBack(ctx context.Context, rel release.Release, why str
 	if err != nil {
 		return fmt.Errorf("release %d is not healthy any more (%s): roll back: %w", rel.Revision, why, err)
 	}
-	rel, err = e.target.Records().Hold(ctx, rel.Revision, "it turned bad after it was healthy: "+why)
+	ran, err := deploy.Ran(ctx, e.target, rel)
+	if err != nil {
+		e.log.Warn("which images ran is unknown: "+err.Error(), "release", rel.Revision)
+	}
+	rel, err = e.target.Records().Hold(ctx, rel.Revision, "it turned bad after it was healthy: "+why, ran)
 	if err != nil {
 		return fmt.Errorf("quarantine release %d: %w", rel.Revision, err)
 	}

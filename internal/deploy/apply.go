@@ -259,7 +259,7 @@ func carryOut(ctx context.Context, r run, p Proposal, past release.Past) (releas
 	rel.Status, rel.Failure = outcome(ctx, p, err)
 	rel.Kept = append(rel.Kept, kept(p.Plan)...)
 	rel.Irreversible = irreversible(p.Plan, rel.Applied)
-	rel.Evidence = evidenceOf(ctx, t, p, err)
+	rel.Evidence, rel.Ran = evidenceOf(ctx, t, p, err), ranBadly(ctx, t, rel, err)
 	if rel.Status == release.Failed && t.Notify != nil {
 		t.Notify(Event{Step: Failure, Message: fmt.Sprintf("release %d failed: %s", rel.Revision, rel.Failure),
 			Evidence: rel.Evidence, Time: time.Now().UTC()})

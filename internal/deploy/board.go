@@ -27,6 +27,8 @@ type Standing struct {
 	Behind *Lag `json:"behind,omitempty"`
 	// Drift is how it differs from its release; nil where it does not, and where that is not known.
 	Drift *Drift `json:"drift,omitempty"`
+	// Keepers are other tools that deploy its objects.
+	Keepers []Keeper `json:"keepers,omitempty"`
 	// Pauses keep an agent from changing the environment.
 	Pauses release.Pauses `json:"pauses,omitempty"`
 	// Notes are remarks about Running and Behind, one sentence each.
@@ -132,6 +134,8 @@ func standing(ctx context.Context, env project.Environment, connect func(project
 	case err != nil:
 		s.Notes = append(s.Notes, fmt.Sprintf("drift is unknown: %v", err))
 	default:
+		s.Keepers = d.Keepers
+		s.Notes = append(s.Notes, keeperLines(d.Keepers)...)
 		findStrays(ctx, t, rel, &d)
 		if d.Count() > 0 {
 			s.Drift = &d

@@ -32,6 +32,8 @@ type Drift struct {
 	Kept []Addition `json:"kept,omitempty"`
 	// Tags are tags that name another content than the recorded one now. The pods run what was recorded.
 	Tags []MovedTag `json:"tags,omitempty"`
+	// Keepers are other tools that deploy objects of the release.
+	Keepers []Keeper `json:"keepers,omitempty"`
 	// Pauses keep an agent from changing the environment.
 	Pauses release.Pauses `json:"pauses,omitempty"`
 	// Notes say what was not looked at, and why.
@@ -152,7 +154,7 @@ func driftBy(ctx context.Context, t Target, past release.Past, l look) (Drift, e
 	if err != nil {
 		return d, err
 	}
-	d.observed = p.Observed
+	d.observed, d.Keepers = p.Observed, p.Keepers
 	for _, c := range p.Plan.Changes {
 		seen, ok := p.seen(c.Ref)
 		if !ok || seen.Desired.Body == nil {

@@ -61,6 +61,7 @@ func CompareLive(ctx context.Context, t Target, today string) (contract.Result, 
 		Exceptions: t.Source.Project.Exceptions, Today: today,
 	})
 	blameHands(&result, changed)
+	result.Notes = append(result.Notes, keeperLines(proposal.Keepers)...)
 	return result, nil
 }
 

@@ -25,6 +25,8 @@ type Proposal struct {
 	Elsewhere []release.Release
 	// Observed are the objects as the cluster has them.
 	Observed []plan.Observed
+	// Keepers are other tools that deploy objects of the plan.
+	Keepers []Keeper
 	// Pauses keep an agent from changing the environment.
 	Pauses release.Pauses
 	// Found says that the latest release was recorded as healthy, and is not any more; nil where it is.
@@ -46,6 +48,8 @@ type Proposal struct {
 	// renamed are the Helm releases with another name than before.
 	renamed []rename
 	force   bool
+	// kept is a keeper that must stop before; nil without one.
+	kept *Keeper
 }
 
 // Done says that the cluster and the record are as the plan wants them.
@@ -67,8 +71,12 @@ func (p Proposal) seen(ref object.Ref) (plan.Observed, bool) {
 	return p.Observed[i], true
 }
 
-// Blocked returns a *BlockedError when the API server would refuse a part of the plan.
+// Blocked returns a *KeptError when another tool must stop before, and a *BlockedError when the API server
+// would refuse a part of the plan.
 func (p Proposal) Blocked() error {
+	if p.kept != nil {
+		return &KeptError{Environment: p.Plan.Environment, Keeper: *p.kept}
+	}
 	var blocked []plan.Change
 	for _, c := range p.Plan.Changes {
 		if c.Action == plan.Blocked {
@@ -81,14 +89,26 @@ func (p Proposal) Blocked() error {
 	return &BlockedError{Environment: p.Plan.Environment, Changes: blocked, Causes: p.refusals}
 }
 
-// QuarantinedError says that the same objects were bad before.
+// QuarantinedError says that the same objects, or one of their images, were bad before.
 type QuarantinedError struct {
 	Environment string
 	Release     release.Release
+	// Image is the one that is held back; empty where the whole set is.
+	Image string
+	// Promoting: it was to be written into the environment's files.
+	Promoting bool
 }
 
 func (e *QuarantinedError) Error() string {
 	q := e.Release.Quarantine
+	act := "deploy"
+	if e.Promoting {
+		act = "promote to"
+	}
+	if e.Image != "" {
+		return fmt.Sprintf("%s %s: image %s came with release %d, which is in quarantine since %s: %s",
+			act, e.Environment, e.Image, e.Release.Revision, q.Since.Format(time.RFC3339), q.Reason)
+	}
 	return fmt.Sprintf("deploy %s: these objects are release %d, which is in quarantine since %s: %s",
 		e.Environment, e.Release.Revision, q.Since.Format(time.RFC3339), q.Reason)
 }
@@ -96,8 +116,9 @@ func (e *QuarantinedError) Error() string {
 // ProposeOptions say how a proposal is made.
 type ProposeOptions struct {
 	PrepareOptions
-	// Force plans to take over fields that other managers own.
-	Force bool
+	// Force plans to take over fields that other managers own, TakeOver also an environment that Argo CD or Flux
+	// keeps.
+	Force, TakeOver bool
 	// Allow lets errors of check into production.
 	Allow Allow
 	// AllowOlder lets the deploy go back in Git's history.
@@ -140,12 +161,18 @@ func Propose(ctx context.Context, t Target, o ProposeOptions) (Proposal, error) 
 	if err != nil {
 		return Proposal{}, err
 	}
-	p, err := propose(ctx, t, prepared, past, look{force: o.Force})
+	p, err := propose(ctx, t, prepared, past, look{force: o.Force || o.TakeOver})
 	if err != nil {
 		return p, err
 	}
+	if !o.TakeOver {
+		p.kept = active(p.Keepers)
+	}
 	if held, ok := past.Quarantined(p.Prepared.Set.Digest()); ok {
 		return p, &QuarantinedError{Environment: t.Environment.Name, Release: held}
+	}
+	if held, pin, ok := past.QuarantinedImage(p.Prepared.Images); ok {
+		return p, &QuarantinedError{Environment: t.Environment.Name, Release: held, Image: pin.Reference()}
 	}
 	p.Elsewhere = others
 	locateRefusals(ctx, t, r, &p)
@@ -289,6 +316,9 @@ func propose(
 		if err := proposal.objects.Add(seen.Desired); err != nil {
 			return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)
 		}
+	}
+	if proposal.Keepers, err = keepers(ctx, t, observed, proposal.owners); err != nil {
+		return Proposal{}, err
 	}
 	proposal.Found, proposal.Unsettled = judge(ctx, t, proposal)
 	return proposal, nil

@@ -245,7 +245,7 @@ func before(history []release.Release) int {
 		}
 	}
 	wanted := func(rel release.Release) bool {
-		return rel.Revision < below && rel.Status == release.Healthy && rel.Digest != current.Digest
+		return rel.Revision < below && rel.Status == release.Healthy && rel.Digest != current.Digest && !rel.Held()
 	}
 	stable := slices.IndexFunc(history, func(rel release.Release) bool {
 		return wanted(rel) && !release.WasFoundDown(history, rel.Revision)

@@ -30,6 +30,7 @@ type Saved struct {
 	Images  []image.Pin `json:"images,omitempty"`
 	// The options that the plan was made with.
 	Force     bool      `json:"forceConflicts,omitempty"`
+	TakeOver  bool      `json:"takeOver,omitempty"`
 	Allow     *Allow    `json:"allow,omitempty"`
 	Older     bool      `json:"allowOlder,omitempty"`
 	Prune     []string  `json:"prune,omitempty"`
@@ -78,7 +79,8 @@ func Save(t Target, p Proposal, o ProposeOptions) ([]byte, error) {
 	}
 	s := Saved{
 		Project: t.Source.Project.Name, Environment: t.Environment.Name, Commit: p.Prepared.Commit,
-		Tag: p.Prepared.Tag, Release: p.Latest.Revision, Images: p.Prepared.Images, Force: o.Force,
+		Tag: p.Prepared.Tag, Release: p.Latest.Revision, Images: p.Prepared.Images,
+		Force: o.Force, TakeOver: o.TakeOver,
 		Older: o.AllowOlder, Prune: o.Prune, PruneMany: o.PruneMany, Plan: p.Plan, Observed: []SavedObject{},
 	}
 	if len(o.Allow.Rules) > 0 {
@@ -122,8 +124,8 @@ func ReadSaved(text []byte) (Saved, error) {
 
 // Options are those that the plan was made with.
 func (s Saved) Options(o PrepareOptions) ProposeOptions {
-	options := ProposeOptions{PrepareOptions: o, Force: s.Force, AllowOlder: s.Older, Prune: s.Prune,
-		PruneMany: s.PruneMany}
+	options := ProposeOptions{PrepareOptions: o, Force: s.Force, TakeOver: s.TakeOver,
+		AllowOlder: s.Older, Prune: s.Prune, PruneMany: s.PruneMany}
 	if s.Allow != nil {
 		options.Allow = *s.Allow
 	}

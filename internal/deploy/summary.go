@@ -81,6 +81,7 @@ func versions(p Proposal) (from, to string) {
 func remarks(t Target, p Proposal) []string {
 	lines := append(checkRemarks(t, p.Prepared), p.Prepared.Direction.remarks()...)
 	lines = append(lines, moveLines(t, p)...)
+	lines = append(lines, keeperRemarks(p)...)
 	lines = append(lines, p.Pauses.Lines(time.Now())...)
 	for _, ref := range p.Prepared.Left {
 		lines = append(lines, fmt.Sprintf("%s was added since the release, and stays: --prune %s/%s deletes it",

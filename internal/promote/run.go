@@ -53,6 +53,7 @@ type Result struct {
 // options say. It changes no cluster.
 func Run(ctx context.Context, t deploy.Target, o Options) (Result, error) {
 	o.Commit = o.Commit || o.Push
+	held, unasked := quarantine(ctx, t, o.Connect)
 	t.Cluster = nil // only registries are asked about images
 	committed := t
 	if t.Source.Dirty && t.Source.Commit != "" && (o.Commit || o.From == "") {
@@ -76,6 +77,11 @@ func Run(ctx context.Context, t deploy.Target, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	if rel, pin, ok := held.QuarantinedImage(pins); ok {
+		return Result{}, &deploy.QuarantinedError{Environment: t.Environment.Name, Release: rel,
+			Image: pin.Reference(), Promoting: true}
+	}
+	notes = append(notes, unasked...)
 	act := edit
 	if o.Commit {
 		act = commit
@@ -227,11 +233,32 @@ func running(
 		return nil, err
 	}
 	history, err := t.Records().History(ctx)
-	i := slices.IndexFunc(history, func(r release.Release) bool { return r.Status == release.Healthy })
+	i := slices.IndexFunc(history, func(r release.Release) bool {
+		return r.Status == release.Healthy && !r.Held()
+	})
 	if i < 0 {
 		return nil, err
 	}
 	return history[i].Images, nil
+}
+
+// askTime limits how long the cluster of the target may take to say what is in quarantine.
+const askTime = 5 * time.Second
+
+// quarantine reads the record of the environment that is promoted to, which holds bad images back. Where it
+// cannot be read, a note says so: the deploy will read it.
+func quarantine(ctx context.Context, t deploy.Target, o deploy.ConnectOptions) (release.Past, []string) {
+	t, err := deploy.Connect(t.Source, t.Environment, o)
+	var past release.Past
+	if err == nil {
+		within, cancel := context.WithTimeout(ctx, askTime)
+		defer cancel()
+		past.Releases, err = t.Records().History(within)
+	}
+	if err != nil {
+		return past, []string{fmt.Sprintf("the quarantine of %s was not read: %v", t.Environment.Name, err)}
+	}
+	return past, nil
 }
 
 // edit writes the promotion into the working tree.

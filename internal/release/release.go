@@ -87,6 +87,8 @@ type Release struct {
 	Older bool `json:"older,omitempty"`
 	// Failure is one sentence about why it failed.
 	Failure string `json:"failure,omitempty"`
+	// Ran are the digests of its images that ran in a pod, where it became bad.
+	Ran []string `json:"ran,omitempty"`
 	// Found says that the release before this one was recorded as healthy and no longer was.
 	Found *Found `json:"found,omitempty"`
 	// Quarantine: the content of this release was bad, and is not deployed again until a person lifts it.
@@ -134,6 +136,9 @@ type Found struct {
 type Quarantine struct {
 	Since  time.Time `json:"since"`
 	Reason string    `json:"reason"`
+	// Images are the digests that the release brought in and that its pods ran: they are held back in any set
+	// of objects.
+	Images []string `json:"images,omitempty"`
 	// Lifted says who lifted it, and why; nil: it holds.
 	Lifted *Lifted `json:"lifted,omitempty"`
 }
@@ -153,6 +158,44 @@ func (p Past) Quarantined(digest string) (Release, bool) {
 		}
 	}
 	return Release{}, false
+}
+
+// Held says whether the content of a release is held back.
+func (r Release) Held() bool { return r.Quarantine != nil && r.Quarantine.Lifted == nil }
+
+// QuarantinedImage returns the newest release that holds back one of some images, and that image.
+func (p Past) QuarantinedImage(pins []image.Pin) (Release, image.Pin, bool) {
+	for _, pin := range pins {
+		for _, r := range p.Releases {
+			if pin.Digest == "" || r.Quarantine == nil || !slices.Contains(r.Quarantine.Images, pin.Digest) {
+				continue
+			}
+			if r.Held() {
+				return r, pin, true
+			}
+			break // it was lifted since
+		}
+	}
+	return Release{}, image.Pin{}, false
+}
+
+// broughtIn are the digests that a release ran and that no healthy one before it names. Without a healthy one
+// nobody knows what the images do: there are none.
+func broughtIn(r Release, history []Release) []string {
+	i := slices.IndexFunc(history, func(o Release) bool {
+		return o.Revision < r.Revision && o.Status == Healthy && !o.Held()
+	})
+	if i < 0 {
+		return nil
+	}
+	var digests []string
+	for _, pin := range r.Images {
+		known := slices.ContainsFunc(history[i].Images, func(o image.Pin) bool { return o.Digest == pin.Digest })
+		if !known && slices.Contains(r.Ran, pin.Digest) {
+			digests = append(digests, pin.Digest)
+		}
+	}
+	return digests
 }
 
 // Lost is a field whose value did not hold: Before is what was applied, After what was there.

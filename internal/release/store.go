@@ -19,8 +19,12 @@ import (
 	"slipway/internal/cluster"
 )
 
-// kept is the number of records that an environment keeps.
-const kept = 10
+const (
+	// kept is the number of records that an environment keeps.
+	kept = 10
+	// maxHeld is how many older records it keeps because their content is in quarantine.
+	maxHeld = 20
+)
 
 const (
 	projectLabel     = "slipway.dev/project"
@@ -177,13 +181,22 @@ func (s Store) Finish(ctx context.Context, r Release) (Release, error) {
 	return written, err
 }
 
-// Hold quarantines the content of a recorded release.
-func (s Store) Hold(ctx context.Context, revision int, reason string) (Release, error) {
+// Hold quarantines the content of a recorded release, and the images that it brought in. ran are the digests
+// that its pods ran where the release does not say so itself.
+func (s Store) Hold(ctx context.Context, revision int, reason string, ran []string) (Release, error) {
 	r, err := s.Get(ctx, revision)
 	if err != nil {
 		return r, err
 	}
-	r.Quarantine = &Quarantine{Since: time.Now().UTC().Truncate(time.Second), Reason: reason}
+	history, err := s.History(ctx)
+	if err != nil {
+		return r, err
+	}
+	if len(r.Ran) == 0 {
+		r.Ran = ran
+	}
+	r.Quarantine = &Quarantine{Since: time.Now().UTC().Truncate(time.Second), Reason: reason,
+		Images: broughtIn(r, history)}
 	return s.write(ctx, r)
 }
 
@@ -346,9 +359,13 @@ func (s Store) labels(r Release) map[string]string {
 func (s Store) forget(ctx context.Context, past []Release, newest Release) error {
 	history := append([]Release{newest}, past...)
 	healthy := lastHealthy(past, func(Release) bool { return true })
-	stable := lastHealthy(past, func(r Release) bool { return !WasFoundDown(history, r.Revision) })
+	stable := lastHealthy(past, func(r Release) bool { return !WasFoundDown(history, r.Revision) && !r.Held() })
+	held := 0
 	for i := kept - 1; i < len(past); i++ {
-		if i == healthy || i == stable {
+		if past[i].Held() {
+			held++
+		}
+		if i == healthy || i == stable || past[i].Held() && held <= maxHeld {
 			continue
 		}
 		if err := deleteRecord(ctx, s.Cluster, s.name(past[i].Revision)); err != nil {
