@@ -76,7 +76,7 @@ func printChanges(w io.Writer, changes []plan.Change) {
 // printLost warns about the fields that the server does not take as the source has them.
 func printLost(w io.Writer, c plan.Change) {
 	for _, f := range c.Lost {
-		fmt.Fprintf(w, "  warning: %s: %s\n", c.Ref, brief(plan.LostText(f, c.Mutators)))
+		fmt.Fprintf(w, "  warning: %s: %s\n", c.Ref, brief(plan.LostText(f, c.Mutators, c.Unlisted)))
 	}
 }
 

@@ -1,7 +1,9 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -16,7 +18,7 @@ import (
 const admissionGroup = "admissionregistration.k8s.io"
 
 // nameMutators names the webhooks and policies that may have changed what is lost of the observed objects.
-// The server does not say which one did. It names none where the user may not list them.
+// The server does not say which one did. Where the user may not list them, it says that instead.
 func nameMutators(ctx context.Context, c *Cluster, observed []plan.Observed) {
 	changed := func(o plan.Observed) bool {
 		return o.Err == nil && o.Unverified == "" && !o.Settled && o.Desired.Body != nil &&
@@ -25,26 +27,17 @@ func nameMutators(ctx context.Context, c *Cluster, observed []plan.Observed) {
 	if !slices.ContainsFunc(observed, changed) {
 		return
 	}
-	var all []mutator
-	for _, kind := range []string{"MutatingWebhookConfiguration", "MutatingAdmissionPolicy"} {
-		list, err := List(ctx, c, object.Ref{Group: admissionGroup, Kind: kind})
-		if err != nil {
-			continue // the values alone are said
-		}
-		for _, l := range list {
-			all = append(all, mutatorsOf(l.Object)...)
-		}
-	}
-	if len(all) == 0 {
-		return
-	}
+	all, err := listMutators(ctx, c)
 	namespaces := map[string]labels.Set{}
 	for i, o := range observed {
 		if !changed(o) {
 			continue
 		}
+		if err != nil {
+			observed[i].Unlisted = err.Error()
+		}
 		ns := o.Ref.Namespace
-		if _, known := namespaces[ns]; !known && ns != "" {
+		if _, known := namespaces[ns]; !known && ns != "" && len(all) > 0 {
 			live, _, _ := c.get(ctx, object.Ref{Kind: "Namespace", Name: ns}, "") // without it any namespace fits
 			namespaces[ns] = labelsOf(live)
 		}
@@ -58,22 +51,42 @@ func nameMutators(ctx context.Context, c *Cluster, observed []plan.Observed) {
 
 // mutator is a webhook or a policy that changes objects, with the body of what says which ones.
 type mutator struct {
-	name string // "webhook sidecar.example.com"
-	rule map[string]any
-	list string // the field with the rules
+	name          string // "webhook sidecar.example.com"
+	rule          map[string]any
+	list, exclude string // the fields with the rules
 }
 
-func mutatorsOf(o object.Object) []mutator {
-	if o.Ref().Kind == "MutatingAdmissionPolicy" {
-		rule, _ := o.At("spec", "matchConstraints").(map[string]any)
-		return []mutator{{"policy " + o.Ref().Name, rule, "resourceRules"}}
-	}
+// listMutators also returns those that it could list when it fails.
+func listMutators(ctx context.Context, c *Cluster) ([]mutator, error) {
+	bound, err := listAdmission(ctx, c, "MutatingAdmissionPolicyBinding")
+	policies, policiesErr := listAdmission(ctx, c, "MutatingAdmissionPolicy")
+	hooks, hooksErr := listAdmission(ctx, c, "MutatingWebhookConfiguration")
 	var all []mutator
-	for _, hook := range object.Mappings(o.At("webhooks")) {
-		name, _ := hook["name"].(string)
-		all = append(all, mutator{"webhook " + name, hook, "rules"})
+	for _, policy := range policies {
+		inForce := func(b Live) bool { return b.Object.At("spec", "policyName") == policy.Object.Ref().Name }
+		if err == nil && !slices.ContainsFunc(bound, inForce) {
+			continue
+		}
+		rule, _ := policy.Object.At("spec", "matchConstraints").(map[string]any)
+		all = append(all, mutator{"policy " + policy.Object.Ref().Name, rule, "resourceRules",
+			"excludeResourceRules"})
 	}
-	return all
+	for _, l := range hooks {
+		for _, hook := range object.Mappings(l.Object.At("webhooks")) {
+			name, _ := hook["name"].(string)
+			all = append(all, mutator{"webhook " + name, hook, "rules", ""})
+		}
+	}
+	return all, cmp.Or(hooksErr, policiesErr, err)
+}
+
+// listAdmission lists the objects of a kind; none where the server does not have it.
+func listAdmission(ctx context.Context, c *Cluster, kind string) ([]Live, error) {
+	list, err := List(ctx, c, object.Ref{Group: admissionGroup, Kind: kind})
+	if _, unknown := errors.AsType[*UnknownKindError](err); unknown {
+		return nil, nil
+	}
+	return list, err
 }
 
 // fits says that the mutator is asked about an object. It does not know the conditions that are written in
@@ -83,23 +96,43 @@ func (m mutator) fits(ctx context.Context, c *Cluster, o plan.Observed, namespac
 	if err != nil {
 		return false
 	}
-	operation := "UPDATE"
-	if o.Live.Body == nil {
-		operation = "CREATE"
+	names := func(rule map[string]any) bool {
+		return listed(rule, "apiGroups", o.Ref.Group) && listed(rule, "resources", mapping.Resource.Resource) &&
+			(m.rule["matchPolicy"] != "Exact" || listed(rule, "apiVersions", mapping.Resource.Version)) &&
+			listed(rule, "operations", admissionOf(o)) && inScope(rule, o.Ref)
 	}
-	has := func(rule map[string]any, key, value string) bool {
-		list, _ := rule[key].([]any)
-		return slices.ContainsFunc(list, func(v any) bool {
-			text, _ := v.(string)
-			return text == value || strings.Trim(text, "*/") == "" && text != ""
-		})
-	}
-	asks := slices.ContainsFunc(object.Mappings(m.rule[m.list]), func(rule map[string]any) bool {
-		return has(rule, "apiGroups", o.Ref.Group) && has(rule, "resources", mapping.Resource.Resource) &&
-			has(rule, "operations", operation)
-	})
-	return asks && selects(m.rule["objectSelector"], labelsOf(o.Desired)) &&
+	return slices.ContainsFunc(object.Mappings(m.rule[m.list]), names) &&
+		!slices.ContainsFunc(object.Mappings(m.rule[m.exclude]), names) &&
+		selects(m.rule["objectSelector"], labelsOf(o.Desired)) &&
 		(namespace == nil || selects(m.rule["namespaceSelector"], namespace))
+}
+
+// admissionOf is the operation that webhooks are asked about.
+func admissionOf(o plan.Observed) string {
+	if o.Live.Body == nil {
+		return "CREATE"
+	}
+	return "UPDATE"
+}
+
+// listed says that a list of a rule has a value, or takes all: as "*", or "*/*" for resources.
+func listed(rule map[string]any, key, value string) bool {
+	list, _ := rule[key].([]any)
+	return slices.ContainsFunc(list, func(v any) bool {
+		text, _ := v.(string)
+		return text == value || strings.Trim(text, "*/") == "" && text != ""
+	})
+}
+
+// inScope says that a rule is for namespaced or cluster-wide objects like this one.
+func inScope(rule map[string]any, ref object.Ref) bool {
+	switch rule["scope"] {
+	case "Namespaced":
+		return ref.Namespace != ""
+	case "Cluster":
+		return ref.Namespace == ""
+	}
+	return true
 }
 
 // selects says that a label selector selects; one that cannot be read selects everything.

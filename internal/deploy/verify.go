@@ -58,7 +58,7 @@ func verify(ctx context.Context, r run, p Proposal, rel *release.Release) {
 
 // LostText says that a field does not have the value that was applied, and who changed it.
 func LostText(l release.Lost) string {
-	text := plan.LostText(l.Field, l.Mutators)
+	text := plan.LostText(l.Field, l.Mutators, "")
 	if l.By != "" {
 		text += fmt.Sprintf(": %s changed it at %s", l.By, l.Since.Format(time.RFC3339))
 	}

@@ -204,17 +204,22 @@ func decide(o Observed, in Input) Change {
 			c.Lost = object.Lost(o.Desired, o.Merged)
 		}
 		c.Lost = append(c.Lost, o.Stays...)
-		c.Mutators = o.Mutators
+		c.Mutators, c.Unlisted = o.Mutators, o.Unlisted
 	}
 	return c
 }
 
 // LostText says that a field does not have the value that the source gives it, and which webhook or policy
 // may have changed it.
-func LostText(f Field, mutators []string) string {
+// unlisted is why not all of these could be listed.
+func LostText(f Field, mutators []string, unlisted string) string {
 	text := lostText(f)
-	if len(mutators) > 0 && IsChanged(f) {
+	switch {
+	case !IsChanged(f):
+	case len(mutators) > 0:
 		text += ": " + strings.Join(mutators, " or ") + " may have changed it"
+	case unlisted != "":
+		text += ": whether a webhook or a policy changed it is unknown: " + unlisted
 	}
 	return text
 }

@@ -46,8 +46,10 @@ type Observed struct {
 	Settled bool
 	// Holders are the field managers of the live object.
 	Holders []Holder
-	// Mutators are the webhooks and policies that may have changed fields of Merged.
+	// Mutators are the webhooks and policies that may have changed fields of Merged. Unlisted is why not all
+	// could be listed.
 	Mutators []string
+	Unlisted string
 	// Claimed are the field managers of tools whose fields become ours.
 	Claimed []string
 	// Rewritten is why the server would refuse the apply alone: a patch makes Merged of Live before it. Empty
@@ -101,6 +103,8 @@ type Change struct {
 	Lost []Field `json:"lost,omitempty"`
 	// Mutators are the webhooks and policies that may have changed those fields: the server does not say which.
 	Mutators []string `json:"mutators,omitempty"`
+	// Unlisted is why not all webhooks and policies could be listed.
+	Unlisted string `json:"unlisted,omitempty"`
 	// Irreversible says why a rollback could not undo the change.
 	Irreversible string `json:"irreversible,omitempty"`
 	// First: it is deleted before the others, because it would keep a new object from starting.
