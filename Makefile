@@ -11,7 +11,7 @@ export GOTOOLCHAIN := local
 VERSION := $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
 
 .PHONY: help demo test build fetch slipway sandbox kubectl runtime lint docs changelog failures faults fuzz peers bench \
-	golden e2e
+	golden e2e image
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,6 +87,16 @@ e2e: build kubectl runtime ## run scripts on a real node: containerd and a kubel
 
 fuzz: ## run every fuzz target for 30 seconds (FUZZTIME=5s; FUZZ=PATTERN selects targets)
 	@./.ci/fuzz $(or $(FUZZTIME),30s) '$(or $(FUZZ),^Fuzz)'
+
+# Debian's packages are unpacked, not installed. ARCHES="amd64 arm64" makes an image for both; IMAGE=REGISTRY/NAME:TAG
+# pushes it. As root, the agent's Git work is then run in a chroot of the image.
+ARCHES ?= $(shell go env GOARCH)
+image: build ## make the agent's image in bin/image (ARCHES="amd64 arm64", IMAGE=REFERENCE to push)
+	@args=; for arch in $(ARCHES); do image/packages $$arch "$(CURDIR)/bin/image-$$arch" && \
+	GOARCH=$$arch go build -ldflags "-s -w -X main.version=$(VERSION)" -o bin/image-$$arch.slipway ./cmd/slipway && \
+	args="$$args $$arch=bin/image-$$arch.slipway=bin/image-$$arch"; done; \
+	go run ./image -out bin/image -push "$(IMAGE)" $$args && \
+	SLIPWAY_TEST_IMAGE="$(CURDIR)/bin/image" go test ./cmd/slipway -run '^TestImage$$' -v
 
 # The real commands at the versions that bench/go.mod pins. Slipway is compared with them and never calls them.
 peers: ## build the kustomize, helm, kubeconform and crane commands into bin/peers

@@ -58,7 +58,7 @@ func TestPausedLeader(t *testing.T) {
 	other.await(t, "prod is kept by another agent, "+v.prefix+"-prod/pair")
 
 	// The upgrade of a Deployment ends the leader; its deploy goes on at once with the other replica.
-	v.edit(t, "web.yaml", "metadata: {labels: {app: web}}",
+	v.edit(t, "k8s/web.yaml", "metadata: {labels: {app: web}}",
 		"metadata: {labels: {app: web}, annotations: {sandbox.slipway.dev/behavior: slow=4s}}")
 	v.round(t)
 	v.run(t, "git", "push", "-q", url, "main")
@@ -159,13 +159,20 @@ func (r *replica) seen() []write {
 
 func (r *replica) start(t *testing.T) {
 	t.Helper()
+	cmd := exec.Command("slipway", "agent", "run", "--verbose", "--config", r.config)
+	cmd.Env = r.env
+	r.run(t, cmd)
+}
+
+// run starts an agent, and ends it after the test.
+func (r *replica) run(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
 	log, err := os.Create(r.log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	cmd := exec.Command("slipway", "agent", "run", "--verbose", "--config", r.config)
-	cmd.Env, cmd.Stderr = r.env, log
+	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
