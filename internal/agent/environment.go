@@ -35,6 +35,7 @@ type environment struct {
 	remove   func()
 	files    *snapshot    // of commit
 	reads    *[]tree.Read // what the last render of target looked at
+	key      string       // of these reads in the commit that runs; empty: a later commit is rendered anyway
 	wanted   string       // a newer commit that was not read yet
 	next     *reading     // a newer commit that was read while a deploy ran
 	settled  string       // the last commit that was deployed, held, or found to run
@@ -129,7 +130,10 @@ func (e *environment) rest() time.Duration {
 func (e *environment) turn(ctx context.Context) (err error) {
 	next := e.next
 	if next == nil && e.wanted != "" {
-		next, err = e.prepare(ctx, e.wanted)
+		var same bool
+		if same, err = e.advance(ctx, e.wanted); err == nil && !same {
+			next, err = e.prepare(ctx, e.wanted)
+		}
 	}
 	if next != nil {
 		e.adopt(next)
@@ -232,7 +236,12 @@ func (e *environment) follow(ctx context.Context) error {
 	switch latest := p.Latest; {
 	case p.Done(), latest.Status == release.Healthy && latest.Digest == digest:
 		e.settle()
-		e.update(func(s *Status) { s.Applied, s.Release = e.commit, latest.Revision })
+		e.remember(p)
+		e.update(func(s *Status) { s.Applied, s.Release = latest.Commit, latest.Revision })
+		if latest.Commit != e.commit {
+			e.judgeUnchanged(latest.Revision, latest.Commit)
+			return nil
+		}
 		e.judge(Synced, "commit %s is release %d", short(e.commit), latest.Revision)
 		return nil
 	case e.policy.OnCommit == Ask:
@@ -265,6 +274,7 @@ func (e *environment) follow(ctx context.Context) error {
 	}
 	e.agent.counters.update(func(c *counters) { c.healthy[e.name] = time.Since(e.seen) })
 	e.settle()
+	e.remember(p)
 	e.update(func(s *Status) { s.Applied, s.Release = rel.Commit, rel.Revision })
 	e.judge(Synced, "commit %s is release %d, healthy after %.1f s", short(e.commit), rel.Revision,
 		rel.Finished.Sub(rel.Started).Seconds())

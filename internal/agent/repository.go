@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -258,16 +259,33 @@ func (m *mirror) at(ctx context.Context, commit string) (project.Source, *snapsh
 	if err != nil {
 		return project.Source{}, nil, err
 	}
-	var src project.Source
-	p, err := s.project(ctx, m.remote.children, filepath.ToSlash(m.Path))
-	if err == nil {
-		src, err = source.Of(ctx, m.repository(), p, commit, s.root)
-	}
+	src, err := m.source(ctx, s)
 	if err != nil {
 		m.remote.give(s)
 		return project.Source{}, nil, err
 	}
 	return src, s, nil
+}
+
+// source reads the project that the entry's directory of a commit belongs to, once for all environments.
+func (m *mirror) source(ctx context.Context, s *snapshot) (project.Source, error) {
+	dir := path.Clean(filepath.ToSlash(m.Path))
+	if err := s.mayOpen(dir); err != nil {
+		return project.Source{}, err
+	}
+	s.openMu.Lock()
+	defer s.openMu.Unlock()
+	o, known := s.opened[dir]
+	if !known {
+		var p project.Project
+		if p, o.err = open(ctx, m.remote.children, s.root, filepath.FromSlash(dir)); o.err == nil {
+			o.source, o.err = source.Of(ctx, m.repository(), p, s.commit, s.root)
+		}
+		if ctx.Err() == nil {
+			s.opened[dir] = o
+		}
+	}
+	return o.source, o.err
 }
 
 // follow polls the repository until the context ends.

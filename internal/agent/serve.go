@@ -106,6 +106,10 @@ func (a *Agent) serveMetrics(w http.ResponseWriter, _ *http.Request) {
 	for _, name := range slices.Sorted(maps.Keys(c.gitQueries)) {
 		fmt.Fprintf(w, "slipway_git_requests_total{repository=%q} %d\n", name, c.gitQueries[name])
 	}
+	header("slipway_renders_total", "counter", "Renders of environments.")
+	for _, name := range slices.Sorted(maps.Keys(c.renders)) {
+		fmt.Fprintf(w, "slipway_renders_total{environment=%q} %d\n", name, c.renders[name])
+	}
 	header("slipway_commit_to_healthy_seconds", "gauge", "From the last commit seen to its healthy release.")
 	for _, name := range slices.Sorted(maps.Keys(c.healthy)) {
 		fmt.Fprintf(w, "slipway_commit_to_healthy_seconds{environment=%q} %g\n", name, c.healthy[name].Seconds())

@@ -15,7 +15,6 @@ import (
 	"strings"
 	"sync"
 
-	"slipway/internal/agent/child"
 	"slipway/internal/git"
 	"slipway/internal/project"
 	"slipway/internal/render/tree"
@@ -43,8 +42,10 @@ type snapshot struct {
 	targets map[string]string // of links
 	refused map[string]error  // paths that are not written, and why
 	bytes   int64
-	opened  map[string]opened // projects, by their directories
-	users   int
+	users   int // of the remote
+
+	openMu sync.Mutex
+	opened map[string]opened // projects, by their directories
 }
 
 // fetchFunc calls a function with the content of blobs. The content of one over the limit is nil.
@@ -54,8 +55,8 @@ type fetchFunc = func(
 
 // opened is a project that was read, or why that failed.
 type opened struct {
-	project project.Project
-	err     error
+	source project.Source
+	err    error
 }
 
 // RefusedError says that the agent does not use a path of a repository that a render needs.
@@ -87,26 +88,16 @@ func newSnapshot(
 	return s, s.write(ctx, first)
 }
 
-// project reads the project that a directory of the commit belongs to, once for all environments.
-func (s *snapshot) project(ctx context.Context, p *child.Pool, dir string) (project.Project, error) {
-	for at := path.Clean(dir); ; at = path.Dir(at) {
+// mayOpen returns why the project file of a directory, or of one above it, cannot be used; nil where it can.
+func (s *snapshot) mayOpen(dir string) error {
+	for at := dir; ; at = path.Dir(at) {
 		if err := s.why("", []tree.Read{{Kind: tree.File, Path: path.Join(at, project.File)}}); err != nil {
-			return project.Project{}, err
+			return err
 		}
 		if at == "." {
-			break
+			return nil
 		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	o, known := s.opened[dir]
-	if !known {
-		o.project, o.err = open(ctx, p, s.root, filepath.FromSlash(dir))
-		if ctx.Err() == nil {
-			s.opened[dir] = o
-		}
-	}
-	return o.project, o.err
 }
 
 // isUsual reports whether reading a project may need a file of this name. Others are fetched when they are
@@ -280,8 +271,11 @@ func unusable(e git.Entry) string {
 	return ""
 }
 
+// directory makes a directory and those above it.
 func (s *snapshot) directory(name string) error {
-	s.written[name] = true
+	for at := name; !s.written[at]; at = path.Dir(at) {
+		s.written[at] = true
+	}
 	return os.MkdirAll(filepath.Join(s.root, filepath.FromSlash(name)), 0o700)
 }
 

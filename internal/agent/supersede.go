@@ -45,7 +45,7 @@ func (e *environment) adopt(r *reading) {
 		e.remove()
 	}
 	e.commit, e.seen, e.target, e.remove, e.failures = r.commit, r.seen, r.target, r.remove, 0
-	e.files, e.reads = r.files, r.reads
+	e.files, e.reads, e.key = r.files, r.reads, ""
 	e.wanted, e.next = "", nil
 	e.looked, e.holder, e.fought, e.recalled = false, 0, nil, false
 	e.admitted = time.Time{}

@@ -1,0 +1,60 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"slipway/internal/deploy"
+	"slipway/internal/image"
+	"slipway/internal/project"
+)
+
+// remember notes what the objects of the newest commit were made from, so that a later commit with the same
+// is not rendered. It remembers nothing where they depend on more than files: on the commit itself, or on the
+// cluster.
+func (e *environment) remember(p deploy.Proposal) {
+	src := e.target.Source
+	isOfCommit := func(pin image.Pin) bool { return pin.Tag == src.Tag }
+	asksCluster := func(c project.Chart) bool { return c.Lookup }
+	e.key = ""
+	if !slices.ContainsFunc(p.Prepared.Images, isOfCommit) &&
+		!slices.ContainsFunc(e.target.Environment.Charts, asksCluster) {
+		e.key = e.files.key(src.Path, *e.reads)
+	}
+}
+
+// advance takes a commit that has the same files as the one that runs, as far as the environment was rendered
+// from them. It reports whether that is so.
+func (e *environment) advance(ctx context.Context, commit string) (bool, error) {
+	if e.key == "" || !e.looked || e.settled != e.commit || e.Status().Verdict != Synced {
+		return false, nil
+	}
+	files, err := e.mirror.remote.take(ctx, e.mirror.Branch, commit)
+	if err != nil {
+		return false, fmt.Errorf("read commit %s: %w", short(commit), err)
+	}
+	give := func() { e.mirror.remote.give(files) }
+	if files.key(e.target.Source.Path, *e.reads) != e.key {
+		give()
+		return false, nil
+	}
+	src, err := e.mirror.source(ctx, files)
+	if err != nil {
+		give()
+		return false, fmt.Errorf("read commit %s: %w", short(commit), err)
+	}
+	e.remove()
+	e.remove, e.files, e.target.Source, e.target.Isolate = give, files, src, e.isolate(files, e.reads)
+	e.commit, e.settled, e.wanted = commit, commit, ""
+	is := e.Status()
+	e.update(func(s *Status) { s.Seen = commit })
+	e.judgeUnchanged(is.Release, is.Applied)
+	return true, nil
+}
+
+// judgeUnchanged says that the newest commit has the objects of a release that was made from another one.
+func (e *environment) judgeUnchanged(release int, of string) {
+	e.judge(Synced, "commit %s changes nothing of %s: release %d is of commit %s", short(e.commit), e.name,
+		release, short(of))
+}
