@@ -208,6 +208,10 @@ var projectRows = []row{
 		"Run `slipway promote` to that environment first, or leave out --from to promote this commit's images."),
 	as("older", codeConflict, always[*promote.OlderError](
 		"Pass --older to go back on purpose. Nothing was written.")),
+	as("gate shut", codeError, func(e *promote.GateError) string {
+		return fmt.Sprintf("Run `slipway status` to see %s, and `slipway promote %s %s` when the gate is open. "+
+			"Pass --past-gates REASON to go past it. Nothing was written.", e.From, e.From, e.Environment)
+	}),
 	is("promoted meanwhile", promote.ErrMeanwhile, codeConflict,
 		"Run `git pull`, decide which version to keep, and promote again. Nothing was pushed."),
 	is("unclean", promote.ErrUnclean, codeError, "Commit or undo them first. Nothing was committed."),

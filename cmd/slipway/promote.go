@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -13,14 +14,18 @@ import (
 
 func newPromoteCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "promote ENV", Short: "Write images into an environment's files, and commit them",
-		Args: a.envArgs(0),
+		Use: "promote [FROM] ENV", Short: "Write images into an environment's files, and commit them",
+		Args: a.envArgs(1),
 		Long: `Finds the images of this commit in the registry, or with --from those of another
 environment, and writes tag and digest into the environment's own kustomization, values file or plain
 manifests. The rest of the file stays the same, byte for byte. Rendering proves that only the fields
 that name the image change, and no other environment; otherwise promote fails and writes nothing. It
 edits no anchor that an alias uses: an alias becomes a value of its own. It builds no image and changes
 no cluster: the environment's keeper deploys the commit.
+
+With FROM it promotes the digests of FROM's newest release, and fails unless that is healthy now. The
+"gates" of an environment in slipway.yaml demand that, and for how long; --past-gates REASON goes past them,
+and the reason is in the commit.
 
 In a repository that deploys what others build, --from takes the versions that the other environment's
 manifests name, and the digests that their tags have in the registry.
@@ -36,11 +41,18 @@ pushes, without force; if others push at the same time, it tries again.`,
 	f := cmd.Flags()
 	f.StringVar(&o.From, "from", "",
 		"promote the images in this environment's files, or in its last healthy release")
+	f.StringVar(&o.PastGates, "past-gates", "", "go past the environment's gates, for this reason")
 	f.BoolVar(&o.Commit, "commit", false, "commit the edited files")
 	f.BoolVar(&o.Push, "push", false, "commit, and push to the branch's upstream")
 	f.BoolVar(&o.Older, "older", false, "permit images of an earlier commit or version than the current ones")
 	cmd.RunE = func(c *cobra.Command, args []string) error {
-		return runPromote(c.Context(), a, args[0], o, *out)
+		if len(args) == 2 {
+			if o.From != "" {
+				return &usageError{errors.New("promote: --from and FROM say the same: leave one out")}
+			}
+			o.From, o.Proven = args[0], true
+		}
+		return runPromote(c.Context(), a, args[len(args)-1], o, *out)
 	}
 	return cmd
 }

@@ -2,6 +2,8 @@
 // detection infers them from conventional layouts. It reads files below one directory and nothing else.
 package project
 
+import "time"
+
 // Project is what slipway.yaml (or detection) describes.
 type Project struct {
 	Name string
@@ -84,10 +86,21 @@ type Environment struct {
 	// Signatures are the trusted signers of the project's images: without a signature of one of them nothing
 	// is deployed.
 	Signatures []Signature
+	// Gates are what an image must have passed before it is promoted here; nil: nothing.
+	Gates *Gates
 	// Absent are the paths that slipway.yaml names and that do not exist: without them nothing can be rendered.
 	Absent []AbsentError
 	// Line is its line in slipway.yaml; 0: detected.
 	Line int
+}
+
+// Gates decide which images are promoted to an environment.
+type Gates struct {
+	// From is the only environment that images come from; empty: any, or a build.
+	From string
+	// Healthy is how long they must have been healthy there without a break; zero: at the moment.
+	Healthy time.Duration
+	Line    int
 }
 
 // Signature is a trusted signer: the owner of a key pair, named by the file of its public key, or an identity

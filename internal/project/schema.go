@@ -40,6 +40,9 @@ func (r *reader) project(p *Project, n *yaml.Node) error {
 	if note := classify(p.Environments); note != "" {
 		p.Notes = append(p.Notes, note)
 	}
+	if err := r.fromKnown(*p); err != nil {
+		return err
+	}
 	for i := range p.Environments {
 		if err := r.releases(p, &p.Environments[i]); err != nil {
 			return err
@@ -179,6 +182,7 @@ func (r *reader) environment(p *Project, key, n *yaml.Node) error {
 		"namespace":   r.text(&env.Namespace, "namespace", label),
 		"registry":    r.text(&env.Registry, "registry", registry),
 		"class":       func(n *yaml.Node) error { return r.class(&env.Class, n) },
+		"gates":       func(n *yaml.Node) error { return r.gates(&env, n) },
 		"signatures": func(n *yaml.Node) error {
 			return r.items(n, "signatures", func(n *yaml.Node) error { return r.signature(&env, n) })
 		},

@@ -180,7 +180,8 @@ func commitOn(
 	if note != "" {
 		result.Notes = append(result.Notes, note)
 	}
-	result.Commit, err = r.Commit(ctx, src.Project.Dir, message(ctx, r, result), files, git.Person{})
+	text := message(ctx, r, result) + reasons(o.proof, o)
+	result.Commit, err = r.Commit(ctx, src.Project.Dir, text, files, git.Person{})
 	return result, err
 }
 

@@ -29,6 +29,11 @@ var (
 type Options struct {
 	// From is the environment whose images are promoted. Empty: the images that were built from this commit.
 	From string
+	// Proven promotes the images of From's newest release, and fails with a *GateError unless that is healthy.
+	// The gates of the environment demand that too.
+	Proven bool
+	// PastGates is why the gates of the environment do not hold this time; it goes into the commit.
+	PastGates string
 	// Commit commits the edited files. Push commits them on top of the branch's upstream, and pushes.
 	Commit, Push bool
 	// Older permits replacing an image by one of an earlier commit or version.
@@ -36,6 +41,8 @@ type Options struct {
 	// Connect is how the cluster of From is reached, which is asked for its last healthy release where
 	// its manifests do not name each image by digest.
 	Connect deploy.ConnectOptions
+
+	proof *proven
 }
 
 // Result is what a promotion did.
@@ -70,7 +77,19 @@ func Run(ctx context.Context, t deploy.Target, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	pins, notes, err := wanted(ctx, committed, o)
+	from, must, err := gated(t, o)
+	if err != nil {
+		return Result{}, err
+	}
+	var pins []image.Pin
+	var notes []string
+	if must {
+		var p proven
+		p, err = prove(ctx, t, from, o)
+		o.proof, pins, notes = &p, p.images, p.notes
+	} else {
+		pins, notes, err = wanted(ctx, committed, o)
+	}
 	if none := new(NoImageError); errors.As(err, &none) && len(t.Source.Project.Images) > len(none.Images) {
 		none.Uncommitted = file
 	}
