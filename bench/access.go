@@ -77,10 +77,18 @@ func (a access) request(method, path, kind string, body []byte) ([]byte, error) 
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err == nil && resp.StatusCode >= http.StatusMultipleChoices {
-		err = fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, text)
+		err = &statusError{resp.StatusCode, fmt.Sprintf("%s %s: %s: %s", method, path, resp.Status, text)}
 	}
 	return text, err
 }
+
+// statusError is an answer that says no.
+type statusError struct {
+	code int
+	text string
+}
+
+func (e *statusError) Error() string { return e.text }
 
 // places are the addresses of the kinds that a bench deploys.
 var places = map[string]string{

@@ -25,7 +25,7 @@ const (
 
 // checks measures check on the tutorial, and how its cost grows with the number of overrides.
 func (b *bench) checks(t *table, root string, small bool) error {
-	fmt.Fprintf(t.w, "\n%-32s %-11s %16s %16s %9s  %s\n", "", "", "CPU min, median", "wall min, median", "each", "target")
+	fmt.Fprintf(t.w, "\n%-32s %-14s %16s %16s %9s  %s\n", "", "", "CPU min, median", "wall min, median", "each", "target")
 	tutorial := filepath.Join(root, "examples", "tutorial")
 	if _, err := b.asked(t, "check examples/tutorial", tutorial, 0, 11, checkTarget, "check"); err != nil {
 		return err
@@ -125,7 +125,7 @@ func (b *bench) asked(t *table, name, dir string, overrides, times int, target t
 		}
 	}
 	if target == 0 {
-		fmt.Fprintf(t.w, "%-32s %-11s %16s %16s %9s  %s\n", name, args[0], both(cpu), both(wall), each, limit)
+		fmt.Fprintf(t.w, "%-32s %-14s %16s %16s %9s  %s\n", name, args[0], both(cpu), both(wall), each, limit)
 		return left, nil
 	}
 	// What else the machine does only ever adds to wall time: the best run is nearest to the truth.

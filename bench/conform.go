@@ -45,7 +45,7 @@ func (b *bench) conforms(t *table, name, root, dir string, render ...[]string) e
 	if s := report.Summary; s.Valid == 0 || s.Errors+s.Skipped > 0 {
 		return fmt.Errorf("kubeconform did not look at all objects: %+v", s)
 	}
-	fmt.Fprintf(t.w, "%-32s %-11s %16s %16s %9s  %s\n", name, "schema only", both(cpu), both(wall), "", "(the peer)")
+	fmt.Fprintf(t.w, "%-32s %-14s %16s %16s %9s  %s\n", name, "schema only", both(cpu), both(wall), "", "(the peer)")
 	t.note("kubeconform is given %d objects that are rendered already, and looks at the schema of each alone; check renders them, and looks at the schema,\n"+
 		"  at overrides and values one by one, references, what must not and what must be in production, the workflows and the last commit",
 		report.Summary.Valid+report.Summary.Invalid)

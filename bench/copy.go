@@ -166,7 +166,7 @@ func arrived(at string, digest v1.Hash) error {
 // copied prints the rows. What else the machine does only ever adds to wall time: the best runs are
 // nearest to the truth.
 func (t *table) copied(peer, ours samples) {
-	fmt.Fprintf(t.w, "\n%-32s %-11s %16s %16s %9s  %s\n", "", "", crane, "slipway", "ratio", "target")
+	fmt.Fprintf(t.w, "\n%-32s %-14s %16s %16s %9s  %s\n", "", "", crane, "slipway", "ratio", "target")
 	title := fmt.Sprintf("copy %d MB", imageBytes>>20)
 	theirs, mine := peer.wall(), ours.wall()
 	ratio := mine[0].Seconds() / theirs[0].Seconds()

@@ -1,14 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -24,6 +28,7 @@ const (
 	readyTarget     = 100 * time.Millisecond
 	most            = 10_000 // objects
 	admin           = "admin"
+	kubectl         = "kubectl"
 )
 
 // server is a sandbox of the bench's own.
@@ -36,8 +41,8 @@ type server struct {
 	registry, git string
 }
 
-// deploys measures deploys to one API server: by slipway, by kubectl, and by a loop that only sends the
-// applies.
+// deploys measures deploys to one API server: by slipway, by kubectl, by Helm, and by a loop that only sends
+// the applies.
 func (b *bench) deploys(t *table, root string, small bool) (err error) {
 	s, err := serve(filepath.Join(b.temp, "sandbox"), root)
 	if err != nil {
@@ -45,8 +50,9 @@ func (b *bench) deploys(t *table, root string, small bool) (err error) {
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
 	fmt.Fprintf(t.w, "\nTime of whole processes against one API server on this machine, "+
-		"each in a namespace of its own; medians.\n\n")
-	fmt.Fprintf(t.w, "%-32s %-11s %16s %16s %9s  %s\n", "", "", "peer", "slipway", "ratio", "target")
+		"each in a namespace of its own; medians.\n")
+	t.load()
+	fmt.Fprintf(t.w, "\n%-32s %-14s %16s %16s %9s  %s\n", "", "", "peer", "slipway", "ratio", "target")
 	sizes := []int{1000, 3000}
 	if small {
 		sizes = sizes[:1]
@@ -62,58 +68,122 @@ func (b *bench) deploys(t *table, root string, small bool) (err error) {
 	return b.heap(t, s)
 }
 
+// step is one program's run on its place; without arguments it is the bare loop.
+type step struct {
+	name, who string
+	argv      []string
+}
+
+// The names of steps.
+const (
+	bareLoop     = "bare loop"
+	kubectlApply = "kubectl apply"
+	helmInstall  = "helm install"
+	ourDeploy    = "slipway deploy"
+	kubectlDiff  = "kubectl diff"
+	ourPlan      = "slipway plan"
+	ourStatus    = "slipway status"
+)
+
+// steps are what the programs do one after the other, each on its own place.
+func (b *bench) steps(s *server, p map[string]place) []step {
+	return []step{
+		{bareLoop, "loop", nil},
+		{kubectlApply, kubectl, []string{s.kubectl, "apply", "--server-side", "-f", p[kubectl].file}},
+		{helmInstall, helm,
+			[]string{b.peers[helm], "install", "bench", filepath.Join(p[helm].dir, work.ChartDir)}},
+		{ourDeploy, "slipway", []string{b.slipway, "deploy", admin, "--yes"}},
+		{kubectlDiff, kubectl, []string{s.kubectl, "diff", "--server-side", "-f", p[kubectl].file}},
+		{ourPlan, "slipway", []string{b.slipway, "plan", admin, "--exit-code"}},
+		{ourStatus, "slipway", []string{b.slipway, "status"}},
+	}
+}
+
 // deployed measures the first deploy of n objects, and what is asked when nothing has changed.
 func (b *bench) deployed(t *table, s *server, n int) error {
-	var loop, applied, first, diff, plan, status walls
+	costs := map[string]samples{}
 	for i := range 3 {
-		p := map[string]place{}
-		for _, who := range []string{"loop", "kubectl", "slipway"} {
+		places := map[string]place{}
+		for _, who := range []string{"loop", kubectl, helm, "slipway"} {
 			var err error
-			if p[who], err = b.place(s, fmt.Sprintf("%s-%d-%d", who, n, i), n); err != nil {
+			if places[who], err = b.place(s, fmt.Sprintf("%s-%d-%d", who, n, i), n); err != nil {
 				return err
 			}
 		}
-		all, err := applies(p["loop"].file, p["loop"].namespace)
-		if err != nil {
-			return err
-		}
-		began := time.Now()
-		if err := s.loop(all); err != nil {
-			return err
-		}
-		loop = append(loop, time.Since(began))
-		for _, step := range []struct {
-			times *walls
-			who   string
-			argv  []string
-		}{
-			{&applied, "kubectl", []string{s.kubectl, "apply", "--server-side", "-f", p["kubectl"].file}},
-			{&first, "slipway", []string{b.slipway, "deploy", admin, "--yes"}},
-			{&diff, "kubectl", []string{s.kubectl, "diff", "--server-side", "-f", p["kubectl"].file}},
-			{&plan, "slipway", []string{b.slipway, "plan", admin, "--exit-code"}},
-			{&status, "slipway", []string{b.slipway, "status"}},
-		} {
-			if err := s.quiet(p); err != nil {
-				return err
-			}
-			c, err := b.at(s, p[step.who], step.argv...)
+		for _, step := range b.steps(s, places) {
+			c, err := b.stepped(s, places[step.who], step)
 			if err != nil {
 				return err
 			}
-			*step.times = append(*step.times, c.wall)
+			costs[step.name] = append(costs[step.name], c)
 		}
-		for _, one := range p {
-			if err := s.namespace(http.MethodDelete, one.namespace); err != nil {
-				return err
-			}
+		if err := s.clear(places); err != nil {
+			return err
 		}
 	}
-	name := func(what string) string { return fmt.Sprintf("%s, %d objects", what, n) }
-	t.compared(name("first deploy"), "bare loop", loop, first, loopTarget)
-	t.compared(name("first deploy"), "kubectl", applied, first, kubectlTarget)
-	t.compared(name("plan, no change"), "kubectl diff", diff, plan, unchangedTarget)
-	t.compared(name("status"), "kubectl diff", diff, status, unchangedTarget)
+	for _, row := range []struct {
+		name, peer, ours string
+		target           float64
+	}{
+		{"first deploy", bareLoop, ourDeploy, loopTarget},
+		{"first deploy", kubectlApply, ourDeploy, kubectlTarget},
+		{"first deploy", helmInstall, ourDeploy, 0},
+		{"plan, no change", kubectlDiff, ourPlan, unchangedTarget},
+		{"status", kubectlDiff, ourStatus, unchangedTarget},
+	} {
+		name := fmt.Sprintf("%s, %d objects", row.name, n)
+		t.compared(name, row.peer, costs[row.peer], costs[row.ours], row.target)
+	}
 	return nil
+}
+
+// stepped runs a step, and waits until the controllers have done what it gave them to do: the CPU time of the
+// server includes that.
+func (b *bench) stepped(s *server, p place, of step) (cost, error) {
+	var all []apply
+	if of.argv == nil {
+		var err error
+		if all, err = applies(p.file, p.namespace); err != nil {
+			return cost{}, err
+		}
+	}
+	before, err := s.cpu()
+	if err != nil {
+		return cost{}, err
+	}
+	var c cost
+	if of.argv == nil {
+		c, err = measured(func() error { return s.loop(all) })
+	} else {
+		c, err = b.at(s, p, of.argv...)
+	}
+	if err == nil {
+		err = s.quiet(p)
+	}
+	if err != nil {
+		return cost{}, err
+	}
+	after, err := s.cpu()
+	c.server = after - before
+	return c, err
+}
+
+// measured is the cost of a part of this process.
+func measured(do func() error) (cost, error) {
+	var before, after syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &before); err != nil {
+		return cost{}, err
+	}
+	began := time.Now()
+	if err := do(); err != nil {
+		return cost{}, err
+	}
+	c := cost{wall: time.Since(began)}
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &after); err != nil {
+		return cost{}, err
+	}
+	c.cpu = time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano())
+	return c, nil
 }
 
 // place is a project and its namespace.
@@ -122,7 +192,10 @@ type place struct{ dir, file, namespace string }
 func (b *bench) place(s *server, name string, n int) (place, error) {
 	p := place{dir: filepath.Join(b.temp, "deploy", name), namespace: name}
 	var err error
-	if p.file, err = work.Objects(p.dir, admin, n); err != nil {
+	if p.file, err = work.Objects(p.dir, admin, n); err == nil {
+		err = work.Chart(p.dir, p.file)
+	}
+	if err != nil {
 		return p, err
 	}
 	return p, s.namespace(http.MethodPost, name)
@@ -155,15 +228,24 @@ func (b *bench) heap(t *table, s *server) error {
 	if err != nil {
 		return err
 	}
-	for _, verb := range [][]string{{"deploy", admin, "--yes"}, {"plan", admin}, {"status"}} {
-		c, err := b.at(s, p, append([]string{b.slipway}, verb...)...)
+	for _, run := range []struct {
+		name string
+		argv []string
+	}{
+		{"first plan", []string{"plan", admin}}, {"first deploy", []string{"deploy", admin, "--yes"}},
+		{"plan, no change", []string{"plan", admin}}, {"status", []string{"status"}},
+	} {
+		c, err := b.at(s, p, append([]string{b.slipway}, run.argv...)...)
+		if err == nil {
+			err = s.quiet(p)
+		}
 		if err != nil {
 			return err
 		}
-		t.row(fmt.Sprintf("%s, %d objects", verb[0], most), "peak memory", "", mebibytes(c.rss), "",
+		t.row(fmt.Sprintf("%s, %d objects", run.name, most), "peak memory", "", mebibytes(c.rss), "",
 			"< "+mebibytes(heapTarget), c.rss < heapTarget)
 	}
-	return s.namespace(http.MethodDelete, p.namespace)
+	return s.clear(map[string]place{"slipway": p})
 }
 
 // serve starts a sandbox, and waits until it is ready.
@@ -210,35 +292,69 @@ func (s *server) namespace(method, name string) error {
 	return err
 }
 
-// quiet waits until the controllers have seen all Deployments: what they do is not the next program's cost.
-func (s *server) quiet(places map[string]place) error {
+// clear deletes namespaces, and waits until they are gone: what the server does for that is not the next
+// program's cost.
+func (s *server) clear(places map[string]place) error {
+	for _, p := range places {
+		if err := s.namespace(http.MethodDelete, p.namespace); err != nil {
+			return err
+		}
+	}
 	for _, p := range places {
 		for {
-			text, err := s.request(http.MethodGet, fmt.Sprintf("/apis/apps/v1/namespaces/%s/deployments", p.namespace),
-				"", nil)
+			_, err := s.request(http.MethodGet, "/api/v1/namespaces/"+p.namespace, "", nil)
+			if gone := (*statusError)(nil); errors.As(err, &gone) && gone.code == http.StatusNotFound {
+				break
+			}
 			if err != nil {
 				return err
-			}
-			var list struct {
-				Items []struct {
-					Metadata struct{ Generation int }
-					Status   struct{ ObservedGeneration int }
-				}
-			}
-			if err := json.Unmarshal(text, &list); err != nil {
-				return err
-			}
-			seen := true
-			for _, d := range list.Items {
-				seen = seen && d.Status.ObservedGeneration >= d.Metadata.Generation
-			}
-			if seen {
-				break
 			}
 			time.Sleep(200 * time.Millisecond) // a watch would cost the server what is to be measured
 		}
 	}
 	return nil
+}
+
+// cpu is the CPU time that the server has taken so far: its API server, etcd, controllers and nodes are one
+// process.
+func (s *server) cpu() (time.Duration, error) {
+	const ticks = 100 // a second, on every Linux
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.process.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:])) // the name before may have blanks
+	user, err := strconv.Atoi(fields[11])
+	system, e := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * time.Second / ticks, errors.Join(err, e)
+}
+
+// quiet waits until the controllers have seen all Deployments of a place.
+func (s *server) quiet(p place) error {
+	for {
+		path := fmt.Sprintf("/apis/apps/v1/namespaces/%s/deployments", p.namespace)
+		text, err := s.request(http.MethodGet, path, "", nil)
+		if err != nil {
+			return err
+		}
+		var list struct {
+			Items []struct {
+				Metadata struct{ Generation int }
+				Status   struct{ ObservedGeneration int }
+			}
+		}
+		if err := json.Unmarshal(text, &list); err != nil {
+			return err
+		}
+		seen := true
+		for _, d := range list.Items {
+			seen = seen && d.Status.ObservedGeneration >= d.Metadata.Generation
+		}
+		if seen {
+			return nil
+		}
+		time.Sleep(200 * time.Millisecond) // a watch would cost the server what is to be measured
+	}
 }
 
 // walls are times of one thing.
@@ -249,9 +365,21 @@ func (w walls) median() time.Duration {
 	return all[len(all)/2]
 }
 
-// compared prints the times of two programs.
-func (t *table) compared(name, peer string, theirs, ours walls, target float64) {
-	ratio := ours.median().Seconds() / theirs.median().Seconds()
-	text := func(w walls) string { return fmt.Sprintf("%.2f s", w.median().Seconds()) }
-	t.row(name, peer, text(theirs), text(ours), times(ratio), "≤ "+times(target), ratio <= target)
+// compared prints the times of two programs, and the CPU times that they and the server took for them.
+// Without a target it only tells the ratio.
+func (t *table) compared(name, peer string, theirs, ours samples, target float64) {
+	peers, own := walls(theirs.wall()).median(), walls(ours.wall()).median()
+	ratio := own.Seconds() / peers.Seconds()
+	text := func(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }
+	limit := "≤ " + times(target)
+	if target == 0 {
+		limit, target = "", math.Inf(1)
+	}
+	t.row(name, peer, text(peers), text(own), times(ratio), limit, ratio <= target)
+	both := func(s samples) string {
+		return fmt.Sprintf("%.2f + %.2f s", s.cpu().Seconds(), s.server().Seconds())
+	}
+	cpu := (ours.cpu() + ours.server()).Seconds() / (theirs.cpu() + theirs.server()).Seconds()
+	fmt.Fprintf(t.w, "%-32s %-14s %16s %16s %9s\n", "  CPU: its own + the server's", "", both(theirs), both(ours),
+		times(cpu))
 }

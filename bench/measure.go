@@ -18,6 +18,8 @@ type cost struct {
 	cpu  time.Duration // user and system
 	wall time.Duration
 	rss  int64 // bytes, at its peak
+	// server is the CPU time of the API server meanwhile, where there is one.
+	server time.Duration
 }
 
 // machine runs programs in an environment of their own, so that nobody's configuration has a say.
@@ -67,6 +69,15 @@ type samples []cost
 
 func (s samples) cpu() time.Duration {
 	return s.sorted()[len(s)/2]
+}
+
+// server is the median of what the server took.
+func (s samples) server() time.Duration {
+	all := make(walls, len(s))
+	for i, c := range s {
+		all[i] = c.server
+	}
+	return all.median()
 }
 
 // spread is half of the distance between the cheapest and the dearest, as a part of the median.
@@ -181,7 +192,7 @@ func (b *bench) peerRuns(l load) (cost, error) {
 		if err != nil {
 			return cost{}, err
 		}
-		sum = cost{sum.cpu + c.cpu, sum.wall + c.wall, max(sum.rss, c.rss)}
+		sum = cost{cpu: sum.cpu + c.cpu, wall: sum.wall + c.wall, rss: max(sum.rss, c.rss)}
 	}
 	return sum, nil
 }

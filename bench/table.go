@@ -29,15 +29,19 @@ type table struct {
 }
 
 func (t *table) head(small bool) {
-	load, err := os.ReadFile("/proc/loadavg")
-	if err == nil {
-		fmt.Fprintf(t.w, "Load of the machine at the start: %s\n", strings.Join(strings.Fields(string(load))[:3], " "))
-	}
+	t.load()
 	if small {
 		t.note("3,001 objects are left out (BENCH=small)")
 	}
 	fmt.Fprintf(t.w, "CPU time (user and system) of whole processes, three environments: the peer in a process each,\nslipway in one. Medians; ± is half of the distance between the cheapest and the dearest run.\n\n")
-	fmt.Fprintf(t.w, "%-32s %-11s %16s %16s %9s  %s\n", "", "", "peer", "slipway", "ratio", "target")
+	fmt.Fprintf(t.w, "%-32s %-14s %16s %16s %9s  %s\n", "", "", "peer", "slipway", "ratio", "target")
+}
+
+// load prints what else the machine does.
+func (t *table) load() {
+	if load, err := os.ReadFile("/proc/loadavg"); err == nil {
+		fmt.Fprintf(t.w, "Load of the machine at the start: %s\n", strings.Join(strings.Fields(string(load))[:3], " "))
+	}
 }
 
 func (t *table) note(format string, args ...any) {
@@ -51,7 +55,7 @@ func (t *table) row(name, what, peer, ours, value, target string, met bool) {
 		verdict = "MISSED"
 		t.missed++
 	}
-	fmt.Fprintf(t.w, "%-32s %-11s %16s %16s %9s  %-9s %s\n", name, what, peer, ours, value, target, verdict)
+	fmt.Fprintf(t.w, "%-32s %-14s %16s %16s %9s  %-9s %s\n", name, what, peer, ours, value, target, verdict)
 }
 
 func (t *table) speed(r result) {

@@ -33,6 +33,21 @@ func Objects(dir, env string, n int) (string, error) {
 	return file, os.WriteFile(file, []byte(all.String()), 0o644)
 }
 
+// ChartDir is the directory that Chart writes, in that of the project.
+const ChartDir = "chart"
+
+// Chart writes a Helm chart of the objects of a file, which are no templates.
+func Chart(dir, objects string) error {
+	text, err := os.ReadFile(objects)
+	if err != nil {
+		return err
+	}
+	p := &project{dir: filepath.Join(dir, ChartDir)}
+	p.file("Chart.yaml", "apiVersion: v2\nname: bench\nversion: 1.0.0\n")
+	p.file("templates/all.yaml", string(text))
+	return p.err
+}
+
 const plainDeployment = `---
 apiVersion: apps/v1
 kind: Deployment
