@@ -258,9 +258,13 @@ func (e *environment) mayBeMade(kind, name string) (object.Object, bool) {
 
 // selected returns the workloads whose pods a selector takes.
 func (e *environment) selected(namespace string, selector labels.Selector) []workload {
+	requirements, selectable := selector.Requirements()
+	if !selectable {
+		return nil
+	}
 	var found []workload
 	for _, w := range e.workloads {
-		if sameNamespace(e.namespaceOf(w.Object), namespace) && takes(selector, w) {
+		if fulfils(w, requirements) && sameNamespace(e.namespaceOf(w.Object), namespace) {
 			found = append(found, w)
 		}
 	}
@@ -272,7 +276,7 @@ func (e *environment) covering(w workload, group, kind string) []object.Object {
 	var found []object.Object
 	namespace := e.namespaceOf(w.Object)
 	for _, s := range e.selecting[kindOf{group, kind}] {
-		if takes(s.selector, w) && sameNamespace(e.namespaceOf(s.Object), namespace) {
+		if s.selectable && fulfils(w, s.requirements) && sameNamespace(e.namespaceOf(s.Object), namespace) {
 			found = append(found, s.Object)
 		}
 	}

@@ -22,7 +22,9 @@ type index struct {
 // selecting is an object with its selector.
 type selecting struct {
 	object.Object
-	selector labels.Selector
+	requirements labels.Requirements
+	// selectable is false for a selector that selects nothing.
+	selectable bool
 }
 
 // selectorsOf are how objects select pods.
@@ -44,7 +46,8 @@ func newIndex(objects []object.Object) index {
 		}
 		x.named[k][ref.Name] = append(x.named[k][ref.Name], o)
 		if selector, ok := selectorsOf[k]; ok {
-			x.selecting[k] = append(x.selecting[k], selecting{o, selector(o)})
+			requirements, selectable := selector(o).Requirements()
+			x.selecting[k] = append(x.selecting[k], selecting{o, requirements, selectable})
 		}
 		if ref.Kind == "HorizontalPodAutoscaler" || ref.Kind == "ScaledObject" && ref.Group == "keda.sh" {
 			x.scalers = append(x.scalers, o)

@@ -31,9 +31,11 @@ var ofJobs = []string{jobName, shortJob, "batch.kubernetes.io/controller-uid", "
 // takes reports whether a selector takes pods of a workload, perhaps only some of them.
 func takes(selector labels.Selector, w workload) bool {
 	requirements, selectable := selector.Requirements()
-	if !selectable {
-		return false
-	}
+	return selectable && fulfils(w, requirements)
+}
+
+// fulfils is takes for the requirements of a selector, which the selector copies each time it is asked.
+func fulfils(w workload, requirements labels.Requirements) bool {
 	have := w.set
 	for _, r := range requirements {
 		if !have.Has(r.Key()) && isGiven(r, w) {
