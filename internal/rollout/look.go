@@ -31,8 +31,11 @@ func (w *waiter) diagnose(ctx context.Context, it *item) {
 		it.healthyAt, it.stable = time.Time{}, false
 	}
 	generation, _ := it.live.At("metadata", "generation").(int64)
-	if observed, ok := it.live.At("status", "observedGeneration").(int64); ok && observed < generation {
-		return // whatever the status says, it says of the state before the change
+	observed, ok := it.live.At("status", "observedGeneration").(int64)
+	if (ok || it.ref.Group == "apps") && observed < generation {
+		// Whatever the status says, it says of the state before the change, and so do the pods. A workload that
+		// its controller has never seen has none.
+		return
 	}
 	it.note = ""
 	it.symptoms = ownSymptoms(it.live, it.health)
