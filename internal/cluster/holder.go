@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"unique"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
@@ -29,7 +30,7 @@ func holdersOf(managed []metav1.ManagedFieldsEntry, live object.Object) []plan.H
 		}
 		set.Leaves().Iterate(func(p fieldpath.Path) {
 			if path, ok := dotted(p, live.Body); ok && !strings.HasPrefix(path, "status.") && path != "status" {
-				h.Fields = append(h.Fields, path)
+				h.Fields = append(h.Fields, unique.Make(path).Value()) // most objects have the same ones
 			}
 		})
 		slices.Sort(h.Fields)
@@ -78,20 +79,27 @@ type Live struct {
 // Holders returns the field managers.
 func (l Live) Holders() []plan.Holder { return holdersOf(l.managed, l.Object) }
 
-// List lists the objects of the kind and the namespace of a ref.
-func List(ctx context.Context, c *Cluster, of object.Ref) ([]Live, error) {
+// List lists the objects of the kind and the namespace of a ref, without those that are known. A
+// nil function knows none.
+func List(ctx context.Context, c *Cluster, of object.Ref, known func(object.Ref) bool) ([]Live, error) {
 	at, err := c.endpoint(ctx, of, "")
 	if err != nil {
 		return nil, err
 	}
-	list, err := at.List(ctx, metav1.ListOptions{ResourceVersion: "0"})
-	if err != nil {
-		return nil, c.Explain(ctx, "list", of, err)
+	var all []Live
+	for opt := (metav1.ListOptions{Limit: pageSize}); ; {
+		page, err := at.List(ctx, opt)
+		if err != nil {
+			return nil, c.Explain(ctx, "list", of, err)
+		}
+		for i := range page.Items {
+			managed := page.Items[i].GetManagedFields()
+			if o := received(&page.Items[i]); known == nil || !known(o.Ref()) {
+				all = append(all, Live{o, managed})
+			}
+		}
+		if opt.Continue = page.GetContinue(); opt.Continue == "" {
+			return all, nil
+		}
 	}
-	all := make([]Live, len(list.Items))
-	for i := range list.Items {
-		managed := list.Items[i].GetManagedFields()
-		all[i] = Live{received(&list.Items[i]), managed}
-	}
-	return all, nil
 }

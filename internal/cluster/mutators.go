@@ -82,7 +82,7 @@ func listMutators(ctx context.Context, c *Cluster) ([]mutator, error) {
 
 // listAdmission lists the objects of a kind; none where the server does not have it.
 func listAdmission(ctx context.Context, c *Cluster, kind string) ([]Live, error) {
-	list, err := List(ctx, c, object.Ref{Group: admissionGroup, Kind: kind})
+	list, err := List(ctx, c, object.Ref{Group: admissionGroup, Kind: kind}, nil)
 	if _, unknown := errors.AsType[*UnknownKindError](err); unknown {
 		return nil, nil
 	}

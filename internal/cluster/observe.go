@@ -47,6 +47,9 @@ func Observe(ctx context.Context, c *Cluster, desired object.Set, opt ObserveOpt
 	s := &survey{c: c, desired: desired, definitions: DefinedKinds(desired),
 		scaled: scaledWorkloads(desired), force: opt.Force, settled: opt.Settled,
 		before: make(map[object.Ref]*plan.Observed, len(opt.Before))}
+	for _, o := range desired.Objects() {
+		s.pool.Add(o)
+	}
 	for i := range opt.Before {
 		s.before[opt.Before[i].Ref] = &opt.Before[i]
 	}
@@ -55,11 +58,18 @@ func Observe(ctx context.Context, c *Cluster, desired object.Set, opt ObserveOpt
 		kind, _ := o.Desired.At("type").(string)
 		targets[i] = target{ref: o.Ref, version: version(o.Desired), secretType: kind}
 	}
-	read := c.readAll(ctx, targets)
+	read, known := make([]reading, len(out)), make([]bool, len(out))
+	c.readAll(ctx, targets, func(i int, r reading) {
+		out[i].Adopting = !made[out[i].Ref] && !opt.Force
+		if known[i] = s.recognize(&out[i], r); !known[i] {
+			read[i] = r
+		}
+	})
 	Each(len(out), func(i int) {
 		o := &out[i]
-		o.Adopting = !made[o.Ref] && !opt.Force
-		s.examine(ctx, o, targets[i], read[i])
+		if !known[i] {
+			s.examine(ctx, o, targets[i], read[i])
+		}
 		read[i] = reading{}
 		o.Err = claimSize(o)
 		o.Refused = apierrors.IsInvalid(o.Err) || isClaimSize(o.Err)
@@ -86,7 +96,26 @@ type survey struct {
 	force       bool
 	settled     map[object.Ref]string
 	before      map[object.Ref]*plan.Observed
+	pool        object.Pool
 	missing     sync.Map // the error of each namespace that does not exist
+}
+
+// recognize takes over what is known of an object, as isKnown says. Of thousands of objects that have not
+// changed, what was read is not held together.
+func (s *survey) recognize(o *plan.Observed, r reading) bool {
+	if r.err != nil || r.live.Body == nil || o.Desired.Body == nil {
+		return false
+	}
+	seen := *o
+	seen.Live = s.pool.Fold(r.live)
+	seen.Desired, seen.Injected = s.aim(o.Desired, seen.Live, r.managed)
+	seen.Fingerprint = fingerprint(seen.Desired, seen.Live, r.managed)
+	if !s.isKnown(&seen) {
+		return false
+	}
+	seen.Holders = holdersOf(r.managed, seen.Live)
+	*o = seen
+	return true
 }
 
 // examine finds out what applying an object would give. It reads the object again where it has changed since
@@ -100,7 +129,7 @@ func (s *survey) examine(ctx context.Context, o *plan.Observed, w target, r read
 		if o.Err != nil || source.Body == nil {
 			return
 		}
-		o.Live = object.Share(o.Live, source)
+		o.Live = s.pool.Fold(o.Live)
 		o.Desired, o.Injected = s.aim(source, o.Live, managed)
 		o.Fingerprint = fingerprint(o.Desired, o.Live, managed)
 		if s.isKnown(o) {
@@ -108,13 +137,24 @@ func (s *survey) examine(ctx context.Context, o *plan.Observed, w target, r read
 		}
 		s.ask(ctx, o, managed)
 		if o.Err == nil && o.Unverified == "" && !o.Fixed { // Merged is an answer of the server
-			o.Merged = object.Share(object.Share(o.Merged, o.Desired), o.Live)
+			o.Merged = s.pool.Fold(planned(o))
 		}
 		if !errors.Is(o.Err, errMoved) {
 			return
 		}
 		r = s.c.readOne(ctx, w)
 	}
+}
+
+// planned is the server's answer to a dry run. That of an object which does not exist has no name and no time
+// that stays.
+func planned(o *plan.Observed) object.Object {
+	if o.Live.Body != nil {
+		return o.Merged
+	}
+	merged := plan.Wish(o.Merged)
+	merged.Origin = o.Merged.Origin
+	return merged
 }
 
 // look takes the live object and its managed fields from a reading.

@@ -26,7 +26,7 @@ func Place(ctx context.Context, c *Cluster, set object.Set) (object.Set, error) 
 		if namespaced == (o.Ref().Namespace != "") {
 			return o, nil
 		}
-		o = o.Clone()
+		o = o.Detached()
 		metadata, ok := o.Body["metadata"].(map[string]any)
 		if !ok {
 			return o, nil // the server says what is wrong with it

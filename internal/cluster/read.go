@@ -13,7 +13,7 @@ const (
 	// listFrom is how many objects of one kind and namespace are worth a list.
 	listFrom = 3
 	// pageSize bounds the memory of a list.
-	pageSize = 500
+	pageSize = 200
 	// dear is how many objects of others in a list cost more than one read.
 	dear = 20
 )
@@ -42,10 +42,9 @@ func (c *Cluster) readOne(ctx context.Context, w target) reading {
 	return reading{live, managed, err}
 }
 
-// readAll reads objects, and gives a result for each. Where there are many of one kind and namespace it lists
-// these, unless the user may not list them or too many others are among them.
-func (c *Cluster) readAll(ctx context.Context, all []target) []reading {
-	out := make([]reading, len(all))
+// readAll reads objects, and calls take for each, several at a time, with its index. Where there are many of
+// one kind and namespace it lists these, unless the user may not list them or too many others are among them.
+func (c *Cluster) readAll(ctx context.Context, all []target, take func(int, reading)) {
 	groups := map[target][]int{} // by kind, version and namespace
 	for i, w := range all {
 		w.ref.Name, w.secretType = "", ""
@@ -61,15 +60,15 @@ func (c *Cluster) readAll(ctx context.Context, all []target) []reading {
 		}
 	}
 	rest := make([][]int, len(many))
-	Each(len(many), func(i int) { rest[i] = c.readList(ctx, all, out, many[i]) })
+	Each(len(many), func(i int) { rest[i] = c.readList(ctx, all, take, many[i]) })
 	single = slices.Concat(append(rest, single)...)
 	slices.Sort(single)
-	Each(len(single), func(i int) { out[single[i]] = c.readOne(ctx, all[single[i]]) })
-	return out
+	Each(len(single), func(i int) { take(single[i], c.readOne(ctx, all[single[i]])) })
 }
 
 // readList lists the objects of one kind and namespace. It returns those that it has not read.
-func (c *Cluster) readList(ctx context.Context, all []target, out []reading, group []int) (rest []int) {
+func (c *Cluster) readList(ctx context.Context, all []target, take func(int, reading), group []int) (
+	rest []int) {
 	first := all[group[0]]
 	at, err := c.endpoint(ctx, first.ref, first.version)
 	if err != nil {
@@ -93,7 +92,7 @@ func (c *Cluster) readList(ctx context.Context, all []target, out []reading, gro
 		page, err := at.List(ctx, opt)
 		if err != nil && (isUnanswered(err) || ctx.Err() != nil) {
 			for _, i := range missing {
-				out[i].err = err
+				take(i, reading{err: err})
 			}
 			return nil
 		}
@@ -108,7 +107,7 @@ func (c *Cluster) readList(ctx context.Context, all []target, out []reading, gro
 			}
 			delete(missing, item.GetName())
 			managed := item.GetManagedFields()
-			out[i] = reading{live: received(item), managed: managed}
+			take(i, reading{live: received(item), managed: managed})
 		}
 		if opt.Continue = page.GetContinue(); opt.Continue == "" || len(missing) == 0 {
 			break
@@ -120,6 +119,8 @@ func (c *Cluster) readList(ctx context.Context, all []target, out []reading, gro
 	for _, i := range missing { // these do not exist, unless the list leaves them out
 		if isCoreSecret(first.ref) && (all[i].secretType == "" || all[i].secretType == RecordType) {
 			rest = append(rest, i)
+		} else {
+			take(i, reading{})
 		}
 	}
 	return rest
@@ -127,15 +128,19 @@ func (c *Cluster) readList(ctx context.Context, all []target, out []reading, gro
 
 func isCoreSecret(ref object.Ref) bool { return ref.Group == "" && ref.Kind == "Secret" }
 
-// GetAll reads objects, in the version that the server prefers; the Body of one that does not exist is nil.
-// The errors are client-go's: see Explain.
+// GetAll is ReadAll with all results.
 func (c *Cluster) GetAll(ctx context.Context, refs []object.Ref) ([]object.Object, []error) {
-	targets, all, errs := make([]target, len(refs)), make([]object.Object, len(refs)), make([]error, len(refs))
+	all, errs := make([]object.Object, len(refs)), make([]error, len(refs))
+	c.ReadAll(ctx, refs, func(i int, live object.Object, err error) { all[i], errs[i] = live, err })
+	return all, errs
+}
+
+// ReadAll reads objects, in the version that the server prefers, and calls take for each, several at a time,
+// with its index. The Body of one that does not exist is nil. The errors are client-go's: see Explain.
+func (c *Cluster) ReadAll(ctx context.Context, refs []object.Ref, take func(int, object.Object, error)) {
+	targets := make([]target, len(refs))
 	for i, ref := range refs {
 		targets[i] = target{ref: ref}
 	}
-	for i, r := range c.readAll(ctx, targets) {
-		all[i], errs[i] = r.live, r.err
-	}
-	return all, errs
+	c.readAll(ctx, targets, func(i int, r reading) { take(i, r.live, r.err) })
 }

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"reflect"
 	"slices"
@@ -21,6 +22,7 @@ type Sent struct {
 
 // Outcome is an object after an apply.
 type Outcome struct {
+	// Live is set where fields are lost.
 	Live
 	// Lost are the fields that do not have the value that was sent, and removed fields that are there: Before
 	// is what was sent.
@@ -38,15 +40,15 @@ func Verify(ctx context.Context, c *Cluster, set object.Set, sent []Sent) ([]Out
 		kind, _ := o.Object.At("type").(string)
 		targets[i] = target{ref: o.Object.Ref(), version: version(o.Object), secretType: kind}
 	}
-	for i, r := range c.readAll(ctx, targets) {
+	errs := make([]error, len(sent))
+	c.readAll(ctx, targets, func(i int, r reading) {
 		if r.err != nil {
-			return out, c.Explain(ctx, "verify", targets[i].ref, r.err)
-		}
-		if r.live.Body != nil {
+			errs[i] = c.Explain(ctx, "verify", targets[i].ref, r.err)
+		} else if r.live.Body != nil {
 			out[i] = s.verify(sent[i], r)
 		}
-	}
-	return out, nil
+	})
+	return out, cmp.Or(errs...)
 }
 
 func (s *survey) verify(sent Sent, r reading) Outcome {
@@ -60,7 +62,8 @@ func (s *survey) verify(sent Sent, r reading) Outcome {
 		}
 	}
 	if len(o.Lost) == 0 {
-		o.Fingerprint = s.settledAs(sent.Source, r.live, r.managed)
+		// Nobody asks who holds its fields, and thousands of objects are large.
+		o = Outcome{Fingerprint: s.settledAs(sent.Source, r.live, r.managed)}
 	}
 	return o
 }

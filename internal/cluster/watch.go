@@ -184,7 +184,7 @@ func isRefusal(err error) bool {
 }
 
 func (s *feed) read(ctx context.Context) (map[object.Ref]object.Object, string, error) {
-	live, opt := map[object.Ref]object.Object{}, s.options()
+	live, opt, pool := map[object.Ref]object.Object{}, s.options(), new(object.Pool)
 	opt.Limit = pageSize
 	for {
 		page, err := s.at.List(ctx, opt)
@@ -193,7 +193,7 @@ func (s *feed) read(ctx context.Context) (map[object.Ref]object.Object, string, 
 		}
 		for i := range page.Items {
 			if o := received(&page.Items[i]); s.wanted[o.Ref()] {
-				live[o.Ref()] = o
+				live[o.Ref()] = pool.Fold(o)
 			}
 		}
 		if opt.Continue = page.GetContinue(); opt.Continue == "" {

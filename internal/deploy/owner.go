@@ -37,18 +37,19 @@ func (t Target) owners(latest release.Release) []string {
 // owned marks each object with its owner, except the kinds that are never deleted: projects share namespaces
 // and definitions.
 func owned(set object.Set, owner string) (object.Set, error) {
+	alone := map[string]any{ownerAnnotation: owner} // of the objects without annotations
 	return set.Map(func(o object.Object) (object.Object, error) {
-		if plan.Protected(o.Ref().Kind) {
+		if plan.Protected(o.Ref().Kind) || o.Annotations()[ownerAnnotation] == owner {
 			return o, nil
 		}
 		o = o.Detached()
 		metadata, _ := o.Body["metadata"].(map[string]any)
 		annotations, ok := metadata["annotations"].(map[string]any)
-		if !ok {
-			annotations = map[string]any{}
-			metadata["annotations"] = annotations
+		if ok {
+			annotations[ownerAnnotation] = owner
+		} else {
+			metadata["annotations"] = alone
 		}
-		annotations[ownerAnnotation] = owner
 		return o, nil
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"slipway/internal/object"
 	"slipway/internal/plan"
 	"slipway/internal/release"
+	"slipway/internal/render"
 )
 
 // Proposal is a plan, with what it was made from.
@@ -151,6 +152,7 @@ func Propose(ctx context.Context, t Target, o ProposeOptions) (Proposal, error) 
 	if err != nil {
 		return Proposal{}, err
 	}
+	r.result = render.Result{} // a large set is not held twice
 	prepared.Review, prepared.Direction = reviewed, direction
 	if err := fit(ctx, t, prepared, past.Latest); err != nil {
 		return Proposal{}, err
@@ -263,10 +265,12 @@ func propose(
 	if p.Set, err = owned(set, t.owner()); err != nil {
 		return Proposal{}, err
 	}
+	var pool object.Pool
+	for _, o := range p.Set.Objects() {
+		pool.Add(o)
+	}
 	for _, o := range latest.Objects.Objects() {
-		if now, ok := p.Set.Get(o.Ref()); ok {
-			object.Share(o, now)
-		}
+		pool.Fold(o)
 	}
 	var order plan.Order
 	if !l.unordered {

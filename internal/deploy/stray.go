@@ -20,7 +20,12 @@ var identity = []string{"app.kubernetes.io/instance", "app.kubernetes.io/part-of
 func findStrays(ctx context.Context, t Target, rel release.Release, d *Drift) {
 	kinds := listable(rel)
 	lists, errs := make([][]cluster.Live, len(kinds)), make([]error, len(kinds))
-	cluster.Each(len(kinds), func(i int) { lists[i], errs[i] = cluster.List(ctx, t.Cluster, kinds[i]) })
+	ours := map[object.Ref]bool{}
+	for _, ref := range slices.Concat(rel.Objects.Refs(), rel.Owned, rel.Kept) {
+		ours[ref] = true
+	}
+	isOurs := func(ref object.Ref) bool { return ours[ref] }
+	cluster.Each(len(kinds), func(i int) { lists[i], errs[i] = cluster.List(ctx, t.Cluster, kinds[i], isOurs) })
 	marks := marksOf(rel.Objects)
 	for i, list := range lists {
 		if _, ok := errors.AsType[*cluster.UnknownKindError](errs[i]); ok {
@@ -31,7 +36,7 @@ func findStrays(ctx context.Context, t Target, rel release.Release, d *Drift) {
 			continue
 		}
 		for _, live := range list {
-			sortStray(t.owners(rel), rel, marks, live, d)
+			sortStray(t.owners(rel), marks, live, d)
 		}
 	}
 	byRef := func(a, b Stray) int { return a.Ref.Compare(b.Ref) }
@@ -76,15 +81,11 @@ func labelsOf(o object.Object) []string {
 }
 
 // sortStray notes an object that no release made, if it is not a controller's or another environment's.
-func sortStray(
-	owners []string, rel release.Release, marks map[string]bool, live cluster.Live, d *Drift,
-) {
+func sortStray(owners []string, marks map[string]bool, live cluster.Live, d *Drift) {
 	o, ref := live.Object, live.Object.Ref()
-	_, wanted := rel.Objects.Get(ref)
 	of, _ := o.Annotations()[ownerAnnotation].(string)
 	parents, _ := o.At("metadata", "ownerReferences").([]any)
-	isOurs := wanted || slices.Contains(rel.Owned, ref) || slices.Contains(rel.Kept, ref)
-	if isOurs || of != "" && !slices.Contains(owners, of) || len(parents) > 0 {
+	if of != "" && !slices.Contains(owners, of) || len(parents) > 0 {
 		return
 	}
 	s := Stray{Ref: ref, By: maker(live.Holders()), body: o}

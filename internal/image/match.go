@@ -149,6 +149,9 @@ func Uses(set object.Set) []Use {
 
 // Put returns a copy of the set in which every use of a pin's image is the pin.
 func Put(set object.Set, pins []Pin) (object.Set, error) {
+	if len(pins) == 0 {
+		return set, nil
+	}
 	images := make([]project.Image, len(pins))
 	byName := map[string]Pin{}
 	for i, p := range pins {
@@ -156,13 +159,22 @@ func Put(set object.Set, pins []Pin) (object.Set, error) {
 		byName[p.Name] = p
 	}
 	return set.Map(func(o object.Object) (object.Object, error) {
-		o = o.Clone()
-		visit(o.Body, func(_, ref string) string {
-			if name := closest(images, reference.Parse(ref).Repository); name != "" {
-				return byName[name].Reference()
+		changes := false
+		pinned := func(_, ref string) string {
+			name := closest(images, reference.Parse(ref).Repository)
+			if name == "" {
+				return ref
 			}
-			return ref
-		})
+			changes = true
+			return byName[name].Reference()
+		}
+		// Most objects of a large set use no image: they are not copied.
+		visit(o.Body, func(container, ref string) string { pinned(container, ref); return ref })
+		if !changes {
+			return o, nil
+		}
+		o = o.Clone()
+		visit(o.Body, pinned)
 		return o, nil
 	})
 }

@@ -6,6 +6,7 @@ package object
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -98,6 +99,19 @@ func (o Object) str(path ...string) string {
 // Clone returns a deep copy.
 func (o Object) Clone() Object {
 	return Object{Body: runtime.DeepCopyJSON(o.Body), Origin: o.Origin}
+}
+
+// Detached returns a copy whose metadata and annotations may be changed. It shares the rest with o.
+func (o Object) Detached() Object {
+	body := maps.Clone(o.Body)
+	if metadata, ok := body["metadata"].(map[string]any); ok {
+		metadata = maps.Clone(metadata)
+		if annotations, ok := metadata["annotations"].(map[string]any); ok {
+			metadata["annotations"] = maps.Clone(annotations)
+		}
+		body["metadata"] = metadata
+	}
+	return Object{Body: body, Origin: o.Origin}
 }
 
 // Holds are the finalizers of an object, without those by which the API server deletes its dependents.

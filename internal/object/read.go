@@ -43,22 +43,9 @@ func (e *ReadError) Error() string {
 func (e *ReadError) Unwrap() error { return e.Err }
 
 // Read returns the objects of a YAML or JSON stream in order, with the items of a List in its place. Scalars
-// have the types that kubectl gives them (YAML 1.1: a plain yes is true). It fails with a *ReadError.
-func Read(r io.Reader, file string) ([]Object, error) {
-	var objects []Object
-	err := eachDocument(r, file, func(d *decoder, root *yaml.Node) error {
-		v, err := d.value(root, 0)
-		if err != nil || v == nil {
-			return err
-		}
-		objects, err = d.collect(objects, root, v)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return objects, nil
-}
+// have the types that kubectl gives them (YAML 1.1: a plain yes is true). Equal parts of the bodies are
+// held once. It fails with a *ReadError.
+func Read(r io.Reader, file string) ([]Object, error) { return new(Pool).Read(r, file) }
 
 // Check checks a YAML stream's syntax and budgets, whatever its content.
 func Check(r io.Reader, file string) error {

@@ -10,13 +10,13 @@ import (
 // Deletions come last, in the reverse order of kinds, unless kapp's rules of the objects say otherwise.
 
 // deleteFirst deletes first what a rule wants gone before something else is applied.
-func (p *Plan) deleteFirst(in Input, observed map[object.Ref]Observed) {
+func (p *Plan) deleteFirst(in Input, observed sightings) {
 	for i := range p.Changes {
 		old := &p.Changes[i]
 		if old.Action != Delete || old.First {
 			continue
 		}
-		schedule, _ := observed[old.Ref].Live.Schedule() // a rule that is misread has never been deployed
+		schedule, _ := observed.of(old.Ref).Live.Schedule() // a rule that is misread has never been deployed
 		for _, c := range p.Changes {
 			if c.Action != Create && c.Action != Update && c.Action != Replace {
 				continue
@@ -48,11 +48,11 @@ func precedes(rules []object.ChangeRule, groups []string) bool {
 
 // deletionLevels returns in which turn each object is deleted, from 0, where rules order the deletions among
 // themselves, and the number of turns. Objects that wait for each other are blocked.
-func (p *Plan) deletionLevels(observed map[object.Ref]Observed) (map[object.Ref]int, int) {
+func (p *Plan) deletionLevels(observed sightings) (map[object.Ref]int, int) {
 	schedules := map[object.Ref]object.Schedule{}
 	for _, c := range p.Changes {
 		if c.Action == Delete && !c.First {
-			schedules[c.Ref], _ = observed[c.Ref].Live.Schedule()
+			schedules[c.Ref], _ = observed.of(c.Ref).Live.Schedule()
 		}
 	}
 	later := graph{} // deleted after

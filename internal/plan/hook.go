@@ -59,7 +59,7 @@ func (p *Plan) addHooks(hooks []Change, in Input) {
 }
 
 // number gives each change its stage.
-func (p *Plan) number(o Order, observed map[object.Ref]Observed) {
+func (p *Plan) number(o Order, observed sightings) {
 	stages := o.stages
 	if len(stages) == 0 {
 		stages = []Stage{{Name: "deploy"}, {Name: pruneStage}}

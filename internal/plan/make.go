@@ -54,11 +54,22 @@ var protected = []string{"Namespace", "CustomResourceDefinition", "PersistentVol
 // Protected says that objects of a kind are never deleted, because they hold other objects or data.
 func Protected(kind string) bool { return slices.Contains(protected, kind) }
 
+// sightings are the observed objects by their names.
+type sightings map[object.Ref]*Observed
+
+// of returns what was observed of an object.
+func (s sightings) of(ref object.Ref) Observed {
+	if o, ok := s[ref]; ok {
+		return *o
+	}
+	return Observed{Ref: ref, Err: errors.New("not observed")}
+}
+
 // Make decides what would change.
 func Make(in Input) Plan {
-	observed := make(map[object.Ref]Observed, len(in.Observed))
-	for _, o := range in.Observed {
-		observed[o.Ref] = o
+	observed := make(sightings, len(in.Observed))
+	for i := range in.Observed {
+		observed[in.Observed[i].Ref] = &in.Observed[i]
 	}
 	p := Plan{
 		Environment: in.Environment, Commit: in.Commit, Base: in.Base,
@@ -67,10 +78,7 @@ func Make(in Input) Plan {
 	var hooks []Change
 	uids := map[string]bool{}
 	for _, want := range in.Desired.Objects() {
-		o, ok := observed[want.Ref()]
-		if !ok {
-			o = Observed{Ref: want.Ref(), Err: errors.New("not observed")}
-		}
+		o := observed.of(want.Ref())
 		if id := uid(o.Live); id != "" {
 			uids[id] = true
 		}
@@ -89,10 +97,7 @@ func Make(in Input) Plan {
 	}
 	users := usedBy(in, observed)
 	for _, ref := range surplus(in) {
-		o, ok := observed[ref]
-		if !ok {
-			o = Observed{Ref: ref, Err: errors.New("not observed")}
-		}
+		o := observed.of(ref)
 		// An object that moved to another API group is served under both names: deleting the old
 		// name would delete the new one.
 		if uids[uid(o.Live)] || (o.Live.Body == nil && o.Err == nil) {

@@ -72,14 +72,14 @@ func versions(o object.Object) map[string]bool {
 }
 
 // noteIrreversible notes what the way back keeps. A rollback itself has no way back to speak of.
-func (p *Plan) noteIrreversible(in Input, observed map[object.Ref]Observed) {
+func (p *Plan) noteIrreversible(in Input, observed sightings) {
 	if in.Rollback {
 		return
 	}
 	for i := range p.Changes {
 		c := &p.Changes[i]
 		if slices.Contains(in.Owned, c.Ref) {
-			c.Irreversible = irreversible(*c, observed[c.Ref])
+			c.Irreversible = irreversible(*c, observed.of(c.Ref))
 		}
 	}
 }

@@ -16,13 +16,13 @@ func MayBeUsed(ref object.Ref) bool {
 // usage finds the objects that still name another one after a deploy.
 type usage struct {
 	in       Input
-	observed map[object.Ref]Observed
+	observed sightings
 	gone     map[object.Ref]bool // what the deploy deletes
 	by       map[object.Ref]string
 }
 
 // usedBy returns for each object that pods name after the deploy what names it: "pod db-0".
-func usedBy(in Input, observed map[object.Ref]Observed) map[object.Ref]string {
+func usedBy(in Input, observed sightings) map[object.Ref]string {
 	u := usage{in: in, observed: observed, gone: map[object.Ref]bool{}, by: map[object.Ref]string{}}
 	for _, ref := range surplus(in) {
 		u.gone[ref] = true
@@ -130,7 +130,7 @@ func (u usage) noteRevisions() {
 			want.At("spec", "updateStrategy", "type") != "OnDelete" && partition(want) == 0 {
 			continue
 		}
-		current, _ := u.observed[want.Ref()].Live.At("status", "currentRevision").(string)
+		current, _ := u.observed.of(want.Ref()).Live.At("status", "currentRevision").(string)
 		for _, o := range u.in.Users {
 			r := o.Ref()
 			if r.Kind == "ControllerRevision" && r.Name == current && r.Namespace == want.Ref().Namespace {

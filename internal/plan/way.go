@@ -11,14 +11,14 @@ import (
 // makeWay deletes first what would keep a new workload from starting: an old one that holds the same volume
 // for one node, the same port of a node, or that must never run beside it. On failure the way back creates it
 // again.
-func (p *Plan) makeWay(in Input, observed map[object.Ref]Observed) {
+func (p *Plan) makeWay(in Input, observed sightings) {
 	shared := singleClaims(in, observed)
 	for i := range p.Changes {
 		old := &p.Changes[i]
 		if old.Action != Delete {
 			continue
 		}
-		live := observed[old.Ref].Live
+		live := observed.of(old.Ref).Live
 		for _, c := range p.Changes {
 			if c.Action != Create {
 				continue
@@ -58,7 +58,7 @@ func clash(old, next object.Object, shared map[object.Ref]bool) string {
 }
 
 // singleClaims returns the claims that one node or one pod uses at a time.
-func singleClaims(in Input, observed map[object.Ref]Observed) map[object.Ref]bool {
+func singleClaims(in Input, observed sightings) map[object.Ref]bool {
 	single := map[object.Ref]bool{}
 	note := func(o object.Object) {
 		if o.Ref().Kind != "PersistentVolumeClaim" {
@@ -70,7 +70,7 @@ func singleClaims(in Input, observed map[object.Ref]Observed) map[object.Ref]boo
 	for _, o := range in.Desired.Objects() {
 		note(o)
 	}
-	for _, o := range observed {
+	for _, o := range in.Observed {
 		note(o.Live)
 		for _, template := range object.Mappings(o.Live.At("spec", "volumeClaimTemplates")) {
 			modes := texts((object.Object{Body: template}).At("spec", "accessModes"))

@@ -262,13 +262,22 @@ func encode(r Release) (summary, data []byte, err error) {
 }
 
 func decode(data []byte) (Release, error) {
-	var s stored
+	var s struct {
+		stored
+		// One after the other becomes an object, with the parts that it shares with others.
+		Objects []json.RawMessage `json:"objects"`
+	}
 	if err := utiljson.Unmarshal(data, &s); err != nil { // whole numbers as objects have them
 		return Release{}, err
 	}
 	s.Release.Objects.Conceal(s.Concealed)
-	for _, m := range s.Objects {
-		o := object.Object{Body: m.Body, Origin: m.Origin}
+	var pool object.Pool
+	for _, text := range s.Objects {
+		var m member
+		if err := utiljson.Unmarshal(text, &m); err != nil {
+			return Release{}, err
+		}
+		o := pool.Fold(object.Object{Body: m.Body, Origin: m.Origin})
 		if err := s.Release.Objects.Add(o); err != nil {
 			return Release{}, err
 		}

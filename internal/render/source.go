@@ -20,6 +20,7 @@ type source struct {
 	*Renderer
 	view *tree.View
 	env  project.Environment
+	pool object.Pool // of the objects in plain files
 }
 
 func (s *source) render() (Result, error) {
@@ -246,7 +247,7 @@ func (s *piece) file(name string) error {
 	if err != nil {
 		return err
 	}
-	objects, err := object.Read(bytes.NewReader(text), name)
+	objects, err := s.pool.Read(bytes.NewReader(text), name)
 	if err != nil {
 		return err
 	}

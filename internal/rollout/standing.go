@@ -21,11 +21,10 @@ type Standing struct {
 // Health reads the health of the objects, in the order of refs. An object that cannot be read is Unknown,
 // with the reason; one that does not exist is NotFound. It fails only when the cluster does not answer.
 func Health(ctx context.Context, c *cluster.Cluster, refs []object.Ref) ([]Standing, error) {
-	live, errs := c.GetAll(ctx, refs)
-	list := make([]Standing, len(refs))
-	for i, ref := range refs {
-		list[i], errs[i] = standing(ctx, c, ref, live[i], errs[i])
-	}
+	list, errs := make([]Standing, len(refs)), make([]error, len(refs))
+	c.ReadAll(ctx, refs, func(i int, live object.Object, err error) {
+		list[i], errs[i] = standing(ctx, c, refs[i], live, err)
+	})
 	if ctx.Err() != nil {
 		return list, context.Cause(ctx)
 	}

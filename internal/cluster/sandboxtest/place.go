@@ -80,6 +80,7 @@ func (p Place) Parse(t *testing.T, text string) object.Set {
 	for _, o := range list {
 		ref := o.Ref()
 		if ref.Namespace == "" && ref.Kind != "Namespace" && ref.Kind != "CustomResourceDefinition" {
+			o = o.Detached()
 			o.Body["metadata"].(map[string]any)["namespace"] = p.Namespace
 		}
 		if err := set.Add(o); err != nil {

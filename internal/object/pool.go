@@ -1,0 +1,153 @@
+package object
+
+import (
+	"hash/maphash"
+	"io"
+	"reflect"
+	"sync"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Pool holds equal parts of objects once: thousands of objects have the same labels, probes and defaults, and
+// each object is held in several states. The zero value is empty and ready. A Pool may be used from several
+// goroutines.
+type Pool struct {
+	mu    sync.Mutex
+	seed  maphash.Seed
+	parts map[uint64]any // by their hash; another part with the same hash is not shared
+}
+
+// Add lets later objects share the parts of o, which must not be changed after it.
+func (p *Pool) Add(o Object) { p.fold(o, false) }
+
+// Fold returns o with equal parts of the pool in place of its own. It writes into the body, which nobody else
+// may have; the result must not be changed.
+func (p *Pool) Fold(o Object) Object {
+	if o.Body == nil {
+		return o
+	}
+	return p.fold(o, true)
+}
+
+// Read is like the function. Files that are read by one pool share their equal parts.
+func (p *Pool) Read(r io.Reader, file string) ([]Object, error) {
+	var objects []Object
+	err := eachDocument(r, file, func(d *decoder, root *yaml.Node) error {
+		v, err := d.value(root, 0)
+		if err != nil || v == nil {
+			return err
+		}
+		before := len(objects)
+		objects, err = d.collect(objects, root, v)
+		for i := before; i < len(objects); i++ {
+			objects[i] = p.Fold(objects[i])
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return objects, nil
+}
+
+func (p *Pool) fold(o Object, write bool) Object {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.parts == nil {
+		p.seed, p.parts = maphash.MakeSeed(), map[uint64]any{}
+	}
+	v, _ := p.part(o.Body, write)
+	if body, ok := v.(map[string]any); ok {
+		o.Body = body
+	}
+	return o
+}
+
+// part returns the equal part of the pool, and the hash of both. Without write it leaves v as it is.
+func (p *Pool) part(v any, write bool) (any, uint64) {
+	const prime = 0x9e3779b97f4a7c15
+	var h uint64
+	switch x := v.(type) {
+	case map[string]any:
+		h = 1
+		for k, e := range x {
+			with, he := p.part(e, write)
+			if write && !identical(with, e) {
+				x[k] = with
+			}
+			h += (maphash.String(p.seed, k) ^ he*prime) * prime // the order of keys does not matter
+		}
+	case []any:
+		h = 2
+		for i, e := range x {
+			with, he := p.part(e, write)
+			if write && !identical(with, e) {
+				x[i] = with
+			}
+			h = (h ^ he) * prime
+		}
+	case string:
+		h = maphash.String(p.seed, x)
+	default:
+		return v, maphash.Comparable(p.seed, v)
+	}
+	known, ok := p.parts[h]
+	if !ok {
+		p.parts[h] = v
+		return v, h
+	}
+	if equal(known, v) {
+		return known, h
+	}
+	return v, h
+}
+
+// equal compares two parts. Most of what is in them is identical.
+func equal(a, b any) bool {
+	if identical(a, b) {
+		return true
+	}
+	switch x := a.(type) {
+	case map[string]any:
+		y, ok := b.(map[string]any)
+		if !ok || len(x) != len(y) {
+			return false
+		}
+		for k, e := range x {
+			if other, ok := y[k]; !ok || !equal(e, other) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		y, ok := b.([]any)
+		if !ok || len(x) != len(y) {
+			return false
+		}
+		for i := range x {
+			if !equal(x[i], y[i]) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// identical says that both are the same map, list or scalar.
+func identical(a, b any) bool {
+	switch x := a.(type) {
+	case map[string]any:
+		y, ok := b.(map[string]any)
+		return ok && reflect.ValueOf(x).Pointer() == reflect.ValueOf(y).Pointer()
+	case []any:
+		y, ok := b.([]any)
+		return ok && len(x) == len(y) && (len(x) == 0 || &x[0] == &y[0])
+	}
+	switch b.(type) {
+	case map[string]any, []any:
+		return false
+	}
+	return a == b
+}
