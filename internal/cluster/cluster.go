@@ -65,6 +65,8 @@ type Cluster struct {
 	typed     kubernetes.Interface
 	discovery discovery.CachedDiscoveryInterfaceWithContext
 	mapper    meta.ResettableRESTMapperWithContext
+	// mappings are what the mapper has found: it searches all kinds each time, several times for each object.
+	mappings *sync.Map
 }
 
 // Sandbox describes the services beside a sandbox, from its kubeconfig entry.
@@ -149,6 +151,7 @@ func connect(c *Cluster, cfg *rest.Config, o Options) error {
 	}
 	found := discovery.ToDiscoveryInterfaceWithContext(c.typed.Discovery())
 	c.discovery = memory.NewMemCacheClientWithContext(found)
+	c.mappings = &sync.Map{}
 	c.mapper = restmapper.NewDeferredDiscoveryRESTMapperWithContext(c.discovery)
 	return nil
 }

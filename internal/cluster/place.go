@@ -75,7 +75,14 @@ func DefinedKinds(set object.Set) map[schema.GroupKind]Definition {
 // mapping finds the resource of a kind, in the preferred version when version is empty. It fails with an
 // *UnknownKindError when the kind is not served.
 func (c *Cluster) mapping(ctx context.Context, ref object.Ref, version string) (*meta.RESTMapping, error) {
+	key := groupKind(ref).WithVersion(version)
+	if m, ok := c.mappings.Load(key); ok {
+		return m.(*meta.RESTMapping), nil
+	}
 	m, err := c.mapper.RESTMappingWithContext(ctx, groupKind(ref), version)
+	if err == nil {
+		c.mappings.Store(key, m)
+	}
 	if !meta.IsNoMatchError(err) {
 		return m, err
 	}
@@ -91,6 +98,7 @@ func (c *Cluster) mapping(ctx context.Context, ref object.Ref, version string) (
 // Serves asks the server, and not the cache, whether it serves a kind.
 func (c *Cluster) Serves(ctx context.Context, kind schema.GroupKind) error {
 	c.mapper.ResetWithContext(ctx)
+	c.mappings.Clear()
 	_, err := c.mapping(ctx, object.Ref{Group: kind.Group, Kind: kind.Kind}, "")
 	return err
 }

@@ -241,6 +241,7 @@ func TestRequests(t *testing.T) {
 			compare(t, "the next plan", s.api.take(), plus(test.read, map[string]int{
 				"LIST secrets": 1, "GET secrets": 1, // which releases there are, and the newest one
 				"LIST nodes": 1,
+				"LIST pods":  1, // whether the release still runs well
 			}))
 		})
 	}
