@@ -58,7 +58,8 @@ var allowed = map[string]string{
 		"rollout release check check/finding check/rule check/contract check/origin image/signature",
 	"internal/promote": "git object project project/source image image/reference render check/finding " +
 		"check/origin release deploy",
-	"internal/agent":               "agent/child git image project project/source render/tree render plan cluster release deploy",
+	"internal/agent": "agent/child git image object project project/source render/tree render plan cluster release " +
+		"deploy",
 	"internal/agent/child":         "",
 	"internal/agent/install":       "agent object project render",
 	"cmd/slipway":                  "*",

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -95,8 +96,11 @@ func newAgentStatusCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show how an agent's environments stand", Args: cobra.NoArgs,
 		Long: `Asks a running agent at the address that its configuration gives as "listen". For each environment it
-prints the verdict on the newest commit, the number of drifted fields and objects, and the last error with
-its age; -o json has the commits and the release too.`,
+prints the verdict on the newest commit, the commits seen and applied, the next look, the replica that leads,
+the number of drifted fields and objects, and the last error with its age.
+
+To reach an agent in a cluster, run "kubectl --namespace slipway port-forward deployment/slipway-agent 9090"
+beside it. Of two replicas only the leader knows: its pod is named in the answer of the other one.`,
 	}
 	address := cmd.Flags().String("address", "127.0.0.1:9090", "HOST:PORT of the agent's \"listen\"")
 	out := outputFlag(cmd, asText, asJSON)
@@ -149,6 +153,19 @@ func askAgent(ctx context.Context, address string) ([]agent.Status, error) {
 	return all, nil
 }
 
+// statusDetails are the commits, the next look and the leader.
+func statusDetails(s agent.Status) string {
+	name := func(commit string) string { return cmp.Or(commit[:min(len(commit), 7)], "none") }
+	text := "commit seen " + name(s.Seen) + ", applied " + name(s.Applied)
+	if !s.Next.IsZero() {
+		text += fmt.Sprintf(", next look in %s", max(0, time.Until(s.Next)).Round(time.Second))
+	}
+	if s.Leader != "" {
+		text += ", led by " + s.Leader
+	}
+	return text
+}
+
 func printAgentStatus(a *app, s agent.Status) {
 	style := styleOf(a.stdout)
 	good := s.Verdict == agent.Synced && s.Error == "" && s.Drift == 0
@@ -158,6 +175,7 @@ func printAgentStatus(a *app, s agent.Status) {
 		fmt.Fprintf(a.stdout, "  drift: %s; run `slipway drift %s` to see them\n", count(s.Drift, "change"),
 			s.Environment)
 	}
+	fmt.Fprintf(a.stdout, "  %s\n", clean(statusDetails(s)))
 	for _, line := range s.Pauses.Lines(time.Now()) {
 		if s.Verdict != agent.Suspended || line != s.Message {
 			fmt.Fprintf(a.stdout, "  %s\n", clean(line))

@@ -29,5 +29,6 @@ var agentRows = []row{
 	as("install", codeUsage, always[*install.InvalidError](
 		"Run `slipway agent install --help` for an example.")),
 	as("no agent", codeError, always[*noAgentError](
-		"Pass the agent's address as --address HOST:PORT: it is \"listen\" in its configuration.")),
+		"Pass the agent's address as --address HOST:PORT: it is \"listen\" in its configuration. For an agent in "+
+			"a cluster, run `kubectl --namespace slipway port-forward deployment/slipway-agent 9090` first.")),
 }

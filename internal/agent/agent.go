@@ -54,7 +54,9 @@ type follower struct {
 
 // New prepares an agent.
 func New(c Config, o Options) *Agent {
-	return &Agent{config: c, options: o, counters: newCounters(), children: &child.Pool{}}
+	a := &Agent{config: c, options: o, counters: newCounters(), children: &child.Pool{}}
+	a.options.Connect.Count = a.countRequest
+	return a
 }
 
 // Run keeps the environments until the context ends. It fails where it cannot begin.
@@ -92,7 +94,8 @@ func (a *Agent) build(state string) []*follower {
 		for _, name := range slices.Sorted(maps.Keys(r.Environments)) {
 			f.environments = append(f.environments, &environment{
 				name: name, policy: r.Environments[name], mirror: f.mirror, agent: a, wake: make(chan string, 1),
-				log: a.options.Log.With("environment", name), repairs: map[string][]time.Time{},
+				events: make(chan event, 16),
+				log:    a.options.Log.With("environment", name), repairs: map[string][]time.Time{},
 				status: Status{Environment: name, Repository: f.mirror.String(), Verdict: Unknown},
 			})
 		}
@@ -108,6 +111,7 @@ func (a *Agent) work(ctx context.Context, follows []*follower) {
 	var work sync.WaitGroup
 	for _, f := range follows {
 		for _, e := range f.environments {
+			work.Go(func() { e.report(ctx) })
 			work.Go(func() {
 				e.keep(ctx)
 				e.leave(ctx)

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestParse(t *testing.T) {
@@ -26,7 +28,8 @@ func TestParse(t *testing.T) {
 		head + "  interval: soon\n": `line 3: want a duration of at least 100ms, ` +
 			`such as 15s, not "soon"`,
 		head + "  environments: {a: {x: 1}}\n": `line 3: unknown key "x" ` +
-			`(known: context, namespace, serviceAccount, onCommit, onDrift, writeBack, watchWindow)`,
+			`(known: context, namespace, serviceAccount, onCommit, onDrift, writeBack, takeOver, ` +
+			`windows, watchWindow)`,
 		head + "  environments: {a: {onDrift: fix}}\n": `repositories[0]: ` +
 			`environments.a.onDrift: want repair or report, not "fix"`,
 		"lease: {name: a}\n" + head: "lease: namespace and name are required",
@@ -45,8 +48,8 @@ func TestParse(t *testing.T) {
 	want := Environment{
 		OnCommit: Deploy, OnDrift: Report, WriteBack: Never, WatchWindow: Duration(10 * time.Minute),
 	}
-	if r.Environments["a"] != want {
-		t.Errorf("environment %+v", r.Environments["a"])
+	if diff := cmp.Diff(want, r.Environments["a"]); diff != "" {
+		t.Error(diff)
 	}
 	if r.Branch != "main" || r.Interval != Duration(15*time.Second) {
 		t.Errorf("repository %+v", r)

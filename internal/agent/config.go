@@ -63,6 +63,8 @@ type Environment struct {
 	WriteBack string `yaml:"writeBack"`
 	// TakeOver deploys an environment that Argo CD or Flux keeps, too.
 	TakeOver bool `yaml:"takeOver"`
+	// Windows are when new commits are deployed; none: always.
+	Windows []Window `yaml:"windows"`
 	// WatchWindow is how long a healthy release is watched; 10 minutes unless given.
 	WatchWindow Duration `yaml:"watchWindow"`
 }

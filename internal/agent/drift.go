@@ -43,6 +43,7 @@ func (e *environment) guard(ctx context.Context) error {
 	}
 	if text := summary(d); text != e.reported {
 		e.reported = text
+		e.announce("Drifted", text, true)
 		e.log.Warn("drift: "+text, "release", d.Release)
 	}
 	paused := e.past.Pauses.Holding(time.Now()) != nil
@@ -113,6 +114,7 @@ func (e *environment) repair(ctx context.Context, d deploy.Drift) error {
 	e.agent.counters.update(func(c *counters) { c.repaired[e.name] += d.Count() - len(d.Added) })
 	e.update(func(s *Status) { s.Drift, s.Release = len(d.Added), rel.Revision })
 	e.log.Info("repaired: "+summary(d), "release", rel.Revision)
+	e.announce("Repaired", "set back: "+summary(d), false)
 	return nil
 }
 

@@ -27,6 +27,7 @@ type environment struct {
 	agent  *Agent
 	log    *slog.Logger
 	wake   chan string // the newest commit; holds the last one
+	events chan event
 
 	// The goroutine of the environment alone uses these.
 	commit   string // that target is of
@@ -42,6 +43,7 @@ type environment struct {
 	looked   bool         // the commit needs no further look
 	holder   int          // the release in quarantine that keeps the commit back; 0: none
 	failures int
+	opens    time.Time // when the window opens that the commit waits for; zero: it does not
 	claim    release.Claim
 	admitted time.Time // when the ServiceAccount was verified
 
@@ -83,6 +85,9 @@ func (e *environment) judge(v Verdict, format string, args ...any) {
 	e.update(func(s *Status) { s.Verdict, s.Message = v, message })
 	e.agent.counters.update(func(c *counters) { c.verdicts[[2]string{e.name, string(v)}]++ })
 	e.log.Info(message, "verdict", v, "commit", e.commit)
+	if reason := reasons[v]; reason != "" {
+		e.announce(reason, message, v == Refused || v == Quarantined)
+	}
 }
 
 // keep makes passes until the context ends: at each new commit, and at each interval.
@@ -97,7 +102,9 @@ func (e *environment) keep(ctx context.Context) {
 		e.stopTracking()
 	}()
 	for {
-		wait := time.NewTimer(e.rest())
+		rest := e.rest()
+		e.update(func(s *Status) { s.Next = time.Now().UTC().Add(rest) })
+		wait := time.NewTimer(rest)
 		select {
 		case <-ctx.Done():
 			wait.Stop()
@@ -122,6 +129,9 @@ func (e *environment) rest() time.Duration {
 			d = min(d, time.Until(p.Until))
 		}
 	}
+	if !e.opens.IsZero() {
+		d = max(0, min(d, time.Until(e.opens)))
+	}
 	return d
 }
 
@@ -141,7 +151,9 @@ func (e *environment) turn(ctx context.Context) (err error) {
 	if e.commit == "" {
 		return err
 	}
+	began := time.Now()
 	passed := e.pass(ctx)
+	e.agent.counters.update(func(c *counters) { observe(c.passes, e.name, passTimes, time.Since(began)) })
 	if errors.As(passed, new(*deploy.SupersededError)) {
 		passed = nil // the next turn deploys the newer commit
 	}
@@ -172,6 +184,7 @@ func (e *environment) note(ctx context.Context, err error) {
 	}
 	e.failures++
 	if err.Error() != before {
+		e.announce("Error", err.Error(), true)
 		e.log.Error(err.Error(), "commit", e.commit)
 	}
 }
@@ -220,7 +233,7 @@ func (e *environment) pass(ctx context.Context) error {
 
 // follow deploys the newest commit, or says why not.
 func (e *environment) follow(ctx context.Context) error {
-	if e.looked {
+	if e.looked || time.Now().Before(e.opens) {
 		return nil
 	}
 	p, err := deploy.Propose(ctx, e.target, deploy.ProposeOptions{TakeOver: e.policy.TakeOver})
@@ -248,6 +261,8 @@ func (e *environment) follow(ctx context.Context) error {
 		e.looked = true // until somebody deploys
 		e.judge(Waiting, "commit %s waits for `slipway deploy %s`", short(e.commit), e.name)
 		return nil
+	case e.awaitWindow():
+		return nil
 	}
 	err = errors.Join(p.Blocked(), e.onward(ctx, p))
 	if errors.Is(err, errDeepened) {
@@ -272,7 +287,7 @@ func (e *environment) follow(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
-	e.agent.counters.update(func(c *counters) { c.healthy[e.name] = time.Since(e.seen) })
+	e.agent.counters.update(func(c *counters) { observe(c.healthy, e.name, deployTimes, time.Since(e.seen)) })
 	e.settle()
 	e.remember(p)
 	e.update(func(s *Status) { s.Applied, s.Release = rel.Commit, rel.Revision })
@@ -318,7 +333,9 @@ func (e *environment) condemn(ctx context.Context, failed *deploy.FailedError) e
 	if err != nil {
 		return fmt.Errorf("quarantine release %d: %w", failed.Release.Revision, err)
 	}
+	e.announce("Failed", failed.Error(), true)
 	if failed.RollbackErr != nil {
+		e.announce("NotRolledBack", failed.RollbackErr.Error(), true)
 		e.log.Error("not rolled back: "+failed.RollbackErr.Error(), "release", rel.Revision)
 	}
 	return e.hold(ctx, &deploy.QuarantinedError{Environment: e.name, Release: rel})

@@ -8,11 +8,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -77,45 +75,6 @@ func (a *Agent) serveStatus(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// serveMetrics writes the text format of Prometheus.
-func (a *Agent) serveMetrics(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; version=0.0.4")
-	header := func(name, kind, help string) {
-		fmt.Fprintf(w, "# HELP %s %s\n# TYPE %[1]s %[3]s\n", name, help, kind)
-	}
-	header("slipway_environment_info", "gauge", "What the agent makes of each environment.")
-	for _, s := range a.Statuses() {
-		fmt.Fprintf(w, "slipway_environment_info{environment=%q,verdict=%q,commit=%q,applied=%q,"+
-			"release=\"%d\"} 1\n", s.Environment, string(s.Verdict), s.Seen, s.Applied, s.Release)
-	}
-	c := a.counters
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	header("slipway_verdict_total", "counter", "Verdicts on commits.")
-	keys := slices.SortedFunc(maps.Keys(c.verdicts), func(x, y [2]string) int {
-		return strings.Compare(x[0]+" "+x[1], y[0]+" "+y[1])
-	})
-	for _, k := range keys {
-		fmt.Fprintf(w, "slipway_verdict_total{environment=%q,verdict=%q} %d\n", k[0], k[1], c.verdicts[k])
-	}
-	header("slipway_drift_repaired_total", "counter", "Fields and objects that were set back.")
-	for _, name := range slices.Sorted(maps.Keys(c.repaired)) {
-		fmt.Fprintf(w, "slipway_drift_repaired_total{environment=%q} %d\n", name, c.repaired[name])
-	}
-	header("slipway_git_requests_total", "counter", "Polls of repositories.")
-	for _, name := range slices.Sorted(maps.Keys(c.gitQueries)) {
-		fmt.Fprintf(w, "slipway_git_requests_total{repository=%q} %d\n", name, c.gitQueries[name])
-	}
-	header("slipway_renders_total", "counter", "Renders of environments.")
-	for _, name := range slices.Sorted(maps.Keys(c.renders)) {
-		fmt.Fprintf(w, "slipway_renders_total{environment=%q} %d\n", name, c.renders[name])
-	}
-	header("slipway_commit_to_healthy_seconds", "gauge", "From the last commit seen to its healthy release.")
-	for _, name := range slices.Sorted(maps.Keys(c.healthy)) {
-		fmt.Fprintf(w, "slipway_commit_to_healthy_seconds{environment=%q} %g\n", name, c.healthy[name].Seconds())
-	}
-}
-
 // maxHook is more than the body of any push event.
 const maxHook = 5 << 20
 
@@ -140,6 +99,10 @@ func (a *Agent) serveHook(w http.ResponseWriter, r *http.Request) {
 	}
 	if key := strings.TrimSpace(string(secret)); key == "" || !isSigned(r.Header, body, key) {
 		http.Error(w, "the signature is wrong", http.StatusUnauthorized)
+		return
+	}
+	if leader, leads := a.leadership.current(); a.config.Lease != nil && !leads {
+		http.Error(w, "this replica stands by: "+leader+" leads", http.StatusServiceUnavailable)
 		return
 	}
 	select {

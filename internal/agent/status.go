@@ -28,6 +28,8 @@ type Status struct {
 	Error      string    `json:"error,omitempty"`
 	ErrorSince time.Time `json:"errorSince,omitzero"`
 	Checked    time.Time `json:"checked,omitzero"`
+	// Next is when the environment is looked at again, if nothing happens before.
+	Next time.Time `json:"next,omitzero"`
 	// Leader is the replica of the agent that acts; empty: none is known yet.
 	Leader string `json:"leader,omitempty"`
 }
@@ -47,21 +49,23 @@ const (
 	Quarantined Verdict = "quarantined" // it was bad, and is held back
 )
 
-// counters are the figures of the agent since its start.
+// counters are the figures of this process since its start.
 type counters struct {
 	mu         sync.Mutex
-	verdicts   map[[2]string]int // environment, verdict
+	verdicts   map[[2]string]int // by environment and verdict
 	repaired   map[string]int
-	gitQueries map[string]int           // by repository
-	renders    map[string]int           // by environment, repeated ones included
-	healthy    map[string]time.Duration // the last time from a commit seen to healthy
+	gitQueries map[string]int        // by repository
+	renders    map[string]int        // by environment, repeated ones included
+	requests   map[[2]string]int     // to API servers, by method and status
+	healthy    map[string]*histogram // from a commit seen to healthy, by environment
+	passes     map[string]*histogram // by environment
 }
 
 func newCounters() *counters {
 	return &counters{
 		verdicts: map[[2]string]int{}, repaired: map[string]int{}, gitQueries: map[string]int{},
-		renders: map[string]int{},
-		healthy: map[string]time.Duration{},
+		renders: map[string]int{}, requests: map[[2]string]int{}, healthy: map[string]*histogram{},
+		passes: map[string]*histogram{},
 	}
 }
 

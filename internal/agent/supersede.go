@@ -48,7 +48,7 @@ func (e *environment) adopt(r *reading) {
 	e.files, e.reads, e.key = r.files, r.reads, ""
 	e.wanted, e.next = "", nil
 	e.looked, e.holder, e.fought, e.recalled = false, 0, nil, false
-	e.admitted = time.Time{}
+	e.admitted, e.opens = time.Time{}, time.Time{}
 	e.stopTracking() // another target is another connection, and maybe another cluster
 }
 
@@ -98,7 +98,7 @@ func (e *environment) supersedes(ctx context.Context, commit string, running dep
 		e.next.remove()
 	}
 	e.next = next
-	if e.policy.OnCommit == Ask {
+	if now := time.Now(); e.policy.OnCommit == Ask || nextOpen(e.policy.Windows, now).After(now) {
 		return false, nil
 	}
 	_, lost, err := e.mirror.repository().Between(ctx, e.commit, commit)

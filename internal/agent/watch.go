@@ -62,6 +62,8 @@ func (e *environment) rollBack(ctx context.Context, rel release.Release, why str
 		return fmt.Errorf("roll back release %d: %w", rel.Revision, err)
 	}
 	e.log.Info(fmt.Sprintf("rolled back to release %d", back.RollbackOf), "release", back.Revision)
+	e.announce("RolledBack", fmt.Sprintf("release %d turned bad: %s; release %d runs again", rel.Revision,
+		why, back.RollbackOf), true)
 	e.looked = false // the commit is held now
 	return nil
 }

@@ -50,6 +50,9 @@ type Options struct {
 	Namespace string
 	// Account is a ServiceAccount of the namespace to act as; empty: act as the user.
 	Account string
+	// Count is called with the method and the status of each try of a request; 0: no answer came. It may be
+	// nil.
+	Count func(method string, status int)
 	// Warn receives each warning of the API server once. Nil drops them.
 	Warn func(text string)
 }
@@ -131,7 +134,9 @@ func connect(c *Cluster, cfg *rest.Config, o Options) error {
 	cfg.QPS = -1 // no rate of ours: the server says when it is busy, and Each bounds what is in flight
 	cfg.UserAgent = Manager
 	cfg.Dial = dial
-	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return &retrier{next: next, say: o.Warn} })
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return &retrier{next: next, say: o.Warn, count: o.Count}
+	})
 	cfg.WarningHandlerWithContext = &warner{to: o.Warn}
 	if err := impersonate(c, cfg, o.Account); err != nil {
 		return err

@@ -51,6 +51,8 @@ type retrier struct {
 	next http.RoundTripper
 	// say tells the user that the server is away, and that it is back. It may be nil.
 	say func(text string)
+	// count is Options.Count.
+	count func(method string, status int)
 
 	answered  atomic.Bool  // until the first answer, the address may be wrong
 	answersAt atomic.Int64 // when the server last gave a final answer, in nanoseconds since 1970; 0: never
@@ -208,6 +210,13 @@ func (r *retrier) try(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	resp, err := r.next.RoundTrip(req)
+	if r.count != nil {
+		status := 0
+		if err == nil {
+			status = resp.StatusCode
+		}
+		r.count(req.Method, status)
+	}
 	if err != nil || isStream(req) && resp.StatusCode == http.StatusOK {
 		return resp, err
 	}

@@ -22,6 +22,9 @@ type ConnectOptions struct {
 	InCluster string
 	// Warn receives each warning of the API server once. Nil drops them.
 	Warn func(text string)
+	// Count is called with the method and the status of each try of a request; 0: no answer came. It may be
+	// nil.
+	Count func(method string, status int)
 }
 
 // NoContextError says that an environment does not set a kubeconfig context, and no context has its name.
@@ -69,7 +72,7 @@ func Connect(src project.Source, env project.Environment, o ConnectOptions) (Tar
 	}
 	c, err := cluster.Open(cluster.Options{
 		Kubeconfig: o.Kubeconfig, Context: env.Context, Namespace: env.Namespace, Account: o.Account,
-		Warn: o.Warn,
+		Warn: o.Warn, Count: o.Count,
 	})
 	if err != nil {
 		return Target{}, err
@@ -87,7 +90,7 @@ func connectInCluster(
 	src project.Source, env project.Environment, aside bool, o ConnectOptions,
 ) (Target, error) {
 	c, err := cluster.OpenInCluster(o.InCluster, cluster.Options{
-		Namespace: env.Namespace, Account: o.Account, Warn: o.Warn,
+		Namespace: env.Namespace, Account: o.Account, Warn: o.Warn, Count: o.Count,
 	})
 	if err != nil {
 		return Target{}, err
@@ -102,9 +105,11 @@ func connectInCluster(
 // the pod where there is neither a context nor a kubeconfig. It sends nothing over the network.
 func ConnectLease(context, namespace string, o ConnectOptions) (*cluster.Cluster, error) {
 	if context == "" && !cluster.HasKubeconfig(o.Kubeconfig) {
-		return cluster.OpenInCluster(o.InCluster, cluster.Options{Namespace: namespace, Warn: o.Warn})
+		return cluster.OpenInCluster(o.InCluster, cluster.Options{
+			Namespace: namespace, Warn: o.Warn, Count: o.Count,
+		})
 	}
 	return cluster.Open(cluster.Options{
-		Kubeconfig: o.Kubeconfig, Context: context, Namespace: namespace, Warn: o.Warn,
+		Kubeconfig: o.Kubeconfig, Context: context, Namespace: namespace, Warn: o.Warn, Count: o.Count,
 	})
 }

@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"slipway/internal/cluster"
+	"slipway/internal/object"
 )
 
 const (
@@ -399,6 +400,12 @@ func WasFoundDown(history []Release, revision int) bool {
 
 func (s Store) name(revision int) string {
 	return fmt.Sprintf("slipway.%s.%s.v%d", safe(s.Project), safe(s.Environment), revision)
+}
+
+// LockRef names the Lease that is the lock of the environment: what stands for it in its namespace.
+func (s Store) LockRef() object.Ref {
+	return object.Ref{Group: "coordination.k8s.io", Kind: "Lease", Namespace: s.Cluster.Namespace(),
+		Name: s.lockName()}
 }
 
 func (s Store) lockName() string {

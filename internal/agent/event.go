@@ -1,0 +1,77 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"slipway/internal/cluster"
+	"slipway/internal/object"
+)
+
+const (
+	// maxEvents bounds the Events of an environment in eventsIn: an environment that goes back and forth must
+	// not fill etcd.
+	maxEvents = 30
+	eventsIn  = 10 * time.Minute
+	// eventTime bounds the write of an Event.
+	eventTime = 5 * time.Second
+)
+
+// event is a decision to be told as an Event of Kubernetes.
+type event struct {
+	reason, note string
+	warning      bool
+	to           *cluster.Cluster
+	about        object.Ref
+}
+
+// reasons are those of the Events about verdicts. The others are told by their own act.
+var reasons = map[Verdict]string{
+	Synced: "Deployed", Deploying: "Deploying", Superseded: "Superseded", Waiting: "Waiting",
+	Suspended: "Suspended", Refused: "Refused", Quarantined: "Held",
+}
+
+// announce has a decision written as an Event. It does not wait, and drops what is too much.
+func (e *environment) announce(reason, note string, warning bool) {
+	if e.target.Cluster == nil {
+		return
+	}
+	select {
+	case e.events <- event{reason, note, warning, e.target.Cluster, e.target.Records().LockRef()}:
+	default:
+		e.log.Debug("no Event for: " + note)
+	}
+}
+
+// report writes Events until the context ends. That one cannot be written is said once, and changes nothing.
+func (e *environment) report(ctx context.Context) {
+	var sent []time.Time
+	failed := false
+	for {
+		var next event
+		select {
+		case <-ctx.Done():
+			return
+		case next = <-e.events:
+		}
+		now := time.Now()
+		for len(sent) > 0 && now.Sub(sent[0]) > eventsIn {
+			sent = sent[1:]
+		}
+		if len(sent) == maxEvents {
+			e.log.Debug("no Event, because there are too many, for: " + next.note)
+			continue
+		}
+		sent = append(sent, now)
+		writing, cancel := context.WithTimeout(ctx, eventTime)
+		err := cluster.WriteEvent(writing, next.to, cluster.Notice{
+			About: next.about, Reason: next.reason, Note: next.note, Warning: next.warning,
+			By: e.agent.leadership.leader().ID,
+		})
+		cancel()
+		if err != nil && !failed && ctx.Err() == nil {
+			failed = true
+			e.log.Warn("decisions are logged, and not written as Events: " + err.Error())
+		}
+	}
+}
