@@ -109,8 +109,11 @@ func currentRelease(p deploy.Proposal) []string {
 		return nil
 	}
 	what := string(rel.Status)
-	if f := p.Found; f != nil {
-		what = "recorded as healthy, and not any more: " + f.Message
+	switch {
+	case p.Found != nil:
+		what = "recorded as healthy, and not any more: " + p.Found.Message
+	case p.Unsettled != "":
+		what = "recorded as healthy, and at the moment " + p.Unsettled
 	}
 	if rel.RollbackOf > 0 {
 		what += fmt.Sprintf(", a rollback to release %d", rel.RollbackOf)

@@ -69,7 +69,8 @@ func elsewhere(ctx context.Context, t Target, latest release.Release) ([]release
 			others = append(others, e.Name)
 		}
 	}
-	found, err := t.Records().Elsewhere(ctx, others)
+	from := release.Release{Repository: t.repository(ctx), Path: t.Source.Path}
+	found, err := t.Records().Elsewhere(ctx, others, from)
 	if err != nil {
 		return nil, fmt.Errorf("look for %s in other namespaces: %w", t.Environment.Name, err)
 	}
@@ -120,7 +121,11 @@ func elsewhereLines(t Target, found []release.Release) []string {
 	var lines []string
 	for _, rel := range found {
 		what := t.Environment.Name + " also runs"
-		if rel.Environment != t.Environment.Name {
+		switch {
+		case rel.Project != t.Source.Project.Name:
+			what = fmt.Sprintf("environment %s of %s, the former name of this project, runs", rel.Environment,
+				rel.Project)
+		case rel.Environment != t.Environment.Name:
 			what = "environment " + rel.Environment + ", which the project no longer has, runs"
 		}
 		until := fmt.Sprintf("until `slipway delete %s --namespace %s`", t.Environment.Name, rel.Namespace)

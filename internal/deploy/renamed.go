@@ -111,7 +111,7 @@ func nameMoves(made plan.Plan, list []rename) {
 				case c.Ref == m.To && c.Action == plan.Create && c.Reason == "":
 					made.Changes[i].Reason = fmt.Sprintf("was %s", m.From.Name)
 				case c.Ref == m.From && c.Action == plan.Delete:
-					made.Changes[i].Reason = fmt.Sprintf("becomes %s", m.To.Name)
+					made.Changes[i].Reason = strings.Replace(c.Reason, "no longer in the source", "becomes "+m.To.Name, 1)
 				}
 			}
 		}

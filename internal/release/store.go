@@ -14,8 +14,6 @@ import (
 	"strings"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"slipway/internal/cluster"
 	"slipway/internal/object"
 )
@@ -45,61 +43,6 @@ type Store struct {
 	// IsFormer says whether the newest release of another environment in the namespace is one of this
 	// environment, from before it was renamed. Nil: it never was.
 	IsFormer func(context.Context, Release) bool
-}
-
-// Elsewhere returns the newest releases of this environment in other namespaces, and of those that the
-// project had once in every namespace, except deleted ones and those that were made aside. others are the
-// project's further environments. Where the user may not list the Secrets of the cluster it looks into the
-// store's namespace alone.
-func (s Store) Elsewhere(ctx context.Context, others []string) ([]Release, error) {
-	selector := fmt.Sprintf("!%s,!%s,%s=%s", partOf, pauseLabel, projectLabel, safe(s.Project))
-	if len(others) > 0 {
-		selector += fmt.Sprintf(",%s notin (%s)", environmentLabel, strings.Join(safeAll(others), ","))
-	}
-	marks, err := cluster.SecretMarks(ctx, s.Cluster, recordType, selector)
-	if err != nil {
-		return nil, err
-	}
-	revision := func(m metav1.PartialObjectMetadata) int { return revisionOf(record{labels: m.Labels}) }
-	slices.SortStableFunc(marks, func(a, b metav1.PartialObjectMetadata) int {
-		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace),
-			cmp.Compare(a.Labels[environmentLabel], b.Labels[environmentLabel]),
-			cmp.Compare(revision(b), revision(a)))
-	})
-	marks = slices.CompactFunc(marks, func(a, b metav1.PartialObjectMetadata) bool {
-		return a.Namespace == b.Namespace && a.Labels[environmentLabel] == b.Labels[environmentLabel]
-	})
-	var found []Release
-	for _, mark := range marks {
-		isOwn := mark.Namespace == s.Cluster.Namespace() && mark.Labels[environmentLabel] == safe(s.Environment)
-		if isOwn || mark.Labels[asideLabel] != "" {
-			continue
-		}
-		there := s
-		there.Cluster = s.Cluster.In(mark.Namespace)
-		r, ok, err := there.head(ctx, mark.Name)
-		if err != nil {
-			return nil, err
-		}
-		if r.Namespace = mark.Namespace; ok && r.Status != Deleted {
-			found = append(found, r)
-		}
-	}
-	return found, nil
-}
-
-// head reads the summary of one record; false when it does not exist any more.
-func (s Store) head(ctx context.Context, name string) (Release, bool, error) {
-	secret, err := cluster.ReadSecret(ctx, s.Cluster, name)
-	if err != nil || secret == nil {
-		return Release{}, false, err
-	}
-	releases, err := summaries([]record{headOf(secret)})
-	if err != nil {
-		return Release{}, false, err
-	}
-	r, err := s.of(releases[0]).present(ctx, releases[0])
-	return r, true, err
 }
 
 // Past is the content of the records of an environment.
@@ -351,6 +294,9 @@ func (s Store) labels(r Release) map[string]string {
 	}
 	if s.Aside {
 		labels[asideLabel] = "true"
+	}
+	if source := r.source(); source != "" {
+		labels[sourceLabel] = source
 	}
 	return labels
 }
