@@ -52,7 +52,7 @@ var allowed = map[string]string{
 		"check/origin " +
 		"check/finding check/rule check/schema check/workflow check/contract",
 	"internal/cluster": "object plan",
-	"internal/rollout": "object cluster",
+	"internal/rollout": "object project cluster",
 	"internal/release": "object image cluster rollout",
 	"internal/deploy": "git object project image/builder render render/tree image plan cluster " +
 		"rollout release check check/finding check/rule check/contract check/origin image/signature",

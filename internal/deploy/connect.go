@@ -6,6 +6,7 @@ import (
 
 	"slipway/internal/cluster"
 	"slipway/internal/project"
+	"slipway/internal/rollout"
 )
 
 // ConnectOptions say how to reach the clusters. The zero value reads KUBECONFIG as kubectl does.
@@ -50,6 +51,16 @@ func (e *NoNamespaceError) Error() string {
 // the options, of the environment, or the one with the environment's name; never the current context of the
 // kubeconfig, which is wherever the user worked last.
 func Connect(src project.Source, env project.Environment, o ConnectOptions) (Target, error) {
+	judge, err := rollout.NewJudge(src.Project)
+	if err != nil {
+		return Target{}, err
+	}
+	t, err := reach(src, env, o)
+	t.Judge = judge
+	return t, err
+}
+
+func reach(src project.Source, env project.Environment, o ConnectOptions) (Target, error) {
 	aside := o.Namespace != "" || env.Namespace == ""
 	if o.Namespace != "" {
 		env.Namespace = o.Namespace

@@ -28,6 +28,8 @@ type Target struct {
 	Aside bool
 	// Render are the options of rendering.
 	Render render.Options
+	// Judge decides on the health of objects.
+	Judge rollout.Judge
 	// Registries is the client of the run; nil: each call makes its own.
 	Registries *image.Client
 	// Mirror is the registry that stands for all others, where the cluster is a sandbox.

@@ -18,9 +18,9 @@ func judge(ctx context.Context, t Target, p Proposal) (found *release.Found, uns
 	if p.Latest.Status != release.Healthy {
 		return nil, ""
 	}
-	live := running(p)
+	live := running(t, p)
 	for _, o := range live {
-		h := o.Health()
+		h := t.Judge.Health(o)
 		text := fmt.Sprintf("%s: %s", o.Ref(), h.Message)
 		switch {
 		case h.Status == object.Failed || isUnavailable(o):
@@ -75,7 +75,7 @@ func health(ctx context.Context, t Target, rel release.Release, strict bool) (bo
 			refs = append(refs, o.Ref())
 		}
 	}
-	states, err := rollout.Health(ctx, t.Cluster, refs)
+	states, err := rollout.Health(ctx, t.Cluster, t.Judge, refs)
 	if err != nil {
 		return false, "unknown", err
 	}

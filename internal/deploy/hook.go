@@ -110,7 +110,8 @@ func awaitEnd(ctx context.Context, r run, live object.Object) error {
 	if err := set.Add(live); err != nil {
 		return err
 	}
-	err := rollout.Wait(ctx, r.target.Cluster, set, rollout.Options{Timeout: r.options.Timeout})
+	o := rollout.Options{Judge: r.target.Judge, Timeout: r.options.Timeout}
+	err := rollout.Wait(ctx, r.target.Cluster, set, o)
 	if sick := (*rollout.NotHealthyError)(nil); errors.As(err, &sick) && !sick.Timeout {
 		return nil
 	}

@@ -65,18 +65,18 @@ func Settle(ctx context.Context, t Target, p Proposal, o Options) error {
 // outliving returns how long the containers that restarted must still run to have run for longer than before.
 func outliving(ctx context.Context, t Target, p Proposal) time.Duration {
 	var longest time.Duration
-	for _, r := range rollout.Restarts(ctx, t.Cluster, running(p), p.Latest.Finished, 0) {
+	for _, r := range rollout.Restarts(ctx, t.Cluster, running(t, p), p.Latest.Finished, 0) {
 		longest = max(longest, r.Left)
 	}
 	return min(longest, maxOutlive)
 }
 
 // running returns the live objects of the latest release that a deploy waits for.
-func running(p Proposal) []object.Object {
+func running(t Target, p Proposal) []object.Object {
 	var list []object.Object
 	for _, o := range p.Observed {
 		_, ours := p.Latest.Objects.Get(o.Ref)
-		if ours && o.Live.Body != nil && o.Live.Blocking() && !o.Live.IsHook() {
+		if ours && o.Live.Body != nil && t.Judge.Blocking(o.Live) && !o.Live.IsHook() {
 			list = append(list, o.Live)
 		}
 	}
@@ -99,6 +99,7 @@ func watchUnchanged(ctx context.Context, t Target, p Proposal, timeout, settle t
 	stop := n.every(ctx, remindAfter/2)
 	defer stop()
 	return rollout.Wait(ctx, t.Cluster, watched, rollout.Options{
+		Judge:   t.Judge,
 		Timeout: timeout, Settle: settle, SettleAll: true, Unchanged: watched.Refs(), Notify: n.hear,
 		Say: func(text string) { t.say(Watch, nil, "%s", text) },
 	})

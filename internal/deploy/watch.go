@@ -40,6 +40,7 @@ func watch(ctx context.Context, r run, p Proposal, stage int, later []postponed)
 	stop := n.every(ctx, remindAfter/2)
 	defer stop()
 	return rollout.Wait(ctx, r.target.Cluster, watched, rollout.Options{
+		Judge:   r.target.Judge,
 		Timeout: r.options.Timeout, Settle: settleTime(r), Unchanged: unchanged, Notify: n.hear,
 		Say: func(text string) { r.target.say(Watch, nil, "%s", text) },
 	})

@@ -152,7 +152,7 @@ func TestParseErrors(t *testing.T) {
 		"unknown key": {"project: a\nimags: []\n" + envs,
 			`line 2: unknown key "imags" (did you mean "images"?)`},
 		"strange key": {"project: a\nwhatever: []\n" + envs,
-			`line 2: unknown key "whatever" (known: environments, exceptions, images, project, remotes, rules)`},
+			`line 2: unknown key "whatever" (known: environments, exceptions, health, images, project, remotes, rules)`},
 		"unknown inner key": {"project: a\nenvironments:\n  dev:\n    pth: k8s/dev\n",
 			`line 4: unknown key "pth" (did you mean "path"?)`},
 		"not a mapping":   {"- a\n", "line 1: the file must be a mapping"},

@@ -19,6 +19,8 @@ type Project struct {
 	Remotes []string
 	// Rules are files with the project's own rules.
 	Rules []string
+	// Health are the project's own rules about the health of kinds.
+	Health []HealthRule
 	// Exceptions are permitted differences and violations of rules, with their reasons.
 	Exceptions []Exception
 	// Notes are the assumptions of detection, a sentence each, for the user.
@@ -92,6 +94,18 @@ type Environment struct {
 	Absent []AbsentError
 	// Line is its line in slipway.yaml; 0: detected.
 	Line int
+}
+
+// HealthRule says when the objects of a kind are healthy. The expressions are in CEL and see the live object
+// as "object".
+type HealthRule struct {
+	// Kind is "KIND.GROUP": "Certificate.cert-manager.io".
+	Kind string
+	// Healthy and Failed return true or false, and Message text. Failed and Message may be empty.
+	Healthy, Failed, Message string
+	// Ignore: a deploy does not wait for these objects.
+	Ignore bool
+	Line   int
 }
 
 // Gates decide which images are promoted to an environment.

@@ -156,7 +156,8 @@ func named(t *testing.T, v any) any {
 	patterns := map[string]*pattern{
 		"label": label, "imageName": imageName, "registry": registry, "platform": platform, "address": address,
 		"release": release, "kubeVersion": kubeVersion, "apiVersion": apiVersion, "assignment": assignment,
-		"reference": reference, "variable": variable, "duration": duration, "objectPattern": objectPattern, "ruleID": ruleID,
+		"reference": reference, "variable": variable, "duration": duration,
+		"groupKind": groupKind, "objectPattern": objectPattern, "ruleID": ruleID,
 	}
 	switch v := v.(type) {
 	case map[string]any:

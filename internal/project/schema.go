@@ -24,6 +24,9 @@ func (r *reader) project(p *Project, n *yaml.Node) error {
 			return r.items(n, "rules", func(n *yaml.Node) error { return r.rules(&p.Rules, n) })
 		},
 		"remotes": r.texts(&p.Remotes, "remotes", "address", address),
+		"health": func(n *yaml.Node) error {
+			return r.items(n, "health", func(n *yaml.Node) error { return r.health(p, n) })
+		},
 		"exceptions": func(n *yaml.Node) error {
 			return r.items(n, "exceptions", func(n *yaml.Node) error { return r.exception(p, n) })
 		},

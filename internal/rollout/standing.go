@@ -20,10 +20,10 @@ type Standing struct {
 
 // Health reads the health of the objects, in the order of refs. An object that cannot be read is Unknown,
 // with the reason; one that does not exist is NotFound. It fails only when the cluster does not answer.
-func Health(ctx context.Context, c *cluster.Cluster, refs []object.Ref) ([]Standing, error) {
+func Health(ctx context.Context, c *cluster.Cluster, j Judge, refs []object.Ref) ([]Standing, error) {
 	list, errs := make([]Standing, len(refs)), make([]error, len(refs))
 	c.ReadAll(ctx, refs, func(i int, live object.Object, err error) {
-		list[i], errs[i] = standing(ctx, c, refs[i], live, err)
+		list[i], errs[i] = standing(ctx, c, j, refs[i], live, err)
 	})
 	if ctx.Err() != nil {
 		return list, context.Cause(ctx)
@@ -36,10 +36,11 @@ func Health(ctx context.Context, c *cluster.Cluster, refs []object.Ref) ([]Stand
 	return list, nil
 }
 
-func standing(ctx context.Context, c *cluster.Cluster, ref object.Ref, live object.Object, err error) (
-	Standing, error) {
+func standing(
+	ctx context.Context, c *cluster.Cluster, j Judge, ref object.Ref, live object.Object, err error,
+) (Standing, error) {
 	if live.Body != nil {
-		return Standing{Ref: ref, Health: live.Health(), Blocking: live.Blocking(), Live: live}, nil
+		return Standing{Ref: ref, Health: j.Health(live), Blocking: j.Blocking(live), Live: live}, nil
 	}
 	health := object.Health{Status: object.NotFound, Message: "does not exist"}
 	if unknown, ok := errors.AsType[*cluster.UnknownKindError](err); ok && unknown.Err == nil {

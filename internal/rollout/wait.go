@@ -28,6 +28,8 @@ type Options struct {
 	// Settle is how long the pods of a changed workload must stay ready, without a restart, before it counts as
 	// healthy. Zero: it counts when it becomes ready.
 	Settle time.Duration
+	// Judge decides on the health of the objects.
+	Judge Judge
 	// Unchanged are objects of the set that the deploy did not change. A pull of theirs that failed before the
 	// wait must fail again: the image or the pull secret may exist by now.
 	Unchanged []object.Ref
@@ -185,6 +187,7 @@ func (w *waiter) sayDenied(say func(string)) {
 // waiter is one Wait, with what it has seen of each object.
 type waiter struct {
 	c              *cluster.Cluster
+	judge          Judge
 	items          []*item
 	timeout, grace time.Duration
 	settle         time.Duration
@@ -203,7 +206,8 @@ type waiter struct {
 
 func newWaiter(c *cluster.Cluster, set object.Set, o Options) *waiter {
 	w := &waiter{
-		c: c, grace: cmp.Or(o.Grace, defaultGrace), settle: o.Settle, timeout: minTimeout, notify: o.Notify,
+		c: c, judge: o.Judge,
+		grace: cmp.Or(o.Grace, defaultGrace), settle: o.Settle, timeout: minTimeout, notify: o.Notify,
 		began: time.Now(), secrets: object.SecretValues(set), makers: map[object.Ref]object.Ref{},
 	}
 	unchanged := make(map[object.Ref]bool, len(o.Unchanged))
@@ -214,7 +218,7 @@ func newWaiter(c *cluster.Cluster, set object.Set, o Options) *waiter {
 		if obj.IsCustom() {
 			w.custom = append(w.custom, obj)
 		}
-		if obj.Blocking() {
+		if w.judge.Blocking(obj) {
 			it := newItem(obj)
 			it.unchanged = unchanged[it.ref]
 			it.settles = o.Settle > 0 && (o.SettleAll || !it.unchanged)
@@ -251,7 +255,7 @@ func (w *waiter) glance(ctx context.Context, it *item) {
 	if err != nil || !found {
 		return
 	}
-	switch health := live.Health(); health.Status {
+	switch health := w.judge.Health(live); health.Status {
 	case object.Current, object.Failed:
 		w.examine(ctx, it)
 	default:
@@ -291,7 +295,7 @@ func (w *waiter) read(ctx context.Context, it *item) {
 	case !found:
 		it.vanish()
 	default:
-		it.live, it.health = live, live.Health()
+		it.live, it.health = live, w.judge.Health(live)
 		if it.done = it.health.Status == object.Current && w.settled(ctx, it); !it.done && !it.settling {
 			w.diagnose(ctx, it)
 		}

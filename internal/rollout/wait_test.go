@@ -211,7 +211,7 @@ spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
 			t.Errorf("last news of %s: %v", r, last[r])
 		}
 	}
-	standing, err := Health(t.Context(), p.editor, append(set.Refs(), object.Ref{Kind: "ConfigMap",
+	standing, err := Health(t.Context(), p.editor, Judge{}, append(set.Refs(), object.Ref{Kind: "ConfigMap",
 		Namespace: p.Namespace, Name: "none"}, object.Ref{Kind: "Node", Name: "a"}, object.Ref{Group: "acme.dev",
 		Kind: "Toy", Name: "a"}))
 	if err != nil {
@@ -329,7 +329,7 @@ kind: Namespace
 metadata: {name: `+p.Namespace+`-more}
 `)
 	toy := object.Ref{Group: group, Kind: "Toy", Namespace: p.Namespace, Name: "a"}
-	if s, err := Health(t.Context(), p.admin, []object.Ref{toy}); err != nil ||
+	if s, err := Health(t.Context(), p.admin, Judge{}, []object.Ref{toy}); err != nil ||
 		s[0].Health.Status != object.NotFound {
 		t.Errorf("before: %v, %v", s, err)
 	}
@@ -338,7 +338,7 @@ metadata: {name: `+p.Namespace+`-more}
 		t.Fatal(err)
 	}
 	apply(t, p.admin, p.Parse(t, "apiVersion: "+group+"/v1\nkind: Toy\nmetadata: {name: a}\n"))
-	s, err := Health(t.Context(), p.admin, []object.Ref{toy})
+	s, err := Health(t.Context(), p.admin, Judge{}, []object.Ref{toy})
 	if err != nil || s[0].Health.Status != object.Unknown || s[0].Blocking {
 		t.Errorf("after: %v, %v", s, err)
 	}
