@@ -23,6 +23,7 @@ type actOptions struct {
 	yes        bool
 	force      bool
 	takeOver   bool
+	cross      bool
 	noRollback bool
 	prune      pruneOptions
 	timeout    time.Duration

@@ -19,6 +19,10 @@ var agentRows = []row{
 		return fmt.Sprintf("Run `%s`, and pass --take-over, or set `takeOver: true` in the agent's configuration. "+
 			"Nothing was changed.", e.Keeper.Stop)
 	}),
+	as("barrier", codeError, func(e *deploy.BarrierError) string {
+		return fmt.Sprintf("Deploy a fix, or run `slipway rollback %s %d --cross-barrier` if the older release works "+
+			"with what was changed.", e.Environment, e.To)
+	}),
 	is("not held", release.ErrNotHeld, codeError,
 		"Run `slipway quarantine list ENV` to see the releases in quarantine."),
 	as("agent file", codeError, always[*agentFileError](

@@ -16,10 +16,16 @@ func newRollbackCommand(a *app) *cobra.Command {
 		Long: `Deploys the objects of an earlier release from its record, without Git and without the manifests.
 Without REVISION it takes the last healthy release before the newest; after a rollback, the one before the
 release that was restored. The rollback is a release of its own, planned, watched and recorded like any
-other.`,
+other.
+
+It does not go back behind a release with an object that has the annotation "slipway.dev/barrier: REASON",
+such as the Job of a migration, nor behind one that deleted a CustomResourceDefinition, without
+--cross-barrier. An automatic rollback never does.`,
 	}
 	o := actFlags(cmd)
 	forceFlag(cmd, &o.force)
+	cmd.Flags().BoolVar(&o.cross, "cross-barrier", false,
+		"go back behind a release that marked a barrier; the new release records it")
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		revision, err := revisionArg(args)
 		if err != nil {
@@ -49,7 +55,9 @@ func runRollback(ctx context.Context, a *app, name string, revision int, o *actO
 		return err
 	}
 	t.Notify = a.listen(o)
-	proposal, err := deploy.ProposeRollback(ctx, t, revision, o.force)
+	proposal, err := deploy.ProposeRollback(ctx, t, deploy.RollbackOptions{
+		Revision: revision, Force: o.force, CrossBarrier: o.cross,
+	})
 	if err != nil {
 		return err
 	}

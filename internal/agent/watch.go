@@ -42,7 +42,7 @@ func (e *environment) watch(ctx context.Context) (rolledBack bool, err error) {
 // rollBack quarantines a release and deploys the last healthy one again.
 func (e *environment) rollBack(ctx context.Context, rel release.Release, why string) error {
 	e.badSince = time.Time{}
-	p, err := deploy.ProposeRollback(ctx, e.target, 0, false)
+	p, err := deploy.ProposeRollback(ctx, e.target, deploy.RollbackOptions{})
 	if err == nil {
 		err = p.Blocked()
 	}

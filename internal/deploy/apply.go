@@ -223,7 +223,7 @@ func rollBack(ctx context.Context, r run, past release.Past, force bool) (*relea
 }
 
 func goBack(ctx context.Context, r run, past release.Past, force bool) (release.Release, error) {
-	p, err := proposeRollback(ctx, r.target, past, 0, force)
+	p, err := proposeRollback(ctx, r.target, past, RollbackOptions{Force: force})
 	if err != nil {
 		return release.Release{}, err
 	}
@@ -259,6 +259,7 @@ func carryOut(ctx context.Context, r run, p Proposal, past release.Past) (releas
 	rel.Status, rel.Failure = outcome(ctx, p, err)
 	rel.Kept = append(rel.Kept, kept(p.Plan)...)
 	rel.Irreversible = irreversible(p.Plan, rel.Applied)
+	rel.Barriers = barriers(p, rel)
 	rel.Evidence, rel.Ran = evidenceOf(ctx, t, p, err), ranBadly(ctx, t, rel, err)
 	if rel.Status == release.Failed && t.Notify != nil {
 		t.Notify(Event{Step: Failure, Message: fmt.Sprintf("release %d failed: %s", rel.Revision, rel.Failure),
@@ -301,6 +302,7 @@ func intent(ctx context.Context, t Target, p Proposal, o Options) release.Releas
 		Allowed: p.Prepared.Review.Allowed, Older: p.Prepared.Direction.Back != nil, Path: t.Source.Path,
 		Repository: t.repository(ctx),
 		Owned:      p.Prepared.Added,
+		Crossed:    p.Prepared.Crossed,
 	}
 }
 

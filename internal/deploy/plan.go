@@ -181,14 +181,24 @@ func Propose(ctx context.Context, t Target, o ProposeOptions) (Proposal, error) 
 	return p, nil
 }
 
+// RollbackOptions say what a rollback goes back to.
+type RollbackOptions struct {
+	// Revision is the release to go back to; 0: the last healthy one before the newest.
+	Revision int
+	// Force takes over fields that other managers own.
+	Force bool
+	// CrossBarrier goes back behind a barrier.
+	CrossBarrier bool
+}
+
 // ProposeRollback plans to deploy a recorded release again. Revision 0 is the last healthy one before the
 // newest; it fails with a *NoHealthyError when there is none.
-func ProposeRollback(ctx context.Context, t Target, revision int, force bool) (Proposal, error) {
+func ProposeRollback(ctx context.Context, t Target, o RollbackOptions) (Proposal, error) {
 	past, err := t.Records().Past(ctx)
 	if err != nil {
 		return Proposal{}, err
 	}
-	p, err := proposeRollback(ctx, t, past, revision, force)
+	p, err := proposeRollback(ctx, t, past, o)
 	if err != nil {
 		return p, err
 	}
@@ -200,8 +210,9 @@ func ProposeRollback(ctx context.Context, t Target, revision int, force bool) (P
 }
 
 func proposeRollback(
-	ctx context.Context, t Target, past release.Past, revision int, force bool,
+	ctx context.Context, t Target, past release.Past, o RollbackOptions,
 ) (Proposal, error) {
+	revision := o.Revision
 	if revision == 0 {
 		switch i := before(past.Releases); {
 		case i >= 0:
@@ -212,14 +223,20 @@ func proposeRollback(
 			return Proposal{}, &NoHealthyError{Environment: t.Environment.Name}
 		}
 	}
+	barrier := barrierBetween(past, revision)
+	if barrier != nil && !o.CrossBarrier {
+		return Proposal{}, barrier
+	}
 	rel, err := t.Records().Get(ctx, revision)
 	if err != nil {
 		return Proposal{}, err
 	}
-	return propose(ctx, t, Prepared{
-		Set: rel.Objects, Images: rel.Images, Commit: rel.Commit, Tag: rel.Tag, Dirty: rel.Dirty,
-		RollbackOf: rel.Revision,
-	}, past, look{force: force})
+	prepared := Prepared{Set: rel.Objects, Images: rel.Images, Commit: rel.Commit, Tag: rel.Tag, Dirty: rel.Dirty,
+		RollbackOf: rel.Revision}
+	if barrier != nil {
+		prepared.Crossed = barrier.Barriers
+	}
+	return propose(ctx, t, prepared, past, look{force: o.Force})
 }
 
 // hasGoneBack says that the newest release is the healthy rollback of a failed one, as a deploy makes by

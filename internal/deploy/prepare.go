@@ -35,6 +35,8 @@ type Prepared struct {
 	RollbackOf int
 	// Revert: these are the objects of the newest release, which were changed in the cluster since.
 	Revert bool
+	// Crossed are the barriers that a rollback goes back behind on purpose.
+	Crossed []string
 	// Delete: the empty set deletes the environment.
 	Delete bool
 	// Review is what check says about the set, Direction whether it goes back in the history of Git.

@@ -81,6 +81,9 @@ func versions(p Proposal) (from, to string) {
 func remarks(t Target, p Proposal) []string {
 	lines := append(checkRemarks(t, p.Prepared), p.Prepared.Direction.remarks()...)
 	lines = append(lines, moveLines(t, p)...)
+	for _, b := range p.Prepared.Crossed {
+		lines = append(lines, "goes back behind a barrier, as asked: "+b)
+	}
 	lines = append(lines, keeperRemarks(p)...)
 	lines = append(lines, p.Pauses.Lines(time.Now())...)
 	for _, ref := range p.Prepared.Left {
