@@ -58,9 +58,10 @@ var allowed = map[string]string{
 		"rollout release check check/finding check/rule check/contract check/origin image/signature",
 	"internal/promote": "git object project project/source image image/reference render check/finding " +
 		"check/origin release deploy",
-	"internal/agent": "agent/child git image object project project/source render/tree render plan cluster release " +
-		"deploy",
+	"internal/agent": "agent/child agent/forge git image object project project/source render/tree render " +
+		"plan cluster release deploy",
 	"internal/agent/child":         "",
+	"internal/agent/forge":         "",
 	"internal/agent/install":       "agent object project render",
 	"cmd/slipway":                  "*",
 	"internal/cluster/sandboxtest": "image/imagetest object",

@@ -52,7 +52,9 @@ The configuration:
 
 watchWindow: 10m (the default) is how long a healthy release is watched, to roll it back if it turns bad.
 
-onCommit deploy (default) or ask · onDrift report (default) or repair · writeBack never (default) or push.`,
+onCommit deploy (default) or ask · onDrift report (default) or repair · writeBack never (default), push
+or pull-request, with "forge: {kind: github, api: URL, tokenFile: FILE}" beside the url. takeOver: true deploys
+an environment that Argo CD or Flux keeps, too.`,
 		Example: "  slipway agent run --config agent.yaml",
 	}
 	file := cmd.Flags().String("config", "agent.yaml", "the configuration")

@@ -32,6 +32,9 @@ func TestParse(t *testing.T) {
 			`windows, watchWindow)`,
 		head + "  environments: {a: {onDrift: fix}}\n": `repositories[0]: ` +
 			`environments.a.onDrift: want repair or report, not "fix"`,
+		head + "  forge: {tokenfile: x}\n": `line 3: unknown key "tokenfile" (did you mean "tokenFile"?)`,
+		head + "  forge: {}\n  environments: {a: {}}\n": "repositories[0]: forge: kind: " +
+			`want github, gitlab or gitea, not ""`,
 		"lease: {name: a}\n" + head: "lease: namespace and name are required",
 		"repositories:\n- url: --upload-pack=x\n  environments: {a: {}}\n": "repositories[0]: " +
 			"url and branch must not begin with a dash",

@@ -14,6 +14,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"slipway/internal/agent/forge"
 	"slipway/internal/project"
 )
 
@@ -45,8 +46,10 @@ type Repository struct {
 	// Interval is how often the branch is asked for; 15 s unless given.
 	Interval Duration `yaml:"interval"`
 	// WebhookSecret is a file with the secret that webhooks are signed with; empty: no webhook is taken.
-	WebhookSecret string                 `yaml:"webhookSecret"`
-	Environments  map[string]Environment `yaml:"environments"`
+	WebhookSecret string `yaml:"webhookSecret"`
+	// Forge is where pull requests are opened; nil: branches are pushed, and a person opens them.
+	Forge        *forge.Forge           `yaml:"forge"`
+	Environments map[string]Environment `yaml:"environments"`
 }
 
 // Environment is the policy for an environment of the repository's slipway.yaml.
@@ -77,6 +80,8 @@ const (
 	Report = "report" // it is shown alone
 	Push   = "push"   // a commit that failed is reverted on its branch
 	Never  = "never"  // it is held back alone
+	// PullRequest proposes the revert on a branch of its own.
+	PullRequest = "pull-request"
 )
 
 // Duration is a time.Duration written as "15s".
@@ -128,6 +133,11 @@ func (r *Repository) complete() error {
 	case len(r.Environments) == 0:
 		return errors.New("environments is empty: name those of the repository's slipway.yaml")
 	}
+	if r.Forge != nil {
+		if err := r.Forge.Complete(r.URL); err != nil {
+			return fmt.Errorf("forge: %w", err)
+		}
+	}
 	for name, e := range r.Environments {
 		e.OnCommit = cmp.Or(e.OnCommit, Deploy)
 		e.WatchWindow = cmp.Or(e.WatchWindow, defaultWindow)
@@ -137,7 +147,7 @@ func (r *Repository) complete() error {
 			known      []string
 		}{
 			{"onCommit", e.OnCommit, []string{Deploy, Ask}}, {"onDrift", e.OnDrift, []string{Repair, Report}},
-			{"writeBack", e.WriteBack, []string{Push, Never}},
+			{"writeBack", e.WriteBack, []string{Push, PullRequest, Never}},
 		} {
 			if !slices.Contains(p.known, p.value) {
 				return fmt.Errorf("environments.%s.%s: want %s, not %q", name, p.key, strings.Join(p.known, " or "),
@@ -149,7 +159,7 @@ func (r *Repository) complete() error {
 	return nil
 }
 
-var unknownField = regexp.MustCompile(`^line (\d+): field (\S+) not found in type agent\.(\w+)$`)
+var unknownField = regexp.MustCompile(`^line (\d+): field (\S+) not found in type (?:agent|forge)\.(\w+)$`)
 
 // readable says in the words of the file what the YAML library says in those of Go.
 func readable(err error) error {
@@ -162,7 +172,7 @@ func readable(err error) error {
 		return errors.New(typed.Errors[0])
 	}
 	var known []string
-	for _, t := range []any{Config{}, Lease{}, Repository{}, Environment{}} {
+	for _, t := range []any{Config{}, Lease{}, Repository{}, Environment{}, forge.Forge{}} {
 		if of := reflect.TypeOf(t); of.Name() == m[3] {
 			for i := range of.NumField() {
 				known = append(known, of.Field(i).Tag.Get("yaml"))

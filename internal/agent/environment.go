@@ -42,6 +42,7 @@ type environment struct {
 	settled  string       // the last commit that was deployed, held, or found to run
 	looked   bool         // the commit needs no further look
 	holder   int          // the release in quarantine that keeps the commit back; 0: none
+	good     goodCommit
 	failures int
 	opens    time.Time // when the window opens that the commit waits for; zero: it does not
 	claim    release.Claim
@@ -61,6 +62,9 @@ type environment struct {
 	mu     sync.Mutex
 	status Status
 }
+
+// goodCommit is the newest commit whose objects were healthy, and their digest.
+type goodCommit struct{ commit, digest string }
 
 // Status returns how the environment stands.
 func (e *environment) Status() Status {
@@ -82,7 +86,7 @@ func (e *environment) judge(v Verdict, format string, args ...any) {
 	if is.Verdict == v && is.Message == message {
 		return
 	}
-	e.update(func(s *Status) { s.Verdict, s.Message = v, message })
+	e.update(func(s *Status) { s.Verdict, s.Message, s.Plan = v, message, nil })
 	e.agent.counters.update(func(c *counters) { c.verdicts[[2]string{e.name, string(v)}]++ })
 	e.log.Info(message, "verdict", v, "commit", e.commit)
 	if reason := reasons[v]; reason != "" {
@@ -250,6 +254,7 @@ func (e *environment) follow(ctx context.Context) error {
 	case p.Done(), latest.Status == release.Healthy && latest.Digest == digest:
 		e.settle()
 		e.remember(p)
+		e.good = goodCommit{e.commit, digest}
 		e.update(func(s *Status) { s.Applied, s.Release = latest.Commit, latest.Revision })
 		if latest.Commit != e.commit {
 			e.judgeUnchanged(latest.Revision, latest.Commit)
@@ -260,6 +265,7 @@ func (e *environment) follow(ctx context.Context) error {
 	case e.policy.OnCommit == Ask:
 		e.looked = true // until somebody deploys
 		e.judge(Waiting, "commit %s waits for `slipway deploy %s`", short(e.commit), e.name)
+		e.update(func(s *Status) { s.Plan = &p.Plan })
 		return nil
 	case e.awaitWindow():
 		return nil
@@ -290,6 +296,7 @@ func (e *environment) follow(ctx context.Context) error {
 	e.agent.counters.update(func(c *counters) { observe(c.healthy, e.name, deployTimes, time.Since(e.seen)) })
 	e.settle()
 	e.remember(p)
+	e.good = goodCommit{e.commit, rel.Digest}
 	e.update(func(s *Status) { s.Applied, s.Release = rel.Commit, rel.Revision })
 	e.judge(Synced, "commit %s is release %d, healthy after %.1f s", short(e.commit), rel.Revision,
 		rel.Finished.Sub(rel.Started).Seconds())
@@ -356,7 +363,7 @@ func (e *environment) hold(ctx context.Context, why *deploy.QuarantinedError) er
 	}
 	e.holder = rel.Revision
 	e.update(func(s *Status) { s.Applied, s.Release = past.Latest.Commit, past.Latest.Revision })
-	if e.policy.WriteBack == Push {
+	if e.policy.WriteBack != Never {
 		if err := e.revert(ctx, rel, past); err != nil {
 			return fmt.Errorf("revert commit %s: %w", short(e.commit), err)
 		}

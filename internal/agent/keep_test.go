@@ -29,6 +29,7 @@ import (
 	"slipway/internal/agent/child"
 	"slipway/internal/cluster/sandboxtest"
 	"slipway/internal/deploy"
+	"slipway/internal/project"
 )
 
 // The agent renders in processes of its own program, which is the test here.
@@ -112,6 +113,7 @@ type kept struct {
 	namespace string
 	client    kubernetes.Interface
 	dir       string
+	commits   []string
 }
 
 const manifests = `
@@ -376,4 +378,55 @@ func TestPolled(t *testing.T) {
 	if got := k.agent.Statuses()[0].Polled; len(got) != 1 || !strings.Contains(got[0], "configmaps") {
 		t.Errorf("polled: %q", got)
 	}
+}
+
+// A commit that lands in the middle of a pass is of the next one: a release has the objects of one commit,
+// and no older one comes after it.
+func TestOneCommitAPass(t *testing.T) {
+	t.Parallel()
+	var second sync.Once
+	var k *kept
+	landed := make(chan string, 1)
+	k = start(t, "onDrift: report", func(r *http.Request) int {
+		if k != nil && r.Method == http.MethodPatch && r.URL.Query().Get("dryRun") == "" &&
+			strings.Contains(r.URL.Path, "/configmaps/") && len(k.commits) == 1 {
+			second.Do(func() { landed <- k.value(t, "3") })
+		}
+		return 0
+	})
+	k.log.await(t, "is release 1, healthy")
+	k.commits = append(k.commits, k.value(t, "2"))
+	last := <-landed
+	k.log.await(t, "commit "+last[:7]+" is release")
+	env := project.Environment{Name: "test", Class: project.Local, Context: "admin"}
+	target, err := deploy.Connect(project.Source{Project: project.Project{Name: "shop"}}, env,
+		deploy.ConnectOptions{Kubeconfig: sandboxtest.Shared(t).Kubeconfig, Namespace: k.namespace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	history, err := target.Records().History(t.Context())
+	if err != nil || len(history) != 3 {
+		t.Fatalf("%v, %v", history, err)
+	}
+	for _, r := range history {
+		rel, err := target.Records().Get(t.Context(), r.Revision)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]string{k.commits[0]: "2", last: "3"}[rel.Commit]
+		for _, o := range rel.Objects.Objects() {
+			if got := o.At("data", "a"); want != "" && o.Ref().Kind == "ConfigMap" && got != want {
+				t.Errorf("release %d of commit %s has %v in %s", rel.Revision, rel.Commit, got, o.Ref())
+			}
+		}
+	}
+	if history[0].Commit != last || history[1].Commit != k.commits[0] {
+		t.Errorf("the releases are of %s and %s", history[0].Commit, history[1].Commit)
+	}
+}
+
+// value commits another value of all ConfigMaps.
+func (k *kept) value(t *testing.T, value string) string {
+	k.write(t, "k8s/app.yaml", strings.ReplaceAll(manifests, `a: "1"`, `a: "`+value+`"`))
+	return k.push(t, "value "+value)
 }

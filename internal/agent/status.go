@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"slipway/internal/plan"
 	"slipway/internal/release"
 )
 
@@ -32,6 +33,8 @@ type Status struct {
 	Next time.Time `json:"next,omitzero"`
 	// Leader is the replica of the agent that acts; empty: none is known yet.
 	Leader string `json:"leader,omitempty"`
+	// Plan is what deploying the commit would change, while it waits for a person.
+	Plan *plan.Plan `json:"plan,omitempty"`
 }
 
 // Verdict is what the agent makes of the newest commit.

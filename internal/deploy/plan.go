@@ -231,8 +231,8 @@ func proposeRollback(
 	if err != nil {
 		return Proposal{}, err
 	}
-	prepared := Prepared{Set: rel.Objects, Images: rel.Images, Commit: rel.Commit, Tag: rel.Tag, Dirty: rel.Dirty,
-		RollbackOf: rel.Revision}
+	prepared := Prepared{Set: rel.Objects, Images: rel.Images, Commit: rel.Commit, Tag: rel.Tag,
+		Dirty: rel.Dirty, RollbackOf: rel.Revision}
 	if barrier != nil {
 		prepared.Crossed = barrier.Barriers
 	}

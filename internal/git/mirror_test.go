@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -359,12 +360,19 @@ func TestMirrorIsClean(t *testing.T) {
 	}
 }
 
-// Compose needs no working tree, and changes the named files alone.
-func TestCompose(t *testing.T) {
+// Revert needs no working tree, and changes the named files alone. What changed after the bad commit stays,
+// unless it is in the same lines.
+func TestRevert(t *testing.T) {
 	s := serve(t)
 	work := s.repository(t, "a.git", "uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant")
-	good := push(t, work, map[string]string{"a": "good", "d/b": "good", "other": "1"})
-	head := push(t, work, map[string]string{"a": "bad", "d/b": "", "new": "bad", "other": "2"})
+	const lines = "1\n2\n3\n4\n5\n"
+	edited := func(old, text string) string { return strings.Replace(lines, old, text, 1) }
+	good := push(t, work, map[string]string{"a": "good", "d/b": "good", "other": "1", "same": lines,
+		"apart": lines})
+	bad := push(t, work, map[string]string{"a": "bad", "d/b": "", "new": "bad", "other": "2",
+		"same": edited("1", "bad"), "apart": edited("1", "bad")})
+	head := push(t, work, map[string]string{"same": strings.Replace(edited("1", "worse"), "5", "a note", 1),
+		"apart": strings.Replace(edited("1", "bad"), "5", "a note", 1), "late": "1"})
 	m := mirrorOf(t, s.URL+"/a.git", Access{})
 	if _, err := m.Fetch(t.Context(), "main"); err != nil {
 		t.Fatal(err)
@@ -372,10 +380,10 @@ func TestCompose(t *testing.T) {
 	if _, err := m.Deepen(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	commit, err := m.Compose(t.Context(), head, good, []string{"a", "d/b", "new"}, "back\n",
-		Person{"Agent", "agent@example.com"})
-	if err != nil {
-		t.Fatal(err)
+	what := Reversion{Head: head, Bad: bad, Good: good, Files: []string{"a", "apart", "d/b", "new", "same"}}
+	commit, conflicts, err := m.Revert(t.Context(), what, "back\n", Person{"Agent", "agent@example.com"})
+	if err != nil || !slices.Equal(conflicts, []string{"same"}) {
+		t.Fatalf("conflicts %q, %v", conflicts, err)
 	}
 	up := Upstream{Branch: "main", Remote: "origin", Ref: "refs/heads/main"}
 	if err := m.Push(t.Context(), up, commit); err != nil {
@@ -383,7 +391,17 @@ func TestCompose(t *testing.T) {
 	}
 	gitIn(t, work, "pull", "-q", "--ff-only", "origin", "main")
 	got := gitIn(t, work, "show", "--format=%an %s", "--name-status", "HEAD")
-	if want := "Agent back\n\nM\ta\nA\td/b\nD\tnew"; got != want {
+	if want := "Agent back\n\nM\ta\nM\tapart\nA\td/b\nD\tnew\nM\tsame"; got != want {
 		t.Errorf("got %s\nwant %s", got, want)
+	}
+	for name, want := range map[string]string{"apart": edited("5", "a note"), "same": edited("5", "a note"),
+		"late": "1", "other": "2"} {
+		if got := gitIn(t, work, "show", "HEAD:"+name); got != strings.TrimSpace(want) {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	what.Head = commit
+	if again, _, err := m.Revert(t.Context(), what, "back\n", Person{}); again != "" || err != nil {
+		t.Errorf("nothing is left to take back: %s, %v", again, err)
 	}
 }

@@ -1,0 +1,118 @@
+package git
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Reversion is what Revert takes back: what changed in some files from Good to Bad. Head has more commits.
+type Reversion struct {
+	Head, Bad, Good string
+	Files           []string
+}
+
+// Revert makes a commit on top of Head that takes back what changed, and keeps what changed after Bad, as a
+// merge does. Where both changed the same lines of a file there is a conflict, and they are as Good has them.
+// The commit is empty where there is nothing to take back. No branch changes.
+func (r Repository) Revert(ctx context.Context, what Reversion, message string, by Person) (
+	commit string, conflicts []string, err error) {
+	temporary, err := os.MkdirTemp("", "slipway-revert-")
+	if err != nil {
+		return "", nil, err
+	}
+	defer os.RemoveAll(temporary)
+	var sides [3]map[string]entry
+	for i, c := range []string{what.Head, what.Bad, what.Good} {
+		if sides[i], err = r.entriesOf(ctx, c, what.Files); err != nil {
+			return "", nil, err
+		}
+	}
+	var changes strings.Builder
+	for _, name := range what.Files {
+		head, bad, good := sides[0][name], sides[1][name], sides[2][name]
+		wanted, clean, err := r.takeBack(ctx, temporary, head, bad, good)
+		if err != nil {
+			return "", nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if !clean {
+			conflicts = append(conflicts, name)
+		}
+		if wanted == head {
+			continue
+		}
+		fmt.Fprintf(&changes, "0 %040d\t%s\x00", 0, name)
+		if wanted.hash != "" {
+			fmt.Fprintf(&changes, "%s %s\t%s\x00", wanted.mode, wanted.hash, name)
+		}
+	}
+	if changes.Len() == 0 {
+		return "", conflicts, nil
+	}
+	index := filepath.Join(temporary, "index")
+	commit, err = r.commitEntries(ctx, index, what.Head, changes.String(), message, by)
+	return commit, conflicts, err
+}
+
+// entry is a file in a commit; the zero value where the commit does not have it.
+type entry struct{ mode, hash string }
+
+func (r Repository) entriesOf(ctx context.Context, commit string, files []string) (map[string]entry, error) {
+	list := []string{"ls-tree", "-r", "-z", "--full-tree", "--end-of-options", commit, "--"}
+	out, err := r.runRemote(ctx, append(list, files...)...)
+	if err != nil {
+		return nil, err
+	}
+	entries := map[string]entry{}
+	for line := range strings.SplitSeq(strings.TrimSuffix(out, "\x00"), "\x00") {
+		meta, name, _ := strings.Cut(line, "\t")
+		if f := strings.Fields(meta); len(f) == 3 {
+			entries[name] = entry{mode: f[0], hash: f[2]}
+		}
+	}
+	return entries, nil
+}
+
+// takeBack returns head without what changed from good to bad, and whether that can be told apart from what
+// changed from bad to head.
+func (r Repository) takeBack(
+	ctx context.Context, temporary string, head, bad, good entry,
+) (entry, bool, error) {
+	switch {
+	case head == bad || head == good:
+		return good, true, nil
+	case bad == good:
+		return head, true, nil
+	case head.hash == "" || bad.hash == "" || good.hash == "" || head.mode == ModeLink || bad.mode == ModeLink ||
+		good.mode == ModeLink:
+		return good, false, nil
+	}
+	var paths []string
+	for i, e := range []entry{head, bad, good} {
+		text, err := r.runRemote(ctx, "cat-file", "blob", e.hash)
+		if err != nil {
+			return entry{}, false, err
+		}
+		path := filepath.Join(temporary, fmt.Sprint(i))
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			return entry{}, false, err
+		}
+		paths = append(paths, path)
+	}
+	clean := true
+	merged, err := r.run(ctx, append([]string{"merge-file", "--stdout"}, paths...)...)
+	var failed *Error
+	if errors.As(err, &failed) && failed.Code > 0 && failed.Code < 128 { // the number of conflicts
+		clean = false
+		merged, err = r.run(ctx, append([]string{"merge-file", "--stdout", "--theirs"}, paths...)...)
+	}
+	if err != nil {
+		return entry{}, false, err
+	}
+	git := command{dir: r.Dir, access: r.access, stdin: strings.NewReader(merged)}
+	hash, err := git.run(ctx, "hash-object", "-w", "--stdin")
+	return entry{mode: head.mode, hash: strings.TrimSpace(hash)}, clean, err
+}
