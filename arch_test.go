@@ -21,6 +21,8 @@ var allowed = map[string]string{
 	"internal/project":          "project/tilt",
 	"internal/project/tilt":     "",
 	"internal/git":              "",
+	"internal/git/credential":   "",
+	"internal/git/signer":       "",
 	"internal/gctune":           "",
 	"internal/lazyregexp":       "",
 	"internal/image/reference":  "",
@@ -58,7 +60,8 @@ var allowed = map[string]string{
 		"rollout release check check/finding check/rule check/contract check/origin image/signature",
 	"internal/promote": "git object project project/source image image/reference render check/finding " +
 		"check/origin release deploy",
-	"internal/agent": "agent/child agent/forge git image object project project/source render/tree render " +
+	"internal/agent": "agent/child agent/forge git git/credential git/signer image object project project/source " +
+		"render/tree render " +
 		"plan cluster release deploy",
 	"internal/agent/child":         "",
 	"internal/agent/forge":         "",

@@ -44,6 +44,10 @@ The configuration:
       path: deploy            # of the project in the repository; default: its root
       interval: 15s           # the default
       webhookSecret: FILE     # take webhooks at POST /hooks/0 that are signed with it
+      credentials: {username: git, passwordFile: FILE}         # or one of the next two
+      # credentials: {sshKeyFile: FILE, knownHostsFile: FILE}
+      # credentials: {githubApp: {id: "1", installation: "2", privateKeyFile: FILE}}
+      signers: {allowedSigners: FILE, openpgp: FILE}           # deploy only commits that they signed
       environments:           # of the repository's slipway.yaml
         staging: {context: staging, onCommit: deploy, onDrift: repair, writeBack: push}
         prod: {context: prod, onCommit: ask, onDrift: report, writeBack: never}
@@ -170,7 +174,7 @@ func statusDetails(s agent.Status) string {
 
 func printAgentStatus(a *app, s agent.Status) {
 	style := styleOf(a.stdout)
-	good := s.Verdict == agent.Synced && s.Error == "" && s.Drift == 0
+	good := s.Verdict == agent.Synced && s.Error == "" && s.SourceError == "" && s.Drift == 0
 	fmt.Fprintf(a.stdout, "%s  %s  %s\n", style.bold(s.Environment), style.state(good, string(s.Verdict)),
 		clean(s.Message))
 	if s.Drift > 0 {
@@ -185,6 +189,10 @@ func printAgentStatus(a *app, s agent.Status) {
 	}
 	for _, kind := range s.Polled {
 		fmt.Fprintf(a.stdout, "  polled: %s\n", clean(oneLine(kind)))
+	}
+	if s.SourceError != "" {
+		fmt.Fprintf(a.stdout, "  cannot read the repository for %s: %s\n",
+			time.Since(s.SourceErrorSince).Round(time.Second), clean(oneLine(s.SourceError)))
 	}
 	if s.Error != "" {
 		fmt.Fprintf(a.stdout, "  error for %s: %s\n", time.Since(s.ErrorSince).Round(time.Second),

@@ -20,11 +20,17 @@ import (
 	"slipway/internal/agent/child"
 	"slipway/internal/ci"
 	_ "slipway/internal/gctune" // fewer collections, none of them at the start
+	"slipway/internal/git/credential"
 	"slipway/internal/image"
 	"slipway/internal/image/builder"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+func main() {
+	if code, is := credential.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr); is {
+		os.Exit(code)
+	}
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
 
 // silenceLibraries keeps Kustomize and Helm from printing: we report the same with file and line.
 func silenceLibraries() {

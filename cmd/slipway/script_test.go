@@ -70,7 +70,7 @@ func scripts(dir string) testscript.Params {
 			"project": cmdProject, "commit": cmdCommit, "edit": cmdEdit,
 			"cluster": cmdCluster, "registry": cmdRegistry, "code": cmdCode, "until": cmdUntil,
 			"needs": cmdNeeds, "failure": cmdFailure, "pipeline": cmdPipeline, "signature": cmdSignature,
-			"proxy": cmdProxy, "load": cmdLoad, "webhook": cmdWebhook,
+			"proxy": cmdProxy, "load": cmdLoad, "hook": cmdHook, "webhook": cmdWebhook,
 		},
 	}
 }

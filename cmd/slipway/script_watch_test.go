@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"slipway/internal/agent/child"
+	"slipway/internal/git/credential"
 	"slipway/internal/image/builder"
 	"slipway/internal/render"
 )
@@ -43,6 +44,9 @@ type heard struct {
 // as slipway has said that text: other people's work, or `kill -KILL $PPID`, at a known moment.
 func watched() {
 	args := os.Args[1:]
+	if code, is := credential.Main(args, os.Stdin, os.Stdout, os.Stderr); is {
+		os.Exit(code)
+	}
 	if len(args) > 0 && (args[0] == builder.EngineArg || args[0] == child.Arg) {
 		os.Exit(run(args, os.Stdin, os.Stdout, os.Stderr))
 	}

@@ -34,6 +34,7 @@ type Agent struct {
 	counters   *counters
 	leadership leadership
 	children   *child.Pool
+	hooks      *hooks
 
 	mu sync.Mutex
 	// follows are those of the present term, in the order of the configuration. A replica that stands by has
@@ -54,7 +55,7 @@ type follower struct {
 
 // New prepares an agent.
 func New(c Config, o Options) *Agent {
-	a := &Agent{config: c, options: o, counters: newCounters(), children: &child.Pool{}}
+	a := &Agent{config: c, options: o, counters: newCounters(), children: &child.Pool{}, hooks: newHooks()}
 	a.options.Connect.Count = a.countRequest
 	return a
 }
@@ -89,6 +90,9 @@ func (a *Agent) build(state string) []*follower {
 		if is == nil {
 			is = newRemote(r, state, a.children)
 			known[sameRepository(r.URL)] = is
+		}
+		if r.Credentials != nil {
+			is.access = accessTo(r)
 		}
 		f := &follower{mirror: newMirror(r, is)}
 		for _, name := range slices.Sorted(maps.Keys(r.Environments)) {

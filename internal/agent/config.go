@@ -43,6 +43,10 @@ type Repository struct {
 	Branch string `yaml:"branch"` // "main" unless given
 	// Path is the project's directory in the repository; empty: its root.
 	Path string `yaml:"path"`
+	// Credentials are how the repository is reached; nil: outside a cluster as git does it by itself.
+	Credentials *Credentials `yaml:"credentials"`
+	// Signers are who may sign its commits; nil: commits need no signature.
+	Signers *Signers `yaml:"signers"`
 	// Interval is how often the branch is asked for; 15 s unless given.
 	Interval Duration `yaml:"interval"`
 	// WebhookSecret is a file with the secret that webhooks are signed with; empty: no webhook is taken.
@@ -120,7 +124,24 @@ func Parse(text []byte) (Config, error) {
 			return c, fmt.Errorf("repositories[%d]: %w", i, err)
 		}
 	}
-	return c, nil
+	return c, c.checkShared()
+}
+
+// checkShared fails where entries of the same repository have different credentials: it is read once for all.
+func (c Config) checkShared() error {
+	with := map[string]int{}
+	for i, r := range c.Repositories {
+		j, shared := with[sameRepository(r.URL)]
+		switch {
+		case r.Credentials == nil:
+		case !shared:
+			with[sameRepository(r.URL)] = i
+		case !reflect.DeepEqual(r.Credentials, c.Repositories[j].Credentials):
+			return fmt.Errorf("repositories[%d]: the same repository as repositories[%d], with other credentials",
+				i, j)
+		}
+	}
+	return nil
 }
 
 func (r *Repository) complete() error {
@@ -132,6 +153,13 @@ func (r *Repository) complete() error {
 		return errors.New("url and branch must not begin with a dash")
 	case len(r.Environments) == 0:
 		return errors.New("environments is empty: name those of the repository's slipway.yaml")
+	case r.Signers != nil && r.Signers.AllowedSigners == "" && r.Signers.OpenPGP == "":
+		return errors.New("signers: want allowedSigners, openpgp or both")
+	}
+	if r.Credentials != nil {
+		if err := r.Credentials.check(r.URL); err != nil {
+			return err
+		}
 	}
 	if r.Forge != nil {
 		if err := r.Forge.Complete(r.URL); err != nil {
@@ -172,7 +200,9 @@ func readable(err error) error {
 		return errors.New(typed.Errors[0])
 	}
 	var known []string
-	for _, t := range []any{Config{}, Lease{}, Repository{}, Environment{}, forge.Forge{}} {
+	for _, t := range []any{
+		Config{}, Lease{}, Repository{}, Environment{}, Credentials{}, GitHubApp{}, Signers{}, forge.Forge{},
+	} {
 		if of := reflect.TypeOf(t); of.Name() == m[3] {
 			for i := range of.NumField() {
 				known = append(known, of.Field(i).Tag.Get("yaml"))

@@ -19,14 +19,17 @@ import (
 
 // repository is a working tree that pushes to the sandbox's Git server.
 type repository struct {
-	t   *testing.T
-	dir string
-	url string
+	t *testing.T
+	// name replaces NAME in files.
+	name string
+	dir  string
+	url  string
 }
 
 func newRepository(t *testing.T) *repository {
 	t.Helper()
-	r := &repository{t: t, dir: t.TempDir(), url: sandboxtest.Shared(t).GitServer + "/" + sandboxtest.Name("r") + ".git"}
+	address := sandboxtest.Shared(t).GitServer + "/" + sandboxtest.Name("r") + ".git"
+	r := &repository{t: t, dir: t.TempDir(), url: address}
 	r.git("init", "-q", "-b", "main")
 	return r
 }
@@ -49,6 +52,9 @@ func (r *repository) git(args ...string) string {
 func (r *repository) write(name, text string) {
 	r.t.Helper()
 	path := filepath.Join(r.dir, name)
+	if r.name != "" {
+		text = strings.ReplaceAll(text, "NAME", r.name)
+	}
 	err := os.MkdirAll(filepath.Dir(path), 0o755)
 	if target, isLink := strings.CutPrefix(text, "-> "); err == nil && isLink {
 		err = os.Symlink(target, path)
@@ -117,7 +123,7 @@ func (r *running) says(t *testing.T, text string, times int) {
 }
 
 // start runs an agent until the test ends.
-func start(t *testing.T, kubeconfig, config string) *running {
+func start(t *testing.T, kubeconfig, config string, changes ...func(*Agent)) *running {
 	t.Helper()
 	c, err := Parse([]byte(config))
 	if err != nil {
@@ -126,6 +132,9 @@ func start(t *testing.T, kubeconfig, config string) *running {
 	r := &running{grown: make(chan struct{})}
 	log := slog.New(slog.NewTextHandler(r, nil))
 	r.Agent = New(c, Options{Connect: deploy.ConnectOptions{Kubeconfig: kubeconfig}, Log: log})
+	for _, change := range changes {
+		change(r.Agent)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx) }()

@@ -29,11 +29,15 @@ import (
 	"slipway/internal/agent/child"
 	"slipway/internal/cluster/sandboxtest"
 	"slipway/internal/deploy"
+	"slipway/internal/git/credential"
 	"slipway/internal/project"
 )
 
 // The agent renders in processes of its own program, which is the test here.
 func TestMain(m *testing.M) {
+	if code, is := credential.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr); is {
+		os.Exit(code)
+	}
 	if len(os.Args) > 1 && os.Args[1] == child.Arg {
 		err := child.Serve(context.Background(), os.Args[2:], os.Stdin, os.Stdout, agent.Work)
 		if err != nil {

@@ -30,6 +30,9 @@ func (e *environment) advance(ctx context.Context, commit string) (bool, error) 
 	if e.key == "" || !e.looked || e.settled != e.commit || e.Status().Verdict != Synced {
 		return false, nil
 	}
+	if err := e.trust(ctx, commit); err != nil {
+		return false, err
+	}
 	files, err := e.mirror.remote.take(ctx, e.mirror.Branch, commit)
 	if err != nil {
 		return false, fmt.Errorf("read commit %s: %w", short(commit), err)

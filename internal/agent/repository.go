@@ -38,6 +38,8 @@ type remote struct {
 
 	mu     sync.Mutex // of the clone
 	mirror *git.Mirror
+	// fetched: something was fetched since the clone was made.
+	fetched bool
 
 	snapshotsMu sync.Mutex
 	snapshots   map[string]*snapshot // by commit
@@ -61,10 +63,8 @@ func newMirror(r Repository, of *remote) *mirror {
 func newRemote(r Repository, state string, children *child.Pool) *remote {
 	sum := sha256.Sum256([]byte(sameRepository(r.URL)))
 	return &remote{
-		url: r.URL, dir: filepath.Join(state, hex.EncodeToString(sum[:8])), poke: make(chan struct{}, 1),
-		children:  children,
-		access:    func(context.Context) (git.Access, error) { return git.Access{UserConfig: !isInCluster()}, nil },
-		snapshots: map[string]*snapshot{},
+		url: withoutPassword(r.URL), dir: filepath.Join(state, hex.EncodeToString(sum[:8])),
+		poke: make(chan struct{}, 1), children: children, access: accessTo(r), snapshots: map[string]*snapshot{},
 	}
 }
 
@@ -142,16 +142,20 @@ func (r *remote) open(ctx context.Context) error {
 	return err
 }
 
-// fetch fetches a branch; a damaged clone is replaced. The caller holds the lock.
+// fetch fetches a branch; a damaged clone is replaced, and one that has grown too large since it was made.
+// The caller holds the lock.
 func (r *remote) fetch(ctx context.Context, branch string) (string, error) {
 	commit, err := r.mirror.Fetch(ctx, branch)
-	if !errors.Is(err, git.ErrCorrupt) {
-		return commit, err
+	hasGrown := r.fetched && errors.Is(err, git.ErrTooLarge)
+	if errors.Is(err, git.ErrCorrupt) || hasGrown {
+		if err := r.replace(ctx); err != nil {
+			return "", err
+		}
+		commit, err = r.mirror.Fetch(ctx, branch)
+		r.fetched = false
 	}
-	if err := r.replace(ctx); err != nil {
-		return "", err
-	}
-	return r.mirror.Fetch(ctx, branch)
+	r.fetched = r.fetched || err == nil
+	return commit, err
 }
 
 // replace makes the clone anew. The caller holds the lock.
@@ -300,6 +304,9 @@ func (r *remote) follow(ctx context.Context, a *Agent) {
 		failed, isNoted := false, map[string]bool{}
 		for _, f := range r.followers {
 			found := tips[f.mirror.Branch]
+			for _, e := range f.environments {
+				e.noteSource(found.err)
+			}
 			log := a.options.Log
 			if isNoted[f.mirror.Branch] {
 				log = slog.New(slog.DiscardHandler)
@@ -322,11 +329,17 @@ func (r *remote) follow(ctx context.Context, a *Agent) {
 		if failures++; !failed {
 			failures = 0
 		}
-		wait := time.NewTimer(backoff(r.interval(), failures))
+		polled, wait := time.Now(), time.NewTimer(backoff(r.interval(), failures))
 		select {
 		case <-ctx.Done():
 		case <-wait.C:
 		case <-r.poke:
+			// However many ask for a poll, there is one a second at most.
+			wait.Reset(min(time.Until(polled.Add(time.Second)), time.Duration(r.interval())))
+			select {
+			case <-ctx.Done():
+			case <-wait.C:
+			}
 		}
 		wait.Stop()
 		if ctx.Err() != nil {
@@ -342,6 +355,21 @@ func (r *remote) interval() Duration {
 		shortest = min(shortest, f.mirror.Interval)
 	}
 	return shortest
+}
+
+// noteSource puts what a poll failed with into the status.
+func (e *environment) noteSource(err error) {
+	e.update(func(s *Status) {
+		switch {
+		case err == nil:
+			s.SourceError, s.SourceErrorSince = "", time.Time{}
+		case s.SourceError == "":
+			s.SourceErrorSince = time.Now().UTC()
+			fallthrough
+		default:
+			s.SourceError = err.Error()
+		}
+	})
 }
 
 // note says once what a poll failed with, and that it went well again.

@@ -2,17 +2,10 @@ package agent
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"os"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -73,55 +66,4 @@ func (a *Agent) serveStatus(w http.ResponseWriter, _ *http.Request) {
 	if err := json.NewEncoder(w).Encode(a.Statuses()); err != nil {
 		a.options.Log.Debug("status: " + err.Error())
 	}
-}
-
-// maxHook is more than the body of any push event.
-const maxHook = 5 << 20
-
-// serveHook polls a repository now, where the request is signed with its secret. It never does more.
-func (a *Agent) serveHook(w http.ResponseWriter, r *http.Request) {
-	follows := a.followers()
-	i, err := strconv.Atoi(r.PathValue("repository"))
-	if err != nil || i < 0 || i >= len(follows) || follows[i].mirror.WebhookSecret == "" {
-		http.NotFound(w, r)
-		return
-	}
-	secret, err := os.ReadFile(follows[i].mirror.WebhookSecret) // each time: it may have been replaced
-	if err != nil {
-		a.options.Log.Error("webhook: " + err.Error())
-		http.Error(w, "the secret cannot be read", http.StatusInternalServerError)
-		return
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxHook))
-	if err != nil {
-		http.Error(w, "the body is too large", http.StatusRequestEntityTooLarge)
-		return
-	}
-	if key := strings.TrimSpace(string(secret)); key == "" || !isSigned(r.Header, body, key) {
-		http.Error(w, "the signature is wrong", http.StatusUnauthorized)
-		return
-	}
-	if leader, leads := a.leadership.current(); a.config.Lease != nil && !leads {
-		http.Error(w, "this replica stands by: "+leader+" leads", http.StatusServiceUnavailable)
-		return
-	}
-	select {
-	case follows[i].mirror.remote.poke <- struct{}{}:
-	default: // asked already
-	}
-	w.WriteHeader(http.StatusAccepted)
-}
-
-// isSigned verifies the signature of GitHub and Bitbucket, of Gitea and Forgejo, or GitLab's token.
-func isSigned(h http.Header, body []byte, secret string) bool {
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write(body)
-	sum := hex.EncodeToString(mac.Sum(nil))
-	for _, name := range []string{"X-Hub-Signature-256", "X-Hub-Signature", "X-Gitea-Signature"} {
-		if given := strings.TrimPrefix(h.Get(name), "sha256="); given != "" {
-			return hmac.Equal([]byte(given), []byte(sum))
-		}
-	}
-	given := h.Get("X-Gitlab-Token")
-	return given != "" && hmac.Equal([]byte(given), []byte(secret))
 }

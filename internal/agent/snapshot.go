@@ -287,6 +287,9 @@ func (s *snapshot) file(e git.Entry, content []byte, size int64) error {
 		s.refused[e.Path] = &RefusedError{e.Path, reason}
 		return nil
 	}
+	if err := s.directory(path.Dir(e.Path)); err != nil {
+		return err
+	}
 	switch {
 	case content == nil && size > 0:
 		return refuse(fmt.Sprintf("larger than %d MiB", maxFile>>20))
@@ -296,9 +299,6 @@ func (s *snapshot) file(e git.Entry, content []byte, size int64) error {
 	if s.bytes += size; s.bytes > maxBytes {
 		return fmt.Errorf("%w: commit %s has more than %d MiB of manifests", git.ErrTooLarge, short(s.commit),
 			maxBytes>>20)
-	}
-	if err := s.directory(path.Dir(e.Path)); err != nil {
-		return err
 	}
 	at := filepath.Join(s.root, filepath.FromSlash(e.Path))
 	if e.Mode == git.ModeLink {

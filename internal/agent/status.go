@@ -17,6 +17,11 @@ type Status struct {
 	Applied string  `json:"applied,omitempty"`
 	Release int     `json:"release,omitempty"`
 	Verdict Verdict `json:"verdict"`
+	// SignedBy has signed the newest commit that may be deployed; empty: signatures are not required.
+	SignedBy string `json:"signedBy,omitempty"`
+	// SourceError is why the repository cannot be read; the environment keeps what it runs.
+	SourceError      string    `json:"sourceError,omitempty"`
+	SourceErrorSince time.Time `json:"sourceErrorSince,omitzero"`
 	// Message is one sentence about the verdict.
 	Message string `json:"message,omitempty"`
 	// Drift counts what differs from the release in the cluster.

@@ -24,6 +24,9 @@ type reading struct {
 // prepare reads a commit.
 func (e *environment) prepare(ctx context.Context, commit string) (*reading, error) {
 	e.update(func(s *Status) { s.Seen = commit })
+	if err := e.trust(ctx, commit); err != nil {
+		return nil, err
+	}
 	src, files, err := e.mirror.at(ctx, commit)
 	if err != nil {
 		return nil, fmt.Errorf("read commit %s: %w", short(commit), err)

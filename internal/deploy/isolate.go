@@ -109,6 +109,14 @@ func filesOf(job Job) []tree.Read {
 		add(s.Key)
 		add(s.TrustedRoot)
 	}
+	for _, name := range job.Environment.Paths {
+		add(name)
+	}
+	for _, c := range job.Environment.Charts {
+		if c.Repository == "" {
+			add(c.Path)
+		}
+	}
 	return files
 }
 

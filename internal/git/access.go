@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -26,6 +27,8 @@ type Access struct {
 	Environment []string
 	// Secrets are replaced in the text of errors.
 	Secrets []string
+	// Rejected is called when the server refused the credentials; nil: nothing is.
+	Rejected func()
 	// Time is how long one command may take; 0: 5 minutes.
 	Time time.Duration
 	// Size is how many bytes a mirror may have; 0: 1 GiB.
@@ -84,6 +87,9 @@ func (a *Access) fault(failed *Error, remote bool) error {
 	}
 	for _, f := range faults {
 		if f.text().MatchString(failed.Stderr) {
+			if f.kind == ErrCredentials && a.Rejected != nil {
+				a.Rejected()
+			}
 			return fmt.Errorf("%w: %w", f.kind, failed)
 		}
 	}
@@ -123,6 +129,14 @@ func (a *Access) environment() []string {
 	return append(environment(own), a.Environment...)
 }
 
+// Self is the path of this program under the name that it was started with, for git to run.
+func Self() (string, error) {
+	if path, err := exec.LookPath(os.Args[0]); err == nil {
+		return filepath.Abs(path)
+	}
+	return os.Executable()
+}
+
 // settings are in force over every configuration file.
 func (a *Access) settings(remote bool) []string {
 	all := []string{
@@ -145,10 +159,13 @@ func (a *Access) settings(remote bool) []string {
 	return args
 }
 
+// maxSize is how large a mirror may be, unless Access says so.
+const maxSize int64 = 1 << 30
+
 // bounded ends a command that takes too long, or lets a directory grow too large. The cause of the context
 // is why. The caller calls the function when the command has ended, or to end it for a reason of its own.
 func (a *Access) bounded(ctx context.Context, dir string) (context.Context, context.CancelCauseFunc) {
-	limit, size := cmp.Or(a.Time, 5*time.Minute), cmp.Or(a.Size, 1<<30)
+	limit, size := cmp.Or(a.Time, 5*time.Minute), cmp.Or(a.Size, maxSize)
 	ctx, cancel := context.WithTimeoutCause(ctx, limit,
 		fmt.Errorf("%w: not finished after %v", ErrTooSlow, limit))
 	ctx, stop := context.WithCancelCause(ctx)

@@ -341,6 +341,7 @@ func (c command) stream(ctx context.Context, out io.Writer, args ...string) erro
 	cmd.WaitDelay = time.Second
 	if c.access != nil {
 		asGroup(cmd)
+		cmd.WaitDelay = time.Minute // a reader may be slower than git
 	}
 	cmd.Stderr = stderr
 	err := cmd.Run()

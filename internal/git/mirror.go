@@ -2,6 +2,7 @@ package git
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -103,6 +104,9 @@ func (m *Mirror) Fetch(ctx context.Context, branch string) (string, error) {
 			err = fmt.Errorf("%w as %s", ErrNoBranch, branch)
 		}
 		return "", err
+	}
+	if limit := cmp.Or(m.access.Size, maxSize); sizeOf(m.Dir) > limit {
+		return "", fmt.Errorf("%w: the clone has more than %d MiB, the limit", ErrTooLarge, limit>>20)
 	}
 	out, err := m.run(ctx, "rev-parse", "--verify", "--end-of-options", ref+"^{commit}")
 	return strings.TrimSpace(out), err
@@ -209,10 +213,14 @@ func (m *Mirror) fetchBlobs(ctx context.Context, hashes []string) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	fetch := command{dir: m.Dir, access: m.access, remote: true, stdin: strings.NewReader(lines(missing))}
-	_, err := fetch.run(ctx,
-		"-c", "fetch.negotiationAlgorithm=noop", "fetch", "--quiet", "--no-tags", "--no-write-fetch-head",
-		"--filter=blob:none", "--stdin", "origin")
+	fetch := command{
+		dir: m.Dir, access: m.access, remote: true, stdin: strings.NewReader(lines(missing)),
+		env: []string{
+			"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=fetch.negotiationAlgorithm", "GIT_CONFIG_VALUE_0=noop",
+		},
+	}
+	_, err := fetch.run(ctx, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--filter=blob:none",
+		"--stdin", "origin")
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,78 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+
+	"slipway/internal/git/signer"
+)
+
+// Signers are the files with those who may sign commits. A commit of nobody among them is not deployed, and
+// neither is a later one that contains it.
+type Signers struct {
+	// AllowedSigners is in the format of ssh-keygen's ALLOWED SIGNERS. OpenPGP is an armored keyring.
+	AllowedSigners string `yaml:"allowedSigners"`
+	OpenPGP        string `yaml:"openpgp"`
+}
+
+// UntrustedError says that a commit is not signed as it has to be.
+type UntrustedError struct {
+	Commit string
+	Err    error
+}
+
+func (e *UntrustedError) Error() string {
+	return fmt.Sprintf("commit %s is not trusted: %v", short(e.Commit), e.Err)
+}
+func (e *UntrustedError) Unwrap() error { return e.Err }
+
+// verify returns who has signed a commit, where signatures are required. It verifies all commits that came
+// after one that was verified before; where that one is not known, the newest alone.
+func (m *mirror) verify(ctx context.Context, commit, before string) (who string, err error) {
+	if m.Signers == nil {
+		return "", nil
+	}
+	m.remote.mu.Lock()
+	defer m.remote.mu.Unlock()
+	if err := m.remote.open(ctx); err != nil {
+		return "", err
+	}
+	commits := []string{commit}
+	if before != "" && before != commit && m.remote.mirror.Has(ctx, before) {
+		list, err := m.remote.mirror.Log(ctx, before, commit)
+		if err != nil {
+			return "", err
+		}
+		for _, c := range list {
+			if c.Hash != commit {
+				commits = append(commits, c.Hash)
+			}
+		}
+	}
+	trusted := signer.Trusted(*m.Signers)
+	for i := len(commits) - 1; i >= 0; i-- { // the newest last: who signed that one is of interest
+		raw, err := m.remote.mirror.Raw(ctx, commits[i])
+		if err != nil {
+			return "", err
+		}
+		if who, err = trusted.Verify(raw); err != nil {
+			return "", &UntrustedError{Commit: commits[i], Err: err}
+		}
+	}
+	return who, nil
+}
+
+// trust verifies who has signed a commit and the ones before it.
+func (e *environment) trust(ctx context.Context, commit string) error {
+	before := e.settled
+	if before == "" {
+		before = e.past.Latest.Commit
+	}
+	who, err := e.mirror.verify(ctx, commit, before)
+	if err != nil {
+		e.judge(Refused, "commit %s is refused: %v", short(commit), err)
+		return err
+	}
+	e.update(func(s *Status) { s.SignedBy = who })
+	return nil
+}
