@@ -43,26 +43,26 @@ type server struct {
 
 // deploys measures deploys to one API server: by slipway, by kubectl, by Helm, and by a loop that only sends
 // the applies.
-func (b *bench) deploys(t *table, root string, small bool) (err error) {
+func (b *bench) deploys(t *table, root string, o options) (err error) {
 	s, err := serve(filepath.Join(b.temp, "sandbox"), root)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
 	fmt.Fprintf(t.w, "\nTime of whole processes against one API server on this machine, "+
-		"each in a namespace of its own; medians.\n")
+		"each in a namespace of its own; medians of %d.\n", o.rounds)
 	t.load()
 	fmt.Fprintf(t.w, "\n%-32s %-14s %16s %16s %9s  %s\n", "", "", "peer", "slipway", "ratio", "target")
 	sizes := []int{1000, 3000}
-	if small {
+	if o.small {
 		sizes = sizes[:1]
 	}
 	for _, n := range sizes {
-		if err := b.deployed(t, s, n); err != nil {
+		if err := b.deployed(t, s, n, o.rounds); err != nil {
 			return err
 		}
 	}
-	if err := b.ready(t, s); err != nil || small {
+	if err := b.ready(t, s); err != nil || o.small {
 		return err
 	}
 	return b.heap(t, s)
@@ -100,9 +100,9 @@ func (b *bench) steps(s *server, p map[string]place) []step {
 }
 
 // deployed measures the first deploy of n objects, and what is asked when nothing has changed.
-func (b *bench) deployed(t *table, s *server, n int) error {
+func (b *bench) deployed(t *table, s *server, n, rounds int) error {
 	costs := map[string]samples{}
-	for i := range 3 {
+	for i := range rounds {
 		places := map[string]place{}
 		for _, who := range []string{"loop", kubectl, helm, "slipway"} {
 			var err error
@@ -380,6 +380,6 @@ func (t *table) compared(name, peer string, theirs, ours samples, target float64
 		return fmt.Sprintf("%.2f + %.2f s", s.cpu().Seconds(), s.server().Seconds())
 	}
 	cpu := (ours.cpu() + ours.server()).Seconds() / (theirs.cpu() + theirs.server()).Seconds()
-	fmt.Fprintf(t.w, "%-32s %-14s %16s %16s %9s\n", "  CPU: its own + the server's", "", both(theirs), both(ours),
-		times(cpu))
+	fmt.Fprintf(t.w, "%-32s %-14s %16s %16s %9s\n", "  CPU: its own + the server's", "", both(theirs),
+		both(ours), times(cpu))
 }

@@ -20,9 +20,10 @@ func main() {
 	images := flag.Bool("copy", false, "measure copying images alone, not rendering")
 	deploys := flag.Bool("deploy", false, "measure deploys alone, not rendering")
 	agents := flag.Bool("agent", false, "measure the agent alone, not rendering")
+	rounds := flag.Int("rounds", 3, "how often deploys are measured")
 	flag.Parse()
 	o := options{root: *root, conformance: *conformance, small: *small, check: *check, images: *images,
-		deploys: *deploys, agents: *agents}
+		deploys: *deploys, rounds: *rounds, agents: *agents}
 	missed, err := run(os.Stdout, o)
 	if err == nil && *strict && missed > 0 {
 		err = fmt.Errorf("%d targets missed", missed)
@@ -43,6 +44,7 @@ type bench struct {
 
 // options are the flags.
 type options struct {
+	rounds            int // how often deploys are measured
 	root, conformance string
 	small             bool
 	// One of these: measure that alone.
@@ -73,7 +75,7 @@ func run(w io.Writer, o options) (missed int, err error) {
 	}
 	t := &table{w: w}
 	if o.deploys {
-		err := b.deploys(t, root, small)
+		err := b.deploys(t, root, o)
 		t.foot()
 		return t.missed, err
 	}
@@ -128,7 +130,7 @@ func run(w io.Writer, o options) (missed int, err error) {
 	if err := b.copies(t, small); err != nil {
 		return 0, err
 	}
-	if err := errors.Join(b.deploys(t, root, small), b.agents(t, root, small)); err != nil {
+	if err := errors.Join(b.deploys(t, root, o), b.agents(t, root, small)); err != nil {
 		return 0, err
 	}
 	t.foot()

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// inFlight bounds the concurrent requests of one operation.
-	inFlight = 8
+	// inFlight bounds the concurrent requests of one operation. A server that is busy says so, and is obeyed.
+	inFlight = 16
 
 	// firstPause doubles up to longestPause.
 	firstPause   = 200 * time.Millisecond
