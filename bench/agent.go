@@ -139,8 +139,11 @@ func (a *agent) synced(f follow, most time.Duration) error {
 }
 
 // hook says that the branch has moved.
-func (a *agent) hook() error {
-	body := []byte(`{"ref": "refs/heads/main"}`)
+func (a *agent) hook(commit string) error {
+	body, err := json.Marshal(map[string]string{"ref": "refs/heads/main", "after": commit})
+	if err != nil {
+		return err
+	}
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write(body)
 	r, err := http.NewRequest(http.MethodPost, "http://"+a.address+"/hooks/0", bytes.NewReader(body))

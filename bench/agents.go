@@ -133,7 +133,7 @@ func (a *agent) reacts(s *server, f follow, level string) (time.Duration, error)
 		return 0, err
 	}
 	began := time.Now()
-	if err := a.hook(); err != nil {
+	if err := a.hook(level); err != nil {
 		return 0, err
 	}
 	at, err := s.whenLevel(f.environment(), "app-00004-3", level, nil)

@@ -16,8 +16,8 @@ import (
 // cmdHook sends a webhook to the agent whose address is in a file, and expects a status: hook STATUS
 // ADDRESSFILE REPOSITORY SECRET BODY. The signature is in X-Signature. A body of "N bytes" is that large.
 func cmdHook(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 5 {
-		ts.Fatalf("usage: hook STATUS ADDRESSFILE REPOSITORY SECRET BODY")
+	if neg || len(args) != 5 && len(args) != 6 {
+		ts.Fatalf("usage: hook STATUS ADDRESSFILE REPOSITORY SECRET BODY [ANSWER]")
 	}
 	body := args[4]
 	if size, ok := strings.CutSuffix(body, " bytes"); ok {
@@ -36,6 +36,9 @@ func cmdHook(ts *testscript.TestScript, neg bool, args []string) {
 	defer response.Body.Close()
 	answer, err := io.ReadAll(response.Body)
 	ts.Check(err)
+	if len(args) == 6 && !strings.Contains(string(answer), args[5]) {
+		ts.Fatalf("the agent does not answer %q: %s", args[5], answer)
+	}
 	if got := fmt.Sprint(response.StatusCode); got != args[0] {
 		ts.Fatalf("the agent answers %s, not %s: %s", got, args[0], answer)
 	}

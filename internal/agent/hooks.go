@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -100,7 +101,8 @@ func (a *Agent) serveHook(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if a.hooks.isReplay(m.String(), body, time.Now()) {
-		w.WriteHeader(http.StatusOK) // so that a sender does not try again
+		// 200, so that a sender does not try again.
+		fmt.Fprintf(w, "not polled: the same body came within %s; put the commit into it\n", replayWindow)
 		return
 	}
 	select {
