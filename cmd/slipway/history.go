@@ -149,6 +149,9 @@ func printRelease(w io.Writer, rel release.Release) {
 	for _, line := range rel.Irreversible {
 		say("one way", line)
 	}
+	if len(rel.NotRun) > 0 {
+		say("not run", deploy.NotRunText(rel))
+	}
 	for _, l := range rel.Lost {
 		say("lost", l.Ref.String()+": "+deploy.LostText(l))
 	}

@@ -254,8 +254,13 @@ func (e *environment) follow(ctx context.Context) error {
 	case p.Done(), latest.Status == release.Healthy && latest.Digest == digest:
 		e.settle()
 		e.remember(p)
-		e.good = goodCommit{e.commit, digest}
 		e.update(func(s *Status) { s.Applied, s.Release = latest.Commit, latest.Revision })
+		if len(latest.NotRun) > 0 {
+			e.judge(Unproven, "commit %s is release %d: %s", short(e.commit), latest.Revision,
+				deploy.NotRunText(latest))
+			return nil
+		}
+		e.good = goodCommit{e.commit, digest}
 		if latest.Commit != e.commit {
 			e.judgeUnchanged(latest.Revision, latest.Commit)
 			return nil
@@ -293,11 +298,15 @@ func (e *environment) follow(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
-	e.agent.counters.update(func(c *counters) { observe(c.healthy, e.name, deployTimes, time.Since(e.seen)) })
 	e.settle()
 	e.remember(p)
-	e.good = goodCommit{e.commit, rel.Digest}
 	e.update(func(s *Status) { s.Applied, s.Release = rel.Commit, rel.Revision })
+	if len(rel.NotRun) > 0 {
+		e.judge(Unproven, "commit %s is release %d: %s", short(e.commit), rel.Revision, deploy.NotRunText(rel))
+		return nil
+	}
+	e.agent.counters.update(func(c *counters) { observe(c.healthy, e.name, deployTimes, time.Since(e.seen)) })
+	e.good = goodCommit{e.commit, rel.Digest}
 	e.judge(Synced, "commit %s is release %d, healthy after %.1f s", short(e.commit), rel.Revision,
 		rel.Finished.Sub(rel.Started).Seconds())
 	return nil

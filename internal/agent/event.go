@@ -28,7 +28,7 @@ type event struct {
 // reasons are those of the Events about verdicts. The others are told by their own act.
 var reasons = map[Verdict]string{
 	Synced: "Deployed", Deploying: "Deploying", Superseded: "Superseded", Waiting: "Waiting",
-	Suspended: "Suspended", Refused: "Refused", Quarantined: "Held",
+	Suspended: "Suspended", Unproven: "Unproven", Refused: "Refused", Quarantined: "Held",
 }
 
 // announce has a decision written as an Event. It does not wait, and drops what is too much.

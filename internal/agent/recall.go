@@ -25,7 +25,8 @@ func (e *environment) recall(ctx context.Context) error {
 	if e.holder != 0 && !slices.ContainsFunc(past.Releases, isHolding) { // a person has lifted it
 		e.looked, e.holder = false, 0
 	}
-	if e.Status().Verdict == Waiting { // somebody may have deployed
+	if v := e.Status().Verdict; (v == Waiting || v == Unproven) && past.Latest.Status != release.Pending {
+		// Somebody may have deployed.
 		e.looked = false
 	}
 	return nil

@@ -142,7 +142,7 @@ func (e *environment) request(ctx context.Context, p proposal, why string) error
 // lastHealthy is the newest release of a commit that was healthy with other objects, and is not held back.
 func lastHealthy(past release.Past, bad release.Release) (release.Release, bool) {
 	i := slices.IndexFunc(past.Releases, func(r release.Release) bool {
-		return r.Status == release.Healthy && r.Commit != "" && !r.Dirty && r.Digest != bad.Digest && !r.Held()
+		return r.Proven() && r.Commit != "" && !r.Dirty && r.Digest != bad.Digest
 	})
 	if i < 0 {
 		return release.Release{}, false

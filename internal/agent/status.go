@@ -49,6 +49,7 @@ type Verdict string
 const (
 	Unknown     Verdict = "unknown"     // not looked at yet
 	Synced      Verdict = "synced"      // the cluster runs it, and it is healthy
+	Unproven    Verdict = "unproven"    // the cluster has its objects, healthy, and no pod runs its image
 	Deploying   Verdict = "deploying"   // it is being applied
 	Superseded  Verdict = "superseded"  // a newer commit ended its deploy before it was judged
 	Waiting     Verdict = "waiting"     // a person deploys it

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -19,15 +20,18 @@ func Digests(ctx context.Context, c *Cluster, namespace string) (map[string]bool
 	}
 	ran := map[string]bool{}
 	for i := range list.Items {
-		status := list.Items[i].Status
+		spec, status := list.Items[i].Spec, list.Items[i].Status
+		told := map[string]string{} // a runtime may name another digest than the one of the index
+		for _, c := range slices.Concat(spec.InitContainers, spec.Containers) {
+			told[c.Name] = c.Image
+		}
 		for _, all := range [][]corev1.ContainerStatus{status.InitContainerStatuses, status.ContainerStatuses} {
 			for _, s := range all {
 				started := s.State.Running != nil || s.State.Terminated != nil || s.LastTerminationState.Terminated != nil
-				if _, digest, ok := strings.Cut(s.ImageID, "@"); ok && started {
-					ran[digest] = true
-				}
-				if _, digest, ok := strings.Cut(s.Image, "@"); ok && started {
-					ran[digest] = true
+				for _, name := range []string{s.ImageID, s.Image, told[s.Name]} {
+					if _, digest, ok := strings.Cut(name, "@"); ok && started {
+						ran[digest] = true
+					}
 				}
 			}
 		}

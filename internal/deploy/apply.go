@@ -260,6 +260,9 @@ func carryOut(ctx context.Context, r run, p Proposal, past release.Past) (releas
 	rel.Kept = append(rel.Kept, kept(p.Plan)...)
 	rel.Irreversible = irreversible(p.Plan, rel.Applied)
 	rel.Barriers = barriers(p, rel)
+	if rel.Status == release.Healthy {
+		noteNotRun(ctx, t, p, &rel)
+	}
 	rel.Evidence, rel.Ran = evidenceOf(ctx, t, p, err), ranBadly(ctx, t, rel, err)
 	if rel.Status == release.Failed && t.Notify != nil {
 		t.Notify(Event{Step: Failure, Message: fmt.Sprintf("release %d failed: %s", rel.Revision, rel.Failure),

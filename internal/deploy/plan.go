@@ -60,7 +60,8 @@ func (p Proposal) Done() bool {
 		wanted = release.Deleted
 	}
 	never := p.Prepared.Delete && p.Latest.Revision == 0
-	return p.Plan.Empty() && p.Plan.Complete && (p.Latest.Status == wanted || never)
+	isProven := p.Latest.Status == wanted && len(p.Latest.NotRun) == 0
+	return p.Plan.Empty() && p.Plan.Complete && (isProven || never)
 }
 
 // seen returns what Observe found of an object.

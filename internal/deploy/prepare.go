@@ -247,7 +247,7 @@ func before(history []release.Release) int {
 		}
 	}
 	wanted := func(rel release.Release) bool {
-		return rel.Revision < below && rel.Status == release.Healthy && rel.Digest != current.Digest && !rel.Held()
+		return rel.Revision < below && rel.Proven() && rel.Digest != current.Digest
 	}
 	stable := slices.IndexFunc(history, func(rel release.Release) bool {
 		return wanted(rel) && !release.WasFoundDown(history, rel.Revision)

@@ -66,6 +66,10 @@ func prove(ctx context.Context, t deploy.Target, from project.Environment, o Opt
 		return proven{}, shut("release %d of %s is in quarantine: %s", latest.Revision, from.Name,
 			latest.Quarantine.Reason)
 	}
+	if len(latest.NotRun) > 0 {
+		return proven{}, shut("release %d of %s is not proven: %s", latest.Revision, from.Name,
+			deploy.NotRunText(latest))
+	}
 	healthy, why, err := deploy.Health(ctx, source, latest)
 	switch {
 	case err != nil:
@@ -124,7 +128,7 @@ func (p proven) others(ctx context.Context, t deploy.Target, from project.Enviro
 func healthySince(history []release.Release) time.Time {
 	since := history[0].Finished
 	for _, r := range history {
-		if r.Status != release.Healthy || !slices.EqualFunc(r.Images, history[0].Images, sameDigest) {
+		if !r.Proven() || !slices.EqualFunc(r.Images, history[0].Images, sameDigest) {
 			break
 		}
 		since = r.Finished

@@ -252,9 +252,7 @@ func running(
 		return nil, err
 	}
 	history, err := t.Records().History(ctx)
-	i := slices.IndexFunc(history, func(r release.Release) bool {
-		return r.Status == release.Healthy && !r.Held()
-	})
+	i := slices.IndexFunc(history, release.Release.Proven)
 	if i < 0 {
 		return nil, err
 	}

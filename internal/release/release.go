@@ -92,6 +92,8 @@ type Release struct {
 	Crossed  []string `json:"crossed,omitempty"`
 	// Ran are the digests of its images that ran in a pod, where it became bad.
 	Ran []string `json:"ran,omitempty"`
+	// NotRun are images of its workloads that no pod had run when it was recorded as healthy.
+	NotRun []string `json:"notRun,omitempty"`
 	// Found says that the release before this one was recorded as healthy and no longer was.
 	Found *Found `json:"found,omitempty"`
 	// Quarantine: the content of this release was bad, and is not deployed again until a person lifts it.
@@ -163,6 +165,10 @@ func (p Past) Quarantined(digest string) (Release, bool) {
 	return Release{}, false
 }
 
+// Proven says that a release was healthy, that its images have run, and that it is not in quarantine: it may
+// be promoted, and gone back to.
+func (r Release) Proven() bool { return r.Status == Healthy && len(r.NotRun) == 0 && !r.Held() }
+
 // Held says whether the content of a release is held back.
 func (r Release) Held() bool { return r.Quarantine != nil && r.Quarantine.Lifted == nil }
 
@@ -186,7 +192,7 @@ func (p Past) QuarantinedImage(pins []image.Pin) (Release, image.Pin, bool) {
 // nobody knows what the images do: there are none.
 func broughtIn(r Release, history []Release) []string {
 	i := slices.IndexFunc(history, func(o Release) bool {
-		return o.Revision < r.Revision && o.Status == Healthy && !o.Held()
+		return o.Revision < r.Revision && o.Proven()
 	})
 	if i < 0 {
 		return nil
