@@ -20,10 +20,22 @@ func newAgentInstallCommand(a *app) *cobra.Command {
 		Use: "install ENV…", Short: "Print or apply the manifests of an agent", Args: cobra.MinimumNArgs(1),
 		Long: `Renders the environments and prints what an agent needs that keeps them from within their cluster: a
 Namespace, a ServiceAccount, a Role and a RoleBinding in each namespace with the permissions that deploys of
-these manifests take, a ConfigMap with its configuration, a Deployment of two replicas, a NetworkPolicy and a
-PodDisruptionBudget. A ClusterRole is among them only where the manifests have objects without a namespace.
+these manifests take, a ConfigMap with its configuration, a Deployment of two replicas, a NetworkPolicy, a
+PodDisruptionBudget, and a Service for webhooks, status and metrics. A ClusterRole is among them only where
+the manifests have objects without a namespace.
 The environments are deployed on each commit; drift is reported. Change the printed configuration for another
 policy. Install again when the manifests use a new kind.
+
+Secrets of the agent's namespace are mounted, and neither read nor printed. Make them before:
+
+  kubectl create namespace slipway
+  kubectl -n slipway create secret generic git --from-file=password=FILE        # a token, for https
+  kubectl -n slipway create secret generic git --from-file=ssh-privatekey=FILE --from-file=known_hosts=FILE
+  kubectl -n slipway create secret generic git --from-file=private-key=FILE     # with --github-app
+
+Pass --git-credentials git with each of them. A Secret for --webhook-secret has the key "secret", one for
+--signers "allowed_signers", one for --openpgp-signers "keys.asc", and one for --forge-token "token". With
+--forge-token, failed commits are reverted by pull request.
 
 --apply deploys the manifests as "slipway deploy" does: with a plan, a confirmation, a wait until both replicas
 are ready, and a record in the agent's namespace. --namespace is the namespace of the agent.`,
@@ -37,6 +49,7 @@ are ready, and a record in the agent's namespace. --namespace is the namespace o
 	f.StringVar(&o.Path, "path", "", "directory of the project in the repository (default: its root)")
 	f.StringVar(&o.Image, "image", "", "image of the agent, by digest")
 	f.StringVar(&o.Name, "name", "slipway-agent", "name of the agent's objects")
+	secretFlags(cmd, &o.Secrets)
 	apply := f.Bool("apply", false, "deploy the manifests, and wait until both replicas are ready")
 	act := &actOptions{out: new(format)}
 	*act.out = asText
@@ -61,6 +74,20 @@ are ready, and a record in the agent's namespace. --namespace is the namespace o
 		return a.applyAgent(c.Context(), m, o.Namespace, act)
 	}
 	return cmd
+}
+
+// secretFlags are those that name Secrets.
+func secretFlags(cmd *cobra.Command, s *install.Secrets) {
+	f := cmd.Flags()
+	f.StringVar(&s.Git, "git-credentials", "", "Secret with the token or SSH key for the repository")
+	f.StringVar(&s.GitHubApp, "github-app", "", "ID/INSTALLATION of the GitHub App whose key is in "+
+		"--git-credentials")
+	f.StringVar(&s.Webhook, "webhook-secret", "", "Secret that webhooks are signed with")
+	f.StringVar(&s.Signers, "signers", "", "Secret with the allowed-signers file: deploy only commits that they"+
+		" signed")
+	f.StringVar(&s.OpenPGP, "openpgp-signers", "", "Secret with the OpenPGP keys of those who may sign commits")
+	f.StringVar(&s.ForgeToken, "forge-token", "", "Secret with the token that pull requests are opened with")
+	f.StringVar(&s.ForgeKind, "forge", "", "kind of the forge: github, gitlab or gitea (default: by the host)")
 }
 
 // applyAgent deploys the manifests of an agent as the environment "agent" of a project of their own.

@@ -32,6 +32,9 @@ var agentRows = []row{
 			"its manifests.")),
 	as("install", codeUsage, always[*install.InvalidError](
 		"Run `slipway agent install --help` for an example.")),
+	as("no git credentials", codeUsage, func(e *install.NoCredentialsError) string {
+		return fmt.Sprintf("Run `%s`, and pass --git-credentials git.", e.Create)
+	}),
 	as("no agent", codeError, always[*noAgentError](
 		"Pass the agent's address as --address HOST:PORT: it is \"listen\" in its configuration. For an agent in "+
 			"a cluster, run `kubectl --namespace slipway port-forward deployment/slipway-agent 9090` first.")),

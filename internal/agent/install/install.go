@@ -37,6 +37,7 @@ type Options struct {
 	Name, Namespace string
 	// Environments are the names of those that the agent keeps.
 	Environments []string
+	Secrets      Secrets
 	Render       render.Options
 }
 
@@ -94,7 +95,7 @@ func Make(ctx context.Context, p project.Project, o Options) (Manifests, error) 
 		}
 		r.add(env.Namespace, result.Set)
 	}
-	m.Notes = r.notes
+	m.Notes = append(r.notes, o.notes()...)
 	config, err := configuration(o, environments)
 	if err != nil {
 		return m, err
@@ -118,7 +119,7 @@ func (o Options) validate() error {
 	case !digested.MatchString(o.Image):
 		return &InvalidError{"--image", "want REPOSITORY@sha256:DIGEST: a tag may move under a running agent"}
 	}
-	return nil
+	return o.validateSecrets()
 }
 
 // oneContext returns the context that the environments share.
@@ -145,11 +146,16 @@ func configuration(o Options, environments []project.Environment) (string, error
 		URL          string            `yaml:"url"`
 		Branch       string            `yaml:"branch"`
 		Path         string            `yaml:"path,omitempty"`
+		Access       access            `yaml:",inline"`
 		Environments map[string]policy `yaml:"environments"`
+	}
+	writeBack := agent.Never
+	if o.Secrets.ForgeToken != "" {
+		writeBack = agent.PullRequest
 	}
 	policies := map[string]policy{}
 	for _, env := range environments {
-		policies[env.Name] = policy{env.Namespace, agent.Deploy, agent.Report, agent.Never}
+		policies[env.Name] = policy{env.Namespace, agent.Deploy, agent.Report, writeBack}
 	}
 	text, err := yaml.Marshal(struct {
 		Repositories []repository      `yaml:"repositories"`
@@ -157,7 +163,7 @@ func configuration(o Options, environments []project.Environment) (string, error
 		Listen       string            `yaml:"listen"`
 		State        string            `yaml:"state"`
 	}{
-		[]repository{{o.URL, o.Branch, o.Path, policies}},
+		[]repository{{o.URL, o.Branch, o.Path, o.access(), policies}},
 		map[string]string{"namespace": o.Namespace, "name": o.Name}, ":9090", "/var/lib/slipway",
 	})
 	if err == nil {
@@ -179,7 +185,7 @@ func (o Options) fixed(config string) ([]object.Object, error) {
 	var out bytes.Buffer
 	err = text.Execute(&out, map[string]any{
 		"Name": o.Name, "Namespace": o.Namespace, "Image": o.Image, "Config": config,
-		"Sum": hex.EncodeToString(sum[:8]), "Ports": o.ports(),
+		"Sum": hex.EncodeToString(sum[:8]), "Ports": o.ports(), "Mounts": o.mounts(),
 	})
 	if err != nil {
 		return nil, err
