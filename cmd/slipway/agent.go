@@ -106,7 +106,7 @@ prints the verdict on the newest commit, the commits seen and applied, the next 
 the number of drifted fields and objects, and the last error with its age.
 
 To reach an agent in a cluster, run "kubectl --namespace slipway port-forward deployment/slipway-agent 9090"
-beside it. Of two replicas only the leader knows: its pod is named in the answer of the other one.`,
+beside it. Either replica answers: the one that stands by asks the leader.`,
 	}
 	address := cmd.Flags().String("address", "127.0.0.1:9090", "HOST:PORT of the agent's \"listen\"")
 	out := outputFlag(cmd, asText, asJSON)

@@ -76,7 +76,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = a.lead(ctx, func(ctx context.Context) { a.work(ctx, a.build(state)) })
+	err = a.lead(ctx, server.address, func(ctx context.Context) { a.work(ctx, a.build(state)) })
 	return errors.Join(err, server.stop(ctx))
 }
 

@@ -97,7 +97,12 @@ func (a *Agent) serveHook(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if leader, leads := a.leadership.current(); a.config.Lease != nil && !leads {
-		http.Error(w, "this replica stands by: "+leader+" leads", http.StatusServiceUnavailable)
+		answer, err := a.passOn(r, body)
+		if err != nil {
+			http.Error(w, "this replica stands by: "+leader+" leads, and "+err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		answer.writeTo(w)
 		return
 	}
 	if a.hooks.isReplay(m.String(), body, time.Now()) {
@@ -112,19 +117,24 @@ func (a *Agent) serveHook(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusAccepted)
 }
 
+// signatures are the headers with the HMAC of the body, and tokenHeader is GitLab's with the secret itself.
+var signatures = []string{
+	"X-Hub-Signature-256", "X-Hub-Signature", "X-Gitea-Signature", "X-Forgejo-Signature", "X-Signature",
+}
+
+const tokenHeader = "X-Gitlab-Token"
+
 // isSigned verifies the signature of GitHub and Bitbucket, of Gitea and Forgejo, one in X-Signature, or
 // GitLab's token.
 func isSigned(h http.Header, body []byte, secret string) bool {
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write(body)
 	sum := hex.EncodeToString(mac.Sum(nil))
-	for _, name := range []string{
-		"X-Hub-Signature-256", "X-Hub-Signature", "X-Gitea-Signature", "X-Forgejo-Signature", "X-Signature",
-	} {
+	for _, name := range signatures {
 		if given := strings.TrimPrefix(h.Get(name), "sha256="); given != "" {
 			return hmac.Equal([]byte(given), []byte(sum))
 		}
 	}
-	given := h.Get("X-Gitlab-Token")
+	given := h.Get(tokenHeader)
 	return given != "" && hmac.Equal([]byte(given), []byte(secret))
 }

@@ -30,8 +30,15 @@ type leadership struct {
 	mu   sync.Mutex
 	own  release.Leader
 	lock *release.Lock // nil: this replica stands by, or the agent runs alone
-	// other is the replica that leads, as its Lease says; empty: none is known.
-	other string
+	// other is the replica that leads, as its Lease says, and otherAddress where it answers; empty: not known.
+	other, otherAddress string
+}
+
+// otherReplica returns the address of the replica that leads; empty where it is this one, or not known.
+func (l *leadership) otherReplica() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.otherAddress
 }
 
 // current names the replica that leads, and says whether it is this one.
@@ -47,10 +54,17 @@ func (l *leadership) current() (name string, isOwn bool) {
 	return fmt.Sprintf("%s (term %d)", l.own.ID, l.own.Term), true
 }
 
-func (l *leadership) set(own release.Leader, lock *release.Lock, other string) {
+func (l *leadership) set(own release.Leader, lock *release.Lock) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.own, l.lock, l.other = own, lock, other
+	l.own, l.lock, l.other, l.otherAddress = own, lock, "", ""
+}
+
+// follow notes that another replica leads.
+func (l *leadership) follow(other release.Holder) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.own, l.lock, l.other, l.otherAddress = release.Leader{}, nil, other.String(), other.Address
 }
 
 // fence returns when this replica is known to lead. It fails when another one does.
@@ -78,11 +92,12 @@ func (l *leadership) leader() release.Leader {
 }
 
 // lead calls work whenever this replica leads, with a context that ends when it leads no longer. It returns
-// when ctx has ended. Without a Lease, this replica leads from the start.
-func (a *Agent) lead(ctx context.Context, work func(context.Context)) error {
+// when ctx has ended. Without a Lease, this replica leads from the start. The other replicas find this one at
+// the address.
+func (a *Agent) lead(ctx context.Context, address string, work func(context.Context)) error {
 	host, _ := os.Hostname()
 	if a.config.Lease == nil {
-		a.leadership.set(release.Leader{ID: fmt.Sprintf("%s/%d", host, os.Getpid())}, nil, "")
+		a.leadership.set(release.Leader{ID: fmt.Sprintf("%s/%d", host, os.Getpid())}, nil)
 		work(ctx)
 		return nil
 	}
@@ -93,16 +108,16 @@ func (a *Agent) lead(ctx context.Context, work func(context.Context)) error {
 	}
 	told := ""
 	for ctx.Err() == nil {
-		lock, own, err := release.Lead(ctx, c, l.Name, who)
+		lock, own, err := release.Lead(ctx, c, l.Name, release.Holder{Who: who, Address: address})
 		if err != nil {
 			a.standBy(ctx, err, &told)
 			continue
 		}
-		a.leadership.set(own, lock, "")
+		a.leadership.set(own, lock)
 		a.options.Log.Info("this replica leads", "agent", own.Agent, "replica", own.ID, "term", own.Term)
 		told = ""
 		work(lock.Context())
-		a.leadership.set(release.Leader{}, nil, "")
+		a.leadership.set(release.Leader{}, nil)
 		if err := lock.Unlock(ctx); err != nil && ctx.Err() == nil {
 			a.options.Log.Warn("lease: " + err.Error())
 		}
@@ -118,7 +133,7 @@ func (a *Agent) standBy(ctx context.Context, err error, told *string) {
 	text := "lease: " + err.Error()
 	if locked, ok := errors.AsType[*release.LockedError](err); ok {
 		text = "standing by: " + locked.Holder.String() + " leads"
-		a.leadership.set(release.Leader{}, nil, locked.Holder.String())
+		a.leadership.follow(locked.Holder)
 	}
 	if text != *told && ctx.Err() == nil {
 		*told = text

@@ -6,11 +6,16 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"time"
 )
 
 // server is what the agent serves; the zero value serves nothing.
-type server struct{ http *http.Server }
+type server struct {
+	http *http.Server
+	// address is where the other replicas reach this one; empty: nowhere that is known.
+	address string
+}
 
 // stop ends the server, whose own context has ended.
 func (s server) stop(ctx context.Context) error {
@@ -37,7 +42,13 @@ func (a *Agent) listen() (server, error) {
 	mux.HandleFunc("GET /status", a.serveStatus)
 	mux.HandleFunc("GET /metrics", a.serveMetrics)
 	mux.HandleFunc("POST /hooks/{repository}", a.serveHook)
-	s := server{&http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second}}
+	s := server{http: &http.Server{
+		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
+	}}
+	if ip := os.Getenv(podIP); ip != "" {
+		_, port, _ := net.SplitHostPort(l.Addr().String())
+		s.address = net.JoinHostPort(ip, port)
+	}
 	go s.http.Serve(l) //nolint:errcheck // stop ends it
 	a.options.Log.Info("listening on " + l.Addr().String())
 	return s, nil
@@ -61,7 +72,11 @@ func (a *Agent) serveReady(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintln(w, "ok")
 }
 
-func (a *Agent) serveStatus(w http.ResponseWriter, _ *http.Request) {
+func (a *Agent) serveStatus(w http.ResponseWriter, r *http.Request) {
+	if answer, err := a.passOn(r, nil); err == nil {
+		answer.writeTo(w)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
 	if err := json.NewEncoder(w).Encode(a.Statuses()); err != nil {
 		a.options.Log.Debug("status: " + err.Error())

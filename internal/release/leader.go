@@ -47,9 +47,10 @@ func (l *Leader) outrun(past Past) error {
 }
 
 // Lead makes this process the leader of an agent, by a Lease in the cluster's namespace. It fails with a
-// *LockedError while another replica leads. The lock's context ends when this process leads no longer.
-func Lead(ctx context.Context, c *cluster.Cluster, name string, who string) (*Lock, Leader, error) {
-	l, err := acquire(ctx, c, name, Holder{Who: who})
+// *LockedError while another replica leads. The lock's context ends when this process leads no longer. The
+// other replicas find this one at the address of h.
+func Lead(ctx context.Context, c *cluster.Cluster, name string, h Holder) (*Lock, Leader, error) {
+	l, err := acquire(ctx, c, name, h)
 	if err != nil {
 		return nil, Leader{}, err
 	}

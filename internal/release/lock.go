@@ -43,6 +43,9 @@ type Holder struct {
 	Doing string    `json:"doing,omitempty"` // "deploy sha-3f9c2e1"
 	Since time.Time `json:"since"`
 
+	// Address is HOST:PORT where the holder answers; empty: nowhere that is known.
+	Address string `json:"address,omitempty"`
+
 	// Machine identifies the system of the process; empty where the system does not say.
 	Machine string `json:"machine,omitempty"`
 }
