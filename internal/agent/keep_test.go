@@ -27,6 +27,7 @@ import (
 
 	"slipway/internal/agent"
 	"slipway/internal/agent/child"
+	"slipway/internal/cluster/faultproxy"
 	"slipway/internal/cluster/sandboxtest"
 	"slipway/internal/deploy"
 	"slipway/internal/git/credential"
@@ -113,7 +114,9 @@ type kept struct {
 	api, git *lines
 	// refuse answers requests to the API server in its place, where it returns a status.
 	refuse    func(*http.Request) int
-	watches   sync.Map // cancels those that are open
+	faults    *faultproxy.Proxy   // of the API server; nil: none
+	onGit     func(*http.Request) // is called before the Git server has a request
+	watches   sync.Map            // cancels those that are open
 	namespace string
 	client    kubernetes.Interface
 	dir       string
@@ -140,26 +143,48 @@ spec: {selector: {app: web}, ports: [{port: 80}]}
 // start commits a project, and runs an agent with a policy for it.
 func start(t *testing.T, policy string, refuse func(*http.Request) int) *kept {
 	t.Helper()
+	k := newKept(t)
+	k.refuse = refuse
+	k.write(t, "slipway.yaml", "project: shop\nenvironments:\n  test: {path: k8s, class: local}\n")
+	k.write(t, "k8s/app.yaml", manifests)
+	k.push(t, "first")
+	k.run(t, policy, "")
+	return k
+}
+
+// newKept makes an empty repository and a namespace.
+func newKept(t *testing.T) *kept {
+	t.Helper()
 	place := sandboxtest.NewPlace(t)
-	k := &kept{log: newLines(), api: newLines(), git: newLines(), refuse: refuse, namespace: place.Namespace,
+	k := &kept{log: newLines(), api: newLines(), git: newLines(), namespace: place.Namespace,
 		dir: filepath.Join(t.TempDir(), "shop")}
 	cfg, err := sandboxtest.Shared(t).Admin()
 	if err != nil {
 		t.Fatal(err)
 	}
 	k.client = kubernetes.NewForConfigOrDie(cfg)
-	k.write(t, "slipway.yaml", "project: shop\nenvironments:\n  test: {path: k8s, class: local}\n")
-	k.write(t, "k8s/app.yaml", manifests)
+	if err := os.Mkdir(k.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	k.exec(t, "init", "-q", "-b", "main")
 	k.exec(t, "remote", "add", "origin", k.serveGit(t)+"/"+place.Namespace+"/shop.git")
-	k.push(t, "first")
+	return k
+}
+
+// run runs an agent with a policy for the environment, and more lines for the repository.
+func (k *kept) run(t *testing.T, policy, more string) {
+	t.Helper()
 	config, err := agent.Parse(fmt.Appendf(nil, "repositories:\n- url: %s\n  interval: 100ms\n"+
-		"  environments:\n    test: {context: proxy, watchWindow: 100ms, %s}\n", k.remote(t), policy))
+		"  environments:\n    test: {context: proxy, watchWindow: 100ms, %s}\n%s", k.remote(t), policy, more))
 	if err != nil {
 		t.Fatal(err)
 	}
+	front := k.front
+	if k.faults != nil {
+		front = func(next http.Handler) http.Handler { return k.front(k.faults.Wrap(next)) }
+	}
 	k.agent = agent.New(config, agent.Options{
-		Connect: deploy.ConnectOptions{Kubeconfig: sandboxtest.Through(t, k.front), Namespace: place.Namespace},
+		Connect: deploy.ConnectOptions{Kubeconfig: sandboxtest.Through(t, front), Namespace: k.namespace},
 		Log:     slog.New(slog.NewTextHandler(k.log, nil)),
 	})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -171,7 +196,6 @@ func start(t *testing.T, policy string, refuse func(*http.Request) int) *kept {
 			t.Error(err)
 		}
 	})
-	return k
 }
 
 func (k *kept) remote(t *testing.T) string {
@@ -190,6 +214,9 @@ func (k *kept) serveGit(t *testing.T) string {
 	}
 	s := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		k.git.add(r.In.Method + " " + r.In.URL.Path)
+		if k.onGit != nil {
+			k.onGit(r.In)
+		}
 		r.SetURL(to)
 	}})
 	t.Cleanup(s.Close)

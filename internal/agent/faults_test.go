@@ -1,0 +1,251 @@
+package agent_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"slipway/internal/cluster/faultproxy"
+	"slipway/internal/cluster/sandboxtest"
+)
+
+// judged is a project whose ConfigMaps say by themselves that they are bad.
+const judged = `project: shop
+environments:
+  test: {path: k8s, class: staging}
+health:
+  - kind: ConfigMap
+    healthy: object.data.a != 'bad'
+    failed: object.data.a == 'bad'
+`
+
+// startJudged runs an agent that reverts bad commits, with a first release.
+func startJudged(t *testing.T, more string) *kept {
+	t.Helper()
+	k := newKept(t)
+	k.write(t, "slipway.yaml", judged)
+	k.write(t, "k8s/app.yaml", manifests)
+	k.push(t, "first")
+	k.run(t, "onDrift: repair, writeBack: push", more)
+	k.log.await(t, "is release 1, healthy")
+	return k
+}
+
+// direct is the repository without the proxy in front of it.
+func (k *kept) direct(t *testing.T) string {
+	return sandboxtest.Shared(t).GitServer + "/" + k.namespace + "/shop.git"
+}
+
+// Two other bots push to the branch while the agent pushes its revert: one after the agent has read the tip,
+// one before that. The revert is made again on top, and is there once.
+func TestRacingBots(t *testing.T) {
+	t.Parallel()
+	k := startJudged(t, "")
+	bad := k.value(t, "bad")
+	bot := &kept{dir: filepath.Join(t.TempDir(), "bot")}
+	if err := os.Mkdir(bot.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var races atomic.Int64
+	k.onGit = func(r *http.Request) {
+		reads := strings.Contains(r.URL.RawQuery, "git-receive-pack")
+		pushes := r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "git-receive-pack")
+		if n := races.Load(); n == 0 && pushes || n == 1 && reads {
+			races.Add(1)
+			bot.write(t, fmt.Sprintf("bot%d/image.txt", n), "v2")
+			bot.push(t, fmt.Sprintf("bot %d", n))
+		}
+	}
+	bot.exec(t, "clone", "-q", k.direct(t), ".")
+	k.log.await(t, "reverted on main")
+	k.log.await(t, "verdict=synced")
+	k.exec(t, "pull", "-q", "--ff-only")
+	subjects := strings.Split(k.exec(t, "log", "--format=%s", bad+"..HEAD"), "\n")
+	if len(subjects) != 3 || !strings.HasPrefix(subjects[0], "Revert test to commit ") ||
+		subjects[1] != "bot 1" || subjects[2] != "bot 0" {
+		t.Errorf("after the bad commit the branch has %q", subjects)
+	}
+	if text, err := os.ReadFile(filepath.Join(k.dir, "k8s/app.yaml")); err != nil || string(text) != manifests {
+		t.Errorf("%v, %s", err, text)
+	}
+}
+
+// protect has the Git server refuse pushes to main.
+func (k *kept) protect(t *testing.T) {
+	t.Helper()
+	hook := filepath.Join(sandboxtest.Shared(t).Data, "git", k.namespace, "shop.git", "hooks", "pre-receive")
+	if err := os.MkdirAll(filepath.Dir(hook), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	script := "#!/bin/sh\nif grep -q refs/heads/main; then echo main is protected >&2; exit 1; fi\n"
+	if err := os.WriteFile(hook, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The branch is protected: the revert becomes one pull request, however many passes follow.
+func TestProtectedBranch(t *testing.T) {
+	t.Parallel()
+	opened := newLines()
+	forge := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		var body map[string]string
+		_ = json.NewDecoder(r.Body).Decode(&body)
+		opened.add(fmt.Sprintf("%s %s: %s into %s: %s\n%s", r.Method, r.URL.Path, body["head"], body["base"],
+			body["title"], body["body"]))
+		rw.WriteHeader(http.StatusCreated)
+		fmt.Fprint(rw, `{"number": 7, "html_url": "https://forge/pull/7"}`)
+	}))
+	t.Cleanup(forge.Close)
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("s3cret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	k := startJudged(t, "  forge: {kind: gitea, api: "+forge.URL+", tokenFile: "+token+"}\n")
+	bad := k.value(t, "bad")
+	k.protect(t)
+	k.log.await(t, "opened a pull request with the revert: https://forge/pull/7")
+	k.awaitPolls(t, 10)
+	asked, branch := opened.take(), "slipway/revert-test-"+bad[:7]
+	if len(asked) != 1 || !strings.HasPrefix(asked[0], "POST /repos/"+k.namespace+"/shop/pulls: "+branch+
+		" into main: Revert test to commit ") || !strings.Contains(asked[0], "main is protected") {
+		t.Errorf("the forge was asked %q", asked)
+	}
+	k.exec(t, "fetch", "-q")
+	if main := k.exec(t, "rev-parse", "origin/main"); main != bad {
+		t.Errorf("main is %s, not %s", main, bad)
+	}
+	if text := k.exec(t, "show", "origin/"+branch+":k8s/app.yaml"); text != strings.TrimSpace(manifests) {
+		t.Errorf("the pull request has\n%s", text)
+	}
+}
+
+// A fifth of the agent's requests to the API server is refused, answered with an error, cut off or delayed. A
+// commit is deployed, and drift repaired, in the end.
+func TestAPIFaults(t *testing.T) {
+	t.Parallel()
+	k := newKept(t)
+	k.faults = &faultproxy.Proxy{Seed: 1, Rate: 0.2, Stall: time.Second}
+	k.write(t, "slipway.yaml", judged)
+	k.write(t, "k8s/app.yaml", manifests)
+	k.push(t, "first")
+	k.run(t, "onDrift: repair", "")
+	k.log.await(t, ", healthy")
+	second := k.value(t, "2")
+	k.log.await(t, "commit "+second[:7]+" is release ")
+	k.edit(t, "one", "by hand")
+	k.log.await(t, "repaired: ConfigMap "+k.namespace+"/one")
+	t.Log(k.faults.Done())
+	if !strings.Contains(k.faults.Done(), "429:") || !strings.Contains(k.faults.Done(), "500:") {
+		t.Errorf("the faults were only %s", k.faults.Done())
+	}
+}
+
+const task = `
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: tasks.GROUP}
+spec:
+  group: GROUP
+  scope: Namespaced
+  names: {kind: Task, plural: tasks}
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      subresources: {status: {}}
+      schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+---
+apiVersion: GROUP/v1
+kind: Task
+metadata: {name: index}
+spec: {of: 1}
+`
+
+// report writes the status of the Task as its controller does.
+func (k *kept) report(t *testing.T, generation int, phase string) {
+	t.Helper()
+	client := k.client.CoreV1().RESTClient()
+	path := "/apis/" + k.namespace + ".example.com/v1/namespaces/" + k.namespace + "/tasks/index"
+	for {
+		var live struct{ Metadata struct{ Generation int } }
+		text, err := client.Get().AbsPath(path).DoRaw(t.Context())
+		if err == nil && json.Unmarshal(text, &live) == nil && live.Metadata.Generation == generation {
+			break
+		}
+		k.awaitPolls(t, 1)
+	}
+	k.awaitPolls(t, 5) // the agent sees the object as it is before the controller does
+	body := fmt.Sprintf(`{"status": {"observedGeneration": %d, "phase": %q}}`, generation, phase)
+	if err := client.Patch(types.MergePatchType).AbsPath(path + "/status").Body([]byte(body)).
+		Do(t.Context()).Error(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Health that a controller reported before this apply says nothing about it (akuity/kargo#1411).
+func TestStaleHealth(t *testing.T) {
+	t.Parallel()
+	k := newKept(t)
+	group := k.namespace + ".example.com"
+	text := strings.ReplaceAll(task, "GROUP", group)
+	k.write(t, "slipway.yaml", judged+"  - kind: Task."+group+"\n    healthy: object.status.phase == 'Done'\n"+
+		"    failed: object.status.phase == 'Error'\n")
+	k.write(t, "k8s/app.yaml", text)
+	k.push(t, "first")
+	k.run(t, "onDrift: repair", "")
+	k.report(t, 1, "Done")
+	k.log.await(t, "is release 1, healthy")
+	k.write(t, "k8s/app.yaml", strings.Replace(text, "of: 1", "of: 2", 1))
+	bad := k.push(t, "bad")
+	k.report(t, 2, "Error")
+	k.report(t, 3, "Done") // of the objects of release 1, which are back
+	k.log.await(t, "is held back: its objects are release 2, which is in quarantine: not healthy: Task ")
+	for _, s := range k.agent.Statuses() {
+		if s.Applied == bad {
+			t.Errorf("the status says that %s is applied: %+v", bad, s)
+		}
+	}
+}
+
+// The pull of an image hangs. The commit that goes back is deployed at once (akuity/kargo#3258).
+func TestHangingPull(t *testing.T) {
+	t.Parallel()
+	ended := make(chan struct{})
+	registry := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-r.Context().Done():
+		case <-ended:
+		}
+	}))
+	t.Cleanup(func() { close(ended); registry.Close() })
+	k := startJudged(t, "")
+	image := strings.TrimPrefix(registry.URL, "http://") + "/app:v2"
+	k.write(t, "k8s/app.yaml", manifests+`---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: "`+image+`"}]}
+`)
+	bad := k.push(t, "an image that cannot be pulled")
+	k.log.await(t, "deploying commit "+bad[:7])
+	k.api.await(t, "PATCH /apis/apps/v1/namespaces/"+k.namespace+"/deployments/web")
+	began := time.Now()
+	good := k.value(t, "2")
+	k.log.await(t, "commit "+good[:7]+" is release 3, healthy")
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("the way back took %s", took)
+	}
+}
