@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -74,9 +75,15 @@ type KeptError struct {
 	Environment string
 	Holder      Holder
 	Lease       string
+	// Former says that the other agent is an earlier installation of this one, whose Lease was deleted.
+	Former bool
 }
 
 func (e *KeptError) Error() string {
+	if e.Former {
+		return fmt.Sprintf("%s is claimed by an earlier installation of %s (lease %s): this agent takes it over "+
+			"at its first look after %s", e.Environment, e.Holder, e.Lease, lockTime)
+	}
 	return fmt.Sprintf("%s is kept by another agent, %s (lease %s): remove the environment from one of the two "+
 		"configurations, or stop the other agent and wait for %s", e.Environment, e.Holder, e.Lease, claimTime)
 }
@@ -87,6 +94,8 @@ type Claim struct {
 	// version is that of the Lease of another agent, and since when this process has seen it unchanged.
 	version string
 	since   time.Time
+	// home is the UID of the agent's Lease, once it was read in the cluster of the environment.
+	home string
 }
 
 // Hold claims the environment for an agent, or renews its claim when that is due. It fails with a *KeptError
@@ -105,15 +114,44 @@ func (c *Claim) Hold(ctx context.Context, s Store, agent Leader) error {
 		if lease.ResourceVersion != c.version {
 			c.version, c.since = lease.ResourceVersion, time.Now()
 		}
-		if time.Since(c.since) < claimTime {
-			return &KeptError{Environment: s.Environment, Holder: was, Lease: lease.Name}
+		wait, isFormer := claimTime, c.isFormer(ctx, s, lease, agent)
+		if isFormer {
+			wait = lockTime // after which the leader of the deleted Lease writes nothing any more
+		}
+		if time.Since(c.since) < wait {
+			return &KeptError{Environment: s.Environment, Holder: was, Lease: lease.Name, Former: isFormer}
 		}
 	}
-	if err := s.writeClaim(ctx, lease, agent); err != nil {
+	if err := s.writeClaim(ctx, lease, agent, c.isHome(ctx, s, agent)); err != nil {
 		return fmt.Errorf("claim %s: %w", s.Environment, err)
 	}
 	c.renewed = time.Now()
 	return nil
+}
+
+// isFormer says that a claim is of an earlier installation of the agent: its Lease had the same name in this
+// cluster, and does not exist any more, as another one has that name now. It is false for an agent of the
+// same name in another cluster.
+func (c *Claim) isFormer(ctx context.Context, s Store, claim *coordinationv1.Lease, agent Leader) bool {
+	return agent.Lease != "" && holderOf(claim).Home &&
+		strings.HasPrefix(identityOf(claim), agent.Agent+" ") && c.isHome(ctx, s, agent)
+}
+
+// isHome says that the Lease of the agent is in the cluster of the environment. Where the agent may not read
+// it there, it is taken to be in another one.
+func (c *Claim) isHome(ctx context.Context, s Store, agent Leader) bool {
+	namespace, name, ok := strings.Cut(agent.Agent, "/")
+	if !ok || agent.Lease == "" {
+		return false
+	}
+	if c.home != agent.Lease {
+		lease, err := cluster.ReadLease(ctx, s.Cluster.In(namespace), name)
+		if err != nil {
+			return false
+		}
+		c.home = string(lease.UID)
+	}
+	return c.home == agent.Lease
 }
 
 // Release ends the claim of an agent that runs alone. The replicas of an agent keep theirs: another replica
@@ -144,8 +182,8 @@ func (l Leader) claimant() string {
 
 func (s Store) claimName() string { return s.lockName() + ".agent" }
 
-func (s Store) writeClaim(ctx context.Context, lease *coordinationv1.Lease, agent Leader) error {
-	h := Holder{Who: agent.Agent, Since: time.Now().UTC().Truncate(time.Second)}
+func (s Store) writeClaim(ctx context.Context, lease *coordinationv1.Lease, agent Leader, isHome bool) error {
+	h := Holder{Who: agent.Agent, Home: isHome, Since: time.Now().UTC().Truncate(time.Second)}
 	if agent.Lease == "" {
 		h.Who, h.PID, h.Machine = "slipway agent", os.Getpid(), machine()
 		h.Host, _ = os.Hostname()

@@ -45,6 +45,8 @@ type Holder struct {
 
 	// Address is HOST:PORT where the holder answers; empty: nowhere that is known.
 	Address string `json:"address,omitempty"`
+	// Home says that the Lease of an agent is in the cluster of its claim.
+	Home bool `json:"home,omitempty"`
 
 	// Machine identifies the system of the process; empty where the system does not say.
 	Machine string `json:"machine,omitempty"`
