@@ -29,15 +29,13 @@ health:
 `
 
 // startJudged runs an agent that reverts bad commits, with a first release.
-func startJudged(t *testing.T, more string) *kept {
+func (k *kept) startJudged(t *testing.T, more string) {
 	t.Helper()
-	k := newKept(t)
 	k.write(t, "slipway.yaml", judged)
 	k.write(t, "k8s/app.yaml", manifests)
 	k.push(t, "first")
 	k.run(t, "onDrift: repair, writeBack: push", more)
 	k.log.await(t, "is release 1, healthy")
-	return k
 }
 
 // direct is the repository without the proxy in front of it.
@@ -49,13 +47,13 @@ func (k *kept) direct(t *testing.T) string {
 // one before that. The revert is made again on top, and is there once.
 func TestRacingBots(t *testing.T) {
 	t.Parallel()
-	k := startJudged(t, "")
-	bad := k.value(t, "bad")
+	k := newKept(t)
 	bot := &kept{dir: filepath.Join(t.TempDir(), "bot")}
 	if err := os.Mkdir(bot.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	var races atomic.Int64
+	races.Store(-1) // until the test itself has pushed
 	k.onGit = func(r *http.Request) {
 		reads := strings.Contains(r.URL.RawQuery, "git-receive-pack")
 		pushes := r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "git-receive-pack")
@@ -65,7 +63,10 @@ func TestRacingBots(t *testing.T) {
 			bot.push(t, fmt.Sprintf("bot %d", n))
 		}
 	}
+	k.startJudged(t, "")
+	bad := k.value(t, "bad")
 	bot.exec(t, "clone", "-q", k.direct(t), ".")
+	races.Store(0)
 	k.log.await(t, "reverted on main")
 	k.log.await(t, "verdict=synced")
 	k.exec(t, "pull", "-q", "--ff-only")
@@ -109,7 +110,8 @@ func TestProtectedBranch(t *testing.T) {
 	if err := os.WriteFile(token, []byte("s3cret\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	k := startJudged(t, "  forge: {kind: gitea, api: "+forge.URL+", tokenFile: "+token+"}\n")
+	k := newKept(t)
+	k.startJudged(t, "  forge: {kind: gitea, api: "+forge.URL+", tokenFile: "+token+"}\n")
 	bad := k.value(t, "bad")
 	k.protect(t)
 	k.log.await(t, "opened a pull request with the revert: https://forge/pull/7")
@@ -227,7 +229,8 @@ func TestHangingPull(t *testing.T) {
 		}
 	}))
 	t.Cleanup(func() { close(ended); registry.Close() })
-	k := startJudged(t, "")
+	k := newKept(t)
+	k.startJudged(t, "")
 	image := strings.TrimPrefix(registry.URL, "http://") + "/app:v2"
 	k.write(t, "k8s/app.yaml", manifests+`---
 apiVersion: apps/v1
