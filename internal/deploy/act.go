@@ -253,7 +253,8 @@ func clear(ctx context.Context, r run, ref object.Ref, uid string) error {
 	if err := remove(ctx, ref, uid); err != nil {
 		return err
 	}
-	return rollout.WaitGone(ctx, r.target.Cluster, []object.Ref{ref}, 0)
+	_, err := rollout.WaitGone(ctx, r.target.Cluster, []object.Ref{ref}, nil, 0)
+	return err
 }
 
 // readied prepares a live object for the apply: it makes the fields of other tools ours, and writes what an
@@ -304,7 +305,11 @@ func prune(
 		r.target.say(Watch, nil, "waiting until their pods have ended")
 	}
 	timeout := cmp.Or(r.options.Timeout, max(minGone, longest+minGone/4))
-	if err := rollout.WaitGone(ctx, r.target.Cluster, gone, timeout); err != nil {
+	remade, err := rollout.WaitGone(ctx, r.target.Cluster, gone, p.uids, timeout)
+	for _, ref := range remade {
+		r.target.say(Prune, &ref, "warning: a controller has made it again since")
+	}
+	if err != nil {
 		return fmt.Errorf("wait for deleted objects: %w", err)
 	}
 	return nil

@@ -29,8 +29,12 @@ func (e *StillThereError) Error() string {
 }
 
 // WaitGone waits until deleted objects are gone. Timeout zero means two minutes. It fails with a
-// *StillThereError at the timeout.
-func WaitGone(ctx context.Context, c *cluster.Cluster, refs []object.Ref, timeout time.Duration) error {
+// *StillThereError at the timeout. Where uids has the UID of an object, another one of its name does not
+// count: the controller that aggregates ClusterRoles may make one again that was deleted. Those are returned.
+func WaitGone(
+	ctx context.Context, c *cluster.Cluster, refs []object.Ref, uids map[object.Ref]string,
+	timeout time.Duration,
+) (remade []object.Ref, err error) {
 	until, cancel := context.WithTimeout(ctx, cmp.Or(timeout, 2*time.Minute))
 	defer cancel()
 	for {
@@ -39,20 +43,24 @@ func WaitGone(ctx context.Context, c *cluster.Cluster, refs []object.Ref, timeou
 		all, errs := c.GetAll(ctx, refs)
 		for i, live := range all {
 			if errs[i] != nil {
-				return c.Explain(ctx, "get", refs[i], errs[i])
+				return remade, c.Explain(ctx, "get", refs[i], errs[i])
 			}
-			if live.Body != nil {
+			switch uid := uids[refs[i]]; {
+			case live.Body == nil:
+			case uid != "" && live.At("metadata", "uid") != uid:
+				remade = append(remade, refs[i])
+			default:
 				left = append(left, refs[i])
-			}
-			if holds := live.Holds(); len(holds) > 0 {
-				held = holds
+				if holds := live.Holds(); len(holds) > 0 {
+					held = holds
+				}
 			}
 		}
 		if len(left) == 0 {
-			return nil
+			return remade, nil
 		}
 		if refs = left; !sleep(until, pollFast) {
-			return cmp.Or[error](context.Cause(ctx), &StillThereError{Refs: refs, Held: held})
+			return remade, cmp.Or[error](context.Cause(ctx), &StillThereError{Refs: refs, Held: held})
 		}
 	}
 }
