@@ -22,6 +22,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// held is what a task keeps, so that its process runs out of memory.
+var held [][]byte
+
 func handle(_ context.Context, task json.RawMessage, ask func(question, answer any) error) (any, bool) {
 	var what string
 	if err := json.Unmarshal(task, &what); err != nil {
@@ -29,13 +32,12 @@ func handle(_ context.Context, task json.RawMessage, ask func(question, answer a
 	}
 	switch what {
 	case "memory":
-		var all [][]byte
 		for {
 			b := make([]byte, 8<<20)
 			for i := range b {
 				b[i] = 1
 			}
-			all = append(all, b)
+			held = append(held, b)
 		}
 	case "endless":
 		for {
