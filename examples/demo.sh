@@ -40,6 +40,7 @@ until_said() {
     if grep -m1 -o "msg=\"[^\"]*$1[^\"]*" "$work/agent.log" | sed 's/^msg="/agent: /'; then return; fi
     sleep 0.1
   done
+  tail -n 5 "$work/agent.log" >&2
   echo "demo: the agent never said $1" >&2
   exit 1
 }
@@ -103,7 +104,7 @@ run 0 'cat ../agent.yaml'
 printf '%s$ slipway agent run --config ../agent.yaml &%s\n' "$bold" "$plain"
 slipway agent run --config ../agent.yaml 2>"$work/agent.log" &
 agent=$!
-until_said "is release 1"
+until_said "changes nothing of staging"
 run 0 'sed -i "s/hello from staging/welcome/" k8s/overlays/staging/kustomization.yaml && git commit -qam "greet testers" && git push -q'
 until_said "is release 2, healthy"
 
