@@ -162,7 +162,7 @@ func (a *agent) hook(commit string) error {
 	return nil
 }
 
-// until asks every 20 ms: neither a process's log nor its status can be waited for.
+// until asks every 20 ms, with a sleep in between: neither a process's log nor its status can be waited for.
 func until(most time.Duration, ask func() (bool, error)) error {
 	for end := time.Now().Add(most); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if done, err := ask(); done || err != nil {

@@ -74,23 +74,7 @@ func run(w io.Writer, o options) (missed int, err error) {
 		b.peers[peer] = filepath.Join(root, "bin", "peers", peer)
 	}
 	t := &table{w: w}
-	if o.deploys {
-		err := b.deploys(t, root, o)
-		t.foot()
-		return t.missed, err
-	}
-	if o.agents {
-		err := b.agents(t, root, small)
-		t.foot()
-		return t.missed, err
-	}
-	if o.images {
-		err := b.copies(t, small)
-		t.foot()
-		return t.missed, err
-	}
-	if o.check {
-		err := b.checks(t, root, small)
+	if named, err := b.alone(t, root, o); named {
 		t.foot()
 		return t.missed, err
 	}
@@ -135,6 +119,23 @@ func run(w io.Writer, o options) (missed int, err error) {
 	}
 	t.foot()
 	return t.missed, nil
+}
+
+// alone measures the one part that the flags name. It reports whether they name one.
+func (b *bench) alone(t *table, root string, o options) (named bool, err error) {
+	switch {
+	case o.deploys:
+		err = b.deploys(t, root, o)
+	case o.agents:
+		err = b.agents(t, root, o.small)
+	case o.images:
+		err = b.copies(t, o.small)
+	case o.check:
+		err = b.checks(t, root, o.small)
+	default:
+		return false, nil
+	}
+	return true, err
 }
 
 // start is what every command pays before it does anything.

@@ -36,7 +36,7 @@ func Objects(dir, env string, n int) (string, error) {
 // ChartDir is the directory that Chart writes, in that of the project.
 const ChartDir = "chart"
 
-// Chart writes a Helm chart of the objects of a file, which are no templates.
+// Chart writes a Helm chart of the objects of a file. Its templates contain no expressions.
 func Chart(dir, objects string) error {
 	text, err := os.ReadFile(objects)
 	if err != nil {

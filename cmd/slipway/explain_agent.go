@@ -21,7 +21,7 @@ var agentRows = []row{
 	}),
 	as("barrier", codeError, func(e *deploy.BarrierError) string {
 		return fmt.Sprintf("Deploy a fix, or run `slipway rollback %s %d --cross-barrier` if the older release "+
-			"works with what was changed.", e.Environment, e.To)
+			"works with the changed data.", e.Environment, e.To)
 	}),
 	is("not held", release.ErrNotHeld, codeError,
 		"Run `slipway quarantine list ENV` to see the releases in quarantine."),

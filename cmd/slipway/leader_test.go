@@ -19,8 +19,8 @@ import (
 	"slipway/internal/cluster/faultproxy"
 )
 
-// Of two replicas one leads. A leader that is stopped in the middle of a deploy, and goes on when the other one
-// has taken over, writes nothing any more. A leader that is told to end leaves its deploy to the other one. A
+// Of two replicas one leads. A leader that is stopped in the middle of a deploy writes nothing when it goes on
+// after the other one has taken over. A leader that is told to end leaves its deploy to the other one. A
 // second agent does not touch the environment.
 func TestPausedLeader(t *testing.T) {
 	t.Parallel()

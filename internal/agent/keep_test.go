@@ -101,7 +101,7 @@ func (l *lines) await(t *testing.T, text string) {
 		}
 		select {
 		case <-ctx.Done():
-			t.Fatalf("nobody said %q:\n%s", text, strings.Join(all, "\n"))
+			t.Fatalf("the agent never said %q:\n%s", text, strings.Join(all, "\n"))
 		case <-l.more:
 		}
 	}
@@ -319,7 +319,7 @@ func (k *kept) awaitQuiet(t *testing.T) {
 }
 
 // An agent without news asks for the branch, and reads nothing else. It compares what has changed, and that
-// alone. Its own writes are no news.
+// alone. Its own writes cause no comparison.
 func TestIdle(t *testing.T) {
 	t.Parallel()
 	k := start(t, "onDrift: repair", nil)

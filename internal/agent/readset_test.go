@@ -54,7 +54,7 @@ func TestOneChangeRendersOne(t *testing.T) {
 		}
 	}
 
-	// An application that nobody follows, and after that the project file, which all are made from.
+	// First an application that no environment follows, then the project file, which all environments use.
 	repo.write("apps/app500/x.yaml", fmt.Sprintf(configMap, "app500", "2"))
 	commit = repo.push()
 	agent.says(t, "commit "+short(commit)+" changes nothing of app", followed)

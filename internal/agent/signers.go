@@ -7,8 +7,8 @@ import (
 	"slipway/internal/git/signer"
 )
 
-// Signers are the files with those who may sign commits. A commit of nobody among them is not deployed, and
-// neither is a later one that contains it.
+// Signers are the files with those who may sign commits. The agent deploys no commit of anybody else, and
+// no later one that contains it.
 type Signers struct {
 	// AllowedSigners is in the format of ssh-keygen's ALLOWED SIGNERS. OpenPGP is an armored keyring.
 	AllowedSigners string `yaml:"allowedSigners"`

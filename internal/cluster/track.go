@@ -40,7 +40,7 @@ type Tracker struct {
 // Moves are what has changed.
 type Moves struct {
 	Objects map[object.Ref]bool
-	// Others says that an object of a tracked kind that nobody asked for was made or deleted.
+	// Others says that an untracked object of a tracked kind was created or deleted.
 	Others bool
 	// Records says that a record of the environment has changed.
 	Records bool

@@ -11,7 +11,7 @@ import (
 	"slipway/internal/release"
 )
 
-// barrierAnnotation marks an object after which nobody goes back without being told so, such as the Job of a
+// barrierAnnotation marks an object after which a rollback needs consent, such as the Job of a
 // migration. Its value says why.
 const barrierAnnotation = "slipway.dev/barrier"
 

@@ -9,8 +9,8 @@ import (
 	"slipway/internal/object"
 )
 
-// Another object of the same name is not the one that was deleted: the controller that aggregates ClusterRoles
-// applies them, and so makes one again that was deleted meanwhile.
+// Another object of the same name is not the one that was deleted: the controller that aggregates
+// ClusterRoles applies them, and so creates one again that was deleted meanwhile.
 func TestWaitGoneRemade(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)

@@ -195,7 +195,7 @@ func (c *process) converse(ctx context.Context, task json.RawMessage, ask AskFun
 		}
 		var reply message
 		if ask == nil {
-			reply.Error = "nobody answers"
+			reply.Error = "the agent answers no questions of this task"
 		} else if v, err := ask(m.Ask); err != nil {
 			reply.Error = err.Error()
 		} else if reply.Reply, err = json.Marshal(v); err != nil {

@@ -44,7 +44,7 @@ func handle(_ context.Context, task json.RawMessage, ask func(question, answer a
 			_ = strings.Repeat("x", 10)
 		}
 	case "panic":
-		panic("on purpose")
+		panic("on purpose") // the agent must survive it
 	case "exit":
 		os.Exit(3)
 	case "garbage":
@@ -131,7 +131,7 @@ func TestAsk(t *testing.T) {
 	if err != nil || string(got) != `"no"` {
 		t.Errorf("%s %v", got, err)
 	}
-	if got, err := p.Do(t.Context(), "ask", nil); err != nil || string(got) != `"nobody answers"` {
+	if got, err := p.Do(t.Context(), "ask", nil); err != nil || string(got) != `"the agent answers no questions of this task"` {
 		t.Errorf("%s %v", got, err)
 	}
 }

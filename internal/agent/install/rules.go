@@ -89,8 +89,8 @@ func (r *rules) add(namespace string, set object.Set) {
 	}
 }
 
-// grant adds what writing roles and bindings takes besides: the API server lets nobody give permissions that
-// he does not have, unless he may escalate that role, or bind it.
+// grant adds the verbs escalate and bind for roles and bindings of the source: the API server otherwise
+// refuses to let the agent grant permissions that it does not have itself.
 func (r *rules) grant(namespace string, o object.Object) {
 	if o.Ref().Group != rbacGroup {
 		return
