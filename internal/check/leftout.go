@@ -31,7 +31,7 @@ type LeftOut struct {
 	What string `json:"what"`
 
 	// made are the objects that a generator makes without the file; none: the file has objects, a patch or
-	// values, and nobody knows which fields.
+	// values, and the fields are unknown.
 	made []generated
 	err  error
 }

@@ -50,7 +50,7 @@ type claim struct {
 	fields *fieldpath.Set
 	// ours are the fields that this program has set, kept are those that stay with other managers.
 	ours, kept *fieldpath.Set
-	// held are the paths above a field of kept: what is there stays.
+	// held are the paths above a field of kept: their live values stay.
 	held map[string]bool
 	// layout is how the object's lists and maps are merged.
 	layout layout

@@ -86,7 +86,7 @@ func settle(t *testing.T, c *Cluster, set object.Set) map[object.Ref]string {
 }
 
 // No dry run is sent for an object that has not changed since its apply was verified, and one for each that
-// has, whoever changed it and whatever was changed. The plan is the one that dry runs of all would make.
+// has, after any change by any manager. The plan is the one that dry runs of all would make.
 func TestKnown(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

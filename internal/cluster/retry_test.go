@@ -109,7 +109,7 @@ func TestRetry(t *testing.T) {
 	}
 }
 
-// Nobody listens at an address that has never answered: that is said at once.
+// A refused connection to an address that has never answered is reported at once.
 func TestNoRetryOfAWrongAddress(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.NotFoundHandler())

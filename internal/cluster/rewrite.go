@@ -19,7 +19,7 @@ import (
 )
 
 // Some changes are valid, and server-side apply cannot carry them: a port with another number and the same
-// name while another manager holds the old one, or a default that nobody set and that is forbidden beside the
+// name while another manager holds the old one, or a default that no manager set, forbidden beside the
 // new values (rollingUpdate beside `type: Recreate`). They are written by a patch that makes of the live
 // object what the source says, and a dry run of the same patch is what the plan shows.
 
@@ -82,7 +82,7 @@ func (r *rewrite) merged() object.Object {
 }
 
 // retype takes out what belongs to another type: where the source gives a mapping another `type`, the fields
-// beside it that nobody set are the defaults of the old one. It returns the paths of those mappings. The type
+// beside it that no manager set are the old one's defaults. It returns the paths of those mappings. The type
 // of a Service is the server's concern, which also knows the addresses.
 func (r *rewrite) retype(body object.Object) (paths []string) {
 	wanted := any(wire(r.desired).Body)
@@ -166,7 +166,7 @@ func (r *rewrite) send(ctx context.Context, o object.Object, dryRun ...string) (
 }
 
 // prune takes out of a body what the causes of a refusal name, or what is beside it: fields that the source
-// does not set and nobody holds, and items of a list that the source sets without them.
+// does not set and no manager holds, and items of a list that the source sets without them.
 func (r *rewrite) prune(o object.Object, causes []metav1.StatusCause) (changed bool) {
 	wanted := any(wire(r.desired).Body)
 	held := r.heldIn(o)
@@ -214,7 +214,7 @@ type pruner struct {
 	held         map[string]bool
 }
 
-// field removes the field itself when it is nobody's.
+// field removes the field itself when no manager holds it.
 func (p pruner) field(steps []string) bool {
 	if walk(p.body, steps) == nil || walk(p.wanted, steps) != nil || p.held["/"+strings.Join(steps, "/")] {
 		return false
@@ -226,7 +226,7 @@ func (p pruner) field(steps []string) bool {
 	return ok
 }
 
-// around removes the fields within and beside a field that are nobody's. The server fills in the defaults of
+// around removes the fields within and beside a field that no manager holds. The server fills in defaults of
 // those that still have one.
 func (p pruner) around(steps []string) bool {
 	if p.children(steps) {

@@ -35,12 +35,12 @@ type transient struct {
 const (
 	// An internal error is a change of etcd's leader, or a webhook that is down for good.
 	internalTries = 4
-	// Nobody else writes our objects all the time.
+	// Other managers do not write our objects all the time.
 	conflictTries = 6
 )
 
 // transientOf returns nil when the answer is final. It may read the body of resp, and leaves it to be read
-// once more. With known the server has answered before: until then, an address where nobody listens is wrong.
+// once more. With known the server has answered before: until then, a refused connection is a wrong address.
 func transientOf(req *http.Request, resp *http.Response, err error, known bool) *transient {
 	if err != nil {
 		if isFinal(req.Context(), err, known) {

@@ -62,7 +62,7 @@ func (s *survey) verify(sent Sent, r reading) Outcome {
 		}
 	}
 	if len(o.Lost) == 0 {
-		// Nobody asks who holds its fields, and thousands of objects are large.
+		// The managers of its fields are not needed, and thousands of objects are large.
 		o = Outcome{Fingerprint: s.settledAs(sent.Source, r.live, r.managed)}
 	}
 	return o

@@ -268,7 +268,7 @@ func carryOut(ctx context.Context, r run, p Proposal, past release.Past) (releas
 		t.Notify(Event{Step: Failure, Message: fmt.Sprintf("release %d failed: %s", rel.Revision, rel.Failure),
 			Evidence: rel.Evidence, Time: time.Now().UTC()})
 	}
-	// An interrupted run records its outcome too, and whoever waits for an API server that is away holds the
+	// An interrupted run records its outcome too, and a run that waits for an unreachable API server holds the
 	// lock. When the lock is lost, the record tells whether another deploy has written it.
 	rel, ferr := t.Records().Finish(context.WithoutCancel(ctx), rel)
 	if ferr != nil {

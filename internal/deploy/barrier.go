@@ -28,7 +28,7 @@ func (e *BarrierError) Error() string {
 		strings.Join(e.Barriers, "; "))
 }
 
-// barriers are why nobody goes back behind a release, once it has applied some objects: its marked objects,
+// barriers are reasons not to go back behind a release, once it has applied some objects: its marked objects,
 // and definitions that it deleted with all their objects.
 func barriers(p Proposal, rel release.Release) []string {
 	var all []string

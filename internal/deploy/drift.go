@@ -25,8 +25,8 @@ type Drift struct {
 	Changed []Drifted `json:"changed"`
 	// Added are objects that carry the environment's name or labels and belong to no release.
 	Added []Stray `json:"added,omitempty"`
-	// Others are further objects of the same kinds that a person's tool made, and that belong to nobody. They
-	// are not drift.
+	// Others are further objects of the same kinds that a person's tool made, and that neither a release nor a
+	// controller owns. They are not drift.
 	Others []Stray `json:"others,omitempty"`
 	// Kept are fields that controllers, webhooks and restarts added. They are not drift: a deploy keeps them.
 	Kept []Addition `json:"kept,omitempty"`
@@ -245,7 +245,7 @@ func (e *UnreadError) Error() string {
 		strings.TrimPrefix(e.Object.Reason, e.Object.Ref.String()+": "))
 }
 
-// holderOf returns the manager that wrote a field last; nil where only we hold it, or nobody does: a field
+// holderOf returns the manager that wrote a field last; nil where we hold it alone, or no manager: a field
 // that was removed has no manager.
 func holderOf(seen plan.Observed, field string) *plan.Holder {
 	var last *plan.Holder

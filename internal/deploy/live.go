@@ -66,7 +66,7 @@ func CompareLive(ctx context.Context, t Target, today string) (contract.Result, 
 }
 
 // blameHands takes differences that were made in the cluster since the release out of those that are expected
-// between environments: nobody deployed them.
+// between environments: no release deployed them.
 func blameHands(r *contract.Result, d Drift) {
 	for i, diff := range r.Differences {
 		for _, o := range d.Changed {

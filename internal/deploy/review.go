@@ -35,7 +35,7 @@ type Review struct {
 	Accepted int `json:"accepted"`
 }
 
-// Rest counts what is not an error: "3 warnings, 1 accepted".
+// Rest counts the findings below errors: "3 warnings, 1 accepted".
 func (r Review) Rest() string {
 	var parts []string
 	if r.Warnings > 0 {

@@ -132,7 +132,7 @@ func (s Saved) Options(o PrepareOptions) ProposeOptions {
 	return options
 }
 
-// StaleError says that a saved plan is no longer what a deploy would do, and what has moved since.
+// StaleError says that a saved plan differs from what a deploy would do now, and what has moved since.
 type StaleError struct {
 	Environment string
 	Moved       []string

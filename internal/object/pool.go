@@ -21,8 +21,8 @@ type Pool struct {
 // Add lets later objects share the parts of o, which must not be changed after it.
 func (p *Pool) Add(o Object) { p.fold(o, false) }
 
-// Fold returns o with equal parts of the pool in place of its own. It writes into the body, which nobody else
-// may have; the result must not be changed.
+// Fold returns o with equal parts of the pool in place of its own. It writes into the body, which no
+// other code may have; the result must not be changed.
 func (p *Pool) Fold(o Object) Object {
 	if o.Body == nil {
 		return o

@@ -13,7 +13,7 @@ import (
 	"slipway/internal/object"
 )
 
-// ErrStale says that a plan is no longer what a deploy would do.
+// ErrStale says that a plan differs from what a deploy would do now.
 var ErrStale = errors.New("the plan is stale")
 
 // Input is everything that a plan depends on.

@@ -98,7 +98,7 @@ func TestStages(t *testing.T) {
 			thing(t, "Deployment", "a", depends+": apps/namespaces/prod/Deployment/b"),
 			thing(t, "Deployment", "b", depends+": apps/namespaces/prod/Deployment/a"),
 		}, "objects wait for each other: Deployment prod/a → Deployment prod/b → Deployment prod/a"},
-		"a dependency on what is not there": {Install, []object.Object{
+		"a dependency on a missing object": {Install, []object.Object{
 			thing(t, "Deployment", "a", depends+": /namespaces/prod/Pod/b"),
 		}, `Deployment prod/a: config.kubernetes.io/depends-on: "/namespaces/prod/Pod/b" names Pod prod/b, ` +
 			"which is not in the set"},

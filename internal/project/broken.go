@@ -30,7 +30,7 @@ func (l layout) broken() []string {
 	return all
 }
 
-// whyBroken is ":3: the reason" of a text that is no mapping of YAML; empty: it is one.
+// whyBroken is ":3: the reason" of a text that is not a YAML mapping; empty for a mapping.
 func whyBroken(text []byte) string {
 	var doc yaml.Node
 	err := yaml.Unmarshal(text, &doc)

@@ -20,7 +20,7 @@ func TestOthers(t *testing.T) {
 	}
 }
 
-// An addition to overlays lacks what they have: it is no environment, nor is it checked as one.
+// An addition to overlays lacks what they have: it is not an environment, and is not checked as one.
 func TestAdditionIsNotChecked(t *testing.T) {
 	text := func(s string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(s)} }
 	p, ok := walk(fstest.MapFS{

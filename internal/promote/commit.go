@@ -119,7 +119,7 @@ func fetch(ctx context.Context, r git.Repository, up git.Upstream, head string) 
 	return base, err
 }
 
-// refuseMeanwhile returns ErrMeanwhile where an image is no longer the one that the first try found.
+// refuseMeanwhile returns ErrMeanwhile where an image differs from the one that the first try found.
 func refuseMeanwhile(first []image.Pin, result Result) error {
 	for _, is := range result.Before {
 		i := slices.IndexFunc(first, func(was image.Pin) bool { return was.Name == is.Name })

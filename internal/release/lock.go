@@ -120,7 +120,7 @@ type Lock struct {
 	cancel   context.CancelCauseFunc
 	release  context.CancelFunc // ends the renewals
 	done     chan struct{}
-	// obsolete: nobody needs the Lease afterwards, and Unlock deletes it.
+	// obsolete: the Lease serves no purpose afterwards, and Unlock deletes it.
 	obsolete bool
 	// outer is another lock that is held as long as this one; nil without one.
 	outer *Lock

@@ -87,7 +87,7 @@ type Release struct {
 	Older bool `json:"older,omitempty"`
 	// Failure is one sentence about why it failed.
 	Failure string `json:"failure,omitempty"`
-	// Barriers are why nobody goes back behind this release, Crossed those behind which it went on purpose.
+	// Barriers are reasons not to go back behind this release, Crossed those behind which it went on purpose.
 	Barriers []string `json:"barriers,omitempty"`
 	Crossed  []string `json:"crossed,omitempty"`
 	// Ran are the digests of its images that ran in a pod, where it became bad.

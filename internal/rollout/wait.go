@@ -195,7 +195,7 @@ type waiter struct {
 	secrets        []string // hidden in all that is said
 	custom         []object.Object
 	mu             sync.Mutex
-	makers         map[object.Ref]object.Ref // who makes an object; the zero value: nobody
+	makers         map[object.Ref]object.Ref // the owner that makes an object; the zero value: none
 	began          time.Time
 
 	live     *cluster.Watched

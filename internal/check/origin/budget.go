@@ -15,8 +15,8 @@ const (
 	defaultWork = 300_000
 )
 
-// budget bounds the renders of an experiment, by the objects that they make and by time: what is not tried
-// should rarely depend on how fast the machine is.
+// budget bounds the renders of an experiment, by the objects that they make and by time: which mutations it
+// skips should rarely depend on how fast the machine is.
 type budget struct {
 	time     time.Duration
 	deadline time.Time

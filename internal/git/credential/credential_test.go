@@ -85,7 +85,7 @@ func newKey(t *testing.T) (ssh.Signer, []byte) {
 	return signer, pem.EncodeToMemory(block)
 }
 
-// serveSSH runs git-upload-pack for whoever has a key.
+// serveSSH runs git-upload-pack for clients that have a key.
 func serveSSH(t *testing.T, allowed ssh.PublicKey, hosts ...ssh.Signer) string {
 	t.Helper()
 	config := &ssh.ServerConfig{

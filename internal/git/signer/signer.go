@@ -20,7 +20,7 @@ import (
 var (
 	// ErrUnsigned says that a commit has no signature.
 	ErrUnsigned = errors.New("it is not signed")
-	// ErrForeign says that nobody who may sign has signed a commit.
+	// ErrForeign says that none of the permitted signers has signed a commit.
 	ErrForeign = errors.New("it is signed by somebody else")
 	// ErrForged says that a signature is not of this commit.
 	ErrForged = errors.New("the signature is not of this commit")

@@ -49,7 +49,7 @@ func (r *reader) method(of any, name string, a arguments) any {
 		return r.methodOfList(of, name, a)
 	case *dict:
 		return r.methodOfDict(of, name, a)
-	case options: // what nobody sets has its default
+	case options: // an option that is not set has its default
 		if v, ok := a.get(1, "default"); ok && name == "get" {
 			return v
 		}
