@@ -48,16 +48,17 @@ type environment struct {
 	claim    release.Claim
 	admitted time.Time // when the ServiceAccount was verified
 
-	past     release.Past // as it was read last, when recalled is set
-	recalled bool
-	tracker  *deploy.Tracker // of target; nil: none yet
-	moves    deploy.Moves    // what has changed since drift was found
-	drift    deploy.Drift
-	verified time.Time              // when all objects were compared
-	repairs  map[string][]time.Time // of each field
-	fought   *fightError            // the fight that ended the repairs; nil: none
-	reported string                 // the drift that was logged last
-	badSince time.Time              // of the release that runs; zero: it is healthy
+	past       release.Past // as it was read last, when recalled is set
+	recalled   bool
+	tracker    *deploy.Tracker // of target; nil: none yet
+	moves      deploy.Moves    // what has changed since drift was found
+	drift      deploy.Drift
+	verified   time.Time              // when all objects were compared
+	repairs    map[string][]time.Time // of each field
+	fought     *fightError            // the fight that ended the repairs; nil: none
+	reported   string                 // the drift that was logged last
+	badSince   time.Time              // of the release that runs; zero: it is healthy
+	retreating retreating
 
 	mu     sync.Mutex
 	status Status
@@ -228,6 +229,9 @@ func (e *environment) pass(ctx context.Context) error {
 		if err := e.recall(ctx); err != nil {
 			return err
 		}
+	}
+	if acted, err := e.retreat(ctx); err != nil || acted {
+		return err
 	}
 	if rolledBack, err := e.watch(ctx); err != nil || rolledBack {
 		return err

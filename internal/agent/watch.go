@@ -42,10 +42,7 @@ func (e *environment) watch(ctx context.Context) (rolledBack bool, err error) {
 // rollBack quarantines a release and deploys the last healthy one again.
 func (e *environment) rollBack(ctx context.Context, rel release.Release, why string) error {
 	e.badSince = time.Time{}
-	p, err := deploy.ProposeRollback(ctx, e.target, deploy.RollbackOptions{})
-	if err == nil {
-		err = p.Blocked()
-	}
+	p, err := e.proposeBack(ctx)
 	if err != nil {
 		return fmt.Errorf("release %d is not healthy any more (%s): roll back: %w", rel.Revision, why, err)
 	}
@@ -57,13 +54,11 @@ func (e *environment) rollBack(ctx context.Context, rel release.Release, why str
 	if err != nil {
 		return fmt.Errorf("quarantine release %d: %w", rel.Revision, err)
 	}
-	back, err := e.apply(ctx, p)
+	back, err := e.applyBack(ctx, p)
 	if err != nil {
 		return fmt.Errorf("roll back release %d: %w", rel.Revision, err)
 	}
-	e.log.Info(fmt.Sprintf("rolled back to release %d", back.RollbackOf), "release", back.Revision)
-	e.announce("RolledBack", fmt.Sprintf("release %d turned bad: %s; release %d runs again", rel.Revision,
-		why, back.RollbackOf), true)
+	e.tellBack(back, fmt.Sprintf("release %d turned bad: %s", rel.Revision, why))
 	e.looked = false // the commit is held now
 	return nil
 }
