@@ -22,6 +22,7 @@ var allowed = map[string]string{
 	"internal/project/tilt":     "",
 	"internal/git":              "",
 	"internal/git/credential":   "",
+	"internal/git/forge":        "",
 	"internal/git/signer":       "",
 	"internal/gctune":           "",
 	"internal/lazyregexp":       "",
@@ -58,17 +59,17 @@ var allowed = map[string]string{
 	"internal/release": "object image cluster rollout",
 	"internal/deploy": "git object project image/builder render render/tree image plan cluster " +
 		"rollout release check check/finding check/rule check/contract check/origin image/signature",
-	"internal/promote": "git object project project/source image image/reference render check/finding " +
+	"internal/promote": "git git/forge object project project/source image image/reference render check/finding " +
 		"check/origin release deploy",
-	"internal/agent": "agent/child agent/forge git git/credential git/signer image object project project/source " +
+	"internal/agent": "agent/child git git/credential git/forge git/signer image object project project/source " +
 		"render/tree render " +
 		"plan cluster release deploy",
 	"internal/agent/child":         "",
-	"internal/agent/forge":         "",
 	"internal/agent/install":       "agent object project render",
 	"cmd/slipway":                  "*",
 	"internal/cluster/sandboxtest": "image/imagetest object",
 	"internal/cluster/faultproxy":  "",
+	"internal/git/forge/forgetest": "",
 	"internal/cluster/sandbox":     "",
 	"internal/render/foldertest":   "",
 	"internal/image/imagetest":     "",

@@ -22,7 +22,6 @@ import (
 	"slipway/internal/plan"
 	"slipway/internal/project"
 	"slipway/internal/project/scaffold"
-	"slipway/internal/promote"
 	"slipway/internal/release"
 	"slipway/internal/render"
 	"slipway/internal/render/skaffold"
@@ -91,7 +90,8 @@ func always[E error](hint string) func(E) string { return func(E) string { retur
 // rows are tried in order; the first that matches explains. What none matches is code 1. Each row is
 // provoked by a script that expects its code and hint, and TestScripts fails for one that is not.
 var rows = slices.Concat(
-	runRows, projectRows, orderRows, clusterRows, imageRows, buildRows, renderRows, agentRows, gitopsRows,
+	runRows, projectRows, promoteRows, orderRows, clusterRows, imageRows, buildRows, renderRows, agentRows,
+	gitopsRows,
 )
 
 // runRows explain errors of the run itself: an interrupt, the command line, a missing confirmation, a failed
@@ -181,48 +181,6 @@ var projectRows = []row{
 		"Set `class: staging` or `class: production` for an environment in slipway.yaml, and a plain name."),
 	is("gitops", pipeline.ErrNoImage, codeError,
 		"Leave out --gitops: the workflow then deploys what the manifests state."),
-	as("nothing to promote", codeError, func(e *promote.NoImageError) string {
-		switch {
-		case e.Uncommitted != "":
-			return "Run `git commit " + e.Uncommitted + "` first. Nothing was written."
-		case len(e.Used) == 0:
-			return "Name an image in the manifests of " + e.Environment + ". Nothing was written."
-		}
-		return fmt.Sprintf("Pass --from with the environment whose images are promoted, or list the "+
-			"Dockerfiles of your images under `images:` in slipway.yaml. The manifests of %s name %s. "+
-			"Nothing was written.", e.Environment, list(e.Used))
-	}),
-	as("undecided", codeError, func(e *promote.UndecidedError) string {
-		hint := "Write " + e.Reference + " where the environment's own files name the image."
-		switch {
-		case e.Value != "":
-			hint = "Write " + e.Value + " into a values file that is " + e.Environment + "'s alone."
-		case e.Shared:
-			hint = "Give " + e.Environment + " an overlay or a values file of its own, and name the image there."
-		}
-		return hint + " Nothing was written."
-	}),
-	is("not built", promote.ErrNotBuilt, codeError,
-		"Run `slipway build ENV` at that commit to build and push it. Nothing was written."),
-	is("not stated", promote.ErrNotStated, codeError,
-		"Run `slipway promote` to that environment first, or leave out --from to promote this commit's images."),
-	as("older", codeConflict, always[*promote.OlderError](
-		"Pass --older to go back on purpose. Nothing was written.")),
-	as("gate shut", codeError, func(e *promote.GateError) string {
-		return fmt.Sprintf("Run `slipway status` to see %s, and `slipway promote %s %s` when the gate is open. "+
-			"Pass --past-gates REASON to go past it. Nothing was written.", e.From, e.From, e.Environment)
-	}),
-	is("promoted meanwhile", promote.ErrMeanwhile, codeConflict,
-		"Run `git pull`, decide which version to keep, and promote again. Nothing was pushed."),
-	is("unclean", promote.ErrUnclean, codeError, "Commit or undo them first. Nothing was committed."),
-	is("unpushed", promote.ErrUnpushed, codeError,
-		"Run `git push` first: a promotion pushes its own commit only. Nothing was committed."),
-	is("no upstream", git.ErrNoUpstream, codeError,
-		"Run `git switch` to the branch that is deployed, and `git branch --set-upstream-to=origin/BRANCH` once."),
-	is("push refused", git.ErrRefused, codeError, "Allow this identity to push to the branch (a bypass in its "+
-		"protection rules), or promote on another branch and open a pull request. Nothing was changed."),
-	is("push behind", git.ErrMoved, codeConflict,
-		"Run it again: others pushed at the same time. Nothing was changed."),
 	is("no git program", git.ErrNoProgram, codeError,
 		"Install git: commits and image tags are read through it."),
 	is("no repository", git.ErrNone, codeError,

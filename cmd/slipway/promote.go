@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
 	"slipway/internal/ci"
 	"slipway/internal/git"
+	"slipway/internal/git/forge"
 	"slipway/internal/promote"
 )
 
@@ -34,7 +36,11 @@ promote refuses an image that is older than the one that it replaces: by the com
 their versions, or by the commits in the images' labels. --older permits it.
 
 --commit commits these files and no other changes. --push commits on top of the upstream branch and
-pushes, without force; if others push at the same time, it tries again.`,
+pushes, without force; if others push at the same time, it tries again. --pr pushes to the branch
+slipway/promote-ENV instead, and opens a pull request at GitHub, GitLab, Gitea or Forgejo, or updates the one
+that is open. The token is in --token-file, or in GITHUB_TOKEN, GITLAB_TOKEN, GITEA_TOKEN or FORGEJO_TOKEN.`,
+		Example: `  slipway promote staging --push
+  slipway promote staging prod --pr`,
 	}
 	var o promote.Options
 	out := outputFlag(cmd, asText, asJSON)
@@ -44,6 +50,10 @@ pushes, without force; if others push at the same time, it tries again.`,
 	f.StringVar(&o.PastGates, "past-gates", "", "go past the environment's gates, for this reason")
 	f.BoolVar(&o.Commit, "commit", false, "commit the edited files")
 	f.BoolVar(&o.Push, "push", false, "commit, and push to the branch's upstream")
+	pull := f.Bool("pr", false, "open a pull request, or update the one that is open")
+	var at forge.Forge
+	f.StringVar(&at.Kind, "forge", "", "kind of the forge: github, gitlab or gitea (default: by the host)")
+	f.StringVar(&at.TokenFile, "token-file", "", "file with the token for the forge")
 	f.BoolVar(&o.Older, "older", false, "permit images of an earlier commit or version than the current ones")
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		if len(args) == 2 {
@@ -51,6 +61,11 @@ pushes, without force; if others push at the same time, it tries again.`,
 				return &usageError{errors.New("promote: --from and FROM say the same: leave one out")}
 			}
 			o.From, o.Proven = args[0], true
+		}
+		if *pull {
+			o.Forge = func(repository string) (forge.Forge, error) {
+				return at.FromEnvironment(repository, os.Getenv)
+			}
 		}
 		return runPromote(c.Context(), a, args[len(args)-1], o, *out)
 	}
@@ -89,6 +104,10 @@ func (a *app) printPromotion(r promote.Result, out format) error {
 		printEdit(a.stdout, c.Text, c.Edit)
 	}
 	switch {
+	case r.Opened:
+		fmt.Fprintf(a.stdout, "%s  opened %s\n", r.Environment, r.PullRequest)
+	case r.PullRequest != "":
+		fmt.Fprintf(a.stdout, "%s  updated %s\n", r.Environment, r.PullRequest)
 	case r.Upstream != "":
 		fmt.Fprintf(a.stdout, "%s  pushed to %s: %s\n", r.Environment, r.Upstream, git.Short(r.Commit))
 	case r.Commit != "":

@@ -14,7 +14,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"slipway/internal/agent/forge"
+	"slipway/internal/git/forge"
 	"slipway/internal/project"
 )
 

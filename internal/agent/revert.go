@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	"slipway/internal/agent/forge"
 	"slipway/internal/deploy"
 	"slipway/internal/git"
+	"slipway/internal/git/forge"
 	"slipway/internal/project"
 	"slipway/internal/release"
 	"slipway/internal/render/tree"

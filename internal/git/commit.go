@@ -43,9 +43,12 @@ func (r Repository) Upstream(ctx context.Context) (u Upstream, err error) {
 	return u, err
 }
 
-// Fetch fetches the upstream branch, and returns its commit.
+// Fetch fetches the upstream branch, and returns its commit. It fails with ErrNoBranch where there is none.
 func (r Repository) Fetch(ctx context.Context, u Upstream) (string, error) {
 	if _, err := r.runRemote(ctx, "fetch", "--quiet", "--no-tags", u.Remote, u.Ref); err != nil {
+		if strings.Contains(err.Error(), "couldn't find remote ref") {
+			err = fmt.Errorf("%w as %s", ErrNoBranch, u.Name())
+		}
 		return "", err
 	}
 	out, err := r.run(ctx, "rev-parse", "--verify", "FETCH_HEAD^{commit}")

@@ -25,3 +25,11 @@ func (r Repository) commitEntries(ctx context.Context, index, base, changes, mes
 	out, err := git.run(ctx, "commit-tree", strings.TrimSpace(tree), "-p", base, "-F", "-")
 	return strings.TrimSpace(out), err
 }
+
+// Over makes a commit with the files of a commit, and with the history of both it and an older tip: pushing
+// it moves a branch from the tip to these files without force. No branch changes.
+func (r Repository) Over(ctx context.Context, commit, tip, message string) (string, error) {
+	git := command{dir: r.Dir, access: r.access, stdin: strings.NewReader(message)}
+	out, err := git.run(ctx, "commit-tree", commit+"^{tree}", "-p", commit, "-p", tip, "-F", "-")
+	return strings.TrimSpace(out), err
+}

@@ -42,7 +42,10 @@ func commit(ctx context.Context, t deploy.Target, pins []image.Pin, o Options) (
 	if err != nil {
 		return Result{}, err
 	}
-	if o.Push {
+	switch {
+	case o.Forge != nil:
+		return request(ctx, r, t, pins, o)
+	case o.Push:
 		return push(ctx, r, t, pins, o)
 	}
 	result, err := commitOn(ctx, r, head, t, pins, o)
@@ -180,8 +183,8 @@ func commitOn(
 	if note != "" {
 		result.Notes = append(result.Notes, note)
 	}
-	text := message(ctx, r, result) + reasons(o.proof, o)
-	result.Commit, err = r.Commit(ctx, src.Project.Dir, text, files, git.Person{})
+	result.message = describe(ctx, r, result, o)
+	result.Commit, err = r.Commit(ctx, src.Project.Dir, result.message.text(), files, git.Person{})
 	return result, err
 }
 
@@ -199,21 +202,4 @@ func copyImages(ctx context.Context, t deploy.Target) (note string, err error) {
 	t.Source.Dirty = false // nothing is built from this tree
 	_, err = deploy.Prepare(ctx, t, deploy.PrepareOptions{Build: true})
 	return "", err
-}
-
-// message names what was promoted, where to, and the commits that it was built from.
-func message(ctx context.Context, r git.Repository, result Result) string {
-	var names, tags, lines []string
-	for _, pin := range result.After {
-		names, tags = append(names, pin.Name), append(tags, pin.Tag)
-		lines = append(lines, pin.Reference())
-		if c, ok := commitOf(ctx, r, pin.Tag); ok {
-			lines[len(lines)-1] += "\n  of commit " + c.Hash
-		}
-	}
-	what := strings.Join(names, ", ")
-	if tags = slices.Compact(tags); len(tags) == 1 && tags[0] != "" {
-		what += " " + tags[0]
-	}
-	return fmt.Sprintf("Promote %s to %s\n\n%s", what, result.Environment, strings.Join(lines, "\n"))
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"slipway/internal/deploy"
@@ -158,16 +157,12 @@ func gated(t deploy.Target, o Options) (project.Environment, bool, error) {
 }
 
 // reasons are the lines of the commit that say why the images were promoted.
-func reasons(p *proven, o Options) string {
-	var lines []string
+func reasons(p *proven, o Options) (lines []string) {
 	if p != nil {
 		lines = append(lines, p.String())
 	}
 	if o.PastGates != "" {
 		lines = append(lines, "Past the gates: "+o.PastGates)
 	}
-	if len(lines) == 0 {
-		return ""
-	}
-	return "\n\n" + strings.Join(lines, "\n")
+	return lines
 }

@@ -9,6 +9,7 @@ import (
 
 	"slipway/internal/deploy"
 	"slipway/internal/git"
+	"slipway/internal/git/forge"
 	"slipway/internal/image"
 	"slipway/internal/image/reference"
 	"slipway/internal/project"
@@ -36,6 +37,9 @@ type Options struct {
 	PastGates string
 	// Commit commits the edited files. Push commits them on top of the branch's upstream, and pushes.
 	Commit, Push bool
+	// Forge returns where a pull request is opened for a repository, in place of a push to the branch itself;
+	// nil: none is.
+	Forge func(repository string) (forge.Forge, error)
 	// Older permits replacing an image by one of an earlier commit or version.
 	Older bool
 	// Connect is how the cluster of From is reached, which is asked for its last healthy release where
@@ -54,12 +58,17 @@ type Result struct {
 	// Upstream is the branch that the commit was pushed to, such as "origin/main"; empty where it was not
 	// pushed.
 	Upstream string `json:"-"`
+	// PullRequest is the page of the pull request; Opened: it is a new one.
+	PullRequest string `json:"pullRequest,omitempty"`
+	Opened      bool   `json:"-"`
+
+	message message
 }
 
 // Run writes the images that an environment is to run into its files, and commits and pushes them as the
 // options say. It changes no cluster.
 func Run(ctx context.Context, t deploy.Target, o Options) (Result, error) {
-	o.Commit = o.Commit || o.Push
+	o.Commit = o.Commit || o.Push || o.Forge != nil
 	held, unasked := quarantine(ctx, t, o.Connect)
 	t.Cluster = nil // only registries are asked about images
 	committed := t

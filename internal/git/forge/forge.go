@@ -1,4 +1,5 @@
-// Package forge opens pull requests at GitHub, at GitLab, and at Gitea or Forgejo, over their REST APIs.
+// Package forge opens and reads pull requests at GitHub, at GitLab, and at Gitea or Forgejo, over their REST
+// APIs.
 package forge
 
 import (
@@ -32,17 +33,24 @@ type Forge struct {
 	API string `yaml:"api"`
 	// TokenFile is a file with a token that may open pull requests. It is read each time.
 	TokenFile string `yaml:"tokenFile"`
+	// Token is used where there is no file.
+	Token string `yaml:"-"`
 }
 
-// Request is a pull request of a branch into another one.
-type Request struct{ Branch, Into, Title, Body string }
+// AnswerError says that a forge did not do what it was asked.
+type AnswerError struct {
+	Doing, Host, Status string
+	// Text is what the forge says about it.
+	Text string
+}
 
-// ErrExists says that a pull request of the branch is open already.
-var ErrExists = errors.New("a pull request of this branch is open already")
+func (e *AnswerError) Error() string {
+	return fmt.Sprintf("%s: %s answers %s: %.300s", e.Doing, e.Host, e.Status, e.Text)
+}
 
 const (
 	requestTime = 30 * time.Second
-	maxAnswer   = 1 << 20
+	maxAnswer   = 8 << 20
 )
 
 // Complete fills in what the URL of a repository tells. It fails where that is not enough.
@@ -51,15 +59,11 @@ func (f *Forge) Complete(repository string) error {
 	if err != nil {
 		return err
 	}
-	if f.Kind == "" {
-		f.Kind = map[string]string{
-			"github.com": GitHub, "gitlab.com": GitLab, "codeberg.org": Gitea, "gitea.com": Gitea,
-		}[host]
-	}
+	f.Kind = cmp.Or(f.Kind, kindOf(host))
 	if !slices.Contains([]string{GitHub, GitLab, Gitea}, f.Kind) {
 		return fmt.Errorf("kind: want github, gitlab or gitea, not %q", f.Kind)
 	}
-	if f.TokenFile == "" {
+	if f.TokenFile == "" && f.Token == "" {
 		return errors.New("tokenFile is missing")
 	}
 	if f.API == "" {
@@ -73,6 +77,13 @@ func (f *Forge) Complete(repository string) error {
 	}
 	f.API = strings.TrimSuffix(f.API, "/")
 	return nil
+}
+
+// kindOf is the kind of a well-known host; empty: it is none.
+func kindOf(host string) string {
+	return map[string]string{
+		"github.com": GitHub, "gitlab.com": GitLab, "codeberg.org": Gitea, "gitea.com": Gitea,
+	}[host]
 }
 
 // locate returns the host of a repository, and its path there: "acme/shop".
@@ -91,50 +102,65 @@ func locate(repository string) (host, path string, err error) {
 	return host, strings.TrimSuffix(strings.Trim(path, "/"), ".git"), nil
 }
 
-// Open opens a pull request, and returns its page. It fails with ErrExists where one is open already.
-func (f Forge) Open(ctx context.Context, repository string, r Request) (page string, err error) {
-	token, err := os.ReadFile(f.TokenFile)
-	if err != nil {
-		return "", fmt.Errorf("open a pull request: %w", err)
-	}
+// project is the address of a repository in the API.
+func (f Forge) project(repository string) (string, error) {
 	_, path, err := locate(repository)
 	if err != nil {
 		return "", err
 	}
+	if f.Kind == GitLab {
+		return f.API + "/projects/" + url.PathEscape(path), nil
+	}
+	return f.API + "/repos/" + path, nil
+}
+
+// call is one request to the API.
+type call struct {
+	doing  string // for errors: "open a pull request"
+	method string
+	at     string
+	query  url.Values
+	body   any // nil: none
+}
+
+// do makes a request, and reads its answer into a value. It fails with an *AnswerError where the status says
+// so.
+func (f Forge) do(ctx context.Context, c call, into any) error {
+	token := f.Token
+	if f.TokenFile != "" {
+		text, err := os.ReadFile(f.TokenFile)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.doing, err)
+		}
+		token = strings.TrimSpace(string(text))
+	}
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
-	request, err := f.request(ctx, path, strings.TrimSpace(string(token)), r)
+	request, err := f.request(ctx, c, token)
 	if err != nil {
-		return "", err
+		return fmt.Errorf("%s: %w", c.doing, err)
 	}
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return "", fmt.Errorf("open a pull request: %w", err)
+		return fmt.Errorf("%s: %w", c.doing, err)
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
 	if err != nil {
-		return "", fmt.Errorf("open a pull request: %w", err)
+		return fmt.Errorf("%s: %w", c.doing, err)
 	}
-	var opened struct {
-		HTML string `json:"html_url"`
-		Web  string `json:"web_url"`
+	if answer.StatusCode/100 != 2 {
+		said := string(bytes.TrimSpace(text))
+		return &AnswerError{c.doing, request.URL.Host, answer.Status, said}
 	}
-	switch {
-	case answer.StatusCode == http.StatusCreated && json.Unmarshal(text, &opened) == nil:
-		return cmp.Or(opened.HTML, opened.Web), nil
-	case answer.StatusCode == http.StatusConflict,
-		answer.StatusCode == http.StatusUnprocessableEntity && bytes.Contains(text, []byte("already exists")):
-		return "", ErrExists
+	if err := json.Unmarshal(text, into); err != nil {
+		return fmt.Errorf("%s: %s answers what cannot be read: %w", c.doing, request.URL.Host, err)
 	}
-	return "", fmt.Errorf("open a pull request: %s answers %s: %.300s", request.URL.Host, answer.Status,
-		bytes.TrimSpace(text))
+	return nil
 }
 
-// request is that of the forge's own API.
-func (f Forge) request(ctx context.Context, path, token string, r Request) (*http.Request, error) {
-	at := f.API + "/repos/" + path + "/pulls"
-	body := map[string]string{"title": r.Title, "body": r.Body, "head": r.Branch, "base": r.Into}
+// request has the headers of the forge's own API.
+func (f Forge) request(ctx context.Context, c call, token string) (*http.Request, error) {
 	headers := map[string]string{"Authorization": "token " + token}
 	switch f.Kind {
 	case GitHub:
@@ -143,21 +169,22 @@ func (f Forge) request(ctx context.Context, path, token string, r Request) (*htt
 			"X-GitHub-Api-Version": "2022-11-28",
 		}
 	case GitLab:
-		at = f.API + "/projects/" + url.PathEscape(path) + "/merge_requests"
-		body = map[string]string{
-			"title": r.Title, "description": r.Body, "source_branch": r.Branch, "target_branch": r.Into,
-		}
 		headers = map[string]string{"PRIVATE-TOKEN": token}
 	}
-	text, err := json.Marshal(body)
+	var body io.Reader
+	if c.body != nil {
+		text, err := json.Marshal(c.body)
+		if err != nil {
+			return nil, err
+		}
+		body = bytes.NewReader(text)
+		headers["Content-Type"] = "application/json"
+	}
+	request, err := http.NewRequestWithContext(ctx, c.method, c.at, body)
 	if err != nil {
 		return nil, err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, at, bytes.NewReader(text))
-	if err != nil {
-		return nil, fmt.Errorf("open a pull request: %w", err)
-	}
-	request.Header.Set("Content-Type", "application/json")
+	request.URL.RawQuery = c.query.Encode()
 	for name, value := range headers {
 		request.Header.Set(name, value)
 	}

@@ -1,0 +1,176 @@
+package forge
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// Request is a pull request of a branch into another one.
+type Request struct{ Branch, Into, Title, Body string }
+
+// ErrExists says that a pull request of the branch is open already.
+var ErrExists = errors.New("a pull request of this branch is open already")
+
+// Pull is a pull request that is open.
+type Pull struct {
+	Number int
+	// Page is its address for people.
+	Page string
+	// Branch is what it proposes, of Commit; Into is where to.
+	Branch, Commit, Into string
+	// Fork: the branch is of another repository.
+	Fork bool
+}
+
+// answered is a pull request as the forges describe it.
+type answered struct {
+	Number int    `json:"number"`
+	HTML   string `json:"html_url"`
+	Head   end    `json:"head"`
+	Base   end    `json:"base"`
+
+	// GitLab's names.
+	IID    int    `json:"iid"`
+	Web    string `json:"web_url"`
+	SHA    string `json:"sha"`
+	Source string `json:"source_branch"`
+	Target string `json:"target_branch"`
+	From   int    `json:"source_project_id"`
+	To     int    `json:"target_project_id"`
+}
+
+// end is one end of a pull request.
+type end struct {
+	Ref  string `json:"ref"`
+	SHA  string `json:"sha"`
+	Repo *struct {
+		ID int `json:"id"`
+	} `json:"repo"`
+}
+
+func (a answered) pull() Pull {
+	p := Pull{
+		Number: cmp.Or(a.Number, a.IID), Page: cmp.Or(a.HTML, a.Web), Branch: cmp.Or(a.Head.Ref, a.Source),
+		Commit: cmp.Or(a.Head.SHA, a.SHA), Into: cmp.Or(a.Base.Ref, a.Target), Fork: a.From != a.To,
+	}
+	if a.IID == 0 { // a fork that was deleted has no repository
+		p.Fork = a.Head.Repo == nil || a.Base.Repo == nil || a.Head.Repo.ID != a.Base.Repo.ID
+	}
+	return p
+}
+
+// pulls is the address of the pull requests, and the names of a request's fields.
+func (f Forge) pulls(repository string) (at string, fields func(Request) map[string]string, err error) {
+	at, err = f.project(repository)
+	if f.Kind == GitLab {
+		return at + "/merge_requests", func(r Request) map[string]string {
+			return map[string]string{
+				"title": r.Title, "description": r.Body, "source_branch": r.Branch, "target_branch": r.Into,
+			}
+		}, err
+	}
+	return at + "/pulls", func(r Request) map[string]string {
+		return map[string]string{"title": r.Title, "body": r.Body, "head": r.Branch, "base": r.Into}
+	}, err
+}
+
+// Open opens a pull request, and returns its page. It fails with ErrExists where one is open already.
+func (f Forge) Open(ctx context.Context, repository string, r Request) (page string, err error) {
+	at, fields, err := f.pulls(repository)
+	if err != nil {
+		return "", err
+	}
+	var opened answered
+	err = f.do(ctx, call{
+		doing: "open a pull request", method: http.MethodPost, at: at, body: fields(r),
+	}, &opened)
+	var refused *AnswerError
+	if errors.As(err, &refused) && (strings.HasPrefix(refused.Status, "409") ||
+		strings.HasPrefix(refused.Status, "422") && strings.Contains(refused.Text, "already exists")) {
+		return "", ErrExists
+	}
+	return opened.pull().Page, err
+}
+
+// Propose opens a pull request, or gives the one that is open of the same branches a new title and body.
+func (f Forge) Propose(
+	ctx context.Context, repository string, r Request,
+) (page string, opened bool, err error) {
+	page, err = f.Open(ctx, repository, r)
+	if !errors.Is(err, ErrExists) {
+		return page, err == nil, err
+	}
+	all, err := f.Pulls(ctx, repository, r.Into)
+	if err != nil {
+		return "", false, err
+	}
+	for _, p := range all {
+		if p.Branch == r.Branch && p.Into == r.Into && !p.Fork {
+			return p.Page, false, f.edit(ctx, repository, p.Number, r)
+		}
+	}
+	return "", false, ErrExists // it was closed meanwhile
+}
+
+// edit replaces the title and the body of a pull request.
+func (f Forge) edit(ctx context.Context, repository string, number int, r Request) error {
+	at, fields, err := f.pulls(repository)
+	if err != nil {
+		return err
+	}
+	method, body := http.MethodPatch, fields(r)
+	for _, fixed := range []string{"head", "base", "source_branch", "target_branch"} {
+		delete(body, fixed)
+	}
+	if f.Kind == GitLab {
+		method = http.MethodPut
+	}
+	return f.do(ctx, call{
+		doing: "edit a pull request", method: method, at: at + "/" + strconv.Itoa(number), body: body,
+	}, new(answered))
+}
+
+const (
+	perPage  = 50
+	maxPages = 20
+)
+
+// Pulls returns the open pull requests into a branch.
+func (f Forge) Pulls(ctx context.Context, repository, into string) ([]Pull, error) {
+	at, _, err := f.pulls(repository)
+	if err != nil {
+		return nil, err
+	}
+	query := url.Values{"state": {"open"}, "base": {into}, "per_page": {strconv.Itoa(perPage)}}
+	switch f.Kind {
+	case GitLab:
+		query = url.Values{
+			"state": {"opened"}, "target_branch": {into}, "per_page": {strconv.Itoa(perPage)},
+		}
+	case Gitea: // only newer versions filter by the base
+		query = url.Values{"state": {"open"}, "limit": {strconv.Itoa(perPage)}}
+	}
+	var all []Pull
+	for page := 1; page <= maxPages; page++ {
+		query.Set("page", strconv.Itoa(page))
+		var some []answered
+		err := f.do(ctx, call{doing: "list pull requests", method: http.MethodGet, at: at, query: query}, &some)
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range some {
+			if p := a.pull(); p.Into == into {
+				all = append(all, p)
+			}
+		}
+		if len(some) < perPage {
+			break
+		}
+	}
+	return all, nil
+}
