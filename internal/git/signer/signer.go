@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -92,8 +91,8 @@ func (t Trusted) verifySSH(payload, signature string) (string, error) {
 	}
 	at := committed(payload)
 	for _, a := range all {
-		if bytes.Equal(a.key.Marshal(), s.PublicKey.Marshal()) && a.holds(at) {
-			return fmt.Sprintf("%s (%s)", a.who, key), nil
+		if who := a.signer(s.PublicKey, at); who != "" {
+			return fmt.Sprintf("%s (%s)", who, key), nil
 		}
 	}
 	return "", fmt.Errorf("%w, with %s", ErrForeign, key)
@@ -111,68 +110,6 @@ func committed(payload string) time.Time {
 		}
 	}
 	return time.Time{}
-}
-
-// allowed is a line of an allowed-signers file.
-type allowed struct {
-	who           string
-	key           ssh.PublicKey
-	after, before time.Time // zero: no limit
-}
-
-func (a allowed) holds(at time.Time) bool {
-	return (a.after.IsZero() || !at.Before(a.after)) && (a.before.IsZero() || !at.After(a.before))
-}
-
-// parse reads an allowed-signers file. A line for other namespaces is left out.
-func parse(text []byte) ([]allowed, error) {
-	var all []allowed
-	for n, line := range strings.Split(string(text), "\n") {
-		line = strings.TrimSpace(line)
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
-		who, rest, _ := strings.Cut(line, " ")
-		key, _, options, _, err := ssh.ParseAuthorizedKey([]byte(rest))
-		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", n+1, err)
-		}
-		a, isForGit := allowed{who: strings.Trim(who, `"`), key: key}, true
-		for _, o := range options {
-			name, value, _ := strings.Cut(o, "=")
-			value = strings.Trim(value, `"`)
-			switch strings.ToLower(name) {
-			case "namespaces":
-				isForGit = slices.Contains(strings.Split(value, ","), "git")
-			case "valid-after":
-				a.after, err = moment(value)
-			case "valid-before":
-				a.before, err = moment(value)
-			default:
-				err = fmt.Errorf("%s is not supported", name)
-			}
-			if err != nil {
-				return nil, fmt.Errorf("line %d: %w", n+1, err)
-			}
-		}
-		if isForGit {
-			all = append(all, a)
-		}
-	}
-	return all, nil
-}
-
-// moment reads YYYYMMDD[HHMM[SS]][Z].
-func moment(text string) (time.Time, error) {
-	in := time.Local
-	if cut, isUTC := strings.CutSuffix(text, "Z"); isUTC {
-		text, in = cut, time.UTC
-	}
-	const layout = "20060102150405"
-	if len(text) != 8 && len(text) != 12 && len(text) != 14 {
-		return time.Time{}, fmt.Errorf("want a time such as 20270131, not %q", text)
-	}
-	return time.ParseInLocation(layout[:len(text)], text, in)
 }
 
 func (t Trusted) verifyOpenPGP(payload, signature string) (string, error) {

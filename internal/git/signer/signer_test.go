@@ -51,33 +51,48 @@ func newLab(t *testing.T) lab {
 	return l
 }
 
+// file writes a file, and returns its path.
+func (l lab) file(name, text string) string {
+	l.t.Helper()
+	path := filepath.Join(l.dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		l.t.Fatal(err)
+	}
+	return path
+}
+
+// ssh makes a key, and returns it with git's arguments to sign with it.
+func (l lab) ssh(kind, name string) (public string, sign []string) {
+	l.t.Helper()
+	path := filepath.Join(l.dir, name)
+	l.run("ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "", "-f", path)
+	text, err := os.ReadFile(path + ".pub")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return strings.TrimSpace(string(text)), signWith(path)
+}
+
+func signWith(key string) []string {
+	return []string{"-c", "gpg.format=ssh", "-c", "user.signingKey=" + key, "-c", "commit.gpgSign=true"}
+}
+
+// isAs reports whether an error is what is expected: the same, or one that ends with its text.
+func isAs(err, want error) bool {
+	return want == nil && err == nil || want != nil && (errors.Is(err, want) ||
+		strings.HasSuffix(fmt.Sprint(err), want.Error()))
+}
+
 func TestVerify(t *testing.T) {
 	l := newLab(t)
-	file := func(name, text string) string {
-		path := filepath.Join(l.dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	ssh := func(kind, name string) (string, []string) {
-		path := filepath.Join(l.dir, name)
-		l.run("ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "", "-f", path)
-		public, err := os.ReadFile(path + ".pub")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return strings.TrimSpace(string(public)),
-			[]string{"-c", "gpg.format=ssh", "-c", "user.signingKey=" + path, "-c", "commit.gpgSign=true"}
-	}
 	gpg := func(who string) (string, []string) {
 		l.run("gpg", "--batch", "--passphrase", "", "--quick-gen-key", who, "ed25519", "sign", "0")
 		return l.run("gpg", "--armor", "--export", who),
 			[]string{"-c", "user.signingKey=" + who, "-c", "commit.gpgSign=true"}
 	}
-	ada, asAda := ssh("ed25519", "ada")
-	_, asMallory := ssh("ecdsa", "mallory")
-	rsa, asRSA := ssh("rsa", "rsa")
+	ada, asAda := l.ssh("ed25519", "ada")
+	_, asMallory := l.ssh("ecdsa", "mallory")
+	rsa, asRSA := l.ssh("rsa", "rsa")
 	bob, asBob := gpg("bob@example.com")
 	_, asEve := gpg("eve@example.com")
 	good := l.commit(asAda...)
@@ -102,21 +117,78 @@ func TestVerify(t *testing.T) {
 		"ended":         {good, list(`valid-before="20260101" `), "", "", ErrForeign},
 		"not begun":     {good, list(`valid-after="20260701" `), "", "", ErrForeign},
 		"in its time":   {good, list(`valid-after="20260501Z",valid-before="202607010000" `), "", "ada@", nil},
-		"an authority":  {good, list("cert-authority "), "", "", errors.New("line 1: cert-authority is not supported")},
+		"for all":       {good, list(`namespaces="g?t*,!file" `), "", "ada@example.com", nil},
+		"not for git":   {good, list(`namespaces="*,!git" `), "", "", ErrForeign},
+		"an option":     {good, list("touch-required "), "", "", errors.New(`line 1: unknown option "touch-required"`)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var trusted Trusted
 			if c.allowed != "" {
-				trusted.AllowedSigners = file("allowed", c.allowed)
+				trusted.AllowedSigners = l.file("allowed", c.allowed)
 			}
 			if c.ring != "" {
-				trusted.OpenPGP = file("ring", c.ring)
+				trusted.OpenPGP = l.file("ring", c.ring)
 			}
 			who, err := trusted.Verify(c.commit)
-			isRight := c.err == nil && err == nil || c.err != nil && (errors.Is(err, c.err) ||
-				strings.HasSuffix(fmt.Sprint(err), c.err.Error()))
-			if !isRight || !strings.HasPrefix(who, c.who) {
+			if !isAs(err, c.err) || !strings.HasPrefix(who, c.who) {
 				t.Errorf("%q %v", who, err)
+			}
+		})
+	}
+}
+
+// A certificate counts where a line names its authority, for the principals that both name, while both are
+// valid. ssh-keygen must say the same.
+func TestVerifyCertificate(t *testing.T) {
+	l := newLab(t)
+	authority, _ := l.ssh("ed25519", "authority")
+	other, _ := l.ssh("ed25519", "other")
+	ada, asAda := l.ssh("ed25519", "ada")
+	plain := l.commit(asAda...)
+	key := filepath.Join(l.dir, "ada")
+	certified := func(options ...string) string {
+		l.run("ssh-keygen", append(append([]string{"-q", "-s", filepath.Join(l.dir, "authority"), "-I", "x"},
+			options...), key+".pub")...)
+		return l.commit(signWith(key + "-cert.pub")...)
+	}
+	good := certified("-n", "bob@example.com,ada@example.com", "-V", "20260501:20260701")
+	line := func(who, options string) string { return who + " cert-authority" + options + " " + authority + "\n" }
+	for name, c := range map[string]struct {
+		commit, allowed, who string
+	}{
+		"a principal":       {good, line("ada@example.com", ""), "ada@example.com"},
+		"a pattern":         {good, line("*@example.org,*@example.com", ""), "bob@example.com"},
+		"excluded":          {good, line("*@example.com,!bob@*", ""), "ada@example.com"},
+		"another principal": {good, line("eve@example.com", ""), ""},
+		"all excluded":      {good, line("*,!*@example.com", ""), ""},
+		"another authority": {good, "* cert-authority " + other + "\n", ""},
+		"no authority":      {good, "* " + authority + "\n", ""},
+		"the key alone":     {good, "* " + ada + "\n", ""},
+		"no certificate":    {plain, line("*", ""), ""},
+		"line ended":        {good, line("*", `,valid-before="20260515"`), ""},
+		"other namespace":   {good, line("*", `,namespaces="file"`), ""},
+		"in both times":     {good, line("*", `,valid-after="20260515",namespaces="git"`), "bob@example.com"},
+		"expired":           {certified("-n", "ada@example.com", "-V", "20260101:20260501"), line("*", ""), ""},
+		"not valid yet":     {certified("-n", "ada@example.com", "-V", "20260615:20260701"), line("*", ""), ""},
+		"no principals":     {certified(), line("*", ""), ""},
+		"of a host":         {certified("-h", "-n", "ada@example.com"), line("*", ""), ""},
+		"critical option": {certified("-n", "ada@example.com", "-O", "critical:x@example.com=y"),
+			line("*", ""), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			who, err := Trusted{AllowedSigners: l.file("allowed", c.allowed)}.Verify(c.commit)
+			if c.who == "" && !errors.Is(err, ErrForeign) || c.who != "" && !strings.HasPrefix(who, c.who+" (") {
+				t.Errorf("%q %v", who, err)
+			}
+			if name == "critical option" {
+				return // ssh-keygen does not look at these
+			}
+			hash := strings.TrimSpace(l.run("git", "hash-object", "-t", "commit", "-w", l.file("commit", c.commit)))
+			git := exec.Command("git", "-c", "gpg.ssh.allowedSignersFile="+filepath.Join(l.dir, "allowed"),
+				"verify-commit", hash)
+			git.Dir = l.dir
+			if out, err := git.CombinedOutput(); (err == nil) != (c.who != "") {
+				t.Errorf("git says %v: %s", err, out)
 			}
 		})
 	}
