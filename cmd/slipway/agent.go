@@ -1,14 +1,9 @@
 package main
 
 import (
-	"cmp"
-	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -48,11 +43,13 @@ The configuration:
       # credentials: {sshKeyFile: FILE, knownHostsFile: FILE}
       # credentials: {githubApp: {id: "1", installation: "2", privateKeyFile: FILE}}
       signers: {allowedSigners: FILE, openpgp: FILE}           # deploy only commits that they signed
+      submodules: allow       # those of the same server; default: refuse
       environments:           # of the repository's slipway.yaml
         staging: {context: staging, onCommit: deploy, onDrift: repair, writeBack: push}
         prod: {context: prod, onCommit: ask, onDrift: report, writeBack: never}
   listen: 127.0.0.1:9090      # /healthz, /readyz, /metrics, /status, /hooks
   state: DIRECTORY            # for clones; default: a temporary one
+  limits: {cloneSize: 1Gi, renderMemory: 1Gi, renderTime: 2m}   # the defaults
 
 watchWindow: 10m (the default) is how long a healthy release is watched, to roll it back if it turns bad.
 
@@ -97,105 +94,3 @@ type agentFileError struct {
 
 func (e *agentFileError) Error() string { return e.file + ": " + e.err.Error() }
 func (e *agentFileError) Unwrap() error { return e.err }
-
-func newAgentStatusCommand(a *app) *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "status", Short: "Show how an agent's environments stand", Args: cobra.NoArgs,
-		Long: `Asks a running agent at the address that its configuration gives as "listen". For each environment it
-prints the verdict on the newest commit, the commits seen and applied, the next look, the replica that leads,
-the number of drifted fields and objects, and the last error with its age.
-
-To reach an agent in a cluster, run "kubectl --namespace slipway port-forward deployment/slipway-agent 9090"
-beside it. Either replica answers: the one that stands by asks the leader.`,
-	}
-	address := cmd.Flags().String("address", "127.0.0.1:9090", "HOST:PORT of the agent's \"listen\"")
-	out := outputFlag(cmd, asText, asJSON)
-	cmd.RunE = func(c *cobra.Command, _ []string) error {
-		all, err := askAgent(c.Context(), *address)
-		if err != nil {
-			return err
-		}
-		if *out == asJSON {
-			return a.json(all)
-		}
-		for _, s := range all {
-			printAgentStatus(a, s)
-		}
-		return nil
-	}
-	return cmd
-}
-
-// noAgentError says that no agent answers.
-type noAgentError struct {
-	address string
-	err     error
-}
-
-func (e *noAgentError) Error() string {
-	return fmt.Sprintf("ask the agent at %s: %v", e.address, e.err)
-}
-func (e *noAgentError) Unwrap() error { return e.err }
-
-func askAgent(ctx context.Context, address string) ([]agent.Status, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/status", nil)
-	if err != nil {
-		return nil, &noAgentError{address, err}
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, &noAgentError{address, err}
-	}
-	defer response.Body.Close()
-	var all []agent.Status
-	if response.StatusCode != http.StatusOK {
-		return nil, &noAgentError{address, fmt.Errorf("it answers %s", response.Status)}
-	}
-	if err := json.NewDecoder(response.Body).Decode(&all); err != nil {
-		return nil, &noAgentError{address, err}
-	}
-	return all, nil
-}
-
-// statusDetails are the commits, the next look and the leader.
-func statusDetails(s agent.Status) string {
-	name := func(commit string) string { return cmp.Or(commit[:min(len(commit), 7)], "none") }
-	text := "commit seen " + name(s.Seen) + ", applied " + name(s.Applied)
-	if !s.Next.IsZero() {
-		text += fmt.Sprintf(", next look in %s", max(0, time.Until(s.Next)).Round(time.Second))
-	}
-	if s.Leader != "" {
-		text += ", led by " + s.Leader
-	}
-	return text
-}
-
-func printAgentStatus(a *app, s agent.Status) {
-	style := styleOf(a.stdout)
-	good := s.Verdict == agent.Synced && s.Error == "" && s.SourceError == "" && s.Drift == 0
-	fmt.Fprintf(a.stdout, "%s  %s  %s\n", style.bold(s.Environment), style.state(good, string(s.Verdict)),
-		clean(s.Message))
-	if s.Drift > 0 {
-		fmt.Fprintf(a.stdout, "  drift: %s; run `slipway drift %s` to see them\n", count(s.Drift, "change"),
-			s.Environment)
-	}
-	fmt.Fprintf(a.stdout, "  %s\n", clean(statusDetails(s)))
-	for _, line := range s.Pauses.Lines(time.Now()) {
-		if s.Verdict != agent.Suspended || line != s.Message {
-			fmt.Fprintf(a.stdout, "  %s\n", clean(line))
-		}
-	}
-	for _, kind := range s.Polled {
-		fmt.Fprintf(a.stdout, "  polled: %s\n", clean(oneLine(kind)))
-	}
-	if s.SourceError != "" {
-		fmt.Fprintf(a.stdout, "  cannot read the repository for %s: %s\n",
-			time.Since(s.SourceErrorSince).Round(time.Second), clean(oneLine(s.SourceError)))
-	}
-	if s.Error != "" {
-		fmt.Fprintf(a.stdout, "  error for %s: %s\n", time.Since(s.ErrorSince).Round(time.Second),
-			clean(oneLine(s.Error)))
-	}
-}

@@ -37,5 +37,13 @@ var agentRows = []row{
 	}),
 	as("no agent", codeError, always[*noAgentError](
 		"Pass the agent's address as --address HOST:PORT: it is \"listen\" in its configuration. For an agent in "+
-			"a cluster, run `kubectl --namespace slipway port-forward deployment/slipway-agent 9090` first.")),
+			"a cluster, pass --context.")),
+	as("no agent in the cluster", codeError, func(e *cluster.NoServiceError) string {
+		return fmt.Sprintf("Run `kubectl --namespace %s get pods` to see why, or pass the --namespace and the --name "+
+			"that the agent was installed with.", e.Service.Namespace)
+	}),
+	as("agent denied", codeError, func(e *agentDeniedError) string {
+		return fmt.Sprintf("Have an administrator run `kubectl --namespace %s create role ask-agent --verb=get "+
+			"--resource=services/proxy --resource-name=%s:http` and bind that role to you.", e.namespace, e.name)
+	}),
 }

@@ -115,6 +115,15 @@ func Contexts(kubeconfig string) ([]string, error) {
 	return known(raw), nil
 }
 
+// CurrentContext returns the current context of the kubeconfig; empty: it has none.
+func CurrentContext(kubeconfig string) (string, error) {
+	raw, err := load(kubeconfig)
+	if err != nil {
+		return "", err
+	}
+	return raw.CurrentContext, nil
+}
+
 // Namespace returns the namespace of objects that name none, and of records and locks.
 func (c *Cluster) Namespace() string { return c.namespace }
 

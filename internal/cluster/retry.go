@@ -61,7 +61,7 @@ type retrier struct {
 
 // RoundTrip implements http.RoundTripper.
 func (r *retrier) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.Body != nil && req.GetBody == nil {
+	if req.Body != nil && req.GetBody == nil || isProxied(req) {
 		if err := fenced(req); err != nil {
 			return nil, err
 		}
