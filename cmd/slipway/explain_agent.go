@@ -39,8 +39,8 @@ var agentRows = []row{
 		"Pass the agent's address as --address HOST:PORT: it is \"listen\" in its configuration. For an agent in "+
 			"a cluster, pass --context.")),
 	as("no agent in the cluster", codeError, func(e *cluster.NoServiceError) string {
-		return fmt.Sprintf("Run `kubectl --namespace %s get pods` to see why, or pass the --namespace and the --name "+
-			"that the agent was installed with.", e.Service.Namespace)
+		return fmt.Sprintf("Run `kubectl --namespace %s get pods` to see why, or pass the --namespace and the "+
+			"--name that the agent was installed with.", e.Service.Namespace)
 	}),
 	as("agent denied", codeError, func(e *agentDeniedError) string {
 		return fmt.Sprintf("Have an administrator run `kubectl --namespace %s create role ask-agent --verb=get "+

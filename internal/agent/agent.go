@@ -55,7 +55,8 @@ type follower struct {
 
 // New prepares an agent.
 func New(c Config, o Options) *Agent {
-	a := &Agent{config: c, options: o, counters: newCounters(), children: &child.Pool{}, hooks: newHooks()}
+	children := &child.Pool{Memory: int64(c.Limits.RenderMemory), Time: time.Duration(c.Limits.RenderTime)}
+	a := &Agent{config: c, options: o, counters: newCounters(), children: children, hooks: newHooks()}
 	a.options.Connect.Count = a.countRequest
 	return a
 }
@@ -89,6 +90,7 @@ func (a *Agent) build(state string) []*follower {
 		is := known[sameRepository(r.URL)]
 		if is == nil {
 			is = newRemote(r, state, a.children)
+			is.maxSize = int64(a.config.Limits.CloneSize)
 			known[sameRepository(r.URL)] = is
 		}
 		if r.Credentials != nil {

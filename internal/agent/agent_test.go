@@ -35,6 +35,17 @@ func TestParse(t *testing.T) {
 		head + "  forge: {tokenfile: x}\n": `line 3: unknown key "tokenfile" (did you mean "tokenFile"?)`,
 		head + "  forge: {}\n  environments: {a: {}}\n": "repositories[0]: forge: kind: " +
 			`want github, gitlab or gitea, not ""`,
+		head + "  submodules: all\n  environments: {a: {}}\n": "repositories[0]: " +
+			`submodules: want refuse or allow, not "all"`,
+		head + "  environments: {a: {}}\n" + strings.TrimPrefix(head, "repositories:\n") +
+			"  submodules: allow\n  environments: {b: {}}\n": "repositories[1]: the same repository as " +
+			"repositories[0], with other submodules",
+		"limits: {cloneSize: 1TB}\n" + head: `line 1: want a size of at least 1Mi, such as 2Gi, not "1TB"`,
+		"limits: {renderMemory: 512k}\n" + head: "line 1: want a size of at least 1Mi, " +
+			`such as 2Gi, not "512k"`,
+		"limits: {renderTime: 5}\n" + head: `line 1: want a duration of at least 100ms, such as 15s, not "5"`,
+		"limits: {cloneLimit: 1Gi}\n" + head: `line 1: unknown key "cloneLimit" (known: cloneSize, ` +
+			"renderMemory, renderTime)",
 		"lease: {name: a}\n" + head: "lease: namespace and name are required",
 		"repositories:\n- url: --upload-pack=x\n  environments: {a: {}}\n": "repositories[0]: " +
 			"url and branch must not begin with a dash",
@@ -43,9 +54,13 @@ func TestParse(t *testing.T) {
 			t.Errorf("%q: got %v, want %s", text, err, want)
 		}
 	}
-	c, err := Parse([]byte(head + "  environments: {a: }\n"))
+	c, err := Parse([]byte("limits: {cloneSize: 2Gi, renderMemory: 512M, renderTime: 90s}\n" + head +
+		"  environments: {a: }\n"))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if want := (Limits{2 << 30, 512e6, Duration(90 * time.Second)}); c.Limits != want {
+		t.Errorf("limits %+v", c.Limits)
 	}
 	r := c.Repositories[0]
 	want := Environment{

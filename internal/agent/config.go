@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"slipway/internal/git/forge"
 	"slipway/internal/project"
@@ -27,6 +28,17 @@ type Config struct {
 	Lease *Lease `yaml:"lease"`
 	// State is a directory for clones; empty: a temporary one, which is made anew at each start.
 	State string `yaml:"state"`
+	// Limits bound what the repositories may need.
+	Limits Limits `yaml:"limits"`
+}
+
+// Limits bound what a repository of others may need. A zero is the default.
+type Limits struct {
+	// CloneSize is how large the clone of a repository may be, and that of each submodule; 1 GiB.
+	CloneSize Quantity `yaml:"cloneSize"`
+	// RenderMemory and RenderTime are what reading or rendering one environment may take; 1 GiB, 2 minutes.
+	RenderMemory Quantity `yaml:"renderMemory"`
+	RenderTime   Duration `yaml:"renderTime"`
 }
 
 // Lease names the Lease that the replicas of an agent compete for.
@@ -43,6 +55,8 @@ type Repository struct {
 	Branch string `yaml:"branch"` // "main" unless given
 	// Path is the project's directory in the repository; empty: its root.
 	Path string `yaml:"path"`
+	// Submodules is Refuse unless given.
+	Submodules string `yaml:"submodules"`
 	// Credentials are how the repository is reached; nil: outside a cluster as git does it by itself.
 	Credentials *Credentials `yaml:"credentials"`
 	// Signers are who may sign its commits; nil: commits need no signature.
@@ -86,7 +100,22 @@ const (
 	Never  = "never"  // it is held back alone
 	// PullRequest proposes the revert on a branch of its own.
 	PullRequest = "pull-request"
+	Refuse      = "refuse" // submodules are not fetched
+	Allow       = "allow"  // those of the same server are
 )
+
+// Quantity is a number of bytes written as Kubernetes does, such as "2Gi".
+type Quantity int64
+
+// UnmarshalYAML reads a quantity.
+func (q *Quantity) UnmarshalYAML(n *yaml.Node) error {
+	parsed, err := resource.ParseQuantity(n.Value)
+	if err != nil || parsed.Value() < 1<<20 {
+		return fmt.Errorf("line %d: want a size of at least 1Mi, such as 2Gi, not %q", n.Line, n.Value)
+	}
+	*q = Quantity(parsed.Value())
+	return nil
+}
 
 // Duration is a time.Duration written as "15s".
 type Duration time.Duration
@@ -127,10 +156,17 @@ func Parse(text []byte) (Config, error) {
 	return c, c.checkShared()
 }
 
-// checkShared fails where entries of the same repository have different credentials: it is read once for all.
+// checkShared fails where entries of the same repository have different credentials, or other submodules: it
+// is read once for all.
 func (c Config) checkShared() error {
-	with := map[string]int{}
+	with, first := map[string]int{}, map[string]int{}
 	for i, r := range c.Repositories {
+		if j, shared := first[sameRepository(r.URL)]; !shared {
+			first[sameRepository(r.URL)] = i
+		} else if r.Submodules != c.Repositories[j].Submodules {
+			return fmt.Errorf("repositories[%d]: the same repository as repositories[%d], with other submodules",
+				i, j)
+		}
 		j, shared := with[sameRepository(r.URL)]
 		switch {
 		case r.Credentials == nil:
@@ -146,6 +182,7 @@ func (c Config) checkShared() error {
 
 func (r *Repository) complete() error {
 	r.Branch, r.Interval = cmp.Or(r.Branch, "main"), cmp.Or(r.Interval, defaultInterval)
+	r.Submodules = cmp.Or(r.Submodules, Refuse)
 	switch {
 	case r.URL == "":
 		return errors.New("url is missing")
@@ -153,6 +190,8 @@ func (r *Repository) complete() error {
 		return errors.New("url and branch must not begin with a dash")
 	case len(r.Environments) == 0:
 		return errors.New("environments is empty: name those of the repository's slipway.yaml")
+	case r.Submodules != Refuse && r.Submodules != Allow:
+		return fmt.Errorf("submodules: want %s or %s, not %q", Refuse, Allow, r.Submodules)
 	case r.Signers != nil && r.Signers.AllowedSigners == "" && r.Signers.OpenPGP == "":
 		return errors.New("signers: want allowedSigners, openpgp or both")
 	}
@@ -201,7 +240,8 @@ func readable(err error) error {
 	}
 	var known []string
 	for _, t := range []any{
-		Config{}, Lease{}, Repository{}, Environment{}, Credentials{}, GitHubApp{}, Signers{}, forge.Forge{},
+		Config{}, Limits{}, Lease{}, Repository{}, Environment{}, Credentials{}, GitHubApp{}, Signers{},
+		forge.Forge{},
 	} {
 		if of := reflect.TypeOf(t); of.Name() == m[3] {
 			for i := range of.NumField() {

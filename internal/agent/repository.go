@@ -35,9 +35,11 @@ type remote struct {
 	poke      chan struct{} // asks for a poll now
 	children  *child.Pool
 	access    func(context.Context) (git.Access, error)
+	maxSize   int64 // of a clone; 0: git's own limit
 
-	mu     sync.Mutex // of the clone
-	mirror *git.Mirror
+	mu      sync.Mutex // of the clones
+	mirror  *git.Mirror
+	modules *modules // nil: submodules are not fetched
 	// fetched: something was fetched since the clone was made.
 	fetched bool
 
@@ -62,10 +64,14 @@ func newMirror(r Repository, of *remote) *mirror {
 // newRemote returns the repository of an entry. Its clone is in a directory below state.
 func newRemote(r Repository, state string, children *child.Pool) *remote {
 	sum := sha256.Sum256([]byte(sameRepository(r.URL)))
-	return &remote{
+	is := &remote{
 		url: withoutPassword(r.URL), dir: filepath.Join(state, hex.EncodeToString(sum[:8])),
 		poke: make(chan struct{}, 1), children: children, access: accessTo(r), snapshots: map[string]*snapshot{},
 	}
+	if r.Submodules == Allow {
+		is.modules = &modules{dir: is.dir + "-modules", mirrors: map[string]*git.Mirror{}}
+	}
+	return is
 }
 
 // isInCluster reports whether this process is a pod's: there it has no user whose configuration git could
@@ -134,6 +140,10 @@ func (r *remote) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.Size = cmp.Or(a.Size, r.maxSize)
+	if r.modules != nil {
+		r.modules.use(a)
+	}
 	if r.mirror != nil {
 		r.mirror.Use(a)
 		return nil
@@ -155,12 +165,12 @@ func (r *remote) fetch(ctx context.Context, branch string) (string, error) {
 		r.fetched = false
 	}
 	r.fetched = r.fetched || err == nil
-	return commit, err
+	return commit, nameLimit(err)
 }
 
 // replace makes the clone anew. The caller holds the lock.
 func (r *remote) replace(ctx context.Context) error {
-	if err := r.mirror.Discard(); err != nil {
+	if err := errors.Join(r.mirror.Discard(), r.modules.discard()); err != nil {
 		return err
 	}
 	r.mirror = nil
@@ -198,7 +208,7 @@ func (r *remote) take(ctx context.Context, branch, commit string) (*snapshot, er
 		if err := r.open(ctx); err != nil {
 			return err
 		}
-		return r.mirror.Blobs(ctx, hashes, maxFile, each)
+		return r.blobs(ctx, s.homes, hashes, each)
 	}
 	s.users = 1
 	r.snapshots[commit] = s
@@ -207,7 +217,7 @@ func (r *remote) take(ctx context.Context, branch, commit string) (*snapshot, er
 
 // snapshot reads a commit. The caller holds the lock.
 func (r *remote) snapshot(ctx context.Context, commit string) (*snapshot, error) {
-	entries, err := r.mirror.List(ctx, commit)
+	of, err := r.content(ctx, commit)
 	if err != nil {
 		return nil, err
 	}
@@ -216,11 +226,11 @@ func (r *remote) snapshot(ctx context.Context, commit string) (*snapshot, error)
 		return nil, err
 	}
 	fetch := func(ctx context.Context, hashes []string, each func(string, []byte, int64) error) error {
-		return r.mirror.Blobs(ctx, hashes, maxFile, each)
+		return r.blobs(ctx, of.homes, hashes, each)
 	}
 	// Detection names a project after its directory.
 	name := strings.TrimSuffix(filepath.Base(sameRepository(r.url)), ".git")
-	s, err := newSnapshot(ctx, commit, filepath.Join(temporary, name), entries, fetch)
+	s, err := newSnapshot(ctx, commit, filepath.Join(temporary, name), of, fetch)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(temporary))
 	}
@@ -284,6 +294,8 @@ func (m *mirror) source(ctx context.Context, s *snapshot) (project.Source, error
 		var p project.Project
 		if p, o.err = open(ctx, m.remote.children, s.root, filepath.FromSlash(dir)); o.err == nil {
 			o.source, o.err = source.Of(ctx, m.repository(), p, s.commit, s.root)
+		} else if text := s.explain(o.err.Error()); text != o.err.Error() {
+			o.err = errors.New(text)
 		}
 		if ctx.Err() == nil {
 			s.opened[dir] = o

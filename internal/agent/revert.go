@@ -170,7 +170,22 @@ func (e *environment) culprits(ctx context.Context, good, head string) ([]string
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(changed, func(name string) bool { return !read[name] && !before[name] }), nil
+	return slices.DeleteFunc(changed, func(name string) bool {
+		return !hasRead(read, name) && !hasRead(before, name)
+	}), nil
+}
+
+// hasRead reports whether a file was read, or one of a submodule.
+func hasRead(read map[string]bool, name string) bool {
+	if read[name] {
+		return true
+	}
+	for file := range read {
+		if strings.HasPrefix(file, name+"/") {
+			return true
+		}
+	}
+	return false
 }
 
 // readSet are the files that the environment is rendered from, relative to the repository's root.

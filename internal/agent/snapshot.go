@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -40,7 +41,9 @@ type snapshot struct {
 	mu      sync.Mutex
 	written map[string]bool
 	targets map[string]string // of links
-	refused map[string]error  // paths that are not written, and why
+	modules map[string]string // submodules that are not fetched, and why
+	homes   homes
+	refused map[string]error // paths that are not written, and why
 	bytes   int64
 	users   int // of the remote
 
@@ -65,20 +68,18 @@ type RefusedError struct{ Path, Reason string }
 func (e *RefusedError) Error() string { return fmt.Sprintf("%q: %s", e.Path, e.Reason) }
 
 // newSnapshot writes the files that a project usually needs: manifests, charts and links.
-func newSnapshot(
-	ctx context.Context, commit, root string, entries []git.Entry,
-	fetch fetchFunc,
-) (*snapshot, error) {
+func newSnapshot(ctx context.Context, commit, root string, of content, fetch fetchFunc) (*snapshot, error) {
 	s := &snapshot{
-		commit: commit, root: root, fetch: fetch, entries: map[string]git.Entry{}, children: map[string][]string{},
+		commit: commit, root: root, fetch: fetch, homes: of.homes, modules: of.refused,
+		entries: map[string]git.Entry{}, children: map[string][]string{},
 		written: map[string]bool{".": true}, targets: map[string]string{}, refused: map[string]error{},
 		opened: map[string]opened{},
 	}
 	var first []string
-	for _, e := range entries {
+	for _, e := range of.entries {
 		s.entries[e.Path] = e
 		s.children[path.Dir(e.Path)] = append(s.children[path.Dir(e.Path)], path.Base(e.Path))
-		if e.Mode == git.ModeLink || e.Mode != git.ModeDirectory && isUsual(e.Path) {
+		if e.Mode == git.ModeLink || e.Mode != git.ModeDirectory && e.Mode != git.ModeSubmodule && isUsual(e.Path) {
 			first = append(first, e.Path)
 		}
 	}
@@ -224,7 +225,7 @@ func (s *snapshot) write(ctx context.Context, names []string) error {
 	wanted := map[string][]string{} // by hash
 	for _, name := range names {
 		e := s.entries[name]
-		switch reason := unusable(e); {
+		switch reason := cmp.Or(unusable(e), s.modules[name]); {
 		case reason != "":
 			s.refused[name] = &RefusedError{name, reason}
 		case e.Mode == git.ModeDirectory:
@@ -264,9 +265,6 @@ func unusable(e git.Entry) string {
 		if len(part) > 255 {
 			return "the name has more than 255 bytes"
 		}
-	}
-	if e.Mode == git.ModeSubmodule {
-		return "a submodule, which the agent does not fetch: copy what the environment needs into the repository"
 	}
 	return ""
 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"slipway/internal/agent/child"
 	"slipway/internal/deploy"
+	"slipway/internal/git"
 	"slipway/internal/project"
 	"slipway/internal/render/tree"
 )
@@ -62,7 +64,7 @@ func Work(ctx context.Context, text json.RawMessage, ask func(question, answer a
 func open(ctx context.Context, p *child.Pool, root, dir string) (project.Project, error) {
 	text, err := p.Do(ctx, task{Open: &place{root, dir}}, nil)
 	if err != nil {
-		return project.Project{}, err
+		return project.Project{}, nameLimit(err)
 	}
 	var a openAnswer
 	if err := utiljson.Unmarshal(text, &a); err != nil {
@@ -92,7 +94,24 @@ func work(
 	if err == nil {
 		err = utiljson.Unmarshal(text, &a)
 	}
-	return a, err
+	return a, nameLimit(err)
+}
+
+// nameLimit adds the key of the configuration to the error of a limit.
+func nameLimit(err error) error {
+	var exceeded *child.LimitError
+	key := ""
+	switch {
+	case errors.As(err, &exceeded) && exceeded.Time > 0:
+		key = "renderTime"
+	case exceeded != nil:
+		key = "renderMemory"
+	case errors.Is(err, git.ErrTooLarge):
+		key = "cloneSize"
+	default:
+		return err
+	}
+	return fmt.Errorf("%w: raise limits.%s of the agent if the repository needs more", err, key)
 }
 
 // maxRounds bounds how often a job is done again because it looked at a file that was not fetched yet.
@@ -120,6 +139,7 @@ func (e *environment) isolate(s *snapshot, reads *[]tree.Read) func(
 			if err := s.why(job.Source.Path, a.Touched); err != nil {
 				return a, err
 			}
+			a.Error = s.explain(a.Error)
 			if len(job.Blame) == 0 {
 				*reads = a.Touched
 			}

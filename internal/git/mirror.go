@@ -105,11 +105,19 @@ func (m *Mirror) Fetch(ctx context.Context, branch string) (string, error) {
 		}
 		return "", err
 	}
-	if limit := cmp.Or(m.access.Size, maxSize); sizeOf(m.Dir) > limit {
-		return "", fmt.Errorf("%w: the clone has more than %d MiB, the limit", ErrTooLarge, limit>>20)
+	if err := m.checkSize(); err != nil {
+		return "", err
 	}
 	out, err := m.run(ctx, "rev-parse", "--verify", "--end-of-options", ref+"^{commit}")
 	return strings.TrimSpace(out), err
+}
+
+// checkSize fails where the mirror is larger than it may be.
+func (m *Mirror) checkSize() error {
+	if limit := cmp.Or(m.access.Size, maxSize); sizeOf(m.Dir) > limit {
+		return fmt.Errorf("%w: the clone has more than %d MiB, the limit", ErrTooLarge, limit>>20)
+	}
+	return nil
 }
 
 // Deepen fetches the history that a shallow fetch left out: commits, without their directories. It reports

@@ -8,7 +8,8 @@ import (
 
 // Differing are the files that differ between two commits, relative to the repository's root.
 func (r Repository) Differing(ctx context.Context, from, to string) ([]string, error) {
-	out, err := r.runRemote(ctx, "diff", "--name-only", "-z", "--no-renames", "--end-of-options", from, to, "--")
+	out, err := r.runRemote(ctx, "diff", "--name-only", "-z", "--no-renames", "--ignore-submodules=none",
+		"--end-of-options", from, to, "--")
 	return strings.FieldsFunc(out, func(c rune) bool { return c == 0 }), err
 }
 

@@ -60,6 +60,9 @@ func (r Repository) Revert(ctx context.Context, what Reversion, message string, 
 // entry is a file in a commit; the zero value where the commit does not have it.
 type entry struct{ mode, hash string }
 
+// hasLines reports whether the entry is a file, and not a link or a submodule.
+func (e entry) hasLines() bool { return e.hash != "" && e.mode != ModeLink && e.mode != ModeSubmodule }
+
 func (r Repository) entriesOf(ctx context.Context, commit string, files []string) (map[string]entry, error) {
 	list := []string{"ls-tree", "-r", "-z", "--full-tree", "--end-of-options", commit, "--"}
 	out, err := r.runRemote(ctx, append(list, files...)...)
@@ -86,8 +89,7 @@ func (r Repository) takeBack(
 		return good, true, nil
 	case bad == good:
 		return head, true, nil
-	case head.hash == "" || bad.hash == "" || good.hash == "" || head.mode == ModeLink || bad.mode == ModeLink ||
-		good.mode == ModeLink:
+	case !head.hasLines() || !bad.hasLines() || !good.hasLines():
 		return good, false, nil
 	}
 	var paths []string
