@@ -58,7 +58,8 @@ var allowed = map[string]string{
 	"internal/rollout": "object project cluster",
 	"internal/release": "object image cluster rollout",
 	"internal/deploy": "git object project image/builder render render/tree image plan cluster " +
-		"rollout release check check/finding check/rule check/contract check/origin image/signature",
+		"rollout release check check/finding check/rule check/contract check/origin image/signature deploy/peer",
+	"internal/deploy/peer": "git object project",
 	"internal/promote": "git git/forge object project project/source image image/reference render check/finding " +
 		"check/origin release deploy",
 	"internal/agent": "agent/child git git/credential git/forge git/signer image object project project/source " +

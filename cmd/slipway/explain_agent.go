@@ -16,8 +16,11 @@ var agentRows = []row{
 			"are right after all.", e.Environment, e.Release.Revision)
 	}),
 	as("kept", codeError, func(e *deploy.KeptError) string {
-		return fmt.Sprintf("Run `%s`, and pass --take-over, or set `takeOver: true` in the agent's configuration. "+
-			"Nothing was changed.", e.Keeper.Stop)
+		act := fmt.Sprintf("Run `%s`, and pass", e.Keeper.Stop)
+		if e.Keeper.IsSuspended() {
+			act = "Pass"
+		}
+		return act + " --take-over, or set `takeOver: true` in the agent's configuration. Nothing was changed."
 	}),
 	as("barrier", codeError, func(e *deploy.BarrierError) string {
 		return fmt.Sprintf("Deploy a fix, or run `slipway rollback %s %d --cross-barrier` if the older release "+

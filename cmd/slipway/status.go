@@ -18,7 +18,9 @@ func newStatusCommand(a *app) *cobra.Command {
 		Use: "status", Short: "Show what runs in each environment, and how far behind it is", Args: cobra.NoArgs,
 		Long: `Reads each environment's record, the health of its objects, and from the registry the commit that
 each image was built from. Below the table it lists images of another commit than the release, and how
-many commits an environment is behind the one before it in the project's order.`,
+many commits an environment is behind the one before it in the project's order.
+
+Of an environment that Argo CD or Flux deploys it shows what their objects report.`,
 	}
 	out := outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(c *cobra.Command, _ []string) error { return runStatus(c.Context(), a, *out) }
@@ -59,7 +61,7 @@ func printBoard(w io.Writer, board []deploy.Standing) error {
 		switch {
 		case row == 0:
 			return s.bold(cell)
-		case column == health && board[row-1].Deployed():
+		case column == health && (board[row-1].Deployed() || len(board[row-1].Keepers) > 0):
 			return s.state(board[row-1].Healthy, cell)
 		}
 		return cell
@@ -87,6 +89,14 @@ func printBoard(w io.Writer, board []deploy.Standing) error {
 }
 
 func boardRow(s deploy.Standing) []string {
+	if s.Release == nil && len(s.Keepers) > 0 {
+		k, since := s.Keepers[0], "-"
+		if !k.Report.Since.IsZero() {
+			since = age(k.Report.Since)
+		}
+		return []string{s.Environment, string(s.Class), "-", "-", short(k.Report.Commit()), brief(s.Health), since,
+			k.Tool}
+	}
 	if s.Release == nil {
 		return []string{s.Environment, string(s.Class), "-", "-", "-", s.Health, "-", "-"}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -112,7 +113,9 @@ func standing(ctx context.Context, env project.Environment, connect func(project
 	rel := past.Latest
 	if rel.Revision == 0 {
 		s.Health = "not deployed"
-		return s, nil
+		s.Keepers, err = ConfiguredKeepers(ctx, t)
+		s.takeReports()
+		return s, err
 	}
 	s.Release = &rel
 	if was := movedFrom(t, rel); was != "" {
@@ -145,6 +148,22 @@ func standing(ctx context.Context, env project.Environment, connect func(project
 		}
 	}
 	return s, nil
+}
+
+// takeReports shows an environment without a release as the tools that deploy it do.
+func (s *Standing) takeReports() {
+	var states []string
+	s.Healthy = len(s.Keepers) > 0
+	for _, k := range s.Keepers {
+		s.Healthy = s.Healthy && k.Report.Healthy
+		if !slices.Contains(states, k.Report.State) {
+			states = append(states, k.Report.State)
+		}
+	}
+	if len(states) > 0 {
+		s.Health = strings.Join(states, "; ")
+		s.Notes = append(s.Notes, keeperLines(s.Keepers)...)
+	}
 }
 
 // readCommits reads from the registry which commit each image was built from. Where the registry does not

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"slipway/internal/cluster"
+	"slipway/internal/deploy/peer"
 	"slipway/internal/object"
 	"slipway/internal/plan"
 )
@@ -16,19 +17,33 @@ import (
 type Keeper struct {
 	Tool string `json:"tool"` // "Argo CD", "Flux", "Helm" or "kubectl"
 	// Name is what the tool calls it: "application argocd/shop"; empty for kubectl.
-	Name    string       `json:"name,omitempty"`
-	Objects []object.Ref `json:"objects"`
+	Name string `json:"name,omitempty"`
+	// Objects are those of the environment that carry its mark; none where it is only configured to deploy it.
+	Objects []object.Ref `json:"objects,omitempty"`
 	// Stop is the command that stops it; empty for a tool that writes only when a person runs it.
 	Stop string `json:"stop,omitempty"`
 	// Active: it runs by itself, and keeps objects that are not the environment's, or has written some since.
 	Active bool `json:"active,omitempty"`
+	// Report is what its controller says; nil where that cannot be read.
+	Report *peer.Report `json:"report,omitempty"`
 }
 
-// String is "Argo CD (application argocd/shop) also keeps Deployment prod/web and 2 more".
+// String is "Argo CD (application argocd/shop) also keeps Deployment prod/web and 2 more: Synced, Healthy".
 func (k Keeper) String() string {
+	if k.Report == nil {
+		return k.title()
+	}
+	return k.title() + ": " + k.Report.String()
+}
+
+// title is the same without the report.
+func (k Keeper) title() string {
 	text, name := k.Tool, k.Name
 	if name != "" {
 		text += " (" + name + ")"
+	}
+	if len(k.Objects) == 0 {
+		return text + " deploys it"
 	}
 	text += fmt.Sprintf(" also keeps %s", k.Objects[0])
 	if n := len(k.Objects) - 1; n > 0 {
@@ -37,6 +52,9 @@ func (k Keeper) String() string {
 	return text
 }
 
+// IsSuspended says that the tool changes nothing by itself.
+func (k Keeper) IsSuspended() bool { return k.Report != nil && k.Report.Suspended }
+
 // KeptError says that a tool which runs by itself keeps objects of the environment.
 type KeptError struct {
 	Environment string
@@ -44,14 +62,27 @@ type KeptError struct {
 }
 
 func (e *KeptError) Error() string {
-	return fmt.Sprintf("%s is not deployed: %s", e.Environment, e.Keeper)
+	return fmt.Sprintf("%s is not deployed: %s", e.Environment, e.Keeper.title())
 }
 
 // keepers finds out who else deploys the objects of a plan.
 func keepers(ctx context.Context, t Target, observed []plan.Observed, owners []string) ([]Keeper, error) {
-	apps, err := cluster.Applications(ctx, t.Cluster)
+	resources := peer.Resources[peer.ArgoCD]
+	if slices.ContainsFunc(observed, isFlux) {
+		resources = slices.Concat(resources, peer.Resources[peer.Flux])
+	}
+	listed, err := cluster.ListServed(ctx, t.Cluster, resources...)
 	if err != nil {
 		return nil, err
+	}
+	known := peer.Read(listed)
+	apps := map[object.Ref]string{}
+	for _, a := range known {
+		for _, ref := range a.Keeps {
+			if a.Tool == peer.ArgoCD {
+				apps[ref] = a.Ref.Namespace + "/" + a.Ref.Name
+			}
+		}
 	}
 	var all []Keeper
 	for _, seen := range observed {
@@ -62,6 +93,9 @@ func keepers(ctx context.Context, t Target, observed []plan.Observed, owners []s
 		if !ok {
 			continue
 		}
+		if j := slices.IndexFunc(known, func(a peer.App) bool { return isOf(k, a) }); j >= 0 {
+			k = keeperFrom(known[j])
+		}
 		owner, _ := seen.Live.Annotations()[ownerAnnotation].(string)
 		k.Active = k.Stop != "" && (!slices.Contains(owners, owner) || wroteLast(seen, k.Tool))
 		i := slices.IndexFunc(all, func(o Keeper) bool { return o.Tool == k.Tool && o.Name == k.Name })
@@ -70,6 +104,56 @@ func keepers(ctx context.Context, t Target, observed []plan.Observed, owners []s
 		}
 		all[i].Objects = append(all[i].Objects, seen.Ref)
 		all[i].Active = all[i].Active || k.Active
+	}
+	return all, nil
+}
+
+func keeperFrom(a peer.App) Keeper {
+	k := flux(strings.ToLower(a.Ref.Kind), a.Ref.Name, a.Ref.Namespace)
+	if a.Tool == peer.ArgoCD {
+		k = argoCD(a.Ref.Namespace + "/" + a.Ref.Name)
+	}
+	k.Report = &a.Report
+	return k
+}
+
+// isFlux says that an object carries a mark of Flux.
+func isFlux(seen plan.Observed) bool {
+	k, ok := keeperOf(seen, "")
+	return ok && k.Tool == peer.Flux
+}
+
+// isOf says that an app is the keeper's. The mark of an Application may lack its namespace.
+func isOf(k Keeper, a peer.App) bool {
+	name := strings.ToLower(a.Ref.Kind) + " "
+	if k.Tool != a.Tool {
+		return false
+	}
+	return k.Name == name+a.Ref.Namespace+"/"+a.Ref.Name || k.Name == name+a.Ref.Namespace+"_"+a.Ref.Name ||
+		a.Tool == peer.ArgoCD && k.Name == name+a.Ref.Name
+}
+
+// ConfiguredKeepers returns the apps of Argo CD and Flux that deploy the environment's directories into its
+// namespace, whatever they have deployed so far. It finds those in the cluster of the environment that the
+// user may list.
+func ConfiguredKeepers(ctx context.Context, t Target) ([]Keeper, error) {
+	listed, err := cluster.ListServed(ctx, t.Cluster,
+		slices.Concat(peer.Resources[peer.ArgoCD], peer.Resources[peer.Flux])...)
+	if err != nil {
+		return nil, err
+	}
+	place := peer.Place{
+		Repository: t.repository(ctx), Path: t.Source.Path, Environment: t.Environment,
+		Namespace: t.Cluster.Namespace(),
+	}
+	var all []Keeper
+	for _, a := range peer.Read(listed) {
+		if !a.Deploys(place) {
+			continue
+		}
+		k := keeperFrom(a)
+		k.Active = !a.Report.Suspended
+		all = append(all, k)
 	}
 	return all, nil
 }
@@ -99,6 +183,13 @@ func wroteLast(seen plan.Observed, tool string) bool {
 	return theirs.After(own)
 }
 
+// Marks that tools put on their objects.
+const (
+	trackingID    = "argocd.argoproj.io/tracking-id"
+	fluxName      = "kustomize.toolkit.fluxcd.io/name"
+	fluxNamespace = "kustomize.toolkit.fluxcd.io/namespace"
+)
+
 // keeperOf reads the marks that tools put on their objects. A mark that the source sets itself says nothing.
 func keeperOf(seen plan.Observed, app string) (Keeper, bool) {
 	mark := func(kind, key string) string {
@@ -111,18 +202,17 @@ func keeperOf(seen plan.Observed, app string) (Keeper, bool) {
 	writes := func(tool string) bool {
 		return slices.ContainsFunc(seen.Holders, func(h plan.Holder) bool { return isBy(h, tool) })
 	}
-	if id := mark("annotations", "argocd.argoproj.io/tracking-id"); app == "" && id != "" {
+	if id := mark("annotations", trackingID); app == "" && id != "" {
 		app, _, _ = strings.Cut(id, ":")
 	}
 	if app == "" && writes("Argo CD") {
 		app = mark("labels", "app.kubernetes.io/instance")
 	}
-	switch name := mark("labels", "kustomize.toolkit.fluxcd.io/name"); {
+	switch name := mark("labels", fluxName); {
 	case app != "":
-		return Keeper{Tool: "Argo CD", Name: "application " + app, Stop: fmt.Sprintf(
-			"argocd app set %s --sync-policy none", strings.Replace(app, "_", "/", 1))}, true
+		return argoCD(app), true
 	case name != "":
-		return flux("kustomization", name, mark("labels", "kustomize.toolkit.fluxcd.io/namespace")), true
+		return flux("kustomization", name, mark("labels", fluxNamespace)), true
 	}
 	if name := mark("labels", "helm.toolkit.fluxcd.io/name"); name != "" {
 		return flux("helmrelease", name, mark("labels", "helm.toolkit.fluxcd.io/namespace")), true
@@ -135,8 +225,13 @@ func keeperOf(seen plan.Observed, app string) (Keeper, bool) {
 	})
 }
 
+func argoCD(app string) Keeper {
+	return Keeper{Tool: peer.ArgoCD, Name: "application " + app, Stop: fmt.Sprintf(
+		"argocd app set %s --sync-policy none", strings.Replace(app, "_", "/", 1))}
+}
+
 func flux(kind, name, namespace string) Keeper {
-	return Keeper{Tool: "Flux", Name: fmt.Sprintf("%s %s/%s", kind, namespace, name),
+	return Keeper{Tool: peer.Flux, Name: fmt.Sprintf("%s %s/%s", kind, namespace, name),
 		Stop: fmt.Sprintf("flux suspend %s %s --namespace %s", kind, name, namespace)}
 }
 
@@ -149,12 +244,30 @@ func active(all []Keeper) *Keeper {
 	return &all[i]
 }
 
+// findKept notes the keeper that must stop before a deploy. Before the first release that may be one that has
+// deployed nothing yet.
+func (p *Proposal) findKept(ctx context.Context, t Target) error {
+	p.kept = active(p.Keepers)
+	if p.kept != nil || p.Latest.Revision > 0 {
+		return nil
+	}
+	configured, err := ConfiguredKeepers(ctx, t)
+	for _, k := range configured {
+		is := func(o Keeper) bool { return o.Tool == k.Tool && o.Name == k.Name }
+		if !slices.ContainsFunc(p.Keepers, is) {
+			p.Keepers = append(p.Keepers, k)
+		}
+	}
+	p.kept = active(p.Keepers)
+	return err
+}
+
 // keeperLines are the remarks about others who deploy the environment.
 func keeperLines(keepers []Keeper) []string {
 	var lines []string
 	for _, k := range keepers {
 		line := k.String()
-		if k.Stop != "" {
+		if k.Stop != "" && !k.IsSuspended() {
 			line += fmt.Sprintf("; `%s` stops it", k.Stop)
 		}
 		lines = append(lines, line)

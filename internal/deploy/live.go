@@ -39,13 +39,14 @@ func CompareLive(ctx context.Context, t Target, today string) (contract.Result, 
 			continue // it runs, and is not a part of what runs
 		}
 		if o.Desired.Body != nil {
-			o.Merged.Origin = o.Desired.Origin
-			if err := wanted.Add(plan.Wish(o.Merged)); err != nil {
+			merged := withoutMarks(o.Merged, o)
+			merged.Origin = o.Desired.Origin
+			if err := wanted.Add(plan.Wish(merged)); err != nil {
 				return contract.Result{}, err
 			}
 		}
 		if o.Live.Body != nil {
-			if err := live.Add(plan.Wish(o.Live)); err != nil {
+			if err := live.Add(plan.Wish(withoutMarks(o.Live, o))); err != nil {
 				return contract.Result{}, err
 			}
 		}
@@ -63,6 +64,35 @@ func CompareLive(ctx context.Context, t Target, today string) (contract.Result, 
 	blameHands(&result, changed)
 	result.Notes = append(result.Notes, keeperLines(proposal.Keepers)...)
 	return result, nil
+}
+
+// marks are the labels and annotations by which tools know their objects, ours among them.
+var marks = map[string][]string{
+	"labels": {
+		fluxName, fluxNamespace, "helm.toolkit.fluxcd.io/name", "helm.toolkit.fluxcd.io/namespace",
+	},
+	"annotations": {trackingID, "meta.helm.sh/release-name", "meta.helm.sh/release-namespace", ownerAnnotation},
+}
+
+// withoutMarks returns an object without the marks that the source does not set: whose an object is makes no
+// difference to what runs. Ours stays where the live object has it.
+func withoutMarks(o object.Object, seen plan.Observed) object.Object {
+	o = o.Clone()
+	for kind, keys := range marks {
+		m := object.Mapping(o.At("metadata", kind))
+		for _, key := range keys {
+			isOurs := key == ownerAnnotation
+			if isOurs && seen.Live.Annotations()[key] != nil ||
+				!isOurs && seen.Desired.At("metadata", kind, key) != nil {
+				continue
+			}
+			delete(m, key)
+		}
+		if metadata := object.Mapping(o.Body["metadata"]); len(m) == 0 {
+			delete(metadata, kind)
+		}
+	}
+	return o
 }
 
 // blameHands takes differences that were made in the cluster since the release out of those that are expected

@@ -169,7 +169,9 @@ func Propose(ctx context.Context, t Target, o ProposeOptions) (Proposal, error) 
 		return p, err
 	}
 	if !o.TakeOver {
-		p.kept = active(p.Keepers)
+		if err := p.findKept(ctx, t); err != nil {
+			return p, err
+		}
 	}
 	if held, ok := past.Quarantined(p.Prepared.Set.Digest()); ok {
 		return p, &QuarantinedError{Environment: t.Environment.Name, Release: held}

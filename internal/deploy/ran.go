@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	"slipway/internal/cluster"
+	"slipway/internal/image"
 	"slipway/internal/object"
 	"slipway/internal/release"
 	"slipway/internal/rollout"
@@ -16,10 +18,16 @@ import (
 // Ran returns the digests among the images of a release that its namespaces run now: an image that was never
 // started is not to blame. Where the pods cannot be listed it returns none, and the error.
 func Ran(ctx context.Context, t Target, rel release.Release) ([]string, error) {
+	return RunningAmong(ctx, t, rel.Images, rel.Objects)
+}
+
+// RunningAmong returns the digests among images that the namespaces of objects run now.
+func RunningAmong(ctx context.Context, t Target, images []image.Pin, objects object.Set) ([]string, error) {
 	var namespaces []string
-	for _, ref := range rel.Objects.Refs() {
-		if ref.Namespace != "" && !slices.Contains(namespaces, ref.Namespace) {
-			namespaces = append(namespaces, ref.Namespace)
+	for _, ref := range objects.Refs() {
+		namespace := cmp.Or(ref.Namespace, t.Cluster.Namespace())
+		if !slices.Contains(namespaces, namespace) {
+			namespaces = append(namespaces, namespace)
 		}
 	}
 	var ran []string
@@ -28,7 +36,7 @@ func Ran(ctx context.Context, t Target, rel release.Release) ([]string, error) {
 		if err != nil {
 			return ran, err
 		}
-		for _, pin := range rel.Images {
+		for _, pin := range images {
 			if digests[pin.Digest] && !slices.Contains(ran, pin.Digest) {
 				ran = append(ran, pin.Digest)
 			}

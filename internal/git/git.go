@@ -144,12 +144,17 @@ func (r Repository) Identity(ctx context.Context) (string, error) {
 	if failed := (*Error)(nil); errors.As(err, &failed) && failed.Code == 1 {
 		return "", nil
 	}
-	address := strings.TrimRight(strings.TrimSpace(out), "/")
+	return IdentityOf(out), err
+}
+
+// IdentityOf does the same for the address of a repository.
+func IdentityOf(address string) string {
+	address = strings.TrimRight(strings.TrimSpace(address), "/")
 	address = address[strings.LastIndex(address, "@")+1:]
 	parts := strings.FieldsFunc(strings.TrimSuffix(address, ".git"), func(r rune) bool {
 		return strings.ContainsRune(`/\:`, r)
 	})
-	return strings.ToLower(strings.Join(parts[max(0, len(parts)-2):], "/")), err
+	return strings.ToLower(strings.Join(parts[max(0, len(parts)-2):], "/"))
 }
 
 // describe reads the time of the commit, and the tags on it.

@@ -31,11 +31,17 @@ type proven struct {
 	release     release.Release
 	images      []image.Pin
 	since       time.Time // they have been healthy since then
-	notes       []string
+	// by is the tool that deploys the environment in place of a release; empty: there is a release.
+	by    string
+	notes []string
 }
 
 // String is a line for the commit.
 func (p proven) String() string {
+	if p.by != "" {
+		return fmt.Sprintf("Healthy in %s since %s, says %s.", p.environment,
+			p.since.UTC().Format(time.RFC3339), p.by)
+	}
 	return fmt.Sprintf("Healthy in %s since %s (release %d).", p.environment, p.since.UTC().Format(time.RFC3339),
 		p.release.Revision)
 }
@@ -56,7 +62,7 @@ func prove(ctx context.Context, t deploy.Target, from project.Environment, o Opt
 	}
 	latest := past.Latest
 	if latest.Revision == 0 {
-		return proven{}, shut("%s has no release", from.Name)
+		return proveKept(ctx, t, source, o)
 	}
 	if latest.Status != release.Healthy {
 		return proven{}, shut("release %d of %s is %s", latest.Revision, from.Name, latest.Status)
