@@ -60,9 +60,9 @@ var allowed = map[string]string{
 	"internal/deploy": "git object project image/builder render render/tree image plan cluster " +
 		"rollout release check check/finding check/rule check/contract check/origin image/signature deploy/peer",
 	"internal/deploy/peer": "git object project",
-	"internal/promote": "git git/forge object project project/source image image/reference render check/finding " +
-		"check/origin release deploy",
-	"internal/agent": "agent/child git git/credential git/forge git/signer image object project project/source " +
+	"internal/promote": "git git/forge object project project/source image image/reference render render/tree " +
+		"check/finding check/origin release deploy",
+	"internal/agent": "promote agent/child git git/credential git/forge git/signer image object project project/source " +
 		"render/tree render " +
 		"plan cluster release deploy",
 	"internal/agent/child":         "",

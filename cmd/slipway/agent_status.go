@@ -163,6 +163,9 @@ func printAgentStatus(a *app, s agent.Status) {
 			s.Environment)
 	}
 	fmt.Fprintf(a.stdout, "  %s\n", clean(statusDetails(s)))
+	if s.Promotion != "" {
+		fmt.Fprintf(a.stdout, "  promotion: %s\n", clean(oneLine(s.Promotion)))
+	}
 	for _, line := range s.Pauses.Lines(time.Now()) {
 		if s.Verdict != agent.Suspended || line != s.Message {
 			fmt.Fprintf(a.stdout, "  %s\n", clean(line))

@@ -82,6 +82,9 @@ type Environment struct {
 	OnCommit  string `yaml:"onCommit"`
 	OnDrift   string `yaml:"onDrift"`
 	WriteBack string `yaml:"writeBack"`
+	// Promote is Never unless given: Push and PullRequest write what the gates of slipway.yaml let through
+	// into the environment's files.
+	Promote string `yaml:"promote"`
 	// TakeOver deploys an environment that Argo CD or Flux keeps, too.
 	TakeOver bool `yaml:"takeOver"`
 	// Windows are when new commits are deployed; none: always.
@@ -98,7 +101,7 @@ const (
 	Report = "report" // it is shown alone
 	Push   = "push"   // a commit that failed is reverted on its branch
 	Never  = "never"  // it is held back alone
-	// PullRequest proposes the revert on a branch of its own.
+	// PullRequest proposes the revert, or the promotion, on a branch of its own.
 	PullRequest = "pull-request"
 	Refuse      = "refuse" // submodules are not fetched
 	Allow       = "allow"  // those of the same server are
@@ -209,12 +212,14 @@ func (r *Repository) complete() error {
 		e.OnCommit = cmp.Or(e.OnCommit, Deploy)
 		e.WatchWindow = cmp.Or(e.WatchWindow, defaultWindow)
 		e.OnDrift, e.WriteBack = cmp.Or(e.OnDrift, Report), cmp.Or(e.WriteBack, Never)
+		e.Promote = cmp.Or(e.Promote, Never)
 		for _, p := range []struct {
 			key, value string
 			known      []string
 		}{
 			{"onCommit", e.OnCommit, []string{Deploy, Ask}}, {"onDrift", e.OnDrift, []string{Repair, Report}},
 			{"writeBack", e.WriteBack, []string{Push, PullRequest, Never}},
+			{"promote", e.Promote, []string{Push, PullRequest, Never}},
 		} {
 			if !slices.Contains(p.known, p.value) {
 				return fmt.Errorf("environments.%s.%s: want %s, not %q", name, p.key, strings.Join(p.known, " or "),

@@ -60,6 +60,8 @@ type environment struct {
 	badSince   time.Time              // of the release that runs; zero: it is healthy
 	retreating retreating
 
+	promotion promotion
+
 	mu     sync.Mutex
 	status Status
 }
@@ -236,7 +238,7 @@ func (e *environment) pass(ctx context.Context) error {
 	if rolledBack, err := e.watch(ctx); err != nil || rolledBack {
 		return err
 	}
-	return e.guard(ctx)
+	return errors.Join(e.guard(ctx), e.promote(ctx))
 }
 
 // follow deploys the newest commit, or says why not.

@@ -24,6 +24,8 @@ type Status struct {
 	SourceErrorSince time.Time `json:"sourceErrorSince,omitzero"`
 	// Message is one sentence about the verdict.
 	Message string `json:"message,omitempty"`
+	// Promotion says what the agent promotes to the environment, or why it does not now.
+	Promotion string `json:"promotion,omitempty"`
 	// Drift counts what differs from the release in the cluster.
 	Drift int `json:"drift"`
 	// Polled says which kinds are read at each interval, as the user may not watch them.

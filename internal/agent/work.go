@@ -13,13 +13,16 @@ import (
 	"slipway/internal/deploy"
 	"slipway/internal/git"
 	"slipway/internal/project"
+	"slipway/internal/promote"
 	"slipway/internal/render/tree"
 )
 
-// task is what a process of its own does with the files of a repository: open the project, or a deploy.Job.
+// task is what a process of its own does with the files of a repository: open the project, a deploy.Job or a
+// promote.Job.
 type task struct {
-	Open *place      `json:"open,omitempty"`
-	Job  *deploy.Job `json:"job,omitempty"`
+	Open    *place       `json:"open,omitempty"`
+	Job     *deploy.Job  `json:"job,omitempty"`
+	Promote *promote.Job `json:"promote,omitempty"`
 }
 
 // place is a project's directory below a root.
@@ -49,6 +52,11 @@ func Work(ctx context.Context, text json.RawMessage, ask func(question, answer a
 			return openAnswer{Error: err.Error()}, true
 		}
 		return openAnswer{Project: p}, false
+	}
+	if t.Promote != nil {
+		t.Promote.Render.Env = os.LookupEnv
+		a := promote.Work(ctx, *t.Promote)
+		return a, a.Error != ""
 	}
 	t.Job.Render.Env = os.LookupEnv
 	answer := deploy.Work(ctx, *t.Job, func(apiVersion, kind, namespace, name string) (map[string]any, error) {
@@ -114,6 +122,8 @@ func nameLimit(err error) error {
 	return fmt.Errorf("%w: raise limits.%s of the agent if the repository needs more", err, key)
 }
 
+var errTooManyRounds = errors.New("the manifests need more files each time: give up")
+
 // maxRounds bounds how often a job is done again because it looked at a file that was not fetched yet.
 const maxRounds = 50
 
@@ -145,6 +155,6 @@ func (e *environment) isolate(s *snapshot, reads *[]tree.Read) func(
 			}
 			return a, nil
 		}
-		return deploy.Answer{}, errors.New("the manifests need more files each time: give up")
+		return deploy.Answer{}, errTooManyRounds
 	}
 }

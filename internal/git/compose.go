@@ -1,7 +1,14 @@
 package git
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -26,10 +33,37 @@ func (r Repository) commitEntries(ctx context.Context, index, base, changes, mes
 	return strings.TrimSpace(out), err
 }
 
+// Compose makes a commit on top of base in which some files have other contents. It needs no working tree. No
+// branch changes.
+func (r Repository) Compose(
+	ctx context.Context, base string, files map[string][]byte, message string, by Person,
+) (string, error) {
+	entries, err := r.entriesOf(ctx, base, slices.Sorted(maps.Keys(files)))
+	if err != nil {
+		return "", err
+	}
+	temporary, err := os.MkdirTemp("", "slipway-commit-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(temporary)
+	var changes strings.Builder
+	for name, text := range files {
+		git := command{dir: r.Dir, access: r.access, stdin: bytes.NewReader(text)}
+		hash, err := git.run(ctx, "hash-object", "-w", "--stdin")
+		if err != nil {
+			return "", err
+		}
+		mode := cmp.Or(entries[name].mode, "100644")
+		fmt.Fprintf(&changes, "%s %s\t%s\x00", mode, strings.TrimSpace(hash), name)
+	}
+	return r.commitEntries(ctx, filepath.Join(temporary, "index"), base, changes.String(), message, by)
+}
+
 // Over makes a commit with the files of a commit, and with the history of both it and an older tip: pushing
 // it moves a branch from the tip to these files without force. No branch changes.
-func (r Repository) Over(ctx context.Context, commit, tip, message string) (string, error) {
-	git := command{dir: r.Dir, access: r.access, stdin: strings.NewReader(message)}
+func (r Repository) Over(ctx context.Context, commit, tip, message string, by Person) (string, error) {
+	git := command{dir: r.Dir, access: r.access, env: by.environment(), stdin: strings.NewReader(message)}
 	out, err := git.run(ctx, "commit-tree", commit+"^{tree}", "-p", commit, "-p", tip, "-F", "-")
 	return strings.TrimSpace(out), err
 }

@@ -39,9 +39,13 @@ func (r Repository) URL(ctx context.Context, remote string) (string, error) {
 	return strings.TrimSpace(out), err
 }
 
-// Mentions returns the first commit after from, up to to, whose message has a text; empty: none has.
+// Mentions returns the newest commit after from, up to to, whose message has a text; empty: none has. Without
+// from it searches all history.
 func (r Repository) Mentions(ctx context.Context, from, to, text string) (string, error) {
-	out, err := r.run(ctx, "log", "-1", "--format=%H", "--fixed-strings", "--grep="+text,
-		"--end-of-options", to, "^"+from)
+	args := []string{"log", "-1", "--format=%H", "--fixed-strings", "--grep=" + text, "--end-of-options", to}
+	if from != "" {
+		args = append(args, "^"+from)
+	}
+	out, err := r.run(ctx, append(args, "--")...)
 	return strings.TrimSpace(out), err
 }

@@ -25,102 +25,117 @@ func (e *GateError) Error() string {
 	return fmt.Sprintf("promote to %s: its gate is shut: %s", e.Environment, e.Why)
 }
 
-// proven are images that an environment runs, with the release that proves it.
-type proven struct {
-	environment string
-	release     release.Release
-	images      []image.Pin
-	since       time.Time // they have been healthy since then
+// Proof are images that an environment runs, with the release that proves it.
+type Proof struct {
+	Environment string
+	Release     release.Release
+	Images      []image.Pin
+	// Since: they have been healthy from then on.
+	Since time.Time
 	// by is the tool that deploys the environment in place of a release; empty: there is a release.
 	by    string
 	notes []string
 }
 
 // String is a line for the commit.
-func (p proven) String() string {
+func (p Proof) String() string {
 	if p.by != "" {
-		return fmt.Sprintf("Healthy in %s since %s, says %s.", p.environment,
-			p.since.UTC().Format(time.RFC3339), p.by)
+		return fmt.Sprintf("Healthy in %s since %s, says %s.", p.Environment,
+			p.Since.UTC().Format(time.RFC3339), p.by)
 	}
-	return fmt.Sprintf("Healthy in %s since %s (release %d).", p.environment, p.since.UTC().Format(time.RFC3339),
-		p.release.Revision)
+	return fmt.Sprintf("Healthy in %s since %s (release %d).", p.Environment, p.Since.UTC().Format(time.RFC3339),
+		p.Release.Revision)
 }
 
-// prove returns the images of the newest release of an environment. It fails with a *GateError unless they
-// are healthy now, and have been for long enough.
-func prove(ctx context.Context, t deploy.Target, from project.Environment, o Options) (proven, error) {
-	shut := func(format string, args ...any) error {
-		return &GateError{t.Environment.Name, from.Name, fmt.Sprintf(format, args...)}
-	}
+// prove is Prove with the cluster and the record of another environment, and with its files.
+func prove(ctx context.Context, t deploy.Target, from project.Environment, o Options) (Proof, error) {
 	source, err := deploy.Connect(t.Source, from, o.Connect)
 	if err != nil {
-		return proven{}, err
+		return Proof{}, err
 	}
 	past, err := source.Records().Past(ctx)
 	if err != nil {
-		return proven{}, fmt.Errorf("promote from %s: %w", from.Name, err)
+		return Proof{}, fmt.Errorf("promote from %s: %w", from.Name, err)
 	}
-	latest := past.Latest
+	if past.Latest.Revision == 0 {
+		return proveKept(ctx, t, source)
+	}
+	return Prove(ctx, t, source, past, func(ctx context.Context) ([]image.Pin, error) {
+		return named(ctx, t.Source.Project, t.Environment, from, t.Render)
+	})
+}
+
+// NameFunc returns the images that the files of two environments have in common, where the project deploys
+// what others build.
+type NameFunc = func(context.Context) ([]image.Pin, error)
+
+// Prove returns the images of the newest release of an environment, the source, whose record is past. It
+// fails with a *GateError unless they are healthy now, and have been for as long as the gates of t say.
+func Prove(ctx context.Context, t, source deploy.Target, past release.Past, name NameFunc) (Proof, error) {
+	from, latest := source.Environment, past.Latest
+	shut := func(format string, args ...any) error {
+		return &GateError{t.Environment.Name, from.Name, fmt.Sprintf(format, args...)}
+	}
 	if latest.Revision == 0 {
-		return proveKept(ctx, t, source, o)
+		return Proof{}, shut("%s has no release", from.Name)
 	}
 	if latest.Status != release.Healthy {
-		return proven{}, shut("release %d of %s is %s", latest.Revision, from.Name, latest.Status)
+		return Proof{}, shut("release %d of %s is %s", latest.Revision, from.Name, latest.Status)
 	}
 	if latest.Quarantine != nil {
-		return proven{}, shut("release %d of %s is in quarantine: %s", latest.Revision, from.Name,
+		return Proof{}, shut("release %d of %s is in quarantine: %s", latest.Revision, from.Name,
 			latest.Quarantine.Reason)
 	}
 	if len(latest.NotRun) > 0 {
-		return proven{}, shut("release %d of %s is not proven: %s", latest.Revision, from.Name,
+		return Proof{}, shut("release %d of %s is not proven: %s", latest.Revision, from.Name,
 			deploy.NotRunText(latest))
 	}
 	healthy, why, err := deploy.Health(ctx, source, latest)
 	switch {
 	case err != nil:
-		return proven{}, fmt.Errorf("promote from %s: read its health: %w", from.Name, err)
+		return Proof{}, fmt.Errorf("promote from %s: read its health: %w", from.Name, err)
 	case !healthy:
-		return proven{}, shut("release %d of %s is not healthy any more: %s", latest.Revision, from.Name, why)
+		return Proof{}, shut("release %d of %s is not healthy any more: %s", latest.Revision, from.Name, why)
 	}
-	p := proven{
-		environment: from.Name, release: latest, images: latest.Images, since: healthySince(past.Releases),
+	p := Proof{
+		Environment: from.Name, Release: latest, Images: latest.Images, Since: healthySince(past.Releases),
 	}
 	if len(t.Source.Project.Images) == 0 { // the project deploys what others build
-		if p.images, p.notes, err = p.others(ctx, t, from); err != nil {
-			return proven{}, err
+		pins, err := name(ctx)
+		if err == nil {
+			p.Images, p.notes, err = p.others(ctx, t, from, pins)
+		}
+		if err != nil {
+			return Proof{}, err
 		}
 	}
-	for _, pin := range p.images {
+	for _, pin := range p.Images {
 		if pin.Digest == "" && len(p.notes) == 0 {
-			return proven{}, shut("release %d of %s does not say which digest of %s it runs", latest.Revision,
+			return Proof{}, shut("release %d of %s does not say which digest of %s it runs", latest.Revision,
 				from.Name, pin.Name)
 		}
 	}
 	if g := t.Environment.Gates; g != nil {
-		if been := time.Since(p.since); been < g.Healthy {
-			return proven{}, shut("release %d of %s has been healthy for %s of %s", latest.Revision, from.Name,
-				been.Round(time.Second), g.Healthy)
+		if been := time.Since(p.Since); been < g.Healthy {
+			return Proof{}, shut("release %d of %s has been healthy for %s of %s", latest.Revision, from.Name,
+				been.Truncate(time.Second), g.Healthy)
 		}
 	}
 	return p, nil
 }
 
-// others are the images that the files of an environment name and that its release runs, with the digests of
+// others are images that the files of an environment name and that its release runs, with the digests of
 // their tags.
-func (p proven) others(ctx context.Context, t deploy.Target, from project.Environment) (
+func (p Proof) others(ctx context.Context, t deploy.Target, from project.Environment, pins []image.Pin) (
 	[]image.Pin, []string, error) {
-	pins, err := named(ctx, t, from)
-	if err != nil {
-		return nil, nil, err
-	}
-	uses := image.Uses(p.release.Objects)
+	uses := image.Uses(p.Release.Objects)
 	for _, pin := range pins {
 		runs := slices.ContainsFunc(uses, func(u image.Use) bool {
 			r := reference.Parse(u.Reference)
 			return r.Repository == pin.Repository && r.Tag == pin.Tag && (pin.Digest == "" || r.Digest == pin.Digest)
 		})
 		if !runs {
-			why := fmt.Sprintf("release %d of %s does not run %s, which its files name", p.release.Revision, from.Name,
+			why := fmt.Sprintf("release %d of %s does not run %s, which its files name", p.Release.Revision, from.Name,
 				pin.Reference())
 			return nil, nil, &GateError{t.Environment.Name, from.Name, why}
 		}
@@ -163,7 +178,7 @@ func gated(t deploy.Target, o Options) (project.Environment, bool, error) {
 }
 
 // reasons are the lines of the commit that say why the images were promoted.
-func reasons(p *proven, o Options) (lines []string) {
+func reasons(p *Proof, o Options) (lines []string) {
 	if p != nil {
 		lines = append(lines, p.String())
 	}

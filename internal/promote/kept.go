@@ -13,54 +13,54 @@ import (
 // proveKept returns the images of an environment that Argo CD or Flux deploys: those that its files name by
 // digest, if they run and the tool calls the environment synced and healthy. It fails with a *GateError
 // otherwise.
-func proveKept(ctx context.Context, t, from deploy.Target, o Options) (proven, error) {
+func proveKept(ctx context.Context, t, from deploy.Target) (Proof, error) {
 	name := from.Environment.Name
-	shut := func(format string, args ...any) (proven, error) {
-		return proven{}, &GateError{t.Environment.Name, name, fmt.Sprintf(format, args...)}
+	shut := func(format string, args ...any) (Proof, error) {
+		return Proof{}, &GateError{t.Environment.Name, name, fmt.Sprintf(format, args...)}
 	}
 	keepers, err := deploy.ConfiguredKeepers(ctx, from)
 	if err != nil {
-		return proven{}, fmt.Errorf("promote from %s: %w", name, err)
+		return Proof{}, fmt.Errorf("promote from %s: %w", name, err)
 	}
 	if len(keepers) == 0 {
 		return shut("%s has no release", name)
 	}
-	p := proven{environment: name}
+	p := Proof{Environment: name}
 	for _, k := range keepers {
 		if !k.Report.Synced || !k.Report.Healthy {
 			return shut("%s is not healthy: %s", name, k)
 		}
-		if k.Report.Since.After(p.since) {
-			p.since, p.by = k.Report.Since, k.Tool+" ("+k.Name+")"
+		if k.Report.Since.After(p.Since) {
+			p.Since, p.by = k.Report.Since, k.Tool+" ("+k.Name+")"
 		}
 	}
-	if p.since.IsZero() {
+	if p.Since.IsZero() {
 		return shut("%s does not say since when %s is healthy", keepers[0].Tool, name)
 	}
 	images, missing, err := Stated(ctx, t.Source.Project, from.Environment, t.Render)
 	if err != nil {
-		return proven{}, err
+		return Proof{}, err
 	}
 	if len(missing) > 0 {
 		return shut("the files of %s do not say which digest of %s it runs", name, missing[0])
 	}
 	rendered, err := render.Render(ctx, t.Source.Project, from.Environment, t.Render)
 	if err != nil {
-		return proven{}, err
+		return Proof{}, err
 	}
 	ran, err := deploy.RunningAmong(ctx, from, images, rendered.Set)
 	if err != nil {
-		return proven{}, fmt.Errorf("promote from %s: read which images run: %w", name, err)
+		return Proof{}, fmt.Errorf("promote from %s: read which images run: %w", name, err)
 	}
 	for _, pin := range images {
 		if !slices.Contains(ran, pin.Digest) {
 			return shut("%s does not run %s, which its files name", name, pin.Reference())
 		}
 	}
-	p.images = images
+	p.Images = images
 	if g := t.Environment.Gates; g != nil {
-		if been := time.Since(p.since); been < g.Healthy {
-			return shut("%s has been healthy for %s of %s, says %s", name, been.Round(time.Second), g.Healthy, p.by)
+		if been := time.Since(p.Since); been < g.Healthy {
+			return shut("%s has been healthy for %s of %s, says %s", name, been.Truncate(time.Second), g.Healthy, p.by)
 		}
 	}
 	return p, nil

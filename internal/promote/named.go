@@ -9,7 +9,6 @@ import (
 
 	"sigs.k8s.io/kustomize/api/konfig"
 
-	"slipway/internal/deploy"
 	"slipway/internal/image"
 	"slipway/internal/image/reference"
 	"slipway/internal/object"
@@ -60,17 +59,25 @@ func repositories(set object.Set) (list []string) {
 // named returns the images that two environments of a project without images have in common, as the first
 // states them: those that entries of images in a kustomization name, or all where there is no kustomization.
 // The project deploys what others build.
-func named(ctx context.Context, t deploy.Target, from project.Environment) ([]image.Pin, error) {
-	r, err := render.Open(t.Source.Project.Dir, t.Render)
+func named(
+	ctx context.Context, p project.Project, env, from project.Environment, o render.Options,
+) ([]image.Pin, error) {
+	r, err := render.Open(p.Dir, o)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
+	return namedIn(ctx, r, env, from)
+}
+
+func namedIn(
+	ctx context.Context, r *render.Renderer, env, from project.Environment,
+) ([]image.Pin, error) {
 	source, err := r.Render(ctx, from)
 	if err != nil {
 		return nil, err
 	}
-	target, err := r.Render(ctx, t.Environment)
+	target, err := r.Render(ctx, env)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +112,7 @@ func named(ctx context.Context, t deploy.Target, from project.Environment) ([]im
 		pins = append(pins, pin)
 	}
 	if len(pins) == 0 {
-		return nil, &NoImageError{Environment: t.Environment.Name, Used: repositories(target.Set)}
+		return nil, &NoImageError{Environment: env.Name, Used: repositories(target.Set)}
 	}
 	return pins, nil
 }

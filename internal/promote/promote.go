@@ -77,6 +77,13 @@ func Plan(ctx context.Context, p project.Project, env project.Environment, pins 
 		return Promotion{}, err
 	}
 	defer r.Close()
+	return planIn(ctx, r, p, env, pins)
+}
+
+// planIn is Plan with a renderer of the project.
+func planIn(
+	ctx context.Context, r *render.Renderer, p project.Project, env project.Environment, pins []image.Pin,
+) (Promotion, error) {
 	none := Promotion{Changes: []Change{}, Files: map[string][]byte{}}
 	w := work{project: p, env: env, renderer: r, result: none}
 	with, err := r.Render(ctx, env)

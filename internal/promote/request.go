@@ -45,7 +45,9 @@ func request(
 	branch := Branch(result.Environment)
 	to := git.Upstream{Branch: branch, Remote: up.Remote, Ref: "refs/heads/" + branch}
 	for try := 1; ; try++ {
-		result.Commit, err = pushOver(ctx, r, to, base, result)
+		result.Commit, err = PushOver(ctx, r, to, Draft{
+			Environment: result.Environment, Base: base, Commit: result.Commit, Text: result.message.text(),
+		})
 		if !errors.Is(err, git.ErrMoved) || try == maxPushes {
 			break
 		}
@@ -63,12 +65,10 @@ func request(
 	return result, err
 }
 
-// pushOver pushes a promotion to a branch, whatever earlier promotion is there, and returns the branch's
-// commit. It does so without force, and refuses where the branch has other commits.
-func pushOver(
-	ctx context.Context, r git.Repository, to git.Upstream, base string, result Result,
-) (string, error) {
-	commit := result.Commit
+// PushOver pushes a promotion to a branch, whatever earlier promotion is there, and returns the branch's
+// commit. It does so without force, and fails with ErrOthersCommits where the branch has other commits.
+func PushOver(ctx context.Context, r git.Repository, to git.Upstream, d Draft) (string, error) {
+	base, commit := d.Base, d.Commit
 	tip, err := r.Fetch(ctx, to)
 	switch {
 	case errors.Is(err, git.ErrNoBranch):
@@ -76,7 +76,7 @@ func pushOver(
 	case err != nil:
 		return commit, err
 	}
-	others, err := r.Unmarked(ctx, base, tip, trailer+result.Environment+" ")
+	others, err := r.Unmarked(ctx, base, tip, trailer+d.Environment+" ")
 	if err == nil && others > 0 {
 		err = fmt.Errorf("%s %w", to.Name(), ErrOthersCommits)
 	}
@@ -91,7 +91,7 @@ func pushOver(
 	if err != nil || same && behind == 0 {
 		return tip, err
 	}
-	if commit, err = r.Over(ctx, commit, tip, result.message.text()); err != nil {
+	if commit, err = r.Over(ctx, commit, tip, d.Text, d.By); err != nil {
 		return commit, err
 	}
 	return commit, r.Push(ctx, to, commit)

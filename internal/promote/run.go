@@ -46,7 +46,7 @@ type Options struct {
 	// its manifests do not name each image by digest.
 	Connect deploy.ConnectOptions
 
-	proof *proven
+	proof *Proof
 }
 
 // Result is what a promotion did.
@@ -93,9 +93,9 @@ func Run(ctx context.Context, t deploy.Target, o Options) (Result, error) {
 	var pins []image.Pin
 	var notes []string
 	if must {
-		var p proven
+		var p Proof
 		p, err = prove(ctx, t, from, o)
-		o.proof, pins, notes = &p, p.images, p.notes
+		o.proof, pins, notes = &p, p.Images, p.notes
 	} else {
 		pins, notes, err = wanted(ctx, committed, o)
 	}
@@ -196,7 +196,7 @@ func imagesOf(ctx context.Context, t deploy.Target, o Options) (
 		return nil, nil, err
 	}
 	if len(pins)+len(missing) == 0 { // the project deploys what others build
-		pins, err := named(ctx, t, env)
+		pins, err := named(ctx, t.Source.Project, t.Environment, env, t.Render)
 		if err != nil {
 			return nil, nil, err
 		}
