@@ -57,7 +57,7 @@ type follower struct {
 func New(c Config, o Options) *Agent {
 	children := &child.Pool{Memory: int64(c.Limits.RenderMemory), Time: time.Duration(c.Limits.RenderTime)}
 	a := &Agent{config: c, options: o, counters: newCounters(), children: children, hooks: newHooks()}
-	a.options.Connect.Count = a.countRequest
+	a.options.Connect.Count, a.options.Connect.Shared = a.countRequest, &cluster.Connections{}
 	return a
 }
 

@@ -57,10 +57,13 @@ func (e *environment) guard(ctx context.Context) error {
 // those that have changed and those that are not watched.
 func (e *environment) compare(ctx context.Context) error {
 	rel := e.past.Latest
+	if rel.Revision == e.own && rel.Status == release.Healthy {
+		return e.compareOwn(ctx)
+	}
 	if rel.Revision != e.drift.Release || time.Since(e.verified) > verifyEvery {
 		deploy.Track(e.tracker, e.target, rel)
 		e.tracker.Take() // what has changed until now is compared next
-		d, err := deploy.FindDrift(ctx, e.target)
+		d, err := deploy.FindDriftFrom(ctx, e.target, e.past)
 		if err != nil {
 			e.verified = time.Time{}
 			return err
@@ -75,6 +78,21 @@ func (e *environment) compare(ctx context.Context) error {
 	d, err := deploy.Recheck(ctx, e.target, e.past, e.drift, refs, e.moves.Others)
 	if err == nil {
 		e.drift, e.moves = d, deploy.Moves{}
+	}
+	return err
+}
+
+// compareOwn compares the objects that have changed since this process deployed and verified the release.
+func (e *environment) compareOwn(ctx context.Context) error {
+	deploy.Track(e.tracker, e.target, e.past.Latest)
+	e.collect()
+	refs := slices.AppendSeq(deploy.Unsure(e.tracker, e.past.Latest), maps.Keys(e.moves.Objects))
+	d, err := deploy.Undrifted(e.target, e.past), error(nil)
+	if len(refs) > 0 || e.moves.Others {
+		d, err = deploy.Recheck(ctx, e.target, e.past, d, refs, e.moves.Others)
+	}
+	if err == nil {
+		e.drift, e.moves, e.own, e.verified = d, deploy.Moves{}, 0, time.Now()
 	}
 	return err
 }

@@ -53,6 +53,8 @@ type environment struct {
 	tracker    *deploy.Tracker // of target; nil: none yet
 	moves      deploy.Moves    // what has changed since drift was found
 	drift      deploy.Drift
+	own        int                    // the release that this process deployed and has not compared; 0: none
+	judged     time.Time              // when the health of the release was judged
 	verified   time.Time              // when all objects were compared
 	repairs    map[string][]time.Time // of each field
 	fought     *fightError            // the fight that ended the repairs; nil: none
@@ -228,8 +230,10 @@ func (e *environment) pass(ctx context.Context) error {
 		if err := e.follow(ctx); err != nil || e.next != nil {
 			return err
 		}
-		if err := e.recall(ctx); err != nil {
-			return err
+		if !e.recalled {
+			if err := e.recall(ctx); err != nil {
+				return err
+			}
 		}
 	}
 	if acted, err := e.retreat(ctx); err != nil || acted {
@@ -246,7 +250,9 @@ func (e *environment) follow(ctx context.Context) error {
 	if e.looked || time.Now().Before(e.opens) {
 		return nil
 	}
-	p, err := deploy.Propose(ctx, e.target, deploy.ProposeOptions{TakeOver: e.policy.TakeOver})
+	p, err := deploy.Propose(ctx, e.target, deploy.ProposeOptions{
+		Past: &e.past, OnlyHere: true, TakeOver: e.policy.TakeOver,
+	})
 	var held *deploy.QuarantinedError
 	switch {
 	case errors.As(err, &held):
@@ -260,6 +266,9 @@ func (e *environment) follow(ctx context.Context) error {
 	case p.Done(), latest.Status == release.Healthy && latest.Digest == digest:
 		e.settle()
 		e.remember(p)
+		if p.Unsettled == "" {
+			e.judged = time.Now()
+		}
 		e.update(func(s *Status) { s.Applied, s.Release = latest.Commit, latest.Revision })
 		if len(latest.NotRun) > 0 {
 			e.judge(Unproven, "commit %s is release %d: %s", short(e.commit), latest.Revision,

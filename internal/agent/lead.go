@@ -20,6 +20,8 @@ const (
 	leaveTime = 5 * time.Second
 	// admitTime is how long the ServiceAccount that the agent acts as is taken to be there.
 	admitTime = time.Minute
+	// recentTime is how old a plan may be that is carried out without another look at the objects.
+	recentTime = time.Second
 )
 
 // errStandby says that another replica leads.
@@ -173,7 +175,7 @@ func (e *environment) leave(ctx context.Context) {
 
 // options are those of each deploy of the agent.
 func (e *environment) options() deploy.Options {
-	o := deploy.Options{Who: who}
+	o := deploy.Options{Who: who, Recent: recentTime}
 	if own := e.agent.leadership.leader(); own.Term > 0 {
 		o.Leader = &own
 	}

@@ -13,14 +13,14 @@ import (
 func (e *environment) recall(ctx context.Context) error {
 	e.collect()
 	defer func() { e.update(func(s *Status) { s.Pauses = e.past.Pauses.Active(time.Now()) }) }()
-	if e.recalled && !e.moves.Records && e.tracker != nil && e.tracker.WatchesRecords() {
+	if e.recalled && e.tracker != nil && e.tracker.HasRecords(e.past.Versions()) {
 		return nil
 	}
 	past, err := e.target.Records().Past(ctx)
 	if err != nil {
 		return err
 	}
-	e.past, e.recalled, e.moves.Records = past, true, false
+	e.past, e.recalled = past, true
 	isHolding := func(r release.Release) bool { return r.Revision == e.holder && r.Held() }
 	if e.holder != 0 && !slices.ContainsFunc(past.Releases, isHolding) { // a person has lifted it
 		e.looked, e.holder = false, 0
@@ -54,7 +54,7 @@ func (e *environment) changes() <-chan struct{} {
 func (e *environment) stopTracking() {
 	if e.tracker != nil {
 		e.tracker.Stop()
-		e.tracker = nil
+		e.tracker, e.recalled = nil, false
 	}
 }
 
@@ -65,6 +65,6 @@ func (e *environment) collect() {
 	}
 	now := e.tracker.Take()
 	maps.Copy(now.Objects, e.moves.Objects)
-	now.Others, now.Records = now.Others || e.moves.Others, now.Records || e.moves.Records
+	now.Others = now.Others || e.moves.Others
 	e.moves = now
 }

@@ -47,12 +47,15 @@ func (e *environment) adopt(r *reading) {
 	if e.remove != nil {
 		e.remove()
 	}
+	if e.target.Cluster == nil || !r.target.Cluster.Shares(e.target.Cluster) ||
+		r.target.Records().Selector() != e.target.Records().Selector() {
+		e.stopTracking() // another connection, or other records
+	}
 	e.commit, e.seen, e.target, e.remove, e.failures = r.commit, r.seen, r.target, r.remove, 0
 	e.files, e.reads, e.key = r.files, r.reads, ""
 	e.wanted, e.next = "", nil
-	e.looked, e.holder, e.fought, e.recalled = false, 0, nil, false
+	e.looked, e.holder, e.fought = false, 0, nil
 	e.admitted, e.opens = time.Time{}, time.Time{}
-	e.stopTracking() // another target is another connection, and maybe another cluster
 }
 
 // apply carries out a proposal. A newer commit that can be deployed ends it, whatever it waits for, and
@@ -73,6 +76,10 @@ func (e *environment) apply(ctx context.Context, p deploy.Proposal) (release.Rel
 	for {
 		select {
 		case r := <-done:
+			if r.err == nil {
+				e.past, e.recalled = e.past.Then(r.release), true
+				e.own, e.judged = r.release.Revision, time.Now()
+			}
 			return r.release, r.err
 		case commit := <-e.wake:
 			e.wanted = commit
@@ -111,7 +118,9 @@ func (e *environment) supersedes(ctx context.Context, commit string, running dep
 	case lost > 0:
 		return false, fmt.Errorf("commit %s: %w", short(commit), errSideways)
 	}
-	p, err := deploy.Propose(ctx, next.target, deploy.ProposeOptions{TakeOver: e.policy.TakeOver})
+	p, err := deploy.Propose(ctx, next.target, deploy.ProposeOptions{
+		OnlyHere: true, TakeOver: e.policy.TakeOver,
+	})
 	if err != nil {
 		return false, fmt.Errorf("commit %s cannot be deployed: %w", short(commit), err)
 	}

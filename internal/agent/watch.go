@@ -22,6 +22,10 @@ func (e *environment) watch(ctx context.Context) (rolledBack bool, err error) {
 		e.badSince = time.Time{}
 		return false, nil
 	}
+	if e.badSince.IsZero() && time.Since(e.judged) < time.Duration(e.mirror.Interval)/2 {
+		return false, nil // what has woken the environment up is not its health
+	}
+	e.judged = time.Now()
 	healthy, why, err := deploy.Health(ctx, e.target, rel)
 	switch {
 	case err != nil:

@@ -6,8 +6,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 
 	"slipway/internal/object"
 )
@@ -15,7 +13,7 @@ import (
 // account is a ServiceAccount that a user acts as.
 type account struct {
 	namespace, name string
-	self            kubernetes.Interface // as the user itself
+	self            *link // as the user itself
 }
 
 // username is the name that the API server knows a ServiceAccount by.
@@ -38,25 +36,6 @@ func (e *ImpersonationError) Error() string {
 		e.Namespace, e.Name, e.User, e.Verb, e.Namespace, e.Name)
 }
 
-// impersonate makes a configuration act as a ServiceAccount of a cluster's namespace; "": as the user.
-func impersonate(c *Cluster, cfg *rest.Config, name string) error {
-	if name == "" {
-		return nil
-	}
-	client, err := rest.HTTPClientFor(cfg)
-	if err != nil {
-		return err
-	}
-	self, err := kubernetes.NewForConfigAndClient(cfg, client)
-	if err != nil {
-		return err
-	}
-	c.account = &account{namespace: c.namespace, name: name, self: self}
-	cfg.Impersonate.UserName = c.account.username()
-	c.user = c.account.username()
-	return nil
-}
-
 // VerifyAccount fails where the ServiceAccount that the cluster acts as does not exist, or the user may not
 // act as it: the API server itself lets users act as accounts that do not exist. Without an account it sends
 // nothing.
@@ -67,7 +46,7 @@ func VerifyAccount(ctx context.Context, c *Cluster) error {
 	a := *c.account
 	ref := object.Ref{Kind: "ServiceAccount", Namespace: a.namespace, Name: a.name}
 	asUser := *c
-	asUser.typed = a.self
+	asUser.link = a.self
 	may, err := allowed(ctx, &asUser, Permission{Verb: "impersonate", Resource: "serviceaccounts",
 		Namespace: a.namespace}, a.name)
 	if err != nil {
@@ -76,7 +55,7 @@ func VerifyAccount(ctx context.Context, c *Cluster) error {
 	if !may {
 		return &ImpersonationError{username(ctx, &asUser), "impersonate", a.namespace, a.name}
 	}
-	_, err = a.self.CoreV1().ServiceAccounts(a.namespace).Get(ctx, a.name, metav1.GetOptions{})
+	_, err = a.self.typed.CoreV1().ServiceAccounts(a.namespace).Get(ctx, a.name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsForbidden(err):
 		return &ImpersonationError{username(ctx, &asUser), "get", a.namespace, a.name}

@@ -14,11 +14,12 @@ import (
 // Capabilities returns the version of the server ("v1.37.2") and the groups that it serves, with versions
 // ("apps/v1") and kinds ("apps/v1/Deployment").
 func Capabilities(ctx context.Context, c *Cluster) (version string, apis []string, err error) {
-	info, err := c.discovery.ServerVersionWithContext(ctx)
+	is := c.kinds(ctx)
+	info, err := is.serverVersion(ctx)
 	if err != nil {
 		return "", nil, fmt.Errorf("read the server's version: %w", c.asTyped(ctx, object.Ref{}, err))
 	}
-	_, lists, err := c.discovery.ServerGroupsAndResourcesWithContext(ctx)
+	_, lists, err := is.discovery.ServerGroupsAndResourcesWithContext(ctx)
 	if err != nil && len(lists) == 0 {
 		return "", nil, fmt.Errorf("read what the server serves: %w", c.asTyped(ctx, object.Ref{}, err))
 	}

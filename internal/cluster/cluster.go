@@ -10,23 +10,16 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/discovery"
-	"k8s.io/client-go/discovery/cached/memory"
-	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/metadata"
 	_ "k8s.io/client-go/plugin/pkg/client/auth/oidc" // kubeconfigs with an OpenID Connect provider
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/tools/clientcmd"
 	clientapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/klog/v2"
@@ -55,21 +48,18 @@ type Options struct {
 	Count func(method string, status int)
 	// Warn receives each warning of the API server once. Nil drops them.
 	Warn func(text string)
+	// Shared are the connections of other clusters. Those who share also have the same Count and Warn. Nil: the
+	// cluster has connections of its own.
+	Shared *Connections
 }
 
 // Cluster is one kubeconfig context, or the cluster of the pod: an API server, a user and a namespace.
 type Cluster struct {
-	context, server, user, namespace string
-	sandbox                          *Sandbox
-	account                          *account // nil: the user acts
-
-	dynamic   dynamic.Interface
-	metadata  metadata.Interface
-	typed     kubernetes.Interface
-	discovery discovery.CachedDiscoveryInterfaceWithContext
-	mapper    meta.ResettableRESTMapperWithContext
-	// mappings are what the mapper has found: it searches all kinds each time, several times for each object.
-	mappings *sync.Map
+	*link
+	context, user, namespace string
+	sandbox                  *Sandbox
+	account                  *account // nil: the user acts
+	opened                   time.Time
 }
 
 // Sandbox describes the services beside a sandbox, from its kubeconfig entry.
@@ -91,14 +81,18 @@ func Open(o Options) (*Cluster, error) {
 		return nil, &UnknownContextError{Context: o.Context, Known: known(raw)}
 	}
 	c := &Cluster{context: o.Context, user: entry.AuthInfo, namespace: cmp.Or(o.Namespace,
-		entry.Namespace, "default")}
+		entry.Namespace, "default"), opened: time.Now()}
 	cfg, err := clientcmd.NewNonInteractiveClientConfig(*raw, o.Context, &clientcmd.ConfigOverrides{},
 		nil).ClientConfig()
 	if err == nil {
 		c.sandbox, err = sandboxOf(raw.Clusters[entry.Cluster])
 	}
+	var credentials any
 	if err == nil {
-		err = connect(c, cfg, o)
+		credentials, err = credentialsOf(raw.Clusters[entry.Cluster], raw.AuthInfos[entry.AuthInfo])
+	}
+	if err == nil {
+		err = connect(c, cfg, o, credentials)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("kubeconfig context %q: %w", o.Context, err)
@@ -138,36 +132,17 @@ func (c *Cluster) Sandbox() (Sandbox, bool) {
 	return *c.sandbox, true
 }
 
-func connect(c *Cluster, cfg *rest.Config, o Options) error {
-	c.server = cfg.Host
-	cfg.QPS = -1 // no rate of ours: the server says when it is busy, and Each bounds what is in flight
-	cfg.UserAgent = Manager
-	cfg.Dial = dial
-	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {
-		return &retrier{next: next, say: o.Warn, count: o.Count}
-	})
-	cfg.WarningHandlerWithContext = &warner{to: o.Warn}
-	if err := impersonate(c, cfg, o.Account); err != nil {
+// connect gives a cluster its link: that of the user, or that of the ServiceAccount which the user acts as.
+func connect(c *Cluster, cfg *rest.Config, o Options, credentials any) (err error) {
+	if c.link, err = o.Shared.reach(cfg, o, credentials); err != nil || o.Account == "" {
 		return err
 	}
-	client, err := rest.HTTPClientFor(cfg)
-	if err != nil {
-		return err
-	}
-	if c.dynamic, err = dynamic.NewForConfigAndClient(cfg, client); err != nil {
-		return err
-	}
-	if c.metadata, err = metadata.NewForConfigAndClient(metadata.ConfigFor(cfg), client); err != nil {
-		return err
-	}
-	if c.typed, err = kubernetes.NewForConfigAndClient(cfg, client); err != nil {
-		return err
-	}
-	found := discovery.ToDiscoveryInterfaceWithContext(c.typed.Discovery())
-	c.discovery = memory.NewMemCacheClientWithContext(found)
-	c.mappings = &sync.Map{}
-	c.mapper = restmapper.NewDeferredDiscoveryRESTMapperWithContext(c.discovery)
-	return nil
+	c.account = &account{namespace: c.namespace, name: o.Account, self: c.link}
+	cfg = rest.CopyConfig(cfg)
+	cfg.Impersonate.UserName = c.account.username()
+	c.user = c.account.username()
+	c.link, err = o.Shared.reach(cfg, o, credentials)
+	return err
 }
 
 // dial has a shorter timeout than the default of 30 seconds, and resolves *.localhost, which Go does not.

@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"slipway/internal/lazyregexp"
 	"slipway/internal/object"
@@ -138,6 +141,8 @@ func (c *Cluster) asTyped(ctx context.Context, ref object.Ref, err error) error 
 		return context.Cause(ctx)
 	case apierrors.IsUnauthorized(err):
 		return &UnauthorizedError{Context: c.context, Server: c.server, User: c.user, Err: err}
+	case isUnserved(err):
+		c.served.refresh(ctx, time.Now()) // its definition is gone since
 	case isMissingNamespace(err):
 		return &NoNamespaceError{Context: c.context, Namespace: ref.Namespace}
 	case !served && isUnanswered(err):
@@ -169,6 +174,15 @@ func isFatal(err error) bool {
 	_, unreachable := errors.AsType[*UnreachableError](err)
 	_, unauthorized := errors.AsType[*UnauthorizedError](err)
 	return unreachable || unauthorized
+}
+
+// isUnserved says that the server does not serve a kind, rather than that an object does not exist.
+func isUnserved(err error) bool {
+	status, ok := errors.AsType[*apierrors.StatusError](err)
+	return ok && apierrors.IsNotFound(err) && status.ErrStatus.Details != nil &&
+		slices.ContainsFunc(status.ErrStatus.Details.Causes, func(c metav1.StatusCause) bool {
+			return c.Type == metav1.CauseTypeUnexpectedServerResponse
+		})
 }
 
 func isMissingNamespace(err error) bool {

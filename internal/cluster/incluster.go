@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"time"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -38,8 +39,8 @@ func HasKubeconfig(path string) bool {
 
 // OpenInCluster prepares the clients for the cluster that the process runs in, as the ServiceAccount that is
 // mounted at dir. It reads the token again before it expires. It fails with a *NotInClusterError where dir or
-// the address of the API server is missing, and sends nothing over the network. Of the options, it reads
-// Namespace, Account and Warn. Without a Namespace, it is that of the pod.
+// the address of the API server is missing, and sends nothing over the network. Of the options, it reads all
+// but Kubeconfig and Context. Without a Namespace, it is that of the pod.
 func OpenInCluster(dir string, o Options) (*Cluster, error) {
 	quiet()
 	host, port := os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT")
@@ -47,8 +48,11 @@ func OpenInCluster(dir string, o Options) (*Cluster, error) {
 		return nil, &NotInClusterError{"KUBERNETES_SERVICE_HOST or KUBERNETES_SERVICE_PORT is not set"}
 	}
 	token, ca := filepath.Join(dir, "token"), filepath.Join(dir, "ca.crt")
+	var authority string
 	for _, file := range []string{token, ca} {
-		switch text, err := os.ReadFile(file); {
+		text, err := os.ReadFile(file)
+		authority = string(text)
+		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return nil, &NotInClusterError{file + " does not exist (automountServiceAccountToken may be false)"}
 		case err != nil:
@@ -63,12 +67,13 @@ func OpenInCluster(dir string, o Options) (*Cluster, error) {
 	}
 	c := &Cluster{
 		context: inClusterContext, user: "the ServiceAccount of the pod", namespace: cmp.Or(o.Namespace, own),
+		opened: time.Now(),
 	}
 	cfg := &rest.Config{
 		Host: "https://" + net.JoinHostPort(host, port), BearerTokenFile: token,
 		TLSClientConfig: rest.TLSClientConfig{CAFile: ca},
 	}
-	if err := connect(c, cfg, o); err != nil {
+	if err := connect(c, cfg, o, []string{cfg.Host, dir, authority}); err != nil {
 		return nil, fmt.Errorf("the cluster of the pod: %w", err)
 	}
 	return c, nil

@@ -14,10 +14,12 @@ type mark struct {
 	sum [sha256.Size]byte
 	// own is when we applied the object last, in seconds since 1970.
 	own int64
+	// version is the resourceVersion.
+	version string
 }
 
 func markOf(m *metav1.PartialObjectMetadata) mark {
-	var is mark
+	is := mark{version: m.ResourceVersion}
 	kept := metav1.ObjectMeta{UID: m.UID, Generation: m.Generation, Labels: m.Labels, Finalizers: m.Finalizers,
 		Annotations: map[string]string{}, OwnerReferences: m.OwnerReferences,
 		DeletionTimestamp: m.DeletionTimestamp}
@@ -43,6 +45,13 @@ func markOf(m *metav1.PartialObjectMetadata) mark {
 	}
 	sum.Sum(is.sum[:0])
 	return is
+}
+
+// isOfControllers says that nobody but the controllers of Kubernetes has written an object, or that another
+// object owns it.
+func isOfControllers(m *metav1.PartialObjectMetadata) bool {
+	return len(m.OwnerReferences) > 0 || len(m.ManagedFields) > 0 &&
+		!slices.ContainsFunc(m.ManagedFields, func(e metav1.ManagedFieldsEntry) bool { return !isControllers(e) })
 }
 
 // controllerManager is the field manager of the controllers of Kubernetes.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -75,19 +76,16 @@ func DefinedKinds(set object.Set) map[schema.GroupKind]Definition {
 // mapping finds the resource of a kind, in the preferred version when version is empty. It fails with an
 // *UnknownKindError when the kind is not served.
 func (c *Cluster) mapping(ctx context.Context, ref object.Ref, version string) (*meta.RESTMapping, error) {
-	key := groupKind(ref).WithVersion(version)
-	if m, ok := c.mappings.Load(key); ok {
-		return m.(*meta.RESTMapping), nil
-	}
-	m, err := c.mapper.RESTMappingWithContext(ctx, groupKind(ref), version)
-	if err == nil {
-		c.mappings.Store(key, m)
+	is := c.kinds(ctx)
+	m, err := is.find(ctx, groupKind(ref), version)
+	if meta.IsNoMatchError(err) && is.refresh(ctx, latest(c.opened, time.Now().Add(-unknownTime))) {
+		m, err = is.find(ctx, groupKind(ref), version)
 	}
 	if !meta.IsNoMatchError(err) {
 		return m, err
 	}
 	unknown := &UnknownKindError{
-		APIVersion: ref.Group, Kind: ref.Kind, Err: failedDiscovery(ctx, c.discovery, ref.Group),
+		APIVersion: ref.Group, Kind: ref.Kind, Err: failedDiscovery(ctx, is.discovery, ref.Group),
 	}
 	if version != "" {
 		unknown.APIVersion = schema.GroupVersion{Group: ref.Group, Version: version}.String()
@@ -95,10 +93,17 @@ func (c *Cluster) mapping(ctx context.Context, ref object.Ref, version string) (
 	return nil, unknown
 }
 
+// latest returns the later of two times.
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 // Serves asks the server, and not the cache, whether it serves a kind.
 func (c *Cluster) Serves(ctx context.Context, kind schema.GroupKind) error {
-	c.mapper.ResetWithContext(ctx)
-	c.mappings.Clear()
+	c.served.refresh(ctx, time.Now())
 	_, err := c.mapping(ctx, object.Ref{Group: kind.Group, Kind: kind.Kind}, "")
 	return err
 }

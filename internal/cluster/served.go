@@ -15,7 +15,7 @@ import (
 // ListServed returns the objects of all namespaces of some resources, each as RESOURCE.GROUP. It leaves out
 // those that the cluster does not serve, and those that the user may not list.
 func ListServed(ctx context.Context, c *Cluster, resources ...string) ([]object.Object, error) {
-	groups, err := c.discovery.ServerGroupsWithContext(ctx)
+	groups, err := c.kinds(ctx).discovery.ServerGroupsWithContext(ctx)
 	if err != nil {
 		return nil, nil // whatever else the caller asks for tells that the server is away
 	}

@@ -63,13 +63,21 @@ func ReadSecret(ctx context.Context, c *Cluster, name string) (*corev1.Secret, e
 func ListSecrets(
 	ctx context.Context, c *Cluster, kind corev1.SecretType, selector string,
 ) ([]corev1.Secret, error) {
+	all, _, err := ListFewSecrets(ctx, c, kind, selector, 0)
+	return all, err
+}
+
+// ListFewSecrets is ListSecrets for some of them. It reports whether these are all. The limit 0 lists all.
+func ListFewSecrets(
+	ctx context.Context, c *Cluster, kind corev1.SecretType, selector string, limit int64,
+) ([]corev1.Secret, bool, error) {
 	list, err := c.typed.CoreV1().Secrets(c.namespace).List(ctx, metav1.ListOptions{
-		LabelSelector: selector, FieldSelector: "type=" + string(kind),
+		LabelSelector: selector, FieldSelector: "type=" + string(kind), Limit: limit,
 	})
 	if err != nil {
-		return nil, c.Explain(ctx, "list", object.Ref{Kind: "Secret", Namespace: c.namespace}, err)
+		return nil, false, c.Explain(ctx, "list", object.Ref{Kind: "Secret", Namespace: c.namespace}, err)
 	}
-	return list.Items, nil
+	return list.Items, list.Continue == "", nil
 }
 
 // WriteSecret creates a Secret that has no ResourceVersion and replaces any other. It fails with ErrChanged

@@ -35,6 +35,8 @@ type Tracker struct {
 	wanted map[object.Ref]bool
 	marks  map[object.Ref]mark
 	moves  Moves
+	// records are the versions of the records, by name.
+	records map[string]string
 }
 
 // Moves are what has changed.
@@ -42,12 +44,7 @@ type Moves struct {
 	Objects map[object.Ref]bool
 	// Others says that an untracked object of a tracked kind was created or deleted.
 	Others bool
-	// Records says that a record of the environment has changed.
-	Records bool
 }
-
-// Any says that something has changed.
-func (m Moves) Any() bool { return len(m.Objects) > 0 || m.Others || m.Records }
 
 // selection is what one watch is about: a kind in a namespace, one object where kind has a name, or the
 // records that have some labels.
@@ -105,16 +102,24 @@ func (t *Tracker) Watches(ref object.Ref) bool {
 	return false
 }
 
-// WatchesRecords says whether changes of the records are told.
-func (t *Tracker) WatchesRecords() bool {
+// HasRecords says that the records are watched, and that these are the versions of all, by name.
+func (t *Tracker) HasRecords(versions map[string]string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, f := range t.trails {
 		if f.records != "" {
-			return f.denied == nil
+			return f.denied == nil && maps.Equal(t.records, versions)
 		}
 	}
 	return false
+}
+
+// IsAt says that an object is watched, and was not written since it had a resourceVersion.
+func (t *Tracker) IsAt(ref object.Ref, version string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	m, known := t.marks[ref]
+	return known && m.version == version
 }
 
 // Denied returns why some kinds are not watched, sorted: the caller has to read these.
@@ -256,7 +261,7 @@ func (f *trail) options() metav1.ListOptions {
 func (t *Tracker) list(ctx context.Context, f *trail, tell bool) (version string, err error) {
 	opt := f.options()
 	opt.Limit = pageSize
-	there := map[object.Ref]bool{}
+	there, records := map[object.Ref]bool{}, map[string]string{}
 	for {
 		page, err := f.at.List(ctx, opt)
 		if err != nil {
@@ -264,26 +269,36 @@ func (t *Tracker) list(ctx context.Context, f *trail, tell bool) (version string
 		}
 		t.mu.Lock()
 		for i := range page.Items {
-			ref := f.refOf(&page.Items[i])
-			if now := markOf(&page.Items[i]); f.records == "" && t.wanted[ref] {
+			item := &page.Items[i]
+			ref := f.refOf(item)
+			switch {
+			case f.records != "":
+				records[item.Name] = item.ResourceVersion
+			case t.wanted[ref]:
 				there[ref] = true
-				if tell && now != t.marks[ref] {
+				now := markOf(item)
+				if was := t.marks[ref]; tell && (now.sum != was.sum || now.own != was.own) {
 					t.moves.Objects[ref] = true
 				}
 				t.marks[ref] = now
+			default:
+				t.moves.Others = t.moves.Others || !isOfControllers(item)
 			}
 		}
 		t.mu.Unlock()
 		if opt.Continue = page.GetContinue(); opt.Continue == "" {
-			t.missing(f, there, tell)
+			t.missing(f, there, records, tell)
 			return page.GetResourceVersion(), nil
 		}
 	}
 }
 
 // missing ends a list: objects that are not in it do not exist.
-func (t *Tracker) missing(f *trail, there map[object.Ref]bool, tell bool) {
+func (t *Tracker) missing(f *trail, there map[object.Ref]bool, records map[string]string, tell bool) {
 	t.mu.Lock()
+	if f.records != "" {
+		t.records = records
+	}
 	for ref := range t.marks {
 		if f.covers(ref) && !there[ref] {
 			delete(t.marks, ref)
@@ -291,7 +306,7 @@ func (t *Tracker) missing(f *trail, there map[object.Ref]bool, tell bool) {
 		}
 	}
 	if tell {
-		t.moves.Others, t.moves.Records = true, t.moves.Records || f.records != ""
+		t.moves.Others = true
 	}
 	t.mu.Unlock()
 	if tell {
@@ -358,8 +373,10 @@ func (t *Tracker) take(f *trail, how watch.EventType, m *metav1.PartialObjectMet
 	ref := f.refOf(m)
 	was, now := t.marks[ref], markOf(m)
 	switch {
+	case f.records != "" && how == watch.Deleted:
+		delete(t.records, m.Name)
 	case f.records != "":
-		t.moves.Records = true
+		t.records[m.Name] = m.ResourceVersion
 	case !t.wanted[ref]:
 		if how == watch.Modified || len(m.OwnerReferences) > 0 {
 			return

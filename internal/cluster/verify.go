@@ -29,6 +29,8 @@ type Outcome struct {
 	Lost []object.Field
 	// Fingerprint is for the next Observe; empty where another apply may change something.
 	Fingerprint string
+	// Version is the resourceVersion that the object has with the fingerprint.
+	Version string
 }
 
 // Verify reads objects of a set again that were applied. It leaves out the replicas that an autoscaler has
@@ -64,6 +66,7 @@ func (s *survey) verify(sent Sent, r reading) Outcome {
 	if len(o.Lost) == 0 {
 		// The managers of its fields are not needed, and thousands of objects are large.
 		o = Outcome{Fingerprint: s.settledAs(sent.Source, r.live, r.managed)}
+		o.Version, _ = r.live.At("metadata", "resourceVersion").(string)
 	}
 	return o
 }

@@ -27,6 +27,10 @@ type Options struct {
 	Settle *time.Duration
 	// NoRollback keeps a failed release in place, to inspect it.
 	NoRollback bool
+	// Recent is how old the look at the cluster may be that the plan was made from; an older one is repeated
+	// under the lock, and so is any where this is 0. Some time passes between each look and the write after it;
+	// the consent of a person makes it long.
+	Recent time.Duration
 	// Leader is the replica of the agent that deploys, for the record; nil: no agent does.
 	Leader *release.Leader
 }
@@ -149,8 +153,10 @@ func applyLocked(ctx context.Context, r run, p Proposal, created bool) (release.
 	if err != nil {
 		return release.Release{}, err
 	}
-	if p, err = replan(ctx, r.target, p, past, created); err != nil {
-		return release.Release{}, err
+	if created || !p.holds(past, r.options.Recent) {
+		if p, err = replan(ctx, r.target, p, past, created); err != nil {
+			return release.Release{}, err
+		}
 	}
 	rel, err := carryOut(ctx, r, p, past)
 	environment := r.target.Environment
@@ -240,7 +246,7 @@ func carryOut(ctx context.Context, r run, p Proposal, past release.Past) (releas
 	if err := r.mayWrite(ctx); err != nil {
 		return release.Release{}, err
 	}
-	rel, err := t.Records().Begin(ctx, past, intent(ctx, t, p, r.options))
+	rel, err := t.Records().Begin(ctx, past, intent(t, p, r.options))
 	if err != nil {
 		return rel, fmt.Errorf("record a release of %s: %w", t.Environment.Name, err)
 	}
@@ -297,13 +303,13 @@ func masked(err error, set object.Set) error {
 	return &maskedError{err, text}
 }
 
-func intent(ctx context.Context, t Target, p Proposal, o Options) release.Release {
+func intent(t Target, p Proposal, o Options) release.Release {
 	return release.Release{
 		Commit: p.Prepared.Commit, Tag: p.Prepared.Tag, Dirty: p.Prepared.Dirty, Who: o.Who, Leader: o.Leader,
 		Images: p.Prepared.Images, RollbackOf: p.Prepared.RollbackOf, Revert: p.Prepared.Revert,
 		Objects: p.Prepared.Set, Adopted: adopted(p.Plan, p.Latest), Found: p.Found,
 		Allowed: p.Prepared.Review.Allowed, Older: p.Prepared.Direction.Back != nil, Path: t.Source.Path,
-		Repository: t.repository(ctx),
+		Repository: t.repository(),
 		Owned:      p.Prepared.Added,
 		Crossed:    p.Prepared.Crossed,
 	}

@@ -26,6 +26,8 @@ type ConnectOptions struct {
 	// Count is called with the method and the status of each try of a request; 0: no answer came. It may be
 	// nil.
 	Count func(method string, status int)
+	// Shared are the connections of other targets with the same Warn and Count; nil: the target has its own.
+	Shared *cluster.Connections
 }
 
 // NoContextError says that an environment does not set a kubeconfig context, and no context has its name.
@@ -83,7 +85,7 @@ func reach(src project.Source, env project.Environment, o ConnectOptions) (Targe
 	}
 	c, err := cluster.Open(cluster.Options{
 		Kubeconfig: o.Kubeconfig, Context: env.Context, Namespace: env.Namespace, Account: o.Account,
-		Warn: o.Warn, Count: o.Count,
+		Warn: o.Warn, Count: o.Count, Shared: o.Shared,
 	})
 	if err != nil {
 		return Target{}, err
@@ -101,7 +103,7 @@ func connectInCluster(
 	src project.Source, env project.Environment, aside bool, o ConnectOptions,
 ) (Target, error) {
 	c, err := cluster.OpenInCluster(o.InCluster, cluster.Options{
-		Namespace: env.Namespace, Account: o.Account, Warn: o.Warn, Count: o.Count,
+		Namespace: env.Namespace, Account: o.Account, Warn: o.Warn, Count: o.Count, Shared: o.Shared,
 	})
 	if err != nil {
 		return Target{}, err

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"slipway/internal/image"
 	"slipway/internal/object"
@@ -123,6 +122,11 @@ func FindDrift(ctx context.Context, t Target) (Drift, error) {
 	if err != nil {
 		return Drift{}, err
 	}
+	return FindDriftFrom(ctx, t, past)
+}
+
+// FindDriftFrom is FindDrift with the record as the caller has just read it.
+func FindDriftFrom(ctx context.Context, t Target, past release.Past) (Drift, error) {
 	d, err := driftFrom(ctx, t, past)
 	if err != nil {
 		return d, err
@@ -142,8 +146,7 @@ func driftFrom(ctx context.Context, t Target, past release.Past) (Drift, error) 
 
 func driftBy(ctx context.Context, t Target, past release.Past, l look) (Drift, error) {
 	rel := past.Latest
-	d := Drift{Environment: t.Environment.Name, Release: rel.Revision, Status: rel.Status, Changed: []Drifted{},
-		Pauses: past.Pauses.Active(time.Now())}
+	d := Undrifted(t, past)
 	switch rel.Status {
 	case "":
 		return d, fmt.Errorf("%s: %w", t.Environment.Name, release.ErrNone)

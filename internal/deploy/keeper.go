@@ -143,7 +143,7 @@ func ConfiguredKeepers(ctx context.Context, t Target) ([]Keeper, error) {
 		return nil, err
 	}
 	place := peer.Place{
-		Repository: t.repository(ctx), Path: t.Source.Path, Environment: t.Environment,
+		Repository: t.repository(), Path: t.Source.Path, Environment: t.Environment,
 		Namespace: t.Cluster.Namespace(),
 	}
 	var all []Keeper

@@ -40,20 +40,15 @@ func (t Target) isOurs(ctx context.Context, rel release.Release) bool {
 	if err != nil || !repository.Exists(ctx, rel.Commit) {
 		return false
 	}
-	return rel.Repository == "" || rel.Repository == t.repository(ctx)
+	return rel.Repository == "" || rel.Repository == t.repository()
 }
 
-// repository identifies the repository of the source, as a release records it; empty where Git does not tell.
-func (t Target) repository(ctx context.Context) string {
-	r, err := t.history(ctx)
-	if err != nil {
+// repository identifies the repository of the source, as a release records it; empty where there is none.
+func (t Target) repository() string {
+	if t.Source.Repository == "" {
 		return ""
 	}
-	id, err := r.Identity(ctx)
-	if err != nil {
-		return ""
-	}
-	return cmp.Or(id, release.NoOrigin)
+	return cmp.Or(t.Source.Identity, release.NoOrigin)
 }
 
 // elsewhere finds what else runs, where the project names its namespace: the environment in other
@@ -69,7 +64,7 @@ func elsewhere(ctx context.Context, t Target, latest release.Release) ([]release
 			others = append(others, e.Name)
 		}
 	}
-	from := release.Release{Repository: t.repository(ctx), Path: t.Source.Path}
+	from := release.Release{Repository: t.repository(), Path: t.Source.Path}
 	found, err := t.Records().Elsewhere(ctx, others, from)
 	if err != nil {
 		return nil, fmt.Errorf("look for %s in other namespaces: %w", t.Environment.Name, err)

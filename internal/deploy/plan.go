@@ -51,6 +51,9 @@ type Proposal struct {
 	force   bool
 	// kept is a keeper that must stop before; nil without one.
 	kept *Keeper
+	// looked is when the cluster was asked, and records are the versions of the records then.
+	looked  time.Time
+	records map[string]string
 }
 
 // Done says that the cluster and the record are as the plan wants them.
@@ -118,6 +121,10 @@ func (e *QuarantinedError) Error() string {
 // ProposeOptions say how a proposal is made.
 type ProposeOptions struct {
 	PrepareOptions
+	// Past is the record as the caller has just read it; nil: Propose reads it.
+	Past *release.Past
+	// OnlyHere leaves Proposal.Elsewhere empty: other namespaces are not asked.
+	OnlyHere bool
 	// Force plans to take over fields that other managers own, TakeOver also an environment that Argo CD or Flux
 	// keeps.
 	Force, TakeOver bool
@@ -141,7 +148,7 @@ func Propose(ctx context.Context, t Target, o ProposeOptions) (Proposal, error) 
 		return Proposal{}, err
 	}
 	defer r.close()
-	past, err := t.Records().Past(ctx)
+	past, err := pastOf(ctx, t, o.Past)
 	if err != nil {
 		return Proposal{}, err
 	}
@@ -160,9 +167,11 @@ func Propose(ctx context.Context, t Target, o ProposeOptions) (Proposal, error) 
 	}
 	prepared.Prune, prepared.PruneMany, prepared.Allow = o.Prune, o.PruneMany, o.Allow
 	warnOfMovedTags(t, prepared, past.Latest)
-	others, err := elsewhere(ctx, t, past.Latest)
-	if err != nil {
-		return Proposal{}, err
+	var others []release.Release
+	if !o.OnlyHere {
+		if others, err = elsewhere(ctx, t, past.Latest); err != nil {
+			return Proposal{}, err
+		}
 	}
 	p, err := propose(ctx, t, prepared, past, look{force: o.Force || o.TakeOver})
 	if err != nil {
@@ -182,6 +191,14 @@ func Propose(ctx context.Context, t Target, o ProposeOptions) (Proposal, error) 
 	p.Elsewhere = others
 	locateRefusals(ctx, t, r, &p)
 	return p, nil
+}
+
+// pastOf returns the record: what is known of it, or else what is read.
+func pastOf(ctx context.Context, t Target, known *release.Past) (release.Past, error) {
+	if known != nil {
+		return *known, nil
+	}
+	return t.Records().Past(ctx)
 }
 
 // RollbackOptions say what a rollback goes back to.
@@ -277,7 +294,7 @@ type look struct {
 func propose(
 	ctx context.Context, t Target, p Prepared, past release.Past, l look,
 ) (Proposal, error) {
-	latest := past.Latest
+	latest, looked := past.Latest, time.Now()
 	set, err := cluster.Place(ctx, t.Cluster, p.Set)
 	if err != nil {
 		return Proposal{}, err
@@ -327,7 +344,8 @@ func propose(
 	nameMoves(made, renamed)
 	proposal := Proposal{Prepared: p, Plan: made, Latest: latest, Observed: observed, owners: t.owners(latest),
 		Pauses: past.Pauses.Active(time.Now()), renamed: renamed,
-		uids: map[object.Ref]string{}, places: map[object.Ref]int{}, force: l.force}
+		uids: map[object.Ref]string{}, places: map[object.Ref]int{}, force: l.force, looked: looked,
+		records: past.Versions()}
 	for i, seen := range observed {
 		proposal.places[seen.Ref] = i
 		proposal.uids[seen.Ref], _ = seen.Live.At("metadata", "uid").(string)
@@ -378,6 +396,13 @@ func finishedJobs(desired object.Set, latest release.Release) []object.Ref {
 func hasTTL(o object.Object) bool {
 	r := o.Ref()
 	return r.Group == "batch" && r.Kind == "Job" && o.At("spec", "ttlSecondsAfterFinished") != nil
+}
+
+// holds says that a plan needs no second look under the lock: it is as recent as that, and the record is the
+// same.
+func (p Proposal) holds(past release.Past, recent time.Duration) bool {
+	return time.Since(p.looked) < recent && past.Latest.Revision == p.Latest.Revision &&
+		maps.Equal(past.Versions(), p.records)
 }
 
 // replan makes the plan again, under the lock: Apply does what was consented to.

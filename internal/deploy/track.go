@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"slices"
+	"time"
 
 	"slipway/internal/cluster"
 	"slipway/internal/object"
@@ -37,6 +38,21 @@ func steady(rel release.Release) []object.Ref {
 // Untracked are the objects of a release whose changes the tracker does not tell.
 func Untracked(tracker *Tracker, rel release.Release) []object.Ref {
 	return slices.DeleteFunc(steady(rel), tracker.Watches)
+}
+
+// Unsure are the objects of a release of this process that may not be as they were when it was verified:
+// those that were not as the source wants them, and those that the tracker knows in another version.
+func Unsure(tracker *Tracker, rel release.Release) []object.Ref {
+	return slices.DeleteFunc(steady(rel), func(ref object.Ref) bool {
+		version := rel.Seen[ref]
+		return version != "" && tracker.IsAt(ref, version)
+	})
+}
+
+// Undrifted is the drift of a release where nothing differs.
+func Undrifted(t Target, past release.Past) Drift {
+	return Drift{Environment: t.Environment.Name, Release: past.Latest.Revision, Status: past.Latest.Status,
+		Changed: []Drifted{}, Pauses: past.Pauses.Active(time.Now())}
 }
 
 // Recheck compares some objects of the newest release again, and returns the drift with what it found in

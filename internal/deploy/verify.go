@@ -16,7 +16,7 @@ import (
 func verify(ctx context.Context, r run, p Proposal, rel *release.Release) {
 	var sent []cluster.Sent
 	known := map[object.Ref]plan.Change{}
-	rel.Settled = settled(p)
+	rel.Settled, rel.Seen = settled(p)
 	for _, c := range p.Plan.Changes {
 		obj, ok := p.objects.Get(c.Ref)
 		if !ok || c.Action != plan.Create && c.Action != plan.Update && c.Action != plan.Replace {
@@ -37,7 +37,7 @@ func verify(ctx context.Context, r run, p Proposal, rel *release.Release) {
 	for i, o := range outcomes {
 		ref := sent[i].Object.Ref()
 		if o.Fingerprint != "" {
-			rel.Settled[ref] = o.Fingerprint
+			rel.Settled[ref], rel.Seen[ref] = o.Fingerprint, o.Version
 		}
 		for _, f := range o.Lost {
 			f.Before, f.After = object.HideIn(f.Before, secrets), object.HideIn(f.After, secrets)
@@ -66,18 +66,20 @@ func LostText(l release.Lost) string {
 }
 
 // settled returns the fingerprints of the objects that the plan keeps because they are as the source wants
-// them.
-func settled(p Proposal) map[object.Ref]string {
-	kept, prints := map[object.Ref]bool{}, map[object.Ref]string{}
+// them, and their versions.
+func settled(p Proposal) (prints, versions map[object.Ref]string) {
+	kept := map[object.Ref]bool{}
+	prints, versions = map[object.Ref]string{}, map[object.Ref]string{}
 	for _, c := range p.Plan.Changes {
 		kept[c.Ref] = c.Action == plan.Keep && c.Reason == "" && len(c.Lost) == 0
 	}
 	for _, seen := range p.Observed {
 		if kept[seen.Ref] && seen.Fingerprint != "" && seen.Unverified == "" {
 			prints[seen.Ref] = seen.Fingerprint
+			versions[seen.Ref], _ = seen.Live.At("metadata", "resourceVersion").(string)
 		}
 	}
-	return prints
+	return prints, versions
 }
 
 func contains(fields []object.Field, f object.Field) bool {

@@ -23,7 +23,7 @@ func (r Repository) StateAt(ctx context.Context, revision string) (State, error)
 	if err := r.describe(ctx, &s); err != nil {
 		return State{}, err
 	}
-	s.Remote, err = r.remote(ctx)
+	err = r.readOrigin(ctx, &s)
 	return s, err
 }
 

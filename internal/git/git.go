@@ -71,6 +71,9 @@ type State struct {
 	Tags []string
 	// Remote is the URL of origin without credentials; empty when there is none, or when it is a path.
 	Remote string
+	// Identity is the last two parts of the path of origin, "acme/myapp", whatever its scheme and host: clones
+	// by SSH and by HTTPS have the same, a fork has another. It is empty where there is no origin.
+	Identity string
 }
 
 // Commit is one entry of the history.
@@ -123,31 +126,22 @@ func (r Repository) State(ctx context.Context, except ...string) (State, error) 
 			return State{}, err
 		}
 	}
-	s.Remote, err = r.remote(ctx)
+	err = r.readOrigin(ctx, &s)
 	return s, err
 }
 
-// remote returns the URL of origin without credentials; empty where there is none.
-func (r Repository) remote(ctx context.Context) (string, error) {
+// readOrigin reads where the repository is from.
+func (r Repository) readOrigin(ctx context.Context, s *State) error {
 	out, err := r.run(ctx, "config", "--get", "remote.origin.url")
-	var failed *Error
-	if err != nil && (!errors.As(err, &failed) || failed.Code != 1) {
-		return "", err
-	}
-	return WithoutCredentials(strings.TrimSpace(out)), nil
-}
-
-// Identity returns the last two parts of the path of origin, "acme/myapp", whatever its scheme and host:
-// clones by SSH and by HTTPS have the same, a fork has another. It is empty where there is no origin.
-func (r Repository) Identity(ctx context.Context) (string, error) {
-	out, err := run(ctx, r.Dir, "config", "--get", "remote.origin.url")
 	if failed := (*Error)(nil); errors.As(err, &failed) && failed.Code == 1 {
-		return "", nil
+		return nil
 	}
-	return IdentityOf(out), err
+	address := strings.TrimSpace(out)
+	s.Remote, s.Identity = WithoutCredentials(address), IdentityOf(address)
+	return err
 }
 
-// IdentityOf does the same for the address of a repository.
+// IdentityOf returns State.Identity of the address of a repository.
 func IdentityOf(address string) string {
 	address = strings.TrimRight(strings.TrimSpace(address), "/")
 	address = address[strings.LastIndex(address, "@")+1:]

@@ -250,8 +250,8 @@ func TestWithoutCredentials(t *testing.T) {
 // A clone by another way is the same repository, a fork is not.
 func TestIdentity(t *testing.T) {
 	r, git := repository(t)
-	if id, err := r.Identity(t.Context()); id != "" || err != nil {
-		t.Errorf("without an origin: %q, %v", id, err)
+	if s, err := r.State(t.Context()); s.Identity != "" || err != nil {
+		t.Errorf("without an origin: %q, %v", s.Identity, err)
 	}
 	git("remote", "add", "origin", "none")
 	for url, want := range map[string]string{
@@ -264,8 +264,8 @@ func TestIdentity(t *testing.T) {
 		"/srv/git/web.git":                           "git/web",
 	} {
 		git("remote", "set-url", "origin", url)
-		if id, err := r.Identity(t.Context()); id != want || err != nil {
-			t.Errorf("%s: %q, want %q (%v)", url, id, want, err)
+		if s, err := r.State(t.Context()); s.Identity != want || err != nil {
+			t.Errorf("%s: %q, want %q (%v)", url, s.Identity, want, err)
 		}
 	}
 }

@@ -202,6 +202,8 @@ type Source struct {
 	Versions []string
 	// Remote is the URL of the repository's origin without credentials; empty: no origin, or a local path.
 	Remote string
+	// Identity names the repository by its origin, "acme/myapp"; empty: no origin.
+	Identity string
 	// Time is the commit's in Unix seconds, and the timestamp in everything that is built from it.
 	Time int64
 	// Notes are the assumptions that reading the source made, a sentence each, for the user.

@@ -24,15 +24,18 @@ func (s Store) of(r Release) Store {
 
 // former returns the releases, newest first, that have the environment's former name; none where it has not
 // been renamed, or where two environments may be what it was. own are those of its present name.
-func (s Store) former(ctx context.Context, own []Release) ([]Release, error) {
+func (s Store) former(ctx context.Context, own []Release, listed shelf) ([]Release, error) {
 	if s.IsFormer == nil || len(own) > 0 && len(own[0].Former) == 0 {
 		return nil, nil
 	}
-	heads, err := listRecords(ctx, s.Cluster, nil)
-	if err != nil {
-		return nil, err
+	heads := listed.others
+	if !listed.whole {
+		var err error
+		if heads, err = listRecords(ctx, s.Cluster, nil); err != nil {
+			return nil, err
+		}
 	}
-	heads, _, err = pauses(heads)
+	heads, _, err := pauses(heads)
 	if err != nil {
 		return nil, err
 	}
@@ -65,8 +68,8 @@ func (s Store) former(ctx context.Context, own []Release) ([]Release, error) {
 }
 
 // withFormer adds the releases of the former name, newest first.
-func (s Store) withFormer(ctx context.Context, own []Release) ([]Release, error) {
-	former, err := s.former(ctx, own)
+func (s Store) withFormer(ctx context.Context, own []Release, listed shelf) ([]Release, error) {
+	former, err := s.former(ctx, own, listed)
 	for _, r := range former {
 		if !slices.ContainsFunc(own, func(o Release) bool { return o.Revision == r.Revision }) {
 			own = append(own, r)
@@ -81,11 +84,11 @@ func (s Store) formerly(ctx context.Context, revision int) (Release, bool, error
 	if s.IsFormer == nil {
 		return Release{}, false, nil
 	}
-	own, _, err := s.list(ctx)
+	own, _, listed, err := s.list(ctx)
 	if err != nil {
 		return Release{}, false, err
 	}
-	former, err := s.former(ctx, own)
+	former, err := s.former(ctx, own, listed)
 	i := slices.IndexFunc(former, func(r Release) bool { return r.Revision == revision })
 	if i < 0 {
 		return Release{}, false, err
@@ -97,11 +100,11 @@ func (s Store) formerly(ctx context.Context, revision int) (Release, bool, error
 // inherit moves the records of the former name. It copies all before it deletes one: an interrupted move is
 // continued by the next. The caller holds both locks.
 func (s Store) inherit(ctx context.Context) error {
-	own, _, err := s.list(ctx)
+	own, _, listed, err := s.list(ctx)
 	if err != nil {
 		return err
 	}
-	former, err := s.former(ctx, own)
+	former, err := s.former(ctx, own, listed)
 	if err != nil {
 		return err
 	}

@@ -96,6 +96,10 @@ type Claim struct {
 	since   time.Time
 	// home is the UID of the agent's Lease, once it was read in the cluster of the environment.
 	home string
+	// lease is the claim as it was written last; nil where it may be another one.
+	lease *coordinationv1.Lease
+	// read: it was there before this process claimed the environment.
+	read bool
 }
 
 // Hold claims the environment for an agent, or renews its claim when that is due. It fails with a *KeptError
@@ -105,6 +109,16 @@ func (c *Claim) Hold(ctx context.Context, s Store, agent Leader) error {
 		return nil
 	}
 	c.renewed = time.Time{}
+	known := c.lease
+	if known == nil && !c.read { // most environments are not claimed yet
+		known = newLease(s.claimName())
+	}
+	if known != nil {
+		if err := c.write(ctx, s, known, agent); !errors.Is(err, cluster.ErrChanged) {
+			return err
+		}
+	}
+	c.lease, c.read = nil, true
 	lease, err := cluster.ReadLease(ctx, s.Cluster, s.claimName())
 	if err != nil {
 		return err
@@ -122,10 +136,17 @@ func (c *Claim) Hold(ctx context.Context, s Store, agent Leader) error {
 			return &KeptError{Environment: s.Environment, Holder: was, Lease: lease.Name, Former: isFormer}
 		}
 	}
-	if err := s.writeClaim(ctx, lease, agent, c.isHome(ctx, s, agent)); err != nil {
+	return c.write(ctx, s, lease, agent)
+}
+
+// write claims the environment in a Lease. It fails with cluster.ErrChanged where another agent was faster.
+func (c *Claim) write(ctx context.Context, s Store, lease *coordinationv1.Lease, agent Leader) error {
+	began := time.Now()
+	written, err := s.writeClaim(ctx, lease, agent, c.isHome(ctx, s, agent))
+	if err != nil {
 		return fmt.Errorf("claim %s: %w", s.Environment, err)
 	}
-	c.renewed = time.Now()
+	c.renewed, c.lease = began, written
 	return nil
 }
 
@@ -182,7 +203,9 @@ func (l Leader) claimant() string {
 
 func (s Store) claimName() string { return s.lockName() + ".agent" }
 
-func (s Store) writeClaim(ctx context.Context, lease *coordinationv1.Lease, agent Leader, isHome bool) error {
+func (s Store) writeClaim(
+	ctx context.Context, lease *coordinationv1.Lease, agent Leader, isHome bool,
+) (*coordinationv1.Lease, error) {
 	h := Holder{Who: agent.Agent, Home: isHome, Since: time.Now().UTC().Truncate(time.Second)}
 	if agent.Lease == "" {
 		h.Who, h.PID, h.Machine = "slipway agent", os.Getpid(), machine()
@@ -190,13 +213,12 @@ func (s Store) writeClaim(ctx context.Context, lease *coordinationv1.Lease, agen
 	}
 	text, err := h.encode()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	now, seconds, identity := metav1.NowMicro(), int32(claimTime/time.Second), agent.claimant()
 	metav1.SetMetaDataAnnotation(&lease.ObjectMeta, holderAnnotation, text)
 	lease.Spec = coordinationv1.LeaseSpec{
 		HolderIdentity: &identity, LeaseDurationSeconds: &seconds, AcquireTime: &now, RenewTime: &now,
 	}
-	_, err = cluster.WriteLease(ctx, s.Cluster, lease)
-	return err
+	return cluster.WriteLease(ctx, s.Cluster, lease)
 }

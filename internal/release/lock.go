@@ -130,16 +130,30 @@ type Lock struct {
 // it knows whether that one is alive: it fails with a *LockedError when it is, and takes over when it is not.
 // It does not trust the clocks of others, only whether the Lease changes.
 func acquire(ctx context.Context, c *cluster.Cluster, name string, h Holder) (*Lock, error) {
+	lease, err := cluster.ReadLease(ctx, c, name)
+	if err != nil {
+		return nil, err
+	}
+	return acquireFrom(ctx, c, lease, h)
+}
+
+// acquireFrom is acquire with the Lease as the caller knows it.
+func acquireFrom(
+	ctx context.Context, c *cluster.Cluster, lease *coordinationv1.Lease, h Holder,
+) (*Lock, error) {
+	name := lease.Name
 	h.Host, _ = os.Hostname()
 	h.PID, h.Machine, h.Since = os.Getpid(), machine(), time.Now().UTC().Truncate(time.Second)
 	l := &Lock{c: c, identity: h.Who + "@" + h.Host + "/" + rand.String(8), done: make(chan struct{})}
 	var first *coordinationv1.Lease // as we saw it first
 	var began time.Time
 	var unknown int // writes without an answer
-	for {
-		lease, err := cluster.ReadLease(ctx, c, name)
-		if err != nil {
-			return nil, err
+	for ; ; lease = nil {
+		if lease == nil {
+			var err error
+			if lease, err = cluster.ReadLease(ctx, c, name); err != nil {
+				return nil, err
+			}
 		}
 		if first == nil {
 			first, began = lease, time.Now()
@@ -174,6 +188,11 @@ func acquire(ctx context.Context, c *cluster.Cluster, name string, h Holder) (*L
 		}
 		first = nil // another holder was faster, or the next look tells
 	}
+}
+
+// newLease is a Lease that does not exist.
+func newLease(name string) *coordinationv1.Lease {
+	return &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: name}}
 }
 
 // start keeps a lock that was taken. It is renewed until Unlock, also after ctx has ended: an interrupted

@@ -45,18 +45,74 @@ type record struct {
 	version string
 	// chunks is the number of Secrets that hold the data, when the head does not.
 	chunks int
+	// head is the Secret that a list has read; nil otherwise.
+	head *corev1.Secret
 }
 
 // listRecords lists the records that have the labels, without their data, by name.
 func listRecords(ctx context.Context, c *cluster.Cluster, selector map[string]string) ([]record, error) {
-	chosen := strings.TrimSuffix("!"+partOf+","+labels.Set(selector).String(), ",")
-	heads, err := cluster.ListSecrets(ctx, c, recordType, chosen)
+	heads, err := cluster.ListSecrets(ctx, c, recordType, selectHeads(selector))
+	return recordsOf(heads), err
+}
+
+func selectHeads(selector map[string]string) string {
+	return strings.TrimSuffix("!"+partOf+","+labels.Set(selector).String(), ",")
+}
+
+// recordsOf are the records of some heads, by name.
+func recordsOf(heads []corev1.Secret) []record {
 	records := make([]record, len(heads))
 	for i := range heads {
 		records[i] = headOf(&heads[i])
+		records[i].head = &heads[i]
 	}
 	slices.SortFunc(records, func(a, b record) int { return cmp.Compare(a.name, b.name) })
-	return records, err
+	return records
+}
+
+// few is more than the records of one environment, and not worth a second list.
+const few = 2 * kept
+
+// shelf is the records of an environment, and those of others in its namespace.
+type shelf struct {
+	own, others []record
+	// whole: others are all.
+	whole bool
+}
+
+// listShelf lists the records with the labels. Where the namespace has few records it lists the others too.
+func listShelf(ctx context.Context, c *cluster.Cluster, selector map[string]string) (shelf, error) {
+	heads, whole, err := cluster.ListFewSecrets(ctx, c, recordType, selectHeads(nil), few)
+	if err != nil {
+		return shelf{}, err
+	}
+	if !whole {
+		own, err := listRecords(ctx, c, selector)
+		return shelf{own: own}, err
+	}
+	s := shelf{whole: true}
+	isOwn := labels.SelectorFromSet(selector)
+	for _, r := range recordsOf(heads) {
+		if isOwn.Matches(labels.Set(r.labels)) {
+			s.own = append(s.own, r)
+		} else {
+			s.others = append(s.others, r)
+		}
+	}
+	return s, nil
+}
+
+// read returns the whole of a record that was listed; false where it has to be read.
+func (s shelf) read(ctx context.Context, c *cluster.Cluster, name string) (record, bool) {
+	for _, r := range slices.Concat(s.own, s.others) {
+		if r.name != name || r.chunks > 0 {
+			continue
+		}
+		data, err := assemble(ctx, c, r.head)
+		r.data = data
+		return r, err == nil
+	}
+	return record{}, false
 }
 
 // readRecord reads one record whole; false when it does not exist.

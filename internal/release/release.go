@@ -119,6 +119,8 @@ type Release struct {
 	// Settled are the fingerprints of the objects that were as the source wants them when the release became
 	// healthy: see cluster.Observe. They need no dry run until they change.
 	Settled map[object.Ref]string `json:"-"`
+	// Seen are the resourceVersions of these objects, as this process has read them last. They are not recorded.
+	Seen map[object.Ref]string `json:"-"`
 	// Objects is the set as it was to be applied, Secrets included: a rollback needs them, and they must not be
 	// shown.
 	Objects object.Set `json:"-"`

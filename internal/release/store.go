@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -53,24 +54,46 @@ type Past struct {
 	Releases []Release
 	// Pauses keep an agent from changing the environment. Some may have ended.
 	Pauses Pauses
+
+	versions map[string]string
 }
 
 // Then returns the past after another release was recorded.
 func (p Past) Then(r Release) Past {
-	return Past{Latest: r, Releases: append([]Release{r}, p.Releases...), Pauses: p.Pauses}
+	next := Past{Latest: r, Releases: append([]Release{r}, p.Releases...), Pauses: p.Pauses,
+		versions: maps.Clone(p.versions)}
+	if next.versions == nil {
+		next.versions = map[string]string{}
+	}
+	next.versions[Store{}.of(r).name(r.Revision)] = r.version
+	return next
 }
 
-// Past reads the records: one list, and the newest release.
+// Versions are the resourceVersions of the records that the environment has under its present name, by the
+// names of the records.
+func (p Past) Versions() map[string]string { return p.versions }
+
+// Past reads the records: one list, in most cases.
 func (s Store) Past(ctx context.Context) (Past, error) {
-	releases, paused, err := s.list(ctx)
+	releases, paused, listed, err := s.list(ctx)
 	if err == nil {
-		releases, err = s.withFormer(ctx, releases)
+		releases, err = s.withFormer(ctx, releases, listed)
+	}
+	past := Past{Pauses: paused, versions: map[string]string{}}
+	for _, r := range listed.own {
+		past.versions[r.name] = r.version
 	}
 	if err != nil || len(releases) == 0 {
-		return Past{Pauses: paused}, err
+		return past, err
 	}
-	latest, err := s.Get(ctx, releases[0].Revision)
-	return Past{Latest: latest, Releases: releases, Pauses: paused}, err
+	newest := releases[0]
+	past.Releases = releases
+	if r, ok := listed.read(ctx, s.Cluster, s.of(newest).name(newest.Revision)); ok {
+		past.Latest, err = s.of(newest).release(ctx, r)
+		return past, err
+	}
+	past.Latest, err = s.Get(ctx, newest.Revision)
+	return past, err
 }
 
 // Begin records the start of a release, before anything else is written, and returns it with its revision,
@@ -166,35 +189,35 @@ func (s Store) Selector() string {
 // History lists the recorded releases, newest first, without evidence and objects. Those from before the
 // environment was renamed are among them.
 func (s Store) History(ctx context.Context) ([]Release, error) {
-	own, _, err := s.list(ctx)
+	own, _, listed, err := s.list(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return s.withFormer(ctx, own)
+	return s.withFormer(ctx, own, listed)
 }
 
 // list lists the releases that have the store's names, and the pauses.
-func (s Store) list(ctx context.Context) ([]Release, Pauses, error) {
-	heads, err := listRecords(ctx, s.Cluster, map[string]string{
+func (s Store) list(ctx context.Context) ([]Release, Pauses, shelf, error) {
+	listed, err := listShelf(ctx, s.Cluster, map[string]string{
 		projectLabel: safe(s.Project), environmentLabel: safe(s.Environment),
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, shelf{}, err
 	}
-	heads, paused, err := pauses(heads)
+	heads, paused, err := pauses(listed.own)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, shelf{}, err
 	}
 	releases, err := summaries(heads)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, shelf{}, err
 	}
 	for i := range releases {
 		if releases[i], err = s.present(ctx, releases[i]); err != nil {
-			return nil, nil, err
+			return nil, nil, shelf{}, err
 		}
 	}
-	return releases, paused, nil
+	return releases, paused, listed, nil
 }
 
 // summaries reads the releases of some heads, newest first.
@@ -222,9 +245,14 @@ func (s Store) Get(ctx context.Context, revision int) (Release, error) {
 		}
 		return Release{}, fmt.Errorf("release %d of %s → %s: %w", revision, s.Project, s.Environment, ErrNone)
 	}
+	return s.release(ctx, stored)
+}
+
+// release decodes a whole record.
+func (s Store) release(ctx context.Context, stored record) (Release, error) {
 	r, err := decode(stored.data)
 	if err != nil {
-		return Release{}, fmt.Errorf("read record %s: %w", name, err)
+		return Release{}, fmt.Errorf("read record %s: %w", stored.name, err)
 	}
 	r.version, r.chunks = stored.version, stored.chunks
 	return s.present(ctx, r)
@@ -234,7 +262,13 @@ func (s Store) Get(ctx context.Context, revision int) (Release, error) {
 // moved from it and is not healthy yet. Its Lease goes with the lock. Lock fails with a *LockedError when
 // another deploy holds one of them.
 func (s Store) Lock(ctx context.Context, h Holder, latest Release) (*Lock, error) {
-	own, err := acquire(ctx, s.Cluster, s.lockName(), h)
+	lock := acquire
+	if latest.Revision == 0 { // the Lease will not exist either
+		lock = func(ctx context.Context, c *cluster.Cluster, name string, h Holder) (*Lock, error) {
+			return acquireFrom(ctx, c, newLease(name), h)
+		}
+	}
+	own, err := lock(ctx, s.Cluster, s.lockName(), h)
 	if err != nil || latest.Revision == 0 {
 		return own, err
 	}

@@ -106,7 +106,8 @@ func fromState(
 	return project.Source{
 		Project: p, Repository: r.Dir, Path: below(root, p.Dir), Commit: s.Commit, Tag: imageTag(s),
 		Dirty: s.Dirty, Changed: s.Changed, Recent: recent,
-		Versions: versions(s), Remote: s.Remote, Time: s.Time.Unix(), Notes: slices.Clone(p.Notes),
+		Versions: versions(s), Remote: s.Remote, Identity: s.Identity, Time: s.Time.Unix(),
+		Notes: slices.Clone(p.Notes),
 	}, nil
 }
 
