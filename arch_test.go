@@ -67,6 +67,9 @@ var allowed = map[string]string{
 		"plan cluster release deploy",
 	"internal/agent/child":         "",
 	"internal/agent/install":       "agent object project render",
+	"internal/web":                 "check/finding deploy git plan project release words",
+	"internal/web/browser":         "",
+	"internal/words":               "",
 	"cmd/slipway":                  "*",
 	"internal/cluster/sandboxtest": "image/imagetest object",
 	"internal/cluster/faultproxy":  "",
@@ -80,7 +83,7 @@ var allowed = map[string]string{
 var reserved = map[string]string{
 	"k8s.io/client-go": "internal/cluster internal/rollout internal/cluster/sandboxtest",
 	"os/exec": "internal/git internal/image/builder internal/cluster/sandbox internal/agent/child " +
-		"internal/cluster/sandboxtest",
+		"internal/cluster/sandboxtest internal/web/browser",
 	"slipway/sandbox": "",
 }
 

@@ -141,13 +141,6 @@ func classWords(c contract.Class) string {
 	return string(c)
 }
 
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
 func printComparison(w io.Writer, r contract.Result, all bool) {
 	s := styleOf(w)
 	fmt.Fprintf(w, "%s    %s\n", s.bold(r.B+" ← "+r.A), summary(r))

@@ -120,7 +120,7 @@ func runRevert(ctx context.Context, a *app, name string, o *actOptions) error {
 // printDrift prints drift for a person.
 func printDrift(w io.Writer, d deploy.Drift) {
 	s := styleOf(w)
-	fmt.Fprintf(w, "%s  release %d (%s): %s\n", s.bold(d.Environment), d.Release, d.Status, driftSummary(d))
+	fmt.Fprintf(w, "%s  release %d (%s): %s\n", s.bold(d.Environment), d.Release, d.Status, d.Summary())
 	for _, k := range d.Keepers {
 		fmt.Fprintln(w, s.yellow("  "+clean(k.String())))
 	}
@@ -239,39 +239,11 @@ func adder(h plan.Holder) string {
 	return clean(h.Manager)
 }
 
-// driftSummary is "2 fields drifted, 1 object deleted", or that nothing did.
-func driftSummary(d deploy.Drift) string {
-	fields, deleted, unknown := 0, 0, 0
-	for _, o := range d.Changed {
-		fields += len(o.Fields)
-		switch o.What {
-		case deploy.Deleted:
-			deleted++
-		case deploy.Unknown:
-			unknown++
-		}
-	}
-	var parts []string
-	for _, p := range []struct {
-		n          int
-		what, verb string
-	}{{fields, "field", "drifted"}, {deleted, "object", "deleted"}, {len(d.Added), "object", "added"},
-		{unknown, "object", "not compared"}, {len(d.Tags), "tag", "moved"}} {
-		if p.n > 0 {
-			parts = append(parts, count(p.n, p.what)+" "+p.verb)
-		}
-	}
-	if len(parts) == 0 {
-		return "no drift"
-	}
-	return strings.Join(parts, ", ")
-}
-
 // driftMarkdown is a report for a pull request or an issue.
 func driftMarkdown(d deploy.Drift) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "### drift of %s\n\nrelease %d (%s): %s\n", markdownText(d.Environment), d.Release, d.Status,
-		driftSummary(d))
+		d.Summary())
 	if len(d.Changed)+len(d.Added) > 0 {
 		b.WriteString("\n| object | field | release | cluster | by |\n|---|---|---|---|---|\n")
 	}

@@ -91,7 +91,7 @@ func always[E error](hint string) func(E) string { return func(E) string { retur
 // provoked by a script that expects its code and hint, and TestScripts fails for one that is not.
 var rows = slices.Concat(
 	runRows, projectRows, promoteRows, orderRows, clusterRows, imageRows, buildRows, renderRows, agentRows,
-	gitopsRows,
+	gitopsRows, uiRows,
 )
 
 // runRows explain errors of the run itself: an interrupt, the command line, a missing confirmation, a failed
@@ -407,13 +407,7 @@ func explain(w io.Writer, err error, args ...string) int {
 	if err == nil {
 		return codeDone
 	}
-	code, hint := codeError, ""
-	for _, r := range rows {
-		if h, ok := r.match(err); ok {
-			code, hint = r.code, h
-			break
-		}
-	}
+	code, hint := lookUp(err)
 	if isSilent(err) {
 		return code
 	}

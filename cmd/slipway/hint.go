@@ -10,6 +10,16 @@ import (
 // hintedCommand matches a command of ours in a hint, with the words before that join it to its sentence.
 var hintedCommand = lazyregexp.New("(,? (and|or) )?([Rr]un )?`slipway ([^`]*)`[^.;:,]*")
 
+// lookUp returns the exit code of an error, and its hint, from the first row that matches.
+func lookUp(err error) (code int, hint string) {
+	for _, r := range rows {
+		if h, ok := r.match(err); ok {
+			return r.code, h
+		}
+	}
+	return codeError, ""
+}
+
 // withoutOwn removes the command that printed a hint from it, because running it again does not help. It
 // keeps the rest of the sentence.
 func withoutOwn(hint string, args []string) string {

@@ -129,7 +129,7 @@ func newRoot(a *app) *cobra.Command {
 		newRenderCommand(a),
 		newBuildCommand(a), newImageCommand(a), newTagsCommand(a), newPlanCommand(a), newDeployCommand(a),
 		newPromoteCommand(a), newCICommand(a), newGitOpsCommand(a),
-		newAgentCommand(a), newQuarantineCommand(a),
+		newAgentCommand(a), newQuarantineCommand(a), newUICommand(a),
 		newStatusCommand(a), newDriftCommand(a), newHistoryCommand(a), newRollbackCommand(a), newDeleteCommand(a),
 		newSandboxCommand(a), newVersionCommand(a),
 	)

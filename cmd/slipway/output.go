@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -187,20 +186,6 @@ func (a *app) confirm(ctx context.Context, yes bool, question string) error {
 func isTerminal(v any) bool {
 	f, ok := v.(*os.File)
 	return ok && f != nil && term.IsTerminal(int(f.Fd()))
-}
-
-// age prints the time since t: "3s", "12m", "5h", "9d".
-func age(t time.Time) string {
-	d := time.Since(t)
-	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", max(0, int(d.Seconds())))
-	case d < time.Hour:
-		return fmt.Sprintf("%dm", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", int(d.Hours()))
-	}
-	return fmt.Sprintf("%dd", int(d.Hours()/24))
 }
 
 // short prints the first seven digits of a commit, "-" for an empty one.

@@ -76,7 +76,7 @@ func printBoard(w io.Writer, board []deploy.Standing) error {
 	for _, line := range board {
 		if line.Drift != nil {
 			fmt.Fprintln(w, s.yellow(fmt.Sprintf("%s: %s%s: `slipway drift %s`", line.Environment,
-				driftSummary(*line.Drift), hands(*line.Drift), line.Environment)))
+				line.Drift.Summary(), hands(*line.Drift), line.Environment)))
 		}
 		for _, p := range line.Pauses.Lines(time.Now()) {
 			fmt.Fprintln(w, s.yellow(line.Environment+": "+clean(p)))

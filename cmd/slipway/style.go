@@ -3,12 +3,8 @@ package main
 import (
 	"io"
 	"os"
-	"strings"
-	"unicode"
 
 	"golang.org/x/term"
-
-	"slipway/internal/lazyregexp"
 )
 
 // style colours text on a terminal, unless NO_COLOR is set.
@@ -53,35 +49,6 @@ func (s style) state(healthy bool, text string) string {
 		return s.green(text)
 	}
 	return s.red(text)
-}
-
-var digest = lazyregexp.New(`sha256:[0-9a-f]{64}`)
-
-// goValue matches Go syntax in an API server's message about a value of the wrong type.
-var goValue = lazyregexp.New(`&value\.valueUnstructured\{Value:([^{}]*)\}`)
-
-// clean makes any text safe to print on one line: it keeps no terminal control sequence.
-func clean(text string) string {
-	return goValue().ReplaceAllString(strings.Map(visible, text), "$1")
-}
-
-// brief is clean with digests shortened as Git shortens commits. JSON has them whole.
-func brief(text string) string {
-	text = clean(text)
-	return digest().ReplaceAllStringFunc(text, func(d string) string { return d[:len("sha256:")+12] })
-}
-
-// visible drops characters that control a terminal.
-func visible(r rune) rune {
-	if r != '\t' && unicode.IsControl(r) {
-		return -1
-	}
-	return r
-}
-
-// oneLine joins the lines of a server's message.
-func oneLine(text string) string {
-	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }), " ")
 }
 
 // widthOf is how many columns a terminal has; 100 where the text goes elsewhere.

@@ -61,7 +61,12 @@ type Lag struct {
 	Ahead   int `json:"ahead,omitempty"`
 	// SameImages: only the manifests differ.
 	SameImages bool `json:"sameImages,omitempty"`
+	// Waiting are the commits that this environment lacks, newest first: at most maxWaiting.
+	Waiting []git.Commit `json:"waiting,omitempty"`
 }
+
+// maxWaiting is how many commits are named that an environment lacks.
+const maxWaiting = 20
 
 const (
 	standingTimeout = 20 * time.Second // for one environment

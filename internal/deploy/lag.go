@@ -68,6 +68,10 @@ func compareWith(ctx context.Context, r git.Repository, s *Standing, other Stand
 			return own != ""
 		}
 		lacks, ahead, err := r.Between(ctx, own, others)
+		if err == nil && lacks > b.Commits {
+			b.Waiting, err = r.Log(ctx, own, others)
+			b.Waiting = b.Waiting[:min(len(b.Waiting), maxWaiting)]
+		}
 		b.Commits, b.Ahead = max(b.Commits, lacks), max(b.Ahead, ahead)
 		return err == nil
 	}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"slipway/internal/check"
+	"slipway/internal/check/finding"
+	"slipway/internal/deploy"
+	"slipway/internal/project"
+	"slipway/internal/project/source"
+	"slipway/internal/web"
+	"slipway/internal/web/browser"
+)
+
+type uiOptions struct {
+	listen    string
+	noBrowser bool
+}
+
+func newUICommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "ui", Short: "Show all environments in the browser", Args: cobra.NoArgs,
+		Long: `Serves the pages of this project on this machine until it is interrupted, opens a browser, and prints
+the address. The pages act with your kubeconfig, as the other verbs do; no agent is needed. Only this machine
+can reach them, and only with the random token of the address, which the browser keeps in a cookie.`,
+	}
+	var o uiOptions
+	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:0", "`HOST:PORT` to listen on; port 0 is a free one")
+	cmd.Flags().BoolVar(&o.noBrowser, "no-browser", false, "print the address alone")
+	cmd.RunE = func(c *cobra.Command, _ []string) error { return runUI(c.Context(), a, o) }
+	return cmd
+}
+
+func runUI(ctx context.Context, a *app, o uiOptions) error {
+	local, err := web.Listen(o.listen)
+	if err != nil {
+		return err
+	}
+	if _, err := a.source(ctx); err != nil {
+		return err
+	}
+	site, err := web.New(web.Options{
+		Sources: func(ctx context.Context) ([]project.Source, error) {
+			src, err := source.Open(ctx, a.dir)
+			return []project.Source{src}, err
+		},
+		Connect: func(src project.Source, env project.Environment) (deploy.Target, error) {
+			t, err := deploy.Connect(src, env, a.connectOptions())
+			t.Render = a.renderOptions("deploy")
+			return t, err
+		},
+		Findings: a.findings, Hint: func(err error) string {
+			_, hint := lookUp(err)
+			return hint
+		},
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(a.stdout, local.URL())
+	if !o.noBrowser {
+		if err := browser.Open(local.TicketURL()); err != nil && !errors.Is(err, browser.ErrNone) {
+			a.warn("warning: the browser was not opened: %v", err)
+		}
+	}
+	return local.Serve(ctx, site.Handler())
+}
+
+// findings checks a project as the verb check does.
+func (a *app) findings(ctx context.Context, src project.Source) ([]finding.Finding, error) {
+	in := check.Input{Project: src.Project, Environments: src.Project.Environments}
+	var err error
+	if in.Rules, err = check.LoadRules(src.Project.Dir, src.Project.Rules); err != nil {
+		return nil, err
+	}
+	if in.Past, err = check.ReadPast(ctx, src.Project.Dir); err != nil {
+		return nil, err
+	}
+	report, err := a.check(ctx, in)
+	return report.Findings, err
+}

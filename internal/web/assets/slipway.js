@@ -1,0 +1,1 @@
+// Updates pages while they are open.

@@ -1,0 +1,130 @@
+package web
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+
+	"slipway/internal/git"
+	"slipway/internal/plan"
+	"slipway/internal/project"
+	"slipway/internal/release"
+	"slipway/internal/words"
+)
+
+// errNoPage says that an address names no page.
+var errNoPage = errors.New("this page does not exist")
+
+// pages are the templates, by name.
+type pages map[string]*template.Template
+
+func parsePages() (pages, error) {
+	all := pages{}
+	names, err := fs.Glob(files, "templates/*.html")
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		base := path.Base(name)
+		if base == "layout.html" || base == "parts.html" {
+			continue
+		}
+		t, err := template.New(base).Funcs(functions).ParseFS(files, "templates/layout.html",
+			"templates/parts.html", name)
+		if err != nil {
+			return nil, err
+		}
+		all[strings.TrimSuffix(base, ".html")] = t
+	}
+	return all, nil
+}
+
+// view is what the layout shows around a page.
+type view struct {
+	Title string
+	// Project and Environment are those of the page; empty on the board.
+	Project, Environment string
+	// Environments are the names of the project's, in its order.
+	Environments []string
+	// Tab is the page of an environment: "", "history", "plan", "logs".
+	Tab  string
+	Page any
+}
+
+// viewOf begins the view of a page about an environment.
+func viewOf(src project.Source, environment, tab string, page any) view {
+	v := view{Title: environment, Project: src.Project.Name, Environment: environment, Tab: tab, Page: page}
+	for _, e := range src.Project.Environments {
+		v.Environments = append(v.Environments, e.Name)
+	}
+	if tab != "" {
+		v.Title = tab + " of " + environment
+	}
+	return v
+}
+
+// show answers with a page.
+func (s *Site) show(w http.ResponseWriter, r *http.Request, status int, name string, v view) {
+	var b bytes.Buffer
+	if err := s.pages[name].ExecuteTemplate(&b, "layout", v); err != nil {
+		http.Error(w, "the page cannot be shown: "+err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = b.WriteTo(w) // the browser may have gone
+}
+
+// fault is what the page of an error shows.
+type fault struct{ Text, Hint string }
+
+func (s *Site) fault(err error) fault { return fault{words.Clean(err.Error()), s.options.Hint(err)} }
+
+// fail answers with the error, and what to do about it.
+func (s *Site) fail(w http.ResponseWriter, r *http.Request, err error) {
+	status := http.StatusBadGateway
+	unknown := (*project.UnknownEnvironmentError)(nil)
+	if errors.Is(err, errNoPage) || errors.Is(err, release.ErrNone) || errors.As(err, &unknown) {
+		status = http.StatusNotFound
+	}
+	s.show(w, r, status, "error", view{Title: "error", Page: s.fault(err)})
+}
+
+// functions are what the templates call.
+var functions = template.FuncMap{
+	"age": words.Age, "brief": words.Brief, "short": git.Short, "count": words.Count, "at": at,
+	"digest": shortDigest, "rfc3339": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"manager": managerOf, "link": linkTo,
+	"gap": func(p boardProject, c column) inProject { return inProject{p, c} },
+	"add": func(a, b int) int { return a + b },
+}
+
+// at is the path of a page: its elements may have any characters.
+func at(elements ...any) string {
+	var b strings.Builder
+	for _, e := range elements {
+		b.WriteString("/" + url.PathEscape(fmt.Sprint(e)))
+	}
+	return b.String()
+}
+
+// shortDigest prints the twelve first digits.
+func shortDigest(digest string) string {
+	_, hex, _ := strings.Cut(digest, ":")
+	return hex[:min(len(hex), 12)]
+}
+
+// managerOf names who holds a field.
+func managerOf(h plan.Holder) string {
+	if h.Subresource != "" {
+		return h.Manager + " (" + h.Subresource + ")"
+	}
+	return h.Manager
+}
