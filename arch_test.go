@@ -65,9 +65,10 @@ var allowed = map[string]string{
 	"internal/agent": "promote agent/child git git/credential git/forge git/signer image object project project/source " +
 		"render/tree render " +
 		"plan cluster release deploy",
-	"internal/agent/child":         "",
-	"internal/agent/install":       "agent object project render",
-	"internal/web":                 "check/finding deploy git plan project release words",
+	"internal/agent/child":   "",
+	"internal/agent/install": "agent object project render",
+	"internal/web": "check/contract check/finding check/origin cluster deploy git object " +
+		"plan project release rollout words",
 	"internal/web/browser":         "",
 	"internal/words":               "",
 	"cmd/slipway":                  "*",

@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"reflect"
-	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +16,7 @@ import (
 	"slipway/internal/check/contract"
 	"slipway/internal/check/finding"
 	"slipway/internal/deploy"
+	"slipway/internal/project"
 )
 
 // errFaults says that a check found faults. They have been printed.
@@ -70,13 +69,17 @@ func runCompare(ctx context.Context, a *app, from, to string, o compareOptions) 
 	if err != nil {
 		return err
 	}
-	result, err := check.Compare(ctx, p, from, to, check.CompareOptions{
-		Namespace: a.namespace, Render: a.renderOptions("render"), Today: today(),
-	})
+	result, err := a.compare(ctx, p, from, to)
 	if err != nil {
 		return err
 	}
 	return a.showComparison(result, o)
+}
+
+func (a *app) compare(ctx context.Context, p project.Project, from, to string) (contract.Result, error) {
+	return check.Compare(ctx, p, from, to, check.CompareOptions{
+		Namespace: a.namespace, Render: a.renderOptions("render"), Today: today(),
+	})
 }
 
 func runCompareLive(ctx context.Context, a *app, name string, o compareOptions) error {
@@ -151,7 +154,7 @@ func printComparison(w io.Writer, r contract.Result, all bool) {
 		}
 		mark := faultMarks[c]
 		if c == contract.Expected && !all {
-			fmt.Fprintln(w, s.mark(mark, mark+" "+classWords(c)+": "+kinds(r, c)))
+			fmt.Fprintln(w, s.mark(mark, mark+" "+classWords(c)+": "+r.Kinds(c)))
 			continue
 		}
 		fmt.Fprintln(w, s.mark(mark, fmt.Sprintf("%s %s: %d because of %s", mark, classWords(c), r.Count(c),
@@ -163,21 +166,6 @@ func printComparison(w io.Writer, r contract.Result, all bool) {
 			}
 		}
 	}
-}
-
-// kinds counts what differs: "image 2 · replicas 1".
-func kinds(r contract.Result, c contract.Class) string {
-	counts := map[string]int{}
-	for _, d := range r.Differences {
-		if d.Class == c {
-			counts[d.What]++
-		}
-	}
-	var parts []string
-	for _, what := range slices.Sorted(maps.Keys(counts)) {
-		parts = append(parts, fmt.Sprintf("%s %d", what, counts[what]))
-	}
-	return strings.Join(parts, " · ")
 }
 
 // distinct counts the lines of causes.

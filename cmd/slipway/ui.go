@@ -8,7 +8,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"slipway/internal/check"
+	"slipway/internal/check/contract"
 	"slipway/internal/check/finding"
+	"slipway/internal/check/origin"
 	"slipway/internal/deploy"
 	"slipway/internal/project"
 	"slipway/internal/project/source"
@@ -53,7 +55,7 @@ func runUI(ctx context.Context, a *app, o uiOptions) error {
 			t.Render = a.renderOptions("deploy")
 			return t, err
 		},
-		Findings: a.findings, Hint: func(err error) string {
+		Findings: a.findings, Why: a.explainField, Compare: a.compareEnvironments, Hint: func(err error) string {
 			_, hint := lookUp(err)
 			return hint
 		},
@@ -82,4 +84,16 @@ func (a *app) findings(ctx context.Context, src project.Source) ([]finding.Findi
 	}
 	report, err := a.check(ctx, in)
 	return report.Findings, err
+}
+
+func (a *app) explainField(
+	ctx context.Context, src project.Source, env project.Environment, q origin.Question,
+) (origin.Chain, error) {
+	return a.why(ctx, src.Project, env, q)
+}
+
+func (a *app) compareEnvironments(
+	ctx context.Context, src project.Source, from, to string,
+) (contract.Result, error) {
+	return a.compare(ctx, src.Project, from, to)
 }

@@ -56,14 +56,7 @@ func runWhy(ctx context.Context, a *app, name string, q origin.Question, out for
 	if a.namespace != "" {
 		env.Namespace = a.namespace
 	}
-	options := a.renderOptions("render")
-	options.Remotes = p.Remotes
-	r, err := render.Open(p.Dir, options)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	chain, err := origin.Why(ctx, r, env, q, origin.Options{})
+	chain, err := a.why(ctx, p, env, q)
 	if err != nil {
 		return err
 	}
@@ -71,6 +64,19 @@ func runWhy(ctx context.Context, a *app, name string, q origin.Question, out for
 		return a.json(chain)
 	}
 	return a.printChain(chain)
+}
+
+func (a *app) why(
+	ctx context.Context, p project.Project, env project.Environment, q origin.Question,
+) (origin.Chain, error) {
+	options := a.renderOptions("render")
+	options.Remotes = p.Remotes
+	r, err := render.Open(p.Dir, options)
+	if err != nil {
+		return origin.Chain{}, err
+	}
+	defer r.Close()
+	return origin.Why(ctx, r, env, q, origin.Options{})
 }
 
 func (a *app) printChain(c origin.Chain) error {

@@ -31,6 +31,8 @@ type Options struct {
 	// under the lock, and so is any where this is 0. Some time passes between each look and the write after it;
 	// the consent of a person makes it long.
 	Recent time.Duration
+	// Reason is why, for the record; it may be empty.
+	Reason string
 	// Leader is the replica of the agent that deploys, for the record; nil: no agent does.
 	Leader *release.Leader
 }
@@ -305,7 +307,8 @@ func masked(err error, set object.Set) error {
 
 func intent(t Target, p Proposal, o Options) release.Release {
 	return release.Release{
-		Commit: p.Prepared.Commit, Tag: p.Prepared.Tag, Dirty: p.Prepared.Dirty, Who: o.Who, Leader: o.Leader,
+		Commit: p.Prepared.Commit, Tag: p.Prepared.Tag, Dirty: p.Prepared.Dirty, Who: o.Who, Message: o.Reason,
+		Leader: o.Leader,
 		Images: p.Prepared.Images, RollbackOf: p.Prepared.RollbackOf, Revert: p.Prepared.Revert,
 		Objects: p.Prepared.Set, Adopted: adopted(p.Plan, p.Latest), Found: p.Found,
 		Allowed: p.Prepared.Review.Allowed, Older: p.Prepared.Direction.Back != nil, Path: t.Source.Path,

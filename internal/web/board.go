@@ -23,8 +23,7 @@ type boardProject struct {
 // column is one environment.
 type column struct {
 	deploy.Standing
-	// Checked: Errors and Warnings are known. Unchecked is why not.
-	Checked          bool
+	// Unchecked is why Errors and Warnings are not known; empty: they are.
 	Unchecked        string
 	Errors, Warnings int
 	Gates            *project.Gates
@@ -74,7 +73,7 @@ func (s *Site) serveBoard(w http.ResponseWriter, r *http.Request) {
 
 func (s *Site) boardOf(ctx context.Context, src project.Source) boardProject {
 	b := boardProject{Name: src.Project.Name, Source: src, Forge: forgeOf(src.Remote)}
-	var found *report
+	var found answer[[]finding.Finding]
 	var all sync.WaitGroup
 	all.Go(func() { found = s.check(ctx, src) })
 	board := deploy.Board(ctx, src, s.connector(src))
@@ -84,17 +83,13 @@ func (s *Site) boardOf(ctx context.Context, src project.Source) boardProject {
 		if standing.Behind != nil {
 			c.More = standing.Behind.Commits - len(standing.Behind.Waiting)
 		}
-		if found != nil && found.err != nil {
-			c.Unchecked = found.err.Error()
-		} else if found != nil {
-			c.Checked = true
-			for _, f := range found.in(standing.Environment) {
-				if f.Severity == finding.Error {
-					c.Errors++
-				} else {
-					c.Warnings++
-				}
-			}
+		switch {
+		case !found.Known():
+			c.Unchecked = "running …"
+		case found.Err != nil:
+			c.Unchecked = found.Err.Error()
+		default:
+			c.Errors, c.Warnings = countFindings(findingsIn(found.Value, standing.Environment))
 		}
 		b.Columns = append(b.Columns, c)
 	}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"html/template"
@@ -12,7 +13,11 @@ import (
 	"strings"
 	"time"
 
+	"slipway/internal/check/contract"
+	"slipway/internal/check/finding"
+	"slipway/internal/deploy"
 	"slipway/internal/git"
+	"slipway/internal/object"
 	"slipway/internal/plan"
 	"slipway/internal/project"
 	"slipway/internal/release"
@@ -58,6 +63,14 @@ type view struct {
 	Page any
 }
 
+// Topic is what the page is about: see hub.tell.
+func (v view) Topic() string {
+	if v.Environment == "" {
+		return v.Project
+	}
+	return v.Project + "/" + v.Environment
+}
+
 // viewOf begins the view of a page about an environment.
 func viewOf(src project.Source, environment, tab string, page any) view {
 	v := view{Title: environment, Project: src.Project.Name, Environment: environment, Tab: tab, Page: page}
@@ -85,7 +98,9 @@ func (s *Site) show(w http.ResponseWriter, r *http.Request, status int, name str
 // fault is what the page of an error shows.
 type fault struct{ Text, Hint string }
 
-func (s *Site) fault(err error) fault { return fault{words.Clean(err.Error()), s.options.Hint(err)} }
+func (s *Site) fault(err error) *fault {
+	return &fault{words.Clean(err.Error()), s.options.Hint(err)}
+}
 
 // fail answers with the error, and what to do about it.
 func (s *Site) fail(w http.ResponseWriter, r *http.Request, err error) {
@@ -102,8 +117,14 @@ var functions = template.FuncMap{
 	"age": words.Age, "brief": words.Brief, "short": git.Short, "count": words.Count, "at": at,
 	"digest": shortDigest, "rfc3339": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"manager": managerOf, "link": linkTo,
-	"gap": func(p boardProject, c column) inProject { return inProject{p, c} },
-	"add": func(a, b int) int { return a + b },
+	"from": func(f any) string { return sides(f)[0] }, "to": func(f any) string { return sides(f)[1] },
+	"mark": func(a plan.Action) string { return marks[a] }, "object": objectPath, "lost": deploy.LostText,
+	"notRun": deploy.NotRunText, "lostField": plan.LostText, "places": placesOf, "notice": noticeOf,
+	"levels": func() []string { return levels }, "outcome": outcome,
+	"clock": func(t time.Time) string { return t.Local().Format("15:04:05.000") },
+	"tail":  func(name string) string { return name[strings.LastIndex(name, "-")+1:] },
+	"gap":   func(p boardProject, c column) inProject { return inProject{p, c} },
+	"add":   func(a, b int) int { return a + b },
 }
 
 // at is the path of a page: its elements may have any characters.
@@ -127,4 +148,55 @@ func managerOf(h plan.Holder) string {
 		return h.Manager + " (" + h.Subresource + ")"
 	}
 	return h.Manager
+}
+
+// marks are the signs of the actions of a plan.
+var marks = map[plan.Action]string{plan.Create: "+", plan.Update: "~", plan.Delete: "-", plan.Replace: "±",
+	plan.Run: "»", plan.Blocked: "!", plan.Keep: "=", plan.Skip: "·"}
+
+// sides are both values of a field, as the CLI prints them.
+func sides(field any) [2]string {
+	var path, writtenA, writtenB string
+	var a, b any
+	switch f := field.(type) {
+	case plan.Field:
+		path, a, b = f.Path, f.Before, f.After
+	case *deploy.DriftedField:
+		path, a, b = f.Path, f.Recorded, f.Live
+	case contract.Difference:
+		path, a, b, writtenA, writtenB = f.Field, f.A, f.B, f.WrittenA, f.WrittenB
+	}
+	from, to := words.Values(words.Field(path, a, writtenA), words.Field(path, b, writtenB))
+	return [2]string{from, to}
+}
+
+// objectPath is the query that names an object: see refOf.
+func objectPath(r object.Ref) string {
+	return "?" + url.Values{"group": {r.Group}, "kind": {r.Kind}, "namespace": {r.Namespace},
+		"name": {r.Name}}.Encode()
+}
+
+// noticeOf is a message of one line.
+func noticeOf(text string) string { return words.Brief(words.OneLine(text)) }
+
+// placesOf joins the places of a cause.
+func placesOf(all []finding.Place) string {
+	var names []string
+	for _, p := range all {
+		names = append(names, p.String())
+	}
+	return cmp.Or(strings.Join(names, ", "), "unknown place")
+}
+
+// outcome is a word for the style of a release.
+func outcome(r release.Release) string {
+	switch r.Status {
+	case release.Healthy:
+		return "good"
+	case release.Failed:
+		return "bad"
+	case release.Deleted:
+		return "none"
+	}
+	return "busy"
 }

@@ -9,9 +9,12 @@ import (
 	"io/fs"
 	"net/http"
 
+	"slipway/internal/check/contract"
 	"slipway/internal/check/finding"
+	"slipway/internal/check/origin"
 	"slipway/internal/deploy"
 	"slipway/internal/project"
+	"slipway/internal/rollout"
 )
 
 //go:embed templates assets
@@ -25,6 +28,9 @@ type Options struct {
 	Connect func(project.Source, project.Environment) (deploy.Target, error)
 	// Findings checks a project.
 	Findings func(context.Context, project.Source) ([]finding.Finding, error)
+	// Why explains a field, and Compare how one environment differs from another, as the verbs do.
+	Why     func(context.Context, project.Source, project.Environment, origin.Question) (origin.Chain, error)
+	Compare func(ctx context.Context, src project.Source, a, b string) (contract.Result, error)
 	// Hint says what to do about an error, "" where nothing is known.
 	Hint func(error) string
 }
@@ -34,7 +40,10 @@ type Site struct {
 	options  Options
 	pages    pages
 	targets  targets
-	findings checked
+	findings answers[[]finding.Finding]
+	health   answers[[]rollout.Standing]
+	drift    answers[deploy.Drift]
+	hub      hub
 }
 
 // New prepares a site.
@@ -52,9 +61,20 @@ func (s *Site) Handler() http.Handler {
 	}
 	mux.Handle("GET "+assetPath, http.StripPrefix(assetPath, http.FileServerFS(assets)))
 	mux.HandleFunc("GET /{$}", s.serveBoard)
+	mux.HandleFunc("GET /p/{project}/{environment}", s.serveEnvironment)
+	mux.HandleFunc("GET /events", s.serveEvents)
+	mux.HandleFunc("GET /p/{project}/{environment}/logs/follow", s.serveFollow)
+	mux.HandleFunc("GET /p/{project}/{environment}/object", s.serveObject)
+	mux.HandleFunc("GET /p/{project}/{environment}/why", s.serveWhy)
+	mux.HandleFunc("GET /p/{project}/{environment}/history", s.serveHistory)
+	mux.HandleFunc("GET /p/{project}/{environment}/release/{revision}", s.serveRelease)
+	mux.HandleFunc("GET /p/{project}/{environment}/plan", s.servePlan)
+	mux.HandleFunc("GET /p/{project}/{environment}/check", s.serveCheck)
+	mux.HandleFunc("GET /p/{project}/{environment}/logs", s.serveLogs)
+	mux.HandleFunc("GET /compare/{project}", s.serveCompare)
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) { s.fail(w, r, errNoPage) })
 	return mux
 }
 
-// assetPath is where the style sheet and the script are. No project is called "-".
-const assetPath = "/-/assets/"
+// assetPath is where the style sheet and the script are.
+const assetPath = "/assets/"

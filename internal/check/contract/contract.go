@@ -3,6 +3,8 @@
 package contract
 
 import (
+	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -91,6 +93,21 @@ func (r Result) Count(c Class) int {
 		}
 	}
 	return n
+}
+
+// Kinds counts what differs: "image 2 · replicas 1".
+func (r Result) Kinds(c Class) string {
+	counts := map[string]int{}
+	for _, d := range r.Differences {
+		if d.Class == c {
+			counts[d.What]++
+		}
+	}
+	var parts []string
+	for _, what := range slices.Sorted(maps.Keys(counts)) {
+		parts = append(parts, fmt.Sprintf("%s %d", what, counts[what]))
+	}
+	return strings.Join(parts, " · ")
 }
 
 // Faults counts the differences that should be corrected.

@@ -1,0 +1,88 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"time"
+
+	"slipway/internal/check/finding"
+	"slipway/internal/project"
+)
+
+// check returns the findings of the present state of a source.
+func (s *Site) check(ctx context.Context, src project.Source) answer[[]finding.Finding] {
+	key := src.Commit + " " + src.Tag
+	if src.Tag == "" { // outside Git nothing says whether the files are the same
+		key = time.Now().Truncate(10 * time.Second).String()
+	}
+	return s.findings.ask(ctx, question[[]finding.Finding]{
+		name: src.Project.Name, key: key, patience: shortPatience,
+		find: func(ctx context.Context) ([]finding.Finding, error) { return s.options.Findings(ctx, src) },
+	})
+}
+
+// findingsIn are those that concern an environment.
+func findingsIn(all []finding.Finding, environment string) []finding.Finding {
+	var found []finding.Finding
+	for _, f := range all {
+		if len(f.Environments) == 0 || slices.Contains(f.Environments, environment) {
+			found = append(found, f)
+		}
+	}
+	return found
+}
+
+func countFindings(all []finding.Finding) (errors, warnings int) {
+	for _, f := range all {
+		if f.Severity == finding.Error {
+			errors++
+		} else {
+			warnings++
+		}
+	}
+	return errors, warnings
+}
+
+// checkPage lists what check finds in an environment, by tier.
+type checkPage struct {
+	place
+	Running  bool
+	Fault    *fault
+	Tiers    []findingTier
+	Findings pager
+}
+
+type findingTier struct {
+	Tier     finding.Tier
+	Findings []finding.Finding
+}
+
+func (s *Site) serveCheck(w http.ResponseWriter, r *http.Request) {
+	t, err := s.target(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	page := checkPage{place: placeOf(t)}
+	switch found := s.check(r.Context(), t.Source); {
+	case !found.Known():
+		page.Running = true
+	case found.Err != nil:
+		page.Fault = s.fault(found.Err)
+	default:
+		all := findingsIn(found.Value, t.Environment.Name)
+		slices.SortStableFunc(all, func(a, b finding.Finding) int {
+			return slices.Index(finding.Tiers, a.Tier) - slices.Index(finding.Tiers, b.Tier)
+		})
+		page.Findings = pageOf(r, len(all))
+		for _, f := range all[page.Findings.From:page.Findings.To] {
+			if n := len(page.Tiers); n == 0 || page.Tiers[n-1].Tier != f.Tier {
+				page.Tiers = append(page.Tiers, findingTier{Tier: f.Tier})
+			}
+			last := &page.Tiers[len(page.Tiers)-1]
+			last.Findings = append(last.Findings, f)
+		}
+	}
+	s.show(w, r, http.StatusOK, "check", viewOf(t.Source, t.Environment.Name, "check", page))
+}

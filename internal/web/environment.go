@@ -1,0 +1,158 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	"slipway/internal/deploy"
+	"slipway/internal/object"
+	"slipway/internal/release"
+	"slipway/internal/rollout"
+)
+
+// environmentPage is the page of one environment: its objects and its drift.
+type environmentPage struct {
+	place
+	Release release.Release
+	Health  answer[[]rollout.Standing]
+	Drift   answer[deploy.Drift]
+	// Faults are why one of these, or both, could not be read.
+	Faults []fault
+	// Fields are the first of those that drifted, and MoreFields counts the others.
+	Fields     []driftRow
+	MoreFields int
+	Rows       []row
+	Objects    pager
+	// Problems counts the objects that are not healthy. Query and Only are the filter.
+	Problems    int
+	Query, Only string
+}
+
+// place is the environment that a page is about.
+type place struct {
+	Project, Environment, Class string
+	Forge                       forge
+	// Path is the project's directory in the repository, with a slash at its end.
+	Path string
+	// Commit is what file names mean.
+	Commit string
+}
+
+func placeOf(t deploy.Target) place {
+	p := place{Project: t.Source.Project.Name, Environment: t.Environment.Name,
+		Class: string(t.Environment.Class), Forge: forgeOf(t.Source.Remote), Commit: t.Source.Commit}
+	if t.Source.Path != "" {
+		p.Path = t.Source.Path + "/"
+	}
+	return p
+}
+
+// File is the address of a file of the project in the forge; empty where it is not known.
+func (p place) File(file string, line int) string { return p.Forge.File(p.Commit, p.Path+file, line) }
+
+// driftRow is one field that drifted, or one object.
+type driftRow struct {
+	deploy.Drifted
+	Field *deploy.DriftedField // nil: the object as a whole
+	Added *deploy.Stray
+}
+
+// maxDrift is how many drifted fields a page shows: a terminal shows the others.
+const maxDrift = 200
+
+func driftRows(d deploy.Drift) (rows []driftRow, more int) {
+	for _, o := range d.Changed {
+		if o.What != deploy.Changed {
+			rows = append(rows, driftRow{Drifted: o})
+		}
+		for i := range o.Fields {
+			rows = append(rows, driftRow{Drifted: o, Field: &o.Fields[i]})
+		}
+	}
+	for i := range d.Added {
+		added := &d.Added[i]
+		rows = append(rows, driftRow{Drifted: deploy.Drifted{Ref: added.Ref, What: "added"}, Added: added})
+	}
+	shown := min(len(rows), maxDrift)
+	return rows[:shown], len(rows) - shown
+}
+
+func (s *Site) serveEnvironment(w http.ResponseWriter, r *http.Request) {
+	t, err := s.target(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	past, err := t.Records().Past(r.Context())
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	page := environmentPage{place: placeOf(t), Release: past.Latest}
+	page.Commit = past.Latest.Commit
+	if rel := past.Latest; rel.Revision > 0 && rel.Status != release.Deleted {
+		s.look(r.Context(), t, rel, &page)
+		page.Fields, page.MoreFields = driftRows(page.Drift.Value)
+		s.list(r, rel.Objects, &page)
+	}
+	s.show(w, r, http.StatusOK, "environment", viewOf(t.Source, t.Environment.Name, "", page))
+}
+
+// look reads the health of the objects of a release, and its drift.
+func (s *Site) look(ctx context.Context, t deploy.Target, rel release.Release, page *environmentPage) {
+	name, patience := page.Project+"/"+page.Environment, longPatience
+	if rel.Objects.Len() >= manyObjects {
+		patience = shortPatience
+	}
+	var all sync.WaitGroup
+	all.Go(func() {
+		page.Health = s.health.ask(ctx, question[[]rollout.Standing]{
+			name: name, patience: patience, find: func(ctx context.Context) ([]rollout.Standing, error) {
+				return healthOf(ctx, t, rel)
+			},
+		})
+	})
+	all.Go(func() {
+		page.Drift = s.drift.ask(ctx, question[deploy.Drift]{
+			name: name, patience: patience, find: func(ctx context.Context) (deploy.Drift, error) {
+				return deploy.FindDrift(ctx, t)
+			},
+		})
+	})
+	all.Wait()
+	for _, err := range []error{page.Health.Err, page.Drift.Err} {
+		if err != nil {
+			page.Faults = append(page.Faults, *s.fault(err))
+		}
+	}
+}
+
+// healthOf is the health of the objects without the objects: a page has no use for what they weigh.
+func healthOf(ctx context.Context, t deploy.Target, rel release.Release) ([]rollout.Standing, error) {
+	states, err := rollout.Health(ctx, t.Cluster, t.Judge, rel.Objects.Refs())
+	for i := range states {
+		states[i].Live = object.Object{}
+	}
+	return states, err
+}
+
+// list fills in the rows that the request asks for.
+func (s *Site) list(r *http.Request, set object.Set, page *environmentPage) {
+	rows := rowsOf(set, page.Health.Value, page.Drift.Value)
+	page.Query, page.Only = strings.TrimSpace(r.FormValue("q")), r.FormValue("only")
+	isProblem := func(o row) bool { return o.State() != "good" || o.Drifted > 0 }
+	for _, o := range rows {
+		if isProblem(o) {
+			page.Problems++
+		}
+	}
+	rows = slices.DeleteFunc(rows, func(o row) bool {
+		text := strings.ToLower(o.Ref.String() + " " + o.Group)
+		return page.Only == "problems" && !isProblem(o) || !strings.Contains(text, strings.ToLower(page.Query))
+	})
+	page.Objects = pageOf(r, len(rows))
+	page.Rows = rows[page.Objects.From:page.Objects.To]
+}

@@ -1,0 +1,202 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"slipway/internal/cluster"
+	"slipway/internal/deploy"
+	"slipway/internal/project"
+	"slipway/internal/release"
+)
+
+const (
+	// settling is how long changes are collected before browsers are told: a rollout changes many objects.
+	settling = 200 * time.Millisecond
+	// slowPoll is how often the source and the pauses are compared, which nothing announces.
+	slowPoll = 3 * time.Second
+	// heartbeat keeps proxies from closing a stream.
+	heartbeat = 15 * time.Second
+)
+
+// hub tells browsers that something has changed. It watches clusters while somebody listens.
+type hub struct {
+	mu      sync.Mutex
+	clients map[chan string]bool
+	stop    context.CancelFunc
+}
+
+// listen adds a browser, and begins to watch for the first one. The caller calls leave.
+func (h *hub) listen(ctx context.Context, watch func(context.Context)) (news chan string, leave func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.clients == nil {
+		h.clients = map[chan string]bool{}
+	}
+	news = make(chan string, 64)
+	h.clients[news] = true
+	if h.stop == nil {
+		var watching context.Context
+		watching, h.stop = context.WithCancel(context.WithoutCancel(ctx))
+		go watch(watching)
+	}
+	return news, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if delete(h.clients, news); len(h.clients) == 0 {
+			h.stop()
+			h.stop = nil
+		}
+	}
+}
+
+// tell announces a change of a topic: "myapp/prod", or "myapp" for the source of all its environments. A
+// browser that does not keep up misses nothing: it asks for the whole page then.
+func (h *hub) tell(topic string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for c := range h.clients {
+		select {
+		case c <- topic:
+		default:
+		}
+	}
+}
+
+// serveEvents is the stream of one browser.
+func (s *Site) serveEvents(w http.ResponseWriter, r *http.Request) {
+	news, leave := s.hub.listen(r.Context(), s.watch)
+	defer leave()
+	w.Header().Set("Content-Type", "text/event-stream")
+	stream := http.NewResponseController(w)
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	fmt.Fprint(w, "retry: 2000\n\n: Slipway\n\n")
+	for stream.Flush() == nil {
+		select {
+		case <-r.Context().Done():
+			return
+		case topic := <-news:
+			fmt.Fprintf(w, "event: change\ndata: %s\n\n", topic)
+		case <-beat.C:
+			fmt.Fprint(w, ": \n\n")
+		}
+	}
+}
+
+// watch follows the sources and all their environments until the context ends.
+func (s *Site) watch(ctx context.Context) {
+	tick := time.NewTicker(slowPoll)
+	defer tick.Stop()
+	states, followed := map[string]string{}, map[string]bool{}
+	for {
+		sources, err := s.options.Sources(ctx)
+		if err == nil {
+			for _, src := range sources {
+				s.follow(ctx, src, followed)
+				state := src.Commit + " " + src.Tag
+				if was, ok := states[src.Project.Name]; ok && was != state {
+					s.hub.tell(src.Project.Name)
+				}
+				states[src.Project.Name] = state
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// follow begins to follow those environments of a source that are not followed yet.
+func (s *Site) follow(ctx context.Context, src project.Source, followed map[string]bool) {
+	for _, env := range src.Project.Environments {
+		topic := src.Project.Name + "/" + env.Name
+		if followed[topic] {
+			continue
+		}
+		if t, err := s.connect(src, env); err == nil {
+			followed[topic] = true
+			go s.followEnvironment(ctx, t, topic)
+		}
+	}
+}
+
+// followEnvironment announces changes of the objects, the releases and the pauses of an environment.
+func (s *Site) followEnvironment(ctx context.Context, t deploy.Target, topic string) {
+	seen := ""
+	for ctx.Err() == nil {
+		past, err := t.Records().Past(ctx)
+		if err != nil {
+			if !wait(ctx, slowPoll) {
+				return
+			}
+			continue
+		}
+		if now := summaryOf(past); seen != "" && now != seen {
+			s.hub.tell(topic)
+			seen = now
+		} else {
+			seen = now
+		}
+		s.followRelease(ctx, t, past, topic)
+	}
+}
+
+// summaryOf changes with anything that is recorded.
+func summaryOf(p release.Past) string {
+	text := fmt.Sprint(p.Pauses)
+	for _, r := range p.Releases {
+		text += fmt.Sprint(r.Revision, r.Status, r.Held())
+	}
+	return text
+}
+
+// followRelease announces changes of the objects of a release, until the record may have changed: its lock
+// comes and goes with each deploy.
+func (s *Site) followRelease(ctx context.Context, t deploy.Target, past release.Past, topic string) {
+	lock := t.Records().LockRef()
+	w := cluster.Watch(ctx, t.Cluster, append(past.Latest.Objects.Refs(), lock))
+	w.Moved()
+	w.Follow(ctx)
+	defer w.Stop()
+	poll := time.NewTicker(slowPoll)
+	defer poll.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-poll.C:
+			if now, err := t.Records().Past(ctx); err == nil && summaryOf(now) != summaryOf(past) {
+				return
+			}
+		case <-w.Changed():
+			if !wait(ctx, settling) {
+				return
+			}
+			for _, ref := range w.Moved() {
+				if ref == lock {
+					s.hub.tell(topic)
+					return
+				}
+			}
+			s.hub.tell(topic)
+		}
+	}
+}
+
+// wait returns false when the context ends first.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

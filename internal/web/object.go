@@ -1,0 +1,126 @@
+package web
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"slipway/internal/check/origin"
+	"slipway/internal/object"
+	"slipway/internal/release"
+	"slipway/internal/words"
+)
+
+// objectPage is one object as its release has it, field by field.
+type objectPage struct {
+	place
+	Release release.Release
+	Ref     object.Ref
+	Origin  object.Origin
+	Fields  []leaf
+	Objects pager
+	Logs    bool
+}
+
+// leaf is a field that has no fields below it.
+type leaf struct {
+	Path  string
+	Value string
+}
+
+func (s *Site) serveObject(w http.ResponseWriter, r *http.Request) {
+	t, err := s.target(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	past, err := t.Records().Past(r.Context())
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	o, found := past.Latest.Objects.Get(refOf(r))
+	if !found {
+		s.fail(w, r, errNoPage)
+		return
+	}
+	page := objectPage{place: placeOf(t), Release: past.Latest, Ref: o.Ref(), Origin: o.Origin}
+	page.Commit = past.Latest.Commit
+	_, _, page.Logs = o.PodSpec()
+	fields := leaves("", object.Hide(object.Masked(o), object.SecretValues(past.Latest.Objects)).Body, nil)
+	page.Objects = pageOf(r, len(fields))
+	page.Fields = fields[page.Objects.From:page.Objects.To]
+	v := viewOf(t.Source, t.Environment.Name, "", page)
+	v.Title = o.Ref().String()
+	s.show(w, r, http.StatusOK, "object", v)
+}
+
+// refOf reads the object that a request names.
+func refOf(r *http.Request) object.Ref {
+	q := r.URL.Query()
+	return object.Ref{Group: q.Get("group"), Kind: q.Get("kind"), Namespace: q.Get("namespace"),
+		Name: q.Get("name")}
+}
+
+// leaves appends the fields of a value that have none below them, in the order of their paths.
+func leaves(path string, v any, all []leaf) []leaf {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			all = leaves(object.Join(path, k), v[k], all)
+		}
+		if len(v) > 0 {
+			return all
+		}
+	case []any:
+		for i, name := range object.Elements(v) {
+			all = leaves(path+name, v[i], all)
+		}
+		if len(v) > 0 {
+			return all
+		}
+	}
+	return append(all, leaf{path, words.Value(words.Field(path, v, ""), true)})
+}
+
+// whyPage is why a field has its value.
+type whyPage struct {
+	place
+	Object, Field string
+	Chain         origin.Chain
+	Value         string
+	Links         []whyLink
+	Fault         *fault
+}
+
+type whyLink struct {
+	origin.Link
+	Says string
+}
+
+func (s *Site) serveWhy(w http.ResponseWriter, r *http.Request) {
+	t, err := s.target(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	page := whyPage{place: placeOf(t), Object: r.FormValue("object"),
+		Field: strings.TrimSpace(r.FormValue("field"))}
+	chain, err := s.options.Why(r.Context(), t.Source, t.Environment, origin.Question{
+		Object: page.Object, Field: page.Field,
+	})
+	if err != nil {
+		page.Fault = s.fault(err)
+	} else {
+		page.Chain = chain
+		page.Value = words.Value(words.Field(chain.Field, chain.Value, chain.Written), true)
+		for _, l := range chain.Links {
+			says := words.Value(words.Field(chain.Field, l.Value, l.Written), true)
+			page.Links = append(page.Links, whyLink{l, says})
+		}
+	}
+	v := viewOf(t.Source, t.Environment.Name, "", page)
+	v.Title = "why " + page.Object
+	s.show(w, r, http.StatusOK, "why", v)
+}
