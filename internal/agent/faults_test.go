@@ -64,6 +64,9 @@ func TestRacingBots(t *testing.T) {
 		}
 	}
 	k.startJudged(t, "")
+	// Each push that takes commits off the branch is noted: a later one may hide it.
+	rewritten := filepath.Join(t.TempDir(), "rewritten")
+	k.hook(t, "update", "git merge-base --is-ancestor \"$2\" \"$3\" || echo \"$@\" >>"+rewritten)
 	bad := k.value(t, "bad")
 	bot.exec(t, "clone", "-q", k.direct(t), ".")
 	races.Store(0)
@@ -75,6 +78,9 @@ func TestRacingBots(t *testing.T) {
 		subjects[1] != "bot 1" || subjects[2] != "bot 0" {
 		t.Errorf("after the bad commit the branch has %q", subjects)
 	}
+	if text, err := os.ReadFile(rewritten); err == nil {
+		t.Errorf("pushed by force: %s", text)
+	}
 	if text, err := os.ReadFile(filepath.Join(k.dir, "k8s/app.yaml")); err != nil || string(text) != manifests {
 		t.Errorf("%v, %s", err, text)
 	}
@@ -83,12 +89,17 @@ func TestRacingBots(t *testing.T) {
 // protect has the Git server refuse pushes to main.
 func (k *kept) protect(t *testing.T) {
 	t.Helper()
-	hook := filepath.Join(sandboxtest.Shared(t).Data, "git", k.namespace, "shop.git", "hooks", "pre-receive")
-	if err := os.MkdirAll(filepath.Dir(hook), 0o755); err != nil {
+	k.hook(t, "pre-receive", "if grep -q refs/heads/main; then echo main is protected >&2; exit 1; fi")
+}
+
+// hook has the Git server run a shell script.
+func (k *kept) hook(t *testing.T, name, script string) {
+	t.Helper()
+	file := filepath.Join(sandboxtest.Shared(t).Data, "git", k.namespace, "shop.git", "hooks", name)
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	script := "#!/bin/sh\nif grep -q refs/heads/main; then echo main is protected >&2; exit 1; fi\n"
-	if err := os.WriteFile(hook, []byte(script), 0o755); err != nil {
+	if err := os.WriteFile(file, []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 }
