@@ -42,7 +42,6 @@ type environment struct {
 	settled  string       // the last commit that was deployed, held, or found to run
 	looked   bool         // the commit needs no further look
 	holder   int          // the release in quarantine that keeps the commit back; 0: none
-	good     goodCommit
 	failures int
 	opens    time.Time // when the window opens that the commit waits for; zero: it does not
 	claim    release.Claim
@@ -67,9 +66,6 @@ type environment struct {
 	mu     sync.Mutex
 	status Status
 }
-
-// goodCommit is the newest commit whose objects were healthy, and their digest.
-type goodCommit struct{ commit, digest string }
 
 // Status returns how the environment stands.
 func (e *environment) Status() Status {
@@ -275,7 +271,6 @@ func (e *environment) follow(ctx context.Context) error {
 				deploy.NotRunText(latest))
 			return nil
 		}
-		e.good = goodCommit{e.commit, digest}
 		if latest.Commit != e.commit {
 			e.judgeUnchanged(latest.Revision, latest.Commit)
 			return nil
@@ -321,7 +316,6 @@ func (e *environment) follow(ctx context.Context) error {
 		return nil
 	}
 	e.agent.counters.update(func(c *counters) { observe(c.healthy, e.name, deployTimes, time.Since(e.seen)) })
-	e.good = goodCommit{e.commit, rel.Digest}
 	e.judge(Synced, "commit %s is release %d, healthy after %.1f s", short(e.commit), rel.Revision,
 		rel.Finished.Sub(rel.Started).Seconds())
 	return nil

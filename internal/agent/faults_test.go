@@ -104,10 +104,10 @@ func (k *kept) hook(t *testing.T, name, script string) {
 	}
 }
 
-// The branch is protected: the revert becomes one pull request, however many passes follow.
-func TestProtectedBranch(t *testing.T) {
-	t.Parallel()
-	opened := newLines()
+// forge serves a Gitea that opens pull requests, and returns them with the lines of a repository that uses it.
+func (k *kept) forge(t *testing.T) (opened *lines, more string) {
+	t.Helper()
+	opened = newLines()
 	forge := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		var body map[string]string
 		_ = json.NewDecoder(r.Body).Decode(&body)
@@ -121,8 +121,15 @@ func TestProtectedBranch(t *testing.T) {
 	if err := os.WriteFile(token, []byte("s3cret\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return opened, "  forge: {kind: gitea, api: " + forge.URL + ", tokenFile: " + token + "}\n"
+}
+
+// The branch is protected: the revert becomes one pull request, however many passes follow.
+func TestProtectedBranch(t *testing.T) {
+	t.Parallel()
 	k := newKept(t)
-	k.startJudged(t, "  forge: {kind: gitea, api: "+forge.URL+", tokenFile: "+token+"}\n")
+	opened, more := k.forge(t)
+	k.startJudged(t, more)
 	bad := k.value(t, "bad")
 	k.protect(t)
 	k.log.await(t, "opened a pull request with the revert: https://forge/pull/7")
@@ -138,6 +145,53 @@ func TestProtectedBranch(t *testing.T) {
 	}
 	if text := k.exec(t, "show", "origin/"+branch+":k8s/app.yaml"); text != strings.TrimSpace(manifests) {
 		t.Errorf("the pull request has\n%s", text)
+	}
+}
+
+// A commit that changes a file and no object is not taken back with a later one that fails, also where the agent
+// has not seen it before: it was down, or both came in one push.
+func TestRevertKeepsComments(t *testing.T) {
+	t.Parallel()
+	k := newKept(t)
+	k.startJudged(t, "")
+	noted := "# the owners are shop@example.com\n" + manifests
+	k.write(t, "k8s/app.yaml", noted)
+	k.exec(t, "commit", "-qam", "a note")
+	k.write(t, "k8s/app.yaml", strings.Replace(noted, `a: "1"`, `a: "bad"`, 1))
+	k.push(t, "bad")
+	k.log.await(t, "reverted on main")
+	k.exec(t, "pull", "-q", "--ff-only")
+	if text, err := os.ReadFile(filepath.Join(k.dir, "k8s/app.yaml")); err != nil || string(text) != noted {
+		t.Errorf("%v\n%s", err, text)
+	}
+}
+
+// Lines that others have changed since are in a pull request that is a draft and names them.
+func TestUndecidedLines(t *testing.T) {
+	t.Parallel()
+	k := newKept(t)
+	opened, more := k.forge(t)
+	k.write(t, "slipway.yaml", judged)
+	k.write(t, "k8s/app.yaml", manifests)
+	k.push(t, "first")
+	k.run(t, "writeBack: pull-request", more)
+	k.log.await(t, "is release 1, healthy")
+	bad := strings.Replace(manifests, `a: "1"`, `a: "bad"`, 1)
+	k.write(t, "k8s/app.yaml", bad)
+	k.push(t, "bad")
+	k.log.await(t, "opened a pull request")
+	k.write(t, "k8s/app.yaml", strings.Replace(bad, `a: "bad"}`, `a: 'bad'} # for now`, 1))
+	late := k.push(t, "the same value, with a note")
+	k.log.await(t, "opened a pull request")
+	asked := opened.take()
+	if len(asked) != 2 || strings.Contains(asked[0], "WIP") || strings.Contains(asked[0], "Undecided") {
+		t.Fatalf("the forge was asked %q", asked)
+	}
+	undecided := "- k8s/app.yaml, line 5\n  commit " + late[:7] + " has\n      data: {a: 'bad'} # for now\n" +
+		"  this revert has\n      data: {a: \"1\"}\n"
+	if !strings.Contains(asked[1], "into main: WIP: Revert test to commit ") ||
+		!strings.Contains(asked[1], undecided) {
+		t.Errorf("the forge was asked\n%s", asked[1])
 	}
 }
 

@@ -49,7 +49,7 @@ func (e *environment) advance(ctx context.Context, commit string) (bool, error) 
 	}
 	e.remove()
 	e.remove, e.files, e.target.Source, e.target.Isolate = give, files, src, e.isolate(files, e.reads)
-	e.commit, e.settled, e.good.commit, e.wanted = commit, commit, commit, ""
+	e.commit, e.settled, e.wanted = commit, commit, ""
 	is := e.Status()
 	e.update(func(s *Status) { s.Seen = commit })
 	e.judgeUnchanged(is.Release, is.Applied)

@@ -3,6 +3,7 @@ package git
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -381,9 +382,10 @@ func TestRevert(t *testing.T) {
 		t.Fatal(err)
 	}
 	what := Reversion{Head: head, Bad: bad, Good: good, Files: []string{"a", "apart", "d/b", "new", "same"}}
-	commit, conflicts, err := m.Revert(t.Context(), what, "back\n", Person{"Agent", "agent@example.com"})
-	if err != nil || !slices.Equal(conflicts, []string{"same"}) {
-		t.Fatalf("conflicts %q, %v", conflicts, err)
+	back := func(c []Conflict) string { return fmt.Sprintf("back with %d conflicts\n", len(c)) }
+	commit, conflicts, err := m.Revert(t.Context(), what, back, Person{"Agent", "agent@example.com"})
+	if err != nil || !slices.Equal(conflicts, []Conflict{{"same", 1, "worse\n", "1\n"}}) {
+		t.Fatalf("conflicts %+v, %v", conflicts, err)
 	}
 	up := Upstream{Branch: "main", Remote: "origin", Ref: "refs/heads/main"}
 	if err := m.Push(t.Context(), up, commit); err != nil {
@@ -391,7 +393,7 @@ func TestRevert(t *testing.T) {
 	}
 	gitIn(t, work, "pull", "-q", "--ff-only", "origin", "main")
 	got := gitIn(t, work, "show", "--format=%an %s", "--name-status", "HEAD")
-	if want := "Agent back\n\nM\ta\nM\tapart\nA\td/b\nD\tnew\nM\tsame"; got != want {
+	if want := "Agent back with 1 conflicts\n\nM\ta\nM\tapart\nA\td/b\nD\tnew\nM\tsame"; got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
 	for name, want := range map[string]string{"apart": edited("5", "a note"), "same": edited("5", "a note"),
@@ -401,7 +403,36 @@ func TestRevert(t *testing.T) {
 		}
 	}
 	what.Head = commit
-	if again, _, err := m.Revert(t.Context(), what, "back\n", Person{}); again != "" || err != nil {
+	if again, _, err := m.Revert(t.Context(), what, back, Person{}); again != "" || err != nil {
 		t.Errorf("nothing is left to take back: %s, %v", again, err)
+	}
+}
+
+// Every conflict of a file is told apart, with the line at which it is in the revert.
+func TestRevertConflicts(t *testing.T) {
+	s := serve(t)
+	work := s.repository(t, "a.git", "uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant")
+	good := push(t, work, map[string]string{"a": "1\n2\n3\n4\n5\n6\n7\n8\n9\n", "gone": "1"})
+	bad := push(t, work, map[string]string{"a": "1\n2b\n3\n4\n5\n6\n8b\n9", "gone": "2"})
+	head := push(t, work, map[string]string{"a": "new\n1\n2c\n2d\n3\n4\n5\n6\n8c\n9", "gone": ""})
+	m := mirrorOf(t, s.URL+"/a.git", Access{})
+	if _, err := m.Fetch(t.Context(), "main"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Deepen(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	what := Reversion{Head: head, Bad: bad, Good: good, Files: []string{"a", "gone"}}
+	commit, conflicts, err := m.Revert(t.Context(), what, func([]Conflict) string { return "back" },
+		Person{"Agent", "agent@example.com"})
+	want := []Conflict{
+		{"a", 3, "2c\n2d\n", "2\n"}, {"a", 8, "8c\n9\n", "7\n8\n9\n"}, {File: "gone"},
+	}
+	if err != nil || !slices.Equal(conflicts, want) {
+		t.Errorf("conflicts %+v, %v", conflicts, err)
+	}
+	text, err := read(t.Context(), m, commit, "a")
+	if want := "new\n1\n2\n3\n4\n5\n6\n7\n8\n9\n"; text != want || err != nil {
+		t.Errorf("%q, %v", text, err)
 	}
 }

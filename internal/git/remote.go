@@ -13,6 +13,14 @@ func (r Repository) Differing(ctx context.Context, from, to string) ([]string, e
 	return strings.FieldsFunc(out, func(c rune) bool { return c == 0 }), err
 }
 
+// Touching are the commits after from, up to to, that change some files: the newest first, at most n, along
+// the first parents.
+func (r Repository) Touching(ctx context.Context, from, to string, files []string, n int) ([]string, error) {
+	out, err := r.runRemote(ctx, append([]string{"rev-list", "--first-parent", fmt.Sprintf("--max-count=%d", n),
+		"--end-of-options", to, "^" + from, "--"}, literal(files)...)...)
+	return strings.Fields(out), err
+}
+
 // Unmarked counts the commits of to that from does not have, merges left out, whose message lacks a text.
 func (r Repository) Unmarked(ctx context.Context, from, to, text string) (n int, err error) {
 	out, err := r.run(ctx, "rev-list", "--count", "--no-merges", "--fixed-strings", "--invert-grep",

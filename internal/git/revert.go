@@ -1,6 +1,7 @@
 package git
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,11 +16,23 @@ type Reversion struct {
 	Files           []string
 }
 
+// Conflict is lines of a file that changed from Good to Bad, and again from Bad to Head.
+type Conflict struct {
+	File string
+	// Line is where Good's lines begin in the commit of the revert; 0: the whole file is undecided.
+	Line int
+	// Head and Good are the lines in these two commits; empty where they do not have any.
+	Head, Good string
+}
+
+// Message returns the message of a commit that leaves some conflicts.
+type Message = func([]Conflict) string
+
 // Revert makes a commit on top of Head that takes back what changed, and keeps what changed after Bad, as a
 // merge does. Where both changed the same lines of a file there is a conflict, and they are as Good has them.
 // The commit is empty where there is nothing to take back. No branch changes.
-func (r Repository) Revert(ctx context.Context, what Reversion, message string, by Person) (
-	commit string, conflicts []string, err error) {
+func (r Repository) Revert(ctx context.Context, what Reversion, message Message, by Person) (
+	commit string, conflicts []Conflict, err error) {
 	temporary, err := os.MkdirTemp("", "slipway-revert-")
 	if err != nil {
 		return "", nil, err
@@ -34,12 +47,13 @@ func (r Repository) Revert(ctx context.Context, what Reversion, message string, 
 	var changes strings.Builder
 	for _, name := range what.Files {
 		head, bad, good := sides[0][name], sides[1][name], sides[2][name]
-		wanted, clean, err := r.takeBack(ctx, temporary, head, bad, good)
+		wanted, left, err := r.takeBack(ctx, temporary, head, bad, good)
 		if err != nil {
 			return "", nil, fmt.Errorf("%s: %w", name, err)
 		}
-		if !clean {
-			conflicts = append(conflicts, name)
+		for _, c := range left {
+			c.File = name
+			conflicts = append(conflicts, c)
 		}
 		if wanted == head {
 			continue
@@ -53,7 +67,7 @@ func (r Repository) Revert(ctx context.Context, what Reversion, message string, 
 		return "", conflicts, nil
 	}
 	index := filepath.Join(temporary, "index")
-	commit, err = r.commitEntries(ctx, index, what.Head, changes.String(), message, by)
+	commit, err = r.commitEntries(ctx, index, what.Head, changes.String(), message(conflicts), by)
 	return commit, conflicts, err
 }
 
@@ -79,42 +93,77 @@ func (r Repository) entriesOf(ctx context.Context, commit string, files []string
 	return entries, nil
 }
 
-// takeBack returns head without what changed from good to bad, and whether that can be told apart from what
+// takeBack returns head without what changed from good to bad, and what cannot be told apart from what
 // changed from bad to head.
 func (r Repository) takeBack(
 	ctx context.Context, temporary string, head, bad, good entry,
-) (entry, bool, error) {
+) (entry, []Conflict, error) {
 	switch {
 	case head == bad || head == good:
-		return good, true, nil
+		return good, nil, nil
 	case bad == good:
-		return head, true, nil
+		return head, nil, nil
 	case !head.hasLines() || !bad.hasLines() || !good.hasLines():
-		return good, false, nil
+		return good, []Conflict{{}}, nil
 	}
 	var paths []string
 	for i, e := range []entry{head, bad, good} {
 		text, err := r.runRemote(ctx, "cat-file", "blob", e.hash)
 		if err != nil {
-			return entry{}, false, err
+			return entry{}, nil, err
 		}
 		path := filepath.Join(temporary, fmt.Sprint(i))
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			return entry{}, false, err
+			return entry{}, nil, err
 		}
 		paths = append(paths, path)
 	}
-	clean := true
-	merged, err := r.run(ctx, append([]string{"merge-file", "--stdout"}, paths...)...)
+	var merged bytes.Buffer
+	merge := append([]string{"merge-file", "--stdout", fmt.Sprintf("--marker-size=%d", markerSize)}, paths...)
+	err := command{dir: r.Dir, access: r.access}.stream(ctx, &merged, merge...)
 	var failed *Error
 	if errors.As(err, &failed) && failed.Code > 0 && failed.Code < 128 { // the number of conflicts
-		clean = false
-		merged, err = r.run(ctx, append([]string{"merge-file", "--stdout", "--theirs"}, paths...)...)
+		err = nil
 	}
 	if err != nil {
-		return entry{}, false, err
+		return entry{}, nil, err
 	}
-	git := command{dir: r.Dir, access: r.access, stdin: strings.NewReader(merged)}
+	text, conflicts := settle(merged.String())
+	git := command{dir: r.Dir, access: r.access, stdin: strings.NewReader(text)}
 	hash, err := git.run(ctx, "hash-object", "-w", "--stdin")
-	return entry{mode: head.mode, hash: strings.TrimSpace(hash)}, clean, err
+	return entry{mode: head.mode, hash: strings.TrimSpace(hash)}, conflicts, err
+}
+
+// markerSize is how long the marks around a conflict are: no file has such lines.
+const markerSize = 60
+
+// settle replaces the conflicts of a merge by the lines of their second side.
+func settle(merged string) (text string, conflicts []Conflict) {
+	var out strings.Builder
+	line, side := 1, ' '
+	for l := range strings.Lines(merged) {
+		mark := ' '
+		for _, m := range "<=>" {
+			if strings.HasPrefix(l, strings.Repeat(string(m), markerSize)) {
+				mark = m
+			}
+		}
+		switch {
+		case mark == '<':
+			conflicts, side = append(conflicts, Conflict{Line: line}), mark
+		case mark == '=' && side == '<':
+			side = mark
+		case mark == '>' && side == '=':
+			side = ' '
+		case side == '<':
+			conflicts[len(conflicts)-1].Head += l
+		default:
+			if side == '=' {
+				conflicts[len(conflicts)-1].Good += l
+			}
+			out.WriteString(l)
+			line++
+		}
+	}
+	return out.String(), conflicts
 }

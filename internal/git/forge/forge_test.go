@@ -3,6 +3,7 @@ package forge
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,6 +20,7 @@ type asked struct {
 	path    string
 	headers map[string]string
 	body    map[string]string
+	draft   bool // GitHub's field
 	answer  string
 	exists  int // the status where a pull request is open already
 	why     string
@@ -83,6 +85,13 @@ func TestOpen(t *testing.T) {
 			if _, err := f.Open(t.Context(), "https://forge.example/acme/shop.git", r); !errors.Is(err, ErrExists) {
 				t.Errorf("one that is open already: %v", err)
 			}
+			status, r.Draft = http.StatusCreated, true
+			want.draft = kind == GitHub
+			want.body = maps.Clone(want.body)
+			want.body["title"] = map[string]string{GitLab: "Draft: ", Gitea: "WIP: "}[kind] + "Revert prod"
+			if _, err := f.Open(t.Context(), "https://forge.example/acme/shop", r); err != nil {
+				t.Errorf("a draft: %v", err)
+			}
 			status, want.why = http.StatusForbidden, "not for you"
 			_, err = f.Open(t.Context(), "https://forge.example/acme/shop", r)
 			if err == nil || !strings.Contains(err.Error(), "403 Forbidden: not for you") {
@@ -105,11 +114,18 @@ func (want asked) check(t *testing.T, r *http.Request) {
 			t.Errorf("%s: %q, want %q", name, got, value)
 		}
 	}
-	var body map[string]string
+	var body map[string]any
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
 		t.Error(err)
 	}
-	if diff := cmp.Diff(want.body, body); diff != "" {
+	wanted := map[string]any{}
+	for name, value := range want.body {
+		wanted[name] = value
+	}
+	if want.draft {
+		wanted["draft"] = true
+	}
+	if diff := cmp.Diff(wanted, body); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -133,5 +149,27 @@ func TestComplete(t *testing.T) {
 		if err := f.Complete("https://forge.example/acme/shop"); err == nil || err.Error() != want {
 			t.Errorf("%+v: %v, want %s", f, err, want)
 		}
+	}
+}
+
+// Where GitHub has no drafts, the pull request is opened as an ordinary one.
+func TestNoDrafts(t *testing.T) {
+	var drafts []any
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var body map[string]any
+		_ = json.NewDecoder(r.Body).Decode(&body)
+		drafts = append(drafts, body["draft"])
+		if body["draft"] == true {
+			w.WriteHeader(http.StatusUnprocessableEntity)
+			_, _ = w.Write([]byte(`{"message": "Draft pull requests are not supported in this repository."}`))
+			return
+		}
+		_, _ = w.Write([]byte(`{"number": 7, "html_url": "https://forge/pull/7"}`))
+	}))
+	defer s.Close()
+	page, err := Forge{Kind: GitHub, API: s.URL, Token: "s3cret"}.Open(t.Context(),
+		"https://forge.example/acme/shop", Request{Branch: "b", Into: "main", Title: "t", Draft: true})
+	if err != nil || page != "https://forge/pull/7" || len(drafts) != 2 || drafts[1] != nil {
+		t.Errorf("%q, %v, drafts %v", page, err, drafts)
 	}
 }

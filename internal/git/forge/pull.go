@@ -11,7 +11,19 @@ import (
 )
 
 // Request is a pull request of a branch into another one.
-type Request struct{ Branch, Into, Title, Body string }
+type Request struct {
+	Branch, Into, Title, Body string
+	// Draft: it is not to be merged as it is.
+	Draft bool
+}
+
+// title says in the words of GitLab and Gitea that a request is a draft.
+func (r Request) title(kind string) string {
+	if prefix := map[string]string{GitLab: "Draft: ", Gitea: "WIP: "}[kind]; r.Draft {
+		return prefix + r.Title
+	}
+	return r.Title
+}
 
 // ErrExists says that a pull request of the branch is open already.
 var ErrExists = errors.New("a pull request of this branch is open already")
@@ -65,17 +77,17 @@ func (a answered) pull() Pull {
 }
 
 // pulls is the address of the pull requests, and the names of a request's fields.
-func (f Forge) pulls(repository string) (at string, fields func(Request) map[string]string, err error) {
+func (f Forge) pulls(repository string) (at string, fields func(Request) map[string]any, err error) {
 	at, err = f.project(repository)
 	if f.Kind == GitLab {
-		return at + "/merge_requests", func(r Request) map[string]string {
-			return map[string]string{
-				"title": r.Title, "description": r.Body, "source_branch": r.Branch, "target_branch": r.Into,
+		return at + "/merge_requests", func(r Request) map[string]any {
+			return map[string]any{
+				"title": r.title(GitLab), "description": r.Body, "source_branch": r.Branch, "target_branch": r.Into,
 			}
 		}, err
 	}
-	return at + "/pulls", func(r Request) map[string]string {
-		return map[string]string{"title": r.Title, "body": r.Body, "head": r.Branch, "base": r.Into}
+	return at + "/pulls", func(r Request) map[string]any {
+		return map[string]any{"title": r.title(f.Kind), "body": r.Body, "head": r.Branch, "base": r.Into}
 	}, err
 }
 
@@ -85,11 +97,18 @@ func (f Forge) Open(ctx context.Context, repository string, r Request) (page str
 	if err != nil {
 		return "", err
 	}
+	body := fields(r)
+	if r.Draft && f.Kind == GitHub {
+		body["draft"] = true
+	}
 	var opened answered
-	err = f.do(ctx, call{
-		doing: "open a pull request", method: http.MethodPost, at: at, body: fields(r),
-	}, &opened)
+	open := call{doing: "open a pull request", method: http.MethodPost, at: at, body: body}
+	err = f.do(ctx, open, &opened)
 	var refused *AnswerError
+	if errors.As(err, &refused) && strings.Contains(refused.Text, "Draft pull requests are not supported") {
+		delete(body, "draft") // not every plan of GitHub has drafts for private repositories
+		err = f.do(ctx, open, &opened)
+	}
 	if errors.As(err, &refused) && (strings.HasPrefix(refused.Status, "409") ||
 		strings.HasPrefix(refused.Status, "422") && strings.Contains(refused.Text, "already exists")) {
 		return "", ErrExists
