@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"slipway/internal/agent/child"
 	"slipway/internal/cluster/sandboxtest"
 	"slipway/internal/git"
 )
@@ -122,7 +123,7 @@ func TestGrownClone(t *testing.T) {
 	}
 	repo.write("big.yaml", "a: "+hex.EncodeToString(noise))
 	first := repo.push()
-	r := newRemote(Repository{URL: repo.url}, t.TempDir(), nil)
+	r := newRemote(Repository{URL: repo.url}, t.TempDir(), &child.Pool{})
 	r.followers = []*follower{{mirror: newMirror(Repository{URL: repo.url, Branch: "main"}, r)}}
 	var size int64
 	r.access = func(context.Context) (git.Access, error) { return git.Access{Size: size}, nil }

@@ -35,6 +35,8 @@ type Agent struct {
 	leadership leadership
 	children   *child.Pool
 	hooks      *hooks
+	// recent is how old a plan may be that is carried out without another look at the objects.
+	recent time.Duration
 
 	mu sync.Mutex
 	// follows are those of the present term, in the order of the configuration. A replica that stands by has
@@ -56,7 +58,8 @@ type follower struct {
 // New prepares an agent.
 func New(c Config, o Options) *Agent {
 	children := &child.Pool{Memory: int64(c.Limits.RenderMemory), Time: time.Duration(c.Limits.RenderTime)}
-	a := &Agent{config: c, options: o, counters: newCounters(), children: children, hooks: newHooks()}
+	a := &Agent{config: c, options: o, counters: newCounters(), children: children, hooks: newHooks(),
+		recent: recentTime}
 	a.options.Connect.Count, a.options.Connect.Shared = a.countRequest, &cluster.Connections{}
 	return a
 }

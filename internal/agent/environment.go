@@ -145,10 +145,11 @@ func (e *environment) rest() time.Duration {
 func (e *environment) turn(ctx context.Context) (err error) {
 	next := e.next
 	if next == nil && e.wanted != "" {
-		var same bool
-		if same, err = e.advance(ctx, e.wanted); err == nil && !same {
+		same, done, failed := e.advance(ctx, e.wanted)
+		if err = failed; err == nil && !same {
 			next, err = e.prepare(ctx, e.wanted)
 		}
+		done()
 	}
 	if next != nil {
 		e.adopt(next)

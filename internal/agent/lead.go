@@ -20,7 +20,7 @@ const (
 	leaveTime = 5 * time.Second
 	// admitTime is how long the ServiceAccount that the agent acts as is taken to be there.
 	admitTime = time.Minute
-	// recentTime is how old a plan may be that is carried out without another look at the objects.
+	// recentTime is Agent.recent.
 	recentTime = time.Second
 )
 
@@ -175,7 +175,7 @@ func (e *environment) leave(ctx context.Context) {
 
 // options are those of each deploy of the agent.
 func (e *environment) options() deploy.Options {
-	o := deploy.Options{Who: who, Recent: recentTime}
+	o := deploy.Options{Who: who, Recent: e.agent.recent}
 	if own := e.agent.leadership.leader(); own.Term > 0 {
 		o.Leader = &own
 	}

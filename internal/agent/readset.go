@@ -25,27 +25,27 @@ func (e *environment) remember(p deploy.Proposal) {
 }
 
 // advance takes a commit that has the same files as the one that runs, as far as the environment was rendered
-// from them. It reports whether that is so.
-func (e *environment) advance(ctx context.Context, commit string) (bool, error) {
+// from them. It reports whether that is so. The caller calls done when it has read the commit itself where it
+// is not.
+func (e *environment) advance(ctx context.Context, commit string) (same bool, done func(), err error) {
+	none := func() {}
 	if e.key == "" || !e.looked || e.settled != e.commit || e.Status().Verdict != Synced {
-		return false, nil
+		return false, none, nil
 	}
 	if err := e.trust(ctx, commit); err != nil {
-		return false, err
+		return false, none, err
 	}
 	files, err := e.mirror.remote.take(ctx, e.mirror.Branch, commit)
 	if err != nil {
-		return false, fmt.Errorf("read commit %s: %w", short(commit), err)
+		return false, none, fmt.Errorf("read commit %s: %w", short(commit), err)
 	}
 	give := func() { e.mirror.remote.give(files) }
 	if files.key(e.target.Source.Path, *e.reads) != e.key {
-		give()
-		return false, nil
+		return false, give, nil
 	}
 	src, err := e.mirror.source(ctx, files)
 	if err != nil {
-		give()
-		return false, fmt.Errorf("read commit %s: %w", short(commit), err)
+		return false, give, fmt.Errorf("read commit %s: %w", short(commit), err)
 	}
 	e.remove()
 	e.remove, e.files, e.target.Source, e.target.Isolate = give, files, src, e.isolate(files, e.reads)
@@ -53,7 +53,7 @@ func (e *environment) advance(ctx context.Context, commit string) (bool, error) 
 	is := e.Status()
 	e.update(func(s *Status) { s.Seen = commit })
 	e.judgeUnchanged(is.Release, is.Applied)
-	return true, nil
+	return true, none, nil
 }
 
 // judgeUnchanged says that the newest commit has the objects of a release that was made from another one.

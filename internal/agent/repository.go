@@ -13,6 +13,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -105,14 +106,7 @@ type tip struct {
 func (r *remote) poll(ctx context.Context, known map[string]string) map[string]tip {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	found := map[string]tip{}
-	var branches []string
-	for _, f := range r.followers {
-		if _, twice := found[f.mirror.Branch]; !twice {
-			branches = append(branches, f.mirror.Branch)
-			found[f.mirror.Branch] = tip{}
-		}
-	}
+	found, branches := map[string]tip{}, r.branches()
 	err := r.open(ctx)
 	var tips map[string]string
 	if err == nil {
@@ -127,11 +121,40 @@ func (r *remote) poll(ctx context.Context, known map[string]string) map[string]t
 		case commit == known[b]:
 			found[b] = tip{commit: commit}
 		default:
+			r.children.Warm() // it starts while git fetches
 			commit, err := r.fetch(ctx, b)
 			found[b] = tip{commit, err}
 		}
 	}
 	return found
+}
+
+// branches are those that are followed, each once.
+func (r *remote) branches() []string {
+	var all []string
+	for _, f := range r.followers {
+		if !slices.Contains(all, f.mirror.Branch) {
+			all = append(all, f.mirror.Branch)
+		}
+	}
+	return all
+}
+
+// pull is poll after a webhook: the only branch that is followed has most likely moved, and is fetched at
+// once.
+func (r *remote) pull(ctx context.Context, known map[string]string) map[string]tip {
+	branches := r.branches()
+	if len(branches) != 1 || known[branches[0]] == "" {
+		return r.poll(ctx, known)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.children.Warm()
+	err, commit := r.open(ctx), ""
+	if err == nil {
+		commit, err = r.fetch(ctx, branches[0])
+	}
+	return map[string]tip{branches[0]: {commit, err}}
 }
 
 // open prepares the clone and its credentials, which may have changed. The caller holds the lock.
@@ -306,9 +329,10 @@ func (m *mirror) source(ctx context.Context, s *snapshot) (project.Source, error
 
 // follow polls the repository until the context ends.
 func (r *remote) follow(ctx context.Context, a *Agent) {
-	known, failures := map[string]string{}, 0
+	known, failures, look := map[string]string{}, 0, r.poll
 	for {
-		tips := r.poll(ctx, known)
+		tips := look(ctx, known)
+		look = r.poll
 		if ctx.Err() != nil {
 			return
 		}
@@ -346,6 +370,7 @@ func (r *remote) follow(ctx context.Context, a *Agent) {
 		case <-ctx.Done():
 		case <-wait.C:
 		case <-r.poke:
+			look = r.pull
 			// However many ask for a poll, there is one a second at most.
 			wait.Reset(min(time.Until(polled.Add(time.Second)), time.Duration(r.interval())))
 			select {

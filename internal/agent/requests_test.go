@@ -105,7 +105,7 @@ func TestPassRequests(t *testing.T) {
 	r.write("k8s/all.yaml", fourObjects)
 	r.push()
 	running := start(t, sandboxtest.Through(t, a.note), fmt.Sprintf("repositories:\n- url: %s\n  interval: 1h\n"+
-		"  environments:\n    prod: {context: proxy, namespace: %s, onDrift: repair}\n", r.url, p.Namespace))
+		"  environments:\n    prod: {context: proxy, namespace: %s, onDrift: repair}\n", r.url, p.Namespace), func(a *Agent) { a.recent = time.Hour })
 	one := bounds{1, 1}
 	got := a.take(t, map[string]int{
 		"POST events": 2, "WATCH configmaps": 1, "WATCH services": 1, "WATCH secrets": 1, "WATCH deployments": 1,

@@ -15,16 +15,11 @@ func (r Repository) Prefix(ctx context.Context, dir string) (string, error) {
 
 // StateAt returns the state of a clean working tree at a revision, without a branch.
 func (r Repository) StateAt(ctx context.Context, revision string) (State, error) {
-	commit, err := r.run(ctx, "rev-parse", "--verify", "--end-of-options", revision+"^{commit}")
-	if err != nil {
+	var s State
+	if err := r.describe(ctx, &s, revision); err != nil {
 		return State{}, err
 	}
-	s := State{Commit: strings.TrimSpace(commit)}
-	if err := r.describe(ctx, &s); err != nil {
-		return State{}, err
-	}
-	err = r.readOrigin(ctx, &s)
-	return s, err
+	return s, r.readOrigin(ctx, &s)
 }
 
 // Export writes the files of a commit into a directory that it creates. The working tree and its index are

@@ -116,7 +116,7 @@ func (r Repository) State(ctx context.Context, except ...string) (State, error) 
 		})
 	})
 	if s.Commit != "" {
-		if err := r.describe(ctx, &s); err != nil {
+		if err := r.describe(ctx, &s, s.Commit); err != nil {
 			return State{}, err
 		}
 	}
@@ -151,19 +151,20 @@ func IdentityOf(address string) string {
 	return strings.ToLower(strings.Join(parts[max(0, len(parts)-2):], "/"))
 }
 
-// describe reads the time of the commit, and the tags on it.
-func (r Repository) describe(ctx context.Context, s *State) error {
+// describe reads the commit of a revision, its time, and the tags on it.
+func (r Repository) describe(ctx context.Context, s *State, revision string) error {
 	out, err := r.run(ctx, "log", "-1", "--no-show-signature", "--decorate=full",
-		"--decorate-refs=refs/tags/*", "--format=%ct%n%D", s.Commit, "--")
+		"--decorate-refs=refs/tags/*", "--format=%H%n%ct%n%D", "--end-of-options", revision+"^{commit}", "--")
 	if err != nil {
 		return err
 	}
-	when, refs, _ := strings.Cut(strings.TrimSpace(out), "\n")
+	commit, rest, _ := strings.Cut(strings.TrimSpace(out), "\n")
+	when, refs, _ := strings.Cut(rest, "\n")
 	seconds, err := strconv.ParseInt(when, 10, 64)
 	if err != nil {
-		return fmt.Errorf("git log: time of %s: %w", s.Commit, err)
+		return fmt.Errorf("git log: time of %s: %w", revision, err)
 	}
-	s.Time, s.Short = time.Unix(seconds, 0).UTC(), s.Commit[:7]
+	s.Commit, s.Time, s.Short = commit, time.Unix(seconds, 0).UTC(), commit[:7]
 	for _, ref := range strings.Split(refs, ", ") {
 		if tag, ok := strings.CutPrefix(ref, "tag: refs/tags/"); ok {
 			s.Tags = append(s.Tags, tag)

@@ -21,9 +21,8 @@ type Mirror struct {
 	Repository
 
 	url string
-	// known are blobs that the mirror has. It has no others where listed is true.
-	known  map[string]bool
-	listed bool
+	// filled: it has commits.
+	filled bool
 }
 
 // ErrNoBranch says that a remote repository does not have a branch.
@@ -32,7 +31,7 @@ var ErrNoBranch = errors.New("no such branch")
 // OpenMirror prepares a mirror of url in dir, which is made when there is none. It does not ask the server.
 // The URL must not contain credentials: other processes see the arguments of git.
 func OpenMirror(ctx context.Context, url, dir string, a Access) (*Mirror, error) {
-	m := &Mirror{Repository: Repository{Dir: dir, access: &a}, url: url, known: map[string]bool{}}
+	m := &Mirror{Repository: Repository{Dir: dir, access: &a}, url: url}
 	if _, err := os.Stat(filepath.Join(dir, "made")); err == nil {
 		return m, nil
 	} else if !errors.Is(err, fs.ErrNotExist) {
@@ -83,16 +82,29 @@ func (m *Mirror) Tips(ctx context.Context, branches ...string) (map[string]strin
 	return tips, nil
 }
 
+// smallBlob is how large a file may be that comes with its commit. A pass needs the manifests among these,
+// and another request for them would take as long as that for the commit.
+const smallBlob = "64k"
+
 // Fetch fetches the commit of a branch with its directories, and returns it. The first fetch takes this one
-// commit where the server allows that.
+// commit where the server allows that. Later ones take its small new files too.
 func (m *Mirror) Fetch(ctx context.Context, branch string) (string, error) {
 	ref := "refs/remotes/origin/" + branch
-	args := []string{"fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--filter=blob:none"}
 	from := []string{"--end-of-options", "origin", "+refs/heads/" + branch + ":" + ref}
+	args := []string{"fetch", "--quiet", "--no-tags", "--no-write-fetch-head"}
+	if !m.filled {
+		refs, err := m.run(ctx, "for-each-ref", "--count=1")
+		if err != nil {
+			return "", err
+		}
+		m.filled = refs != ""
+	}
 	shallow := args
-	if empty, err := m.run(ctx, "for-each-ref", "--count=1"); err != nil {
-		return "", err
-	} else if empty == "" {
+	if m.filled {
+		args = append(args, "--filter=blob:limit="+smallBlob)
+		shallow = args
+	} else {
+		args = append(args, "--filter=blob:none")
 		shallow = append(args, "--depth=1")
 	}
 	_, err := m.runRemote(ctx, append(shallow, from...)...)
@@ -105,6 +117,7 @@ func (m *Mirror) Fetch(ctx context.Context, branch string) (string, error) {
 		}
 		return "", err
 	}
+	m.filled = true
 	if err := m.checkSize(); err != nil {
 		return "", err
 	}
@@ -175,14 +188,29 @@ func (m *Mirror) List(ctx context.Context, commit string) ([]Entry, error) {
 	return entries, nil
 }
 
-// Blobs calls f with the content of each blob, in their order. Those that the mirror lacks are fetched in one
-// request. A blob that is larger than limit bytes is not read: its content is nil, with its size.
+// Blobs calls f with the content of each blob. Those that the mirror lacks are fetched in one request, and
+// come last. A blob that is larger than limit bytes is not read: its content is nil, with its size.
 func (m *Mirror) Blobs(
 	ctx context.Context, hashes []string, limit int64, f func(hash string, content []byte, size int64) error,
 ) error {
-	if err := m.fetchBlobs(ctx, hashes); err != nil {
+	missing, err := m.read(ctx, hashes, limit, f)
+	if err != nil || len(missing) == 0 {
 		return err
 	}
+	if err := m.fetchBlobs(ctx, missing); err != nil {
+		return err
+	}
+	missing, err = m.read(ctx, missing, limit, f)
+	if err == nil && len(missing) > 0 {
+		err = fmt.Errorf("%w: git cat-file: %s missing", ErrCorrupt, missing[0])
+	}
+	return err
+}
+
+// read is Blobs without a request. It returns the blobs that the mirror lacks.
+func (m *Mirror) read(
+	ctx context.Context, hashes []string, limit int64, f func(hash string, content []byte, size int64) error,
+) (missing []string, err error) {
 	// The pipe ends when git does, and git ends when the pipe is closed.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -194,7 +222,7 @@ func (m *Mirror) Blobs(
 		writer.CloseWithError(err)
 		done <- err
 	}()
-	err := readBlobs(bufio.NewReader(reader), hashes, limit, f)
+	missing, err = readBlobs(bufio.NewReader(reader), hashes, limit, f)
 	if err != nil {
 		cancel()
 	}
@@ -202,25 +230,13 @@ func (m *Mirror) Blobs(
 	if failed := <-done; failed != nil && err == nil {
 		err = failed
 	}
-	return err
+	return missing, err
 }
 
 func lines(hashes []string) string { return strings.Join(hashes, "\n") + "\n" }
 
-// fetchBlobs fetches those of some blobs that the mirror lacks.
-func (m *Mirror) fetchBlobs(ctx context.Context, hashes []string) error {
-	missing := m.missing(hashes)
-	if len(missing) > 0 && !m.listed {
-		// Git would fetch one by one what it is asked for.
-		if err := m.listBlobs(ctx); err != nil {
-			return err
-		}
-		missing = m.missing(hashes)
-		m.listed = len(missing) > 0 // else the server may ignore filters: look again after the next fetch
-	}
-	if len(missing) == 0 {
-		return nil
-	}
+// fetchBlobs fetches blobs that the mirror lacks: git would fetch one by one what it is asked for.
+func (m *Mirror) fetchBlobs(ctx context.Context, missing []string) error {
 	fetch := command{
 		dir: m.Dir, access: m.access, remote: true, stdin: strings.NewReader(lines(missing)),
 		env: []string{
@@ -229,56 +245,29 @@ func (m *Mirror) fetchBlobs(ctx context.Context, hashes []string) error {
 	}
 	_, err := fetch.run(ctx, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--filter=blob:none",
 		"--stdin", "origin")
-	if err != nil {
-		return err
-	}
-	for _, h := range missing {
-		m.known[h] = true
-	}
-	return nil
+	return err
 }
 
-func (m *Mirror) missing(hashes []string) []string {
-	var missing []string
-	for _, h := range hashes {
-		if !m.known[h] {
-			missing = append(missing, h)
-		}
-	}
-	return missing
-}
-
-// listBlobs notes which blobs the mirror has.
-func (m *Mirror) listBlobs(ctx context.Context) error {
-	out, err := m.run(ctx, "cat-file", "--batch-all-objects", "--unordered",
-		"--batch-check=%(objecttype) %(objectname)")
-	if err != nil {
-		return err
-	}
-	for line := range strings.Lines(out) {
-		if h, ok := strings.CutPrefix(strings.TrimSpace(line), "blob "); ok {
-			m.known[h] = true
-		}
-	}
-	return nil
-}
-
-// readBlobs reads the output of git cat-file --batch.
+// readBlobs reads the output of git cat-file --batch. It returns the blobs that are missing.
 func readBlobs(
 	r *bufio.Reader, hashes []string, limit int64, f func(hash string, content []byte, size int64) error,
-) error {
+) (missing []string, err error) {
 	for _, h := range hashes {
 		head, err := r.ReadString('\n')
 		if err != nil {
-			return fmt.Errorf("%w: git cat-file: %w", ErrCorrupt, err)
+			return nil, fmt.Errorf("%w: git cat-file: %w", ErrCorrupt, err)
 		}
 		fields := strings.Fields(head)
+		if len(fields) == 2 && fields[1] == "missing" {
+			missing = append(missing, h)
+			continue
+		}
 		if len(fields) != 3 {
-			return fmt.Errorf("%w: git cat-file: %s", ErrCorrupt, strings.TrimSpace(head))
+			return nil, fmt.Errorf("%w: git cat-file: %s", ErrCorrupt, strings.TrimSpace(head))
 		}
 		size, err := strconv.ParseInt(fields[2], 10, 64)
 		if err != nil {
-			return fmt.Errorf("git cat-file: %w", err)
+			return nil, fmt.Errorf("git cat-file: %w", err)
 		}
 		var content []byte
 		if size > limit {
@@ -294,10 +283,10 @@ func readBlobs(
 			err = f(h, content, size)
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return missing, nil
 }
 
 // Raw returns a commit as Git stores it: headers, an empty line, the message.

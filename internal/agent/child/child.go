@@ -106,6 +106,28 @@ func (p *Pool) Do(ctx context.Context, task any, ask AskFunc) (json.RawMessage, 
 	return answer, nil
 }
 
+// Warm starts a process for the next task, unless one is idle: until a process can do something, it needs as
+// long as a small task. Where it cannot be started, that task says why.
+func (p *Pool) Warm() {
+	p.mu.Lock()
+	isIdle := len(p.idle) > 0
+	p.mu.Unlock()
+	if isIdle {
+		return
+	}
+	if c, err := start(p.memory()); err == nil {
+		p.give(c)
+	}
+}
+
+// memory is how much a process may use.
+func (p *Pool) memory() int64 {
+	if p.Memory == 0 {
+		return 1 << 30
+	}
+	return p.Memory
+}
+
 // take returns an idle process, or starts one.
 func (p *Pool) take() (*process, error) {
 	p.mu.Lock()
@@ -117,11 +139,7 @@ func (p *Pool) take() (*process, error) {
 			return c, nil
 		}
 	}
-	memory := p.Memory
-	if memory == 0 {
-		memory = 1 << 30
-	}
-	return start(memory)
+	return start(p.memory())
 }
 
 func (p *Pool) give(c *process) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -109,6 +110,20 @@ func TestReuse(t *testing.T) {
 	}
 	if after := pid("pid"); after == first {
 		t.Errorf("the process did a task after its last")
+	}
+}
+
+// A process that was started before its task does it, and one is enough.
+func TestWarm(t *testing.T) {
+	p := &Pool{}
+	p.Warm()
+	p.Warm()
+	if len(p.idle) != 1 {
+		t.Fatalf("%d processes are idle", len(p.idle))
+	}
+	want := strconv.Itoa(p.idle[0].cmd.Process.Pid)
+	if got, err := p.Do(t.Context(), "pid", nil); err != nil || string(got) != want {
+		t.Errorf("process %s did the task, not %s (%v)", got, want, err)
 	}
 }
 
