@@ -61,7 +61,7 @@ var allowed = map[string]string{
 		"rollout release check check/finding check/rule check/contract check/origin image/signature deploy/peer",
 	"internal/deploy/peer": "git object project",
 	"internal/promote": "git git/forge object project project/source image image/reference render render/tree " +
-		"check/finding check/origin release deploy",
+		"check/finding check/origin cluster release deploy",
 	"internal/agent": "promote agent/child git git/credential git/forge git/signer image object project project/source " +
 		"render/tree render " +
 		"plan cluster release deploy",

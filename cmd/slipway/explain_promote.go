@@ -42,6 +42,9 @@ var promoteRows = []row{
 		return fmt.Sprintf("Run `slipway status` to see %s, and `slipway promote %s %s` when the gate is open. "+
 			"Pass --past-gates REASON to go past it. Nothing was written.", e.From, e.From, e.Environment)
 	}),
+	as("no approvals", codeError, func(e *promote.NoApprovalsError) string {
+		return "Set `approvals: 1` in the gates of " + e.Environment + " in slipway.yaml to ask for one."
+	}),
 	is("promoted meanwhile", promote.ErrMeanwhile, codeConflict,
 		"Run `git pull`, decide which version to keep, and promote again. Nothing was pushed."),
 	is("unclean", promote.ErrUnclean, codeError, "Commit or undo them first. Nothing was committed."),

@@ -128,7 +128,7 @@ func newRoot(a *app) *cobra.Command {
 		newInitCommand(a), newCheckCommand(a), newGuardCommand(a), newWhyCommand(a), newCompareCommand(a),
 		newRenderCommand(a),
 		newBuildCommand(a), newImageCommand(a), newTagsCommand(a), newPlanCommand(a), newDeployCommand(a),
-		newPromoteCommand(a), newCICommand(a), newGitOpsCommand(a),
+		newPromoteCommand(a), newApproveCommand(a), newCICommand(a), newGitOpsCommand(a),
 		newAgentCommand(a), newQuarantineCommand(a), newUICommand(a),
 		newStatusCommand(a), newDriftCommand(a), newHistoryCommand(a), newRollbackCommand(a), newDeleteCommand(a),
 		newSandboxCommand(a), newVersionCommand(a),

@@ -66,7 +66,9 @@ type Repository struct {
 	// WebhookSecret is a file with the secret that webhooks are signed with; empty: no webhook is taken.
 	WebhookSecret string `yaml:"webhookSecret"`
 	// Forge is where pull requests are opened; nil: branches are pushed, and a person opens them.
-	Forge        *forge.Forge           `yaml:"forge"`
+	Forge *forge.Forge `yaml:"forge"`
+	// Verdicts are published as Git notes; nil: they are not.
+	Verdicts     *Verdicts              `yaml:"verdicts"`
 	Environments map[string]Environment `yaml:"environments"`
 }
 
@@ -203,6 +205,9 @@ func (r *Repository) complete() error {
 			return err
 		}
 	}
+	if r.Verdicts != nil && r.Verdicts.KeyFile == "" {
+		return errors.New("verdicts: keyFile is missing")
+	}
 	if r.Forge != nil {
 		if err := r.Forge.Complete(r.URL); err != nil {
 			return fmt.Errorf("forge: %w", err)
@@ -246,11 +251,13 @@ func readable(err error) error {
 	var known []string
 	for _, t := range []any{
 		Config{}, Limits{}, Lease{}, Repository{}, Environment{}, Credentials{}, GitHubApp{}, Signers{},
-		forge.Forge{},
+		Verdicts{}, forge.Forge{},
 	} {
 		if of := reflect.TypeOf(t); of.Name() == m[3] {
 			for i := range of.NumField() {
-				known = append(known, of.Field(i).Tag.Get("yaml"))
+				if key := of.Field(i).Tag.Get("yaml"); key != "-" {
+					known = append(known, key)
+				}
 			}
 		}
 	}

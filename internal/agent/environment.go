@@ -62,6 +62,7 @@ type environment struct {
 	retreating retreating
 
 	promotion promotion
+	published published
 
 	mu     sync.Mutex
 	status Status
@@ -239,7 +240,7 @@ func (e *environment) pass(ctx context.Context) error {
 	if rolledBack, err := e.watch(ctx); err != nil || rolledBack {
 		return err
 	}
-	return errors.Join(e.guard(ctx), e.promote(ctx))
+	return errors.Join(e.guard(ctx), e.publish(ctx), e.promote(ctx))
 }
 
 // follow deploys the newest commit, or says why not.

@@ -12,6 +12,7 @@ import (
 	"slipway/internal/git"
 	"slipway/internal/git/forge"
 	"slipway/internal/image"
+	"slipway/internal/project"
 	"slipway/internal/promote"
 )
 
@@ -42,22 +43,13 @@ func (e *environment) promote(ctx context.Context) error {
 		e.notePromotion("no promotion: %s has no gates in slipway.yaml", e.name)
 		return nil
 	}
-	source, err := e.gateSource(gates.From)
-	if err != nil {
-		return err
-	}
-	past, err := source.Records().Past(ctx)
-	if err != nil {
-		return fmt.Errorf("promote from %s: %w", gates.From, err)
-	}
-	now := looked{e.commit, past.Latest.Revision}
-	if now == e.promotion.done && now.release != 0 {
+	proof, err := e.prove(ctx, gates)
+	if errors.Is(err, errDone) {
 		return nil
 	}
-	proof, err := promote.Prove(ctx, e.target, source, past, func(ctx context.Context) ([]image.Pin, error) {
-		a, err := e.promoteJob(ctx, promote.Job{From: &source.Environment})
-		return a.Images, err
-	})
+	if err == nil {
+		err = promote.CheckApprovals(ctx, e.target, proof)
+	}
 	if shut := (*promote.GateError)(nil); errors.As(err, &shut) {
 		e.notePromotion("the gate of %s is shut: %s", e.name, shut.Why)
 		return nil
@@ -67,9 +59,40 @@ func (e *environment) promote(ctx context.Context) error {
 	}
 	done, err := e.promoteProven(ctx, proof)
 	if done {
-		e.promotion.done = now
+		e.promotion.done = looked{e.commit, proof.Release.Revision}
 	}
 	return err
+}
+
+// errDone says that the newest commit needs no promotion of the newest release.
+var errDone = errors.New("looked at already")
+
+// prove returns what the gates ask for: by the published verdict where they name its key, else by the record.
+func (e *environment) prove(ctx context.Context, gates *project.Gates) (promote.Proof, error) {
+	if gates.Verdict != "" {
+		if e.promotion.done.commit == e.commit {
+			return promote.Proof{}, errDone
+		}
+		e.mirror.remote.notesMu.Lock()
+		defer e.mirror.remote.notesMu.Unlock()
+		return promote.ProveByVerdict(ctx, e.target, e.mirror.repository(), e.mirror.upstream.Remote)
+	}
+	source, err := e.gateSource(gates.From)
+	if err != nil {
+		return promote.Proof{}, err
+	}
+	past, err := source.Records().Past(ctx)
+	if err != nil {
+		return promote.Proof{}, fmt.Errorf("promote from %s: %w", gates.From, err)
+	}
+	now := looked{e.commit, past.Latest.Revision}
+	if now == e.promotion.done && now.release != 0 {
+		return promote.Proof{}, errDone
+	}
+	return promote.Prove(ctx, e.target, source, past, func(ctx context.Context) ([]image.Pin, error) {
+		a, err := e.promoteJob(ctx, promote.Job{From: &source.Environment})
+		return a.Images, err
+	})
 }
 
 // gateSource is the environment that images come from. Where this agent keeps it, it is reached as that entry

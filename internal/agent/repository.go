@@ -44,6 +44,8 @@ type remote struct {
 	// fetched: something was fetched since the clone was made.
 	fetched bool
 
+	notesMu sync.Mutex // of the notes in the clone
+
 	snapshotsMu sync.Mutex
 	snapshots   map[string]*snapshot // by commit
 }

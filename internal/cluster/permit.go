@@ -154,12 +154,17 @@ func allowed(ctx context.Context, c *Cluster, p Permission, name string) (bool, 
 	return answer.Status.Allowed, nil
 }
 
-// username returns the name of the user as the API server knows it, or as the kubeconfig does.
-func username(ctx context.Context, c *Cluster) string {
+// Username returns the name of the user as the API server knows it; empty where it does not say.
+func Username(ctx context.Context, c *Cluster) string {
 	review, err := c.typed.AuthenticationV1().SelfSubjectReviews().Create(ctx,
 		&authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
 	if err != nil {
-		return c.user
+		return ""
 	}
-	return cmp.Or(review.Status.UserInfo.Username, c.user)
+	return review.Status.UserInfo.Username
+}
+
+// username returns the name of the user as the API server knows it, or as the kubeconfig does.
+func username(ctx context.Context, c *Cluster) string {
+	return cmp.Or(Username(ctx, c), c.user)
 }

@@ -1,16 +1,27 @@
 package project
 
 import (
+	"strconv"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 )
+
+const maxApprovals = 9
 
 func (r *reader) gates(env *Environment, n *yaml.Node) error {
 	g := Gates{Line: n.Line}
 	err := r.fields(n, "gates", map[string]func(*yaml.Node) error{
 		"from":    r.text(&g.From, "from", label),
 		"healthy": r.duration(&g.Healthy, "healthy"),
+		"verdict": r.text(&g.Verdict, "verdict", publicKey),
+		"approvals": func(n *yaml.Node) error {
+			var err error
+			if g.Approvals, err = strconv.Atoi(n.Value); err != nil || g.Approvals < 1 || g.Approvals > maxApprovals {
+				return r.fail(n, "invalid approvals %q: want a number from 1 to %d", n.Value, maxApprovals)
+			}
+			return nil
+		},
 	})
 	switch {
 	case err != nil:

@@ -30,6 +30,8 @@ var (
 		"a host and path without scheme, such as ghcr.io/acme")
 	groupKind = newPattern(`^[A-Z][A-Za-z0-9]*(\.[a-z0-9]([a-z0-9.-]*[a-z0-9])?)?$`,
 		"KIND.GROUP, such as Certificate.cert-manager.io")
+	publicKey = newPattern(`^(ssh-|ecdsa-|sk-)[a-z0-9@.-]+ [A-Za-z0-9+/=]+( .*)?$`,
+		"an SSH public key such as ssh-ed25519 AAAA…")
 	duration = newPattern(`^([0-9]+(\.[0-9]+)?(h|m|s))+$`, "a time of at least a second, such as 30m or 2h")
 	platform = newPattern(
 		`^(darwin|freebsd|linux|windows)/(386|amd64|arm|arm64|loong64|mips64|mips64le|ppc64le|riscv64|s390x)(/v[0-9.]+)?$`,

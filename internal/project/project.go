@@ -114,7 +114,12 @@ type Gates struct {
 	From string
 	// Healthy is how long they must have been healthy there without a break; zero: at the moment.
 	Healthy time.Duration
-	Line    int
+	// Verdict is the public key, as SSH writes it, of the agent of From: its published verdict counts in place
+	// of the record, for a cluster that cannot be reached.
+	Verdict string
+	// Approvals is how many people must approve what is promoted.
+	Approvals int
+	Line      int
 }
 
 // Signature is a trusted signer: the owner of a key pair, named by the file of its public key, or an identity

@@ -157,6 +157,7 @@ func named(t *testing.T, v any) any {
 		"label": label, "imageName": imageName, "registry": registry, "platform": platform, "address": address,
 		"release": release, "kubeVersion": kubeVersion, "apiVersion": apiVersion, "assignment": assignment,
 		"reference": reference, "variable": variable, "duration": duration,
+		"publicKey": publicKey,
 		"groupKind": groupKind, "objectPattern": objectPattern, "ruleID": ruleID,
 	}
 	switch v := v.(type) {

@@ -65,6 +65,26 @@ func prove(ctx context.Context, t deploy.Target, from project.Environment, o Opt
 	})
 }
 
+// proveFor is prove by the record or by the published verdict, as the gates say, with the approvals that they
+// ask for.
+func proveFor(
+	ctx context.Context, t deploy.Target, from project.Environment, o Options,
+) (p Proof, err error) {
+	g := t.Environment.Gates
+	if g != nil && g.Verdict != "" {
+		p, err = proveHere(ctx, t)
+	} else {
+		p, err = prove(ctx, t, from, o)
+	}
+	if err != nil || g == nil || g.Approvals == 0 {
+		return p, err
+	}
+	if t, err = deploy.Connect(t.Source, t.Environment, o.Connect); err != nil {
+		return p, err
+	}
+	return p, CheckApprovals(ctx, t, p)
+}
+
 // NameFunc returns the images that the files of two environments have in common, where the project deploys
 // what others build.
 type NameFunc = func(context.Context) ([]image.Pin, error)

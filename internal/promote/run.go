@@ -94,7 +94,7 @@ func Run(ctx context.Context, t deploy.Target, o Options) (Result, error) {
 	var notes []string
 	if must {
 		var p Proof
-		p, err = prove(ctx, t, from, o)
+		p, err = proveFor(ctx, t, from, o)
 		o.proof, pins, notes = &p, p.Images, p.notes
 	} else {
 		pins, notes, err = wanted(ctx, committed, o)

@@ -1,0 +1,186 @@
+package promote
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"slipway/internal/deploy"
+	"slipway/internal/git"
+	"slipway/internal/image"
+	"slipway/internal/release"
+)
+
+// Verdict is what an agent says about an environment at a commit, for those who cannot read its record. It is
+// a line of a Git note about the commit.
+type Verdict struct {
+	Environment string `json:"environment"`
+	Healthy     bool   `json:"healthy"`
+	// Message is one sentence about it.
+	Message string `json:"message,omitempty"`
+	// Release is that which runs, with its images; they have been healthy since Since.
+	Release int         `json:"release,omitempty"`
+	Images  []image.Pin `json:"images,omitempty"`
+	Since   time.Time   `json:"since,omitzero"`
+	// Time is when the agent looked.
+	Time time.Time `json:"time"`
+	// Signature is of all the other fields and the commit, by the agent's SSH key.
+	Signature string `json:"signature,omitempty"`
+}
+
+const (
+	// VerdictEvery is how often an agent publishes a verdict again that has not changed.
+	VerdictEvery = time.Hour
+	// maxVerdictAge is how old a verdict may be: an agent that has stopped says nothing more.
+	maxVerdictAge = 2 * VerdictEvery
+)
+
+// payload is what is signed.
+func (v Verdict) payload(commit string) ([]byte, error) {
+	v.Signature = ""
+	text, err := json.Marshal(v)
+	return append([]byte("slipway verdict on "+commit+"\n"), text...), err
+}
+
+// Sign signs a verdict on a commit with a private key, in PEM.
+func (v Verdict) Sign(commit string, key []byte) (Verdict, error) {
+	signer, err := ssh.ParsePrivateKey(key)
+	if err != nil {
+		return v, fmt.Errorf("sign a verdict: %w", err)
+	}
+	text, err := v.payload(commit)
+	if err != nil {
+		return v, err
+	}
+	signature, err := signer.Sign(rand.Reader, text)
+	if err != nil {
+		return v, fmt.Errorf("sign a verdict: %w", err)
+	}
+	v.Signature = base64.StdEncoding.EncodeToString(ssh.Marshal(signature))
+	return v, nil
+}
+
+// verify returns an error where the owner of the key did not sign the verdict on this commit.
+func (v Verdict) verify(commit, key string) error {
+	public, _, _, _, err := ssh.ParseAuthorizedKey([]byte(key))
+	if err != nil {
+		return fmt.Errorf("read the key of verdicts: %w", err)
+	}
+	raw, err := base64.StdEncoding.DecodeString(v.Signature)
+	var signature ssh.Signature
+	if err == nil {
+		err = ssh.Unmarshal(raw, &signature)
+	}
+	if err != nil {
+		return errors.New("it is not signed")
+	}
+	text, err := v.payload(commit)
+	if err != nil {
+		return err
+	}
+	return public.Verify(text, &signature)
+}
+
+// in returns a note with the verdict in place of that on the same environment. Other lines stay.
+func (v Verdict) in(note string) (string, error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return "", err
+	}
+	var lines []string
+	for line := range strings.Lines(note) {
+		other, ok := verdictOf(line)
+		if line = strings.TrimSpace(line); line != "" && (!ok || other.Environment != v.Environment) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(append(lines, string(text)), "\n") + "\n", nil
+}
+
+func verdictOf(line string) (v Verdict, ok bool) {
+	return v, json.Unmarshal([]byte(line), &v) == nil && v.Environment != ""
+}
+
+// Publish writes a verdict into the note about a commit, and pushes it. Where others push notes at the same
+// time, it tries again.
+func (v Verdict) Publish(ctx context.Context, r git.Repository, remote, commit string, by git.Person) error {
+	for try := 1; ; try++ {
+		if err := r.FetchNotes(ctx, remote); err != nil {
+			return err
+		}
+		note, err := r.Note(ctx, commit)
+		if err != nil {
+			return err
+		}
+		if note, err = v.in(note); err != nil {
+			return err
+		}
+		err = r.ChangeNote(ctx, remote, commit, note, by)
+		if !errors.Is(err, git.ErrMoved) || try == maxPushes {
+			return err
+		}
+	}
+}
+
+// ProveByVerdict is Prove with the verdict that the agent of the gates' environment published on this commit.
+func ProveByVerdict(ctx context.Context, t deploy.Target, r git.Repository, remote string) (Proof, error) {
+	g, commit := t.Environment.Gates, t.Source.Commit
+	shut := func(format string, args ...any) (Proof, error) {
+		return Proof{}, &GateError{t.Environment.Name, g.From, fmt.Sprintf(format, args...)}
+	}
+	if err := r.FetchNotes(ctx, remote); err != nil {
+		return Proof{}, fmt.Errorf("promote from %s: %w", g.From, err)
+	}
+	note, err := r.Note(ctx, commit)
+	if err != nil {
+		return Proof{}, fmt.Errorf("promote from %s: %w", g.From, err)
+	}
+	var v Verdict
+	for line := range strings.Lines(note) {
+		if said, ok := verdictOf(line); ok && said.Environment == g.From {
+			v = said
+		}
+	}
+	if v.Environment == "" {
+		return shut("the agent of %s has published no verdict on commit %s yet", g.From, git.Short(commit))
+	}
+	if err := v.verify(commit, g.Verdict); err != nil {
+		return shut("the verdict of %s on commit %s does not have the signature of the key in slipway.yaml: %v",
+			g.From, git.Short(commit), err)
+	}
+	age, been := time.Since(v.Time), time.Since(v.Since)
+	switch isUnnamed := func(pin image.Pin) bool { return pin.Digest == "" }; {
+	case !v.Healthy:
+		return shut("%s is not healthy: %s", g.From, v.Message)
+	case age > maxVerdictAge:
+		return shut("the verdict of %s is %s old: its agent has stopped", g.From, age.Truncate(time.Minute))
+	case len(v.Images) == 0 || slices.ContainsFunc(v.Images, isUnnamed):
+		return shut("the verdict of %s does not say which digests it runs", g.From)
+	case been < g.Healthy:
+		return shut("release %d of %s has been healthy for %s of %s", v.Release, g.From,
+			been.Truncate(time.Second), g.Healthy)
+	}
+	return Proof{
+		Environment: g.From, Images: v.Images, Since: v.Since, Release: release.Release{Revision: v.Release},
+	}, nil
+}
+
+// VerdictOn is what is said about an environment whose record is past, on the health of its newest release.
+func VerdictOn(environment string, past release.Past, healthy bool, message string) Verdict {
+	v := Verdict{
+		Environment: environment, Healthy: healthy, Message: message, Release: past.Latest.Revision,
+		Time: time.Now().UTC().Truncate(time.Second),
+	}
+	if healthy {
+		v.Images, v.Since = past.Latest.Images, healthySince(past.Releases).UTC()
+	}
+	return v
+}
