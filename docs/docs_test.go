@@ -175,3 +175,23 @@ func floor(packages map[string]*pkg, dir string) int {
 	}
 	return top + 1
 }
+
+// Every fault of the list, 1 to 52, has one row with a behaviour, and names a test or says that there is none.
+func TestFaultsAreComplete(t *testing.T) {
+	t.Chdir(foldertest.Root(t))
+	row := regexp.MustCompile(`(?m)^\| (\d+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$`)
+	next := 1
+	for _, m := range row.FindAllStringSubmatch(read(t, "docs/faults.md"), -1) {
+		if m[1] != fmt.Sprint(next) {
+			t.Errorf("row %s follows row %d", m[1], next-1)
+		}
+		next++
+		if !strings.Contains(m[4], "`Test") && !strings.Contains(m[4], ".txtar`") &&
+			!strings.HasPrefix(m[4], "none") {
+			t.Errorf("row %s names no test: %s", m[1], m[4])
+		}
+	}
+	if next != 53 {
+		t.Errorf("%d rows, want 52", next-1)
+	}
+}

@@ -12,9 +12,10 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"slipway/internal/cluster/faultproxy"
+	"slipway/internal/agent"
 	"slipway/internal/cluster/sandboxtest"
 )
 
@@ -195,25 +196,41 @@ func TestUndecidedLines(t *testing.T) {
 	}
 }
 
-// A fifth of the agent's requests to the API server is refused, answered with an error, cut off or delayed. A
-// commit is deployed, and drift repaired, in the end.
-func TestAPIFaults(t *testing.T) {
+// While the Git server is down the agent goes on with what it has, and says so.
+func TestFault1GitDown(t *testing.T) {
 	t.Parallel()
 	k := newKept(t)
-	k.faults = &faultproxy.Proxy{Seed: 1, Rate: 0.2, Stall: time.Second}
 	k.write(t, "slipway.yaml", judged)
 	k.write(t, "k8s/app.yaml", manifests)
 	k.push(t, "first")
 	k.run(t, "onDrift: repair", "")
-	k.log.await(t, ", healthy")
-	second := k.value(t, "2")
-	k.log.await(t, "commit "+second[:7]+" is release ")
+	k.log.await(t, "is release 1, healthy")
+	k.value(t, "2")
+	k.log.await(t, "is release 2, healthy")
+	k.gitDown.Store(true)
+	k.log.await(t, "the server cannot be reached")
+	if s := k.agent.Statuses()[0]; s.SourceErrorSince.IsZero() || s.Verdict != agent.Synced {
+		t.Errorf("status %+v", s)
+	}
 	k.edit(t, "one", "by hand")
 	k.log.await(t, "repaired: ConfigMap "+k.namespace+"/one")
-	t.Log(k.faults.Done())
-	if !strings.Contains(k.faults.Done(), "429:") || !strings.Contains(k.faults.Done(), "500:") {
-		t.Errorf("the faults were only %s", k.faults.Done())
+	if got := k.data(t, "one"); got != "2" {
+		t.Errorf("repaired to %q", got)
 	}
+	k.gitDown.Store(false)
+	k.log.await(t, "it can be read again")
+	last := k.value(t, "3")
+	k.log.await(t, "commit "+last[:7]+" is release")
+}
+
+// data is the value of a ConfigMap in the cluster.
+func (k *kept) data(t *testing.T, name string) string {
+	t.Helper()
+	live, err := k.client.CoreV1().ConfigMaps(k.namespace).Get(t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return live.Data["a"]
 }
 
 const task = `

@@ -116,6 +116,8 @@ type kept struct {
 	refuse    func(*http.Request) int
 	faults    *faultproxy.Proxy   // of the API server; nil: none
 	onGit     func(*http.Request) // is called before the Git server has a request
+	gitDown   atomic.Bool         // the Git server answers 503
+	state     string              // the agent's directory for clones; empty: a temporary one
 	watches   sync.Map            // cancels those that are open
 	namespace string
 	client    kubernetes.Interface
@@ -174,8 +176,8 @@ func newKept(t *testing.T) *kept {
 // run runs an agent with a policy for the environment, and more lines for the repository.
 func (k *kept) run(t *testing.T, policy, more string) {
 	t.Helper()
-	config, err := agent.Parse(fmt.Appendf(nil, "repositories:\n- url: %s\n  interval: 100ms\n"+
-		"  environments:\n    test: {context: proxy, watchWindow: 100ms, %s}\n%s", k.remote(t), policy, more))
+	config, err := agent.Parse(fmt.Appendf(nil, "state: %q\nrepositories:\n- url: %s\n  interval: 100ms\n"+
+		"  environments:\n    test: {context: proxy, watchWindow: 100ms, %s}\n%s", k.state, k.remote(t), policy, more))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,13 +214,20 @@ func (k *kept) serveGit(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		k.git.add(r.In.Method + " " + r.In.URL.Path)
 		if k.onGit != nil {
 			k.onGit(r.In)
 		}
 		r.SetURL(to)
-	}})
+	}}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if k.gitDown.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
 	t.Cleanup(s.Close)
 	return s.URL
 }

@@ -2,8 +2,10 @@ package git
 
 import (
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -13,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -435,4 +438,59 @@ func TestRevertConflicts(t *testing.T) {
 	if want := "new\n1\n2\n3\n4\n5\n6\n7\n8\n9\n"; text != want || err != nil {
 		t.Errorf("%q, %v", text, err)
 	}
+}
+
+// IPv6, a proxy that alone knows the name of the server, and an authority that the environment names.
+func TestFault52Networks(t *testing.T) {
+	s := serve(t)
+	commit := push(t, s.repository(t, "a.git"), map[string]string{"a": "1"})
+	fetch := func(t *testing.T, url string) {
+		t.Helper()
+		if got, err := mirrorOf(t, url, Access{}).Fetch(t.Context(), "main"); got != commit || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+	t.Run("IPv6", func(t *testing.T) {
+		l, err := net.Listen("tcp6", "[::1]:0")
+		if err != nil {
+			t.Skip("this machine has no IPv6: ", err)
+		}
+		six := httptest.NewUnstartedServer(s.Config.Handler)
+		six.Listener.Close()
+		six.Listener = l
+		six.Start()
+		t.Cleanup(six.Close)
+		fetch(t, six.URL+"/a.git")
+	})
+	t.Run("proxy", func(t *testing.T) {
+		var asked atomic.Int64
+		proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Host == "git.invalid" {
+				asked.Add(1)
+			}
+			s.Config.Handler.ServeHTTP(w, r)
+		}))
+		t.Cleanup(proxy.Close)
+		t.Setenv("http_proxy", proxy.URL)
+		t.Setenv("no_proxy", "")
+		fetch(t, "http://git.invalid/a.git")
+		if asked.Load() == 0 {
+			t.Error("the proxy was not asked")
+		}
+	})
+	t.Run("an authority", func(t *testing.T) {
+		inner := httptest.NewTLSServer(s.Config.Handler)
+		t.Cleanup(inner.Close)
+		if _, err := mirrorOf(t, inner.URL+"/a.git", Access{}).Fetch(t.Context(), "main"); err == nil ||
+			!strings.Contains(err.Error(), "certificate") {
+			t.Errorf("an unknown authority: %v", err)
+		}
+		file := filepath.Join(t.TempDir(), "ca.crt")
+		text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: inner.Certificate().Raw})
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("GIT_SSL_CAINFO", file)
+		fetch(t, inner.URL+"/a.git")
+	})
 }

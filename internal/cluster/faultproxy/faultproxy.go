@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,6 +25,8 @@ type Proxy struct {
 	Rate float64
 	// Stall is how long a stalled request waits before it is passed on.
 	Stall time.Duration
+	// Only are the faults that happen; none: all. Done has their names.
+	Only []string
 
 	off  atomic.Bool
 	mu   sync.Mutex
@@ -134,7 +137,12 @@ func (p *Proxy) fate(r *http.Request) (fault string, random uint64) {
 	if source.Float64() >= p.Rate {
 		return "", 0
 	}
-	faults := faultsOf(r)
+	faults := slices.DeleteFunc(faultsOf(r), func(fault string) bool {
+		return len(p.Only) > 0 && !slices.Contains(p.Only, fault)
+	})
+	if len(faults) == 0 {
+		return "", 0
+	}
 	fault = faults[source.IntN(len(faults))]
 	p.done[fault]++
 	return fault, source.Uint64()
