@@ -36,6 +36,16 @@ func (e *ImpersonationError) Error() string {
 		e.Namespace, e.Name, e.User, e.Verb, e.Namespace, e.Name)
 }
 
+// AsUser returns the cluster as the user itself, who may act as a ServiceAccount.
+func (c *Cluster) AsUser() *Cluster {
+	if c.account == nil {
+		return c
+	}
+	other := *c
+	other.link, other.account = c.account.self, nil
+	return &other
+}
+
 // VerifyAccount fails where the ServiceAccount that the cluster acts as does not exist, or the user may not
 // act as it: the API server itself lets users act as accounts that do not exist. Without an account it sends
 // nothing.
@@ -45,20 +55,19 @@ func VerifyAccount(ctx context.Context, c *Cluster) error {
 	}
 	a := *c.account
 	ref := object.Ref{Kind: "ServiceAccount", Namespace: a.namespace, Name: a.name}
-	asUser := *c
-	asUser.link = a.self
-	may, err := allowed(ctx, &asUser, Permission{Verb: "impersonate", Resource: "serviceaccounts",
+	asUser := c.AsUser()
+	may, err := allowed(ctx, asUser, Permission{Verb: "impersonate", Resource: "serviceaccounts",
 		Namespace: a.namespace}, a.name)
 	if err != nil {
 		return c.Explain(ctx, "ask for permission to impersonate", ref, err)
 	}
 	if !may {
-		return &ImpersonationError{username(ctx, &asUser), "impersonate", a.namespace, a.name}
+		return &ImpersonationError{username(ctx, asUser), "impersonate", a.namespace, a.name}
 	}
 	_, err = a.self.typed.CoreV1().ServiceAccounts(a.namespace).Get(ctx, a.name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsForbidden(err):
-		return &ImpersonationError{username(ctx, &asUser), "get", a.namespace, a.name}
+		return &ImpersonationError{username(ctx, asUser), "get", a.namespace, a.name}
 	case apierrors.IsNotFound(err):
 		return &NoAccountError{a.namespace, a.name}
 	}

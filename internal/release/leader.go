@@ -166,7 +166,7 @@ func (c *Claim) isHome(ctx context.Context, s Store, agent Leader) bool {
 		return false
 	}
 	if c.home != agent.Lease {
-		lease, err := cluster.ReadLease(ctx, s.Cluster.In(namespace), name)
+		lease, err := cluster.ReadLease(ctx, s.Cluster.AsUser().In(namespace), name)
 		if err != nil {
 			return false
 		}
