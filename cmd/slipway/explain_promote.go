@@ -42,6 +42,9 @@ var promoteRows = []row{
 		return fmt.Sprintf("Run `slipway status` to see %s, and `slipway promote %s %s` when the gate is open. "+
 			"Pass --past-gates REASON to go past it. Nothing was written.", e.From, e.From, e.Environment)
 	}),
+	as("no follow", codeError, func(e *promote.NoFollowError) string {
+		return "Add an entry to `follow` of " + e.Environment + " in slipway.yaml: docs/promotion.md shows one."
+	}),
 	as("no approvals", codeError, func(e *promote.NoApprovalsError) string {
 		return "Set `approvals: 1` in the gates of " + e.Environment + " in slipway.yaml to ask for one."
 	}),

@@ -29,6 +29,9 @@ With FROM it promotes the digests of FROM's newest release, and fails unless tha
 "gates" of an environment in slipway.yaml demand that, and for how long; --past-gates REASON goes past them,
 and the reason is in the commit.
 
+With --follow it promotes, once, what the tags of the registry say for the images that have an entry in
+"follow" of slipway.yaml: the greatest version of a range, or the image that was built last. It never goes back.
+
 In a repository that deploys what others build, --from takes the versions that the other environment's
 manifests name, and the digests that their tags have in the registry.
 
@@ -48,6 +51,7 @@ that is open. The token is in --token-file, or in GITHUB_TOKEN, GITLAB_TOKEN, GI
 	f.StringVar(&o.From, "from", "",
 		"promote the images in this environment's files, or in its last healthy release")
 	f.StringVar(&o.PastGates, "past-gates", "", "go past the environment's gates, for this reason")
+	f.BoolVar(&o.Follow, "follow", false, "promote what the tags of registries say, where slipway.yaml has follow")
 	f.BoolVar(&o.Commit, "commit", false, "commit the edited files")
 	f.BoolVar(&o.Push, "push", false, "commit, and push to the branch's upstream")
 	pull := f.Bool("pr", false, "open a pull request, or update the one that is open")
@@ -56,6 +60,9 @@ that is open. The token is in --token-file, or in GITHUB_TOKEN, GITLAB_TOKEN, GI
 	f.StringVar(&at.TokenFile, "token-file", "", "file with the token for the forge")
 	f.BoolVar(&o.Older, "older", false, "permit images of an earlier commit or version than the current ones")
 	cmd.RunE = func(c *cobra.Command, args []string) error {
+		if o.Follow && (len(args) == 2 || o.From != "") {
+			return &usageError{errors.New("promote: --follow takes images from a registry: leave out FROM")}
+		}
 		if len(args) == 2 {
 			if o.From != "" {
 				return &usageError{errors.New("promote: --from and FROM say the same: leave one out")}

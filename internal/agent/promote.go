@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
@@ -24,6 +25,9 @@ type promotion struct {
 	// faster.
 	mark   string
 	before []image.Pin
+	// ask is when registries are asked for tags again, after so many failures.
+	ask      time.Time
+	failures int
 }
 
 // looked is a commit of an environment, with the release of the other one that was looked at.
@@ -39,8 +43,11 @@ func (e *environment) promote(ctx context.Context) error {
 		return nil
 	}
 	gates := e.target.Environment.Gates
+	if len(e.target.Environment.Follow) > 0 {
+		return e.followTags(ctx)
+	}
 	if gates == nil {
-		e.notePromotion("no promotion: %s has no gates in slipway.yaml", e.name)
+		e.notePromotion("no promotion: %s has neither gates nor follow in slipway.yaml", e.name)
 		return nil
 	}
 	proof, err := e.prove(ctx, gates)
@@ -57,7 +64,13 @@ func (e *environment) promote(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	done, err := e.promoteProven(ctx, proof)
+	if rel, pin, held := e.past.QuarantinedImage(proof.Images); held {
+		e.notePromotion("%s is not promoted: release %d of %s is in quarantine: %s", pin.Reference(), rel.Revision,
+			e.name, rel.Quarantine.Reason)
+		return nil // a person may lift it
+	}
+	what := fmt.Sprintf("release %d of %s", proof.Release.Revision, proof.Environment)
+	done, err := e.promoteImages(ctx, proof.Images, what, []string{proof.String()})
 	if done {
 		e.promotion.done = looked{e.commit, proof.Release.Revision}
 	}
@@ -114,19 +127,17 @@ func (e *environment) gateSource(name string) (deploy.Target, error) {
 	return t, err
 }
 
-// promoteProven promotes proven images. It returns true where nothing is left to do for them.
-func (e *environment) promoteProven(ctx context.Context, proof promote.Proof) (bool, error) {
-	if rel, pin, held := e.past.QuarantinedImage(proof.Images); held {
-		e.notePromotion("%s is not promoted: release %d of %s is in quarantine: %s", pin.Reference(), rel.Revision,
-			e.name, rel.Quarantine.Reason)
-		return false, nil // a person may lift it
-	}
-	a, err := e.promoteJob(ctx, promote.Job{Pins: proof.Images})
+// promoteImages promotes images, which are those of what, for some reasons. It returns true where nothing is
+// left to do for them.
+func (e *environment) promoteImages(
+	ctx context.Context, pins []image.Pin, what string, why []string,
+) (bool, error) {
+	a, err := e.promoteJob(ctx, promote.Job{Pins: pins})
 	switch {
 	case err != nil:
-		return false, fmt.Errorf("promote from %s: %w", proof.Environment, err)
+		return false, fmt.Errorf("promote %s: %w", what, err)
 	case len(a.Files) == 0:
-		e.notePromotion("runs the images of release %d of %s", proof.Release.Revision, proof.Environment)
+		e.notePromotion("runs the images of %s", what)
 		return true, nil
 	}
 	mark := promote.Mark(e.name, a.Images)
@@ -134,8 +145,7 @@ func (e *environment) promoteProven(ctx context.Context, proof promote.Proof) (b
 		e.promotion.mark, e.promotion.before = mark, a.Before
 	}
 	if !slices.Equal(e.promotion.before, a.Before) {
-		e.notePromotion("release %d of %s is not promoted: another promotion was faster", proof.Release.Revision,
-			proof.Environment)
+		e.notePromotion("%s is not promoted: another promotion was faster", what)
 		return true, nil
 	}
 	if _, err := e.mirror.deepen(ctx); err != nil {
@@ -145,12 +155,11 @@ func (e *environment) promoteProven(ctx context.Context, proof promote.Proof) (b
 	if was, err := r.Mentions(ctx, "", e.commit, mark); err != nil {
 		return false, err
 	} else if was != "" {
-		e.notePromotion("commit %s promoted the images of release %d of %s, and they were taken back since: run "+
-			"`slipway promote %s %s` if they are right now", short(was), proof.Release.Revision, proof.Environment,
-			proof.Environment, e.name)
+		e.notePromotion("commit %s promoted the images of %s, and they were taken back since: run `slipway promote` "+
+			"for %s if they are right now", short(was), what, e.name)
 		return true, nil
 	}
-	draft, err := promote.Compose(ctx, e.target, r, a, proof, author)
+	draft, err := promote.Compose(ctx, e.target, r, a, why, author)
 	if older := (*promote.OlderError)(nil); errors.As(err, &older) {
 		e.notePromotion("%s", older)
 		return true, nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -28,6 +29,8 @@ type Info struct {
 	// Commit is the one that the labels name, and Subject its first line, where FindCommit has found it.
 	Commit  string `json:"commit,omitempty"`
 	Subject string `json:"subject,omitempty"`
+	// Created is when the first platform was built; zero where the image does not say.
+	Created time.Time `json:"-"`
 }
 
 // Platform is one platform of an image.
@@ -187,7 +190,7 @@ func (r *reading) image(d *remote.Descriptor, platform *v1.Platform) error {
 		if err != nil {
 			return err
 		}
-		r.info.Labels = cfg.Config.Labels
+		r.info.Labels, r.info.Created = cfg.Config.Labels, cfg.Created.Time
 		if platform == nil {
 			platform = cfg.Platform()
 		}

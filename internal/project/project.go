@@ -90,6 +90,8 @@ type Environment struct {
 	Signatures []Signature
 	// Gates are what an image must have passed before it is promoted here; nil: nothing.
 	Gates *Gates
+	// Follow are the images whose tags in a registry decide which version the environment runs.
+	Follow []Follow
 	// Absent are the paths that slipway.yaml names and that do not exist: without them nothing can be rendered.
 	Absent []AbsentError
 	// Line is its line in slipway.yaml; 0: detected.
@@ -120,6 +122,17 @@ type Gates struct {
 	// Approvals is how many people must approve what is promoted.
 	Approvals int
 	Line      int
+}
+
+// Follow has an image of an environment follow the tags of its repository. One of Semver and Newest is set.
+type Follow struct {
+	// Image is its name in the manifests, with or without a registry.
+	Image string
+	// Semver is a range of versions, such as ">=1.2 <2": the greatest one is taken.
+	Semver string
+	// Newest is a regular expression of tags: the image that was built last is taken.
+	Newest string
+	Line   int
 }
 
 // Signature is a trusted signer: the owner of a key pair, named by the file of its public key, or an identity

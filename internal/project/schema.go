@@ -186,6 +186,9 @@ func (r *reader) environment(p *Project, key, n *yaml.Node) error {
 		"registry":    r.text(&env.Registry, "registry", registry),
 		"class":       func(n *yaml.Node) error { return r.class(&env.Class, n) },
 		"gates":       func(n *yaml.Node) error { return r.gates(&env, n) },
+		"follow": func(n *yaml.Node) error {
+			return r.items(n, "follow", func(n *yaml.Node) error { return r.follow(&env, n) })
+		},
 		"signatures": func(n *yaml.Node) error {
 			return r.items(n, "signatures", func(n *yaml.Node) error { return r.signature(&env, n) })
 		},
@@ -197,6 +200,9 @@ func (r *reader) environment(p *Project, key, n *yaml.Node) error {
 	case env.Skaffold != nil && (len(env.Paths) > 0 || len(env.Charts) > 0):
 		return r.fail(key, "environment %s has both skaffold and path or charts: skaffold.yaml names these itself",
 			env.Name)
+	case env.Gates != nil && len(env.Follow) > 0:
+		return r.fail(key, "environment %s has both gates and follow: its images come from %s, or from a registry",
+			env.Name, env.Gates.From)
 	case env.Skaffold == nil && len(env.Paths) == 0 && len(env.Charts) == 0:
 		return r.fail(key, "environment %s needs a path, charts or skaffold", env.Name)
 	}

@@ -205,5 +205,5 @@ func reasons(p *Proof, o Options) (lines []string) {
 	if o.PastGates != "" {
 		lines = append(lines, "Past the gates: "+o.PastGates)
 	}
-	return lines
+	return append(lines, o.reasons...)
 }

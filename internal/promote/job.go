@@ -8,7 +8,6 @@ import (
 	"slipway/internal/deploy"
 	"slipway/internal/git"
 	"slipway/internal/image"
-	"slipway/internal/image/reference"
 	"slipway/internal/project"
 	"slipway/internal/render"
 	"slipway/internal/render/tree"
@@ -24,6 +23,8 @@ type Job struct {
 	// common.
 	Pins []image.Pin          `json:"pins,omitempty"`
 	From *project.Environment `json:"from,omitempty"`
+	// Followed asks for the images that follow tags.
+	Followed bool `json:"followed,omitempty"`
 }
 
 // Answer is the result of a Job. With an Error it has Touched alone.
@@ -48,9 +49,12 @@ func Work(ctx context.Context, job Job) Answer {
 	}
 	defer r.Close()
 	var a Answer
-	if job.From != nil {
+	switch {
+	case job.From != nil:
 		a.Images, err = namedIn(ctx, r, job.Environment, *job.From)
-	} else {
+	case job.Followed:
+		a.Images, err = followed(ctx, r, job.Environment)
+	default:
 		var p Promotion
 		p, err = planIn(ctx, r, job.Project, job.Environment, job.Pins)
 		a = Answer{Files: p.Files, Images: p.Images, Before: p.Before, After: p.After, Notes: p.Notes}
@@ -77,7 +81,7 @@ type Draft struct {
 // image would be replaced by an older one, and with an *image.NotFoundError where the registry of the
 // environment does not have an image.
 func Compose(
-	ctx context.Context, t deploy.Target, r git.Repository, a Answer, proof Proof, by git.Person,
+	ctx context.Context, t deploy.Target, r git.Repository, a Answer, why []string, by git.Person,
 ) (Draft, error) {
 	result := Result{
 		Environment: t.Environment.Name, Promotion: Promotion{Images: a.Images, Before: a.Before, After: a.After},
@@ -86,10 +90,7 @@ func Compose(
 		return Draft{}, err
 	}
 	for _, pin := range a.After {
-		at := pin
-		if reference.Host(pin.Repository) == "" && t.Environment.Registry != "" {
-			at.Repository = t.Environment.Registry + "/" + pin.Repository
-		}
+		at := reached(t.Environment, pin)
 		if _, err := image.Resolve(ctx, at.Reference(), t.Reach(image.Options{})); err != nil {
 			return Draft{}, fmt.Errorf("promote %s to %s: %w", pin.Name, t.Environment.Name, err)
 		}
@@ -98,7 +99,7 @@ func Compose(
 	for name, text := range a.Files {
 		files[path.Join(t.Source.Path, name)] = text
 	}
-	m := describe(ctx, r, result, Options{proof: &proof})
+	m := describe(ctx, r, result, Options{reasons: why})
 	d := Draft{
 		Environment: t.Environment.Name, Base: t.Source.Commit, Title: m.title, Text: m.text(),
 		Body: m.markdown(), By: by,

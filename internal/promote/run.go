@@ -11,7 +11,6 @@ import (
 	"slipway/internal/git"
 	"slipway/internal/git/forge"
 	"slipway/internal/image"
-	"slipway/internal/image/reference"
 	"slipway/internal/project"
 	"slipway/internal/project/source"
 	"slipway/internal/release"
@@ -33,6 +32,8 @@ type Options struct {
 	// Proven promotes the images of From's newest release, and fails with a *GateError unless that is healthy.
 	// The gates of the environment demand that too.
 	Proven bool
+	// Follow promotes what the tags of registries say for the images of the environment that follow them.
+	Follow bool
 	// PastGates is why the gates of the environment do not hold this time; it goes into the commit.
 	PastGates string
 	// Commit commits the edited files. Push commits them on top of the branch's upstream, and pushes.
@@ -46,7 +47,8 @@ type Options struct {
 	// its manifests do not name each image by digest.
 	Connect deploy.ConnectOptions
 
-	proof *Proof
+	proof   *Proof
+	reasons []string
 }
 
 // Result is what a promotion did.
@@ -92,11 +94,16 @@ func Run(ctx context.Context, t deploy.Target, o Options) (Result, error) {
 	}
 	var pins []image.Pin
 	var notes []string
-	if must {
+	switch {
+	case o.Follow:
+		var f Following
+		f, err = followHere(ctx, committed, held)
+		o.reasons, pins, notes = f.Reasons, f.Pins, f.Notes
+	case must:
 		var p Proof
 		p, err = proveFor(ctx, t, from, o)
 		o.proof, pins, notes = &p, p.Images, p.notes
-	} else {
+	default:
 		pins, notes, err = wanted(ctx, committed, o)
 	}
 	if none := new(NoImageError); errors.As(err, &none) && len(t.Source.Project.Images) > len(none.Images) {
@@ -104,6 +111,9 @@ func Run(ctx context.Context, t deploy.Target, o Options) (Result, error) {
 	}
 	if err != nil {
 		return Result{}, err
+	}
+	if o.Follow && len(pins) == 0 {
+		return Result{Environment: t.Environment.Name, Promotion: Promotion{Changes: []Change{}, Notes: notes}}, nil
 	}
 	if rel, pin, ok := held.QuarantinedImage(pins); ok {
 		return Result{}, &deploy.QuarantinedError{Environment: t.Environment.Name, Release: rel,
@@ -234,10 +244,7 @@ func resolved(ctx context.Context, t deploy.Target, env project.Environment, pin
 		if pin.Digest != "" {
 			continue
 		}
-		at := pin
-		if reference.Host(pin.Repository) == "" && env.Registry != "" {
-			at.Repository = env.Registry + "/" + pin.Repository
-		}
+		at := reached(env, pin)
 		within, cancel := context.WithTimeout(ctx, resolveTime)
 		found, err := image.Resolve(within, at.Reference(), t.Reach(image.Options{}))
 		cancel()
