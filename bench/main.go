@@ -20,10 +20,11 @@ func main() {
 	images := flag.Bool("copy", false, "measure copying images alone, not rendering")
 	deploys := flag.Bool("deploy", false, "measure deploys alone, not rendering")
 	agents := flag.Bool("agent", false, "measure the agent alone, not rendering")
+	part := flag.String("part", "", "with -agent: measure reaction, rest or fleet alone")
 	rounds := flag.Int("rounds", 3, "how often deploys are measured")
 	flag.Parse()
 	o := options{root: *root, conformance: *conformance, small: *small, check: *check, images: *images,
-		deploys: *deploys, rounds: *rounds, agents: *agents}
+		deploys: *deploys, rounds: *rounds, agents: *agents, part: *part}
 	missed, err := run(os.Stdout, o)
 	if err == nil && *strict && missed > 0 {
 		err = fmt.Errorf("%d targets missed", missed)
@@ -49,6 +50,7 @@ type options struct {
 	small             bool
 	// One of these: measure that alone.
 	check, images, deploys, agents bool
+	part                           string // of the agent's figures
 }
 
 func run(w io.Writer, o options) (missed int, err error) {
@@ -114,7 +116,7 @@ func run(w io.Writer, o options) (missed int, err error) {
 	if err := b.copies(t, small); err != nil {
 		return 0, err
 	}
-	if err := errors.Join(b.deploys(t, root, o), b.agents(t, root, small)); err != nil {
+	if err := errors.Join(b.deploys(t, root, o), b.agents(t, root, "", small)); err != nil {
 		return 0, err
 	}
 	t.foot()
@@ -127,7 +129,7 @@ func (b *bench) alone(t *table, root string, o options) (named bool, err error) 
 	case o.deploys:
 		err = b.deploys(t, root, o)
 	case o.agents:
-		err = b.agents(t, root, o.small)
+		err = b.agents(t, root, o.part, o.small)
 	case o.images:
 		err = b.copies(t, o.small)
 	case o.check:

@@ -53,6 +53,7 @@ type environment struct {
 	moves      deploy.Moves    // what has changed since drift was found
 	drift      deploy.Drift
 	own        int                    // the release that this process deployed and has not compared; 0: none
+	touched    bool                   // an object was written, if only in its status, since then
 	judged     time.Time              // when the health of the release was judged
 	verified   time.Time              // when all objects were compared
 	repairs    map[string][]time.Time // of each field

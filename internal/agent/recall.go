@@ -64,6 +64,7 @@ func (e *environment) collect() {
 		return
 	}
 	now := e.tracker.Take()
+	e.touched = e.touched || now.Touched
 	maps.Copy(now.Objects, e.moves.Objects)
 	now.Others = now.Others || e.moves.Others
 	e.moves = now

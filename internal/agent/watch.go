@@ -22,13 +22,14 @@ func (e *environment) watch(ctx context.Context) (rolledBack bool, err error) {
 		e.badSince = time.Time{}
 		return false, nil
 	}
-	if e.badSince.IsZero() && time.Since(e.judged) < time.Duration(e.mirror.Interval)/2 {
-		return false, nil // what has woken the environment up is not its health
+	if e.badSince.IsZero() && time.Since(e.judged) < e.calm(rel) {
+		return false, nil
 	}
-	e.judged = time.Now()
+	e.judged, e.touched = time.Now(), false
 	healthy, why, err := deploy.Health(ctx, e.target, rel)
 	switch {
 	case err != nil:
+		e.touched = true // the next pass looks again
 		return false, err
 	case healthy:
 		e.badSince = time.Time{}
@@ -41,6 +42,18 @@ func (e *environment) watch(ctx context.Context) (rolledBack bool, err error) {
 		return false, nil
 	}
 	return true, e.rollBack(ctx, rel, why)
+}
+
+// judgeEvery is how often the health of a release is judged in its watch window while the watches are silent.
+const judgeEvery = 2 * time.Minute
+
+// calm is how long a release that was found healthy needs no other look. Whatever loses its readiness gets
+// another status, which a watch tells.
+func (e *environment) calm(rel release.Release) time.Duration {
+	if e.touched || e.tracker == nil || len(deploy.Untracked(e.tracker, rel)) > 0 {
+		return time.Duration(e.mirror.Interval) / 2 // what has woken the environment up is not its health
+	}
+	return judgeEvery
 }
 
 // rollBack quarantines a release and deploys the last healthy one again.

@@ -44,6 +44,8 @@ type Moves struct {
 	Objects map[object.Ref]bool
 	// Others says that an untracked object of a tracked kind was created or deleted.
 	Others bool
+	// Touched says that a tracked object was written, if only in its status. It wakes nobody up.
+	Touched bool
 }
 
 // selection is what one watch is about: a kind in a namespace, one object where kind has a name, or the
@@ -306,7 +308,7 @@ func (t *Tracker) missing(f *trail, there map[object.Ref]bool, records map[strin
 		}
 	}
 	if tell {
-		t.moves.Others = true
+		t.moves.Others, t.moves.Touched = true, true
 	}
 	t.mu.Unlock()
 	if tell {
@@ -372,6 +374,7 @@ func (t *Tracker) take(f *trail, how watch.EventType, m *metav1.PartialObjectMet
 	defer t.mu.Unlock()
 	ref := f.refOf(m)
 	was, now := t.marks[ref], markOf(m)
+	t.moves.Touched = t.moves.Touched || t.wanted[ref]
 	switch {
 	case f.records != "" && how == watch.Deleted:
 		delete(t.records, m.Name)
