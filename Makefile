@@ -10,7 +10,7 @@ export GOTOOLCHAIN := local
 
 VERSION := $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
 
-.PHONY: help demo test build fetch slipway sandbox kubectl runtime lint docs changelog failures faults fuzz peers bench \
+.PHONY: help demo test build fetch slipway sandbox kubectl runtime browser lint docs changelog failures faults fuzz peers bench \
 	golden e2e image
 
 help: ## list the targets
@@ -19,7 +19,7 @@ help: ## list the targets
 demo: build kubectl ## deploy to dev, staging and prod, break prod and roll it back, on the embedded sandbox
 	@./examples/demo.sh
 
-test: build kubectl runtime ## run every test, and list those that were skipped
+test: build kubectl runtime browser ## run every test, and list those that were skipped
 	go test -timeout 40m -json ./... ./.ci/testlog | go run ./.ci/testlog
 	cd sandbox && go test -json ./... | go run ../.ci/testlog/main.go
 
@@ -43,6 +43,11 @@ sandbox: ## build bin/slipway-sandbox alone
 # Only the scripts use it.
 kubectl:
 	@cd sandbox && go build -ldflags "$$(cat ldflags)" -o ../bin/kubectl ./kubectl
+
+# The browser of the tests of the web UI.
+browser:
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get -qq install -y chromium >/dev/null 2>&1; } || \
+	echo "Cannot install Debian's chromium: the tests in a browser will be skipped."
 
 # Only the tests of RUN steps use Debian's runc, uidmap and busybox: they are unpacked, not installed.
 runtime:

@@ -67,8 +67,8 @@ var allowed = map[string]string{
 		"plan cluster release deploy",
 	"internal/agent/child":   "",
 	"internal/agent/install": "agent object project render",
-	"internal/web": "check/contract check/finding check/origin cluster deploy git object " +
-		"plan project release rollout words",
+	"internal/web": "check/contract check/finding check/origin cluster deploy git image object " +
+		"plan project promote release rollout words",
 	"internal/web/browser":         "",
 	"internal/words":               "",
 	"cmd/slipway":                  "*",

@@ -273,12 +273,9 @@ func driftMarkdown(d deploy.Drift) string {
 // printPatches prints patches and manifests as YAML documents.
 func printPatches(w io.Writer, patches []deploy.Patch) error {
 	for _, p := range patches {
-		var text []byte
-		if p.Body != nil {
-			var err error
-			if text, err = (object.Object{Body: p.Body}).YAML(); err != nil {
-				return err
-			}
+		text, err := p.YAML()
+		if err != nil {
+			return err
 		}
 		fmt.Fprintf(w, "---\n# %s", clean(p.Ref.String()))
 		if at := p.Origin.String(); at != "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -11,6 +12,7 @@ import (
 	"slipway/internal/check/contract"
 	"slipway/internal/check/finding"
 	"slipway/internal/check/origin"
+	"slipway/internal/ci"
 	"slipway/internal/deploy"
 	"slipway/internal/project"
 	"slipway/internal/project/source"
@@ -45,7 +47,7 @@ func runUI(ctx context.Context, a *app, o uiOptions) error {
 	if _, err := a.source(ctx); err != nil {
 		return err
 	}
-	site, err := web.New(web.Options{
+	site, err := web.New(ctx, web.Options{
 		Sources: func(ctx context.Context) ([]project.Source, error) {
 			src, err := source.Open(ctx, a.dir)
 			return []project.Source{src}, err
@@ -55,7 +57,8 @@ func runUI(ctx context.Context, a *app, o uiOptions) error {
 			t.Render = a.renderOptions("deploy")
 			return t, err
 		},
-		Findings: a.findings, Why: a.explainField, Compare: a.compareEnvironments, Hint: func(err error) string {
+		Findings: a.findings, Why: a.explainField, Compare: a.compareEnvironments,
+		Build: a.buildOptions(), Who: ci.Actor(os.Getenv), Hint: func(err error) string {
 			_, hint := lookUp(err)
 			return hint
 		},
@@ -69,6 +72,7 @@ func runUI(ctx context.Context, a *app, o uiOptions) error {
 			a.warn("warning: the browser was not opened: %v", err)
 		}
 	}
+	defer site.Wait()
 	return local.Serve(ctx, site.Handler())
 }
 

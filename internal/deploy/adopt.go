@@ -21,6 +21,14 @@ type Patch struct {
 	Left []string `json:"left,omitempty"`
 }
 
+// YAML prints the patch as one document; empty where nothing can be printed.
+func (p Patch) YAML() ([]byte, error) {
+	if p.Body == nil {
+		return nil, nil
+	}
+	return (object.Object{Body: p.Body}).YAML()
+}
+
 // Adopt returns the patches that make drift part of the source. Values of Secrets are left out.
 func Adopt(d Drift) []Patch {
 	var patches []Patch

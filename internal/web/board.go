@@ -2,12 +2,16 @@ package web
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"strings"
 	"sync"
 
 	"slipway/internal/check/finding"
 	"slipway/internal/deploy"
+	"slipway/internal/image"
 	"slipway/internal/project"
+	"slipway/internal/promote"
 )
 
 // boardPage is the page of all environments.
@@ -26,7 +30,8 @@ type column struct {
 	// Unchecked is why Errors and Warnings are not known; empty: they are.
 	Unchecked        string
 	Errors, Warnings int
-	Gates            *project.Gates
+	// Gate says why the gate of the environment is shut, or since when it is open; empty: it has none.
+	Gate gate
 	// More is how many commits are waiting beside those that are named.
 	More int
 }
@@ -76,10 +81,14 @@ func (s *Site) boardOf(ctx context.Context, src project.Source) boardProject {
 	var found answer[[]finding.Finding]
 	var all sync.WaitGroup
 	all.Go(func() { found = s.check(ctx, src) })
+	gates := make([]gate, len(src.Project.Environments))
+	for i, env := range src.Project.Environments {
+		all.Go(func() { gates[i] = s.gateOf(ctx, src, env) })
+	}
 	board := deploy.Board(ctx, src, s.connector(src))
 	all.Wait()
 	for i, standing := range board {
-		c := column{Standing: standing, Gates: src.Project.Environments[i].Gates}
+		c := column{Standing: standing, Gate: gates[i]}
 		if standing.Behind != nil {
 			c.More = standing.Behind.Commits - len(standing.Behind.Waiting)
 		}
@@ -94,4 +103,47 @@ func (s *Site) boardOf(ctx context.Context, src project.Source) boardProject {
 		b.Columns = append(b.Columns, c)
 	}
 	return b
+}
+
+// gate is what a promotion to an environment needs.
+type gate struct {
+	Text string
+	Shut bool
+}
+
+// gateOf asks whether the gate of an environment is open for what the environment before it runs.
+func (s *Site) gateOf(ctx context.Context, src project.Source, env project.Environment) gate {
+	if env.Gates == nil || env.Gates.From == "" {
+		return gate{}
+	}
+	from, err := src.Project.Environment(env.Gates.From)
+	if err != nil {
+		return gate{err.Error(), true}
+	}
+	proof, err := s.prove(ctx, src, env, from)
+	if shut := (*promote.GateError)(nil); errors.As(err, &shut) {
+		return gate{"shut: " + shut.Why, true}
+	}
+	if err != nil {
+		return gate{"unknown: " + err.Error(), true}
+	}
+	return gate{Text: "open: " + strings.TrimSuffix(proof.String(), ".")}
+}
+
+func (s *Site) prove(ctx context.Context, src project.Source, env, from project.Environment) (
+	promote.Proof, error) {
+	t, err := s.connect(src, env)
+	if err != nil {
+		return promote.Proof{}, err
+	}
+	before, err := s.connect(src, from)
+	if err != nil {
+		return promote.Proof{}, err
+	}
+	past, err := before.Records().Past(ctx)
+	if err != nil {
+		return promote.Proof{}, err
+	}
+	// The images that files name count in a promotion alone: it renders both environments.
+	return promote.Prove(ctx, t, before, past, func(context.Context) ([]image.Pin, error) { return nil, nil })
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"slipway/internal/deploy"
 	"slipway/internal/object"
@@ -17,6 +18,7 @@ import (
 type environmentPage struct {
 	place
 	Release release.Release
+	Pauses  release.Pauses
 	Health  answer[[]rollout.Standing]
 	Drift   answer[deploy.Drift]
 	// Faults are why one of these, or both, could not be read.
@@ -91,7 +93,8 @@ func (s *Site) serveEnvironment(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	page := environmentPage{place: placeOf(t), Release: past.Latest}
+	page := environmentPage{place: placeOf(t), Release: past.Latest,
+		Pauses: past.Pauses.Active(time.Now())}
 	page.Commit = past.Latest.Commit
 	if rel := past.Latest; rel.Revision > 0 && rel.Status != release.Deleted {
 		s.look(r.Context(), t, rel, &page)

@@ -13,6 +13,7 @@ import (
 	"slipway/internal/check/finding"
 	"slipway/internal/check/origin"
 	"slipway/internal/deploy"
+	"slipway/internal/image"
 	"slipway/internal/project"
 	"slipway/internal/rollout"
 )
@@ -31,6 +32,10 @@ type Options struct {
 	// Why explains a field, and Compare how one environment differs from another, as the verbs do.
 	Why     func(context.Context, project.Source, project.Environment, origin.Question) (origin.Chain, error)
 	Compare func(ctx context.Context, src project.Source, a, b string) (contract.Result, error)
+	// Build is how images are built.
+	Build image.Options
+	// Who is recorded as the person who acts on the pages.
+	Who string
 	// Hint says what to do about an error, "" where nothing is known.
 	Hint func(error) string
 }
@@ -44,12 +49,15 @@ type Site struct {
 	health   answers[[]rollout.Standing]
 	drift    answers[deploy.Drift]
 	hub      hub
+	jobs     jobs
+	// base ends with Slipway.
+	base context.Context
 }
 
-// New prepares a site.
-func New(o Options) (*Site, error) {
+// New prepares a site. What it runs ends with the context: see Wait.
+func New(ctx context.Context, o Options) (*Site, error) {
 	p, err := parsePages()
-	return &Site{options: o, pages: p}, err
+	return &Site{options: o, pages: p, base: ctx}, err
 }
 
 // Handler serves the pages and their assets. It authorizes nobody: see Local.
@@ -68,7 +76,11 @@ func (s *Site) Handler() http.Handler {
 	mux.HandleFunc("GET /p/{project}/{environment}/why", s.serveWhy)
 	mux.HandleFunc("GET /p/{project}/{environment}/history", s.serveHistory)
 	mux.HandleFunc("GET /p/{project}/{environment}/release/{revision}", s.serveRelease)
-	mux.HandleFunc("GET /p/{project}/{environment}/plan", s.servePlan)
+	mux.HandleFunc("GET /p/{project}/{environment}/progress", s.serveProgress)
+	mux.HandleFunc("GET /p/{project}/{environment}/adopt", s.serveAdopt)
+	mux.HandleFunc("POST /p/{project}/{environment}/hold", s.serveHold)
+	mux.HandleFunc("GET /p/{project}/{environment}/{act}", s.servePlan)
+	mux.HandleFunc("POST /p/{project}/{environment}/{act}", s.serveAct)
 	mux.HandleFunc("GET /p/{project}/{environment}/check", s.serveCheck)
 	mux.HandleFunc("GET /p/{project}/{environment}/logs", s.serveLogs)
 	mux.HandleFunc("GET /compare/{project}", s.serveCompare)
