@@ -58,14 +58,18 @@ var allowed = map[string]string{
 	"internal/rollout": "object project cluster",
 	"internal/release": "object image cluster rollout",
 	"internal/deploy": "git object project image/builder render render/tree image plan cluster " +
-		"rollout release check check/finding check/rule check/contract check/origin image/signature deploy/peer",
-	"internal/deploy/peer": "git object project",
+		"rollout release check check/finding check/rule check/contract check/origin image/signature deploy/peer " +
+		"rollout/probe",
+	"internal/deploy/peer":   "git object project",
+	"internal/rollout/probe": "project",
 	"internal/promote": "git git/forge object project project/source image image/reference render render/tree " +
 		"check/finding check/origin cluster release deploy",
-	"internal/agent": "promote agent/child git git/credential git/forge git/signer image object project project/source " +
+	"internal/agent": "promote agent/child agent/notify git git/credential git/forge git/signer image object " +
+		"project project/source " +
 		"render/tree render " +
 		"plan cluster release deploy",
 	"internal/agent/child":   "",
+	"internal/agent/notify":  "",
 	"internal/agent/install": "agent object project render",
 	"internal/web": "check/contract check/finding check/origin cluster deploy git image object " +
 		"plan project promote release rollout words",

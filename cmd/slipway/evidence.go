@@ -48,6 +48,12 @@ func evidenceLines(f rollout.Evidence) []string {
 	for _, n := range f.Notes {
 		lines = append(lines, "note  "+n)
 	}
+	if len(f.Response) > 0 {
+		lines = append(lines, "response:")
+		for _, l := range f.Response {
+			lines = append(lines, "  | "+l)
+		}
+	}
 	if len(f.LogLines) > 0 {
 		which := "last log lines:"
 		if f.Previous {

@@ -71,7 +71,7 @@ func scripts(dir string) testscript.Params {
 			"cluster": cmdCluster, "registry": cmdRegistry, "code": cmdCode, "until": cmdUntil,
 			"needs": cmdNeeds, "failure": cmdFailure, "pipeline": cmdPipeline, "signature": cmdSignature,
 			"proxy": cmdProxy, "load": cmdLoad, "hook": cmdHook, "webhook": cmdWebhook,
-			"forge": cmdForge, "page": cmdPage,
+			"forge": cmdForge, "page": cmdPage, "answer": cmdAnswer,
 		},
 	}
 }

@@ -21,12 +21,19 @@ import (
 // left the source is deleted last: old pods need it until the new objects are healthy.
 func act(ctx context.Context, r run, p Proposal, rel *release.Release) error {
 	var due []plan.Change // hooks of the event that have run
+	probed := false
 	for i, stage := range p.Plan.Stages {
 		n := i + 1
 		if stage.Event == object.OnFailure {
 			continue
 		}
 		changes := p.Plan.In(n)
+		if !probed && isLast(changes) {
+			probed = true
+			if err := probeRelease(ctx, r, p); err != nil {
+				return err
+			}
+		}
 		err := actStage(ctx, r, p, n, rel)
 		for _, c := range changes {
 			if c.Action == plan.Run {
@@ -41,6 +48,11 @@ func act(ctx context.Context, r run, p Proposal, rel *release.Release) error {
 				return &leftoverError{err}
 			}
 			due = nil
+		}
+	}
+	if !probed {
+		if err := probeRelease(ctx, r, p); err != nil {
+			return err
 		}
 	}
 	verify(ctx, r, p, rel)
@@ -91,6 +103,7 @@ func actStage(ctx context.Context, r run, p Proposal, n int, rel *release.Releas
 	if err != nil {
 		return err
 	}
+	promoteRollouts(ctx, r, p, changes)
 	return watch(ctx, r, p, n, nil)
 }
 

@@ -248,6 +248,9 @@ func proposeRollback(
 		return Proposal{}, barrier
 	}
 	rel, err := t.Records().Get(ctx, revision)
+	if err == nil {
+		rel.Objects, err = withoutAnalysis(rel.Objects)
+	}
 	if err != nil {
 		return Proposal{}, err
 	}

@@ -85,6 +85,7 @@ func remarks(t Target, p Proposal) []string {
 		lines = append(lines, "goes back behind a barrier, as asked: "+b)
 	}
 	lines = append(lines, keeperRemarks(p)...)
+	lines = append(lines, analysisLines(p)...)
 	lines = append(lines, p.Pauses.Lines(time.Now())...)
 	for _, ref := range p.Prepared.Left {
 		lines = append(lines, fmt.Sprintf("%s was added since the release, and stays: --prune %s/%s deletes it",

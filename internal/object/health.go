@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -66,7 +65,8 @@ var kindRules = map[string]kindRule{
 	"apiextensions.k8s.io/CustomResourceDefinition": {nil, true},
 
 	"PersistentVolumeClaim": {claimHealth, false},
-	"argoproj.io/Rollout":   {rolloutHealth, false},
+	"argoproj.io/Rollout":   {rolloutHealth, true},
+	"flagger.app/Canary":    {canaryHealth, true},
 }
 
 func (o Object) groupKind() string {
@@ -299,19 +299,6 @@ func claimHealth(o Object) Health {
 		return Health{Failed, "its volume is lost"}
 	}
 	return Health{InProgress, "not bound: waiting for a volume, or for the first pod that uses it"}
-}
-
-func rolloutHealth(o Object) Health {
-	message := o.str("status", "message")
-	switch phase := o.str("status", "phase"); phase {
-	case "Healthy":
-		return Health{Current, "healthy"}
-	case "Degraded":
-		return Health{Failed, joinReason("", message, "degraded")}
-	case "Progressing", "Paused":
-		return Health{InProgress, joinReason("", message, strings.ToLower(phase))}
-	}
-	return Health{Unknown, "no controller has reported a status yet"}
 }
 
 func ready(n, want int64) string {

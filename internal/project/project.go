@@ -92,6 +92,8 @@ type Environment struct {
 	Gates *Gates
 	// Follow are the images whose tags in a registry decide which version the environment runs.
 	Follow []Follow
+	// Verify are the checks that a release must pass once its objects are healthy.
+	Verify []Verification
 	// Absent are the paths that slipway.yaml names and that do not exist: without them nothing can be rendered.
 	Absent []AbsentError
 	// Line is its line in slipway.yaml; 0: detected.

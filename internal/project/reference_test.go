@@ -157,7 +157,8 @@ func named(t *testing.T, v any) any {
 		"label": label, "imageName": imageName, "registry": registry, "platform": platform, "address": address,
 		"release": release, "kubeVersion": kubeVersion, "apiVersion": apiVersion, "assignment": assignment,
 		"reference": reference, "variable": variable, "duration": duration,
-		"publicKey": publicKey,
+		"publicKey":      publicKey,
+		"serviceAddress": serviceAddress, "absolutePath": absolutePath, "httpAddress": httpAddress,
 		"groupKind": groupKind, "objectPattern": objectPattern, "ruleID": ruleID,
 	}
 	switch v := v.(type) {

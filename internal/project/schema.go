@@ -189,6 +189,9 @@ func (r *reader) environment(p *Project, key, n *yaml.Node) error {
 		"follow": func(n *yaml.Node) error {
 			return r.items(n, "follow", func(n *yaml.Node) error { return r.follow(&env, n) })
 		},
+		"verify": func(n *yaml.Node) error {
+			return r.items(n, "verify", func(n *yaml.Node) error { return r.verification(&env, n) })
+		},
 		"signatures": func(n *yaml.Node) error {
 			return r.items(n, "signatures", func(n *yaml.Node) error { return r.signature(&env, n) })
 		},

@@ -87,6 +87,11 @@ func (s *piece) add(objects []object.Object, warnings []string) error {
 		if err != nil {
 			return err
 		}
+		if s.verifies(o.Origin.File) {
+			if o, err = asVerification(o); err != nil {
+				return err
+			}
+		}
 		if s.env.NoHooks && o.IsHook() {
 			s.leftOut = append(s.leftOut, o.Ref())
 			continue

@@ -30,6 +30,8 @@ type Evidence struct {
 	// LogLines are the last lines of the container; with Previous, of the run that crashed before.
 	LogLines []string `json:"logLines,omitempty"`
 	Previous bool     `json:"previous,omitempty"`
+	// Response has the first lines of the answer of a check.
+	Response []string `json:"response,omitempty"`
 	// Events are the last warnings, "Reason: message", oldest first.
 	Events []string `json:"events,omitempty"`
 	// Cause is the probable cause: one sentence without a full stop.

@@ -54,6 +54,7 @@ type memory struct {
 	fromEvents []symptom
 	nodes      map[string]nodeLook
 	gonePod    *Evidence // of a Job's pod, which the Job controller may delete
+	knownSpec  *string   // that Flagger had seen of a Canary's workload at the first look; nil: no look yet
 }
 
 func newItem(o object.Object) *item {

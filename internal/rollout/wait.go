@@ -100,7 +100,7 @@ func Wait(ctx context.Context, c *cluster.Cluster, set object.Set, o Options) er
 		return nil
 	}
 	// A workload that became ready in time may need the settling time to prove it.
-	until, cancel := context.WithTimeout(ctx, w.timeout+w.settle)
+	until, cancel := context.WithTimeout(ctx, w.timeout+w.settle+w.patience)
 	defer cancel()
 	w.live = cluster.Watch(until, c, w.refs())
 	defer w.live.Stop()
@@ -115,7 +115,7 @@ func Wait(ctx context.Context, c *cluster.Cluster, set object.Set, o Options) er
 			return w.report(ctx, failed, pending, false)
 		case len(pending) == 0:
 			return nil
-		case time.Since(w.began) >= w.timeout && slices.ContainsFunc(pending, isUnready):
+		case time.Since(w.began) >= w.timeout && slices.ContainsFunc(pending, w.isLate):
 			return w.report(ctx, pending, pending, true)
 		}
 		if !followed {
@@ -191,6 +191,7 @@ type waiter struct {
 	items          []*item
 	timeout, grace time.Duration
 	settle         time.Duration
+	patience       time.Duration // beyond the timeout, for objects that a controller guides
 	notify         func(Progress)
 	secrets        []string // hidden in all that is said
 	custom         []object.Object
@@ -226,6 +227,9 @@ func newWaiter(c *cluster.Cluster, set object.Set, o Options) *waiter {
 			w.timeout = max(w.timeout, it.deadline()+time.Minute)
 		}
 	}
+	if o.Timeout == 0 && slices.ContainsFunc(w.items, func(it *item) bool { return it.ref.IsProgressive() }) {
+		w.patience = guidedTime
+	}
 	w.timeout = cmp.Or(o.Timeout, w.timeout)
 	return w
 }
@@ -256,7 +260,7 @@ func (w *waiter) glance(ctx context.Context, it *item) {
 		return
 	}
 	switch health := w.judge.Health(live); health.Status {
-	case object.Current, object.Failed:
+	case object.Current, object.Failed: // examine also knows what it has seen before
 		w.examine(ctx, it)
 	default:
 		it.live, it.health, it.done, it.settling = live, health, false, false
@@ -296,13 +300,15 @@ func (w *waiter) read(ctx context.Context, it *item) {
 		it.vanish()
 	default:
 		it.live, it.health = live, w.judge.Health(live)
+		w.awaitAnalysis(it)
 		if it.done = it.health.Status == object.Current && w.settled(ctx, it); !it.done && !it.settling {
 			w.diagnose(ctx, it)
 		}
 	}
 }
 
-func isUnready(it *item) bool { return !it.settling }
+// isLate says that an object should be healthy when the timeout is over.
+func (w *waiter) isLate(it *item) bool { return !it.settling && !w.isGuided(it) }
 
 func isDenied(err error) bool { return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) }
 

@@ -85,6 +85,9 @@ func (r *rules) add(namespace string, set object.Set) {
 		}
 		r.in[at] = append(r.in[at], rule{gvk.Group, resource, nil, full})
 		r.in[at] = append(r.in[at], watching...)
+		if ref.IsProgressive() && ref.Kind == "Rollout" { // a rollback skips its analysis
+			r.in[at] = append(r.in[at], rule{gvk.Group, resource + "/status", nil, []string{"patch"}})
+		}
 		r.grant(at, o)
 	}
 }
