@@ -35,6 +35,7 @@ type Agent struct {
 	leadership leadership
 	children   *child.Pool
 	hooks      *hooks
+	couriers   []*courier
 	// recent is how old a plan may be that is carried out without another look at the objects.
 	recent time.Duration
 
@@ -59,7 +60,7 @@ type follower struct {
 func New(c Config, o Options) *Agent {
 	children := &child.Pool{Memory: int64(c.Limits.RenderMemory), Time: time.Duration(c.Limits.RenderTime)}
 	a := &Agent{config: c, options: o, counters: newCounters(), children: children, hooks: newHooks(),
-		recent: recentTime}
+		recent: recentTime, couriers: newCouriers(c.Notifications, o.Log)}
 	a.options.Connect.Count, a.options.Connect.Shared = a.countRequest, &cluster.Connections{}
 	return a
 }
@@ -118,6 +119,9 @@ func (a *Agent) work(ctx context.Context, follows []*follower) {
 	a.setFollowers(follows)
 	ctx = cluster.WithFence(ctx, a.leadership.fence)
 	var work sync.WaitGroup
+	for _, c := range a.couriers {
+		work.Go(func() { c.deliver(ctx) })
+	}
 	for _, f := range follows {
 		for _, e := range f.environments {
 			work.Go(func() { e.report(ctx) })

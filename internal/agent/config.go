@@ -15,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"slipway/internal/agent/notify"
 	"slipway/internal/git/forge"
 	"slipway/internal/project"
 )
@@ -30,6 +31,8 @@ type Config struct {
 	State string `yaml:"state"`
 	// Limits bound what the repositories may need.
 	Limits Limits `yaml:"limits"`
+	// Notifications are who is told of decisions.
+	Notifications []notify.Receiver `yaml:"notifications"`
 }
 
 // Limits bound what a repository of others may need. A zero is the default.
@@ -89,8 +92,12 @@ type Environment struct {
 	Promote string `yaml:"promote"`
 	// TakeOver deploys an environment that Argo CD or Flux keeps, too.
 	TakeOver bool `yaml:"takeOver"`
-	// Windows are when new commits are deployed; none: always.
-	Windows []Window `yaml:"windows"`
+	// After names environments that must be healthy at the same commit before it is deployed; those of other
+	// repositories must be healthy at their own.
+	After []string `yaml:"after"`
+	// Windows are when new commits are deployed, and RepairWindows when drift is set back; none: always.
+	Windows       []Window `yaml:"windows"`
+	RepairWindows []Window `yaml:"repairWindows"`
 	// WatchWindow is how long a healthy release is watched; 10 minutes unless given.
 	WatchWindow Duration `yaml:"watchWindow"`
 }
@@ -158,7 +165,12 @@ func Parse(text []byte) (Config, error) {
 			return c, fmt.Errorf("repositories[%d]: %w", i, err)
 		}
 	}
-	return c, c.checkShared()
+	for i, r := range c.Notifications {
+		if err := c.checkReceiver(r); err != nil {
+			return c, fmt.Errorf("notifications[%d]: %w", i, err)
+		}
+	}
+	return c, cmp.Or(c.checkShared(), c.checkAfter())
 }
 
 // checkShared fails where entries of the same repository have different credentials, or other submodules: it
@@ -236,7 +248,7 @@ func (r *Repository) complete() error {
 	return nil
 }
 
-var unknownField = regexp.MustCompile(`^line (\d+): field (\S+) not found in type (?:agent|forge)\.(\w+)$`)
+var unknownField = regexp.MustCompile(`^line (\d+): field (\S+) not found in type (?:agent|forge|notify)\.(\w+)$`)
 
 // readable says in the words of the file what the YAML library says in those of Go.
 func readable(err error) error {
@@ -251,7 +263,7 @@ func readable(err error) error {
 	var known []string
 	for _, t := range []any{
 		Config{}, Limits{}, Lease{}, Repository{}, Environment{}, Credentials{}, GitHubApp{}, Signers{},
-		Verdicts{}, forge.Forge{},
+		Verdicts{}, forge.Forge{}, notify.Receiver{},
 	} {
 		if of := reflect.TypeOf(t); of.Name() == m[3] {
 			for i := range of.NumField() {

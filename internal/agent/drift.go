@@ -41,13 +41,18 @@ func (e *environment) guard(ctx context.Context) error {
 		e.reported = ""
 		return nil
 	}
+	opens := e.repairOpens()
 	if text := summary(d); text != e.reported {
 		e.reported = text
+		if e.policy.OnDrift == Repair && !opens.IsZero() {
+			text += "; it is set back in the window that opens on " + opens.Format("Mon 2006-01-02 at 15:04 MST")
+		}
 		e.announce("Drifted", text, true)
 		e.log.Warn("drift: "+text, "release", d.Release)
 	}
 	paused := e.past.Pauses.Holding(time.Now()) != nil
-	if e.policy.OnDrift != Repair || d.Status != release.Healthy || d.Count() == len(d.Added) || paused {
+	if e.policy.OnDrift != Repair || d.Status != release.Healthy || d.Count() == len(d.Added) || paused ||
+		!opens.IsZero() {
 		return nil
 	}
 	return e.repair(ctx, d)

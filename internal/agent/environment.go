@@ -43,6 +43,7 @@ type environment struct {
 	looked   bool         // the commit needs no further look
 	holder   int          // the release in quarantine that keeps the commit back; 0: none
 	failures int
+	awaiting bool      // the commit waits for other environments
 	opens    time.Time // when the window opens that the commit waits for; zero: it does not
 	claim    release.Claim
 	admitted time.Time // when the ServiceAccount was verified
@@ -87,13 +88,18 @@ func (e *environment) judge(v Verdict, format string, args ...any) {
 	message := fmt.Sprintf(format, args...)
 	is := e.Status()
 	if is.Verdict == v && is.Message == message {
+		e.update(func(s *Status) { s.judged = e.commit })
 		return
 	}
-	e.update(func(s *Status) { s.Verdict, s.Message, s.Plan = v, message, nil })
+	e.update(func(s *Status) { s.Verdict, s.judged, s.Message, s.Plan = v, e.commit, message, nil })
 	e.agent.counters.update(func(c *counters) { c.verdicts[[2]string{e.name, string(v)}]++ })
 	e.log.Info(message, "verdict", v, "commit", e.commit)
 	if reason := reasons[v]; reason != "" {
-		e.announce(reason, message, v == Refused || v == Quarantined)
+		warning := v == Refused || v == Quarantined
+		e.announce(reason, message, warning)
+		if !wasDecided(is, v) {
+			e.tell(string(v), message, warning)
+		}
 	}
 }
 
@@ -246,7 +252,7 @@ func (e *environment) pass(ctx context.Context) error {
 
 // follow deploys the newest commit, or says why not.
 func (e *environment) follow(ctx context.Context) error {
-	if e.looked || time.Now().Before(e.opens) {
+	if e.looked || time.Now().Before(e.opens) || e.awaiting && e.awaitOthers() {
 		return nil
 	}
 	p, err := deploy.Propose(ctx, e.target, deploy.ProposeOptions{
@@ -285,7 +291,7 @@ func (e *environment) follow(ctx context.Context) error {
 		e.judge(Waiting, "commit %s waits for `slipway deploy %s`", short(e.commit), e.name)
 		e.update(func(s *Status) { s.Plan = &p.Plan })
 		return nil
-	case e.awaitWindow():
+	case e.awaitOthers(), e.awaitWindow():
 		return nil
 	}
 	err = errors.Join(p.Blocked(), e.onward(ctx, p))

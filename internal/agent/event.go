@@ -31,8 +31,12 @@ var reasons = map[Verdict]string{
 	Suspended: "Suspended", Unproven: "Unproven", Refused: "Refused", Quarantined: "Held",
 }
 
-// announce has a decision written as an Event. It does not wait, and drops what is too much.
+// announce has a decision written as an Event, and told to receivers. It does not wait, and drops what is too
+// much.
 func (e *environment) announce(reason, note string, warning bool) {
+	if !isVerdictReason(reason) {
+		e.tell(kebab(reason), note, warning)
+	}
 	if e.target.Cluster == nil {
 		return
 	}

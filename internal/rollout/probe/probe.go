@@ -89,7 +89,7 @@ type prober struct {
 }
 
 func (p prober) try(ctx context.Context, check project.Verification) (Answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, min(tryTime, check.Timeout))
+	ctx, cancel := context.WithTimeout(ctx, tryTime)
 	defer cancel()
 	if check.HTTP != nil {
 		answer, err := p.get(ctx, check.HTTP.Endpoint)
