@@ -49,6 +49,10 @@ func (b *bench) deploys(t *table, root string, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
+	if o.memory {
+		t.load()
+		return b.heap(t, s)
+	}
 	fmt.Fprintf(t.w, "\nTime of whole processes against one API server on this machine, "+
 		"each in a namespace of its own; medians of %d.\n", o.rounds)
 	t.load()
@@ -244,6 +248,7 @@ func (b *bench) heap(t *table, s *server) error {
 		}
 		t.row(fmt.Sprintf("%s, %d objects", run.name, most), "peak memory", "", mebibytes(c.rss), "",
 			"< "+mebibytes(heapTarget), c.rss < heapTarget)
+		fmt.Fprintf(t.w, "%-32s %-14s %16s %16s\n", "  without pages of files", "", "", mebibytes(c.anonymous))
 	}
 	return s.clear(map[string]place{"slipway": p})
 }

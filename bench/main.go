@@ -19,12 +19,13 @@ func main() {
 	check := flag.Bool("check", false, "measure check alone, not rendering")
 	images := flag.Bool("copy", false, "measure copying images alone, not rendering")
 	deploys := flag.Bool("deploy", false, "measure deploys alone, not rendering")
+	memory := flag.Bool("memory", false, "measure the memory of deploys of very many objects alone")
 	agents := flag.Bool("agent", false, "measure the agent alone, not rendering")
 	part := flag.String("part", "", "with -agent: measure reaction, rest or fleet alone")
 	rounds := flag.Int("rounds", 3, "how often deploys are measured")
 	flag.Parse()
 	o := options{root: *root, conformance: *conformance, small: *small, check: *check, images: *images,
-		deploys: *deploys, rounds: *rounds, agents: *agents, part: *part}
+		deploys: *deploys || *memory, memory: *memory, rounds: *rounds, agents: *agents, part: *part}
 	missed, err := run(os.Stdout, o)
 	if err == nil && *strict && missed > 0 {
 		err = fmt.Errorf("%d targets missed", missed)
@@ -51,6 +52,7 @@ type options struct {
 	// One of these: measure that alone.
 	check, images, deploys, agents bool
 	part                           string // of the agent's figures
+	memory                         bool   // of deploys, only the memory
 }
 
 func run(w io.Writer, o options) (missed int, err error) {

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -18,6 +19,8 @@ type cost struct {
 	cpu  time.Duration // user and system
 	wall time.Duration
 	rss  int64 // bytes, at its peak
+	// anonymous is the part of rss that is not of files, sampled: what the kernel cannot drop.
+	anonymous int64
 	// server is the CPU time of the API server meanwhile, where there is one.
 	server time.Duration
 }
@@ -46,11 +49,15 @@ func (m machine) run(dir, stdout, cache string, argv ...string) (cost, error) {
 		cmd.Env = append(cmd.Env, "KUBECONFIG="+m.kubeconfig)
 	}
 	start := time.Now()
-	err = cmd.Run()
-	wall := time.Since(start)
-	if cmd.ProcessState == nil {
+	if err := cmd.Start(); err != nil {
 		return cost{}, err
 	}
+	ended, peak := make(chan struct{}), make(chan int64)
+	go func() { peak <- anonymousPeak(cmd.Process.Pid, ended) }()
+	err = cmd.Wait()
+	wall := time.Since(start)
+	close(ended)
+	anonymous := <-peak
 	if err != nil {
 		err = fmt.Errorf("%s in %s: %w: %s", strings.Join(argv, " "), dir, err, strings.TrimSpace(stderr.String()))
 	}
@@ -60,8 +67,27 @@ func (m machine) run(dir, stdout, cache string, argv ...string) (cost, error) {
 	}
 	return cost{
 		cpu:  cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(),
-		wall: wall, rss: usage.Maxrss << 10,
+		wall: wall, rss: usage.Maxrss << 10, anonymous: anonymous,
 	}, err
+}
+
+// anonymousPeak looks every few milliseconds how much memory of a process is of no file, until it has ended.
+func anonymousPeak(pid int, ended <-chan struct{}) (peak int64) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ended:
+			return peak
+		case <-tick.C:
+		}
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		_, rest, found := strings.Cut(string(text), "RssAnon:")
+		if fields := strings.Fields(rest); err == nil && found && len(fields) > 0 {
+			kibibytes, _ := strconv.ParseInt(fields[0], 10, 64) // the kernel's own text
+			peak = max(peak, kibibytes<<10)
+		}
+	}
 }
 
 // samples are the costs of one thing, measured again and again.

@@ -288,7 +288,9 @@ func (a *app) showRefusal(err error, out format, inJSON func(deploy.Review) any)
 func (a *app) apply(ctx context.Context, t deploy.Target, p planPage,
 	o *actOptions) (release.Release, error) {
 	end := a.ci.Fold("apply to " + t.Environment.Name + " and watch")
-	rel, err := deploy.Apply(ctx, t, p.Proposal, o.options())
+	proposal := p.Proposal
+	p.Proposal.Observed = nil // the deploy observes again, and thousands of objects are not held twice
+	rel, err := deploy.Apply(ctx, t, proposal, o.options())
 	end()
 	var failed *deploy.FailedError
 	if errors.As(err, &failed) {

@@ -118,7 +118,8 @@ var runRows = []row{
 			return fmt.Sprintf("Read the evidence above or in the record of release %d. %s runs release %d again.",
 				e.Release.Revision, e.Environment, e.RolledBack.RollbackOf)
 		}
-		if none := (*deploy.NoHealthyError)(nil); errors.As(e.RollbackErr, &none) {
+		if errors.As(e.RollbackErr, new(*deploy.NoHealthyError)) ||
+			errors.As(e.RollbackErr, new(*deploy.MovedError)) {
 			return "Read the evidence above, fix the cause and deploy again."
 		}
 		return "Read the evidence above, fix the cause and deploy again, or run `slipway rollback " +
@@ -273,7 +274,7 @@ var clusterRows = []row{
 		return "Run `slipway plan " + e.Environment + "` for the whole answer of the API server."
 	}),
 	as("still there", codeError, func(e *rollout.StillThereError) string {
-		if len(e.Held) == 0 {
+		if e.Held == "" {
 			return "Wait until they are gone, then run the same command again. Pass --timeout to wait longer."
 		}
 		return "Wait until the owners of the finalizers remove them, then run the same command again."

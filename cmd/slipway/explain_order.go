@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"slipway/internal/cluster"
 	"slipway/internal/deploy"
 	"slipway/internal/object"
@@ -17,6 +19,11 @@ var orderRows = []row{
 		"delete its configuration if nothing needs it any more.")),
 	as("prune many", codeError, always[*deploy.PruneManyError](
 		"Read the plan, and pass --prune-many if all of that has to go. Nothing was changed.")),
+	as("moved", codeError, func(e *deploy.MovedError) string {
+		return fmt.Sprintf("Deploy its commit %s again, with the present namespace. To go back to namespace %s, "+
+			"set it in slipway.yaml, and roll back to release %d there. Nothing was changed.",
+			short(e.Release.Commit), e.Release.Namespace, e.Release.Revision)
+	}),
 	as("not pruned", codeUsage, always[*deploy.NotPrunedError](
 		"Name it as the plan does, such as --prune PersistentVolumeClaim/data. Nothing was changed.")),
 	as("immutable", codeError, func(e *cluster.ImmutableError) string {

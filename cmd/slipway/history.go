@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -88,6 +89,9 @@ func printHistory(w io.Writer, history []release.Release) error {
 		} else if rel.Failure != "" {
 			note = clip(brief(firstLine(rel.Failure)))
 		}
+		if rel.Namespace != "" {
+			note = strings.TrimPrefix(note+", in namespace "+rel.Namespace, ", ")
+		}
 		t.add(fmt.Sprint(rel.Revision), string(rel.Status), cmp.Or(rel.Tag, "-"), short(rel.Commit),
 			age(rel.Started), rel.Who, note)
 	}
@@ -115,6 +119,9 @@ func printRelease(w io.Writer, rel release.Release) {
 		if text != "" {
 			fmt.Fprintf(w, "  %-9s %s\n", name, text)
 		}
+	}
+	if rel.Namespace != "" {
+		say("in", "namespace "+rel.Namespace)
 	}
 	say("commit", rel.Commit)
 	if rel.Dirty {

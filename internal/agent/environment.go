@@ -61,6 +61,7 @@ type environment struct {
 	fought     *fightError            // the fight that ended the repairs; nil: none
 	reported   string                 // the drift that was logged last
 	badSince   time.Time              // of the release that runs; zero: it is healthy
+	unseen     string                 // what could not be looked at, as it was logged last
 	retreating retreating
 
 	promotion promotion

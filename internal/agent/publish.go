@@ -30,11 +30,11 @@ func (e *environment) publish(ctx context.Context) error {
 	var v promote.Verdict
 	switch s := e.Status(); s.Verdict {
 	case Synced:
-		healthy, why, err := deploy.Health(ctx, e.target, e.past.Latest)
+		c, err := deploy.Health(ctx, e.target, e.past.Latest)
 		if err != nil {
 			return fmt.Errorf("publish the verdict: %w", err)
 		}
-		v = promote.VerdictOn(e.name, e.past, healthy, why)
+		v = promote.VerdictOn(e.name, e.past, c.Healthy, c.Text)
 	case Quarantined, Refused, Unproven:
 		v = promote.VerdictOn(e.name, e.past, false, s.Message)
 	default:

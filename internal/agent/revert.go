@@ -144,13 +144,14 @@ func (e *environment) request(ctx context.Context, p proposal) error {
 
 // lastHealthy is the newest release of a commit that was healthy with other objects, and is not held back.
 func lastHealthy(past release.Past, bad release.Release) (release.Release, bool) {
-	i := slices.IndexFunc(past.Releases, func(r release.Release) bool {
+	here := past.Here() // a revert does not move the environment back to another namespace
+	i := slices.IndexFunc(here, func(r release.Release) bool {
 		return r.Proven() && r.Commit != "" && !r.Dirty && r.Digest != bad.Digest
 	})
 	if i < 0 {
 		return release.Release{}, false
 	}
-	return past.Releases[i], true
+	return here[i], true
 }
 
 // message says what was taken back, why, and whom to ask.

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"slipway/internal/deploy"
@@ -26,22 +27,27 @@ func (e *environment) watch(ctx context.Context) (rolledBack bool, err error) {
 		return false, nil
 	}
 	e.judged, e.touched = time.Now(), false
-	healthy, why, err := deploy.Health(ctx, e.target, rel)
+	c, err := deploy.Health(ctx, e.target, rel)
+	if text := strings.Join(c.Unseen, "; "); text != e.unseen {
+		if e.unseen = text; text != "" {
+			e.log.Warn(text)
+		}
+	}
 	switch {
 	case err != nil:
 		e.touched = true // the next pass looks again
 		return false, err
-	case healthy:
+	case c.Healthy:
 		e.badSince = time.Time{}
 		return false, nil
 	case e.badSince.IsZero():
 		e.badSince = time.Now()
-		e.log.Warn("not healthy any more: "+why, "release", rel.Revision)
+		e.log.Warn("not healthy any more: "+c.Text, "release", rel.Revision)
 	}
 	if time.Since(e.badSince) < deploy.SettleTime(e.target) {
 		return false, nil
 	}
-	return true, e.rollBack(ctx, rel, why)
+	return true, e.rollBack(ctx, rel, c.Text)
 }
 
 // judgeEvery is how often the health of a release is judged in its watch window while the watches are silent.

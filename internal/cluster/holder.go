@@ -4,14 +4,42 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"unique"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"slipway/internal/object"
 	"slipway/internal/plan"
 )
+
+// fieldLists holds equal lists of fields once: most objects of a kind have the same ones. The zero value is
+// empty and ready.
+type fieldLists struct {
+	mu    sync.Mutex
+	lists map[string][]string
+}
+
+// holders is holdersOf with shared lists of fields.
+func (l *fieldLists) holders(managed []metav1.ManagedFieldsEntry, live object.Object) []plan.Holder {
+	holders := holdersOf(managed, live)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, h := range holders {
+		key := strings.Join(h.Fields, "\n")
+		if known, ok := l.lists[key]; ok {
+			holders[i].Fields = known
+			continue
+		}
+		if l.lists == nil {
+			l.lists = map[string][]string{}
+		}
+		l.lists[key] = h.Fields
+	}
+	return holders
+}
 
 // holdersOf returns the field managers of a live object with the fields that they hold. It leaves out those
 // of the status, and an entry that it cannot read.
@@ -79,24 +107,30 @@ type Live struct {
 // Holders returns the field managers.
 func (l Live) Holders() []plan.Holder { return holdersOf(l.managed, l.Object) }
 
+// ReadLive reads one object with its field managers. The Body is nil when it does not exist.
+func ReadLive(ctx context.Context, c *Cluster, ref object.Ref) (Live, error) {
+	o, managed, err := c.read(ctx, ref, "")
+	return Live{o, managed}, c.Explain(ctx, "get", ref, err)
+}
+
 // List lists the objects of the kind and the namespace of a ref, without those that are known. A
 // nil function knows none.
 func List(ctx context.Context, c *Cluster, of object.Ref, known func(object.Ref) bool) ([]Live, error) {
-	at, err := c.endpoint(ctx, of, "")
+	from, err := c.collection(ctx, of, "")
 	if err != nil {
 		return nil, err
 	}
 	var all []Live
 	for opt := (metav1.ListOptions{Limit: pageSize}); ; {
-		page, err := at.List(ctx, opt)
-		if err != nil {
-			return nil, c.Explain(ctx, "list", of, err)
-		}
-		for i := range page.Items {
-			managed := page.Items[i].GetManagedFields()
-			if o := received(&page.Items[i]); known == nil || !known(o.Ref()) {
+		page, err := from.page(ctx, opt, func(item *unstructured.Unstructured) bool {
+			managed := item.GetManagedFields()
+			if o := received(item); known == nil || !known(o.Ref()) {
 				all = append(all, Live{o, managed})
 			}
+			return true
+		})
+		if err != nil {
+			return nil, c.Explain(ctx, "list", of, err)
 		}
 		if opt.Continue = page.GetContinue(); opt.Continue == "" {
 			return all, nil

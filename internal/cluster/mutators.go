@@ -68,16 +68,26 @@ func listMutators(ctx context.Context, c *Cluster) ([]mutator, error) {
 			continue
 		}
 		rule, _ := policy.Object.At("spec", "matchConstraints").(map[string]any)
-		all = append(all, mutator{"policy " + policy.Object.Ref().Name, rule, "resourceRules",
-			"excludeResourceRules"})
+		name := "policy " + policy.Object.Ref().Name + conditional(policy.Object.At("spec", "matchConditions"))
+		all = append(all, mutator{name, rule, "resourceRules", "excludeResourceRules"})
 	}
 	for _, l := range hooks {
 		for _, hook := range object.Mappings(l.Object.At("webhooks")) {
 			name, _ := hook["name"].(string)
+			name += conditional(hook["matchConditions"])
 			all = append(all, mutator{"webhook " + name, hook, "rules", ""})
 		}
 	}
 	return all, cmp.Or(hooksErr, policiesErr, err)
+}
+
+// conditional says that a mutator has conditions in CEL. They are not evaluated: they may ask about the user,
+// the request and what an authorizer of the server decides.
+func conditional(conditions any) string {
+	if len(object.Mappings(conditions)) == 0 {
+		return ""
+	}
+	return " (where its matchConditions hold)"
 }
 
 // listAdmission lists the objects of a kind; none where the server does not have it.
@@ -89,8 +99,7 @@ func listAdmission(ctx context.Context, c *Cluster, kind string) ([]Live, error)
 	return list, err
 }
 
-// fits says that the mutator is asked about an object. It does not know the conditions that are written in
-// CEL.
+// fits says that the mutator is asked about an object, where its conditions hold.
 func (m mutator) fits(ctx context.Context, c *Cluster, o plan.Observed, namespace labels.Set) bool {
 	mapping, err := c.mapping(ctx, o.Ref, version(o.Desired))
 	if err != nil {

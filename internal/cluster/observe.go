@@ -33,16 +33,20 @@ type ObserveOptions struct {
 // ObserveOptions. A fault of one object is in its Err; Observe fails only where every object would.
 func Observe(ctx context.Context, c *Cluster, desired object.Set, opt ObserveOptions) (
 	[]plan.Observed, error) {
-	out := make([]plan.Observed, 0, desired.Len()+len(opt.Owned))
+	made := map[object.Ref]bool{} // by an earlier release
+	var surplus []object.Ref
+	for _, ref := range opt.Owned {
+		if _, ok := desired.Get(ref); !ok && !made[ref] {
+			surplus = append(surplus, ref)
+		}
+		made[ref] = true
+	}
+	out := make([]plan.Observed, 0, desired.Len()+len(surplus))
 	for _, o := range desired.Objects() {
 		out = append(out, plan.Observed{Ref: o.Ref(), Desired: o})
 	}
-	made := map[object.Ref]bool{} // by an earlier release
-	for _, ref := range opt.Owned {
-		if _, ok := desired.Get(ref); !ok && !made[ref] {
-			out = append(out, plan.Observed{Ref: ref})
-		}
-		made[ref] = true
+	for _, ref := range surplus {
+		out = append(out, plan.Observed{Ref: ref})
 	}
 	s := &survey{c: c, desired: desired, definitions: DefinedKinds(desired),
 		scaled: scaledWorkloads(desired), force: opt.Force, settled: opt.Settled,
@@ -97,6 +101,7 @@ type survey struct {
 	settled     map[object.Ref]string
 	before      map[object.Ref]*plan.Observed
 	pool        object.Pool
+	fields      fieldLists
 	missing     sync.Map // the error of each namespace that does not exist
 }
 
@@ -113,7 +118,7 @@ func (s *survey) recognize(o *plan.Observed, r reading) bool {
 	if !s.isKnown(&seen) {
 		return false
 	}
-	seen.Holders = holdersOf(r.managed, seen.Live)
+	seen.Holders = s.fields.holders(r.managed, seen.Live)
 	*o = seen
 	return true
 }
@@ -125,7 +130,7 @@ func (s *survey) examine(ctx context.Context, o *plan.Observed, w target, r read
 	for range tries {
 		o.Desired = source
 		managed := s.look(ctx, o, r)
-		o.Holders = holdersOf(managed, o.Live)
+		o.Holders = s.fields.holders(managed, o.Live)
 		if o.Err != nil || source.Body == nil {
 			return
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"slipway/internal/object"
 )
@@ -70,7 +71,7 @@ func (c *Cluster) readAll(ctx context.Context, all []target, take func(int, read
 func (c *Cluster) readList(ctx context.Context, all []target, take func(int, reading), group []int) (
 	rest []int) {
 	first := all[group[0]]
-	at, err := c.endpoint(ctx, first.ref, first.version)
+	of, err := c.collection(ctx, first.ref, first.version)
 	if err != nil {
 		return group // each with its own error
 	}
@@ -89,7 +90,14 @@ func (c *Cluster) readList(ctx context.Context, all []target, take func(int, rea
 		opt.FieldSelector = "type!=" + RecordType
 	}
 	for {
-		page, err := at.List(ctx, opt)
+		page, err := of.page(ctx, opt, func(item *unstructured.Unstructured) bool {
+			if i, ok := missing[item.GetName()]; ok {
+				delete(missing, item.GetName())
+				managed := item.GetManagedFields()
+				take(i, reading{live: received(item), managed: managed})
+			}
+			return len(missing) > 0
+		})
 		if err != nil && (isUnanswered(err) || ctx.Err() != nil) {
 			for _, i := range missing {
 				take(i, reading{err: err})
@@ -98,16 +106,6 @@ func (c *Cluster) readList(ctx context.Context, all []target, take func(int, rea
 		}
 		if err != nil { // not allowed, or the pages have expired
 			return remaining()
-		}
-		for j := range page.Items {
-			item := &page.Items[j]
-			i, ok := missing[item.GetName()]
-			if !ok {
-				continue
-			}
-			delete(missing, item.GetName())
-			managed := item.GetManagedFields()
-			take(i, reading{live: received(item), managed: managed})
 		}
 		if opt.Continue = page.GetContinue(); opt.Continue == "" || len(missing) == 0 {
 			break

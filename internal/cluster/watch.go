@@ -41,7 +41,9 @@ type Watched struct {
 // feed is one watch. Its fields are guarded by the mutex of Watched.
 type feed struct {
 	kind    object.Ref // with a name when it is of one object
+	all     collection
 	at      dynamic.ResourceInterface
+	pool    object.Pool // of live
 	wanted  map[object.Ref]bool
 	live    map[object.Ref]object.Object
 	version string // of the list or of the last event
@@ -75,7 +77,10 @@ func Watch(ctx context.Context, c *Cluster, refs []object.Ref) *Watched {
 	}
 	Each(len(all), func(i int) {
 		var err error
-		if all[i].at, err = c.endpoint(ctx, all[i].kind, ""); err == nil {
+		if all[i].all, err = c.collection(ctx, all[i].kind, ""); err == nil {
+			all[i].at, err = c.endpoint(ctx, all[i].kind, "")
+		}
+		if err == nil {
 			w.list(ctx, all[i])
 		}
 	})
@@ -184,17 +189,17 @@ func isRefusal(err error) bool {
 }
 
 func (s *feed) read(ctx context.Context) (map[object.Ref]object.Object, string, error) {
-	live, opt, pool := map[object.Ref]object.Object{}, s.options(), new(object.Pool)
+	live, opt := map[object.Ref]object.Object{}, s.options()
 	opt.Limit = pageSize
 	for {
-		page, err := s.at.List(ctx, opt)
+		page, err := s.all.page(ctx, opt, func(item *unstructured.Unstructured) bool {
+			if o := received(item); s.wanted[o.Ref()] {
+				live[o.Ref()] = s.pool.Fold(o)
+			}
+			return true
+		})
 		if err != nil {
 			return nil, "", err
-		}
-		for i := range page.Items {
-			if o := received(&page.Items[i]); s.wanted[o.Ref()] {
-				live[o.Ref()] = pool.Fold(o)
-			}
 		}
 		if opt.Continue = page.GetContinue(); opt.Continue == "" {
 			return live, page.GetResourceVersion(), nil
@@ -279,7 +284,7 @@ func (w *Watched) take(s *feed, e watch.Event) error {
 	if e.Type == watch.Deleted {
 		delete(s.live, o.Ref())
 	} else {
-		s.live[o.Ref()] = o
+		s.live[o.Ref()] = s.pool.Fold(o)
 	}
 	w.moved[o.Ref()] = true
 	w.signal()

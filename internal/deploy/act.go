@@ -248,6 +248,7 @@ func applyOne(ctx context.Context, r run, c plan.Change, p Proposal) (object.Obj
 			return obj, err
 		}
 		if err := clear(ctx, r, c.Ref, p.uids[c.Ref]); err != nil {
+			nameHold(ctx, r.target, p, err)
 			return obj, err
 		}
 	}
@@ -323,6 +324,7 @@ func prune(
 		r.target.say(Prune, &ref, "warning: a controller has made it again since")
 	}
 	if err != nil {
+		nameHold(ctx, r.target, p, err)
 		return fmt.Errorf("wait for deleted objects: %w", err)
 	}
 	return nil

@@ -88,6 +88,8 @@ type run struct {
 	options Options
 	// lock is nil while the namespace that it is kept in is created.
 	lock *release.Lock
+	// say says what a watch cannot see.
+	say func(string)
 }
 
 // mayWrite returns when the lock is known to be ours.
@@ -113,7 +115,7 @@ func Apply(ctx context.Context, t Target, p Proposal, o Options) (release.Releas
 	if err := permit(ctx, t, p); err != nil {
 		return release.Release{}, err
 	}
-	r := run{target: t, options: o}
+	r := run{target: t, options: o, say: once(t, p.Unseen)}
 	created, err := createNamespace(ctx, r, p)
 	if err != nil {
 		return release.Release{}, err
@@ -215,7 +217,8 @@ func rollBack(ctx context.Context, r run, past release.Past, force bool) (*relea
 	var failed error
 	for range maxWaysBack {
 		rel, err := goBack(ctx, r, past, force)
-		if none := (*NoHealthyError)(nil); failed != nil && errors.As(err, &none) {
+		isNone := errors.As(err, new(*NoHealthyError)) || errors.As(err, new(*MovedError))
+		if failed != nil && isNone {
 			return nil, failed
 		}
 		if err == nil {

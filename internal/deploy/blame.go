@@ -23,6 +23,14 @@ func evidenceOf(ctx context.Context, t Target, p Proposal, err error) []rollout.
 	var list []rollout.Evidence
 	if sick, ok := errors.AsType[*rollout.NotHealthyError](err); ok {
 		list = sick.Failures
+		for i, e := range list {
+			if e.Reason != string(object.Terminating) {
+				continue
+			}
+			if held := heldBy(ctx, t, p, e.Ref); held != "" {
+				list[i].Cause += ", and held by " + held
+			}
+		}
 	} else if denied, ok := errors.AsType[*cluster.DeniedError](err); ok {
 		o, _ := p.objects.Get(denied.Ref)
 		text := object.Mask(denied.Error(), object.SecretValues(p.Prepared.Set))
@@ -42,7 +50,7 @@ func blame(ctx context.Context, t Target, p Prepared, list []rollout.Evidence) {
 	if p.RollbackOf > 0 || p.Delete || len(list) == 0 {
 		return
 	}
-	for i, at := range places(ctx, t, rendering{}, list) {
+	for i, at := range places(ctx, t, list) {
 		if at != nil {
 			list[i].Origin = *at
 		}
@@ -51,7 +59,7 @@ func blame(ctx context.Context, t Target, p Prepared, list []rollout.Evidence) {
 
 // locateRefusals gives the changes that the API server refuses the file and line of the refused field. Where
 // that is not found, they keep the place of their object.
-func locateRefusals(ctx context.Context, t Target, r rendering, p *Proposal) {
+func locateRefusals(ctx context.Context, t Target, p *Proposal) {
 	var refused []int
 	var list []rollout.Evidence
 	for i, c := range p.Plan.Changes {
@@ -63,7 +71,7 @@ func locateRefusals(ctx context.Context, t Target, r rendering, p *Proposal) {
 		refused = append(refused, i)
 		list = append(list, rollout.Evidence{Ref: c.Ref, Field: rollout.Mentioned(o, text)})
 	}
-	for i, at := range places(ctx, t, r, list) {
+	for i, at := range places(ctx, t, list) {
 		if at == nil {
 			continue
 		}
@@ -74,26 +82,23 @@ func locateRefusals(ctx context.Context, t Target, r rendering, p *Proposal) {
 }
 
 // places returns the places that decide the fields of some evidence, nil where one is not found.
-func places(ctx context.Context, t Target, r rendering, list []rollout.Evidence) []*object.Origin {
+func places(ctx context.Context, t Target, list []rollout.Evidence) []*object.Origin {
 	if len(list) == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, blameTime)
 	defer cancel()
-	switch {
-	case t.Isolate != nil:
+	if t.Isolate != nil {
 		job := Job{Source: t.Source, Environment: t.Environment, Render: t.Render, Blame: list}
 		if a, err := t.Isolate(ctx, job, nil); err == nil && len(a.Places) == len(list) {
 			return a.Places
 		}
 		return nil
-	case r.renderer == nil:
-		return findPlaces(ctx, t, list)
 	}
-	return placesIn(ctx, t, r.renderer, list)
+	return findPlaces(ctx, t, list)
 }
 
-// findPlaces is places in a renderer of its own.
+// findPlaces is places in this process.
 func findPlaces(ctx context.Context, t Target, list []rollout.Evidence) []*object.Origin {
 	options := t.Render
 	options.Remotes = t.Source.Project.Remotes
@@ -102,10 +107,6 @@ func findPlaces(ctx context.Context, t Target, list []rollout.Evidence) []*objec
 		return nil
 	}
 	defer r.Close()
-	return placesIn(ctx, t, r, list)
-}
-
-func placesIn(ctx context.Context, t Target, r *render.Renderer, list []rollout.Evidence) []*object.Origin {
 	all := make([]*object.Origin, len(list))
 	for i, e := range list {
 		if at, ok := placeOf(ctx, t, r, e); ok {

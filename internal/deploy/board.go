@@ -115,6 +115,9 @@ func standing(ctx context.Context, env project.Environment, connect func(project
 		return s, err
 	}
 	s.Pauses = past.Pauses.Active(time.Now())
+	if was := movedHere(past); was.Revision > 0 {
+		s.Notes = append(s.Notes, movedLine(t, was))
+	}
 	rel := past.Latest
 	if rel.Revision == 0 {
 		s.Health = "not deployed"
@@ -135,7 +138,9 @@ func standing(ctx context.Context, env project.Environment, connect func(project
 				git.Short(rel.Commit)))
 		}
 	}
-	if s.Healthy, s.Health, err = health(ctx, t, rel, true); err != nil || rel.Status != release.Healthy {
+	c, err := health(ctx, t, rel, true)
+	s.Healthy, s.Health, s.Notes = c.Healthy, c.Text, append(s.Notes, c.Unseen...)
+	if err != nil || rel.Status != release.Healthy {
 		return s, err
 	}
 	switch d, err := driftFrom(ctx, t, past); {

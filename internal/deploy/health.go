@@ -11,32 +11,42 @@ import (
 	"slipway/internal/rollout"
 )
 
-// judge says what is wrong with the workloads of the latest release although it was recorded as healthy.
-// found is set where one is down or restarts again and again, and unsettled also where one is busy or
-// restarted a short while ago. Both are empty where all is well.
-func judge(ctx context.Context, t Target, p Proposal) (found *release.Found, unsettled string) {
-	if p.Latest.Status != release.Healthy {
-		return nil, ""
+// judge sets what is wrong with the workloads of the latest release although it was recorded as healthy:
+// Found where one is down or restarts again and again, and Unsettled also where one is busy or restarted a
+// short while ago. Both are empty where all is well.
+func (p *Proposal) judge(ctx context.Context, t Target) {
+	if p.Found, p.Unsettled = nil, ""; p.Latest.Status != release.Healthy {
+		return
 	}
-	live := running(t, p)
+	live := running(t, *p)
 	for _, o := range live {
 		h := t.Judge.Health(o)
 		text := fmt.Sprintf("%s: %s", o.Ref(), h.Message)
 		switch {
 		case h.Status == object.Failed || isUnavailable(o):
-			return &release.Found{Revision: p.Latest.Revision, Message: text}, text
+			p.Found, p.Unsettled = &release.Found{Revision: p.Latest.Revision, Message: text}, text
+			return
 		case h.Status != object.Current:
-			unsettled = cmp.Or(unsettled, text)
+			p.Unsettled = cmp.Or(p.Unsettled, text)
 		}
 	}
-	for _, r := range rollout.Restarts(ctx, t.Cluster, live, p.Latest.Finished, SettleTime(t)) {
+	var restarts []rollout.Restart
+	restarts, p.Unseen = rollout.Restarts(ctx, t.Cluster, live, p.Latest.Finished, SettleTime(t))
+	for _, r := range restarts {
 		text := fmt.Sprintf("%s: %s", r.Ref, r.Text)
 		if r.Loop {
-			return &release.Found{Revision: p.Latest.Revision, Message: text}, text
+			p.Found, p.Unsettled = &release.Found{Revision: p.Latest.Revision, Message: text}, text
+			return
 		}
-		unsettled = cmp.Or(unsettled, text)
+		p.Unsettled = cmp.Or(p.Unsettled, text)
 	}
-	return nil, unsettled
+}
+
+// sayUnseen says what could not be looked at.
+func (p Proposal) sayUnseen(t Target) {
+	for _, text := range p.Unseen {
+		t.say(Watch, nil, "%s", text)
+	}
 }
 
 // isUnavailable says whether a workload serves with fewer pods than it must.
@@ -58,16 +68,22 @@ func isUnavailable(live object.Object) bool {
 	return false
 }
 
-// Health returns whether a release is healthy, and a few words about why not. One restart of a container does
-// not count.
-func Health(ctx context.Context, t Target, rel release.Release) (bool, string, error) {
+// Condition is whether a release is healthy, a few words about why not, and what was not looked at.
+type Condition struct {
+	Healthy bool
+	Text    string
+	Unseen  []string
+}
+
+// Health returns the condition of a release. One restart of a container does not count.
+func Health(ctx context.Context, t Target, rel release.Release) (Condition, error) {
 	return health(ctx, t, rel, false)
 }
 
 // health is Health; with strict, a container that restarted counts until it has run for longer than before.
-func health(ctx context.Context, t Target, rel release.Release, strict bool) (bool, string, error) {
+func health(ctx context.Context, t Target, rel release.Release, strict bool) (Condition, error) {
 	if rel.Status == release.Deleted {
-		return false, "deleted", nil
+		return Condition{Text: "deleted"}, nil
 	}
 	var refs []object.Ref
 	for _, o := range rel.Objects.Objects() {
@@ -77,7 +93,7 @@ func health(ctx context.Context, t Target, rel release.Release, strict bool) (bo
 	}
 	states, err := rollout.Health(ctx, t.Cluster, t.Judge, refs)
 	if err != nil {
-		return false, "unknown", err
+		return Condition{Text: "unknown"}, err
 	}
 	var bad []string
 	var running []object.Object
@@ -87,23 +103,27 @@ func health(ctx context.Context, t Target, rel release.Release, strict bool) (bo
 			continue
 		}
 		if s.Health.Status == object.Current {
-			running = append(running, s.Live)
+			if s.Live.Body != nil {
+				running = append(running, s.Live)
+			}
 			continue
 		}
 		bad = append(bad, fmt.Sprintf("%s: %s", s.Ref, s.Health.Message))
 	}
-	for _, r := range rollout.Restarts(ctx, t.Cluster, running, rel.Finished, SettleTime(t)) {
+	restarts, unseen := rollout.Restarts(ctx, t.Cluster, running, rel.Finished, SettleTime(t))
+	for _, r := range restarts {
 		if strict || r.Loop {
 			bad = append(bad, fmt.Sprintf("%s: %s", r.Ref, r.Text))
 		}
 	}
+	c := Condition{Text: string(rel.Status), Unseen: unseen}
 	switch {
 	case len(bad) > 1:
-		return false, fmt.Sprintf("%s (and %d more)", bad[0], len(bad)-1), nil
+		c.Text = fmt.Sprintf("%s (and %d more)", bad[0], len(bad)-1)
 	case len(bad) == 1:
-		return false, bad[0], nil
+		c.Text = bad[0]
 	case rel.Status == release.Healthy:
-		return true, "healthy", nil
+		c.Healthy = true
 	}
-	return false, string(rel.Status), nil
+	return c, nil
 }

@@ -23,7 +23,7 @@ func operationOf(p Prepared, past release.Past) plan.Operation {
 	case p.RollbackOf > 0:
 		return plan.GoBack
 	}
-	for _, rel := range append([]release.Release{past.Latest}, past.Releases...) {
+	for _, rel := range append([]release.Release{past.Latest}, past.Here()...) {
 		switch rel.Status {
 		case release.Healthy:
 			return plan.Upgrade

@@ -11,8 +11,58 @@ import (
 )
 
 // A changed namespace, environment name or project name is a move. In another namespace the old objects run
-// until they are deleted there; under another name in the same namespace, the next deploy takes records and
-// objects over.
+// until they are deleted there, and the history follows; under another name in the same namespace, the next
+// deploy takes records and objects over.
+
+// MovedError says that a release is of the namespace that the environment had before. Its objects are of that
+// namespace: nothing says which of their fields would have to name the present one.
+type MovedError struct {
+	Environment string
+	Release     release.Release
+	// Namespace is the present one.
+	Namespace string
+}
+
+func (e *MovedError) Error() string {
+	return fmt.Sprintf("roll %s back to release %d: it was deployed to namespace %s, and %s is in %s now",
+		e.Environment, e.Release.Revision, e.Release.Namespace, e.Environment, e.Namespace)
+}
+
+// refuseMoved returns a *MovedError where a release is of another namespace.
+func refuseMoved(t Target, past release.Past, revision int) error {
+	for _, rel := range past.Releases {
+		if rel.Revision == revision && rel.Namespace != "" {
+			return &MovedError{Environment: t.Environment.Name, Release: rel, Namespace: t.Cluster.Namespace()}
+		}
+	}
+	return nil
+}
+
+// noWayBack returns why there is no release to go back to: a *MovedError where the last healthy one is of
+// another namespace, else a *NoHealthyError.
+func noWayBack(t Target, past release.Past) error {
+	for _, rel := range past.Releases {
+		if rel.Namespace != "" && rel.Proven() {
+			return refuseMoved(t, past, rel.Revision)
+		}
+	}
+	return &NoHealthyError{Environment: t.Environment.Name}
+}
+
+// movedHere returns the newest release of the former namespace, where none runs in the present one; else the
+// zero value.
+func movedHere(past release.Past) release.Release {
+	if len(past.Releases) == 0 || past.Releases[0].Namespace == "" {
+		return release.Release{}
+	}
+	return past.Releases[0]
+}
+
+// movedLine says that the history of the former namespace follows.
+func movedLine(t Target, rel release.Release) string {
+	return fmt.Sprintf("%s was in namespace %s: its history (release %d, %s, by %s) follows", t.Environment.Name,
+		rel.Namespace, rel.Revision, rel.Status, rel.Who)
+}
 
 // isFormer says that a release of another name in the namespace is one of this environment's, from before
 // it was renamed: its commit is in this repository, and the project does not have its environment any more,
@@ -96,6 +146,9 @@ func moveLines(t Target, p Proposal) []string {
 	if was := movedFrom(t, p.Latest); was != "" {
 		lines = append(lines, fmt.Sprintf("move: %s becomes %s: its objects and its history (release %d, %s, by "+
 			"%s) follow", was, t.owner(), p.Latest.Revision, p.Latest.Status, p.Latest.Who))
+	}
+	if p.moved.Revision > 0 {
+		lines = append(lines, "move: "+movedLine(t, p.moved))
 	}
 	lines = append(lines, renameLines(p.renamed)...)
 	for _, line := range elsewhereLines(t, p.Elsewhere) {

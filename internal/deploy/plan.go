@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -12,7 +13,6 @@ import (
 	"slipway/internal/object"
 	"slipway/internal/plan"
 	"slipway/internal/release"
-	"slipway/internal/render"
 )
 
 // Proposal is a plan, with what it was made from.
@@ -35,6 +35,8 @@ type Proposal struct {
 	// Unsettled says which object of that release is not healthy, or has restarted a short while ago; empty
 	// where all are healthy.
 	Unsettled string
+	// Unseen is what could not be looked at to tell that, a sentence each.
+	Unseen []string
 	// objects are the objects to apply: the prepared ones with their namespaces, and with the replicas that an
 	// autoscaler has set.
 	objects object.Set
@@ -44,6 +46,9 @@ type Proposal struct {
 	places map[object.Ref]int
 	// refusals are why objects are blocked.
 	refusals []error
+	// moved is the newest release in the namespace that the environment had before; the zero value where it had
+	// no other, or runs in the present one.
+	moved release.Release
 	// owners are the owners whose objects are the environment's.
 	owners []string
 	// renamed are the Helm releases with another name than before.
@@ -147,20 +152,19 @@ func Propose(ctx context.Context, t Target, o ProposeOptions) (Proposal, error) 
 	if err != nil {
 		return Proposal{}, err
 	}
-	defer r.close()
 	past, err := pastOf(ctx, t, o.Past)
 	if err != nil {
-		return Proposal{}, err
+		return Proposal{}, errors.Join(err, r.close())
 	}
 	direction := directionOf(ctx, t, past.Latest, o.AllowOlder)
 	if err := direction.refusal(); err != nil && o.Build {
-		return Proposal{}, err
+		return Proposal{}, errors.Join(err, r.close())
 	}
 	prepared, err := pinTarget(ctx, t, r, o.PrepareOptions)
-	if err != nil {
+	// Not later: the renderer holds what it has read, and a large set is not held twice.
+	if err := errors.Join(err, r.close()); err != nil {
 		return Proposal{}, err
 	}
-	r.result = render.Result{} // a large set is not held twice
 	prepared.Review, prepared.Direction = reviewed, direction
 	if err := fit(ctx, t, prepared, past.Latest); err != nil {
 		return Proposal{}, err
@@ -173,6 +177,7 @@ func Propose(ctx context.Context, t Target, o ProposeOptions) (Proposal, error) 
 			return Proposal{}, err
 		}
 	}
+	records := release.Past{Releases: past.Releases} // without objects: those of the proposal are enough
 	p, err := propose(ctx, t, prepared, past, look{force: o.Force || o.TakeOver})
 	if err != nil {
 		return p, err
@@ -182,14 +187,15 @@ func Propose(ctx context.Context, t Target, o ProposeOptions) (Proposal, error) 
 			return p, err
 		}
 	}
-	if held, ok := past.Quarantined(p.Prepared.Set.Digest()); ok {
+	if held, ok := records.Quarantined(p.Prepared.Set.Digest()); ok {
 		return p, &QuarantinedError{Environment: t.Environment.Name, Release: held}
 	}
-	if held, pin, ok := past.QuarantinedImage(p.Prepared.Images); ok {
+	if held, pin, ok := records.QuarantinedImage(p.Prepared.Images); ok {
 		return p, &QuarantinedError{Environment: t.Environment.Name, Release: held, Image: pin.Reference()}
 	}
 	p.Elsewhere = others
-	locateRefusals(ctx, t, r, &p)
+	p.sayUnseen(t)
+	locateRefusals(ctx, t, &p)
 	return p, nil
 }
 
@@ -226,6 +232,7 @@ func ProposeRollback(ctx context.Context, t Target, o RollbackOptions) (Proposal
 	if p.Prepared.Review, err = reviewRecorded(ctx, t, rel); err != nil {
 		t.say(Rollback, nil, "warning: the objects were not checked: %v", err)
 	}
+	p.sayUnseen(t)
 	return p, nil
 }
 
@@ -234,14 +241,18 @@ func proposeRollback(
 ) (Proposal, error) {
 	revision := o.Revision
 	if revision == 0 {
-		switch i := before(past.Releases); {
+		here := past.Here()
+		switch i := before(here); {
 		case i >= 0:
-			revision = past.Releases[i].Revision
+			revision = here[i].Revision
 		case hasGoneBack(past):
 			revision = past.Latest.RollbackOf
 		default:
-			return Proposal{}, &NoHealthyError{Environment: t.Environment.Name}
+			return Proposal{}, noWayBack(t, past)
 		}
+	}
+	if err := refuseMoved(t, past, revision); err != nil {
+		return Proposal{}, err
 	}
 	barrier := barrierBetween(past, revision)
 	if barrier != nil && !o.CrossBarrier {
@@ -265,8 +276,9 @@ func proposeRollback(
 // hasGoneBack says that the newest release is the healthy rollback of a failed one, as a deploy makes by
 // itself.
 func hasGoneBack(past release.Past) bool {
-	return past.Latest.RollbackOf > 0 && past.Latest.Status == release.Healthy && len(past.Releases) > 1 &&
-		past.Releases[1].Status == release.Failed
+	here := past.Here()
+	return past.Latest.RollbackOf > 0 && past.Latest.Status == release.Healthy && len(here) > 1 &&
+		here[1].Status == release.Failed
 }
 
 // ProposeDelete plans to delete the objects that the releases of an environment recorded, and the protected
@@ -309,9 +321,12 @@ func propose(
 	for _, o := range p.Set.Objects() {
 		pool.Add(o)
 	}
-	for _, o := range latest.Objects.Objects() {
-		pool.Fold(o)
+	if latest.Objects, err = latest.Objects.Map(func(o object.Object) (object.Object, error) {
+		return pool.Fold(o), nil
+	}); err != nil {
+		return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)
 	}
+	past.Latest.Objects = latest.Objects // what it had before is not held
 	var order plan.Order
 	if !l.unordered {
 		if order, err = plan.Arrange(p.Set, operationOf(p, past)); err != nil {
@@ -336,7 +351,7 @@ func propose(
 	made := plan.Make(plan.Input{
 		Users: users, Unlisted: unlisted,
 		Environment: t.Environment.Name, Commit: p.Commit, Base: latest.Digest,
-		Desired: p.Set, Observed: observed, Owned: mayDelete, Rollback: p.RollbackOf > 0,
+		Desired: p.Set, Recorded: latest.Objects, Observed: observed, Owned: mayDelete, Rollback: p.RollbackOf > 0,
 		Ran: finishedJobs(p.Set, latest), Order: order, Named: p.Prune, Added: p.Added, Delete: p.Delete,
 		Unfinished: latest.Revision > 0 && latest.Status != release.Healthy && latest.Status != release.Deleted,
 	})
@@ -346,7 +361,7 @@ func propose(
 	renamed := renames(t, p, made, latest)
 	nameMoves(made, renamed)
 	proposal := Proposal{Prepared: p, Plan: made, Latest: latest, Observed: observed, owners: t.owners(latest),
-		Pauses: past.Pauses.Active(time.Now()), renamed: renamed,
+		Pauses: past.Pauses.Active(time.Now()), renamed: renamed, moved: movedHere(past),
 		uids: map[object.Ref]string{}, places: map[object.Ref]int{}, force: l.force, looked: looked,
 		records: past.Versions()}
 	for i, seen := range observed {
@@ -355,17 +370,18 @@ func propose(
 		if seen.Err != nil {
 			proposal.refusals = append(proposal.refusals, seen.Err)
 		}
-		if seen.Desired.Body == nil {
-			continue
-		}
-		if err := proposal.objects.Add(seen.Desired); err != nil {
-			return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)
-		}
+	}
+	// The refs are the same, and so the sets share the index.
+	proposal.objects, err = p.Set.Map(func(o object.Object) (object.Object, error) {
+		return observed[proposal.places[o.Ref()]].Desired, nil
+	})
+	if err != nil {
+		return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)
 	}
 	if proposal.Keepers, err = keepers(ctx, t, observed, proposal.owners); err != nil {
 		return Proposal{}, err
 	}
-	proposal.Found, proposal.Unsettled = judge(ctx, t, proposal)
+	proposal.judge(ctx, t)
 	return proposal, nil
 }
 

@@ -102,10 +102,8 @@ func notRun(ctx context.Context, t Target, p Proposal) ([]string, error) {
 	states, err := rollout.Health(ctx, t.Cluster, t.Judge, refs)
 	var missing []string
 	for _, s := range states {
-		none := s.Live.At("spec", "replicas") == int64(0) ||
-			s.Ref.Kind == "DaemonSet" && s.Live.At("status", "desiredNumberScheduled") == int64(0)
 		for _, image := range images[s.Ref] {
-			if s.Blocking && !none && !slices.Contains(missing, image) {
+			if s.Blocking && !s.Idle && !slices.Contains(missing, image) {
 				missing = append(missing, image)
 			}
 		}

@@ -53,11 +53,10 @@ func Settle(ctx context.Context, t Target, p Proposal, o Options) error {
 		return err
 	default:
 		// A program that ends after a minute outlives each watch.
-		found, _ := judge(ctx, t, p)
-		if found == nil {
+		if p.judge(ctx, t); p.Found == nil {
 			return nil
 		}
-		err = errors.New(found.Message)
+		err = errors.New(p.Found.Message)
 	}
 	return &UnstableError{Environment: t.Environment.Name, Release: p.Latest, Cause: err}
 }
@@ -65,7 +64,8 @@ func Settle(ctx context.Context, t Target, p Proposal, o Options) error {
 // outliving returns how long the containers that restarted must still run to have run for longer than before.
 func outliving(ctx context.Context, t Target, p Proposal) time.Duration {
 	var longest time.Duration
-	for _, r := range rollout.Restarts(ctx, t.Cluster, running(t, p), p.Latest.Finished, 0) {
+	restarts, _ := rollout.Restarts(ctx, t.Cluster, running(t, p), p.Latest.Finished, 0) // p says what is unseen
+	for _, r := range restarts {
 		longest = max(longest, r.Left)
 	}
 	return min(longest, maxOutlive)
@@ -101,6 +101,6 @@ func watchUnchanged(ctx context.Context, t Target, p Proposal, timeout, settle t
 	return rollout.Wait(ctx, t.Cluster, watched, rollout.Options{
 		Judge:   t.Judge,
 		Timeout: timeout, Settle: settle, SettleAll: true, Unchanged: watched.Refs(), Notify: n.hear,
-		Say: func(text string) { t.say(Watch, nil, "%s", text) },
+		Say: once(t, p.Unseen),
 	})
 }

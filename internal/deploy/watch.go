@@ -42,8 +42,19 @@ func watch(ctx context.Context, r run, p Proposal, stage int, later []postponed)
 	return rollout.Wait(ctx, r.target.Cluster, watched, rollout.Options{
 		Judge:   r.target.Judge,
 		Timeout: r.options.Timeout, Settle: settleTime(r), Unchanged: unchanged, Notify: n.hear,
-		Say: func(text string) { r.target.say(Watch, nil, "%s", text) },
+		Say: r.say,
 	})
+}
+
+// once returns a function that says each text once, and none of those that were said.
+func once(t Target, said []string) func(string) {
+	said = slices.Clone(said)
+	return func(text string) {
+		if !slices.Contains(said, text) {
+			said = append(said, text)
+			t.say(Watch, nil, "%s", text)
+		}
+	}
 }
 
 func settleTime(r run) time.Duration {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -13,6 +14,8 @@ type Set struct {
 	objects   []Object
 	index     map[Ref]int
 	concealed []string
+	// shared: another set has the same index, which must not be changed.
+	shared bool
 }
 
 // DuplicateError says that two objects have one Ref.
@@ -28,11 +31,15 @@ func (e *DuplicateError) Error() string {
 // Add appends an object. It fails with a *DuplicateError where the set has one with the same Ref.
 func (s *Set) Add(o Object) error {
 	r := o.Ref()
-	if i, ok := s.index[r]; ok {
+	if i, ok := s.at(r); ok {
 		return &DuplicateError{Ref: r, First: s.objects[i].Origin, Second: o.Origin}
 	}
-	if s.index == nil {
+	switch {
+	case s.index == nil:
 		s.index = map[Ref]int{}
+	case s.shared:
+		s.index, s.shared = maps.Clone(s.index), false
+		maps.DeleteFunc(s.index, func(_ Ref, i int) bool { return i >= len(s.objects) })
 	}
 	s.index[r] = len(s.objects)
 	s.objects = append(s.objects, o)
@@ -60,25 +67,39 @@ func (s Set) Refs() []Ref {
 
 // Get returns the object with that Ref.
 func (s Set) Get(r Ref) (Object, bool) {
-	i, ok := s.index[r]
+	i, ok := s.at(r)
 	if !ok {
 		return Object{}, false
 	}
 	return s.objects[i], true
 }
 
+// at returns the index of an object. That of a set which shares its index may have been added to the other.
+func (s Set) at(r Ref) (int, bool) {
+	i, ok := s.index[r]
+	return i, ok && i < len(s.objects)
+}
+
 // Len returns the number of objects.
 func (s Set) Len() int { return len(s.objects) }
 
-// Map returns the set with each object replaced by the result of f, which clones what it changes.
+// Map returns the set with each object replaced by the result of f, which clones what it changes. While no
+// object gets another Ref, both sets share their index.
 func (s Set) Map(f func(Object) (Object, error)) (Set, error) {
-	out := Set{concealed: s.concealed}
-	for _, o := range s.objects {
+	objects, renamed := make([]Object, len(s.objects)), false
+	for i, o := range s.objects {
 		n, err := f(o)
 		if err != nil {
 			return Set{}, err
 		}
-		if err := out.Add(n); err != nil {
+		objects[i], renamed = n, renamed || n.Ref() != o.Ref()
+	}
+	if !renamed {
+		return Set{objects: objects, index: s.index, concealed: s.concealed, shared: true}, nil
+	}
+	out := Set{concealed: s.concealed}
+	for _, o := range objects {
+		if err := out.Add(o); err != nil {
 			return Set{}, err
 		}
 	}

@@ -23,6 +23,8 @@ type Input struct {
 	Base string
 	// Desired is the set as it would be applied, with namespaces.
 	Desired object.Set
+	// Recorded is the set of the last release.
+	Recorded object.Set
 	// Observed has one entry for each object of Desired and for each of Owned.
 	Observed []Observed
 	// Owned are the objects that earlier releases of this environment recorded.
@@ -289,9 +291,8 @@ func staying(fields []string) string {
 // deleting is why an object that is being deleted cannot be applied.
 func deleting(o Observed) string {
 	text := "it is being deleted: wait until it is gone"
-	if holds := o.Live.Holds(); len(holds) > 0 {
-		text = fmt.Sprintf("it is being deleted, and finalizers %s hold it: wait until their owners remove them",
-			holds)
+	if held := HeldBy(o.Live, o.Holders, o.Desired); held != "" {
+		text = fmt.Sprintf("it is being deleted, and held by %s: wait until its owner removes it", held)
 	}
 	if at := o.Desired.Origin.String(); at != "" {
 		text += " (" + at + ")"
@@ -341,8 +342,8 @@ func decideSurplus(o Observed, in Input) Change {
 			"--prune %s/%s deletes it", o.Ref.Kind, o.Ref.Kind, o.Ref.Name)
 	case isDeleting(o.Live) && len(o.Live.Holds()) > 0 && !in.Delete:
 		c.Action = Keep
-		c.Reason = fmt.Sprintf("no longer in the source, already being deleted: finalizers %s hold it",
-			o.Live.Holds())
+		was, _ := in.Recorded.Get(o.Ref)
+		c.Reason = "no longer in the source, already being deleted, and held by " + HeldBy(o.Live, o.Holders, was)
 	case isDeleting(o.Live):
 		c.Reason = "no longer in the source, already being deleted"
 	case keepMark(o.Live) != "":

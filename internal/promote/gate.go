@@ -110,12 +110,13 @@ func Prove(ctx context.Context, t, source deploy.Target, past release.Past, name
 		return Proof{}, shut("release %d of %s is not proven: %s", latest.Revision, from.Name,
 			deploy.NotRunText(latest))
 	}
-	healthy, why, err := deploy.Health(ctx, source, latest)
+	condition, err := deploy.Health(ctx, source, latest)
 	switch {
 	case err != nil:
 		return Proof{}, fmt.Errorf("promote from %s: read its health: %w", from.Name, err)
-	case !healthy:
-		return Proof{}, shut("release %d of %s is not healthy any more: %s", latest.Revision, from.Name, why)
+	case !condition.Healthy:
+		return Proof{}, shut("release %d of %s is not healthy any more: %s", latest.Revision, from.Name,
+			condition.Text)
 	}
 	p := Proof{
 		Environment: from.Name, Release: latest, Images: latest.Images, Since: healthySince(past.Releases),
@@ -141,6 +142,7 @@ func Prove(ctx context.Context, t, source deploy.Target, past release.Past, name
 				been.Truncate(time.Second), g.Healthy)
 		}
 	}
+	p.notes = append(p.notes, condition.Unseen...)
 	return p, nil
 }
 

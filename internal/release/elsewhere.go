@@ -54,7 +54,8 @@ func (s Store) Elsewhere(ctx context.Context, others []string, from Release) ([]
 		if err != nil {
 			return nil, err
 		}
-		if r.Namespace = mark.Namespace; ok && r.Status != Deleted {
+		if ok && r.Status != Deleted && !r.isMoved() {
+			r.Namespace = mark.Namespace
 			found = append(found, r)
 		}
 	}

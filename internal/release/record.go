@@ -3,13 +3,11 @@ package release
 import (
 	"bytes"
 	"cmp"
-	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -35,7 +33,7 @@ const (
 	chunksKey  = "chunks"
 )
 
-// record is a named text in a namespace: a small summary, which lists read, and data of any length.
+// record is a small summary with a name in a namespace, which lists read, and data of any length.
 type record struct {
 	name    string
 	labels  map[string]string
@@ -136,16 +134,14 @@ func readRecord(ctx context.Context, c *cluster.Cluster, name string) (record, b
 // writeRecord writes a record whole or not at all: the head comes last. It fails with cluster.ErrChanged when
 // a new record exists already, or when another client wrote the record since it was read.
 func writeRecord(ctx context.Context, c *cluster.Cluster, r record) (record, error) {
-	head, chunks, err := secretsOf(r)
-	if err != nil {
-		return r, err
-	}
+	head, chunks := secretsOf(r)
 	for _, chunk := range chunks {
 		if _, err := cluster.WriteSecret(ctx, c, chunk); err != nil && !errors.Is(err, cluster.ErrChanged) {
 			return r, err
 		}
 	}
 	before := r.chunks
+	var err error
 	if r.version, err = writeHead(ctx, c, head); err != nil {
 		return r, err
 	}
@@ -231,11 +227,7 @@ func assemble(ctx context.Context, c *cluster.Cluster, head *corev1.Secret) ([]b
 	if digest(packed) != want {
 		return nil, &damagedError{"its content does not match its digest"}
 	}
-	z, err := gzip.NewReader(bytes.NewReader(packed))
-	if err != nil {
-		return nil, err
-	}
-	return io.ReadAll(z)
+	return packed, nil
 }
 
 // chunksOf returns how many chunks a head names; 0 when it holds the data itself.
@@ -253,24 +245,20 @@ func headOf(s *corev1.Secret) record {
 
 // secretsOf returns the head of a record, and chunks for data that does not fit into it. The names of chunks
 // depend on the content, so that earlier ones stay readable until the head names the new ones.
-func secretsOf(r record) (head *corev1.Secret, chunks []*corev1.Secret, err error) {
-	packed, err := pack(r.data)
-	if err != nil {
-		return nil, nil, err
-	}
-	d := digest(packed)
+func secretsOf(r record) (head *corev1.Secret, chunks []*corev1.Secret) {
+	d := digest(r.data)
 	head = secretOf(r.name, r.labels, map[string][]byte{summaryKey: r.summary, digestKey: []byte(d)})
 	head.ResourceVersion = r.version
-	if len(packed) <= chunkSize {
-		head.Data[dataKey] = packed
-		return head, nil, nil
+	if len(r.data) <= chunkSize {
+		head.Data[dataKey] = r.data
+		return head, nil
 	}
-	for part := range slices.Chunk(packed, chunkSize) {
+	for part := range slices.Chunk(r.data, chunkSize) {
 		name := chunkName(r.name, d, len(chunks))
 		chunks = append(chunks, secretOf(name, map[string]string{partOf: r.name}, map[string][]byte{dataKey: part}))
 	}
 	head.Data[chunksKey] = []byte(strconv.Itoa(len(chunks)))
-	return head, chunks, nil
+	return head, chunks
 }
 
 func secretOf(name string, marks map[string]string, data map[string][]byte) *corev1.Secret {
@@ -284,14 +272,4 @@ func chunkName(record, digest string, i int) string {
 func digest(packed []byte) string {
 	sum := sha256.Sum256(packed)
 	return hex.EncodeToString(sum[:])
-}
-
-func pack(data []byte) ([]byte, error) {
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	if _, err := z.Write(data); err != nil {
-		return nil, err
-	}
-	err := z.Close()
-	return b.Bytes(), err
 }

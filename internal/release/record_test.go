@@ -29,10 +29,7 @@ func noise(n int) []byte {
 
 func TestPieces(t *testing.T) {
 	for _, n := range []int{0, 1, chunkSize - 1000, chunkSize + 1, 3*chunkSize + 5} {
-		head, chunks, err := secretsOf(record{name: "r", data: noise(n)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		head, chunks := secretsOf(record{name: "r", data: noise(n)})
 		if want := (n + chunkSize - 1) / chunkSize; want > 1 && len(chunks) != want || want <= 1 && chunks != nil {
 			t.Errorf("%d bytes: %d chunks", n, len(chunks))
 		}
@@ -111,10 +108,7 @@ func TestTornWrite(t *testing.T) {
 	p := newPlace(t)
 	c := p.editor
 	tear := func(name string, data []byte) {
-		_, chunks, err := secretsOf(record{name: name, data: data})
-		if err != nil {
-			t.Fatal(err)
-		}
+		_, chunks := secretsOf(record{name: name, data: data})
 		for _, chunk := range chunks {
 			if _, err := c.Typed().CoreV1().Secrets(c.Namespace()).Create(t.Context(), chunk,
 				metav1.CreateOptions{}); err != nil {
@@ -136,10 +130,7 @@ func TestTornWrite(t *testing.T) {
 	tear("r.1", after)
 	checkRecord(t, c, "r.1", "", before)
 
-	_, chunks, err := secretsOf(record{name: "r.1", data: before})
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, chunks := secretsOf(record{name: "r.1", data: before})
 	chunk := chunks[1].Name
 	damage := []byte(`{"data": {"data": "AAAA"}}`)
 	if _, err := c.Typed().CoreV1().Secrets(c.Namespace()).Patch(t.Context(), chunk,

@@ -4,9 +4,12 @@
 package release
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -59,8 +62,8 @@ type Release struct {
 	// Repository is the owner and name of its repository, "acme/shop", or NoOrigin; empty in records of earlier
 	// versions.
 	Repository string `json:"repository,omitempty"`
-	// Namespace is where the record is, in the releases of Elsewhere.
-	Namespace string `json:"-"`
+	// Namespace is the one that the release was deployed to, where that is not the present one.
+	Namespace string `json:"namespace,omitempty"`
 	// Revision counts the deploys of the environment from 1.
 	Revision int    `json:"revision"`
 	Status   Status `json:"status"`
@@ -242,14 +245,7 @@ func (r Release) String() string {
 	return s
 }
 
-// stored is the form of a release in its record.
-type stored struct {
-	Release Release  `json:"release"`
-	Objects []member `json:"objects"`
-	// Concealed are the values that were decrypted for the objects.
-	Concealed []string `json:"concealed,omitempty"`
-}
-
+// member is an object in a record.
 type member struct {
 	Body   map[string]any `json:"body"`
 	Origin object.Origin  `json:"origin,omitzero"`
@@ -257,50 +253,109 @@ type member struct {
 	Settled string `json:"settled,omitempty"`
 }
 
-// encode returns the data of a record, and the summary for lists.
+// The parts of a release in its record.
+const (
+	releaseKey   = "release"
+	objectsKey   = "objects"
+	concealedKey = "concealed" // the values that were decrypted for the objects
+)
+
+// encode returns the data of a record, and the summary for lists. It compresses one object after the other:
+// the text of thousands is not held.
 func encode(r Release) (summary, data []byte, err error) {
-	s := stored{Release: r, Objects: []member{}, Concealed: r.Objects.Concealed()}
-	for _, o := range r.Objects.Objects() {
-		s.Objects = append(s.Objects, member{Body: o.Body, Origin: o.Origin, Settled: r.Settled[o.Ref()]})
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	text := json.NewEncoder(z)
+	put := func(before string, v any) {
+		if err == nil {
+			_, err = io.WriteString(z, before)
+		}
+		if err == nil {
+			err = text.Encode(v)
+		}
 	}
-	if data, err = json.Marshal(s); err != nil {
+	put(`{"`+releaseKey+`":`, r)
+	before := `,"` + objectsKey + `":[`
+	for _, o := range r.Objects.Objects() {
+		put(before, member{Body: o.Body, Origin: o.Origin, Settled: r.Settled[o.Ref()]})
+		before = ","
+	}
+	if r.Objects.Len() > 0 {
+		before = "]"
+	} else {
+		before += "]"
+	}
+	put(before+`,"`+concealedKey+`":`, r.Objects.Concealed())
+	if err == nil {
+		_, err = io.WriteString(z, "}")
+	}
+	if err = errors.Join(err, z.Close()); err != nil {
 		return nil, nil, err
 	}
 	r.Evidence, r.Owned, r.Adopted, r.Kept, r.Applied, r.Lost = nil, nil, nil, nil, nil, nil
 	r.Irreversible = nil
 	summary, err = json.Marshal(r)
-	return summary, data, err
+	return summary, packed.Bytes(), err
 }
 
+// decode reads the data of a record. One object after the other is decompressed and decoded, and shares its
+// parts with those before.
 func decode(data []byte) (Release, error) {
-	var s struct {
-		stored
-		// One after the other becomes an object, with the parts that it shares with others.
-		Objects []json.RawMessage `json:"objects"`
-	}
-	if err := utiljson.Unmarshal(data, &s); err != nil { // whole numbers as objects have them
+	z, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
 		return Release{}, err
 	}
-	s.Release.Objects.Conceal(s.Concealed)
+	var r Release
+	var concealed []string
+	var objects object.Set
 	var pool object.Pool
-	for _, text := range s.Objects {
-		var m member
-		if err := utiljson.Unmarshal(text, &m); err != nil {
-			return Release{}, err
+	settled := map[object.Ref]string{}
+	d := json.NewDecoder(z)
+	err = object.EachField(d, func(key string) error {
+		switch key {
+		case releaseKey:
+			var text json.RawMessage
+			if err := d.Decode(&text); err != nil {
+				return err
+			}
+			return utiljson.Unmarshal(text, &r) // whole numbers as objects have them
+		case concealedKey:
+			return d.Decode(&concealed)
+		case objectsKey:
+			return object.EachItem(d, func(text []byte) error {
+				var m member
+				if err := utiljson.Unmarshal(text, &m); err != nil {
+					return err
+				}
+				o := pool.Fold(object.Object{Body: m.Body, Origin: m.Origin})
+				if m.Settled != "" {
+					settled[o.Ref()] = m.Settled
+				}
+				return objects.Add(o)
+			})
 		}
-		o := pool.Fold(object.Object{Body: m.Body, Origin: m.Origin})
-		if err := s.Release.Objects.Add(o); err != nil {
-			return Release{}, err
-		}
-		if m.Settled == "" {
-			continue
-		}
-		if s.Release.Settled == nil {
-			s.Release.Settled = map[object.Ref]string{}
-		}
-		s.Release.Settled[o.Ref()] = m.Settled
+		return d.Decode(new(json.RawMessage)) // of a later version
+	})
+	if err != nil {
+		return Release{}, err
 	}
-	return s.Release, nil
+	objects.Conceal(concealed)
+	if r.Objects = objects; len(settled) > 0 {
+		r.Settled = settled
+	}
+	r.shareNames()
+	return r, nil
+}
+
+// shareNames lets the names of objects in lists be those of the objects themselves.
+func (r *Release) shareNames() {
+	for _, refs := range [][]object.Ref{r.Owned, r.Applied, r.Adopted, r.Kept} {
+		for i, ref := range refs {
+			if o, ok := r.Objects.Get(ref); ok {
+				refs[i] = o.Ref()
+			}
+		}
+	}
 }
 
 // union returns the refs of both lists, each once, sorted.

@@ -48,9 +48,11 @@ type Store struct {
 
 // Past is the content of the records of an environment.
 type Past struct {
-	// Latest is the newest release with all its fields; the zero value when the environment has none.
+	// Latest is the newest release in the present namespace with all its fields; the zero value when the
+	// environment has none.
 	Latest Release
-	// Releases are the recorded releases, newest first, without evidence and objects.
+	// Releases are the recorded releases, newest first, without evidence and objects. Those with a Namespace
+	// are of the namespace that the environment had before.
 	Releases []Release
 	// Pauses keep an agent from changing the environment. Some may have ended.
 	Pauses Pauses
@@ -77,7 +79,7 @@ func (p Past) Versions() map[string]string { return p.versions }
 func (s Store) Past(ctx context.Context) (Past, error) {
 	releases, paused, listed, err := s.list(ctx)
 	if err == nil {
-		releases, err = s.withFormer(ctx, releases, listed)
+		releases, err = s.withEarlier(ctx, releases, listed)
 	}
 	past := Past{Pauses: paused, versions: map[string]string{}}
 	for _, r := range listed.own {
@@ -86,8 +88,10 @@ func (s Store) Past(ctx context.Context) (Past, error) {
 	if err != nil || len(releases) == 0 {
 		return past, err
 	}
-	newest := releases[0]
-	past.Releases = releases
+	newest := newestHere(releases)
+	if past.Releases = releases; newest.Revision == 0 {
+		return past, nil
+	}
 	if r, ok := listed.read(ctx, s.Cluster, s.of(newest).name(newest.Revision)); ok {
 		past.Latest, err = s.of(newest).release(ctx, r)
 		return past, err
@@ -120,8 +124,16 @@ func (s Store) Begin(ctx context.Context, past Past, r Release) (Release, error)
 			return r, err
 		}
 	}
+	if last.Revision == 0 || last.Status == Deleted {
+		if err := s.copyMoved(ctx); err != nil {
+			return r, err
+		}
+	}
 	r.Project, r.Environment, r.Former = s.Project, s.Environment, last.Former
 	r.Revision, r.Status, r.version, r.chunks = last.Revision+1, Pending, "", 0
+	if len(past.Releases) > 0 {
+		r.Revision = max(r.Revision, past.Releases[0].Revision+1) // of the namespace before, maybe
+	}
 	r.Digest = r.Objects.Digest()
 	r.Owned = union(append(r.Owned, last.Owned...), r.Objects.Refs())
 	if r.Started.IsZero() {
@@ -187,13 +199,22 @@ func (s Store) Selector() string {
 }
 
 // History lists the recorded releases, newest first, without evidence and objects. Those from before the
-// environment was renamed are among them.
+// environment was renamed, or got another namespace, are among them.
 func (s Store) History(ctx context.Context) ([]Release, error) {
 	own, _, listed, err := s.list(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return s.withFormer(ctx, own, listed)
+	return s.withEarlier(ctx, own, listed)
+}
+
+// withEarlier adds the releases of the former name and of the former namespace, newest first.
+func (s Store) withEarlier(ctx context.Context, own []Release, listed shelf) ([]Release, error) {
+	own, err := s.withFormer(ctx, own, listed)
+	if err != nil {
+		return nil, err
+	}
+	return s.withMoved(ctx, own)
 }
 
 // list lists the releases that have the store's names, and the pauses.
@@ -240,8 +261,10 @@ func (s Store) Get(ctx context.Context, revision int) (Release, error) {
 		return Release{}, err
 	}
 	if !found {
-		if was, ok, err := s.formerly(ctx, revision); ok || err != nil {
-			return was, err
+		for _, earlier := range []func(context.Context, int) (Release, bool, error){s.formerly, s.getMoved} {
+			if was, ok, err := earlier(ctx, revision); ok || err != nil {
+				return was, err
+			}
 		}
 		return Release{}, fmt.Errorf("release %d of %s → %s: %w", revision, s.Project, s.Environment, ErrNone)
 	}

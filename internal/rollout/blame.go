@@ -20,6 +20,9 @@ func blame(desired object.Object, s, d symptom, events []corev1.Event) string {
 	case "DeadlineExceeded":
 		return "spec.activeDeadlineSeconds"
 	case "Terminating":
+		if len(desired.Holds()) == 0 {
+			return "" // the field manager that added the finalizer is to blame, and no line
+		}
 		return "metadata.finalizers"
 	}
 	spec, path, ok := desired.PodSpec()

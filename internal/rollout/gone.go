@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"slipway/internal/cluster"
@@ -13,8 +14,8 @@ import (
 // StillThereError says that deleted objects still exist.
 type StillThereError struct {
 	Refs []object.Ref
-	// Held are the finalizers that one of them waits for.
-	Held []string
+	// Held names the finalizers that the first one waits for; empty without any.
+	Held string
 }
 
 func (e *StillThereError) Error() string {
@@ -22,15 +23,16 @@ func (e *StillThereError) Error() string {
 	if n := len(e.Refs) - 1; n > 0 {
 		text += fmt.Sprintf(" (and %d more)", n)
 	}
-	if len(e.Held) == 0 {
+	if e.Held == "" {
 		return text + " is still being deleted, and its pods or other parts end first"
 	}
-	return fmt.Sprintf("%s is held by finalizers %v", text, e.Held)
+	return fmt.Sprintf("%s is held by %s", text, e.Held)
 }
 
 // WaitGone waits until deleted objects are gone. Timeout zero means two minutes. It fails with a
-// *StillThereError at the timeout. Where uids has the UID of an object, another one of its name does not
-// count: the controller that aggregates ClusterRoles may make one again that was deleted. Those are returned.
+// *StillThereError at the timeout, whose first object is one that finalizers hold, if there is one. Where
+// uids has the UID of an object, another one of its name does not count: the controller that aggregates
+// ClusterRoles may make one again that was deleted. Those are returned.
 func WaitGone(
 	ctx context.Context, c *cluster.Cluster, refs []object.Ref, uids map[object.Ref]string,
 	timeout time.Duration,
@@ -39,7 +41,7 @@ func WaitGone(
 	defer cancel()
 	for {
 		var left []object.Ref
-		var held []string
+		held := ""
 		all, errs := c.GetAll(ctx, refs)
 		for i, live := range all {
 			if errs[i] != nil {
@@ -51,8 +53,9 @@ func WaitGone(
 				remade = append(remade, refs[i])
 			default:
 				left = append(left, refs[i])
-				if holds := live.Holds(); len(holds) > 0 {
-					held = holds
+				if holds := live.Holds(); len(holds) > 0 && held == "" {
+					held = "finalizers " + strings.Join(holds, ", ")
+					left[0], left[len(left)-1] = left[len(left)-1], left[0]
 				}
 			}
 		}

@@ -1,12 +1,15 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -31,11 +34,11 @@ type Restart struct {
 
 // Restarts finds the live workloads of which a container restarted since a time, one Restart each. A restart
 // no longer counts when the container has run for longer than before it, and for the settling time; one of a
-// crash loop counts for ten minutes. Restarts of a caller who may not list pods are none.
+// crash loop counts for ten minutes. unseen says which namespaces' pods could not be listed, and why, one
+// sentence each.
 func Restarts(
 	ctx context.Context, c *cluster.Cluster, workloads []object.Object, since time.Time, settle time.Duration,
-) []Restart {
-	var found []Restart
+) (found []Restart, unseen []string) {
 	pods := map[string][]corev1.Pod{}
 	for _, live := range workloads {
 		ref := live.Ref()
@@ -45,7 +48,8 @@ func Restarts(
 		if _, known := pods[ref.Namespace]; !known {
 			list, err := c.Typed().CoreV1().Pods(ref.Namespace).List(ctx, metav1.ListOptions{ResourceVersion: "0"})
 			if err != nil {
-				return nil
+				unseen = append(unseen, unseenPods(ref.Namespace, err))
+				list = &corev1.PodList{}
 			}
 			pods[ref.Namespace] = list.Items
 		}
@@ -54,7 +58,20 @@ func Restarts(
 			found = append(found, r)
 		}
 	}
-	return found
+	return found, unseen
+}
+
+// unseenPods says that restarts in a namespace are unknown, and why.
+func unseenPods(namespace string, err error) string {
+	if !isDenied(err) {
+		return fmt.Sprintf("skipped the restarts of containers in %s: %v", namespace, err)
+	}
+	what := "pods"
+	if status, ok := errors.AsType[*apierrors.StatusError](err); ok && status.ErrStatus.Details != nil {
+		what = cmp.Or(status.ErrStatus.Details.Kind, what) // of a Deployment also the ReplicaSets are listed
+	}
+	return fmt.Sprintf("skipped the restarts of containers: listing %s in %s is not allowed. Grant `list` on "+
+		"%s to have restarts count against health", what, namespace, what)
 }
 
 // worst returns the restart of a crash loop, or else the first one.

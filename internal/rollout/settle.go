@@ -55,8 +55,8 @@ func (w *waiter) staysReady(ctx context.Context, it *item) bool {
 		return false
 	}
 	v, err := view(ctx, w.lists, it.live)
-	if err != nil { // who may not see pods has the workload's own word
-		return isDenied(err) && age >= w.settle
+	if err != nil {
+		return w.overlook(it, err) && age >= w.settle
 	}
 	before := it.marks
 	it.marks = marksOf(v.pods)
@@ -123,7 +123,7 @@ func (w *waiter) hasStarted(ctx context.Context, it *item) bool {
 	}
 	v, err := view(ctx, w.lists, it.live)
 	if err != nil {
-		return isDenied(err)
+		return w.overlook(it, err)
 	}
 	for _, pod := range v.pods {
 		for _, st := range pod.Status.ContainerStatuses {
@@ -132,6 +132,18 @@ func (w *waiter) hasStarted(ctx context.Context, it *item) bool {
 			}
 		}
 	}
+	return true
+}
+
+// overlook says whether the pods of a workload may not be listed: then the workload's own word counts. The
+// listener hears of it.
+func (w *waiter) overlook(it *item, err error) bool {
+	if !isDenied(err) {
+		return false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.unseen[unseenPods(it.ref.Namespace, err)] = true
 	return true
 }
 

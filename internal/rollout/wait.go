@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -107,6 +108,7 @@ func Wait(ctx context.Context, c *cluster.Cluster, set object.Set, o Options) er
 	for followed := false; ; followed = true {
 		w.look(until)
 		w.news()
+		w.sayUnseen(o.Say)
 		failed, pending := w.verdict()
 		switch {
 		case ctx.Err() != nil:
@@ -184,6 +186,16 @@ func (w *waiter) sayDenied(say func(string)) {
 	}
 }
 
+// sayUnseen says once that the pods of a namespace are not looked at.
+func (w *waiter) sayUnseen(say func(string)) {
+	for _, text := range slices.Sorted(maps.Keys(w.unseen)) {
+		if say != nil && !slices.Contains(w.denied, text) {
+			w.denied = append(w.denied, text)
+			say(text)
+		}
+	}
+}
+
 // waiter is one Wait, with what it has seen of each object.
 type waiter struct {
 	c              *cluster.Cluster
@@ -202,7 +214,9 @@ type waiter struct {
 	live     *cluster.Watched
 	lists    *lists    // of the pods, as they were at this look
 	nextLook time.Time // at all objects
-	denied   []string  // what was said of objects that are not watched
+	denied   []string  // what was said of objects that are not watched, and of pods that are not listed
+	// unseen says whose pods may not be listed. Guarded by mu.
+	unseen map[string]bool
 }
 
 func newWaiter(c *cluster.Cluster, set object.Set, o Options) *waiter {
@@ -210,6 +224,7 @@ func newWaiter(c *cluster.Cluster, set object.Set, o Options) *waiter {
 		c: c, judge: o.Judge,
 		grace: cmp.Or(o.Grace, defaultGrace), settle: o.Settle, timeout: minTimeout, notify: o.Notify,
 		began: time.Now(), secrets: object.SecretValues(set), makers: map[object.Ref]object.Ref{},
+		unseen: map[string]bool{},
 	}
 	unchanged := make(map[object.Ref]bool, len(o.Unchanged))
 	for _, ref := range o.Unchanged {

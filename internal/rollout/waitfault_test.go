@@ -77,8 +77,9 @@ func TestWaitWithoutPods(t *testing.T) {
 	if err := Wait(t.Context(), p.editor, good, Options{Timeout: patience, Say: say}); err != nil {
 		t.Errorf("a healthy Deployment: %v", err)
 	}
-	if len(said) != 1 || !strings.Contains(said[0], "may not list deployments.apps in "+p.Namespace) {
-		t.Errorf("without the permission to watch: %q", said)
+	if len(said) != 2 || !strings.Contains(said[0], "may not list deployments.apps in "+p.Namespace) ||
+		!strings.HasPrefix(said[1], "skipped the restarts of containers: listing pods in "+p.Namespace) {
+		t.Errorf("without the permission to watch, and to list pods: %q", said)
 	}
 	bad := p.Parse(t, deployment("bad", "never-ready", probe, "progressDeadlineSeconds: 2"))
 	apply(t, p.admin, bad)
