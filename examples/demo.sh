@@ -127,7 +127,12 @@ agent=''
 
 echo
 if [ "${KEEP:-}" = 1 ]; then
+  nohup slipway ui --no-browser >"$work/ui" 2>/dev/null &
+  ui=$!
+  while [ ! -s "$work/ui" ] && kill -0 $ui; do sleep 0.1; done # it prints the address first
   cat <<TEXT
+All environments in the browser: $(cat "$work/ui")   # kill $ui ends it
+
 ${bold}Go on by hand:${plain}
   export PATH=$(dirname "$examples")/bin:\$PATH XDG_DATA_HOME=$XDG_DATA_HOME KUBECONFIG=$KUBECONFIG
   cd $work/myapp
