@@ -51,7 +51,8 @@ that is open. The token is in --token-file, or in GITHUB_TOKEN, GITLAB_TOKEN, GI
 	f.StringVar(&o.From, "from", "",
 		"promote the images in this environment's files, or in its last healthy release")
 	f.StringVar(&o.PastGates, "past-gates", "", "go past the environment's gates, for this reason")
-	f.BoolVar(&o.Follow, "follow", false, "promote what the tags of registries say, where slipway.yaml has follow")
+	f.BoolVar(&o.Follow, "follow", false,
+		"promote what the tags of registries say, where slipway.yaml has follow")
 	f.BoolVar(&o.Commit, "commit", false, "commit the edited files")
 	f.BoolVar(&o.Push, "push", false, "commit, and push to the branch's upstream")
 	pull := f.Bool("pr", false, "open a pull request, or update the one that is open")

@@ -155,8 +155,8 @@ func (e *environment) promoteImages(
 	if was, err := r.Mentions(ctx, "", e.commit, mark); err != nil {
 		return false, err
 	} else if was != "" {
-		e.notePromotion("commit %s promoted the images of %s, and they were taken back since: run `slipway promote` "+
-			"for %s if they are right now", short(was), what, e.name)
+		e.notePromotion("commit %s promoted the images of %s, and they were taken back since: run "+
+			"`slipway promote` for %s if they are right now", short(was), what, e.name)
 		return true, nil
 	}
 	draft, err := promote.Compose(ctx, e.target, r, a, why, author)
