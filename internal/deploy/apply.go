@@ -208,43 +208,6 @@ func permit(ctx context.Context, t Target, p Proposal) error {
 	return cluster.Permit(ctx, t.Cluster, untried)
 }
 
-// maxWaysBack is how many releases an automatic rollback tries.
-const maxWaysBack = 2
-
-// rollBack deploys the last healthy release, and an older one if that is not healthy any more. The caller
-// holds the lock.
-func rollBack(ctx context.Context, r run, past release.Past, force bool) (*release.Release, error) {
-	var failed error
-	for range maxWaysBack {
-		rel, err := goBack(ctx, r, past, force)
-		isNone := errors.As(err, new(*NoHealthyError)) || errors.As(err, new(*MovedError))
-		if failed != nil && isNone {
-			return nil, failed
-		}
-		if err == nil {
-			return &rel, nil
-		}
-		failed = err
-		if sick := (*rollout.NotHealthyError)(nil); !errors.As(err, &sick) {
-			break
-		}
-		past = past.Then(rel)
-	}
-	return nil, failed
-}
-
-func goBack(ctx context.Context, r run, past release.Past, force bool) (release.Release, error) {
-	p, err := proposeRollback(ctx, r.target, past, RollbackOptions{Force: force})
-	if err != nil {
-		return release.Release{}, err
-	}
-	r.target.say(Rollback, nil, "rolling back to release %d (%s)", p.Prepared.RollbackOf, p.Prepared.Tag)
-	if err := permit(ctx, r.target, p); err != nil {
-		return release.Release{}, err
-	}
-	return carryOut(ctx, r, p, past)
-}
-
 // carryOut records the start, acts, watches, and records the outcome, whatever it is.
 func carryOut(ctx context.Context, r run, p Proposal, past release.Past) (release.Release, error) {
 	t := r.target

@@ -5,18 +5,10 @@ package gctune
 import (
 	"runtime"
 	"runtime/debug"
-	"runtime/metrics"
 )
 
-const (
-	// ballastSize lets the heap grow by half of it more between two collections.
-	ballastSize = 32 << 20
-	// dearGrowth is how far the heap may grow beyond what is live before it is collected, where that is less
-	// than the usual percentage.
-	dearGrowth = 20 << 20
-)
-
-// ballast counts as heap, but is never touched and so uses no memory.
+// ballast counts as heap, but is never touched and so uses no memory. It lets the heap grow by half of its
+// size more between two collections.
 var ballast []byte
 
 // The libraries allocate somewhat more than 4 MB while they are initialised, which is when the first
@@ -24,41 +16,16 @@ var ballast []byte
 // one starts at 16 MB, and after it the percentage is half of the usual one. With the ballast, a command that
 // runs for seconds still collects half as often as by default, and one that holds thousands of objects does
 // not need twice their memory.
-var _ = wait(400)
+var _ = wait(400, 32<<20)
 
-func wait(percent int) bool {
+func wait(percent, size int) bool {
 	usual := debug.SetGCPercent(percent)
-	afterNext(func() {
-		ballast = make([]byte, ballastSize)
+	runtime.AddCleanup(&struct{ _ [32]byte }{}, func(usual int) {
+		ballast = make([]byte, size)
 		if usual > 1 { // unless it is turned off
 			usual /= 2
-			adapt(usual, usual)
 		}
 		debug.SetGCPercent(usual)
-	})
+	}, usual)
 	return true
-}
-
-// adapt sets the percentage after each collection.
-func adapt(usual, set int) {
-	afterNext(func() {
-		live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-		metrics.Read(live)
-		now := percentage(usual, live[0].Value.Uint64())
-		if now != set {
-			debug.SetGCPercent(now)
-		}
-		adapt(usual, now)
-	})
-}
-
-// percentage returns by how much a heap of that size, with the ballast, may grow: a large one by less, down
-// to half of the usual part.
-func percentage(usual int, live uint64) int {
-	return max(usual/2, min(usual, int(100*dearGrowth/max(live, 1))))
-}
-
-// afterNext calls f after the next collection.
-func afterNext(f func()) {
-	runtime.AddCleanup(&struct{ _ [32]byte }{}, func(f func()) { f() }, f)
 }

@@ -188,7 +188,7 @@ func judgePrometheus(c project.PrometheusCheck, a Answer) error {
 		return fmt.Errorf("the answer is %d, and not of Prometheus", a.Status)
 	}
 	if said.Status != "success" {
-		return fmt.Errorf("Prometheus answers %d: %s", a.Status, said.Error)
+		return fmt.Errorf("the Prometheus server answers %d: %s", a.Status, said.Error)
 	}
 	values, err := valuesOf(said.Data.ResultType, said.Data.Result)
 	if err != nil {

@@ -109,7 +109,7 @@ func TestPrometheus(t *testing.T) {
 		"matrix": {nil, &one,
 			answer(200, `{"status": "success", "data": {"resultType": "matrix", "result": []}}`), "returns a matrix"},
 		"an error": {nil, &one, answer(400, `{"status": "error", "error": "bad query"}`),
-			"Prometheus answers 400: bad query"},
+			"the Prometheus server answers 400: bad query"},
 		"another program": {nil, &one, answer(404, "<html>"), "the answer is 404, and not of Prometheus"},
 	} {
 		check := &project.PrometheusCheck{Query: "up", Above: c.above, Below: c.below}
