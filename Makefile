@@ -10,8 +10,8 @@ export GOTOOLCHAIN := local
 
 VERSION := $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
 
-.PHONY: help demo test build fetch slipway sandbox kubectl runtime browser lint docs changelog failures faults fuzz peers bench \
-	golden e2e image
+.PHONY: help demo test build fetch slipway sandbox kubectl runtime browser lint docs changelog failures faults fuzz \
+	peers bench golden e2e image
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,7 +46,8 @@ kubectl:
 
 # The browser of the tests of the web UI.
 browser:
-	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get -qq install -y chromium >/dev/null 2>&1; } || \
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && { apt-get -qq install -y chromium || \
+	{ apt-get -qq update && apt-get -qq install -y chromium; }; } >/dev/null 2>&1; } || \
 	echo "Cannot install Debian's chromium: the tests in a browser will be skipped."
 
 # Only the tests of RUN steps use Debian's runc, uidmap and busybox: they are unpacked, not installed.
