@@ -22,6 +22,13 @@ var promoteRows = []row{
 			"Dockerfiles of your images under `images:` in slipway.yaml. The manifests of %s name %s. "+
 			"Nothing was written.", e.Environment, list(e.Used))
 	}),
+	as("no version", codeError, func(e *promote.VersionlessError) string {
+		return "Pass a reference such as `--image " + e.Reference + ":1.4.2`. Nothing was written."
+	}),
+	as("unused image", codeError, func(e *promote.UnusedError) string {
+		return fmt.Sprintf("Pass --image with a repository that the manifests of %s name: %s. Nothing was written.",
+			e.Environment, list(e.Used))
+	}),
 	as("undecided", codeError, func(e *promote.UndecidedError) string {
 		hint := "Write " + e.Reference + " where the environment's own files name the image."
 		switch {

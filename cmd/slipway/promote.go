@@ -29,6 +29,9 @@ With FROM it promotes the digests of FROM's newest release, and fails unless tha
 "gates" of an environment in slipway.yaml demand that, and for how long; --past-gates REASON goes past them,
 and the reason is in the commit.
 
+With --image it promotes the images of these references, which another pipeline has built. It looks the digest
+of a tag up, and refuses an image that the environment does not use or that its registry does not have.
+
 With --follow it promotes, once, what the tags of the registry say for the images that have an entry in
 "follow" of slipway.yaml: the greatest version of a range, or the image that was built last. It never goes back.
 
@@ -43,6 +46,7 @@ pushes, without force; if others push at the same time, it tries again. --pr pus
 slipway/promote-ENV instead, and opens a pull request at GitHub, GitLab, Gitea or Forgejo, or updates the one
 that is open. The token is in --token-file, or in GITHUB_TOKEN, GITLAB_TOKEN, GITEA_TOKEN or FORGEJO_TOKEN.`,
 		Example: `  slipway promote staging --push
+  slipway promote dev --image ghcr.io/acme/web:1.4.2 --push
   slipway promote staging prod --pr`,
 	}
 	var o promote.Options
@@ -50,6 +54,7 @@ that is open. The token is in --token-file, or in GITHUB_TOKEN, GITLAB_TOKEN, GI
 	f := cmd.Flags()
 	f.StringVar(&o.From, "from", "",
 		"promote the images in this environment's files, or in its last healthy release")
+	f.StringArrayVar(&o.Images, "image", nil, "promote this image, such as ghcr.io/acme/web:1.4.2; repeatable")
 	f.StringVar(&o.PastGates, "past-gates", "", "go past the environment's gates, for this reason")
 	f.BoolVar(&o.Follow, "follow", false,
 		"promote what the tags of registries say, where slipway.yaml has follow")
@@ -63,6 +68,9 @@ that is open. The token is in --token-file, or in GITHUB_TOKEN, GITLAB_TOKEN, GI
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		if o.Follow && (len(args) == 2 || o.From != "") {
 			return &usageError{errors.New("promote: --follow takes images from a registry: leave out FROM")}
+		}
+		if len(o.Images) > 0 && (len(args) == 2 || o.From != "" || o.Follow) {
+			return &usageError{errors.New("promote: --image names the images: leave out FROM and --follow")}
 		}
 		if len(args) == 2 {
 			if o.From != "" {

@@ -162,7 +162,7 @@ func (p Proof) others(ctx context.Context, t deploy.Target, from project.Environ
 			return nil, nil, &GateError{t.Environment.Name, from.Name, why}
 		}
 	}
-	return resolved(ctx, t, from, pins)
+	return resolvedFrom(ctx, t, from, pins)
 }
 
 // healthySince is when the images of the newest release became healthy, without another outcome since. The
@@ -189,7 +189,10 @@ func gated(t deploy.Target, o Options) (project.Environment, bool, error) {
 	}
 	if g != nil && o.From != g.From {
 		is := "what this commit builds"
-		if o.From != "" {
+		switch {
+		case len(o.Images) > 0:
+			is = "other images"
+		case o.From != "":
 			is = "what " + o.From + " runs"
 		}
 		return project.Environment{}, false, &GateError{t.Environment.Name, g.From, fmt.Sprintf("it takes what %s "+

@@ -32,6 +32,8 @@ type Options struct {
 	// Proven promotes the images of From's newest release, and fails with a *GateError unless that is healthy.
 	// The gates of the environment demand that too.
 	Proven bool
+	// Images are references of images, which are promoted in place of those that were built from this commit.
+	Images []string
 	// Follow promotes what the tags of registries say for the images of the environment that follow them.
 	Follow bool
 	// PastGates is why the gates of the environment do not hold this time; it goes into the commit.
@@ -103,6 +105,8 @@ func Run(ctx context.Context, t deploy.Target, o Options) (Result, error) {
 		var p Proof
 		p, err = proveFor(ctx, t, from, o)
 		o.proof, pins, notes = &p, p.Images, p.notes
+	case len(o.Images) > 0:
+		pins, notes, err = given(ctx, committed, o.Images)
 	default:
 		pins, notes, err = wanted(ctx, committed, o)
 	}
@@ -210,7 +214,7 @@ func imagesOf(ctx context.Context, t deploy.Target, o Options) (
 		if err != nil {
 			return nil, nil, err
 		}
-		return resolved(ctx, t, env, pins)
+		return resolvedFrom(ctx, t, env, pins)
 	}
 	if len(missing) == 0 {
 		return pins, nil, nil
@@ -249,7 +253,7 @@ func resolved(ctx context.Context, t deploy.Target, env project.Environment, pin
 		found, err := image.Resolve(within, at.Reference(), t.Reach(image.Options{}))
 		cancel()
 		if missing := new(image.NotFoundError); errors.As(err, &missing) || ctx.Err() != nil {
-			return nil, nil, fmt.Errorf("promote from %s: %w", env.Name, err)
+			return nil, nil, err
 		}
 		if err != nil {
 			notes = append(notes, fmt.Sprintf("%s is promoted without its digest: %v", pin.Reference(), err))
@@ -257,6 +261,16 @@ func resolved(ctx context.Context, t deploy.Target, env project.Environment, pin
 		pins[i].Digest = found.Digest
 	}
 	return pins, notes, nil
+}
+
+// resolvedFrom is resolved for the images of another environment.
+func resolvedFrom(ctx context.Context, t deploy.Target, from project.Environment, pins []image.Pin) (
+	[]image.Pin, []string, error) {
+	pins, notes, err := resolved(ctx, t, from, pins)
+	if err != nil {
+		err = fmt.Errorf("promote from %s: %w", from.Name, err)
+	}
+	return pins, notes, err
 }
 
 // running returns the images of an environment's last healthy release.
@@ -281,12 +295,12 @@ const askTime = 5 * time.Second
 // quarantine reads the record of the environment that is promoted to, which holds bad images back. Where it
 // cannot be read, a note says so: the deploy will read it.
 func quarantine(ctx context.Context, t deploy.Target, o deploy.ConnectOptions) (release.Past, []string) {
-	t, err := deploy.Connect(t.Source, t.Environment, o)
+	to, err := deploy.Connect(t.Source, t.Environment, o)
 	var past release.Past
 	if err == nil {
 		within, cancel := context.WithTimeout(ctx, askTime)
 		defer cancel()
-		past.Releases, err = t.Records().History(within)
+		past.Releases, err = to.Records().History(within)
 	}
 	if err != nil {
 		return past, []string{fmt.Sprintf("the quarantine of %s was not read: %v", t.Environment.Name, err)}
