@@ -94,6 +94,9 @@ func (r rendering) hasRead(name string) bool {
 }
 
 func (e *environment) renderAt(ctx context.Context, commit string) (rendering, error) {
+	if err := e.mirror.fetchTrees(ctx, commit); err != nil {
+		return rendering{}, err
+	}
 	src, files, err := e.mirror.at(ctx, commit)
 	if err != nil {
 		return rendering{}, err

@@ -282,6 +282,16 @@ func (m *mirror) deepen(ctx context.Context) (bool, error) {
 	return m.remote.mirror.Deepen(ctx)
 }
 
+// fetchTrees fetches the directories of a commit of the history, which deepen leaves out.
+func (m *mirror) fetchTrees(ctx context.Context, commit string) error {
+	m.remote.mu.Lock()
+	defer m.remote.mu.Unlock()
+	if err := m.remote.open(ctx); err != nil {
+		return err
+	}
+	return m.remote.mirror.FetchTrees(ctx, commit)
+}
+
 // repository is the clone, for its history and for pushes.
 func (m *mirror) repository() git.Repository {
 	m.remote.mu.Lock()

@@ -144,6 +144,13 @@ func (m *Mirror) Deepen(ctx context.Context) (bool, error) {
 	return err == nil, err
 }
 
+// FetchTrees fetches the directories of a commit that Deepen left out, as far as no other commit in the
+// mirror has them.
+func (m *Mirror) FetchTrees(ctx context.Context, commit string) error {
+	_, err := m.runRemote(ctx, "ls-tree", "-r", "-t", "--name-only", "--full-tree", "--end-of-options", commit)
+	return err
+}
+
 // Has reports whether the mirror has a commit.
 func (m *Mirror) Has(ctx context.Context, commit string) bool {
 	out, err := m.run(ctx, "rev-list", "--ignore-missing", "--max-count=1", "--end-of-options", commit, "--")
