@@ -100,7 +100,7 @@ func (r *running) log() (string, <-chan struct{}) {
 // until waits for a condition on the log.
 func (r *running) until(t *testing.T, what string, is func(log string) bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	for {
 		log, grown := r.log()
