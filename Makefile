@@ -20,7 +20,7 @@ demo: build kubectl ## deploy to dev, staging and prod, break prod and roll it b
 	@./examples/demo.sh
 
 test: build kubectl runtime browser ## run every test, and list those that were skipped
-	go test -timeout 40m -json ./... ./.ci/testlog | go run ./.ci/testlog
+	go test -timeout 60m -json ./... ./.ci/testlog | go run ./.ci/testlog
 	cd sandbox && go test -json ./... | go run ../.ci/testlog/main.go
 
 build: fetch slipway sandbox ## build bin/slipway and bin/slipway-sandbox, static and stripped
