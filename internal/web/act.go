@@ -79,19 +79,14 @@ type planStage struct {
 	Changes []plan.Change
 }
 
-func (s *Site) servePlan(w http.ResponseWriter, r *http.Request) {
+func (s *Site) servePlan(w http.ResponseWriter, r *http.Request, t deploy.Target) error {
 	a, err := actOf(r)
 	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	t, err := s.target(r)
-	if err != nil {
-		s.fail(w, r, err)
-		return
+		return err
 	}
 	page := s.propose(r.Context(), t, a)
 	s.show(w, r, http.StatusOK, "plan", viewOf(t.Source, t.Environment.Name, a.Name, page))
+	return nil
 }
 
 // propose makes the page of a plan.
@@ -155,23 +150,17 @@ var errChanged = errors.New("the plan has changed since you read it: nothing was
 var errNoReason = errors.New("write the reason: the record keeps it")
 
 // serveAct carries out a plan that somebody approves: exactly that one, or nothing.
-func (s *Site) serveAct(w http.ResponseWriter, r *http.Request) {
+func (s *Site) serveAct(w http.ResponseWriter, r *http.Request, t deploy.Target) error {
 	a, err := actOf(r)
 	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	t, err := s.target(r)
-	if err != nil {
-		s.fail(w, r, err)
-		return
+		return err
 	}
 	if r.FormValue("build") != "" {
 		s.begin(w, r, t, "build", func(ctx context.Context, t deploy.Target) (release.Release, error) {
 			_, err := a.propose(ctx, t, deploy.PrepareOptions{Build: true, Image: s.options.Build})
 			return release.Release{}, err
 		})
-		return
+		return nil
 	}
 	page, reason := s.propose(r.Context(), t, a), strings.TrimSpace(r.FormValue("reason"))
 	page.Given = reason
@@ -184,7 +173,7 @@ func (s *Site) serveAct(w http.ResponseWriter, r *http.Request) {
 	}
 	if page.Fault != nil {
 		s.show(w, r, http.StatusConflict, "plan", viewOf(t.Source, t.Environment.Name, a.Name, page))
-		return
+		return nil
 	}
 	hold := 0
 	if r.FormValue("quarantine") != "" {
@@ -198,6 +187,7 @@ func (s *Site) serveAct(w http.ResponseWriter, r *http.Request) {
 		}
 		return deploy.Apply(ctx, t, page.Proposal, deploy.Options{Who: s.options.Who, Reason: reason})
 	})
+	return nil
 }
 
 // quarantine holds the content of a release back, before it is rolled back: an agent must not bring it again.
@@ -213,12 +203,7 @@ func quarantine(ctx context.Context, t deploy.Target, rel release.Release, reaso
 }
 
 // serveHold keeps an agent from setting drift back for some time, or ends that.
-func (s *Site) serveHold(w http.ResponseWriter, r *http.Request) {
-	t, err := s.target(r)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
+func (s *Site) serveHold(w http.ResponseWriter, r *http.Request, t deploy.Target) error {
 	reason := strings.TrimSpace(r.FormValue("reason"))
 	hours, err := strconv.Atoi(r.FormValue("hours"))
 	switch {
@@ -233,10 +218,10 @@ func (s *Site) serveHold(w http.ResponseWriter, r *http.Request) {
 		err = fmt.Errorf("hours: want a number from 1 to %d", maxHours)
 	}
 	if err != nil {
-		s.fail(w, r, err)
-		return
+		return err
 	}
 	http.Redirect(w, r, at("p", t.Source.Project.Name, t.Environment.Name)+"#drift", http.StatusSeeOther)
+	return nil
 }
 
 // maxHours is how long drift can be held on a page.
@@ -254,12 +239,7 @@ type adopted struct {
 	Text string
 }
 
-func (s *Site) serveAdopt(w http.ResponseWriter, r *http.Request) {
-	t, err := s.target(r)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
+func (s *Site) serveAdopt(w http.ResponseWriter, r *http.Request, t deploy.Target) error {
 	page := adoptPage{place: placeOf(t)}
 	drift, err := deploy.FindDrift(r.Context(), t)
 	if err != nil {
@@ -274,4 +254,5 @@ func (s *Site) serveAdopt(w http.ResponseWriter, r *http.Request) {
 		page.Patches = append(page.Patches, adopted{p, string(text)})
 	}
 	s.show(w, r, http.StatusOK, "adopt", viewOf(t.Source, t.Environment.Name, "adopt", page))
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"slipway/internal/check/finding"
+	"slipway/internal/deploy"
 	"slipway/internal/project"
 )
 
@@ -58,12 +59,7 @@ type findingTier struct {
 	Findings []finding.Finding
 }
 
-func (s *Site) serveCheck(w http.ResponseWriter, r *http.Request) {
-	t, err := s.target(r)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
+func (s *Site) serveCheck(w http.ResponseWriter, r *http.Request, t deploy.Target) error {
 	page := checkPage{place: placeOf(t)}
 	switch found := s.check(r.Context(), t.Source); {
 	case !found.Known():
@@ -85,4 +81,5 @@ func (s *Site) serveCheck(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	s.show(w, r, http.StatusOK, "check", viewOf(t.Source, t.Environment.Name, "check", page))
+	return nil
 }

@@ -82,17 +82,9 @@ func driftRows(d deploy.Drift) (rows []driftRow, more int) {
 	return rows[:shown], len(rows) - shown
 }
 
-func (s *Site) serveEnvironment(w http.ResponseWriter, r *http.Request) {
-	t, err := s.target(r)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	past, err := t.Records().Past(r.Context())
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
+func (s *Site) serveEnvironment(
+	w http.ResponseWriter, r *http.Request, t deploy.Target, past release.Past,
+) error {
 	page := environmentPage{place: placeOf(t), Release: past.Latest,
 		Pauses: past.Pauses.Active(time.Now())}
 	page.Commit = past.Latest.Commit
@@ -102,6 +94,7 @@ func (s *Site) serveEnvironment(w http.ResponseWriter, r *http.Request) {
 		s.list(r, rel.Objects, &page)
 	}
 	s.show(w, r, http.StatusOK, "environment", viewOf(t.Source, t.Environment.Name, "", page))
+	return nil
 }
 
 // look reads the health of the objects of a release, and its drift.

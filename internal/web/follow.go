@@ -9,7 +9,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"slipway/internal/deploy"
 	"slipway/internal/object"
+	"slipway/internal/release"
 	"slipway/internal/rollout"
 )
 
@@ -21,23 +23,12 @@ const (
 )
 
 // serveFollow streams the new lines of a log as rows of the page's table.
-func (s *Site) serveFollow(w http.ResponseWriter, r *http.Request) {
-	t, err := s.target(r)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	past, err := t.Records().Past(r.Context())
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
+func (s *Site) serveFollow(w http.ResponseWriter, r *http.Request, t deploy.Target, past release.Past) error {
 	page := logsPage{Level: r.FormValue("level"), Query: strings.TrimSpace(r.FormValue("q"))}
 	page.Ref, _ = workload(r, past.Latest)
 	live, found, err := t.Cluster.Get(r.Context(), page.Ref)
 	if err != nil || !found {
-		s.fail(w, r, errNoPage)
-		return
+		return errNoPage
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	ctx, stop := context.WithCancel(r.Context())
@@ -60,6 +51,7 @@ func (s *Site) serveFollow(w http.ResponseWriter, r *http.Request) {
 		})
 	}()
 	s.sendRows(ctx, w, lines, &left)
+	return nil
 }
 
 // sendRows sends what has come, in batches, and how many lines were left out.

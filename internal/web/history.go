@@ -23,19 +23,12 @@ type historyPage struct {
 	Notes         []string
 }
 
-func (s *Site) serveHistory(w http.ResponseWriter, r *http.Request) {
-	t, err := s.target(r)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	past, err := t.Records().Past(r.Context())
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
+func (s *Site) serveHistory(
+	w http.ResponseWriter, r *http.Request, t deploy.Target, past release.Past,
+) error {
 	page := historyPage{place: placeOf(t), Pauses: past.Pauses.Active(time.Now()),
 		Query: strings.TrimSpace(r.FormValue("q")), Status: r.FormValue("status")}
+	var err error
 	if page.Notes, err = deploy.Elsewhere(r.Context(), t, past.Latest); err != nil {
 		page.Notes = append(page.Notes, err.Error())
 	}
@@ -50,6 +43,7 @@ func (s *Site) serveHistory(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	s.show(w, r, http.StatusOK, "history", viewOf(t.Source, t.Environment.Name, "history", page))
+	return nil
 }
 
 // releasePage is one release: what it changed, why it failed, and what became of it.
@@ -75,26 +69,18 @@ type moment struct {
 // maxChanges is how many changed objects a page of a release or a plan shows.
 const maxChanges = 100
 
-func (s *Site) serveRelease(w http.ResponseWriter, r *http.Request) {
-	t, err := s.target(r)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
+func (s *Site) serveRelease(w http.ResponseWriter, r *http.Request, t deploy.Target) error {
 	revision, err := strconv.Atoi(r.PathValue("revision"))
 	if err != nil {
-		s.fail(w, r, errNoPage)
-		return
+		return errNoPage
 	}
 	history, err := t.Records().History(r.Context())
 	if err != nil {
-		s.fail(w, r, err)
-		return
+		return err
 	}
 	rel, err := t.Records().Get(r.Context(), revision)
 	if err != nil {
-		s.fail(w, r, err)
-		return
+		return err
 	}
 	page := releasePage{place: placeOf(t), Release: rel, Newest: history[0].Revision == revision,
 		Events: moments(rel, history)}
@@ -104,8 +90,7 @@ func (s *Site) serveRelease(w http.ResponseWriter, r *http.Request) {
 	}); i >= 0 {
 		before, err := t.Records().Get(r.Context(), history[i].Revision)
 		if err != nil {
-			s.fail(w, r, err)
-			return
+			return err
 		}
 		page.Before = before.Revision
 		page.Changes = plan.Differences(before.Objects, rel.Objects)
@@ -115,6 +100,7 @@ func (s *Site) serveRelease(w http.ResponseWriter, r *http.Request) {
 	v := viewOf(t.Source, t.Environment.Name, "history", page)
 	v.Title = "release " + r.PathValue("revision") + " of " + t.Environment.Name
 	s.show(w, r, http.StatusOK, "release", v)
+	return nil
 }
 
 // moments are what happened to a release, the earliest first.

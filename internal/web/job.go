@@ -121,12 +121,7 @@ type progressPage struct {
 	Fault    *fault
 }
 
-func (s *Site) serveProgress(w http.ResponseWriter, r *http.Request) {
-	t, err := s.target(r)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
+func (s *Site) serveProgress(w http.ResponseWriter, r *http.Request, t deploy.Target) error {
 	page := progressPage{place: placeOf(t)}
 	if j := s.jobs.of(page.Project + "/" + page.Environment); j != nil {
 		j.mu.Lock()
@@ -138,6 +133,7 @@ func (s *Site) serveProgress(w http.ResponseWriter, r *http.Request) {
 		j.mu.Unlock()
 	}
 	s.show(w, r, http.StatusOK, "progress", viewOf(t.Source, t.Environment.Name, "progress", page))
+	return nil
 }
 
 // Wait returns when what runs has ended, and its outcome is recorded.

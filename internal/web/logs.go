@@ -35,17 +35,7 @@ type logRow struct {
 // maxLogRows is how many lines the page shows: the last ones.
 const maxLogRows = 500
 
-func (s *Site) serveLogs(w http.ResponseWriter, r *http.Request) {
-	t, err := s.target(r)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	past, err := t.Records().Past(r.Context())
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
+func (s *Site) serveLogs(w http.ResponseWriter, r *http.Request, t deploy.Target, past release.Past) error {
 	page := logsPage{place: placeOf(t), Previous: r.FormValue("previous") != "", Level: r.FormValue("level"),
 		Query: strings.TrimSpace(r.FormValue("q"))}
 	page.Ref, page.Workloads = workload(r, past.Latest)
@@ -53,6 +43,7 @@ func (s *Site) serveLogs(w http.ResponseWriter, r *http.Request) {
 		page.read(s, r, t, past.Latest)
 	}
 	s.show(w, r, http.StatusOK, "logs", viewOf(t.Source, t.Environment.Name, "logs", page))
+	return nil
 }
 
 // workload returns the workload that a request names, or the first one, and all of them.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"slipway/internal/check/origin"
+	"slipway/internal/deploy"
 	"slipway/internal/object"
 	"slipway/internal/release"
 	"slipway/internal/words"
@@ -29,21 +30,10 @@ type leaf struct {
 	Value string
 }
 
-func (s *Site) serveObject(w http.ResponseWriter, r *http.Request) {
-	t, err := s.target(r)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	past, err := t.Records().Past(r.Context())
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
+func (s *Site) serveObject(w http.ResponseWriter, r *http.Request, t deploy.Target, past release.Past) error {
 	o, found := past.Latest.Objects.Get(refOf(r))
 	if !found {
-		s.fail(w, r, errNoPage)
-		return
+		return errNoPage
 	}
 	page := objectPage{place: placeOf(t), Release: past.Latest, Ref: o.Ref(), Origin: o.Origin}
 	page.Commit = past.Latest.Commit
@@ -54,6 +44,7 @@ func (s *Site) serveObject(w http.ResponseWriter, r *http.Request) {
 	v := viewOf(t.Source, t.Environment.Name, "", page)
 	v.Title = o.Ref().String()
 	s.show(w, r, http.StatusOK, "object", v)
+	return nil
 }
 
 // refOf reads the object that a request names.
@@ -99,12 +90,7 @@ type whyLink struct {
 	Says string
 }
 
-func (s *Site) serveWhy(w http.ResponseWriter, r *http.Request) {
-	t, err := s.target(r)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
+func (s *Site) serveWhy(w http.ResponseWriter, r *http.Request, t deploy.Target) error {
 	page := whyPage{place: placeOf(t), Object: r.FormValue("object"),
 		Field: strings.TrimSpace(r.FormValue("field"))}
 	chain, err := s.options.Why(r.Context(), t.Source, t.Environment, origin.Question{
@@ -123,4 +109,5 @@ func (s *Site) serveWhy(w http.ResponseWriter, r *http.Request) {
 	v := viewOf(t.Source, t.Environment.Name, "", page)
 	v.Title = "why " + page.Object
 	s.show(w, r, http.StatusOK, "why", v)
+	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"slipway/internal/deploy"
 	"slipway/internal/project"
+	"slipway/internal/release"
 )
 
 // targets are the connections of a site. Each knows the kinds of its cluster, which takes many requests to
@@ -73,4 +74,32 @@ func (s *Site) target(r *http.Request) (deploy.Target, error) {
 		return deploy.Target{}, err
 	}
 	return s.connect(src, env)
+}
+
+// ofTarget serves a page about the environment that a request names. An error becomes the page of an error.
+func (s *Site) ofTarget(
+	serve func(http.ResponseWriter, *http.Request, deploy.Target) error,
+) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		t, err := s.target(r)
+		if err == nil {
+			err = serve(w, r, t)
+		}
+		if err != nil {
+			s.fail(w, r, err)
+		}
+	}
+}
+
+// ofPast is ofTarget for a page that needs the record of the environment.
+func (s *Site) ofPast(
+	serve func(http.ResponseWriter, *http.Request, deploy.Target, release.Past) error,
+) http.HandlerFunc {
+	return s.ofTarget(func(w http.ResponseWriter, r *http.Request, t deploy.Target) error {
+		past, err := t.Records().Past(r.Context())
+		if err != nil {
+			return err
+		}
+		return serve(w, r, t, past)
+	})
 }

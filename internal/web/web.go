@@ -60,7 +60,7 @@ func New(ctx context.Context, o Options) (*Site, error) {
 	return &Site{options: o, pages: p, base: ctx}, err
 }
 
-// Handler serves the pages and their assets. It authorizes nobody: see Local.
+// Handler serves the pages and their assets. It admits every request: see Local.
 func (s *Site) Handler() http.Handler {
 	mux := http.NewServeMux()
 	assets, err := fs.Sub(files, "assets")
@@ -69,20 +69,20 @@ func (s *Site) Handler() http.Handler {
 	}
 	mux.Handle("GET "+assetPath, http.StripPrefix(assetPath, http.FileServerFS(assets)))
 	mux.HandleFunc("GET /{$}", s.serveBoard)
-	mux.HandleFunc("GET /p/{project}/{environment}", s.serveEnvironment)
+	mux.HandleFunc("GET /p/{project}/{environment}", s.ofPast(s.serveEnvironment))
 	mux.HandleFunc("GET /events", s.serveEvents)
-	mux.HandleFunc("GET /p/{project}/{environment}/logs/follow", s.serveFollow)
-	mux.HandleFunc("GET /p/{project}/{environment}/object", s.serveObject)
-	mux.HandleFunc("GET /p/{project}/{environment}/why", s.serveWhy)
-	mux.HandleFunc("GET /p/{project}/{environment}/history", s.serveHistory)
-	mux.HandleFunc("GET /p/{project}/{environment}/release/{revision}", s.serveRelease)
-	mux.HandleFunc("GET /p/{project}/{environment}/progress", s.serveProgress)
-	mux.HandleFunc("GET /p/{project}/{environment}/adopt", s.serveAdopt)
-	mux.HandleFunc("POST /p/{project}/{environment}/hold", s.serveHold)
-	mux.HandleFunc("GET /p/{project}/{environment}/{act}", s.servePlan)
-	mux.HandleFunc("POST /p/{project}/{environment}/{act}", s.serveAct)
-	mux.HandleFunc("GET /p/{project}/{environment}/check", s.serveCheck)
-	mux.HandleFunc("GET /p/{project}/{environment}/logs", s.serveLogs)
+	mux.HandleFunc("GET /p/{project}/{environment}/logs/follow", s.ofPast(s.serveFollow))
+	mux.HandleFunc("GET /p/{project}/{environment}/object", s.ofPast(s.serveObject))
+	mux.HandleFunc("GET /p/{project}/{environment}/why", s.ofTarget(s.serveWhy))
+	mux.HandleFunc("GET /p/{project}/{environment}/history", s.ofPast(s.serveHistory))
+	mux.HandleFunc("GET /p/{project}/{environment}/release/{revision}", s.ofTarget(s.serveRelease))
+	mux.HandleFunc("GET /p/{project}/{environment}/progress", s.ofTarget(s.serveProgress))
+	mux.HandleFunc("GET /p/{project}/{environment}/adopt", s.ofTarget(s.serveAdopt))
+	mux.HandleFunc("POST /p/{project}/{environment}/hold", s.ofTarget(s.serveHold))
+	mux.HandleFunc("GET /p/{project}/{environment}/{act}", s.ofTarget(s.servePlan))
+	mux.HandleFunc("POST /p/{project}/{environment}/{act}", s.ofTarget(s.serveAct))
+	mux.HandleFunc("GET /p/{project}/{environment}/check", s.ofTarget(s.serveCheck))
+	mux.HandleFunc("GET /p/{project}/{environment}/logs", s.ofPast(s.serveLogs))
 	mux.HandleFunc("GET /compare/{project}", s.serveCompare)
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) { s.fail(w, r, errNoPage) })
 	return mux
