@@ -176,7 +176,7 @@ func floor(packages map[string]*pkg, dir string) int {
 	return top + 1
 }
 
-// Every fault of the list, 1 to 52, has one row with a behaviour, and names a test or says that there is none.
+// Every fault of the list, 1 to 52, has one row with a behaviour, and names a test or says that it has none.
 func TestFaultsAreComplete(t *testing.T) {
 	t.Chdir(foldertest.Root(t))
 	row := regexp.MustCompile(`(?m)^\| (\d+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$`)

@@ -52,8 +52,8 @@ The configuration:
   limits: {cloneSize: 1Gi, renderMemory: 1Gi, renderTime: 2m}   # the defaults
 
 notifications: [{kind: slack, urlFile: FILE}] tells receivers of decisions; after: [staging] in an environment
-waits until that one is healthy at the same commit; windows and repairWindows say when commits are deployed, and
-drift is set back: see docs/gitops.md.
+waits until that one is healthy at the same commit; windows and repairWindows say when commits are
+deployed, and drift is set back: see docs/gitops.md.
 
 watchWindow: 10m (the default) is how long a healthy release is watched, to roll it back if it turns bad.
 

@@ -21,8 +21,9 @@ import (
 func newAgentStatusCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show how an agent's environments stand", Args: cobra.NoArgs,
-		Long: `For each environment of an agent it prints the verdict on the newest commit, the commits seen and applied,
-the next look, the replica that leads, the number of drifted fields and objects, and the last error with its age.
+		Long: `For each environment of an agent it prints the verdict on the newest commit, the commits seen
+and applied, the next look, the replica that leads, the number of drifted fields and objects, and the last
+error with its age.
 
 Without --address it asks the agent that listens at ` + localAgent + `. Where none does, or --context or
 --namespace is given, it asks the one in the cluster of that context, else of the current one, through the API

@@ -13,8 +13,8 @@ import (
 	"slipway/internal/cluster/sandboxtest"
 )
 
-// The status of an agent comes through the API server, with the rights of an editor of its namespace. The real
-// server decides on these; only the pod is not real, as simulated nodes have no network.
+// The status of an agent comes through the API server, with the rights of an editor of its namespace. The
+// real server decides on these; only the pod is not real, as simulated nodes have no network.
 func TestStatusThroughTheCluster(t *testing.T) {
 	if err := startShared(); err != nil {
 		t.Fatal(err)
@@ -38,7 +38,8 @@ func TestStatusThroughTheCluster(t *testing.T) {
 				_, _ = w.Write(real.Body.Bytes())
 				return
 			}
-			_, _ = w.Write([]byte(`[{"environment": "prod", "verdict": "synced", "message": "commit 1 is release 1"}]`))
+			_, _ = w.Write([]byte(`[{"environment": "prod", "verdict": "synced",
+				"message": "commit 1 is release 1"}]`))
 		})
 	})
 	service := `{"metadata": {"name": "slipway-agent"}, "spec": {"ports": [{"name": "http", "port": 9090}]}}`

@@ -11,10 +11,10 @@ import (
 func newApproveCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "approve ENV", Short: "Approve what waits to be promoted to an environment", Args: a.envArgs(0),
-		Long: `Approves the images that the environment of ENV's gates runs now, where "approvals" in slipway.yaml asks
-for people. They must be healthy; they need not have been so for long enough yet. The approval is kept beside the
-releases of ENV, under the name by which its API server knows you, and holds for these digests alone. It does not
-count for a promotion that you make yourself.`,
+		Long: `Approves the images that the environment of ENV's gates runs now, where "approvals" in slipway.yaml
+asks for people. They must be healthy; they need not have been so for long enough yet. The approval is kept
+beside the releases of ENV, under the name by which its API server knows you, and holds for these digests
+alone. It does not count for a promotion that you make yourself.`,
 		Example: "  slipway approve prod --reason 'tested with the new tariff'",
 	}
 	reason := cmd.Flags().String("reason", "", "why, for all to see")

@@ -33,7 +33,8 @@ With --image it promotes the images of these references, which another pipeline 
 of a tag up, and refuses an image that the environment does not use or that its registry does not have.
 
 With --follow it promotes, once, what the tags of the registry say for the images that have an entry in
-"follow" of slipway.yaml: the greatest version of a range, or the image that was built last. It never goes back.
+"follow" of slipway.yaml: the greatest version of a range, or the image that was built last. It never goes
+back.
 
 In a repository that deploys what others build, --from takes the versions that the other environment's
 manifests name, and the digests that their tags have in the registry.

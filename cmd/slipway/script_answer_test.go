@@ -13,9 +13,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// cmdAnswer starts an HTTP server for the rest of a script, and sets $NAME to its address: answer NAME. It answers
-// a GET of /PATH with the file NAME/PATH, whose first line is the status, and a POST with NAME/status. It notes
-// each request in NAME.log: method, path, the headers that matter, and the body.
+// cmdAnswer starts an HTTP server for the rest of a script, and sets $NAME to its address: answer NAME.
+// It answers a GET of /PATH with the file NAME/PATH, whose first line is the status, and a POST with
+// NAME/status. It notes each request in NAME.log: method, path, the headers that matter, and the body.
 func cmdAnswer(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: answer NAME")

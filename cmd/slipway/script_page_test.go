@@ -10,8 +10,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// cmdPage prints a page of `slipway ui`, whose output is in FILE, as a browser without JavaScript gets it: page
-// FILE PATH, or page FILE PATH FIELD=VALUE... to send a form. With ! the answer must be an error.
+// cmdPage prints a page of `slipway ui`, whose output is in FILE, as a browser without JavaScript gets it:
+// page FILE PATH, or page FILE PATH FIELD=VALUE... to send a form. With ! the answer must be an error.
 func cmdPage(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) < 2 {
 		ts.Fatalf("usage: page FILE PATH [FIELD=VALUE...]")

@@ -12,9 +12,9 @@ import (
 	"slipway/internal/release"
 )
 
-// A third of the agent's requests to the API server fail in one way, in each phase: a first deploy, an upgrade,
-// a repair, and a bad commit with its way back and its revert. In the end cluster and Git are equal, each commit
-// was deployed once, and each release has its outcome.
+// A third of the agent's requests to the API server fail in one way, in each phase: a first deploy, an
+// upgrade, a repair, and a bad commit with its way back and its revert. In the end cluster and Git are equal,
+// each commit was deployed once, and each release has its outcome.
 func TestAPIFaults(t *testing.T) {
 	t.Parallel()
 	for _, faults := range [][]string{

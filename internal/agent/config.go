@@ -248,7 +248,8 @@ func (r *Repository) complete() error {
 	return nil
 }
 
-var unknownField = regexp.MustCompile(`^line (\d+): field (\S+) not found in type (?:agent|forge|notify)\.(\w+)$`)
+var unknownField = regexp.MustCompile(
+	`^line (\d+): field (\S+) not found in type (?:agent|forge|notify)\.(\w+)$`)
 
 // readable says in the words of the file what the YAML library says in those of Go.
 func readable(err error) error {

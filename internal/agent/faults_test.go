@@ -105,7 +105,7 @@ func (k *kept) hook(t *testing.T, name, script string) {
 	}
 }
 
-// forge serves a Gitea that opens pull requests, and returns them with the lines of a repository that uses it.
+// forge serves a Gitea that opens pull requests, and returns them with the lines of a repository with it.
 func (k *kept) forge(t *testing.T) (opened *lines, more string) {
 	t.Helper()
 	opened = newLines()
@@ -149,8 +149,8 @@ func TestProtectedBranch(t *testing.T) {
 	}
 }
 
-// A commit that changes a file and no object is not taken back with a later one that fails, also where the agent
-// has not seen it before: it was down, or both came in one push.
+// A commit that changes a file and no object is not taken back with a later one that fails, also where the
+// agent has not seen it before: it was down, or both came in one push.
 func TestRevertKeepsComments(t *testing.T) {
 	t.Parallel()
 	k := newKept(t)

@@ -177,7 +177,8 @@ func newKept(t *testing.T) *kept {
 func (k *kept) run(t *testing.T, policy, more string) {
 	t.Helper()
 	config, err := agent.Parse(fmt.Appendf(nil, "state: %q\nrepositories:\n- url: %s\n  interval: 100ms\n"+
-		"  environments:\n    test: {context: proxy, watchWindow: 100ms, %s}\n%s", k.state, k.remote(t), policy, more))
+		"  environments:\n    test: {context: proxy, watchWindow: 100ms, %s}\n%s",
+		k.state, k.remote(t), policy, more))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -105,7 +105,8 @@ func TestPassRequests(t *testing.T) {
 	r.write("k8s/all.yaml", fourObjects)
 	r.push()
 	running := start(t, sandboxtest.Through(t, a.note), fmt.Sprintf("repositories:\n- url: %s\n  interval: 1h\n"+
-		"  environments:\n    prod: {context: proxy, namespace: %s, onDrift: repair}\n", r.url, p.Namespace), func(a *Agent) { a.recent = time.Hour })
+		"  environments:\n    prod: {context: proxy, namespace: %s, onDrift: repair}\n", r.url, p.Namespace),
+		func(a *Agent) { a.recent = time.Hour })
 	one := bounds{1, 1}
 	got := a.take(t, map[string]int{
 		"POST events": 2, "WATCH configmaps": 1, "WATCH services": 1, "WATCH secrets": 1, "WATCH deployments": 1,
@@ -113,8 +114,9 @@ func TestPassRequests(t *testing.T) {
 	compareAsked(t, "first deploy", got, map[string]bounds{
 		"GET /api": one, "GET /apis": one, // where each kind is served; environments share the answers
 		"POST leases": {2, 2}, "PUT leases": {1, 2}, // the claim, and the lock
-		"LIST secrets":   {2, 3},                                                    // the record, twice, and its versions for the watch
-		"GET configmaps": {4, 4}, "GET services": {2, 2}, "GET deployments": {2, 3}, // as they are, before and after
+		"LIST secrets": {2, 3}, // the record, twice, and its versions for the watch
+		// The objects as they are, before and after.
+		"GET configmaps": {4, 4}, "GET services": {2, 2}, "GET deployments": {2, 3},
 		"PATCH configmaps, dry run": {2, 2}, "PATCH services, dry run": one, "PATCH deployments, dry run": one,
 		"POST events":                  {2, 2},                  // that it is deployed, and that it was
 		"POST selfsubjectrulesreviews": one,                     // whether records and Leases may be written
@@ -134,7 +136,7 @@ func TestPassRequests(t *testing.T) {
 	compareAsked(t, "a commit that changes nothing", got, map[string]bounds{
 		"GET configmaps": {2, 2}, "GET services": one, "GET deployments": one, // as they are
 		"POST events": one, // that this commit has the same objects
-		// What the watches have told late is no reason to read the record, or the Deployment, again.
+		// A late event of a watch may cost one look at the record, and a watch of the Deployment.
 		"LIST secrets":      {0, 1},
 		"WATCH deployments": {0, 1}, // of the first deploy
 	}, 7)

@@ -47,7 +47,7 @@ func markOf(m *metav1.PartialObjectMetadata) mark {
 	return is
 }
 
-// isOfControllers says that nobody but the controllers of Kubernetes has written an object, or that another
+// isOfControllers reports whether only the controllers of Kubernetes have written an object, or another
 // object owns it.
 func isOfControllers(m *metav1.PartialObjectMetadata) bool {
 	return len(m.OwnerReferences) > 0 || len(m.ManagedFields) > 0 &&

@@ -13,8 +13,8 @@ import (
 	"slipway/internal/cluster"
 )
 
-// Any answer of a Service is a result, also an error's; a refusal of the API server is an error, and no redirect
-// takes the token elsewhere.
+// Any answer of a Service is a result, also an error's; a refusal of the API server is an error, and no
+// redirect takes the token elsewhere.
 func TestProxyGet(t *testing.T) {
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		t.Errorf("a redirect was followed, with %q", r.Header.Get("Authorization"))
@@ -40,7 +40,8 @@ func TestProxyGet(t *testing.T) {
 	defer api.Close()
 	file := filepath.Join(t.TempDir(), "kubeconfig")
 	text := fmt.Sprintf(`{apiVersion: v1, kind: Config,
-		clusters: [{name: c, cluster: {server: %q, insecure-skip-tls-verify: true}}], users: [{name: u, user: {token: secret}}],
+		clusters: [{name: c, cluster: {server: %q, insecure-skip-tls-verify: true}}],
+		users: [{name: u, user: {token: secret}}],
 		contexts: [{name: x, context: {cluster: c, user: u, namespace: prod}}]}`, api.URL)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -58,7 +59,7 @@ func TestProxyGet(t *testing.T) {
 		t.Errorf("a redirect: %d, %v", status, err)
 	}
 	if _, _, err = cluster.ProxyGet(t.Context(), c, "web:80", "/"); err == nil {
-		t.Error("a refusal of the API server is no error")
+		t.Error("a refusal of the API server is not an error")
 	}
 	want := []string{"/api/v1/namespaces/prod/services/web:80/proxy/down?now=1 Bearer secret",
 		"/api/v1/namespaces/shop/services/web:http/proxy/away Bearer secret",

@@ -44,7 +44,7 @@ type Moves struct {
 	Objects map[object.Ref]bool
 	// Others says that an untracked object of a tracked kind was created or deleted.
 	Others bool
-	// Touched says that a tracked object was written, if only in its status. It wakes nobody up.
+	// Touched says that a tracked object was written, if only in its status. It does not wake the receiver.
 	Touched bool
 }
 

@@ -38,8 +38,8 @@ func refuseMoved(t Target, past release.Past, revision int) error {
 	return nil
 }
 
-// noWayBack returns why there is no release to go back to: a *MovedError where the last healthy one is of
-// another namespace, else a *NoHealthyError.
+// noWayBack returns the error of an environment without a release to go back to: a *MovedError where the last
+// healthy one is of another namespace, else a *NoHealthyError.
 func noWayBack(t Target, past release.Past) error {
 	for _, rel := range past.Releases {
 		if rel.Namespace != "" && rel.Proven() {

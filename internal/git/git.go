@@ -72,7 +72,7 @@ type State struct {
 	// Remote is the URL of origin without credentials; empty when there is none, or when it is a path.
 	Remote string
 	// Identity is the last two parts of the path of origin, "acme/myapp", whatever its scheme and host: clones
-	// by SSH and by HTTPS have the same, a fork has another. It is empty where there is no origin.
+	// by SSH and by HTTPS have the same, a fork has another. It is empty without an origin.
 	Identity string
 }
 

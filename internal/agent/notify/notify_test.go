@@ -72,7 +72,9 @@ func TestSend(t *testing.T) {
 
 // The address of a chat is a secret: no error has it.
 func TestErrorsHideTheAddress(t *testing.T) {
-	for _, address := range []string{"http://127.0.0.1:1/services/T0KEN", "T0KEN", "http://T0KEN%zz", "ftp://x/T0KEN"} {
+	for _, address := range []string{
+		"http://127.0.0.1:1/services/T0KEN", "T0KEN", "http://T0KEN%zz", "ftp://x/T0KEN",
+	} {
 		r := notify.Receiver{Kind: notify.Slack, URLFile: file(t, address)}
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		if err := notify.Send(ctx, r, decision); err == nil || strings.Contains(err.Error(), "T0KEN") {

@@ -41,7 +41,8 @@ status:
   observedGeneration: 2
   lastAttemptedRevision: 1.3.0
   history: [{chartVersion: 1.2.0, lastDeployed: "2026-11-30T10:00:00Z"}]
-  conditions: [{type: Ready, status: "True", reason: UpgradeSucceeded, lastTransitionTime: "2026-11-01T10:00:00Z"}]
+  conditions: [{type: Ready, status: "True", reason: UpgradeSucceeded,
+    lastTransitionTime: "2026-11-01T10:00:00Z"}]
   inventory:
     entries: [{id: prod_shop_apps_Deployment, v: v1}, {id: _prod__Namespace, v: v1},
       {id: "_system__shop_rbac.authorization.k8s.io_ClusterRole", v: v1}]
@@ -97,13 +98,14 @@ spec:
   syncPolicy: {automated: {enabled: false}}
 status:
   sync: {status: OutOfSync, revision: "2222222222222222222222222222222222222222"}
-  health: {status: Degraded, message: "Deployment is broken\nsecond line", lastTransitionTime: "2026-11-01T10:00:00Z"}
+  health: {status: Degraded, message: "Deployment is broken\nsecond line",
+    lastTransitionTime: "2026-11-01T10:00:00Z"}
   history: [{revision: "1111111111111111111111111111111111111111", deployedAt: "2026-11-02T10:00:00Z"}]
   conditions: [{type: ComparisonError, message: "cannot read"}]
 `
 
-// An Application with several sources deploys the one from Git. What runs is the revision of the last sync, and
-// not the one that was compared.
+// An Application with several sources deploys the one from Git. What runs is the revision of the last sync,
+// and not the one that was compared.
 func TestApplication(t *testing.T) {
 	app := read(t, argo)[0]
 	at := peer.Place{Repository: "acme/shop", Namespace: "prod", Environment: project.Environment{

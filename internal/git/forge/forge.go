@@ -33,7 +33,7 @@ type Forge struct {
 	API string `yaml:"api"`
 	// TokenFile is a file with a token that may open pull requests. It is read each time.
 	TokenFile string `yaml:"tokenFile"`
-	// Token is used where there is no file.
+	// Token is used without a TokenFile.
 	Token string `yaml:"-"`
 }
 

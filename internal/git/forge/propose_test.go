@@ -101,8 +101,10 @@ func TestFromEnvironment(t *testing.T) {
 		},
 		"the CI platform of another host": {
 			repository: "https://gitlab.com/acme/shop.git",
-			env:        vars{"GITHUB_ACTIONS": "true", "GITHUB_API_URL": "https://api.github.com", "GITLAB_TOKEN": "f"},
-			want:       forge.Forge{Kind: forge.GitLab, API: "https://gitlab.com/api/v4", Token: "f"},
+			env: vars{
+				"GITHUB_ACTIONS": "true", "GITHUB_API_URL": "https://api.github.com", "GITLAB_TOKEN": "f",
+			},
+			want: forge.Forge{Kind: forge.GitLab, API: "https://gitlab.com/api/v4", Token: "f"},
 		},
 		"a file": {
 			repository: "https://git.acme.dev/acme/shop.git",

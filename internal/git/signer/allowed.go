@@ -45,7 +45,7 @@ func (a allowed) signer(key ssh.PublicKey, at time.Time) string {
 }
 
 // matches reports whether a pattern list of OpenSSH contains a name: patterns with * and ?, separated by
-// commas. One that begins with "!" excludes what it matches.
+// commas. One that begins with "!" excludes the names that it matches.
 func matches(list, name string) bool {
 	// path.Match has the same * and ?, where nothing else is special and no slash is in the name.
 	literal := strings.NewReplacer("/", "\x00", `\`, `\\`, "[", `\[`)

@@ -119,7 +119,8 @@ func TestVerify(t *testing.T) {
 		"in its time":   {good, list(`valid-after="20260501Z",valid-before="202607010000" `), "", "ada@", nil},
 		"for all":       {good, list(`namespaces="g?t*,!file" `), "", "ada@example.com", nil},
 		"not for git":   {good, list(`namespaces="*,!git" `), "", "", ErrForeign},
-		"an option":     {good, list("touch-required "), "", "", errors.New(`line 1: unknown option "touch-required"`)},
+		"an option": {good, list("touch-required "), "", "",
+			errors.New(`line 1: unknown option "touch-required"`)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var trusted Trusted
@@ -152,7 +153,9 @@ func TestVerifyCertificate(t *testing.T) {
 		return l.commit(signWith(key + "-cert.pub")...)
 	}
 	good := certified("-n", "bob@example.com,ada@example.com", "-V", "20260501:20260701")
-	line := func(who, options string) string { return who + " cert-authority" + options + " " + authority + "\n" }
+	line := func(who, options string) string {
+		return who + " cert-authority" + options + " " + authority + "\n"
+	}
 	for name, c := range map[string]struct {
 		commit, allowed, who string
 	}{

@@ -135,8 +135,8 @@ func (p prober) get(ctx context.Context, at project.Endpoint) (Answer, error) {
 }
 
 // newClient returns a client that follows redirects on the same host alone, and none where the check wants
-// one. It does not reach link-local addresses: clouds have the credentials of a machine there, and whoever
-// writes slipway.yaml would read them in the evidence.
+// one. It does not reach link-local addresses: clouds have the credentials of a machine there, and the
+// author of slipway.yaml could read them in the evidence.
 func newClient(check project.Verification) *http.Client {
 	dialer := &net.Dialer{Timeout: tryTime, Control: func(_, address string, _ syscall.RawConn) error {
 		at, err := netip.ParseAddrPort(address)

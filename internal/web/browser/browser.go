@@ -12,8 +12,8 @@ import (
 // ErrNone says that this machine has no desktop to open a browser on.
 var ErrNone = errors.New("no desktop to open a browser on")
 
-// Open asks the desktop to show an address, and does not wait for the browser. It fails with ErrNone where
-// there is no desktop.
+// Open asks the desktop to show an address, and does not wait for the browser. It fails with ErrNone on a
+// machine without a desktop.
 func Open(address string) error {
 	args := []string{"xdg-open", address}
 	switch {
