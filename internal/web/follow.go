@@ -27,7 +27,10 @@ func (s *Site) serveFollow(w http.ResponseWriter, r *http.Request, t deploy.Targ
 	page := logsPage{Level: r.FormValue("level"), Query: strings.TrimSpace(r.FormValue("q"))}
 	page.Ref, _ = workload(r, past.Latest)
 	live, found, err := t.Cluster.Get(r.Context(), page.Ref)
-	if err != nil || !found {
+	if err != nil {
+		return err
+	}
+	if !found {
 		return errNoPage
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
