@@ -102,12 +102,11 @@ func (a *Agent) build(state string) []*follower {
 		}
 		f := &follower{mirror: newMirror(r, is)}
 		for _, name := range slices.Sorted(maps.Keys(r.Environments)) {
-			f.environments = append(f.environments, &environment{
-				name: name, policy: r.Environments[name], mirror: f.mirror, agent: a, wake: make(chan string, 1),
-				events: make(chan event, 16),
-				log:    a.options.Log.With("environment", name), repairs: map[string][]time.Time{},
+			is := entry{name, r.Environments[name], f.mirror, a}
+			f.environments = append(f.environments, &environment{wake: make(chan string, 1), reporter: &reporter{
+				entry: is, log: a.options.Log.With("environment", name), events: make(chan event, 16),
 				status: Status{Environment: name, Repository: f.mirror.String(), Verdict: Unknown},
-			})
+			}})
 		}
 		is.followers, all = append(is.followers, f), append(all, f)
 	}

@@ -27,21 +27,21 @@ type blame struct {
 
 // blame finds the commit that a revert goes back to. Commits after that of the healthy release may have
 // changed its files without changing an object, such as a comment: a revert must not take that back.
-func (e *environment) blame(ctx context.Context, healthy string, what git.Reversion) (blame, error) {
+func (w reverter) blame(ctx context.Context, healthy string, what git.Reversion) (blame, error) {
 	b := blame{good: healthy}
-	before, err := e.renderAt(ctx, healthy)
+	before, err := w.renderAt(ctx, healthy)
 	if err != nil {
 		return b, err
 	}
-	after, err := e.renderOf(ctx, e.target.Source, e.files)
+	after, err := w.renderOf(ctx, w.target.Source, w.files)
 	if err != nil {
 		return b, err
 	}
-	files, err := e.differing(ctx, healthy, what.Head, before, after)
+	files, err := w.differing(ctx, healthy, what.Head, before, after)
 	if err != nil || len(files) == 0 {
 		return b, err
 	}
-	r := e.mirror.repository()
+	r := w.mirror.repository()
 	commits, err := r.Touching(ctx, healthy, what.Bad, files, maxTried+1)
 	if err != nil {
 		return b, err
@@ -52,9 +52,9 @@ func (e *environment) blame(ctx context.Context, healthy string, what git.Revers
 	}
 	for _, c := range commits[min(1, len(commits)):] { // the newest is bad
 		// One that cannot be rendered never ran.
-		if at, err := e.renderAt(ctx, c); err == nil && at.digest != "" && at.digest == before.digest {
+		if at, err := w.renderAt(ctx, c); err == nil && at.digest != "" && at.digest == before.digest {
 			b.good, b.doubt = c, ""
-			b.files, err = e.differing(ctx, c, what.Head, before, after)
+			b.files, err = w.differing(ctx, c, what.Head, before, after)
 			return b, err
 		} else if ctx.Err() != nil {
 			return b, ctx.Err()
@@ -66,8 +66,8 @@ func (e *environment) blame(ctx context.Context, healthy string, what git.Revers
 
 // differing are the files that differ between two commits and that the environment is rendered from in one of
 // them.
-func (e *environment) differing(ctx context.Context, good, head string, in ...rendering) ([]string, error) {
-	changed, err := e.mirror.repository().Differing(ctx, good, head)
+func (w reverter) differing(ctx context.Context, good, head string, in ...rendering) ([]string, error) {
+	changed, err := w.mirror.repository().Differing(ctx, good, head)
 	return slices.DeleteFunc(changed, func(name string) bool {
 		return !slices.ContainsFunc(in, func(r rendering) bool { return r.hasRead(name) })
 	}), err
@@ -93,25 +93,25 @@ func (r rendering) hasRead(name string) bool {
 	return false
 }
 
-func (e *environment) renderAt(ctx context.Context, commit string) (rendering, error) {
-	if err := e.mirror.fetchTrees(ctx, commit); err != nil {
+func (w reverter) renderAt(ctx context.Context, commit string) (rendering, error) {
+	if err := w.mirror.fetchTrees(ctx, commit); err != nil {
 		return rendering{}, err
 	}
-	src, files, err := e.mirror.at(ctx, commit)
+	src, files, err := w.mirror.at(ctx, commit)
 	if err != nil {
 		return rendering{}, err
 	}
-	defer e.mirror.remote.give(files)
-	return e.renderOf(ctx, src, files)
+	defer w.mirror.remote.give(files)
+	return w.renderOf(ctx, src, files)
 }
 
-func (e *environment) renderOf(ctx context.Context, src project.Source, files *snapshot) (rendering, error) {
-	env, err := src.Project.Environment(e.name)
+func (w reverter) renderOf(ctx context.Context, src project.Source, files *snapshot) (rendering, error) {
+	env, err := src.Project.Environment(w.name)
 	if err != nil {
 		return rendering{}, err
 	}
-	job := deploy.Job{Source: src, Environment: env, Render: e.target.Render}
-	a, err := e.isolate(files, new([]tree.Read))(ctx, job, nil)
+	job := deploy.Job{Source: src, Environment: env, Render: w.target.Render}
+	a, err := w.isolate(files, new([]tree.Read))(ctx, job, nil)
 	if err == nil && a.Error != "" {
 		err = errors.New(a.Error)
 	}

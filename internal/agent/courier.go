@@ -81,13 +81,13 @@ func (c *courier) deliver(ctx context.Context) {
 }
 
 // tell hands a decision to all receivers.
-func (e *environment) tell(verdict, message string, warning bool) {
-	is := e.Status()
+func (r *reporter) tell(verdict, message string, warning bool) {
+	is := r.Status()
 	d := notify.Decision{
-		Environment: e.name, Verdict: verdict, Message: message, Warning: warning, Repository: is.Repository,
-		Commit: e.commit, Release: is.Release, Time: time.Now().UTC(),
+		Environment: r.name, Verdict: verdict, Message: message, Warning: warning, Repository: is.Repository,
+		Commit: r.about.commit, Release: is.Release, Time: time.Now().UTC(),
 	}
-	for _, c := range e.agent.couriers {
+	for _, c := range r.agent.couriers {
 		c.take(d)
 	}
 }

@@ -102,7 +102,7 @@ func (c Config) checkAfter() error {
 }
 
 // repairOpens is when drift is set back next; zero: now.
-func (e *environment) repairOpens() time.Time {
+func (e entry) repairOpens() time.Time {
 	now := time.Now()
 	if opens := nextOpen(e.policy.RepairWindows, now); opens.After(now) {
 		return opens

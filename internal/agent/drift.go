@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -31,7 +30,7 @@ func (e *environment) guard(ctx context.Context) error {
 	case "", release.Deleted, release.Pending:
 		return nil
 	}
-	if err := e.compare(ctx); err != nil {
+	if err := e.compare(ctx, e.target); err != nil {
 		return err
 	}
 	e.notePolled()
@@ -58,50 +57,6 @@ func (e *environment) guard(ctx context.Context) error {
 	return e.repair(ctx, d)
 }
 
-// compare brings the known drift up to date: it compares all objects after a deploy and each hour, and else
-// those that have changed and those that are not watched.
-func (e *environment) compare(ctx context.Context) error {
-	rel := e.past.Latest
-	if rel.Revision == e.own && rel.Status == release.Healthy {
-		return e.compareOwn(ctx)
-	}
-	if rel.Revision != e.drift.Release || time.Since(e.verified) > verifyEvery {
-		deploy.Track(e.tracker, e.target, rel)
-		e.tracker.Take() // what has changed until now is compared next
-		d, err := deploy.FindDriftFrom(ctx, e.target, e.past)
-		if err != nil {
-			e.verified = time.Time{}
-			return err
-		}
-		e.drift, e.verified, e.moves = d, time.Now(), deploy.Moves{}
-		return nil
-	}
-	refs := slices.AppendSeq(deploy.Untracked(e.tracker, rel), maps.Keys(e.moves.Objects))
-	if len(refs) == 0 && !e.moves.Others {
-		return nil
-	}
-	d, err := deploy.Recheck(ctx, e.target, e.past, e.drift, refs, e.moves.Others)
-	if err == nil {
-		e.drift, e.moves = d, deploy.Moves{}
-	}
-	return err
-}
-
-// compareOwn compares the objects that have changed since this process deployed and verified the release.
-func (e *environment) compareOwn(ctx context.Context) error {
-	deploy.Track(e.tracker, e.target, e.past.Latest)
-	e.collect()
-	refs := slices.AppendSeq(deploy.Unsure(e.tracker, e.past.Latest), maps.Keys(e.moves.Objects))
-	d, err := deploy.Undrifted(e.target, e.past), error(nil)
-	if len(refs) > 0 || e.moves.Others {
-		d, err = deploy.Recheck(ctx, e.target, e.past, d, refs, e.moves.Others)
-	}
-	if err == nil {
-		e.drift, e.moves, e.own, e.verified = d, deploy.Moves{}, 0, time.Now()
-	}
-	return err
-}
-
 // notePolled says which kinds are not watched.
 func (e *environment) notePolled() {
 	denied := e.tracker.Denied()
@@ -113,7 +68,7 @@ func (e *environment) notePolled() {
 
 // repair sets the recorded release back.
 func (e *environment) repair(ctx context.Context, d deploy.Drift) error {
-	if err := e.fight(d); err != nil {
+	if err := e.fights.count(d); err != nil {
 		return err
 	}
 	p, err := deploy.ProposeRevert(ctx, e.target, nil)
@@ -138,43 +93,6 @@ func (e *environment) repair(ctx context.Context, d deploy.Drift) error {
 	e.update(func(s *Status) { s.Drift, s.Release = len(d.Added), rel.Revision })
 	e.log.Info("repaired: "+summary(d), "release", rel.Revision)
 	e.announce("Repaired", "set back: "+summary(d), false)
-	return nil
-}
-
-// fightError says that a field was repaired too often. Nothing is repaired until the next commit, or for an
-// hour.
-type fightError struct {
-	field, by string
-	since     time.Time
-}
-
-func (e *fightError) Error() string {
-	return fmt.Sprintf("not repaired: the field managers slipway and %s fight for %s: it was set back %d times "+
-		"within a minute, and written again: stop one of the two", e.by, e.field, maxRepairs)
-}
-
-// fight fails with a *fightError where a field was repaired too often. It counts the repair that follows.
-func (e *environment) fight(d deploy.Drift) error {
-	now := time.Now()
-	if e.fought != nil && now.Sub(e.fought.since) < verifyEvery {
-		return e.fought
-	}
-	e.fought = nil
-	for _, o := range d.Changed {
-		fields := o.Fields
-		if o.What == deploy.Deleted {
-			fields = []deploy.DriftedField{{}}
-		}
-		for _, f := range fields {
-			key := strings.TrimSpace(o.Ref.String() + " " + f.Path)
-			recent := slices.DeleteFunc(e.repairs[key], func(at time.Time) bool { return now.Sub(at) > time.Minute })
-			if len(recent) >= maxRepairs {
-				e.fought = &fightError{field: key, by: manager(f), since: now}
-				return e.fought
-			}
-			e.repairs[key] = append(recent, now)
-		}
-	}
 	return nil
 }
 

@@ -1,107 +1,56 @@
 package agent
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"sync"
 	"time"
 
 	"slipway/internal/deploy"
 	"slipway/internal/plan"
-	"slipway/internal/project"
 	"slipway/internal/release"
-	"slipway/internal/render/tree"
 )
 
 // who is the agent in records.
 const who = "slipway agent"
 
-// environment is one environment that the agent keeps.
-type environment struct {
+// entry is an environment as the configuration has it, in the agent that keeps it.
+type entry struct {
 	name   string
 	policy Environment
 	mirror *mirror
 	agent  *Agent
-	log    *slog.Logger
-	wake   chan string // the newest commit; holds the last one
-	events chan event
+}
 
-	// The goroutine of the environment alone uses these.
-	commit   string // that target is of
-	seen     time.Time
-	target   deploy.Target
-	remove   func()
-	files    *snapshot    // of commit
-	reads    *[]tree.Read // what the last render of target looked at
-	key      string       // of these reads in the commit that runs; empty: a later commit is rendered anyway
-	wanted   string       // a newer commit that was not read yet
-	next     *reading     // a newer commit that was read while a deploy ran
-	settled  string       // the last commit that was deployed, held, or found to run
-	looked   bool         // the commit needs no further look
-	holder   int          // the release in quarantine that keeps the commit back; 0: none
+// environment is one environment that the agent keeps. Its goroutine alone uses all but the reporter, wake and
+// events.
+type environment struct {
+	*reporter
+	checkout             // the commit to deploy
+	view                 // the cluster
+	wake     chan string // the newest commit; holds the last one
+
+	key      string    // of the files that the commit that runs was rendered from; empty: a later one is rendered anyway
+	wanted   string    // a newer commit that was not read yet
+	next     *checkout // a newer commit that was read while a deploy ran
+	settled  string    // the last commit that was deployed, held, or found to run
+	looked   bool      // the commit needs no further look
+	holder   int       // the release in quarantine that keeps the commit back; 0: none
 	failures int
 	awaiting bool      // the commit waits for other environments
 	opens    time.Time // when the window opens that the commit waits for; zero: it does not
 	claim    release.Claim
 	admitted time.Time // when the ServiceAccount was verified
 
-	past       release.Past // as it was read last, when recalled is set
-	recalled   bool
-	tracker    *deploy.Tracker // of target; nil: none yet
-	moves      deploy.Moves    // what has changed since drift was found
-	drift      deploy.Drift
-	own        int                    // the release that this process deployed and has not compared; 0: none
-	touched    bool                   // an object was written, if only in its status, since then
-	judged     time.Time              // when the health of the release was judged
-	verified   time.Time              // when all objects were compared
-	repairs    map[string][]time.Time // of each field
-	fought     *fightError            // the fight that ended the repairs; nil: none
-	reported   string                 // the drift that was logged last
-	badSince   time.Time              // of the release that runs; zero: it is healthy
-	unseen     string                 // what could not be looked at, as it was logged last
+	fights     fights
+	reported   string    // the drift that was logged last
+	judged     time.Time // when the health of the release was judged
+	badSince   time.Time // of the release that runs; zero: it is healthy
+	unseen     string    // what could not be looked at, as it was logged last
 	retreating retreating
 
 	promotion promotion
 	published published
-
-	mu     sync.Mutex
-	status Status
-}
-
-// Status returns how the environment stands.
-func (e *environment) Status() Status {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.status
-}
-
-func (e *environment) update(change func(*Status)) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	change(&e.status)
-}
-
-// judge records a verdict on the newest commit, and says it once.
-func (e *environment) judge(v Verdict, format string, args ...any) {
-	message := fmt.Sprintf(format, args...)
-	is := e.Status()
-	if is.Verdict == v && is.Message == message {
-		e.update(func(s *Status) { s.judged = e.commit })
-		return
-	}
-	e.update(func(s *Status) { s.Verdict, s.judged, s.Message, s.Plan = v, e.commit, message, nil })
-	e.agent.counters.update(func(c *counters) { c.verdicts[[2]string{e.name, string(v)}]++ })
-	e.log.Info(message, "verdict", v, "commit", e.commit)
-	if reason := reasons[v]; reason != "" {
-		warning := v == Refused || v == Quarantined
-		e.announce(reason, message, warning)
-		if !wasDecided(is, v) {
-			e.tell(string(v), message, warning)
-		}
-	}
 }
 
 // keep makes passes until the context ends: at each new commit, and at each interval.
@@ -177,45 +126,15 @@ func (e *environment) turn(ctx context.Context) (err error) {
 
 // note records the error of a pass; nil: it went well.
 func (e *environment) note(ctx context.Context, err error) {
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		return
-	}
-	before := e.Status().Error
-	e.update(func(s *Status) {
-		s.Checked = time.Now().UTC()
-		switch {
-		case err == nil:
-			s.Error, s.ErrorSince = "", time.Time{}
-		case s.Error == "":
-			s.ErrorSince = s.Checked
-			fallthrough
-		default:
-			s.Error = err.Error()
-		}
-	})
-	if err == nil {
+	case err == nil:
 		e.failures = 0
-		return
+	default:
+		e.failures++
 	}
-	e.failures++
-	if err.Error() != before {
-		e.announce("Error", err.Error(), true)
-		e.log.Error(err.Error(), "commit", e.commit)
-	}
-}
-
-func (e *environment) connect(src project.Source) (deploy.Target, error) {
-	env, err := src.Project.Environment(e.name)
-	if err != nil {
-		return deploy.Target{}, err
-	}
-	o := e.agent.options.Connect
-	o.Context, o.Account = e.policy.Context, e.policy.ServiceAccount
-	o.Namespace = cmp.Or(e.policy.Namespace, o.Namespace)
-	t, err := deploy.Connect(src, env, o)
-	t.Render = e.agent.options.Render
-	t.Notify = func(ev deploy.Event) { e.log.Debug(ev.Message, "step", ev.Step) }
-	return t, err
+	e.noteError(err)
 }
 
 // pass looks at the newest commit, and then at the cluster.
@@ -392,7 +311,7 @@ func (e *environment) hold(ctx context.Context, why *deploy.QuarantinedError) er
 	e.holder = rel.Revision
 	e.update(func(s *Status) { s.Applied, s.Release = past.Latest.Commit, past.Latest.Revision })
 	if e.policy.WriteBack != Never {
-		if err := e.revert(ctx, rel, past); err != nil {
+		if err := (reverter{e.reporter, e.checkout}).revert(ctx, rel, past); err != nil {
 			return fmt.Errorf("revert commit %s: %w", short(e.commit), err)
 		}
 	}

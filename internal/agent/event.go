@@ -33,22 +33,22 @@ var reasons = map[Verdict]string{
 
 // announce has a decision written as an Event, and told to receivers. It does not wait, and drops what is too
 // much.
-func (e *environment) announce(reason, note string, warning bool) {
+func (r *reporter) announce(reason, note string, warning bool) {
 	if !isVerdictReason(reason) {
-		e.tell(kebab(reason), note, warning)
+		r.tell(kebab(reason), note, warning)
 	}
-	if e.target.Cluster == nil {
+	if r.about.in == nil {
 		return
 	}
 	select {
-	case e.events <- event{reason, note, warning, e.target.Cluster, e.target.Records().LockRef()}:
+	case r.events <- event{reason, note, warning, r.about.in, r.about.lock}:
 	default:
-		e.log.Debug("no Event for: " + note)
+		r.log.Debug("no Event for: " + note)
 	}
 }
 
 // report writes Events until the context ends. That one cannot be written is said once, and changes nothing.
-func (e *environment) report(ctx context.Context) {
+func (r *reporter) report(ctx context.Context) {
 	var sent []time.Time
 	failed := false
 	for {
@@ -56,26 +56,26 @@ func (e *environment) report(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case next = <-e.events:
+		case next = <-r.events:
 		}
 		now := time.Now()
 		for len(sent) > 0 && now.Sub(sent[0]) > eventsIn {
 			sent = sent[1:]
 		}
 		if len(sent) == maxEvents {
-			e.log.Debug("no Event, because there are too many, for: " + next.note)
+			r.log.Debug("no Event, because there are too many, for: " + next.note)
 			continue
 		}
 		sent = append(sent, now)
 		writing, cancel := context.WithTimeout(ctx, eventTime)
 		err := cluster.WriteEvent(writing, next.to, cluster.Notice{
 			About: next.about, Reason: next.reason, Note: next.note, Warning: next.warning,
-			By: e.agent.leadership.leader().ID,
+			By: r.agent.leadership.leader().ID,
 		})
 		cancel()
 		if err != nil && !failed && ctx.Err() == nil {
 			failed = true
-			e.log.Warn("decisions are logged, and not written as Events: " + err.Error())
+			r.log.Warn("decisions are logged, and not written as Events: " + err.Error())
 		}
 	}
 }

@@ -174,7 +174,7 @@ func (e *environment) leave(ctx context.Context) {
 }
 
 // options are those of each deploy of the agent.
-func (e *environment) options() deploy.Options {
+func (e entry) options() deploy.Options {
 	o := deploy.Options{Who: who, Recent: e.agent.recent}
 	if own := e.agent.leadership.leader(); own.Term > 0 {
 		o.Leader = &own

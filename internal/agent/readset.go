@@ -50,6 +50,7 @@ func (e *environment) advance(ctx context.Context, commit string) (same bool, do
 	e.remove()
 	e.remove, e.files, e.target.Source, e.target.Isolate = give, files, src, e.isolate(files, e.reads)
 	e.commit, e.settled, e.wanted = commit, commit, ""
+	e.turnTo(commit, e.target)
 	is := e.Status()
 	e.update(func(s *Status) { s.Seen = commit })
 	e.judgeUnchanged(is.Release, is.Applied)

@@ -23,21 +23,27 @@ var (
 	errNoGood = errors.New("no healthy release is of a commit of this branch")
 )
 
+// reverter takes back in Git what an environment was bad with.
+type reverter struct {
+	*reporter
+	checkout
+}
+
 // revert takes back, in the files that the environment is rendered from, what changed between the last
 // healthy release and the bad one, in a commit on top of the newest one. What changed since stays, as do
 // other files.
-func (e *environment) revert(ctx context.Context, bad release.Release, past release.Past) error {
+func (w reverter) revert(ctx context.Context, bad release.Release, past release.Past) error {
 	healthy, ok := lastHealthy(past, bad)
 	if !ok {
 		return errNoGood
 	}
-	if err := deploy.Barrier(ctx, e.target, healthy.Revision); err != nil {
+	if err := deploy.Barrier(ctx, w.target, healthy.Revision); err != nil {
 		return err
 	}
-	if _, err := e.mirror.deepen(ctx); err != nil {
+	if _, err := w.mirror.deepen(ctx); err != nil {
 		return err
 	}
-	r, head := e.mirror.repository(), e.commit
+	r, head := w.mirror.repository(), w.commit
 	what := git.Reversion{Head: head, Bad: bad.Commit}
 	since := bad.Commit
 	if !r.Exists(ctx, bad.Commit) || bad.Dirty {
@@ -47,20 +53,20 @@ func (e *environment) revert(ctx context.Context, bad release.Release, past rele
 		return err
 	} else if again != "" {
 		return fmt.Errorf("%w: commit %s reverted it; run `slipway quarantine lift %s %d` if it is right now",
-			errAgain, short(again), e.name, bad.Revision)
+			errAgain, short(again), w.name, bad.Revision)
 	}
-	blame, err := e.blame(ctx, healthy.Commit, what)
+	blame, err := w.blame(ctx, healthy.Commit, what)
 	if err != nil {
 		return err
 	}
 	if len(blame.files) == 0 {
-		return fmt.Errorf("no file that %s is rendered from has changed since commit %s", e.name,
+		return fmt.Errorf("no file that %s is rendered from has changed since commit %s", w.name,
 			short(healthy.Commit))
 	}
 	what.Good, what.Files = blame.good, blame.files
 	p := proposal{files: blame.files, why: blame.doubt}
 	p.commit, p.conflicts, err = r.Revert(ctx, what, func(left []git.Conflict) string {
-		p.message = e.message(bad, what, left)
+		p.message = w.message(bad, what, left)
 		return p.message
 	}, author)
 	if err == nil && p.commit == "" {
@@ -69,10 +75,10 @@ func (e *environment) revert(ctx context.Context, bad release.Release, past rele
 	if err != nil {
 		return err
 	}
-	if err := e.agent.leadership.fence(ctx); err != nil {
+	if err := w.agent.leadership.fence(ctx); err != nil {
 		return err
 	}
-	return e.writeBack(ctx, p)
+	return w.writeBack(ctx, p)
 }
 
 // proposal is a revert that was committed, and is on no branch yet.
@@ -85,7 +91,7 @@ type proposal struct {
 
 // writeBack pushes a revert to the branch. Where it must not, where it would take back what others changed
 // since, and where the branch is protected, it becomes a pull request.
-func (e *environment) writeBack(ctx context.Context, p proposal) error {
+func (w reverter) writeBack(ctx context.Context, p proposal) error {
 	if len(p.conflicts) > 0 {
 		var files []string
 		for _, c := range p.conflicts {
@@ -93,52 +99,52 @@ func (e *environment) writeBack(ctx context.Context, p proposal) error {
 		}
 		p.why = "others have changed the same lines of " + strings.Join(slices.Compact(files), ", ") + " since"
 	}
-	if e.policy.WriteBack == Push && p.why == "" {
-		err := e.mirror.repository().Push(ctx, e.mirror.upstream, p.commit)
+	if w.policy.WriteBack == Push && p.why == "" {
+		err := w.mirror.repository().Push(ctx, w.mirror.upstream, p.commit)
 		switch {
 		case err == nil:
-			e.log.Info("reverted on "+e.mirror.Branch, "revert", p.commit, "files", strings.Join(p.files, ", "))
+			w.log.Info("reverted on "+w.mirror.Branch, "revert", p.commit, "files", strings.Join(p.files, ", "))
 			return nil
 		case errors.Is(err, git.ErrMoved):
-			e.log.Info("not reverted yet: " + err.Error() + ": the newer commit is looked at first")
+			w.log.Info("not reverted yet: " + err.Error() + ": the newer commit is looked at first")
 			return nil
 		case !errors.Is(err, git.ErrRefused):
 			return err
 		}
 		p.why = err.Error()
 	}
-	return e.request(ctx, p)
+	return w.request(ctx, p)
 }
 
 // request pushes a revert to a branch of its own, and opens a pull request. Where no forge is configured the
 // log says how.
-func (e *environment) request(ctx context.Context, p proposal) error {
-	branch := fmt.Sprintf("slipway/revert-%s-%s", e.name, short(e.commit))
-	to := git.Upstream{Branch: branch, Remote: e.mirror.upstream.Remote, Ref: "refs/heads/" + branch}
-	if err := e.mirror.repository().Push(ctx, to, p.commit); err != nil && !errors.Is(err, git.ErrMoved) {
+func (w reverter) request(ctx context.Context, p proposal) error {
+	branch := fmt.Sprintf("slipway/revert-%s-%s", w.name, short(w.commit))
+	to := git.Upstream{Branch: branch, Remote: w.mirror.upstream.Remote, Ref: "refs/heads/" + branch}
+	if err := w.mirror.repository().Push(ctx, to, p.commit); err != nil && !errors.Is(err, git.ErrMoved) {
 		return err // ErrMoved: an earlier pass has pushed it, at another time
 	}
-	if e.mirror.Forge == nil {
-		e.log.Warn(fmt.Sprintf("pushed the revert to %s: open a pull request of it into %s: no forge is configured",
-			branch, e.mirror.Branch), "why", p.why)
+	if w.mirror.Forge == nil {
+		w.log.Warn(fmt.Sprintf("pushed the revert to %s: open a pull request of it into %s: no forge is configured",
+			branch, w.mirror.Branch), "why", p.why)
 		return nil
 	}
 	title, body, _ := strings.Cut(p.message, "\n\n")
 	if p.why != "" {
-		body = "This is not on " + e.mirror.Branch + " yet: " + p.why + ".\n\n" + body
+		body = "This is not on " + w.mirror.Branch + " yet: " + p.why + ".\n\n" + body
 	}
-	page, err := e.mirror.Forge.Open(ctx, e.mirror.URL, forge.Request{
-		Branch: branch, Into: e.mirror.Branch, Title: title, Body: body,
+	page, err := w.mirror.Forge.Open(ctx, w.mirror.URL, forge.Request{
+		Branch: branch, Into: w.mirror.Branch, Title: title, Body: body,
 		Draft: len(p.conflicts) > 0,
 	})
 	if errors.Is(err, forge.ErrExists) {
-		e.log.Info(err.Error(), "branch", branch)
+		w.log.Info(err.Error(), "branch", branch)
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("the revert is on %s: %w", branch, err)
 	}
-	e.log.Info("opened a pull request with the revert: "+page, "branch", branch, "why", p.why)
+	w.log.Info("opened a pull request with the revert: "+page, "branch", branch, "why", p.why)
 	return nil
 }
 
@@ -155,10 +161,10 @@ func lastHealthy(past release.Past, bad release.Release) (release.Release, bool)
 }
 
 // message says what was taken back, why, and whom to ask.
-func (e *environment) message(bad release.Release, what git.Reversion, left []git.Conflict) string {
+func (w reverter) message(bad release.Release, what git.Reversion, left []git.Conflict) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "Revert %s to commit %s: release %d failed\n\n", e.name, short(what.Good), bad.Revision)
-	fmt.Fprintf(&text, "Commit %s was release %d of %s, and failed:\n%s\n", bad.Commit, bad.Revision, e.name,
+	fmt.Fprintf(&text, "Revert %s to commit %s: release %d failed\n\n", w.name, short(what.Good), bad.Revision)
+	fmt.Fprintf(&text, "Commit %s was release %d of %s, and failed:\n%s\n", bad.Commit, bad.Revision, w.name,
 		bad.Quarantine.Reason)
 	for _, evidence := range bad.Evidence {
 		fmt.Fprintf(&text, "- %s: %s", evidence.Ref, evidence.Cause)
@@ -168,13 +174,13 @@ func (e *environment) message(bad release.Release, what git.Reversion, left []gi
 		text.WriteByte('\n')
 	}
 	fmt.Fprintf(&text, "\n%s runs the objects of commit %s again. What changed since is taken back in:\n",
-		e.name, what.Good)
+		w.name, what.Good)
 	for _, name := range what.Files {
 		fmt.Fprintf(&text, "- %s\n", name)
 	}
 	describeConflicts(&text, what, left)
 	fmt.Fprintf(&text, "\nFix the cause and push it: the fix is deployed. To deploy the same objects again, "+
-		"run `slipway quarantine lift %s %d --reason TEXT`.\n\n%s%s\n", e.name, bad.Revision, trailer, bad.Digest)
+		"run `slipway quarantine lift %s %d --reason TEXT`.\n\n%s%s\n", w.name, bad.Revision, trailer, bad.Digest)
 	return text.String()
 }
 

@@ -8,55 +8,7 @@ import (
 
 	"slipway/internal/deploy"
 	"slipway/internal/release"
-	"slipway/internal/render/tree"
 )
-
-// reading is a commit as it was read, ready to be deployed.
-type reading struct {
-	commit string
-	seen   time.Time
-	target deploy.Target
-	remove func()
-	files  *snapshot
-	reads  *[]tree.Read
-}
-
-// prepare reads a commit.
-func (e *environment) prepare(ctx context.Context, commit string) (*reading, error) {
-	e.update(func(s *Status) { s.Seen = commit })
-	if err := e.trust(ctx, commit); err != nil {
-		return nil, err
-	}
-	src, files, err := e.mirror.at(ctx, commit)
-	if err != nil {
-		return nil, fmt.Errorf("read commit %s: %w", short(commit), err)
-	}
-	remove := func() { e.mirror.remote.give(files) }
-	t, err := e.connect(src)
-	if err != nil {
-		remove()
-		return nil, fmt.Errorf("read commit %s: %w", short(commit), err)
-	}
-	reads := new([]tree.Read)
-	t.Isolate = e.isolate(files, reads)
-	return &reading{commit, time.Now(), t, remove, files, reads}, nil
-}
-
-// adopt makes a commit the one to deploy.
-func (e *environment) adopt(r *reading) {
-	if e.remove != nil {
-		e.remove()
-	}
-	if e.target.Cluster == nil || !r.target.Cluster.Shares(e.target.Cluster) ||
-		r.target.Records().Selector() != e.target.Records().Selector() {
-		e.stopTracking() // another connection, or other records
-	}
-	e.commit, e.seen, e.target, e.remove, e.failures = r.commit, r.seen, r.target, r.remove, 0
-	e.files, e.reads, e.key = r.files, r.reads, ""
-	e.wanted, e.next = "", nil
-	e.looked, e.holder, e.fought = false, 0, nil
-	e.admitted, e.opens = time.Time{}, time.Time{}
-}
 
 // apply carries out a proposal. A newer commit that can be deployed ends it, whatever it waits for, and
 // apply fails with a *deploy.SupersededError.

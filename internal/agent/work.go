@@ -129,7 +129,7 @@ const maxRounds = 50
 
 // isolate does jobs with the files of a snapshot, of which more are fetched as a job needs them. What the
 // last job looked at is put into reads.
-func (e *environment) isolate(s *snapshot, reads *[]tree.Read) func(
+func (e entry) isolate(s *snapshot, reads *[]tree.Read) func(
 	context.Context, deploy.Job, deploy.LookupFunc,
 ) (deploy.Answer, error) {
 	return func(ctx context.Context, job deploy.Job, lookup deploy.LookupFunc) (deploy.Answer, error) {

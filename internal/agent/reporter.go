@@ -1,0 +1,100 @@
+package agent
+
+import (
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"slipway/internal/cluster"
+	"slipway/internal/deploy"
+	"slipway/internal/object"
+)
+
+// reporter says what an environment does and how it stands: in its status, in the log, as Events, and to
+// those who receive notifications.
+type reporter struct {
+	entry
+	log    *slog.Logger
+	events chan event
+	about  subject // of the goroutine of the environment
+
+	mu     sync.Mutex
+	status Status
+}
+
+// subject is what is reported about.
+type subject struct {
+	commit string
+	in     *cluster.Cluster // nil: not known yet
+	lock   object.Ref       // which Events are attached to
+}
+
+// turnTo makes a commit the subject.
+func (r *reporter) turnTo(commit string, t deploy.Target) {
+	r.about = subject{commit, t.Cluster, t.Records().LockRef()}
+}
+
+// Status returns how the environment stands.
+func (r *reporter) Status() Status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.status
+}
+
+func (r *reporter) update(change func(*Status)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change(&r.status)
+}
+
+// judge records a verdict on the newest commit, and says it once.
+func (r *reporter) judge(v Verdict, format string, args ...any) {
+	message := fmt.Sprintf(format, args...)
+	is := r.Status()
+	if is.Verdict == v && is.Message == message {
+		r.update(func(s *Status) { s.judged = r.about.commit })
+		return
+	}
+	r.update(func(s *Status) { s.Verdict, s.judged, s.Message, s.Plan = v, r.about.commit, message, nil })
+	r.agent.counters.update(func(c *counters) { c.verdicts[[2]string{r.name, string(v)}]++ })
+	r.log.Info(message, "verdict", v, "commit", r.about.commit)
+	if reason := reasons[v]; reason != "" {
+		warning := v == Refused || v == Quarantined
+		r.announce(reason, message, warning)
+		if !wasDecided(is, v) {
+			r.tell(string(v), message, warning)
+		}
+	}
+}
+
+// noteError puts the error of a pass into the status, and logs it once; nil: the pass went well.
+func (r *reporter) noteError(err error) {
+	before := r.Status().Error
+	r.update(func(s *Status) {
+		s.Checked = time.Now().UTC()
+		switch {
+		case err == nil:
+			s.Error, s.ErrorSince = "", time.Time{}
+		case s.Error == "":
+			s.ErrorSince = s.Checked
+			fallthrough
+		default:
+			s.Error = err.Error()
+		}
+	})
+	if err != nil && err.Error() != before {
+		r.announce("Error", err.Error(), true)
+		r.log.Error(err.Error(), "commit", r.about.commit)
+	}
+}
+
+// notePromotion puts a sentence into the status, and logs it once.
+func (r *reporter) notePromotion(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if text == r.Status().Promotion {
+		return
+	}
+	r.update(func(s *Status) { s.Promotion = text })
+	r.log.Info(text, "commit", r.about.commit)
+}
