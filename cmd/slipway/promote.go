@@ -79,10 +79,11 @@ that is open. The token is in --token-file, or in GITHUB_TOKEN, GITLAB_TOKEN, GI
 			}
 			o.From, o.Proven = args[0], true
 		}
+		o.Checks = func(repository string) (forge.Forge, error) {
+			return at.FromEnvironment(repository, os.Getenv)
+		}
 		if *pull {
-			o.Forge = func(repository string) (forge.Forge, error) {
-				return at.FromEnvironment(repository, os.Getenv)
-			}
+			o.Forge = o.Checks
 		}
 		return runPromote(c.Context(), a, args[len(args)-1], o, *out)
 	}

@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"slipway/internal/deploy"
 	"slipway/internal/image"
+	"slipway/internal/promote"
 )
 
 func newStatusCommand(a *app) *cobra.Command {
@@ -20,7 +20,11 @@ func newStatusCommand(a *app) *cobra.Command {
 each image was built from. Below the table it lists images of another commit than the release, and how
 many commits an environment is behind the one before it in the project's order.
 
-Of an environment that Argo CD or Flux deploys it shows what their objects report.`,
+Of an environment that Argo CD or Flux deploys it shows what their objects report.
+
+Below the table it also says which gates of an environment are shut for what the environment of its "gates"
+runs, why, and for how long. For published verdicts and notes it fetches from the remote, and for checks it asks
+the forge with the token in GITHUB_TOKEN, GITLAB_TOKEN, GITEA_TOKEN or FORGEJO_TOKEN.`,
 	}
 	out := outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(c *cobra.Command, _ []string) error { return runStatus(c.Context(), a, *out) }
@@ -32,7 +36,7 @@ func runStatus(ctx context.Context, a *app, out format) error {
 	if err != nil {
 		return err
 	}
-	board := deploy.Board(ctx, src, a.connector(src))
+	board := promote.Board(ctx, src, a.connector(src), nil)
 	if out == asJSON {
 		for _, s := range board {
 			if err := a.json(s); err != nil {
@@ -54,7 +58,7 @@ func runStatus(ctx context.Context, a *app, out format) error {
 	return first
 }
 
-func printBoard(w io.Writer, board []deploy.Standing) error {
+func printBoard(w io.Writer, board []promote.Standing) error {
 	s := styleOf(w)
 	const health = 5
 	t := table{paint: func(row, column int, cell string) string {
@@ -81,6 +85,9 @@ func printBoard(w io.Writer, board []deploy.Standing) error {
 		for _, p := range line.Pauses.Lines(time.Now()) {
 			fmt.Fprintln(w, s.yellow(line.Environment+": "+clean(p)))
 		}
+		for _, g := range gateLines(line.Gates) {
+			fmt.Fprintln(w, s.yellow(line.Environment+": "+clean(oneLine(g))))
+		}
 		for _, n := range line.Notes {
 			fmt.Fprintln(w, s.dim(line.Environment+": "+brief(n)))
 		}
@@ -88,7 +95,30 @@ func printBoard(w io.Writer, board []deploy.Standing) error {
 	return nil
 }
 
-func boardRow(s deploy.Standing) []string {
+// gateLines say why gates are shut, and for how long, a line each. Gates do not matter to an environment that
+// runs the images already.
+func gateLines(d *promote.Decision) (lines []string) {
+	if d == nil || d.Current {
+		return nil
+	}
+	if d.Error != "" {
+		lines = append(lines, "gates unknown: "+d.Error)
+	}
+	for _, g := range d.Shut() {
+		since := ""
+		if !g.Since.IsZero() {
+			since = " for " + age(g.Since)
+		}
+		line := fmt.Sprintf("gate shut%s: %s", since, g.Why)
+		if !g.Opens.IsZero() {
+			line += fmt.Sprintf(" (it opens in %s)", max(0, time.Until(g.Opens)).Round(time.Second))
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+func boardRow(s promote.Standing) []string {
 	if s.Release == nil && len(s.Keepers) > 0 {
 		k, since := s.Keepers[0], "-"
 		if !k.Report.Since.IsZero() {

@@ -96,8 +96,8 @@ type Environment struct {
 	// repositories must be healthy at their own.
 	After []string `yaml:"after"`
 	// Windows are when new commits are deployed, and RepairWindows when drift is set back; none: always.
-	Windows       []Window `yaml:"windows"`
-	RepairWindows []Window `yaml:"repairWindows"`
+	Windows       []project.Window `yaml:"windows"`
+	RepairWindows []project.Window `yaml:"repairWindows"`
 	// WatchWindow is how long a healthy release is watched; 10 minutes unless given.
 	WatchWindow Duration `yaml:"watchWindow"`
 }

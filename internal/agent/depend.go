@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"slipway/internal/project"
 )
 
 // awaitOthers says whether a commit waits for other environments, and judges it so. One of the same branch
@@ -104,7 +106,7 @@ func (c Config) checkAfter() error {
 // repairOpens is when drift is set back next; zero: now.
 func (e entry) repairOpens() time.Time {
 	now := time.Now()
-	if opens := nextOpen(e.policy.RepairWindows, now); opens.After(now) {
+	if opens := project.NextOpen(e.policy.RepairWindows, now); opens.After(now) {
 		return opens
 	}
 	return time.Time{}

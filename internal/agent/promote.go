@@ -29,6 +29,7 @@ type promotion struct {
 	// ask is when registries are asked for tags again, after so many failures.
 	ask      time.Time
 	failures int
+	checked  checked
 }
 
 // looked is a commit of an environment, with the release of the other one that was looked at.
@@ -65,25 +66,23 @@ func (p promoter) promote(ctx context.Context) error {
 		p.notePromotion("no promotion: %s has neither gates nor follow in slipway.yaml", p.name)
 		return nil
 	}
-	proof, err := p.prove(ctx, gates)
+	d, err := p.decide(ctx, gates)
 	if errors.Is(err, errDone) {
-		return nil
-	}
-	if err == nil {
-		err = promote.CheckApprovals(ctx, p.target, proof)
-	}
-	if shut := (*promote.GateError)(nil); errors.As(err, &shut) {
-		p.notePromotion("the gate of %s is shut: %s", p.name, shut.Why)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if rel, pin, held := p.past.QuarantinedImage(proof.Images); held {
-		p.notePromotion("%s is not promoted: release %d of %s is in quarantine: %s", pin.Reference(), rel.Revision,
-			p.name, rel.Quarantine.Reason)
+	p.update(func(s *Status) { s.Gates = d.Gates })
+	held := (*deploy.QuarantinedError)(nil)
+	if err := d.Err(); errors.As(err, &held) {
+		p.notePromotion("%s", d.Why())
 		return nil // a person may lift it
+	} else if err != nil {
+		p.notePromotion("the gate of %s is shut: %s", p.name, d.Why())
+		return nil
 	}
+	proof := d.Proof
 	what := fmt.Sprintf("release %d of %s", proof.Release.Revision, proof.Environment)
 	done, err := p.promoteImages(ctx, proof.Images, what, []string{proof.String()})
 	if done {
@@ -95,43 +94,40 @@ func (p promoter) promote(ctx context.Context) error {
 // errDone says that the newest commit needs no promotion of the newest release.
 var errDone = errors.New("looked at already")
 
-// prove returns what the gates ask for: by the published verdict where they name its key, else by the record.
-func (p promoter) prove(ctx context.Context, gates *project.Gates) (promote.Proof, error) {
+// decide looks at the gates: by the published verdict where they name its key, else by the record.
+func (p promoter) decide(ctx context.Context, gates *project.Gates) (promote.Decision, error) {
+	env, err := p.target.Source.Project.Environment(gates.From)
+	if err != nil {
+		return promote.Decision{}, err
+	}
+	a := p.gateAccess()
 	if gates.Verdict != "" {
 		if p.memory.done.commit == p.commit {
-			return promote.Proof{}, errDone
+			return promote.Decision{}, errDone
 		}
-		p.mirror.remote.notesMu.Lock()
-		defer p.mirror.remote.notesMu.Unlock()
-		return promote.ProveByVerdict(ctx, p.target, p.mirror.repository(), p.mirror.upstream.Remote)
+		return promote.Decide(ctx, p.target, env, a)
 	}
-	source, err := p.gateSource(gates.From)
+	source, err := p.gateSource(env)
 	if err != nil {
-		return promote.Proof{}, err
+		return promote.Decision{}, err
 	}
 	past, err := source.Records().Past(ctx)
 	if err != nil {
-		return promote.Proof{}, fmt.Errorf("promote from %s: %w", gates.From, err)
+		return promote.Decision{}, fmt.Errorf("promote from %s: %w", gates.From, err)
 	}
 	now := looked{p.commit, past.Latest.Revision}
 	if now == p.memory.done && now.release != 0 {
-		return promote.Proof{}, errDone
+		return promote.Decision{}, errDone
 	}
-	return promote.Prove(ctx, p.target, source, past, func(ctx context.Context) ([]image.Pin, error) {
-		a, err := p.promoteJob(ctx, promote.Job{From: &source.Environment})
-		return a.Images, err
-	})
+	a.Past = &past
+	return promote.Decide(ctx, p.target, env, a)
 }
 
 // gateSource is the environment that images come from. Where this agent keeps it, it is reached as that entry
 // says, else as slipway.yaml does.
-func (p promoter) gateSource(name string) (deploy.Target, error) {
-	env, err := p.target.Source.Project.Environment(name)
-	if err != nil {
-		return deploy.Target{}, err
-	}
+func (p promoter) gateSource(env project.Environment) (deploy.Target, error) {
 	o := p.agent.options.Connect
-	if is, kept := p.mirror.Environments[name]; kept {
+	if is, kept := p.mirror.Environments[env.Name]; kept {
 		o.Context, o.Account = is.Context, is.ServiceAccount
 		if is.Namespace != "" {
 			o.Namespace = is.Namespace

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"slipway/internal/plan"
+	"slipway/internal/promote"
 	"slipway/internal/release"
 )
 
@@ -27,6 +28,8 @@ type Status struct {
 	Message string `json:"message,omitempty"`
 	// Promotion says what the agent promotes to the environment, or why it does not now.
 	Promotion string `json:"promotion,omitempty"`
+	// Gates are those of the environment, as they were looked at last.
+	Gates []promote.Gate `json:"gates,omitempty"`
 	// Drift counts what differs from the release in the cluster.
 	Drift int `json:"drift"`
 	// Polled says which kinds are read at each interval, as the user may not watch them.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"slipway/internal/deploy"
+	"slipway/internal/project"
 	"slipway/internal/release"
 )
 
@@ -60,7 +61,7 @@ func (e *environment) supersedes(ctx context.Context, commit string, running dep
 		e.next.remove()
 	}
 	e.next = next
-	if now := time.Now(); e.policy.OnCommit == Ask || nextOpen(e.policy.Windows, now).After(now) {
+	if now := time.Now(); e.policy.OnCommit == Ask || project.NextOpen(e.policy.Windows, now).After(now) {
 		return false, nil
 	}
 	_, lost, err := e.mirror.repository().Between(ctx, e.commit, commit)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"slipway/internal/object"
 	"slipway/internal/release"
@@ -73,6 +74,8 @@ type Condition struct {
 	Healthy bool
 	Text    string
 	Unseen  []string
+	// Since is when an object turned bad, by its conditions; zero: they do not say so.
+	Since time.Time
 }
 
 // Health returns the condition of a release. One restart of a container does not count.
@@ -96,6 +99,7 @@ func health(ctx context.Context, t Target, rel release.Release, strict bool) (Co
 		return Condition{Text: "unknown"}, err
 	}
 	var bad []string
+	var since time.Time
 	var running []object.Object
 	for _, s := range states {
 		if obj, _ := rel.Objects.Get(s.Ref); s.Health.Status == object.NotFound && hasTTL(obj) ||
@@ -109,6 +113,9 @@ func health(ctx context.Context, t Target, rel release.Release, strict bool) (Co
 			continue
 		}
 		bad = append(bad, fmt.Sprintf("%s: %s", s.Ref, s.Health.Message))
+		if at := lastChange(s.Live); since.IsZero() || !at.IsZero() && at.Before(since) {
+			since = at
+		}
 	}
 	restarts, unseen := rollout.Restarts(ctx, t.Cluster, running, rel.Finished, SettleTime(t))
 	for _, r := range restarts {
@@ -116,7 +123,7 @@ func health(ctx context.Context, t Target, rel release.Release, strict bool) (Co
 			bad = append(bad, fmt.Sprintf("%s: %s", r.Ref, r.Text))
 		}
 	}
-	c := Condition{Text: string(rel.Status), Unseen: unseen}
+	c := Condition{Text: string(rel.Status), Unseen: unseen, Since: since}
 	switch {
 	case len(bad) > 1:
 		c.Text = fmt.Sprintf("%s (and %d more)", bad[0], len(bad)-1)
@@ -126,4 +133,17 @@ func health(ctx context.Context, t Target, rel release.Release, strict bool) (Co
 		c.Healthy = true
 	}
 	return c, nil
+}
+
+// lastChange is when a condition of an object last changed; zero: it has none that says so.
+func lastChange(live object.Object) (last time.Time) {
+	conditions, _ := live.At("status", "conditions").([]any)
+	for _, item := range conditions {
+		condition, _ := item.(map[string]any)
+		text, _ := condition["lastTransitionTime"].(string)
+		if at, err := time.Parse(time.RFC3339, text); err == nil && at.After(last) {
+			last = at
+		}
+	}
+	return last
 }

@@ -133,7 +133,7 @@ func (r Repository) Push(ctx context.Context, u Upstream, commit string) error {
 		line = strings.TrimSpace(line)
 		switch {
 		case strings.HasPrefix(line, "! [rejected]"), strings.Contains(line, "(failed to update ref)"),
-			strings.Contains(line, "cannot lock ref"):
+			strings.Contains(line, "cannot lock ref"), strings.Contains(line, "(incorrect old value provided)"):
 			return fmt.Errorf("%s %w", u.Name(), ErrMoved)
 		case strings.HasPrefix(line, "remote:"):
 			says = append(says, strings.TrimSpace(strings.TrimPrefix(line, "remote:")))

@@ -15,6 +15,18 @@ func (r *reader) gates(env *Environment, n *yaml.Node) error {
 		"from":    r.text(&g.From, "from", label),
 		"healthy": r.duration(&g.Healthy, "healthy"),
 		"verdict": r.text(&g.Verdict, "verdict", publicKey),
+		"checks":  r.texts(&g.Checks, "checks", "check", nil),
+		"notes":   r.texts(&g.Notes, "notes", "note", nil),
+		"windows": func(n *yaml.Node) error {
+			return r.items(n, "windows", func(n *yaml.Node) error {
+				var w Window
+				if line, err := w.read(n); err != nil {
+					return r.fail(&yaml.Node{Line: line}, "%w", err)
+				}
+				g.Windows = append(g.Windows, w)
+				return nil
+			})
+		},
 		"approvals": func(n *yaml.Node) error {
 			var err error
 			if g.Approvals, err = strconv.Atoi(n.Value); err != nil || g.Approvals < 1 || g.Approvals > maxApprovals {

@@ -123,7 +123,12 @@ type Gates struct {
 	Verdict string
 	// Approvals is how many people must approve what is promoted.
 	Approvals int
-	Line      int
+	// Checks are commit statuses and check runs of the forge, and Notes are checks that Git notes report: each
+	// must have passed for the commits that the images were built from.
+	Checks, Notes []string
+	// Windows are when images are promoted; none: always.
+	Windows []Window
+	Line    int
 }
 
 // Follow has an image of an environment follow the tags of its repository. One of Semver and Newest is set.

@@ -4,13 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"slipway/internal/cluster"
 	"slipway/internal/deploy"
-	"slipway/internal/git"
 	"slipway/internal/image"
 	"slipway/internal/release"
 )
@@ -26,38 +26,39 @@ func imagesKey(pins []image.Pin) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// CheckApprovals fails with a *GateError unless enough people have approved the images of a proof, other than
+// checkApprovals fails with a *shutError unless enough people have approved the images of a proof, other than
 // the user who promotes them. The record of t has the approvals.
-func CheckApprovals(ctx context.Context, t deploy.Target, p Proof) error {
-	g := t.Environment.Gates
-	if g == nil || g.Approvals == 0 {
-		return nil
-	}
-	shut := func(format string, args ...any) error {
-		return &GateError{t.Environment.Name, g.From, fmt.Sprintf(format, args...)}
+func (a Access) checkApprovals(ctx context.Context, t deploy.Target, p Proof) (err error) {
+	must := t.Environment.Gates.Approvals
+	if a.Itself != nil {
+		if t, err = a.Itself(); err != nil {
+			return err
+		}
 	}
 	all, err := t.Records().Approvals(ctx)
 	if err != nil {
-		return shut("its approvals cannot be read: %v", err)
+		return err
 	}
-	self := cluster.Username(ctx, t.Cluster)
-	if self == "" {
-		return shut("the API server does not say who promotes, and so not who else has approved")
+	self := ""
+	if !a.Looks {
+		if self = cluster.Username(ctx, t.Cluster); self == "" {
+			return shut(p.Since, "the API server does not say who promotes, and so not who else has approved")
+		}
 	}
 	var by []string
 	own := ""
 	for _, a := range all {
 		switch {
 		case a.Images != imagesKey(p.Images):
-		case a.Who == self:
+		case self != "" && a.Who == self:
 			own = ", beside that of " + self + ", who promotes"
 		default:
 			by = append(by, a.Who)
 		}
 	}
-	if len(by) < g.Approvals {
-		return shut("release %d of %s has %d of %d approvals%s: `slipway approve %s` gives one", p.Release.Revision,
-			g.From, len(by), g.Approvals, own, t.Environment.Name)
+	if len(by) < must {
+		return shut(p.Since, "%s has %d of %d approvals%s: `slipway approve %s` gives one", p.subject(), len(by),
+			must, own, t.Environment.Name)
 	}
 	return nil
 }
@@ -75,12 +76,14 @@ func Approve(ctx context.Context, t deploy.Target, o deploy.ConnectOptions, reas
 	if err != nil {
 		return none, Proof{}, err
 	}
-	var p Proof
-	if g.Verdict == "" {
-		o.Context, o.Namespace = "", "" // they are of the environment that is approved for
-		p, err = prove(ctx, withoutTime(t), from, Options{Connect: o})
-	} else {
-		p, err = proveHere(ctx, withoutTime(t))
+	o.Context, o.Namespace = "", "" // they are of the environment that is approved for
+	notes := &lazyNotes{}
+	access := Here(t, connectFrom(t, o))
+	notes.open = access.Notes
+	p, err := access.prove(ctx, t, from, *g, notes) // the time and the windows may still run
+	var s *shutError
+	if errors.As(err, &s) {
+		err = &GateError{t.Environment.Name, g.From, s.why}
 	}
 	if err != nil {
 		return none, Proof{}, err
@@ -94,28 +97,4 @@ type NoApprovalsError struct{ Environment string }
 
 func (e *NoApprovalsError) Error() string {
 	return fmt.Sprintf("approve %s: its gates ask for no approval", e.Environment)
-}
-
-// withoutTime is the target with gates that are not about time: a person may approve before they open.
-func withoutTime(t deploy.Target) deploy.Target {
-	g := *t.Environment.Gates
-	g.Healthy = 0
-	t.Environment.Gates = &g
-	return t
-}
-
-// proveHere is ProveByVerdict in the repository of the user.
-func proveHere(ctx context.Context, t deploy.Target) (Proof, error) {
-	r, err := git.Open(ctx, t.Source.Project.Dir)
-	if err != nil {
-		return Proof{}, err
-	}
-	up, err := r.Upstream(ctx)
-	if err != nil {
-		return Proof{}, err
-	}
-	if t.Source.Commit, err = r.Fetch(ctx, up); err != nil {
-		return Proof{}, err
-	}
-	return ProveByVerdict(ctx, t, r, up.Remote)
 }

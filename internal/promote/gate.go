@@ -3,10 +3,13 @@ package promote
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
 	"slipway/internal/deploy"
+	"slipway/internal/git"
+	"slipway/internal/git/forge"
 	"slipway/internal/image"
 	"slipway/internal/image/reference"
 	"slipway/internal/project"
@@ -47,67 +50,118 @@ func (p Proof) String() string {
 		p.Release.Revision)
 }
 
-// prove is Prove with the cluster and the record of another environment, and with its files.
-func prove(ctx context.Context, t deploy.Target, from project.Environment, o Options) (Proof, error) {
-	source, err := deploy.Connect(t.Source, from, o.Connect)
-	if err != nil {
-		return Proof{}, err
+// subject is what a sentence about the health of the images begins with.
+func (p Proof) subject() string {
+	if p.by != "" {
+		return p.Environment + ", says " + p.by + ","
 	}
-	past, err := source.Records().Past(ctx)
-	if err != nil {
-		return Proof{}, fmt.Errorf("promote from %s: %w", from.Name, err)
-	}
-	if past.Latest.Revision == 0 {
-		return proveKept(ctx, t, source)
-	}
-	return Prove(ctx, t, source, past, func(ctx context.Context) ([]image.Pin, error) {
-		return named(ctx, t.Source.Project, t.Environment, from, t.Render)
-	})
+	return fmt.Sprintf("release %d of %s", p.Release.Revision, p.Environment)
 }
 
-// proveFor is prove by the record or by the published verdict, as the gates say, with the approvals that they
-// ask for.
+// proveFor is Decide with the cluster and the clone of the user. It fails with a *GateError.
 func proveFor(
-	ctx context.Context, t deploy.Target, from project.Environment, o Options,
-) (p Proof, err error) {
-	g := t.Environment.Gates
-	if g != nil && g.Verdict != "" {
-		p, err = proveHere(ctx, t)
-	} else {
-		p, err = prove(ctx, t, from, o)
+	ctx context.Context, t deploy.Target, from project.Environment, held release.Past, o Options,
+) (Proof, error) {
+	a := Here(t, connectFrom(t, o.Connect))
+	a.Held = &held
+	a.Itself = func() (deploy.Target, error) { return deploy.Connect(t.Source, t.Environment, o.Connect) }
+	if o.Checks != nil {
+		a.Checks = checksAt(t.Source.Project.Dir, o.Checks)
 	}
-	if err != nil || g == nil || g.Approvals == 0 {
-		return p, err
+	d, err := Decide(ctx, t, from, a)
+	if err == nil {
+		err = d.Err()
 	}
-	if t, err = deploy.Connect(t.Source, t.Environment, o.Connect); err != nil {
-		return p, err
-	}
-	return p, CheckApprovals(ctx, t, p)
+	return d.Proof, err
 }
 
-// NameFunc returns the images that the files of two environments have in common, where the project deploys
-// what others build.
-type NameFunc = func(context.Context) ([]image.Pin, error)
+func connectFrom(t deploy.Target, o deploy.ConnectOptions) func(project.Environment) (deploy.Target, error) {
+	return func(from project.Environment) (deploy.Target, error) { return deploy.Connect(t.Source, from, o) }
+}
 
-// Prove returns the images of the newest release of an environment, the source, whose record is past. It
-// fails with a *GateError unless they are healthy now, and have been for as long as the gates of t say.
-func Prove(ctx context.Context, t, source deploy.Target, past release.Past, name NameFunc) (Proof, error) {
-	from, latest := source.Environment, past.Latest
-	shut := func(format string, args ...any) error {
-		return &GateError{t.Environment.Name, from.Name, fmt.Sprintf(format, args...)}
+// Here is the access to the gates of a target from the clone of a user, with the tokens of the user's
+// environment.
+func Here(t deploy.Target, connect func(project.Environment) (deploy.Target, error)) Access {
+	return Access{
+		Connect: connect,
+		Names: func(ctx context.Context, from project.Environment) ([]image.Pin, error) {
+			return named(ctx, t.Source.Project, t.Environment, from, t.Render)
+		},
+		Kept: func(ctx context.Context, from deploy.Target) (Proof, error) {
+			return proveKept(ctx, t.Source.Project, from, t.Render)
+		},
+		Notes: func(ctx context.Context) (Notes, error) { return fetchNotes(ctx, t.Source.Project.Dir) },
+		Checks: checksAt(t.Source.Project.Dir, func(repository string) (forge.Forge, error) {
+			return forge.Forge{}.FromEnvironment(repository, os.Getenv)
+		}),
 	}
+}
+
+// fetchNotes fetches the Git notes, and the branch that the one in a directory is pushed to.
+func fetchNotes(ctx context.Context, dir string) (Notes, error) {
+	r, err := git.Open(ctx, dir)
+	if err != nil {
+		return Notes{}, err
+	}
+	up, err := r.Upstream(ctx)
+	if err != nil {
+		return Notes{}, err
+	}
+	n := Notes{Repository: r}
+	if n.Commit, err = r.Fetch(ctx, up); err != nil {
+		return n, err
+	}
+	return n, r.FetchNotes(ctx, up.Remote)
+}
+
+// checksAt reads the checks of a commit at the forge of the clone in a directory.
+func checksAt(dir string, at func(repository string) (forge.Forge, error)) func(
+	context.Context, string,
+) ([]forge.Check, error) {
+	return func(ctx context.Context, commit string) ([]forge.Check, error) {
+		r, err := git.Open(ctx, dir)
+		if err != nil {
+			return nil, err
+		}
+		up, err := r.Upstream(ctx)
+		if err != nil {
+			return nil, err
+		}
+		repository, err := r.URL(ctx, up.Remote)
+		if err != nil {
+			return nil, err
+		}
+		f, err := at(repository)
+		if err != nil {
+			return nil, err
+		}
+		return f.Checks(ctx, repository, commit)
+	}
+}
+
+// proveByRecord returns the images of the newest release of an environment, the source, whose record is past.
+// It fails with a *shutError unless they are healthy now.
+func proveByRecord(
+	ctx context.Context, t, source deploy.Target, past release.Past,
+	name func(context.Context, project.Environment) ([]image.Pin, error),
+) (Proof, error) {
+	from, latest := source.Environment, past.Latest
 	if latest.Revision == 0 {
-		return Proof{}, shut("%s has no release", from.Name)
+		return Proof{}, shut(time.Time{}, "%s has no release", from.Name)
 	}
 	if latest.Status != release.Healthy {
-		return Proof{}, shut("release %d of %s is %s", latest.Revision, from.Name, latest.Status)
+		since := latest.Finished
+		if since.IsZero() {
+			since = latest.Started
+		}
+		return Proof{}, shut(since, "release %d of %s is %s", latest.Revision, from.Name, latest.Status)
 	}
 	if latest.Quarantine != nil {
-		return Proof{}, shut("release %d of %s is in quarantine: %s", latest.Revision, from.Name,
-			latest.Quarantine.Reason)
+		return Proof{}, shut(latest.Quarantine.Since, "release %d of %s is in quarantine: %s", latest.Revision,
+			from.Name, latest.Quarantine.Reason)
 	}
 	if len(latest.NotRun) > 0 {
-		return Proof{}, shut("release %d of %s is not proven: %s", latest.Revision, from.Name,
+		return Proof{}, shut(latest.Finished, "release %d of %s is not proven: %s", latest.Revision, from.Name,
 			deploy.NotRunText(latest))
 	}
 	condition, err := deploy.Health(ctx, source, latest)
@@ -115,14 +169,14 @@ func Prove(ctx context.Context, t, source deploy.Target, past release.Past, name
 	case err != nil:
 		return Proof{}, fmt.Errorf("promote from %s: read its health: %w", from.Name, err)
 	case !condition.Healthy:
-		return Proof{}, shut("release %d of %s is not healthy any more: %s", latest.Revision, from.Name,
-			condition.Text)
+		return Proof{}, shut(condition.Since, "release %d of %s is not healthy any more: %s", latest.Revision,
+			from.Name, condition.Text)
 	}
 	p := Proof{
 		Environment: from.Name, Release: latest, Images: latest.Images, Since: healthySince(past.Releases),
 	}
-	if len(t.Source.Project.Images) == 0 { // the project deploys what others build
-		pins, err := name(ctx)
+	if len(t.Source.Project.Images) == 0 && name != nil { // the project deploys what others build
+		pins, err := name(ctx, from)
 		if err == nil {
 			p.Images, p.notes, err = p.others(ctx, t, from, pins)
 		}
@@ -132,14 +186,8 @@ func Prove(ctx context.Context, t, source deploy.Target, past release.Past, name
 	}
 	for _, pin := range p.Images {
 		if pin.Digest == "" && len(p.notes) == 0 {
-			return Proof{}, shut("release %d of %s does not say which digest of %s it runs", latest.Revision,
-				from.Name, pin.Name)
-		}
-	}
-	if g := t.Environment.Gates; g != nil {
-		if been := time.Since(p.Since); been < g.Healthy {
-			return Proof{}, shut("release %d of %s has been healthy for %s of %s", latest.Revision, from.Name,
-				been.Truncate(time.Second), g.Healthy)
+			return Proof{}, shut(latest.Finished, "release %d of %s does not say which digest of %s it runs",
+				latest.Revision, from.Name, pin.Name)
 		}
 	}
 	p.notes = append(p.notes, condition.Unseen...)
@@ -157,9 +205,8 @@ func (p Proof) others(ctx context.Context, t deploy.Target, from project.Environ
 			return r.Repository == pin.Repository && r.Tag == pin.Tag && (pin.Digest == "" || r.Digest == pin.Digest)
 		})
 		if !runs {
-			why := fmt.Sprintf("release %d of %s does not run %s, which its files name", p.Release.Revision, from.Name,
-				pin.Reference())
-			return nil, nil, &GateError{t.Environment.Name, from.Name, why}
+			return nil, nil, shut(p.Release.Finished, "release %d of %s does not run %s, which its files name",
+				p.Release.Revision, from.Name, pin.Reference())
 		}
 	}
 	return resolvedFrom(ctx, t, from, pins)

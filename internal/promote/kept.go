@@ -7,44 +7,44 @@ import (
 	"time"
 
 	"slipway/internal/deploy"
+	"slipway/internal/project"
 	"slipway/internal/render"
 )
 
 // proveKept returns the images of an environment that Argo CD or Flux deploys: those that its files name by
-// digest, if they run and the tool calls the environment synced and healthy. It fails with a *GateError
+// digest, if they run and the tool calls the environment synced and healthy. It fails with a *shutError
 // otherwise.
-func proveKept(ctx context.Context, t, from deploy.Target) (Proof, error) {
+func proveKept(
+	ctx context.Context, of project.Project, from deploy.Target, o render.Options,
+) (Proof, error) {
 	name := from.Environment.Name
-	shut := func(format string, args ...any) (Proof, error) {
-		return Proof{}, &GateError{t.Environment.Name, name, fmt.Sprintf(format, args...)}
-	}
 	keepers, err := deploy.ConfiguredKeepers(ctx, from)
 	if err != nil {
 		return Proof{}, fmt.Errorf("promote from %s: %w", name, err)
 	}
 	if len(keepers) == 0 {
-		return shut("%s has no release", name)
+		return Proof{}, shut(time.Time{}, "%s has no release", name)
 	}
 	p := Proof{Environment: name}
 	for _, k := range keepers {
 		if !k.Report.Synced || !k.Report.Healthy {
-			return shut("%s is not healthy: %s", name, k)
+			return Proof{}, shut(k.Report.Since, "%s is not healthy: %s", name, k)
 		}
 		if k.Report.Since.After(p.Since) {
 			p.Since, p.by = k.Report.Since, k.Tool+" ("+k.Name+")"
 		}
 	}
 	if p.Since.IsZero() {
-		return shut("%s does not say since when %s is healthy", keepers[0].Tool, name)
+		return Proof{}, shut(time.Time{}, "%s does not say since when %s is healthy", keepers[0].Tool, name)
 	}
-	images, missing, err := Stated(ctx, t.Source.Project, from.Environment, t.Render)
+	images, missing, err := Stated(ctx, of, from.Environment, o)
 	if err != nil {
 		return Proof{}, err
 	}
 	if len(missing) > 0 {
-		return shut("the files of %s do not say which digest of %s it runs", name, missing[0])
+		return Proof{}, shut(time.Time{}, "the files of %s do not say which digest of %s it runs", name, missing[0])
 	}
-	rendered, err := render.Render(ctx, t.Source.Project, from.Environment, t.Render)
+	rendered, err := render.Render(ctx, of, from.Environment, o)
 	if err != nil {
 		return Proof{}, err
 	}
@@ -54,14 +54,9 @@ func proveKept(ctx context.Context, t, from deploy.Target) (Proof, error) {
 	}
 	for _, pin := range images {
 		if !slices.Contains(ran, pin.Digest) {
-			return shut("%s does not run %s, which its files name", name, pin.Reference())
+			return Proof{}, shut(time.Time{}, "%s does not run %s, which its files name", name, pin.Reference())
 		}
 	}
 	p.Images = images
-	if g := t.Environment.Gates; g != nil {
-		if been := time.Since(p.Since); been < g.Healthy {
-			return shut("%s has been healthy for %s of %s, says %s", name, been.Truncate(time.Second), g.Healthy, p.by)
-		}
-	}
 	return p, nil
 }

@@ -43,6 +43,9 @@ type Options struct {
 	// Forge returns where a pull request is opened for a repository, in place of a push to the branch itself;
 	// nil: none is.
 	Forge func(repository string) (forge.Forge, error)
+	// Checks returns where the checks of a repository's commits are read; nil: at the forge of its URL, with
+	// the token of the user's environment.
+	Checks func(repository string) (forge.Forge, error)
 	// Older permits replacing an image by one of an earlier commit or version.
 	Older bool
 	// Connect is how the cluster of From is reached, which is asked for its last healthy release where
@@ -103,7 +106,7 @@ func Run(ctx context.Context, t deploy.Target, o Options) (Result, error) {
 		o.reasons, pins, notes = f.Reasons, f.Pins, f.Notes
 	case must:
 		var p Proof
-		p, err = proveFor(ctx, t, from, o)
+		p, err = proveFor(ctx, t, from, held, o)
 		o.proof, pins, notes = &p, p.Images, p.notes
 	case len(o.Images) > 0:
 		pins, notes, err = given(ctx, committed, o.Images)

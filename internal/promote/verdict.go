@@ -13,9 +13,10 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"slipway/internal/deploy"
 	"slipway/internal/git"
+	"slipway/internal/git/forge"
 	"slipway/internal/image"
+	"slipway/internal/project"
 	"slipway/internal/release"
 )
 
@@ -26,7 +27,8 @@ type Verdict struct {
 	Healthy     bool   `json:"healthy"`
 	// Message is one sentence about it.
 	Message string `json:"message,omitempty"`
-	// Release is that which runs, with its images; they have been healthy since Since.
+	// Release is that which runs, with its images; they have been healthy since Since. An environment that is
+	// not healthy has been so since then, where that is known.
 	Release int         `json:"release,omitempty"`
 	Images  []image.Pin `json:"images,omitempty"`
 	Since   time.Time   `json:"since,omitzero"`
@@ -130,16 +132,11 @@ func (v Verdict) Publish(ctx context.Context, r git.Repository, remote, commit s
 	}
 }
 
-// ProveByVerdict is Prove with the verdict that the agent of the gates' environment published on this commit.
-func ProveByVerdict(ctx context.Context, t deploy.Target, r git.Repository, remote string) (Proof, error) {
-	g, commit := t.Environment.Gates, t.Source.Commit
-	shut := func(format string, args ...any) (Proof, error) {
-		return Proof{}, &GateError{t.Environment.Name, g.From, fmt.Sprintf(format, args...)}
-	}
-	if err := r.FetchNotes(ctx, remote); err != nil {
-		return Proof{}, fmt.Errorf("promote from %s: %w", g.From, err)
-	}
-	note, err := r.Note(ctx, commit)
+// proveByVerdict returns the images of the verdict that the agent of the gates' environment has published on
+// the newest commit. It fails with a *shutError where that is not healthy, and where it does not prove so.
+func proveByVerdict(ctx context.Context, g project.Gates, n Notes) (Proof, error) {
+	commit := n.Commit
+	note, err := n.Repository.Note(ctx, commit)
 	if err != nil {
 		return Proof{}, fmt.Errorf("promote from %s: %w", g.From, err)
 	}
@@ -150,23 +147,22 @@ func ProveByVerdict(ctx context.Context, t deploy.Target, r git.Repository, remo
 		}
 	}
 	if v.Environment == "" {
-		return shut("the agent of %s has published no verdict on commit %s yet", g.From, git.Short(commit))
+		return Proof{}, shut(time.Time{}, "the agent of %s has published no verdict on commit %s yet", g.From,
+			git.Short(commit))
 	}
 	if err := v.verify(commit, g.Verdict); err != nil {
-		return shut("the verdict of %s on commit %s does not have the signature of the key in slipway.yaml: %v",
-			g.From, git.Short(commit), err)
+		return Proof{}, shut(time.Time{}, "the verdict of %s on commit %s does not have the signature of the key "+
+			"in slipway.yaml: %v", g.From, git.Short(commit), err)
 	}
-	age, been := time.Since(v.Time), time.Since(v.Since)
+	age := time.Since(v.Time)
 	switch isUnnamed := func(pin image.Pin) bool { return pin.Digest == "" }; {
 	case !v.Healthy:
-		return shut("%s is not healthy: %s", g.From, v.Message)
+		return Proof{}, shut(v.Since, "%s is not healthy: %s", g.From, v.Message)
 	case age > maxVerdictAge:
-		return shut("the verdict of %s is %s old: its agent has stopped", g.From, age.Truncate(time.Minute))
+		return Proof{}, shut(v.Time.Add(maxVerdictAge), "the verdict of %s is %s old: its agent has stopped",
+			g.From, age.Truncate(time.Minute))
 	case len(v.Images) == 0 || slices.ContainsFunc(v.Images, isUnnamed):
-		return shut("the verdict of %s does not say which digests it runs", g.From)
-	case been < g.Healthy:
-		return shut("release %d of %s has been healthy for %s of %s", v.Release, g.From,
-			been.Truncate(time.Second), g.Healthy)
+		return Proof{}, shut(v.Since, "the verdict of %s does not say which digests it runs", g.From)
 	}
 	return Proof{
 		Environment: g.From, Images: v.Images, Since: v.Since, Release: release.Release{Revision: v.Release},
@@ -183,4 +179,25 @@ func VerdictOn(environment string, past release.Past, healthy bool, message stri
 		v.Images, v.Since = past.Latest.Images, healthySince(past.Releases).UTC()
 	}
 	return v
+}
+
+// noted is a check that a line of a Git note reports.
+type noted struct {
+	Check string `json:"check"`
+	// State is "passed", "failed" or "pending".
+	State string    `json:"state"`
+	Time  time.Time `json:"time,omitzero"`
+}
+
+// notedChecks are those that a note reports, the last line about each.
+func notedChecks(note string) (all []forge.Check) {
+	for line := range strings.Lines(note) {
+		var n noted
+		if json.Unmarshal([]byte(line), &n) != nil || n.Check == "" {
+			continue
+		}
+		all = slices.DeleteFunc(all, func(c forge.Check) bool { return c.Name == n.Check })
+		all = append(all, forge.Check{Name: n.Check, State: n.State, Said: n.State, Time: n.Time})
+	}
+	return all
 }

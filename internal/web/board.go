@@ -2,14 +2,12 @@ package web
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"slipway/internal/check/finding"
-	"slipway/internal/deploy"
-	"slipway/internal/image"
 	"slipway/internal/project"
 	"slipway/internal/promote"
 )
@@ -26,12 +24,10 @@ type boardProject struct {
 
 // column is one environment.
 type column struct {
-	deploy.Standing
+	promote.Standing
 	// Unchecked is why Errors and Warnings are not known; empty: they are.
 	Unchecked        string
 	Errors, Warnings int
-	// Gate says why the gate of the environment is shut, or since when it is open; empty: it has none.
-	Gate gate
 	// More is how many commits are waiting beside those that are named.
 	More int
 }
@@ -81,14 +77,10 @@ func (s *Site) boardOf(ctx context.Context, src project.Source) boardProject {
 	var found answer[[]finding.Finding]
 	var all sync.WaitGroup
 	all.Go(func() { found = s.check(ctx, src) })
-	gates := make([]gate, len(src.Project.Environments))
-	for i, env := range src.Project.Environments {
-		all.Go(func() { gates[i] = s.gateOf(ctx, src, env) })
-	}
-	board := deploy.Board(ctx, src, s.connector(src))
+	board := promote.Board(ctx, src, s.connector(src), s.options.Gates)
 	all.Wait()
-	for i, standing := range board {
-		c := column{Standing: standing, Gate: gates[i]}
+	for _, standing := range board {
+		c := column{Standing: standing}
 		if standing.Behind != nil {
 			c.More = standing.Behind.Commits - len(standing.Behind.Waiting)
 		}
@@ -105,45 +97,32 @@ func (s *Site) boardOf(ctx context.Context, src project.Source) boardProject {
 	return b
 }
 
-// gate is what a promotion to an environment needs.
-type gate struct {
+// gateRow is one gate of a column.
+type gateRow struct {
 	Text string
 	Shut bool
+	// Since is when it shut or opened; zero: that is not known.
+	Since time.Time
 }
 
-// gateOf asks whether the gate of an environment is open for what the environment before it runs.
-func (s *Site) gateOf(ctx context.Context, src project.Source, env project.Environment) gate {
-	if env.Gates == nil || env.Gates.From == "" {
-		return gate{}
+// GateRows are the gates that are shut; where all are open, one row that says so.
+func (c column) GateRows() (rows []gateRow) {
+	d := c.Gates
+	switch {
+	case d == nil:
+		return nil
+	case d.Error != "":
+		return []gateRow{{Text: "unknown: " + d.Error, Shut: true}}
 	}
-	from, err := src.Project.Environment(env.Gates.From)
-	if err != nil {
-		return gate{err.Error(), true}
+	for _, g := range d.Shut() {
+		text := "shut: " + g.Why
+		if !g.Opens.IsZero() && g.Name != "windows" {
+			text += ", opens at " + g.Opens.Format("15:04 MST on Jan 2")
+		}
+		rows = append(rows, gateRow{text, true, g.Since})
 	}
-	proof, err := s.prove(ctx, src, env, from)
-	if shut := (*promote.GateError)(nil); errors.As(err, &shut) {
-		return gate{"shut: " + shut.Why, true}
+	if len(rows) == 0 {
+		rows = []gateRow{{Text: "open: " + strings.TrimSuffix(d.Proof.String(), ".")}}
 	}
-	if err != nil {
-		return gate{"unknown: " + err.Error(), true}
-	}
-	return gate{Text: "open: " + strings.TrimSuffix(proof.String(), ".")}
-}
-
-func (s *Site) prove(ctx context.Context, src project.Source, env, from project.Environment) (
-	promote.Proof, error) {
-	t, err := s.connect(src, env)
-	if err != nil {
-		return promote.Proof{}, err
-	}
-	before, err := s.connect(src, from)
-	if err != nil {
-		return promote.Proof{}, err
-	}
-	past, err := before.Records().Past(ctx)
-	if err != nil {
-		return promote.Proof{}, err
-	}
-	// The images that files name count in a promotion alone: it renders both environments.
-	return promote.Prove(ctx, t, before, past, func(context.Context) ([]image.Pin, error) { return nil, nil })
+	return rows
 }

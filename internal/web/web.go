@@ -15,6 +15,7 @@ import (
 	"slipway/internal/deploy"
 	"slipway/internal/image"
 	"slipway/internal/project"
+	"slipway/internal/promote"
 	"slipway/internal/rollout"
 )
 
@@ -32,6 +33,8 @@ type Options struct {
 	// Why explains a field, and Compare how one environment differs from another, as the verbs do.
 	Why     func(context.Context, project.Source, project.Environment, origin.Question) (origin.Chain, error)
 	Compare func(ctx context.Context, src project.Source, a, b string) (contract.Result, error)
+	// Gates is how the gates of an environment are read; nil: from the project's directory, by promote.Here.
+	Gates func(deploy.Target) promote.Access
 	// Build is how images are built.
 	Build image.Options
 	// Who is recorded as the person who acts on the pages.

@@ -18,9 +18,9 @@ type NoTokenError struct {
 
 func (e *NoTokenError) Error() string {
 	if e.Kind == "" {
-		return fmt.Sprintf("pull request at %s: the kind of the forge is unknown", e.Host)
+		return fmt.Sprintf("forge at %s: the kind of the forge is unknown", e.Host)
 	}
-	return fmt.Sprintf("pull request at %s: no token", e.Host)
+	return fmt.Sprintf("forge at %s: no token", e.Host)
 }
 
 // tokens are the variables with the token of each kind.

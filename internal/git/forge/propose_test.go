@@ -121,8 +121,8 @@ func TestFromEnvironment(t *testing.T) {
 	}
 	none := func(string) string { return "" }
 	for repository, want := range map[string]string{
-		"https://git.acme.dev/acme/shop": "pull request at git.acme.dev: the kind of the forge is unknown",
-		"git@gitlab.com:acme/shop.git":   "pull request at gitlab.com: no token",
+		"https://git.acme.dev/acme/shop": "forge at git.acme.dev: the kind of the forge is unknown",
+		"git@gitlab.com:acme/shop.git":   "forge at gitlab.com: no token",
 	} {
 		_, err := forge.Forge{}.FromEnvironment(repository, none)
 		if missing := (*forge.NoTokenError)(nil); !errors.As(err, &missing) || err.Error() != want {

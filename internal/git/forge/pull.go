@@ -3,7 +3,10 @@ package forge
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -36,7 +39,8 @@ type Pull struct {
 	// Branch is what it proposes, of Commit; Into is where to.
 	Branch, Commit, Into string
 	// Fork: the branch is of another repository.
-	Fork bool
+	Fork   bool
+	Labels []string
 }
 
 // answered is a pull request as the forges describe it.
@@ -45,6 +49,7 @@ type answered struct {
 	HTML   string `json:"html_url"`
 	Head   end    `json:"head"`
 	Base   end    `json:"base"`
+	Labels labels `json:"labels"`
 
 	// GitLab's names.
 	IID    int    `json:"iid"`
@@ -54,6 +59,22 @@ type answered struct {
 	Target string `json:"target_branch"`
 	From   int    `json:"source_project_id"`
 	To     int    `json:"target_project_id"`
+}
+
+// labels are names, which GitLab lists alone and the others as objects.
+type labels []string
+
+func (l *labels) UnmarshalJSON(text []byte) error {
+	var objects []struct {
+		Name string `json:"name"`
+	}
+	if json.Unmarshal(text, &objects) != nil {
+		return json.Unmarshal(text, (*[]string)(l))
+	}
+	for _, o := range objects {
+		*l = append(*l, o.Name)
+	}
+	return nil
 }
 
 // end is one end of a pull request.
@@ -69,6 +90,7 @@ func (a answered) pull() Pull {
 	p := Pull{
 		Number: cmp.Or(a.Number, a.IID), Page: cmp.Or(a.HTML, a.Web), Branch: cmp.Or(a.Head.Ref, a.Source),
 		Commit: cmp.Or(a.Head.SHA, a.SHA), Into: cmp.Or(a.Base.Ref, a.Target), Fork: a.From != a.To,
+		Labels: a.Labels,
 	}
 	if a.IID == 0 { // a fork that was deleted has no repository
 		p.Fork = a.Head.Repo == nil || a.Base.Repo == nil || a.Head.Repo.ID != a.Base.Repo.ID
@@ -165,28 +187,53 @@ func (f Forge) Pulls(ctx context.Context, repository, into string) ([]Pull, erro
 	if err != nil {
 		return nil, err
 	}
-	query := url.Values{"state": {"open"}, "base": {into}, "per_page": {strconv.Itoa(perPage)}}
+	query := url.Values{"state": {"open"}, "base": {into}}
 	switch f.Kind {
 	case GitLab:
-		query = url.Values{
-			"state": {"opened"}, "target_branch": {into}, "per_page": {strconv.Itoa(perPage)},
-		}
+		query = url.Values{"state": {"opened"}, "target_branch": {into}}
 	case Gitea: // only newer versions filter by the base
-		query = url.Values{"state": {"open"}, "limit": {strconv.Itoa(perPage)}}
+		query = url.Values{"state": {"open"}}
 	}
+	list, err := pages[answered](ctx, f, call{doing: "list pull requests", at: at, query: query}, "")
 	var all []Pull
+	for _, a := range list {
+		if p := a.pull(); p.Into == into {
+			all = append(all, p)
+		}
+	}
+	return all, err
+}
+
+// pages reads all pages of a list, which is the answer itself or a field of it.
+func pages[T any](ctx context.Context, f Forge, c call, field string) ([]T, error) {
+	c.method = http.MethodGet
+	query, size := maps.Clone(c.query), "per_page"
+	if query == nil {
+		query = url.Values{}
+	}
+	if f.Kind == Gitea {
+		size = "limit"
+	}
+	query.Set(size, strconv.Itoa(perPage))
+	c.query = query
+	var all []T
 	for page := 1; page <= maxPages; page++ {
 		query.Set("page", strconv.Itoa(page))
-		var some []answered
-		err := f.do(ctx, call{doing: "list pull requests", method: http.MethodGet, at: at, query: query}, &some)
-		if err != nil {
-			return nil, err
-		}
-		for _, a := range some {
-			if p := a.pull(); p.Into == into {
-				all = append(all, p)
+		var some []T
+		if field == "" {
+			if err := f.do(ctx, c, &some); err != nil {
+				return nil, err
+			}
+		} else {
+			var answer map[string]json.RawMessage
+			if err := f.do(ctx, c, &answer); err != nil {
+				return nil, err
+			}
+			if err := json.Unmarshal(answer[field], &some); err != nil {
+				return nil, fmt.Errorf("%s: read %s of the answer: %w", c.doing, field, err)
 			}
 		}
+		all = append(all, some...)
 		if len(some) < perPage {
 			break
 		}

@@ -21,6 +21,8 @@ type Pull struct {
 	// State is "open" or "closed".
 	State string
 	Fork  bool
+	// Labels are their names.
+	Labels []string `json:",omitempty"`
 }
 
 // Server is a forge of one kind: "github", "gitlab" or "gitea".
@@ -32,6 +34,7 @@ type Server struct {
 	mu    sync.Mutex
 	pulls map[string][]*Pull // by repository
 	wrong []string
+	more  more
 }
 
 // Pulls returns the pull requests of a repository.
@@ -89,7 +92,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := s.serve(r)
-	if a.status == http.StatusBadRequest {
+	if a.status == http.StatusBadRequest && !strings.Contains(fmt.Sprint(a.body), cannotTransition) {
 		s.wrong = append(s.wrong, fmt.Sprintf("%s %s: %v", r.Method, r.URL, a.body))
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -116,6 +119,9 @@ func (s *Server) serve(r *http.Request) answer {
 		parts = parts[1:]
 	} else if len(parts) > 2 {
 		repository, parts = parts[0]+"/"+parts[1], parts[2:]
+	}
+	if a := s.serveMore(repository, parts, r); a.status != 0 {
+		return a
 	}
 	if len(parts) == 0 || parts[0] != noun || len(parts) > 2 {
 		return answer{http.StatusNotFound, map[string]string{"message": "404 Not Found"}}
@@ -221,15 +227,25 @@ func (s *Server) said(repository string, p *Pull) map[string]any {
 	if p.Fork {
 		from = 2
 	}
+	labels := []any{}
+	for _, l := range p.Labels {
+		if s.Kind == "gitlab" {
+			labels = append(labels, l)
+		} else {
+			labels = append(labels, map[string]any{"id": 1, "name": l, "color": "ededed"})
+		}
+	}
 	if s.Kind == "gitlab" {
 		return map[string]any{
-			"id": 1000 + p.Number, "iid": p.Number, "title": p.Title, "description": p.Body, "web_url": page,
+			"labels": labels,
+			"id":     1000 + p.Number, "iid": p.Number, "title": p.Title, "description": p.Body, "web_url": page,
 			"source_branch": p.Branch, "target_branch": p.Into, "sha": commit, "source_project_id": from,
 			"target_project_id": 1,
 		}
 	}
 	return map[string]any{
-		"id": 1000 + p.Number, "number": p.Number, "title": p.Title, "body": p.Body, "html_url": page,
+		"labels": labels,
+		"id":     1000 + p.Number, "number": p.Number, "title": p.Title, "body": p.Body, "html_url": page,
 		"head": map[string]any{"ref": p.Branch, "sha": commit, "repo": map[string]any{"id": from}},
 		"base": map[string]any{"ref": p.Into, "repo": map[string]any{"id": 1}},
 	}

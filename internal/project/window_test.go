@@ -1,4 +1,4 @@
-package agent
+package project
 
 import (
 	"strings"
@@ -33,7 +33,7 @@ func TestNextOpen(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := nextOpen(windows, at).UTC().Format(time.RFC3339); got != c.want {
+			if got := NextOpen(windows, at).UTC().Format(time.RFC3339); got != c.want {
 				t.Errorf("at %s: opens at %s, want %s", c.at, got, c.want)
 			}
 		})
@@ -56,5 +56,30 @@ func TestWindowErrors(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", text, err, want)
 		}
+	}
+}
+
+func TestLastClosed(t *testing.T) {
+	for name, c := range map[string]struct{ windows, at, want string }{
+		"today":         {`[{from: "08:00", to: "16:00"}]`, "2026-11-30T17:00:00Z", "2026-11-30T16:00:00Z"},
+		"yesterday":     {`[{from: "08:00", to: "16:00"}]`, "2026-11-30T07:00:00Z", "2026-11-29T16:00:00Z"},
+		"a week ago":    {`[{days: [Mon], from: "08:00", to: "16:00"}]`, "2026-11-30T07:00:00Z", "2026-11-23T16:00:00Z"},
+		"over midnight": {`[{days: [Sun], from: "22:00", to: "04:00"}]`, "2026-11-30T05:00:00Z", "2026-11-30T04:00:00Z"},
+		"the last of two": {`[{from: "01:00", to: "02:00"}, {from: "03:00", to: "04:00"}]`, "2026-11-30T05:00:00Z",
+			"2026-11-30T04:00:00Z"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var windows []Window
+			if err := yaml.Unmarshal([]byte(c.windows), &windows); err != nil {
+				t.Fatal(err)
+			}
+			at, err := time.Parse(time.RFC3339, c.at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := LastClosed(windows, at).UTC().Format(time.RFC3339); got != c.want {
+				t.Errorf("at %s: closed at %s, want %s", c.at, got, c.want)
+			}
+		})
 	}
 }
