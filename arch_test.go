@@ -35,6 +35,7 @@ var allowed = map[string]string{
 	"internal/render/helm":      "object project render/tree",
 	"internal/render": "object project render/tree render/kustomize render/helm render/skaffold " +
 		"render/sops",
+	"internal/render/bundle":    "object project",
 	"internal/project/source":   "git project",
 	"internal/project/scaffold": "object project",
 	"internal/image/signature":  "project",
@@ -59,14 +60,14 @@ var allowed = map[string]string{
 	"internal/release": "object image cluster rollout",
 	"internal/deploy": "git object project image/builder render render/tree image plan cluster " +
 		"rollout release check check/finding check/rule check/contract check/origin image/signature deploy/peer " +
-		"rollout/probe",
+		"rollout/probe render/bundle",
 	"internal/deploy/peer":   "git object project",
 	"internal/rollout/probe": "project",
 	"internal/promote": "git git/forge object project project/source image image/reference render render/tree " +
 		"check/finding check/origin cluster release deploy",
 	"internal/agent": "promote agent/child agent/notify git git/credential git/forge git/signer image object " +
 		"project project/source " +
-		"render/tree render " +
+		"render/tree render render/bundle image/signature check/finding " +
 		"plan cluster release deploy",
 	"internal/agent/child":   "",
 	"internal/agent/notify":  "",

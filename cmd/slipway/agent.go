@@ -51,6 +51,9 @@ The configuration:
   state: DIRECTORY            # for clones; default: a temporary one
   limits: {cloneSize: 1Gi, renderMemory: 1Gi, renderTime: 2m}   # the defaults
 
+A url of oci://REPO:TAG reads what "slipway render ENV --push --sign" has pushed, in place of Git, and needs
+"keys: [FILE]", public keys one of which must have signed it: see docs/gitops.md.
+
 notifications: [{kind: slack, urlFile: FILE}] tells receivers of decisions; after: [staging] in an environment
 waits until that one is healthy at the same commit; windows and repairWindows say when commits are
 deployed, and drift is set back: see docs/gitops.md.

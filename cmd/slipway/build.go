@@ -28,7 +28,7 @@ With --sign each image is signed in the format of cosign 3, including images tha
 	}
 	rebuild := cmd.Flags().Bool("rebuild", false,
 		"build again from the same files, to take newer base images and downloads")
-	s := signFlags(cmd.Flags())
+	s := signFlags(cmd.Flags(), "sign the images, with --key or in CI with the job's identity token")
 	out := outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		return runBuild(c.Context(), a, args[0], *rebuild, s, *out)

@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 
+	"slipway/internal/deploy"
 	"slipway/internal/image/builder"
 	"slipway/internal/image/signature"
 )
@@ -43,6 +44,7 @@ var buildRows = []row{
 		"image, which is pushed, or pass --key, which needs no service.")),
 	is("no token", signature.ErrNoToken, codeUsage,
 		"Pass --key, or set `permissions: id-token: write` in GitHub Actions."),
+	as("not bundled", codeError, func(e *deploy.NotBundledError) string { return e.Do }),
 	as("unsigned", codeError, always[*signature.UnsignedError]("Run `slipway build ENV --sign` to sign it, or "+
 		"trust its signer with `signatures` in slipway.yaml or --key.")),
 }

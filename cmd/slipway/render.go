@@ -27,6 +27,7 @@ type renderFlags struct {
 	show        bool
 	dropin      renderDropin
 	skaffold    renderSkaffold
+	push        renderPush
 }
 
 func newRenderCommand(a *app) *cobra.Command {
@@ -40,7 +41,12 @@ SLIPWAY_CACHE=off disables the cache.
 
 Without a project, --kustomize DIR prints the output of "kustomize build DIR", and --chart DIR that of
 "helm template NAME DIR", with the flags of the same names. Neither is cached. --kustomize leaves what
-SOPS has encrypted as it is, unless --show-secrets asks to decrypt it.`,
+SOPS has encrypted as it is, unless --show-secrets asks to decrypt it.
+
+With --push, render checks the environment of a commit as a deploy does, resolves its images, and pushes the
+objects to a registry, with the file and line of each. The same commit gives the same digest. TAG moves to
+it. With --sign it is signed in the format of cosign 3: an agent deploys nothing that is not. Objects with
+values that SOPS decrypted are not pushed.`,
 	}
 	f := cmd.Flags()
 	f.VarP(&o.out, "output", "o", "yaml, json (one object per line), or a directory such as ./out for one "+
@@ -51,10 +57,14 @@ SOPS has encrypted as it is, unless --show-secrets asks to decrypt it.`,
 	f.BoolVar(&o.show, "show-secrets", false, "print decrypted values instead of "+object.Hidden)
 	o.dropin.flags(cmd)
 	o.skaffold.flags(cmd)
+	o.push.flags(cmd)
 	cmd.Args = func(_ *cobra.Command, args []string) error { return o.oneSource(a, cmd, args) }
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		if o.dropin.asked() {
 			return runDropin(c.Context(), a, o)
+		}
+		if o.push.to != "" {
+			return o.push.run(c.Context(), a, args[0])
 		}
 		return runRender(c.Context(), a, args, o)
 	}
@@ -75,6 +85,9 @@ func (o *renderFlags) oneSource(a *app, cmd *cobra.Command, args []string) error
 		return a.envArgs(0)(cmd, args)
 	case given > 1:
 		return fmt.Errorf("%s takes one of: environments, --all, -p, --kustomize, --chart", cmd.CommandPath())
+	}
+	if err := o.push.check(*o, args); err != nil {
+		return err
 	}
 	return o.dropin.check(cmd)
 }

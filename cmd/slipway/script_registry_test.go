@@ -37,13 +37,15 @@ func located(repository string) string {
 //	registry tags REPOSITORY
 //	registry labels REPOSITORY               prints "TAG LABEL=VALUE" lines
 //	registry digest REPOSITORY:TAG VARIABLE
+//	registry layer REPOSITORY:TAG VARIABLE   the digest of its last layer
+//	registry tag REPOSITORY@DIGEST TAG       has a tag name what has a digest
 //	registry clear REPOSITORY                deletes its images
 //	registry busybox REPOSITORY:TAG          pushes a base image in which RUN has a shell
 //	registry cat REPOSITORY:TAG FILE         prints a file of an image
 //	registry attested REPOSITORY:TAG         prints what kinds of statements are attached
 func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: registry push|index|other|tags|labels|digest|clear|busybox|cat|attested …")
+		ts.Fatalf("usage: registry push|index|other|tags|labels|digest|layer|tag|clear|busybox|cat|attested …")
 	}
 	at := located(args[1])
 	switch args[0] {
@@ -90,6 +92,20 @@ func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 		desc, err := remote.Head(ref)
 		ts.Check(err)
 		ts.Setenv(args[2], desc.Digest.String())
+	case "layer":
+		ref, err := name.ParseReference(at, name.Insecure)
+		ts.Check(err)
+		img, err := remote.Image(ref)
+		ts.Check(err)
+		m, err := img.Manifest()
+		ts.Check(err)
+		ts.Setenv(args[2], m.Layers[len(m.Layers)-1].Digest.String())
+	case "tag":
+		ref, err := name.NewDigest(at, name.Insecure)
+		ts.Check(err)
+		content, err := remote.Get(ref)
+		ts.Check(err)
+		ts.Check(remote.Tag(ref.Context().Tag(args[2]), content))
 	case "busybox":
 		img, err := busybox()
 		ts.Check(err)

@@ -16,16 +16,18 @@ type signing struct {
 	key, config string
 }
 
-func signFlags(f *pflag.FlagSet) *signing {
+func signFlags(f *pflag.FlagSet, usage string) *signing {
 	var s signing
-	f.BoolVar(&s.sign, "sign", false,
-		"sign the images, with --key or in CI with the job's identity token")
+	f.BoolVar(&s.sign, "sign", false, usage)
 	f.StringVar(&s.key, "key", "",
 		"with --sign: private key, FILE or env://NAME; $COSIGN_PASSWORD decrypts it")
 	f.StringVar(&s.config, "signing-config", "",
 		"with --sign, without --key: `FILE` that names the Sigstore services (default the public ones)")
 	return &s
 }
+
+// asked says that one of the flags was given.
+func (s *signing) asked() bool { return s.sign || s.key+s.config != "" }
 
 // signer returns the signer, so that a wrong key fails before the build; nil without --sign.
 func (s *signing) signer() (*signature.Signer, error) {

@@ -62,6 +62,8 @@ type Repository struct {
 	Submodules string `yaml:"submodules"`
 	// Credentials are how the repository is reached; nil: outside a cluster as git does it by itself.
 	Credentials *Credentials `yaml:"credentials"`
+	// Keys are files with public keys. One of them must have signed the rendered set of an oci:// URL.
+	Keys []string `yaml:"keys"`
 	// Signers are who may sign its commits; nil: commits need no signature.
 	Signers *Signers `yaml:"signers"`
 	// Interval is how often the branch is asked for; 15 s unless given.
@@ -186,6 +188,9 @@ func (c Config) checkShared() error {
 		}
 		j, shared := with[sameRepository(r.URL)]
 		switch {
+		case r.isBundle() && first[sameRepository(r.URL)] != i:
+			return fmt.Errorf("repositories[%d]: the same rendered set as repositories[%d]", i,
+				first[sameRepository(r.URL)])
 		case r.Credentials == nil:
 		case !shared:
 			with[sameRepository(r.URL)] = i
@@ -198,9 +203,16 @@ func (c Config) checkShared() error {
 }
 
 func (r *Repository) complete() error {
+	if r.isBundle() {
+		if err := r.completeBundle(); err != nil {
+			return err
+		}
+	}
 	r.Branch, r.Interval = cmp.Or(r.Branch, "main"), cmp.Or(r.Interval, defaultInterval)
 	r.Submodules = cmp.Or(r.Submodules, Refuse)
 	switch {
+	case len(r.Keys) > 0 && !r.isBundle():
+		return errors.New("keys: they are for an oci:// url; commits of Git have signers")
 	case r.URL == "":
 		return errors.New("url is missing")
 	case strings.HasPrefix(r.URL, "-") || strings.HasPrefix(r.Branch, "-"):

@@ -272,8 +272,8 @@ func (e *environment) onward(ctx context.Context, p deploy.Proposal) error {
 	case e.settled == "":
 		return nil
 	}
-	_, lost, err := e.mirror.repository().Between(ctx, e.settled, e.commit)
-	if err == nil && lost > 0 {
+	lost, err := e.mirror.loses(ctx, e.settled, e.target.Source)
+	if err == nil && lost {
 		err = fmt.Errorf("the history of %s was rewritten: commit %s does not contain %s, which was there before: "+
 			"run `slipway deploy %s` at that commit if it is right", e.mirror.Branch, short(e.commit),
 			short(e.settled), e.name)

@@ -18,7 +18,7 @@ func (e *environment) remember(p deploy.Proposal) {
 	isOfCommit := func(pin image.Pin) bool { return pin.Tag == src.Tag }
 	asksCluster := func(c project.Chart) bool { return c.Lookup }
 	e.key = ""
-	if !slices.ContainsFunc(p.Prepared.Images, isOfCommit) &&
+	if !src.Bundled && !slices.ContainsFunc(p.Prepared.Images, isOfCommit) &&
 		!slices.ContainsFunc(e.target.Environment.Charts, asksCluster) {
 		e.key = e.files.key(src.Path, *e.reads)
 	}

@@ -37,6 +37,8 @@ type remote struct {
 	children  *child.Pool
 	access    func(context.Context) (git.Access, error)
 	maxSize   int64 // of a clone; 0: git's own limit
+	// registry has rendered sets in place of the clone; nil: this is a Git repository.
+	registry *registry
 
 	mu      sync.Mutex // of the clones
 	mirror  *git.Mirror
@@ -71,6 +73,9 @@ func newRemote(r Repository, state string, children *child.Pool) *remote {
 		url: withoutPassword(r.URL), dir: filepath.Join(state, hex.EncodeToString(sum[:8])),
 		poke: make(chan struct{}, 1), children: children, access: accessTo(r), snapshots: map[string]*snapshot{},
 	}
+	if r.isBundle() {
+		is.registry = newRegistry(r)
+	}
 	if r.Submodules == Allow {
 		is.modules = &modules{dir: is.dir + "-modules", mirrors: map[string]*git.Mirror{}}
 	}
@@ -101,6 +106,7 @@ func sameRepository(address string) string {
 // tip is what a poll found for a branch.
 type tip struct {
 	commit string
+	digest string // of a rendered set: several may be of one commit
 	err    error
 }
 
@@ -108,6 +114,9 @@ type tip struct {
 func (r *remote) poll(ctx context.Context, known map[string]string) map[string]tip {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.registry != nil {
+		return r.registry.poll(ctx)
+	}
 	found, branches := map[string]tip{}, r.branches()
 	err := r.open(ctx)
 	var tips map[string]string
@@ -125,7 +134,7 @@ func (r *remote) poll(ctx context.Context, known map[string]string) map[string]t
 		default:
 			r.children.Warm() // it starts while git fetches
 			commit, err := r.fetch(ctx, b)
-			found[b] = tip{commit, err}
+			found[b] = tip{commit: commit, err: err}
 		}
 	}
 	return found
@@ -146,7 +155,7 @@ func (r *remote) branches() []string {
 // once.
 func (r *remote) pull(ctx context.Context, known map[string]string) map[string]tip {
 	branches := r.branches()
-	if len(branches) != 1 || known[branches[0]] == "" {
+	if len(branches) != 1 || known[branches[0]] == "" || r.registry != nil {
 		return r.poll(ctx, known)
 	}
 	r.mu.Lock()
@@ -156,7 +165,7 @@ func (r *remote) pull(ctx context.Context, known map[string]string) map[string]t
 	if err == nil {
 		commit, err = r.fetch(ctx, branches[0])
 	}
-	return map[string]tip{branches[0]: {commit, err}}
+	return map[string]tip{branches[0]: {commit: commit, err: err}}
 }
 
 // open prepares the clone and its credentials, which may have changed. The caller holds the lock.
@@ -212,6 +221,9 @@ func (r *remote) take(ctx context.Context, branch, commit string) (*snapshot, er
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.registry != nil {
+		return r.registry.snapshot(ctx, commit)
+	}
 	if err := r.open(ctx); err != nil {
 		return nil, err
 	}
@@ -274,6 +286,9 @@ func (r *remote) give(s *snapshot) {
 
 // deepen fetches the history that the clone lacks. It reports whether there was any.
 func (m *mirror) deepen(ctx context.Context) (bool, error) {
+	if m.remote.registry != nil {
+		return false, nil
+	}
 	m.remote.mu.Lock()
 	defer m.remote.mu.Unlock()
 	if err := m.remote.open(ctx); err != nil {
@@ -318,6 +333,9 @@ func (m *mirror) at(ctx context.Context, commit string) (project.Source, *snapsh
 
 // source reads the project that the entry's directory of a commit belongs to, once for all environments.
 func (m *mirror) source(ctx context.Context, s *snapshot) (project.Source, error) {
+	if s.bundle != nil {
+		return s.bundle.source(s.root), nil
+	}
 	dir := path.Clean(filepath.ToSlash(m.Path))
 	if err := s.mayOpen(dir); err != nil {
 		return project.Source{}, err
@@ -362,8 +380,8 @@ func (r *remote) follow(ctx context.Context, a *Agent) {
 			isNoted[f.mirror.Branch] = true
 			f.note(found.err, log)
 			failed = failed || found.err != nil
-			if found.err == nil && f.offered != found.commit {
-				f.offered = found.commit
+			if found.err == nil && f.offered != found.commit+found.digest {
+				f.offered = found.commit + found.digest
 				for _, e := range f.environments {
 					e.offer(found.commit)
 				}
@@ -377,7 +395,8 @@ func (r *remote) follow(ctx context.Context, a *Agent) {
 		if failures++; !failed {
 			failures = 0
 		}
-		polled, wait := time.Now(), time.NewTimer(backoff(r.interval(), failures))
+		rest := max(backoff(r.interval(), failures), askedToWait(tips))
+		polled, wait := time.Now(), time.NewTimer(rest)
 		select {
 		case <-ctx.Done():
 		case <-wait.C:
@@ -456,5 +475,8 @@ func backoff(interval Duration, failures int) time.Duration {
 
 // String names a repository without its credentials.
 func (m *mirror) String() string {
+	if m.isBundle() {
+		return m.URL
+	}
 	return fmt.Sprintf("%s (%s)", git.WithoutCredentials(m.URL), m.Branch)
 }

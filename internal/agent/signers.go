@@ -29,6 +29,11 @@ func (e *UntrustedError) Unwrap() error { return e.Err }
 // verify returns who has signed a commit, where signatures are required. It verifies all commits that came
 // after one that was verified before; where that one is not known, the newest alone.
 func (m *mirror) verify(ctx context.Context, commit, before string) (who string, err error) {
+	if m.remote.registry != nil {
+		m.remote.mu.Lock()
+		defer m.remote.mu.Unlock()
+		return m.remote.registry.signer(commit)
+	}
 	if m.Signers == nil {
 		return "", nil
 	}

@@ -46,6 +46,8 @@ type snapshot struct {
 	refused map[string]error // paths that are not written, and why
 	bytes   int64
 	users   int // of the remote
+	// bundle is what a rendered set has beside its files; nil: this is a commit of Git.
+	bundle *pulled
 
 	openMu sync.Mutex
 	opened map[string]opened // projects, by their directories

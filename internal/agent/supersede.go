@@ -64,11 +64,11 @@ func (e *environment) supersedes(ctx context.Context, commit string, running dep
 	if now := time.Now(); e.policy.OnCommit == Ask || project.NextOpen(e.policy.Windows, now).After(now) {
 		return false, nil
 	}
-	_, lost, err := e.mirror.repository().Between(ctx, e.commit, commit)
+	lost, err := e.mirror.loses(ctx, e.commit, next.target.Source)
 	switch {
 	case err != nil:
 		return false, err
-	case lost > 0:
+	case lost:
 		return false, fmt.Errorf("commit %s: %w", short(commit), errSideways)
 	}
 	p, err := deploy.Propose(ctx, next.target, deploy.ProposeOptions{

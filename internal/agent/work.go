@@ -135,6 +135,7 @@ func (e entry) isolate(s *snapshot, reads *[]tree.Read) func(
 	return func(ctx context.Context, job deploy.Job, lookup deploy.LookupFunc) (deploy.Answer, error) {
 		for range maxRounds {
 			e.agent.counters.update(func(c *counters) { c.renders[e.name]++ })
+			job.Source.Ancestors = nil
 			a, err := work(ctx, e.agent.children, job, lookup)
 			if err != nil {
 				return a, err
@@ -150,6 +151,7 @@ func (e entry) isolate(s *snapshot, reads *[]tree.Read) func(
 				return a, err
 			}
 			a.Error = s.explain(a.Error)
+			s.bundle.relocate(&a)
 			if len(job.Blame) == 0 {
 				*reads = a.Touched
 			}

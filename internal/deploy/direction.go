@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"slipway/internal/git"
 	"slipway/internal/project"
@@ -28,9 +29,15 @@ type OlderError struct {
 	// Lost counts the commits that only the release has, New those that only the source has.
 	Lost, New int
 	Shallow   bool
+	// Listed: the source lists the commits that it contains, and From is not among them.
+	Listed bool
 }
 
 func (e *OlderError) Error() string {
+	if e.Listed {
+		return fmt.Sprintf("commit %s does not contain commit %s of release %d in %s: it is older, or the history "+
+			"was rewritten", git.Short(e.To), git.Short(e.From), e.Release, e.Environment)
+	}
 	what := fmt.Sprintf("commit %s is older than", git.Short(e.To))
 	if e.New > 0 {
 		what = fmt.Sprintf("commit %s does not contain", git.Short(e.To))
@@ -50,6 +57,13 @@ func directionOf(ctx context.Context, t Target, latest release.Release, allow bo
 	if t.Environment.Class == project.Local || latest.Status == release.Deleted || from == "" || to == "" ||
 		from == to {
 		return Direction{}
+	}
+	if t.Source.Bundled {
+		if slices.Contains(t.Source.Ancestors, from) {
+			return Direction{}
+		}
+		return Direction{Allowed: allow, Back: &OlderError{Environment: t.Environment.Name,
+			Release: latest.Revision, From: from, To: to, Listed: true}}
 	}
 	repository, err := t.history(ctx)
 	if err != nil {

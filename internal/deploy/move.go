@@ -86,8 +86,11 @@ func (t Target) isOurs(ctx context.Context, rel release.Release) bool {
 	if rel.Commit == "" {
 		return false
 	}
-	repository, err := t.history(ctx)
-	if err != nil || !repository.Exists(ctx, rel.Commit) {
+	if t.Source.Bundled {
+		if rel.Commit != t.Source.Commit && !slices.Contains(t.Source.Ancestors, rel.Commit) {
+			return false
+		}
+	} else if repository, err := t.history(ctx); err != nil || !repository.Exists(ctx, rel.Commit) {
 		return false
 	}
 	return rel.Repository == "" || rel.Repository == t.repository()
@@ -95,7 +98,7 @@ func (t Target) isOurs(ctx context.Context, rel release.Release) bool {
 
 // repository identifies the repository of the source, as a release records it; empty where there is none.
 func (t Target) repository() string {
-	if t.Source.Repository == "" {
+	if t.Source.Repository == "" && !t.Source.Bundled {
 		return ""
 	}
 	return cmp.Or(t.Source.Identity, release.NoOrigin)

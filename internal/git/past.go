@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -18,6 +19,16 @@ func (r Repository) Exists(ctx context.Context, revision string) bool {
 func (r Repository) IsShallow(ctx context.Context) bool {
 	out, err := r.run(ctx, "rev-parse", "--is-shallow-repository")
 	return err == nil && strings.TrimSpace(out) == "true"
+}
+
+// Ancestors returns the commits that one contains, itself excepted, the newest first and at most n of them.
+func (r Repository) Ancestors(ctx context.Context, commit string, n int) ([]string, error) {
+	out, err := r.run(ctx, "rev-list", "--topo-order", "--max-count="+strconv.Itoa(n+1),
+		"--end-of-options", commit, "--")
+	if err != nil {
+		return nil, err
+	}
+	return strings.Fields(out)[1:], nil
 }
 
 // Between counts the commits of to that from does not have, and the other way round.

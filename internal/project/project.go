@@ -229,6 +229,10 @@ type Source struct {
 	Remote string
 	// Identity names the repository by its origin, "acme/myapp"; empty: no origin.
 	Identity string
+	// Bundled: it was rendered elsewhere. There is no repository to ask, and Ancestors are the commits that
+	// Commit contains, the newest first.
+	Bundled   bool
+	Ancestors []string
 	// Time is the commit's in Unix seconds, and the timestamp in everything that is built from it.
 	Time int64
 	// Notes are the assumptions that reading the source made, a sentence each, for the user.

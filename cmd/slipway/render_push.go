@@ -1,0 +1,97 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"slipway/internal/deploy"
+	"slipway/internal/image"
+	"slipway/internal/render/bundle"
+)
+
+// renderPush is the part of render that pushes the objects to a registry.
+type renderPush struct {
+	to      string
+	signing *signing
+}
+
+const bundleScheme = "oci://"
+
+func (p *renderPush) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&p.to, "push", "",
+		"push the objects of a committed ENV, for an agent that reads a registry in place of Git: "+
+			"`oci://REPO[:TAG]`; default tag: ENV")
+	p.signing = signFlags(f,
+		"with --push: sign what is pushed, with --key or in CI with the job's identity token")
+}
+
+// check refuses flags that do not go with --push.
+func (p *renderPush) check(o renderFlags, args []string) error {
+	switch {
+	case p.to == "" && p.signing.asked():
+		return errors.New("--sign, --key and --signing-config require --push")
+	case p.to == "":
+		return nil
+	case len(args) != 1:
+		return errors.New("--push takes one environment: an agent reads each from a tag of its own")
+	case o.digest || o.out.kind != asYAML || o.show || o.all:
+		return errors.New("--push prints the reference of what it pushed: it goes without --all, --digest, " +
+			"--output and --show-secrets")
+	case !strings.HasPrefix(p.to, bundleScheme):
+		return fmt.Errorf("--push %s: want %sREPOSITORY[:TAG]", p.to, bundleScheme)
+	}
+	return nil
+}
+
+func (p *renderPush) run(ctx context.Context, a *app, name string) error {
+	by, err := p.signing.signer()
+	if err != nil {
+		return err
+	}
+	pin, err := image.ParseArtifact(strings.TrimPrefix(p.to, bundleScheme))
+	if err != nil {
+		return err
+	}
+	pin.Tag = cmp.Or(pin.Tag, name)
+	t, err := a.buildTarget(ctx, name)
+	if err != nil {
+		return err
+	}
+	b, err := deploy.Bundle(ctx, t)
+	if err != nil {
+		return err
+	}
+	layer, err := bundle.Pack(b)
+	if err != nil {
+		return fmt.Errorf("bundle %s: %w", name, err)
+	}
+	pin, err = image.PushArtifact(ctx, pin, image.Artifact{
+		Type: bundle.ArtifactType, LayerType: bundle.LayerType, Layer: layer,
+		Annotations: annotations(b),
+	}, by, image.Options{Client: a.registries(), Notify: func(text string) { a.warn("%s", text) }})
+	if err != nil {
+		return fmt.Errorf("push %s: %w", name, err)
+	}
+	if by == nil {
+		a.warn("warning: %s is not signed: an agent refuses it. Pass --sign", pin.Reference())
+	}
+	_, err = fmt.Fprintf(a.stdout, "%s%s\n", bundleScheme, pin.Reference())
+	return err
+}
+
+// annotations tell other programs what was pushed. They are the same for the same commit.
+func annotations(b bundle.Bundle) map[string]string {
+	return map[string]string{
+		"org.opencontainers.image.created":  time.Unix(b.Source.Time, 0).UTC().Format(time.RFC3339),
+		"org.opencontainers.image.revision": b.Source.Commit,
+		"dev.slipway.project":               b.Project.Name,
+		"dev.slipway.environment":           b.Environment().Name,
+	}
+}
