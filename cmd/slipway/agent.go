@@ -61,7 +61,8 @@ deployed, and drift is set back: see docs/gitops.md.
 watchWindow: 10m (the default) is how long a healthy release is watched, to roll it back if it turns bad.
 
 promote push or pull-request (default: never) writes what the gates of slipway.yaml let through into the
-environment's files: see docs/promotion.md.
+environment's files: see docs/promotion.md. publish: [status, deployment] beside the url tells the forge each
+verdict, as a commit status and a deployment.
 
 onCommit deploy (default) or ask · onDrift report (default) or repair · writeBack never (default), push
 or pull-request, with "forge: {kind: github, api: URL, tokenFile: FILE}" beside the url. takeOver: true deploys

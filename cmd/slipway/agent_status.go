@@ -167,6 +167,9 @@ func printAgentStatus(a *app, s agent.Status) {
 	if s.Promotion != "" {
 		fmt.Fprintf(a.stdout, "  promotion: %s\n", clean(oneLine(s.Promotion)))
 	}
+	if s.Publishing != "" {
+		fmt.Fprintf(a.stdout, "  publishing: %s\n", clean(oneLine(s.Publishing)))
+	}
 	for _, line := range s.Pauses.Lines(time.Now()) {
 		if s.Verdict != agent.Suspended || line != s.Message {
 			fmt.Fprintf(a.stdout, "  %s\n", clean(line))

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -307,14 +308,18 @@ func query(v any, path string) (string, error) {
 //
 //	until TEXT get ENV KIND/NAME JSONPATH   as cluster get; NAME * is every one
 //	until TEXT exec COMMAND [ARG…]          whatever its exit code
+//	until TEXT forge WHAT [REPOSITORY]      as forge
 func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 3 || args[1] != "exec" && (args[1] != "get" || len(args) != 5) {
+	if neg || len(args) < 3 || !slices.Contains([]string{"exec", "get", "forge"}, args[1]) {
 		ts.Fatalf("usage: until TEXT get ENV KIND/NAME JSONPATH, or until TEXT exec COMMAND [ARG...]")
 	}
 	pause := 200 * time.Millisecond // each try is in the script's log
 	look := func() string {
 		_ = ts.Exec(args[2], args[3:]...)
 		return ts.ReadFile("stdout")
+	}
+	if args[1] == "forge" {
+		look, pause = func() string { return lookAtForge(ts, args[2:]) }, 50*time.Millisecond
 	}
 	if args[1] == "get" {
 		kind, nameOf, _ := strings.Cut(args[3], "/")

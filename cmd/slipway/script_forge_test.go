@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"net"
 	"net/http"
 	"os/exec"
@@ -36,14 +37,8 @@ func cmdForge(ts *testscript.TestScript, neg bool, args []string) {
 		startForge(ts, args[1], args[2])
 		return
 	}
-	known, ok := forges.Load(ts.Getenv("WORK"))
-	if !ok {
-		ts.Fatalf("no forge was started")
-	}
-	server := known.(*forgetest.Server)
+	server := forgeOf(ts)
 	switch args[0] {
-	case "pulls":
-		printLines(ts, server.Pulls(args[1]))
 	case "open", "fork":
 		p := forgetest.Pull{Title: args[2], Branch: args[2], Into: "main", Fork: args[0] == "fork"}
 		if args[3] != "" {
@@ -56,23 +51,45 @@ func cmdForge(ts *testscript.TestScript, neg bool, args []string) {
 		server.Close(args[1], number)
 	case "check", "run":
 		server.AddCheck(forgetest.Check{Commit: args[1], Name: args[2], State: args[3], Run: args[0] == "run"})
-	case "checks":
-		printLines(ts, server.Checks())
-	case "deployments":
-		printLines(ts, server.Deployments())
-	case "comments":
-		printLines(ts, server.Comments())
 	default:
-		ts.Fatalf("forge: unknown %s", args[0])
+		_, err := io.WriteString(ts.Stdout(), lookAtForge(ts, args))
+		ts.Check(err)
 	}
 }
 
-func printLines[T any](ts *testscript.TestScript, all []T) {
+func forgeOf(ts *testscript.TestScript) *forgetest.Server {
+	known, ok := forges.Load(ts.Getenv("WORK"))
+	if !ok {
+		ts.Fatalf("no forge was started")
+	}
+	return known.(*forgetest.Server)
+}
+
+// lookAtForge is what `forge pulls`, checks, deployments or comments prints.
+func lookAtForge(ts *testscript.TestScript, args []string) string {
+	server := forgeOf(ts)
+	switch args[0] {
+	case "pulls":
+		return forgeLines(ts, server.Pulls(args[1]))
+	case "checks":
+		return forgeLines(ts, server.Checks())
+	case "deployments":
+		return forgeLines(ts, server.Deployments())
+	case "comments":
+		return forgeLines(ts, server.Comments())
+	}
+	ts.Fatalf("forge: unknown %s", args[0])
+	return ""
+}
+
+func forgeLines[T any](ts *testscript.TestScript, all []T) string {
+	var b strings.Builder
 	for _, item := range all {
-		encoder := json.NewEncoder(ts.Stdout())
+		encoder := json.NewEncoder(&b)
 		encoder.SetEscapeHTML(false)
 		ts.Check(encoder.Encode(item))
 	}
+	return b.String()
 }
 
 func startForge(ts *testscript.TestScript, kind, variable string) {

@@ -35,6 +35,11 @@ func TestParse(t *testing.T) {
 		head + "  forge: {tokenfile: x}\n": `line 3: unknown key "tokenfile" (did you mean "tokenFile"?)`,
 		head + "  forge: {}\n  environments: {a: {}}\n": "repositories[0]: forge: kind: " +
 			`want github, gitlab or gitea, not ""`,
+		head + "  publish: [status]\n  environments: {a: {}}\n": "repositories[0]: publish: forge is missing",
+		head + "  publish: [note]\n  environments: {a: {}}\n": "repositories[0]: publish: " +
+			`want status or deployment, not "note"`,
+		head + "  forge: {kind: gitea, tokenFile: x}\n  publish: [deployment]\n  environments: {a: {}}\n": "" +
+			"repositories[0]: publish: gitea has no deployments: want status",
 		head + "  submodules: all\n  environments: {a: {}}\n": "repositories[0]: " +
 			`submodules: want refuse or allow, not "all"`,
 		head + "  environments: {a: {}}\n" + strings.TrimPrefix(head, "repositories:\n") +

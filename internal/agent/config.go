@@ -73,7 +73,9 @@ type Repository struct {
 	// Forge is where pull requests are opened; nil: branches are pushed, and a person opens them.
 	Forge *forge.Forge `yaml:"forge"`
 	// Verdicts are published as Git notes; nil: they are not.
-	Verdicts     *Verdicts              `yaml:"verdicts"`
+	Verdicts *Verdicts `yaml:"verdicts"`
+	// Publish is how verdicts are published at the forge: StatusVerdicts, DeploymentVerdicts.
+	Publish      []string               `yaml:"publish"`
 	Environments map[string]Environment `yaml:"environments"`
 }
 
@@ -237,6 +239,9 @@ func (r *Repository) complete() error {
 			return fmt.Errorf("forge: %w", err)
 		}
 	}
+	if err := r.checkPublish(); err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
 	for name, e := range r.Environments {
 		e.OnCommit = cmp.Or(e.OnCommit, Deploy)
 		e.WatchWindow = cmp.Or(e.WatchWindow, defaultWindow)
@@ -256,6 +261,21 @@ func (r *Repository) complete() error {
 			}
 		}
 		r.Environments[name] = e
+	}
+	return nil
+}
+
+// checkPublish fails where verdicts cannot be published as the entry says.
+func (r *Repository) checkPublish() error {
+	for _, where := range r.Publish {
+		switch {
+		case where != StatusVerdicts && where != DeploymentVerdicts:
+			return fmt.Errorf("want %s or %s, not %q", StatusVerdicts, DeploymentVerdicts, where)
+		case r.Forge == nil:
+			return errors.New("forge is missing")
+		case where == DeploymentVerdicts && r.Forge.Kind == forge.Gitea:
+			return fmt.Errorf("%s has no deployments: want %s", r.Forge.Kind, StatusVerdicts)
+		}
 	}
 	return nil
 }

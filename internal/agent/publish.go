@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"time"
 
 	"slipway/internal/deploy"
+	"slipway/internal/git/forge"
+	"slipway/internal/project"
 	"slipway/internal/promote"
 )
 
@@ -15,20 +18,46 @@ type Verdicts struct {
 	KeyFile string `yaml:"keyFile"`
 }
 
-// published is the verdict that was published last.
+// Where verdicts are published beside Git notes.
+const (
+	StatusVerdicts     = "status"     // as commit statuses of the forge
+	DeploymentVerdicts = "deployment" // as deployments of GitHub or GitLab
+)
+
+// published are the verdicts that were published last, by where: "note", or one of the above.
 type published struct {
+	last     map[string]said
+	failures int       // of the forge, in a row
+	ask      time.Time // when the forge is asked again
+}
+
+type said struct {
 	commit  string
 	verdict promote.Verdict
 }
 
-// publish writes the verdict on the newest commit into its Git note, when it has changed or was published
-// long ago. An environment that is not settled has none.
+// isSame says whether a verdict tells nothing new. The time when the agent looked does not count.
+func (s said) isSame(commit string, v promote.Verdict) bool {
+	return s.commit == commit && s.verdict.Healthy == v.Healthy && s.verdict.Message == v.Message &&
+		s.verdict.Release == v.Release
+}
+
+func (p *published) note(where, commit string, v promote.Verdict) {
+	if p.last == nil {
+		p.last = map[string]said{}
+	}
+	p.last[where] = said{commit, v}
+}
+
+// publish tells others the verdict on the newest commit, when it has changed: in its Git note, and at the
+// forge. An environment that is not settled has none.
 func (e *environment) publish(ctx context.Context) error {
-	if e.mirror.Verdicts == nil || !e.looked {
+	if e.mirror.Verdicts == nil && len(e.mirror.Publish) == 0 || !e.looked {
 		return nil
 	}
 	var v promote.Verdict
-	switch s := e.Status(); s.Verdict {
+	s := e.Status()
+	switch s.Verdict {
 	case Synced:
 		c, err := deploy.Health(ctx, e.target, e.past.Latest)
 		if err != nil {
@@ -40,10 +69,21 @@ func (e *environment) publish(ctx context.Context) error {
 	default:
 		return nil
 	}
-	last := e.published
-	isSame := last.commit == e.commit && last.verdict.Healthy == v.Healthy &&
-		last.verdict.Message == v.Message && last.verdict.Release == v.Release
-	if isSame && v.Time.Sub(last.verdict.Time) < promote.VerdictEvery {
+	if !v.Healthy {
+		v.Since = e.badSince.UTC()
+	}
+	e.publishAtForge(ctx, v, s)
+	if e.mirror.Verdicts == nil {
+		return nil
+	}
+	return e.publishNote(ctx, v)
+}
+
+// publishNote writes a verdict into the Git note of the commit, also when the last one is old: readers take a
+// verdict that is not repeated for that of an agent that has stopped.
+func (e *environment) publishNote(ctx context.Context, v promote.Verdict) error {
+	last := e.published.last["note"]
+	if last.isSame(e.commit, v) && v.Time.Sub(last.verdict.Time) < promote.VerdictEvery {
 		return nil
 	}
 	key, err := os.ReadFile(e.mirror.Verdicts.KeyFile)
@@ -63,7 +103,60 @@ func (e *environment) publish(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("publish the verdict: %w", err)
 	}
-	e.published = published{e.commit, v}
+	e.published.note("note", e.commit, v)
 	e.log.Debug("published the verdict", "commit", e.commit, "healthy", v.Healthy)
 	return nil
+}
+
+// publishAtForge tells the forge a verdict. A forge that does not take it is asked later and later; nothing
+// else waits for it.
+func (e *environment) publishAtForge(ctx context.Context, v promote.Verdict, s Status) {
+	p := &e.published
+	for _, where := range e.mirror.Publish {
+		isDeployed := s.Verdict != Refused
+		if p.last[where].isSame(e.commit, v) || where == DeploymentVerdicts && !isDeployed ||
+			time.Now().Before(p.ask) {
+			continue
+		}
+		err := e.agent.leadership.fence(ctx)
+		if err == nil {
+			err = e.tellForge(ctx, where, v, s)
+		}
+		if err != nil {
+			p.failures++
+			p.ask = time.Now().Add(backoff(e.mirror.Interval, p.failures))
+			e.notePublishing(fmt.Sprintf("the verdict on commit %s is not published: %v", short(e.commit), err))
+			return
+		}
+		p.note(where, e.commit, v)
+		p.failures, p.ask = 0, time.Time{}
+		e.notePublishing("")
+		e.log.Debug("published the verdict", "as", where, "commit", e.commit, "healthy", v.Healthy)
+	}
+}
+
+func (e *environment) tellForge(ctx context.Context, where string, v promote.Verdict, s Status) error {
+	text := s.Message
+	if s.Verdict == Synced && !v.Healthy {
+		text = fmt.Sprintf("release %d is not healthy: %s", v.Release, v.Message)
+	}
+	to := forge.Verdict{
+		Commit: e.commit, Environment: e.name, Healthy: v.Healthy, Text: text, Branch: e.mirror.Branch,
+		Production: e.target.Environment.Class == project.Production,
+	}
+	if where == DeploymentVerdicts {
+		return e.mirror.Forge.SetDeployment(ctx, e.mirror.URL, to)
+	}
+	return e.mirror.Forge.SetStatus(ctx, e.mirror.URL, to)
+}
+
+// notePublishing puts why a verdict is not published into the status, and logs it once; empty: it is.
+func (e *environment) notePublishing(text string) {
+	if text == e.Status().Publishing {
+		return
+	}
+	e.update(func(s *Status) { s.Publishing = text })
+	if text != "" {
+		e.log.Warn(text)
+	}
 }

@@ -30,6 +30,8 @@ type Status struct {
 	Promotion string `json:"promotion,omitempty"`
 	// Gates are those of the environment, as they were looked at last.
 	Gates []promote.Gate `json:"gates,omitempty"`
+	// Publishing is why the verdict is not published at the forge; empty: it is, or it need not be.
+	Publishing string `json:"publishing,omitempty"`
 	// Drift counts what differs from the release in the cluster.
 	Drift int `json:"drift"`
 	// Polled says which kinds are read at each interval, as the user may not watch them.
