@@ -336,8 +336,12 @@ var imageRows = []row{
 		}
 		return "Push that image to " + e.Registry + " again, or ask the registry's operator. Nothing was tagged."
 	}),
+	as("no credential helper", codeError, func(e *image.NoHelperError) string {
+		return "Install " + e.Helper + " on the PATH, or correct the Docker configuration (DOCKER_CONFIG or " +
+			"~/.docker/config.json)."
+	}),
 	as("registry credentials", codeError, always[*image.CredentialsError]("Correct the Docker configuration "+
-		"(DOCKER_CONFIG or ~/.docker/config.json), or install the credential helper that it names.")),
+		"(DOCKER_CONFIG or ~/.docker/config.json).")),
 	as("reference", codeUsage, always[*image.ReferenceError](
 		"Write images as HOST/NAME:TAG or HOST/NAME@sha256:….")),
 	as("no image", codeError, always[*image.NotFoundError]("Check that it is pushed and its name is right, or "+

@@ -13,7 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
@@ -61,17 +60,6 @@ type CredentialsError struct{ Failure }
 
 func (e *CredentialsError) Error() string {
 	return fmt.Sprintf("credentials for registry %s: %v", e.Registry, e.Err)
-}
-
-// logins reads Docker's configuration, and runs its credential helpers.
-type logins struct{}
-
-func (l logins) Resolve(r authn.Resource) (authn.Authenticator, error) {
-	auth, err := authn.DefaultKeychain.Resolve(r)
-	if err != nil {
-		return nil, &CredentialsError{Failure{Registry: r.RegistryStr(), Err: err}}
-	}
-	return auth, nil
 }
 
 const (

@@ -165,7 +165,7 @@ func (s store) mayPush(ctx context.Context, p Pin) error {
 	bound := roundTrip(func(r *http.Request) (*http.Response, error) {
 		return s.transport.RoundTrip(r.WithContext(ctx))
 	})
-	return explain(p.Repository, ref.Context(), remote.CheckPushPermission(ref, logins{}, bound))
+	return explain(p.Repository, ref.Context(), remote.CheckPushPermission(ref, logins{ctx}, bound))
 }
 
 type roundTrip func(*http.Request) (*http.Response, error)
