@@ -47,7 +47,7 @@ func TestChangelog(t *testing.T) {
 // The tests, scripts and files that documents name exist.
 func TestNamesInDocuments(t *testing.T) {
 	t.Chdir(foldertest.Root(t))
-	pages := glob(t, "*.md", "docs/*.md", "docs/cli/*.md")
+	pages := glob(t, "*.md", "docs/*.md", "docs/*/*.md", "examples/*/README.md")
 	var tests strings.Builder
 	sources := glob(t, "*_test.go", "cmd/*/*_test.go", "internal/*/*_test.go", "internal/*/*/*_test.go")
 	for _, file := range sources {

@@ -33,7 +33,7 @@ has. Either replica answers: the one that stands by asks the leader.`,
 	}
 	address := cmd.Flags().String("address", "", "HOST:PORT of the agent's \"listen\"")
 	name := cmd.Flags().String("name", "slipway-agent", "name of the agent in its cluster")
-	out := outputFlag(cmd, asText, asJSON)
+	out := a.outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(c *cobra.Command, _ []string) error {
 		text, err := a.askAgent(c.Context(), *address, *name)
 		if err != nil {

@@ -18,7 +18,7 @@ alone. It does not count for a promotion that you make yourself.`,
 		Example: "  slipway approve prod --reason 'tested with the new tariff'",
 	}
 	reason := cmd.Flags().String("reason", "", "why, for all to see")
-	out := outputFlag(cmd, asText, asJSON)
+	out := a.outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		t, err := a.target(c.Context(), args[0])
 		if err != nil {

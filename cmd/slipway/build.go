@@ -29,7 +29,7 @@ With --sign each image is signed in the format of cosign 3, including images tha
 	rebuild := cmd.Flags().Bool("rebuild", false,
 		"build again from the same files, to take newer base images and downloads")
 	s := signFlags(cmd.Flags(), "sign the images, with --key or in CI with the job's identity token")
-	out := outputFlag(cmd, asText, asJSON)
+	out := a.outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		return runBuild(c.Context(), a, args[0], *rebuild, s, *out)
 	}
@@ -83,7 +83,7 @@ func (a *app) prepare(ctx context.Context, t deploy.Target, o deploy.PrepareOpti
 func (a *app) buildOptions() image.Options {
 	var o image.Options
 	// Elsewhere only the log of a step that fails is shown.
-	if onTerminal := isTerminal(a.stderr); onTerminal || ci.IsRunning(os.Getenv) {
+	if onTerminal := isTerminal(a.stderr); !a.quiet && (onTerminal || ci.IsRunning(os.Getenv)) {
 		o.Progress, o.Plain = a.stderr, !onTerminal
 	}
 	return o

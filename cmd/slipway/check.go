@@ -53,7 +53,7 @@ To accept a finding, add it with its reason to "exceptions:" in slipway.yaml.`,
 		Example: "  slipway check\n  slipway check prod -o github\n  helmfile template | slipway check -\n" +
 			"  slipway check --explain image-mutable",
 	}
-	o.out = outputFlag(cmd, asText, asJSON, asSARIF, asGitHub, asMarkdown)
+	o.out = a.outputFlag(cmd, asText, asJSON, asSARIF, asGitHub, asMarkdown)
 	f := cmd.Flags()
 	f.Var((*severityValue)(&o.failOn), "fail-on",
 		"lowest severity that makes check exit with 4: warning or error")

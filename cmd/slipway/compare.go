@@ -36,7 +36,7 @@ No cluster is asked, except with --live: that compares what runs with the result
 the API server would complete it.`,
 	}
 	var o compareOptions
-	o.out = outputFlag(cmd, asText, asJSON, asMarkdown)
+	o.out = a.outputFlag(cmd, asText, asJSON, asMarkdown)
 	cmd.Flags().BoolVar(&o.all, "all", false, "show expected differences too")
 	cmd.Flags().BoolVar(&o.live, "live", false, "compare one environment with what runs in its cluster")
 	cmd.Args = func(cmd *cobra.Command, args []string) error {

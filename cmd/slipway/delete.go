@@ -14,7 +14,7 @@ func newDeleteCommand(a *app) *cobra.Command {
 		Long: `Deletes the objects that releases of this environment recorded, and nothing else. Namespaces,
 CustomResourceDefinitions, PersistentVolumes and PersistentVolumeClaims stay. The history stays too.`,
 	}
-	o := actFlags(cmd)
+	o := a.actFlags(cmd)
 	pruneFlag(cmd, &o.prune)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		return runDelete(c.Context(), a, args[0], o)

@@ -59,8 +59,8 @@ func (o allowOptions) allow() (deploy.Allow, error) {
 	return deploy.Allow{Rules: o.rules, Reason: o.reason}, nil
 }
 
-func actFlags(cmd *cobra.Command) *actOptions {
-	o := &actOptions{out: outputFlag(cmd, asText, asJSON)}
+func (a *app) actFlags(cmd *cobra.Command) *actOptions {
+	o := &actOptions{out: a.outputFlag(cmd, asText, asJSON)}
 	waitFlags(cmd, o)
 	return o
 }
@@ -130,7 +130,7 @@ What slipway check calls an error is not deployed to production. To accept it, a
 Staging and production do not go back: a commit that lacks commits of the running release is refused without
 --allow-older. To restore an earlier release, run slipway rollback.`,
 	}
-	o := actFlags(cmd)
+	o := a.actFlags(cmd)
 	forceFlag(cmd, &o.force)
 	takeOverFlag(cmd, &o.takeOver)
 	settleFlag(cmd, o)

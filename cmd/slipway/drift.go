@@ -43,7 +43,7 @@ kustomization, and the manifests of added ones.
 			"  slipway drift prod --adopt > k8s/overlays/prod/adopted.yaml",
 	}
 	o := driftOptions{act: &actOptions{}}
-	o.out = outputFlag(cmd, asText, asJSON, asMarkdown)
+	o.out = a.outputFlag(cmd, asText, asJSON, asMarkdown)
 	o.act.out = o.out
 	f := cmd.Flags()
 	f.BoolVar(&o.exitCode, "exit-code", false, "exit with 3 when the environment has drifted")

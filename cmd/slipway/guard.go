@@ -28,7 +28,7 @@ cluster; apply the policies as a user who may create them:
 
   slipway guard prod | kubectl apply -f -`,
 	}
-	out := outputFlag(cmd, asYAML, asJSON)
+	out := a.outputFlag(cmd, asYAML, asJSON)
 	cmd.Args = a.envArgs(1)
 	cmd.RunE = func(_ *cobra.Command, args []string) error { return runGuard(a, args[0], *out) }
 	return cmd

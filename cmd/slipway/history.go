@@ -20,7 +20,7 @@ func newHistoryCommand(a *app) *cobra.Command {
 		Long: `Lists the recorded releases, newest first: the last ten, and the last healthy one. With REVISION it
 shows one release: who deployed it, when, its images by digest, the changes, and why it failed.`,
 	}
-	out := outputFlag(cmd, asText, asJSON)
+	out := a.outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		revision, err := revisionArg(args)
 		if err != nil {

@@ -29,7 +29,7 @@ func newImageInspectCommand(a *app) *cobra.Command {
 value of the label org.opencontainers.image.revision. With --context the registry is the one of that
 sandbox.`,
 	}
-	out := outputFlag(cmd, asText, asJSON)
+	out := a.outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		return runImageInspect(c.Context(), a, args[0], *out)
 	}

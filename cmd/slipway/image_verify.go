@@ -29,7 +29,7 @@ formats of older cosign versions are not read.`,
 		"with --identity: the issuer of the identity, such as https://token.actions.githubusercontent.com")
 	f.StringVar(&d.TrustedRoot, "trusted-root", "",
 		"with --identity: `FILE` with the certificates and logs to trust (default the public Sigstore's)")
-	out := outputFlag(cmd, asText, asJSON)
+	out := a.outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		if d.Key == "" == (d.Identity == "" || d.Issuer == "") {
 			return &usageError{errors.New("pass either --key, or --identity and --issuer")}

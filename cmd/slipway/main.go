@@ -12,6 +12,8 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -23,6 +25,7 @@ import (
 	"slipway/internal/git/credential"
 	"slipway/internal/image"
 	"slipway/internal/image/builder"
+	"slipway/internal/object"
 )
 
 func main() {
@@ -82,6 +85,10 @@ type app struct {
 	client         *image.Client // see registries
 	started        bool          // flags and arguments are valid; an error from now on is not a usage error
 
+	yaml    bool // --output yaml: see json
+	quiet   bool
+	redrawn *object.Ref // the object of the last line of progress; nil: another kind of line
+
 	// planFile is a saved plan, which may be in the working tree.
 	planFile string
 
@@ -89,6 +96,14 @@ type app struct {
 	kubeconfig string
 	context    string
 	namespace  string
+}
+
+// calledAs is how help shows the command: as a plugin, kubectl runs the program as kubectl-slipway.
+func (a *app) calledAs() string {
+	if strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe") == "kubectl-slipway" {
+		return "kubectl slipway"
+	}
+	return "slipway"
 }
 
 const about = `Slipway takes what runs on a laptop cluster to staging and production, and keeps it there.
@@ -113,8 +128,8 @@ func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use: "slipway", Short: "The bridge from a laptop cluster to production", Long: about,
 		SilenceErrors: true, SilenceUsage: true,
-		PersistentPreRun:  func(*cobra.Command, []string) { a.started = true },
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		PersistentPreRun: func(*cobra.Command, []string) { a.started = true },
+		Annotations:      map[string]string{cobra.CommandDisplayNameAnnotation: a.calledAs()},
 	}
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
@@ -124,6 +139,10 @@ func newRoot(a *app) *cobra.Command {
 	f.StringVar(&a.kubeconfig, "kubeconfig", "", "kubeconfig file (default $KUBECONFIG or ~/.kube/config)")
 	f.StringVar(&a.context, "context", "", "kubeconfig context, instead of the environment's")
 	f.StringVarP(&a.namespace, "namespace", "n", "", "namespace, instead of the environment's")
+	f.BoolVarP(&a.quiet, "quiet", "q", false, "print no progress and no notes; warnings and errors stay")
+	if err := root.RegisterFlagCompletionFunc("context", a.completeContexts); err != nil {
+		panic(err) // the flag is added above
+	}
 	root.AddCommand(
 		newInitCommand(a), newCheckCommand(a), newGuardCommand(a), newWhyCommand(a), newCompareCommand(a),
 		newRenderCommand(a),
@@ -131,7 +150,8 @@ func newRoot(a *app) *cobra.Command {
 		newPromoteCommand(a), newApproveCommand(a), newCICommand(a), newGitOpsCommand(a),
 		newAgentCommand(a), newQuarantineCommand(a), newUICommand(a),
 		newStatusCommand(a), newDriftCommand(a), newHistoryCommand(a), newRollbackCommand(a), newDeleteCommand(a),
-		newSandboxCommand(a), newVersionCommand(a),
+		newSandboxCommand(a), newCompletionCommand(a), newVersionCommand(a),
 	)
+	a.completeArguments(root)
 	return root
 }

@@ -83,6 +83,9 @@ func namesWord(text, name string) bool {
 }
 
 func (a *app) notes(notes []string) {
+	if a.quiet {
+		return
+	}
 	for _, n := range notes {
 		a.warn("note: %s", n)
 	}

@@ -8,10 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+	"sigs.k8s.io/yaml"
 
 	"slipway/internal/ci"
 	"slipway/internal/deploy"
@@ -38,14 +40,24 @@ const (
 	asMarkdown format = "markdown"
 )
 
-// outputFlag adds --output with the formats of a verb; the first is the default.
-func outputFlag(cmd *cobra.Command, known ...format) *format {
-	f := known[0]
+// outputFlag adds --output with the formats of a verb; the first is the default. Where a verb prints JSON,
+// the same values can be had as YAML.
+func (a *app) outputFlag(cmd *cobra.Command, known ...format) *format {
+	f, value := known[0], formatValue{known: known}
+	if slices.Contains(known, asJSON) && !slices.Contains(known, asYAML) {
+		value.yaml = &a.yaml
+		known = slices.Insert(slices.Clone(known), slices.Index(known, asJSON)+1, asYAML)
+	}
 	names := make([]string, len(known))
 	for i, k := range known {
 		names[i] = string(k)
 	}
-	cmd.Flags().VarP(&formatValue{&f, known, orList(names)}, "output", "o", orList(names))
+	value.f, value.names = &f, orList(names)
+	cmd.Flags().VarP(&value, "output", "o", value.names)
+	complete := cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp)
+	if err := cmd.RegisterFlagCompletionFunc("output", complete); err != nil {
+		panic(err) // the flag is added above
+	}
 	return &f
 }
 
@@ -58,8 +70,8 @@ func notBoth(cmd *cobra.Command, a, b string) error {
 }
 
 // outputOrFileFlag adds --output, which also takes the path of a file: a word with a dot or a slash.
-func outputOrFileFlag(cmd *cobra.Command, file *string, known ...format) *format {
-	f := outputFlag(cmd, known...)
+func (a *app) outputOrFileFlag(cmd *cobra.Command, file *string, known ...format) *format {
+	f := a.outputFlag(cmd, known...)
 	flag := cmd.Flags().Lookup("output")
 	flag.Usage += ", or a FILE to save the plan in"
 	flag.Value = &fileValue{flag.Value.(*formatValue), file}
@@ -93,11 +105,18 @@ type formatValue struct {
 	f     *format
 	known []format
 	names string
+	yaml  *bool // print the values of JSON as YAML; nil: the verb has no such output
 }
 
 func (v *formatValue) String() string { return string(*v.f) }
 func (v *formatValue) Type() string   { return "format" }
 func (v *formatValue) Set(s string) error {
+	if v.yaml != nil {
+		*v.yaml = s == string(asYAML)
+		if *v.yaml {
+			s = string(asJSON)
+		}
+	}
 	for _, k := range v.known {
 		if s == string(k) {
 			*v.f = k
@@ -112,8 +131,18 @@ func (a *app) warn(text string, args ...any) {
 	fmt.Fprintf(a.stderr, "slipway: "+text+"\n", args...)
 }
 
-// json prints one value on stdout, on one line.
-func (a *app) json(v any) error { return json.NewEncoder(a.stdout).Encode(v) }
+// json prints one value on stdout: on one line, or with --output yaml as a document.
+func (a *app) json(v any) error {
+	if !a.yaml {
+		return json.NewEncoder(a.stdout).Encode(v)
+	}
+	text, err := yaml.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(a.stdout, "---\n%s", text)
+	return err
+}
 
 // marks are the signs of acts, the same in plans and progress.
 var marks = map[string]string{"created": "+", "updated": "~", "deleted": "-", "replaced": "±"}
@@ -122,7 +151,11 @@ var marks = map[string]string{"created": "+", "updated": "~", "deleted": "-", "r
 func (a *app) progress(e deploy.Event) {
 	s := styleOf(a.stderr)
 	if e.Step == deploy.Failure {
+		a.redrawn = nil
 		printEvidence(a.stderr, e)
+		return
+	}
+	if a.quiet {
 		return
 	}
 	mark, ok := marks[e.Message]
@@ -134,10 +167,22 @@ func (a *app) progress(e deploy.Event) {
 		text = fmt.Sprintf("%s  %s", e.Ref, text)
 	}
 	if mark == "·" {
-		fmt.Fprintf(a.stderr, "  %s %s\n", s.dim(mark), text)
+		fmt.Fprintf(a.stderr, "%s  %s %s\n", a.redraw(e), s.dim(mark), text)
 		return
 	}
+	a.redrawn = nil
 	fmt.Fprintln(a.stderr, s.mark(mark, fmt.Sprintf("  %s %s", mark, text)))
+}
+
+// redraw returns the control sequence that replaces the line before, where that is an older state of the same
+// object and stderr is a terminal that can.
+func (a *app) redraw(e deploy.Event) string {
+	same := a.redrawn != nil && e.Ref != nil && *a.redrawn == *e.Ref
+	a.redrawn = e.Ref
+	if !same || !isTerminal(a.stderr) || os.Getenv("TERM") == "dumb" {
+		return ""
+	}
+	return "\x1b[1A\x1b[2K"
 }
 
 // mayAsk fails where confirm would fail, so that a verb can stop before it builds or pushes.

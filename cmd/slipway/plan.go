@@ -29,7 +29,7 @@ contains no value of a Secret.`,
 		Example: "  slipway plan prod\n  slipway plan prod -o prod.plan && slipway deploy prod --plan prod.plan",
 	}
 	var o planOptions
-	o.out = outputOrFileFlag(cmd, &o.file, asText, asJSON, asMarkdown)
+	o.out = a.outputOrFileFlag(cmd, &o.file, asText, asJSON, asMarkdown)
 	cmd.Flags().BoolVar(&o.exitCode, "exit-code", false, "exit with 3 when the plan has changes")
 	forceFlag(cmd, &o.force)
 	takeOverFlag(cmd, &o.takeOver)

@@ -51,7 +51,7 @@ that is open. The token is in --token-file, or in GITHUB_TOKEN, GITLAB_TOKEN, GI
   slipway promote staging prod --pr`,
 	}
 	var o promote.Options
-	out := outputFlag(cmd, asText, asJSON)
+	out := a.outputFlag(cmd, asText, asJSON)
 	f := cmd.Flags()
 	f.StringVar(&o.From, "from", "",
 		"promote the images in this environment's files, or in its last healthy release")

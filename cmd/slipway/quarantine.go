@@ -24,7 +24,7 @@ and "slipway promote" does not write these images, until a person lifts the quar
 	list := &cobra.Command{
 		Use: "list ENV", Short: "Show the releases in quarantine", Args: a.envArgs(0),
 	}
-	out := outputFlag(list, asText, asJSON)
+	out := a.outputFlag(list, asText, asJSON)
 	list.RunE = func(c *cobra.Command, args []string) error {
 		return runQuarantineList(c.Context(), a, args[0], *out)
 	}

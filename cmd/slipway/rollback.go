@@ -22,7 +22,7 @@ It does not go back behind a release with an object that has the annotation "sli
 such as the Job of a migration, nor behind one that deleted a CustomResourceDefinition, without
 --cross-barrier. An automatic rollback never does.`,
 	}
-	o := actFlags(cmd)
+	o := a.actFlags(cmd)
 	forceFlag(cmd, &o.force)
 	cmd.Flags().BoolVar(&o.cross, "cross-barrier", false,
 		"go back behind a release that marked a barrier; the new release records it")

@@ -55,7 +55,7 @@ func newSandboxUp(a *app, with withSandbox) *cobra.Command {
 	var o sandboxUpOptions
 	cmd := &cobra.Command{Use: "up", Short: "Start the sandbox in the background", Args: cobra.NoArgs}
 	cmd.RunE = with(func(ctx context.Context, s sandbox.Instance) error { return runSandboxUp(ctx, a, s, o) })
-	o.out = outputFlag(cmd, asText, asJSON)
+	o.out = a.outputFlag(cmd, asText, asJSON)
 	f := cmd.Flags()
 	f.BoolVar(&o.foreground, "foreground", false, "run until interrupted, in the foreground")
 	f.IntVar(&o.Port, "port", 0, "the API server's port (default: the last one, or a free one)")
@@ -130,7 +130,7 @@ func newSandboxReset(a *app, with withSandbox) *cobra.Command {
 func newSandboxStatus(a *app, with withSandbox) *cobra.Command {
 	cmd := &cobra.Command{Use: "status", Short: "Show whether the sandbox runs, and its addresses",
 		Args: cobra.NoArgs}
-	out := outputFlag(cmd, asText, asJSON)
+	out := a.outputFlag(cmd, asText, asJSON)
 	cmd.RunE = with(func(_ context.Context, s sandbox.Instance) error {
 		st, err := s.State()
 		switch {

@@ -19,7 +19,7 @@ import (
 // starts it once more.
 func TestMain(m *testing.M) {
 	testscript.Main(suite{m}, map[string]func(){
-		"slipway": watched, "behind": behind,
+		"slipway": watched, "kubectl-slipway": watched, "behind": behind,
 	})
 }
 

@@ -26,7 +26,7 @@ Below the table it also says which gates of an environment are shut for what the
 runs, why, and for how long. For published verdicts and notes it fetches from the remote, and for checks it asks
 the forge with the token in GITHUB_TOKEN, GITLAB_TOKEN, GITEA_TOKEN or FORGEJO_TOKEN.`,
 	}
-	out := outputFlag(cmd, asText, asJSON)
+	out := a.outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(c *cobra.Command, _ []string) error { return runStatus(c.Context(), a, *out) }
 	return cmd
 }

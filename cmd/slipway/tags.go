@@ -66,7 +66,7 @@ DOCKER_METADATA_OUTPUT_* for later steps, and writes the bake files below RUNNER
 	f.StringVar(&o.Context, "context", "", "where the commit comes from: workflow or git (default workflow)")
 	f.StringVar(&o.file, "file", "", "YAML file with the action's inputs; flags win")
 	f.BoolVar(&o.strict, "strict", false, "make warnings errors")
-	o.out = outputFlag(cmd, asText, asJSON, asBake, asGitHub)
+	o.out = a.outputFlag(cmd, asText, asJSON, asBake, asGitHub)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return runTags(cmd.Context(), a, o) }
 	return cmd
 }

@@ -21,7 +21,7 @@ var embedded = []struct{ name, module string }{
 func newVersionCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "version", Short: "Print the version, and the versions of embedded libraries",
 		Args: cobra.NoArgs}
-	out := outputFlag(cmd, asText, asJSON)
+	out := a.outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(*cobra.Command, []string) error {
 		info, ok := debug.ReadBuildInfo()
 		if !ok {

@@ -23,7 +23,7 @@ Write FIELD as spec.replicas or spec.template.spec.containers[name=api].image, o
 or a JSON patch does; without it, why explains the whole object. No cluster is asked.`,
 		Args: a.envArgs(3),
 	}
-	out := outputFlag(cmd, asText, asJSON)
+	out := a.outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		if len(args) < 2 {
 			return &usageError{fmt.Errorf("%s needs an object: KIND/NAME", c.CommandPath())}

@@ -247,7 +247,9 @@ func (l layout) imageNotes(images []Image) (notes []string) {
 		switch {
 		case i.Artifact:
 			artifacts = append(artifacts, i.Name)
-		case slices.ContainsFunc(l.tilt.Images, func(o tilt.Image) bool { return o.Name == i.Name }):
+		case slices.ContainsFunc(l.tilt.Images, func(o tilt.Image) bool {
+			return withoutRegistry(o.Name) == i.Name
+		}):
 			tilted = append(tilted, i.Name)
 		default:
 			notes = append(notes, fmt.Sprintf("using %s to build image %s", i.Dockerfile, i.Name))

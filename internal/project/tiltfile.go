@@ -150,20 +150,29 @@ func (l layout) applied(dirs []string) []string {
 }
 
 // tiltImages are the images that the Tiltfile builds from a Dockerfile. One that is made for development is
-// replaced by the Dockerfile beside it, which builds what ships.
+// replaced by the Dockerfile beside it, which builds what ships. Their names lack the registry: that of a
+// laptop would match the manifests of no other environment.
 func (l layout) tiltImages() (images []Image) {
 	for _, t := range l.tilt.Images {
 		if !imageName.matches(t.Name) || t.Dockerfile == "" || !l.file(t.Dockerfile) {
 			continue
 		}
-		i := Image{Name: t.Name, Context: t.Context, Dockerfile: t.Dockerfile, Target: t.Target, BuildArgs: t.Args,
-			Detected: true}
+		i := Image{Name: withoutRegistry(t.Name), Context: t.Context, Dockerfile: t.Dockerfile,
+			Target: t.Target, BuildArgs: t.Args, Detected: true}
 		if file, ok := l.shipped(t); ok {
 			i.Dockerfile, i.Target, i.BuildArgs = file, "", nil
 		}
 		images = append(images, i)
 	}
 	return images
+}
+
+func withoutRegistry(name string) string {
+	host, rest, found := strings.Cut(name, "/")
+	if found && (host == "localhost" || strings.ContainsAny(host, ".:")) {
+		return rest
+	}
+	return name
 }
 
 // shipped is the Dockerfile that builds for other environments what a Tiltfile builds for development; false

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"slipway/internal/cluster"
+	"slipway/internal/project"
+	"slipway/internal/render"
+)
+
+// completionTimeout ends what a press of Tab waits for: a person would not wait longer.
+const completionTimeout = 3 * time.Second
+
+func newCompletionCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use: "completion bash|zsh|fish|powershell", Short: "Print a script that completes commands in a shell",
+		Args: named("bash, zsh, fish or powershell"), ValidArgs: []string{"bash", "zsh", "fish", "powershell"},
+		Long: `The script completes verbs, flags, environments, objects (slipway why ENV Deployment/…), releases
+(slipway rollback ENV …) and kubeconfig contexts. Releases are read from the cluster of the environment.`,
+		Example: `  source <(slipway completion bash)        # in ~/.bashrc; needs the package bash-completion
+  source <(slipway completion zsh)         # in ~/.zshrc, after compinit
+  slipway completion fish >~/.config/fish/completions/slipway.fish
+  slipway completion powershell | Out-String | Invoke-Expression   # in $PROFILE`,
+		RunE: func(c *cobra.Command, args []string) error { return runCompletion(a, c.Root(), args[0]) },
+	}
+}
+
+func runCompletion(a *app, root *cobra.Command, shell string) error {
+	switch shell {
+	case "bash":
+		return root.GenBashCompletionV2(a.stdout, true)
+	case "zsh":
+		return root.GenZshCompletion(a.stdout)
+	case "fish":
+		return root.GenFishCompletion(a.stdout, true)
+	case "powershell":
+		return root.GenPowerShellCompletionWithDesc(a.stdout)
+	}
+	return &usageError{fmt.Errorf("unknown shell %q: use bash, zsh, fish or powershell", shell)}
+}
+
+// completeArguments gives the commands their completions, by the words of their usage lines.
+func (a *app) completeArguments(c *cobra.Command) {
+	for _, sub := range c.Commands() {
+		a.completeArguments(sub)
+	}
+	if c.ValidArgsFunction != nil || len(c.ValidArgs) > 0 || !c.Runnable() {
+		return
+	}
+	usage, _, _ := strings.Cut(c.Use, " | ") // of alternatives, the first one
+	words := strings.Fields(usage)[1:]
+	c.ValidArgsFunction = func(
+		c *cobra.Command, args []string, _ string,
+	) ([]cobra.Completion, cobra.ShellCompDirective) {
+		ctx, cancel := context.WithTimeout(c.Context(), completionTimeout)
+		defer cancel()
+		return a.complete(ctx, words, args), cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// complete returns the words that may follow args. A project that cannot be read has none.
+func (a *app) complete(ctx context.Context, usage, args []string) []cobra.Completion {
+	p, err := project.Open(a.dir)
+	if err != nil || len(usage) == 0 {
+		return nil
+	}
+	last := strings.Trim(usage[len(usage)-1], "[]")
+	repeats := strings.HasPrefix(last, "ENV") && last != "ENV" // ENV… or ENV...
+	if len(args) >= len(usage) && !repeats {
+		return nil
+	}
+	switch word := strings.Trim(usage[min(len(args), len(usage)-1)], "[].…"); word {
+	case "ENV", "FROM", "A", "B":
+		return environmentNames(p, args)
+	case "argocd|flux", "github|gitlab":
+		return strings.Split(word, "|")
+	case "KIND/NAME":
+		return a.objectNames(ctx, p, args[0])
+	case "REVISION", "RELEASE":
+		return a.releases(ctx, args[0])
+	}
+	return nil
+}
+
+// environmentNames are the environments with their classes, without those that were typed already.
+func environmentNames(p project.Project, typed []string) []cobra.Completion {
+	var names []cobra.Completion
+	for _, e := range p.Environments {
+		if !slices.Contains(typed, e.Name) {
+			names = append(names, cobra.CompletionWithDesc(e.Name, string(e.Class)))
+		}
+	}
+	return names
+}
+
+// objectNames are the objects of an environment as `slipway why` takes them.
+func (a *app) objectNames(ctx context.Context, p project.Project, name string) []cobra.Completion {
+	env, err := p.Environment(name)
+	if err != nil {
+		return nil
+	}
+	options := a.renderOptions("render")
+	options.Remotes = p.Remotes
+	r, err := render.Open(p.Dir, options)
+	if err != nil {
+		return nil
+	}
+	defer r.Close()
+	result, err := r.Render(ctx, env)
+	if err != nil {
+		return nil
+	}
+	var names []cobra.Completion
+	for _, ref := range result.Set.Refs() {
+		names = append(names, cobra.CompletionWithDesc(ref.Kind+"/"+ref.Name, ref.Namespace))
+	}
+	return names
+}
+
+// releases are the recorded releases of an environment, the newest first.
+func (a *app) releases(ctx context.Context, name string) []cobra.Completion {
+	t, err := a.target(ctx, name)
+	if err != nil {
+		return nil
+	}
+	history, err := t.Records().History(ctx)
+	if err != nil {
+		return nil
+	}
+	var all []cobra.Completion
+	for _, rel := range history {
+		text := fmt.Sprintf("%s, %s, %s ago", rel.Status, short(rel.Commit), age(rel.Started))
+		all = append(all, cobra.CompletionWithDesc(fmt.Sprint(rel.Revision), text))
+	}
+	return all
+}
+
+// completeContexts are the contexts of the kubeconfig.
+func (a *app) completeContexts(
+	*cobra.Command, []string, string,
+) ([]cobra.Completion, cobra.ShellCompDirective) {
+	names, err := cluster.Contexts(a.kubeconfig)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}

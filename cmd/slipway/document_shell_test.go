@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"slipway/internal/cluster/sandboxtest"
+)
+
+// home is the home directory that pages show.
+const home = "/home/ada"
+
+// typedTimeout is for one command of a page.
+const typedTimeout = 3 * time.Minute
+
+// endOfCommand separates the output of a command from what follows, together with its exit code.
+const endOfCommand = "\x01end of command"
+
+// shell is one bash in which the commands of a page are typed, so that cd, export and & work as for a reader.
+type shell struct {
+	home   string
+	hidden []string // texts of the test run alone, which are removed from outputs
+	input  *os.File
+	output chan []byte
+}
+
+// newShell starts the shell in a home directory of its own, which has the directory examples. A page that starts its own sandbox gets none;
+// others have namespaces of their own in the sandbox of the test run, with the contexts dev, staging and prod.
+func newShell(t *testing.T, page string, ownSandbox bool) *shell {
+	t.Helper()
+	dir := t.TempDir()
+	s := &shell{home: dir, output: make(chan []byte)}
+	bin, err := filepath.Abs(filepath.Join("..", "..", "bin"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := os.DirFS(filepath.Join("..", "..", "examples"))
+	if err := os.CopyFS(filepath.Join(dir, "examples"), examples); err != nil {
+		t.Fatal(err)
+	}
+	own, machine, _ := strings.Cut(os.Getenv("PATH"), string(filepath.ListSeparator))
+	list := string(filepath.ListSeparator)
+	env := []string{
+		"PATH=" + strings.Join([]string{own, bin, machine}, list), "HOME=" + dir, "LANG=C.UTF-8", "TERM=dumb",
+		"XDG_CACHE_HOME=" + cache, "GOCACHE=" + goCache(),
+		heardFile + "=" + os.Getenv(heardFile), heardScript + "=" + t.Name(),
+		"GIT_CONFIG_SYSTEM=" + os.DevNull, "GIT_TERMINAL_PROMPT=0",
+	}
+	if !ownSandbox {
+		env = append(env, "KUBECONFIG="+s.namespaces(t), "REGISTRY="+shared.Registry, "GITSERVER="+shared.GitServer)
+	}
+	for _, who := range []string{"AUTHOR", "COMMITTER"} {
+		env = append(env, "GIT_"+who+"_NAME=Ada", "GIT_"+who+"_EMAIL=ada@example.com")
+	}
+	s.start(t, page, env)
+	t.Cleanup(func() { stopSandboxes(filepath.Join(dir, ".local", "share", "..", "..")) })
+	return s
+}
+
+// namespaces makes the page's namespaces, and returns the path of its kubeconfig.
+func (s *shell) namespaces(t *testing.T) string {
+	t.Helper()
+	if err := startShared(); err != nil {
+		t.Fatal(err)
+	}
+	prefix, kubeconfig := sandboxtest.Name("page"), filepath.Join(s.home, ".kube", "config")
+	if err := os.MkdirAll(filepath.Dir(kubeconfig), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := shared.Project(t.Context(), prefix, kubeconfig, "dev", "staging", "prod"); err != nil {
+		t.Fatal(err)
+	}
+	s.hidden = append(s.hidden, prefix+"-")
+	return kubeconfig
+}
+
+func (s *shell) start(t *testing.T, page string, env []string) {
+	t.Helper()
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdin, input, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.input = input
+	cmd := exec.Command("bash", "--noprofile", "--norc")
+	cmd.Dir, cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = s.home, env, stdin, write, write
+	if strings.HasPrefix(page, "examples/") {
+		cmd.Dir = filepath.Join(s.home, filepath.Dir(page)) // its commands are typed beside it
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	stdin.Close()
+	write.Close()
+	go func() {
+		defer close(s.output)
+		buffer := make([]byte, 64<<10)
+		for {
+			n, err := read.Read(buffer)
+			if err != nil {
+				return
+			}
+			s.output <- bytes.Clone(buffer[:n])
+		}
+	}()
+	t.Cleanup(func() {
+		input.Close()
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) // programs in the background too
+		_ = cmd.Wait()
+		read.Close()
+		for range s.output {
+		}
+	})
+}
+
+// run types a command and returns the lines that it printed, and its exit code.
+func (s *shell) run(typed string) (lines []string, exit int, err error) {
+	quoted := "'" + strings.ReplaceAll(typed, "'", `'\''`) + "'"
+	if _, err := fmt.Fprintf(s.input, "eval %s </dev/null\nprintf '\\n%s %%d\\n' $?\n", quoted, endOfCommand); err != nil {
+		return nil, 0, err
+	}
+	var text []byte
+	late := time.After(typedTimeout)
+	for {
+		select {
+		case more, open := <-s.output:
+			text = append(text, more...)
+			before, after, found := bytes.Cut(text, []byte("\n"+endOfCommand))
+			if found && bytes.HasSuffix(after, []byte("\n")) {
+				_, err := fmt.Sscan(string(after), &exit)
+				return s.lines(string(before)), exit, err
+			}
+			if !open {
+				return s.lines(string(text)), 0, fmt.Errorf("the shell ended")
+			}
+		case <-late:
+			return s.lines(string(text)), 0, fmt.Errorf("did not end within %s", typedTimeout)
+		}
+	}
+}
+
+// lines are the lines of an output as a page shows them.
+func (s *shell) lines(text string) []string {
+	text = strings.ReplaceAll(text, s.home, home)
+	for _, h := range s.hidden {
+		text = strings.ReplaceAll(text, h, "")
+	}
+	text = strings.Trim(text, "\n")
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, "\n")
+}
