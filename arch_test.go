@@ -68,12 +68,14 @@ var allowed = map[string]string{
 	"internal/agent": "promote agent/child agent/notify git git/credential git/forge git/signer image object " +
 		"project project/source " +
 		"render/tree render render/bundle image/signature check/finding " +
-		"plan cluster release deploy",
+		"plan cluster release deploy web web/login",
 	"internal/agent/child":   "",
 	"internal/agent/notify":  "",
 	"internal/agent/install": "agent object project render",
 	"internal/web": "check/contract check/finding check/origin cluster deploy git image object " +
 		"plan project promote release rollout words",
+	"internal/web/login":           "web",
+	"internal/web/login/logintest": "",
 	"internal/web/browser":         "",
 	"internal/words":               "",
 	"cmd/slipway":                  "*",

@@ -47,7 +47,11 @@ The configuration:
       environments:           # of the repository's slipway.yaml
         staging: {context: staging, onCommit: deploy, onDrift: repair, writeBack: push}
         prod: {context: prod, onCommit: ask, onDrift: report, writeBack: never}
-  listen: 127.0.0.1:9090      # /healthz, /readyz, /metrics, /status, /hooks
+  listen: 127.0.0.1:9090      # /healthz, /readyz, /metrics, /status, /hooks, the web UI
+  ui:                         # serve the web UI, too: see docs/ui.md
+    url: https://slipway.example.com
+    oidc: {issuer: URL, clientID: ID, clientSecretFile: FILE}
+    groups: [dev, ops]        # of the people; others do not count
   state: DIRECTORY            # for clones; default: a temporary one
   limits: {cloneSize: 1Gi, renderMemory: 1Gi, renderTime: 2m}   # the defaults
 
@@ -88,7 +92,7 @@ an environment that Argo CD or Flux keeps, too.`,
 		connect := a.connectOptions()
 		connect.InCluster = serviceAccountDir
 		return agent.New(config, agent.Options{
-			Connect: connect, Render: a.renderOptions("deploy"), Log: log,
+			Connect: connect, Render: a.renderOptions("deploy"), Log: log, Hint: hintOf,
 		}).Run(c.Context())
 	}
 	return cmd

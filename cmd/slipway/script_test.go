@@ -71,7 +71,8 @@ func scripts(dir string) testscript.Params {
 			"cluster": cmdCluster, "registry": cmdRegistry, "code": cmdCode, "until": cmdUntil,
 			"needs": cmdNeeds, "failure": cmdFailure, "pipeline": cmdPipeline, "signature": cmdSignature,
 			"proxy": cmdProxy, "load": cmdLoad, "hook": cmdHook, "webhook": cmdWebhook,
-			"forge": cmdForge, "page": cmdPage, "answer": cmdAnswer,
+			"forge": cmdForge, "page": cmdPage, "answer": cmdAnswer, "visit": cmdVisit,
+			"provider": cmdProvider,
 		},
 	}
 }

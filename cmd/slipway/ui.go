@@ -47,21 +47,19 @@ func runUI(ctx context.Context, a *app, o uiOptions) error {
 	if _, err := a.source(ctx); err != nil {
 		return err
 	}
+	build := a.buildOptions()
 	site, err := web.New(ctx, web.Options{
 		Sources: func(ctx context.Context) ([]project.Source, error) {
 			src, err := source.Open(ctx, a.dir)
 			return []project.Source{src}, err
 		},
-		Connect: func(src project.Source, env project.Environment) (deploy.Target, error) {
+		Connect: web.Remember(func(src project.Source, env project.Environment) (deploy.Target, error) {
 			t, err := deploy.Connect(src, env, a.connectOptions())
 			t.Render = a.renderOptions("deploy")
 			return t, err
-		},
+		}),
 		Findings: a.findings, Why: a.explainField, Compare: a.compareEnvironments,
-		Build: a.buildOptions(), Who: ci.Actor(os.Getenv), Hint: func(err error) string {
-			_, hint := lookUp(err)
-			return hint
-		},
+		Build: &build, Who: ci.Actor(os.Getenv), Hint: hintOf,
 	})
 	if err != nil {
 		return err
@@ -74,6 +72,12 @@ func runUI(ctx context.Context, a *app, o uiOptions) error {
 	}
 	defer site.Wait()
 	return local.Serve(ctx, site.Handler())
+}
+
+// hintOf says what to do about an error.
+func hintOf(err error) string {
+	_, hint := lookUp(err)
+	return hint
 }
 
 // findings checks a project as the verb check does.

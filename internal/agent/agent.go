@@ -25,6 +25,8 @@ type Options struct {
 	Connect deploy.ConnectOptions
 	Render  render.Options
 	Log     *slog.Logger
+	// Hint says what to do about an error, for the web UI; it may return "".
+	Hint func(error) string
 }
 
 // Agent keeps the environments of a configuration.
@@ -38,6 +40,9 @@ type Agent struct {
 	couriers   []*courier
 	// recent is how old a plan may be that is carried out without another look at the objects.
 	recent time.Duration
+
+	// base ends with the agent.
+	base context.Context
 
 	mu sync.Mutex
 	// follows are those of the present term, in the order of the configuration. A replica that stands by has
@@ -77,11 +82,13 @@ func (a *Agent) Run(ctx context.Context) error {
 		state = temporary
 	}
 	a.setFollowers(a.build(state))
-	server, err := a.listen()
+	a.base = ctx
+	server, err := a.listen(ctx)
 	if err != nil {
 		return err
 	}
 	err = a.lead(ctx, server.address, func(ctx context.Context) { a.work(ctx, a.build(state)) })
+	server.ui.close()
 	return errors.Join(err, server.stop(ctx))
 }
 

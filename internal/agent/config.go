@@ -25,6 +25,8 @@ type Config struct {
 	Repositories []Repository `yaml:"repositories"`
 	// Listen is HOST:PORT for webhooks, metrics, health and the status; empty: nothing is served.
 	Listen string `yaml:"listen"`
+	// UI has the agent serve the web UI, too; nil: it does not.
+	UI *UI `yaml:"ui"`
 	// Lease has the replicas of an agent choose the one that acts; nil: this agent runs alone.
 	Lease *Lease `yaml:"lease"`
 	// State is a directory for clones; empty: a temporary one, which is made anew at each start.
@@ -164,6 +166,11 @@ func Parse(text []byte) (Config, error) {
 	if l := c.Lease; l != nil && (l.Namespace == "" || l.Name == "") {
 		return c, errors.New("lease: namespace and name are required")
 	}
+	if c.UI != nil {
+		if err := c.UI.complete(c.Listen); err != nil {
+			return c, fmt.Errorf("ui: %w", err)
+		}
+	}
 	for i := range c.Repositories {
 		if err := c.Repositories[i].complete(); err != nil {
 			return c, fmt.Errorf("repositories[%d]: %w", i, err)
@@ -296,7 +303,7 @@ func readable(err error) error {
 	var known []string
 	for _, t := range []any{
 		Config{}, Limits{}, Lease{}, Repository{}, Environment{}, Credentials{}, GitHubApp{}, Signers{},
-		Verdicts{}, forge.Forge{}, notify.Receiver{},
+		Verdicts{}, UI{}, OIDC{}, forge.Forge{}, notify.Receiver{},
 	} {
 		if of := reflect.TypeOf(t); of.Name() == m[3] {
 			for i := range of.NumField() {

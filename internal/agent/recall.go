@@ -19,11 +19,19 @@ func (e *environment) recall(ctx context.Context) error {
 	if e.holder != 0 && !slices.ContainsFunc(e.past.Releases, isHolding) { // a person has lifted it
 		e.looked, e.holder = false, 0
 	}
+	if e.holder == 0 && slices.ContainsFunc(e.past.Releases, e.isWithdrawn) { // a person holds it back
+		e.looked = false
+	}
 	if v := e.Status().Verdict; (v == Waiting || v == Unproven) && e.past.Latest.Status != release.Pending {
 		// Somebody may have deployed.
 		e.looked = false
 	}
 	return nil
+}
+
+// isWithdrawn says that a person has quarantined the release that has the objects of the newest commit.
+func (e *environment) isWithdrawn(r release.Release) bool {
+	return r.Revision == e.Status().Release && r.Held() && r.Quarantine.Who != ""
 }
 
 // debounce waits until a burst of changes is over.

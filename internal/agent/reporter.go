@@ -33,6 +33,7 @@ type subject struct {
 // turnTo makes a commit the subject.
 func (r *reporter) turnTo(commit string, t deploy.Target) {
 	r.about = subject{commit, t.Cluster, t.Records().LockRef()}
+	r.update(func(s *Status) { s.taken = commit })
 }
 
 // Status returns how the environment stands.

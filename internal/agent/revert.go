@@ -163,8 +163,13 @@ func lastHealthy(past release.Past, bad release.Release) (release.Release, bool)
 // message says what was taken back, why, and whom to ask.
 func (w reverter) message(bad release.Release, what git.Reversion, left []git.Conflict) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "Revert %s to commit %s: release %d failed\n\n", w.name, short(what.Good), bad.Revision)
-	fmt.Fprintf(&text, "Commit %s was release %d of %s, and failed:\n%s\n", bad.Commit, bad.Revision, w.name,
+	outcome, verb := "failed", "failed"
+	if by := bad.Quarantine.Who; by != "" {
+		outcome, verb = "undone by "+by, "was undone by "+by
+	}
+	fmt.Fprintf(&text, "Revert %s to commit %s: release %d %s\n\n", w.name, short(what.Good), bad.Revision,
+		outcome)
+	fmt.Fprintf(&text, "Commit %s was release %d of %s, and %s:\n%s\n", bad.Commit, bad.Revision, w.name, verb,
 		bad.Quarantine.Reason)
 	for _, evidence := range bad.Evidence {
 		fmt.Fprintf(&text, "- %s: %s", evidence.Ref, evidence.Cause)
@@ -180,8 +185,23 @@ func (w reverter) message(bad release.Release, what git.Reversion, left []git.Co
 	}
 	describeConflicts(&text, what, left)
 	fmt.Fprintf(&text, "\nFix the cause and push it: the fix is deployed. To deploy the same objects again, "+
-		"run `slipway quarantine lift %s %d --reason TEXT`.\n\n%s%s\n", w.name, bad.Revision, trailer, bad.Digest)
+		"run `slipway quarantine lift %s %d --reason TEXT`.\n\n%s%s\n%s", w.name, bad.Revision, trailer, bad.Digest,
+		coAuthor(bad.Quarantine.Who))
 	return text.String()
+}
+
+// coAuthor is the trailer that names the person who had a commit reverted; empty: nobody did.
+func coAuthor(who string) string {
+	name, rest, hasAddress := strings.Cut(who, " <")
+	switch local, _, isAddress := strings.Cut(who, "@"); {
+	case who == "":
+		return ""
+	case hasAddress:
+		return fmt.Sprintf("Co-authored-by: %s <%s\n", name, rest)
+	case isAddress:
+		return fmt.Sprintf("Co-authored-by: %s <%s>\n", local, who)
+	}
+	return fmt.Sprintf("Co-authored-by: %s <>\n", who)
 }
 
 // describeConflicts says which lines of a revert a person has to decide on.

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 // server is what the agent serves; the zero value serves nothing.
 type server struct {
 	http *http.Server
+	ui   *ui // nil: the web UI is not served
 	// address is where the other replicas reach this one; empty: nowhere that is known.
 	address string
 }
@@ -27,8 +29,8 @@ func (s server) stop(ctx context.Context) error {
 	return s.http.Shutdown(ctx)
 }
 
-// listen begins to serve health, the status, metrics and webhooks.
-func (a *Agent) listen() (server, error) {
+// listen begins to serve health, the status, metrics, webhooks and the web UI.
+func (a *Agent) listen(ctx context.Context) (server, error) {
 	if a.config.Listen == "" {
 		return server{}, nil
 	}
@@ -36,13 +38,20 @@ func (a *Agent) listen() (server, error) {
 	if err != nil {
 		return server{}, fmt.Errorf("listen: %w", err)
 	}
-	mux := http.NewServeMux()
+	mux, pages := http.NewServeMux(), (*ui)(nil)
+	if a.config.UI != nil {
+		var handler http.Handler
+		if pages, handler, err = newUI(ctx, a); err != nil {
+			return server{}, errors.Join(err, l.Close())
+		}
+		mux.Handle("/", handler)
+	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", a.serveReady)
 	mux.HandleFunc("GET /status", a.serveStatus)
 	mux.HandleFunc("GET /metrics", a.serveMetrics)
 	mux.HandleFunc("POST /hooks/{repository}", a.serveHook)
-	s := server{http: &http.Server{
+	s := server{ui: pages, http: &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
 	}}
 	if ip := os.Getenv(podIP); ip != "" {

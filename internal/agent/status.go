@@ -18,6 +18,7 @@ type Status struct {
 	Applied string  `json:"applied,omitempty"`
 	Release int     `json:"release,omitempty"`
 	Verdict Verdict `json:"verdict"`
+	taken   string  // the commit that was read, and may be deployed
 	judged  string  // the commit that Verdict is about, while Seen may be a newer one
 	// SignedBy has signed the newest commit that may be deployed; empty: signatures are not required.
 	SignedBy string `json:"signedBy,omitempty"`

@@ -17,7 +17,7 @@ type account struct {
 }
 
 // username is the name that the API server knows a ServiceAccount by.
-func (a account) username() string { return "system:serviceaccount:" + a.namespace + ":" + a.name }
+func (a account) username() string { return accountPrefix + a.namespace + ":" + a.name }
 
 // NoAccountError says that the ServiceAccount to act as does not exist.
 type NoAccountError struct{ Namespace, Name string }

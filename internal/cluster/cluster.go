@@ -59,7 +59,9 @@ type Cluster struct {
 	context, user, namespace string
 	sandbox                  *Sandbox
 	account                  *account // nil: the user acts
-	opened                   time.Time
+	// impersonate makes the link of somebody else, by the user's own right to act as others.
+	impersonate func(rest.ImpersonationConfig) (*link, error)
+	opened      time.Time
 }
 
 // Sandbox describes the services beside a sandbox, from its kubeconfig entry.
@@ -121,6 +123,9 @@ func CurrentContext(kubeconfig string) (string, error) {
 // Namespace returns the namespace of objects that name none, and of records and locks.
 func (c *Cluster) Namespace() string { return c.namespace }
 
+// Server returns the address of the API server.
+func (c *Cluster) Server() string { return c.server }
+
 // Typed returns the typed client, for pods, events and logs.
 func (c *Cluster) Typed() kubernetes.Interface { return c.typed }
 
@@ -134,14 +139,17 @@ func (c *Cluster) Sandbox() (Sandbox, bool) {
 
 // connect gives a cluster its link: that of the user, or that of the ServiceAccount which the user acts as.
 func connect(c *Cluster, cfg *rest.Config, o Options, credentials any) (err error) {
+	c.impersonate = func(as rest.ImpersonationConfig) (*link, error) {
+		cfg := rest.CopyConfig(cfg)
+		cfg.Impersonate = as
+		return o.Shared.reach(cfg, o, credentials)
+	}
 	if c.link, err = o.Shared.reach(cfg, o, credentials); err != nil || o.Account == "" {
 		return err
 	}
 	c.account = &account{namespace: c.namespace, name: o.Account, self: c.link}
-	cfg = rest.CopyConfig(cfg)
-	cfg.Impersonate.UserName = c.account.username()
 	c.user = c.account.username()
-	c.link, err = o.Shared.reach(cfg, o, credentials)
+	c.link, err = c.impersonate(rest.ImpersonationConfig{UserName: c.user})
 	return err
 }
 

@@ -146,6 +146,8 @@ type Found struct {
 type Quarantine struct {
 	Since  time.Time `json:"since"`
 	Reason string    `json:"reason"`
+	// Who is the person who asked for it; empty: the agent or the deploy did so itself.
+	Who string `json:"who,omitempty"`
 	// Images are the digests that the release brought in and that its pods ran: they are held back in any set
 	// of objects.
 	Images []string `json:"images,omitempty"`

@@ -163,6 +163,11 @@ func (s Store) Finish(ctx context.Context, r Release) (Release, error) {
 // Hold quarantines the content of a recorded release, and the images that it brought in. ran are the digests
 // that its pods ran where the release does not say so itself.
 func (s Store) Hold(ctx context.Context, revision int, reason string, ran []string) (Release, error) {
+	return s.Quarantine(ctx, revision, Quarantine{Reason: reason}, ran)
+}
+
+// Quarantine is Hold with the reason of a person. It fills in the time and the images.
+func (s Store) Quarantine(ctx context.Context, revision int, q Quarantine, ran []string) (Release, error) {
 	r, err := s.Get(ctx, revision)
 	if err != nil {
 		return r, err
@@ -174,8 +179,8 @@ func (s Store) Hold(ctx context.Context, revision int, reason string, ran []stri
 	if len(r.Ran) == 0 {
 		r.Ran = ran
 	}
-	r.Quarantine = &Quarantine{Since: time.Now().UTC().Truncate(time.Second), Reason: reason,
-		Images: broughtIn(r, history)}
+	q.Since, q.Images = time.Now().UTC().Truncate(time.Second), broughtIn(r, history)
+	r.Quarantine = &q
 	return s.write(ctx, r)
 }
 

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,8 +71,12 @@ type planPage struct {
 	Unbuilt    []string
 	// Given is the reason that was given with a plan that has changed since.
 	Given string
-	// Holds is the release that an undo can quarantine; 0: none.
+	// Holds is the release that an undo can quarantine; 0: none. After is what the keeper of the environment
+	// does then; empty: nothing.
 	Holds int
+	After string
+	// Builds: the page can build images.
+	Builds bool
 }
 
 type planStage struct {
@@ -84,6 +89,9 @@ func (s *Site) servePlan(w http.ResponseWriter, r *http.Request, t deploy.Target
 	if err != nil {
 		return err
 	}
+	if t, err = s.options.People.As(r.Context(), PersonOf(r.Context()), t); err != nil {
+		return err
+	}
 	page := s.propose(r.Context(), t, a)
 	s.show(w, r, http.StatusOK, "plan", viewOf(t.Source, t.Environment.Name, a.Name, page))
 	return nil
@@ -91,7 +99,7 @@ func (s *Site) servePlan(w http.ResponseWriter, r *http.Request, t deploy.Target
 
 // propose makes the page of a plan.
 func (s *Site) propose(ctx context.Context, t deploy.Target, a act) planPage {
-	page := planPage{place: placeOf(t), Act: a}
+	page := planPage{place: placeOf(t), Act: a, Builds: s.options.Build != nil}
 	proposal, err := a.propose(ctx, t, deploy.PrepareOptions{})
 	if err != nil {
 		page.Fault = s.fault(err)
@@ -111,6 +119,9 @@ func (s *Site) propose(ctx context.Context, t deploy.Target, a act) planPage {
 	page.Approvable = !proposal.Done() && len(page.Unbuilt) == 0
 	if latest := proposal.Latest; a.Name == "undo" && !latest.Held() && latest.RollbackOf == 0 {
 		page.Holds = latest.Revision
+		if s.options.AfterUndo != nil {
+			page.After = s.options.AfterUndo(t.Source, t.Environment)
+		}
 	}
 	return page
 }
@@ -155,14 +166,18 @@ func (s *Site) serveAct(w http.ResponseWriter, r *http.Request, t deploy.Target)
 	if err != nil {
 		return err
 	}
-	if r.FormValue("build") != "" {
+	if t, err = s.options.People.As(r.Context(), PersonOf(r.Context()), t); err != nil {
+		return err
+	}
+	if r.FormValue("build") != "" && s.options.Build != nil {
 		s.begin(w, r, t, "build", func(ctx context.Context, t deploy.Target) (release.Release, error) {
-			_, err := a.propose(ctx, t, deploy.PrepareOptions{Build: true, Image: s.options.Build})
+			_, err := a.propose(ctx, t, deploy.PrepareOptions{Build: true, Image: *s.options.Build})
 			return release.Release{}, err
 		})
 		return nil
 	}
 	page, reason := s.propose(r.Context(), t, a), strings.TrimSpace(r.FormValue("reason"))
+	who := s.who(r)
 	page.Given = reason
 	switch {
 	case page.ID() == "" || page.ID() != r.FormValue("plan"):
@@ -176,25 +191,30 @@ func (s *Site) serveAct(w http.ResponseWriter, r *http.Request, t deploy.Target)
 		return nil
 	}
 	hold := 0
-	if r.FormValue("quarantine") != "" {
+	if r.FormValue("quarantine") != "" || page.After != "" {
 		hold = page.Holds
 	}
 	s.begin(w, r, t, a.Verb, func(ctx context.Context, t deploy.Target) (release.Release, error) {
 		if hold > 0 {
-			if err := quarantine(ctx, t, page.Latest, reason); err != nil {
+			if err := quarantine(ctx, t, page.Latest, reason, who); err != nil {
 				return release.Release{}, err
 			}
 		}
-		return deploy.Apply(ctx, t, page.Proposal, deploy.Options{Who: s.options.Who, Reason: reason})
+		return deploy.Apply(ctx, t, page.Proposal, deploy.Options{Who: who, Reason: reason})
 	})
 	return nil
 }
 
+// who is the person behind a request, for records.
+func (s *Site) who(r *http.Request) string {
+	return cmp.Or(PersonOf(r.Context()).String(), s.options.Who)
+}
+
 // quarantine holds the content of a release back, before it is rolled back: an agent must not bring it again.
-func quarantine(ctx context.Context, t deploy.Target, rel release.Release, reason string) error {
+func quarantine(ctx context.Context, t deploy.Target, rel release.Release, reason, who string) error {
 	ran, err := deploy.Ran(ctx, t, rel)
 	if err == nil {
-		_, err = t.Records().Hold(ctx, rel.Revision, reason, ran)
+		_, err = t.Records().Quarantine(ctx, rel.Revision, release.Quarantine{Reason: reason, Who: who}, ran)
 	}
 	if err != nil {
 		return fmt.Errorf("quarantine release %d: %w", rel.Revision, err)
@@ -204,6 +224,10 @@ func quarantine(ctx context.Context, t deploy.Target, rel release.Release, reaso
 
 // serveHold keeps an agent from setting drift back for some time, or ends that.
 func (s *Site) serveHold(w http.ResponseWriter, r *http.Request, t deploy.Target) error {
+	t, err := s.options.People.As(r.Context(), PersonOf(r.Context()), t)
+	if err != nil {
+		return err
+	}
 	reason := strings.TrimSpace(r.FormValue("reason"))
 	hours, err := strconv.Atoi(r.FormValue("hours"))
 	switch {
@@ -213,7 +237,7 @@ func (s *Site) serveHold(w http.ResponseWriter, r *http.Request, t deploy.Target
 		err = errNoReason
 	case err == nil && hours > 0 && hours <= maxHours:
 		until := time.Now().UTC().Add(time.Duration(hours) * time.Hour).Truncate(time.Second)
-		_, err = t.Records().Pause(r.Context(), release.Pause{Reason: reason, Until: until, Who: s.options.Who})
+		_, err = t.Records().Pause(r.Context(), release.Pause{Reason: reason, Until: until, Who: s.who(r)})
 	default:
 		err = fmt.Errorf("hours: want a number from 1 to %d", maxHours)
 	}

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,6 +21,8 @@ type boardProject struct {
 	Source  project.Source
 	Forge   forge
 	Columns []column
+	// Compares: the page compare exists.
+	Compares bool
 }
 
 // column is one environment.
@@ -30,6 +33,8 @@ type column struct {
 	Errors, Warnings int
 	// More is how many commits are waiting beside those that are named.
 	More int
+	// May are the rights of the person.
+	May Rights
 }
 
 // inProject is a column with its project, for templates.
@@ -65,6 +70,7 @@ func (s *Site) serveBoard(w http.ResponseWriter, r *http.Request) {
 		all.Go(func() { page.Projects[i] = s.boardOf(r.Context(), src) })
 	}
 	all.Wait()
+	page.Projects = slices.DeleteFunc(page.Projects, func(p boardProject) bool { return len(p.Columns) == 0 })
 	title := "environments"
 	if len(sources) == 1 {
 		title = sources[0].Project.Name
@@ -73,18 +79,23 @@ func (s *Site) serveBoard(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Site) boardOf(ctx context.Context, src project.Source) boardProject {
-	b := boardProject{Name: src.Project.Name, Source: src, Forge: forgeOf(src.Remote)}
+	src, rights := s.visible(ctx, src)
+	b := boardProject{Name: src.Project.Name, Source: src, Forge: forgeOf(src.Remote),
+		Compares: s.options.Compare != nil}
 	var found answer[[]finding.Finding]
 	var all sync.WaitGroup
-	all.Go(func() { found = s.check(ctx, src) })
-	board := promote.Board(ctx, src, s.connector(src), s.options.Gates)
+	if s.options.Findings != nil {
+		all.Go(func() { found = s.check(ctx, src) })
+	}
+	board := s.options.Board(ctx, src)
 	all.Wait()
 	for _, standing := range board {
-		c := column{Standing: standing}
+		c := column{Standing: standing, May: rights[standing.Environment]}
 		if standing.Behind != nil {
 			c.More = standing.Behind.Commits - len(standing.Behind.Waiting)
 		}
 		switch {
+		case s.options.Findings == nil:
 		case !found.Known():
 			c.Unchecked = "running …"
 		case found.Err != nil:
@@ -121,7 +132,13 @@ func (c column) GateRows() (rows []gateRow) {
 		}
 		rows = append(rows, gateRow{text, true, g.Since})
 	}
-	if len(rows) == 0 {
+	switch {
+	case len(rows) > 0:
+	case d.Proof.Environment == "": // an agent has looked at them, or has not yet
+		if len(d.Gates) > 0 {
+			rows = []gateRow{{Text: "open"}}
+		}
+	default:
 		rows = []gateRow{{Text: "open: " + strings.TrimSuffix(d.Proof.String(), ".")}}
 	}
 	return rows

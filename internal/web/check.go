@@ -60,6 +60,9 @@ type findingTier struct {
 }
 
 func (s *Site) serveCheck(w http.ResponseWriter, r *http.Request, t deploy.Target) error {
+	if s.options.Findings == nil {
+		return errNoPage
+	}
 	page := checkPage{place: placeOf(t)}
 	switch found := s.check(r.Context(), t.Source); {
 	case !found.Known():

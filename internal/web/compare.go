@@ -1,7 +1,9 @@
 package web
 
 import (
+	"context"
 	"net/http"
+	"slices"
 
 	"slipway/internal/check/contract"
 	"slipway/internal/project"
@@ -33,6 +35,9 @@ const maxDifferences = 300
 
 func (s *Site) serveCompare(w http.ResponseWriter, r *http.Request) {
 	src, err := s.source(r.Context(), r.PathValue("project"))
+	if err == nil {
+		src, err = s.comparable(r.Context(), src)
+	}
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -43,6 +48,10 @@ func (s *Site) serveCompare(w http.ResponseWriter, r *http.Request) {
 		page.Path = src.Path + "/"
 	}
 	page.choose(src.Project)
+	if !slices.Contains(page.Names, page.A) || !slices.Contains(page.Names, page.B) {
+		s.fail(w, r, errNoPage)
+		return
+	}
 	if page.Result, err = s.options.Compare(r.Context(), src, page.A, page.B); err != nil {
 		page.Fault = s.fault(err)
 	}
@@ -70,6 +79,17 @@ func (s *Site) serveCompare(w http.ResponseWriter, r *http.Request) {
 	v := viewOf(src, "", "", page)
 	v.Title = page.A + " and " + page.B
 	s.show(w, r, http.StatusOK, "compare", v)
+}
+
+// comparable returns a source with the environments that the person behind a request may compare.
+func (s *Site) comparable(ctx context.Context, src project.Source) (project.Source, error) {
+	src, rights := s.visible(ctx, src)
+	src.Project.Environments = slices.DeleteFunc(slices.Clone(src.Project.Environments),
+		func(e project.Environment) bool { return !rights[e.Name].Values })
+	if s.options.Compare == nil || len(src.Project.Environments) == 0 {
+		return src, errNoPage
+	}
+	return src, nil
 }
 
 // choose fills in the environments that the request does not name: the last two.

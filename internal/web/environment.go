@@ -31,6 +31,8 @@ type environmentPage struct {
 	// Problems counts the objects that are not healthy. Query and Only are the filter.
 	Problems    int
 	Query, Only string
+	// Why: the page why exists.
+	Why bool
 }
 
 // place is the environment that a page is about.
@@ -85,7 +87,7 @@ func driftRows(d deploy.Drift) (rows []driftRow, more int) {
 func (s *Site) serveEnvironment(
 	w http.ResponseWriter, r *http.Request, t deploy.Target, past release.Past,
 ) error {
-	page := environmentPage{place: placeOf(t), Release: past.Latest,
+	page := environmentPage{place: placeOf(t), Release: past.Latest, Why: s.options.Why != nil,
 		Pauses: past.Pauses.Active(time.Now())}
 	page.Commit = past.Latest.Commit
 	if rel := past.Latest; rel.Revision > 0 && rel.Status != release.Deleted {

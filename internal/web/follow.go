@@ -26,6 +26,10 @@ const (
 func (s *Site) serveFollow(w http.ResponseWriter, r *http.Request, t deploy.Target, past release.Past) error {
 	page := logsPage{Level: r.FormValue("level"), Query: strings.TrimSpace(r.FormValue("q"))}
 	page.Ref, _ = workload(r, past.Latest)
+	t, err := s.options.People.As(r.Context(), PersonOf(r.Context()), t)
+	if err != nil {
+		return err
+	}
 	live, found, err := t.Cluster.Get(r.Context(), page.Ref)
 	if err != nil {
 		return err

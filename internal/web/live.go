@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -80,11 +82,27 @@ func (s *Site) serveEvents(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 			return
 		case topic := <-news:
+			if !s.concerns(r, topic) {
+				continue
+			}
 			fmt.Fprintf(w, "event: change\ndata: %s\n\n", topic)
 		case <-beat.C:
 			fmt.Fprint(w, ": \n\n")
 		}
 	}
+}
+
+// concerns says that the person behind a request may see what a topic is about.
+func (s *Site) concerns(r *http.Request, topic string) bool {
+	name, environment, isOne := strings.Cut(topic, "/")
+	src, err := s.source(r.Context(), name)
+	if err != nil {
+		return false
+	}
+	src, _ = s.visible(r.Context(), src)
+	return slices.ContainsFunc(src.Project.Environments, func(e project.Environment) bool {
+		return !isOne || e.Name == environment
+	})
 }
 
 // watch follows the sources and all their environments until the context ends.
@@ -119,7 +137,7 @@ func (s *Site) follow(ctx context.Context, src project.Source, followed map[stri
 		if followed[topic] {
 			continue
 		}
-		if t, err := s.connect(src, env); err == nil {
+		if t, err := s.options.Connect(src, env); err == nil {
 			followed[topic] = true
 			go s.followEnvironment(ctx, t, topic)
 		}

@@ -92,14 +92,14 @@ func (l *Local) Guard(next http.Handler) http.Handler {
 				// A redirect would still be the request of the page that had the link, without the cookie.
 				fmt.Fprint(w, `<!doctype html><html lang="en"><meta http-equiv="refresh" content="0;url=/">`+
 					`<title>Slipway</title><a href="/">Open the board</a>`)
-			case strings.HasPrefix(r.URL.Path, assetPath), hasCookie(r, cookie, l.session):
+			case strings.HasPrefix(r.URL.Path, AssetPath), hasCookie(r, cookie, l.session):
 				next.ServeHTTP(w, r)
 			default:
 				http.Error(w, "Open the address that `slipway ui` printed: its token is missing here.",
 					http.StatusUnauthorized)
 			}
 		}))
-	return secured(guarded)
+	return Secured(guarded)
 }
 
 func contains(list []string, s string) bool {
@@ -137,7 +137,8 @@ func isSame(given, want string) bool {
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
 	"img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-func secured(next http.Handler) http.Handler {
+// Secured adds the headers that keep a browser from loading, showing or sending anything else.
+func Secured(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for name, value := range map[string]string{
 			"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",

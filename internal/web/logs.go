@@ -66,7 +66,12 @@ func workload(r *http.Request, rel release.Release) (chosen object.Ref, all []ob
 }
 
 func (p *logsPage) read(s *Site, r *http.Request, t deploy.Target, rel release.Release) {
-	live, found, err := t.Cluster.Get(r.Context(), p.Ref)
+	var live object.Object
+	found := false
+	t, err := s.options.People.As(r.Context(), PersonOf(r.Context()), t)
+	if err == nil {
+		live, found, err = t.Cluster.Get(r.Context(), p.Ref)
+	}
 	if err == nil && found {
 		p.Tail, err = rollout.ReadLogs(r.Context(), t.Cluster, live, rollout.LogOptions{
 			Previous: p.Previous, Secrets: object.SecretValues(rel.Objects),

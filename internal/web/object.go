@@ -22,6 +22,7 @@ type objectPage struct {
 	Fields  []leaf
 	Objects pager
 	Logs    bool
+	Why     bool // the page why exists
 }
 
 // leaf is a field that has no fields below it.
@@ -36,7 +37,7 @@ func (s *Site) serveObject(w http.ResponseWriter, r *http.Request, t deploy.Targ
 		return errNoPage
 	}
 	page := objectPage{place: placeOf(t), Release: past.Latest, Ref: o.Ref(), Origin: o.Origin}
-	page.Commit = past.Latest.Commit
+	page.Commit, page.Why = past.Latest.Commit, s.options.Why != nil
 	_, _, page.Logs = o.PodSpec()
 	fields := leaves("", object.Hide(object.Masked(o), object.SecretValues(past.Latest.Objects)).Body, nil)
 	page.Objects = pageOf(r, len(fields))
@@ -91,6 +92,9 @@ type whyLink struct {
 }
 
 func (s *Site) serveWhy(w http.ResponseWriter, r *http.Request, t deploy.Target) error {
+	if s.options.Why == nil {
+		return errNoPage
+	}
 	page := whyPage{place: placeOf(t), Object: r.FormValue("object"),
 		Field: strings.TrimSpace(r.FormValue("field"))}
 	chain, err := s.options.Why(r.Context(), t.Source, t.Environment, origin.Question{

@@ -56,11 +56,17 @@ type view struct {
 	Title string
 	// Project and Environment are those of the page; empty on the board.
 	Project, Environment string
-	// Environments are the names of the project's, in its order.
+	// Environments are the names of those of the project that the person may see, in its order.
 	Environments []string
 	// Tab is the page of an environment: "", "history", "plan", "logs".
 	Tab  string
 	Page any
+	// May are the rights of the person in the environment.
+	May Rights
+	// Person is who is signed in; empty: nobody. Login is where to sign in; empty: nowhere.
+	Person, Login string
+
+	source project.Source
 }
 
 // Topic is what the page is about: see hub.tell.
@@ -73,10 +79,8 @@ func (v view) Topic() string {
 
 // viewOf begins the view of a page about an environment.
 func viewOf(src project.Source, environment, tab string, page any) view {
-	v := view{Title: environment, Project: src.Project.Name, Environment: environment, Tab: tab, Page: page}
-	for _, e := range src.Project.Environments {
-		v.Environments = append(v.Environments, e.Name)
-	}
+	v := view{Title: environment, Project: src.Project.Name, Environment: environment, Tab: tab, Page: page,
+		source: src}
 	if tab != "" {
 		v.Title = tab + " of " + environment
 	}
@@ -85,6 +89,11 @@ func viewOf(src project.Source, environment, tab string, page any) view {
 
 // show answers with a page.
 func (s *Site) show(w http.ResponseWriter, r *http.Request, status int, name string, v view) {
+	v.May, v.Login, v.Person = rightsOf(r.Context()), s.options.Login, PersonOf(r.Context()).String()
+	src, _ := s.visible(r.Context(), v.source)
+	for _, e := range src.Project.Environments {
+		v.Environments = append(v.Environments, e.Name)
+	}
 	var b bytes.Buffer
 	if err := s.pages[name].ExecuteTemplate(&b, "layout", v); err != nil {
 		http.Error(w, "the page cannot be shown: "+err.Error(), http.StatusInternalServerError)
@@ -108,6 +117,8 @@ func (s *Site) fail(w http.ResponseWriter, r *http.Request, err error) {
 	unknown := (*project.UnknownEnvironmentError)(nil)
 	if errors.Is(err, errNoPage) || errors.Is(err, release.ErrNone) || errors.As(err, &unknown) {
 		status = http.StatusNotFound
+	} else if errors.As(err, new(*DeniedError)) {
+		status = http.StatusForbidden
 	}
 	s.show(w, r, status, "error", view{Title: "error", Page: s.fault(err)})
 }

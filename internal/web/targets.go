@@ -12,41 +12,39 @@ import (
 	"slipway/internal/release"
 )
 
-// targets are the connections of a site. Each knows the kinds of its cluster, which takes many requests to
-// learn.
-type targets struct {
-	mu  sync.Mutex
-	all map[string]connection
-}
+// ConnectFunc returns an environment of a source with its cluster.
+type ConnectFunc func(project.Source, project.Environment) (deploy.Target, error)
 
+// connection is a target, and the project as it was when the connection was made.
 type connection struct {
-	project project.Project // as it was when the connection was made
+	project project.Project
 	target  deploy.Target
 }
 
-// connect returns the target of an environment, for this state of the source.
-func (s *Site) connect(src project.Source, env project.Environment) (deploy.Target, error) {
-	key := src.Project.Name + "/" + env.Name
-	s.targets.mu.Lock()
-	defer s.targets.mu.Unlock()
-	if c, ok := s.targets.all[key]; ok && reflect.DeepEqual(c.project, src.Project) {
-		c.target.Source = src
-		return c.target, nil
-	}
-	t, err := s.options.Connect(src, env)
-	if err != nil {
+// Remember returns a function that connects again only where the project has changed: a connection knows the
+// kinds of its cluster, which takes many requests to learn.
+func Remember(connect ConnectFunc) ConnectFunc {
+	var mu sync.Mutex
+	known := map[string]connection{}
+	return func(src project.Source, env project.Environment) (deploy.Target, error) {
+		key := src.Project.Name + "/" + env.Name
+		mu.Lock()
+		defer mu.Unlock()
+		if c, ok := known[key]; ok && reflect.DeepEqual(c.project, src.Project) {
+			c.target.Source = src
+			return c.target, nil
+		}
+		t, err := connect(src, env)
+		if err == nil {
+			known[key] = connection{src.Project, t}
+		}
 		return t, err
 	}
-	if s.targets.all == nil {
-		s.targets.all = map[string]connection{}
-	}
-	s.targets.all[key] = connection{src.Project, t}
-	return t, nil
 }
 
-// connector is connect for one source.
-func (s *Site) connector(src project.Source) func(project.Environment) (deploy.Target, error) {
-	return func(env project.Environment) (deploy.Target, error) { return s.connect(src, env) }
+// connector connects the environments of one source.
+func connector(src project.Source, connect ConnectFunc) func(project.Environment) (deploy.Target, error) {
+	return func(env project.Environment) (deploy.Target, error) { return connect(src, env) }
 }
 
 // source returns the project that a request names.
@@ -73,17 +71,22 @@ func (s *Site) target(r *http.Request) (deploy.Target, error) {
 	if err != nil {
 		return deploy.Target{}, err
 	}
-	return s.connect(src, env)
+	return s.options.Connect(src, env)
 }
 
-// ofTarget serves a page about the environment that a request names. An error becomes the page of an error.
+// ofTarget serves a page about the environment that a request names, to persons with a right in it. An error
+// becomes the page of an error.
 func (s *Site) ofTarget(
-	serve func(http.ResponseWriter, *http.Request, deploy.Target) error,
+	needed right, serve func(http.ResponseWriter, *http.Request, deploy.Target) error,
 ) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		t, err := s.target(r)
+		var may Rights
 		if err == nil {
-			err = serve(w, r, t)
+			may, err = s.demand(r.Context(), t, needed)
+		}
+		if err == nil {
+			err = serve(w, r.WithContext(context.WithValue(r.Context(), rightsKey{}, may)), t)
 		}
 		if err != nil {
 			s.fail(w, r, err)
@@ -93,9 +96,9 @@ func (s *Site) ofTarget(
 
 // ofPast is ofTarget for a page that needs the record of the environment.
 func (s *Site) ofPast(
-	serve func(http.ResponseWriter, *http.Request, deploy.Target, release.Past) error,
+	needed right, serve func(http.ResponseWriter, *http.Request, deploy.Target, release.Past) error,
 ) http.HandlerFunc {
-	return s.ofTarget(func(w http.ResponseWriter, r *http.Request, t deploy.Target) error {
+	return s.ofTarget(needed, func(w http.ResponseWriter, r *http.Request, t deploy.Target) error {
 		past, err := t.Records().Past(r.Context())
 		if err != nil {
 			return err

@@ -26,18 +26,26 @@ var files embed.FS
 type Options struct {
 	// Sources reads the projects as they are now.
 	Sources func(context.Context) ([]project.Source, error)
-	// Connect returns an environment with its cluster, as deploy.Connect does.
-	Connect func(project.Source, project.Environment) (deploy.Target, error)
-	// Findings checks a project.
+	// Connect returns an environment with its cluster, as deploy.Connect does. The site reads through it.
+	Connect ConnectFunc
+	// People decides what persons may do; nil: everybody who reaches the site may do everything.
+	People People
+	// Login is the path of the page to sign in at; empty: nobody signs in or out.
+	Login string
+	// AfterUndo says what the keeper of an environment does when a release is undone, in one sentence; empty or
+	// nil: nothing.
+	AfterUndo func(project.Source, project.Environment) string
+	// Findings checks a project; nil: it is not checked.
 	Findings func(context.Context, project.Source) ([]finding.Finding, error)
-	// Why explains a field, and Compare how one environment differs from another, as the verbs do.
+	// Why explains a field, and Compare how one environment differs from another, as the verbs do; nil: these
+	// pages do not exist.
 	Why     func(context.Context, project.Source, project.Environment, origin.Question) (origin.Chain, error)
 	Compare func(ctx context.Context, src project.Source, a, b string) (contract.Result, error)
-	// Gates is how the gates of an environment are read; nil: from the project's directory, by promote.Here.
-	Gates func(deploy.Target) promote.Access
-	// Build is how images are built.
-	Build image.Options
-	// Who is recorded as the person who acts on the pages.
+	// Board reads all environments of a source; nil: promote.Board does, with the project's directory.
+	Board func(context.Context, project.Source) []promote.Standing
+	// Build is how images are built; nil: they are not.
+	Build *image.Options
+	// Who is recorded as the person who acts on the pages, where requests have none.
 	Who string
 	// Hint says what to do about an error, "" where nothing is known.
 	Hint func(error) string
@@ -47,7 +55,6 @@ type Options struct {
 type Site struct {
 	options  Options
 	pages    pages
-	targets  targets
 	findings answers[[]finding.Finding]
 	health   answers[[]rollout.Standing]
 	drift    answers[deploy.Drift]
@@ -60,6 +67,14 @@ type Site struct {
 // New prepares a site. What it runs ends with the context: see Wait.
 func New(ctx context.Context, o Options) (*Site, error) {
 	p, err := parsePages()
+	if o.People == nil {
+		o.People = self{}
+	}
+	if o.Board == nil {
+		o.Board = func(ctx context.Context, src project.Source) []promote.Standing {
+			return promote.Board(ctx, src, connector(src, o.Connect), nil)
+		}
+	}
 	return &Site{options: o, pages: p, base: ctx}, err
 }
 
@@ -70,26 +85,26 @@ func (s *Site) Handler() http.Handler {
 	if err != nil {
 		panic(err) // the directory is embedded
 	}
-	mux.Handle("GET "+assetPath, http.StripPrefix(assetPath, http.FileServerFS(assets)))
+	mux.Handle("GET "+AssetPath, http.StripPrefix(AssetPath, http.FileServerFS(assets)))
 	mux.HandleFunc("GET /{$}", s.serveBoard)
-	mux.HandleFunc("GET /p/{project}/{environment}", s.ofPast(s.serveEnvironment))
+	mux.HandleFunc("GET /p/{project}/{environment}", s.ofPast(toSee, s.serveEnvironment))
 	mux.HandleFunc("GET /events", s.serveEvents)
-	mux.HandleFunc("GET /p/{project}/{environment}/logs/follow", s.ofPast(s.serveFollow))
-	mux.HandleFunc("GET /p/{project}/{environment}/object", s.ofPast(s.serveObject))
-	mux.HandleFunc("GET /p/{project}/{environment}/why", s.ofTarget(s.serveWhy))
-	mux.HandleFunc("GET /p/{project}/{environment}/history", s.ofPast(s.serveHistory))
-	mux.HandleFunc("GET /p/{project}/{environment}/release/{revision}", s.ofTarget(s.serveRelease))
-	mux.HandleFunc("GET /p/{project}/{environment}/progress", s.ofTarget(s.serveProgress))
-	mux.HandleFunc("GET /p/{project}/{environment}/adopt", s.ofTarget(s.serveAdopt))
-	mux.HandleFunc("POST /p/{project}/{environment}/hold", s.ofTarget(s.serveHold))
-	mux.HandleFunc("GET /p/{project}/{environment}/{act}", s.ofTarget(s.servePlan))
-	mux.HandleFunc("POST /p/{project}/{environment}/{act}", s.ofTarget(s.serveAct))
-	mux.HandleFunc("GET /p/{project}/{environment}/check", s.ofTarget(s.serveCheck))
-	mux.HandleFunc("GET /p/{project}/{environment}/logs", s.ofPast(s.serveLogs))
+	mux.HandleFunc("GET /p/{project}/{environment}/logs/follow", s.ofPast(toFollow, s.serveFollow))
+	mux.HandleFunc("GET /p/{project}/{environment}/object", s.ofPast(toRead, s.serveObject))
+	mux.HandleFunc("GET /p/{project}/{environment}/why", s.ofTarget(toRead, s.serveWhy))
+	mux.HandleFunc("GET /p/{project}/{environment}/history", s.ofPast(toSee, s.serveHistory))
+	mux.HandleFunc("GET /p/{project}/{environment}/release/{revision}", s.ofTarget(toSee, s.serveRelease))
+	mux.HandleFunc("GET /p/{project}/{environment}/progress", s.ofTarget(toAct, s.serveProgress))
+	mux.HandleFunc("GET /p/{project}/{environment}/adopt", s.ofTarget(toRead, s.serveAdopt))
+	mux.HandleFunc("POST /p/{project}/{environment}/hold", s.ofTarget(toAct, s.serveHold))
+	mux.HandleFunc("GET /p/{project}/{environment}/{act}", s.ofTarget(toAct, s.servePlan))
+	mux.HandleFunc("POST /p/{project}/{environment}/{act}", s.ofTarget(toAct, s.serveAct))
+	mux.HandleFunc("GET /p/{project}/{environment}/check", s.ofTarget(toRead, s.serveCheck))
+	mux.HandleFunc("GET /p/{project}/{environment}/logs", s.ofPast(toFollow, s.serveLogs))
 	mux.HandleFunc("GET /compare/{project}", s.serveCompare)
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) { s.fail(w, r, errNoPage) })
 	return mux
 }
 
-// assetPath is where the style sheet and the script are.
-const assetPath = "/assets/"
+// AssetPath is where the style sheet and the script are.
+const AssetPath = "/assets/"

@@ -44,7 +44,7 @@ function signOut() {
   signedOut = true
   stop()
   stopLog()
-  say('signed out: open the address that Slipway printed')
+  say('signed out: load this page again')
 }
 
 function say(text) {
