@@ -21,6 +21,7 @@ type environment struct {
 	index
 	objects   []object.Object
 	workloads []workload
+	labelled  map[string][]workload // the same, by each label of their pods, "KEY=VALUE"
 	// leftOut are files that do not exist, without which the environment was rendered.
 	leftOut []LeftOut
 	// all are the project's environments.
@@ -60,7 +61,7 @@ func newEnvironment(r Rendered, all []project.Environment) *environment {
 		Environment: r.Environment, Result: r.Result,
 		objects: r.Set.Objects(), all: all, mentioned: map[string]object.Object{}, leftOut: r.leftOut,
 	}
-	e.index = newIndex(e.objects)
+	e.index, e.labelled = newIndex(e.objects), map[string][]workload{}
 	e.made = madeIn(e.objects)
 	e.complete = !slices.ContainsFunc(all, func(other project.Environment) bool {
 		return sharePlace(e.Environment, other)
@@ -68,6 +69,9 @@ func newEnvironment(r Rendered, all []project.Environment) *environment {
 	for _, o := range e.objects {
 		if w, ok := workloadOf(o); ok {
 			e.workloads = append(e.workloads, w)
+			for k, v := range w.set {
+				e.labelled[k+"="+v] = append(e.labelled[k+"="+v], w)
+			}
 			if o.Ref().Kind == "Job" {
 				mentionArguments(w, e.mentioned)
 			}
@@ -262,8 +266,12 @@ func (e *environment) selected(namespace string, selector labels.Selector) []wor
 	if !selectable {
 		return nil
 	}
+	candidates := e.workloads
+	if label := demanded(requirements); label != "" {
+		candidates = e.labelled[label]
+	}
 	var found []workload
-	for _, w := range e.workloads {
+	for _, w := range candidates {
 		if fulfils(w, requirements) && sameNamespace(e.namespaceOf(w.Object), namespace) {
 			found = append(found, w)
 		}
@@ -273,9 +281,15 @@ func (e *environment) selected(namespace string, selector labels.Selector) []wor
 
 // covering returns the objects of a kind whose selector takes a workload's pods.
 func (e *environment) covering(w workload, group, kind string) []object.Object {
+	selectors := e.selecting[kindOf{group, kind}]
+	candidates := slices.Clone(selectors[""])
+	for k, v := range w.set {
+		candidates = append(candidates, selectors[k+"="+v]...)
+	}
+	slices.SortFunc(candidates, func(a, b selecting) int { return a.at - b.at })
 	var found []object.Object
 	namespace := e.namespaceOf(w.Object)
-	for _, s := range e.selecting[kindOf{group, kind}] {
+	for _, s := range candidates {
 		if s.selectable && fulfils(w, s.requirements) && sameNamespace(e.namespaceOf(s.Object), namespace) {
 			found = append(found, s.Object)
 		}

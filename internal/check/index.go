@@ -15,13 +15,14 @@ type index struct {
 	named map[kindOf]map[string][]object.Object
 	// scalers are the autoscalers, scraping the monitors.
 	scalers, scraping []object.Object
-	// selecting are the objects that select pods, by their kind.
-	selecting map[kindOf][]selecting
+	// selecting are the objects that select pods, by their kind and the label that they demand.
+	selecting map[kindOf]map[string][]selecting
 }
 
 // selecting is an object with its selector.
 type selecting struct {
 	object.Object
+	at           int // its place among the objects
 	requirements labels.Requirements
 	// selectable is false for a selector that selects nothing.
 	selectable bool
@@ -36,8 +37,8 @@ var selectorsOf = map[kindOf]func(object.Object) labels.Selector{
 
 func newIndex(objects []object.Object) index {
 	x := index{kinds: map[kindOf][]object.Object{}, named: map[kindOf]map[string][]object.Object{},
-		selecting: map[kindOf][]selecting{}}
-	for _, o := range objects {
+		selecting: map[kindOf]map[string][]selecting{}}
+	for i, o := range objects {
 		ref := o.Ref()
 		k := kindOf{ref.Group, ref.Kind}
 		x.kinds[k] = append(x.kinds[k], o)
@@ -47,7 +48,11 @@ func newIndex(objects []object.Object) index {
 		x.named[k][ref.Name] = append(x.named[k][ref.Name], o)
 		if selector, ok := selectorsOf[k]; ok {
 			requirements, selectable := selector(o).Requirements()
-			x.selecting[k] = append(x.selecting[k], selecting{o, requirements, selectable})
+			if x.selecting[k] == nil {
+				x.selecting[k] = map[string][]selecting{}
+			}
+			label := demanded(requirements)
+			x.selecting[k][label] = append(x.selecting[k][label], selecting{o, i, requirements, selectable})
 		}
 		if ref.Kind == "HorizontalPodAutoscaler" || ref.Kind == "ScaledObject" && ref.Group == "keda.sh" {
 			x.scalers = append(x.scalers, o)

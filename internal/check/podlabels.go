@@ -28,6 +28,30 @@ const (
 var ofJobs = []string{jobName, shortJob, "batch.kubernetes.io/controller-uid", "controller-uid",
 	"batch.kubernetes.io/job-completion-index"}
 
+// topology are the labels that pods have from their nodes.
+var topology = []string{"topology.kubernetes.io/zone", "topology.kubernetes.io/region"}
+
+// demanded is a label, "KEY=VALUE", that a template must have for its pods to be selected. It is empty where
+// the requirements name none: then any template may do.
+func demanded(requirements labels.Requirements) string {
+	for i := range requirements {
+		r := &requirements[i]
+		switch r.Operator() {
+		case selection.Equals, selection.DoubleEquals, selection.In:
+		default:
+			continue
+		}
+		isOfOthers := slices.Contains(topology, r.Key())
+		for _, keys := range given {
+			isOfOthers = isOfOthers || slices.Contains(keys, r.Key())
+		}
+		if values := r.ValuesUnsorted(); len(values) == 1 && !isOfOthers {
+			return r.Key() + "=" + values[0]
+		}
+	}
+	return ""
+}
+
 // takes reports whether a selector takes pods of a workload, perhaps only some of them.
 func takes(selector labels.Selector, w workload) bool {
 	requirements, selectable := selector.Requirements()
@@ -37,7 +61,8 @@ func takes(selector labels.Selector, w workload) bool {
 // fulfils is takes for the requirements of a selector, which the selector copies each time it is asked.
 func fulfils(w workload, requirements labels.Requirements) bool {
 	have := w.set
-	for _, r := range requirements {
+	for i := range requirements { // a copy of each would be on the heap
+		r := &requirements[i]
 		if !have.Has(r.Key()) && isGiven(r, w) {
 			continue
 		}
@@ -49,9 +74,8 @@ func fulfils(w workload, requirements labels.Requirements) bool {
 }
 
 // isGiven reports whether Kubernetes gives pods of the workload a label that the requirement accepts.
-func isGiven(r labels.Requirement, w workload) bool {
-	topology := r.Key() == "topology.kubernetes.io/zone" || r.Key() == "topology.kubernetes.io/region"
-	if !topology && !slices.Contains(given[w.Ref().Kind], r.Key()) {
+func isGiven(r *labels.Requirement, w workload) bool {
+	if !slices.Contains(topology, r.Key()) && !slices.Contains(given[w.Ref().Kind], r.Key()) {
 		return false
 	}
 	switch r.Operator() {
