@@ -5,27 +5,50 @@ package gctune
 import (
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 )
 
-// ballast counts as heap, but is never touched and so uses no memory. It lets the heap grow by half of its
-// size more between two collections.
-var ballast []byte
+const (
+	// first is the percentage for the first collection. The libraries allocate somewhat more than 4 MB while they
+	// are initialised, which is when it starts by default, and it was a fifth of a short command's CPU time. So
+	// it starts at 16 MB.
+	first = 400
+	// room is how much garbage there may be before it is collected, in bytes. A percentage alone would collect
+	// that of a short command too often, and keep too much of a command with thousands of objects.
+	room = 20 << 20
+	// least is the percentage of very large heaps, for which room is too little.
+	least = 35
+)
 
-// The libraries allocate somewhat more than 4 MB while they are initialised, which is when the first
-// collection starts by default, and that collection was a fifth of a short command's CPU time. So the first
-// one starts at 16 MB, and after it the percentage is half of the usual one. With the ballast, a command that
-// runs for seconds still collects half as often as by default, and one that holds thousands of objects does
-// not need twice their memory.
-var _ = wait(400, 32<<20)
+var _ = start()
 
-func wait(percent, size int) bool {
-	usual := debug.SetGCPercent(percent)
-	runtime.AddCleanup(&struct{ _ [32]byte }{}, func(usual int) {
-		ballast = make([]byte, size)
-		if usual > 1 { // unless it is turned off
-			usual /= 2
-		}
+func start() bool {
+	if usual := debug.SetGCPercent(first); usual < 0 { // a person has turned it off
 		debug.SetGCPercent(usual)
-	}, usual)
+		return false
+	}
+	afterEach(adjust)
 	return true
+}
+
+// afterEach calls do after each collection.
+func afterEach(do func()) {
+	runtime.AddCleanup(&struct{ _ [32]byte }{}, func(do func()) {
+		do()
+		afterEach(do)
+	}, do)
+}
+
+// present is the percentage that adjust has set.
+var present = first
+
+// adjust sets when the next collection starts, by the size of the heap that the last one left.
+func adjust() {
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	percent := max(least, int(room*100/max(1, live[0].Value.Uint64())))
+	if percent != present { // each change stops the program for a moment
+		present = percent
+		debug.SetGCPercent(percent)
+	}
 }

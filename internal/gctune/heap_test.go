@@ -1,33 +1,35 @@
 package gctune
 
 import (
-	"runtime"
 	"runtime/debug"
 	"testing"
 )
 
-var sink []byte
+var sink, held []byte
 
-// collections makes megabytes of garbage, and tells how often that was collected.
-func collections(megabytes int) uint32 {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	for range megabytes {
-		sink = make([]byte, 1<<20)
+// settled makes garbage until the percentage is as wanted. What is allocated while garbage is collected counts
+// as live once.
+func settled(t *testing.T, isWanted func(percent int) bool) {
+	t.Helper()
+	for t.Context().Err() == nil {
+		for range 40 {
+			sink = make([]byte, 1<<20)
+		}
+		percent := debug.SetGCPercent(100)
+		if debug.SetGCPercent(percent); isWanted(percent) {
+			return
+		}
 	}
-	runtime.ReadMemStats(&after)
-	return after.NumGC - before.NumGC
+	t.Fatal("the percentage was never as wanted")
 }
 
 // That the first collection waits is in cmd/slipway's help.txtar: it is once a process.
-func TestBallast(t *testing.T) {
-	for ballast == nil && t.Context().Err() == nil {
-		collections(20)
-	}
-	if n := collections(8); n > 1 {
-		t.Errorf("%d collections within 8 MB", n)
-	}
-	if p := debug.SetGCPercent(100); p != 50 {
-		t.Errorf("the percentage stays at %d", p)
-	}
+func TestRoom(t *testing.T) {
+	settled(t, func(percent int) bool { return percent > 150 }) // of a small heap
+	held = make([]byte, 40<<20)
+	settled(t, func(percent int) bool { return 40 <= percent && percent <= 50 }) // room for 20 MB
+	held = make([]byte, 200<<20)
+	settled(t, func(percent int) bool { return percent == least })
+	held = nil
+	settled(t, func(percent int) bool { return percent > 150 })
 }
