@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -37,6 +38,10 @@ Pass --git-credentials git with each of them. A Secret for --webhook-secret has 
 --signers "allowed_signers", one for --openpgp-signers "keys.asc", and one for --forge-token "token". With
 --forge-token, failed commits are reverted by pull request.
 
+With --config FILE the configuration is yours: several repositories, policies, notifications, the web UI.
+A file of it is the key KEY of Secret NAME when it is written as /etc/slipway-secrets/NAME/KEY; these Secrets are
+mounted. listen, state and lease are added.
+
 --apply deploys the manifests as "slipway deploy" does: with a plan, a confirmation, a wait until both replicas
 are ready, and a record in the agent's namespace. --namespace is the namespace of the agent.`,
 		Example: `  slipway agent install prod --repo https://github.com/acme/shop.git \
@@ -49,6 +54,10 @@ are ready, and a record in the agent's namespace. --namespace is the namespace o
 	f.StringVar(&o.Path, "path", "", "directory of the project in the repository (default: its root)")
 	f.StringVar(&o.Image, "image", "", "image of the agent, by digest")
 	f.StringVar(&o.Name, "name", "slipway-agent", "name of the agent's objects")
+	f.IntSliceVar(&o.Ports, "egress-port", nil,
+		"further ports that the agent connects to, such as that of a receiver of notifications")
+	config := f.String("config", "", "configuration as for \"slipway agent run\", in place of --repo, --branch, "+
+		"--path and the flags of its Secrets")
 	secretFlags(cmd, &o.Secrets)
 	apply := f.Bool("apply", false, "deploy the manifests, and wait until both replicas are ready")
 	act := &actOptions{out: new(format)}
@@ -57,6 +66,12 @@ are ready, and a record in the agent's namespace. --namespace is the namespace o
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		if act.yes && !*apply {
 			return &usageError{errors.New("--yes is for --apply")}
+		}
+		if *config != "" {
+			var err error
+			if o.Config, err = readInstallConfig(c, *config); err != nil {
+				return err
+			}
 		}
 		p, err := a.projectOf(args...)
 		if err != nil {
@@ -76,6 +91,24 @@ are ready, and a record in the agent's namespace. --namespace is the namespace o
 	return cmd
 }
 
+// readInstallConfig reads the configuration of --config. It fails where flags say the same.
+func readInstallConfig(cmd *cobra.Command, file string) ([]byte, error) {
+	for _, name := range []string{"repo", "branch", "path", "git-credentials", "github-app", "webhook-secret",
+		"signers", "openpgp-signers", "forge-token", "forge"} {
+		if cmd.Flags().Changed(name) {
+			return nil, &usageError{fmt.Errorf("--%s goes without --config, which says it", name)}
+		}
+	}
+	text, err := os.ReadFile(file)
+	if err == nil && len(text) == 0 {
+		err = errors.New("the file is empty")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the agent's configuration: %w", err)
+	}
+	return text, nil
+}
+
 // secretFlags are those that name Secrets.
 func secretFlags(cmd *cobra.Command, s *install.Secrets) {
 	f := cmd.Flags()
@@ -86,6 +119,9 @@ func secretFlags(cmd *cobra.Command, s *install.Secrets) {
 	f.StringVar(&s.Signers, "signers", "", "Secret with the allowed-signers file: deploy only commits that they"+
 		" signed")
 	f.StringVar(&s.OpenPGP, "openpgp-signers", "", "Secret with the OpenPGP keys of those who may sign commits")
+	f.StringVar(&s.Registry, "registry-credentials", "",
+		"Secret of type kubernetes.io/dockerconfigjson with the logins of registries")
+	f.StringVar(&s.CA, "ca", "", "Secret with ca.crt: certificate authorities to trust beside the public ones")
 	f.StringVar(&s.ForgeToken, "forge-token", "", "Secret with the token that pull requests are opened with")
 	f.StringVar(&s.ForgeKind, "forge", "", "kind of the forge: github, gitlab or gitea (default: by the host)")
 }

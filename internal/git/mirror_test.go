@@ -490,6 +490,10 @@ func TestFault52Networks(t *testing.T) {
 		if err := os.WriteFile(file, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
+		// As `slipway agent install --ca` sets it: a directory is read beside the authorities of the system.
+		t.Setenv("GIT_SSL_CAPATH", filepath.Dir(file))
+		fetch(t, inner.URL+"/a.git")
+		t.Setenv("GIT_SSL_CAPATH", "")
 		t.Setenv("GIT_SSL_CAINFO", file)
 		fetch(t, inner.URL+"/a.git")
 	})

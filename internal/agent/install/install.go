@@ -38,7 +38,12 @@ type Options struct {
 	// Environments are the names of those that the agent keeps.
 	Environments []string
 	Secrets      Secrets
-	Render       render.Options
+	// Config is the text of a configuration, in place of URL, Branch, Path and the Secrets of the repository.
+	// The Secrets that it has files of are mounted: see SecretDirectory.
+	Config []byte
+	// Ports are further ones that the agent connects to.
+	Ports  []int
+	Render render.Options
 }
 
 // Manifests are the objects that install an agent.
@@ -84,7 +89,22 @@ func Make(ctx context.Context, p project.Project, o Options) (Manifests, error) 
 		return m, err
 	}
 	defer renderer.Close()
-	for _, env := range environments {
+	mounts, urls := o.mounts(), []string{o.URL}
+	var own written
+	if len(o.Config) > 0 {
+		if own, err = o.read(); err != nil {
+			return m, err
+		}
+		mounts, urls = append(mounts, own.mounts...), own.urls()
+		m.Notes = own.others(o.Environments)
+	}
+	for i, env := range environments {
+		if len(o.Config) > 0 {
+			if env, err = own.placed(env); err != nil {
+				return m, err
+			}
+			environments[i] = env
+		}
 		if env.Namespace == "" {
 			return m, &InvalidError{"environment " + env.Name, "it has no namespace: set `namespace` under " +
 				"environments." + env.Name + " in slipway.yaml"}
@@ -95,12 +115,14 @@ func Make(ctx context.Context, p project.Project, o Options) (Manifests, error) 
 		}
 		r.add(env.Namespace, result.Set)
 	}
-	m.Notes = append(r.notes, o.notes()...)
-	config, err := configuration(o, environments)
-	if err != nil {
-		return m, err
+	m.Notes = slices.Concat(m.Notes, r.notes, o.notes(mounts))
+	config := own.text
+	if config == "" {
+		if config, err = configuration(o, environments); err != nil {
+			return m, err
+		}
 	}
-	fixed, err := o.fixed(config)
+	fixed, err := o.fixed(config, mounts, o.ports(urls))
 	m.Objects = append(fixed, r.objects()...)
 	return m, err
 }
@@ -114,7 +136,7 @@ func (o Options) validate() error {
 	switch {
 	case len(o.Environments) == 0:
 		return &InvalidError{"agent install", "no environment is named"}
-	case o.URL == "":
+	case o.URL == "" && len(o.Config) == 0:
 		return &InvalidError{"--repo", "it is required: the URL that the agent fetches"}
 	case !digested.MatchString(o.Image):
 		return &InvalidError{"--image", "want REPOSITORY@sha256:DIGEST: a tag may move under a running agent"}
@@ -164,7 +186,7 @@ func configuration(o Options, environments []project.Environment) (string, error
 		State        string            `yaml:"state"`
 	}{
 		[]repository{{o.URL, o.Branch, o.Path, o.access(), policies}},
-		map[string]string{"namespace": o.Namespace, "name": o.Name}, ":9090", "/var/lib/slipway",
+		map[string]string{"namespace": o.Namespace, "name": o.Name}, listenAddress, stateDirectory,
 	})
 	if err == nil {
 		_, err = agent.Parse(text)
@@ -173,7 +195,7 @@ func configuration(o Options, environments []project.Environment) (string, error
 }
 
 // fixed are the objects that do not depend on the environments.
-func (o Options) fixed(config string) ([]object.Object, error) {
+func (o Options) fixed(config string, mounts []mount, ports []int) ([]object.Object, error) {
 	sum := sha256.Sum256([]byte(config))
 	text, err := template.New("agent").Funcs(template.FuncMap{"json": func(v string) (string, error) {
 		b, err := json.Marshal(v)
@@ -185,7 +207,8 @@ func (o Options) fixed(config string) ([]object.Object, error) {
 	var out bytes.Buffer
 	err = text.Execute(&out, map[string]any{
 		"Name": o.Name, "Namespace": o.Namespace, "Image": o.Image, "Config": config,
-		"Sum": hex.EncodeToString(sum[:8]), "Ports": o.ports(), "Mounts": o.mounts(),
+		"Sum": hex.EncodeToString(sum[:8]), "Ports": ports, "Mounts": mounts,
+		"Docker": directoryOf(mounts, "registry"), "Authorities": directoryOf(mounts, "authorities"),
 	})
 	if err != nil {
 		return nil, err
@@ -193,20 +216,35 @@ func (o Options) fixed(config string) ([]object.Object, error) {
 	return object.Read(&out, "agent.yaml")
 }
 
-// ports are those that the agent connects to: API servers, registries over TLS, the Git server, and the
-// registry of its image, which is likely to be that of the others.
-func (o Options) ports() []int {
-	ports := []int{443, 6443}
-	scheme := map[string]int{"http": 80, "https": 443, "ssh": 22, "git": 9418}
-	at, err := url.Parse(o.URL)
+// directoryOf is where a volume is mounted; empty: it is not.
+func directoryOf(mounts []mount, volume string) string {
+	for _, m := range mounts {
+		if m.Volume == volume {
+			return m.Directory()
+		}
+	}
+	return ""
+}
+
+// portOf is the port of a repository's URL.
+func portOf(address string) int {
+	at, err := url.Parse(address)
 	switch {
 	case err != nil, at.Scheme == "":
-		ports = append(ports, 22) // user@host:path
+		return 22 // user@host:path
 	case at.Port() != "":
 		n, _ := strconv.Atoi(at.Port())
-		ports = append(ports, n)
-	default:
-		ports = append(ports, scheme[at.Scheme])
+		return n
+	}
+	return map[string]int{"http": 80, "https": 443, "oci": 443, "ssh": 22, "git": 9418}[at.Scheme]
+}
+
+// ports are those that the agent connects to: API servers, registries over TLS, the repositories, and the
+// registry of its image, which is likely to be that of the others.
+func (o Options) ports(urls []string) []int {
+	ports := append([]int{443, 6443}, o.Ports...)
+	for _, address := range urls {
+		ports = append(ports, portOf(address))
 	}
 	host, _, _ := strings.Cut(o.Image, "/")
 	if _, port, ok := strings.Cut(host, ":"); ok {

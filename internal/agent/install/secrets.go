@@ -1,8 +1,10 @@
 package install
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -19,6 +21,10 @@ type Secrets struct {
 	Webhook string
 	// Signers has the key allowed_signers, and OpenPGP the key keys.asc.
 	Signers, OpenPGP string
+	// Registry is a Secret of the type kubernetes.io/dockerconfigjson: the logins of registries.
+	Registry string
+	// CA has the key ca.crt: certificate authorities that the agent trusts beside those of its image.
+	CA string
 	// ForgeToken has the key token, to open pull requests with. ForgeKind is that of the forge; empty: by
 	// the host of the repository.
 	ForgeToken, ForgeKind string
@@ -34,6 +40,8 @@ const (
 	keySigners = "allowed_signers"
 	keyOpenPGP = "keys.asc"
 	keyForge   = "token"
+	keyDocker  = ".dockerconfigjson"
+	keyCA      = "ca.crt"
 )
 
 // NoCredentialsError says that a repository is reached by SSH, and no Secret has a key for it.
@@ -80,7 +88,7 @@ func (o Options) validateSecrets() error {
 		return &InvalidError{"--github-app", "it is for URLs of https"}
 	case s.ForgeKind != "" && s.ForgeToken == "":
 		return &InvalidError{"--forge", "it goes with --forge-token SECRET"}
-	case o.isSSH() && s.Git == "":
+	case len(o.Config) == 0 && o.isSSH() && s.Git == "":
 		return &NoCredentialsError{o.URL, o.create(mount{Secret: "git", Keys: []string{keySSH, keyHosts}})}
 	}
 	return nil
@@ -90,10 +98,19 @@ func (o Options) validateSecrets() error {
 type mount struct {
 	Flag, Volume, Secret string
 	Keys                 []string
+	At                   string // the name of its directory; empty: that of the volume
 }
 
 // Directory is where the keys of the Secret are files. A directory, not a file of it, follows the Secret.
-func (m mount) Directory() string { return "/etc/slipway-secrets/" + m.Volume }
+func (m mount) Directory() string { return SecretDirectory + "/" + cmp.Or(m.At, m.Volume) }
+
+// File is the name of a key in the directory: the login of registries has the one that its readers know.
+func (m mount) File(key string) string {
+	if key == keyDocker {
+		return "config.json"
+	}
+	return key
+}
 
 func (m mount) file(key string) string { return m.Directory() + "/" + key }
 
@@ -108,11 +125,13 @@ func (o Options) mounts() []mount {
 	}
 	var all []mount
 	for _, m := range []mount{
-		{"--git-credentials", "git", s.Git, git},
-		{"--webhook-secret", "webhook", s.Webhook, []string{keyWebhook}},
-		{"--signers", "signers", s.Signers, []string{keySigners}},
-		{"--openpgp-signers", "openpgp", s.OpenPGP, []string{keyOpenPGP}},
-		{"--forge-token", "forge", s.ForgeToken, []string{keyForge}},
+		{Flag: "--git-credentials", Volume: "git", Secret: s.Git, Keys: git},
+		{Flag: "--webhook-secret", Volume: "webhook", Secret: s.Webhook, Keys: []string{keyWebhook}},
+		{Flag: "--signers", Volume: "signers", Secret: s.Signers, Keys: []string{keySigners}},
+		{Flag: "--openpgp-signers", Volume: "openpgp", Secret: s.OpenPGP, Keys: []string{keyOpenPGP}},
+		{Flag: "--forge-token", Volume: "forge", Secret: s.ForgeToken, Keys: []string{keyForge}},
+		{Flag: "--registry-credentials", Volume: "registry", Secret: s.Registry, Keys: []string{keyDocker}},
+		{Flag: "--ca", Volume: "authorities", Secret: s.CA, Keys: []string{keyCA}},
 	} {
 		if m.Secret != "" {
 			all = append(all, m)
@@ -176,6 +195,9 @@ func (o Options) credentials(m mount) map[string]any {
 // commands.
 func (o Options) create(m mount) string {
 	command := fmt.Sprintf("kubectl --namespace %s create secret generic %s", o.Namespace, m.Secret)
+	if slices.Contains(m.Keys, keyDocker) {
+		command += " --type=kubernetes.io/dockerconfigjson"
+	}
 	for _, key := range m.Keys {
 		command += " --from-file=" + key + "=FILE"
 	}
@@ -183,9 +205,9 @@ func (o Options) create(m mount) string {
 }
 
 // notes say which Secrets the pods wait for.
-func (o Options) notes() []string {
+func (o Options) notes(mounts []mount) []string {
 	var all []string
-	for _, m := range o.mounts() {
+	for _, m := range mounts {
 		all = append(all, fmt.Sprintf("the agent's pods start when Secret %s/%s has %s: run `%s` if it does not "+
 			"exist", o.Namespace, m.Secret, strings.Join(m.Keys, " and "), o.create(m)))
 	}
