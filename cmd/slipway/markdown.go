@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -58,6 +59,19 @@ func refusalMarkdown(e *deploy.CheckError) string {
 			escaped(oneLine(clean(f.Message))), escaped(oneLine(clean(f.Fix))))
 	}
 	return b.String()
+}
+
+// describePlan is a plan, or why there is none, for a comment on a pull request.
+func describePlan(ctx context.Context, t deploy.Target, p deploy.Proposal, err error) string {
+	var refused *deploy.CheckError
+	switch {
+	case errors.As(err, &refused):
+		return refusalMarkdown(refused)
+	case err != nil:
+		return fmt.Sprintf("**slipway plan** %s: refused\n\n%s", markdownText(t.Environment.Name),
+			fenced("", clean(err.Error())))
+	}
+	return planMarkdown(pageOf(ctx, t, p))
 }
 
 // markdownText keeps a text from being read as Markdown or as HTML.

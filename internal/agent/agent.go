@@ -27,6 +27,8 @@ type Options struct {
 	Log     *slog.Logger
 	// Hint says what to do about an error, for the web UI; it may return "".
 	Hint func(error) string
+	// Describe is a plan in Markdown, or why there is none, for comments on pull requests.
+	Describe func(context.Context, deploy.Target, deploy.Proposal, error) string
 }
 
 // Agent keeps the environments of a configuration.
@@ -135,6 +137,11 @@ func (a *Agent) work(ctx context.Context, follows []*follower) {
 				e.keep(ctx)
 				e.leave(ctx)
 			})
+		}
+	}
+	for _, f := range follows {
+		if p := newPulls(a, f); p != nil {
+			work.Go(func() { p.follow(ctx) })
 		}
 	}
 	var polled []*remote

@@ -28,8 +28,8 @@ func TestParse(t *testing.T) {
 		head + "  interval: soon\n": `line 3: want a duration of at least 100ms, ` +
 			`such as 15s, not "soon"`,
 		head + "  environments: {a: {x: 1}}\n": `line 3: unknown key "x" ` +
-			`(known: context, namespace, serviceAccount, onCommit, onDrift, writeBack, promote, takeOver, ` +
-			`after, windows, repairWindows, watchWindow)`,
+			`(known: context, namespace, serviceAccount, onCommit, onDrift, writeBack, promote, onPullRequest, ` +
+			`takeOver, after, windows, repairWindows, watchWindow)`,
 		head + "  environments: {a: {onDrift: fix}}\n": `repositories[0]: ` +
 			`environments.a.onDrift: want repair or report, not "fix"`,
 		head + "  forge: {tokenfile: x}\n": `line 3: unknown key "tokenfile" (did you mean "tokenFile"?)`,
@@ -69,7 +69,7 @@ func TestParse(t *testing.T) {
 	}
 	r := c.Repositories[0]
 	want := Environment{
-		OnCommit: Deploy, OnDrift: Report, WriteBack: Never, Promote: Never,
+		OnCommit: Deploy, OnDrift: Report, WriteBack: Never, Promote: Never, OnPullRequest: Never,
 		WatchWindow: Duration(10 * time.Minute),
 	}
 	if diff := cmp.Diff(want, r.Environments["a"]); diff != "" {

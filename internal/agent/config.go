@@ -96,6 +96,8 @@ type Environment struct {
 	// Promote is Never unless given: Push and PullRequest write what the gates of slipway.yaml let through
 	// into the environment's files.
 	Promote string `yaml:"promote"`
+	// OnPullRequest is Never unless given: Plan comments on pull requests what merging them would change.
+	OnPullRequest string `yaml:"onPullRequest"`
 	// TakeOver deploys an environment that Argo CD or Flux keeps, too.
 	TakeOver bool `yaml:"takeOver"`
 	// After names environments that must be healthy at the same commit before it is deployed; those of other
@@ -118,6 +120,7 @@ const (
 	Never  = "never"  // it is held back alone
 	// PullRequest proposes the revert, or the promotion, on a branch of its own.
 	PullRequest = "pull-request"
+	Plan        = "plan"   // what a pull request would change is a comment on it
 	Refuse      = "refuse" // submodules are not fetched
 	Allow       = "allow"  // those of the same server are
 )
@@ -253,7 +256,7 @@ func (r *Repository) complete() error {
 		e.OnCommit = cmp.Or(e.OnCommit, Deploy)
 		e.WatchWindow = cmp.Or(e.WatchWindow, defaultWindow)
 		e.OnDrift, e.WriteBack = cmp.Or(e.OnDrift, Report), cmp.Or(e.WriteBack, Never)
-		e.Promote = cmp.Or(e.Promote, Never)
+		e.Promote, e.OnPullRequest = cmp.Or(e.Promote, Never), cmp.Or(e.OnPullRequest, Never)
 		for _, p := range []struct {
 			key, value string
 			known      []string
@@ -261,11 +264,15 @@ func (r *Repository) complete() error {
 			{"onCommit", e.OnCommit, []string{Deploy, Ask}}, {"onDrift", e.OnDrift, []string{Repair, Report}},
 			{"writeBack", e.WriteBack, []string{Push, PullRequest, Never}},
 			{"promote", e.Promote, []string{Push, PullRequest, Never}},
+			{"onPullRequest", e.OnPullRequest, []string{Plan, Never}},
 		} {
 			if !slices.Contains(p.known, p.value) {
 				return fmt.Errorf("environments.%s.%s: want %s, not %q", name, p.key, strings.Join(p.known, " or "),
 					p.value)
 			}
+		}
+		if e.OnPullRequest == Plan && r.Forge == nil {
+			return fmt.Errorf("environments.%s.onPullRequest: forge is missing", name)
 		}
 		r.Environments[name] = e
 	}

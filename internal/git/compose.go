@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -66,4 +67,24 @@ func (r Repository) Over(ctx context.Context, commit, tip, message string, by Pe
 	git := command{dir: r.Dir, access: r.access, env: by.environment(), stdin: strings.NewReader(message)}
 	out, err := git.run(ctx, "commit-tree", commit+"^{tree}", "-p", commit, "-p", tip, "-F", "-")
 	return strings.TrimSpace(out), err
+}
+
+// Merge makes a commit that merges a branch into a base. It needs no working tree. No branch changes. It
+// returns the branch's commit itself where that contains the base, and false where the two are in conflict.
+func (r Repository) Merge(ctx context.Context, base, branch string, by Person) (string, bool, error) {
+	_, behind, err := r.Between(ctx, base, branch)
+	if err != nil || behind == 0 {
+		return branch, err == nil, err
+	}
+	tree, err := r.runRemote(ctx, "merge-tree", "--write-tree", "--no-messages", base, branch)
+	var failed *Error
+	if errors.As(err, &failed) && failed.Code == 1 {
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, err
+	}
+	git := command{dir: r.Dir, access: r.access, env: by.environment(), stdin: strings.NewReader("merge\n")}
+	out, err := git.run(ctx, "commit-tree", strings.TrimSpace(tree), "-p", base, "-p", branch, "-F", "-")
+	return strings.TrimSpace(out), err == nil, err
 }

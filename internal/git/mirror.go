@@ -89,7 +89,11 @@ const smallBlob = "64k"
 // Fetch fetches the commit of a branch with its directories, and returns it. The first fetch takes this one
 // commit where the server allows that. Later ones take its small new files too.
 func (m *Mirror) Fetch(ctx context.Context, branch string) (string, error) {
-	ref := "refs/remotes/origin/" + branch
+	return m.FetchInto(ctx, branch, "refs/remotes/origin/"+branch)
+}
+
+// FetchInto is Fetch with the name of the ref that holds the commit in the mirror.
+func (m *Mirror) FetchInto(ctx context.Context, branch, ref string) (string, error) {
 	from := []string{"--end-of-options", "origin", "+refs/heads/" + branch + ":" + ref}
 	args := []string{"fetch", "--quiet", "--no-tags", "--no-write-fetch-head"}
 	if !m.filled {
