@@ -6,12 +6,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"slipway/internal/cluster/sandboxtest"
+	"slipway/internal/image/imagetest"
 )
 
 // home is the home directory that pages show.
@@ -78,6 +81,15 @@ func (s *shell) namespaces(t *testing.T) string {
 		t.Fatal(err)
 	}
 	s.hidden = append(s.hidden, prefix+"-")
+	// Images of other pages in the same registry are never the same ones.
+	for _, file := range []string{"kustomize/index.html", "helm/index.html", "third-party/index.html"} {
+		at := filepath.Join(s.home, "examples", file)
+		if err := os.WriteFile(at, []byte("<h1>hello</h1><!-- "+prefix+" -->\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The image of a chart that pages deploy, from a registry that the tests cannot reach.
+	imagetest.Push(shared.Registry+"/library/redis:7.4.1", imagetest.Image(64, runtime.GOARCH, nil))
 	return kubeconfig
 }
 
@@ -160,5 +172,8 @@ func (s *shell) lines(text string) []string {
 	if text == "" {
 		return nil
 	}
-	return strings.Split(text, "\n")
+	// Pages are typed at the same time, and share the engine that builds.
+	return slices.DeleteFunc(strings.Split(text, "\n"), func(line string) bool {
+		return strings.Contains(line, "waiting for another build")
+	})
 }

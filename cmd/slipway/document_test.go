@@ -44,6 +44,9 @@ func typePage(t *testing.T, page, file string) {
 		t.Fatal(err)
 	}
 	blocks := readBlocks(t, page, string(text))
+	if len(blocks) == 0 {
+		return
+	}
 	s := newShell(t, page, strings.Contains(string(text), "$ slipway sandbox up"))
 	executed, update := 0, map[int][]string{}
 	for _, b := range blocks {

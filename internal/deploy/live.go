@@ -71,7 +71,10 @@ var marks = map[string][]string{
 	"labels": {
 		fluxName, fluxNamespace, "helm.toolkit.fluxcd.io/name", "helm.toolkit.fluxcd.io/namespace",
 	},
-	"annotations": {trackingID, "meta.helm.sh/release-name", "meta.helm.sh/release-namespace", ownerAnnotation},
+	"annotations": {
+		trackingID, "meta.helm.sh/release-name", "meta.helm.sh/release-namespace", ownerAnnotation,
+		"kubectl.kubernetes.io/last-applied-configuration",
+	},
 }
 
 // withoutMarks returns an object without the marks that the source does not set: whose an object is makes no
