@@ -170,7 +170,7 @@ func Parse(text []byte) (Config, error) {
 		return c, errors.New("lease: namespace and name are required")
 	}
 	if c.UI != nil {
-		if err := c.UI.complete(c.Listen); err != nil {
+		if err := c.UI.complete(); err != nil {
 			return c, fmt.Errorf("ui: %w", err)
 		}
 	}

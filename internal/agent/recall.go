@@ -29,9 +29,11 @@ func (e *environment) recall(ctx context.Context) error {
 	return nil
 }
 
-// isWithdrawn says that a person has quarantined the release that has the objects of the newest commit.
+// isWithdrawn says that a person has quarantined a release that has the objects of the newest commit.
 func (e *environment) isWithdrawn(r release.Release) bool {
-	return r.Revision == e.Status().Release && r.Held() && r.Quarantine.Who != ""
+	return r.Held() && r.Quarantine.Who != "" && slices.ContainsFunc(e.past.Releases, func(o release.Release) bool {
+		return o.Revision == e.Status().Release && o.Digest == r.Digest
+	})
 }
 
 // debounce waits until a burst of changes is over.

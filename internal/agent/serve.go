@@ -31,6 +31,9 @@ func (s server) stop(ctx context.Context) error {
 
 // listen begins to serve health, the status, metrics, webhooks and the web UI.
 func (a *Agent) listen(ctx context.Context) (server, error) {
+	if a.config.Listen == "" && a.config.UI != nil {
+		return server{}, errors.New("ui: listen is missing, the address to serve the web UI at")
+	}
 	if a.config.Listen == "" {
 		return server{}, nil
 	}

@@ -55,13 +55,11 @@ type OIDC struct {
 const defaultSession = Duration(12 * time.Hour)
 
 // complete fills in what is not given, and returns what is wrong.
-func (u *UI) complete(listen string) error {
+func (u *UI) complete() error {
 	u.SessionTime = cmp.Or(u.SessionTime, defaultSession)
 	u.Anonymous, u.Tokens = cmp.Or(u.Anonymous, Refuse), cmp.Or(u.Tokens, Allow)
 	at, err := url.Parse(u.URL)
 	switch {
-	case listen == "":
-		return errors.New("it needs listen, the address to serve it at")
 	case err != nil || at.Host == "" || at.Scheme != "http" && at.Scheme != "https" ||
 		strings.Trim(at.Path, "/") != "" || at.RawQuery != "":
 		return fmt.Errorf("url: want an address such as https://slipway.example.com, not %q", u.URL)

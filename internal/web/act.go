@@ -117,8 +117,11 @@ func (s *Site) propose(ctx context.Context, t deploy.Target, a act) planPage {
 		return page
 	}
 	page.Approvable = !proposal.Done() && len(page.Unbuilt) == 0
-	if latest := proposal.Latest; a.Name == "undo" && !latest.Held() && latest.RollbackOf == 0 {
+	if latest := proposal.Latest; a.Name == "undo" && !latest.Held() && (latest.RollbackOf == 0 || latest.Revert) {
 		page.Holds = latest.Revision
+		if latest.Revert { // a repair: its content is another one's
+			page.Holds = latest.RollbackOf
+		}
 		if s.options.AfterUndo != nil {
 			page.After = s.options.AfterUndo(t.Source, t.Environment)
 		}
@@ -196,7 +199,7 @@ func (s *Site) serveAct(w http.ResponseWriter, r *http.Request, t deploy.Target)
 	}
 	s.begin(w, r, t, a.Verb, func(ctx context.Context, t deploy.Target) (release.Release, error) {
 		if hold > 0 {
-			if err := quarantine(ctx, t, page.Latest, reason, who); err != nil {
+			if err := quarantine(ctx, t, hold, reason, who); err != nil {
 				return release.Release{}, err
 			}
 		}
@@ -211,13 +214,17 @@ func (s *Site) who(r *http.Request) string {
 }
 
 // quarantine holds the content of a release back, before it is rolled back: an agent must not bring it again.
-func quarantine(ctx context.Context, t deploy.Target, rel release.Release, reason, who string) error {
-	ran, err := deploy.Ran(ctx, t, rel)
+func quarantine(ctx context.Context, t deploy.Target, revision int, reason, who string) error {
+	rel, err := t.Records().Get(ctx, revision)
+	var ran []string
 	if err == nil {
-		_, err = t.Records().Quarantine(ctx, rel.Revision, release.Quarantine{Reason: reason, Who: who}, ran)
+		ran, err = deploy.Ran(ctx, t, rel)
+	}
+	if err == nil {
+		_, err = t.Records().Quarantine(ctx, revision, release.Quarantine{Reason: reason, Who: who}, ran)
 	}
 	if err != nil {
-		return fmt.Errorf("quarantine release %d: %w", rel.Revision, err)
+		return fmt.Errorf("quarantine release %d: %w", revision, err)
 	}
 	return nil
 }

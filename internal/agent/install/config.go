@@ -56,6 +56,9 @@ func (o Options) read() (written, error) {
 	case c.Lease != nil && (c.Lease.Namespace != o.Namespace || c.Lease.Name != o.Name || c.Lease.Context != ""):
 		return fail("lease: it is %s of namespace %s: remove the key", o.Name, o.Namespace)
 	}
+	if c.UI != nil && c.UI.Context != "" {
+		return fail("ui.context: the cluster of the pods reviews the tokens: remove the key")
+	}
 	for _, r := range c.Repositories {
 		for name, e := range r.Environments {
 			if e.Context != "" {
@@ -83,10 +86,14 @@ func (o Options) read() (written, error) {
 	return w, nil
 }
 
+// urls are what the agent connects to.
 func (w written) urls() []string {
 	var all []string
 	for _, r := range w.Repositories {
 		all = append(all, r.URL)
+	}
+	if w.UI != nil && w.UI.OIDC != nil {
+		all = append(all, w.UI.OIDC.Issuer)
 	}
 	return all
 }

@@ -115,6 +115,9 @@ func Make(ctx context.Context, p project.Project, o Options) (Manifests, error) 
 		}
 		r.add(env.Namespace, result.Set)
 	}
+	if own.UI != nil {
+		r.addUI(*own.UI)
+	}
 	m.Notes = slices.Concat(m.Notes, r.notes, o.notes(mounts))
 	config := own.text
 	if config == "" {
