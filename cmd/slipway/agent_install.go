@@ -56,8 +56,8 @@ are ready, and a record in the agent's namespace. --namespace is the namespace o
 	f.StringVar(&o.Name, "name", "slipway-agent", "name of the agent's objects")
 	f.IntSliceVar(&o.Ports, "egress-port", nil,
 		"further ports that the agent connects to, such as that of a receiver of notifications")
-	config := f.String("config", "", "configuration as for \"slipway agent run\", in place of --repo, --branch, "+
-		"--path and the flags of its Secrets")
+	config := f.String("config", "",
+		"configuration as for \"slipway agent run\", in place of --repo, --branch, --path and their Secrets")
 	secretFlags(cmd, &o.Secrets)
 	apply := f.Bool("apply", false, "deploy the manifests, and wait until both replicas are ready")
 	act := &actOptions{out: new(format)}

@@ -175,6 +175,9 @@ func printAgentStatus(a *app, s agent.Status) {
 			fmt.Fprintf(a.stdout, "  %s\n", clean(line))
 		}
 	}
+	if s.Clock != "" {
+		fmt.Fprintf(a.stdout, "  clock: %s\n", clean(s.Clock))
+	}
 	for _, kind := range s.Polled {
 		fmt.Fprintf(a.stdout, "  polled: %s\n", clean(oneLine(kind)))
 	}

@@ -104,8 +104,8 @@ func (c Config) checkAfter() error {
 }
 
 // repairOpens is when drift is set back next; zero: now.
-func (e entry) repairOpens() time.Time {
-	now := time.Now()
+func (e *environment) repairOpens() time.Time {
+	now := e.now()
 	if opens := project.NextOpen(e.policy.RepairWindows, now); opens.After(now) {
 		return opens
 	}

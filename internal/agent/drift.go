@@ -49,7 +49,7 @@ func (e *environment) guard(ctx context.Context) error {
 		e.announce("Drifted", text, true)
 		e.log.Warn("drift: "+text, "release", d.Release)
 	}
-	paused := e.past.Pauses.Holding(time.Now()) != nil
+	paused := e.past.Pauses.Holding(e.now()) != nil
 	if e.policy.OnDrift != Repair || d.Status != release.Healthy || d.Count() == len(d.Added) || paused ||
 		!opens.IsZero() {
 		return nil

@@ -22,15 +22,17 @@ type entry struct {
 	agent  *Agent
 }
 
-// environment is one environment that the agent keeps. Its goroutine alone uses all but the reporter, wake and
-// events.
+// environment is one environment that the agent keeps. Its goroutine alone uses all but the reporter, wake
+// and events.
 type environment struct {
 	*reporter
 	checkout             // the commit to deploy
 	view                 // the cluster
 	wake     chan string // the newest commit; holds the last one
 
-	key      string    // of the files that the commit that runs was rendered from; empty: a later one is rendered anyway
+	// key is that of the files that the commit that runs was rendered from; empty: a later one is rendered
+	// anyway.
+	key      string
 	wanted   string    // a newer commit that was not read yet
 	next     *checkout // a newer commit that was read while a deploy ran
 	settled  string    // the last commit that was deployed, held, or found to run
@@ -87,13 +89,13 @@ func (e *environment) keep(ctx context.Context) {
 // rest is how long until the next turn, if nothing happens before: at most until a pause ends by itself.
 func (e *environment) rest() time.Duration {
 	d := backoff(e.mirror.Interval, e.failures)
-	for _, p := range e.past.Pauses.Active(time.Now()) {
+	for _, p := range e.past.Pauses.Active(e.now()) {
 		if !p.Until.IsZero() {
-			d = min(d, time.Until(p.Until))
+			d = min(d, p.Until.Sub(e.now()))
 		}
 	}
 	if !e.opens.IsZero() {
-		d = max(0, min(d, time.Until(e.opens)))
+		d = max(0, min(d, e.opens.Sub(e.now())))
 	}
 	return d
 }
@@ -146,7 +148,8 @@ func (e *environment) pass(ctx context.Context) error {
 	if err := e.recall(ctx); err != nil {
 		return err
 	}
-	if p := e.past.Pauses.Suspending(time.Now()); p != nil {
+	e.noteClock()
+	if p := e.past.Pauses.Suspending(e.now()); p != nil {
 		e.judge(Suspended, "%s", p)
 		e.looked = false
 		return e.guard(ctx)
@@ -172,7 +175,7 @@ func (e *environment) pass(ctx context.Context) error {
 
 // follow deploys the newest commit, or says why not.
 func (e *environment) follow(ctx context.Context) error {
-	if e.looked || time.Now().Before(e.opens) || e.awaiting && e.awaitOthers() {
+	if e.looked || e.now().Before(e.opens) || e.awaiting && e.awaitOthers() {
 		return nil
 	}
 	p, err := deploy.Propose(ctx, e.target, deploy.ProposeOptions{

@@ -117,6 +117,7 @@ type kept struct {
 	faults    *faultproxy.Proxy   // of the API server; nil: none
 	onGit     func(*http.Request) // is called before the Git server has a request
 	gitDown   atomic.Bool         // the Git server answers 503
+	ahead     atomic.Int64        // of the API server's clock, in nanoseconds
 	state     string              // the agent's directory for clones; empty: a temporary one
 	watches   sync.Map            // cancels those that are open
 	namespace string
@@ -237,6 +238,9 @@ func (k *kept) serveGit(t *testing.T) string {
 func (k *kept) front(next http.Handler) http.Handler {
 	var count atomic.Int64
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if ahead := time.Duration(k.ahead.Load()); ahead != 0 {
+			w = dated{w, ahead}
+		}
 		line := r.Method + " " + r.URL.Path
 		if r.URL.Query().Get("watch") != "" {
 			line = "WATCH " + r.URL.Path

@@ -10,7 +10,7 @@ import (
 
 // recall reads the record where it may have changed since it was read.
 func (e *environment) recall(ctx context.Context) error {
-	defer func() { e.update(func(s *Status) { s.Pauses = e.past.Pauses.Active(time.Now()) }) }()
+	defer func() { e.update(func(s *Status) { s.Pauses = e.past.Pauses.Active(e.now()) }) }()
 	isNew, err := e.read(ctx, e.target.Records())
 	if err != nil || !isNew {
 		return err

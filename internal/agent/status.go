@@ -39,6 +39,8 @@ type Status struct {
 	Polled []string `json:"polled,omitempty"`
 	// Pauses keep the agent from changing the environment.
 	Pauses release.Pauses `json:"pauses,omitempty"`
+	// Clock says that the clocks of this machine and of the API server differ; empty: they agree.
+	Clock string `json:"clock,omitempty"`
 	// Error is what went wrong last, and has not gone right since.
 	Error      string    `json:"error,omitempty"`
 	ErrorSince time.Time `json:"errorSince,omitzero"`

@@ -61,7 +61,7 @@ func (e *environment) supersedes(ctx context.Context, commit string, running dep
 		e.next.remove()
 	}
 	e.next = next
-	if now := time.Now(); e.policy.OnCommit == Ask || project.NextOpen(e.policy.Windows, now).After(now) {
+	if now := e.now(); e.policy.OnCommit == Ask || project.NextOpen(e.policy.Windows, now).After(now) {
 		return false, nil
 	}
 	lost, err := e.mirror.loses(ctx, e.commit, next.target.Source)

@@ -8,7 +8,7 @@ import (
 
 // awaitWindow says whether a commit waits for a window, and judges it so.
 func (e *environment) awaitWindow() bool {
-	now := time.Now()
+	now := e.now()
 	if e.opens = project.NextOpen(e.policy.Windows, now); !e.opens.After(now) {
 		e.opens = time.Time{}
 		return false

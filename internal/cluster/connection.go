@@ -45,6 +45,7 @@ type link struct {
 	metadata metadata.Interface
 	typed    kubernetes.Interface
 	served   *served
+	clock    *clock
 }
 
 // reach returns the link of a configuration. Two configurations are the same where what says who the user is,
@@ -107,15 +108,17 @@ func newLink(cfg *rest.Config, o Options) (*link, error) {
 	cfg.QPS = -1 // no rate of ours: the server says when it is busy, and Each bounds what is in flight
 	cfg.UserAgent = Manager
 	cfg.Dial = dial
+	read := &clock{}
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {
-		return &retrier{next: next, say: o.Warn, count: o.Count}
+		read.next = next
+		return &retrier{next: read, say: o.Warn, count: o.Count}
 	})
 	cfg.WarningHandlerWithContext = &warner{to: o.Warn}
 	client, err := rest.HTTPClientFor(cfg)
 	if err != nil {
 		return nil, err
 	}
-	l := &link{server: cfg.Host}
+	l := &link{server: cfg.Host, clock: read}
 	if l.dynamic, err = dynamic.NewForConfigAndClient(cfg, client); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,45 @@
+package agent
+
+import (
+	"fmt"
+	"time"
+)
+
+// now is the time by the clock of the environment's API server, which all replicas and the people's windows
+// share: that of this machine may be wrong, or be set while the agent runs.
+func (e *environment) now() time.Time {
+	if e.target.Cluster == nil {
+		return time.Now()
+	}
+	return e.target.Cluster.Now()
+}
+
+// noteClock puts into the status that the clocks differ.
+func (e *environment) noteClock() {
+	text := ""
+	if e.target.Cluster != nil {
+		text = skewText(e.target.Cluster.Skew())
+	}
+	if text == e.Status().Clock {
+		return
+	}
+	e.update(func(s *Status) { s.Clock = text })
+	if text != "" {
+		e.log.Warn(text)
+	} else {
+		e.log.Info("this machine's clock agrees with the API server's again")
+	}
+}
+
+// skewText says how far the API server's clock is ahead; empty: it is not.
+func skewText(ahead time.Duration) string {
+	direction := "behind"
+	switch {
+	case ahead == 0:
+		return ""
+	case ahead < 0:
+		direction = "ahead of"
+	}
+	return fmt.Sprintf("this machine's clock is %s %s the API server's: windows and pauses follow the server's",
+		ahead.Abs().Round(10*time.Second), direction)
+}
