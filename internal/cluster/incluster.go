@@ -12,6 +12,7 @@ import (
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/transport"
 )
 
 // ServiceAccountDir is the directory that Kubernetes mounts the ServiceAccount of a pod at.
@@ -38,9 +39,9 @@ func HasKubeconfig(path string) bool {
 }
 
 // OpenInCluster prepares the clients for the cluster that the process runs in, as the ServiceAccount that is
-// mounted at dir. It reads the token again before it expires. It fails with a *NotInClusterError where dir or
-// the address of the API server is missing, and sends nothing over the network. Of the options, it reads all
-// but Kubeconfig and Context. Without a Namespace, it is that of the pod.
+// mounted at dir. It reads the token again before it expires, and after the server refused it. It fails with
+// a *NotInClusterError where dir or the address of the API server is missing, and sends nothing over the
+// network. Of the options, it reads all but Kubeconfig and Context. Without a Namespace, it is that of the pod.
 func OpenInCluster(dir string, o Options) (*Cluster, error) {
 	quiet()
 	host, port := os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT")
@@ -70,9 +71,10 @@ func OpenInCluster(dir string, o Options) (*Cluster, error) {
 		opened: time.Now(),
 	}
 	cfg := &rest.Config{
-		Host: "https://" + net.JoinHostPort(host, port), BearerTokenFile: token,
-		TLSClientConfig: rest.TLSClientConfig{CAFile: ca},
+		Host: "https://" + net.JoinHostPort(host, port), TLSClientConfig: rest.TLSClientConfig{CAFile: ca},
 	}
+	// BearerTokenFile would use a token for up to a minute after the server has refused it.
+	cfg.Wrap(transport.ResettableTokenSourceWrapTransport(transport.NewCachedFileTokenSource(token)))
 	if err := connect(c, cfg, o, []string{cfg.Host, dir, authority}); err != nil {
 		return nil, fmt.Errorf("the cluster of the pod: %w", err)
 	}

@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
 // authority makes a certificate of its own authority for 127.0.0.1.
@@ -40,14 +42,17 @@ func authority(t *testing.T) (tls.Certificate, []byte) {
 		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw})
 }
 
-// The API server gets another authority. Its file is read again when a cluster is opened, as for each commit.
+// The API server gets another authority: its file is read again when a cluster is opened, as for each commit.
+// The token of the pod expires: its file is read again as soon as the server refuses the one that is known.
 func TestFault51Rotation(t *testing.T) {
 	first, firstText := authority(t)
 	second, secondText := authority(t)
+	var token atomic.Value
+	token.Store("secret")
 	var serves atomic.Pointer[tls.Certificate]
 	serves.Store(&first)
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") != "Bearer secret" {
+		if r.Header.Get("Authorization") != "Bearer "+token.Load().(string) {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
@@ -96,7 +101,17 @@ func TestFault51Rotation(t *testing.T) {
 	if err := ask(c); err == nil {
 		t.Error("the connection goes on with the old authority's certificate")
 	}
-	if err := ask(reach()); err != nil {
+	c = reach()
+	if err := ask(c); err != nil {
 		t.Errorf("after the authority was replaced: %v", err)
+	}
+	// The kubelet writes another token, and the server does not take the old one any more.
+	mount("token", "next")
+	token.Store("next")
+	if err := ask(c); !apierrors.IsUnauthorized(err) && err != nil {
+		t.Errorf("with the old token: %v", err)
+	}
+	if err := ask(c); err != nil {
+		t.Errorf("after the token was replaced: %v", err)
 	}
 }
