@@ -2,14 +2,23 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
+	"slipway/internal/image"
 	"slipway/internal/promote"
 )
 
 // followEvery is how often a registry is asked for its tags at most.
 const followEvery = Duration(time.Minute)
+
+const (
+	// askTime limits how long registries are asked: meanwhile the environment deploys nothing.
+	askTime = 20 * time.Second
+	// maxLimit is the longest time that a registry may have itself left alone for.
+	maxLimit = time.Hour
+)
 
 // followTags promotes what the registries have for the images that follow tags. A registry that does not
 // answer, or limits requests, is asked again later and later; nothing else waits for it.
@@ -25,7 +34,11 @@ func (p promoter) followTags(ctx context.Context) error {
 		p.memory.failures++
 		p.notePromotion("no promotion: %v", err)
 	}
-	p.memory.ask = time.Now().Add(backoff(every, p.memory.failures))
+	wait := backoff(every, p.memory.failures)
+	if limited := (*image.RateLimitedError)(nil); errors.As(err, &limited) {
+		wait = max(wait, min(limited.Wait, maxLimit))
+	}
+	p.memory.ask = time.Now().Add(wait)
 	return nil
 }
 
@@ -34,7 +47,9 @@ func (p promoter) followOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f, err := promote.Follow(ctx, p.target, a.Images, p.past)
+	asking, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	f, err := promote.Follow(asking, p.target, a.Images, p.past)
 	if err != nil {
 		return err
 	}

@@ -69,7 +69,8 @@ const (
 	maxTries = 4
 )
 
-// patient waits as long as a registry asks it to, up to maxWait, and reports it. It also names the registry
+// patient waits as long as a registry asks it to, up to maxWait and not beyond the deadline of the request, and
+// reports it. It also names the registry
 // in errors while a response is read: in a copy between two registries the error does not say which.
 type patient struct {
 	next   http.RoundTripper
@@ -93,7 +94,9 @@ func (t *patient) RoundTrip(r *http.Request) (*http.Response, error) {
 		if wait == 0 {
 			wait = time.Second << (try - 1)
 		}
-		if waited += wait; waited > maxWait || try == maxTries || r.Body != nil && r.GetBody == nil {
+		deadline, has := r.Context().Deadline()
+		isTooLate := has && time.Until(deadline) < wait
+		if waited += wait; waited > maxWait || try == maxTries || isTooLate || r.Body != nil && r.GetBody == nil {
 			return nil, &RateLimitedError{Registry: r.URL.Host, Wait: asked}
 		}
 		t.notify("registry %s accepts no more requests for now: waiting %s", r.URL.Host, wait)
