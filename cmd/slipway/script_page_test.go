@@ -4,14 +4,14 @@ import (
 	"io"
 	"net/http"
 	"net/http/cookiejar"
-	"net/url"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // cmdPage prints a page of `slipway ui`, whose output is in FILE, as a browser without JavaScript gets it:
-// page FILE PATH, or page FILE PATH FIELD=VALUE... to send a form. With ! the answer must be an error.
+// page FILE PATH, or page FILE PATH FIELD=VALUE... to send a form, whose values are those of formOf. With ! the
+// answer must be an error.
 func cmdPage(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) < 2 {
 		ts.Fatalf("usage: page FILE PATH [FIELD=VALUE...]")
@@ -31,12 +31,7 @@ func cmdPage(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) == 2 {
 		answer, err = client.Get(base + args[1])
 	} else {
-		form := url.Values{}
-		for _, a := range args[2:] {
-			name, value, _ := strings.Cut(a, "=")
-			form.Add(name, value)
-		}
-		answer, err = client.PostForm(base+args[1], form)
+		answer, err = client.PostForm(base+args[1], formOf(ts, args[2:]))
 	}
 	ts.Check(err)
 	defer answer.Body.Close()

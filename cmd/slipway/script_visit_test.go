@@ -37,8 +37,7 @@ var listening = regexp.MustCompile(`listening on ([0-9.:]+)`)
 //	visit LOG WHO PATH [FIELD=VALUE...]
 //
 // WHO is a browser that keeps its cookies, or "header:NAME: VALUE" for a request with that header. With fields
-// a form is sent. The value "@FILE" is that of the hidden field of a page in FILE, or the text of another file.
-// With ! the answer must be an error.
+// a form is sent, whose values are those of formOf. With ! the answer must be an error.
 func cmdVisit(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) < 3 {
 		ts.Fatalf("usage: visit LOG WHO PATH [FIELD=VALUE...]")
@@ -49,15 +48,7 @@ func cmdVisit(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	method, body := "GET", ""
 	if len(args) > 3 {
-		form := url.Values{}
-		for _, a := range args[3:] {
-			name, value, _ := strings.Cut(a, "=")
-			if file, ok := strings.CutPrefix(value, "@"); ok {
-				value = fieldOf(ts.ReadFile(file), name)
-			}
-			form.Add(name, value)
-		}
-		method, body = "POST", form.Encode()
+		method, body = "POST", formOf(ts, args[3:]).Encode()
 	}
 	r, err := http.NewRequest(method, visitHost+args[2], strings.NewReader(body))
 	ts.Check(err)
@@ -87,6 +78,20 @@ func cmdVisit(ts *testscript.TestScript, neg bool, args []string) {
 	if isError := answer.StatusCode >= 400; isError != neg {
 		ts.Fatalf("%s answers with %s", args[2], answer.Status)
 	}
+}
+
+// formOf reads FIELD=VALUE. The value "@FILE" is that of the hidden field of a page in FILE, or the text of
+// another file.
+func formOf(ts *testscript.TestScript, args []string) url.Values {
+	form := url.Values{}
+	for _, a := range args {
+		name, value, _ := strings.Cut(a, "=")
+		if file, ok := strings.CutPrefix(value, "@"); ok {
+			value = fieldOf(ts.ReadFile(file), name)
+		}
+		form.Add(name, value)
+	}
+	return form
 }
 
 func fieldOf(text, name string) string {

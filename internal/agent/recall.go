@@ -31,9 +31,8 @@ func (e *environment) recall(ctx context.Context) error {
 
 // isWithdrawn says that a person has quarantined a release that has the objects of the newest commit.
 func (e *environment) isWithdrawn(r release.Release) bool {
-	return r.Held() && r.Quarantine.Who != "" && slices.ContainsFunc(e.past.Releases, func(o release.Release) bool {
-		return o.Revision == e.Status().Release && o.Digest == r.Digest
-	})
+	isSame := func(o release.Release) bool { return o.Revision == e.Status().Release && o.Digest == r.Digest }
+	return r.Held() && r.Quarantine.Who != "" && slices.ContainsFunc(e.past.Releases, isSame)
 }
 
 // debounce waits until a burst of changes is over.

@@ -117,7 +117,8 @@ func (s *Site) propose(ctx context.Context, t deploy.Target, a act) planPage {
 		return page
 	}
 	page.Approvable = !proposal.Done() && len(page.Unbuilt) == 0
-	if latest := proposal.Latest; a.Name == "undo" && !latest.Held() && (latest.RollbackOf == 0 || latest.Revert) {
+	latest := proposal.Latest
+	if a.Name == "undo" && !latest.Held() && (latest.RollbackOf == 0 || latest.Revert) {
 		page.Holds = latest.Revision
 		if latest.Revert { // a repair: its content is another one's
 			page.Holds = latest.RollbackOf

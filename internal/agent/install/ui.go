@@ -23,6 +23,6 @@ func (r *rules) addUI(u agent.UI) {
 		who += ", and as the groups " + strings.Join(u.Groups, ", ")
 	}
 	r.in[""] = append(r.in[""], all...)
-	r.note(fmt.Sprintf("the agent needs ClusterRole %s for the web UI: it may act as %s, and so may each person "+
-		"who can run commands in its pods or read its token", r.clusterName(), who))
+	r.note(fmt.Sprintf("the agent needs ClusterRole %s for the web UI: it may act as %s, and so may those who "+
+		"can run commands in its pods", r.clusterName(), who))
 }
