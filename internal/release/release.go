@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -131,6 +132,7 @@ type Release struct {
 	// version and chunks are those of the record, for writing it again.
 	version string
 	chunks  int
+	later   later
 	// pending: the record says so, although no deploy may be running.
 	pending bool
 }
@@ -276,7 +278,11 @@ func encode(r Release) (summary, data []byte, err error) {
 			err = text.Encode(v)
 		}
 	}
-	put(`{"`+releaseKey+`":`, r)
+	whole, err := r.withLater()
+	put(`{"`+releaseKey+`":`, whole)
+	for _, key := range slices.Sorted(maps.Keys(r.later.parts)) {
+		put(`,"`+key+`":`, r.later.parts[key])
+	}
 	before := `,"` + objectsKey + `":[`
 	for _, o := range r.Objects.Objects() {
 		put(before, member{Body: o.Body, Origin: o.Origin, Settled: r.Settled[o.Ref()]})
@@ -296,7 +302,7 @@ func encode(r Release) (summary, data []byte, err error) {
 	}
 	r.Evidence, r.Owned, r.Adopted, r.Kept, r.Applied, r.Lost = nil, nil, nil, nil, nil, nil
 	r.Irreversible = nil
-	summary, err = json.Marshal(r)
+	summary, err = r.withLater()
 	return summary, packed.Bytes(), err
 }
 
@@ -320,6 +326,7 @@ func decode(data []byte) (Release, error) {
 			if err := d.Decode(&text); err != nil {
 				return err
 			}
+			r.later.fields = fieldsOfLater(text)
 			return utiljson.Unmarshal(text, &r) // whole numbers as objects have them
 		case concealedKey:
 			return d.Decode(&concealed)
@@ -336,7 +343,15 @@ func decode(data []byte) (Release, error) {
 				return objects.Add(o)
 			})
 		}
-		return d.Decode(new(json.RawMessage)) // of a later version
+		var part json.RawMessage
+		if err := d.Decode(&part); err != nil {
+			return err
+		}
+		if r.later.parts == nil {
+			r.later.parts = map[string]json.RawMessage{}
+		}
+		r.later.parts[key] = part
+		return nil
 	})
 	if err != nil {
 		return Release{}, err

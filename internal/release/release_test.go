@@ -131,7 +131,7 @@ func TestRelease(t *testing.T) {
 		t.Errorf("origin %s, body %v", o.Origin, o.Body)
 	}
 	r.Objects, got.Objects = object.Set{}, object.Set{}
-	if diff := cmp.Diff(r, got, cmp.AllowUnexported(Release{}, object.Set{})); diff != "" {
+	if diff := cmp.Diff(r, got, cmp.AllowUnexported(Release{}, object.Set{}, later{})); diff != "" {
 		t.Error(diff)
 	}
 	if _, err := s.Get(t.Context(), 2); !errors.Is(err, ErrNone) {
