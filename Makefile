@@ -11,7 +11,7 @@ export GOTOOLCHAIN := local
 VERSION := $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
 
 .PHONY: help demo test build fetch slipway sandbox kubectl runtime browser lint docs changelog failures faults fuzz \
-	peers bench golden e2e image
+	peers bench golden e2e image release site
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,8 @@ demo: build kubectl ## deploy to dev, staging and prod, break prod and roll it b
 test: build kubectl runtime browser ## run every test, and list those that were skipped
 	go test -timeout 60m -json ./... ./.ci/testlog | go run ./.ci/testlog
 	cd sandbox && go test -json ./... | go run ../.ci/testlog/main.go
+	cd release && go test -json ./... | go run ../.ci/testlog/main.go
+	cd site && go test -json ./... | go run ../.ci/testlog/main.go
 
 build: fetch slipway sandbox ## build bin/slipway and bin/slipway-sandbox, static and stripped
 
@@ -62,15 +64,21 @@ lint: ## run gofmt, vet, staticcheck, deadcode and misspell, and check the direc
 	go vet ./... ./.ci/testlog
 	cd sandbox && go vet ./...
 	cd bench && go vet ./...
+	cd release && go vet ./...
+	cd site && go vet ./...
 	go tool staticcheck ./... ./.ci/testlog
 	@dead=$$(go tool deadcode -test ./...); [ -z "$$dead" ] || { echo "$$dead"; exit 1; }
 	go tool misspell -i mosquitto -error $$(git ls-files '*.go' '*.md' '*.yaml' ':!:*testdata*')
 	go test -run 'TestImports|TestReservedImports' .
 
-docs: changelog failures ## rewrite the generated documents: CHANGELOG.md and most of docs/
+docs: changelog failures ## rewrite the generated documents, CHANGELOG.md and most of docs/, and make the web site of all
 	UPDATE=1 go test -run '^TestArchitecture$$' ./docs
 	UPDATE=1 go test -run '^TestReference$$' ./internal/project
 	UPDATE=1 go test -run '^Test(Command|Rule)Reference$$' ./cmd/slipway
+	@$(MAKE) --no-print-directory site
+
+site: ## make a web site of the documents in bin/site, with search, and check its links (SOURCE=URL of the files)
+	@cd site && go run . -out ../bin/site -source "$(SOURCE)"
 
 kinds: sandbox ## rewrite docs/kinds.md: which kinds settle, with a real API server
 	UPDATE=1 go test -run '^TestKindsSettle$$' ./internal/cluster
@@ -103,6 +111,13 @@ image: build ## make the agent's image in bin/image (ARCHES="amd64 arm64", IMAGE
 	args="$$args $$arch=bin/image-$$arch.slipway=bin/image-$$arch"; done; \
 	go run ./image -out bin/image -push "$(IMAGE)" $$args && \
 	SLIPWAY_TEST_IMAGE="$(CURDIR)/bin/image" go test ./cmd/slipway -run '^TestImage$$' -v
+
+# $COSIGN_PRIVATE_KEY, with $COSIGN_PASSWORD, signs the checksums. PLATFORMS="linux/amd64" makes fewer.
+release: ## make everything that VERSION=v0.1.0 is published as, in dist (RELEASES=URL, PLATFORMS=OS/ARCH,…)
+	@key=; [ -z "$${COSIGN_PRIVATE_KEY:-}" ] || { key=$$(mktemp) && trap 'rm -f "$$key"' EXIT && \
+	printf '%s\n' "$$COSIGN_PRIVATE_KEY" >"$$key"; }; \
+	cd release && go run . -version "$(VERSION)" -out ../dist -url "$(RELEASES)" -key "$$key" \
+	$(if $(PLATFORMS),-platforms "$(PLATFORMS)")
 
 # The real commands at the versions that bench/go.mod pins. Slipway is compared with them and never calls them.
 peers: ## build the kustomize, helm, kubeconform and crane commands into bin/peers

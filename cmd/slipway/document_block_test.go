@@ -57,6 +57,9 @@ func readBlocks(t *testing.T, page, text string) []block {
 		b := block{line: i + 1, language: m[2]}
 		if title := titled.FindStringSubmatch(m[3]); title != nil {
 			b.file = title[1]
+			if above := strings.Join(lines[max(i-2, 0):i], " "); !strings.Contains(above, "`"+b.file+"`") {
+				t.Errorf("%s:%d: name `%s` above the block: readers do not see the title", page, i+1, b.file)
+			}
 		}
 		for i++; i < len(lines) && lines[i] != m[1]; i++ {
 			b.text = append(b.text, lines[i])

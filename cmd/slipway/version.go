@@ -1,15 +1,26 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"runtime"
 	"runtime/debug"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+
+	"slipway/internal/lazyregexp"
 )
 
 // version is set by the linker.
 var version = "development"
+
+// releases is the URL under which versions are published, set by the linker in published binaries:
+// https://HOST/OWNER/REPOSITORY/releases/download.
+var releases string
 
 // embedded are the libraries whose version decides behaviour that users see.
 var embedded = []struct{ name, module string }{
@@ -22,7 +33,11 @@ func newVersionCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "version", Short: "Print the version, and the versions of embedded libraries",
 		Args: cobra.NoArgs}
 	out := a.outputFlag(cmd, asText, asJSON)
-	cmd.RunE = func(*cobra.Command, []string) error {
+	look := cmd.Flags().Bool("check", false, "ask where this version was published whether a newer one is out")
+	cmd.RunE = func(c *cobra.Command, _ []string) error {
+		if *look {
+			return a.checkVersion(c.Context(), releases)
+		}
 		info, ok := debug.ReadBuildInfo()
 		if !ok {
 			return fmt.Errorf("the binary has no build information")
@@ -46,4 +61,47 @@ func newVersionCommand(a *app) *cobra.Command {
 		return nil
 	}
 	return cmd
+}
+
+// checkVersion says whether a newer version is published under a URL.
+func (a *app) checkVersion(ctx context.Context, url string) error {
+	if url == "" {
+		return errors.New("this binary was not published: build a newer one with `git pull` and `make build`")
+	}
+	newest, err := newestVersion(ctx, url)
+	if err != nil {
+		return fmt.Errorf("ask for the newest version: %w", err)
+	}
+	if newest == version {
+		fmt.Fprintf(a.stdout, "slipway %s is the newest version\n", version)
+		return nil
+	}
+	fmt.Fprintf(a.stdout, "slipway %s is published, this is %s: %s/%[1]s\n", newest, version, url)
+	return nil
+}
+
+var publishedVersion = lazyregexp.New(`/(v\d+\.\d+\.\d+[^/]*)$`)
+
+// newestVersion asks a forge: the page of the latest release redirects to that of its tag.
+func newestVersion(ctx context.Context, url string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	page := strings.TrimSuffix(url, "/download") + "/latest"
+	request, err := http.NewRequestWithContext(ctx, http.MethodHead, page, nil)
+	if err != nil {
+		return "", err
+	}
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse
+	}}
+	answer, err := client.Do(request)
+	if err != nil {
+		return "", err
+	}
+	answer.Body.Close()
+	m := publishedVersion().FindStringSubmatch(answer.Header.Get("Location"))
+	if m == nil {
+		return "", fmt.Errorf("%s does not lead to a version (%s)", page, answer.Status)
+	}
+	return m[1], nil
 }
