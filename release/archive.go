@@ -32,10 +32,8 @@ func tarOf(dir string, files []file) ([]byte, error) {
 // compressed is a compressed tar archive of the files and their directories, in the order of their names.
 func compressed(files []file) ([]byte, error) {
 	var b bytes.Buffer
-	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
-	if err != nil {
-		return nil, err
-	}
+	z := gzip.NewWriter(&b)
+	var err error
 	w := tar.NewWriter(z)
 	made := map[string]bool{".": true}
 	files = slices.SortedFunc(slices.Values(files), func(a, b file) int { return strings.Compare(a.name, b.name) })
@@ -132,7 +130,7 @@ func rpmOf(version, arch string, files []file) ([]byte, error) {
 	}
 	r, err := rpmpack.NewRPM(rpmpack.RPMMetaData{
 		Name: "slipway", Version: number, Release: release, Arch: rpmArch[arch], OS: "linux", Licence: "Apache-2.0",
-		Summary: summary, Description: summary, Compressor: "gzip:9", BuildTime: epoch, BuildHost: "localhost",
+		Summary: summary, Description: summary, Compressor: "gzip:6", BuildTime: epoch, BuildHost: "localhost",
 	})
 	if err != nil {
 		return nil, err

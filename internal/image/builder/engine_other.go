@@ -9,7 +9,7 @@ import (
 	"github.com/moby/buildkit/client"
 )
 
-type engine struct{ noRuntime string }
+type engine struct{ log, noRuntime string }
 
 func startEngine(context.Context, Options) (*engine, error) {
 	return nil, &cannotRunError{"the embedded engine needs Linux: start Docker Desktop, Colima or a buildkitd " +
