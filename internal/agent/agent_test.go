@@ -35,6 +35,14 @@ func TestParse(t *testing.T) {
 		head + "  forge: {tokenfile: x}\n": `line 3: unknown key "tokenfile" (did you mean "tokenFile"?)`,
 		head + "  forge: {}\n  environments: {a: {}}\n": "repositories[0]: forge: kind: " +
 			`want github, gitlab or gitea, not ""`,
+		head + "  previews: {namespace: a-}\n  environments: {a: {}}\n": "repositories[0]: previews: forge is missing",
+		head + "  forge: {kind: gitea, tokenFile: x}\n  previews: {namespace: a}\n  environments: {a: {}}\n": "" +
+			"repositories[0]: previews: namespace: want what the namespaces begin with, such as shop-pr-, " +
+			`not "a"`,
+		head + "  forge: {kind: gitea, tokenFile: x}\n  previews: {namespace: a-, quota: {pods: few}}\n" +
+			"  environments: {a: {}}\n": "repositories[0]: previews: quota.pods: want a quantity such as 4 or 2Gi, " +
+			`not "few"`,
+		head + "  previews: {lable: x}\n":                       `line 3: unknown key "lable" (did you mean "label"?)`,
 		head + "  publish: [status]\n  environments: {a: {}}\n": "repositories[0]: publish: forge is missing",
 		head + "  publish: [note]\n  environments: {a: {}}\n": "repositories[0]: publish: " +
 			`want status or deployment, not "note"`,

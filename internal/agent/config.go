@@ -77,7 +77,9 @@ type Repository struct {
 	// Verdicts are published as Git notes; nil: they are not.
 	Verdicts *Verdicts `yaml:"verdicts"`
 	// Publish is how verdicts are published at the forge: StatusVerdicts, DeploymentVerdicts.
-	Publish      []string               `yaml:"publish"`
+	Publish []string `yaml:"publish"`
+	// Previews are environments of pull requests; nil: there are none.
+	Previews     *Previews              `yaml:"previews"`
 	Environments map[string]Environment `yaml:"environments"`
 }
 
@@ -249,6 +251,11 @@ func (r *Repository) complete() error {
 			return fmt.Errorf("forge: %w", err)
 		}
 	}
+	if r.Previews != nil {
+		if err := r.Previews.complete(r); err != nil {
+			return fmt.Errorf("previews: %w", err)
+		}
+	}
 	if err := r.checkPublish(); err != nil {
 		return fmt.Errorf("publish: %w", err)
 	}
@@ -310,7 +317,7 @@ func readable(err error) error {
 	var known []string
 	for _, t := range []any{
 		Config{}, Limits{}, Lease{}, Repository{}, Environment{}, Credentials{}, GitHubApp{}, Signers{},
-		Verdicts{}, UI{}, OIDC{}, forge.Forge{}, notify.Receiver{},
+		Verdicts{}, Previews{}, UI{}, OIDC{}, forge.Forge{}, notify.Receiver{},
 	} {
 		if of := reflect.TypeOf(t); of.Name() == m[3] {
 			for i := range of.NumField() {

@@ -26,6 +26,7 @@ type pulls struct {
 	agent    *Agent
 	log      *slog.Logger
 	planned  []*environment // those that allow plans
+	previews *previews      // nil: none are wanted
 	known    map[pullIn]pullAt
 	failures int
 	failed   string // as it was logged last
@@ -50,7 +51,10 @@ func newPulls(a *Agent, f *follower) *pulls {
 			p.planned = append(p.planned, e)
 		}
 	}
-	if len(p.planned) == 0 {
+	if f.mirror.Previews != nil {
+		p.previews = newPreviews(a, f.mirror)
+	}
+	if len(p.planned) == 0 && p.previews == nil {
 		return nil
 	}
 	return p
@@ -59,6 +63,9 @@ func newPulls(a *Agent, f *follower) *pulls {
 // follow looks at the pull requests until the context ends. A forge that does not answer is asked later and
 // later; nothing else waits for it.
 func (p *pulls) follow(ctx context.Context) {
+	if p.previews != nil {
+		defer p.previews.work.Wait()
+	}
 	for {
 		wait := time.NewTimer(backoff(2*p.mirror.Interval, p.failures))
 		select {
@@ -95,6 +102,9 @@ func (p *pulls) look(ctx context.Context) error {
 		return !slices.ContainsFunc(open, func(is forge.Pull) bool { return is.Number == k.pull })
 	})
 	var errs []error
+	if p.previews != nil {
+		errs = append(errs, p.previews.keep(ctx, open))
+	}
 	for _, is := range open {
 		for _, e := range p.planned {
 			s := e.Status()
@@ -190,17 +200,23 @@ func (p *pulls) describe(ctx context.Context, e *environment, commit, base strin
 	return p.agent.options.Describe(ctx, t, proposal, err), nil
 }
 
-// toPlan reads a commit that nobody has approved yet. Its manifests can neither look at the cluster nor use a
-// decrypted file: the plan is for all who may read the pull request.
+// toPlan reads the commit of a pull request for its plan.
 func (e entry) toPlan(ctx context.Context, commit, base string) (deploy.Target, func(), error) {
+	t, remove, err := e.readUntrusted(ctx, commit)
+	if err == nil {
+		err = e.staysInPlace(ctx, t.Source.Project, base)
+	}
+	return t, remove, err
+}
+
+// readUntrusted reads a commit that was not approved yet. Its manifests can neither look at the cluster nor use
+// a decrypted file: what they yield is shown to all who may read the pull request.
+func (e entry) readUntrusted(ctx context.Context, commit string) (deploy.Target, func(), error) {
 	src, files, err := e.mirror.at(ctx, commit)
 	if err != nil {
 		return deploy.Target{}, nil, fmt.Errorf("read the commit: %w", err)
 	}
 	remove := func() { e.mirror.remote.give(files) }
-	if err := e.staysInPlace(ctx, src.Project, base); err != nil {
-		return deploy.Target{}, remove, err
-	}
 	t, err := e.connect(src)
 	if err != nil {
 		return t, remove, err

@@ -69,8 +69,8 @@ const (
 	maxTries = 4
 )
 
-// patient waits as long as a registry asks it to, up to maxWait and not beyond the deadline of the request, and
-// reports it. It also names the registry
+// patient waits as long as a registry asks it to, up to maxWait and not beyond the deadline of the request,
+// and reports it. It also names the registry
 // in errors while a response is read: in a copy between two registries the error does not say which.
 type patient struct {
 	next   http.RoundTripper
