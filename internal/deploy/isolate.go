@@ -151,12 +151,13 @@ func renderIsolated(ctx context.Context, t Target, o ProposeOptions) (rendering,
 		return rendering{}, a.Review, unreachable
 	}
 	r := rendering{env: env, result: render.Result{Unstable: a.Unstable}}
-	if r.result.Set, err = setOf(a.Objects); err != nil {
+	var pool object.Pool
+	if r.result.Set, err = setOf(&pool, a.Objects); err != nil {
 		return rendering{}, Review{}, &render.Error{Environment: env.Name, Err: err}
 	}
 	r.result.Set.Conceal(a.Concealed)
 	for _, o := range a.Others {
-		set, err := setOf(o.Objects)
+		set, err := setOf(&pool, o.Objects)
 		if err != nil || o.Environment < 0 || o.Environment >= len(t.Source.Project.Environments) {
 			return rendering{}, Review{}, &render.Error{Environment: env.Name,
 				Err: fmt.Errorf("environment %d: %w", o.Environment, err)}
@@ -166,10 +167,11 @@ func renderIsolated(ctx context.Context, t Target, o ProposeOptions) (rendering,
 	return r, a.Review, nil
 }
 
-func setOf(objects []object.Object) (object.Set, error) {
+// setOf takes the objects over. Those of one pool share their equal parts.
+func setOf(pool *object.Pool, objects []object.Object) (object.Set, error) {
 	var set object.Set
 	for _, o := range objects {
-		if err := set.Add(o); err != nil {
+		if err := set.Add(pool.Fold(o)); err != nil {
 			return object.Set{}, err
 		}
 	}

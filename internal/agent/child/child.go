@@ -163,7 +163,7 @@ func (p *Pool) give(c *process) {
 type process struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
-	out    *json.Decoder
+	out    io.ReadCloser
 	stderr *head
 	memory int64
 	timer  *time.Timer // while it is idle
@@ -182,11 +182,9 @@ func start(memory int64) (*process, error) {
 	if c.in, err = c.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
-	out, err := c.cmd.StdoutPipe()
-	if err != nil {
+	if c.out, err = c.cmd.StdoutPipe(); err != nil {
 		return nil, err
 	}
-	c.out = json.NewDecoder(out)
 	if err := c.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start a process: %w", err)
 	}
@@ -199,13 +197,14 @@ func (c *process) converse(ctx context.Context, task json.RawMessage, ask AskFun
 ) {
 	stop := context.AfterFunc(ctx, func() { _ = c.cmd.Process.Kill() })
 	defer stop()
-	to := json.NewEncoder(c.in)
+	// A decoder keeps its buffer, which has grown to the size of the answer. The process writes nothing unasked.
+	to, from := json.NewEncoder(c.in), json.NewDecoder(c.out)
 	if err := to.Encode(message{Task: task}); err != nil {
 		return nil, false, err
 	}
 	for {
 		var m message
-		if err := c.out.Decode(&m); err != nil {
+		if err := from.Decode(&m); err != nil {
 			return nil, false, err
 		}
 		if m.Ask == nil {
