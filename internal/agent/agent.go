@@ -16,6 +16,7 @@ import (
 	"slipway/internal/agent/child"
 	"slipway/internal/cluster"
 	"slipway/internal/deploy"
+	"slipway/internal/gctune"
 	"slipway/internal/render"
 )
 
@@ -127,6 +128,7 @@ func (a *Agent) work(ctx context.Context, follows []*follower) {
 	a.setFollowers(follows)
 	ctx = cluster.WithFence(ctx, a.leadership.fence)
 	var work sync.WaitGroup
+	work.Go(func() { returnMemory(ctx) })
 	for _, c := range a.couriers {
 		work.Go(func() { c.deliver(ctx) })
 	}
@@ -152,6 +154,23 @@ func (a *Agent) work(ctx context.Context, follows []*follower) {
 		}
 	}
 	work.Wait()
+}
+
+// returnEvery is how often unused memory is returned to the system.
+const returnEvery = 30 * time.Second
+
+// returnMemory returns what a deploy needed and an agent at rest does not.
+func returnMemory(ctx context.Context) {
+	tick := time.NewTicker(returnEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			gctune.Return()
+		}
+	}
 }
 
 func (a *Agent) setFollowers(all []*follower) {

@@ -52,3 +52,18 @@ func adjust() {
 		debug.SetGCPercent(percent)
 	}
 }
+
+// spare is how much unused memory a process keeps that has nothing to do, in bytes.
+const spare = 16 << 20
+
+// Return gives memory back to the system where much of it is unused. A process that runs for long and has done
+// something large calls it: the runtime alone keeps what it once needed for minutes, or until there is garbage.
+func Return() {
+	is := []metrics.Sample{{Name: "/memory/classes/heap/free:bytes"}, {Name: "/memory/classes/heap/unused:bytes"},
+		{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/live:bytes"}}
+	metrics.Read(is)
+	size := func(i int) uint64 { return is[i].Value.Uint64() }
+	if garbage := size(2) - min(size(2), size(3)); size(0)+size(1)+garbage > spare {
+		debug.FreeOSMemory()
+	}
+}

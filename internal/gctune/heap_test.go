@@ -2,6 +2,7 @@ package gctune
 
 import (
 	"runtime/debug"
+	"runtime/metrics"
 	"testing"
 )
 
@@ -32,4 +33,17 @@ func TestRoom(t *testing.T) {
 	settled(t, func(percent int) bool { return percent == least })
 	held = nil
 	settled(t, func(percent int) bool { return percent > 150 })
+}
+
+func TestReturn(t *testing.T) {
+	held = make([]byte, 100<<20)
+	for i := range held {
+		held[i] = 1
+	}
+	held = nil
+	Return()
+	is := []metrics.Sample{{Name: "/memory/classes/heap/free:bytes"}}
+	if metrics.Read(is); is[0].Value.Uint64() > spare {
+		t.Errorf("%d bytes are free, and kept", is[0].Value.Uint64())
+	}
 }
