@@ -45,11 +45,14 @@ func newShell(t *testing.T, page string, ownSandbox bool) *shell {
 		t.Fatal(err)
 	}
 	examples := os.DirFS(filepath.Join("..", "..", "examples"))
+	list := string(filepath.ListSeparator)
+	own, machine, _ := strings.Cut(os.Getenv("PATH"), list)
+	if dir := os.Getenv("SLIPWAY_TEST_PROGRAMS"); dir != "" { // those of a release, and its examples
+		own, bin, examples = dir, dir, os.DirFS(filepath.Join(dir, "examples"))
+	}
 	if err := os.CopyFS(filepath.Join(dir, "examples"), examples); err != nil {
 		t.Fatal(err)
 	}
-	own, machine, _ := strings.Cut(os.Getenv("PATH"), string(filepath.ListSeparator))
-	list := string(filepath.ListSeparator)
 	env := []string{
 		"PATH=" + strings.Join([]string{own, bin, machine}, list), "HOME=" + dir, "LANG=C.UTF-8", "TERM=dumb",
 		"XDG_CACHE_HOME=" + cache, "GOCACHE=" + goCache(),

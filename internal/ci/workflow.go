@@ -38,9 +38,14 @@ type Project struct {
 	Registries []string
 	// Signing is how the build signs images; empty: it does not.
 	Signing Signing
+	// Install is what jobs download; the zero value leaves it to the user.
+	Install Download
 	// GitOps: the job of a stage commits which images it runs, and a GitOps agent deploys them.
 	GitOps bool
 }
+
+// Download is a file of a release: the archive of slipway for linux/amd64, with its SHA-256 in hex.
+type Download struct{ URL, SHA256 string }
 
 // Signing is a way of signing images.
 type Signing string

@@ -48,7 +48,9 @@ type Workflow struct {
 type Options struct {
 	// GitOps: the last step is a commit that says which images run, not a deploy.
 	GitOps bool
-	Render render.Options
+	// Install is what jobs download; the zero value leaves it to the user.
+	Install ci.Download
+	Render  render.Options
 }
 
 // Make makes the workflow of a project. It renders the environments to learn which registries their images
@@ -58,7 +60,7 @@ func Make(ctx context.Context, p project.Project, platform ci.Platform, o Option
 	if err != nil {
 		return Workflow{}, err
 	}
-	d := ci.Project{Name: p.Name, Builds: len(p.Images) > 0, GitOps: o.GitOps}
+	d := ci.Project{Name: p.Name, Builds: len(p.Images) > 0, GitOps: o.GitOps, Install: o.Install}
 	if d.GitOps && !d.Builds {
 		return Workflow{}, ErrNoImage
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -118,6 +119,9 @@ func (s Instance) Command(o Options) (*exec.Cmd, error) {
 }
 
 func findProgram() (string, error) {
+	if runtime.GOOS != "linux" {
+		return "", fmt.Errorf("the sandbox runs on Linux alone, also in a virtual machine: %w", ErrNoProgram)
+	}
 	if self, err := os.Executable(); err == nil {
 		beside := filepath.Join(filepath.Dir(self), "slipway-sandbox")
 		if _, err := os.Stat(beside); err == nil {
@@ -136,7 +140,7 @@ func findProgram() (string, error) {
 func Run(ctx context.Context, cmd *exec.Cmd) error {
 	// A terminal sends Ctrl-C to the whole group, and two signals would end the sandbox at once
 	// where one ends it in order.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = ownGroup()
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", cmd.Path, err)
 	}
@@ -156,7 +160,7 @@ func (s Instance) Start(ctx context.Context, cmd *exec.Cmd) (State, error) {
 	}
 	defer log.Close()
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.SysProcAttr = ownSession()
 	if err := cmd.Start(); err != nil {
 		return State{}, fmt.Errorf("start %s: %w", cmd.Path, err)
 	}
@@ -200,7 +204,11 @@ func (s Instance) Stop(ctx context.Context) (bool, error) {
 	} else if err != nil {
 		return false, err
 	}
-	if err := syscall.Kill(st.PID, syscall.SIGTERM); err != nil {
+	process, err := os.FindProcess(st.PID)
+	if err == nil {
+		err = process.Signal(syscall.SIGTERM)
+	}
+	if err != nil {
 		return false, fmt.Errorf("stop the sandbox (process %d): %w", st.PID, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
