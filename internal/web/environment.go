@@ -33,6 +33,8 @@ type environmentPage struct {
 	Query, Only string
 	// Why: the page why exists.
 	Why bool
+	// Unfinished: something has changed since the health and the drift were read.
+	Unfinished bool
 }
 
 // place is the environment that a page is about.
@@ -92,6 +94,8 @@ func (s *Site) serveEnvironment(
 	page.Commit = past.Latest.Commit
 	if rel := past.Latest; rel.Revision > 0 && rel.Status != release.Deleted {
 		s.look(r.Context(), t, rel, &page)
+		changed := s.hub.lastOf(page.Project + "/" + page.Environment)
+		page.Unfinished = page.Health.Before(changed) || page.Drift.Before(changed)
 		page.Fields, page.MoreFields = driftRows(page.Drift.Value)
 		s.list(r, rel.Objects, &page)
 	}

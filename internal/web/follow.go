@@ -75,6 +75,9 @@ func (s *Site) sendRows(ctx context.Context, w http.ResponseWriter, lines chan l
 		}
 		var b bytes.Buffer
 		for range len(lines) {
+			if b.Len() > maxLogBytes {
+				break // the others come with the next batch, or are left out
+			}
 			if err := s.pages["logs"].ExecuteTemplate(&b, "logline", <-lines); err != nil {
 				return
 			}

@@ -11,6 +11,8 @@ import (
 const (
 	shortPatience = 600 * time.Millisecond
 	longPatience  = 10 * time.Second
+	// restFactor times as long as it took to find an answer, the next one is not looked for.
+	restFactor = 3
 	// manyObjects is from how many on an environment is large.
 	manyObjects = 1000
 )
@@ -36,6 +38,8 @@ type answer[T any] struct {
 	Err   error
 	At    time.Time // when it was asked for
 
+	took    time.Duration // the last time
+	found   time.Time     // when it was there
 	key     string        // what the question was about
 	running chan struct{} // closed when the next answer is there; nil: nobody is asking
 }
@@ -44,7 +48,12 @@ type answer[T any] struct {
 func (a answer[T]) Known() bool { return !a.At.IsZero() }
 
 // Old says that the answer is one from before, because the next one takes too long.
-func (a answer[T]) Old() bool { return a.running != nil }
+func (a answer[T]) Old() bool {
+	return a.running != nil || a.Known() && a.found.Sub(a.At) > longPatience
+}
+
+// Before says that the answer was asked for before a time, or that there is none yet.
+func (a answer[T]) Before(t time.Time) bool { return a.running != nil || a.At.Before(t) }
 
 // ask finds the answer to a question, once for all who ask at the same time, and waits for it with patience.
 func (s *answers[T]) ask(ctx context.Context, q question[T]) answer[T] {
@@ -81,6 +90,9 @@ func (s *answers[T]) begin(ctx context.Context, q question[T]) chan struct{} {
 	if q.key != "" && a.key == q.key && a.Known() {
 		return nil
 	}
+	if a.took > q.patience && time.Since(a.found) < restFactor*a.took {
+		return nil // open pages would keep the cluster busy with the same question
+	}
 	done, began := make(chan struct{}), time.Now()
 	a.running = done
 	go func() {
@@ -88,6 +100,7 @@ func (s *answers[T]) begin(ctx context.Context, q question[T]) chan struct{} {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		a.Value, a.Err, a.At, a.key, a.running = value, err, began, q.key, nil
+		a.found, a.took = time.Now(), time.Since(began)
 		close(done)
 	}()
 	return done

@@ -29,6 +29,7 @@ type hub struct {
 	mu      sync.Mutex
 	clients map[chan string]bool
 	stop    context.CancelFunc
+	last    map[string]time.Time // when each topic has changed
 }
 
 // listen adds a browser, and begins to watch for the first one. The caller calls leave.
@@ -60,12 +61,23 @@ func (h *hub) listen(ctx context.Context, watch func(context.Context)) (news cha
 func (h *hub) tell(topic string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.last == nil {
+		h.last = map[string]time.Time{}
+	}
+	h.last[topic] = time.Now()
 	for c := range h.clients {
 		select {
 		case c <- topic:
 		default:
 		}
 	}
+}
+
+// lastOf returns when a topic has changed; zero: not since a browser listens.
+func (h *hub) lastOf(topic string) time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.last[topic]
 }
 
 // serveEvents is the stream of one browser.

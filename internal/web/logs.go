@@ -1,6 +1,7 @@
 package web
 
 import (
+	"html/template"
 	"net/http"
 	"slices"
 	"strings"
@@ -32,8 +33,13 @@ type logRow struct {
 	Level string
 }
 
-// maxLogRows is how many lines the page shows: the last ones.
-const maxLogRows = 500
+// maxLogRows is how many lines the page shows, and maxLogBytes how many bytes of HTML they have at most: the
+// last ones.
+const (
+	maxLogRows  = 500
+	maxLogBytes = 250_000
+	rowBytes    = 250 // of a row without its text
+)
 
 func (s *Site) serveLogs(w http.ResponseWriter, r *http.Request, t deploy.Target, past release.Past) error {
 	page := logsPage{place: placeOf(t), Previous: r.FormValue("previous") != "", Level: r.FormValue("level"),
@@ -88,6 +94,12 @@ func (p *logsPage) read(s *Site, r *http.Request, t deploy.Target, rel release.R
 		}
 	}
 	p.Left = max(0, len(p.Lines)-maxLogRows)
+	room := maxLogBytes
+	for i := len(p.Lines) - 1; i >= p.Left; i-- {
+		if room -= rowBytes + len(template.HTMLEscapeString(p.Lines[i].Text)); room < 0 {
+			p.Left = i + 1
+		}
+	}
 	p.Lines = p.Lines[p.Left:]
 }
 
