@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -11,9 +12,16 @@ import (
 // recall reads the record where it may have changed since it was read.
 func (e *environment) recall(ctx context.Context) error {
 	defer func() { e.update(func(s *Status) { s.Pauses = e.past.Pauses.Active(e.now()) }) }()
+	before := e.past.Latest.Revision
 	isNew, err := e.read(ctx, e.target.Records())
 	if err != nil || !isNew {
 		return err
+	}
+	if now := e.past.Latest.Revision; now < before {
+		// The cluster was restored from a backup, or somebody has deleted records.
+		e.log.Warn(fmt.Sprintf("the record went back from release %d to release %d: the commit is looked at again",
+			before, now))
+		e.looked, e.own = false, 0
 	}
 	isHolding := func(r release.Release) bool { return r.Revision == e.holder && r.Held() }
 	if e.holder != 0 && !slices.ContainsFunc(e.past.Releases, isHolding) { // a person has lifted it

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -235,6 +236,7 @@ func (t *Tracker) follow(ctx context.Context, f *trail) {
 			f.version, err = t.list(ctx, f, true)
 		} else {
 			f.version, err = t.consume(ctx, f, f.version)
+			f.version = t.resumable(ctx, f, err)
 		}
 		if t.deny(ctx, f, err) {
 			t.signal() // the caller reads these from now on
@@ -299,6 +301,13 @@ func (t *Tracker) list(ctx context.Context, f *trail, tell bool) (version string
 func (t *Tracker) missing(f *trail, there map[object.Ref]bool, records map[string]string, tell bool) {
 	t.mu.Lock()
 	if f.records != "" {
+		for name, version := range t.records {
+			if now := records[name]; tell && (now == "" || wentBack(version, now)) {
+				for ref := range t.wanted { // of an older state, or this record alone was deleted
+					t.moves.Objects[ref] = true
+				}
+			}
+		}
 		t.records = records
 	}
 	for ref := range t.marks {
@@ -349,20 +358,50 @@ func (t *Tracker) consume(ctx context.Context, f *trail, version string) (string
 		case <-ctx.Done():
 			return version, nil
 		case e, ok := <-events.ResultChan():
-			if !ok && time.Since(began) < resumeAfter {
-				return version, errGone
+			if !ok && time.Since(began) < time.Duration(seconds)*time.Second-resumeAfter {
+				return version, errBroken
 			}
 			if !ok {
 				return version, nil
 			}
 			m, is := e.Object.(*metav1.PartialObjectMetadata)
-			if !is {
+			if !is || wentBack(version, m.ResourceVersion) {
 				return "", errGone
 			}
 			version = m.ResourceVersion
 			t.take(f, e.Type, m)
 		}
 	}
+}
+
+// errBroken says that a watch ended before its time: the server may have restarted.
+var errBroken = errors.New("the watch broke off")
+
+// resumable returns the version that a watch goes on from; "" where it has to list again. Data that was
+// restored from a backup may have lower versions: a watch from one that the server has not reached yet tells
+// nothing. Or they have overtaken it meanwhile, and the watch tells nothing of the time before: the records,
+// which are few, are listed after each break, and tell.
+func (t *Tracker) resumable(ctx context.Context, f *trail, ended error) string {
+	switch {
+	case f.version == "" || ended == nil || ctx.Err() != nil:
+		return f.version
+	case f.records != "":
+		return ""
+	}
+	opt := f.options()
+	opt.Limit = 1
+	page, err := f.at.List(ctx, opt)
+	if err == nil && wentBack(f.version, page.ResourceVersion) {
+		return ""
+	}
+	return f.version
+}
+
+// wentBack says that a later resourceVersion is a lower number. Versions of one server's objects are ordered.
+func wentBack(earlier, later string) bool {
+	a, errA := strconv.ParseUint(earlier, 10, 64)
+	b, errB := strconv.ParseUint(later, 10, 64)
+	return errA == nil && errB == nil && b < a
 }
 
 // take notes one event. A write of our own is what the caller knows already.
