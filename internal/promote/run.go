@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"slipway/internal/deploy"
@@ -78,6 +79,7 @@ func Run(ctx context.Context, t deploy.Target, o Options) (Result, error) {
 	o.Commit = o.Commit || o.Push || o.Forge != nil
 	held, unasked := quarantine(ctx, t, o.Connect)
 	t.Cluster = nil // only registries are asked about images
+	t.Notify = distinct(t.Notify)
 	committed := t
 	if t.Source.Dirty && t.Source.Commit != "" && (o.Commit || o.From == "") {
 		src, remove, err := source.At(ctx, t.Source.Project.Dir, t.Source.Commit)
@@ -154,6 +156,25 @@ func uncommitted(ctx context.Context, t, committed deploy.Target) (string, error
 		return "", err
 	}
 	return project.File, nil
+}
+
+// distinct passes each message about images on once: they are looked up for the edit, and again in the files
+// that have it.
+func distinct(notify func(deploy.Event)) func(deploy.Event) {
+	if notify == nil {
+		return nil
+	}
+	said := map[string]bool{}
+	var mu sync.Mutex
+	return func(e deploy.Event) {
+		mu.Lock()
+		again := e.Step == deploy.Image && said[e.Message]
+		said[e.Message] = true
+		mu.Unlock()
+		if !again {
+			notify(e)
+		}
+	}
 }
 
 // inSource is the target with another state of its source.
