@@ -20,8 +20,8 @@ import (
 	"slipway/internal/plan"
 )
 
-// The marks of the namespace of a preview. All that the agent knows of previews is in them, and in the comment
-// on the pull request.
+// The marks of the namespace of a preview. All that the agent knows of previews is in them, and in the
+// comment on the pull request.
 const (
 	previewLabel   = "slipway.dev/preview" // of which entry of the configuration
 	previewPull    = "slipway.dev/pull-request"
@@ -42,6 +42,7 @@ type previews struct {
 
 	mu   sync.Mutex
 	busy map[int]bool
+	said map[int]string // in the log, by pull request
 	work sync.WaitGroup
 }
 
@@ -49,7 +50,7 @@ func newPreviews(a *Agent, m *mirror) *previews {
 	sum := sha256.Sum256([]byte(sameRepository(m.URL) + "\n" + m.Branch + "\n" + m.Path))
 	return &previews{
 		Previews: *m.Previews, mirror: m, agent: a, log: a.options.Log, id: hex.EncodeToString(sum[:8]),
-		busy: map[int]bool{},
+		busy: map[int]bool{}, said: map[int]string{},
 	}
 }
 
@@ -99,7 +100,11 @@ func (p *previews) keep(ctx context.Context, open []forge.Pull) error {
 			p.give(is.pull)
 		}
 	}
-	for _, is := range wanted[:min(p.Most, len(wanted))] {
+	for n, is := range wanted {
+		if n >= p.Most {
+			errs = append(errs, p.sayFull(ctx, is))
+			continue
+		}
 		i := slices.IndexFunc(live, func(l preview) bool { return l.pull == is.Number })
 		if i >= 0 && (live[i].commit == is.Commit || live[i].isExpired(is)) {
 			continue
@@ -109,8 +114,10 @@ func (p *previews) keep(ctx context.Context, open []forge.Pull) error {
 		}
 		p.work.Go(func() {
 			defer p.give(is.Number)
-			if err := p.deploy(ctx, c, is); err != nil && ctx.Err() == nil {
-				p.log.Warn(fmt.Sprintf("preview of pull request %d: %v", is.Number, err), "commit", is.Commit)
+			err := p.deploy(ctx, c, is)
+			if text := fmt.Sprint(err); ctx.Err() == nil && p.isNews(is.Number, text) && err != nil {
+				p.log.Warn(fmt.Sprintf("preview of pull request %d: %s", is.Number, text),
+					"commit", is.Commit)
 			}
 		})
 	}
@@ -123,8 +130,8 @@ func (l preview) isExpired(is forge.Pull) bool {
 
 // expiredText is also how the agent knows the preview of this commit has been there.
 func expiredText(commit string) string {
-	return fmt.Sprintf("removed: its time is over for commit %s. Push, or delete this comment, to get another one",
-		short(commit))
+	return fmt.Sprintf("removed: its time is over for commit %s. Push, or delete this comment, to get "+
+		"another one", short(commit))
 }
 
 // hasExpired says whether the preview of the newest commit of a pull request was removed because its time was
@@ -132,6 +139,25 @@ func expiredText(commit string) string {
 func (p *previews) hasExpired(ctx context.Context, is forge.Pull) bool {
 	text, err := p.mirror.Forge.Commented(ctx, p.mirror.URL, is.Number, previewMark)
 	return err != nil || strings.Contains(text, expiredText(is.Commit))
+}
+
+// isNews says whether a text is another one than the last about a pull request.
+func (p *previews) isNews(pull int, text string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	was := p.said[pull]
+	p.said[pull] = text
+	return was != text
+}
+
+// sayFull says once that a pull request has no preview, because others have.
+func (p *previews) sayFull(ctx context.Context, is forge.Pull) error {
+	text := fmt.Sprintf("waits: %d other pull requests have one, the most that the agent keeps at a time\n",
+		p.Most)
+	if !p.isNews(is.Number, text) {
+		return nil
+	}
+	return p.say(ctx, is.Number, text)
 }
 
 // take reserves a pull request for one act at a time.
@@ -164,7 +190,8 @@ func (p *previews) list(ctx context.Context, c *cluster.Cluster) ([]preview, err
 			return text
 		}
 		number, err := strconv.Atoi(of("annotations", previewPull))
-		if of("labels", previewLabel) != p.id || err != nil || ns.Object.At("metadata", "deletionTimestamp") != nil {
+		isGoing := ns.Object.At("metadata", "deletionTimestamp") != nil
+		if of("labels", previewLabel) != p.id || err != nil || isGoing {
 			continue
 		}
 		l := preview{pull: number, namespace: ns.Object.Ref().Name, commit: of("annotations", previewCommit)}
@@ -212,7 +239,8 @@ func (p *previews) deploy(ctx context.Context, c *cluster.Cluster, is forge.Pull
 		return err
 	}
 	if err := p.mark(ctx, c, is.Number, "", time.Time{}); err != nil {
-		return err
+		refused := fmt.Sprintf("of commit %s: refused: %v\n", short(is.Commit), err)
+		return errors.Join(err, p.say(ctx, is.Number, refused))
 	}
 	proposal, err := deploy.Propose(ctx, t, deploy.ProposeOptions{OnlyHere: true, AllowOlder: true})
 	if err == nil {
@@ -231,13 +259,14 @@ func (p *previews) deploy(ctx context.Context, c *cluster.Cluster, is forge.Pull
 			head = "failed: " + err.Error()
 		}
 	}
-	if ctx.Err() != nil {
-		return ctx.Err()
+	if unreachable := (*cluster.UnreachableError)(nil); errors.As(err, &unreachable) || ctx.Err() != nil {
+		return err // it is tried again
 	}
 	expires := time.Now().Add(time.Duration(p.TimeToLive)).UTC().Truncate(time.Second)
-	text := fmt.Sprintf("of commit %s: %s%s\n\nIn namespace %s until %s. A push renews it; it is removed with the "+
-		"pull request.\n\n%s", short(is.Commit), head, p.address(is.Number, proposal), e.policy.Namespace,
-		expires.Format("2006-01-02 15:04 MST"), p.agent.options.Describe(ctx, t, proposal, refusal(head, err)))
+	text := fmt.Sprintf("of commit %s: %s%s\n\nIn namespace %s until %s. A push renews it; it is removed with "+
+		"the pull request.\n\n%s", short(is.Commit), head, p.address(is.Number, proposal), e.policy.Namespace,
+		expires.Format("2006-01-02 15:04 MST"),
+		p.agent.options.Describe(ctx, t, proposal, refusal(head, err)))
 	if err := p.say(ctx, is.Number, text); err != nil {
 		return err
 	}
@@ -259,8 +288,8 @@ func stays(p deploy.Proposal, namespace string) error {
 	for _, c := range p.Plan.Changes {
 		switch {
 		case c.Ref.Namespace != namespace && c.Action != plan.Keep:
-			return fmt.Errorf("%s is not in namespace %s: a preview has objects in its own namespace alone", c.Ref,
-				namespace)
+			return fmt.Errorf("%s is not in namespace %s: a preview has objects in its own namespace alone",
+				c.Ref, namespace)
 		case c.Ref.Kind == "ResourceQuota" || c.Ref.Kind == "LimitRange":
 			return fmt.Errorf("%s: the quota of a preview is that of the agent's configuration", c.Ref)
 		}
@@ -337,7 +366,8 @@ func (p *previews) mark(
 		hard[key] = value
 	}
 	return c.Apply(ctx, object.Object{Body: map[string]any{
-		"apiVersion": "v1", "kind": "ResourceQuota", "metadata": map[string]any{"name": quotaName, "namespace": name},
-		"spec": map[string]any{"hard": hard},
+		"apiVersion": "v1", "kind": "ResourceQuota",
+		"metadata": map[string]any{"name": quotaName, "namespace": name},
+		"spec":     map[string]any{"hard": hard},
 	}}, true)
 }

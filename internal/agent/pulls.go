@@ -134,14 +134,15 @@ func (p *pulls) plan(ctx context.Context, e *environment, is forge.Pull, base st
 	if err != nil || commit == "" {
 		return err
 	}
-	text := fmt.Sprintf("**slipway plan** %s: none: this branch is in conflict with %s\n", e.name, p.mirror.Branch)
+	text := fmt.Sprintf("**slipway plan** %s: none: this branch is in conflict with %s\n", e.name,
+		p.mirror.Branch)
 	if merges {
 		if text, err = p.describe(ctx, e, commit, base); err != nil {
 			return err
 		}
 	}
-	text += fmt.Sprintf("\nOf commit %s, merged into %s at %s. The Slipway agent has read the cluster, and changed "+
-		"nothing.\n", short(is.Commit), p.mirror.Branch, short(base))
+	text += fmt.Sprintf("\nOf commit %s, merged into %s at %s. The Slipway agent has read the cluster, and "+
+		"changed nothing.\n", short(is.Commit), p.mirror.Branch, short(base))
 	if err := p.agent.leadership.fence(ctx); err != nil {
 		return err
 	}
@@ -209,8 +210,8 @@ func (e entry) toPlan(ctx context.Context, commit, base string) (deploy.Target, 
 	return t, remove, err
 }
 
-// readUntrusted reads a commit that was not approved yet. Its manifests can neither look at the cluster nor use
-// a decrypted file: what they yield is shown to all who may read the pull request.
+// readUntrusted reads a commit that was not approved yet. Its manifests can neither look at the cluster nor
+// use a decrypted file: what they yield is shown to all who may read the pull request.
 func (e entry) readUntrusted(ctx context.Context, commit string) (deploy.Target, func(), error) {
 	src, files, err := e.mirror.at(ctx, commit)
 	if err != nil {
@@ -222,7 +223,8 @@ func (e entry) readUntrusted(ctx context.Context, commit string) (deploy.Target,
 		return t, remove, err
 	}
 	if slices.ContainsFunc(t.Environment.Charts, func(c project.Chart) bool { return c.Lookup }) {
-		return t, remove, errors.New("a chart of it asks the cluster (lookup: true), which a pull request may not")
+		err := errors.New("a chart of it asks the cluster (lookup: true), which a pull request may not")
+		return t, remove, err
 	}
 	t.Render.Encrypted = true
 	reads := new([]tree.Read)
