@@ -327,6 +327,7 @@ func (a *app) listen(o *actOptions) func(deploy.Event) {
 		return a.progress
 	}
 	return func(e deploy.Event) {
+		a.trace.note(e)
 		if err := a.json(e); err != nil {
 			a.warn("warning: print an event: %v", err)
 		}

@@ -66,7 +66,7 @@ func newShell(t *testing.T, page string, ownSandbox bool) *shell {
 		env = append(env, "GIT_"+who+"_NAME=Ada", "GIT_"+who+"_EMAIL=ada@example.com")
 	}
 	s.start(t, page, env)
-	t.Cleanup(func() { stopSandboxes(filepath.Join(dir, ".local", "share", "..", "..")) })
+	t.Cleanup(func() { stopSandboxes(filepath.Join(dir, ".local", "share")) })
 	return s
 }
 

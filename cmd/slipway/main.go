@@ -61,6 +61,9 @@ func run(args []string, stdin *os.File, stdout, stderr io.Writer) int {
 	root := newRoot(a)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
+	if failed := a.trace.end(ctx, err); failed != nil {
+		a.warn("warning: the trace was not sent: %v", failed)
+	}
 	if err != nil && !a.started && !errors.Is(err, errSilent) {
 		err = &usageError{err}
 	}
@@ -87,6 +90,7 @@ type app struct {
 
 	yaml    bool // --output yaml: see json
 	quiet   bool
+	trace   tracing
 	redrawn *object.Ref // the object of the last line of progress; nil: another kind of line
 
 	// planFile is a saved plan, which may be in the working tree.
@@ -128,8 +132,11 @@ func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use: "slipway", Short: "The bridge from a laptop cluster to production", Long: about,
 		SilenceErrors: true, SilenceUsage: true,
-		PersistentPreRun: func(*cobra.Command, []string) { a.started = true },
-		Annotations:      map[string]string{cobra.CommandDisplayNameAnnotation: a.calledAs()},
+		PersistentPreRun: func(c *cobra.Command, args []string) {
+			a.started = true
+			a.startTrace(c, args)
+		},
+		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: a.calledAs()},
 	}
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)

@@ -149,6 +149,7 @@ var marks = map[string]string{"created": "+", "updated": "~", "deleted": "-", "r
 
 // progress prints an event for a person.
 func (a *app) progress(e deploy.Event) {
+	a.trace.note(e)
 	s := styleOf(a.stderr)
 	if e.Step == deploy.Failure {
 		a.redrawn = nil

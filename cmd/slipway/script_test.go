@@ -112,7 +112,7 @@ func setup(env *testscript.Env) error {
 	env.Setenv("GIT_CONFIG_GLOBAL", os.DevNull)
 	env.Setenv("GIT_CONFIG_SYSTEM", os.DevNull)
 	env.Setenv("GIT_TERMINAL_PROMPT", "0")
-	env.Defer(func() { stopSandboxes(env.WorkDir) })
+	env.Defer(func() { stopSandboxes(filepath.Join(env.WorkDir, "data")) })
 	return nil
 }
 
@@ -129,9 +129,9 @@ func goCache() string {
 	return filepath.Join(dir, "go-build")
 }
 
-// stopSandboxes ends what a script that failed half-way has left running.
-func stopSandboxes(workDir string) {
-	states, _ := filepath.Glob(filepath.Join(workDir, "data", "slipway", "sandbox", "*", "sandbox.json"))
+// stopSandboxes ends what a script that failed half-way has left running, by the $XDG_DATA_HOME of the script.
+func stopSandboxes(data string) {
+	states, _ := filepath.Glob(filepath.Join(data, "slipway", "sandbox", "*", "sandbox.json"))
 	for _, path := range states {
 		s := sandbox.Instance{Data: filepath.Dir(path)}
 		_, _ = s.Stop(context.Background())
