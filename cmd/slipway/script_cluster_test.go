@@ -309,8 +309,9 @@ func query(v any, path string) (string, error) {
 //	until TEXT get ENV KIND/NAME JSONPATH   as cluster get; NAME * is every one
 //	until TEXT exec COMMAND [ARG…]          whatever its exit code
 //	until TEXT forge WHAT [REPOSITORY]      as forge
+//	until TEXT page FILE PATH               as page
 func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 3 || !slices.Contains([]string{"exec", "get", "forge"}, args[1]) {
+	if neg || len(args) < 3 || !slices.Contains([]string{"exec", "get", "forge", "page"}, args[1]) {
 		ts.Fatalf("usage: until TEXT get ENV KIND/NAME JSONPATH, or until TEXT exec COMMAND [ARG...]")
 	}
 	pause := 200 * time.Millisecond // each try is in the script's log
@@ -320,6 +321,9 @@ func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if args[1] == "forge" {
 		look, pause = func() string { return lookAtForge(ts, args[2:]) }, 50*time.Millisecond
+	}
+	if args[1] == "page" {
+		look = func() string { return askPage(ts, args[2:]).text }
 	}
 	if args[1] == "get" {
 		kind, nameOf, _ := strings.Cut(args[3], "/")

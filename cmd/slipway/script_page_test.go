@@ -13,6 +13,21 @@ import (
 // page FILE PATH, or page FILE PATH FIELD=VALUE... to send a form, whose values are those of formOf. With ! the
 // answer must be an error.
 func cmdPage(ts *testscript.TestScript, neg bool, args []string) {
+	answer := askPage(ts, args)
+	_, err := io.WriteString(ts.Stdout(), answer.text)
+	ts.Check(err)
+	if isError := answer.status >= 400; isError != neg {
+		ts.Fatalf("%s answers with %d", args[1], answer.status)
+	}
+}
+
+// shownPage is the answer to a request for a page.
+type shownPage struct {
+	status int
+	text   string
+}
+
+func askPage(ts *testscript.TestScript, args []string) shownPage {
 	if len(args) < 2 {
 		ts.Fatalf("usage: page FILE PATH [FIELD=VALUE...]")
 	}
@@ -37,9 +52,5 @@ func cmdPage(ts *testscript.TestScript, neg bool, args []string) {
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
 	ts.Check(err)
-	_, err = ts.Stdout().Write(text)
-	ts.Check(err)
-	if isError := answer.StatusCode >= 400; isError != neg {
-		ts.Fatalf("%s answers with %s", args[1], answer.Status)
-	}
+	return shownPage{answer.StatusCode, string(text)}
 }

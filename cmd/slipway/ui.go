@@ -14,8 +14,10 @@ import (
 	"slipway/internal/check/origin"
 	"slipway/internal/ci"
 	"slipway/internal/deploy"
+	"slipway/internal/git"
 	"slipway/internal/project"
 	"slipway/internal/project/source"
+	"slipway/internal/promote"
 	"slipway/internal/web"
 	"slipway/internal/web/browser"
 )
@@ -58,7 +60,7 @@ func runUI(ctx context.Context, a *app, o uiOptions) error {
 			t.Render = a.renderOptions("deploy")
 			return t, err
 		}),
-		Findings: a.findings, Why: a.explainField, Compare: a.compareEnvironments,
+		Upstream: upstreamOf, Revert: promote.Revert, Findings: a.findings, Why: a.explainField, Compare: a.compareEnvironments,
 		Build: &build, Who: ci.Actor(os.Getenv), Hint: hintOf,
 	})
 	if err != nil {
@@ -72,6 +74,19 @@ func runUI(ctx context.Context, a *app, o uiOptions) error {
 	}
 	defer site.Wait()
 	return local.Serve(ctx, site.Handler())
+}
+
+// upstreamOf names the branch that a source is pushed to; empty: none.
+func upstreamOf(ctx context.Context, src project.Source) string {
+	r, err := git.Open(ctx, src.Project.Dir)
+	if err != nil {
+		return ""
+	}
+	up, err := r.Upstream(ctx)
+	if err != nil {
+		return ""
+	}
+	return up.Name()
 }
 
 // hintOf says what to do about an error.

@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"slipway/internal/deploy"
+	"slipway/internal/git"
 	"slipway/internal/plan"
+	"slipway/internal/promote"
 	"slipway/internal/release"
 )
 
@@ -75,6 +77,8 @@ type planPage struct {
 	// does then; empty: nothing.
 	Holds int
 	After string
+	// Upstream is the branch that an undo can revert the commit on; empty: it cannot.
+	Upstream string
 	// Builds: the page can build images.
 	Builds bool
 }
@@ -125,6 +129,9 @@ func (s *Site) propose(ctx context.Context, t deploy.Target, a act) planPage {
 		}
 		if s.options.AfterUndo != nil {
 			page.After = s.options.AfterUndo(t.Source, t.Environment)
+		}
+		if s.options.Upstream != nil && latest.Commit != "" && !latest.Dirty {
+			page.Upstream = s.options.Upstream(ctx, t.Source)
 		}
 	}
 	return page
@@ -198,15 +205,36 @@ func (s *Site) serveAct(w http.ResponseWriter, r *http.Request, t deploy.Target)
 	if r.FormValue("quarantine") != "" || page.After != "" {
 		hold = page.Holds
 	}
+	reverts := r.FormValue("revert") != "" && page.Upstream != ""
 	s.begin(w, r, t, a.Verb, func(ctx context.Context, t deploy.Target) (release.Release, error) {
 		if hold > 0 {
 			if err := quarantine(ctx, t, hold, reason, who); err != nil {
 				return release.Release{}, err
 			}
 		}
-		return deploy.Apply(ctx, t, page.Proposal, deploy.Options{Who: who, Reason: reason})
+		rel, err := deploy.Apply(ctx, t, page.Proposal, deploy.Options{Who: who, Reason: reason})
+		if err == nil && reverts {
+			err = s.revert(ctx, t, page, rel, reason)
+		}
+		return rel, err
 	})
 	return nil
+}
+
+// revert takes the commit of an undone release back, and says so.
+func (s *Site) revert(
+	ctx context.Context, t deploy.Target, page planPage, rel release.Release, reason string,
+) error {
+	undone, err := t.Records().Get(ctx, page.Holds)
+	if err != nil {
+		return err
+	}
+	commit, err := s.options.Revert(ctx, t, promote.Undone{Release: undone, Good: rel.Commit, Reason: reason})
+	if err == nil {
+		t.Notify(deploy.Event{Step: deploy.Rollback, Time: time.Now(), Message: fmt.Sprintf(
+			"reverted commit %s on %s: %s", git.Short(undone.Commit), page.Upstream, git.Short(commit))})
+	}
+	return err
 }
 
 // who is the person behind a request, for records.

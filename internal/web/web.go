@@ -35,6 +35,10 @@ type Options struct {
 	// AfterUndo says what the keeper of an environment does when a release is undone, in one sentence; empty or
 	// nil: nothing.
 	AfterUndo func(project.Source, project.Environment) string
+	// Upstream names the branch that an undo can revert a commit on; empty or nil: it does not. Revert does so, and
+	// returns the commit.
+	Upstream func(context.Context, project.Source) string
+	Revert   func(context.Context, deploy.Target, promote.Undone) (string, error)
 	// Findings checks a project; nil: it is not checked.
 	Findings func(context.Context, project.Source) ([]finding.Finding, error)
 	// Why explains a field, and Compare how one environment differs from another, as the verbs do; nil: these
