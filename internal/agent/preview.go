@@ -238,7 +238,9 @@ func (p *previews) deploy(ctx context.Context, c *cluster.Cluster, is forge.Pull
 	if err := p.agent.leadership.fence(ctx); err != nil {
 		return err
 	}
-	if err := p.mark(ctx, c, is.Number, "", time.Time{}); err != nil {
+	if err := p.mark(ctx, c, is.Number, "", time.Time{}); errors.Is(err, errGoing) {
+		return nil // the next look finds it gone
+	} else if err != nil {
 		refused := fmt.Sprintf("of commit %s: refused: %v\n", short(is.Commit), err)
 		return errors.Join(err, p.say(ctx, is.Number, refused))
 	}
@@ -331,6 +333,9 @@ func (p *previews) address(pull int, of deploy.Proposal) string {
 	return " at " + strings.Join(hosts, ", ")
 }
 
+// errGoing says that the namespace of an earlier preview is still being deleted.
+var errGoing = errors.New("it is being deleted")
+
 // mark writes the namespace of a preview with its quota. It fails where a namespace of that name is not a
 // preview of this entry.
 func (p *previews) mark(
@@ -344,6 +349,9 @@ func (p *previews) mark(
 	}
 	if found && live.At("metadata", "labels", previewLabel) != p.id {
 		return fmt.Errorf("namespace %s exists, and is not a preview of this repository", name)
+	}
+	if found && live.At("metadata", "deletionTimestamp") != nil {
+		return errGoing
 	}
 	if !found || commit != "" {
 		annotations := map[string]any{previewPull: strconv.Itoa(pull)}
