@@ -141,6 +141,9 @@ func (o Options) validate() error {
 		return &InvalidError{"agent install", "no environment is named"}
 	case o.URL == "" && len(o.Config) == 0:
 		return &InvalidError{"--repo", "it is required: the URL that the agent fetches"}
+	case strings.HasPrefix(o.URL, "oci://"):
+		return &InvalidError{"--repo " + o.URL, "a rendered set needs the keys that signed it: install it with " +
+			"--config FILE"}
 	case !digested.MatchString(o.Image):
 		return &InvalidError{"--image", "want REPOSITORY@sha256:DIGEST: a tag may move under a running agent"}
 	}
