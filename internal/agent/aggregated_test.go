@@ -64,7 +64,7 @@ func TestFault33AggregatedAPI(t *testing.T) { // not parallel: the group is brok
 	k.write(t, "k8s/more.yaml", fmt.Sprintf("apiVersion: %s/v1\nkind: Gadget\nmetadata: {name: one}\n", group))
 	k.push(t, "a kind of the group")
 	k.log.await(t, "cannot be deployed")
-	k.log.await(t, "Gadget")
+	k.log.await(t, "the API server of "+group+"/v1 Gadget does not answer: ")
 	if names := k.names(t); names != "one two" {
 		t.Errorf("after the commit that was refused: %s", names)
 	}

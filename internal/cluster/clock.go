@@ -21,8 +21,8 @@ type clock struct {
 	last atomic.Pointer[shownTime]
 }
 
-// shownTime is what a server's clock showed. The time between two readings is that of this machine's monotonic
-// clock, which goes on while its wall clock is set.
+// shownTime is what a server's clock showed. The time between two readings is that of this machine's
+// monotonic clock, which goes on while its wall clock is set.
 type shownTime struct{ shown, at time.Time }
 
 // RoundTrip implements http.RoundTripper.

@@ -41,7 +41,8 @@ func HasKubeconfig(path string) bool {
 // OpenInCluster prepares the clients for the cluster that the process runs in, as the ServiceAccount that is
 // mounted at dir. It reads the token again before it expires, and after the server refused it. It fails with
 // a *NotInClusterError where dir or the address of the API server is missing, and sends nothing over the
-// network. Of the options, it reads all but Kubeconfig and Context. Without a Namespace, it is that of the pod.
+// network. Of the options, it reads all but Kubeconfig and Context. Without a Namespace, it is that of the
+// pod.
 func OpenInCluster(dir string, o Options) (*Cluster, error) {
 	quiet()
 	host, port := os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT")
