@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path"
@@ -199,7 +200,7 @@ func licences(ctx context.Context, root string) ([]byte, error) {
 
 func joinLicences(dirs map[string]string) ([]byte, error) {
 	b := &bytes.Buffer{}
-	for _, module := range slices.Sorted(keys(dirs)) {
+	for _, module := range slices.Sorted(maps.Keys(dirs)) {
 		files, err := os.ReadDir(dirs[module])
 		if err != nil {
 			return nil, err
@@ -221,14 +222,4 @@ func joinLicences(dirs map[string]string) ([]byte, error) {
 		}
 	}
 	return b.Bytes(), nil
-}
-
-func keys(m map[string]string) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
-	}
 }
