@@ -60,7 +60,8 @@ func runUI(ctx context.Context, a *app, o uiOptions) error {
 			t.Render = a.renderOptions("deploy")
 			return t, err
 		}),
-		Upstream: upstreamOf, Revert: promote.Revert, Findings: a.findings, Why: a.explainField, Compare: a.compareEnvironments,
+		Upstream: upstreamOf, Revert: promote.Revert,
+		Findings: a.findings, Why: a.explainField, Compare: a.compareEnvironments,
 		Build: &build, Who: ci.Actor(os.Getenv), Hint: hintOf,
 	})
 	if err != nil {

@@ -35,8 +35,8 @@ type Options struct {
 	// AfterUndo says what the keeper of an environment does when a release is undone, in one sentence; empty or
 	// nil: nothing.
 	AfterUndo func(project.Source, project.Environment) string
-	// Upstream names the branch that an undo can revert a commit on; empty or nil: it does not. Revert does so, and
-	// returns the commit.
+	// Upstream names the branch that an undo can revert a commit on; empty or nil: it does not. Revert does so,
+	// and returns the commit.
 	Upstream func(context.Context, project.Source) string
 	Revert   func(context.Context, deploy.Target, promote.Undone) (string, error)
 	// Findings checks a project; nil: it is not checked.
