@@ -9,12 +9,12 @@ import (
 )
 
 const (
-	// first is the percentage for the first collection. The libraries allocate somewhat more than 4 MB while they
-	// are initialised, which is when it starts by default, and it was a fifth of a short command's CPU time. So
-	// it starts at 16 MB.
+	// first is the percentage for the first collection. The libraries allocate somewhat more than 4 MB while
+	// they are initialised, which is when it starts by default, and it was a fifth of a short command's CPU
+	// time. So it starts at 16 MB.
 	first = 400
-	// room is how much garbage there may be before it is collected, in bytes. A percentage alone would collect
-	// that of a short command too often, and keep too much of a command with thousands of objects.
+	// room is how much garbage there may be before it is collected, in bytes. A percentage alone would
+	// collect that of a short command too often, and keep too much of a command with thousands of objects.
 	room = 20 << 20
 	// least is the percentage of very large heaps, for which room is too little.
 	least = 35
@@ -56,11 +56,14 @@ func adjust() {
 // spare is how much unused memory a process keeps that has nothing to do, in bytes.
 const spare = 16 << 20
 
-// Return gives memory back to the system where much of it is unused. A process that runs for long and has done
-// something large calls it: the runtime alone keeps what it once needed for minutes, or until there is garbage.
+// Return gives memory back to the system where much of it is unused. A process that runs for long and has
+// done something large calls it: the runtime alone keeps what it once needed for minutes, or until there is
+// garbage.
 func Return() {
-	is := []metrics.Sample{{Name: "/memory/classes/heap/free:bytes"}, {Name: "/memory/classes/heap/unused:bytes"},
-		{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/live:bytes"}}
+	is := []metrics.Sample{
+		{Name: "/memory/classes/heap/free:bytes"}, {Name: "/memory/classes/heap/unused:bytes"},
+		{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/live:bytes"},
+	}
 	metrics.Read(is)
 	size := func(i int) uint64 { return is[i].Value.Uint64() }
 	if garbage := size(2) - min(size(2), size(3)); size(0)+size(1)+garbage > spare {
