@@ -40,7 +40,7 @@ const (
 // previewPrefix leaves room for a number in the name of a namespace.
 var previewPrefix = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,50}-$`)
 
-// complete fills in what is not given.
+// complete fills in the defaults.
 func (p *Previews) complete(r *Repository) error {
 	p.Label, p.Environment = cmp.Or(p.Label, "preview"), cmp.Or(p.Environment, "preview")
 	p.TimeToLive, p.Most = cmp.Or(p.TimeToLive, defaultTimeToLive), cmp.Or(p.Most, defaultPreviews)

@@ -20,7 +20,7 @@ import (
 )
 
 // pulls looks after the open pull requests into the branch of one entry of the configuration. Those of forks
-// are left alone: whoever can push to no branch of the repository must not have anything rendered here.
+// are left alone: who cannot push to the repository must not have anything rendered here.
 type pulls struct {
 	mirror   *mirror
 	agent    *Agent

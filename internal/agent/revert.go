@@ -190,7 +190,7 @@ func (w reverter) message(bad release.Release, what git.Reversion, left []git.Co
 	return text.String()
 }
 
-// coAuthor is the trailer that names the person who had a commit reverted; empty: nobody did.
+// coAuthor is the trailer that names the person who had a commit reverted; empty: the agent did by itself.
 func coAuthor(who string) string {
 	name, rest, hasAddress := strings.Cut(who, " <")
 	switch local, _, isAddress := strings.Cut(who, "@"); {

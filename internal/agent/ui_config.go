@@ -54,7 +54,7 @@ type OIDC struct {
 
 const defaultSession = Duration(12 * time.Hour)
 
-// complete fills in what is not given, and returns what is wrong.
+// complete fills in the defaults, and returns the first error.
 func (u *UI) complete() error {
 	u.SessionTime = cmp.Or(u.SessionTime, defaultSession)
 	u.Anonymous, u.Tokens = cmp.Or(u.Anonymous, Refuse), cmp.Or(u.Tokens, Allow)
@@ -68,7 +68,7 @@ func (u *UI) complete() error {
 	case u.Tokens != Allow && u.Tokens != Refuse:
 		return fmt.Errorf("tokens: want %s or %s, not %q", Allow, Refuse, u.Tokens)
 	case u.Tokens == Refuse && u.OIDC == nil && u.Anonymous == Refuse:
-		return errors.New("nobody can sign in: set oidc, tokens or anonymous")
+		return errors.New("no way to sign in: set oidc, tokens or anonymous")
 	}
 	for _, g := range u.Groups {
 		if g == "" || strings.HasPrefix(g, "system:") {

@@ -58,7 +58,7 @@ func (c *Cluster) As(id Identity) (*Cluster, error) {
 }
 
 // ReviewToken returns whose bearer token it is. It fails with ErrToken where the API server does not accept
-// it, and with ErrNoIdentity where the token names nobody.
+// it, and with ErrNoIdentity where the token has no user name.
 func ReviewToken(ctx context.Context, c *Cluster, token string) (Identity, error) {
 	review := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token}}
 	answer, err := c.typed.AuthenticationV1().TokenReviews().Create(ctx, review, metav1.CreateOptions{})

@@ -37,8 +37,8 @@ func (e *RevertError) Error() string {
 func (e *RevertError) Unwrap() error { return e.Err }
 
 // Revert takes back, in the files that the environment is rendered from, what changed between the good commit
-// and that of the release, in a commit on top of the upstream branch, and pushes it. The working tree stays as
-// it is. It returns the commit, and fails with a *RevertError: where others have changed the same lines
+// and that of the release, in a commit on top of the upstream branch, and pushes it. The working tree stays
+// as it is. It returns the commit, and fails with a *RevertError: where others have changed the same lines
 // since, too.
 func Revert(ctx context.Context, t deploy.Target, u Undone) (string, error) {
 	r, err := git.Open(ctx, t.Source.Project.Dir)

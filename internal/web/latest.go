@@ -41,7 +41,7 @@ type answer[T any] struct {
 	took    time.Duration // the last time
 	found   time.Time     // when it was there
 	key     string        // what the question was about
-	running chan struct{} // closed when the next answer is there; nil: nobody is asking
+	running chan struct{} // closed when the next answer is there; nil: none is asked for
 }
 
 // Known says that there is an answer.

@@ -63,7 +63,7 @@ type view struct {
 	Page any
 	// May are the rights of the person in the environment.
 	May Rights
-	// Person is who is signed in; empty: nobody. Login is where to sign in; empty: nowhere.
+	// Person is who is signed in, if anyone. Login is where to sign in; empty: nowhere.
 	Person, Login string
 
 	source project.Source

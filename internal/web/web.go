@@ -30,10 +30,10 @@ type Options struct {
 	Connect ConnectFunc
 	// People decides what persons may do; nil: everybody who reaches the site may do everything.
 	People People
-	// Login is the path of the page to sign in at; empty: nobody signs in or out.
+	// Login is the path of the page to sign in at; empty: people do not sign in.
 	Login string
-	// AfterUndo says what the keeper of an environment does when a release is undone, in one sentence; empty or
-	// nil: nothing.
+	// AfterUndo says what the keeper of an environment does when a release is undone, in one sentence; empty
+	// or nil: nothing.
 	AfterUndo func(project.Source, project.Environment) string
 	// Upstream names the branch that an undo can revert a commit on; empty or nil: it does not. Revert does so,
 	// and returns the commit.

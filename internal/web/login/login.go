@@ -45,8 +45,8 @@ type Options struct {
 var (
 	// ErrToken says that a token is not accepted.
 	ErrToken = errors.New("the token is not accepted")
-	// errNobody says that a token names nobody.
-	errNobody = errors.New("the token names no user")
+	// errNoUser says that a token names no user.
+	errNoUser = errors.New("the token names no user")
 	errEnded  = errors.New("the session has ended")
 	// errNoCredentials says that a request has neither a session nor a token.
 	errNoCredentials = errors.New("sign in to see this page")
@@ -177,7 +177,7 @@ func (g *Guard) review(ctx context.Context, token string) (web.Person, error) {
 	if err == nil {
 		who, err = g.person(who)
 	}
-	if err != nil && !errors.Is(err, ErrToken) && !errors.Is(err, errNobody) {
+	if err != nil && !errors.Is(err, ErrToken) && !errors.Is(err, errNoUser) {
 		return web.Person{}, err // it may be right the next time
 	}
 	g.mu.Lock()
@@ -194,7 +194,7 @@ func (g *Guard) review(ctx context.Context, token string) (web.Person, error) {
 // person refuses an empty name, and drops the groups that do not count.
 func (g *Guard) person(p web.Person) (web.Person, error) {
 	if strings.TrimSpace(p.Name) == "" {
-		return web.Person{}, errNobody
+		return web.Person{}, errNoUser
 	}
 	p.Groups = slices.DeleteFunc(slices.Clone(p.Groups), func(name string) bool {
 		return !slices.Contains(g.options.Groups, name)
@@ -230,7 +230,7 @@ func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func statusOf(err error) int {
-	for _, known := range []error{ErrToken, errEnded, errNoCredentials, errNobody} {
+	for _, known := range []error{ErrToken, errEnded, errNoCredentials, errNoUser} {
 		if errors.Is(err, known) {
 			return http.StatusUnauthorized
 		}

@@ -149,7 +149,7 @@ func (h *house) cookie(t *testing.T) string {
 	return ""
 }
 
-// What a provider must not say, or did not say itself, signs nobody in.
+// A login fails where the provider says what it must not, or did not say it itself.
 func TestProviderIsChecked(t *testing.T) {
 	for name, c := range map[string]struct {
 		claims map[string]any
@@ -181,7 +181,7 @@ func TestProviderIsChecked(t *testing.T) {
 	}
 }
 
-// A callback that this browser did not ask for signs nobody in: the attacker's code would.
+// A callback that this browser did not ask for does not sign in: its code would be that of an attacker.
 func TestCallbackOfAnother(t *testing.T) {
 	h, victim := open(t, nil), (*http.Client)(nil)
 	h.provider.SignIn(time.Hour, ada)
@@ -258,12 +258,12 @@ func requestWith(t *testing.T, cookie string) *http.Request {
 	return r
 }
 
-// Headers and cookies that anybody can write name nobody.
+// Headers and cookies that anybody can write do not name a user.
 func TestForged(t *testing.T) {
 	h := open(t, func(o *Options) { o.Anonymous = true })
 	h.tokens["good"], h.tokens["blank"] = web.Person{Name: "bob", Groups: []string{"dev", "ops"}}, web.Person{Name: " "}
 	ended := session{ID: "1", Person: web.Person{Name: "bob"}, Until: time.Now().Add(-time.Second), Token: "good"}
-	nobody := session{ID: "1", Until: time.Now().Add(time.Hour), Token: "good"}
+	unnamed := session{ID: "1", Until: time.Now().Add(time.Hour), Token: "good"}
 	other := session{ID: "1", Until: time.Now().Add(time.Hour), Token: "good", Person: web.Person{Name: "root"}}
 	login, err := h.guard.box.seal(loginCookie, session{ID: "1", Person: web.Person{Name: "root"},
 		Until: time.Now().Add(time.Hour), Fresh: time.Now().Add(time.Hour)})
@@ -275,17 +275,17 @@ func TestForged(t *testing.T) {
 		status int
 		says   string
 	}{
-		"a name of a proxy":    {[]string{"X-Forwarded-User", "root"}, 200, `you are ""`},
-		"an impersonated name": {[]string{"Impersonate-User", "root", "X-Remote-User", "root"}, 200, `you are ""`},
-		"a token":              {[]string{"Authorization", "Bearer good"}, 200, `you are "bob" of ["dev"]`},
-		"a wrong token":        {[]string{"Authorization", "Bearer bad"}, 401, "not accepted"},
-		"a token of nobody":    {[]string{"Authorization", "Bearer blank"}, 401, "names no user"},
-		"an empty token":       {[]string{"Authorization", "Bearer "}, 401, "not accepted"},
-		"a made-up session":    {[]string{"Cookie", sessionCookie + "=bm90aGluZw"}, 401, "has ended"},
-		"a session that ended": {[]string{"Cookie", h.sealed(t, ended)}, 401, "has ended"},
-		"a session of nobody":  {[]string{"Cookie", h.sealed(t, nobody)}, 401, "has ended"},
-		"another's token":      {[]string{"Cookie", h.sealed(t, other)}, 401, "has ended"},
-		"another purpose":      {[]string{"Cookie", sessionCookie + "=" + login}, 401, "has ended"},
+		"a name of a proxy":        {[]string{"X-Forwarded-User", "root"}, 200, `you are ""`},
+		"an impersonated name":     {[]string{"Impersonate-User", "root", "X-Remote-User", "root"}, 200, `you are ""`},
+		"a token":                  {[]string{"Authorization", "Bearer good"}, 200, `you are "bob" of ["dev"]`},
+		"a wrong token":            {[]string{"Authorization", "Bearer bad"}, 401, "not accepted"},
+		"a token without a name":   {[]string{"Authorization", "Bearer blank"}, 401, "names no user"},
+		"an empty token":           {[]string{"Authorization", "Bearer "}, 401, "not accepted"},
+		"a made-up session":        {[]string{"Cookie", sessionCookie + "=bm90aGluZw"}, 401, "has ended"},
+		"a session that ended":     {[]string{"Cookie", h.sealed(t, ended)}, 401, "has ended"},
+		"a session without a name": {[]string{"Cookie", h.sealed(t, unnamed)}, 401, "has ended"},
+		"another's token":          {[]string{"Cookie", h.sealed(t, other)}, 401, "has ended"},
+		"another purpose":          {[]string{"Cookie", sessionCookie + "=" + login}, 401, "has ended"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h.browser = &http.Client{}

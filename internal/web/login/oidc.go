@@ -231,7 +231,7 @@ func (o OIDC) person(claims map[string]any) (web.Person, error) {
 		}
 	}
 	if strings.TrimSpace(name) == "" {
-		return web.Person{}, errNobody
+		return web.Person{}, errNoUser
 	}
 	p := web.Person{Name: o.NamePrefix + name}
 	if email, _ := claims["email"].(string); claims["email_verified"] == true {
