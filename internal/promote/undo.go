@@ -31,8 +31,8 @@ type RevertError struct {
 }
 
 func (e *RevertError) Error() string {
-	return fmt.Sprintf("the release was rolled back, but commit %s was not reverted on %s: %v", git.Short(e.Commit),
-		e.Upstream, e.Err)
+	return fmt.Sprintf("the release was rolled back, but commit %s was not reverted on %s: %v",
+		git.Short(e.Commit), e.Upstream, e.Err)
 }
 func (e *RevertError) Unwrap() error { return e.Err }
 
@@ -129,7 +129,7 @@ func filesAt(ctx context.Context, t deploy.Target, commit string) ([]string, err
 
 func (u Undone) message(t deploy.Target, files []string) string {
 	name := t.Environment.Name
-	return fmt.Sprintf("Revert %s to commit %s: release %d undone\n\n%s\n\nCommit %s was release %d. What changed "+
-		"since is taken back in:\n- %s\n\nSlipway-Quarantine: %s\n", name, git.Short(u.Good), u.Release.Revision, u.Reason,
-		u.Release.Commit, u.Release.Revision, strings.Join(files, "\n- "), u.Release.Digest)
+	return fmt.Sprintf("Revert %s to commit %s: release %d undone\n\n%s\n\nCommit %s was release %d. "+
+		"What changed since is taken back in:\n- %s\n\nSlipway-Quarantine: %s\n", name, git.Short(u.Good), u.Release.Revision,
+		u.Reason, u.Release.Commit, u.Release.Revision, strings.Join(files, "\n- "), u.Release.Digest)
 }
