@@ -233,7 +233,7 @@ func (n *lazyNotes) get(ctx context.Context) (Notes, error) {
 	if !n.opened {
 		n.opened = true
 		if n.open == nil {
-			n.err = errors.New("Git notes are not known here")
+			n.err = errors.New("the Git notes are not known here")
 		} else {
 			n.notes, n.err = n.open(ctx)
 		}

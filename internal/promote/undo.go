@@ -128,8 +128,8 @@ func filesAt(ctx context.Context, t deploy.Target, commit string) ([]string, err
 }
 
 func (u Undone) message(t deploy.Target, files []string) string {
-	name := t.Environment.Name
 	return fmt.Sprintf("Revert %s to commit %s: release %d undone\n\n%s\n\nCommit %s was release %d. "+
-		"What changed since is taken back in:\n- %s\n\nSlipway-Quarantine: %s\n", name, git.Short(u.Good), u.Release.Revision,
-		u.Reason, u.Release.Commit, u.Release.Revision, strings.Join(files, "\n- "), u.Release.Digest)
+		"What changed since is taken back in:\n- %s\n\nSlipway-Quarantine: %s\n",
+		t.Environment.Name, git.Short(u.Good), u.Release.Revision, u.Reason,
+		u.Release.Commit, u.Release.Revision, strings.Join(files, "\n- "), u.Release.Digest)
 }
