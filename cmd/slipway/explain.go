@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"slipway/docs"
 	"slipway/internal/check"
 	"slipway/internal/check/origin"
 	"slipway/internal/check/rule"
@@ -154,6 +155,9 @@ var projectRows = []row{
 	}),
 	as("project file", codeError, always[*project.FileError](
 		"Correct the file: docs/slipway.yaml.md lists every key.")),
+	as("unknown page", codeUsage, func(*docs.UnknownPageError) string {
+		return "Run `slipway docs` for the names of all pages."
+	}),
 	as("unknown environment", codeUsage, func(e *project.UnknownEnvironmentError) string {
 		return useOrChoose(e.Suggestion, e.Known)
 	}),

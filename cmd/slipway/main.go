@@ -157,7 +157,7 @@ func newRoot(a *app) *cobra.Command {
 		newPromoteCommand(a), newApproveCommand(a), newCICommand(a), newGitOpsCommand(a),
 		newAgentCommand(a), newQuarantineCommand(a), newUICommand(a),
 		newStatusCommand(a), newDriftCommand(a), newHistoryCommand(a), newRollbackCommand(a), newDeleteCommand(a),
-		newSandboxCommand(a), newCompletionCommand(a), newVersionCommand(a),
+		newSandboxCommand(a), newDocsCommand(a), newCompletionCommand(a), newVersionCommand(a),
 	)
 	a.completeArguments(root)
 	return root

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"slipway/docs"
+)
+
+func newDocsCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "docs [PAGE]", Short: "Print a page of the documents of this version, or list all pages",
+		Long: `Prints a page of the documents as Markdown, as this version has it and without a network. The name is its path in
+docs/, or the last part of it. Without a name it lists all pages.`,
+		Example: "  slipway docs\n  slipway docs tutorial | less\n  slipway docs howto/helm",
+		Args:    cobra.MaximumNArgs(1),
+	}
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return a.listPages()
+		}
+		p, err := docs.Find(args[0])
+		if err == nil {
+			_, err = io.WriteString(a.stdout, p.Text)
+		}
+		return err
+	}
+	cmd.ValidArgsFunction = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		all, err := docs.Pages()
+		var names []string
+		for _, p := range all {
+			names = append(names, p.Name+"\t"+p.Title)
+		}
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+	return cmd
+}
+
+func (a *app) listPages() error {
+	all, err := docs.Pages()
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	for _, p := range all {
+		fmt.Fprintf(w, "%s\t%s\n", p.Name, p.Title)
+	}
+	return w.Flush()
+}
