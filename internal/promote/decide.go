@@ -195,7 +195,8 @@ func healthyGate(must time.Duration, p Proof, now time.Time) Gate {
 	}
 	return Gate{
 		Name: "healthy", Since: p.Since.UTC(), Opens: p.Since.Add(must).UTC(),
-		Why: fmt.Sprintf("%s has been healthy for %s of %s", p.subject(), been.Truncate(time.Second), must),
+		Why: fmt.Sprintf("%s has been healthy for %s of %s%s", p.subject(), been.Truncate(time.Second), must,
+			p.witness()),
 	}
 }
 

@@ -50,12 +50,20 @@ func (p Proof) String() string {
 		p.Release.Revision)
 }
 
-// subject is what a sentence about the health of the images begins with.
+// subject is what a sentence about the images begins with.
 func (p Proof) subject() string {
 	if p.by != "" {
-		return p.Environment + ", says " + p.by + ","
+		return p.Environment
 	}
 	return fmt.Sprintf("release %d of %s", p.Release.Revision, p.Environment)
+}
+
+// witness ends a sentence about their health, where another tool says so.
+func (p Proof) witness() string {
+	if p.by == "" {
+		return ""
+	}
+	return ", says " + p.by
 }
 
 // proveFor is Decide with the cluster and the clone of the user. It fails with a *GateError.
