@@ -275,7 +275,7 @@ func (k *kubelet) nodeStatus() corev1.NodeStatus {
 	}
 	room := corev1.ResourceList{
 		corev1.ResourceCPU: resource.MustParse("8"), corev1.ResourceMemory: resource.MustParse("16Gi"),
-		corev1.ResourcePods:             resource.MustParse("110"),
+		corev1.ResourcePods:             resource.MustParse("500"), // a kubelet has 110; these pods cost little
 		corev1.ResourceEphemeralStorage: resource.MustParse("100Gi"),
 	}
 	return corev1.NodeStatus{
