@@ -149,7 +149,7 @@ func TestLargePages(t *testing.T) {
 // A pod writes 10 MB/s of log. Neither the page nor its stream grow with it.
 func TestFloodingPod(t *testing.T) {
 	line := strings.Repeat("<flood> & ", 60)
-	const written = 30 << 20
+	const written = 90 << 20
 	flood := func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if !strings.HasSuffix(r.URL.Path, "/log") {
@@ -213,7 +213,8 @@ func TestFloodingPod(t *testing.T) {
 	if most := (batches + 1) * largestPage; received > most {
 		t.Errorf("%d bytes in %d batches", received, batches)
 	}
-	if grown := int64(now.HeapAlloc) - int64(before.HeapAlloc); grown > 16<<20 {
+	// Other tests of this process grow meanwhile; a site that keeps what it reads grows by all of it.
+	if grown := int64(now.HeapAlloc) - int64(before.HeapAlloc); grown > written/2 {
 		t.Errorf("the heap has grown by %d bytes", grown)
 	}
 	t.Logf("%d bytes in %d batches, %d lines left out", received, batches, left)

@@ -113,6 +113,8 @@ func Wait(ctx context.Context, c *cluster.Cluster, set object.Set, o Options) er
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
+		case until.Err() != nil && len(pending) > 0: // the look was cut short: its failures are not certain
+			return w.report(ctx, pending, pending, true)
 		case len(failed) > 0:
 			return w.report(ctx, failed, pending, false)
 		case len(pending) == 0:
