@@ -65,8 +65,8 @@ var allowed = map[string]string{
 	"internal/rollout/probe": "project",
 	"internal/promote": "git git/forge object project project/source image image/reference render render/tree " +
 		"check/finding check/origin cluster release deploy",
-	"internal/agent": "promote agent/child agent/notify gctune git git/credential git/forge git/signer image object " +
-		"project project/source " +
+	"internal/agent": "promote agent/child agent/notify gctune git git/credential git/forge git/signer image " +
+		"object project project/source " +
 		"render/tree render render/bundle image/signature check/finding " +
 		"plan cluster release deploy web web/login",
 	"internal/agent/child":   "",

@@ -20,9 +20,9 @@ func (noImports) Import(path string) (*types.Package, error) {
 	return nil, errors.New("not imported: " + path)
 }
 
-// Packages with files for one operating system alone fit together on the others, where no test runs. Compiling
-// them would take minutes. Types of other packages are not looked at, so the faults that Linux has too are not
-// faults.
+// Packages with files for one operating system alone fit together on the others, where no test runs.
+// Compiling them would take minutes. Types of other packages are not looked at, so the faults that Linux has
+// too are not faults.
 func TestOtherPlatforms(t *testing.T) {
 	found := 0
 	for _, dir := range sourceDirs(t) {

@@ -36,7 +36,7 @@ func compressed(files []file) ([]byte, error) {
 	var err error
 	w := tar.NewWriter(z)
 	made := map[string]bool{".": true}
-	files = slices.SortedFunc(slices.Values(files), func(a, b file) int { return strings.Compare(a.name, b.name) })
+	files = sorted(files)
 	for _, f := range files {
 		for _, dir := range parents(f.name) {
 			if made[dir] {
@@ -66,11 +66,17 @@ func parents(name string) []string {
 	return all
 }
 
+// sorted returns the files by name, so that the same ones always give the same archive.
+func sorted(files []file) []file {
+	byName := func(a, b file) int { return strings.Compare(a.name, b.name) }
+	return slices.SortedFunc(slices.Values(files), byName)
+}
+
 func zipOf(dir string, files []file) ([]byte, error) {
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
 	var err error
-	for _, f := range slices.SortedFunc(slices.Values(files), func(a, b file) int { return strings.Compare(a.name, b.name) }) {
+	for _, f := range sorted(files) {
 		part, failed := w.CreateHeader(&zip.FileHeader{Name: path.Join(dir, f.name), Method: zip.Deflate})
 		if failed != nil {
 			return nil, failed
@@ -95,7 +101,8 @@ func debOf(version, arch string, files []file) ([]byte, error) {
 	control := fmt.Sprintf("Package: slipway\nVersion: %s\nArchitecture: %s\nMaintainer: The Slipway authors\n"+
 		"Installed-Size: %d\nRecommends: git\nSection: admin\nPriority: optional\nDescription: %s\n",
 		strings.TrimPrefix(version, "v"), arch, (size+1023)/1024, summary)
-	controls, err := compressed([]file{{"control", 0o644, []byte(control)}, {"md5sums", 0o644, []byte(sums.String())}})
+	controls, err := compressed([]file{{"control", 0o644, []byte(control)}, {"md5sums", 0o644,
+		[]byte(sums.String())}})
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +143,8 @@ func rpmOf(version, arch string, files []file) ([]byte, error) {
 		return nil, err
 	}
 	for _, f := range files {
-		r.AddFile(rpmpack.RPMFile{Name: "/" + f.name, Body: f.text, Mode: uint(f.mode), Owner: "root", Group: "root"})
+		r.AddFile(rpmpack.RPMFile{Name: "/" + f.name, Body: f.text, Mode: uint(f.mode), Owner: "root",
+			Group: "root"})
 	}
 	var b bytes.Buffer
 	err = r.Write(&b)

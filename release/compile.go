@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// compile builds the programs of a platform: slipway everywhere, and slipway-sandbox on Linux alone, because the
-// sandbox's process is found by Linux's /proc.
+// compile builds the programs of a platform: slipway everywhere, and slipway-sandbox on Linux alone, because
+// the sandbox's process is found by Linux's /proc.
 func compile(ctx context.Context, o options, system, arch string) ([]file, error) {
 	suffix := ""
 	if system == "windows" {
@@ -49,8 +49,8 @@ func compile(ctx context.Context, o options, system, arch string) ([]file, error
 	return programs, nil
 }
 
-// compileHost builds the slipway that prints completions on this machine, and returns its path in Go's build cache
-// directory.
+// compileHost builds the slipway that prints completions on this machine, and returns its path in Go's build
+// cache directory.
 func compileHost(ctx context.Context, o options) (string, error) {
 	at := filepath.Join(os.TempDir(), fmt.Sprintf("slipway-release-%d", os.Getpid()))
 	return at, goBuild(ctx, o.root, runtime.GOOS, runtime.GOARCH, "-s -w", at, "./cmd/slipway")
@@ -58,7 +58,8 @@ func compileHost(ctx context.Context, o options) (string, error) {
 
 func goBuild(ctx context.Context, dir, system, arch, flags, out, what string) error {
 	fmt.Fprintf(os.Stderr, "building %s for %s/%s\n", filepath.Base(out), system, arch)
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", out, what)
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o",
+		out, what)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+system, "GOARCH="+arch, "GOFLAGS=")
 	var text bytes.Buffer

@@ -33,8 +33,8 @@ var completions = []struct{ shell, name, installed string }{
 	{"powershell", "slipway.ps1", ""},
 }
 
-// collect returns what the archives of all platforms have beside the programs: completions, manual pages, licences
-// and examples. The host's slipway is removed afterwards.
+// collect returns what the archives of all platforms have beside the programs: completions, manual pages,
+// licences and examples. The host's slipway is removed afterwards.
 func collect(ctx context.Context, o options, host string) ([]file, error) {
 	defer os.Remove(host)
 	var all []file

@@ -1,5 +1,6 @@
-// Command release makes what a version of Slipway is published as: archives, deb and rpm packages, a Homebrew formula, a
-// krew manifest, bills of materials, checksums and their signature. The same input gives the same bytes.
+// Command release makes what a version of Slipway is published as: archives, deb and rpm packages, a Homebrew
+// formula, a krew manifest, bills of materials, checksums and their signature. The same input gives the same
+// bytes.
 //
 //	go run . -version v0.1.0 -out ../dist [-platforms linux/amd64,…] [-url URL] [-key FILE]
 //
@@ -127,7 +128,8 @@ func publish(o options, t target, extra []file) error {
 	return err
 }
 
-// finish writes what has checksums of the files: those themselves, their signature, the formula and the plugin.
+// finish writes what has checksums of the files: those themselves, their signature, the formula and the
+// plugin.
 func finish(o options) error {
 	names, err := filepath.Glob(filepath.Join(o.out, "slipway_*"))
 	if err != nil {

@@ -117,7 +117,8 @@ func formula(o options, sums map[string]string) string {
 			if sums[name] == "" {
 				continue
 			}
-			fmt.Fprintf(b, "    %s do\n      url \"%s/%s/%s\"\n      sha256 %q\n    end\n", cpu.block, o.url, o.version, name,
+			fmt.Fprintf(b, "    %s do\n      url \"%s/%s/%s\"\n      sha256 %q\n    end\n", cpu.block, o.url,
+				o.version, name,
 				sums[name])
 		}
 		b.WriteString("  end\n")
@@ -159,8 +160,8 @@ func plugin(o options, sums map[string]string) string {
 	return b.String()
 }
 
-// sign returns the base64 of an ECDSA or RSA signature over the text's SHA-256, as `cosign verify-blob --key` and
-// `openssl dgst -sha256 -verify` take it.
+// sign returns the base64 of an ECDSA or RSA signature over the text's SHA-256, as `cosign verify-blob --key`
+// and `openssl dgst -sha256 -verify` take it.
 func sign(name string, password, text []byte) (string, error) {
 	key, err := os.ReadFile(name)
 	if err != nil {

@@ -114,7 +114,8 @@ func TestArchiveHasEverything(t *testing.T) {
 		names = append(names, fmt.Sprintf("%s %o", h.Name, h.Mode))
 	}
 	list := "\n" + strings.Join(names, "\n") + "\n"
-	for _, want := range []string{"slipway 755", "LICENSE 644", "man/man1/slipway-deploy.1 644", "man/man1/slipway.1 644",
+	for _, want := range []string{"slipway 755", "LICENSE 644", "man/man1/slipway-deploy.1 644",
+		"man/man1/slipway.1 644",
 		"completions/slipway.ps1 644", "examples/a/b.yaml 644"} {
 		if !strings.Contains(list, "\nslipway_0.1.0_linux_amd64/"+want+"\n") {
 			t.Errorf("the archive lacks %s:%s", want, list)
@@ -162,7 +163,7 @@ func TestBillOfMaterials(t *testing.T) {
 
 func TestDebianPackage(t *testing.T) {
 	if _, err := exec.LookPath("dpkg-deb"); err != nil {
-		t.Skip("dpkg-deb is missing")
+		t.Skip("only Debian's dpkg-deb says whether a package is one, and it is missing here")
 	}
 	dir := shared(t)
 	deb := filepath.Join(dir, "slipway_0.1.0_linux_amd64.deb")
@@ -181,10 +182,11 @@ func TestDebianPackage(t *testing.T) {
 	}
 }
 
-// The steps of the GitHub action and of the GitLab component install what the checksum names, and nothing else.
+// The steps of the GitHub action and of the GitLab component install what the checksum names, and nothing
+// else.
 func TestInstall(t *testing.T) {
 	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
-		t.Skip("the release of this test has an archive for linux/amd64 alone")
+		t.Skip("an installed program is run, and this test has made an archive for linux/amd64 alone")
 	}
 	dir := shared(t)
 	mux := http.NewServeMux()
@@ -263,13 +265,15 @@ func TestSign(t *testing.T) {
 	if digest := sha256.Sum256(text); !ecdsa.VerifyASN1(&private.PublicKey, digest[:], raw) {
 		t.Error("the signature is not valid")
 	}
-	if _, err := sign(name, []byte("other"), text); err == nil || !strings.Contains(err.Error(), "COSIGN_PASSWORD") {
+	if _, err := sign(name, []byte("other"), text); err == nil || !strings.Contains(err.Error(),
+		"COSIGN_PASSWORD") {
 		t.Errorf("a wrong password: %v", err)
 	}
 }
 
 func TestManual(t *testing.T) {
-	page := string(manual("slipway-plan", "v1.0.0", "<!-- Generated -->\n\n# slipway plan\n\nShow it.\n\n```\n.hidden\n-o x\n```\n"))
+	page := string(manual("slipway-plan", "v1.0.0",
+		"<!-- Generated -->\n\n# slipway plan\n\nShow it.\n\n```\n.hidden\n-o x\n```\n"))
 	want := ".TH SLIPWAY-PLAN 1 \"\" \"slipway v1.0.0\"\n.PP\n.SH slipway plan\n.PP\nShow it.\n.PP\n.nf\n\\&.hidden\n\\-o x\n.fi\n"
 	if page != want {
 		t.Errorf("got %q\nwant %q", page, want)

@@ -1,5 +1,5 @@
-// Command site makes a static web site of the documents: README.md, docs and the README of each example. It needs no
-// network, runs no script at build time, and fails on a link that leads nowhere.
+// Command site makes a static web site of the documents: README.md, docs and the README of each example. It
+// needs no network, runs no script at build time, and fails on a link that leads nowhere.
 //
 //	go run . -out ../bin/site [-source URL]
 //
@@ -34,7 +34,8 @@ var (
 func main() {
 	root := flag.String("root", "..", "the repository")
 	out := flag.String("out", "../bin/site", "directory of the result")
-	source := flag.String("source", "", "URL of the repository's files, for links to what is not a page")
+	source := flag.String("source", "",
+		"URL of the repository's files, for links that lead to a file and not to a page")
 	flag.Parse()
 	if err := run(*root, *out, *source); err != nil {
 		fmt.Fprintln(os.Stderr, "site:", err)
@@ -48,13 +49,15 @@ var sections = []struct {
 	pages []string
 }{
 	{"Start", []string{"README.md", "docs/tutorial.md"}},
-	{"How to", []string{"docs/howto/README.md", "docs/howto/*.md", "docs/ci.md", "docs/promotion.md", "docs/gitops.md",
+	{"How to", []string{"docs/howto/README.md", "docs/howto/*.md", "docs/ci.md", "docs/promotion.md",
+		"docs/gitops.md",
 		"docs/beside.md", "docs/ui.md"}},
 	{"Examples", []string{"examples/*/README.md"}},
 	{"Reference", []string{"docs/cli/README.md", "docs/slipway.yaml.md", "docs/rules.md", "docs/failures.md",
 		"docs/order.md", "docs/kinds.md", "docs/takeover.md"}},
 	{"Commands", []string{"docs/cli/*.md"}},
-	{"Explanation", []string{"docs/explanation/*.md", "docs/guarantees.md", "docs/architecture.md", "docs/faults.md",
+	{"Explanation", []string{"docs/explanation/*.md", "docs/guarantees.md", "docs/architecture.md",
+		"docs/faults.md",
 		"docs/benchmarks.md", "docs/decisions.md"}},
 	{"Project", []string{"CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs/*.md"}},
 }

@@ -56,7 +56,8 @@ func (s *site) render(p *page) {
 	markdown := goldmark.New(goldmark.WithExtensions(extension.Table),
 		goldmark.WithParserOptions(parser.WithAutoHeadingID()), goldmark.WithRendererOptions(html.WithXHTML()))
 	ids := headingIDs{map[string]bool{}}
-	doc := markdown.Parser().Parse(text.NewReader(p.text), parser.WithContext(parser.NewContext(parser.WithIDs(ids))))
+	doc := markdown.Parser().Parse(text.NewReader(p.text),
+		parser.WithContext(parser.NewContext(parser.WithIDs(ids))))
 	p.anchors = ids.taken
 	var words strings.Builder
 	_ = ast.Walk(doc, func(n ast.Node, entering bool) (ast.WalkStatus, error) {

@@ -67,8 +67,8 @@ watchWindow: 10m (the default) is how long a healthy release is watched, to roll
 promote push or pull-request (default: never) writes what the gates of slipway.yaml let through into the
 environment's files: see docs/promotion.md. publish: [status, deployment] beside the url tells the forge each
 verdict, as a commit status and a deployment. onPullRequest: plan in an environment comments on pull requests
-what merging them would change there. previews beside the url deploys pull requests that have a label, each into a
-namespace of its own: see docs/gitops.md.
+what merging them would change there. previews beside the url deploys pull requests that have a label,
+each into a namespace of its own: see docs/gitops.md.
 
 onCommit deploy (default) or ask · onDrift report (default) or repair · writeBack never (default), push
 or pull-request, with "forge: {kind: github, api: URL, tokenFile: FILE}" beside the url. takeOver: true deploys

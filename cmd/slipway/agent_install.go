@@ -39,8 +39,8 @@ Pass --git-credentials git with each of them. A Secret for --webhook-secret has 
 --forge-token, failed commits are reverted by pull request.
 
 With --config FILE the configuration is yours: several repositories, policies, notifications, the web UI.
-A file of it is the key KEY of Secret NAME when it is written as /etc/slipway-secrets/NAME/KEY; these Secrets are
-mounted. listen, state and lease are added.
+A file of it is the key KEY of Secret NAME when it is written as /etc/slipway-secrets/NAME/KEY; these
+Secrets are mounted. listen, state and lease are added.
 
 --apply deploys the manifests as "slipway deploy" does: with a plan, a confirmation, a wait until both replicas
 are ready, and a record in the agent's namespace. --namespace is the namespace of the agent.`,

@@ -34,8 +34,9 @@ type shell struct {
 	output chan []byte
 }
 
-// newShell starts the shell in a home directory of its own, which has the directory examples. A page that starts its own sandbox gets none;
-// others have namespaces of their own in the sandbox of the test run, with the contexts dev, staging and prod.
+// newShell starts the shell in a home directory of its own, which has the directory examples. A page that
+// starts its own sandbox gets none; others have namespaces of their own in the sandbox of the test run, with
+// the contexts dev, staging and prod.
 func newShell(t *testing.T, page string, ownSandbox bool) *shell {
 	t.Helper()
 	dir := t.TempDir()
@@ -142,7 +143,8 @@ func (s *shell) start(t *testing.T, page string, env []string) {
 // run types a command and returns the lines that it printed, and its exit code.
 func (s *shell) run(typed string) (lines []string, exit int, err error) {
 	quoted := "'" + strings.ReplaceAll(typed, "'", `'\''`) + "'"
-	if _, err := fmt.Fprintf(s.input, "eval %s </dev/null\nprintf '\\n%s %%d\\n' $?\n", quoted, endOfCommand); err != nil {
+	if _, err := fmt.Fprintf(s.input, "eval %s </dev/null\nprintf '\\n%s %%d\\n' $?\n", quoted,
+		endOfCommand); err != nil {
 		return nil, 0, err
 	}
 	var text []byte

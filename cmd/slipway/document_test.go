@@ -17,9 +17,9 @@ var typedPages = []string{"README.md", "docs/tutorial.md", "docs/howto/*.md", "e
 // errDifferent says that a command printed another text than the page shows.
 var errDifferent = errors.New("printed")
 
-// TestDocuments types each command of these pages as a reader would, and compares what it prints. A block that
-// is not executed says so above it, and is counted among the skipped tests. UPDATE=1 writes what was printed
-// into the page where it differs.
+// TestDocuments types each command of these pages as a reader would, and compares what it prints. A block
+// that is not executed says so above it, and is counted among the skipped tests. UPDATE=1 writes what was
+// printed into the page where it differs.
 func TestDocuments(t *testing.T) {
 	root := filepath.Join("..", "..")
 	for _, pattern := range typedPages {
@@ -52,6 +52,7 @@ func typePage(t *testing.T, page, file string) {
 	for _, b := range blocks {
 		name := fmt.Sprintf("%s:%d", page, b.line)
 		if b.skip != "" {
+			// The page itself says why, above the block; the list of skipped tests repeats it.
 			t.Run(fmt.Sprintf("not executed:%d", b.line), func(t *testing.T) { t.Skip(b.skip) })
 			continue
 		}

@@ -29,7 +29,7 @@ func (p *renderPush) flags(cmd *cobra.Command) {
 		"push the objects of a committed ENV, for an agent that reads a registry in place of Git: "+
 			"`oci://REPO[:TAG]`; default tag: ENV")
 	p.signing = signFlags(f,
-		"with --push: sign what is pushed, with --key or in CI with the job's identity token")
+		"with --push: sign the pushed objects, with --key or in CI with the job's identity token")
 }
 
 // check refuses flags that do not go with --push.
@@ -42,7 +42,7 @@ func (p *renderPush) check(o renderFlags, args []string) error {
 	case len(args) != 1:
 		return errors.New("--push takes one environment: an agent reads each from a tag of its own")
 	case o.digest || o.out.kind != asYAML || o.show || o.all:
-		return errors.New("--push prints the reference of what it pushed: it goes without --all, --digest, " +
+		return errors.New("--push prints the reference of the pushed objects: it goes without --all, --digest, " +
 			"--output and --show-secrets")
 	case !strings.HasPrefix(p.to, bundleScheme):
 		return fmt.Errorf("--push %s: want %sREPOSITORY[:TAG]", p.to, bundleScheme)

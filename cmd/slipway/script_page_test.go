@@ -10,8 +10,8 @@ import (
 )
 
 // cmdPage prints a page of `slipway ui`, whose output is in FILE, as a browser without JavaScript gets it:
-// page FILE PATH, or page FILE PATH FIELD=VALUE... to send a form, whose values are those of formOf. With ! the
-// answer must be an error.
+// page FILE PATH, or page FILE PATH FIELD=VALUE... to send a form, whose values are those of formOf. With !
+// the answer must be an error.
 func cmdPage(ts *testscript.TestScript, neg bool, args []string) {
 	answer := askPage(ts, args)
 	_, err := io.WriteString(ts.Stdout(), answer.text)

@@ -129,7 +129,8 @@ func goCache() string {
 	return filepath.Join(dir, "go-build")
 }
 
-// stopSandboxes ends what a script that failed half-way has left running, by the $XDG_DATA_HOME of the script.
+// stopSandboxes ends what a script that failed half-way has left running, by the $XDG_DATA_HOME of the
+// script.
 func stopSandboxes(data string) {
 	states, _ := filepath.Glob(filepath.Join(data, "slipway", "sandbox", "*", "sandbox.json"))
 	for _, path := range states {

@@ -36,8 +36,8 @@ var listening = regexp.MustCompile(`listening on ([0-9.:]+)`)
 //
 //	visit LOG WHO PATH [FIELD=VALUE...]
 //
-// WHO is a browser that keeps its cookies, or "header:NAME: VALUE" for a request with that header. With fields
-// a form is sent, whose values are those of formOf. With ! the answer must be an error.
+// WHO is a browser that keeps its cookies, or "header:NAME: VALUE" for a request with that header. With
+// fields a form is sent, whose values are those of formOf. With ! the answer must be an error.
 func cmdVisit(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) < 3 {
 		ts.Fatalf("usage: visit LOG WHO PATH [FIELD=VALUE...]")

@@ -23,8 +23,8 @@ many commits an environment is behind the one before it in the project's order.
 Of an environment that Argo CD or Flux deploys it shows what their objects report.
 
 Below the table it also says which gates of an environment are shut for what the environment of its "gates"
-runs, why, and for how long. For published verdicts and notes it fetches from the remote, and for checks it asks
-the forge with the token in GITHUB_TOKEN, GITLAB_TOKEN, GITEA_TOKEN or FORGEJO_TOKEN.`,
+runs, why, and for how long. For published verdicts and notes it fetches from the remote, and for checks
+it asks the forge with the token in GITHUB_TOKEN, GITLAB_TOKEN, GITEA_TOKEN or FORGEJO_TOKEN.`,
 	}
 	out := a.outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(c *cobra.Command, _ []string) error { return runStatus(c.Context(), a, *out) }

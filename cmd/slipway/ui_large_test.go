@@ -62,7 +62,8 @@ func largeSite(
 	if err := os.MkdirAll(filepath.Join(dir, "k8s"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	writeFile(t, filepath.Join(dir, "k8s", "one.yaml"), "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: one}\n")
+	writeFile(t, filepath.Join(dir, "k8s", "one.yaml"),
+		"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: one}\n")
 	connect := func(src project.Source, env project.Environment) (deploy.Target, error) {
 		return deploy.Connect(src, env, deploy.ConnectOptions{Kubeconfig: file})
 	}
@@ -138,7 +139,7 @@ func TestLargePages(t *testing.T) {
 		fmt.Fprintf(&all, "  %s%03d: %q\n", strings.Repeat("k", 200), i, strings.Repeat("<&>", 500))
 	}
 	site, target := largeSite(t, all.String(), nil)
-	first := readPage(t, site+"/p/shop/prod") // what is known after a short while, which is nothing yet
+	first := readPage(t, site+"/p/shop/prod") // health and drift are not known yet
 	if !strings.Contains(first, "10000 objects") || !strings.Contains(first, "1–200 of 10000") {
 		t.Error("the first page does not count them")
 	}

@@ -56,7 +56,8 @@ func TestPublishedPipeline(t *testing.T) {
 			t.Fatal(errs.String())
 		}
 		for _, want := range []string{
-			`SLIPWAY_URL: "` + server.URL + `/v0.2.0/slipway_0.2.0_linux_amd64.tar.gz"`, `SLIPWAY_SHA256: "` + sum + `"`,
+			`SLIPWAY_URL: "` + server.URL + `/v0.2.0/slipway_0.2.0_linux_amd64.tar.gz"`,
+			`SLIPWAY_SHA256: "` + sum + `"`,
 		} {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("%s lacks %s", platform, want)

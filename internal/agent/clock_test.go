@@ -40,7 +40,8 @@ func TestFault31Clock(t *testing.T) {
 	k.value(t, "2")
 	k.log.await(t, "this machine's clock is 2h30m0s behind the API server's: windows and pauses follow the server's")
 	k.log.await(t, "is release 1, healthy")
-	if clock := k.agent.Statuses()[0].Clock; !strings.HasPrefix(clock, "this machine's clock is 2h30m0s behind") {
+	if clock := k.agent.Statuses()[0].Clock; !strings.HasPrefix(clock,
+		"this machine's clock is 2h30m0s behind") {
 		t.Errorf("the status says %q", clock)
 	}
 

@@ -11,7 +11,8 @@ import (
 
 // An answer about a rendered set names the lines of the repository, and a nil set leaves it as it is.
 func TestRelocate(t *testing.T) {
-	at, want := object.Origin{File: "objects/00000.yaml", Line: 12}, object.Origin{File: "k8s/base/web.yaml", Line: 3}
+	at, want := object.Origin{File: "objects/00000.yaml", Line: 12}, object.Origin{File: "k8s/base/web.yaml",
+		Line: 3}
 	answer := func() deploy.Answer {
 		place := at
 		return deploy.Answer{

@@ -8,8 +8,8 @@ import (
 
 var sink, held []byte
 
-// settled makes garbage until the percentage is as wanted. What is allocated while garbage is collected counts
-// as live once.
+// settled makes garbage until the percentage is as wanted. What is allocated while garbage is collected
+// counts as live once.
 func settled(t *testing.T, isWanted func(percent int) bool) {
 	t.Helper()
 	for t.Context().Err() == nil {

@@ -26,7 +26,7 @@ func TestFault52WithoutIPv4(t *testing.T) {
 		}
 		out, err := cmd.CombinedOutput()
 		if _, ran := err.(*exec.ExitError); err != nil && !ran {
-			t.Skip("this machine allows no network namespaces: ", err)
+			t.Skip("a network without IPv4 needs a namespace of its own, which this machine refuses: ", err)
 		}
 		if err != nil {
 			t.Errorf("%v\n%s", err, out)
@@ -34,7 +34,7 @@ func TestFault52WithoutIPv4(t *testing.T) {
 		return
 	}
 	if err := leaveIPv6(); err != nil {
-		t.Skip("loopback cannot be changed here: ", err)
+		t.Skip("the loopback of a new namespace has to be set up, which this machine refuses: ", err)
 	}
 	if _, err := net.Listen("tcp4", "127.0.0.1:0"); err == nil {
 		t.Fatal("there is IPv4 still")

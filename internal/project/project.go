@@ -229,7 +229,7 @@ type Source struct {
 	Remote string
 	// Identity names the repository by its origin, "acme/myapp"; empty: no origin.
 	Identity string
-	// Bundled: it was rendered elsewhere. There is no repository to ask, and Ancestors are the commits that
+	// Bundled: it was rendered elsewhere, without a repository to ask. Ancestors are the commits that
 	// Commit contains, the newest first.
 	Bundled   bool
 	Ancestors []string

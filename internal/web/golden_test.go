@@ -37,7 +37,8 @@ var (
 // failed is a release with evidence.
 var failed = release.Release{
 	Project: "shop", Environment: "prod", Revision: 2, Status: release.Failed, Commit: strings.Repeat("b", 40),
-	Tag: "sha-bbbbbbb", Who: "Ada " + markup, Message: "why " + markup, Failure: "it failed " + markup, Started: noon,
+	Tag: "sha-bbbbbbb", Who: "Ada " + markup, Message: "why " + markup, Failure: "it failed " + markup,
+	Started:  noon,
 	Finished: noon.Add(9 * time.Second), Images: []image.Pin{{Name: "web", Repository: "ghcr.io/acme/web",
 		Tag: "sha-bbbbbbb", Digest: "sha256:" + strings.Repeat("1", 64)}},
 	Quarantine: &release.Quarantine{Since: noon, Reason: "bad " + markup, Who: "Bob " + markup},
@@ -88,7 +89,8 @@ func goldenPages(s *Site) map[string]struct {
 		Rows: []row{{Standing: rollout.Standing{Ref: webOf, Blocking: true, Health: object.Health{
 			Status: object.Failed, Message: "crashes " + markup}}, Group: "Deployment web", Logs: true, Drifted: 2,
 			Origin: object.Origin{File: "k8s/web.yaml", Line: 3}}}})
-	releaseView := viewOf(src, "prod", "history", releasePage{place: at, Release: failed, Before: 1, Newest: true,
+	releaseView := viewOf(src, "prod", "history", releasePage{place: at, Release: failed, Before: 1,
+		Newest: true,
 		Events: moments(failed, []release.Release{failed}), Changes: []plan.Change{{Ref: webOf, Action: plan.Update,
 			Fields: []plan.Field{{Path: "spec.replicas", Before: int64(1), After: int64(2)},
 				{Path: "metadata.annotations.note", Before: markup, After: nil}}}}})

@@ -71,7 +71,8 @@ func TestRoundTrip(t *testing.T) {
 	for file, text := range got.Files {
 		for i, line := range strings.Split(string(text), "\n") {
 			name, isName := strings.CutPrefix(line, "  name: ")
-			if want := "k8s/base/" + name + ".yaml"; isName && got.At(object.Origin{File: file, Line: i + 1}).File != want {
+			if want := "k8s/base/" + name + ".yaml"; isName && got.At(object.Origin{File: file,
+				Line: i + 1}).File != want {
 				t.Errorf("%s:%d is %s, want %s", file, i+1, got.At(object.Origin{File: file, Line: i + 1}), want)
 			}
 		}
@@ -93,7 +94,8 @@ func archive(t *testing.T, entries ...entry) []byte {
 	compressed := gzip.NewWriter(&out)
 	w := tar.NewWriter(compressed)
 	for _, e := range entries {
-		h := tar.Header{Name: e.name, Typeflag: e.kind, Size: int64(len(e.text)), Mode: 0o644, Linkname: "/etc/passwd"}
+		h := tar.Header{Name: e.name, Typeflag: e.kind, Size: int64(len(e.text)), Mode: 0o644,
+			Linkname: "/etc/passwd"}
 		if e.kind == 0 {
 			h.Typeflag, h.Linkname = tar.TypeReg, ""
 		}
@@ -149,18 +151,19 @@ func TestRefused(t *testing.T) {
 		archive []byte
 		want    string
 	}{
-		"no gzip":        {[]byte("this is not gzip"), "invalid header"},
-		"cut off":        {whole[:len(whole)/2], "unexpected EOF"},
-		"parent":         {archive(t, entry{name: "../up.yaml"}), `"../up.yaml": leads out of the archive`},
-		"parent within":  {archive(t, entry{name: "a/../../up"}), "leads out of the archive"},
-		"absolute":       {archive(t, entry{name: "/etc/cron.d/x"}), "leads out of the archive"},
-		"not clean":      {archive(t, entry{name: "a//b"}), "not a clean path"},
-		"backslash":      {archive(t, entry{name: `a\..\b`}), "not a path"},
-		"symbolic link":  {archive(t, entry{name: "a", kind: tar.TypeSymlink}), "not a regular file"},
-		"hard link":      {archive(t, entry{name: "a", kind: tar.TypeLink}), "not a regular file"},
-		"device":         {archive(t, entry{name: "a", kind: tar.TypeChar}), "not a regular file"},
-		"directory":      {archive(t, entry{name: "a", kind: tar.TypeDir}), "not a"},
-		"twice":          {archive(t, entry{name: "a", text: "1"}, entry{name: "a", text: "2"}), "twice in the archive"},
+		"no gzip":       {[]byte("this is not gzip"), "invalid header"},
+		"cut off":       {whole[:len(whole)/2], "unexpected EOF"},
+		"parent":        {archive(t, entry{name: "../up.yaml"}), `"../up.yaml": leads out of the archive`},
+		"parent within": {archive(t, entry{name: "a/../../up"}), "leads out of the archive"},
+		"absolute":      {archive(t, entry{name: "/etc/cron.d/x"}), "leads out of the archive"},
+		"not clean":     {archive(t, entry{name: "a//b"}), "not a clean path"},
+		"backslash":     {archive(t, entry{name: `a\..\b`}), "not a path"},
+		"symbolic link": {archive(t, entry{name: "a", kind: tar.TypeSymlink}), "not a regular file"},
+		"hard link":     {archive(t, entry{name: "a", kind: tar.TypeLink}), "not a regular file"},
+		"device":        {archive(t, entry{name: "a", kind: tar.TypeChar}), "not a regular file"},
+		"directory":     {archive(t, entry{name: "a", kind: tar.TypeDir}), "not a"},
+		"twice": {archive(t, entry{name: "a", text: "1"}, entry{name: "a", text: "2"}),
+			"twice in the archive"},
 		"twice, empty":   {archive(t, entry{name: "a"}, entry{name: "a"}), "twice in the archive"},
 		"large file":     {archive(t, entry{name: "a", size: 8<<20 + 1}), "larger than 8 MiB"},
 		"many files":     {archive(t, many...), "more than 20000 files"},

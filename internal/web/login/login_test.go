@@ -114,7 +114,8 @@ func (h *house) expect(t *testing.T, path string, status int, text string, heade
 	}
 }
 
-var ada = map[string]any{"email": "ada@example.com", "email_verified": true, "groups": []string{"dev", "admins"}}
+var ada = map[string]any{"email": "ada@example.com", "email_verified": true, "groups": []string{"dev",
+	"admins"}}
 
 // A person signs in at the provider, keeps the groups that count, and signs out.
 func TestProvider(t *testing.T) {
@@ -156,20 +157,23 @@ func TestProviderIsChecked(t *testing.T) {
 		forge  func(header, claims map[string]any)
 		says   string
 	}{
-		"no name":            {claims: map[string]any{"sub": "1"}, says: "names no user"},
-		"a blank name":       {claims: map[string]any{"email": " ", "sub": "1"}, says: "names no user"},
-		"unverified address": {claims: map[string]any{"email": "a@b.c", "email_verified": false}, says: "not verified"},
+		"no name":      {claims: map[string]any{"sub": "1"}, says: "names no user"},
+		"a blank name": {claims: map[string]any{"email": " ", "sub": "1"}, says: "names no user"},
+		"unverified address": {claims: map[string]any{"email": "a@b.c", "email_verified": false},
+			says: "not verified"},
 		"a name of Kubernetes": {claims: map[string]any{"email": "system:admin"},
 			says: "must not issue"},
 		"a group of Kubernetes": {claims: map[string]any{"email": "a@b.c", "groups": []string{"system:masters"}},
 			says: "must not issue"},
-		"another audience": {claims: ada, forge: func(_, c map[string]any) { c["aud"] = "other" }, says: "audience"},
-		"another issuer":   {claims: ada, forge: func(_, c map[string]any) { c["iss"] = "http://x" }, says: "issued by"},
-		"expired":          {claims: ada, forge: func(_, c map[string]any) { c["exp"] = 1 }, says: "expired"},
-		"another nonce":    {claims: ada, forge: func(_, c map[string]any) { c["nonce"] = "x" }, says: "nonce"},
-		"no nonce":         {claims: ada, forge: func(_, c map[string]any) { delete(c, "nonce") }, says: "nonce"},
-		"unsigned":         {claims: ada, forge: func(h, _ map[string]any) { h["alg"] = "none" }, says: "failed"},
-		"another key":      {claims: ada, forge: func(h, _ map[string]any) { h["kid"] = "two" }, says: "failed"},
+		"another audience": {claims: ada, forge: func(_, c map[string]any) { c["aud"] = "other" },
+			says: "audience"},
+		"another issuer": {claims: ada, forge: func(_, c map[string]any) { c["iss"] = "http://x" },
+			says: "issued by"},
+		"expired":       {claims: ada, forge: func(_, c map[string]any) { c["exp"] = 1 }, says: "expired"},
+		"another nonce": {claims: ada, forge: func(_, c map[string]any) { c["nonce"] = "x" }, says: "nonce"},
+		"no nonce":      {claims: ada, forge: func(_, c map[string]any) { delete(c, "nonce") }, says: "nonce"},
+		"unsigned":      {claims: ada, forge: func(h, _ map[string]any) { h["alg"] = "none" }, says: "failed"},
+		"another key":   {claims: ada, forge: func(h, _ map[string]any) { h["kid"] = "two" }, says: "failed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := open(t, nil)
@@ -261,8 +265,10 @@ func requestWith(t *testing.T, cookie string) *http.Request {
 // Headers and cookies that anybody can write do not name a user.
 func TestForged(t *testing.T) {
 	h := open(t, func(o *Options) { o.Anonymous = true })
-	h.tokens["good"], h.tokens["blank"] = web.Person{Name: "bob", Groups: []string{"dev", "ops"}}, web.Person{Name: " "}
-	ended := session{ID: "1", Person: web.Person{Name: "bob"}, Until: time.Now().Add(-time.Second), Token: "good"}
+	h.tokens["good"], h.tokens["blank"] = web.Person{Name: "bob", Groups: []string{"dev", "ops"}},
+		web.Person{Name: " "}
+	ended := session{ID: "1", Person: web.Person{Name: "bob"}, Until: time.Now().Add(-time.Second),
+		Token: "good"}
 	unnamed := session{ID: "1", Until: time.Now().Add(time.Hour), Token: "good"}
 	other := session{ID: "1", Until: time.Now().Add(time.Hour), Token: "good", Person: web.Person{Name: "root"}}
 	login, err := h.guard.box.seal(loginCookie, session{ID: "1", Person: web.Person{Name: "root"},
@@ -275,8 +281,9 @@ func TestForged(t *testing.T) {
 		status int
 		says   string
 	}{
-		"a name of a proxy":        {[]string{"X-Forwarded-User", "root"}, 200, `you are ""`},
-		"an impersonated name":     {[]string{"Impersonate-User", "root", "X-Remote-User", "root"}, 200, `you are ""`},
+		"a name of a proxy": {[]string{"X-Forwarded-User", "root"}, 200, `you are ""`},
+		"an impersonated name": {[]string{"Impersonate-User", "root", "X-Remote-User", "root"}, 200,
+			`you are ""`},
 		"a token":                  {[]string{"Authorization", "Bearer good"}, 200, `you are "bob" of ["dev"]`},
 		"a wrong token":            {[]string{"Authorization", "Bearer bad"}, 401, "not accepted"},
 		"a token without a name":   {[]string{"Authorization", "Bearer blank"}, 401, "names no user"},
