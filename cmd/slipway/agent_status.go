@@ -54,6 +54,10 @@ has. Either replica answers: the one that stands by asks the leader.`,
 	return cmd
 }
 
+// agentAddress is where "agent status" looks for an agent of this machine. Only tests change it, because
+// other programs may listen there.
+var agentAddress = localAgent
+
 const (
 	// localAgent is where the examples have an agent listen that runs outside a cluster.
 	localAgent = "127.0.0.1:9090"
@@ -83,7 +87,7 @@ func (a *app) askAgent(ctx context.Context, address, name string) ([]byte, error
 	}
 	var refused error // by this machine
 	if a.context == "" && a.namespace == "" {
-		text, err := askAddress(ctx, localAgent)
+		text, err := askAddress(ctx, agentAddress)
 		if !errors.Is(err, syscall.ECONNREFUSED) {
 			return text, err
 		}

@@ -13,8 +13,11 @@ type block struct {
 	language string // console, sh, or that of a file
 	file     string // the block's text is saved there
 	skip     string // why it is not executed
+	hidden   bool   // it is in a comment: what a reader of the page has done before
 	repeat   bool   // its commands only read, and are repeated until they print the expected text
 	text     []string
+
+	interrupted bool // its commands run until they are interrupted, here after they printed the expected text
 }
 
 // command is what a reader types, and the text that the page shows below it.
@@ -26,12 +29,18 @@ type command struct {
 }
 
 var (
-	fence     = regexp.MustCompile("^(```+)([a-z]*) ?(.*)$")
-	titled    = regexp.MustCompile(`^title="([^"]+)"$`)
-	remark    = regexp.MustCompile(`^<!-- (not executed: (.+)|repeated until it shows this) -->$`)
+	fence  = regexp.MustCompile("^(```+)([a-z]*) ?(.*)$")
+	titled = regexp.MustCompile(`^title="([^"]+)"$`)
+	remark = regexp.MustCompile(`^<!-- (not executed: (.+)|repeated until it shows this|` +
+		`interrupted after this) -->$`)
 	exitsWith = regexp.MustCompile(`# exit code (\d+)$`)
-	indented  = regexp.MustCompile("^( {4,}|\t|> *)\\$ |^[ \t>]+```")
+	indented  = regexp.MustCompile("^( {4,}|\t|> *)(\\$|slipway|kubectl|git|make|go) |^[ \t>]+```")
+	program   = regexp.MustCompile(`^(\$|slipway|kubectl|git|make|go|curl|export) `)
 )
+
+// beginHidden and endHidden enclose commands that the page does not show: what its reader has done before,
+// such as making the project that the page is about.
+const beginHidden, endHidden = "<!-- typed before:", "-->"
 
 // readBlocks returns the blocks of a page that are typed or saved, those that are not executed too. It fails
 // the test where a command would be missed: in an indented block, or in one without a language.
@@ -40,6 +49,14 @@ func readBlocks(t *testing.T, page, text string) []block {
 	var mark []string // of the next block
 	lines := strings.Split(text, "\n")
 	for i := 0; i < len(lines); i++ {
+		if lines[i] == beginHidden {
+			b := block{line: i + 1, language: "sh", hidden: true}
+			for i++; i < len(lines) && lines[i] != endHidden; i++ {
+				b.text = append(b.text, lines[i])
+			}
+			blocks = append(blocks, b)
+			continue
+		}
 		if indented.MatchString(lines[i]) {
 			t.Errorf("%s:%d: commands belong into a fenced block at the left margin", page, i+1)
 		}
@@ -65,9 +82,10 @@ func readBlocks(t *testing.T, page, text string) []block {
 			b.text = append(b.text, lines[i])
 		}
 		if mark != nil {
-			b.skip, b.repeat, mark = mark[2], mark[2] == "", nil
+			b.skip, b.repeat, b.interrupted = mark[2], mark[1][0] == 'r', mark[1][0] == 'i'
+			mark = nil
 		}
-		if b.language == "" && len(b.text) > 0 && strings.HasPrefix(b.text[0], "$ ") {
+		if b.language == "" && len(b.text) > 0 && program.MatchString(b.text[0]) {
 			t.Errorf("%s:%d: a block with commands has the language console", page, b.line)
 		}
 		if b.isTyped() || b.file != "" {

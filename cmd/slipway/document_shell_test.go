@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,6 +31,7 @@ const endOfCommand = "\x01end of command"
 // shell is one bash in which the commands of a page are typed, so that cd, export and & work as for a reader.
 type shell struct {
 	home   string
+	agent  string   // address in place of localAgent, at which another agent may listen
 	hidden []string // texts of the test run alone, which are removed from outputs
 	input  *os.File
 	output chan []byte
@@ -40,7 +43,7 @@ type shell struct {
 func newShell(t *testing.T, page string, ownSandbox bool) *shell {
 	t.Helper()
 	dir := t.TempDir()
-	s := &shell{home: dir, output: make(chan []byte)}
+	s := &shell{home: dir, agent: freeAddress(t), output: make(chan []byte)}
 	bin, err := filepath.Abs(filepath.Join("..", "..", "bin"))
 	if err != nil {
 		t.Fatal(err)
@@ -49,6 +52,7 @@ func newShell(t *testing.T, page string, ownSandbox bool) *shell {
 	list := string(filepath.ListSeparator)
 	own, machine, _ := strings.Cut(os.Getenv("PATH"), list)
 	if dir := os.Getenv("SLIPWAY_TEST_PROGRAMS"); dir != "" { // those of a release, and its examples
+		s.agent = localAgent
 		own, bin, examples = dir, dir, os.DirFS(filepath.Join(dir, "examples"))
 	}
 	if err := os.CopyFS(filepath.Join(dir, "examples"), examples); err != nil {
@@ -58,10 +62,11 @@ func newShell(t *testing.T, page string, ownSandbox bool) *shell {
 		"PATH=" + strings.Join([]string{own, bin, machine}, list), "HOME=" + dir, "LANG=C.UTF-8", "TERM=dumb",
 		"XDG_CACHE_HOME=" + cache, "GOCACHE=" + goCache(),
 		heardFile + "=" + os.Getenv(heardFile), heardScript + "=" + t.Name(),
+		agentVariable + "=" + s.agent,
 		"GIT_CONFIG_SYSTEM=" + os.DevNull, "GIT_TERMINAL_PROMPT=0",
 	}
 	if !ownSandbox {
-		env = append(env, "KUBECONFIG="+s.namespaces(t), "REGISTRY="+shared.Registry, "GITSERVER="+shared.GitServer)
+		env = append(env, s.namespaces(t)...)
 	}
 	for _, who := range []string{"AUTHOR", "COMMITTER"} {
 		env = append(env, "GIT_"+who+"_NAME=Ada", "GIT_"+who+"_EMAIL=ada@example.com")
@@ -71,8 +76,8 @@ func newShell(t *testing.T, page string, ownSandbox bool) *shell {
 	return s
 }
 
-// namespaces makes the page's namespaces, and returns the path of its kubeconfig.
-func (s *shell) namespaces(t *testing.T) string {
+// namespaces makes the page's namespaces, and returns the variables with which its commands find them.
+func (s *shell) namespaces(t *testing.T) []string {
 	t.Helper()
 	if err := startShared(); err != nil {
 		t.Fatal(err)
@@ -94,7 +99,24 @@ func (s *shell) namespaces(t *testing.T) string {
 	}
 	// The image of a chart that pages deploy, from a registry that the tests cannot reach.
 	imagetest.Push(shared.Registry+"/library/redis:7.4.1", imagetest.Image(64, runtime.GOARCH, nil))
-	return kubeconfig
+	return []string{"KUBECONFIG=" + kubeconfig, "REGISTRY=" + shared.Registry, "GITSERVER=" + shared.GitServer,
+		"PREFIX=" + prefix, "CRDS=" + filepath.Join(sourceDir, "testdata", "crds")}
+}
+
+// freeAddress is an address of this machine at which nothing listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// own is a text of the page with the paths and addresses of this shell.
+func (s *shell) own(text string) string {
+	return strings.NewReplacer(home, s.home, localAgent, s.agent).Replace(text)
 }
 
 func (s *shell) start(t *testing.T, page string, env []string) {
@@ -142,7 +164,7 @@ func (s *shell) start(t *testing.T, page string, env []string) {
 
 // run types a command and returns the lines that it printed, and its exit code.
 func (s *shell) run(typed string) (lines []string, exit int, err error) {
-	quoted := "'" + strings.ReplaceAll(typed, "'", `'\''`) + "'"
+	quoted := "'" + strings.ReplaceAll(s.own(typed), "'", `'\''`) + "'"
 	if _, err := fmt.Fprintf(s.input, "eval %s </dev/null\nprintf '\\n%s %%d\\n' $?\n", quoted,
 		endOfCommand); err != nil {
 		return nil, 0, err
@@ -167,9 +189,28 @@ func (s *shell) run(typed string) (lines []string, exit int, err error) {
 	}
 }
 
+// runUntil types a command that goes on until it is interrupted, and interrupts it as soon as it has printed
+// these lines.
+func (s *shell) runUntil(typed string, enough func([]string) bool) (lines []string, err error) {
+	lines, _, err = s.run(typed + " &")
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(time.Minute); err == nil && !enough(lines); <-tick.C {
+		if time.Now().After(end) {
+			err = fmt.Errorf("%w:\n%s", errDifferent, strings.Join(lines, "\n"))
+			break
+		}
+		var more []string
+		more, _, err = s.run(":")
+		lines = append(lines, more...)
+	}
+	_, _, killed := s.run("kill $! && wait $!")
+	return lines, errors.Join(err, killed)
+}
+
 // lines are the lines of an output as a page shows them.
 func (s *shell) lines(text string) []string {
-	text = strings.ReplaceAll(text, s.home, home)
+	text = strings.NewReplacer(s.home, home, s.agent, localAgent).Replace(text)
 	for _, h := range s.hidden {
 		text = strings.ReplaceAll(text, h, "")
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,30 +12,41 @@ import (
 	"time"
 )
 
-// typedPages are the pages whose commands a reader types.
-var typedPages = []string{"README.md", "docs/tutorial.md", "docs/howto/*.md", "examples/*/README.md"}
+// notPages are the directories of the repository without pages for readers.
+var notPages = []string{".git", ".github", "bin", "changes", "dist", "node_modules", "testdata"}
 
 // errDifferent says that a command printed another text than the page shows.
 var errDifferent = errors.New("printed")
 
-// TestDocuments types each command of these pages as a reader would, and compares what it prints. A block
+// TestDocuments types each command of every page as a reader would, and compares what it prints. A block
 // that is not executed says so above it, and is counted among the skipped tests. UPDATE=1 writes what was
 // printed into the page where it differs.
 func TestDocuments(t *testing.T) {
 	root := filepath.Join("..", "..")
-	for _, pattern := range typedPages {
-		files, err := filepath.Glob(filepath.Join(root, pattern))
-		if err != nil || len(files) == 0 {
-			t.Fatalf("%s: no pages: %v", pattern, err)
-		}
-		for _, file := range files {
-			page, err := filepath.Rel(root, file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Run(page, func(t *testing.T) { t.Parallel(); typePage(t, page, file) })
-		}
+	for _, page := range pagesOf(t, root) {
+		t.Run(page, func(t *testing.T) { t.Parallel(); typePage(t, page, filepath.Join(root, page)) })
 	}
+}
+
+// pagesOf are the Markdown files of a repository, by their paths with slashes.
+func pagesOf(t *testing.T, root string) []string {
+	t.Helper()
+	var pages []string
+	err := fs.WalkDir(os.DirFS(root), ".", func(at string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && slices.Contains(notPages, d.Name()):
+			return fs.SkipDir
+		case strings.HasSuffix(at, ".md") && !d.IsDir():
+			pages = append(pages, at)
+		}
+		return nil
+	})
+	if err != nil || len(pages) < 70 {
+		t.Fatalf("%s has %d pages, want at least 70: %v", root, len(pages), err)
+	}
+	return pages
 }
 
 // typePage types the commands of one page.
@@ -44,19 +56,22 @@ func typePage(t *testing.T, page, file string) {
 		t.Fatal(err)
 	}
 	blocks := readBlocks(t, page, string(text))
-	if len(blocks) == 0 {
-		return
+	var s *shell
+	if slices.ContainsFunc(blocks, func(b block) bool { return b.skip == "" }) {
+		s = newShell(t, page, strings.Contains(string(text), "$ slipway sandbox up"))
 	}
-	s := newShell(t, page, strings.Contains(string(text), "$ slipway sandbox up"))
-	executed, update := 0, map[int][]string{}
+	executed, skipped, update := 0, 0, map[int][]string{}
 	for _, b := range blocks {
 		name := fmt.Sprintf("%s:%d", page, b.line)
 		if b.skip != "" {
 			// The page itself says why, above the block; the list of skipped tests repeats it.
+			skipped++
 			t.Run(fmt.Sprintf("not executed:%d", b.line), func(t *testing.T) { t.Skip(b.skip) })
 			continue
 		}
-		executed++
+		if !b.hidden {
+			executed++
+		}
 		if b.file != "" {
 			saveBlock(t, s, b)
 			continue
@@ -70,7 +85,10 @@ func typePage(t *testing.T, page, file string) {
 			update[b.line] = printed
 		}
 	}
-	t.Logf("%s: %d blocks executed, %d not", page, executed, len(blocks)-executed)
+	if len(blocks) == 0 {
+		return
+	}
+	t.Logf("%s: %d blocks executed, %d not", page, executed, skipped)
 	if len(update) > 0 {
 		replaceBlocks(t, file, string(text), blocks, update)
 	}
@@ -84,7 +102,7 @@ func saveBlock(t *testing.T, s *shell, b block) {
 		t.Fatalf("pwd: %v %v", lines, err)
 	}
 	at := filepath.Join(strings.Replace(lines[0], home, s.home, 1), b.file)
-	text := strings.ReplaceAll(strings.Join(b.text, "\n"), home, s.home) + "\n"
+	text := s.own(strings.Join(b.text, "\n")) + "\n"
 	if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -122,9 +140,15 @@ func typeBlock(s *shell, b block) ([]string, error) {
 
 // typeCommand types a command, and again while a block that is repeated does not show what it should.
 func typeCommand(s *shell, b block, c command) (printed []string, err error) {
-	for end := time.Now().Add(time.Minute); ; {
+	tick := time.NewTicker(200 * time.Millisecond) // commands that are repeated take most of the time of a page
+	defer tick.Stop()
+	for end := time.Now().Add(time.Minute); ; <-tick.C {
 		var exit int
-		printed, exit, err = s.run(c.typed)
+		if b.interrupted {
+			printed, err = s.runUntil(c.typed, func(lines []string) bool { return matches(c.output, lines) })
+		} else {
+			printed, exit, err = s.run(c.typed)
+		}
 		switch {
 		case err != nil:
 		case exit != c.exit:

@@ -29,6 +29,8 @@ const (
 	heardScript = "SLIPWAY_TEST_SCRIPT"
 	// mountedAccount is a directory that stands for the one that Kubernetes mounts a ServiceAccount at.
 	mountedAccount = "SLIPWAY_TEST_SERVICEACCOUNT"
+	// agentVariable is an address that stands for localAgent.
+	agentVariable = "SLIPWAY_TEST_AGENT"
 )
 
 // heard is what a run of the program within a script leaves behind: its arguments, and the row of the
@@ -53,6 +55,9 @@ func watched() {
 	note(heard{Args: args})
 	if dir := os.Getenv(mountedAccount); dir != "" {
 		serviceAccountDir = dir
+	}
+	if address := os.Getenv(agentVariable); address != "" {
+		agentAddress = address
 	}
 	for i, r := range rows {
 		rows[i].match = func(err error) (string, bool) {
