@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"strings"
@@ -29,11 +28,6 @@ func (a *app) fix(dir string, r check.Report) error {
 
 // printEdit prints the lines that an edit changes, on one line.
 func printEdit(w io.Writer, text []byte, e finding.Edit) {
-	start := bytes.LastIndexByte(text[:e.Start], '\n') + 1
-	end := e.End
-	if i := bytes.IndexByte(text[e.End:], '\n'); i >= 0 && (e.End == 0 || text[e.End-1] != '\n') {
-		end += i
-	}
 	s := styleOf(w)
 	shown := func(lines string) string {
 		var parts []string
@@ -42,16 +36,10 @@ func printEdit(w io.Writer, text []byte, e finding.Edit) {
 		}
 		return strings.Join(parts, " ⏎ ")
 	}
-	// lines of their own
-	if added := strings.TrimLeft(e.New, "\r\n"); e.Start == e.End && (e.Start == start || added != e.New) {
-		line := 1 + bytes.Count(text[:e.Start], []byte("\n"))
-		if added != e.New {
-			line++
-		}
-		fmt.Fprintf(w, "%s:%d  %s\n", e.File, line, s.green("+ "+shown(added)))
+	line, before, after := e.Lines(text)
+	if before == "" {
+		fmt.Fprintf(w, "%s:%d  %s\n", e.File, line, s.green("+ "+shown(after)))
 		return
 	}
-	before, after := string(text[start:end]), string(text[start:e.Start])+e.New+string(text[e.End:end])
-	line := 1 + bytes.Count(text[:start], []byte("\n"))
 	fmt.Fprintf(w, "%s:%d  %s  %s\n", e.File, line, s.red("- "+shown(before)), s.green("+ "+shown(after)))
 }

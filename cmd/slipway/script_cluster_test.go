@@ -310,8 +310,9 @@ func query(v any, path string) (string, error) {
 //	until TEXT exec COMMAND [ARG…]          whatever its exit code
 //	until TEXT forge WHAT [REPOSITORY]      as forge
 //	until TEXT page FILE PATH               as page
+//	until TEXT visit LOG WHO PATH           as visit
 func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 3 || !slices.Contains([]string{"exec", "get", "forge", "page"}, args[1]) {
+	if neg || len(args) < 3 || !slices.Contains([]string{"exec", "get", "forge", "page", "visit"}, args[1]) {
 		ts.Fatalf("usage: until TEXT get ENV KIND/NAME JSONPATH, or until TEXT exec COMMAND [ARG...]")
 	}
 	pause := 200 * time.Millisecond // each try is in the script's log
@@ -324,6 +325,12 @@ func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if args[1] == "page" {
 		look = func() string { return askPage(ts, args[2:]).text }
+	}
+	if args[1] == "visit" {
+		look = func() string {
+			_, text := askAgent(ts, args[2:])
+			return text
+		}
 	}
 	if args[1] == "get" {
 		kind, nameOf, _ := strings.Cut(args[3], "/")

@@ -39,6 +39,15 @@ var listening = regexp.MustCompile(`listening on ([0-9.:]+)`)
 // WHO is a browser that keeps its cookies, or "header:NAME: VALUE" for a request with that header. With
 // fields a form is sent, whose values are those of formOf. With ! the answer must be an error.
 func cmdVisit(ts *testscript.TestScript, neg bool, args []string) {
+	answer, text := askAgent(ts, args)
+	fmt.Fprintf(ts.Stdout(), "%s %s\n%s", answer.Status, answer.Request.URL.Path, text)
+	if isError := answer.StatusCode >= 400; isError != neg {
+		ts.Fatalf("%s answers with %s", args[2], answer.Status)
+	}
+}
+
+// askAgent sends the request of cmdVisit.
+func askAgent(ts *testscript.TestScript, args []string) (*http.Response, string) {
 	if len(args) < 3 {
 		ts.Fatalf("usage: visit LOG WHO PATH [FIELD=VALUE...]")
 	}
@@ -74,10 +83,7 @@ func cmdVisit(ts *testscript.TestScript, neg bool, args []string) {
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
 	ts.Check(err)
-	fmt.Fprintf(ts.Stdout(), "%s %s\n%s", answer.Status, answer.Request.URL.Path, text)
-	if isError := answer.StatusCode >= 400; isError != neg {
-		ts.Fatalf("%s answers with %s", args[2], answer.Status)
-	}
+	return answer, string(text)
 }
 
 // formOf reads FIELD=VALUE. The value "@FILE" is that of the hidden field of a page in FILE, or the text of

@@ -15,6 +15,7 @@ import (
 	"slipway/internal/ci"
 	"slipway/internal/deploy"
 	"slipway/internal/git"
+	"slipway/internal/git/forge"
 	"slipway/internal/project"
 	"slipway/internal/project/source"
 	"slipway/internal/promote"
@@ -62,6 +63,9 @@ func runUI(ctx context.Context, a *app, o uiOptions) error {
 		}),
 		Upstream: upstreamOf, Revert: promote.Revert,
 		Findings: a.findings, Why: a.explainField, Compare: a.compareEnvironments,
+		Promotes: promote.Clone{Connect: a.connectOptions(), Checks: func(repository string) (forge.Forge, error) {
+			return forge.Forge{}.FromEnvironment(repository, os.Getenv)
+		}},
 		Build: &build, Who: ci.Actor(os.Getenv), Hint: hintOf,
 	})
 	if err != nil {

@@ -170,7 +170,7 @@ func (p promoter) promoteImages(
 			"`slipway promote` for %s if they are right now", short(was), what, p.name)
 		return true, nil
 	}
-	draft, err := promote.Compose(ctx, p.target, r, a, why, author)
+	draft, err := promote.Compose(ctx, p.target, r, a, promote.Signature{By: author, Why: why})
 	if older := (*promote.OlderError)(nil); errors.As(err, &older) {
 		p.notePromotion("%s", older)
 		return true, nil
@@ -181,55 +181,55 @@ func (p promoter) promoteImages(
 	if err := p.agent.leadership.fence(ctx); err != nil {
 		return false, err
 	}
-	return p.deliver(ctx, draft)
+	note, done, err := p.deliver(ctx, draft, p.policy.Promote)
+	if note != "" {
+		p.notePromotion("%s", note)
+	}
+	return done, err
 }
 
-// deliver pushes a promotion to the branch. As a pull request it is for people to merge, also where the
-// branch is protected.
-func (p promoter) deliver(ctx context.Context, d promote.Draft) (bool, error) {
-	if p.policy.Promote == Push {
+// deliver pushes a promotion to the branch, and says what became of it. As a pull request it is for people to
+// merge, also where the branch is protected. It returns false where the promotion must be tried again.
+func (p promoter) deliver(ctx context.Context, d promote.Draft, way string) (note string, done bool, err error) {
+	if way == Push {
 		err := p.mirror.repository().Push(ctx, p.mirror.upstream, d.Commit)
 		switch {
 		case err == nil:
-			p.notePromotion("promoted by commit %s: %s", short(d.Commit), d.Title)
 			p.announce("Promoted", d.Title, false)
 			select {
 			case p.mirror.remote.poke <- struct{}{}:
 			default: // asked already
 			}
-			return true, nil
+			return fmt.Sprintf("promoted by commit %s: %s", short(d.Commit), d.Title), true, nil
 		case errors.Is(err, git.ErrMoved):
 			p.log.Info("not promoted yet: " + err.Error() + ": the newer commit is looked at first")
-			return false, nil
+			return "", false, nil
 		case !errors.Is(err, git.ErrRefused):
-			return false, err
+			return "", false, err
 		}
 		p.log.Warn("promoting by pull request: " + err.Error())
 	}
 	branch := promote.Branch(p.name)
 	to := git.Upstream{Branch: branch, Remote: p.mirror.upstream.Remote, Ref: "refs/heads/" + branch}
-	_, err := promote.PushOver(ctx, p.mirror.repository(), to, d)
+	_, err = promote.PushOver(ctx, p.mirror.repository(), to, d)
 	switch {
 	case errors.Is(err, git.ErrMoved):
-		return false, nil // the next pass fetches it
+		return "", false, nil // the next pass fetches it
 	case errors.Is(err, promote.ErrOthersCommits):
-		p.notePromotion("not promoted: %v", err)
-		return true, nil
+		return fmt.Sprintf("not promoted: %v", err), true, nil
 	case err != nil:
-		return false, err
+		return "", false, err
 	case p.mirror.Forge == nil:
-		p.notePromotion("pushed the promotion to %s: open a pull request of it into %s: no forge is configured",
-			branch, p.mirror.Branch)
-		return true, nil
+		return fmt.Sprintf("pushed the promotion to %s: open a pull request of it into %s: no forge is configured",
+			branch, p.mirror.Branch), true, nil
 	}
 	page, _, err := p.mirror.Forge.Propose(ctx, p.mirror.URL, forge.Request{
 		Branch: branch, Into: p.mirror.Branch, Title: d.Title, Body: d.Body,
 	})
 	if err != nil {
-		return false, fmt.Errorf("the promotion is on %s: %w", branch, err)
+		return "", false, fmt.Errorf("the promotion is on %s: %w", branch, err)
 	}
-	p.notePromotion("waits for pull request %s: %s", page, d.Title)
-	return true, nil
+	return fmt.Sprintf("waits for pull request %s: %s", page, d.Title), true, nil
 }
 
 // promoteJob does a job of a promotion in a process of its own, on the newest commit.

@@ -23,10 +23,11 @@ import (
 
 // ui is the web UI of an agent. It reads as the agent does, and acts as the person who asks.
 type ui struct {
-	agent  *Agent
-	config UI
-	pages  *web.Site
-	rights rights
+	agent     *Agent
+	config    UI
+	pages     *web.Site
+	rights    rights
+	inspector inspector
 
 	mu sync.Mutex
 	// open are the commits that pages are about.
@@ -39,9 +40,10 @@ type commitKey struct {
 }
 
 type openCommit struct {
-	source project.Source
-	files  *snapshot
-	used   time.Time
+	source  project.Source
+	files   *snapshot
+	scripts []tree.Read
+	used    time.Time
 }
 
 // idleCommit is how long the files of a commit are kept that no page asks for any more.
@@ -49,7 +51,8 @@ const idleCommit = 10 * time.Minute
 
 // newUI prepares the web UI. What runs in it ends with the context.
 func newUI(ctx context.Context, a *Agent) (*ui, http.Handler, error) {
-	u := &ui{agent: a, config: *a.config.UI, open: map[commitKey]*openCommit{}}
+	u := &ui{agent: a, config: *a.config.UI, open: map[commitKey]*openCommit{},
+		inspector: inspector{turn: make(chan struct{}, 1)}}
 	o, err := u.config.options()
 	if err != nil {
 		return nil, nil, fmt.Errorf("ui: %w", err)
@@ -67,7 +70,8 @@ func newUI(ctx context.Context, a *Agent) (*ui, http.Handler, error) {
 	}
 	u.pages, err = web.New(ctx, web.Options{
 		Sources: u.sources, Connect: u.connect, Board: u.board, People: u, Login: login.Path,
-		AfterUndo: u.afterUndo, Hint: a.options.Hint,
+		AfterUndo: u.afterUndo, Hint: a.options.Hint, Findings: u.findings, Why: u.explain, Compare: u.compare,
+		Promotes: u,
 	})
 	if err != nil {
 		return nil, nil, err
@@ -197,7 +201,7 @@ func (u *ui) at(ctx context.Context, e *environment) (*openCommit, error) {
 		if err != nil {
 			return nil, err
 		}
-		o = &openCommit{source: src, files: files}
+		o = &openCommit{source: src, files: files, scripts: scriptsOf(files, src.Path)}
 		u.open[key] = o
 	}
 	o.used = time.Now()

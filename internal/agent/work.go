@@ -10,6 +10,7 @@ import (
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"slipway/internal/agent/child"
+	"slipway/internal/check"
 	"slipway/internal/deploy"
 	"slipway/internal/git"
 	"slipway/internal/project"
@@ -17,12 +18,13 @@ import (
 	"slipway/internal/render/tree"
 )
 
-// task is what a process of its own does with the files of a repository: open the project, a deploy.Job or a
-// promote.Job.
+// task is what a process of its own does with the files of a repository: open the project, or a job of
+// deploy, promote or check.
 type task struct {
 	Open    *place       `json:"open,omitempty"`
 	Job     *deploy.Job  `json:"job,omitempty"`
 	Promote *promote.Job `json:"promote,omitempty"`
+	Check   *check.Job   `json:"check,omitempty"`
 }
 
 // place is a project's directory below a root.
@@ -56,6 +58,11 @@ func Work(ctx context.Context, text json.RawMessage, ask func(question, answer a
 	if t.Promote != nil {
 		t.Promote.Render.Env = os.LookupEnv
 		a := promote.Work(ctx, *t.Promote)
+		return a, a.Error != ""
+	}
+	if t.Check != nil {
+		t.Check.Render.Env = os.LookupEnv
+		a := check.Work(ctx, *t.Check)
 		return a, a.Error != ""
 	}
 	t.Job.Render.Env = os.LookupEnv

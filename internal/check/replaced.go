@@ -246,7 +246,7 @@ func replacedByDelivery(dir string) []workflow.Replacement {
 			return nil
 		case d.IsDir() && (d.Name() == ".git" || d.Name() == "node_modules" || d.Name() == "vendor"):
 			return fs.SkipDir
-		case d.IsDir(), !d.Type().IsRegular(), ext != ".yaml" && ext != ".yml" && !isScript(name):
+		case d.IsDir(), !d.Type().IsRegular(), ext != ".yaml" && ext != ".yml" && !IsScript(name):
 			return nil
 		}
 		if n++; n > mostFiles {
@@ -258,7 +258,7 @@ func replacedByDelivery(dir string) []workflow.Replacement {
 		text, err := root.ReadFile(name)
 		switch {
 		case err != nil:
-		case isScript(name):
+		case IsScript(name):
 			all = append(all, workflow.ReplacesIn(workflow.File{Name: name, Text: text})...)
 		case delivery().Match(text):
 			all = append(all, replacedByResources(name, text)...)
@@ -268,8 +268,9 @@ func replacedByDelivery(dir string) []workflow.Replacement {
 	return all
 }
 
-// isScript reports whether a file has commands of a build: a makefile, a script, another platform's pipeline.
-func isScript(name string) bool {
+// IsScript reports whether a file has commands of a build, which Run reads: a makefile, a script, another
+// platform's pipeline. The name is relative to the project.
+func IsScript(name string) bool {
 	switch base := path.Base(name); base {
 	case "Makefile", "GNUmakefile", "justfile", "Justfile", "Jenkinsfile", "Taskfile.yml", "Taskfile.yaml",
 		".gitlab-ci.yml", "azure-pipelines.yml", "bitbucket-pipelines.yml", "cloudbuild.yaml", ".drone.yml",

@@ -29,8 +29,8 @@ type CompareOptions struct {
 // Compare renders two environments of a project and returns how b differs from a. Each is called ENV, or
 // ENV@REVISION for the environment as a Git revision has it. It asks no cluster.
 func Compare(ctx context.Context, p project.Project, a, b string, o CompareOptions) (contract.Result, error) {
-	nameA, revisionA := splitRevision(a)
-	nameB, revisionB := splitRevision(b)
+	_, revisionA := splitRevision(a)
+	_, revisionB := splitRevision(b)
 	from, err := openRevision(ctx, p, revisionA, o.Render)
 	if err != nil {
 		return contract.Result{}, fmt.Errorf("%s: %w", a, err)
@@ -44,11 +44,23 @@ func Compare(ctx context.Context, p project.Project, a, b string, o CompareOptio
 		defer to.close()
 	}
 	in := contract.Input{Exceptions: p.Exceptions, Today: o.Today}
+	return compareSides(ctx, pair{from, to, a, b}, in, o.Namespace)
+}
+
+// pair are two environments to compare: each in a state of the files, with its title, ENV or ENV@REVISION.
+type pair struct {
+	from, to state
+	a, b     string
+}
+
+// compareSides renders a pair and compares it by the rest of the input.
+func compareSides(ctx context.Context, p pair, in contract.Input, namespace string) (contract.Result, error) {
 	var notes, more []string
-	if in.A, notes, err = renderSide(ctx, from, nameA, a, o.Namespace); err != nil {
+	var err error
+	if in.A, notes, err = renderSide(ctx, p.from, p.a, namespace); err != nil {
 		return contract.Result{}, err
 	}
-	if in.B, more, err = renderSide(ctx, to, nameB, b, o.Namespace); err != nil {
+	if in.B, more, err = renderSide(ctx, p.to, p.b, namespace); err != nil {
 		return contract.Result{}, err
 	}
 	result := contract.Compare(in)
@@ -102,8 +114,9 @@ const causesBudget = 3 * time.Second
 
 // renderSide renders one side of a comparison and finds the causes of its fields.
 func renderSide(
-	ctx context.Context, s state, name, title, namespace string,
+	ctx context.Context, s state, title, namespace string,
 ) (side contract.Side, notes []string, err error) {
+	name, _ := splitRevision(title)
 	env, err := s.project.Environment(name)
 	if err != nil {
 		return side, nil, err

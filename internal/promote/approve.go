@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"slipway/internal/cluster"
 	"slipway/internal/deploy"
@@ -27,8 +28,9 @@ func imagesKey(pins []image.Pin) string {
 }
 
 // checkApprovals fails with a *shutError unless enough people have approved the images of a proof, other than
-// the user who promotes them. The record of t has the approvals.
-func (a Access) checkApprovals(ctx context.Context, t deploy.Target, p Proof) (err error) {
+// the user who promotes them, and notes these in the decision. The record of t has the approvals.
+func (a Access) checkApprovals(ctx context.Context, t deploy.Target, d *Decision) (err error) {
+	p := d.Proof
 	must := t.Environment.Gates.Approvals
 	if a.Itself != nil {
 		if t, err = a.Itself(); err != nil {
@@ -39,17 +41,18 @@ func (a Access) checkApprovals(ctx context.Context, t deploy.Target, p Proof) (e
 	if err != nil {
 		return err
 	}
+	d.Approvals = slices.DeleteFunc(all, func(a release.Approval) bool { return a.Images != imagesKey(p.Images) })
 	self := ""
 	if !a.Looks {
-		if self = cluster.Username(ctx, t.Cluster); self == "" {
+		self = cluster.Username(ctx, t.Cluster)
+		if d.Approver = self; self == "" {
 			return shut(p.Since, "the API server does not say who promotes, and so not who else has approved")
 		}
 	}
 	var by []string
 	own := ""
-	for _, a := range all {
+	for _, a := range d.Approvals {
 		switch {
-		case a.Images != imagesKey(p.Images):
 		case self != "" && a.Who == self:
 			own = ", beside that of " + self + ", who promotes"
 		default:
@@ -67,6 +70,26 @@ func (a Access) checkApprovals(ctx context.Context, t deploy.Target, p Proof) (e
 // now. It fails with a *GateError where that would not be promoted.
 func Approve(ctx context.Context, t deploy.Target, o deploy.ConnectOptions, reason string) (
 	release.Approval, Proof, error) {
+	o.Context, o.Namespace = "", "" // they are of the environment that is approved for
+	return approveBy(ctx, t, Here(t, connectFrom(t, o)), "", reason)
+}
+
+// ApproveExactly is Approve for images that a person has seen: the decision's. It fails with an ErrOtherOffer
+// where the environment runs others now, and with an *ApprovedError where the person has approved them.
+func ApproveExactly(ctx context.Context, t deploy.Target, a Access, d Decision, reason string) error {
+	who := cluster.Username(ctx, t.Cluster)
+	for _, given := range d.Approvals {
+		if given.Who == who {
+			return &ApprovedError{t.Environment.Name, who, given.Time}
+		}
+	}
+	_, _, err := approveBy(ctx, t, a, imagesKey(d.Proof.Images), reason)
+	return err
+}
+
+// approveBy is Approve with an access, for images of a key; empty: for whichever they are.
+func approveBy(ctx context.Context, t deploy.Target, access Access, key, reason string) (
+	release.Approval, Proof, error) {
 	var none release.Approval
 	g := t.Environment.Gates
 	if g == nil || g.Approvals == 0 {
@@ -76,20 +99,32 @@ func Approve(ctx context.Context, t deploy.Target, o deploy.ConnectOptions, reas
 	if err != nil {
 		return none, Proof{}, err
 	}
-	o.Context, o.Namespace = "", "" // they are of the environment that is approved for
-	notes := &lazyNotes{}
-	access := Here(t, connectFrom(t, o))
-	notes.open = access.Notes
+	notes := &lazyNotes{open: access.Notes}
+	defer notes.close()
 	p, err := access.prove(ctx, t, from, *g, notes) // the time and the windows may still run
 	var s *shutError
 	if errors.As(err, &s) {
 		err = &GateError{t.Environment.Name, g.From, s.why}
+	}
+	if err == nil && key != "" && key != imagesKey(p.Images) {
+		err = ErrOtherOffer
 	}
 	if err != nil {
 		return none, Proof{}, err
 	}
 	a, err := t.Records().Approve(ctx, imagesKey(p.Images), reason)
 	return a, p, err
+}
+
+// ApprovedError says that a person has approved the same images before: each person counts once.
+type ApprovedError struct {
+	Environment, Who string
+	Time             time.Time
+}
+
+func (e *ApprovedError) Error() string {
+	return fmt.Sprintf("approve %s: %s has approved these images on %s, and counts once: another person must approve",
+		e.Environment, e.Who, e.Time.Format("Jan 2 at 15:04 MST"))
 }
 
 // NoApprovalsError says that an environment asks for no approval.

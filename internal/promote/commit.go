@@ -157,7 +157,7 @@ func commitOn(
 	if t, err = inSource(t, src); err != nil {
 		return result, err
 	}
-	result.Commit = base
+	result.Commit, result.base = base, base
 	result.Promotion, err = Plan(ctx, src.Project, t.Environment, pins, t.Render)
 	if err != nil || len(result.Changes) == 0 {
 		return result, err
@@ -173,6 +173,10 @@ func commitOn(
 	if len(unclean) > 0 {
 		return result, fmt.Errorf("%w in %s", ErrUnclean, strings.Join(unclean, ", "))
 	}
+	result.message = describe(ctx, r, result, o)
+	if err := result.consented(o); err != nil {
+		return result, err
+	}
 	if err := project.ReplaceFiles(ctx, src.Project.Dir, result.Files); err != nil {
 		return result, err
 	}
@@ -183,7 +187,6 @@ func commitOn(
 	if note != "" {
 		result.Notes = append(result.Notes, note)
 	}
-	result.message = describe(ctx, r, result, o)
 	result.Commit, err = r.Commit(ctx, src.Project.Dir, result.message.text(), files, git.Person{})
 	return result, err
 }

@@ -44,6 +44,10 @@ type Decision struct {
 	Error string `json:"error,omitempty"`
 	// Proof has the images, where the gate "from" is open.
 	Proof Proof `json:"-"`
+	// Approvals are those of the images, and Approver is the user, whose own does not count; empty: nobody
+	// promotes, or the gates ask for none.
+	Approvals []release.Approval `json:"-"`
+	Approver  string             `json:"-"`
 }
 
 // Shut returns the gates that are shut.
@@ -130,7 +134,7 @@ func Decide(
 	d.Gates = append(d.Gates, gate)
 	if gate.Open {
 		d.Proof = p
-		d.Gates = append(d.Gates, a.ofImages(ctx, t, g, p, notes)...)
+		d.Gates = append(d.Gates, a.ofImages(ctx, t, &d, g, notes)...)
 	}
 	if len(g.Windows) > 0 {
 		d.Gates = append(d.Gates, windowGate(g.Windows, time.Now()))
@@ -140,8 +144,9 @@ func Decide(
 
 // ofImages are the gates that are about the images of a proof.
 func (a Access) ofImages(
-	ctx context.Context, t deploy.Target, g project.Gates, p Proof, notes *lazyNotes,
+	ctx context.Context, t deploy.Target, d *Decision, g project.Gates, notes *lazyNotes,
 ) (all []Gate) {
+	p := d.Proof
 	if g.Healthy > 0 {
 		all = append(all, healthyGate(g.Healthy, p, time.Now()))
 	}
@@ -154,7 +159,7 @@ func (a Access) ofImages(
 		all = append(all, a.checkGates(ctx, t, g, p, notes)...)
 	}
 	if g.Approvals > 0 {
-		gate, err := gateOf("approvals", a.checkApprovals(ctx, t, p))
+		gate, err := gateOf("approvals", a.checkApprovals(ctx, t, d))
 		if err != nil {
 			gate = Gate{Name: "approvals", Why: fmt.Sprintf("its approvals cannot be read: %v", err)}
 		}

@@ -77,8 +77,11 @@ func proveFor(
 		a.Checks = checksAt(t.Source.Project.Dir, o.Checks)
 	}
 	d, err := Decide(ctx, t, from, a)
+	if o.Decided == nil {
+		o.Decided = Decision.Err
+	}
 	if err == nil {
-		err = d.Err()
+		err = o.Decided(d)
 	}
 	return d.Proof, err
 }

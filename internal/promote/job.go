@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"strings"
 
 	"slipway/internal/deploy"
 	"slipway/internal/git"
@@ -31,6 +32,7 @@ type Job struct {
 type Answer struct {
 	// Files are the edited files, relative to the project.
 	Files  map[string][]byte `json:"files,omitempty"`
+	Lines  []Line            `json:"lines,omitempty"`
 	Images []image.Pin       `json:"images,omitempty"`
 	Before []image.Pin       `json:"before,omitempty"`
 	After  []image.Pin       `json:"after,omitempty"`
@@ -57,13 +59,30 @@ func Work(ctx context.Context, job Job) Answer {
 	default:
 		var p Promotion
 		p, err = planIn(ctx, r, job.Project, job.Environment, job.Pins)
-		a = Answer{Files: p.Files, Images: p.Images, Before: p.Before, After: p.After, Notes: p.Notes}
+		a = Answer{Files: p.Files, Lines: linesOf(p.Changes), Images: p.Images, Before: p.Before, After: p.After, Notes: p.Notes}
 	}
 	if err != nil {
 		a = Answer{Error: err.Error()}
 	}
 	a.Touched = r.Touched()
 	return a
+}
+
+// Line is an edit as people see it: lines of a file before and after. Those that are only added have none
+// before.
+type Line struct {
+	File   string `json:"file"`
+	Line   int    `json:"line"`
+	Before string `json:"before,omitempty"`
+	After  string `json:"after"`
+}
+
+func linesOf(changes []Change) (all []Line) {
+	for _, c := range changes {
+		line, before, after := c.Lines(c.Text)
+		all = append(all, Line{c.File, line, strings.TrimSpace(before), strings.TrimSpace(after)})
+	}
+	return all
 }
 
 // Draft is a commit of a promotion that is on no branch yet.
@@ -75,13 +94,23 @@ type Draft struct {
 	// Text is the message of the commit, Body that of a pull request.
 	Text, Body string
 	By         git.Person
+
+	message message
+}
+
+// Signature is who made a commit of a promotion, and why.
+type Signature struct {
+	By git.Person
+	// Why are lines of the message, and With is the trailer of a co-author; both may be empty.
+	Why  []string
+	With string
 }
 
 // Compose commits an answer on top of a commit, without a working tree. It fails with an *OlderError where an
 // image would be replaced by an older one, and with an *image.NotFoundError where the registry of the
 // environment does not have an image.
 func Compose(
-	ctx context.Context, t deploy.Target, r git.Repository, a Answer, why []string, by git.Person,
+	ctx context.Context, t deploy.Target, r git.Repository, a Answer, s Signature,
 ) (Draft, error) {
 	result := Result{
 		Environment: t.Environment.Name, Promotion: Promotion{Images: a.Images, Before: a.Before, After: a.After},
@@ -99,12 +128,12 @@ func Compose(
 	for name, text := range a.Files {
 		files[path.Join(t.Source.Path, name)] = text
 	}
-	m := describe(ctx, r, result, Options{reasons: why})
+	m := describe(ctx, r, result, Options{reasons: s.Why})
 	d := Draft{
-		Environment: t.Environment.Name, Base: t.Source.Commit, Title: m.title, Text: m.text(),
-		Body: m.markdown(), By: by,
+		Environment: t.Environment.Name, Base: t.Source.Commit, Title: m.title, Text: m.text() + s.With,
+		Body: m.markdown(), By: s.By, message: m,
 	}
 	var err error
-	d.Commit, err = r.Compose(ctx, d.Base, files, d.Text, by)
+	d.Commit, err = r.Compose(ctx, d.Base, files, d.Text, s.By)
 	return d, err
 }

@@ -49,6 +49,11 @@ type Options struct {
 	Checks func(repository string) (forge.Forge, error)
 	// Older permits replacing an image by one of an earlier commit or version.
 	Older bool
+	// Decided receives what the gates say, and ends the promotion with its error; nil: Decision.Err does.
+	Decided func(Decision) error
+	// Consent receives the result before anything is written, and ends the promotion with its error; nil: it
+	// needs none.
+	Consent func(Result) error
 	// Connect is how the cluster of From is reached, which is asked for its last healthy release where
 	// its manifests do not name each image by digest.
 	Connect deploy.ConnectOptions
@@ -70,6 +75,7 @@ type Result struct {
 	PullRequest string `json:"pullRequest,omitempty"`
 	Opened      bool   `json:"-"`
 
+	base    string // the commit that it is made on; empty: the working tree is edited
 	message message
 }
 
@@ -332,6 +338,13 @@ func quarantine(ctx context.Context, t deploy.Target, o deploy.ConnectOptions) (
 	return past, nil
 }
 
+func (r Result) consented(o Options) error {
+	if o.Consent == nil {
+		return nil
+	}
+	return o.Consent(r)
+}
+
 // edit writes the promotion into the working tree.
 func edit(ctx context.Context, t deploy.Target, pins []image.Pin, o Options) (Result, error) {
 	dir := t.Source.Project.Dir
@@ -350,6 +363,9 @@ func edit(ctx context.Context, t deploy.Target, pins []image.Pin, o Options) (Re
 		past.repository = &repository
 	}
 	if err := past.refuseOlder(ctx, &result, o); err != nil {
+		return result, err
+	}
+	if err := result.consented(o); err != nil {
 		return result, err
 	}
 	return result, project.ReplaceFiles(ctx, dir, promotion.Files)

@@ -21,8 +21,8 @@ type boardProject struct {
 	Source  project.Source
 	Forge   forge
 	Columns []column
-	// Compares: the page compare exists.
-	Compares bool
+	// Compares: the page compare exists, and Promotes: the page promote.
+	Compares, Promotes bool
 }
 
 // column is one environment.
@@ -79,13 +79,14 @@ func (s *Site) serveBoard(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Site) boardOf(ctx context.Context, src project.Source) boardProject {
+	whole := src
 	src, rights := s.visible(ctx, src)
 	b := boardProject{Name: src.Project.Name, Source: src, Forge: forgeOf(src.Remote),
-		Compares: s.options.Compare != nil}
+		Compares: s.options.Compare != nil, Promotes: s.options.Promotes != nil}
 	var found answer[[]finding.Finding]
 	var all sync.WaitGroup
 	if s.options.Findings != nil {
-		all.Go(func() { found = s.check(ctx, src) })
+		all.Go(func() { found = s.check(ctx, whole) })
 	}
 	board := s.options.Board(ctx, src)
 	all.Wait()
@@ -99,7 +100,10 @@ func (s *Site) boardOf(ctx context.Context, src project.Source) boardProject {
 		case !found.Known():
 			c.Unchecked = "running …"
 		case found.Err != nil:
-			c.Unchecked = found.Err.Error()
+			c.Unchecked = "failed"
+			if c.May.Values { // the error may quote the source
+				c.Unchecked = found.Err.Error()
+			}
 		default:
 			c.Errors, c.Warnings = countFindings(findingsIn(found.Value, standing.Environment))
 		}

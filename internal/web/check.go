@@ -11,9 +11,16 @@ import (
 	"slipway/internal/project"
 )
 
-// check returns the findings of the present state of a source.
+// check returns the findings of the present state of a source, in all its environments.
 func (s *Site) check(ctx context.Context, src project.Source) answer[[]finding.Finding] {
-	key := src.Commit + " " + src.Tag
+	key := time.Now().Format(time.DateOnly) // by which exceptions expire
+	for _, env := range src.Project.Environments {
+		state := src.Commit + " " + src.Tag
+		if t, err := s.options.Connect(src, env); err == nil { // to an environment at a commit of its own
+			state = t.Source.Commit + " " + t.Source.Tag
+		}
+		key += " " + state
+	}
 	if src.Tag == "" { // outside Git nothing says whether the files are the same
 		key = time.Now().Truncate(10 * time.Second).String()
 	}
@@ -49,6 +56,7 @@ func countFindings(all []finding.Finding) (errors, warnings int) {
 type checkPage struct {
 	place
 	Running  bool
+	Dirty    bool // the source has changes that are not committed
 	Fault    *fault
 	Tiers    []findingTier
 	Findings pager
@@ -63,8 +71,12 @@ func (s *Site) serveCheck(w http.ResponseWriter, r *http.Request, t deploy.Targe
 	if s.options.Findings == nil {
 		return errNoPage
 	}
-	page := checkPage{place: placeOf(t)}
-	switch found := s.check(r.Context(), t.Source); {
+	src, err := s.source(r.Context(), t.Source.Project.Name)
+	if err != nil {
+		return err
+	}
+	page := checkPage{place: placeOf(t), Dirty: t.Source.Dirty}
+	switch found := s.check(r.Context(), src); {
 	case !found.Known():
 		page.Running = true
 	case found.Err != nil:

@@ -39,12 +39,14 @@ type Options struct {
 	// and returns the commit.
 	Upstream func(context.Context, project.Source) string
 	Revert   func(context.Context, deploy.Target, promote.Undone) (string, error)
-	// Findings checks a project; nil: it is not checked.
+	// Findings checks all environments of a project; nil: it is not checked.
 	Findings func(context.Context, project.Source) ([]finding.Finding, error)
 	// Why explains a field, and Compare how one environment differs from another, as the verbs do; nil: these
 	// pages do not exist.
 	Why     func(context.Context, project.Source, project.Environment, origin.Question) (origin.Chain, error)
 	Compare func(ctx context.Context, src project.Source, a, b string) (contract.Result, error)
+	// Promotes promotes images between environments, for the persons behind requests; nil: pages do not.
+	Promotes Promoter
 	// Board reads all environments of a source; nil: promote.Board does, with the project's directory.
 	Board func(context.Context, project.Source) []promote.Standing
 	// Build is how images are built; nil: they are not.
@@ -101,6 +103,9 @@ func (s *Site) Handler() http.Handler {
 	mux.HandleFunc("GET /p/{project}/{environment}/progress", s.ofTarget(toAct, s.serveProgress))
 	mux.HandleFunc("GET /p/{project}/{environment}/adopt", s.ofTarget(toRead, s.serveAdopt))
 	mux.HandleFunc("POST /p/{project}/{environment}/hold", s.ofTarget(toAct, s.serveHold))
+	mux.HandleFunc("GET /p/{project}/{environment}/promote", s.ofTarget(toAct, s.servePromotion))
+	mux.HandleFunc("POST /p/{project}/{environment}/promote", s.ofTarget(toAct, s.servePromote))
+	mux.HandleFunc("POST /p/{project}/{environment}/approve", s.ofTarget(toAct, s.serveApprove))
 	mux.HandleFunc("GET /p/{project}/{environment}/{act}", s.ofTarget(toAct, s.servePlan))
 	mux.HandleFunc("POST /p/{project}/{environment}/{act}", s.ofTarget(toAct, s.serveAct))
 	mux.HandleFunc("GET /p/{project}/{environment}/check", s.ofTarget(toRead, s.serveCheck))

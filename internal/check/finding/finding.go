@@ -131,6 +131,26 @@ type Edit struct {
 	New   string `json:"new"`
 }
 
+// Lines returns what an edit of a text does to whole lines: the number of the first one, and the lines before
+// and after. Lines that it only adds have none before.
+func (e Edit) Lines(text []byte) (line int, before, after string) {
+	start := bytes.LastIndexByte(text[:e.Start], '\n') + 1
+	end := e.End
+	if i := bytes.IndexByte(text[e.End:], '\n'); i >= 0 && (e.End == 0 || text[e.End-1] != '\n') {
+		end += i
+	}
+	// lines of their own
+	if added := strings.TrimLeft(e.New, "\r\n"); e.Start == e.End && (e.Start == start || added != e.New) {
+		line := 1 + bytes.Count(text[:e.Start], []byte("\n"))
+		if added != e.New {
+			line++
+		}
+		return line, "", added
+	}
+	line = 1 + bytes.Count(text[:start], []byte("\n"))
+	return line, string(text[start:end]), string(text[start:e.Start]) + e.New + string(text[e.End:end])
+}
+
 // Apply makes edits of a text from the end to the start, so that none moves another. Of two that overlap it
 // makes one: the next run makes the other, if it is still needed.
 func Apply(text []byte, edits []Edit) (out []byte, made []Edit) {

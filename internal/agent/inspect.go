@@ -1,0 +1,239 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	utiljson "k8s.io/apimachinery/pkg/util/json"
+
+	"slipway/internal/agent/child"
+	"slipway/internal/check"
+	"slipway/internal/check/contract"
+	"slipway/internal/check/finding"
+	"slipway/internal/check/origin"
+	"slipway/internal/project"
+	"slipway/internal/render/tree"
+)
+
+const (
+	// maxInspected is how large an answer about the files of a commit may be, and maxKept how much is kept of
+	// them all, in bytes of JSON.
+	maxInspected = 8 << 20
+	maxKept      = 32 << 20
+)
+
+// inspector answers questions of pages about the files of commits. A process with limits reads the files, one
+// at a time: deploys need the others.
+type inspector struct {
+	turn chan struct{} // with room for one
+
+	mu   sync.Mutex
+	all  map[[sha256.Size]byte][]byte // the answers, in JSON
+	size int
+}
+
+// errBundled says that the source of an environment is not there to be inspected.
+var errBundled = errors.New("it is deployed from a rendered set, which lacks the source: " +
+	"run the verb in the repository")
+
+// inspect does a job with the files of a commit, and of another one where it compares. An answer is kept by
+// all that it depends on: commits, options, the version of this program, and the day.
+func (u *ui) inspect(ctx context.Context, job check.Job, of, other *openCommit) (check.Answer, error) {
+	if of.files.bundle != nil || other.files.bundle != nil {
+		return check.Answer{}, errBundled
+	}
+	job.Render, job.Today = u.agent.options.Render, time.Now().UTC().Format(time.DateOnly)
+	text, err := json.Marshal(job)
+	if err != nil {
+		return check.Answer{}, err
+	}
+	key := sha256.Sum256(append(text, of.files.commit+" "+other.files.commit...))
+	i := &u.inspector
+	if a, ok := i.known(key); ok {
+		return a, nil
+	}
+	select {
+	case i.turn <- struct{}{}:
+		defer func() { <-i.turn }()
+	case <-ctx.Done():
+		return check.Answer{}, context.Cause(ctx)
+	}
+	if a, ok := i.known(key); ok {
+		return a, nil
+	}
+	a, err := u.work(ctx, job, of, other)
+	if errors.As(err, new(*child.LimitError)) { // it would need as much the next time
+		a, err = check.Answer{Error: err.Error()}, nil
+	}
+	if err == nil {
+		err = i.keep(key, a)
+	}
+	return a, err
+}
+
+// work does a job in a process of its own.
+func (u *ui) work(ctx context.Context, job check.Job, of, other *openCommit) (check.Answer, error) {
+	for range maxRounds {
+		text, err := u.agent.children.Do(ctx, task{Check: &job}, nil)
+		if err != nil {
+			return check.Answer{}, nameLimit(err)
+		}
+		if len(text) > maxInspected {
+			return check.Answer{Error: fmt.Sprintf("the answer has more than %d MiB", maxInspected>>20)}, nil
+		}
+		var a check.Answer
+		if err := utiljson.Unmarshal(text, &a); err != nil {
+			return check.Answer{}, err
+		}
+		more := false
+		for _, side := range []struct {
+			*openCommit
+			touched []tree.Read
+		}{{of, append(a.Touched, of.scripts...)}, {other, a.TouchedOther}} {
+			dir := side.source.Path
+			lacks, err := side.files.need(ctx, dir, side.touched)
+			if err == nil && !lacks {
+				err = side.files.why(dir, side.touched)
+			}
+			if err != nil {
+				return check.Answer{}, err
+			}
+			more = more || lacks
+		}
+		if !more {
+			a.Error, a.Touched, a.TouchedOther = of.files.explain(a.Error), nil, nil
+			return a, nil
+		}
+	}
+	return check.Answer{}, errTooManyRounds
+}
+
+func (i *inspector) known(key [sha256.Size]byte) (a check.Answer, ok bool) {
+	i.mu.Lock()
+	text := i.all[key]
+	i.mu.Unlock()
+	return a, text != nil && utiljson.Unmarshal(text, &a) == nil
+}
+
+func (i *inspector) keep(key [sha256.Size]byte, a check.Answer) error {
+	text, err := json.Marshal(a)
+	if err != nil {
+		return err
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.all == nil || i.size+len(text) > maxKept {
+		i.all, i.size = map[[sha256.Size]byte][]byte{}, 0
+	}
+	i.all[key] = text
+	i.size += len(text)
+	return nil
+}
+
+// scriptsOf are the files of a project that check reads beside manifests: a process that finds one missing
+// cannot say so.
+func scriptsOf(s *snapshot, dir string) (all []tree.Read) {
+	for name := range s.entries {
+		below, ok := strings.CutPrefix(name, strings.TrimPrefix(path.Clean(dir)+"/", "./"))
+		if ok && check.IsScript(below) {
+			all = append(all, tree.Read{Kind: tree.File, Path: below})
+		}
+	}
+	return all
+}
+
+// projectOf returns the project as a commit has it, with the namespace that the agent deploys an environment
+// to.
+func (o *openCommit) projectOf(e *environment) project.Project {
+	p := o.source.Project
+	p.Environments = slices.Clone(p.Environments)
+	for i, env := range p.Environments {
+		if env.Name == e.name {
+			p.Environments[i].Namespace = cmp.Or(e.policy.Namespace, env.Namespace)
+		}
+	}
+	return p
+}
+
+func answered(a check.Answer, err error) error {
+	if err == nil && a.Error != "" {
+		err = errors.New(a.Error)
+	}
+	return err
+}
+
+// explain is why a field has its value at the commit that the environment has taken.
+func (u *ui) explain(
+	ctx context.Context, src project.Source, env project.Environment, q origin.Question,
+) (origin.Chain, error) {
+	e, o, err := u.find(ctx, src.Project.Name, env.Name)
+	if err != nil {
+		return origin.Chain{}, err
+	}
+	a, err := u.inspect(ctx, check.Job{Project: o.projectOf(e), Environment: env.Name, Why: &q}, o, o)
+	return a.Chain, answered(a, err)
+}
+
+// compare is how an environment differs from another one, each at the commit that it has taken.
+func (u *ui) compare(ctx context.Context, src project.Source, from, to string) (contract.Result, error) {
+	e, o, err := u.find(ctx, src.Project.Name, from)
+	if err != nil {
+		return contract.Result{}, err
+	}
+	f, other, err := u.find(ctx, src.Project.Name, to)
+	if err != nil {
+		return contract.Result{}, err
+	}
+	a, err := u.inspect(ctx, check.Job{Project: o.projectOf(e), Environment: from,
+		Compare: &check.Other{Project: other.projectOf(f), Environment: to}}, o, other)
+	if o != other {
+		a.Result.Notes = append(a.Result.Notes, fmt.Sprintf("%s is at commit %s, and %s at commit %s", from,
+			short(o.files.commit), to, short(other.files.commit)))
+	}
+	return a.Result, answered(a, err)
+}
+
+// findings are what check finds in the environments that the agent keeps, each at the commit that it has
+// taken.
+func (u *ui) findings(ctx context.Context, src project.Source) ([]finding.Finding, error) {
+	at := map[*openCommit][]string{}
+	var commits []*openCommit
+	var all []finding.Finding
+	for _, env := range src.Project.Environments {
+		_, o, err := u.find(ctx, src.Project.Name, env.Name)
+		if err != nil {
+			return nil, err
+		}
+		if at[o] == nil {
+			commits = append(commits, o)
+		}
+		at[o] = append(at[o], env.Name)
+	}
+	for _, o := range commits {
+		names := at[o]
+		a, err := u.inspect(ctx, check.Job{Project: o.source.Project}, o, o)
+		if err := answered(a, err); err != nil {
+			return nil, fmt.Errorf("check commit %s: %w", short(o.files.commit), err)
+		}
+		for _, f := range a.Findings {
+			if len(f.Environments) == 0 && len(at) > 1 {
+				f.Environments = names
+			}
+			isThere := func(name string) bool { return slices.Contains(names, name) }
+			if len(f.Environments) == 0 || slices.ContainsFunc(f.Environments, isThere) {
+				f.Environments = keep(f.Environments, isThere)
+				all = append(all, f)
+			}
+		}
+	}
+	return all, nil
+}

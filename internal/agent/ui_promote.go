@@ -1,0 +1,131 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"slipway/internal/deploy"
+	"slipway/internal/git"
+	"slipway/internal/promote"
+	"slipway/internal/web"
+)
+
+// errNoPromotion says that the agent must not write promotions of people.
+var errNoPromotion = errors.New("the agent may not write to Git for this environment: set promote or writeBack " +
+	"in its configuration, or run `slipway promote`")
+
+// Offer implements web.Promoter. The agent reads, and the person's own approvals do not count.
+func (u *ui) Offer(ctx context.Context, t deploy.Target, from, _ string) (promote.Offer, error) {
+	offer, _, _, err := u.draft(ctx, t, from)
+	return offer, err
+}
+
+// draft composes a promotion on the commit that the environment has taken, with the person as co-author.
+func (u *ui) draft(ctx context.Context, t deploy.Target, from string) (
+	promote.Offer, promote.Draft, promoter, error) {
+	offer := promote.Offer{Environment: t.Environment.Name, From: from}
+	var draft promote.Draft
+	p, err := u.promoter(ctx, t)
+	if err != nil {
+		return offer, draft, p, err
+	}
+	if offer.Way = p.way(); offer.Way == Never {
+		return offer, draft, p, errNoPromotion
+	}
+	offer.Ways = []string{offer.Way}
+	env, err := p.target.Source.Project.Environment(from)
+	if err != nil {
+		return offer, draft, p, err
+	}
+	if offer.Decision, err = promote.Decide(ctx, p.target, env, p.accessFor(t)); err != nil {
+		return offer, draft, p, err
+	}
+	proof, shut := offer.Decision.Proof, offer.Decision.Err()
+	if len(proof.Images) == 0 {
+		return offer, draft, p, shut
+	}
+	a, err := p.promoteJob(ctx, promote.Job{Pins: proof.Images})
+	offer.Notes, offer.Current = a.Notes, err == nil && len(a.Files) == 0
+	if err != nil || offer.Current {
+		return offer, draft, p, errors.Join(shut, err)
+	}
+	if _, err := p.mirror.deepen(ctx); err != nil {
+		return offer, draft, p, err
+	}
+	draft, err = promote.Compose(ctx, p.target, p.mirror.repository(), a, promote.Signature{
+		By: author, Why: []string{proof.String()}, With: coAuthor(web.PersonOf(ctx).String()),
+	})
+	if err == nil {
+		offer, err = offer.Drafted(draft, a)
+	}
+	if err = errors.Join(shut, err); err != nil {
+		offer.ID = ""
+	}
+	return offer, draft, p, err
+}
+
+// promoter promotes to an environment for a person: beside the goroutine that keeps it, at the commit that it
+// has taken.
+func (u *ui) promoter(ctx context.Context, t deploy.Target) (promoter, error) {
+	e, o, err := u.find(ctx, t.Source.Project.Name, t.Environment.Name)
+	if err != nil {
+		return promoter{}, err
+	}
+	own, err := e.connect(o.source)
+	if err != nil {
+		return promoter{}, err
+	}
+	past, err := own.Records().Past(ctx)
+	c := checkout{commit: o.files.commit, target: own, files: o.files}
+	return promoter{e.reporter, c, past, &promotion{}}, err
+}
+
+// way is how the policy lets promotions of people into Git; Never: not at all.
+func (p promoter) way() string {
+	if p.policy.Promote != Never {
+		return p.policy.Promote
+	}
+	return p.policy.WriteBack
+}
+
+// accessFor is how the gates are read for a person, whose target it is.
+func (p promoter) accessFor(t deploy.Target) promote.Access {
+	a := p.gateAccess()
+	a.Itself = func() (deploy.Target, error) { return t, nil }
+	return a
+}
+
+// Promote implements web.Promoter.
+func (u *ui) Promote(ctx context.Context, t deploy.Target, offered promote.Offer) (string, error) {
+	now, draft, p, err := u.draft(ctx, t, offered.From)
+	switch {
+	case err != nil:
+		return "", err
+	case now.ID != offered.ID || now.ID == "":
+		return "", promote.ErrOtherOffer
+	}
+	if err := u.agent.leadership.fence(ctx); err != nil {
+		return "", err
+	}
+	note, done, err := p.deliver(ctx, draft, offered.Way)
+	if err == nil && !done {
+		err = fmt.Errorf("%w on %s: the agent reads the newer commit first; read the promotion again",
+			git.ErrMoved, p.mirror.Branch)
+	}
+	if err == nil {
+		p.log.Info(note, "commit", p.commit, "who", web.PersonOf(ctx).String())
+	}
+	return note, err
+}
+
+// Approve implements web.Promoter: the record has the person's name as the API server knows it.
+func (u *ui) Approve(ctx context.Context, t deploy.Target, offered promote.Offer, reason string) error {
+	p, err := u.promoter(ctx, t)
+	if err != nil {
+		return err
+	}
+	return promote.ApproveExactly(ctx, t, p.accessFor(t), offered.Decision, reason)
+}
+
+var _ web.Promoter = (*ui)(nil)
