@@ -67,8 +67,8 @@ var allowed = map[string]string{
 		"check/finding check/origin cluster release deploy",
 	"internal/agent": "promote agent/child agent/notify gctune git git/credential git/forge git/signer image " +
 		"object project project/source " +
-		"render/tree render render/bundle image/signature check/finding " +
-		"plan cluster release deploy web web/login",
+		"render/tree render render/bundle image/signature check check/contract check/finding " +
+		"check/origin plan cluster release deploy web web/login",
 	"internal/agent/child":   "",
 	"internal/agent/notify":  "",
 	"internal/agent/install": "agent object project render",

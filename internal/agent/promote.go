@@ -190,7 +190,9 @@ func (p promoter) promoteImages(
 
 // deliver pushes a promotion to the branch, and says what became of it. As a pull request it is for people to
 // merge, also where the branch is protected. It returns false where the promotion must be tried again.
-func (p promoter) deliver(ctx context.Context, d promote.Draft, way string) (note string, done bool, err error) {
+func (p promoter) deliver(
+	ctx context.Context, d promote.Draft, way string,
+) (note string, done bool, err error) {
 	if way == Push {
 		err := p.mirror.repository().Push(ctx, p.mirror.upstream, d.Commit)
 		switch {

@@ -12,8 +12,8 @@ import (
 )
 
 // errNoPromotion says that the agent must not write promotions of people.
-var errNoPromotion = errors.New("the agent may not write to Git for this environment: set promote or writeBack " +
-	"in its configuration, or run `slipway promote`")
+var errNoPromotion = errors.New("the agent may not write to Git for this environment: set promote or " +
+	"writeBack in its configuration, or run `slipway promote`")
 
 // Offer implements web.Promoter. The agent reads, and the person's own approvals do not count.
 func (u *ui) Offer(ctx context.Context, t deploy.Target, from, _ string) (promote.Offer, error) {

@@ -41,7 +41,8 @@ func (a Access) checkApprovals(ctx context.Context, t deploy.Target, d *Decision
 	if err != nil {
 		return err
 	}
-	d.Approvals = slices.DeleteFunc(all, func(a release.Approval) bool { return a.Images != imagesKey(p.Images) })
+	isOther := func(a release.Approval) bool { return a.Images != imagesKey(p.Images) }
+	d.Approvals = slices.DeleteFunc(all, isOther)
 	self := ""
 	if !a.Looks {
 		self = cluster.Username(ctx, t.Cluster)
@@ -123,8 +124,8 @@ type ApprovedError struct {
 }
 
 func (e *ApprovedError) Error() string {
-	return fmt.Sprintf("approve %s: %s has approved these images on %s, and counts once: another person must approve",
-		e.Environment, e.Who, e.Time.Format("Jan 2 at 15:04 MST"))
+	return fmt.Sprintf("approve %s: %s has approved these images on %s, and counts once: another person must "+
+		"approve", e.Environment, e.Who, e.Time.Format("Jan 2 at 15:04 MST"))
 }
 
 // NoApprovalsError says that an environment asks for no approval.

@@ -59,7 +59,8 @@ func Work(ctx context.Context, job Job) Answer {
 	default:
 		var p Promotion
 		p, err = planIn(ctx, r, job.Project, job.Environment, job.Pins)
-		a = Answer{Files: p.Files, Lines: linesOf(p.Changes), Images: p.Images, Before: p.Before, After: p.After, Notes: p.Notes}
+		a = Answer{Files: p.Files, Lines: linesOf(p.Changes), Images: p.Images, Before: p.Before, After: p.After,
+			Notes: p.Notes}
 	}
 	if err != nil {
 		a = Answer{Error: err.Error()}

@@ -69,7 +69,7 @@ func goldenPages(s *Site) map[string]struct {
 		healthy := failed
 		healthy.Revision, healthy.Status = 1, release.Healthy
 		return view{Title: "shop", Page: boardPage{Projects: []boardProject{{Name: "shop", Source: src,
-			Forge: at.Forge, Compares: true, Columns: []column{
+			Forge: at.Forge, Compares: true, Promotes: true, Columns: []column{
 				{May: may, Errors: 1, Warnings: 2, Standing: promote.Standing{Standing: deploy.Standing{
 					Environment: "staging", Class: project.Staging, Release: &healthy, Healthy: true, Health: "healthy",
 					Running: []deploy.Running{{Image: "web", Digest: healthy.Images[0].Digest, Commit: healthy.Commit,
@@ -102,11 +102,21 @@ func goldenPages(s *Site) map[string]struct {
 		Stages: []planStage{{Changes: []plan.Change{{Ref: webOf, Action: plan.Update, Fields: []plan.Field{
 			{Path: "spec.replicas", Before: int64(2), After: int64(1)}}}}}}, Approvable: true, Holds: 2,
 		Given: markup, After: "Then the agent reverts the commit on main, in your name.", Same: 3}
+	promotion := promotionPage{place: at, Required: 2, MayApprove: true, Given: markup, Offer: promote.Offer{
+		ID: "sha256:" + strings.Repeat("2", 64), Environment: "prod", From: "staging", Way: promote.Push,
+		Ways:  []string{promote.Push, promote.PullRequest},
+		Lines: []promote.Line{{File: "k8s/" + markup, Line: 6, Before: markup, After: markup}}, Notes: []string{markup},
+		Images: []promote.OfferedImage{{Before: image.Pin{Name: "web", Tag: markup}, After: failed.Images[0],
+			Commits: []git.Commit{{Hash: src.Commit, Subject: markup, Author: markup, Time: noon}}}},
+		Decision: promote.Decision{Approver: "ada", Approvals: []release.Approval{
+			{Who: "ada", Time: noon, Reason: markup}, {Who: markup, Time: noon}}},
+	}, Gates: []gateRow{{Text: "shut: " + markup, Shut: true, Since: noon}}}
 	return map[string]struct {
 		page string
 		may  Rights
 		view view
 	}{
+		"promote":               {"promote", everything, viewOf(src, "prod", "promote", promotion)},
 		"board":                 {"board", everything, board(everything)},
 		"board-anonymous":       {"board", anonymous, board(anonymous)},
 		"environment":           {"environment", everything, environment},
@@ -121,7 +131,7 @@ func goldenPages(s *Site) map[string]struct {
 }
 
 // forbidden is what an anonymous reader must not be shown.
-var forbidden = regexp.MustCompile(`panic:|→</span> 7|Sign out|href="[^"]*/(logs|object|plan|undo|adopt)`)
+var forbidden = regexp.MustCompile(`panic:|→</span> 7|Sign out|href="[^"]*/(logs|object|plan|undo|adopt|promote)`)
 
 var ages = regexp.MustCompile(`(<time class="age"[^>]*>)[^<]*`)
 

@@ -61,6 +61,8 @@ type view struct {
 	// Tab is the page of an environment: "", "history", "plan", "logs".
 	Tab  string
 	Page any
+	// Promotes: there is a page that promotes to the environment.
+	Promotes bool
 	// May are the rights of the person in the environment.
 	May Rights
 	// Person is who is signed in, if anyone. Login is where to sign in; empty: nowhere.
@@ -90,6 +92,7 @@ func viewOf(src project.Source, environment, tab string, page any) view {
 // show answers with a page.
 func (s *Site) show(w http.ResponseWriter, r *http.Request, status int, name string, v view) {
 	v.May, v.Login, v.Person = rightsOf(r.Context()), s.options.Login, PersonOf(r.Context()).String()
+	v.Promotes = s.options.Promotes != nil
 	src, _ := s.visible(r.Context(), v.source)
 	for _, e := range src.Project.Environments {
 		v.Environments = append(v.Environments, e.Name)

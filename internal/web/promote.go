@@ -81,8 +81,13 @@ func (s *Site) showPromotion(
 // promotion returns the page of a promotion, and the target as the person reaches it.
 func (s *Site) promotion(r *http.Request, t deploy.Target) (deploy.Target, promotionPage, error) {
 	from, ok := promotedFrom(t.Source.Project, t.Environment)
-	if s.options.Promotes == nil || !ok {
+	if s.options.Promotes == nil {
 		return t, promotionPage{}, errNoPage
+	}
+	if !ok {
+		page := promotionPage{place: placeOf(t)}
+		page.Offer.Environment = t.Environment.Name
+		return t, page, nil
 	}
 	t, err := s.options.People.As(r.Context(), PersonOf(r.Context()), t)
 	if err != nil {
