@@ -310,7 +310,8 @@ var imageRows = []row{
 			"nodes with a nodeSelector on kubernetes.io/arch. Nothing was changed."
 	}),
 	as("missing image", codeError, always[*image.MissingError](
-		"Push it, or leave the tag out of the manifests to have the image of this commit built.")),
+		"Push it. To have the image of this commit built instead, leave the tag out of the manifests, or write "+
+			"the tag `unreleased` in the values of a chart, whose templates otherwise take appVersion.")),
 	as("registry unauthorized", codeError, always[*image.UnauthorizedError](
 		"Log in with `docker login`, as a user who may read and push there.")),
 	as("registry unreachable", codeError, func(e *image.UnreachableError) string {

@@ -99,7 +99,9 @@ func (a *app) printChain(c origin.Chain) error {
 		if l.Lost {
 			mark = "-"
 		}
-		if c.Field != "" {
+		if l.Condition {
+			mark, says = "?", "whether it is there"
+		} else if c.Field != "" {
 			says = oneLineValue(fieldValue(c.Field, l.Value, l.Written))
 		}
 		t.add("  "+mark, l.Place.String(), name, says)

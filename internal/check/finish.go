@@ -16,6 +16,9 @@ func finish(all []finding.Finding, s *subject, l *locator) []finding.Finding {
 	for _, e := range s.envs {
 		secrets = append(secrets, object.SecretValues(e.Set)...)
 	}
+	secrets = slices.DeleteFunc(secrets, func(text string) bool {
+		return slices.ContainsFunc(s.envs, func(e *environment) bool { return e.Name == text })
+	})
 	rules := rulesByID(s)
 	placed := []finding.Finding{}
 	for _, f := range all {

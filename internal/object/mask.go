@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"slipway/internal/lazyregexp"
 )
 
 // Hidden replaces every secret value.
@@ -68,7 +70,9 @@ func maskCopy(v any) string {
 const minSecret = 4
 
 // SecretValues returns the values of the set's Secrets and its concealed values, in all forms that they take
-// in text: plain, base64, escaped, and by line or JSON leaf.
+// in text: plain, base64, escaped, and by line or JSON leaf. A value that is a word by which the set names
+// things is not among them, such as the user "shop" of a Deployment shop: hidden, it would make evidence and
+// plans unreadable, and a reader would still see what it is.
 func SecretValues(s Set) []string {
 	seen := map[string]bool{}
 	for _, v := range s.concealed {
@@ -90,7 +94,42 @@ func SecretValues(s Set) []string {
 			}
 		}
 	}
+	if len(seen) > 0 {
+		for _, o := range s.objects {
+			deleteNames(seen, o.Body, false)
+		}
+	}
 	return slices.Sorted(maps.Keys(seen))
+}
+
+var (
+	nameParts = lazyregexp.New(`[^A-Za-z0-9-]+|-`)
+	nameWord  = lazyregexp.New(`^[a-z]{4,20}(-[a-z]+)*$`)
+	nameKeys  = []string{"name", "namespace", "image", "labels", "matchLabels", "selector"}
+	otherKeys = []string{"data", "stringData", "env", "annotations"}
+)
+
+// deleteNames takes from some texts the words by which a value of a Body names things: objects and their
+// parts, labels, images.
+func deleteNames(seen map[string]bool, v any, isName bool) {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, x := range v {
+			if !slices.Contains(otherKeys, k) {
+				deleteNames(seen, x, isName || slices.Contains(nameKeys, k))
+			}
+		}
+	case []any:
+		for _, x := range v {
+			deleteNames(seen, x, isName)
+		}
+	case string:
+		for _, word := range append(nameParts().Split(v, -1), v) {
+			if isName && nameWord().MatchString(word) {
+				delete(seen, word)
+			}
+		}
+	}
 }
 
 // Forms returns values in all forms that they take in text, as SecretValues does.

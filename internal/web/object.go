@@ -107,6 +107,9 @@ func (s *Site) serveWhy(w http.ResponseWriter, r *http.Request, t deploy.Target)
 		page.Value = words.Value(words.Field(chain.Field, chain.Value, chain.Written), true)
 		for _, l := range chain.Links {
 			says := words.Value(words.Field(chain.Field, l.Value, l.Written), true)
+			if l.Condition {
+				says = "whether it is there"
+			}
 			page.Links = append(page.Links, whyLink{l, says})
 		}
 	}

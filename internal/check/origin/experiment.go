@@ -80,6 +80,20 @@ func renderWith(
 	ctx context.Context, x experiment, base baseline, removed []Override, mutations ...*mutation,
 ) ([]*render.Part, error) {
 	removed = slices.Concat(base.removed, removed)
+	return renderEdited(ctx, x, base, removed, edits(removed, mutations...))
+}
+
+// renderEdited renders with other texts for some files, and without the chart flags among some overrides.
+func renderEdited(
+	ctx context.Context, x experiment, base baseline, removed []Override, texts map[string][]byte,
+) ([]*render.Part, error) {
+	parts, err := x.renderer.Again(ctx, x.result, withoutFlags(x.env, removed), texts, base.parts, x.only)
+	x.budget.spend(parts, base.parts)
+	return parts, err
+}
+
+// edits returns the texts of the files that overrides are removed from, or that mutations change.
+func edits(removed []Override, mutations ...*mutation) map[string][]byte {
 	c := change{drop: map[*yaml.Node]bool{}, replace: map[*yaml.Node]*yaml.Node{}}
 	touched, inlines := map[*file]bool{}, map[*inline]bool{}
 	for _, m := range mutations {
@@ -102,13 +116,11 @@ func renderWith(
 	for in := range inlines {
 		c.replace[in.scalar] = quoted(string(c.printAll(in.docs)), in.scalar.Line)
 	}
-	edits := map[string][]byte{}
+	texts := map[string][]byte{}
 	for f := range touched {
-		edits[f.name] = c.printAll(f.docs)
+		texts[f.name] = c.printAll(f.docs)
 	}
-	parts, err := x.renderer.Again(ctx, x.result, withoutFlags(x.env, removed), edits, base.parts, x.only)
-	x.budget.spend(parts, base.parts)
-	return parts, err
+	return texts
 }
 
 // withoutFlags is the environment without the chart flags among some overrides.

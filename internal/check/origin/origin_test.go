@@ -325,16 +325,16 @@ base/app.yaml:4:1 <nil>
 component/kustomization.yaml:4:3: patches[0] on Deployment 5
 extra/kustomization.yaml:2:14: components[0] "../component" 5`},
 		{chart, "spec.template.spec.containers[name=shop].image", `
-chart/templates/app.yaml :dev
+chart/templates/app.yaml:10:9 :dev
 chart/values.yaml:1:9: image.repository local/shop:dev lost
 values-prod.yaml:2:3: image.repository ghcr.io/acme/shop:dev lost
 values-extra.yaml:1:9: image.repository ghcr.io/acme/other:dev
 chart/values.yaml:1:33: image.tag ghcr.io/acme/other:dev`},
 		{project.Environment{Name: "inflated", Paths: []string{"inflated"}}, "spec.replicas", `
-chart/templates/app.yaml 1
+chart/templates/app.yaml:5:3 1
 inflated/own.yaml:1:1: replicaCount 4`},
 		{flags, "spec.replicas", `
-chart/templates/app.yaml <nil>
+chart/templates/app.yaml:5:3 <nil>
 chart/values.yaml:2:1: replicaCount 1 lost
 values-prod.yaml:3:1: replicaCount 1 lost
 slipway.yaml:7: replicaCount 2 lost

@@ -3,6 +3,7 @@ package origin
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 
 	"slipway/internal/check/finding"
@@ -46,6 +47,8 @@ type Link struct {
 	Written string `json:"written,omitempty"`
 	// Lost: something stronger hides it.
 	Lost bool `json:"lost,omitempty"`
+	// Condition: the field is there because of this switch, which does not say its value.
+	Condition bool `json:"condition,omitempty"`
 }
 
 // maxLayers bounds how many layers of overrides are removed from a field.
@@ -87,10 +90,15 @@ func explain(ctx context.Context, x experiment, asked part, steps []object.Step)
 	now, base := asked, x.whole()
 	var needed []Override // decide the field, but cannot be removed
 	var stuck []Override  // may decide it: they can neither be removed nor say something else
+	var switches []Override
 	for range maxLayers {
 		concerned := reaching(x, without(x.overrides, base.removed, needed), base, now)
 		effects, left := remove(ctx, x, concerned, base)
 		because, fixed, rest := deciding(ctx, x, effects, base, now)
+		var switched []Override
+		because, switched = apartSwitches(because, effects, now)
+		switches = append(switches, switched...)
+		needed = append(needed, switched...)
 		stuck = without(failed(effects), fixed)
 		for _, o := range slices.Concat(left, rest) {
 			chain.NotTried = append(chain.NotTried, o.String())
@@ -107,17 +115,20 @@ func explain(ctx context.Context, x experiment, asked part, steps []object.Step)
 		if err != nil {
 			break
 		}
-		base = baseline{append(base.removed, because...), parts}
 		before, ok := counterpart(asked.Object, objectsOf(parts))
 		if !ok {
 			break
 		}
+		base = baseline{append(base.removed, because...), parts}
 		now.Object = before
 		if named, err := object.Canonical(now.Body, follow(asked.Body, now.Body, steps)); err == nil {
 			now.field = named
 		}
 	}
 	place := placeIn(x.view, now.Object, asked.Origin, now.field)
+	if place.Line == 0 {
+		place = templatePlace(ctx, x, base, now)
+	}
 	nowSteps := follow(asked.Body, now.Body, steps)
 	link := Link{Place: place, Value: show(now.Object), Lost: len(chain.Links) > 0}
 	link.Written = written(x.view, now.Object, asked.Origin, nowSteps, link.Value)
@@ -130,6 +141,11 @@ func explain(ctx context.Context, x experiment, asked part, steps []object.Step)
 		link.Written = written(x.view, now.Object, asked.Origin, nowSteps, link.Value)
 	}
 	chain.Links = append(chain.Links, link)
+	for _, o := range slices.Backward(switches) {
+		condition := linkOf(o, steps, show(now.Object), false)
+		condition.Condition = true
+		chain.Links = append(chain.Links, condition)
+	}
 	slices.Reverse(chain.Links)
 	if last := chain.Links[len(chain.Links)-1]; !last.Lost {
 		chain.Written = last.Written
@@ -137,8 +153,39 @@ func explain(ctx context.Context, x experiment, asked part, steps []object.Step)
 	return chain
 }
 
+// apartSwitches takes from the overrides that decide a part those that only say whether it is there: what
+// they say is true or false, the part is something else, and it is gone without them.
+func apartSwitches(because []Override, effects []Effect, p part) (others, switches []Override) {
+	steps, err := object.Steps(p.field)
+	if value, _ := object.Value(p.Body, steps); err != nil || isSwitch(fmt.Sprint(value)) || p.isNested() {
+		return because, nil
+	}
+	for _, o := range because {
+		at := slices.IndexFunc(effects, func(e Effect) bool { return e.rank == o.rank })
+		if at >= 0 && isSwitch(o.Text) && p.isGone(effects[at].Changes) {
+			switches = append(switches, o)
+		} else {
+			others = append(others, o)
+		}
+	}
+	return others, switches
+}
+
+func isSwitch(text string) bool { return text == "true" || text == "false" }
+
+// isGone reports whether changes take the part away.
+func (p part) isGone(changes []Change) bool {
+	return slices.ContainsFunc(p.changed(changes), func(c Change) bool {
+		return len(c.Fields) == 0 || slices.ContainsFunc(c.Fields, func(f object.Field) bool {
+			return f.After == nil && isPart(p.Body, p.field, f.Path)
+		})
+	})
+}
+
 func linkOf(o Override, field []object.Step, value any, lost bool) Link {
-	return Link{preciseOf(o, field), o.Name, value, o.written(field, value), lost}
+	return Link{
+		Place: preciseOf(o, field), Override: o.Name, Value: value, Written: o.written(field, value), Lost: lost,
+	}
 }
 
 // reaching returns the overrides that can change a part.
