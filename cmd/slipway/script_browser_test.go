@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -64,23 +65,26 @@ const waitFor = time.Minute
 
 // do drives a browser:
 //
-//	browser login FILE             opens the address that `slipway ui` printed into FILE
+//	browser login FILE             opens the address that `slipway ui` printed into FILE, or signs in at the agent
+//	                               whose log is in FILE, in a browser of its own
 //	browser open PATH              loads a page
 //	browser see TEXT               waits until the page says this; with ! it must not say it
 //	browser find SELECTOR          waits until the page has such an element; with ! it must have none
 //	browser click SELECTOR
-//	browser type SELECTOR TEXT
+//	browser type SELECTOR TEXT     @FILE is the text of a file
+//	browser post STATUS PATH FORM  sends a form that the page does not have, and expects this status
 //	browser tab SELECTOR           presses Tab until the element has the focus
 //	browser press Enter
 //	browser width N                as wide as a phone, or a desk
 //	browser scheme light|dark
 //	browser scripts on|off         JavaScript
 //	browser reload
+//	browser quiet                  the page sends no request for longer than it waits before it tries again
 //	browser axe                    has no violation of WCAG A or AA, and does not scroll sideways
 //	browser shot NAME              a picture; SCREENSHOTS=1 stores it in docs/images
 func (b *browsers) do(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) == 0 {
-		ts.Fatalf("usage: browser login|open|see|find|click|type|press|width|scheme|scripts|axe|shot …")
+		ts.Fatalf("usage: browser login|open|see|find|click|type|post|press|width|scheme|scripts|axe|shot …")
 	}
 	script := ts.Getenv("WORK")
 	b.mu.Lock()
@@ -89,6 +93,10 @@ func (b *browsers) do(ts *testscript.TestScript, neg bool, args []string) {
 	if args[0] == "login" {
 		address := strings.TrimSpace(ts.ReadFile(args[1]))
 		base, _, _ := strings.Cut(address, "/?")
+		if found := listening.FindStringSubmatch(address); found != nil {
+			base = "http://" + found[1]
+			address = base + "/login"
+		}
 		ctx, stop := chromedp.NewContext(b.allocator)
 		ts.Defer(stop)
 		t = &tab{ctx, base}
@@ -106,6 +114,11 @@ func (b *browsers) do(ts *testscript.TestScript, neg bool, args []string) {
 	switch {
 	case args[0] == "see" || args[0] == "find":
 		ts.Check(t.await(args[0], args[1], !neg))
+	case args[0] == "type" && strings.HasPrefix(args[2], "@"):
+		text := strings.TrimSpace(ts.ReadFile(args[2][1:]))
+		ts.Check(t.run(chromedp.SetValue(args[1], text, chromedp.ByQuery)))
+	case args[0] == "post":
+		ts.Check(t.post(args[1], args[2], args[3]))
 	case args[0] == "shot":
 		ts.Check(t.shoot(ts.MkAbs(args[1]+".png"), args[1]))
 	case neg:
@@ -150,8 +163,45 @@ func (t *tab) step(args []string) error {
 		return t.run(emulation.SetScriptExecutionDisabled(word[1] == "off"))
 	case "axe":
 		return t.inspect()
+	case "quiet":
+		return t.quiet()
 	}
 	return fmt.Errorf("browser %s: unknown", args[0])
+}
+
+// post sends a form from the page.
+func (t *tab) post(status, path, form string) error {
+	var got int
+	ask := fmt.Sprintf("fetch(%q, {method: 'POST', body: new URLSearchParams(%q)}).then(r => r.status)", path, form)
+	err := t.run(chromedp.Evaluate(ask, &got, awaitResult))
+	if err == nil && strconv.Itoa(got) != status {
+		err = fmt.Errorf("browser post %s: status %d, not %s", path, got, status)
+	}
+	return err
+}
+
+// quietTime is longer than the pause after which a page opens a stream again.
+const quietTime = 5 * time.Second
+
+// quiet watches for requests of the page.
+func (t *tab) quiet() error {
+	asked := make(chan string, 100)
+	ctx, stop := context.WithTimeout(t.ctx, quietTime)
+	defer stop()
+	chromedp.ListenTarget(ctx, func(event any) {
+		if r, ok := event.(*network.EventRequestWillBeSent); ok {
+			asked <- r.Request.Method + " " + r.Request.URL
+		}
+	})
+	if err := t.run(network.Enable()); err != nil {
+		return err
+	}
+	select {
+	case request := <-asked:
+		return fmt.Errorf("the page sends %s", request)
+	case <-ctx.Done():
+		return nil
+	}
 }
 
 // tabTo reaches an element as somebody does who has no mouse.
