@@ -11,7 +11,7 @@ export GOTOOLCHAIN := local
 VERSION := $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
 
 .PHONY: help demo test build fetch slipway sandbox kubectl runtime browser lint docs changelog failures faults fuzz \
-	peers bench golden e2e image release site
+	peers bench golden e2e image release try site
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -118,6 +118,11 @@ release: ## make everything that VERSION=v0.1.0 is published as, in dist (RELEAS
 	printf '%s\n' "$$COSIGN_PRIVATE_KEY" >"$$key"; }; \
 	cd release && go run . -version "$(VERSION)" -out ../dist -url "$(RELEASES)" -key "$$key" \
 	$(if $(PLATFORMS),-platforms "$(PLATFORMS)")
+
+try: ## type the README's sixty seconds in a clean directory, with nothing but the archive of dist for this machine
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
+	tar -xzf dist/slipway_*_linux_$$(go env GOARCH).tar.gz -C "$$dir" --strip-components=1 && \
+	SLIPWAY_TEST_PROGRAMS="$$dir" go test -count=1 -v -run '^TestDocuments$$/^README.md$$' ./cmd/slipway
 
 # The real commands at the versions that bench/go.mod pins. Slipway is compared with them and never calls them.
 peers: ## build the kustomize, helm, kubeconform and crane commands into bin/peers

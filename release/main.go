@@ -1,6 +1,6 @@
 // Command release makes what a version of Slipway is published as: archives, deb and rpm packages, a Homebrew
-// formula, a krew manifest, bills of materials, checksums and their signature. The same input gives the same
-// bytes.
+// formula, a krew manifest, bills of materials, provenance, checksums and their signatures. The same input
+// gives the same bytes, signatures excepted.
 //
 //	go run . -version v0.1.0 -out ../dist [-platforms linux/amd64,…] [-url URL] [-key FILE]
 //
@@ -63,6 +63,10 @@ func run(ctx context.Context, o options) error {
 	if files, err := os.ReadDir(o.out); err != nil || len(files) > 0 {
 		return errors.Join(err, fmt.Errorf("%s is not empty: remove it first", o.out))
 	}
+	commit, err := headOf(ctx, o.root)
+	if err != nil {
+		return err
+	}
 	host, err := compileHost(ctx, o)
 	if err != nil {
 		return err
@@ -84,7 +88,7 @@ func run(ctx context.Context, o options) error {
 			return fmt.Errorf("%s: %w", p, err)
 		}
 	}
-	return finish(o)
+	return finish(o, commit)
 }
 
 // target is one platform with its programs.
@@ -128,9 +132,9 @@ func publish(o options, t target, extra []file) error {
 	return err
 }
 
-// finish writes what has checksums of the files: those themselves, their signature, the formula and the
-// plugin.
-func finish(o options) error {
+// finish writes what has checksums of the files: their provenance, those themselves, the signatures of both,
+// the formula and the plugin.
+func finish(o options, commit string) error {
 	names, err := filepath.Glob(filepath.Join(o.out, "slipway_*"))
 	if err != nil {
 		return err
@@ -147,10 +151,17 @@ func finish(o options) error {
 		sums[base] = fmt.Sprintf("%x", sha256.Sum256(text))
 		fmt.Fprintf(&list, "%s  %s\n", sums[base], base)
 	}
+	statement, err := provenanceOf(o, commit, sums)
+	if err != nil {
+		return err
+	}
+	provenance := "slipway_" + strings.TrimPrefix(o.version, "v") + "_provenance.json"
+	fmt.Fprintf(&list, "%x  %s\n", sha256.Sum256(statement), provenance)
 	files := map[string]string{
 		"checksums.txt": list.String(),
 		"slipway.rb":    formula(o, sums),
 		"slipway.yaml":  plugin(o, sums),
+		provenance:      string(statement),
 	}
 	if o.key != "" {
 		signature, err := sign(o.key, []byte(os.Getenv("COSIGN_PASSWORD")), []byte(list.String()))
@@ -158,6 +169,11 @@ func finish(o options) error {
 			return fmt.Errorf("sign with %s: %w", o.key, err)
 		}
 		files["checksums.txt.sig"] = signature
+		signed, err := envelope(o, statement)
+		if err != nil {
+			return fmt.Errorf("sign the provenance with %s: %w", o.key, err)
+		}
+		files[strings.TrimSuffix(provenance, ".json")+".intoto.jsonl"] = string(signed)
 	}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(o.out, name), []byte(text), 0o644); err != nil {

@@ -20,6 +20,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -77,7 +78,7 @@ func made(t *testing.T, dir string) {
 			t.Fatal(err)
 		}
 	}
-	if err := finish(o); err != nil {
+	if err := finish(o, strings.Repeat("c0ffee00", 5)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -86,8 +87,8 @@ func TestSameInputSameBytes(t *testing.T) {
 	first, second := shared(t), t.TempDir()
 	made(t, second)
 	names, err := filepath.Glob(filepath.Join(first, "*"))
-	if err != nil || len(names) != 9 {
-		t.Fatalf("%d files, want 9: %v: %v", len(names), names, err)
+	if err != nil || len(names) != 10 {
+		t.Fatalf("%d files, want 10: %v: %v", len(names), names, err)
 	}
 	for _, name := range names {
 		a, b := read(t, name), read(t, filepath.Join(second, filepath.Base(name)))
@@ -235,7 +236,84 @@ func between(t *testing.T, name, from, to string) string {
 	return text
 }
 
-func TestSign(t *testing.T) {
+// The provenance names each file by its checksum, is in the list of checksums, and its signature is one of
+// DSSE. The commands of SECURITY.md verify all of that, and refuse an archive that was changed.
+func TestProvenance(t *testing.T) {
+	private, name := privateKey(t)
+	dir := t.TempDir()
+	t.Setenv("COSIGN_PASSWORD", "password")
+	made(t, dir)
+	if err := os.Remove(filepath.Join(dir, "slipway_0.1.0_provenance.json")); err != nil { // it is signed here
+		t.Fatal(err)
+	}
+	sums := map[string]string{"slipway_0.1.0_linux_amd64.tar.gz": ""}
+	for file := range sums {
+		sums[file] = fmt.Sprintf("%x", sha256.Sum256(read(t, filepath.Join(dir, file))))
+	}
+	if err := finish(options{version: "v0.1.0", out: dir, key: name, platforms: []string{"linux/amd64"}},
+		strings.Repeat("c0ffee00", 5)); err != nil {
+		t.Fatal(err)
+	}
+	var signed struct {
+		Payload    []byte
+		Signatures []struct{ Sig []byte }
+	}
+	text := read(t, filepath.Join(dir, "slipway_0.1.0_provenance.intoto.jsonl"))
+	if err := json.Unmarshal(text, &signed); err != nil {
+		t.Fatal(err)
+	}
+	digest := sha256.Sum256(fmt.Appendf(nil, "DSSEv1 28 application/vnd.in-toto+json %d %s", len(signed.Payload),
+		signed.Payload))
+	if !ecdsa.VerifyASN1(&private.PublicKey, digest[:], signed.Signatures[0].Sig) {
+		t.Error("the signature of the provenance is not valid")
+	}
+	var statement struct {
+		Subject       []subject
+		PredicateType string
+	}
+	if err := json.Unmarshal(signed.Payload, &statement); err != nil {
+		t.Fatal(err)
+	}
+	has := func(s subject) bool { return sums[s.Name] != "" && s.Digest["sha256"] == sums[s.Name] }
+	if statement.PredicateType != "https://slsa.dev/provenance/v1" ||
+		!slices.ContainsFunc(statement.Subject, has) {
+		t.Errorf("the provenance lacks the archive: %s", signed.Payload)
+	}
+	public, err := x509.MarshalPKIXPublicKey(&private.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pub := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public})
+	if err := os.WriteFile(filepath.Join(dir, "cosign.pub"), pub, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	block := between(t, "../SECURITY.md", "## Verify a release", "\n## ")
+	var typed []string
+	for line := range strings.Lines(block) {
+		if command, ok := strings.CutPrefix(line, "$ "); ok {
+			typed = append(typed, strings.TrimSpace(command))
+		}
+	}
+	verify := func() ([]byte, error) {
+		cmd := exec.Command("bash", "-euo", "pipefail", "-c", strings.Join(typed, "\n"))
+		cmd.Dir = dir
+		return cmd.CombinedOutput()
+	}
+	if out, err := verify(); err != nil || len(typed) < 3 || !strings.Contains(string(out), "Verified OK") {
+		t.Fatalf("%q: %v\n%s", typed, err, out)
+	}
+	archive := filepath.Join(dir, "slipway_0.1.0_linux_amd64.tar.gz")
+	if err := os.WriteFile(archive, append(read(t, archive), 0), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := verify(); err == nil {
+		t.Errorf("a changed archive was not refused:\n%s", out)
+	}
+}
+
+// privateKey is a key as cosign encrypts it, with the password "password", and its file.
+func privateKey(t *testing.T) (*ecdsa.PrivateKey, string) {
+	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -253,6 +331,11 @@ func TestSign(t *testing.T) {
 	if err := os.WriteFile(name, block, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return private, name
+}
+
+func TestSign(t *testing.T) {
+	private, name := privateKey(t)
 	text := []byte("checksums\n")
 	signature, err := sign(name, []byte("password"), text)
 	if err != nil {

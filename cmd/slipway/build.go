@@ -79,12 +79,14 @@ func (a *app) prepare(ctx context.Context, t deploy.Target, o deploy.PrepareOpti
 	return deploy.Prepare(ctx, t, o)
 }
 
-// buildOptions show the log of a build on a terminal and in CI.
+// buildOptions show how far copies are, and on a terminal and in CI the log of a build.
 func (a *app) buildOptions() image.Options {
 	var o image.Options
+	o.Transfer = a.transfer
+	_, onConsole := a.stderr.(*console)
 	// Elsewhere only the log of a step that fails is shown.
-	if onTerminal := isTerminal(a.stderr); !a.quiet && (onTerminal || ci.IsRunning(os.Getenv)) {
-		o.Progress, o.Plain = a.stderr, !onTerminal
+	if !a.quiet && (isTerminal(a.stderr) || ci.IsRunning(os.Getenv)) {
+		o.Progress, o.Plain = a.stderr, !onConsole
 	}
 	return o
 }

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -10,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"slipway/internal/cluster"
+	"slipway/internal/object"
 	"slipway/internal/project"
 	"slipway/internal/render"
 )
@@ -21,8 +25,8 @@ func newCompletionCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "completion bash|zsh|fish|powershell", Short: "Print a script that completes commands in a shell",
 		Args: named("bash, zsh, fish or powershell"), ValidArgs: []string{"bash", "zsh", "fish", "powershell"},
-		Long: `The script completes verbs, flags, environments, objects (slipway why ENV Deployment/…), releases
-(slipway rollback ENV …) and kubeconfig contexts. Releases are read from the cluster of the environment.`,
+		Long: `The script completes verbs, flags, environments, objects and their fields (slipway why ENV Deployment/… spec.…),
+releases (slipway rollback ENV …) and kubeconfig contexts. Releases are read from the cluster of the environment.`,
 		Example: `  source <(slipway completion bash)        # in ~/.bashrc; needs the package bash-completion
   source <(slipway completion zsh)         # in ~/.zshrc, after compinit
   slipway completion fish >~/.config/fish/completions/slipway.fish
@@ -34,7 +38,12 @@ func newCompletionCommand(a *app) *cobra.Command {
 func runCompletion(a *app, root *cobra.Command, shell string) error {
 	switch shell {
 	case "bash":
-		return root.GenBashCompletionV2(a.stdout, true)
+		var script bytes.Buffer
+		if err := root.GenBashCompletionV2(&script, true); err != nil {
+			return err
+		}
+		_, err := io.WriteString(a.stdout, strings.Replace(script.String(), bashEnd, bashEnd+bashTrim, 1))
+		return err
 	case "zsh":
 		return root.GenZshCompletion(a.stdout)
 	case "fish":
@@ -44,6 +53,23 @@ func runCompletion(a *app, root *cobra.Command, shell string) error {
 	}
 	return &usageError{fmt.Errorf("unknown shell %q: use bash, zsh, fish or powershell", shell)}
 }
+
+// bashEnd is the last command of cobra's function, and bashTrim goes on: readline replaces only the part of
+// a word behind its last "=", as in spec.template.spec.containers[name=web].image, so that the part before
+// would stand there twice.
+const (
+	bashEnd  = "    __slipway_process_completion_results\n"
+	bashTrim = `    if [[ ${cur} == *=* && ${COMP_WORDBREAKS} == *=* ]]; then
+        local typed=${cur} i
+        while [[ ${typed} == *=* ]]; do
+            typed=${typed#*=}
+            for i in "${!COMPREPLY[@]}"; do
+                COMPREPLY[i]=${COMPREPLY[i]#*=}
+            done
+        done
+    fi
+`
+)
 
 // completeArguments gives the commands their completions, by the words of their usage lines.
 func (a *app) completeArguments(c *cobra.Command) {
@@ -82,6 +108,8 @@ func (a *app) complete(ctx context.Context, usage, args []string) []cobra.Comple
 		return strings.Split(word, "|")
 	case "KIND/NAME":
 		return a.objectNames(ctx, p, args[0])
+	case "FIELD":
+		return a.fieldPaths(ctx, p, args[0], args[1])
 	case "REVISION", "RELEASE":
 		return a.releases(ctx, args[0])
 	}
@@ -99,28 +127,62 @@ func environmentNames(p project.Project, typed []string) []cobra.Completion {
 	return names
 }
 
-// objectNames are the objects of an environment as `slipway why` takes them.
-func (a *app) objectNames(ctx context.Context, p project.Project, name string) []cobra.Completion {
+// rendered are the objects of an environment. One that cannot be rendered has none.
+func (a *app) rendered(ctx context.Context, p project.Project, name string) (none object.Set) {
 	env, err := p.Environment(name)
 	if err != nil {
-		return nil
+		return none
 	}
 	options := a.renderOptions("render")
 	options.Remotes = p.Remotes
 	r, err := render.Open(p.Dir, options)
 	if err != nil {
-		return nil
+		return none
 	}
 	defer r.Close()
 	result, err := r.Render(ctx, env)
 	if err != nil {
-		return nil
+		return none
 	}
+	return result.Set
+}
+
+// objectNames are the objects of an environment as `slipway why` takes them.
+func (a *app) objectNames(ctx context.Context, p project.Project, name string) []cobra.Completion {
 	var names []cobra.Completion
-	for _, ref := range result.Set.Refs() {
+	for _, ref := range a.rendered(ctx, p, name).Refs() {
 		names = append(names, cobra.CompletionWithDesc(ref.Kind+"/"+ref.Name, ref.Namespace))
 	}
 	return names
+}
+
+// fieldPaths are the fields of an object, without their values: these may be secret.
+func (a *app) fieldPaths(ctx context.Context, p project.Project, env, typed string) []cobra.Completion {
+	set := a.rendered(ctx, p, env)
+	for _, ref := range set.Refs() {
+		if ref.Kind+"/"+ref.Name == typed {
+			obj, _ := set.Get(ref)
+			return leaves(nil, "", obj.Body)
+		}
+	}
+	return nil
+}
+
+// leaves appends the paths of the values below v that are neither mappings nor lists.
+func leaves(all []cobra.Completion, at string, v any) []cobra.Completion {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			all = leaves(all, object.Join(at, key), v[key])
+		}
+	case []any:
+		for i, name := range object.Elements(v) {
+			all = leaves(all, at+name, v[i])
+		}
+	default:
+		all = append(all, at)
+	}
+	return all
 }
 
 // releases are the recorded releases of an environment, the newest first.

@@ -65,7 +65,8 @@ helpers.`,
 
 // registryOptions reach the real registries, or with --context the registry of a sandbox.
 func (a *app) registryOptions() (image.Options, error) {
-	o := image.Options{Client: a.registries(), Notify: func(text string) { a.warn("%s", text) }}
+	o := image.Options{Client: a.registries(), Notify: func(text string) { a.warn("%s", text) },
+		Transfer: a.transfer}
 	if a.context == "" {
 		return o, nil
 	}

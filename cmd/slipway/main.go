@@ -25,7 +25,6 @@ import (
 	"slipway/internal/git/credential"
 	"slipway/internal/image"
 	"slipway/internal/image/builder"
-	"slipway/internal/object"
 )
 
 func main() {
@@ -56,6 +55,7 @@ func run(args []string, stdin *os.File, stdout, stderr io.Writer) int {
 	if len(args) > 0 && args[0] == child.Arg {
 		return explain(stderr, child.Serve(ctx, args[1:], stdin, stdout, agent.Work))
 	}
+	stderr = openConsole(stderr, os.Getenv)
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
 	a.ci = ci.Detect(os.Getenv).Output(os.Getenv, stderr, a.projectDir)
 	root := newRoot(a)
@@ -73,6 +73,7 @@ func run(args []string, stdin *os.File, stdout, stderr io.Writer) int {
 	if err == nil || isSilent(err) {
 		return explain(stderr, err, args...)
 	}
+	a.settle()
 	end := a.ci.Fold("") // the platform must not read commands from the text of an error
 	code := explain(stderr, err, args...)
 	end()
@@ -88,10 +89,9 @@ type app struct {
 	client         *image.Client // see registries
 	started        bool          // flags and arguments are valid; an error from now on is not a usage error
 
-	yaml    bool // --output yaml: see json
-	quiet   bool
-	trace   tracing
-	redrawn *object.Ref // the object of the last line of progress; nil: another kind of line
+	yaml  bool // --output yaml: see json
+	quiet bool
+	trace tracing
 
 	// planFile is a saved plan, which may be in the working tree.
 	planFile string

@@ -152,7 +152,7 @@ func (a *app) progress(e deploy.Event) {
 	a.trace.note(e)
 	s := styleOf(a.stderr)
 	if e.Step == deploy.Failure {
-		a.redrawn = nil
+		a.settle()
 		printEvidence(a.stderr, e)
 		return
 	}
@@ -168,22 +168,33 @@ func (a *app) progress(e deploy.Event) {
 		text = fmt.Sprintf("%s  %s", e.Ref, text)
 	}
 	if mark == "·" {
-		fmt.Fprintf(a.stderr, "%s  %s %s\n", a.redraw(e), s.dim(mark), text)
+		a.advance(e, text)
 		return
 	}
-	a.redrawn = nil
 	fmt.Fprintln(a.stderr, s.mark(mark, fmt.Sprintf("  %s %s", mark, text)))
 }
 
-// redraw returns the control sequence that replaces the line before, where that is an older state of the same
-// object and stderr is a terminal that can.
-func (a *app) redraw(e deploy.Event) string {
-	same := a.redrawn != nil && e.Ref != nil && *a.redrawn == *e.Ref
-	a.redrawn = e.Ref
-	if !same || !isTerminal(a.stderr) || os.Getenv("TERM") == "dumb" {
-		return ""
+// advance prints a line of progress. On a console, an object that is not healthy yet has a row.
+func (a *app) advance(e deploy.Event, text string) {
+	s, ok := a.stderr.(*console)
+	switch {
+	case !ok:
+	case e.Ref != nil && !e.Current:
+		s.Row(e.Ref.String(), text)
+		return
+	case e.Ref != nil:
+		s.Row(e.Ref.String(), "")
+	case e.Step != deploy.Watch && e.Step != deploy.Image:
+		s.settle()
 	}
-	return "\x1b[1A\x1b[2K"
+	fmt.Fprintf(a.stderr, "  %s %s\n", styleOf(a.stderr).dim("·"), text)
+}
+
+// settle leaves the rows of a console as lines of their own.
+func (a *app) settle() {
+	if s, ok := a.stderr.(*console); ok {
+		s.settle()
+	}
 }
 
 // mayAsk fails where confirm would fail, so that a verb can stop before it builds or pushes.
@@ -230,8 +241,8 @@ func (a *app) confirm(ctx context.Context, yes bool, question string) error {
 }
 
 func isTerminal(v any) bool {
-	f, ok := v.(*os.File)
-	return ok && f != nil && term.IsTerminal(int(f.Fd()))
+	f, ok := v.(interface{ Fd() uintptr })
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // short prints the first seven digits of a commit, "-" for an empty one.

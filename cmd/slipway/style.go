@@ -53,7 +53,7 @@ func (s style) state(healthy bool, text string) string {
 
 // widthOf is how many columns a terminal has; 100 where the text goes elsewhere.
 func widthOf(w io.Writer) int {
-	if f, ok := w.(*os.File); ok {
+	if f, ok := w.(interface{ Fd() uintptr }); ok {
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
 			return width
 		}

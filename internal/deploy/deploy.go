@@ -66,6 +66,7 @@ type Event struct {
 	Step    Step        `json:"step"`
 	Ref     *object.Ref `json:"ref,omitempty"`
 	Message string      `json:"message"`
+	Current bool        `json:"-"` // the object is healthy
 	// Evidence says why a release failed; set when the step is Failure.
 	Evidence []rollout.Evidence `json:"evidence,omitempty"`
 	Time     time.Time          `json:"time"`

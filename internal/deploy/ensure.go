@@ -56,6 +56,9 @@ func ensure(ctx context.Context, t Target, matches []image.Matched, others []oth
 				label: path.Base(m.Image.Name)}, true
 		}
 		g.Go(func() (err error) {
+			if w, ok := o.Image.Progress.(rower); ok {
+				defer w.Row("build "+path.Base(m.Image.Name), "")
+			}
 			if pins[i], err = pin(ctx, t, m, siblings(m.Image, others), by, own); err != nil {
 				return fmt.Errorf("image %s of %s: %w", m.Image.Name, t.Environment.Name, err)
 			}
@@ -68,7 +71,10 @@ func ensure(ctx context.Context, t Target, matches []image.Matched, others []oth
 	return pins, nil
 }
 
-// labelled writes whole lines, each with the name of its image.
+// rower shows texts in place: the newest one of each key.
+type rower interface{ Row(key, text string) }
+
+// labelled writes whole lines, each with the name of its image. A rower shows the last line of each image.
 type labelled struct {
 	mu    *sync.Mutex
 	w     io.Writer
@@ -88,6 +94,13 @@ func (l *labelled) Write(p []byte) (int, error) {
 	l.rest = l.rest[end:]
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if w, ok := l.w.(rower); ok {
+		lines := bytes.Split(bytes.TrimSpace(out), []byte("\n"))
+		if last := lines[len(lines)-1]; len(last) > 0 {
+			w.Row("build "+l.label, string(last))
+		}
+		return len(p), nil
+	}
 	_, err := l.w.Write(out)
 	return len(p), err
 }

@@ -112,8 +112,12 @@ func (n *news) hear(p rollout.Progress) {
 		return
 	}
 	delete(n.quiet, p.Ref)
-	n.told = time.Now()
-	n.t.say(Watch, &p.Ref, "%s", p.Message)
+	now := time.Now()
+	n.told = now
+	if n.t.Notify != nil {
+		n.t.Notify(Event{Step: Watch, Ref: &p.Ref, Message: p.Message, Current: p.Status == object.Current,
+			Time: now.UTC()})
+	}
 }
 
 // remind says what the watch waits for, when nothing was said for a while.

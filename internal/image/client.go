@@ -42,10 +42,10 @@ func NewClient(notify func(text string)) *Client {
 			notify(fmt.Sprintf(format, args...))
 		}
 	}
-	c := &Client{transport: &memory{
+	c := &Client{transport: metered{&memory{
 		next:  &patient{next: onlyTLS{t}, notify: say},
 		known: map[string]answer{},
-	}}
+	}}}
 	options := []remote.Option{
 		remote.WithTransport(c.transport), remote.WithAuthFromKeychain(logins{}), remote.WithJobs(jobs),
 		remote.WithRetryStatusCodes(http.StatusRequestTimeout, http.StatusInternalServerError,

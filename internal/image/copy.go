@@ -104,7 +104,9 @@ func (s store) copy(ctx context.Context, from string, p Pin) (sent bool, err err
 	if err != nil {
 		return false, err
 	}
-	err = s.push(ctx, source, target)
+	metered, ended := measure(ctx, p.Reference(), s.transfer)
+	err = s.push(metered, source, target)
+	ended()
 	if repository, at := p.Repository, target.Context(); err != nil {
 		if failedReading(err, source.Context(), at) {
 			repository, at = from, source.Context()

@@ -31,6 +31,8 @@ type Options struct {
 	Rebuild bool
 	// Notify is told each step, in one line. It may be nil.
 	Notify func(string)
+	// Transfer is told how far copies are, some times a second, from several goroutines. It may be nil.
+	Transfer func(Transfer)
 }
 
 func (o Options) notify(format string, args ...any) {

@@ -66,7 +66,8 @@ func (e *TagTakenError) Error() string {
 // store reaches registries through a client, or the mirror instead of all of them.
 type store struct {
 	*Client
-	mirror string
+	mirror   string
+	transfer func(Transfer)
 }
 
 func (o Options) store() store {
@@ -74,7 +75,7 @@ func (o Options) store() store {
 	if client == nil {
 		client = NewClient(o.Notify)
 	}
-	return store{Client: client, mirror: o.Mirror}
+	return store{Client: client, mirror: o.Mirror, transfer: o.Transfer}
 }
 
 // PlainHTTPError refuses to reach a registry on another machine without TLS.
