@@ -53,7 +53,7 @@ func run(args []string, stdin *os.File, stdout, stderr io.Writer) int {
 	}
 	silenceLibraries()
 	if len(args) > 0 && args[0] == child.Arg {
-		return explain(stderr, child.Serve(ctx, args[1:], stdin, stdout, agent.Work))
+		return explain(stderr, child.Serve(ctx, args[1:], stdin, stdout, new(agent.Worker).Work))
 	}
 	stderr = openConsole(stderr, os.Getenv)
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}

@@ -41,6 +41,7 @@ type Agent struct {
 	children   *child.Pool
 	hooks      *hooks
 	couriers   []*courier
+	queue      queue
 	// recent is how old a plan may be that is carried out without another look at the objects.
 	recent time.Duration
 
@@ -137,7 +138,7 @@ func (a *Agent) work(ctx context.Context, follows []*follower) {
 			work.Go(func() { e.report(ctx) })
 			work.Go(func() {
 				e.keep(ctx)
-				e.leave(ctx)
+				e.giveUp(ctx)
 			})
 		}
 	}

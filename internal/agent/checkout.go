@@ -38,7 +38,12 @@ func (e *environment) prepare(ctx context.Context, commit string) (*checkout, er
 		return nil, fmt.Errorf("read commit %s: %w", short(commit), err)
 	}
 	reads := new([]tree.Read)
-	t.Notify = func(ev deploy.Event) { e.log.Debug(ev.Message, "step", ev.Step) }
+	t.Notify = func(ev deploy.Event) {
+		e.log.Debug(ev.Message, "step", ev.Step)
+		if ev.Step == deploy.Watch {
+			e.giveWay()
+		}
+	}
 	t.Isolate = e.isolate(files, reads)
 	return &checkout{commit, time.Now(), t, remove, files, reads}, nil
 }

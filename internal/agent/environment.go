@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"slipway/internal/deploy"
@@ -22,13 +23,14 @@ type entry struct {
 	agent  *Agent
 }
 
-// environment is one environment that the agent keeps. Its goroutine alone uses all but the reporter, wake
-// and events.
+// environment is one environment that the agent keeps. Its goroutine alone uses all but the reporter, wake,
+// leave and events.
 type environment struct {
 	*reporter
-	checkout             // the commit to deploy
-	view                 // the cluster
-	wake     chan string // the newest commit; holds the last one
+	checkout                        // the commit to deploy
+	view                            // the cluster
+	wake     chan string            // the newest commit; holds the last one
+	leave    atomic.Pointer[func()] // the queue; nil: it is not in it
 
 	// key is that of the files that the commit that runs was rendered from; empty: a later one is rendered
 	// anyway.
@@ -103,6 +105,18 @@ func (e *environment) rest() time.Duration {
 // turn reads the newest commit if there is one, and makes a pass. Where that commit cannot be read, the
 // cluster is still compared with its release, and the commit is read again at the next turn.
 func (e *environment) turn(ctx context.Context) (err error) {
+	if e.next != nil || e.wanted != "" || !e.looked {
+		if err := e.goAhead(ctx); err != nil {
+			return err
+		}
+		defer e.giveWay()
+		if e.next == nil {
+			select {
+			case e.wanted = <-e.wake: // it came meanwhile
+			default:
+			}
+		}
+	}
 	next := e.next
 	if next == nil && e.wanted != "" {
 		same, done, failed := e.advance(ctx, e.wanted)

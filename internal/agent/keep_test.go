@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 		os.Exit(code)
 	}
 	if len(os.Args) > 1 && os.Args[1] == child.Arg {
-		err := child.Serve(context.Background(), os.Args[2:], os.Stdin, os.Stdout, agent.Work)
+		err := child.Serve(context.Background(), os.Args[2:], os.Stdin, os.Stdout, new(agent.Worker).Work)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)

@@ -161,8 +161,8 @@ func (e *environment) admit(ctx context.Context) error {
 	return e.claim.Hold(ctx, e.target.Records(), e.agent.leadership.leader())
 }
 
-// leave gives the environment up where this agent runs alone.
-func (e *environment) leave(ctx context.Context) {
+// giveUp ends the claim on the environment where this agent runs alone.
+func (e *environment) giveUp(ctx context.Context) {
 	if e.target.Cluster == nil {
 		return
 	}

@@ -55,10 +55,14 @@ func TestOneChangeRendersOne(t *testing.T) {
 	}
 
 	// First an application that no environment follows, then the project file, which all environments use.
+	before = renders()
 	repo.write("apps/app500/x.yaml", fmt.Sprintf(configMap, "app500", "2"))
+	repo.write("apps/app500/kustomization.yaml", "resources: [x.yaml]\n")
 	commit = repo.push()
 	agent.says(t, "commit "+short(commit)+" changes nothing of app", followed)
-	before = renders()
+	if now := renders(); !maps.Equal(now, before) {
+		t.Errorf("rendered after a change of another application: %v, before %v", now, before)
+	}
 	repo.write("slipway.yaml", project.String()+"# a comment\n")
 	commit = repo.push()
 	agent.says(t, "commit "+short(commit)+" changes nothing of app", followed)

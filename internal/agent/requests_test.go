@@ -101,11 +101,12 @@ func compareAsked(t *testing.T, when string, got map[string]int, want map[string
 func TestPassRequests(t *testing.T) {
 	t.Parallel()
 	p, r, a := sandboxtest.NewPlace(t), newRepository(t), newAsked()
-	r.write("slipway.yaml", "project: shop\nenvironments:\n  prod: {path: k8s, class: local}\n")
+	r.write("slipway.yaml", fmt.Sprintf("project: %s\nenvironments:\n"+
+		"  prod: {path: k8s, class: local, namespace: %s}\n", p.Namespace, p.Namespace))
 	r.write("k8s/all.yaml", fourObjects)
 	r.push()
 	running := start(t, sandboxtest.Through(t, a.note), fmt.Sprintf("repositories:\n- url: %s\n  interval: 1h\n"+
-		"  environments:\n    prod: {context: proxy, namespace: %s, onDrift: repair}\n", r.url, p.Namespace),
+		"  environments:\n    prod: {context: proxy, onDrift: repair}\n", r.url),
 		func(a *Agent) { a.recent = time.Hour })
 	one := bounds{1, 1}
 	got := a.take(t, map[string]int{
@@ -114,7 +115,8 @@ func TestPassRequests(t *testing.T) {
 	compareAsked(t, "first deploy", got, map[string]bounds{
 		"GET /api": one, "GET /apis": one, // where each kind is served; environments share the answers
 		"POST leases": {2, 2}, "PUT leases": {1, 2}, // the claim, and the lock
-		"LIST secrets": {2, 3}, // the record, twice, and its versions for the watch
+		// The record, that of a namespace before, the record under the lock, and its versions for the watch.
+		"LIST secrets": {4, 4},
 		// The objects as they are, before and after.
 		"GET configmaps": {4, 4}, "GET services": {2, 2}, "GET deployments": {2, 3},
 		"PATCH configmaps, dry run": {2, 2}, "PATCH services, dry run": one, "PATCH deployments, dry run": one,
@@ -127,7 +129,7 @@ func TestPassRequests(t *testing.T) {
 		// From then on changes are told.
 		"LIST configmaps": one, "LIST services": one,
 		"WATCH configmaps": one, "WATCH services": one, "WATCH secrets": one,
-	}, 42)
+	}, 43)
 
 	r.write("k8s/all.yaml", "# a comment\n"+fourObjects)
 	r.push()

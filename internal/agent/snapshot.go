@@ -6,12 +6,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -51,6 +53,33 @@ type snapshot struct {
 
 	openMu sync.Mutex
 	opened map[string]opened // projects, by their directories
+	texts  []projectText
+}
+
+// projectText is a project as another process gets it. The name is a digest of the text.
+type projectText struct {
+	project project.Project
+	name    string
+	text    json.RawMessage
+}
+
+// textOf makes the text of a project, once for all environments.
+func (s *snapshot) textOf(p project.Project) (projectText, error) {
+	s.openMu.Lock()
+	defer s.openMu.Unlock()
+	for _, t := range s.texts {
+		if reflect.DeepEqual(t.project, p) { // at once: they share their parts
+			return t, nil
+		}
+	}
+	text, err := json.Marshal(p)
+	if err != nil {
+		return projectText{}, err
+	}
+	sum := sha256.Sum256(text)
+	t := projectText{p, hex.EncodeToString(sum[:]), text}
+	s.texts = append(s.texts, t)
+	return t, nil
 }
 
 // fetchFunc calls a function with the content of blobs. The content of one over the limit is nil.

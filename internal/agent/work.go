@@ -25,6 +25,9 @@ type task struct {
 	Job     *deploy.Job  `json:"job,omitempty"`
 	Promote *promote.Job `json:"promote,omitempty"`
 	Check   *check.Job   `json:"check,omitempty"`
+	// Project names the project of Job. A process that does not have it from its last task asks for it: that of
+	// a thousand environments takes longer to send than to render one.
+	Project string `json:"project,omitempty"`
 }
 
 // place is a project's directory below a root.
@@ -39,11 +42,22 @@ type openAnswer struct {
 	Error   string          `json:"error,omitempty"`
 }
 
-// question is a chart's lookup.
-type question struct{ APIVersion, Kind, Namespace, Name string }
+// question is a chart's lookup, or asks for the project of the task.
+type question struct {
+	APIVersion, Kind, Namespace, Name string
+	Project                           bool
+}
+
+// Worker does tasks, one after another.
+type Worker struct {
+	name    string // of project
+	project project.Project
+}
 
 // Work does one task. It is the handler of child.Serve.
-func Work(ctx context.Context, text json.RawMessage, ask func(question, answer any) error) (any, bool) {
+func (w *Worker) Work(ctx context.Context, text json.RawMessage, ask func(question, answer any) error) (
+	answer any, last bool,
+) {
 	var t task
 	if err := utiljson.Unmarshal(text, &t); err != nil {
 		return openAnswer{Error: err.Error()}, true
@@ -65,14 +79,34 @@ func Work(ctx context.Context, text json.RawMessage, ask func(question, answer a
 		a := check.Work(ctx, *t.Check)
 		return a, a.Error != ""
 	}
-	t.Job.Render.Env = os.LookupEnv
-	answer := deploy.Work(ctx, *t.Job, func(apiVersion, kind, namespace, name string) (map[string]any, error) {
+	if err := w.recall(t.Project, ask); err != nil {
+		return deploy.Answer{Error: fmt.Sprintf("read the project: %v", err)}, true
+	}
+	t.Job.Source.Project, t.Job.Render.Env = w.project, os.LookupEnv
+	a := deploy.Work(ctx, *t.Job, func(apiVersion, kind, namespace, name string) (map[string]any, error) {
 		var object map[string]any
-		err := ask(question{apiVersion, kind, namespace, name}, &object)
+		err := ask(question{APIVersion: apiVersion, Kind: kind, Namespace: namespace, Name: name}, &object)
 		return object, err
 	})
 	// A template that was given up goes on in this process.
-	return answer, answer.Error != ""
+	return a, a.Error != ""
+}
+
+// recall makes the named project the present one.
+func (w *Worker) recall(name string, ask func(question, answer any) error) error {
+	if name == w.name {
+		return nil
+	}
+	var text json.RawMessage
+	var p project.Project
+	if err := ask(question{Project: true}, &text); err != nil {
+		return err
+	}
+	if err := utiljson.Unmarshal(text, &p); err != nil { // whole numbers as values have them
+		return err
+	}
+	w.name, w.project = name, p
+	return nil
 }
 
 // open reads a project in a process of its own.
@@ -93,13 +127,17 @@ func open(ctx context.Context, p *child.Pool, root, dir string) (project.Project
 
 // work does a job in a process of its own.
 func work(
-	ctx context.Context, p *child.Pool, job deploy.Job, lookup deploy.LookupFunc,
+	ctx context.Context, p *child.Pool, job deploy.Job, of projectText, lookup deploy.LookupFunc,
 ) (deploy.Answer, error) {
 	var a deploy.Answer
-	text, err := p.Do(ctx, task{Job: &job}, func(asked json.RawMessage) (any, error) {
+	job.Source.Project = project.Project{}
+	text, err := p.Do(ctx, task{Job: &job, Project: of.name}, func(asked json.RawMessage) (any, error) {
 		var q question
 		if err := json.Unmarshal(asked, &q); err != nil {
 			return nil, err
+		}
+		if q.Project {
+			return of.text, nil
 		}
 		if lookup == nil {
 			return nil, errors.New("no cluster")
@@ -143,7 +181,11 @@ func (e entry) isolate(s *snapshot, reads *[]tree.Read) func(
 		for range maxRounds {
 			e.agent.counters.update(func(c *counters) { c.renders[e.name]++ })
 			job.Source.Ancestors = nil
-			a, err := work(ctx, e.agent.children, job, lookup)
+			of, err := s.textOf(job.Source.Project)
+			if err != nil {
+				return deploy.Answer{}, err
+			}
+			a, err := work(ctx, e.agent.children, job, of, lookup)
 			if err != nil {
 				return a, err
 			}

@@ -27,7 +27,8 @@ type selectorLabels struct {
 
 // selectors checks which labels overlays write into selectors.
 func selectors(s *subject, e *environment) found {
-	if len(e.Paths) == 0 {
+	own := labelsOfPaths(s.files, e.Paths)
+	if len(own) == 0 { // the files of a thousand other environments need not be read
 		return found{}
 	}
 	var others []map[string]string
@@ -41,7 +42,7 @@ func selectors(s *subject, e *environment) found {
 		}
 	}
 	var all []finding.Finding
-	for _, l := range labelsOfPaths(s.files, e.Paths) {
+	for _, l := range own {
 		all = append(all, checkSelectorLabels(s.files, e, l, others)...)
 	}
 	return found{findings: all}

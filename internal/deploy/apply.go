@@ -153,7 +153,9 @@ func createNamespace(ctx context.Context, r run, p Proposal) (bool, error) {
 }
 
 func applyLocked(ctx context.Context, r run, p Proposal, created bool) (release.Release, error) {
-	past, err := r.target.Records().Past(ctx)
+	records := r.target.Records()
+	records.Unmoved = time.Since(p.unmoved) < r.options.Recent
+	past, err := records.Past(ctx)
 	if err != nil {
 		return release.Release{}, err
 	}

@@ -59,6 +59,7 @@ type Proposal struct {
 	// looked is when the cluster was asked, and records are the versions of the records then.
 	looked  time.Time
 	records map[string]string
+	unmoved time.Time // see release.Past
 }
 
 // Done says that the cluster and the record are as the plan wants them.
@@ -289,7 +290,7 @@ func propose(
 	proposal := Proposal{Prepared: p, Plan: made, Latest: latest, Observed: observed, owners: t.owners(latest),
 		Pauses: past.Pauses.Active(time.Now()), renamed: renamed, moved: movedHere(past),
 		uids: map[object.Ref]string{}, places: map[object.Ref]int{}, force: l.force, looked: looked,
-		records: past.Versions()}
+		records: past.Versions(), unmoved: past.Unmoved()}
 	for i, seen := range observed {
 		proposal.places[seen.Ref] = i
 		proposal.uids[seen.Ref], _ = seen.Live.At("metadata", "uid").(string)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"slipway/internal/cluster"
 )
@@ -33,7 +34,14 @@ func newestHere(all []Release) Release {
 }
 
 // mayMove says that the project names the namespace: another one is a move.
-func (s Store) mayMove() bool { return !s.Aside && s.IsFormer != nil }
+func (s Store) mayMove() bool { return !s.Aside && !s.Unmoved && s.IsFormer != nil }
+
+// Unmoved returns when the environment was found to have no records in other namespaces; the zero time where
+// it has some, or that is not known.
+func (p Past) Unmoved() time.Time { return p.unmoved }
+
+// HasMoved says that some releases were deployed to another namespace.
+func (p Past) HasMoved() bool { return slices.ContainsFunc(p.Releases, Release.isMoved) }
 
 // withMoved adds the releases of the namespace that the environment had before, where none runs in the
 // present one.

@@ -44,6 +44,8 @@ type Store struct {
 	// IsFormer says whether the newest release of another environment in the namespace is one of this
 	// environment, from before it was renamed. Nil: it never was.
 	IsFormer func(context.Context, Release) bool
+	// Unmoved: a look a moment ago found no records of the environment in other namespaces: see Past.Unmoved.
+	Unmoved bool
 }
 
 // Past is the content of the records of an environment.
@@ -58,6 +60,8 @@ type Past struct {
 	Pauses Pauses
 
 	versions map[string]string
+	// unmoved is when no release of another namespace was found; zero: one was, or none was looked for.
+	unmoved time.Time
 }
 
 // Then returns the past after another release was recorded.
@@ -77,11 +81,15 @@ func (p Past) Versions() map[string]string { return p.versions }
 
 // Past reads the records: one list, in most cases.
 func (s Store) Past(ctx context.Context) (Past, error) {
+	began := time.Now()
 	releases, paused, listed, err := s.list(ctx)
 	if err == nil {
 		releases, err = s.withEarlier(ctx, releases, listed)
 	}
 	past := Past{Pauses: paused, versions: map[string]string{}}
+	if err == nil && s.mayMove() && !(Past{Releases: releases}).HasMoved() {
+		past.unmoved = began
+	}
 	for _, r := range listed.own {
 		past.versions[r.name] = r.version
 	}
@@ -124,7 +132,7 @@ func (s Store) Begin(ctx context.Context, past Past, r Release) (Release, error)
 			return r, err
 		}
 	}
-	if last.Revision == 0 || last.Status == Deleted {
+	if (last.Revision == 0 || last.Status == Deleted) && past.HasMoved() {
 		if err := s.copyMoved(ctx); err != nil {
 			return r, err
 		}
