@@ -22,7 +22,7 @@ var allowed = map[string]string{
 	"internal/project/tilt":     "",
 	"internal/git":              "",
 	"internal/git/credential":   "",
-	"internal/git/forge":        "",
+	"internal/git/forge":        "git/credential",
 	"internal/git/signer":       "",
 	"internal/gctune":           "",
 	"internal/lazyregexp":       "",

@@ -36,11 +36,12 @@ Secrets of the agent's namespace are mounted, and neither read nor printed. Make
 
 Pass --git-credentials git with each of them. A Secret for --webhook-secret has the key "secret", one for
 --signers "allowed_signers", one for --openpgp-signers "keys.asc", and one for --forge-token "token". With
---forge-token, failed commits are reverted by pull request.
+--forge-token, failed commits are reverted by pull request; with --github-app and --forge github, too.
 
 With --config FILE the configuration is yours: several repositories, policies, notifications, the web UI.
 A file of it is the key KEY of Secret NAME when it is written as /etc/slipway-secrets/NAME/KEY; these
-Secrets are mounted. listen, state and lease are added.
+Secrets are mounted. listen, state, lease and previewRole are added. With previews the agent gets a ClusterRole,
+and a ValidatingAdmissionPolicy that limits it to their namespaces.
 
 --apply deploys the manifests as "slipway deploy" does: with a plan, a confirmation, a wait until both replicas
 are ready, and a record in the agent's namespace. --namespace is the namespace of the agent.`,

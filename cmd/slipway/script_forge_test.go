@@ -1,10 +1,16 @@
 package main
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -25,6 +31,9 @@ var forges sync.Map
 //	forge open REPOSITORY BRANCH LABEL|""     opens a pull request into main, as a person does
 //	forge fork REPOSITORY BRANCH LABEL|""     the same from a fork
 //	forge close REPOSITORY NUMBER
+//	forge app ID INSTALLATION FILE            installs a GitHub App, and writes its key: then it alone makes tokens
+//	forge revoke                              makes the token of the app invalid
+//	forge tokens                              prints how many the app has made
 //	forge check COMMIT NAME STATE             reports a commit status; "run" in place of "check": a check run
 //	forge checks|deployments|comments         prints them as JSON, one a line
 //
@@ -49,6 +58,10 @@ func cmdForge(ts *testscript.TestScript, neg bool, args []string) {
 		number, err := strconv.Atoi(args[2])
 		ts.Check(err)
 		server.Close(args[1], number)
+	case "app":
+		installApp(ts, server, args[1], args[2], args[3])
+	case "revoke":
+		server.Revoke()
 	case "check", "run":
 		server.AddCheck(forgetest.Check{Commit: args[1], Name: args[2], State: args[3], Run: args[0] == "run"})
 	default:
@@ -71,6 +84,8 @@ func lookAtForge(ts *testscript.TestScript, args []string) string {
 	switch args[0] {
 	case "pulls":
 		return forgeLines(ts, server.Pulls(args[1]))
+	case "tokens":
+		return fmt.Sprintln(server.Tokens())
 	case "checks":
 		return forgeLines(ts, server.Checks())
 	case "deployments":
@@ -90,6 +105,16 @@ func forgeLines[T any](ts *testscript.TestScript, all []T) string {
 		ts.Check(encoder.Encode(item))
 	}
 	return b.String()
+}
+
+// installApp makes a key for an app, in a file.
+func installApp(ts *testscript.TestScript, server *forgetest.Server, id, installation, file string) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	ts.Check(err)
+	block := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
+	ts.Check(os.WriteFile(ts.MkAbs(file), block, 0o600))
+	server.App = &forgetest.App{ID: id, Installation: installation, Key: &key.PublicKey}
+	server.Revoke()
 }
 
 func startForge(ts *testscript.TestScript, kind, variable string) {

@@ -35,6 +35,9 @@ func TestParse(t *testing.T) {
 		head + "  forge: {tokenfile: x}\n": `line 3: unknown key "tokenfile" (did you mean "tokenFile"?)`,
 		head + "  forge: {}\n  environments: {a: {}}\n": "repositories[0]: forge: kind: " +
 			`want github, gitlab or gitea, not ""`,
+		head + "  forge: {kind: github, githubApp: {id: x}}\n  environments: {a: {}}\n": "" +
+			"repositories[0]: forge: githubApp needs id, installation and privateKeyFile",
+		head + "  credentials: {githubApp: {iD: x}}\n":                  `line 3: unknown key "iD" (did you mean "id"?)`,
 		head + "  previews: {namespace: a-}\n  environments: {a: {}}\n": "repositories[0]: previews: forge is missing",
 		head + "  forge: {kind: gitea, tokenFile: x}\n  previews: {namespace: a}\n  environments: {a: {}}\n": "" +
 			"repositories[0]: previews: namespace: want what the namespaces begin with, such as shop-pr-, " +

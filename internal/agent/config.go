@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"slipway/internal/agent/notify"
+	"slipway/internal/git/credential"
 	"slipway/internal/git/forge"
 	"slipway/internal/project"
 )
@@ -29,6 +30,9 @@ type Config struct {
 	UI *UI `yaml:"ui"`
 	// Lease has the replicas of an agent choose the one that acts; nil: this agent runs alone.
 	Lease *Lease `yaml:"lease"`
+	// PreviewRole is a ClusterRole that the agent binds to itself in the namespace of each preview; empty: it has
+	// the permissions there already.
+	PreviewRole string `yaml:"previewRole"`
 	// State is a directory for clones; empty: a temporary one, which is made anew at each start.
 	State string `yaml:"state"`
 	// Limits bound what the repositories may need.
@@ -72,7 +76,8 @@ type Repository struct {
 	Interval Duration `yaml:"interval"`
 	// WebhookSecret is a file with the secret that webhooks are signed with; empty: no webhook is taken.
 	WebhookSecret string `yaml:"webhookSecret"`
-	// Forge is where pull requests are opened; nil: branches are pushed, and a person opens them.
+	// Forge is where pull requests are opened; nil: branches are pushed, and a person opens them. Without a
+	// token of its own it has those of the GitHub App of Credentials.
 	Forge *forge.Forge `yaml:"forge"`
 	// Verdicts are published as Git notes; nil: they are not.
 	Verdicts *Verdicts `yaml:"verdicts"`
@@ -247,7 +252,7 @@ func (r *Repository) complete() error {
 		return errors.New("verdicts: keyFile is missing")
 	}
 	if r.Forge != nil {
-		if err := r.Forge.Complete(r.URL); err != nil {
+		if err := r.completeForge(); err != nil {
 			return fmt.Errorf("forge: %w", err)
 		}
 	}
@@ -286,6 +291,19 @@ func (r *Repository) complete() error {
 	return nil
 }
 
+// completeForge fills in what the URL and the credentials of the repository tell.
+func (r *Repository) completeForge() error {
+	f, app := r.Forge, r.Forge.GitHubApp
+	if c := r.Credentials; c != nil && f.TokenFile == "" && app == nil {
+		f.GitHubApp = c.GitHubApp
+	}
+	err := f.Complete(r.URL)
+	if app != nil {
+		app.API = cmp.Or(app.API, f.API)
+	}
+	return err
+}
+
 // checkPublish fails where verdicts cannot be published as the entry says.
 func (r *Repository) checkPublish() error {
 	for _, where := range r.Publish {
@@ -302,7 +320,7 @@ func (r *Repository) checkPublish() error {
 }
 
 var unknownField = regexp.MustCompile(
-	`^line (\d+): field (\S+) not found in type (?:agent|forge|notify)\.(\w+)$`)
+	`^line (\d+): field (\S+) not found in type (?:agent|credential|forge|notify)\.(\w+)$`)
 
 // readable says in the words of the file what the YAML library says in those of Go.
 func readable(err error) error {
@@ -316,12 +334,12 @@ func readable(err error) error {
 	}
 	var known []string
 	for _, t := range []any{
-		Config{}, Limits{}, Lease{}, Repository{}, Environment{}, Credentials{}, GitHubApp{}, Signers{},
+		Config{}, Limits{}, Lease{}, Repository{}, Environment{}, Credentials{}, credential.App{}, Signers{},
 		Verdicts{}, Previews{}, UI{}, OIDC{}, forge.Forge{}, notify.Receiver{},
 	} {
 		if of := reflect.TypeOf(t); of.Name() == m[3] {
 			for i := range of.NumField() {
-				if key := of.Field(i).Tag.Get("yaml"); key != "-" {
+				if key := of.Field(i).Tag.Get("yaml"); key != "-" && key != "" {
 					known = append(known, key)
 				}
 			}

@@ -19,18 +19,9 @@ type Credentials struct {
 	Username     string `yaml:"username"`
 	PasswordFile string `yaml:"passwordFile"`
 	// SSHKeyFile and KnownHostsFile go together.
-	SSHKeyFile     string     `yaml:"sshKeyFile"`
-	KnownHostsFile string     `yaml:"knownHostsFile"`
-	GitHubApp      *GitHubApp `yaml:"githubApp"`
-}
-
-// GitHubApp is an installation of a GitHub App.
-type GitHubApp struct {
-	ID             string `yaml:"id"`
-	Installation   string `yaml:"installation"`
-	PrivateKeyFile string `yaml:"privateKeyFile"`
-	// API is the REST API's address, for GitHub Enterprise Server; empty: https://api.github.com.
-	API string `yaml:"api"`
+	SSHKeyFile     string          `yaml:"sshKeyFile"`
+	KnownHostsFile string          `yaml:"knownHostsFile"`
+	GitHubApp      *credential.App `yaml:"githubApp"`
 }
 
 // check returns what is missing, or too much.
@@ -51,9 +42,8 @@ func (c Credentials) check(address string) error {
 		return errors.New("credentials: sshKeyFile and knownHostsFile go together")
 	case c.Username != "" && c.PasswordFile == "":
 		return errors.New("credentials: username goes with passwordFile")
-	case c.GitHubApp != nil &&
-		(c.GitHubApp.ID == "" || c.GitHubApp.Installation == "" || c.GitHubApp.PrivateKeyFile == ""):
-		return errors.New("credentials: githubApp needs id, installation and privateKeyFile")
+	case c.GitHubApp != nil && c.GitHubApp.Check() != nil:
+		return fmt.Errorf("credentials: %w", c.GitHubApp.Check())
 	}
 	return nil
 }
@@ -77,21 +67,15 @@ func accessTo(r Repository) func(context.Context) (git.Access, error) {
 			return password(a, address, user, inURL)
 		}
 	}
-	var app *credential.App
-	if g := c.GitHubApp; g != nil {
-		app = &credential.App{
-			ID: g.ID, Installation: g.Installation, KeyFile: g.PrivateKeyFile, API: strings.TrimSuffix(g.API, "/"),
-		}
-	}
 	return func(ctx context.Context) (git.Access, error) {
 		switch {
-		case app != nil:
-			token, err := app.Token(ctx)
+		case c.GitHubApp != nil:
+			token, err := c.GitHubApp.Token(ctx)
 			if err != nil {
 				return git.Access{}, err
 			}
 			a, err := password(git.Access{}, address, "x-access-token", token)
-			a.Rejected = app.Forget
+			a.Rejected = c.GitHubApp.Forget
 			return a, err
 		case c.PasswordFile != "":
 			text, err := os.ReadFile(c.PasswordFile)

@@ -369,6 +369,9 @@ func (p *previews) mark(
 			return err
 		}
 	}
+	if err := p.bind(ctx, name); err != nil {
+		return err
+	}
 	hard := map[string]any{}
 	for key, value := range p.Quota {
 		hard[key] = value

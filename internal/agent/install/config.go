@@ -59,7 +59,15 @@ func (o Options) read() (written, error) {
 	if c.UI != nil && c.UI.Context != "" {
 		return fail("ui.context: the cluster of the pods reviews the tokens: remove the key")
 	}
+	previews := slices.ContainsFunc(c.Repositories, func(r agent.Repository) bool { return r.Previews != nil })
+	role := newRules(o).previewRole()
+	if c.PreviewRole != "" && c.PreviewRole != role {
+		return fail("previewRole: it is %s: remove the key", role)
+	}
 	for _, r := range c.Repositories {
+		if r.Previews != nil && r.Previews.Context != "" {
+			return fail("previews.context: the agent runs in the cluster of its previews: remove the key")
+		}
 		for name, e := range r.Environments {
 			if e.Context != "" {
 				return fail("environments.%s.context: the agent runs in the cluster of its environments: remove the "+
@@ -73,6 +81,7 @@ func (o Options) read() (written, error) {
 	}{
 		{c.Listen == "", "listen", strconv.Quote(listenAddress)}, {c.State == "", "state", stateDirectory},
 		{c.Lease == nil, "lease", fmt.Sprintf("{namespace: %s, name: %s}", o.Namespace, o.Name)},
+		{previews && c.PreviewRole == "", "previewRole", role},
 	}
 	w.text = strings.TrimRight(string(o.Config), "\n") + "\n"
 	for _, f := range fixed {
@@ -81,7 +90,7 @@ func (o Options) read() (written, error) {
 		}
 	}
 	if _, err = agent.Parse([]byte(w.text)); err != nil { // as a document that ends with "..."
-		return fail("%s cannot be added at its end: %v", "listen, state and lease", err)
+		return fail("%s cannot be added at its end: %v", "listen, state, lease and previewRole", err)
 	}
 	return w, nil
 }
@@ -91,6 +100,9 @@ func (w written) urls() []string {
 	var all []string
 	for _, r := range w.Repositories {
 		all = append(all, r.URL)
+		if r.Forge != nil {
+			all = append(all, r.Forge.API)
+		}
 	}
 	if w.UI != nil && w.UI.OIDC != nil {
 		all = append(all, w.UI.OIDC.Issuer)

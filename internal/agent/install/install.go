@@ -115,6 +115,9 @@ func Make(ctx context.Context, p project.Project, o Options) (Manifests, error) 
 		}
 		r.add(env.Namespace, result.Set)
 	}
+	if err := r.addPreviews(ctx, p, renderer, own); err != nil {
+		return m, err
+	}
 	if own.UI != nil {
 		r.addUI(*own.UI)
 	}
@@ -178,7 +181,7 @@ func configuration(o Options, environments []project.Environment) (string, error
 		Environments map[string]policy `yaml:"environments"`
 	}
 	writeBack := agent.Never
-	if o.Secrets.ForgeToken != "" {
+	if o.access().Forge != nil {
 		writeBack = agent.PullRequest
 	}
 	policies := map[string]policy{}

@@ -52,7 +52,10 @@ var watching = []rule{
 type rules struct {
 	options Options
 	in      map[string][]rule // by namespace; "": of the whole cluster
-	notes   []string
+	preview []rule            // in the namespace of a preview
+	// prefixes are what the namespaces of previews begin with.
+	prefixes []string
+	notes    []string
 }
 
 func newRules(o Options) *rules { return &rules{options: o, in: map[string][]rule{}} }
@@ -162,6 +165,9 @@ func (r *rules) objects() []object.Object {
 			}},
 		}
 		all = append(all, object.Object{Body: role}, object.Object{Body: binding})
+	}
+	if len(r.prefixes) > 0 {
+		all = append(all, r.previewObjects()...)
 	}
 	return all
 }

@@ -26,7 +26,7 @@ type Secrets struct {
 	// CA has the key ca.crt: certificate authorities that the agent trusts beside those of its image.
 	CA string
 	// ForgeToken has the key token, to open pull requests with. ForgeKind is that of the forge; empty: by
-	// the host of the repository.
+	// the host of the repository. With GitHubApp and a ForgeKind, the app makes the token.
 	ForgeToken, ForgeKind string
 }
 
@@ -43,6 +43,9 @@ const (
 	keyDocker  = ".dockerconfigjson"
 	keyCA      = "ca.crt"
 )
+
+// forgeOfApps is the kind of forge that takes the tokens of a GitHub App.
+const forgeOfApps = "github"
 
 // NoCredentialsError says that a repository is reached by SSH, and no Secret has a key for it.
 type NoCredentialsError struct {
@@ -86,8 +89,11 @@ func (o Options) validateSecrets() error {
 			o.create(mount{Secret: "git", Keys: []string{keyApp}}) + "`"}
 	case s.GitHubApp != "" && o.isSSH():
 		return &InvalidError{"--github-app", "it is for URLs of https"}
-	case s.ForgeKind != "" && s.ForgeToken == "":
-		return &InvalidError{"--forge", "it goes with --forge-token SECRET"}
+	case s.ForgeKind != "" && s.ForgeToken == "" && s.GitHubApp == "":
+		return &InvalidError{"--forge", "it goes with --forge-token SECRET or --github-app ID/INSTALLATION"}
+	case s.ForgeKind != "" && s.ForgeKind != forgeOfApps && s.ForgeToken == "":
+		return &InvalidError{"--forge " + s.ForgeKind, "a GitHub App is for " + forgeOfApps +
+			" alone: pass --forge-token SECRET"}
 	case len(o.Config) == 0 && o.isSSH() && s.Git == "":
 		return &NoCredentialsError{o.URL, o.create(mount{Secret: "git", Keys: []string{keySSH, keyHosts}})}
 	}
@@ -168,6 +174,9 @@ func (o Options) access() access {
 				a.Forge["kind"] = o.Secrets.ForgeKind
 			}
 		}
+	}
+	if a.Forge == nil && o.Secrets.ForgeKind != "" {
+		a.Forge = map[string]string{"kind": o.Secrets.ForgeKind}
 	}
 	return a
 }

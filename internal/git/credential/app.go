@@ -2,6 +2,7 @@ package credential
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -17,19 +18,22 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"time"
 )
 
 // App is an installation of a GitHub App. It makes tokens that are valid for an hour, as
-// https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app says.
+// https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app says. Git and the REST
+// API take the same tokens.
 type App struct {
 	// ID is the app's ID or its client ID, Installation the installation's.
-	ID, Installation string
+	ID           string `yaml:"id"`
+	Installation string `yaml:"installation"`
 	// KeyFile is the app's private key in PEM. It is read for each token.
-	KeyFile string
-	// API is the address of the REST API; empty: https://api.github.com.
-	API string
+	KeyFile string `yaml:"privateKeyFile"`
+	// API is the address of the REST API, for GitHub Enterprise Server; empty: https://api.github.com.
+	API string `yaml:"api"`
 
 	mu      sync.Mutex
 	token   string
@@ -38,6 +42,14 @@ type App struct {
 
 // renewal is how long before its end a token is not used any more.
 const renewal = 5 * time.Minute
+
+// Check fails where a field is missing that a token needs.
+func (a *App) Check() error {
+	if a.ID == "" || a.Installation == "" || a.KeyFile == "" {
+		return errors.New("githubApp needs id, installation and privateKeyFile")
+	}
+	return nil
+}
 
 // Token returns a token, which it makes when there is none or when it ends soon.
 func (a *App) Token(ctx context.Context) (string, error) {
@@ -52,11 +64,8 @@ func (a *App) Token(ctx context.Context) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	api := a.API
-	if api == "" {
-		api = "https://api.github.com"
-	}
-	address := api + "/app/installations/" + url.PathEscape(a.Installation) + "/access_tokens"
+	api := cmp.Or(a.API, "https://api.github.com")
+	address := strings.TrimSuffix(api, "/") + "/app/installations/" + url.PathEscape(a.Installation) + "/access_tokens"
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, nil)
 	if err != nil {
 		return "", err

@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"slipway/internal/git/credential"
 )
 
 // The kinds of forges.
@@ -33,7 +35,9 @@ type Forge struct {
 	API string `yaml:"api"`
 	// TokenFile is a file with a token that may open pull requests. It is read each time.
 	TokenFile string `yaml:"tokenFile"`
-	// Token is used without a TokenFile.
+	// GitHubApp makes tokens in place of a TokenFile; nil: it does not.
+	GitHubApp *credential.App `yaml:"githubApp"`
+	// Token is used without the two.
 	Token string `yaml:"-"`
 }
 
@@ -63,8 +67,17 @@ func (f *Forge) Complete(repository string) error {
 	if !slices.Contains([]string{GitHub, GitLab, Gitea}, f.Kind) {
 		return fmt.Errorf("kind: want github, gitlab or gitea, not %q", f.Kind)
 	}
-	if f.TokenFile == "" && f.Token == "" {
+	switch {
+	case f.TokenFile == "" && f.Token == "" && f.GitHubApp == nil:
 		return errors.New("tokenFile is missing")
+	case f.GitHubApp != nil && f.TokenFile != "":
+		return errors.New("want one of tokenFile and githubApp")
+	case f.GitHubApp != nil && f.Kind != GitHub:
+		return fmt.Errorf("githubApp is for github, not for %s: write tokenFile", f.Kind)
+	case f.GitHubApp != nil:
+		if err := f.GitHubApp.Check(); err != nil {
+			return err
+		}
 	}
 	if f.API == "" {
 		f.API = map[string]string{
@@ -126,13 +139,9 @@ type call struct {
 // do makes a request, and reads its answer into a value. It fails with an *AnswerError where the status says
 // so.
 func (f Forge) do(ctx context.Context, c call, into any) error {
-	token := f.Token
-	if f.TokenFile != "" {
-		text, err := os.ReadFile(f.TokenFile)
-		if err != nil {
-			return fmt.Errorf("%s: %w", c.doing, err)
-		}
-		token = strings.TrimSpace(string(text))
+	token, err := f.token(ctx)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.doing, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
@@ -149,6 +158,9 @@ func (f Forge) do(ctx context.Context, c call, into any) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.doing, err)
 	}
+	if answer.StatusCode == http.StatusUnauthorized && f.GitHubApp != nil {
+		f.GitHubApp.Forget()
+	}
 	if answer.StatusCode/100 != 2 {
 		said := string(bytes.TrimSpace(text))
 		return &AnswerError{c.doing, request.URL.Host, answer.Status, said}
@@ -157,6 +169,18 @@ func (f Forge) do(ctx context.Context, c call, into any) error {
 		return fmt.Errorf("%s: %s answers what cannot be read: %w", c.doing, request.URL.Host, err)
 	}
 	return nil
+}
+
+// token returns the token of a request. That of a file is read each time, because a Secret may change.
+func (f Forge) token(ctx context.Context) (string, error) {
+	switch {
+	case f.GitHubApp != nil:
+		return f.GitHubApp.Token(ctx)
+	case f.TokenFile != "":
+		text, err := os.ReadFile(f.TokenFile)
+		return strings.TrimSpace(string(text)), err
+	}
+	return f.Token, nil
 }
 
 // request has the headers of the forge's own API.

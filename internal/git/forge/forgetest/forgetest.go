@@ -28,6 +28,8 @@ type Pull struct {
 // Server is a forge of one kind: "github", "gitlab" or "gitea".
 type Server struct {
 	Kind, Token string
+	// App makes the token of a GitHub; nil: it is Token.
+	App *App
 	// Commit returns the commit of a branch; nil: all are unknown.
 	Commit func(repository, branch string) string
 
@@ -101,6 +103,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) serve(r *http.Request) answer {
+	if a := s.App; a != nil && r.Method == http.MethodPost &&
+		r.URL.Path == "/app/installations/"+a.Installation+"/access_tokens" {
+		return s.serveApp(r)
+	}
 	if a := s.headers(r); a.status != 0 {
 		return a
 	}
