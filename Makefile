@@ -11,7 +11,7 @@ export GOTOOLCHAIN := local
 VERSION := $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
 
 .PHONY: help demo test build fetch slipway sandbox kubectl runtime browser lint docs changelog failures faults fuzz \
-	peers bench golden e2e image release try site
+	peers flux beside bench golden e2e image release try site
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -131,6 +131,17 @@ peers: ## build the kustomize, helm, kubeconform and crane commands into bin/pee
 	@cd bench && go build -ldflags "-s -w -X helm.sh/helm/v4/internal/version.version=$$(go list -m -f '{{.Version}}' helm.sh/helm/v4)" -o ../bin/peers/helm helm.sh/helm/v4/cmd/helm
 	@cd bench && go build -ldflags "-s -w" -o ../bin/peers/kubeconform github.com/yannh/kubeconform/cmd/kubeconform
 	@cd bench && go build -ldflags "-s -w" -o ../bin/peers/crane github.com/google/go-containerregistry/cmd/crane
+
+# Flux's controllers at the versions that bench/flux/go.mod pins, with the definitions of the same versions. It is a
+# module of its own, because they need other versions of Kubernetes than bench does.
+flux: ## build Flux's source-controller and kustomize-controller into bin/peers/flux: up to half an hour the first time
+	@mkdir -p bin/peers/flux
+	@cd bench/flux && for name in source-controller kustomize-controller; do \
+	go build -ldflags "-s -w" -o ../../bin/peers/flux/$$name github.com/fluxcd/$$name && \
+	install -m 644 "$$(go list -m -f '{{.Dir}}' github.com/fluxcd/$$name)"/config/crd/bases/*.yaml ../../bin/peers/flux/; done
+
+beside: slipway kubectl flux ## hand an environment over from Flux's real controllers to Slipway and back
+	SLIPWAY_TEST_FLUX="$(CURDIR)/bin/peers/flux" go test -count=1 -run '^TestBesideFlux$$' -v ./cmd/slipway
 
 bench: slipway peers ## compare CPU time and memory with the peers (BENCH=small is shorter; BENCHFLAGS=-check, -copy, -deploy, -agent)
 	@cd bench && go test ./work && go run . $(if $(filter small,$(BENCH)),-small) $(BENCHFLAGS)

@@ -109,11 +109,11 @@ func (a *agent) stop() error {
 
 // synced waits until all environments run the newest commit of the branch.
 func (a *agent) synced(f follow, most time.Duration) error {
-	head, err := exec.Command("git", "-C", f.dir, "rev-parse", "HEAD").Output()
+	want, err := f.head()
 	if err != nil {
 		return err
 	}
-	want, last := strings.TrimSpace(string(head)), ""
+	last := ""
 	err = until(most, func() (bool, error) {
 		response, err := http.Get("http://" + a.address + "/status")
 		if err != nil {

@@ -126,6 +126,13 @@ func (b *bench) reaction(t *table, s *server) (err error) {
 	limit := commitTarget + server.median()
 	t.row(fmt.Sprintf("commit applied, %d objects", objects), "median", milliseconds(server.median()),
 		milliseconds(applied.median()), "", "≤ "+milliseconds(limit), applied.median() <= limit)
+	if b.hasFlux(t) {
+		flux, err := b.fluxReaction(s)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(t.w, "  %-30s %s\n", "Flux, asked by annotation", milliseconds(flux))
+	}
 	slowest := repaired.percentile(99)
 	t.row("edit repaired", "p99", "", milliseconds(slowest), "", "≤ "+milliseconds(repairTarget),
 		slowest <= repairTarget)
@@ -284,6 +291,10 @@ func (b *bench) fleet(t *table, s *server, environments int) (err error) {
 		return err
 	}
 	f.environments = names
+	before, err := s.cpu()
+	if err != nil {
+		return err
+	}
 	began := time.Now()
 	a, err := b.agent(s, f)
 	if err != nil {
@@ -293,11 +304,57 @@ func (b *bench) fleet(t *table, s *server, environments int) (err error) {
 	if err := a.synced(f, time.Hour); err != nil {
 		return err
 	}
-	took, limit := time.Since(began), fleetTarget*time.Duration(environments)/1000
-	t.row(fmt.Sprintf("first deploy of %d environments", environments), "in all", milliseconds(alone),
-		milliseconds(took), fmt.Sprintf("%.2f×", float64(took)/float64(alone)), "≤ "+milliseconds(limit),
-		took <= limit)
+	ours := fleetCost{wall: time.Since(began)}
+	used, err := ticks(a.process.Process.Pid)
+	if err != nil {
+		return err
+	}
+	after, err := s.cpu()
+	if err != nil {
+		return err
+	}
+	ours.program, ours.server = time.Duration(used)*10*time.Millisecond, after-before
+	if ours.memory, err = resident(a.process.Process.Pid); err != nil {
+		return err
+	}
+	limit, name := fleetTarget*time.Duration(environments)/1000, fmt.Sprintf("first deploy of %d environments",
+		environments)
+	t.row(name, "in all", milliseconds(alone), milliseconds(ours.wall),
+		fmt.Sprintf("%.2f×", float64(ours.wall)/float64(alone)), "≤ "+milliseconds(limit), ours.wall <= limit)
+	ours.print(t, "the agent")
+	return b.besideFlux(t, s, f)
+}
+
+// besideFlux deploys the same environments by Flux, where its controllers were built: with their defaults, and
+// with 20 reconciles at a time.
+func (b *bench) besideFlux(t *table, s *server, f follow) error {
+	if !b.hasFlux(t) {
+		return nil
+	}
+	for _, concurrent := range []int{0, 20} {
+		theirs, err := b.fluxFleet(s, f, concurrent)
+		if err != nil {
+			return err
+		}
+		name := "Flux"
+		if concurrent > 0 {
+			name += fmt.Sprintf(", %d at a time", concurrent)
+		}
+		theirs.print(t, name)
+	}
 	return nil
+}
+
+// fleetCost is what the first deploy of many environments takes: of time, of CPU time from the start of the
+// program, and of memory at its end.
+type fleetCost struct {
+	wall, program, server time.Duration
+	memory                int64
+}
+
+func (c fleetCost) print(t *table, name string) {
+	fmt.Fprintf(t.w, "  %-30s %s; CPU: %.1f s of its own, %.1f s of the server; %s\n", name, milliseconds(c.wall),
+		c.program.Seconds(), c.server.Seconds(), mebibytes(c.memory))
 }
 
 // applyAlone makes the namespaces of a fleet, and as many others, into which it applies the same objects. It

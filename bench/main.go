@@ -42,6 +42,7 @@ type bench struct {
 	temp    string
 	slipway string
 	peers   map[string]string // the programs, by engine
+	fluxes  string            // the directory of Flux's controllers
 }
 
 // options are the flags.
@@ -72,7 +73,7 @@ func run(w io.Writer, o options) (missed int, err error) {
 	b := &bench{
 		machine: machine{home: filepath.Join(temp, "home")}, temp: temp,
 		slipway: filepath.Join(root, "bin", "slipway"),
-		peers:   map[string]string{},
+		peers:   map[string]string{}, fluxes: filepath.Join(root, "bin", "peers", "flux"),
 	}
 	for _, peer := range []string{kustomize, helm, kubeconform, crane} {
 		b.peers[peer] = filepath.Join(root, "bin", "peers", peer)
