@@ -30,8 +30,8 @@ type Config struct {
 	UI *UI `yaml:"ui"`
 	// Lease has the replicas of an agent choose the one that acts; nil: this agent runs alone.
 	Lease *Lease `yaml:"lease"`
-	// PreviewRole is a ClusterRole that the agent binds to itself in the namespace of each preview; empty: it has
-	// the permissions there already.
+	// PreviewRole is a ClusterRole that the agent binds to itself in the namespace of each preview; empty: it
+	// has the permissions there already.
 	PreviewRole string `yaml:"previewRole"`
 	// State is a directory for clones; empty: a temporary one, which is made anew at each start.
 	State string `yaml:"state"`

@@ -24,8 +24,8 @@ import (
 )
 
 // App is an installation of a GitHub App. It makes tokens that are valid for an hour, as
-// https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app says. Git and the REST
-// API take the same tokens.
+// https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app says. Git and the
+// REST API take the same tokens.
 type App struct {
 	// ID is the app's ID or its client ID, Installation the installation's.
 	ID           string `yaml:"id"`
@@ -65,7 +65,8 @@ func (a *App) Token(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	api := cmp.Or(a.API, "https://api.github.com")
-	address := strings.TrimSuffix(api, "/") + "/app/installations/" + url.PathEscape(a.Installation) + "/access_tokens"
+	address := strings.TrimSuffix(api, "/") +
+		"/app/installations/" + url.PathEscape(a.Installation) + "/access_tokens"
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, nil)
 	if err != nil {
 		return "", err
