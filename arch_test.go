@@ -18,7 +18,7 @@ import (
 // allowed lists, for each package, the packages of ours that it may import.
 var allowed = map[string]string{
 	"internal/object":           "",
-	"internal/project":          "project/tilt",
+	"internal/project":          "project/tilt words",
 	"internal/project/tilt":     "",
 	"internal/git":              "",
 	"internal/git/credential":   "",
@@ -51,14 +51,14 @@ var allowed = map[string]string{
 	"internal/ci":               "project",
 	"internal/ci/pipeline":      "git project render image ci",
 	"internal/ci/gitops":        "git object project image render/tree render",
-	"internal/check": "git object project project/source project/tilt render/tree render/skaffold image image/reference " +
+	"internal/check": "words git object project project/source project/tilt render/tree render/skaffold image image/reference " +
 		"render " +
 		"check/origin " +
 		"check/finding check/rule check/schema check/workflow check/contract",
 	"internal/cluster": "object plan",
 	"internal/rollout": "object project cluster",
 	"internal/release": "object image cluster rollout",
-	"internal/deploy": "git object project image/builder render render/tree image plan cluster " +
+	"internal/deploy": "words git object project image/builder render render/tree image plan cluster " +
 		"rollout release check check/finding check/rule check/contract check/origin image/signature deploy/peer " +
 		"rollout/probe render/bundle",
 	"internal/deploy/peer":   "git object project",

@@ -3,31 +3,33 @@ package agent
 import (
 	"fmt"
 	"time"
+
+	"slipway/internal/cluster"
 )
 
 // now is the time by the clock of the environment's API server, which all replicas and the people's windows
 // share: that of this machine may be wrong, or be set while the agent runs.
-func (e *environment) now() time.Time {
-	if e.target.Cluster == nil {
+func (c checkout) now() time.Time {
+	if c.target.Cluster == nil {
 		return time.Now()
 	}
-	return e.target.Cluster.Now()
+	return c.target.Cluster.Now()
 }
 
 // noteClock puts into the status that the clocks differ.
-func (e *environment) noteClock() {
+func (r *reporter) noteClock(c *cluster.Cluster) {
 	text := ""
-	if e.target.Cluster != nil {
-		text = skewText(e.target.Cluster.Skew())
+	if c != nil {
+		text = skewText(c.Skew())
 	}
-	if text == e.Status().Clock {
+	if text == r.Status().Clock {
 		return
 	}
-	e.update(func(s *Status) { s.Clock = text })
+	r.update(func(s *Status) { s.Clock = text })
 	if text != "" {
-		e.log.Warn(text)
+		r.log.Warn(text)
 	} else {
-		e.log.Info("this machine's clock agrees with the API server's again")
+		r.log.Info("this machine's clock agrees with the API server's again")
 	}
 }
 

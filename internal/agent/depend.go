@@ -4,9 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
-
-	"slipway/internal/project"
 )
 
 // awaitOthers says whether a commit waits for other environments, and judges it so. One of the same branch
@@ -14,7 +11,7 @@ import (
 func (e *environment) awaitOthers() bool {
 	e.awaiting = false
 	for _, name := range e.policy.After {
-		if why := e.unready(e.agent.named(name, e.mirror)); why != "" {
+		if why := unready(e.agent.named(name, e.mirror), e.mirror, e.commit); why != "" {
 			e.judge(Waiting, "commit %s waits for %s, which %s", short(e.commit), name, why)
 			e.awaiting = true
 			return true
@@ -36,15 +33,16 @@ func (a *Agent) named(name string, in *mirror) *environment {
 	return found
 }
 
-// unready says why another environment is not healthy at the same commit; empty: it is.
-func (e *environment) unready(other *environment) string {
-	if other == nil {
+// unready says why an environment is not healthy, at the commit where it is of the same branch as m; empty:
+// it is.
+func unready(e *environment, m *mirror, commit string) string {
+	if e == nil {
 		return "this agent does not keep"
 	}
-	is := other.Status()
-	isSame := other.mirror.remote == e.mirror.remote && other.mirror.Branch == e.mirror.Branch
+	is := e.Status()
+	isSame := e.mirror.remote == m.remote && e.mirror.Branch == m.Branch
 	switch {
-	case isSame && is.judged != e.commit:
+	case isSame && is.judged != commit:
 		return "has not looked at it yet"
 	case is.Verdict != Synced:
 		return "is " + string(is.Verdict)
@@ -101,13 +99,4 @@ func (c Config) checkAfter() error {
 		}
 	}
 	return nil
-}
-
-// repairOpens is when drift is set back next; zero: now.
-func (e *environment) repairOpens() time.Time {
-	now := e.now()
-	if opens := project.NextOpen(e.policy.RepairWindows, now); opens.After(now) {
-		return opens
-	}
-	return time.Time{}
 }

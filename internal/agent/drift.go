@@ -33,14 +33,14 @@ func (e *environment) guard(ctx context.Context) error {
 	if err := e.compare(ctx, e.target); err != nil {
 		return err
 	}
-	e.notePolled()
+	e.notePolled(e.tracker.Denied())
 	d := e.drift
 	e.update(func(s *Status) { s.Drift = d.Count() })
 	if d.Count() == 0 {
 		e.reported = ""
 		return nil
 	}
-	opens := e.repairOpens()
+	opens := opening(e.policy.RepairWindows, e.now())
 	if text := summary(d); text != e.reported {
 		e.reported = text
 		if e.policy.OnDrift == Repair && !opens.IsZero() {
@@ -58,12 +58,11 @@ func (e *environment) guard(ctx context.Context) error {
 }
 
 // notePolled says which kinds are not watched.
-func (e *environment) notePolled() {
-	denied := e.tracker.Denied()
-	if !slices.Equal(denied, e.Status().Polled) && len(denied) > 0 {
-		e.log.Warn("polled, as they cannot be watched: " + strings.Join(denied, "; "))
+func (r *reporter) notePolled(denied []string) {
+	if !slices.Equal(denied, r.Status().Polled) && len(denied) > 0 {
+		r.log.Warn("polled, as they cannot be watched: " + strings.Join(denied, "; "))
 	}
-	e.update(func(s *Status) { s.Polled = denied })
+	r.update(func(s *Status) { s.Polled = denied })
 }
 
 // repair sets the recorded release back.

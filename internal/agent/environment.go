@@ -153,75 +153,67 @@ func (e *environment) note(ctx context.Context, err error) {
 	e.noteError(err)
 }
 
-// pass looks at the newest commit, and then at the cluster.
+// pass looks at the newest commit, and then at the cluster. Each of the first steps may end it.
 func (e *environment) pass(ctx context.Context) error {
-	if err := e.admit(ctx); err != nil {
-		e.judge(Refused, "this agent may not act in %s", e.name)
-		return err
-	}
-	if err := e.recall(ctx); err != nil {
-		return err
-	}
-	e.noteClock()
-	if p := e.past.Pauses.Suspending(e.now()); p != nil {
-		e.judge(Suspended, "%s", p)
-		e.looked = false
-		return e.guard(ctx)
-	}
-	if e.wanted == "" { // never deploy a commit when there is a newer one
-		if err := e.follow(ctx); err != nil || e.next != nil {
+	for _, step := range []func(context.Context) (ends bool, err error){
+		e.admit,   // may this agent act here?
+		e.recall,  // what do the records say?
+		e.pause,   // has a person suspended it?
+		e.follow,  // deploy the newest commit
+		e.retreat, // roll back what its deploy could not roll back
+		e.watch,   // roll back what has turned bad since
+	} {
+		if ends, err := step(ctx); ends || err != nil {
 			return err
 		}
-		if !e.recalled {
-			if err := e.recall(ctx); err != nil {
-				return err
-			}
-		}
-	}
-	if acted, err := e.retreat(ctx); err != nil || acted {
-		return err
-	}
-	if rolledBack, err := e.watch(ctx); err != nil || rolledBack {
-		return err
 	}
 	return errors.Join(e.guard(ctx), e.publish(ctx), e.promote(ctx))
 }
 
-// follow deploys the newest commit, or says why not.
-func (e *environment) follow(ctx context.Context) error {
+// pause ends the pass of an environment that a person has suspended. Its drift is still reported.
+func (e *environment) pause(ctx context.Context) (ends bool, err error) {
+	e.noteClock(e.target.Cluster)
+	p := e.past.Pauses.Suspending(e.now())
+	if p == nil {
+		return false, nil
+	}
+	e.judge(Suspended, "%s", p)
+	e.looked = false
+	return true, e.guard(ctx)
+}
+
+// follow deploys the newest commit, or says why not. It ends the pass where a newer one was read meanwhile.
+func (e *environment) follow(ctx context.Context) (ends bool, err error) {
+	if e.wanted != "" { // never deploy a commit when there is a newer one
+		return false, nil
+	}
+	if err := e.look(ctx); err != nil || e.next != nil {
+		return true, err
+	}
+	if !e.recalled {
+		return e.recall(ctx)
+	}
+	return false, nil
+}
+
+// look plans the deploy of the newest commit, and decides what becomes of it.
+func (e *environment) look(ctx context.Context) error {
 	if e.looked || e.now().Before(e.opens) || e.awaiting && e.awaitOthers() {
 		return nil
 	}
 	p, err := deploy.Propose(ctx, e.target, deploy.ProposeOptions{
 		Past: &e.past, OnlyHere: true, TakeOver: e.policy.TakeOver,
 	})
-	var held *deploy.QuarantinedError
-	switch {
-	case errors.As(err, &held):
+	if held, ok := errors.AsType[*deploy.QuarantinedError](err); ok {
 		return e.hold(ctx, held)
-	case err != nil:
-		e.judge(Refused, "commit %s cannot be deployed", short(e.commit))
-		return err
 	}
-	digest := p.Prepared.Set.Digest()
-	switch latest := p.Latest; {
-	case p.Done(), latest.Status == release.Healthy && latest.Digest == digest:
-		e.settle()
-		e.remember(p)
-		if p.Unsettled == "" {
-			e.judged = time.Now()
-		}
-		e.update(func(s *Status) { s.Applied, s.Release = latest.Commit, latest.Revision })
-		if len(latest.NotRun) > 0 {
-			e.judge(Unproven, "commit %s is release %d: %s", short(e.commit), latest.Revision,
-				deploy.NotRunText(latest))
-			return nil
-		}
-		if latest.Commit != e.commit {
-			e.judgeUnchanged(latest.Revision, latest.Commit)
-			return nil
-		}
-		e.judge(Synced, "commit %s is release %d", short(e.commit), latest.Revision)
+	if err != nil {
+		return e.refuse(err)
+	}
+	runs := p.Latest.Status == release.Healthy && p.Latest.Digest == p.Prepared.Set.Digest()
+	switch {
+	case p.Done(), runs:
+		e.noteRunning(p)
 		return nil
 	case e.policy.OnCommit == Ask:
 		e.looked = true // until somebody deploys
@@ -233,12 +225,37 @@ func (e *environment) follow(ctx context.Context) error {
 	}
 	err = errors.Join(p.Blocked(), e.onward(ctx, p))
 	if errors.Is(err, errDeepened) {
-		return e.follow(ctx)
+		return e.look(ctx)
 	}
 	if err != nil {
-		e.judge(Refused, "commit %s cannot be deployed", short(e.commit))
-		return err
+		return e.refuse(err)
 	}
+	return e.carryOut(ctx, p)
+}
+
+// refuse judges that the commit cannot be deployed, and returns why.
+func (e *environment) refuse(err error) error {
+	e.judge(Refused, "commit %s cannot be deployed", short(e.commit))
+	return err
+}
+
+// noteRunning judges a commit whose objects run already.
+func (e *environment) noteRunning(p deploy.Proposal) {
+	if p.Unsettled == "" {
+		e.judged = time.Now()
+	}
+	rel := p.Latest
+	switch proven := e.take(p, rel); {
+	case !proven:
+	case rel.Commit != e.commit:
+		e.judgeUnchanged(rel.Revision, rel.Commit)
+	default:
+		e.judge(Synced, "commit %s is release %d", short(e.commit), rel.Revision)
+	}
+}
+
+// carryOut deploys the commit, and judges it by what became of the release.
+func (e *environment) carryOut(ctx context.Context, p deploy.Proposal) error {
 	e.judge(Deploying, "deploying commit %s", short(e.commit))
 	rel, err := e.apply(ctx, p)
 	var failed *deploy.FailedError
@@ -254,17 +271,24 @@ func (e *environment) follow(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
+	if e.take(p, rel) {
+		e.agent.counters.update(func(c *counters) { observe(c.healthy, e.name, deployTimes, time.Since(e.seen)) })
+		e.judge(Synced, "commit %s is release %d, healthy after %.1f s", short(e.commit), rel.Revision,
+			rel.Finished.Sub(rel.Started).Seconds())
+	}
+	return nil
+}
+
+// take notes the release that has the objects of the commit. It reports whether its pods ran, and judges the
+// commit where they did not.
+func (e *environment) take(p deploy.Proposal, rel release.Release) (proven bool) {
 	e.settle()
-	e.remember(p)
+	e.key = e.keyOf(p)
 	e.update(func(s *Status) { s.Applied, s.Release = rel.Commit, rel.Revision })
 	if len(rel.NotRun) > 0 {
 		e.judge(Unproven, "commit %s is release %d: %s", short(e.commit), rel.Revision, deploy.NotRunText(rel))
-		return nil
 	}
-	e.agent.counters.update(func(c *counters) { observe(c.healthy, e.name, deployTimes, time.Since(e.seen)) })
-	e.judge(Synced, "commit %s is release %d, healthy after %.1f s", short(e.commit), rel.Revision,
-		rel.Finished.Sub(rel.Started).Seconds())
-	return nil
+	return len(rel.NotRun) == 0
 }
 
 // errDeepened says that the clone has more history now: a look at it may tell more.

@@ -151,14 +151,19 @@ func (a *Agent) standBy(ctx context.Context, err error, told *string) {
 
 // admit fails where this agent may not act in the environment: another agent keeps it, or the ServiceAccount
 // to act as is not there.
-func (e *environment) admit(ctx context.Context) error {
+func (e *environment) admit(ctx context.Context) (ends bool, err error) {
 	if time.Since(e.admitted) > admitTime {
-		if err := cluster.VerifyAccount(ctx, e.target.Cluster); err != nil {
-			return err
+		if err = cluster.VerifyAccount(ctx, e.target.Cluster); err == nil {
+			e.admitted = time.Now()
 		}
-		e.admitted = time.Now()
 	}
-	return e.claim.Hold(ctx, e.target.Records(), e.agent.leadership.leader())
+	if err == nil {
+		err = e.claim.Hold(ctx, e.target.Records(), e.agent.leadership.leader())
+	}
+	if err != nil {
+		e.judge(Refused, "this agent may not act in %s", e.name)
+	}
+	return false, err
 }
 
 // giveUp ends the claim on the environment where this agent runs alone.

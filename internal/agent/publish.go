@@ -31,6 +31,13 @@ type published struct {
 	ask      time.Time // when the forge is asked again
 }
 
+// publisher tells others the verdict on a commit.
+type publisher struct {
+	*reporter
+	checkout
+	memory *published
+}
+
 type said struct {
 	commit  string
 	verdict promote.Verdict
@@ -55,6 +62,7 @@ func (e *environment) publish(ctx context.Context) error {
 	if e.mirror.Verdicts == nil && len(e.mirror.Publish) == 0 || !e.looked {
 		return nil
 	}
+	p := publisher{e.reporter, e.checkout, &e.published}
 	var v promote.Verdict
 	s := e.Status()
 	switch s.Verdict {
@@ -72,91 +80,91 @@ func (e *environment) publish(ctx context.Context) error {
 	if !v.Healthy {
 		v.Since = e.badSince.UTC()
 	}
-	e.publishAtForge(ctx, v, s)
+	p.publishAtForge(ctx, v, s)
 	if e.mirror.Verdicts == nil {
 		return nil
 	}
-	return e.publishNote(ctx, v)
+	return p.publishNote(ctx, v)
 }
 
 // publishNote writes a verdict into the Git note of the commit, also when the last one is old: readers take a
 // verdict that is not repeated for that of an agent that has stopped.
-func (e *environment) publishNote(ctx context.Context, v promote.Verdict) error {
-	last := e.published.last["note"]
-	if last.isSame(e.commit, v) && v.Time.Sub(last.verdict.Time) < promote.VerdictEvery {
+func (p publisher) publishNote(ctx context.Context, v promote.Verdict) error {
+	last := p.memory.last["note"]
+	if last.isSame(p.commit, v) && v.Time.Sub(last.verdict.Time) < promote.VerdictEvery {
 		return nil
 	}
-	key, err := os.ReadFile(e.mirror.Verdicts.KeyFile)
+	key, err := os.ReadFile(p.mirror.Verdicts.KeyFile)
 	if err != nil {
 		return fmt.Errorf("publish the verdict: %w", err)
 	}
-	signed, err := v.Sign(e.commit, key)
+	signed, err := v.Sign(p.commit, key)
 	if err != nil {
 		return err
 	}
-	if err := e.agent.leadership.fence(ctx); err != nil {
+	if err := p.agent.leadership.fence(ctx); err != nil {
 		return err
 	}
-	e.mirror.remote.notesMu.Lock()
-	defer e.mirror.remote.notesMu.Unlock()
-	err = signed.Publish(ctx, e.mirror.repository(), e.mirror.upstream.Remote, e.commit, author)
+	p.mirror.remote.notesMu.Lock()
+	defer p.mirror.remote.notesMu.Unlock()
+	err = signed.Publish(ctx, p.mirror.repository(), p.mirror.upstream.Remote, p.commit, author)
 	if err != nil {
 		return fmt.Errorf("publish the verdict: %w", err)
 	}
-	e.published.note("note", e.commit, v)
-	e.log.Debug("published the verdict", "commit", e.commit, "healthy", v.Healthy)
+	p.memory.note("note", p.commit, v)
+	p.log.Debug("published the verdict", "commit", p.commit, "healthy", v.Healthy)
 	return nil
 }
 
 // publishAtForge tells the forge a verdict. A forge that does not take it is asked later and later; nothing
 // else waits for it.
-func (e *environment) publishAtForge(ctx context.Context, v promote.Verdict, s Status) {
-	p := &e.published
-	for _, where := range e.mirror.Publish {
+func (p publisher) publishAtForge(ctx context.Context, v promote.Verdict, s Status) {
+	m := p.memory
+	for _, where := range p.mirror.Publish {
 		isDeployed := s.Verdict != Refused
-		if p.last[where].isSame(e.commit, v) || where == DeploymentVerdicts && !isDeployed ||
-			time.Now().Before(p.ask) {
+		if m.last[where].isSame(p.commit, v) || where == DeploymentVerdicts && !isDeployed ||
+			time.Now().Before(m.ask) {
 			continue
 		}
-		err := e.agent.leadership.fence(ctx)
+		err := p.agent.leadership.fence(ctx)
 		if err == nil {
-			err = e.tellForge(ctx, where, v, s)
+			err = p.tellForge(ctx, where, v, s)
 		}
 		if err != nil {
-			p.failures++
-			p.ask = time.Now().Add(backoff(e.mirror.Interval, p.failures))
-			e.notePublishing(fmt.Sprintf("the verdict on commit %s is not published: %v", short(e.commit), err))
+			m.failures++
+			m.ask = time.Now().Add(backoff(p.mirror.Interval, m.failures))
+			p.notePublishing(fmt.Sprintf("the verdict on commit %s is not published: %v", short(p.commit), err))
 			return
 		}
-		p.note(where, e.commit, v)
-		p.failures, p.ask = 0, time.Time{}
-		e.notePublishing("")
-		e.log.Debug("published the verdict", "as", where, "commit", e.commit, "healthy", v.Healthy)
+		m.note(where, p.commit, v)
+		m.failures, m.ask = 0, time.Time{}
+		p.notePublishing("")
+		p.log.Debug("published the verdict", "as", where, "commit", p.commit, "healthy", v.Healthy)
 	}
 }
 
-func (e *environment) tellForge(ctx context.Context, where string, v promote.Verdict, s Status) error {
+func (p publisher) tellForge(ctx context.Context, where string, v promote.Verdict, s Status) error {
 	text := s.Message
 	if s.Verdict == Synced && !v.Healthy {
 		text = fmt.Sprintf("release %d is not healthy: %s", v.Release, v.Message)
 	}
 	to := forge.Verdict{
-		Commit: e.commit, Environment: e.name, Healthy: v.Healthy, Text: text, Branch: e.mirror.Branch,
-		Production: e.target.Environment.Class == project.Production,
+		Commit: p.commit, Environment: p.name, Healthy: v.Healthy, Text: text, Branch: p.mirror.Branch,
+		Production: p.target.Environment.Class == project.Production,
 	}
 	if where == DeploymentVerdicts {
-		return e.mirror.Forge.SetDeployment(ctx, e.mirror.URL, to)
+		return p.mirror.Forge.SetDeployment(ctx, p.mirror.URL, to)
 	}
-	return e.mirror.Forge.SetStatus(ctx, e.mirror.URL, to)
+	return p.mirror.Forge.SetStatus(ctx, p.mirror.URL, to)
 }
 
 // notePublishing puts why a verdict is not published into the status, and logs it once; empty: it is.
-func (e *environment) notePublishing(text string) {
-	if text == e.Status().Publishing {
+func (r *reporter) notePublishing(text string) {
+	if text == r.Status().Publishing {
 		return
 	}
-	e.update(func(s *Status) { s.Publishing = text })
+	r.update(func(s *Status) { s.Publishing = text })
 	if text != "" {
-		e.log.Warn(text)
+		r.log.Warn(text)
 	}
 }

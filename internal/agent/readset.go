@@ -10,18 +10,18 @@ import (
 	"slipway/internal/project"
 )
 
-// remember notes what the objects of the newest commit were made from, so that a later commit with the same
-// is not rendered. It remembers nothing where they depend on more than files: on the commit itself, or on the
+// keyOf is the key of the files that the objects of the commit were made from, so that a later commit with
+// the same is not rendered. It is empty where they depend on more than files: on the commit itself, or on the
 // cluster.
-func (e *environment) remember(p deploy.Proposal) {
-	src := e.target.Source
+func (c checkout) keyOf(p deploy.Proposal) string {
+	src := c.target.Source
 	isOfCommit := func(pin image.Pin) bool { return pin.Tag == src.Tag }
 	asksCluster := func(c project.Chart) bool { return c.Lookup }
-	e.key = ""
-	if !src.Bundled && !slices.ContainsFunc(p.Prepared.Images, isOfCommit) &&
-		!slices.ContainsFunc(e.target.Environment.Charts, asksCluster) {
-		e.key = e.files.key(src.Path, *e.reads)
+	if src.Bundled || slices.ContainsFunc(p.Prepared.Images, isOfCommit) ||
+		slices.ContainsFunc(c.target.Environment.Charts, asksCluster) {
+		return ""
 	}
+	return c.files.key(src.Path, *c.reads)
 }
 
 // advance takes a commit that has the same files as the one that runs, as far as the environment was rendered
@@ -58,7 +58,7 @@ func (e *environment) advance(ctx context.Context, commit string) (same bool, do
 }
 
 // judgeUnchanged says that the newest commit has the objects of a release that was made from another one.
-func (e *environment) judgeUnchanged(release int, of string) {
-	e.judge(Synced, "commit %s changes nothing of %s: release %d is of commit %s", short(e.commit), e.name,
+func (r *reporter) judgeUnchanged(release int, of string) {
+	r.judge(Synced, "commit %s changes nothing of %s: release %d is of commit %s", short(r.about.commit), r.name,
 		release, short(of))
 }

@@ -10,12 +10,12 @@ import (
 )
 
 // recall reads the record where it may have changed since it was read.
-func (e *environment) recall(ctx context.Context) error {
+func (e *environment) recall(ctx context.Context) (ends bool, err error) {
 	defer func() { e.update(func(s *Status) { s.Pauses = e.past.Pauses.Active(e.now()) }) }()
 	before := e.past.Latest.Revision
 	isNew, err := e.read(ctx, e.target.Records())
 	if err != nil || !isNew {
-		return err
+		return false, err
 	}
 	if now := e.past.Latest.Revision; now < before {
 		// The cluster was restored from a backup, or somebody has deleted records.
@@ -27,20 +27,22 @@ func (e *environment) recall(ctx context.Context) error {
 	if e.holder != 0 && !slices.ContainsFunc(e.past.Releases, isHolding) { // a person has lifted it
 		e.looked, e.holder = false, 0
 	}
-	if e.holder == 0 && slices.ContainsFunc(e.past.Releases, e.isWithdrawn) { // a person holds it back
+	if e.holder == 0 && isWithdrawn(e.past.Releases, e.Status().Release) { // a person holds it back
 		e.looked = false
 	}
 	if v := e.Status().Verdict; (v == Waiting || v == Unproven) && e.past.Latest.Status != release.Pending {
 		// Somebody may have deployed.
 		e.looked = false
 	}
-	return nil
+	return false, nil
 }
 
-// isWithdrawn says that a person has quarantined a release that has the objects of the newest commit.
-func (e *environment) isWithdrawn(r release.Release) bool {
-	isSame := func(o release.Release) bool { return o.Revision == e.Status().Release && o.Digest == r.Digest }
-	return r.Held() && r.Quarantine.Who != "" && slices.ContainsFunc(e.past.Releases, isSame)
+// isWithdrawn says that a person has quarantined a release that has the objects of another one.
+func isWithdrawn(all []release.Release, revision int) bool {
+	return slices.ContainsFunc(all, func(r release.Release) bool {
+		isSame := func(o release.Release) bool { return o.Revision == revision && o.Digest == r.Digest }
+		return r.Held() && r.Quarantine.Who != "" && slices.ContainsFunc(all, isSame)
+	})
 }
 
 // debounce waits until a burst of changes is over.

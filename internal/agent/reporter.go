@@ -74,20 +74,29 @@ func (r *reporter) noteError(err error) {
 	before := r.Status().Error
 	r.update(func(s *Status) {
 		s.Checked = time.Now().UTC()
-		switch {
-		case err == nil:
-			s.Error, s.ErrorSince = "", time.Time{}
-		case s.Error == "":
-			s.ErrorSince = s.Checked
-			fallthrough
-		default:
-			s.Error = err.Error()
-		}
+		setFailure(&s.Error, &s.ErrorSince, err)
 	})
 	if err != nil && err.Error() != before {
 		r.announce("Error", err.Error(), true)
 		r.log.Error(err.Error(), "commit", r.about.commit)
 	}
+}
+
+// noteSource puts what a poll of the repository failed with into the status; nil: it went well.
+func (r *reporter) noteSource(err error) {
+	r.update(func(s *Status) { setFailure(&s.SourceError, &s.SourceErrorSince, err) })
+}
+
+// setFailure sets an error of a status, with the time since which there is one; nil: it is over.
+func setFailure(text *string, since *time.Time, err error) {
+	switch {
+	case err == nil:
+		*text, *since = "", time.Time{}
+		return
+	case *text == "":
+		*since = time.Now().UTC()
+	}
+	*text = err.Error()
 }
 
 // notePromotion puts a sentence into the status, and logs it once.

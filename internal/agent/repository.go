@@ -425,21 +425,6 @@ func (r *remote) interval() Duration {
 	return shortest
 }
 
-// noteSource puts what a poll failed with into the status.
-func (e *environment) noteSource(err error) {
-	e.update(func(s *Status) {
-		switch {
-		case err == nil:
-			s.SourceError, s.SourceErrorSince = "", time.Time{}
-		case s.SourceError == "":
-			s.SourceErrorSince = time.Now().UTC()
-			fallthrough
-		default:
-			s.SourceError = err.Error()
-		}
-	})
-}
-
 // note says once what a poll failed with, and that it went well again.
 func (f *follower) note(err error, log *slog.Logger) {
 	f.mu.Lock()

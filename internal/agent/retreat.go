@@ -38,7 +38,7 @@ func (e *environment) retreat(ctx context.Context) (acted bool, err error) {
 		return false, nil
 	}
 	e.retreating.tries++
-	p, err := e.proposeBack(ctx)
+	p, err := proposeBack(ctx, e.target)
 	var back release.Release
 	if err == nil {
 		back, err = e.applyBack(ctx, p)
@@ -65,8 +65,8 @@ func (e *environment) retreat(ctx context.Context) (acted bool, err error) {
 }
 
 // proposeBack plans to deploy the last healthy release again.
-func (e *environment) proposeBack(ctx context.Context) (deploy.Proposal, error) {
-	p, err := deploy.ProposeRollback(ctx, e.target, deploy.RollbackOptions{})
+func proposeBack(ctx context.Context, t deploy.Target) (deploy.Proposal, error) {
+	p, err := deploy.ProposeRollback(ctx, t, deploy.RollbackOptions{})
 	if err == nil {
 		err = p.Blocked()
 	}
@@ -84,7 +84,7 @@ func (e *environment) applyBack(ctx context.Context, p deploy.Proposal) (release
 }
 
 // tellBack says that an older release runs again, and why.
-func (e *environment) tellBack(back release.Release, why string) {
-	e.log.Info(fmt.Sprintf("rolled back to release %d", back.RollbackOf), "release", back.Revision)
-	e.announce("RolledBack", fmt.Sprintf("%s; release %d runs again", why, back.RollbackOf), true)
+func (r *reporter) tellBack(back release.Release, why string) {
+	r.log.Info(fmt.Sprintf("rolled back to release %d", back.RollbackOf), "release", back.Revision)
+	r.announce("RolledBack", fmt.Sprintf("%s; release %d runs again", why, back.RollbackOf), true)
 }

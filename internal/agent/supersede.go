@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"slipway/internal/deploy"
-	"slipway/internal/project"
 	"slipway/internal/release"
 )
 
@@ -61,7 +60,7 @@ func (e *environment) supersedes(ctx context.Context, commit string, running dep
 		e.next.remove()
 	}
 	e.next = next
-	if now := e.now(); e.policy.OnCommit == Ask || project.NextOpen(e.policy.Windows, now).After(now) {
+	if e.policy.OnCommit == Ask || !opening(e.policy.Windows, e.now()).IsZero() {
 		return false, nil
 	}
 	lost, err := e.mirror.loses(ctx, e.commit, next.target.Source)

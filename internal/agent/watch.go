@@ -23,7 +23,7 @@ func (e *environment) watch(ctx context.Context) (rolledBack bool, err error) {
 		e.badSince = time.Time{}
 		return false, nil
 	}
-	if e.badSince.IsZero() && time.Since(e.judged) < e.calm(rel) {
+	if e.badSince.IsZero() && time.Since(e.judged) < e.calm(rel, time.Duration(e.mirror.Interval)) {
 		return false, nil
 	}
 	e.judged, e.touched = time.Now(), false
@@ -55,9 +55,9 @@ const judgeEvery = 2 * time.Minute
 
 // calm is how long a release that was found healthy needs no other look. Whatever loses its readiness gets
 // another status, which a watch tells.
-func (e *environment) calm(rel release.Release) time.Duration {
-	if e.touched || e.tracker == nil || len(deploy.Untracked(e.tracker, rel)) > 0 {
-		return time.Duration(e.mirror.Interval) / 2 // what has woken the environment up is not its health
+func (v *view) calm(rel release.Release, interval time.Duration) time.Duration {
+	if v.touched || v.tracker == nil || len(deploy.Untracked(v.tracker, rel)) > 0 {
+		return interval / 2 // what has woken the environment up is not its health
 	}
 	return judgeEvery
 }
@@ -65,7 +65,7 @@ func (e *environment) calm(rel release.Release) time.Duration {
 // rollBack quarantines a release and deploys the last healthy one again.
 func (e *environment) rollBack(ctx context.Context, rel release.Release, why string) error {
 	e.badSince = time.Time{}
-	p, err := e.proposeBack(ctx)
+	p, err := proposeBack(ctx, e.target)
 	if err != nil {
 		return fmt.Errorf("release %d is not healthy any more (%s): roll back: %w", rel.Revision, why, err)
 	}

@@ -3,7 +3,6 @@ package check
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"slipway/internal/check/contract"
@@ -98,7 +97,7 @@ func isChecked(e project.Exception, s *subject) bool {
 // leaveOut removes what an exception accepts, and counts the findings that it touched.
 func leaveOut(all []finding.Finding, e project.Exception, l *locator) (left []finding.Finding, accepted int) {
 	for _, f := range all {
-		if f.Rule != e.Rule || !covers(e.Field, f.Field) {
+		if f.Rule != e.Rule || !object.IsWithin(f.Field, e.Field) {
 			left = append(left, f)
 			continue
 		}
@@ -137,10 +136,4 @@ func isFor(e project.Exception, f finding.Finding, env string, l *locator) bool 
 		}
 	}
 	return false
-}
-
-// covers reports whether a field is another one, or lies below it.
-func covers(above, field string) bool {
-	rest, ok := strings.CutPrefix(field, above)
-	return above == "" || ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }

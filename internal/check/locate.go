@@ -146,7 +146,7 @@ func (l *locator) overridden(env string, ref object.Ref, field string) (finding.
 	}
 	for _, e := range slices.Backward(report.Effects) { // the strongest is the last
 		for _, c := range e.Changes {
-			sets := func(f object.Field) bool { return covers(f.Path, field) && f.Before != nil }
+			sets := func(f object.Field) bool { return object.IsWithin(field, f.Path) && f.Before != nil }
 			if c.Ref == ref && slices.ContainsFunc(c.Fields, sets) {
 				return placeInPatch(l.files, e.Override, field), true
 			}

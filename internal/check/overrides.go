@@ -152,10 +152,3 @@ func renameEntry(text []byte, d deadOverride) []finding.Edit {
 	}
 	return []finding.Edit{{File: d.File, Start: start, End: start + len(name), New: d.Meant}}
 }
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}

@@ -104,7 +104,7 @@ func checkImmutable(before object.Set, now []object.Object, name string) []findi
 		fields := immutableFields(was)
 		for _, d := range object.Differences(was.Body, o.Body, object.Shown{}, false) {
 			i := slices.IndexFunc(fields, func(f string) bool {
-				return covers(f, d.Path) || strings.HasPrefix(f, d.Path+".")
+				return object.IsWithin(d.Path, f) || strings.HasPrefix(f, d.Path+".")
 			})
 			if i < 0 {
 				continue

@@ -15,6 +15,7 @@ import (
 	"slipway/internal/project"
 	"slipway/internal/project/source"
 	"slipway/internal/render"
+	"slipway/internal/words"
 )
 
 // CompareOptions say how two environments are compared.
@@ -132,7 +133,8 @@ func renderSide(
 	}
 	notes = slices.Clone(result.Warnings)
 	if n := len(report.NotTried); n > 0 {
-		note := fmt.Sprintf("%s: %s not looked at as causes, in %s", title, count(n, "override"), causesBudget)
+		note := fmt.Sprintf("%s: %s not looked at as causes, in %s", title, words.Count(n, "override"),
+			causesBudget)
 		notes = append(slices.Clone(notes), note)
 	}
 	locate := func(at object.Origin, field string) finding.Place {

@@ -100,9 +100,7 @@ func places(ctx context.Context, t Target, list []rollout.Evidence) []*object.Or
 
 // findPlaces is places in this process.
 func findPlaces(ctx context.Context, t Target, list []rollout.Evidence) []*object.Origin {
-	options := t.Render
-	options.Remotes = t.Source.Project.Remotes
-	r, err := render.Open(t.Source.Project.Dir, options)
+	r, err := render.OpenProject(t.Source.Project, t.Render)
 	if err != nil {
 		return nil
 	}

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
+	"slipway/internal/image"
+	"slipway/internal/image/signature"
 	"slipway/internal/project"
 	"slipway/internal/render/bundle"
 )
@@ -81,6 +84,38 @@ func Bundle(ctx context.Context, t Target) (bundle.Bundle, error) {
 		return bundle.Bundle{}, err
 	}
 	return bundle.Make(src, t.Environment, prepared.Set.Objects(), images, files)
+}
+
+// PushBundle makes the bundle of an environment and pushes it to the repository of a pin, signed where there
+// is a signer. It returns the pin with the digest. It fails as Bundle does.
+func PushBundle(
+	ctx context.Context, t Target, to image.Pin, by *signature.Signer, o image.Options,
+) (image.Pin, error) {
+	b, err := Bundle(ctx, t)
+	if err != nil {
+		return to, err
+	}
+	layer, err := bundle.Pack(b)
+	if err != nil {
+		return to, fmt.Errorf("bundle %s: %w", t.Environment.Name, err)
+	}
+	pin, err := image.PushArtifact(ctx, to, image.Artifact{
+		Type: bundle.ArtifactType, LayerType: bundle.LayerType, Layer: layer, Annotations: annotations(b),
+	}, by, o)
+	if err != nil {
+		return to, fmt.Errorf("push %s: %w", t.Environment.Name, err)
+	}
+	return pin, nil
+}
+
+// annotations tell other programs what was pushed. They are the same for the same commit.
+func annotations(b bundle.Bundle) map[string]string {
+	return map[string]string{
+		"org.opencontainers.image.created":  time.Unix(b.Source.Time, 0).UTC().Format(time.RFC3339),
+		"org.opencontainers.image.revision": b.Source.Commit,
+		"dev.slipway.project":               b.Project.Name,
+		"dev.slipway.environment":           b.Environment().Name,
+	}
 }
 
 // files are those of the project that a deploy reads beside the objects: rules, keys and trusted roots.

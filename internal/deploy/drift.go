@@ -264,7 +264,7 @@ func holderOf(seen plan.Observed, field string) *plan.Holder {
 // overlap says that two paths of an object are the same, or one is below the other. Elements of a list may be
 // named by different keys.
 func overlap(o object.Object, a, b string) bool {
-	if isWithin(a, b) || isWithin(b, a) {
+	if a != "" && b != "" && (object.IsWithin(a, b) || object.IsWithin(b, a)) {
 		return true
 	}
 	first, errA := object.Steps(a)
@@ -275,12 +275,6 @@ func overlap(o object.Object, a, b string) bool {
 	first, second = object.Positions(o.Body, first), object.Positions(o.Body, second)
 	n := min(len(first), len(second))
 	return reflect.DeepEqual(first[:n], second[:n])
-}
-
-// isWithin says that a path is another one, or below it.
-func isWithin(path, above string) bool {
-	rest, ok := strings.CutPrefix(path, above)
-	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 // additions collects what others added to the objects and a deploy keeps, each manager and field once.

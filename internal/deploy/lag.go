@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"slipway/internal/git"
+	"slipway/internal/words"
 )
 
 // compareCommits adds the commits of a board from Git, and compares each environment with the nearest
@@ -109,4 +110,4 @@ func distance(b Lag) string {
 	return text
 }
 
-func commits(n int) string { return counted(n, "commit") }
+func commits(n int) string { return words.Count(n, "commit") }

@@ -104,8 +104,8 @@ func blameHands(r *contract.Result, d Drift) {
 	for i, diff := range r.Differences {
 		for _, o := range d.Changed {
 			for _, f := range o.Fields {
-				if diff.Class == contract.Expected && o.Ref == diff.Object &&
-					(isWithin(diff.Field, f.Path) || isWithin(f.Path, diff.Field)) {
+				if diff.Class == contract.Expected && o.Ref == diff.Object && diff.Field != "" &&
+					(object.IsWithin(diff.Field, f.Path) || object.IsWithin(f.Path, diff.Field)) {
 					r.Differences[i].Class = contract.Unexplained
 					r.Differences[i].Reason = fmt.Sprintf("changed in the cluster since release %d%s", d.Release,
 						byHolder(f.By))

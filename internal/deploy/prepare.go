@@ -116,9 +116,7 @@ func renderTarget(ctx context.Context, t Target, o PrepareOptions) (rendering, e
 	if err := committed(t); err != nil && o.Build {
 		return rendering{}, fmt.Errorf("prepare %s: %w", t.Environment.Name, err)
 	}
-	options := t.Render
-	options.Remotes = t.Source.Project.Remotes
-	renderer, err := render.Open(t.Source.Project.Dir, options)
+	renderer, err := render.OpenProject(t.Source.Project, t.Render)
 	if err != nil {
 		return rendering{}, &render.Error{Environment: t.Environment.Name, Err: err}
 	}

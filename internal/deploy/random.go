@@ -58,7 +58,7 @@ func markRandom(t Target, observed []plan.Observed, p *Prepared, today string) {
 func isExcepted(t Target, ref object.Ref, u render.Unstable, today string) bool {
 	return slices.ContainsFunc(t.Source.Project.Exceptions, func(e project.Exception) bool {
 		isFor := e.Object == "" || object.Fits(e.Object, ref, ref.Name) || object.Fits(e.Object, ref, u.Ref.Name)
-		return e.Rule == unstableRule && isFor && (e.Field == "" || isWithin(u.Field, e.Field)) &&
+		return e.Rule == unstableRule && isFor && (e.Field == "" || object.IsWithin(u.Field, e.Field)) &&
 			(len(e.Environments) == 0 || slices.Contains(e.Environments, t.Environment.Name)) &&
 			(e.Until == "" || e.Until >= today)
 	})

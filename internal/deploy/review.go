@@ -16,6 +16,7 @@ import (
 	"slipway/internal/project"
 	"slipway/internal/release"
 	"slipway/internal/render"
+	"slipway/internal/words"
 )
 
 // Review is what check says about the objects that are to be deployed.
@@ -39,7 +40,7 @@ type Review struct {
 func (r Review) Rest() string {
 	var parts []string
 	if r.Warnings > 0 {
-		parts = append(parts, counted(r.Warnings, "warning"))
+		parts = append(parts, words.Count(r.Warnings, "warning"))
 	}
 	if r.Accepted > 0 {
 		parts = append(parts, fmt.Sprintf("%d accepted", r.Accepted))

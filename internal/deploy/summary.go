@@ -12,6 +12,7 @@ import (
 	"slipway/internal/plan"
 	"slipway/internal/project"
 	"slipway/internal/release"
+	"slipway/internal/words"
 )
 
 // Summary describes a proposal: its versions, commits, and what to know before consenting.
@@ -141,7 +142,7 @@ func checkRemarks(t Target, p Prepared) []string {
 	}
 	for i, f := range r.Found {
 		if i == maxFound {
-			lines = append(lines, fmt.Sprintf("check finds %s more", counted(len(r.Found)-i, "error")))
+			lines = append(lines, fmt.Sprintf("check finds %s more", words.Count(len(r.Found)-i, "error")))
 			break
 		}
 		line := fmt.Sprintf("check finds an error: %s: %s", f.Rule, sentence(f))
@@ -158,10 +159,3 @@ func checkRemarks(t Target, p Prepared) []string {
 
 // maxFound is how many errors of check a plan names that do not block it.
 const maxFound = 5
-
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}

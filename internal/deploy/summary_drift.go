@@ -1,6 +1,10 @@
 package deploy
 
-import "strings"
+import (
+	"strings"
+
+	"slipway/internal/words"
+)
 
 // Summary is "2 fields drifted, 1 object deleted", or that nothing did.
 func (d Drift) Summary() string {
@@ -21,7 +25,7 @@ func (d Drift) Summary() string {
 	}{{fields, "field", "drifted"}, {deleted, "object", "deleted"}, {len(d.Added), "object", "added"},
 		{unknown, "object", "not compared"}, {len(d.Tags), "tag", "moved"}} {
 		if p.n > 0 {
-			parts = append(parts, counted(p.n, p.what)+" "+p.verb)
+			parts = append(parts, words.Count(p.n, p.what)+" "+p.verb)
 		}
 	}
 	if len(parts) == 0 {

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -19,6 +20,12 @@ type Step struct {
 }
 
 var plainKey = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+
+// IsWithin reports whether a path, as text, is another one or lies below it. All lie below the empty one.
+func IsWithin(path, above string) bool {
+	rest, ok := strings.CutPrefix(path, above)
+	return ok && (above == "" || rest == "" || rest[0] == '.' || rest[0] == '[')
+}
 
 // Value returns the value at a path, if there is one.
 func Value(v any, path []Step) (any, bool) {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"slipway/internal/words"
 )
 
 // Words that say an environment's class, in the order in which people promote from one to the next. A star
@@ -112,15 +114,7 @@ func classify(envs []Environment) (note string) {
 			guess, why)
 	}
 	return fmt.Sprintf("environments %s are treated as %s: their names do not say their class%s",
-		listed(guessed), guess, why)
-}
-
-// listed joins names as a sentence does.
-func listed(names []string) string {
-	if n := len(names) - 1; n > 0 {
-		return strings.Join(names[:n], ", ") + " and " + names[n]
-	}
-	return strings.Join(names, "")
+		words.And(guessed), guess, why)
 }
 
 // sortByPromotion sorts environments in the order of promotion: local, staging, production, and by name

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"slipway/internal/project/tilt"
+	"slipway/internal/words"
 )
 
 // Where people keep manifests, the likeliest first.
@@ -81,7 +82,7 @@ func (l layout) project(dir string) (Project, bool) {
 	}
 	usesSkaffold := func(e Environment) bool { return e.Skaffold != nil }
 	if len(required) > 0 && slices.ContainsFunc(p.Environments, usesSkaffold) {
-		p.Notes = append(p.Notes, fmt.Sprintf("%s requires %s", l.skaffoldFile(), listed(required)))
+		p.Notes = append(p.Notes, fmt.Sprintf("%s requires %s", l.skaffoldFile(), words.And(required)))
 	}
 	return p, true
 }
@@ -256,10 +257,10 @@ func (l layout) imageNotes(images []Image) (notes []string) {
 		}
 	}
 	if len(artifacts) > 0 {
-		notes = append(notes, fmt.Sprintf("%s builds %s", l.skaffoldFile(), listed(artifacts)))
+		notes = append(notes, fmt.Sprintf("%s builds %s", l.skaffoldFile(), words.And(artifacts)))
 	}
 	if len(tilted) > 0 {
-		notes = append(notes, fmt.Sprintf("%s builds %s", l.tiltfile, listed(tilted)))
+		notes = append(notes, fmt.Sprintf("%s builds %s", l.tiltfile, words.And(tilted)))
 	}
 	return notes
 }

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"slipway/internal/words"
 )
 
 // NoneError says that a directory holds no project: what was looked for, and the files there that another
@@ -32,7 +34,7 @@ func (e *NoneError) Error() string {
 	for _, f := range e.Elsewhere {
 		files = append(files, f.File)
 	}
-	return text + "; Slipway does not render " + listed(files)
+	return text + "; Slipway does not render " + words.And(files)
 }
 
 func (e *NoneError) Unwrap() error { return ErrNone }

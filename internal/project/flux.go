@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"slipway/internal/words"
+
 	"go.yaml.in/yaml/v3"
 )
 
@@ -42,13 +44,13 @@ func (l layout) withReleases(envs []Environment) ([]Environment, []string) {
 	var notes []string
 	if len(elsewhere) > 0 {
 		notes = append(notes, fmt.Sprintf("Flux installs charts that are not in this repository (%s): a render "+
-			"has their HelmReleases, and none of their objects", listed(elsewhere)))
+			"has their HelmReleases, and none of their objects", words.And(elsewhere)))
 	}
 	if len(valued) > 0 {
 		notes = append(notes, clusterValues(valued))
 	}
 	if len(unread) > 0 {
-		notes = append(notes, fmt.Sprintf("patches of HelmReleases that are not followed: %s", listed(unread)))
+		notes = append(notes, fmt.Sprintf("patches of HelmReleases that are not followed: %s", words.And(unread)))
 	}
 	return envs, notes
 }

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	"slipway/internal/words"
+
 	"go.yaml.in/yaml/v3"
 )
 
@@ -134,11 +136,11 @@ func syncNotes(apps []syncedApp) (notes []string) {
 	}
 	if len(revisions) > 1 {
 		notes = append(notes, fmt.Sprintf("environments are branches: %s; this working tree stands for all of "+
-			"them", listed(branches)))
+			"them", words.And(branches)))
 	}
 	if len(substituted) > 0 {
 		notes = append(notes, fmt.Sprintf("Flux substitutes variables when it applies (%s), and a render leaves "+
-			"${…} as it is", listed(substituted)))
+			"${…} as it is", words.And(substituted)))
 	}
 	if len(valued) > 0 {
 		notes = append(notes, clusterValues(valued))
@@ -148,7 +150,7 @@ func syncNotes(apps []syncedApp) (notes []string) {
 
 func clusterValues(files []string) string {
 	return fmt.Sprintf("Flux adds values from the cluster (valuesFrom in %s), and a render has none of them",
-		listed(files))
+		words.And(files))
 }
 
 // syncedApp is one directory that one of these objects deploys. It is sure of its environment where the
@@ -186,7 +188,7 @@ func (l layout) appsIn(file string) (apps []syncedApp, unknown []string) {
 			}
 			if len(open) > 0 {
 				unknown = append(unknown, fmt.Sprintf("%s: the repository does not say what its %s makes", file,
-					listed(open)))
+					words.And(open)))
 			}
 		case "Kustomization":
 			if strings.HasPrefix(o.APIVersion, "kustomize.toolkit.fluxcd.io/") && o.Spec.Path != "" {

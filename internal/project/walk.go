@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"slipway/internal/project/tilt"
+	"slipway/internal/words"
 )
 
 // Detection looks at this many files and this deep, and reads files up to this size.
@@ -98,7 +99,7 @@ func leftOut(unread, more, deeper []string) string {
 			p.dirs = append(p.dirs[:2:2], fmt.Sprintf("%d more", n-2))
 		}
 		if len(p.dirs) > 0 {
-			parts = append(parts, fmt.Sprintf("%s (%s)", listed(p.dirs), p.why))
+			parts = append(parts, fmt.Sprintf("%s (%s)", words.And(p.dirs), p.why))
 		}
 	}
 	if len(parts) == 0 {

@@ -44,8 +44,7 @@ type Answer struct {
 
 // Work does a job. The error is part of the answer.
 func Work(ctx context.Context, job Job) Answer {
-	job.Render.Remotes = job.Project.Remotes
-	r, err := render.Open(job.Project.Dir, job.Render)
+	r, err := render.OpenProject(job.Project, job.Render)
 	if err != nil {
 		return Answer{Error: err.Error()}
 	}

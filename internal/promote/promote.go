@@ -71,8 +71,7 @@ func (e *UndecidedError) Error() string {
 // others. It fails with an *UndecidedError where no edit does that.
 func Plan(ctx context.Context, p project.Project, env project.Environment, pins []image.Pin,
 	o render.Options) (Promotion, error) {
-	o.Remotes = p.Remotes
-	r, err := render.Open(p.Dir, o)
+	r, err := render.OpenProject(p, o)
 	if err != nil {
 		return Promotion{}, err
 	}

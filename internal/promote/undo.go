@@ -36,6 +36,19 @@ func (e *RevertError) Error() string {
 }
 func (e *RevertError) Unwrap() error { return e.Err }
 
+// Upstream names the branch that Revert pushes to; empty: none.
+func Upstream(ctx context.Context, src project.Source) string {
+	r, err := git.Open(ctx, src.Project.Dir)
+	if err != nil {
+		return ""
+	}
+	up, err := r.Upstream(ctx)
+	if err != nil {
+		return ""
+	}
+	return up.Name()
+}
+
 // Revert takes back, in the files that the environment is rendered from, what changed between the good commit
 // and that of the release, in a commit on top of the upstream branch, and pushes it. The working tree stays
 // as it is. It returns the commit, and fails with a *RevertError: where others have changed the same lines

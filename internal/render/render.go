@@ -139,6 +139,12 @@ func Open(dir string, o Options) (*Renderer, error) {
 	}, nil
 }
 
+// OpenProject prepares rendering the environments of a project.
+func OpenProject(p project.Project, o Options) (*Renderer, error) {
+	o.Remotes = p.Remotes
+	return Open(p.Dir, o)
+}
+
 // WithLookup returns a Renderer that shares all with r and also answers lookup in templates of charts that
 // ask for it. Without, lookup finds nothing.
 func (r *Renderer) WithLookup(l helm.Lookup) *Renderer {
@@ -176,8 +182,7 @@ func (r *Renderer) Close() error { return r.tree.Close() }
 
 // Render renders one environment. To render several, open a Renderer.
 func Render(ctx context.Context, p project.Project, env project.Environment, o Options) (Result, error) {
-	o.Remotes = p.Remotes
-	r, err := Open(p.Dir, o)
+	r, err := OpenProject(p, o)
 	if err != nil {
 		return Result{}, &Error{Environment: env.Name, Err: err}
 	}

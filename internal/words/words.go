@@ -54,6 +54,19 @@ func Age(t time.Time) string {
 	return fmt.Sprintf("%dd", int(d.Hours()/24))
 }
 
+// And prints "a, b and c".
+func And(names []string) string { return joined(names, " and ") }
+
+// Or prints "a, b or c".
+func Or(names []string) string { return joined(names, " or ") }
+
+func joined(names []string, last string) string {
+	if n := len(names) - 1; n > 0 {
+		return strings.Join(names[:n], ", ") + last + names[n]
+	}
+	return strings.Join(names, "")
+}
+
 // Count prints "1 field" and "2 fields".
 func Count(n int, what string) string {
 	if n == 1 {

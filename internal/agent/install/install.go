@@ -10,8 +10,11 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -55,6 +58,24 @@ type Manifests struct {
 	Notes []string
 }
 
+// Source writes the objects into a directory, and returns it as a project with one environment, "agent".
+func (m Manifests) Source(dir, namespace string) (project.Source, error) {
+	const file = "agent.yaml"
+	out, err := os.Create(filepath.Join(dir, file))
+	if err != nil {
+		return project.Source{}, err
+	}
+	if err := errors.Join(object.WriteYAML(out, m.Objects), out.Close()); err != nil {
+		return project.Source{}, err
+	}
+	env := project.Environment{
+		Name: "agent", Class: project.Production, Paths: []string{file}, Context: m.Context, Namespace: namespace,
+	}
+	return project.Source{Project: project.Project{
+		Name: "slipway", Dir: dir, Environments: []project.Environment{env},
+	}}, nil
+}
+
 // InvalidError says what is wrong with an option, or with an environment.
 type InvalidError struct{ Subject, Reason string }
 
@@ -82,9 +103,7 @@ func Make(ctx context.Context, p project.Project, o Options) (Manifests, error) 
 		return m, err
 	}
 	r := newRules(o)
-	options := o.Render
-	options.Remotes = p.Remotes
-	renderer, err := render.Open(p.Dir, options)
+	renderer, err := render.OpenProject(p, o.Render)
 	if err != nil {
 		return m, err
 	}

@@ -69,7 +69,7 @@ func (r *Report) Explain(ctx context.Context, idle []Override) (dead []Dead, lef
 // canHide reports whether one override could hide another.
 func canHide(a, b Override) bool {
 	if b.Kind == values || a.Kind == values {
-		return a.Kind == b.Kind && (isWithin(a.Name, b.Name) || isWithin(b.Name, a.Name))
+		return a.Kind == b.Kind && (object.IsWithin(a.Name, b.Name) || object.IsWithin(b.Name, a.Name))
 	}
 	return strings.EqualFold(a.Kind, b.Kind) || isPatch(a) || isPatch(b)
 }

@@ -116,7 +116,7 @@ func touches(c Change, body map[string]any, field string) bool {
 
 // isPart reports whether a field equals another or is below it, however the two are spelled.
 func isPart(body map[string]any, field, above string) bool {
-	if isWithin(field, above) {
+	if object.IsWithin(field, above) {
 		return true
 	}
 	long, err := object.Steps(field)
@@ -138,12 +138,4 @@ func differsAt(f object.Field, part string) bool {
 	before, had := object.Value(f.Before, steps[len(above):])
 	after, has := object.Value(f.After, steps[len(above):])
 	return had != has || !reflect.DeepEqual(before, after)
-}
-
-// isWithin reports whether a path equals another or is below it.
-func isWithin(path, above string) bool {
-	if len(path) < len(above) || path[:len(above)] != above {
-		return false
-	}
-	return len(path) == len(above) || above == "" || path[len(above)] == '.' || path[len(above)] == '['
 }

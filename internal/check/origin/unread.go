@@ -105,16 +105,16 @@ func explainEntry(r *Report, d *Dead, steps []object.Step, n int, known map[stri
 	}
 	entry := object.Join(whole, steps[n].Key)
 	for _, o := range r.experiment.overrides {
-		if o.isDefault() && isWithin(o.Name, entry) {
+		if o.isDefault() && object.IsWithin(o.Name, entry) {
 			return false // the chart knows the entry, and may render it under other conditions
 		}
 	}
 	others, own := false, false
 	for _, e := range r.Effects {
-		if e.Kind != values || len(e.Changes) == 0 || !isWithin(e.Name, whole) {
+		if e.Kind != values || len(e.Changes) == 0 || !object.IsWithin(e.Name, whole) {
 			continue
 		}
-		if isWithin(e.Name, entry) {
+		if object.IsWithin(e.Name, entry) {
 			own = true
 		} else {
 			others = true

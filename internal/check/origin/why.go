@@ -54,6 +54,18 @@ type Link struct {
 // maxLayers bounds how many layers of overrides are removed from a field.
 const maxLayers = 8
 
+// Explain is Why with a renderer of the project.
+func Explain(
+	ctx context.Context, p project.Project, env project.Environment, q Question, o render.Options,
+) (Chain, error) {
+	r, err := render.OpenProject(p, o)
+	if err != nil {
+		return Chain{}, err
+	}
+	defer r.Close()
+	return Why(ctx, r, env, q, Options{})
+}
+
 // Why returns the chain behind a field. It leaves out what decides the field, looks what then decides it, and
 // so on down to the place where the object is written. It fails with a *NoObjectError or a *NoFieldError
 // where there is nothing to explain.

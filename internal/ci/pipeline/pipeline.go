@@ -145,8 +145,7 @@ func signing(envs []project.Environment) (ci.Signing, error) {
 func addRegistries(
 	ctx context.Context, d *ci.Project, p project.Project, envs []project.Environment, o render.Options,
 ) error {
-	o.Remotes = p.Remotes
-	r, err := render.Open(p.Dir, o)
+	r, err := render.OpenProject(p, o)
 	if err != nil {
 		return err
 	}

@@ -1,5 +1,6 @@
 // Package scaffold generates the first files of a project: a slipway.yaml that states the detected
-// environments, and manifests where there are none. It returns files as values and writes none.
+// environments, and manifests where there are none. Make returns files as values; Write writes
+// them.
 package scaffold
 
 import (
@@ -44,6 +45,23 @@ func (e *LooseError) Error() string {
 
 // File is a generated file. Its path is relative to the project's directory.
 type File struct{ Path, Text string }
+
+// Write writes the files, and reads the project again: they must work for every other command. It returns
+// those that it has written, also with an error.
+func Write(p project.Project, files []File) ([]File, error) {
+	root, err := os.OpenRoot(p.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	for i, f := range files {
+		if err := project.CreateFile(root, f.Path, f.Text); err != nil {
+			return files[:i], err
+		}
+	}
+	_, err = project.Open(p.Dir)
+	return files, err
+}
 
 // Make returns the project that dir belongs to and the files that it lacks, slipway.yaml last. With chart it
 // makes a Helm chart instead of a base with overlays. It fails with an *ExistsError where a file exists.
