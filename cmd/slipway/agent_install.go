@@ -6,14 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"slipway/internal/agent/install"
 	"slipway/internal/deploy"
 	"slipway/internal/object"
-	"slipway/internal/project"
 )
 
 func newAgentInstallCommand(a *app) *cobra.Command {
@@ -87,7 +85,7 @@ are ready, and a record in the agent's namespace. --namespace is the namespace o
 		if !*apply {
 			return object.WriteYAML(a.stdout, m.Objects)
 		}
-		return a.applyAgent(c.Context(), m, o.Namespace, act)
+		return applyAgent(c.Context(), a, m, o.Namespace, act)
 	}
 	return cmd
 }
@@ -127,8 +125,8 @@ func secretFlags(cmd *cobra.Command, s *install.Secrets) {
 	f.StringVar(&s.ForgeKind, "forge", "", "kind of the forge: github, gitlab or gitea (default: by the host)")
 }
 
-// applyAgent deploys the manifests of an agent as the environment "agent" of a project of their own.
-func (a *app) applyAgent(ctx context.Context, m install.Manifests, namespace string, o *actOptions) error {
+// applyAgent deploys the manifests of an agent.
+func applyAgent(ctx context.Context, a *app, m install.Manifests, namespace string, o *actOptions) error {
 	if err := a.mayAsk(o.yes); err != nil {
 		return err
 	}
@@ -137,28 +135,18 @@ func (a *app) applyAgent(ctx context.Context, m install.Manifests, namespace str
 		return err
 	}
 	defer os.RemoveAll(dir)
-	const file = "agent.yaml"
-	out, err := os.Create(filepath.Join(dir, file))
+	src, err := m.Source(dir, namespace)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(object.WriteYAML(out, m.Objects), out.Close()); err != nil {
-		return err
-	}
-	env := project.Environment{
-		Name: "agent", Class: project.Production, Paths: []string{file}, Context: m.Context, Namespace: namespace,
-	}
-	src := project.Source{Project: project.Project{
-		Name: "slipway", Dir: dir, Environments: []project.Environment{env},
-	}}
-	t, err := a.connector(src)(env)
+	t, err := a.connector(src)(src.Project.Environments[0])
 	if err != nil {
 		return err
 	}
-	t.Notify = a.listen(o)
+	t.Notify = listen(a.cli, o)
 	proposal, err := deploy.Propose(ctx, t, deploy.ProposeOptions{})
 	if err != nil {
 		return err
 	}
-	return a.carryOut(ctx, t, proposal, o)
+	return carryOut(ctx, a.cli, t, proposal, o)
 }

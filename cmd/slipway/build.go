@@ -45,10 +45,13 @@ func runBuild(ctx context.Context, a *app, name string, rebuild bool, s *signing
 	if err != nil {
 		return err
 	}
-	images := a.buildOptions()
+	images := buildOptions(a.cli)
 	images.Rebuild = rebuild
-	prepared, err := a.prepare(ctx, t, deploy.PrepareOptions{Image: images, Anew: true, Sign: by,
-		Unsigned: true})
+	end := a.ci.Fold("images of " + name)
+	prepared, err := deploy.Prepare(ctx, t, deploy.PrepareOptions{
+		Build: true, Image: images, Anew: true, Sign: by, Unsigned: true,
+	})
+	end()
 	if err != nil {
 		return err
 	}
@@ -71,22 +74,14 @@ func runBuild(ctx context.Context, a *app, name string, rebuild bool, s *signing
 	return nil
 }
 
-// prepare renders and builds, inside a fold of the CI log.
-func (a *app) prepare(ctx context.Context, t deploy.Target, o deploy.PrepareOptions) (
-	deploy.Prepared, error) {
-	defer a.ci.Fold("images of " + t.Environment.Name)()
-	o.Build = true
-	return deploy.Prepare(ctx, t, o)
-}
-
 // buildOptions show how far copies are, and on a terminal and in CI the log of a build.
-func (a *app) buildOptions() image.Options {
+func buildOptions(c *cli) image.Options {
 	var o image.Options
-	o.Transfer = a.transfer
-	_, onConsole := a.stderr.(*console)
+	o.Transfer = c.transfer
+	_, onConsole := c.stderr.(*console)
 	// Elsewhere only the log of a step that fails is shown.
-	if !a.quiet && (isTerminal(a.stderr) || ci.IsRunning(os.Getenv)) {
-		o.Progress, o.Plain = a.stderr, !onConsole
+	if !c.quiet && (isTerminal(c.stderr) || ci.IsRunning(os.Getenv)) {
+		o.Progress, o.Plain = c.stderr, !onConsole
 	}
 	return o
 }

@@ -68,7 +68,7 @@ To accept a finding, add it with its reason to "exceptions:" in slipway.yaml.`,
 		"file or directory with CustomResourceDefinitions; may be repeated")
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		if o.explain {
-			return a.explainRules(args)
+			return explainRules(a.stdout, a.dir, args)
 		}
 		return runCheck(c.Context(), a, args, o)
 	}
@@ -91,7 +91,7 @@ func runCheck(ctx context.Context, a *app, names []string, o checkOptions) error
 	if _, err := schema.New(schema.Options{KubeVersion: o.kubeVersion}); err != nil {
 		return &usageError{fmt.Errorf("--kube-version: %w", err)}
 	}
-	p, done, err := a.checkedProject(names, o.class)
+	p, done, err := checkedProject(a, names, o.class)
 	if err != nil {
 		return err
 	}
@@ -113,24 +113,24 @@ func runCheck(ctx context.Context, a *app, names []string, o checkOptions) error
 	if in.Past, err = check.ReadPast(ctx, p.Dir); err != nil {
 		return err
 	}
-	report, err := a.check(ctx, in)
+	report, err := checkIn(ctx, a, in)
 	if err != nil {
 		return err
 	}
 	if o.fix {
-		if err := a.fix(p.Dir, report); err != nil {
+		if err := fix(a.stderr, p.Dir, report); err != nil {
 			return err
 		}
-		if report, err = a.check(ctx, in); err != nil { // the findings that are left
+		if report, err = checkIn(ctx, a, in); err != nil { // the findings that are left
 			return err
 		}
 	}
 	a.notes(report.Notes)
 	page := reportPage{Report: report, rules: rulesByID(in.Rules), all: o.all, width: widthOf(a.stdout)}
-	if err := a.printReport(page, in.Rules, *o.out); err != nil {
+	if err := printReport(a, page, in.Rules, *o.out); err != nil {
 		return err
 	}
-	a.tellReport(page, *o.out)
+	tellReport(a.cli, page, *o.out)
 	for _, f := range report.Findings {
 		if f.Severity == finding.Error || o.failOn == finding.Warning {
 			return errFaults
@@ -140,22 +140,21 @@ func runCheck(ctx context.Context, a *app, names []string, o checkOptions) error
 }
 
 // checkedProject is the project, or the one that stdin stands for, and what to do when it has been checked.
-func (a *app) checkedProject(names []string, class string) (project.Project, func(), error) {
+func checkedProject(a *app, names []string, class string) (project.Project, func(), error) {
 	c, err := stdinClass(names, class)
 	if err != nil {
 		return project.Project{}, nil, err
 	}
 	if c != "" {
-		return a.checkStdin(c)
+		return checkStdin(a.stdin, c)
 	}
 	p, err := a.project()
 	return p, func() {}, err
 }
 
-func (a *app) check(ctx context.Context, in check.Input) (check.Report, error) {
-	options := a.renderOptions("render")
-	options.Remotes = in.Project.Remotes
-	r, err := render.Open(in.Project.Dir, options)
+// checkIn checks with a renderer of the project.
+func checkIn(ctx context.Context, a *app, in check.Input) (check.Report, error) {
+	r, err := render.OpenProject(in.Project, a.renderOptions("render"))
 	if err != nil {
 		return check.Report{}, err
 	}
@@ -164,7 +163,7 @@ func (a *app) check(ctx context.Context, in check.Input) (check.Report, error) {
 	return check.Run(ctx, in)
 }
 
-func (a *app) printReport(p reportPage, rules *rule.Set, as format) error {
+func printReport(a *app, p reportPage, rules *rule.Set, as format) error {
 	switch as {
 	case asJSON:
 		return a.json(p.Report)

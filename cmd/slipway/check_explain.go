@@ -12,10 +12,10 @@ import (
 )
 
 // explainRules prints the table of all rules, or the pages of those that are named.
-func (a *app) explainRules(ids []string) error {
-	p, err := project.Open(a.dir)
+func explainRules(w io.Writer, dir string, ids []string) error {
+	p, err := project.Open(dir)
 	if errors.Is(err, project.ErrNone) { // the rules are the same without a project
-		p, err = project.Project{Dir: a.dir}, nil
+		p, err = project.Project{Dir: dir}, nil
 	}
 	if err != nil {
 		return err
@@ -26,7 +26,7 @@ func (a *app) explainRules(ids []string) error {
 	}
 	rules := own.Rules()
 	if len(ids) == 0 {
-		return ruleTable(a.stdout, rules)
+		return ruleTable(w, rules)
 	}
 	for i, id := range ids {
 		found, err := check.FindRule(rules, id)
@@ -34,9 +34,9 @@ func (a *app) explainRules(ids []string) error {
 			return err
 		}
 		if i > 0 {
-			fmt.Fprintln(a.stdout)
+			fmt.Fprintln(w)
 		}
-		rulePage(a.stdout, found)
+		rulePage(w, found)
 	}
 	return nil
 }

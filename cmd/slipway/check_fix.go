@@ -9,20 +9,21 @@ import (
 	"slipway/internal/check/finding"
 )
 
-// fix makes the edits of all findings, and prints the lines that changed.
-func (a *app) fix(dir string, r check.Report) error {
+// fix makes the edits of all findings, and prints the lines that changed. They go to stderr: the findings
+// that are left are the result.
+func fix(w io.Writer, dir string, r check.Report) error {
 	fixed, err := finding.Fix(dir, r.Findings)
-	for _, f := range fixed { // to stderr: the findings that are left are the result
-		printEdit(a.stderr, f.Text, f.Edit)
+	for _, f := range fixed {
+		printEdit(w, f.Text, f.Edit)
 	}
 	if err != nil {
 		return err
 	}
 	if len(fixed) == 0 {
-		fmt.Fprintln(a.stderr, "slipway: no finding has a certain fix; nothing was changed")
+		fmt.Fprintln(w, "slipway: no finding has a certain fix; nothing was changed")
 		return nil
 	}
-	fmt.Fprintf(a.stderr, "slipway: %s made; review with `git diff`\n", count(len(fixed), "change"))
+	fmt.Fprintf(w, "slipway: %s made; review with `git diff`\n", count(len(fixed), "change"))
 	return nil
 }
 

@@ -12,8 +12,8 @@ import (
 
 // checkStdin returns a project of one environment that holds the manifests on stdin, and a function that
 // removes its files.
-func (a *app) checkStdin(class project.Class) (project.Project, func(), error) {
-	text, err := io.ReadAll(a.stdin)
+func checkStdin(in io.Reader, class project.Class) (project.Project, func(), error) {
+	text, err := io.ReadAll(in)
 	if err != nil {
 		return project.Project{}, nil, err
 	}

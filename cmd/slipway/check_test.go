@@ -31,8 +31,7 @@ func TestFix(t *testing.T) {
 			{File: "k/f.yaml", Start: 3, End: 999}}},
 	}}
 	var stderr bytes.Buffer
-	a := &app{stdout: &bytes.Buffer{}, stderr: &stderr}
-	if err := a.fix(dir, report); err != nil {
+	if err := fix(&stderr, dir, report); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(path)
@@ -48,8 +47,8 @@ func TestFix(t *testing.T) {
 		t.Errorf("printed %s", stderr.String())
 	}
 	for _, file := range []string{"link.yaml", "../f.yaml", "gone.yaml"} {
-		if err := a.fix(
-			dir, check.Report{Findings: []finding.Finding{{Edits: []finding.Edit{{File: file,
+		if err := fix(
+			&stderr, dir, check.Report{Findings: []finding.Finding{{Edits: []finding.Edit{{File: file,
 				New: "x"}}}}}); err == nil {
 			t.Errorf("%s was changed", file)
 		}

@@ -51,7 +51,7 @@ func runCI(ctx context.Context, a *app, name string, show, gitops bool) error {
 	platform, _ := ci.Named(name)
 	options := pipeline.Options{GitOps: gitops, Render: a.renderOptions("render")}
 	if releases != "" {
-		if options.Install, err = published(ctx, releases, version); err != nil {
+		if options.Install, err = pipeline.Published(ctx, releases, version); err != nil {
 			a.warn("warning: cannot look up the checksum of %s, fill it in: %v", version, err)
 		}
 	}

@@ -24,20 +24,6 @@ func (a *app) projectDir() string {
 	return p.Dir
 }
 
-// tell writes the summary and the outputs of a verb. The verb does not fail where that fails.
-func (a *app) tell(say func() (markdown string, values ci.Values)) {
-	if !a.ci.CanTell() {
-		return
-	}
-	markdown, values := say()
-	if err := a.ci.Summarize(markdown); err != nil {
-		a.warn("warning: write the summary of this job: %v", err)
-	}
-	if err := a.ci.Set(values); err != nil {
-		a.warn("warning: set the outputs of this step: %v", err)
-	}
-}
-
 // notesOf are the annotations of an error, at the lines of the source that it names.
 func notesOf(err error) []ci.Note {
 	var (

@@ -69,14 +69,14 @@ func runCompare(ctx context.Context, a *app, from, to string, o compareOptions) 
 	if err != nil {
 		return err
 	}
-	result, err := a.compare(ctx, p, from, to)
+	result, err := compareIn(ctx, a, p, from, to)
 	if err != nil {
 		return err
 	}
-	return a.showComparison(result, o)
+	return showComparison(a.cli, result, o)
 }
 
-func (a *app) compare(ctx context.Context, p project.Project, from, to string) (contract.Result, error) {
+func compareIn(ctx context.Context, a *app, p project.Project, from, to string) (contract.Result, error) {
 	return check.Compare(ctx, p, from, to, check.CompareOptions{
 		Namespace: a.namespace, Render: a.renderOptions("render"), Today: today(),
 	})
@@ -91,24 +91,24 @@ func runCompareLive(ctx context.Context, a *app, name string, o compareOptions) 
 	if err != nil {
 		return err
 	}
-	return a.showComparison(result, o)
+	return showComparison(a.cli, result, o)
 }
 
 // today is the day by which exceptions expire.
 func today() string { return time.Now().Format(time.DateOnly) }
 
-func (a *app) showComparison(r contract.Result, o compareOptions) (err error) {
-	a.notes(r.Notes)
+func showComparison(c *cli, r contract.Result, o compareOptions) (err error) {
+	c.notes(r.Notes)
 	switch *o.out {
 	case asJSON:
-		err = a.json(r)
+		err = c.json(r)
 	case asMarkdown:
-		_, err = io.WriteString(a.stdout, markdown(r))
+		_, err = io.WriteString(c.stdout, markdown(r))
 	default:
-		printComparison(a.stdout, r, o.all)
+		printComparison(c.stdout, r, o.all)
 	}
 	for _, f := range r.Findings {
-		a.warn("warning: %s: %s", f.Place, f.Message)
+		c.warn("warning: %s: %s", f.Place, f.Message)
 	}
 	if err == nil && r.Faults() > 0 {
 		return errFaults

@@ -72,9 +72,9 @@ const (
 )
 
 // completeArguments gives the commands their completions, by the words of their usage lines.
-func (a *app) completeArguments(c *cobra.Command) {
+func completeArguments(a *app, c *cobra.Command) {
 	for _, sub := range c.Commands() {
-		a.completeArguments(sub)
+		completeArguments(a, sub)
 	}
 	if c.ValidArgsFunction != nil || len(c.ValidArgs) > 0 || !c.Runnable() {
 		return
@@ -86,12 +86,12 @@ func (a *app) completeArguments(c *cobra.Command) {
 	) ([]cobra.Completion, cobra.ShellCompDirective) {
 		ctx, cancel := context.WithTimeout(c.Context(), completionTimeout)
 		defer cancel()
-		return a.complete(ctx, words, args), cobra.ShellCompDirectiveNoFileComp
+		return complete(ctx, a, words, args), cobra.ShellCompDirectiveNoFileComp
 	}
 }
 
 // complete returns the words that may follow args. A project that cannot be read has none.
-func (a *app) complete(ctx context.Context, usage, args []string) []cobra.Completion {
+func complete(ctx context.Context, a *app, usage, args []string) []cobra.Completion {
 	p, err := project.Open(a.dir)
 	if err != nil || len(usage) == 0 {
 		return nil
@@ -107,11 +107,11 @@ func (a *app) complete(ctx context.Context, usage, args []string) []cobra.Comple
 	case "argocd|flux", "github|gitlab":
 		return strings.Split(word, "|")
 	case "KIND/NAME":
-		return a.objectNames(ctx, p, args[0])
+		return objectNames(ctx, a, p, args[0])
 	case "FIELD":
-		return a.fieldPaths(ctx, p, args[0], args[1])
+		return fieldPaths(ctx, a, p, args[0], args[1])
 	case "REVISION", "RELEASE":
-		return a.releases(ctx, args[0])
+		return releaseNames(ctx, a, args[0])
 	}
 	return nil
 }
@@ -127,15 +127,13 @@ func environmentNames(p project.Project, typed []string) []cobra.Completion {
 	return names
 }
 
-// rendered are the objects of an environment. One that cannot be rendered has none.
-func (a *app) rendered(ctx context.Context, p project.Project, name string) (none object.Set) {
+// renderedSet are the objects of an environment. One that cannot be rendered has none.
+func renderedSet(ctx context.Context, a *app, p project.Project, name string) (none object.Set) {
 	env, err := p.Environment(name)
 	if err != nil {
 		return none
 	}
-	options := a.renderOptions("render")
-	options.Remotes = p.Remotes
-	r, err := render.Open(p.Dir, options)
+	r, err := render.OpenProject(p, a.renderOptions("render"))
 	if err != nil {
 		return none
 	}
@@ -148,17 +146,17 @@ func (a *app) rendered(ctx context.Context, p project.Project, name string) (non
 }
 
 // objectNames are the objects of an environment as `slipway why` takes them.
-func (a *app) objectNames(ctx context.Context, p project.Project, name string) []cobra.Completion {
+func objectNames(ctx context.Context, a *app, p project.Project, name string) []cobra.Completion {
 	var names []cobra.Completion
-	for _, ref := range a.rendered(ctx, p, name).Refs() {
+	for _, ref := range renderedSet(ctx, a, p, name).Refs() {
 		names = append(names, cobra.CompletionWithDesc(ref.Kind+"/"+ref.Name, ref.Namespace))
 	}
 	return names
 }
 
 // fieldPaths are the fields of an object, without their values: these may be secret.
-func (a *app) fieldPaths(ctx context.Context, p project.Project, env, typed string) []cobra.Completion {
-	set := a.rendered(ctx, p, env)
+func fieldPaths(ctx context.Context, a *app, p project.Project, env, typed string) []cobra.Completion {
+	set := renderedSet(ctx, a, p, env)
 	for _, ref := range set.Refs() {
 		if ref.Kind+"/"+ref.Name == typed {
 			obj, _ := set.Get(ref)
@@ -186,7 +184,7 @@ func leaves(all []cobra.Completion, at string, v any) []cobra.Completion {
 }
 
 // releases are the recorded releases of an environment, the newest first.
-func (a *app) releases(ctx context.Context, name string) []cobra.Completion {
+func releaseNames(ctx context.Context, a *app, name string) []cobra.Completion {
 	t, err := a.target(ctx, name)
 	if err != nil {
 		return nil

@@ -57,8 +57,8 @@ func TestConfirm(t *testing.T) {
 				t.Fatal(err)
 			}
 			var stderr bytes.Buffer
-			a := &app{stdin: program, stderr: &stderr}
-			if err := a.confirm(t.Context(), false, "Apply?"); !errors.Is(err, test.want) {
+			c := &cli{stdin: program, stderr: &stderr}
+			if err := c.confirm(t.Context(), false, "Apply?"); !errors.Is(err, test.want) {
 				t.Errorf("%v, want %v", err, test.want)
 			}
 		})
@@ -71,9 +71,9 @@ func TestConfirmEndsWithTheInterrupt(t *testing.T) {
 	program, _ := terminal(t)
 	ctx, interrupt := context.WithCancel(t.Context())
 	var stderr bytes.Buffer
-	a := &app{stdin: program, stderr: &stderr}
+	c := &cli{stdin: program, stderr: &stderr}
 	ended := make(chan error)
-	go func() { ended <- a.confirm(ctx, false, "Apply?") }()
+	go func() { ended <- c.confirm(ctx, false, "Apply?") }()
 	interrupt()
 	select {
 	case err := <-ended:

@@ -127,15 +127,15 @@ func transferRow(t image.Transfer) string {
 }
 
 // transfer shows how far a copy is: in a row of the console, or elsewhere in a line now and then.
-func (a *app) transfer(t image.Transfer) {
-	s, ok := a.stderr.(*console)
+func (c *cli) transfer(t image.Transfer) {
+	s, ok := c.stderr.(*console)
 	switch {
-	case a.quiet:
+	case c.quiet:
 	case ok && t.Ended:
 		s.Row("copy "+t.Reference, "")
 	case ok:
 		s.Row("copy "+t.Reference, transferRow(t))
 	case t.Remind:
-		a.warn("copying %s: %s of %s", brief(t.Reference), megabytes(t.Done), megabytes(t.Total))
+		c.warn("copying %s: %s of %s", brief(t.Reference), megabytes(t.Done), megabytes(t.Total))
 	}
 }

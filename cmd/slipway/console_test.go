@@ -124,7 +124,7 @@ func TestConsoleOfRollout(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			program, person := terminal(t)
 			seen := watchTerminal(t, program, person)
-			a := &app{stderr: openConsole(program, func(key string) string { return test.env[key] })}
+			a := &cli{stderr: openConsole(program, func(key string) string { return test.env[key] })}
 			for _, e := range events {
 				a.progress(e)
 			}
@@ -146,7 +146,7 @@ func TestConsoleOfRollout(t *testing.T) {
 func TestConsoleIsBounded(t *testing.T) {
 	program, person := terminal(t)
 	seen := watchTerminal(t, program, person)
-	a := &app{stderr: openConsole(program, func(string) string { return "" })}
+	a := &cli{stderr: openConsole(program, func(string) string { return "" })}
 	for i := range 30 {
 		ref := object.Ref{Kind: "Deployment", Name: fmt.Sprintf("web-%d", i)}
 		a.progress(deploy.Event{Step: deploy.Watch, Ref: &ref, Message: strings.Repeat("waiting ", 30)})

@@ -14,7 +14,7 @@ func newDeleteCommand(a *app) *cobra.Command {
 		Long: `Deletes the objects that releases of this environment recorded, and nothing else. Namespaces,
 CustomResourceDefinitions, PersistentVolumes and PersistentVolumeClaims stay. The history stays too.`,
 	}
-	o := a.actFlags(cmd)
+	o := actFlags(a, cmd)
 	pruneFlag(cmd, &o.prune)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		return runDelete(c.Context(), a, args[0], o)
@@ -27,10 +27,10 @@ func runDelete(ctx context.Context, a *app, name string, o *actOptions) error {
 	if err != nil {
 		return err
 	}
-	t.Notify = a.listen(o)
+	t.Notify = listen(a.cli, o)
 	proposal, err := deploy.ProposeDelete(ctx, t, o.prune.named)
 	if err != nil {
 		return err
 	}
-	return a.carryOut(ctx, t, proposal, o)
+	return carryOut(ctx, a.cli, t, proposal, o)
 }

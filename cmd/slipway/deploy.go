@@ -59,7 +59,7 @@ func (o allowOptions) allow() (deploy.Allow, error) {
 	return deploy.Allow{Rules: o.rules, Reason: o.reason}, nil
 }
 
-func (a *app) actFlags(cmd *cobra.Command) *actOptions {
+func actFlags(a *app, cmd *cobra.Command) *actOptions {
 	o := &actOptions{out: a.outputFlag(cmd, asText, asJSON)}
 	waitFlags(cmd, o)
 	return o
@@ -130,7 +130,7 @@ What slipway check calls an error is not deployed to production. To accept it, a
 Staging and production do not go back: a commit that lacks commits of the running release is refused without
 --allow-older. To restore an earlier release, run slipway rollback.`,
 	}
-	o := a.actFlags(cmd)
+	o := actFlags(a, cmd)
 	forceFlag(cmd, &o.force)
 	takeOverFlag(cmd, &o.takeOver)
 	settleFlag(cmd, o)
@@ -159,7 +159,8 @@ Staging and production do not go back: a commit that lacks commits of the runnin
 }
 
 func runDeploy(ctx context.Context, a *app, name string, o *actOptions) error {
-	saved, err := a.readPlan(o.plan)
+	a.planFile = o.plan
+	saved, err := readPlan(o.plan)
 	if err != nil {
 		return err
 	}
@@ -170,7 +171,7 @@ func runDeploy(ctx context.Context, a *app, name string, o *actOptions) error {
 	if err != nil {
 		return err
 	}
-	t.Notify = a.listen(o)
+	t.Notify = listen(a.cli, o)
 	allow, err := o.allow.allow()
 	if err != nil {
 		return err
@@ -181,9 +182,9 @@ func runDeploy(ctx context.Context, a *app, name string, o *actOptions) error {
 	}
 	end := a.ci.Fold("images of " + name)
 	options := deploy.ProposeOptions{
-		PrepareOptions: deploy.PrepareOptions{Build: true, Image: a.buildOptions()}, Force: o.force, Allow: allow,
-		TakeOver:   o.takeOver,
-		AllowOlder: o.allow.older, Prune: o.prune.named, PruneMany: o.prune.many,
+		PrepareOptions: deploy.PrepareOptions{Build: true, Image: buildOptions(a.cli)},
+		Force:          o.force, TakeOver: o.takeOver, Allow: allow, AllowOlder: o.allow.older,
+		Prune: o.prune.named, PruneMany: o.prune.many,
 	}
 	if saved != nil {
 		options, err = saved.Options(options.PrepareOptions), saved.Fits(t)
@@ -194,7 +195,7 @@ func runDeploy(ctx context.Context, a *app, name string, o *actOptions) error {
 	}
 	end()
 	if err != nil {
-		return errors.Join(err, a.showRefusal(err, *o.out, func(r deploy.Review) any {
+		return errors.Join(err, showRefusal(a.cli, err, *o.out, func(r deploy.Review) any {
 			return line{Event: deploy.Event{Step: stepCheck, Message: err.Error(), Time: time.Now().UTC()}, Check: &r}
 		}))
 	}
@@ -203,15 +204,14 @@ func runDeploy(ctx context.Context, a *app, name string, o *actOptions) error {
 			return err
 		}
 	}
-	return a.carryOut(ctx, t, proposal, o)
+	return carryOut(ctx, a.cli, t, proposal, o)
 }
 
 // readPlan reads a saved plan; nil without a file.
-func (a *app) readPlan(file string) (*deploy.Saved, error) {
+func readPlan(file string) (*deploy.Saved, error) {
 	if file == "" {
 		return nil, nil
 	}
-	a.planFile = file
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, &usageError{fmt.Errorf("--plan: %w", err)}
@@ -224,70 +224,73 @@ func (a *app) readPlan(file string) (*deploy.Saved, error) {
 }
 
 // carryOut shows the plan, asks and applies. deploy, rollback and delete share it.
-func (a *app) carryOut(ctx context.Context, t deploy.Target, proposal deploy.Proposal, o *actOptions) error {
+func carryOut(
+	ctx context.Context, c *cli, t deploy.Target, proposal deploy.Proposal, o *actOptions,
+) error {
 	page := pageOf(ctx, t, proposal)
-	if err := a.show(t.Environment.Name, page, o); err != nil {
+	if err := showPlan(c, t.Environment.Name, page, o); err != nil {
 		return err
 	}
 	if proposal.Done() {
-		a.tell(func() (string, ci.Values) { return planMarkdown(page), releaseValues(proposal.Latest) })
+		c.tell(func() (string, ci.Values) { return planMarkdown(page), releaseValues(proposal.Latest) })
 		err := deploy.Settle(ctx, t, proposal, o.options())
 		if unstable := (*deploy.UnstableError)(nil); errors.As(err, &unstable) && *o.out == asJSON {
-			return errors.Join(err, a.report(t, proposal.Latest, nil, o, err.Error()))
+			return errors.Join(err, showOutcome(c, t, proposal.Latest, nil, o, err.Error()))
 		}
 		if err != nil {
 			return err
 		}
-		return a.report(t, proposal.Latest, nil, o, "nothing changed")
+		return showOutcome(c, t, proposal.Latest, nil, o, "nothing changed")
 	}
 	if err := proposal.Blocked(); err != nil {
 		return err
 	}
-	if err := a.confirm(ctx, o.yes, fmt.Sprintf("Apply this to %s (%s)?", t.Environment.Name,
+	if err := c.confirm(ctx, o.yes, fmt.Sprintf("Apply this to %s (%s)?", t.Environment.Name,
 		t.Environment.Class)); err != nil {
 		return err
 	}
 	started := time.Now()
-	rel, err := a.apply(ctx, t, page, o)
+	rel, err := applyPlan(ctx, c, t, page, o)
 	var failed *deploy.FailedError
 	if errors.As(err, &failed) && *o.out == asJSON {
-		return errors.Join(err, a.report(t, failed.Release, failed.RolledBack, o, err.Error()))
+		return errors.Join(err, showOutcome(c, t, failed.Release, failed.RolledBack, o, err.Error()))
 	}
 	if err != nil {
 		return err
 	}
-	return a.report(t, rel, nil, o, fmt.Sprintf("%s after %.1f s", rel.Status, time.Since(started).Seconds()))
+	return showOutcome(c, t, rel, nil, o,
+		fmt.Sprintf("%s after %.1f s", rel.Status, time.Since(started).Seconds()))
 }
 
 // showRefusal prints what check found where that is why nothing is planned; inJSON is its form in JSON.
-func (a *app) showRefusal(err error, out format, inJSON func(deploy.Review) any) error {
+func showRefusal(c *cli, err error, out format, inJSON func(deploy.Review) any) error {
 	refused, ok := errors.AsType[*deploy.CheckError](err)
 	if !ok {
 		return nil
 	}
-	a.tell(func() (string, ci.Values) { return refusalMarkdown(refused), nil })
+	c.tell(func() (string, ci.Values) { return refusalMarkdown(refused), nil })
 	switch out {
 	case asJSON:
-		return a.json(inJSON(refused.Review))
+		return c.json(inJSON(refused.Review))
 	case asMarkdown:
-		_, err := fmt.Fprint(a.stdout, refusalMarkdown(refused))
+		_, err := fmt.Fprint(c.stdout, refusalMarkdown(refused))
 		return err
 	}
-	defer a.ci.Fold("findings of " + refused.Environment)()
+	defer c.ci.Fold("findings of " + refused.Environment)()
 	page := reportPage{Report: check.Report{Findings: refused.Review.Blocking}, all: true}
-	for _, line := range page.fullLines(styleOf(a.stdout)) {
-		fmt.Fprintln(a.stdout, line)
+	for _, line := range page.fullLines(styleOf(c.stdout)) {
+		fmt.Fprintln(c.stdout, line)
 	}
 	if line := refused.Review.Rest(); line != "" {
-		fmt.Fprintf(a.stdout, "check: %s; run `slipway check %s` to read them\n", line, refused.Environment)
+		fmt.Fprintf(c.stdout, "check: %s; run `slipway check %s` to read them\n", line, refused.Environment)
 	}
 	return nil
 }
 
 // apply calls deploy.Apply in a fold of the log, and tells the CI platform the outcome.
-func (a *app) apply(ctx context.Context, t deploy.Target, p planPage,
+func applyPlan(ctx context.Context, c *cli, t deploy.Target, p planPage,
 	o *actOptions) (release.Release, error) {
-	end := a.ci.Fold("apply to " + t.Environment.Name + " and watch")
+	end := c.ci.Fold("apply to " + t.Environment.Name + " and watch")
 	proposal := p.Proposal
 	p.Proposal.Observed = nil // the deploy observes again, and thousands of objects are not held twice
 	rel, err := deploy.Apply(ctx, t, proposal, o.options())
@@ -296,7 +299,7 @@ func (a *app) apply(ctx context.Context, t deploy.Target, p planPage,
 	if errors.As(err, &failed) {
 		rel = failed.Release
 	}
-	a.tell(func() (string, ci.Values) {
+	c.tell(func() (string, ci.Values) {
 		return releaseMarkdown(t.Environment.Name, p, rel, err), releaseValues(rel)
 	})
 	return rel, err
@@ -322,45 +325,45 @@ const (
 )
 
 // listen prints events as they come: text on standard error, or JSON lines on standard output.
-func (a *app) listen(o *actOptions) func(deploy.Event) {
+func listen(c *cli, o *actOptions) func(deploy.Event) {
 	if *o.out == asText {
-		return a.progress
+		return c.progress
 	}
 	return func(e deploy.Event) {
-		a.trace.note(e)
-		if err := a.json(e); err != nil {
-			a.warn("warning: print an event: %v", err)
+		c.trace.note(e)
+		if err := c.json(e); err != nil {
+			c.warn("warning: print an event: %v", err)
 		}
 	}
 }
 
-func (a *app) show(environment string, p planPage, o *actOptions) error {
+func showPlan(c *cli, environment string, p planPage, o *actOptions) error {
 	if *o.out == asJSON {
 		e := deploy.Event{Step: stepPlan, Message: p.From + " → " + p.To, Time: time.Now().UTC()}
-		return a.json(line{Event: e, Plan: &p.Plan, Check: &p.Prepared.Review, Risks: p.Risks,
+		return c.json(line{Event: e, Plan: &p.Plan, Check: &p.Prepared.Review, Risks: p.Risks,
 			Images: p.Prepared.Images})
 	}
-	defer a.ci.Fold("plan of " + environment)()
-	printPlan(a.stdout, p)
+	defer c.ci.Fold("plan of " + environment)()
+	printPlan(c.stdout, p)
 	return nil
 }
 
 // report prints the outcome.
-func (a *app) report(t deploy.Target, rel release.Release, back *release.Release, o *actOptions,
+func showOutcome(c *cli, t deploy.Target, rel release.Release, back *release.Release, o *actOptions,
 	text string) error {
 	if *o.out == asJSON {
 		l := line{Event: deploy.Event{Step: stepDone, Message: text, Time: time.Now().UTC()}, RolledBack: back}
 		if rel.Revision > 0 {
 			l.Release = &rel
 		}
-		return a.json(l)
+		return c.json(l)
 	}
 	if rel.Revision == 0 {
-		fmt.Fprintf(a.stdout, "%s  nothing to delete: it has never been deployed\n", t.Environment.Name)
+		fmt.Fprintf(c.stdout, "%s  nothing to delete: it has never been deployed\n", t.Environment.Name)
 		return nil
 	}
-	s := styleOf(a.stdout)
-	fmt.Fprintf(a.stdout, "%s  release %d  %s\n", s.bold(t.Environment.Name), rel.Revision,
+	s := styleOf(c.stdout)
+	fmt.Fprintf(c.stdout, "%s  release %d  %s\n", s.bold(t.Environment.Name), rel.Revision,
 		s.state(rel.Failure == "", text))
 	return nil
 }

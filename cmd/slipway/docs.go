@@ -20,7 +20,7 @@ The name is its path in docs/, or the last part of it. Without a name it lists a
 	}
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		if len(args) == 0 {
-			return a.listPages()
+			return listPages(a.stdout)
 		}
 		p, err := docs.Find(args[0])
 		if err == nil {
@@ -42,12 +42,12 @@ The name is its path in docs/, or the last part of it. Without a name it lists a
 	return cmd
 }
 
-func (a *app) listPages() error {
+func listPages(out io.Writer) error {
 	all, err := docs.Pages()
 	if err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, p := range all {
 		fmt.Fprintf(w, "%s\t%s\n", p.Name, p.Title)
 	}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"slipway/internal/agent"
 	"slipway/internal/cluster/sandboxtest"
 	"slipway/internal/image/imagetest"
 )
@@ -31,7 +32,7 @@ const endOfCommand = "\x01end of command"
 // shell is one bash in which the commands of a page are typed, so that cd, export and & work as for a reader.
 type shell struct {
 	home   string
-	agent  string   // address in place of localAgent, at which another agent may listen
+	agent  string   // address in place of agent.LocalAddress, at which another agent may listen
 	hidden []string // texts of the test run alone, which are removed from outputs
 	input  *os.File
 	output chan []byte
@@ -52,7 +53,7 @@ func newShell(t *testing.T, page string, ownSandbox bool) *shell {
 	list := string(filepath.ListSeparator)
 	own, machine, _ := strings.Cut(os.Getenv("PATH"), list)
 	if dir := os.Getenv("SLIPWAY_TEST_PROGRAMS"); dir != "" { // those of a release, and its examples
-		s.agent = localAgent
+		s.agent = agent.LocalAddress
 		own, bin, examples = dir, dir, os.DirFS(filepath.Join(dir, "examples"))
 	}
 	if err := os.CopyFS(filepath.Join(dir, "examples"), examples); err != nil {
@@ -116,7 +117,7 @@ func freeAddress(t *testing.T) string {
 
 // own is a text of the page with the paths and addresses of this shell.
 func (s *shell) own(text string) string {
-	return strings.NewReplacer(home, s.home, localAgent, s.agent).Replace(text)
+	return strings.NewReplacer(home, s.home, agent.LocalAddress, s.agent).Replace(text)
 }
 
 func (s *shell) start(t *testing.T, page string, env []string) {
@@ -210,7 +211,7 @@ func (s *shell) runUntil(typed string, enough func([]string) bool) (lines []stri
 
 // lines are the lines of an output as a page shows them.
 func (s *shell) lines(text string) []string {
-	text = strings.NewReplacer(s.home, home, s.agent, localAgent).Replace(text)
+	text = strings.NewReplacer(s.home, home, s.agent, agent.LocalAddress).Replace(text)
 	for _, h := range s.hidden {
 		text = strings.ReplaceAll(text, h, "")
 	}

@@ -13,6 +13,7 @@ import (
 	"slipway/internal/deploy"
 	"slipway/internal/object"
 	"slipway/internal/plan"
+	"slipway/internal/words"
 )
 
 // errHasDrift is the answer of drift --exit-code.
@@ -109,12 +110,12 @@ func runRevert(ctx context.Context, a *app, name string, o *actOptions) error {
 	if err != nil {
 		return err
 	}
-	t.Notify = a.listen(o)
+	t.Notify = listen(a.cli, o)
 	proposal, err := deploy.ProposeRevert(ctx, t, o.prune.named)
 	if err != nil {
 		return err
 	}
-	return a.carryOut(ctx, t, proposal, o)
+	return carryOut(ctx, a.cli, t, proposal, o)
 }
 
 // printDrift prints drift for a person.
@@ -220,15 +221,7 @@ func hands(d deploy.Drift) string {
 	if len(all) == 0 {
 		return ""
 	}
-	return ", by " + andList(all[:min(len(all), 3)])
-}
-
-// andList prints "a, b and c".
-func andList(names []string) string {
-	if last := len(names) - 1; last > 0 {
-		return strings.Join(names[:last], ", ") + " and " + names[last]
-	}
-	return strings.Join(names, "")
+	return ", by " + words.And(all[:min(len(all), 3)])
 }
 
 // adder names who added a field. What a webhook adds to our apply is an update of ours.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 
+	"slipway/internal/agent"
 	"slipway/internal/agent/install"
 	"slipway/internal/cluster"
 	"slipway/internal/deploy"
@@ -38,15 +39,15 @@ var agentRows = []row{
 	as("no git credentials", codeUsage, func(e *install.NoCredentialsError) string {
 		return fmt.Sprintf("Run `%s`, and pass --git-credentials git.", e.Create)
 	}),
-	as("no agent", codeError, always[*noAgentError](
+	as("no agent", codeError, always[*agent.NoAnswerError](
 		"Pass the agent's address as --address HOST:PORT: it is \"listen\" in its configuration. For an agent in "+
 			"a cluster, pass --context.")),
 	as("no agent in the cluster", codeError, func(e *cluster.NoServiceError) string {
 		return fmt.Sprintf("Run `kubectl --namespace %s get pods` to see why, or pass the --namespace and the "+
 			"--name that the agent was installed with.", e.Service.Namespace)
 	}),
-	as("agent denied", codeError, func(e *agentDeniedError) string {
+	as("agent denied", codeError, func(e *agent.DeniedError) string {
 		return fmt.Sprintf("Have an administrator run `kubectl --namespace %s create role ask-agent --verb=get "+
-			"--resource=services/proxy --resource-name=%s:http` and bind that role to you.", e.namespace, e.name)
+			"--resource=services/proxy --resource-name=%s:http` and bind that role to you.", e.Namespace, e.Name)
 	}),
 }

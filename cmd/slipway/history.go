@@ -37,7 +37,7 @@ func runHistory(ctx context.Context, a *app, name string, revision int, out form
 		return err
 	}
 	if revision > 0 {
-		return a.showRelease(ctx, t, revision, out)
+		return showRelease(ctx, a.cli, t, revision, out)
 	}
 	history, err := t.Records().History(ctx)
 	if err != nil {
@@ -99,15 +99,15 @@ func printHistory(w io.Writer, history []release.Release) error {
 }
 
 // showRelease prints one record with its evidence.
-func (a *app) showRelease(ctx context.Context, t deploy.Target, revision int, out format) error {
+func showRelease(ctx context.Context, c *cli, t deploy.Target, revision int, out format) error {
 	rel, err := t.Records().Get(ctx, revision)
 	if err != nil {
 		return err
 	}
 	if out == asJSON {
-		return a.json(rel)
+		return c.json(rel)
 	}
-	printRelease(a.stdout, rel)
+	printRelease(c.stdout, rel)
 	return nil
 }
 

@@ -46,7 +46,7 @@ DST has no tag it gets that of SRC. Credentials come from Docker's configuration
 helpers.`,
 	}
 	cmd.RunE = func(c *cobra.Command, args []string) error {
-		o, err := a.registryOptions()
+		o, err := registryOptions(a)
 		if err != nil {
 			return err
 		}
@@ -64,7 +64,7 @@ helpers.`,
 }
 
 // registryOptions reach the real registries, or with --context the registry of a sandbox.
-func (a *app) registryOptions() (image.Options, error) {
+func registryOptions(a *app) (image.Options, error) {
 	o := image.Options{Client: a.registries(), Notify: func(text string) { a.warn("%s", text) },
 		Transfer: a.transfer}
 	if a.context == "" {
@@ -81,7 +81,7 @@ func (a *app) registryOptions() (image.Options, error) {
 }
 
 func runImageInspect(ctx context.Context, a *app, ref string, out format) error {
-	o, err := a.registryOptions()
+	o, err := registryOptions(a)
 	if err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ func runImageVerify(ctx context.Context, a *app, ref string, d project.Signature
 	if err != nil {
 		return err
 	}
-	o, err := a.registryOptions()
+	o, err := registryOptions(a)
 	if err != nil {
 		return err
 	}

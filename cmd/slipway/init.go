@@ -2,11 +2,9 @@ package main
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
-	"slipway/internal/project"
 	"slipway/internal/project/scaffold"
 )
 
@@ -40,19 +38,11 @@ func runInit(a *app, chart, show bool) error {
 		}
 		return nil
 	}
-	root, err := os.OpenRoot(p.Dir)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	for _, f := range files {
-		if err := project.CreateFile(root, f.Path, f.Text); err != nil {
-			return err
-		}
+	written, err := scaffold.Write(p, files)
+	for _, f := range written {
 		fmt.Fprintln(a.stdout, "wrote", f.Path)
 	}
-	// Read the files again: they must work for every other command.
-	if _, err = project.Open(p.Dir); err != nil {
+	if err != nil {
 		return err
 	}
 	a.warn("next: slipway check")

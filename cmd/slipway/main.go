@@ -56,7 +56,7 @@ func run(args []string, stdin *os.File, stdout, stderr io.Writer) int {
 		return explain(stderr, child.Serve(ctx, args[1:], stdin, stdout, new(agent.Worker).Work))
 	}
 	stderr = openConsole(stderr, os.Getenv)
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	a := &app{cli: &cli{stdin: stdin, stdout: stdout, stderr: stderr}}
 	a.ci = ci.Detect(os.Getenv).Output(os.Getenv, stderr, a.projectDir)
 	root := newRoot(a)
 	root.SetArgs(args)
@@ -81,17 +81,11 @@ func run(args []string, stdin *os.File, stdout, stderr io.Writer) int {
 	return code
 }
 
-// app holds the streams and the flags that all verbs share.
+// app is a run: the command line, the flags that all verbs share, and what one run opens once.
 type app struct {
-	stdin          *os.File
-	stdout, stderr io.Writer
-	ci             ci.Output
-	client         *image.Client // see registries
-	started        bool          // flags and arguments are valid; an error from now on is not a usage error
-
-	yaml  bool // --output yaml: see json
-	quiet bool
-	trace tracing
+	*cli
+	client  *image.Client // see registries
+	started bool          // flags and arguments are valid; an error from now on is not a usage error
 
 	// planFile is a saved plan, which may be in the working tree.
 	planFile string
@@ -103,7 +97,7 @@ type app struct {
 }
 
 // calledAs is how help shows the command: as a plugin, kubectl runs the program as kubectl-slipway.
-func (a *app) calledAs() string {
+func calledAs() string {
 	if strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe") == "kubectl-slipway" {
 		return "kubectl slipway"
 	}
@@ -134,9 +128,11 @@ func newRoot(a *app) *cobra.Command {
 		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRun: func(c *cobra.Command, args []string) {
 			a.started = true
-			a.startTrace(c, args)
+			if err := a.trace.start(c, args); err != nil {
+				a.warn("warning: no trace is sent: %v", err)
+			}
 		},
-		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: a.calledAs()},
+		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: calledAs()},
 	}
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
@@ -159,6 +155,6 @@ func newRoot(a *app) *cobra.Command {
 		newStatusCommand(a), newDriftCommand(a), newHistoryCommand(a), newRollbackCommand(a), newDeleteCommand(a),
 		newSandboxCommand(a), newDocsCommand(a), newCompletionCommand(a), newVersionCommand(a),
 	)
-	a.completeArguments(root)
+	completeArguments(a, root)
 	return root
 }

@@ -138,14 +138,14 @@ func releaseMarkdown(environment string, p planPage, rel release.Release, err er
 }
 
 // tellReport annotates what check found, unless that is what it printed.
-func (a *app) tellReport(p reportPage, printed format) {
+func tellReport(c *cli, p reportPage, printed format) {
 	if printed != asGitHub {
-		a.ci.Annotate(reportNotes(p)...)
+		c.ci.Annotate(reportNotes(p)...)
 	}
-	a.tell(func() (string, ci.Values) {
+	c.tell(func() (string, ci.Values) {
 		var b strings.Builder
 		if err := printMarkdown(&b, p); err != nil {
-			a.warn("warning: %v", err)
+			c.warn("warning: %v", err)
 		}
 		return b.String(), nil
 	})

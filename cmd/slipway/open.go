@@ -82,15 +82,6 @@ func namesWord(text, name string) bool {
 	return slices.ContainsFunc(strings.Fields(text), isName)
 }
 
-func (a *app) notes(notes []string) {
-	if a.quiet {
-		return
-	}
-	for _, n := range notes {
-		a.warn("note: %s", n)
-	}
-}
-
 // environment reads the source and selects one of its environments.
 func (a *app) environment(ctx context.Context, name string) (project.Source, project.Environment, error) {
 	src, err := source.Open(ctx, a.dir, a.planFile)

@@ -78,7 +78,7 @@ func runPlan(ctx context.Context, a *app, name string, o planOptions) error {
 	}
 	proposal, err := deploy.Propose(ctx, t, options)
 	if err != nil {
-		return errors.Join(err, a.showRefusal(err, *o.out, func(r deploy.Review) any {
+		return errors.Join(err, showRefusal(a.cli, err, *o.out, func(r deploy.Review) any {
 			empty := plan.Plan{Environment: name, Commit: t.Source.Commit, Changes: []plan.Change{}}
 			return planJSON{Plan: empty, Check: r}
 		}))

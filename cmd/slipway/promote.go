@@ -100,36 +100,36 @@ func runPromote(ctx context.Context, a *app, name string, o promote.Options, out
 	if err != nil {
 		return err
 	}
-	return a.printPromotion(result, out)
+	return printPromotion(a.cli, result, out)
 }
 
 // printPromotion prints each edit, and where it was committed and pushed.
-func (a *app) printPromotion(r promote.Result, out format) error {
-	a.notes(r.Notes)
-	a.tell(func() (string, ci.Values) {
+func printPromotion(c *cli, r promote.Result, out format) error {
+	c.notes(r.Notes)
+	c.tell(func() (string, ci.Values) {
 		values := imageValues(r.Images)
 		values["commit"] = r.Commit
 		return imagesMarkdown("slipway promote "+r.Environment, r.After), values
 	})
 	switch {
 	case out == asJSON:
-		return a.json(r)
+		return c.json(r)
 	case len(r.Changes) == 0:
-		fmt.Fprintln(a.stdout, r.Environment, " nothing to change")
+		fmt.Fprintln(c.stdout, r.Environment, " nothing to change")
 		return nil
 	}
-	for _, c := range r.Changes {
-		printEdit(a.stdout, c.Text, c.Edit)
+	for _, edit := range r.Changes {
+		printEdit(c.stdout, edit.Text, edit.Edit)
 	}
 	switch {
 	case r.Opened:
-		fmt.Fprintf(a.stdout, "%s  opened %s\n", r.Environment, r.PullRequest)
+		fmt.Fprintf(c.stdout, "%s  opened %s\n", r.Environment, r.PullRequest)
 	case r.PullRequest != "":
-		fmt.Fprintf(a.stdout, "%s  updated %s\n", r.Environment, r.PullRequest)
+		fmt.Fprintf(c.stdout, "%s  updated %s\n", r.Environment, r.PullRequest)
 	case r.Upstream != "":
-		fmt.Fprintf(a.stdout, "%s  pushed to %s: %s\n", r.Environment, r.Upstream, git.Short(r.Commit))
+		fmt.Fprintf(c.stdout, "%s  pushed to %s: %s\n", r.Environment, r.Upstream, git.Short(r.Commit))
 	case r.Commit != "":
-		fmt.Fprintf(a.stdout, "%s  committed %s\n", r.Environment, git.Short(r.Commit))
+		fmt.Fprintf(c.stdout, "%s  committed %s\n", r.Environment, git.Short(r.Commit))
 	}
 	return nil
 }

@@ -143,9 +143,7 @@ func runRender(ctx context.Context, a *app, names []string, o renderFlags) error
 	for i := range envs {
 		envs[i].Namespace = cmp.Or(a.namespace, envs[i].Namespace)
 	}
-	options := a.renderOptions("render")
-	options.Remotes = p.Remotes
-	r, err := render.Open(p.Dir, options)
+	r, err := render.OpenProject(p, a.renderOptions("render"))
 	if err != nil {
 		return err
 	}
@@ -223,7 +221,7 @@ func (o renderFlags) print(a *app, r rendered, several, later bool) error {
 		if several {
 			dir = filepath.Join(dir, r.env.Name)
 		}
-		return a.writeDirectory(dir, r.objects)
+		return writeDirectory(a.cli, dir, r.objects)
 	}
 	var head string
 	if later {
@@ -239,11 +237,11 @@ func (o renderFlags) print(a *app, r rendered, several, later bool) error {
 	return err
 }
 
-func (a *app) writeDirectory(dir string, objects []object.Object) error {
+func writeDirectory(c *cli, dir string, objects []object.Object) error {
 	if err := render.WriteDirectory(dir, objects); err != nil {
 		return err
 	}
-	a.warn("%s in %s", count(len(objects), "object"), dir)
+	c.warn("%s in %s", count(len(objects), "object"), dir)
 	return nil
 }
 

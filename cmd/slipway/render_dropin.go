@@ -160,7 +160,7 @@ func (o renderFlags) printObjects(a *app, name string, objects []object.Object) 
 	case o.out.kind == asJSON:
 		return jsonLines(a.stdout, objects)
 	case o.out.dir != "":
-		return a.writeDirectory(o.out.dir, objects)
+		return writeDirectory(a.cli, o.out.dir, objects)
 	}
 	return object.WriteYAML(a.stdout, objects)
 }

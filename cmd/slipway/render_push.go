@@ -6,13 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"slipway/internal/deploy"
 	"slipway/internal/image"
-	"slipway/internal/render/bundle"
 )
 
 // renderPush is the part of render that pushes the objects to a registry.
@@ -64,34 +62,15 @@ func (p *renderPush) run(ctx context.Context, a *app, name string) error {
 	if err != nil {
 		return err
 	}
-	b, err := deploy.Bundle(ctx, t)
+	pin, err = deploy.PushBundle(ctx, t, pin, by, image.Options{
+		Client: a.registries(), Notify: func(text string) { a.warn("%s", text) },
+	})
 	if err != nil {
 		return err
-	}
-	layer, err := bundle.Pack(b)
-	if err != nil {
-		return fmt.Errorf("bundle %s: %w", name, err)
-	}
-	pin, err = image.PushArtifact(ctx, pin, image.Artifact{
-		Type: bundle.ArtifactType, LayerType: bundle.LayerType, Layer: layer,
-		Annotations: annotations(b),
-	}, by, image.Options{Client: a.registries(), Notify: func(text string) { a.warn("%s", text) }})
-	if err != nil {
-		return fmt.Errorf("push %s: %w", name, err)
 	}
 	if by == nil {
 		a.warn("warning: %s is not signed: an agent refuses it. Pass --sign", pin.Reference())
 	}
 	_, err = fmt.Fprintf(a.stdout, "%s%s\n", bundleScheme, pin.Reference())
 	return err
-}
-
-// annotations tell other programs what was pushed. They are the same for the same commit.
-func annotations(b bundle.Bundle) map[string]string {
-	return map[string]string{
-		"org.opencontainers.image.created":  time.Unix(b.Source.Time, 0).UTC().Format(time.RFC3339),
-		"org.opencontainers.image.revision": b.Source.Commit,
-		"dev.slipway.project":               b.Project.Name,
-		"dev.slipway.environment":           b.Environment().Name,
-	}
 }

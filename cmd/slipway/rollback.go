@@ -22,7 +22,7 @@ It does not go back behind a release with an object that has the annotation "sli
 such as the Job of a migration, nor behind one that deleted a CustomResourceDefinition, without
 --cross-barrier. An automatic rollback never does.`,
 	}
-	o := a.actFlags(cmd)
+	o := actFlags(a, cmd)
 	forceFlag(cmd, &o.force)
 	cmd.Flags().BoolVar(&o.cross, "cross-barrier", false,
 		"go back behind a release that marked a barrier; the new release records it")
@@ -54,7 +54,7 @@ func runRollback(ctx context.Context, a *app, name string, revision int, o *actO
 	if err != nil {
 		return err
 	}
-	t.Notify = a.listen(o)
+	t.Notify = listen(a.cli, o)
 	proposal, err := deploy.ProposeRollback(ctx, t, deploy.RollbackOptions{
 		Revision: revision, Force: o.force, CrossBarrier: o.cross,
 	})
@@ -65,5 +65,5 @@ func runRollback(ctx context.Context, a *app, name string, revision int, o *actO
 		a.warn("warning: %s has left its registry: only nodes that pulled it can run it",
 			pin.Reference())
 	}
-	return a.carryOut(ctx, t, proposal, o)
+	return carryOut(ctx, a.cli, t, proposal, o)
 }

@@ -237,7 +237,7 @@ func unusedFlags(all []heard) []string {
 		if h.Args == nil {
 			continue
 		}
-		cmd, rest, err := newRoot(&app{}).Find(h.Args)
+		cmd, rest, err := newRoot(&app{cli: &cli{}}).Find(h.Args)
 		if err != nil || cmd.ParseFlags(rest) != nil {
 			continue
 		}
@@ -260,6 +260,6 @@ func unusedFlags(all []heard) []string {
 			visit(c)
 		}
 	}
-	visit(newRoot(&app{}))
+	visit(newRoot(&app{cli: &cli{}}))
 	return missing
 }

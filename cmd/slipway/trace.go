@@ -45,27 +45,25 @@ func (s *sending) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan
 	return s.err
 }
 
-// startTrace starts the trace of a command that builds or deploys, where OTEL_EXPORTER_OTLP_ENDPOINT or
+// start starts the trace of a command that builds or deploys, where OTEL_EXPORTER_OTLP_ENDPOINT or
 // OTEL_EXPORTER_OTLP_TRACES_ENDPOINT names a collector for OTLP over HTTP. TRACEPARENT names the span of a
 // pipeline that it belongs to.
-func (a *app) startTrace(c *cobra.Command, args []string) {
+func (t *tracing) start(c *cobra.Command, args []string) error {
 	wanted := os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") + os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 	switch c.Name() {
 	case "build", "deploy", "rollback", "delete":
 	default:
-		return
+		return nil
 	}
 	if wanted == "" {
-		return
+		return nil
 	}
 	exporter, err := otlptracehttp.New(c.Context())
 	if err != nil {
-		a.warn("warning: no trace is sent: %v", err)
-		return
+		return err
 	}
 	about := resource.NewSchemaless(attribute.String("service.name", "slipway"),
 		attribute.String("service.version", version))
-	t := &a.trace
 	t.sent = &sending{SpanExporter: exporter}
 	t.provider = sdktrace.NewTracerProvider(sdktrace.WithBatcher(t.sent), sdktrace.WithResource(about))
 	t.tracer = t.provider.Tracer("slipway")
@@ -73,6 +71,7 @@ func (a *app) startTrace(c *cobra.Command, args []string) {
 		propagation.MapCarrier{"traceparent": os.Getenv("TRACEPARENT")})
 	name := strings.TrimSpace(c.CommandPath() + " " + strings.Join(args, " "))
 	t.ctx, t.command = t.tracer.Start(parent, name)
+	return nil
 }
 
 // note adds an event to the span of its step. A step ends where the next one starts.

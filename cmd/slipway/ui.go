@@ -14,7 +14,6 @@ import (
 	"slipway/internal/check/origin"
 	"slipway/internal/ci"
 	"slipway/internal/deploy"
-	"slipway/internal/git"
 	"slipway/internal/git/forge"
 	"slipway/internal/project"
 	"slipway/internal/project/source"
@@ -50,7 +49,7 @@ func runUI(ctx context.Context, a *app, o uiOptions) error {
 	if _, err := a.source(ctx); err != nil {
 		return err
 	}
-	build := a.buildOptions()
+	build := buildOptions(a.cli)
 	site, err := web.New(ctx, web.Options{
 		Sources: func(ctx context.Context) ([]project.Source, error) {
 			src, err := source.Open(ctx, a.dir)
@@ -61,8 +60,18 @@ func runUI(ctx context.Context, a *app, o uiOptions) error {
 			t.Render = a.renderOptions("deploy")
 			return t, err
 		}),
-		Upstream: upstreamOf, Revert: promote.Revert,
-		Findings: a.findings, Why: a.explainField, Compare: a.compareEnvironments,
+		Upstream: promote.Upstream, Revert: promote.Revert,
+		Findings: func(ctx context.Context, src project.Source) ([]finding.Finding, error) {
+			return findings(ctx, a, src)
+		},
+		Why: func(
+			ctx context.Context, src project.Source, env project.Environment, q origin.Question,
+		) (origin.Chain, error) {
+			return origin.Explain(ctx, src.Project, env, q, a.renderOptions("render"))
+		},
+		Compare: func(ctx context.Context, src project.Source, from, to string) (contract.Result, error) {
+			return compareIn(ctx, a, src.Project, from, to)
+		},
 		Promotes: promote.Clone{Connect: a.connectOptions(), Checks: func(repository string) (forge.Forge, error) {
 			return forge.Forge{}.FromEnvironment(repository, os.Getenv)
 		}},
@@ -81,19 +90,6 @@ func runUI(ctx context.Context, a *app, o uiOptions) error {
 	return local.Serve(ctx, site.Handler())
 }
 
-// upstreamOf names the branch that a source is pushed to; empty: none.
-func upstreamOf(ctx context.Context, src project.Source) string {
-	r, err := git.Open(ctx, src.Project.Dir)
-	if err != nil {
-		return ""
-	}
-	up, err := r.Upstream(ctx)
-	if err != nil {
-		return ""
-	}
-	return up.Name()
-}
-
 // hintOf says what to do about an error.
 func hintOf(err error) string {
 	_, hint := lookUp(err)
@@ -101,7 +97,7 @@ func hintOf(err error) string {
 }
 
 // findings checks a project as the verb check does.
-func (a *app) findings(ctx context.Context, src project.Source) ([]finding.Finding, error) {
+func findings(ctx context.Context, a *app, src project.Source) ([]finding.Finding, error) {
 	in := check.Input{Project: src.Project, Environments: src.Project.Environments}
 	var err error
 	if in.Rules, err = check.LoadRules(src.Project.Dir, src.Project.Rules); err != nil {
@@ -110,18 +106,6 @@ func (a *app) findings(ctx context.Context, src project.Source) ([]finding.Findi
 	if in.Past, err = check.ReadPast(ctx, src.Project.Dir); err != nil {
 		return nil, err
 	}
-	report, err := a.check(ctx, in)
+	report, err := checkIn(ctx, a, in)
 	return report.Findings, err
-}
-
-func (a *app) explainField(
-	ctx context.Context, src project.Source, env project.Environment, q origin.Question,
-) (origin.Chain, error) {
-	return a.why(ctx, src.Project, env, q)
-}
-
-func (a *app) compareEnvironments(
-	ctx context.Context, src project.Source, from, to string,
-) (contract.Result, error) {
-	return a.compare(ctx, src.Project, from, to)
 }

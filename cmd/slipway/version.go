@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"slipway/internal/ci"
 	"slipway/internal/lazyregexp"
 )
 
@@ -40,7 +37,7 @@ func newVersionCommand(a *app) *cobra.Command {
 	look := cmd.Flags().Bool("check", false, "ask where this version was published whether a newer one is out")
 	cmd.RunE = func(c *cobra.Command, _ []string) error {
 		if *look {
-			return a.checkVersion(c.Context(), releases)
+			return checkVersion(c.Context(), a.stdout, releases)
 		}
 		info, ok := debug.ReadBuildInfo()
 		if !ok {
@@ -68,7 +65,7 @@ func newVersionCommand(a *app) *cobra.Command {
 }
 
 // checkVersion says whether a newer version is published under a URL.
-func (a *app) checkVersion(ctx context.Context, url string) error {
+func checkVersion(ctx context.Context, w io.Writer, url string) error {
 	if url == "" {
 		return errors.New("this binary was not published: build a newer one with `git pull` and `make build`")
 	}
@@ -77,10 +74,10 @@ func (a *app) checkVersion(ctx context.Context, url string) error {
 		return fmt.Errorf("ask for the newest version: %w", err)
 	}
 	if newest == version {
-		fmt.Fprintf(a.stdout, "slipway %s is the newest version\n", version)
+		fmt.Fprintf(w, "slipway %s is the newest version\n", version)
 		return nil
 	}
-	fmt.Fprintf(a.stdout, "slipway %s is published, this is %s: %s/%[1]s\n", newest, version, url)
+	fmt.Fprintf(w, "slipway %s is published, this is %s: %s/%[1]s\n", newest, version, url)
 	return nil
 }
 
@@ -108,39 +105,4 @@ func newestVersion(ctx context.Context, url string) (string, error) {
 		return "", fmt.Errorf("%s does not lead to a version (%s)", page, answer.Status)
 	}
 	return m[1], nil
-}
-
-// published is the archive of a version for linux/amd64, with the checksum that its release states.
-func published(ctx context.Context, url, version string) (ci.Download, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	list := url + "/" + version + "/checksums.txt"
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, list, nil)
-	if err != nil {
-		return ci.Download{}, err
-	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return ci.Download{}, err
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return ci.Download{}, fmt.Errorf("GET %s: %s", list, answer.Status)
-	}
-	text, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
-	if err != nil {
-		return ci.Download{}, err
-	}
-	name := "slipway_" + strings.TrimPrefix(version, "v") + "_linux_amd64.tar.gz"
-	for line := range strings.Lines(string(text)) {
-		if f := strings.Fields(line); len(f) == 2 && f[1] == name && isSHA256(f[0]) {
-			return ci.Download{URL: url + "/" + version + "/" + name, SHA256: f[0]}, nil
-		}
-	}
-	return ci.Download{}, fmt.Errorf("%s lacks %s", list, name)
-}
-
-func isSHA256(text string) bool {
-	sum, err := hex.DecodeString(text)
-	return err == nil && len(sum) == sha256.Size
 }

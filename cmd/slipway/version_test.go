@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -26,12 +27,12 @@ func TestCheckVersion(t *testing.T) {
 		var out bytes.Buffer
 		before := version
 		version = running
-		err := (&app{stdout: &out}).checkVersion(t.Context(), url)
+		err := checkVersion(t.Context(), &out, url)
 		if version = before; err != nil || out.String() != want {
 			t.Errorf("%s: %q, %v", running, out.String(), err)
 		}
 	}
-	if err := (&app{}).checkVersion(t.Context(), server.URL+"/other"); err == nil {
+	if err := checkVersion(t.Context(), io.Discard, server.URL+"/other"); err == nil {
 		t.Error("a page that leads nowhere is a version")
 	}
 }

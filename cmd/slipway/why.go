@@ -9,7 +9,6 @@ import (
 
 	"slipway/internal/check/origin"
 	"slipway/internal/project"
-	"slipway/internal/render"
 )
 
 func newWhyCommand(a *app) *cobra.Command {
@@ -56,42 +55,29 @@ func runWhy(ctx context.Context, a *app, name string, q origin.Question, out for
 	if a.namespace != "" {
 		env.Namespace = a.namespace
 	}
-	chain, err := a.why(ctx, p, env, q)
+	chain, err := origin.Explain(ctx, p, env, q, a.renderOptions("render"))
 	if err != nil {
 		return err
 	}
 	if out == asJSON {
 		return a.json(chain)
 	}
-	return a.printChain(chain)
+	return printChain(a.cli, chain)
 }
 
-func (a *app) why(
-	ctx context.Context, p project.Project, env project.Environment, q origin.Question,
-) (origin.Chain, error) {
-	options := a.renderOptions("render")
-	options.Remotes = p.Remotes
-	r, err := render.Open(p.Dir, options)
-	if err != nil {
-		return origin.Chain{}, err
-	}
-	defer r.Close()
-	return origin.Why(ctx, r, env, q, origin.Options{})
-}
-
-func (a *app) printChain(c origin.Chain) error {
-	s := styleOf(a.stdout)
-	fmt.Fprintf(a.stdout, "%s  %s\n", s.bold(c.Object.String()), c.Field)
-	if c.Field != "" {
-		fmt.Fprintf(a.stdout, "  = %s\n", oneLineValue(fieldValue(c.Field, c.Value, c.Written)))
+func printChain(c *cli, chain origin.Chain) error {
+	s := styleOf(c.stdout)
+	fmt.Fprintf(c.stdout, "%s  %s\n", s.bold(chain.Object.String()), chain.Field)
+	if chain.Field != "" {
+		fmt.Fprintf(c.stdout, "  = %s\n", oneLineValue(fieldValue(chain.Field, chain.Value, chain.Written)))
 	}
 	t := &table{paint: func(row, column int, cell string) string {
-		if row < len(c.Links) && c.Links[row].Lost {
+		if row < len(chain.Links) && chain.Links[row].Lost {
 			return s.struck(cell)
 		}
 		return cell
 	}}
-	for _, l := range c.Links {
+	for _, l := range chain.Links {
 		mark, name, says := "✓", l.Override, ""
 		if name == "" {
 			mark, name = "·", "base"
@@ -101,22 +87,22 @@ func (a *app) printChain(c origin.Chain) error {
 		}
 		if l.Condition {
 			mark, says = "?", "whether it is there"
-		} else if c.Field != "" {
-			says = oneLineValue(fieldValue(c.Field, l.Value, l.Written))
+		} else if chain.Field != "" {
+			says = oneLineValue(fieldValue(chain.Field, l.Value, l.Written))
 		}
 		t.add("  "+mark, l.Place.String(), name, says)
 	}
-	err := t.print(a.stdout)
-	if c.Unexplained {
-		a.warn("warning: the value of %s differs from the file, and no override explains it", c.Field)
+	err := t.print(c.stdout)
+	if chain.Unexplained {
+		c.warn("warning: the value of %s differs from the file, and no override explains it", chain.Field)
 	}
 	const shown = 5
-	for i, o := range c.NotTried {
+	for i, o := range chain.NotTried {
 		if i == shown {
-			a.warn("warning: not tried within the time limit: %d more", len(c.NotTried)-shown)
+			c.warn("warning: not tried within the time limit: %d more", len(chain.NotTried)-shown)
 			break
 		}
-		a.warn("warning: not tried within the time limit: %s", o)
+		c.warn("warning: not tried within the time limit: %s", o)
 	}
 	return err
 }
