@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -120,4 +121,42 @@ func TestRuleReference(t *testing.T) {
 		}
 	}
 	foldertest.Generated(t, "docs/rules.md", rulesStart+index.String()+pages.String())
+}
+
+// typedExample is a command line within the text of a help page, and separators are between its commands.
+var (
+	typedExample = regexp.MustCompile(`(?m)^ {2,}(?:\S+=\S+ )?(slipway (?:.*\\\n)*.*)$`)
+	separators   = regexp.MustCompile(` (?:&&|\||>) ?`)
+)
+
+// The command lines in help texts have verbs and flags that exist.
+func TestExamples(t *testing.T) {
+	count := 0
+	var walk func(c *cobra.Command)
+	walk = func(c *cobra.Command) {
+		for _, m := range typedExample.FindAllStringSubmatch(c.Long+"\n"+c.Example, -1) {
+			text, _, _ := strings.Cut(strings.ReplaceAll(m[1], "\\\n", " "), "#")
+			for _, line := range separators.Split(text, -1) {
+				words := strings.Fields(strings.ReplaceAll(line, `'`, ""))
+				if len(words) == 0 || words[0] != "slipway" {
+					continue
+				}
+				count++
+				found, rest, err := newRoot(&app{}).Find(words[1:])
+				if err == nil {
+					err = found.ParseFlags(rest)
+				}
+				if err != nil || !found.Runnable() {
+					t.Errorf("%s: %s: %v", c.CommandPath(), line, err)
+				}
+			}
+		}
+		for _, sub := range c.Commands() {
+			walk(sub)
+		}
+	}
+	walk(newRoot(&app{}))
+	if count < 10 {
+		t.Errorf("found %d examples in the help texts, want more", count)
+	}
 }
