@@ -1,11 +1,12 @@
-// Package gctune sets when the program collects garbage. It is imported for its side effect, and imports
-// almost nothing, so that it is initialised before most libraries.
+// Package gctune sets when the program collects garbage, and gives memory back that it does not need. It is
+// imported for its side effect, and imports almost nothing, so that it is initialised before most libraries.
 package gctune
 
 import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync/atomic"
 )
 
 const (
@@ -18,6 +19,8 @@ const (
 	room = 20 << 20
 	// least is the percentage of very large heaps, for which room is too little.
 	least = 35
+	// dropFrom is the first dropAt.
+	dropFrom = 16 << 20
 )
 
 var _ = start()
@@ -27,6 +30,7 @@ func start() bool {
 		debug.SetGCPercent(usual)
 		return false
 	}
+	dropAt.Store(dropFrom)
 	afterEach(adjust)
 	return true
 }
@@ -42,11 +46,20 @@ func afterEach(do func()) {
 // present is the percentage that adjust has set.
 var present = first
 
+// dropAt is the size of the heap at which the file is unmapped next: that of a command that does much, and
+// then each time twice as much, because the parts of a command need different parts of the file.
+var dropAt atomic.Uint64
+
 // adjust sets when the next collection starts, by the size of the heap that the last one left.
 func adjust() {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)
-	percent := max(least, int(room*100/max(1, live[0].Value.Uint64())))
+	size := live[0].Value.Uint64()
+	if size > dropAt.Load() {
+		dropAt.Store(2 * size)
+		dropFile()
+	}
+	percent := max(least, int(room*100/max(1, size)))
 	if percent != present { // each change stops the program for a moment
 		present = percent
 		debug.SetGCPercent(percent)
@@ -67,6 +80,7 @@ func Return() {
 	metrics.Read(is)
 	size := func(i int) uint64 { return is[i].Value.Uint64() }
 	if garbage := size(2) - min(size(2), size(3)); size(0)+size(1)+garbage > spare {
+		dropFile()
 		debug.FreeOSMemory()
 	}
 }

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package gctune
+
+// dropFile does nothing: where processes have no /proc, what they need of their file is not known.
+func dropFile() {}
