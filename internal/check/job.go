@@ -98,7 +98,6 @@ func findIn(ctx context.Context, s state, today string) ([]finding.Finding, erro
 
 // openState opens a project as it is.
 func openState(p project.Project, o render.Options) (state, error) {
-	o.Remotes = p.Remotes
-	r, err := render.Open(p.Dir, o)
+	r, err := render.OpenProject(p, o)
 	return state{p, r, func() {}}, err
 }

@@ -26,7 +26,7 @@ func withoutReplaced(all []finding.Finding, s *subject, l *locator) ([]finding.F
 	at, values := map[replacer]int{}, map[replacer][]string{}
 	for _, f := range all {
 		value := valueOfField(f, l)
-		r, ok := replacementOf(f, value, s, l)
+		r, ok := replacementOf(f, value, s)
 		if !ok {
 			left = append(left, f)
 			continue
@@ -80,7 +80,7 @@ var aboutImages = []string{
 	string(pullPolicy), string(imageNumericTag), "tag-length",
 }
 
-func replacementOf(f finding.Finding, value string, s *subject, l *locator) (workflow.Replacement, bool) {
+func replacementOf(f finding.Finding, value string, s *subject) (workflow.Replacement, bool) {
 	isImage := slices.Contains(aboutImages, f.Rule)
 	if value == "" && !isImage {
 		return workflow.Replacement{}, false

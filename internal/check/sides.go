@@ -101,8 +101,7 @@ func openRevision(ctx context.Context, p project.Project, revision string, o ren
 		}
 		p, remove = src.Project, removeFiles
 	}
-	o.Remotes = p.Remotes
-	r, err := render.Open(p.Dir, o)
+	r, err := render.OpenProject(p, o)
 	if err != nil {
 		remove()
 		return state{}, err

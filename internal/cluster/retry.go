@@ -84,7 +84,7 @@ func (r *retrier) RoundTrip(req *http.Request) (*http.Response, error) {
 		seen[t.what]++
 		wait := max(t.wait, pause+rand.N(pause/2))
 		if t.tries > 0 && seen[t.what] >= t.tries || time.Since(began)+wait > r.patience(t, began) {
-			return given(resp, err, t, time.Since(began))
+			return given(resp, err, time.Since(began))
 		}
 		if r.say != nil && time.Since(began)+wait > remarkAfter && !r.told.Swap(true) {
 			r.say(fmt.Sprintf("%s: retrying for up to %s", t.what, r.patience(t, began)))
@@ -121,7 +121,7 @@ func (r *retrier) settle(err error) {
 }
 
 // given is an answer that stands after all. It no longer asks client-go to repeat the request.
-func given(resp *http.Response, err error, t *transient, after time.Duration) (*http.Response, error) {
+func given(resp *http.Response, err error, after time.Duration) (*http.Response, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tried for %s: %w", after.Round(time.Second), &unansweredError{err})
 	}

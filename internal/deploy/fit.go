@@ -80,7 +80,7 @@ func fitAsBefore(
 	for _, pin := range pins {
 		i := slices.IndexFunc(latest.Images, func(before image.Pin) bool { return before.Name == pin.Name })
 		if pin.Digest == "" || i >= 0 && latest.Status == release.Healthy &&
-			replaces(ctx, t, latest.Images[i], pin, o) {
+			replaces(ctx, latest.Images[i], pin, o) {
 			continue
 		}
 		if t.Mirror != "" && runsHere(ctx, pin, o) {
@@ -99,7 +99,7 @@ func runsHere(ctx context.Context, pin image.Pin, o image.Options) bool {
 }
 
 // replaces says that an image has all platforms of another one.
-func replaces(ctx context.Context, t Target, before, now image.Pin, o image.Options) bool {
+func replaces(ctx context.Context, before, now image.Pin, o image.Options) bool {
 	if before.Digest == now.Digest {
 		return true
 	}

@@ -88,13 +88,7 @@ func health(ctx context.Context, t Target, rel release.Release, strict bool) (Co
 	if rel.Status == release.Deleted {
 		return Condition{Text: "deleted"}, nil
 	}
-	var refs []object.Ref
-	for _, o := range rel.Objects.Objects() {
-		if !o.IsHook() { // hooks have run, and may be deleted
-			refs = append(refs, o.Ref())
-		}
-	}
-	states, err := rollout.Health(ctx, t.Cluster, t.Judge, refs)
+	states, err := rollout.Health(ctx, t.Cluster, t.Judge, steady(rel))
 	if err != nil {
 		return Condition{Text: "unknown"}, err
 	}

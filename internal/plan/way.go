@@ -12,7 +12,7 @@ import (
 // for one node, the same port of a node, or that must never run beside it. On failure the way back creates it
 // again.
 func (p *Plan) makeWay(in Input, observed sightings) {
-	shared := singleClaims(in, observed)
+	shared := singleClaims(in)
 	for i := range p.Changes {
 		old := &p.Changes[i]
 		if old.Action != Delete {
@@ -58,7 +58,7 @@ func clash(old, next object.Object, shared map[object.Ref]bool) string {
 }
 
 // singleClaims returns the claims that one node or one pod uses at a time.
-func singleClaims(in Input, observed sightings) map[object.Ref]bool {
+func singleClaims(in Input) map[object.Ref]bool {
 	single := map[object.Ref]bool{}
 	note := func(o object.Object) {
 		if o.Ref().Kind != "PersistentVolumeClaim" {

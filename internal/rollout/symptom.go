@@ -109,7 +109,7 @@ func containerSymptom(st corev1.ContainerStatus, init, stays bool, crashed func(
 	symptom, bool) {
 	waiting, ended := st.State.Waiting, st.State.Terminated
 	if waiting != nil {
-		if s, ok := waitingSymptom(st, waiting); ok {
+		if s, ok := waitingSymptom(waiting); ok {
 			return s, true
 		}
 	}
@@ -152,7 +152,7 @@ func crashSymptom(st corev1.ContainerStatus, last *corev1.ContainerStateTerminat
 }
 
 // waitingSymptom reads why the kubelet does not start a container.
-func waitingSymptom(st corev1.ContainerStatus, w *corev1.ContainerStateWaiting) (symptom, bool) {
+func waitingSymptom(w *corev1.ContainerStateWaiting) (symptom, bool) {
 	s := symptom{reason: w.Reason, message: w.Message}
 	switch w.Reason {
 	case "", "PodInitializing", "CrashLoopBackOff":

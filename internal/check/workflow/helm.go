@@ -63,7 +63,7 @@ func settings(c command) []setting {
 var lastWins = lazyregexp.New(`(?i)\blast\b[^.]*\b(overrides?|wins?|precedence)\b`)
 
 // checkHelm checks what a job's helm commands set.
-func checkHelm(r *report, p Project, w *flow, j job) {
+func checkHelm(r *report, p Project, j job) {
 	for _, cmd := range j.commands {
 		if cmd.text(0) != "helm" || cmd.text(1) != "upgrade" && cmd.text(1) != "install" &&
 			cmd.text(1) != "template" {

@@ -106,7 +106,7 @@ func Hold(f File, images []string, entries []metadata.Entry, flavor metadata.Fla
 	c.tags(b)
 	c.deploys(w)
 	for _, j := range w.jobs {
-		checkHelm(&c.report, c.Project, w, j)
+		checkHelm(&c.report, c.Project, j)
 	}
 	return slices.DeleteFunc(c.findings, func(f finding.Finding) bool {
 		return f.Rule != string(tagNever) && f.Rule != string(tagLength)

@@ -154,7 +154,7 @@ func (c *Pipelines) Check() ([]finding.Finding, []finding.Unchecked) {
 		c.deploys(w)
 		checkForeignCode(&c.report, w)
 		for _, j := range w.jobs {
-			checkHelm(&c.report, c.Project, w, j)
+			checkHelm(&c.report, c.Project, j)
 			if !j.throwaway {
 				checkConditions(&c.report, w, j)
 				checkDeployCommands(&c.report, j.commands, w.moves)
