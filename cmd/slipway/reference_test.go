@@ -142,7 +142,7 @@ func TestExamples(t *testing.T) {
 					continue
 				}
 				count++
-				found, rest, err := newRoot(&app{}).Find(words[1:])
+				found, rest, err := newRoot(&app{cli: &cli{}}).Find(words[1:])
 				if err == nil {
 					err = found.ParseFlags(rest)
 				}
@@ -155,7 +155,7 @@ func TestExamples(t *testing.T) {
 			walk(sub)
 		}
 	}
-	walk(newRoot(&app{}))
+	walk(newRoot(&app{cli: &cli{}}))
 	if count < 10 {
 		t.Errorf("found %d examples in the help texts, want more", count)
 	}
