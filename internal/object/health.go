@@ -257,6 +257,10 @@ func jobHealth(o Object) Health {
 	if o.intOr(0, "status", "active") > 0 {
 		return Health{InProgress, "running"}
 	}
+	ended, _ := o.At("status", "uncountedTerminatedPods").(map[string]any)
+	if len(ended) > 0 || succeeded > 0 {
+		return Health{InProgress, "ending"}
+	}
 	return Health{InProgress, "not started yet"}
 }
 
