@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"slipway/internal/deploy"
 )
 
 // awaitOthers says whether a commit waits for other environments, and judges it so. One of the same branch
@@ -18,6 +20,16 @@ func (e *environment) awaitOthers() bool {
 		}
 	}
 	return false
+}
+
+// awaitImage says whether a commit waits for an image that CI has not pushed yet, and judges it so: deployed
+// without the image it would fail, and then be in quarantine when the image comes.
+func (e *environment) awaitImage(p deploy.Proposal) bool {
+	waits := unbuilt(p)
+	if waits != "" {
+		e.judge(Waiting, "commit %s waits until %s is in its registry", short(e.commit), waits)
+	}
+	return waits != ""
 }
 
 // named is the environment of that name: in the entry of the configuration, or the only one elsewhere.

@@ -220,7 +220,7 @@ func (e *environment) look(ctx context.Context) error {
 		e.judge(Waiting, "commit %s waits for `slipway deploy %s`", short(e.commit), e.name)
 		e.update(func(s *Status) { s.Plan = &p.Plan })
 		return nil
-	case e.awaitOthers(), e.awaitWindow():
+	case e.awaitOthers(), e.awaitWindow(), e.awaitImage(p):
 		return nil
 	}
 	err = errors.Join(p.Blocked(), e.onward(ctx, p))

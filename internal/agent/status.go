@@ -63,7 +63,7 @@ const (
 	Unproven    Verdict = "unproven"    // the cluster has its objects, healthy, and no pod runs its image
 	Deploying   Verdict = "deploying"   // it is being applied
 	Superseded  Verdict = "superseded"  // a newer commit ended its deploy before it was judged
-	Waiting     Verdict = "waiting"     // a person deploys it
+	Waiting     Verdict = "waiting"     // for a person, a window, another environment, or an image
 	Suspended   Verdict = "suspended"   // a person has suspended the agent
 	Refused     Verdict = "refused"     // it cannot be deployed as it is
 	Quarantined Verdict = "quarantined" // it was bad, and is held back
