@@ -26,10 +26,10 @@ func (e *environment) awaitOthers() bool {
 // without the image it would fail, and then be in quarantine when the image comes.
 func (e *environment) awaitImage(p deploy.Proposal) bool {
 	waits := unbuilt(p)
-	if waits != "" {
+	if e.imageless = waits != ""; e.imageless {
 		e.judge(Waiting, "commit %s waits until %s is in its registry", short(e.commit), waits)
 	}
-	return waits != ""
+	return e.imageless
 }
 
 // named is the environment of that name: in the entry of the configuration, or the only one elsewhere.

@@ -34,17 +34,18 @@ type environment struct {
 
 	// key is that of the files that the commit that runs was rendered from; empty: a later one is rendered
 	// anyway.
-	key      string
-	wanted   string    // a newer commit that was not read yet
-	next     *checkout // a newer commit that was read while a deploy ran
-	settled  string    // the last commit that was deployed, held, or found to run
-	looked   bool      // the commit needs no further look
-	holder   int       // the release in quarantine that keeps the commit back; 0: none
-	failures int
-	awaiting bool      // the commit waits for other environments
-	opens    time.Time // when the window opens that the commit waits for; zero: it does not
-	claim    release.Claim
-	admitted time.Time // when the ServiceAccount was verified
+	key       string
+	wanted    string    // a newer commit that was not read yet
+	next      *checkout // a newer commit that was read while a deploy ran
+	settled   string    // the last commit that was deployed, held, or found to run
+	looked    bool      // the commit needs no further look
+	holder    int       // the release in quarantine that keeps the commit back; 0: none
+	failures  int
+	awaiting  bool      // the commit waits for other environments
+	imageless bool      // the commit waits for an image
+	opens     time.Time // when the window opens that the commit waits for; zero: it does not
+	claim     release.Claim
+	admitted  time.Time // when the ServiceAccount was verified
 
 	fights     fights
 	reported   string    // the drift that was logged last

@@ -48,7 +48,7 @@ type promoter struct {
 
 // promote brings the images into the environment that its gates or its tags allow, as the policy says.
 func (e *environment) promote(ctx context.Context) error {
-	if e.policy.Promote == Never || !e.looked || e.wanted != "" || e.next != nil {
+	if e.policy.Promote == Never || !e.looked && !e.imageless || e.wanted != "" || e.next != nil {
 		return nil
 	}
 	p := promoter{e.reporter, e.checkout, e.past, &e.promotion}

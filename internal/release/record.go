@@ -54,7 +54,7 @@ func listRecords(ctx context.Context, c *cluster.Cluster, selector map[string]st
 }
 
 func selectHeads(selector map[string]string) string {
-	return strings.TrimSuffix("!"+partOf+","+labels.Set(selector).String(), ",")
+	return strings.TrimSuffix("!"+partOf+",!"+approvalLabel+","+labels.Set(selector).String(), ",")
 }
 
 // recordsOf are the records of some heads, by name.
