@@ -140,7 +140,7 @@ flux: ## build Flux's source-controller and kustomize-controller into bin/peers/
 	go build -ldflags "-s -w" -o ../../bin/peers/flux/$$name github.com/fluxcd/$$name && \
 	install -m 644 "$$(go list -m -f '{{.Dir}}' github.com/fluxcd/$$name)"/config/crd/bases/*.yaml ../../bin/peers/flux/; done
 
-beside: slipway kubectl flux ## hand an environment over from Flux's real controllers to Slipway and back
+beside: build kubectl flux ## hand an environment over from Flux's real controllers to Slipway and back
 	SLIPWAY_TEST_FLUX="$(CURDIR)/bin/peers/flux" go test -count=1 -run '^TestBesideFlux$$' -v ./cmd/slipway
 
 bench: slipway peers ## compare CPU time and memory with the peers (BENCH=small is shorter; BENCHFLAGS=-check, -copy, -deploy, -agent)
