@@ -46,6 +46,8 @@ type Store struct {
 	IsFormer func(context.Context, Release) bool
 	// Unmoved: a look a moment ago found no records of the environment in other namespaces: see Past.Unmoved.
 	Unmoved bool
+	// Decoded keeps what was decoded, for readers that do not change it; nil: each read decodes.
+	Decoded *Decoded
 }
 
 // Past is the content of the records of an environment.
@@ -286,7 +288,7 @@ func (s Store) Get(ctx context.Context, revision int) (Release, error) {
 
 // release decodes a whole record.
 func (s Store) release(ctx context.Context, stored record) (Release, error) {
-	r, err := decode(stored.data)
+	r, err := s.decode(stored)
 	if err != nil {
 		return Release{}, fmt.Errorf("read record %s: %w", stored.name, err)
 	}

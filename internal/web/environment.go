@@ -93,7 +93,7 @@ func (s *Site) serveEnvironment(
 		Pauses: past.Pauses.Active(time.Now())}
 	page.Commit = past.Latest.Commit
 	if rel := past.Latest; rel.Revision > 0 && rel.Status != release.Deleted {
-		s.look(r.Context(), t, rel, &page)
+		s.look(r.Context(), t, past, &page)
 		changed := s.hub.lastOf(page.Project + "/" + page.Environment)
 		page.Unfinished = page.Health.Before(changed) || page.Drift.Before(changed)
 		page.Fields, page.MoreFields = driftRows(page.Drift.Value)
@@ -103,11 +103,14 @@ func (s *Site) serveEnvironment(
 	return nil
 }
 
-// look reads the health of the objects of a release, and its drift.
-func (s *Site) look(ctx context.Context, t deploy.Target, rel release.Release, page *environmentPage) {
-	name, patience := page.Project+"/"+page.Environment, longPatience
+// look reads the health of the objects of the newest release, and its drift.
+func (s *Site) look(ctx context.Context, t deploy.Target, past release.Past, page *environmentPage) {
+	rel, name, patience := past.Latest, page.Project+"/"+page.Environment, longPatience
 	if rel.Objects.Len() >= manyObjects {
 		patience = shortPatience
+		if began, ok := ctx.Value(beganKey{}).(time.Time); ok { // the page has waited for the record, too
+			patience = max(leastPatience, shortPatience-time.Since(began))
+		}
 	}
 	var all sync.WaitGroup
 	all.Go(func() {
@@ -120,7 +123,7 @@ func (s *Site) look(ctx context.Context, t deploy.Target, rel release.Release, p
 	all.Go(func() {
 		page.Drift = s.drift.ask(ctx, question[deploy.Drift]{
 			name: name, patience: patience, find: func(ctx context.Context) (deploy.Drift, error) {
-				return deploy.FindDrift(ctx, t)
+				return deploy.FindDriftFrom(ctx, t, past)
 			},
 		})
 	})

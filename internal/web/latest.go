@@ -10,6 +10,7 @@ import (
 // large environment comes soon, and that of a small one is up to date.
 const (
 	shortPatience = 600 * time.Millisecond
+	leastPatience = 50 * time.Millisecond // that of a page which has spent the short one
 	longPatience  = 10 * time.Second
 	// restFactor times as long as it took to find an answer, the next one is not looked for.
 	restFactor = 3

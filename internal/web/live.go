@@ -160,7 +160,7 @@ func (s *Site) follow(ctx context.Context, src project.Source, followed map[stri
 func (s *Site) followEnvironment(ctx context.Context, t deploy.Target, topic string) {
 	seen := ""
 	for ctx.Err() == nil {
-		past, err := t.Records().Past(ctx)
+		past, err := s.pastOf(ctx, t)
 		if err != nil {
 			if !wait(ctx, slowPoll) {
 				return
@@ -201,7 +201,7 @@ func (s *Site) followRelease(ctx context.Context, t deploy.Target, past release.
 		case <-ctx.Done():
 			return
 		case <-poll.C:
-			if now, err := t.Records().Past(ctx); err == nil && summaryOf(now) != summaryOf(past) {
+			if now, err := s.pastOf(ctx, t); err == nil && summaryOf(now) != summaryOf(past) {
 				return
 			}
 		case <-w.Changed():

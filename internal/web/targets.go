@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"reflect"
 	"sync"
+	"time"
 
 	"slipway/internal/deploy"
 	"slipway/internal/project"
@@ -94,15 +95,27 @@ func (s *Site) ofTarget(
 	}
 }
 
+// pastOf reads the record of an environment, which the caller must not change.
+func (s *Site) pastOf(ctx context.Context, t deploy.Target) (release.Past, error) {
+	records := t.Records()
+	records.Decoded = &s.records
+	return records.Past(ctx)
+}
+
+// beganKey is when a page began to read the record.
+type beganKey struct{}
+
 // ofPast is ofTarget for a page that needs the record of the environment.
 func (s *Site) ofPast(
 	needed right, serve func(http.ResponseWriter, *http.Request, deploy.Target, release.Past) error,
 ) http.HandlerFunc {
 	return s.ofTarget(needed, func(w http.ResponseWriter, r *http.Request, t deploy.Target) error {
-		past, err := t.Records().Past(r.Context())
+		began := time.Now()
+		past, err := s.pastOf(r.Context(), t)
 		if err != nil {
 			return err
 		}
+		r = r.WithContext(context.WithValue(r.Context(), beganKey{}, began))
 		return serve(w, r, t, past)
 	})
 }

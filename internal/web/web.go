@@ -16,6 +16,7 @@ import (
 	"slipway/internal/image"
 	"slipway/internal/project"
 	"slipway/internal/promote"
+	"slipway/internal/release"
 	"slipway/internal/rollout"
 )
 
@@ -64,6 +65,7 @@ type Site struct {
 	findings answers[[]finding.Finding]
 	health   answers[[]rollout.Standing]
 	drift    answers[deploy.Drift]
+	records  release.Decoded
 	hub      hub
 	jobs     jobs
 	// base ends with Slipway.
