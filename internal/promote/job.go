@@ -80,9 +80,18 @@ type Line struct {
 func linesOf(changes []Change) (all []Line) {
 	for _, c := range changes {
 		line, before, after := c.Lines(c.Text)
-		all = append(all, Line{c.File, line, strings.TrimSpace(before), strings.TrimSpace(after)})
+		all = append(all, Line{c.File, line, unindented(before), unindented(after)})
 	}
 	return all
+}
+
+// unindented is a text without the blanks around its lines.
+func unindented(text string) string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		lines = append(lines, strings.TrimSpace(line))
+	}
+	return strings.TrimSpace(strings.Join(lines, "\n"))
 }
 
 // Draft is a commit of a promotion that is on no branch yet.
