@@ -12,7 +12,7 @@ const (
 	// thousand: all at once, each needs so long that its plan is no more recent when it has the lock, and is
 	// made again.
 	abreast = 16
-	// queueTime is how long one keeps others waiting: a server that does not answer holds nobody up for long.
+	// queueTime is how long one keeps others waiting: a server that does not answer holds them up no longer.
 	queueTime = 5 * time.Second
 )
 
