@@ -1,7 +1,9 @@
 package agent_test
 
 import (
+	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -92,5 +94,33 @@ func (k *kept) checkEnd(t *testing.T, commits []string) {
 	}
 	if len(healthy) != 2 || healthy[commits[0]] != 1 || healthy[commits[1]] != 1 || held != 1 || back != 1 {
 		t.Errorf("healthy deploys %v of %v, %d held, %d rollbacks", healthy, commits, held, back)
+	}
+}
+
+// An API server that turns down what a deploy writes, for longer than it is asked, says nothing about the commit:
+// it is neither quarantined nor reverted, and deployed once the server takes it.
+func TestBusyServer(t *testing.T) {
+	t.Parallel()
+	k := newKept(t)
+	var busy atomic.Bool
+	k.refuse = func(r *http.Request) int {
+		isWrite := r.Method == http.MethodPatch && r.URL.Query().Get("dryRun") == ""
+		if busy.Load() && isWrite && strings.HasSuffix(r.URL.Path, "/configmaps/two") {
+			return http.StatusGatewayTimeout
+		}
+		return 0
+	}
+	k.startJudged(t, "")
+	busy.Store(true)
+	second := k.value(t, "2")
+	k.log.await(t, "commit "+second[:7]+" waits for the API server: it turned down release 2")
+	busy.Store(false)
+	k.log.await(t, "commit "+second[:7]+" is release ")
+	if got := k.data(t, "one"); got != "2" {
+		t.Errorf("ConfigMap one has %q", got)
+	}
+	k.exec(t, "pull", "-q", "--ff-only")
+	if head := k.exec(t, "rev-parse", "HEAD"); head != second {
+		t.Errorf("the branch is at %s, not at %s", head, second)
 	}
 }

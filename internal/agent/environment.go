@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"slipway/internal/cluster"
 	"slipway/internal/deploy"
 	"slipway/internal/plan"
 	"slipway/internal/release"
@@ -262,6 +263,10 @@ func (e *environment) carryOut(ctx context.Context, p deploy.Proposal) error {
 	var failed *deploy.FailedError
 	var superseded *deploy.SupersededError
 	switch {
+	case errors.As(err, &failed) && cluster.IsOutage(failed.Cause):
+		e.judge(Waiting, "commit %s waits for the API server: it turned down release %d", short(e.commit),
+			failed.Release.Revision)
+		return err // it says nothing about the commit, which is deployed again
 	case errors.As(err, &failed):
 		return e.condemn(ctx, failed)
 	case errors.As(err, &superseded):

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -50,6 +51,17 @@ func (e *UnreachableError) Error() string {
 }
 
 func (e *UnreachableError) Unwrap() error { return e.Err }
+
+// IsOutage reports whether a request failed because the API server was away, or too busy for too long, and not
+// because of what was asked. An internal error is not among them: some objects cause it each time.
+func IsOutage(err error) bool {
+	if _, silent := errors.AsType[*UnreachableError](err); silent {
+		return true
+	}
+	answer, ok := errors.AsType[*apierrors.StatusError](err)
+	return ok && slices.Contains([]int32{http.StatusTooManyRequests, http.StatusBadGateway,
+		http.StatusServiceUnavailable, http.StatusGatewayTimeout}, answer.ErrStatus.Code)
+}
 
 // UnauthorizedError says that the API server rejected the credentials.
 type UnauthorizedError struct {
