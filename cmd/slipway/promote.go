@@ -118,7 +118,7 @@ func printPromotion(c *cli, r promote.Result, out format) error {
 		fmt.Fprintln(c.stdout, r.Environment, " nothing to change")
 		return nil
 	}
-	for _, edit := range r.Changes {
+	for _, edit := range promote.ByLine(r.Changes) {
 		printEdit(c.stdout, edit.Text, edit.Edit)
 	}
 	switch {

@@ -52,8 +52,8 @@ func (e *UnreachableError) Error() string {
 
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
-// IsOutage reports whether a request failed because the API server was away, or too busy for too long, and not
-// because of what was asked. An internal error is not among them: some objects cause it each time.
+// IsOutage reports whether a request failed because the API server was away, or too busy for too long, and
+// not because of what was asked. An internal error is not among them: some objects cause it each time.
 func IsOutage(err error) bool {
 	if _, silent := errors.AsType[*UnreachableError](err); silent {
 		return true

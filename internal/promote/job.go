@@ -1,11 +1,14 @@
 package promote
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
+	"slipway/internal/check/finding"
 	"slipway/internal/deploy"
 	"slipway/internal/git"
 	"slipway/internal/image"
@@ -78,9 +81,35 @@ type Line struct {
 }
 
 func linesOf(changes []Change) (all []Line) {
-	for _, c := range changes {
+	for _, c := range ByLine(changes) {
 		line, before, after := c.Lines(c.Text)
 		all = append(all, Line{c.File, line, unindented(before), unindented(after)})
+	}
+	return all
+}
+
+// ByLine makes one change of those within one line: each alone would show a line that neither was there nor
+// will be.
+func ByLine(changes []Change) (all []Change) {
+	for _, c := range changes {
+		i := slices.IndexFunc(all, func(o Change) bool {
+			first, second := o, c
+			if c.Start < o.Start {
+				first, second = c, o
+			}
+			return o.File == c.File && first.End <= second.Start &&
+				!bytes.ContainsRune(c.Text[first.Start:second.End], '\n')
+		})
+		if i < 0 {
+			all = append(all, c)
+			continue
+		}
+		first, second := all[i].Edit, c.Edit
+		if second.Start < first.Start {
+			first, second = second, first
+		}
+		all[i].Edit = finding.Edit{File: c.File, Start: first.Start, End: second.End,
+			New: first.New + string(c.Text[first.End:second.Start]) + second.New}
 	}
 	return all
 }

@@ -1,0 +1,29 @@
+package promote
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"slipway/internal/check/finding"
+)
+
+// Two edits of one line are shown as one, and those of other lines and files apart.
+func TestLinesOf(t *testing.T) {
+	text := "images: [{name: web, newTag: \"1\", digest: old}]\nother: 1\n"
+	change := func(file, old, now string) Change {
+		at := strings.Index(text, old)
+		return Change{finding.Edit{File: file, Start: at, End: at + len(old), New: now}, []byte(text)}
+	}
+	got := linesOf([]Change{change("a", "old", "new"), change("a", `"1"`, `"2"`), change("a", "other: 1", "other: 2"),
+		change("b", `"1"`, `"2"`)})
+	want := []Line{
+		{"a", 1, `images: [{name: web, newTag: "1", digest: old}]`, `images: [{name: web, newTag: "2", digest: new}]`},
+		{"a", 2, "other: 1", "other: 2"},
+		{"b", 1, `images: [{name: web, newTag: "1", digest: old}]`, `images: [{name: web, newTag: "2", digest: old}]`},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
