@@ -21,6 +21,8 @@ type environmentPage struct {
 	Pauses  release.Pauses
 	Health  answer[[]rollout.Standing]
 	Drift   answer[deploy.Drift]
+	// Keepers are other tools that deploy an environment without a release.
+	Keepers []deploy.Keeper
 	// Faults are why one of these, or both, could not be read.
 	Faults []fault
 	// Fields are the first of those that drifted, and MoreFields counts the others.
@@ -98,6 +100,10 @@ func (s *Site) serveEnvironment(
 		page.Unfinished = page.Health.Before(changed) || page.Drift.Before(changed)
 		page.Fields, page.MoreFields = driftRows(page.Drift.Value)
 		s.list(r, rel.Objects, &page)
+	} else if keepers, err := deploy.ConfiguredKeepers(r.Context(), t); err != nil {
+		page.Faults = append(page.Faults, *s.fault(err))
+	} else {
+		page.Keepers = keepers
 	}
 	s.show(w, r, http.StatusOK, "environment", viewOf(t.Source, t.Environment.Name, "", page))
 	return nil
