@@ -196,7 +196,8 @@ func TestUndecidedLines(t *testing.T) {
 	}
 }
 
-// While the Git server is down the agent goes on with what it has, and says so.
+// While the Git server is down the agent goes on with what it has, and says so. It asks ever more rarely, and as
+// often as before once it gets an answer (argoproj/argo-cd#21599).
 func TestFault1GitDown(t *testing.T) {
 	t.Parallel()
 	k := newKept(t)
@@ -217,8 +218,15 @@ func TestFault1GitDown(t *testing.T) {
 	if got := k.data(t, "one"); got != "2" {
 		t.Errorf("repaired to %q", got)
 	}
+	for range 5 { // each pause is twice as long as the one before
+		k.git.await(t, "down ")
+	}
+	down := k.pollsApart(t)
 	k.gitDown.Store(false)
 	k.log.await(t, "it can be read again")
+	if up := min(k.pollsApart(t), k.pollsApart(t), k.pollsApart(t)); up > down/4 {
+		t.Errorf("the agent polls each %s after the outage, and each %s at its end", up, down)
+	}
 	last := k.value(t, "3")
 	k.log.await(t, "commit "+last[:7]+" is release")
 }

@@ -225,6 +225,7 @@ func (k *kept) serveGit(t *testing.T) string {
 	}}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if k.gitDown.Load() {
+			k.git.add("down " + r.URL.Path)
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
@@ -318,6 +319,16 @@ func (k *kept) awaitPolls(t *testing.T, n int) {
 	for range n {
 		k.git.await(t, "/info/refs")
 	}
+}
+
+// pollsApart returns how long it took from one poll to the next.
+func (k *kept) pollsApart(t *testing.T) time.Duration {
+	t.Helper()
+	k.git.take()
+	k.git.await(t, "/info/refs")
+	began := time.Now()
+	k.git.await(t, "/info/refs")
+	return time.Since(began)
 }
 
 // awaitQuiet returns when the API server was asked nothing during five polls of the repository.
@@ -426,7 +437,7 @@ func TestPolled(t *testing.T) {
 }
 
 // A commit that lands in the middle of a pass is of the next one: a release has the objects of one commit,
-// and no older one comes after it.
+// and no older one comes after it (argoproj/argo-cd#29716).
 func TestOneCommitAPass(t *testing.T) {
 	t.Parallel()
 	var second sync.Once

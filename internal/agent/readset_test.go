@@ -73,7 +73,8 @@ func TestOneChangeRendersOne(t *testing.T) {
 	}
 }
 
-// The key changes with each byte, name, kind and link that was looked at, and with nothing else.
+// The key changes with each byte, name, kind and link that was looked at, and with nothing else
+// (argoproj/argo-cd#26530, #29766).
 func TestKey(t *testing.T) {
 	list := func(change ...git.Entry) *snapshot {
 		all := map[string]git.Entry{}

@@ -247,7 +247,7 @@ func TestWithoutCredentials(t *testing.T) {
 	}
 }
 
-// A clone by another way is the same repository, a fork is not.
+// A clone by another way is the same repository, a fork is not (argoproj/argo-cd#23564).
 func TestIdentity(t *testing.T) {
 	r, git := repository(t)
 	if s, err := r.State(t.Context()); s.Identity != "" || err != nil {

@@ -97,7 +97,7 @@ func ByLine(changes []Change) (all []Change) {
 			if c.Start < o.Start {
 				first, second = c, o
 			}
-			return o.File == c.File && first.End <= second.Start &&
+			return o.File == c.File && first.End <= second.Start && !strings.Contains(o.New+c.New, "\n") &&
 				!bytes.ContainsRune(c.Text[first.Start:second.End], '\n')
 		})
 		if i < 0 {

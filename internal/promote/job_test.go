@@ -9,7 +9,7 @@ import (
 	"slipway/internal/check/finding"
 )
 
-// Two edits of one line are shown as one, and those of other lines and files apart.
+// Two edits of one line are shown as one. Those of other lines and files, and a line that is added, stand apart.
 func TestLinesOf(t *testing.T) {
 	text := "images: [{name: web, newTag: \"1\", digest: old}]\nother: 1\n"
 	change := func(file, old, now string) Change {
@@ -17,11 +17,13 @@ func TestLinesOf(t *testing.T) {
 		return Change{finding.Edit{File: file, Start: at, End: at + len(old), New: now}, []byte(text)}
 	}
 	got := linesOf([]Change{change("a", "old", "new"), change("a", `"1"`, `"2"`), change("a", "other: 1", "other: 2"),
-		change("b", `"1"`, `"2"`)})
+		change("b", `"1"`, `"2"`), {finding.Edit{File: "a", Start: len(text) - 1, End: len(text) - 1, New: "\nmore: 1"},
+			[]byte(text)}})
 	want := []Line{
 		{"a", 1, `images: [{name: web, newTag: "1", digest: old}]`, `images: [{name: web, newTag: "2", digest: new}]`},
 		{"a", 2, "other: 1", "other: 2"},
 		{"b", 1, `images: [{name: web, newTag: "1", digest: old}]`, `images: [{name: web, newTag: "2", digest: old}]`},
+		{"a", 3, "", "more: 1"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
