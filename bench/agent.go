@@ -116,8 +116,7 @@ func (a *agent) synced(f follow, most time.Duration) error {
 	last := ""
 	var took time.Duration
 	err = until(most, func() (bool, error) {
-		// The status of a thousand environments is long: asking must not be what is measured.
-		time.Sleep(10 * took)
+		time.Sleep(10 * took) // the status of a thousand environments is long: asking must not be measured
 		began := time.Now()
 		defer func() { took = time.Since(began) }()
 		response, err := http.Get("http://" + a.address + "/status")

@@ -325,8 +325,8 @@ func (b *bench) fleet(t *table, s *server, environments int) (err error) {
 	return b.besideFlux(t, s, f)
 }
 
-// besideFlux deploys the same environments by Flux, where its controllers were built: with their defaults, and
-// with 20 reconciles at a time.
+// besideFlux deploys the same environments by Flux, where its controllers were built: with their defaults,
+// and with 20 reconciles at a time.
 func (b *bench) besideFlux(t *table, s *server, f follow) error {
 	if !b.hasFlux(t) {
 		return nil
@@ -353,8 +353,8 @@ type fleetCost struct {
 }
 
 func (c fleetCost) print(t *table, name string) {
-	fmt.Fprintf(t.w, "  %-30s %s; CPU: %.1f s of its own, %.1f s of the server; %s\n", name, milliseconds(c.wall),
-		c.program.Seconds(), c.server.Seconds(), mebibytes(c.memory))
+	fmt.Fprintf(t.w, "  %-30s %s; CPU: %.1f s of its own, %.1f s of the server; %s\n", name,
+		milliseconds(c.wall), c.program.Seconds(), c.server.Seconds(), mebibytes(c.memory))
 }
 
 // applyAlone makes the namespaces of a fleet, and as many others, into which it applies the same objects. It

@@ -44,8 +44,8 @@ func (b *bench) hasFlux(t *table) bool {
 	return err == nil
 }
 
-// flux starts the controllers with their defaults, but for the number of reconciles at a time where that is not
-// 0. They run beside the API server, as the agent does.
+// flux starts the controllers with their defaults, but for the number of reconciles at a time where that is
+// not 0. They run beside the API server, as the agent does.
 func (b *bench) flux(s *server, concurrent int) (*flux, error) {
 	if err := s.defineFlux(b.fluxes); err != nil {
 		return nil, err
@@ -182,7 +182,7 @@ func kustomization(name, of, path, namespace string) apply {
 func (f *flux) synced(of, commit string, n int, most time.Duration) error {
 	last := ""
 	err := until(most, func() (bool, error) {
-		time.Sleep(180 * time.Millisecond) // a list of a thousand costs the server something
+		time.Sleep(180 * time.Millisecond) // polls: a list of a thousand costs the server what is measured
 		text, err := f.server.request(http.MethodGet, kustomizations, "", nil)
 		if err != nil {
 			return false, err

@@ -23,8 +23,8 @@ type subject struct {
 }
 
 // provenanceOf says how the files with these SHA-256 sums were made: an in-toto statement 1 with a predicate
-// of SLSA provenance 1. It names the commit, the version, the platforms and the Go version, and no time or run:
-// the same input gives the same bytes.
+// of SLSA provenance 1. It names the commit, the version, the platforms and the Go version, and no time or
+// run: the same input gives the same bytes.
 func provenanceOf(o options, commit string, sums map[string]string) ([]byte, error) {
 	var subjects []subject
 	for _, name := range slices.Sorted(maps.Keys(sums)) {

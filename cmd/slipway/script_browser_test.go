@@ -65,8 +65,8 @@ const waitFor = time.Minute
 
 // do drives a browser:
 //
-//	browser login FILE             opens the address that `slipway ui` printed into FILE, or signs in at the agent
-//	                               whose log is in FILE, in a browser of its own
+//	browser login FILE             opens the address that `slipway ui` printed into FILE, or signs in at the
+//	                               agent whose log is in FILE, in a browser of its own
 //	browser open PATH              loads a page
 //	browser see TEXT               waits until the page says this; with ! it must not say it
 //	browser find SELECTOR          waits until the page has such an element; with ! it must have none
@@ -172,7 +172,8 @@ func (t *tab) step(args []string) error {
 // post sends a form from the page.
 func (t *tab) post(status, path, form string) error {
 	var got int
-	ask := fmt.Sprintf("fetch(%q, {method: 'POST', body: new URLSearchParams(%q)}).then(r => r.status)", path, form)
+	ask := fmt.Sprintf("fetch(%q, {method: 'POST', body: new URLSearchParams(%q)}).then(r => r.status)",
+		path, form)
 	err := t.run(chromedp.Evaluate(ask, &got, awaitResult))
 	if err == nil && strconv.Itoa(got) != status {
 		err = fmt.Errorf("browser post %s: status %d, not %s", path, got, status)

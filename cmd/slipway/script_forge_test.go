@@ -31,7 +31,7 @@ var forges sync.Map
 //	forge open REPOSITORY BRANCH LABEL|""     opens a pull request into main, as a person does
 //	forge fork REPOSITORY BRANCH LABEL|""     the same from a fork
 //	forge close REPOSITORY NUMBER
-//	forge app ID INSTALLATION FILE            installs a GitHub App, and writes its key: then it alone makes tokens
+//	forge app ID INSTALLATION FILE            installs a GitHub App, and writes its key: it makes all tokens then
 //	forge revoke                              makes the token of the app invalid
 //	forge tokens                              prints how many the app has made
 //	forge check COMMIT NAME STATE             reports a commit status; "run" in place of "check": a check run

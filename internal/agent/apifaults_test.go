@@ -97,8 +97,8 @@ func (k *kept) checkEnd(t *testing.T, commits []string) {
 	}
 }
 
-// An API server that turns down what a deploy writes, for longer than it is asked, says nothing about the commit:
-// it is neither quarantined nor reverted, and deployed once the server takes it.
+// An API server that turns down what a deploy writes, for longer than it is asked, says nothing about the
+// commit: it is neither quarantined nor reverted, and deployed once the server takes it.
 func TestBusyServer(t *testing.T) {
 	t.Parallel()
 	k := newKept(t)

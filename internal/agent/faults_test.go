@@ -196,8 +196,8 @@ func TestUndecidedLines(t *testing.T) {
 	}
 }
 
-// While the Git server is down the agent goes on with what it has, and says so. It asks ever more rarely, and as
-// often as before once it gets an answer (argoproj/argo-cd#21599).
+// While the Git server is down the agent goes on with what it has, and says so. It asks ever more rarely, and
+// as often as before once it gets an answer (argoproj/argo-cd#21599).
 func TestFault1GitDown(t *testing.T) {
 	t.Parallel()
 	k := newKept(t)

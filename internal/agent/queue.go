@@ -9,8 +9,8 @@ import (
 
 const (
 	// abreast is how many environments of one cluster are brought to a commit at a time. A commit may be for a
-	// thousand: all at once, each needs so long that its plan is no more recent when it has the lock, and is
-	// made again.
+	// thousand: all at once, each needs so long that its plan is too old when it has the lock, and is made
+	// again.
 	abreast = 16
 	// queueTime is how long one keeps others waiting: a server that does not answer holds them up no longer.
 	queueTime = 5 * time.Second

@@ -81,8 +81,8 @@ func Work(ctx context.Context, job Job) (a Answer) {
 	return a
 }
 
-// findIn checks all environments of a project. Earlier commits are not compared with: there is no repository
-// beside the files.
+// findIn checks all environments of a project. It compares with no earlier commit, because it has no
+// repository beside the files.
 func findIn(ctx context.Context, s state, today string) ([]finding.Finding, error) {
 	now, err := time.Parse(time.DateOnly, today)
 	if err != nil {

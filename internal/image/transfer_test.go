@@ -45,8 +45,8 @@ func TestTransfer(t *testing.T) {
 	}
 }
 
-// holding is a registry that redirects to its blobs, and sends the second half of a large one when the channel
-// is closed.
+// holding is a registry that redirects to its blobs, and sends the second half of a large one when the
+// channel is closed.
 func holding(registry string, half chan struct{}) http.Handler {
 	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: registry})
 	proxy.FlushInterval = -1

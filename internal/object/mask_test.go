@@ -77,17 +77,18 @@ func TestSecretValuesThatAreNumbers(t *testing.T) {
 	}
 }
 
-// A user that is named as the program, and an image's name as password, are seen everywhere: hidden, they would
-// take the sense from evidence and plans.
+// A user that is named as the program, and an image's name as password, are seen everywhere: hidden, they
+// would take the sense from evidence and plans.
 func TestSecretValuesThatAreNames(t *testing.T) {
 	var s Set
 	for _, body := range []map[string]any{
-		{"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "login"}, "stringData": map[string]any{
-			"user": "shop", "password": "postgres", "token": "postgres-2026", "other": "letmein", "key": "production"}},
+		{"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "login"},
+			"stringData": map[string]any{"user": "shop", "password": "postgres", "token": "postgres-2026",
+				"other": "letmein", "key": "production"}},
 		{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "shop-settings"},
 			"data": map[string]any{"name": "letmein"}},
-		{"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": map[string]any{"name": "db", "annotations": map[string]any{
-			"name": "letmein"}}, "spec": map[string]any{"template": map[string]any{"spec": map[string]any{
+		{"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": map[string]any{"name": "db",
+			"annotations": map[string]any{"name": "letmein"}}, "spec": map[string]any{"template": map[string]any{"spec": map[string]any{
 			"containers": []any{map[string]any{"name": "db", "image": "docker.io/library/postgres:16",
 				"env": []any{map[string]any{"name": "MODE", "value": "production"}}}}}}}},
 	} {

@@ -44,7 +44,7 @@ type Decision struct {
 	Error string `json:"error,omitempty"`
 	// Proof has the images, where the gate "from" is open.
 	Proof Proof `json:"-"`
-	// Approvals are those of the images, and Approver is the user, whose own does not count; empty: nobody
+	// Approvals are those of the images, and Approver is the user, whose own does not count; empty: no one
 	// promotes, or the gates ask for none.
 	Approvals []release.Approval `json:"-"`
 	Approver  string             `json:"-"`

@@ -9,20 +9,24 @@ import (
 	"slipway/internal/check/finding"
 )
 
-// Two edits of one line are shown as one. Those of other lines and files, and a line that is added, stand apart.
+// Two edits of one line are shown as one. Those of other lines and files, and a line that is added, stand
+// apart.
 func TestLinesOf(t *testing.T) {
 	text := "images: [{name: web, newTag: \"1\", digest: old}]\nother: 1\n"
 	change := func(file, old, now string) Change {
 		at := strings.Index(text, old)
 		return Change{finding.Edit{File: file, Start: at, End: at + len(old), New: now}, []byte(text)}
 	}
-	got := linesOf([]Change{change("a", "old", "new"), change("a", `"1"`, `"2"`), change("a", "other: 1", "other: 2"),
-		change("b", `"1"`, `"2"`), {finding.Edit{File: "a", Start: len(text) - 1, End: len(text) - 1, New: "\nmore: 1"},
-			[]byte(text)}})
+	end := len(text) - 1
+	got := linesOf([]Change{change("a", "old", "new"), change("a", `"1"`, `"2"`),
+		change("a", "other: 1", "other: 2"), change("b", `"1"`, `"2"`),
+		{finding.Edit{File: "a", Start: end, End: end, New: "\nmore: 1"}, []byte(text)}})
 	want := []Line{
-		{"a", 1, `images: [{name: web, newTag: "1", digest: old}]`, `images: [{name: web, newTag: "2", digest: new}]`},
+		{"a", 1, `images: [{name: web, newTag: "1", digest: old}]`,
+			`images: [{name: web, newTag: "2", digest: new}]`},
 		{"a", 2, "other: 1", "other: 2"},
-		{"b", 1, `images: [{name: web, newTag: "1", digest: old}]`, `images: [{name: web, newTag: "2", digest: old}]`},
+		{"b", 1, `images: [{name: web, newTag: "1", digest: old}]`,
+			`images: [{name: web, newTag: "2", digest: old}]`},
 		{"a", 3, "", "more: 1"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

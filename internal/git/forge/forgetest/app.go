@@ -44,7 +44,7 @@ func (s *Server) serveApp(r *http.Request) answer {
 	if !ok {
 		return wrong("Authorization: %q", r.Header.Get("Authorization"))
 	}
-	if err := s.App.verify(text, time.Now()); err != nil {
+	if err := s.App.Verify(text, time.Now()); err != nil {
 		return answer{http.StatusUnauthorized, map[string]string{"message": err.Error()}}
 	}
 	s.App.Made++
@@ -55,8 +55,8 @@ func (s *Server) serveApp(r *http.Request) answer {
 	}}
 }
 
-// verify checks a JSON Web Token as docs.github.com describes it for apps.
-func (a *App) verify(text string, now time.Time) error {
+// Verify checks a JSON Web Token as docs.github.com describes it for apps.
+func (a *App) Verify(text string, now time.Time) error {
 	parts := strings.Split(text, ".")
 	if len(parts) != 3 {
 		return fmt.Errorf("a JSON web token could not be decoded")
