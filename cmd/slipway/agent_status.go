@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"slipway/internal/agent"
+	"slipway/internal/words"
 )
 
 func newAgentStatusCommand(a *app) *cobra.Command {
@@ -54,7 +55,7 @@ func statusDetails(s agent.Status) string {
 	name := func(commit string) string { return cmp.Or(commit[:min(len(commit), 7)], "none") }
 	text := "commit seen " + name(s.Seen) + ", applied " + name(s.Applied)
 	if !s.Next.IsZero() {
-		text += fmt.Sprintf(", next look in %s", max(0, time.Until(s.Next)).Round(time.Second))
+		text += fmt.Sprintf(", next look in %s", words.Duration(max(0, time.Until(s.Next)).Round(time.Second)))
 	}
 	if s.Leader != "" {
 		text += ", led by " + s.Leader
@@ -91,10 +92,10 @@ func printAgentStatus(a *app, s agent.Status) {
 	}
 	if s.SourceError != "" {
 		fmt.Fprintf(a.stdout, "  cannot read the repository for %s: %s\n",
-			time.Since(s.SourceErrorSince).Round(time.Second), clean(oneLine(s.SourceError)))
+			age(s.SourceErrorSince), clean(oneLine(s.SourceError)))
 	}
 	if s.Error != "" {
-		fmt.Fprintf(a.stdout, "  error for %s: %s\n", time.Since(s.ErrorSince).Round(time.Second),
+		fmt.Fprintf(a.stdout, "  error for %s: %s\n", age(s.ErrorSince),
 			clean(oneLine(s.Error)))
 	}
 }

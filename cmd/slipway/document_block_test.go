@@ -143,7 +143,7 @@ var anyRuns = []anyRun{
 	{regexp.MustCompile(`\b[0-9a-f]{7}\b`), "COMMIT"},
 	{regexp.MustCompile(`\b[0-9a-f]{7}\.\.[0-9a-f]{7}\b`), "COMMITS"},
 	{regexp.MustCompile(`-[0-9a-z]{8,10}-[0-9a-z]{5}\b`), "-POD"},
-	{regexp.MustCompile(`\b\d+(\.\d+)? ?(ms|s|m|h)\b( ago)?|\bjust now\b`), "TIME"},
+	{regexp.MustCompile(`\b(\d+h)?(\d+m)?\d+(\.\d+)? ?(ms|s|m|h)\b( ago)?|\bjust now\b`), "TIME"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?Z?`), "TIME"},
 	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "ADDRESS"},
 	{regexp.MustCompile(`\b[\w.-]+@[\w.-]+\b`), "USER"},

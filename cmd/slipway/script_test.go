@@ -163,16 +163,22 @@ func cmdProject(ts *testscript.TestScript, neg bool, args []string) {
 	cmdCommit(ts, false, []string{"first"})
 }
 
-// cmdCommit commits everything below the current folder: commit MESSAGE. $HEAD is then its hash, and
-// $SHORT the seven digits that tags are made of.
+// cmdCommit commits everything below the current folder: commit MESSAGE [digits]. $HEAD is then its hash, and
+// $SHORT the seven digits that tags are made of; with `digits` none of them is a letter.
 func cmdCommit(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: commit MESSAGE")
+	isDigits := len(args) == 2 && args[1] == "digits"
+	if neg || len(args) != 1 && !isDigits {
+		ts.Fatalf("usage: commit MESSAGE [digits]")
 	}
 	ts.Check(ts.Exec("git", "add", "-A"))
 	ts.Check(ts.Exec("git", "commit", "-q", "-m", args[0]))
 	ts.Check(ts.Exec("git", "rev-parse", "HEAD"))
 	head := strings.TrimSpace(ts.ReadFile("stdout"))
+	for i := 1; isDigits && strings.ContainsAny(head[:7], "abcdef"); i++ {
+		ts.Check(ts.Exec("git", "commit", "-q", "--amend", "-m", fmt.Sprintf("%s, try %d", args[0], i)))
+		ts.Check(ts.Exec("git", "rev-parse", "HEAD"))
+		head = strings.TrimSpace(ts.ReadFile("stdout"))
+	}
 	ts.Setenv("HEAD", head)
 	ts.Setenv("SHORT", head[:7])
 }

@@ -11,6 +11,7 @@ import (
 
 	"slipway/internal/image"
 	"slipway/internal/promote"
+	"slipway/internal/words"
 )
 
 func newStatusCommand(a *app) *cobra.Command {
@@ -111,7 +112,7 @@ func gateLines(d *promote.Decision) (lines []string) {
 		}
 		line := fmt.Sprintf("gate shut%s: %s", since, g.Why)
 		if !g.Opens.IsZero() {
-			line += fmt.Sprintf(" (it opens in %s)", max(0, time.Until(g.Opens)).Round(time.Second))
+			line += fmt.Sprintf(" (it opens in %s)", words.Duration(max(0, time.Until(g.Opens)).Round(time.Second)))
 		}
 		lines = append(lines, line)
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"slipway/internal/cluster"
+	"slipway/internal/words"
 )
 
 // now is the time by the clock of the environment's API server, which all replicas and the people's windows
@@ -43,5 +44,5 @@ func skewText(ahead time.Duration) string {
 		direction = "ahead of"
 	}
 	return fmt.Sprintf("this machine's clock is %s %s the API server's: windows and pauses follow the server's",
-		ahead.Abs().Round(10*time.Second), direction)
+		words.Duration(ahead.Abs().Round(10*time.Second)), direction)
 }

@@ -38,10 +38,10 @@ func TestFault31Clock(t *testing.T) {
 
 	k.ahead.Store(int64(150 * time.Minute))
 	k.value(t, "2")
-	k.log.await(t, "this machine's clock is 2h30m0s behind the API server's: windows and pauses follow the server's")
+	k.log.await(t, "this machine's clock is 2h30m behind the API server's: windows and pauses follow the server's")
 	k.log.await(t, "is release 1, healthy")
 	if clock := k.agent.Statuses()[0].Clock; !strings.HasPrefix(clock,
-		"this machine's clock is 2h30m0s behind") {
+		"this machine's clock is 2h30m behind") {
 		t.Errorf("the status says %q", clock)
 	}
 

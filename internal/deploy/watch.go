@@ -11,6 +11,7 @@ import (
 	"slipway/internal/plan"
 	"slipway/internal/project"
 	"slipway/internal/rollout"
+	"slipway/internal/words"
 )
 
 // watch waits until the objects of a stage and of those before it are healthy, except those that the plan
@@ -137,7 +138,7 @@ func (n *news) remind(now time.Time) {
 	if len(texts) > 1 {
 		more = fmt.Sprintf(", and %d more", len(texts)-1)
 	}
-	n.t.say(Watch, nil, "still waiting after %s for %s%s", now.Sub(n.began).Round(time.Second), texts[0], more)
+	n.t.say(Watch, nil, "still waiting after %s for %s%s", words.Duration(now.Sub(n.began).Round(time.Second)), texts[0], more)
 }
 
 // every calls remind regularly until it is stopped.

@@ -15,6 +15,7 @@ import (
 	"slipway/internal/image"
 	"slipway/internal/project"
 	"slipway/internal/release"
+	"slipway/internal/words"
 )
 
 // Gate is one condition of the gates of an environment.
@@ -200,8 +201,8 @@ func healthyGate(must time.Duration, p Proof, now time.Time) Gate {
 	}
 	return Gate{
 		Name: "healthy", Since: p.Since.UTC(), Opens: p.Since.Add(must).UTC(),
-		Why: fmt.Sprintf("%s has been healthy for %s of %s%s", p.subject(), been.Truncate(time.Second), must,
-			p.witness()),
+		Why: fmt.Sprintf("%s has been healthy for %s of %s%s", p.subject(),
+			words.Duration(been.Truncate(time.Second)), words.Duration(must), p.witness()),
 	}
 }
 

@@ -228,8 +228,8 @@ func newline(text []byte) string {
 	return "\n"
 }
 
-// words are the strings that some YAML parsers read as booleans.
-var words = []string{"y", "n", "yes", "no", "on", "off", "true", "false"}
+// booleans are the strings that some YAML parsers read as booleans.
+var booleans = []string{"y", "n", "yes", "no", "on", "off", "true", "false"}
 
 // scalar returns a string as a YAML scalar, in quotes where it would be read as another type.
 func scalar(value string) string {
@@ -238,7 +238,7 @@ func scalar(value string) string {
 		&flow) == nil &&
 		len(plain) == 1 && len(flow) == 1 && plain[0].Value == value && flow[0].Value == value &&
 		plain[0].ShortTag() == "!!str" &&
-		plain[0].Style == 0 && !slices.Contains(words, strings.ToLower(value)) {
+		plain[0].Style == 0 && !slices.Contains(booleans, strings.ToLower(value)) {
 		return value
 	}
 	return strconv.Quote(value)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/Masterminds/semver/v3"
 
@@ -105,12 +104,10 @@ func (p past) between(ctx context.Context, before, after git.Commit) (how string
 // hashes matches what may be the hash of a commit in a tag: sha-3f9c2e1, main-3f9c2e1, 3f9c2e1.
 var hashes = lazyregexp.New(`(?:^|[._-])g?([0-9a-f]{7,40})(?:$|[._-])`)
 
-// commitOf returns the commit that an image's tag names.
+// commitOf returns the commit that an image's tag names. One hash in 27 has no letter in its first seven
+// digits: what may be the date or the number of a build as well is a commit where the repository has it.
 func commitOf(ctx context.Context, r git.Repository, tag string) (git.Commit, bool) {
 	for _, m := range hashes().FindAllStringSubmatch(tag, -1) {
-		if strings.Trim(m[1], "0123456789") == "" && !strings.HasPrefix(tag, "sha-") {
-			continue // a date or the number of a build
-		}
 		if c, ok := r.Find(ctx, m[1]); ok {
 			return c, true
 		}

@@ -18,6 +18,7 @@ import (
 	"slipway/internal/image"
 	"slipway/internal/project"
 	"slipway/internal/release"
+	"slipway/internal/words"
 )
 
 // Verdict is what an agent says about an environment at a commit, for those who cannot read its record. It is
@@ -160,7 +161,7 @@ func proveByVerdict(ctx context.Context, g project.Gates, n Notes) (Proof, error
 		return Proof{}, shut(v.Since, "%s is not healthy: %s", g.From, v.Message)
 	case age > maxVerdictAge:
 		return Proof{}, shut(v.Time.Add(maxVerdictAge), "the verdict of %s is %s old: its agent has stopped",
-			g.From, age.Truncate(time.Minute))
+			g.From, words.Duration(age.Truncate(time.Minute)))
 	case len(v.Images) == 0 || slices.ContainsFunc(v.Images, isUnnamed):
 		return Proof{}, shut(v.Since, "the verdict of %s does not say which digests it runs", g.From)
 	}

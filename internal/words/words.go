@@ -54,6 +54,18 @@ func Age(t time.Time) string {
 	return fmt.Sprintf("%dd", int(d.Hours()/24))
 }
 
+// Duration prints a length of time without units that are zero: "30m" and "1h5s", where Go has "30m0s" and
+// "1h0m5s".
+func Duration(d time.Duration) string {
+	if d == 0 {
+		return "0s"
+	}
+	return zeroUnits().ReplaceAllString(d.String(), "$1")
+}
+
+// zeroUnits matches what follows an hour or a minute and is zero.
+var zeroUnits = lazyregexp.New(`([hm])0[ms](?:0s)?`)
+
 // And prints "a, b and c".
 func And(names []string) string { return joined(names, " and ") }
 
