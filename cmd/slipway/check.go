@@ -1,12 +1,11 @@
 package main
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,7 +15,6 @@ import (
 	"slipway/internal/check/schema"
 	"slipway/internal/ci"
 	"slipway/internal/project"
-	"slipway/internal/render"
 )
 
 const (
@@ -100,41 +98,27 @@ func runCheck(ctx context.Context, a *app, names []string, o checkOptions) error
 	if err != nil {
 		return err
 	}
-	for i := range envs {
-		envs[i].Namespace = cmp.Or(a.namespace, envs[i].Namespace)
-	}
-	in := check.Input{Project: p, Environments: envs, KubeVersion: o.kubeVersion}
-	if in.Definitions, err = schema.ReadDefinitions(o.schemas); err != nil {
-		return err
-	}
-	if in.Rules, err = check.LoadRules(p.Dir, p.Rules); err != nil {
-		return err
-	}
-	if in.Past, err = check.ReadPast(ctx, p.Dir); err != nil {
-		return err
-	}
-	report, err := checkIn(ctx, a, in)
+	checked, err := check.Project(ctx, p, envs, check.Options{
+		Namespace: a.namespace, KubeVersion: o.kubeVersion, Schemas: o.schemas, Fix: o.fix,
+		Render: a.renderOptions("render"),
+	})
+	printFixed(a.stderr, checked.Fixed)
 	if err != nil {
 		return err
 	}
 	if o.fix {
-		if err := fix(a.stderr, p.Dir, report); err != nil {
-			return err
-		}
-		if report, err = checkIn(ctx, a, in); err != nil { // the findings that are left
-			return err
-		}
+		countFixed(a.stderr, checked.Fixed)
 	}
-	a.notes(report.Notes)
-	page := reportPage{Report: report, rules: rulesByID(in.Rules), all: o.all, width: widthOf(a.stdout)}
-	if err := printReport(a, page, in.Rules, *o.out); err != nil {
+	a.notes(checked.Notes)
+	page := reportPage{
+		Report: checked.Report, rules: rulesByID(checked.Rules), all: o.all, width: widthOf(a.stdout),
+	}
+	if err := printReport(a, page, checked.Rules, *o.out); err != nil {
 		return err
 	}
 	tellReport(a.cli, page, *o.out)
-	for _, f := range report.Findings {
-		if f.Severity == finding.Error || o.failOn == finding.Warning {
-			return errFaults
-		}
+	if checked.Fails(o.failOn) {
+		return errFaults
 	}
 	return nil
 }
@@ -146,21 +130,27 @@ func checkedProject(a *app, names []string, class string) (project.Project, func
 		return project.Project{}, nil, err
 	}
 	if c != "" {
-		return checkStdin(a.stdin, c)
+		return check.Manifests(a.stdin, c)
 	}
 	p, err := a.project()
 	return p, func() {}, err
 }
 
-// checkIn checks with a renderer of the project.
-func checkIn(ctx context.Context, a *app, in check.Input) (check.Report, error) {
-	r, err := render.OpenProject(in.Project, a.renderOptions("render"))
-	if err != nil {
-		return check.Report{}, err
+// stdinClass returns the class that check's arguments ask for manifests on stdin, empty where they name
+// environments of the project.
+func stdinClass(args []string, class string) (project.Class, error) {
+	stdin := len(args) == 1 && args[0] == "-"
+	switch {
+	case !stdin && class != "":
+		return "", &usageError{errors.New("--class applies to manifests on stdin: pass - as the only argument")}
+	case !stdin:
+		return "", nil
+	case class == "":
+		return project.Production, nil
+	case !slices.Contains([]string{"local", "staging", "production"}, class):
+		return "", &usageError{errors.New("--class: use one of local, staging, production")}
 	}
-	defer r.Close()
-	in.Renderer, in.Now = r, time.Now()
-	return check.Run(ctx, in)
+	return project.Class(class), nil
 }
 
 func printReport(a *app, p reportPage, rules *rule.Set, as format) error {

@@ -1,30 +1,20 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"strings"
 
 	"slipway/internal/check"
 	"slipway/internal/check/finding"
-	"slipway/internal/project"
 )
 
 // explainRules prints the table of all rules, or the pages of those that are named.
 func explainRules(w io.Writer, dir string, ids []string) error {
-	p, err := project.Open(dir)
-	if errors.Is(err, project.ErrNone) { // the rules are the same without a project
-		p, err = project.Project{Dir: dir}, nil
-	}
+	rules, err := check.RulesIn(dir)
 	if err != nil {
 		return err
 	}
-	own, err := check.LoadRules(p.Dir, p.Rules)
-	if err != nil {
-		return err
-	}
-	rules := own.Rules()
 	if len(ids) == 0 {
 		return ruleTable(w, rules)
 	}

@@ -5,26 +5,22 @@ import (
 	"io"
 	"strings"
 
-	"slipway/internal/check"
 	"slipway/internal/check/finding"
 )
 
-// fix makes the edits of all findings, and prints the lines that changed. They go to stderr: the findings
-// that are left are the result.
-func fix(w io.Writer, dir string, r check.Report) error {
-	fixed, err := finding.Fix(dir, r.Findings)
+// printFixed prints the lines that edits changed. They go to stderr: the findings that are left are the result.
+func printFixed(w io.Writer, fixed []finding.Fixed) {
 	for _, f := range fixed {
 		printEdit(w, f.Text, f.Edit)
 	}
-	if err != nil {
-		return err
-	}
+}
+
+func countFixed(w io.Writer, fixed []finding.Fixed) {
 	if len(fixed) == 0 {
 		fmt.Fprintln(w, "slipway: no finding has a certain fix; nothing was changed")
-		return nil
+		return
 	}
 	fmt.Fprintf(w, "slipway: %s made; review with `git diff`\n", count(len(fixed), "change"))
-	return nil
 }
 
 // printEdit prints the lines that an edit changes, on one line.

@@ -25,15 +25,18 @@ func TestFix(t *testing.T) {
 		start := bytes.Index([]byte(text), []byte(old))
 		return finding.Edit{File: "k/f.yaml", Start: start, End: start + len(old), New: new}
 	}
-	report := check.Report{Findings: []finding.Finding{
+	findings := []finding.Finding{
 		{Edits: []finding.Edit{at("1", "10"), at("[x,  y]", "[z]")}},
 		{Edits: []finding.Edit{at("old", "new"), at("old", "newer"), at("x,", "w,"),
 			{File: "k/f.yaml", Start: 3, End: 999}}},
-	}}
+	}
 	var stderr bytes.Buffer
-	if err := fix(&stderr, dir, report); err != nil {
+	fixed, err := finding.Fix(dir, findings)
+	if err != nil {
 		t.Fatal(err)
 	}
+	printFixed(&stderr, fixed)
+	countFixed(&stderr, fixed)
 	got, err := os.ReadFile(path)
 	if want := "a: 10 # one\r\nb: new\r\nc:  [w,  y]\r\n"; err != nil || string(got) != want {
 		t.Errorf("got %q, want %q", got, want)
@@ -47,9 +50,8 @@ func TestFix(t *testing.T) {
 		t.Errorf("printed %s", stderr.String())
 	}
 	for _, file := range []string{"link.yaml", "../f.yaml", "gone.yaml"} {
-		if err := fix(
-			&stderr, dir, check.Report{Findings: []finding.Finding{{Edits: []finding.Edit{{File: file,
-				New: "x"}}}}}); err == nil {
+		edits := []finding.Edit{{File: file, New: "x"}}
+		if _, err := finding.Fix(dir, []finding.Finding{{Edits: edits}}); err == nil {
 			t.Errorf("%s was changed", file)
 		}
 	}

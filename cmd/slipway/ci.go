@@ -49,15 +49,14 @@ func runCI(ctx context.Context, a *app, name string, show, gitops bool) error {
 		return err
 	}
 	platform, _ := ci.Named(name)
-	options := pipeline.Options{GitOps: gitops, Render: a.renderOptions("render")}
-	if releases != "" {
-		if options.Install, err = pipeline.Published(ctx, releases, version); err != nil {
-			a.warn("warning: cannot look up the checksum of %s, fill it in: %v", version, err)
-		}
-	}
-	w, err := pipeline.Make(ctx, p, platform, options)
+	w, err := pipeline.Make(ctx, p, platform, pipeline.Options{
+		GitOps: gitops, Releases: releases, Version: version, Render: a.renderOptions("render"),
+	})
 	if err != nil {
 		return err
+	}
+	for _, text := range w.Warnings {
+		a.warn("warning: %s", text)
 	}
 	if show {
 		_, err = fmt.Fprint(a.stdout, w.Text)

@@ -169,7 +169,7 @@ var projectRows = []row{
 		}
 		return "Run `slipway check --explain` for a list of the rules."
 	}),
-	as("no namespace", codeError, func(e *noNamespaceError) string {
+	as("no namespace", codeError, func(e *check.UnboundError) string {
 		return "Set `namespace:` under environments." + e.Environment + " in slipway.yaml, or pass --namespace."
 	}),
 	as("no object", codeError, func(e *origin.NoObjectError) string {
@@ -379,7 +379,7 @@ var renderRows = []row{
 		"Report this fault of Slipway, with the manifests.")),
 	as("render", codeError, always[*render.Error](
 		"Correct the manifests, and run `slipway render ENV` to look at them.")),
-	as("drop-in", codeError, always[*dropinError]("Correct the file that the error names.")),
+	as("drop-in", codeError, always[*render.DropInError]("Correct the file that the error names.")),
 
 	is("no sandbox", sandbox.ErrNoProgram, codeError,
 		"Run `make build` to build both programs, and keep them in one directory."),

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -10,13 +9,6 @@ import (
 	"slipway/internal/check"
 	"slipway/internal/object"
 )
-
-// noNamespaceError says that the namespace of the policies is unknown.
-type noNamespaceError struct{ Environment string }
-
-func (e *noNamespaceError) Error() string {
-	return fmt.Sprintf("environment %s has no namespace, and policies are bound to one", e.Environment)
-}
 
 func newGuardCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
@@ -43,15 +35,11 @@ func runGuard(a *app, name string, out format) error {
 	if err != nil {
 		return err
 	}
-	namespace := cmp.Or(a.namespace, env.Namespace)
-	if namespace == "" {
-		return &noNamespaceError{name}
-	}
-	rules, err := check.LoadRules(p.Dir, p.Rules)
+	env.Namespace = cmp.Or(a.namespace, env.Namespace)
+	policies, err := check.Policies(p, env, time.Now())
 	if err != nil {
 		return err
 	}
-	policies := rules.Policies(namespace, env.Class, p.ExceptedRules(name, time.Now())...)
 	if out == asJSON {
 		return jsonLines(a.stdout, policies)
 	}

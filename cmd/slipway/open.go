@@ -2,17 +2,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"slipway/internal/cluster"
 	"slipway/internal/deploy"
 	"slipway/internal/image"
-	"slipway/internal/lazyregexp"
 	"slipway/internal/project"
 	"slipway/internal/project/source"
 )
@@ -20,72 +16,28 @@ import (
 // source reads the project and the state of its repository, and prints all notes about them.
 func (a *app) source(ctx context.Context) (project.Source, error) {
 	src, err := source.Open(ctx, a.dir)
-	a.notes(foldEnvironments(src.Notes))
+	a.notes(project.FoldNotes(src.Notes))
 	return src, err
 }
 
 // project reads the project alone, and prints all notes about it.
 func (a *app) project() (project.Project, error) {
 	p, err := project.Open(a.dir)
-	a.notes(foldEnvironments(p.Notes))
+	a.notes(project.FoldNotes(p.Notes))
 	return p, err
 }
 
 // projectOf reads the project alone, and prints the notes about the environments that are named.
 func (a *app) projectOf(environments ...string) (project.Project, error) {
 	p, err := project.Open(a.dir)
-	a.notes(notesAbout(p.Notes, environments...))
+	a.notes(project.NotesAbout(p.Notes, environments...))
 	return p, err
-}
-
-// notesAbout are the notes of detection without those that concern other environments alone, and without what
-// detection does not use.
-func notesAbout(notes []string, environments ...string) []string {
-	return slices.DeleteFunc(slices.Clone(notes), func(note string) bool {
-		isOne := func(name string) bool {
-			return strings.Contains(note, " as environment "+name+" of class ") || namesWord(note, name)
-		}
-		concernsSome := strings.Contains(note, " as environment ") || strings.Contains(note, " treated as ")
-		return strings.HasPrefix(note, "not used: ") ||
-			concernsSome && !slices.ContainsFunc(environments, isOne)
-	})
-}
-
-var environmentNote = lazyregexp.New(`^using .* as environment (\S+) of class (\S+)$`)
-
-// foldEnvironments makes one note of those about many environments.
-func foldEnvironments(notes []string) []string {
-	const few = 4
-	var names, rest []string
-	class := ""
-	for _, n := range notes {
-		m := environmentNote().FindStringSubmatch(n)
-		if m == nil {
-			rest = append(rest, n)
-			continue
-		}
-		if m[2] != class && class != "" {
-			names[len(names)-1] += " (" + class + ")"
-		}
-		class, names = m[2], append(names, m[1])
-	}
-	if len(names) <= few {
-		return notes
-	}
-	return append([]string{fmt.Sprintf("using %d environments: %s (%s); run `slipway init --print` to see "+
-		"their sources", len(names), strings.Join(names, ", "), class)}, rest...)
-}
-
-// namesWord reports whether a name is one of the words of a text.
-func namesWord(text, name string) bool {
-	isName := func(word string) bool { return strings.Trim(word, ",:") == name }
-	return slices.ContainsFunc(strings.Fields(text), isName)
 }
 
 // environment reads the source and selects one of its environments.
 func (a *app) environment(ctx context.Context, name string) (project.Source, project.Environment, error) {
 	src, err := source.Open(ctx, a.dir, a.planFile)
-	a.notes(notesAbout(src.Notes, name))
+	a.notes(project.NotesAbout(src.Notes, name))
 	if err != nil {
 		return src, project.Environment{}, err
 	}
@@ -104,11 +56,10 @@ func (a *app) target(ctx context.Context, name string) (deploy.Target, error) {
 
 // connector connects to the environments of a source, with the flags' options.
 func (a *app) connector(src project.Source) func(project.Environment) (deploy.Target, error) {
-	registries := a.registries()
+	a.registries() // before several environments are connected at once
 	return func(env project.Environment) (deploy.Target, error) {
 		t, err := deploy.Connect(src, env, a.connectOptions())
-		t.Registries, t.Render, t.Notify = registries, a.renderOptions("deploy"), a.progress
-		return t, err
+		return a.complete(t, "deploy"), err
 	}
 }
 
@@ -129,25 +80,23 @@ func (a *app) connectOptions() deploy.ConnectOptions {
 	}
 }
 
-// buildTarget returns a target whose cluster may be missing: a build needs the kubeconfig only to recognise a
-// sandbox, whose registry replaces all others.
+// buildTarget returns a target to build for, whose cluster may be missing.
 func (a *app) buildTarget(ctx context.Context, name string) (deploy.Target, error) {
 	src, env, err := a.environment(ctx, name)
 	if err != nil {
 		return deploy.Target{}, err
 	}
-	t, err := a.connector(src)(env)
-	var (
-		unnamed *deploy.NoContextError
-		unknown *cluster.UnknownContextError
-	)
-	if a.context == "" && (errors.As(err, &unnamed) || errors.As(err, &unknown)) {
-		return deploy.Target{
-			Source: src, Environment: env, Render: a.renderOptions("build"),
-			Registries: a.registries(), Notify: a.progress,
-		}, nil
+	t, err := deploy.ConnectToBuild(src, env, a.connectOptions())
+	if t.Cluster == nil {
+		return a.complete(t, "build"), err
 	}
-	return t, err
+	return a.complete(t, "deploy"), err
+}
+
+// complete adds to a target what all targets of a run share.
+func (a *app) complete(t deploy.Target, command string) deploy.Target {
+	t.Registries, t.Render, t.Notify = a.registries(), a.renderOptions(command), a.progress
+	return t
 }
 
 // named accepts one argument for each name.

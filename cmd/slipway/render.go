@@ -74,7 +74,7 @@ values that SOPS decrypted are not pushed.`,
 // oneSource refuses a command line that does not select exactly one source.
 func (o *renderFlags) oneSource(a *app, cmd *cobra.Command, args []string) error {
 	given := 0
-	for _, asked := range []bool{len(args) > 0, o.all, o.dropin.kustomize != "", o.dropin.chart.Path != "",
+	for _, asked := range []bool{len(args) > 0, o.all, o.dropin.Kustomize != "", o.dropin.Chart.Path != "",
 		len(o.skaffold.profiles) > 0} {
 		if asked {
 			given++
@@ -193,7 +193,7 @@ func (o renderFlags) render(ctx context.Context, renderer *render.Renderer,
 	result, err := renderer.Render(ctx, env)
 	objects := result.Set.Objects()
 	if err == nil && !o.show {
-		objects = hidden(objects, result.Set.Concealed())
+		objects = object.HideAll(objects, result.Set.Concealed())
 	}
 	r := rendered{env: env, objects: objects, err: err, Text: render.Text{Warnings: result.Remarks()}}
 	if o.digest && err == nil {
@@ -243,15 +243,6 @@ func writeDirectory(c *cli, dir string, objects []object.Object) error {
 	}
 	c.warn("%s in %s", count(len(objects), "object"), dir)
 	return nil
-}
-
-// hidden returns the objects without decrypted values.
-func hidden(objects []object.Object, concealed []string) []object.Object {
-	secrets := object.Forms(concealed)
-	for i, o := range objects {
-		objects[i] = object.Hide(o, secrets)
-	}
-	return objects
 }
 
 func jsonLines(w io.Writer, objects []object.Object) error {

@@ -62,7 +62,10 @@ func runUI(ctx context.Context, a *app, o uiOptions) error {
 		}),
 		Upstream: promote.Upstream, Revert: promote.Revert,
 		Findings: func(ctx context.Context, src project.Source) ([]finding.Finding, error) {
-			return findings(ctx, a, src)
+			c, err := check.Project(ctx, src.Project, src.Project.Environments, check.Options{
+				Namespace: a.namespace, Render: a.renderOptions("render"),
+			})
+			return c.Findings, err
 		},
 		Why: func(
 			ctx context.Context, src project.Source, env project.Environment, q origin.Question,
@@ -94,18 +97,4 @@ func runUI(ctx context.Context, a *app, o uiOptions) error {
 func hintOf(err error) string {
 	_, hint := lookUp(err)
 	return hint
-}
-
-// findings checks a project as the verb check does.
-func findings(ctx context.Context, a *app, src project.Source) ([]finding.Finding, error) {
-	in := check.Input{Project: src.Project, Environments: src.Project.Environments}
-	var err error
-	if in.Rules, err = check.LoadRules(src.Project.Dir, src.Project.Rules); err != nil {
-		return nil, err
-	}
-	if in.Past, err = check.ReadPast(ctx, src.Project.Dir); err != nil {
-		return nil, err
-	}
-	report, err := checkIn(ctx, a, in)
-	return report.Findings, err
 }

@@ -5,15 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"runtime"
 	"runtime/debug"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"slipway/internal/lazyregexp"
+	"slipway/internal/ci/pipeline"
 )
 
 // version is set by the linker.
@@ -69,7 +66,7 @@ func checkVersion(ctx context.Context, w io.Writer, url string) error {
 	if url == "" {
 		return errors.New("this binary was not published: build a newer one with `git pull` and `make build`")
 	}
-	newest, err := newestVersion(ctx, url)
+	newest, err := pipeline.Newest(ctx, url)
 	if err != nil {
 		return fmt.Errorf("ask for the newest version: %w", err)
 	}
@@ -79,30 +76,4 @@ func checkVersion(ctx context.Context, w io.Writer, url string) error {
 	}
 	fmt.Fprintf(w, "slipway %s is published, this is %s: %s/%[1]s\n", newest, version, url)
 	return nil
-}
-
-var publishedVersion = lazyregexp.New(`/(v\d+\.\d+\.\d+[^/]*)$`)
-
-// newestVersion asks a forge: the page of the latest release redirects to that of its tag.
-func newestVersion(ctx context.Context, url string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	page := strings.TrimSuffix(url, "/download") + "/latest"
-	request, err := http.NewRequestWithContext(ctx, http.MethodHead, page, nil)
-	if err != nil {
-		return "", err
-	}
-	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error {
-		return http.ErrUseLastResponse
-	}}
-	answer, err := client.Do(request)
-	if err != nil {
-		return "", err
-	}
-	answer.Body.Close()
-	m := publishedVersion().FindStringSubmatch(answer.Header.Get("Location"))
-	if m == nil {
-		return "", fmt.Errorf("%s does not lead to a version (%s)", page, answer.Status)
-	}
-	return m[1], nil
 }

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -59,6 +60,20 @@ func Connect(src project.Source, env project.Environment, o ConnectOptions) (Tar
 	}
 	t, err := reach(src, env, o)
 	t.Judge = judge
+	return t, err
+}
+
+// ConnectToBuild returns a target to build for. Its cluster may be missing: a build needs the kubeconfig only to
+// recognise a sandbox, whose registry stands for all others. A context that the options name must exist.
+func ConnectToBuild(src project.Source, env project.Environment, o ConnectOptions) (Target, error) {
+	t, err := Connect(src, env, o)
+	var (
+		unnamed *NoContextError
+		unknown *cluster.UnknownContextError
+	)
+	if o.Context == "" && (errors.As(err, &unnamed) || errors.As(err, &unknown)) {
+		return Target{Source: src, Environment: env}, nil
+	}
 	return t, err
 }
 

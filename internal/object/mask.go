@@ -193,6 +193,15 @@ func add(seen map[string]bool, v string) {
 	}
 }
 
+// HideAll returns the objects with the values hidden, in all forms that Forms knows.
+func HideAll(objects []Object, values []string) []Object {
+	secrets, hidden := Forms(values), make([]Object, len(objects))
+	for i, o := range objects {
+		hidden[i] = Hide(o, secrets)
+	}
+	return hidden
+}
+
 // Hide returns the object with the secrets, from SecretValues or Forms, hidden in every string. A Secret's
 // value that contains one when decoded is hidden as a whole.
 func Hide(o Object, secrets []string) Object {

@@ -110,11 +110,9 @@ func classify(envs []Environment) (note string) {
 	case 0:
 		return ""
 	case 1:
-		return fmt.Sprintf("environment %s is treated as %s: its name does not say its class%s", guessed[0],
-			guess, why)
+		return fmt.Sprintf(treatedNote, guessed[0], guess, why)
 	}
-	return fmt.Sprintf("environments %s are treated as %s: their names do not say their class%s",
-		words.And(guessed), guess, why)
+	return fmt.Sprintf(treatedMany, words.And(guessed), guess, why)
 }
 
 // sortByPromotion sorts environments in the order of promotion: local, staging, production, and by name

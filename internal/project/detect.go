@@ -149,8 +149,7 @@ func (l layout) notes(p *Project, others []string) []string {
 	for i := range p.Environments {
 		e := &p.Environments[i]
 		p.release(e)
-		notes = append(notes, fmt.Sprintf("using %s as environment %s of class %s", describe(*e), e.Name,
-			e.Class))
+		notes = append(notes, fmt.Sprintf(usedNote, describe(*e), e.Name, e.Class))
 	}
 	if guessed != "" {
 		notes = append(notes, guessed)
@@ -162,7 +161,7 @@ func (l layout) notes(p *Project, others []string) []string {
 		others = append(others[:5:5], fmt.Sprintf("%d more", n-5))
 	}
 	if len(others) > 0 {
-		notes = append(notes, "not used: "+strings.Join(others, ", "))
+		notes = append(notes, unusedNote+strings.Join(others, ", "))
 	}
 	notes = append(notes, l.tiltNotes()...)
 	if broken := l.broken(); len(broken) > 0 {

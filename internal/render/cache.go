@@ -44,10 +44,7 @@ func (r *Renderer) Text(ctx context.Context, env project.Environment, show bool)
 	concealed := result.Set.Concealed()
 	objects := result.Set.Objects()
 	if !show {
-		secrets := object.Forms(concealed)
-		for i, o := range objects {
-			objects[i] = object.Hide(o, secrets)
-		}
+		objects = object.HideAll(objects, concealed)
 	}
 	var yaml bytes.Buffer
 	if err := object.WriteYAML(&yaml, objects); err != nil {

@@ -42,15 +42,18 @@ func (e *ForeignError) Error() string {
 type Workflow struct {
 	// File is relative to Root, the root of the repository.
 	Root, File, Text string
+	// Warnings say what could not be filled in.
+	Warnings []string
 }
 
 // Options say how to make a workflow.
 type Options struct {
 	// GitOps: the last step is a commit that says which images run, not a deploy.
 	GitOps bool
-	// Install is what jobs download; the zero value leaves it to the user.
-	Install ci.Download
-	Render  render.Options
+	// Releases is the URL below which versions of Slipway are published, and Version the one that jobs download.
+	// Without Releases the user fills in what they download.
+	Releases, Version string
+	Render            render.Options
 }
 
 // Make makes the workflow of a project. It renders the environments to learn which registries their images
@@ -60,7 +63,7 @@ func Make(ctx context.Context, p project.Project, platform ci.Platform, o Option
 	if err != nil {
 		return Workflow{}, err
 	}
-	d := ci.Project{Name: p.Name, Builds: len(p.Images) > 0, GitOps: o.GitOps, Install: o.Install}
+	d := ci.Project{Name: p.Name, Builds: len(p.Images) > 0, GitOps: o.GitOps}
 	if d.GitOps && !d.Builds {
 		return Workflow{}, ErrNoImage
 	}
@@ -80,8 +83,15 @@ func Make(ctx context.Context, p project.Project, platform ci.Platform, o Option
 	if err := addRegistries(ctx, &d, p, envs, o.Render); err != nil {
 		return Workflow{}, err
 	}
-	text, err := platform.Workflow(d)
-	return Workflow{Root: repository.Dir, File: platform.File(d), Text: text}, err
+	w := Workflow{Root: repository.Dir, File: platform.File(d)}
+	if o.Releases != "" {
+		if d.Install, err = published(ctx, o.Releases, o.Version); err != nil {
+			w.Warnings = append(w.Warnings,
+				fmt.Sprintf("cannot look up the checksum of %s, fill it in: %v", o.Version, err))
+		}
+	}
+	w.Text, err = platform.Workflow(d)
+	return w, err
 }
 
 // deployed are the environments that a pipeline deploys: those of class production last, local ones never.

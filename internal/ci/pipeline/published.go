@@ -11,12 +11,42 @@ import (
 	"time"
 
 	"slipway/internal/ci"
+	"slipway/internal/lazyregexp"
 )
 
-// Published is the archive of a version for linux/amd64, with the checksum that its release states. All
+const askTimeout = 10 * time.Second
+
+var versionPage = lazyregexp.New(`/(v\d+\.\d+\.\d+[^/]*)$`)
+
+// Newest is the newest version of Slipway that is published below a URL, such as
+// https://HOST/OWNER/REPOSITORY/releases/download. It asks the forge: the page of the latest release redirects to that of its tag.
+func Newest(ctx context.Context, url string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	page := strings.TrimSuffix(url, "/download") + "/latest"
+	request, err := http.NewRequestWithContext(ctx, http.MethodHead, page, nil)
+	if err != nil {
+		return "", err
+	}
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse
+	}}
+	answer, err := client.Do(request)
+	if err != nil {
+		return "", err
+	}
+	answer.Body.Close()
+	m := versionPage().FindStringSubmatch(answer.Header.Get("Location"))
+	if m == nil {
+		return "", fmt.Errorf("%s does not lead to a version (%s)", page, answer.Status)
+	}
+	return m[1], nil
+}
+
+// published is the archive of a version for linux/amd64, with the checksum that its release states. All
 // versions are published below the URL.
-func Published(ctx context.Context, url, version string) (ci.Download, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+func published(ctx context.Context, url, version string) (ci.Download, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	list := url + "/" + version + "/checksums.txt"
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, list, nil)
