@@ -49,9 +49,11 @@ var sections = []struct {
 	pages []string
 }{
 	{"Start", []string{"README.md", "docs/tutorial.md"}},
-	{"How to", []string{"docs/howto/README.md", "docs/howto/*.md", "docs/ci.md", "docs/promotion.md",
-		"docs/gitops.md",
-		"docs/beside.md", "docs/ui.md"}},
+	{"How to", []string{"docs/howto/README.md", "docs/howto/kubectl.md", "docs/howto/helm.md",
+		"docs/howto/helmfile.md", "docs/howto/skaffold.md", "docs/howto/tilt.md", "docs/howto/argocd.md",
+		"docs/howto/flux.md", "docs/howto/takeover.md", "docs/beside.md", "docs/howto/github-actions.md",
+		"docs/howto/gitlab.md", "docs/ci.md", "docs/howto/*.md", "docs/promotion.md", "docs/gitops.md",
+		"docs/ui.md"}},
 	{"Examples", []string{"examples/*/README.md"}},
 	{"Reference", []string{"docs/cli/README.md", "docs/slipway.yaml.md", "docs/rules.md", "docs/failures.md",
 		"docs/order.md", "docs/kinds.md", "docs/takeover.md"}},
@@ -67,6 +69,7 @@ type page struct {
 	File, Title, Section string
 	text                 []byte
 	anchors              map[string]bool
+	headings             []link // of its second level
 	body                 template.HTML
 	words                string // without markup, for the search
 }
@@ -218,6 +221,7 @@ type group struct {
 type link struct {
 	Title, Address string
 	Current        bool
+	Headings       []link // of the current page
 }
 
 func navigation(pages []*page, current *page, up string) []group {
@@ -228,7 +232,11 @@ func navigation(pages []*page, current *page, up string) []group {
 		}
 		g := &groups[len(groups)-1]
 		g.Open = g.Open || p == current || p.Section == "Start" || p.Section == "How to"
-		g.Links = append(g.Links, link{p.Title, up + p.address(), p == current})
+		l := link{Title: p.Title, Address: up + p.address(), Current: p == current}
+		if l.Current {
+			l.Headings = p.headings
+		}
+		g.Links = append(g.Links, l)
 	}
 	return groups
 }

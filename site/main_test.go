@@ -20,6 +20,9 @@ func TestSite(t *testing.T) {
 		"docs/cli/deploy.html":        `aria-current="page"`,
 		"search.js":                   `"t":"From a laptop cluster to production"`,
 		"docs/images/board-light.png": "PNG",
+		"docs/images/board-dark.png":  "PNG",
+		"docs/howto/secrets.html":     `<li><a href="#sops">SOPS</a></li>`,
+		"docs/slipway.yaml.html":      `<a href="#the-file" title="Link to this heading" class="anchor">#</a></h2>`,
 	} {
 		text, err := os.ReadFile(filepath.Join(out, name))
 		if err != nil || !strings.Contains(string(text), want) {

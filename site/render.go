@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"html/template"
 	"path"
+	"regexp"
 	"strings"
+	"sync"
 	"unicode"
 
 	"github.com/yuin/goldmark"
@@ -65,6 +67,8 @@ func (s *site) render(p *page) {
 			return ast.WalkContinue, nil
 		}
 		switch n := n.(type) {
+		case *ast.Heading:
+			p.anchor(n)
 		case *ast.Link:
 			n.Destination = []byte(s.follow(p, string(n.Destination)))
 		case *ast.Image:
@@ -84,7 +88,58 @@ func (s *site) render(p *page) {
 	if err := markdown.Renderer().Render(&b, p.text, doc); err != nil {
 		s.broken = append(s.broken, fmt.Sprintf("%s: %v", p.File, err))
 	}
-	p.body, p.words = template.HTML(b.String()), strings.Join(strings.Fields(words.String()), " ")
+	p.body = template.HTML(s.inTheDark(withoutFiles().ReplaceAllString(b.String(), "$1")))
+	p.words = strings.Join(strings.Fields(words.String()), " ")
+}
+
+// anchor ends a heading below the title with a link to itself, and notes those of the second level.
+func (p *page) anchor(h *ast.Heading) {
+	id, _ := h.AttributeString("id")
+	text, ok := id.([]byte)
+	if h.Level < 2 || !ok {
+		return
+	}
+	if h.Level == 2 {
+		p.headings = append(p.headings, link{Title: textOf(h, p.text), Address: "#" + string(text)})
+	}
+	to := ast.NewLink()
+	to.Destination = append([]byte("#"), text...)
+	to.SetAttributeString("class", []byte("anchor"))
+	to.Title = []byte("Link to this heading")
+	to.AppendChild(to, ast.NewString([]byte("#")))
+	h.AppendChild(h, to)
+}
+
+func textOf(n ast.Node, source []byte) string {
+	var b strings.Builder
+	_ = ast.Walk(n, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
+		if t, ok := n.(*ast.Text); ok && entering {
+			b.Write(t.Segment.Value(source))
+		}
+		return ast.WalkContinue, nil
+	})
+	return b.String()
+}
+
+// withoutFiles matches links to files that this site does not have: their text stays.
+var withoutFiles = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`<a href="">(.*?)</a>`) })
+
+var lightImage = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`<img src="([^"]*)-light\.png"[^>]*>`)
+})
+
+// inTheDark adds the dark variant of each picture that has one.
+func (s *site) inTheDark(html string) string {
+	return lightImage().ReplaceAllStringFunc(html, func(img string) string {
+		name := lightImage().FindStringSubmatch(img)[1]
+		file := strings.TrimLeft(name, "./") + "-dark.png"
+		if !exists(s.root, file) {
+			return img
+		}
+		s.assets[file] = true
+		return fmt.Sprintf(`<picture><source srcset="%s-dark.png" media="(prefers-color-scheme: dark)" />%s</picture>`,
+			name, img)
+	})
 }
 
 // follow returns where a link of a page leads in the site.
@@ -123,7 +178,7 @@ func (s *site) follow(p *page, to string) string {
 		return strings.Repeat("../", strings.Count(p.address(), "/")) + file
 	}
 	if s.source == "" {
-		return "#" // a file of the repository, which this site does not have
+		return "" // a file of the repository, which this site does not have
 	}
 	return strings.TrimSuffix(s.source, "/") + "/" + file
 }

@@ -49,6 +49,44 @@ document.addEventListener("keydown", (e) => {
   if (e.key === "/" && document.activeElement !== field) { e.preventDefault(); field.focus(); }
 });
 
+// In a block of a terminal, commands stand out from what they print, and Copy takes the commands alone.
+function typed(code) {
+  const commands = [], parts = [];
+  let continued = false;
+  for (const line of code.textContent.replace(/\n$/, "").split("\n")) {
+    const prompt = line.startsWith("$ ") || continued && line.startsWith("> ") ? line.slice(0, 2) : "";
+    const row = document.createElement("span");
+    row.className = prompt ? "typed" : "printed";
+    if (prompt) {
+      const sign = document.createElement("span");
+      sign.className = "prompt";
+      sign.textContent = prompt;
+      row.append(sign);
+      commands.push(line.slice(2));
+    }
+    row.append(line.slice(prompt.length) + "\n");
+    parts.push(row);
+    continued = prompt !== "";
+  }
+  code.replaceChildren(...parts);
+  return commands.join("\n") + "\n";
+}
+for (const code of document.querySelectorAll("pre > code")) {
+  const text = code.classList.contains("language-console") ? typed(code) : code.textContent;
+  const block = document.createElement("div"), copy = document.createElement("button");
+  block.className = "block";
+  copy.className = "copy";
+  copy.type = "button";
+  copy.textContent = "Copy";
+  copy.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(text);
+    copy.textContent = "Copied";
+    setTimeout(() => { copy.textContent = "Copy"; }, 1500);
+  });
+  code.parentElement.replaceWith(block);
+  block.append(code.parentElement, copy);
+}
+
 // On a narrow screen the navigation comes before the text: it starts closed.
 if (matchMedia("(max-width: 52rem)").matches) {
   for (const part of document.querySelectorAll("nav details")) part.open = false;

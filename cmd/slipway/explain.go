@@ -116,8 +116,8 @@ var runRows = []row{
 	// Before the rows of what may be behind it, such as an API server that stopped answering.
 	as("failed", codeUnhealthy, func(e *deploy.FailedError) string {
 		if e.RolledBack != nil {
-			return fmt.Sprintf("Read the evidence above or in the record of release %d. %s runs release %d again.",
-				e.Release.Revision, e.Environment, e.RolledBack.RollbackOf)
+			return fmt.Sprintf("Run `slipway history %s %d` to read the evidence again. %s runs release %d.",
+				e.Environment, e.Release.Revision, e.Environment, e.RolledBack.RollbackOf)
 		}
 		if errors.As(e.RollbackErr, new(*deploy.NoHealthyError)) ||
 			errors.As(e.RollbackErr, new(*deploy.MovedError)) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,10 +93,25 @@ func printHistory(w io.Writer, history []release.Release) error {
 		if rel.Namespace != "" {
 			note = strings.TrimPrefix(note+", in namespace "+rel.Namespace, ", ")
 		}
-		t.add(fmt.Sprint(rel.Revision), string(rel.Status), cmp.Or(rel.Tag, "-"), short(rel.Commit),
+		t.add(fmt.Sprint(rel.Revision), string(rel.Status), cmp.Or(tagsOf(rel), "-"), short(rel.Commit),
 			age(rel.Started), rel.Who, note)
 	}
 	return t.print(w)
+}
+
+// tagsOf are the tags of the images that a release runs. Where the source names them, they are of other commits
+// than the release.
+func tagsOf(rel release.Release) string {
+	var tags []string
+	for _, pin := range rel.Images {
+		if pin.Tag != "" && !slices.Contains(tags, pin.Tag) {
+			tags = append(tags, pin.Tag)
+		}
+	}
+	if n := len(tags) - maxImages; n > 0 {
+		tags = append(tags[:maxImages], fmt.Sprintf("+%d", n))
+	}
+	return cmp.Or(strings.Join(tags, ","), rel.Tag)
 }
 
 // showRelease prints one record with its evidence.
