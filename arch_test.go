@@ -55,20 +55,20 @@ var allowed = map[string]string{
 		"render " +
 		"check/origin " +
 		"check/finding check/rule check/schema check/workflow check/contract",
-	"internal/cluster": "object plan",
-	"internal/rollout": "object project cluster",
+	"internal/cluster": "object plan words",
+	"internal/rollout": "object project cluster words",
 	"internal/release": "object image cluster rollout",
 	"internal/deploy": "words git object project image/builder render render/tree image plan cluster " +
 		"rollout release check check/finding check/rule check/contract check/origin image/signature deploy/peer " +
 		"rollout/probe render/bundle",
 	"internal/deploy/peer":   "git object project",
-	"internal/rollout/probe": "project",
+	"internal/rollout/probe": "project words",
 	"internal/promote": "git git/forge object project project/source image image/reference render render/tree " +
-		"check/finding check/origin cluster release deploy",
+		"check/finding check/origin cluster release deploy words",
 	"internal/agent": "promote agent/child agent/notify gctune git git/credential git/forge git/signer image " +
 		"object project project/source " +
 		"render/tree render render/bundle image/signature check check/contract check/finding " +
-		"check/origin plan cluster release deploy web web/login",
+		"check/origin plan cluster release deploy web web/login words",
 	"internal/agent/child":   "",
 	"internal/agent/notify":  "",
 	"internal/agent/install": "agent object project render",

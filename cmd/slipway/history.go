@@ -13,6 +13,7 @@ import (
 
 	"slipway/internal/deploy"
 	"slipway/internal/release"
+	"slipway/internal/words"
 )
 
 func newHistoryCommand(a *app) *cobra.Command {
@@ -146,7 +147,7 @@ func printRelease(w io.Writer, rel release.Release) {
 	say("by", rel.Who)
 	when := fmt.Sprintf("%s (%s ago)", rel.Started.Format(time.RFC3339), age(rel.Started))
 	if !rel.Finished.IsZero() {
-		when += fmt.Sprintf(", took %s", rel.Finished.Sub(rel.Started))
+		when += fmt.Sprintf(", took %s", words.Duration(rel.Finished.Sub(rel.Started)))
 	}
 	say("started", when)
 	if rel.RollbackOf > 0 {

@@ -47,7 +47,7 @@ func TestFault31Clock(t *testing.T) {
 
 	k.ahead.Store(-int64(10 * time.Minute))
 	k.value(t, "3")
-	k.log.await(t, "this machine's clock is 10m0s ahead of the API server's")
+	k.log.await(t, "this machine's clock is 10m ahead of the API server's")
 	k.ahead.Store(0)
 	k.value(t, "4")
 	k.log.await(t, "this machine's clock agrees with the API server's again")

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"slipway/internal/words"
 )
 
 const (
@@ -87,7 +89,7 @@ func (r *retrier) RoundTrip(req *http.Request) (*http.Response, error) {
 			return given(resp, err, time.Since(began))
 		}
 		if r.say != nil && time.Since(began)+wait > remarkAfter && !r.told.Swap(true) {
-			r.say(fmt.Sprintf("%s: retrying for up to %s", t.what, r.patience(t, began)))
+			r.say(fmt.Sprintf("%s: retrying for up to %s", t.what, words.Duration(r.patience(t, began))))
 		}
 		if resp != nil {
 			_ = resp.Body.Close()
@@ -123,7 +125,7 @@ func (r *retrier) settle(err error) {
 // given is an answer that stands after all. It no longer asks client-go to repeat the request.
 func given(resp *http.Response, err error, after time.Duration) (*http.Response, error) {
 	if err != nil {
-		return nil, fmt.Errorf("tried for %s: %w", after.Round(time.Second), &unansweredError{err})
+		return nil, fmt.Errorf("tried for %s: %w", words.Duration(after.Round(time.Second)), &unansweredError{err})
 	}
 	resp.Header.Del("Retry-After")
 	return resp, nil

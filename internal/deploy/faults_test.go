@@ -235,7 +235,7 @@ func TestOutage(t *testing.T) {
 	})
 	rel := s.apply(t, s.propose(t))
 	if said := s.warned.take(); len(said) != 2 || said[1] != "answers again" ||
-		!strings.HasPrefix(said[0], "does not answer (") || !strings.HasSuffix(said[0], "retrying for up to 2m0s") {
+		!strings.HasPrefix(said[0], "does not answer (") || !strings.HasSuffix(said[0], "retrying for up to 2m") {
 		t.Errorf("away for %s, it said %q", away, said)
 	}
 	s.checkRecord(t, rel, nil)

@@ -3,7 +3,6 @@ package deploy
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"slipway/internal/cluster"
 	"slipway/internal/object"
@@ -45,7 +44,7 @@ func notVerified(f probe.FailedError, p Proposal) error {
 	e := rollout.Evidence{
 		Ref:    object.Ref{Kind: "Verification", Name: object.Mask(f.Check.Title(), secrets)},
 		Reason: "VerificationFailed",
-		Cause:  object.Mask(fmt.Sprintf("%s (%d tries in %s)", f.Why, f.Tries, f.Check.Timeout), secrets),
+		Cause:  object.Mask(f.Reason(), secrets),
 	}
 	for _, line := range f.Response {
 		e.Response = append(e.Response, object.Mask(line, secrets))

@@ -138,7 +138,8 @@ func (n *news) remind(now time.Time) {
 	if len(texts) > 1 {
 		more = fmt.Sprintf(", and %d more", len(texts)-1)
 	}
-	n.t.say(Watch, nil, "still waiting after %s for %s%s", words.Duration(now.Sub(n.began).Round(time.Second)), texts[0], more)
+	n.t.say(Watch, nil, "still waiting after %s for %s%s", words.Duration(now.Sub(n.began).Round(time.Second)),
+		texts[0], more)
 }
 
 // every calls remind regularly until it is stopped.

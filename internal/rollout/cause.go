@@ -12,6 +12,7 @@ import (
 
 	"slipway/internal/cluster"
 	"slipway/internal/lazyregexp"
+	"slipway/internal/words"
 )
 
 // cause says in one sentence what probably went wrong. s is the symptom that ended the wait, d the symptom of
@@ -145,7 +146,7 @@ func exitCause(d symptom, events []corev1.Event) string {
 	}
 	after := "right after it starts"
 	if d.ran >= 5*time.Second {
-		after = fmt.Sprintf("after %s", d.ran.Round(time.Second))
+		after = fmt.Sprintf("after %s", words.Duration(d.ran.Round(time.Second)))
 	}
 	switch code := *d.exit; code {
 	case 0:

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"slipway/internal/object"
+	"slipway/internal/words"
 )
 
 // startTime is how long a container without a readiness probe must have run: Kubernetes calls it ready when
@@ -38,11 +39,12 @@ func (w *waiter) settled(ctx context.Context, it *item) bool {
 	it.settling = !it.stable
 	switch {
 	case it.stable:
-		it.health.Message += fmt.Sprintf(", stable for %s", w.settle)
+		it.health.Message += fmt.Sprintf(", stable for %s", words.Duration(w.settle))
 	case it.disturbed:
-		it.health.Message += fmt.Sprintf(", watching for %s again: a pod restarted or was not ready", w.settle)
+		it.health.Message += fmt.Sprintf(", watching for %s again: a pod restarted or was not ready",
+			words.Duration(w.settle))
 	default:
-		it.health.Message += fmt.Sprintf(", watching for %s", w.settle)
+		it.health.Message += fmt.Sprintf(", watching for %s", words.Duration(w.settle))
 	}
 	return it.stable
 }

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"slipway/internal/project"
+	"slipway/internal/words"
 )
 
 const (
@@ -49,7 +50,13 @@ type FailedError struct {
 }
 
 func (e *FailedError) Error() string {
-	return fmt.Sprintf("%s: %s (%d tries in %s)", e.Check.Title(), e.Why, e.Tries, e.Check.Timeout)
+	return e.Check.Title() + ": " + e.Reason()
+}
+
+// Reason says what the last attempt found, and how many there were:
+// "the answer is 503, want 200 to 299 (4 attempts in 1m)".
+func (e *FailedError) Reason() string {
+	return fmt.Sprintf("%s (%s in %s)", e.Why, words.Count(e.Tries, "attempt"), words.Duration(e.Check.Timeout))
 }
 
 // Run tries a check until it passes, and fails with a *FailedError after its timeout. A Job is not its
