@@ -88,6 +88,8 @@ func printHistory(w io.Writer, history []release.Release) error {
 			note = fmt.Sprintf("drift reverted to release %d", rel.RollbackOf)
 		} else if rel.RollbackOf > 0 {
 			note = fmt.Sprintf("rollback to release %d", rel.RollbackOf)
+		} else if rel.Override != nil {
+			note = "images of " + rel.Override.From + " without a commit"
 		} else if rel.Failure != "" {
 			note = clip(brief(firstLine(rel.Failure)))
 		}
@@ -141,7 +143,9 @@ func printRelease(w io.Writer, rel release.Release) {
 		say("in", "namespace "+rel.Namespace)
 	}
 	say("commit", rel.Commit)
-	if rel.Dirty {
+	if rel.Override != nil {
+		say("not in Git", rel.OverrideText())
+	} else if rel.Dirty {
 		say("", "with uncommitted changes")
 	}
 	say("by", rel.Who)

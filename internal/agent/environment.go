@@ -203,6 +203,9 @@ func (e *environment) look(ctx context.Context) error {
 	if e.looked || e.now().Before(e.opens) || e.awaiting && e.awaitOthers() {
 		return nil
 	}
+	if waits, err := e.awaitCommit(ctx); waits || err != nil {
+		return err
+	}
 	p, err := deploy.Propose(ctx, e.target, deploy.ProposeOptions{
 		Past: &e.past, OnlyHere: true, TakeOver: e.policy.TakeOver,
 	})
@@ -212,7 +215,8 @@ func (e *environment) look(ctx context.Context) error {
 	if err != nil {
 		return e.refuse(err)
 	}
-	runs := p.Latest.Status == release.Healthy && p.Latest.Digest == p.Prepared.Set.Digest()
+	runs := p.Latest.Status == release.Healthy && p.Latest.Digest == p.Prepared.Set.Digest() &&
+		p.Latest.Override == nil
 	switch {
 	case p.Done(), runs:
 		e.noteRunning(p)

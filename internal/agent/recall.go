@@ -30,7 +30,9 @@ func (e *environment) recall(ctx context.Context) (ends bool, err error) {
 	if e.holder == 0 && isWithdrawn(e.past.Releases, e.Status().Release) { // a person holds it back
 		e.looked = false
 	}
-	if v := e.Status().Verdict; (v == Waiting || v == Unproven) && e.past.Latest.Status != release.Pending {
+	isOverridden := e.past.Latest.Override != nil
+	if v := e.Status().Verdict; (v == Waiting || v == Unproven || isOverridden) &&
+		e.past.Latest.Status != release.Pending {
 		// Somebody may have deployed.
 		e.looked = false
 	}

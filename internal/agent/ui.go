@@ -71,7 +71,7 @@ func newUI(ctx context.Context, a *Agent) (*ui, http.Handler, error) {
 	u.pages, err = web.New(ctx, web.Options{
 		Sources: u.sources, Connect: u.connect, Board: u.board, People: u, Login: login.Path,
 		AfterUndo: u.afterUndo, Hint: a.options.Hint, Findings: u.findings, Why: u.explain, Compare: u.compare,
-		Promotes: u,
+		Promotes: u, Override: u.override,
 	})
 	if err != nil {
 		return nil, nil, err

@@ -8,12 +8,18 @@ import (
 	"slipway/internal/deploy"
 	"slipway/internal/git"
 	"slipway/internal/promote"
+	"slipway/internal/release"
+	"slipway/internal/render/tree"
 	"slipway/internal/web"
 )
 
-// errNoPromotion says that the agent must not write promotions of people.
-var errNoPromotion = errors.New("the agent may not write to Git for this environment: set promote or " +
-	"writeBack in its configuration, or run `slipway promote`")
+var (
+	// errNoPromotion says that the agent must not write promotions of people.
+	errNoPromotion = errors.New("the agent may not write to Git for this environment: deploy without a commit, " +
+		"or run `slipway promote`")
+	// errCommits says that a promotion is to be a commit, and not a deploy.
+	errCommits = errors.New("the agent writes to Git for this environment: promote by a commit")
+)
 
 // Offer implements web.Promoter. The agent reads, and the person's own approvals do not count.
 func (u *ui) Offer(ctx context.Context, t deploy.Target, from, _ string) (promote.Offer, error) {
@@ -31,7 +37,7 @@ func (u *ui) draft(ctx context.Context, t deploy.Target, from string) (
 		return offer, draft, p, err
 	}
 	if offer.Way = p.way(); offer.Way == Never {
-		return offer, draft, p, errNoPromotion
+		offer.Way = promote.Deploy
 	}
 	offer.Ways = []string{offer.Way}
 	env, err := p.target.Source.Project.Environment(from)
@@ -63,6 +69,33 @@ func (u *ui) draft(ctx context.Context, t deploy.Target, from string) (
 		offer.ID = ""
 	}
 	return offer, draft, p, err
+}
+
+// override plans the deploy of what the commit of a promotion would deploy. The commit is on no branch.
+func (u *ui) override(ctx context.Context, t deploy.Target, from string) (deploy.Proposal, error) {
+	offer, draft, p, err := u.draft(ctx, t, from)
+	switch {
+	case err != nil:
+		return deploy.Proposal{}, err
+	case offer.Way != promote.Deploy:
+		return deploy.Proposal{}, errCommits
+	case offer.ID == "":
+		return deploy.Proposal{}, promote.ErrOtherOffer
+	}
+	src, files, err := p.mirror.at(ctx, draft.Commit)
+	if err != nil {
+		return deploy.Proposal{}, err
+	}
+	defer p.mirror.remote.give(files)
+	t.Source.Project = src.Project // the commit, its tag and its history stay those of the branch
+	t.Isolate = p.isolate(files, new([]tree.Read))
+	proposal, err := deploy.Propose(ctx, t, deploy.ProposeOptions{})
+	proposal.Prepared.Dirty = true
+	proposal.Prepared.Override = &release.Override{From: from, Images: offer.Decision.Proof.Images}
+	for _, i := range offer.Images {
+		proposal.Prepared.Override.Before = append(proposal.Prepared.Override.Before, i.Before)
+	}
+	return proposal, err
 }
 
 // promoter promotes to an environment for a person: beside the goroutine that keeps it, at the commit that it
@@ -104,6 +137,9 @@ func (u *ui) Promote(ctx context.Context, t deploy.Target, offered promote.Offer
 		return "", err
 	case now.ID != offered.ID || now.ID == "":
 		return "", promote.ErrOtherOffer
+	}
+	if now.Way == promote.Deploy {
+		return "", errNoPromotion
 	}
 	if err := u.agent.leadership.fence(ctx); err != nil {
 		return "", err

@@ -283,6 +283,7 @@ func intent(t Target, p Proposal, o Options) release.Release {
 		Repository: t.repository(),
 		Owned:      p.Prepared.Added,
 		Crossed:    p.Prepared.Crossed,
+		Override:   p.Prepared.Override,
 	}
 }
 

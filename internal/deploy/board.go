@@ -133,7 +133,10 @@ func standing(ctx context.Context, env project.Environment, connect func(project
 		var notes []string
 		s.Running, notes = readCommits(ctx, rel, t.Reach(image.Options{}))
 		s.Notes = append(s.Notes, notes...)
-		if rel.Dirty && rel.Commit != "" {
+		switch {
+		case rel.Override != nil:
+			s.Notes = append(s.Notes, rel.OverrideText())
+		case rel.Dirty && rel.Commit != "":
 			s.Notes = append(s.Notes, fmt.Sprintf("release %d has uncommitted changes on top of %s", rel.Revision,
 				git.Short(rel.Commit)))
 		}

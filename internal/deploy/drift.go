@@ -174,7 +174,7 @@ func driftBy(ctx context.Context, t Target, past release.Past, l look) (Drift, e
 // recorded prepares a release to be deployed as it is recorded.
 func recorded(rel release.Release) Prepared {
 	return Prepared{Set: rel.Objects, Images: rel.Images, Commit: rel.Commit, Tag: rel.Tag, Dirty: rel.Dirty,
-		RollbackOf: rel.Revision, Revert: true}
+		RollbackOf: rel.Revision, Revert: true, Override: rel.Override}
 }
 
 // driftOf reads a change that would restore an object as what has happened to it.

@@ -70,6 +70,9 @@ func (p Proposal) Done() bool {
 	}
 	never := p.Prepared.Delete && p.Latest.Revision == 0
 	isProven := p.Latest.Status == wanted && len(p.Latest.NotRun) == 0
+	if (p.Latest.Override == nil) != (p.Prepared.Override == nil) {
+		return false // the record must say whether Git states the images
+	}
 	return p.Plan.Empty() && p.Plan.Complete && (isProven || never)
 }
 

@@ -37,6 +37,8 @@ type Prepared struct {
 	Revert bool
 	// Crossed are the barriers that a rollback goes back behind on purpose.
 	Crossed []string
+	// Override: images of the set were promoted without a commit.
+	Override *release.Override
 	// Delete: the empty set deletes the environment.
 	Delete bool
 	// Review is what check says about the set, Direction whether it goes back in the history of Git.

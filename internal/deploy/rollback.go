@@ -67,7 +67,7 @@ func proposeRollback(
 		return Proposal{}, err
 	}
 	prepared := Prepared{Set: rel.Objects, Images: rel.Images, Commit: rel.Commit, Tag: rel.Tag,
-		Dirty: rel.Dirty, RollbackOf: rel.Revision}
+		Dirty: rel.Dirty, RollbackOf: rel.Revision, Override: rel.Override}
 	if barrier != nil {
 		prepared.Crossed = barrier.Barriers
 	}

@@ -79,6 +79,17 @@ func versions(p Proposal) (from, to string) {
 	return from, to
 }
 
+// overrideLines say that Git does not state the images of the plan, or no longer those that run.
+func overrideLines(p Proposal) []string {
+	switch was, is := p.Latest.Override, p.Prepared.Override; {
+	case is != nil && p.Prepared.RollbackOf == 0:
+		return []string{"Git states another image: an agent leaves the environment until a commit states this one"}
+	case was != nil && is == nil && p.Prepared.RollbackOf == 0 && !p.Prepared.Delete:
+		return []string{p.Latest.OverrideText() + "; this deploy ends that"}
+	}
+	return nil
+}
+
 func remarks(t Target, p Proposal) []string {
 	lines := append(checkRemarks(t, p.Prepared), p.Prepared.Direction.remarks()...)
 	lines = append(lines, moveLines(t, p)...)
@@ -88,6 +99,7 @@ func remarks(t Target, p Proposal) []string {
 	lines = append(lines, keeperRemarks(p)...)
 	lines = append(lines, analysisLines(p)...)
 	lines = append(lines, p.Pauses.Lines(time.Now())...)
+	lines = append(lines, overrideLines(p)...)
 	for _, ref := range p.Prepared.Left {
 		lines = append(lines, fmt.Sprintf("%s was added since the release, and stays: --prune %s/%s deletes it",
 			ref, ref.Kind, ref.Name))
@@ -122,7 +134,8 @@ func remarks(t Target, p Proposal) []string {
 	if t.Environment.Class != project.Local && p.Latest.Revision > 0 && forward && !p.Plan.Empty() {
 		lines = append(lines, "a release that does not become healthy is rolled back to the last healthy one")
 	}
-	if t.Environment.Class == project.Production && p.Prepared.Dirty && p.Prepared.RollbackOf == 0 {
+	isUncommitted := p.Prepared.Dirty && p.Prepared.Override == nil && p.Prepared.RollbackOf == 0
+	if t.Environment.Class == project.Production && isUncommitted {
 		lines = append(lines, "the working tree has uncommitted changes: production needs a commit")
 	}
 	return lines

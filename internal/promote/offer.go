@@ -19,6 +19,7 @@ import (
 const (
 	Push        = "push"         // a commit on the branch that is deployed
 	PullRequest = "pull-request" // a pull request into it
+	Deploy      = "deploy"       // a deploy without a commit, where the agent must not write to Git
 )
 
 // ErrOtherOffer says that a promotion is not the one that a person consented to.

@@ -89,6 +89,9 @@ type Release struct {
 	Allowed []Allowance `json:"allowed,omitempty"`
 	// Older: the commit is older than that of the release before it, or on another branch, on purpose.
 	Older bool `json:"older,omitempty"`
+	// Override: its images were promoted without a commit, and Git states others; nil: they are those of the
+	// source.
+	Override *Override `json:"override,omitempty"`
 	// Failure is one sentence about why it failed.
 	Failure string `json:"failure,omitempty"`
 	// Barriers are reasons not to go back behind this release, Crossed those behind which it went on purpose.

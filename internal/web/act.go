@@ -29,8 +29,22 @@ type act struct {
 }
 
 // actOf reads what a request is about.
-func actOf(r *http.Request) (act, error) {
+func (s *Site) actOf(r *http.Request) (act, error) {
 	switch r.PathValue("act") {
+	case "override":
+		if s.options.Override == nil {
+			return act{}, errNoPage
+		}
+		return act{Name: "override", Title: "Deploy without a commit to", Verb: "Deploy without a commit",
+			Reason: true, propose: func(
+				ctx context.Context, t deploy.Target, _ deploy.PrepareOptions,
+			) (deploy.Proposal, error) {
+				from, ok := promotedFrom(t.Source.Project, t.Environment)
+				if !ok {
+					return deploy.Proposal{}, errNoPage
+				}
+				return s.options.Override(ctx, t, from)
+			}}, nil
 	case "plan":
 		return act{Name: "plan", Title: "Plan for", Verb: "Deploy", propose: func(
 			ctx context.Context, t deploy.Target, o deploy.PrepareOptions,
@@ -89,7 +103,7 @@ type planStage struct {
 }
 
 func (s *Site) servePlan(w http.ResponseWriter, r *http.Request, t deploy.Target) error {
-	a, err := actOf(r)
+	a, err := s.actOf(r)
 	if err != nil {
 		return err
 	}
@@ -173,7 +187,7 @@ var errNoReason = errors.New("write the reason: the record keeps it")
 
 // serveAct carries out a plan that somebody approves: exactly that one, or nothing.
 func (s *Site) serveAct(w http.ResponseWriter, r *http.Request, t deploy.Target) error {
-	a, err := actOf(r)
+	a, err := s.actOf(r)
 	if err != nil {
 		return err
 	}

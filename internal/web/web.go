@@ -48,6 +48,9 @@ type Options struct {
 	Compare func(ctx context.Context, src project.Source, a, b string) (contract.Result, error)
 	// Promotes promotes images between environments, for the persons behind requests; nil: pages do not.
 	Promotes Promoter
+	// Override plans a deploy of the images of another environment without a commit, for the persons behind
+	// requests, where promotions must not be committed; nil: pages do not.
+	Override func(ctx context.Context, t deploy.Target, from string) (deploy.Proposal, error)
 	// Board reads all environments of a source; nil: promote.Board does, with the project's directory.
 	Board func(context.Context, project.Source) []promote.Standing
 	// Build is how images are built; nil: they are not.
