@@ -8,7 +8,8 @@ import (
 	"slipway/internal/check/finding"
 )
 
-// printFixed prints the lines that edits changed. They go to stderr: the findings that are left are the result.
+// printFixed prints the lines that edits changed. They go to stderr: the findings that are left are the
+// result.
 func printFixed(w io.Writer, fixed []finding.Fixed) {
 	for _, f := range fixed {
 		printEdit(w, f.Text, f.Edit)

@@ -63,8 +63,8 @@ func Connect(src project.Source, env project.Environment, o ConnectOptions) (Tar
 	return t, err
 }
 
-// ConnectToBuild returns a target to build for. Its cluster may be missing: a build needs the kubeconfig only to
-// recognise a sandbox, whose registry stands for all others. A context that the options name must exist.
+// ConnectToBuild returns a target to build for. Its cluster may be missing: a build needs the kubeconfig only
+// to recognise a sandbox, whose registry stands for all others. A context that the options name must exist.
 func ConnectToBuild(src project.Source, env project.Environment, o ConnectOptions) (Target, error) {
 	t, err := Connect(src, env, o)
 	var (

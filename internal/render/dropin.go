@@ -37,8 +37,8 @@ type DropInError struct {
 func (e *DropInError) Error() string { return fmt.Sprintf("render %s: %v", e.Path, e.Err) }
 func (e *DropInError) Unwrap() error { return e.Err }
 
-// RenderDropIn renders an overlay or chart outside a project. It fails with a *DropInError where that does not
-// render.
+// RenderDropIn renders an overlay or chart outside a project. It fails with a *DropInError where that does
+// not render.
 func RenderDropIn(ctx context.Context, d DropIn, o Options) (Output, error) {
 	root, err := RootOf(d.Path(), d.Root)
 	if err != nil {

@@ -19,7 +19,8 @@ const askTimeout = 10 * time.Second
 var versionPage = lazyregexp.New(`/(v\d+\.\d+\.\d+[^/]*)$`)
 
 // Newest is the newest version of Slipway that is published below a URL, such as
-// https://HOST/OWNER/REPOSITORY/releases/download. It asks the forge: the page of the latest release redirects to that of its tag.
+// https://HOST/OWNER/REPOSITORY/releases/download. It asks the forge, whose page of the latest
+// release redirects to that of the newest tag.
 func Newest(ctx context.Context, url string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
