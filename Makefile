@@ -120,6 +120,8 @@ release: ## make everything that VERSION=v0.1.0 is published as, in dist (RELEAS
 	$(if $(PLATFORMS),-platforms "$(PLATFORMS)")
 
 try: ## type the README's sixty seconds in a clean directory, with nothing but the archive of dist for this machine
+	@ls dist/slipway_*_linux_$$(go env GOARCH).tar.gz >/dev/null 2>&1 || { echo "dist has no archive for linux/$$(go env GOARCH):" \
+	"run make release VERSION=v0.1.0 PLATFORMS=linux/$$(go env GOARCH) first."; exit 1; }
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
 	tar -xzf dist/slipway_*_linux_$$(go env GOARCH).tar.gz -C "$$dir" --strip-components=1 && \
 	SLIPWAY_TEST_PROGRAMS="$$dir" go test -count=1 -v -run '^TestDocuments$$/^README.md$$' ./cmd/slipway

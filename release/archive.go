@@ -143,7 +143,7 @@ func rpmOf(version, arch string, files []file) ([]byte, error) {
 		return nil, err
 	}
 	for _, f := range files {
-		r.AddFile(rpmpack.RPMFile{Name: "/" + f.name, Body: f.text, Mode: uint(f.mode), Owner: "root",
+		r.AddFile(rpmpack.RPMFile{Name: "/" + rpmPlaces.Replace(f.name), Body: f.text, Mode: uint(f.mode), Owner: "root",
 			Group: "root"})
 	}
 	var b bytes.Buffer

@@ -75,7 +75,10 @@ func collect(ctx context.Context, o options, host string) ([]file, error) {
 	return all, err
 }
 
-// installed returns the files of a package at their places on a Linux system. Examples are documentation.
+// rpmPlaces are where distributions with RPM look for what Debian has elsewhere.
+var rpmPlaces = strings.NewReplacer("usr/share/zsh/vendor-completions/", "usr/share/zsh/site-functions/")
+
+// installed returns the files of a package at their places on a Debian system. Examples are documentation.
 func installed(all []file) []file {
 	var at []file
 	for _, f := range all {
@@ -129,11 +132,12 @@ func manualPages(dir, version string) ([]file, error) {
 	return pages, nil
 }
 
-// manual turns a page of the reference, which is headings, sentences and blocks of help, into roff.
+// manual turns a page of the reference, which is headings, sentences and blocks of help, into roff. The title
+// and the sentence below it become the section NAME, which whatis and apropos read.
 func manual(page, version, text string) []byte {
 	b := &bytes.Buffer{}
 	fmt.Fprintf(b, ".TH %s 1 \"\" \"slipway %s\"\n", strings.ToUpper(page), version)
-	literal := false
+	literal, isTitled, isNamed := false, false, false
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\n")
 		switch {
@@ -141,6 +145,13 @@ func manual(page, version, text string) []byte {
 			literal = !literal
 			b.WriteString(map[bool]string{true: ".nf\n", false: ".fi\n"}[literal])
 		case strings.HasPrefix(line, "<!--"), strings.HasPrefix(line, "|---"), line == "| | |":
+		case strings.HasPrefix(line, "# ") && !isTitled:
+			isTitled = true
+			b.WriteString(".SH NAME\n")
+		case isTitled && !isNamed && line != "":
+			isNamed = true
+			fmt.Fprintf(b, "%s \\- %s\n.SH DESCRIPTION\n", escape(page), escape(strings.TrimSuffix(line, ".")))
+		case !isNamed:
 		case strings.HasPrefix(line, "#") && !literal:
 			fmt.Fprintf(b, ".SH %s\n", escape(strings.TrimLeft(line, "# ")))
 		case strings.HasPrefix(line, "| ") && !literal:

@@ -96,6 +96,11 @@ func spdxID(text string) string {
 	}, text)
 }
 
+// homepage is the page of the repository, where releases are published on a forge.
+func homepage(o options) string {
+	return strings.TrimSuffix(strings.TrimSuffix(o.url, "/"), "/releases/download")
+}
+
 // archiveOf is the file name of a platform's archive.
 func archiveOf(o options, system, arch string) string {
 	suffix := ".tar.gz"
@@ -109,7 +114,7 @@ func archiveOf(o options, system, arch string) string {
 func formula(o options, sums map[string]string) string {
 	b := &strings.Builder{}
 	fmt.Fprintf(b, "class Slipway < Formula\n  desc %q\n  homepage %q\n  version %q\n  license \"Apache-2.0\"\n", summary,
-		o.url, strings.TrimPrefix(o.version, "v"))
+		homepage(o), strings.TrimPrefix(o.version, "v"))
 	for _, system := range []struct{ block, os string }{{"on_macos", "darwin"}, {"on_linux", "linux"}} {
 		fmt.Fprintf(b, "\n  %s do\n", system.block)
 		for _, cpu := range []struct{ block, arch string }{{"on_arm", "arm64"}, {"on_intel", "amd64"}} {
@@ -145,7 +150,8 @@ end
 func plugin(o options, sums map[string]string) string {
 	b := &strings.Builder{}
 	fmt.Fprintf(b, "apiVersion: krew.googlecontainertools.github.com/v1alpha2\nkind: Plugin\nmetadata:\n  name: slipway\n"+
-		"spec:\n  version: %s\n  homepage: %s\n  shortDescription: %s\n  platforms:\n", o.version, o.url, summary)
+		"spec:\n  version: %s\n  homepage: %s\n  shortDescription: %s\n  platforms:\n", o.version, homepage(o),
+		summary)
 	for _, p := range o.platforms {
 		system, arch, _ := strings.Cut(p, "/")
 		name := archiveOf(o, system, arch)

@@ -63,14 +63,15 @@ func made(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := options{version: "v0.1.0", out: dir, url: "https://example.com/releases",
+	o := options{version: "v0.1.0", out: dir, url: "https://example.com/acme/slipway/releases/download",
 		platforms: []string{"linux/amd64", "windows/amd64"}}
 	pages, err := manualPages("../docs/cli", o.version)
 	if err != nil {
 		t.Fatal(err)
 	}
 	extra := append(pages, file{"LICENSE", 0o644, []byte("text\n")},
-		file{"completions/slipway.bash", 0o644, []byte("# bash\n")}, file{"completions/slipway.ps1", 0o644, nil},
+		file{"completions/slipway.bash", 0o644, []byte("# bash\n")}, file{"completions/_slipway", 0o644, nil},
+		file{"completions/slipway.ps1", 0o644, nil},
 		file{"examples/a/b.yaml", 0o644, []byte("a: b\n")})
 	for _, p := range []target{{"linux", "amd64", []file{{"slipway", 0o755, program}}},
 		{"windows", "amd64", []file{{"slipway.exe", 0o755, program}}}} {
@@ -143,6 +144,16 @@ func TestChecksums(t *testing.T) {
 			}
 		}
 	}
+	for name, want := range map[string]string{
+		"slipway.rb":   "\n  homepage \"https://example.com/acme/slipway\"\n",
+		"slipway.yaml": "\n  homepage: https://example.com/acme/slipway\n",
+		// The names of directories are in the header, which is not compressed.
+		"slipway_0.1.0_linux_amd64.rpm": "/usr/share/zsh/site-functions/\x00",
+	} {
+		if !bytes.Contains(read(t, filepath.Join(dir, name)), []byte(want)) {
+			t.Errorf("%s lacks %q", name, want)
+		}
+	}
 }
 
 func TestBillOfMaterials(t *testing.T) {
@@ -173,7 +184,7 @@ func TestDebianPackage(t *testing.T) {
 		t.Fatalf("dpkg-deb: %v\n%s", err, out)
 	}
 	for _, name := range []string{"usr/bin/slipway", "usr/share/man/man1/slipway-deploy.1",
-		"usr/share/bash-completion/completions/slipway", "usr/share/doc/slipway/copyright"} {
+		"usr/share/bash-completion/completions/slipway", "usr/share/zsh/vendor-completions/_slipway", "usr/share/doc/slipway/copyright"} {
 		if _, err := os.Stat(filepath.Join(root, name)); err != nil {
 			t.Error(err)
 		}
@@ -357,7 +368,8 @@ func TestSign(t *testing.T) {
 func TestManual(t *testing.T) {
 	page := string(manual("slipway-plan", "v1.0.0",
 		"<!-- Generated -->\n\n# slipway plan\n\nShow it.\n\n```\n.hidden\n-o x\n```\n"))
-	want := ".TH SLIPWAY-PLAN 1 \"\" \"slipway v1.0.0\"\n.PP\n.SH slipway plan\n.PP\nShow it.\n.PP\n.nf\n\\&.hidden\n\\-o x\n.fi\n"
+	want := ".TH SLIPWAY-PLAN 1 \"\" \"slipway v1.0.0\"\n" +
+		".SH NAME\nslipway\\-plan \\- Show it\n.SH DESCRIPTION\n.PP\n.nf\n\\&.hidden\n\\-o x\n.fi\n"
 	if page != want {
 		t.Errorf("got %q\nwant %q", page, want)
 	}
