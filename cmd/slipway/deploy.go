@@ -291,16 +291,19 @@ func showRefusal(c *cli, err error, out format, inJSON func(deploy.Review) any) 
 func applyPlan(ctx context.Context, c *cli, t deploy.Target, p planPage,
 	o *actOptions) (release.Release, error) {
 	end := c.ci.Fold("apply to " + t.Environment.Name + " and watch")
-	proposal := p.Proposal
-	p.Proposal.Observed = nil // the deploy observes again, and thousands of objects are not held twice
-	rel, err := deploy.Apply(ctx, t, proposal, o.options())
+	planned := "" // the deploy makes the plan again, and thousands of changes are not held twice
+	if c.ci.CanTell() {
+		planned = planMarkdown(p)
+	}
+	images := p.Prepared.Images
+	rel, err := deploy.Apply(ctx, t, p.Proposal, o.options())
 	end()
 	var failed *deploy.FailedError
 	if errors.As(err, &failed) {
 		rel = failed.Release
 	}
 	c.tell(func() (string, ci.Values) {
-		return releaseMarkdown(t.Environment.Name, p, rel, err), releaseValues(rel)
+		return releaseMarkdown(t.Environment.Name, planned, images, rel, err), releaseValues(rel)
 	})
 	return rel, err
 }

@@ -116,12 +116,13 @@ func imagesMarkdown(title string, pins []image.Pin) string {
 	return b.String()
 }
 
-// releaseMarkdown is what a deploy did, and the evidence where it failed.
-func releaseMarkdown(environment string, p planPage, rel release.Release, err error) string {
+// releaseMarkdown is what a deploy did, the evidence where it failed, and what was planned, in the words of
+// planMarkdown.
+func releaseMarkdown(environment, planned string, images []image.Pin, rel release.Release, err error) string {
 	title := fmt.Sprintf("slipway: release %d of %s: %s", rel.Revision, environment,
 		cmp.Or(string(rel.Status), "not recorded"))
 	var b strings.Builder
-	b.WriteString(imagesMarkdown(title, p.Prepared.Images))
+	b.WriteString(imagesMarkdown(title, images))
 	var failed *deploy.FailedError
 	switch {
 	case errors.As(err, &failed):
@@ -133,7 +134,7 @@ func releaseMarkdown(environment string, p planPage, rel release.Release, err er
 	case err != nil:
 		fmt.Fprintf(&b, "\n%s\n", markdownText(oneLine(err.Error())))
 	}
-	b.WriteString("\n" + planMarkdown(p))
+	b.WriteString("\n" + planned)
 	return b.String()
 }
 

@@ -14,17 +14,17 @@ import (
 )
 
 // isKnown says that what applying an object would give needs no dry run, and takes it over: an earlier
-// Observe has asked, or a release has recorded that the object is as its source wants it, and nothing has
-// changed.
-func (s *survey) isKnown(o *plan.Observed) bool {
+// Observe has asked, which found before, or a release has recorded that the object is as its source wants it,
+// and nothing has changed.
+func (s *survey) isKnown(o *plan.Observed, before plan.Observed) bool {
 	if o.Unverified != "" {
 		return false
 	}
-	if before := s.before[o.Ref]; before != nil && before.Err == nil && before.Unverified == "" &&
+	if before.Ref == o.Ref && before.Err == nil && before.Unverified == "" &&
 		before.Adopting == o.Adopting && before.Fingerprint == o.Fingerprint &&
 		(before.Live.Body == nil) == (o.Live.Body == nil) {
 		live := o.Live
-		*o = *before
+		*o = before
 		o.Live = live
 		return true
 	}

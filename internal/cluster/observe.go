@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -24,7 +25,8 @@ type ObserveOptions struct {
 	// Settled are the fingerprints of objects that were as their source wants them: see Fingerprint.
 	Settled map[object.Ref]string
 	// Before is what an earlier Observe found for the same desired set. What it says of an object that has not
-	// changed since is taken over.
+	// changed since is taken over. Observe writes its result into it where it is about the same objects, so
+	// that thousands of them are not held twice: the caller must not use it afterwards.
 	Before []plan.Observed
 }
 
@@ -41,38 +43,40 @@ func Observe(ctx context.Context, c *Cluster, desired object.Set, opt ObserveOpt
 		}
 		made[ref] = true
 	}
-	out := make([]plan.Observed, 0, desired.Len()+len(surplus))
-	for _, o := range desired.Objects() {
-		out = append(out, plan.Observed{Ref: o.Ref(), Desired: o})
-	}
-	for _, ref := range surplus {
-		out = append(out, plan.Observed{Ref: ref})
-	}
 	s := &survey{c: c, desired: desired, definitions: DefinedKinds(desired),
-		scaled: scaledWorkloads(desired), force: opt.Force, settled: opt.Settled,
-		before: make(map[object.Ref]*plan.Observed, len(opt.Before))}
+		scaled: scaledWorkloads(desired), force: opt.Force, settled: opt.Settled}
+	targets := make([]target, 0, desired.Len()+len(surplus))
 	for _, o := range desired.Objects() {
+		kind, _ := o.At("type").(string)
+		targets = append(targets, target{ref: o.Ref(), version: version(o), secretType: kind})
 		s.pool.Add(o)
 	}
-	for i := range opt.Before {
-		s.before[opt.Before[i].Ref] = &opt.Before[i]
+	for _, ref := range surplus {
+		targets = append(targets, target{ref: ref})
 	}
-	targets := make([]target, len(out))
-	for i, o := range out {
-		kind, _ := o.Desired.At("type").(string)
-		targets[i] = target{ref: o.Ref, version: version(o.Desired), secretType: kind}
+	out := opt.Before
+	if !slices.EqualFunc(out, targets, func(o plan.Observed, w target) bool { return o.Ref == w.ref }) {
+		out = make([]plan.Observed, len(targets))
 	}
 	read, known := make([]reading, len(out)), make([]bool, len(out))
+	unseen := func(i int) plan.Observed {
+		o := plan.Observed{Ref: targets[i].ref, Adopting: !made[targets[i].ref] && !opt.Force}
+		o.Desired, _ = desired.Get(o.Ref)
+		return o
+	}
 	c.readAll(ctx, targets, func(i int, r reading) {
-		out[i].Adopting = !made[out[i].Ref] && !opt.Force
-		if known[i] = s.recognize(&out[i], r); !known[i] {
+		if o := unseen(i); s.recognize(&o, out[i], r) {
+			out[i], known[i] = o, true
+		} else {
 			read[i] = r
 		}
 	})
 	Each(len(out), func(i int) {
 		o := &out[i]
 		if !known[i] {
-			s.examine(ctx, o, targets[i], read[i])
+			before := *o
+			*o = unseen(i)
+			s.examine(ctx, o, before, targets[i], read[i])
 		}
 		read[i] = reading{}
 		o.Err = claimSize(o)
@@ -99,7 +103,6 @@ type survey struct {
 	scaled      map[object.Ref]any
 	force       bool
 	settled     map[object.Ref]string
-	before      map[object.Ref]*plan.Observed
 	pool        object.Pool
 	fields      fieldLists
 	missing     sync.Map // the error of each namespace that does not exist
@@ -107,7 +110,7 @@ type survey struct {
 
 // recognize takes over what is known of an object, as isKnown says. Of thousands of objects that have not
 // changed, what was read is not held together.
-func (s *survey) recognize(o *plan.Observed, r reading) bool {
+func (s *survey) recognize(o *plan.Observed, before plan.Observed, r reading) bool {
 	if r.err != nil || r.live.Body == nil || o.Desired.Body == nil {
 		return false
 	}
@@ -115,7 +118,7 @@ func (s *survey) recognize(o *plan.Observed, r reading) bool {
 	seen.Live = s.pool.Fold(r.live)
 	seen.Desired, seen.Injected = s.aim(o.Desired, seen.Live, r.managed)
 	seen.Fingerprint = fingerprint(seen.Desired, seen.Live, r.managed)
-	if !s.isKnown(&seen) {
+	if !s.isKnown(&seen, before) {
 		return false
 	}
 	seen.Holders = s.fields.holders(r.managed, seen.Live)
@@ -125,7 +128,7 @@ func (s *survey) recognize(o *plan.Observed, r reading) bool {
 
 // examine finds out what applying an object would give. It reads the object again where it has changed since
 // it was read.
-func (s *survey) examine(ctx context.Context, o *plan.Observed, w target, r reading) {
+func (s *survey) examine(ctx context.Context, o *plan.Observed, before plan.Observed, w target, r reading) {
 	source := o.Desired
 	for range tries {
 		o.Desired = source
@@ -137,7 +140,7 @@ func (s *survey) examine(ctx context.Context, o *plan.Observed, w target, r read
 		o.Live = s.pool.Fold(o.Live)
 		o.Desired, o.Injected = s.aim(source, o.Live, managed)
 		o.Fingerprint = fingerprint(o.Desired, o.Live, managed)
-		if s.isKnown(o) {
+		if s.isKnown(o, before) {
 			return
 		}
 		s.ask(ctx, o, managed)

@@ -43,7 +43,6 @@ type feed struct {
 	kind    object.Ref // with a name when it is of one object
 	all     collection
 	at      dynamic.ResourceInterface
-	pool    object.Pool // of live
 	wanted  map[object.Ref]bool
 	live    map[object.Ref]object.Object
 	version string // of the list or of the last event
@@ -52,8 +51,9 @@ type feed struct {
 	denied error
 }
 
-// Watch lists objects. Follow keeps them up to date after that.
-func Watch(ctx context.Context, c *Cluster, refs []object.Ref) *Watched {
+// Watch lists objects. Follow keeps them up to date after that. They share their equal parts with alike, such
+// as the same objects in their source, which must not be changed.
+func Watch(ctx context.Context, c *Cluster, refs []object.Ref, alike []object.Object) *Watched {
 	w := &Watched{c: c, feeds: make(map[object.Ref]*feed, len(refs)), changed: make(chan struct{}, 1),
 		moved: map[object.Ref]bool{}}
 	groups := map[object.Ref][]object.Ref{}
@@ -80,9 +80,16 @@ func Watch(ctx context.Context, c *Cluster, refs []object.Ref) *Watched {
 		if all[i].all, err = c.collection(ctx, all[i].kind, ""); err == nil {
 			all[i].at, err = c.endpoint(ctx, all[i].kind, "")
 		}
-		if err == nil {
-			w.list(ctx, all[i])
+		if err != nil {
+			return
 		}
+		var pool object.Pool
+		for _, o := range alike {
+			if all[i].wanted[o.Ref()] {
+				pool.Add(o)
+			}
+		}
+		w.list(ctx, all[i], &pool)
 	})
 	return w
 }
@@ -162,8 +169,8 @@ func (w *Watched) Get(ctx context.Context, ref object.Ref) (object.Object, bool,
 }
 
 // list reads all objects of a feed.
-func (w *Watched) list(ctx context.Context, s *feed) {
-	live, version, err := s.read(ctx)
+func (w *Watched) list(ctx context.Context, s *feed, pool *object.Pool) {
+	live, version, err := s.read(ctx, pool)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s.synced = err == nil
@@ -188,13 +195,13 @@ func isRefusal(err error) bool {
 	return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || apierrors.IsMethodNotSupported(err)
 }
 
-func (s *feed) read(ctx context.Context) (map[object.Ref]object.Object, string, error) {
+func (s *feed) read(ctx context.Context, pool *object.Pool) (map[object.Ref]object.Object, string, error) {
 	live, opt := map[object.Ref]object.Object{}, s.options()
 	opt.Limit = pageSize
 	for {
 		page, err := s.all.page(ctx, opt, func(item *unstructured.Unstructured) bool {
 			if o := received(item); s.wanted[o.Ref()] {
-				live[o.Ref()] = s.pool.Fold(o)
+				live[o.Ref()] = pool.Fold(o)
 			}
 			return true
 		})
@@ -218,7 +225,11 @@ func (s *feed) options() metav1.ListOptions {
 func (w *Watched) follow(ctx context.Context, s *feed) {
 	for ctx.Err() == nil && s.denied == nil {
 		if !s.synced {
-			w.list(ctx, s)
+			var pool object.Pool
+			for _, o := range s.live {
+				pool.Add(o)
+			}
+			w.list(ctx, s, &pool)
 		}
 		if s.synced && w.consume(ctx, s) {
 			continue
@@ -284,7 +295,9 @@ func (w *Watched) take(s *feed, e watch.Event) error {
 	if e.Type == watch.Deleted {
 		delete(s.live, o.Ref())
 	} else {
-		s.live[o.Ref()] = s.pool.Fold(o)
+		var pool object.Pool // most of an object stays the same
+		pool.Add(s.live[o.Ref()])
+		s.live[o.Ref()] = pool.Fold(o)
 	}
 	w.moved[o.Ref()] = true
 	w.signal()

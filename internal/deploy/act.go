@@ -163,20 +163,21 @@ func applyAll(
 // batches splits the changes that are applied: those of one kind that follow each other may be applied at
 // once. A hook, and an object that is deleted first, is one by itself.
 func batches(changes []plan.Change) [][]plan.Change {
+	isSingle := func(c plan.Change) bool { return c.Action == plan.Replace || c.Action == plan.Run }
+	isLeft := func(c plan.Change) bool {
+		return c.Action != plan.Create && c.Action != plan.Update && !isSingle(c)
+	}
+	if slices.ContainsFunc(changes, isLeft) { // else thousands of changes are not held twice
+		changes = slices.DeleteFunc(slices.Clone(changes), isLeft)
+	}
 	var all [][]plan.Change
-	alone := true
-	for _, c := range changes {
-		switch c.Action {
-		case plan.Create, plan.Update, plan.Replace, plan.Run:
-		default:
-			continue
+	begin := 0
+	for i, c := range changes {
+		end := i + 1
+		if end == len(changes) || isSingle(c) || isSingle(changes[end]) || changes[end].Ref.Kind != c.Ref.Kind {
+			all = append(all, changes[begin:end])
+			begin = end
 		}
-		single := c.Action == plan.Replace || c.Action == plan.Run
-		if n := len(all) - 1; n < 0 || alone || single || all[n][0].Ref.Kind != c.Ref.Kind {
-			all = append(all, nil)
-		}
-		all[len(all)-1] = append(all[len(all)-1], c)
-		alone = single
 	}
 	return all
 }

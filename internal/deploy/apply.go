@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -110,7 +109,7 @@ func (r run) guarded(ctx context.Context) context.Context {
 
 // Apply carries out a proposal, waits until its objects are healthy, and records the outcome. In staging and
 // production a failed release is rolled back to the last healthy one. Apply returns the release that it
-// recorded, also with an error.
+// recorded, also with an error. It takes the proposal over: its Observed are not whole any more.
 func Apply(ctx context.Context, t Target, p Proposal, o Options) (release.Release, error) {
 	if err := permit(ctx, t, p); err != nil {
 		return release.Release{}, err
@@ -200,14 +199,24 @@ func permit(ctx context.Context, t Target, p Proposal) error {
 	if err := p.Prepared.Direction.refusal(); err != nil {
 		return err
 	}
-	verified := map[object.Ref]bool{}
-	for _, o := range p.Observed {
-		verified[o.Ref] = o.Unverified == ""
+	var untried []plan.Change
+	for _, c := range p.Plan.Changes {
+		seen, ok := p.seen(c.Ref)
+		if isTried := ok && seen.Unverified == ""; !isTried || c.Action != plan.Create && c.Action != plan.Update {
+			untried = append(untried, c)
+		}
 	}
-	untried := slices.DeleteFunc(slices.Clone(p.Plan.Changes), func(c plan.Change) bool {
-		return (c.Action == plan.Create || c.Action == plan.Update) && verified[c.Ref]
-	})
 	return cluster.Permit(ctx, t.Cluster, untried)
+}
+
+// forgetAnswers drops the server's answers to the dry runs: the plan is made, and they are as large as the
+// objects themselves. Those of hooks stay, because they tell whether a run is the same.
+func (p Proposal) forgetAnswers() {
+	for _, c := range p.Plan.Changes {
+		if i, ok := p.places[c.Ref]; ok && c.Action != plan.Run {
+			p.Observed[i].Merged = object.Object{}
+		}
+	}
 }
 
 // carryOut records the start, acts, watches, and records the outcome, whatever it is.
@@ -216,6 +225,7 @@ func carryOut(ctx context.Context, r run, p Proposal, past release.Past) (releas
 	if err := r.mayWrite(ctx); err != nil {
 		return release.Release{}, err
 	}
+	p.forgetAnswers()
 	rel, err := t.Records().Begin(ctx, past, intent(t, p, r.options))
 	if err != nil {
 		return rel, fmt.Errorf("record a release of %s: %w", t.Environment.Name, err)

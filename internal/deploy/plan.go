@@ -191,7 +191,7 @@ func Propose(ctx context.Context, t Target, o ProposeOptions) (Proposal, error) 
 			return p, err
 		}
 	}
-	if held, ok := records.Quarantined(p.Prepared.Set.Digest()); ok {
+	if held, ok := records.Quarantined(p.Plan.Digest); ok {
 		return p, &QuarantinedError{Environment: t.Environment.Name, Release: held}
 	}
 	if held, pin, ok := records.QuarantinedImage(p.Prepared.Images); ok {
@@ -396,15 +396,22 @@ func (p Proposal) same(now Proposal, created bool) bool {
 // withFinishedJobs returns the later proposal as it would be with the finished Jobs still in place: that
 // their TTL has deleted them does not make the plan stale.
 func (p Proposal) withFinishedJobs(now Proposal) Proposal {
-	now.uids, now.Plan.Changes = maps.Clone(now.uids), slices.Clone(now.Plan.Changes)
+	isCopy := false
 	for _, was := range p.Plan.Changes {
-		i := slices.IndexFunc(now.Plan.Changes, func(c plan.Change) bool { return c.Ref == was.Ref })
 		o, ok := p.objects.Get(was.Ref)
-		if i < 0 || !ok || !hasTTL(o) || !hasSameResult(was.Action, now.Plan.Changes[i].Action) {
+		if !ok || !hasTTL(o) {
+			continue
+		}
+		i := slices.IndexFunc(now.Plan.Changes, func(c plan.Change) bool { return c.Ref == was.Ref })
+		if i < 0 || !hasSameResult(was.Action, now.Plan.Changes[i].Action) {
 			continue
 		}
 		if uid := now.uids[was.Ref]; uid != "" && uid != p.uids[was.Ref] {
 			continue // another Job by now
+		}
+		if !isCopy {
+			isCopy = true
+			now.uids, now.Plan.Changes = maps.Clone(now.uids), slices.Clone(now.Plan.Changes)
 		}
 		now.Plan.Changes[i] = was
 		if uid, ok := p.uids[was.Ref]; ok {

@@ -15,9 +15,10 @@ import (
 // controller or webhook may have written another value. The server's own answer is in the plan already.
 func verify(ctx context.Context, r run, p Proposal, rel *release.Release) {
 	var sent []cluster.Sent
-	known := map[object.Ref]plan.Change{}
+	var known []*plan.Change // that sent each of them
 	rel.Settled, rel.Seen = settled(p)
-	for _, c := range p.Plan.Changes {
+	for i := range p.Plan.Changes {
+		c := &p.Plan.Changes[i]
 		obj, ok := p.objects.Get(c.Ref)
 		if !ok || c.Action != plan.Create && c.Action != plan.Update && c.Action != plan.Replace {
 			continue
@@ -29,8 +30,7 @@ func verify(ctx context.Context, r run, p Proposal, rel *release.Release) {
 				s.Removed = append(s.Removed, f)
 			}
 		}
-		sent = append(sent, s)
-		known[c.Ref] = c
+		sent, known = append(sent, s), append(known, c)
 	}
 	outcomes, err := cluster.Verify(ctx, r.target.Cluster, p.Prepared.Set, sent)
 	secrets := object.SecretValues(p.Prepared.Set)
@@ -41,12 +41,12 @@ func verify(ctx context.Context, r run, p Proposal, rel *release.Release) {
 		}
 		for _, f := range o.Lost {
 			f.Before, f.After = object.HideIn(f.Before, secrets), object.HideIn(f.After, secrets)
-			lost := release.Lost{Ref: ref, Field: f, Mutators: known[ref].Mutators}
+			lost := release.Lost{Ref: ref, Field: f, Mutators: known[i].Mutators}
 			if h := holderOf(plan.Observed{Live: o.Object, Holders: o.Holders()}, f.Path); h != nil {
 				lost.By, lost.Since, lost.Mutators = h.Manager, h.Time, nil
 			}
 			rel.Lost = append(rel.Lost, lost)
-			if !contains(known[ref].Lost, f) {
+			if !contains(known[i].Lost, f) {
 				r.target.say(Verify, &ref, "warning: %s", LostText(lost))
 			}
 		}

@@ -44,6 +44,17 @@ func dropFile() {
 	}
 }
 
+// mappedFile is how many bytes of files are mapped; 0 where that is unknown.
+func mappedFile() int {
+	text, err := os.ReadFile("/proc/self/statm") // pages: size, resident, of these shared, …
+	fields := strings.Fields(string(text))
+	if err != nil || len(fields) < 3 {
+		return 0
+	}
+	pages, _ := strconv.Atoi(fields[2])
+	return pages * os.Getpagesize()
+}
+
 // isFixed says that the program runs at the addresses of its file. In another one, the loader has written
 // addresses into pages that are read-only since then, and these must stay.
 func isFixed() bool {

@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
-	"sync/atomic"
 )
 
 const (
@@ -19,9 +18,13 @@ const (
 	room = 20 << 20
 	// least is the percentage of very large heaps, for which room is too little.
 	least = 35
-	// dropFrom is the first dropAt.
+	// dropFrom is the size of the heap of a command that does much.
 	dropFrom = 16 << 20
 )
+
+// maxMapped is how many bytes of the file such a command keeps mapped: its parts need different parts of the
+// file.
+var maxMapped = 32 << 20
 
 var _ = start()
 
@@ -30,7 +33,6 @@ func start() bool {
 		debug.SetGCPercent(usual)
 		return false
 	}
-	dropAt.Store(dropFrom)
 	afterEach(adjust)
 	return true
 }
@@ -46,17 +48,12 @@ func afterEach(do func()) {
 // present is the percentage that adjust has set.
 var present = first
 
-// dropAt is the size of the heap at which the file is unmapped next: that of a command that does much, and
-// then each time twice as much, because the parts of a command need different parts of the file.
-var dropAt atomic.Uint64
-
 // adjust sets when the next collection starts, by the size of the heap that the last one left.
 func adjust() {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)
 	size := live[0].Value.Uint64()
-	if size > dropAt.Load() {
-		dropAt.Store(2 * size)
+	if size > dropFrom && mappedFile() > maxMapped {
 		dropFile()
 	}
 	percent := max(least, int(room*100/max(1, size)))

@@ -134,8 +134,21 @@ func (p *Plan) renumber(stages []Stage) {
 	}
 }
 
-// In returns the changes of a stage, whose number counts from 1.
+// In returns the changes of a stage, whose number counts from 1. They must not be changed: thousands of them
+// are not held twice where they follow each other.
 func (p Plan) In(stage int) []Change {
+	isIn := func(c Change) bool { return c.Stage == stage }
+	first, end := slices.IndexFunc(p.Changes, isIn), len(p.Changes)
+	if first < 0 {
+		return nil
+	}
+	for end > first && !isIn(p.Changes[end-1]) {
+		end--
+	}
+	between := p.Changes[first:end:end]
+	if !slices.ContainsFunc(between, func(c Change) bool { return !isIn(c) }) {
+		return between
+	}
 	var changes []Change
 	for _, c := range p.Changes {
 		if c.Stage == stage {

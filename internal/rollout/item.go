@@ -60,10 +60,6 @@ type memory struct {
 func newItem(o object.Object) *item {
 	return &item{
 		ref: o.Ref(), desired: o, look: look{health: object.Health{Status: object.Unknown}},
-		memory: memory{
-			since: map[string]time.Time{}, crashBase: map[string]int32{}, brokenAt: map[types.UID]time.Time{},
-			nodes: map[string]nodeLook{},
-		},
 	}
 }
 
@@ -72,8 +68,11 @@ func (it *item) add(s symptom) { it.symptoms = append(it.symptoms, s) }
 // judge decides which symptoms have lasted long enough.
 func (it *item) judge(now time.Time) {
 	before := it.since
-	it.since, it.final = map[string]time.Time{}, nil
+	it.since, it.final = nil, nil
 	for _, s := range it.symptoms {
+		if it.since == nil { // most of thousands of objects have no symptom
+			it.since = map[string]time.Time{}
+		}
 		first, ok := before[s.key()]
 		if !ok {
 			first = now
@@ -108,6 +107,9 @@ func (it *item) crashes(container string, restarts int32, waiting bool) bool {
 	if !known {
 		if it.recounting || restarts >= 3 {
 			base = restarts
+		}
+		if it.crashBase == nil {
+			it.crashBase = map[string]int32{}
 		}
 		it.crashBase[container] = base
 	}

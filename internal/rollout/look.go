@@ -176,6 +176,9 @@ func (w *waiter) unstick(ctx context.Context, it *item, stale []corev1.Pod) {
 		it.add(symptom{pod: pod, reason: "RolloutStuck", after: hopeful,
 			message: fmt.Sprintf("the pod %s of an earlier version is broken, and the rollout waits for it: "+
 				"it continues when that pod is deleted", pod.Name)})
+		if it.brokenAt == nil {
+			it.brokenAt = map[types.UID]time.Time{}
+		}
 		if _, ok := it.brokenAt[pod.UID]; !ok {
 			it.brokenAt[pod.UID] = time.Now()
 		}

@@ -62,6 +62,9 @@ func (w *waiter) deadNode(ctx context.Context, it *item, pod *corev1.Pod) (sympt
 		} else if at, message := silentSince(pod, now); message != "" {
 			look.since, look.message = at, message
 		}
+		if it.nodes == nil {
+			it.nodes = map[string]nodeLook{}
+		}
 		it.nodes[name] = look
 	}
 	if look.message == "" {

@@ -103,7 +103,8 @@ func Wait(ctx context.Context, c *cluster.Cluster, set object.Set, o Options) er
 	// A workload that became ready in time may need the settling time to prove it.
 	until, cancel := context.WithTimeout(ctx, w.timeout+w.settle+w.patience)
 	defer cancel()
-	w.live = cluster.Watch(until, c, w.refs())
+	refs, desired := w.watched()
+	w.live = cluster.Watch(until, c, refs, desired)
 	defer w.live.Stop()
 	for followed := false; ; followed = true {
 		w.look(until)
@@ -251,12 +252,12 @@ func newWaiter(c *cluster.Cluster, set object.Set, o Options) *waiter {
 	return w
 }
 
-func (w *waiter) refs() []object.Ref {
-	refs := make([]object.Ref, len(w.items))
-	for i, it := range w.items {
-		refs[i] = it.ref
+// watched are the objects that the wait watches, as they are desired.
+func (w *waiter) watched() (refs []object.Ref, desired []object.Object) {
+	for _, it := range w.items {
+		refs, desired = append(refs, it.ref), append(desired, it.desired)
 	}
-	return refs
+	return refs, desired
 }
 
 // pendingIn counts the objects of each namespace that are not healthy.

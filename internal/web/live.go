@@ -190,7 +190,7 @@ func summaryOf(p release.Past) string {
 // comes and goes with each deploy.
 func (s *Site) followRelease(ctx context.Context, t deploy.Target, past release.Past, topic string) {
 	lock := t.Records().LockRef()
-	w := cluster.Watch(ctx, t.Cluster, append(past.Latest.Objects.Refs(), lock))
+	w := cluster.Watch(ctx, t.Cluster, append(past.Latest.Objects.Refs(), lock), past.Latest.Objects.Objects())
 	w.Moved()
 	w.Follow(ctx)
 	defer w.Stop()
