@@ -10,13 +10,13 @@ import (
 
 // printFixed prints the lines that edits changed. They go to stderr: the findings that are left are the
 // result.
-func printFixed(w io.Writer, fixed []finding.Fixed) {
-	for _, f := range fixed {
-		printEdit(w, f.Text, f.Edit)
+func printFixed(w io.Writer, fixed []finding.Change) {
+	for _, l := range finding.LinesOf(fixed) {
+		printLine(w, l)
 	}
 }
 
-func countFixed(w io.Writer, fixed []finding.Fixed) {
+func countFixed(w io.Writer, fixed []finding.Change) {
 	if len(fixed) == 0 {
 		fmt.Fprintln(w, "slipway: no finding has a certain fix; nothing was changed")
 		return
@@ -24,20 +24,13 @@ func countFixed(w io.Writer, fixed []finding.Fixed) {
 	fmt.Fprintf(w, "slipway: %s made; review with `git diff`\n", count(len(fixed), "change"))
 }
 
-// printEdit prints the lines that an edit changes, on one line.
-func printEdit(w io.Writer, text []byte, e finding.Edit) {
+// printLine prints what changes in a file, on one line.
+func printLine(w io.Writer, l finding.Line) {
 	s := styleOf(w)
-	shown := func(lines string) string {
-		var parts []string
-		for line := range strings.Lines(lines) {
-			parts = append(parts, clean(strings.TrimSpace(line)))
-		}
-		return strings.Join(parts, " ⏎ ")
+	shown := func(lines string) string { return clean(strings.ReplaceAll(lines, "\n", " ⏎ ")) }
+	before := ""
+	if l.Before != "" {
+		before = s.red("- "+shown(l.Before)) + "  "
 	}
-	line, before, after := e.Lines(text)
-	if before == "" {
-		fmt.Fprintf(w, "%s:%d  %s\n", e.File, line, s.green("+ "+shown(after)))
-		return
-	}
-	fmt.Fprintf(w, "%s:%d  %s  %s\n", e.File, line, s.red("- "+shown(before)), s.green("+ "+shown(after)))
+	fmt.Fprintf(w, "%s:%d  %s%s\n", l.File, l.Line, before, s.green("+ "+shown(l.After)))
 }

@@ -102,8 +102,8 @@ func printHistory(w io.Writer, history []release.Release) error {
 	return t.print(w)
 }
 
-// tagsOf are the tags of the images that a release runs. Where the source names them, they are of other commits
-// than the release.
+// tagsOf are the tags of the images that a release runs. Where the source names them, they are of other
+// commits than the release.
 func tagsOf(rel release.Release) string {
 	var tags []string
 	for _, pin := range rel.Images {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"slipway/internal/check/finding"
 	"slipway/internal/ci"
 	"slipway/internal/git"
 	"slipway/internal/git/forge"
@@ -118,8 +119,8 @@ func printPromotion(c *cli, r promote.Result, out format) error {
 		fmt.Fprintln(c.stdout, r.Environment, " nothing to change")
 		return nil
 	}
-	for _, edit := range promote.ByLine(r.Changes) {
-		printEdit(c.stdout, edit.Text, edit.Edit)
+	for _, l := range finding.LinesOf(r.Changes) {
+		printLine(c.stdout, l)
 	}
 	switch {
 	case r.Opened:

@@ -8,9 +8,9 @@ import (
 	"slipway/internal/release"
 )
 
-// awaitCommit says whether the environment waits for a commit of the images that a person has promoted without
-// one, and judges it so: while Git states what it stated before, the agent must not take them back. A commit
-// that states these images, or others, is deployed.
+// awaitCommit says whether the environment waits for a commit of the images that a person has promoted
+// without one, and judges it so: while Git states what it stated before, the agent must not take them back. A
+// commit that states these images, or others, is deployed.
 func (e *environment) awaitCommit(ctx context.Context) (bool, error) {
 	latest := e.past.Latest
 	if latest.Override == nil || latest.Status != release.Healthy {

@@ -15,8 +15,8 @@ import (
 
 var (
 	// errNoPromotion says that the agent must not write promotions of people.
-	errNoPromotion = errors.New("the agent may not write to Git for this environment: deploy without a commit, " +
-		"or run `slipway promote`")
+	errNoPromotion = errors.New("the agent may not write to Git for this environment: deploy without a " +
+		"commit, or run `slipway promote`")
 	// errCommits says that a promotion is to be a commit, and not a deploy.
 	errCommits = errors.New("the agent writes to Git for this environment: promote by a commit")
 )

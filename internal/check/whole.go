@@ -38,7 +38,7 @@ type Checked struct {
 	// Rules are those that the project was checked by.
 	Rules *rule.Set
 	// Fixed are the edits that were made, in their order.
-	Fixed []finding.Fixed
+	Fixed []finding.Change
 }
 
 // Fails reports whether a finding has at least a severity.

@@ -1,12 +1,9 @@
 package promote
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"path"
-	"slices"
-	"strings"
 
 	"slipway/internal/check/finding"
 	"slipway/internal/deploy"
@@ -35,7 +32,7 @@ type Job struct {
 type Answer struct {
 	// Files are the edited files, relative to the project.
 	Files  map[string][]byte `json:"files,omitempty"`
-	Lines  []Line            `json:"lines,omitempty"`
+	Lines  []finding.Line    `json:"lines,omitempty"`
 	Images []image.Pin       `json:"images,omitempty"`
 	Before []image.Pin       `json:"before,omitempty"`
 	After  []image.Pin       `json:"after,omitempty"`
@@ -61,66 +58,14 @@ func Work(ctx context.Context, job Job) Answer {
 	default:
 		var p Promotion
 		p, err = planIn(ctx, r, job.Project, job.Environment, job.Pins)
-		a = Answer{Files: p.Files, Lines: linesOf(p.Changes), Images: p.Images, Before: p.Before, After: p.After,
-			Notes: p.Notes}
+		a = Answer{Files: p.Files, Lines: finding.LinesOf(p.Changes), Images: p.Images, Before: p.Before,
+			After: p.After, Notes: p.Notes}
 	}
 	if err != nil {
 		a = Answer{Error: err.Error()}
 	}
 	a.Touched = r.Touched()
 	return a
-}
-
-// Line is an edit as people see it: lines of a file before and after. Those that are only added have none
-// before.
-type Line struct {
-	File   string `json:"file"`
-	Line   int    `json:"line"`
-	Before string `json:"before,omitempty"`
-	After  string `json:"after"`
-}
-
-func linesOf(changes []Change) (all []Line) {
-	for _, c := range ByLine(changes) {
-		line, before, after := c.Lines(c.Text)
-		all = append(all, Line{c.File, line, unindented(before), unindented(after)})
-	}
-	return all
-}
-
-// ByLine makes one change of those within one line: each alone would show a line that neither was there nor
-// will be.
-func ByLine(changes []Change) (all []Change) {
-	for _, c := range changes {
-		i := slices.IndexFunc(all, func(o Change) bool {
-			first, second := o, c
-			if c.Start < o.Start {
-				first, second = c, o
-			}
-			return o.File == c.File && first.End <= second.Start && !strings.Contains(o.New+c.New, "\n") &&
-				!bytes.ContainsRune(c.Text[first.Start:second.End], '\n')
-		})
-		if i < 0 {
-			all = append(all, c)
-			continue
-		}
-		first, second := all[i].Edit, c.Edit
-		if second.Start < first.Start {
-			first, second = second, first
-		}
-		all[i].Edit = finding.Edit{File: c.File, Start: first.Start, End: second.End,
-			New: first.New + string(c.Text[first.End:second.Start]) + second.New}
-	}
-	return all
-}
-
-// unindented is a text without the blanks around its lines.
-func unindented(text string) string {
-	var lines []string
-	for line := range strings.Lines(text) {
-		lines = append(lines, strings.TrimSpace(line))
-	}
-	return strings.TrimSpace(strings.Join(lines, "\n"))
 }
 
 // Draft is a commit of a promotion that is on no branch yet.

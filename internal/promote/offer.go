@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 
+	"slipway/internal/check/finding"
 	"slipway/internal/deploy"
 	"slipway/internal/git"
 	"slipway/internal/git/forge"
@@ -37,7 +38,7 @@ type Offer struct {
 	// Decision is what the gates say. Without gates it has no Gates.
 	Decision Decision
 	Images   []OfferedImage
-	Lines    []Line
+	Lines    []finding.Line
 	Notes    []string
 	// Current: the environment's files name these images already.
 	Current bool
@@ -58,7 +59,7 @@ func (o Offer) Approves() bool {
 }
 
 // fill puts the images and their edits into the offer, and identifies it.
-func (o *Offer) fill(m message, base string, files map[string][]byte, lines []Line) error {
+func (o *Offer) fill(m message, base string, files map[string][]byte, lines []finding.Line) error {
 	o.Lines = lines
 	for _, c := range m.images {
 		o.Images = append(o.Images, OfferedImage{c.before, c.after, c.commits})
@@ -146,4 +147,6 @@ func (c Clone) options(is Offer) Options {
 }
 
 // of fills in what a promotion would commit.
-func (o *Offer) of(r Result) error { return o.fill(r.message, r.base, r.Files, linesOf(r.Changes)) }
+func (o *Offer) of(r Result) error {
+	return o.fill(r.message, r.base, r.Files, finding.LinesOf(r.Changes))
+}

@@ -25,16 +25,9 @@ import (
 	"slipway/internal/render"
 )
 
-// Change is one edit of a file.
-type Change struct {
-	finding.Edit
-	// Text is the file before the edit.
-	Text []byte `json:"-"`
-}
-
 // Promotion is the edits that make an environment run other images.
 type Promotion struct {
-	Changes []Change `json:"edits"`
+	Changes []finding.Change `json:"edits"`
 	// Files are the edited files.
 	Files map[string][]byte `json:"-"`
 	// Images are all images of the environment after the edits; Before and After are those that change.
@@ -83,7 +76,7 @@ func Plan(ctx context.Context, p project.Project, env project.Environment, pins 
 func planIn(
 	ctx context.Context, r *render.Renderer, p project.Project, env project.Environment, pins []image.Pin,
 ) (Promotion, error) {
-	none := Promotion{Changes: []Change{}, Files: map[string][]byte{}}
+	none := Promotion{Changes: []finding.Change{}, Files: map[string][]byte{}}
 	w := work{project: p, env: env, renderer: r, result: none}
 	with, err := r.Render(ctx, env)
 	if err != nil {
@@ -207,7 +200,7 @@ func (w *work) try(ctx context.Context, a attempt, i int) (shared bool, err erro
 		after, made := finding.Apply(f.text, f.edits)
 		files[f.file] = after
 		for _, e := range slices.Backward(made) {
-			changes = append(changes, Change{e, f.text})
+			changes = append(changes, finding.Change{Edit: e, Text: f.text})
 		}
 	}
 	set, err := w.prove(ctx, a, files, i)

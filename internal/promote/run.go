@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"slipway/internal/check/finding"
 	"slipway/internal/deploy"
 	"slipway/internal/git"
 	"slipway/internal/git/forge"
@@ -128,7 +129,8 @@ func Run(ctx context.Context, t deploy.Target, o Options) (Result, error) {
 		return Result{}, err
 	}
 	if o.Follow && len(pins) == 0 {
-		return Result{Environment: t.Environment.Name, Promotion: Promotion{Changes: []Change{}, Notes: notes}}, nil
+		none := Promotion{Changes: []finding.Change{}, Notes: notes}
+		return Result{Environment: t.Environment.Name, Promotion: none}, nil
 	}
 	if rel, pin, ok := held.QuarantinedImage(pins); ok {
 		return Result{}, &deploy.QuarantinedError{Environment: t.Environment.Name, Release: rel,

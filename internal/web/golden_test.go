@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"slipway/internal/check/finding"
 	"slipway/internal/deploy"
 	"slipway/internal/git"
 	"slipway/internal/image"
@@ -105,7 +106,7 @@ func goldenPages(s *Site) map[string]struct {
 	promotion := promotionPage{place: at, Required: 2, MayApprove: true, Given: markup, Offer: promote.Offer{
 		ID: "sha256:" + strings.Repeat("2", 64), Environment: "prod", From: "staging", Way: promote.Push,
 		Ways:  []string{promote.Push, promote.PullRequest},
-		Lines: []promote.Line{{File: "k8s/" + markup, Line: 6, Before: markup, After: markup}},
+		Lines: []finding.Line{{File: "k8s/" + markup, Line: 6, Before: markup, After: markup}},
 		Notes: []string{markup},
 		Images: []promote.OfferedImage{{Before: image.Pin{Name: "web", Tag: markup}, After: failed.Images[0],
 			Commits: []git.Commit{{Hash: src.Commit, Subject: markup, Author: markup, Time: noon}}}},

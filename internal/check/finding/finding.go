@@ -123,53 +123,6 @@ type Finding struct {
 // Quote is the fix for a number or a boolean that must be a string. Check adds the value as its file has it.
 const Quote = "Put the value in quotes."
 
-// Edit replaces the bytes from Start up to End of a file.
-type Edit struct {
-	File  string `json:"file"`
-	Start int    `json:"start"`
-	End   int    `json:"end"`
-	New   string `json:"new"`
-}
-
-// Lines returns what an edit of a text does to whole lines: the number of the first one, and the lines before
-// and after. Lines that it only adds have none before.
-func (e Edit) Lines(text []byte) (line int, before, after string) {
-	start := bytes.LastIndexByte(text[:e.Start], '\n') + 1
-	end := e.End
-	if i := bytes.IndexByte(text[e.End:], '\n'); i >= 0 && (e.End == 0 || text[e.End-1] != '\n') {
-		end += i
-	}
-	// lines of their own
-	if added := strings.TrimLeft(e.New, "\r\n"); e.Start == e.End && (e.Start == start || added != e.New) {
-		line := 1 + bytes.Count(text[:e.Start], []byte("\n"))
-		if added != e.New {
-			line++
-		}
-		return line, "", added
-	}
-	line = 1 + bytes.Count(text[:start], []byte("\n"))
-	return line, string(text[start:end]), string(text[start:e.Start]) + e.New + string(text[e.End:end])
-}
-
-// Apply makes edits of a text from the end to the start, so that none moves another. Of two that overlap it
-// makes one: the next run makes the other, if it is still needed.
-func Apply(text []byte, edits []Edit) (out []byte, made []Edit) {
-	slices.SortStableFunc(edits, func(a, b Edit) int {
-		return cmp.Or(cmp.Compare(b.Start, a.Start), cmp.Compare(b.End, a.End))
-	})
-	out = slices.Clone(text)
-	free := len(text) + 1 // edits must end before it
-	for _, e := range edits {
-		if e.Start < 0 || e.End < e.Start || e.End > len(text) || e.End > free || e.Start >= free {
-			continue
-		}
-		out = slices.Replace(out, e.Start, e.End, []byte(e.New)...)
-		free = e.Start
-		made = append(made, e)
-	}
-	return out, made
-}
-
 // Offset returns the byte offset of a position in a text. Columns count characters.
 func Offset(text []byte, line, column int) (int, bool) {
 	start := 0

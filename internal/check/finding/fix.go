@@ -10,15 +10,9 @@ import (
 	"slipway/internal/project"
 )
 
-// Fixed is one edit that Fix made, with the text of the file before it.
-type Fixed struct {
-	Edit Edit
-	Text []byte
-}
-
 // Fix makes the edits of findings in the files below dir, each file at once. It returns the edits that it
-// made, by file and from the end of each file.
-func Fix(dir string, findings []Finding) ([]Fixed, error) {
+// made, by file and from the start of each file.
+func Fix(dir string, findings []Finding) ([]Change, error) {
 	byFile := map[string][]Edit{}
 	for _, f := range findings {
 		for _, e := range f.Edits {
@@ -30,7 +24,7 @@ func Fix(dir string, findings []Finding) ([]Fixed, error) {
 		return nil, fmt.Errorf("open project: %w", err)
 	}
 	defer root.Close()
-	var fixed []Fixed
+	var fixed []Change
 	for _, file := range slices.Sorted(maps.Keys(byFile)) {
 		old, err := root.ReadFile(filepath.FromSlash(file))
 		if err != nil {
@@ -44,7 +38,7 @@ func Fix(dir string, findings []Finding) ([]Fixed, error) {
 			return fixed, fmt.Errorf("fix %s: %w", file, err)
 		}
 		for _, e := range slices.Backward(made) {
-			fixed = append(fixed, Fixed{e, old})
+			fixed = append(fixed, Change{e, old})
 		}
 	}
 	return fixed, nil
