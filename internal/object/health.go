@@ -50,23 +50,35 @@ func (o Object) Blocking() bool {
 type kindRule struct {
 	health   func(Object) Health
 	blocking bool
+	external bool // see IsExternal
 }
 
 // kindRules replace those of kstatus where they are too lax for a deploy (a running Job and a failed Pod are
 // current), too strict (an OnDelete or partitioned StatefulSet), or explain too little.
 var kindRules = map[string]kindRule{
-	"apps/Deployment":  {deploymentHealth, true},
-	"apps/StatefulSet": {statefulSetHealth, true},
-	"apps/DaemonSet":   {daemonSetHealth, true},
-	"apps/ReplicaSet":  {nil, true},
-	"batch/Job":        {jobHealth, true},
-	"Pod":              {podHealth, true},
-	"Namespace":        {namespaceHealth, true},
-	"apiextensions.k8s.io/CustomResourceDefinition": {nil, true},
+	"apps/Deployment":  {health: deploymentHealth, blocking: true},
+	"apps/StatefulSet": {health: statefulSetHealth, blocking: true},
+	"apps/DaemonSet":   {health: daemonSetHealth, blocking: true},
+	"apps/ReplicaSet":  {blocking: true},
+	"batch/Job":        {health: jobHealth, blocking: true},
+	"Pod":              {health: podHealth, blocking: true},
+	"Namespace":        {health: namespaceHealth, blocking: true},
+	"apiextensions.k8s.io/CustomResourceDefinition": {blocking: true},
 
-	"PersistentVolumeClaim": {claimHealth, false},
-	"argoproj.io/Rollout":   {rolloutHealth, true},
-	"flagger.app/Canary":    {canaryHealth, true},
+	"PersistentVolumeClaim": {health: claimHealth},
+	"argoproj.io/Rollout":   {health: rolloutHealth, blocking: true},
+	"flagger.app/Canary":    {health: canaryHealth, blocking: true},
+
+	"cert-manager.io/Certificate":          {certificateHealth, true, true},
+	"external-secrets.io/ExternalSecret":   {externalSecretHealth, true, true},
+	"bitnami.com/SealedSecret":             {sealedSecretHealth, true, true},
+	"gateway.networking.k8s.io/Gateway":    {gatewayHealth, true, true},
+	"gateway.networking.k8s.io/HTTPRoute":  {routeHealth, true, true},
+	"gateway.networking.k8s.io/GRPCRoute":  {routeHealth, true, true},
+	"keda.sh/ScaledObject":                 {scaledObjectHealth, true, true},
+	"monitoring.coreos.com/PrometheusRule": {health: existing},
+	"monitoring.coreos.com/ServiceMonitor": {health: existing},
+	"monitoring.coreos.com/PodMonitor":     {health: existing},
 }
 
 func (o Object) groupKind() string {
@@ -95,7 +107,7 @@ func (o Object) Health() Health {
 		return rule(o)
 	}
 	if o.IsCustom() && o.emptyStatus() {
-		return Health{Unknown, "no controller has reported a status yet"}
+		return noController
 	}
 	return o.kstatus()
 }

@@ -27,7 +27,7 @@ func rolloutHealth(o Object) Health {
 	case phase == "Progressing":
 		return Health{InProgress, joinReason("", message, "progressing")}
 	}
-	return Health{Unknown, "no controller has reported a status yet"}
+	return noController
 }
 
 // pausedText is "paused at step 2 of 5 (CanaryPauseStep): `kubectl argo rollouts promote web -n prod` goes
@@ -65,7 +65,7 @@ func canaryHealth(o Object) Health {
 	case "Initializing", "Progressing", "Promoting", "Finalising", "Terminating":
 		return Health{InProgress, strings.ToLower(phase) + weightText(o)}
 	}
-	return Health{Unknown, "no controller has reported a status yet"}
+	return noController
 }
 
 // weightText says how much traffic a canary gets.

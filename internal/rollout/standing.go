@@ -45,6 +45,7 @@ func standing(
 ) (Standing, error) {
 	if live.Body != nil {
 		s := Standing{Ref: ref, Health: j.Health(live), Blocking: j.Blocking(live)}
+		s.Blocking = s.Blocking && !isUnattended(ref, s.Health)
 		s.Idle = live.At("spec", "replicas") == int64(0) ||
 			ref.Kind == "DaemonSet" && live.At("status", "desiredNumberScheduled") == int64(0)
 		if runsPods(live) {
@@ -61,4 +62,9 @@ func standing(
 		return Standing{Ref: ref, Health: object.Health{Status: object.Unknown, Message: err.Error()}}, err
 	}
 	return Standing{Ref: ref, Health: health, Blocking: true}, nil
+}
+
+// isUnattended says that no controller cares for an object, which therefore holds up nothing.
+func isUnattended(ref object.Ref, h object.Health) bool {
+	return ref.IsExternal() && h.Status == object.Unknown
 }

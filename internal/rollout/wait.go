@@ -237,7 +237,8 @@ func newWaiter(c *cluster.Cluster, set object.Set, o Options) *waiter {
 		if obj.IsCustom() {
 			w.custom = append(w.custom, obj)
 		}
-		if w.judge.Blocking(obj) {
+		// An outage of a store or a certificate authority holds up only what has changed there.
+		if w.judge.Blocking(obj) && !(unchanged[obj.Ref()] && obj.Ref().IsExternal()) {
 			it := newItem(obj)
 			it.unchanged = unchanged[it.ref]
 			it.settles = o.Settle > 0 && (o.SettleAll || !it.unchanged)
@@ -319,6 +320,11 @@ func (w *waiter) read(ctx context.Context, it *item) {
 	default:
 		it.live, it.health = live, w.judge.Health(live)
 		w.awaitAnalysis(it)
+		if isUnattended(it.ref, it.health) && time.Since(w.began) >= w.grace {
+			it.health.Message = "no controller has reported a status: the deploy does not wait for it"
+			it.done = true
+			return
+		}
 		if it.done = it.health.Status == object.Current && w.settled(ctx, it); !it.done && !it.settling {
 			w.diagnose(ctx, it)
 		}
