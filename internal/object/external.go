@@ -8,8 +8,8 @@ import (
 // noController is the health of an object that no controller has reported about.
 var noController = Health{Unknown, "no controller has reported a status yet"}
 
-// IsExternal says that a controller which is no part of Kubernetes makes the object work, as cert-manager does
-// a Certificate. A deploy waits for it only where a controller reports on it: a cluster may have the
+// IsExternal says that a controller which is not part of Kubernetes makes the object work, as cert-manager
+// does a Certificate. A deploy waits for it only where a controller reports on it: a cluster may have the
 // definitions alone.
 func (r Ref) IsExternal() bool { return kindRules[r.Group+"/"+r.Kind].external }
 
