@@ -72,7 +72,7 @@ var allowed = map[string]string{
 	"internal/agent/child":   "",
 	"internal/agent/notify":  "",
 	"internal/agent/install": "agent object project render",
-	"internal/web": "check/contract check/finding check/origin cluster deploy git image object " +
+	"internal/web": "check/contract check/finding check/origin cluster deploy git image lazyregexp object " +
 		"plan project promote release rollout words",
 	"internal/web/login":           "web",
 	"internal/web/login/logintest": "",

@@ -61,11 +61,11 @@ func runUI(ctx context.Context, a *app, o uiOptions) error {
 			return t, err
 		}),
 		Upstream: promote.Upstream, Revert: promote.Revert,
-		Findings: func(ctx context.Context, src project.Source) ([]finding.Finding, error) {
+		Findings: func(ctx context.Context, src project.Source) (finding.Outcome, error) {
 			c, err := check.Project(ctx, src.Project, src.Project.Environments, check.Options{
 				Namespace: a.namespace, Render: a.renderOptions("render"),
 			})
-			return c.Findings, err
+			return c.Outcome(), err
 		},
 		Why: func(
 			ctx context.Context, src project.Source, env project.Environment, q origin.Question,

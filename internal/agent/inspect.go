@@ -204,34 +204,44 @@ func (u *ui) compare(ctx context.Context, src project.Source, from, to string) (
 
 // findings are what check finds in the environments that the agent keeps, each at the commit that it has
 // taken.
-func (u *ui) findings(ctx context.Context, src project.Source) ([]finding.Finding, error) {
-	at := map[*openCommit][]string{}
+func (u *ui) findings(ctx context.Context, src project.Source) (all finding.Outcome, err error) {
+	at, mirrors := map[*openCommit][]string{}, map[*openCommit]*mirror{}
 	var commits []*openCommit
-	var all []finding.Finding
 	for _, env := range src.Project.Environments {
-		_, o, err := u.find(ctx, src.Project.Name, env.Name)
+		e, o, err := u.find(ctx, src.Project.Name, env.Name)
 		if err != nil {
-			return nil, err
+			return all, err
 		}
 		if at[o] == nil {
 			commits = append(commits, o)
+			mirrors[o] = e.mirror
 		}
 		at[o] = append(at[o], env.Name)
 	}
 	for _, o := range commits {
 		names := at[o]
-		a, err := u.inspect(ctx, check.Job{Project: o.source.Project}, o, o)
+		a, err := u.inspect(ctx, check.Job{Project: o.source.Project, Past: mirrors[o].past(ctx, o)}, o, o)
 		if err := answered(a, err); err != nil {
-			return nil, fmt.Errorf("check commit %s: %w", short(o.files.commit), err)
+			return all, fmt.Errorf("check commit %s: %w", short(o.files.commit), err)
+		}
+		// there are those of some environments that are at the commit; without them, it is not about the commit.
+		there := func(of []string) ([]string, bool) {
+			if len(of) == 0 && len(at) > 1 {
+				of = names
+			}
+			kept := keep(of, func(name string) bool { return slices.Contains(names, name) })
+			return kept, len(of) == 0 || len(kept) > 0
 		}
 		for _, f := range a.Findings {
-			if len(f.Environments) == 0 && len(at) > 1 {
-				f.Environments = names
+			var is bool
+			if f.Environments, is = there(f.Environments); is {
+				all.Findings = append(all.Findings, f)
 			}
-			isThere := func(name string) bool { return slices.Contains(names, name) }
-			if len(f.Environments) == 0 || slices.ContainsFunc(f.Environments, isThere) {
-				f.Environments = keep(f.Environments, isThere)
-				all = append(all, f)
+		}
+		for _, left := range a.Unchecked {
+			var is bool
+			if left.Environments, is = there(left.Environments); is {
+				all.Unchecked = append(all.Unchecked, left)
 			}
 		}
 	}

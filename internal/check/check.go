@@ -72,6 +72,16 @@ type Report struct {
 	Accepted int `json:"accepted"`
 }
 
+// Outcome is what was found, with all that was not checked.
+func (r Report) Outcome() finding.Outcome {
+	o := finding.Outcome{Findings: r.Findings, Unchecked: r.Unchecked}
+	for _, l := range r.LeftOut {
+		o.Unchecked = append(o.Unchecked, finding.Unchecked{Environments: l.Environments, What: l.What,
+			Why: "not rendered: " + l.Why()})
+	}
+	return o
+}
+
 // subject is what the checks read.
 type subject struct {
 	Input

@@ -2,6 +2,8 @@ package check
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"slipway/internal/check/contract"
@@ -24,6 +26,25 @@ type Job struct {
 	Environment string           `json:"environment,omitempty"`
 	Why         *origin.Question `json:"why,omitempty"`
 	Compare     *Other           `json:"compare,omitempty"`
+	// Past is the commit before, for the check of all environments; nil: the project has none.
+	Past *PastFiles `json:"past,omitempty"`
+}
+
+// PastFiles are those files of an earlier state that have other texts now.
+type PastFiles struct {
+	// Name and Missing are as in Past.
+	Name    string `json:"name"`
+	Missing string `json:"missing,omitempty"`
+	// Texts are by the path from the project's directory.
+	Texts map[string][]byte `json:"texts,omitempty"`
+}
+
+func (f *PastFiles) past() *Past {
+	if f == nil {
+		return nil
+	}
+	return &Past{Name: f.Name, Missing: f.Missing, Changed: slices.Sorted(maps.Keys(f.Texts)),
+		Text: func(name string) ([]byte, error) { return f.Texts[name], nil }}
 }
 
 // Other is the environment that a Job's environment is compared with, as its own commit has it.
@@ -34,9 +55,9 @@ type Other struct {
 
 // Answer is the result of a Job. With an Error it has Touched and TouchedOther alone.
 type Answer struct {
-	Findings []finding.Finding `json:"findings,omitempty"`
-	Chain    origin.Chain      `json:"chain,omitzero"`
-	Result   contract.Result   `json:"result,omitzero"`
+	finding.Outcome
+	Chain  origin.Chain    `json:"chain,omitzero"`
+	Result contract.Result `json:"result,omitzero"`
 	// Touched is everything below the project's directory that was looked at, and TouchedOther the same below
 	// that of the other environment.
 	Touched      []tree.Read `json:"touched,omitempty"`
@@ -69,7 +90,7 @@ func Work(ctx context.Context, job Job) (a Answer) {
 			a.Chain, err = origin.Why(ctx, from.renderer, env, *job.Why, origin.Options{})
 		}
 	default:
-		a.Findings, err = findIn(ctx, from, job.Today)
+		a.Outcome, err = findIn(ctx, from, job.Today, job.Past.past())
 	}
 	a.Touched = from.renderer.Touched()
 	for _, name := range job.Project.Rules {
@@ -81,19 +102,19 @@ func Work(ctx context.Context, job Job) (a Answer) {
 	return a
 }
 
-// findIn checks all environments of a project. It compares with no earlier commit, because it has no
-// repository beside the files.
-func findIn(ctx context.Context, s state, today string) ([]finding.Finding, error) {
+// findIn checks all environments of a project.
+func findIn(ctx context.Context, s state, today string, before *Past) (finding.Outcome, error) {
 	now, err := time.Parse(time.DateOnly, today)
 	if err != nil {
-		return nil, err
+		return finding.Outcome{}, err
 	}
-	in := Input{Project: s.project, Environments: s.project.Environments, Renderer: s.renderer, Now: now}
+	in := Input{Project: s.project, Environments: s.project.Environments, Renderer: s.renderer, Now: now,
+		Past: before}
 	if in.Rules, err = LoadRules(s.project.Dir, s.project.Rules); err != nil {
-		return nil, err
+		return finding.Outcome{}, err
 	}
 	report, err := Run(ctx, in)
-	return report.Findings, err
+	return report.Outcome(), err
 }
 
 // openState opens a project as it is.

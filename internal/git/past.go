@@ -21,6 +21,13 @@ func (r Repository) IsShallow(ctx context.Context) bool {
 	return err == nil && strings.TrimSpace(out) == "true"
 }
 
+// Parent returns the first parent of a commit; empty for the first commit of a history.
+func (r Repository) Parent(ctx context.Context, commit string) (string, error) {
+	out, err := r.run(ctx, "rev-list", "--max-count=1", "--first-parent", "--skip=1", "--end-of-options",
+		commit, "--")
+	return strings.TrimSpace(out), err
+}
+
 // Ancestors returns the commits that one contains, itself excepted, the newest first and at most n of them.
 func (r Repository) Ancestors(ctx context.Context, commit string, n int) ([]string, error) {
 	out, err := r.run(ctx, "rev-list", "--topo-order", "--max-count="+strconv.Itoa(n+1),

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -116,15 +117,64 @@ func (s Store) changePauses(ctx context.Context, change func(Pauses) Pauses) err
 		if err != nil {
 			return err
 		}
-		text, err := json.Marshal(change(all))
+		now := change(all)
+		text, err := json.Marshal(now)
 		if err != nil {
 			return err
 		}
-		secret.Data = map[string][]byte{summaryKey: text}
+		ended, err := withEnded(secret.Data[endedKey], all, now)
+		if err != nil {
+			return err
+		}
+		secret.Data = map[string][]byte{summaryKey: text, endedKey: ended}
 		if _, err = cluster.WriteSecret(ctx, s.Cluster, secret); !errors.Is(err, cluster.ErrChanged) {
 			return err
 		}
 	}
+}
+
+// endedKey has the pauses that have ended, in the Secret of the others: earlier versions do not read it.
+const endedKey = "ended"
+
+// maxEnded is how many of them are kept: the newest.
+const maxEnded = 50
+
+// withEnded adds those pauses to the ended ones that are no longer among the present ones.
+func withEnded(data []byte, before, now Pauses) ([]byte, error) {
+	ended, err := pausesOf(data)
+	if err != nil {
+		return nil, err
+	}
+	at := time.Now().UTC().Truncate(time.Second)
+	for _, p := range before {
+		if slices.Contains(now, p) {
+			continue
+		}
+		if p.Until.IsZero() || p.Until.After(at) {
+			p.Until = at
+		}
+		ended = append(ended, p)
+	}
+	return json.Marshal(ended[max(0, len(ended)-maxEnded):])
+}
+
+// EndedPauses returns the last pauses that have ended, with the time when they did as Until, the oldest first.
+func (s Store) EndedPauses(ctx context.Context) (Pauses, error) {
+	secret, err := cluster.ReadSecret(ctx, s.Cluster, s.lockName()+".pause")
+	if err != nil || secret == nil {
+		return nil, err
+	}
+	all, err := pausesOf(secret.Data[summaryKey])
+	if err != nil {
+		return nil, err
+	}
+	ended, err := pausesOf(secret.Data[endedKey])
+	for _, p := range all {
+		if !p.Until.IsZero() && !time.Now().Before(p.Until) { // by itself
+			ended = append(ended, p)
+		}
+	}
+	return ended, err
 }
 
 func pausesOf(data []byte) (all Pauses, err error) {

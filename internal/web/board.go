@@ -31,6 +31,8 @@ type column struct {
 	// Unchecked is why Errors and Warnings are not known; empty: they are.
 	Unchecked        string
 	Errors, Warnings int
+	// LeftOut counts what was not checked.
+	LeftOut int
 	// More is how many commits are waiting beside those that are named.
 	More int
 	// May are the rights of the person.
@@ -83,7 +85,7 @@ func (s *Site) boardOf(ctx context.Context, src project.Source) boardProject {
 	src, rights := s.visible(ctx, src)
 	b := boardProject{Name: src.Project.Name, Source: src, Forge: forgeOf(src.Remote),
 		Compares: s.options.Compare != nil, Promotes: s.options.Promotes != nil}
-	var found answer[[]finding.Finding]
+	var found answer[finding.Outcome]
 	var all sync.WaitGroup
 	if s.options.Findings != nil {
 		all.Go(func() { found = s.check(ctx, whole) })
@@ -105,19 +107,30 @@ func (s *Site) boardOf(ctx context.Context, src project.Source) boardProject {
 				c.Unchecked = found.Err.Error()
 			}
 		default:
-			c.Errors, c.Warnings = countFindings(findingsIn(found.Value, standing.Environment))
+			o := outcomeIn(found.Value, standing.Environment)
+			c.Errors, c.Warnings = countFindings(o.Findings)
+			c.LeftOut = len(o.Unchecked)
 		}
 		b.Columns = append(b.Columns, c)
 	}
 	return b
 }
 
-// gateRow is one gate of a column.
+// gateRow is one gate.
 type gateRow struct {
-	Text string
-	Shut bool
+	// Name is that of promote.Gate; empty: the row is about all gates.
+	Name, Text string
+	Shut       bool
 	// Since is when it shut or opened; zero: that is not known.
 	Since time.Time
+}
+
+func rowOf(g promote.Gate) gateRow {
+	text := g.Why
+	if !g.Opens.IsZero() && g.Name != "windows" {
+		text += ", opens at " + g.Opens.Format("15:04 MST on Jan 2")
+	}
+	return gateRow{g.Name, text, !g.Open, g.Since}
 }
 
 // GateRows are the gates that are shut; where all are open, one row that says so.
@@ -130,11 +143,9 @@ func (c column) GateRows() (rows []gateRow) {
 		return []gateRow{{Text: "unknown: " + d.Error, Shut: true}}
 	}
 	for _, g := range d.Shut() {
-		text := "shut: " + g.Why
-		if !g.Opens.IsZero() && g.Name != "windows" {
-			text += ", opens at " + g.Opens.Format("15:04 MST on Jan 2")
-		}
-		rows = append(rows, gateRow{text, true, g.Since})
+		row := rowOf(g)
+		row.Text = "shut: " + row.Text
+		rows = append(rows, row)
 	}
 	switch {
 	case len(rows) > 0:

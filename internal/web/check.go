@@ -12,7 +12,7 @@ import (
 )
 
 // check returns the findings of the present state of a source, in all its environments.
-func (s *Site) check(ctx context.Context, src project.Source) answer[[]finding.Finding] {
+func (s *Site) check(ctx context.Context, src project.Source) answer[finding.Outcome] {
 	key := time.Now().Format(time.DateOnly) // by which exceptions expire
 	for _, env := range src.Project.Environments {
 		state := src.Commit + " " + src.Tag
@@ -24,21 +24,28 @@ func (s *Site) check(ctx context.Context, src project.Source) answer[[]finding.F
 	if src.Tag == "" { // outside Git nothing says whether the files are the same
 		key = time.Now().Truncate(10 * time.Second).String()
 	}
-	return s.findings.ask(ctx, question[[]finding.Finding]{
+	return s.findings.ask(ctx, question[finding.Outcome]{
 		name: src.Project.Name, key: key, patience: shortPatience,
-		find: func(ctx context.Context) ([]finding.Finding, error) { return s.options.Findings(ctx, src) },
+		find: func(ctx context.Context) (finding.Outcome, error) { return s.options.Findings(ctx, src) },
 	})
 }
 
-// findingsIn are those that concern an environment.
-func findingsIn(all []finding.Finding, environment string) []finding.Finding {
-	var found []finding.Finding
-	for _, f := range all {
-		if len(f.Environments) == 0 || slices.Contains(f.Environments, environment) {
-			found = append(found, f)
+// outcomeIn is what concerns an environment.
+func outcomeIn(all finding.Outcome, environment string) (o finding.Outcome) {
+	isIn := func(names []string) bool { return len(names) == 0 || slices.Contains(names, environment) }
+	for _, f := range all.Findings {
+		if isIn(f.Environments) {
+			o.Findings = append(o.Findings, f)
 		}
 	}
-	return found
+	for _, u := range all.Unchecked {
+		if isIn(u.Environments) {
+			u.Environments = nil
+			o.Unchecked = append(o.Unchecked, u)
+		}
+	}
+	o.Unchecked = finding.Summarize(o.Unchecked, true)
+	return o
 }
 
 func countFindings(all []finding.Finding) (errors, warnings int) {
@@ -60,6 +67,8 @@ type checkPage struct {
 	Fault    *fault
 	Tiers    []findingTier
 	Findings pager
+	// Unchecked is what was not checked, and why.
+	Unchecked []finding.Unchecked
 }
 
 type findingTier struct {
@@ -82,7 +91,9 @@ func (s *Site) serveCheck(w http.ResponseWriter, r *http.Request, t deploy.Targe
 	case found.Err != nil:
 		page.Fault = s.fault(found.Err)
 	default:
-		all := findingsIn(found.Value, t.Environment.Name)
+		outcome := outcomeIn(found.Value, t.Environment.Name)
+		all := outcome.Findings
+		page.Unchecked = outcome.Unchecked[:min(len(outcome.Unchecked), maxDrift)]
 		slices.SortStableFunc(all, func(a, b finding.Finding) int {
 			return slices.Index(finding.Tiers, a.Tier) - slices.Index(finding.Tiers, b.Tier)
 		})

@@ -112,23 +112,27 @@ func (s *Site) serveEnvironment(
 // look reads the health of the objects of the newest release, and its drift.
 func (s *Site) look(ctx context.Context, t deploy.Target, past release.Past, page *environmentPage) {
 	rel, name, patience := past.Latest, page.Project+"/"+page.Environment, longPatience
-	if rel.Objects.Len() >= manyObjects {
+	isLarge := rel.Objects.Len() >= manyObjects
+	if isLarge {
 		patience = shortPatience
 		if began, ok := ctx.Value(beganKey{}).(time.Time); ok { // the page has waited for the record, too
 			patience = max(leastPatience, shortPatience-time.Since(began))
 		}
 	}
 	var all sync.WaitGroup
-	all.Go(func() {
-		page.Health = s.health.ask(ctx, question[[]rollout.Standing]{
-			name: name, patience: patience, find: func(ctx context.Context) ([]rollout.Standing, error) {
-				return healthOf(ctx, t, rel)
-			},
-		})
-	})
+	health := question[[]rollout.Standing]{
+		name: name, patience: patience, find: func(ctx context.Context) ([]rollout.Standing, error) {
+			return healthOf(ctx, t, rel)
+		},
+	}
+	looking := s.health.begin(ctx, health)
+	all.Go(func() { page.Health = s.health.wait(ctx, health, looking) })
 	all.Go(func() {
 		page.Drift = s.drift.ask(ctx, question[deploy.Drift]{
 			name: name, patience: patience, find: func(ctx context.Context) (deploy.Drift, error) {
+				if isLarge && looking != nil {
+					<-looking // a dry run of all objects would delay their health, which the page waits for
+				}
 				return deploy.FindDriftFrom(ctx, t, past)
 			},
 		})

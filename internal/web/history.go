@@ -1,6 +1,8 @@
 package web
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -21,6 +23,14 @@ type historyPage struct {
 	Query, Status string
 	Statuses      []release.Status
 	Notes         []string
+	// Others are approvals, and pauses that have ended: the newest first.
+	Others []occurrence
+}
+
+// occurrence is what a person did that is not a release.
+type occurrence struct {
+	Time              time.Time
+	What, Who, Reason string
 }
 
 func (s *Site) serveHistory(
@@ -42,8 +52,37 @@ func (s *Site) serveHistory(
 			page.Releases = append(page.Releases, rel)
 		}
 	}
+	others, err := occurrences(r.Context(), t.Records())
+	if err != nil {
+		page.Notes = append(page.Notes, err.Error())
+	}
+	for _, o := range others {
+		text := strings.ToLower(strings.Join([]string{o.What, o.Who, o.Reason}, " "))
+		if page.Status == "" && strings.Contains(text, strings.ToLower(page.Query)) {
+			page.Others = append(page.Others, o)
+		}
+	}
 	s.show(w, r, http.StatusOK, "history", viewOf(t.Source, t.Environment.Name, "history", page))
 	return nil
+}
+
+// occurrences are the approvals of an environment, and the pauses that have ended, the newest first.
+func occurrences(ctx context.Context, records release.Store) (all []occurrence, err error) {
+	approvals, failed := records.Approvals(ctx)
+	for _, a := range approvals {
+		all = append(all, occurrence{a.Time, "approved images " + shortDigest(":"+a.Images), a.Who, a.Reason})
+	}
+	ended, err := records.EndedPauses(ctx)
+	for _, p := range ended {
+		what := "held drift"
+		if p.Deploys {
+			what = "suspended the agent"
+		}
+		what += " until " + p.Until.UTC().Format(time.RFC3339)
+		all = append(all, occurrence{p.Since, what, p.Who, p.Reason})
+	}
+	slices.SortStableFunc(all, func(a, b occurrence) int { return b.Time.Compare(a.Time) })
+	return all, errors.Join(failed, err)
 }
 
 // releasePage is one release: what it changed, why it failed, and what became of it.

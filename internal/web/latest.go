@@ -58,7 +58,11 @@ func (a answer[T]) Before(t time.Time) bool { return a.running != nil || a.At.Be
 
 // ask finds the answer to a question, once for all who ask at the same time, and waits for it with patience.
 func (s *answers[T]) ask(ctx context.Context, q question[T]) answer[T] {
-	done := s.begin(ctx, q)
+	return s.wait(ctx, q, s.begin(ctx, q))
+}
+
+// wait waits with patience for what begin returned.
+func (s *answers[T]) wait(ctx context.Context, q question[T], done chan struct{}) answer[T] {
 	if done != nil {
 		timer := time.NewTimer(q.patience)
 		defer timer.Stop()

@@ -17,6 +17,7 @@ import (
 	"slipway/internal/check/finding"
 	"slipway/internal/deploy"
 	"slipway/internal/git"
+	"slipway/internal/lazyregexp"
 	"slipway/internal/object"
 	"slipway/internal/plan"
 	"slipway/internal/project"
@@ -61,8 +62,8 @@ type view struct {
 	// Tab is the page of an environment: "", "history", "plan", "logs".
 	Tab  string
 	Page any
-	// Promotes: there is a page that promotes to the environment.
-	Promotes bool
+	// Promotes: there is a page that promotes to the environment, and Checks: one with the findings of check.
+	Promotes, Checks bool
 	// May are the rights of the person in the environment.
 	May Rights
 	// Person is who is signed in, if anyone. Login is where to sign in; empty: nowhere.
@@ -92,7 +93,7 @@ func viewOf(src project.Source, environment, tab string, page any) view {
 // show answers with a page.
 func (s *Site) show(w http.ResponseWriter, r *http.Request, status int, name string, v view) {
 	v.May, v.Login, v.Person = rightsOf(r.Context()), s.options.Login, PersonOf(r.Context()).String()
-	v.Promotes = s.options.Promotes != nil
+	v.Promotes, v.Checks = s.options.Promotes != nil, s.options.Findings != nil
 	src, _ := s.visible(r.Context(), v.source)
 	for _, e := range src.Project.Environments {
 		v.Environments = append(v.Environments, e.Name)
@@ -135,10 +136,11 @@ var functions = template.FuncMap{
 	"mark": func(a plan.Action) string { return marks[a] }, "object": objectPath, "lost": deploy.LostText,
 	"notRun": deploy.NotRunText, "lostField": plan.LostText, "places": placesOf, "notice": noticeOf,
 	"levels": func() []string { return levels }, "outcome": outcome,
-	"clock": func(t time.Time) string { return t.Local().Format("15:04:05.000") },
-	"tail":  func(name string) string { return name[strings.LastIndex(name, "-")+1:] },
-	"gap":   func(p boardProject, c column) inProject { return inProject{p, c} },
-	"add":   func(a, b int) int { return a + b },
+	"clock":  func(t time.Time) string { return t.Local().Format("15:04:05.000") },
+	"tail":   func(name string) string { return name[strings.LastIndex(name, "-")+1:] },
+	"linked": linked, "marked": marked,
+	"gap": func(p boardProject, c column) inProject { return inProject{p, c} },
+	"add": func(a, b int) int { return a + b },
 }
 
 // at is the path of a page: its elements may have any characters.
@@ -192,6 +194,36 @@ func objectPath(r object.Ref) string {
 
 // noticeOf is a message of one line.
 func noticeOf(text string) string { return words.Brief(words.OneLine(text)) }
+
+// piece is a part of a text: an address, something to type, or neither.
+type piece struct {
+	Text, Address string
+	Code          bool
+}
+
+// linked divides a text into its addresses and what is between them.
+func linked(text string) (all []piece) {
+	for len(text) > 0 {
+		at := address().FindStringIndex(text)
+		if at == nil {
+			at = []int{len(text), len(text)}
+		}
+		all = append(all, piece{Text: text[:at[0]]}, piece{Text: text[at[0]:at[1]], Address: text[at[0]:at[1]]})
+		text = text[at[1]:]
+	}
+	return all
+}
+
+// address is one of the web, without what ends a sentence.
+var address = lazyregexp.New(`https?://[^\s<>"]*[^\s<>".,:;)]`)
+
+// marked divides a text into what is between backquotes, which is to be typed, and the rest.
+func marked(text string) (all []piece) {
+	for i, part := range strings.Split(text, "`") {
+		all = append(all, piece{Text: part, Code: i%2 == 1})
+	}
+	return all
+}
 
 // placesOf joins the places of a cause.
 func placesOf(all []finding.Place) string {

@@ -3,6 +3,7 @@ package web
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -32,7 +33,9 @@ type Promoter interface {
 type promotionPage struct {
 	place
 	promote.Offer
+	// Fault is why nothing can be promoted, beside the gates that are shut.
 	Fault *fault
+	// Gates are those that are shut, then those that are open.
 	Gates []gateRow
 	// Approvals of Required are given. MayApprove: the person has not approved.
 	Required   int
@@ -96,10 +99,21 @@ func (s *Site) promotion(r *http.Request, t deploy.Target) (deploy.Target, promo
 	page := promotionPage{place: placeOf(t)}
 	way := cmp.Or(r.FormValue("way"), promote.Push)
 	page.Offer, err = s.options.Promotes.Offer(r.Context(), t, from, way)
-	if err != nil {
+	if err = besideGates(err); err != nil {
 		page.Fault = s.fault(err)
 	}
-	page.Gates = column{Standing: promote.Standing{Gates: &page.Decision}}.GateRows()
+	for _, g := range page.Decision.Gates {
+		page.Gates = append(page.Gates, rowOf(g))
+	}
+	slices.SortStableFunc(page.Gates, func(a, b gateRow) int {
+		switch {
+		case a.Shut == b.Shut:
+			return 0
+		case a.Shut:
+			return -1
+		}
+		return 1
+	})
 	if g := t.Environment.Gates; g != nil && g.Approvals > 0 && len(page.Decision.Proof.Images) > 0 {
 		page.Required = g.Approvals
 		if page.Decision.Approver == "" {
@@ -110,16 +124,36 @@ func (s *Site) promotion(r *http.Request, t deploy.Target) (deploy.Target, promo
 	return t, page, nil
 }
 
+// besideGates is an error without what gates say, which has a place of its own.
+func besideGates(err error) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var rest []error
+		for _, e := range joined.Unwrap() {
+			rest = append(rest, besideGates(e))
+		}
+		return errors.Join(rest...)
+	}
+	held, isHeld := errors.AsType[*deploy.QuarantinedError](err)
+	if errors.As(err, new(*promote.GateError)) || isHeld && held.Promoting {
+		return nil
+	}
+	return err
+}
+
+// Shut counts the gates that are shut.
+func (p promotionPage) Shut() int { return len(p.Decision.Shut()) }
+
 // servePromote does what a person consents to: exactly that promotion, or nothing.
 func (s *Site) servePromote(w http.ResponseWriter, r *http.Request, t deploy.Target) error {
 	t, page, err := s.promotion(r, t)
 	if err != nil {
 		return err
 	}
-	if page.Fault == nil && (page.ID == "" || page.ID != r.FormValue("plan")) {
+	isShut := len(page.Decision.Shut()) > 0
+	if page.Fault == nil && !isShut && (page.ID == "" || page.ID != r.FormValue("plan")) {
 		page.Fault = s.fault(promote.ErrOtherOffer)
 	}
-	if page.Fault != nil {
+	if page.Fault != nil || isShut {
 		s.showPromotion(w, r, http.StatusConflict, t, page)
 		return nil
 	}

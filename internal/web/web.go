@@ -41,7 +41,7 @@ type Options struct {
 	Upstream func(context.Context, project.Source) string
 	Revert   func(context.Context, deploy.Target, promote.Undone) (string, error)
 	// Findings checks all environments of a project; nil: it is not checked.
-	Findings func(context.Context, project.Source) ([]finding.Finding, error)
+	Findings func(context.Context, project.Source) (finding.Outcome, error)
 	// Why explains a field, and Compare how one environment differs from another, as the verbs do; nil: these
 	// pages do not exist.
 	Why     func(context.Context, project.Source, project.Environment, origin.Question) (origin.Chain, error)
@@ -65,7 +65,7 @@ type Options struct {
 type Site struct {
 	options  Options
 	pages    pages
-	findings answers[[]finding.Finding]
+	findings answers[finding.Outcome]
 	health   answers[[]rollout.Standing]
 	drift    answers[deploy.Drift]
 	records  release.Decoded

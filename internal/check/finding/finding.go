@@ -149,6 +149,12 @@ type Unchecked struct {
 	Why          string      `json:"why"`
 }
 
+// Outcome is what a check found, and what it did not look at.
+type Outcome struct {
+	Findings  []Finding   `json:"findings,omitempty"`
+	Unchecked []Unchecked `json:"unchecked,omitempty"`
+}
+
 // New begins a finding about a field of an object.
 func (r Rule) New(o object.Object, field, format string, args ...any) Finding {
 	ref := o.Ref()
