@@ -158,7 +158,7 @@ func withEnded(data []byte, before, now Pauses) ([]byte, error) {
 	return json.Marshal(ended[max(0, len(ended)-maxEnded):])
 }
 
-// EndedPauses returns the last pauses that have ended, with the time when they did as Until, the oldest first.
+// EndedPauses returns the last pauses that have ended, the oldest first. Until is the time when they did.
 func (s Store) EndedPauses(ctx context.Context) (Pauses, error) {
 	secret, err := cluster.ReadSecret(ctx, s.Cluster, s.lockName()+".pause")
 	if err != nil || secret == nil {

@@ -138,7 +138,7 @@ var functions = template.FuncMap{
 	"levels": func() []string { return levels }, "outcome": outcome,
 	"clock":  func(t time.Time) string { return t.Local().Format("15:04:05.000") },
 	"tail":   func(name string) string { return name[strings.LastIndex(name, "-")+1:] },
-	"linked": linked, "marked": marked,
+	"reason": reasonOf, "linked": linked, "marked": marked,
 	"gap": func(p boardProject, c column) inProject { return inProject{p, c} },
 	"add": func(a, b int) int { return a + b },
 }
@@ -165,6 +165,9 @@ func managerOf(h plan.Holder) string {
 	}
 	return h.Manager
 }
+
+// reasonOf is the reason of a change without the object, which stands before it.
+func reasonOf(c plan.Change) string { return strings.TrimPrefix(c.Reason, c.Ref.String()+": ") }
 
 // marks are the signs of the actions of a plan.
 var marks = map[plan.Action]string{plan.Create: "+", plan.Update: "~", plan.Delete: "-", plan.Replace: "±",
