@@ -263,8 +263,9 @@ func (t *tab) inspect() error {
 
 // shoot stores a picture of the page with few colours: the pages have few.
 func (t *tab) shoot(file, name string) error {
+	const still = "Promise.all(document.getAnimations().map(a => a.finished)).then(() => true)"
 	var raw []byte
-	if err := t.run(chromedp.Screenshot("html", &raw, chromedp.ByQuery)); err != nil {
+	if err := t.run(chromedp.Evaluate(still, nil, awaitResult), chromedp.Screenshot("html", &raw, chromedp.ByQuery)); err != nil {
 		return err
 	}
 	picture, err := png.Decode(bytes.NewReader(raw))

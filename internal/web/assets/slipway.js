@@ -106,8 +106,16 @@ function replace(old, fresh) {
   const focus = old.contains(at) ? [...old.querySelectorAll('a, button, input, summary, select')].indexOf(at) : -1
   for (const form of old.querySelectorAll('form')) keep(form, fresh)
   old.replaceWith(fresh)
-  fresh.classList.add('fresh')
+  mark(old, fresh)
   if (focus >= 0) fresh.querySelectorAll('a, button, input, summary, select')[focus]?.focus({ preventScroll: true })
+}
+
+// Shows what has changed: of a board the columns, else the whole part.
+function mark(old, fresh) {
+  const columns = [...fresh.querySelectorAll('.column')]
+  const before = [...old.querySelectorAll('.column')]
+  const differ = columns.filter((c, i) => !before[i] || !isSame(c, before[i]))
+  for (const part of columns.length ? differ : [fresh]) part.classList.add('fresh')
 }
 
 // What somebody has typed stays.
