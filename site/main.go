@@ -174,6 +174,7 @@ func (s *site) write(out string, pages []*page) error {
 		Title   string `json:"t"`
 		Address string `json:"a"`
 		Words   string `json:"w"`
+		Late    bool   `json:"l,omitempty"` // long lists of what was changed or decided: other pages come first
 	}
 	var index []entry
 	for _, p := range pages {
@@ -185,7 +186,8 @@ func (s *site) write(out string, pages []*page) error {
 			return err
 		}
 		files[p.address()] = b.Bytes()
-		index = append(index, entry{p.Title, p.address(), p.words})
+		late := p.Section == "Project" || p.File == "docs/decisions.md" || p.File == "docs/benchmarks.md"
+		index = append(index, entry{p.Title, p.address(), p.words, late})
 	}
 	list, err := json.Marshal(index)
 	if err != nil {

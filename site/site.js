@@ -8,11 +8,12 @@ function score(page, words) {
   let sum = 0;
   for (const word of words) {
     const title = page.t.toLowerCase(), text = page.w.toLowerCase();
-    const inTitle = title.includes(word), times = text.split(word).length - 1;
+    // "rollback" finds "Roll back at night", too.
+    const inTitle = title.includes(word) || title.replaceAll(" ", "").includes(word), times = text.split(word).length - 1;
     if (!inTitle && times === 0) return 0;
     sum += (inTitle ? 50 : 0) + Math.min(times, 10);
   }
-  return sum;
+  return page.l ? sum / 10 : sum;
 }
 
 function excerpt(page, word) {
