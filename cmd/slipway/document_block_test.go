@@ -143,8 +143,8 @@ var anyRuns = []anyRun{
 	{regexp.MustCompile(`\b[0-9a-f]{7}\b`), "COMMIT"},
 	{regexp.MustCompile(`\b[0-9a-f]{7}\.\.[0-9a-f]{7}\b`), "COMMITS"},
 	{regexp.MustCompile(`-[0-9a-z]{8,10}-[0-9a-z]{5}\b`), "-POD"},
-	{regexp.MustCompile(`\b(\d+h)?(\d+m)?\d+(\.\d+)? ?(ms|s|m|h)\b( ago)?|\bjust now\b`), "TIME"},
-	{regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?Z?`), "TIME"},
+	{regexp.MustCompile(`\b(\d+h)?(\d+m)?\d+(\.\d+)? ?(µs|ms|s|m|h|d)\b( ago)?|\bjust now\b`), "TIME"},
+	{regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?(Z|[+-]\d\d:\d\d)?`), "TIME"},
 	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "ADDRESS"},
 	{regexp.MustCompile(`\b[\w.-]+@[\w.-]+\b`), "USER"},
 	{regexp.MustCompile(`led by \S+`), "led by REPLICA"},
@@ -187,4 +187,31 @@ func isLike(shown, printed string) bool {
 		parts[i] = regexp.QuoteMeta(parts[i])
 	}
 	return regexp.MustCompile("^" + strings.Join(parts, ".*") + "$").MatchString(printed)
+}
+
+// What another run prints differently is the same text to a page: ages of every length, hashes without letters
+// and those that look like numbers, and the names of pods.
+func TestNormal(t *testing.T) {
+	for name, c := range map[string]struct{ shown, printed string }{
+		"the first second":   {"healthy, 0s ago by ada", "healthy, just now by ada"},
+		"a slow machine":     {"healthy, 3s ago by ada", "healthy, 1m4s ago by ada"},
+		"minutes":            {"it opens in 59m59s", "it opens in 1h"},
+		"days":               {"gate shut for 5d", "gate shut for 23h"},
+		"fractions":          {"stable for 1.5s", "stable for 15s"},
+		"microseconds":       {"took 950.1µs", "took 1.2ms"},
+		"with a blank":       {"healthy after 0.8 s", "healthy after 61.5 s"},
+		"the year":           {"since 2026-12-31T23:59:59Z", "since 2027-01-01 00:00"},
+		"a zone":             {"at 2026-12-31T23:59:59+00:00", "at 2027-01-01T00:59:59+01:00"},
+		"digits":             {"commit 1234567 is release 1", "commit abcdef0 is release 1"},
+		"a float":            {"main-1234e56", "main-abcdef0"},
+		"a range of commits": {"1234e56..7654321", "abcdef0..0fedcba"},
+		"a whole hash":       {strings.Repeat("1", 40), strings.Repeat("e", 40)},
+		"a pod":              {"web-7d9c5b6f4-x2x4z is ready", "web-55c9df7b7c-abcde is ready"},
+		"a port":             {"http://127.0.0.1:8080/", "http://127.0.0.1:40213/"},
+		"columns":            {"prod  healthy", "prod        healthy"},
+	} {
+		if shown, printed := normal(c.shown), normal(c.printed); shown != printed {
+			t.Errorf("%s: %q, and %q", name, shown, printed)
+		}
+	}
 }

@@ -179,7 +179,7 @@ func page[T any](all []T, r *http.Request) []T {
 	return all[first:min(first+size, len(all))]
 }
 
-const checkedAt = "2026-11-30T09:12:44Z"
+const checkedAt = "2026-01-02T09:12:44Z"
 
 func (s *Server) listStatuses(parts []string, r *http.Request) answer {
 	if !hash.MatchString(parts[0]) {
