@@ -92,13 +92,13 @@ func withFields(o *plan.Observed, err error) error {
 
 // isFixed says that the object may be deleted and created again because it cannot be changed, and names the
 // fields.
-func isFixed(o *plan.Observed) (fixed bool, why string) {
+func (s *survey) isFixed(o *plan.Observed) (fixed bool, why string) {
 	if o.Live.Body == nil {
 		return false, ""
 	}
 	e, immutable := errors.AsType[*ImmutableError](immutable(o.Ref, withFields(o, o.Err)))
 	switch {
-	case immutable && plan.MayReplace(o.Desired):
+	case immutable && (plan.MayReplace(o.Desired) || s.back && plan.MayGoBack(o.Desired, o.Live)):
 		return true, strings.Join(e.Fields, ", ")
 	case o.Desired.IsHook() && o.Ref.RunsOnce() && apierrors.IsInvalid(o.Err):
 		return true, "its spec"

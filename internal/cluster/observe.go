@@ -22,6 +22,8 @@ type ObserveOptions struct {
 	Owned []object.Ref
 	// Force plans to take over fields that other managers own.
 	Force bool
+	// Back says that the desired objects are those of an earlier release: see plan.MayGoBack.
+	Back bool
 	// Settled are the fingerprints of objects that were as their source wants them: see Fingerprint.
 	Settled map[object.Ref]string
 	// Before is what an earlier Observe found for the same desired set. What it says of an object that has not
@@ -44,7 +46,7 @@ func Observe(ctx context.Context, c *Cluster, desired object.Set, opt ObserveOpt
 		made[ref] = true
 	}
 	s := &survey{c: c, desired: desired, definitions: DefinedKinds(desired),
-		scaled: scaledWorkloads(desired), force: opt.Force, settled: opt.Settled}
+		scaled: scaledWorkloads(desired), force: opt.Force, back: opt.Back, settled: opt.Settled}
 	targets := make([]target, 0, desired.Len()+len(surplus))
 	for _, o := range desired.Objects() {
 		kind, _ := o.At("type").(string)
@@ -101,7 +103,7 @@ type survey struct {
 	desired     object.Set
 	definitions map[schema.GroupKind]Definition
 	scaled      map[object.Ref]any
-	force       bool
+	force, back bool
 	settled     map[object.Ref]string
 	pool        object.Pool
 	fields      fieldLists
@@ -229,7 +231,7 @@ func (s *survey) ask(ctx context.Context, o *plan.Observed, managed []metav1.Man
 				return
 			}
 		}
-		if o.Fixed, o.Why = isFixed(o); o.Fixed {
+		if o.Fixed, o.Why = s.isFixed(o); o.Fixed {
 			o.Merged, o.Err = wire(o.Desired), tryCreate(ctx, s.c, o.Desired)
 			return
 		}

@@ -264,7 +264,7 @@ func propose(
 		}
 	}
 	mayDelete := append(deletable(latest, p), p.Added...)
-	seeing := cluster.ObserveOptions{Owned: mayDelete, Force: l.force, Before: l.before}
+	seeing := cluster.ObserveOptions{Owned: mayDelete, Force: l.force, Before: l.before, Back: p.RollbackOf > 0}
 	if latest.Status == release.Healthy {
 		seeing.Settled = latest.Settled
 	}

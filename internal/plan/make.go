@@ -181,11 +181,11 @@ func decide(o Observed, in Input) Change {
 		c.Action, c.Reason = Keep, cannotGoBack+refusal(o)
 	case o.Err != nil:
 		c.Action, c.Reason = Blocked, refusal(o)
-	case in.Rollback && o.Fixed && !asksForReplacement(o.Desired):
+	case in.Rollback && o.Fixed && !mustReplace(o):
 		c.Action, c.Reason = Keep, cannotGoBack+o.Why+" cannot be changed after the object was created"
 	case o.Fixed:
 		c.Action, c.Reason = replace(o, in)
-		c.Fields = differences(o.Live, o.Merged, true)
+		c.Fields = differences(o.Live, o.Merged, !holdsData(o.Ref))
 	case (o.Live.Body == nil || isDeleting(o.Live)) && slices.Contains(in.Ran, o.Ref):
 		c.Action, c.Reason = Keep, "it ran with the last release, and its TTL has deleted it"
 	case o.Live.Body == nil:

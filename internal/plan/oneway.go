@@ -21,15 +21,15 @@ func irreversible(c Change, o Observed) string {
 		return "a new Service gets another address of the load balancer"
 	case c.Action != Update && c.Action != Replace:
 		return ""
-	case r.Group == "" && (r.Kind == "ConfigMap" || r.Kind == "Secret"):
-		if o.Merged.At("immutable") == true && !asksForReplacement(o.Desired) {
+	case holdsData(r):
+		if o.Merged.At("immutable") == true && o.Live.At("immutable") != true && sameContent(o) {
 			return "it is immutable from now on"
 		}
 	case r.Kind == "PersistentVolumeClaim" && grows(o.Live, o.Merged):
 		return "a claim does not shrink"
 	case r.Kind == "CustomResourceDefinition" && !maps.Equal(versions(o.Live), versions(o.Merged)):
 		return "objects may be stored in another version by then"
-	case slices.ContainsFunc(resizes(c, o), func(s resized) bool { return s.to.Cmp(s.from) > 0 }):
+	case c.Action == Update && slices.ContainsFunc(resizes(c, o), func(s resized) bool { return s.to.Cmp(s.from) > 0 }):
 		return "its volumes do not shrink"
 	}
 	return ""

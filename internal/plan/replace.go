@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -21,9 +22,33 @@ var replaceMarks = []struct{ annotation, value string }{
 // and Secrets are, and what asks for it, but never an object that holds others or data.
 func MayReplace(o object.Object) bool {
 	r := o.Ref()
-	byKind := isJob(r) || r.Group == "" && (r.Kind == "ConfigMap" || r.Kind == "Secret")
-	return !Protected(r.Kind) && (byKind || asksForReplacement(o))
+	return !Protected(r.Kind) && (isJob(r) || holdsData(r) || asksForReplacement(o))
 }
+
+// MayGoBack says that a rollback may delete and create an object again: where its release may, and where the
+// live object asks for it. It came by a replacement then, and the older release may lack the annotation.
+func MayGoBack(want, live object.Object) bool {
+	return MayReplace(want) || !Protected(want.Ref().Kind) && asksForReplacement(live)
+}
+
+// mustReplace says that a rollback replaces an object that cannot be changed. A ConfigMap or a Secret whose
+// content is that of the release stays: only the mark that it is immutable differs.
+func mustReplace(o Observed) bool {
+	return asksForReplacement(o.Desired) || asksForReplacement(o.Live) || !sameContent(o)
+}
+
+// sameContent says that the live ConfigMap or Secret holds what the desired one does.
+func sameContent(o Observed) bool {
+	same := func(field string) bool {
+		live, _ := o.Live.At(field).(map[string]any)
+		want, _ := o.Merged.At(field).(map[string]any)
+		return len(live) == 0 && len(want) == 0 || reflect.DeepEqual(live, want)
+	}
+	return same("data") && same("binaryData")
+}
+
+// holdsData says that an object is a ConfigMap or a Secret. The server defaults nothing of what these hold.
+func holdsData(r object.Ref) bool { return r.Group == "" && (r.Kind == "ConfigMap" || r.Kind == "Secret") }
 
 func asksForReplacement(o object.Object) bool {
 	return slices.ContainsFunc(replaceMarks, func(m struct{ annotation, value string }) bool {
@@ -60,7 +85,7 @@ func replace(o Observed, in Input) (Action, string) {
 	case KeepsPods(o.Ref):
 		return Replace, what + "cannot be changed: the StatefulSet is deleted without its pods and claims, " +
 			"and created again"
-	case o.Ref.Kind == "ConfigMap" || o.Ref.Kind == "Secret":
+	case holdsData(o.Ref):
 		return Replace, fmt.Sprintf("cannot be changed: the immutable %s is deleted and created again", o.Ref.Kind)
 	}
 	return Replace, what + "cannot be changed: it is deleted and created again, with all that belongs to it"
