@@ -29,7 +29,8 @@ func irreversible(c Change, o Observed) string {
 		return "a claim does not shrink"
 	case r.Kind == "CustomResourceDefinition" && !maps.Equal(versions(o.Live), versions(o.Merged)):
 		return "objects may be stored in another version by then"
-	case c.Action == Update && slices.ContainsFunc(resizes(c, o), func(s resized) bool { return s.to.Cmp(s.from) > 0 }):
+	case c.Action == Update &&
+		slices.ContainsFunc(resizes(c, o), func(s resized) bool { return s.to.Cmp(s.from) > 0 }):
 		return "its volumes do not shrink"
 	}
 	return ""

@@ -48,7 +48,9 @@ func sameContent(o Observed) bool {
 }
 
 // holdsData says that an object is a ConfigMap or a Secret. The server defaults nothing of what these hold.
-func holdsData(r object.Ref) bool { return r.Group == "" && (r.Kind == "ConfigMap" || r.Kind == "Secret") }
+func holdsData(r object.Ref) bool {
+	return r.Group == "" && (r.Kind == "ConfigMap" || r.Kind == "Secret")
+}
 
 func asksForReplacement(o object.Object) bool {
 	return slices.ContainsFunc(replaceMarks, func(m struct{ annotation, value string }) bool {
