@@ -78,12 +78,14 @@ type Condition struct {
 	Since time.Time
 }
 
-// Health returns the condition of a release. One restart of a container does not count.
+// Health returns the condition of a release. One restart of a container does not count, and neither does what
+// other controllers keep: a store that fails is no reason to take the release back.
 func Health(ctx context.Context, t Target, rel release.Release) (Condition, error) {
 	return health(ctx, t, rel, false)
 }
 
-// health is Health; with strict, a container that restarted counts until it has run for longer than before.
+// health is Health; with strict, a container that restarted counts until it has run for longer than before,
+// and external objects count, too.
 func health(ctx context.Context, t Target, rel release.Release, strict bool) (Condition, error) {
 	if rel.Status == release.Deleted {
 		return Condition{Text: "deleted"}, nil
@@ -97,7 +99,8 @@ func health(ctx context.Context, t Target, rel release.Release, strict bool) (Co
 	var running []object.Object
 	for _, s := range states {
 		if obj, _ := rel.Objects.Get(s.Ref); s.Health.Status == object.NotFound && hasTTL(obj) ||
-			slices.Contains(rel.Kept, s.Ref) || !s.Blocking { // a deploy does not wait for it
+			slices.Contains(rel.Kept, s.Ref) || !s.Blocking || // a deploy does not wait for it
+			s.Ref.IsExternal() && !strict {
 			continue
 		}
 		if s.Health.Status == object.Current {

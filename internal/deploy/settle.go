@@ -76,7 +76,7 @@ func running(t Target, p Proposal) []object.Object {
 	var list []object.Object
 	for _, o := range p.Observed {
 		_, ours := p.Latest.Objects.Get(o.Ref)
-		if ours && o.Live.Body != nil && t.Judge.Blocking(o.Live) && !o.Live.IsHook() {
+		if ours && o.Live.Body != nil && t.Judge.Blocking(o.Live) && !o.Live.IsHook() && !o.Ref.IsExternal() {
 			list = append(list, o.Live)
 		}
 	}
