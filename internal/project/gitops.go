@@ -43,6 +43,10 @@ type gitopsObject struct {
 		Values     map[string]any
 		ValuesFrom []any `yaml:"valuesFrom"`
 		PostBuild  any   `yaml:"postBuild"`
+		// What a Kustomization of Flux changes in what its directory builds.
+		Patches, Images, Components []any
+		NamePrefix                  string `yaml:"namePrefix"`
+		NameSuffix                  string `yaml:"nameSuffix"`
 	}
 }
 
@@ -116,7 +120,7 @@ func (l layout) synced() ([]Environment, []string) {
 
 // syncNotes say what Argo CD and Flux do that a render of the working tree does not.
 func syncNotes(apps []syncedApp) (notes []string) {
-	var branches, substituted, valued []string
+	var branches, substituted, patched, valued []string
 	revisions := map[string]bool{}
 	for _, a := range apps {
 		if a.env == "" {
@@ -130,9 +134,16 @@ func syncNotes(apps []syncedApp) (notes []string) {
 		if a.substitutes && !slices.Contains(substituted, a.file) {
 			substituted = append(substituted, a.file)
 		}
+		if a.patches && !slices.Contains(patched, a.file) {
+			patched = append(patched, a.file)
+		}
 		if a.valuesFrom && !slices.Contains(valued, a.file) {
 			valued = append(valued, a.file)
 		}
+	}
+	if len(patched) > 0 {
+		notes = append(notes, fmt.Sprintf("Flux patches what it applies (%s), and a render leaves these patches "+
+			"out: move them to the kustomization", words.And(patched)))
 	}
 	if len(revisions) > 1 {
 		notes = append(notes, fmt.Sprintf("environments are branches: %s; this working tree stands for all of "+
@@ -162,6 +173,8 @@ type syncedApp struct {
 	file, revision       string
 	// substitutes: Flux replaces variables in what it renders; valuesFrom: it adds values from the cluster.
 	substitutes, valuesFrom bool
+	// patches: Flux changes what the directory builds.
+	patches bool
 }
 
 var gitopsGroup = regexp.MustCompile(`\b(argoproj\.io|(kustomize|helm)\.toolkit\.fluxcd\.io)/`)
@@ -192,7 +205,10 @@ func (l layout) appsIn(file string) (apps []syncedApp, unknown []string) {
 			}
 		case "Kustomization":
 			if strings.HasPrefix(o.APIVersion, "kustomize.toolkit.fluxcd.io/") && o.Spec.Path != "" {
-				apps = append(apps, l.app(o, file, path.Clean(o.Spec.Path), o.Spec.TargetNamespace, nil))
+				a := l.app(o, file, path.Clean(o.Spec.Path), o.Spec.TargetNamespace, nil)
+				a.patches = len(o.Spec.Patches)+len(o.Spec.Images)+len(o.Spec.Components) > 0 ||
+					o.Spec.NamePrefix+o.Spec.NameSuffix != ""
+				apps = append(apps, a)
 			}
 		case "HelmRelease":
 			apps = append(apps, l.released(o, file))
@@ -280,7 +296,8 @@ func inlined(values map[string]any) []string {
 // app finds the environment that a directory is deployed to; a directory of another repository has none, and
 // neither has a directory of further such objects.
 func (l layout) app(o gitopsObject, file, dir, namespace string, c *Chart) syncedApp {
-	if c == nil && (!l.isFolder(dir) || !l.manifestsBelow(dir) || l.isControlBelow(dir)) {
+	if c == nil && (!l.isFolder(dir) || !l.manifestsBelow(dir) ||
+		l.isControlBelow(dir) && !l.patchesReleases(dir)) {
 		return syncedApp{}
 	}
 	if !label.matches(namespace) {
@@ -355,6 +372,21 @@ func (l layout) isControlBelow(dir string) bool {
 		}
 	}
 	return found
+}
+
+// steering matches what names other directories to deploy. A HelmRelease does not: it is itself what runs.
+var steering = regexp.MustCompile(`(?m)^kind:\s*(Application|ApplicationSet|AppProject|GitRepository|` +
+	`OCIRepository|Bucket)\s*$|\bkustomize\.toolkit\.fluxcd\.io/`)
+
+// patchesReleases says whether a directory is the overlay of an environment on HelmReleases, as apps/staging
+// of Flux's own example is.
+func (l layout) patchesReleases(dir string) bool {
+	if env, _ := l.environmentIn(dir); env == "" || !l.kustomized(dir) {
+		return false
+	}
+	return !slices.ContainsFunc(l.files[dir], func(name string) bool {
+		return isYAML(name) && steering.Match(l.text(path.Join(dir, name)))
+	})
 }
 
 // hasManifests says whether a directory has YAML of Kubernetes in it, beside a kustomization.
