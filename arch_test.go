@@ -47,7 +47,7 @@ var allowed = map[string]string{
 	"internal/check/rule":       "object project check/finding",
 	"internal/check/schema":     "object project check/finding check/rule",
 	"internal/image/metadata":   "git ci image/reference",
-	"internal/check/workflow":   "object project check/finding check/rule image/metadata image/reference ci",
+	"internal/check/workflow":   "object project check/finding check/rule image/metadata image/reference ci words",
 	"internal/ci":               "project",
 	"internal/ci/pipeline":      "git project render image ci",
 	"internal/ci/gitops":        "git object project image render/tree render",

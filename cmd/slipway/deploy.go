@@ -181,28 +181,21 @@ func runDeploy(ctx context.Context, a *app, name string, o *actOptions) error {
 		return err
 	}
 	end := a.ci.Fold("images of " + name)
-	options := deploy.ProposeOptions{
-		PrepareOptions: deploy.PrepareOptions{Build: true, Image: buildOptions(a.cli)},
-		Force:          o.force, TakeOver: o.takeOver, Allow: allow, AllowOlder: o.allow.older,
-		Prune: o.prune.named, PruneMany: o.prune.many,
-	}
-	if saved != nil {
-		options, err = saved.Options(options.PrepareOptions), saved.Fits(t)
-	}
+	prepare := deploy.PrepareOptions{Build: true, Image: buildOptions(a.cli)}
 	var proposal deploy.Proposal
-	if err == nil {
-		proposal, err = deploy.Propose(ctx, t, options)
+	if saved != nil {
+		proposal, err = deploy.ProposeSaved(ctx, t, *saved, prepare)
+	} else {
+		proposal, err = deploy.Propose(ctx, t, deploy.ProposeOptions{
+			PrepareOptions: prepare, Force: o.force, TakeOver: o.takeOver, Allow: allow,
+			AllowOlder: o.allow.older, Prune: o.prune.named, PruneMany: o.prune.many,
+		})
 	}
 	end()
 	if err != nil {
 		return errors.Join(err, showRefusal(a.cli, err, *o.out, func(r deploy.Review) any {
 			return line{Event: deploy.Event{Step: stepCheck, Message: err.Error(), Time: time.Now().UTC()}, Check: &r}
 		}))
-	}
-	if saved != nil {
-		if err := saved.Compare(proposal); err != nil {
-			return err
-		}
 	}
 	return carryOut(ctx, a.cli, t, proposal, o)
 }

@@ -142,7 +142,7 @@ func printDrift(w io.Writer, d deploy.Drift) {
 		if len(k.On) > 1 {
 			on = count(len(k.On), "object")
 		}
-		fmt.Fprintln(w, s.dim(fmt.Sprintf("  = %s holds %s of %s: kept", adder(k.By), clean(k.Field), on)))
+		fmt.Fprintln(w, s.dim(fmt.Sprintf("  = %s holds %s of %s: kept", clean(k.Adder()), clean(k.Field), on)))
 	}
 	for _, o := range d.Others {
 		fmt.Fprintln(w, s.dim(fmt.Sprintf("  · %s belongs to no release%s", o.Ref, byWhom(o.By))))
@@ -222,14 +222,6 @@ func hands(d deploy.Drift) string {
 		return ""
 	}
 	return ", by " + words.And(all[:min(len(all), 3)])
-}
-
-// adder names who added a field. What a webhook adds to our apply is an update of ours.
-func adder(h plan.Holder) string {
-	if h.Manager == "slipway" && h.Operation == "Update" {
-		return "an admission webhook"
-	}
-	return clean(h.Manager)
 }
 
 // driftMarkdown is a report for a pull request or an issue.

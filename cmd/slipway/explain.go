@@ -11,6 +11,7 @@ import (
 	"slipway/internal/check"
 	"slipway/internal/check/origin"
 	"slipway/internal/check/rule"
+	"slipway/internal/check/workflow"
 	"slipway/internal/ci/pipeline"
 	"slipway/internal/cluster"
 	"slipway/internal/cluster/sandbox"
@@ -293,7 +294,8 @@ var clusterRows = []row{
 var imageRows = []row{
 	as("tag inputs", codeError, always[*metadata.InputError]("Correct it. `slipway tags --help` lists the "+
 		"inputs, docker/metadata-action's documentation every type of entry.")),
-	as("tag traps", codeError, always[*trapError]("Change what each warning says, or leave out --strict.")),
+	as("tag traps", codeError, always[*workflow.TrapError](
+		"Change what each warning says, or leave out --strict.")),
 	as("nothing built", codeError, always[*metadata.NoCommitError](
 		"Run it in a Git working tree or in a CI job.")),
 

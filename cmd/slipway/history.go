@@ -41,23 +41,12 @@ func runHistory(ctx context.Context, a *app, name string, revision int, out form
 	if revision > 0 {
 		return showRelease(ctx, a.cli, t, revision, out)
 	}
-	history, err := t.Records().History(ctx)
-	if err != nil {
-		return err
-	}
-	var latest release.Release
-	if len(history) > 0 {
-		latest = history[0]
-	}
-	others, err := deploy.Elsewhere(ctx, t, latest)
-	if err != nil {
-		return err
-	}
+	history, others, err := deploy.History(ctx, t)
 	for _, line := range others {
 		a.warn("warning: %s", line)
 	}
-	if len(history) == 0 {
-		return fmt.Errorf("%s has no releases: %w", name, release.ErrNone)
+	if err != nil {
+		return err
 	}
 	if out == asJSON {
 		for _, rel := range history {

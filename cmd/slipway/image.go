@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"slipway/internal/cluster"
+	"slipway/internal/deploy"
 	"slipway/internal/image"
 )
 
@@ -65,19 +65,11 @@ helpers.`,
 
 // registryOptions reach the real registries, or with --context the registry of a sandbox.
 func registryOptions(a *app) (image.Options, error) {
-	o := image.Options{Client: a.registries(), Notify: func(text string) { a.warn("%s", text) },
-		Transfer: a.transfer}
-	if a.context == "" {
-		return o, nil
-	}
-	c, err := cluster.Open(cluster.Options{Kubeconfig: a.kubeconfig, Context: a.context})
-	if err != nil {
-		return o, err
-	}
-	if sandbox, ok := c.Sandbox(); ok {
-		o.Mirror = sandbox.Registry
-	}
-	return o, nil
+	mirror, err := deploy.Mirror(a.connectOptions())
+	return image.Options{
+		Client: a.registries(), Mirror: mirror, Transfer: a.transfer,
+		Notify: func(text string) { a.warn("%s", text) },
+	}, err
 }
 
 func runImageInspect(ctx context.Context, a *app, ref string, out format) error {

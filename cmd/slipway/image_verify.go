@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -40,7 +41,8 @@ formats of older cosign versions are not read.`,
 }
 
 func runImageVerify(ctx context.Context, a *app, ref string, d project.Signature, out format) error {
-	by, err := signature.Authorities([]project.Signature{d}, readNamed)
+	read := func(name string) ([]byte, error) { return signature.ReadNamed(name, os.LookupEnv) }
+	by, err := signature.Authorities([]project.Signature{d}, read)
 	if err != nil {
 		return err
 	}
@@ -48,17 +50,13 @@ func runImageVerify(ctx context.Context, a *app, ref string, d project.Signature
 	if err != nil {
 		return err
 	}
-	pin, err := image.Resolve(ctx, ref, o)
-	if err != nil {
-		return err
-	}
-	who, err := image.Signed(ctx, pin, nil, by, o)
+	verified, err := image.Verify(ctx, ref, by, o)
 	if err != nil {
 		return err
 	}
 	if out == asJSON {
-		return a.json(map[string]string{"image": pin.Reference(), "digest": pin.Digest, "signedBy": who})
+		return a.json(verified)
 	}
-	_, err = fmt.Fprintf(a.stdout, "%s is signed by %s\n", pin.Reference(), who)
+	_, err = fmt.Fprintf(a.stdout, "%s is signed by %s\n", verified.Image, verified.SignedBy)
 	return err
 }

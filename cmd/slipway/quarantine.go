@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"slipway/internal/ci"
-	"slipway/internal/release"
 )
 
 func newQuarantineCommand(a *app) *cobra.Command {
@@ -60,15 +59,9 @@ func runQuarantineList(ctx context.Context, a *app, name string, out format) err
 	if err != nil {
 		return err
 	}
-	history, err := t.Records().History(ctx)
+	held, err := t.Records().Quarantines(ctx)
 	if err != nil {
 		return err
-	}
-	held := []release.Release{}
-	for _, r := range history {
-		if r.Quarantine != nil {
-			held = append(held, r)
-		}
 	}
 	if out == asJSON {
 		return a.json(held)
@@ -79,12 +72,8 @@ func runQuarantineList(ctx context.Context, a *app, name string, out format) err
 	for _, r := range held {
 		fmt.Fprintf(a.stdout, "release %d  %s  since %s: %s\n", r.Revision, short(r.Commit),
 			r.Quarantine.Since.Format("2006-01-02 15:04"), clean(oneLine(r.Quarantine.Reason)))
-		for _, digest := range r.Quarantine.Images {
-			for _, pin := range r.Images {
-				if pin.Digest == digest {
-					fmt.Fprintf(a.stdout, "  image %s\n", clean(pin.Reference()))
-				}
-			}
+		for _, pin := range r.HeldImages() {
+			fmt.Fprintf(a.stdout, "  image %s\n", clean(pin.Reference()))
 		}
 		if l := r.Quarantine.Lifted; l != nil {
 			fmt.Fprintf(a.stdout, "  lifted by %s: %s\n", clean(l.Who), clean(l.Reason))

@@ -19,8 +19,6 @@ type renderPush struct {
 	signing *signing
 }
 
-const bundleScheme = "oci://"
-
 func (p *renderPush) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&p.to, "push", "",
@@ -42,8 +40,8 @@ func (p *renderPush) check(o renderFlags, args []string) error {
 	case o.digest || o.out.kind != asYAML || o.show || o.all:
 		return errors.New("--push prints the reference of the pushed objects: it goes without --all, --digest, " +
 			"--output and --show-secrets")
-	case !strings.HasPrefix(p.to, bundleScheme):
-		return fmt.Errorf("--push %s: want %sREPOSITORY[:TAG]", p.to, bundleScheme)
+	case !strings.HasPrefix(p.to, image.Scheme):
+		return fmt.Errorf("--push %s: want %sREPOSITORY[:TAG]", p.to, image.Scheme)
 	}
 	return nil
 }
@@ -53,7 +51,7 @@ func (p *renderPush) run(ctx context.Context, a *app, name string) error {
 	if err != nil {
 		return err
 	}
-	pin, err := image.ParseArtifact(strings.TrimPrefix(p.to, bundleScheme))
+	pin, err := image.ParseArtifact(p.to)
 	if err != nil {
 		return err
 	}
@@ -71,6 +69,6 @@ func (p *renderPush) run(ctx context.Context, a *app, name string) error {
 	if by == nil {
 		a.warn("warning: %s is not signed: an agent refuses it. Pass --sign", pin.Reference())
 	}
-	_, err = fmt.Fprintf(a.stdout, "%s%s\n", bundleScheme, pin.Reference())
+	_, err = fmt.Fprintf(a.stdout, "%s%s\n", image.Scheme, pin.Reference())
 	return err
 }

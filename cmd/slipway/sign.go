@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"os"
-	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -38,32 +37,6 @@ func (s *signing) signer() (*signature.Signer, error) {
 		return nil, nil
 	case s.key != "" && s.config != "":
 		return nil, &usageError{errors.New("--signing-config cannot be used with --key")}
-	case s.key != "":
-		text, err := readNamed(s.key)
-		if err != nil {
-			return nil, &signature.KeyError{Name: s.key, Err: err}
-		}
-		return signature.PrivateKey(s.key, text, []byte(os.Getenv("COSIGN_PASSWORD")))
 	}
-	var config []byte
-	if s.config != "" {
-		var err error
-		if config, err = os.ReadFile(s.config); err != nil {
-			return nil, err
-		}
-	}
-	return signature.Keyless(config, os.Getenv)
-}
-
-// readNamed reads a file, or the variable of an env://NAME, as cosign does.
-func readNamed(name string) ([]byte, error) {
-	variable, ok := strings.CutPrefix(name, "env://")
-	if !ok {
-		return os.ReadFile(name)
-	}
-	text, set := os.LookupEnv(variable)
-	if !set {
-		return nil, errors.New("the variable is not set")
-	}
-	return []byte(text), nil
+	return signature.NewSigner(signature.SignerOptions{Key: s.key, Config: s.config}, os.LookupEnv)
 }

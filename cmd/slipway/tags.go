@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
 	"time"
 
@@ -17,14 +16,6 @@ import (
 )
 
 const asBake format = "bake"
-
-// trapError fails a run with --strict that has warnings about traps.
-type trapError struct{ Traps []string }
-
-func (e *trapError) Error() string {
-	return fmt.Sprintf("%s found with --strict, nothing was written: %s",
-		count(len(e.Traps), "trap"), list(e.Traps))
-}
 
 type tagsOptions struct {
 	metadata.Inputs
@@ -82,23 +73,20 @@ func runTags(ctx context.Context, a *app, o *tagsOptions) error {
 	if err != nil {
 		return err
 	}
-	from := metadata.Options{Dir: a.dir, Env: os.Getenv, Now: now, Git: o.Context == "git"}
-	c, dirty, err := metadata.Read(ctx, from)
+	m, err := workflow.MakeTags(ctx, o.Inputs, metadata.Options{
+		Dir: a.dir, Env: os.Getenv, Now: now, Git: o.Context == "git",
+	})
 	if err != nil {
 		return err
 	}
-	if dirty {
-		a.warn("warning: the working tree has changes that are not in commit %s, which the tags name", short(c.SHA))
+	if m.Dirty {
+		a.warn("warning: the working tree has changes that are not in commit %s, which the tags name",
+			short(m.Context.SHA))
 	}
-	r, err := metadata.Make(o.Inputs, c)
-	if err != nil {
-		return err
-	}
-	var traps []string
-	for _, w := range slices.Concat(r.Warnings, workflow.HoldRunning(o.Inputs, c, r.Images, os.Getenv, a.dir)) {
+	for _, w := range m.Warnings {
 		text := w.Text
 		if w.Trap != "" {
-			text, traps = w.Trap+": "+text, append(traps, w.Trap)
+			text = w.Trap + ": " + text
 		}
 		if w.Fix != "" {
 			text += "; " + w.Fix
@@ -106,13 +94,13 @@ func runTags(ctx context.Context, a *app, o *tagsOptions) error {
 		a.warn("warning: %s", clean(text))
 		a.ci.Annotate(ci.Note{Severity: "warning", Title: "slipway tags", Text: clean(text)})
 	}
-	if o.strict && len(traps) > 0 {
-		return &trapError{slices.Compact(slices.Sorted(slices.Values(traps)))}
+	if trapped := m.Trapped(); o.strict && trapped != nil {
+		return trapped
 	}
-	outputs := r.Outputs(o.Inputs, c)
+	outputs := m.Outputs(o.Inputs, m.Context)
 	switch *o.out {
 	case asJSON:
-		return a.json(r.Document(c.Levels))
+		return a.json(m.Document(m.Context.Levels))
 	case asBake:
 		_, err = fmt.Fprintln(a.stdout, outputs["bake-file"])
 		return err
@@ -121,7 +109,7 @@ func runTags(ctx context.Context, a *app, o *tagsOptions) error {
 			return err
 		}
 	}
-	if len(r.Tags) > 0 {
+	if len(m.Tags) > 0 {
 		_, err = fmt.Fprintln(a.stdout, outputs["tags"])
 	}
 	return err

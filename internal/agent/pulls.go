@@ -240,7 +240,7 @@ func (e entry) readUntrusted(ctx context.Context, commit string) (deploy.Target,
 }
 
 // staysInPlace fails where a pull request points an environment at another cluster or namespace: its plan
-// would show what is there.
+// would show the objects there.
 func (e entry) staysInPlace(ctx context.Context, in project.Project, base string) error {
 	is, err := in.Environment(e.name)
 	if err != nil {

@@ -26,18 +26,15 @@ import (
 	"slipway/internal/render/bundle"
 )
 
-const (
-	bundleScheme = "oci://"
-	fileMode     = "100644"
-)
+const fileMode = "100644"
 
 // isBundle says that the entry is a rendered set in a registry, and not a Git repository.
-func (r *Repository) isBundle() bool { return strings.HasPrefix(r.URL, bundleScheme) }
+func (r *Repository) isBundle() bool { return strings.HasPrefix(r.URL, image.Scheme) }
 
 // completeBundle checks the keys of an entry that is a rendered set. Its branch is the tag: without one in
 // the URL it is the name of the environment, as `slipway render --push` has it.
 func (r *Repository) completeBundle() error {
-	pin, err := image.ParseArtifact(strings.TrimPrefix(r.URL, bundleScheme))
+	pin, err := image.ParseArtifact(r.URL)
 	name := ""
 	for name = range r.Environments {
 	}
@@ -69,7 +66,7 @@ func (r *Repository) completeBundle() error {
 			"directory with a config.json, and remove the key")
 	}
 	pin.Tag = cmp.Or(pin.Tag, name)
-	r.URL, r.Branch = bundleScheme+pin.Reference(), pin.Tag
+	r.URL, r.Branch = image.Scheme+pin.Reference(), pin.Tag
 	return nil
 }
 
@@ -92,7 +89,7 @@ type pulled struct {
 }
 
 func newRegistry(r Repository) *registry {
-	pin, _ := image.ParseArtifact(strings.TrimPrefix(r.URL, bundleScheme)) // completeBundle has parsed it
+	pin, _ := image.ParseArtifact(r.URL) // completeBundle has parsed it
 	s := &registry{pin: pin, keys: r.Keys, client: image.NewClient(nil)}
 	for s.name = range r.Environments {
 	}
@@ -104,7 +101,7 @@ func (s *registry) poll(ctx context.Context) map[string]tip {
 	digest, err := s.client.Tagged(ctx, s.pin)
 	if err == nil && digest == "" {
 		err = fmt.Errorf("%s does not exist: run `slipway render %s --push %s%s --sign`", s.pin.Reference(), s.name,
-			bundleScheme, s.pin.Reference())
+			image.Scheme, s.pin.Reference())
 	}
 	if err == nil && (s.last == nil || s.last.digest != digest) {
 		var got *pulled

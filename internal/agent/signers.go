@@ -15,17 +15,6 @@ type Signers struct {
 	OpenPGP        string `yaml:"openpgp"`
 }
 
-// UntrustedError says that a commit is not signed as it has to be.
-type UntrustedError struct {
-	Commit string
-	Err    error
-}
-
-func (e *UntrustedError) Error() string {
-	return fmt.Sprintf("commit %s is not trusted: %v", short(e.Commit), e.Err)
-}
-func (e *UntrustedError) Unwrap() error { return e.Err }
-
 // verify returns who has signed a commit, where signatures are required. It verifies all commits that came
 // after one that was verified before; where that one is not known, the newest alone.
 func (m *mirror) verify(ctx context.Context, commit, before string) (who string, err error) {
@@ -61,7 +50,7 @@ func (m *mirror) verify(ctx context.Context, commit, before string) (who string,
 			return "", err
 		}
 		if who, err = trusted.Verify(raw); err != nil {
-			return "", &UntrustedError{Commit: commits[i], Err: err}
+			return "", fmt.Errorf("commit %s is not trusted: %w", short(commits[i]), err)
 		}
 	}
 	return who, nil

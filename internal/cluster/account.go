@@ -19,21 +19,11 @@ type account struct {
 // username is the name that the API server knows a ServiceAccount by.
 func (a account) username() string { return accountPrefix + a.namespace + ":" + a.name }
 
-// NoAccountError says that the ServiceAccount to act as does not exist.
-type NoAccountError struct{ Namespace, Name string }
-
-func (e *NoAccountError) Error() string {
-	return fmt.Sprintf("act as ServiceAccount %s/%s: it does not exist: run `kubectl create serviceaccount %s "+
-		"--namespace %s`", e.Namespace, e.Name, e.Name, e.Namespace)
-}
-
-// ImpersonationError says that a user may not act as a ServiceAccount, and which Role would allow it.
-type ImpersonationError struct{ User, Verb, Namespace, Name string }
-
-func (e *ImpersonationError) Error() string {
-	return fmt.Sprintf("act as ServiceAccount %s/%s: user %q may not %s it: bind a Role of namespace %s with "+
+// forbidden says that a user may not act as the account, and which Role would allow it.
+func (a account) forbidden(user, verb string) error {
+	return fmt.Errorf("act as ServiceAccount %s/%s: user %q may not %s it: bind a Role of namespace %s with "+
 		`the rule {apiGroups: [""], resources: [serviceaccounts], resourceNames: [%s], verbs: [get, impersonate]}`,
-		e.Namespace, e.Name, e.User, e.Verb, e.Namespace, e.Name)
+		a.namespace, a.name, user, verb, a.namespace, a.name)
 }
 
 // AsUser returns the cluster as the user itself, who may act as a ServiceAccount.
@@ -62,14 +52,15 @@ func VerifyAccount(ctx context.Context, c *Cluster) error {
 		return c.Explain(ctx, "ask for permission to impersonate", ref, err)
 	}
 	if !may {
-		return &ImpersonationError{username(ctx, asUser), "impersonate", a.namespace, a.name}
+		return a.forbidden(username(ctx, asUser), "impersonate")
 	}
 	_, err = a.self.typed.CoreV1().ServiceAccounts(a.namespace).Get(ctx, a.name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsForbidden(err):
-		return &ImpersonationError{username(ctx, asUser), "get", a.namespace, a.name}
+		return a.forbidden(username(ctx, asUser), "get")
 	case apierrors.IsNotFound(err):
-		return &NoAccountError{a.namespace, a.name}
+		return fmt.Errorf("act as ServiceAccount %s/%s: it does not exist: run `kubectl create serviceaccount %s "+
+			"--namespace %s`", a.namespace, a.name, a.name, a.namespace)
 	}
 	return c.Explain(ctx, "get", ref, err)
 }

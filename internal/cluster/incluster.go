@@ -22,7 +22,7 @@ const ServiceAccountDir = "/var/run/secrets/kubernetes.io/serviceaccount"
 // context.
 const inClusterContext = "in-cluster"
 
-// NotInClusterError says that there is no kubeconfig, and what a pod would have that this process lacks.
+// NotInClusterError says that a kubeconfig is missing, and what a pod would have that this process lacks.
 type NotInClusterError struct{ Missing string }
 
 func (e *NotInClusterError) Error() string {

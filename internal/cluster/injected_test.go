@@ -8,7 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// A certificate that a controller injects stays, whatever the source has in its place, and is no conflict.
+// A certificate that a controller injects stays, whatever the source has in its place, and does not conflict.
 func TestInjectedCertificate(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)

@@ -39,7 +39,7 @@ func (s *survey) isKnown(o *plan.Observed, before plan.Observed) bool {
 // takes part in what the server makes of it. That is everything but its status, which an apply does not
 // touch, the version and field managers that change with the status, and what controllers note for
 // themselves. While it is the same, the apply has the same result: server-side apply is a function of these
-// two, and admission acts on writes only. It is empty where there is no live object.
+// two, and admission acts on writes only. It is empty without a live object.
 func fingerprint(desired, live object.Object, managed []metav1.ManagedFieldsEntry) string {
 	if live.Body == nil {
 		return ""

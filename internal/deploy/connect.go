@@ -77,6 +77,20 @@ func ConnectToBuild(src project.Source, env project.Environment, o ConnectOption
 	return t, err
 }
 
+// Mirror is the registry that stands for all others in the cluster of a context; empty where the cluster is
+// not a sandbox, or no context is named.
+func Mirror(o ConnectOptions) (string, error) {
+	if o.Context == "" {
+		return "", nil
+	}
+	c, err := cluster.Open(cluster.Options{Kubeconfig: o.Kubeconfig, Context: o.Context})
+	if err != nil {
+		return "", err
+	}
+	sandbox, _ := c.Sandbox()
+	return sandbox.Registry, nil
+}
+
 func reach(src project.Source, env project.Environment, o ConnectOptions) (Target, error) {
 	aside := o.Namespace != "" || env.Namespace == ""
 	if o.Namespace != "" {

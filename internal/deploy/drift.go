@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"slipway/internal/cluster"
 	"slipway/internal/image"
 	"slipway/internal/object"
 	"slipway/internal/plan"
@@ -83,6 +84,14 @@ type Addition struct {
 	By    plan.Holder  `json:"by"`
 	Field string       `json:"field"`
 	On    []object.Ref `json:"on"`
+}
+
+// Adder names who added the field. What a webhook adds to our apply is an update in the name of our manager.
+func (a Addition) Adder() string {
+	if a.By.Manager == cluster.Manager && a.By.Operation == "Update" {
+		return "an admission webhook"
+	}
+	return a.By.Manager
 }
 
 // MovedTag is a tag that names another content than in the release.

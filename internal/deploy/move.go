@@ -167,6 +167,22 @@ func Elsewhere(ctx context.Context, t Target, latest release.Release) ([]string,
 	return elsewhereLines(t, found), err
 }
 
+// History lists the releases of an environment, newest first, and says what else runs of the project. It
+// fails with release.ErrNone where there are none; the sentences are there all the same.
+func History(ctx context.Context, t Target) (history []release.Release, others []string, err error) {
+	if history, err = t.Records().History(ctx); err != nil {
+		return nil, nil, err
+	}
+	var latest release.Release
+	if len(history) > 0 {
+		latest = history[0]
+	}
+	if others, err = Elsewhere(ctx, t, latest); err == nil && len(history) == 0 {
+		err = fmt.Errorf("%s has no releases: %w", t.Environment.Name, release.ErrNone)
+	}
+	return history, others, err
+}
+
 // elsewhereLines say what else runs, and how to delete it.
 func elsewhereLines(t Target, found []release.Release) []string {
 	var lines []string

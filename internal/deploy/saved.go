@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -122,14 +123,27 @@ func ReadSaved(text []byte) (Saved, error) {
 	return s, nil
 }
 
-// Options are those that the plan was made with.
-func (s Saved) Options(o PrepareOptions) ProposeOptions {
+// options are those that the plan was made with.
+func (s Saved) options(o PrepareOptions) ProposeOptions {
 	options := ProposeOptions{PrepareOptions: o, Force: s.Force, TakeOver: s.TakeOver,
 		AllowOlder: s.Older, Prune: s.Prune, PruneMany: s.PruneMany}
 	if s.Allow != nil {
 		options.Allow = *s.Allow
 	}
 	return options
+}
+
+// ProposeSaved plans what a saved plan says: with its options, for its commit. It fails with a *StaleError
+// where that is another plan by now.
+func ProposeSaved(ctx context.Context, t Target, s Saved, o PrepareOptions) (Proposal, error) {
+	if err := s.fits(t); err != nil {
+		return Proposal{}, err
+	}
+	p, err := Propose(ctx, t, s.options(o))
+	if err != nil {
+		return p, err
+	}
+	return p, s.compare(p)
 }
 
 // StaleError says that a saved plan differs from what a deploy would do now, and what has moved since.
@@ -145,8 +159,8 @@ func (e *StaleError) Error() string {
 
 func (e *StaleError) Unwrap() error { return plan.ErrStale }
 
-// Fits fails before anything is rendered when the plan is for another environment or another commit.
-func (s Saved) Fits(t Target) error {
+// fits fails before anything is rendered when the plan is for another environment or another commit.
+func (s Saved) fits(t Target) error {
 	if s.Project != t.Source.Project.Name || s.Environment != t.Environment.Name {
 		return &StaleError{Environment: s.Environment, Moved: []string{fmt.Sprintf(
 			"it is for %s → %s, not for %s → %s", s.Project, s.Environment, t.Source.Project.Name,
@@ -167,9 +181,9 @@ func version(tag, commit string) string {
 	return git.Short(commit)
 }
 
-// Compare fails with a *StaleError when a deploy would do something else than the saved plan, or to other
+// compare fails with a *StaleError when a deploy would do something else than the saved plan, or to other
 // objects.
-func (s Saved) Compare(p Proposal) error {
+func (s Saved) compare(p Proposal) error {
 	uids := map[object.Ref]string{}
 	for _, o := range s.Observed {
 		uids[o.Ref] = o.UID

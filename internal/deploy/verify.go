@@ -11,7 +11,7 @@ import (
 	"slipway/internal/release"
 )
 
-// verify compares what was applied with what is there now, and notes in the release what does not hold: a
+// verify compares the applied objects with the live ones, and notes in the release what does not hold: a
 // controller or webhook may have written another value. The server's own answer is in the plan already.
 func verify(ctx context.Context, r run, p Proposal, rel *release.Release) {
 	var sent []cluster.Sent

@@ -366,7 +366,7 @@ func (c command) stream(ctx context.Context, out io.Writer, args ...string) erro
 // messages keeps what git writes to stderr. More than maxMessages is the same over and over.
 type messages struct {
 	bytes.Buffer
-	full func() // nil: there is no limit
+	full func() // nil: unlimited
 }
 
 const maxMessages = 64 << 10

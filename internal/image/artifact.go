@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
@@ -27,16 +28,12 @@ type Artifact struct {
 	Annotations     map[string]string
 }
 
-// NotArtifactError says that a reference names something else than an artifact of a type.
-type NotArtifactError struct{ Reference, Type, Reason string }
+// Scheme is how the address of an artifact begins: oci://REPOSITORY[:TAG].
+const Scheme = "oci://"
 
-func (e *NotArtifactError) Error() string {
-	return fmt.Sprintf("%s is not an artifact of type %s: %s", e.Reference, e.Type, e.Reason)
-}
-
-// ParseArtifact parses the name of an artifact, a repository and perhaps a tag, as a user types it.
+// ParseArtifact parses the address of an artifact, with or without the Scheme, as a user types it.
 func ParseArtifact(ref string) (Pin, error) {
-	p, err := parseReference(ref)
+	p, err := parseReference(strings.TrimPrefix(ref, Scheme))
 	if err == nil && p.Digest != "" {
 		err = &ReferenceError{Reference: ref, Reason: "a digest cannot be chosen: give a repository and a tag"}
 	}
@@ -105,7 +102,7 @@ func (c *Client) Tagged(ctx context.Context, p Pin) (string, error) {
 	return store{Client: c}.find(ctx, p.Repository, p)
 }
 
-// PullArtifact reads an artifact by its digest, and fails with a *NotArtifactError where it has other media
+// PullArtifact reads an artifact by its digest, and fails where it has other media
 // types or a layer over the limit, or with a *CorruptError where content is not what its digest says.
 func PullArtifact(ctx context.Context, p Pin, want Artifact, limit int64, o Options) (Artifact, error) {
 	s := o.store()
@@ -114,7 +111,8 @@ func PullArtifact(ctx context.Context, p Pin, want Artifact, limit int64, o Opti
 		return Artifact{}, err
 	}
 	refuse := func(format string, args ...any) error {
-		return &NotArtifactError{p.Reference(), want.Type, fmt.Sprintf(format, args...)}
+		return fmt.Errorf("%s is not an artifact of type %s: %s", p.Reference(), want.Type,
+			fmt.Sprintf(format, args...))
 	}
 	got, err := s.puller.Get(ctx, repository.Digest(p.Digest))
 	if err != nil {

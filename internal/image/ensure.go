@@ -51,7 +51,7 @@ func (e *MissingError) Error() string {
 	return fmt.Sprintf("the manifests name %s, which does not exist", e.Pin.Reference())
 }
 
-// ErrNoTag says that there is no commit to make an image tag of.
+// ErrNoTag says that an image tag cannot be made without a commit.
 var ErrNoTag = errors.New("this directory is not in a Git commit, so an image of it has no tag")
 
 // RebuildError says that an image cannot be rebuilt, because its commit's tag already names one.

@@ -22,6 +22,24 @@ func Resolve(ctx context.Context, ref string, o Options) (Pin, error) {
 	return p, err
 }
 
+// Verified is an image, and who signed it.
+type Verified struct {
+	Image    string `json:"image"` // with its digest
+	Digest   string `json:"digest"`
+	SignedBy string `json:"signedBy"`
+}
+
+// Verify resolves a reference, and says who of some authorities signed the image. It fails with a
+// *NotFoundError or an *UnsignedError.
+func Verify(ctx context.Context, ref string, by []signature.Authority, o Options) (Verified, error) {
+	pin, err := Resolve(ctx, ref, o)
+	if err != nil {
+		return Verified{}, err
+	}
+	who, err := Signed(ctx, pin, nil, by, o)
+	return Verified{Image: pin.Reference(), Digest: pin.Digest, SignedBy: who}, err
+}
+
 // Sign signs a pin's content, unless the same key has signed it already.
 func Sign(ctx context.Context, p Pin, by *signature.Signer, o Options) error {
 	img, err := o.store().signable(ctx, p, p.Repository)

@@ -13,7 +13,7 @@ import (
 // File is the name of the project file.
 const File = "slipway.yaml"
 
-// ErrNone says that there is no project in a directory. The error that wraps it lists the places that were
+// ErrNone says that a directory has no project. The error that wraps it lists the places that were
 // tried.
 var ErrNone = errors.New("no project")
 

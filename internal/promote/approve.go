@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"slipway/internal/cluster"
 	"slipway/internal/deploy"
@@ -76,12 +75,14 @@ func Approve(ctx context.Context, t deploy.Target, o deploy.ConnectOptions, reas
 }
 
 // ApproveExactly is Approve for images that a person has seen: the decision's. It fails with an ErrOtherOffer
-// where the environment runs others now, and with an *ApprovedError where the person has approved them.
+// where the environment runs others now, and where the person has
+// approved them: each person counts once.
 func ApproveExactly(ctx context.Context, t deploy.Target, a Access, d Decision, reason string) error {
 	who := cluster.Username(ctx, t.Cluster)
 	for _, given := range d.Approvals {
 		if given.Who == who {
-			return &ApprovedError{t.Environment.Name, who, given.Time}
+			return fmt.Errorf("approve %s: %s has approved these images on %s, and counts once: another person "+
+				"must approve", t.Environment.Name, who, given.Time.Format("Jan 2 at 15:04 MST"))
 		}
 	}
 	_, _, err := approveBy(ctx, t, a, imagesKey(d.Proof.Images), reason)
@@ -115,17 +116,6 @@ func approveBy(ctx context.Context, t deploy.Target, access Access, key, reason 
 	}
 	a, err := t.Records().Approve(ctx, imagesKey(p.Images), reason)
 	return a, p, err
-}
-
-// ApprovedError says that a person has approved the same images before: each person counts once.
-type ApprovedError struct {
-	Environment, Who string
-	Time             time.Time
-}
-
-func (e *ApprovedError) Error() string {
-	return fmt.Sprintf("approve %s: %s has approved these images on %s, and counts once: another person must "+
-		"approve", e.Environment, e.Who, e.Time.Format("Jan 2 at 15:04 MST"))
 }
 
 // NoApprovalsError says that an environment asks for no approval.

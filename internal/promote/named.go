@@ -57,7 +57,7 @@ func repositories(set object.Set) (list []string) {
 }
 
 // named returns the images that two environments of a project without images have in common, as the first
-// states them: those that entries of images in a kustomization name, or all where there is no kustomization.
+// states them: those that entries of images in a kustomization name, or all without a kustomization.
 // The project deploys what others build.
 func named(
 	ctx context.Context, p project.Project, env, from project.Environment, o render.Options,
@@ -135,7 +135,7 @@ func counterpart(repository string, others []string) string {
 	return found
 }
 
-// entriesOf returns the images that kustomizations name; all: there is no kustomization.
+// entriesOf returns the images that kustomizations name; all: without a kustomization.
 func entriesOf(ctx context.Context, r *render.Renderer, results ...render.Result) (names []string, all bool) {
 	all = true
 	for _, result := range results {

@@ -26,22 +26,15 @@ type Leader struct {
 	Term int    `json:"term,omitempty"`
 }
 
-// OutrunError says that a later leader of the same agent has made a release.
-type OutrunError struct{ Own, Newer Leader }
-
-func (e *OutrunError) Error() string {
-	return fmt.Sprintf("%s (term %d) does not lead agent %s any more: %s (term %d) does", e.Own.ID, e.Own.Term,
-		e.Own.Agent, e.Newer.ID, e.Newer.Term)
-}
-
-// outrun fails with an *OutrunError where a later leader of the same Lease has made a release.
+// outrun fails where a later leader of the same Lease has made a release.
 func (l *Leader) outrun(past Past) error {
 	if l == nil || l.Lease == "" {
 		return nil
 	}
 	for _, r := range past.Releases {
 		if r.Leader != nil && r.Leader.Lease == l.Lease && r.Leader.Term > l.Term {
-			return &OutrunError{*l, *r.Leader}
+			return fmt.Errorf("%s (term %d) does not lead agent %s any more: %s (term %d) does",
+				l.ID, l.Term, l.Agent, r.Leader.ID, r.Leader.Term)
 		}
 	}
 	return nil

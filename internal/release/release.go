@@ -55,13 +55,13 @@ const (
 type Release struct {
 	Project     string `json:"project"`
 	Environment string `json:"environment"`
-	// Former are the names, "shop/prod", that the environment had before, until a release under the present one
-	// is healthy.
+	// Former are the names, "shop/prod", that the environment had before, until a release under the present
+	// one is healthy.
 	Former []string `json:"former,omitempty"`
 	// Path is the project's directory in its repository; empty for the root.
 	Path string `json:"path,omitempty"`
-	// Repository is the owner and name of its repository, "acme/shop", or NoOrigin; empty in records of earlier
-	// versions.
+	// Repository is the owner and name of its repository, "acme/shop", or NoOrigin; empty in records of
+	// earlier versions.
 	Repository string `json:"repository,omitempty"`
 	// Namespace is the one that the release was deployed to, where that is not the present one.
 	Namespace string `json:"namespace,omitempty"`
@@ -112,8 +112,8 @@ type Release struct {
 	// Owned are the objects that a later deploy may delete: those of this release and, until it is healthy,
 	// those of earlier ones.
 	Owned []object.Ref `json:"owned,omitempty"`
-	// Adopted are objects that existed before this release, or the unhealthy ones before it, made them part of
-	// the environment. A rollback leaves them in place.
+	// Adopted are objects that existed before this release, or the unhealthy ones before it, made them part
+	// of the environment. A rollback leaves them in place.
 	Adopted []object.Ref `json:"adopted,omitempty"`
 	// Irreversible are changes of this release that a rollback does not undo, with the reasons.
 	Irreversible []string `json:"irreversible,omitempty"`
@@ -126,10 +126,11 @@ type Release struct {
 	// Settled are the fingerprints of the objects that were as the source wants them when the release became
 	// healthy: see cluster.Observe. They need no dry run until they change.
 	Settled map[object.Ref]string `json:"-"`
-	// Seen are the resourceVersions of these objects, as this process has read them last. They are not recorded.
+	// Seen are the resourceVersions of these objects, as this process has read them last. They are not
+	// recorded.
 	Seen map[object.Ref]string `json:"-"`
-	// Objects is the set as it was to be applied, Secrets included: a rollback needs them, and they must not be
-	// shown.
+	// Objects is the set as it was to be applied, Secrets included: a rollback needs them, and they must not
+	// be shown.
 	Objects object.Set `json:"-"`
 
 	// version and chunks are those of the record, for writing it again.
@@ -184,6 +185,17 @@ func (r Release) Proven() bool { return r.Status == Healthy && len(r.NotRun) == 
 // Held says whether the content of a release is held back.
 func (r Release) Held() bool { return r.Quarantine != nil && r.Quarantine.Lifted == nil }
 
+// HeldImages are the images that the quarantine of a release names.
+func (r Release) HeldImages() []image.Pin {
+	var held []image.Pin
+	for _, pin := range r.Images {
+		if r.Quarantine != nil && slices.Contains(r.Quarantine.Images, pin.Digest) {
+			held = append(held, pin)
+		}
+	}
+	return held
+}
+
 // QuarantinedImage returns the newest release that holds back one of some images, and that image.
 func (p Past) QuarantinedImage(pins []image.Pin) (Release, image.Pin, bool) {
 	for _, pin := range pins {
@@ -200,8 +212,8 @@ func (p Past) QuarantinedImage(pins []image.Pin) (Release, image.Pin, bool) {
 	return Release{}, image.Pin{}, false
 }
 
-// broughtIn are the digests that a release ran and that no healthy one before it names. Without a healthy one
-// nobody knows what the images do: there are none.
+// broughtIn are the digests that a release ran and that no healthy one before it names. It has none
+// without a healthy one before, because nothing tells good images from bad ones then.
 func broughtIn(r Release, history []Release) []string {
 	i := slices.IndexFunc(history, func(o Release) bool {
 		return o.Revision < r.Revision && o.Proven()

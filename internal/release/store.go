@@ -194,6 +194,18 @@ func (s Store) Quarantine(ctx context.Context, revision int, q Quarantine, ran [
 	return s.write(ctx, r)
 }
 
+// Quarantines lists the releases that are or were in quarantine, newest first.
+func (s Store) Quarantines(ctx context.Context) ([]Release, error) {
+	history, err := s.History(ctx)
+	held := []Release{}
+	for _, r := range history {
+		if r.Quarantine != nil {
+			held = append(held, r)
+		}
+	}
+	return held, err
+}
+
 // Lift ends the quarantine of a release. It fails with ErrNotHeld where there is none.
 func (s Store) Lift(ctx context.Context, revision int, who, reason string) (Release, error) {
 	r, err := s.Get(ctx, revision)

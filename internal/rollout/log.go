@@ -94,7 +94,7 @@ func (w *waiter) crashLine(ctx context.Context, s symptom, previous bool) string
 	return ""
 }
 
-// log is a request for the last lines of a log, or for its first bytes; 0 is no limit.
+// log is a request for the last lines of a log, or for its first bytes; 0: unlimited.
 func (w *waiter) log(s symptom, previous bool, tail, limit int64) *rest.Request {
 	o := &corev1.PodLogOptions{Container: s.container, Previous: previous}
 	if tail > 0 {

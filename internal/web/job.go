@@ -35,13 +35,6 @@ type job struct {
 // maxEvents is how many events of a job are kept: the last ones.
 const maxEvents = 500
 
-// busyError says that something runs for an environment already.
-type busyError struct{ environment, title string }
-
-func (e *busyError) Error() string {
-	return fmt.Sprintf("%s: %s is running: wait until it has ended", e.environment, e.title)
-}
-
 // begin runs something for an environment, and leads to the page that shows how it goes.
 func (s *Site) begin(w http.ResponseWriter, r *http.Request, t deploy.Target, title string,
 	run func(context.Context, deploy.Target) (release.Release, error)) {
@@ -75,7 +68,7 @@ func (all *jobs) add(topic string, j *job) error {
 		all.all = map[string]*job{}
 	}
 	if was := all.all[topic]; was != nil && !was.done() {
-		return &busyError{topic, was.Title}
+		return fmt.Errorf("%s: %s is running: wait until it has ended", topic, was.Title)
 	}
 	all.all[topic] = j
 	return nil

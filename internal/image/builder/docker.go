@@ -39,7 +39,7 @@ func (e endpoint) dial(ctx context.Context) (net.Conn, error) {
 const defaultSocket = "/var/run/docker.sock"
 
 // dockerEndpoint finds the endpoint as the docker command does: from $DOCKER_HOST, the current context, or
-// the default socket. The zero endpoint means that there is no Docker.
+// the default socket. The zero endpoint means that Docker was not found.
 func dockerEndpoint() (endpoint, error) {
 	if host := os.Getenv("DOCKER_HOST"); host != "" {
 		return parseEndpoint(host, "$DOCKER_HOST")

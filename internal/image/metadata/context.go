@@ -41,7 +41,7 @@ type Options struct {
 }
 
 // Read asks the CI platform what is built, and elsewhere Git. dirty is set where the working tree has
-// changes, which no tag describes. Read fails with a *NoCommitError where there is no commit.
+// changes, which no tag describes. Read fails with a *NoCommitError without a commit.
 func Read(ctx context.Context, o Options) (c Context, dirty bool, err error) {
 	var event []byte
 	if path := o.Env("GITHUB_EVENT_PATH"); path != "" {

@@ -13,14 +13,14 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/sign"
 )
 
-// ErrNoToken says that there is no identity to sign with.
+// ErrNoToken says that neither a key nor an identity token was found.
 var ErrNoToken = errors.New("no key and no identity token of a CI platform to sign with")
 
 const patience = 30 * time.Second
 
 // Keyless returns a signer with the identity of a token: SIGSTORE_ID_TOKEN, or the one of GitHub Actions.
 // config is a signing_config.json, which names the services that certify and log signatures; nil: the public
-// Sigstore. It fails with ErrNoToken where there is no token.
+// Sigstore. It fails with ErrNoToken without a token.
 func Keyless(config []byte, getenv func(string) string) (*Signer, error) {
 	given, at := getenv("SIGSTORE_ID_TOKEN"), getenv("ACTIONS_ID_TOKEN_REQUEST_URL")
 	if given == "" && at == "" {

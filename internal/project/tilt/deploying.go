@@ -46,7 +46,7 @@ func aStep(*reader, arguments) any { return step{} }
 func applyManifests(r *reader, a arguments) any {
 	found, why, decided := r.manifests(a.value(0, "yaml"), placeOf(a.at))
 	if why == "" && len(found) > 0 && r.doubt == 0 {
-		why = "taken without what is not decided"
+		why = "taken without its undecided parts"
 	}
 	if !decided || r.doubt > 0 {
 		r.undecided(Call{Place: placeOf(a.at), Text: r.source(a.at), Why: why})
@@ -184,7 +184,7 @@ func installed(r *reader, a arguments) any {
 		r.undecided(Call{Place: placeOf(a.at), Text: r.source(a.at)})
 		return nil
 	case !r.flags(c, a.value(none, "flags")):
-		r.undecided(Call{placeOf(a.at), r.source(a.at), "taken without what is not decided"})
+		r.undecided(Call{placeOf(a.at), r.source(a.at), "taken without its undecided parts"})
 	}
 	c.Path = dir
 	r.apply([]Manifest{{Place: placeOf(a.at), Path: dir, Chart: c}})

@@ -89,7 +89,7 @@ func (s *Server) AddComment(pull int, body string) {
 
 var hash = regexp.MustCompile(`^[0-9a-f]{40}$`)
 
-// serveMore answers what is not about pull requests themselves; a zero answer: it is.
+// serveMore answers requests that are not about pull requests themselves, others with a zero answer.
 func (s *Server) serveMore(repository string, parts []string, r *http.Request) answer {
 	path := r.Method + " " + strings.Join(parts, "/")
 	for _, route := range s.routes() {
