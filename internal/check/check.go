@@ -164,11 +164,18 @@ func Deployment(ctx context.Context, in Input, r Rendered) (Report, error) {
 	}
 	s := &subject{Input: in, partial: true}
 	report, err := examine(ctx, s, []Rendered{r}, found{}, ofObjects)
-	isError := func(f finding.Finding) bool { return f.Severity == finding.Error }
-	if err != nil || !slices.ContainsFunc(report.Findings, isError) && !isSuspect(ctx, s, r.Environment) {
+	if err != nil {
 		return report, err
 	}
-	groups := append(slices.Clone(ofObjects), group{all: overrides})
+	isError := func(f finding.Finding) bool { return f.Severity == finding.Error }
+	more := group{all: overrides} // which asks the project's other environments whether they use an override
+	if !isSuspect(ctx, s, r.Environment) {
+		if !slices.ContainsFunc(report.Findings, isError) {
+			return report, ctx.Err()
+		}
+		more.all = effects
+	}
+	groups := append(slices.Clone(ofObjects), more)
 	return examine(ctx, &subject{Input: in, partial: true}, []Rendered{r}, found{}, groups)
 }
 

@@ -92,6 +92,20 @@ func overrides(ctx context.Context, s *subject) found {
 	return all
 }
 
+// effects finds what overrides do in the environments that are checked, for the places of other findings.
+func effects(ctx context.Context, s *subject) found {
+	all := found{origins: map[string]*origin.Report{}}
+	for _, e := range s.envs {
+		report, err := origin.Analyze(ctx, s.Renderer, e.Environment, origin.Options{
+			Budget: overrideTime, Work: overrideWork, Rendered: &e.Result,
+		})
+		if err == nil { // it has rendered before: without the effects, a finding has the place of its object
+			all.origins[e.Name] = report
+		}
+	}
+	return all
+}
+
 // tryOverrides finds the overrides that do nothing in an environment. It fails where that does not render.
 func tryOverrides(
 	ctx context.Context, s *subject, env project.Environment, options origin.Options,

@@ -2,7 +2,6 @@ package check
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,7 +10,6 @@ import (
 
 	"slipway/internal/check/finding"
 	"slipway/internal/check/origin"
-	"slipway/internal/lazyregexp"
 	"slipway/internal/object"
 )
 
@@ -40,7 +38,7 @@ func (l *locator) at(env string, ref object.Ref, field string) finding.Place {
 		return p
 	}
 	if p.Line == 0 {
-		return placeInTemplate(p, string(l.text(p.File)), o.Ref(), steps)
+		return origin.PlaceInTemplate(p, string(l.text(p.File)), o.Ref(), steps)
 	}
 	if doc := l.mappingOf(o); doc != nil {
 		n, depth := object.Find(doc, steps)
@@ -206,78 +204,4 @@ func spelling(docs []*yaml.Node, p finding.Place, field string) (string, bool) {
 		return "", false
 	}
 	return v.Value, true
-}
-
-var (
-	templateKey    = lazyregexp.New(`^(\s*(?:- +)?)["']?([A-Za-z0-9_./-]+)["']?:`)
-	templateAction = lazyregexp.New(`\{\{.*?\}\}`)
-)
-
-// placeInTemplate looks for the field's keys in a template's text, each deeper than the one before. A
-// computed part is not found: then it is the place of the part around it.
-func placeInTemplate(p finding.Place, text string, ref object.Ref, steps []object.Step) finding.Place {
-	if ext := path.Ext(p.File); ext != ".yaml" && ext != ".yml" {
-		return p
-	}
-	lines := strings.Split(text, "\n")
-	start := kindLine(lines, ref)
-	if start < 0 {
-		return p
-	}
-	end := len(lines)
-	if i := slices.Index(lines[start:], "---"); i > 0 {
-		end = start + i
-	}
-	p.Line, p.Column = start+1, 1
-	indent, n := -1, start
-	for _, s := range steps {
-		if s.Element {
-			continue
-		}
-		at := slices.IndexFunc(lines[n:end], func(line string) bool {
-			m := templateKey().FindStringSubmatch(line)
-			return m != nil && m[2] == s.Key && len(m[1]) > indent
-		})
-		if at < 0 {
-			return p
-		}
-		n += at
-		indent = len(templateKey().FindStringSubmatch(lines[n])[1])
-		p.Line, p.Column = n+1, indent+1
-		n++
-	}
-	return p
-}
-
-// kindLine is the line with an object's kind in a template; -1 where that is ambiguous. Of several of the
-// kind it is the one whose name, with anything in place of what is computed, is the object's.
-func kindLine(lines []string, ref object.Ref) int {
-	found, named := []int{}, []int{}
-	for i, line := range lines {
-		if strings.TrimSpace(line) != "kind: "+ref.Kind {
-			continue
-		}
-		found = append(found, i)
-		for _, below := range lines[i:min(i+6, len(lines))] {
-			name, ok := strings.CutPrefix(strings.TrimSpace(below), "name:")
-			if !ok {
-				continue
-			}
-			parts := templateAction().Split(strings.Trim(strings.TrimSpace(name), `"'`), -1)
-			for j := range parts {
-				parts[j] = regexp.QuoteMeta(parts[j])
-			}
-			if ok, _ := regexp.MatchString("^"+strings.Join(parts, ".+")+"$", ref.Name); ok {
-				named = append(named, i)
-			}
-			break
-		}
-	}
-	switch {
-	case len(found) == 1:
-		return found[0]
-	case len(named) == 1:
-		return named[0]
-	}
-	return -1
 }

@@ -2,11 +2,13 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"slipway/internal/check/finding"
 	"slipway/internal/project"
 	"slipway/internal/render"
 	"slipway/internal/render/foldertest"
@@ -44,6 +46,52 @@ func TestWork(t *testing.T) {
 	// overrides, although both environments read the base.
 	if got.Documents != 5 {
 		t.Errorf("%d files parsed", got.Documents)
+	}
+}
+
+// An error of one environment is placed by its own overrides, however many environments the project has.
+func TestDeploymentAlone(t *testing.T) {
+	renders := map[int]int{}
+	for _, n := range []int{2, 12} {
+		files := map[string]string{
+			"k8s/base/web.yaml":                    deployment,
+			"k8s/base/kustomization.yaml":          "resources: [web.yaml]\n",
+			"k8s/overlays/prod/kustomization.yaml": "resources: [../../base]\nimages: [{name: x, newTag: latest}]\n",
+		}
+		for i := range n {
+			files[fmt.Sprintf("k8s/overlays/dev%d/kustomization.yaml", i)] = "resources: [../../base]\n" +
+				"images: [{name: x, newTag: v2}]\nreplicas: [{name: web, count: 2}]\n"
+		}
+		p, err := project.Open(foldertest.Of(t, files))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := render.Open(p.Dir, render.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		env, err := p.Environment("prod")
+		if err != nil {
+			t.Fatal(err)
+		}
+		result, err := r.Render(t.Context(), env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := Input{Project: p, Renderer: r}
+		report, err := Deployment(t.Context(), in, Rendered{Environment: env, Result: result})
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(report.Findings, func(f finding.Finding) bool { return f.Rule == "image-mutable" })
+		if i < 0 || report.Findings[i].Place.File != "k8s/overlays/prod/kustomization.yaml" {
+			t.Errorf("%v", report.Findings)
+		}
+		renders[n] = r.Stats().Renders
+		r.Close()
+	}
+	if renders[2] != renders[12] {
+		t.Errorf("renders for 2 and 12 other environments: %v", renders)
 	}
 }
 

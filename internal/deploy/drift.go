@@ -4,11 +4,15 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"sync"
 
+	"slipway/internal/check/finding"
+	"slipway/internal/check/origin"
 	"slipway/internal/cluster"
 	"slipway/internal/image"
 	"slipway/internal/object"
@@ -25,8 +29,8 @@ type Drift struct {
 	Changed []Drifted `json:"changed"`
 	// Added are objects that carry the environment's name or labels and belong to no release.
 	Added []Stray `json:"added,omitempty"`
-	// Others are further objects of the same kinds that a person's tool made, and that neither a release nor a
-	// controller owns. They are not drift.
+	// Others are further objects of the same kinds that a person's tool made, and that neither a release nor
+	// a controller owns. They are not drift.
 	Others []Stray `json:"others,omitempty"`
 	// Kept are fields that controllers, webhooks and restarts added. They are not drift: a deploy keeps them.
 	Kept []Addition `json:"kept,omitempty"`
@@ -177,7 +181,33 @@ func driftBy(ctx context.Context, t Target, past release.Past, l look) (Drift, e
 		}
 	}
 	d.Kept = additions(p.Observed, d.Changed)
+	locateDrifted(t, rel, d.Changed)
 	return d, nil
+}
+
+// maxTemplate bounds the templates that locateDrifted reads: a repository may have any file.
+const maxTemplate = 1 << 20
+
+// locateDrifted gives objects of templates the line that states them, where the source is what was released:
+// records have lines of plain manifests alone.
+func locateDrifted(t Target, rel release.Release, changed []Drifted) {
+	if t.Source.Dirty || rel.Dirty || rel.Commit == "" || t.Source.Commit != rel.Commit {
+		return
+	}
+	root, err := os.OpenRoot(t.Source.Project.Dir)
+	if err != nil {
+		return // without the files the record is all there is
+	}
+	defer root.Close()
+	for i, o := range changed {
+		file := filepath.FromSlash(o.Origin.File)
+		if info, err := root.Stat(file); o.Origin.Line > 0 || err != nil || info.Size() > maxTemplate {
+			continue
+		}
+		if text, err := root.ReadFile(file); err == nil {
+			changed[i].Origin.Line = origin.PlaceInTemplate(finding.At(o.Origin), string(text), o.Ref, nil).Line
+		}
+	}
 }
 
 // recorded prepares a release to be deployed as it is recorded.

@@ -17,16 +17,22 @@ const maxLines = 24
 
 // templatePlace returns the line of a chart's template that writes a field, or else the deepest field above
 // it that has a line. A template is a program, so it is asked: each line that has the field's key gets
-// another key, one line at a time, and where the field then leaves the object, that line writes it. Without
-// a line the place is the object's template.
+// another key, one line at a time, and where the field then leaves the object, that line writes it. The line
+// that the text suggests comes first, and is the answer where the time runs out. Without a line the place is
+// the object's template.
 func templatePlace(ctx context.Context, x experiment, base baseline, p part) finding.Place {
 	steps, err := object.Steps(p.field)
 	at := finding.At(p.Origin)
 	if err != nil || at.Line > 0 || !strings.Contains(at.File, "/templates/") {
 		return at
 	}
+	raw, err := x.view.File(at.File)
+	if err != nil {
+		return at
+	}
+	guess := PlaceInTemplate(at, string(raw), p.Object.Ref(), steps)
 	if len(steps) == 0 {
-		return kindPlace(ctx, x, base, p)
+		return kindPlace(ctx, x, base, p, string(raw), guess)
 	}
 	files := templatesOf(x, at.File)
 	tries := maxLines
@@ -37,9 +43,9 @@ func templatePlace(ctx context.Context, x experiment, base baseline, p part) fin
 				continue
 			}
 			text := string(raw)
-			for _, offset := range keys(text, steps[depth-1].Key) {
+			for _, offset := range keys(text, steps[depth-1].Key, lineIn(guess, name)) {
 				if tries--; tries < 0 || x.budget.isSpent(ctx) {
-					return at
+					return guess
 				}
 				if writes(ctx, x, base, p, steps[:depth], name, text[:offset]+"slipway-"+text[offset:]) {
 					return placeAt(name, text, offset)
@@ -51,16 +57,13 @@ func templatePlace(ctx context.Context, x experiment, base baseline, p part) fin
 }
 
 // kindPlace is templatePlace for a whole object: the line that says its kind.
-func kindPlace(ctx context.Context, x experiment, base baseline, p part) finding.Place {
+func kindPlace(
+	ctx context.Context, x experiment, base baseline, p part, text string, guess finding.Place,
+) finding.Place {
 	at := finding.At(p.Origin)
-	raw, err := x.view.File(at.File)
-	if err != nil {
-		return at
-	}
-	text := string(raw)
-	for i, offset := range keys(text, "kind") {
+	for i, offset := range keys(text, "kind", lineIn(guess, at.File)) {
 		if i == maxLines || x.budget.isSpent(ctx) {
-			break
+			return guess
 		}
 		value := strings.TrimLeft(text[offset+len("kind:"):], " ")
 		edited := text[:len(text)-len(value)] + "Slipway" + value
@@ -69,6 +72,14 @@ func kindPlace(ctx context.Context, x experiment, base baseline, p part) finding
 		}
 	}
 	return at
+}
+
+// lineIn is the line of a place in a file; 0 where it is in another.
+func lineIn(p finding.Place, file string) int {
+	if p.File != file {
+		return 0
+	}
+	return p.Line
 }
 
 // placeAt is the place of an offset in a file's text.
@@ -110,8 +121,8 @@ func templatesOf(x experiment, file string) []string {
 	return all
 }
 
-// keys returns the offsets at which a text has a key of a YAML mapping.
-func keys(text, key string) (offsets []int) {
+// keys returns the offsets at which a text has a key of a YAML mapping, that in a line first.
+func keys(text, key string, first int) (offsets []int) {
 	if key == "" {
 		return nil
 	}
@@ -122,5 +133,14 @@ func keys(text, key string) (offsets []int) {
 	for _, found := range pattern.FindAllStringSubmatchIndex(text, -1) {
 		offsets = append(offsets, found[2])
 	}
+	slices.SortStableFunc(offsets, func(a, b int) int {
+		isFirst := func(offset int) int { // 0 sorts before 1
+			if placeAt("", text, offset).Line == first {
+				return 0
+			}
+			return 1
+		}
+		return isFirst(a) - isFirst(b)
+	})
 	return offsets
 }
