@@ -153,6 +153,7 @@ func createNamespace(ctx context.Context, r run, p Proposal) (bool, error) {
 
 func applyLocked(ctx context.Context, r run, p Proposal, created bool) (release.Release, error) {
 	records := r.target.Records()
+	records.Alike = p.Prepared.Set
 	records.Unmoved = time.Since(p.unmoved) < r.options.Recent
 	past, err := records.Past(ctx)
 	if err != nil {

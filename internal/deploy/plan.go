@@ -147,7 +147,7 @@ type ProposeOptions struct {
 }
 
 // Propose renders an environment, checks it, resolves or builds its images, verifies that they run on the
-// cluster's nodes, and plans. It writes nothing to the cluster. The record is read before the images: a
+// cluster's nodes, and plans. It writes nothing to the cluster. The record is read before images are built: a
 // deploy that cannot read it must not build one. It fails with a *CheckError before it asks the cluster for
 // anything but what charts need.
 func Propose(ctx context.Context, t Target, o ProposeOptions) (Proposal, error) {
@@ -156,18 +156,24 @@ func Propose(ctx context.Context, t Target, o ProposeOptions) (Proposal, error) 
 	if err != nil {
 		return Proposal{}, err
 	}
-	past, err := pastOf(ctx, t, o.Past)
-	if err != nil {
-		return Proposal{}, errors.Join(err, r.close())
-	}
-	direction := directionOf(ctx, t, past.Latest, o.AllowOlder)
-	if err := direction.refusal(); err != nil && o.Build {
-		return Proposal{}, errors.Join(err, r.close())
+	var past release.Past
+	var direction Direction
+	mayBuild := o.Build && len(t.Source.Project.Images) > 0
+	if mayBuild {
+		if past, direction, err = pastOf(ctx, t, o, r.result.Set); err != nil {
+			return Proposal{}, errors.Join(err, r.close())
+		}
 	}
 	prepared, err := pinTarget(ctx, t, r, o.PrepareOptions)
 	// Not later: the renderer holds what it has read, and a large set is not held twice.
 	if err := errors.Join(err, r.close()); err != nil {
 		return Proposal{}, err
+	}
+	r = rendering{}
+	if !mayBuild {
+		if past, direction, err = pastOf(ctx, t, o, prepared.Set); err != nil {
+			return Proposal{}, err
+		}
 	}
 	prepared.Review, prepared.Direction = reviewed, direction
 	if err := fit(ctx, t, prepared, past.Latest); err != nil {
@@ -203,12 +209,26 @@ func Propose(ctx context.Context, t Target, o ProposeOptions) (Proposal, error) 
 	return p, nil
 }
 
-// pastOf returns the record: what is known of it, or else what is read.
-func pastOf(ctx context.Context, t Target, known *release.Past) (release.Past, error) {
-	if known != nil {
-		return *known, nil
+// pastOf returns the record, what is known of it or else what is read, and where the deploy goes from there. It
+// fails where a deploy must not go there. The recorded objects share their equal parts with the set.
+func pastOf(ctx context.Context, t Target, o ProposeOptions, set object.Set) (release.Past, Direction, error) {
+	var past release.Past
+	var err error
+	if o.Past != nil {
+		past = *o.Past
+	} else {
+		records := t.Records()
+		records.Alike = set
+		past, err = records.Past(ctx)
 	}
-	return t.Records().Past(ctx)
+	if err != nil {
+		return past, Direction{}, err
+	}
+	direction := directionOf(ctx, t, past.Latest, o.AllowOlder)
+	if o.Build {
+		err = direction.refusal()
+	}
+	return past, direction, err
 }
 
 // ProposeDelete plans to delete the objects that the releases of an environment recorded, and the protected

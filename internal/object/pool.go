@@ -16,6 +16,14 @@ type Pool struct {
 	mu    sync.Mutex
 	seed  maphash.Seed
 	parts map[uint64]any // by their hash; another part with the same hash is not shared
+	keys  map[string]string
+	below []entry // of the parts that are being folded
+}
+
+// entry is what a part has: an element of a list has no key.
+type entry struct {
+	key   string
+	value any
 }
 
 // Add lets later objects share the parts of o, which must not be changed after it.
@@ -55,7 +63,7 @@ func (p *Pool) fold(o Object, write bool) Object {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.parts == nil {
-		p.seed, p.parts = maphash.MakeSeed(), map[uint64]any{}
+		p.seed, p.parts, p.keys = maphash.MakeSeed(), map[uint64]any{}, map[string]string{}
 	}
 	v, _ := p.part(o.Body, write)
 	if body, ok := v.(map[string]any); ok {
@@ -64,27 +72,30 @@ func (p *Pool) fold(o Object, write bool) Object {
 	return o
 }
 
-// part returns the equal part of the pool, and the hash of both. Without write it leaves v as it is.
+// part returns the equal part of the pool, and the hash of both. Without write it leaves v as it is. It never
+// writes into a part of the pool: other objects have it.
 func (p *Pool) part(v any, write bool) (any, uint64) {
 	const prime = 0x9e3779b97f4a7c15
 	var h uint64
+	begin := len(p.below)
 	switch x := v.(type) {
 	case map[string]any:
 		h = 1
 		for k, e := range x {
-			with, he := p.part(e, write)
-			if write && !identical(with, e) {
-				x[k] = with
+			key, with, he := p.key(k), e, uint64(0)
+			if text, ok := e.(string); ok && (k == uidKey || k == "resourceVersion") {
+				he = maphash.String(p.seed, text) // no other object has it
+			} else {
+				with, he = p.part(e, write)
 			}
+			p.below = append(p.below, entry{key, with})
 			h += (maphash.String(p.seed, k) ^ he*prime) * prime // the order of keys does not matter
 		}
 	case []any:
 		h = 2
-		for i, e := range x {
+		for _, e := range x {
 			with, he := p.part(e, write)
-			if write && !identical(with, e) {
-				x[i] = with
-			}
+			p.below = append(p.below, entry{"", with})
 			h = (h ^ he) * prime
 		}
 	case string:
@@ -93,14 +104,53 @@ func (p *Pool) part(v any, write bool) (any, uint64) {
 		return v, maphash.Comparable(p.seed, v)
 	}
 	known, ok := p.parts[h]
-	if !ok {
-		p.parts[h] = v
-		return v, h
+	if write && !(ok && identical(known, v)) {
+		replace(v, p.below[begin:])
 	}
-	if equal(known, v) {
+	p.below = p.below[:begin]
+	switch {
+	case !ok && isUnique(v):
+	case !ok:
+		p.parts[h] = v
+	case equal(known, v):
 		return known, h
 	}
 	return v, h
+}
+
+// replace sets the entries of a map or list. An equal key replaces the one that the map has.
+func replace(v any, entries []entry) {
+	switch x := v.(type) {
+	case map[string]any:
+		for _, e := range entries {
+			x[e.key] = e.value
+		}
+	case []any:
+		for i, e := range entries {
+			x[i] = e.value
+		}
+	}
+}
+
+// key returns the equal key of the pool.
+func (p *Pool) key(k string) string {
+	known, ok := p.keys[k]
+	if !ok {
+		p.keys[k], known = k, k
+	}
+	return known
+}
+
+const uidKey = "uid"
+
+// isUnique says that a part is a live object, or the metadata of one: no other object has it.
+func isUnique(v any) bool {
+	m, _ := v.(map[string]any)
+	metadata, ok := m["metadata"].(map[string]any)
+	if !ok {
+		metadata = m
+	}
+	return metadata[uidKey] != nil
 }
 
 // equal compares two parts. Most of what is in them is identical.

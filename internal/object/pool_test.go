@@ -1,10 +1,12 @@
 package object
 
 import (
+	"encoding/json"
 	"fmt"
 	"runtime"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -75,6 +77,60 @@ spec:
 	if len(objects) != n || len(alone) != n || 2*together > apart {
 		t.Errorf("%d objects hold %d bytes each, and %d copies %d bytes each", len(objects), together/n, len(alone),
 			apart/n)
+	}
+}
+
+// Live objects share the texts and keys that others have too, although no two of them are equal.
+func TestPoolLive(t *testing.T) {
+	const n = 2000
+	text := func(i int) []byte {
+		return fmt.Appendf(nil, `{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "app-%[1]d",
+			"namespace": "production-of-the-shop", "uid": "00000000-%[1]d", "resourceVersion": "%[1]d",
+			"creationTimestamp": "2026-11-30T12:00:00Z"}, "spec": {"clusterIP": "10.0.0.%[1]d",
+			"internalTrafficPolicy": "Cluster", "sessionAffinity": "ClientIP", "type": "ClusterIP"}}`, i)
+	}
+	read := func(fold func(Object) Object) func() error {
+		return func() error {
+			for i := range n {
+				var o Object
+				if err := json.Unmarshal(text(i), &o.Body); err != nil {
+					return err
+				}
+				kept = append(kept, fold(o))
+			}
+			return nil
+		}
+	}
+	pool := new(Pool)
+	together := held(t, read(pool.Fold))
+	apart := held(t, read(func(o Object) Object { return o }))
+	if kept = nil; together*5 > apart*4 {
+		t.Errorf("a folded object takes %d bytes, and one that is not %d", together/n, apart/n)
+	}
+}
+
+var kept []Object
+
+// A pool writes into no part that other objects have: they may be read at the same time.
+func TestPoolWrites(t *testing.T) {
+	t.Parallel()
+	pool := new(Pool)
+	key := func(o Object) *byte {
+		for k := range o.At("metadata", "labels").(map[string]any) {
+			return unsafe.StringData(k)
+		}
+		return nil
+	}
+	pool.Add(parseOne(t, `{kind: A, metadata: {name: a, labels: {tier: x}}}`))
+	with := parseOne(t, `{kind: A, metadata: {name: b, labels: {tier: y}}}`)
+	pool.Add(with)
+	before := key(with)
+	live := pool.Fold(parseOne(t, `{kind: A, metadata: {name: b, uid: u, labels: {tier: y}}}`))
+	if key(live) != before {
+		t.Fatal("the labels are there twice")
+	}
+	if pool.Fold(live); key(with) != before {
+		t.Error("the labels of another object were written")
 	}
 }
 

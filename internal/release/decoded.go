@@ -21,7 +21,7 @@ type decodedRecord struct {
 func (s Store) decode(stored record) (Release, error) {
 	d := s.Decoded
 	if d == nil {
-		return decode(stored.data)
+		return decode(stored.data, s.Alike)
 	}
 	key := s.Cluster.Server() + " " + s.Cluster.Namespace() + " " + s.lockName()
 	sum := sha256.Sum256(stored.data)
@@ -31,7 +31,7 @@ func (s Store) decode(stored record) (Release, error) {
 	if known && last.sum == sum {
 		return last.release, nil
 	}
-	r, err := decode(stored.data)
+	r, err := decode(stored.data, s.Alike)
 	if err != nil {
 		return r, err
 	}

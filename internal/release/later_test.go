@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"slipway/internal/object"
 )
 
 // A later version of the agent has written a record in the middle of a deploy, and this one goes on with it:
@@ -40,7 +42,7 @@ func TestFault49Versions(t *testing.T) {
 		if !strings.Contains(string(stored.summary), `"canary":{"step":3,"of":10}`) {
 			t.Errorf("%s: the summary is %s", step, stored.summary)
 		}
-		now, err := decode(stored.data)
+		now, err := decode(stored.data, object.Set{})
 		if diff := cmp.Diff(written, now.later, cmp.AllowUnexported(later{})); err != nil || diff != "" {
 			t.Errorf("%s: %v, %s", step, err, diff)
 		}

@@ -322,8 +322,8 @@ func encode(r Release) (summary, data []byte, err error) {
 }
 
 // decode reads the data of a record. One object after the other is decompressed and decoded, and shares its
-// parts with those before.
-func decode(data []byte) (Release, error) {
+// parts with those before, and with alike.
+func decode(data []byte, alike object.Set) (Release, error) {
 	z, err := gzip.NewReader(bytes.NewReader(data))
 	if err != nil {
 		return Release{}, err
@@ -332,6 +332,9 @@ func decode(data []byte) (Release, error) {
 	var concealed []string
 	var objects object.Set
 	var pool object.Pool
+	for _, o := range alike.Objects() {
+		pool.Add(o)
+	}
 	settled := map[object.Ref]string{}
 	d := json.NewDecoder(z)
 	err = object.EachField(d, func(key string) error {

@@ -46,6 +46,8 @@ type Store struct {
 	IsFormer func(context.Context, Release) bool
 	// Unmoved: a look a moment ago found no records of the environment in other namespaces: see Past.Unmoved.
 	Unmoved bool
+	// Alike are objects such as the recorded ones: these share their equal parts, which must not be changed.
+	Alike object.Set
 	// Decoded keeps what was decoded, for readers that do not change it; nil: each read decodes.
 	Decoded *Decoded
 }
