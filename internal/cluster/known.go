@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"maps"
+	"reflect"
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,8 +22,7 @@ func (s *survey) isKnown(o *plan.Observed, before plan.Observed) bool {
 		return false
 	}
 	if before.Ref == o.Ref && before.Err == nil && before.Unverified == "" &&
-		before.Adopting == o.Adopting && before.Fingerprint == o.Fingerprint &&
-		(before.Live.Body == nil) == (o.Live.Body == nil) {
+		before.Adopting == o.Adopting && before.Fingerprint == o.Fingerprint && isAsBefore(o.Live, before.Live) {
 		live := o.Live
 		*o = before
 		o.Live = live
@@ -33,6 +33,13 @@ func (s *survey) isKnown(o *plan.Observed, before plan.Observed) bool {
 	}
 	o.Settled, o.Merged, o.Stays = true, o.Live, fixedAtCreation(o.Desired, o.Live)
 	return true
+}
+
+// isAsBefore says that a live object differs from an earlier look at most in its status. What a controller has
+// noted in it since is not in what the server answered then, and would look like a change of ours.
+func isAsBefore(live, before object.Object) bool {
+	return live.At("metadata", "resourceVersion") == before.At("metadata", "resourceVersion") ||
+		reflect.DeepEqual(plan.Wish(live).Body, plan.Wish(before).Body)
 }
 
 // fingerprint identifies an apply and the object that it meets: what is sent, and all of the live object that
