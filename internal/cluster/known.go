@@ -22,7 +22,8 @@ func (s *survey) isKnown(o *plan.Observed, before plan.Observed) bool {
 		return false
 	}
 	if before.Ref == o.Ref && before.Err == nil && before.Unverified == "" &&
-		before.Adopting == o.Adopting && before.Fingerprint == o.Fingerprint && isAsBefore(o.Live, before.Live) {
+		before.Adopting == o.Adopting && before.Fingerprint == o.Fingerprint &&
+		isAsBefore(o.Live, before.Live) {
 		live := o.Live
 		*o = before
 		o.Live = live

@@ -209,9 +209,11 @@ func Propose(ctx context.Context, t Target, o ProposeOptions) (Proposal, error) 
 	return p, nil
 }
 
-// pastOf returns the record, what is known of it or else what is read, and where the deploy goes from there. It
-// fails where a deploy must not go there. The recorded objects share their equal parts with the set.
-func pastOf(ctx context.Context, t Target, o ProposeOptions, set object.Set) (release.Past, Direction, error) {
+// pastOf returns the record, what is known of it or else what is read, and where the deploy goes from there.
+// It fails where a deploy must not go there. The recorded objects share their equal parts with the set.
+func pastOf(
+	ctx context.Context, t Target, o ProposeOptions, set object.Set,
+) (release.Past, Direction, error) {
 	var past release.Past
 	var err error
 	if o.Past != nil {
