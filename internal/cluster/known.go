@@ -36,8 +36,8 @@ func (s *survey) isKnown(o *plan.Observed, before plan.Observed) bool {
 	return true
 }
 
-// isAsBefore says that a live object differs from an earlier look at most in its status. What a controller has
-// noted in it since is not in what the server answered then, and would look like a change of ours.
+// isAsBefore says that a live object differs from an earlier look at most in its status. What a controller
+// has noted in it since is not in what the server answered then, and would look like a change of ours.
 func isAsBefore(live, before object.Object) bool {
 	return live.At("metadata", "resourceVersion") == before.At("metadata", "resourceVersion") ||
 		reflect.DeepEqual(plan.Wish(live).Body, plan.Wish(before).Body)
