@@ -134,10 +134,7 @@ func (u *ui) sources(ctx context.Context) ([]project.Source, error) {
 			all = merge(all, src, e.name)
 		}
 	}
-	if len(all) == 0 {
-		return nil, errors.Join(failed...)
-	}
-	return all, nil
+	return all, errors.Join(failed...)
 }
 
 // merge adds one environment of a source to the sources. Entries of the configuration may be of one project.

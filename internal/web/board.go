@@ -14,7 +14,11 @@ import (
 )
 
 // boardPage is the page of all environments.
-type boardPage struct{ Projects []boardProject }
+type boardPage struct {
+	Projects []boardProject
+	// Unread are the environments whose projects cannot be read, with the reason.
+	Unread []string
+}
 
 type boardProject struct {
 	Name    string
@@ -62,11 +66,14 @@ func (c column) State() string {
 
 func (s *Site) serveBoard(w http.ResponseWriter, r *http.Request) {
 	sources, err := s.options.Sources(r.Context())
-	if err != nil {
+	if err != nil && len(sources) == 0 {
 		s.fail(w, r, err)
 		return
 	}
 	page := boardPage{Projects: make([]boardProject, len(sources))}
+	if err != nil {
+		page.Unread = strings.Split(err.Error(), "\n")
+	}
 	var all sync.WaitGroup
 	for i, src := range sources {
 		all.Go(func() { page.Projects[i] = s.boardOf(r.Context(), src) })

@@ -123,16 +123,14 @@ func (s *Site) watch(ctx context.Context) {
 	defer tick.Stop()
 	states, followed := map[string]string{}, map[string]bool{}
 	for {
-		sources, err := s.options.Sources(ctx)
-		if err == nil {
-			for _, src := range sources {
-				s.follow(ctx, src, followed)
-				state := src.Commit + " " + src.Tag
-				if was, ok := states[src.Project.Name]; ok && was != state {
-					s.hub.tell(src.Project.Name)
-				}
-				states[src.Project.Name] = state
+		sources, _ := s.options.Sources(ctx) // the board says which cannot be read
+		for _, src := range sources {
+			s.follow(ctx, src, followed)
+			state := src.Commit + " " + src.Tag
+			if was, ok := states[src.Project.Name]; ok && was != state {
+				s.hub.tell(src.Project.Name)
 			}
+			states[src.Project.Name] = state
 		}
 		select {
 		case <-ctx.Done():

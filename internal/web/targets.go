@@ -51,7 +51,7 @@ func connector(src project.Source, connect ConnectFunc) func(project.Environment
 // source returns the project that a request names.
 func (s *Site) source(ctx context.Context, name string) (project.Source, error) {
 	all, err := s.options.Sources(ctx)
-	if err != nil {
+	if err != nil && len(all) == 0 {
 		return project.Source{}, err
 	}
 	for _, src := range all {

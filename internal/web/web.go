@@ -25,7 +25,8 @@ var files embed.FS
 
 // Options are what a site shows, and how it reaches it.
 type Options struct {
-	// Sources reads the projects as they are now.
+	// Sources reads the projects as they are now. The error beside them is about those that it could not read, a
+	// line each.
 	Sources func(context.Context) ([]project.Source, error)
 	// Connect returns an environment with its cluster, as deploy.Connect does. The site reads through it.
 	Connect ConnectFunc
