@@ -68,7 +68,9 @@ func (e *environment) adopt(c *checkout) {
 func (e entry) connect(src project.Source) (deploy.Target, error) {
 	env, err := src.Project.Environment(e.name)
 	if err != nil {
-		return deploy.Target{}, err
+		return deploy.Target{}, fmt.Errorf("%w: what runs there stays. Where it was removed on purpose, "+
+			"take %s out of the agent's configuration; `slipway delete %s` at an earlier commit deletes its objects",
+			err, e.name, e.name)
 	}
 	o := e.agent.options.Connect
 	o.Context, o.Account = e.policy.Context, e.policy.ServiceAccount
