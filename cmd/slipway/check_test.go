@@ -44,7 +44,7 @@ func TestFix(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {
 		t.Error(info.Mode(), err)
 	}
-	want := "k/f.yaml:1  - a: 1 # one  + a: 10 # one\nk/f.yaml:2  - b: old  + b: new\nk/f.yaml:3  - c:  [x,  " +
+	want := "k/f.yaml:1  - a: 1  + a: 10\nk/f.yaml:2  - b: old  + b: new\nk/f.yaml:3  - c:  [x,  " +
 		"y]  + c:  [w,  y]\nslipway: 3 changes made; review with `git diff`\n"
 	if stderr.String() != want {
 		t.Errorf("printed %s", stderr.String())

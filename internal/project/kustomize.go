@@ -153,6 +153,10 @@ func (l layout) environmentIn(p string) (env, family string) {
 			continue
 		}
 		app, env := l.appOf(parent, name)
+		if at := l.regionBeside(parts, i); at >= 0 {
+			env += "-" + parts[at]
+			parts[at] = "." // Join drops it
+		}
 		parts[i] = "*"
 		if app != "" {
 			parts[i] = app + "-*"
@@ -160,6 +164,26 @@ func (l layout) environmentIn(p string) (env, family string) {
 		return env, path.Join(parts...)
 	}
 	return "", ""
+}
+
+// regionBeside is the index of the part of a path that says in which of several regions an environment is, as
+// in prod/eu and eu/prod; -1: none does.
+func (l layout) regionBeside(parts []string, environment int) int {
+	parent := func(i int) string { return path.Join(append([]string{"."}, parts[:i]...)...) }
+	has := func(i int, is func(sibling string) bool) bool {
+		return slices.ContainsFunc(l.folders(parent(i)), func(s string) bool {
+			return s != parts[i] && isGeographic(s) && is(path.Join(parent(i), s))
+		})
+	}
+	if at := environment + 1; at < len(parts) && isGeographic(parts[at]) && has(at, l.manifestsBelow) {
+		return at
+	}
+	if at := environment - 1; at >= 0 && isGeographic(parts[at]) && has(at, func(s string) bool {
+		return l.manifestsBelow(path.Join(s, parts[environment]))
+	}) {
+		return at
+	}
+	return -1
 }
 
 // plainName is a directory's without what says that it holds manifests: k8s-dev, overlay-dev, dev-overlay.
@@ -212,12 +236,23 @@ func (l layout) isDirectory(parent, name string) bool {
 	})
 }
 
-// isRegion says whether a name is one of a place: eu-west, us1, ap-southeast-2.
-func isRegion(name string) bool {
-	words := strings.Fields(
-		"eu us ap ca sa af me uk de fr nl ie it es jp au in br sg na emea apac latam asia europe america " +
-			"americas australia africa east west north south central northeast northwest southeast southwest " +
-			"eastus westus region zone a b c dr onprem aws gcp azure eks gke aks cluster")
+var (
+	regions = strings.Fields("eu us ap ca sa af me uk de fr nl ie it es jp au in br sg na emea apac latam " +
+		"asia europe america americas australia africa east west north south central northeast northwest " +
+		"southeast southwest eastus westus region")
+	zones = strings.Fields("zone a b c dr onprem aws gcp azure eks gke aks cluster")
+)
+
+// isRegion says whether a name is one of a place: eu-west, us1, ap-southeast-2, aws.
+func isRegion(name string) bool { return isMadeOf(name, append(slices.Clone(regions), zones...)) }
+
+// isGeographic says whether a name is that of a region alone.
+func isGeographic(name string) bool {
+	return isMadeOf(name, regions) && strings.Trim(name, digits) != ""
+}
+
+// isMadeOf says whether all words of a name are among those given. Numbers may follow them.
+func isMadeOf(name string, words []string) bool {
 	return !slices.ContainsFunc(strings.FieldsFunc(name, func(r rune) bool { return r == '-' || r == '_' }),
 		func(w string) bool {
 			return !slices.Contains(words, strings.TrimRight(w, digits)) && strings.Trim(w, digits) != ""
