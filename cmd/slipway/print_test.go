@@ -30,7 +30,7 @@ func TestValues(t *testing.T) {
 		"a port is not a tag": {"localhost:5000/api@sha256:" + a, "localhost:5000/web@sha256:" + b,
 			"localhost:5000/api@sha256:aaaaaaaaaaaa → localhost:5000/web@sha256:bbbbbbbbbbbb"},
 		"small map": {nil, map[string]any{"a": "<b>"}, `∅ → {"a":"<b>"}`},
-		"large map": {map[string]any{"a": strings.Repeat("x", 200)}, nil, "{1 fields} → ∅"},
+		"large map": {map[string]any{"a": strings.Repeat("x", 200)}, nil, "{1 field} → ∅"},
 		"long text": {nil, strings.Repeat("x", 200), "∅ → " + strings.Repeat("x", 119) + "…"},
 		"escape":    {nil, "\x1b[2J", `∅ → "\u001b[2J"`},
 	} {

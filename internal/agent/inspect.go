@@ -82,39 +82,32 @@ func (u *ui) inspect(ctx context.Context, job check.Job, of, other *openCommit) 
 
 // work does a job in a process of its own.
 func (u *ui) work(ctx context.Context, job check.Job, of, other *openCommit) (check.Answer, error) {
-	for range maxRounds {
+	var a check.Answer
+	err := inRounds(func() (bool, error) {
 		text, err := u.agent.children.Do(ctx, task{Check: &job}, nil)
 		if err != nil {
-			return check.Answer{}, nameLimit(err)
+			return false, nameLimit(err)
 		}
 		if len(text) > maxInspected {
-			return check.Answer{Error: fmt.Sprintf("the answer has more than %d MiB", maxInspected>>20)}, nil
+			a = check.Answer{Error: fmt.Sprintf("the answer has more than %d MiB", maxInspected>>20)}
+			return true, nil
 		}
-		var a check.Answer
+		a = check.Answer{}
 		if err := utiljson.Unmarshal(text, &a); err != nil {
-			return check.Answer{}, err
+			return false, err
 		}
-		more := false
-		for _, side := range []struct {
-			*openCommit
-			touched []tree.Read
-		}{{of, append(a.Touched, of.scripts...)}, {other, a.TouchedOther}} {
-			dir := side.source.Path
-			lacks, err := side.files.need(ctx, dir, side.touched)
-			if err == nil && !lacks {
-				err = side.files.why(dir, side.touched)
-			}
-			if err != nil {
-				return check.Answer{}, err
-			}
-			more = more || lacks
+		done, err := of.files.complete(ctx, of.source.Path, append(a.Touched, of.scripts...))
+		if err != nil {
+			return false, err
 		}
-		if !more {
-			a.Error, a.Touched, a.TouchedOther = of.files.explain(a.Error), nil, nil
-			return a, nil
-		}
+		both, err := other.files.complete(ctx, other.source.Path, a.TouchedOther)
+		return done && both, err
+	})
+	if err != nil {
+		return check.Answer{}, err
 	}
-	return check.Answer{}, errTooManyRounds
+	a.Error, a.Touched, a.TouchedOther = of.files.explain(a.Error), nil, nil
+	return a, nil
 }
 
 func (i *inspector) known(key [sha256.Size]byte) (a check.Answer, ok bool) {

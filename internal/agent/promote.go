@@ -238,29 +238,20 @@ func (p promoter) deliver(
 func (p promoter) promoteJob(ctx context.Context, job promote.Job) (promote.Answer, error) {
 	src := p.target.Source
 	job.Project, job.Environment, job.Render = src.Project, p.target.Environment, p.target.Render
-	for range maxRounds {
-		var a promote.Answer
+	var a promote.Answer
+	err := inRounds(func() (bool, error) {
+		a = promote.Answer{}
 		text, err := p.agent.children.Do(ctx, task{Promote: &job}, nil)
 		if err == nil {
 			err = utiljson.Unmarshal(text, &a)
 		}
 		if err != nil {
-			return a, err
+			return false, nameLimit(err)
 		}
-		more, err := p.files.need(ctx, src.Path, a.Touched)
-		switch {
-		case err != nil:
-			return a, err
-		case more:
-			continue
-		}
-		if err := p.files.why(src.Path, a.Touched); err != nil {
-			return a, err
-		}
-		if a.Error != "" {
-			err = errors.New(a.Error)
-		}
-		return a, err
+		return p.files.complete(ctx, src.Path, a.Touched)
+	})
+	if err == nil && a.Error != "" {
+		err = errors.New(a.Error)
 	}
-	return promote.Answer{}, errTooManyRounds
+	return a, err
 }

@@ -145,6 +145,15 @@ func isUsual(name string) bool {
 	}, base)
 }
 
+// complete says whether all that a job looked at below a directory was there. What was not is there the next
+// time. It fails where one of these files cannot be used.
+func (s *snapshot) complete(ctx context.Context, dir string, looked []tree.Read) (bool, error) {
+	if lacked, err := s.need(ctx, dir, looked); lacked || err != nil {
+		return false, err
+	}
+	return true, s.why(dir, looked)
+}
+
 // need writes what was looked at and is not there yet, and returns whether there was any such thing: what was
 // made of the files before is wrong then.
 func (s *snapshot) need(ctx context.Context, dir string, looked []tree.Read) (bool, error) {

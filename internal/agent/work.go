@@ -167,10 +167,15 @@ func nameLimit(err error) error {
 	return fmt.Errorf("%w: raise limits.%s of the agent if the repository needs more", err, key)
 }
 
-var errTooManyRounds = errors.New("the manifests need more files each time: give up")
-
-// maxRounds bounds how often a job is done again because it looked at a file that was not fetched yet.
-const maxRounds = 50
+// inRounds does a job again until all files that it looked at were there: see snapshot.complete.
+func inRounds(round func() (done bool, err error)) error {
+	for range 50 {
+		if done, err := round(); done || err != nil {
+			return err
+		}
+	}
+	return errors.New("the manifests need more files each time: give up")
+}
 
 // isolate does jobs with the files of a snapshot, of which more are fetched as a job needs them. What the
 // last job looked at is put into reads.
@@ -178,34 +183,27 @@ func (e entry) isolate(s *snapshot, reads *[]tree.Read) func(
 	context.Context, deploy.Job, deploy.LookupFunc,
 ) (deploy.Answer, error) {
 	return func(ctx context.Context, job deploy.Job, lookup deploy.LookupFunc) (deploy.Answer, error) {
-		for range maxRounds {
+		var a deploy.Answer
+		err := inRounds(func() (done bool, err error) {
 			e.agent.counters.update(func(c *counters) { c.renders[e.name]++ })
 			job.Source.Ancestors = nil
 			of, err := s.textOf(job.Source.Project)
 			if err != nil {
-				return deploy.Answer{}, err
+				return false, err
 			}
-			a, err := work(ctx, e.agent.children, job, of, lookup)
-			if err != nil {
-				return a, err
+			if a, err = work(ctx, e.agent.children, job, of, lookup); err != nil {
+				return false, err
 			}
-			more, err := s.need(ctx, job.Source.Path, a.Touched)
-			if err != nil {
-				return a, err
-			}
-			if more {
-				continue
-			}
-			if err := s.why(job.Source.Path, a.Touched); err != nil {
-				return a, err
-			}
-			a.Error = s.explain(a.Error)
-			s.bundle.relocate(&a)
-			if len(job.Blame) == 0 {
-				*reads = a.Touched
-			}
-			return a, nil
+			return s.complete(ctx, job.Source.Path, a.Touched)
+		})
+		if err != nil {
+			return deploy.Answer{}, err
 		}
-		return deploy.Answer{}, errTooManyRounds
+		a.Error = s.explain(a.Error)
+		s.bundle.relocate(&a)
+		if len(job.Blame) == 0 {
+			*reads = a.Touched
+		}
+		return a, nil
 	}
 }

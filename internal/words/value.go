@@ -57,9 +57,9 @@ func Value(v any, plain bool) string {
 	if utf8.RuneCountInString(text) > maxValue {
 		switch v := v.(type) {
 		case map[string]any:
-			return fmt.Sprintf("{%d fields}", len(v))
+			return "{" + Count(len(v), "field") + "}"
 		case []any:
-			return fmt.Sprintf("[%d items]", len(v))
+			return "[" + Count(len(v), "item") + "]"
 		}
 	}
 	return Clip(text)
