@@ -72,12 +72,17 @@ func sorted(files []file) []file {
 	return slices.SortedFunc(slices.Values(files), byName)
 }
 
+// firstDay is the first time that a zip archive can state. Without one its files are of month 0 of 1980.
+var firstDay = time.Date(1980, time.January, 1, 0, 0, 0, 0, time.UTC)
+
 func zipOf(dir string, files []file) ([]byte, error) {
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
 	var err error
 	for _, f := range sorted(files) {
-		part, failed := w.CreateHeader(&zip.FileHeader{Name: path.Join(dir, f.name), Method: zip.Deflate})
+		part, failed := w.CreateHeader(&zip.FileHeader{
+			Name: path.Join(dir, f.name), Method: zip.Deflate, Modified: firstDay,
+		})
 		if failed != nil {
 			return nil, failed
 		}
