@@ -17,7 +17,8 @@ func TestZipTimes(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(z.File) != 1 || z.File[0].Name != "slipway/README.md" || !z.File[0].Modified.Equal(firstDay) {
-		t.Errorf("has %d files, the first of %v, want slipway/README.md of %v", len(z.File), z.File[0].Modified, firstDay)
+		t.Errorf("has %d files, the first of %v, want slipway/README.md of %v", len(z.File), z.File[0].Modified,
+			firstDay)
 	}
 	if z.File[0].ModifiedDate != 1<<5|1 { // as DOS has it: years since 1980, month, day
 		t.Errorf("the date is %#x", z.File[0].ModifiedDate)

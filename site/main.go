@@ -174,7 +174,7 @@ func (s *site) write(out string, pages []*page) error {
 		Title   string `json:"t"`
 		Address string `json:"a"`
 		Words   string `json:"w"`
-		Late    bool   `json:"l,omitempty"` // long lists of what was changed or decided: other pages come first
+		Late    bool   `json:"l,omitempty"` // a long list of changes or decisions: other pages come first
 	}
 	var index []entry
 	for _, p := range pages {

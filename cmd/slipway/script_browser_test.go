@@ -265,7 +265,8 @@ func (t *tab) inspect() error {
 func (t *tab) shoot(file, name string) error {
 	const still = "Promise.all(document.getAnimations().map(a => a.finished)).then(() => true)"
 	var raw []byte
-	if err := t.run(chromedp.Evaluate(still, nil, awaitResult), chromedp.Screenshot("html", &raw, chromedp.ByQuery)); err != nil {
+	err := t.run(chromedp.Evaluate(still, nil, awaitResult), chromedp.Screenshot("html", &raw, chromedp.ByQuery))
+	if err != nil {
 		return err
 	}
 	picture, err := png.Decode(bytes.NewReader(raw))

@@ -79,7 +79,7 @@ type Condition struct {
 }
 
 // Health returns the condition of a release. One restart of a container does not count, and neither does what
-// other controllers keep: a store that fails is no reason to take the release back.
+// other controllers keep: a store that fails does not take the release back.
 func Health(ctx context.Context, t Target, rel release.Release) (Condition, error) {
 	return health(ctx, t, rel, false)
 }

@@ -139,7 +139,7 @@ const endedKey = "ended"
 // maxEnded is how many of them are kept: the newest.
 const maxEnded = 50
 
-// withEnded adds those pauses to the ended ones that are no longer among the present ones.
+// withEnded adds to the ended pauses those that have ended since.
 func withEnded(data []byte, before, now Pauses) ([]byte, error) {
 	ended, err := pausesOf(data)
 	if err != nil {
