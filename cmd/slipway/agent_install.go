@@ -17,32 +17,36 @@ import (
 func newAgentInstallCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "install ENV…", Short: "Print or apply the manifests of an agent", Args: cobra.MinimumNArgs(1),
-		Long: `Renders the environments and prints what an agent needs that keeps them from within their cluster: a
-Namespace, a ServiceAccount, a Role and a RoleBinding in each namespace with the permissions that deploys of
-these manifests take, a ConfigMap with its configuration, a Deployment of two replicas, a NetworkPolicy, a
-PodDisruptionBudget, and a Service for webhooks, status and metrics. A ClusterRole is among them only where
-the manifests have objects without a namespace.
-The environments are deployed on each commit; drift is reported. Change the printed configuration for another
-policy. Install again when the manifests use a new kind.
+		Long: `Renders the environments and prints the manifests of an agent that deploys them from inside
+their cluster: a Namespace, a ServiceAccount, a ConfigMap with the configuration, a Deployment with two
+replicas, a NetworkPolicy, a PodDisruptionBudget, and a Service for webhooks, status and metrics. Each
+namespace that the agent deploys to gets a Role and a RoleBinding with the permissions that these
+environments need. A ClusterRole is included only if an environment has cluster-scoped objects.
 
-Secrets of the agent's namespace are mounted, and neither read nor printed. Make them before:
+By default the agent deploys each commit and reports drift; edit the printed configuration to change
+that. Run install again when the manifests use a new kind.
+
+The agent's Secrets are mounted; install neither reads nor prints them. Create them first:
 
   kubectl create namespace slipway
-  kubectl -n slipway create secret generic git --from-file=password=FILE        # a token, for https
+  kubectl -n slipway create secret generic git --from-file=password=FILE        # a token, for HTTPS
   kubectl -n slipway create secret generic git --from-file=ssh-privatekey=FILE --from-file=known_hosts=FILE
   kubectl -n slipway create secret generic git --from-file=private-key=FILE     # with --github-app
 
-Pass --git-credentials git with each of them. A Secret for --webhook-secret has the key "secret", one for
---signers "allowed_signers", one for --openpgp-signers "keys.asc", and one for --forge-token "token". With
---forge-token, failed commits are reverted by pull request; with --github-app and --forge github, too.
+Pass --git-credentials git with any of the three. The other Secrets have these keys: "secret" for
+--webhook-secret, "allowed_signers" for --signers, "keys.asc" for --openpgp-signers, and "token" for
+--forge-token. With --forge-token, or with --github-app and --forge github, the agent reverts failed
+commits by pull request.
 
-With --config FILE the configuration is yours: several repositories, policies, notifications, the web UI.
-A file of it is the key KEY of Secret NAME when it is written as /etc/slipway-secrets/NAME/KEY; these
-Secrets are mounted. listen, state, lease and previewRole are added. With previews the agent gets a ClusterRole,
-and a ValidatingAdmissionPolicy that limits it to their namespaces.
+--config FILE installs an agent with a configuration of your own, which may have several repositories,
+policies, notifications and the web UI. Write a file from key KEY of Secret NAME as
+/etc/slipway-secrets/NAME/KEY: install mounts these Secrets. It adds listen, state, lease and
+previewRole. If the configuration has previews, the agent also gets a ClusterRole, and a
+ValidatingAdmissionPolicy limits that role to the namespaces of the previews.
 
---apply deploys the manifests as "slipway deploy" does: with a plan, a confirmation, a wait until both replicas
-are ready, and a record in the agent's namespace. --namespace is the namespace of the agent.`,
+--apply deploys the manifests as "slipway deploy" does: it shows the plan, asks for confirmation, waits
+until both replicas are ready, and records the release in the agent's namespace. --namespace sets that
+namespace.`,
 		Example: `  slipway agent install prod --repo https://github.com/acme/shop.git \
     --image ghcr.io/acme/slipway-agent@sha256:… | kubectl apply -f -`,
 	}
@@ -54,9 +58,9 @@ are ready, and a record in the agent's namespace. --namespace is the namespace o
 	f.StringVar(&o.Image, "image", "", "image of the agent, by digest")
 	f.StringVar(&o.Name, "name", "slipway-agent", "name of the agent's objects")
 	f.IntSliceVar(&o.Ports, "egress-port", nil,
-		"further ports that the agent connects to, such as that of a receiver of notifications")
+		"additional ports that the NetworkPolicy lets the agent connect to, such as that of a notification webhook")
 	config := f.String("config", "",
-		"configuration as for \"slipway agent run\", in place of --repo, --branch, --path and their Secrets")
+		"configuration file as for \"slipway agent run\"; replaces --repo, --branch, --path and the Secret flags")
 	secretFlags(cmd, &o.Secrets)
 	apply := f.Bool("apply", false, "deploy the manifests, and wait until both replicas are ready")
 	act := &actOptions{out: new(format)}
@@ -64,7 +68,7 @@ are ready, and a record in the agent's namespace. --namespace is the namespace o
 	waitFlags(cmd, act)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		if act.yes && !*apply {
-			return &usageError{errors.New("--yes is for --apply")}
+			return &usageError{errors.New("--yes requires --apply")}
 		}
 		if *config != "" {
 			var err error
@@ -95,7 +99,7 @@ func readInstallConfig(cmd *cobra.Command, file string) ([]byte, error) {
 	for _, name := range []string{"repo", "branch", "path", "git-credentials", "github-app", "webhook-secret",
 		"signers", "openpgp-signers", "forge-token", "forge"} {
 		if cmd.Flags().Changed(name) {
-			return nil, &usageError{fmt.Errorf("--%s goes without --config, which says it", name)}
+			return nil, &usageError{fmt.Errorf("--%s cannot be used with --config: set it in the configuration", name)}
 		}
 	}
 	text, err := os.ReadFile(file)
@@ -114,15 +118,18 @@ func secretFlags(cmd *cobra.Command, s *install.Secrets) {
 	f.StringVar(&s.Git, "git-credentials", "", "Secret with the token or SSH key for the repository")
 	f.StringVar(&s.GitHubApp, "github-app", "", "ID/INSTALLATION of the GitHub App whose key is in "+
 		"--git-credentials")
-	f.StringVar(&s.Webhook, "webhook-secret", "", "Secret that webhooks are signed with")
-	f.StringVar(&s.Signers, "signers", "", "Secret with the allowed-signers file: deploy only commits that they"+
-		" signed")
-	f.StringVar(&s.OpenPGP, "openpgp-signers", "", "Secret with the OpenPGP keys of those who may sign commits")
+	f.StringVar(&s.Webhook, "webhook-secret", "", "Secret with the key that signs webhooks")
+	f.StringVar(&s.Signers, "signers", "", "Secret with an allowed-signers file: deploy only commits signed by "+
+		"one of its SSH keys")
+	f.StringVar(&s.OpenPGP, "openpgp-signers", "",
+		"Secret with OpenPGP keys: deploy only commits signed by one of them")
 	f.StringVar(&s.Registry, "registry-credentials", "",
-		"Secret of type kubernetes.io/dockerconfigjson with the logins of registries")
-	f.StringVar(&s.CA, "ca", "", "Secret with ca.crt: certificate authorities to trust beside the public ones")
-	f.StringVar(&s.ForgeToken, "forge-token", "", "Secret with the token that pull requests are opened with")
-	f.StringVar(&s.ForgeKind, "forge", "", "kind of the forge: github, gitlab or gitea (default: by the host)")
+		"Secret of type kubernetes.io/dockerconfigjson with registry credentials")
+	f.StringVar(&s.CA, "ca", "",
+		"Secret with ca.crt: certificate authorities to trust in addition to the public ones")
+	f.StringVar(&s.ForgeToken, "forge-token", "", "Secret with the token for opening pull requests")
+	f.StringVar(&s.ForgeKind, "forge", "",
+		"type of Git host: github, gitlab or gitea (default: derived from its name)")
 }
 
 // applyAgent deploys the manifests of an agent.

@@ -13,19 +13,19 @@ import (
 
 func newAgentStatusCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "status", Short: "Show how an agent's environments stand", Args: cobra.NoArgs,
-		Long: `For each environment of an agent it prints the verdict on the newest commit, the commits seen
-and applied, the next look, the replica that leads, the number of drifted fields and objects, and the last
+		Use: "status", Short: "Show the state of an agent's environments", Args: cobra.NoArgs,
+		Long: `Prints for each environment the verdict on the newest commit, the commits seen and applied,
+the time of the next poll, the leading replica, the number of drifted fields and objects, and the last
 error with its age.
 
-Without --address it asks the agent that listens at ` + agent.LocalAddress + `. Where none does, or --context or
---namespace is given, it asks the one in the cluster of that context, else of the current one, through the API
-server: that takes the permission to "get services/proxy" in the agent's namespace, which ClusterRole edit
-has. Either replica answers: the one that stands by asks the leader.`,
+Without --address it asks the agent at ` + agent.LocalAddress + `. If none listens there, or if you pass
+--context or --namespace, it asks the agent in that cluster (by default, of the current context) through
+the API server. This requires permission to "get services/proxy" in the agent's namespace, which
+ClusterRole edit includes. Both replicas answer: the standby asks the leader.`,
 		Example: "  slipway agent status --context prod\n  slipway agent status --address 127.0.0.1:9091",
 	}
-	address := cmd.Flags().String("address", "", "HOST:PORT of the agent's \"listen\"")
-	name := cmd.Flags().String("name", "slipway-agent", "name of the agent in its cluster")
+	address := cmd.Flags().String("address", "", "HOST:PORT of the agent: \"listen\" in its configuration")
+	name := cmd.Flags().String("name", "slipway-agent", "name of the agent's objects in the cluster")
 	out := a.outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(c *cobra.Command, _ []string) error {
 		all, err := agent.StatusOf(c.Context(), agent.Asked{

@@ -10,14 +10,15 @@ import (
 
 func newApproveCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "approve ENV", Short: "Approve what waits to be promoted to an environment", Args: a.envArgs(0),
-		Long: `Approves the images that the environment of ENV's gates runs now, where "approvals" in slipway.yaml
-asks for people. They must be healthy; they need not have been so for long enough yet. The approval is kept
-beside the releases of ENV, under the name by which its API server knows you, and holds for these digests
-alone. It does not count for a promotion that you make yourself.`,
+		Use: "approve ENV", Short: "Approve a promotion to an environment", Args: a.envArgs(0),
+		Long: `Approves the images that are waiting for promotion to ENV: those that run now in the
+environment that the "gates" of ENV promote from. slipway.yaml asks for approvals with "approvals". The
+images must be healthy now, even if not yet for as long as the gates require. The approval is stored
+with the releases of ENV, under your user name at its API server, and is valid only for these digests.
+It does not count for a promotion that you make yourself.`,
 		Example: "  slipway approve prod --reason 'tested with the new tariff'",
 	}
-	reason := cmd.Flags().String("reason", "", "why, for all to see")
+	reason := cmd.Flags().String("reason", "", "reason, shown with the approval")
 	out := a.outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		t, err := a.target(c.Context(), args[0])

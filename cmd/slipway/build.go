@@ -16,19 +16,23 @@ func newBuildCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "build ENV", Short: "Build and push an environment's images, and print their digests",
 		Args: a.envArgs(0),
-		Long: `Builds each image of the project and pushes it to the repository that the environment's manifests
-name, with the tag sha-<commit>, and with 1.4.0 too where the commit is tagged v1.4.0. An image that is
-already in the registry is not built again. Neither is one whose Dockerfile, files and arguments are those
-of an earlier commit: it is the same image and keeps its tag. An image in another environment's repository
-is copied. The tag of a commit is never overwritten. A version in the manifests does not change what is
-built: "slipway deploy" runs it, and "slipway promote" replaces it. Uncommitted changes get a tag of their
-own, which is never deployed to production.
+		Long: `Builds each image of the project and pushes it to the repository that the environment's
+manifests name. Its tag is sha-<commit>; if the commit has the Git tag v1.4.0, the image gets the tag
+1.4.0 too. The tag of a commit is never overwritten.
 
-With --sign each image is signed in the format of cosign 3, including images that were built before.`,
+An image is not built again if it is already in the registry, or if an earlier commit has an image from
+the same Dockerfile, files and arguments: that image keeps its tag. An image that exists in another
+environment's repository is copied. Uncommitted changes get a tag of their own, which is never deployed
+to production.
+
+If the manifests name a version, build still builds this commit: "slipway deploy" runs the version that
+they name, and "slipway promote" replaces it.
+
+--sign signs each image in the format of cosign 3, including images that were built before.`,
 	}
 	rebuild := cmd.Flags().Bool("rebuild", false,
-		"build again from the same files, to take newer base images and downloads")
-	s := signFlags(cmd.Flags(), "sign the images, with --key or in CI with the job's identity token")
+		"build again even if no file changed, to get newer base images and downloads")
+	s := signFlags(cmd.Flags(), "sign the images with --key, or in CI with the job's identity token")
 	out := a.outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		return runBuild(c.Context(), a, args[0], *rebuild, s, *out)

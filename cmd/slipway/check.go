@@ -36,28 +36,28 @@ func newCheckCommand(a *app) *cobra.Command {
 	o := checkOptions{failOn: finding.Error}
 	cmd := &cobra.Command{
 		Use: "check [ENV... | -]", Short: "Find faults before they are deployed",
-		Long: `Renders the environments (all, unless some are named) and reports faults with their place and their
-fix: overrides without effect, references to missing objects, laptop settings that must not reach
-production, objects that production needs, and pipelines that deploy another image than they build. It
-contacts no cluster, needs no configuration, and writes nothing without --fix.
+		Long: `Renders the environments (by default all of them) and reports what is wrong, where, and how
+to fix it: overrides without effect, references to missing objects, laptop settings that must not reach
+production, objects that production needs, and pipelines that deploy a different image than they build.
+It contacts no cluster, needs no configuration, and writes nothing without --fix.
 
-Faults, which break something or will, are printed in full. Gaps, which production needs and does not have,
-take one line for each rule; hardening, which limits what an attacker or a leak can do, is counted. --all
-prints everything in full. The last lines say what could not be checked.
+Faults, which break something now or later, are printed in full. Gaps, which are what production lacks,
+take one line per rule. Hardening, which limits the damage of an attack or a leak, is only counted.
+--all prints everything in full. The last lines list what could not be checked.
 
-With - it checks the manifests on stdin, from any program that renders them, by the rules for production.
+With -, it checks the manifests on stdin by the rules for production, whichever program rendered them.
 
-To accept a finding, add it with its reason to "exceptions:" in slipway.yaml.`,
+To accept a finding, add it with a reason to "exceptions:" in slipway.yaml.`,
 		Example: "  slipway check\n  slipway check prod -o github\n  helmfile template | slipway check -\n" +
 			"  slipway check --explain image-mutable",
 	}
 	o.out = a.outputFlag(cmd, asText, asJSON, asSARIF, asGitHub, asMarkdown)
 	f := cmd.Flags()
 	f.Var((*severityValue)(&o.failOn), "fail-on",
-		"lowest severity that makes check exit with 4: warning or error")
-	f.BoolVar(&o.all, "all", false, "print gaps and hardening in full too, and name everything")
+		"lowest severity at which check exits with 4: warning or error")
+	f.BoolVar(&o.all, "all", false, "print gaps, hardening and long lists in full")
 	f.BoolVar(&o.explain, "explain", false, "list all rules, or explain one: --explain RULE")
-	f.BoolVar(&o.fix, "fix", false, "apply the fixes that are certain, and print each change")
+	f.BoolVar(&o.fix, "fix", false, "apply the fixes that are certain to be right, and print each change")
 	f.StringVar(&o.kubeVersion, "kube-version", "",
 		"Kubernetes version of the clusters (1.34), instead of kubeVersion in slipway.yaml")
 	f.StringVar(&o.class, "class", "",

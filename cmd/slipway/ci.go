@@ -15,16 +15,18 @@ import (
 
 func newCICommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "ci github|gitlab", Short: "Write the workflow that checks, builds, plans and deploys this project",
-		Long: `Writes .github/workflows/slipway.yml or .gitlab-ci.yml. Pull requests are checked and get a plan as a
-comment, except those from forks. A push to the main branch is built once and deployed to the environments
-in the order of slipway.yaml, those of class production last and behind an environment that you protect.
-Fill in the parts between marks once, such as how a job logs in to a cluster with OIDC: they are kept when
-the file is written again. A file that was edited outside the marks is not overwritten; the difference is
-shown.
+		Use: "ci github|gitlab", Short: "Write a CI workflow that checks, builds, plans and deploys this project",
+		Long: `Writes .github/workflows/slipway.yml or .gitlab-ci.yml. The workflow checks pull requests
+and comments a plan on each, except on those from forks. It builds a push to the main branch once, and
+deploys it to the environments in the order of slipway.yaml. Environments of class production come last,
+behind a protected environment that you set up.
 
-With --gitops no job reaches a cluster: each environment's job runs "slipway promote", which commits which
-images the environment runs.`,
+Fill in the parts between marks once, such as how a job logs in to a cluster with OIDC: writing the file
+again keeps them. If the file was edited outside the marks, it is not overwritten; the difference is
+printed.
+
+With --gitops, no job reaches a cluster: the job of each environment runs "slipway promote", which
+commits the images to the environment's files.`,
 		ValidArgs: ci.Names(),
 		Args: func(cmd *cobra.Command, args []string) error {
 			err := named("the name of a platform: github or gitlab")(cmd, args)
@@ -36,7 +38,7 @@ images the environment runs.`,
 	}
 	var show, gitops bool
 	cmd.Flags().BoolVar(&show, "print", false, "print the workflow instead of writing it")
-	cmd.Flags().BoolVar(&gitops, "gitops", false, "promote with a commit instead of deploying")
+	cmd.Flags().BoolVar(&gitops, "gitops", false, "promote by committing to Git instead of deploying")
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		return runCI(c.Context(), a, args[0], show, gitops)
 	}

@@ -25,20 +25,21 @@ var errFaults = errors.New("faults were found")
 func newCompareCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "compare A B | compare ENV --live",
-		Short: "Show how environment B differs from A, and whether it may",
-		Long: `Renders two environments, or one at two Git revisions (prod@HEAD~3 prod), and compares them.
-Prefixes, namespaces and hashes in the names of objects do not matter. Expected differences are only
-counted: replicas, images, resources, settings, hosts, names. Faults are settings for a laptop,
-objects and fields that B lacks, and differences without a known reason; the exit code is then 4.
-Exceptions with their reasons are in slipway.yaml. Secrets are not shown.
+		Short: "Compare two environments, and report unexpected differences",
+		Long: `Renders two environments, or one environment at two Git revisions (prod@HEAD~3 prod), and
+compares them. It ignores prefixes, namespaces and hashes in object names. It only counts expected
+differences: replicas, images, resources, settings, hosts and names. It reports laptop settings in B,
+objects and fields that B lacks, and differences without a known reason as faults, and then exits with
+4. To accept a difference, add it with a reason to "exceptions:" in slipway.yaml. Secret values are not
+shown.
 
-No cluster is asked, except with --live: that compares what runs with the result of a deploy of A, as
-the API server would complete it.`,
+compare contacts a cluster only with --live: it then compares the objects that run with the ones that a
+deploy would produce, with the API server's defaults filled in.`,
 	}
 	var o compareOptions
 	o.out = a.outputFlag(cmd, asText, asJSON, asMarkdown)
-	cmd.Flags().BoolVar(&o.all, "all", false, "show expected differences too")
-	cmd.Flags().BoolVar(&o.live, "live", false, "compare one environment with what runs in its cluster")
+	cmd.Flags().BoolVar(&o.all, "all", false, "also show expected differences")
+	cmd.Flags().BoolVar(&o.live, "live", false, "compare one environment with the objects in its cluster")
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		switch {
 		case o.live:

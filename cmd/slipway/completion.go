@@ -23,10 +23,11 @@ const completionTimeout = 3 * time.Second
 
 func newCompletionCommand(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use: "completion bash|zsh|fish|powershell", Short: "Print a script that completes commands in a shell",
+		Use: "completion bash|zsh|fish|powershell", Short: "Print a shell completion script",
 		Args: named("bash, zsh, fish or powershell"), ValidArgs: []string{"bash", "zsh", "fish", "powershell"},
-		Long: `The script completes verbs, flags, environments, objects and their fields (slipway why ENV Deployment/… spec.…),
-releases (slipway rollback ENV …) and kubeconfig contexts. Releases are read from the cluster of the environment.`,
+		Long: `The script completes commands, flags, environments, objects and their fields (slipway why
+ENV Deployment/… spec.…), releases (slipway rollback ENV …) and kubeconfig contexts. It reads releases
+from the environment's cluster.`,
 		Example: `  source <(slipway completion bash)        # in ~/.bashrc; needs the package bash-completion
   source <(slipway completion zsh)         # in ~/.zshrc, after compinit
   slipway completion fish >~/.config/fish/completions/slipway.fish

@@ -11,8 +11,9 @@ import (
 func newDeleteCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "delete ENV", Short: "Delete the objects of an environment", Args: a.envArgs(0),
-		Long: `Deletes the objects that releases of this environment recorded, and nothing else. Namespaces,
-CustomResourceDefinitions, PersistentVolumes and PersistentVolumeClaims stay. The history stays too.`,
+		Long: `Deletes the objects that the releases of this environment recorded, and nothing else. It
+keeps Namespaces, CustomResourceDefinitions, PersistentVolumes and PersistentVolumeClaims, unless
+--prune names them. The history of releases stays in the namespace.`,
 	}
 	o := actFlags(a, cmd)
 	pruneFlag(cmd, &o.prune)

@@ -42,10 +42,10 @@ type allowOptions struct {
 
 func allowFlags(cmd *cobra.Command, o *allowOptions) {
 	cmd.Flags().StringArrayVar(&o.rules, "allow", nil,
-		"deploy to production despite the errors of a rule of check, this time; may be repeated")
-	cmd.Flags().StringVar(&o.reason, "reason", "", "why --allow is right, for the record")
+		"deploy to production despite errors of this `RULE` of check, once; may be repeated")
+	cmd.Flags().StringVar(&o.reason, "reason", "", "reason for --allow; the release records it")
 	cmd.Flags().BoolVar(&o.older, "allow-older", false,
-		"deploy a commit that lacks commits of the release; the new release records it")
+		"deploy a commit that lacks commits of the running release; the new release records it")
 }
 
 // allow is what the flags let through. It fails without a reason.
@@ -54,7 +54,7 @@ func (o allowOptions) allow() (deploy.Allow, error) {
 	case len(o.rules) > 0 && reason == "":
 		return deploy.Allow{}, &usageError{errors.New("--allow needs --reason TEXT: the release records it")}
 	case len(o.rules) == 0 && reason != "":
-		return deploy.Allow{}, &usageError{errors.New("--reason is for --allow RULE")}
+		return deploy.Allow{}, &usageError{errors.New("--reason requires --allow RULE")}
 	}
 	return deploy.Allow{Rules: o.rules, Reason: o.reason}, nil
 }
@@ -70,13 +70,13 @@ func waitFlags(cmd *cobra.Command, o *actOptions) {
 	f := cmd.Flags()
 	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask for confirmation")
 	f.DurationVar(&o.timeout, "timeout", 0,
-		"how long to wait for healthy objects (default: the deadlines of the objects)")
+		"how long to wait for objects to become healthy (default: the deadlines of the objects)")
 }
 
 // settleFlag keeps "not given" apart from "0s".
 func settleFlag(cmd *cobra.Command, o *actOptions) {
 	cmd.Flags().Func("settle", "`duration` for which changed workloads must stay ready without a restart "+
-		"(default: 15s in production, 5s in staging, a tenth of it in a sandbox)", func(text string) error {
+		"(default: 15s in production, 5s in staging, a tenth of that in a sandbox)", func(text string) error {
 		d, err := time.ParseDuration(text)
 		if err == nil && d < 0 {
 			err = errors.New("want a duration such as 30s, or 0s")
@@ -92,7 +92,7 @@ func forceFlag(cmd *cobra.Command, force *bool) {
 
 func takeOverFlag(cmd *cobra.Command, take *bool) {
 	cmd.Flags().BoolVar(take, "take-over", false,
-		"deploy an environment that Argo CD or Flux keeps, and take over all fields")
+		"deploy although Argo CD or Flux manages the environment, and take over all fields")
 }
 
 // pruneOptions say what may be deleted beyond the usual.
@@ -103,11 +103,13 @@ type pruneOptions struct {
 
 func pruneFlag(cmd *cobra.Command, o *pruneOptions) {
 	cmd.Flags().StringArrayVar(&o.named, "prune", nil,
-		"delete this `KIND/NAME` too, a Namespace, a definition, a volume or a claim that left the source")
+		"also delete `KIND/NAME`: a Namespace, CustomResourceDefinition, PersistentVolume or "+
+			"PersistentVolumeClaim that left the source; may be repeated")
 }
 
 func pruneManyFlag(cmd *cobra.Command, o *pruneOptions) {
-	cmd.Flags().BoolVar(&o.many, "prune-many", false, "delete more than 30 % of the environment's objects")
+	cmd.Flags().BoolVar(&o.many, "prune-many", false,
+		"allow deleting more than 30 % of the environment's objects")
 }
 
 func (o *actOptions) options() deploy.Options {
@@ -118,17 +120,18 @@ func (o *actOptions) options() deploy.Options {
 
 func newDeployCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "deploy ENV", Short: "Build, push, plan, apply, watch and record", Args: a.envArgs(0),
-		Long: `Builds images that are not in the registry yet, shows the plan, asks for confirmation, applies the
-plan stage by stage and watches until all objects are healthy. Each deploy is recorded in the
-environment's namespace before its first change. In staging and production a failed release is rolled back
-to the last healthy one.
+		Use: "deploy ENV", Short: "Build, plan, apply and watch a release of an environment", Args: a.envArgs(0),
+		Long: `Builds the images that the registry does not have, shows the plan and asks for confirmation.
+It then applies the plan stage by stage and watches the rollout until all objects are healthy. Each
+deploy is recorded in the environment's namespace before its first change. In staging and production, a
+failed release is rolled back to the last healthy one.
 
-What slipway check calls an error is not deployed to production. To accept it, add it with its reason to
-"exceptions:" in slipway.yaml; --allow RULE --reason TEXT accepts it once, and the release records that.
+deploy refuses to release to production what slipway check reports as an error. To accept a finding, add
+it with a reason to "exceptions:" in slipway.yaml. To accept a rule once, pass --allow RULE --reason
+TEXT: the release records both.
 
-Staging and production do not go back: a commit that lacks commits of the running release is refused without
---allow-older. To restore an earlier release, run slipway rollback.`,
+In staging and production, deploy refuses a commit that lacks commits of the running release, unless you
+pass --allow-older. To restore an earlier release, run slipway rollback.`,
 	}
 	o := actFlags(a, cmd)
 	forceFlag(cmd, &o.force)
@@ -137,8 +140,8 @@ Staging and production do not go back: a commit that lacks commits of the runnin
 	allowFlags(cmd, &o.allow)
 	pruneFlag(cmd, &o.prune)
 	pruneManyFlag(cmd, &o.prune)
-	cmd.Flags().StringVar(&o.plan, "plan", "", "carry out a plan that plan -o FILE saved, or nothing")
-	cmd.Flags().BoolVar(&o.noRollback, "no-rollback", false, "keep a failed release in place, to inspect it")
+	cmd.Flags().StringVar(&o.plan, "plan", "", "carry out exactly the plan in `FILE`, saved by plan -o FILE")
+	cmd.Flags().BoolVar(&o.noRollback, "no-rollback", false, "leave a failed release in place, to inspect it")
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		for _, other := range []string{"allow", "allow-older", "force-conflicts", "prune", "prune-many",
 			"take-over"} {

@@ -12,9 +12,9 @@ import (
 
 func newDocsCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "docs [PAGE]", Short: "Print a page of the documents of this version, or list all pages",
-		Long: `Prints a page of the documents as Markdown, as this version has it and without a network.
-The name is its path in docs/, or the last part of it. Without a name it lists all pages.`,
+		Use: "docs [PAGE]", Short: "Print a page of the documentation, or list all pages",
+		Long: `Prints a page of this version's documentation as Markdown, without network access. PAGE is a
+path in docs/, or its last part. Without PAGE, it lists all pages.`,
 		Example: "  slipway docs\n  slipway docs tutorial | less\n  slipway docs howto/helm",
 		Args:    cobra.MaximumNArgs(1),
 	}

@@ -29,17 +29,17 @@ type driftOptions struct {
 
 func newDriftCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "drift ENV", Short: "Show changes in the cluster since the release", Args: a.envArgs(0),
-		Long: `Compares an environment with its newest release, as a plan of that release would: fields that differ,
-with who changed them and when, objects that were deleted, objects that were added with the environment's
-labels, and tags that name other images now. Fields that controllers and webhooks added are not drift: they
-are listed, and kept. Secret values are never shown. It writes nothing without --revert.
+		Use: "drift ENV", Short: "Show how the cluster differs from the last release", Args: a.envArgs(0),
+		Long: `Compares the cluster with the environment's newest release. It lists fields that differ,
+with who changed them and when; deleted objects; added objects that have the environment's labels; and
+tags that name another image now. Fields that controllers and webhooks add are listed, but are not
+drift. Secret values are never shown. Without --revert, drift writes nothing.
 
---revert deploys the release again as it was recorded: with a plan, confirmation, and a release of its own.
-Added objects stay, except those that --prune KIND/NAME names.
---adopt prints what to write into the source instead: a patch for each changed object, for "patches:" of a
-kustomization, and the manifests of added ones.
---hold 2h --reason TEXT keeps an agent from setting drift back for that time; --hold 0 ends it.`,
+--revert deploys the release again as recorded, with a plan, a confirmation and a release of its own. It
+keeps added objects, except those that --prune KIND/NAME names.
+--adopt prints the changes to make in the source instead: a patch for each changed object, to list under
+"patches:" of a kustomization, and a manifest for each added one.
+--hold 2h --reason TEXT keeps an agent from repairing drift for two hours; --hold 0 ends the hold.`,
 		Example: "  slipway drift prod\n  slipway drift prod --exit-code -o json\n  slipway drift prod --revert\n" +
 			"  slipway drift prod --adopt > k8s/overlays/prod/adopted.yaml",
 	}
@@ -47,13 +47,13 @@ kustomization, and the manifests of added ones.
 	o.out = a.outputFlag(cmd, asText, asJSON, asMarkdown)
 	o.act.out = o.out
 	f := cmd.Flags()
-	f.BoolVar(&o.exitCode, "exit-code", false, "exit with 3 when the environment has drifted")
+	f.BoolVar(&o.exitCode, "exit-code", false, "exit with 3 if the environment has drifted")
 	f.BoolVar(&o.revert, "revert", false, "deploy the recorded release again")
-	f.BoolVar(&o.adopt, "adopt", false, "print the patches that make the source agree with the cluster")
+	f.BoolVar(&o.adopt, "adopt", false, "print patches that bring the source in line with the cluster")
 	holdFlag(f, &o.hold)
-	f.StringVar(&o.reason, "reason", "", "why --hold is right, for all to see")
+	f.StringVar(&o.reason, "reason", "", "reason for --hold, shown with the hold")
 	cmd.Flags().StringArrayVar(&o.act.prune.named, "prune", nil,
-		"with --revert, delete the added object `KIND/NAME` too; may be repeated")
+		"with --revert, also delete the added object `KIND/NAME`; may be repeated")
 	waitFlags(cmd, o.act)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		err := errors.Join(notBoth(c, "revert", "adopt"), notBoth(c, "revert", "exit-code"),

@@ -124,25 +124,25 @@ var runRows = []row{
 			errors.As(e.RollbackErr, new(*deploy.MovedError)) {
 			return "Read the evidence above, fix the cause and deploy again."
 		}
-		return "Read the evidence above, fix the cause and deploy again, or run `slipway rollback " +
-			e.Environment + "`."
+		return "Read the evidence above, fix the cause and deploy again, or run " +
+			"`slipway rollback " + e.Environment + "`."
 	}),
 	as("unstable", codeUnhealthy, func(e *deploy.UnstableError) string {
-		return "Nothing was changed. Read why above, fix the cause and deploy again, or run `slipway rollback " +
-			e.Environment + "`."
+		return "Nothing was changed. Read the reason above, fix the cause and deploy again, or run " +
+			"`slipway rollback " + e.Environment + "`."
 	}),
 }
 
 // projectRows explain errors of the project, its files and its Git repository.
 var projectRows = []row{
 	as("no project", codeError, func(e *project.NoneError) string {
-		hint := "Run it in the repository's directory or pass --dir. Run `slipway init` to create a project."
+		hint := "Change to the repository's directory, or pass --dir. Run `slipway init` to create a project."
 		if len(e.Broken) > 0 {
 			hint = "Correct the files that could not be read."
 		}
 		for _, f := range e.Elsewhere {
-			hint += " Run `" + f.Command + " | slipway check --class production -` to check what " + f.File +
-				" renders to."
+			hint += " Run `" + f.Command + " | slipway check --class production -` to check the manifests that " +
+				f.File + " renders."
 		}
 		return hint
 	}),
@@ -182,15 +182,16 @@ var projectRows = []row{
 	as("field", codeUsage, always[*origin.FieldError](
 		"Write a field as spec.containers[name=api].args[0], or as kubectl's jsonpath does.")),
 	as("not ours", codeError, always[*pipeline.ForeignError](
-		"Move the file away to have it written anew, or copy what you want from --print. Nothing was written.")),
+		"Move the file away to have it written again, or copy the parts you want from --print. Nothing was "+
+			"written.")),
 	is("no stage", pipeline.ErrNoStage, codeError,
 		"Set `class: staging` or `class: production` for an environment in slipway.yaml, and a plain name."),
 	is("gitops", pipeline.ErrNoImage, codeError,
-		"Leave out --gitops: the workflow then deploys what the manifests state."),
+		"Omit --gitops: the workflow then deploys the images that the manifests name."),
 	is("no git program", git.ErrNoProgram, codeError,
-		"Install git: commits and image tags are read through it."),
+		"Install git: Slipway runs it to read commits and tags."),
 	is("no repository", git.ErrNone, codeError,
-		"Run it in a Git repository, or name the environments without a revision."),
+		"Run this command in a Git repository, or name the environments without a revision."),
 	as("git", codeError, always[*git.Error]("Run `git status` in that directory: it shows the same error.")),
 }
 
@@ -206,8 +207,8 @@ var clusterRows = []row{
 		return "Choose one of " + list(e.Known) +
 			", or set KUBECONFIG: `slipway sandbox status` prints the sandbox's."
 	}),
-	as("unreachable", codeError, always[*cluster.UnreachableError]("Check that the cluster runs and that the "+
-		"context names it. Run `slipway sandbox up` to start one on this machine.")),
+	as("unreachable", codeError, always[*cluster.UnreachableError]("Check that the cluster is running and "+
+		"that the context points to it. Run `slipway sandbox up` to start one on this machine.")),
 	as("unauthorized", codeError, always[*cluster.UnauthorizedError](
 		"Log in again: the credentials of this kubeconfig context are expired or wrong.")),
 	as("permission", codeError, always[*cluster.PermissionError]("Ask for the missing permissions, or leave "+
@@ -233,25 +234,26 @@ var clusterRows = []row{
 	as("claim size", codeError, func(e *cluster.ClaimSizeError) string {
 		switch {
 		case e.Unbound:
-			return fmt.Sprintf("It holds no data: run `kubectl -n %s delete pvc %s` and deploy again, or write "+
-				"storage: %s. Nothing was changed.", e.Ref.Namespace, e.Ref.Name, e.From)
+			return fmt.Sprintf("The claim holds no data: run `kubectl -n %s delete pvc %s` and deploy again, or "+
+				"set storage: %s. Nothing was changed.", e.Ref.Namespace, e.Ref.Name, e.From)
 		case e.Shrinks, e.Class == "":
-			return fmt.Sprintf("Write storage: %s, or add a claim with another name and copy the data. Nothing was "+
+			return fmt.Sprintf("Set storage: %s, or add a claim with another name and copy the data. Nothing was "+
 				"changed.", e.From)
 		}
-		return fmt.Sprintf("Write storage: %s, or set allowVolumeExpansion: true in StorageClass %s if its "+
+		return fmt.Sprintf("Set storage: %s, or allowVolumeExpansion: true in StorageClass %s if its "+
 			"driver can expand volumes. Nothing was changed.", e.From, e.Class)
 	}),
 	as("denied", codeError, func(e *cluster.DeniedError) string {
-		return "Correct the field that the message speaks of, or ask the owner of the " + e.By +
+		return "Correct the field that the message names, or ask the owner of the " + e.By +
 			" for an exception."
 	}),
 	as("random", codeError, always[*deploy.RandomError](
 		"Set `lookup: true` for the chart in slipway.yaml if its template calls lookup, or set the value in a "+
-			"values file, encrypted with SOPS if it is a secret. To have it replaced, add an exception from "+
-			"unstable-render to slipway.yaml, or pass --allow unstable-render --reason TEXT. Nothing was changed.")),
+			"values file, encrypted with SOPS if it is a secret. To let each deploy replace it, add an exception "+
+			"from unstable-render to slipway.yaml, or pass --allow unstable-render --reason TEXT. Nothing "+
+			"was changed.")),
 	as("conflict", codeConflict, always[*cluster.ConflictError](
-		"Pass --force-conflicts to take those fields over, or leave them out of the manifests.")),
+		"Pass --force-conflicts to take over these fields, or remove them from the manifests.")),
 	as("stale file", codeConflict, func(e *deploy.StaleError) string {
 		return "Run `slipway plan " + e.Environment + " -o FILE` again and read the new plan. Nothing was changed."
 	}),
@@ -260,14 +262,16 @@ var clusterRows = []row{
 	as("unbuilt", codeError, func(e *deploy.UnbuiltError) string {
 		return "Run `slipway build " + e.Environment + "` first. No plan was saved."
 	}),
-	is("stale", plan.ErrStale, codeConflict, "Run it again and read the new plan. Nothing was changed."),
+	is("stale", plan.ErrStale, codeConflict,
+		"Run the command again and read the new plan. Nothing was changed."),
 	as("older", codeConflict, func(e *deploy.OlderError) string {
-		return "Run `git pull` and deploy that, or `slipway rollback " + e.Environment +
-			"` to restore an earlier release. Pass --allow-older to go back on purpose. Nothing was changed."
+		return "Run `git pull` and deploy again, or `slipway rollback " + e.Environment +
+			"` to restore an earlier release. Pass --allow-older to deploy this older commit anyway. " +
+			"Nothing was changed."
 	}),
 	as("check", codeFaults, func(e *deploy.CheckError) string {
-		return "Correct them, or accept them in `exceptions:` of slipway.yaml with a reason. Pass --allow " +
-			e.Review.Blocking[0].Rule + " --reason TEXT to let a rule through once. Nothing was changed."
+		return "Fix the findings, or accept them with a reason in `exceptions:` of slipway.yaml. Pass --allow " +
+			e.Review.Blocking[0].Rule + " --reason TEXT to accept a rule for one deploy. Nothing was changed."
 	}),
 	as("blocked", codeError, func(e *deploy.BlockedError) string {
 		return "Run `slipway plan " + e.Environment + "` to see every object that the API server would reject."
@@ -276,34 +280,36 @@ var clusterRows = []row{
 		return "Run `slipway rollback " + e.Environment + "`, or deploy again. Nothing was changed."
 	}),
 	as("not compared", codeError, func(e *deploy.UnreadError) string {
-		return "Run `slipway plan " + e.Environment + "` for the whole answer of the API server."
+		return "Run `slipway plan " + e.Environment + "` to see the full answer of the API server."
 	}),
 	as("still there", codeError, func(e *rollout.StillThereError) string {
 		if e.Held == "" {
-			return "Wait until they are gone, then run the same command again. Pass --timeout to wait longer."
+			return "Wait until the objects are gone, then run the same command again. Pass --timeout to wait longer."
 		}
 		return "Wait until the owners of the finalizers remove them, then run the same command again."
 	}),
 	as("no healthy release", codeError, always[*deploy.NoHealthyError](
-		"Run `slipway history ENV` and name a revision to deploy it as it was.")),
+		"Run `slipway history ENV`, and pass the revision to deploy again.")),
 	is("no release", release.ErrNone, codeError,
 		"Run `slipway deploy ENV` to make the first release. `slipway history ENV` lists them."),
 }
 
 // imageRows explain errors of tags, images and registries.
 var imageRows = []row{
-	as("tag inputs", codeError, always[*metadata.InputError]("Correct it. `slipway tags --help` lists the "+
-		"inputs, docker/metadata-action's documentation every type of entry.")),
+	as("tag inputs", codeError, always[*metadata.InputError]("Correct the input. `slipway tags --help` "+
+		"lists the inputs; the documentation of docker/metadata-action lists every type of entry.")),
 	as("tag traps", codeError, always[*workflow.TrapError](
-		"Change what each warning says, or leave out --strict.")),
+		"Fix the inputs that the warnings name, or omit --strict.")),
 	as("nothing built", codeError, always[*metadata.NoCommitError](
-		"Run it in a Git working tree or in a CI job.")),
+		"Run this command in a Git working tree or in a CI job.")),
 
-	is("dirty", deploy.ErrDirty, codeError, "Commit first: production runs only what a commit describes."),
+	is("dirty", deploy.ErrDirty, codeError,
+		"Commit your changes first: only commits are deployed to production."),
 	is("no commit", deploy.ErrNoCommit, codeError,
-		"Create a Git repository and commit: production runs only what a commit describes."),
+		"Create a Git repository and commit: only commits are deployed to production."),
 	as("no match", codeError, func(e *image.NoMatchError) string {
-		return "Correct images[].name in slipway.yaml, or the manifests. They name: " + list(e.Candidates) + "."
+		return "Correct images[].name in slipway.yaml, or the image in the manifests, which name " +
+			list(e.Candidates) + "."
 	}),
 	as("ambiguous", codeError, always[*image.AmbiguousError]("Name one of them in the manifests, or write two "+
 		"images in slipway.yaml, each with enough of its path to tell them apart.")),
@@ -312,27 +318,28 @@ var imageRows = []row{
 			"nodes with a nodeSelector on kubernetes.io/arch. Nothing was changed."
 	}),
 	as("missing image", codeError, always[*image.MissingError](
-		"Push it. To have the image of this commit built instead, leave the tag out of the manifests, or write "+
-			"the tag `unreleased` in the values of a chart, whose templates otherwise take appVersion.")),
+		"Push the image. To build the image of this commit instead, remove the tag from the manifests. In the "+
+			"values of a chart, set the tag to `unreleased`: charts replace an empty tag by appVersion.")),
 	as("registry unauthorized", codeError, always[*image.UnauthorizedError](
 		"Log in with `docker login`, as a user who may read and push there.")),
 	as("registry unreachable", codeError, func(e *image.UnreachableError) string {
 		switch host, _, _ := strings.Cut(e.Registry, ":"); {
 		case host == "localhost" || strings.HasSuffix(host, ".localhost"):
-			return "Check that the registry runs. A sandbox's registry is found through its kubeconfig context: " +
-				"set KUBECONFIG or pass --context."
+			return "Check that the registry is running. A sandbox's registry is found through its kubeconfig " +
+				"context: set KUBECONFIG or pass --context."
 		case host == "127.0.0.1":
-			return "Check that the registry runs and its name is right. " +
+			return "Check that the registry is running and its name is correct. " +
 				"Run `slipway sandbox up` to start the sandbox's."
 		}
-		return "Check that the registry runs and its name is right."
+		return "Check that the registry is running and its name is correct."
 	}),
 	as("tag taken", codeError, always[*image.TagTakenError](
 		"Choose another tag: an existing tag is never moved. Each commit gets a tag of its own.")),
 	as("rebuild", codeError, always[*image.RebuildError](
 		"Commit first (`git commit --allow-empty` is enough), then build that commit.")),
 	as("registry limits", codeError, always[*image.RateLimitedError](
-		"Log in there, which often raises the limit, or wait. The same command continues from there.")),
+		"Log in with `docker login`, which often raises the limit, or wait. Running the same command again "+
+			"continues where it stopped.")),
 	as("plain HTTP", codeError, always[*image.PlainHTTPError](
 		"Give that registry a certificate, or reach it through a tunnel at localhost. Nothing was sent.")),
 	as("registry broke off", codeError, always[*image.BrokenError](
@@ -351,8 +358,8 @@ var imageRows = []row{
 		"(DOCKER_CONFIG or ~/.docker/config.json).")),
 	as("reference", codeUsage, always[*image.ReferenceError](
 		"Write images as HOST/NAME:TAG or HOST/NAME@sha256:….")),
-	as("no image", codeError, always[*image.NotFoundError]("Check that it is pushed and its name is right, or "+
-		"log in with `docker login`: registries hide what you may not read.")),
+	as("no image", codeError, always[*image.NotFoundError]("Check that the image was pushed and its name is "+
+		"correct, or log in with `docker login`: registries hide images that you may not read.")),
 	is("no tag", image.ErrNoTag, codeError,
 		"Commit first: images are tagged with the commit they are built from."),
 }
@@ -366,19 +373,19 @@ var renderRows = []row{
 	}),
 	as("skaffold file", codeError, always[*skaffold.FileError](
 		"Correct the file. Run `slipway render -p PROFILE --explain` to see the result.")),
-	is("nothing to explain", errNothingToExplain, codeUsage, "Leave it out, or name profiles with -p."),
+	is("nothing to explain", errNothingToExplain, codeUsage, "Omit --explain, or name profiles with -p."),
 	as("no skaffold", codeUsage, always[*project.NoSkaffoldError](
 		"Name the environment without -p: only skaffold.yaml has profiles.")),
 	as("foreign folder", codeError, always[*render.ForeignDirectoryError](
 		"Name a directory that is empty, does not exist, or was written by `slipway render`.")),
 	is("empty", render.ErrEmpty, codeError,
 		"Run `slipway delete ENV` to empty the environment: an empty directory deletes nothing."),
-	as("refused", codeError, always[*tree.RefusedError]("Copy it into the repository, or commit what the chart "+
-		"renders to: Slipway renders only files of the repository.")),
+	as("refused", codeError, always[*tree.RefusedError]("Copy it into the repository, or commit the rendered "+
+		"manifests: Slipway renders only files in the repository.")),
 	as("no key", codeError, always[*sops.KeyError]("Set SOPS_AGE_KEY_FILE to a file with your key. Run "+
 		"`sops updatekeys` to add your key to the file's recipients.")),
 	as("renderer broke", codeError, always[*render.PanicError](
-		"Report this fault of Slipway, with the manifests.")),
+		"Report this bug in Slipway, with the manifests.")),
 	as("render", codeError, always[*render.Error](
 		"Correct the manifests, and run `slipway render ENV` to look at them.")),
 	as("drop-in", codeError, always[*render.DropInError]("Correct the file that the error names.")),

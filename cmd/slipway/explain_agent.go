@@ -13,8 +13,8 @@ import (
 // agentRows explain errors of the agent, and of what it holds back.
 var agentRows = []row{
 	as("quarantined", codeError, func(e *deploy.QuarantinedError) string {
-		return fmt.Sprintf("Deploy others, or run `slipway quarantine lift %s %d --reason TEXT` if these "+
-			"are right after all.", e.Environment, e.Release.Revision)
+		return fmt.Sprintf("Deploy a fix, or run `slipway quarantine lift %s %d --reason TEXT` if the "+
+			"release was not the cause of the failure.", e.Environment, e.Release.Revision)
 	}),
 	as("kept", codeError, func(e *deploy.KeptError) string {
 		act := fmt.Sprintf("Run `%s`, and pass", e.Keeper.Stop)

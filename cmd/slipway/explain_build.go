@@ -10,8 +10,8 @@ import (
 
 // buildRows explain errors of builds and signatures.
 var buildRows = []row{
-	as("platform", codeError, always[*builder.PlatformError]("Name a base image that exists for this "+
-		"platform, or leave the platform out of images[].platforms.")),
+	as("platform", codeError, always[*builder.PlatformError]("Use a base image that exists for this "+
+		"platform, or remove the platform from images[].platforms.")),
 	is("no runtime", builder.ErrNoRuntime, codeError, "Install runc (Debian: `apt-get install runc`, and "+
 		"uidmap for users other than root), or start Docker or buildkitd."),
 	as("push", codeError, always[*builder.PushError](
@@ -41,7 +41,7 @@ var buildRows = []row{
 	as("no trusted root", codeError, always[*signature.TrustError]("Pass --trusted-root, or set trustedRoot in "+
 		"slipway.yaml, where the public Sigstore root cannot be fetched.")),
 	as("no signature", codeError, always[*signature.ServiceError]("Run the same command again to sign the "+
-		"image, which is pushed, or pass --key, which needs no service.")),
+		"image: it is already pushed. Or pass --key, which needs no signing service.")),
 	is("no token", signature.ErrNoToken, codeUsage,
 		"Pass --key, or set `permissions: id-token: write` in GitHub Actions."),
 	as("not bundled", codeError, func(e *deploy.NotBundledError) string { return e.Do }),

@@ -6,5 +6,5 @@ import "slipway/internal/ci/gitops"
 var gitopsRows = []row{
 	is("no remote", gitops.ErrNoRemote, codeError, "Pass the repository's address as --repo URL."),
 	as("other tool cannot", codeError, always[*gitops.CannotError](
-		"Change that setting, or let Slipway's agent keep the environment: `slipway agent run --help`.")),
+		"Change that setting, or deploy the environment with Slipway's agent: `slipway agent run --help`.")),
 }

@@ -18,7 +18,7 @@ var promoteRows = []row{
 		case len(e.Used) == 0:
 			return "Name an image in the manifests of " + e.Environment + ". Nothing was written."
 		}
-		return fmt.Sprintf("Pass --from with the environment whose images are promoted, or list the "+
+		return fmt.Sprintf("Pass --from with the environment whose images to promote, or list the "+
 			"Dockerfiles of your images under `images:` in slipway.yaml. The manifests of %s name %s. "+
 			"Nothing was written.", e.Environment, list(e.Used))
 	}),
@@ -33,7 +33,7 @@ var promoteRows = []row{
 		hint := "Write " + e.Reference + " where the environment's own files name the image."
 		switch {
 		case e.Value != "":
-			hint = "Write " + e.Value + " into a values file that is " + e.Environment + "'s alone."
+			hint = "Write " + e.Value + " into a values file that only " + e.Environment + " uses."
 		case e.Shared:
 			hint = "Give " + e.Environment + " an overlay or a values file of its own, and name the image there."
 		}
@@ -44,10 +44,10 @@ var promoteRows = []row{
 	is("not stated", promote.ErrNotStated, codeError,
 		"Run `slipway promote` to that environment first, or leave out --from to promote this commit's images."),
 	as("older", codeConflict, always[*promote.OlderError](
-		"Pass --older to go back on purpose. Nothing was written.")),
+		"Pass --older to promote the older image anyway. Nothing was written.")),
 	as("gate shut", codeError, func(e *promote.GateError) string {
 		return fmt.Sprintf("Run `slipway status` to see %s, and `slipway promote %s %s` when the gate is open. "+
-			"Pass --past-gates REASON to go past it. Nothing was written.", e.From, e.From, e.Environment)
+			"Pass --past-gates REASON to skip it. Nothing was written.", e.From, e.From, e.Environment)
 	}),
 	as("no follow", codeError, func(e *promote.NoFollowError) string {
 		return "Add an entry to `follow` of " + e.Environment + " in slipway.yaml: docs/promotion.md shows one."
@@ -65,7 +65,7 @@ var promoteRows = []row{
 	is("push refused", git.ErrRefused, codeError, "Pass --pr to open a pull request, or allow this identity to "+
 		"push to the branch (a bypass in its protection rules). Nothing was changed."),
 	is("push behind", git.ErrMoved, codeConflict,
-		"Run it again: others pushed at the same time. Nothing was changed."),
+		"Run the command again: someone else pushed at the same time. Nothing was changed."),
 	as("no token", codeError, func(e *forge.NoTokenError) string {
 		if e.Kind == "" {
 			return "Pass --forge github, gitlab or gitea, and a token in --token-file or " +

@@ -10,14 +10,14 @@ import (
 
 func newGitOpsCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "gitops argocd|flux ENV", Short: "Print the objects by which Argo CD or Flux deploy an environment",
-		Long: `Prints an Application for Argo CD, or a GitRepository with Kustomizations and HelmReleases for Flux, that
-deploy the environment from its repository: for teams that keep their agent, and use check, why, compare and
-promote of Slipway. Nothing is written to a cluster.
+		Use: "gitops argocd|flux ENV", Short: "Print the objects that make Argo CD or Flux deploy an environment",
+		Long: `Prints the objects that deploy the environment from its repository: an Application for Argo
+CD, or a GitRepository with Kustomizations and HelmReleases for Flux. Use it if your team keeps Argo CD
+or Flux, and runs check, why, compare and promote of Slipway beside it. Nothing is written to a cluster.
 
-Slipway renders the environment first. It fails where Argo CD or Flux would deploy something else, such as
-charts that are patched, and names the setting. Deleting the printed Application deletes none of the
-environment's objects.`,
+gitops renders the environment first. It fails, and names the setting, if Argo CD or Flux would deploy
+something else, such as a chart without its patches. Deleting the printed Application deletes none of
+the environment's objects.`,
 		Example: "  slipway gitops argocd staging | kubectl apply -f -",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 2 || args[0] != string(gitops.ArgoCD) && args[0] != string(gitops.Flux) {
@@ -28,10 +28,11 @@ environment's objects.`,
 	}
 	var o gitops.Options
 	f := cmd.Flags()
-	f.StringVar(&o.Repo, "repo", "", "the repository's address (default: that of origin)")
-	f.StringVar(&o.Branch, "branch", "", "the branch to deploy (default: the main branch of origin)")
-	f.StringVar(&o.Namespace, "in", "", "the namespace of the printed objects (default argocd or flux-system)")
-	f.BoolVar(&o.Manual, "manual", false, "let a person start each sync")
+	f.StringVar(&o.Repo, "repo", "", "URL of the repository (default: that of the remote origin)")
+	f.StringVar(&o.Branch, "branch", "", "branch to deploy (default: the main branch of origin)")
+	f.StringVar(&o.Namespace, "in", "", "namespace of the printed objects (default argocd or flux-system)")
+	f.BoolVar(&o.Manual, "manual", false,
+		"sync manually: Argo CD or Flux deploys only when a person starts a sync")
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		src, env, err := a.environment(c.Context(), args[1])
 		if err != nil {

@@ -12,11 +12,11 @@ import (
 
 func newGuardCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "guard ENV", Short: "Print the rules of check as admission policies",
-		Long: `Prints the rules over one object as ValidatingAdmissionPolicies, bound to the environment's
-namespace: the API server then refuses errors of "slipway check", and warns about its warnings. An
-exception in slipway.yaml that names neither an object nor a field leaves its rule out. It contacts no
-cluster; apply the policies as a user who may create them:
+		Use: "guard ENV", Short: "Print check rules as admission policies",
+		Long: `Prints the check rules that concern a single object as ValidatingAdmissionPolicies, bound to
+the environment's namespace. The API server then rejects objects with errors of "slipway check", and
+warns about its warnings. A rule is left out if slipway.yaml has an exception from it that names neither
+an object nor a field. guard contacts no cluster; apply the policies as a user who may create them:
 
   slipway guard prod | kubectl apply -f -`,
 	}

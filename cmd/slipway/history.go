@@ -19,8 +19,8 @@ import (
 func newHistoryCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "history ENV [REVISION]", Short: "List an environment's releases, or show one", Args: a.envArgs(1),
-		Long: `Lists the recorded releases, newest first: the last ten, and the last healthy one. With REVISION it
-shows one release: who deployed it, when, its images by digest, the changes, and why it failed.`,
+		Long: `Lists the last ten releases, newest first, and the last healthy one. With REVISION, it shows
+one release: who deployed it, when, its images by digest, the changes, and why it failed.`,
 	}
 	out := a.outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(c *cobra.Command, args []string) error {

@@ -25,9 +25,9 @@ func newImageInspectCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "inspect REF", Short: "Show an image's digest, platforms, size, commit and attestations",
 		Args: named("REF"),
-		Long: `Reads an image's manifests and configuration from its registry, but no layers. The commit is the
-value of the label org.opencontainers.image.revision. With --context the registry is the one of that
-sandbox.`,
+		Long: `Reads an image's manifests and configuration from its registry, without downloading layers.
+The commit is the value of the label org.opencontainers.image.revision. With the --context of a sandbox,
+it asks that sandbox's registry.`,
 	}
 	out := a.outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
@@ -38,12 +38,12 @@ sandbox.`,
 
 func newImageCopyCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "copy SRC DST", Short: "Copy a complete image to another name or registry, and print it by digest",
+		Use: "copy SRC DST", Short: "Copy an image to another name or registry, and print it by digest",
 		Args: named("SRC", "DST"),
-		Long: `Copies an image with all its platforms, attestations and signatures. Only missing content is sent;
-within one registry, layers are not sent at all. A tag of DST that names another image is not moved. If
-DST has no tag it gets that of SRC. Credentials come from Docker's configuration and its credential
-helpers.`,
+		Long: `Copies an image with all its platforms, attestations and signatures. It sends only missing
+content; within one registry it sends no layers. It does not move a tag of DST that names another image.
+If DST has no tag, the copy gets the tag of SRC. Credentials come from Docker's configuration and its
+credential helpers.`,
 	}
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		o, err := registryOptions(a)

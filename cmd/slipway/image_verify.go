@@ -18,9 +18,9 @@ func newImageVerifyCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "verify REF", Short: "Verify that a trusted key or identity signed an image",
 		Args: named("REF"),
-		Long: `Looks in the image's repository for a signature of cosign 3 (a Sigstore bundle) by a key or an
-identity, and prints the image by digest and its signer. Attestations do not count as signatures, and the
-formats of older cosign versions are not read.`,
+		Long: `Looks in the image's repository for a cosign 3 signature (a Sigstore bundle) by the given
+key or identity, and prints the image by digest and the signer. Attestations do not count as signatures.
+Signatures in the formats of older cosign versions are not read.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&d.Key, "key", "", "public key of the signer: FILE or env://NAME")

@@ -11,10 +11,10 @@ import (
 func newInitCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "init", Short: "Write slipway.yaml, and manifests if there are none", Args: cobra.NoArgs,
-		Long: `Writes a slipway.yaml with the environments that Slipway detects in the repository, each
-with its class. If there is only a Dockerfile, it also writes manifests: a base with overlays for dev,
-staging and prod, or a chart with values for them. If there is one directory of manifests, it writes
-overlays for it. It never changes existing files.`,
+		Long: `Writes a slipway.yaml with the environments that Slipway detects in the repository, and the
+class of each. If the repository has only a Dockerfile, init also writes manifests: a base with overlays
+for dev, staging and prod, or with --helm a chart with values files for them. If it has one directory of
+manifests, init writes overlays for it. It never changes existing files.`,
 	}
 	var chart, show bool
 	cmd.Flags().BoolVar(&chart, "helm", false, "write a Helm chart instead of a base with overlays")

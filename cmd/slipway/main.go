@@ -1,4 +1,4 @@
-// Command slipway takes what runs on a laptop cluster to staging and production, and keeps it there.
+// Command slipway takes a service from a laptop cluster to staging and production, and keeps it there.
 //
 // Each verb is one file: it parses flags, calls one function, and prints. Errors become hints and exit codes
 // in explain.go alone.
@@ -104,11 +104,14 @@ func calledAs() string {
 	return "slipway"
 }
 
-const about = `Slipway takes what runs on a laptop cluster to staging and production, and keeps it there.
+const about = `Slipway takes a service from a laptop cluster to staging and production, and keeps it there.
 
-One manifest base with an overlay per environment, images pinned by digest, and one command that
-builds, pushes, plans, applies, watches and records. A release that fails in staging or production
-is rolled back to the last healthy one.`
+It needs one manifest base and an overlay, or a chart and values files, for each environment. One
+command builds and pushes the images, pins them by digest, shows the plan, applies it, watches the
+rollout and records the release. A release that fails in staging or production is rolled back to the
+last healthy one.
+
+To start, run "slipway check" in a repository: it needs no cluster and no configuration.`
 
 const exitCodes = `
 Exit codes:
@@ -140,9 +143,10 @@ func newRoot(a *app) *cobra.Command {
 	f := root.PersistentFlags()
 	f.StringVar(&a.dir, "dir", ".", "the project's directory")
 	f.StringVar(&a.kubeconfig, "kubeconfig", "", "kubeconfig file (default $KUBECONFIG or ~/.kube/config)")
-	f.StringVar(&a.context, "context", "", "kubeconfig context, instead of the environment's")
-	f.StringVarP(&a.namespace, "namespace", "n", "", "namespace, instead of the environment's")
-	f.BoolVarP(&a.quiet, "quiet", "q", false, "print no progress and no notes; warnings and errors stay")
+	f.StringVar(&a.context, "context", "", "kubeconfig context to use instead of the environment's")
+	f.StringVarP(&a.namespace, "namespace", "n", "", "namespace to use instead of the environment's")
+	f.BoolVarP(&a.quiet, "quiet", "q", false,
+		"suppress progress and notes; warnings and errors are still printed")
 	if err := root.RegisterFlagCompletionFunc("context", a.completeContexts); err != nil {
 		panic(err) // the flag is added above
 	}

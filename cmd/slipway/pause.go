@@ -16,7 +16,7 @@ import (
 )
 
 func holdFlag(f *pflag.FlagSet, to **time.Duration) {
-	usage := "keep an agent from setting drift back for this `duration`; 0 ends it"
+	usage := "keep an agent from repairing drift for this `duration`; 0 ends the hold"
 	f.Func("hold", usage, func(text string) error {
 		d, err := time.ParseDuration(text)
 		if err == nil && d < 0 {
@@ -27,7 +27,7 @@ func holdFlag(f *pflag.FlagSet, to **time.Duration) {
 	})
 }
 
-// runHold keeps an agent from setting drift back, or ends that.
+// runHold keeps an agent from repairing drift, or ends that.
 func runHold(ctx context.Context, a *app, name string, o driftOptions) error {
 	if *o.hold == 0 {
 		return resume(ctx, a, name, false)
@@ -38,13 +38,13 @@ func runHold(ctx context.Context, a *app, name string, o driftOptions) error {
 
 func newAgentSuspendCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "suspend ENV", Short: "Keep agents from changing an environment", Args: a.envArgs(0),
-		Long: `Until "slipway agent resume ENV", no agent deploys to the environment, sets drift back there, or rolls a
-release back. A deploy that runs already goes on. Drift is still reported. The pause is kept beside the
-environment's releases in the cluster, so that all replicas, "slipway status" and "slipway plan" show it.`,
+		Use: "suspend ENV", Short: "Stop agents from changing an environment", Args: a.envArgs(0),
+		Long: `Stops agents from deploying, repairing drift and rolling back in the environment, until
+"slipway agent resume ENV". A running deploy is not interrupted. Drift is still reported. The suspension
+is stored with the environment's releases in the cluster; "slipway status" and "slipway plan" show it.`,
 		Example: "  slipway agent suspend prod --reason 'the database is being moved'",
 	}
-	reason := cmd.Flags().String("reason", "", "why, for all to see")
+	reason := cmd.Flags().String("reason", "", "reason, shown by status, drift and plan")
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		return pause(c.Context(), a, args[0], release.Pause{Deploys: true, Reason: *reason}, "agent suspend")
 	}

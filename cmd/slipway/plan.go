@@ -19,18 +19,19 @@ var errHasChanges = errors.New("the plan has changes")
 func newPlanCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "plan ENV", Short: "Show what a deploy would change", Args: a.envArgs(0),
-		Long: `Renders the environment, resolves its images in the registry, and asks the API server what applying
-each object would change (a server-side dry run). It writes nothing: an image that is not in the registry
-yet is planned by its tag. Secret values are never shown. Where the server would refuse an object, or
-slipway check finds an error in what goes to production, the exit code is that of deploy.
+		Long: `Renders the environment, resolves its images in the registry, and asks the API server what
+applying each object would change (a server-side dry run). It writes nothing. If the registry does not
+have an image yet, the plan shows its tag. Secret values are never shown. If the API server would reject
+an object, or slipway check finds an error in an environment of class production, plan exits with the
+same code as deploy.
 
--o FILE saves the plan, for deploy --plan FILE: that does exactly what the plan shows, or nothing. The file
-contains no value of a Secret.`,
+-o FILE saves the plan. deploy --plan FILE then makes exactly these changes, or none. The file contains
+no Secret values.`,
 		Example: "  slipway plan prod\n  slipway plan prod -o prod.plan && slipway deploy prod --plan prod.plan",
 	}
 	var o planOptions
 	o.out = a.outputOrFileFlag(cmd, &o.file, asText, asJSON, asMarkdown)
-	cmd.Flags().BoolVar(&o.exitCode, "exit-code", false, "exit with 3 when the plan has changes")
+	cmd.Flags().BoolVar(&o.exitCode, "exit-code", false, "exit with 3 if the plan has changes")
 	forceFlag(cmd, &o.force)
 	takeOverFlag(cmd, &o.takeOver)
 	allowFlags(cmd, &o.allow)

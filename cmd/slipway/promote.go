@@ -19,34 +19,30 @@ func newPromoteCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "promote [FROM] ENV", Short: "Write images into an environment's files, and commit them",
 		Args: a.envArgs(1),
-		Long: `Finds the images of this commit in the registry, or with --from those of another
-environment, and writes tag and digest into the environment's own kustomization, values file or plain
-manifests. The rest of the file stays the same, byte for byte. Rendering proves that only the fields
-that name the image change, and no other environment; otherwise promote fails and writes nothing. It
-edits no anchor that an alias uses: an alias becomes a value of its own. It builds no image and changes
-no cluster: the environment's keeper deploys the commit.
+		Long: `Writes image tags and digests into the environment's own kustomization, values file or plain
+manifests; the rest of each file stays the same, byte for byte. By default it takes the images that were
+built from this commit. It renders before and after, and writes nothing unless only the image fields of
+this environment change. It replaces a YAML alias by a value rather than edit the anchor. promote builds
+no image and changes no cluster: your pipeline or agent deploys the commit.
 
-With FROM it promotes the digests of FROM's newest release, and fails unless that is healthy now. The
-"gates" of an environment in slipway.yaml demand that, and for how long; --past-gates REASON goes past them,
-and the reason is in the commit.
+Where the images come from:
 
-With --image it promotes the images of these references, which another pipeline has built. It looks the digest
-of a tag up, and refuses an image that the environment does not use or that its registry does not have.
+  FROM      the digests of FROM's newest release, which must be healthy now. If ENV has "gates" in
+            slipway.yaml, these must be open too. --past-gates REASON skips them; the commit records why.
+  --from    the images in another environment's files, or those of its last healthy release. If another
+            repository builds them, --from takes their versions, and the digests from the registry.
+  --image   references that another pipeline built. promote resolves tags to digests, and refuses an
+            image that the environment does not use or that the registry does not have.
+  --follow  tags in the registry, for images that "follow" in slipway.yaml lists: the greatest version of
+            a range, or the image that was built last. It never goes back to an older one.
 
-With --follow it promotes, once, what the tags of the registry say for the images that have an entry in
-"follow" of slipway.yaml: the greatest version of a range, or the image that was built last. It never goes
-back.
+promote refuses an image that is older than the one it replaces, judged by the commits in the tags, by
+the versions, or by the commits in the images' labels. --older permits it.
 
-In a repository that deploys what others build, --from takes the versions that the other environment's
-manifests name, and the digests that their tags have in the registry.
-
-promote refuses an image that is older than the one that it replaces: by the commits that the tags name, by
-their versions, or by the commits in the images' labels. --older permits it.
-
---commit commits these files and no other changes. --push commits on top of the upstream branch and
-pushes, without force; if others push at the same time, it tries again. --pr pushes to the branch
-slipway/promote-ENV instead, and opens a pull request at GitHub, GitLab, Gitea or Forgejo, or updates the one
-that is open. The token is in --token-file, or in GITHUB_TOKEN, GITLAB_TOKEN, GITEA_TOKEN or FORGEJO_TOKEN.`,
+--commit commits these files and nothing else. --push commits on top of the upstream branch and pushes
+without force; if someone else pushed at the same time, it retries. --pr pushes to the branch
+slipway/promote-ENV instead, and opens or updates a pull request at GitHub, GitLab, Gitea or Forgejo. It
+reads the token from --token-file, GITHUB_TOKEN, GITLAB_TOKEN, GITEA_TOKEN or FORGEJO_TOKEN.`,
 		Example: `  slipway promote staging --push
   slipway promote dev --image ghcr.io/acme/web:1.4.2 --push
   slipway promote staging prod --pr`,
@@ -55,18 +51,20 @@ that is open. The token is in --token-file, or in GITHUB_TOKEN, GITLAB_TOKEN, GI
 	out := a.outputFlag(cmd, asText, asJSON)
 	f := cmd.Flags()
 	f.StringVar(&o.From, "from", "",
-		"promote the images in this environment's files, or in its last healthy release")
-	f.StringArrayVar(&o.Images, "image", nil, "promote this image, such as ghcr.io/acme/web:1.4.2; repeatable")
-	f.StringVar(&o.PastGates, "past-gates", "", "go past the environment's gates, for this reason")
+		"promote the images in the files of `ENV`, or in its last healthy release")
+	f.StringArrayVar(&o.Images, "image", nil,
+		"promote this image, such as ghcr.io/acme/web:1.4.2; may be repeated")
+	f.StringVar(&o.PastGates, "past-gates", "", "skip the environment's gates, for this `REASON`")
 	f.BoolVar(&o.Follow, "follow", false,
-		"promote what the tags of registries say, where slipway.yaml has follow")
+		"promote the newest tags in the registry, by \"follow\" in slipway.yaml")
 	f.BoolVar(&o.Commit, "commit", false, "commit the edited files")
 	f.BoolVar(&o.Push, "push", false, "commit, and push to the branch's upstream")
 	pull := f.Bool("pr", false, "open a pull request, or update the one that is open")
 	var at forge.Forge
-	f.StringVar(&at.Kind, "forge", "", "kind of the forge: github, gitlab or gitea (default: by the host)")
-	f.StringVar(&at.TokenFile, "token-file", "", "file with the token for the forge")
-	f.BoolVar(&o.Older, "older", false, "permit images of an earlier commit or version than the current ones")
+	f.StringVar(&at.Kind, "forge", "",
+		"type of Git host: github, gitlab or gitea (default: derived from its name)")
+	f.StringVar(&at.TokenFile, "token-file", "", "file with the token for the Git host")
+	f.BoolVar(&o.Older, "older", false, "allow images of an earlier commit or version than the current ones")
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		if o.Follow && (len(args) == 2 || o.From != "") {
 			return &usageError{errors.New("promote: --follow takes images from a registry: leave out FROM")}

@@ -15,23 +15,23 @@ import (
 
 func newQuarantineCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "quarantine", Short: "Show and lift the quarantine of bad releases",
-		Long: `An agent quarantines the objects of a release that failed, and the images that the release brought in, if
-they ran. Neither the agent nor "slipway deploy" deploys the same objects or images again, from any commit,
-and "slipway promote" does not write these images, until a person lifts the quarantine.`,
+		Use: "quarantine", Short: "List quarantined releases, or lift a quarantine",
+		Long: `When a release fails, an agent quarantines its objects, and the images that were new in it
+if they ran. Until a person lifts the quarantine, neither the agent nor "slipway deploy" deploys these
+objects or images, from any commit, and "slipway promote" does not write these images.`,
 	}
 	list := &cobra.Command{
-		Use: "list ENV", Short: "Show the releases in quarantine", Args: a.envArgs(0),
+		Use: "list ENV", Short: "List the quarantined releases of an environment", Args: a.envArgs(0),
 	}
 	out := a.outputFlag(list, asText, asJSON)
 	list.RunE = func(c *cobra.Command, args []string) error {
 		return runQuarantineList(c.Context(), a, args[0], *out)
 	}
 	lift := &cobra.Command{
-		Use: "lift ENV RELEASE", Short: "Let the objects of a release be deployed again", Args: a.envArgs(1),
+		Use: "lift ENV RELEASE", Short: "Allow a quarantined release to be deployed again", Args: a.envArgs(1),
 		Example: "  slipway quarantine lift prod 12 --reason 'the database was down, not the release'",
 	}
-	reason := lift.Flags().String("reason", "", "why it is right, for the record")
+	reason := lift.Flags().String("reason", "", "reason, kept with the release (required)")
 	lift.RunE = func(c *cobra.Command, args []string) error {
 		if len(args) < 2 || strings.TrimSpace(*reason) == "" {
 			return &usageError{errors.New("quarantine lift needs ENV, RELEASE and --reason TEXT")}

@@ -34,18 +34,18 @@ func newRenderCommand(a *app) *cobra.Command {
 	o := renderFlags{out: renderOutput{kind: asYAML}}
 	cmd := &cobra.Command{
 		Use: "render ENV... | --all | --kustomize DIR | --chart DIR", Short: "Render an environment's manifests",
-		Long: `Prints the objects of an environment's overlay, charts or directory on stdout. It contacts no cluster
-and no registry. Images and Secret values are printed as written; decrypted values are hidden. The result
-of an environment is cached in the user's cache directory until a file that was read for it changes;
-SLIPWAY_CACHE=off disables the cache.
+		Long: `Prints the objects of an environment's overlay, charts or directory on stdout. It contacts
+no cluster and no registry. Images and Secret values are printed as written; values that SOPS decrypted
+are hidden. The result is cached in the user's cache directory until one of the files it depends on
+changes; SLIPWAY_CACHE=off disables the cache.
 
-Without a project, --kustomize DIR prints the output of "kustomize build DIR", and --chart DIR that of
-"helm template NAME DIR", with the flags of the same names. Neither is cached. --kustomize leaves what
-SOPS has encrypted as it is, unless --show-secrets asks to decrypt it.
+Without a project, --kustomize DIR prints the output of "kustomize build DIR", and --chart DIR prints
+that of "helm template NAME DIR", with the flags of the same names. Neither is cached. --kustomize
+leaves files that SOPS encrypted as they are, unless --show-secrets decrypts them.
 
-With --push, render checks the environment of a commit as a deploy does, resolves its images, and pushes the
-objects to a registry, with the file and line of each. The same commit gives the same digest. TAG moves to
-it. With --sign it is signed in the format of cosign 3: an agent deploys nothing that is not. Objects with
+--push checks the environment at a commit as a deploy does, resolves its images, and pushes the objects
+with their source lines to a registry. The same commit gives the same digest, and TAG moves to it.
+--sign signs the objects in the format of cosign 3; an agent deploys only signed ones. Objects with
 values that SOPS decrypted are not pushed.`,
 	}
 	f := cmd.Flags()

@@ -22,8 +22,8 @@ type renderPush struct {
 func (p *renderPush) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&p.to, "push", "",
-		"push the objects of a committed ENV, for an agent that reads a registry in place of Git: "+
-			"`oci://REPO[:TAG]`; default tag: ENV")
+		"push the objects of ENV at this commit to `oci://REPO[:TAG]`, for an agent that "+
+			"reads a registry instead of Git; default tag: ENV")
 	p.signing = signFlags(f,
 		"with --push: sign the pushed objects, with --key or in CI with the job's identity token")
 }

@@ -13,19 +13,19 @@ import (
 func newRollbackCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "rollback ENV [REVISION]", Short: "Deploy an earlier release again", Args: a.envArgs(1),
-		Long: `Deploys the objects of an earlier release from its record, without Git and without the manifests.
-Without REVISION it takes the last healthy release before the newest; after a rollback, the one before the
-release that was restored. The rollback is a release of its own, planned, watched and recorded like any
-other.
+		Long: `Deploys the objects of an earlier release from its record; it needs neither Git nor the
+manifests. Without REVISION, it takes the last healthy release before the newest one, or after a
+rollback, the one before the restored release. A rollback is planned, watched and recorded as a release
+of its own.
 
-It does not go back behind a release with an object that has the annotation "slipway.dev/barrier: REASON",
-such as the Job of a migration, nor behind one that deleted a CustomResourceDefinition, without
---cross-barrier. An automatic rollback never does.`,
+Two kinds of releases are barriers: those with an object that has the annotation "slipway.dev/barrier:
+REASON", such as a migration Job, and those that deleted a CustomResourceDefinition. rollback does not
+cross a barrier without --cross-barrier. An automatic rollback never does.`,
 	}
 	o := actFlags(a, cmd)
 	forceFlag(cmd, &o.force)
 	cmd.Flags().BoolVar(&o.cross, "cross-barrier", false,
-		"go back behind a release that marked a barrier; the new release records it")
+		"roll back past a release that is a barrier; the new release records it")
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		revision, err := revisionArg(args)
 		if err != nil {

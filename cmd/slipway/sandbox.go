@@ -16,15 +16,15 @@ import (
 func newSandboxCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "sandbox", Short: "Run a Kubernetes control plane, registry and Git server on this machine",
-		Long: `A sandbox is a real Kubernetes API server with its controllers and scheduler, simulated nodes that
-look up each image in the registry, an OCI registry and a Git server, in one process on loopback. It needs
-no Docker. The contexts dev, staging and prod belong to users who may edit one namespace each; the user of
-the context admin may do everything.`,
+		Long: `A sandbox is one process on loopback that runs a real Kubernetes API server with its
+controllers and scheduler, simulated nodes, an OCI registry and a Git server. The nodes look up each
+image in the registry. It needs no Docker. The users of the contexts dev, staging and prod may each edit
+one namespace; the user of the context admin may do everything.`,
 		Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	var name string
 	cmd.PersistentFlags().StringVar(&name, "name", sandbox.Default,
-		"the name of the sandbox; several can run at once")
+		"name of the sandbox; several can run at once")
 	with := func(run func(context.Context, sandbox.Instance) error) func(*cobra.Command, []string) error {
 		return func(c *cobra.Command, _ []string) error {
 			s, err := sandbox.Open(name)
@@ -57,11 +57,13 @@ func newSandboxUp(a *app, with withSandbox) *cobra.Command {
 	cmd.RunE = with(func(ctx context.Context, s sandbox.Instance) error { return runSandboxUp(ctx, a, s, o) })
 	o.out = a.outputFlag(cmd, asText, asJSON)
 	f := cmd.Flags()
-	f.BoolVar(&o.foreground, "foreground", false, "run until interrupted, in the foreground")
-	f.IntVar(&o.Port, "port", 0, "the API server's port (default: the last one, or a free one)")
-	f.IntVar(&o.RegistryPort, "registry-port", 0, "the registry's port (default: the last one, or a free one)")
-	f.StringVar(&o.RegistryAuth, "registry-auth", "", "USER:PASSWORD that the registry requires (default: none)")
-	f.IntVar(&o.Nodes, "nodes", 3, "simulated nodes")
+	f.BoolVar(&o.foreground, "foreground", false, "run in the foreground until interrupted")
+	f.IntVar(&o.Port, "port", 0, "port of the API server (default: the previous one, or a free one)")
+	f.IntVar(&o.RegistryPort, "registry-port", 0,
+		"port of the registry (default: the previous one, or a free one)")
+	f.StringVar(&o.RegistryAuth, "registry-auth", "",
+		"USER:PASSWORD that the registry requires (default: no authentication)")
+	f.IntVar(&o.Nodes, "nodes", 3, "number of simulated nodes")
 	return cmd
 }
 

@@ -140,7 +140,7 @@ slipway: hint: Set BUILDKIT_HOST to a BuildKit that runs elsewhere.
 slipway: hint: Free some space, delete that directory, or set XDG_CACHE_HOME to a larger file system. Nothing was tagged.
 `,
 		"renderer broke": `slipway: error: render dev: the renderer panicked: index out of range
-slipway: hint: Report this fault of Slipway, with the manifests.
+slipway: hint: Report this bug in Slipway, with the manifests.
 `,
 	} {
 		var b strings.Builder

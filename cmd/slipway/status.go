@@ -17,15 +17,14 @@ import (
 func newStatusCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show what runs in each environment, and how far behind it is", Args: cobra.NoArgs,
-		Long: `Reads each environment's record, the health of its objects, and from the registry the commit that
-each image was built from. Below the table it lists images of another commit than the release, and how
-many commits an environment is behind the one before it in the project's order.
+		Long: `Reads each environment's release record and the health of its objects, and asks the registry
+which commit each image was built from. Below the table, it lists images whose commit differs from that
+of the release, how many commits an environment is behind the previous one in slipway.yaml, and which
+gates are closed for a promotion, why, and for how long. For an environment that Argo CD or Flux
+deploys, it shows what their objects report.
 
-Of an environment that Argo CD or Flux deploys it shows what their objects report.
-
-Below the table it also says which gates of an environment are shut for what the environment of its "gates"
-runs, why, and for how long. For published verdicts and notes it fetches from the remote, and for checks
-it asks the forge with the token in GITHUB_TOKEN, GITLAB_TOKEN, GITEA_TOKEN or FORGEJO_TOKEN.`,
+To evaluate gates, it fetches verdicts and notes from the Git remote, and asks the forge for checks with
+the token in GITHUB_TOKEN, GITLAB_TOKEN, GITEA_TOKEN or FORGEJO_TOKEN.`,
 	}
 	out := a.outputFlag(cmd, asText, asJSON)
 	cmd.RunE = func(c *cobra.Command, _ []string) error { return runStatus(c.Context(), a, *out) }

@@ -27,36 +27,37 @@ type tagsOptions struct {
 func newTagsCommand(a *app) *cobra.Command {
 	o := &tagsOptions{}
 	cmd := &cobra.Command{
-		Use: "tags", Short: "Print an image's tags and labels, as docker/metadata-action makes them",
+		Use: "tags", Short: "Print an image's tags and labels, as docker/metadata-action does",
 		Args: cobra.NoArgs,
-		Long: `Makes the tags, labels and annotations of an image, with the inputs and the rules of
-docker/metadata-action 6. Branch, tag and commit come from the variables of GitHub, Gitea, Forgejo, GitLab,
-Bitbucket, Azure or CircleCI, and elsewhere from Git. It uses no network: the repository's description and
-license are those in the event file. SOURCE_DATE_EPOCH sets the clock.
+		Long: `Generates an image's tags, labels and annotations from the inputs of docker/metadata-action
+6, by its rules. Branch, tag and commit come from the CI variables of GitHub, Gitea, Forgejo, GitLab,
+Bitbucket, Azure or CircleCI, and otherwise from Git. It uses no network: the repository's description
+and license come from the event file. SOURCE_DATE_EPOCH sets the clock.
 
-Where the action's result rarely meets the intention, the result is the same and a warning is printed;
-with --strict it is an error. -o github does what the action does: it sets the step's outputs and
-DOCKER_METADATA_OUTPUT_* for later steps, and writes the bake files below RUNNER_TEMP.
+If an input is valid but its result is rarely intended, tags prints a warning; with --strict it fails.
+-o github does what the action does: it sets the step's outputs and DOCKER_METADATA_OUTPUT_* for later
+steps, and writes the bake files below RUNNER_TEMP.
 
   slipway tags --images ghcr.io/acme/web --tags 'type=sha
   type=semver,pattern={{version}}'`,
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.Images, "images", "", "images, one a line")
+	f.StringVar(&o.Images, "images", "", "images, one per line")
 	f.StringVar(&o.Tags, "tags", "",
-		"entries that make tags, one a line (default: schedule, branch, tag, pull request)")
+		"rules for tags, such as type=sha, one per line (default: schedule, branch, tag, pull request)")
 	f.StringVar(&o.Flavor, "flavor", "", "settings for all tags: latest=, prefix=, suffix=")
-	f.StringVar(&o.Labels, "labels", "", "labels of your own, KEY=VALUE, one a line")
-	f.StringVar(&o.Annotations, "annotations", "", "annotations of your own, KEY=VALUE, one a line")
+	f.StringVar(&o.Labels, "labels", "", "additional labels, KEY=VALUE, one per line")
+	f.StringVar(&o.Annotations, "annotations", "", "additional annotations, KEY=VALUE, one per line")
 	f.StringVar(&o.SepTags, "sep-tags", "", "separator of tags (default a line break)")
 	f.StringVar(&o.SepLabels, "sep-labels", "", "separator of labels (default a line break)")
 	f.StringVar(&o.SepAnnotations, "sep-annotations", "",
 		"separator of annotations (default a line break)")
-	f.StringVar(&o.BakeTarget, "bake-target", "", "the target in bake files (default docker-metadata-action)")
+	f.StringVar(&o.BakeTarget, "bake-target", "",
+		"name of the target in bake files (default docker-metadata-action)")
 	// The action's input of that name hides the global flag: this verb needs no cluster.
 	f.StringVar(&o.Context, "context", "", "where the commit comes from: workflow or git (default workflow)")
-	f.StringVar(&o.file, "file", "", "YAML file with the action's inputs; flags win")
-	f.BoolVar(&o.strict, "strict", false, "make warnings errors")
+	f.StringVar(&o.file, "file", "", "YAML file with the action's inputs; flags take precedence")
+	f.BoolVar(&o.strict, "strict", false, "treat warnings as errors")
 	o.out = a.outputFlag(cmd, asText, asJSON, asBake, asGitHub)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return runTags(cmd.Context(), a, o) }
 	return cmd

@@ -29,14 +29,15 @@ type uiOptions struct {
 
 func newUICommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "ui", Short: "Show all environments in the browser", Args: cobra.NoArgs,
-		Long: `Serves the pages of this project on this machine until it is interrupted, opens a browser, and prints
-the address. The pages act with your kubeconfig, as the other verbs do; no agent is needed. Only this machine
-can reach them, and only with the random token of the address, which the browser keeps in a cookie.`,
+		Use: "ui", Short: "Show all environments in a browser", Args: cobra.NoArgs,
+		Long: `Serves the project's pages on this machine until interrupted, opens a browser, and prints
+the address. The pages use your kubeconfig, as the other commands do; no agent is needed. They are
+reachable only from this machine, and only with the random token in the address, which the browser keeps
+in a cookie.`,
 	}
 	var o uiOptions
 	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:0", "`HOST:PORT` to listen on; port 0 is a free one")
-	cmd.Flags().BoolVar(&o.noBrowser, "no-browser", false, "print the address alone")
+	cmd.Flags().BoolVar(&o.noBrowser, "no-browser", false, "print the address, and open no browser")
 	cmd.RunE = func(c *cobra.Command, _ []string) error { return runUI(c.Context(), a, o) }
 	return cmd
 }

@@ -31,7 +31,7 @@ func newVersionCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "version", Short: "Print the version, and the versions of embedded libraries",
 		Args: cobra.NoArgs}
 	out := a.outputFlag(cmd, asText, asJSON)
-	look := cmd.Flags().Bool("check", false, "ask where this version was published whether a newer one is out")
+	look := cmd.Flags().Bool("check", false, "also check whether a newer version was published")
 	cmd.RunE = func(c *cobra.Command, _ []string) error {
 		if *look {
 			return checkVersion(c.Context(), a.stdout, releases)

@@ -14,12 +14,15 @@ import (
 func newWhyCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "why ENV KIND/NAME [FIELD]", Short: "Explain where a field's value comes from",
-		Long: `Renders the environment again without each override (an entry of a kustomization, a value of
-a chart) and prints those that change the field, with file, line and column. The base comes first;
-values that a stronger override hides are marked with "-". KIND is any word that kubectl takes, and NAME
-the rendered name or the one in the base; write KIND/NAMESPACE/NAME where several namespaces have it.
-Write FIELD as spec.replicas or spec.template.spec.containers[name=api].image, or as kubectl's jsonpath
-or a JSON patch does; without it, why explains the whole object. No cluster is asked.`,
+		Long: `Prints the lines that set the field, with file, line and column: the base first, then each
+override, such as an entry of a kustomization or a value of a chart. To find them, it renders the
+environment again without each override. Values that a later override hides are marked with "-". why
+contacts no cluster.
+
+KIND is any name of a kind that kubectl accepts. NAME is the rendered name, or the name in the base. If
+several namespaces have it, write KIND/NAMESPACE/NAME. Write FIELD as spec.replicas or
+spec.template.spec.containers[name=api].image, or as kubectl's jsonpath or a JSON patch does. Without
+FIELD, why explains the whole object.`,
 		Args: a.envArgs(3),
 	}
 	out := a.outputFlag(cmd, asText, asJSON)
