@@ -77,13 +77,13 @@ func commandPage(c *cobra.Command, heading string) string {
 
 const rulesStart = generated + `# The rules of slipway check
 
-` + "`slipway check --explain RULE`" + ` prints the same. An error ends
-` + "`slipway check`" + ` with exit code 4, a warning does not
-(` + "`--fail-on warning`" + ` changes that). The tier says how much attention a finding asks for: a **fault**
-breaks something, or will; a **gap** is what production needs and does not have; **hardening** limits what an attacker
-or a leak can do. An error is always a fault. A project adds its own rules as [slipway.yaml](slipway.yaml.md#a-rule) describes.
+` + "`slipway check --explain RULE`" + ` prints the same text. Errors make
+` + "`slipway check`" + ` exit with 4; warnings do so only with
+` + "`--fail-on warning`" + `. The tier tells how urgent a finding is: a **fault** breaks something now or later,
+a **gap** is something that production lacks, and **hardening** limits the damage of an attack or a leak. An error
+is always a fault. A project can add rules of its own: see [slipway.yaml](slipway.yaml.md#a-rule).
 
-To accept what a rule finds, add an exception to ` + "`slipway.yaml`" + `:
+To accept a finding, add an exception to ` + "`slipway.yaml`" + `:
 
 ` + "```yaml" + `
 exceptions:
