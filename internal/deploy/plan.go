@@ -274,7 +274,7 @@ func propose(
 		pool.Add(o)
 	}
 	if latest.Objects, err = latest.Objects.Map(func(o object.Object) (object.Object, error) {
-		return pool.Fold(o), nil
+		return pool.Share(o), nil // the pages and the agent read the record meanwhile
 	}); err != nil {
 		return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)
 	}

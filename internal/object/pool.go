@@ -3,7 +3,9 @@ package object
 import (
 	"hash/maphash"
 	"io"
+	"maps"
 	"reflect"
+	"slices"
 	"sync"
 
 	"go.yaml.in/yaml/v3"
@@ -27,16 +29,14 @@ type entry struct {
 }
 
 // Add lets later objects share the parts of o, which must not be changed after it.
-func (p *Pool) Add(o Object) { p.fold(o, false) }
+func (p *Pool) Add(o Object) { p.fold(o, nil) }
 
 // Fold returns o with equal parts of the pool in place of its own. It writes into the body, which no
 // other code may have; the result must not be changed.
-func (p *Pool) Fold(o Object) Object {
-	if o.Body == nil {
-		return o
-	}
-	return p.fold(o, true)
-}
+func (p *Pool) Fold(o Object) Object { return p.fold(o, replace) }
+
+// Share is Fold for an object that other code reads: it copies what it would write into.
+func (p *Pool) Share(o Object) Object { return p.fold(o, replaced) }
 
 // Read is like the function. Files that are read by one pool share their equal parts.
 func (p *Pool) Read(r io.Reader, file string) ([]Object, error) {
@@ -59,7 +59,13 @@ func (p *Pool) Read(r io.Reader, file string) ([]Object, error) {
 	return objects, nil
 }
 
-func (p *Pool) fold(o Object, write bool) Object {
+// put returns a map or list with other entries in place of its own.
+type put func(v any, entries []entry) any
+
+func (p *Pool) fold(o Object, write put) Object {
+	if o.Body == nil {
+		return o
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.parts == nil {
@@ -72,9 +78,10 @@ func (p *Pool) fold(o Object, write bool) Object {
 	return o
 }
 
-// part returns the equal part of the pool, and the hash of both. Without write it leaves v as it is. It never
-// writes into a part of the pool: other objects have it.
-func (p *Pool) part(v any, write bool) (any, uint64) {
+// part returns the equal part of the pool, and the hash of both. A part that the pool does not have gets the
+// parts below it by write; nil: it stays as it is. A part of the pool is never written into: other objects
+// have it.
+func (p *Pool) part(v any, write put) (any, uint64) {
 	const prime = 0x9e3779b97f4a7c15
 	var h uint64
 	begin := len(p.below)
@@ -104,8 +111,8 @@ func (p *Pool) part(v any, write bool) (any, uint64) {
 		return v, maphash.Comparable(p.seed, v)
 	}
 	known, ok := p.parts[h]
-	if write && !(ok && identical(known, v)) {
-		replace(v, p.below[begin:])
+	if write != nil && !(ok && identical(known, v)) {
+		v = write(v, p.below[begin:])
 	}
 	p.below = p.below[:begin]
 	switch {
@@ -119,7 +126,7 @@ func (p *Pool) part(v any, write bool) (any, uint64) {
 }
 
 // replace sets the entries of a map or list. An equal key replaces the one that the map has.
-func replace(v any, entries []entry) {
+func replace(v any, entries []entry) any {
 	switch x := v.(type) {
 	case map[string]any:
 		for _, e := range entries {
@@ -130,6 +137,24 @@ func replace(v any, entries []entry) {
 			x[i] = e.value
 		}
 	}
+	return v
+}
+
+// replaced is replace in a copy of v, or v where it has the entries already.
+func replaced(v any, entries []entry) any {
+	switch x := v.(type) {
+	case map[string]any:
+		if slices.ContainsFunc(entries, func(e entry) bool { return !identical(x[e.key], e.value) }) {
+			return replace(maps.Clone(x), entries)
+		}
+	case []any:
+		for i, e := range entries {
+			if !identical(x[i], e.value) {
+				return replace(slices.Clone(x), entries)
+			}
+		}
+	}
+	return v
 }
 
 // key returns the equal key of the pool.

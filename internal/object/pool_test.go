@@ -40,6 +40,30 @@ func TestPool(t *testing.T) {
 	}
 }
 
+// Share leaves the object as it is: other goroutines read it.
+func TestPoolShare(t *testing.T) {
+	const text = `{kind: A, metadata: {name: a, labels: {x: y}}, spec: {list: [{a: 1}, {b: 2}], n: 1}}`
+	with, o := parseOne(t, text), parseOne(t, strings.Replace(text, "name: a", "name: b", 1))
+	before := o.Clone()
+	labels, item := o.At("metadata", "labels"), o.At("spec", "list").([]any)[0]
+	var pool Pool
+	pool.Add(with)
+	shared := pool.Share(o)
+	if diff := cmp.Diff(before.Body, shared.Body); diff != "" {
+		t.Error("changed:", diff)
+	}
+	if !identical(shared.At("metadata", "labels"), with.At("metadata", "labels")) ||
+		!identical(shared.At("spec"), with.At("spec")) {
+		t.Error("equal parts are there twice")
+	}
+	if !identical(o.At("metadata", "labels"), labels) || !identical(o.At("spec", "list").([]any)[0], item) {
+		t.Error("the object was written into")
+	}
+	if again := pool.Share(shared); !identical(again.Body, shared.Body) {
+		t.Error("an object that has the parts of the pool is copied")
+	}
+}
+
 // The objects of a large file take less than half of the memory that they take one by one.
 func TestPoolMemory(t *testing.T) {
 	const n = 2000
