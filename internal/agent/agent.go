@@ -114,10 +114,7 @@ func (a *Agent) build(state string) []*follower {
 		f := &follower{mirror: newMirror(r, is)}
 		for _, name := range slices.Sorted(maps.Keys(r.Environments)) {
 			is := entry{name, r.Environments[name], f.mirror, a}
-			f.environments = append(f.environments, &environment{wake: make(chan string, 1), reporter: &reporter{
-				entry: is, log: a.options.Log.With("environment", name), events: make(chan event, 16),
-				status: Status{Environment: name, Repository: f.mirror.String(), Verdict: Unknown},
-			}})
+			f.environments = append(f.environments, newEnvironment(is))
 		}
 		is.followers, all = append(is.followers, f), append(all, f)
 	}
@@ -138,7 +135,7 @@ func (a *Agent) work(ctx context.Context, follows []*follower) {
 			work.Go(func() { e.report(ctx) })
 			work.Go(func() {
 				e.keep(ctx)
-				e.giveUp(ctx)
+				e.admission.giveUp(ctx)
 			})
 		}
 	}
@@ -184,15 +181,6 @@ func (a *Agent) followers() []*follower {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.follows
-}
-
-// offer hands a commit to an environment, in place of one that it has not taken.
-func (e *environment) offer(commit string) {
-	select {
-	case <-e.wake:
-	default:
-	}
-	e.wake <- commit
 }
 
 // Statuses returns how all environments stand, in the order of the repositories.

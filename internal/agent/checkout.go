@@ -2,11 +2,12 @@ package agent
 
 import (
 	"cmp"
-	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"slipway/internal/deploy"
+	"slipway/internal/image"
 	"slipway/internal/project"
 	"slipway/internal/render/tree"
 )
@@ -21,47 +22,25 @@ type checkout struct {
 	reads  *[]tree.Read // what the last render looked at
 }
 
-// prepare reads a commit.
-func (e *environment) prepare(ctx context.Context, commit string) (*checkout, error) {
-	e.update(func(s *Status) { s.Seen = commit })
-	if err := e.trust(ctx, commit); err != nil {
-		return nil, err
+// close gives the files of the commit back.
+func (c *checkout) close() {
+	if c != nil && c.remove != nil {
+		c.remove()
 	}
-	src, files, err := e.mirror.at(ctx, commit)
-	if err != nil {
-		return nil, fmt.Errorf("read commit %s: %w", short(commit), err)
-	}
-	remove := func() { e.mirror.remote.give(files) }
-	t, err := e.connect(src)
-	if err != nil {
-		remove()
-		return nil, fmt.Errorf("read commit %s: %w", short(commit), err)
-	}
-	reads := new([]tree.Read)
-	t.Notify = func(ev deploy.Event) {
-		e.log.Debug(ev.Message, "step", ev.Step)
-		if ev.Step == deploy.Watch {
-			e.giveWay()
-		}
-	}
-	t.Isolate = e.isolate(files, reads)
-	return &checkout{commit, time.Now(), t, remove, files, reads}, nil
 }
 
-// adopt makes a commit the one to deploy.
-func (e *environment) adopt(c *checkout) {
-	if e.remove != nil {
-		e.remove()
+// keyOf is the key of the files that the objects of the commit were made from, so that a later commit with
+// the same is not rendered. It is empty where they depend on more than files: on the commit itself, or on the
+// cluster.
+func (c checkout) keyOf(p deploy.Proposal) string {
+	src := c.target.Source
+	isOfCommit := func(pin image.Pin) bool { return pin.Tag == src.Tag }
+	asksCluster := func(c project.Chart) bool { return c.Lookup }
+	if src.Bundled || slices.ContainsFunc(p.Prepared.Images, isOfCommit) ||
+		slices.ContainsFunc(c.target.Environment.Charts, asksCluster) {
+		return ""
 	}
-	if e.target.Cluster == nil || !c.target.Cluster.Shares(e.target.Cluster) ||
-		c.target.Records().Selector() != e.target.Records().Selector() {
-		e.stopTracking() // another connection, or other records
-	}
-	e.checkout, e.key, e.failures = *c, "", 0
-	e.turnTo(c.commit, c.target)
-	e.wanted, e.next = "", nil
-	e.looked, e.holder, e.fights.ended = false, 0, nil
-	e.admitted, e.opens = time.Time{}, time.Time{}
+	return c.files.key(src.Path, *c.reads)
 }
 
 // connect reaches the environment of a commit.

@@ -4,33 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"slipway/internal/deploy"
 )
-
-// awaitOthers says whether a commit waits for other environments, and judges it so. One of the same branch
-// must run this commit, and one of another branch or repository its own newest.
-func (e *environment) awaitOthers() bool {
-	e.awaiting = false
-	for _, name := range e.policy.After {
-		if why := unready(e.agent.named(name, e.mirror), e.mirror, e.commit); why != "" {
-			e.judge(Waiting, "commit %s waits for %s, which %s", short(e.commit), name, why)
-			e.awaiting = true
-			return true
-		}
-	}
-	return false
-}
-
-// awaitImage says whether a commit waits for an image that CI has not pushed yet, and judges it so: deployed
-// without the image it would fail, and then be in quarantine when the image comes.
-func (e *environment) awaitImage(p deploy.Proposal) bool {
-	waits := unbuilt(p)
-	if e.imageless = waits != ""; e.imageless {
-		e.judge(Waiting, "commit %s waits until %s is in its registry", short(e.commit), waits)
-	}
-	return e.imageless
-}
 
 // named is the environment of that name: in the entry of the configuration, or the only one elsewhere.
 func (a *Agent) named(name string, in *mirror) *environment {

@@ -20,41 +20,50 @@ const (
 	verifyEvery = time.Hour
 )
 
-// guard compares the cluster with the newest release, and sets it back where the policy says so.
-func (e *environment) guard(ctx context.Context) error {
-	if e.tracker == nil {
-		e.tracker, e.verified = deploy.NewTracker(ctx, e.target), time.Time{}
-		deploy.Track(e.tracker, e.target, e.past.Latest)
+// guard is the step that compares the cluster with the newest release, and sets it back where the policy says
+// so.
+type guard struct {
+	*state
+	deployer *deployer
+	fights   fights
+	reported string // the drift that was logged last
+}
+
+// compare reports drift, and repairs it where the policy says so.
+func (g *guard) compare(ctx context.Context) error {
+	if g.tracker == nil {
+		g.tracker, g.verified = deploy.NewTracker(ctx, g.target), time.Time{}
+		deploy.Track(g.tracker, g.target, g.past.Latest)
 	}
-	switch e.past.Latest.Status {
+	switch g.past.Latest.Status {
 	case "", release.Deleted, release.Pending:
 		return nil
 	}
-	if err := e.compare(ctx, e.target); err != nil {
+	if err := g.view.compare(ctx, g.target); err != nil {
 		return err
 	}
-	e.notePolled(e.tracker.Denied())
-	d := e.drift
-	e.update(func(s *Status) { s.Drift = d.Count() })
+	g.notePolled(g.tracker.Denied())
+	d := g.drift
+	g.update(func(s *Status) { s.Drift = d.Count() })
 	if d.Count() == 0 {
-		e.reported = ""
+		g.reported = ""
 		return nil
 	}
-	opens := opening(e.policy.RepairWindows, e.now())
-	if text := summary(d); text != e.reported {
-		e.reported = text
-		if e.policy.OnDrift == Repair && !opens.IsZero() {
+	opens := opening(g.policy.RepairWindows, g.now())
+	if text := summary(d); text != g.reported {
+		g.reported = text
+		if g.policy.OnDrift == Repair && !opens.IsZero() {
 			text += "; it is set back in the window that opens on " + opens.Format("Mon 2006-01-02 at 15:04 MST")
 		}
-		e.announce("Drifted", text, true)
-		e.log.Warn("drift: "+text, "release", d.Release)
+		g.announce("Drifted", text, true)
+		g.log.Warn("drift: "+text, "release", d.Release)
 	}
-	paused := e.past.Pauses.Holding(e.now()) != nil
-	if e.policy.OnDrift != Repair || d.Status != release.Healthy || d.Count() == len(d.Added) || paused ||
+	paused := g.past.Pauses.Holding(g.now()) != nil
+	if g.policy.OnDrift != Repair || d.Status != release.Healthy || d.Count() == len(d.Added) || paused ||
 		!opens.IsZero() {
 		return nil
 	}
-	return e.repair(ctx, d)
+	return g.repair(ctx, d)
 }
 
 // notePolled says which kinds are not watched.
@@ -66,11 +75,11 @@ func (r *reporter) notePolled(denied []string) {
 }
 
 // repair sets the recorded release back.
-func (e *environment) repair(ctx context.Context, d deploy.Drift) error {
-	if err := e.fights.count(d); err != nil {
+func (g *guard) repair(ctx context.Context, d deploy.Drift) error {
+	if err := g.fights.count(d); err != nil {
 		return err
 	}
-	p, err := deploy.ProposeRevert(ctx, e.target, nil)
+	p, err := deploy.ProposeRevert(ctx, g.target, nil)
 	if err == nil {
 		err = p.Blocked()
 	}
@@ -80,18 +89,18 @@ func (e *environment) repair(ctx context.Context, d deploy.Drift) error {
 	if p.Plan.Empty() {
 		return nil
 	}
-	rel, err := e.apply(ctx, p)
+	rel, err := g.deployer.apply(ctx, p)
 	if errors.Is(err, plan.ErrStale) {
-		e.verified = time.Time{} // another look will tell
+		g.verified = time.Time{} // another look will tell
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("repair: %w", err)
 	}
-	e.agent.counters.update(func(c *counters) { c.repaired[e.name] += d.Count() - len(d.Added) })
-	e.update(func(s *Status) { s.Drift, s.Release = len(d.Added), rel.Revision })
-	e.log.Info("repaired: "+summary(d), "release", rel.Revision)
-	e.announce("Repaired", "set back: "+summary(d), false)
+	g.agent.counters.update(func(c *counters) { c.repaired[g.name] += d.Count() - len(d.Added) })
+	g.update(func(s *Status) { s.Drift, s.Release = len(d.Added), rel.Revision })
+	g.log.Info("repaired: "+summary(d), "release", rel.Revision)
+	g.announce("Repaired", "set back: "+summary(d), false)
 	return nil
 }
 

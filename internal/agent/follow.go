@@ -43,7 +43,7 @@ func (p promoter) followTags(ctx context.Context) error {
 }
 
 func (p promoter) followOnce(ctx context.Context) error {
-	a, err := p.promoteJob(ctx, promote.Job{Followed: true})
+	a, err := p.promoteJob(ctx, p.agent.children, promote.Job{Followed: true})
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func (p promoter) gateAccess() promote.Access {
 	return promote.Access{
 		Connect: p.gateSource,
 		Names: func(ctx context.Context, from project.Environment) ([]image.Pin, error) {
-			a, err := p.promoteJob(ctx, promote.Job{From: &from})
+			a, err := p.promoteJob(ctx, p.agent.children, promote.Job{From: &from})
 			return a.Images, err
 		},
 		Notes:    p.openNotes,

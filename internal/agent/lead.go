@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"slipway/internal/cluster"
 	"slipway/internal/deploy"
 	"slipway/internal/release"
 )
@@ -18,8 +17,6 @@ const (
 	lookEvery = 2 * time.Second
 	// leaveTime bounds what an agent does after it was told to stop, the record of its deploy excepted.
 	leaveTime = 5 * time.Second
-	// admitTime is how long the ServiceAccount that the agent acts as is taken to be there.
-	admitTime = time.Minute
 	// recentTime is Agent.recent.
 	recentTime = time.Second
 )
@@ -146,35 +143,6 @@ func (a *Agent) standBy(ctx context.Context, err error, told *string) {
 	select {
 	case <-ctx.Done():
 	case <-wait.C:
-	}
-}
-
-// admit fails where this agent may not act in the environment: another agent keeps it, or the ServiceAccount
-// to act as is not there.
-func (e *environment) admit(ctx context.Context) (ends bool, err error) {
-	if time.Since(e.admitted) > admitTime {
-		if err = cluster.VerifyAccount(ctx, e.target.Cluster); err == nil {
-			e.admitted = time.Now()
-		}
-	}
-	if err == nil {
-		err = e.claim.Hold(ctx, e.target.Records(), e.agent.leadership.leader())
-	}
-	if err != nil {
-		e.judge(Refused, "this agent may not act in %s", e.name)
-	}
-	return false, err
-}
-
-// giveUp ends the claim on the environment where this agent runs alone.
-func (e *environment) giveUp(ctx context.Context) {
-	if e.target.Cluster == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
-	defer cancel()
-	if err := e.claim.Release(ctx, e.target.Records(), e.agent.leadership.leader()); err != nil {
-		e.log.Warn("the claim stays until it expires: " + err.Error())
 	}
 }
 

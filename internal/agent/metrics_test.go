@@ -13,9 +13,9 @@ import (
 // Each metric is in the table of docs/gitops.md, with its labels, and no other one is.
 func TestMetricsTable(t *testing.T) {
 	a := New(Config{}, Options{Log: slog.New(slog.DiscardHandler)})
-	a.setFollowers([]*follower{{environments: []*environment{{reporter: &reporter{
+	a.setFollowers([]*follower{{environments: []*environment{{state: &state{reporter: &reporter{
 		entry: entry{agent: a}, status: Status{Environment: "prod", Verdict: Synced},
-	}}}}})
+	}}}}}})
 	a.countRequest("GET", 200)
 	a.counters.update(func(c *counters) {
 		c.verdicts[[2]string{"prod", "synced"}]++

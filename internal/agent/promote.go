@@ -9,6 +9,7 @@ import (
 
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
+	"slipway/internal/agent/child"
 	"slipway/internal/deploy"
 	"slipway/internal/git"
 	"slipway/internal/git/forge"
@@ -44,18 +45,6 @@ type promoter struct {
 	checkout
 	past   release.Past
 	memory *promotion
-}
-
-// promote brings the images into the environment that its gates or its tags allow, as the policy says.
-func (e *environment) promote(ctx context.Context) error {
-	if e.policy.Promote == Never || !e.looked && !e.imageless || e.wanted != "" || e.next != nil {
-		return nil
-	}
-	p := promoter{e.reporter, e.checkout, e.past, &e.promotion}
-	if len(e.target.Environment.Follow) > 0 {
-		return p.followTags(ctx)
-	}
-	return p.promote(ctx)
 }
 
 // promote writes the images of the environment that the gates name into the files of this one, where the
@@ -143,7 +132,7 @@ func (p promoter) gateSource(env project.Environment) (deploy.Target, error) {
 func (p promoter) promoteImages(
 	ctx context.Context, pins []image.Pin, what string, why []string,
 ) (bool, error) {
-	a, err := p.promoteJob(ctx, promote.Job{Pins: pins})
+	a, err := p.promoteJob(ctx, p.agent.children, promote.Job{Pins: pins})
 	switch {
 	case err != nil:
 		return false, fmt.Errorf("promote %s: %w", what, err)
@@ -234,21 +223,23 @@ func (p promoter) deliver(
 	return fmt.Sprintf("waits for pull request %s: %s", page, d.Title), true, nil
 }
 
-// promoteJob does a job of a promotion in a process of its own, on the newest commit.
-func (p promoter) promoteJob(ctx context.Context, job promote.Job) (promote.Answer, error) {
-	src := p.target.Source
-	job.Project, job.Environment, job.Render = src.Project, p.target.Environment, p.target.Render
+// promoteJob does a job of a promotion in a process of its own, on this commit.
+func (c checkout) promoteJob(
+	ctx context.Context, children *child.Pool, job promote.Job,
+) (promote.Answer, error) {
+	src := c.target.Source
+	job.Project, job.Environment, job.Render = src.Project, c.target.Environment, c.target.Render
 	var a promote.Answer
 	err := inRounds(func() (bool, error) {
 		a = promote.Answer{}
-		text, err := p.agent.children.Do(ctx, task{Promote: &job}, nil)
+		text, err := children.Do(ctx, task{Promote: &job}, nil)
 		if err == nil {
 			err = utiljson.Unmarshal(text, &a)
 		}
 		if err != nil {
 			return false, nameLimit(err)
 		}
-		return p.files.complete(ctx, src.Path, a.Touched)
+		return c.files.complete(ctx, src.Path, a.Touched)
 	})
 	if err == nil && a.Error != "" {
 		err = errors.New(a.Error)

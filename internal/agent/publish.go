@@ -24,18 +24,12 @@ const (
 	DeploymentVerdicts = "deployment" // as deployments of GitHub or GitLab
 )
 
-// published are the verdicts that were published last, by where: "note", or one of the above.
-type published struct {
-	last     map[string]said
-	failures int       // of the forge, in a row
-	ask      time.Time // when the forge is asked again
-}
-
-// publisher tells others the verdict on a commit.
+// publisher is the step that tells others the verdict on a commit.
 type publisher struct {
-	*reporter
-	checkout
-	memory *published
+	*state
+	last     map[string]said // by where: "note", or one of the above
+	failures int             // of the forge, in a row
+	ask      time.Time       // when the forge is asked again
 }
 
 type said struct {
@@ -49,39 +43,38 @@ func (s said) isSame(commit string, v promote.Verdict) bool {
 		s.verdict.Release == v.Release
 }
 
-func (p *published) note(where, commit string, v promote.Verdict) {
+func (p *publisher) note(where string, v promote.Verdict) {
 	if p.last == nil {
 		p.last = map[string]said{}
 	}
-	p.last[where] = said{commit, v}
+	p.last[where] = said{p.commit, v}
 }
 
 // publish tells others the verdict on the newest commit, when it has changed: in its Git note, and at the
 // forge. An environment that is not settled has none.
-func (e *environment) publish(ctx context.Context) error {
-	if e.mirror.Verdicts == nil && len(e.mirror.Publish) == 0 || !e.looked {
+func (p *publisher) publish(ctx context.Context, badSince time.Time) error {
+	if p.mirror.Verdicts == nil && len(p.mirror.Publish) == 0 || !p.looked {
 		return nil
 	}
-	p := publisher{e.reporter, e.checkout, &e.published}
 	var v promote.Verdict
-	s := e.Status()
+	s := p.Status()
 	switch s.Verdict {
 	case Synced:
-		c, err := deploy.Health(ctx, e.target, e.past.Latest)
+		c, err := deploy.Health(ctx, p.target, p.past.Latest)
 		if err != nil {
 			return fmt.Errorf("publish the verdict: %w", err)
 		}
-		v = promote.VerdictOn(e.name, e.past, c.Healthy, c.Text)
+		v = promote.VerdictOn(p.name, p.past, c.Healthy, c.Text)
 	case Quarantined, Refused, Unproven:
-		v = promote.VerdictOn(e.name, e.past, false, s.Message)
+		v = promote.VerdictOn(p.name, p.past, false, s.Message)
 	default:
 		return nil
 	}
 	if !v.Healthy {
-		v.Since = e.badSince.UTC()
+		v.Since = badSince.UTC()
 	}
 	p.publishAtForge(ctx, v, s)
-	if e.mirror.Verdicts == nil {
+	if p.mirror.Verdicts == nil {
 		return nil
 	}
 	return p.publishNote(ctx, v)
@@ -89,8 +82,8 @@ func (e *environment) publish(ctx context.Context) error {
 
 // publishNote writes a verdict into the Git note of the commit, also when the last one is old: readers take a
 // verdict that is not repeated for that of an agent that has stopped.
-func (p publisher) publishNote(ctx context.Context, v promote.Verdict) error {
-	last := p.memory.last["note"]
+func (p *publisher) publishNote(ctx context.Context, v promote.Verdict) error {
+	last := p.last["note"]
 	if last.isSame(p.commit, v) && v.Time.Sub(last.verdict.Time) < promote.VerdictEvery {
 		return nil
 	}
@@ -111,19 +104,18 @@ func (p publisher) publishNote(ctx context.Context, v promote.Verdict) error {
 	if err != nil {
 		return fmt.Errorf("publish the verdict: %w", err)
 	}
-	p.memory.note("note", p.commit, v)
+	p.note("note", v)
 	p.log.Debug("published the verdict", "commit", p.commit, "healthy", v.Healthy)
 	return nil
 }
 
 // publishAtForge tells the forge a verdict. A forge that does not take it is asked later and later; nothing
 // else waits for it.
-func (p publisher) publishAtForge(ctx context.Context, v promote.Verdict, s Status) {
-	m := p.memory
+func (p *publisher) publishAtForge(ctx context.Context, v promote.Verdict, s Status) {
 	for _, where := range p.mirror.Publish {
 		isDeployed := s.Verdict != Refused
-		if m.last[where].isSame(p.commit, v) || where == DeploymentVerdicts && !isDeployed ||
-			time.Now().Before(m.ask) {
+		if p.last[where].isSame(p.commit, v) || where == DeploymentVerdicts && !isDeployed ||
+			time.Now().Before(p.ask) {
 			continue
 		}
 		err := p.agent.leadership.fence(ctx)
@@ -131,19 +123,19 @@ func (p publisher) publishAtForge(ctx context.Context, v promote.Verdict, s Stat
 			err = p.tellForge(ctx, where, v, s)
 		}
 		if err != nil {
-			m.failures++
-			m.ask = time.Now().Add(backoff(p.mirror.Interval, m.failures))
+			p.failures++
+			p.ask = time.Now().Add(backoff(p.mirror.Interval, p.failures))
 			p.notePublishing(fmt.Sprintf("the verdict on commit %s is not published: %v", short(p.commit), err))
 			return
 		}
-		m.note(where, p.commit, v)
-		m.failures, m.ask = 0, time.Time{}
+		p.note(where, v)
+		p.failures, p.ask = 0, time.Time{}
 		p.notePublishing("")
 		p.log.Debug("published the verdict", "as", where, "commit", p.commit, "healthy", v.Healthy)
 	}
 }
 
-func (p publisher) tellForge(ctx context.Context, where string, v promote.Verdict, s Status) error {
+func (p *publisher) tellForge(ctx context.Context, where string, v promote.Verdict, s Status) error {
 	text := s.Message
 	if s.Verdict == Synced && !v.Healthy {
 		text = fmt.Sprintf("release %d is not healthy: %s", v.Release, v.Message)

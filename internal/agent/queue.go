@@ -1,9 +1,9 @@
 package agent
 
 import (
-	"cmp"
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -47,18 +47,19 @@ func (q *queue) enter(ctx context.Context, context string) (leave func(), err er
 	return func() { late.Stop(); free() }, nil
 }
 
-// goAhead waits until the environment may look at a commit. It gives way when it waits for a rollout, at
-// giveWay, and after a while.
-func (e *environment) goAhead(ctx context.Context) error {
-	leave, err := e.agent.queue.enter(ctx, cmp.Or(e.target.Environment.Context, e.policy.Context))
+// slot is the place of an environment in the queue of its cluster. Any goroutine may give way.
+type slot struct{ leave atomic.Pointer[func()] } // nil: it is not in the queue
+
+func (s *slot) enter(ctx context.Context, q *queue, context string) error {
+	leave, err := q.enter(ctx, context)
 	if err == nil {
-		e.leave.Store(&leave)
+		s.leave.Store(&leave)
 	}
 	return err
 }
 
-func (e *environment) giveWay() {
-	if leave := e.leave.Swap(nil); leave != nil {
+func (s *slot) giveWay() {
+	if leave := s.leave.Swap(nil); leave != nil {
 		(*leave)()
 	}
 }

@@ -108,3 +108,9 @@ func (r *reporter) notePromotion(format string, args ...any) {
 	r.update(func(s *Status) { s.Promotion = text })
 	r.log.Info(text, "commit", r.about.commit)
 }
+
+// judgeUnchanged says that the newest commit has the objects of a release that was made from another one.
+func (r *reporter) judgeUnchanged(release int, of string) {
+	r.judge(Synced, "commit %s changes nothing of %s: release %d is of commit %s", short(r.about.commit), r.name,
+		release, short(of))
+}

@@ -383,7 +383,7 @@ func (r *remote) follow(ctx context.Context, a *Agent) {
 			if found.err == nil && f.offered != found.commit+found.digest {
 				f.offered = found.commit + found.digest
 				for _, e := range f.environments {
-					e.offer(found.commit)
+					e.incoming.offer(found.commit)
 				}
 			}
 		}

@@ -55,18 +55,3 @@ func (m *mirror) verify(ctx context.Context, commit, before string) (who string,
 	}
 	return who, nil
 }
-
-// trust verifies who has signed a commit and the ones before it.
-func (e *environment) trust(ctx context.Context, commit string) error {
-	before := e.settled
-	if before == "" {
-		before = e.past.Latest.Commit
-	}
-	who, err := e.mirror.verify(ctx, commit, before)
-	if err != nil {
-		e.judge(Refused, "commit %s is refused: %v", short(commit), err)
-		return err
-	}
-	e.update(func(s *Status) { s.SignedBy = who })
-	return nil
-}

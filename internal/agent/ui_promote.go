@@ -51,7 +51,7 @@ func (u *ui) draft(ctx context.Context, t deploy.Target, from string) (
 	if len(proof.Images) == 0 {
 		return offer, draft, p, shut
 	}
-	a, err := p.promoteJob(ctx, promote.Job{Pins: proof.Images})
+	a, err := p.promoteJob(ctx, p.agent.children, promote.Job{Pins: proof.Images})
 	offer.Notes, offer.Current = a.Notes, err == nil && len(a.Files) == 0
 	if err != nil || offer.Current {
 		return offer, draft, p, errors.Join(shut, err)

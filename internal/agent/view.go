@@ -18,8 +18,9 @@ type view struct {
 	moves    deploy.Moves    // what has changed since drift was found
 	drift    deploy.Drift
 	own      int       // the release that this process deployed and has not compared; 0: none
-	touched  bool      // an object was written, if only in its status, since then
 	verified time.Time // when all objects were compared
+	judged   time.Time // when the health of past.Latest was judged
+	touched  bool      // an object was written, if only in its status, since then
 }
 
 // read reads the record where it may have changed since it was read, and reports whether it did.
@@ -33,6 +34,12 @@ func (v *view) read(ctx context.Context, records release.Store) (bool, error) {
 		v.past, v.recalled = past, true
 	}
 	return err == nil, err
+}
+
+// noteDeployed notes a release that this process has just deployed, and found healthy.
+func (v *view) noteDeployed(rel release.Release) {
+	v.past, v.recalled = v.past.Then(rel), true
+	v.own, v.judged = rel.Revision, time.Now()
 }
 
 // changes receives after something has changed in the cluster.
@@ -104,4 +111,16 @@ func (v *view) compareOwn(ctx context.Context, t deploy.Target) error {
 		v.drift, v.moves, v.own, v.verified = d, deploy.Moves{}, 0, time.Now()
 	}
 	return err
+}
+
+// judgeEvery is how often the health of a release is judged in its watch window while the watches are silent.
+const judgeEvery = 2 * time.Minute
+
+// calm is how long a release that was found healthy needs no other look. Whatever loses its readiness gets
+// another status, which a watch tells.
+func (v *view) calm(rel release.Release, interval time.Duration) time.Duration {
+	if v.touched || v.tracker == nil || len(deploy.Untracked(v.tracker, rel)) > 0 {
+		return interval / 2 // what has woken the environment up is not its health
+	}
+	return judgeEvery
 }
