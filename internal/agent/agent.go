@@ -20,6 +20,9 @@ import (
 	"slipway/internal/render"
 )
 
+// who is the agent in records.
+const who = "slipway agent"
+
 // Options are what an agent needs beside its configuration.
 type Options struct {
 	// Connect is how clusters are reached. Each environment has a context of its own.

@@ -8,19 +8,8 @@ import (
 	"slipway/internal/deploy"
 )
 
-// who is the agent in records.
-const who = "slipway agent"
-
-// entry is an environment as the configuration has it, in the agent that keeps it.
-type entry struct {
-	name   string
-	policy Environment
-	mirror *mirror
-	agent  *Agent
-}
-
-// environment is the loop that keeps one environment: what wakes it, and the order of the steps of a pass.
-// Other goroutines use the reporter and offer alone.
+// environment is the loop that keeps one environment: what wakes it, the order of the steps of a pass, and
+// what ends a pass. Its goroutine alone uses it; others use the reporter and incoming.offer.
 type environment struct {
 	*state
 	incoming  *incoming
@@ -33,23 +22,8 @@ type environment struct {
 	failures  int // of passes, in a row
 }
 
-func newEnvironment(is entry) *environment {
-	s := &state{reporter: &reporter{
-		entry: is, log: is.agent.options.Log.With("environment", is.name), events: make(chan event, 16),
-		status: Status{Environment: is.name, Repository: is.mirror.String(), Verdict: Unknown},
-	}}
-	in := &incoming{state: s, wake: make(chan string, 1)}
-	d := &deployer{s, in}
-	return &environment{
-		state: s, incoming: in, admission: admission{state: s},
-		delivery: delivery{state: s, deployer: d, waits: waits{state: s}},
-		rollback: rollback{state: s, deployer: d}, guard: guard{state: s, deployer: d},
-		publisher: publisher{state: s},
-	}
-}
-
-// keep makes passes until the context ends: at each new commit, after each change in the cluster, and at each
-// interval.
+// keep makes turns, each with a pass, until the context ends: at each new commit, after each change in the
+// cluster, and at each interval.
 func (e *environment) keep(ctx context.Context) {
 	defer e.close()
 	for {
@@ -70,6 +44,24 @@ func (e *environment) keep(ctx context.Context) {
 			e.note(ctx, e.turn(ctx))
 		}
 	}
+}
+
+// pass brings the cluster to the newest commit, and then compares the two. An error ends it, and so does a
+// step that says so; its comment says when.
+func (e *environment) pass(ctx context.Context) error {
+	for _, step := range []func(context.Context) (ends bool, err error){
+		e.admission.admit,  // may this agent act here?
+		e.recall,           // what do the records say?
+		e.pause,            // has a person suspended it? That ends the pass.
+		e.follow,           // deploy the newest commit; a newer one that was read meanwhile ends the pass
+		e.rollback.retreat, // roll back what its deploy could not roll back; a try ends the pass
+		e.rollback.watch,   // roll back what has turned bad since; that ends the pass
+	} {
+		if ends, err := step(ctx); ends || err != nil {
+			return err
+		}
+	}
+	return errors.Join(e.guard.compare(ctx), e.publisher.publish(ctx, e.rollback.badSince), e.promote(ctx))
 }
 
 // turn reads the newest commit if there is one, and makes a pass. Where that commit cannot be read, the
@@ -96,24 +88,6 @@ func (e *environment) turn(ctx context.Context) error {
 		err = nil // the next turn deploys the newer commit
 	}
 	return errors.Join(unread, err)
-}
-
-// pass brings the cluster to the newest commit, and then compares the two. An error ends it, and so does a
-// step that says so; its comment says when.
-func (e *environment) pass(ctx context.Context) error {
-	for _, step := range []func(context.Context) (ends bool, err error){
-		e.admission.admit,  // may this agent act here?
-		e.recall,           // what do the records say?
-		e.pause,            // has a person suspended it? That ends the pass.
-		e.follow,           // deploy the newest commit; a newer one that was read meanwhile ends the pass
-		e.rollback.retreat, // roll back what its deploy could not roll back; a try ends the pass
-		e.rollback.watch,   // roll back what has turned bad since; that ends the pass
-	} {
-		if ends, err := step(ctx); ends || err != nil {
-			return err
-		}
-	}
-	return errors.Join(e.guard.compare(ctx), e.publisher.publish(ctx, e.rollback.badSince), e.promote(ctx))
 }
 
 // rest is how long until the next turn, if nothing happens before: at most until a pause ends by itself, or
@@ -207,4 +181,20 @@ func (e *environment) close() {
 	e.checkout.close()
 	e.incoming.close()
 	e.stopTracking()
+}
+
+// newEnvironment makes the loop of an entry, with its steps.
+func newEnvironment(is entry) *environment {
+	s := &state{reporter: &reporter{
+		entry: is, log: is.agent.options.Log.With("environment", is.name), events: make(chan event, 16),
+		status: Status{Environment: is.name, Repository: is.mirror.String(), Verdict: Unknown},
+	}}
+	in := &incoming{state: s, wake: make(chan string, 1)}
+	d := &deployer{s, in}
+	return &environment{
+		state: s, incoming: in, admission: admission{state: s},
+		delivery: delivery{state: s, deployer: d, waits: waits{state: s}},
+		rollback: rollback{state: s, deployer: d}, guard: guard{state: s, deployer: d},
+		publisher: publisher{state: s},
+	}
 }

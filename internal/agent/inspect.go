@@ -34,7 +34,9 @@ const (
 // inspector answers questions of pages about the files of commits. A process with limits reads the files, one
 // at a time: deploys need the others.
 type inspector struct {
-	turn chan struct{} // with room for one
+	agent   *Agent
+	commits *openCommits
+	turn    chan struct{} // with room for one
 
 	mu   sync.Mutex
 	all  map[[sha256.Size]byte][]byte // the answers, in JSON
@@ -47,17 +49,16 @@ var errBundled = errors.New("it is deployed from a rendered set, which lacks the
 
 // inspect does a job with the files of a commit, and of another one where it compares. An answer is kept by
 // all that it depends on: commits, options, the version of this program, and the day.
-func (u *ui) inspect(ctx context.Context, job check.Job, of, other *openCommit) (check.Answer, error) {
+func (i *inspector) inspect(ctx context.Context, job check.Job, of, other *openCommit) (check.Answer, error) {
 	if of.files.bundle != nil || other.files.bundle != nil {
 		return check.Answer{}, errBundled
 	}
-	job.Render, job.Today = u.agent.options.Render, time.Now().UTC().Format(time.DateOnly)
+	job.Render, job.Today = i.agent.options.Render, time.Now().UTC().Format(time.DateOnly)
 	text, err := json.Marshal(job)
 	if err != nil {
 		return check.Answer{}, err
 	}
 	key := sha256.Sum256(append(text, of.files.commit+" "+other.files.commit...))
-	i := &u.inspector
 	if a, ok := i.known(key); ok {
 		return a, nil
 	}
@@ -70,7 +71,7 @@ func (u *ui) inspect(ctx context.Context, job check.Job, of, other *openCommit) 
 	if a, ok := i.known(key); ok {
 		return a, nil
 	}
-	a, err := u.work(ctx, job, of, other)
+	a, err := i.work(ctx, job, of, other)
 	if errors.As(err, new(*child.LimitError)) { // it would need as much the next time
 		a, err = check.Answer{Error: err.Error()}, nil
 	}
@@ -81,10 +82,10 @@ func (u *ui) inspect(ctx context.Context, job check.Job, of, other *openCommit) 
 }
 
 // work does a job in a process of its own.
-func (u *ui) work(ctx context.Context, job check.Job, of, other *openCommit) (check.Answer, error) {
+func (i *inspector) work(ctx context.Context, job check.Job, of, other *openCommit) (check.Answer, error) {
 	var a check.Answer
 	err := inRounds(func() (bool, error) {
-		text, err := u.agent.children.Do(ctx, task{Check: &job}, nil)
+		text, err := i.agent.children.Do(ctx, task{Check: &job}, nil)
 		if err != nil {
 			return false, nameLimit(err)
 		}
@@ -165,28 +166,28 @@ func answered(a check.Answer, err error) error {
 }
 
 // explain is why a field has its value at the commit that the environment has taken.
-func (u *ui) explain(
+func (i *inspector) explain(
 	ctx context.Context, src project.Source, env project.Environment, q origin.Question,
 ) (origin.Chain, error) {
-	e, o, err := u.find(ctx, src.Project.Name, env.Name)
+	e, o, err := i.commits.find(ctx, src.Project.Name, env.Name)
 	if err != nil {
 		return origin.Chain{}, err
 	}
-	a, err := u.inspect(ctx, check.Job{Project: o.projectOf(e), Environment: env.Name, Why: &q}, o, o)
+	a, err := i.inspect(ctx, check.Job{Project: o.projectOf(e), Environment: env.Name, Why: &q}, o, o)
 	return a.Chain, answered(a, err)
 }
 
 // compare is how an environment differs from another one, each at the commit that it has taken.
-func (u *ui) compare(ctx context.Context, src project.Source, from, to string) (contract.Result, error) {
-	e, o, err := u.find(ctx, src.Project.Name, from)
+func (i *inspector) compare(ctx context.Context, src project.Source, from, to string) (contract.Result, error) {
+	e, o, err := i.commits.find(ctx, src.Project.Name, from)
 	if err != nil {
 		return contract.Result{}, err
 	}
-	f, other, err := u.find(ctx, src.Project.Name, to)
+	f, other, err := i.commits.find(ctx, src.Project.Name, to)
 	if err != nil {
 		return contract.Result{}, err
 	}
-	a, err := u.inspect(ctx, check.Job{Project: o.projectOf(e), Environment: from,
+	a, err := i.inspect(ctx, check.Job{Project: o.projectOf(e), Environment: from,
 		Compare: &check.Other{Project: other.projectOf(f), Environment: to}}, o, other)
 	if o != other {
 		a.Result.Notes = append(a.Result.Notes, fmt.Sprintf("%s is at commit %s, and %s at commit %s", from,
@@ -197,11 +198,11 @@ func (u *ui) compare(ctx context.Context, src project.Source, from, to string) (
 
 // findings are what check finds in the environments that the agent keeps, each at the commit that it has
 // taken.
-func (u *ui) findings(ctx context.Context, src project.Source) (all finding.Outcome, err error) {
+func (i *inspector) findings(ctx context.Context, src project.Source) (all finding.Outcome, err error) {
 	at, mirrors := map[*openCommit][]string{}, map[*openCommit]*mirror{}
 	var commits []*openCommit
 	for _, env := range src.Project.Environments {
-		e, o, err := u.find(ctx, src.Project.Name, env.Name)
+		e, o, err := i.commits.find(ctx, src.Project.Name, env.Name)
 		if err != nil {
 			return all, err
 		}
@@ -213,7 +214,7 @@ func (u *ui) findings(ctx context.Context, src project.Source) (all finding.Outc
 	}
 	for _, o := range commits {
 		names := at[o]
-		a, err := u.inspect(ctx, check.Job{Project: o.source.Project, Past: mirrors[o].past(ctx, o)}, o, o)
+		a, err := i.inspect(ctx, check.Job{Project: o.source.Project, Past: mirrors[o].past(ctx, o)}, o, o)
 		if err := answered(a, err); err != nil {
 			return all, fmt.Errorf("check commit %s: %w", short(o.files.commit), err)
 		}

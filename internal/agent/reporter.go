@@ -11,6 +11,14 @@ import (
 	"slipway/internal/object"
 )
 
+// entry is an environment as the configuration has it, in the agent that keeps it.
+type entry struct {
+	name   string
+	policy Environment
+	mirror *mirror
+	agent  *Agent
+}
+
 // reporter says what an environment does and how it stands: in its status, in the log, as Events, and to
 // those who receive notifications.
 type reporter struct {

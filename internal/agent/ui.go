@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,36 +22,19 @@ import (
 
 // ui is the web UI of an agent. It reads as the agent does, and acts as the person who asks.
 type ui struct {
-	agent     *Agent
-	config    UI
-	pages     *web.Site
-	rights    rights
-	inspector inspector
-
-	mu sync.Mutex
-	// open are the commits that pages are about.
-	open map[commitKey]*openCommit
+	agent   *Agent
+	config  UI
+	pages   *web.Site
+	rights  rights
+	commits *openCommits
 }
-
-type commitKey struct {
-	mirror *mirror
-	commit string
-}
-
-type openCommit struct {
-	source  project.Source
-	files   *snapshot
-	scripts []tree.Read
-	used    time.Time
-}
-
-// idleCommit is how long the files of a commit are kept that no page asks for any more.
-const idleCommit = 10 * time.Minute
 
 // newUI prepares the web UI. What runs in it ends with the context.
 func newUI(ctx context.Context, a *Agent) (*ui, http.Handler, error) {
-	u := &ui{agent: a, config: *a.config.UI, open: map[commitKey]*openCommit{},
-		inspector: inspector{turn: make(chan struct{}, 1)}}
+	commits := &openCommits{agent: a, open: map[commitKey]*openCommit{}}
+	u := &ui{agent: a, config: *a.config.UI, commits: commits}
+	inspector := &inspector{agent: a, commits: commits, turn: make(chan struct{}, 1)}
+	promotes := uiPromoter{a, commits}
 	o, err := u.config.options()
 	if err != nil {
 		return nil, nil, fmt.Errorf("ui: %w", err)
@@ -69,14 +51,23 @@ func newUI(ctx context.Context, a *Agent) (*ui, http.Handler, error) {
 		return nil, nil, fmt.Errorf("ui: %w", err)
 	}
 	u.pages, err = web.New(ctx, web.Options{
-		Sources: u.sources, Connect: u.connect, Board: u.board, People: u, Login: login.Path,
-		AfterUndo: u.afterUndo, Hint: a.options.Hint, Findings: u.findings, Why: u.explain, Compare: u.compare,
-		Promotes: u, Override: u.override,
+		Sources: commits.sources, Connect: u.connect, Board: u.board, People: u, Login: login.Path,
+		AfterUndo: u.afterUndo, Hint: a.options.Hint, Findings: inspector.findings, Why: inspector.explain,
+		Compare: inspector.compare, Promotes: promotes, Override: promotes.override,
 	})
 	if err != nil {
 		return nil, nil, err
 	}
 	return u, u.front(ctx, guard.Handler(u.pages.Handler())), nil
+}
+
+// close waits for what runs in the UI, and gives the files of its commits back.
+func (u *ui) close() {
+	if u == nil {
+		return
+	}
+	u.pages.Wait()
+	u.commits.close()
 }
 
 // front serves the pages where this replica leads, and passes requests on to the leader elsewhere: a replica
@@ -120,137 +111,9 @@ func review(ctx context.Context, c *cluster.Cluster, token string) (web.Person, 
 	return web.Person{Name: id.User, Groups: id.Groups}, err
 }
 
-// sources returns the projects of all repositories, with those environments that the agent keeps.
-func (u *ui) sources(ctx context.Context) ([]project.Source, error) {
-	var all []project.Source
-	var failed []error
-	for _, f := range u.agent.followers() {
-		for _, e := range f.environments {
-			src, err := u.sourceOf(ctx, e)
-			if err != nil {
-				failed = append(failed, err)
-				continue
-			}
-			all = merge(all, src, e.name)
-		}
-	}
-	return all, errors.Join(failed...)
-}
-
-// merge adds one environment of a source to the sources. Entries of the configuration may be of one project.
-func merge(all []project.Source, src project.Source, environment string) []project.Source {
-	i := slices.IndexFunc(all, func(o project.Source) bool { return o.Project.Name == src.Project.Name })
-	if i < 0 {
-		i, all = len(all), append(all, src)
-		all[i].Project.Environments = nil
-	}
-	p := &all[i].Project
-	isIt := func(e project.Environment) bool { return e.Name == environment }
-	known := append(slices.Clone(p.Environments), keep(src.Project.Environments, isIt)...)
-	// In the order of the project, whatever that of the configuration is.
-	var sorted []project.Environment
-	for _, e := range src.Project.Environments {
-		sorted = append(sorted, keep(known, func(o project.Environment) bool { return o.Name == e.Name })...)
-	}
-	p.Environments = append(sorted, keep(known, func(o project.Environment) bool {
-		return !slices.ContainsFunc(sorted, func(s project.Environment) bool { return s.Name == o.Name })
-	})...)
-	return all
-}
-
-func keep[T any](all []T, is func(T) bool) (kept []T) {
-	for _, v := range all {
-		if is(v) {
-			kept = append(kept, v)
-		}
-	}
-	return kept
-}
-
-// errUnread says that the agent has not read an environment yet.
-var errUnread = errors.New("the agent has read no commit of it yet")
-
-// sourceOf returns the project as the commit has it that an environment has taken.
-func (u *ui) sourceOf(ctx context.Context, e *environment) (project.Source, error) {
-	o, err := u.at(ctx, e)
-	if err != nil {
-		return project.Source{}, fmt.Errorf("environment %s of %s: %w", e.name, e.mirror, err)
-	}
-	return o.source, nil
-}
-
-// at opens the commit that an environment has taken: one that may be deployed.
-func (u *ui) at(ctx context.Context, e *environment) (*openCommit, error) {
-	is := e.Status()
-	if is.taken == "" {
-		if is.SourceError != "" {
-			return nil, errors.New(is.SourceError)
-		}
-		return nil, errUnread
-	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.clean()
-	key := commitKey{e.mirror, is.taken}
-	o := u.open[key]
-	if o == nil {
-		src, files, err := e.mirror.at(context.WithoutCancel(ctx), is.taken)
-		if err != nil {
-			return nil, err
-		}
-		o = &openCommit{source: src, files: files, scripts: scriptsOf(files, src.Path)}
-		u.open[key] = o
-	}
-	o.used = time.Now()
-	return o, nil
-}
-
-// clean gives back the files that no page asks for any more.
-func (u *ui) clean() {
-	for key, o := range u.open {
-		if time.Since(o.used) > idleCommit {
-			key.mirror.remote.give(o.files)
-			delete(u.open, key)
-		}
-	}
-}
-
-// close gives all files back, when what runs has ended.
-func (u *ui) close() {
-	if u == nil {
-		return
-	}
-	u.pages.Wait()
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	for key, o := range u.open {
-		key.mirror.remote.give(o.files)
-	}
-	clear(u.open)
-}
-
-// find returns the environment of a project.
-func (u *ui) find(ctx context.Context, projectName, name string) (*environment, *openCommit, error) {
-	err := error(&project.UnknownEnvironmentError{Name: name})
-	for _, f := range u.agent.followers() {
-		for _, e := range f.environments {
-			if e.name != name {
-				continue
-			}
-			o, failed := u.at(ctx, e)
-			if failed != nil {
-				err = failed
-			} else if o.source.Project.Name == projectName {
-				return e, o, nil
-			}
-		}
-	}
-	return nil, nil, err
-}
-
 // connect returns an environment at the commit that it has taken, as the agent itself reaches it.
 func (u *ui) connect(src project.Source, env project.Environment) (deploy.Target, error) {
-	e, o, err := u.find(u.agent.base, src.Project.Name, env.Name)
+	e, o, err := u.commits.find(u.agent.base, src.Project.Name, env.Name)
 	if err != nil {
 		return deploy.Target{}, err
 	}
@@ -270,7 +133,7 @@ func (u *ui) board(ctx context.Context, src project.Source) []promote.Standing {
 	}) {
 		standing := promote.Standing{Standing: s}
 		env, err := src.Project.Environment(s.Environment)
-		e, _, unread := u.find(ctx, src.Project.Name, s.Environment)
+		e, _, unread := u.commits.find(ctx, src.Project.Name, s.Environment)
 		if err == nil && unread == nil && env.Gates != nil {
 			standing.Gates = &promote.Decision{Environment: s.Environment, From: env.Gates.From,
 				Gates: e.Status().Gates}
@@ -282,7 +145,7 @@ func (u *ui) board(ctx context.Context, src project.Source) []promote.Standing {
 
 // afterUndo says what the agent does with a release that a person has quarantined.
 func (u *ui) afterUndo(src project.Source, env project.Environment) string {
-	e, _, err := u.find(u.agent.base, src.Project.Name, env.Name)
+	e, _, err := u.commits.find(u.agent.base, src.Project.Name, env.Name)
 	switch {
 	case err != nil:
 		return ""

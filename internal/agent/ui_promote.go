@@ -21,14 +21,20 @@ var (
 	errCommits = errors.New("the agent writes to Git for this environment: promote by a commit")
 )
 
+// uiPromoter promotes for the people who use the web UI.
+type uiPromoter struct {
+	agent   *Agent
+	commits *openCommits
+}
+
 // Offer implements web.Promoter. The agent reads, and the person's own approvals do not count.
-func (u *ui) Offer(ctx context.Context, t deploy.Target, from, _ string) (promote.Offer, error) {
+func (u uiPromoter) Offer(ctx context.Context, t deploy.Target, from, _ string) (promote.Offer, error) {
 	offer, _, _, err := u.draft(ctx, t, from)
 	return offer, err
 }
 
 // draft composes a promotion on the commit that the environment has taken, with the person as co-author.
-func (u *ui) draft(ctx context.Context, t deploy.Target, from string) (
+func (u uiPromoter) draft(ctx context.Context, t deploy.Target, from string) (
 	promote.Offer, promote.Draft, promoter, error) {
 	offer := promote.Offer{Environment: t.Environment.Name, From: from}
 	var draft promote.Draft
@@ -72,7 +78,7 @@ func (u *ui) draft(ctx context.Context, t deploy.Target, from string) (
 }
 
 // override plans the deploy of what the commit of a promotion would deploy. The commit is on no branch.
-func (u *ui) override(ctx context.Context, t deploy.Target, from string) (deploy.Proposal, error) {
+func (u uiPromoter) override(ctx context.Context, t deploy.Target, from string) (deploy.Proposal, error) {
 	offer, draft, p, err := u.draft(ctx, t, from)
 	switch {
 	case err != nil:
@@ -100,8 +106,8 @@ func (u *ui) override(ctx context.Context, t deploy.Target, from string) (deploy
 
 // promoter promotes to an environment for a person: beside the goroutine that keeps it, at the commit that it
 // has taken.
-func (u *ui) promoter(ctx context.Context, t deploy.Target) (promoter, error) {
-	e, o, err := u.find(ctx, t.Source.Project.Name, t.Environment.Name)
+func (u uiPromoter) promoter(ctx context.Context, t deploy.Target) (promoter, error) {
+	e, o, err := u.commits.find(ctx, t.Source.Project.Name, t.Environment.Name)
 	if err != nil {
 		return promoter{}, err
 	}
@@ -130,7 +136,7 @@ func (p promoter) accessFor(t deploy.Target) promote.Access {
 }
 
 // Promote implements web.Promoter.
-func (u *ui) Promote(ctx context.Context, t deploy.Target, offered promote.Offer) (string, error) {
+func (u uiPromoter) Promote(ctx context.Context, t deploy.Target, offered promote.Offer) (string, error) {
 	now, draft, p, err := u.draft(ctx, t, offered.From)
 	switch {
 	case err != nil:
@@ -156,7 +162,7 @@ func (u *ui) Promote(ctx context.Context, t deploy.Target, offered promote.Offer
 }
 
 // Approve implements web.Promoter: the record has the person's name as the API server knows it.
-func (u *ui) Approve(ctx context.Context, t deploy.Target, offered promote.Offer, reason string) error {
+func (u uiPromoter) Approve(ctx context.Context, t deploy.Target, offered promote.Offer, reason string) error {
 	p, err := u.promoter(ctx, t)
 	if err != nil {
 		return err
@@ -164,4 +170,4 @@ func (u *ui) Approve(ctx context.Context, t deploy.Target, offered promote.Offer
 	return promote.ApproveExactly(ctx, t, p.accessFor(t), offered.Decision, reason)
 }
 
-var _ web.Promoter = (*ui)(nil)
+var _ web.Promoter = uiPromoter{}
