@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -23,13 +24,11 @@ func (r *reporter) noteClock(c *cluster.Cluster) {
 	if c != nil {
 		text = skewText(c.Skew())
 	}
-	if text == r.Status().Clock {
-		return
-	}
-	r.update(func(s *Status) { s.Clock = text })
-	if text != "" {
+	switch isNew := r.set(func(s *Status) *string { return &s.Clock }, text); {
+	case !isNew:
+	case text != "":
 		r.log.Warn(text)
-	} else {
+	default:
 		r.log.Info("this machine's clock agrees with the API server's again")
 	}
 }
@@ -45,4 +44,16 @@ func skewText(ahead time.Duration) string {
 	}
 	return fmt.Sprintf("this machine's clock is %s %s the API server's: windows and pauses follow the server's",
 		words.Duration(ahead.Abs().Round(10*time.Second)), direction)
+}
+
+// sleep waits. It returns false where the context ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	wait := time.NewTimer(d)
+	defer wait.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-wait.C:
+		return true
+	}
 }

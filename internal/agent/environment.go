@@ -22,6 +22,9 @@ type environment struct {
 	failures  int // of passes, in a row
 }
 
+// debounce is how long a burst of changes in the cluster may last before the environment looks at them.
+const debounce = 20 * time.Millisecond
+
 // keep makes turns, each with a pass, until the context ends: at each new commit, after each change in the
 // cluster, and at each interval.
 func (e *environment) keep(ctx context.Context) {
@@ -36,7 +39,7 @@ func (e *environment) keep(ctx context.Context) {
 			return
 		case e.incoming.wanted = <-e.incoming.wake:
 		case <-e.changes():
-			debounce(ctx)
+			sleep(ctx, debounce)
 		case <-wait.C:
 		}
 		wait.Stop()
@@ -103,17 +106,6 @@ func (e *environment) rest() time.Duration {
 		d = max(0, min(d, opens.Sub(e.now())))
 	}
 	return d
-}
-
-// debounce waits until a burst of changes is over.
-func debounce(ctx context.Context) {
-	const pause = 20 * time.Millisecond
-	wait := time.NewTimer(pause)
-	defer wait.Stop()
-	select {
-	case <-ctx.Done():
-	case <-wait.C:
-	}
 }
 
 // note records the error of a pass; nil: it went well.

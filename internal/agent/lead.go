@@ -138,12 +138,7 @@ func (a *Agent) standBy(ctx context.Context, err error, told *string) {
 		*told = text
 		a.options.Log.Info(text)
 	}
-	wait := time.NewTimer(lookEvery)
-	defer wait.Stop()
-	select {
-	case <-ctx.Done():
-	case <-wait.C:
-	}
+	sleep(ctx, lookEvery)
 }
 
 // options are those of each deploy of the agent.

@@ -152,11 +152,7 @@ func (p *publisher) tellForge(ctx context.Context, where string, v promote.Verdi
 
 // notePublishing puts why a verdict is not published into the status, and logs it once; empty: it is.
 func (r *reporter) notePublishing(text string) {
-	if text == r.Status().Publishing {
-		return
-	}
-	r.update(func(s *Status) { s.Publishing = text })
-	if text != "" {
+	if r.set(func(s *Status) *string { return &s.Publishing }, text) && text != "" {
 		r.log.Warn(text)
 	}
 }

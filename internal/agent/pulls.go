@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"slipway/internal/cluster"
 	"slipway/internal/deploy"
@@ -66,14 +65,7 @@ func (p *pulls) follow(ctx context.Context) {
 	if p.previews != nil {
 		defer p.previews.work.Wait()
 	}
-	for {
-		wait := time.NewTimer(backoff(2*p.mirror.Interval, p.failures))
-		select {
-		case <-ctx.Done():
-			wait.Stop()
-			return
-		case <-wait.C:
-		}
+	for sleep(ctx, backoff(2*p.mirror.Interval, p.failures)) {
 		err := p.look(ctx)
 		if ctx.Err() != nil {
 			return

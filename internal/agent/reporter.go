@@ -57,6 +57,12 @@ func (r *reporter) update(change func(*Status)) {
 	change(&r.status)
 }
 
+// set puts a text into the status, and reports whether another one was there.
+func (r *reporter) set(field func(*Status) *string, text string) (isNew bool) {
+	r.update(func(s *Status) { isNew, *field(s) = *field(s) != text, text })
+	return isNew
+}
+
 // judge records a verdict on the newest commit, and says it once.
 func (r *reporter) judge(v Verdict, format string, args ...any) {
 	message := fmt.Sprintf(format, args...)
@@ -110,11 +116,9 @@ func setFailure(text *string, since *time.Time, err error) {
 // notePromotion puts a sentence into the status, and logs it once.
 func (r *reporter) notePromotion(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
-	if text == r.Status().Promotion {
-		return
+	if r.set(func(s *Status) *string { return &s.Promotion }, text) {
+		r.log.Info(text, "commit", r.about.commit)
 	}
-	r.update(func(s *Status) { s.Promotion = text })
-	r.log.Info(text, "commit", r.about.commit)
 }
 
 // judgeUnchanged says that the newest commit has the objects of a release that was made from another one.

@@ -1,0 +1,108 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"path/filepath"
+
+	"slipway/internal/git"
+	"slipway/internal/project"
+	"slipway/internal/project/source"
+)
+
+// mirror is a remote as one entry of the configuration sees it: a branch, and a directory in it.
+type mirror struct {
+	Repository
+	remote   *remote
+	upstream git.Upstream
+}
+
+func newMirror(r Repository, of *remote) *mirror {
+	return &mirror{
+		Repository: r, remote: of,
+		upstream: git.Upstream{Branch: r.Branch, Remote: "origin", Ref: "refs/heads/" + r.Branch},
+	}
+}
+
+// String names a repository without its credentials.
+func (m *mirror) String() string {
+	if m.isBundle() {
+		return m.URL
+	}
+	return fmt.Sprintf("%s (%s)", git.WithoutCredentials(m.URL), m.Branch)
+}
+
+// deepen fetches the history that the clone lacks. It reports whether there was any.
+func (m *mirror) deepen(ctx context.Context) (bool, error) {
+	if m.remote.registry != nil {
+		return false, nil
+	}
+	m.remote.mu.Lock()
+	defer m.remote.mu.Unlock()
+	if err := m.remote.open(ctx); err != nil {
+		return false, err
+	}
+	return m.remote.mirror.Deepen(ctx)
+}
+
+// fetchTrees fetches the directories of a commit of the history, which deepen leaves out.
+func (m *mirror) fetchTrees(ctx context.Context, commit string) error {
+	m.remote.mu.Lock()
+	defer m.remote.mu.Unlock()
+	if err := m.remote.open(ctx); err != nil {
+		return err
+	}
+	return m.remote.mirror.FetchTrees(ctx, commit)
+}
+
+// repository is the clone, for its history and for pushes.
+func (m *mirror) repository() git.Repository {
+	m.remote.mu.Lock()
+	defer m.remote.mu.Unlock()
+	if m.remote.mirror == nil {
+		return git.Repository{Dir: m.remote.dir}
+	}
+	return m.remote.mirror.Repository
+}
+
+// at reads the project as a commit has it. The caller gives the snapshot back.
+func (m *mirror) at(ctx context.Context, commit string) (project.Source, *snapshot, error) {
+	s, err := m.remote.take(ctx, m.Branch, commit)
+	if err != nil {
+		return project.Source{}, nil, err
+	}
+	src, err := m.source(ctx, s)
+	if err != nil {
+		m.remote.give(s)
+		return project.Source{}, nil, err
+	}
+	return src, s, nil
+}
+
+// source reads the project that the entry's directory of a commit belongs to, once for all environments.
+func (m *mirror) source(ctx context.Context, s *snapshot) (project.Source, error) {
+	if s.bundle != nil {
+		return s.bundle.source(s.root), nil
+	}
+	dir := path.Clean(filepath.ToSlash(m.Path))
+	if err := s.mayOpen(dir); err != nil {
+		return project.Source{}, err
+	}
+	s.openMu.Lock()
+	defer s.openMu.Unlock()
+	o, known := s.opened[dir]
+	if !known {
+		var p project.Project
+		if p, o.err = open(ctx, m.remote.children, s.root, filepath.FromSlash(dir)); o.err == nil {
+			o.source, o.err = source.Of(ctx, m.repository(), p, s.commit, s.root)
+		} else if text := s.explain(o.err.Error()); text != o.err.Error() {
+			o.err = errors.New(text)
+		}
+		if ctx.Err() == nil {
+			s.opened[dir] = o
+		}
+	}
+	return o.source, o.err
+}
