@@ -110,10 +110,7 @@ func (a *Agent) serveHook(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "not polled: the same body came within %s; put the commit into it\n", replayWindow)
 		return
 	}
-	select {
-	case m.remote.poke <- struct{}{}:
-	default: // asked already
-	}
+	m.remote.askForPoll()
 	w.WriteHeader(http.StatusAccepted)
 }
 

@@ -213,31 +213,36 @@ func (i *inspector) findings(ctx context.Context, src project.Source) (all findi
 		at[o] = append(at[o], env.Name)
 	}
 	for _, o := range commits {
-		names := at[o]
 		a, err := i.inspect(ctx, check.Job{Project: o.source.Project, Past: mirrors[o].past(ctx, o)}, o, o)
 		if err := answered(a, err); err != nil {
 			return all, fmt.Errorf("check commit %s: %w", short(o.files.commit), err)
 		}
-		// there are those of some environments that are at the commit; without them, it is not about the commit.
-		there := func(of []string) ([]string, bool) {
-			if len(of) == 0 && len(at) > 1 {
-				of = names
-			}
-			kept := keep(of, func(name string) bool { return slices.Contains(names, name) })
-			return kept, len(of) == 0 || len(kept) > 0
-		}
 		for _, f := range a.Findings {
-			var is bool
-			if f.Environments, is = there(f.Environments); is {
+			var concerns bool
+			if f.Environments, concerns = among(f.Environments, at[o], len(at) == 1); concerns {
 				all.Findings = append(all.Findings, f)
 			}
 		}
 		for _, left := range a.Unchecked {
-			var is bool
-			if left.Environments, is = there(left.Environments); is {
+			var concerns bool
+			if left.Environments, concerns = among(left.Environments, at[o], len(at) == 1); concerns {
 				all.Unchecked = append(all.Unchecked, left)
 			}
 		}
 	}
 	return all, nil
+}
+
+// among returns those of some environments, the ones that a finding is about, that have taken the commit in
+// which it was found, and whether it concerns them. A finding about none in particular is about those, and
+// needs no names where all environments have taken the same commit.
+func among(about, taken []string, onlyCommit bool) (kept []string, concerns bool) {
+	if len(about) == 0 {
+		if onlyCommit {
+			return nil, true
+		}
+		return taken, true
+	}
+	kept = keep(about, func(name string) bool { return slices.Contains(taken, name) })
+	return kept, len(kept) > 0
 }

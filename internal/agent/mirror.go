@@ -34,6 +34,11 @@ func (m *mirror) String() string {
 	return fmt.Sprintf("%s (%s)", git.WithoutCredentials(m.URL), m.Branch)
 }
 
+// besides is another branch of the repository, to push to.
+func (m *mirror) besides(branch string) git.Upstream {
+	return git.Upstream{Branch: branch, Remote: m.upstream.Remote, Ref: "refs/heads/" + branch}
+}
+
 // deepen fetches the history that the clone lacks. It reports whether there was any.
 func (m *mirror) deepen(ctx context.Context) (bool, error) {
 	if m.remote.registry != nil {

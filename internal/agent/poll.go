@@ -52,6 +52,14 @@ func (r *remote) tell(tips map[string]tip, log *slog.Logger) (foundAll bool) {
 	return foundAll
 }
 
+// askForPoll has the repository polled now. Any goroutine may call it.
+func (r *remote) askForPoll() {
+	select {
+	case r.poke <- struct{}{}:
+	default: // asked already
+	}
+}
+
 // rest waits until the next poll, and reports whether a webhook asked for it.
 func (r *remote) rest(ctx context.Context, d time.Duration) (poked bool) {
 	polled, wait := time.Now(), time.NewTimer(d)

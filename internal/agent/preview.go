@@ -40,9 +40,8 @@ type previews struct {
 	log    *slog.Logger
 	id     string
 
-	mu   sync.Mutex
-	busy map[int]bool
-	said map[int]string // in the log, by pull request
+	busy reserved
+	said lastSaid // in the log
 	work sync.WaitGroup
 }
 
@@ -50,7 +49,6 @@ func newPreviews(a *Agent, m *mirror) *previews {
 	sum := sha256.Sum256([]byte(sameRepository(m.URL) + "\n" + m.Branch + "\n" + m.Path))
 	return &previews{
 		Previews: *m.Previews, mirror: m, agent: a, log: a.options.Log, id: hex.EncodeToString(sum[:8]),
-		busy: map[int]bool{}, said: map[int]string{},
 	}
 }
 
@@ -83,6 +81,12 @@ func (p *previews) keep(ctx context.Context, open []forge.Pull) error {
 		return !slices.Contains(is.Labels, p.Label)
 	})
 	slices.SortFunc(wanted, func(a, b forge.Pull) int { return a.Number - b.Number })
+	return errors.Join(p.removeOld(ctx, c, live, wanted), p.deployNew(ctx, c, live, wanted))
+}
+
+// removeOld removes the previews whose pull request is closed or has lost the label, and those whose time is
+// over.
+func (p *previews) removeOld(ctx context.Context, c *cluster.Cluster, live []preview, wanted []forge.Pull) error {
 	var errs []error
 	for _, is := range live {
 		at := slices.IndexFunc(wanted, func(w forge.Pull) bool { return w.Number == is.pull })
@@ -95,11 +99,17 @@ func (p *previews) keep(ctx context.Context, open []forge.Pull) error {
 		default:
 			continue
 		}
-		if p.take(is.pull) {
+		if p.busy.take(is.pull) {
 			errs = append(errs, p.remove(ctx, c, is, why))
-			p.give(is.pull)
+			p.busy.give(is.pull)
 		}
 	}
+	return errors.Join(errs...)
+}
+
+// deployNew begins to deploy the previews that lack the newest commit of their pull request.
+func (p *previews) deployNew(ctx context.Context, c *cluster.Cluster, live []preview, wanted []forge.Pull) error {
+	var errs []error
 	for n, is := range wanted {
 		if n >= p.Most {
 			errs = append(errs, p.sayFull(ctx, is))
@@ -109,13 +119,13 @@ func (p *previews) keep(ctx context.Context, open []forge.Pull) error {
 		if i >= 0 && (live[i].commit == is.Commit || live[i].isExpired(is)) {
 			continue
 		}
-		if i < 0 && p.hasExpired(ctx, is) || !p.take(is.Number) {
+		if i < 0 && p.hasExpired(ctx, is) || !p.busy.take(is.Number) {
 			continue
 		}
 		p.work.Go(func() {
-			defer p.give(is.Number)
+			defer p.busy.give(is.Number)
 			err := p.deploy(ctx, c, is)
-			if text := fmt.Sprint(err); ctx.Err() == nil && p.isNews(is.Number, text) && err != nil {
+			if text := fmt.Sprint(err); ctx.Err() == nil && p.said.isNews(is.Number, text) && err != nil {
 				p.log.Warn(fmt.Sprintf("preview of pull request %d: %s", is.Number, text),
 					"commit", is.Commit)
 			}
@@ -141,12 +151,21 @@ func (p *previews) hasExpired(ctx context.Context, is forge.Pull) bool {
 	return err != nil || strings.Contains(text, expiredText(is.Commit))
 }
 
-// isNews says whether a text is another one than the last about a pull request.
-func (p *previews) isNews(pull int, text string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	was := p.said[pull]
-	p.said[pull] = text
+// lastSaid is the last text about each pull request.
+type lastSaid struct {
+	mu  sync.Mutex
+	all map[int]string
+}
+
+// isNews notes a text, and says whether it is another one than the last.
+func (l *lastSaid) isNews(pull int, text string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.all == nil {
+		l.all = map[int]string{}
+	}
+	was := l.all[pull]
+	l.all[pull] = text
 	return was != text
 }
 
@@ -154,27 +173,35 @@ func (p *previews) isNews(pull int, text string) bool {
 func (p *previews) sayFull(ctx context.Context, is forge.Pull) error {
 	text := fmt.Sprintf("waits: %d other pull requests have one, the most that the agent keeps at a time\n",
 		p.Most)
-	if !p.isNews(is.Number, text) {
+	if !p.said.isNews(is.Number, text) {
 		return nil
 	}
 	return p.say(ctx, is.Number, text)
 }
 
-// take reserves a pull request for one act at a time.
-func (p *previews) take(pull int) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.busy[pull] {
+// reserved are the pull requests that something is done for: one act at a time for each.
+type reserved struct {
+	mu  sync.Mutex
+	all map[int]bool
+}
+
+func (r *reserved) take(pull int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.all[pull] {
 		return false
 	}
-	p.busy[pull] = true
+	if r.all == nil {
+		r.all = map[int]bool{}
+	}
+	r.all[pull] = true
 	return true
 }
 
-func (p *previews) give(pull int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.busy, pull)
+func (r *reserved) give(pull int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.all, pull)
 }
 
 // list returns the previews of this entry that the cluster has.
@@ -214,6 +241,11 @@ func (p *previews) remove(ctx context.Context, c *cluster.Cluster, is preview, w
 	return p.say(ctx, is.pull, why+".\n")
 }
 
+// sayRefused says why a commit has no preview.
+func (p *previews) sayRefused(ctx context.Context, is forge.Pull, why error) error {
+	return p.say(ctx, is.Number, fmt.Sprintf("of commit %s: refused: %v\n", short(is.Commit), why))
+}
+
 func (p *previews) say(ctx context.Context, pull int, text string) error {
 	return p.mirror.Forge.Comment(ctx, p.mirror.URL, pull, previewMark, "**slipway preview** "+text)
 }
@@ -233,7 +265,7 @@ func (p *previews) deploy(ctx context.Context, c *cluster.Cluster, is forge.Pull
 		defer remove()
 	}
 	if err != nil {
-		return p.say(ctx, is.Number, fmt.Sprintf("of commit %s: refused: %v\n", short(is.Commit), err))
+		return p.sayRefused(ctx, is, err)
 	}
 	if err := p.agent.leadership.fence(ctx); err != nil {
 		return err
@@ -241,8 +273,7 @@ func (p *previews) deploy(ctx context.Context, c *cluster.Cluster, is forge.Pull
 	if err := p.mark(ctx, c, is.Number, "", time.Time{}); errors.Is(err, errGoing) {
 		return nil // the next look finds it gone
 	} else if err != nil {
-		refused := fmt.Sprintf("of commit %s: refused: %v\n", short(is.Commit), err)
-		return errors.Join(err, p.say(ctx, is.Number, refused))
+		return errors.Join(err, p.sayRefused(ctx, is, err))
 	}
 	proposal, err := deploy.Propose(ctx, t, deploy.ProposeOptions{OnlyHere: true, AllowOlder: true})
 	if err == nil {
@@ -264,16 +295,22 @@ func (p *previews) deploy(ctx context.Context, c *cluster.Cluster, is forge.Pull
 	if unreachable := (*cluster.UnreachableError)(nil); errors.As(err, &unreachable) || ctx.Err() != nil {
 		return err // it is tried again
 	}
+	plan := p.agent.options.Describe(ctx, t, proposal, refusal(head, err))
+	return p.settle(ctx, c, is, head+p.address(is.Number, proposal), plan)
+}
+
+// settle says on the pull request what became of its newest commit, and marks the preview as deployed from it.
+func (p *previews) settle(ctx context.Context, c *cluster.Cluster, is forge.Pull, outcome, plan string) error {
+	namespace := p.namespaceOf(is.Number)
 	expires := time.Now().Add(time.Duration(p.TimeToLive)).UTC().Truncate(time.Second)
-	text := fmt.Sprintf("of commit %s: %s%s\n\nIn namespace %s until %s. A push renews it; it is removed with "+
-		"the pull request.\n\n%s", short(is.Commit), head, p.address(is.Number, proposal), e.policy.Namespace,
-		expires.Format("2006-01-02 15:04 MST"),
-		p.agent.options.Describe(ctx, t, proposal, refusal(head, err)))
+	text := fmt.Sprintf("of commit %s: %s\n\nIn namespace %s until %s. A push renews it; it is removed with "+
+		"the pull request.\n\n%s", short(is.Commit), outcome, namespace,
+		expires.Format("2006-01-02 15:04 MST"), plan)
 	if err := p.say(ctx, is.Number, text); err != nil {
 		return err
 	}
-	p.log.Info(fmt.Sprintf("preview of pull request %d: %s", is.Number, head), "commit", is.Commit,
-		"namespace", e.policy.Namespace)
+	p.log.Info(fmt.Sprintf("preview of pull request %d: %s", is.Number, outcome), "commit", is.Commit,
+		"namespace", namespace)
 	return p.mark(ctx, c, is.Number, is.Commit, expires)
 }
 

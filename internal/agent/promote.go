@@ -22,7 +22,7 @@ import (
 // promotion is what the agent remembers of promotions to an environment. All of it can be found again.
 type promotion struct {
 	// done: this commit needs no promotion of this release.
-	done looked
+	done pairing
 	// mark and before are those of the first try: where an image has become another one since, a person was
 	// faster.
 	mark   string
@@ -33,8 +33,8 @@ type promotion struct {
 	checked  checked
 }
 
-// looked is a commit of an environment, with the release of the other one that was looked at.
-type looked struct {
+// pairing is a commit of an environment, with a release of the one that images come from.
+type pairing struct {
 	commit  string
 	release int
 }
@@ -75,7 +75,7 @@ func (p promoter) promote(ctx context.Context) error {
 	what := fmt.Sprintf("release %d of %s", proof.Release.Revision, proof.Environment)
 	done, err := p.promoteImages(ctx, proof.Images, what, []string{proof.String()})
 	if done {
-		p.memory.done = looked{p.commit, proof.Release.Revision}
+		p.memory.done = pairing{p.commit, proof.Release.Revision}
 	}
 	return err
 }
@@ -104,7 +104,7 @@ func (p promoter) decide(ctx context.Context, gates *project.Gates) (promote.Dec
 	if err != nil {
 		return promote.Decision{}, fmt.Errorf("promote from %s: %w", gates.From, err)
 	}
-	now := looked{p.commit, past.Latest.Revision}
+	now := pairing{p.commit, past.Latest.Revision}
 	if now == p.memory.done && now.release != 0 {
 		return promote.Decision{}, errDone
 	}
@@ -140,32 +140,22 @@ func (p promoter) promoteImages(
 		p.notePromotion("runs the images of %s", what)
 		return true, nil
 	}
-	mark := promote.Mark(p.name, a.Images)
-	if p.memory.mark != mark {
-		p.memory.mark, p.memory.before = mark, a.Before
+	overruled, err := p.overruled(ctx, a, what)
+	if err != nil {
+		return false, fmt.Errorf("promote %s: %w", what, err)
 	}
-	if !slices.Equal(p.memory.before, a.Before) {
-		p.notePromotion("%s is not promoted: another promotion was faster", what)
+	if overruled != "" {
+		p.notePromotion("%s", overruled)
 		return true, nil
 	}
-	if _, err := p.mirror.deepen(ctx); err != nil {
-		return false, err
-	}
-	r := p.mirror.repository()
-	if was, err := r.Mentions(ctx, "", p.commit, mark); err != nil {
-		return false, err
-	} else if was != "" {
-		p.notePromotion("commit %s promoted the images of %s, and they were taken back since: run "+
-			"`slipway promote` for %s if they are right now", short(was), what, p.name)
-		return true, nil
-	}
-	draft, err := promote.Compose(ctx, p.target, r, a, promote.Signature{By: author, Why: why})
+	signature := promote.Signature{By: author, Why: why}
+	draft, err := promote.Compose(ctx, p.target, p.mirror.repository(), a, signature)
 	if older := (*promote.OlderError)(nil); errors.As(err, &older) {
 		p.notePromotion("%s", older)
 		return true, nil
 	}
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("promote %s: %w", what, err)
 	}
 	if err := p.agent.leadership.fence(ctx); err != nil {
 		return false, err
@@ -177,32 +167,54 @@ func (p promoter) promoteImages(
 	return done, err
 }
 
-// deliver pushes a promotion to the branch, and says what became of it. As a pull request it is for people to
-// merge, also where the branch is protected. It returns false where the promotion must be tried again.
-func (p promoter) deliver(
-	ctx context.Context, d promote.Draft, way string,
-) (note string, done bool, err error) {
-	if way == Push {
-		err := p.mirror.repository().Push(ctx, p.mirror.upstream, d.Commit)
-		switch {
-		case err == nil:
-			p.announce("Promoted", d.Title, false)
-			select {
-			case p.mirror.remote.poke <- struct{}{}:
-			default: // asked already
-			}
-			return fmt.Sprintf("promoted by commit %s: %s", short(d.Commit), d.Title), true, nil
-		case errors.Is(err, git.ErrMoved):
-			p.log.Info("not promoted yet: " + err.Error() + ": the newer commit is looked at first")
-			return "", false, nil
-		case !errors.Is(err, git.ErrRefused):
-			return "", false, err
-		}
-		p.log.Warn("promoting by pull request: " + err.Error())
+// overruled says how a person has decided against a promotion: by another one since its first try, or by a
+// commit that took it back. Empty: no person has.
+func (p promoter) overruled(ctx context.Context, a promote.Answer, what string) (string, error) {
+	mark := promote.Mark(p.name, a.Images)
+	if p.memory.mark != mark {
+		p.memory.mark, p.memory.before = mark, a.Before
 	}
+	if !slices.Equal(p.memory.before, a.Before) {
+		return what + " is not promoted: another promotion was faster", nil
+	}
+	if _, err := p.mirror.deepen(ctx); err != nil {
+		return "", err
+	}
+	was, err := p.mirror.repository().Mentions(ctx, "", p.commit, mark)
+	if err != nil || was == "" {
+		return "", err
+	}
+	return fmt.Sprintf("commit %s promoted the images of %s, and they were taken back since: run "+
+		"`slipway promote` for %s if they are right now", short(was), what, p.name), nil
+}
+
+// deliver writes a promotion to Git, and says what became of it: to the branch, or where the policy wants that
+// and where the branch is protected, to one of its own. It returns false where the promotion must be tried
+// again.
+func (p promoter) deliver(ctx context.Context, d promote.Draft, way string) (note string, done bool, err error) {
+	if way != Push {
+		return p.request(ctx, d)
+	}
+	err = p.mirror.repository().Push(ctx, p.mirror.upstream, d.Commit)
+	switch {
+	case err == nil:
+		p.announce("Promoted", d.Title, false)
+		p.mirror.remote.askForPoll()
+		return fmt.Sprintf("promoted by commit %s: %s", short(d.Commit), d.Title), true, nil
+	case errors.Is(err, git.ErrMoved):
+		p.log.Info("not promoted yet: " + err.Error() + ": the newer commit is looked at first")
+		return "", false, nil
+	case errors.Is(err, git.ErrRefused):
+		p.log.Warn("promoting by pull request: " + err.Error())
+		return p.request(ctx, d)
+	}
+	return "", false, err
+}
+
+// request pushes a promotion to a branch of its own, and opens a pull request for people to merge.
+func (p promoter) request(ctx context.Context, d promote.Draft) (note string, done bool, err error) {
 	branch := promote.Branch(p.name)
-	to := git.Upstream{Branch: branch, Remote: p.mirror.upstream.Remote, Ref: "refs/heads/" + branch}
-	_, err = promote.PushOver(ctx, p.mirror.repository(), to, d)
+	_, err = promote.PushOver(ctx, p.mirror.repository(), p.mirror.besides(branch), d)
 	switch {
 	case errors.Is(err, git.ErrMoved):
 		return "", false, nil // the next pass fetches it

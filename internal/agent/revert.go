@@ -120,8 +120,8 @@ func (w reverter) writeBack(ctx context.Context, p proposal) error {
 // log says how.
 func (w reverter) request(ctx context.Context, p proposal) error {
 	branch := fmt.Sprintf("slipway/revert-%s-%s", w.name, short(w.commit))
-	to := git.Upstream{Branch: branch, Remote: w.mirror.upstream.Remote, Ref: "refs/heads/" + branch}
-	if err := w.mirror.repository().Push(ctx, to, p.commit); err != nil && !errors.Is(err, git.ErrMoved) {
+	err := w.mirror.repository().Push(ctx, w.mirror.besides(branch), p.commit)
+	if err != nil && !errors.Is(err, git.ErrMoved) {
 		return err // ErrMoved: an earlier pass has pushed it, at another time
 	}
 	if w.mirror.Forge == nil {
