@@ -126,7 +126,7 @@ func TestGrownClone(t *testing.T) {
 	r := newRemote(Repository{URL: repo.url}, t.TempDir(), &child.Pool{})
 	r.followers = []*follower{{mirror: newMirror(Repository{URL: repo.url, Branch: "main"}, r)}}
 	var size int64
-	r.access = func(context.Context) (git.Access, error) { return git.Access{Size: size}, nil }
+	r.clone.access = func(context.Context) (git.Access, error) { return git.Access{Size: size}, nil }
 	poll := func(want string) {
 		t.Helper()
 		if found := r.poll(t.Context(), nil)["main"]; found.commit != want || found.err != nil {

@@ -108,11 +108,11 @@ func (a *Agent) build(state string) []*follower {
 		is := known[sameRepository(r.URL)]
 		if is == nil {
 			is = newRemote(r, state, a.children)
-			is.maxSize = int64(a.config.Limits.CloneSize)
+			is.clone.maxSize = int64(a.config.Limits.CloneSize)
 			known[sameRepository(r.URL)] = is
 		}
 		if r.Credentials != nil {
-			is.access = accessTo(r)
+			is.clone.access = accessTo(r)
 		}
 		f := &follower{mirror: newMirror(r, is)}
 		for _, name := range slices.Sorted(maps.Keys(r.Environments)) {

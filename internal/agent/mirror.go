@@ -40,36 +40,30 @@ func (m *mirror) besides(branch string) git.Upstream {
 }
 
 // deepen fetches the history that the clone lacks. It reports whether there was any.
-func (m *mirror) deepen(ctx context.Context) (bool, error) {
+func (m *mirror) deepen(ctx context.Context) (deepened bool, err error) {
 	if m.remote.registry != nil {
 		return false, nil
 	}
-	m.remote.mu.Lock()
-	defer m.remote.mu.Unlock()
-	if err := m.remote.open(ctx); err != nil {
-		return false, err
-	}
-	return m.remote.mirror.Deepen(ctx)
+	err = m.remote.use(ctx, func(clone *git.Mirror) (err error) {
+		deepened, err = clone.Deepen(ctx)
+		return err
+	})
+	return deepened, err
 }
 
 // fetchTrees fetches the directories of a commit of the history, which deepen leaves out.
 func (m *mirror) fetchTrees(ctx context.Context, commit string) error {
-	m.remote.mu.Lock()
-	defer m.remote.mu.Unlock()
-	if err := m.remote.open(ctx); err != nil {
-		return err
-	}
-	return m.remote.mirror.FetchTrees(ctx, commit)
+	return m.remote.use(ctx, func(clone *git.Mirror) error { return clone.FetchTrees(ctx, commit) })
 }
 
 // repository is the clone, for its history and for pushes.
 func (m *mirror) repository() git.Repository {
 	m.remote.mu.Lock()
 	defer m.remote.mu.Unlock()
-	if m.remote.mirror == nil {
-		return git.Repository{Dir: m.remote.dir}
+	if m.remote.clone.mirror == nil {
+		return git.Repository{Dir: m.remote.clone.dir}
 	}
-	return m.remote.mirror.Repository
+	return m.remote.clone.mirror.Repository
 }
 
 // at reads the project as a commit has it. The caller gives the snapshot back.

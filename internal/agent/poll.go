@@ -20,7 +20,7 @@ func (r *remote) follow(ctx context.Context, a *Agent) {
 		if ctx.Err() != nil {
 			return
 		}
-		a.counters.update(func(c *counters) { c.gitQueries[r.url]++ })
+		a.counters.update(func(c *counters) { c.gitQueries[r.clone.url]++ })
 		if failures++; r.tell(tips, a.options.Log) {
 			failures = 0
 		}
@@ -90,22 +90,22 @@ func (r *remote) poll(ctx context.Context, known map[string]string) map[string]t
 		return r.registry.poll(ctx)
 	}
 	found, branches := map[string]tip{}, r.branches()
-	err := r.open(ctx)
+	err := r.clone.open(ctx)
 	var tips map[string]string
 	if err == nil {
-		tips, err = r.mirror.Tips(ctx, branches...)
+		tips, err = r.clone.mirror.Tips(ctx, branches...)
 	}
 	for _, b := range branches {
 		switch commit := tips[b]; {
 		case err != nil:
 			found[b] = tip{err: err}
 		case commit == "":
-			found[b] = tip{err: fmt.Errorf("%w as %s at %s", git.ErrNoBranch, b, r.url)}
+			found[b] = tip{err: fmt.Errorf("%w as %s at %s", git.ErrNoBranch, b, r.clone.url)}
 		case commit == known[b]:
 			found[b] = tip{commit: commit}
 		default:
 			r.children.Warm() // it starts while git fetches
-			commit, err := r.fetch(ctx, b)
+			commit, err := r.clone.fetch(ctx, b)
 			found[b] = tip{commit: commit, err: err}
 		}
 	}
@@ -122,9 +122,9 @@ func (r *remote) pull(ctx context.Context, known map[string]string) map[string]t
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.children.Warm()
-	err, commit := r.open(ctx), ""
+	err, commit := r.clone.open(ctx), ""
 	if err == nil {
-		commit, err = r.fetch(ctx, branches[0])
+		commit, err = r.clone.fetch(ctx, branches[0])
 	}
 	return map[string]tip{branches[0]: {commit: commit, err: err}}
 }

@@ -13,6 +13,7 @@ import (
 
 	"slipway/internal/cluster"
 	"slipway/internal/deploy"
+	"slipway/internal/git"
 	"slipway/internal/git/forge"
 	"slipway/internal/project"
 	"slipway/internal/render/tree"
@@ -163,13 +164,11 @@ func (p *pulls) merged(ctx context.Context, is forge.Pull, base string) (string,
 }
 
 // fetchPull fetches the branch of a pull request, and returns its commit.
-func (m *mirror) fetchPull(ctx context.Context, is forge.Pull) (string, error) {
-	m.remote.mu.Lock()
-	defer m.remote.mu.Unlock()
-	if err := m.remote.open(ctx); err != nil {
-		return "", err
-	}
-	commit, err := m.remote.mirror.FetchInto(ctx, is.Branch, fmt.Sprintf("refs/slipway/pull/%d", is.Number))
+func (m *mirror) fetchPull(ctx context.Context, is forge.Pull) (commit string, err error) {
+	err = m.remote.use(ctx, func(clone *git.Mirror) (err error) {
+		commit, err = clone.FetchInto(ctx, is.Branch, fmt.Sprintf("refs/slipway/pull/%d", is.Number))
+		return err
+	})
 	return commit, nameLimit(err)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"slipway/internal/git"
 	"slipway/internal/git/signer"
 )
 
@@ -26,14 +27,18 @@ func (m *mirror) verify(ctx context.Context, commit, before string) (who string,
 	if m.Signers == nil {
 		return "", nil
 	}
-	m.remote.mu.Lock()
-	defer m.remote.mu.Unlock()
-	if err := m.remote.open(ctx); err != nil {
-		return "", err
-	}
+	err = m.remote.use(ctx, func(clone *git.Mirror) (err error) {
+		who, err = verifyIn(ctx, clone, signer.Trusted(*m.Signers), commit, before)
+		return err
+	})
+	return who, err
+}
+
+// verifyIn is verify, in a clone.
+func verifyIn(ctx context.Context, in *git.Mirror, trusted signer.Trusted, commit, before string) (who string, err error) {
 	commits := []string{commit}
-	if before != "" && before != commit && m.remote.mirror.Has(ctx, before) {
-		list, err := m.remote.mirror.Log(ctx, before, commit)
+	if before != "" && before != commit && in.Has(ctx, before) {
+		list, err := in.Log(ctx, before, commit)
 		if err != nil {
 			return "", err
 		}
@@ -43,9 +48,8 @@ func (m *mirror) verify(ctx context.Context, commit, before string) (who string,
 			}
 		}
 	}
-	trusted := signer.Trusted(*m.Signers)
 	for i := len(commits) - 1; i >= 0; i-- { // the newest last: who signed that one is of interest
-		raw, err := m.remote.mirror.Raw(ctx, commits[i])
+		raw, err := in.Raw(ctx, commits[i])
 		if err != nil {
 			return "", err
 		}

@@ -70,40 +70,39 @@ func (m *modules) at(ctx context.Context, address, commit string) (*git.Mirror, 
 	return mirror, mirror.FetchCommit(ctx, commit)
 }
 
-// content lists the paths of a commit. It fetches submodules where the configuration allows that. The caller
-// holds the lock.
-func (r *remote) content(ctx context.Context, commit string) (content, error) {
-	c := content{homes: homes{}, refused: map[string]string{}}
-	own, err := r.mirror.List(ctx, commit)
+// content lists the paths of a commit. It fetches submodules where the configuration allows that.
+func (c *clone) content(ctx context.Context, commit string) (content, error) {
+	all := content{homes: homes{}, refused: map[string]string{}}
+	own, err := c.mirror.List(ctx, commit)
 	if err != nil {
-		return c, err
+		return all, err
 	}
 	var urls map[string]string // nil: not read yet
 	fetched := 0
 	for _, e := range own {
 		if e.Mode != git.ModeSubmodule {
-			c.entries = append(c.entries, e)
+			all.entries = append(all.entries, e)
 			continue
 		}
-		if r.modules == nil {
-			c.refuse(e, "a submodule, which the agent does not fetch: set `submodules: allow` beside the "+
+		if c.modules == nil {
+			all.refuse(e, "a submodule, which the agent does not fetch: set `submodules: allow` beside the "+
 				"repository's url, or copy what the environment needs into the repository")
 			continue
 		}
 		if fetched++; fetched > maxModules {
-			return c, fmt.Errorf("%w: commit %s has more than %d submodules", git.ErrTooLarge, short(commit),
+			return all, fmt.Errorf("%w: commit %s has more than %d submodules", git.ErrTooLarge, short(commit),
 				maxModules)
 		}
 		if urls == nil {
-			if urls, err = r.mirror.Submodules(ctx, own); err != nil {
-				return c, err
+			if urls, err = c.mirror.Submodules(ctx, own); err != nil {
+				return all, err
 			}
 		}
-		if err := r.addModule(ctx, &c, e, urls[e.Path]); err != nil {
-			return c, fmt.Errorf("submodule %q: %w", e.Path, err)
+		if err := c.addModule(ctx, &all, e, urls[e.Path]); err != nil {
+			return all, fmt.Errorf("submodule %q: %w", e.Path, err)
 		}
 	}
-	return c, nil
+	return all, nil
 }
 
 func (c *content) refuse(e git.Entry, reason string) {
@@ -112,15 +111,15 @@ func (c *content) refuse(e git.Entry, reason string) {
 
 // addModule adds the paths of a submodule. One that will never be fetched is refused, so that only the
 // environments that need it fail.
-func (r *remote) addModule(ctx context.Context, c *content, e git.Entry, address string) error {
-	address, err := moduleURL(r.url, address)
+func (c *clone) addModule(ctx context.Context, to *content, e git.Entry, address string) error {
+	address, err := moduleURL(c.url, address)
 	if err != nil {
-		c.refuse(e, "a submodule: "+err.Error())
+		to.refuse(e, "a submodule: "+err.Error())
 		return nil
 	}
-	m, err := r.modules.at(ctx, address, e.Hash)
+	m, err := c.modules.at(ctx, address, e.Hash)
 	if errors.Is(err, git.ErrNotFound) || errors.Is(err, git.ErrCredentials) || errors.Is(err, git.ErrHostKey) {
-		c.refuse(e, "a submodule: "+err.Error())
+		to.refuse(e, "a submodule: "+err.Error())
 		return nil
 	}
 	if err != nil {
@@ -130,14 +129,14 @@ func (r *remote) addModule(ctx context.Context, c *content, e git.Entry, address
 	if err != nil {
 		return err
 	}
-	c.entries = append(c.entries, git.Entry{Mode: git.ModeDirectory, Path: e.Path})
+	to.entries = append(to.entries, git.Entry{Mode: git.ModeDirectory, Path: e.Path})
 	for _, i := range inside {
 		i.Path = e.Path + "/" + i.Path // not cleaned: ".." is refused later
 		if i.Mode == git.ModeSubmodule {
-			c.refuse(i, "a submodule of a submodule, which the agent does not fetch")
+			to.refuse(i, "a submodule of a submodule, which the agent does not fetch")
 			continue
 		}
-		c.entries, c.homes[i.Hash] = append(c.entries, i), m
+		to.entries, to.homes[i.Hash] = append(to.entries, i), m
 	}
 	return nil
 }
@@ -210,25 +209,4 @@ func relativeURL(base, address string) string {
 		return base + address
 	}
 	return base + "/" + address
-}
-
-// blobs calls a function with the content of blobs of the repository and of its submodules. The caller holds
-// the lock.
-func (r *remote) blobs(
-	ctx context.Context, at homes, hashes []string, each func(string, []byte, int64) error,
-) error {
-	of := map[*git.Mirror][]string{}
-	for _, h := range hashes {
-		m := r.mirror
-		if other := at[h]; other != nil {
-			m = other
-		}
-		of[m] = append(of[m], h)
-	}
-	for m, wanted := range of {
-		if err := m.Blobs(ctx, wanted, maxFile, each); err != nil {
-			return err
-		}
-	}
-	return nil
 }
