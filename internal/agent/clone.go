@@ -13,8 +13,8 @@ import (
 	"slipway/internal/git"
 )
 
-// clone is the copy of a repository on disk, with those of its submodules. One goroutine at a time uses it: see
-// remote.use.
+// clone is the copy of a repository on disk, with those of its submodules. The goroutine that holds the lock
+// of the remote alone uses it.
 type clone struct {
 	url     string
 	dir     string
@@ -29,7 +29,8 @@ type clone struct {
 func newClone(r Repository, state string) clone {
 	sum := sha256.Sum256([]byte(sameRepository(r.URL)))
 	c := clone{
-		url: withoutPassword(r.URL), dir: filepath.Join(state, hex.EncodeToString(sum[:8])), access: accessTo(r),
+		url: withoutPassword(r.URL), dir: filepath.Join(state, hex.EncodeToString(sum[:8])),
+		access: accessTo(r),
 	}
 	if r.Submodules == Allow {
 		c.modules = &modules{dir: c.dir + "-modules", mirrors: map[string]*git.Mirror{}}

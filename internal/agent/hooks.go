@@ -97,7 +97,7 @@ func (a *Agent) serveHook(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if leader, leads := a.leadership.current(); a.config.Lease != nil && !leads {
-		answer, err := a.passOn(r, body)
+		answer, err := a.forward(r, body)
 		if err != nil {
 			http.Error(w, "this replica stands by: "+leader+" leads, and "+err.Error(), http.StatusServiceUnavailable)
 			return

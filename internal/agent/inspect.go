@@ -178,7 +178,9 @@ func (i *inspector) explain(
 }
 
 // compare is how an environment differs from another one, each at the commit that it has taken.
-func (i *inspector) compare(ctx context.Context, src project.Source, from, to string) (contract.Result, error) {
+func (i *inspector) compare(
+	ctx context.Context, src project.Source, from, to string,
+) (contract.Result, error) {
 	e, o, err := i.commits.find(ctx, src.Project.Name, from)
 	if err != nil {
 		return contract.Result{}, err

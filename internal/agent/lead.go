@@ -59,8 +59,8 @@ func (l *leadership) set(own release.Leader, lock *release.Lock) {
 	l.own, l.lock, l.other, l.otherAddress = own, lock, "", ""
 }
 
-// follow notes that another replica leads.
-func (l *leadership) follow(other release.Holder) {
+// noteOther notes that another replica leads.
+func (l *leadership) noteOther(other release.Holder) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.own, l.lock, l.other, l.otherAddress = release.Leader{}, nil, other.String(), other.Address
@@ -132,7 +132,7 @@ func (a *Agent) standBy(ctx context.Context, err error, told *string) {
 	text := "lease: " + err.Error()
 	if locked, ok := errors.AsType[*release.LockedError](err); ok {
 		text = "standing by: " + locked.Holder.String() + " leads"
-		a.leadership.follow(locked.Holder)
+		a.leadership.noteOther(locked.Holder)
 	}
 	if text != *told && ctx.Err() == nil {
 		*told = text

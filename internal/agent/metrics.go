@@ -8,8 +8,35 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
+
+// counters are the figures of this process since its start.
+type counters struct {
+	mu         sync.Mutex
+	verdicts   map[[2]string]int // by environment and verdict
+	repaired   map[string]int
+	gitQueries map[string]int        // by repository
+	renders    map[string]int        // by environment, repeated ones included
+	requests   map[[2]string]int     // to API servers, by method and status
+	healthy    map[string]*histogram // from a commit seen to healthy, by environment
+	passes     map[string]*histogram // by environment
+}
+
+func newCounters() *counters {
+	return &counters{
+		verdicts: map[[2]string]int{}, repaired: map[string]int{}, gitQueries: map[string]int{},
+		renders: map[string]int{}, requests: map[[2]string]int{}, healthy: map[string]*histogram{},
+		passes: map[string]*histogram{},
+	}
+}
+
+func (c *counters) update(change func(*counters)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change(c)
+}
 
 // histogram counts durations.
 type histogram struct {

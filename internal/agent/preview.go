@@ -86,7 +86,9 @@ func (p *previews) keep(ctx context.Context, open []forge.Pull) error {
 
 // removeOld removes the previews whose pull request is closed or has lost the label, and those whose time is
 // over.
-func (p *previews) removeOld(ctx context.Context, c *cluster.Cluster, live []preview, wanted []forge.Pull) error {
+func (p *previews) removeOld(
+	ctx context.Context, c *cluster.Cluster, live []preview, wanted []forge.Pull,
+) error {
 	var errs []error
 	for _, is := range live {
 		at := slices.IndexFunc(wanted, func(w forge.Pull) bool { return w.Number == is.pull })
@@ -108,7 +110,9 @@ func (p *previews) removeOld(ctx context.Context, c *cluster.Cluster, live []pre
 }
 
 // deployNew begins to deploy the previews that lack the newest commit of their pull request.
-func (p *previews) deployNew(ctx context.Context, c *cluster.Cluster, live []preview, wanted []forge.Pull) error {
+func (p *previews) deployNew(
+	ctx context.Context, c *cluster.Cluster, live []preview, wanted []forge.Pull,
+) error {
 	var errs []error
 	for n, is := range wanted {
 		if n >= p.Most {
@@ -299,8 +303,11 @@ func (p *previews) deploy(ctx context.Context, c *cluster.Cluster, is forge.Pull
 	return p.settle(ctx, c, is, head+p.address(is.Number, proposal), plan)
 }
 
-// settle says on the pull request what became of its newest commit, and marks the preview as deployed from it.
-func (p *previews) settle(ctx context.Context, c *cluster.Cluster, is forge.Pull, outcome, plan string) error {
+// settle says on the pull request what became of its newest commit, and marks the preview as deployed from
+// it.
+func (p *previews) settle(
+	ctx context.Context, c *cluster.Cluster, is forge.Pull, outcome, plan string,
+) error {
 	namespace := p.namespaceOf(is.Number)
 	expires := time.Now().Add(time.Duration(p.TimeToLive)).UTC().Truncate(time.Second)
 	text := fmt.Sprintf("of commit %s: %s\n\nIn namespace %s until %s. A push renews it; it is removed with "+

@@ -188,10 +188,12 @@ func (p promoter) overruled(ctx context.Context, a promote.Answer, what string) 
 		"`slipway promote` for %s if they are right now", short(was), what, p.name), nil
 }
 
-// deliver writes a promotion to Git, and says what became of it: to the branch, or where the policy wants that
-// and where the branch is protected, to one of its own. It returns false where the promotion must be tried
-// again.
-func (p promoter) deliver(ctx context.Context, d promote.Draft, way string) (note string, done bool, err error) {
+// deliver writes a promotion to Git, and says what became of it: to the branch, or where the policy wants
+// that and where the branch is protected, to one of its own. It returns false where the promotion must be
+// tried again.
+func (p promoter) deliver(
+	ctx context.Context, d promote.Draft, way string,
+) (note string, done bool, err error) {
 	if way != Push {
 		return p.request(ctx, d)
 	}

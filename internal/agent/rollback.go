@@ -16,8 +16,8 @@ import (
 // else is the more likely cause.
 const defaultWindow = Duration(10 * time.Minute)
 
-// rollback is the step that rolls bad releases back: one that failed, where its deploy could not, and one that
-// turned bad later.
+// rollback is the step that rolls bad releases back: one that failed, where its deploy could not, and one
+// that turned bad later.
 type rollback struct {
 	*state
 	deployer   *deployer

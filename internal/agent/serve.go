@@ -85,7 +85,7 @@ func (a *Agent) serveReady(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (a *Agent) serveStatus(w http.ResponseWriter, r *http.Request) {
-	if answer, err := a.passOn(r, nil); err == nil {
+	if answer, err := a.forward(r, nil); err == nil {
 		answer.writeTo(w)
 		return
 	}

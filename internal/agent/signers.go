@@ -35,7 +35,9 @@ func (m *mirror) verify(ctx context.Context, commit, before string) (who string,
 }
 
 // verifyIn is verify, in a clone.
-func verifyIn(ctx context.Context, in *git.Mirror, trusted signer.Trusted, commit, before string) (who string, err error) {
+func verifyIn(
+	ctx context.Context, in *git.Mirror, trusted signer.Trusted, commit, before string,
+) (who string, err error) {
 	commits := []string{commit}
 	if before != "" && before != commit && in.Has(ctx, before) {
 		list, err := in.Log(ctx, before, commit)

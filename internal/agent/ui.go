@@ -85,16 +85,19 @@ func (u *ui) front(base context.Context, pages http.Handler) http.Handler {
 			return
 		}
 		address := u.agent.leadership.otherReplica()
-		if address == "" || r.Header.Get(passedOn) != "" {
+		if address == "" || r.Header.Get(forwardedHeader) != "" {
 			http.Error(w, "this replica stands by: "+leader+" leads, and does not answer",
 				http.StatusServiceUnavailable)
 			return
 		}
-		proxy := httputil.ReverseProxy{Transport: passClient.Transport, Rewrite: func(p *httputil.ProxyRequest) {
-			p.SetURL(&url.URL{Scheme: "http", Host: address})
-			p.Out.Host = p.In.Host // which the origin of forms is compared with
-			p.Out.Header.Set(passedOn, "1")
-		}}
+		proxy := httputil.ReverseProxy{
+			Transport: forwardClient.Transport,
+			Rewrite: func(p *httputil.ProxyRequest) {
+				p.SetURL(&url.URL{Scheme: "http", Host: address})
+				p.Out.Host = p.In.Host // which the origin of forms is compared with
+				p.Out.Header.Set(forwardedHeader, "1")
+			},
+		}
 		proxy.ServeHTTP(w, r)
 	})
 }

@@ -162,7 +162,9 @@ func (u uiPromoter) Promote(ctx context.Context, t deploy.Target, offered promot
 }
 
 // Approve implements web.Promoter: the record has the person's name as the API server knows it.
-func (u uiPromoter) Approve(ctx context.Context, t deploy.Target, offered promote.Offer, reason string) error {
+func (u uiPromoter) Approve(
+	ctx context.Context, t deploy.Target, offered promote.Offer, reason string,
+) error {
 	p, err := u.promoter(ctx, t)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"slipway/internal/deploy"
+	"slipway/internal/project"
 	"slipway/internal/promote"
 	"slipway/internal/release"
 )
@@ -67,4 +68,12 @@ func (w *waits) forWindow() bool {
 	w.judge(Waiting, "commit %s waits for the window that opens on %s", short(w.commit),
 		w.opens.Format("Mon 2006-01-02 at 15:04 MST"))
 	return true
+}
+
+// opening is when the next of some windows opens; zero: one is open, or there are none.
+func opening(windows []project.Window, now time.Time) time.Time {
+	if opens := project.NextOpen(windows, now); opens.After(now) {
+		return opens
+	}
+	return time.Time{}
 }

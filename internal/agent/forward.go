@@ -12,16 +12,16 @@ import (
 const (
 	// podIP is the environment variable with the address of the pod.
 	podIP = "POD_IP"
-	// passedOn marks a request that another replica has passed on. It is not passed on again: two replicas
-	// that each take the other one for the leader would never end.
-	passedOn = "Slipway-Passed-On"
+	// forwardedHeader marks a request that another replica has passed on. It is not passed on again: two
+	// replicas that each take the other one for the leader would never end.
+	forwardedHeader = "Slipway-Passed-On"
 
-	passTime  = 10 * time.Second
-	maxPassed = 32 << 20 // of an answer
+	forwardTime  = 10 * time.Second
+	maxForwarded = 32 << 20 // of an answer
 )
 
-// passClient neither follows redirects nor asks a proxy: the leader is a pod beside this one.
-var passClient = &http.Client{
+// forwardClient neither follows redirects nor asks a proxy: the leader is a pod beside this one.
+var forwardClient = &http.Client{
 	Transport:     &http.Transport{MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
@@ -39,17 +39,17 @@ func (a answer) writeTo(w http.ResponseWriter) {
 	w.Write(a.body) //nolint:errcheck // the client has gone
 }
 
-// passOn asks the replica that leads in place of this one, with the same body and signature. It fails where
+// forward asks the replica that leads in place of this one, with the same body and signature. It fails where
 // this replica leads, or knows no address of another one.
-func (a *Agent) passOn(r *http.Request, body []byte) (answer, error) {
+func (a *Agent) forward(r *http.Request, body []byte) (answer, error) {
 	address := a.leadership.otherReplica()
 	switch {
 	case address == "":
 		return answer{}, errors.New("its address is not known")
-	case r.Header.Get(passedOn) != "":
+	case r.Header.Get(forwardedHeader) != "":
 		return answer{}, errors.New("another replica took this one for the leader")
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), passTime)
+	ctx, cancel := context.WithTimeout(r.Context(), forwardTime)
 	defer cancel()
 	at := "http://" + address + r.URL.Path
 	request, err := http.NewRequestWithContext(ctx, r.Method, at, bytes.NewReader(body))
@@ -61,15 +61,15 @@ func (a *Agent) passOn(r *http.Request, body []byte) (answer, error) {
 			request.Header.Set(name, value)
 		}
 	}
-	request.Header.Set(passedOn, "1")
-	response, err := passClient.Do(request)
+	request.Header.Set(forwardedHeader, "1")
+	response, err := forwardClient.Do(request)
 	if err != nil {
 		a.options.Log.Warn("a request was not passed on to the replica that leads: " + err.Error())
 		return answer{}, errors.New("does not answer")
 	}
 	defer response.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(response.Body, maxPassed+1))
-	if err == nil && len(text) > maxPassed {
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxForwarded+1))
+	if err == nil && len(text) > maxForwarded {
 		err = errors.New("it is too large")
 	}
 	if err != nil {
