@@ -42,7 +42,7 @@ func TestPausedLeader(t *testing.T) {
 	second.await(t, "is release 2, healthy")
 	before := len(first.seen())
 	first.signal(t, syscall.SIGCONT)
-	first.await(t, "this replica leads no longer: ")
+	first.await(t, "this replica is not the leader any more: ")
 	first.await(t, "standing by: slipway agent on ")
 	for _, w := range first.seen()[before:] {
 		if w.status < 300 || !strings.Contains(w.request, "/leases/") {

@@ -107,9 +107,9 @@ func currentRelease(p deploy.Proposal) []string {
 	what := string(rel.Status)
 	switch {
 	case p.Found != nil:
-		what = "recorded as healthy, and not any more: " + p.Found.Message
+		what = "recorded as healthy, but not healthy any more: " + p.Found.Message
 	case p.Unsettled != "":
-		what = "recorded as healthy, and at the moment " + p.Unsettled
+		what = "recorded as healthy, but currently " + p.Unsettled
 	}
 	if rel.RollbackOf > 0 {
 		what += fmt.Sprintf(", a rollback to release %d", rel.RollbackOf)

@@ -74,7 +74,7 @@ reads the token from --token-file, GITHUB_TOKEN, GITLAB_TOKEN, GITEA_TOKEN or FO
 		}
 		if len(args) == 2 {
 			if o.From != "" {
-				return &usageError{errors.New("promote: --from and FROM say the same: leave one out")}
+				return &usageError{errors.New("promote: pass either FROM or --from")}
 			}
 			o.From, o.Proven = args[0], true
 		}

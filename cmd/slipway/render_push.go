@@ -38,8 +38,7 @@ func (p *renderPush) check(o renderFlags, args []string) error {
 	case len(args) != 1:
 		return errors.New("--push takes one environment: an agent reads each from a tag of its own")
 	case o.digest || o.out.kind != asYAML || o.show || o.all:
-		return errors.New("--push prints the reference of the pushed objects: it goes without --all, --digest, " +
-			"--output and --show-secrets")
+		return errors.New("--push cannot be used with --all, --digest, --output or --show-secrets")
 	case !strings.HasPrefix(p.to, image.Scheme):
 		return fmt.Errorf("--push %s: want %sREPOSITORY[:TAG]", p.to, image.Scheme)
 	}

@@ -194,7 +194,7 @@ func (a *Agent) Statuses() []Status {
 		for _, e := range f.environments {
 			s := e.Status()
 			if s.Leader = leader; !leads {
-				s.Message = "another replica acts: ask that one"
+				s.Message = "another replica is the leader: ask that one"
 			}
 			all = append(all, s)
 		}

@@ -113,7 +113,7 @@ func TestBusyServer(t *testing.T) {
 	k.startJudged(t, "")
 	busy.Store(true)
 	second := k.value(t, "2")
-	k.log.await(t, "commit "+second[:7]+" waits for the API server: it turned down release 2")
+	k.log.await(t, "commit "+second[:7]+" waits for the API server: it rejected release 2")
 	busy.Store(false)
 	k.log.await(t, "commit "+second[:7]+" is release ")
 	if got := k.data(t, "one"); got != "2" {

@@ -47,8 +47,8 @@ func (c checkout) keyOf(p deploy.Proposal) string {
 func (e entry) connect(src project.Source) (deploy.Target, error) {
 	env, err := src.Project.Environment(e.name)
 	if err != nil {
-		return deploy.Target{}, fmt.Errorf("%w: what runs there stays. Where it was removed on purpose, "+
-			"take %s out of the agent's configuration; `slipway delete %s` at an earlier commit deletes its objects",
+		return deploy.Target{}, fmt.Errorf("%w: its objects stay. If it was removed on purpose, "+
+			"remove %s from the agent's configuration; `slipway delete %s` at an earlier commit deletes its objects",
 			err, e.name, e.name)
 	}
 	o := e.agent.options.Connect

@@ -231,7 +231,7 @@ func (r *Repository) complete() error {
 	r.Submodules = cmp.Or(r.Submodules, Refuse)
 	switch {
 	case len(r.Keys) > 0 && !r.isBundle():
-		return errors.New("keys: they are for an oci:// url; commits of Git have signers")
+		return errors.New("keys: only for an oci:// url; use signers for commits in Git")
 	case r.URL == "":
 		return errors.New("url is missing")
 	case strings.HasPrefix(r.URL, "-") || strings.HasPrefix(r.Branch, "-"):

@@ -89,7 +89,7 @@ func (d *delivery) carryOut(ctx context.Context, p deploy.Proposal) error {
 	var superseded *deploy.SupersededError
 	switch {
 	case errors.As(err, &failed) && cluster.IsOutage(failed.Cause):
-		d.judge(Waiting, "commit %s waits for the API server: it turned down release %d", short(d.commit),
+		d.judge(Waiting, "commit %s waits for the API server: it rejected release %d", short(d.commit),
 			failed.Release.Revision)
 		return err // it says nothing about the commit, which is deployed again
 	case errors.As(err, &failed):
@@ -138,7 +138,7 @@ func (d *delivery) onward(ctx context.Context, p deploy.Proposal) error {
 	}
 	switch {
 	case is.Unknown != "":
-		return fmt.Errorf("whether this goes back is unknown: %s: deploy it by hand if it is right", is.Unknown)
+		return fmt.Errorf("cannot tell whether this goes back: %s: deploy it by hand if that is intended", is.Unknown)
 	case is.Back != nil:
 		return is.Back
 	case d.settled == "":
@@ -147,7 +147,7 @@ func (d *delivery) onward(ctx context.Context, p deploy.Proposal) error {
 	lost, err := d.mirror.loses(ctx, d.settled, d.target.Source)
 	if err == nil && lost {
 		err = fmt.Errorf("the history of %s was rewritten: commit %s does not contain %s, which was there before: "+
-			"run `slipway deploy %s` at that commit if it is right", d.mirror.Branch, short(d.commit),
+			"run `slipway deploy %s` at that commit if that is intended", d.mirror.Branch, short(d.commit),
 			short(d.settled), d.name)
 	}
 	return err

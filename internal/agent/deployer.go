@@ -41,10 +41,10 @@ func (d *deployer) apply(ctx context.Context, p deploy.Proposal) (release.Releas
 			d.incoming.wanted = commit
 			supersedes, err := d.supersedes(ctx, commit, p)
 			if supersedes {
-				d.log.Info("commit "+short(commit)+" supersedes the deploy that runs", "commit", commit)
+				d.log.Info("commit "+short(commit)+" supersedes the running deploy", "commit", commit)
 				cancel(&deploy.SupersededError{Commit: commit})
 			} else if err != nil && ctx.Err() == nil {
-				d.log.Warn("the deploy that runs goes on: "+err.Error(), "commit", commit)
+				d.log.Warn("the running deploy continues: "+err.Error(), "commit", commit)
 			}
 		}
 	}

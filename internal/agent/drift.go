@@ -53,7 +53,7 @@ func (g *guard) compare(ctx context.Context) error {
 	if text := summary(d); text != g.reported {
 		g.reported = text
 		if g.policy.OnDrift == Repair && !opens.IsZero() {
-			text += "; it is set back in the window that opens on " + opens.Format("Mon 2006-01-02 at 15:04 MST")
+			text += "; it will be repaired in the window that opens on " + opens.Format("Mon 2006-01-02 at 15:04 MST")
 		}
 		g.announce("Drifted", text, true)
 		g.log.Warn("drift: "+text, "release", d.Release)

@@ -17,8 +17,8 @@ type fightError struct {
 }
 
 func (e *fightError) Error() string {
-	return fmt.Sprintf("not repaired: the field managers slipway and %s fight for %s: it was set back %d times "+
-		"within a minute, and written again: stop one of the two", e.by, e.field, maxRepairs)
+	return fmt.Sprintf("not repaired: the field managers slipway and %s fight for %s: it was repaired %d "+
+		"times within a minute, and changed again each time: stop one of the two", e.by, e.field, maxRepairs)
 }
 
 // fights are the repairs of the last minute.

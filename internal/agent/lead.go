@@ -22,7 +22,7 @@ const (
 )
 
 // errStandby says that another replica leads.
-var errStandby = errors.New("this replica does not lead any more")
+var errStandby = errors.New("this replica is not the leader any more")
 
 // leadership is which replica of the agent acts.
 type leadership struct {
@@ -121,7 +121,7 @@ func (a *Agent) lead(ctx context.Context, address string, work func(context.Cont
 			a.options.Log.Warn("lease: " + err.Error())
 		}
 		if ctx.Err() == nil {
-			a.options.Log.Warn("this replica leads no longer: " + context.Cause(lock.Context()).Error())
+			a.options.Log.Warn("this replica is not the leader any more: " + context.Cause(lock.Context()).Error())
 		}
 	}
 	return nil

@@ -120,7 +120,7 @@ func single(values map[string]int) map[[2]string]int {
 func (a *Agent) serveMetrics(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4")
 	p := page{w}
-	p.header("slipway_environment_info", "gauge", "What the agent makes of each environment.")
+	p.header("slipway_environment_info", "gauge", "State of each environment.")
 	for _, s := range a.Statuses() {
 		fmt.Fprintf(w, "slipway_environment_info{environment=%s,verdict=%s,commit=%s,applied=%s,"+
 			"release=\"%d\"} 1\n", quote(s.Environment), quote(string(s.Verdict)), quote(s.Seen), quote(s.Applied),
@@ -131,14 +131,15 @@ func (a *Agent) serveMetrics(w http.ResponseWriter, _ *http.Request) {
 	defer c.mu.Unlock()
 	environment := []string{"environment"}
 	p.counters("slipway_verdict_total", "Verdicts on commits.", []string{"environment", "verdict"}, c.verdicts)
-	p.counters("slipway_drift_repaired_total", "Fields and objects that were set back.", environment,
+	p.counters("slipway_drift_repaired_total", "Fields and objects that were repaired.", environment,
 		single(c.repaired))
 	p.counters("slipway_renders_total", "Renders of an environment.", environment, single(c.renders))
 	p.counters("slipway_git_requests_total", "Polls of repositories.", []string{"repository"},
 		single(c.gitQueries))
-	p.counters("slipway_api_requests_total", "Tries of requests to API servers; code 0: no answer came.",
+	p.counters("slipway_api_requests_total", "Attempted requests to API servers; code 0: no response.",
 		[]string{"method", "code"}, c.requests)
-	p.histograms("slipway_commit_to_healthy_seconds", "From a commit seen to its healthy release.", c.healthy)
+	p.histograms("slipway_commit_to_healthy_seconds",
+		"Time from the first sight of a commit to its healthy release.", c.healthy)
 	p.histograms("slipway_reconcile_seconds", "Duration of a pass, deploys included.", c.passes)
 }
 

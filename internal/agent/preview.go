@@ -144,8 +144,8 @@ func (l preview) isExpired(is forge.Pull) bool {
 
 // expiredText is also how the agent knows the preview of this commit has been there.
 func expiredText(commit string) string {
-	return fmt.Sprintf("removed: its time is over for commit %s. Push, or delete this comment, to get "+
-		"another one", short(commit))
+	return fmt.Sprintf("removed: it expired for commit %s. Push, or delete this comment, to get "+
+		"a new one", short(commit))
 }
 
 // hasExpired says whether the preview of the newest commit of a pull request was removed because its time was
@@ -175,7 +175,7 @@ func (l *lastSaid) isNews(pull int, text string) bool {
 
 // sayFull says once that a pull request has no preview, because others have.
 func (p *previews) sayFull(ctx context.Context, is forge.Pull) error {
-	text := fmt.Sprintf("waits: %d other pull requests have one, the most that the agent keeps at a time\n",
+	text := fmt.Sprintf("waits: %d other pull requests have one, which is the agent's limit\n",
 		p.Most)
 	if !p.said.isNews(is.Number, text) {
 		return nil
@@ -334,7 +334,7 @@ func stays(p deploy.Proposal, namespace string) error {
 	for _, c := range p.Plan.Changes {
 		switch {
 		case c.Ref.Namespace != namespace && c.Action != plan.Keep:
-			return fmt.Errorf("%s is not in namespace %s: a preview has objects in its own namespace alone",
+			return fmt.Errorf("%s is not in namespace %s: a preview may have objects only in its own namespace",
 				c.Ref, namespace)
 		case c.Ref.Kind == "ResourceQuota" || c.Ref.Kind == "LimitRange":
 			return fmt.Errorf("%s: the quota of a preview is that of the agent's configuration", c.Ref)

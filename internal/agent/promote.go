@@ -175,7 +175,7 @@ func (p promoter) overruled(ctx context.Context, a promote.Answer, what string) 
 		p.memory.mark, p.memory.before = mark, a.Before
 	}
 	if !slices.Equal(p.memory.before, a.Before) {
-		return what + " is not promoted: another promotion was faster", nil
+		return what + " is not promoted: another promotion came first", nil
 	}
 	if _, err := p.mirror.deepen(ctx); err != nil {
 		return "", err
@@ -184,8 +184,8 @@ func (p promoter) overruled(ctx context.Context, a promote.Answer, what string) 
 	if err != nil || was == "" {
 		return "", err
 	}
-	return fmt.Sprintf("commit %s promoted the images of %s, and they were taken back since: run "+
-		"`slipway promote` for %s if they are right now", short(was), what, p.name), nil
+	return fmt.Sprintf("commit %s promoted the images of %s, and a later commit reverted them: run "+
+		"`slipway promote` for %s to promote them again", short(was), what, p.name), nil
 }
 
 // deliver writes a promotion to Git, and says what became of it: to the branch, or where the policy wants

@@ -214,7 +214,8 @@ func (e entry) readUntrusted(ctx context.Context, commit string) (deploy.Target,
 		return t, remove, err
 	}
 	if slices.ContainsFunc(t.Environment.Charts, func(c project.Chart) bool { return c.Lookup }) {
-		err := errors.New("a chart of it asks the cluster (lookup: true), which a pull request may not")
+		err := errors.New("one of its charts reads the cluster (lookup: true), which is not allowed for a pull " +
+			"request")
 		return t, remove, err
 	}
 	t.Render.Encrypted = true
@@ -244,7 +245,7 @@ func (e entry) staysInPlace(ctx context.Context, in project.Project, base string
 	defer e.mirror.remote.give(files)
 	was, err := src.Project.Environment(e.name)
 	if err != nil || was.Context != is.Context || was.Namespace != is.Namespace {
-		return fmt.Errorf("it changes where %s is: another context or namespace is not planned", e.name)
+		return fmt.Errorf("it changes the context or the namespace of %s, so there is no plan", e.name)
 	}
 	return nil
 }

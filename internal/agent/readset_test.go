@@ -42,7 +42,7 @@ func TestOneChangeRendersOne(t *testing.T) {
 	repo.write("apps/app7/x.yaml", fmt.Sprintf(configMap, "app7", "2"))
 	commit := repo.push()
 	agent.says(t, "is release 2, healthy", 1)
-	agent.says(t, "commit "+short(commit)+" changes nothing of app", followed-1)
+	agent.says(t, "commit "+short(commit)+" changes nothing in app", followed-1)
 	for name, n := range renders() {
 		if want := before[name] + map[bool]int{true: 1}[name == "app7"]; n != want {
 			t.Errorf("%s was rendered %d times, not %d", name, n, want)
@@ -59,13 +59,13 @@ func TestOneChangeRendersOne(t *testing.T) {
 	repo.write("apps/app500/x.yaml", fmt.Sprintf(configMap, "app500", "2"))
 	repo.write("apps/app500/kustomization.yaml", "resources: [x.yaml]\n")
 	commit = repo.push()
-	agent.says(t, "commit "+short(commit)+" changes nothing of app", followed)
+	agent.says(t, "commit "+short(commit)+" changes nothing in app", followed)
 	if now := renders(); !maps.Equal(now, before) {
 		t.Errorf("rendered after a change of another application: %v, before %v", now, before)
 	}
 	repo.write("slipway.yaml", project.String()+"# a comment\n")
 	commit = repo.push()
-	agent.says(t, "commit "+short(commit)+" changes nothing of app", followed)
+	agent.says(t, "commit "+short(commit)+" changes nothing in app", followed)
 	for name, n := range renders() {
 		if n != before[name]+1 {
 			t.Errorf("%s was not rendered again after a change of the project file", name)

@@ -178,7 +178,7 @@ func (w reverter) message(bad release.Release, what git.Reversion, left []git.Co
 		}
 		text.WriteByte('\n')
 	}
-	fmt.Fprintf(&text, "\n%s runs the objects of commit %s again. What changed since is taken back in:\n",
+	fmt.Fprintf(&text, "\n%s runs the objects of commit %s again. Changes since then are reverted in:\n",
 		w.name, what.Good)
 	for _, name := range what.Files {
 		fmt.Fprintf(&text, "- %s\n", name)

@@ -71,7 +71,7 @@ func (b *rollback) rollBack(ctx context.Context, rel release.Release, why string
 	}
 	ran, err := deploy.Ran(ctx, b.target, rel)
 	if err != nil {
-		b.log.Warn("which images ran is unknown: "+err.Error(), "release", rel.Revision)
+		b.log.Warn("cannot tell which images ran: "+err.Error(), "release", rel.Revision)
 	}
 	rel, err = b.target.Records().Hold(ctx, rel.Revision, "it turned bad after it was healthy: "+why, ran)
 	if err != nil {

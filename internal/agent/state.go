@@ -51,7 +51,7 @@ func (s *state) recall(ctx context.Context) (ends bool, err error) {
 	}
 	if now := s.past.Latest.Revision; now < before {
 		// The cluster was restored from a backup, or somebody has deleted records.
-		s.log.Warn(fmt.Sprintf("the record went back from release %d to release %d: the commit is looked at again",
+		s.log.Warn(fmt.Sprintf("the record went back from release %d to release %d: the commit is evaluated again",
 			before, now))
 		s.looked, s.own = false, 0
 	}

@@ -287,7 +287,7 @@ func (s *survey) unverified(ref object.Ref, err error) string {
 		return fmt.Sprintf("webhook %s of the same deploy does not answer", down.Webhook)
 	}
 	if d, ok := s.definitions[groupKind(ref)]; ok && (apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)) {
-		return fmt.Sprintf("%s changes in the same deploy; as it is, the server says: %v", d.Ref, err)
+		return fmt.Sprintf("%s changes in the same deploy; without that change, the server says: %v", d.Ref, err)
 	}
 	if apierrors.IsBadRequest(err) && strings.Contains(err.Error(), "does not support dry run") {
 		return err.Error()

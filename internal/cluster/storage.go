@@ -14,7 +14,7 @@ import (
 )
 
 // ErrChanged says that an object was created or written by another client since it was read.
-var ErrChanged = errors.New("another client wrote it meanwhile")
+var ErrChanged = errors.New("another client changed it at the same time")
 
 // ReadLease reads a Lease of the cluster's namespace. One that does not exist has no ResourceVersion.
 func ReadLease(ctx context.Context, c *Cluster, name string) (*coordinationv1.Lease, error) {

@@ -126,7 +126,7 @@ func Apply(ctx context.Context, t Target, p Proposal, o Options) (release.Releas
 		return release.Release{}, err
 	}
 	if r.lock.TookOver != nil {
-		t.say(Lock, nil, "took over from %s, which has vanished", r.lock.TookOver)
+		t.say(Lock, nil, "took over the lock of %s, which stopped renewing it", r.lock.TookOver)
 	}
 	rel, err := applyLocked(r.lock.Context(), r, p, created)
 	if uerr := r.lock.Unlock(ctx); uerr != nil {
@@ -233,7 +233,7 @@ func carryOut(ctx context.Context, r run, p Proposal, past release.Past) (releas
 	}
 	t.say(Record, nil, "recorded as release %d", rel.Revision)
 	if f := rel.Found; f != nil {
-		t.say(Record, nil, "release %d became healthy, and is not any more: %s", f.Revision, f.Message)
+		t.say(Record, nil, "release %d became healthy, but is not healthy any more: %s", f.Revision, f.Message)
 	}
 	err = act(r.guarded(ctx), r, p, &rel)
 	if err != nil && ctx.Err() == nil && len(rel.Applied) > 0 && !errors.As(err, new(*leftoverError)) {

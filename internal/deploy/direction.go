@@ -42,7 +42,7 @@ func (e *OlderError) Error() string {
 	if e.New > 0 {
 		what = fmt.Sprintf("commit %s does not contain", git.Short(e.To))
 	}
-	text := fmt.Sprintf("%s %s of release %d in %s: the deploy would take back %s", what, git.Short(e.From),
+	text := fmt.Sprintf("%s %s of release %d in %s: the deploy would revert %s", what, git.Short(e.From),
 		e.Release, e.Environment, commits(e.Lost))
 	if e.Shallow {
 		text += " (as far as a shallow clone can tell)"
@@ -71,7 +71,7 @@ func directionOf(ctx context.Context, t Target, latest release.Release, allow bo
 	}
 	shallow := repository.IsShallow(ctx)
 	if !repository.Exists(ctx, from) {
-		why := "another repository's, or rewritten, or not fetched yet"
+		why := "it is from another repository, was rewritten, or is not fetched yet"
 		if shallow {
 			why = "this is a shallow clone: `git fetch --unshallow`"
 		}
@@ -101,9 +101,9 @@ func (d Direction) refusal() error {
 func (d Direction) remarks() []string {
 	switch {
 	case d.Unknown != "":
-		return []string{"whether this goes back in Git's history is unknown: " + d.Unknown}
+		return []string{"cannot tell whether this goes back in Git's history: " + d.Unknown}
 	case d.Back != nil && d.Allowed:
-		return []string{"goes back, as asked: " + d.Back.Error()}
+		return []string{"goes back, as requested: " + d.Back.Error()}
 	case d.Back != nil:
 		return []string{"deploy refuses this without --allow-older: " + d.Back.Error()}
 	}

@@ -87,7 +87,7 @@ func fitAsBefore(
 			continue
 		}
 		t.say(Image, nil, "skipped the platform check for %s: listing nodes is not allowed in %s. Grant `list` on "+
-			"nodes to have images compared with them", pin.Name, t.Environment.Name)
+			"nodes to enable the check", pin.Name, t.Environment.Name)
 	}
 	return nil
 }

@@ -82,7 +82,7 @@ func startHook(ctx context.Context, r run, c plan.Change, p Proposal) (object.Ob
 		seen, ok := p.seen(c.Ref)
 		uid, _ := live.At("metadata", "uid").(string)
 		if plan.IsRunning(live) && ok && uid == p.uids[c.Ref] && plan.IsSameRun(seen) {
-			r.target.say(Act, &c.Ref, "is still running: taken up")
+			r.target.say(Act, &c.Ref, "is still running: continuing with it")
 			return obj, nil
 		}
 		if err := awaitEnd(ctx, r, live); err != nil {
@@ -105,7 +105,7 @@ func awaitEnd(ctx context.Context, r run, live object.Object) error {
 		return nil
 	}
 	ref := live.Ref()
-	r.target.say(Watch, &ref, "of an earlier deploy is still running: waiting for its end")
+	r.target.say(Watch, &ref, "of an earlier deploy is still running: waiting until it ends")
 	var set object.Set
 	if err := set.Add(live); err != nil {
 		return err

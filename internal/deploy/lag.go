@@ -51,7 +51,7 @@ func addSubjects(ctx context.Context, r git.Repository, s *Standing) {
 				run.Image, commit, s.Release.Revision, cmp.Or(git.Short(s.Release.Commit), "none")))
 		}
 	}
-	why := "another repository's, or not fetched yet"
+	why := "it is from another repository, or is not fetched yet"
 	if r.IsShallow(ctx) {
 		why = "this is a shallow clone: `git fetch --unshallow`"
 	}

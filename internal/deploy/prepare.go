@@ -133,7 +133,7 @@ func renderTarget(ctx context.Context, t Target, o PrepareOptions) (rendering, e
 		return rendering{}, errors.Join(err, renderer.Close())
 	}
 	for _, ref := range r.result.LeftOut {
-		t.say(Rendering, &ref, "left out: noHooks is set, and it is a hook")
+		t.say(Rendering, &ref, "left out: it is a hook, and noHooks is set")
 	}
 	return r, nil
 }

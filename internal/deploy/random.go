@@ -19,7 +19,7 @@ type RandomError struct {
 }
 
 func (e *RandomError) Error() string {
-	return fmt.Sprintf("%s: %s is there already, and the chart makes another one in each render: %s in %s",
+	return fmt.Sprintf("%s: %s exists already, and the chart generates a new value in each render: %s in %s",
 		e.Ref, e.Field, e.Functions, e.Call)
 }
 

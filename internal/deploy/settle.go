@@ -22,7 +22,7 @@ type UnstableError struct {
 }
 
 func (e *UnstableError) Error() string {
-	return fmt.Sprintf("release %d of %s became healthy, and is not any more: %v", e.Release.Revision,
+	return fmt.Sprintf("release %d of %s became healthy, but is not healthy any more: %v", e.Release.Revision,
 		e.Environment, e.Cause)
 }
 
@@ -38,7 +38,8 @@ func Settle(ctx context.Context, t Target, p Proposal, o Options) error {
 	if p.Unsettled == "" {
 		return nil
 	}
-	t.say(Watch, nil, "release %d became healthy, and is not any more: %s", p.Latest.Revision, p.Unsettled)
+	t.say(Watch, nil,
+		"release %d became healthy, but is not healthy any more: %s", p.Latest.Revision, p.Unsettled)
 	settle := settleTime(run{target: t, options: o}) + outliving(ctx, t, p)
 	err := watchUnchanged(ctx, t, p, o.Timeout, settle)
 	var sick *rollout.NotHealthyError

@@ -94,7 +94,7 @@ func remarks(t Target, p Proposal) []string {
 	lines := append(checkRemarks(t, p.Prepared), p.Prepared.Direction.remarks()...)
 	lines = append(lines, moveLines(t, p)...)
 	for _, b := range p.Prepared.Crossed {
-		lines = append(lines, "goes back behind a barrier, as asked: "+b)
+		lines = append(lines, "goes back past a barrier, as requested: "+b)
 	}
 	lines = append(lines, keeperRemarks(p)...)
 	lines = append(lines, analysisLines(p)...)
@@ -151,7 +151,7 @@ func checkRemarks(t Target, p Prepared) []string {
 		}
 	}
 	for _, id := range r.Unused {
-		lines = append(lines, fmt.Sprintf("--allow %s allows nothing: no error of this rule blocks %s", id, name))
+		lines = append(lines, fmt.Sprintf("--allow %s has no effect: no error of this rule blocks %s", id, name))
 	}
 	for i, f := range r.Found {
 		if i == maxFound {

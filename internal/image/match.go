@@ -57,7 +57,7 @@ type AmbiguousError struct {
 }
 
 func (e *AmbiguousError) Error() string {
-	return fmt.Sprintf("image %s is used as %s: one environment runs one of them", e.Image,
+	return fmt.Sprintf("image %s is used as %s: an environment must use only one of them", e.Image,
 		strings.Join(e.References, " and as "))
 }
 

@@ -25,7 +25,7 @@ func (p *Plan) deleteFirst(in Input, observed sightings) {
 			wanted, _ := next.Schedule()
 			if waits(wanted.Deletions, schedule.Groups, false) || precedes(schedule.Deletions, wanted.Groups) {
 				old.First = true
-				old.Reason += fmt.Sprintf("; deleted first, as kapp's rules about %s ask", c.Ref)
+				old.Reason += fmt.Sprintf("; deleted first, as kapp's rules for %s require", c.Ref)
 				break
 			}
 		}

@@ -252,7 +252,7 @@ func lostText(f Field) string {
 	case f.Before == nil:
 		return fmt.Sprintf("%s is not in the source, and stays %s in the cluster", f.Path, text(f.After))
 	case f.After == nil:
-		return fmt.Sprintf("%s is %s in the source, and the server leaves it out", f.Path, text(f.Before))
+		return fmt.Sprintf("%s is %s in the source, and the server drops it", f.Path, text(f.Before))
 	}
 	return fmt.Sprintf("%s is %s in the source, and %s in the cluster", f.Path, text(f.Before), text(f.After))
 }

@@ -14,7 +14,7 @@ import (
 
 // Risk is what a deploy may do to users or to data although everything in its plan succeeds.
 type Risk struct {
-	// Kind is "downtime", "data", "traffic", "quota" or "way back".
+	// Kind is "downtime", "data", "traffic", "quota" or "rollback".
 	Kind string     `json:"kind"`
 	Ref  object.Ref `json:"ref"`
 	Text string     `json:"text"`
@@ -39,8 +39,8 @@ func Risks(p Plan, observed []Observed, quotas []Quota, classes Classes) []Risk 
 		}
 		risks = append(risks, storageRisks(c, observed[i], classes)...)
 		if c.Irreversible != "" {
-			risks = append(risks, Risk{Kind: "way back", Ref: c.Ref,
-				Text: "changes for good, the way back keeps this: " + c.Irreversible})
+			risks = append(risks, Risk{Kind: "rollback", Ref: c.Ref,
+				Text: "keeps this change after a rollback: " + c.Irreversible})
 		}
 	}
 	risks = append(risks, renamedRisks(p, observed)...)
@@ -87,7 +87,7 @@ func deleteRisk(live object.Object) (kind, text string) {
 	case r.Kind == "Service" && r.Group == "", r.Kind == "Ingress", strings.HasSuffix(r.Kind, "Route"):
 		return "traffic", "is deleted: clients that use it lose the connection"
 	case strings.Contains(r.Group, ".") && !strings.HasSuffix(r.Group, ".k8s.io"):
-		return "data", "is deleted: its controller may delete what it made of it, data included"
+		return "data", "is deleted: its controller may delete what it created from it, including data"
 	}
 	return "", ""
 }

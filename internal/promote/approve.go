@@ -46,7 +46,7 @@ func (a Access) checkApprovals(ctx context.Context, t deploy.Target, d *Decision
 	if !a.Looks {
 		self = cluster.Username(ctx, t.Cluster)
 		if d.Approver = self; self == "" {
-			return shut(p.Since, "the API server does not say who promotes, and so not who else has approved")
+			return shut(p.Since, "the API server does not say who promotes, so approvals by others cannot be counted")
 		}
 	}
 	var by []string

@@ -19,7 +19,7 @@ import (
 
 var (
 	// ErrMeanwhile refuses to overwrite another promotion of the same image.
-	ErrMeanwhile = errors.New("another promotion was faster")
+	ErrMeanwhile = errors.New("another promotion came first")
 	// ErrUnclean refuses to commit over changes in the files that a promotion edits.
 	ErrUnclean = errors.New("uncommitted changes")
 	// ErrUnpushed refuses a push that would also push other commits.

@@ -213,7 +213,7 @@ func (c *choice) usable(ctx context.Context, tag string) (image.Pin, error) {
 	}
 	pin.Digest = found.Digest
 	if rel, _, held := c.past.QuarantinedImage([]image.Pin{pin}); held {
-		c.notes = append(c.notes, fmt.Sprintf("%s is passed over: release %d of %s is in quarantine",
+		c.notes = append(c.notes, fmt.Sprintf("%s is skipped: release %d of %s is in quarantine",
 			pin.Reference(), rel.Revision, c.t.Environment.Name))
 		return image.Pin{}, nil
 	}

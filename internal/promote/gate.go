@@ -253,8 +253,9 @@ func gated(t deploy.Target, o Options) (project.Environment, bool, error) {
 		case o.From != "":
 			is = "what " + o.From + " runs"
 		}
-		return project.Environment{}, false, &GateError{t.Environment.Name, g.From, fmt.Sprintf("it takes what %s "+
-			"runs, and not %s", g.From, is)}
+		return project.Environment{}, false, &GateError{t.Environment.Name, g.From, fmt.Sprintf("it accepts "+
+			"only what "+
+			"%s runs, not %s", g.From, is)}
 	}
 	env, err := t.Source.Project.Environment(o.From)
 	return env, true, err

@@ -93,7 +93,7 @@ func verifyDigests(ctx context.Context, t deploy.Target, pins []image.Pin) (note
 			return nil, fmt.Errorf("promote to %s: %w", t.Environment.Name, err)
 		}
 		if err != nil {
-			notes = append(notes, fmt.Sprintf("skipped the look whether %s exists: %v", pin.Reference(), err))
+			notes = append(notes, fmt.Sprintf("did not check whether %s exists: %v", pin.Reference(), err))
 		}
 	}
 	return notes, nil

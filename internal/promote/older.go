@@ -50,7 +50,7 @@ func (p past) refuseOlder(ctx context.Context, result *Result, o Options) error 
 		case how != "":
 			return &OlderError{was.Name, result.Environment, was.Reference(), is.Tag, how}
 		case !known:
-			result.Notes = append(result.Notes, fmt.Sprintf("whether %s is older than %s is unknown: neither their "+
+			result.Notes = append(result.Notes, fmt.Sprintf("cannot tell whether %s is older than %s: neither their "+
 				"tags nor their labels name commits or versions that can be compared", is.Reference(), was.Reference()))
 		}
 	}

@@ -111,7 +111,7 @@ func revert(
 		return "", fmt.Errorf("others have changed the same lines of %s since: run `git revert %s`",
 			conflicts[0].File, git.Short(bad))
 	case commit == "":
-		return "", errors.New("the branch has it reverted already")
+		return "", errors.New("the branch reverted it already")
 	}
 	return commit, r.Push(ctx, up, commit)
 }
@@ -142,7 +142,7 @@ func filesAt(ctx context.Context, t deploy.Target, commit string) ([]string, err
 
 func (u Undone) message(t deploy.Target, files []string) string {
 	return fmt.Sprintf("Revert %s to commit %s: release %d undone\n\n%s\n\nCommit %s was release %d. "+
-		"What changed since is taken back in:\n- %s\n\nSlipway-Quarantine: %s\n",
+		"Changes since then are reverted in:\n- %s\n\nSlipway-Quarantine: %s\n",
 		t.Environment.Name, git.Short(u.Good), u.Release.Revision, u.Reason,
 		u.Release.Commit, u.Release.Revision, strings.Join(files, "\n- "), u.Release.Digest)
 }

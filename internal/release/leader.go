@@ -75,7 +75,7 @@ type KeptError struct {
 func (e *KeptError) Error() string {
 	if e.Former {
 		return fmt.Sprintf("%s is claimed by an earlier installation of %s (lease %s): this agent takes it over "+
-			"at its first look after %s", e.Environment, e.Holder, e.Lease, lockTime)
+			"at its first poll after %s", e.Environment, e.Holder, e.Lease, lockTime)
 	}
 	return fmt.Sprintf("%s is kept by another agent, %s (lease %s): remove the environment from one of the two "+
 		"configurations, or stop the other agent and wait for %s", e.Environment, e.Holder, e.Lease, claimTime)

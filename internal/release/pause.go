@@ -28,7 +28,7 @@ type Pause struct {
 
 // String says what is paused, until when, by whom and why.
 func (p Pause) String() string {
-	text := "the repair of drift is paused"
+	text := "drift repair is paused"
 	if p.Deploys {
 		text = "the agent is suspended"
 	}

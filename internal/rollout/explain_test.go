@@ -44,7 +44,7 @@ func TestSilentSince(t *testing.T) {
 		{"behind a gate", `{status: {startTime: "2026-11-01T10:00:01Z", conditions: [` + bound + `,
 			{type: Ready, status: "False", reason: ReadinessGatesNotReady}, {type: ContainersReady, status: "True"}]}}`, ""},
 		{"never ended", `{metadata: {deletionTimestamp: "2026-11-01T10:03:00Z"}}`,
-			"10:03 its kubelet has not ended the pod"},
+			"10:03 its kubelet has not stopped the pod"},
 	} {
 		got := ""
 		if at, message := silentSince(podOf(t, c.pod), now); message != "" {

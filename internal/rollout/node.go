@@ -98,7 +98,7 @@ func silentSince(pod *corev1.Pod, now time.Time) (time.Time, string) {
 	bound, ready, running := at(corev1.PodScheduled), at(corev1.PodReady), at(corev1.ContainersReady)
 	switch {
 	case pod.DeletionTimestamp != nil && now.Sub(pod.DeletionTimestamp.Time) > silentAfter:
-		return pod.DeletionTimestamp.Time, "its kubelet has not ended the pod"
+		return pod.DeletionTimestamp.Time, "its kubelet has not stopped the pod"
 	case pod.Status.StartTime == nil && bound.Status == corev1.ConditionTrue &&
 		now.Sub(bound.LastTransitionTime.Time) > silentAfter:
 		return bound.LastTransitionTime.Time, "its kubelet has not started the pod"
@@ -110,7 +110,7 @@ func silentSince(pod *corev1.Pod, now time.Time) (time.Time, string) {
 
 func nodeCause(d symptom) string {
 	since := d.downSince.UTC().Format("2006-01-02 15:04:05 MST")
-	return fmt.Sprintf("the node %s of the pod %s does not answer since %s (%s)", d.pod.Spec.NodeName,
+	return fmt.Sprintf("the node %s of the pod %s has not responded since %s (%s)", d.pod.Spec.NodeName,
 		d.pod.Name, since, d.message)
 }
 

@@ -64,14 +64,15 @@ func Restarts(
 // unseenPods says that restarts in a namespace are unknown, and why.
 func unseenPods(namespace string, err error) string {
 	if !isDenied(err) {
-		return fmt.Sprintf("skipped the restarts of containers in %s: %v", namespace, err)
+		return fmt.Sprintf("did not check containers for restarts in %s: %v", namespace, err)
 	}
 	what := "pods"
 	if status, ok := errors.AsType[*apierrors.StatusError](err); ok && status.ErrStatus.Details != nil {
 		what = cmp.Or(status.ErrStatus.Details.Kind, what) // of a Deployment also the ReplicaSets are listed
 	}
-	return fmt.Sprintf("skipped the restarts of containers: listing %s in %s is not allowed. Grant `list` on "+
-		"%s to have restarts count against health", what, namespace, what)
+	return fmt.Sprintf("did not check containers for restarts: listing %s in %s is not allowed. Grant `list` "+
+		"on "+
+		"%s to include restarts in the health", what, namespace, what)
 }
 
 // worst returns the restart of a crash loop, or else the first one.

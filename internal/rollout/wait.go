@@ -183,7 +183,7 @@ func (w *waiter) sayDenied(say func(string)) {
 	for _, err := range w.live.Denied() {
 		if text := err.Error(); say != nil && !slices.Contains(w.denied, text) {
 			w.denied = append(w.denied, text)
-			say(fmt.Sprintf("asking for the state of objects every %s, because they cannot be watched: %s",
+			say(fmt.Sprintf("polling objects every %s, because they cannot be watched: %s",
 				pollSlow, text))
 		}
 	}

@@ -78,7 +78,7 @@ func TestWaitWithoutPods(t *testing.T) {
 		t.Errorf("a healthy Deployment: %v", err)
 	}
 	if len(said) != 2 || !strings.Contains(said[0], "may not list deployments.apps in "+p.Namespace) ||
-		!strings.HasPrefix(said[1], "skipped the restarts of containers: listing pods in "+p.Namespace) {
+		!strings.HasPrefix(said[1], "did not check containers for restarts: listing pods in "+p.Namespace) {
 		t.Errorf("without the permission to watch, and to list pods: %q", said)
 	}
 	bad := p.Parse(t, deployment("bad", "never-ready", probe, "progressDeadlineSeconds: 2"))

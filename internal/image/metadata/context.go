@@ -29,7 +29,7 @@ type Context struct {
 // NoCommitError says that neither a CI platform nor Git names the commit that is built.
 type NoCommitError struct{ Reason string }
 
-func (e *NoCommitError) Error() string { return "no commit to make tags of: " + e.Reason }
+func (e *NoCommitError) Error() string { return "no commit to derive tags from: " + e.Reason }
 
 // Options say where to read what is built.
 type Options struct {

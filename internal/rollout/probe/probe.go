@@ -148,7 +148,7 @@ func newClient(check project.Verification) *http.Client {
 	dialer := &net.Dialer{Timeout: tryTime, Control: func(_, address string, _ syscall.RawConn) error {
 		at, err := netip.ParseAddrPort(address)
 		if err == nil && (at.Addr().Unmap().IsLinkLocalUnicast() || at.Addr().IsUnspecified()) {
-			return fmt.Errorf("%s is a link-local address, and is not asked", at.Addr())
+			return fmt.Errorf("%s is a link-local address, which is not allowed", at.Addr())
 		}
 		return err
 	}}
