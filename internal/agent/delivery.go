@@ -138,7 +138,8 @@ func (d *delivery) onward(ctx context.Context, p deploy.Proposal) error {
 	}
 	switch {
 	case is.Unknown != "":
-		return fmt.Errorf("cannot tell whether this goes back: %s: deploy it by hand if that is intended", is.Unknown)
+		return fmt.Errorf("cannot tell whether this goes back: %s: deploy it by hand if that is intended",
+			is.Unknown)
 	case is.Back != nil:
 		return is.Back
 	case d.settled == "":

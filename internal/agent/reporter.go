@@ -123,6 +123,6 @@ func (r *reporter) notePromotion(format string, args ...any) {
 
 // judgeUnchanged says that the newest commit has the objects of a release that was made from another one.
 func (r *reporter) judgeUnchanged(release int, of string) {
-	r.judge(Synced, "commit %s changes nothing in %s: release %d is from commit %s", short(r.about.commit), r.name,
-		release, short(of))
+	r.judge(Synced, "commit %s changes nothing in %s: release %d is from commit %s", short(r.about.commit),
+		r.name, release, short(of))
 }
