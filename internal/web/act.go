@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"slipway/internal/cluster"
 	"slipway/internal/deploy"
 	"slipway/internal/git"
 	"slipway/internal/plan"
@@ -85,6 +86,8 @@ type planPage struct {
 	// Approvable: the person may consent to the plan. Unbuilt are images that must be built before.
 	Approvable bool
 	Unbuilt    []string
+	// Drifted: fields that others changed block the plan, and a repair sets them back.
+	Drifted bool
 	// Given is the reason that was given with a plan that has changed since.
 	Given string
 	// Holds is the release that an undo can quarantine; 0: none. After is what the keeper of the environment
@@ -132,6 +135,8 @@ func (s *Site) propose(ctx context.Context, t deploy.Target, a act) planPage {
 	}
 	if err := proposal.Blocked(); err != nil {
 		page.Fault = s.fault(err)
+		page.Drifted = a.Name != "repair" && proposal.Latest.Status != "" &&
+			errors.As(err, new(*cluster.ConflictError))
 		return page
 	}
 	page.Approvable = !proposal.Done() && len(page.Unbuilt) == 0
