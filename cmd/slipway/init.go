@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"slipway/internal/project"
 	"slipway/internal/project/scaffold"
 )
 
@@ -25,7 +26,7 @@ manifests, init writes overlays for it. It never changes existing files.`,
 
 func runInit(a *app, chart, show bool) error {
 	p, files, err := scaffold.Make(a.dir, chart)
-	a.notes(p.Notes)
+	a.notes(project.NoteTexts(p.Notes))
 	if err != nil {
 		return err
 	}

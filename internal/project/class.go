@@ -82,10 +82,10 @@ func isEnvironmentName(name string) bool {
 	return known
 }
 
-// classify gives a class to the environments that have none, and returns the note about those that it had
+// classify gives a class to the environments that have none, and returns a note about those that it had
 // to guess. A name that says nothing is held to the contract of production, unless another one is
 // production.
-func classify(envs []Environment) (note string) {
+func classify(envs []Environment) []Note {
 	production := ""
 	for i := range envs {
 		if envs[i].Class == "" {
@@ -106,13 +106,19 @@ func classify(envs []Environment) (note string) {
 			guessed = append(guessed, envs[i].Name)
 		}
 	}
+	about := guessed
+	if production != "" {
+		about = append(slices.Clone(guessed), production)
+	}
 	switch len(guessed) {
 	case 0:
-		return ""
+		return nil
 	case 1:
-		return fmt.Sprintf(treatedNote, guessed[0], guess, why)
+		return []Note{{Environments: about, Text: fmt.Sprintf(
+			"environment %s is treated as %s: its name does not say its class%s", guessed[0], guess, why)}}
 	}
-	return fmt.Sprintf(treatedMany, words.And(guessed), guess, why)
+	return []Note{{Environments: about, Text: fmt.Sprintf(
+		"environments %s are treated as %s: their names do not say their class%s", words.And(guessed), guess, why)}}
 }
 
 // sortByPromotion sorts environments in the order of promotion: local, staging, production, and by name

@@ -42,7 +42,7 @@ func TestClassify(t *testing.T) {
 		for _, n := range strings.Fields(names) {
 			envs = append(envs, Environment{Name: n})
 		}
-		note := classify(envs)
+		note := strings.Join(NoteTexts(classify(envs)), "; ")
 		sortByPromotion(envs)
 		var order []string
 		for _, e := range envs {

@@ -73,16 +73,17 @@ func (l layout) project(dir string) (Project, bool) {
 	if slices.ContainsFunc(p.Environments, func(e Environment) bool {
 		return slices.ContainsFunc(synced, func(s Environment) bool { return s.Name == e.Name })
 	}) {
-		p.Notes = append(p.Notes, syncing...)
+		p.Notes = append(p.Notes, plainNotes(syncing...)...)
 	}
-	for _, note := range released {
-		if !slices.Contains(p.Notes, note) {
-			p.Notes = append(p.Notes, note)
+	for _, text := range released {
+		if !slices.Contains(NoteTexts(p.Notes), text) {
+			p.Notes = append(p.Notes, Note{Text: text})
 		}
 	}
 	usesSkaffold := func(e Environment) bool { return e.Skaffold != nil }
 	if len(required) > 0 && slices.ContainsFunc(p.Environments, usesSkaffold) {
-		p.Notes = append(p.Notes, fmt.Sprintf("%s requires %s", l.skaffoldFile(), words.And(required)))
+		text := fmt.Sprintf("%s requires %s", l.skaffoldFile(), words.And(required))
+		p.Notes = append(p.Notes, Note{Text: text})
 	}
 	return p, true
 }
@@ -142,33 +143,32 @@ func (l layout) outside(p Project, dirs []string) []string {
 }
 
 // notes gives environments their classes and order, and returns what was assumed.
-func (l layout) notes(p *Project, others []string) []string {
+func (l layout) notes(p *Project, others []string) []Note {
 	guessed := classify(p.Environments)
 	sortByPromotion(p.Environments)
-	var notes []string
+	var notes []Note
 	for i := range p.Environments {
 		e := &p.Environments[i]
 		p.release(e)
-		notes = append(notes, fmt.Sprintf(usedNote, describe(*e), e.Name, e.Class))
+		notes = append(notes, Note{Environments: []string{e.Name}, Uses: e.Class, Text: fmt.Sprintf(
+			"using %s as environment %s of class %s", describe(*e), e.Name, e.Class)})
 	}
-	if guessed != "" {
-		notes = append(notes, guessed)
-	}
-	notes = append(notes, l.imageNotes(p.Images)...)
+	notes = append(notes, guessed...)
+	notes = append(notes, plainNotes(l.imageNotes(p.Images)...)...)
 	slices.Sort(others)
 	if others = slices.Compact(others); len(others) > 6 {
 		n := len(others)
 		others = append(others[:5:5], fmt.Sprintf("%d more", n-5))
 	}
 	if len(others) > 0 {
-		notes = append(notes, unusedNote+strings.Join(others, ", "))
+		notes = append(notes, Note{Unused: true, Text: "not used: " + strings.Join(others, ", ")})
 	}
-	notes = append(notes, l.tiltNotes()...)
+	notes = append(notes, plainNotes(l.tiltNotes()...)...)
 	if broken := l.broken(); len(broken) > 0 {
-		notes = append(notes, "could not read "+strings.Join(broken, ", "))
+		notes = append(notes, Note{Text: "could not read " + strings.Join(broken, ", ")})
 	}
 	if l.note != "" {
-		notes = append(notes, l.note)
+		notes = append(notes, Note{Text: l.note})
 	}
 	return notes
 }
@@ -230,7 +230,7 @@ func (l layout) named(dir string) Project {
 		}
 	}
 	if l.note != "" {
-		p.Notes = []string{l.note}
+		p.Notes = plainNotes(l.note)
 	}
 	if l.file("Dockerfile") && !slices.ContainsFunc(p.Images, func(i Image) bool {
 		return i.Dockerfile == "Dockerfile" || i.Name == p.Name

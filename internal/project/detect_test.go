@@ -110,7 +110,7 @@ func TestDetect(t *testing.T) {
 				t.Error(diff)
 			}
 			if len(p.Notes) < len(got) {
-				t.Errorf("what was assumed is not said: %q", p.Notes)
+				t.Errorf("what was assumed is not said: %q", NoteTexts(p.Notes))
 			}
 			for _, e := range p.Environments {
 				for _, c := range e.Charts {
@@ -136,7 +136,7 @@ func TestDetectImage(t *testing.T) {
 	}
 	wantNotes := []string{"using k8s as environment default of class local",
 		"using Dockerfile to build image my-app"}
-	if diff := cmp.Diff(wantNotes, p.Notes); diff != "" {
+	if diff := cmp.Diff(wantNotes, NoteTexts(p.Notes)); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -182,7 +182,7 @@ func TestNotesSayWhatIsNotTaken(t *testing.T) {
 		"using k8s/overlays/dev as environment dev of class local",
 		"not used: chart/Chart.yaml, skaffold.yaml",
 	}
-	if diff := cmp.Diff(want, p.Notes); diff != "" {
+	if diff := cmp.Diff(want, NoteTexts(p.Notes)); diff != "" {
 		t.Error(diff)
 	}
 }

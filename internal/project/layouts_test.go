@@ -31,8 +31,8 @@ func TestLayouts(t *testing.T) {
 				fmt.Fprintf(&got, "%s %s %s\n", e.Name, e.Class, describe(e))
 			}
 			for _, n := range p.Notes {
-				if !strings.Contains(n, " as environment ") {
-					fmt.Fprintf(&got, "note: %s\n", n)
+				if n.Uses == "" {
+					fmt.Fprintf(&got, "note: %s\n", n.Text)
 				}
 			}
 			if *update {

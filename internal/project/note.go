@@ -4,58 +4,66 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"slipway/internal/lazyregexp"
 )
 
-// The sentences of detection about single environments.
-const (
-	usedNote    = "using %s as environment %s of class %s"
-	treatedNote = "environment %s is treated as %s: its name does not say its class%s"
-	treatedMany = "environments %s are treated as %s: their names do not say their class%s"
-	unusedNote  = "not used: "
-)
-
-// NotesAbout are the notes of detection without those that concern other environments alone, and without what
-// detection does not use.
-func NotesAbout(notes []string, environments ...string) []string {
-	return slices.DeleteFunc(slices.Clone(notes), func(note string) bool {
-		isOne := func(name string) bool {
-			return strings.Contains(note, " as environment "+name+" of class ") || namesWord(note, name)
-		}
-		concernsSome := strings.Contains(note, " as environment ") || strings.Contains(note, " treated as ")
-		return strings.HasPrefix(note, unusedNote) ||
-			concernsSome && !slices.ContainsFunc(environments, isOne)
-	})
+// Note is an assumption that reading a source made, for the user.
+type Note struct {
+	// Text is one sentence.
+	Text string
+	// Environments are those that the sentence is about; none: it is about the project.
+	Environments []string
+	// Uses: the sentence says what an environment of this class is made of.
+	Uses Class
+	// Unused: it says what detection leaves aside.
+	Unused bool
 }
 
-var environmentNote = lazyregexp.New(`^using .* as environment (\S+) of class (\S+)$`)
+// plainNotes are notes about the project.
+func plainNotes(texts ...string) []Note {
+	var notes []Note
+	for _, text := range texts {
+		notes = append(notes, Note{Text: text})
+	}
+	return notes
+}
 
-// FoldNotes makes one note of those about many environments.
-func FoldNotes(notes []string) []string {
-	const few = 4
-	var names, rest []string
-	class := ""
+// NoteTexts are the sentences of notes.
+func NoteTexts(notes []Note) []string {
+	var texts []string
 	for _, n := range notes {
-		m := environmentNote().FindStringSubmatch(n)
-		if m == nil {
+		texts = append(texts, n.Text)
+	}
+	return texts
+}
+
+// NotesAbout are the sentences of the notes that concern the project or some environments, without what
+// detection does not use.
+func NotesAbout(notes []Note, environments ...string) []string {
+	isAsked := func(name string) bool { return slices.Contains(environments, name) }
+	return NoteTexts(slices.DeleteFunc(slices.Clone(notes), func(n Note) bool {
+		return n.Unused || len(n.Environments) > 0 && !slices.ContainsFunc(n.Environments, isAsked)
+	}))
+}
+
+// FoldNotes are the sentences of notes, with one in place of those about what many environments are made of.
+func FoldNotes(notes []Note) []string {
+	const few = 4
+	var names []string
+	var rest []Note
+	var class Class
+	for _, n := range notes {
+		if n.Uses == "" {
 			rest = append(rest, n)
 			continue
 		}
-		if m[2] != class && class != "" {
-			names[len(names)-1] += " (" + class + ")"
+		if n.Uses != class && class != "" {
+			names[len(names)-1] += fmt.Sprintf(" (%s)", class)
 		}
-		class, names = m[2], append(names, m[1])
+		class, names = n.Uses, append(names, n.Environments...)
 	}
 	if len(names) <= few {
-		return notes
+		return NoteTexts(notes)
 	}
 	return append([]string{fmt.Sprintf("using %d environments: %s (%s); run `slipway init --print` to see "+
-		"their sources", len(names), strings.Join(names, ", "), class)}, rest...)
-}
-
-// namesWord reports whether a name is one of the words of a text.
-func namesWord(text, name string) bool {
-	isName := func(word string) bool { return strings.Trim(word, ",:") == name }
-	return slices.ContainsFunc(strings.Fields(text), isName)
+		"their sources", len(names), strings.Join(names, ", "), class)}, NoteTexts(rest)...)
 }

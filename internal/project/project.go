@@ -23,8 +23,8 @@ type Project struct {
 	Health []HealthRule
 	// Exceptions are permitted differences and violations of rules, with their reasons.
 	Exceptions []Exception
-	// Notes are the assumptions of detection, a sentence each, for the user.
-	Notes []string
+	// Notes are the assumptions of detection.
+	Notes []Note
 }
 
 // Image is one image that this repository builds.
@@ -235,6 +235,6 @@ type Source struct {
 	Ancestors []string
 	// Time is the commit's in Unix seconds, and the timestamp in everything that is built from it.
 	Time int64
-	// Notes are the assumptions that reading the source made, a sentence each, for the user.
-	Notes []string
+	// Notes are the assumptions that reading the source made.
+	Notes []Note
 }

@@ -40,9 +40,7 @@ func (r *reader) project(p *Project, n *yaml.Node) error {
 	if len(p.Environments) == 0 {
 		return r.fail(n, "environments is missing: define at least one")
 	}
-	if note := classify(p.Environments); note != "" {
-		p.Notes = append(p.Notes, note)
-	}
+	p.Notes = append(p.Notes, classify(p.Environments)...)
 	if err := r.fromKnown(*p); err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ func TestWalkOfManyFiles(t *testing.T) {
 		t.Fatalf("%+v", p.Environments)
 	}
 	want := "not looked at: data/raw (detection looks at 50000 files)"
-	if got := p.Notes[len(p.Notes)-1]; got != want {
+	if got := p.Notes[len(p.Notes)-1].Text; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
@@ -37,7 +37,7 @@ func TestWalkOfDeepDirectories(t *testing.T) {
 	}
 	p, _ := walk(files).project("shop")
 	want := "not looked at: a/a/a/a/a/a/a/a/a, b/b/b/b/b/b/b/b/b and 2 more (detection looks 8 directories deep)"
-	if got := p.Notes[len(p.Notes)-1]; got != want {
+	if got := p.Notes[len(p.Notes)-1].Text; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
@@ -62,7 +62,7 @@ func TestWalkOfLinksAndUnreadableDirectories(t *testing.T) {
 	if os.Getuid() == 0 {
 		return // root reads everything
 	}
-	if got := p.Notes[len(p.Notes)-1]; got != "not looked at: private (cannot be read)" {
+	if got := p.Notes[len(p.Notes)-1].Text; got != "not looked at: private (cannot be read)" {
 		t.Error(got)
 	}
 }

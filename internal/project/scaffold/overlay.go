@@ -85,7 +85,7 @@ func overlay(p project.Project, folder string) (project.Project, []File, error) 
 		made = append([]File{{path.Join(folder, "kustomization.yaml"), text}}, made...)
 	}
 	p.Environments, p.Notes = nil,
-		append(p.Notes, "the manifests in "+folder+" are the base of dev, staging and prod")
+		append(p.Notes, project.Note{Text: "the manifests in " + folder + " are the base of dev, staging and prod"})
 	for _, env := range environments {
 		env.Paths = []string{above + "overlays/" + env.Name}
 		p.Environments = append(p.Environments, env)

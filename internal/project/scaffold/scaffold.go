@@ -89,6 +89,10 @@ func Make(dir string, chart bool) (project.Project, []File, error) {
 	return finish(p, nil)
 }
 
+func note(p *project.Project, format string, args ...any) {
+	p.Notes = append(p.Notes, project.Note{Text: fmt.Sprintf(format, args...)})
+}
+
 // begin makes a project where detection found no environment.
 func begin(dir string, chart bool, none *project.NoneError) (project.Project, []File, error) {
 	p, err := project.Named(dir)
@@ -96,11 +100,10 @@ func begin(dir string, chart bool, none *project.NoneError) (project.Project, []
 		return p, nil, err
 	}
 	for _, b := range none.Broken {
-		p.Notes = append(p.Notes, fmt.Sprintf("could not read %s: it may deploy this already", b))
+		note(&p, "could not read %s: it may deploy this already", b)
 	}
 	for _, e := range none.Elsewhere {
-		p.Notes = append(p.Notes, fmt.Sprintf("%s may deploy this already: "+
-			"`%s | slipway check --class production -` checks it", e.File, e.Command))
+		note(&p, "%s may deploy this already: `%s | slipway check --class production -` checks it", e.File, e.Command)
 	}
 	names, folders, err := manifests(p.Dir)
 	switch {
@@ -121,8 +124,8 @@ func begin(dir string, chart bool, none *project.NoneError) (project.Project, []
 	}
 	registry := registryOf(p)
 	if registry == "" {
-		p.Notes = append(p.Notes, "staging and prod need a `registry` in slipway.yaml, such as ghcr.io/OWNER: "+
-			"their nodes pull the image from it")
+		note(&p, "staging and prod need a `registry` in slipway.yaml, such as ghcr.io/OWNER: their nodes pull the "+
+			"image from it")
 	}
 	for _, env := range environments {
 		if env.Class != project.Local {
@@ -185,8 +188,7 @@ func finish(p project.Project, made []File) (project.Project, []File, error) {
 	p.Images = slices.DeleteFunc(p.Images, func(i project.Image) bool {
 		_, err := os.Stat(filepath.Join(p.Dir, filepath.FromSlash(i.Dockerfile)))
 		if err != nil {
-			p.Notes = append(p.Notes, fmt.Sprintf(
-				"image %s is built without a Dockerfile, so slipway.yaml does not list it", i.Name))
+			note(&p, "image %s is built without a Dockerfile, so slipway.yaml does not list it", i.Name)
 		}
 		return err != nil
 	})
@@ -202,8 +204,8 @@ func finish(p project.Project, made []File) (project.Project, []File, error) {
 		return p, nil, err
 	}
 	if len(deployers) > 0 {
-		p.Notes = append(p.Notes, fmt.Sprintf("deployed already by %s: let one of them and Slipway deploy an "+
-			"environment, not both", strings.Join(deployers, ", ")))
+		note(&p, "deployed already by %s: let one of them and Slipway deploy an environment, not both",
+			strings.Join(deployers, ", "))
 	}
 	text, err := fill("files/slipway.yaml", struct {
 		project.Project

@@ -27,8 +27,8 @@ func Open(ctx context.Context, dir string, except ...string) (project.Source, er
 	}
 	repository, err := git.Open(ctx, p.Dir)
 	if errors.Is(err, git.ErrNone) {
-		note := fmt.Sprintf("%s is not in a Git repository: a deploy has no commit, and no image can be built",
-			p.Dir)
+		note := project.Note{Text: fmt.Sprintf(
+			"%s is not in a Git repository: a deploy has no commit, and no image can be built", p.Dir)}
 		return project.Source{Project: p, Dirty: true, Notes: append(slices.Clone(p.Notes), note)}, nil
 	} else if err != nil {
 		return project.Source{}, err
