@@ -54,8 +54,6 @@ type Repository struct {
 type State struct {
 	// Commit is the full hash; empty before the first commit.
 	Commit string
-	// Short is the first seven digits, as image tags have them.
-	Short string
 	// Time is when the commit was made.
 	Time time.Time
 	// Branch is empty on a detached head.
@@ -164,7 +162,7 @@ func (r Repository) describe(ctx context.Context, s *State, revision string) err
 	if err != nil {
 		return fmt.Errorf("git log: time of %s: %w", revision, err)
 	}
-	s.Commit, s.Time, s.Short = commit, time.Unix(seconds, 0).UTC(), commit[:7]
+	s.Commit, s.Time = commit, time.Unix(seconds, 0).UTC()
 	for _, ref := range strings.Split(refs, ", ") {
 		if tag, ok := strings.CutPrefix(ref, "tag: refs/tags/"); ok {
 			s.Tags = append(s.Tags, tag)

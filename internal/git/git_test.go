@@ -107,7 +107,7 @@ func TestStateOfACleanTree(t *testing.T) {
 	git("remote", "add", "origin", "https://bob:token@git.example.com/acme/myapp.git?private_token=x")
 	write(t, r.Dir, "ignored", "x")
 	s := state(t, r)
-	if len(s.Commit) != 40 || s.Short != s.Commit[:7] || s.Branch != "main" || s.Dirty || s.Fingerprint != "" ||
+	if len(s.Commit) != 40 || s.Branch != "main" || s.Dirty || s.Fingerprint != "" ||
 		s.Time.Format("2006-01-02T15:04:05Z") != "2026-01-02T03:04:05Z" ||
 		s.Remote != "https://git.example.com/acme/myapp.git" {
 		t.Errorf("%+v", s)
@@ -129,7 +129,7 @@ func TestStateBeforeTheFirstCommit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := state(t, r); s.Commit != "" || s.Short != "" || !s.Dirty || s.Branch != "main" ||
+	if s := state(t, r); s.Commit != "" || !s.Dirty || s.Branch != "main" ||
 		s.Fingerprint == "" {
 		t.Errorf("%+v", s)
 	}

@@ -20,7 +20,6 @@ import (
 type Mirror struct {
 	Repository
 
-	url string
 	// filled: it has commits.
 	filled bool
 }
@@ -31,7 +30,7 @@ var ErrNoBranch = errors.New("no such branch")
 // OpenMirror prepares a mirror of url in dir, which is made when there is none. It does not ask the server.
 // The URL must not contain credentials: other processes see the arguments of git.
 func OpenMirror(ctx context.Context, url, dir string, a Access) (*Mirror, error) {
-	m := &Mirror{Repository: Repository{Dir: dir, access: &a}, url: url}
+	m := &Mirror{Repository: Repository{Dir: dir, access: &a}}
 	if _, err := os.Stat(filepath.Join(dir, "made")); err == nil {
 		return m, nil
 	} else if !errors.Is(err, fs.ErrNotExist) {

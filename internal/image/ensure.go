@@ -42,10 +42,7 @@ func (o Options) notify(format string, args ...any) {
 }
 
 // MissingError says that the manifests name a version of an image that no registry has.
-type MissingError struct {
-	Pin    Pin
-	Looked []string // the repositories
-}
+type MissingError struct{ Pin Pin }
 
 func (e *MissingError) Error() string {
 	return fmt.Sprintf("the manifests name %s, which does not exist", e.Pin.Reference())
@@ -153,7 +150,7 @@ func (e ensurer) stated(ctx context.Context) (Pin, error) {
 		return p, err
 	}
 	if found == nil {
-		return p, &MissingError{Pin: p, Looked: append([]string{p.Repository}, e.siblings...)}
+		return p, &MissingError{Pin: p}
 	}
 	p.Digest = found.Digest.String()
 	return p, e.copyFrom(ctx, from, p)

@@ -24,7 +24,7 @@ func (e ensurer) release(ctx context.Context, p Pin, version string) error {
 	}
 	found, err := e.look(ctx, p.Repository, p)
 	if err == nil && found == nil {
-		err = &MissingError{Pin: p, Looked: []string{p.Repository}}
+		err = &MissingError{Pin: p}
 	}
 	if err == nil {
 		err = e.retag(ctx, p, version, found)

@@ -30,15 +30,13 @@ type LogLine struct {
 type LogOptions struct {
 	// Previous reads the containers that ran before the last restart.
 	Previous bool
-	// Lines bounds the lines of each container; 0: 500.
-	Lines int64
 	// Secrets are hidden: see object.SecretValues.
 	Secrets []string
 }
 
 const (
-	defaultLines = 500
-	// maxLogBytes of each container are read: a line may have any length.
+	// maxTailLines and maxLogBytes of each container are read: a line may have any length.
+	maxTailLines = 500
 	maxLogBytes = 256 << 10
 	// maxTailed is how many containers are read.
 	maxTailed = 50
@@ -112,10 +110,7 @@ func logSources(ctx context.Context, c *cluster.Cluster, live object.Object) ([]
 }
 
 func readTail(ctx context.Context, c *cluster.Cluster, s logSource, o LogOptions) ([]LogLine, error) {
-	limit, tail := int64(maxLogBytes), o.Lines
-	if tail == 0 {
-		tail = defaultLines
-	}
+	limit, tail := int64(maxLogBytes), int64(maxTailLines)
 	text, err := c.Typed().CoreV1().Pods(s.pod.Namespace).GetLogs(s.pod.Name, &corev1.PodLogOptions{
 		Container: s.container, Previous: o.Previous, Timestamps: true, TailLines: &tail, LimitBytes: &limit,
 	}).DoRaw(ctx)

@@ -59,9 +59,8 @@ type Options struct {
 
 // Report is what the overrides of an environment do.
 type Report struct {
-	Environment project.Environment
-	Set         object.Set
-	Effects     []Effect
+	Set     object.Set
+	Effects []Effect
 	// NotTried are the overrides that the budget did not reach, and Several the files with several
 	// documents, whose overrides are not tried.
 	NotTried []Override
@@ -87,7 +86,7 @@ func Analyze(
 	asked := slices.DeleteFunc(slices.Clone(x.overrides), func(o Override) bool {
 		return !only(o) || options.Suspects && !isSuspect(x, o)
 	})
-	report := &Report{Environment: env, Set: x.result.Set, Several: x.several, Limit: x.budget, experiment: x}
+	report := &Report{Set: x.result.Set, Several: x.several, Limit: x.budget, experiment: x}
 	report.Effects, report.NotTried = remove(ctx, x, asked, x.whole())
 	return report, ctx.Err()
 }

@@ -17,7 +17,6 @@ import (
 type Push struct {
 	// Repository may have parts that only a run knows: "ghcr.io/${{ github.repository }}".
 	Repository string
-	Tag        string
 	Place      finding.Place
 }
 
@@ -74,14 +73,14 @@ func (c *Pipelines) Pushes() []Push {
 			for _, p := range slices.Concat(pushedBySteps(w, j), pushedByCommands(j.commands)) {
 				for _, text := range inMatrix(j.Strategy, p.String()) {
 					r := reference.Parse(text)
-					all = append(all, Push{r.Repository, r.Tag, p.place})
+					all = append(all, Push{r.Repository, p.place})
 				}
 			}
 		}
 	}
 	for _, j := range c.gitlab {
 		for _, p := range pushedByCommands(j.commands) {
-			all = append(all, Push{p.Repository, p.Tag, p.place})
+			all = append(all, Push{p.Repository, p.place})
 		}
 	}
 	for i := range all {

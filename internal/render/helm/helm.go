@@ -76,21 +76,12 @@ type Lookup func(apiVersion, kind, namespace, name string) (map[string]any, erro
 // Result is what a chart renders to.
 type Result struct {
 	// Objects are in Helm's order: definitions, manifests by kind, hooks by kind.
-	Objects []object.Object
-	// Hooks says which of the objects are hooks, by their place in Objects.
-	Hooks    map[int]Hook
+	Objects  []object.Object
 	Warnings []string
 	// Unstable are the fields that differ on each render.
 	Unstable []Unstable
 	// Losses are nulls that Helm ignores.
 	Losses []object.Loss
-}
-
-// Hook is when a hook's object is created.
-type Hook struct {
-	Events         []string
-	Weight         int
-	DeletePolicies []string
 }
 
 // Unstable is a field that differs on each render, with the functions of its template that cause it.

@@ -237,14 +237,6 @@ func TestHooks(t *testing.T) {
 	if diff := cmp.Diff([]string{"d", "plain", "hook", "test"}, got); diff != "" {
 		t.Error(diff)
 	}
-	want := map[int]helm.Hook{
-		2: {Events: []string{"pre-install", "post-upgrade"}, Weight: -5,
-			DeletePolicies: []string{"before-hook-creation", "hook-succeeded"}},
-		3: {Events: []string{"test"}},
-	}
-	if diff := cmp.Diff(want, r.Hooks); diff != "" {
-		t.Error(diff)
-	}
 	if diff := cmp.Diff(
 		[]string{`templates/a.yaml: ConfigMap odd is skipped: unknown hook "pre-lunch"`},
 		r.Warnings); diff != "" {

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 
@@ -28,7 +27,7 @@ type document struct {
 	kind     string
 	objects  []object.Object
 	list     *object.Object // what the objects are the items of
-	hook     *Hook
+	hook     *hook
 	warnings []string
 }
 
@@ -103,14 +102,14 @@ func installOrder() func(a, b document) int {
 
 // assemble selects the documents that the options ask for.
 func assemble(docs []document, o Options) (Result, error) {
-	result := Result{Hooks: map[int]Hook{}}
+	var result Result
 	docs = slices.DeleteFunc(docs, func(d document) bool {
 		leftOut := d.hook != nil && (o.NoHooks || o.SkipTests &&
-			slices.Contains(d.hook.Events, string(v1.HookTest)))
+			slices.Contains(d.hook.events, string(v1.HookTest)))
 		if !leftOut {
 			result.Warnings = append(result.Warnings, d.warnings...)
 		}
-		return leftOut || d.hook != nil && len(d.hook.Events) == 0
+		return leftOut || d.hook != nil && len(d.hook.events) == 0
 	})
 	if len(o.ShowOnly) > 0 {
 		var err error
@@ -122,12 +121,7 @@ func assemble(docs []document, o Options) (Result, error) {
 		if o.WholeLists && d.list != nil {
 			d.objects = []object.Object{*d.list}
 		}
-		for _, obj := range d.objects {
-			if d.hook != nil {
-				result.Hooks[len(result.Objects)] = *d.hook
-			}
-			result.Objects = append(result.Objects, obj)
-		}
+		result.Objects = append(result.Objects, d.objects...)
 	}
 	return result, nil
 }
@@ -268,32 +262,24 @@ func (d *document) attach(annotations map[string]any) {
 	}
 }
 
-// hookOf reads the hook annotations of an object.
-func hookOf(annotations map[string]any) (h Hook, ok bool, err error) {
-	say := func(key string) []string {
-		if annotations[key] == nil {
-			return nil
-		}
-		list := strings.Split(fmt.Sprint(annotations[key]), ",")
-		for i, s := range list {
-			list[i] = strings.ToLower(strings.TrimSpace(s))
-		}
-		return list
-	}
-	events := say(v1.HookAnnotation)
+// hook is when the object of a document is created.
+type hook struct{ events []string }
+
+// hookOf reads the events of a hook from the annotations of an object.
+func hookOf(annotations map[string]any) (h hook, ok bool, err error) {
+	events := annotations[v1.HookAnnotation]
 	if events == nil {
-		return Hook{}, false, nil
+		return hook{}, false, nil
 	}
-	h.Weight, _ = strconv.Atoi(fmt.Sprint(annotations[v1.HookWeightAnnotation]))
-	h.DeletePolicies = say(v1.HookDeleteAnnotation)
-	for _, event := range events {
+	for event := range strings.SplitSeq(fmt.Sprint(events), ",") {
+		event = strings.ToLower(strings.TrimSpace(event))
 		if event == "test-success" { // Helm 2's word
 			event = v1.HookTest.String()
 		}
 		if !slices.Contains(knownEvents, v1.HookEvent(event)) {
-			return Hook{}, true, fmt.Errorf("unknown hook %q", event)
+			return hook{}, true, fmt.Errorf("unknown hook %q", event)
 		}
-		h.Events = append(h.Events, event)
+		h.events = append(h.events, event)
 	}
 	return h, true, nil
 }
