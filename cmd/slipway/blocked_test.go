@@ -14,6 +14,7 @@ import (
 
 	"slipway/internal/check/finding"
 	"slipway/internal/check/rule"
+	"slipway/internal/deploy"
 )
 
 // elsewhere are the rules whose errors are not about what a deploy applies.
@@ -57,7 +58,7 @@ func TestEachErrorBlocks(t *testing.T) {
 			if code != codeFaults {
 				t.Fatalf("exit code %d: %s%s", code, stdout.String(), stderr.String())
 			}
-			var out planJSON
+			var out deploy.Report
 			if err := json.Unmarshal(stdout.Bytes(), &out); err != nil {
 				t.Fatalf("%v: %s", err, stdout.String())
 			}

@@ -15,14 +15,14 @@ var markdownCell = strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;")
 // of the gaps. Hardening has none unless everything is asked for: platforms show only a few.
 func reportNotes(p reportPage) []ci.Note {
 	var notes []ci.Note
-	for _, f := range p.full() {
+	for _, f := range p.divided().Full {
 		text := message(f)
 		if f.Fix != "" {
 			text += "\nfix: " + f.Fix
 		}
 		notes = append(notes, noteAt(f, text))
 	}
-	for _, gap := range p.gaps() {
+	for _, gap := range p.divided().Gaps {
 		text := fmt.Sprintf("%s: %s\nfix: %s", p.title(gap), gap.Objects(maxNoted), gap[0].Fix)
 		notes = append(notes, noteAt(gap[0], text))
 	}
@@ -54,7 +54,7 @@ func message(f finding.Finding) string {
 func printMarkdown(w io.Writer, p reportPage) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "**slipway check** %s\n", markdownCell.Replace(checkSummary(p.Report)))
-	full := p.full()
+	full := p.divided().Full
 	if len(full) > 0 {
 		b.WriteString("\n| | rule | where | what | fix |\n|---|---|---|---|---|\n")
 	}
@@ -73,7 +73,7 @@ func printMarkdown(w io.Writer, p reportPage) error {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", mark, f.Rule, markdownCell.Replace(where),
 			markdownCell.Replace(message(f)), markdownCell.Replace(f.Fix))
 	}
-	if gaps := p.gaps(); len(gaps) > 0 {
+	if gaps := p.divided().Gaps; len(gaps) > 0 {
 		b.WriteString("\nGaps:\n\n")
 		for _, gap := range gaps {
 			fmt.Fprintf(&b, "- %s: %s: %s\n", gap[0].Rule, markdownCell.Replace(p.title(gap)),

@@ -36,44 +36,22 @@ func rulesByID(s *rule.Set) map[string]finding.Rule {
 	return rules
 }
 
-// full are the findings that are printed in full.
-func (p reportPage) full() []finding.Finding {
-	return slices.DeleteFunc(slices.Clone(p.Findings), func(f finding.Finding) bool {
-		return !p.all && f.Tier != "" && f.Tier != finding.Fault
-	})
-}
-
-// gaps are the gaps by rule, where they are not printed in full.
-func (p reportPage) gaps() []finding.Fold { return p.briefly(finding.Gap) }
-
-func (p reportPage) briefly(t finding.Tier) []finding.Fold {
-	if p.all {
-		return nil
-	}
-	var all []finding.Finding
-	for _, f := range p.Findings {
-		if f.Tier == t {
-			all = append(all, f)
-		}
-	}
-	return finding.FoldBy(all, func(f finding.Finding) string { return f.Rule })
-}
+// divided are the findings by how they are printed.
+func (p reportPage) divided() finding.Divided { return finding.Divide(p.Findings, p.all) }
 
 // title is what a fold of gaps is about: the rule's title, or what all its findings say of files.
 func (p reportPage) title(of finding.Fold) string {
-	if slices.ContainsFunc(of, func(f finding.Finding) bool {
-		return f.Object != nil || f.Message != of[0].Message
-	}) {
-		return p.rules[of[0].Rule].Title
+	if message, ok := of.Sole(); ok {
+		return brief(oneLine(message))
 	}
-	return brief(oneLine(of[0].Message))
+	return p.rules[of[0].Rule].Title
 }
 
 // hardeningLine counts hardening, where it is not printed in full.
 func (p reportPage) hardeningLine() string {
 	var names []string
 	n := 0
-	for _, of := range p.briefly(finding.Hardening) {
+	for _, of := range p.divided().Hardening {
 		n += len(of)
 		names = append(names, of[0].Rule)
 	}
@@ -146,7 +124,7 @@ func mark(s style, severity finding.Severity) string {
 // fullLines prints findings with their places and fixes.
 func (p reportPage) fullLines(s style) []string {
 	var lines []string
-	for _, f := range p.full() {
+	for _, f := range p.divided().Full {
 		what := ""
 		if f.Object != nil {
 			what = clean(f.Object.String()) + "  "
@@ -179,7 +157,7 @@ func (p reportPage) foldedLines(s style) []string {
 	ofRule := func(f finding.Finding) string { return f.Rule + " " + string(f.Severity) }
 	says := func(f finding.Finding) string { return f.Message + "\n" + f.Fix }
 	var lines []string
-	for _, of := range finding.FoldBy(p.full(), ofRule) {
+	for _, of := range finding.FoldBy(p.divided().Full, ofRule) {
 		same := finding.FoldBy(of, says)
 		if len(same) < 3 {
 			for _, one := range same {
@@ -219,7 +197,7 @@ func (p reportPage) folded(s style, of finding.Fold, text, fix string) []string 
 // briefLines are a line for each rule of the gaps, and one for hardening.
 func (p reportPage) briefLines(s style) []string {
 	var lines []string
-	gaps := p.gaps()
+	gaps := p.divided().Gaps
 	widest := 0
 	for _, gap := range gaps {
 		widest = max(widest, len(gap[0].Rule))
@@ -279,23 +257,17 @@ func uncheckedLines(r check.Report, everything bool) []string {
 // checkSummary is the line that counts: "dev, prod: 3 errors, 1 warning". It names the environments that
 // other verbs know.
 func checkSummary(r check.Report) string {
-	errs, tiers := 0, map[finding.Tier]int{}
-	for _, f := range r.Findings {
-		tiers[f.Tier]++
-		if f.Severity == finding.Error {
-			errs++
-		}
-	}
+	counts := finding.Count(r.Findings)
 	parts := []string{"nothing found"}
 	if len(r.Findings) > 0 {
-		parts = []string{count(errs, "error"), count(len(r.Findings)-errs, "warning")}
+		parts = []string{count(counts.Errors, "error"), count(counts.Warnings, "warning")}
 	}
 	var below []string
-	if n := tiers[finding.Gap]; n > 0 {
-		below = append(below, count(n, "gap"))
+	if counts.Gaps > 0 {
+		below = append(below, count(counts.Gaps, "gap"))
 	}
-	if n := tiers[finding.Hardening]; n > 0 {
-		below = append(below, fmt.Sprintf("%d hardening", n))
+	if counts.Hardening > 0 {
+		below = append(below, fmt.Sprintf("%d hardening", counts.Hardening))
 	}
 	if len(below) > 0 {
 		parts[1] += " (" + strings.Join(below, ", ") + ")"
@@ -310,9 +282,7 @@ func checkSummary(r check.Report) string {
 	if len(without) > 0 {
 		parts = append(parts, "without "+clean(fitted(without, 60)))
 	}
-	names := slices.DeleteFunc(slices.Clone(r.Environments), func(n string) bool {
-		return slices.Contains(r.Others, n)
-	})
+	names := r.Own()
 	head := "no environment rendered"
 	if len(names) > 0 {
 		head = strings.Join(names, ", ")

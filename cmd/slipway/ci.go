@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"slipway/internal/ci"
 	"slipway/internal/ci/pipeline"
+	"slipway/internal/words"
 )
 
 func newCICommand(a *app) *cobra.Command {
@@ -68,7 +68,8 @@ func runCI(ctx context.Context, a *app, name string, show, gitops bool) error {
 	var foreign *pipeline.ForeignError
 	switch {
 	case errors.As(err, &foreign):
-		for _, l := range differing(foreign.Old, foreign.New) {
+		lines := append([]string{"- existing file", "+ new file"}, words.Diff(foreign.Old, foreign.New)...)
+		for _, l := range lines {
 			fmt.Fprintln(a.stdout, styleOf(a.stdout).mark(l[:1], clean(l)))
 		}
 		return err
@@ -85,40 +86,4 @@ func runCI(ctx context.Context, a *app, name string, show, gitops bool) error {
 		a.warn("next: fill in the parts of %s that `grep -n %q` finds", w.File, ci.ToFill)
 	}
 	return nil
-}
-
-// differing returns the lines that only one of two texts has, in their order, with "…" for the others.
-func differing(before, after string) []string {
-	a, b := strings.Split(before, "\n"), strings.Split(after, "\n")
-	if len(a)*len(b) > 4_000_000 {
-		return lineDiff(before, after)
-	}
-	common := make([][]int, len(a)+1) // the number of common lines from i and j on
-	for i := range common {
-		common[i] = make([]int, len(b)+1)
-	}
-	for i := len(a) - 1; i >= 0; i-- {
-		for j := len(b) - 1; j >= 0; j-- {
-			if common[i][j] = max(common[i+1][j], common[i][j+1]); a[i] == b[j] {
-				common[i][j] = common[i+1][j+1] + 1
-			}
-		}
-	}
-	lines := []string{"- existing file", "+ new file"}
-	for i, j := 0, 0; i < len(a) || j < len(b); {
-		switch {
-		case i < len(a) && j < len(b) && a[i] == b[j]:
-			if lines[len(lines)-1] != "  …" {
-				lines = append(lines, "  …")
-			}
-			i, j = i+1, j+1
-		case j == len(b) || i < len(a) && common[i+1][j] >= common[i][j+1]:
-			lines = append(lines, "- "+a[i])
-			i++
-		default:
-			lines = append(lines, "+ "+b[j])
-			j++
-		}
-	}
-	return lines
 }

@@ -77,9 +77,6 @@ func (c *cli) tell(say func() (markdown string, values ci.Values)) {
 	}
 }
 
-// marks are the signs of acts, the same in plans and progress.
-var marks = map[string]string{"created": "+", "updated": "~", "deleted": "-", "replaced": "±"}
-
 // progress prints an event for a person.
 func (c *cli) progress(e deploy.Event) {
 	c.trace.note(e)
@@ -89,18 +86,15 @@ func (c *cli) progress(e deploy.Event) {
 		printEvidence(c.stderr, e)
 		return
 	}
-	if c.quiet {
+	if c.quiet && !e.Warning {
 		return
-	}
-	mark, ok := marks[e.Message]
-	if !ok {
-		mark = "·"
 	}
 	text := brief(e.Message)
 	if e.Ref != nil {
 		text = fmt.Sprintf("%s  %s", e.Ref, text)
 	}
-	if mark == "·" {
+	mark, acted := planMarks[e.Done]
+	if !acted {
 		c.advance(e, text)
 		return
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"reflect"
 	"strings"
 	"time"
 
@@ -14,7 +13,6 @@ import (
 
 	"slipway/internal/check"
 	"slipway/internal/check/contract"
-	"slipway/internal/check/finding"
 	"slipway/internal/deploy"
 	"slipway/internal/project"
 )
@@ -159,7 +157,7 @@ func printComparison(w io.Writer, r contract.Result, all bool) {
 			continue
 		}
 		fmt.Fprintln(w, s.mark(mark, fmt.Sprintf("%s %s: %d because of %s", mark, classWords(c), r.Count(c),
-			count(distinct(causes), "line"))))
+			count(contract.CountLines(causes), "line"))))
 		for _, cause := range causes {
 			fmt.Fprintf(w, "  %s\n", cmp.Or(places(cause), "(unknown place)"))
 			for _, d := range cause.Differences {
@@ -167,17 +165,6 @@ func printComparison(w io.Writer, r contract.Result, all bool) {
 			}
 		}
 	}
-}
-
-// distinct counts the lines of causes.
-func distinct(causes []contract.Cause) int {
-	lines := map[finding.Place]bool{}
-	for _, c := range causes {
-		for _, p := range c.Places {
-			lines[finding.Place{File: p.File, Line: p.Line}] = true
-		}
-	}
-	return len(lines)
 }
 
 func places(c contract.Cause) string {
@@ -191,7 +178,7 @@ func places(c contract.Cause) string {
 func differenceLine(d contract.Difference) string {
 	text := clean(d.Object.String())
 	switch {
-	case d.Class == contract.MustNotShip && reflect.DeepEqual(d.A, d.B):
+	case d.IsOnBothSides():
 		on := value(fieldValue(d.Field, d.B, d.WrittenB), true)
 		text += fmt.Sprintf("  %s   %s on both sides", clean(d.Field), on)
 	case d.Field != "":
@@ -224,7 +211,7 @@ func markdown(r contract.Result) string {
 		if len(causes) == 0 {
 			continue
 		}
-		title := fmt.Sprintf("%s: %d because of %s", classWords(c), r.Count(c), count(distinct(causes), "line"))
+		title := fmt.Sprintf("%s: %d because of %s", classWords(c), r.Count(c), count(contract.CountLines(causes), "line"))
 		if c == contract.Expected {
 			fmt.Fprintf(&b, "\n<details><summary>%s</summary>\n", title)
 		} else {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -161,30 +160,15 @@ func fieldPaths(ctx context.Context, a *app, p project.Project, env, typed strin
 	for _, ref := range set.Refs() {
 		if ref.Kind+"/"+ref.Name == typed {
 			obj, _ := set.Get(ref)
-			return leaves(nil, "", obj.Body)
+			var paths []cobra.Completion
+			object.Leaves(obj.Body, func(path string, _ any) { paths = append(paths, path) })
+			return paths
 		}
 	}
 	return nil
 }
 
-// leaves appends the paths of the values below v that are neither mappings nor lists.
-func leaves(all []cobra.Completion, at string, v any) []cobra.Completion {
-	switch v := v.(type) {
-	case map[string]any:
-		for _, key := range slices.Sorted(maps.Keys(v)) {
-			all = leaves(all, object.Join(at, key), v[key])
-		}
-	case []any:
-		for i, name := range object.Elements(v) {
-			all = leaves(all, at+name, v[i])
-		}
-	default:
-		all = append(all, at)
-	}
-	return all
-}
-
-// releases are the recorded releases of an environment, the newest first.
+// releaseNames are the recorded releases of an environment, the newest first.
 func releaseNames(ctx context.Context, a *app, name string) []cobra.Completion {
 	t, err := a.target(ctx, name)
 	if err != nil {

@@ -227,35 +227,30 @@ func carryOut(
 	if err := showPlan(c, t.Environment.Name, page, o); err != nil {
 		return err
 	}
-	if proposal.Done() {
-		c.tell(func() (string, ci.Values) { return planMarkdown(page), releaseValues(proposal.Latest) })
-		err := deploy.Settle(ctx, t, proposal, o.options())
-		if unstable := (*deploy.UnstableError)(nil); errors.As(err, &unstable) && *o.out == asJSON {
-			return errors.Join(err, showOutcome(c, t, proposal.Latest, nil, o, err.Error()))
-		}
-		if err != nil {
+	planned := "" // the deploy makes the plan again, and thousands of changes are not held twice
+	if c.ci.CanTell() {
+		planned = planMarkdown(page)
+	}
+	images, unchanged := proposal.Prepared.Images, proposal.Done()
+	end := func() {}
+	done, err := deploy.WithConsent(ctx, t, proposal, o.options(), func() error {
+		question := fmt.Sprintf("Apply this to %s (%s)?", t.Environment.Name, t.Environment.Class)
+		if err := c.confirm(ctx, o.yes, question); err != nil {
 			return err
 		}
-		return showOutcome(c, t, proposal.Latest, nil, o, "nothing changed")
+		end = c.ci.Fold("apply to " + t.Environment.Name + " and watch")
+		return nil
+	})
+	end()
+	switch {
+	case done.Applied:
+		c.tell(func() (string, ci.Values) {
+			return releaseMarkdown(t.Environment.Name, planned, images, done.Release, err), releaseValues(done.Release)
+		})
+	case unchanged:
+		c.tell(func() (string, ci.Values) { return planned, releaseValues(done.Release) })
 	}
-	if err := proposal.Blocked(); err != nil {
-		return err
-	}
-	if err := c.confirm(ctx, o.yes, fmt.Sprintf("Apply this to %s (%s)?", t.Environment.Name,
-		t.Environment.Class)); err != nil {
-		return err
-	}
-	started := time.Now()
-	rel, err := applyPlan(ctx, c, t, page, o)
-	var failed *deploy.FailedError
-	if errors.As(err, &failed) && *o.out == asJSON {
-		return errors.Join(err, showOutcome(c, t, failed.Release, failed.RolledBack, o, err.Error()))
-	}
-	if err != nil {
-		return err
-	}
-	return showOutcome(c, t, rel, nil, o,
-		fmt.Sprintf("%s after %.1f s", rel.Status, time.Since(started).Seconds()))
+	return errors.Join(err, showOutcome(c, t, done, err, o))
 }
 
 // showRefusal prints what check found where that is why nothing is planned; inJSON is its form in JSON.
@@ -281,27 +276,6 @@ func showRefusal(c *cli, err error, out format, inJSON func(deploy.Review) any) 
 		fmt.Fprintf(c.stdout, "check: %s; run `slipway check %s` to read them\n", line, refused.Environment)
 	}
 	return nil
-}
-
-// apply calls deploy.Apply in a fold of the log, and tells the CI platform the outcome.
-func applyPlan(ctx context.Context, c *cli, t deploy.Target, p planPage,
-	o *actOptions) (release.Release, error) {
-	end := c.ci.Fold("apply to " + t.Environment.Name + " and watch")
-	planned := "" // the deploy makes the plan again, and thousands of changes are not held twice
-	if c.ci.CanTell() {
-		planned = planMarkdown(p)
-	}
-	images := p.Prepared.Images
-	rel, err := deploy.Apply(ctx, t, p.Proposal, o.options())
-	end()
-	var failed *deploy.FailedError
-	if errors.As(err, &failed) {
-		rel = failed.Release
-	}
-	c.tell(func() (string, ci.Values) {
-		return releaseMarkdown(t.Environment.Name, planned, images, rel, err), releaseValues(rel)
-	})
-	return rel, err
 }
 
 // line is one line of --output json: an event, with the result of the steps plan and done.
@@ -347,11 +321,21 @@ func showPlan(c *cli, environment string, p planPage, o *actOptions) error {
 	return nil
 }
 
-// report prints the outcome.
-func showOutcome(c *cli, t deploy.Target, rel release.Release, back *release.Release, o *actOptions,
-	text string) error {
+// showOutcome prints what became of the plan. Of an error it prints only what the release adds as JSON: the
+// error itself is printed at the end of the run.
+func showOutcome(c *cli, t deploy.Target, done deploy.Outcome, err error, o *actOptions) error {
+	rel, text := done.Release, "nothing changed"
+	switch {
+	case err != nil && *o.out == asJSON && hasReleased(err):
+		text = err.Error()
+	case err != nil:
+		return nil
+	case done.Applied:
+		text = fmt.Sprintf("%s after %.1f s", rel.Status, done.Took.Seconds())
+	}
 	if *o.out == asJSON {
-		l := line{Event: deploy.Event{Step: stepDone, Message: text, Time: time.Now().UTC()}, RolledBack: back}
+		l := line{RolledBack: done.RolledBack,
+			Event: deploy.Event{Step: stepDone, Message: text, Time: time.Now().UTC()}}
 		if rel.Revision > 0 {
 			l.Release = &rel
 		}
@@ -365,4 +349,9 @@ func showOutcome(c *cli, t deploy.Target, rel release.Release, back *release.Rel
 	fmt.Fprintf(c.stdout, "%s  release %d  %s\n", s.bold(t.Environment.Name), rel.Revision,
 		s.state(rel.Failure == "", text))
 	return nil
+}
+
+// hasReleased says that an error is about a release that is in place.
+func hasReleased(err error) bool {
+	return errors.As(err, new(*deploy.FailedError)) || errors.As(err, new(*deploy.UnstableError))
 }

@@ -38,12 +38,8 @@ func evidenceLines(f rollout.Evidence) []string {
 	if f.Message != "" {
 		lines = append(lines, oneLine(f.Message))
 	}
-	for _, e := range f.Events {
-		reason, text, _ := strings.Cut(e, ": ")
-		known := strings.Contains(f.Message, strings.TrimPrefix(text, "Error: ")) || text == "Error: "+f.Reason
-		if !known || f.Message == "" && reason != f.Reason {
-			lines = append(lines, "event  "+oneLine(e))
-		}
+	for _, e := range f.FurtherEvents() {
+		lines = append(lines, "event  "+oneLine(e))
 	}
 	for _, n := range f.Notes {
 		lines = append(lines, "note  "+n)

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"strings"
-
 	"slipway/internal/deploy"
 	"slipway/internal/image/builder"
 	"slipway/internal/image/signature"
@@ -26,7 +24,7 @@ var buildRows = []row{
 		"its registry and read from it (`docker login`). Nothing was pushed.")),
 	as("build", codeError, func(e *builder.BuildError) string {
 		const hint = "Correct that step. Nothing was pushed."
-		if strings.Contains(e.Step, "] COPY ") && strings.HasSuffix(e.Err.Error(), "not found") {
+		if e.LacksFile() {
 			return hint + " Files come from images[].context, without those that .dockerignore excludes."
 		}
 		return hint

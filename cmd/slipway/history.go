@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -72,16 +71,7 @@ func printHistory(w io.Writer, history []release.Release) error {
 	}}
 	t.add("RELEASE", "STATUS", "TAG", "COMMIT", "AGE", "BY", "")
 	for _, rel := range history {
-		note := ""
-		if rel.Revert {
-			note = fmt.Sprintf("drift reverted to release %d", rel.RollbackOf)
-		} else if rel.RollbackOf > 0 {
-			note = fmt.Sprintf("rollback to release %d", rel.RollbackOf)
-		} else if rel.Override != nil {
-			note = "images of " + rel.Override.From + " without a commit"
-		} else if rel.Failure != "" {
-			note = clip(brief(firstLine(rel.Failure)))
-		}
+		note := cmp.Or(rel.ContentText(), clip(brief(firstLine(rel.Failure))))
 		if rel.Namespace != "" {
 			note = strings.TrimPrefix(note+", in namespace "+rel.Namespace, ", ")
 		}
@@ -91,19 +81,13 @@ func printHistory(w io.Writer, history []release.Release) error {
 	return t.print(w)
 }
 
-// tagsOf are the tags of the images that a release runs. Where the source names them, they are of other
-// commits than the release.
+// tagsOf are a few of a release's tags.
 func tagsOf(rel release.Release) string {
-	var tags []string
-	for _, pin := range rel.Images {
-		if pin.Tag != "" && !slices.Contains(tags, pin.Tag) {
-			tags = append(tags, pin.Tag)
-		}
-	}
+	tags := rel.Tags()
 	if n := len(tags) - maxImages; n > 0 {
 		tags = append(tags[:maxImages], fmt.Sprintf("+%d", n))
 	}
-	return cmp.Or(strings.Join(tags, ","), rel.Tag)
+	return strings.Join(tags, ",")
 }
 
 // showRelease prints one record with its evidence.

@@ -10,7 +10,6 @@ import (
 
 	"slipway/internal/ci"
 	"slipway/internal/deploy"
-	"slipway/internal/plan"
 )
 
 // errHasChanges is the answer of plan --exit-code.
@@ -52,17 +51,6 @@ type planOptions struct {
 	prune           pruneOptions
 }
 
-// planJSON is the output of plan -o json.
-type planJSON struct {
-	plan.Plan
-	Check deploy.Review `json:"check"`
-	Risks []plan.Risk   `json:"risks,omitempty"`
-	// Unsettled says what is not healthy in the release that runs, although it was.
-	Unsettled string `json:"unsettled,omitempty"`
-	// Keepers are other tools that deploy the objects.
-	Keepers []deploy.Keeper `json:"keepers,omitempty"`
-}
-
 func runPlan(ctx context.Context, a *app, name string, o planOptions) error {
 	a.planFile = o.file
 	t, err := a.target(ctx, name)
@@ -80,15 +68,13 @@ func runPlan(ctx context.Context, a *app, name string, o planOptions) error {
 	proposal, err := deploy.Propose(ctx, t, options)
 	if err != nil {
 		return errors.Join(err, showRefusal(a.cli, err, *o.out, func(r deploy.Review) any {
-			empty := plan.Plan{Environment: name, Commit: t.Source.Commit, Changes: []plan.Change{}}
-			return planJSON{Plan: empty, Check: r}
+			return deploy.ReportOfRefusal(t, r)
 		}))
 	}
 	page := pageOf(ctx, t, proposal)
 	switch *o.out {
 	case asJSON:
-		err = a.json(planJSON{proposal.Plan, proposal.Prepared.Review, page.Risks, proposal.Unsettled,
-			proposal.Keepers})
+		err = a.json(deploy.ReportOf(proposal, page.Summary))
 	case asMarkdown:
 		_, err = fmt.Fprint(a.stdout, planMarkdown(page))
 	default:

@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -118,15 +117,6 @@ func buildID() string {
 	return fmt.Sprintf(" %d %d", info.Size(), info.ModTime().UnixNano())
 }
 
-// rendered is the result of one environment.
-type rendered struct {
-	env project.Environment
-	render.Text
-	objects []object.Object
-	digest  string // with --digest
-	err     error
-}
-
 func runRender(ctx context.Context, a *app, names []string, o renderFlags) error {
 	open := func() (project.Project, error) { return a.projectOf(names...) }
 	if o.all {
@@ -136,7 +126,7 @@ func runRender(ctx context.Context, a *app, names []string, o renderFlags) error
 	if err != nil {
 		return err
 	}
-	envs, err := o.environments(p, names)
+	envs, err := p.Chosen(names, o.skaffold.profiles)
 	if err != nil {
 		return err
 	}
@@ -151,84 +141,41 @@ func runRender(ctx context.Context, a *app, names []string, o renderFlags) error
 	if o.skaffold.explain {
 		return o.skaffold.run(ctx, a, r, envs, o.out)
 	}
-	var errs []error          // an environment that fails does not stop the others
-	said := map[string]bool{} // environments share files, and the warnings about them
-	for i, env := range envs {
-		result := o.render(ctx, r, env)
-		result.Warnings = slices.DeleteFunc(slices.Clone(result.Warnings), func(w string) bool {
-			repeated := said[w]
-			said[w] = true
-			return repeated
-		})
-		errs = append(errs, o.print(a, result, len(envs) > 1, i > 0))
+	var errs []error
+	form := render.Form{Text: o.out.kind == asYAML && !o.digest, Digest: o.digest, Secrets: o.show}
+	for result := range r.Each(ctx, envs, form) {
+		errs = append(errs, o.print(a, result, len(envs) > 1, len(errs) > 0))
 	}
 	return errors.Join(errs...)
 }
 
-func (o renderFlags) environments(p project.Project, names []string) ([]project.Environment, error) {
-	if o.all {
-		return slices.Clone(p.Environments), nil
-	}
-	if len(o.skaffold.profiles) > 0 {
-		env, err := p.WithProfiles(o.skaffold.profiles)
-		return []project.Environment{env}, err
-	}
-	var envs []project.Environment
-	for _, n := range names {
-		env, err := p.Environment(n)
-		if err != nil {
-			return nil, err
-		}
-		envs = append(envs, env)
-	}
-	return envs, nil
-}
-
-func (o renderFlags) render(ctx context.Context, renderer *render.Renderer,
-	env project.Environment) rendered {
-	if o.out.kind == asYAML && !o.digest {
-		t, err := renderer.Text(ctx, env, o.show)
-		return rendered{env: env, Text: t, err: err}
-	}
-	result, err := renderer.Render(ctx, env)
-	objects := result.Set.Objects()
-	if err == nil && !o.show {
-		objects = object.HideAll(objects, result.Set.Concealed())
-	}
-	r := rendered{env: env, objects: objects, err: err, Text: render.Text{Warnings: result.Remarks()}}
-	if o.digest && err == nil {
-		r.digest = result.Set.Digest()
-	}
-	return r
-}
-
 // print prints a result, or returns its error.
-func (o renderFlags) print(a *app, r rendered, several, later bool) error {
+func (o renderFlags) print(a *app, r render.Rendered, several, later bool) error {
 	for _, w := range r.Warnings {
 		a.warn("warning: %s", w)
 	}
-	if r.err != nil {
-		return r.err
+	if r.Err != nil {
+		return r.Err
 	}
 	switch {
 	case o.digest:
-		_, err := fmt.Fprintf(a.stdout, "%s  %s\n", r.digest, r.env.Name)
+		_, err := fmt.Fprintf(a.stdout, "%s  %s\n", r.Digest, r.Environment.Name)
 		return err
 	case o.out.kind == asJSON:
-		return jsonLines(a.stdout, r.objects)
+		return jsonLines(a.stdout, r.Objects)
 	case o.out.dir != "":
 		dir := o.out.dir
 		if several {
-			dir = filepath.Join(dir, r.env.Name)
+			dir = filepath.Join(dir, r.Environment.Name)
 		}
-		return writeDirectory(a.cli, dir, r.objects)
+		return writeDirectory(a.cli, dir, r.Objects)
 	}
 	var head string
 	if later {
 		head = "---\n"
 	}
 	if several {
-		head += fmt.Sprintf("# environment %s, %d objects\n", r.env.Name, r.Text.Objects)
+		head += fmt.Sprintf("# environment %s, %d objects\n", r.Environment.Name, r.Text.Objects)
 	}
 	if _, err := io.WriteString(a.stdout, head); err != nil {
 		return err

@@ -69,20 +69,16 @@ func (d *renderDropin) check(cmd *cobra.Command) error {
 }
 
 func runDropin(ctx context.Context, a *app, o renderFlags) error {
-	d, options := o.dropin.DropIn, a.renderOptions("render")
-	options.Encrypted = d.Kustomize != "" && !o.show // kustomize knows nothing of SOPS
+	d := o.dropin.DropIn
 	d.LoadRestrictionsNone = o.dropin.restrictor == unrestricted
-	d.Helm.WholeLists = !o.digest && o.out.dir == "" // those name single objects
+	d.Secrets, d.Single = o.show, o.digest || o.out.dir != ""
 	d.Helm.Namespace, d.Root = a.namespace, given(a.dir)
-	out, err := render.RenderDropIn(ctx, d, options)
+	out, err := render.RenderDropIn(ctx, d, a.renderOptions("render"))
 	if err != nil {
 		return err
 	}
 	for _, w := range out.Warnings {
 		a.warn("warning: %s", w)
-	}
-	if !o.show {
-		out.Objects = object.HideAll(out.Objects, out.Concealed)
 	}
 	return o.printObjects(a, d.Path(), out.Objects)
 }
@@ -90,13 +86,11 @@ func runDropin(ctx context.Context, a *app, o renderFlags) error {
 func (o renderFlags) printObjects(a *app, name string, objects []object.Object) error {
 	switch {
 	case o.digest:
-		var set object.Set
-		for _, obj := range objects {
-			if err := set.Add(obj); err != nil {
-				return err
-			}
+		set, err := object.SetOf(objects)
+		if err != nil {
+			return err
 		}
-		_, err := fmt.Fprintf(a.stdout, "%s  %s\n", set.Digest(), name)
+		_, err = fmt.Fprintf(a.stdout, "%s  %s\n", set.Digest(), name)
 		return err
 	case o.out.kind == asJSON:
 		return jsonLines(a.stdout, objects)

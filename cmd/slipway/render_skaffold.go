@@ -29,6 +29,14 @@ func (s *renderSkaffold) flags(cmd *cobra.Command) {
 // errNothingToExplain refuses --explain for an environment without profiles.
 var errNothingToExplain = errors.New("--explain needs an environment of a skaffold.yaml")
 
+// explainedJSON is the output of render --explain -o json.
+type explainedJSON struct {
+	Config      map[string]any `json:"config"`
+	Environment string         `json:"environment"`
+	File        string         `json:"file"`
+	Profiles    []string       `json:"profiles"`
+}
+
 // run prints the active profiles of each environment and the reason; as JSON also the configuration.
 func (s *renderSkaffold) run(ctx context.Context, a *app, r *render.Renderer, envs []project.Environment,
 	out renderOutput) error {
@@ -45,12 +53,8 @@ func (s *renderSkaffold) run(ctx context.Context, a *app, r *render.Renderer, en
 				a.warn("warning: %s", w)
 			}
 			if out.kind == asJSON {
-				fired := []string{}
-				for _, f := range c.Fired {
-					fired = append(fired, f.Profile)
-				}
-				if err := a.json(map[string]any{"environment": env.Name, "file": c.File, "profiles": fired,
-					"config": c.Config}); err != nil {
+				explained := explainedJSON{Environment: env.Name, File: c.File, Profiles: c.Profiles(), Config: c.Config}
+				if err := a.json(explained); err != nil {
 					return err
 				}
 				continue

@@ -61,9 +61,5 @@ func runRollback(ctx context.Context, a *app, name string, revision int, o *actO
 	if err != nil {
 		return err
 	}
-	for _, pin := range deploy.Gone(ctx, t, proposal.Prepared) {
-		a.warn("warning: %s is not in its registry any more: only nodes that have pulled it can run it",
-			pin.Reference())
-	}
 	return carryOut(ctx, a.cli, t, proposal, o)
 }

@@ -72,6 +72,13 @@ type Report struct {
 	Accepted int `json:"accepted"`
 }
 
+// Own are the environments that were checked and are the project's: other verbs accept their names.
+func (r Report) Own() []string {
+	return slices.DeleteFunc(slices.Clone(r.Environments), func(name string) bool {
+		return slices.Contains(r.Others, name)
+	})
+}
+
 // Outcome is what was found, with all that was not checked.
 func (r Report) Outcome() finding.Outcome {
 	o := finding.Outcome{Findings: r.Findings, Unchecked: r.Unchecked}

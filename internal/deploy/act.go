@@ -77,7 +77,7 @@ func actStage(ctx context.Context, r run, p Proposal, n int, rel *release.Releas
 		switch {
 		case held && !p.Prepared.Delete && !deletes[0].First:
 			// All that is desired is healthy. The rest goes when the owners of the finalizers let it go.
-			r.target.say(Prune, nil, "warning: %v", err)
+			r.target.warn(Prune, nil, "%v", err)
 			rel.Kept, err = append(rel.Kept, still.Refs...), nil
 		case err != nil && !deletes[0].First:
 			return &leftoverError{err}
@@ -209,7 +209,7 @@ func applyBatch(ctx context.Context, r run, batch []plan.Change, p Proposal) []a
 		defer mu.Unlock()
 		for ended[i] = true; next < len(batch) && ended[next]; next++ {
 			if c := batch[next]; done[next].ok && c.Action != plan.Run {
-				r.target.say(Act, &c.Ref, "%sd", c.Action)
+				r.target.sayDone(Act, c.Ref, c.Action)
 			}
 		}
 	})
@@ -308,7 +308,7 @@ func prune(
 				continue
 			}
 			longest = max(longest, graces[i])
-			r.target.say(Prune, &c.Ref, "deleted")
+			r.target.sayDone(Prune, c.Ref, plan.Delete)
 			gone = append(gone, c.Ref)
 			rel.Applied = append(rel.Applied, c.Ref)
 		}
@@ -322,7 +322,7 @@ func prune(
 	timeout := cmp.Or(r.options.Timeout, max(minGone, longest+minGone/4))
 	remade, err := rollout.WaitGone(ctx, r.target.Cluster, gone, p.uids, timeout)
 	for _, ref := range remade {
-		r.target.say(Prune, &ref, "warning: a controller has made it again since")
+		r.target.warn(Prune, &ref, "a controller has made it again since")
 	}
 	if err != nil {
 		nameHold(ctx, r.target, p, err)

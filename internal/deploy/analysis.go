@@ -58,7 +58,7 @@ func promoteRollouts(ctx context.Context, r run, p Proposal, changes []plan.Chan
 			continue
 		}
 		if err := promoteRollout(ctx, r, c.Ref); err != nil {
-			r.target.say(Act, &c.Ref, "warning: its analysis is not skipped: %v", err)
+			r.target.warn(Act, &c.Ref, "its analysis is not skipped: %v", err)
 		}
 	}
 }

@@ -130,7 +130,7 @@ func Apply(ctx context.Context, t Target, p Proposal, o Options) (release.Releas
 	}
 	rel, err := applyLocked(r.lock.Context(), r, p, created)
 	if uerr := r.lock.Unlock(ctx); uerr != nil {
-		t.say(Lock, nil, "warning: unlock: the lock stays until it expires: %v", uerr)
+		t.warn(Lock, nil, "unlock: the lock stays until it expires: %v", uerr)
 	}
 	return rel, err
 }
@@ -251,9 +251,9 @@ func carryOut(ctx context.Context, r run, p Proposal, past release.Past) (releas
 		noteNotRun(ctx, t, p, &rel)
 	}
 	rel.Evidence, rel.Ran = evidenceOf(ctx, t, p, err), ranBadly(ctx, t, rel, err)
-	if rel.Status == release.Failed && t.Notify != nil {
-		t.Notify(Event{Step: Failure, Message: fmt.Sprintf("release %d failed: %s", rel.Revision, rel.Failure),
-			Evidence: rel.Evidence, Time: time.Now().UTC()})
+	if rel.Status == release.Failed {
+		t.emit(Event{Step: Failure, Message: fmt.Sprintf("release %d failed: %s", rel.Revision, rel.Failure),
+			Evidence: rel.Evidence})
 	}
 	// An interrupted run records its outcome too, and a run that waits for an unreachable API server holds the
 	// lock. When the lock is lost, the record tells whether another deploy has written it.

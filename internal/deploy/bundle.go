@@ -71,7 +71,7 @@ func Bundle(ctx context.Context, t Target) (bundle.Bundle, error) {
 		return bundle.Bundle{}, err
 	}
 	var images []project.Image
-	missing := Gone(ctx, t, prepared) // or in the repository of another environment alone
+	missing := gone(ctx, t, prepared) // or in the repository of another environment alone
 	for _, pin := range prepared.Images {
 		if pin.Digest == "" || slices.Contains(missing, pin) {
 			return bundle.Bundle{}, refuse(fmt.Sprintf("Run `slipway build %s` first.", t.Environment.Name),

@@ -12,6 +12,7 @@ import (
 	"slipway/internal/git"
 	"slipway/internal/image"
 	"slipway/internal/object"
+	"slipway/internal/plan"
 	"slipway/internal/project"
 	"slipway/internal/release"
 	"slipway/internal/render"
@@ -67,14 +68,32 @@ type Event struct {
 	Ref     *object.Ref `json:"ref,omitempty"`
 	Message string      `json:"message"`
 	Current bool        `json:"-"` // the object is healthy
+	// Done is what was done to the object; empty: the event is about something else.
+	Done plan.Action `json:"-"`
+	// Warning: people are to read it even where they want no progress.
+	Warning bool `json:"-"`
 	// Evidence says why a release failed; set when the step is Failure.
 	Evidence []rollout.Evidence `json:"evidence,omitempty"`
 	Time     time.Time          `json:"time"`
 }
 
 func (t Target) say(step Step, ref *object.Ref, format string, args ...any) {
+	t.emit(Event{Step: step, Ref: ref, Message: fmt.Sprintf(format, args...)})
+}
+
+func (t Target) warn(step Step, ref *object.Ref, format string, args ...any) {
+	t.emit(Event{Step: step, Ref: ref, Message: fmt.Sprintf("warning: "+format, args...), Warning: true})
+}
+
+// sayDone says what was done to an object: "created".
+func (t Target) sayDone(step Step, ref object.Ref, action plan.Action) {
+	t.emit(Event{Step: step, Ref: &ref, Message: string(action) + "d", Done: action})
+}
+
+func (t Target) emit(e Event) {
 	if t.Notify != nil {
-		t.Notify(Event{Step: step, Ref: ref, Message: fmt.Sprintf(format, args...), Time: time.Now().UTC()})
+		e.Time = time.Now().UTC()
+		t.Notify(e)
 	}
 }
 

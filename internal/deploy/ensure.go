@@ -23,9 +23,15 @@ func (t Target) Reach(o image.Options) image.Options {
 	return o
 }
 
-// Gone returns the prepared images that their registries no longer have. It gives up after a few seconds.
-func Gone(ctx context.Context, t Target, p Prepared) []image.Pin {
+// gone returns the prepared images that their registries no longer have. It gives up after a few seconds.
+func gone(ctx context.Context, t Target, p Prepared) []image.Pin {
 	return image.Gone(ctx, p.Images, t.Reach(image.Options{}))
+}
+
+func warnOfGone(ctx context.Context, t Target, p Prepared) {
+	for _, pin := range gone(ctx, t, p) {
+		t.warn(Image, nil, "%s is not in its registry any more: only nodes that have pulled it can run it", pin.Reference())
+	}
 }
 
 // atOnce bounds how many images are resolved or built at the same time.

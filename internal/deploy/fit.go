@@ -132,7 +132,7 @@ func fitPod(t Target, ref object.Ref, img string, has []string, on map[string]in
 	case all:
 		return &PlatformError{Environment: t.Environment.Name, Ref: ref, Image: img, Has: has, Needs: wrong}
 	}
-	t.say(Image, nil, "warning: %s: %s is for %s only, and %d of the %d nodes that it may run on are %s: a "+
+	t.warn(Image, nil, "%s: %s is for %s only, and %d of the %d nodes that it may run on are %s: a "+
 		"nodeSelector on kubernetes.io/arch keeps it off them",
 		ref, img, strings.Join(has, ", "), bad, all, strings.Join(wrong, ", "))
 	return nil

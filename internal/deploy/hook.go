@@ -142,7 +142,7 @@ func sweepHooks(ctx context.Context, r run, p Proposal, ran []plan.Change, faile
 		if err := r.target.Cluster.Delete(ctx, c.Ref, uid); err != nil {
 			return err
 		}
-		r.target.say(Prune, &c.Ref, "deleted")
+		r.target.sayDone(Prune, c.Ref, plan.Delete)
 	}
 	return nil
 }
@@ -158,10 +158,10 @@ func runFailureHooks(ctx context.Context, r run, p Proposal, rel *release.Releas
 		failed := 0
 		if err != nil {
 			failed = i + 1
-			r.target.say(Act, nil, "warning: stage %d: %s: %v", i+1, stage.Name, masked(err, p.Prepared.Set))
+			r.target.warn(Act, nil, "stage %d: %s: %v", i+1, stage.Name, masked(err, p.Prepared.Set))
 		}
 		if err := sweepHooks(ctx, r, p, p.Plan.In(i+1), failed); err != nil {
-			r.target.say(Act, nil, "warning: %v", err)
+			r.target.warn(Act, nil, "%v", err)
 		}
 		if failed > 0 {
 			return

@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -38,6 +39,16 @@ func (l *log) add(request string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.requests = append(l.requests, request)
+}
+
+// written are the requests that wrote something.
+func (l *log) written() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(l.requests), func(r string) bool {
+		isRead := strings.HasPrefix(r, "GET ") || strings.HasPrefix(r, "LIST ")
+		return isRead || strings.HasSuffix(r, ", dry run") || strings.HasSuffix(r, "reviews")
+	})
 }
 
 // take returns the requests since the last time.
@@ -175,12 +186,22 @@ func (s *stage) apply(t *testing.T, p deploy.Proposal) release.Release {
 func TestPath(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, "../../examples/myapp", nil)
-	rel := s.apply(t, s.propose(t))
-	if rel.Status != release.Healthy || rel.Commit != s.source.Commit || len(rel.Images) != 1 {
-		t.Errorf("release: %+v", rel)
+	refuse := func() error { return errors.New("no") }
+	done, err := deploy.WithConsent(t.Context(), s.target, s.propose(t), deploy.Options{Who: "ada"}, refuse)
+	if err == nil || done.Applied || len(s.api.written()) > 0 {
+		t.Errorf("without consent: %+v, %v, %q", done, err, s.api.written())
 	}
-	if again := s.propose(t); !again.Done() {
-		t.Errorf("after the deploy: %+v", again.Plan.Changes)
+	agree := func() error { return nil }
+	done, err = deploy.WithConsent(t.Context(), s.target, s.propose(t), deploy.Options{Who: "ada"}, agree)
+	rel := done.Release
+	if err != nil || !done.Applied || rel.Status != release.Healthy || rel.Commit != s.source.Commit ||
+		len(rel.Images) != 1 {
+		t.Errorf("release: %+v, %v", rel, err)
+	}
+	again := s.propose(t)
+	if done, err = deploy.WithConsent(t.Context(), s.target, again, deploy.Options{}, refuse); err != nil ||
+		done.Applied || done.Release.Revision != rel.Revision {
+		t.Errorf("after the deploy: %+v, %v, %+v", again.Plan.Changes, err, done)
 	}
 	board := deploy.Board(t.Context(), s.source, func(env project.Environment) (deploy.Target, error) {
 		if env.Name != s.target.Environment.Name {

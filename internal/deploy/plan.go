@@ -343,7 +343,7 @@ func warnOfMovedTags(t Target, p Prepared, latest release.Release) {
 		for _, was := range latest.Images {
 			if now.Tag != "" && now.Tag == was.Tag && now.Repository == was.Repository &&
 				now.Digest != "" && was.Digest != "" && now.Digest != was.Digest {
-				t.say(Image, nil, "warning: %s:%s was %s in release %d and is %s now: the tag was moved. Name "+
+				t.warn(Image, nil, "%s:%s was %s in release %d and is %s now: the tag was moved. Name "+
 					"the digest in the manifests to keep the tested content",
 					now.Repository, now.Tag, was.Digest, latest.Revision, now.Digest)
 			}

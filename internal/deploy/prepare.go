@@ -205,7 +205,7 @@ func renderEnvironment(
 		return rendering{}, err
 	}
 	for _, w := range result.Warnings {
-		t.say(Rendering, nil, "warning: %s", w)
+		t.warn(Rendering, nil, "%s", w)
 	}
 	return rendering{renderer: r, env: env, result: result}, nil
 }
@@ -320,7 +320,7 @@ func renderOthers(ctx context.Context, t Target, r *render.Renderer) ([]other, e
 			return nil, err
 		}
 		if err != nil {
-			t.say(Image, nil, "warning: skipped the images of %s: %v", env.Name, err)
+			t.warn(Image, nil, "skipped the images of %s: %v", env.Name, err)
 			continue
 		}
 		others = append(others, other{env, result.Set})

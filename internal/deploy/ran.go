@@ -52,7 +52,7 @@ func ranBadly(ctx context.Context, t Target, rel release.Release, err error) []s
 	}
 	ran, err := Ran(ctx, t, rel)
 	if err != nil {
-		t.say(Failure, nil, "warning: cannot tell which images ran: %v", err)
+		t.warn(Failure, nil, "cannot tell which images ran: %v", err)
 	}
 	return ran
 }
@@ -62,9 +62,9 @@ func ranBadly(ctx context.Context, t Target, rel release.Release, err error) []s
 func noteNotRun(ctx context.Context, t Target, p Proposal, rel *release.Release) {
 	var err error
 	if rel.NotRun, err = notRun(ctx, t, p); err != nil {
-		t.say(Verify, nil, "warning: cannot tell which images run: %v", err)
+		t.warn(Verify, nil, "cannot tell which images run: %v", err)
 	} else if len(rel.NotRun) > 0 {
-		t.say(Verify, nil, "warning: %s", NotRunText(*rel))
+		t.warn(Verify, nil, "%s", NotRunText(*rel))
 	}
 }
 

@@ -41,7 +41,7 @@ func markRandom(t Target, observed []plan.Observed, p *Prepared, today string) {
 		case j < 0 || seen.Desired.Body == nil || seen.Err != nil || seen.Ref.RunsOnce():
 		case seen.Live.Body == nil:
 			u := p.Unstable[j]
-			t.say(Rendering, &seen.Ref, "warning: %s is new in each render (%s in %s): this deploy sets it, and the "+
+			t.warn(Rendering, &seen.Ref, "%s is new in each render (%s in %s): this deploy sets it, and the "+
 				"next one is refused until the chart looks it up or a value pins it", u.Field, u.Functions, u.Call)
 		default:
 			refused := &RandomError{Ref: seen.Ref, Unstable: p.Unstable[j]}

@@ -31,9 +31,10 @@ func ProposeRollback(ctx context.Context, t Target, o RollbackOptions) (Proposal
 	}
 	rel := release.Release{Revision: p.Prepared.RollbackOf, Objects: p.Prepared.Set}
 	if p.Prepared.Review, err = reviewRecorded(ctx, t, rel); err != nil {
-		t.say(Rollback, nil, "warning: the objects were not checked: %v", err)
+		t.warn(Rollback, nil, "the objects were not checked: %v", err)
 	}
 	p.sayUnseen(t)
+	warnOfGone(ctx, t, p.Prepared)
 	return p, nil
 }
 

@@ -47,9 +47,7 @@ func Settle(ctx context.Context, t Target, p Proposal, o Options) error {
 	case errors.As(err, &sick):
 		list := evidenceOf(ctx, t, p, err)
 		err = masked(err, p.Prepared.Set)
-		if t.Notify != nil {
-			t.Notify(Event{Step: Failure, Message: err.Error(), Evidence: list, Time: time.Now().UTC()})
-		}
+		t.emit(Event{Step: Failure, Message: err.Error(), Evidence: list})
 	case err != nil:
 		return err
 	default:

@@ -30,6 +30,28 @@ type Summary struct {
 	Remarks []string `json:"remarks,omitempty"`
 }
 
+// Report is a plan as programs read it.
+type Report struct {
+	plan.Plan
+	Check Review      `json:"check"`
+	Risks []plan.Risk `json:"risks,omitempty"`
+	// Unsettled says what is not healthy in the release that runs, although it was.
+	Unsettled string `json:"unsettled,omitempty"`
+	// Keepers are other tools that deploy the objects.
+	Keepers []Keeper `json:"keepers,omitempty"`
+}
+
+// ReportOf is a proposal as programs read it.
+func ReportOf(p Proposal, s Summary) Report {
+	return Report{Plan: p.Plan, Check: p.Prepared.Review, Risks: s.Risks, Unsettled: p.Unsettled, Keepers: p.Keepers}
+}
+
+// ReportOfRefusal is the report of a plan that check refuses: it has no changes.
+func ReportOfRefusal(t Target, r Review) Report {
+	empty := plan.Plan{Environment: t.Environment.Name, Commit: t.Source.Commit, Changes: []plan.Change{}}
+	return Report{Plan: empty, Check: r}
+}
+
 // Summarize reads the commits from the repository of the source.
 func Summarize(ctx context.Context, t Target, p Proposal) Summary {
 	s := Summary{Remarks: remarks(t, p), Risks: risks(ctx, t, p)}
@@ -55,11 +77,11 @@ func risks(ctx context.Context, t Target, p Proposal) []plan.Risk {
 	}
 	quotas, _, err := cluster.Quotas(ctx, t.Cluster)
 	if err != nil {
-		t.say(Rendering, nil, "warning: quotas were not compared: %v", err)
+		t.warn(Rendering, nil, "quotas were not compared: %v", err)
 	}
 	classes, err := cluster.Classes(ctx, t.Cluster)
 	if err != nil {
-		t.say(Rendering, nil, "warning: the sizes of volumes were not compared: %v", err)
+		t.warn(Rendering, nil, "the sizes of volumes were not compared: %v", err)
 	}
 	return plan.Risks(p.Plan, p.Observed, quotas, classes)
 }

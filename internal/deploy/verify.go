@@ -47,12 +47,12 @@ func verify(ctx context.Context, r run, p Proposal, rel *release.Release) {
 			}
 			rel.Lost = append(rel.Lost, lost)
 			if !contains(known[i].Lost, f) {
-				r.target.say(Verify, &ref, "warning: %s", LostText(lost))
+				r.target.warn(Verify, &ref, "%s", LostText(lost))
 			}
 		}
 	}
 	if err != nil {
-		r.target.say(Verify, nil, "warning: the result was not verified: %v", err)
+		r.target.warn(Verify, nil, "the result was not verified: %v", err)
 	}
 }
 

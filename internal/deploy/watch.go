@@ -113,12 +113,8 @@ func (n *news) hear(p rollout.Progress) {
 		return
 	}
 	delete(n.quiet, p.Ref)
-	now := time.Now()
-	n.told = now
-	if n.t.Notify != nil {
-		n.t.Notify(Event{Step: Watch, Ref: &p.Ref, Message: p.Message, Current: p.Status == object.Current,
-			Time: now.UTC()})
-	}
+	n.told = time.Now()
+	n.t.emit(Event{Step: Watch, Ref: &p.Ref, Message: p.Message, Current: p.Status == object.Current})
 }
 
 // remind says what the watch waits for, when nothing was said for a while.

@@ -249,3 +249,31 @@ func resolve(n *yaml.Node) *yaml.Node {
 	}
 	return n
 }
+
+// Leaves calls yield with the path and the value of each field of a body that has no fields below it, in the
+// order of the paths.
+func Leaves(body map[string]any, yield func(path string, value any)) {
+	for _, key := range slices.Sorted(maps.Keys(body)) {
+		leaves(Join("", key), body[key], yield)
+	}
+}
+
+func leaves(path string, v any, yield func(path string, value any)) {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			leaves(Join(path, key), v[key], yield)
+		}
+		if len(v) > 0 {
+			return
+		}
+	case []any:
+		for i, name := range Elements(v) {
+			leaves(path+name, v[i], yield)
+		}
+		if len(v) > 0 {
+			return
+		}
+	}
+	yield(path, v)
+}

@@ -1,6 +1,7 @@
 package object
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -124,4 +125,23 @@ func TestCanonical(t *testing.T) {
 			t.Errorf("%s: %+v", spelling, err)
 		}
 	}
+}
+
+// An empty mapping or list is a leaf: it has no field below it that another path could name.
+func TestLeaves(t *testing.T) {
+	body := map[string]any{
+		"spec": map[string]any{
+			"ports":    []any{map[string]any{"name": "http", "port": int64(80)}},
+			"selector": map[string]any{}, "externalIPs": []any{},
+		},
+		"kind": "Service",
+	}
+	var got []string
+	Leaves(body, func(path string, v any) { got = append(got, fmt.Sprintf("%s %v", path, v)) })
+	want := []string{"kind Service", "spec.externalIPs []", "spec.ports[name=http].name http",
+		"spec.ports[name=http].port 80", "spec.selector map[]"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	Leaves(nil, func(path string, _ any) { t.Errorf("an empty body has %q", path) })
 }

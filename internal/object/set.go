@@ -46,6 +46,17 @@ func (s *Set) Add(o Object) error {
 	return nil
 }
 
+// SetOf returns a set of objects. It fails with a *DuplicateError where two have one Ref.
+func SetOf(objects []Object) (Set, error) {
+	var set Set
+	for _, o := range objects {
+		if err := set.Add(o); err != nil {
+			return Set{}, err
+		}
+	}
+	return set, nil
+}
+
 // Conceal marks values that were decrypted for the objects: they are as secret in a ConfigMap or an
 // environment variable as in a Secret.
 func (s *Set) Conceal(values []string) { s.concealed = append(s.concealed, values...) }

@@ -186,3 +186,20 @@ func TestNotesSayWhatIsNotTaken(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// Profiles win over names; without either it is every environment.
+func TestChosen(t *testing.T) {
+	p := Project{Dir: t.TempDir(), Environments: []Environment{{Name: "dev"}, {Name: "prod"}}}
+	for want, names := range map[string][]string{"dev prod": nil, "prod dev": {"prod", "dev"}} {
+		envs, err := p.Chosen(names, nil)
+		if err != nil || len(envs) != 2 || envs[0].Name+" "+envs[1].Name != want {
+			t.Errorf("%q: %v, %v", names, envs, err)
+		}
+	}
+	if _, err := p.Chosen([]string{"qa"}, nil); !errors.As(err, new(*UnknownEnvironmentError)) {
+		t.Errorf("unknown: %v", err)
+	}
+	if _, err := p.Chosen([]string{"dev"}, []string{"gcb"}); !errors.As(err, new(*NoSkaffoldError)) {
+		t.Errorf("profiles: %v", err)
+	}
+}

@@ -91,6 +91,27 @@ func (p Project) Select(names []string) ([]Environment, error) {
 	return envs, nil
 }
 
+// Chosen returns the environment that profiles of skaffold.yaml make, or else the named environments in their
+// order, or all of the project where there are no names. They may be changed.
+func (p Project) Chosen(names, profiles []string) ([]Environment, error) {
+	switch {
+	case len(profiles) > 0:
+		env, err := p.WithProfiles(profiles)
+		return []Environment{env}, err
+	case len(names) == 0:
+		return slices.Clone(p.Environments), nil
+	}
+	var envs []Environment
+	for _, name := range names {
+		env, err := p.Environment(name)
+		if err != nil {
+			return nil, err
+		}
+		envs = append(envs, env)
+	}
+	return envs, nil
+}
+
 // Open finds the project that dir belongs to: a slipway.yaml in dir or above it, up to the root of the Git
 // repository, or else a conventional layout in one of these directories. It fails with ErrNone where it finds
 // neither.

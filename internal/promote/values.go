@@ -16,15 +16,15 @@ import (
 	"slipway/internal/project"
 )
 
-// leaf is a scalar of a values file, with its path.
-type leaf struct {
+// setting is a scalar of a values file that may set the version of an image.
+type setting struct {
 	path  []string
 	value string
 	guess bool
 }
 
-// maxLeaves is how many values of a file are tried: each is a render.
-const maxLeaves = 20
+// maxSettings is how many values of a file are tried: each is a render.
+const maxSettings = 20
 
 // inValues returns the ways to set an image in the values files of a chart: where a file has it, and as a new
 // key in the last file.
@@ -42,7 +42,7 @@ func (w *work) inValues(ctx context.Context, c project.Chart, m image.Matched, p
 			there = []attempt{oneFile(file, nil)}
 			there[0].err = err
 		} else {
-			for _, l := range leaves(text, m) {
+			for _, l := range settings(text, m) {
 				there = append(there, w.values(c, file, text, l, m, pin)...)
 			}
 			if i == len(c.Values)-1 {
@@ -82,22 +82,22 @@ func (w *work) readers(ctx context.Context, file string) (n int, err error) {
 	return n, nil
 }
 
-// leaves returns the scalars that may set the version of an image: their value is the current version, or
+// settings returns the scalars that may set the version of an image: their value is the current version, or
 // their key ends in "tag".
-func leaves(text []byte, m image.Matched) (all []leaf) {
+func settings(text []byte, m image.Matched) (all []setting) {
 	docs, _ := documents(text)
 	for _, d := range docs {
 		visit(d, nil, func(at []string, value string) {
 			says := value != "" && slices.Contains([]string{m.Tag, m.Uses[0].Reference, m.Tag + "@" + m.Digest}, value)
 			if says || strings.HasSuffix(strings.ToLower(at[len(at)-1]), "tag") {
-				all = append(all, leaf{at, value, !says})
+				all = append(all, setting{at, value, !says})
 			}
 		})
 	}
-	slices.SortStableFunc(all, func(a, b leaf) int {
+	slices.SortStableFunc(all, func(a, b setting) int {
 		return strings.Compare(strconv.FormatBool(a.guess), strconv.FormatBool(b.guess))
 	})
-	return all[:min(maxLeaves, len(all))]
+	return all[:min(maxSettings, len(all))]
 }
 
 // visit calls f for every scalar below a node, also for those that aliases and merges bring.
@@ -139,7 +139,7 @@ func visit(n *yaml.Node, at []string, f func(at []string, value string)) {
 
 // values returns the ways to set an image with one value: a whole reference, a tag with a separate digest if
 // the chart has one, or a tag that includes the digest.
-func (w *work) values(c project.Chart, file string, text []byte, l leaf, m image.Matched,
+func (w *work) values(c project.Chart, file string, text []byte, l setting, m image.Matched,
 	pin image.Pin) (ways []attempt) {
 	if err := Shared(text, l.path); err != nil {
 		a := oneFile(file, text)
@@ -210,27 +210,27 @@ func (w *work) added(
 	return ways
 }
 
-// defaults returns the values of a chart that may be about an image: those that leaves finds in its own
+// defaults returns the values of a chart that may be about an image: those that settings finds in its own
 // values, then keys that charts usually read.
-func (w *work) defaults(c project.Chart, m image.Matched) (all []leaf) {
+func (w *work) defaults(c project.Chart, m image.Matched) (all []setting) {
 	if text, err := w.chartValues(c); err == nil {
-		all = leaves(text, m)
+		all = settings(text, m)
 		docs, _ := documents(text)
 		for _, d := range docs {
 			visit(d, nil, func(at []string, value string) {
 				key := strings.ToLower(at[len(at)-1])
 				named := strings.HasSuffix(key, "image") || key == "repository" || key == "digest"
-				if (named || value == m.Repository) && len(all) < 2*maxLeaves {
-					all = append(all, leaf{at, value, true})
+				if (named || value == m.Repository) && len(all) < 2*maxSettings {
+					all = append(all, setting{at, value, true})
 				}
 			})
 		}
 	}
 	for _, usual := range []string{"image.tag", "image", "image.digest", "image.repository"} {
 		at := strings.Split(usual, ".")
-		isKnown := func(l leaf) bool { return slices.Equal(l.path, at) }
+		isKnown := func(l setting) bool { return slices.Equal(l.path, at) }
 		if !slices.ContainsFunc(all, isKnown) {
-			all = append(all, leaf{path: at, guess: true})
+			all = append(all, setting{path: at, guess: true})
 		}
 	}
 	return all

@@ -182,6 +182,34 @@ func (p Past) Quarantined(digest string) (Release, bool) {
 // be promoted, and gone back to.
 func (r Release) Proven() bool { return r.Status == Healthy && len(r.NotRun) == 0 && !r.Held() }
 
+// ContentText says where the content comes from, where that is not the commit: "rollback to release 3".
+func (r Release) ContentText() string {
+	switch {
+	case r.Revert:
+		return fmt.Sprintf("drift reverted to release %d", r.RollbackOf)
+	case r.RollbackOf > 0:
+		return fmt.Sprintf("rollback to release %d", r.RollbackOf)
+	case r.Override != nil:
+		return "images of " + r.Override.From + " without a commit"
+	}
+	return ""
+}
+
+// Tags are those of its images, each once: where the source names them, they are of other commits than the
+// release. Without images it is the tag of the release.
+func (r Release) Tags() []string {
+	var tags []string
+	for _, pin := range r.Images {
+		if pin.Tag != "" && !slices.Contains(tags, pin.Tag) {
+			tags = append(tags, pin.Tag)
+		}
+	}
+	if len(tags) == 0 && r.Tag != "" {
+		tags = []string{r.Tag}
+	}
+	return tags
+}
+
 // Held says whether the content of a release is held back.
 func (r Release) Held() bool { return r.Quarantine != nil && r.Quarantine.Lifted == nil }
 

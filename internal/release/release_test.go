@@ -358,3 +358,27 @@ func TestInterruptedMove(t *testing.T) {
 		t.Errorf("under the new name: %v, %v", all, err)
 	}
 }
+
+func TestContentText(t *testing.T) {
+	for want, rel := range map[string]Release{
+		"":                                   {Commit: "3f9c2e1"},
+		"rollback to release 3":              {RollbackOf: 3, Override: &Override{From: "staging"}},
+		"drift reverted to release 3":        {RollbackOf: 3, Revert: true},
+		"images of staging without a commit": {Override: &Override{From: "staging"}},
+	} {
+		if got := rel.ContentText(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+func TestTags(t *testing.T) {
+	rel := Release{Tag: "sha-1", Images: []image.Pin{{Tag: "v2"}, {Tag: "v1"}, {Tag: "v2"}, {}}}
+	if got := strings.Join(rel.Tags(), " "); got != "v2 v1" {
+		t.Errorf("of images: %q", got)
+	}
+	rel.Images = nil
+	if got := strings.Join(rel.Tags(), " "); got != "sha-1" {
+		t.Errorf("of the source: %q", got)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"slipway/internal/object"
 	"slipway/internal/project"
 	"slipway/internal/render/helm"
 	"slipway/internal/render/kustomize"
@@ -23,6 +24,11 @@ type DropIn struct {
 	Helm                 helm.Options
 	// Root is the directory that may be read; empty: see RootOf.
 	Root string
+	// Secrets decrypts what SOPS has encrypted in an overlay, which kustomize leaves as it is, and keeps
+	// decrypted values of a chart, which are hidden otherwise.
+	Secrets bool
+	// Single takes lists apart, so that each object can be named.
+	Single bool
 }
 
 // Path is what is rendered: the overlay's directory, or the chart's.
@@ -40,6 +46,8 @@ func (e *DropInError) Unwrap() error { return e.Err }
 // RenderDropIn renders an overlay or chart outside a project. It fails with a *DropInError where that does
 // not render.
 func RenderDropIn(ctx context.Context, d DropIn, o Options) (Output, error) {
+	o.Encrypted = d.Kustomize != "" && !d.Secrets
+	d.Helm.WholeLists = !d.Single
 	root, err := RootOf(d.Path(), d.Root)
 	if err != nil {
 		return Output{}, err
@@ -56,6 +64,9 @@ func RenderDropIn(ctx context.Context, d DropIn, o Options) (Output, error) {
 	}
 	if err != nil {
 		return Output{}, &DropInError{Path: d.Path(), Err: err}
+	}
+	if !d.Secrets {
+		out.Objects = object.HideAll(out.Objects, out.Concealed)
 	}
 	return out, nil
 }

@@ -44,6 +44,15 @@ type Evidence struct {
 	Notes []string `json:"notes,omitempty"`
 }
 
+// FurtherEvents are the events that say more than Reason and Message do.
+func (e Evidence) FurtherEvents() []string {
+	return slices.DeleteFunc(slices.Clone(e.Events), func(event string) bool {
+		reason, text, _ := strings.Cut(event, ": ")
+		known := strings.Contains(e.Message, strings.TrimPrefix(text, "Error: ")) || text == "Error: "+e.Reason
+		return known && (e.Message != "" || reason == e.Reason)
+	})
+}
+
 const (
 	maxEvidence = 3
 	maxEvents   = 5

@@ -37,7 +37,7 @@ type LogOptions struct {
 const (
 	// maxTailLines and maxLogBytes of each container are read: a line may have any length.
 	maxTailLines = 500
-	maxLogBytes = 256 << 10
+	maxLogBytes  = 256 << 10
 	// maxTailed is how many containers are read.
 	maxTailed = 50
 )

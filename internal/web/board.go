@@ -115,7 +115,8 @@ func (s *Site) boardOf(ctx context.Context, src project.Source) boardProject {
 			}
 		default:
 			o := outcomeIn(found.Value, standing.Environment)
-			c.Errors, c.Warnings = countFindings(o.Findings)
+			counts := finding.Count(o.Findings)
+			c.Errors, c.Warnings = counts.Errors, counts.Warnings
 			c.LeftOut = len(o.Unchecked)
 		}
 		b.Columns = append(b.Columns, c)

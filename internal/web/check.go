@@ -48,17 +48,6 @@ func outcomeIn(all finding.Outcome, environment string) (o finding.Outcome) {
 	return o
 }
 
-func countFindings(all []finding.Finding) (errors, warnings int) {
-	for _, f := range all {
-		if f.Severity == finding.Error {
-			errors++
-		} else {
-			warnings++
-		}
-	}
-	return errors, warnings
-}
-
 // checkPage lists what check finds in an environment, by tier.
 type checkPage struct {
 	place

@@ -58,7 +58,7 @@ func (s *Site) serveCompare(w http.ResponseWriter, r *http.Request) {
 	shown := 0
 	for _, c := range contract.Classes {
 		class := compareClass{Class: c, Count: page.Result.Count(c)}
-		class.Fault = c == contract.MustNotShip || c == contract.Missing || c == contract.Unexplained
+		class.Fault = c.IsFault()
 		if class.Count == 0 {
 			continue
 		}

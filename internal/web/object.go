@@ -1,9 +1,7 @@
 package web
 
 import (
-	"maps"
 	"net/http"
-	"slices"
 	"strings"
 
 	"slipway/internal/check/origin"
@@ -39,7 +37,11 @@ func (s *Site) serveObject(w http.ResponseWriter, r *http.Request, t deploy.Targ
 	page := objectPage{place: placeOf(t), Release: past.Latest, Ref: o.Ref(), Origin: o.Origin}
 	page.Commit, page.Why = past.Latest.Commit, s.options.Why != nil
 	_, _, page.Logs = o.PodSpec()
-	fields := leaves("", object.Hide(object.Masked(o), object.SecretValues(past.Latest.Objects)).Body, nil)
+	var fields []leaf
+	shown := object.Hide(object.Masked(o), object.SecretValues(past.Latest.Objects))
+	object.Leaves(shown.Body, func(path string, v any) {
+		fields = append(fields, leaf{path, words.Value(words.Field(path, v, ""), true)})
+	})
 	page.Objects = pageOf(r, len(fields))
 	page.Fields = fields[page.Objects.From:page.Objects.To]
 	v := viewOf(t.Source, t.Environment.Name, "", page)
@@ -53,27 +55,6 @@ func refOf(r *http.Request) object.Ref {
 	q := r.URL.Query()
 	return object.Ref{Group: q.Get("group"), Kind: q.Get("kind"), Namespace: q.Get("namespace"),
 		Name: q.Get("name")}
-}
-
-// leaves appends the fields of a value that have none below them, in the order of their paths.
-func leaves(path string, v any, all []leaf) []leaf {
-	switch v := v.(type) {
-	case map[string]any:
-		for _, k := range slices.Sorted(maps.Keys(v)) {
-			all = leaves(object.Join(path, k), v[k], all)
-		}
-		if len(v) > 0 {
-			return all
-		}
-	case []any:
-		for i, name := range object.Elements(v) {
-			all = leaves(path+name, v[i], all)
-		}
-		if len(v) > 0 {
-			return all
-		}
-	}
-	return append(all, leaf{path, words.Value(words.Field(path, v, ""), true)})
 }
 
 // whyPage is why a field has its value.

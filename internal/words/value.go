@@ -99,6 +99,46 @@ func Lines(before, after string) []string {
 	return slices.Concat(marked("-", a), marked("+", b))
 }
 
+// maxDiff bounds the table of Diff: of larger texts it returns what Lines does.
+const maxDiff = 4_000_000
+
+// Diff returns the lines that only one of two texts has, in their order, with "  …" for those that both have.
+func Diff(before, after string) []string {
+	a, b := strings.Split(before, "\n"), strings.Split(after, "\n")
+	if len(a)*len(b) > maxDiff {
+		return Lines(before, after)
+	}
+	common := make([][]int, len(a)+1) // the number of common lines from i and j on
+	for i := range common {
+		common[i] = make([]int, len(b)+1)
+	}
+	for i := len(a) - 1; i >= 0; i-- {
+		for j := len(b) - 1; j >= 0; j-- {
+			if common[i][j] = max(common[i+1][j], common[i][j+1]); a[i] == b[j] {
+				common[i][j] = common[i+1][j+1] + 1
+			}
+		}
+	}
+	const same = "  …"
+	var lines []string
+	for i, j := 0, 0; i < len(a) || j < len(b); {
+		switch {
+		case i < len(a) && j < len(b) && a[i] == b[j]:
+			if len(lines) == 0 || lines[len(lines)-1] != same {
+				lines = append(lines, same)
+			}
+			i, j = i+1, j+1
+		case j == len(b) || i < len(a) && common[i+1][j] >= common[i][j+1]:
+			lines = append(lines, "- "+a[i])
+			i++
+		default:
+			lines = append(lines, "+ "+b[j])
+			j++
+		}
+	}
+	return lines
+}
+
 func marked(mark string, lines []string) []string {
 	var out []string
 	for _, l := range lines[:min(len(lines), maxLines)] {

@@ -1,6 +1,8 @@
 package words
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -21,5 +23,20 @@ func TestDuration(t *testing.T) {
 		if got := Duration(d); got != want {
 			t.Errorf("Duration(%v) is %q, want %q", d, got, want)
 		}
+	}
+}
+
+// Lines that both texts have are folded where they are; of two large texts only the ends are compared.
+func TestDiff(t *testing.T) {
+	got := Diff("a\nb\nc\nd\ne", "a\nb\nx\nd\ne\nf")
+	if want := []string{"  …", "- c", "+ x", "  …", "+ f"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := Diff("same", "same"); !slices.Equal(got, []string{"  …"}) {
+		t.Errorf("equal: %q", got)
+	}
+	large := strings.Repeat("line\n", 3000)
+	if got := Diff(large+"a", large+"b"); !slices.Equal(got, []string{"- a", "+ b"}) {
+		t.Errorf("large: %q", got)
 	}
 }

@@ -110,13 +110,40 @@ func (r Result) Kinds(c Class) string {
 	return strings.Join(parts, " · ")
 }
 
+// IsFault says that differences of the class should be corrected.
+func (c Class) IsFault() bool { return c == MustNotShip || c == Missing || c == Unexplained }
+
 // Faults counts the differences that should be corrected.
-func (r Result) Faults() int { return r.Count(MustNotShip) + r.Count(Missing) + r.Count(Unexplained) }
+func (r Result) Faults() int {
+	n := 0
+	for _, d := range r.Differences {
+		if d.Class.IsFault() {
+			n++
+		}
+	}
+	return n
+}
 
 // Cause is the common cause of some differences.
 type Cause struct {
 	Places      []finding.Place
 	Differences []Difference
+}
+
+// IsOnBothSides says that the sides do not differ: what must not ship is in both.
+func (d Difference) IsOnBothSides() bool {
+	return d.Class == MustNotShip && reflect.DeepEqual(d.A, d.B)
+}
+
+// CountLines counts the lines of the files that some causes are in.
+func CountLines(causes []Cause) int {
+	lines := map[finding.Place]bool{}
+	for _, c := range causes {
+		for _, p := range c.Places {
+			lines[finding.Place{File: p.File, Line: p.Line}] = true
+		}
+	}
+	return len(lines)
 }
 
 // Causes groups the differences of a class by their cause, largest groups first.
@@ -207,14 +234,14 @@ func (c *comparison) gained(o object.Object) {
 }
 
 func (c *comparison) both(p pair) {
-	c.result.Equal += leaves(p.a.Body)
+	c.result.Equal += countScalars(p.a.Body)
 	shown := object.Shown{Before: object.Masked(*p.a).Body, After: object.Masked(*p.b).Body}
 	fields := object.Differences(p.a.Body, p.b.Body, shown, false)
 	for _, f := range moved(fields, *p.b) {
 		if reordered(f) {
 			continue
 		}
-		c.result.Equal -= leaves(f.Before)
+		c.result.Equal -= countScalars(f.Before)
 		c.classify(p, c.hidden(f))
 	}
 }
@@ -331,18 +358,18 @@ func filled(v any) any {
 	return v
 }
 
-// leaves counts scalar values.
-func leaves(v any) int {
+// countScalars counts scalar values.
+func countScalars(v any) int {
 	n := 0
 	switch v := v.(type) {
 	case nil:
 	case map[string]any:
 		for _, x := range v {
-			n += leaves(x)
+			n += countScalars(x)
 		}
 	case []any:
 		for _, x := range v {
-			n += leaves(x)
+			n += countScalars(x)
 		}
 	default:
 		n = 1

@@ -62,7 +62,7 @@ func (c *comparison) refuse(p pair, field, what, reason string) {
 		return same
 	})
 	if before == len(c.result.Differences) && p.a != nil {
-		c.result.Equal -= leaves(d.B)
+		c.result.Equal -= countScalars(d.B)
 	}
 	c.note(d, p)
 }

@@ -91,6 +91,11 @@ func (e *BuildError) Error() string {
 
 func (e *BuildError) Unwrap() error { return e.Err }
 
+// LacksFile says that the step copies a file that the context does not have.
+func (e *BuildError) LacksFile() bool {
+	return strings.Contains(e.Step, "] COPY ") && strings.HasSuffix(e.Err.Error(), "not found")
+}
+
 // PushError says that a built image could not be pushed.
 type PushError struct {
 	Repository string

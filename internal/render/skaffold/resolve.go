@@ -70,11 +70,7 @@ func (w *walk) one(c *Config, asked []ask) error {
 	if err != nil {
 		return err
 	}
-	var fired []string
-	for _, f := range r.Fired {
-		fired = append(fired, f.Profile)
-	}
-	slices.Sort(fired)
+	fired := slices.Sorted(slices.Values(r.Profiles()))
 	key, now := fmt.Sprint(c.File, "#", c.index), strings.Join(fired, ",")
 	if before, again := w.fired[key]; again {
 		if before != now {

@@ -109,3 +109,12 @@ type Resolved struct {
 	source *Config
 	active Activation
 }
+
+// Profiles are the names of the active profiles, in the order of application.
+func (r Resolved) Profiles() []string {
+	names := []string{}
+	for _, c := range r.Fired {
+		names = append(names, c.Profile)
+	}
+	return names
+}
