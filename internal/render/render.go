@@ -66,9 +66,9 @@ type Stats struct {
 	Renders int
 	// Parts is the number of overlays, directories and charts rendered for environments.
 	Parts int
-	// Files is the number of files read. Parses is how often one of them was parsed: what several environments
-	// share is parsed once.
-	Files, Parses int
+	// Files is the number of files read. Reads is how often their text was asked for: they are equal where each
+	// file was parsed once, although environments share it.
+	Files, Reads int
 	// Documents is the number of files parsed by tree.View.Documents, for the places in them.
 	Documents int
 }
@@ -167,10 +167,10 @@ func (r *Renderer) Without(missing []string) (*Renderer, error) {
 
 // Stats returns what has been done so far.
 func (r *Renderer) Stats() Stats {
-	files, parses, documents := r.tree.Counts()
+	files, reads, documents := r.tree.Counts()
 	return Stats{
 		Renders: int(r.renders.Load()), Parts: int(r.partsRendered.Load()),
-		Files: files, Parses: parses, Documents: documents,
+		Files: files, Reads: reads, Documents: documents,
 	}
 }
 

@@ -174,7 +174,7 @@ func TestStats(t *testing.T) {
 		}
 	}
 	got := r.Stats()
-	if got.Renders != len(p.Environments) || got.Files == 0 || got.Parses != got.Files {
+	if got.Renders != len(p.Environments) || got.Files == 0 || got.Reads != got.Files {
 		t.Errorf("%d environments took %+v", len(p.Environments), got)
 	}
 }
