@@ -16,7 +16,7 @@ keeps Namespaces, CustomResourceDefinitions, PersistentVolumes and PersistentVol
 --prune names them. The history of releases stays in the namespace.`,
 	}
 	o := actFlags(a, cmd)
-	pruneFlag(cmd, &o.prune)
+	pruneFlag(cmd, &o.permits)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		return runDelete(c.Context(), a, args[0], o)
 	}
@@ -29,7 +29,7 @@ func runDelete(ctx context.Context, a *app, name string, o *actOptions) error {
 		return err
 	}
 	t.Notify = listen(a.cli, o)
-	proposal, err := deploy.ProposeDelete(ctx, t, o.prune.named)
+	proposal, err := deploy.ProposeDelete(ctx, t, o.permits.Prune)
 	if err != nil {
 		return err
 	}

@@ -21,42 +21,49 @@ import (
 // actOptions are the flags of every verb that changes an environment.
 type actOptions struct {
 	yes        bool
-	force      bool
-	takeOver   bool
+	permits    deploy.Permits
 	cross      bool
 	noRollback bool
-	prune      pruneOptions
 	timeout    time.Duration
 	settle     *time.Duration
-	allow      allowOptions
 	plan       string
 	out        *format
 }
 
-// allowOptions are the flags that let through what check or Git would refuse.
-type allowOptions struct {
-	rules  []string
-	reason string
-	older  bool
-}
-
-func allowFlags(cmd *cobra.Command, o *allowOptions) {
-	cmd.Flags().StringArrayVar(&o.rules, "allow", nil,
+// permitFlags are those of what a deploy would refuse.
+func permitFlags(cmd *cobra.Command, p *deploy.Permits) {
+	forceFlag(cmd, p)
+	cmd.Flags().BoolVar(&p.TakeOver, "take-over", false,
+		"deploy although Argo CD or Flux manages the environment, and take over all fields")
+	cmd.Flags().StringArrayVar(&p.Allow.Rules, "allow", nil,
 		"deploy to production despite errors of this `RULE` of check, once; may be repeated")
-	cmd.Flags().StringVar(&o.reason, "reason", "", "reason for --allow; the release records it")
-	cmd.Flags().BoolVar(&o.older, "allow-older", false,
+	cmd.Flags().StringVar(&p.Allow.Reason, "reason", "", "reason for --allow; the release records it")
+	cmd.Flags().BoolVar(&p.AllowOlder, "allow-older", false,
 		"deploy a commit that lacks commits of the running release; the new release records it")
+	pruneFlag(cmd, p)
+	cmd.Flags().BoolVar(&p.PruneMany, "prune-many", false,
+		"allow deleting more than 30 % of the environment's objects")
 }
 
-// allow is what the flags let through. It fails without a reason.
-func (o allowOptions) allow() (deploy.Allow, error) {
-	switch reason := strings.TrimSpace(o.reason); {
-	case len(o.rules) > 0 && reason == "":
-		return deploy.Allow{}, &usageError{errors.New("--allow needs --reason TEXT: the release records it")}
-	case len(o.rules) == 0 && reason != "":
-		return deploy.Allow{}, &usageError{errors.New("--reason requires --allow RULE")}
+func forceFlag(cmd *cobra.Command, p *deploy.Permits) {
+	cmd.Flags().BoolVar(&p.Force, "force-conflicts", false, "take over fields that another field manager owns")
+}
+
+func pruneFlag(cmd *cobra.Command, p *deploy.Permits) {
+	cmd.Flags().StringArrayVar(&p.Prune, "prune", nil,
+		"also delete `KIND/NAME`: a Namespace, CustomResourceDefinition, PersistentVolume or "+
+			"PersistentVolumeClaim that left the source; may be repeated")
+}
+
+// checkAllow refuses --allow without a reason, and a reason without --allow.
+func checkAllow(a deploy.Allow) error {
+	switch reason := strings.TrimSpace(a.Reason); {
+	case len(a.Rules) > 0 && reason == "":
+		return &usageError{errors.New("--allow needs --reason TEXT: the release records it")}
+	case len(a.Rules) == 0 && reason != "":
+		return &usageError{errors.New("--reason requires --allow RULE")}
 	}
-	return deploy.Allow{Rules: o.rules, Reason: o.reason}, nil
+	return nil
 }
 
 func actFlags(a *app, cmd *cobra.Command) *actOptions {
@@ -86,32 +93,6 @@ func settleFlag(cmd *cobra.Command, o *actOptions) {
 	})
 }
 
-func forceFlag(cmd *cobra.Command, force *bool) {
-	cmd.Flags().BoolVar(force, "force-conflicts", false, "take over fields that another field manager owns")
-}
-
-func takeOverFlag(cmd *cobra.Command, take *bool) {
-	cmd.Flags().BoolVar(take, "take-over", false,
-		"deploy although Argo CD or Flux manages the environment, and take over all fields")
-}
-
-// pruneOptions say what may be deleted beyond the usual.
-type pruneOptions struct {
-	named []string
-	many  bool
-}
-
-func pruneFlag(cmd *cobra.Command, o *pruneOptions) {
-	cmd.Flags().StringArrayVar(&o.named, "prune", nil,
-		"also delete `KIND/NAME`: a Namespace, CustomResourceDefinition, PersistentVolume or "+
-			"PersistentVolumeClaim that left the source; may be repeated")
-}
-
-func pruneManyFlag(cmd *cobra.Command, o *pruneOptions) {
-	cmd.Flags().BoolVar(&o.many, "prune-many", false,
-		"allow deleting more than 30 % of the environment's objects")
-}
-
 func (o *actOptions) options() deploy.Options {
 	return deploy.Options{
 		Who: ci.Actor(os.Getenv), Timeout: o.timeout, Settle: o.settle, NoRollback: o.noRollback,
@@ -134,12 +115,8 @@ In staging and production, deploy refuses a commit that lacks commits of the run
 pass --allow-older. To restore an earlier release, run slipway rollback.`,
 	}
 	o := actFlags(a, cmd)
-	forceFlag(cmd, &o.force)
-	takeOverFlag(cmd, &o.takeOver)
 	settleFlag(cmd, o)
-	allowFlags(cmd, &o.allow)
-	pruneFlag(cmd, &o.prune)
-	pruneManyFlag(cmd, &o.prune)
+	permitFlags(cmd, &o.permits)
 	cmd.Flags().StringVar(&o.plan, "plan", "", "carry out exactly the plan in `FILE`, saved by plan -o FILE")
 	cmd.Flags().BoolVar(&o.noRollback, "no-rollback", false, "leave a failed release in place, to inspect it")
 	cmd.RunE = func(c *cobra.Command, args []string) error {
@@ -175,8 +152,7 @@ func runDeploy(ctx context.Context, a *app, name string, o *actOptions) error {
 		return err
 	}
 	t.Notify = listen(a.cli, o)
-	allow, err := o.allow.allow()
-	if err != nil {
+	if err := checkAllow(o.permits.Allow); err != nil {
 		return err
 	}
 	// A deploy that cannot ask for confirmation must fail before it builds an image.
@@ -189,10 +165,7 @@ func runDeploy(ctx context.Context, a *app, name string, o *actOptions) error {
 	if saved != nil {
 		proposal, err = deploy.ProposeSaved(ctx, t, *saved, prepare)
 	} else {
-		proposal, err = deploy.Propose(ctx, t, deploy.ProposeOptions{
-			PrepareOptions: prepare, Force: o.force, TakeOver: o.takeOver, Allow: allow,
-			AllowOlder: o.allow.older, Prune: o.prune.named, PruneMany: o.prune.many,
-		})
+		proposal, err = deploy.Propose(ctx, t, deploy.ProposeOptions{PrepareOptions: prepare, Permits: o.permits})
 	}
 	end()
 	if err != nil {

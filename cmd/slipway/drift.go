@@ -52,7 +52,7 @@ keeps added objects, except those that --prune KIND/NAME names.
 	f.BoolVar(&o.adopt, "adopt", false, "print patches that bring the source in line with the cluster")
 	holdFlag(f, &o.hold)
 	f.StringVar(&o.reason, "reason", "", "reason for --hold, shown with the hold")
-	cmd.Flags().StringArrayVar(&o.act.prune.named, "prune", nil,
+	cmd.Flags().StringArrayVar(&o.act.permits.Prune, "prune", nil,
 		"with --revert, also delete the added object `KIND/NAME`; may be repeated")
 	waitFlags(cmd, o.act)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
@@ -67,7 +67,7 @@ keeps added objects, except those that --prune KIND/NAME names.
 			return runHold(c.Context(), a, args[0], o)
 		case o.reason != "":
 			return &usageError{errors.New("--reason is for --hold")}
-		case o.act.yes || o.act.timeout > 0 || len(o.act.prune.named) > 0:
+		case o.act.yes || o.act.timeout > 0 || len(o.act.permits.Prune) > 0:
 			return &usageError{errors.New("--yes, --timeout and --prune are for --revert")}
 		}
 		return runDrift(c.Context(), a, args[0], o)
@@ -111,7 +111,7 @@ func runRevert(ctx context.Context, a *app, name string, o *actOptions) error {
 		return err
 	}
 	t.Notify = listen(a.cli, o)
-	proposal, err := deploy.ProposeRevert(ctx, t, o.prune.named)
+	proposal, err := deploy.ProposeRevert(ctx, t, o.permits.Prune)
 	if err != nil {
 		return err
 	}

@@ -31,11 +31,7 @@ no Secret values.`,
 	var o planOptions
 	o.out = a.outputOrFileFlag(cmd, &o.file, asText, asJSON, asMarkdown)
 	cmd.Flags().BoolVar(&o.exitCode, "exit-code", false, "exit with 3 if the plan has changes")
-	forceFlag(cmd, &o.force)
-	takeOverFlag(cmd, &o.takeOver)
-	allowFlags(cmd, &o.allow)
-	pruneFlag(cmd, &o.prune)
-	pruneManyFlag(cmd, &o.prune)
+	permitFlags(cmd, &o.permits)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		return runPlan(c.Context(), a, args[0], o)
 	}
@@ -43,12 +39,10 @@ no Secret values.`,
 }
 
 type planOptions struct {
-	out             *format
-	file            string
-	exitCode, force bool
-	takeOver        bool
-	allow           allowOptions
-	prune           pruneOptions
+	out      *format
+	file     string
+	exitCode bool
+	permits  deploy.Permits
 }
 
 func runPlan(ctx context.Context, a *app, name string, o planOptions) error {
@@ -57,15 +51,10 @@ func runPlan(ctx context.Context, a *app, name string, o planOptions) error {
 	if err != nil {
 		return err
 	}
-	allow, err := o.allow.allow()
-	if err != nil {
+	if err := checkAllow(o.permits.Allow); err != nil {
 		return err
 	}
-	options := deploy.ProposeOptions{
-		Force: o.force, TakeOver: o.takeOver, Allow: allow, AllowOlder: o.allow.older,
-		Prune: o.prune.named, PruneMany: o.prune.many,
-	}
-	proposal, err := deploy.Propose(ctx, t, options)
+	proposal, err := deploy.Propose(ctx, t, deploy.ProposeOptions{Permits: o.permits})
 	if err != nil {
 		return errors.Join(err, showRefusal(a.cli, err, *o.out, func(r deploy.Review) any {
 			return deploy.ReportOfRefusal(t, r)
@@ -90,7 +79,7 @@ func runPlan(ctx context.Context, a *app, name string, o planOptions) error {
 		err = proposal.Blocked()
 	}
 	if err == nil && o.file != "" {
-		err = savePlan(o.file, t, proposal, options)
+		err = savePlan(o.file, t, proposal, o.permits)
 	}
 	if err == nil && o.exitCode && !proposal.Plan.Empty() {
 		return errHasChanges
@@ -99,7 +88,7 @@ func runPlan(ctx context.Context, a *app, name string, o planOptions) error {
 }
 
 // savePlan writes a plan to be carried out by deploy --plan.
-func savePlan(file string, t deploy.Target, p deploy.Proposal, o deploy.ProposeOptions) error {
+func savePlan(file string, t deploy.Target, p deploy.Proposal, o deploy.Permits) error {
 	text, err := deploy.Save(t, p, o)
 	if err == nil {
 		err = os.WriteFile(file, text, 0o644)

@@ -23,7 +23,7 @@ REASON", such as a migration Job, and those that deleted a CustomResourceDefinit
 cross a barrier without --cross-barrier. An automatic rollback never does.`,
 	}
 	o := actFlags(a, cmd)
-	forceFlag(cmd, &o.force)
+	forceFlag(cmd, &o.permits)
 	cmd.Flags().BoolVar(&o.cross, "cross-barrier", false,
 		"roll back past a release that is a barrier; the new release records it")
 	cmd.RunE = func(c *cobra.Command, args []string) error {
@@ -56,7 +56,7 @@ func runRollback(ctx context.Context, a *app, name string, revision int, o *actO
 	}
 	t.Notify = listen(a.cli, o)
 	proposal, err := deploy.ProposeRollback(ctx, t, deploy.RollbackOptions{
-		Revision: revision, Force: o.force, CrossBarrier: o.cross,
+		Revision: revision, Force: o.permits.Force, CrossBarrier: o.cross,
 	})
 	if err != nil {
 		return err

@@ -28,7 +28,7 @@ func (d *delivery) look(ctx context.Context) error {
 		return err
 	}
 	p, err := deploy.Propose(ctx, d.target, deploy.ProposeOptions{
-		Past: &d.past, OnlyHere: true, TakeOver: d.policy.TakeOver,
+		Past: &d.past, OnlyHere: true, Permits: deploy.Permits{TakeOver: d.policy.TakeOver},
 	})
 	if held, ok := errors.AsType[*deploy.QuarantinedError](err); ok {
 		return d.hold(ctx, held)

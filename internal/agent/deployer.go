@@ -72,7 +72,7 @@ func (d *deployer) supersedes(ctx context.Context, commit string, running deploy
 		return false, fmt.Errorf("commit %s: %w", short(commit), errSideways)
 	}
 	p, err := deploy.Propose(ctx, next.target, deploy.ProposeOptions{
-		OnlyHere: true, TakeOver: d.policy.TakeOver,
+		OnlyHere: true, Permits: deploy.Permits{TakeOver: d.policy.TakeOver},
 	})
 	if err != nil {
 		return false, fmt.Errorf("commit %s cannot be deployed: %w", short(commit), err)

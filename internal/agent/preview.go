@@ -279,7 +279,9 @@ func (p *previews) deploy(ctx context.Context, c *cluster.Cluster, is forge.Pull
 	} else if err != nil {
 		return errors.Join(err, p.sayRefused(ctx, is, err))
 	}
-	proposal, err := deploy.Propose(ctx, t, deploy.ProposeOptions{OnlyHere: true, AllowOlder: true})
+	proposal, err := deploy.Propose(ctx, t, deploy.ProposeOptions{
+		OnlyHere: true, Permits: deploy.Permits{AllowOlder: true},
+	})
 	if err == nil {
 		err = stays(proposal, e.policy.Namespace)
 	}

@@ -181,7 +181,7 @@ func (p *pulls) describe(ctx context.Context, e *environment, commit, base strin
 	}
 	var proposal deploy.Proposal
 	if err == nil {
-		o := deploy.ProposeOptions{OnlyHere: true, TakeOver: e.policy.TakeOver}
+		o := deploy.ProposeOptions{OnlyHere: true, Permits: deploy.Permits{TakeOver: e.policy.TakeOver}}
 		proposal, err = deploy.Propose(ctx, t, o)
 	} else {
 		t.Environment.Name = e.name

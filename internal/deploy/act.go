@@ -72,39 +72,51 @@ func actStage(ctx context.Context, r run, p Proposal, n int, rel *release.Releas
 		}
 	}
 	if len(deletes) > 0 {
-		err := prune(ctx, r, deletes, p, rel)
-		still, held := errors.AsType[*rollout.StillThereError](err)
-		switch {
-		case held && !p.Prepared.Delete && !deletes[0].First:
-			// All that is desired is healthy. The rest goes when the owners of the finalizers let it go.
-			r.target.warn(Prune, nil, "%v", err)
-			rel.Kept, err = append(rel.Kept, still.Refs...), nil
-		case err != nil && !deletes[0].First:
-			return &leftoverError{err}
-		}
-		if err != nil {
+		if err := pruneStage(ctx, r, p, deletes, rel); err != nil {
 			return err
 		}
 	}
 	if len(deletes) == len(changes) {
 		return nil
 	}
-	later, err := applyAll(ctx, r, p, changes, rel)
-	for err == nil && len(later) > 0 {
-		// The pods behind a webhook may be among the objects that this stage has just applied.
-		if err := watch(ctx, r, p, n, later); err != nil {
-			return err
-		}
-		before := len(later)
-		if later, err = applyAll(ctx, r, p, refused(changes, later), rel); err == nil && len(later) == before {
-			return later[0].err
-		}
-	}
-	if err != nil {
+	if err := applyStage(ctx, r, p, n, rel); err != nil {
 		return err
 	}
 	promoteRollouts(ctx, r, p, changes)
 	return watch(ctx, r, p, n, nil)
+}
+
+// pruneStage deletes what left the source. Where all that is desired is healthy, an object that its finalizers
+// hold goes when their owners let it go, and other errors are no failure of the release.
+func pruneStage(ctx context.Context, r run, p Proposal, deletes []plan.Change, rel *release.Release) error {
+	err := prune(ctx, r, deletes, p, rel)
+	still, held := errors.AsType[*rollout.StillThereError](err)
+	switch isLast := !deletes[0].First; {
+	case held && isLast && !p.Prepared.Delete:
+		r.target.warn(Prune, nil, "%v", err)
+		rel.Kept = append(rel.Kept, still.Refs...)
+		return nil
+	case err != nil && isLast:
+		return &leftoverError{err}
+	}
+	return err
+}
+
+// applyStage applies the changes of a stage. The pods behind a webhook may be among them: objects that it did
+// not answer for are applied again once the others are healthy.
+func applyStage(ctx context.Context, r run, p Proposal, n int, rel *release.Release) error {
+	changes := p.Plan.In(n)
+	later, err := applyAll(ctx, r, p, changes, rel)
+	for err == nil && len(later) > 0 {
+		if err := watch(ctx, r, p, n, later); err != nil {
+			return err
+		}
+		before := len(later)
+		if later, err = applyAll(ctx, r, p, only(changes, later), rel); err == nil && len(later) == before {
+			return later[0].err
+		}
+	}
+	return err
 }
 
 // postponed is an object that a webhook did not answer for.
@@ -113,7 +125,8 @@ type postponed struct {
 	err error
 }
 
-func refused(changes []plan.Change, later []postponed) []plan.Change {
+// only returns the changes of the postponed objects.
+func only(changes []plan.Change, later []postponed) []plan.Change {
 	return slices.DeleteFunc(slices.Clone(changes), func(c plan.Change) bool {
 		return !slices.ContainsFunc(later, func(l postponed) bool { return l.ref == c.Ref })
 	})
@@ -124,13 +137,13 @@ func refused(changes []plan.Change, later []postponed) []plan.Change {
 func applyAll(
 	ctx context.Context, r run, p Proposal, changes []plan.Change, rel *release.Release,
 ) (later []postponed, err error) {
-	var ground []object.Object // definitions and namespaces, until they are served
+	var unserved []object.Object // definitions and namespaces
 	for _, batch := range batches(changes) {
-		if len(ground) > 0 && batch[0].Ref.Kind != ground[0].Ref().Kind {
-			if err := rollout.WaitServed(ctx, r.target.Cluster, ground...); err != nil {
+		if len(unserved) > 0 && batch[0].Ref.Kind != unserved[0].Ref().Kind {
+			if err := rollout.WaitServed(ctx, r.target.Cluster, unserved...); err != nil {
 				return nil, err
 			}
-			ground = nil
+			unserved = nil
 		}
 		for i, done := range applyBatch(ctx, r, batch, p) {
 			c := batch[i]
@@ -147,7 +160,7 @@ func applyAll(
 				continue
 			}
 			if k := c.Ref.Kind; k == "Namespace" || k == "CustomResourceDefinition" {
-				ground = append(ground, done.object)
+				unserved = append(unserved, done.object)
 			}
 			if c.Action != plan.Run || !slices.Contains(rel.Applied, c.Ref) {
 				rel.Applied = append(rel.Applied, c.Ref)
@@ -157,7 +170,7 @@ func applyAll(
 			return nil, err
 		}
 	}
-	return later, rollout.WaitServed(ctx, r.target.Cluster, ground...)
+	return later, rollout.WaitServed(ctx, r.target.Cluster, unserved...)
 }
 
 // batches splits the changes that are applied: those of one kind that follow each other may be applied at
@@ -248,19 +261,19 @@ func applyOne(ctx context.Context, r run, c plan.Change, p Proposal) (object.Obj
 		if err != nil {
 			return obj, err
 		}
-		if err := clear(ctx, r, c.Ref, p.uids[c.Ref]); err != nil {
+		if err := makeWay(ctx, r, c.Ref, p.uids[c.Ref]); err != nil {
 			nameHold(ctx, r.target, p, err)
 			return obj, err
 		}
 	}
-	if err := readied(ctx, r, c, p, obj); err != nil {
+	if err := prepareLive(ctx, r, c, p, obj); err != nil {
 		return obj, err
 	}
 	return obj, r.target.Cluster.Apply(ctx, obj, p.force)
 }
 
-// clear deletes an object that is to be created again, and waits until it is gone.
-func clear(ctx context.Context, r run, ref object.Ref, uid string) error {
+// makeWay deletes an object that is to be created again, and waits until it is gone.
+func makeWay(ctx context.Context, r run, ref object.Ref, uid string) error {
 	remove := r.target.Cluster.Delete
 	if plan.KeepsPods(ref) {
 		remove = r.target.Cluster.DeleteAlone
@@ -272,9 +285,9 @@ func clear(ctx context.Context, r run, ref object.Ref, uid string) error {
 	return err
 }
 
-// readied prepares a live object for the apply: it makes the fields of other tools ours, and writes what an
+// prepareLive prepares a live object for the apply: it makes the fields of other tools ours, and writes what an
 // apply cannot.
-func readied(ctx context.Context, r run, c plan.Change, p Proposal, obj object.Object) error {
+func prepareLive(ctx context.Context, r run, c plan.Change, p Proposal, obj object.Object) error {
 	seen, ok := p.seen(c.Ref)
 	if !ok || c.Action != plan.Update {
 		return nil

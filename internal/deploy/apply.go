@@ -85,6 +85,8 @@ func (e *BlockedError) Unwrap() []error { return e.Causes }
 type run struct {
 	target  Target
 	options Options
+	// namespaceCreated: the run has created the namespace of the environment.
+	namespaceCreated bool
 	// lock is nil while the namespace that it is kept in is created.
 	lock *release.Lock
 	// say says what a watch cannot see.
@@ -115,8 +117,8 @@ func Apply(ctx context.Context, t Target, p Proposal, o Options) (release.Releas
 		return release.Release{}, err
 	}
 	r := run{target: t, options: o, say: once(t, p.Unseen)}
-	created, err := createNamespace(ctx, r, p)
-	if err != nil {
+	var err error
+	if r.namespaceCreated, err = createNamespace(ctx, r, p); err != nil {
 		return release.Release{}, err
 	}
 	r.lock, err = t.Records().Lock(ctx, release.Holder{Who: o.Who, Doing: p.Prepared.doing()}, p.Latest)
@@ -128,7 +130,7 @@ func Apply(ctx context.Context, t Target, p Proposal, o Options) (release.Releas
 	if r.lock.TookOver != nil {
 		t.say(Lock, nil, "took over the lock of %s, which stopped renewing it", r.lock.TookOver)
 	}
-	rel, err := applyLocked(r.lock.Context(), r, p, created)
+	rel, err := applyLocked(r.lock.Context(), r, p)
 	if uerr := r.lock.Unlock(ctx); uerr != nil {
 		t.warn(Lock, nil, "unlock: the lock stays until it expires: %v", uerr)
 	}
@@ -151,7 +153,7 @@ func createNamespace(ctx context.Context, r run, p Proposal) (bool, error) {
 	return false, nil
 }
 
-func applyLocked(ctx context.Context, r run, p Proposal, created bool) (release.Release, error) {
+func applyLocked(ctx context.Context, r run, p Proposal) (release.Release, error) {
 	records := r.target.Records()
 	records.Alike = p.Prepared.Set
 	records.Unmoved = time.Since(p.unmoved) < r.options.Recent
@@ -159,8 +161,8 @@ func applyLocked(ctx context.Context, r run, p Proposal, created bool) (release.
 	if err != nil {
 		return release.Release{}, err
 	}
-	if created || !p.holds(past, r.options.Recent) {
-		if p, err = replan(ctx, r.target, p, past, created); err != nil {
+	if r.namespaceCreated || !p.holds(past, r.options.Recent) {
+		if p, err = replan(ctx, r, p, past); err != nil {
 			return release.Release{}, err
 		}
 	}

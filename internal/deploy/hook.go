@@ -88,7 +88,7 @@ func startHook(ctx context.Context, r run, c plan.Change, p Proposal) (object.Ob
 		if err := awaitEnd(ctx, r, live); err != nil {
 			return obj, err
 		}
-		if err := clear(ctx, r, c.Ref, uid); err != nil {
+		if err := makeWay(ctx, r, c.Ref, uid); err != nil {
 			return obj, err
 		}
 	}

@@ -62,7 +62,7 @@ func Work(ctx context.Context, job Job, lookup LookupFunc) Answer {
 		return a
 	}
 	r, reviewed, err := renderReviewed(ctx, t, ProposeOptions{
-		PrepareOptions: PrepareOptions{ordered: job.Ordered}, Allow: job.Allow,
+		PrepareOptions: PrepareOptions{ordered: job.Ordered}, Permits: Permits{Allow: job.Allow},
 	})
 	var others []other
 	if err == nil && len(t.Source.Project.Images) > 0 {

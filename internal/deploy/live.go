@@ -66,8 +66,8 @@ func CompareLive(ctx context.Context, t Target, today string) (contract.Result, 
 	return result, nil
 }
 
-// marks are the labels and annotations by which tools know their objects, ours among them.
-var marks = map[string][]string{
+// toolMarks are the labels and annotations by which tools know their objects, ours among them.
+var toolMarks = map[string][]string{
 	"labels": {
 		fluxName, fluxNamespace, "helm.toolkit.fluxcd.io/name", "helm.toolkit.fluxcd.io/namespace",
 	},
@@ -81,7 +81,7 @@ var marks = map[string][]string{
 // difference to what runs. Ours stays where the live object has it.
 func withoutMarks(o object.Object, seen plan.Observed) object.Object {
 	o = o.Clone()
-	for kind, keys := range marks {
+	for kind, keys := range toolMarks {
 		m := object.Mapping(o.At("metadata", kind))
 		for _, key := range keys {
 			isOurs := key == ownerAnnotation

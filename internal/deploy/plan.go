@@ -4,12 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"reflect"
-	"slices"
 	"time"
 
-	"slipway/internal/cluster"
 	"slipway/internal/object"
 	"slipway/internal/plan"
 	"slipway/internal/release"
@@ -134,16 +130,22 @@ type ProposeOptions struct {
 	Past *release.Past
 	// OnlyHere leaves Proposal.Elsewhere empty: other namespaces are not asked.
 	OnlyHere bool
-	// Force plans to take over fields that other managers own, TakeOver also an environment that Argo CD or Flux
-	// keeps.
-	Force, TakeOver bool
+	Permits
+}
+
+// Permits are what a caller lets a deploy do that it would refuse.
+type Permits struct {
+	// Force takes over fields that other managers own, TakeOver also an environment that Argo CD or Flux keeps.
+	Force    bool `json:"forceConflicts,omitempty"`
+	TakeOver bool `json:"takeOver,omitempty"`
 	// Allow lets errors of check into production.
-	Allow Allow
+	Allow Allow `json:"allow,omitzero"`
 	// AllowOlder lets the deploy go back in Git's history.
-	AllowOlder bool
-	// Prune and PruneMany are those of Prepared.
-	Prune     []string
-	PruneMany bool
+	AllowOlder bool `json:"allowOlder,omitempty"`
+	// Prune are protected objects, "KIND/NAME", that may be deleted. PruneMany allows to delete a large part of
+	// the environment.
+	Prune     []string `json:"prune,omitempty"`
+	PruneMany bool     `json:"pruneMany,omitempty"`
 }
 
 // Propose renders an environment, checks it, resolves or builds its images, verifies that they run on the
@@ -179,7 +181,7 @@ func Propose(ctx context.Context, t Target, o ProposeOptions) (Proposal, error) 
 	if err := fit(ctx, t, prepared, past.Latest); err != nil {
 		return Proposal{}, err
 	}
-	prepared.Prune, prepared.PruneMany, prepared.Allow = o.Prune, o.PruneMany, o.Allow
+	prepared.Permits = o.Permits
 	warnOfMovedTags(t, prepared, past.Latest)
 	var others []release.Release
 	if !o.OnlyHere {
@@ -244,97 +246,7 @@ func ProposeDelete(ctx context.Context, t Target, prune []string) (Proposal, err
 	if err != nil {
 		return Proposal{}, err
 	}
-	return propose(ctx, t, Prepared{Delete: true, Set: hooks, Prune: prune}, past, look{})
-}
-
-// look says how the cluster is looked at.
-type look struct {
-	// force plans to take over fields that other managers own.
-	force bool
-	// before is what an earlier look found.
-	before []plan.Observed
-	// unordered: the changes are only read, in no order.
-	unordered bool
-}
-
-// propose compares what is prepared with the cluster.
-func propose(
-	ctx context.Context, t Target, p Prepared, past release.Past, l look,
-) (Proposal, error) {
-	latest, looked := past.Latest, time.Now()
-	set, err := cluster.Place(ctx, t.Cluster, p.Set)
-	if err != nil {
-		return Proposal{}, err
-	}
-	if p.Set, err = owned(set, t.owner()); err != nil {
-		return Proposal{}, err
-	}
-	var pool object.Pool
-	for _, o := range p.Set.Objects() {
-		pool.Add(o)
-	}
-	if latest.Objects, err = latest.Objects.Map(func(o object.Object) (object.Object, error) {
-		return pool.Share(o), nil // the pages and the agent read the record meanwhile
-	}); err != nil {
-		return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)
-	}
-	past.Latest.Objects = latest.Objects // what it had before is not held
-	var order plan.Order
-	if !l.unordered {
-		if order, err = plan.Arrange(p.Set, operationOf(p, past)); err != nil {
-			return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)
-		}
-	}
-	mayDelete := append(deletable(latest, p), p.Added...)
-	seeing := cluster.ObserveOptions{Owned: mayDelete, Force: l.force, Before: l.before, Back: p.RollbackOf > 0}
-	if latest.Status == release.Healthy {
-		seeing.Settled = latest.Settled
-	}
-	observed, err := cluster.Observe(ctx, t.Cluster, p.Set, seeing)
-	if err != nil {
-		return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)
-	}
-	markForeign(observed, t.owners(latest), p.Added, l.force)
-	markRandom(t, observed, &p, time.Now().Format(time.DateOnly))
-	users, unlisted, err := listUsers(ctx, t, p.Set, observed)
-	if err != nil {
-		return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)
-	}
-	made := plan.Make(plan.Input{
-		Users: users, Unlisted: unlisted,
-		Environment: t.Environment.Name, Commit: p.Commit, Base: latest.Digest,
-		Desired: p.Set, Recorded: latest.Objects, Observed: observed, Owned: mayDelete, Rollback: p.RollbackOf > 0,
-		Ran: finishedJobs(p.Set, latest), Order: order, Named: p.Prune, Added: p.Added, Delete: p.Delete,
-		Unfinished: latest.Revision > 0 && latest.Status != release.Healthy && latest.Status != release.Deleted,
-	})
-	if err := checkNamed(p, made); err != nil {
-		return Proposal{}, err
-	}
-	renamed := renames(t, p, made, latest)
-	nameMoves(made, renamed)
-	proposal := Proposal{Prepared: p, Plan: made, Latest: latest, Observed: observed, owners: t.owners(latest),
-		Pauses: past.Pauses.Active(time.Now()), renamed: renamed, moved: movedHere(past),
-		uids: map[object.Ref]string{}, places: map[object.Ref]int{}, force: l.force, looked: looked,
-		records: past.Versions(), unmoved: past.Unmoved()}
-	for i, seen := range observed {
-		proposal.places[seen.Ref] = i
-		proposal.uids[seen.Ref], _ = seen.Live.At("metadata", "uid").(string)
-		if seen.Err != nil {
-			proposal.refusals = append(proposal.refusals, seen.Err)
-		}
-	}
-	// The refs are the same, and so the sets share the index.
-	proposal.objects, err = p.Set.Map(func(o object.Object) (object.Object, error) {
-		return observed[proposal.places[o.Ref()]].Desired, nil
-	})
-	if err != nil {
-		return Proposal{}, fmt.Errorf("plan %s: %w", t.Environment.Name, err)
-	}
-	if proposal.Keepers, err = keepers(ctx, t, observed, proposal.owners); err != nil {
-		return Proposal{}, err
-	}
-	proposal.judge(ctx, t)
-	return proposal, nil
+	return propose(ctx, t, Prepared{Delete: true, Set: hooks, Permits: Permits{Prune: prune}}, past, look{})
 }
 
 // warnOfMovedTags warns when the tag of the last release names other content now.
@@ -349,112 +261,4 @@ func warnOfMovedTags(t Target, p Prepared, latest release.Release) {
 			}
 		}
 	}
-}
-
-// finishedJobs returns the Jobs with a TTL that the last release, a healthy one, ran as they are desired.
-func finishedJobs(desired object.Set, latest release.Release) []object.Ref {
-	var refs []object.Ref
-	for _, o := range desired.Objects() {
-		before, ok := latest.Objects.Get(o.Ref())
-		if ok && latest.Status == release.Healthy && hasTTL(o) && reflect.DeepEqual(o.Body, before.Body) {
-			refs = append(refs, o.Ref())
-		}
-	}
-	return refs
-}
-
-// hasTTL says that an object is a Job with a TTL, which is deleted when it is done.
-func hasTTL(o object.Object) bool {
-	r := o.Ref()
-	return r.Group == "batch" && r.Kind == "Job" && o.At("spec", "ttlSecondsAfterFinished") != nil
-}
-
-// holds says that a plan needs no second look under the lock: it is as recent as that, and the record is the
-// same.
-func (p Proposal) holds(past release.Past, recent time.Duration) bool {
-	return time.Since(p.looked) < recent && past.Latest.Revision == p.Latest.Revision &&
-		maps.Equal(past.Versions(), p.records)
-}
-
-// replan makes the plan again, under the lock: Apply does what was consented to.
-func replan(ctx context.Context, t Target, p Proposal, past release.Past, created bool) (Proposal, error) {
-	now, err := propose(ctx, t, p.Prepared, past, look{force: p.force, before: p.Observed})
-	if err != nil {
-		return now, err
-	}
-	if now.Latest.Revision != p.Latest.Revision {
-		return now, fmt.Errorf("%w: release %d of %s was deployed since", plan.ErrStale, now.Latest.Revision,
-			t.Environment.Name)
-	}
-	if created && !now.blocksLive() {
-		// Until its namespace existed, the server could not verify an object.
-		if err := now.Blocked(); err != nil {
-			return now, fmt.Errorf("namespace %s was created, and nothing else: %w", t.Cluster.Namespace(), err)
-		}
-	}
-	if !p.same(now, created) {
-		return now, fmt.Errorf("%w: objects of %s have changed", plan.ErrStale, t.Environment.Name)
-	}
-	return now, nil
-}
-
-// blocksLive says that an object that exists is blocked: it came after the plan.
-func (p Proposal) blocksLive() bool {
-	return slices.ContainsFunc(p.Observed, func(o plan.Observed) bool {
-		return o.Err != nil && o.Live.Body != nil
-	})
-}
-
-// same says that a later proposal does the same to the same objects. After the namespace of the environment
-// was created the server can verify more, but the actions must be the same.
-func (p Proposal) same(now Proposal, created bool) bool {
-	now = p.withFinishedJobs(now)
-	if !created {
-		return now.Plan.Equal(p.Plan) && maps.Equal(now.uids, p.uids)
-	}
-	return maps.Equal(p.actions(), now.actions())
-}
-
-// withFinishedJobs returns the later proposal as it would be with the finished Jobs still in place: that
-// their TTL has deleted them does not make the plan stale.
-func (p Proposal) withFinishedJobs(now Proposal) Proposal {
-	isCopy := false
-	for _, was := range p.Plan.Changes {
-		o, ok := p.objects.Get(was.Ref)
-		if !ok || !hasTTL(o) {
-			continue
-		}
-		i := slices.IndexFunc(now.Plan.Changes, func(c plan.Change) bool { return c.Ref == was.Ref })
-		if i < 0 || !hasSameResult(was.Action, now.Plan.Changes[i].Action) {
-			continue
-		}
-		if uid := now.uids[was.Ref]; uid != "" && uid != p.uids[was.Ref] {
-			continue // another Job by now
-		}
-		if !isCopy {
-			isCopy = true
-			now.uids, now.Plan.Changes = maps.Clone(now.uids), slices.Clone(now.Plan.Changes)
-		}
-		now.Plan.Changes[i] = was
-		if uid, ok := p.uids[was.Ref]; ok {
-			now.uids[was.Ref] = uid
-		}
-	}
-	return now
-}
-
-// hasSameResult says that two actions on a Job that its TTL has deleted have the same result.
-func hasSameResult(was, now plan.Action) bool {
-	return was == now || was == plan.Replace && now == plan.Create
-}
-
-// actions returns the actions, except on namespaces, one of which is created before the record.
-func (p Proposal) actions() map[object.Ref]plan.Action {
-	acts := map[object.Ref]plan.Action{}
-	for _, c := range p.Plan.Changes {
-		if c.Ref.Kind != "Namespace" {
-			acts[c.Ref] = c.Action
-		}
-	}
-	return acts
 }

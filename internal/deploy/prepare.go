@@ -44,12 +44,7 @@ type Prepared struct {
 	// Review is what check says about the set, Direction whether it goes back in the history of Git.
 	Review    Review
 	Direction Direction
-	// Allow are the rules that the caller lets through.
-	Allow Allow
-	// Prune are protected objects, "KIND/NAME", that may be deleted. PruneMany allows to delete a large part of
-	// the environment.
-	Prune     []string
-	PruneMany bool
+	Permits
 	// Added are objects that others added since the release, to be deleted although no release made them.
 	Added []object.Ref
 	// Left are such objects that stay.
@@ -230,11 +225,11 @@ func (e *NoHealthyError) Error() string {
 	return fmt.Sprintf("%s has no earlier healthy release to roll back to", e.Environment)
 }
 
-// before returns the index of the release that a rollback restores, in a history with the newest first: the
+// wayBack returns the index of the release that a rollback restores, in a history with the newest first: the
 // last healthy one before the newest that no later release found down, or else the last healthy one. When the
 // newest is a healthy rollback, it is the one before the release that was restored: a second rollback goes
 // further back.
-func before(history []release.Release) int {
+func wayBack(history []release.Release) int {
 	if len(history) == 0 {
 		return -1
 	}

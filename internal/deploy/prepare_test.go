@@ -47,7 +47,7 @@ func TestBefore(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := 0
-			if i := before(test.history); i >= 0 {
+			if i := wayBack(test.history); i >= 0 {
 				got = test.history[i].Revision
 			}
 			if got != test.want {

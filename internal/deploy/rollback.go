@@ -44,7 +44,7 @@ func proposeRollback(
 	revision := o.Revision
 	if revision == 0 {
 		here := past.Here()
-		switch i := before(here); {
+		switch i := wayBack(here); {
 		case i >= 0:
 			revision = here[i].Revision
 		case hasGoneBack(past):

@@ -29,14 +29,9 @@ type Saved struct {
 	// Release is the newest release when the plan was made; 0: there was none.
 	Release int         `json:"release"`
 	Images  []image.Pin `json:"images,omitempty"`
-	// The options that the plan was made with.
-	Force     bool      `json:"forceConflicts,omitempty"`
-	TakeOver  bool      `json:"takeOver,omitempty"`
-	Allow     *Allow    `json:"allow,omitempty"`
-	Older     bool      `json:"allowOlder,omitempty"`
-	Prune     []string  `json:"prune,omitempty"`
-	PruneMany bool      `json:"pruneMany,omitempty"`
-	Plan      plan.Plan `json:"plan"`
+	// Permits are those that the plan was made with.
+	Permits
+	Plan plan.Plan `json:"plan"`
 	// Observed are the live objects that the plan compared with.
 	Observed []SavedObject `json:"observed"`
 }
@@ -72,7 +67,7 @@ func (e *UnbuiltError) Error() string {
 }
 
 // Save returns the text of a plan to be carried out later.
-func Save(t Target, p Proposal, o ProposeOptions) ([]byte, error) {
+func Save(t Target, p Proposal, o Permits) ([]byte, error) {
 	for _, pin := range p.Prepared.Images {
 		if pin.Digest == "" {
 			return nil, &UnbuiltError{Environment: t.Environment.Name, Image: pin.Reference()}
@@ -81,11 +76,7 @@ func Save(t Target, p Proposal, o ProposeOptions) ([]byte, error) {
 	s := Saved{
 		Project: t.Source.Project.Name, Environment: t.Environment.Name, Commit: p.Prepared.Commit,
 		Tag: p.Prepared.Tag, Release: p.Latest.Revision, Images: p.Prepared.Images,
-		Force: o.Force, TakeOver: o.TakeOver,
-		Older: o.AllowOlder, Prune: o.Prune, PruneMany: o.PruneMany, Plan: p.Plan, Observed: []SavedObject{},
-	}
-	if len(o.Allow.Rules) > 0 {
-		s.Allow = &o.Allow
+		Permits: o, Plan: p.Plan, Observed: []SavedObject{},
 	}
 	for _, seen := range p.Observed {
 		if seen.Live.Body != nil {
@@ -123,23 +114,13 @@ func ReadSaved(text []byte) (Saved, error) {
 	return s, nil
 }
 
-// options are those that the plan was made with.
-func (s Saved) options(o PrepareOptions) ProposeOptions {
-	options := ProposeOptions{PrepareOptions: o, Force: s.Force, TakeOver: s.TakeOver,
-		AllowOlder: s.Older, Prune: s.Prune, PruneMany: s.PruneMany}
-	if s.Allow != nil {
-		options.Allow = *s.Allow
-	}
-	return options
-}
-
 // ProposeSaved plans what a saved plan says: with its options, for its commit. It fails with a *StaleError
 // where that is another plan by now.
 func ProposeSaved(ctx context.Context, t Target, s Saved, o PrepareOptions) (Proposal, error) {
 	if err := s.fits(t); err != nil {
 		return Proposal{}, err
 	}
-	p, err := Propose(ctx, t, s.options(o))
+	p, err := Propose(ctx, t, ProposeOptions{PrepareOptions: o, Permits: s.Permits})
 	if err != nil {
 		return p, err
 	}
