@@ -211,7 +211,8 @@ func markdown(r contract.Result) string {
 		if len(causes) == 0 {
 			continue
 		}
-		title := fmt.Sprintf("%s: %d because of %s", classWords(c), r.Count(c), count(contract.CountLines(causes), "line"))
+		title := fmt.Sprintf("%s: %d because of %s", classWords(c), r.Count(c),
+			count(contract.CountLines(causes), "line"))
 		if c == contract.Expected {
 			fmt.Fprintf(&b, "\n<details><summary>%s</summary>\n", title)
 		} else {

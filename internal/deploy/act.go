@@ -86,8 +86,8 @@ func actStage(ctx context.Context, r run, p Proposal, n int, rel *release.Releas
 	return watch(ctx, r, p, n, nil)
 }
 
-// pruneStage deletes what left the source. Where all that is desired is healthy, an object that its finalizers
-// hold goes when their owners let it go, and other errors are no failure of the release.
+// pruneStage deletes objects that left the source. Where all that is desired is healthy, an object that its
+// finalizers hold goes when their owners let it go, and other errors do not make the release fail.
 func pruneStage(ctx context.Context, r run, p Proposal, deletes []plan.Change, rel *release.Release) error {
 	err := prune(ctx, r, deletes, p, rel)
 	still, held := errors.AsType[*rollout.StillThereError](err)
@@ -285,8 +285,8 @@ func makeWay(ctx context.Context, r run, ref object.Ref, uid string) error {
 	return err
 }
 
-// prepareLive prepares a live object for the apply: it makes the fields of other tools ours, and writes what an
-// apply cannot.
+// prepareLive prepares a live object for the apply: it makes the fields of other tools ours, and writes what
+// an apply cannot.
 func prepareLive(ctx context.Context, r run, c plan.Change, p Proposal, obj object.Object) error {
 	seen, ok := p.seen(c.Ref)
 	if !ok || c.Action != plan.Update {

@@ -46,10 +46,12 @@ type Outcome struct {
 	Took time.Duration
 }
 
-// WithConsent carries a proposal out as a person wants it: where the cluster and the record are as planned, it
-// judges their health; else it fails where the plan is blocked, asks for consent, and applies. It returns what
-// it did, also with an error.
-func WithConsent(ctx context.Context, t Target, p Proposal, o Options, consent func() error) (Outcome, error) {
+// WithConsent carries out a proposal. Where the cluster and the record are as planned, it judges their
+// health; else it fails where the plan is blocked, asks for consent, and applies. It returns what it did,
+// also with an error.
+func WithConsent(
+	ctx context.Context, t Target, p Proposal, o Options, consent func() error,
+) (Outcome, error) {
 	if p.Done() {
 		return Outcome{Release: p.Latest}, Settle(ctx, t, p, o)
 	}

@@ -30,7 +30,8 @@ func gone(ctx context.Context, t Target, p Prepared) []image.Pin {
 
 func warnOfGone(ctx context.Context, t Target, p Prepared) {
 	for _, pin := range gone(ctx, t, p) {
-		t.warn(Image, nil, "%s is not in its registry any more: only nodes that have pulled it can run it", pin.Reference())
+		t.warn(Image, nil, "%s is not in its registry any more: only nodes that have pulled it can run it",
+			pin.Reference())
 	}
 }
 

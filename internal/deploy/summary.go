@@ -43,7 +43,9 @@ type Report struct {
 
 // ReportOf is a proposal as programs read it.
 func ReportOf(p Proposal, s Summary) Report {
-	return Report{Plan: p.Plan, Check: p.Prepared.Review, Risks: s.Risks, Unsettled: p.Unsettled, Keepers: p.Keepers}
+	return Report{
+		Plan: p.Plan, Check: p.Prepared.Review, Risks: s.Risks, Unsettled: p.Unsettled, Keepers: p.Keepers,
+	}
 }
 
 // ReportOfRefusal is the report of a plan that check refuses: it has no changes.

@@ -54,7 +54,8 @@ func Divide(all []Finding, everything bool) Divided {
 	return d
 }
 
-// Sole is what all findings of a fold say of files; false where they say different things, or are about objects.
+// Sole is what all findings of a fold say of files; false where they say different things, or are about
+// objects.
 func (f Fold) Sole() (message string, ok bool) {
 	for _, one := range f {
 		if one.Object != nil || one.Message != f[0].Message {

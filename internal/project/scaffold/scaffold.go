@@ -103,7 +103,8 @@ func begin(dir string, chart bool, none *project.NoneError) (project.Project, []
 		note(&p, "could not read %s: it may deploy this already", b)
 	}
 	for _, e := range none.Elsewhere {
-		note(&p, "%s may deploy this already: `%s | slipway check --class production -` checks it", e.File, e.Command)
+		note(&p, "%s may deploy this already: `%s | slipway check --class production -` checks it", e.File,
+			e.Command)
 	}
 	names, folders, err := manifests(p.Dir)
 	switch {
