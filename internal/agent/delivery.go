@@ -71,13 +71,8 @@ func (d *delivery) noteRunning(p deploy.Proposal) {
 	if p.Unsettled == "" {
 		d.judged = time.Now()
 	}
-	rel := p.Latest
-	switch proven := d.take(p, rel); {
-	case !proven:
-	case rel.Commit != d.commit:
-		d.judgeUnchanged(rel.Revision, rel.Commit)
-	default:
-		d.judge(Synced, "commit %s is release %d", short(d.commit), rel.Revision)
+	if d.take(p, p.Latest) {
+		d.judgeUnchanged(p.Latest.Revision, p.Latest.Commit)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
+	"sync/atomic"
 
 	"slipway/internal/git"
 	"slipway/internal/project"
@@ -17,6 +18,15 @@ type mirror struct {
 	Repository
 	remote   *remote
 	upstream git.Upstream
+	rewrite  atomic.Pointer[rewrite] // the last one; nil: the agent has seen none
+}
+
+// rewrite is a branch that was moved to a commit which does not contain the one before.
+type rewrite struct{ from, to string }
+
+func (w rewrite) String() string {
+	return fmt.Sprintf("the branch was rewritten: commit %s does not contain %s, which was there before",
+		short(w.to), short(w.from))
 }
 
 func newMirror(r Repository, of *remote) *mirror {

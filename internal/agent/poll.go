@@ -3,6 +3,7 @@ package agent
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -79,6 +80,7 @@ func (r *remote) rest(ctx context.Context, d time.Duration) (poked bool) {
 type tip struct {
 	commit string
 	digest string // of a rendered set: several may be of one commit
+	lost   string // where the branch was before, if this commit does not contain that
 	err    error
 }
 
@@ -100,13 +102,11 @@ func (r *remote) poll(ctx context.Context, known map[string]string) map[string]t
 		case err != nil:
 			found[b] = tip{err: err}
 		case commit == "":
-			found[b] = tip{err: fmt.Errorf("%w as %s at %s", git.ErrNoBranch, b, r.clone.url)}
+			found[b] = tip{err: r.noBranch(b, known[b])}
 		case commit == known[b]:
 			found[b] = tip{commit: commit}
 		default:
-			r.children.Warm() // it starts while git fetches
-			commit, err := r.clone.fetch(ctx, b)
-			found[b] = tip{commit: commit, err: err}
+			found[b] = r.fetch(ctx, b, known[b])
 		}
 	}
 	return found
@@ -121,12 +121,42 @@ func (r *remote) pull(ctx context.Context, known map[string]string) map[string]t
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.children.Warm()
-	err, commit := r.clone.open(ctx), ""
-	if err == nil {
-		commit, err = r.clone.fetch(ctx, branches[0])
+	branch := branches[0]
+	if err := r.clone.open(ctx); err != nil {
+		return map[string]tip{branch: {err: err}}
 	}
-	return map[string]tip{branches[0]: {commit: commit, err: err}}
+	return map[string]tip{branch: r.fetch(ctx, branch, known[branch])}
+}
+
+// fetch fetches a branch that was at a known commit; empty: none is known. The caller holds the lock.
+func (r *remote) fetch(ctx context.Context, branch, known string) tip {
+	r.children.Warm() // it starts while git fetches
+	commit, err := r.clone.fetch(ctx, branch)
+	switch {
+	case errors.Is(err, git.ErrNoBranch):
+		return tip{err: r.noBranch(branch, known)}
+	case err != nil:
+		return tip{err: err}
+	}
+	found := tip{commit: commit}
+	if known == "" || known == commit {
+		return found
+	}
+	// An error says that the clone was made anew, without the commit before.
+	if _, lost, err := r.clone.mirror.Between(ctx, known, commit); err == nil && lost > 0 {
+		found.lost = known
+	}
+	return found
+}
+
+// noBranch says that a branch does not exist, and how to get one that was at a known commit back.
+func (r *remote) noBranch(branch, known string) error {
+	err := fmt.Errorf("%w as %s at %s", git.ErrNoBranch, branch, r.clone.url)
+	if known == "" {
+		return fmt.Errorf("%w: push it, or name another branch in the agent's configuration", err)
+	}
+	return fmt.Errorf("%w any more: run `git push origin %s:refs/heads/%s` to restore it, or name another branch "+
+		"in the agent's configuration", err, short(known), branch)
 }
 
 // branches are those that are followed, each once.
@@ -160,6 +190,11 @@ func (f *follower) take(found tip, log *slog.Logger) {
 		return
 	}
 	f.offered = is
+	if found.lost != "" {
+		by := &rewrite{from: found.lost, to: found.commit}
+		f.mirror.rewrite.Store(by)
+		log.Warn("poll "+f.mirror.String()+": "+by.String(), "environments", "those that it changes refuse it")
+	}
 	for _, e := range f.environments {
 		e.incoming.offer(found.commit)
 	}

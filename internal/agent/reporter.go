@@ -121,8 +121,15 @@ func (r *reporter) notePromotion(format string, args ...any) {
 	}
 }
 
-// judgeUnchanged says that the newest commit has the objects of a release that was made from another one.
+// judgeUnchanged says that the newest commit has the objects of a release, which may be of another one.
 func (r *reporter) judgeUnchanged(release int, of string) {
-	r.judge(Synced, "commit %s changes nothing in %s: release %d is from commit %s", short(r.about.commit),
-		r.name, release, short(of))
+	text := fmt.Sprintf("commit %s is release %d", short(r.about.commit), release)
+	if of != r.about.commit {
+		text = fmt.Sprintf("commit %s changes nothing in %s: release %d is from commit %s", short(r.about.commit),
+			r.name, release, short(of))
+	}
+	if w := r.mirror.rewrite.Load(); w != nil && w.to == r.about.commit {
+		text += "; " + w.String()
+	}
+	r.judge(Synced, "%s", text)
 }
