@@ -77,23 +77,8 @@ func (a *Agent) serveHook(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	m := follows[i].mirror
-	secret, err := os.ReadFile(m.WebhookSecret) // each time: it may have been replaced
-	if err != nil {
-		a.options.Log.Error("webhook: " + err.Error())
-		http.Error(w, "the secret cannot be read", http.StatusInternalServerError)
-		return
-	}
-	if r.ContentLength > maxHook {
-		http.Error(w, "the body is too large", http.StatusRequestEntityTooLarge)
-		return
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxHook))
-	if err != nil {
-		http.Error(w, "the body is too large", http.StatusRequestEntityTooLarge)
-		return
-	}
-	if key := strings.TrimSpace(string(secret)); key == "" || !isSigned(r.Header, body, key) {
-		http.Error(w, "the signature is wrong", http.StatusUnauthorized)
+	body, ok := a.readHook(w, r, m)
+	if !ok {
 		return
 	}
 	if leader, leads := a.leadership.current(); a.config.Lease != nil && !leads {
@@ -112,6 +97,30 @@ func (a *Agent) serveHook(w http.ResponseWriter, r *http.Request) {
 	}
 	m.remote.askForPoll()
 	w.WriteHeader(http.StatusAccepted)
+}
+
+// readHook returns the body of a webhook whose signature is right, and otherwise answers why it is not taken.
+func (a *Agent) readHook(w http.ResponseWriter, r *http.Request, m *mirror) (body []byte, ok bool) {
+	secret, err := os.ReadFile(m.WebhookSecret) // each time: it may have been replaced
+	if err != nil {
+		a.options.Log.Error("webhook of " + m.String() + ": read its secret: " + err.Error())
+		http.Error(w, "the secret cannot be read", http.StatusInternalServerError)
+		return nil, false
+	}
+	if r.ContentLength > maxHook {
+		http.Error(w, "the body is too large", http.StatusRequestEntityTooLarge)
+		return nil, false
+	}
+	body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxHook))
+	if err != nil {
+		http.Error(w, "the body is too large", http.StatusRequestEntityTooLarge)
+		return nil, false
+	}
+	if key := strings.TrimSpace(string(secret)); key == "" || !isSigned(r.Header, body, key) {
+		http.Error(w, "the signature is wrong", http.StatusUnauthorized)
+		return nil, false
+	}
+	return body, true
 }
 
 // signatures are the headers with the HMAC of the body, and tokenHeader is GitLab's with the secret itself.

@@ -215,7 +215,7 @@ func (i *inspector) findings(ctx context.Context, src project.Source) (all findi
 		at[o] = append(at[o], env.Name)
 	}
 	for _, o := range commits {
-		a, err := i.inspect(ctx, check.Job{Project: o.source.Project, Past: mirrors[o].past(ctx, o)}, o, o)
+		a, err := i.inspect(ctx, check.Job{Project: o.source.Project, Past: mirrors[o].filesBefore(ctx, o)}, o, o)
 		if err := answered(a, err); err != nil {
 			return all, fmt.Errorf("check commit %s: %w", short(o.files.commit), err)
 		}

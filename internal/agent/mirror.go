@@ -99,19 +99,14 @@ func (m *mirror) source(ctx context.Context, s *snapshot) (project.Source, error
 	if err := s.mayOpen(dir); err != nil {
 		return project.Source{}, err
 	}
-	s.openMu.Lock()
-	defer s.openMu.Unlock()
-	o, known := s.opened[dir]
-	if !known {
-		var p project.Project
-		if p, o.err = open(ctx, m.remote.children, s.root, filepath.FromSlash(dir)); o.err == nil {
-			o.source, o.err = source.Of(ctx, m.repository(), p, s.commit, s.root)
-		} else if text := s.explain(o.err.Error()); text != o.err.Error() {
-			o.err = errors.New(text)
+	return s.projects.open(ctx, dir, func() (project.Source, error) {
+		p, err := open(ctx, m.remote.children, s.root, filepath.FromSlash(dir))
+		if err == nil {
+			return source.Of(ctx, m.repository(), p, s.commit, s.root)
 		}
-		if ctx.Err() == nil {
-			s.opened[dir] = o
+		if text := s.explain(err.Error()); text != err.Error() {
+			err = errors.New(text)
 		}
-	}
-	return o.source, o.err
+		return project.Source{}, err
+	})
 }

@@ -102,7 +102,9 @@ func (p *previews) removeOld(
 			continue
 		}
 		if p.busy.take(is.pull) {
-			errs = append(errs, p.remove(ctx, c, is, why))
+			if err := p.remove(ctx, c, is, why); err != nil {
+				errs = append(errs, fmt.Errorf("remove the preview of pull request %d: %w", is.pull, err))
+			}
 			p.busy.give(is.pull)
 		}
 	}

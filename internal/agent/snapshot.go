@@ -6,14 +6,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -51,47 +49,13 @@ type snapshot struct {
 	// bundle is what a rendered set has beside its files; nil: this is a commit of Git.
 	bundle *pulled
 
-	openMu sync.Mutex
-	opened map[string]opened // projects, by their directories
-	texts  []projectText
-}
-
-// projectText is a project as another process gets it. The name is a digest of the text.
-type projectText struct {
-	project project.Project
-	name    string
-	text    json.RawMessage
-}
-
-// textOf makes the text of a project, once for all environments.
-func (s *snapshot) textOf(p project.Project) (projectText, error) {
-	s.openMu.Lock()
-	defer s.openMu.Unlock()
-	for _, t := range s.texts {
-		if reflect.DeepEqual(t.project, p) { // at once: they share their parts
-			return t, nil
-		}
-	}
-	text, err := json.Marshal(p)
-	if err != nil {
-		return projectText{}, err
-	}
-	sum := sha256.Sum256(text)
-	t := projectText{p, hex.EncodeToString(sum[:]), text}
-	s.texts = append(s.texts, t)
-	return t, nil
+	projects projects
 }
 
 // fetchFunc calls a function with the content of blobs. The content of one over the limit is nil.
 type fetchFunc = func(
 	ctx context.Context, hashes []string, each func(hash string, content []byte, size int64) error,
 ) error
-
-// opened is a project that was read, or why that failed.
-type opened struct {
-	source project.Source
-	err    error
-}
 
 // RefusedError says that the agent does not use a path of a repository that a render needs.
 type RefusedError struct{ Path, Reason string }
@@ -104,7 +68,7 @@ func newSnapshot(ctx context.Context, commit, root string, of content, fetch fet
 		commit: commit, root: root, fetch: fetch, homes: of.homes, modules: of.refused,
 		entries: map[string]git.Entry{}, children: map[string][]string{},
 		written: map[string]bool{".": true}, targets: map[string]string{}, refused: map[string]error{},
-		opened: map[string]opened{},
+		projects: projects{opened: map[string]opened{}},
 	}
 	var first []string
 	for _, e := range of.entries {

@@ -140,7 +140,7 @@ func work(
 			return of.text, nil
 		}
 		if lookup == nil {
-			return nil, errors.New("no cluster")
+			return nil, fmt.Errorf("look up %s %s: this render has no cluster", q.Kind, q.Name)
 		}
 		return lookup(q.APIVersion, q.Kind, q.Namespace, q.Name)
 	})
@@ -167,14 +167,17 @@ func nameLimit(err error) error {
 	return fmt.Errorf("%w: raise limits.%s of the agent if the repository needs more", err, key)
 }
 
+// maxRounds is more than any real project needs: a chart that reads a file which another file names needs two.
+const maxRounds = 50
+
 // inRounds does a job again until all files that it looked at were there: see snapshot.complete.
 func inRounds(round func() (done bool, err error)) error {
-	for range 50 {
+	for range maxRounds {
 		if done, err := round(); done || err != nil {
 			return err
 		}
 	}
-	return errors.New("the manifests need more files each time: give up")
+	return fmt.Errorf("gave up after %d renders: each read files that the one before had not named", maxRounds)
 }
 
 // isolate does jobs with the files of a snapshot, of which more are fetched as a job needs them. What the
@@ -187,7 +190,7 @@ func (e entry) isolate(s *snapshot, reads *[]tree.Read) func(
 		err := inRounds(func() (done bool, err error) {
 			e.agent.counters.update(func(c *counters) { c.renders[e.name]++ })
 			job.Source.Ancestors = nil
-			of, err := s.textOf(job.Source.Project)
+			of, err := s.projects.textOf(job.Source.Project)
 			if err != nil {
 				return false, err
 			}
