@@ -131,7 +131,7 @@ func TestHook(t *testing.T) {
 			request.SetPathValue("repository", c.path)
 			request.Header.Set(c.header, c.value)
 			answer := httptest.NewRecorder()
-			a.serveHook(answer, request)
+			endpoints{a}.serveHook(answer, request)
 			if answer.Code != c.want {
 				t.Errorf("answers %d, want %d", answer.Code, c.want)
 			}

@@ -10,8 +10,8 @@ import (
 	"slipway/internal/git"
 )
 
-// filesBefore reads those manifests of the commit before that have other texts in the commit that pages are about.
-// It is nil for the first commit of a repository, and says so where the commit before cannot be read.
+// filesBefore reads those manifests of the commit before that have other texts in the commit that pages are
+// about. It is nil for the first commit of a repository, and says so where the commit before cannot be read.
 func (m *mirror) filesBefore(ctx context.Context, o *openCommit) *check.PastFiles {
 	if o.files.bundle != nil {
 		return nil

@@ -29,8 +29,8 @@ type guard struct {
 	reported string // the drift that was logged last
 }
 
-// compare reports drift, and repairs it where the policy says so.
-func (g *guard) compare(ctx context.Context) error {
+// check reports drift, and repairs it where the policy says so.
+func (g *guard) check(ctx context.Context) error {
 	if g.tracker == nil {
 		g.tracker, g.verified = deploy.NewTracker(ctx, g.target), time.Time{}
 		deploy.Track(g.tracker, g.target, g.past.Latest)
@@ -39,7 +39,7 @@ func (g *guard) compare(ctx context.Context) error {
 	case "", release.Deleted, release.Pending:
 		return nil
 	}
-	if err := g.view.compare(ctx, g.target); err != nil {
+	if err := g.compare(ctx, g.target); err != nil {
 		return err
 	}
 	g.notePolled(g.tracker.Denied())

@@ -12,14 +12,16 @@ import (
 // what ends a pass. Its goroutine alone uses it; others use the reporter and incoming.offer.
 type environment struct {
 	*state
-	incoming  *incoming
+	incoming *incoming
+	failures int // of passes, in a row
+
+	// The steps of a pass, each with what it alone remembers.
 	admission admission
 	delivery  delivery
 	rollback  rollback
 	guard     guard
 	publisher publisher
 	promotion promotion
-	failures  int // of passes, in a row
 }
 
 // debounce is how long a burst of changes in the cluster may last before the environment looks at them.
@@ -64,7 +66,7 @@ func (e *environment) pass(ctx context.Context) error {
 			return err
 		}
 	}
-	return errors.Join(e.guard.compare(ctx), e.publisher.publish(ctx, e.rollback.badSince), e.promote(ctx))
+	return errors.Join(e.guard.check(ctx), e.publisher.publish(ctx, e.rollback.badSince), e.promote(ctx))
 }
 
 // turn reads the newest commit if there is one, and makes a pass. Where that commit cannot be read, the
@@ -138,7 +140,7 @@ func (e *environment) pause(ctx context.Context) (ends bool, err error) {
 	}
 	e.judge(Suspended, "%s", p)
 	e.looked = false
-	return true, e.guard.compare(ctx)
+	return true, e.guard.check(ctx)
 }
 
 // follow deploys the newest commit, or says why not. It ends the pass where a newer one was read meanwhile.

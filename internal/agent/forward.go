@@ -41,7 +41,7 @@ func (a answer) writeTo(w http.ResponseWriter) {
 
 // forward asks the replica that leads in place of this one, with the same body and signature. It fails where
 // this replica leads, or knows no address of another one.
-func (a *Agent) forward(r *http.Request, body []byte) (answer, error) {
+func (a endpoints) forward(r *http.Request, body []byte) (answer, error) {
 	address := a.leadership.otherReplica()
 	switch {
 	case address == "":

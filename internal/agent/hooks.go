@@ -62,7 +62,7 @@ func (h *hooks) isReplay(repository string, body []byte, now time.Time) bool {
 }
 
 // serveHook polls a repository now, where the request is signed with its secret. It never does more.
-func (a *Agent) serveHook(w http.ResponseWriter, r *http.Request) {
+func (a endpoints) serveHook(w http.ResponseWriter, r *http.Request) {
 	follows := a.followers()
 	i, err := strconv.Atoi(r.PathValue("repository"))
 	if err != nil || i < 0 || i >= len(follows) || follows[i].mirror.WebhookSecret == "" {
@@ -100,7 +100,7 @@ func (a *Agent) serveHook(w http.ResponseWriter, r *http.Request) {
 }
 
 // readHook returns the body of a webhook whose signature is right, and otherwise answers why it is not taken.
-func (a *Agent) readHook(w http.ResponseWriter, r *http.Request, m *mirror) (body []byte, ok bool) {
+func (a endpoints) readHook(w http.ResponseWriter, r *http.Request, m *mirror) (body []byte, ok bool) {
 	secret, err := os.ReadFile(m.WebhookSecret) // each time: it may have been replaced
 	if err != nil {
 		a.options.Log.Error("webhook of " + m.String() + ": read its secret: " + err.Error())

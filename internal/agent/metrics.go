@@ -117,7 +117,7 @@ func single(values map[string]int) map[[2]string]int {
 	return out
 }
 
-func (a *Agent) serveMetrics(w http.ResponseWriter, _ *http.Request) {
+func (a endpoints) serveMetrics(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4")
 	p := page{w}
 	p.header("slipway_environment_info", "gauge", "State of each environment.")

@@ -25,7 +25,7 @@ func TestMetricsTable(t *testing.T) {
 		observe(c.passes, "prod", passTimes, time.Millisecond)
 	})
 	answer := httptest.NewRecorder()
-	a.serveMetrics(answer, nil)
+	endpoints{a}.serveMetrics(answer, nil)
 	text := answer.Body.String()
 	for _, line := range []string{
 		`slipway_git_requests_total{repository="https://example.com/\"a\""} 1`,

@@ -155,8 +155,8 @@ func (r *remote) noBranch(branch, known string) error {
 	if known == "" {
 		return fmt.Errorf("%w: push it, or name another branch in the agent's configuration", err)
 	}
-	return fmt.Errorf("%w any more: run `git push origin %s:refs/heads/%s` to restore it, or name another branch "+
-		"in the agent's configuration", err, short(known), branch)
+	return fmt.Errorf("%w any more: run `git push origin %s:refs/heads/%s` to restore it, or name another "+
+		"branch in the agent's configuration", err, short(known), branch)
 }
 
 // branches are those that are followed, each once.

@@ -50,10 +50,11 @@ func (a *Agent) listen(ctx context.Context) (server, error) {
 		mux.Handle("/", handler)
 	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", a.serveReady)
-	mux.HandleFunc("GET /status", a.serveStatus)
-	mux.HandleFunc("GET /metrics", a.serveMetrics)
-	mux.HandleFunc("POST /hooks/{repository}", a.serveHook)
+	at := endpoints{a}
+	mux.HandleFunc("GET /readyz", at.serveReady)
+	mux.HandleFunc("GET /status", at.serveStatus)
+	mux.HandleFunc("GET /metrics", at.serveMetrics)
+	mux.HandleFunc("POST /hooks/{repository}", at.serveHook)
 	s := server{ui: pages, http: &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
 	}}
@@ -66,7 +67,11 @@ func (a *Agent) listen(ctx context.Context) (server, error) {
 	return s, nil
 }
 
-func (a *Agent) serveReady(w http.ResponseWriter, _ *http.Request) {
+// endpoints answer the requests of probes, of Prometheus, of `slipway agent status` and of webhooks. Any
+// goroutine may use them.
+type endpoints struct{ *Agent }
+
+func (a endpoints) serveReady(w http.ResponseWriter, _ *http.Request) {
 	leader, leads := a.leadership.current()
 	if !leads && leader != "" {
 		fmt.Fprintln(w, "ok, standing by: "+leader+" leads")
@@ -84,7 +89,7 @@ func (a *Agent) serveReady(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintln(w, "ok")
 }
 
-func (a *Agent) serveStatus(w http.ResponseWriter, r *http.Request) {
+func (a endpoints) serveStatus(w http.ResponseWriter, r *http.Request) {
 	if answer, err := a.forward(r, nil); err == nil {
 		answer.writeTo(w)
 		return

@@ -167,7 +167,7 @@ func nameLimit(err error) error {
 	return fmt.Errorf("%w: raise limits.%s of the agent if the repository needs more", err, key)
 }
 
-// maxRounds is more than any real project needs: a chart that reads a file which another file names needs two.
+// maxRounds is more than any real project needs: one where a file names another one needs two.
 const maxRounds = 50
 
 // inRounds does a job again until all files that it looked at were there: see snapshot.complete.
