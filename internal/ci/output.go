@@ -102,7 +102,7 @@ func appendFile(file, text string) error {
 
 // Shorten cuts a text after a line so that it has at most that many bytes, and says so in the text.
 func Shorten(text string, most int) string {
-	const cut = "\n… the rest is left out here: it is too long\n"
+	const cut = "\n… the rest is omitted because it is too long\n"
 	switch {
 	case len(text) <= most:
 		return text

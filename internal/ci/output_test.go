@@ -46,7 +46,7 @@ func TestLongSummary(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(b) > maxSummary || !strings.Contains(string(b), "is left out here") {
+	if len(b) > maxSummary || !strings.Contains(string(b), "is omitted because") {
 		t.Errorf("%d bytes", len(b))
 	}
 }

@@ -44,7 +44,7 @@ func (l layout) withReleases(envs []Environment) ([]Environment, []string) {
 	var notes []string
 	if len(elsewhere) > 0 {
 		notes = append(notes, fmt.Sprintf("Flux installs charts that are not in this repository (%s): a render "+
-			"has their HelmReleases, and none of their objects", words.And(elsewhere)))
+			"has their HelmReleases, but not their objects", words.And(elsewhere)))
 	}
 	if len(valued) > 0 {
 		notes = append(notes, clusterValues(valued))

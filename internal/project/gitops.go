@@ -142,16 +142,16 @@ func syncNotes(apps []syncedApp) (notes []string) {
 		}
 	}
 	if len(patched) > 0 {
-		notes = append(notes, fmt.Sprintf("Flux patches what it applies (%s), and a render leaves these patches "+
-			"out: move them to the kustomization", words.And(patched)))
+		notes = append(notes, fmt.Sprintf("a Kustomization of Flux has patches (%s), which a render does not "+
+			"apply: move them to kustomization.yaml", words.And(patched)))
 	}
 	if len(revisions) > 1 {
 		notes = append(notes, fmt.Sprintf("environments are branches: %s; this working tree stands for all of "+
 			"them", words.And(branches)))
 	}
 	if len(substituted) > 0 {
-		notes = append(notes, fmt.Sprintf("Flux substitutes variables when it applies (%s), and a render leaves "+
-			"${…} as it is", words.And(substituted)))
+		notes = append(notes, fmt.Sprintf("Flux substitutes variables in what it applies (%s), but a render "+
+			"leaves ${…} unchanged", words.And(substituted)))
 	}
 	if len(valued) > 0 {
 		notes = append(notes, clusterValues(valued))
@@ -160,7 +160,7 @@ func syncNotes(apps []syncedApp) (notes []string) {
 }
 
 func clusterValues(files []string) string {
-	return fmt.Sprintf("Flux adds values from the cluster (valuesFrom in %s), and a render has none of them",
+	return fmt.Sprintf("Flux adds values from the cluster (valuesFrom in %s), which a render does not have",
 		words.And(files))
 }
 

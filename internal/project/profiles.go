@@ -11,7 +11,7 @@ import (
 type NoSkaffoldError struct{ Dir string }
 
 func (e *NoSkaffoldError) Error() string {
-	return fmt.Sprintf("-p selects profiles of a skaffold.yaml, and %s has none", e.Dir)
+	return fmt.Sprintf("-p selects profiles of a skaffold.yaml, but %s has none", e.Dir)
 }
 
 // WithProfiles returns the environment that profiles of the project's skaffold.yaml make. It has the class,

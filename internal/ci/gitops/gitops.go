@@ -184,7 +184,7 @@ func (j *job) read(reads tree.Reads) error {
 		}
 	}
 	if j.encrypted != "" && j.tool == ArgoCD {
-		return j.cannot("SOPS encrypts "+j.encrypted, "Argo CD decrypts nothing by itself: let an operator, "+
+		return j.cannot("SOPS encrypts "+j.encrypted, "Argo CD does not decrypt files: let an operator, "+
 			"such as external-secrets, make the Secrets")
 	}
 	if j.inflates != "" && j.tool == Flux {

@@ -122,7 +122,7 @@ func stages(name string, envs []project.Environment) ([]ci.Stage, error) {
 		stages = append(stages, s)
 	}
 	if len(stages) == 0 {
-		const why = "every environment is local, and no pipeline reaches a laptop's cluster"
+		const why = "every environment is local, and a pipeline cannot reach a laptop's cluster"
 		return nil, fmt.Errorf("%w: %s", ErrNoStage, why)
 	}
 	return stages, nil

@@ -71,7 +71,7 @@ func answer(prompt string, out io.Writer) error {
 	address, _, _ := strings.Cut(rest, "'")
 	u, err := url.Parse(address)
 	if err != nil || !strings.EqualFold(u.Host, os.Getenv(hostName)) {
-		return fmt.Errorf("the server asks for credentials for %q, and there are none for it", address)
+		return fmt.Errorf("the server asks for credentials for %q, but none are configured", address)
 	}
 	value := os.Getenv(password)
 	if what == "Username" {

@@ -205,7 +205,7 @@ func finish(p project.Project, made []File) (project.Project, []File, error) {
 		return p, nil, err
 	}
 	if len(deployers) > 0 {
-		note(&p, "deployed already by %s: let one of them and Slipway deploy an environment, not both",
+		note(&p, "already deployed by %s: let either that tool or Slipway deploy an environment, not both",
 			strings.Join(deployers, ", "))
 	}
 	text, err := fill("files/slipway.yaml", struct {
