@@ -5,9 +5,12 @@ import (
 	"strings"
 	"testing"
 
-	"slipway/internal/rollout"
-
 	"github.com/google/go-cmp/cmp"
+
+	"slipway/internal/deploy"
+	"slipway/internal/object"
+	"slipway/internal/plan"
+	"slipway/internal/rollout"
 )
 
 func TestValues(t *testing.T) {
@@ -98,6 +101,29 @@ func TestFieldValue(t *testing.T) {
 	} {
 		if got := value(fieldValue(c.field, c.value, ""), true); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.field, got, c.want)
+		}
+	}
+}
+
+// --quiet keeps warnings. What was done to an object has its mark; a message of the same words has none.
+func TestProgress(t *testing.T) {
+	ref := &object.Ref{Kind: "Service", Name: "web"}
+	events := []deploy.Event{
+		{Step: deploy.Act, Ref: ref, Message: "created", Done: plan.Create},
+		{Step: deploy.Image, Message: "warning: the tag was moved", Warning: true},
+		{Step: deploy.Verify, Message: "created"},
+	}
+	for quiet, want := range map[bool]string{
+		false: "  + Service web  created\n  · warning: the tag was moved\n  · created\n",
+		true:  "  · warning: the tag was moved\n",
+	} {
+		var stderr strings.Builder
+		c := &cli{stderr: &stderr, quiet: quiet}
+		for _, e := range events {
+			c.progress(e)
+		}
+		if stderr.String() != want {
+			t.Errorf("quiet %v: %q", quiet, stderr.String())
 		}
 	}
 }
