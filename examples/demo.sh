@@ -104,7 +104,7 @@ run 0 'cat ../agent.yaml'
 printf '%s$ slipway agent run --config ../agent.yaml &%s\n' "$bold" "$plain"
 slipway agent run --config ../agent.yaml 2>"$work/agent.log" &
 agent=$!
-until_said "changes nothing of staging"
+until_said "changes nothing in staging"
 run 0 'sed -i "s/hello from staging/welcome/" k8s/overlays/staging/kustomization.yaml && git commit -qam "greet testers" && git push -q'
 until_said "is release 2, healthy"
 
