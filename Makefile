@@ -11,7 +11,7 @@ export GOTOOLCHAIN := local
 VERSION := $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
 
 .PHONY: help demo test build fetch slipway sandbox kubectl runtime browser lint docs changelog failures faults fuzz \
-	peers flux beside bench golden e2e image release try site
+	peers flux beside bench golden e2e image race release try site
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -98,6 +98,9 @@ faults: build ## deploy 200 times while a fifth of the requests break, and kill 
 
 e2e: build kubectl runtime ## run scripts on a real node: containerd and a kubelet, as root (RUN=PATTERN, KEEP=1)
 	@e2e/run
+
+race: build kubectl ## run tests under Go's race detector, which needs a C compiler (RUN=PATTERN)
+	CGO_ENABLED=1 go test -race -timeout 3h -parallel 2 -run '$(or $(RUN),.)' ./internal/... ./cmd/slipway
 
 fuzz: ## run every fuzz target for 30 seconds (FUZZTIME=5s; FUZZ=PATTERN selects targets)
 	@./.ci/fuzz $(or $(FUZZTIME),30s) '$(or $(FUZZ),^Fuzz)'
