@@ -25,7 +25,8 @@ const (
 
 // checks measures check on the tutorial, and how its cost grows with the number of overrides.
 func (b *bench) checks(t *table, root string, small bool) error {
-	fmt.Fprintf(t.w, "\n%-32s %-14s %16s %16s %9s  %s\n", "", "", "CPU min, median", "wall min, median", "each", "target")
+	fmt.Fprintf(t.w, "\n%-32s %-14s %16s %16s %9s  %s\n", "", "", "CPU min, median", "wall min, median",
+		"each", "target")
 	tutorial := filepath.Join(root, "examples", "tutorial")
 	if _, err := b.asked(t, "check examples/tutorial", tutorial, 0, 11, checkTarget, "check"); err != nil {
 		return err

@@ -13,7 +13,8 @@ import (
 
 func main() {
 	root := flag.String("root", "..", "the repository's folder; its bin folder holds the programs")
-	conformance := flag.String("conformance", os.Getenv("SLIPWAY_CONFORMANCE"), "folder of render.tar.xz (default ROOT/../shared/conformance)")
+	conformance := flag.String("conformance", os.Getenv("SLIPWAY_CONFORMANCE"),
+		"directory of render.tar.xz (default ROOT/../shared/conformance)")
 	small := flag.Bool("small", false, "leave 3,001 objects out: they take the peer some minutes")
 	strict := flag.Bool("strict", false, "fail when a target is missed")
 	check := flag.Bool("check", false, "measure check alone, not rendering")

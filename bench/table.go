@@ -66,7 +66,8 @@ func (t *table) speed(r result) {
 		target float64
 	}{{"cold", r.colds, r.cold}, {"unchanged", r.warms, warmTarget}} {
 		ratio := part.ours.cpu().Seconds() / r.peers.cpu().Seconds()
-		t.row(name, part.what, seconds(r.peers), seconds(part.ours), times(ratio), "≤ "+times(part.target), ratio <= part.target)
+		t.row(name, part.what, seconds(r.peers), seconds(part.ours), times(ratio),
+			"≤ "+times(part.target), ratio <= part.target)
 	}
 	if r.once {
 		t.note("%s: the peer rendered one environment, once; its cost is counted %d times", name, len(r.peer))
@@ -89,7 +90,8 @@ func (t *table) memory(all []result) {
 	for _, r := range all {
 		ours := max(r.colds.rss(), r.warms.rss())
 		ratio := float64(ours) / float64(r.peers.rss())
-		t.row(r.engine+" "+r.name, "peak memory", mebibytes(r.peers.rss()), mebibytes(ours), times(ratio), "≤ "+times(memoryTarget), ratio <= memoryTarget)
+		t.row(r.engine+" "+r.name, "peak memory", mebibytes(r.peers.rss()), mebibytes(ours), times(ratio),
+			"≤ "+times(memoryTarget), ratio <= memoryTarget)
 	}
 }
 

@@ -1,5 +1,5 @@
-// Command image makes the image of the agent: the static binary, git with the helpers that it needs to fetch and
-// push over HTTPS, the libraries of these, and the certificates of public authorities. It runs no program of
+// Command image makes the image of the agent: the static binary, git with the helpers that it needs to fetch
+// and push over HTTPS, the libraries of these, and the certificates of public authorities. It runs no program of
 // the image, and the same input gives the same digest.
 //
 //	go run ./image -out DIRECTORY [-push REFERENCE] ARCH=BINARY=PACKAGES…
@@ -95,7 +95,8 @@ func run(ctx context.Context, out, push string, platforms []string) error {
 	if err != nil {
 		return err
 	}
-	err = remote.WriteIndex(ref, index, remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain))
+	err = remote.WriteIndex(ref, index, remote.WithContext(ctx),
+		remote.WithAuthFromKeychain(authn.DefaultKeychain))
 	if err == nil {
 		fmt.Printf("%s@%s\n", ref.Context(), digest)
 	}
