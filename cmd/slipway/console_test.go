@@ -23,6 +23,7 @@ import (
 	"slipway/internal/deploy"
 	"slipway/internal/image/imagetest"
 	"slipway/internal/object"
+	"slipway/internal/plan"
 )
 
 // picture is what a terminal shows, and the bytes that it was sent.
@@ -108,7 +109,7 @@ func drawn(raw string) []string {
 func TestConsoleOfRollout(t *testing.T) {
 	web, api := object.Ref{Kind: "Deployment", Name: "web"}, object.Ref{Kind: "Deployment", Name: "api"}
 	events := []deploy.Event{
-		{Step: deploy.Act, Ref: &web, Message: "created"},
+		{Step: deploy.Act, Ref: &web, Message: "created", Done: plan.Create},
 		{Step: deploy.Watch, Ref: &web, Message: "0 of 2 ready"},
 		{Step: deploy.Watch, Ref: &api, Message: "0 of 3 ready"},
 		{Step: deploy.Watch, Ref: &web, Message: "1 of 2 ready"},

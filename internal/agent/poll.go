@@ -181,10 +181,10 @@ func (r *remote) interval() Duration {
 
 // take hands what a poll found to the environments, a commit only once.
 func (f *follower) take(found tip, log *slog.Logger) {
-	f.note(found.err, log)
 	for _, e := range f.environments {
 		e.noteSource(found.err)
 	}
+	f.note(found.err, log) // who reads the line finds the statuses as it says
 	is := found.commit + found.digest
 	if found.err != nil || f.offered == is {
 		return
