@@ -26,8 +26,10 @@ func (d *deployer) apply(ctx context.Context, p deploy.Proposal) (release.Releas
 	defer cancel(nil)
 	done := make(chan result, 1)
 	d.recalled = false // a deploy writes records
+	options := d.options()
+	options.Once = true
 	go func() {
-		rel, err := deploy.Apply(ctx, d.target, p, d.options())
+		rel, err := deploy.Apply(ctx, d.target, p, options)
 		done <- result{rel, err}
 	}()
 	for {

@@ -30,6 +30,9 @@ type Options struct {
 	// under the lock, and so is any where this is 0. Some time passes between each look and the write after it;
 	// the consent of a person makes it long.
 	Recent time.Duration
+	// Once: objects that another deploy has released while this one waited for the lock are not released again.
+	// Apply fails with plan.ErrStale then.
+	Once bool
 	// Reason is why, for the record; it may be empty.
 	Reason string
 	// Leader is the replica of the agent that deploys, for the record; nil: no agent does.

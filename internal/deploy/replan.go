@@ -30,6 +30,10 @@ func replan(ctx context.Context, r run, p Proposal, past release.Past) (Proposal
 		return now, fmt.Errorf("%w: release %d of %s was deployed since", plan.ErrStale, now.Latest.Revision,
 			t.Environment.Name)
 	}
+	if r.options.Once && p.wasReleased(now) {
+		return now, fmt.Errorf("%w: release %d of %s, which was running, has the same objects", plan.ErrStale,
+			now.Latest.Revision, t.Environment.Name)
+	}
 	same := p.isSame
 	if r.namespaceCreated {
 		// Until its namespace existed, the server could not verify an object.
@@ -42,6 +46,12 @@ func replan(ctx context.Context, r run, p Proposal, past release.Past) (Proposal
 		return now, fmt.Errorf("%w: objects of %s have changed", plan.ErrStale, t.Environment.Name)
 	}
 	return now, nil
+}
+
+// wasReleased says that the deploy that was running at the first plan has released the same objects.
+func (p Proposal) wasReleased(now Proposal) bool {
+	return p.Latest.Status == release.Pending && now.Latest.Status == release.Healthy &&
+		now.Latest.Digest == p.Prepared.Set.Digest()
 }
 
 // blocksLive says that an object that exists is blocked: it came after the plan.

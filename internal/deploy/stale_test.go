@@ -239,3 +239,39 @@ func TestStalePlanInANewNamespace(t *testing.T) {
 		t.Errorf("a stale plan changed something: %s", diff)
 	}
 }
+
+// Once does not release objects again that another deploy was releasing when the plan was made.
+func TestOnce(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, false)
+	p.deploy(t, prepared(t, "sha-1", service, settings))
+	records := p.Records()
+	past, err := records.Past(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lock, err := records.Lock(t.Context(), release.Holder{Who: "grace"}, past.Latest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	running, err := records.Begin(t.Context(), past, release.Release{Objects: past.Latest.Objects})
+	if err != nil {
+		t.Fatal(err)
+	}
+	proposal := p.plan(t, prepared(t, "sha-1", service, settings))
+	running.Status = release.Healthy
+	if _, err := records.Finish(t.Context(), running); err != nil {
+		t.Fatal(err)
+	}
+	if err := lock.Unlock(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	rel, err := deploy.Apply(t.Context(), p.Target, proposal, deploy.Options{Once: true})
+	if !errors.Is(err, plan.ErrStale) {
+		t.Errorf("release %v, error %v, want a stale plan", rel, err)
+	}
+	if rel, err := deploy.Apply(t.Context(), p.Target, proposal, deploy.Options{}); err != nil ||
+		rel.Revision != running.Revision+1 {
+		t.Errorf("without it: release %v, error %v", rel, err)
+	}
+}
