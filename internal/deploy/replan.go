@@ -48,9 +48,10 @@ func replan(ctx context.Context, r run, p Proposal, past release.Past) (Proposal
 	return now, nil
 }
 
-// wasReleased says that the deploy that was running at the first plan has released the same objects.
+// wasReleased says that the deploy that was running at the first plan has released the same objects. Where it
+// ended while its record was read, it counts as interrupted.
 func (p Proposal) wasReleased(now Proposal) bool {
-	return p.Latest.Status == release.Pending && now.Latest.Status == release.Healthy &&
+	return p.Latest.Status != release.Healthy && now.Latest.Status == release.Healthy &&
 		now.Latest.Digest == p.Prepared.Set.Digest()
 }
 
