@@ -212,7 +212,7 @@ func (f *follower) note(err error, log *slog.Logger) {
 	switch {
 	case text == f.lastFail:
 	case text != "":
-		log.Error("poll "+f.mirror.String()+": "+text, "environments", "keep what they run")
+		log.Error("poll "+f.mirror.String()+": "+text, "environments", "keep their releases")
 	default:
 		log.Info("poll " + f.mirror.String() + ": it can be read again")
 	}

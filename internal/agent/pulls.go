@@ -245,7 +245,7 @@ func (e entry) staysInPlace(ctx context.Context, in project.Project, base string
 	defer e.mirror.remote.give(files)
 	was, err := src.Project.Environment(e.name)
 	if err != nil || was.Context != is.Context || was.Namespace != is.Namespace {
-		return fmt.Errorf("it changes the context or the namespace of %s, so there is no plan", e.name)
+		return fmt.Errorf("it changes the context or the namespace of %s, and is not planned", e.name)
 	}
 	return nil
 }

@@ -87,7 +87,7 @@ func deleteRisk(live object.Object) (kind, text string) {
 	case r.Kind == "Service" && r.Group == "", r.Kind == "Ingress", strings.HasSuffix(r.Kind, "Route"):
 		return "traffic", "is deleted: clients that use it lose the connection"
 	case strings.Contains(r.Group, ".") && !strings.HasSuffix(r.Group, ".k8s.io"):
-		return "data", "is deleted: its controller may delete what it created from it, including data"
+		return "data", "is deleted: its controller may delete the objects and data that belong to it"
 	}
 	return "", ""
 }

@@ -110,7 +110,7 @@ func TestDetect(t *testing.T) {
 				t.Error(diff)
 			}
 			if len(p.Notes) < len(got) {
-				t.Errorf("what was assumed is not said: %q", NoteTexts(p.Notes))
+				t.Errorf("the notes lack the assumption: %q", NoteTexts(p.Notes))
 			}
 			for _, e := range p.Environments {
 				for _, c := range e.Charts {

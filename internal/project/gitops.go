@@ -150,8 +150,8 @@ func syncNotes(apps []syncedApp) (notes []string) {
 			"them", words.And(branches)))
 	}
 	if len(substituted) > 0 {
-		notes = append(notes, fmt.Sprintf("Flux substitutes variables in what it applies (%s), but a render "+
-			"leaves ${…} unchanged", words.And(substituted)))
+		notes = append(notes, fmt.Sprintf("Flux substitutes variables in the manifests of %s, but a render leaves "+
+			"${…} unchanged", words.And(substituted)))
 	}
 	if len(valued) > 0 {
 		notes = append(notes, clusterValues(valued))

@@ -72,7 +72,7 @@ func (p Project) Environment(name string) (Environment, error) {
 	return Environment{}, &UnknownEnvironmentError{Name: name, Known: known, Suggestion: Suggest(name, known)}
 }
 
-// Select returns the named environments, each once, or all where there are no names. It includes Others.
+// Select returns the named environments, each once, or all without names. It includes Others.
 func (p Project) Select(names []string) ([]Environment, error) {
 	p.Environments = slices.Concat(p.Environments, p.Others)
 	if len(names) == 0 {
@@ -92,7 +92,7 @@ func (p Project) Select(names []string) ([]Environment, error) {
 }
 
 // Chosen returns the environment that profiles of skaffold.yaml make, or else the named environments in their
-// order, or all of the project where there are no names. They may be changed.
+// order, or all of the project without names. They may be changed.
 func (p Project) Chosen(names, profiles []string) ([]Environment, error) {
 	switch {
 	case len(profiles) > 0:
