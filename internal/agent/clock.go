@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"context"
 	"fmt"
 	"time"
 
@@ -44,16 +43,4 @@ func skewText(ahead time.Duration) string {
 	}
 	return fmt.Sprintf("this machine's clock is %s %s the API server's: windows and pauses follow the server's",
 		words.Duration(ahead.Abs().Round(10*time.Second)), direction)
-}
-
-// sleep waits. It returns false where the context ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	wait := time.NewTimer(d)
-	defer wait.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-wait.C:
-		return true
-	}
 }

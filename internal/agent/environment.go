@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"slipway/internal/cluster"
 	"slipway/internal/deploy"
 )
 
@@ -41,7 +42,7 @@ func (e *environment) keep(ctx context.Context) {
 			return
 		case e.incoming.wanted = <-e.incoming.wake:
 		case <-e.changes():
-			sleep(ctx, debounce)
+			cluster.Sleep(ctx, debounce)
 		case <-wait.C:
 		}
 		wait.Stop()

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"slipway/internal/cluster"
 	"slipway/internal/deploy"
 	"slipway/internal/release"
 )
@@ -138,7 +139,7 @@ func (a *Agent) standBy(ctx context.Context, err error, told *string) {
 		*told = text
 		a.options.Log.Info(text)
 	}
-	sleep(ctx, lookEvery)
+	cluster.Sleep(ctx, lookEvery)
 }
 
 // options are those of each deploy of the agent.

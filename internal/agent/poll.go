@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"slipway/internal/cluster"
 	"slipway/internal/git"
 )
 
@@ -70,7 +71,7 @@ func (r *remote) rest(ctx context.Context, d time.Duration) (poked bool) {
 	case <-wait.C:
 	case <-r.poke:
 		// However many ask for a poll, there is one a second at most.
-		sleep(ctx, min(time.Until(polled.Add(time.Second)), time.Duration(r.interval())))
+		cluster.Sleep(ctx, min(time.Until(polled.Add(time.Second)), time.Duration(r.interval())))
 		return true
 	}
 	return false

@@ -66,7 +66,7 @@ func (p *pulls) follow(ctx context.Context) {
 	if p.previews != nil {
 		defer p.previews.work.Wait()
 	}
-	for sleep(ctx, backoff(2*p.mirror.Interval, p.failures)) {
+	for cluster.Sleep(ctx, backoff(2*p.mirror.Interval, p.failures)) {
 		err := p.look(ctx)
 		if ctx.Err() != nil {
 			return

@@ -94,7 +94,7 @@ func (r *retrier) RoundTrip(req *http.Request) (*http.Response, error) {
 		if resp != nil {
 			_ = resp.Body.Close()
 		}
-		if !sleep(req.Context(), wait) {
+		if !Sleep(req.Context(), wait) {
 			return nil, context.Cause(req.Context())
 		}
 	}
@@ -242,12 +242,14 @@ func (s *stream) Close() error {
 	return s.ReadCloser.Close()
 }
 
-// sleep returns false when the context ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
+// Sleep waits. It returns false when the context ended first.
+func Sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return false
-	case <-time.After(d):
+	case <-timer.C:
 		return true
 	}
 }

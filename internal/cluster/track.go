@@ -242,7 +242,7 @@ func (t *Tracker) follow(ctx context.Context, f *trail) {
 			t.signal() // the caller reads these from now on
 			return
 		}
-		if err != nil && !sleep(ctx, resumeAfter) {
+		if err != nil && !Sleep(ctx, resumeAfter) {
 			return
 		}
 	}

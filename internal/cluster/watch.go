@@ -237,7 +237,7 @@ func (w *Watched) follow(ctx context.Context, s *feed) {
 		w.mu.Lock()
 		s.synced = false
 		w.mu.Unlock()
-		if !sleep(ctx, resumeAfter) {
+		if !Sleep(ctx, resumeAfter) {
 			return
 		}
 	}

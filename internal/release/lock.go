@@ -169,7 +169,7 @@ func acquireFrom(
 				renewedWithin(lease, renewEvery+time.Second) {
 				return nil, &LockedError{Name: name, Holder: was}
 			}
-			if !sleep(ctx, lookEvery) {
+			if !cluster.Sleep(ctx, lookEvery) {
 				return nil, context.Cause(ctx)
 			}
 			continue
@@ -234,7 +234,7 @@ func (l *Lock) Fence(ctx context.Context) error {
 			return nil
 		case silent > giveUpAfter:
 			return ErrLockLost
-		case !sleep(ctx, lookEvery):
+		case !cluster.Sleep(ctx, lookEvery):
 			return context.Cause(ctx)
 		}
 	}
@@ -323,7 +323,7 @@ func (l *Lock) take(ctx context.Context, lease *coordinationv1.Lease, h Holder) 
 func (l *Lock) renew(alive context.Context) {
 	defer close(l.done)
 	pause := renewEvery
-	for sleep(alive, pause) {
+	for cluster.Sleep(alive, pause) {
 		began := time.Now()
 		ok, lost := l.renewOnce(alive)
 		switch {
@@ -398,14 +398,4 @@ func writtenAt(lease *coordinationv1.Lease) (at time.Time) {
 		}
 	}
 	return at
-}
-
-// sleep returns false when the context ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
 }

@@ -62,7 +62,7 @@ func WaitGone(
 		if len(left) == 0 {
 			return remade, nil
 		}
-		if refs = left; !sleep(until, pollFast) {
+		if refs = left; !cluster.Sleep(until, pollFast) {
 			return remade, cmp.Or[error](context.Cause(ctx), &StillThereError{Refs: refs, Held: held})
 		}
 	}

@@ -172,7 +172,7 @@ func (w *waiter) pause(ctx context.Context) bool {
 	case <-ctx.Done():
 		return false
 	case <-w.live.Changed():
-		return sleep(ctx, gather)
+		return cluster.Sleep(ctx, gather)
 	case <-time.After(time.Until(due)):
 		return true
 	}
@@ -446,20 +446,10 @@ func WaitServed(ctx context.Context, c *cluster.Cluster, applied ...object.Objec
 			if err == nil {
 				break
 			}
-			if !sleep(until, pollFast) {
+			if !cluster.Sleep(until, pollFast) {
 				return fmt.Errorf("wait for %s to be served: %w", d.Ref, err)
 			}
 		}
 	}
 	return nil
-}
-
-// sleep returns false when the context ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
 }

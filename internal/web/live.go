@@ -160,7 +160,7 @@ func (s *Site) followEnvironment(ctx context.Context, t deploy.Target, topic str
 	for ctx.Err() == nil {
 		past, err := s.pastOf(ctx, t)
 		if err != nil {
-			if !wait(ctx, slowPoll) {
+			if !cluster.Sleep(ctx, slowPoll) {
 				return
 			}
 			continue
@@ -203,7 +203,7 @@ func (s *Site) followRelease(ctx context.Context, t deploy.Target, past release.
 				return
 			}
 		case <-w.Changed():
-			if !wait(ctx, settling) {
+			if !cluster.Sleep(ctx, settling) {
 				return
 			}
 			for _, ref := range w.Moved() {
@@ -214,17 +214,5 @@ func (s *Site) followRelease(ctx context.Context, t deploy.Target, past release.
 			}
 			s.hub.tell(topic)
 		}
-	}
-}
-
-// wait returns false when the context ends first.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }
