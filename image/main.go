@@ -1,6 +1,6 @@
 // Command image makes the image of the agent: the static binary, git with the helpers that it needs to fetch
-// and push over HTTPS, the libraries of these, and the certificates of public authorities. It runs no program of
-// the image, and the same input gives the same digest.
+// and push over HTTPS, the libraries of these, and the certificates of public authorities. It runs no
+// program of the image, and the same input gives the same digest.
 //
 //	go run ./image -out DIRECTORY [-push REFERENCE] ARCH=BINARY=PACKAGES…
 package main

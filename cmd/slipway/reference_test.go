@@ -79,9 +79,9 @@ const rulesStart = generated + `# The rules of slipway check
 
 ` + "`slipway check --explain RULE`" + ` prints the same text. Errors make
 ` + "`slipway check`" + ` exit with 4; warnings do so only with
-` + "`--fail-on warning`" + `. The tier tells how urgent a finding is: a **fault** breaks something now or later,
-a **gap** is something that production lacks, and **hardening** limits the damage of an attack or a leak. An error
-is always a fault. A project can add rules of its own: see [slipway.yaml](slipway.yaml.md#a-rule).
+` + "`--fail-on warning`" + `. The tier tells how urgent a finding is: a **fault** breaks something now or
+later, a **gap** is something that production lacks, and **hardening** limits the damage of an attack or a
+leak. An error is always a fault. A project can add rules of its own: see [slipway.yaml](slipway.yaml.md#a-rule).
 
 To accept a finding, add an exception to ` + "`slipway.yaml`" + `:
 

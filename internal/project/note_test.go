@@ -35,7 +35,8 @@ func TestFoldNotes(t *testing.T) {
 		many = append(many, Note{Text: "using " + name, Environments: []string{name}, Uses: Staging})
 	}
 	want := []string{
-		"using 5 environments: dev (local), staging, a, b, c (staging); run `slipway init --print` to see their sources",
+		"using 5 environments: dev (local), staging, a, b, c (staging); run `slipway init --print` " +
+			"to see their sources",
 		"moon is treated as staging", "not used: old", "charts are fetched",
 	}
 	if got := FoldNotes(many); !slices.Equal(got, want) {

@@ -132,8 +132,8 @@ func TestParse(t *testing.T) {
 				"-local"}}, NoHooks: true, Line: 45},
 		},
 		Remotes: []string{"oci://ghcr.io/acme", "https://charts.example.com/stable"},
-		Notes: []Note{{Environments: []string{"odd", "eu-prod"}, Text: "environment odd is treated as staging: its " +
-			"name does not say its class, and eu-prod is production"}},
+		Notes: []Note{{Environments: []string{"odd", "eu-prod"}, Text: "environment odd is treated as staging: " +
+			"its name does not say its class, and eu-prod is production"}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

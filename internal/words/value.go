@@ -102,7 +102,8 @@ func Lines(before, after string) []string {
 // maxDiff bounds the table of Diff: of larger texts it returns what Lines does.
 const maxDiff = 4_000_000
 
-// Diff returns the lines that only one of two texts has, in their order, with "  …" for those that both have.
+// Diff returns the lines that only one of two texts has, in their order, with "  …" for those that both
+// have.
 func Diff(before, after string) []string {
 	a, b := strings.Split(before, "\n"), strings.Split(after, "\n")
 	if len(a)*len(b) > maxDiff {

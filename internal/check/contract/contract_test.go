@@ -185,7 +185,8 @@ func TestLaptopsOwn(t *testing.T) {
 	if diff := cmp.Diff(want, lines(r)); diff != "" {
 		t.Error(diff)
 	}
-	if r.Equal+countScalars(r.Differences[0].B)+countScalars(r.Differences[1].B) != countScalars(a.Set.Objects()[0].Body) {
+	counted := r.Equal + countScalars(r.Differences[0].B) + countScalars(r.Differences[1].B)
+	if counted != countScalars(a.Set.Objects()[0].Body) {
 		t.Errorf("%d equal", r.Equal)
 	}
 	// What was changed and still must not ship shows both values.
@@ -523,7 +524,9 @@ func TestExceptions(t *testing.T) {
 
 // One line that several causes share counts once, whatever its columns are.
 func TestCountLines(t *testing.T) {
-	at := func(line, column int) finding.Place { return finding.Place{File: "k.yaml", Line: line, Column: column} }
+	at := func(line, column int) finding.Place {
+		return finding.Place{File: "k.yaml", Line: line, Column: column}
+	}
 	causes := []Cause{{Places: []finding.Place{at(1, 1), at(2, 1)}}, {Places: []finding.Place{at(2, 9)}}}
 	if got := CountLines(causes); got != 2 {
 		t.Errorf("%d lines", got)

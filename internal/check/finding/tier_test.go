@@ -21,7 +21,8 @@ func TestCount(t *testing.T) {
 // A finding without a tier asks for attention as a fault does: no report hides it.
 func TestDivide(t *testing.T) {
 	d := Divide(tiered, false)
-	if len(d.Full) != 2 || d.Full[1].Rule != "d" || len(d.Gaps) != 1 || len(d.Gaps[0]) != 2 || len(d.Hardening) != 1 {
+	if len(d.Full) != 2 || d.Full[1].Rule != "d" || len(d.Gaps) != 1 || len(d.Gaps[0]) != 2 ||
+		len(d.Hardening) != 1 {
 		t.Errorf("divided: %+v", d)
 	}
 	if d := Divide(tiered, true); len(d.Full) != len(tiered) || len(d.Gaps)+len(d.Hardening) != 0 {
