@@ -110,7 +110,7 @@ type Environment struct {
 	// After names environments that must be healthy at the same commit before it is deployed; those of other
 	// repositories must be healthy at their own.
 	After []string `yaml:"after"`
-	// Windows are when new commits are deployed, and RepairWindows when drift is set back; none: always.
+	// Windows are when new commits are deployed, and RepairWindows when drift is repaired; none: always.
 	Windows       []project.Window `yaml:"windows"`
 	RepairWindows []project.Window `yaml:"repairWindows"`
 	// WatchWindow is how long a healthy release is watched; 10 minutes unless given.
@@ -121,7 +121,7 @@ type Environment struct {
 const (
 	Deploy = "deploy" // a new commit is deployed
 	Ask    = "ask"    // a person deploys it
-	Repair = "repair" // what was changed in the cluster is set back
+	Repair = "repair" // changes in the cluster are repaired
 	Report = "report" // it is shown alone
 	Push   = "push"   // a commit that failed is reverted on its branch
 	Never  = "never"  // it is held back alone

@@ -79,6 +79,7 @@ func (d *delivery) noteRunning(p deploy.Proposal) {
 // carryOut deploys the commit, and judges it by what became of the release.
 func (d *delivery) carryOut(ctx context.Context, p deploy.Proposal) error {
 	d.judge(Deploying, "deploying commit %s", short(d.commit))
+	began := time.Now() // records have whole seconds
 	rel, err := d.deployer.apply(ctx, p)
 	var failed *deploy.FailedError
 	var superseded *deploy.SupersededError
@@ -100,7 +101,7 @@ func (d *delivery) carryOut(ctx context.Context, p deploy.Proposal) error {
 	if d.take(p, rel) {
 		d.agent.counters.update(func(c *counters) { observe(c.healthy, d.name, deployTimes, time.Since(d.seen)) })
 		d.judge(Synced, "commit %s is release %d, healthy after %.1f s", short(d.commit), rel.Revision,
-			rel.Finished.Sub(rel.Started).Seconds())
+			time.Since(began).Seconds())
 	}
 	return nil
 }

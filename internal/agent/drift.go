@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// maxRepairs is how often a field is set back within a minute: then somebody else writes it all the time.
+	// maxRepairs is how often a field is repaired within a minute: then somebody else writes it all the time.
 	maxRepairs = 5
 	// verifyEvery is how often all objects are compared, whatever the watches say. A fight ends after it, too.
 	verifyEvery = time.Hour
@@ -100,7 +100,7 @@ func (g *guard) repair(ctx context.Context, d deploy.Drift) error {
 	g.agent.counters.update(func(c *counters) { c.repaired[g.name] += d.Count() - len(d.Added) })
 	g.update(func(s *Status) { s.Drift, s.Release = len(d.Added), rel.Revision })
 	g.log.Info("repaired: "+summary(d), "release", rel.Revision)
-	g.announce("Repaired", "set back: "+summary(d), false)
+	g.announce("Repaired", summary(d), false)
 	return nil
 }
 
